@@ -1,0 +1,2 @@
+if __name__ == "cli":
+    raise ImportError("import decreed.cli, not cli")

@@ -1,0 +1,2 @@
+if __name__ == "client":
+    raise ImportError("import decreed.client, not client")

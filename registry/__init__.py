@@ -1,0 +1,2 @@
+if __name__ == "registry":
+    raise ImportError("import decreed.registry, not registry")

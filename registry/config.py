@@ -1,0 +1,180 @@
+"""``cluster.toml``: who the members are, what a quorum is, and the bounds. Values and validation.
+
+Reading and writing the file belongs to the CLI; this module turns a parsed document into a
+`ClusterConfig` and names the setting that is wrong. It does no I/O.
+"""
+
+import hashlib
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from .errors import ConfigError
+from .paxos.quorums import Quorums
+from .types import NodeId, NodeText, Value
+from .wire.codec import encode
+from .wire.handshake import Address, ClusterId
+
+CLUSTER_SIZES = (1, 3, 5, 7)
+MIB = 1024 * 1024
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The bounds of a node; the section ``[limits]``. Sizes are in bytes.
+
+    Args:
+        max_value_bytes: the largest value that may be claimed.
+        max_frame_bytes: the largest frame taken from a client or a peer.
+        max_connections: connections at a time; one more is refused.
+        max_in_flight: requests of one connection at a time; reading pauses there.
+        max_client_queue_bytes: answers waiting for a slow client; beyond it the client is dropped.
+        max_peer_queue_bytes: messages waiting for a slow peer; beyond it they are dropped (R02).
+    """
+
+    max_value_bytes: Annotated[int, Meta(ge=1, le=64 * MIB)] = MIB
+    max_frame_bytes: Annotated[int, Meta(ge=64 * 1024, le=256 * MIB)] = 8 * MIB
+    max_connections: Annotated[int, Meta(ge=8, le=1_000_000)] = 1_024
+    max_in_flight: Annotated[int, Meta(ge=1, le=1_000_000)] = 4_096
+    max_client_queue_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
+    max_peer_queue_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
+
+
+class QuorumSizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[quorums]``; 0 means a majority."""
+
+    prepare: Annotated[int, Meta(ge=0, le=7)] = 0
+    accept: Annotated[int, Meta(ge=0, le=7)] = 0
+
+
+class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[timing]``, in milliseconds. Speed alone depends on it, never safety.
+
+    Args:
+        suspect_ms: a peer silent for so long is passed over as a coordinator.
+        resend_ms: unanswered prepares and accepts are sent again after this, then ever less often.
+        backoff_ms: the first pause after losing to a higher ballot; doubles, and is randomised.
+        finish_ms: an acceptance whose outcome is unknown for so long is finished by its holder.
+        pull_ms: how often a peer's feed is asked for.
+        drain_ms: how long a stopping node goes on answering what is in flight.
+    """
+
+    suspect_ms: Annotated[int, Meta(ge=20, le=60_000)] = 250
+    resend_ms: Annotated[int, Meta(ge=10, le=60_000)] = 200
+    backoff_ms: Annotated[int, Meta(ge=1, le=60_000)] = 10
+    finish_ms: Annotated[int, Meta(ge=50, le=600_000)] = 1_000
+    pull_ms: Annotated[int, Meta(ge=10, le=600_000)] = 200
+    drain_ms: Annotated[int, Meta(ge=0, le=600_000)] = 5_000
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    cluster_id: ClusterId
+    members: dict[NodeText, Address]
+    quorums: QuorumSizes = QuorumSizes()
+    limits: Limits = Limits()
+    timing: Timing = Timing()
+
+
+class ClusterConfig(Value, frozen=True):
+    """One cluster, as every member must see it.
+
+    Args:
+        cluster_id: names the cluster; made by ``decreed init``.
+        addresses: node name and ``host:port`` of each member, in order of name.
+        quorums: what a prepare and an accept quorum is (R07).
+        limits: the bounds of a node.
+        timing: periods and pauses.
+    """
+
+    cluster_id: ClusterId
+    addresses: tuple[tuple[NodeText, Address], ...]
+    quorums: Quorums
+    limits: Limits = Limits()
+    timing: Timing = Timing()
+
+    @property
+    def nodes(self) -> tuple[NodeId, ...]:
+        """The members' names, in order."""
+        return tuple(node for node, _ in self.addresses)
+
+    def address(self, node: NodeId) -> tuple[str, int]:
+        """Host and port of a member.
+
+        Raises:
+            ConfigError: if `node` is no member.
+        """
+        for name, address in self.addresses:
+            if name == node:
+                return split_address(address)
+        raise ConfigError(f"{node!r} is no member; the members are {', '.join(self.nodes)}")
+
+    def digest(self) -> bytes:
+        """16 bytes that differ when members or quorum sizes differ (R07: they are agreed)."""
+        facts = (list(self.nodes), self.quorums.prepare, self.quorums.accept)
+        return hashlib.blake2b(encode(facts), digest_size=16).digest()
+
+
+def parse_config(document: dict[str, Any]) -> ClusterConfig:
+    """Check a parsed ``cluster.toml``.
+
+    Raises:
+        ConfigError: naming the setting that is wrong.
+    """
+    try:
+        parsed = msgspec.convert(document, _Document)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_say(str(error))) from error
+    _check_members(parsed.members)
+    limits = parsed.limits
+    if limits.max_frame_bytes < limits.max_value_bytes + 64 * 1024:
+        raise ConfigError("limits.max_frame_bytes must exceed limits.max_value_bytes by 65536")
+    return ClusterConfig(
+        parsed.cluster_id,
+        tuple(sorted(parsed.members.items())),
+        _quorums(parsed),
+        limits,
+        parsed.timing,
+    )
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of ``host:port`` or ``[v6]:port``.
+
+    Raises:
+        ConfigError: if it is neither.
+    """
+    host, colon, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+        raise ConfigError(f"{address!r} is no address: write host:port, such as 127.0.0.1:7400")
+    return host, int(port)
+
+
+def _quorums(parsed: _Document) -> Quorums:
+    members = tuple(sorted(parsed.members))
+    majority = len(members) // 2 + 1
+    sizes = parsed.quorums
+    try:
+        return Quorums(members, sizes.prepare or majority, sizes.accept or majority)
+    except ValueError as error:
+        raise ConfigError(f"quorums: {error}") from error
+
+
+def _check_members(members: dict[NodeId, str]) -> None:
+    if len(members) not in CLUSTER_SIZES:
+        raise ConfigError(f"members: a cluster has 1, 3, 5 or 7 of them, not {len(members)}")
+    for node, address in members.items():
+        if not (node.isascii() and node.replace("-", "").replace("_", "").isalnum()):
+            raise ConfigError(f"members.{node}: a node's name is made of A-Z a-z 0-9 - _")
+        try:
+            split_address(address)
+        except ConfigError as error:
+            raise ConfigError(f"members.{node}: {error}") from error
+    if len({split_address(address) for address in members.values()}) < len(members):
+        raise ConfigError("members: two of them have the same address")
+
+
+def _say(text: str) -> str:
+    """msgspec's message with its JSON path turned into the dotted name of the setting."""
+    fault, at, path = text.partition(" - at `$")
+    return f"{path.strip('.`').replace('[...]', '')}: {fault}" if at else fault

@@ -1,0 +1,150 @@
+"""What a node keeps on disk: the records, and what a storage must offer.
+
+The node's state machine emits records; the server hands all records of one turn to `Storage.write`,
+which makes them durable in one synced batch. `decreed.storage` has the implementations; nothing in
+`registry` imports them.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from .paxos.instance import Instance
+from .types import Counter, Key, KeyText, NodeText, Value
+from .wire.handshake import ClusterId, Digest, IdBytes
+from .wire.peers import FeedEntry
+
+
+class Identity(Value, frozen=True):
+    """Whose directory this is, and which life of the node is using it (R05).
+
+    Args:
+        cluster_id: the cluster's id, from ``cluster.toml``.
+        node: the member's name.
+        digest: of members and quorum sizes, as they were when the directory was made.
+        disk_id: random, made with the directory.
+        incarnation: how often the directory has been opened, this time included.
+        formation: the formation that the node belongs to, None while it has not formed.
+    """
+
+    cluster_id: ClusterId
+    node: NodeText
+    digest: Digest
+    disk_id: IdBytes
+    incarnation: Counter
+    formation: IdBytes | None
+
+
+class InstanceRecord(Value, frozen=True, tag=1):
+    """The node's state of one Paxos instance, replacing the one before (R13, R14)."""
+
+    key: KeyText
+    instance: Instance
+
+
+class FeedRecord(Value, frozen=True, tag=2):
+    """Entry `index` of the node's feed: the key was learned, with a decree of this digest."""
+
+    index: Counter
+    key: KeyText
+    digest: Digest
+
+
+class PeerRecord(Value, frozen=True, tag=3):
+    """What the node remembers of a peer: its disk, and the highest life of it that was met."""
+
+    node: NodeText
+    disk_id: IdBytes
+    incarnation: Counter
+    nonce: IdBytes
+
+
+class CursorRecord(Value, frozen=True, tag=4):
+    """Up to where a peer's feed has been pulled: all entries below `index` are learned here too."""
+
+    node: NodeText
+    disk_id: IdBytes
+    index: Counter
+
+
+class FormationRecord(Value, frozen=True, tag=5):
+    """The cluster has formed; every member has confirmed this node's disk id."""
+
+    formation: IdBytes
+
+
+Record = InstanceRecord | FeedRecord | PeerRecord | CursorRecord | FormationRecord
+
+
+class Damaged(Value, frozen=True):
+    """Stands in for an instance whose record cannot be read; `message` names key and file."""
+
+    message: str
+
+
+class ScanPage(Value, frozen=True):
+    """Instances in key order; `complete` says that nothing lies behind the last one.
+
+    Only instances with a decree learned or a proposal accepted are given; a mere promise is not.
+    """
+
+    instances: tuple[tuple[Key, Instance], ...]
+    complete: bool
+
+
+class Recovered(Value, frozen=True):
+    """What a node needs in memory when it starts.
+
+    Args:
+        identity: with the new incarnation, already durable.
+        peers: what is remembered of each peer.
+        cursors: how far each peer's feed has been pulled.
+        feed_end: the index of the next feed entry.
+        unlearned: keys with an acceptance whose outcome is not known.
+    """
+
+    identity: Identity
+    peers: tuple[PeerRecord, ...]
+    cursors: tuple[CursorRecord, ...]
+    feed_end: Counter
+    unlearned: tuple[Key, ...]
+
+
+class Storage(Protocol):
+    """A node's disk. Calls block; the server makes them in a worker thread, one at a time.
+
+    All reading methods raise `Damaged` as an error (`decreed.registry.errors.Damaged`) when what
+    they read is damaged; `load` reports it key by key instead.
+    """
+
+    def recovered(self) -> Recovered:
+        """What was found when the directory was opened."""
+        ...
+
+    def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Damaged]:
+        """The instances of `keys`, each one; a key never seen has the empty instance."""
+        ...
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Write all records in one batch, synced; all are durable when this returns, or none.
+
+        Raises:
+            StorageFailed: if the disk is full or the write failed. Every later call raises it too.
+        """
+        ...
+
+    def scan(self, prefix: str, after: str, limit: int) -> ScanPage:
+        """Instances under `prefix` (whole segments) behind the key `after`, in key order."""
+        ...
+
+    def feed(self, start: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
+        """Up to `limit` entries from `start` on, and the index behind the last one given."""
+        ...
+
+    def last_slot(self, series: str) -> int:
+        """The highest slot of `series` that is learned here, 0 if none."""
+        ...
+
+    def close(self) -> None:
+        """Give the directory back. Safe to call twice."""
+        ...
+

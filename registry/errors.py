@@ -1,0 +1,167 @@
+"""All errors, in one hierarchy; each is definite or indefinite.
+
+*Definite*: nothing was or will be chosen by this request. *Indefinite*: it may be, so ask again
+with the same claim id. Losing a race is a result, not an error.
+
+The same table, `ERRORS`, gives the exception, its code on the wire and the CLI's exit code.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class Exit(IntEnum):
+    """The CLI's exit codes."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    BAD_REQUEST = 2
+    LOST = 3
+    UNDECIDED = 4
+    UNREACHABLE = 5
+    UNKNOWN = 6
+    REFUSED = 7
+
+
+class DecreedError(Exception):
+    """Base of all errors of decreed.
+
+    Attributes:
+        code: the error's number on the wire.
+        definite: whether nothing was or will be chosen by the request that met it.
+        exit_code: what the CLI exits with.
+    """
+
+    code: ClassVar[int] = 0
+    definite: ClassVar[bool] = True
+    exit_code: ClassVar[Exit] = Exit.UNEXPECTED
+
+
+class BadRequest(DecreedError):
+    """The request itself is wrong: a malformed key, a value over the limit, an unknown option."""
+
+    code = 1
+    exit_code = Exit.BAD_REQUEST
+
+
+class ClaimIdReused(BadRequest):
+    """The key is frozen by this very claim id, but with another value, claimant or note."""
+
+    code = 2
+
+
+class SeriesGap(BadRequest):
+    """A slot of a series was claimed whose predecessor is not decided."""
+
+    code = 3
+
+
+class Unreachable(DecreedError):
+    """No quorum answered in time, and nothing was or will be chosen by this request."""
+
+    code = 4
+    exit_code = Exit.UNREACHABLE
+
+
+class NotFormed(Unreachable):
+    """The node does not take part yet: the cluster has not formed."""
+
+    code = 5
+
+
+class OutcomeUnknown(DecreedError):
+    """Time ran out after a proposal had left: it may be chosen. Ask again with the same claim id."""
+
+    code = 6
+    definite = False
+    exit_code = Exit.UNKNOWN
+
+
+class Refused(DecreedError):
+    """The node will not do this, now or ever; the message says why and what the way out is."""
+
+    code = 7
+    exit_code = Exit.REFUSED
+
+
+class StorageFailed(Refused):
+    """A write of the node failed: it takes no claims until restarted, and serves what it learned."""
+
+    code = 8
+
+
+class Damaged(Refused):
+    """A record on the node's disk is damaged; the message names the key and the file."""
+
+    code = 9
+
+
+class Disputed(Refused):
+    """Two nodes know different decrees for this key: corruption or a bug. Nobody serves the key."""
+
+    code = 10
+
+
+class Busy(Refused):
+    """A bound was met (connections, requests in flight): try again later."""
+
+    code = 11
+
+
+class IdentityRefused(Refused):
+    """A data directory that must not take part: wiped, copied, rolled back, or of another cluster."""
+
+    code = 12
+
+
+class ProtocolError(Refused):
+    """The other side does not speak our protocol, or no version of it that we speak."""
+
+    code = 13
+
+
+class ConfigError(BadRequest):
+    """``cluster.toml`` or another setting is wrong; the message names the setting."""
+
+    code = 14
+
+
+class Closed(Refused):
+    """The client was closed, or belongs to another process (it was carried across a fork)."""
+
+    code = 15
+
+
+class MissingExtra(Refused):
+    """A part of decreed that is not installed is needed; the message names the extra."""
+
+    code = 16
+
+
+ERRORS: dict[int, type[DecreedError]] = {
+    error.code: error
+    for error in (
+        DecreedError,
+        BadRequest,
+        ClaimIdReused,
+        SeriesGap,
+        Unreachable,
+        NotFormed,
+        OutcomeUnknown,
+        Refused,
+        StorageFailed,
+        Damaged,
+        Disputed,
+        Busy,
+        IdentityRefused,
+        ProtocolError,
+        ConfigError,
+        Closed,
+        MissingExtra,
+    )
+}
+
+
+def error_from_wire(code: int, message: str) -> DecreedError:
+    """The exception that a peer of ours described; an unknown code is taken as indefinite."""
+    return ERRORS.get(code, OutcomeUnknown)(message)

@@ -1,0 +1,147 @@
+"""Keys: path-like names, the slots of a series, prefixes, and which node is home to a key.
+
+A key is one or more segments joined by ``/``, optionally followed by ``@N``, the N-th slot of the
+series that the path names: ``prod/db/region``, ``prod/settings@12``. A segment is made of letters,
+digits and marks of any script and the ASCII characters ``_ - . + = : , ~ ( )``; it is neither ``.``
+nor ``..``. A key is at most 512 bytes of UTF-8 in Unicode's NFC form. Slots count from 1, in
+canonical decimal.
+
+The character ``$`` is in no segment, so that keys of our own kinds can never be claimed by name.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from .errors import BadRequest
+from .types import MAX_KEY_BYTES, Key, NodeId
+
+MAX_SLOT = 10**15
+
+_ASCII_KEY = re.compile(r"[A-Za-z0-9_\-.+=:,~()]+(?:/[A-Za-z0-9_\-.+=:,~()]+)*")
+_PUNCTUATION = frozenset("_-.+=:,~()")
+_SLOT = re.compile(r"[1-9][0-9]{0,15}")
+
+
+@lru_cache(maxsize=16_384)
+def parse_key(text: str) -> Key:
+    """Check that `text` is a key and return it as one.
+
+    Raises:
+        BadRequest: naming what is wrong with it; definite.
+    """
+    path, at, slot = text.partition("@")
+    _check_path(path, "key", text)
+    if at and not (_SLOT.fullmatch(slot) and int(slot) <= MAX_SLOT):
+        raise _bad("key", text, f"a slot is a whole number from 1 to {MAX_SLOT}, in plain decimal")
+    _check_length(text, "key")
+    return Key(text)
+
+
+def parse_prefix(text: str) -> str:
+    """Check that `text` is a prefix: empty, or the path of a key. A ``/`` at the end is dropped.
+
+    Raises:
+        BadRequest: naming what is wrong with it; definite.
+    """
+    path = text.removesuffix("/")
+    if path:
+        _check_path(path, "prefix", text)
+        _check_length(path, "prefix")
+    elif text:
+        raise _bad("prefix", text, "it has no segment")
+    return path
+
+
+def parse_series(text: str) -> str:
+    """Check that `text` is the name of a series: the path of a key, without a slot.
+
+    Raises:
+        BadRequest: naming what is wrong with it; definite.
+    """
+    _check_path(text, "series", text)
+    # the longest slot must still fit behind it
+    _check_length(slot_key(text, MAX_SLOT), "series")
+    return text
+
+
+def slot_key(series: str, slot: int) -> Key:
+    """The key of slot `slot` of `series`."""
+    return Key(f"{series}@{slot}")
+
+
+def series_and_slot(key: Key) -> tuple[str, int | None]:
+    """The path of `key` and its slot, or None when it is no slot of a series."""
+    path, at, slot = key.partition("@")
+    return path, int(slot) if at else None
+
+
+def slot_before(key: Key) -> Key | None:
+    """The slot that must be learned before `key` may be proposed, or None."""
+    series, slot = series_and_slot(key)
+    return slot_key(series, slot - 1) if slot is not None and slot > 1 else None
+
+
+def matches(prefix: str, key: Key) -> bool:
+    """Whether `key` lies under `prefix`: whole path segments match, and a series' slots match it."""
+    path = key.partition("@")[0]
+    return not prefix or path == prefix or path.startswith(prefix + "/")
+
+
+def sort_key(key: str) -> bytes:
+    """Bytes that order keys by path and, within a series, by slot number."""
+    path, at, slot = key.partition("@")
+    return path.encode() + (b"@" + bytes([len(slot)]) + slot.encode() if at else b"")
+
+
+def homes(key: Key, nodes: Iterable[NodeId]) -> list[NodeId]:
+    """All nodes in the order in which they are preferred as coordinators of `key`.
+
+    Rendezvous hashing: each node scores the first eight bytes of BLAKE2b over the node's name, a
+    zero byte and the key's path; the highest score is home. All slots of a series share a home.
+    """
+    return list(_homes(key.partition("@")[0], tuple(nodes)))
+
+
+@lru_cache(maxsize=16_384)
+def _homes(path: str, nodes: tuple[NodeId, ...]) -> tuple[NodeId, ...]:
+    def score(node: NodeId) -> bytes:
+        return hashlib.blake2b(f"{node}\0{path}".encode(), digest_size=8).digest()
+
+    return tuple(sorted(nodes, key=score, reverse=True))
+
+
+def _check_path(path: str, what: str, text: str) -> None:
+    if not _ASCII_KEY.fullmatch(path):
+        for fault in _faults(path):
+            raise _bad(what, text, fault)
+    if any(segment in (".", "..") for segment in path.split("/")):
+        raise _bad(what, text, "a segment may not be '.' or '..'")
+
+
+def _faults(path: str) -> Iterator[str]:
+    if len(path) > MAX_KEY_BYTES:
+        yield f"it is longer than {MAX_KEY_BYTES} bytes"
+    if not all(path.split("/")):
+        yield "it has an empty segment"
+    for character in path:
+        if character not in _PUNCTUATION and character != "/" and not _is_word(character):
+            yield f"the character {character!a} is not allowed"
+    if not unicodedata.is_normalized("NFC", path):
+        yield "it is not in Unicode's NFC form"
+
+
+def _is_word(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LNM"
+
+
+def _check_length(text: str, what: str) -> None:
+    if len(text.encode()) > MAX_KEY_BYTES:
+        raise _bad(what, text, f"it is longer than {MAX_KEY_BYTES} bytes")
+
+
+def _bad(what: str, text: str, fault: str) -> BadRequest:
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    return BadRequest(f"{shown!a} is no {what}: {fault}")

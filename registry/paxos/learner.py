@@ -1,0 +1,20 @@
+"""The learner: what is chosen becomes known, and stays. R08, R20, R21."""
+
+from msgspec.structs import replace
+
+from ..types import Decree
+from .instance import Instance
+
+
+def learn(instance: Instance, decree: Decree) -> Instance:
+    """The instance of a node that was told that `decree` is chosen.
+
+    Promise and acceptance are dropped: whatever is asked from now on, the answer is the decree, so
+    they can never matter again. A second, different decree is not believed over the first; it is
+    kept as evidence, and `disputed` stops the key from being served.
+    """
+    if instance.learned is None:
+        return Instance(learned=decree)
+    if instance.learned == decree or instance.disputed is not None:
+        return instance
+    return replace(instance, disputed=decree)

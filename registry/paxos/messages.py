@@ -1,0 +1,55 @@
+"""The six messages of Paxos (R02), each about one key.
+
+They may be lost, late, repeated and reordered; no handler relies on anything else. The answers name
+the ballot that they answer, so that a late one is never counted for another attempt.
+"""
+
+from ..types import Ballot, Decree, KeyText, Proposal, Value
+
+
+class Prepare(Value, frozen=True, tag=10):
+    """R09: asks every acceptor to promise `ballot`."""
+
+    key: KeyText
+    ballot: Ballot
+
+
+class Promise(Value, frozen=True, tag=11):
+    """R11, R12: the sender will accept nothing below `ballot`; `accepted` is its highest so far."""
+
+    key: KeyText
+    ballot: Ballot
+    accepted: Proposal | None
+
+
+class Accept(Value, frozen=True, tag=12):
+    """R18: asks every acceptor to accept `decree` in `ballot`."""
+
+    key: KeyText
+    ballot: Ballot
+    decree: Decree
+
+
+class Accepted(Value, frozen=True, tag=13):
+    """R19: the sender has stored what was proposed in `ballot`."""
+
+    key: KeyText
+    ballot: Ballot
+
+
+class Nack(Value, frozen=True, tag=14):
+    """R10: the sender refuses `ballot`, because it has promised `promised`, which is higher."""
+
+    key: KeyText
+    ballot: Ballot
+    promised: Ballot
+
+
+class Commit(Value, frozen=True, tag=15):
+    """R20: `decree` is chosen. Also the answer of an acceptor that has learned, to any question."""
+
+    key: KeyText
+    decree: Decree
+
+
+PaxosMessage = Prepare | Promise | Accept | Accepted | Nack | Commit

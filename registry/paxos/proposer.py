@@ -1,0 +1,142 @@
+"""The proposer: one attempt at one key in one ballot. R09, R15 to R18, R20, R22.
+
+An attempt moves through values::
+
+    Preparing --(prepare quorum)--> Prepared --> Proposing --(accept quorum)--> Chosen
+        |                              |              |
+        +----------- a higher ballot --+--------------+--> Outbid
+                                       +-- nothing to propose --> Vacant
+
+`Prepared` is the only way to `Proposing`, and holds whatever the quorum had accepted; so a
+proposal without a prepare quorum (R15), or one that ignores an accepted value (R16), cannot be
+written. After `Outbid` the caller may start again in a higher ballot, after a pause that comes from
+outside: without one, two proposers can outbid each other for ever (R04).
+
+The caller keeps one more rule, since it alone has the node's own acceptor at hand: prepare(b)
+leaves only in a step in which the node's own acceptor promises b, and accept(b, v) only in one in
+which it accepts (b, v). Every new attempt starts above what the own acceptor has promised, so a
+process never uses a ballot twice (R05), nor two values in one.
+"""
+
+from typing import TypeVar
+
+from ..types import Ballot, Decree, Key, Process, Proposal, Value
+from .messages import Accept, Accepted, Nack, Prepare, Promise
+from .quorums import Quorums
+
+Voters = frozenset[str]
+Attempt = TypeVar("Attempt", "Preparing", "Proposing")
+
+
+class Preparing(Value, frozen=True):
+    """Phase 1 is under way: who has promised, and the highest proposal that they reported."""
+
+    key: Key
+    ballot: Ballot
+    promises: Voters = frozenset()
+    highest: Proposal | None = None
+
+    def message(self) -> Prepare:
+        """R09: what goes to every acceptor, again and again until they answer."""
+        return Prepare(self.key, self.ballot)
+
+
+class Prepared(Value, frozen=True):
+    """A prepare quorum has promised; `highest` binds what may be proposed (R16)."""
+
+    key: Key
+    ballot: Ballot
+    highest: Proposal | None
+
+
+class Proposing(Value, frozen=True):
+    """Phase 2 is under way: who has accepted."""
+
+    key: Key
+    ballot: Ballot
+    decree: Decree
+    votes: Voters = frozenset()
+
+    def message(self) -> Accept:
+        """R18: what goes to every acceptor, again and again until they answer."""
+        return Accept(self.key, self.ballot, self.decree)
+
+
+class Chosen(Value, frozen=True):
+    """R20: an accept quorum has accepted `decree` in one ballot."""
+
+    decree: Decree
+
+
+class Vacant(Value, frozen=True):
+    """A prepare quorum had accepted nothing, and there was nothing to propose."""
+
+    key: Key
+
+
+class Outbid(Value, frozen=True):
+    """An acceptor has promised `promised`, so this attempt cannot win there; it is given up."""
+
+    key: Key
+    promised: Ballot
+
+
+def start(key: Key, process: Process, above: Ballot | None) -> Preparing:
+    """Begin an attempt in the lowest ballot of `process` that is higher than `above` (R05, R09).
+
+    Args:
+        key: the key to propose for.
+        process: this life of this node.
+        above: the highest ballot that the node's acceptor has promised, or that it has heard of.
+    """
+    return Preparing(key, above.above(process) if above else Ballot(1, process))
+
+
+def on_promise(
+    state: Preparing, sender: str, message: Promise, quorums: Quorums
+) -> Preparing | Prepared:
+    """Count a promise for this very ballot, once per acceptor (R07, R15)."""
+    if message.ballot != state.ballot or sender not in quorums.members:
+        return state
+    promises = state.promises | {sender}
+    highest = _higher(state.highest, message.accepted)
+    if quorums.prepared(promises):
+        return Prepared(state.key, state.ballot, highest)
+    return Preparing(state.key, state.ballot, promises, highest)
+
+
+def propose(state: Prepared, own: Decree | None) -> Proposing | Vacant:
+    """R16: what the quorum's highest proposal says; R17: only if there is none, our own.
+
+    This is where a half-done proposal of a dead proposer is finished (R22).
+    """
+    decree = state.highest.decree if state.highest is not None else own
+    if decree is None:
+        return Vacant(state.key)
+    return Proposing(state.key, state.ballot, decree)
+
+
+def on_accepted(
+    state: Proposing, sender: str, message: Accepted, quorums: Quorums
+) -> Proposing | Chosen:
+    """Count an acceptance of this very ballot, once per acceptor; a quorum of them chooses (R20)."""
+    if message.ballot != state.ballot or sender not in quorums.members:
+        return state
+    votes = state.votes | {sender}
+    if quorums.accepted(votes):
+        return Chosen(state.decree)
+    return Proposing(state.key, state.ballot, state.decree, votes)
+
+
+def on_nack(state: Attempt, message: Nack) -> Attempt | Outbid:
+    """R10: give up a ballot that an acceptor refuses. A nack for an older attempt is ignored."""
+    if message.ballot != state.ballot or message.promised <= state.ballot:
+        return state
+    return Outbid(state.key, message.promised)
+
+
+def _higher(one: Proposal | None, other: Proposal | None) -> Proposal | None:
+    """The proposal with the higher ballot (R16)."""
+    if one is None or other is None:
+        return one or other
+    return one if one.ballot >= other.ballot else other

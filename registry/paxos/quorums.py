@@ -1,0 +1,58 @@
+"""Quorums as a value of their own (R07): who the acceptors are, and how many are enough.
+
+By default a quorum is a majority. Flexible quorums (Howard, Malkhi and Spiegelman, 2016) may trade
+the size of one phase for the other's, as long as every prepare quorum meets every accept quorum:
+``prepare + accept > members``. Two accept quorums need not meet, since each is preceded by a
+prepare quorum that meets the other.
+"""
+
+from collections.abc import Collection
+
+from ..types import NodeText, Value
+
+
+class Quorums(Value, frozen=True):
+    """The acceptors and the number of them that a phase needs.
+
+    Args:
+        members: all acceptors.
+        prepare: how many promises phase 1 needs, and how many answers a read needs.
+        accept: how many acceptances choose a value.
+
+    Raises:
+        ValueError: if a size is impossible, or a prepare and an accept quorum might not meet.
+    """
+
+    members: tuple[NodeText, ...]
+    prepare: int
+    accept: int
+
+    def __post_init__(self) -> None:
+        count = len(set(self.members))
+        if count != len(self.members) or not count:
+            raise ValueError("members must be distinct, and at least one")
+        for name, size in (("prepare", self.prepare), ("accept", self.accept)):
+            if not 1 <= size <= count:
+                raise ValueError(f"{name} = {size} is impossible with {count} members")
+        if self.prepare + self.accept <= count:
+            raise ValueError(
+                f"prepare = {self.prepare} and accept = {self.accept} of {count} members need not"
+                f" meet: their sum must exceed {count}"
+            )
+
+    @classmethod
+    def majority(cls, members: tuple[NodeText, ...]) -> "Quorums":
+        """Majorities for both phases."""
+        size = len(members) // 2 + 1
+        return cls(members, size, size)
+
+    def prepared(self, voters: Collection[str]) -> bool:
+        """Whether the distinct members among `voters` are a prepare quorum (R15)."""
+        return self._count(voters) >= self.prepare
+
+    def accepted(self, voters: Collection[str]) -> bool:
+        """Whether the distinct members among `voters` are an accept quorum (R20)."""
+        return self._count(voters) >= self.accept
+
+    def _count(self, voters: Collection[str]) -> int:
+        return len(set(voters).intersection(self.members))

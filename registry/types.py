@@ -1,0 +1,168 @@
+"""The vocabulary: ballots, proposals, claims and decrees, as immutable values.
+
+Owns the words that every other part speaks. It knows nothing of messages, disks, clocks or
+sockets. All values are frozen and hashable, so that the model checker can keep sets of states, and
+encode as plain CBOR arrays (``array_like``), so that what is on the wire and on disk is the value
+itself.
+
+Invariants kept here:
+
+* R05, R06: a `Ballot` is (round, process) and a `Process` is (node, incarnation); both are totally
+  ordered, and no wall clock takes part.
+* A `Decree` is what Paxos chooses. The ballot and the time in it are those of its first proposer;
+  nobody who finishes it later rewrites them.
+"""
+
+from enum import Enum
+from typing import Annotated, NewType, Self
+
+from msgspec import Meta, Struct
+
+MAX_KEY_BYTES = 512
+MAX_NOTE_CHARS = 1024
+MAX_CLAIMANT_CHARS = 256
+MAX_CONTENT_TYPE_CHARS = 128
+MAX_CLAIM_ID_BYTES = 64
+MAX_NODE_CHARS = 63
+MAX_COUNTER = 2**63 - 1
+
+Key = NewType("Key", str)
+"""The name of one Paxos instance, in the form that `decreed.registry.keys.parse_key` returns."""
+
+NodeId = NewType("NodeId", str)
+"""The name of a member of the cluster, as in ``cluster.toml``."""
+
+Counter = Annotated[int, Meta(ge=0, le=MAX_COUNTER)]
+"""A number that only grows: a round, an incarnation, a position in a feed."""
+
+KeyText = Annotated[Key, Meta(min_length=1, max_length=MAX_KEY_BYTES)]
+NodeText = Annotated[NodeId, Meta(min_length=1, max_length=MAX_NODE_CHARS)]
+ClaimIdBytes = Annotated[bytes, Meta(min_length=1, max_length=MAX_CLAIM_ID_BYTES)]
+
+
+class Value(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Base of all values: frozen, hashable, encoded as an array of its fields in order."""
+
+
+class Process(Value, frozen=True, order=True):
+    """One life of one node. A restart makes a new process (R05), so no ballot is used twice.
+
+    Args:
+        node: the member's name.
+        incarnation: how often the node's directory has been opened; durable, grows at each start.
+    """
+
+    node: NodeText
+    incarnation: Counter
+
+
+class Ballot(Value, frozen=True, order=True):
+    """A proposal number: unique, increasing, totally ordered (R05, R06).
+
+    Args:
+        round: counts a proposer's attempts at one key, above every round it has heard of.
+        process: who made it; breaks ties, so that no two processes ever make the same ballot.
+    """
+
+    round: Counter
+    process: Process
+
+    def above(self, process: Process) -> "Ballot":
+        """The lowest ballot of `process` in the round after this one."""
+        return Ballot(self.round + 1, process)
+
+    def __str__(self) -> str:
+        return f"{self.round}.{self.process.node}#{self.process.incarnation}"
+
+
+class Claim(Value, frozen=True):
+    """A request to freeze a key to a value.
+
+    Args:
+        key: the key to freeze.
+        value: the exact bytes.
+        content_type: how to read the bytes, as a media type.
+        claimant: who asks, for people to read.
+        claim_id: chosen by the caller, unique to this wish; repeating a claim with it is safe.
+        note: free text, kept in the decree.
+    """
+
+    key: KeyText
+    value: bytes
+    content_type: Annotated[str, Meta(max_length=MAX_CONTENT_TYPE_CHARS)]
+    claimant: Annotated[str, Meta(max_length=MAX_CLAIMANT_CHARS)]
+    claim_id: ClaimIdBytes
+    note: Annotated[str, Meta(max_length=MAX_NOTE_CHARS)] = ""
+
+
+class Decree(Value, frozen=True):
+    """What was chosen for a key, for ever, and where it came from.
+
+    Args:
+        key: the frozen key.
+        value: the exact bytes.
+        content_type: how to read the bytes, as a media type.
+        claimant: who claimed it.
+        claim_id: the id of the claim that won.
+        note: free text of the claimant.
+        time_ms: wall clock of the first proposer, in milliseconds since 1970 (information only).
+        ballot: the ballot of the first proposer.
+    """
+
+    key: KeyText
+    value: bytes
+    content_type: Annotated[str, Meta(max_length=MAX_CONTENT_TYPE_CHARS)]
+    claimant: Annotated[str, Meta(max_length=MAX_CLAIMANT_CHARS)]
+    claim_id: ClaimIdBytes
+    note: Annotated[str, Meta(max_length=MAX_NOTE_CHARS)]
+    time_ms: Annotated[int, Meta(ge=-MAX_COUNTER, le=MAX_COUNTER)]
+    ballot: Ballot
+
+    @classmethod
+    def of(cls, claim: Claim, ballot: Ballot, time_ms: int) -> Self:
+        """The decree that `claim` would be, first proposed in `ballot` at `time_ms`."""
+        return cls(
+            claim.key,
+            claim.value,
+            claim.content_type,
+            claim.claimant,
+            claim.claim_id,
+            claim.note,
+            time_ms,
+            ballot,
+        )
+
+
+class Proposal(Value, frozen=True):
+    """A ballot and the decree proposed in it.
+
+    The ballot is the one of the attempt that carries the decree now; `decree.ballot` stays the one
+    of the attempt that proposed it first.
+    """
+
+    ballot: Ballot
+    decree: Decree
+
+
+class Outcome(Enum):
+    """How a claim ended. Losing is a result, not an error (R03)."""
+
+    WON = "won"
+    SAME = "same"
+    LOST = "lost"
+    ID_REUSED = "id reused"
+
+
+def outcome(claim: Claim, decree: Decree) -> Outcome:
+    """What `decree` means for `claim` (design: a claim is won if id and content are its own).
+
+    Returns:
+        `WON` if the decree has the claim's id and its value, content type, claimant and note;
+        `ID_REUSED` if it has the id and anything else differs; `SAME` if another claim froze the
+        same value and content type; `LOST` otherwise.
+    """
+    same_value = (decree.value, decree.content_type) == (claim.value, claim.content_type)
+    if decree.claim_id == claim.claim_id:
+        same_words = (decree.claimant, decree.note) == (claim.claimant, claim.note)
+        return Outcome.WON if same_value and same_words else Outcome.ID_REUSED
+    return Outcome.SAME if same_value else Outcome.LOST

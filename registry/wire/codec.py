@@ -1,0 +1,60 @@
+"""Bytes to checked values and back.
+
+Every byte that comes from outside passes here. Nesting is bounded, tags, indefinite lengths and
+duplicate keys are refused, and each value is checked against its type and bounds; what fails is a
+`ProtocolError`, never a crash and never a half-checked value.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Never, TypeVar
+
+import cbor2
+import msgspec
+
+from ..errors import ProtocolError
+
+MAX_DEPTH = 12
+
+T = TypeVar("T")
+
+# every tag that the decoder would act on by itself: dates, big numbers, regular expressions, …
+_KNOWN_TAGS = (
+    *range(6),
+    *(21, 22, 23, 24, 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43000, 55799),
+)
+
+
+def _no_tag(*_: object) -> Never:
+    raise ProtocolError("CBOR tags are not part of the protocol")
+
+
+_NO_TAGS: dict[int, Any] = dict.fromkeys(_KNOWN_TAGS, _no_tag)
+
+
+def encode(value: object) -> bytes:
+    """The CBOR of a value or of a sequence of values."""
+    return cbor2.dumps(msgspec.to_builtins(value, builtin_types=(bytes,)))
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """The value of type `kind` that `data` encodes.
+
+    Raises:
+        ProtocolError: if `data` is not CBOR, is nested too deeply, or is no such value.
+    """
+    try:
+        plain = cbor2.loads(
+            data,
+            max_depth=MAX_DEPTH,
+            allow_indefinite=False,
+            tag_hook=_no_tag,
+            semantic_decoders=_NO_TAGS,
+        )
+        return msgspec.convert(plain, kind)
+    except (cbor2.CBORError, msgspec.ValidationError, UnicodeError) as error:
+        raise ProtocolError(f"not a message of ours: {error}") from error
+
+
+def decode_batch(data: bytes, kind: Any) -> Sequence[Any]:
+    """The messages in one frame's payload, each one of the union `kind`."""
+    return decode(data, tuple[kind, ...])

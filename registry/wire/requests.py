@@ -1,0 +1,230 @@
+"""What clients ask of a node, and what it answers.
+
+Every request carries an id that is unique on its connection; answers carry the same id and may come
+in any order. `timeout_ms` is how long the node may work at it before it must say how things stand.
+A node that passes a request on to another node uses the same messages.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from ..types import Claim, Counter, Decree, KeyText, NodeText, Value
+from .handshake import IdBytes, Text
+
+MAX_TIMEOUT_MS = 3_600_000
+MAX_PAGE = 1_000
+
+TimeoutMs = Annotated[int, Meta(ge=1, le=MAX_TIMEOUT_MS)]
+PageSize = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
+PathText = Annotated[str, Meta(max_length=512)]
+
+
+class ClaimRequest(Value, frozen=True, tag=50):
+    """Freeze a key. Answer: `Decreed` with whatever it is frozen to, or `Failed`.
+
+    Args:
+        id: the request's id.
+        timeout_ms: how long the node may try.
+        here: the node must coordinate itself and not pass the claim on to the key's home.
+        claim: what to freeze.
+    """
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    here: bool
+    claim: Claim
+
+
+class ClaimNextRequest(Value, frozen=True, tag=51):
+    """Freeze the next free slot of a series. Answer: `Decreed` for that slot, or `Failed`.
+
+    Args:
+        id: the request's id.
+        timeout_ms: how long the node may try.
+        here: the node must coordinate itself.
+        claim: what to freeze; its key is the slot from which its caller first tried. A repetition
+            carries the same slot, so that the value is never frozen twice.
+    """
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    here: bool
+    claim: Claim
+
+
+class GetRequest(Value, frozen=True, tag=52):
+    """Read a key. Answer: `Decreed`, `Undecided` (a quorum was asked), or `Failed`."""
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    key: KeyText
+
+
+class WaitRequest(Value, frozen=True, tag=53):
+    """Wait for a key. Answer: `Decreed`; `Undecided` when time ran out; or `Failed`."""
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    key: KeyText
+
+
+class LatestRequest(Value, frozen=True, tag=54):
+    """Find the last decided slot of a series. Answer: `Decreed`, `Undecided` (none), `Failed`."""
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    series: PathText
+
+
+class ListRequest(Value, frozen=True, tag=55):
+    """Read the decrees under a prefix, in key order. Answer: `ListPage` or `Failed`.
+
+    Args:
+        id: the request's id.
+        timeout_ms: how long the node may try.
+        prefix: a path, or empty for all keys.
+        after: only keys behind this one; empty to begin.
+        limit: at most so many decrees.
+    """
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    prefix: PathText
+    after: Annotated[str, Meta(max_length=512)]
+    limit: PageSize
+
+
+class Position(Value, frozen=True):
+    """A place in one node's feed: entry `index` of the feed on disk `disk_id` of `node`."""
+
+    node: NodeText
+    disk_id: IdBytes
+    index: Counter
+
+
+class WatchRequest(Value, frozen=True, tag=56):
+    """Read what the node learned after `since`, waiting for it. Answer: `WatchPage` or `Failed`.
+
+    Args:
+        id: the request's id.
+        timeout_ms: an empty page is the answer when nothing came in this time.
+        prefix: a path, or empty for all keys.
+        since: where to go on; None to learn the node's present position, at once.
+        limit: at most so many decrees.
+    """
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    prefix: PathText
+    since: Position | None
+    limit: PageSize
+
+
+class StatusRequest(Value, frozen=True, tag=57):
+    """Ask a node about itself. Answer: `StatusReport`."""
+
+    id: Counter
+
+
+class Cancel(Value, frozen=True, tag=58):
+    """Nobody waits for request `id` any more. There is no answer."""
+
+    id: Counter
+
+
+class Decreed(Value, frozen=True, tag=70):
+    """The key is frozen, to this."""
+
+    id: Counter
+    decree: Decree
+
+
+class Undecided(Value, frozen=True, tag=71):
+    """A prepare quorum answered after the request arrived, and nothing is chosen."""
+
+    id: Counter
+
+
+class Failed(Value, frozen=True, tag=72):
+    """The request failed; `code` is one of `decreed.registry.errors.ERRORS`."""
+
+    id: Counter
+    code: Counter
+    message: Text
+
+
+class ListPage(Value, frozen=True, tag=73):
+    """Decrees in key order. `next_after` is the `after` of the next page, None at the end."""
+
+    id: Counter
+    decrees: tuple[Decree, ...]
+    next_after: Annotated[str, Meta(max_length=512)] | None
+
+
+class WatchPage(Value, frozen=True, tag=74):
+    """Decrees in the order in which the node learned them, and the position behind them.
+
+    `lost` says that the position asked for is not in this node's feed (it belongs to another node
+    or disk): list first, then go on from `position`.
+    """
+
+    id: Counter
+    decrees: tuple[Decree, ...]
+    position: Position
+    lost: bool
+
+
+class PeerStatus(Value, frozen=True):
+    """How a node sees one of its peers."""
+
+    node: NodeText
+    address: str
+    reachable: bool
+    refused: str
+    incarnation: Counter
+    pulled: Counter
+
+
+class StatusReport(Value, frozen=True, tag=75):
+    """A node about itself.
+
+    Args:
+        id: the request's id.
+        node, cluster_id, formation, incarnation, version: who it is.
+        voting: whether it takes part in Paxos; `trouble` says why not.
+        decrees: how many it has learned (the end of its feed).
+        unlearned: instances with an acceptance whose outcome it does not know yet.
+        prepare_quorum, accept_quorum: the quorum sizes.
+        uptime_ms: since its start.
+        peers: how it sees the others.
+    """
+
+    id: Counter
+    node: NodeText
+    cluster_id: str
+    formation: IdBytes | None
+    incarnation: Counter
+    version: str
+    voting: bool
+    trouble: str
+    decrees: Counter
+    unlearned: Counter
+    prepare_quorum: Counter
+    accept_quorum: Counter
+    uptime_ms: Counter
+    peers: tuple[PeerStatus, ...]
+
+
+Request = (
+    ClaimRequest
+    | ClaimNextRequest
+    | GetRequest
+    | WaitRequest
+    | LatestRequest
+    | ListRequest
+    | WatchRequest
+    | StatusRequest
+    | Cancel
+)
+Answer = Decreed | Undecided | Failed | ListPage | WatchPage | StatusReport

@@ -1,0 +1,2 @@
+if __name__ == "storage":
+    raise ImportError("import decreed.storage, not storage")
