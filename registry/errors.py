@@ -138,6 +138,13 @@ class MissingExtra(Refused):
     code = 16
 
 
+class StillUndecided(DecreedError):
+    """Time ran out while waiting for a key that nobody has frozen yet."""
+
+    code = 17
+    exit_code = Exit.UNDECIDED
+
+
 ERRORS: dict[int, type[DecreedError]] = {
     error.code: error
     for error in (
@@ -158,6 +165,7 @@ ERRORS: dict[int, type[DecreedError]] = {
         ConfigError,
         Closed,
         MissingExtra,
+        StillUndecided,
     )
 }
 

@@ -13,8 +13,9 @@ Invariants kept here:
   nobody who finishes it later rewrites them.
 """
 
+import json
 from enum import Enum
-from typing import Annotated, NewType, Self
+from typing import Annotated, Any, NewType, Self
 
 from msgspec import Meta, Struct
 
@@ -117,6 +118,23 @@ class Decree(Value, frozen=True):
     note: Annotated[str, Meta(max_length=MAX_NOTE_CHARS)]
     time_ms: Annotated[int, Meta(ge=-MAX_COUNTER, le=MAX_COUNTER)]
     ballot: Ballot
+
+    @property
+    def text(self) -> str:
+        """The value as UTF-8 text.
+
+        Raises:
+            UnicodeDecodeError: if it is not.
+        """
+        return self.value.decode()
+
+    def json(self) -> Any:
+        """The value as JSON.
+
+        Raises:
+            ValueError: if it is not.
+        """
+        return json.loads(self.value)
 
     @classmethod
     def of(cls, claim: Claim, ballot: Ballot, time_ms: int) -> Self:
