@@ -132,8 +132,12 @@ class Storage(Protocol):
         """
         ...
 
-    def scan(self, prefix: str, after: str, limit: int) -> ScanPage:
-        """Instances under `prefix` (whole segments) behind the key `after`, in key order."""
+    def scan(self, prefix: str, after: str, limit: int, max_bytes: int) -> ScanPage:
+        """Instances under `prefix` (whole segments) behind the key `after`, in key order.
+
+        At most `limit` of them, and none more once `max_bytes` are met; at least one if there is
+        any, so a page that is not complete is never empty.
+        """
         ...
 
     def feed(self, start: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
@@ -147,4 +151,3 @@ class Storage(Protocol):
     def close(self) -> None:
         """Give the directory back. Safe to call twice."""
         ...
-

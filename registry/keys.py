@@ -85,15 +85,21 @@ def slot_before(key: Key) -> Key | None:
 
 
 def matches(prefix: str, key: Key) -> bool:
-    """Whether `key` lies under `prefix`: whole path segments match, and a series' slots match it."""
+    """Whether `key` lies under `prefix`, segment by segment; a series holds its slots."""
     path = key.partition("@")[0]
     return not prefix or path == prefix or path.startswith(prefix + "/")
+
+
+def prefixes(key: Key) -> list[str]:
+    """Every prefix that `key` lies under, the empty one included."""
+    segments = key.partition("@")[0].split("/")
+    return ["/".join(segments[:count]) for count in range(len(segments) + 1)]
 
 
 def sort_key(key: str) -> bytes:
     """Bytes that order keys by path and, within a series, by slot number."""
     path, at, slot = key.partition("@")
-    return path.encode() + (b"@" + bytes([len(slot)]) + slot.encode() if at else b"")
+    return path.encode() + (b"@" + bytes([min(len(slot), 255)]) + slot.encode() if at else b"")
 
 
 def homes(key: Key, nodes: Iterable[NodeId]) -> list[NodeId]:

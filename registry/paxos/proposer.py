@@ -18,14 +18,11 @@ which it accepts (b, v). Every new attempt starts above what the own acceptor ha
 process never uses a ballot twice (R05), nor two values in one.
 """
 
-from typing import TypeVar
-
 from ..types import Ballot, Decree, Key, Process, Proposal, Value
 from .messages import Accept, Accepted, Nack, Prepare, Promise
 from .quorums import Quorums
 
 Voters = frozenset[str]
-Attempt = TypeVar("Attempt", "Preparing", "Proposing")
 
 
 class Preparing(Value, frozen=True):
@@ -119,7 +116,7 @@ def propose(state: Prepared, own: Decree | None) -> Proposing | Vacant:
 def on_accepted(
     state: Proposing, sender: str, message: Accepted, quorums: Quorums
 ) -> Proposing | Chosen:
-    """Count an acceptance of this very ballot, once per acceptor; a quorum of them chooses (R20)."""
+    """Count an acceptance of this very ballot, once per acceptor; a quorum chooses (R20)."""
     if message.ballot != state.ballot or sender not in quorums.members:
         return state
     votes = state.votes | {sender}
@@ -128,7 +125,7 @@ def on_accepted(
     return Proposing(state.key, state.ballot, state.decree, votes)
 
 
-def on_nack(state: Attempt, message: Nack) -> Attempt | Outbid:
+def on_nack(state: Preparing | Proposing, message: Nack) -> Preparing | Proposing | Outbid:
     """R10: give up a ballot that an acceptor refuses. A nack for an older attempt is ignored."""
     if message.ballot != state.ballot or message.promised <= state.ballot:
         return state

@@ -1,0 +1,7 @@
+"""One node's whole state machine, pure: events in, effects out.
+
+`Replica.step` takes everything that has arrived, the clock reading and the durable instances that it
+asked for with `Replica.needs`, and returns `Effects`, sorted by what each must wait for. Nothing in
+this package waits, reads a clock, draws a random number or touches a disk or a socket; the same code
+runs in production, in the simulator and in the model checker.
+"""

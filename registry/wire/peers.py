@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from ..paxos.messages import PaxosMessage
 from ..types import Counter, Decree, KeyText, Value
-from .handshake import Digest, IdBytes
+from .handshake import Digest, IdBytes, Refusal
 from .requests import (
     ClaimNextRequest,
     ClaimRequest,
@@ -63,8 +63,9 @@ class ScanAnswer(Value, frozen=True, tag=33):
 
 
 class FeedEntry(Value, frozen=True):
-    """A key that the sender learned, and the digest of its decree."""
+    """Entry `index` of a feed: a key that the sender learned, and the digest of its decree."""
 
+    index: Counter
     key: KeyText
     digest: Digest
 
@@ -105,7 +106,8 @@ class Ping(Value, frozen=True, tag=37):
 
 
 PeerMessage = (
-    PaxosMessage
+    Refusal
+    | PaxosMessage
     | Query
     | QueryAnswer
     | Scan

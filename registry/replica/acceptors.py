@@ -1,0 +1,77 @@
+"""The node as an acceptor: the pure handlers, applied to durable instances.
+
+Messages of the node to itself pass here too. An acceptance whose outcome is not known is remembered
+in memory, oldest first, so that the node can finish it later (R22).
+"""
+
+from ..disk import Damaged
+from ..paxos import acceptor
+from ..paxos.instance import Contradiction, Instance
+from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
+from ..types import Key
+from .turn import Turn
+
+Answer = Promise | Accepted | Nack | Commit
+
+
+class Acceptors:
+    """All instances of one node, from the acceptor's side.
+
+    Args:
+        unlearned: keys found at the start with an acceptance of unknown outcome.
+    """
+
+    def __init__(self, unlearned: tuple[Key, ...]) -> None:
+        self._since_ms: dict[Key, float] = dict.fromkeys(unlearned, 0.0)
+
+    @property
+    def unlearned(self) -> int:
+        """How many acceptances have an unknown outcome."""
+        return len(self._since_ms)
+
+    def answer(self, turn: Turn, message: Prepare | Accept) -> Answer | None:
+        """What this node's acceptor says; None if it must keep silent about the key.
+
+        The new instance is stored in `turn`, so that the answer can only leave behind it.
+        """
+        instance = turn.instance(message.key)
+        if isinstance(instance, Damaged) or instance.disputed is not None:
+            return None
+        try:
+            changed, answer = self._handle(instance, message)
+        except Contradiction as contradiction:
+            turn.alarm(str(contradiction))
+            return None
+        if changed != instance:
+            self._store(turn, message.key, changed)
+        return answer
+
+    def forget(self, key: Key) -> None:
+        """The outcome of `key` is known."""
+        self._since_ms.pop(key, None)
+
+    def overdue(self, before_ms: float, limit: int) -> list[Key]:
+        """Up to `limit` keys that have been waiting since before `before_ms`, oldest first."""
+        due: list[Key] = []
+        for key, since_ms in self._since_ms.items():
+            if since_ms > before_ms or len(due) == limit:
+                break
+            due.append(key)
+        return due
+
+    def postpone(self, key: Key, now_ms: float) -> None:
+        """Give `key` back to the end of the queue: somebody is at work on it."""
+        if self._since_ms.pop(key, None) is not None:
+            self._since_ms[key] = now_ms
+
+    def _handle(self, instance: Instance, message: Prepare | Accept) -> tuple[Instance, Answer]:
+        match message:
+            case Prepare():
+                return acceptor.on_prepare(instance, message)
+            case Accept():
+                return acceptor.on_accept(instance, message)
+
+    def _store(self, turn: Turn, key: Key, instance: Instance) -> None:
+        turn.store(key, instance)
+        if instance.accepted is not None:
+            self._since_ms.setdefault(key, turn.now_ms)

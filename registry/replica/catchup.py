@@ -1,0 +1,201 @@
+"""Catching up: each node reads every peer's feed from where it left off (design 7).
+
+A page of a feed names keys and digests; what is not known here is fetched, and the cursor moves only
+when everything in the page is learned, in the same batch. So a node that was down, or that missed a
+commit, has every decree soon after; and two nodes that ever disagree find out.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from ..disk import CursorRecord, Damaged
+from ..paxos.messages import Commit
+from ..types import Decree, Key, NodeId
+from ..wire.peers import MAX_FETCH, FeedEntry, FeedPage, Fetch, Ping, Pull
+from .digests import decree_digest
+from .effects import ReadFeed, Send
+from .events import FeedDone, FetchOn, PullFeeds
+from .node import Node
+from .recent import Recent
+from .turn import Turn
+
+PAGE_ENTRIES = 1_024
+SERVE_KEYS = 128
+PATIENCE_MS = 3_000
+
+
+@dataclass(slots=True, eq=False)
+class Pulling:
+    """One page of a peer's feed on its way.
+
+    Attributes:
+        start: where the page begins.
+        asked_ms: when; a page that takes too long is asked for again.
+        next_start: where the cursor goes when all is learned; None until the page has come.
+        end: where the peer's feed ended when it came.
+        missing: keys in it that are not learned here yet.
+    """
+
+    start: int
+    asked_ms: float
+    next_start: int | None = None
+    end: int = 0
+    missing: set[Key] = field(default_factory=set)
+
+
+class CatchUp:
+    """How far each peer's feed has been read, and the pages that peers read from this node's.
+
+    Args:
+        node: who we are.
+        cursors: how far each peer's feed was read; kept up to date here.
+        disk_of: the disk id that a peer is known by.
+        recent: what was learned lately.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        cursors: dict[NodeId, CursorRecord],
+        disk_of: Callable[[NodeId], bytes | None],
+        recent: Recent,
+    ) -> None:
+        self._node = node
+        self._cursors = cursors
+        self._disk_of = disk_of
+        self._recent = recent
+        self._pulling: dict[NodeId, Pulling] = {}
+        self._fetching: dict[Key, NodeId] = {}
+        self._serving: dict[int, tuple[NodeId, Pull]] = {}
+        self._ends: dict[NodeId, int] = {}
+
+    def cursor(self, peer: NodeId) -> int:
+        """Up to where a peer's feed has been read."""
+        record = self._cursors.get(peer)
+        return record.index if record is not None else 0
+
+    # -- reading a peer's feed
+
+    def on_ping(self, turn: Turn, sender: NodeId, ping: Ping) -> None:
+        """A peer says how long its feed is."""
+        self._ends[sender] = ping.feed_end
+
+    def on_timer(self, turn: Turn) -> None:
+        """Look whether a peer has something new, and whether a page got lost."""
+        for peer in self._node.others:
+            self._pull_if_due(turn, peer)
+        period_ms = self._node.config.timing.pull_ms
+        turn.timer(PullFeeds(), period_ms, period_ms / 4)
+
+    def needs(self, page: FeedPage) -> Iterable[Key]:
+        """The instances that a page speaks of and that are not known to agree."""
+        return (e.key for e in page.entries if not self._recent.agrees(e.key, e.digest))
+
+    def on_page(self, turn: Turn, sender: NodeId, page: FeedPage) -> None:
+        """A page has come: fetch what is missing here."""
+        pulling = self._pulling.get(sender)
+        if pulling is None or pulling.next_start is not None or page.start != pulling.start:
+            return  # late or repeated
+        if (
+            page.disk_id != self._disk_of(sender)
+            or page.next_start < page.start
+            or self._node.failed
+        ):
+            return
+        pulling.next_start, pulling.end = page.next_start, page.end
+        wanted = [entry.key for entry in page.entries if self._is_news(turn, entry)]
+        pulling.missing = set(wanted)
+        self._fetch(turn, sender, wanted)
+        self._advance_if_complete(turn, sender, pulling)
+
+    def on_learned(self, turn: Turn, decree: Decree) -> None:
+        """One key less to wait for; pages that waited for it alone are complete."""
+        self._arrived(turn, decree.key)
+
+    def on_disputed(self, turn: Turn, key: Key) -> None:
+        """The key will never be learned the same way; the evidence is kept, so go on."""
+        self._arrived(turn, key)
+
+    # -- serving this node's feed
+
+    def serve(self, turn: Turn, sender: NodeId, pull: Pull) -> None:
+        """Read the page that a peer asks for."""
+        if pull.disk_id == self._node.identity.disk_id and pull.start <= self._node.feed_end:
+            token = self._node.token()
+            self._serving[token] = (sender, pull)
+            turn.read(ReadFeed(token, pull.start, min(pull.limit, PAGE_ENTRIES)))
+
+    def on_feed(self, turn: Turn, done: FeedDone) -> None:
+        """The page has been read; what is on disk is durable, so it may be served."""
+        served = self._serving.pop(done.token, None)
+        if served is not None:
+            sender, pull = served
+            end = max(done.next_index, self._node.feed_end - len(turn.learned))
+            page = FeedPage(pull.disk_id, pull.start, done.next_index, end, done.entries)
+            turn.at_once(Send(sender, page))
+
+    def on_failed(self, token: int) -> None:
+        """The feed could not be read; the peer will ask again."""
+        self._serving.pop(token, None)
+
+    def serve_fetch(self, turn: Turn, sender: NodeId, keys: tuple[Key, ...]) -> None:
+        """Send the decrees asked for, a few in each step, so that no step grows without bound."""
+        for key in keys[:SERVE_KEYS]:
+            instance = turn.instance(key)
+            if not isinstance(instance, Damaged) and instance.learned is not None:
+                turn.vouch(key, Send(sender, Commit(key, instance.learned)))
+        if keys[SERVE_KEYS:]:
+            turn.again(FetchOn(sender, keys[SERVE_KEYS:]))
+
+    def _pull_if_due(self, turn: Turn, peer: NodeId) -> None:
+        pulling = self._pulling.get(peer)
+        if pulling is not None and turn.now_ms - pulling.asked_ms > PATIENCE_MS:
+            self._forget(peer)
+            pulling = None
+        if pulling is None and self._ends.get(peer, 0) > self.cursor(peer):
+            self._pull(turn, peer)
+
+    def _pull(self, turn: Turn, peer: NodeId) -> None:
+        disk_id = self._disk_of(peer)
+        if disk_id is not None and not self._node.failed:
+            start = self.cursor(peer)
+            self._pulling[peer] = Pulling(start, turn.now_ms)
+            turn.at_once(Send(peer, Pull(disk_id, start, PAGE_ENTRIES)))
+
+    def _is_news(self, turn: Turn, entry: FeedEntry) -> bool:
+        """Whether the entry tells of a decree that is not the one learned here."""
+        if self._recent.agrees(entry.key, entry.digest) or not turn.has(entry.key):
+            return False  # it agreed when the step began, or it would have been loaded
+        instance = turn.instance(entry.key)
+        if isinstance(instance, Damaged) or instance.disputed is not None:
+            return False
+        return instance.learned is None or decree_digest(instance.learned) != entry.digest
+
+    def _fetch(self, turn: Turn, sender: NodeId, wanted: list[Key]) -> None:
+        mine = [key for key in wanted if self._fetching.setdefault(key, sender) == sender]
+        for start in range(0, len(mine), MAX_FETCH):
+            turn.at_once(Send(sender, Fetch(tuple(mine[start : start + MAX_FETCH]))))
+
+    def _arrived(self, turn: Turn, key: Key) -> None:
+        self._fetching.pop(key, None)
+        for peer, pulling in list(self._pulling.items()):
+            if key in pulling.missing:
+                pulling.missing.discard(key)
+                self._advance_if_complete(turn, peer, pulling)
+
+    def _advance_if_complete(self, turn: Turn, peer: NodeId, pulling: Pulling) -> None:
+        """Move the cursor, in this step's batch, and read on if there is more."""
+        disk_id = self._disk_of(peer)
+        if pulling.missing or pulling.next_start is None or disk_id is None:
+            return
+        del self._pulling[peer]
+        if pulling.next_start > pulling.start:
+            self._cursors[peer] = CursorRecord(peer, disk_id, pulling.next_start)
+            turn.record(self._cursors[peer])
+            if pulling.end > pulling.next_start:
+                self._pull(turn, peer)
+
+    def _forget(self, peer: NodeId) -> None:
+        del self._pulling[peer]
+        for key in [key for key, source in self._fetching.items() if source == peer]:
+            del self._fetching[key]

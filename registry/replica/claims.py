@@ -1,0 +1,216 @@
+"""Claims on their way to a coordinator: checked, passed on to the key's home, or begun here.
+
+The home of a key is preferred, so that claims of one key meet in one attempt and do not duel. It is
+a preference alone: any node may coordinate any key at any time, and does so at once when the nodes
+before it in the key's order are suspected or refuse for a fault of their own (design 5).
+
+Slots of a series: slot N is proposed only by a node that has learned slot N-1, so there are no gaps;
+and `claim_next` proposes in slot m only after it has learned every slot from where its caller first
+tried and found its claim id in none, so that repeating it is safe (design 10).
+"""
+
+from msgspec.structs import replace
+
+from ..disk import Damaged
+from ..errors import (
+    ERRORS,
+    BadRequest,
+    DecreedError,
+    Disputed,
+    NotFormed,
+    OutcomeUnknown,
+    SeriesGap,
+    StorageFailed,
+    Unreachable,
+)
+from ..errors import Damaged as DamagedError
+from ..keys import homes, series_and_slot, slot_before, slot_key
+from ..types import Decree, Key, NodeId
+from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
+from .coordinator import Coordinator
+from .effects import Send
+from .events import Coordinate
+from .node import Node, refusal
+from .reads import Reads, dispute_message
+from .requests import Live, Requests
+from .turn import Turn
+
+AnyClaim = ClaimRequest | ClaimNextRequest
+
+# refusals for a fault of the node, not of the claim: the next node may well do it
+_ELSEWHERE = (NotFormed, StorageFailed, DamagedError)
+
+
+class Claims:
+    """All claims that are live at a node.
+
+    Args:
+        node: who we are, and who is reachable.
+        requests: where answers go.
+        coordinator: runs Paxos.
+        reads: finds out whether the slot before is decided.
+    """
+
+    def __init__(
+        self, node: Node, requests: Requests, coordinator: Coordinator, reads: Reads
+    ) -> None:
+        self._node = node
+        self._requests = requests
+        self._coordinator = coordinator
+        self._reads = reads
+        self._passed: dict[int, Live] = {}
+
+    def begin(self, turn: Turn, live: Live, request: AnyClaim) -> None:
+        """A claim has arrived: answer it, pass it on, or coordinate it."""
+        limit = self._node.config.limits.max_value_bytes
+        size = len(request.claim.value)
+        if size > limit:
+            self._fail(turn, live, BadRequest, f"the value has {size} bytes; the limit is {limit}")
+        else:
+            self._route(turn, live, request, None)
+
+    def go_on(self, turn: Turn, event: Coordinate) -> None:
+        """Go on with a claim: route it again past a node, or coordinate it here, at some slot."""
+        live = self._requests.find(event.origin, event.request.id)
+        if live is None:
+            return
+        if event.avoid is not None:
+            self._route(turn, live, event.request, event.avoid)
+        else:
+            self._coordinate(turn, live, event.request, event.key)
+
+    def settle(self, turn: Turn, live: Live, decree: Decree) -> None:
+        """The key that a claim joined is decided."""
+        if live.done:
+            return
+        if isinstance(live.request, ClaimNextRequest) and decree.claim_id != live.claim_id:
+            series, slot = series_and_slot(decree.key)
+            assert slot is not None, "claim_next only ever joins slots"
+            self._again(turn, live, live.request, slot_key(series, slot + 1))
+        else:
+            self._requests.answer(turn, live, Decreed(live.request.id, decree))
+
+    # -- claims passed on
+
+    def on_decreed(self, turn: Turn, sender: NodeId, answer: Decreed) -> None:
+        """The home has answered a claim that we passed on."""
+        live = self._take(sender, answer.id)
+        if live is not None:
+            decreed = Decreed(live.request.id, answer.decree)
+            self._requests.answer(turn, live, decreed)
+
+    def on_failed(self, turn: Turn, sender: NodeId, answer: Failed) -> None:
+        """The home has refused a claim that we passed on: try the next node, or say so."""
+        live = self._take(sender, answer.id)
+        if live is None:
+            return
+        error = ERRORS.get(answer.code, OutcomeUnknown)
+        live.indefinite = live.indefinite or not error.definite
+        if issubclass(error, _ELSEWHERE):
+            self._pass_over(turn, live, sender)
+        else:
+            self._fail(turn, live, error, answer.message)
+
+    def on_unreachable(self, turn: Turn, peer: NodeId) -> None:
+        """A node is suspected: what it had is coordinated elsewhere, at once."""
+        for request_id, live in list(self._passed.items()):
+            if live.passed_to == peer:
+                del self._passed[request_id]
+                live.passed_to = None
+                live.indefinite = True
+                self._pass_over(turn, live, peer)
+
+    def prune(self) -> None:
+        """Forget claims that were passed on and that nobody waits for any more."""
+        for request_id in [i for i, live in self._passed.items() if live.done]:
+            del self._passed[request_id]
+
+    def _take(self, sender: NodeId, request_id: int) -> Live | None:
+        live = self._passed.get(request_id)
+        if live is None or live.passed_to != sender:
+            return None
+        del self._passed[request_id]
+        live.passed_to = None
+        return live
+
+    def _pass_over(self, turn: Turn, live: Live, peer: NodeId) -> None:
+        """Route again, to anybody but `peer`, once the claim's instances are loaded anew."""
+        if not live.done:
+            assert isinstance(live.request, AnyClaim), "only claims are passed on"
+            request = live.request
+            turn.again(Coordinate(live.origin, request, request.claim.key, peer))
+
+    def _route(self, turn: Turn, live: Live, request: AnyClaim, avoid: NodeId | None) -> None:
+        """To the first node in the key's order that is up; here, if the key is learned here."""
+        key = request.claim.key
+        instance = turn.instance(key)
+        learned = isinstance(instance, Damaged) or instance.learned is not None
+        if request.here or (learned and isinstance(request, ClaimRequest)):
+            self._coordinate(turn, live, request, key)
+            return
+        candidates = (self._node.reachable | {self._node.name}) - {avoid}
+        home = next(n for n in homes(key, self._node.config.nodes) if n in candidates)
+        if home == self._node.name:
+            self._coordinate(turn, live, request, key)
+        else:
+            self._pass_on(turn, live, request, home)
+
+    def _pass_on(self, turn: Turn, live: Live, request: AnyClaim, node: NodeId) -> None:
+        token = self._node.token()
+        timeout_ms = max(1, int(live.deadline_ms - turn.now_ms))
+        passed = replace(request, id=token, timeout_ms=timeout_ms, here=True)
+        self._passed[token] = live
+        live.passed_to = node
+        turn.at_once(Send(node, passed))
+
+    # -- claims coordinated here
+
+    def _coordinate(self, turn: Turn, live: Live, request: AnyClaim, key: Key) -> None:
+        if not self._answer_learned(turn, live, key):
+            self._check_slot(turn, live, request, key)
+
+    def _answer_learned(self, turn: Turn, live: Live, key: Key) -> bool:
+        """Answer from what is learned or broken; returns whether there was anything to do so."""
+        instance = turn.instance(key)
+        if isinstance(instance, Damaged):
+            self._fail(turn, live, DamagedError, instance.message)
+        elif instance.disputed is not None:
+            self._fail(turn, live, Disputed, dispute_message(key))
+        elif instance.learned is not None:
+            self.settle(turn, live, instance.learned)
+        else:
+            return False
+        return True
+
+    def _check_slot(self, turn: Turn, live: Live, request: AnyClaim, key: Key) -> None:
+        """Design 10: a slot is proposed only by a node that has learned the one before."""
+        if not self._node.voting:
+            self._refuse(turn, live)
+            return
+        before = slot_before(key)
+        instance = turn.instance(before) if before is not None else None
+        if before is None or (not isinstance(instance, Damaged | None) and instance.learned):
+            self._coordinator.join(turn, key, live)
+            return
+
+        def then(turn: Turn, decree: Decree | None) -> None:
+            if decree is None:
+                message = f"slot {key!r} would leave a gap: {before!r} is undecided"
+                self._fail(turn, live, SeriesGap, message)
+            else:
+                self._again(turn, live, request, key)
+
+        self._reads.read(turn, before, live, then)
+
+    def _again(self, turn: Turn, live: Live, request: AnyClaim, key: Key) -> None:
+        turn.again(Coordinate(live.origin, request, key, None))
+
+    def _refuse(self, turn: Turn, live: Live) -> None:
+        error, message = refusal(self._node)
+        self._fail(turn, live, error, message)
+
+    def _fail(self, turn: Turn, live: Live, error: type[DecreedError], message: str) -> None:
+        """Answer with an error; after an indefinite try no error may sound definite."""
+        if live.indefinite and error in (Unreachable, *_ELSEWHERE):
+            error, message = OutcomeUnknown, f"an earlier try may yet succeed; then: {message}"
+        self._requests.fail(turn, live, error, message)

@@ -1,0 +1,112 @@
+"""What a step asks of the world, sorted by what it must wait for.
+
+The contract, which the server, the simulator and the tests keep alike:
+
+1. `at_once` may leave at any time: it promises nothing that a crash could take back.
+2. `records` are written and synced, all in one batch.
+3. `after` leaves only when that batch is durable. If the batch failed, nothing of it ever leaves,
+   and the node is told with `WriteFailed`.
+4. `reads` look at durable state, after 2; their results come back as events.
+5. `again` goes into the next step, with the instances that it needs.
+
+So an answer that is not yet on disk cannot be sent early: it has no other list to stand in.
+"""
+
+from dataclasses import dataclass, field
+
+from ..disk import Record
+from ..types import NodeId, Value
+from ..wire.handshake import PeerWelcome, Refusal
+from ..wire.peers import PeerMessage
+from ..wire.requests import Answer
+from .events import Connection, Event, Link, Timer
+
+
+class Send(Value, frozen=True, tag=True):
+    """Send a message to a member; to this node itself, it is an event of the next step."""
+
+    to: NodeId
+    message: PeerMessage
+
+
+class Reply(Value, frozen=True, tag=True):
+    """Answer a client."""
+
+    to: Connection
+    answer: Answer
+
+
+class Welcome(Value, frozen=True, tag=True):
+    """Tell the node on this incoming link that it is recorded, and use the link."""
+
+    link: Link
+    node: NodeId
+    message: PeerWelcome
+
+
+class UseLink(Value, frozen=True, tag=True):
+    """Use this outgoing link to send to `node`."""
+
+    link: Link
+    node: NodeId
+
+
+class Reject(Value, frozen=True, tag=True):
+    """Tell the node on this link why it may not take part, and close the link."""
+
+    link: Link
+    node: NodeId
+    refusal: Refusal
+
+
+Outgoing = Send | Reply | Welcome | UseLink | Reject
+
+
+class SetTimer(Value, frozen=True):
+    """Fire `timer` after `delay_ms` and a random part of `spread_ms` more."""
+
+    timer: Timer
+    delay_ms: float
+    spread_ms: float = 0.0
+
+
+class ReadScan(Value, frozen=True, tag=True):
+    """Read instances under a prefix; comes back as `ScanDone`."""
+
+    token: int
+    prefix: str
+    after: str
+    limit: int
+    max_bytes: int
+
+
+class ReadFeed(Value, frozen=True, tag=True):
+    """Read the node's own feed; comes back as `FeedDone`."""
+
+    token: int
+    start: int
+    limit: int
+
+
+class ReadLastSlot(Value, frozen=True, tag=True):
+    """Find the last learned slot of a series; comes back as `SlotDone`."""
+
+    token: int
+    series: str
+
+
+Read = ReadScan | ReadFeed | ReadLastSlot
+
+
+@dataclass(slots=True)
+class Effects:
+    """Everything that one step wants done. See the module for the order."""
+
+    at_once: list[Outgoing] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    after: list[Outgoing] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
+    timers: list[SetTimer] = field(default_factory=list)
+    again: list[Event] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)

@@ -1,0 +1,218 @@
+"""What can happen to a node. Time comes with the step, never from inside."""
+
+from ..disk import ScanPage
+from ..types import Decree, Key, NodeId, Value
+from ..wire.handshake import Standing
+from ..wire.peers import FeedEntry, PeerMessage
+from ..wire.requests import ClaimNextRequest, ClaimRequest, Request
+
+Connection = int
+"""A client's connection, numbered by the server; never used twice in a node's life."""
+
+Link = int
+"""A connection to or from a peer, numbered by the server; never used twice in a node's life."""
+
+
+class Moment(Value, frozen=True):
+    """The clock reading of a step, taken after its last event arrived.
+
+    Args:
+        now_ms: monotonic time, the only one that decides anything.
+        wall_ms: milliseconds since 1970, for people to read in decrees.
+    """
+
+    now_ms: float
+    wall_ms: int
+
+
+class FromPeer(Value, frozen=True, tag=True):
+    """A message came from a member of the cluster, this node included."""
+
+    sender: NodeId
+    message: PeerMessage
+
+
+class FromClient(Value, frozen=True, tag=True):
+    """A request came from a client."""
+
+    connection: Connection
+    request: Request
+
+
+class ClientGone(Value, frozen=True, tag=True):
+    """A client's connection ended; nobody waits for its answers."""
+
+    connection: Connection
+
+
+class Greeted(Value, frozen=True, tag=True):
+    """A node connected to us and said who it is."""
+
+    link: Link
+    standing: Standing
+
+
+class Welcomed(Value, frozen=True, tag=True):
+    """A node that we connected to said who it is, and that it has recorded our disk id."""
+
+    link: Link
+    standing: Standing
+
+
+class Reachable(Value, frozen=True, tag=True):
+    """A peer became reachable, or is suspected. Suspicion may be wrong; that is safe."""
+
+    node: NodeId
+    reachable: bool
+
+
+class WriteFailed(Value, frozen=True, tag=True):
+    """The records of the last step could not be made durable; nothing of its `after` left.
+
+    Args:
+        reason: what the disk said.
+        lost: the answers that did not leave; whoever waits for them is told that it is unknown.
+    """
+
+    reason: str
+    lost: tuple[tuple["Origin", int], ...]
+
+
+class ScanDone(Value, frozen=True, tag=True):
+    """The result of a `ReadScan` effect."""
+
+    token: int
+    page: ScanPage
+
+
+class FeedDone(Value, frozen=True, tag=True):
+    """The result of a `ReadFeed` effect: entries, and the index behind the last."""
+
+    token: int
+    entries: tuple[FeedEntry, ...]
+    next_index: int
+
+
+class SlotDone(Value, frozen=True, tag=True):
+    """The result of a `ReadLastSlot` effect."""
+
+    token: int
+    slot: int
+
+
+class ReadFailed(Value, frozen=True, tag=True):
+    """A read effect met a damaged record."""
+
+    token: int
+    message: str
+
+
+# -- timers that the node set for itself
+
+
+class Expire(Value, frozen=True, tag=True):
+    """Requests of deadline bucket `bucket` have run out of time."""
+
+    bucket: int
+
+
+class Resend(Value, frozen=True, tag=True):
+    """The attempt with this serial may have lost messages."""
+
+    key: Key
+    serial: int
+
+
+class Retry(Value, frozen=True, tag=True):
+    """The attempt with this serial has paused long enough after being outbid."""
+
+    key: Key
+    serial: int
+
+
+class ResendRead(Value, frozen=True, tag=True):
+    """The read or list with this token may have lost messages."""
+
+    token: int
+
+
+class Sweep(Value, frozen=True, tag=True):
+    """Look for acceptances whose outcome has been unknown for too long."""
+
+
+class PullFeeds(Value, frozen=True, tag=True):
+    """Look whether a peer's feed has grown."""
+
+
+Timer = Expire | Resend | Retry | ResendRead | Sweep | PullFeeds
+
+
+class Fired(Value, frozen=True, tag=True):
+    """A timer ran out."""
+
+    timer: Timer
+
+
+# -- what a step left for the next one, since it needs instances that were not loaded
+
+
+class Finish(Value, frozen=True, tag=True):
+    """Finish the instance of `key`; list `token` wants to know, if there is one."""
+
+    key: Key
+    token: int | None
+
+
+class Coordinate(Value, frozen=True, tag=True):
+    """Go on with the claim that is live under `origin` and the request's id.
+
+    Args:
+        origin: who asked.
+        request: what was asked.
+        key: the key to coordinate here; a later slot than asked for, if the series has grown.
+        avoid: route it anew instead, past this node.
+    """
+
+    origin: "Origin"
+    request: ClaimRequest | ClaimNextRequest
+    key: Key
+    avoid: NodeId | None
+
+
+class ReadOn(Value, frozen=True, tag=True):
+    """Go on looking for the last slot of a series, at `key`, for the live request."""
+
+    origin: "Origin"
+    id: int
+    key: Key
+    latest: Decree | None
+
+
+class FetchOn(Value, frozen=True, tag=True):
+    """Go on answering a peer's fetch."""
+
+    sender: NodeId
+    keys: tuple[Key, ...]
+
+
+Origin = Connection | NodeId
+"""Who asked: a client's connection, or a node that passed a request on."""
+
+Event = (
+    FromPeer
+    | FromClient
+    | ClientGone
+    | Greeted
+    | Welcomed
+    | Reachable
+    | WriteFailed
+    | ScanDone
+    | FeedDone
+    | SlotDone
+    | ReadFailed
+    | Fired
+    | Finish
+    | Coordinate
+    | ReadOn
+    | FetchOn
+)

@@ -1,0 +1,164 @@
+"""Who may take part: forming once, and refusing directories that have lost anything (design 8).
+
+A forgotten promise breaks Paxos (R13), so a disk that was wiped, copied or rolled back must never
+vote. Every node remembers each peer's disk id, highest incarnation and boot nonce; what contradicts
+that memory is refused, by every node, whoever else is up. A node with a fresh directory takes no part
+until every member has confirmed that it has durably recorded the node's disk id; until then nobody
+could tell it from a wiped one.
+
+The formation id names this life of the cluster. It is the hash of the cluster id and all disk ids,
+so that nodes which formed together agree on it without having to agree on anything else.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from ..config import ClusterConfig
+from ..disk import CursorRecord, FormationRecord, PeerRecord
+from ..errors import DecreedError, IdentityRefused, Refused
+from ..types import NodeId
+from ..wire.handshake import VERSION, PeerWelcome, Refusal, Standing
+from .effects import Reject, UseLink, Welcome
+from .events import Greeted, Link, Welcomed
+from .node import Node
+from .turn import Turn
+
+
+class Membership:
+    """What a node knows of its peers.
+
+    Args:
+        node: who we are.
+        peers: what was remembered of them.
+        cursors: how far their feeds have been pulled; shared with the catching up.
+    """
+
+    def __init__(
+        self, node: Node, peers: Iterable[PeerRecord], cursors: dict[NodeId, CursorRecord]
+    ) -> None:
+        self._node = node
+        self._peers = {peer.node: peer for peer in peers}
+        self._cursors = cursors
+        self._confirmed: set[NodeId] = set()
+        self.refused: dict[NodeId, str] = {}
+
+    def known(self, node: NodeId) -> PeerRecord | None:
+        """What is remembered of a peer."""
+        return self._peers.get(node)
+
+    def standing(self) -> Standing:
+        """What this node says of itself. Its feed counts as far as it is durable."""
+        node, identity = self._node, self._node.identity
+        return Standing(
+            identity.cluster_id,
+            identity.digest,
+            identity.node,
+            identity.disk_id,
+            identity.incarnation,
+            node.nonce,
+            node.feed_end,
+            identity.formation,
+        )
+
+    def on_greeted(self, turn: Turn, event: Greeted) -> None:
+        """A node connected to us: record it, then welcome it; or refuse it."""
+        if self._admit(turn, event.link, event.standing):
+            welcome = PeerWelcome(VERSION, self.standing())
+            turn.after(Welcome(event.link, event.standing.node, welcome))
+
+    def on_welcomed(self, turn: Turn, event: Welcomed) -> None:
+        """A node that we connected to has recorded our disk id."""
+        if self._admit(turn, event.link, event.standing):
+            self._confirmed.add(event.standing.node)
+            turn.after(UseLink(event.link, event.standing.node))
+            self.form_if_confirmed(turn)
+
+    def form_if_confirmed(self, turn: Turn) -> None:
+        """Take part from now on, if every member has confirmed our disk id."""
+        node = self._node
+        if node.formed or not self._confirmed.issuperset(node.others):
+            return
+        disks = {name: self._peers[name].disk_id for name in node.others}
+        disks[node.name] = node.identity.disk_id
+        formation = formation_id(node.config, disks)
+        node.identity = replace(node.identity, formation=formation)
+        turn.record(FormationRecord(formation))
+        turn.notice(f"the cluster has formed: formation {formation.hex()}")
+
+    def _admit(self, turn: Turn, link: Link, shown: Standing) -> bool:
+        fault = self._fault(shown)
+        if fault is not None:
+            error, message = fault
+            if self.refused.get(shown.node) != message:
+                turn.alarm(message)
+            self.refused[shown.node] = message
+            turn.at_once(Reject(link, shown.node, Refusal(error.code, message)))
+            return False
+        self.refused.pop(shown.node, None)
+        record = PeerRecord(shown.node, shown.disk_id, shown.incarnation, shown.nonce)
+        if self._peers.get(shown.node) != record:
+            self._peers[shown.node] = record
+            turn.record(record)
+        return True
+
+    def _fault(self, shown: Standing) -> tuple[type[DecreedError], str] | None:
+        """Why the node shown may not take part; None if it may."""
+        stranger = self._stranger(shown)
+        if stranger:
+            return Refused, stranger
+        lost = self._lost(shown)
+        if lost:
+            return IdentityRefused, f"node {shown.node} was refused by {self._node.name}: {lost}"
+        return None
+
+    def _stranger(self, shown: Standing) -> str:
+        """Why the node shown does not belong to this cluster, as it is configured."""
+        ours = self.standing()
+        who = f"node {shown.node}"
+        if shown.cluster_id != ours.cluster_id:
+            return f"{who} is of cluster {shown.cluster_id}, not {ours.cluster_id}: check addresses"
+        if shown.node not in self._node.others:
+            return f"{who} is not another member of cluster {ours.cluster_id}"
+        if shown.digest != ours.digest:
+            return (
+                f"{who} has other members or quorum sizes than {ours.node}: give every node the"
+                " same cluster.toml"
+            )
+        if shown.formation and ours.formation and shown.formation != ours.formation:
+            return f"{who} is of formation {shown.formation.hex()}, not {ours.formation.hex()}"
+        return ""
+
+    def _lost(self, shown: Standing) -> str:
+        """Why the directory shown must have lost something."""
+        known = self._peers.get(shown.node)
+        if known is None:
+            return ""
+        if shown.disk_id != known.disk_id:
+            return f"its directory was wiped or replaced; {_WAY_OUT}"
+        if shown.incarnation < known.incarnation:
+            return f"its directory is an older copy of itself; {_WAY_OUT}"
+        if shown.incarnation == known.incarnation and shown.nonce != known.nonce:
+            return f"its directory was copied and runs twice, or was put back; {_WAY_OUT}"
+        cursor = self._cursors.get(shown.node)
+        if cursor is not None and shown.feed_end < cursor.index:
+            return (
+                f"its directory has {shown.feed_end} decrees, but {cursor.index} were read from it"
+                f" before, so it was rolled back; {_WAY_OUT}"
+            )
+        return ""
+
+
+_WAY_OUT = (
+    "a node that forgot its promises must not vote, so this node stays out: restore its own latest"
+    " directory, or leave it stopped (the others go on as long as they have a quorum)"
+)
+
+
+def formation_id(config: ClusterConfig, disks: dict[NodeId, bytes]) -> bytes:
+    """The name of a formation: 16 bytes of BLAKE2b over the cluster id and all disk ids."""
+    digest = hashlib.blake2b(config.cluster_id.encode(), digest_size=16)
+    for node in sorted(disks):
+        digest.update(node.encode() + b"\0" + disks[node])
+    return digest.digest()

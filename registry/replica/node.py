@@ -1,0 +1,74 @@
+"""What all parts of a replica share: who the node is, and whether it may vote."""
+
+from dataclasses import dataclass, field
+
+from ..config import ClusterConfig
+from ..disk import Identity
+from ..errors import DecreedError, NotFormed, StorageFailed
+from ..types import NodeId, Process
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One node in this life of it.
+
+    Attributes:
+        config: the cluster.
+        identity: of the node's directory; the formation is filled in when the cluster forms.
+        nonce: random, made at this start.
+        failed: why the disk takes no writes any more; empty while it does.
+        feed_end: the index of the next feed entry.
+        reachable: peers that are not suspected and that say that they vote.
+        last_token: the last number given to a question.
+    """
+
+    config: ClusterConfig
+    identity: Identity
+    nonce: bytes
+    feed_end: int
+    failed: str = ""
+    reachable: set[NodeId] = field(default_factory=set)
+    last_token: int = 0
+
+    def token(self) -> int:
+        """A number for a question to peers or to the disk, never used twice in this life."""
+        self.last_token += 1
+        return self.last_token
+
+    @property
+    def name(self) -> NodeId:
+        """The node's name."""
+        return self.identity.node
+
+    @property
+    def process(self) -> Process:
+        """This life of the node; the second half of all its ballots (R05)."""
+        return Process(self.identity.node, self.identity.incarnation)
+
+    @property
+    def others(self) -> tuple[NodeId, ...]:
+        """All other members."""
+        return tuple(node for node in self.config.nodes if node != self.name)
+
+    @property
+    def formed(self) -> bool:
+        """Whether every member has confirmed this node's disk id, now or in an earlier life."""
+        return self.identity.formation is not None
+
+    @property
+    def voting(self) -> bool:
+        """Whether the node takes part in Paxos: a disk that may have lost anything must not."""
+        return self.formed and not self.failed
+
+
+def refusal(node: Node) -> tuple[type[DecreedError], str]:
+    """What a node that may not vote says when it is asked to do more than serve what it learned."""
+    if node.failed:
+        return StorageFailed, (
+            f"node {node.name} takes no part any more: {node.failed}; free or mend its disk, then"
+            " restart it"
+        )
+    return NotFormed, (
+        f"node {node.name} does not take part yet: the cluster forms when all of"
+        f" {', '.join(node.config.nodes)} have been up together once"
+    )

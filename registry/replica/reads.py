@@ -1,0 +1,246 @@
+"""Reading one key: at once if it is learned, otherwise from a prepare quorum (design 6).
+
+Only *undecided* needs a quorum. A read counts only answers to queries that it sent itself, so all of
+them were given after it arrived; a key that somebody has accepted a proposal for is finished first.
+`Reads.read` is what gets, waits, series and lists of gaps are made of.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from ..disk import Damaged
+from ..errors import Damaged as DamagedError
+from ..errors import Disputed
+from ..keys import slot_key
+from ..types import Decree, Key, NodeId
+from ..wire.peers import Query, QueryAnswer
+from ..wire.requests import Decreed, GetRequest, LatestRequest, Undecided, WaitRequest
+from .coordinator import Coordinator, Then
+from .effects import ReadLastSlot, Send
+from .events import ReadOn, ResendRead, SlotDone
+from .node import Node, refusal
+from .requests import Live, Requests
+from .turn import Turn
+
+
+@dataclass(slots=True, eq=False)
+class QuorumRead:
+    """One read on its way round.
+
+    Attributes:
+        key: the key.
+        live: the request behind it.
+        then: called with the decree, or with None for undecided.
+        answered: who has said that it holds nothing.
+    """
+
+    key: Key
+    live: Live
+    then: Then
+    answered: set[NodeId] = field(default_factory=set)
+
+
+class Reads:
+    """All reads of a node.
+
+    Args:
+        node: who we are.
+        requests: where answers go.
+        coordinator: finishes what is half-done.
+        learn: makes a decree known to the whole node.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        requests: Requests,
+        coordinator: Coordinator,
+        learn: Callable[[Turn, Decree], None],
+    ) -> None:
+        self._node = node
+        self._requests = requests
+        self._coordinator = coordinator
+        self._learn = learn
+        self._reads: dict[int, QuorumRead] = {}
+        self._series: dict[int, Live] = {}
+        self._waits: dict[Key, list[Live]] = {}
+
+    def needs(self, answer: QueryAnswer) -> Iterable[Key]:
+        """The instance that an answer may change."""
+        read = self._reads.get(answer.id)
+        return (read.key,) if read is not None else ()
+
+    # -- requests
+
+    def get(self, turn: Turn, live: Live, request: GetRequest) -> None:
+        """Answer with the decree, or with undecided."""
+
+        def then(turn: Turn, decree: Decree | None) -> None:
+            self._answer(turn, live, decree)
+
+        self.read(turn, request.key, live, then)
+
+    def wait(self, turn: Turn, live: Live, request: WaitRequest) -> None:
+        """Answer with the decree as soon as there is one."""
+
+        def then(turn: Turn, decree: Decree | None) -> None:
+            if decree is not None:
+                self._answer(turn, live, decree)
+                return
+            live.undecided = True
+            self._waits.setdefault(request.key, []).append(live)
+
+        self.read(turn, request.key, live, then)
+
+    def latest(self, turn: Turn, live: Live, request: LatestRequest) -> None:
+        """Find the last decided slot: from the last one learned here, slot by slot."""
+        token = self._node.token()
+        self._series[token] = live
+        turn.read(ReadLastSlot(token, request.series))
+
+    def on_slot(self, turn: Turn, done: SlotDone) -> None:
+        """The disk has said which slot of a series was learned last."""
+        live = self._series.pop(done.token, None)
+        if live is not None and isinstance(live.request, LatestRequest):
+            key = slot_key(live.request.series, max(done.slot, 1))
+            turn.again(ReadOn(live.origin, live.request.id, key, None))
+
+    def on_slot_failed(self, turn: Turn, token: int, message: str) -> None:
+        """The disk could not say it."""
+        live = self._series.pop(token, None)
+        if live is not None:
+            self._requests.fail(turn, live, DamagedError, message)
+
+    def read_on(self, turn: Turn, event: ReadOn) -> None:
+        """Read one slot of a series; the first undecided one ends the search (design 10)."""
+        live = self._requests.find(event.origin, event.id)
+        if live is None or not isinstance(live.request, LatestRequest):
+            return
+        series, slot = live.request.series, int(event.key.rpartition("@")[2])
+
+        def then(turn: Turn, decree: Decree | None) -> None:
+            if decree is None:
+                self._answer(turn, live, event.latest)
+                return
+            following = slot_key(series, slot + 1)
+            turn.again(ReadOn(event.origin, event.id, following, decree))
+
+        self.read(turn, event.key, live, then)
+
+    # -- one key
+
+    def read(self, turn: Turn, key: Key, live: Live, then: Then) -> None:
+        """Find out what `key` is decided to be, and call `then` with it, or with None."""
+        instance = turn.instance(key)
+        if isinstance(instance, Damaged):
+            self._requests.fail(turn, live, DamagedError, instance.message)
+        elif instance.disputed is not None:
+            self._requests.fail(turn, live, Disputed, dispute_message(key))
+        elif instance.learned is not None:
+            then(turn, instance.learned)
+        elif not self._node.voting:
+            error, message = refusal(self._node)
+            self._requests.fail(turn, live, error, message)
+        elif instance.accepted is not None:
+            self._coordinator.follow(turn, key, live, then)
+        else:
+            self._ask(turn, QuorumRead(key, live, then))
+
+    def on_answer(self, turn: Turn, sender: NodeId, answer: QueryAnswer) -> None:
+        """A peer has said what it holds."""
+        read = self._reads.get(answer.id)
+        if read is None or read.live.done:
+            self._reads.pop(answer.id, None)
+        elif answer.learned is not None:
+            del self._reads[answer.id]
+            self._learn(turn, answer.learned)
+            self.read(turn, read.key, read.live, read.then)
+        elif answer.accepted:
+            del self._reads[answer.id]
+            self._finish(turn, read)
+        else:
+            self._count(turn, answer.id, read, sender)
+
+    def on_learned(self, turn: Turn, decree: Decree) -> None:
+        """Whoever waits for this key has waited long enough."""
+        for live in self._waits.pop(decree.key, ()):
+            self._answer(turn, live, decree)
+
+    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+        """Ask again whoever has not answered (R02)."""
+        read = self._reads.get(timer.token)
+        if read is None:
+            return
+        if read.live.done:
+            del self._reads[timer.token]
+            return
+        missing = (node for node in self._node.others if node not in read.answered)
+        turn.broadcast(missing, Query(timer.token, read.key))
+        self._set_resend(turn, timer.token)
+
+    def prune(self) -> None:
+        """Forget the waits that nobody waits for any more."""
+        for key, lives in list(self._waits.items()):
+            remaining = [live for live in lives if not live.done]
+            if remaining:
+                self._waits[key] = remaining
+            else:
+                del self._waits[key]
+
+    def tell(self, turn: Turn, sender: NodeId, query: Query) -> None:
+        """Answer a peer's query with what this node holds, once that is durable."""
+        instance = turn.instance(query.key)
+        if isinstance(instance, Damaged) or instance.disputed is not None:
+            return
+        if instance.learned is None and not self._node.voting:
+            return
+        accepted = instance.accepted is not None
+        answer = QueryAnswer(query.id, accepted, instance.learned)
+        turn.vouch(query.key, Send(sender, answer))
+
+    def _ask(self, turn: Turn, read: QuorumRead) -> None:
+        token = self._node.token()
+        self._reads[token] = read
+        turn.broadcast(self._node.others, Query(token, read.key))
+        self._set_resend(turn, token)
+        self._count(turn, token, read, self._node.name)
+
+    def _set_resend(self, turn: Turn, token: int) -> None:
+        delay_ms = self._node.config.timing.resend_ms
+        turn.timer(ResendRead(token), delay_ms, delay_ms / 4)
+
+    def _count(self, turn: Turn, token: int, read: QuorumRead, sender: NodeId) -> None:
+        read.answered.add(sender)
+        if self._node.config.quorums.prepared(read.answered):
+            del self._reads[token]
+            self._conclude(turn, read)
+
+    def _conclude(self, turn: Turn, read: QuorumRead) -> None:
+        """A prepare quorum holds nothing; but our own instance may have changed meanwhile."""
+        instance = turn.instance(read.key)
+        if not isinstance(instance, Damaged) and instance.learned is None:
+            read.then(turn, None)
+        else:
+            self.read(turn, read.key, read.live, read.then)
+
+    def _finish(self, turn: Turn, read: QuorumRead) -> None:
+        instance = turn.instance(read.key)
+        if isinstance(instance, Damaged) or instance.learned is not None:
+            self.read(turn, read.key, read.live, read.then)
+        else:
+            self._coordinator.follow(turn, read.key, read.live, read.then)
+
+    def _answer(self, turn: Turn, live: Live, decree: Decree | None) -> None:
+        request_id = live.request.id
+        if decree is None:
+            self._requests.answer(turn, live, Undecided(request_id))
+        else:
+            self._requests.answer(turn, live, Decreed(request_id, decree))
+
+
+def dispute_message(key: Key) -> str:
+    """What to say of a key for which two decrees are known."""
+    return (
+        f"key {key!r}: two nodes know different decrees for it, which means a corrupt disk or a"
+        " bug; it is not served until an operator has compared the nodes' data"
+    )

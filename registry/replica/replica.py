@@ -1,0 +1,515 @@
+"""One node's whole state machine: `needs`, then `step`.
+
+`Replica` only leads each event to the part that it belongs to, and keeps what they share: a learned
+decree becomes known to all of them in one place. See `effects` for the contract with the world, and
+`docs/architecture.md` for a claim's way through the parts.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import assert_never
+
+from ..config import ClusterConfig
+from ..disk import Damaged, Recovered
+from ..errors import BadRequest, OutcomeUnknown
+from ..keys import parse_key, parse_prefix, parse_series, slot_before, slot_key
+from ..paxos import learner
+from ..paxos.instance import Instance
+from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
+from ..types import Decree, Key, NodeId
+from ..wire.handshake import Refusal
+from ..wire.peers import (
+    FeedPage,
+    Fetch,
+    PeerMessage,
+    Ping,
+    Pull,
+    Query,
+    QueryAnswer,
+    Scan,
+    ScanAnswer,
+)
+from ..wire.requests import (
+    Cancel,
+    ClaimNextRequest,
+    ClaimRequest,
+    Decreed,
+    Failed,
+    GetRequest,
+    LatestRequest,
+    ListRequest,
+    Request,
+    StatusRequest,
+    Undecided,
+    WaitRequest,
+    WatchRequest,
+)
+from .acceptors import Acceptors
+from .catchup import SERVE_KEYS, CatchUp
+from .claims import Claims
+from .coordinator import Coordinator
+from .digests import decree_digest
+from .effects import Effects, Reply, Send
+from .events import (
+    ClientGone,
+    Coordinate,
+    Event,
+    Expire,
+    FeedDone,
+    FetchOn,
+    Finish,
+    Fired,
+    FromClient,
+    FromPeer,
+    Greeted,
+    Moment,
+    Origin,
+    PullFeeds,
+    Reachable,
+    ReadFailed,
+    ReadOn,
+    Resend,
+    ResendRead,
+    Retry,
+    ScanDone,
+    SlotDone,
+    Sweep,
+    Timer,
+    Welcomed,
+    WriteFailed,
+)
+from .lists import Lists
+from .membership import Membership
+from .node import Node, refusal
+from .reads import Reads, dispute_message
+from .recent import Recent
+from .requests import Lasting, Live, Requests, address, out_of_time
+from .status import status_report
+from .turn import Turn
+from .watches import Watches
+
+FINISH_AT_A_TIME = 256
+
+
+class Replica:
+    """A node, as a pure state machine.
+
+    Args:
+        config: the cluster.
+        recovered: what was found on the node's disk.
+        nonce: 16 random bytes, made at this start.
+    """
+
+    def __init__(self, config: ClusterConfig, recovered: Recovered, nonce: bytes) -> None:
+        self.node = Node(config, recovered.identity, nonce, recovered.feed_end)
+        cursors = {cursor.node: cursor for cursor in recovered.cursors}
+        self.membership = Membership(self.node, recovered.peers, cursors)
+        self._recent = Recent()
+        self._requests = Requests()
+        self._acceptors = Acceptors(recovered.unlearned)
+        self._coordinator = Coordinator(self.node, self._acceptors, self._learn, self._settle)
+        self._reads = Reads(self.node, self._requests, self._coordinator, self._learn)
+        self._claims = Claims(self.node, self._requests, self._coordinator, self._reads)
+        self._lists = Lists(self.node, self._requests, self._coordinator)
+        self._watches = Watches(self.node, self._requests)
+        self.catchup = CatchUp(self.node, cursors, self._disk_of, self._recent)
+
+    @property
+    def unlearned(self) -> int:
+        """How many acceptances of this node have an unknown outcome."""
+        return self._acceptors.unlearned
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests wait for an answer."""
+        return len(self._requests)
+
+    def start(self, moment: Moment) -> Effects:
+        """The first step of a life: set the timers, and form at once if there are no others."""
+        turn = Turn(moment, {})
+        self.membership.form_if_confirmed(turn)
+        self._on_sweep(turn)
+        self.catchup.on_timer(turn)
+        return turn.finish()
+
+    def needs(self, events: Iterable[Event]) -> set[Key]:
+        """The keys whose instances `step` must be given for these events."""
+        return {key for event in events for key in self._keys(event)}
+
+    def step(
+        self,
+        moment: Moment,
+        events: Sequence[Event],
+        instances: Mapping[Key, Instance | Damaged],
+    ) -> Effects:
+        """Handle everything that has arrived.
+
+        Args:
+            moment: the clock, read after the last event arrived.
+            events: what happened, in order of arrival.
+            instances: the durable instances of at least the keys that `needs` named.
+
+        Returns:
+            What must happen, sorted by what it waits for; see `Effects`.
+        """
+        turn = Turn(moment, instances)
+        for event in events:
+            self._handle(turn, event)
+        self._watches.end_turn(turn)
+        return turn.finish()
+
+    # -- what an event needs
+
+    def _keys(self, event: Event) -> Iterable[Key]:
+        match event:
+            case FromPeer(_, message):
+                return self._keys_of_message(message)
+            case FromClient(_, request):
+                return _keys_of_request(request)
+            case Fired(Resend() | Retry() as timer):
+                return self._coordinator.needs(timer)
+            case FeedDone():
+                return self._watches.needs(event)
+            case Coordinate(_, _, key):
+                return _with_slot_before(key)
+            case Finish(key) | ReadOn(_, _, key):
+                return (key,)
+            case FetchOn(_, keys):
+                return keys[:SERVE_KEYS]
+            case _:
+                return ()
+
+    def _keys_of_message(self, message: PeerMessage) -> Iterable[Key]:
+        match message:
+            case Prepare() | Promise() | Accept() | Accepted() | Nack() | Commit() | Query():
+                return (message.key,)
+            case QueryAnswer():
+                return self._reads.needs(message)
+            case FeedPage():
+                return self.catchup.needs(message)
+            case Fetch(keys):
+                return keys[:SERVE_KEYS]
+            case ClaimRequest() | ClaimNextRequest():
+                return _with_slot_before(message.claim.key)
+            case _:
+                return ()
+
+    # -- events
+
+    def _handle(self, turn: Turn, event: Event) -> None:
+        match event:
+            case FromPeer(sender, message):
+                self._on_message(turn, sender, message)
+            case FromClient(connection, request):
+                self._on_request(turn, connection, request)
+            case ClientGone(connection):
+                self._requests.abandon(connection)
+            case Fired(timer):
+                self._on_timer(turn, timer)
+            case Greeted():
+                self.membership.on_greeted(turn, event)
+            case Welcomed():
+                self.membership.on_welcomed(turn, event)
+            case Reachable():
+                self._on_reachable(turn, event)
+            case WriteFailed():
+                self._on_write_failed(turn, event)
+            case _:
+                self._on_read_or_rest(turn, event)
+
+    def _on_read_or_rest(
+        self,
+        turn: Turn,
+        event: ScanDone | FeedDone | SlotDone | ReadFailed | Finish | Coordinate | ReadOn | FetchOn,
+    ) -> None:
+        match event:
+            case ScanDone():
+                self._lists.on_scan(turn, event)
+            case FeedDone():
+                if not self._watches.on_feed(turn, event):
+                    self.catchup.on_feed(turn, event)
+            case SlotDone():
+                self._reads.on_slot(turn, event)
+            case ReadFailed(token, message):
+                self._on_read_failed(turn, token, message)
+            case Finish():
+                self._on_finish(turn, event)
+            case Coordinate():
+                self._claims.go_on(turn, event)
+            case ReadOn():
+                self._reads.read_on(turn, event)
+            case FetchOn(sender, keys):
+                self.catchup.serve_fetch(turn, sender, keys)
+            case _:
+                assert_never(event)
+
+    def _on_message(self, turn: Turn, sender: NodeId, message: PeerMessage) -> None:
+        match message:
+            case Prepare() | Accept():
+                self._on_proposal(turn, sender, message)
+            case Promise() if self.node.voting:
+                self._coordinator.on_promise(turn, sender, message)
+            case Accepted() if self.node.voting:
+                self._coordinator.on_accepted(turn, sender, message)
+            case Nack() if self.node.voting:
+                self._coordinator.on_nack(turn, message)
+            case Promise() | Accepted() | Nack():
+                pass
+            case Commit(_, decree):
+                self._learn(turn, decree)
+            case Query():
+                self._reads.tell(turn, sender, message)
+            case QueryAnswer():
+                self._reads.on_answer(turn, sender, message)
+            case ClaimRequest() | ClaimNextRequest():
+                self._open(turn, sender, message)
+            case _:
+                self._on_support(turn, sender, message)
+
+    def _on_support(
+        self,
+        turn: Turn,
+        sender: NodeId,
+        message: Scan | ScanAnswer | Pull | FeedPage | Fetch | Ping | Decreed | Failed | Refusal,
+    ) -> None:
+        match message:
+            case Scan():
+                self._lists.serve(turn, sender, message)
+            case ScanAnswer():
+                self._lists.on_answer(turn, sender, message)
+            case Pull():
+                self.catchup.serve(turn, sender, message)
+            case FeedPage():
+                self.catchup.on_page(turn, sender, message)
+            case Fetch(keys):
+                self.catchup.serve_fetch(turn, sender, keys)
+            case Ping():
+                self.catchup.on_ping(turn, sender, message)
+            case Decreed():
+                self._claims.on_decreed(turn, sender, message)
+            case Failed():
+                self._claims.on_failed(turn, sender, message)
+            case Refusal():
+                pass  # the server ends the process over it, or the link
+            case _:
+                assert_never(message)
+
+    def _on_proposal(self, turn: Turn, sender: NodeId, message: Prepare | Accept) -> None:
+        """As an acceptor: vote if we may, and in any case say what we have learned."""
+        instance = turn.instance(message.key)
+        may_say = isinstance(instance, Instance) and instance.learned is not None
+        if not self.node.voting and not may_say:
+            return
+        answer = self._acceptors.answer(turn, message)
+        if answer is not None:
+            turn.vouch(message.key, Send(sender, answer))
+
+    def _on_timer(self, turn: Turn, timer: Timer) -> None:
+        match timer:
+            case Expire():
+                for live in self._requests.expired(timer):
+                    self._expire(turn, live)
+                self._requests.close_bucket(timer)
+            case Resend():
+                self._coordinator.on_resend(turn, timer)
+            case Retry():
+                self._coordinator.on_retry(turn, timer)
+            case ResendRead():
+                self._reads.on_resend(turn, timer)
+                self._lists.on_resend(turn, timer)
+            case Sweep():
+                self._on_sweep(turn)
+            case PullFeeds():
+                self.catchup.on_timer(turn)
+            case _:
+                assert_never(timer)
+
+    def _on_sweep(self, turn: Turn) -> None:
+        """R22: finish what has been half-done for too long; and forget what nobody waits for."""
+        timing = self.node.config.timing
+        if self.node.voting:
+            before_ms = turn.now_ms - timing.finish_ms
+            for key in self._acceptors.overdue(before_ms, FINISH_AT_A_TIME):
+                self._acceptors.postpone(key, turn.now_ms)
+                turn.again(Finish(key, None))
+        for part in (self._reads, self._lists, self._watches, self._claims):
+            part.prune()
+        turn.timer(Sweep(), timing.finish_ms / 2, timing.finish_ms / 2)
+
+    def _on_finish(self, turn: Turn, event: Finish) -> None:
+        instance = turn.instance(event.key)
+        if isinstance(instance, Damaged) or not self.node.voting:
+            return
+        if instance.learned is not None:
+            if event.token is not None:
+                self._lists.settle(turn, event, instance.learned)
+        elif event.token is not None:
+            self._lists.finish(turn, event)
+        else:
+            self._coordinator.finish(turn, event.key)
+
+    def _on_reachable(self, turn: Turn, event: Reachable) -> None:
+        if event.reachable:
+            self.node.reachable.add(event.node)
+        else:
+            self.node.reachable.discard(event.node)
+            self._claims.on_unreachable(turn, event.node)
+
+    def _on_write_failed(self, turn: Turn, event: WriteFailed) -> None:
+        """Stop voting and proposing until restarted (design 4); serve what was learned."""
+        reason = event.reason
+        if not self.node.failed:
+            turn.alarm(f"writing failed, so this node no longer votes or takes claims: {reason}")
+        self.node.failed = self.node.failed or reason
+        error, message = refusal(self.node)
+        for origin, request_id in event.lost:
+            turn.at_once(address(origin, Failed(request_id, OutcomeUnknown.code, message)))
+        self._coordinator.abandon()
+        for live in self._requests.all():
+            unknown = live.indefinite or live.passed_to is not None
+            self._requests.fail(turn, live, OutcomeUnknown if unknown else error, message)
+
+    def _on_read_failed(self, turn: Turn, token: int, message: str) -> None:
+        turn.alarm(message)
+        self._lists.on_scan_failed(turn, token, message)
+        self._reads.on_slot_failed(turn, token, message)
+        self._watches.on_failed(turn, token)
+        self.catchup.on_failed(token)
+
+    # -- requests
+
+    def _on_request(self, turn: Turn, origin: Origin, request: Request) -> None:
+        match request:
+            case StatusRequest():
+                assert isinstance(origin, int), "nodes do not ask nodes for their status"
+                report = status_report(self, request.id, turn.now_ms)
+                turn.at_once(Reply(origin, report))
+            case Cancel():
+                self._requests.cancel(origin, request)
+            case _:
+                self._open(turn, origin, request)
+
+    def _open(self, turn: Turn, origin: Origin, request: Lasting) -> None:
+        """A request that takes time: check its names, then lead it to its part."""
+        live = self._requests.open(turn, origin, request)
+        try:
+            _check_names(request)
+        except BadRequest as error:
+            self._requests.fail(turn, live, type(error), str(error))
+            return
+        if not self.node.formed:
+            error_type, message = refusal(self.node)
+            self._requests.fail(turn, live, error_type, message)
+            return
+        self._begin(turn, live, request)
+
+    def _begin(self, turn: Turn, live: Live, request: Lasting) -> None:
+        match request:
+            case ClaimRequest() | ClaimNextRequest():
+                self._claims.begin(turn, live, request)
+            case GetRequest():
+                self._reads.get(turn, live, request)
+            case WaitRequest():
+                self._reads.wait(turn, live, request)
+            case LatestRequest():
+                self._reads.latest(turn, live, request)
+            case ListRequest():
+                self._lists.begin(turn, live, request)
+            case WatchRequest():
+                self._watches.begin(turn, live, request)
+            case _:
+                assert_never(request)
+
+    def _expire(self, turn: Turn, live: Live) -> None:
+        match live.request:
+            case WaitRequest() if live.undecided:
+                self._requests.answer(turn, live, Undecided(live.request.id))
+            case WatchRequest():
+                self._watches.expire(turn, live, live.request)
+            case _:
+                self._requests.fail(turn, live, *out_of_time(live))
+
+    # -- learning
+
+    def _learn(self, turn: Turn, decree: Decree) -> None:
+        """A decree is known to be chosen: store it, feed it, and tell every part (R20)."""
+        instance = turn.instance(decree.key)
+        if isinstance(instance, Damaged) or (self.node.failed and instance.learned is None):
+            return
+        learned = learner.learn(instance, decree)
+        if learned == instance:
+            self._tell(turn, instance.learned or decree)
+            return
+        turn.store(decree.key, learned)
+        if learned.disputed is not None:
+            self._on_disputed(turn, decree)
+        else:
+            digest = decree_digest(decree)
+            turn.learn(self.node.feed_end, decree, digest)
+            self.node.feed_end += 1
+            self._recent.add(decree.key, digest)
+            self._tell(turn, decree)
+
+    def _tell(self, turn: Turn, decree: Decree) -> None:
+        self._acceptors.forget(decree.key)
+        self._coordinator.on_learned(turn, decree)
+        self._reads.on_learned(turn, decree)
+        self.catchup.on_learned(turn, decree)
+
+    def _on_disputed(self, turn: Turn, decree: Decree) -> None:
+        """Two decrees for one key: stop serving it, and show the other side ours (design 7)."""
+        instance = turn.instance(decree.key)
+        assert isinstance(instance, Instance) and instance.learned is not None
+        turn.alarm(dispute_message(decree.key))
+        turn.broadcast(self.node.others, Commit(decree.key, instance.learned))
+        self.catchup.on_disputed(turn, decree.key)
+
+    def _settle(self, turn: Turn, live: Live, decree: Decree) -> None:
+        self._claims.settle(turn, live, decree)
+
+    def _disk_of(self, node: NodeId) -> bytes | None:
+        record = self.membership.known(node)
+        return record.disk_id if record is not None else None
+
+
+def _keys_of_request(request: Request) -> Iterable[Key]:
+    match request:
+        case ClaimRequest() | ClaimNextRequest():
+            return _with_slot_before(request.claim.key)
+        case GetRequest() | WaitRequest():
+            return _with_slot_before(request.key)
+        case _:
+            return ()
+
+
+def _with_slot_before(key: Key) -> Iterable[Key]:
+    try:
+        before = slot_before(parse_key(key))
+    except BadRequest:
+        return ()  # refused when it is opened, before its instance is looked at
+    return (key,) if before is None else (before, key)
+
+
+def _check_names(request: Lasting) -> None:
+    """Check the names in a request, which came from outside.
+
+    Raises:
+        BadRequest: naming what is wrong.
+    """
+    match request:
+        case ClaimRequest():
+            parse_key(request.claim.key)
+        case ClaimNextRequest():
+            _check_slot(request.claim.key)
+        case GetRequest() | WaitRequest():
+            parse_key(request.key)
+        case LatestRequest():
+            parse_series(request.series)
+        case ListRequest() | WatchRequest():
+            if parse_prefix(request.prefix) != request.prefix:
+                raise BadRequest(f"{request.prefix!a} is no prefix: leave out the last '/'")
+
+
+def _check_slot(key: Key) -> None:
+    series, at, slot = parse_key(key).partition("@")
+    if not at or slot_key(parse_series(series), int(slot)) != key:
+        raise BadRequest(f"{key!a} is no slot of a series")

@@ -1,0 +1,176 @@
+"""Requests that wait for an answer, and their deadlines.
+
+A request is live from its arrival until it is answered, has run out of time, or its asker has gone.
+Whoever works for it holds the `Live` value and looks at `done`; nobody has to be told.
+
+A claim that runs out of time is *unreachable* only if no accept for its claim id ever left and none
+will (it is done, so the coordinator never proposes it); otherwise its outcome is *unknown*.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from ..errors import DecreedError, OutcomeUnknown, Unreachable
+from ..types import NodeId
+from ..wire.requests import (
+    Answer,
+    Cancel,
+    ClaimNextRequest,
+    ClaimRequest,
+    Decreed,
+    Failed,
+    GetRequest,
+    LatestRequest,
+    ListPage,
+    ListRequest,
+    StatusReport,
+    Undecided,
+    WaitRequest,
+    WatchPage,
+    WatchRequest,
+)
+from .effects import Outgoing, Reply, Send
+from .events import Connection, Expire, Origin
+from .turn import Turn
+
+BUCKET_MS = 20
+
+Lasting = (
+    ClaimRequest
+    | ClaimNextRequest
+    | GetRequest
+    | WaitRequest
+    | LatestRequest
+    | ListRequest
+    | WatchRequest
+)
+
+
+@dataclass(slots=True, eq=False)
+class Live:
+    """A request and how it stands.
+
+    Attributes:
+        origin: who asked.
+        request: what was asked.
+        deadline_ms: when it runs out of time.
+        passed_to: the node that works at it now, if it was passed on.
+        indefinite: an accept for its claim may have left, here or elsewhere.
+        undecided: a quorum said so after the request arrived.
+        done: answered, expired or abandoned; nothing more may be done for it.
+    """
+
+    origin: Origin
+    request: Lasting
+    deadline_ms: float
+    passed_to: NodeId | None = None
+    indefinite: bool = False
+    undecided: bool = False
+    done: bool = False
+
+    @property
+    def claim_id(self) -> bytes | None:
+        """The id of the claim in it, if it is one."""
+        match self.request:
+            case ClaimRequest() | ClaimNextRequest():
+                return self.request.claim.claim_id
+            case _:
+                return None
+
+
+class Requests:
+    """All live requests of a node, by who asked and by deadline."""
+
+    def __init__(self) -> None:
+        self._by_origin: dict[Origin, dict[int, Live]] = {}
+        self._buckets: dict[int, dict[Live, None]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_origin.values()))
+
+    def open(self, turn: Turn, origin: Origin, request: Lasting) -> Live:
+        """A request has arrived; its time starts to run."""
+        live = Live(origin, request, turn.now_ms + request.timeout_ms)
+        self._by_origin.setdefault(origin, {})[request.id] = live
+        self._bucket_of(turn, live)[live] = None
+        return live
+
+    def find(self, origin: Origin, request_id: int) -> Live | None:
+        """The live request under this id, if it still is."""
+        return self._by_origin.get(origin, {}).get(request_id)
+
+    def all(self) -> list[Live]:
+        """Every live request."""
+        return [live for lives in self._by_origin.values() for live in lives.values()]
+
+    def answer(self, turn: Turn, live: Live, answer: Answer) -> None:
+        """Answer, unless the request is done; what speaks of a new decree waits for the disk."""
+        if live.done:
+            return
+        self._close(live)
+        outgoing = address(live.origin, answer)
+        match answer:
+            case Decreed(_, decree):
+                turn.vouch(decree.key, outgoing)
+            case Failed() | Undecided() | StatusReport():
+                turn.at_once(outgoing)
+            case ListPage() | WatchPage():
+                turn.after(outgoing)
+            case _:
+                assert_never(answer)
+
+    def fail(self, turn: Turn, live: Live, error: type[DecreedError], message: str) -> None:
+        """Answer with an error."""
+        self.answer(turn, live, Failed(live.request.id, error.code, message))
+
+    def abandon(self, origin: Connection) -> None:
+        """The asker has gone."""
+        for live in list(self._by_origin.get(origin, {}).values()):
+            self._close(live)
+
+    def cancel(self, origin: Origin, cancel: Cancel) -> None:
+        """The asker no longer wants one answer."""
+        live = self.find(origin, cancel.id)
+        if live is not None:
+            self._close(live)
+
+    def expired(self, timer: Expire) -> list[Live]:
+        """The live requests whose time has run out."""
+        return list(self._buckets.get(timer.bucket, ()))
+
+    def _bucket_of(self, turn: Turn, live: Live) -> dict[Live, None]:
+        bucket = int(live.deadline_ms // BUCKET_MS) + 1
+        if bucket not in self._buckets:
+            self._buckets[bucket] = {}
+            turn.timer(Expire(bucket), bucket * BUCKET_MS - turn.now_ms)
+        return self._buckets[bucket]
+
+    def close_bucket(self, timer: Expire) -> None:
+        """Forget a bucket, all of whose requests have been answered."""
+        self._buckets.pop(timer.bucket, None)
+
+    def _close(self, live: Live) -> None:
+        live.done = True
+        lives = self._by_origin.get(live.origin, {})
+        if lives.get(live.request.id) is live:
+            del lives[live.request.id]
+            if not lives:
+                del self._by_origin[live.origin]
+        bucket = self._buckets.get(int(live.deadline_ms // BUCKET_MS) + 1)
+        if bucket is not None:
+            bucket.pop(live, None)
+
+
+def address(origin: Origin, answer: Answer) -> Outgoing:
+    """The answer on its way to whoever asked."""
+    if isinstance(origin, int):
+        return Reply(origin, answer)
+    assert isinstance(answer, Decreed | Failed), "only claims are passed on between nodes"
+    return Send(origin, answer)
+
+
+def out_of_time(live: Live) -> tuple[type[DecreedError], str]:
+    """What to say of a claim or read that found no quorum in time."""
+    if live.indefinite or live.passed_to is not None:
+        return OutcomeUnknown, "no answer from a quorum in time; the claim may yet be chosen"
+    return Unreachable, "no quorum answered in time; nothing was chosen by this request"

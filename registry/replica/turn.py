@@ -1,0 +1,101 @@
+"""The workspace of one step: the instances loaded for it, and the effects that it collects.
+
+Keeps the one rule that everything else leans on: a message that says "I have it" about a key whose
+instance changed in this step goes to `after`, behind the step's records. What has not changed since
+it was loaded is durable already and may leave at once.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from ..disk import Damaged, FeedRecord, InstanceRecord, Record
+from ..paxos.instance import Instance
+from ..types import Decree, Key, NodeId
+from ..wire.peers import PeerMessage
+from .effects import Effects, Outgoing, Read, Send, SetTimer
+from .events import Event, Moment, Timer
+
+
+class Turn:
+    """One step in the making.
+
+    Args:
+        moment: the step's clock reading.
+        instances: durable instances of all keys that the step's events need.
+    """
+
+    def __init__(self, moment: Moment, instances: Mapping[Key, Instance | Damaged]) -> None:
+        self.moment = moment
+        self.learned: list[tuple[int, Decree]] = []
+        self._instances = dict(instances)
+        self._dirty: dict[Key, Instance] = {}
+        self._effects = Effects()
+
+    @property
+    def now_ms(self) -> float:
+        """Monotonic time of the step."""
+        return self.moment.now_ms
+
+    def instance(self, key: Key) -> Instance | Damaged:
+        """The instance of `key`, with what this step has done to it so far."""
+        return self._instances[key]
+
+    def has(self, key: Key) -> bool:
+        """Whether the instance of `key` was loaded for this step."""
+        return key in self._instances
+
+    def store(self, key: Key, instance: Instance) -> None:
+        """Replace the instance of `key`; all that is said of it from now on waits for the disk."""
+        self._instances[key] = instance
+        self._dirty[key] = instance
+
+    def record(self, record: Record) -> None:
+        """Write something else than an instance."""
+        self._effects.records.append(record)
+
+    def learn(self, index: int, decree: Decree, digest: bytes) -> None:
+        """Append a learned decree to the feed, as entry `index`."""
+        self.record(FeedRecord(index, decree.key, digest))
+        self.learned.append((index, decree))
+
+    def vouch(self, key: Key, outgoing: Outgoing) -> None:
+        """Send something that says what this node durably holds for `key`."""
+        (self._effects.after if key in self._dirty else self._effects.at_once).append(outgoing)
+
+    def at_once(self, outgoing: Outgoing) -> None:
+        """Send something that no crash can make untrue."""
+        self._effects.at_once.append(outgoing)
+
+    def after(self, outgoing: Outgoing) -> None:
+        """Send something when all of this step's records are durable."""
+        self._effects.after.append(outgoing)
+
+    def broadcast(self, nodes: Iterable[NodeId], message: PeerMessage) -> None:
+        """Send a message that promises nothing to several nodes, at once."""
+        for node in nodes:
+            self.at_once(Send(node, message))
+
+    def read(self, read: Read) -> None:
+        """Look at durable state, after this step's records."""
+        self._effects.reads.append(read)
+
+    def timer(self, timer: Timer, delay_ms: float, spread_ms: float = 0.0) -> None:
+        """Be woken by `timer`."""
+        self._effects.timers.append(SetTimer(timer, delay_ms, spread_ms))
+
+    def again(self, event: Event) -> None:
+        """Handle `event` in the next step, with the instances that it needs."""
+        self._effects.again.append(event)
+
+    def notice(self, text: str) -> None:
+        """Tell the operator."""
+        self._effects.notices.append(text)
+
+    def alarm(self, text: str) -> None:
+        """Tell the operator loudly: a disk is corrupt or a rule was broken."""
+        self._effects.alarms.append(text)
+
+    def finish(self) -> Effects:
+        """The step's effects; each instance that changed is one record, as it is now."""
+        changed = [InstanceRecord(key, instance) for key, instance in self._dirty.items()]
+        self._effects.records[:0] = changed
+        return self._effects

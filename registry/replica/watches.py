@@ -1,0 +1,167 @@
+"""Watching a prefix: what this node learns, in the order in which it learns it (design 7).
+
+A watch asks for what came after a position in this node's feed. While there is something, it is read
+from the disk; when there is nothing, the watch is parked, and the next decree under its prefix
+answers it. So nothing is queued for a slow watcher, and a watcher that goes away costs nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..disk import Damaged
+from ..keys import matches, prefixes
+from ..types import Decree, Key
+from ..wire.peers import FeedEntry
+from ..wire.requests import Position, WatchPage, WatchRequest
+from .effects import ReadFeed
+from .events import FeedDone
+from .node import Node
+from .requests import Live, Requests
+from .turn import Turn
+
+READ_ENTRIES = 128
+PAGE_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """One request to watch: all entries below `index` have been looked at for it."""
+
+    live: Live
+    request: WatchRequest
+    index: int
+
+
+class Watches:
+    """All watches of a node.
+
+    Args:
+        node: who we are, and where its feed ends.
+        requests: where answers go.
+    """
+
+    def __init__(self, node: Node, requests: Requests) -> None:
+        self._node = node
+        self._requests = requests
+        self._reading: dict[int, Watch] = {}
+        self._parked: dict[str, list[Watch]] = {}
+
+    def needs(self, done: FeedDone) -> Iterable[Key]:
+        """The instances of the feed entries that a watch has read."""
+        watch = self._reading.get(done.token)
+        return _keys(watch, done.entries) if watch is not None else ()
+
+    def begin(self, turn: Turn, live: Live, request: WatchRequest) -> None:
+        """Say where the feed is, or go on from where the watcher was."""
+        since = request.since
+        if since is None:
+            self._answer(turn, live, request, (), self._node.feed_end)
+        elif not self._is_ours(since):
+            self._answer(turn, live, request, (), self._node.feed_end, lost=True)
+        else:
+            self._read_on(turn, Watch(live, request, since.index))
+
+    def on_feed(self, turn: Turn, done: FeedDone) -> bool:
+        """Entries were read; returns whether they were for a watch."""
+        watch = self._reading.pop(done.token, None)
+        if watch is None:
+            return False
+        found = _found(turn, watch, done.entries)
+        watch.index = max(watch.index, done.next_index)
+        if found:
+            self._answer_page(turn, watch, found)
+        elif not watch.live.done:
+            self._read_on(turn, watch)
+        return True
+
+    def on_failed(self, turn: Turn, token: int) -> None:
+        """The feed could not be read: the watcher starts over, on another node perhaps."""
+        watch = self._reading.pop(token, None)
+        if watch is not None:
+            self._answer(turn, watch.live, watch.request, (), self._node.feed_end, lost=True)
+
+    def end_turn(self, turn: Turn) -> None:
+        """Answer the parked watches that this step's decrees concern."""
+        hits: dict[Watch, list[tuple[int, Decree]]] = {}
+        for index, decree in turn.learned if self._parked else ():
+            for prefix in prefixes(decree.key):
+                for watch in self._parked.get(prefix, ()):
+                    hits.setdefault(watch, []).append((index, decree))
+        for watch, found in hits.items():
+            self._unpark(watch)
+            watch.index = self._node.feed_end
+            self._answer_page(turn, watch, found)
+
+    def expire(self, turn: Turn, live: Live, request: WatchRequest) -> None:
+        """Time is up: an empty page, from where the watcher goes on."""
+        index = next((w.index for w in self._reading.values() if w.live is live), None)
+        if index is None:
+            index = self._node.feed_end - len(turn.learned)
+        self._answer(turn, live, request, (), index)
+
+    def prune(self) -> None:
+        """Forget parked watches that nobody waits for any more."""
+        for watches in list(self._parked.values()):
+            for watch in [w for w in watches if w.live.done]:
+                self._unpark(watch)
+
+    def _read_on(self, turn: Turn, watch: Watch) -> None:
+        if watch.index >= self._node.feed_end:
+            self._parked.setdefault(watch.request.prefix, []).append(watch)
+            return
+        token = self._node.token()
+        self._reading[token] = watch
+        turn.read(ReadFeed(token, watch.index, READ_ENTRIES))
+
+    def _unpark(self, watch: Watch) -> None:
+        watches = self._parked[watch.request.prefix]
+        watches.remove(watch)
+        if not watches:
+            del self._parked[watch.request.prefix]
+
+    def _answer_page(self, turn: Turn, watch: Watch, found: list[tuple[int, Decree]]) -> None:
+        page, index = _cut(found, watch.request.limit, watch.index)
+        self._answer(turn, watch.live, watch.request, page, index)
+
+    def _answer(
+        self,
+        turn: Turn,
+        live: Live,
+        request: WatchRequest,
+        decrees: tuple[Decree, ...],
+        index: int,
+        lost: bool = False,
+    ) -> None:
+        position = Position(self._node.name, self._node.identity.disk_id, index)
+        self._requests.answer(turn, live, WatchPage(request.id, decrees, position, lost))
+
+    def _is_ours(self, since: Position) -> bool:
+        ours = (self._node.name, self._node.identity.disk_id)
+        return (since.node, since.disk_id) == ours and since.index <= self._node.feed_end
+
+
+def _keys(watch: Watch, entries: Iterable[FeedEntry]) -> list[Key]:
+    return [entry.key for entry in entries if matches(watch.request.prefix, entry.key)]
+
+
+def _found(turn: Turn, watch: Watch, entries: Iterable[FeedEntry]) -> list[tuple[int, Decree]]:
+    found: list[tuple[int, Decree]] = []
+    for entry in entries:
+        if not matches(watch.request.prefix, entry.key):
+            continue
+        instance = turn.instance(entry.key)
+        if isinstance(instance, Damaged) or instance.disputed is not None:
+            turn.alarm(f"key {entry.key!r} was left out of a watch: its record is not sound")
+        elif instance.learned is not None:
+            found.append((entry.index, instance.learned))
+    return found
+
+
+def _cut(found: list[tuple[int, Decree]], limit: int, end: int) -> tuple[tuple[Decree, ...], int]:
+    """As many decrees as fit a page, at least one, and the position behind the last of them."""
+    room = PAGE_BYTES
+    for count, (index, decree) in enumerate(found):
+        if count == limit or (count and len(decree.value) > room):
+            return tuple(d for _, d in found[:count]), index
+        room -= len(decree.value) + 512
+    return tuple(decree for _, decree in found), end
