@@ -120,8 +120,8 @@ class Replica:
 
     @property
     def in_flight(self) -> int:
-        """How many requests wait for an answer."""
-        return len(self._requests)
+        """How many requests wait for an answer that is on its way; waits and watches are not."""
+        return self._requests.working
 
     def start(self, moment: Moment) -> Effects:
         """The first step of a life: set the timers, and form at once if there are no others."""

@@ -85,8 +85,11 @@ class Requests:
         self._by_origin: dict[Origin, dict[int, Live]] = {}
         self._buckets: dict[int, dict[Live, None]] = {}
 
-    def __len__(self) -> int:
-        return sum(map(len, self._by_origin.values()))
+    @property
+    def working(self) -> int:
+        """How many are being worked at; a wait or a watch may last for ever."""
+        patient = (WaitRequest, WatchRequest)
+        return sum(not isinstance(live.request, patient) for live in self.all())
 
     def open(self, turn: Turn, origin: Origin, request: Lasting) -> Live:
         """A request has arrived; its time starts to run."""

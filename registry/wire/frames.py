@@ -21,11 +21,11 @@ class FrameCutter:
     """Cuts a stream of bytes into payloads.
 
     Args:
-        max_bytes: the largest payload allowed.
+        max_bytes: the largest payload allowed; may be changed between frames.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -47,8 +47,8 @@ class FrameCutter:
         if len(self._buffer) < HEADER_BYTES:
             return None
         size = int.from_bytes(self._buffer[:HEADER_BYTES], "big")
-        if size > self._max_bytes:
-            raise ProtocolError(f"a frame of {size} bytes; the limit is {self._max_bytes}")
+        if size > self.max_bytes:
+            raise ProtocolError(f"a frame of {size} bytes; the limit is {self.max_bytes}")
         end = HEADER_BYTES + size
         if len(self._buffer) < end:
             return None

@@ -1,0 +1,122 @@
+"""Connections of clients: requests in, answers out, bounds kept on both.
+
+Reading pauses while a client has as many requests in flight as it may, or while the node's inbox is
+full; a client that does not read its answers is dropped when too many bytes wait for it. So nothing
+that a client does makes the node's memory grow without end.
+"""
+
+from dataclasses import dataclass, field
+
+import structlog
+import trio
+
+from ..config import ClusterConfig
+from ..replica.events import ClientGone, FromClient
+from ..replica.node import Node
+from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
+from ..wire.requests import Cancel, Request
+from .connections import Connection, choose_version
+from .outbox import Outbox
+from .turns import TurnLoop
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """One connected client."""
+
+    outbox: Outbox
+    scope: trio.CancelScope
+    in_flight: int = 0
+    answered: trio.Event = field(default_factory=trio.Event)
+
+
+class Clients:
+    """All connected clients of a node.
+
+    Args:
+        config: members and bounds.
+        node: who we are.
+    """
+
+    def __init__(self, config: ClusterConfig, node: Node) -> None:
+        self._config = config
+        self._node = node
+        self._clients: dict[int, Client] = {}
+        self._count = 0
+        self._draining = trio.Event()
+
+    def deliver(self, connection: int, encoded: bytes) -> None:
+        """Queue an answer; one that nobody waits for any more is dropped."""
+        client = self._clients.get(connection)
+        if client is None:
+            return
+        client.in_flight -= 1
+        client.answered.set()
+        client.answered = trio.Event()
+        if not client.outbox.put(encoded):
+            log.warning("a client does not read its answers; dropped", connection=connection)
+            client.scope.cancel()
+
+    async def serve(self, connection: Connection, hello: ClientHello, loop: TurnLoop) -> None:
+        """Welcome a client and serve it until it goes.
+
+        Raises:
+            Refused: if it speaks no protocol version that we do.
+            ProtocolError: if it sends what is no request.
+        """
+        choose_version(hello.lowest_version, hello.highest_version, VERSION)
+        await connection.send(self._welcome())
+        self._count += 1
+        number = self._count
+        outbox = Outbox(self._config.limits.max_client_queue_bytes)
+        try:
+            async with trio.open_nursery() as nursery:
+                client = Client(outbox, nursery.cancel_scope)
+                self._clients[number] = client
+                nursery.start_soon(outbox.write_to, connection.stream)
+                await self._read(connection, number, client, loop)
+                nursery.cancel_scope.cancel()
+        finally:
+            del self._clients[number]
+            loop.post(ClientGone(number))
+
+    def stop_reading(self) -> None:
+        """Take no more requests."""
+        self._draining.set()
+
+    async def drained(self) -> None:
+        """Wait until all answers have been handed to the system."""
+        for client in list(self._clients.values()):
+            await client.outbox.drained()
+
+    async def _read(
+        self, connection: Connection, number: int, client: Client, loop: TurnLoop
+    ) -> None:
+        async for batch in connection.batches(Request):
+            for request in batch:
+                await self._admit(number, client, request, loop)
+            await loop.room()
+
+    async def _admit(self, number: int, client: Client, request: Request, loop: TurnLoop) -> None:
+        if self._draining.is_set():
+            await trio.sleep_forever()
+        if not isinstance(request, Cancel):
+            while client.in_flight >= self._config.limits.max_in_flight:
+                await client.answered.wait()
+            client.in_flight += 1
+        loop.post(FromClient(number, request))
+
+    def _welcome(self) -> ClientWelcome:
+        limits = self._config.limits
+        return ClientWelcome(
+            VERSION,
+            self._config.cluster_id,
+            self._node.identity.formation,
+            self._node.name,
+            tuple(Member(node, address) for node, address in self._config.addresses),
+            limits.max_value_bytes,
+            limits.max_frame_bytes,
+            limits.max_in_flight,
+        )

@@ -1,0 +1,226 @@
+"""Links between nodes: each node dials every other and sends on the link that it dialled.
+
+So a pair of nodes has two links, one each way, and there is no tie to break. A link carries messages
+only after the replica has judged who is at the other end (`Membership`). Messages to a peer without
+a link, or with a full queue, are dropped: Paxos may lose messages (R02), and whoever needs an answer
+sends again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from ..config import ClusterConfig
+from ..errors import IdentityRefused, ProtocolError
+from ..replica.effects import Reject, UseLink, Welcome
+from ..replica.events import FromPeer, Greeted, Welcomed
+from ..replica.membership import Membership
+from ..replica.node import Node
+from ..types import NodeId
+from ..wire.codec import encode
+from ..wire.handshake import MAGIC, VERSION, PeerHello, PeerWelcome, Refusal
+from ..wire.peers import PeerMessage, Ping
+from .connections import BROKEN, Connection, choose_version
+from .liveness import Liveness
+from .outbox import Outbox
+from .turns import TurnLoop
+
+CONNECT_SECONDS = 2.0
+REDIAL_SECONDS = (0.02, 1.0)
+
+log = structlog.get_logger()
+
+Verdict = Welcome | UseLink | Reject
+
+
+@dataclass(slots=True, eq=False)
+class Judged:
+    """A link that waits for the replica's verdict."""
+
+    event: trio.Event
+    verdict: Verdict | None = None
+
+
+class Links:
+    """All links of a node.
+
+    Args:
+        config: members and bounds.
+        node: who we are.
+        membership: what we say of ourselves.
+        liveness: is told whom we hear from.
+        on_refused: called with the reason when a peer refuses this node's directory.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        node: Node,
+        membership: Membership,
+        liveness: Liveness,
+        on_refused: Callable[[str], None],
+    ) -> None:
+        self._config = config
+        self._node = node
+        self._membership = membership
+        self._liveness = liveness
+        self._on_refused = on_refused
+        self._outboxes: dict[NodeId, Outbox] = {}
+        self._judged: dict[int, Judged] = {}
+        self._incoming: dict[NodeId, trio.CancelScope] = {}
+        self._refusals: dict[NodeId, str] = {}
+        self._count = 0
+
+    def deliver(self, node: NodeId, encoded: bytes) -> None:
+        """Queue a message for a peer, or lose it."""
+        outbox = self._outboxes.get(node)
+        if outbox is not None and not outbox.put(encoded):
+            log.warning("the queue to a peer is full; messages are dropped", peer=node)
+
+    def judge(self, verdict: Verdict) -> None:
+        """The replica has judged who is at the other end of a link."""
+        judged = self._judged.get(verdict.link)
+        if judged is not None:
+            judged.verdict = verdict
+            judged.event.set()
+
+    # -- links that we dialled
+
+    async def dial(self, peer: NodeId, loop: TurnLoop) -> None:
+        """Keep a link to `peer`, for ever."""
+        pause = REDIAL_SECONDS[0]
+        while True:
+            began = trio.current_time()
+            try:
+                await self._dial_once(peer, loop)
+            except (*BROKEN, ProtocolError, trio.TooSlowError) as error:
+                log.debug("no link to a peer", peer=peer, error=str(error))
+            if trio.current_time() - began > CONNECT_SECONDS:
+                pause = REDIAL_SECONDS[0]
+            await trio.sleep(pause)
+            pause = min(2 * pause, REDIAL_SECONDS[1])
+
+    async def _dial_once(self, peer: NodeId, loop: TurnLoop) -> None:
+        with trio.fail_after(CONNECT_SECONDS):
+            stream = await trio.open_tcp_stream(*self._config.address(peer))
+        async with stream:
+            connection = Connection(stream, self._config.limits.max_frame_bytes)
+            with trio.fail_after(CONNECT_SECONDS):
+                await connection.send(
+                    PeerHello(MAGIC, VERSION, VERSION, self._membership.standing())
+                )
+                reception = await connection.greeting(PeerWelcome | Refusal)
+                if isinstance(reception, Refusal):
+                    self._take_refusal(peer, reception)
+                    return
+                verdict = await self._judge_welcome(peer, reception, loop)
+            if isinstance(verdict, Reject):
+                await connection.send(verdict.refusal)
+            else:
+                await self._carry(peer, connection, loop)
+
+    async def _judge_welcome(self, peer: NodeId, welcome: PeerWelcome, loop: TurnLoop) -> Verdict:
+        shown = welcome.standing
+        if shown.node != peer:
+            raise ProtocolError(f"the address of {peer} is answered by {shown.node}")
+        return await self._await_verdict(loop, lambda link: Welcomed(link, shown))
+
+    async def _carry(self, peer: NodeId, connection: Connection, loop: TurnLoop) -> None:
+        """Send to `peer` what is queued for it, until the link breaks."""
+        outbox = self._outboxes[peer] = Outbox(self._config.limits.max_peer_queue_bytes)
+        self._liveness.linked(peer)
+        log.info("linked to a peer", peer=peer)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(outbox.write_to, connection.stream)
+                nursery.start_soon(self._ping, outbox, loop)
+                # nothing is ever sent back on this link, so this ends when the peer closes it
+                await connection.stream.receive_some(1)
+                nursery.cancel_scope.cancel()
+        finally:
+            del self._outboxes[peer]
+            self._liveness.unlinked(peer, loop)
+            log.info("the link to a peer is gone", peer=peer)
+
+    async def _ping(self, outbox: Outbox, loop: TurnLoop) -> None:
+        """Say that we are alive, unless our own disk has been busy for too long."""
+        suspect_ms = self._config.timing.suspect_ms
+        while True:
+            since_ms = loop.writing_since_ms
+            if since_ms is None or loop.now_ms() - since_ms < suspect_ms:
+                outbox.put(encode(Ping(self._node.feed_end, self._node.voting)))
+            await trio.sleep(suspect_ms / 3000)
+
+    # -- links that peers dialled
+
+    async def serve(self, connection: Connection, hello: PeerHello, loop: TurnLoop) -> None:
+        """Judge who connected, and take messages from it until it goes.
+
+        Raises:
+            Refused: if it speaks no protocol version that we do.
+            ProtocolError: if it sends what is no message.
+        """
+        choose_version(hello.lowest_version, hello.highest_version, VERSION)
+        shown = hello.standing
+        try:
+            with trio.fail_after(CONNECT_SECONDS):
+                verdict = await self._await_verdict(loop, lambda link: Greeted(link, shown))
+        except trio.TooSlowError:
+            return
+        match verdict:
+            case Welcome(_, node, message):
+                await connection.send(message)
+                await self._take(connection, node, loop)
+            case Reject(_, _, refusal):
+                await connection.send(refusal)
+            case UseLink():
+                raise AssertionError("an incoming link is never judged as an outgoing one")
+
+    async def _take(self, connection: Connection, node: NodeId, loop: TurnLoop) -> None:
+        with trio.CancelScope() as scope:
+            older = self._incoming.pop(node, None)
+            if older is not None:
+                older.cancel()
+            self._incoming[node] = scope
+            async for batch in connection.batches(PeerMessage):
+                self._liveness.heard(node)
+                for message in batch:
+                    self._post(node, message, loop)
+                await loop.room()
+        if self._incoming.get(node) is scope:
+            del self._incoming[node]
+
+    def _post(self, node: NodeId, message: PeerMessage, loop: TurnLoop) -> None:
+        match message:
+            case Refusal():
+                self._take_refusal(node, message)
+            case Ping():
+                self._liveness.says_voting(node, message.voting)
+                loop.post(FromPeer(node, message))
+            case _:
+                loop.post(FromPeer(node, message))
+
+    # -- both
+
+    async def _await_verdict(
+        self, loop: TurnLoop, event_for: Callable[[int], Greeted | Welcomed]
+    ) -> Verdict:
+        self._count += 1
+        link = self._count
+        judged = self._judged[link] = Judged(trio.Event())
+        try:
+            loop.post(event_for(link))
+            await judged.event.wait()
+        finally:
+            del self._judged[link]
+        assert judged.verdict is not None, "the event is set with the verdict"
+        return judged.verdict
+
+    def _take_refusal(self, peer: NodeId, refusal: Refusal) -> None:
+        if refusal.code == IdentityRefused.code:
+            self._on_refused(refusal.message)
+        elif self._refusals.get(peer) != refusal.message:
+            self._refusals[peer] = refusal.message
+            log.error("a peer refuses this node", peer=peer, reason=refusal.message)

@@ -1,0 +1,72 @@
+"""Who is reachable: a link to send on, and something heard lately.
+
+Suspicion only chooses coordinators; it is allowed to be wrong, and it ends as soon as the peer is
+heard again. After this process itself was stopped for a while, everybody looks silent, so a round in
+which our own clock jumped suspects nobody.
+"""
+
+from collections.abc import Iterable
+
+import trio
+
+from ..replica.events import Reachable
+from ..types import NodeId
+from .turns import TurnLoop
+
+ROUNDS = 4
+
+
+class Liveness:
+    """What is heard of each peer.
+
+    Args:
+        peers: the other members.
+        suspect_ms: a peer silent for so long is suspected.
+    """
+
+    def __init__(self, peers: Iterable[NodeId], suspect_ms: float) -> None:
+        self._suspect_s = suspect_ms / 1000
+        self._heard = dict.fromkeys(peers, float("-inf"))
+        self._voting = dict.fromkeys(self._heard, False)
+        self._linked: set[NodeId] = set()
+        self._said: dict[NodeId, bool] = dict.fromkeys(self._heard, False)
+
+    def heard(self, peer: NodeId) -> None:
+        """Something came from `peer`."""
+        self._heard[peer] = trio.current_time()
+
+    def says_voting(self, peer: NodeId, voting: bool) -> None:
+        """The peer says whether it takes part."""
+        self._voting[peer] = voting
+
+    def linked(self, peer: NodeId) -> None:
+        """We can send to `peer`."""
+        self._linked.add(peer)
+
+    def unlinked(self, peer: NodeId, loop: TurnLoop) -> None:
+        """We cannot send to `peer` any more: say so at once."""
+        self._linked.discard(peer)
+        self._say(peer, loop)
+
+    async def run(self, loop: TurnLoop) -> None:
+        """Look at everybody, several times in each suspicion period."""
+        period_s = self._suspect_s / ROUNDS
+        last = trio.current_time()
+        while True:
+            await trio.sleep(period_s)
+            now = trio.current_time()
+            if now - last < self._suspect_s:
+                self.look(loop)
+            last = now
+
+    def look(self, loop: TurnLoop) -> None:
+        """Tell the replica whose reachability has changed."""
+        for peer in self._heard:
+            self._say(peer, loop)
+
+    def _say(self, peer: NodeId, loop: TurnLoop) -> None:
+        silent_s = trio.current_time() - self._heard[peer]
+        reachable = peer in self._linked and self._voting[peer] and silent_s < self._suspect_s
+        if reachable != self._said[peer]:
+            self._said[peer] = reachable
+            loop.post(Reachable(peer, reachable))

@@ -1,0 +1,218 @@
+"""One node as a server: the parts put together, from the first listener to the last sync.
+
+`serve_node` runs until it is told to stop, a peer refuses this node's directory, or a part fails. It
+raises what ended it, so that the process can say so.
+"""
+
+import os
+import random
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+import structlog
+import trio
+
+from ..config import ClusterConfig, split_address
+from ..disk import Storage
+from ..errors import Busy, IdentityRefused, ProtocolError, Refused
+from ..replica.effects import Outgoing, Reject, Reply, Send, UseLink, Welcome
+from ..replica.replica import Replica
+from ..wire.codec import encode
+from ..wire.handshake import MAGIC, ClientHello, Greeting, PeerHello, Refusal
+from .clients import Clients
+from .connections import BROKEN, Connection
+from .links import Links
+from .liveness import Liveness
+from .timers import Timers
+from .turns import TurnLoop
+
+BACKLOG = 1_024
+
+log = structlog.get_logger()
+
+
+class Server:
+    """A node's server.
+
+    Args:
+        config: the cluster.
+        storage: the node's disk, opened for this life of it.
+        on_formed: called with the formation id when the cluster forms.
+    """
+
+    def __init__(
+        self, config: ClusterConfig, storage: Storage, on_formed: Callable[[bytes], None]
+    ) -> None:
+        self._config = config
+        self._replica = Replica(config, storage.recovered(), os.urandom(16))
+        node = self._replica.node
+        timers = Timers(random.Random(os.urandom(16)))
+        self.loop = TurnLoop(self._replica, storage, timers, self._deliver, on_formed)
+        self._liveness = Liveness(node.others, config.timing.suspect_ms)
+        self._clients = Clients(config, node)
+        self._links = Links(
+            config, node, self._replica.membership, self._liveness, self._on_refused
+        )
+        self._connections = 0
+        self._scope = trio.CancelScope()
+        self._refused = ""
+
+    async def run(
+        self,
+        listeners: Sequence[trio.SocketListener],
+        stop: trio.Event,
+        started: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Serve until `stop` is set, then drain and return.
+
+        Raises:
+            IdentityRefused: if a peer says that this node's directory must not take part.
+        """
+        node = self._replica.node
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.loop.run)
+                nursery.start_soon(self._liveness.run, self.loop)
+                for peer in node.others:
+                    nursery.start_soon(self._links.dial, peer, self.loop)
+                accepting = await nursery.start(self._accept_on, listeners)
+                log.info("serving", node=node.name, incarnation=node.identity.incarnation)
+                started()
+                await stop.wait()
+                accepting.cancel()
+                await self._drain()
+                self._scope.cancel()
+        if self._refused:
+            raise IdentityRefused(self._refused)
+
+    async def _accept_on(
+        self,
+        listeners: Sequence[trio.SocketListener],
+        task_status: trio.TaskStatus[trio.CancelScope],
+    ) -> None:
+        """Accept connections; they go on when accepting is cancelled."""
+        async with trio.open_nursery() as handlers:
+            with trio.CancelScope() as scope:
+                task_status.started(scope)
+                await trio.serve_listeners(
+                    self._serve_stream, list(listeners), handler_nursery=handlers
+                )
+
+    async def _drain(self) -> None:
+        """Answer what is in flight, within the bound; writes are synced as always."""
+        log.info("stopping", in_flight=self._replica.in_flight)
+        with trio.move_on_after(self._config.timing.drain_ms / 1000):
+            self._clients.stop_reading()
+            while self._replica.in_flight:
+                await trio.sleep(0.005)
+            await self._clients.drained()
+
+    async def _serve_stream(self, stream: trio.SocketStream) -> None:
+        """One connection, from greeting to end. What goes wrong in it ends it, and nothing else."""
+        connection = Connection(stream, self._config.limits.max_frame_bytes)
+        name = connection.peer_name
+        self._connections += 1
+        try:
+            async with stream:
+                await self._serve_connection(connection)
+        except* ProtocolError as errors:
+            reason = "; ".join(map(str, _leaves(errors)))
+            log.warning("a connection was ended", address=name, reason=reason)
+        except* BROKEN as errors:
+            log.debug("a connection broke", address=name, reason=str(_leaves(errors)))
+        finally:
+            self._connections -= 1
+
+    async def _serve_connection(self, connection: Connection) -> None:
+        limit = self._config.limits.max_connections
+        if self._connections > limit:
+            message = f"{limit} connections are open, which is the limit; try again later"
+            await connection.send(Refusal(Busy.code, message))
+            return
+        greeting = await connection.greeting(Greeting)
+        if greeting.magic != MAGIC:
+            raise ProtocolError(f"the greeting says {greeting.magic!a}, not {MAGIC!a}")
+        try:
+            match greeting:
+                case ClientHello():
+                    await self._clients.serve(connection, greeting, self.loop)
+                case PeerHello():
+                    await self._links.serve(connection, greeting, self.loop)
+        except ProtocolError:
+            raise
+        except Refused as refused:
+            await connection.send(Refusal(refused.code, str(refused)))
+
+    def _deliver(self, outgoing: Sequence[Outgoing]) -> None:
+        """Queue messages; one that goes to several peers is encoded once."""
+        encoded: dict[int, bytes] = {}
+        for item in outgoing:
+            match item:
+                case Send(node, message):
+                    if id(message) not in encoded:
+                        encoded[id(message)] = encode(message)
+                    self._links.deliver(node, encoded[id(message)])
+                case Reply(connection, answer):
+                    self._clients.deliver(connection, encode(answer))
+                case Welcome() | UseLink() | Reject():
+                    self._links.judge(item)
+                case _:
+                    assert_never(item)
+
+    def _on_refused(self, reason: str) -> None:
+        self._refused = reason
+        self._scope.cancel()
+
+
+async def listen(config: ClusterConfig, address: str) -> list[trio.SocketListener]:
+    """Open the listeners for ``host:port``.
+
+    Raises:
+        Refused: if the address cannot be used.
+    """
+    host, port = split_address(address)
+    try:
+        return await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    except OSError as error:
+        raise Refused(f"cannot listen on {address}: {error.strerror or error}") from error
+
+
+async def serve_node(
+    config: ClusterConfig,
+    storage: Storage,
+    stop: trio.Event,
+    *,
+    listen_on: str | None = None,
+    on_formed: Callable[[bytes], None] = lambda _: None,
+    started: Callable[[], None] = lambda: None,
+) -> None:
+    """Run one node until `stop` is set; the storage is closed when this returns.
+
+    Args:
+        config: the cluster.
+        storage: the node's disk, opened for this life of it.
+        stop: set it to stop gracefully.
+        listen_on: ``host:port`` to listen on, if it is not the node's own address.
+        on_formed: called with the formation id when the cluster forms.
+        started: called when the node accepts connections.
+
+    Raises:
+        IdentityRefused: if a peer says that this node's directory must not take part.
+        Refused: if the address cannot be used.
+    """
+    try:
+        node = storage.recovered().identity.node
+        address = listen_on or dict(config.addresses)[node]
+        listeners = await listen(config, address)
+        await Server(config, storage, on_formed).run(listeners, stop, started)
+    finally:
+        # not in a thread: a cancelled task could not wait for it
+        storage.close()
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The exceptions in a group, without the groups."""
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves

@@ -1,0 +1,218 @@
+"""The node's loop (design 4): gather, read the clock once, step, write, then speak.
+
+While a write is at the disk, the next turn gathers; so load makes batches larger, not turns longer.
+The order in `_turn` is the whole of the durability argument: what a step put into `after` is
+delivered only on the line behind the synced write.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol, assert_never
+
+import structlog
+import trio
+
+from ..disk import FormationRecord, Storage
+from ..errors import Damaged, StorageFailed
+from ..replica.effects import (
+    Effects,
+    Outgoing,
+    Read,
+    ReadFeed,
+    ReadLastSlot,
+    ReadScan,
+    Reply,
+    Send,
+)
+from ..replica.events import (
+    Event,
+    FeedDone,
+    Fired,
+    FromPeer,
+    Moment,
+    Origin,
+    ReadFailed,
+    ScanDone,
+    SlotDone,
+    WriteFailed,
+)
+from ..replica.replica import Replica
+from ..wire.requests import Decreed, Failed
+from .timers import Timers
+
+MAX_EVENTS = 4_096
+MAX_INBOX = 16_384
+READERS = 2
+
+log = structlog.get_logger()
+
+
+class Deliver(Protocol):
+    """Hands a step's messages to the connections that they are for."""
+
+    def __call__(self, outgoing: Sequence[Outgoing]) -> None: ...
+
+
+class TurnLoop:
+    """Drives one replica.
+
+    Args:
+        replica: the state machine.
+        storage: its disk.
+        timers: where its timers run.
+        deliver: sends messages to peers and clients.
+        on_formed: called with the formation id once it is durable.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        storage: Storage,
+        timers: Timers,
+        deliver: Deliver,
+        on_formed: Callable[[bytes], None],
+    ) -> None:
+        self._replica = replica
+        self._storage = storage
+        self._timers = timers
+        self._deliver = deliver
+        self._on_formed = on_formed
+        self._inbox: deque[Event] = deque()
+        self._arrived = trio.Event()
+        self._room = trio.Event()
+        self._readers = trio.CapacityLimiter(READERS)
+        self._started = trio.current_time()
+        self.writing_since_ms: float | None = None
+
+    def now_ms(self) -> float:
+        """Milliseconds since the node started."""
+        return (trio.current_time() - self._started) * 1000
+
+    def post(self, event: Event) -> None:
+        """Something has happened; the next turn handles it."""
+        self._inbox.append(event)
+        self._arrived.set()
+
+    async def room(self) -> None:
+        """Wait until the inbox is short enough to take more from outside."""
+        while len(self._inbox) > MAX_INBOX:
+            await self._room.wait()
+
+    async def run(self) -> None:
+        """Turn after turn, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            await self._carry_out(self._replica.start(self._moment()), nursery)
+            while True:
+                await self._turn(await self._gather(), nursery)
+
+    async def _gather(self) -> list[Event]:
+        """Wait until there is something to do, and take all of it."""
+        if not self._inbox:
+            with trio.move_on_at(self._started + self._timers.next_ms / 1000):
+                await self._arrived.wait()
+        else:
+            await trio.lowlevel.checkpoint()
+        self._arrived = trio.Event()
+        count = min(len(self._inbox), MAX_EVENTS)
+        events = [self._inbox.popleft() for _ in range(count)]
+        if self._inbox:
+            self._arrived.set()
+        self._room.set()
+        self._room = trio.Event()
+        return events
+
+    async def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
+        events += map(Fired, self._timers.due(self.now_ms()))
+        if not events:
+            return
+        instances = self._storage.load(self._replica.needs(events))
+        # the clock is read after the last event arrived, never before (design 4)
+        effects = self._replica.step(self._moment(), events, instances)
+        await self._carry_out(effects, nursery)
+
+    async def _carry_out(self, effects: Effects, nursery: trio.Nursery) -> None:
+        """See `Effects` for the order; it is the contract."""
+        self._say(effects)
+        self._send(effects.at_once)
+        if await self._write(effects):
+            self._send(effects.after)
+        for read in effects.reads:
+            nursery.start_soon(self._read, read)
+        now_ms = self.now_ms()
+        for timer in effects.timers:
+            self._timers.set(now_ms, timer)
+        for event in effects.again:
+            self.post(event)
+
+    async def _write(self, effects: Effects) -> bool:
+        """Make the records durable; returns whether `after` may leave."""
+        if not effects.records:
+            return True
+        self.writing_since_ms = self.now_ms()
+        try:
+            await trio.to_thread.run_sync(self._storage.write, effects.records)
+        except StorageFailed as error:
+            self.post(WriteFailed(str(error), _lost(effects.after)))
+            return False
+        finally:
+            self.writing_since_ms = None
+        for record in effects.records:
+            if isinstance(record, FormationRecord):
+                self._on_formed(record.formation)
+        return True
+
+    def _send(self, outgoing: list[Outgoing]) -> None:
+        """Messages of the node to itself are events; the rest goes to the connections."""
+        name = self._replica.node.name
+        others: list[Outgoing] = []
+        for item in outgoing:
+            if isinstance(item, Send) and item.to == name:
+                self.post(FromPeer(name, item.message))
+            else:
+                others.append(item)
+        if others:
+            self._deliver(others)
+
+    async def _read(self, read: Read) -> None:
+        try:
+            event = await trio.to_thread.run_sync(self._look_up, read, limiter=self._readers)
+        except Damaged as error:
+            event = ReadFailed(read.token, str(error))
+        self.post(event)
+
+    def _look_up(self, read: Read) -> Event:
+        """In a worker thread: read durable state."""
+        match read:
+            case ReadScan(token, prefix, after, limit, max_bytes):
+                return ScanDone(token, self._storage.scan(prefix, after, limit, max_bytes))
+            case ReadFeed(token, start, limit):
+                entries, next_index = self._storage.feed(start, limit)
+                return FeedDone(token, tuple(entries), next_index)
+            case ReadLastSlot(token, series):
+                return SlotDone(token, self._storage.last_slot(series))
+            case _:
+                assert_never(read)
+
+    def _say(self, effects: Effects) -> None:
+        for text in effects.notices:
+            log.info(text)
+        for text in effects.alarms:
+            log.error(text)
+
+    def _moment(self) -> Moment:
+        return Moment(self.now_ms(), time.time_ns() // 1_000_000)
+
+
+def _lost(after: list[Outgoing]) -> tuple[tuple[Origin, int], ...]:
+    """Who waits for an answer that will not leave."""
+    lost: list[tuple[Origin, int]] = []
+    for item in after:
+        match item:
+            case Reply(connection, answer):
+                lost.append((connection, answer.id))
+            case Send(node, Decreed() | Failed() as answer):
+                lost.append((node, answer.id))
+            case _:
+                pass
+    return tuple(lost)
