@@ -8,7 +8,7 @@ from ..disk import Damaged
 from ..paxos import acceptor
 from ..paxos.instance import Contradiction, Instance
 from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
-from ..types import Key
+from ..types import Decree, Key
 from .turn import Turn
 
 Answer = Promise | Accepted | Nack | Commit
@@ -46,9 +46,9 @@ class Acceptors:
             self._store(turn, message.key, changed)
         return answer
 
-    def forget(self, key: Key) -> None:
-        """The outcome of `key` is known."""
-        self._since_ms.pop(key, None)
+    def on_learned(self, turn: Turn, decree: Decree) -> None:
+        """The outcome of a key is known."""
+        self._since_ms.pop(decree.key, None)
 
     def overdue(self, before_ms: float, limit: int) -> list[Key]:
         """Up to `limit` keys that have been waiting since before `before_ms`, oldest first."""

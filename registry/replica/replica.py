@@ -11,8 +11,6 @@ from typing import assert_never
 from ..config import ClusterConfig
 from ..disk import Damaged, Recovered
 from ..errors import BadRequest, OutcomeUnknown
-from ..keys import parse_key, parse_prefix, parse_series, slot_before, slot_key
-from ..paxos import learner
 from ..paxos.instance import Instance
 from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
 from ..types import Decree, Key, NodeId
@@ -44,10 +42,9 @@ from ..wire.requests import (
     WatchRequest,
 )
 from .acceptors import Acceptors
-from .catchup import SERVE_KEYS, CatchUp
+from .catchup import CatchUp
 from .claims import Claims
 from .coordinator import Coordinator
-from .digests import decree_digest
 from .effects import Effects, Reply, Send
 from .events import (
     ClientGone,
@@ -77,10 +74,13 @@ from .events import (
     Welcomed,
     WriteFailed,
 )
+from .knowledge import Knowledge
 from .lists import Lists
 from .membership import Membership
+from .names import check_names
+from .needs import Needs
 from .node import Node, refusal
-from .reads import Reads, dispute_message
+from .reads import Reads
 from .recent import Recent
 from .requests import Lasting, Live, Requests, address, out_of_time
 from .status import status_report
@@ -103,15 +103,24 @@ class Replica:
         self.node = Node(config, recovered.identity, nonce, recovered.feed_end)
         cursors = {cursor.node: cursor for cursor in recovered.cursors}
         self.membership = Membership(self.node, recovered.peers, cursors)
-        self._recent = Recent()
+        recent = Recent()
         self._requests = Requests()
         self._acceptors = Acceptors(recovered.unlearned)
-        self._coordinator = Coordinator(self.node, self._acceptors, self._learn, self._settle)
-        self._reads = Reads(self.node, self._requests, self._coordinator, self._learn)
+        knowledge = self._knowledge = Knowledge(self.node, recent)
+        self._coordinator = Coordinator(self.node, self._acceptors, knowledge.learn, self._settle)
+        self._reads = Reads(self.node, self._requests, self._coordinator, knowledge.learn)
         self._claims = Claims(self.node, self._requests, self._coordinator, self._reads)
         self._lists = Lists(self.node, self._requests, self._coordinator)
         self._watches = Watches(self.node, self._requests)
-        self.catchup = CatchUp(self.node, cursors, self._disk_of, self._recent)
+        self.catchup = CatchUp(self.node, cursors, self._disk_of, recent)
+        self._needs = Needs(self._coordinator, self._reads, self._watches, self.catchup)
+        knowledge.tell(
+            self._acceptors,
+            self._coordinator,
+            self._reads,
+            self.catchup,
+            disputed=self.catchup.on_disputed,
+        )
 
     @property
     def unlearned(self) -> int:
@@ -133,7 +142,7 @@ class Replica:
 
     def needs(self, events: Iterable[Event]) -> set[Key]:
         """The keys whose instances `step` must be given for these events."""
-        return {key for event in events for key in self._keys(event)}
+        return {key for event in events for key in self._needs.of_event(event)}
 
     def step(
         self,
@@ -156,42 +165,6 @@ class Replica:
             self._handle(turn, event)
         self._watches.end_turn(turn)
         return turn.finish()
-
-    # -- what an event needs
-
-    def _keys(self, event: Event) -> Iterable[Key]:
-        match event:
-            case FromPeer(_, message):
-                return self._keys_of_message(message)
-            case FromClient(_, request):
-                return _keys_of_request(request)
-            case Fired(Resend() | Retry() as timer):
-                return self._coordinator.needs(timer)
-            case FeedDone():
-                return self._watches.needs(event)
-            case Coordinate(_, _, key):
-                return _with_slot_before(key)
-            case Finish(key) | ReadOn(_, _, key):
-                return (key,)
-            case FetchOn(_, keys):
-                return keys[:SERVE_KEYS]
-            case _:
-                return ()
-
-    def _keys_of_message(self, message: PeerMessage) -> Iterable[Key]:
-        match message:
-            case Prepare() | Promise() | Accept() | Accepted() | Nack() | Commit() | Query():
-                return (message.key,)
-            case QueryAnswer():
-                return self._reads.needs(message)
-            case FeedPage():
-                return self.catchup.needs(message)
-            case Fetch(keys):
-                return keys[:SERVE_KEYS]
-            case ClaimRequest() | ClaimNextRequest():
-                return _with_slot_before(message.claim.key)
-            case _:
-                return ()
 
     # -- events
 
@@ -255,7 +228,7 @@ class Replica:
             case Promise() | Accepted() | Nack():
                 pass
             case Commit(_, decree):
-                self._learn(turn, decree)
+                self._knowledge.learn(turn, decree)
             case Query():
                 self._reads.tell(turn, sender, message)
             case QueryAnswer():
@@ -392,7 +365,7 @@ class Replica:
         """A request that takes time: check its names, then lead it to its part."""
         live = self._requests.open(turn, origin, request)
         try:
-            _check_names(request)
+            check_names(request)
         except BadRequest as error:
             self._requests.fail(turn, live, type(error), str(error))
             return
@@ -428,88 +401,9 @@ class Replica:
             case _:
                 self._requests.fail(turn, live, *out_of_time(live))
 
-    # -- learning
-
-    def _learn(self, turn: Turn, decree: Decree) -> None:
-        """A decree is known to be chosen: store it, feed it, and tell every part (R20)."""
-        instance = turn.instance(decree.key)
-        if isinstance(instance, Damaged) or (self.node.failed and instance.learned is None):
-            return
-        learned = learner.learn(instance, decree)
-        if learned == instance:
-            self._tell(turn, instance.learned or decree)
-            return
-        turn.store(decree.key, learned)
-        if learned.disputed is not None:
-            self._on_disputed(turn, decree)
-        else:
-            digest = decree_digest(decree)
-            turn.learn(self.node.feed_end, decree, digest)
-            self.node.feed_end += 1
-            self._recent.add(decree.key, digest)
-            self._tell(turn, decree)
-
-    def _tell(self, turn: Turn, decree: Decree) -> None:
-        self._acceptors.forget(decree.key)
-        self._coordinator.on_learned(turn, decree)
-        self._reads.on_learned(turn, decree)
-        self.catchup.on_learned(turn, decree)
-
-    def _on_disputed(self, turn: Turn, decree: Decree) -> None:
-        """Two decrees for one key: stop serving it, and show the other side ours (design 7)."""
-        instance = turn.instance(decree.key)
-        assert isinstance(instance, Instance) and instance.learned is not None
-        turn.alarm(dispute_message(decree.key))
-        turn.broadcast(self.node.others, Commit(decree.key, instance.learned))
-        self.catchup.on_disputed(turn, decree.key)
-
     def _settle(self, turn: Turn, live: Live, decree: Decree) -> None:
         self._claims.settle(turn, live, decree)
 
     def _disk_of(self, node: NodeId) -> bytes | None:
         record = self.membership.known(node)
         return record.disk_id if record is not None else None
-
-
-def _keys_of_request(request: Request) -> Iterable[Key]:
-    match request:
-        case ClaimRequest() | ClaimNextRequest():
-            return _with_slot_before(request.claim.key)
-        case GetRequest() | WaitRequest():
-            return _with_slot_before(request.key)
-        case _:
-            return ()
-
-
-def _with_slot_before(key: Key) -> Iterable[Key]:
-    try:
-        before = slot_before(parse_key(key))
-    except BadRequest:
-        return ()  # refused when it is opened, before its instance is looked at
-    return (key,) if before is None else (before, key)
-
-
-def _check_names(request: Lasting) -> None:
-    """Check the names in a request, which came from outside.
-
-    Raises:
-        BadRequest: naming what is wrong.
-    """
-    match request:
-        case ClaimRequest():
-            parse_key(request.claim.key)
-        case ClaimNextRequest():
-            _check_slot(request.claim.key)
-        case GetRequest() | WaitRequest():
-            parse_key(request.key)
-        case LatestRequest():
-            parse_series(request.series)
-        case ListRequest() | WatchRequest():
-            if parse_prefix(request.prefix) != request.prefix:
-                raise BadRequest(f"{request.prefix!a} is no prefix: leave out the last '/'")
-
-
-def _check_slot(key: Key) -> None:
-    series, at, slot = parse_key(key).partition("@")
-    if not at or slot_key(parse_series(series), int(slot)) != key:
-        raise BadRequest(f"{key!a} is no slot of a series")

@@ -1,0 +1,81 @@
+"""Learning: the one place where a decree becomes known to a node (R20, R21).
+
+The decree is stored and appended to the feed, and then every part that waited for it is told. Two
+different decrees for one key mean a corrupt disk or a bug: the key is not served from then on, and
+the peers are shown what this node has, so that they notice too (design 7).
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ..disk import Damaged
+from ..paxos import learner
+from ..paxos.instance import Instance
+from ..paxos.messages import Commit
+from ..types import Decree, Key
+from .digests import decree_digest
+from .node import Node
+from .reads import dispute_message
+from .recent import Recent
+from .turn import Turn
+
+
+class Listener(Protocol):
+    """A part of the node that waits for decrees."""
+
+    def on_learned(self, turn: Turn, decree: Decree) -> None:
+        """The key of `decree` is decided, and stored in `turn`."""
+        ...
+
+
+class Knowledge:
+    """What the node has learned.
+
+    Args:
+        node: who we are, and where our feed ends.
+        recent: the digests of what was learned lately.
+    """
+
+    def __init__(self, node: Node, recent: Recent) -> None:
+        self._node = node
+        self._recent = recent
+        self._listeners: list[Listener] = []
+        self._on_disputed: Callable[[Turn, Key], None] | None = None
+
+    def tell(self, *listeners: Listener, disputed: Callable[[Turn, Key], None]) -> None:
+        """Name those who want to know, once they exist."""
+        self._listeners += listeners
+        self._on_disputed = disputed
+
+    def learn(self, turn: Turn, decree: Decree) -> None:
+        """`decree` is known to be chosen."""
+        instance = turn.instance(decree.key)
+        if isinstance(instance, Damaged) or (self._node.failed and instance.learned is None):
+            return
+        learned = learner.learn(instance, decree)
+        if learned == instance:
+            self._spread(turn, instance.learned or decree)
+        else:
+            turn.store(decree.key, learned)
+            self._take_in(turn, learned, decree)
+
+    def _take_in(self, turn: Turn, instance: Instance, decree: Decree) -> None:
+        if instance.disputed is not None:
+            self._dispute(turn, instance, decree.key)
+            return
+        digest = decree_digest(decree)
+        turn.learn(self._node.feed_end, decree, digest)
+        self._node.feed_end += 1
+        self._recent.add(decree.key, digest)
+        self._spread(turn, decree)
+
+    def _spread(self, turn: Turn, decree: Decree) -> None:
+        for listener in self._listeners:
+            listener.on_learned(turn, decree)
+
+    def _dispute(self, turn: Turn, instance: Instance, key: Key) -> None:
+        assert instance.learned is not None, "only what is learned can be disputed"
+        turn.alarm(dispute_message(key))
+        turn.broadcast(self._node.others, Commit(key, instance.learned))
+        if self._on_disputed is not None:
+            self._on_disputed(turn, key)

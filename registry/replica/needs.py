@@ -1,0 +1,97 @@
+"""Which instances a step must be given: those that its events speak of."""
+
+from collections.abc import Iterable
+
+from ..errors import BadRequest
+from ..keys import parse_key, slot_before
+from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
+from ..types import Key
+from ..wire.peers import FeedPage, Fetch, PeerMessage, Query, QueryAnswer
+from ..wire.requests import ClaimNextRequest, ClaimRequest, GetRequest, Request, WaitRequest
+from .catchup import SERVE_KEYS, CatchUp
+from .coordinator import Coordinator
+from .events import (
+    Coordinate,
+    Event,
+    FeedDone,
+    FetchOn,
+    Finish,
+    Fired,
+    FromClient,
+    FromPeer,
+    ReadOn,
+    Resend,
+    Retry,
+)
+from .reads import Reads
+from .watches import Watches
+
+
+class Needs:
+    """Knows what each part needs for an event.
+
+    Args:
+        coordinator, reads, watches, catchup: the parts whose own state decides it.
+    """
+
+    def __init__(
+        self, coordinator: Coordinator, reads: Reads, watches: Watches, catchup: CatchUp
+    ) -> None:
+        self._coordinator = coordinator
+        self._reads = reads
+        self._watches = watches
+        self._catchup = catchup
+
+    def of_event(self, event: Event) -> Iterable[Key]:
+        """The keys whose instances must be loaded for `event`."""
+        match event:
+            case FromPeer(_, message):
+                return self._of_message(message)
+            case FromClient(_, request):
+                return _of_request(request)
+            case Fired(Resend() | Retry() as timer):
+                return self._coordinator.needs(timer)
+            case FeedDone():
+                return self._watches.needs(event)
+            case Coordinate(_, _, key):
+                return with_slot_before(key)
+            case Finish(key) | ReadOn(_, _, key):
+                return (key,)
+            case FetchOn(_, keys):
+                return keys[:SERVE_KEYS]
+            case _:
+                return ()
+
+    def _of_message(self, message: PeerMessage) -> Iterable[Key]:
+        match message:
+            case Prepare() | Promise() | Accept() | Accepted() | Nack() | Commit() | Query():
+                return (message.key,)
+            case QueryAnswer():
+                return self._reads.needs(message)
+            case FeedPage():
+                return self._catchup.needs(message)
+            case Fetch(keys):
+                return keys[:SERVE_KEYS]
+            case ClaimRequest() | ClaimNextRequest():
+                return with_slot_before(message.claim.key)
+            case _:
+                return ()
+
+
+def _of_request(request: Request) -> Iterable[Key]:
+    match request:
+        case ClaimRequest() | ClaimNextRequest():
+            return with_slot_before(request.claim.key)
+        case GetRequest() | WaitRequest():
+            return with_slot_before(request.key)
+        case _:
+            return ()
+
+
+def with_slot_before(key: Key) -> Iterable[Key]:
+    """`key`, and the slot before it if it is a slot of a series; nothing if it is no key."""
+    try:
+        before = slot_before(parse_key(key))
+    except BadRequest:
+        return ()  # refused before its instance is looked at
+    return (key,) if before is None else (before, key)

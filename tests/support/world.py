@@ -1,0 +1,294 @@
+"""A whole cluster in one thread: replicas on in-memory disks, a network of queues, virtual time.
+
+Everything happens in a fixed order, so a test that passes once passes always. The network delivers
+everything unless told otherwise; `lose` decides message by message.
+"""
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from decreed.registry.config import ClusterConfig, parse_config
+from decreed.registry.errors import StorageFailed
+from decreed.registry.paxos.instance import Instance
+from decreed.registry.replica.effects import (
+    Effects,
+    Outgoing,
+    Read,
+    ReadFeed,
+    ReadLastSlot,
+    ReadScan,
+    Reject,
+    Reply,
+    Send,
+    UseLink,
+    Welcome,
+)
+from decreed.registry.replica.events import (
+    Event,
+    FeedDone,
+    Fired,
+    FromClient,
+    FromPeer,
+    Greeted,
+    Moment,
+    Reachable,
+    ScanDone,
+    SlotDone,
+    Welcomed,
+    WriteFailed,
+)
+from decreed.registry.replica.replica import Replica
+from decreed.registry.types import Claim, Key, NodeId
+from decreed.registry.wire.peers import PeerMessage, Ping
+from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Request
+from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
+
+CLUSTER_ID = "test-cluster"
+Lose = Callable[[NodeId, NodeId, PeerMessage], bool]
+
+
+def config(size: int = 3, prepare: int = 0, accept: int = 0) -> ClusterConfig:
+    """A cluster of nodes n1, n2, … on ports that nobody listens on."""
+    members = {f"n{n}": f"127.0.0.1:{7400 + n}" for n in range(1, size + 1)}
+    quorums = {"prepare": prepare, "accept": accept}
+    return parse_config({"cluster_id": CLUSTER_ID, "members": members, "quorums": quorums})
+
+
+def claim(key: str, value: bytes = b"v", claim_id: bytes = b"id") -> Claim:
+    """A claim with the words that tests do not care about filled in."""
+    return Claim(Key(key), value, "text/plain", "tester", claim_id)
+
+
+@dataclass(eq=False)
+class Machine:
+    """A node's disk, and its replica while it is up."""
+
+    disk: MemoryDisk
+    storage: MemoryStorage | None = None
+    replica: Replica | None = None
+    inbox: list[Event] = field(default_factory=list)
+    timers: list[tuple[float, int, Event]] = field(default_factory=list)
+
+
+class World:
+    """A cluster.
+
+    Args:
+        cluster: its configuration.
+        up: which nodes to boot; all by default.
+    """
+
+    def __init__(self, cluster: ClusterConfig | None = None, up: list[str] | None = None) -> None:
+        self.config = cluster or config()
+        self.now_ms = 0.0
+        self.random = random.Random(1)
+        self.machines = {node: Machine(MemoryDisk(node)) for node in self.config.nodes}
+        self.answers: dict[tuple[NodeId, int], list[Answer]] = {}
+        self.alarms: list[str] = []
+        self.rejected: list[tuple[NodeId, str]] = []
+        self.sent: list[tuple[NodeId, NodeId, PeerMessage]] = []
+        self.lose: Lose = lambda *_: False
+        self._ids = 0
+        for node in self.config.nodes if up is None else up:
+            self.boot(NodeId(node))
+        self.run(100)
+
+    # -- machines
+
+    def boot(self, node: NodeId, cluster: ClusterConfig | None = None) -> None:
+        """Start a node on its disk, and let it shake hands with everybody who is up."""
+        machine = self.machines[node]
+        machine.storage = open_memory(
+            machine.disk, cluster or self.config, node, self.random.randbytes
+        )
+        machine.replica = Replica(
+            cluster or self.config, machine.storage.recovered(), self.random.randbytes(16)
+        )
+        self._carry_out(node, machine.replica.start(self._moment()))
+        for other in self.up():
+            if other != node:
+                self.shake_hands(node, other)
+                self.shake_hands(other, node)
+
+    def crash(self, node: NodeId) -> None:
+        """Kill a node; its disk keeps what was synced."""
+        machine = self.machines[node]
+        machine.disk.crash()
+        self.machines[node] = Machine(machine.disk)
+        for other in self.up():
+            self.post(other, Reachable(node, False))
+
+    def wipe(self, node: NodeId) -> None:
+        """Kill a node and give it an empty disk."""
+        self.crash(node)
+        self.machines[node] = Machine(MemoryDisk(node))
+
+    def up(self) -> list[NodeId]:
+        """The nodes that run."""
+        return [node for node, machine in self.machines.items() if machine.replica is not None]
+
+    def replica(self, node: str) -> Replica:
+        """A running node."""
+        replica = self.machines[NodeId(node)].replica
+        assert replica is not None, f"{node} is down"
+        return replica
+
+    def shake_hands(self, dialler: NodeId, other: NodeId) -> None:
+        """`dialler` connects to `other`, which judges it first."""
+        standing = self.replica(dialler).membership.standing()
+        self.post(other, Greeted(_link(dialler, other), standing))
+
+    # -- the world
+
+    def post(self, node: NodeId, event: Event) -> None:
+        """Let something happen to a node, if it is up."""
+        if self.machines[node].replica is not None:
+            self.machines[node].inbox.append(event)
+
+    def run(self, ms: float) -> None:
+        """Let virtual time pass."""
+        end_ms = self.now_ms + ms
+        while True:
+            self.settle()
+            due = min((m.timers[0][0] for m in self.machines.values() if m.timers), default=None)
+            if due is None or due > end_ms:
+                break
+            self.now_ms = max(self.now_ms, due)
+            self._fire()
+        self.now_ms = end_ms
+
+    def settle(self) -> None:
+        """Handle everything that has arrived, and what follows from it, in no time."""
+        for _ in range(100_000):
+            busy = [node for node, machine in self.machines.items() if machine.inbox]
+            if not busy:
+                return
+            for node in busy:
+                self._step(node)
+        raise AssertionError("the cluster never comes to rest")
+
+    def ask(self, node: str, request: Request, within_ms: float = 20_000) -> Answer:
+        """Ask a node something and run until it answers."""
+        mark = self.send(node, request)
+        deadline = self.now_ms + within_ms
+        while not (answers := self.answers[mark]):
+            assert self.now_ms < deadline, f"{node} did not answer {request}"
+            self.run(5)
+        return answers[0]
+
+    def send(self, node: str, request: Request) -> tuple[NodeId, int]:
+        """Ask a node something; the answers appear in `answers` under what is returned."""
+        mark = (NodeId(node), request.id)
+        self.answers[mark] = []
+        self.post(NodeId(node), FromClient(1, request))
+        return mark
+
+    def claim(
+        self, node: str, wanted: Claim, timeout_ms: int = 5_000, here: bool = False
+    ) -> Answer:
+        """Claim at a node and run until it answers."""
+        return self.ask(node, ClaimRequest(self.new_id(), timeout_ms, here, wanted))
+
+    def freeze(self, node: str, key: str, value: bytes = b"v") -> Decreed:
+        """Claim a key with an id of its own, and insist that it was decreed."""
+        answer = self.claim(node, claim(key, value, f"{node}/{key}/{self.new_id()}".encode()))
+        assert isinstance(answer, Decreed), answer
+        return answer
+
+    def new_id(self) -> int:
+        """A request id that was not used yet."""
+        self._ids += 1
+        return self._ids
+
+    # -- one node
+
+    def _step(self, node: NodeId) -> None:
+        machine = self.machines[node]
+        if machine.replica is None or machine.storage is None:
+            machine.inbox.clear()
+            return
+        events, machine.inbox = machine.inbox, []
+        instances = machine.storage.load(machine.replica.needs(events))
+        self._carry_out(node, machine.replica.step(self._moment(), events, instances))
+
+    def _carry_out(self, node: NodeId, effects: Effects) -> None:
+        machine = self.machines[node]
+        assert machine.storage is not None
+        self.alarms += effects.alarms
+        self._deliver(node, effects.at_once)
+        try:
+            if effects.records:
+                machine.storage.write(effects.records)
+            self._deliver(node, effects.after)
+        except StorageFailed as error:
+            lost = [item for item in effects.after if isinstance(item, Reply)]
+            marks = tuple((item.to, item.answer.id) for item in lost)
+            self.post(node, WriteFailed(str(error), marks))
+        for read in effects.reads:
+            self.post(node, _look_up(machine.storage, read))
+        for timer in effects.timers:
+            due_ms = self.now_ms + timer.delay_ms + self.random.random() * timer.spread_ms
+            heapq.heappush(machine.timers, (due_ms, self.new_id(), Fired(timer.timer)))
+        machine.inbox += effects.again
+
+    def _deliver(self, node: NodeId, outgoing: list[Outgoing]) -> None:
+        for item in outgoing:
+            match item:
+                case Send(to, message):
+                    self._transmit(node, to, message)
+                case Reply(_, answer):
+                    self.answers.setdefault((node, answer.id), []).append(answer)
+                case Welcome(link, other, message):
+                    self.post(other, Welcomed(link, message.standing))
+                case UseLink(_, other):
+                    self.post(node, Reachable(other, True))
+                    self.post(other, Reachable(node, True))
+                case Reject(_, other, refusal):
+                    self.rejected.append((other, refusal.message))
+
+    def _transmit(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
+        self.sent.append((node, to, message))
+        if node == to or not self.lose(node, to, message):
+            self.post(to, FromPeer(node, message))
+
+    def _fire(self) -> None:
+        for node, machine in self.machines.items():
+            while machine.timers and machine.timers[0][0] <= self.now_ms:
+                machine.inbox.append(heapq.heappop(machine.timers)[2])
+            if machine.replica is not None:
+                self._ping(node, machine.replica)
+
+    def _ping(self, node: NodeId, replica: Replica) -> None:
+        ping = Ping(replica.node.feed_end, replica.node.voting)
+        for other in self.up():
+            if other != node and not self.lose(node, other, ping):
+                self.post(other, FromPeer(node, ping))
+
+    def _moment(self) -> Moment:
+        return Moment(self.now_ms, int(self.now_ms) + 1_700_000_000_000)
+
+
+def stored(world: World, node: str, key: str) -> Instance:
+    """What a node's disk holds for a key."""
+    storage = world.machines[NodeId(node)].storage
+    assert storage is not None, f"{node} is down"
+    instance = storage.load([Key(key)])[Key(key)]
+    assert isinstance(instance, Instance), instance
+    return instance
+
+
+def _look_up(storage: MemoryStorage, read: Read) -> Event:
+    match read:
+        case ReadScan(token, prefix, after, limit, max_bytes):
+            return ScanDone(token, storage.scan(prefix, after, limit, max_bytes))
+        case ReadFeed(token, start, limit):
+            entries, next_index = storage.feed(start, limit)
+            return FeedDone(token, tuple(entries), next_index)
+        case ReadLastSlot(token, series):
+            return SlotDone(token, storage.last_slot(series))
+
+
+def _link(one: NodeId, other: NodeId) -> int:
+    return int.from_bytes(f"{one}>{other}".encode(), "big")
