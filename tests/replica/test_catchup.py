@@ -1,0 +1,118 @@
+"""Catching up: nobody misses a decree for long, and whoever disagrees finds out."""
+
+import pytest
+from support.world import World, claim, stored
+
+from decreed.registry.errors import Disputed
+from decreed.registry.paxos.messages import Commit
+from decreed.registry.replica.events import FromPeer
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
+from decreed.registry.wire.peers import FeedPage, Fetch
+from decreed.registry.wire.requests import Failed, GetRequest
+
+N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
+
+
+def known(world: World, node: str) -> int:
+    return world.replica(node).node.feed_end
+
+
+def test_a_node_that_was_down_has_everything_soon_after_it_is_back() -> None:
+    world = World()
+    world.crash(N3)
+    for number in range(3_000):
+        world.freeze("n1", f"k{number}")
+    world.boot(N3)
+    world.run(3_000)
+    assert known(world, "n3") == 3_000
+    assert all(stored(world, "n3", f"k{number}").learned for number in range(0, 3_000, 100))
+
+
+def test_a_lost_commit_is_made_up_for() -> None:
+    world = World()
+    world.lose = lambda sender, to, message: isinstance(message, Commit)
+    world.claim("n1", claim("k"), here=True)
+    assert stored(world, "n3", "k").learned is None
+    world.lose = lambda sender, to, message: False
+    world.run(1_000)
+    assert stored(world, "n3", "k").learned is not None
+
+
+@pytest.mark.parametrize("kind", [FeedPage, Fetch, Commit])
+def test_lost_pages_are_asked_for_again(kind: type) -> None:
+    world = World()
+    world.crash(N3)
+    for number in range(20):
+        world.freeze("n1", f"k{number}")
+    world.boot(N3)
+    world.lose = lambda sender, to, message: isinstance(message, kind)
+    world.run(1_000)
+    world.lose = lambda sender, to, message: False
+    world.run(6_000)
+    assert known(world, "n3") == 20
+
+
+def test_the_cursor_survives_a_restart_so_nothing_is_read_twice() -> None:
+    world = World()
+    for number in range(10):
+        world.freeze("n1", f"k{number}")
+    world.run(2_000)
+    before = [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)]
+    world.crash(N3)
+    world.boot(N3)
+    assert [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)] == before == [10, 10]
+
+
+def test_the_cursor_never_moves_past_what_is_not_learned() -> None:
+    world = World()
+    world.crash(N3)
+    for number in range(20):
+        world.freeze("n1", f"k{number}")
+    world.boot(N3)
+    world.lose = lambda sender, to, message: isinstance(message, Commit) and message.key == "k7"
+    world.run(5_000)
+    assert world.replica("n3").catchup.cursor(N1) == 0
+    assert stored(world, "n3", "k7").learned is None
+
+
+def test_two_nodes_that_disagree_stop_serving_the_key_loudly() -> None:
+    world = World()
+    world.freeze("n1", "k", b"right")
+    wrong = Decree.of(claim("k", b"wrong", b"w"), Ballot(1, Process(N3, 1)), 0)
+    world.post(N1, FromPeer(N3, Commit(Key("k"), wrong)))
+    world.run(100)
+    assert any("different decrees" in alarm for alarm in world.alarms)
+    answer = world.ask("n1", GetRequest(world.new_id(), 500, Key("k")))
+    assert isinstance(answer, Failed) and answer.code == Disputed.code
+    assert world.freeze("n1", "other")
+
+
+def test_disagreement_is_found_by_reading_feeds_too() -> None:
+    world = World()
+    wrong = Decree.of(claim("k", b"wrong", b"w"), Ballot(1, Process(N3, 1)), 0)
+    right = Decree.of(claim("k", b"right", b"r"), Ballot(1, Process(N1, 1)), 0)
+    world.lose = lambda sender, to, message: True
+    world.post(N1, FromPeer(N2, Commit(Key("k"), right)))
+    world.post(N3, FromPeer(N2, Commit(Key("k"), wrong)))
+    world.settle()
+    world.lose = lambda sender, to, message: False
+    world.run(3_000)
+    for node in ("n1", "n3"):
+        assert stored(world, node, "k").disputed is not None
+        answer = world.ask(node, GetRequest(world.new_id(), 500, Key("k")))
+        assert isinstance(answer, Failed) and answer.code == Disputed.code
+
+
+def test_a_dispute_does_not_stop_the_feed() -> None:
+    world = World()
+    right = Decree.of(claim("k", b"right", b"r"), Ballot(1, Process(N1, 1)), 0)
+    wrong = Decree.of(claim("k", b"wrong", b"w"), Ballot(1, Process(N3, 1)), 0)
+    world.lose = lambda sender, to, message: True
+    world.post(N1, FromPeer(N2, Commit(Key("k"), right)))
+    world.post(N3, FromPeer(N2, Commit(Key("k"), wrong)))
+    world.settle()
+    world.lose = lambda sender, to, message: isinstance(message, Commit) and message.key != "k"
+    world.freeze("n1", "after")
+    world.lose = lambda sender, to, message: False
+    world.run(8_000)
+    assert all(stored(world, node, "after").learned for node in world.up())

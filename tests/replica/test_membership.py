@@ -1,0 +1,139 @@
+"""Forming once, and refusing directories that have lost anything."""
+
+from copy import deepcopy
+
+import pytest
+from support.world import World, config
+
+from decreed.registry.errors import IdentityRefused
+from decreed.registry.replica.membership import formation_id
+from decreed.registry.types import NodeId
+from decreed.storage.memory import MemoryDisk
+
+N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
+
+
+def copy_of(disk: MemoryDisk) -> MemoryDisk:
+    """The disk as it is now; nobody has the copy open."""
+    holder, disk.holder = disk.holder, None
+    twin = deepcopy(disk)
+    disk.holder = holder
+    return twin
+
+
+def reasons(world: World, node: NodeId) -> set[str]:
+    return {message for refused, message in world.rejected if refused == node}
+
+
+def test_nobody_votes_until_every_member_has_recorded_everybody() -> None:
+    world = World(up=["n1", "n2"])
+    assert not world.replica("n1").node.formed
+    world.boot(N3)
+    world.run(100)
+    formations = {world.replica(node).node.identity.formation for node in world.up()}
+    assert len(formations) == 1 and None not in formations
+
+
+def test_one_node_forms_by_itself() -> None:
+    assert World(config(1)).replica("n1").node.formed
+
+
+def test_the_formation_depends_on_every_disk() -> None:
+    disks = {N1: b"1" * 16, N2: b"2" * 16, N3: b"3" * 16}
+    assert formation_id(config(), disks) == formation_id(config(), dict(reversed(disks.items())))
+    assert formation_id(config(), disks) != formation_id(config(), {**disks, N3: b"4" * 16})
+
+
+def test_a_formed_cluster_restarts_without_all_its_members() -> None:
+    world = World()
+    world.freeze("n1", "k")
+    for node in (N1, N2, N3):
+        world.crash(node)
+    world.boot(N1)
+    world.boot(N2)
+    world.run(100)
+    assert world.freeze("n1", "k2")
+
+
+@pytest.mark.parametrize("other", [N2, N3])
+def test_a_wiped_directory_is_refused_whoever_is_up(other: NodeId) -> None:
+    world = World()
+    for node in (N1, N2, N3):
+        world.crash(node)
+    world.wipe(N1)
+    world.boot(other)
+    world.boot(N1)
+    world.run(2_000)
+    assert any("wiped" in reason and "stays out" in reason for reason in reasons(world, N1))
+    assert not world.replica("n1").node.formed
+    assert not reasons(world, other), "the healthy node is not the one that is refused"
+
+
+def test_a_directory_put_back_after_a_restart_is_refused() -> None:
+    world = World()
+    world.crash(N1)
+    old = copy_of(world.machines[N1].disk)
+    for _ in range(2):
+        world.boot(N1)
+        world.run(100)
+        world.crash(N1)
+    world.machines[N1].disk = old
+    world.boot(N1)
+    world.run(100)
+    assert any("older copy" in reason for reason in reasons(world, N1))
+
+
+def test_a_directory_that_runs_twice_is_refused() -> None:
+    world = World()
+    world.crash(N1)
+    twin = copy_of(world.machines[N1].disk)
+    world.boot(N1)
+    world.run(100)
+    world.crash(N1)
+    world.machines[N1].disk = twin
+    world.boot(N1)
+    world.run(100)
+    assert any("runs twice" in reason for reason in reasons(world, N1))
+
+
+def test_a_directory_rolled_back_while_it_ran_is_refused_by_its_feed() -> None:
+    world = World()
+    world.freeze("n1", "early")
+    old = copy_of(world.machines[N1].disk)
+    for number in range(5):
+        world.freeze("n1", f"k{number}")
+    world.run(2_000)  # the others read its feed
+    world.crash(N1)
+    world.machines[N1].disk = old
+    world.boot(N1)
+    world.run(100)
+    assert any("rolled back" in reason for reason in reasons(world, N1))
+
+
+def test_a_node_with_edited_quorums_does_not_get_in() -> None:
+    world = World(up=["n1", "n2"])
+    world.boot(N3, config(3, prepare=3, accept=1))
+    world.run(100)
+    assert any("quorum sizes" in reason for reason in reasons(world, N3))
+    assert not world.replica("n1").node.formed
+
+
+def test_quorums_edited_after_forming_are_refused_at_start() -> None:
+    world = World()
+    world.crash(N1)
+    with pytest.raises(IdentityRefused, match="quorum"):
+        world.boot(N1, config(3, prepare=3, accept=1))
+
+
+def test_a_refused_node_has_no_say_in_any_quorum() -> None:
+    world = World()
+    world.crash(N2)
+    world.crash(N3)
+    world.wipe(N2)
+    world.boot(N2)
+    world.run(500)
+    from support.world import claim
+
+    from decreed.registry.wire.requests import Failed
+
+    assert isinstance(world.claim("n1", claim("k"), timeout_ms=500, here=True), Failed)
