@@ -1,2 +1,30 @@
+"""The client: `connect` to a cluster, under trio, asyncio, or (in `decreed.client.sync`) neither.
+
+The parts, from the outside in: `registry` is what callers see; `asker` asks with a deadline and
+through the `cache`; `settle` drives attempts, `attempt` decides which node is tried when; `pool`
+knows the members, `link` is one connection with many requests in flight, `channel` is its bytes.
+"""
+
 if __name__ == "client":
     raise ImportError("import decreed.client, not client")
+
+from ..registry.types import Decree, Outcome
+from ..registry.wire.requests import StatusReport
+from .claims import Json
+from .connecting import connect
+from .registry import Registry
+from .results import Claimed, NodeDown, Watched
+from .watching import Watching
+
+__all__ = [
+    "Claimed",
+    "Decree",
+    "Json",
+    "NodeDown",
+    "Outcome",
+    "Registry",
+    "StatusReport",
+    "Watched",
+    "Watching",
+    "connect",
+]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from .addresses import split_address
 from .errors import ConfigError
 from .paxos.quorums import Quorums
 from .types import NodeId, NodeText, Value
@@ -18,6 +19,8 @@ from .wire.handshake import Address, ClusterId
 
 CLUSTER_SIZES = (1, 3, 5, 7)
 MIB = 1024 * 1024
+FRAME_ROOM_BYTES = 2 * MIB
+"""A page of decrees holds about 1 MiB and one value more, and must fit a frame."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +36,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     max_value_bytes: Annotated[int, Meta(ge=1, le=64 * MIB)] = MIB
-    max_frame_bytes: Annotated[int, Meta(ge=64 * 1024, le=256 * MIB)] = 8 * MIB
+    max_frame_bytes: Annotated[int, Meta(ge=4 * MIB, le=256 * MIB)] = 8 * MIB
     max_connections: Annotated[int, Meta(ge=8, le=1_000_000)] = 1_024
     max_in_flight: Annotated[int, Meta(ge=1, le=1_000_000)] = 4_096
     max_client_queue_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
@@ -126,8 +129,10 @@ def parse_config(document: dict[str, Any]) -> ClusterConfig:
         raise ConfigError(_say(str(error))) from error
     _check_members(parsed.members)
     limits = parsed.limits
-    if limits.max_frame_bytes < limits.max_value_bytes + 64 * 1024:
-        raise ConfigError("limits.max_frame_bytes must exceed limits.max_value_bytes by 65536")
+    if limits.max_frame_bytes < limits.max_value_bytes + FRAME_ROOM_BYTES:
+        raise ConfigError(
+            f"limits.max_frame_bytes must exceed limits.max_value_bytes by {FRAME_ROOM_BYTES}"
+        )
     return ClusterConfig(
         parsed.cluster_id,
         tuple(sorted(parsed.members.items())),
@@ -135,19 +140,6 @@ def parse_config(document: dict[str, Any]) -> ClusterConfig:
         limits,
         parsed.timing,
     )
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of ``host:port`` or ``[v6]:port``.
-
-    Raises:
-        ConfigError: if it is neither.
-    """
-    host, colon, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-        raise ConfigError(f"{address!r} is no address: write host:port, such as 127.0.0.1:7400")
-    return host, int(port)
 
 
 def _quorums(parsed: _Document) -> Quorums:

@@ -12,7 +12,8 @@ from typing import assert_never
 import structlog
 import trio
 
-from ..config import ClusterConfig, split_address
+from ..addresses import split_address
+from ..config import ClusterConfig
 from ..disk import Storage
 from ..errors import Busy, IdentityRefused, ProtocolError, Refused
 from ..replica.effects import Outgoing, Reject, Reply, Send, UseLink, Welcome

@@ -7,7 +7,6 @@ where each is kept. Each test fails when its rule is broken in the code that shi
 from itertools import combinations
 
 import pytest
-from support.world import World, claim, config, stored
 
 from decreed.registry.paxos import acceptor, learner, proposer
 from decreed.registry.paxos.instance import EMPTY, Contradiction, Instance
@@ -24,6 +23,8 @@ from decreed.registry.paxos.quorums import Quorums
 from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Outcome, Process, Proposal, outcome
 from decreed.registry.wire.requests import ClaimRequest, Decreed
+
+from ..support.world import World, claim, config, stored
 
 KEY = Key("k")
 THREE = Quorums.majority((NodeId("n1"), NodeId("n2"), NodeId("n3")))
@@ -175,7 +176,7 @@ def test_R07_every_prepare_quorum_meets_every_accept_quorum(size: int) -> None:
         for accept in range(size + 2):
             meets = 1 <= prepare <= size and 1 <= accept <= size and prepare + accept > size
             if not meets:
-                with pytest.raises(ValueError, match="meet|impossible"):
+                with pytest.raises(ValueError, match=r"meet|impossible"):
                     Quorums(members, prepare, accept)
                 continue
             quorums = Quorums(members, prepare, accept)

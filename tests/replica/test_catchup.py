@@ -1,7 +1,6 @@
 """Catching up: nobody misses a decree for long, and whoever disagrees finds out."""
 
 import pytest
-from support.world import World, claim, stored
 
 from decreed.registry.errors import Disputed
 from decreed.registry.paxos.messages import Commit
@@ -9,6 +8,8 @@ from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import FeedPage, Fetch
 from decreed.registry.wire.requests import Failed, GetRequest
+
+from ..support.world import World, claim, stored
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 

@@ -1,7 +1,6 @@
 """Claims: joining, the home, failing over, series, and what is said when time runs out."""
 
 import pytest
-from support.world import World, claim, config, stored
 
 from decreed.registry.errors import (
     BadRequest,
@@ -15,6 +14,8 @@ from decreed.registry.paxos.messages import Accept, Accepted, Prepare, Promise
 from decreed.registry.replica.events import ClientGone, Reachable
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import Cancel, ClaimNextRequest, ClaimRequest, Decreed, Failed
+
+from ..support.world import World, claim, config, stored
 
 
 def code_of(answer: object) -> int:

@@ -3,12 +3,13 @@
 from copy import deepcopy
 
 import pytest
-from support.world import World, config
 
 from decreed.registry.errors import IdentityRefused
 from decreed.registry.replica.membership import formation_id
 from decreed.registry.types import NodeId
 from decreed.storage.memory import MemoryDisk
+
+from ..support.world import World, config
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 
@@ -132,8 +133,8 @@ def test_a_refused_node_has_no_say_in_any_quorum() -> None:
     world.wipe(N2)
     world.boot(N2)
     world.run(500)
-    from support.world import claim
-
     from decreed.registry.wire.requests import Failed
+
+    from ..support.world import claim
 
     assert isinstance(world.claim("n1", claim("k"), timeout_ms=500, here=True), Failed)

@@ -1,7 +1,6 @@
 """Reads: decided from any node, undecided from a quorum alone, waits, series, lists, watches."""
 
 import pytest
-from support.world import World, claim, config, stored
 
 from decreed.registry.errors import NotFormed, Unreachable
 from decreed.registry.paxos.messages import Accepted, Commit, Promise
@@ -23,6 +22,8 @@ from decreed.registry.wire.requests import (
     WatchPage,
     WatchRequest,
 )
+
+from ..support.world import World, claim, config, stored
 
 
 def get(world: World, node: str, key: str, timeout_ms: int = 2_000) -> Answer:

@@ -1,12 +1,12 @@
 """A disk that fails: the node stops voting, goes on serving, and never says what is not stored."""
 
-from support.world import World, claim, stored
-
 from decreed.registry.errors import Damaged, OutcomeUnknown, StorageFailed
 from decreed.registry.paxos.messages import Accepted, Promise
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import ClaimRequest, Decreed, Failed, GetRequest
 from decreed.storage.layout import instance_key
+
+from ..support.world import World, claim, stored
 
 N1, N2 = NodeId("n1"), NodeId("n2")
 

@@ -1,0 +1,246 @@
+"""Asking with a deadline, through the cache: what all calls of the registry are made of."""
+
+import os
+from collections.abc import Sequence
+from math import inf
+
+import anyio
+
+from ..registry.errors import BadRequest, Closed, DecreedError, ProtocolError, Unreachable
+from ..registry.types import Claim, Decree, Key, NodeId
+from ..registry.wire.requests import Decreed, ListPage, StatusReport, Undecided, WatchPage
+from .attempt import Reply
+from .cache import Cache
+from .channel import check_value
+from .errands import (
+    Errand,
+    to_claim,
+    to_claim_next,
+    to_find_latest,
+    to_get,
+    to_list,
+    to_meet,
+    to_report,
+    to_wait,
+)
+from .pool import Pool
+from .results import Claimed, NodeDown, settled
+from .settle import settle
+
+# how long an answer from the disk is held back in the hope that a node tells the formation
+MEET_SECONDS = 0.5
+# a wait that has so little time left when its node says "undecided" is over
+WAIT_SLACK_SECONDS = 0.1
+
+
+class Asker:
+    """Asks the cluster, keeps what it says, and refuses to work once closed.
+
+    Args:
+        pool: the connections.
+        cache: the decrees that are held.
+        timeout: seconds that a call may take when it names no time of its own.
+    """
+
+    def __init__(self, pool: Pool, cache: Cache, timeout: float) -> None:
+        self.pool = pool
+        self.cache = cache
+        self._timeout = timeout
+        self._process = os.getpid()
+
+    def guard(self) -> None:
+        """Check that the client may be used.
+
+        Raises:
+            Closed: if it was closed, or belongs to the process that this one was forked from.
+        """
+        if self.pool.closed:
+            raise Closed("the client was closed: use it inside its `with` block")
+        if os.getpid() != self._process:
+            raise Closed("the client belongs to the process that this one was forked from: connect")
+
+    def deadline(self, timeout: float | None) -> float:
+        """When a call that begins now must end, on anyio's clock.
+
+        Raises:
+            Closed: if the client may not be used.
+            BadRequest: if `timeout` is no length of time.
+        """
+        self.guard()
+        seconds = self._timeout if timeout is None else timeout
+        if not seconds >= 0:
+            raise BadRequest(f"a timeout is a number of seconds, not {seconds!r}")
+        return anyio.current_time() + seconds
+
+    async def meet(self, deadline: float) -> None:
+        """Return once a node has told who the members are.
+
+        Raises:
+            Unreachable: if none does until `deadline`; nothing was asked yet.
+        """
+        if not self.pool.introduced:
+            await self._one(to_meet(), deadline)
+
+    async def ask(self, errand: Errand, deadline: float) -> Reply:
+        """Settle one errand.
+
+        Raises:
+            DecreedError: as the errand ended.
+        """
+        await self.meet(deadline)
+        return await self._one(errand, deadline)
+
+    async def claim_all(
+        self, claims: Sequence[Claim], deadline: float
+    ) -> list[Claimed | DecreedError]:
+        """Settle claims, each by itself; errors are among the results, in order."""
+        try:
+            await self.meet(deadline)
+        except DecreedError as error:
+            return [error] * len(claims)
+        replies = await settle(self.pool, [to_claim(claim) for claim in claims], deadline)
+        return [self._claimed(*pair) for pair in zip(claims, replies, strict=True)]
+
+    def check_size(self, claim: Claim) -> None:
+        """Check the size of the value, if a node has told the limit.
+
+        Raises:
+            BadRequest: if it is over the limit.
+        """
+        if self.pool.welcome is not None:
+            check_value(claim.value, self.pool.welcome.max_value_bytes)
+
+    def held(self, claim: Claim) -> Claimed | None:
+        """How `claim` ends by what is in memory, if a node vouched for it.
+
+        Raises:
+            ClaimIdReused: if the decree has the claim's id but other content.
+        """
+        decree = self.cache.memory.get(claim.key) if self.cache.confirmed else None
+        return settled(claim, decree) if decree is not None else None
+
+    def decree(self, reply: Reply) -> Decree | None:
+        """The decree that was answered, which is kept; None for undecided."""
+        if isinstance(reply.answer, Undecided):
+            return None
+        if not isinstance(reply.answer, Decreed):
+            raise ProtocolError(f"no decree: {type(reply.answer).__name__}")
+        decree = reply.answer.decree
+        self.cache.put(reply.welcome.formation, decree)
+        return decree
+
+    async def get_all(self, keys: Sequence[Key], deadline: float) -> dict[Key, Decree | None]:
+        """Read keys, those that are not held from the cluster.
+
+        Raises:
+            DecreedError: the first one met.
+        """
+        found = await self._recall(keys, deadline)
+        missing = [key for key in dict.fromkeys(keys) if key not in found]
+        if not missing:
+            return {key: found[key] for key in keys}
+        await self.meet(deadline)
+        replies = await settle(self.pool, [to_get(key) for key in missing], deadline)
+        asked = {key: self._read(reply) for key, reply in zip(missing, replies, strict=True)}
+        return {key: found[key] if key in found else asked[key] for key in keys}
+
+    async def wait(self, key: Key, deadline: float) -> Decree | None:
+        """Wait for a key; None when time ran out and it is undecided."""
+        found = await self._recall([key], deadline)
+        while key not in found:
+            decree = self._read(await self.ask(to_wait(key), deadline))
+            if decree is not None:
+                return decree
+            if deadline - anyio.current_time() < WAIT_SLACK_SECONDS:
+                return None
+        return found[key]
+
+    async def claim_next(self, claim: Claim, deadline: float) -> Claimed:
+        """Claim the next free slot from the one that the claim's key names.
+
+        Raises:
+            DecreedError: as the claim ended.
+        """
+        result = self._claimed(claim, await self.ask(to_claim_next(claim), deadline))
+        if isinstance(result, DecreedError):
+            raise result
+        return result
+
+    async def latest(self, series: str, deadline: float) -> Decree | None:
+        """The last decided slot of a series; None when there is none."""
+        return self.decree(await self.ask(to_find_latest(series), deadline))
+
+    async def status(self, deadline: float) -> list[StatusReport | NodeDown]:
+        """What each member says of itself."""
+        await self.meet(deadline)
+        soon = min(deadline, anyio.current_time() + MEET_SECONDS)
+        # find out which members are behind the endpoints: their own addresses may be out of reach
+        links = [self.pool.link(seed) for seed in self.pool.seeds]
+        await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
+        nodes = list(self.pool.addresses)
+        errands = [to_report(self.pool.link_to(node)) for node in nodes]
+        replies = await settle(self.pool, errands, deadline)
+        return [self._report(*pair) for pair in zip(nodes, replies, strict=True)]
+
+    async def page(self, prefix: str, after: str, limit: int, deadline: float) -> ListPage:
+        """One page of the decrees under a prefix; they are kept."""
+        reply = await self.ask(to_list(prefix, after, limit), deadline)
+        if not isinstance(reply.answer, ListPage):
+            raise ProtocolError(f"no page: {type(reply.answer).__name__}")
+        self._keep(reply, reply.answer.decrees)
+        return reply.answer
+
+    async def news(self, errand: Errand, deadline: float = inf) -> WatchPage:
+        """One page of a watch; its decrees are kept."""
+        self.guard()
+        reply = await self.ask(errand, deadline)
+        if not isinstance(reply.answer, WatchPage):
+            raise ProtocolError(f"no page: {type(reply.answer).__name__}")
+        self._keep(reply, reply.answer.decrees)
+        return reply.answer
+
+    async def _one(self, errand: Errand, deadline: float) -> Reply:
+        [result] = await settle(self.pool, [errand], deadline)
+        if isinstance(result, DecreedError):
+            raise result
+        return result
+
+    async def _recall(self, keys: Sequence[Key], deadline: float) -> dict[Key, Decree]:
+        found = await self.cache.recall(keys)
+        if not self.cache.on_disk or self.pool.introduced:
+            return found
+        if self.cache.formation is None:
+            await self._meet_or_fall_back(deadline)
+            found = await self.cache.recall(keys)
+        else:
+            self.pool.nudge()
+        return found
+
+    async def _meet_or_fall_back(self, deadline: float) -> None:
+        soon = min(deadline, anyio.current_time() + MEET_SECONDS)
+        try:
+            await self._one(to_meet(rounds=1), soon)
+        except Unreachable:
+            await self.cache.fall_back()
+
+    def _read(self, reply: Reply | DecreedError) -> Decree | None:
+        if isinstance(reply, DecreedError):
+            raise reply
+        return self.decree(reply)
+
+    def _claimed(self, claim: Claim, reply: Reply | DecreedError) -> Claimed | DecreedError:
+        try:
+            decree = self._read(reply)
+            return settled(claim, decree) if decree else ProtocolError("no decree in the answer")
+        except DecreedError as error:
+            return error
+
+    def _report(self, node: NodeId, reply: Reply | DecreedError) -> StatusReport | NodeDown:
+        if isinstance(reply, Reply) and isinstance(reply.answer, StatusReport):
+            return reply.answer
+        error = reply if isinstance(reply, DecreedError) else ProtocolError("no report")
+        return NodeDown(node, str(self.pool.addresses[node]), error)
+
+    def _keep(self, reply: Reply, decrees: Sequence[Decree]) -> None:
+        for decree in decrees:
+            self.cache.put(reply.welcome.formation, decree)

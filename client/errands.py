@@ -1,0 +1,171 @@
+"""What is asked of a node, apart from which node and when: an `Errand` builds the request.
+
+One errand may be sent to several nodes, each time with another request id, but always with the same
+claim, so that repeating it is safe.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Protocol
+
+from ..registry.keys import series_and_slot, slot_key
+from ..registry.types import Claim, Decree, Key, NodeId
+from ..registry.wire.handshake import ClientWelcome
+from ..registry.wire.requests import (
+    MAX_TIMEOUT_MS,
+    ClaimNextRequest,
+    ClaimRequest,
+    Decreed,
+    GetRequest,
+    LatestRequest,
+    ListPage,
+    ListRequest,
+    Position,
+    Request,
+    StatusReport,
+    StatusRequest,
+    Undecided,
+    WaitRequest,
+    WatchPage,
+    WatchRequest,
+)
+from .link import Link
+
+HEDGE_SECONDS = 0.25
+POLL_SECONDS = 20.0
+GRACE_SECONDS = 1.0
+
+
+class Build(Protocol):
+    """Makes the request: its id on the connection, how long the node may try, and ``here``."""
+
+    def __call__(self, id: int, timeout_ms: int, here: bool) -> Request | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something to ask of whichever node answers.
+
+    Args:
+        build: makes the request.
+        expects: the kinds of answers that settle it, besides errors.
+        key: routes to the key's home.
+        fits: whether a decree can be an answer to this.
+        claim: the claim that may be chosen by this, whose outcome may remain unknown.
+        again: what to repeat when the outcome remains unknown.
+        prefer: the node to ask first, where there is no key.
+        only: ask this link alone.
+        rounds: how often all nodes are tried.
+        hedge: seconds of silence after which the next node is asked too.
+        longest: seconds that a node may work at it at most.
+    """
+
+    build: Build
+    expects: tuple[type, ...]
+    key: Key | None = None
+    fits: Callable[[Decree], bool] = lambda decree: True
+    claim: Claim | None = None
+    again: str = ""
+    prefer: NodeId | None = None
+    only: Link | None = None
+    rounds: float = inf
+    hedge: float = HEDGE_SECONDS
+    longest: float = MAX_TIMEOUT_MS / 1000
+
+
+def to_meet(rounds: float = inf, only: Link | None = None) -> Errand:
+    """Be welcomed by any node, and ask nothing."""
+    return Errand(lambda id, timeout_ms, here: None, (ClientWelcome,), rounds=rounds, only=only)
+
+
+def to_claim(claim: Claim) -> Errand:
+    """Claim a key."""
+    return Errand(
+        lambda id, timeout_ms, here: ClaimRequest(id, timeout_ms, here, claim),
+        (Decreed,),
+        key=claim.key,
+        fits=_is_of(claim.key),
+        claim=claim,
+        again=f"the claim id {claim.claim_id.hex()}",
+    )
+
+
+def to_claim_next(claim: Claim) -> Errand:
+    """Claim the next free slot, from the one that the claim's key names."""
+    series, slot = series_and_slot(claim.key)
+    return Errand(
+        lambda id, timeout_ms, here: ClaimNextRequest(id, timeout_ms, here, claim),
+        (Decreed,),
+        key=claim.key,
+        fits=_is_slot_of(series),
+        claim=claim,
+        again=f"the claim id {claim.claim_id.hex()} and first_slot={slot}",
+    )
+
+
+def to_get(key: Key) -> Errand:
+    """Read a key."""
+    return Errand(
+        lambda id, timeout_ms, here: GetRequest(id, timeout_ms, key),
+        (Decreed, Undecided),
+        key=key,
+        fits=_is_of(key),
+    )
+
+
+def to_wait(key: Key) -> Errand:
+    """Wait for a key for at most `POLL_SECONDS`."""
+    return Errand(
+        lambda id, timeout_ms, here: WaitRequest(id, timeout_ms, key),
+        (Decreed, Undecided),
+        key=key,
+        fits=_is_of(key),
+        hedge=POLL_SECONDS + GRACE_SECONDS,
+        longest=POLL_SECONDS,
+    )
+
+
+def to_find_latest(series: str) -> Errand:
+    """Read the last decided slot of a series."""
+    return Errand(
+        lambda id, timeout_ms, here: LatestRequest(id, timeout_ms, series),
+        (Decreed, Undecided),
+        key=slot_key(series, 1),
+        fits=_is_slot_of(series),
+    )
+
+
+def to_list(prefix: str, after: str, limit: int) -> Errand:
+    """Read one page of decrees."""
+    return Errand(
+        lambda id, timeout_ms, here: ListRequest(id, timeout_ms, prefix, after, limit), (ListPage,)
+    )
+
+
+def to_watch(prefix: str, since: Position | None, limit: int, prefer: NodeId | None) -> Errand:
+    """Read what a node learned after `since`, waiting for at most `POLL_SECONDS`."""
+    # without a position the answer comes at once
+    waits = 0.0 if since is None else POLL_SECONDS
+    return Errand(
+        lambda id, timeout_ms, here: WatchRequest(id, timeout_ms, prefix, since, limit),
+        (WatchPage,),
+        prefer=prefer,
+        hedge=max(HEDGE_SECONDS, waits + GRACE_SECONDS if waits else 0.0),
+        longest=POLL_SECONDS,
+    )
+
+
+def to_report(link: Link) -> Errand:
+    """Ask the node behind `link`, and no other, about itself."""
+    return Errand(
+        lambda id, timeout_ms, here: StatusRequest(id), (StatusReport,), only=link, rounds=1
+    )
+
+
+def _is_of(key: Key) -> Callable[[Decree], bool]:
+    return lambda decree: decree.key == key
+
+
+def _is_slot_of(series: str) -> Callable[[Decree], bool]:
+    return lambda decree: decree.key.startswith(series + "@")

@@ -1,0 +1,36 @@
+"""Reading all decrees under a prefix, page by page, as far as the caller iterates."""
+
+from collections import deque
+from collections.abc import AsyncIterator
+
+from ..registry.types import Decree
+from .asker import Asker
+
+PAGE_SIZE = 256
+
+
+class Listing(AsyncIterator[Decree]):
+    """The decrees under a prefix, in key order. Holds nothing open between two pages.
+
+    Args:
+        asker: asks the cluster.
+        prefix: a checked prefix.
+        timeout: seconds that a page may take.
+    """
+
+    def __init__(self, asker: Asker, prefix: str, timeout: float | None) -> None:
+        self._asker = asker
+        self._prefix = prefix
+        self._timeout = timeout
+        self._after: str | None = ""
+        self._ready: deque[Decree] = deque()
+
+    async def __anext__(self) -> Decree:
+        while not self._ready:
+            if self._after is None:
+                raise StopAsyncIteration
+            deadline = self._asker.deadline(self._timeout)
+            page = await self._asker.page(self._prefix, self._after, PAGE_SIZE, deadline)
+            self._after = page.next_after
+            self._ready.extend(page.decrees)
+        return self._ready.popleft()

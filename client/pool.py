@@ -1,0 +1,137 @@
+"""The pool: all links, who the members are, and in which order links are tried.
+
+Knows nothing of requests. Members and bounds are learned from the welcomes. A member is reached by
+whichever link is known to lead to it, so that a client which can reach only proxies still works.
+"""
+
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+
+from ..registry.errors import ConfigError, Refused
+from ..registry.keys import homes
+from ..registry.types import Key, NodeId
+from ..registry.wire.handshake import ClientWelcome
+from .bell import Bell
+from .channel import Channel, open_channel
+from .endpoints import Endpoint, parse_endpoint
+from .link import Link
+
+SOFTWARE = "decreed-python"
+
+
+async def dial(endpoint: Endpoint) -> Channel:
+    """Open a channel to `endpoint`, as `open_channel` does."""
+    return await open_channel(endpoint, SOFTWARE)
+
+
+class Pool:
+    """All connections of one client.
+
+    Args:
+        seeds: the endpoints that the user gave.
+        spawn: starts a task that lives as long as the client.
+        on_welcome: told of each welcome of our cluster.
+    """
+
+    def __init__(
+        self,
+        seeds: Sequence[Endpoint],
+        spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        on_welcome: Callable[[ClientWelcome], None],
+    ) -> None:
+        self.seeds = tuple(seeds)
+        self.closed = False
+        self.welcome: ClientWelcome | None = None
+        self.addresses: dict[NodeId, Endpoint] = {}
+        self._spawn = spawn
+        self._on_welcome = on_welcome
+        self._links: dict[Endpoint, Link] = {}
+        self._bells: set[Bell] = set()
+
+    @property
+    def introduced(self) -> bool:
+        """Whether a node has told us who the members are."""
+        return self.welcome is not None
+
+    def link(self, endpoint: Endpoint) -> Link:
+        """The one link to `endpoint`."""
+        if endpoint not in self._links:
+            self._links[endpoint] = Link(endpoint, dial, self._admit, self._spawn)
+        return self._links[endpoint]
+
+    def link_to(self, node: NodeId) -> Link:
+        """The best link to member `node`: an open one that leads there, or its own address."""
+        known = [link for link in self._links.values() if _leads_to(link) == node]
+        own = self.link(self.addresses[node])
+        return min([own, *known], key=lambda link: (not link.up, self.avoided(link)))
+
+    def route(self, key: Key | None, prefer: NodeId | None = None) -> list[Link]:
+        """All links in the order in which a request should try them.
+
+        Args:
+            key: the key that the request is for; its home comes first. None: any node will do.
+            prefer: a node to put first, when no key is given.
+        """
+        nodes = homes(key, self.addresses) if key is not None else self._any_order(prefer)
+        links = [self.link_to(node) for node in nodes] + [self.link(seed) for seed in self.seeds]
+        return sorted(_once_per_node(links), key=self.avoided)
+
+    def nudge(self) -> None:
+        """Try to be welcomed by a seed that is not kept away from; wait for nothing."""
+        for link in map(self.link, self.seeds):
+            if not (self.closed or link.running or self.avoided(link)):
+                link.submit(lambda id: None, lambda ticket, news: None)
+
+    @staticmethod
+    def avoided(link: Link) -> bool:
+        """Whether others are preferred to `link` at present, for it failed or is silent."""
+        return anyio.current_time() < link.avoid_until
+
+    @contextmanager
+    def ringing(self, bell: Bell) -> Generator[None]:
+        """Have `bell` rung when the pool is closed."""
+        self._bells.add(bell)
+        try:
+            yield
+        finally:
+            self._bells.discard(bell)
+
+    def close(self) -> None:
+        """From now on nothing is sent; wakes everybody who waits."""
+        self.closed = True
+        for bell in self._bells:
+            bell.ring()
+
+    def _any_order(self, prefer: NodeId | None) -> list[NodeId]:
+        def order(node: NodeId) -> tuple[bool, bool]:
+            return node != prefer, not self.link_to(node).up
+
+        return sorted(self.addresses, key=order)
+
+    def _admit(self, endpoint: Endpoint, welcome: ClientWelcome) -> None:
+        if self.welcome is not None and welcome.cluster_id != self.welcome.cluster_id:
+            raise Refused(
+                f"{endpoint} belongs to the cluster {welcome.cluster_id!r}, and the client to "
+                f"{self.welcome.cluster_id!r}"
+            )
+        try:
+            addresses = {x.node: parse_endpoint(x.address) for x in welcome.members}
+        except ConfigError as error:
+            raise Refused(f"{endpoint} names a member without an address: {error}") from error
+        self.welcome, self.addresses = welcome, addresses
+        self._on_welcome(welcome)
+
+
+def _leads_to(link: Link) -> NodeId | None:
+    return link.welcome.node if link.welcome else None
+
+
+def _once_per_node(links: Iterable[Link]) -> list[Link]:
+    """`links` without repetitions, and without a second way to a node that is connected."""
+    chosen: dict[object, Link] = {}
+    for link in links:
+        chosen.setdefault(_leads_to(link) if link.up else link.endpoint, link)
+    return list(dict.fromkeys(chosen.values()))

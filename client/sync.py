@@ -1,0 +1,216 @@
+"""The registry for code without an event loop: the same calls, blocking, from any thread.
+
+One background thread runs the event loop of one client. A call hands its work to that thread and
+waits. Nothing here hangs after the end: a closed registry, and one that was carried across a fork,
+raise `Closed`.
+"""
+
+import functools
+import os
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import anyio
+from anyio.from_thread import BlockingPortal
+
+from ..registry.errors import Closed
+from ..registry.types import Decree
+from . import registry as aio
+from .connecting import MIB
+from .connecting import connect as connect_async
+
+P = ParamSpec("P")
+T = TypeVar("T")
+CLOSED = "the client was closed: use it inside its `with` block"
+
+
+def _blocking(
+    method: Callable[Concatenate[aio.Registry, P], Awaitable[T]],
+) -> "Callable[Concatenate[Registry, P], T]":
+    """The blocking form of an asynchronous method."""
+
+    @functools.wraps(method)
+    def call(self: "Registry", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.loop.run(lambda registry: method(registry, *args, **kwargs))
+
+    return call
+
+
+def _iterating(
+    method: Callable[Concatenate[aio.Registry, P], AsyncIterator[T]],
+) -> "Callable[Concatenate[Registry, P], Iterator[T]]":
+    """The blocking form of a method that returns an asynchronous iterator."""
+
+    @functools.wraps(method)
+    def call(self: "Registry", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        return _Steps(self.loop, method(self.loop.registry, *args, **kwargs))
+
+    return call
+
+
+class Registry:
+    """A cluster of decreed servers, for blocking callers; made by `decreed.client.sync.connect`.
+
+    Each method does what the one of the same name of `decreed.client.Registry` does, with the same
+    arguments and errors. Any number of threads may use it at once.
+
+    Args:
+        loop: the thread that does the work.
+    """
+
+    def __init__(self, loop: "_Loop") -> None:
+        self.loop = loop
+
+    claim = _blocking(aio.Registry.claim)
+    claim_many = _blocking(aio.Registry.claim_many)
+    claim_next = _blocking(aio.Registry.claim_next)
+    get = _blocking(aio.Registry.get)
+    get_many = _blocking(aio.Registry.get_many)
+    wait = _blocking(aio.Registry.wait)
+    list = _iterating(aio.Registry.list)
+    watch = _iterating(aio.Registry.watch)
+    latest = _blocking(aio.Registry.latest)
+    status = _blocking(aio.Registry.status)
+
+    def cached(self, key: str) -> Decree | None:
+        """The decree of `key` if it is in memory. Asks nobody, waits for nothing."""
+        return self.loop.registry.cached(key)
+
+
+def connect(
+    *endpoints: str,
+    timeout: float = 10.0,
+    claimant: str | None = None,
+    cache_decrees: int = 10_000,
+    cache_bytes: int = 64 * MIB,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> AbstractContextManager[Registry]:
+    """A blocking client of the cluster at `endpoints`, for use in ``with``.
+
+    Takes what `decreed.client.connect` takes, and raises what it raises.
+    """
+    client = connect_async(
+        *endpoints,
+        timeout=timeout,
+        claimant=claimant,
+        cache_decrees=cache_decrees,
+        cache_bytes=cache_bytes,
+        cache_dir=cache_dir,
+    )
+    return _Loop(client)
+
+
+class _Loop(AbstractContextManager[Registry]):
+    """The background thread with the event loop of one client."""
+
+    def __init__(self, client: AbstractAsyncContextManager[aio.Registry]) -> None:
+        self._client = client
+        self._process = os.getpid()
+        self._thread: threading.Thread | None = None
+        self._started: Future[tuple[BlockingPortal, aio.Registry]] = Future()
+        self._calls: set[Future[Any]] = set()
+        # no new calls are taken; the event loop is over
+        self._ended = False
+        self._finished = False
+
+    def __enter__(self) -> Registry:
+        if self._thread is not None:
+            raise Closed("a client can be entered once: call connect again")
+        self._thread = threading.Thread(target=self._work, name="decreed-client", daemon=True)
+        self._thread.start()
+        self._started.result()
+        return Registry(self)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # the thread did not come along into a forked process: there is nothing to stop
+        if self._thread is None or os.getpid() != self._process:
+            return
+        portal, _ = self._started.result()
+        if not self._ended:
+            self._ended = True
+            portal.call(portal.stop)
+        self._thread.join()
+
+    @property
+    def registry(self) -> aio.Registry:
+        """The asynchronous registry.
+
+        Raises:
+            Closed: if it may not be used.
+        """
+        return self._parts()[1]
+
+    def run(self, work: Callable[[aio.Registry], Awaitable[T]]) -> T:
+        """Do `work` in the event loop and wait for its end.
+
+        Raises:
+            Closed: if the client is closed, or is closed meanwhile.
+        """
+        portal, registry = self._parts()
+        try:
+            future = portal.start_task_soon(work, registry)
+        except RuntimeError as error:
+            raise Closed(CLOSED) from error
+        self._calls.add(future)
+        if self._finished:
+            # the loop ended just now, and will not come to this
+            future.cancel()
+        try:
+            return future.result()
+        except CancelledError as error:
+            raise Closed(CLOSED) from error
+        finally:
+            # an interrupted caller takes its request back
+            future.cancel()
+            self._calls.discard(future)
+
+    def _parts(self) -> tuple[BlockingPortal, aio.Registry]:
+        if os.getpid() != self._process:
+            raise Closed("the client belongs to the process that this one was forked from: connect")
+        if self._ended:
+            raise Closed(CLOSED)
+        return self._started.result()
+
+    def _work(self) -> None:
+        try:
+            anyio.run(self._main, backend="asyncio")
+        finally:
+            self._ended = self._finished = True
+            if not self._started.done():
+                self._started.set_exception(Closed("the thread of the client did not start"))
+            for future in list(self._calls):
+                future.cancel()
+
+    async def _main(self) -> None:
+        async with BlockingPortal() as portal, self._client as registry:
+            self._started.set_result((portal, registry))
+            await portal.sleep_until_stopped()
+
+
+class _Steps(Iterator[T]):
+    """An asynchronous iterator, stepped from outside its event loop."""
+
+    def __init__(self, loop: _Loop, steps: AsyncIterator[T]) -> None:
+        self._loop = loop
+        self._steps = steps
+
+    def __next__(self) -> T:
+        found = self._loop.run(self._step)
+        if not found:
+            raise StopIteration
+        return found[0]
+
+    async def _step(self, registry: aio.Registry) -> tuple[T] | tuple[()]:
+        try:
+            return (await anext(self._steps),)
+        except StopAsyncIteration:
+            return ()

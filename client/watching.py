@@ -1,0 +1,119 @@
+"""Watching a prefix: what a node learns, in the order in which it learns it.
+
+A position belongs to the feed of one node. When another node has to go on, it is asked for its own
+position first, then everything under the prefix is listed, then the watch goes on from the position
+taken: nothing is missed. What was yielded already is left out as far as it is remembered, so after
+a change of node a decree may come twice, or from before the watch began: at least once, not once.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Sequence
+from math import inf
+
+from ..registry.errors import BadRequest, ProtocolError
+from ..registry.types import MAX_COUNTER, Decree, Key, NodeId
+from ..registry.wire.requests import Position, WatchPage
+from .asker import Asker
+from .errands import to_watch
+from .results import Watched
+
+PAGE_SIZE = 256
+REMEMBERED = 65_536
+DISK_ID_BYTES = 16
+
+
+def position_text(position: Position) -> str:
+    """`position` as the text that callers keep."""
+    return f"{position.node}:{position.disk_id.hex()}:{position.index}"
+
+
+def parse_position(text: str) -> Position:
+    """The position that `text`, once made by `position_text`, names.
+
+    Raises:
+        BadRequest: if it names none.
+    """
+    node, _, rest = text.partition(":")
+    disk, _, index = rest.partition(":")
+    try:
+        position = Position(NodeId(node), bytes.fromhex(disk), int(index))
+    except ValueError as error:
+        raise BadRequest(f"{text!r} is no position of a watch: {error}") from error
+    sound = node and len(position.disk_id) == DISK_ID_BYTES and 0 <= position.index <= MAX_COUNTER
+    if not sound:
+        raise BadRequest(f"{text!r} is no position of a watch")
+    return position
+
+
+class Watching(AsyncIterator[Watched]):
+    """A watch, which never ends by itself. Holds nothing open between two steps.
+
+    Args:
+        asker: asks the cluster.
+        prefix: a checked prefix.
+        since: where to go on; None to begin with what is learned after the first step.
+    """
+
+    def __init__(self, asker: Asker, prefix: str, since: Position | None) -> None:
+        self._asker = asker
+        self._prefix = prefix
+        self._position = since
+        # while the prefix is listed: where the list stands, and where to go on afterwards
+        self._after: str | None = None
+        self._goal: Position | None = None
+        self._ready: deque[Watched] = deque()
+        self._seen: OrderedDict[Key, None] = OrderedDict()
+
+    async def begin(self) -> None:
+        """Take the position now: all that is decreed after this returns will be seen.
+
+        Raises:
+            Closed: if the client is closed.
+        """
+        if self._position is None:
+            await self._poll()
+
+    async def __anext__(self) -> Watched:
+        while not self._ready:
+            await (self._poll() if self._after is None else self._list_on(self._after))
+        return self._ready.popleft()
+
+    async def _poll(self) -> None:
+        old = self._position
+        errand = to_watch(self._prefix, old, PAGE_SIZE, old.node if old else None)
+        page = await self._asker.news(errand)
+        if old is None or not _changed(old, page):
+            self._position = page.position
+            self._offer(page.decrees, old or page.position, page.position)
+        else:
+            self._after, self._goal = "", page.position
+            self._offer(page.decrees, old, old)
+
+    async def _list_on(self, after: str) -> None:
+        if self._position is None or self._goal is None:
+            raise ProtocolError("a list without a position")
+        page = await self._asker.page(self._prefix, after, PAGE_SIZE, inf)
+        # whoever goes on from the middle of the list must list again, so the old position stands
+        self._offer(page.decrees, self._position, self._position)
+        self._after = page.next_after
+        if page.next_after is None:
+            self._position, self._goal = self._goal, None
+
+    def _offer(self, decrees: Sequence[Decree], before: Position, behind: Position) -> None:
+        """Make those `decrees` ready that were not yielded yet; the last one is at `behind`."""
+        last = len(decrees) - 1
+        for place, decree in enumerate(decrees):
+            if decree.key not in self._seen:
+                position = behind if place == last else before
+                self._ready.append(Watched(decree, position_text(position)))
+                self._remember(decree.key)
+
+    def _remember(self, key: Key) -> None:
+        self._seen[key] = None
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+
+
+def _changed(old: Position, page: WatchPage) -> bool:
+    new = page.position
+    return page.lost or (new.node, new.disk_id) != (old.node, old.disk_id)

@@ -1,0 +1,22 @@
+"""Fixtures: a command line to run, and a registry in memory that it talks to."""
+
+import pytest
+
+from .fakes import Cli, FakeRegistry
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
+    """The registry that commands find behind every endpoint."""
+    fake = FakeRegistry()
+    for module in ("connection", "dev"):
+        monkeypatch.setattr(f"decreed.cli.{module}.connect", fake.connect)
+    monkeypatch.delenv("DECREED_ENDPOINTS", raising=False)
+    monkeypatch.delenv("DECREED_CLAIMANT", raising=False)
+    return fake
+
+
+@pytest.fixture
+def cli(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Runs command lines."""
+    return Cli(capsysbinary, monkeypatch)

@@ -1,0 +1,190 @@
+"""A registry in memory with the client's surface, and a way to run command lines against it."""
+
+import io
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import trio
+
+from decreed.cli.main import run
+from decreed.client.results import Claimed, Watched
+from decreed.registry.errors import DecreedError, StillUndecided
+from decreed.registry.keys import matches, series_and_slot, slot_key, sort_key
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Outcome, Process
+
+TEXT = "text/plain; charset=utf-8"
+BYTES = "application/octet-stream"
+BALLOT = Ballot(1, Process(NodeId("n1"), 2))
+TIME_MS = 1_767_225_600_000
+
+
+def decree(key: str, value: bytes | str, claim_id: bytes = b"other") -> Decree:
+    """A decree as another claimer would have left it."""
+    data = value.encode() if isinstance(value, str) else value
+    kind = TEXT if isinstance(value, str) else BYTES
+    return Decree(Key(key), data, kind, "bob@there", claim_id, "", TIME_MS, BALLOT)
+
+
+# `FakeRegistry.list` hides the built-in name inside the class
+Anything = list[Any]
+Calls = list[tuple[str, dict[str, Any]]]
+Failures = list[BaseException | None]
+Results = list[Claimed | DecreedError]
+Seen = list[Watched]
+
+
+@dataclass
+class FakeRegistry:
+    """What the client offers, without a cluster.
+
+    Args:
+        decrees: what is frozen.
+        failures: raised by the coming calls, one each; None lets a call pass.
+        broken: raised by every claim of the key.
+        calls: the name and arguments of each call.
+        nodes: what `status` returns.
+    """
+
+    decrees: dict[str, Decree] = field(default_factory=dict[str, Decree])
+    failures: Failures = field(default_factory=Failures)
+    broken: dict[str, DecreedError] = field(default_factory=dict[str, DecreedError])
+    calls: Calls = field(default_factory=Calls)
+    nodes: Anything = field(default_factory=Anything)
+    seen: Seen = field(default_factory=Seen)
+    connections: Anything = field(default_factory=Anything)
+
+    def freeze(self, key: str, value: bytes | str) -> None:
+        """Freeze a key on behalf of somebody else."""
+        self.decrees[key] = decree(key, value)
+
+    async def claim(
+        self, key: str, value: bytes | str, *, claim_id: bytes | None = None, **details: Any
+    ) -> Claimed:
+        claim_id = claim_id or os.urandom(16)
+        self._called("claim", key=key, value=value, claim_id=claim_id, **details)
+        if key in self.broken:
+            raise self.broken[key]
+        wanted = decree(key, value, claim_id)
+        found = self.decrees.setdefault(key, wanted)
+        if found.claim_id == claim_id:
+            return Claimed(Outcome.WON, found, claim_id)
+        same = (found.value, found.content_type) == (wanted.value, wanted.content_type)
+        return Claimed(Outcome.SAME if same else Outcome.LOST, found, claim_id)
+
+    async def claim_next(
+        self, series: str, value: bytes | str, *, claim_id: bytes, **details: Any
+    ) -> Claimed:
+        self._called("claim_next", series=series, value=value, claim_id=claim_id, **details)
+        slot = len([key for key in self.decrees if series_and_slot(Key(key))[0] == series]) + 1
+        key = slot_key(series, slot)
+        self.decrees[key] = decree(key, value, claim_id)
+        return Claimed(Outcome.WON, self.decrees[key], claim_id)
+
+    async def claim_many(self, items: Iterable[tuple[str, bytes | str]], **details: Any) -> Results:
+        batch = [*items]
+        self._called("claim_many", items=batch, **details)
+        results = Results()
+        for number, (key, value) in enumerate(batch):
+            try:
+                claim_id = f"{len(self.calls)}/{number}".encode()
+                results.append(await self.claim(key, value, claim_id=claim_id))
+            except DecreedError as error:
+                results.append(error)
+        return results
+
+    async def get(self, key: str, *, timeout: float | None = None) -> Decree | None:
+        self._called("get", key=key, timeout=timeout)
+        return self.decrees.get(key)
+
+    async def wait(self, key: str, *, timeout: float | None = None) -> Decree:
+        self._called("wait", key=key, timeout=timeout)
+        if key not in self.decrees:
+            raise StillUndecided("nobody froze it in time")
+        return self.decrees[key]
+
+    async def latest(self, series: str, *, timeout: float | None = None) -> Decree | None:
+        self._called("latest", series=series, timeout=timeout)
+        slots = [key for key in self.decrees if series_and_slot(Key(key))[0] == series]
+        return self.decrees[max(slots, key=sort_key)] if slots else None
+
+    async def list(self, prefix: str) -> AsyncIterator[Decree]:
+        self._called("list", prefix=prefix)
+        for key in sorted(self.decrees, key=sort_key):
+            if matches(prefix, Key(key)):
+                yield self.decrees[key]
+
+    async def watch(self, prefix: str, since: str | None = None) -> AsyncIterator[Watched]:
+        self._called("watch", prefix=prefix, since=since)
+        for watched in self.seen:
+            yield watched
+        await trio.sleep_forever()
+
+    async def status(self) -> Anything:
+        self._called("status")
+        return self.nodes
+
+    def _called(self, name: str, **arguments: Any) -> None:
+        self.calls.append((name, arguments))
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            raise failure
+
+    @asynccontextmanager
+    async def connect(self, *endpoints: str, **options: Any) -> AsyncGenerator["FakeRegistry"]:
+        """Stands in for `decreed.client.connect`."""
+        self.connections.append({"endpoints": endpoints, **options})
+        yield self
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command line did."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """Standard output as text."""
+        return self.out.decode()
+
+    @property
+    def json(self) -> Any:
+        """Standard output as one JSON document."""
+        return json.loads(self.out)
+
+    @property
+    def rows(self) -> list[Any]:
+        """Standard output as one JSON document per line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error that ``--json`` left on standard error."""
+        found: dict[str, Any] = json.loads(self.err)["error"]
+        return found
+
+
+class Cli:
+    """Runs command lines in this process."""
+
+    def __init__(
+        self, capture: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self._capture = capture
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, *arguments: str, stdin: bytes = b"") -> Result:
+        self._capture.readouterr()
+        with self._monkeypatch.context() as patched:
+            patched.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            code = run(arguments)
+        out, err = self._capture.readouterr()
+        return Result(code, out, err.decode())

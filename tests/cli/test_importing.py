@@ -1,0 +1,209 @@
+"""``import``: folders and files, batches, repeating, the summary and the exit code."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from decreed.cli import batches
+from decreed.registry.errors import (
+    BadRequest,
+    Busy,
+    DecreedError,
+    OutcomeUnknown,
+    StorageFailed,
+    Unreachable,
+)
+
+from .fakes import Cli, FakeRegistry
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "config"
+    (root / "sub").mkdir(parents=True)
+    (root / "sub" / "binary").write_bytes(bytes(range(256)))
+    (root / "text").write_bytes(b"no newline is added\r\n")
+    (root / "empty").write_bytes(b"")
+    return root
+
+
+def test_a_folder_is_frozen_byte_for_byte(cli: Cli, registry: FakeRegistry, folder: Path) -> None:
+    result = cli("import", str(folder), "prod/c/")
+    assert (result.code, result.text, result.err) == (
+        0,
+        "3 frozen, 0 same, 0 lost, 0 failed\n",
+        "",
+    )
+    assert {key: decree.value for key, decree in registry.decrees.items()} == {
+        "prod/c/sub/binary": bytes(range(256)),
+        "prod/c/text": b"no newline is added\r\n",
+        "prod/c/empty": b"",
+    }
+
+
+def test_repeating_finds_the_same(cli: Cli, registry: FakeRegistry, folder: Path) -> None:
+    cli("import", str(folder), "p")
+    assert cli("import", str(folder), "p").text == "0 frozen, 3 same, 0 lost, 0 failed\n"
+
+
+def test_lost_keys_are_listed_and_exit_with_3(
+    cli: Cli, registry: FakeRegistry, folder: Path
+) -> None:
+    registry.freeze("p/text", "other")
+    result = cli("import", str(folder), "p")
+    assert result.code == 3
+    lost, summary = result.text.splitlines()
+    assert lost.startswith("lost    p/text = other  (claimed by bob@there, 2026-01-01T")
+    assert summary == "2 frozen, 0 same, 1 lost, 0 failed"
+
+
+def test_an_import_as_json_is_a_row_per_key_and_a_summary(
+    cli: Cli, registry: FakeRegistry, folder: Path
+) -> None:
+    registry.freeze("p/text", "other")
+    os.symlink("text", folder / "link")
+    *rows, summary = cli("import", str(folder), "p", "--json").rows
+    fates = {row["key"]: row["outcome"] for row in rows}
+    assert fates == {
+        "p/link": "failed",
+        "p/empty": "frozen",
+        "p/sub/binary": "frozen",
+        "p/text": "lost",
+    }
+    by_key = {row["key"]: row for row in rows}
+    assert by_key["p/text"]["decree"]["value"] == "other"
+    assert "symbolic link" in by_key["p/link"]["error"]["message"]
+    assert summary == {"summary": {"frozen": 2, "same": 0, "lost": 1, "failed": 1}}
+
+
+def test_what_cannot_be_read_or_named_is_reported_and_stops_nothing(
+    cli: Cli, registry: FakeRegistry, folder: Path
+) -> None:
+    (folder / "a b").write_bytes(b"")
+    (folder / "gone").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe")
+    (folder / os.fsdecode(b"\xff")).write_bytes(b"")
+    result = cli("import", str(folder), "p")
+    assert result.code == 2
+    assert result.text.endswith("3 frozen, 0 same, 0 lost, 4 failed\n")
+    for word in ("'p/a b' is no key", "symbolic link", "not a regular file", "\\udcff"):
+        assert word in result.text
+
+
+def test_a_file_without_permission_is_reported(
+    cli: Cli, registry: FakeRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("decreed.cli.sources.open", refuse, raising=False)
+    result = cli("import", str(folder), "p")
+    assert result.code == 2
+    assert result.text.count("Permission denied") == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(Unreachable("x"), 5), (OutcomeUnknown("x"), 6), (StorageFailed("x"), 7)]
+)
+def test_the_worst_row_is_the_exit_code(
+    cli: Cli,
+    registry: FakeRegistry,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: DecreedError,
+    code: int,
+) -> None:
+    monkeypatch.setattr(batches, "PAUSE", 0.001)
+    registry.freeze("p/text", "other")
+    registry.broken["p/empty"] = error
+    result = cli("import", str(folder), "p", "--timeout", "20ms")
+    assert result.code == code
+    assert "failed  p/empty: x\n" in result.text
+
+
+def test_what_a_cluster_could_not_take_is_tried_again(
+    cli: Cli, registry: FakeRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "PAUSE", 0.001)
+    registry.failures = [None, Unreachable("x"), None, OutcomeUnknown("x"), None, Busy("x")]
+    assert cli("import", str(folder), "p").text == "3 frozen, 0 same, 0 lost, 0 failed\n"
+    tries = [len(call["items"]) for name, call in registry.calls if name == "claim_many"]
+    assert tries == [3, 2, 1]
+
+
+def test_batches_are_bounded_by_count_and_bytes(
+    cli: Cli, registry: FakeRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_ITEMS", 10)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 1_000)
+    for number in range(25):
+        (folder / f"n{number}").write_bytes(b"x" * (900 if number == 7 else 1))
+    cli("import", str(folder), "p")
+    tries = [call["items"] for name, call in registry.calls if name == "claim_many"]
+    assert len(tries) == 4
+    assert all(len(each) <= 10 for each in tries)
+    assert all(sum(len(value) for _, value in each) <= 1_000 for each in tries)
+    assert len(registry.decrees) == 28
+
+
+def test_files_are_read_when_their_turn_comes(tmp_path: Path) -> None:
+    from decreed.cli.sources import folder_items
+
+    (tmp_path / "f").write_bytes(b"before")
+    (item,) = folder_items(tmp_path, "p")
+    (tmp_path / "f").write_bytes(b"after")
+    assert item.load().value == "after"
+
+
+@pytest.mark.parametrize(
+    "name", ["s.toml", "s.JSON", "s.yaml", "s.yml", ".env", "x.env", ".env.prod"]
+)
+def test_a_settings_file_is_known_by_its_name(
+    cli: Cli, registry: FakeRegistry, tmp_path: Path, name: str
+) -> None:
+    text = {"s.toml": 'a = "1"', "s.JSON": '{"a": 1}', "s.yaml": "a: 1", "s.yml": "a: 1"}
+    (tmp_path / name).write_text(text.get(name, "a=1"))
+    assert cli("import", str(tmp_path / name), "p").code == 0
+    assert registry.decrees["p/a"].value == b"1"
+
+
+def test_a_list_travels_with_its_content_type(
+    cli: Cli, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    (tmp_path / "s.json").write_text('{"a": "x", "b": [1], "c": "y"}')
+    cli("import", str(tmp_path / "s.json"), "p", "--note", "why")
+    sent = [call for name, call in registry.calls if name == "claim_many"]
+    assert [call["content_type"] for call in sent] == [None, "application/json", None]
+    assert {call["note"] for call in sent} == {"why"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "why"),
+    [
+        ("s.toml", b"a = ", "at end of document"),
+        ("s.json", b"\xff", "not UTF-8"),
+        ("s.ini", b"", "none of toml, json, yaml, env"),
+    ],
+)
+def test_a_bad_file_is_bad_input(
+    cli: Cli, registry: FakeRegistry, tmp_path: Path, name: str, data: bytes, why: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    result = cli("import", str(tmp_path / name), "p")
+    assert (result.code, registry.calls) == (2, [])
+    assert why in result.err
+
+
+def test_a_source_that_is_not_there_is_bad_input(cli: Cli, registry: FakeRegistry) -> None:
+    assert cli("import", "/no/such/folder", "p").code == 2
+    assert cli("import", "/", "a b").code == 2
+
+
+def test_a_failure_of_all_still_says_what_was_done(
+    cli: Cli, registry: FakeRegistry, folder: Path
+) -> None:
+    registry.failures = [BadRequest("the client is closed")]
+    result = cli("import", str(folder), "p")
+    assert (result.code, result.text) == (2, "0 frozen, 0 same, 0 lost, 0 failed\n")
+    assert "run it again to go on" in result.err

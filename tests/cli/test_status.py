@@ -1,0 +1,63 @@
+"""``status`` and ``version``."""
+
+import platform
+from typing import Any
+
+import pytest
+
+from decreed.cli import status
+from decreed.client.results import NodeDown
+from decreed.registry.errors import Unreachable
+from decreed.registry.types import NodeId
+from decreed.registry.wire.requests import PeerStatus, StatusReport
+
+from .fakes import Cli, FakeRegistry
+
+
+def report(node: str, voting: bool = True, trouble: str = "") -> StatusReport:
+    peer = PeerStatus(NodeId("n9"), "127.0.0.1:1", False, "", 3, 4)
+    return StatusReport(
+        1, NodeId(node), "c", bytes(16), 4, "0.1.0", voting, trouble, 7, 0, 2, 2, 5_000, (peer,)
+    )
+
+
+def down(node: str) -> NodeDown:
+    return NodeDown(NodeId(node), "127.0.0.1:7402", Unreachable("connection refused"))
+
+
+def test_a_quorum_that_votes_is_0(cli: Cli, registry: FakeRegistry) -> None:
+    registry.nodes = [report("n1"), report("n2"), down("n3")]
+    result = cli("status")
+    assert result.code == 0
+    lines = result.text.splitlines()
+    assert lines[0].split()[:4] == ["n1", "voting", "7", "decrees,"]
+    assert lines[2].endswith("127.0.0.1:7402: connection refused")
+
+
+def test_no_quorum_is_5(cli: Cli, registry: FakeRegistry) -> None:
+    registry.nodes = [report("n1"), report("n2", voting=False, trouble="disk full"), down("n3")]
+    result = cli("status", "--json")
+    assert result.code == 5
+    document: dict[str, Any] = result.json
+    assert document["quorum"] is False
+    assert [node["up"] for node in document["nodes"]] == [True, True, False]
+    assert document["nodes"][1]["trouble"] == "disk full"
+    assert document["nodes"][0]["peers"][0]["address"] == "127.0.0.1:1"
+
+
+def test_the_format_is_the_one_on_disk() -> None:
+    pytest.importorskip("rocksdict")
+    from decreed.storage.directory import FORMAT
+
+    assert status.FORMAT == FORMAT
+
+
+def test_version(cli: Cli) -> None:
+    assert cli("version").text.startswith("decreed 0.1.0 python ")
+    document = cli("version", "--json").json
+    assert document == {
+        "decreed": "0.1.0",
+        "python": platform.python_version(),
+        "protocol": 1,
+        "format": 1,
+    }

@@ -1,0 +1,43 @@
+"""``wait`` and ``watch``: with an end and without, and what is printed."""
+
+from decreed.client.results import Watched
+
+from .fakes import Cli, FakeRegistry, decree
+
+
+def test_wait_prints_the_value(cli: Cli, registry: FakeRegistry) -> None:
+    registry.freeze("k", "v")
+    assert cli("wait", "k").text == "v\n"
+    assert cli("wait", "k", "--raw").out == b"v"
+    assert cli("wait", "k", "--json").json["value"] == "v"
+
+
+def test_a_wait_that_runs_out_is_4(cli: Cli, registry: FakeRegistry) -> None:
+    result = cli("wait", "k", "--timeout", "20ms")
+    assert result.code == 4
+    assert registry.calls == [("wait", {"key": "k", "timeout": 0.02})]
+
+
+def test_a_wait_has_no_end_unless_told(cli: Cli, registry: FakeRegistry) -> None:
+    registry.freeze("k", "v")
+    cli("wait", "k")
+    assert registry.calls == [("wait", {"key": "k", "timeout": None})]
+
+
+def test_watch_ends_when_its_time_is_up(cli: Cli, registry: FakeRegistry) -> None:
+    registry.seen = [Watched(decree("a/k", "v"), "n1:7"), Watched(decree("a/l", "w"), "n1:8")]
+    result = cli("watch", "a", "--timeout", "50ms")
+    assert (result.code, result.text) == (0, "a/k = v\na/l = w\n")
+
+
+def test_watch_as_json_tells_the_position_to_go_on_from(cli: Cli, registry: FakeRegistry) -> None:
+    registry.seen = [Watched(decree("a/k", "v"), "n1:7")]
+    (row,) = cli("watch", "--json", "--timeout", "50ms").rows
+    assert (row["position"], row["decree"]["key"]) == ("n1:7", "a/k")
+    cli("watch", "--since", "n1:7", "--timeout", "50ms")
+    assert registry.calls[-1] == ("watch", {"prefix": "", "since": "n1:7"})
+
+
+def test_an_interrupted_watch_is_130(cli: Cli, registry: FakeRegistry) -> None:
+    registry.failures = [KeyboardInterrupt()]
+    assert cli("watch").code == 130

@@ -1,0 +1,127 @@
+"""The check of log files: a torn tail passes, anything else does not."""
+
+from pathlib import Path
+
+import google_crc32c
+import pytest
+
+from decreed.registry.errors import Damaged
+from decreed.storage.logfile import BLOCK, Kind, Verdict, check_directory, verify
+
+
+def fragment(payload: bytes, kind: int = Kind.FULL) -> bytes:
+    """One fragment, as RocksDB writes it."""
+    crc: int = google_crc32c.value(bytes([kind]) + payload)
+    masked = (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+    return (
+        masked.to_bytes(4, "little") + len(payload).to_bytes(2, "little") + bytes([kind]) + payload
+    )
+
+
+def checked(path: Path, data: bytes) -> Verdict:
+    """The verdict on a log of these bytes."""
+    path.write_bytes(data)
+    return verify(path)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "000004.log"
+
+
+ONE = fragment(b"one")
+TWO = fragment(b"second")
+LARGE = [
+    fragment(b"a" * (BLOCK - 7), Kind.FIRST),
+    fragment(b"b" * (BLOCK - 7), Kind.MIDDLE),
+    fragment(b"c" * 100, Kind.LAST),
+]
+
+
+def test_whole_records_pass(log: Path) -> None:
+    assert checked(log, b"") == Verdict(0, torn=False)
+    assert checked(log, ONE + TWO) == Verdict(2, torn=False)
+    assert checked(log, b"".join(LARGE) + ONE) == Verdict(2, torn=False)
+
+
+def test_the_rest_of_a_block_is_stepped_over(log: Path) -> None:
+    for rest in range(7):
+        block = fragment(b"x" * (BLOCK - 7 - rest)) + b"\0" * rest
+        assert checked(log, block + ONE) == Verdict(2, torn=False)
+
+
+def test_a_log_cut_anywhere_in_its_last_record_is_torn(log: Path) -> None:
+    for cut in range(len(ONE) + 1, len(ONE + TWO)):
+        assert checked(log, (ONE + TWO)[:cut]) == Verdict(1, torn=True)
+    for cut in (3, 7, 100, BLOCK - 1, BLOCK, BLOCK + 50, 2 * BLOCK, 2 * BLOCK + 20):
+        assert checked(log, b"".join(LARGE)[:cut]) == Verdict(0, torn=True)
+
+
+def test_space_set_aside_and_never_written_is_a_torn_tail(log: Path) -> None:
+    assert checked(log, ONE + b"\0" * 5000) == Verdict(1, torn=True)
+    with pytest.raises(Damaged, match="data follows"):
+        checked(log, ONE + b"\0" * 5000 + b"x")
+
+
+def test_every_flipped_bit_of_every_record_is_found(log: Path) -> None:
+    data = ONE + TWO + fragment(b"") + fragment(b"the last one")
+    for position in range(len(data)):
+        for bit in range(8):
+            flipped = bytearray(data)
+            flipped[position] ^= 1 << bit
+            with pytest.raises(Damaged, match=r"000004\.log is damaged at byte \d+"):
+                checked(log, bytes(flipped))
+
+
+def test_every_other_length_of_a_record_is_found(log: Path) -> None:
+    for length in range(0, 65536, 13):
+        data = ONE + TWO[:4] + length.to_bytes(2, "little") + TWO[6:] + ONE
+        if length != 6:
+            with pytest.raises(Damaged):
+                checked(log, data)
+
+
+def test_fragments_out_of_order_are_found(log: Path) -> None:
+    for wrong in ([LARGE[1]], [LARGE[2]], [LARGE[0], fragment(b"x")], [LARGE[0], LARGE[0]]):
+        with pytest.raises(Damaged, match="out of order"):
+            checked(log, b"".join(wrong))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    (tmp_path / "MANIFEST-000005").write_bytes(ONE)
+    (tmp_path / "CURRENT").write_text("MANIFEST-000005\n")
+    return tmp_path
+
+
+def test_a_torn_log_before_an_empty_one_passes(database: Path) -> None:
+    (database / "000009.log").write_bytes(ONE + TWO[:9])
+    (database / "000010.log").write_bytes(TWO[:5])
+    check_directory(database)
+
+
+def test_a_torn_log_before_one_with_records_does_not(database: Path) -> None:
+    (database / "000009.log").write_bytes(ONE + TWO[:9])
+    (database / "000010.log").write_bytes(b"")
+    (database / "1000000.log").write_bytes(ONE)
+    with pytest.raises(Damaged, match=r"000009\.log .* yet 1000000\.log goes on"):
+        check_directory(database)
+
+
+@pytest.mark.parametrize("text", ["", "MANIFEST-000005", "manifest-000005\n", "MANIFEST-00000X\n"])
+def test_a_current_that_names_no_manifest_is_damaged(database: Path, text: str) -> None:
+    (database / "CURRENT").write_text(text)
+    with pytest.raises(Damaged, match="CURRENT"):
+        check_directory(database)
+
+
+def test_a_missing_manifest_is_damaged(database: Path) -> None:
+    (database / "CURRENT").write_text("MANIFEST-000007\n")
+    with pytest.raises(Damaged, match="MANIFEST-000007 is missing"):
+        check_directory(database)
+
+
+def test_a_flipped_manifest_is_damaged(database: Path) -> None:
+    (database / "MANIFEST-000005").write_bytes(ONE[:-1] + b"x")
+    with pytest.raises(Damaged, match="MANIFEST-000005"):
+        check_directory(database)

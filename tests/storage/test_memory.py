@@ -1,0 +1,149 @@
+"""The in-memory twin: what a crash takes, and how it fails."""
+
+import pytest
+
+from decreed.registry.config import ClusterConfig
+from decreed.registry.disk import Damaged as DamagedValue
+from decreed.registry.errors import Damaged, IdentityRefused, StorageFailed
+from decreed.registry.paxos.instance import EMPTY
+from decreed.registry.types import Key
+from decreed.storage import layout
+from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
+
+from .conftest import NODE, make_config
+from .samples import accepted, feed_record, learned
+
+K = Key("k")
+
+
+@pytest.fixture
+def platter() -> MemoryDisk:
+    return MemoryDisk()
+
+
+def opened(platter: MemoryDisk) -> MemoryStorage:
+    return open_memory(platter, make_config(), NODE, lambda count: b"m" * count)
+
+
+def test_a_crash_takes_what_was_not_synced_and_nothing_else(platter: MemoryDisk) -> None:
+    storage = opened(platter)
+    storage.write([learned("k")])
+    platter.auto_sync = False
+    storage.write([learned("lost"), feed_record(0, "lost")])
+    assert storage.load([Key("lost")])[Key("lost")] != EMPTY
+    platter.crash()
+    platter.auto_sync = True
+    again = opened(platter)
+    assert again.load([K, Key("lost")]) == {"k": learned("k").instance, "lost": EMPTY}
+    assert again.recovered().feed_end == 0
+
+
+def test_what_was_synced_later_survives(platter: MemoryDisk) -> None:
+    storage = opened(platter)
+    platter.auto_sync = False
+    storage.write([accepted("k")])
+    storage.write([learned("k")])
+    platter.sync()
+    platter.crash()
+    platter.auto_sync = True
+    again = opened(platter)
+    assert again.load([K])[K] == learned("k").instance
+    assert again.recovered().unlearned == ()
+
+
+def test_a_storage_from_before_the_crash_is_dead(platter: MemoryDisk) -> None:
+    before = opened(platter)
+    platter.crash()
+    opened(platter)
+    with pytest.raises(StorageFailed):
+        before.write([learned("k")])
+    with pytest.raises(Damaged):
+        before.feed(0, 1)
+
+
+@pytest.mark.parametrize("attribute", ["fail_writes", "fail_syncs"])
+def test_after_a_failed_write_every_later_one_fails_and_reads_go_on(
+    platter: MemoryDisk, attribute: str
+) -> None:
+    storage = opened(platter)
+    storage.write([learned("k")])
+    setattr(platter, attribute, 1)
+    with pytest.raises(StorageFailed, match="told to"):
+        storage.write([learned("x")])
+    for records in ([learned("y")], []):
+        with pytest.raises(StorageFailed, match="restart the node"):
+            storage.write(records)
+    assert storage.load([K])[K] == learned("k").instance
+    platter.crash()
+    assert opened(platter).load([Key("x"), Key("y")]) == {"x": EMPTY, "y": EMPTY}
+
+
+def test_a_full_disk_fails_the_write_that_does_not_fit(platter: MemoryDisk) -> None:
+    storage = opened(platter)
+    platter.capacity = 4000
+    storage.write([learned("k", b"x" * 1000)])
+    storage.write([learned("k", b"y" * 1000)])
+    with pytest.raises(StorageFailed, match="no space left"):
+        storage.write([learned("large", b"x" * 4000)])
+    assert storage.load([K])[K] == learned("k", b"y" * 1000).instance
+
+
+def test_a_turn_is_one_write_and_one_sync(platter: MemoryDisk) -> None:
+    storage = opened(platter)
+    before = (platter.writes, platter.syncs)
+    storage.write([accepted("a"), learned("b"), feed_record(0, "b")])
+    assert (platter.writes, platter.syncs) == (before[0] + 1, before[1] + 1)
+
+
+def test_a_damaged_record_hurts_its_key_alone(platter: MemoryDisk) -> None:
+    storage = opened(platter)
+    storage.write([learned("a"), learned("k"), learned("z")])
+    platter.flip(layout.instance_key("k"), 20)
+    found = storage.load([Key("a"), K, Key("z")])
+    assert isinstance(found[K], DamagedValue)
+    assert "'k' in memory" in str(found[K])
+    assert found[Key("a")] == learned("a").instance
+    assert found[Key("z")] == learned("z").instance
+    with pytest.raises(Damaged, match="key 'k'"):
+        storage.scan("", "", 10, 10**9)
+
+
+def test_a_broken_block_hurts_its_keys_alone(platter: MemoryDisk) -> None:
+    storage = opened(platter)
+    storage.write([learned("a"), learned("k"), learned("s@2")])
+    platter.lose(layout.instance_key("k"))
+    found = storage.load([Key("a"), K])
+    assert isinstance(found[K], DamagedValue)
+    assert found[Key("a")] == learned("a").instance
+    with pytest.raises(Damaged, match="cannot be read"):
+        storage.scan("", "", 10, 10**9)
+    platter.lose(layout.instance_key("s@2"))
+    with pytest.raises(Damaged, match="cannot be read"):
+        storage.last_slot("s")
+
+
+def test_R13_records_without_an_identity_are_no_fresh_start(platter: MemoryDisk) -> None:
+    storage = opened(platter)
+    storage.write([learned("k")])
+    storage.close()
+    del platter.values[layout.IDENTITY_KEY]
+    with pytest.raises(Damaged, match="lost the identity"):
+        opened(platter)
+
+
+def test_a_damaged_identity_is_refused(platter: MemoryDisk) -> None:
+    opened(platter).close()
+    platter.flip(layout.IDENTITY_KEY, 9)
+    with pytest.raises(Damaged, match="the identity of the node"):
+        opened(platter)
+    platter.lose(layout.IDENTITY_KEY)
+    with pytest.raises(Damaged, match="must not vote"):
+        opened(platter)
+
+
+def test_the_twin_is_refused_to_another_cluster_too(
+    platter: MemoryDisk, config: ClusterConfig
+) -> None:
+    opened(platter).close()
+    with pytest.raises(IdentityRefused, match="belongs to cluster 'c1'"):
+        open_memory(platter, make_config("c2"), NODE, lambda count: b"m" * count)

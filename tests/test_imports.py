@@ -1,0 +1,162 @@
+"""Who may import whom: the table of the design, held by reading every import of every module.
+
+The folders depend on one another in one direction, no module is part of a circle, the pure parts
+import nothing that waits, reads a clock or draws a random number, and what a user of the client
+imports loads neither a server nor a database.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PARTS = ("cli", "client", "registry", "storage")
+
+# what a part may import of the other parts; its own modules it always may
+VOCABULARY = ("config", "disk", "errors", "keys", "paxos.instance", "types", "wire")
+MAY_IMPORT = {
+    "registry.paxos": ("decreed.registry.types",),
+    "registry": (),
+    "storage": tuple(f"decreed.registry.{name}" for name in VOCABULARY),
+    "client": tuple(f"decreed.registry.{name}" for name in VOCABULARY),
+    "cli": ("decreed",),
+}
+
+# what a part may import of other people's packages
+PACKAGES = {
+    "registry.paxos": {"msgspec"},
+    "registry": {"cbor2", "msgspec"},
+    "registry.server": {"cbor2", "msgspec", "structlog", "trio"},
+    "storage": {"cbor2", "google_crc32c", "msgspec", "rocksdict"},
+    "client": {"anyio", "cbor2", "msgspec"},
+    "cli": {"dotenv", "msgspec", "rich", "structlog", "tomlkit", "trio", "typer", "yaml"},
+}
+
+# what users import
+PUBLIC = ("decreed", "decreed.client", "decreed.client.sync", "decreed.registry.errors")
+
+# the parts of the standard library that neither wait nor know the time, and draw no lots
+PURE = {
+    "bisect", "collections", "contextlib", "dataclasses", "enum", "functools", "graphlib",
+    "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "struct", "typing",
+    "unicodedata", "zlib",
+}  # fmt: skip
+PURE_PARTS = {
+    "registry.paxos": {"collections", "dataclasses", "enum", "functools", "itertools", "typing"},
+    "registry.replica": PURE,
+    "registry.wire": PURE,
+}
+
+
+def modules(part: str) -> Iterator[tuple[str, Path]]:
+    """The name and file of each module of `part`, such as ``registry.paxos``."""
+    for path in sorted((ROOT / part.replace(".", "/")).rglob("*.py")):
+        names = ("decreed", *path.relative_to(ROOT).with_suffix("").parts)
+        yield ".".join(names).removesuffix(".__init__"), path
+
+
+KNOWN = {"decreed"} | {name for part in PARTS for name, _ in modules(part)}
+
+
+def imports(module: str, path: Path, whole: bool = True) -> Iterator[str]:
+    """The full names of what a module imports; not `whole`: only while it is loaded."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree) if whole else tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _base(module, path, node)
+            for alias in node.names:
+                deeper = f"{base}.{alias.name}"
+                yield deeper if deeper in KNOWN else base
+
+
+def _base(module: str, path: Path, node: ast.ImportFrom) -> str:
+    if node.level == 0:
+        return node.module or ""
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    parents = package[: len(package) - (node.level - 1)]
+    return ".".join([*parents, node.module] if node.module else parents)
+
+
+def is_below(name: str, roots: tuple[str, ...]) -> bool:
+    """Whether `name` is one of `roots` or inside one."""
+    return any(name == root or name.startswith(root + ".") for root in roots)
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_a_part_imports_only_the_parts_that_it_may(part: str) -> None:
+    allowed = (f"decreed.{part}", *MAY_IMPORT[part])
+    for module, path in modules(part):
+        for name in imports(module, path):
+            if name.partition(".")[0] == "decreed":
+                assert is_below(name, allowed), f"{module} imports {name}"
+
+
+def test_only_the_server_imports_the_server_and_trio() -> None:
+    for module, path in modules("registry"):
+        if not is_below(module, ("decreed.registry.server",)):
+            for name in imports(module, path):
+                assert not is_below(name, ("decreed.registry.server", "trio")), module
+
+
+@pytest.mark.parametrize("part", PACKAGES)
+def test_a_part_uses_only_the_packages_that_it_may(part: str) -> None:
+    for module, path in modules(part):
+        if part == "registry" and is_below(module, ("decreed.registry.server",)):
+            continue
+        for name in imports(module, path):
+            package = name.partition(".")[0]
+            ours = package == "decreed" or package in sys.stdlib_module_names
+            assert ours or package in PACKAGES[part], f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("part", PURE_PARTS)
+def test_the_pure_parts_wait_for_nothing_and_know_no_time(part: str) -> None:
+    for module, path in modules(part):
+        for name in imports(module, path):
+            package = name.partition(".")[0]
+            if package in sys.stdlib_module_names:
+                assert package in PURE_PARTS[part], f"{module} imports {name}"
+
+
+def test_no_module_is_part_of_a_circle() -> None:
+    graph = {
+        module: {name for name in imports(module, path, whole=False) if name in KNOWN}
+        for part in PARTS
+        for module, path in modules(part)
+    }
+    TopologicalSorter(graph).prepare()
+
+
+def test_examples_use_the_public_client_only() -> None:
+    for path in sorted((ROOT / "examples").glob("*.py")):
+        for name in imports("examples", path):
+            package = name.partition(".")[0]
+            if package == "decreed":
+                assert name in PUBLIC, path
+            else:
+                assert package in {"anyio", "trio", *sys.stdlib_module_names}, path
+
+
+@pytest.mark.parametrize("imported", ["decreed", "decreed.client", "decreed.client.sync"])
+def test_the_client_loads_no_server_and_no_database(imported: str) -> None:
+    code = f"import sys, {imported}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = (
+        "rocksdict", "google_crc32c", "typer", "decreed.cli", "decreed.storage",
+        "decreed.registry.server", "decreed.registry.replica",
+    )  # fmt: skip
+    assert [name for name in done.stdout.split() if is_below(name, heavy)] == []
+
+
+def test_the_cli_needs_nothing_of_the_extra_server() -> None:
+    code = "import sys, decreed.cli.main; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = ("rocksdict", "google_crc32c", "decreed.storage", "decreed.registry.server")
+    assert [name for name in done.stdout.split() if is_below(name, heavy)] == []
