@@ -78,9 +78,8 @@ def bench(tmp_path: Path, config: ClusterConfig) -> Bench:
 def settled(bench: Bench) -> Bench:
     """The same records in tables, among others: a storage that is closed leaves an empty log."""
     storage = bench.open(bench.sound)
-    storage.write(FILLER)
+    storage.write([*RECORDS, *FILLER])
     storage.close()
-    bench.open(bench.sound).close()
     return bench
 
 

@@ -1,0 +1,129 @@
+"""Freezing many items: in batches bounded by count and bytes, each tried until its time is up.
+
+Repeating is safe: an item that an earlier try froze is found frozen to the same value.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import trio
+
+from ..client import Claimed, Registry
+from ..registry.config import MIB
+from ..registry.errors import Busy, DecreedError, Exit, OutcomeUnknown, Unreachable
+from ..registry.keys import parse_key
+from ..registry.types import Decree, Outcome
+from .sources import Item
+
+BATCH_ITEMS = 128
+BATCH_BYTES = 2 * MIB
+PAUSE = 0.2
+"""Seconds between two tries of what a cluster could not take."""
+
+WORTH_ANOTHER_TRY = (Unreachable, OutcomeUnknown, Busy)
+
+
+class Fate(Enum):
+    """What became of an item."""
+
+    FROZEN = "frozen"
+    SAME = "same"
+    LOST = "lost"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Row:
+    """An item's fate, with the decree that stands or the error that met it."""
+
+    key: str
+    fate: Fate
+    decree: Decree | None = None
+    error: DecreedError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """What the command would exit with if this were all."""
+        if self.error is not None:
+            return self.error.exit_code
+        return Exit.LOST if self.fate is Fate.LOST else Exit.DONE
+
+
+FATES = {Outcome.WON: Fate.FROZEN, Outcome.SAME: Fate.SAME, Outcome.LOST: Fate.LOST}
+
+
+async def freeze_all(
+    registry: Registry,
+    items: Iterable[Item],
+    note: str,
+    seconds: float,
+    tell: Callable[[Row], None],
+) -> None:
+    """Freeze all items in order and `tell` each one's fate; a failure of one stops no other."""
+    for batch in batches(items, tell):
+        for row in await freeze_batch(registry, batch, note, seconds):
+            tell(row)
+
+
+def batches(items: Iterable[Item], tell: Callable[[Row], None]) -> Iterator[list[Item]]:
+    """Loaded items, so many at a time that each batch is bounded and of one content type.
+
+    Items that cannot be loaded, or whose key is none, are told of and left out.
+    """
+    batch: list[Item] = []
+    size = 0
+    for item in _loaded(items, tell):
+        full = len(batch) >= BATCH_ITEMS or size + len(item.value) > BATCH_BYTES
+        if batch and (full or item.content_type != batch[0].content_type):
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += len(item.value)
+    if batch:
+        yield batch
+
+
+async def freeze_batch(
+    registry: Registry, batch: Sequence[Item], note: str, seconds: float
+) -> list[Row]:
+    """Freeze one batch; what the cluster could not take is tried again until the time is up."""
+    deadline = trio.current_time() + seconds
+    rows: dict[str, Row] = {}
+    left = list(batch)
+    while left:
+        rest = max(deadline - trio.current_time(), PAUSE)
+        found = await _claim(registry, left, note, rest)
+        rows |= {row.key: row for row in found}
+        left = [item for item in left if isinstance(rows[item.key].error, WORTH_ANOTHER_TRY)]
+        if trio.current_time() + PAUSE >= deadline:
+            break
+        await trio.sleep(PAUSE if left else 0)
+    return [rows[item.key] for item in batch]
+
+
+async def _claim(registry: Registry, items: Sequence[Item], note: str, seconds: float) -> list[Row]:
+    results = await registry.claim_many(
+        [(item.key, item.value) for item in items],
+        content_type=items[0].content_type,
+        note=note,
+        timeout=seconds,
+    )
+    return [_row(item, result) for item, result in zip(items, results, strict=True)]
+
+
+def _row(item: Item, result: Claimed | DecreedError) -> Row:
+    if isinstance(result, DecreedError):
+        return Row(item.key, Fate.FAILED, error=result)
+    return Row(item.key, FATES[result.outcome], result.decree)
+
+
+def _loaded(items: Iterable[Item], tell: Callable[[Row], None]) -> Iterator[Item]:
+    for item in items:
+        try:
+            if item.error is not None:
+                raise item.error
+            key = parse_key(item.key)
+            yield replace(item.load(), key=key)
+        except DecreedError as error:
+            tell(Row(item.key, Fate.FAILED, error=error))

@@ -1,0 +1,269 @@
+"""``decreed dev``: a cluster of three nodes in one process, to try things and to develop against.
+
+Its data stays on restart: ``.decreed/cluster.toml`` and a directory for each node. With ``--demo``
+it runs in a folder and on ports of its own, freezes a key, reads it back, and is gone again.
+"""
+
+import secrets
+import shlex
+import socket
+import tempfile
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import trio
+import typer
+
+from ..client import Registry, connect
+from ..registry.config import ClusterConfig
+from ..registry.disk import Storage
+from ..registry.errors import DecreedError, Exit
+from . import options as o
+from .connection import run_async
+from .documents import claim_document, claim_line, decree_document
+from .failures import about
+from .logs import LogForm, LogLevel, set_up_logs
+from .output import safe_line, write_json, write_line
+from .serving import NodeStart, ServerParts, open_node, server_parts, stop_on_signal
+from .settings import config_text, load_config, with_addresses, write_file
+
+NODES = ("n1", "n2", "n3")
+HOST = "127.0.0.1"
+DEFAULT_DATA = Path(".decreed")
+DEFAULT_PORT = 7400
+HIGHEST_FIRST_PORT = 65_535 - len(NODES) + 1
+DEMO_KEY = "demo/greeting"
+DEMO_TIMEOUT = 30.0
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Where the cluster lives.  [default: .decreed; with --demo a folder that goes away]",
+        show_default=False,
+    ),
+]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        "--port",
+        metavar="PORT",
+        min=1,
+        max=HIGHEST_FIRST_PORT,
+        help="The first of three ports.  [default: as before, at first 7400; --demo: free ones]",
+        show_default=False,
+    ),
+]
+Demo = Annotated[
+    bool, typer.Option("--demo", help="Freeze a key, read it back, say what happened, and stop.")
+]
+
+
+@dataclass(frozen=True)
+class DevCluster:
+    """A cluster whose nodes all run in this process.
+
+    Args:
+        folder: holds the config and the nodes' directories.
+        config_path: the ``cluster.toml`` in it.
+        config: what it says.
+    """
+
+    folder: Path
+    config_path: Path
+    config: ClusterConfig
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The addresses of all nodes."""
+        return tuple(address for _, address in self.config.addresses)
+
+    def starts(self) -> list[NodeStart]:
+        """What each node is started with."""
+        return [
+            NodeStart(self.config_path, self.config, node, self.folder / node)
+            for node in self.config.nodes
+        ]
+
+
+def dev(
+    data: Data = None,
+    port: Port = None,
+    demo: Demo = False,
+    timeout: o.Patience = None,
+    as_json: o.Json = False,
+) -> int:
+    """Run a cluster of three nodes in this process; its data stays for the next time.
+
+    With --timeout it stops by itself after that time; with --demo each step may take so long.
+    """
+    with ExitStack() as stack:
+        if demo:
+            set_up_logs(LogForm.TEXT, LogLevel.ERROR)
+            folder = data or stack.enter_context(_short_lived_folder())
+            cluster = prepare(folder, port, None if data else free_ports(len(NODES)))
+            body = _demonstration(cluster, timeout or DEMO_TIMEOUT, as_json)
+        else:
+            set_up_logs(LogForm.JSON if as_json else LogForm.TEXT, LogLevel.WARNING)
+            cluster = prepare(data or DEFAULT_DATA, port)
+            body = _announcement(cluster, timeout, as_json)
+        with about("dev"):
+            run_async(lambda: run_cluster(cluster, body))
+    return Exit.DONE
+
+
+def prepare(
+    folder: Path, port: int | None = None, free: tuple[int, ...] | None = None
+) -> DevCluster:
+    """The cluster that lives in `folder`, made if it is not there yet.
+
+    Args:
+        folder: where it lives.
+        port: the first of its ports, if it is to be another than before.
+        free: ports to take when `port` says nothing.
+    """
+    path = folder / "cluster.toml"
+    if port is not None:
+        ports: tuple[int, ...] | None = tuple(range(port, port + len(NODES)))
+    else:
+        ports = free
+    if not path.exists():
+        members = _addresses(ports or tuple(range(DEFAULT_PORT, DEFAULT_PORT + len(NODES))))
+        write_file(path, config_text(secrets.token_hex(16), members), replace=False)
+    elif ports:
+        text = path.read_text(encoding="utf-8")
+        write_file(path, with_addresses(text, _addresses(ports)), replace=True)
+    return DevCluster(folder, path, load_config(path))
+
+
+async def run_cluster(cluster: DevCluster, body: Callable[[], Awaitable[None]]) -> None:
+    """Run all nodes and, once they listen, `body`; its end or a signal stops them."""
+    parts = server_parts()
+    stop = trio.Event()
+    with ExitStack() as stack:
+        opened = [(start, _open(stack, parts, start)) for start in cluster.starts()]
+        async with trio.open_nursery() as signals:
+            signals.start_soon(stop_on_signal, stop)
+            async with trio.open_nursery() as nodes:
+                for start, storage in opened:
+                    await nodes.start(_serve, parts, start, storage, stop)
+                nodes.start_soon(_run_body, body, stop)
+            signals.cancel_scope.cancel()
+
+
+def _open(stack: ExitStack, parts: ServerParts, start: NodeStart) -> Storage:
+    """Open a node's directory, to be given back when the cluster stops."""
+    with about(str(start.data)):
+        storage = open_node(parts, start)
+    stack.callback(storage.close)
+    return storage
+
+
+async def _serve(
+    parts: ServerParts,
+    start: NodeStart,
+    storage: Storage,
+    stop: trio.Event,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    with about(f"node {start.node}", "if the port is taken, choose others with --port"):
+        await parts.serve(start, storage, stop, task_status.started)
+
+
+async def _run_body(body: Callable[[], Awaitable[None]], stop: trio.Event) -> None:
+    """Run `body` until it ends or a signal comes; either stops the nodes."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_on, stop, nursery.cancel_scope)
+        try:
+            await body()
+        finally:
+            stop.set()
+
+
+async def _cancel_on(stop: trio.Event, scope: trio.CancelScope) -> None:
+    await stop.wait()
+    scope.cancel()
+
+
+def _announcement(
+    cluster: DevCluster, timeout: float | None, as_json: bool
+) -> Callable[[], Awaitable[None]]:
+    """Say how to use the cluster, and let it run."""
+
+    async def announce() -> None:
+        if as_json:
+            write_json({"endpoints": cluster.endpoints, "data": str(cluster.folder)})
+        else:
+            for line in how_to_use(cluster):
+                write_line(line)
+        await trio.sleep(float("inf") if timeout is None else timeout)
+
+    return announce
+
+
+def how_to_use(cluster: DevCluster) -> Iterator[str]:
+    """What ``decreed dev`` prints."""
+    yield f"three nodes run at {', '.join(cluster.endpoints)}; their data is in {cluster.folder}"
+    yield "in another terminal:"
+    if ",".join(cluster.endpoints) != o.DEFAULT_ENDPOINTS:
+        yield f"  export DECREED_ENDPOINTS={shlex.quote(','.join(cluster.endpoints))}"
+    yield "  decreed claim prod/db/region eu-west-1"
+    yield "  decreed get prod/db/region"
+    yield "  decreed claim prod/db/region us-east-1    # too late: it is frozen"
+    yield "Ctrl-C stops the nodes; the data stays."
+
+
+def _demonstration(
+    cluster: DevCluster, seconds: float, as_json: bool
+) -> Callable[[], Awaitable[None]]:
+    async def demonstrate() -> None:
+        call = o.Call(cluster.endpoints, seconds, as_json)
+        if not as_json:
+            write_line(f"three nodes with RocksDB run at {', '.join(cluster.endpoints)}")
+        with about(DEMO_KEY):
+            async with connect(*call.endpoints, timeout=call.seconds) as registry:
+                await _freeze_and_read(registry, as_json)
+
+    return demonstrate
+
+
+async def _freeze_and_read(registry: Registry, as_json: bool) -> None:
+    """Claim a key, read it back, and show that another claim of it loses."""
+    for value in ("hello, for ever", "something else"):
+        claimed = await registry.claim(DEMO_KEY, value)
+        if as_json:
+            write_json(claim_document(claimed.outcome, claimed.claim_id, claimed.decree))
+        else:
+            write_line(f"claim  {DEMO_KEY} {shlex.quote(value)}")
+            write_line(f"    →  {claim_line(claimed.outcome, claimed.decree)}")
+    decree = await registry.get(DEMO_KEY)
+    if decree is None:
+        raise DecreedError("it was frozen, and now it is undecided")
+    if as_json:
+        write_json(decree_document(decree))
+    else:
+        write_line(f"get    {DEMO_KEY}")
+        write_line(f"    →  {safe_line(decree.value)}")
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Ports that nobody listens on at this moment."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        return tuple(each.getsockname()[1] for each in sockets)
+
+
+@contextmanager
+def _short_lived_folder() -> Generator[Path]:
+    with tempfile.TemporaryDirectory(prefix="decreed-demo-") as name:
+        yield Path(name)
+
+
+def _addresses(ports: tuple[int, ...]) -> dict[str, str]:
+    return {node: f"{HOST}:{port}" for node, port in zip(NODES, ports, strict=True)}

@@ -1,0 +1,91 @@
+"""How a failed command ends: one line that says what to do, or one JSON document, and an exit code.
+
+The codes are those of `decreed.registry.errors.Exit`; beside them stand 130 (interrupted) and 141
+(the reader of our output has gone), which are the shell's own.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from ..registry.errors import BadRequest, DecreedError, Exit
+from .output import safe_line, to_json, write_error
+
+INTERRUPTED = 130
+OUTPUT_CLOSED = 141
+
+WAYS_OUT = {
+    Exit.BAD_REQUEST: "see 'decreed COMMAND --help'",
+    Exit.UNDECIDED: "claim it, or wait for it with 'decreed wait'",
+    Exit.UNREACHABLE: "check --endpoints and the nodes, and ask again",
+    Exit.UNKNOWN: "it may be chosen; ask again with the same --claim-id",
+}
+
+
+class CommandFailed(Exception):
+    """A command ends with an error.
+
+    Args:
+        error: what happened.
+        thing: what it happened to: a key, a file, an option.
+        way_out: what to do now; empty if the error's own text says it.
+        facts: more fields for the JSON document.
+    """
+
+    def __init__(
+        self, error: DecreedError, thing: str, way_out: str = "", **facts: str | None
+    ) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.thing = thing
+        self.way_out = way_out or WAYS_OUT.get(error.exit_code, "")
+        self.facts = facts
+
+    @property
+    def exit_code(self) -> int:
+        """What the process exits with."""
+        return self.error.exit_code
+
+    def report(self, as_json: bool) -> None:
+        """Say it on standard error."""
+        write_error(to_json(self._document()) if as_json else self._line())
+
+    def _line(self) -> str:
+        return error_line(self.thing, str(self.error), self.way_out)
+
+    def _document(self) -> dict[str, Any]:
+        fields = {
+            "kind": type(self.error).__name__,
+            "code": self.error.code,
+            "definite": self.error.definite,
+            "exit_code": int(self.exit_code),
+            "thing": self.thing,
+            "message": str(self.error),
+            "way_out": self.way_out,
+        }
+        return {"error": fields | self.facts}
+
+
+def error_line(thing: str, cause: str, way_out: str = "") -> str:
+    """``decreed: thing: cause; way out``, on one line."""
+    parts = [f"decreed: {thing}: {cause.strip() or 'no reason was given'}"]
+    return safe_line("; ".join([*parts, way_out] if way_out else parts).replace("\n", " "), 2_000)
+
+
+@contextmanager
+def about(thing: str, way_out: str = "", **facts: str | None) -> Generator[None]:
+    """Errors raised inside are reported as being about `thing`."""
+    try:
+        yield
+    except DecreedError as error:
+        raise CommandFailed(error, thing, way_out, **facts) from error
+
+
+@contextmanager
+def reading(path: str) -> Generator[None]:
+    """Failures of the file system inside are the caller's bad input: exit code 2."""
+    try:
+        yield
+    except OSError as error:
+        cause = BadRequest(error.strerror or str(error))
+        raise CommandFailed(cause, path, "check the path and its permissions") from error

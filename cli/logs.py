@@ -1,0 +1,51 @@
+"""Structured logs of a serving node: text for people or JSON lines for machines, on standard error.
+
+Parts log through ``structlog.get_logger()``; this module decides what becomes of it, once, when a
+node starts.
+"""
+
+import logging
+import sys
+from enum import Enum
+from typing import Any
+
+import structlog
+
+
+class LogForm(Enum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(Enum):
+    """The least weighty lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def set_up_logs(form: LogForm, level: LogLevel) -> None:
+    """Send all logs of this process to standard error, with the time in UTC."""
+    least = logging.getLevelNamesMapping()[level.name]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *_last(form),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _last(form: LogForm) -> list[Any]:
+    """The processors that turn a line's fields into text."""
+    if form is LogForm.JSON:
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]

@@ -1,0 +1,130 @@
+"""The command ``decreed``: its commands, and the one place where their errors end.
+
+Commands return their exit code and raise errors; `run` turns whatever comes out into a line on
+standard error and a number. ``DECREED_DEBUG=1`` shows the traceback of an unexpected error.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+
+from ..registry.errors import BadRequest, DecreedError, Exit
+from . import claims, dev, importing, init, reads, serving, status, waiting
+from .connection import leading_error
+from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
+from .output import OutputClosed
+from .values import VALUE_SETTINGS, ValueCommand
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _add(name: str, command: Callable[..., int], *examples: str, **settings: Any) -> None:
+    """Register a command with examples at the end of its help."""
+    lines = "".join(f"  {example}\n" for example in examples)
+    app.command(name, epilog=f"\b\nExamples:\n{lines}", **settings)(command)
+
+
+VALUES: dict[str, Any] = {"cls": ValueCommand, "context_settings": VALUE_SETTINGS}
+
+_add("dev", dev.dev, "decreed dev", "decreed dev --demo", "decreed dev --data try --port 7500")
+_add(
+    "init",
+    init.init,
+    "decreed init . --node n1=127.0.0.1:7400 --node n2=127.0.0.1:7401 --node n3=127.0.0.1:7402",
+)
+_add("serve", serving.serve, "decreed serve --config cluster.toml --node n1 --data n1.data")
+_add(
+    "claim",
+    claims.claim,
+    "decreed claim prod/db/region eu-west-1",
+    "decreed claim prod/ca.pem @ca.pem",
+    "date | decreed claim job/2026-01-31 - --exclusive && run-the-job",
+    "decreed claim offset -5",
+    "decreed claim -- flags --verbose",
+    **VALUES,
+)
+_add("get", reads.get, "decreed get prod/db/region", "decreed get prod/ca.pem --raw > ca.pem")
+_add("list", reads.list_keys, "decreed list prod/db", "decreed list --keys", "decreed list --json")
+_add("wait", waiting.wait, "decreed wait prod/db/region --timeout 2m")
+_add("watch", waiting.watch, "decreed watch prod", "decreed watch prod --json --timeout 1h")
+_add(
+    "import",
+    importing.import_command,
+    "decreed import config/ prod/config",
+    "decreed import settings.toml prod/settings",
+    "decreed import .env prod/env --json",
+)
+_add(
+    "next",
+    claims.claim_next,
+    "decreed next prod/settings @settings.json",
+    "decreed next deploys v1.4.2 --json",
+    **VALUES,
+)
+_add("latest", reads.latest, "decreed latest prod/settings", "decreed latest prod/settings --raw")
+_add("status", status.status, "decreed status", "decreed status --json --timeout 2s")
+_add("version", status.version, "decreed version", "decreed version --json")
+
+
+@app.callback(invoke_without_command=True)
+def root(context: typer.Context) -> None:
+    """A distributed write-once registry: the first claim freezes a key for ever.
+
+    Exit codes: 0 done, 1 unexpected, 2 bad usage or input, 3 lost to another value, 4 undecided,
+    5 unreachable (nothing was chosen by this request), 6 outcome unknown (ask again with the same
+    --claim-id), 7 refused.
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(Exit.BAD_REQUEST)
+
+
+def main() -> None:
+    """The entry point of the command ``decreed``."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; nothing but that comes out of it."""
+    try:
+        result = app(args=list(arguments), prog_name="decreed", standalone_mode=False)
+        return result if isinstance(result, int) else Exit.DONE
+    except BaseException as error:  # noqa: BLE001 (each gets an exit code)
+        return _end(leading_error(error), wants_json(arguments))
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether errors are wanted as JSON; asked before the command line is understood."""
+    before = list(arguments)
+    return "--json" in (before[: before.index("--")] if "--" in before else before)
+
+
+def _end(error: BaseException, as_json: bool) -> int:
+    match error:
+        case SystemExit():
+            raise error
+        case KeyboardInterrupt() | typer.Abort():
+            return INTERRUPTED
+        case OutputClosed():
+            return OUTPUT_CLOSED
+        case typer.TyperException():
+            failure = CommandFailed(BadRequest(error.format_message().rstrip(".")), "usage")
+        case CommandFailed():
+            failure = error
+        case DecreedError():
+            failure = CommandFailed(error, "decreed")
+        case _:
+            failure = _unexpected(error)
+    failure.report(as_json)
+    return failure.exit_code
+
+
+def _unexpected(error: BaseException) -> CommandFailed:
+    if os.environ.get("DECREED_DEBUG"):
+        traceback.print_exception(error)
+    cause = DecreedError(f"{type(error).__name__}: {error}")
+    return CommandFailed(cause, "unexpected", "DECREED_DEBUG=1 shows where; please report it")

@@ -1,0 +1,112 @@
+"""``decreed get``, ``decreed list`` and ``decreed latest``: read what is frozen."""
+
+from typing import Annotated
+
+import typer
+
+from ..client import Registry
+from ..registry.errors import Exit, StillUndecided
+from ..registry.keys import parse_key, parse_prefix, parse_series
+from ..registry.types import Decree
+from . import options as o
+from .connection import with_registry
+from .documents import decree_document, decree_line
+from .failures import CommandFailed, about
+from .output import safe_text, write_bytes, write_json, write_line
+
+KeysOnly = Annotated[bool, typer.Option("--keys", help="Print the keys alone.")]
+
+
+def get(
+    key: o.KeyName,
+    raw: o.Raw = False,
+    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    timeout: o.Timeout = None,
+    as_json: o.Json = False,
+) -> int:
+    """Print the value that KEY is frozen to.
+
+    Exit code 4: nobody has frozen it; 5: no quorum could be asked, so it is not known.
+    """
+    call = o.Call.of(endpoints, timeout, as_json)
+
+    async def ask(registry: Registry) -> Decree | None:
+        return await registry.get(key, timeout=call.seconds)
+
+    with about(key):
+        parse_key(key)
+        decree = with_registry(call, ask)
+        if decree is None:
+            raise StillUndecided("undecided: nobody has frozen it")
+    return show_value(decree, call, raw)
+
+
+def latest(
+    series: o.SeriesName,
+    raw: o.Raw = False,
+    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    timeout: o.Timeout = None,
+    as_json: o.Json = False,
+) -> int:
+    """Print the last decided slot of SERIES and its value.
+
+    Exit code 4: no slot is decided yet.
+    """
+    call = o.Call.of(endpoints, timeout, as_json)
+
+    async def ask(registry: Registry) -> Decree | None:
+        return await registry.latest(series, timeout=call.seconds)
+
+    with about(series):
+        parse_series(series)
+        decree = with_registry(call, ask)
+    if decree is None:
+        error = StillUndecided("undecided: the series has no slot yet")
+        raise CommandFailed(error, series, "freeze the first with 'decreed next'")
+    if raw or call.as_json:
+        return show_value(decree, call, raw)
+    write_line(decree_line(decree))
+    return Exit.DONE
+
+
+def list_keys(
+    prefix: o.Prefix = "",
+    keys: KeysOnly = False,
+    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    timeout: o.Timeout = None,
+    as_json: o.Json = False,
+) -> int:
+    """Print all frozen keys under PREFIX with their values, in order.
+
+    Every decree whose claim was answered before the list began is in it. It is no snapshot of one
+    instant.
+    """
+    call = o.Call.of(endpoints, timeout, as_json)
+
+    async def ask(registry: Registry) -> None:
+        async for decree in registry.list(prefix):
+            show_row(decree, call, keys)
+
+    with about(prefix or "list"):
+        parse_prefix(prefix)
+        with_registry(call, ask)
+    return Exit.DONE
+
+
+def show_value(decree: Decree, call: o.Call, raw: bool) -> int:
+    """Print one decree: its exact bytes, or JSON, or text that is safe on a terminal."""
+    if raw:
+        write_bytes(decree.value)
+    elif call.as_json:
+        write_json(decree_document(decree))
+    else:
+        write_line(safe_text(decree.value))
+    return Exit.DONE
+
+
+def show_row(decree: Decree, call: o.Call, keys: bool) -> None:
+    """Print one decree of many on one line."""
+    if call.as_json:
+        write_json(decree_document(decree))
+    else:
+        write_line(decree.key if keys else decree_line(decree))

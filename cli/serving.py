@@ -1,0 +1,218 @@
+"""``decreed serve``: one node as a process. Here a node's parts are put together.
+
+The storage and the server belong to the extra ``server``; they are imported when a node starts and
+not before, so that the rest of the CLI needs neither.
+"""
+
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import trio
+import typer
+
+from ..registry.addresses import split_address
+from ..registry.config import ClusterConfig
+from ..registry.disk import Storage
+from ..registry.errors import Exit, MissingExtra
+from ..registry.types import NodeId
+from . import options as o
+from .connection import run_async
+from .failures import CommandFailed, about
+from .formed import check_not_formed_before, note_formed
+from .logs import LogForm, LogLevel, set_up_logs
+from .output import write_json
+from .settings import load_config
+
+ConfigPath = Annotated[
+    Path, typer.Option("--config", metavar="FILE", help="The cluster.toml that 'init' wrote.")
+]
+NodeName = Annotated[
+    str, typer.Option("--node", metavar="NAME", help="Which member this process is.")
+]
+DataPath = Annotated[Path, typer.Option("--data", metavar="DIR", help="The node's data directory.")]
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        "--listen",
+        metavar="HOST:PORT",
+        help="Listen here instead of at the address in the config, as behind a port mapping.",
+    ),
+]
+Log = Annotated[LogForm, typer.Option("--log", help="How log lines look.")]
+Level = Annotated[LogLevel, typer.Option("--log-level", help="The least weighty lines written.")]
+NewFormation = Annotated[
+    bool,
+    typer.Option(
+        "--new-formation",
+        help="The directories of ALL members are gone: form anew, empty. Give it to every node.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class NodeStart:
+    """Everything that one node is started with.
+
+    Args:
+        config_path: the ``cluster.toml``; the marker of formed nodes stands beside it.
+        config: what it says.
+        node: which member to be.
+        data: the data directory.
+        listen: where to listen, if not at the member's address.
+        new_formation: whether a fresh directory of a node that has formed before is accepted.
+    """
+
+    config_path: Path
+    config: ClusterConfig
+    node: NodeId
+    data: Path
+    listen: str | None = None
+    new_formation: bool = False
+
+    def note_formed(self, formation: bytes) -> None:
+        """Remember beside the config that the node belongs to `formation`."""
+        note_formed(self.config_path, self.config.cluster_id, self.node, formation)
+
+
+def serve(
+    config: ConfigPath,
+    node: NodeName,
+    data: DataPath,
+    listen: Listen = None,
+    log: Log = LogForm.TEXT,
+    log_level: Level = LogLevel.INFO,
+    new_formation: NewFormation = False,
+    timeout: o.Patience = None,
+    as_json: o.Json = False,
+) -> int:
+    """Run one node of a cluster until SIGTERM or SIGINT; then answer what is in flight and stop.
+
+    With --timeout it stops by itself after that time. --json is --log json, and one document on
+    standard output with where it listens.
+    """
+    set_up_logs(LogForm.JSON if as_json else log, log_level)
+    start = prepare(config, node, data, listen, new_formation)
+    if as_json:
+        write_json(_document(start))
+    with about(f"node {node}"):
+        run_node(start, timeout)
+    return Exit.DONE
+
+
+def prepare(
+    config_path: Path, node: str, data: Path, listen: str | None, new_formation: bool
+) -> NodeStart:
+    """Check everything that can be checked before a directory is opened.
+
+    Raises:
+        CommandFailed: naming the file or option that is wrong.
+    """
+    config = load_config(config_path)
+    with about("--node", "name a member of the config"):
+        config.address(NodeId(node))
+    if listen is not None:
+        with about("--listen"):
+            split_address(listen)
+    with about(f"node {node}"):
+        if not new_formation:
+            check_not_formed_before(config_path, config, NodeId(node), data)
+    return NodeStart(config_path, config, NodeId(node), data, listen, new_formation)
+
+
+def run_node(start: NodeStart, timeout: float | None = None) -> None:
+    """Open the node's directory, serve until told to stop, and give the directory back."""
+    parts = server_parts()
+    storage = open_node(parts, start)
+    run_async(lambda: _serve_until_stopped(parts, start, storage, timeout))
+
+
+def open_node(parts: "ServerParts", start: NodeStart) -> Storage:
+    """Open the node's directory; if it has formed, see that the marker beside the config says so."""
+    storage = parts.open_directory(start.data, start.config, start.node)
+    formation = storage.recovered().identity.formation
+    if formation is not None:
+        start.note_formed(formation)
+    return storage
+
+
+async def _serve_until_stopped(
+    parts: "ServerParts", start: NodeStart, storage: Storage, timeout: float | None
+) -> None:
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop_on_signal, stop)
+        nursery.start_soon(_stop_after, timeout, stop)
+        await parts.serve(start, storage, stop)
+        nursery.cancel_scope.cancel()
+
+
+async def stop_on_signal(stop: trio.Event) -> None:
+    """Set `stop` at the first SIGTERM or SIGINT; a second one then ends the process at once."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            structlog.get_logger().info("stopping", signal=signal.Signals(number).name)
+            stop.set()
+            return
+
+
+async def _stop_after(timeout: float | None, stop: trio.Event) -> None:
+    if timeout is not None:
+        await trio.sleep(timeout)
+        stop.set()
+
+
+@dataclass(frozen=True)
+class ServerParts:
+    """What the extra ``server`` brings: the opener of a directory and the node itself."""
+
+    open_directory: Callable[[Path, ClusterConfig, NodeId], Storage]
+    serve_node: Callable[..., Awaitable[None]]
+
+    async def serve(
+        self,
+        start: NodeStart,
+        storage: Storage,
+        stop: trio.Event,
+        started: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run a node on its opened directory until `stop` is set; the directory is given back."""
+        await self.serve_node(
+            start.config,
+            storage,
+            stop,
+            listen_on=start.listen,
+            on_formed=start.note_formed,
+            started=started,
+        )
+
+
+def server_parts() -> ServerParts:
+    """Import what a node needs.
+
+    Raises:
+        MissingExtra: if the extra ``server`` is not installed.
+    """
+    try:
+        from ..registry.server.serve import serve_node
+        from ..storage.directory import open_directory
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name == "decreed":
+            raise
+        cause = MissingExtra(f"a node needs {name or 'a module'}, which is not installed")
+        raise CommandFailed(cause, "serve", "pip install 'decreed[server]'") from error
+    return ServerParts(open_directory, serve_node)
+
+
+def _document(start: NodeStart) -> dict[str, Any]:
+    host, port = start.config.address(start.node)
+    return {
+        "node": start.node,
+        "cluster_id": start.config.cluster_id,
+        "listen": start.listen or f"{host}:{port}",
+        "data": str(start.data),
+    }

@@ -1,0 +1,106 @@
+"""``decreed status`` and ``decreed version``: what the nodes say of themselves, and what we are."""
+
+import platform
+from importlib import metadata
+from typing import Any
+
+import msgspec
+
+from ..client import NodeDown, Registry
+from ..registry.errors import Exit
+from ..registry.wire.handshake import VERSION
+from ..registry.wire.requests import PeerStatus, StatusReport
+from . import options as o
+from .connection import with_registry
+from .failures import about
+from .output import safe_line, write_json, write_line
+
+FORMAT = 1
+
+
+def status(
+    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    timeout: o.Timeout = None,
+    as_json: o.Json = False,
+) -> int:
+    """Print what each node says of itself.
+
+    Exit code 0: enough nodes vote to freeze keys; 5: too few do.
+    """
+    call = o.Call.of(endpoints, timeout, as_json)
+
+    async def ask(registry: Registry) -> list[StatusReport | NodeDown]:
+        return await registry.status()
+
+    with about("status"):
+        nodes = with_registry(call, ask)
+    if as_json:
+        write_json({"nodes": [_document(node) for node in nodes], "quorum": has_quorum(nodes)})
+    else:
+        for node in nodes:
+            write_line(_line(node))
+    return Exit.DONE if has_quorum(nodes) else Exit.UNREACHABLE
+
+
+def version(as_json: o.Json = False, timeout: o.Timeout = None) -> int:
+    """Print the versions of decreed, Python, the protocol and the format on disk.
+
+    It asks no node, so --timeout changes nothing.
+    """
+    del timeout
+    facts = {
+        "decreed": metadata.version("decreed"),
+        "python": platform.python_version(),
+        "protocol": VERSION,
+        "format": FORMAT,
+    }
+    if as_json:
+        write_json(facts)
+    else:
+        write_line(" ".join(f"{name} {value}" for name, value in facts.items()))
+    return Exit.DONE
+
+
+def has_quorum(nodes: list[StatusReport | NodeDown]) -> bool:
+    """Whether as many nodes vote as both a prepare and an accept quorum need."""
+    reports = [node for node in nodes if isinstance(node, StatusReport)]
+    voting = sum(report.voting for report in reports)
+    return any(voting >= max(r.prepare_quorum, r.accept_quorum) for r in reports)
+
+
+def _line(node: StatusReport | NodeDown) -> str:
+    if not isinstance(node, StatusReport):
+        cause = safe_line(str(node.error))
+        return f"{node.node or '?':<8} down     {node.address}: {cause}"
+    state = "voting" if node.voting else "silent"
+    trouble = f"; {safe_line(node.trouble)}" if node.trouble else ""
+    return (
+        f"{node.node:<8} {state:<8} {node.decrees} decrees, {node.unlearned} unlearned, "
+        f"life {node.incarnation}, up {node.uptime_ms / 1000:.0f} s, "
+        f"version {safe_line(node.version)}{trouble}"
+    )
+
+
+def _document(node: StatusReport | NodeDown) -> dict[str, Any]:
+    if not isinstance(node, StatusReport):
+        return {"node": node.node, "address": node.address, "up": False, "error": str(node.error)}
+    return {
+        "node": node.node,
+        "up": True,
+        "voting": node.voting,
+        "trouble": node.trouble,
+        "cluster_id": node.cluster_id,
+        "formation": node.formation.hex() if node.formation else None,
+        "incarnation": node.incarnation,
+        "version": node.version,
+        "decrees": node.decrees,
+        "unlearned": node.unlearned,
+        "prepare_quorum": node.prepare_quorum,
+        "accept_quorum": node.accept_quorum,
+        "uptime_ms": node.uptime_ms,
+        "peers": [_peer(peer) for peer in node.peers],
+    }
+
+
+def _peer(peer: PeerStatus) -> dict[str, Any]:
+    return msgspec.structs.asdict(peer)

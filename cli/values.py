@@ -1,0 +1,86 @@
+"""What stands for a value on the command line, and how it becomes exact bytes.
+
+``-`` is standard input and ``@FILE`` the bytes of a file; ``@@x`` is the text ``@x``. Anything else
+is the text itself; with ``--literal`` everything is. No newline is added or cut.
+
+A value may start with a minus sign: ``-5`` is taken as it is. One that starts with two is taken for
+a mistyped option, which must never be frozen, unless ``--`` stands before the arguments.
+"""
+
+import os
+import sys
+from typing import Annotated, Any, BinaryIO
+
+import typer
+from typer.core import TyperCommand
+
+from ..registry.config import MIB
+from ..registry.errors import BadRequest
+from .failures import CommandFailed, reading
+
+LARGEST_VALUE = 64 * MIB
+_SEPARATOR_GIVEN = "decreed.separator"
+
+ValueText = Annotated[
+    str,
+    typer.Argument(
+        metavar="VALUE|-|@FILE",
+        help="The value: text, - for standard input, @FILE for a file's bytes; @@x is the text @x.",
+    ),
+]
+Literal = Annotated[
+    bool, typer.Option("--literal", help="Take VALUE as text, even if it is - or starts with @.")
+]
+
+VALUE_SETTINGS = {"ignore_unknown_options": True}
+
+
+class ValueCommand(TyperCommand):
+    """A command that takes a value; remembers whether ``--`` was on its command line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Note the separator before the parser drops it."""
+        ctx.meta[_SEPARATOR_GIVEN] = "--" in args
+        return super().parse_args(ctx, args)
+
+
+def check_no_option(context: typer.Context, *arguments: str) -> None:
+    """Refuse arguments that look like mistyped options."""
+    for argument in arguments:
+        if argument.startswith("--") and not context.meta.get(_SEPARATOR_GIVEN):
+            raise typer.BadParameter(
+                f"no such option: {argument} (write -- before arguments that start with two dashes)"
+            )
+
+
+def value_bytes(text: str, literal: bool) -> bytes:
+    """The exact bytes that `text` stands for."""
+    if literal:
+        return os.fsencode(text)
+    if text == "-":
+        return _bounded(sys.stdin.buffer, "standard input")
+    if text.startswith("@") and not text.startswith("@@"):
+        return read_file(text[1:])
+    return os.fsencode(text.removeprefix("@") if text.startswith("@@") else text)
+
+
+def read_file(path: str) -> bytes:
+    """The bytes of a file; exit code 2 if it cannot be read or is larger than any value."""
+    with reading(path), open(path, "rb") as file:
+        return _bounded(file, path)
+
+
+def payload(data: bytes) -> str | bytes:
+    """`data` as the client wants it: text if it is UTF-8, which gives it the type of text."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+def _bounded(file: BinaryIO, name: str) -> bytes:
+    data = file.read(LARGEST_VALUE + 1)
+    if len(data) > LARGEST_VALUE:
+        error = BadRequest(f"more than {LARGEST_VALUE} bytes, which no cluster takes")
+        raise CommandFailed(error, name, "freeze a smaller value, such as its digest")
+    return data

@@ -1,0 +1,84 @@
+"""``decreed wait`` and ``decreed watch``: be there when keys are frozen."""
+
+from typing import Annotated
+
+import trio
+import typer
+
+from ..client import Registry, Watched
+from ..registry.errors import Exit, StillUndecided
+from ..registry.keys import parse_key, parse_prefix
+from ..registry.types import Decree
+from . import options as o
+from .connection import with_registry
+from .documents import decree_document, decree_line
+from .failures import CommandFailed, about
+from .output import write_json, write_line
+from .reads import show_value
+
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="POS",
+        help="Go on behind this position, as --json printed it.  [default: from now on]",
+        show_default=False,
+    ),
+]
+
+
+def wait(
+    key: o.KeyName,
+    raw: o.Raw = False,
+    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    timeout: o.Patience = None,
+    as_json: o.Json = False,
+) -> int:
+    """Wait until KEY is frozen, and print its value.
+
+    Exit code 4: the time ran out and nobody had frozen it.
+    """
+    call = o.Call.of(endpoints, timeout, as_json)
+
+    async def ask(registry: Registry) -> Decree:
+        return await registry.wait(key, timeout=call.timeout)
+
+    with about(key):
+        parse_key(key)
+        try:
+            decree = with_registry(call, ask)
+        except StillUndecided:
+            error = StillUndecided("undecided: nobody froze it in time")
+            raise CommandFailed(error, key, "claim it, or wait longer with --timeout") from None
+    return show_value(decree, call, raw)
+
+
+def watch(
+    prefix: o.Prefix = "",
+    since: Since = None,
+    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    timeout: o.Patience = None,
+    as_json: o.Json = False,
+) -> int:
+    """Print keys under PREFIX as they are frozen, until interrupted or the time is up.
+
+    With --json each row carries the position from which --since goes on.
+    """
+    call = o.Call.of(endpoints, timeout, as_json)
+
+    async def ask(registry: Registry) -> None:
+        with trio.move_on_after(call.timeout or float("inf")):
+            async for seen in registry.watch(prefix, since=since):
+                _show_seen(seen, call)
+
+    with about(prefix or "watch"):
+        parse_prefix(prefix)
+        with_registry(call, ask)
+    return Exit.DONE
+
+
+def _show_seen(seen: Watched, call: o.Call) -> None:
+    if call.as_json:
+        write_json({"position": seen.position, "decree": decree_document(seen.decree)})
+    else:
+        write_line(decree_line(seen.decree))

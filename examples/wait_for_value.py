@@ -1,0 +1,36 @@
+"""A startup that waits for a value which another process is going to freeze.
+
+    python examples/wait_for_value.py deploy/database-url 30
+
+It is an asyncio program; under trio the same code works.
+"""
+
+import asyncio
+import os
+import sys
+
+from decreed.client import connect
+from decreed.registry.errors import StillUndecided
+
+ENDPOINTS = os.environ.get("DECREED_ENDPOINTS", "127.0.0.1:7400").split(",")
+
+
+async def start(key: str, seconds: float) -> str:
+    """Wait until somebody freezes `key`, and return its text."""
+    async with connect(*ENDPOINTS) as registry:
+        decree = await registry.wait(key, timeout=seconds)
+    return f"{decree.text} (from {decree.claimant})"
+
+
+def main(key: str, seconds: float) -> int:
+    """Wait, and say what came of it."""
+    try:
+        print("starting with", asyncio.run(start(key, seconds)))
+    except StillUndecided:
+        print(f"nobody froze {key} within {seconds:g} s", file=sys.stderr)
+        return 4
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], float(sys.argv[2])))

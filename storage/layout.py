@@ -1,0 +1,118 @@
+"""Where each record lies: the keys of the byte store, in an order that makes reads short.
+
+Owns the first byte of every stored key, which names a table, and what follows it::
+
+    i  instances   sort_key(key)            lists page in order, the slots of a series by number
+    u  unlearned   sort_key(key)            accepted, outcome not known: found at start without a scan
+    f  feed        8 bytes, big-endian      in order of index
+    p  peers       the node's name
+    c  cursors     the node's name
+    m  identity    nothing
+
+It knows nothing of what the values are. The order of the bytes is the order of
+`decreed.registry.keys.sort_key`, and every stored key can be turned back into what it stands for.
+"""
+
+from enum import Enum
+
+from ..registry.keys import slot_key, sort_key
+from ..registry.types import Key
+from .bytestore import Range
+
+
+class Table(Enum):
+    """The first byte of a stored key."""
+
+    INSTANCES = b"i"
+    UNLEARNED = b"u"
+    FEED = b"f"
+    PEERS = b"p"
+    CURSORS = b"c"
+    IDENTITY = b"m"
+
+
+IDENTITY_KEY = Table.IDENTITY.value
+
+
+def table_range(table: Table) -> Range:
+    """All keys of a table."""
+    return table.value, bytes([table.value[0] + 1])
+
+
+def instance_key(key: str) -> bytes:
+    """Where the instance of `key` lies."""
+    return Table.INSTANCES.value + sort_key(key)
+
+
+def unlearned_key(key: str) -> bytes:
+    """Where it is noted that the outcome of `key` is not known."""
+    return Table.UNLEARNED.value + sort_key(key)
+
+
+def key_of(stored: bytes) -> Key:
+    """The registry's key behind an instance's or an unlearned stored key."""
+    path, at, slot = stored[1:].partition(b"@")
+    return slot_key(path.decode(), int(slot[1:])) if at else Key(path.decode())
+
+
+def feed_key(index: int) -> bytes:
+    """Where entry `index` of the feed lies."""
+    return Table.FEED.value + index.to_bytes(8, "big")
+
+
+def feed_index(stored: bytes) -> int:
+    """The index of the feed entry at `stored`."""
+    return int.from_bytes(stored[1:], "big")
+
+
+def feed_range(start: int) -> Range:
+    """The feed from entry `start` on."""
+    return feed_key(start), table_range(Table.FEED)[1]
+
+
+def peer_key(node: str) -> bytes:
+    """Where the record of a peer lies."""
+    return Table.PEERS.value + node.encode()
+
+
+def cursor_key(node: str) -> bytes:
+    """Where the cursor into a peer's feed lies."""
+    return Table.CURSORS.value + node.encode()
+
+
+def slots_range(series: str) -> Range:
+    """All slots of a series, in order of their numbers."""
+    path = Table.INSTANCES.value + series.encode()
+    return path + b"@", path + b"A"
+
+
+def scan_ranges(prefix: str, after: str) -> list[Range]:
+    """The ranges that hold exactly the keys under `prefix` and behind `after`, in order.
+
+    Under ``p`` lie ``p`` itself, ``p/…`` and ``p@…``. Between them sort siblings such as ``p-x``
+    and ``p0``, which are stepped over and never read.
+    """
+    ranges = [table_range(Table.INSTANCES)]
+    if prefix:
+        path = Table.INSTANCES.value + prefix.encode()
+        ranges = [(path, path + b"\0"), (path + b"/", path + b"0"), slots_range(prefix)]
+    if not after:
+        return ranges
+    behind = instance_key(after) + b"\0"
+    return [(max(start, behind), end) for start, end in ranges if behind < end]
+
+
+def describe(stored: bytes) -> str:
+    """What lies at `stored`, in words for a message."""
+    table, name = Table(stored[:1]), stored[1:].decode(errors="replace")
+    match table:
+        case Table.INSTANCES | Table.UNLEARNED:
+            return f"the record of key {key_of(stored)!r}"
+        case Table.FEED:
+            return f"entry {feed_index(stored)} of the feed"
+        case Table.PEERS:
+            return f"the record of peer {name!r}"
+        case Table.CURSORS:
+            return f"the cursor into the feed of {name!r}"
+        case Table.IDENTITY:
+            return "the identity of the node"

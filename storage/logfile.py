@@ -1,0 +1,169 @@
+"""A check of RocksDB's log files, before RocksDB reads them.
+
+A log (a write-ahead log, or the MANIFEST) is cut into blocks of 32 KiB. A record is one or more
+fragments, none of which crosses a block; each has a header of seven bytes: a masked CRC-32C over
+type and payload, the payload's length, and the type. A rest of a block that is too short for a
+header is filled up.
+
+A crash in the middle of a write leaves a log whose last record is cut short. RocksDB takes any
+record that seems to reach beyond the end for such a one and drops it; but a flipped bit in a
+length, which no checksum covers, looks the same, and then synced records behind it vanish too.
+This module tells them apart. It reads only, and knows nothing of what the records say.
+
+Invariant (R13, R14): a log that this module lets pass holds every record that was synced to it, if
+no more than one byte of it has changed.
+"""
+
+import re
+import struct
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import google_crc32c
+
+from ..registry.errors import Damaged
+from .identity import STAYS_OUT
+
+BLOCK = 32 * 1024
+
+_HEADER = struct.Struct("<IHB")
+_CURRENT = re.compile(rb"(MANIFEST-[0-9]{6,})\n")
+_WAL = re.compile(r"([0-9]{6,})\.log")
+
+
+class Kind(IntEnum):
+    """The type of a fragment; we never let logs be recycled, which would bring more of them."""
+
+    FILL = 0
+    FULL = 1
+    FIRST = 2
+    MIDDLE = 3
+    LAST = 4
+
+
+class Verdict(NamedTuple):
+    """How many whole records a log has, and whether the beginning of one more follows."""
+
+    records: int
+    torn: bool
+
+
+class Fragment(NamedTuple):
+    """A fragment that has been checked, and where the next one begins."""
+
+    kind: int
+    end: int
+
+
+def check_directory(directory: Path) -> None:
+    """Check the current MANIFEST and every write-ahead log of a database that nobody has open.
+
+    A torn log may be followed only by logs that hold nothing: recovery begins a new one, and
+    nothing is written to it before the torn one is emptied into a table and deleted.
+
+    Raises:
+        Damaged: naming the file.
+    """
+    verify(directory / _manifest(directory))
+    torn: Path | None = None
+    for path in _logs(directory):
+        verdict = verify(path)
+        if torn is not None and verdict.records:
+            raise _damaged(torn, torn.stat().st_size, f"it breaks off, yet {path.name} goes on")
+        torn = path if verdict.torn else torn
+
+
+def verify(path: Path) -> Verdict:
+    """Check one log from end to end.
+
+    Raises:
+        Damaged: if anything but a torn last record is wrong, naming file and offset.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise Damaged(f"{path} is missing. {STAYS_OUT}") from error
+    position, records, inside = 0, 0, False
+    while position < len(data):
+        left = BLOCK - position % BLOCK
+        if left < _HEADER.size:
+            position += left
+            continue
+        fragment = _fragment(path, data, position)
+        if fragment is None:
+            return Verdict(records, torn=True)
+        if inside is not (fragment.kind in (Kind.MIDDLE, Kind.LAST)):
+            raise _damaged(path, position, "its fragments are out of order")
+        inside = fragment.kind in (Kind.FIRST, Kind.MIDDLE)
+        records += not inside
+        position = fragment.end
+    return Verdict(records, torn=inside)
+
+
+def _manifest(directory: Path) -> str:
+    """The name of the MANIFEST in use."""
+    path = directory / "CURRENT"
+    try:
+        named = _CURRENT.fullmatch(path.read_bytes())
+    except FileNotFoundError as error:
+        raise Damaged(f"{path} is missing. {STAYS_OUT}") from error
+    if not named:
+        raise _damaged(path, 0, "it names no MANIFEST")
+    return named[1].decode()
+
+
+def _logs(directory: Path) -> list[Path]:
+    """The write-ahead logs, the oldest first."""
+    found = [(int(m[1]), path) for path in directory.iterdir() if (m := _WAL.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def _fragment(path: Path, data: bytes, position: int) -> Fragment | None:
+    """The fragment at `position`, or None if the log breaks off there."""
+    body = position + _HEADER.size
+    if body > len(data):
+        return None
+    checksum, length, kind = _HEADER.unpack_from(data, position)
+    if kind == Kind.FILL:
+        _check_nothing_follows(path, data, position)
+        return None
+    if kind > Kind.LAST:
+        raise _damaged(path, position, f"there is no record type {kind}")
+    end = body + length
+    if end > position - position % BLOCK + BLOCK:
+        raise _damaged(path, position, "a record crosses the end of its block")
+    if end > len(data):
+        _check_length_is_not_flipped(path, data, position, checksum)
+        return None
+    if _masked(google_crc32c.value(data[body - 1 : end])) != checksum:
+        raise _damaged(path, position, "a checksum does not match")
+    return Fragment(kind, end)
+
+
+def _check_nothing_follows(path: Path, data: bytes, position: int) -> None:
+    """Space that was set aside and never written is zero to the end of the file."""
+    if data.count(0, position) != len(data) - position:
+        raise _damaged(path, position, "data follows an empty header")
+
+
+def _check_length_is_not_flipped(path: Path, data: bytes, position: int, checksum: int) -> None:
+    """A torn record has lost bytes, so its checksum matches no part of what is left of it.
+
+    If it does match, the record is whole and its length is not what was written.
+    """
+    body = position + _HEADER.size
+    running = google_crc32c.value(data[body - 1 : body])
+    for end in range(body, len(data) + 1):
+        if _masked(running) == checksum:
+            raise _damaged(path, position, f"a record of {end - body} bytes has another length")
+        running = google_crc32c.extend(running, data[end : end + 1])
+
+
+def _masked(checksum: int) -> int:
+    """The form in which logs store a CRC, rotated and shifted."""
+    return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _damaged(path: Path, offset: int, reason: str) -> Damaged:
+    return Damaged(f"{path} is damaged at byte {offset}: {reason}. {STAYS_OUT}")

@@ -1,0 +1,209 @@
+"""`MemoryStorage`: the in-memory twin, with a disk that loses what was not synced.
+
+Owns a `MemoryDisk`, which outlives the storages opened on it as a real disk outlives a process, and
+the ways in which it can be told to fail. Records pass through the same codec and layout as on a real
+disk, so that an error there shows here.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..registry.config import ClusterConfig
+from ..registry.errors import IdentityRefused, StorageFailed
+from ..registry.types import NodeId
+from .bytestore import Pair, Range, Unreadable
+from .identity import RandomBytes, take
+from .store import RecordStore
+
+Changes = Mapping[bytes, bytes | None]
+
+
+class MemoryDisk:
+    """What survives a crash, and what does not yet.
+
+    Attributes:
+        writes: how many batches were written.
+        syncs: how many syncs succeeded.
+        auto_sync: whether each write is synced; otherwise `sync` must be called.
+        fail_writes: how many of the next writes fail, with nothing written.
+        fail_syncs: how many of the next syncs fail, with everything left unsynced.
+        capacity: how many bytes of keys and values fit, None for no bound.
+    """
+
+    def __init__(self, name: str = "memory") -> None:
+        self.name = name
+        self.writes = 0
+        self.syncs = 0
+        self.auto_sync = True
+        self.fail_writes = 0
+        self.fail_syncs = 0
+        self.capacity: int | None = None
+        self.holder: MemoryBytes | None = None
+        self.values: dict[bytes, bytes] = {}
+        self._size = 0
+        self._durable: dict[bytes, bytes] = {}
+        self._unsynced: list[Changes] = []
+        self._unreadable: set[bytes] = set()
+        self._restore()
+
+    def write(self, changes: Changes) -> None:
+        """Write a batch, synced unless `auto_sync` is off.
+
+        Raises:
+            StorageFailed: if told to, or if the disk is full.
+        """
+        if self.fail_writes:
+            self.fail_writes -= 1
+            raise StorageFailed(f"a write to {self.name} failed: it was told to")
+        grown = self._size + sum(self._growth(key, value) for key, value in changes.items())
+        if self.capacity is not None and grown > self.capacity:
+            raise StorageFailed(f"a write to {self.name} failed: no space left")
+        self._size = grown
+        self._apply(changes)
+        self._unsynced.append(dict(changes))
+        self.writes += 1
+        if self.auto_sync:
+            self.sync()
+
+    def sync(self) -> None:
+        """Make everything written durable.
+
+        Raises:
+            StorageFailed: if told to.
+        """
+        if self.fail_syncs:
+            self.fail_syncs -= 1
+            raise StorageFailed(f"a sync of {self.name} failed: it was told to")
+        for changes in self._unsynced:
+            _update(self._durable, changes)
+        self._unsynced.clear()
+        self.syncs += 1
+
+    def crash(self) -> None:
+        """Lose what was not synced, and whoever has the disk open."""
+        self._unsynced.clear()
+        self.holder = None
+        self._restore()
+
+    def flip(self, key: bytes, position: int, mask: int = 1) -> None:
+        """Change bits of one stored value, behind everybody's back."""
+        data = bytearray(self.values[key])
+        data[position] ^= mask
+        self.values[key] = self._durable[key] = bytes(data)
+
+    def lose(self, key: bytes) -> None:
+        """Make the value at `key` unreadable, as a broken block of a real disk does."""
+        self._unreadable.add(key)
+
+    def read(self, key: bytes) -> bytes | None:
+        """The value at `key`, or None.
+
+        Raises:
+            Unreadable: if it was lost.
+        """
+        if key in self._unreadable:
+            raise Unreadable(f"a block of {self.name} cannot be read")
+        return self.values.get(key)
+
+    def keys_within(self, within: Range) -> Sequence[bytes]:
+        """The keys of a range, in order."""
+        start, end = within
+        return self._keys[bisect_left(self._keys, start) : bisect_left(self._keys, end)]
+
+    def _restore(self) -> None:
+        self.values = dict(self._durable)
+        self._keys = sorted(self.values)
+        self._size = sum(len(key) + len(value) for key, value in self.values.items())
+
+    def _growth(self, key: bytes, value: bytes | None) -> int:
+        old = self.values.get(key)
+        before = 0 if old is None else len(key) + len(old)
+        return (0 if value is None else len(key) + len(value)) - before
+
+    def _apply(self, changes: Changes) -> None:
+        for key, value in changes.items():
+            if value is not None and key not in self.values:
+                insort(self._keys, key)
+            elif value is None and key in self.values:
+                del self._keys[bisect_left(self._keys, key)]
+        _update(self.values, changes)
+
+
+class MemoryBytes:
+    """A `ByteStore` on a `MemoryDisk`, until it is closed or the disk crashes.
+
+    Raises:
+        IdentityRefused: if somebody has the disk open.
+    """
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        if disk.holder is not None:
+            raise IdentityRefused(f"{disk.name} is in use by another process")
+        disk.holder = self
+        self._disk = disk
+
+    @property
+    def where(self) -> str:
+        """The disk's name."""
+        return self._disk.name
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`, or None."""
+        return self._held().read(key)
+
+    def get_many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        """The values at `keys`, in their order."""
+        return [self._held().read(key) for key in keys]
+
+    def write(self, changes: Changes) -> None:
+        """One batch."""
+        if self._disk.holder is not self:
+            raise StorageFailed(f"a write to {self.where} failed: it is not open any more")
+        self._disk.write(changes)
+
+    def ascending(self, within: Range, limit: int) -> list[Pair]:
+        """The first `limit` pairs of a range."""
+        return self._pairs(self._held().keys_within(within)[:limit])
+
+    def descending(self, within: Range, limit: int) -> list[Pair]:
+        """The last `limit` pairs of a range, the last one first."""
+        return self._pairs(self._held().keys_within(within)[::-1][:limit])
+
+    def close(self) -> None:
+        """Give the disk back. Safe to call twice."""
+        if self._disk.holder is self:
+            self._disk.holder = None
+
+    def _held(self) -> MemoryDisk:
+        if self._disk.holder is not self:
+            raise Unreadable(f"{self.where} is not open any more")
+        return self._disk
+
+    def _pairs(self, keys: Iterable[bytes]) -> list[Pair]:
+        found = ((key, self._disk.read(key)) for key in keys)
+        return [(key, value) for key, value in found if value is not None]
+
+
+class MemoryStorage(RecordStore):
+    """The node's `Storage` on a `MemoryDisk`; `open_memory` makes it."""
+
+
+def open_memory(
+    disk: MemoryDisk, config: ClusterConfig, node: NodeId, random_bytes: RandomBytes
+) -> MemoryStorage:
+    """Open the node's disk: the same checks, and the same next incarnation, as for a directory."""
+    data = MemoryBytes(disk)
+    try:
+        identity = take(data, config, node, random_bytes, fresh=not disk.values)
+        return MemoryStorage(data, identity)
+    except Exception:
+        data.close()
+        raise
+
+
+def _update(values: dict[bytes, bytes], changes: Changes) -> None:
+    for key, value in changes.items():
+        if value is None:
+            values.pop(key, None)
+        else:
+            values[key] = value

@@ -1,0 +1,209 @@
+"""`RocksStorage`: the records of a node in RocksDB.
+
+Owns every call of rocksdict; its plain exceptions end here, as ours. It must not know what the
+bytes mean, nor whose directory it opens.
+
+Invariants:
+
+* R13, R14: a write returns when it is synced. Recovery tolerates a torn tail and refuses anything
+  else; the default mode would drop synced records behind a flipped byte, silently.
+* Every option is given in code. What rocksdict remembers in the directory decides nothing.
+* An iterator lives for one call: one left over would hold the directory's lock.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+
+import rocksdict
+
+from ..registry.disk import Identity
+from ..registry.errors import Damaged, DecreedError, IdentityRefused, StorageFailed
+from .bytestore import Pair, Range, Unreadable
+from .identity import STAYS_OUT
+from .store import RecordStore
+
+MIB = 1024 * 1024
+
+Walk = Callable[[rocksdict.RdictIter, bytes], Iterator[Pair]]
+
+
+class RocksBytes:
+    """A `ByteStore` in a RocksDB database.
+
+    Args:
+        path: the database's own folder.
+        create: whether to make it; otherwise it must be there.
+
+    Raises:
+        IdentityRefused: if a process has it open.
+        Damaged: if RocksDB finds that something is missing or broken.
+        StorageFailed: if the disk does not let it be opened.
+    """
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        self._where = str(path)
+        self._synced = rocksdict.WriteOptions()
+        self._synced.sync = True
+        options = _options()
+        options.create_if_missing(create)
+        with _as_ours(lambda reason: _not_opened(self._where, reason)):
+            self._db: rocksdict.Rdict | None = rocksdict.Rdict(self._where, options)
+
+    @property
+    def where(self) -> str:
+        """The database's folder."""
+        return self._where
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`, or None."""
+        return self.get_many([key])[0]
+
+    def get_many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        """The values at `keys`, in their order."""
+        if not keys:
+            return []
+        with _as_ours(Unreadable):
+            return self._open().get(list(keys)) or []
+
+    def write(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """One synced batch."""
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, value in changes.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        with _as_ours(self._not_written):
+            self._open().write(batch, self._synced)
+
+    def ascending(self, within: Range, limit: int) -> list[Pair]:
+        """The first `limit` pairs of a range."""
+        return self._pairs(within, limit, _forwards)
+
+    def descending(self, within: Range, limit: int) -> list[Pair]:
+        """The last `limit` pairs of a range, the last one first."""
+        return self._pairs(within, limit, _backwards)
+
+    def close(self) -> None:
+        """Close the database. Safe to call twice.
+
+        Whatever was written is synced, so a database that failed before and cannot be flushed now
+        loses nothing, and that error has been told. RocksDB may take a second over it.
+        """
+        db, self._db = self._db, None
+        if db is not None:
+            with suppress(Exception):
+                db.close()
+
+    def _open(self) -> rocksdict.Rdict:
+        if self._db is None:
+            raise Unreadable(f"{self._where} is closed")
+        return self._db
+
+    def _pairs(self, within: Range, limit: int, walk: Walk) -> list[Pair]:
+        """Up to `limit` pairs. The error keeps no frame in which the iterator would live on.
+
+        Only the upper bound is left to RocksDB: rocksdict takes a lower bound for an upper one.
+        """
+        options = rocksdict.ReadOptions()
+        options.set_iterate_upper_bound(within[1])
+        with _as_ours(Unreadable):
+            cursor = self._open().iter(options)
+        try:
+            return list(islice(walk(cursor, within[0]), limit))
+        except Exception as error:  # noqa: BLE001
+            reason = str(error)
+        finally:
+            del cursor
+        raise Unreadable(reason)
+
+    def _not_written(self, reason: str) -> StorageFailed:
+        return StorageFailed(f"a write to {self._where} failed: {reason}")
+
+
+class RocksStorage(RecordStore):
+    """The node's `Storage` on a disk; `decreed.storage.directory.open_directory` makes it.
+
+    Args:
+        data: the open database.
+        identity: with the new incarnation, already durable.
+        release: gives the directory back, called once behind the database's closing.
+    """
+
+    def __init__(self, data: RocksBytes, identity: Identity, release: Callable[[], None]) -> None:
+        super().__init__(data, identity)
+        self._release = release
+
+    def close(self) -> None:
+        """Close the database and give the directory back. Safe to call twice."""
+        super().close()
+        self._release()
+
+
+def _forwards(cursor: rocksdict.RdictIter, start: bytes) -> Iterator[Pair]:
+    """All pairs from `start` on; an iterator that stopped early says why in its status."""
+    cursor.seek(start)
+    while cursor.valid():
+        yield cursor.key(), cursor.value()
+        cursor.next()
+    cursor.status()
+
+
+def _backwards(cursor: rocksdict.RdictIter, start: bytes) -> Iterator[Pair]:
+    """All pairs from the last one back to `start`."""
+    cursor.seek_to_last()
+    while cursor.valid() and cursor.key() >= start:
+        yield cursor.key(), cursor.value()
+        cursor.prev()
+    cursor.status()
+
+
+@contextmanager
+def _as_ours(error_of: Callable[[str], Exception]) -> Iterator[None]:
+    """rocksdict raises plain `Exception`; around a call of it, and nothing else, make it ours."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        raise error_of(str(error)) from None
+
+
+def _not_opened(where: str, reason: str) -> DecreedError:
+    if "/LOCK" in reason:
+        return IdentityRefused(f"{where} is in use by another process: {reason}")
+    if reason.startswith("IO error"):
+        return StorageFailed(f"{where} cannot be opened: {reason}")
+    return Damaged(f"{where} is damaged: {reason}. {STAYS_OUT}")
+
+
+def _options() -> rocksdict.Options:
+    """Small and bounded: some 64 MiB of memory, few files, a write-ahead log of at most 64 MiB."""
+    options = rocksdict.Options(raw_mode=True)
+    options.set_wal_recovery_mode(rocksdict.DBRecoveryMode.tolerate_corrupted_tail_records())
+    options.set_paranoid_checks(True)
+    options.set_recycle_log_file_num(0)
+    options.set_write_buffer_size(32 * MIB)
+    options.set_max_total_wal_size(64 * MIB)
+    options.set_max_manifest_file_size(16 * MIB)
+    options.set_max_open_files(256)
+    options.set_max_background_jobs(2)
+    options.set_keep_log_file_num(4)
+    options.set_max_log_file_size(4 * MIB)
+    options.set_stats_dump_period_sec(0)
+    options.set_stats_persist_period_sec(0)
+    options.set_compression_type(rocksdict.DBCompressionType.lz4())
+    options.set_block_based_table_factory(_tables())
+    return options
+
+
+def _tables() -> rocksdict.BlockBasedOptions:
+    """Version 6 of the table format is the first whose footer has a checksum of its own."""
+    tables = rocksdict.BlockBasedOptions()
+    tables.set_format_version(6)
+    tables.set_checksum_type(rocksdict.ChecksumType.xxh3())
+    tables.set_bloom_filter(10, False)
+    tables.set_block_cache(rocksdict.Cache(32 * MIB))
+    tables.set_cache_index_and_filter_blocks(True)
+    tables.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    return tables

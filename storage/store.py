@@ -1,0 +1,213 @@
+"""`RecordStore`: the records of a node in an ordered map of bytes.
+
+Owns how records become changes of bytes and back, for every `ByteStore` alike. It must not know
+whether there is a disk below.
+
+Invariants:
+
+* R13, R14: all records of one `write` are one batch of the byte store, durable together.
+* The note that a key is accepted but not learned is put and deleted in the batch that makes it so;
+  no crash can separate the two (R22: what is half-done is found again at start).
+* After a failed write every later one fails, and reads go on.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from ..registry import errors
+from ..registry.disk import (
+    CursorRecord,
+    Damaged,
+    FeedRecord,
+    FormationRecord,
+    Identity,
+    InstanceRecord,
+    PeerRecord,
+    Record,
+    Recovered,
+    ScanPage,
+)
+from ..registry.paxos.instance import EMPTY, Instance
+from ..registry.types import Key
+from ..registry.wire.peers import FeedEntry
+from . import layout
+from .bytestore import ByteStore, Pair, Range, Unreadable
+from .layout import Table
+from .records import damaged, pack, unpack
+
+_CHUNK = 64
+
+T = TypeVar("T")
+
+
+class RecordStore:
+    """A `decreed.registry.disk.Storage` above any `ByteStore`.
+
+    Args:
+        data: where the bytes go; it is this store's from now on.
+        identity: with the new incarnation, already durable in `data`.
+
+    Raises:
+        Damaged: if what a node needs at its start cannot be read.
+    """
+
+    def __init__(self, data: ByteStore, identity: Identity) -> None:
+        self._data = data
+        self._identity = identity
+        self._failure: str | None = None
+        self._recovered = self._recover()
+
+    def recovered(self) -> Recovered:
+        """What was found when the store was opened."""
+        return self._recovered
+
+    def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Damaged]:
+        """The instances of `keys`; one that cannot be read takes no other with it."""
+        wanted = list(keys)
+        try:
+            found = self._data.get_many([layout.instance_key(key) for key in wanted])
+        except Unreadable:
+            return {key: self._load_one(key) for key in wanted}
+        return {key: self._judge(key, data) for key, data in zip(wanted, found, strict=True)}
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Write all records in one synced batch.
+
+        Raises:
+            StorageFailed: if that failed, now or ever before.
+        """
+        if self._failure is not None:
+            raise errors.StorageFailed(self._failure)
+        identity = self._identity
+        values: dict[bytes, object | None] = {}
+        for record in records:
+            if isinstance(record, FormationRecord):
+                identity = replace(identity, formation=record.formation)
+                values[layout.IDENTITY_KEY] = identity
+            else:
+                values.update(_changes(record))
+        self._write(values)
+        self._identity = identity
+
+    def scan(self, prefix: str, after: str, limit: int, max_bytes: int) -> ScanPage:
+        """Instances under `prefix` behind `after`: at most `limit`, none more behind `max_bytes`."""
+        instances: list[tuple[Key, Instance]] = []
+        size = 0
+        for within in layout.scan_ranges(prefix, after):
+            for stored, data in self._each(within):
+                instance = self._unpack(stored, data, Instance)
+                if instance.learned is None and instance.accepted is None:
+                    continue
+                if len(instances) >= limit or (instances and size >= max_bytes):
+                    return ScanPage(tuple(instances), complete=False)
+                instances.append((layout.key_of(stored), instance))
+                size += len(data)
+        return ScanPage(tuple(instances), complete=True)
+
+    def feed(self, start: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
+        """Up to `limit` entries from `start` on, and the index behind the last one given."""
+        pairs = self._ascending(layout.feed_range(start), limit)
+        entries = [self._unpack(stored, data, FeedEntry) for stored, data in pairs]
+        return entries, layout.feed_index(pairs[-1][0]) + 1 if pairs else start
+
+    def last_slot(self, series: str) -> int:
+        """The highest slot of `series` that is learned here: a seek, and a few steps back."""
+        start, end = layout.slots_range(series)
+        while pairs := self._descending((start, end), 1):
+            stored, data = pairs[0]
+            if self._unpack(stored, data, Instance).learned is not None:
+                return int(layout.key_of(stored).rpartition("@")[2])
+            end = stored
+        return 0
+
+    def close(self) -> None:
+        """Give the bytes back. Safe to call twice."""
+        self._data.close()
+
+    def _recover(self) -> Recovered:
+        newest = self._descending(layout.table_range(Table.FEED), 1)
+        return Recovered(
+            identity=self._identity,
+            peers=tuple(self._table(Table.PEERS, PeerRecord)),
+            cursors=tuple(self._table(Table.CURSORS, CursorRecord)),
+            feed_end=layout.feed_index(newest[0][0]) + 1 if newest else 0,
+            unlearned=tuple(self._table(Table.UNLEARNED, Key)),
+        )
+
+    def _table(self, table: Table, kind: type[T]) -> Iterator[T]:
+        for stored, data in self._each(layout.table_range(table)):
+            yield self._unpack(stored, data, kind)
+
+    def _write(self, values: Mapping[bytes, object | None]) -> None:
+        changes = {
+            stored: None if value is None else pack(stored, value)
+            for stored, value in values.items()
+        }
+        try:
+            if changes:
+                self._data.write(changes)
+        except errors.StorageFailed as error:
+            self._failure = f"an earlier write failed, restart the node: {error}"
+            raise
+
+    def _load_one(self, key: Key) -> Instance | Damaged:
+        stored = layout.instance_key(key)
+        try:
+            return self._judge(key, self._data.get(stored))
+        except Unreadable as error:
+            return Damaged(str(damaged(stored, self._data.where, str(error))))
+
+    def _judge(self, key: Key, data: bytes | None) -> Instance | Damaged:
+        if data is None:
+            return EMPTY
+        try:
+            return self._unpack(layout.instance_key(key), data, Instance)
+        except errors.Damaged as error:
+            return Damaged(str(error))
+
+    def _unpack(self, stored: bytes, data: bytes, kind: type[T]) -> T:
+        return unpack(stored, data, kind, self._data.where)
+
+    def _each(self, within: Range) -> Iterator[Pair]:
+        """All pairs of a range in order, fetched a few at a time."""
+        start, end = within
+        while pairs := self._ascending((start, end), _CHUNK):
+            yield from pairs
+            start = pairs[-1][0] + b"\0"
+
+    def _ascending(self, within: Range, limit: int) -> list[Pair]:
+        try:
+            return self._data.ascending(within, limit)
+        except Unreadable as error:
+            raise self._lost(within, error) from error
+
+    def _descending(self, within: Range, limit: int) -> list[Pair]:
+        try:
+            return self._data.descending(within, limit)
+        except Unreadable as error:
+            raise self._lost(within, error) from error
+
+    def _lost(self, within: Range, error: Unreadable) -> errors.Damaged:
+        where = self._data.where
+        return errors.Damaged(
+            f"something at or behind {within[0]!r} in {where} is damaged: {error}"
+        )
+
+
+def _changes(
+    record: InstanceRecord | FeedRecord | PeerRecord | CursorRecord,
+) -> Iterable[tuple[bytes, object | None]]:
+    """What to put at which stored key for `record`; None deletes."""
+    match record:
+        case InstanceRecord(key, instance):
+            open_end = instance.accepted is not None and instance.learned is None
+            yield layout.instance_key(key), instance
+            yield layout.unlearned_key(key), key if open_end else None
+        case FeedRecord(index, key, digest):
+            yield layout.feed_key(index), FeedEntry(index, key, digest)
+        case PeerRecord(node):
+            yield layout.peer_key(node), record
+        case CursorRecord(node):
+            yield layout.cursor_key(node), record
