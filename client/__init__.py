@@ -8,6 +8,7 @@ knows the members, `link` is one connection with many requests in flight, `chann
 if __name__ == "client":
     raise ImportError("import decreed.client, not client")
 
+from ..registry import errors
 from ..registry.types import Decree, Outcome
 from ..registry.wire.requests import StatusReport
 from .claims import Json
@@ -27,4 +28,5 @@ __all__ = [
     "Watched",
     "Watching",
     "connect",
+    "errors",
 ]

@@ -1,3 +1,15 @@
 """decreed: a distributed write-once registry. `connect` is the way in; see README.md."""
 
-__version__ = "0.1.0"
+from .client import Claimed, Decree, Json, Outcome, Registry, connect, errors
+from .registry.version import VERSION as __version__
+
+__all__ = [
+    "Claimed",
+    "Decree",
+    "Json",
+    "Outcome",
+    "Registry",
+    "__version__",
+    "connect",
+    "errors",
+]

@@ -9,8 +9,7 @@ import asyncio
 import os
 import sys
 
-from decreed.client import connect
-from decreed.registry.errors import StillUndecided
+from decreed.client import connect, errors
 
 ENDPOINTS = os.environ.get("DECREED_ENDPOINTS", "127.0.0.1:7400").split(",")
 
@@ -26,7 +25,7 @@ def main(key: str, seconds: float) -> int:
     """Wait, and say what came of it."""
     try:
         print("starting with", asyncio.run(start(key, seconds)))
-    except StillUndecided:
+    except errors.StillUndecided:
         print(f"nobody froze {key} within {seconds:g} s", file=sys.stderr)
         return 4
     return 0

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PARTS = ("cli", "client", "registry", "storage")
 
 # what a part may import of the other parts; its own modules it always may
-VOCABULARY = ("config", "disk", "errors", "keys", "paxos.instance", "types", "wire")
+VOCABULARY = ("addresses", "config", "disk", "errors", "keys", "paxos.instance", "types", "wire")
 MAY_IMPORT = {
     "registry.paxos": ("decreed.registry.types",),
     "registry": (),
@@ -38,7 +38,7 @@ PACKAGES = {
 }
 
 # what users import
-PUBLIC = ("decreed", "decreed.client", "decreed.client.sync", "decreed.registry.errors")
+PUBLIC = ("decreed", "decreed.client", "decreed.client.sync")
 
 # the parts of the standard library that neither wait nor know the time, and draw no lots
 PURE = {

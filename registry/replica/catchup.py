@@ -40,7 +40,7 @@ class Pulling:
     asked_ms: float
     next_start: int | None = None
     end: int = 0
-    missing: set[Key] = field(default_factory=set)
+    missing: set[Key] = field(default_factory=set[Key])
 
 
 class CatchUp:

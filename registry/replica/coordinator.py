@@ -71,8 +71,8 @@ class Attempt:
     key: Key
     serial: int
     state: Preparing | Proposing | None = None
-    claims: list[Live] = field(default_factory=list)
-    followers: list[Follower] = field(default_factory=list)
+    claims: list[Live] = field(default_factory=list[Live])
+    followers: list[Follower] = field(default_factory=list[Follower])
     heard: Ballot | None = None
     ballots: int = 0
     resends: int = 0

@@ -102,11 +102,11 @@ Read = ReadScan | ReadFeed | ReadLastSlot
 class Effects:
     """Everything that one step wants done. See the module for the order."""
 
-    at_once: list[Outgoing] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
-    after: list[Outgoing] = field(default_factory=list)
-    reads: list[Read] = field(default_factory=list)
-    timers: list[SetTimer] = field(default_factory=list)
-    again: list[Event] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
-    alarms: list[str] = field(default_factory=list)
+    at_once: list[Outgoing] = field(default_factory=list[Outgoing])
+    records: list[Record] = field(default_factory=list[Record])
+    after: list[Outgoing] = field(default_factory=list[Outgoing])
+    reads: list[Read] = field(default_factory=list[Read])
+    timers: list[SetTimer] = field(default_factory=list[SetTimer])
+    again: list[Event] = field(default_factory=list[Event])
+    notices: list[str] = field(default_factory=list[str])
+    alarms: list[str] = field(default_factory=list[str])

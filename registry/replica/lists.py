@@ -42,9 +42,9 @@ class ListRead:
 
     live: Live
     request: ListRequest
-    answers: dict[NodeId, ScanAnswer] = field(default_factory=dict)
-    decrees: dict[Key, Decree] = field(default_factory=dict)
-    unsettled: set[Key] = field(default_factory=set)
+    answers: dict[NodeId, ScanAnswer] = field(default_factory=dict[NodeId, ScanAnswer])
+    decrees: dict[Key, Decree] = field(default_factory=dict[Key, Decree])
+    unsettled: set[Key] = field(default_factory=set[Key])
     horizon: Key | None = None
     merged: bool = False
 

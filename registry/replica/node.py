@@ -27,7 +27,7 @@ class Node:
     nonce: bytes
     feed_end: int
     failed: str = ""
-    reachable: set[NodeId] = field(default_factory=set)
+    reachable: set[NodeId] = field(default_factory=set[NodeId])
     last_token: int = 0
 
     def token(self) -> int:

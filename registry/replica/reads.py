@@ -37,7 +37,7 @@ class QuorumRead:
     key: Key
     live: Live
     then: Then
-    answered: set[NodeId] = field(default_factory=set)
+    answered: set[NodeId] = field(default_factory=set[NodeId])
 
 
 class Reads:

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from ..config import ClusterConfig
 from ..disk import Damaged, Recovered
-from ..errors import BadRequest, OutcomeUnknown
+from ..errors import OutcomeUnknown
 from ..paxos.instance import Instance
 from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
 from ..types import Decree, Key, NodeId
@@ -32,14 +32,8 @@ from ..wire.requests import (
     ClaimRequest,
     Decreed,
     Failed,
-    GetRequest,
-    LatestRequest,
-    ListRequest,
     Request,
     StatusRequest,
-    Undecided,
-    WaitRequest,
-    WatchRequest,
 )
 from .acceptors import Acceptors
 from .catchup import CatchUp
@@ -48,6 +42,7 @@ from .coordinator import Coordinator
 from .effects import Effects, Reply, Send
 from .events import (
     ClientGone,
+    Connection,
     Coordinate,
     Event,
     Expire,
@@ -59,7 +54,6 @@ from .events import (
     FromPeer,
     Greeted,
     Moment,
-    Origin,
     PullFeeds,
     Reachable,
     ReadFailed,
@@ -74,15 +68,15 @@ from .events import (
     Welcomed,
     WriteFailed,
 )
+from .intake import Intake
 from .knowledge import Knowledge
 from .lists import Lists
 from .membership import Membership
-from .names import check_names
 from .needs import Needs
 from .node import Node, refusal
 from .reads import Reads
 from .recent import Recent
-from .requests import Lasting, Live, Requests, address, out_of_time
+from .requests import Live, Requests, address
 from .status import status_report
 from .turn import Turn
 from .watches import Watches
@@ -114,6 +108,9 @@ class Replica:
         self._watches = Watches(self.node, self._requests)
         self.catchup = CatchUp(self.node, cursors, self._disk_of, recent)
         self._needs = Needs(self._coordinator, self._reads, self._watches, self.catchup)
+        self._intake = Intake(
+            self.node, self._requests, self._claims, self._reads, self._lists, self._watches
+        )
         knowledge.tell(
             self._acceptors,
             self._coordinator,
@@ -234,7 +231,7 @@ class Replica:
             case QueryAnswer():
                 self._reads.on_answer(turn, sender, message)
             case ClaimRequest() | ClaimNextRequest():
-                self._open(turn, sender, message)
+                self._intake.open(turn, sender, message)
             case _:
                 self._on_support(turn, sender, message)
 
@@ -280,7 +277,7 @@ class Replica:
         match timer:
             case Expire():
                 for live in self._requests.expired(timer):
-                    self._expire(turn, live)
+                    self._intake.expire(turn, live)
                 self._requests.close_bucket(timer)
             case Resend():
                 self._coordinator.on_resend(turn, timer)
@@ -348,58 +345,15 @@ class Replica:
         self._watches.on_failed(turn, token)
         self.catchup.on_failed(token)
 
-    # -- requests
-
-    def _on_request(self, turn: Turn, origin: Origin, request: Request) -> None:
+    def _on_request(self, turn: Turn, connection: Connection, request: Request) -> None:
         match request:
             case StatusRequest():
-                assert isinstance(origin, int), "nodes do not ask nodes for their status"
                 report = status_report(self, request.id, turn.now_ms)
-                turn.at_once(Reply(origin, report))
+                turn.at_once(Reply(connection, report))
             case Cancel():
-                self._requests.cancel(origin, request)
+                self._requests.cancel(connection, request)
             case _:
-                self._open(turn, origin, request)
-
-    def _open(self, turn: Turn, origin: Origin, request: Lasting) -> None:
-        """A request that takes time: check its names, then lead it to its part."""
-        live = self._requests.open(turn, origin, request)
-        try:
-            check_names(request)
-        except BadRequest as error:
-            self._requests.fail(turn, live, type(error), str(error))
-            return
-        if not self.node.formed:
-            error_type, message = refusal(self.node)
-            self._requests.fail(turn, live, error_type, message)
-            return
-        self._begin(turn, live, request)
-
-    def _begin(self, turn: Turn, live: Live, request: Lasting) -> None:
-        match request:
-            case ClaimRequest() | ClaimNextRequest():
-                self._claims.begin(turn, live, request)
-            case GetRequest():
-                self._reads.get(turn, live, request)
-            case WaitRequest():
-                self._reads.wait(turn, live, request)
-            case LatestRequest():
-                self._reads.latest(turn, live, request)
-            case ListRequest():
-                self._lists.begin(turn, live, request)
-            case WatchRequest():
-                self._watches.begin(turn, live, request)
-            case _:
-                assert_never(request)
-
-    def _expire(self, turn: Turn, live: Live) -> None:
-        match live.request:
-            case WaitRequest() if live.undecided:
-                self._requests.answer(turn, live, Undecided(live.request.id))
-            case WatchRequest():
-                self._watches.expire(turn, live, live.request)
-            case _:
-                self._requests.fail(turn, live, *out_of_time(live))
+                self._intake.open(turn, connection, request)
 
     def _settle(self, turn: Turn, live: Live, decree: Decree) -> None:
         self._claims.settle(turn, live, decree)

@@ -7,7 +7,7 @@ raises what ended it, so that the process can say so.
 import os
 import random
 from collections.abc import Callable, Sequence
-from typing import assert_never
+from typing import assert_never, cast
 
 import structlog
 import trio
@@ -130,7 +130,7 @@ class Server:
             message = f"{limit} connections are open, which is the limit; try again later"
             await connection.send(Refusal(Busy.code, message))
             return
-        greeting = await connection.greeting(Greeting)
+        greeting: ClientHello | PeerHello = await connection.greeting(Greeting)
         if greeting.magic != MAGIC:
             raise ProtocolError(f"the greeting says {greeting.magic!a}, not {MAGIC!a}")
         try:
@@ -215,5 +215,8 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     """The exceptions in a group, without the groups."""
     leaves: list[BaseException] = []
     for error in group.exceptions:
-        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+        if isinstance(error, BaseExceptionGroup):
+            leaves += _leaves(cast("BaseExceptionGroup[BaseException]", error))
+        else:
+            leaves.append(error)
     return leaves

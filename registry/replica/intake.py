@@ -1,0 +1,91 @@
+"""Requests at the door: checked, led to the part that works at them, and ended when time runs out."""
+
+from typing import assert_never
+
+from ..errors import BadRequest
+from ..wire.requests import (
+    ClaimNextRequest,
+    ClaimRequest,
+    GetRequest,
+    LatestRequest,
+    ListRequest,
+    Undecided,
+    WaitRequest,
+    WatchRequest,
+)
+from .claims import Claims
+from .events import Origin
+from .lists import Lists
+from .names import check_names
+from .node import Node, refusal
+from .reads import Reads
+from .requests import Lasting, Live, Requests, out_of_time
+from .turn import Turn
+from .watches import Watches
+
+
+class Intake:
+    """Where requests that take time begin and end.
+
+    Args:
+        node: who we are; nobody is served before the cluster has formed.
+        requests: keeps what is live.
+        claims, reads, lists, watches: the parts that work at them.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        requests: Requests,
+        claims: Claims,
+        reads: Reads,
+        lists: Lists,
+        watches: Watches,
+    ) -> None:
+        self._node = node
+        self._requests = requests
+        self._claims = claims
+        self._reads = reads
+        self._lists = lists
+        self._watches = watches
+
+    def open(self, turn: Turn, origin: Origin, request: Lasting) -> None:
+        """A request that takes time: check its names, then lead it to its part."""
+        live = self._requests.open(turn, origin, request)
+        try:
+            check_names(request)
+        except BadRequest as error:
+            self._requests.fail(turn, live, type(error), str(error))
+            return
+        if not self._node.formed:
+            error_type, message = refusal(self._node)
+            self._requests.fail(turn, live, error_type, message)
+            return
+        self._begin(turn, live, request)
+
+    def _begin(self, turn: Turn, live: Live, request: Lasting) -> None:
+        match request:
+            case ClaimRequest() | ClaimNextRequest():
+                self._claims.begin(turn, live, request)
+            case GetRequest():
+                self._reads.get(turn, live, request)
+            case WaitRequest():
+                self._reads.wait(turn, live, request)
+            case LatestRequest():
+                self._reads.latest(turn, live, request)
+            case ListRequest():
+                self._lists.begin(turn, live, request)
+            case WatchRequest():
+                self._watches.begin(turn, live, request)
+            case _:
+                assert_never(request)
+
+    def expire(self, turn: Turn, live: Live) -> None:
+        """A request has run out of time: say how things stand."""
+        match live.request:
+            case WaitRequest() if live.undecided:
+                self._requests.answer(turn, live, Undecided(live.request.id))
+            case WatchRequest():
+                self._watches.expire(turn, live, live.request)
+            case _:
+                self._requests.fail(turn, live, *out_of_time(live))
