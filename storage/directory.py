@@ -84,7 +84,7 @@ def _open(
 
 def _is_ready(path: Path) -> bool:
     """Whether the directory was made to the end; one that is no directory of ours is refused."""
-    names = set(os.listdir(path)) if path.exists() else set()
+    names: set[str] = set(os.listdir(path)) if path.exists() else set()
     if MARKER not in names:
         _check_nothing_there(path, names)
         return False

@@ -20,9 +20,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
-import google_crc32c
-
 from ..registry.errors import Damaged
+from .checksum import checksum, extend
 from .identity import STAYS_OUT
 
 BLOCK = 32 * 1024
@@ -124,7 +123,7 @@ def _fragment(path: Path, data: bytes, position: int) -> Fragment | None:
     body = position + _HEADER.size
     if body > len(data):
         return None
-    checksum, length, kind = _HEADER.unpack_from(data, position)
+    stored, length, kind = _HEADER.unpack_from(data, position)
     if kind == Kind.FILL:
         _check_nothing_follows(path, data, position)
         return None
@@ -134,9 +133,9 @@ def _fragment(path: Path, data: bytes, position: int) -> Fragment | None:
     if end > position - position % BLOCK + BLOCK:
         raise _damaged(path, position, "a record crosses the end of its block")
     if end > len(data):
-        _check_length_is_not_flipped(path, data, position, checksum)
+        _check_length_is_not_flipped(path, data, position, stored)
         return None
-    if _masked(google_crc32c.value(data[body - 1 : end])) != checksum:
+    if _masked(checksum(data[body - 1 : end])) != stored:
         raise _damaged(path, position, "a checksum does not match")
     return Fragment(kind, end)
 
@@ -147,22 +146,22 @@ def _check_nothing_follows(path: Path, data: bytes, position: int) -> None:
         raise _damaged(path, position, "data follows an empty header")
 
 
-def _check_length_is_not_flipped(path: Path, data: bytes, position: int, checksum: int) -> None:
+def _check_length_is_not_flipped(path: Path, data: bytes, position: int, stored: int) -> None:
     """A torn record has lost bytes, so its checksum matches no part of what is left of it.
 
     If it does match, the record is whole and its length is not what was written.
     """
     body = position + _HEADER.size
-    running = google_crc32c.value(data[body - 1 : body])
+    running = checksum(data[body - 1 : body])
     for end in range(body, len(data) + 1):
-        if _masked(running) == checksum:
+        if _masked(running) == stored:
             raise _damaged(path, position, f"a record of {end - body} bytes has another length")
-        running = google_crc32c.extend(running, data[end : end + 1])
+        running = extend(running, data[end : end + 1])
 
 
-def _masked(checksum: int) -> int:
+def _masked(crc: int) -> int:
     """The form in which logs store a CRC, rotated and shifted."""
-    return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _damaged(path: Path, offset: int, reason: str) -> Damaged:

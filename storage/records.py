@@ -10,10 +10,9 @@ is read back as it was written (R13, R14), or the reader is told that it cannot 
 
 from typing import TypeVar
 
-import google_crc32c
-
 from ..registry.errors import Damaged, ProtocolError, Refused
 from ..registry.wire.codec import decode, encode
+from .checksum import checksum, extend
 from .layout import describe
 
 VERSION = 1
@@ -40,8 +39,8 @@ def unpack(stored: bytes, data: bytes, kind: type[T], where: str) -> T:
         Damaged: if it is not what was written there.
         Refused: if a newer version of decreed wrote it.
     """
-    version, checksum, payload = data[:1], data[1:_HEAD], data[_HEAD:]
-    if not version or _checksum(stored, version[0], payload) != checksum:
+    version, stored_sum, payload = data[:1], data[1:_HEAD], data[_HEAD:]
+    if not version or _checksum(stored, version[0], payload) != stored_sum:
         raise damaged(stored, where, "its checksum does not match")
     if version[0] != VERSION:
         raise Refused(
@@ -61,5 +60,4 @@ def damaged(stored: bytes, where: str, reason: str) -> Damaged:
 
 def _checksum(stored: bytes, version: int, payload: bytes) -> bytes:
     head = bytes([version]) + len(stored).to_bytes(4, "big") + stored
-    checksum: int = google_crc32c.extend(google_crc32c.value(head), payload)
-    return checksum.to_bytes(4, "big")
+    return extend(checksum(head), payload).to_bytes(4, "big")

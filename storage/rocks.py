@@ -11,7 +11,7 @@ Invariants:
 * An iterator lives for one call: one left over would hold the directory's lock.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -161,7 +161,7 @@ def _backwards(cursor: rocksdict.RdictIter, start: bytes) -> Iterator[Pair]:
 
 
 @contextmanager
-def _as_ours(error_of: Callable[[str], Exception]) -> Iterator[None]:
+def _as_ours(error_of: Callable[[str], Exception]) -> Generator[None, None, None]:
     """rocksdict raises plain `Exception`; around a call of it, and nothing else, make it ours."""
     try:
         yield

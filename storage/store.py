@@ -133,7 +133,7 @@ class RecordStore:
             peers=tuple(self._table(Table.PEERS, PeerRecord)),
             cursors=tuple(self._table(Table.CURSORS, CursorRecord)),
             feed_end=layout.feed_index(newest[0][0]) + 1 if newest else 0,
-            unlearned=tuple(self._table(Table.UNLEARNED, Key)),
+            unlearned=tuple(Key(key) for key in self._table(Table.UNLEARNED, str)),
         )
 
     def _table(self, table: Table, kind: type[T]) -> Iterator[T]:
@@ -190,10 +190,9 @@ class RecordStore:
             raise self._lost(within, error) from error
 
     def _lost(self, within: Range, error: Unreadable) -> errors.Damaged:
+        start = within[0].decode(errors="replace")
         where = self._data.where
-        return errors.Damaged(
-            f"something at or behind {within[0]!r} in {where} is damaged: {error}"
-        )
+        return errors.Damaged(f"a record from {start!r} on in {where} is damaged: {error}")
 
 
 def _changes(
@@ -201,13 +200,15 @@ def _changes(
 ) -> Iterable[tuple[bytes, object | None]]:
     """What to put at which stored key for `record`; None deletes."""
     match record:
-        case InstanceRecord(key, instance):
-            open_end = instance.accepted is not None and instance.learned is None
+        case InstanceRecord():
+            key, instance = record.key, record.instance
+            unknown = instance.accepted is not None and instance.learned is None
             yield layout.instance_key(key), instance
-            yield layout.unlearned_key(key), key if open_end else None
-        case FeedRecord(index, key, digest):
-            yield layout.feed_key(index), FeedEntry(index, key, digest)
-        case PeerRecord(node):
-            yield layout.peer_key(node), record
-        case CursorRecord(node):
-            yield layout.cursor_key(node), record
+            yield layout.unlearned_key(key), key if unknown else None
+        case FeedRecord():
+            entry = FeedEntry(record.index, record.key, record.digest)
+            yield layout.feed_key(record.index), entry
+        case PeerRecord():
+            yield layout.peer_key(record.node), record
+        case CursorRecord():
+            yield layout.cursor_key(record.node), record

@@ -178,14 +178,14 @@ def test_every_flipped_byte_of_the_manifest_stops_the_node(
 def test_no_flipped_byte_of_a_table_gives_a_wrong_answer(settled: Bench) -> None:
     for table in settled.files("*.sst"):
         outcomes = [
-            survives(settled, table, *place) for place in positions(settled, table, 70, 1200)
+            survives(settled, table, *place) for place in positions(settled, table, 90, 800)
         ]
         assert not all(outcomes)
 
 
 @pytest.mark.parametrize(
     ("pattern", "step"),
-    [("CURRENT", 1), ("IDENTITY", 1), ("rocksdict-config.json", 1), ("OPTIONS-*", 397)],
+    [("CURRENT", 1), ("IDENTITY", 1), ("rocksdict-config.json", 1), ("OPTIONS-*", 997)],
 )
 def test_no_flipped_byte_of_another_file_gives_a_wrong_answer(
     settled: Bench, pattern: str, step: int

@@ -1,0 +1,187 @@
+"""A cluster of real ``decreed serve`` processes, to be killed, paused and started again."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from decreed.client import errors, sync
+from decreed.client.sync import Registry
+from decreed.registry.wire.requests import StatusReport
+
+PATIENCE_S = 30.0
+
+
+def decreed(*arguments: str | Path) -> list[str]:
+    """The command line of a ``decreed`` command."""
+    return [sys.executable, "-m", "decreed", *map(str, arguments)]
+
+
+def run(
+    *arguments: str | Path, endpoints: str = "", stdin: bytes = b"", timeout: float = 60.0
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a ``decreed`` command to its end."""
+    environment = {**os.environ, "DECREED_ENDPOINTS": endpoints, "NO_COLOR": "1"}
+    return subprocess.run(
+        decreed(*arguments), capture_output=True, input=stdin, env=environment, timeout=timeout
+    )
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [int(listener.getsockname()[1]) for listener in sockets]
+
+
+def eventually(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+    """Poll until `condition` holds; a failure says `what` did not come about."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, f"within {patience_s:.0f} s: {what}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Processes:
+    """The processes of one cluster.
+
+    Attributes:
+        folder: holds ``cluster.toml``, a data directory and a log a node.
+        addresses: where each node listens.
+        running: the processes that were started and not reaped.
+    """
+
+    folder: Path
+    addresses: dict[str, str]
+    running: dict[str, subprocess.Popen[bytes]] = field(
+        default_factory=dict[str, subprocess.Popen[bytes]]
+    )
+
+    @property
+    def nodes(self) -> list[str]:
+        """The members."""
+        return list(self.addresses)
+
+    @property
+    def endpoints(self) -> str:
+        """All addresses, as the command line takes them."""
+        return ",".join(self.addresses.values())
+
+    @property
+    def config(self) -> Path:
+        """The cluster's configuration."""
+        return self.folder / "cluster.toml"
+
+    def data(self, node: str) -> Path:
+        """A node's data directory."""
+        return self.folder / node
+
+    def log(self, node: str) -> str:
+        """Everything that a node has said."""
+        return (self.folder / f"{node}.log").read_text()
+
+    def start(self, node: str, *options: str, config: Path | None = None) -> None:
+        """Start a node; do not wait for it."""
+        command = decreed(
+            "serve", "--config", config or self.config, "--node", node, "--data", self.data(node)
+        )
+        with (self.folder / f"{node}.log").open("ab") as log:
+            self.running[node] = subprocess.Popen(
+                [*command, *options], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+
+    def signal(self, node: str, number: signal.Signals) -> None:
+        """Send a signal to a node."""
+        self.running[node].send_signal(number)
+
+    def kill(self, *nodes: str) -> None:
+        """SIGKILL, all at once, then reap."""
+        for node in nodes:
+            self.signal(node, signal.SIGKILL)
+        for node in nodes:
+            self.running.pop(node).wait(PATIENCE_S)
+
+    def stop(self, node: str) -> int:
+        """SIGTERM; returns the exit code."""
+        self.signal(node, signal.SIGTERM)
+        return self.running.pop(node).wait(PATIENCE_S)
+
+    def exit_code(self, node: str) -> int:
+        """Wait until a node ends by itself."""
+        return self.running.pop(node).wait(PATIENCE_S)
+
+    def alone(self, node: str) -> contextlib.AbstractContextManager[Registry]:
+        """A client that was told of one node only."""
+        return sync.connect(self.addresses[node], timeout=PATIENCE_S)
+
+    def client(self) -> contextlib.AbstractContextManager[Registry]:
+        """A client that was told of all nodes."""
+        return sync.connect(*self.addresses.values(), timeout=PATIENCE_S)
+
+    def report(self, node: str) -> StatusReport | None:
+        """What a node says of itself; None if it does not answer."""
+        try:
+            with sync.connect(self.addresses[node], timeout=2.0) as registry:
+                reports = registry.status(timeout=2.0)
+        except errors.DecreedError:
+            return None
+        own = [r for r in reports if isinstance(r, StatusReport) and r.node == node]
+        return own[0] if own else None
+
+    def await_voting(self, *nodes: str) -> None:
+        """Wait until these nodes take part and see each other."""
+        for node in nodes:
+            eventually(f"{node} votes\n{self.log(node)}", lambda n=node: self._sees(n, {*nodes}))
+
+    def _sees(self, node: str, nodes: set[str]) -> bool:
+        report = self.report(node)
+        if report is None or not report.voting:
+            return False
+        return nodes - {node} <= {peer.node for peer in report.peers if peer.reachable}
+
+    def end(self) -> None:
+        """Kill whatever still runs; a paused process too."""
+        for node in list(self.running):
+            self.kill(node)
+
+
+def make(folder: Path, size: int = 3, edit: Callable[[str], str] = lambda text: text) -> Processes:
+    """Write a configuration with ``decreed init``, edited if wanted; nothing runs yet."""
+    addresses = {f"n{n + 1}": f"127.0.0.1:{port}" for n, port in enumerate(free_ports(size))}
+    options = [f"--node={node}={address}" for node, address in addresses.items()]
+    made = run("init", folder, *options)
+    assert made.returncode == 0, made.stderr
+    cluster = Processes(folder, addresses)
+    cluster.config.write_text(edit(cluster.config.read_text()))
+    return cluster
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path, size: int = 3, edit: Callable[[str], str] = lambda text: text
+) -> Iterator[Processes]:
+    """A cluster that votes; killed at the end."""
+    cluster = make(folder, size, edit)
+    try:
+        for node in cluster.nodes:
+            cluster.start(node)
+        cluster.await_voting(*cluster.nodes)
+        yield cluster
+    finally:
+        cluster.end()
+
+
+def put_back(source: Path, target: Path) -> None:
+    """Replace one directory by a copy of another."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
