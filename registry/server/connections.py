@@ -1,7 +1,7 @@
 """One TCP connection, cut into messages: the I/O that clients and links share."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -102,3 +102,18 @@ def choose_version(lowest: int, highest: int, ours: int) -> int:
             " upgrade the older side"
         )
     return ours
+
+
+def reasons(group: BaseExceptionGroup[BaseException]) -> str:
+    """What the exceptions in a group say, in one line."""
+    return "; ".join(str(error) or type(error).__name__ for error in _leaves(group))
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            leaves += _leaves(cast("BaseExceptionGroup[BaseException]", error))
+        else:
+            leaves.append(error)
+    return leaves

@@ -22,7 +22,7 @@ from ..types import NodeId
 from ..wire.codec import encode
 from ..wire.handshake import MAGIC, VERSION, PeerHello, PeerWelcome, Refusal
 from ..wire.peers import PeerMessage, Ping
-from .connections import BROKEN, Connection, choose_version
+from .connections import BROKEN, Connection, choose_version, reasons
 from .liveness import Liveness
 from .outbox import Outbox
 from .turns import TurnLoop
@@ -95,8 +95,8 @@ class Links:
             began = trio.current_time()
             try:
                 await self._dial_once(peer, loop)
-            except (*BROKEN, ProtocolError, trio.TooSlowError) as error:
-                log.debug("no link to a peer", peer=peer, error=str(error))
+            except* (*BROKEN, ProtocolError, trio.TooSlowError) as errors:
+                log.debug("no link to a peer", peer=peer, reason=reasons(errors))
             if trio.current_time() - began > CONNECT_SECONDS:
                 pause = REDIAL_SECONDS[0]
             await trio.sleep(pause)

@@ -7,7 +7,7 @@ raises what ended it, so that the process can say so.
 import os
 import random
 from collections.abc import Callable, Sequence
-from typing import assert_never, cast
+from typing import assert_never
 
 import structlog
 import trio
@@ -21,7 +21,7 @@ from ..replica.replica import Replica
 from ..wire.codec import encode
 from ..wire.handshake import MAGIC, ClientHello, Greeting, PeerHello, Refusal
 from .clients import Clients
-from .connections import BROKEN, Connection
+from .connections import BROKEN, Connection, reasons
 from .links import Links
 from .liveness import Liveness
 from .timers import Timers
@@ -117,10 +117,9 @@ class Server:
             async with stream:
                 await self._serve_connection(connection)
         except* ProtocolError as errors:
-            reason = "; ".join(map(str, _leaves(errors)))
-            log.warning("a connection was ended", address=name, reason=reason)
+            log.warning("a connection was ended", address=name, reason=reasons(errors))
         except* BROKEN as errors:
-            log.debug("a connection broke", address=name, reason=str(_leaves(errors)))
+            log.debug("a connection broke", address=name, reason=reasons(errors))
         finally:
             self._connections -= 1
 
@@ -209,14 +208,3 @@ async def serve_node(
     finally:
         # not in a thread: a cancelled task could not wait for it
         storage.close()
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The exceptions in a group, without the groups."""
-    leaves: list[BaseException] = []
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            leaves += _leaves(cast("BaseExceptionGroup[BaseException]", error))
-        else:
-            leaves.append(error)
-    return leaves

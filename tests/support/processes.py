@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from decreed.client import errors, sync
@@ -141,7 +142,8 @@ class Processes:
     def await_voting(self, *nodes: str) -> None:
         """Wait until these nodes take part and see each other."""
         for node in nodes:
-            eventually(f"{node} votes\n{self.log(node)}", lambda n=node: self._sees(n, {*nodes}))
+            sees = partial(self._sees, node, {*nodes})
+            eventually(f"{node} votes and sees {nodes}", sees)
 
     def _sees(self, node: str, nodes: set[str]) -> bool:
         report = self.report(node)

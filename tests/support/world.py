@@ -1,12 +1,13 @@
 """A whole cluster in one thread: replicas on in-memory disks, a network of queues, virtual time.
 
 Everything happens in a fixed order, so a test that passes once passes always. The network delivers
-everything unless told otherwise; `lose` decides message by message.
+everything at once unless told otherwise: `lose` and `delays` decide message by message. `dies` kills
+a node in the middle of a step.
 """
 
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from decreed.registry.config import ClusterConfig, parse_config
@@ -33,6 +34,7 @@ from decreed.registry.replica.events import (
     FromPeer,
     Greeted,
     Moment,
+    Origin,
     Reachable,
     ScanDone,
     SlotDone,
@@ -42,11 +44,16 @@ from decreed.registry.replica.events import (
 from decreed.registry.replica.replica import Replica
 from decreed.registry.types import Claim, Key, NodeId
 from decreed.registry.wire.peers import PeerMessage, Ping
-from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Request
+from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Failed, Request
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
 
 CLUSTER_ID = "test-cluster"
 Lose = Callable[[NodeId, NodeId, PeerMessage], bool]
+Delays = Callable[[NodeId, NodeId, PeerMessage], Sequence[float]]
+"""How long each copy of a message that is not lost is on its way; more than one repeats it."""
+
+Dies = Callable[[NodeId, str], bool]
+"""Whether a node is killed at this point of its step: "before the write" or "after the write"."""
 
 
 def config(size: int = 3, prepare: int = 0, accept: int = 0) -> ClusterConfig:
@@ -78,18 +85,24 @@ class World:
     Args:
         cluster: its configuration.
         up: which nodes to boot; all by default.
+        seed: for everything that is left to chance.
     """
 
-    def __init__(self, cluster: ClusterConfig | None = None, up: list[str] | None = None) -> None:
+    def __init__(
+        self, cluster: ClusterConfig | None = None, up: list[str] | None = None, seed: int = 1
+    ) -> None:
         self.config = cluster or config()
         self.now_ms = 0.0
-        self.random = random.Random(1)
+        self.random = random.Random(seed)
         self.machines = {node: Machine(MemoryDisk(node)) for node in self.config.nodes}
         self.answers: dict[tuple[NodeId, int], list[Answer]] = {}
         self.alarms: list[str] = []
         self.rejected: list[tuple[NodeId, str]] = []
         self.sent: list[tuple[NodeId, NodeId, PeerMessage]] = []
         self.lose: Lose = lambda *_: False
+        self.delays: Delays = lambda *_: (0.0,)
+        self.dies: Dies = lambda *_: False
+        self._flying: list[tuple[float, int, NodeId, Event]] = []
         self._ids = 0
         for node in self.config.nodes if up is None else up:
             self.boot(NodeId(node))
@@ -107,6 +120,8 @@ class World:
             cluster or self.config, machine.storage.recovered(), self.random.randbytes(16)
         )
         self._carry_out(node, machine.replica.start(self._moment()))
+        if self.machines[node] is not machine:
+            return  # it died in its first step
         for other in self.up():
             if other != node:
                 self.shake_hands(node, other)
@@ -152,11 +167,15 @@ class World:
         end_ms = self.now_ms + ms
         while True:
             self.settle()
-            due = min((m.timers[0][0] for m in self.machines.values() if m.timers), default=None)
+            fires = min((m.timers[0][0] for m in self.machines.values() if m.timers), default=None)
+            lands = self._flying[0][0] if self._flying else None
+            due = min((ms for ms in (fires, lands) if ms is not None), default=None)
             if due is None or due > end_ms:
                 break
             self.now_ms = max(self.now_ms, due)
-            self._fire()
+            self._land()
+            if due == fires:
+                self._fire()
         self.now_ms = end_ms
 
     def settle(self) -> None:
@@ -218,14 +237,18 @@ class World:
         assert machine.storage is not None
         self.alarms += effects.alarms
         self._deliver(node, effects.at_once)
+        if self.dies(node, "before the write"):
+            self.crash(node)
+            return
         try:
             if effects.records:
                 machine.storage.write(effects.records)
+            if self.dies(node, "after the write"):
+                self.crash(node)
+                return
             self._deliver(node, effects.after)
         except StorageFailed as error:
-            lost = [item for item in effects.after if isinstance(item, Reply)]
-            marks = tuple((item.to, item.answer.id) for item in lost)
-            self.post(node, WriteFailed(str(error), marks))
+            self.post(node, WriteFailed(str(error), _lost(effects.after)))
         for read in effects.reads:
             self.post(node, _look_up(machine.storage, read))
         for timer in effects.timers:
@@ -250,8 +273,22 @@ class World:
 
     def _transmit(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
         self.sent.append((node, to, message))
-        if node == to or not self.lose(node, to, message):
-            self.post(to, FromPeer(node, message))
+        event = FromPeer(node, message)
+        if node == to:
+            self.post(to, event)
+        elif not self.lose(node, to, message):
+            for delay_ms in self.delays(node, to, message):
+                if delay_ms > 0:
+                    item = (self.now_ms + delay_ms, self.new_id(), to, event)
+                    heapq.heappush(self._flying, item)
+                else:
+                    self.post(to, event)
+
+    def _land(self) -> None:
+        """Deliver what has been on its way for long enough; to a later life too, if there is one."""
+        while self._flying and self._flying[0][0] <= self.now_ms:
+            _, _, node, event = heapq.heappop(self._flying)
+            self.post(node, event)
 
     def _fire(self) -> None:
         for node, machine in self.machines.items():
@@ -277,6 +314,20 @@ def stored(world: World, node: str, key: str) -> Instance:
     instance = storage.load([Key(key)])[Key(key)]
     assert isinstance(instance, Instance), instance
     return instance
+
+
+def _lost(after: list[Outgoing]) -> tuple[tuple[Origin, int], ...]:
+    """Who waits for an answer that will not leave."""
+    lost: list[tuple[Origin, int]] = []
+    for item in after:
+        match item:
+            case Reply(connection, answer):
+                lost.append((connection, answer.id))
+            case Send(node, Decreed() | Failed() as answer):
+                lost.append((node, answer.id))
+            case _:
+                pass
+    return tuple(lost)
 
 
 def _look_up(storage: MemoryStorage, read: Read) -> Event:

@@ -1,0 +1,245 @@
+"""Real processes, killed and paused at any moment: nothing acknowledged is lost or changed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sized
+from contextlib import contextmanager
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from decreed.client import Claimed, Outcome, errors, sync
+
+from ..support.processes import Processes, eventually, run, running
+
+CLAIMANTS = int(os.environ.get("DECREED_TEST_CLAIMANTS", "12"))
+KEYS = 200
+
+CLAIMANT = """
+import sys
+from decreed.client import errors, sync
+me, endpoints, keys = sys.argv[1], sys.argv[2], int(sys.argv[3])
+with sync.connect(endpoints, timeout=60) as registry:
+    for number in range(keys):
+        claimed = registry.claim(f"race/{number}", f"{me}/{number}", claim_id=f"{me}/{number}")
+        print(number, claimed.outcome.name, claimed.decree.text, flush=True)
+"""
+
+
+@contextmanager
+def trouble(cluster: Processes, *kinds: str, pause_s: float = 0.3) -> Iterator[list[str]]:
+    """Kill and restart, or pause and continue, one random node after another."""
+    over = threading.Event()
+    done: list[str] = []
+
+    def make() -> None:
+        chance = random.Random(7)
+        while not over.wait(pause_s):
+            node, kind = chance.choice(cluster.nodes), chance.choice(kinds)
+            if kind == "kill":
+                cluster.kill(node)
+                over.wait(pause_s)
+                cluster.start(node)
+            else:
+                cluster.signal(node, signal.SIGSTOP)
+                over.wait(2 * pause_s)
+                cluster.signal(node, signal.SIGCONT)
+            done.append(f"{kind} {node}")
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    try:
+        yield done
+    finally:
+        over.set()
+        thread.join()
+
+
+def zone_files() -> dict[str, bytes]:
+    """All binary files of the tzdata package, by the path below it."""
+    root = Path(str(files("tzdata") / "zoneinfo"))
+    found = {
+        path.relative_to(root): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    return {str(path): data for path, data in found.items() if data.startswith(b"TZif")}
+
+
+def test_every_file_of_an_import_is_there_byte_for_byte_though_nodes_are_killed(
+    tmp_path: Path,
+) -> None:
+    wanted = zone_files()
+    assert len(wanted) > 500
+    folder = tmp_path / "zones"
+    for name, data in wanted.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    with running(tmp_path / "cluster") as cluster:
+        with trouble(cluster, "kill") as done:
+            for _ in range(3):  # repeating is safe
+                imported = run(
+                    "import", folder, "tz", "--timeout", "60s", endpoints=cluster.endpoints
+                )
+                assert imported.returncode == 0, imported.stderr
+            eventually("two kills", lambda: len(done) >= 2)
+        cluster.await_voting(*cluster.nodes)
+        for node in cluster.nodes:
+            with cluster.alone(node) as registry:
+                listed = {decree.key: decree.value for decree in registry.list("tz")}
+                assert listed == {f"tz/{name}": data for name, data in wanted.items()}
+                got = registry.get_many([f"tz/{name}" for name in wanted])
+                assert {key: d and d.value for key, d in got.items()} == listed
+
+
+def test_many_processes_that_race_are_all_told_the_same_winner(tmp_path: Path) -> None:
+    with running(tmp_path) as cluster:
+        with trouble(cluster, "kill", "pause"):
+            command = [sys.executable, "-c", CLAIMANT]
+            claimants = [
+                subprocess.Popen(
+                    [*command, f"p{number}", cluster.endpoints, str(KEYS)],
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+                for number in range(CLAIMANTS)
+            ]
+            told = [claimant.communicate(timeout=120)[0].splitlines() for claimant in claimants]
+        assert [claimant.returncode for claimant in claimants] == [0] * CLAIMANTS
+        winners: dict[int, str] = {}
+        won: dict[int, list[str]] = {number: [] for number in range(KEYS)}
+        for number, lines in enumerate(told):
+            for line in lines:
+                key, outcome, winner = line.split()
+                assert winners.setdefault(int(key), winner) == winner
+                if outcome == Outcome.WON.name:
+                    won[int(key)].append(f"p{number}/{key}")
+        assert won == {key: [winner] for key, winner in winners.items()}
+        cluster.await_voting(*cluster.nodes)
+        for node in cluster.nodes:
+            with cluster.alone(node) as registry:
+                read = {decree.key: decree.text for decree in registry.list("race")}
+            assert read == {f"race/{key}": winner for key, winner in winners.items()}
+
+
+def more_than(things: Sized, count: int) -> bool:
+    return len(things) > count
+
+
+def test_nothing_acknowledged_is_lost_when_all_nodes_are_killed_at_once(tmp_path: Path) -> None:
+    acknowledged: dict[str, str] = {}
+    over = threading.Event()
+
+    def claim_on(cluster: Processes, worker: int) -> None:
+        number = 0
+        with sync.connect(cluster.endpoints, timeout=60) as registry:
+            while not over.is_set():
+                key = f"w{worker}/{number}"
+                acknowledged[key] = registry.claim(key, f"value of {key}").decree.text
+                number += 1
+
+    with running(tmp_path) as cluster:
+        workers = [threading.Thread(target=claim_on, args=(cluster, n)) for n in range(8)]
+        for worker in workers:
+            worker.start()
+        for _ in range(5):
+            enough = len(acknowledged) + 50
+            eventually("claims flow", partial(more_than, acknowledged, enough))
+            cluster.kill(*cluster.nodes)
+            for node in cluster.nodes:
+                cluster.start(node)
+        over.set()
+        for worker in workers:
+            worker.join()
+        cluster.await_voting(*cluster.nodes)
+        for node in cluster.nodes:
+            with cluster.alone(node) as registry:
+                read = {decree.key: decree.text for decree in registry.list()}
+            assert acknowledged.items() <= read.items()
+
+
+def test_with_one_node_down_claims_go_on_and_with_two_down_the_truth_is_told(
+    tmp_path: Path,
+) -> None:
+    with running(tmp_path) as cluster:
+        with cluster.client() as registry:
+            registry.claim("before", "1")
+            cluster.kill("n1")
+            slowest = 0.0
+            for number in range(30):
+                began = time.monotonic()
+                registry.claim(f"one-down/{number}", "1", timeout=5)
+                slowest = max(slowest, time.monotonic() - began)
+            assert slowest < 2.5, "far below a suspicion that waits for a time-out"
+        cluster.kill("n2")
+        for command in (("claim", "x", "1"), ("get", "never")):
+            ended = run(*command, "--timeout", "1s", endpoints=cluster.endpoints)
+            assert ended.returncode in (5, 6), ended
+            assert ended.stdout == b""
+        with cluster.alone("n3") as registry:
+            decree = registry.get("before")
+            assert decree is not None and decree.text == "1", "what is learned needs no quorum"
+            with pytest.raises(errors.Unreachable):
+                list(registry.list(timeout=1))
+
+
+def test_a_paused_node_delays_nobody_for_long_and_harms_nothing_when_it_goes_on(
+    tmp_path: Path,
+) -> None:
+    with running(tmp_path) as cluster, cluster.client() as registry:
+        for node in cluster.nodes:
+            cluster.signal(node, signal.SIGSTOP)
+            claims = [registry.claim(f"{node}/{n}", "x", timeout=10) for n in range(30)]
+            cluster.signal(node, signal.SIGCONT)
+            assert all(claimed.won for claimed in claims)
+        cluster.await_voting(*cluster.nodes)
+        for node in cluster.nodes:
+            with cluster.alone(node) as alone:
+                assert len(list(alone.list())) == 90
+
+
+def test_a_node_that_was_down_has_everything_soon_after_it_is_back(tmp_path: Path) -> None:
+    with running(tmp_path) as cluster:
+        cluster.kill("n3")
+        with cluster.client() as registry:
+            for batch in range(4):
+                items = [(f"k/{batch}/{n}", "x" * 64) for n in range(1_000)]
+                results = registry.claim_many(items, timeout=60)
+                assert all(isinstance(result, Claimed) and result.won for result in results)
+        cluster.start("n3")
+
+        def caught_up() -> bool:
+            report = cluster.report("n3")
+            return report is not None and report.decrees == 4_000
+
+        eventually("n3 has all decrees", caught_up)
+
+
+def test_sigterm_ends_a_node_with_0_and_answers_what_is_in_flight(tmp_path: Path) -> None:
+    with running(tmp_path) as cluster, cluster.client() as registry:
+        over = threading.Event()
+        failures: list[BaseException] = []
+
+        def claim_on() -> None:
+            number = 0
+            while not over.is_set():
+                try:
+                    registry.claim(f"k{number}", "x", timeout=10)
+                except errors.DecreedError as error:
+                    failures.append(error)
+                number += 1
+
+        worker = threading.Thread(target=claim_on)
+        worker.start()
+        assert cluster.stop("n2") == 0
+        cluster.start("n2")
+        over.set()
+        worker.join()
+        assert failures == []
