@@ -6,10 +6,12 @@ duplicate keys are refused, and each value is checked against its type and bound
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Never, TypeVar
 
 import cbor2
 import msgspec
+from msgspec import defstruct
 
 from ..errors import ProtocolError
 
@@ -42,19 +44,40 @@ def decode(data: bytes, kind: type[T]) -> T:
     Raises:
         ProtocolError: if `data` is not CBOR, is nested too deeply, or is no such value.
     """
+    return _convert(_loads(data), kind)
+
+
+def decode_batch(data: bytes, kind: Any) -> Sequence[Any]:
+    """The messages in one frame's payload, each one of the union `kind`.
+
+    Raises:
+        ProtocolError: if the payload is not a list of such messages.
+    """
+    messages: Sequence[Any] = _convert([_loads(data)], _batch_of(kind)).messages
+    return messages
+
+
+@lru_cache
+def _batch_of(kind: Any) -> Any:
+    """A value that holds messages of `kind`: what msgspec works out for such a class is kept."""
+    return defstruct("Batch", [("messages", tuple[kind, ...])], array_like=True, frozen=True)
+
+
+def _loads(data: bytes) -> object:
     try:
-        plain = cbor2.loads(
+        return cbor2.loads(
             data,
             max_depth=MAX_DEPTH,
             allow_indefinite=False,
             tag_hook=_no_tag,
             semantic_decoders=_NO_TAGS,
         )
+    except (cbor2.CBORError, UnicodeError) as error:
+        raise ProtocolError(f"not CBOR as we speak it: {error}") from error
+
+
+def _convert(plain: object, kind: type[T]) -> T:
+    try:
         return msgspec.convert(plain, kind)
-    except (cbor2.CBORError, msgspec.ValidationError, UnicodeError) as error:
+    except msgspec.ValidationError as error:
         raise ProtocolError(f"not a message of ours: {error}") from error
-
-
-def decode_batch(data: bytes, kind: Any) -> Sequence[Any]:
-    """The messages in one frame's payload, each one of the union `kind`."""
-    return decode(data, tuple[kind, ...])
