@@ -21,6 +21,10 @@ class Promise(Value, frozen=True, tag=11):
     ballot: Ballot
     accepted: Proposal | None
 
+    def __post_init__(self) -> None:
+        if self.accepted is not None:
+            _check_key(self.key, self.accepted.decree)
+
 
 class Accept(Value, frozen=True, tag=12):
     """R18: asks every acceptor to accept `decree` in `ballot`."""
@@ -28,6 +32,9 @@ class Accept(Value, frozen=True, tag=12):
     key: KeyText
     ballot: Ballot
     decree: Decree
+
+    def __post_init__(self) -> None:
+        _check_key(self.key, self.decree)
 
 
 class Accepted(Value, frozen=True, tag=13):
@@ -50,6 +57,15 @@ class Commit(Value, frozen=True, tag=15):
 
     key: KeyText
     decree: Decree
+
+    def __post_init__(self) -> None:
+        _check_key(self.key, self.decree)
+
+
+def _check_key(key: str, decree: Decree) -> None:
+    """An instance only ever speaks of decrees for its own key (R08)."""
+    if decree.key != key:
+        raise ValueError(f"a message about key {key!a} carries a decree for {decree.key!a}")
 
 
 PaxosMessage = Prepare | Promise | Accept | Accepted | Nack | Commit

@@ -67,15 +67,15 @@ class Claims:
         if size > limit:
             self._fail(turn, live, BadRequest, f"the value has {size} bytes; the limit is {limit}")
         else:
-            self._route(turn, live, request, None)
+            self._route(turn, live, request)
 
     def go_on(self, turn: Turn, event: Coordinate) -> None:
         """Go on with a claim: route it again past a node, or coordinate it here, at some slot."""
         live = self._requests.find(event.origin, event.request.id)
         if live is None:
             return
-        if event.avoid is not None:
-            self._route(turn, live, event.request, event.avoid)
+        if event.anew:
+            self._route(turn, live, event.request)
         else:
             self._coordinate(turn, live, event.request, event.key)
 
@@ -134,13 +134,17 @@ class Claims:
         return live
 
     def _pass_over(self, turn: Turn, live: Live, peer: NodeId) -> None:
-        """Route again, to anybody but `peer`, once the claim's instances are loaded anew."""
+        """Route again, past `peer`, once the claim's instances are loaded anew.
+
+        Nobody is asked twice; in the end this node does it itself, or refuses.
+        """
+        live.passed_over |= {peer}
         if not live.done:
             assert isinstance(live.request, AnyClaim), "only claims are passed on"
             request = live.request
-            turn.again(Coordinate(live.origin, request, request.claim.key, peer))
+            turn.again(Coordinate(live.origin, request, request.claim.key, anew=True))
 
-    def _route(self, turn: Turn, live: Live, request: AnyClaim, avoid: NodeId | None) -> None:
+    def _route(self, turn: Turn, live: Live, request: AnyClaim) -> None:
         """To the first node in the key's order that is up; here, if the key is learned here."""
         key = request.claim.key
         instance = turn.instance(key)
@@ -148,7 +152,7 @@ class Claims:
         if request.here or (learned and isinstance(request, ClaimRequest)):
             self._coordinate(turn, live, request, key)
             return
-        candidates = (self._node.reachable | {self._node.name}) - {avoid}
+        candidates = (self._node.reachable - live.passed_over) | {self._node.name}
         home = next(n for n in homes(key, self._node.config.nodes) if n in candidates)
         if home == self._node.name:
             self._coordinate(turn, live, request, key)
@@ -203,7 +207,7 @@ class Claims:
         self._reads.read(turn, before, live, then)
 
     def _again(self, turn: Turn, live: Live, request: AnyClaim, key: Key) -> None:
-        turn.again(Coordinate(live.origin, request, key, None))
+        turn.again(Coordinate(live.origin, request, key, anew=False))
 
     def _refuse(self, turn: Turn, live: Live) -> None:
         error, message = refusal(self._node)

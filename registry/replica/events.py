@@ -170,13 +170,13 @@ class Coordinate(Value, frozen=True, tag=True):
         origin: who asked.
         request: what was asked.
         key: the key to coordinate here; a later slot than asked for, if the series has grown.
-        avoid: route it anew instead, past this node.
+        anew: route it once more instead, past the nodes that did not do it.
     """
 
     origin: "Origin"
     request: ClaimRequest | ClaimNextRequest
     key: Key
-    avoid: NodeId | None
+    anew: bool
 
 
 class ReadOn(Value, frozen=True, tag=True):

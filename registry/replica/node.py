@@ -7,6 +7,9 @@ from ..disk import Identity
 from ..errors import DecreedError, NotFormed, StorageFailed
 from ..types import NodeId, Process
 
+TOKEN_BITS = 36
+"""How many questions one life may ask; the bits above it count lives."""
+
 
 @dataclass(slots=True, eq=False)
 class Node:
@@ -31,9 +34,13 @@ class Node:
     last_token: int = 0
 
     def token(self) -> int:
-        """A number for a question to peers or to the disk, never used twice in this life."""
+        """A number for a question to peers or to the disk, never used twice in any life.
+
+        A late answer to a question of an earlier life must not be taken for one of this life: a
+        read would count what was said before it arrived (design 6).
+        """
         self.last_token += 1
-        return self.last_token
+        return (self.identity.incarnation << TOKEN_BITS) | self.last_token
 
     @property
     def name(self) -> NodeId:

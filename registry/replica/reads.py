@@ -151,7 +151,7 @@ class Reads:
         read = self._reads.get(answer.id)
         if read is None or read.live.done:
             self._reads.pop(answer.id, None)
-        elif answer.learned is not None:
+        elif answer.learned is not None and answer.learned.key == read.key:
             del self._reads[answer.id]
             self._learn(turn, answer.learned)
             self.read(turn, read.key, read.live, read.then)

@@ -351,7 +351,7 @@ class Replica:
                 report = status_report(self, request.id, turn.now_ms)
                 turn.at_once(Reply(connection, report))
             case Cancel():
-                self._requests.cancel(connection, request)
+                self._requests.cancel(turn, connection, request)
             case _:
                 self._intake.open(turn, connection, request)
 

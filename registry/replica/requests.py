@@ -55,6 +55,7 @@ class Live:
         request: what was asked.
         deadline_ms: when it runs out of time.
         passed_to: the node that works at it now, if it was passed on.
+        passed_over: nodes that refused it, or were suspected while they had it.
         indefinite: an accept for its claim may have left, here or elsewhere.
         undecided: a quorum said so after the request arrived.
         done: answered, expired or abandoned; nothing more may be done for it.
@@ -64,6 +65,7 @@ class Live:
     request: Lasting
     deadline_ms: float
     passed_to: NodeId | None = None
+    passed_over: frozenset[NodeId] = frozenset()
     indefinite: bool = False
     undecided: bool = False
     done: bool = False
@@ -131,11 +133,11 @@ class Requests:
         for live in list(self._by_origin.get(origin, {}).values()):
             self._close(live)
 
-    def cancel(self, origin: Origin, cancel: Cancel) -> None:
-        """The asker no longer wants one answer."""
+    def cancel(self, turn: Turn, origin: Origin, cancel: Cancel) -> None:
+        """The asker no longer wants one answer. It gets one all the same: each request has one."""
         live = self.find(origin, cancel.id)
         if live is not None:
-            self._close(live)
+            self.fail(turn, live, *out_of_time(live))
 
     def expired(self, timer: Expire) -> list[Live]:
         """The live requests whose time has run out."""

@@ -79,7 +79,7 @@ class Clients:
                 await self._read(connection, number, client, loop)
                 nursery.cancel_scope.cancel()
         finally:
-            del self._clients[number]
+            self._clients.pop(number, None)
             loop.post(ClientGone(number))
 
     def stop_reading(self) -> None:

@@ -128,7 +128,7 @@ class StatusRequest(Value, frozen=True, tag=57):
 
 
 class Cancel(Value, frozen=True, tag=58):
-    """Nobody waits for request `id` any more. There is no answer."""
+    """Nobody waits for request `id` any more. If it is still live, it is answered with `Failed`."""
 
     id: Counter
 

@@ -4,11 +4,13 @@ import pytest
 import trio
 
 from decreed.registry.errors import BadRequest, Busy, IdentityRefused, Refused
-from decreed.registry.types import Key, NodeId
+from decreed.registry.paxos.messages import Commit
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.codec import encode
 from decreed.registry.wire.frames import frame, pack
 from decreed.registry.wire.handshake import ClientHello, PeerHello, Reception, Refusal, Standing
 from decreed.registry.wire.requests import (
+    Cancel,
     ClaimRequest,
     Decreed,
     Failed,
@@ -272,3 +274,20 @@ async def test_a_wiped_node_ends_with_the_reason_and_the_others_go_on() -> None:
                     await shadow.start(NodeId("n2"))
                     await trio.sleep_forever()
         await still_serves(cluster, "after")
+
+
+async def test_cancelled_requests_give_their_place_back() -> None:
+    async with live_cluster(await live_config(1, limits={"max_in_flight": 4})) as cluster:
+        client = await cluster.client("n1")
+        for number in range(0, 40, 4):
+            waits = [WaitRequest(n, 60_000, Key("never")) for n in range(number, number + 4)]
+            await client.say(*waits, *(Cancel(wait.id) for wait in waits))
+            with trio.fail_after(5):
+                cancelled = {(await client.hear()).id for _ in waits}
+            assert cancelled == {wait.id for wait in waits}
+        assert isinstance(await client.ask(GetRequest(99, 1_000, Key("k"))), Undecided)
+
+
+async def test_a_message_about_one_key_with_a_decree_for_another_ends_the_link() -> None:
+    with pytest.raises(ValueError, match="carries a decree for"):
+        Commit(Key("a"), Decree.of(claim("b"), Ballot(1, Process(NodeId("n1"), 1)), 0))
