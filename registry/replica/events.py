@@ -69,6 +69,8 @@ class Reachable(Value, frozen=True, tag=True):
 class WriteFailed(Value, frozen=True, tag=True):
     """The records of the last step could not be made durable; nothing of its `after` left.
 
+    It is the first event of the next step, so that nothing is said on the strength of them.
+
     Args:
         reason: what the disk said.
         lost: the answers that did not leave; whoever waits for them is told that it is unknown.

@@ -22,7 +22,7 @@ from ..types import NodeId
 from ..wire.handshake import VERSION, PeerWelcome, Refusal, Standing
 from .effects import Reject, UseLink, Welcome
 from .events import Greeted, Link, Welcomed
-from .node import Node
+from .node import Node, refusal
 from .turn import Turn
 
 
@@ -88,6 +88,10 @@ class Membership:
         turn.notice(f"the cluster has formed: formation {formation.hex()}")
 
     def _admit(self, turn: Turn, link: Link, shown: Standing) -> bool:
+        if self._node.failed:  # whoever it is, we could not record it
+            error_type, message = refusal(self._node)
+            turn.at_once(Reject(link, shown.node, Refusal(error_type.code, message)))
+            return False
         fault = self._fault(shown)
         if fault is not None:
             error, message = fault

@@ -95,6 +95,7 @@ class Replica:
 
     def __init__(self, config: ClusterConfig, recovered: Recovered, nonce: bytes) -> None:
         self.node = Node(config, recovered.identity, nonce, recovered.feed_end)
+        self._settled_feed_end = recovered.feed_end
         cursors = {cursor.node: cursor for cursor in recovered.cursors}
         self.membership = Membership(self.node, recovered.peers, cursors)
         recent = Recent()
@@ -158,6 +159,8 @@ class Replica:
             What must happen, sorted by what it waits for; see `Effects`.
         """
         turn = Turn(moment, instances)
+        if not (events and isinstance(events[0], WriteFailed)):
+            self._settled_feed_end = self.node.feed_end
         for event in events:
             self._handle(turn, event)
         self._watches.end_turn(turn)
@@ -330,6 +333,8 @@ class Replica:
         if not self.node.failed:
             turn.alarm(f"writing failed, so this node no longer votes or takes claims: {reason}")
         self.node.failed = self.node.failed or reason
+        # what the failed step appended is not there, and must be neither counted nor waited for
+        self.node.feed_end = self._settled_feed_end
         error, message = refusal(self.node)
         for origin, request_id in event.lost:
             turn.at_once(address(origin, Failed(request_id, OutcomeUnknown.code, message)))

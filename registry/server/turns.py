@@ -153,7 +153,8 @@ class TurnLoop:
         try:
             await trio.to_thread.run_sync(self._storage.write, effects.records)
         except StorageFailed as error:
-            self.post(WriteFailed(str(error), _lost(effects.after)))
+            self._inbox.appendleft(WriteFailed(str(error), _lost(effects.after)))
+            self._arrived.set()
             return False
         finally:
             self.writing_since_ms = None

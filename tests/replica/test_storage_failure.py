@@ -2,8 +2,16 @@
 
 from decreed.registry.errors import Damaged, OutcomeUnknown, StorageFailed
 from decreed.registry.paxos.messages import Accepted, Promise
+from decreed.registry.replica.events import Reachable
 from decreed.registry.types import Key, NodeId
-from decreed.registry.wire.requests import ClaimRequest, Decreed, Failed, GetRequest
+from decreed.registry.wire.requests import (
+    ClaimRequest,
+    Decreed,
+    Failed,
+    GetRequest,
+    WatchPage,
+    WatchRequest,
+)
 from decreed.storage.layout import instance_key
 
 from ..support.world import World, claim, stored
@@ -110,3 +118,37 @@ def test_a_node_with_a_damaged_instance_does_not_vote_for_that_key() -> None:
     world.run(3_000)
     votes = [m for s, _, m in world.sent if s == "n2" and isinstance(m, Promise | Accepted)]
     assert not [vote for vote in votes if vote.key == "k"]
+
+
+def test_what_a_failed_write_lost_is_not_waited_for() -> None:
+    world = World()
+    start = world.ask("n1", WatchRequest(world.new_id(), 1_000, "", None, 10))
+    assert isinstance(start, WatchPage)
+    world.machines[N1].disk.fail_writes = 1_000_000
+    world.freeze("n2", "k")
+    world.run(100)
+    assert not world.replica("n1").node.voting
+    page = world.ask("n1", WatchRequest(world.new_id(), 500, "", start.position, 10))
+    assert isinstance(page, WatchPage)
+    assert page.decrees == () and page.position == start.position
+
+
+def test_a_node_whose_disk_failed_records_nobody_so_it_welcomes_nobody() -> None:
+    world = World()
+    failing(world, N1)
+    world.crash(N2)
+    world.rejected.clear()
+    world.boot(N2)
+    world.run(100)
+    assert any("restart" in message for node, message in world.rejected if node == N2)
+
+
+def test_nodes_that_all_refuse_do_not_pass_a_claim_round_for_ever() -> None:
+    world = World()
+    for node in world.config.nodes:
+        failing(world, NodeId(node))
+        for other in world.config.nodes:
+            if other != node:
+                world.post(NodeId(other), Reachable(NodeId(node), True))
+    answer = world.claim("n1", claim("k", claim_id=b"k"))
+    assert isinstance(answer, Failed) and answer.code == StorageFailed.code

@@ -248,7 +248,7 @@ class World:
                 return
             self._deliver(node, effects.after)
         except StorageFailed as error:
-            self.post(node, WriteFailed(str(error), _lost(effects.after)))
+            machine.inbox.insert(0, WriteFailed(str(error), _lost(effects.after)))
         for read in effects.reads:
             self.post(node, _look_up(machine.storage, read))
         for timer in effects.timers:
