@@ -1,0 +1,591 @@
+"""A whole cluster in a storm of faults, chosen by a seed; every rule is watched all the time.
+
+Messages are lost, late, repeated and reordered, links fail one way, nodes die at any point of a step
+and come back, disks stop taking writes, and suspicion comes and goes for no reason. Clients claim the
+same few keys and the same series, read, list and watch. After a while everything heals; then every
+request must have ended, everybody must know everything, and nothing may be left in memory.
+
+A failure names its seed: `DECREED_SEEDS=17-17 pytest tests/replica/test_random.py` runs that one
+again, and `DECREED_SEEDS=1-5000` runs many.
+"""
+
+import os
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from decreed.registry.config import ClusterConfig
+from decreed.registry.disk import Damaged
+from decreed.registry.errors import (
+    ERRORS,
+    OutcomeUnknown,
+    SeriesGap,
+    StorageFailed,
+    Unreachable,
+)
+from decreed.registry.keys import matches, series_and_slot, slot_before, slot_key, sort_key
+from decreed.registry.paxos.messages import Accept, Accepted, Commit, Prepare, Promise
+from decreed.registry.replica.events import Reachable
+from decreed.registry.replica.replica import Replica
+from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Proposal
+from decreed.registry.wire.peers import PeerMessage
+from decreed.registry.wire.requests import (
+    Answer,
+    Cancel,
+    ClaimNextRequest,
+    ClaimRequest,
+    Decreed,
+    Failed,
+    GetRequest,
+    LatestRequest,
+    ListPage,
+    ListRequest,
+    Position,
+    Undecided,
+    WaitRequest,
+    WatchPage,
+    WatchRequest,
+)
+
+from ..support.world import World, config, stored
+
+SEEDS = os.environ.get("DECREED_SEEDS", "1-50")
+FIRST, LAST = (int(part) for part in SEEDS.split("-"))
+BLOCK = 10
+
+KEYS = ["a", "b", "p/c"]
+FRESH_TICKS = 12
+SERIES = ["s", "p/s"]
+TICKS = 120
+HEALING = 48
+
+Mark = tuple[NodeId, int]
+Query = GetRequest | WaitRequest | LatestRequest | ListRequest
+
+
+@dataclass(eq=False)
+class Wish:
+    """What one client wants frozen, however often it tries.
+
+    Attributes:
+        claim: what it asks for; its key is the first slot if it wants the next free one.
+        following: whether it wants the next free slot of a series.
+        tries: how many requests were made for it.
+        refusals: how many of them got a definite error.
+        over: all tries were refused definitely, so it must never be proposed.
+    """
+
+    claim: Claim
+    following: bool
+    tries: int = 0
+    refusals: int = 0
+
+    @property
+    def over(self) -> bool:
+        return 0 < self.tries == self.refusals
+
+
+@dataclass(eq=False)
+class Asked:
+    """A request without an answer yet.
+
+    Attributes:
+        request: what was asked.
+        replica: the life of the node that was asked.
+        due_ms: when it must have been answered, one way or another.
+        known: how many keys had been chosen when it was made.
+        wish: what it is a try for, if it is a claim.
+    """
+
+    request: Query | ClaimRequest | ClaimNextRequest
+    replica: Replica
+    due_ms: float
+    known: int
+    wish: Wish | None = None
+
+
+@dataclass(eq=False)
+class Watcher:
+    """A client that follows one node's feed, through every life of that node."""
+
+    position: Position | None = None
+    start: int = 0
+    mark: Mark | None = None
+    asked: Replica | None = None
+    seen: list[Key] = field(default_factory=list)
+
+
+class WitnessedWorld(World):
+    """A cluster in which everything that is said is held against the rules, as it is said."""
+
+    def __init__(self, cluster: ClusterConfig, seed: int) -> None:
+        self.wishes: dict[bytes, Wish] = {}
+        self.values: dict[tuple[Key, Ballot], Decree] = {}
+        self.votes: dict[tuple[Key, Ballot], set[NodeId]] = {}
+        self.chosen: dict[Key, Decree] = {}
+        self.order: list[Key] = []
+        self.proposed: set[bytes] = set()
+        super().__init__(cluster, seed=seed)
+
+    def _transmit(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
+        self._witness(node, message)
+        super()._transmit(node, to, message)
+        self.sent.clear()
+
+    def agree(self, decree: Decree) -> None:
+        """R08, R21: whatever anybody takes for chosen is what a quorum chose."""
+        assert self.chosen.get(decree.key) == decree, f"{decree} was never chosen"
+
+    def _witness(self, node: NodeId, message: PeerMessage) -> None:
+        match message:
+            case Prepare(_, ballot):
+                assert ballot.process == self.replica(node).node.process, "R05"
+            case Accept(key, ballot, decree):
+                assert ballot.process == self.replica(node).node.process, "R05"
+                held = self.values.setdefault((key, ballot), decree)
+                assert held == decree, f"R05: {ballot} carries two values: {held}, {decree}"
+                self._proposed(key, ballot, decree)
+            case Promise(key, ballot, accepted):
+                self._promised(node, key, ballot, accepted)
+            case Accepted(key, ballot):
+                self._accepted(node, key, ballot)
+            case Commit(_, decree) | Decreed(_, decree):
+                self.agree(decree)
+            case _:
+                pass
+
+    def _promised(self, node: NodeId, key: Key, ballot: Ballot, accepted: Proposal | None) -> None:
+        """R12 to R14. The disk may hold more: what came behind it in the same step."""
+        held = stored(self, node, key)
+        if held.learned is None:
+            assert held.promised is not None and held.promised >= ballot, "R13: not on disk"
+            if accepted is not None:
+                assert held.accepted is not None, "R14: not on disk"
+                assert held.accepted.ballot >= accepted.ballot, "R14: not on disk"
+
+    def _proposed(self, key: Key, ballot: Ballot, decree: Decree) -> None:
+        """Validity, series without gaps, and no proposal after a definite refusal."""
+        wish = self.wishes[decree.claim_id]
+        claim = wish.claim
+        content = (decree.value, decree.content_type, decree.claimant, decree.note)
+        assert content == (claim.value, claim.content_type, claim.claimant, claim.note)
+        assert decree.key == key
+        assert not wish.over, f"{decree.claim_id!r} was refused definitely, then proposed"
+        self.proposed.add(decree.claim_id)
+        series, slot = series_and_slot(key)
+        if wish.following:
+            first_series, first = series_and_slot(claim.key)
+            assert series == first_series and slot is not None and first is not None
+            for earlier in range(first, slot):
+                held = self.chosen.get(slot_key(series, earlier))
+                assert held is not None, f"{key} proposed before slot {earlier} was chosen"
+                assert held.claim_id != decree.claim_id, "one claim in two slots"
+        else:
+            assert key == claim.key
+        before = slot_before(key)
+        assert before is None or before in self.chosen, f"{key} would leave a gap"
+
+    def _accepted(self, node: NodeId, key: Key, ballot: Ballot) -> None:
+        held = stored(self, node, key)
+        if held.learned is None:
+            assert held.accepted is not None and held.accepted.ballot >= ballot, "R14: not on disk"
+            if held.accepted.ballot == ballot:
+                decree = self.values.setdefault((key, ballot), held.accepted.decree)
+                assert decree == held.accepted.decree, f"R05: {ballot} carries two values"
+        votes = self.votes.setdefault((key, ballot), set())
+        votes.add(node)
+        if self.config.quorums.accepted(votes):
+            decree = self.values[key, ballot]
+            if key not in self.chosen:
+                self.order.append(key)
+            assert self.chosen.setdefault(key, decree) == decree, f"R08: {key} chosen twice"
+
+
+class Storm:
+    """One run: a cluster, its clients and their bad luck.
+
+    Args:
+        seed: decides everything.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.world = WitnessedWorld(self._cluster(), seed)
+        self.asked: dict[Mark, Asked] = {}
+        self.watchers = {node: Watcher() for node in self.world.config.nodes}
+        self.deaf: set[tuple[NodeId, NodeId]] = set()
+        self.loss = 0.0
+        self.slow_ms = 5.0
+        self.tick = 0
+        self.doomed = ""
+        self.world.lose = self._lose
+        self.world.delays = self._delays
+        self.world.dies = self._dies
+
+    def run(self) -> None:
+        """Bad weather, then good."""
+        for self.tick in range(TICKS):
+            self._misfortune()
+            for _ in range(self.chance.choice([0, 0, 1, 1, 2, 5])):
+                self._ask()
+            self._watch()
+            self.world.run(self.chance.choice([0.5, 2, 8, 30, 60]))
+            self._collect()
+            if self.tick % 10 == 0:
+                self._check_disks()
+        self._heal()
+        self._check_the_end()
+
+    # -- the weather
+
+    def _cluster(self) -> ClusterConfig:
+        kind = self.chance.random()
+        if kind < 0.75:
+            return config(3)
+        if kind < 0.85:
+            return config(5)
+        if kind < 0.95:
+            return config(5, prepare=4, accept=2)
+        return config(1)
+
+    def _lose(self, sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
+        return (sender, to) in self.deaf or self.chance.random() < self.loss
+
+    def _delays(self, sender: NodeId, to: NodeId, message: PeerMessage) -> list[float]:
+        """Most are quick, some are slow; a few come more than once, but no passed-on claim does."""
+        repeats = not isinstance(message, ClaimRequest | ClaimNextRequest)
+        count = 2 if repeats and self.chance.random() < 0.05 else 1
+        return [self._delay() for _ in range(count)]
+
+    def _delay(self) -> float:
+        kind = self.chance.random()
+        if kind < 0.3:
+            return 0.0
+        return self.chance.random() * (self.slow_ms if kind < 0.95 else 400)
+
+    def _dies(self, node: NodeId, point: str) -> bool:
+        if self.doomed != point or self.chance.random() > 0.2:
+            return False
+        self.doomed = ""
+        return True
+
+    def _misfortune(self) -> None:
+        world, nodes = self.world, self.world.config.nodes
+        node, other = self.chance.choice(nodes), self.chance.choice(nodes)
+        down = [n for n in nodes if n not in world.up()]
+        match self.chance.randrange(26):
+            case 0:
+                self.doomed = self.chance.choice(["before the write", "after the write"])
+            case 1 if node in world.up():
+                world.crash(node)
+            case 2 if node in world.up():
+                world.machines[node].disk.fail_writes = 1
+            case 3:
+                self.deaf.add((node, other))
+            case 4:
+                self.deaf |= {(node, n) for n in nodes} | {(n, node) for n in nodes}
+            case 5 | 6:
+                self.deaf.clear()
+            case 7:
+                self.loss = self.chance.choice([0.0, 0.05, 0.3, 0.9])
+            case 8:
+                self.loss = 0.0
+            case 15 | 16:
+                self.slow_ms = self.chance.choice([1.0, 5.0, 40.0, 150.0])
+            case 9 | 10 if node != other:
+                world.post(node, Reachable(other, self.chance.random() < 0.5))
+            case 11 | 12 | 13 if down:
+                self._restart(self.chance.choice(down))
+            case 14:
+                failed = [n for n in world.up() if world.replica(n).node.failed]
+                for n in failed:
+                    self._restart(n)
+            case _:
+                pass
+
+    def _restart(self, node: NodeId) -> None:
+        if node in self.world.up():
+            self.world.crash(node)
+        self.world.machines[node].disk.fail_writes = 0
+        self.world.boot(node)
+
+    def _heal(self) -> None:
+        world, nodes = self.world, self.world.config.nodes
+        self.loss, self.doomed = 0.0, ""
+        self.deaf.clear()
+        world.delays = lambda *_: (0.0,)
+        everybody = self.chance.random() < 0.5
+        for node in nodes:
+            if everybody and node in world.up():
+                world.crash(node)
+        for node in nodes:
+            if node not in world.up() or world.replica(node).node.failed:
+                self._restart(node)
+        for node in nodes:
+            world.machines[node].disk.fail_writes = 0
+            for other in nodes:
+                if node != other:
+                    world.post(node, Reachable(other, True))
+        for _ in range(HEALING):
+            world.run(250)
+            self._watch()
+            self._collect()
+        self._check_disks()
+
+    # -- the clients
+
+    def _ask(self) -> None:
+        if not (up := self.world.up()):
+            return
+        node = self.chance.choice(up)
+        timeout_ms = self.chance.choice([20, 100, 500, 2_000])
+        number = self.world.new_id()
+        key = self._key()
+        match self.chance.randrange(12):
+            case 0 | 1 | 2 | 3 | 4:
+                self._claim(node, number, timeout_ms)
+            case 5 | 6:
+                self._send(node, GetRequest(number, timeout_ms, key))
+            case 7:
+                self._send(node, WaitRequest(number, timeout_ms, key))
+            case 8:
+                self._send(node, LatestRequest(number, timeout_ms, self.chance.choice(SERIES)))
+            case 9 | 10:
+                prefix, after = self.chance.choice(["", "p", "s"]), self.chance.choice(["", key])
+                limit = self.chance.choice([1, 3, 1_000])
+                self._send(node, ListRequest(number, timeout_ms, prefix, after, limit))
+            case _:
+                mine = [mark for mark in self.asked if mark[0] == node]
+                if mine:
+                    self.world.send(node, Cancel(self._give_up(self.chance.choice(mine))))
+
+    def _give_up(self, mark: Mark) -> int:
+        del self.asked[mark]
+        return mark[1]
+
+    def _key(self) -> Key:
+        """One of a few keys that are fresh for a while, or a slot near the end of a series."""
+        if self.chance.random() < 0.6:
+            return Key(f"{self.chance.choice(KEYS)}{self.tick // FRESH_TICKS}")
+        series = self.chance.choice(SERIES)
+        last = sum(series_and_slot(key)[0] == series for key in self.world.order)
+        return slot_key(series, max(1, last + self.chance.choice([-1, 0, 1, 1, 2])))
+
+    def _claim(self, node: NodeId, number: int, timeout_ms: int) -> None:
+        wish = self._wish()
+        wish.tries += 1
+        kind = ClaimNextRequest if wish.following else ClaimRequest
+        here = self.chance.random() < 0.5
+        self._send(node, kind(number, timeout_ms, here, wish.claim), wish)
+
+    def _wish(self) -> Wish:
+        wishes = list(self.world.wishes.values())
+        if wishes and self.chance.random() < 0.3:
+            return self.chance.choice(wishes[-6:])
+        following = self.chance.random() < 0.4
+        key = slot_key(self.chance.choice(SERIES), 1) if following else self._key()
+        claim_id = b"wish %d" % len(wishes)
+        claim = Claim(key, b"of " + claim_id, "text/plain", "tester", claim_id)
+        wish = self.world.wishes[claim_id] = Wish(claim, following)
+        return wish
+
+    def _send(
+        self,
+        node: NodeId,
+        request: Query | ClaimRequest | ClaimNextRequest,
+        wish: Wish | None = None,
+    ) -> None:
+        mark = self.world.send(node, request)
+        replica, due_ms = self.world.replica(node), self.world.now_ms + request.timeout_ms + 25
+        self.asked[mark] = Asked(request, replica, due_ms, len(self.world.order), wish)
+
+    def _watch(self) -> None:
+        """Keep one watch open at each node, always from where the last one ended."""
+        for node, watcher in self.watchers.items():
+            if watcher.mark is None and node in self.world.up():
+                request = WatchRequest(self.world.new_id(), 300, "", watcher.position, 3)
+                watcher.mark = self.world.send(node, request)
+                watcher.asked = self.world.replica(node)
+
+    # -- what they are told
+
+    def _collect(self) -> None:
+        for mark, asked in list(self.asked.items()):
+            answers = self.world.answers[mark]
+            if answers:
+                assert len(answers) == 1, f"{asked.request} was answered twice: {answers}"
+                del self.asked[mark]
+                self._check(asked, answers[0])
+            elif self.world.machines[mark[0]].replica is not asked.replica:
+                del self.asked[mark]  # the node died over it
+            else:
+                assert self.world.now_ms <= asked.due_ms, f"{asked.request} is stuck"
+        for node, watcher in self.watchers.items():
+            self._check_watch(node, watcher)
+        for alarm in self.world.alarms:
+            assert alarm.startswith("writing failed"), alarm
+
+    def _check(self, asked: Asked, answer: Answer) -> None:
+        match asked.request, answer:
+            case ClaimRequest(), Decreed(_, decree):
+                assert decree.key == asked.request.claim.key
+            case ClaimNextRequest(), Decreed(_, decree):
+                assert decree.claim_id == asked.request.claim.claim_id
+            case GetRequest() | WaitRequest(), Decreed(_, decree):
+                assert decree.key == asked.request.key
+            case LatestRequest(), Decreed(_, decree):
+                series, slot = series_and_slot(decree.key)
+                assert series == asked.request.series and slot is not None
+                assert slot >= self._last_slot(series, asked), f"{slot} is not the latest"
+            case ((GetRequest() | WaitRequest()), Undecided()):
+                assert asked.request.key not in self._known(asked), "undecided, but it was chosen"
+            case LatestRequest(), Undecided():
+                assert not self._last_slot(asked.request.series, asked)
+            case ListRequest(), ListPage():
+                self._check_list(asked, asked.request, answer)
+            case _, Failed():
+                self._check_failure(asked, answer)
+            case _:
+                raise AssertionError(f"{answer} is no answer to {asked.request}")
+        if isinstance(answer, Decreed):
+            self.world.agree(answer.decree)
+
+    def _known(self, asked: Asked) -> list[Key]:
+        """What was chosen before the request was made."""
+        return self.world.order[: asked.known]
+
+    def _last_slot(self, series: str, asked: Asked) -> int:
+        slots = [series_and_slot(key) for key in self._known(asked)]
+        return max((slot or 0 for name, slot in slots if name == series), default=0)
+
+    def _check_list(self, asked: Asked, request: ListRequest, page: ListPage) -> None:
+        keys = [decree.key for decree in page.decrees]
+        assert keys == sorted(set(keys), key=sort_key)
+        assert len(keys) <= request.limit
+        for decree in page.decrees:
+            self.world.agree(decree)
+            assert matches(request.prefix, decree.key)
+            assert sort_key(decree.key) > sort_key(request.after)
+        for key in self._known(asked):
+            due = matches(request.prefix, key) and sort_key(key) > sort_key(request.after)
+            if page.next_after is not None and sort_key(key) > sort_key(page.next_after):
+                due = False
+            assert not due or key in keys, f"{key} was chosen before the list, and is not in it"
+
+    def _check_failure(self, asked: Asked, answer: Failed) -> None:
+        error = ERRORS[answer.code]
+        allowed = {Unreachable, OutcomeUnknown, StorageFailed}
+        if asked.wish is None:
+            assert error in allowed, answer
+            return
+        assert error in allowed | {SeriesGap}, answer
+        if error is SeriesGap:
+            before = slot_before(asked.wish.claim.key)
+            assert before is not None and before not in self._known(asked), "there is no gap"
+        if error.definite:
+            asked.wish.refusals += 1
+            if asked.wish.tries == 1:
+                proposed = asked.wish.claim.claim_id in self.world.proposed
+                assert not proposed, f"{answer} was said, but it was proposed"
+        assert not (asked.wish.over and asked.wish.claim.claim_id in self.world.proposed)
+
+    def _check_watch(self, node: NodeId, watcher: Watcher) -> None:
+        if watcher.mark is None:
+            return
+        answers = self.world.answers[watcher.mark]
+        if not answers and self.world.machines[node].replica is watcher.asked:
+            return
+        watcher.mark = None
+        for answer in answers:
+            if isinstance(answer, WatchPage):
+                assert not answer.lost, "a position of this very disk"
+                if watcher.position is None:
+                    watcher.start = answer.position.index
+                watcher.position = answer.position
+                watcher.seen += [decree.key for decree in answer.decrees]
+                for decree in answer.decrees:
+                    self.world.agree(decree)
+
+    # -- what they hold
+
+    def _check_disks(self) -> None:
+        """R08: no disk ever holds another decree; and no cursor runs ahead of what is learned."""
+        for node, machine in self.world.machines.items():
+            if machine.storage is None:
+                continue
+            entries, _ = machine.storage.feed(0, 10_000)
+            for key, instance in machine.storage.load([entry.key for entry in entries]).items():
+                assert not isinstance(instance, Damaged) and instance.learned is not None, key
+                assert instance.disputed is None
+                self.world.agree(instance.learned)
+            learned = {entry.key for entry in entries}
+            assert len(learned) == len(entries), "the feed has each key once"
+            self._check_cursors(node, learned)
+
+    def _check_cursors(self, node: NodeId, learned: set[Key]) -> None:
+        for peer, machine in self.world.machines.items():
+            if peer != node and machine.storage is not None:
+                cursor = self.world.replica(node).catchup.cursor(peer)
+                entries, end = machine.storage.feed(0, cursor) if cursor else ((), 0)
+                assert end == cursor, "the cursor is behind the end of the feed"
+                failed = self.world.replica(node).node.failed
+                assert failed or {entry.key for entry in entries} <= learned
+
+    def _check_the_end(self) -> None:
+        world = self.world
+        assert not self.asked, "everything asked has ended"
+        for node in world.config.nodes:
+            replica = world.replica(node)
+            assert replica.node.voting
+            assert replica.unlearned == 0, "R22: something is half-done"
+            for key, decree in world.chosen.items():
+                assert stored(world, node, key).learned == decree
+            assert replica.node.feed_end == len(world.chosen)
+            self._check_nothing_is_left(replica)
+            self._check_nothing_was_skipped(node)
+        slots = [series_and_slot(key) for key in world.chosen]
+        for series in SERIES:
+            taken = sorted(slot or 0 for name, slot in slots if name == series)
+            assert taken == list(range(1, len(taken) + 1))
+        ids = [decree.claim_id for decree in world.chosen.values()]
+        assert len(set(ids)) == len(ids), "one claim in two places"
+
+    def _check_nothing_was_skipped(self, node: NodeId) -> None:
+        storage, watcher = self.world.machines[node].storage, self.watchers[node]
+        assert storage is not None
+        if watcher.position is not None:
+            entries, _ = storage.feed(watcher.start, 10_000)
+            assert watcher.seen == [entry.key for entry in entries]
+
+    def _check_nothing_is_left(self, replica: Replica) -> None:
+        """Only the one parked watch may still be there."""
+        requests = replica._requests
+        assert [type(live.request) for live in requests.all()] in ([], [WatchRequest])
+        assert len(requests._buckets) <= 2
+        left = {
+            "attempts": replica._coordinator._attempts,
+            "reads": replica._reads._reads,
+            "series": replica._reads._series,
+            "waits": replica._reads._waits,
+            "passed": replica._claims._passed,
+            "lists": replica._lists._lists,
+            "served scans": replica._lists._served,
+            "watch reads": replica._watches._reading,
+            "fetching": replica.catchup._fetching,
+            "pulling": replica.catchup._pulling,
+            "served pages": replica.catchup._serving,
+            "half-done": replica._acceptors._since_ms,
+        }
+        assert not {name: held for name, held in left.items() if held}
+        assert sum(map(len, replica._watches._parked.values())) <= 5
+
+
+@pytest.mark.parametrize("first", range(FIRST, LAST + 1, BLOCK))
+def test_whatever_the_network_the_disks_and_the_nodes_do_every_rule_holds(first: int) -> None:
+    for seed in range(first, min(first + BLOCK, LAST + 1)):
+        try:
+            Storm(seed).run()
+        except BaseException as error:
+            error.add_note(f"seed {seed}: DECREED_SEEDS={seed}-{seed}")
+            raise
