@@ -1,0 +1,64 @@
+"""The pages that users read, cut into fenced blocks and table rows."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its page, the line behind its fence, its language, and what is in it."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a ``console`` block and the output that the page shows for it."""
+
+    block: Block
+    text: str
+    shown: tuple[str, ...]
+
+
+def blocks(page: Path, *languages: str) -> list[Block]:
+    """The blocks of a page, of the languages named, in order."""
+    text = page.read_text(encoding="utf-8")
+    found = [
+        Block(page, text[: match.start(2)].count("\n") + 1, match[1], match[2])
+        for match in _FENCE.finditer(text)
+    ]
+    return [block for block in found if not languages or block.language in languages]
+
+
+def commands(block: Block) -> Iterator[Command]:
+    """The commands of a ``console`` block."""
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        text, *shown = part.splitlines()
+        yield Command(block, text, tuple(shown))
+
+
+def rows(page: Path, heading: str) -> list[list[str]]:
+    """The rows of the table whose first column is headed `heading`."""
+    text = page.read_text(encoding="utf-8")
+    _, found, rest = text.partition(f"\n| {heading} |")
+    assert found, f"{page.name} has no table headed {heading}"
+    lines = rest.split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def quoted(text: str) -> list[str]:
+    """What stands between backticks, outside of fenced blocks."""
+    return re.findall(r"`([^`]+)`", _FENCE.sub("", text))
