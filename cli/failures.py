@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from ..registry.errors import BadRequest, DecreedError, Exit
+from ..registry.errors import BadRequest, DecreedError, Exit, SeriesGap
 from .output import safe_line, to_json, write_error
 
 INTERRUPTED = 130
@@ -38,7 +38,7 @@ class CommandFailed(Exception):
         super().__init__(str(error))
         self.error = error
         self.thing = thing
-        self.way_out = way_out or WAYS_OUT.get(error.exit_code, "")
+        self.way_out = way_out or _way_out(error)
         self.facts = facts
 
     @property
@@ -64,6 +64,12 @@ class CommandFailed(Exception):
             "way_out": self.way_out,
         }
         return {"error": fields | self.facts}
+
+
+def _way_out(error: DecreedError) -> str:
+    if isinstance(error, SeriesGap):
+        return "claim that slot first, or use 'decreed next'"
+    return WAYS_OUT.get(error.exit_code, "")
 
 
 def error_line(thing: str, cause: str, way_out: str = "") -> str:

@@ -73,7 +73,7 @@ def _line(node: StatusReport | NodeDown) -> str:
         cause = safe_line(str(node.error))
         return f"{node.node or '?':<8} down     {node.address}: {cause}"
     state = "voting" if node.voting else "silent"
-    trouble = f"; {safe_line(node.trouble)}" if node.trouble else ""
+    trouble = f"; {safe_line(node.trouble, 500)}" if node.trouble else ""
     return (
         f"{node.node:<8} {state:<8} {node.decrees} decrees, {node.unlearned} unlearned, "
         f"life {node.incarnation}, up {node.uptime_ms / 1000:.0f} s, "

@@ -28,6 +28,7 @@ from ..registry.errors import (
     NotFormed,
     OutcomeUnknown,
     ProtocolError,
+    StorageFailed,
     Unreachable,
     error_from_wire,
 )
@@ -49,7 +50,7 @@ LONGEST_PAUSE_SECONDS = 1.0
 # no node and no later time would make a difference
 _OF_THE_REQUEST = (BadRequest, Disputed)
 # time will not heal the node: worth no second round when all nodes say so
-_PERMANENT = (ProtocolError, IdentityRefused, Damaged)
+_PERMANENT = (ProtocolError, IdentityRefused, Damaged, StorageFailed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from ..registry.wire.requests import (
     WatchRequest,
 )
 from .link import Link
+from .results import shown_id
 
 HEDGE_SECONDS = 0.25
 POLL_SECONDS = 20.0
@@ -87,7 +88,7 @@ def to_claim(claim: Claim) -> Errand:
         key=claim.key,
         fits=_is_of(claim.key),
         claim=claim,
-        again=f"the claim id {claim.claim_id.hex()}",
+        again=f"the claim id {shown_id(claim.claim_id)}",
     )
 
 
@@ -100,7 +101,7 @@ def to_claim_next(claim: Claim) -> Errand:
         key=claim.key,
         fits=_is_slot_of(series),
         claim=claim,
-        again=f"the claim id {claim.claim_id.hex()} and first_slot={slot}",
+        again=f"the claim id {shown_id(claim.claim_id)} and first_slot={slot}",
     )
 
 

@@ -61,6 +61,15 @@ class NodeDown:
     error: DecreedError
 
 
+def shown_id(claim_id: bytes) -> str:
+    """A claim id for people: as the text that it was given as, or in hex."""
+    try:
+        text = claim_id.decode()
+    except UnicodeDecodeError:
+        return claim_id.hex()
+    return text if text.isprintable() else claim_id.hex()
+
+
 def settled(claim: Claim, decree: Decree) -> Claimed:
     """What `decree` means for `claim`.
 
@@ -70,7 +79,7 @@ def settled(claim: Claim, decree: Decree) -> Claimed:
     how = outcome(claim, decree)
     if how is Outcome.ID_REUSED:
         raise ClaimIdReused(
-            f"{decree.key!r} is frozen by the claim id {claim.claim_id.hex()}, but with another "
+            f"{decree.key!r} is frozen by the claim id {shown_id(claim.claim_id)}, but with another "
             "value, content type, claimant or note"
         )
     return Claimed(how, decree, claim.claim_id)

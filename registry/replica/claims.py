@@ -15,13 +15,11 @@ from ..disk import Damaged
 from ..errors import (
     ERRORS,
     BadRequest,
-    DecreedError,
     Disputed,
     NotFormed,
     OutcomeUnknown,
     SeriesGap,
     StorageFailed,
-    Unreachable,
 )
 from ..errors import Damaged as DamagedError
 from ..keys import homes, series_and_slot, slot_before, slot_key
@@ -59,13 +57,15 @@ class Claims:
         self._coordinator = coordinator
         self._reads = reads
         self._passed: dict[int, Live] = {}
+        self._passed_by_key: dict[Key, set[int]] = {}
 
     def begin(self, turn: Turn, live: Live, request: AnyClaim) -> None:
         """A claim has arrived: answer it, pass it on, or coordinate it."""
         limit = self._node.config.limits.max_value_bytes
         size = len(request.claim.value)
         if size > limit:
-            self._fail(turn, live, BadRequest, f"the value has {size} bytes; the limit is {limit}")
+            message = f"the value has {size} bytes; the limit is {limit}"
+            self._requests.fail(turn, live, BadRequest, message)
         else:
             self._route(turn, live, request)
 
@@ -90,6 +90,14 @@ class Claims:
         else:
             self._requests.answer(turn, live, Decreed(live.request.id, decree))
 
+    def on_learned(self, turn: Turn, decree: Decree) -> None:
+        """A key is decided: claims of it that were passed on need not wait for the answer."""
+        for token in list(self._passed_by_key.get(decree.key, ())):
+            live = self._passed[token]
+            if isinstance(live.request, ClaimRequest) or live.claim_id == decree.claim_id:
+                self._forget(token)
+                self.settle(turn, live, decree)
+
     # -- claims passed on
 
     def on_decreed(self, turn: Turn, sender: NodeId, answer: Decreed) -> None:
@@ -109,29 +117,36 @@ class Claims:
         if issubclass(error, _ELSEWHERE):
             self._pass_over(turn, live, sender)
         else:
-            self._fail(turn, live, error, answer.message)
+            self._requests.fail(turn, live, error, answer.message)
 
     def on_unreachable(self, turn: Turn, peer: NodeId) -> None:
         """A node is suspected: what it had is coordinated elsewhere, at once."""
         for request_id, live in list(self._passed.items()):
             if live.passed_to == peer:
-                del self._passed[request_id]
-                live.passed_to = None
+                self._forget(request_id)
                 live.indefinite = True
                 self._pass_over(turn, live, peer)
 
     def prune(self) -> None:
         """Forget claims that were passed on and that nobody waits for any more."""
         for request_id in [i for i, live in self._passed.items() if live.done]:
-            del self._passed[request_id]
+            self._forget(request_id)
 
     def _take(self, sender: NodeId, request_id: int) -> Live | None:
         live = self._passed.get(request_id)
         if live is None or live.passed_to != sender:
             return None
-        del self._passed[request_id]
-        live.passed_to = None
+        self._forget(request_id)
         return live
+
+    def _forget(self, token: int) -> None:
+        """The claim is with no other node any more."""
+        live = self._passed.pop(token)
+        live.passed_to = None
+        tokens = self._passed_by_key[_key_of(live)]
+        tokens.discard(token)
+        if not tokens:
+            del self._passed_by_key[_key_of(live)]
 
     def _pass_over(self, turn: Turn, live: Live, peer: NodeId) -> None:
         """Route again, past `peer`, once the claim's instances are loaded anew.
@@ -164,6 +179,7 @@ class Claims:
         timeout_ms = max(1, int(live.deadline_ms - turn.now_ms))
         passed = replace(request, id=token, timeout_ms=timeout_ms, here=True)
         self._passed[token] = live
+        self._passed_by_key.setdefault(request.claim.key, set()).add(token)
         live.passed_to = node
         turn.at_once(Send(node, passed))
 
@@ -177,9 +193,9 @@ class Claims:
         """Answer from what is learned or broken; returns whether there was anything to do so."""
         instance = turn.instance(key)
         if isinstance(instance, Damaged):
-            self._fail(turn, live, DamagedError, instance.message)
+            self._requests.fail(turn, live, DamagedError, instance.message)
         elif instance.disputed is not None:
-            self._fail(turn, live, Disputed, dispute_message(key))
+            self._requests.fail(turn, live, Disputed, dispute_message(key))
         elif instance.learned is not None:
             self.settle(turn, live, instance.learned)
         else:
@@ -200,7 +216,7 @@ class Claims:
         def then(turn: Turn, decree: Decree | None) -> None:
             if decree is None:
                 message = f"slot {key!r} would leave a gap: {before!r} is undecided"
-                self._fail(turn, live, SeriesGap, message)
+                self._requests.fail(turn, live, SeriesGap, message)
             else:
                 self._again(turn, live, request, key)
 
@@ -211,10 +227,9 @@ class Claims:
 
     def _refuse(self, turn: Turn, live: Live) -> None:
         error, message = refusal(self._node)
-        self._fail(turn, live, error, message)
-
-    def _fail(self, turn: Turn, live: Live, error: type[DecreedError], message: str) -> None:
-        """Answer with an error; after an indefinite try no error may sound definite."""
-        if live.indefinite and error in (Unreachable, *_ELSEWHERE):
-            error, message = OutcomeUnknown, f"an earlier try may yet succeed; then: {message}"
         self._requests.fail(turn, live, error, message)
+
+
+def _key_of(live: Live) -> Key:
+    assert isinstance(live.request, AnyClaim), "only claims are passed on"
+    return live.request.claim.key

@@ -32,6 +32,8 @@ from .turn import Turn
 
 MAX_RESEND_MS = 2_000
 MAX_BACKOFF_MS = 1_000
+UNWANTED_RESENDS = 5
+"""An attempt that nobody waits for, such as a finish, is given up behind so many repetitions."""
 
 
 Settle = Callable[[Turn, Live, Decree], None]
@@ -60,7 +62,7 @@ class Attempt:
 
     Attributes:
         key: the key.
-        serial: tells this attempt's timers from those of an earlier one.
+        serial: of the timer that counts now; earlier ones have been overtaken.
         state: where the present ballot stands; None while pausing between ballots.
         claims: the claims that joined, in order of arrival.
         followers: the reads that joined.
@@ -69,7 +71,7 @@ class Attempt:
     """
 
     key: Key
-    serial: int
+    serial: int = 0
     state: Preparing | Proposing | None = None
     claims: list[Live] = field(default_factory=list[Live])
     followers: list[Follower] = field(default_factory=list[Follower])
@@ -176,7 +178,7 @@ class Coordinator:
         attempt = self._current(timer)
         if attempt is None or attempt.state is None:
             return
-        if not attempt.wanted():
+        if not attempt.wanted() and attempt.resends >= UNWANTED_RESENDS:
             del self._attempts[attempt.key]
             return
         attempt.resends += 1
@@ -203,8 +205,7 @@ class Coordinator:
     def _open(self, key: Key) -> Attempt:
         attempt = self._attempts.get(key)
         if attempt is None:
-            self._serial += 1
-            attempt = self._attempts[key] = Attempt(key, self._serial)
+            attempt = self._attempts[key] = Attempt(key)
         return attempt
 
     def _begin_if_new(self, turn: Turn, attempt: Attempt) -> None:
@@ -255,7 +256,13 @@ class Coordinator:
 
     def _set_resend(self, turn: Turn, attempt: Attempt) -> None:
         delay_ms = min(self._node.config.timing.resend_ms << min(attempt.resends, 8), MAX_RESEND_MS)
-        turn.timer(Resend(attempt.key, attempt.serial), delay_ms, delay_ms / 4)
+        turn.timer(Resend(attempt.key, self._next_serial(attempt)), delay_ms, delay_ms / 4)
+
+    def _next_serial(self, attempt: Attempt) -> int:
+        """Make all timers of the attempt stale but the one that is set now."""
+        self._serial += 1
+        attempt.serial = self._serial
+        return self._serial
 
     def _pause(self, turn: Turn, attempt: Attempt, promised: Ballot) -> None:
         """R04: duels end because pauses grow and are randomised, outside."""
@@ -265,12 +272,12 @@ class Coordinator:
             self._node.config.timing.backoff_ms << min(attempt.outbids, 10), MAX_BACKOFF_MS
         )
         attempt.outbids += 1
-        turn.timer(Retry(attempt.key, attempt.serial), delay_ms / 2, delay_ms)
+        turn.timer(Retry(attempt.key, self._next_serial(attempt)), delay_ms / 2, delay_ms)
 
     def _stall(self, turn: Turn, attempt: Attempt) -> None:
         """Our own instance is damaged or disputed: say nothing, rather than something doubtful."""
         attempt.state = None
-        turn.timer(Retry(attempt.key, attempt.serial), MAX_BACKOFF_MS)
+        turn.timer(Retry(attempt.key, self._next_serial(attempt)), MAX_BACKOFF_MS)
 
     def _note_proposed(self, attempt: Attempt) -> None:
         """From here on, a claim whose id is in the proposal may be chosen: say so if time ends."""

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 
 from ..disk import ScanPage
 from ..errors import Damaged as DamagedError
-from ..errors import Disputed
+from ..errors import DecreedError, Disputed
 from ..keys import sort_key
+from ..paxos.messages import Commit
 from ..types import Decree, Key, NodeId
 from ..wire.peers import Scan, ScanAnswer
 from ..wire.requests import ListPage, ListRequest
 from .coordinator import Coordinator
 from .effects import ReadScan, Send
-from .events import Finish, ResendRead, ScanDone
+from .events import Finish, FromPeer, ResendRead, ScanDone
 from .node import Node
 from .reads import dispute_message
 from .requests import Live, Requests
@@ -122,6 +123,12 @@ class Lists:
 
         self._coordinator.follow(turn, event.key, read.live, then)
 
+    def give_up(self, turn: Turn, token: int, error: type[DecreedError], message: str) -> None:
+        """A key of a list cannot be finished here: the list fails, rather than leave it out."""
+        read = self._lists.get(token)
+        if read is not None:
+            self._drop(turn, token, read, error, message)
+
     def settle(self, turn: Turn, event: Finish, decree: Decree) -> None:
         """The key to be finished turned out to be learned here."""
         self._settled(turn, event.token or 0, event.key, decree)
@@ -164,12 +171,18 @@ class Lists:
                 if not _within(decree.key, read.horizon):
                     continue
                 if read.decrees.setdefault(decree.key, decree) != decree:
+                    self._on_disagreement(turn, read.decrees[decree.key], decree)
                     self._drop(turn, token, read, Disputed, dispute_message(decree.key))
                     return
         read.unsettled = unlearned - read.decrees.keys()
         for key in sorted(read.unsettled, key=sort_key):
             turn.again(Finish(key, token))
         self._end_if_settled(turn, token, read)
+
+    def _on_disagreement(self, turn: Turn, one: Decree, other: Decree) -> None:
+        """Two nodes know different decrees: learn both, so that the key is disputed here too."""
+        for decree in (one, other):
+            turn.again(FromPeer(self._node.name, Commit(decree.key, decree)))
 
     def _settled(self, turn: Turn, token: int, key: Key, decree: Decree | None) -> None:
         read = self._lists.get(token)
@@ -196,7 +209,7 @@ class Lists:
         turn: Turn,
         token: int,
         read: ListRead,
-        error: type[DamagedError | Disputed],
+        error: type[DecreedError],
         message: str,
     ) -> None:
         del self._lists[token]

@@ -97,7 +97,8 @@ class Membership:
             error, message = fault
             if self.refused.get(shown.node) != message:
                 turn.alarm(message)
-            self.refused[shown.node] = message
+            if shown.node in self._node.others:  # a stranger may call itself anything
+                self.refused[shown.node] = message
             turn.at_once(Reject(link, shown.node, Refusal(error.code, message)))
             return False
         self.refused.pop(shown.node, None)
@@ -143,8 +144,10 @@ class Membership:
             return f"its directory was wiped or replaced; {_WAY_OUT}"
         if shown.incarnation < known.incarnation:
             return f"its directory is an older copy of itself; {_WAY_OUT}"
-        if shown.incarnation == known.incarnation and shown.nonce != known.nonce:
-            return f"its directory was copied and runs twice, or was put back; {_WAY_OUT}"
+        if shown.nonce == known.nonce:
+            return ""  # the life that we know; its feed only grows, whatever order we hear it in
+        if shown.incarnation == known.incarnation:
+            return f"its directory is an older copy, or runs twice; {_WAY_OUT}"
         cursor = self._cursors.get(shown.node)
         if cursor is not None and shown.feed_end < cursor.index:
             return (

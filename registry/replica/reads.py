@@ -63,6 +63,7 @@ class Reads:
         self._learn = learn
         self._reads: dict[int, QuorumRead] = {}
         self._series: dict[int, Live] = {}
+        self._reads_by_key: dict[Key, set[int]] = {}
         self._waits: dict[Key, list[Live]] = {}
 
     def needs(self, answer: QueryAnswer) -> Iterable[Key]:
@@ -149,20 +150,24 @@ class Reads:
     def on_answer(self, turn: Turn, sender: NodeId, answer: QueryAnswer) -> None:
         """A peer has said what it holds."""
         read = self._reads.get(answer.id)
-        if read is None or read.live.done:
-            self._reads.pop(answer.id, None)
-        elif answer.learned is not None and answer.learned.key == read.key:
-            del self._reads[answer.id]
-            self._learn(turn, answer.learned)
-            self.read(turn, read.key, read.live, read.then)
+        if read is None:
+            return
+        if read.live.done:
+            self._drop(answer.id)
+        elif answer.learned is not None:
+            if answer.learned.key == read.key:
+                self._learn(turn, answer.learned)  # which ends this read too
         elif answer.accepted:
-            del self._reads[answer.id]
+            self._drop(answer.id)
             self._finish(turn, read)
         else:
             self._count(turn, answer.id, read, sender)
 
     def on_learned(self, turn: Turn, decree: Decree) -> None:
-        """Whoever waits for this key has waited long enough."""
+        """Whoever waits for this key has waited long enough, reads on their way round included."""
+        for token in list(self._reads_by_key.get(decree.key, ())):
+            read = self._drop(token)
+            read.then(turn, decree)
         for live in self._waits.pop(decree.key, ()):
             self._answer(turn, live, decree)
 
@@ -172,7 +177,7 @@ class Reads:
         if read is None:
             return
         if read.live.done:
-            del self._reads[timer.token]
+            self._drop(timer.token)
             return
         missing = (node for node in self._node.others if node not in read.answered)
         turn.broadcast(missing, Query(timer.token, read.key))
@@ -201,6 +206,7 @@ class Reads:
     def _ask(self, turn: Turn, read: QuorumRead) -> None:
         token = self._node.token()
         self._reads[token] = read
+        self._reads_by_key.setdefault(read.key, set()).add(token)
         turn.broadcast(self._node.others, Query(token, read.key))
         self._set_resend(turn, token)
         self._count(turn, token, read, self._node.name)
@@ -212,8 +218,16 @@ class Reads:
     def _count(self, turn: Turn, token: int, read: QuorumRead, sender: NodeId) -> None:
         read.answered.add(sender)
         if self._node.config.quorums.prepared(read.answered):
-            del self._reads[token]
+            self._drop(token)
             self._conclude(turn, read)
+
+    def _drop(self, token: int) -> QuorumRead:
+        read = self._reads.pop(token)
+        tokens = self._reads_by_key[read.key]
+        tokens.discard(token)
+        if not tokens:
+            del self._reads_by_key[read.key]
+        return read
 
     def _conclude(self, turn: Turn, read: QuorumRead) -> None:
         """A prepare quorum holds nothing; but our own instance may have changed meanwhile."""

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from ..config import ClusterConfig
 from ..disk import Damaged, Recovered
+from ..errors import Damaged as DamagedError
 from ..errors import OutcomeUnknown
 from ..paxos.instance import Instance
 from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
@@ -116,6 +117,7 @@ class Replica:
             self._acceptors,
             self._coordinator,
             self._reads,
+            self._claims,
             self.catchup,
             disputed=self.catchup.on_disputed,
         )
@@ -309,16 +311,23 @@ class Replica:
         turn.timer(Sweep(), timing.finish_ms / 2, timing.finish_ms / 2)
 
     def _on_finish(self, turn: Turn, event: Finish) -> None:
-        instance = turn.instance(event.key)
-        if isinstance(instance, Damaged) or not self.node.voting:
+        if event.token is not None:
+            self._finish_for_list(turn, event, event.token)
             return
-        if instance.learned is not None:
-            if event.token is not None:
-                self._lists.settle(turn, event, instance.learned)
-        elif event.token is not None:
+        instance = turn.instance(event.key)
+        if self.node.voting and isinstance(instance, Instance) and instance.learned is None:
+            self._coordinator.finish(turn, event.key)
+
+    def _finish_for_list(self, turn: Turn, event: Finish, token: int) -> None:
+        instance = turn.instance(event.key)
+        if isinstance(instance, Damaged):
+            self._lists.give_up(turn, token, DamagedError, instance.message)
+        elif instance.learned is not None:
+            self._lists.settle(turn, event, instance.learned)
+        elif self.node.voting:
             self._lists.finish(turn, event)
         else:
-            self._coordinator.finish(turn, event.key)
+            self._lists.give_up(turn, token, *refusal(self.node))
 
     def _on_reachable(self, turn: Turn, event: Reachable) -> None:
         if event.reachable:

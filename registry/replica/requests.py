@@ -125,7 +125,9 @@ class Requests:
                 assert_never(answer)
 
     def fail(self, turn: Turn, live: Live, error: type[DecreedError], message: str) -> None:
-        """Answer with an error."""
+        """Answer with an error; behind an indefinite try of a claim, none may sound definite."""
+        if live.claim_id is not None and live.indefinite and error.definite:
+            error, message = OutcomeUnknown, f"an earlier try may yet succeed; then: {message}"
         self.answer(turn, live, Failed(live.request.id, error.code, message))
 
     def abandon(self, origin: Connection) -> None:
@@ -178,4 +180,6 @@ def out_of_time(live: Live) -> tuple[type[DecreedError], str]:
     """What to say of a claim or read that found no quorum in time."""
     if live.indefinite or live.passed_to is not None:
         return OutcomeUnknown, "no answer from a quorum in time; the claim may yet be chosen"
+    if live.claim_id is None:
+        return Unreachable, "no quorum answered in time"
     return Unreachable, "no quorum answered in time; nothing was chosen by this request"

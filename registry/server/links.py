@@ -2,8 +2,9 @@
 
 So a pair of nodes has two links, one each way, and there is no tie to break. A link carries messages
 only after the replica has judged who is at the other end (`Membership`). Messages to a peer without
-a link, or with a full queue, are dropped: Paxos may lose messages (R02), and whoever needs an answer
-sends again.
+a link are dropped: Paxos may lose messages (R02), and whoever needs an answer sends again. What is
+sent on a link arrives once and in order, or the link breaks and the peer is suspected; claims that
+are passed on need that, since a repetition could propose one that its caller was told is over.
 """
 
 from collections.abc import Callable
@@ -43,6 +44,14 @@ class Judged:
     verdict: Verdict | None = None
 
 
+@dataclass(slots=True, eq=False)
+class Carrier:
+    """A link that is in use: what waits to be sent on it, and how to end it."""
+
+    outbox: Outbox
+    scope: trio.CancelScope
+
+
 class Links:
     """All links of a node.
 
@@ -67,7 +76,7 @@ class Links:
         self._membership = membership
         self._liveness = liveness
         self._on_refused = on_refused
-        self._outboxes: dict[NodeId, Outbox] = {}
+        self._carriers: dict[NodeId, Carrier] = {}
         self._judged: dict[int, Judged] = {}
         self._incoming: dict[NodeId, trio.CancelScope] = {}
         self._refusals: dict[NodeId, str] = {}
@@ -75,9 +84,11 @@ class Links:
 
     def deliver(self, node: NodeId, encoded: bytes) -> None:
         """Queue a message for a peer, or lose it."""
-        outbox = self._outboxes.get(node)
-        if outbox is not None and not outbox.put(encoded):
-            log.warning("the queue to a peer is full; messages are dropped", peer=node)
+        carrier = self._carriers.get(node)
+        if carrier is not None and not carrier.outbox.put(encoded):
+            # a message is never lost from the middle of a link: claims are passed on once only
+            log.warning("the queue to a peer is full; the link is begun anew", peer=node)
+            carrier.scope.cancel()
 
     def judge(self, verdict: Verdict) -> None:
         """The replica has judged who is at the other end of a link."""
@@ -129,18 +140,19 @@ class Links:
 
     async def _carry(self, peer: NodeId, connection: Connection, loop: TurnLoop) -> None:
         """Send to `peer` what is queued for it, until the link breaks."""
-        outbox = self._outboxes[peer] = Outbox(self._config.limits.max_peer_queue_bytes)
-        self._liveness.linked(peer)
+        outbox = Outbox(self._config.limits.max_peer_queue_bytes)
         log.info("linked to a peer", peer=peer)
         try:
             async with trio.open_nursery() as nursery:
+                self._carriers[peer] = Carrier(outbox, nursery.cancel_scope)
+                self._liveness.linked(peer)
                 nursery.start_soon(outbox.write_to, connection.stream)
                 nursery.start_soon(self._ping, outbox, loop)
                 # nothing is ever sent back on this link, so this ends when the peer closes it
                 await connection.stream.receive_some(1)
                 nursery.cancel_scope.cancel()
         finally:
-            del self._outboxes[peer]
+            self._carriers.pop(peer, None)
             self._liveness.unlinked(peer, loop)
             log.info("the link to a peer is gone", peer=peer)
 
@@ -191,6 +203,7 @@ class Links:
                 await loop.room()
         if self._incoming.get(node) is scope:
             del self._incoming[node]
+            self._liveness.unheard(node, loop)
 
     def _post(self, node: NodeId, message: PeerMessage, loop: TurnLoop) -> None:
         match message:

@@ -48,6 +48,11 @@ class Liveness:
         self._linked.discard(peer)
         self._say(peer, loop)
 
+    def unheard(self, peer: NodeId, loop: TurnLoop) -> None:
+        """The link on which we heard `peer` has ended: suspect it until it is heard again."""
+        self._heard[peer] = float("-inf")
+        self._say(peer, loop)
+
     async def run(self, loop: TurnLoop) -> None:
         """Look at everybody, several times in each suspicion period."""
         period_s = self._suspect_s / ROUNDS

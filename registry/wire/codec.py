@@ -69,6 +69,7 @@ def _loads(data: bytes) -> object:
             data,
             max_depth=MAX_DEPTH,
             allow_indefinite=False,
+            allow_duplicate_keys=False,
             tag_hook=_no_tag,
             semantic_decoders=_NO_TAGS,
         )

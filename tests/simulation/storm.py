@@ -4,19 +4,11 @@ Messages are lost, late, repeated and reordered, links fail one way, nodes die a
 and come back, disks stop taking writes, and suspicion comes and goes for no reason. Clients claim the
 same few keys and the same series, read, list and watch. After a while everything heals; then every
 request must have ended, everybody must know everything, and nothing may be left in memory.
-
-A failure names its seed: `DECREED_SEEDS=17-17 pytest tests/replica/test_random.py` runs that one
-again, and `DECREED_SEEDS=1-5000` runs many.
 """
 
-import os
 import random
-from dataclasses import dataclass, field
-
-import pytest
 
 from decreed.registry.config import ClusterConfig
-from decreed.registry.disk import Damaged
 from decreed.registry.errors import (
     ERRORS,
     OutcomeUnknown,
@@ -25,10 +17,8 @@ from decreed.registry.errors import (
     Unreachable,
 )
 from decreed.registry.keys import matches, series_and_slot, slot_before, slot_key, sort_key
-from decreed.registry.paxos.messages import Accept, Accepted, Commit, Prepare, Promise
 from decreed.registry.replica.events import Reachable
-from decreed.registry.replica.replica import Replica
-from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Proposal
+from decreed.registry.types import Claim, Key, NodeId
 from decreed.registry.wire.peers import PeerMessage
 from decreed.registry.wire.requests import (
     Answer,
@@ -41,165 +31,20 @@ from decreed.registry.wire.requests import (
     LatestRequest,
     ListPage,
     ListRequest,
-    Position,
     Undecided,
     WaitRequest,
     WatchPage,
     WatchRequest,
 )
 
-from ..support.world import World, config, stored
+from ..support.world import config
+from .endings import check_disks, check_the_end
+from .wishes import KEYS, SERIES, Asked, Mark, Query, Watcher, Wish
+from .witness import WitnessedWorld
 
-SEEDS = os.environ.get("DECREED_SEEDS", "1-50")
-FIRST, LAST = (int(part) for part in SEEDS.split("-"))
-BLOCK = 10
-
-KEYS = ["a", "b", "p/c"]
 FRESH_TICKS = 12
-SERIES = ["s", "p/s"]
 TICKS = 120
 HEALING = 48
-
-Mark = tuple[NodeId, int]
-Query = GetRequest | WaitRequest | LatestRequest | ListRequest
-
-
-@dataclass(eq=False)
-class Wish:
-    """What one client wants frozen, however often it tries.
-
-    Attributes:
-        claim: what it asks for; its key is the first slot if it wants the next free one.
-        following: whether it wants the next free slot of a series.
-        tries: how many requests were made for it.
-        refusals: how many of them got a definite error.
-        over: all tries were refused definitely, so it must never be proposed.
-    """
-
-    claim: Claim
-    following: bool
-    tries: int = 0
-    refusals: int = 0
-
-    @property
-    def over(self) -> bool:
-        return 0 < self.tries == self.refusals
-
-
-@dataclass(eq=False)
-class Asked:
-    """A request without an answer yet.
-
-    Attributes:
-        request: what was asked.
-        replica: the life of the node that was asked.
-        due_ms: when it must have been answered, one way or another.
-        known: how many keys had been chosen when it was made.
-        wish: what it is a try for, if it is a claim.
-    """
-
-    request: Query | ClaimRequest | ClaimNextRequest
-    replica: Replica
-    due_ms: float
-    known: int
-    wish: Wish | None = None
-
-
-@dataclass(eq=False)
-class Watcher:
-    """A client that follows one node's feed, through every life of that node."""
-
-    position: Position | None = None
-    start: int = 0
-    mark: Mark | None = None
-    asked: Replica | None = None
-    seen: list[Key] = field(default_factory=list)
-
-
-class WitnessedWorld(World):
-    """A cluster in which everything that is said is held against the rules, as it is said."""
-
-    def __init__(self, cluster: ClusterConfig, seed: int) -> None:
-        self.wishes: dict[bytes, Wish] = {}
-        self.values: dict[tuple[Key, Ballot], Decree] = {}
-        self.votes: dict[tuple[Key, Ballot], set[NodeId]] = {}
-        self.chosen: dict[Key, Decree] = {}
-        self.order: list[Key] = []
-        self.proposed: set[bytes] = set()
-        super().__init__(cluster, seed=seed)
-
-    def _transmit(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
-        self._witness(node, message)
-        super()._transmit(node, to, message)
-        self.sent.clear()
-
-    def agree(self, decree: Decree) -> None:
-        """R08, R21: whatever anybody takes for chosen is what a quorum chose."""
-        assert self.chosen.get(decree.key) == decree, f"{decree} was never chosen"
-
-    def _witness(self, node: NodeId, message: PeerMessage) -> None:
-        match message:
-            case Prepare(_, ballot):
-                assert ballot.process == self.replica(node).node.process, "R05"
-            case Accept(key, ballot, decree):
-                assert ballot.process == self.replica(node).node.process, "R05"
-                held = self.values.setdefault((key, ballot), decree)
-                assert held == decree, f"R05: {ballot} carries two values: {held}, {decree}"
-                self._proposed(key, ballot, decree)
-            case Promise(key, ballot, accepted):
-                self._promised(node, key, ballot, accepted)
-            case Accepted(key, ballot):
-                self._accepted(node, key, ballot)
-            case Commit(_, decree) | Decreed(_, decree):
-                self.agree(decree)
-            case _:
-                pass
-
-    def _promised(self, node: NodeId, key: Key, ballot: Ballot, accepted: Proposal | None) -> None:
-        """R12 to R14. The disk may hold more: what came behind it in the same step."""
-        held = stored(self, node, key)
-        if held.learned is None:
-            assert held.promised is not None and held.promised >= ballot, "R13: not on disk"
-            if accepted is not None:
-                assert held.accepted is not None, "R14: not on disk"
-                assert held.accepted.ballot >= accepted.ballot, "R14: not on disk"
-
-    def _proposed(self, key: Key, ballot: Ballot, decree: Decree) -> None:
-        """Validity, series without gaps, and no proposal after a definite refusal."""
-        wish = self.wishes[decree.claim_id]
-        claim = wish.claim
-        content = (decree.value, decree.content_type, decree.claimant, decree.note)
-        assert content == (claim.value, claim.content_type, claim.claimant, claim.note)
-        assert decree.key == key
-        assert not wish.over, f"{decree.claim_id!r} was refused definitely, then proposed"
-        self.proposed.add(decree.claim_id)
-        series, slot = series_and_slot(key)
-        if wish.following:
-            first_series, first = series_and_slot(claim.key)
-            assert series == first_series and slot is not None and first is not None
-            for earlier in range(first, slot):
-                held = self.chosen.get(slot_key(series, earlier))
-                assert held is not None, f"{key} proposed before slot {earlier} was chosen"
-                assert held.claim_id != decree.claim_id, "one claim in two slots"
-        else:
-            assert key == claim.key
-        before = slot_before(key)
-        assert before is None or before in self.chosen, f"{key} would leave a gap"
-
-    def _accepted(self, node: NodeId, key: Key, ballot: Ballot) -> None:
-        held = stored(self, node, key)
-        if held.learned is None:
-            assert held.accepted is not None and held.accepted.ballot >= ballot, "R14: not on disk"
-            if held.accepted.ballot == ballot:
-                decree = self.values.setdefault((key, ballot), held.accepted.decree)
-                assert decree == held.accepted.decree, f"R05: {ballot} carries two values"
-        votes = self.votes.setdefault((key, ballot), set())
-        votes.add(node)
-        if self.config.quorums.accepted(votes):
-            decree = self.values[key, ballot]
-            if key not in self.chosen:
-                self.order.append(key)
-            assert self.chosen.setdefault(key, decree) == decree, f"R08: {key} chosen twice"
 
 
 class Storm:
@@ -233,9 +78,10 @@ class Storm:
             self.world.run(self.chance.choice([0.5, 2, 8, 30, 60]))
             self._collect()
             if self.tick % 10 == 0:
-                self._check_disks()
+                check_disks(self.world)
         self._heal()
-        self._check_the_end()
+        assert not self.asked, "everything asked has ended"
+        check_the_end(self.world, self.watchers)
 
     # -- the weather
 
@@ -331,7 +177,7 @@ class Storm:
             world.run(250)
             self._watch()
             self._collect()
-        self._check_disks()
+        check_disks(self.world)
 
     # -- the clients
 
@@ -506,86 +352,3 @@ class Storm:
                 watcher.seen += [decree.key for decree in answer.decrees]
                 for decree in answer.decrees:
                     self.world.agree(decree)
-
-    # -- what they hold
-
-    def _check_disks(self) -> None:
-        """R08: no disk ever holds another decree; and no cursor runs ahead of what is learned."""
-        for node, machine in self.world.machines.items():
-            if machine.storage is None:
-                continue
-            entries, _ = machine.storage.feed(0, 10_000)
-            for key, instance in machine.storage.load([entry.key for entry in entries]).items():
-                assert not isinstance(instance, Damaged) and instance.learned is not None, key
-                assert instance.disputed is None
-                self.world.agree(instance.learned)
-            learned = {entry.key for entry in entries}
-            assert len(learned) == len(entries), "the feed has each key once"
-            self._check_cursors(node, learned)
-
-    def _check_cursors(self, node: NodeId, learned: set[Key]) -> None:
-        for peer, machine in self.world.machines.items():
-            if peer != node and machine.storage is not None:
-                cursor = self.world.replica(node).catchup.cursor(peer)
-                entries, end = machine.storage.feed(0, cursor) if cursor else ((), 0)
-                assert end == cursor, "the cursor is behind the end of the feed"
-                failed = self.world.replica(node).node.failed
-                assert failed or {entry.key for entry in entries} <= learned
-
-    def _check_the_end(self) -> None:
-        world = self.world
-        assert not self.asked, "everything asked has ended"
-        for node in world.config.nodes:
-            replica = world.replica(node)
-            assert replica.node.voting
-            assert replica.unlearned == 0, "R22: something is half-done"
-            for key, decree in world.chosen.items():
-                assert stored(world, node, key).learned == decree
-            assert replica.node.feed_end == len(world.chosen)
-            self._check_nothing_is_left(replica)
-            self._check_nothing_was_skipped(node)
-        slots = [series_and_slot(key) for key in world.chosen]
-        for series in SERIES:
-            taken = sorted(slot or 0 for name, slot in slots if name == series)
-            assert taken == list(range(1, len(taken) + 1))
-        ids = [decree.claim_id for decree in world.chosen.values()]
-        assert len(set(ids)) == len(ids), "one claim in two places"
-
-    def _check_nothing_was_skipped(self, node: NodeId) -> None:
-        storage, watcher = self.world.machines[node].storage, self.watchers[node]
-        assert storage is not None
-        if watcher.position is not None:
-            entries, _ = storage.feed(watcher.start, 10_000)
-            assert watcher.seen == [entry.key for entry in entries]
-
-    def _check_nothing_is_left(self, replica: Replica) -> None:
-        """Only the one parked watch may still be there."""
-        requests = replica._requests
-        assert [type(live.request) for live in requests.all()] in ([], [WatchRequest])
-        assert len(requests._buckets) <= 2
-        left = {
-            "attempts": replica._coordinator._attempts,
-            "reads": replica._reads._reads,
-            "series": replica._reads._series,
-            "waits": replica._reads._waits,
-            "passed": replica._claims._passed,
-            "lists": replica._lists._lists,
-            "served scans": replica._lists._served,
-            "watch reads": replica._watches._reading,
-            "fetching": replica.catchup._fetching,
-            "pulling": replica.catchup._pulling,
-            "served pages": replica.catchup._serving,
-            "half-done": replica._acceptors._since_ms,
-        }
-        assert not {name: held for name, held in left.items() if held}
-        assert sum(map(len, replica._watches._parked.values())) <= 5
-
-
-@pytest.mark.parametrize("first", range(FIRST, LAST + 1, BLOCK))
-def test_whatever_the_network_the_disks_and_the_nodes_do_every_rule_holds(first: int) -> None:
-    for seed in range(first, min(first + BLOCK, LAST + 1)):
-        try:
-            Storm(seed).run()
-        except BaseException as error:
-            error.add_note(f"seed {seed}: DECREED_SEEDS={seed}-{seed}")
-            raise
