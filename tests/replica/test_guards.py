@@ -64,7 +64,7 @@ def test_a_claim_that_joins_its_own_proposal_may_be_chosen() -> None:
     wanted = claim("k", b"v", b"same")
     world.send("n1", ClaimRequest(world.new_id(), 400, True, wanted))
     world.settle()
-    joined = world.send("n1", ClaimRequest(world.new_id(), 400, True, wanted))
+    joined = world.send("n1", ClaimRequest(world.new_id(), 100, True, wanted))  # before a resend
     world.run(1_000)
     (answer,) = world.answers[joined]
     assert isinstance(answer, Failed) and answer.code == OutcomeUnknown.code
