@@ -6,8 +6,6 @@ same few keys and the same series, read, list and watch. After a while everythin
 request must have ended, everybody must know everything, and nothing may be left in memory.
 """
 
-import random
-
 from decreed.registry.config import ClusterConfig
 from decreed.registry.errors import (
     ERRORS,
@@ -39,11 +37,11 @@ from decreed.registry.wire.requests import (
 
 from ..support.world import config
 from .endings import check_disks, check_the_end
+from .plan import Plan
 from .wishes import KEYS, SERIES, Asked, Mark, Query, Watcher, Wish
 from .witness import WitnessedWorld
 
 FRESH_TICKS = 12
-TICKS = 120
 HEALING = 48
 
 
@@ -51,12 +49,15 @@ class Storm:
     """One run: a cluster, its clients and their bad luck.
 
     Args:
-        seed: decides everything.
+        plan: what it is made of; it decides everything.
     """
 
-    def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
-        self.world = WitnessedWorld(self._cluster(), seed)
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.chance = plan.chance("cluster")
+        self.weather = plan.chance("weather")
+        self.requests = 0
+        self.world = WitnessedWorld(self._cluster(), plan.seed)
         self.asked: dict[Mark, Asked] = {}
         self.watchers = {node: Watcher() for node in self.world.config.nodes}
         self.deaf: set[tuple[NodeId, NodeId]] = set()
@@ -70,18 +71,30 @@ class Storm:
 
     def run(self) -> None:
         """Bad weather, then good."""
-        for self.tick in range(TICKS):
-            self._misfortune()
-            for _ in range(self.chance.choice([0, 0, 1, 1, 2, 5])):
-                self._ask()
+        for tick in range(self.plan.ticks):
+            self.tick = tick
+            self._bad_luck()
+            self._requests()
             self._watch()
-            self.world.run(self.chance.choice([0.5, 2, 8, 30, 60]))
+            self.world.run(self.plan.chance("pause", self.tick).choice([0.5, 2, 8, 30, 60]))
             self._collect()
             if self.tick % 10 == 0:
                 check_disks(self.world)
+        self.chance = self.plan.chance("healing")
         self._heal()
         assert not self.asked, "everything asked has ended"
         check_the_end(self.world, self.watchers)
+
+    def _bad_luck(self) -> None:
+        self.chance = self.plan.chance("misfortune", self.tick)
+        if self.tick not in self.plan.calm:
+            self._misfortune()
+
+    def _requests(self) -> None:
+        self.chance = self.plan.chance("requests", self.tick)
+        if self.tick not in self.plan.silent:
+            for _ in range(self.chance.choice([0, 0, 1, 1, 2, 5])):
+                self._ask()
 
     # -- the weather
 
@@ -96,22 +109,22 @@ class Storm:
         return config(1)
 
     def _lose(self, sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
-        return (sender, to) in self.deaf or self.chance.random() < self.loss
+        return (sender, to) in self.deaf or self.weather.random() < self.loss
 
     def _delays(self, sender: NodeId, to: NodeId, message: PeerMessage) -> list[float]:
         """Most are quick, some are slow; a few come more than once, but no passed-on claim does."""
         repeats = not isinstance(message, ClaimRequest | ClaimNextRequest)
-        count = 2 if repeats and self.chance.random() < 0.05 else 1
+        count = 2 if repeats and self.weather.random() < 0.05 else 1
         return [self._delay() for _ in range(count)]
 
     def _delay(self) -> float:
-        kind = self.chance.random()
+        kind = self.weather.random()
         if kind < 0.3:
             return 0.0
-        return self.chance.random() * (self.slow_ms if kind < 0.95 else 400)
+        return self.weather.random() * (self.slow_ms if kind < 0.95 else 400)
 
     def _dies(self, node: NodeId, point: str) -> bool:
-        if self.doomed != point or self.chance.random() > 0.2:
+        if self.doomed != point or self.weather.random() > 0.2:
             return False
         self.doomed = ""
         return True
@@ -242,6 +255,7 @@ class Storm:
         request: Query | ClaimRequest | ClaimNextRequest,
         wish: Wish | None = None,
     ) -> None:
+        self.requests += 1
         mark = self.world.send(node, request)
         replica, due_ms = self.world.replica(node), self.world.now_ms + request.timeout_ms + 25
         self.asked[mark] = Asked(request, replica, due_ms, len(self.world.order), wish)

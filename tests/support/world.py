@@ -48,6 +48,8 @@ from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Failed
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
 
 CLUSTER_ID = "test-cluster"
+Trace = Callable[[float, str, str, object], None]
+"""Is told of each event: when, on which node, what kind, and the event."""
 Lose = Callable[[NodeId, NodeId, PeerMessage], bool]
 Delays = Callable[[NodeId, NodeId, PeerMessage], Sequence[float]]
 """How long each copy of a message that is not lost is on its way; more than one repeats it."""
@@ -102,6 +104,7 @@ class World:
         self.lose: Lose = lambda *_: False
         self.delays: Delays = lambda *_: (0.0,)
         self.dies: Dies = lambda *_: False
+        self.trace: Trace | None = None
         self._flying: list[tuple[float, int, NodeId, Event]] = []
         self._ids = 0
         for node in self.config.nodes if up is None else up:
@@ -112,6 +115,7 @@ class World:
 
     def boot(self, node: NodeId, cluster: ClusterConfig | None = None) -> None:
         """Start a node on its disk, and let it shake hands with everybody who is up."""
+        self.note(node, "boots", "")
         machine = self.machines[node]
         machine.storage = open_memory(
             machine.disk, cluster or self.config, node, self.random.randbytes
@@ -129,6 +133,7 @@ class World:
 
     def crash(self, node: NodeId) -> None:
         """Kill a node; its disk keeps what was synced."""
+        self.note(node, "dies", "")
         machine = self.machines[node]
         machine.disk.crash()
         self.machines[node] = Machine(machine.disk)
@@ -216,6 +221,11 @@ class World:
         assert isinstance(answer, Decreed), answer
         return answer
 
+    def note(self, node: str, kind: str, what: object) -> None:
+        """Tell whoever traces this world."""
+        if self.trace is not None:
+            self.trace(self.now_ms, node, kind, what)
+
     def new_id(self) -> int:
         """A request id that was not used yet."""
         self._ids += 1
@@ -229,6 +239,8 @@ class World:
             machine.inbox.clear()
             return
         events, machine.inbox = machine.inbox, []
+        for event in events if self.trace is not None else ():
+            self.note(node, "", event)
         instances = machine.storage.load(machine.replica.needs(events))
         self._carry_out(node, machine.replica.step(self._moment(), events, instances))
 

@@ -1,0 +1,107 @@
+"""What is fuzzed by bytes alone: each target takes any bytes, and must raise nothing.
+
+A target turns the errors that its part documents into a quiet return, and checks what comes out
+where there is something to check. Anything else that is raised is a bug in the product. The same
+targets serve the corpus test and the coverage-guided run.
+"""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from decreed.cli.options import parse_duration, parse_endpoints
+from decreed.cli.settings import parse_text
+from decreed.registry.errors import BadRequest, ConfigError, Damaged, ProtocolError, Refused
+from decreed.registry.keys import parse_key, parse_prefix, parse_series
+from decreed.registry.paxos.instance import Instance
+from decreed.registry.wire.codec import decode_batch, encode
+from decreed.registry.wire.frames import HEADER_BYTES, FrameCutter, frame
+from decreed.storage.layout import instance_key, key_of
+from decreed.storage.records import VERSION, pack, seal, unpack
+
+from .strategies import UNIONS
+
+Target = Callable[[bytes], None]
+MAX_FRAME = 4_096
+STORED = instance_key("a/b@7")
+
+
+def frames(data: bytes) -> None:
+    """The first byte says how the rest is chunked; what is cut joins to what was given."""
+    step = data[0] + 1 if data else 1
+    stream = data[1:]
+    cutter, payloads = FrameCutter(MAX_FRAME), list[bytes]()
+    try:
+        for start in range(0, len(stream), step):
+            payloads += cutter.feed(stream[start : start + step])
+            assert cutter.pending <= HEADER_BYTES + MAX_FRAME + step
+    except ProtocolError:
+        return
+    whole = b"".join(frame(payload) for payload in payloads)
+    assert stream[: len(whole)] == whole and cutter.pending == len(stream) - len(whole)
+
+
+def wire(data: bytes) -> None:
+    """A payload, read as each kind of batch; what is read encodes to something that reads alike."""
+    for union in UNIONS.values():
+        try:
+            batch = decode_batch(data, union)
+        except ProtocolError:
+            continue
+        assert decode_batch(encode(batch), union) == batch
+
+
+def record(data: bytes) -> None:
+    """A stored record, as it is and behind a sound checksum."""
+    for stored in (data, seal(STORED, VERSION, data)):
+        try:
+            value = unpack(STORED, stored, Instance, "here")
+        except (Damaged, Refused):
+            continue
+        assert unpack(STORED, pack(STORED, value), Instance, "here") == value
+
+
+def key(data: bytes) -> None:
+    """A key, a prefix and a series."""
+    text = data.decode(errors="replace")
+    try:
+        parsed = parse_key(text)
+        assert parse_key(parsed) == parsed == text and key_of(instance_key(parsed)) == parsed
+    except BadRequest:
+        pass
+    for parse in (parse_prefix, parse_series):
+        with contextlib.suppress(BadRequest):
+            assert parse(parse(text)) in (text, text[:-1])
+
+
+def config(data: bytes) -> None:
+    """The text of a ``cluster.toml``."""
+    try:
+        parsed = parse_text(data.decode(errors="replace"))
+    except ConfigError:
+        return
+    assert all(parsed.address(node)[1] for node in parsed.nodes) and len(parsed.digest()) == 16
+
+
+def options(data: bytes) -> None:
+    """The texts of options."""
+    text = data.decode(errors="surrogateescape")
+    _quietly(parse_duration, text)
+    _quietly(parse_endpoints, text)
+
+
+def _quietly(parse: Callable[[str], Any], text: str) -> None:
+    with contextlib.suppress(typer.BadParameter):
+        parse(text)
+
+
+TARGETS: dict[str, Target] = {
+    "frames": frames,
+    "wire": wire,
+    "record": record,
+    "key": key,
+    "config": config,
+    "options": options,
+}

@@ -1,0 +1,115 @@
+"""Cells: what one node holds together with its lane of the network, numbered.
+
+States are tuples of these numbers, so that millions of them fit into memory and compare fast.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+
+from msgspec.structs import replace
+
+from decreed.registry.paxos.proposer import Preparing
+from decreed.registry.types import NodeId
+
+from .network import Lanes
+from .node import Local
+from .properties import Facts, facts_of
+
+
+class Cells:
+    """Numbers cells, and remembers what is asked of them.
+
+    Args:
+        lanes: the network.
+        alike: the nodes that are told apart by nothing but their names.
+    """
+
+    def __init__(self, lanes: Lanes, alike: tuple[NodeId, ...]) -> None:
+        self._lanes = lanes
+        self._alike = alike
+        self.held: list[tuple[int, int]] = []
+        self.voters: list[int] = []
+        self._numbers: dict[tuple[int, int], int] = {}
+        self.locals: list[Local] = []
+        self._local_numbers: dict[Local, int] = {}
+        self._grown: dict[tuple[int, int], int] = {}
+        self._facts: dict[Facts, int] = {}
+        self.facts: list[Facts] = []
+        self.judged_by: list[int] = []
+        self.renamed = cache(self._renamed)
+
+    def number(self, local: Local, lane: int) -> int:
+        """The number of a cell."""
+        return self.numbered(self.local_number(local), lane)
+
+    def local_number(self, local: Local) -> int:
+        """The number of what a node holds."""
+        number = self._local_numbers.get(local)
+        if number is None:
+            number = self._local_numbers[local] = len(self.locals)
+            self.locals.append(local)
+        return number
+
+    def local(self, cell: int) -> Local:
+        """What the node holds."""
+        return self.locals[self.held[cell][0]]
+
+    def lane(self, cell: int) -> int:
+        """The node's lane of the network."""
+        return self.held[cell][1]
+
+    def grown(self, cell: int, bits: int) -> int:
+        """The cell with more messages in its lane."""
+        grown = self._grown.get((cell, bits))
+        if grown is None:
+            local, lane = self.held[cell]
+            grown = self._grown[cell, bits] = self.numbered(local, lane | bits)
+        return grown
+
+    def numbered(self, local: int, lane: int) -> int:
+        """The number of a cell, given the number of what the node holds."""
+        number = self._numbers.get((local, lane))
+        if number is None:
+            number = self._numbers[local, lane] = len(self.held)
+            self.held.append((local, lane))
+            self.voters.append(self._voters(self.locals[local]))
+            self.judged_by.append(self._fact(local, lane))
+        return number
+
+    def _fact(self, local: int, lane: int) -> int:
+        facts = facts_of(self.locals[local], self._lanes.read(lane))
+        number = self._facts.setdefault(facts, len(self.facts))
+        if number == len(self.facts):
+            self.facts.append(facts)
+        return number
+
+    # -- which acceptors have answered an attempt
+
+    def _voters(self, local: Local) -> int:
+        """A bit for each of the nodes that are alike, set if the attempt has its answer."""
+        names = _answered(local)
+        return sum(1 << place for place, name in enumerate(self._alike) if name in names)
+
+    def _renamed(self, cell: int, order: tuple[int, ...]) -> int:
+        """The cell when the nodes that are alike change places: the i-th was the `order[i]`-th."""
+        local, lane = self.local(cell), self.lane(cell)
+        places = {self._alike[old]: self._alike[new] for new, old in enumerate(order)}
+        return self.number(_rename(local, places), lane)
+
+
+def _answered(local: Local) -> frozenset[str]:
+    if local.volatile is None or local.volatile.state is None:
+        return frozenset()
+    state = local.volatile.state
+    return state.promises if isinstance(state, Preparing) else state.votes
+
+
+def _rename(local: Local, places: Mapping[NodeId, NodeId]) -> Local:
+    """The same node, with the answers that it counted coming from others."""
+    names = frozenset(places.get(NodeId(name), name) for name in _answered(local))
+    if local.volatile is None or local.volatile.state is None or names == _answered(local):
+        return local
+    state = local.volatile.state
+    field = "promises" if isinstance(state, Preparing) else "votes"
+    renamed = replace(state, **{field: names})
+    return replace(local, volatile=replace(local.volatile, state=renamed))

@@ -1,0 +1,295 @@
+"""What a node can do in a state, and what that sends and breaks; worked out once for each cell.
+
+Three ways of saying the same with fewer states, none of which asks what a message means; each looks
+at what a step was seen to do:
+
+* a *silent* step changes nothing but what a crash would take, and sends nothing (counting a promise,
+  say). It can wait until the node does something else, since what arrived stays in the network; so a
+  move is any number of silent steps and then one that is not silent.
+* of two moves that send the same, one is dropped if silent steps lead from the other to it.
+* an *echo* changes nothing and sends promises, nacks or commits. Having sent it takes nothing away from
+  anybody, and more such messages hide no violation, so it is sent as soon as it can be.
+
+A crash is possible between sending *at once* and the sync: then what left at once has left, and the
+records, all that waits for them and everything volatile are lost.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from decreed.registry.paxos.messages import Commit, Nack, Promise
+from decreed.registry.replica.events import Event, FromPeer
+from decreed.registry.types import NodeId
+
+from .cells import Cells
+from .network import Lanes, numbers
+from .node import RESEND, RETRY, Local, Nodes, Reaction, Sent
+from .properties import judge_step
+from .scenarios import Scenario
+
+Grows = tuple[tuple[int, int], ...]
+"""Places of other nodes, and the bits added to their lanes."""
+
+OPEN, RESENT, RETRIED = -1, -2, -3
+"""Events without a message. One with a message is its number and its sender's place, as one."""
+
+
+class Move(NamedTuple):
+    """One thing that a node can do.
+
+    Attributes:
+        cell: the node's cell afterwards.
+        grows: what it adds to the lanes of others.
+        crashes: 1 if the node crashes in it.
+        mark: what it breaks, and what it shows.
+        steps: what it consists of.
+    """
+
+    cell: int
+    grows: Grows
+    crashes: int
+    mark: int
+    steps: tuple["Effect", ...]
+
+
+class Effect(NamedTuple):
+    """What an event does to a node in one state, whatever is in its lane.
+
+    Attributes:
+        name, before, event: the node, what it held, and what happens to it.
+        reaction: what it does then.
+        local, lane, grows: the same in numbers: what it holds, and what it sends.
+        silent: whether it changes nothing but what a crash would take, and sends nothing.
+        idle: whether it does nothing at all.
+        marks: for each set of answers that the node has given so far, the mark of the step.
+    """
+
+    name: NodeId
+    before: Local
+    event: Event
+    reaction: Reaction
+    local: int
+    lane: int
+    grows: Grows
+    silent: bool
+    idle: bool
+    marks: dict[int, int]
+
+
+class Moves:
+    """The moves of all nodes of a scenario."""
+
+    def __init__(
+        self, scenario: Scenario, lanes: Lanes, cells: Cells, reduced: bool = True
+    ) -> None:
+        self._reduced = reduced
+        self._names = scenario.names
+        self._places = {name: place for place, name in enumerate(self._names)}
+        self._ballots = scenario.ballots
+        self._gives_up = scenario.gives_up
+        self._crashes = scenario.crashes
+        self._nodes = Nodes(scenario.config, scenario.wishes())
+        self._lanes = lanes
+        self._cells = cells
+        self._effects: list[dict[tuple[int, int], Effect]] = [{} for _ in self._names]
+        self._idle: list[dict[int, list[int]]] = [{} for _ in self._names]
+        self._radix = len(self._names) + 1
+        self._seen: list[dict[int, list[int]]] = [{} for _ in self._names]
+        self._asleep: list[dict[int, list[int]]] = [{} for _ in self._names]
+        self._awake = [0] * len(self._names)
+        self._timed = cache(self._timed_events)
+
+    def of(self, place: int, cell: int, answers: Sequence[int]) -> list[Move]:
+        """What a node can do, given the answers to it that stand in the lane of each node."""
+        local, lane = self._cells.held[cell]
+        self._look(place, local, (lane & self._lanes.inbound, *answers))
+        moves: dict[tuple[int, Grows, int, int], Move] = {}
+        for ready, steps in self._silently(place, local, lane, answers).items():
+            for effect in self._effects_on(place, ready, lane, answers):
+                if not (effect.silent and self._reduced):
+                    for move in self._caused(place, cell, effect, steps):
+                        moves.setdefault(move[:4], move)
+        kept = self._without_detours(place, list(moves.values()), answers)
+        if self._crashes and self._has_something_to_lose(local):
+            crashed = self._cells.number(self._cells.locals[local].restarted(), lane)
+            kept.append(Move(crashed, (), 1, 0, ()))
+        return kept
+
+    def asleep(self, place: int, cell: int) -> Sequence[int]:
+        """For each node, answers that do nothing here, wherever silent steps may lead before."""
+        return self._asleep[place].get(self._cells.held[cell][0], self._awake)
+
+    def _look(self, place: int, local: int, bits: Sequence[int]) -> None:
+        """Find out which messages do nothing, of all that ever stood before a node like this."""
+        seen = self._seen[place].setdefault(local, [0] * self._radix)
+        if all(new & ~old == 0 for new, old in zip(bits, seen, strict=False)):
+            return
+        seen[: len(bits)] = [new | old for new, old in zip(bits, seen, strict=False)]
+        idle = list(seen)
+        for at in self._silently(place, local, seen[0], seen[1:]):
+            self._effects_on(place, at, seen[0], seen[1:])
+            idle = [one & other for one, other in zip(idle, self._idle[place][at], strict=True)]
+        self._asleep[place][local] = idle[1:]
+
+    def echoes(self, place: int, cell: int) -> tuple[int, Grows]:
+        """What a node answers to what is in its lane, staying the same; its own lane first."""
+        local, lane = self._cells.held[cell]
+        bits = dict.fromkeys(range(len(self._names)), 0)
+        for effect in self._effects_on(place, local, lane, ()) if self._reduced else ():
+            if effect.local == local and self._is_echo(effect, lane):
+                bits[place] |= effect.lane
+                for other, more in effect.grows:
+                    bits[other] |= more
+        own = bits.pop(place)
+        return own, tuple((other, more) for other, more in bits.items() if more)
+
+    def _is_echo(self, effect: Effect, lane: int) -> bool:
+        sent = (*effect.reaction.at_once, *effect.reaction.after)
+        harmless = all(isinstance(m, Promise | Nack | Commit) for _, m in sent)
+        return harmless and not self._mark(effect, lane)
+
+    # -- events
+
+    def _event(self, place: int, event: int) -> Event:
+        """The event with this number."""
+        if event == OPEN:
+            return self._nodes.opening(self._names[place])
+        if event < 0:
+            return RESEND if event == RESENT else RETRY
+        number, sender = divmod(event, self._radix)
+        post = self._lanes.posts[number]
+        return FromPeer(self._names[sender - 1] if sender else post.peer, post.message)
+
+    def _timed_events(self, place: int, local: int) -> tuple[int, ...]:
+        """What happens to a proposer without any message."""
+        held = self._cells.locals[local]
+        if place >= len(self._ballots) or held.instance.learned is not None:
+            return ()
+        may_begin = len(held.begun) < self._ballots[place]
+        if held.volatile is None:
+            return (OPEN,) if may_begin else ()
+        again = (OPEN,) if may_begin and self._gives_up else ()
+        if held.volatile.state is not None:
+            return (RESENT, *again)
+        return (RETRIED, *again) if may_begin else ()
+
+    def _has_something_to_lose(self, local: int) -> bool:
+        held = self._cells.locals[local]
+        return held.volatile is not None or bool(held.begun)
+
+    # -- effects
+
+    def _effects_on(
+        self, place: int, local: int, lane: int, answers: Sequence[int]
+    ) -> list[Effect]:
+        """The effects of all events that can happen to a node and that do anything.
+
+        Those are what needs no message, the messages in its own lane, and answers in any lane.
+        """
+        effects = self._effects[place]
+        found = [
+            effects.get((local, e)) or self._effect(place, local, e, 0)
+            for e in self._timed(place, local)
+        ]
+        idle = self._idle[place].setdefault(local, [0] * self._radix)
+        for sender, bits in enumerate((lane & self._lanes.inbound, *answers)):
+            for number in numbers(bits & ~idle[sender]):
+                event = number * self._radix + sender
+                found.append(
+                    effects.get((local, event)) or self._effect(place, local, event, number)
+                )
+        return [effect for effect in found if not effect.idle]
+
+    def _effect(self, place: int, local: int, event: int, number: int) -> Effect:
+        """Work out an effect, and remember which messages have none."""
+        effect = self._effects[place][local, event] = self._work_out(place, local, event)
+        if effect.idle and event >= 0:
+            self._idle[place][local][event % self._radix] |= 1 << number
+        return effect
+
+    def _work_out(self, place: int, local: int, number: int) -> Effect:
+        name, before = self._names[place], self._cells.locals[local]
+        event = self._event(place, number)
+        if number == OPEN:
+            before = replace(before, volatile=None)
+        reaction = self._nodes.react(name, before, event)
+        lane, grows = self._sent(name, (*reaction.at_once, *reaction.after))
+        after = reaction.local
+        silent = not (lane or grows or reaction.alarmed)
+        silent &= after.instance == before.instance and after.begun == before.begun
+        result = self._cells.local_number(after)
+        idle = silent and result == local
+        return Effect(name, before, event, reaction, result, lane, grows, silent, idle, {})
+
+    def _cut(self, effect: Effect) -> Effect:
+        """The same with a crash before the sync: only what left at once has happened."""
+        reaction = effect.reaction
+        lost = replace(effect.before, begun=reaction.local.begun).restarted()
+        cut = replace(reaction, local=lost, after=())
+        lane, grows = self._sent(effect.name, reaction.at_once)
+        number = self._cells.local_number(lost)
+        return effect._replace(reaction=cut, local=number, lane=lane, grows=grows, marks={})
+
+    def _sent(self, name: NodeId, sent: Sent) -> tuple[int, Grows]:
+        """The bits that go into the node's own lane, and those for the lanes of others."""
+        bits = dict.fromkeys(self._names, 0)
+        for to, message in sent:
+            lane, bit = self._lanes.place(name, to, message)
+            bits[lane] |= bit
+        own = bits.pop(name)
+        return own, tuple((self._places[other], more) for other, more in bits.items() if more)
+
+    def _mark(self, effect: Effect, lane: int) -> int:
+        """What a step breaks and shows, after all that the node has said."""
+        said = lane & ~self._lanes.inbound
+        mark = effect.marks.get(said)
+        if mark is None:
+            mark = judge_step(effect.before, self._lanes.read(said), effect.reaction)
+            effect.marks[said] = mark
+        return mark
+
+    # -- moves
+
+    def _silently(
+        self, place: int, local: int, lane: int, answers: Sequence[int]
+    ) -> dict[int, tuple[Effect, ...]]:
+        """Where silent steps lead, and which."""
+        reached: dict[int, tuple[Effect, ...]] = {local: ()}
+        waiting = [local] if self._reduced else []
+        for at in waiting:
+            for effect in self._effects_on(place, at, lane, answers):
+                if effect.silent and effect.local not in reached:
+                    reached[effect.local] = (*reached[at], effect)
+                    waiting.append(effect.local)
+        return reached
+
+    def _caused(
+        self, place: int, cell: int, effect: Effect, steps: tuple[Effect, ...]
+    ) -> Iterator[Move]:
+        """The step that an event causes, whole or cut short by a crash."""
+        yield self._move(cell, effect, 0, steps)
+        reaction = effect.reaction
+        if self._crashes and reaction.at_once and reaction.local != effect.before:
+            yield self._move(cell, self._cut(effect), 1, steps)
+
+    def _move(self, cell: int, effect: Effect, crashes: int, steps: tuple[Effect, ...]) -> Move:
+        lane = self._cells.lane(cell)
+        number = self._cells.numbered(effect.local, lane | effect.lane)
+        return Move(number, effect.grows, crashes, self._mark(effect, lane), (*steps, effect))
+
+    def _without_detours(self, place: int, moves: list[Move], answers: Sequence[int]) -> list[Move]:
+        """Leave out each move to where silent steps lead from another that sends the same."""
+        alike: dict[tuple[int, Grows, int, int], dict[int, Move]] = {}
+        for move in moves:
+            local, lane = self._cells.held[move.cell]
+            alike.setdefault((lane, *move[1:4]), {})[local] = move
+        for (lane, *_), group in alike.items():
+            for local in list(group) if len(group) > 1 else ():
+                if local in group:
+                    for reached in self._silently(place, local, lane, answers):
+                        if reached != local:
+                            group.pop(reached, None)
+        return [move for group in alike.values() for move in group.values()]

@@ -1,0 +1,189 @@
+"""What must always hold, and what must be seen sometimes; told from facts, not from the handlers.
+
+Whether something is chosen is counted here anew, from the acceptances that were answered or are on
+disk, and never by asking the code under test. A *mark* is an integer with a bit for each property:
+see `checker`.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from decreed.registry.paxos.instance import Instance
+from decreed.registry.paxos.messages import Accept, Accepted, PaxosMessage, Promise
+from decreed.registry.types import Ballot, Claim, Decree, Proposal, Value
+
+from .network import Post
+from .node import Local, Reaction
+
+AGREEMENT = "agreement: two decrees are never chosen, nor learned"
+VALIDITY = "validity: what is chosen was claimed"
+STABILITY = "stability: above a chosen ballot, only its decree is ever proposed"
+ONE_VALUE = "ballots are unique: one ballot carries one decree"
+BEGUN_ONCE = "ballots are unique: none is begun twice"
+LEARNED_IS_CHOSEN = "what is learned was chosen"
+LEARNED_IS_FINAL = "what is learned stays, undisputed"
+PROMISE_KEPT = "a promise is kept: nothing below it is accepted"
+WHOLE_TRUTH = "a promise tells of the highest acceptance"
+DURABLE = "what was answered is on disk"
+SILENT = "nobody finds corruption or a bug"
+
+ALWAYS = (
+    AGREEMENT,
+    VALIDITY,
+    STABILITY,
+    ONE_VALUE,
+    BEGUN_ONCE,
+    LEARNED_IS_CHOSEN,
+    LEARNED_IS_FINAL,
+    PROMISE_KEPT,
+    WHOLE_TRUTH,
+    DURABLE,
+    SILENT,
+)
+
+CHOSEN = "a value is chosen"
+LEARNED = "everybody learns the decree"
+DUEL = "a duel: somebody is outbid and goes higher"
+ADOPTED = "an adopted value wins"
+FINISHED = "a value wins in the ballot of another node than its first proposer's"
+RESTARTED = "a restarted node begins a new ballot"
+
+SOMETIMES = (CHOSEN, LEARNED, DUEL, ADOPTED, FINISHED, RESTARTED)
+
+_BIT = {name: 1 << index for index, name in enumerate((*ALWAYS, *SOMETIMES))}
+
+
+def mark_of(names: Iterable[str]) -> int:
+    """The mark of these properties."""
+    return sum(_BIT[name] for name in set(names))
+
+
+class Facts(Value, frozen=True):
+    """What one node adds to the judgement of a state.
+
+    Args:
+        instance: what is on its disk.
+        voted: the ballots in which it ever said that it accepted.
+        shown: the proposals that were ever sent to it.
+        begun: the ballots that it has begun.
+    """
+
+    instance: Instance
+    voted: frozenset[Ballot]
+    shown: frozenset[Proposal]
+    begun: tuple[Ballot, ...]
+
+    def votes(self) -> frozenset[Ballot]:
+        """The ballots in which this node has accepted, as far as anybody or its disk can tell."""
+        accepted = self.instance.accepted
+        return self.voted if accepted is None else self.voted | {accepted.ballot}
+
+    def proposals(self) -> frozenset[Proposal]:
+        """The proposals that this node was shown or holds."""
+        accepted = self.instance.accepted
+        return self.shown if accepted is None else self.shown | {accepted}
+
+
+def facts_of(local: Local, lane: Collection[Post]) -> Facts:
+    """What a node holds, was sent and has answered, as far as a state is judged by it."""
+    messages = [post.message for post in lane]
+    return Facts(
+        Instance(None, local.instance.accepted, local.instance.learned, local.instance.disputed),
+        frozenset(m.ballot for m in messages if isinstance(m, Accepted)),
+        frozenset(Proposal(m.ballot, m.decree) for m in messages if isinstance(m, Accept)),
+        local.begun,
+    )
+
+
+def chosen_by(nodes: Sequence[Facts], accept_size: int) -> list[Proposal]:
+    """Every proposal that so many acceptors have accepted in its ballot as an accept quorum has."""
+    proposals = frozenset[Proposal]().union(*(facts.proposals() for facts in nodes))
+    votes = [facts.votes() for facts in nodes]
+    return [p for p in proposals if sum(p.ballot in ballots for ballots in votes) >= accept_size]
+
+
+def judge(nodes: Sequence[Facts], accept_size: int, claims: Collection[Claim]) -> int:
+    """The mark of a state."""
+    chosen = chosen_by(nodes, accept_size)
+    proposals = frozenset[Proposal]().union(*(facts.proposals() for facts in nodes))
+    learned = {f.instance.learned for f in nodes if f.instance.learned is not None}
+    decrees = {proposal.decree for proposal in chosen}
+    begun = [ballot for facts in nodes for ballot in facts.begun]
+    broken = {
+        AGREEMENT: len(decrees | learned) > 1,
+        VALIDITY: not all(_claimed(decree, claims) for decree in decrees | learned),
+        STABILITY: any(_strays(p, c) for c in chosen for p in proposals),
+        ONE_VALUE: len({p.ballot for p in proposals}) < len(proposals),
+        BEGUN_ONCE: len(set(begun)) < len(begun),
+        LEARNED_IS_CHOSEN: not learned <= decrees,
+        LEARNED_IS_FINAL: any(facts.instance.disputed is not None for facts in nodes),
+    }
+    seen = {
+        CHOSEN: bool(chosen),
+        LEARNED: all(facts.instance.learned is not None for facts in nodes),
+        ADOPTED: any(p.ballot != p.decree.ballot for p in chosen),
+        FINISHED: any(p.ballot.process.node != p.decree.ballot.process.node for p in chosen),
+        RESTARTED: any(len({b.process for b in facts.begun}) > 1 for facts in nodes),
+    }
+    return mark_of(name for name, is_so in (broken | seen).items() if is_so)
+
+
+def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int:
+    """The mark of a step: of what a node does in it, given all that it ever answered before.
+
+    Args:
+        before: the node before the step.
+        lane: what it answered before the step; what was sent to it does not matter.
+        reaction: what it does, and what it holds behind that; it may have crashed.
+    """
+    after = reaction.local.instance
+    said = [post.message for post in lane if not post.inbound]
+    says = [message for _, message in (*reaction.at_once, *reaction.after)]
+    broken = {
+        BEGUN_ONCE: reaction.begins is not None and reaction.begins in before.begun,
+        LEARNED_IS_FINAL: before.instance.learned not in (None, after.learned),
+        PROMISE_KEPT: any(_breaks_promise(message, said) for message in says),
+        WHOLE_TRUTH: any(_conceals(message, said) for message in says),
+        DURABLE: not _remembers(after, [*said, *says]),
+        SILENT: reaction.alarmed,
+    }
+    paused = before.volatile is not None and before.volatile.state is None
+    seen = {DUEL: paused and reaction.begins is not None}
+    return mark_of(name for name, is_so in (broken | seen).items() if is_so)
+
+
+def _claimed(decree: Decree, claims: Collection[Claim]) -> bool:
+    """Whether the decree is that of a claim, word for word."""
+    return any(decree == Decree.of(claim, decree.ballot, decree.time_ms) for claim in claims)
+
+
+def _strays(proposal: Proposal, chosen: Proposal) -> bool:
+    return proposal.ballot > chosen.ballot and proposal.decree != chosen.decree
+
+
+def _breaks_promise(message: PaxosMessage, said: Collection[PaxosMessage]) -> bool:
+    """R11: an acceptance below what the node has promised, or accepted, before."""
+    return isinstance(message, Accepted) and any(
+        isinstance(m, Promise | Accepted) and m.ballot > message.ballot for m in said
+    )
+
+
+def _conceals(message: PaxosMessage, said: Collection[PaxosMessage]) -> bool:
+    """R12: a promise that tells of less than the node has accepted."""
+    if not isinstance(message, Promise):
+        return False
+    told = None if message.accepted is None else message.accepted.ballot
+    return any(isinstance(m, Accepted) and (told is None or m.ballot > told) for m in said)
+
+
+def _remembers(instance: Instance, said: Collection[PaxosMessage]) -> bool:
+    """R13, R14: the disk knows the highest ballot promised and the highest one accepted."""
+    if instance.learned is not None:
+        return True
+    promised = [m.ballot for m in said if isinstance(m, Promise | Accepted)]
+    accepted = [m.ballot for m in said if isinstance(m, Accepted)]
+    held = None if instance.accepted is None else instance.accepted.ballot
+    return _reaches(instance.promised, promised) and _reaches(held, accepted)
+
+
+def _reaches(held: Ballot | None, said: Collection[Ballot]) -> bool:
+    return not said or (held is not None and held >= max(said))

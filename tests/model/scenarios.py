@@ -1,0 +1,188 @@
+"""The clusters that are explored, with their bounds: small enough to finish, large enough to hurt."""
+
+from msgspec.structs import force_setattr
+
+from decreed.registry.config import ClusterConfig
+from decreed.registry.paxos.quorums import Quorums
+from decreed.registry.types import Claim, NodeId, Value
+
+from ..support.world import claim, config
+from .node import KEY
+from .properties import DUEL, FINISHED, RESTARTED
+
+
+class Scenario(Value, frozen=True):
+    """A cluster and the bounds of what happens to it.
+
+    Args:
+        name: for tables and tests.
+        nodes: how many nodes, each of them an acceptor; the first ones are proposers too.
+        ballots: for each proposer, how many ballots it may begin in all its lives.
+        claims: for each proposer, whether it has a claim of its own, as all have by default; one
+            that has none only finishes what others began.
+        prepare, accept: the sizes of the quorums; 0 means a majority.
+        crashes: how many crashes there may be in all.
+        gives_up: whether a proposer may drop an attempt at any moment and begin another; it
+            always may after a crash or after having been outbid.
+        out_of_reach: the sometimes-properties that nothing within these bounds can have.
+        states, depth: how many states there are, and how far the farthest is; a test holds them.
+    """
+
+    name: str
+    nodes: int
+    ballots: tuple[int, ...]
+    claims: tuple[bool, ...] = ()
+    prepare: int = 0
+    accept: int = 0
+    crashes: int = 0
+    gives_up: bool = False
+    out_of_reach: frozenset[str] = frozenset()
+    states: int = 0
+    depth: int = 0
+
+    @property
+    def names(self) -> tuple[NodeId, ...]:
+        """The nodes' names."""
+        return tuple(NodeId(f"n{number}") for number in range(1, self.nodes + 1))
+
+    @property
+    def proposers(self) -> tuple[NodeId, ...]:
+        """The nodes that propose."""
+        return self.names[: len(self.ballots)]
+
+    @property
+    def config(self) -> ClusterConfig:
+        """The cluster, its quorums unchecked, so that those that need not meet can be tried."""
+        cluster = config(self.nodes)
+        quorums = Quorums.majority(self.names)
+        force_setattr(quorums, "prepare", self.prepare or quorums.prepare)
+        force_setattr(quorums, "accept", self.accept or quorums.accept)
+        return ClusterConfig(cluster.cluster_id, cluster.addresses, quorums)
+
+    def wishes(self) -> dict[NodeId, Claim | None]:
+        """What each proposer is asked to claim."""
+        claims = self.claims or (True,) * len(self.ballots)
+        return {
+            name: claim(KEY, f"value of {name}".encode(), name.encode()) if has_one else None
+            for name, has_one in zip(self.proposers, claims, strict=True)
+        }
+
+
+_ALONE = frozenset({DUEL, FINISHED})
+_NEVER_DOWN = frozenset({RESTARTED})
+
+DEFAULT = (
+    Scenario(
+        "3 nodes, 2 proposers, 2 ballots each",
+        3,
+        (2, 2),
+        out_of_reach=_NEVER_DOWN,
+        states=645_959,
+        depth=27,
+    ),
+    Scenario(
+        "3 nodes, 2 proposers, 2 ballots and 1, 1 crash",
+        3,
+        (2, 1),
+        crashes=1,
+        states=266_208,
+        depth=22,
+    ),
+    Scenario(
+        "3 nodes, 2 proposers, 1 ballot each, 1 crash",
+        3,
+        (1, 1),
+        crashes=1,
+        out_of_reach=_NEVER_DOWN | {DUEL},
+        states=12_513,
+        depth=16,
+    ),
+    Scenario(
+        "3 nodes, 1 proposer that gives up, 2 ballots, 1 crash",
+        3,
+        (2,),
+        crashes=1,
+        gives_up=True,
+        out_of_reach=_ALONE,
+        states=2_768,
+        depth=16,
+    ),
+    Scenario(
+        "3 nodes, 2 proposers, one of them without a claim",
+        3,
+        (2, 1),
+        claims=(True, False),
+        out_of_reach=_NEVER_DOWN,
+        states=16_105,
+        depth=21,
+    ),
+    Scenario(
+        "3 nodes, quorums 3 and 1, 2 proposers",
+        3,
+        (2, 1),
+        prepare=3,
+        accept=1,
+        out_of_reach=_NEVER_DOWN,
+        states=2_881,
+        depth=21,
+    ),
+    Scenario(
+        "5 nodes, quorums 4 and 2, 2 proposers",
+        5,
+        (1, 1),
+        prepare=4,
+        accept=2,
+        out_of_reach=_NEVER_DOWN | {DUEL},
+        states=70_891,
+        depth=25,
+    ),
+)
+"""What the tests explore, in about half a minute."""
+
+FULL = (
+    Scenario(
+        "3 nodes, 1 proposer that gives up, 3 ballots, 2 crashes",
+        3,
+        (3,),
+        crashes=2,
+        gives_up=True,
+        out_of_reach=_ALONE,
+        states=266_371,
+        depth=23,
+    ),
+    Scenario(
+        "3 nodes, quorums 3 and 1, 2 ballots each",
+        3,
+        (2, 2),
+        prepare=3,
+        accept=1,
+        out_of_reach=_NEVER_DOWN,
+        states=36_865,
+        depth=27,
+    ),
+    Scenario(
+        "5 nodes, 1 proposer, 2 ballots, 1 crash",
+        5,
+        (2,),
+        crashes=1,
+        out_of_reach=_ALONE,
+        states=70_502,
+        depth=26,
+    ),
+    Scenario(
+        "5 nodes, 2 proposers, 1 ballot each",
+        5,
+        (1, 1),
+        out_of_reach=_NEVER_DOWN | {DUEL},
+        states=229_905,
+        depth=25,
+    ),
+    Scenario(
+        "3 nodes, 3 proposers, 1 ballot each",
+        3,
+        (1, 1, 1),
+        out_of_reach=_NEVER_DOWN | {DUEL},
+    ),
+    Scenario("3 nodes, 2 proposers, 2 ballots each, 1 crash", 3, (2, 2), crashes=1),
+)
+"""What takes longer, and more memory."""

@@ -1,0 +1,98 @@
+"""Steps and violations in words, for people."""
+
+from typing import Protocol
+
+from decreed.registry.paxos.messages import (
+    Accept,
+    Accepted,
+    Commit,
+    Nack,
+    PaxosMessage,
+    Prepare,
+    Promise,
+)
+from decreed.registry.replica.events import Event, Finish, Fired, FromClient, FromPeer, Retry
+from decreed.registry.types import Decree, NodeId, Proposal
+
+from .checker import Report
+from .network import ANYONE
+from .node import Reaction, Sent
+
+
+class Step(Protocol):
+    """What happened to a node, and what it did."""
+
+    @property
+    def name(self) -> NodeId: ...
+    @property
+    def event(self) -> Event: ...
+    @property
+    def reaction(self) -> Reaction: ...
+
+
+def tell(step: Step) -> str:
+    """One step in one line."""
+    sent = _sent((*step.reaction.at_once, *step.reaction.after))
+    line = f"{step.name} {_cause(step.event)}" + (f" -> {sent}" if sent else "")
+    return line + (" (and raises the alarm)" if step.reaction.alarmed else "")
+
+
+def tell_crash(name: NodeId) -> str:
+    """A crash in one line; what it took had not been synced."""
+    return f"{name} crashes before the sync, and restarts"
+
+
+def tell_message(message: PaxosMessage) -> str:
+    """A message with the words that matter."""
+    match message:
+        case Prepare():
+            return f"prepare({message.ballot})"
+        case Promise(_, ballot, accepted):
+            return f"promise({ballot}, {_proposal(accepted)})"
+        case Accept():
+            return f"accept({message.ballot}, {_decree(message.decree)})"
+        case Accepted():
+            return f"accepted({message.ballot})"
+        case Nack():
+            return f"nack({message.ballot}, promised {message.promised})"
+        case Commit():
+            return f"commit({_decree(message.decree)})"
+
+
+def tell_report(report: Report[tuple[int, ...]]) -> str:
+    """What a search found, with the shortest way to what is wrong."""
+    lines = [f"broken: {name}" for name in report.broken]
+    lines += [f"never seen: {name}" for name in report.missing]
+    lines += [f"{number:3}. {line}" for number, line in enumerate(report.trace, 1)]
+    return "\n".join(lines)
+
+
+def _cause(event: Event) -> str:
+    match event:
+        case FromPeer(sender, message):
+            told = tell_message(message)  # type: ignore[arg-type]
+            return f"takes {told}" + (f" from {sender}" if sender != ANYONE else "")
+        case FromClient():
+            return "is asked to claim"
+        case Finish():
+            return "wants to finish the key"
+        case Fired(Retry()):
+            return "tries again"
+        case _:
+            return "says it again"
+
+
+def _sent(sent: Sent) -> str:
+    """Messages and their addressees, a broadcast once."""
+    told: dict[str, list[str]] = {}
+    for to, message in sent:
+        told.setdefault(tell_message(message), []).append(to)
+    return ", ".join(f"{text} to {' '.join(names)}" for text, names in told.items())
+
+
+def _proposal(proposal: Proposal | None) -> str:
+    return f"{proposal.ballot} = {_decree(proposal.decree)}" if proposal else "nothing"
+
+
+def _decree(decree: Decree) -> str:
+    return f"{decree.text!r} of {decree.ballot}"

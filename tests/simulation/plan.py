@@ -1,0 +1,86 @@
+"""What one run is made of, small enough to write down: a seed, a length, and what is left out.
+
+Each tick's bad luck and each tick's requests have a source of chance of their own, so leaving one out
+changes nothing in the others; that is what makes a failing run shrinkable. A plan is a text file::
+
+    # why it is kept
+    seed 17
+    ticks 45
+    calm 3 9-12
+    silent 0-40
+
+Ticks that are *calm* have no misfortune; *silent* ones have no requests.
+"""
+
+import random
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+TICKS = 120
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run.
+
+    Args:
+        seed: decides everything that is left to chance.
+        ticks: how many ticks the bad weather lasts.
+        calm: ticks without misfortune.
+        silent: ticks without requests.
+    """
+
+    seed: int
+    ticks: int = TICKS
+    calm: frozenset[int] = field(default_factory=frozenset[int])
+    silent: frozenset[int] = field(default_factory=frozenset[int])
+
+    def chance(self, what: str, tick: int = 0) -> random.Random:
+        """The source of chance for one purpose in one tick."""
+        return random.Random(f"{self.seed} {what} {tick}")
+
+    def text(self, why: str) -> str:
+        """The plan as a file, with the reason why it is kept."""
+        lines = [f"# {line}" for line in why.splitlines()]
+        lines += [f"seed {self.seed}", f"ticks {self.ticks}"]
+        for name, ticks in (("calm", self.calm), ("silent", self.silent)):
+            if ticks:
+                lines.append(" ".join([name, *_ranges(ticks)]))
+        return "\n".join(lines) + "\n"
+
+
+def parse_plan(text: str) -> Plan:
+    """The plan in a file.
+
+    Raises:
+        ValueError: naming the line that says nothing known.
+    """
+    facts: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        name, *words = line.split("#")[0].split() or [""]
+        if name not in ("", "seed", "ticks", "calm", "silent"):
+            raise ValueError(f"no part of a plan: {line!r}")
+        facts[name] = words
+    return Plan(
+        int(facts["seed"][0]),
+        int(facts.get("ticks", [str(TICKS)])[0]),
+        frozenset(_numbers(facts.get("calm", []))),
+        frozenset(_numbers(facts.get("silent", []))),
+    )
+
+
+def _ranges(numbers: Collection[int]) -> Iterator[str]:
+    """Numbers as ``3`` and ``9-12``, in order."""
+    for number in sorted(numbers):
+        if number - 1 in numbers:
+            continue
+        end = number
+        while end + 1 in numbers:
+            end += 1
+        yield str(number) if end == number else f"{number}-{end}"
+
+
+def _numbers(words: list[str]) -> Iterator[int]:
+    for word in words:
+        first, _, last = word.partition("-")
+        yield from range(int(first), int(last or first) + 1)
