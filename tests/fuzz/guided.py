@@ -2,12 +2,14 @@
 
 Needs atheris, which is no dependency of the tests: ``pip install atheris``. It starts from the kept
 corpus of the target and works in a folder of its own, so that nothing is added to the checkout; with
-``--keep`` the new inputs that reach new code, once merged to as few as possible, are added to
-``corpus/TARGET/``. An input that breaks the target is written beside the working corpus and named.
+``--keep --work FOLDER`` nothing is searched: of the inputs in FOLDER, as few as possible that reach
+new code are added to ``corpus/TARGET/``. An input that breaks the target is written beside the
+working corpus and named.
 """
 
 import argparse
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,14 +17,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).parent / "corpus"
 MISSING = "the guided run needs atheris: pip install atheris (the property tests run without it)"
 NAMES = ("frames", "wire", "record", "key", "config", "options")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fuzz one target; libFuzzer ends the process itself."""
-    options = _parser().parse_args(arguments)
+    """Fuzz one target; libFuzzer ends the process itself, and calls it again to merge."""
+    options, flags = _parser().parse_known_args(arguments)
+    options.work = options.work and options.work.resolve()
     try:
         atheris: Any = import_module("atheris")
     except ImportError:
@@ -33,8 +37,9 @@ def main(arguments: Sequence[str]) -> int:
     work = options.work or Path(tempfile.mkdtemp(prefix=f"fuzz-{options.target}-"))
     work.mkdir(parents=True, exist_ok=True)
     print(f"working in {work}", file=sys.stderr)
-    flags = _merge(options, work) if options.keep else _search(options, work)
-    atheris.Setup(["fuzz", *flags], TARGETS[options.target])
+    if not flags:
+        flags = _merge(options, work) if options.keep else _search(options, work)
+    atheris.Setup([_command(options.target, work), *flags], TARGETS[options.target])
     atheris.Fuzz()
     return 0
 
@@ -63,6 +68,15 @@ def _search(options: argparse.Namespace, work: Path) -> list[str]:
 
 def _merge(options: argparse.Namespace, work: Path) -> list[str]:
     return ["-merge=1", str(CORPUS / options.target), str(work)]
+
+
+def _command(target: str, work: Path) -> str:
+    """A command by which libFuzzer can start this run again, with flags of its own behind it."""
+    script = work.parent / f"{work.name}.sh"
+    again = [sys.executable, "-m", "tests.fuzz.guided", target, "--work", str(work)]
+    script.write_text(f'#!/bin/sh\ncd {shlex.quote(str(ROOT))}\nexec {shlex.join(again)} "$@"\n')
+    script.chmod(0o755)
+    return str(script)
 
 
 if __name__ == "__main__":

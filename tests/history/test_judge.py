@@ -30,6 +30,9 @@ RIGHT: dict[str, list[Operation]] = {
     "refused for an id that froze it with other content": [
         claim((0, 1), "a", "1", Result.REUSED), claim((0, None), "a", "1", UNKNOWN, value="x")
     ],
+    "a claim called when the slot behind was seen": [
+        claim((2, None), "s@1", "1", UNKNOWN), take((0, 2), "2", 2)
+    ],
     "a slot given again": [take((0, 1), "1", 1), take((2, 3), "2", 2), take((4, 5), "1", 1)],
     "an id taken up again further on": [take((0, 1), "1", 1), take((2, 3), "1", 2, first=2)],
     "decided while the list runs": [ONE, lists((1.5, 9), ""), lists((2, 9), "a", D1)],
@@ -90,6 +93,18 @@ WRONG: dict[str, tuple[Rule, list[Operation]]] = {
         [claim((0, 1), "a", "1", Result.REUSED), claim((0, None), "a", "2", UNKNOWN)],
     ),
     "one id, two slots": (Rule.ONE_SLOT, [take((0, 1), "1", 1), take((2, 3), "1", 2)]),
+    "one id, two slots, and a failure that excuses nothing": (
+        Rule.ONE_SLOT,
+        [take((0, 1), "1", 1), take((2, 3), "1", 2), take((0, 1), "1", FAILED, first=9)],
+    ),
+    "frozen by a claim that searched from further on": (
+        Rule.VALIDITY,
+        [take((0, None), "1", UNKNOWN, first=2), read((2, 3), "s@1", decree("s@1", "1"))],
+    ),
+    "a hole, two tries of one claim for two": (
+        Rule.NO_GAPS,
+        [take((0, 1), "1", UNKNOWN), take((0, None), "1", UNKNOWN), take((2, 3), "3", 3)],
+    ),
     "a hole": (Rule.NO_GAPS, [take((0, 1), "1", 1), take((2, 3), "3", 3)]),
     "a hole, one claim for two": (
         Rule.NO_GAPS, [take((0, None), "1", UNKNOWN), take((2, 3), "3", 3)]

@@ -30,6 +30,8 @@ def main(arguments: list[str]) -> int:
     chosen = DEFAULT + (FULL if options.full else ())
     if options.names:
         chosen = tuple(s for s in known if s.name in options.names)
+        if len(chosen) < len(set(options.names)):
+            parser.error("no such scenario; there are: " + "; ".join(s.name for s in known))
     return _explore(chosen)
 
 
@@ -38,7 +40,8 @@ def _explore(scenarios: Iterable[Scenario]) -> int:
     wrong = 0
     for scenario in scenarios:
         report = explore(PaxosModel(scenario))
-        as_said = not report.broken and frozenset(report.missing) == scenario.out_of_reach
+        as_said = not report.broken and scenario.out_of_reach == frozenset(report.missing)
+        as_said &= (report.states, report.depth) == (scenario.states, scenario.depth)
         wrong += not as_said
         print(_line(scenario.name, report), "" if as_said else "WRONG", flush=True)
         if not as_said:

@@ -19,6 +19,7 @@ from decreed.registry.paxos.instance import Instance
 from decreed.registry.paxos.messages import Accept, Accepted, Nack, Prepare, Promise
 from decreed.registry.paxos.proposer import Chosen, Prepared, Preparing, Proposing, Vacant
 from decreed.registry.paxos.quorums import Quorums
+from decreed.registry.replica.coordinator import Attempt, Coordinator
 from decreed.registry.replica.effects import Outgoing, Send
 from decreed.registry.replica.node import Node
 from decreed.registry.replica.turn import Turn
@@ -27,7 +28,7 @@ from decreed.registry.types import Ballot, Decree, Key, NodeId, Process, Proposa
 # what ships, whatever is patched later
 _on_prepare, _on_accept = acceptor.on_prepare, acceptor.on_accept
 _on_promise, _on_accepted = proposer.on_promise, proposer.on_accepted
-_propose, _vouch = proposer.propose, Turn.vouch
+_propose, _vouch, _send = proposer.propose, Turn.vouch, Coordinator._send
 
 Answer = tuple[Instance, Any]
 
@@ -110,6 +111,14 @@ def _start_at_the_bottom(key: Key, process: Process, above: Ballot | None) -> Pr
     return Preparing(key, Ballot(1, process))
 
 
+def _say_it_anyway(
+    self: Coordinator, turn: Turn, attempt: Attempt, state: Preparing | Proposing
+) -> None:
+    others = [name for name in self._node.config.nodes if name != self._node.name]
+    turn.broadcast(others, state.message())
+    _send(self, turn, attempt, state)
+
+
 def _count_any_promise(
     state: Preparing, sender: str, message: Promise, quorums: Quorums
 ) -> Preparing | Prepared:
@@ -186,6 +195,10 @@ BUGS = (
     Bug("the own value in spite of a reported one", ((proposer, "propose", _insist),)),
     Bug("the lowest reported value instead of the highest", ((proposer, "_higher", _lower),)),
     Bug("a new attempt in the old ballot", ((proposer, "start", _start_at_the_bottom),)),
+    Bug(
+        "prepare and accept leave though the own acceptor refuses",
+        ((Coordinator, "_send", _say_it_anyway),),
+    ),
     Bug("promises for another ballot count", ((proposer, "on_promise", _count_any_promise),)),
     Bug("votes of different ballots count together", ((proposer, "on_accepted", _count_any_vote),)),
     Bug("a node's promise counts twice", ((proposer, "on_promise", _count_promises_twice),)),

@@ -109,7 +109,7 @@ class Moves:
         moves: dict[tuple[int, Grows, int, int], Move] = {}
         for ready, steps in self._silently(place, local, lane, answers).items():
             for effect in self._effects_on(place, ready, lane, answers):
-                if not (effect.silent and self._reduced):
+                if not (self._reduced and (effect.silent or self._is_echo(effect, ready, lane))):
                     for move in self._caused(place, cell, effect, steps):
                         moves.setdefault(move[:4], move)
         kept = self._without_detours(place, list(moves.values()), answers)
@@ -139,14 +139,17 @@ class Moves:
         local, lane = self._cells.held[cell]
         bits = dict.fromkeys(range(len(self._names)), 0)
         for effect in self._effects_on(place, local, lane, ()) if self._reduced else ():
-            if effect.local == local and self._is_echo(effect, lane):
+            if self._is_echo(effect, local, lane):
                 bits[place] |= effect.lane
                 for other, more in effect.grows:
                     bits[other] |= more
         own = bits.pop(place)
         return own, tuple((other, more) for other, more in bits.items() if more)
 
-    def _is_echo(self, effect: Effect, lane: int) -> bool:
+    def _is_echo(self, effect: Effect, local: int, lane: int) -> bool:
+        """Whether a step changes nothing, and sends only what hides no violation."""
+        if effect.local != local:
+            return False
         sent = (*effect.reaction.at_once, *effect.reaction.after)
         harmless = all(isinstance(m, Promise | Nack | Commit) for _, m in sent)
         return harmless and not self._mark(effect, lane)

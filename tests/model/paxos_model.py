@@ -172,4 +172,7 @@ class PaxosModel:
         if own:
             after[place] = self._cells.grown(cell, own)
         for other, bits in grows:
-            after[other] = self._cells.grown(after[other], bits)
+            before = after[other]
+            after[other] = self._cells.grown(before, bits)
+            if after[other] != before:
+                self._echo(other, after)

@@ -8,7 +8,7 @@ see `checker`.
 from collections.abc import Collection, Iterable, Sequence
 
 from decreed.registry.paxos.instance import Instance
-from decreed.registry.paxos.messages import Accept, Accepted, PaxosMessage, Promise
+from decreed.registry.paxos.messages import Accept, Accepted, PaxosMessage, Prepare, Promise
 from decreed.registry.types import Ballot, Claim, Decree, Proposal, Value
 
 from .network import Post
@@ -24,6 +24,7 @@ LEARNED_IS_FINAL = "what is learned stays, undisputed"
 PROMISE_KEPT = "a promise is kept: nothing below it is accepted"
 WHOLE_TRUTH = "a promise tells of the highest acceptance"
 DURABLE = "what was answered is on disk"
+OWN_FIRST = "prepare and accept leave only if the own acceptor agrees"
 SILENT = "nobody finds corruption or a bug"
 
 ALWAYS = (
@@ -37,6 +38,7 @@ ALWAYS = (
     PROMISE_KEPT,
     WHOLE_TRUTH,
     DURABLE,
+    OWN_FIRST,
     SILENT,
 )
 
@@ -144,6 +146,7 @@ def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int
         PROMISE_KEPT: any(_breaks_promise(message, said) for message in says),
         WHOLE_TRUTH: any(_conceals(message, said) for message in says),
         DURABLE: not _remembers(after, [*said, *says]),
+        OWN_FIRST: reaction.local.life == before.life and _presumes(after, says),
         SILENT: reaction.alarmed,
     }
     paused = before.volatile is not None and before.volatile.state is None
@@ -183,6 +186,14 @@ def _remembers(instance: Instance, said: Collection[PaxosMessage]) -> bool:
     accepted = [m.ballot for m in said if isinstance(m, Accepted)]
     held = None if instance.accepted is None else instance.accepted.ballot
     return _reaches(instance.promised, promised) and _reaches(held, accepted)
+
+
+def _presumes(instance: Instance, says: Collection[PaxosMessage]) -> bool:
+    """Whether a proposal leaves that the node's own acceptor has not taken up in the same step."""
+    accepted = None if instance.accepted is None else instance.accepted.ballot
+    prepares = {m.ballot for m in says if isinstance(m, Prepare)}
+    accepts = {m.ballot for m in says if isinstance(m, Accept)}
+    return not (prepares <= {instance.promised} and accepts <= {accepted})
 
 
 def _reaches(held: Ballot | None, said: Collection[Ballot]) -> bool:

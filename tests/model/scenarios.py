@@ -182,7 +182,16 @@ FULL = (
         3,
         (1, 1, 1),
         out_of_reach=_NEVER_DOWN | {DUEL},
+        states=133_235,
+        depth=21,
     ),
-    Scenario("3 nodes, 2 proposers, 2 ballots each, 1 crash", 3, (2, 2), crashes=1),
+    Scenario(
+        "3 nodes, 2 proposers, 2 ballots each, 1 crash",
+        3,
+        (2, 2),
+        crashes=1,
+        states=8_712_936,
+        depth=28,
+    ),
 )
-"""What takes longer, and more memory."""
+"""What takes longer, about eight minutes, and up to 2.5 GB of memory."""

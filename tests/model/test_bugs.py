@@ -13,17 +13,19 @@ from .traces import tell_report
 WITHIN_STATES = 10_000
 LONGEST_TRACE = 20
 
-DIVERGING = {
-    "an acceptor accepts below its promise": (1, 1),
-    "a promise does not tell what was accepted": (1, 1),
-    "the own value in spite of a reported one": (1, 1),
-    "a node's promise counts twice": (1, 1),
-    "a node's vote counts twice": (1, 1),
-    "half of the members are a quorum": (1, 1),
-    "a promise is not stored": (1, 1),
-    "an acceptance is not stored": (1, 1),
-}
-"""Mistakes after which two decrees are chosen or learned, and the ballots that it takes."""
+DIVERGING = frozenset(
+    {
+        "an acceptor accepts below its promise",
+        "a promise does not tell what was accepted",
+        "the own value in spite of a reported one",
+        "a node's promise counts twice",
+        "a node's vote counts twice",
+        "half of the members are a quorum",
+        "a promise is not stored",
+        "an acceptance is not stored",
+    }
+)
+"""Mistakes after which one ballot of each of two nodes is enough for two decrees."""
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=str)
@@ -37,7 +39,7 @@ def test_each_mistake_is_caught_soon_with_a_short_trace(bug: Bug) -> None:
 
 @pytest.mark.parametrize("bug", [b for b in BUGS if b.name in DIVERGING], ids=str)
 def test_a_mistake_leads_to_two_decrees_in_the_end(bug: Bug) -> None:
-    scenario = Scenario("two claims", 3, DIVERGING[bug.name])
+    scenario = Scenario("two claims", 3, (1, 1))
     with bug.seeded():
         report = explore(PaxosModel(scenario, judged=(AGREEMENT,)))
     assert report.broken == [AGREEMENT]
@@ -60,4 +62,4 @@ def test_a_mistake_is_gone_afterwards() -> None:
 def test_the_catalogue_names_each_mistake_once() -> None:
     names = [bug.name for bug in BUGS]
     assert len(set(names)) == len(names)
-    assert set(DIVERGING) <= set(names)
+    assert set(names) >= DIVERGING

@@ -60,7 +60,10 @@ def tell_message(message: PaxosMessage) -> str:
 
 
 def tell_report(report: Report[tuple[int, ...]]) -> str:
-    """What a search found, with the shortest way to what is wrong."""
+    """What a search found, with the shortest way to what is wrong.
+
+    Nacks and commits with which a node answers and stays the same are told where they are taken.
+    """
     lines = [f"broken: {name}" for name in report.broken]
     lines += [f"never seen: {name}" for name in report.missing]
     lines += [f"{number:3}. {line}" for number, line in enumerate(report.trace, 1)]
