@@ -80,7 +80,7 @@ def parse_text(text: str) -> ClusterConfig:
     """
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"not TOML: {error}") from error
     try:
         return parse_config(document)

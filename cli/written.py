@@ -34,7 +34,7 @@ def read_toml(text: str) -> dict[str, Any]:
     """The tables of a TOML document."""
     try:
         return tomllib.loads(text, parse_float=lambda number: Written(number, float(number)))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadRequest(f"not TOML: {error}") from error
 
 

@@ -97,7 +97,7 @@ def prefixes(key: Key) -> list[str]:
 
 
 def sort_key(key: str) -> bytes:
-    """Bytes that order keys by path and, within a series, by slot number."""
+    """Bytes that order keys: by the bytes of the path, slots behind it, and those by number."""
     path, at, slot = key.partition("@")
     return path.encode() + (b"@" + bytes([min(len(slot), 255)]) + slot.encode() if at else b"")
 

@@ -7,6 +7,7 @@ duplicate keys are refused, and each value is checked against its type and bound
 
 from collections.abc import Sequence
 from functools import lru_cache
+from io import BytesIO
 from typing import Any, Never, TypeVar
 
 import cbor2
@@ -64,17 +65,22 @@ def _batch_of(kind: Any) -> Any:
 
 
 def _loads(data: bytes) -> object:
+    stream = BytesIO(data)
+    decoder = cbor2.CBORDecoder(
+        stream,
+        max_depth=MAX_DEPTH,
+        allow_indefinite=False,
+        allow_duplicate_keys=False,
+        tag_hook=_no_tag,
+        semantic_decoders=_NO_TAGS,
+    )
     try:
-        return cbor2.loads(
-            data,
-            max_depth=MAX_DEPTH,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-            tag_hook=_no_tag,
-            semantic_decoders=_NO_TAGS,
-        )
+        value: object = decoder.decode()
     except (cbor2.CBORError, UnicodeError) as error:
         raise ProtocolError(f"not CBOR as we speak it: {error}") from error
+    if stream.tell() != len(data):
+        raise ProtocolError(f"{len(data) - stream.tell()} bytes behind the end of the CBOR")
+    return value
 
 
 def _convert(plain: object, kind: type[T]) -> T:

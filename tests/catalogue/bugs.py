@@ -62,13 +62,6 @@ BUGS = (
         " instance.promised)\n    promised",
     ),
     Bug(
-        "an acceptance is no promise",
-        "paxos.acceptor",
-        "replace(instance, promised=message.ballot, accepted=proposal)",
-        "replace(instance, accepted=proposal)",
-        budget=400,
-    ),
-    Bug(
         "an equal ballot is refused as if it were lower",
         "paxos.acceptor",
         "promised > message.ballot:\n        return instance, Nack(message.key, message.ballot,"
@@ -112,29 +105,6 @@ BUGS = (
         "paxos.quorums",
         "return self._count(voters) >= self.prepare",
         "return self._count(voters) >= self.prepare - 1",
-    ),
-    Bug(
-        "promises of different ballots are counted together",
-        "paxos.proposer",
-        "    if message.ballot != state.ballot or sender not in quorums.members:\n"
-        "        return state\n    promises",
-        "    if sender not in quorums.members:\n        return state\n    promises",
-        budget=400,
-    ),
-    Bug(
-        "votes of different ballots are counted together",
-        "paxos.proposer",
-        "    if message.ballot != state.ballot or sender not in quorums.members:\n"
-        "        return state\n    votes",
-        "    if sender not in quorums.members:\n        return state\n    votes",
-        budget=400,
-    ),
-    Bug(
-        "a ballot is used again after a restart",
-        "replica.node",
-        "return Process(self.identity.node, self.identity.incarnation)",
-        "return Process(self.identity.node, 1)",
-        budget=400,
     ),
     Bug(
         "another value is published than the one that was chosen",
@@ -199,12 +169,6 @@ BUGS = (
         budget=400,
     ),
     Bug(
-        "a decree is answered before it is on disk",
-        "replica.requests",
-        "                turn.vouch(decree.key, outgoing)",
-        "                turn.at_once(outgoing)",
-    ),
-    Bug(
         "the claim id is ignored when a claim for the next slot is repeated",
         "replica.claims",
         "and decree.claim_id != live.claim_id:",
@@ -241,12 +205,6 @@ BUGS = (
         "replica.watches",
         "return tuple(d for _, d in found[:count]), index",
         "return tuple(d for _, d in found[:count]), end",
-    ),
-    Bug(
-        "a node whose disk failed goes on voting",
-        "replica.node",
-        "return self.formed and not self.failed",
-        "return self.formed",
     ),
     Bug(
         "what a failed write lost is counted",

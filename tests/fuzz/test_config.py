@@ -24,7 +24,6 @@ PIECES = st.sampled_from(
         "1e999", "nan", "0x", "members.n1='h:1'\n", ",", "#", "é", "\u2028", "=",
     ]
 )  # fmt: skip
-DEEP = pytest.mark.xfail(reason="a RecursionError instead of a ConfigError", strict=True)
 
 
 def read(document: dict[str, Any]) -> ClusterConfig | None:
@@ -84,8 +83,8 @@ def test_any_file_is_a_config_or_fails_with_its_name(
     "text",
     [
         "[" * 50_000,
-        pytest.param("a=" + "[" * 50_000, marks=DEEP),
-        pytest.param("a=" + "{b=" * 50_000, marks=DEEP),
+        "a=" + "[" * 50_000,
+        "a=" + "{b=" * 50_000,
     ],
     ids=["a header", "arrays", "tables"],
 )

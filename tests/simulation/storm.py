@@ -191,6 +191,17 @@ class Storm:
             self._watch()
             self._collect()
         check_disks(self.world)
+        for node in nodes:
+            self._freeze_after(node)
+        world.run(2_000)
+
+    def _freeze_after(self, node: NodeId) -> None:
+        """All is well again, so the next claim at any node must be decided."""
+        claim_id = b"after " + node.encode()
+        wanted = Claim(Key(f"after/{node}"), b"calm", "text/plain", "tester", claim_id)
+        self.world.wishes[claim_id] = Wish(wanted, following=False, tries=1)
+        answer = self.world.claim(node, wanted)
+        assert isinstance(answer, Decreed), f"the cluster does not decide any more: {answer}"
 
     # -- the clients
 
