@@ -186,14 +186,17 @@ class Storm:
             for other in nodes:
                 if node != other:
                     world.post(node, Reachable(other, True))
-        for _ in range(HEALING):
-            world.run(250)
-            self._watch()
-            self._collect()
-        check_disks(self.world)
+        self._let_pass(HEALING)
         for node in nodes:
             self._freeze_after(node)
-        world.run(2_000)
+        self._let_pass(HEALING // 4)
+        check_disks(self.world)
+
+    def _let_pass(self, rounds: int) -> None:
+        for _ in range(rounds):
+            self.world.run(250)
+            self._watch()
+            self._collect()
 
     def _freeze_after(self, node: NodeId) -> None:
         """All is well again, so the next claim at any node must be decided."""
