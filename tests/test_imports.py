@@ -49,7 +49,7 @@ PURE = {
 PURE_PARTS = {
     "registry.paxos": {"collections", "dataclasses", "enum", "functools", "itertools", "typing"},
     "registry.replica": PURE,
-    "registry.wire": PURE,
+    "registry.wire": PURE | {"io"},  # bytes in memory
 }
 
 

@@ -19,8 +19,9 @@ from decreed.client import Claimed, Outcome, errors, sync
 
 from ..support.processes import Processes, eventually, run, running
 
-CLAIMANTS = int(os.environ.get("DECREED_TEST_CLAIMANTS", "12"))
+CLAIMANTS = int(os.environ.get("DECREED_TEST_CLAIMANTS", "8"))
 KEYS = 200
+ROUNDS = int(os.environ.get("DECREED_TEST_ROUNDS", "3"))
 
 CLAIMANT = """
 import sys
@@ -149,7 +150,7 @@ def test_nothing_acknowledged_is_lost_when_all_nodes_are_killed_at_once(tmp_path
         workers = [threading.Thread(target=claim_on, args=(cluster, n)) for n in range(8)]
         for worker in workers:
             worker.start()
-        for _ in range(5):
+        for _ in range(ROUNDS):
             enough = len(acknowledged) + 50
             eventually("claims flow", partial(more_than, acknowledged, enough))
             cluster.kill(*cluster.nodes)

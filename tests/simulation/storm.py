@@ -189,7 +189,7 @@ class Storm:
         self._let_pass(HEALING)
         for node in nodes:
             self._freeze_after(node)
-        self._let_pass(HEALING // 4)
+        self._let_pass(HEALING // 2)
         check_disks(self.world)
 
     def _let_pass(self, rounds: int) -> None:
