@@ -18,8 +18,8 @@ from ..disk import Record
 from ..types import NodeId, Value
 from ..wire.handshake import PeerWelcome, Refusal
 from ..wire.peers import PeerMessage
-from ..wire.requests import Answer
-from .events import Connection, Event, Link, Timer
+from ..wire.requests import Answer, Decreed, Failed
+from .events import Connection, Event, Link, Origin, Timer
 
 
 class Send(Value, frozen=True, tag=True):
@@ -110,3 +110,16 @@ class Effects:
     again: list[Event] = field(default_factory=list[Event])
     notices: list[str] = field(default_factory=list[str])
     alarms: list[str] = field(default_factory=list[str])
+
+    def unanswered(self) -> tuple[tuple[Origin, int], ...]:
+        """Who waits for an answer in `after`: what `WriteFailed` must name if it never leaves."""
+        waiting: list[tuple[Origin, int]] = []
+        for item in self.after:
+            match item:
+                case Reply(connection, answer):
+                    waiting.append((connection, answer.id))
+                case Send(node, Decreed() | Failed() as answer):
+                    waiting.append((node, answer.id))
+                case _:
+                    pass
+        return tuple(waiting)

@@ -22,7 +22,6 @@ from ..replica.effects import (
     ReadFeed,
     ReadLastSlot,
     ReadScan,
-    Reply,
     Send,
 )
 from ..replica.events import (
@@ -31,14 +30,12 @@ from ..replica.events import (
     Fired,
     FromPeer,
     Moment,
-    Origin,
     ReadFailed,
     ScanDone,
     SlotDone,
     WriteFailed,
 )
 from ..replica.replica import Replica
-from ..wire.requests import Decreed, Failed
 from .timers import Timers
 
 MAX_EVENTS = 4_096
@@ -153,7 +150,7 @@ class TurnLoop:
         try:
             await trio.to_thread.run_sync(self._storage.write, effects.records)
         except StorageFailed as error:
-            self._inbox.appendleft(WriteFailed(str(error), _lost(effects.after)))
+            self._inbox.appendleft(WriteFailed(str(error), effects.unanswered()))
             self._arrived.set()
             return False
         finally:
@@ -203,17 +200,3 @@ class TurnLoop:
 
     def _moment(self) -> Moment:
         return Moment(self.now_ms(), time.time_ns() // 1_000_000)
-
-
-def _lost(after: list[Outgoing]) -> tuple[tuple[Origin, int], ...]:
-    """Who waits for an answer that will not leave."""
-    lost: list[tuple[Origin, int]] = []
-    for item in after:
-        match item:
-            case Reply(connection, answer):
-                lost.append((connection, answer.id))
-            case Send(node, Decreed() | Failed() as answer):
-                lost.append((node, answer.id))
-            case _:
-                pass
-    return tuple(lost)

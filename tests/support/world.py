@@ -34,7 +34,6 @@ from decreed.registry.replica.events import (
     FromPeer,
     Greeted,
     Moment,
-    Origin,
     Reachable,
     ScanDone,
     SlotDone,
@@ -44,7 +43,7 @@ from decreed.registry.replica.events import (
 from decreed.registry.replica.replica import Replica
 from decreed.registry.types import Claim, Key, NodeId
 from decreed.registry.wire.peers import PeerMessage, Ping
-from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Failed, Request
+from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Request
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
 
 CLUSTER_ID = "test-cluster"
@@ -260,7 +259,7 @@ class World:
                 return
             self._deliver(node, effects.after)
         except StorageFailed as error:
-            machine.inbox.insert(0, WriteFailed(str(error), _lost(effects.after)))
+            machine.inbox.insert(0, WriteFailed(str(error), effects.unanswered()))
         for read in effects.reads:
             self.post(node, _look_up(machine.storage, read))
         for timer in effects.timers:
@@ -326,20 +325,6 @@ def stored(world: World, node: str, key: str) -> Instance:
     instance = storage.load([Key(key)])[Key(key)]
     assert isinstance(instance, Instance), instance
     return instance
-
-
-def _lost(after: list[Outgoing]) -> tuple[tuple[Origin, int], ...]:
-    """Who waits for an answer that will not leave."""
-    lost: list[tuple[Origin, int]] = []
-    for item in after:
-        match item:
-            case Reply(connection, answer):
-                lost.append((connection, answer.id))
-            case Send(node, Decreed() | Failed() as answer):
-                lost.append((node, answer.id))
-            case _:
-                pass
-    return tuple(lost)
 
 
 def _look_up(storage: MemoryStorage, read: Read) -> Event:
