@@ -1,0 +1,17 @@
+# Longer checks than the default `pytest`; see docs/correctness.md.
+PYTHON ?= .venv/bin/python
+SEED ?= 1-100
+
+.PHONY: sim trace model catalogue
+
+sim: ## storms with the seeds SEED
+	$(PYTHON) -m tests.simulation --seed $(SEED) --shrink
+
+trace: ## every event of one storm
+	$(PYTHON) -m tests.simulation --seed $(SEED) --trace
+
+model: ## the larger clusters of the model checker, and its seeded mistakes
+	$(PYTHON) -m tests.model --full --bugs
+
+catalogue: ## every seeded mistake of the simulator
+	$(PYTHON) -m tests.catalogue
