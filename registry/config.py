@@ -21,6 +21,8 @@ CLUSTER_SIZES = (1, 3, 5, 7)
 MIB = 1024 * 1024
 FRAME_ROOM_BYTES = 2 * MIB
 """A page of decrees holds about 1 MiB and one value more, and must fit a frame."""
+FRAMES_QUEUED = 4
+"""How many of the largest frames must be able to wait for a slow peer."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +37,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_peer_queue_bytes: messages waiting for a slow peer; beyond it the link is begun anew.
     """
 
-    max_value_bytes: Annotated[int, Meta(ge=1, le=64 * MIB)] = MIB
+    max_value_bytes: Annotated[int, Meta(ge=1, le=16 * MIB)] = MIB
     max_frame_bytes: Annotated[int, Meta(ge=4 * MIB, le=256 * MIB)] = 8 * MIB
     max_connections: Annotated[int, Meta(ge=8, le=1_000_000)] = 1_024
     max_in_flight: Annotated[int, Meta(ge=1, le=1_000_000)] = 4_096
@@ -133,6 +135,10 @@ def parse_config(document: dict[str, Any]) -> ClusterConfig:
         raise ConfigError(
             f"limits.max_frame_bytes must exceed limits.max_value_bytes by {FRAME_ROOM_BYTES}"
         )
+    least = FRAMES_QUEUED * limits.max_frame_bytes
+    if limits.max_peer_queue_bytes < least:
+        # repetitions of one large message must not fill the queue, or the link is reset for ever
+        raise ConfigError(f"limits.max_peer_queue_bytes must be {least} at least, for such frames")
     return ClusterConfig(
         parsed.cluster_id,
         tuple(sorted(parsed.members.items())),
