@@ -4,6 +4,7 @@ The storage and the server belong to the extra ``server``; they are imported whe
 not before, so that the rest of the CLI needs neither.
 """
 
+import resource
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import typer
 from ..registry.addresses import split_address
 from ..registry.config import ClusterConfig
 from ..registry.disk import Storage
-from ..registry.errors import Exit, MissingExtra
+from ..registry.errors import Exit, MissingExtra, Refused
 from ..registry.types import NodeId
 from . import options as o
 from .connection import run_async
@@ -26,6 +27,9 @@ from .formed import check_not_formed_before, note_formed
 from .logs import LogForm, LogLevel, set_up_logs
 from .output import write_json
 from .settings import load_config
+
+OWN_FILES = 400
+"""Files that a node needs beside its connections: tables, logs, links."""
 
 ConfigPath = Annotated[
     Path, typer.Option("--config", metavar="FILE", help="The cluster.toml that 'init' wrote.")
@@ -125,9 +129,24 @@ def prepare(
 
 def run_node(start: NodeStart, timeout: float | None = None) -> None:
     """Open the node's directory, serve until told to stop, and give the directory back."""
+    allow_open_files(start.config.limits.max_connections)
     parts = server_parts()
     storage = open_node(parts, start)
     run_async(lambda: _serve_until_stopped(parts, start, storage, timeout))
+
+
+def allow_open_files(connections: int) -> None:
+    """Raise the limit of open files as far as it goes; without files the database must stop.
+
+    Raises:
+        CommandFailed: if it is still too low for the connections that the config allows.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = 2 * connections + OWN_FILES
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        cause = Refused(f"{hard} open files are allowed, and {needed} may be needed")
+        raise CommandFailed(cause, "serve", "raise 'ulimit -Hn', or lower limits.max_connections")
 
 
 def open_node(parts: "ServerParts", start: NodeStart) -> Storage:

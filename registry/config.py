@@ -34,7 +34,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_connections: connections at a time; one more is refused.
         max_in_flight: requests of one connection at a time; reading pauses there.
         max_client_queue_bytes: answers waiting for a slow client; beyond it the client is dropped.
-        max_peer_queue_bytes: messages waiting for a slow peer; beyond it the link is begun anew.
+        max_peer_queue_bytes: messages waiting for a slow peer; further ones are dropped (R02).
     """
 
     max_value_bytes: Annotated[int, Meta(ge=1, le=16 * MIB)] = MIB

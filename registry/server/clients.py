@@ -47,6 +47,11 @@ class Clients:
         self._count = 0
         self._draining = trio.Event()
 
+    @property
+    def count(self) -> int:
+        """How many clients are connected."""
+        return len(self._clients)
+
     def deliver(self, connection: int, encoded: bytes) -> None:
         """Queue an answer; one that nobody waits for any more is dropped."""
         client = self._clients.get(connection)
@@ -96,8 +101,8 @@ class Clients:
     ) -> None:
         async for batch in connection.batches(Request):
             for request in batch:
+                await loop.room()
                 await self._admit(number, client, request, loop)
-            await loop.room()
 
     async def _admit(self, number: int, client: Client, request: Request, loop: TurnLoop) -> None:
         if self._draining.is_set():

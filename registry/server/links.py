@@ -2,9 +2,9 @@
 
 So a pair of nodes has two links, one each way, and there is no tie to break. A link carries messages
 only after the replica has judged who is at the other end (`Membership`). Messages to a peer without
-a link are dropped: Paxos may lose messages (R02), and whoever needs an answer sends again. What is
-sent on a link arrives once and in order, or the link breaks and the peer is suspected; claims that
-are passed on need that, since a repetition could propose one that its caller was told is over.
+a link, or with a full queue, are dropped: Paxos may lose messages (R02), and whoever needs an answer
+sends again. Claims that are passed on are the exception: they arrive once, or the link breaks and the
+peer is suspected; a repetition could propose one that its caller was told is over.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ from ..types import NodeId
 from ..wire.codec import encode
 from ..wire.handshake import MAGIC, VERSION, PeerHello, PeerWelcome, Refusal
 from ..wire.peers import PeerMessage, Ping
+from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
 from .connections import BROKEN, Connection, choose_version, reasons
 from .liveness import Liveness
 from .outbox import Outbox
@@ -82,13 +83,20 @@ class Links:
         self._refusals: dict[NodeId, str] = {}
         self._count = 0
 
-    def deliver(self, node: NodeId, encoded: bytes) -> None:
-        """Queue a message for a peer, or lose it."""
+    def deliver(self, node: NodeId, message: PeerMessage, encoded: bytes) -> None:
+        """Queue a message for a peer, or lose it (R02).
+
+        Claims that are passed on, and their answers, are said once: when one of them does not fit
+        the queue, the link is begun anew, so that both sides know that it is lost.
+        """
         carrier = self._carriers.get(node)
-        if carrier is not None and not carrier.outbox.put(encoded):
-            # a message is never lost from the middle of a link: claims are passed on once only
+        if carrier is None or carrier.outbox.put(encoded):
+            return
+        if isinstance(message, ClaimRequest | ClaimNextRequest | Decreed | Failed):
             log.warning("the queue to a peer is full; the link is begun anew", peer=node)
             carrier.scope.cancel()
+        else:
+            log.debug("the queue to a peer is full; a message is dropped", peer=node)
 
     def judge(self, verdict: Verdict) -> None:
         """The replica has judged who is at the other end of a link."""

@@ -125,13 +125,16 @@ class Server:
 
     async def _serve_connection(self, connection: Connection) -> None:
         limit = self._config.limits.max_connections
-        if self._connections > limit:
-            message = f"{limit} connections are open, which is the limit; try again later"
-            await connection.send(Refusal(Busy.code, message))
-            return
+        if self._connections > 2 * limit:
+            return  # not even a greeting is waited for
         greeting: ClientHello | PeerHello = await connection.greeting(Greeting)
         if greeting.magic != MAGIC:
             raise ProtocolError(f"the greeting says {greeting.magic!a}, not {MAGIC!a}")
+        if isinstance(greeting, ClientHello) and self._clients.count >= limit:
+            # peers are never locked out by clients
+            message = f"{limit} connections are open, which is the limit; try again later"
+            await connection.send(Refusal(Busy.code, message))
+            return
         try:
             match greeting:
                 case ClientHello():
@@ -151,7 +154,7 @@ class Server:
                 case Send(node, message):
                     if id(message) not in encoded:
                         encoded[id(message)] = encode(message)
-                    self._links.deliver(node, encoded[id(message)])
+                    self._links.deliver(node, message, encoded[id(message)])
                 case Reply(connection, answer):
                     self._clients.deliver(connection, encode(answer))
                 case Welcome() | UseLink() | Reject():

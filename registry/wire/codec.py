@@ -8,7 +8,7 @@ duplicate keys are refused, and each value is checked against its type and bound
 from collections.abc import Sequence
 from functools import lru_cache
 from io import BytesIO
-from typing import Any, Never, TypeVar
+from typing import Annotated, Any, Never, TypeVar
 
 import cbor2
 import msgspec
@@ -17,6 +17,8 @@ from msgspec import defstruct
 from ..errors import ProtocolError
 
 MAX_DEPTH = 12
+MAX_MESSAGES = 16_384
+"""How many messages a frame may hold; senders stay below it by far."""
 
 T = TypeVar("T")
 
@@ -61,7 +63,8 @@ def decode_batch(data: bytes, kind: Any) -> Sequence[Any]:
 @lru_cache
 def _batch_of(kind: Any) -> Any:
     """A value that holds messages of `kind`: what msgspec works out for such a class is kept."""
-    return defstruct("Batch", [("messages", tuple[kind, ...])], array_like=True, frozen=True)
+    bounded = Annotated[tuple[kind, ...], msgspec.Meta(max_length=MAX_MESSAGES)]
+    return defstruct("Batch", [("messages", bounded)], array_like=True, frozen=True)
 
 
 def _loads(data: bytes) -> object:
@@ -85,6 +88,7 @@ def _loads(data: bytes) -> object:
 
 def _convert(plain: object, kind: type[T]) -> T:
     try:
-        return msgspec.convert(plain, kind)
+        # text is not bytes: without this, it would be taken for base64
+        return msgspec.convert(plain, kind, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise ProtocolError(f"not a message of ours: {error}") from error

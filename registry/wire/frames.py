@@ -10,6 +10,7 @@ from ..errors import ProtocolError
 
 HEADER_BYTES = 4
 TARGET_BYTES = 256 * 1024
+TARGET_MESSAGES = 4_096
 
 
 def frame(payload: bytes) -> bytes:
@@ -66,7 +67,7 @@ def pack(encoded: Iterable[bytes]) -> Iterator[bytes]:
     batch: list[bytes] = []
     size = 0
     for message in encoded:
-        if batch and size + len(message) > TARGET_BYTES:
+        if batch and (size + len(message) > TARGET_BYTES or len(batch) == TARGET_MESSAGES):
             yield _join(batch)
             batch, size = [], 0
         batch.append(message)

@@ -71,7 +71,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     sizes = [int(size) for size in re.findall(r"\d", limits["members of a cluster"])]
     assert sizes == list(config.CLUSTER_SIZES)
     assert limits["key"].startswith(f"{types.MAX_KEY_BYTES} bytes")
-    largest = 64 * config.MIB
+    largest = 16 * config.MIB
     assert limits["value"] == (
         f"{config.Limits().max_value_bytes} bytes; `max_value_bytes` allows up to {largest}"
     )

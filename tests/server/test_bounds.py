@@ -3,7 +3,10 @@
 import pytest
 
 from decreed.registry.config import MIB, parse_config
-from decreed.registry.errors import ConfigError
+from decreed.registry.errors import ConfigError, ProtocolError
+from decreed.registry.wire.codec import MAX_MESSAGES, decode_batch, encode
+from decreed.registry.wire.frames import pack
+from decreed.registry.wire.requests import Request
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,17 @@ def test_values_of_16_mib_are_the_largest_that_can_be_allowed() -> None:
     }
     document = {"cluster_id": "x", "members": {"n1": "127.0.0.1:7400"}, "limits": limits}
     assert parse_config(document).limits.max_value_bytes == 16 * MIB
+
+
+def test_text_is_not_taken_for_bytes() -> None:
+    """A value that came as text would otherwise be decoded as base64, and frozen for ever."""
+    request = [50, 1, 1_000, False, ["k", "text", "", "", b"1", ""]]
+    with pytest.raises(ProtocolError, match="Expected `bytes`"):
+        decode_batch(encode([request]), Request)
+
+
+def test_a_frame_holds_a_bounded_number_of_messages() -> None:
+    with pytest.raises(ProtocolError):
+        decode_batch(encode([[58, 1]] * (MAX_MESSAGES + 1)), Request)
+    frames = list(pack([encode([58, 1])] * (2 * MAX_MESSAGES)))
+    assert all(len(decode_batch(f[4:], Request)) <= MAX_MESSAGES for f in frames)
