@@ -45,7 +45,7 @@ LIMITS = {
     "max_connections": "Connections at a time; one more is refused.",
     "max_in_flight": "Requests of one connection at a time; reading pauses there.",
     "max_client_queue_bytes": "Answers waiting for a slow client, which is dropped beyond it.",
-    "max_peer_queue_bytes": "Messages waiting for a slow peer; further ones are dropped, and sent again later.",
+    "max_peer_queue_bytes": "Messages waiting for a slow peer; more are dropped, and sent again later.",
 }
 TIMING = {
     "suspect_ms": "A peer silent for so long is passed over as a coordinator.",
