@@ -6,7 +6,7 @@ import trio
 import typer
 
 from ..client import Registry, Watched
-from ..registry.errors import Exit, StillUndecided
+from ..registry.errors import Exit, StillUndecided, Unreachable
 from ..registry.keys import parse_key, parse_prefix
 from ..registry.types import Decree
 from . import options as o
@@ -67,9 +67,15 @@ def watch(
     call = o.Call.of(endpoints, timeout, as_json)
 
     async def ask(registry: Registry) -> None:
+        begun = False
         with trio.move_on_after(call.timeout or float("inf")):
-            async for seen in registry.watch(prefix, since=since):
+            watching = registry.watch(prefix, since=since)
+            await watching.begin()
+            begun = True
+            async for seen in watching:
                 _show_seen(seen, call)
+        if not begun:
+            raise Unreachable("no node answered in time")
 
     with about(prefix or "watch"):
         parse_prefix(prefix)

@@ -17,11 +17,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import anyio
 from anyio.from_thread import BlockingPortal
 
-from ..registry.errors import Closed
+from ..registry.errors import Closed, Unreachable
 from ..registry.types import Decree
 from . import registry as aio
 from .connecting import MIB
 from .connecting import connect as connect_async
+from .results import Watched
+from .watching import Watching as AsyncWatching
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,9 +74,12 @@ class Registry:
     get_many = _blocking(aio.Registry.get_many)
     wait = _blocking(aio.Registry.wait)
     list = _iterating(aio.Registry.list)
-    watch = _iterating(aio.Registry.watch)
     latest = _blocking(aio.Registry.latest)
     status = _blocking(aio.Registry.status)
+
+    def watch(self, prefix: str = "", *, since: str | None = None) -> "Watching":
+        """Iterate over the decrees under `prefix` as they are frozen; see `Watching`."""
+        return Watching(self.loop, self.loop.registry.watch(prefix, since=since))
 
     def cached(self, key: str) -> Decree | None:
         """The decree of `key` if it is in memory. Asks nobody, waits for nothing."""
@@ -214,3 +219,31 @@ class _Steps(Iterator[T]):
             return (await anext(self._steps),)
         except StopAsyncIteration:
             return ()
+
+
+class Watching(_Steps[Watched]):
+    """A watch, stepped by blocking code: ``for seen in registry.watch("prod"): …``."""
+
+    def __init__(self, loop: _Loop, watching: AsyncWatching) -> None:
+        super().__init__(loop, watching)
+        self._watching = watching
+
+    def begin(self, timeout: float = 10.0) -> None:
+        """Take the position now: all that is decreed after this returns will be seen.
+
+        Args:
+            timeout: seconds until it gives up.
+
+        Raises:
+            Unreachable: if no node answered in time.
+            Closed: if the client is closed.
+        """
+
+        async def begin(_: aio.Registry) -> None:
+            try:
+                with anyio.fail_after(timeout):
+                    await self._watching.begin()
+            except TimeoutError as error:
+                raise Unreachable(f"no node answered within {timeout:g} s") from error
+
+        self._loop.run(begin)

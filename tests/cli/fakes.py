@@ -39,6 +39,24 @@ Results = list[Claimed | DecreedError]
 Seen = list[Watched]
 
 
+class FakeWatching:
+    """A watch that sees some decrees, and then nothing for ever."""
+
+    def __init__(self, seen: Iterable[Watched]) -> None:
+        self._seen = iter(seen)
+
+    async def begin(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def __aiter__(self) -> "FakeWatching":
+        return self
+
+    async def __anext__(self) -> Watched:
+        for watched in self._seen:
+            return watched
+        await trio.sleep_forever()
+
+
 @dataclass
 class FakeRegistry:
     """What the client offers, without a cluster.
@@ -119,11 +137,9 @@ class FakeRegistry:
             if matches(prefix, Key(key)):
                 yield self.decrees[key]
 
-    async def watch(self, prefix: str, since: str | None = None) -> AsyncIterator[Watched]:
+    def watch(self, prefix: str, since: str | None = None) -> "FakeWatching":
         self._called("watch", prefix=prefix, since=since)
-        for watched in self.seen:
-            yield watched
-        await trio.sleep_forever()
+        return FakeWatching(self.seen)
 
     async def status(self) -> Anything:
         self._called("status")

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from decreed.client import Outcome, connect, sync
+from decreed.client import Outcome, connect, errors, sync
 
 from ..support.processes import Processes, run, running
 
@@ -146,3 +146,18 @@ def test_example_wait_for_value(cluster: Processes) -> None:
     assert waiting.returncode == 0 and "db://x" in output
     late = example(cluster, "wait_for_value.py", "deploy/nothing", "0.3")
     assert late.returncode == 4 and "nobody froze" in late.stderr
+
+
+def test_blocking_code_watches_from_where_it_began(cluster: Processes) -> None:
+    with cluster.client() as registry:
+        watching = registry.watch("blocking")
+        watching.begin()
+        registry.claim("blocking/a", "1")
+        assert next(watching).decree.key == "blocking/a"
+
+
+def test_a_watch_that_nobody_answers_says_so() -> None:
+    ended = run("watch", "--timeout", "500ms", endpoints="127.0.0.1:9")
+    assert ended.returncode == 5, ended
+    with sync.connect("127.0.0.1:9") as registry, pytest.raises(errors.Unreachable):
+        registry.watch("x").begin(timeout=0.3)
