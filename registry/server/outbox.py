@@ -22,11 +22,6 @@ class Outbox:
         self._emptied = trio.Event()
         self._emptied.set()
 
-    @property
-    def size(self) -> int:
-        """How many bytes wait."""
-        return self._size
-
     def put(self, message: bytes) -> bool:
         """Queue a message; False, and nothing queued, if there is no room for it."""
         if self._size and self._size + len(message) > self._max_bytes:
