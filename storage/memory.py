@@ -46,6 +46,16 @@ class MemoryDisk:
         self._unreadable: set[bytes] = set()
         self._restore()
 
+    @property
+    def size(self) -> int:
+        """How many bytes of keys and values it holds; `capacity` bounds them."""
+        return self._size
+
+    @property
+    def unsynced(self) -> int:
+        """How many batches are written and not synced."""
+        return len(self._unsynced)
+
     def write(self, changes: Changes) -> None:
         """Write a batch, synced unless `auto_sync` is off.
 
@@ -79,11 +89,25 @@ class MemoryDisk:
         self._unsynced.clear()
         self.syncs += 1
 
-    def crash(self) -> None:
-        """Lose what was not synced, and whoever has the disk open."""
+    def crash(self, kept: int = 0) -> None:
+        """Lose what was not synced, and whoever has the disk open.
+
+        Args:
+            kept: how many of the unsynced batches, the oldest first, had reached the disk all the
+                same. A batch is never torn: all of it is there or nothing.
+        """
+        for changes in self._unsynced[:kept]:
+            _update(self._durable, changes)
         self._unsynced.clear()
         self.holder = None
         self._restore()
+
+    def copy(self) -> "MemoryDisk":
+        """Another disk with all that is durable on this one, as a backup would have it."""
+        other = MemoryDisk(self.name)
+        other._durable = dict(self._durable)
+        other._restore()
+        return other
 
     def flip(self, key: bytes, position: int, mask: int = 1) -> None:
         """Change bits of one stored value, behind everybody's back."""
