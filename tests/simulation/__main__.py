@@ -51,8 +51,8 @@ def _run(plan: Plan, trace: bool) -> bool:
     spent_s = max(time.process_time() - began, 1e-9)
     hours = storm.world.now_ms / HOUR_MS
     print(
-        f"seed {plan.seed}: {len(storm.world.chosen)} decrees, {storm.requests} requests,"
-        f" {storm.requests / spent_s:.0f} requests/s,"
+        f"seed {plan.seed}: {len(storm.world.chosen)} decrees, {storm.clients.requests} requests,"
+        f" {storm.clients.requests / spent_s:.0f} requests/s,"
         f" {hours / spent_s * 60:.1f} simulated hours a minute",
         flush=True,
     )

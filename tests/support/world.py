@@ -140,10 +140,7 @@ class World:
 
     def crash(self, node: NodeId) -> None:
         """Kill a node; its disk keeps what was synced."""
-        self.note(node, "dies", "")
-        machine = self.machines[node]
-        machine.disk.crash()
-        self.machines[node] = Machine(machine.disk)
+        self._kill(node)
         self._disconnect(node)
 
     def wipe(self, node: NodeId) -> None:
@@ -334,6 +331,12 @@ class World:
 
     def _has_work(self, machine: Machine) -> bool:
         return bool(machine.inbox)
+
+    def _kill(self, node: NodeId) -> None:
+        self.note(node, "dies", "")
+        disk = self.machines[node].disk
+        disk.crash()
+        self.machines[node] = Machine(disk)
 
     def _connect(self, node: NodeId) -> None:
         """A node is up: it and the others dial each other."""
