@@ -59,6 +59,9 @@ class MemoryDisk:
     def write(self, changes: Changes) -> None:
         """Write a batch, synced unless `auto_sync` is off.
 
+        Nobody reads a batch whose sync failed, though it may be there after a crash: RocksDB puts
+        a batch where reads find it only when its log is synced.
+
         Raises:
             StorageFailed: if told to, or if the disk is full.
         """
@@ -68,12 +71,12 @@ class MemoryDisk:
         grown = self._size + sum(self._growth(key, value) for key, value in changes.items())
         if self.capacity is not None and grown > self.capacity:
             raise StorageFailed(f"a write to {self.name} failed: no space left")
-        self._size = grown
-        self._apply(changes)
         self._unsynced.append(dict(changes))
         self.writes += 1
         if self.auto_sync:
             self.sync()
+        self._size = grown
+        self._apply(changes)
 
     def sync(self) -> None:
         """Make everything written durable.

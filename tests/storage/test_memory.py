@@ -57,6 +57,7 @@ def test_what_was_not_synced_may_have_reached_the_disk_all_the_same(platter: Mem
     with pytest.raises(StorageFailed):
         storage.write([learned("k"), feed_record(0, "k")])
     assert platter.unsynced == 1
+    assert storage.load([K])[K] == EMPTY
     platter.crash(kept=1)
     again = opened(platter)
     assert again.load([K])[K] == learned("k").instance
