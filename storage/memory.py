@@ -7,8 +7,10 @@ disk, so that an error there shows here.
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from ..registry.config import ClusterConfig
+from ..registry.disk import Identity
 from ..registry.errors import IdentityRefused, StorageFailed
 from ..registry.types import NodeId
 from .bytestore import Pair, Range, Unreadable
@@ -16,6 +18,7 @@ from .identity import RandomBytes, take
 from .store import RecordStore
 
 Changes = Mapping[bytes, bytes | None]
+T = TypeVar("T")
 
 
 class MemoryDisk:
@@ -212,7 +215,25 @@ class MemoryBytes:
 
 
 class MemoryStorage(RecordStore):
-    """The node's `Storage` on a `MemoryDisk`; `open_memory` makes it."""
+    """The node's `Storage` on a `MemoryDisk`; `open_memory` makes it.
+
+    The same bytes at the same place are the same value, so each is decoded once.
+    """
+
+    _KEPT = 4_096
+
+    def __init__(self, data: MemoryBytes, identity: Identity) -> None:
+        self._known: dict[tuple[bytes, bytes], object] = {}
+        super().__init__(data, identity)
+
+    def _unpack(self, stored: bytes, data: bytes, kind: type[T]) -> T:
+        value = self._known.get((stored, data))
+        if not isinstance(value, kind):
+            value = super()._unpack(stored, data, kind)
+            if len(self._known) >= self._KEPT:
+                self._known.clear()
+            self._known[stored, data] = value
+        return value
 
 
 def open_memory(

@@ -95,17 +95,17 @@ class Examiner:
 
     def _check_list(self, asked: Asked, request: ListRequest, page: ListPage) -> None:
         keys = [decree.key for decree in page.decrees]
+        after, end = sort_key(request.after), page.next_after and sort_key(page.next_after)
         assert keys == sorted(set(keys), key=sort_key)
         assert len(keys) <= request.limit
         for decree in page.decrees:
             self._world.agree(decree)
             assert matches(request.prefix, decree.key)
-            assert sort_key(decree.key) > sort_key(request.after)
-        for key in self._world.order[: asked.known]:
-            due = matches(request.prefix, key) and sort_key(key) > sort_key(request.after)
-            if page.next_after is not None and sort_key(key) > sort_key(page.next_after):
-                due = False
-            assert not due or key in keys, f"{key} was chosen before the list, and is not in it"
+            assert sort_key(decree.key) > after
+        for key in set(self._world.order[: asked.known]).difference(keys):
+            if matches(request.prefix, key) and sort_key(key) > after:
+                due = end is None or sort_key(key) <= end
+                assert not due, f"{key} was chosen before the list, and is not in it"
 
     def _check_failure(self, node: NodeId, asked: Asked, answer: Failed) -> None:
         error = ERRORS[answer.code]

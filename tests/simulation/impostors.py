@@ -78,6 +78,7 @@ class Impostors:
             if node in self._world.up():
                 self._world.crash(node)
             self._world.insert(node, self._own.pop(node))
+            self._world.drive(node).mend()
             self._world.impostors.discard(node)
             self._world.refused.pop(node, None)
             self._world.sightings.saw("the right directory was put back")

@@ -6,11 +6,13 @@ them, and a stopped node finds everything at once when it goes on.
 """
 
 import heapq
+import math
 from enum import Enum
 from functools import partial
 
 from decreed.registry.config import ClusterConfig
 from decreed.registry.replica.effects import Effects, Outgoing, Read
+from decreed.registry.replica.events import WriteFailed
 from decreed.registry.types import NodeId
 from decreed.storage.memory import MemoryDisk
 
@@ -19,6 +21,11 @@ from .disks import Drive
 from .plan import Plan
 from .wired import WiredWorld
 
+FAILURES = {
+    "a write to": "a write failed",
+    "a sync of": "a sync failed",
+    "no space left": "a disk was full",
+}
 LATE_READS = 0.05
 LATE_READ_MS = 40.0
 
@@ -181,13 +188,21 @@ class RoughWorld(WiredWorld):
         machine.writing = None
         durable = self._write(node, effects)
         if not durable:
-            self.note(node, "fails", "its write")
+            self._note_failure(node, machine)
         if self._dies(node, Point.AFTER_WRITE):
             self.crash(node)
         elif durable:
             self._speak_on(node, effects)
         else:
             self._finish(node, effects)
+
+    def _note_failure(self, node: NodeId, machine: Machine) -> None:
+        event = machine.inbox[0]
+        assert isinstance(event, WriteFailed)
+        self.note(node, "fails", event.reason)
+        for words, what in FAILURES.items():
+            if words in event.reason:
+                self.sightings.saw(what)
 
     def _speak_on(self, node: NodeId, effects: Effects) -> None:
         """What had to wait for the disk leaves."""
@@ -223,8 +238,11 @@ class RoughWorld(WiredWorld):
         return bool(machine.inbox) or bool(timers and timers[0][0] <= self.now_ms)
 
     def _next_timer_ms(self) -> float:
-        awake = (m for m in self.machines.values() if m.writing is None and not m.paused)
-        return min((m.timers[0][0] for m in awake if m.timers), default=float("inf"))
+        next_ms = math.inf
+        for machine in self.machines.values():
+            if machine.timers and machine.writing is None and not machine.paused:
+                next_ms = min(next_ms, machine.timers[0][0])
+        return next_ms
 
     def _pings(self, node: NodeId) -> bool:
         since_ms = self._writing_since_ms.get(node)

@@ -102,6 +102,10 @@ class Storm:
         """All is well, so it must become quiet; and then the cluster must still decide."""
         self._crash_everybody(self.plan.chance("healing"))
         self.weather.clear_up()
+        self._pass(ROUND_MS)
+        while any(machine.writing is not None for machine in self.world.machines.values()):
+            self._pass(ROUND_MS)
+        self.weather.restart_failed()
         if self.world.impostors:
             for _ in range(12):
                 self._pass(ROUND_MS)

@@ -76,7 +76,7 @@ class Weather:
             (self._pause, 1),
             (self._jump, 0.5),
             (self._wipe, 0.15),
-            (self._roll_back, 0.3),
+            (self._roll_back, 0.8),
             (self._confuse, 0.15),
         ]
 
@@ -220,12 +220,15 @@ class Weather:
         for node in self._nodes:
             world.drive(node).mend()
             world.drive(node).usual_ms = 0.0
-        self._mend(random.Random(0))
         for node in self._nodes:
             world.resume(node, world.machines[node])
             if node not in world.up() and node not in world.refused:
                 assert self.impostors.boot(node), f"{node} does not start on a sound disk"
         world.mend()
+
+    def restart_failed(self) -> None:
+        """Every write has ended by now; a node that lost one is restarted on its sound disk."""
+        self._mend(random.Random(0))
 
     def clear_impostors(self) -> None:
         """All impostors have been refused by now; their own disks may be put back."""

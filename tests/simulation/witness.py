@@ -99,7 +99,7 @@ class WitnessedWorld(RoughWorld):
         super()._transmit(node, to, message)
 
     def _hand_over(self, node: NodeId, item: Outgoing) -> None:
-        if isinstance(item, UseLink):
+        if isinstance(item, UseLink) and self.links.numbered(item.link).open:
             unsound = self.impostors & {node, item.node}
             assert not unsound, f"{unsound} was let in with a directory that lost something"
         super()._hand_over(node, item)

@@ -188,11 +188,13 @@ class World:
     def settle(self) -> None:
         """Handle everything that has arrived, and what follows from it, in no time."""
         for _ in range(100_000):
-            busy = [node for node, machine in self.machines.items() if self._has_work(machine)]
-            if not busy:
+            rests = True
+            for node, machine in self.machines.items():
+                if self._has_work(machine):
+                    rests = False
+                    self._step(node)
+            if rests:
                 return
-            for node in busy:
-                self._step(node)
         raise AssertionError("the cluster never comes to rest")
 
     def at(self, ms: float, action: Action) -> None:
