@@ -4,6 +4,7 @@ Every operation is recorded for the judge, with the world's own time, as it begi
 """
 
 import random
+from collections.abc import Callable
 
 from decreed.registry.keys import slot_key
 from decreed.registry.replica.events import FromClient
@@ -32,6 +33,9 @@ FRESH_TICKS = 12
 GRACE_MS = 25
 
 
+Told = Callable[[Asked], None]
+
+
 class Clients:
     """All clients of a storm.
 
@@ -43,6 +47,8 @@ class Clients:
         asked: what waits for an answer.
         recorder: the history so far.
         requests, claims: how many were made.
+        answered: is told of each request that was answered.
+        lost: is told of each request whose node died over it.
     """
 
     def __init__(self, world: WitnessedWorld, chance: random.Random) -> None:
@@ -54,6 +60,8 @@ class Clients:
         self._given_up: set[Mark] = set()
         self.requests = 0
         self.claims = 0
+        self.answered: Told = lambda _: None
+        self.lost: Told = lambda _: None
 
     # -- asking
 
@@ -94,7 +102,7 @@ class Clients:
         if chance.random() < 0.6:
             return Key(f"{chance.choice(KEYS)}{tick // FRESH_TICKS}")
         series = chance.choice(SERIES)
-        last = self.examiner.last_slot(series)
+        last = self._world.last_slot(series)
         return slot_key(series, max(1, last + chance.choice([-1, 0, 1, 1, 2])))
 
     def _claim(
@@ -157,6 +165,8 @@ class Clients:
             asked.pending.answered(answer)
             if isinstance(answer, ListPage) and answer.next_after is not None:
                 self._turn_page(asked, answer.next_after)
+                return
+        self.answered(asked)
 
     def _turn_page(self, asked: Asked, after: str) -> None:
         assert isinstance(asked.request, ListRequest)
@@ -173,8 +183,11 @@ class Clients:
 
     def lose(self, node: NodeId) -> None:
         """A node has died; nobody will ever be told what became of what it was asked."""
-        self.asked = {mark: asked for mark, asked in self.asked.items() if mark[0] != node}
+        lost = [mark for mark in self.asked if mark[0] == node]
+        over = [self.asked.pop(mark) for mark in lost]
         self._given_up = {mark for mark in self._given_up if mark[0] != node}
+        for asked in over:
+            self.lost(asked)
 
     def check_stuck(self) -> None:
         """Every request must be answered in time, by the clock of the node that was asked."""

@@ -44,7 +44,7 @@ class Examiner:
     def check(self, node: NodeId, asked: Asked, answer: Answer) -> None:
         """Fail if this cannot be what `node` answers."""
         match asked.request, answer:
-            case (ClaimRequest() | ClaimNextRequest()), Decreed(_, decree):
+            case ((ClaimRequest() | ClaimNextRequest()), Decreed(_, decree)):
                 self._check_claim(asked, decree)
             case GetRequest() | WaitRequest(), Decreed(_, decree):
                 assert decree.key == asked.request.key
@@ -67,10 +67,6 @@ class Examiner:
         if isinstance(answer, Decreed):
             self._world.agree(answer.decree)
 
-    def last_slot(self, series: str) -> int:
-        """The last slot of a series that is chosen by now."""
-        return self._highest(series, self._world.order)
-
     def _check_claim(self, asked: Asked, decree: Decree) -> None:
         assert isinstance(asked.request, ClaimRequest | ClaimNextRequest)
         claim = asked.request.claim
@@ -87,11 +83,7 @@ class Examiner:
         return self._world.place.get(key, asked.known) < asked.known
 
     def _last_slot(self, series: str, asked: Asked) -> int:
-        return self._highest(series, self._world.order[: asked.known])
-
-    def _highest(self, series: str, keys: list[Key]) -> int:
-        slots = (series_and_slot(key) for key in keys)
-        return max((slot or 0 for name, slot in slots if name == series), default=0)
+        return self._world.last_slot(series, asked.known)
 
     def _check_list(self, asked: Asked, request: ListRequest, page: ListPage) -> None:
         keys = [decree.key for decree in page.decrees]

@@ -50,13 +50,22 @@ class Storm:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.world = WitnessedWorld(drawn_cluster(plan.chance("cluster")), plan)
+        self.world = WitnessedWorld(self._cluster(plan.chance("cluster")), plan)
         self.clients = Clients(self.world, plan.chance("paging"))
         self.watchers = Watchers(self.world)
-        self.weather = Weather(self.world, plan)
+        self.weather = self._climate()
         self._ticks = plan.chance("ticks")
         self.world.replied = self._replied
         self.world.died = self._died
+
+    def _cluster(self, chance: random.Random) -> ClusterConfig:
+        """A cluster of any size, most of them of three."""
+        weights = [weight for weight, _ in CLUSTERS]
+        size, prepare, accept = chance.choices([shape for _, shape in CLUSTERS], weights)[0]
+        return config(size, prepare, accept)
+
+    def _climate(self) -> Weather:
+        return Weather(self.world, self.plan)
 
     def run(self) -> None:
         """Bad weather, then good."""
@@ -144,10 +153,3 @@ class Storm:
         assert verdict.right, str(verdict)
         assert verdict.operations >= len(members(self.world)), "the judge was given something"
         assert verdict.decided >= len(members(self.world))
-
-
-def drawn_cluster(chance: random.Random) -> ClusterConfig:
-    """A cluster of any size, most of them of three."""
-    weights = [weight for weight, _ in CLUSTERS]
-    size, prepare, accept = chance.choices([shape for _, shape in CLUSTERS], weights)[0]
-    return config(size, prepare, accept)

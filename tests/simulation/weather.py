@@ -30,14 +30,16 @@ class Weather:
     Args:
         world: whom it strikes.
         plan: decides the climate.
+        often: the chance of something in each tick; drawn if None.
     """
 
-    def __init__(self, world: WitnessedWorld, plan: Plan) -> None:
+    def __init__(self, world: WitnessedWorld, plan: Plan, often: float | None = None) -> None:
         self._world = world
         self._nodes = world.config.nodes
         self.impostors = Impostors(world)
         climate = plan.chance("climate")
-        self._often = climate.choice([0.15, 0.3, 0.5, 0.7, 0.8])
+        drawn = climate.choice([0.15, 0.3, 0.5, 0.7, 0.8])
+        self._often = drawn if often is None else often
         self._strokes = [stroke for stroke, _ in self._kinds()]
         self._weights = [
             weight * climate.choice([0, 0.5, 1, 1, 2, 4]) for _, weight in self._kinds()
@@ -188,9 +190,9 @@ class Weather:
     def _restart(self, chance: random.Random) -> None:
         """A node that is down starts again; or one that was refused gets its own disk back."""
         world = self._world
-        if world.impostors and self._puts_back and chance.random() < 0.1:
-            if all(node in world.refused for node in world.impostors):
-                self.impostors.put_back()
+        refused = world.impostors and world.impostors <= world.refused.keys()
+        if refused and self._puts_back and chance.random() < 0.1:
+            self.impostors.put_back()
         down = [n for n in self._nodes if n not in world.up() and n not in world.refused]
         if down and self.impostors.boot(chance.choice(down)):
             world.sightings.saw("restarted")

@@ -1,4 +1,4 @@
-"""A cluster whose nodes are linked as by the real server: they dial, judge each other, hear and suspect.
+"""A cluster whose nodes are linked as by the real server: they dial, judge each other and listen.
 
 Messages go over links alone, through a `Network` that treats them badly. A link that is reset loses
 what is on it, and both ends hear of it. A claim that is passed on arrives once or not at all; any
@@ -47,6 +47,7 @@ class WiredWorld(World):
         refused: why each node was refused by a peer that found its directory unsound.
         replied, died: are told of answers to clients, and of deaths.
         sightings: what was seen to happen.
+        framed: all that a step says to one node arrives together, as in one frame.
     """
 
     def __init__(self, cluster: ClusterConfig, plan: Plan) -> None:
@@ -59,6 +60,8 @@ class WiredWorld(World):
         self.replied: Replied = lambda *_: None
         self.died: Died = lambda _: None
         self._wires = plan.chance("wires")
+        self.framed = False
+        self._frames: dict[NodeId, list[FromPeer]] = {}
         self._looking = False
         self._suspect_ms = float(cluster.timing.suspect_ms)
         super().__init__(cluster, seed=plan.seed)
@@ -126,7 +129,7 @@ class WiredWorld(World):
         self._carry(link, pair, partial(self.post, other, Greeted(link.number, standing)))
 
     def _carry(self, link: Link, pair: Pair, arrive: Arrive) -> None:
-        """A part of a handshake is on its way, on a link that may be reset meanwhile."""
+        """A frame or a part of a handshake is on its way, on a link that may be reset meanwhile."""
         for delay_ms in self.network.delays(repeats=False):
             self.at(self.now_ms + delay_ms, partial(self._arrive, link, pair, arrive, False))
 
@@ -174,12 +177,27 @@ class WiredWorld(World):
         once = isinstance(message, ClaimRequest | ClaimNextRequest)
         delays = self.network.delays(not once)
         self._count(delays)
+        if self.framed and delays:
+            self._frames.setdefault(to, []).append(event)
+            return
         arrive = partial(self._arrive, link, link.pair, partial(self.post, to, event), not once)
         for delay_ms in delays:
             if delay_ms:
                 self.at(self.now_ms + delay_ms, arrive)
             else:
                 arrive()
+
+    def _deliver(self, node: NodeId, outgoing: list[Outgoing]) -> None:
+        super()._deliver(node, outgoing)
+        while self._frames:
+            to, events = self._frames.popitem()
+            link = self.links.usable((node, to))
+            assert link is not None, "it was there just now"
+            self._carry(link, link.pair, partial(self._post_all, to, events))
+
+    def _post_all(self, node: NodeId, events: list[FromPeer]) -> None:
+        for event in events:
+            self.post(node, event)
 
     def _count(self, delays: list[float]) -> None:
         if not delays:

@@ -1,5 +1,7 @@
 """A cluster in which everything that is said or written is held against the rules, at once."""
 
+from bisect import bisect_left
+
 from decreed.registry.config import ClusterConfig
 from decreed.registry.disk import InstanceRecord
 from decreed.registry.keys import series_and_slot, slot_before, slot_key
@@ -40,6 +42,7 @@ class WitnessedWorld(RoughWorld):
         self.order: list[Key] = []
         self.place: dict[Key, int] = {}
         self.proposed: set[bytes] = set()
+        self._slots: dict[str, list[int]] = {}
         self._values: dict[tuple[Key, Ballot], Decree] = {}
         self._votes: dict[tuple[Key, Ballot], set[NodeId]] = {}
         self._durable: dict[NodeId, dict[Key, Instance]] = {node: {} for node in cluster.nodes}
@@ -86,10 +89,23 @@ class WitnessedWorld(RoughWorld):
         if key not in self.chosen:
             self.place[key] = len(self.order)
             self.order.append(key)
+            self._choose_slot(key)
             self.chosen[key] = decree
             if decree.ballot != ballot:
                 self.sightings.saw("an adopted value was chosen")
         assert self.chosen[key] == decree, f"R08: {key} chosen twice"
+
+    def _choose_slot(self, key: Key) -> None:
+        series, slot = series_and_slot(key)
+        if slot is not None:
+            places = self._slots.setdefault(series, [])
+            places.append(self.place[key])
+            assert len(places) == slot, f"{key} was chosen over a gap"
+
+    def last_slot(self, series: str, known: int | None = None) -> int:
+        """The last slot of a series among the first `known` keys that were chosen, or among all."""
+        places = self._slots.get(series, [])
+        return len(places) if known is None else bisect_left(places, known)
 
     # -- what is said
 
