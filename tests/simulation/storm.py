@@ -48,11 +48,13 @@ class Storm:
         plan: what it is made of; it decides everything.
     """
 
+    WATCHED = 3
+
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.world = WitnessedWorld(self._cluster(plan.chance("cluster")), plan)
         self.clients = Clients(self.world, plan.chance("paging"))
-        self.watchers = Watchers(self.world)
+        self.watchers = Watchers(self.world, self.WATCHED)
         self.weather = self._climate()
         self._ticks = plan.chance("ticks")
         self.world.replied = self._replied
