@@ -130,13 +130,14 @@ class TurnLoop:
 
     async def _carry_out(self, effects: Effects, nursery: trio.Nursery) -> None:
         """See `Effects` for the order; it is the contract."""
+        # timers run from the step that set them: a slow disk must not put deadlines off
+        now_ms = self.now_ms()
         self._say(effects)
         self._send(effects.at_once)
         if await self._write(effects):
             self._send(effects.after)
         for read in effects.reads:
             nursery.start_soon(self._read, read)
-        now_ms = self.now_ms()
         for timer in effects.timers:
             self._timers.set(now_ms, timer)
         for event in effects.again:
