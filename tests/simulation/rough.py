@@ -136,6 +136,7 @@ class RoughWorld(WiredWorld):
 
     def _carry_out(self, node: NodeId, effects: Effects) -> None:
         """See `Effects` for the order; it is the contract."""
+        self.machines[node].stepped_ms = self.now_ms
         self.alarms += effects.alarms
         if effects.at_once and not self._say(node, effects.at_once, Point.AMID_AT_ONCE):
             return
