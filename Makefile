@@ -2,10 +2,13 @@
 PYTHON ?= .venv/bin/python
 SEED ?= 1-100
 
-.PHONY: sim trace model catalogue
+.PHONY: sim load trace model catalogue
 
 sim: ## storms with the seeds SEED
 	$(PYTHON) -m tests.simulation --seed $(SEED) --shrink
+
+load: ## thousands of claims by many clients, and how fast they went
+	$(PYTHON) -m tests.simulation --load --seed 1-3
 
 trace: ## every event of one storm
 	$(PYTHON) -m tests.simulation --seed $(SEED) --trace

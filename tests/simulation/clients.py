@@ -76,7 +76,7 @@ class Clients:
             case 0 | 1 | 2 | 3 | 4:
                 self._claim(node, number, timeout_ms, chance, tick)
             case 5 | 6:
-                self.send(node, GetRequest(number, timeout_ms, key))
+                self.send(node, GetRequest(number, timeout_ms, self._read_key(chance, key)))
             case 7:
                 self.send(node, WaitRequest(number, timeout_ms, key))
             case 8:
@@ -104,6 +104,13 @@ class Clients:
         series = chance.choice(SERIES)
         last = self._world.last_slot(series)
         return slot_key(series, max(1, last + chance.choice([-1, 0, 1, 1, 2])))
+
+    def _read_key(self, chance: random.Random, key: Key) -> Key:
+        """Half of the reads look at what was claimed just now: it may be half-done."""
+        wishes = list(self._world.wishes.values())[-3:]
+        if chance.random() < 0.5 and wishes:
+            return chance.choice(wishes).claim.key
+        return key
 
     def _claim(
         self, node: NodeId, number: int, timeout_ms: int, chance: random.Random, tick: int

@@ -24,7 +24,7 @@ from .wishes import Wish
 from .witness import WitnessedWorld
 
 TICK_MS = [0.5, 0.5, 2, 2, 8, 8, 30, 30, 60, 60, 250]
-REQUESTS = [0, 0, 0, 1, 1, 1, 2, 4]
+REQUESTS = [0, 0, 1, 1, 1, 1, 2, 4]
 HEALING = 80
 ROUND_MS = 250
 

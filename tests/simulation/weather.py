@@ -39,7 +39,7 @@ class Weather:
         self._nodes = world.config.nodes
         self.impostors = Impostors(world)
         climate = plan.chance("climate")
-        drawn = climate.choice([0.15, 0.3, 0.5, 0.7, 0.8])
+        drawn = climate.choice([0.1, 0.2, 0.3, 0.5, 0.8])
         self._often = drawn if often is None else often
         self._strokes = [stroke for stroke, _ in self._kinds()]
         self._weights = [
