@@ -63,10 +63,10 @@ class Weather:
 
     def _kinds(self) -> list[tuple[Stroke, float]]:
         return [
-            (self._doom, 4),
+            (self._doom, 6),
             (self._kill, 2),
-            (self._fail_write, 1),
-            (self._fail_sync, 1),
+            (self._fail_write, 4),
+            (self._fail_sync, 2),
             (self._fill_up, 1),
             (self._stall, 1),
             (self._cut_one_way, 1),
