@@ -1,6 +1,6 @@
 """One TCP connection, cut into messages: the I/O that clients and links share."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, cast
 
 import trio
@@ -57,7 +57,7 @@ class Connection:
             return messages[0]
         raise ProtocolError(f"no greeting within {GREETING_SECONDS:.0f} s")
 
-    async def batches(self, kind: Any) -> AsyncIterator[Sequence[Any]]:
+    async def batches(self, kind: Any) -> AsyncGenerator[Sequence[Any]]:
         """The messages of each frame, until the other side closes the connection.
 
         Raises:
