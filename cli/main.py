@@ -15,6 +15,7 @@ import typer
 from ..registry.errors import BadRequest, DecreedError, Exit
 from . import claims, dev, importing, init, reads, serving, status, waiting
 from .connection import leading_error
+from .early import main as main  # scripts that were installed before look for it here
 from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
 from .output import OutputClosed, OutputLost, send_the_rest_nowhere, write_line
 from .values import VALUE_SETTINGS, ValueCommand
