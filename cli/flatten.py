@@ -13,7 +13,7 @@ from typing import Any
 
 from ..registry.errors import BadRequest
 from ..registry.types import MAX_KEY_BYTES
-from .sources import JSON_TYPE, Item
+from .sources import JSON_TYPE, Item, in_order
 from .written import Table, Written, is_list, is_table, scalar_text
 
 MOST_ITEMS = 1_000_000
@@ -35,7 +35,7 @@ def flatten(prefix: str, tables: Any) -> list[Item]:
         items[item.key] = item
         if len(items) > MOST_ITEMS:
             raise BadRequest(f"it has more than {MOST_ITEMS} entries")
-    return [items[key] for key in sorted(items)]
+    return in_order(items.values())
 
 
 def _walk(prefix: str, tables: Table) -> Iterator[Item]:
