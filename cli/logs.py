@@ -29,6 +29,16 @@ class LogLevel(Enum):
     ERROR = "error"
 
 
+class Forward(logging.Handler):
+    """Lines of libraries that log in their own way, trio's of failed accepts, become ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the record's message, and the error behind it in one line."""
+        error = record.exc_info[1] if record.exc_info else None
+        facts = {"reason": str(error) or type(error).__name__} if error is not None else {}
+        structlog.get_logger().log(record.levelno, record.getMessage(), part=record.name, **facts)
+
+
 class Unfailing:
     """A stream whose failures are nobody's: a full disk for logs must not end a node.
 
@@ -65,6 +75,8 @@ def set_up_logs(form: LogForm, level: LogLevel) -> None:
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Unfailing(sys.stderr))),
         cache_logger_on_first_use=False,
     )
+    library = logging.getLogger("trio")
+    library.handlers, library.propagate = [Forward()], False
 
 
 def _last(form: LogForm) -> list[Any]:
