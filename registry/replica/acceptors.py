@@ -1,7 +1,9 @@
 """The node as an acceptor: the pure handlers, applied to durable instances.
 
 Messages of the node to itself pass here too. An acceptance whose outcome is not known is remembered
-in memory, oldest first, so that the node can finish it later (R22).
+in memory, oldest first, so that the node can finish it later (R22). The bytes of these tell how
+busy the cluster is: while megabytes are on their way, an outcome takes longer, and whoever says
+things again or bids higher too early makes it take longer still.
 """
 
 from ..disk import Damaged
@@ -12,6 +14,9 @@ from ..types import Decree, Key
 from .turn import Turn
 
 Answer = Promise | Accepted | Nack | Commit
+BYTES_PER_SECOND = 2 * 1024 * 1024
+"""What the slowest disk or network that we care for brings to an end."""
+MAX_BACKLOG_MS = 30_000.0
 
 
 class Acceptors:
@@ -23,11 +28,18 @@ class Acceptors:
 
     def __init__(self, unlearned: tuple[Key, ...]) -> None:
         self._since_ms: dict[Key, float] = dict.fromkeys(unlearned, 0.0)
+        self._sizes: dict[Key, int] = {}
+        self._bytes = 0
 
     @property
     def unlearned(self) -> int:
         """How many acceptances have an unknown outcome."""
         return len(self._since_ms)
+
+    @property
+    def backlog_ms(self) -> float:
+        """How much longer than usual an outcome may well take, for the bytes that are under way."""
+        return min(self._bytes * 1000 / BYTES_PER_SECOND, MAX_BACKLOG_MS)
 
     def answer(self, turn: Turn, message: Prepare | Accept) -> Answer | None:
         """What this node's acceptor says; None if it must keep silent about the key.
@@ -49,6 +61,7 @@ class Acceptors:
     def on_learned(self, turn: Turn, decree: Decree) -> None:
         """The outcome of a key is known."""
         self._since_ms.pop(decree.key, None)
+        self._bytes -= self._sizes.pop(decree.key, 0)
 
     def overdue(self, before_ms: float, limit: int) -> list[Key]:
         """Up to `limit` keys that have been waiting since before `before_ms`, oldest first."""
@@ -75,3 +88,6 @@ class Acceptors:
         turn.store(key, instance)
         if instance.accepted is not None:
             self._since_ms.setdefault(key, turn.now_ms)
+            size = len(instance.accepted.decree.value)
+            self._bytes += size - self._sizes.get(key, 0)
+            self._sizes[key] = size

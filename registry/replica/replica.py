@@ -302,7 +302,7 @@ class Replica:
         """R22: finish what has been half-done for too long; and forget what nobody waits for."""
         timing = self.node.config.timing
         if self.node.voting:
-            before_ms = turn.now_ms - timing.finish_ms
+            before_ms = turn.now_ms - timing.finish_ms - self._acceptors.backlog_ms
             for key in self._acceptors.overdue(before_ms, FINISH_AT_A_TIME):
                 self._acceptors.postpone(key, turn.now_ms)
                 turn.again(Finish(key, None))

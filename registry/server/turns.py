@@ -40,6 +40,8 @@ from .timers import Timers
 
 MAX_EVENTS = 4_096
 MAX_INBOX = 16_384
+MAX_INBOX_BYTES = 16 * 1024 * 1024
+"""How many bytes of values may wait for a turn; a turn needs several times its bytes of memory."""
 READERS = 2
 
 log = structlog.get_logger()
@@ -75,7 +77,8 @@ class TurnLoop:
         self._timers = timers
         self._deliver = deliver
         self._on_formed = on_formed
-        self._inbox: deque[Event] = deque()
+        self._inbox: deque[tuple[Event, int]] = deque()
+        self._bytes = 0
         self._arrived = trio.Event()
         self._room = trio.Event()
         self._readers = trio.CapacityLimiter(READERS)
@@ -86,14 +89,15 @@ class TurnLoop:
         """Milliseconds since the node started."""
         return (trio.current_time() - self._started) * 1000
 
-    def post(self, event: Event) -> None:
-        """Something has happened; the next turn handles it."""
-        self._inbox.append(event)
+    def post(self, event: Event, weight: int = 0) -> None:
+        """Something has happened; the next turn handles it. `weight`: the bytes of its values."""
+        self._inbox.append((event, weight))
+        self._bytes += weight
         self._arrived.set()
 
     async def room(self) -> None:
         """Wait until the inbox is short enough to take more from outside."""
-        while len(self._inbox) > MAX_INBOX:
+        while len(self._inbox) > MAX_INBOX or self._bytes > MAX_INBOX_BYTES:
             await self._room.wait()
 
     async def run(self) -> None:
@@ -111,13 +115,13 @@ class TurnLoop:
         else:
             await trio.lowlevel.checkpoint()
         self._arrived = trio.Event()
-        count = min(len(self._inbox), MAX_EVENTS)
-        events = [self._inbox.popleft() for _ in range(count)]
+        taken = [self._inbox.popleft() for _ in range(min(len(self._inbox), MAX_EVENTS))]
+        self._bytes -= sum(weight for _, weight in taken)
         if self._inbox:
             self._arrived.set()
         self._room.set()
         self._room = trio.Event()
-        return events
+        return [event for event, _ in taken]
 
     async def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
         events += map(Fired, self._timers.due(self.now_ms()))
@@ -151,7 +155,7 @@ class TurnLoop:
         try:
             await trio.to_thread.run_sync(self._storage.write, effects.records)
         except StorageFailed as error:
-            self._inbox.appendleft(WriteFailed(str(error), effects.unanswered()))
+            self._inbox.appendleft((WriteFailed(str(error), effects.unanswered()), 0))
             self._arrived.set()
             return False
         finally:
