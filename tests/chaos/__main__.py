@@ -24,10 +24,10 @@ def main(arguments: Sequence[str]) -> int:
     """Read the command line, run, and print the report."""
     given = _parser().parse_args(arguments)
     folder = given.folder or Path(tempfile.mkdtemp(prefix="decreed-chaos-"))
-    draw = functools.partial(deck_after_deck, given.seed, seconds=given.seconds)
+    draw = functools.partial(deck_after_deck, given.seed)
     settings = Settings(
         folder,
-        lambda nodes, clocks: draw(nodes=nodes, clocks=clocks),
+        draw,
         given.seconds,
         given.nodes,
         given.clients,
@@ -47,9 +47,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _print(report: Report, folder: Path) -> None:
-    print("seconds, median / worst; a claim counts when it is acknowledged")
+    print("seconds, median / worst; claims count that were told that they won")
     print(table(report.recoveries))
-    print(f"{report.acknowledged} claims acknowledged; judge: {report.verdict}")
+    print(f"{report.won} claims won, {report.impossible} of them while there was no quorum")
+    print(f"the judge: {report.verdict}")
     if report.decrees is None:
         print(f"WRONG: {report.complaint}")
     else:

@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,16 @@ from .network import CLEAR, DEAD, REFUSED, Network, Weather
 from .nodes import Nodes
 
 Wires = tuple[tuple[str, str], ...]
+
+
+class Quorum(Enum):
+    """What a fault leaves of the quorum; the value is the word for the table."""
+
+    UP = "up"
+    LOST = "lost"
+    UNSAID = "?"
+
+
 NO_MORE_BYTES = 0
 
 
@@ -52,7 +63,7 @@ class Fault(Protocol):
         ...
 
     @property
-    def quorum(self) -> bool:
+    def quorum(self) -> Quorum:
         """Whether a quorum stays up that hear each other and the clients."""
         ...
 
@@ -77,7 +88,7 @@ class Kill:
 
     name: str
     victims: tuple[str, ...]
-    quorum: bool
+    quorum: Quorum
 
     @property
     def where(self) -> str:
@@ -101,7 +112,7 @@ class Restart:
 
     where: str
     name: str = "stop gracefully"
-    quorum: bool = True
+    quorum: Quorum = Quorum.UP
 
     async def begin(self, world: World) -> None:
         world.nodes.signal(self.where, signal.SIGTERM)
@@ -125,7 +136,7 @@ class Pause:
 
     name: str
     victims: tuple[str, ...]
-    quorum: bool
+    quorum: Quorum
 
     @property
     def where(self) -> str:
@@ -158,7 +169,7 @@ class BadWires:
     where: str
     wires: Wires
     weather: Weather
-    quorum: bool
+    quorum: Quorum
     forgotten: bool = False
 
     async def begin(self, world: World) -> None:
@@ -189,7 +200,7 @@ class Flapping:
     period_s: float
     scope: trio.CancelScope
     name: str = "flapping link"
-    quorum: bool = True
+    quorum: Quorum = Quorum.UP
 
     async def begin(self, world: World) -> None:
         world.nursery.start_soon(self._flap, world.network)
@@ -222,7 +233,7 @@ class FullDisk:
 
     where: str
     name: str = "full disk"
-    quorum: bool = True
+    quorum: Quorum = Quorum.UP
 
     async def begin(self, world: World) -> None:
         volume = world.nodes.volumes.get(self.where)
@@ -256,7 +267,7 @@ class ClockJump:
 
     jumps: tuple[tuple[str, int], ...]
     name: str = "clock jump"
-    quorum: bool = True
+    quorum: Quorum = Quorum.UP
 
     @property
     def where(self) -> str:
@@ -286,7 +297,7 @@ class Wipe:
     where: str
     noted: bool
     name: str = "wiped directory"
-    quorum: bool = True
+    quorum: Quorum = Quorum.UP
 
     async def begin(self, world: World) -> None:
         world.nodes.kill(self.where)
@@ -321,7 +332,7 @@ class Together:
 
     faults: Sequence[Fault]
     name: str = "two at once"
-    quorum: bool = False
+    quorum: Quorum = Quorum.UNSAID
 
     @property
     def where(self) -> str:

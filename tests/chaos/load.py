@@ -207,7 +207,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.load", description=__doc__)
     parser.add_argument("--endpoints", required=True)
     parser.add_argument("--clients", type=int, required=True)
-    parser.add_argument("--rate", type=float, required=True, help="operations a second, all clients")
+    parser.add_argument(
+        "--rate", type=float, required=True, help="operations a second, all clients"
+    )
     parser.add_argument("--seed", required=True)
     parser.add_argument("--history", type=Path, required=True)
     given = parser.parse_args()

@@ -1,6 +1,7 @@
 """The processes of the cluster: each behind its door, with a clock and perhaps a volume of its own."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,7 +58,16 @@ class Nodes(Processes):
         host, port = self.behind(node)
         places = ["--config", str(config or self.config), "--data", str(self.data(node))]
         bounds = ["--listen", f"{host}:{port}", "--timeout", f"{self.lifetime_s:.0f}s"]
-        command = [*self._program(node), "serve", "--node", node, *places, *bounds, *options]
+        command = [
+            *_while_we_live(),
+            *self._program(node),
+            "serve",
+            "--node",
+            node,
+            *places,
+            *bounds,
+            *options,
+        ]
         clock = self.clocks.get(node)
         environment = clock.environment() if clock else dict(os.environ)
         with (self.folder / f"{node}.log").open("ab") as log:
@@ -93,6 +103,11 @@ class Nodes(Processes):
         if self.seeded:
             return [*before, sys.executable, "-m", "tests.chaos.seeded", self.seeded]
         return [*before, sys.executable, "-m", "decreed"]
+
+
+def _while_we_live() -> list[str]:
+    """What to put before a command that shall be killed when this process is; nothing if missing."""
+    return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
 
 
 def build(folder: Path, size: int, lifetime_s: float, seeded: str = "") -> Nodes:

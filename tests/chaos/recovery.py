@@ -1,18 +1,22 @@
 """How long claims stood still, measured at the clients: what a fault cost whoever used the cluster.
 
-Only claims that were acknowledged count, whatever they were told. A claim that was called before a
-fault says nothing about the time after it, so claims flow again when one is acknowledged that was
-called after the moment in question.
+Only claims that were told that they won count: what was decided before is known to any node, quorum or
+not. A claim that was called before a fault says nothing about the time after it, so claims flow again
+when one has won that was called after the moment in question.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
-from ..history.operations import CLAIMS, WITH_DECREE, Operation
+from ..history.operations import Operation, Result
+from .faults import Quorum
 
 Seconds = float
+STILL_UNDER_WAY_S = 0.3
+"""A signal may be so late on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +26,21 @@ class Outage:
     Args:
         name: the kind.
         where: whom it hit.
-        quorum: whether a quorum was up all the time.
+        quorum: what it left of the quorum.
         began: when it was begun.
+        in_force: when all was done that it does.
         ended: when all was undone; processes may still be starting.
+        whole: when all nodes voted and saw each other again.
         quiet_until: when the next one was begun.
     """
 
     name: str
     where: str
-    quorum: bool
+    quorum: Quorum
     began: Seconds
+    in_force: Seconds
     ended: Seconds
+    whole: Seconds
     quiet_until: Seconds
 
 
@@ -42,31 +50,32 @@ class Recovery:
 
     Args:
         outage: which.
-        gap_s: the longest time without an acknowledged claim, from the fault's begin until the
-            next one's.
-        flows_s: from its begin until a claim called after that was acknowledged; None: none was
-            before the next fault began.
+        gap_s: the longest time in which no claim won, from the fault's begin until the next one's.
+        flows_s: from its begin until a claim called after that had won; None: none had before the
+            next fault began.
         back_s: the same, from its end.
-        slowest_s: the longest that a claim took which was called while it lasted and acknowledged.
+        whole_s: from its end until all nodes took part again.
+        slowest_s: the longest that a claim took which was called while it lasted, and won.
     """
 
     outage: Outage
     gap_s: Seconds
     flows_s: Seconds | None
     back_s: Seconds | None
+    whole_s: Seconds
     slowest_s: Seconds
 
 
 class Flow:
-    """The acknowledged claims of a history.
+    """The claims of a history that won.
 
     Args:
         history: of all clients.
     """
 
     def __init__(self, history: Iterable[Operation]) -> None:
-        told = [o for o in history if o.kind in CLAIMS and o.result in WITH_DECREE]
-        self._by_end = sorted((o.end, o.called) for o in told)
+        won = (each for each in history if each.result is Result.WON)
+        self._by_end = sorted((each.end, each.called) for each in won)
         self._ends = [end for end, _ in self._by_end]
 
     def __len__(self) -> int:
@@ -80,15 +89,23 @@ class Flow:
             self._gap(outage.began, until),
             self._resumed(outage.began, until),
             self._resumed(outage.ended, until),
+            outage.whole - outage.ended,
             self._slowest(outage.began, outage.ended),
         )
+
+    def won_without_a_quorum(self, outage: Outage) -> int:
+        """How many claims won that were called when the quorum was gone, while it was gone."""
+        if outage.quorum is not Quorum.LOST:
+            return 0
+        since = outage.in_force + STILL_UNDER_WAY_S
+        return sum(called > since for _, called in self._between(since, outage.ended))
 
     def _between(self, start: Seconds, end: Seconds) -> Sequence[tuple[Seconds, Seconds]]:
         return self._by_end[bisect_left(self._ends, start) : bisect_right(self._ends, end)]
 
     def _gap(self, start: Seconds, end: Seconds) -> Seconds:
         ends = [start, *(ended for ended, _ in self._between(start, end)), end]
-        return max(after - before for before, after in zip(ends, ends[1:], strict=False))
+        return max(after - before for before, after in pairwise(ends))
 
     def _resumed(self, since: Seconds, until: Seconds) -> Seconds | None:
         later = (end for end, called in self._between(since, until) if called >= since)
@@ -105,21 +122,25 @@ def table(recoveries: Iterable[Recovery]) -> str:
     kinds: dict[str, list[Recovery]] = {}
     for each in recoveries:
         kinds.setdefault(each.outage.name, []).append(each)
-    head = f"{'fault':<22}{'times':>6}{'quorum':>8}{'flows again':>15}{'back after end':>16}"
-    lines = [f"{head}{'longest gap':>15}{'slowest claim':>15}"]
+    heads = ("flows again", "back after end", "all nodes back", "longest gap", "slowest claim")
+    lines = [f"{'fault':<22}{'times':>6}{'quorum':>8}" + "".join(f"{head:>16}" for head in heads)]
     return "\n".join([*lines, *(_line(name, kinds[name]) for name in sorted(kinds))])
 
 
 def _line(name: str, same: Sequence[Recovery]) -> str:
-    quorum = "up" if all(each.outage.quorum for each in same) else "lost"
-    return (
-        f"{name:<22}{len(same):>6}{quorum:>8}{_spread([each.flows_s for each in same]):>15}"
-        f"{_spread([each.back_s for each in same]):>16}{_spread([each.gap_s for each in same]):>15}"
-        f"{_spread([each.slowest_s for each in same]):>15}"
+    quorum = same[0].outage.quorum.value
+    columns = (
+        [each.flows_s for each in same],
+        [each.back_s for each in same],
+        [each.whole_s for each in same],
+        [each.gap_s for each in same],
+        [each.slowest_s for each in same],
     )
+    spreads = "".join(f"{_spread(column):>16}" for column in columns)
+    return f"{name:<22}{len(same):>6}{quorum:>8}{spreads}"
 
 
 def _spread(values: Sequence[Seconds | None]) -> str:
     known = [value for value in values if value is not None]
-    never = f" ({len(values) - len(known)}×never)" if len(known) < len(values) else ""
+    never = f" ({len(values) - len(known)}x never)" if len(known) < len(values) else ""
     return f"{median(known):.2f} / {max(known):.2f}{never}" if known else "never"

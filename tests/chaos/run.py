@@ -43,7 +43,7 @@ class Settings:
     Args:
         folder: its own; what is left of the run stays there.
         schedule: draws the faults, from the members and whether clocks can jump.
-        seconds: about how long the faults take, for the bounds that end what was forgotten.
+        seconds: after so long no further fault is begun.
         size: how many nodes.
         clients: how many, in all processes together.
         rate: operations a second, of all clients together, at most.
@@ -68,15 +68,18 @@ class Report:
     Args:
         verdict: the judge's.
         recoveries: what each fault cost, in order.
-        acknowledged: how many claims were.
+        won: how many claims did.
+        impossible: how many of them while there was no quorum.
         decrees: how many every node holds in the end; None if they do not agree.
-        complaint: how they do not.
+        complaint: how they do not, or which fault went wrong: a cluster that did not come back, a
+            wiped node that was let in.
         left_out: kinds of faults that this machine cannot have, and stand-ins.
     """
 
     verdict: Verdict
     recoveries: tuple[Recovery, ...]
-    acknowledged: int
+    won: int
+    impossible: int
     decrees: int | None
     complaint: str
     left_out: tuple[str, ...]
@@ -84,18 +87,23 @@ class Report:
     @property
     def right(self) -> bool:
         """Whether nothing is wrong."""
-        return self.verdict.right and self.decrees is not None
+        return self.verdict.right and self.impossible == 0 and self.decrees is not None
 
 
 async def run(settings: Settings, say: Callable[[str], None] = print) -> Report:
     """Carry out a run and judge it.
 
+    Args:
+        settings: what the run is like.
+        say: is told of each fault that is over.
+
     Raises:
-        AssertionError: if the cluster does not come back when all faults are over, or a process
-            does not end as it should.
+        AssertionError: if the cluster does not form, or the clients' processes fail.
     """
     settings.folder.mkdir(parents=True, exist_ok=True)
-    nodes = build(settings.folder / "cluster", settings.size, settings.seconds + 300, settings.seeded)
+    nodes = build(
+        settings.folder / "cluster", settings.size, settings.seconds + 300, settings.seeded
+    )
     left_out = tuple(_left_out(nodes))
     for word in left_out:
         say(word)
@@ -109,7 +117,9 @@ async def run(settings: Settings, say: Callable[[str], None] = print) -> Report:
     flow = Flow(history)
     recoveries = tuple(map(flow.recovery, outages))
     _keep(settings.folder, recoveries)
-    return Report(judge(history), recoveries, len(flow), decrees, disagreement, left_out)
+    impossible = sum(map(flow.won_without_a_quorum, outages))
+    verdict = judge(history)
+    return Report(verdict, recoveries, len(flow), impossible, decrees, disagreement, left_out)
 
 
 def _left_out(nodes: Nodes) -> Iterator[str]:
@@ -136,15 +146,18 @@ async def _served(nodes: Nodes, seed: int) -> AsyncIterator[World]:
 async def _trouble(
     world: World, settings: Settings, say: Callable[[str], None]
 ) -> tuple[list[Outage], str]:
-    """The faults under load; returns them as they were, and whether the cluster came back."""
+    """The faults under load; returns them as they were, and what went wrong on the way."""
     with _load(world, settings):
         await trio.sleep(WARM_S)
-        schedule = settings.schedule(world.nodes.nodes, bool(world.nodes.clocks))
-        outages = [await _carry_out(world, planned, say) for planned in schedule]
+        until = time.monotonic() + settings.seconds
+        outages: list[Outage] = []
         try:
-            await ending.heal(world)
+            for planned in settings.schedule(world.nodes.nodes, bool(world.nodes.clocks)):
+                outages.append(await _carry_out(world, planned, say))
+                if time.monotonic() > until:
+                    break
         except AssertionError as error:
-            return outages, f"the cluster does not come back: {error}"
+            return outages, str(error)
     return outages, ""
 
 
@@ -153,14 +166,18 @@ async def _carry_out(world: World, planned: Planned, say: Callable[[str], None])
     began = time.monotonic()
     try:
         await fault.begin(world)
+        in_force = time.monotonic()
         await trio.sleep(planned.lasts_s)
     finally:
         with trio.CancelScope(shield=True):
             await fault.end(world)
     ended = time.monotonic()
+    await ending.heal(world)
+    whole = time.monotonic()
     await trio.sleep(planned.calm_s)
     say(str(planned))
-    return Outage(fault.name, fault.where, fault.quorum, began, ended, time.monotonic())
+    now = time.monotonic()
+    return Outage(fault.name, fault.where, fault.quorum, began, in_force, ended, whole, now)
 
 
 @contextmanager
@@ -227,5 +244,6 @@ async def _checked(
 
 
 def _keep(folder: Path, recoveries: Iterable[Recovery]) -> None:
-    text = json.dumps([asdict(each) for each in recoveries], indent=1, ensure_ascii=False)
+    documents = [asdict(each) for each in recoveries]
+    text = json.dumps(documents, indent=1, default=lambda quorum: quorum.value)
     (folder / "recovery.json").write_text(text + "\n", encoding="utf-8")

@@ -19,6 +19,7 @@ from .faults import (
     FullDisk,
     Kill,
     Pause,
+    Quorum,
     Restart,
     Together,
     Wipe,
@@ -119,11 +120,14 @@ class Deck:
 
     def _kill(self, how_many: str) -> Fault:
         victims = self._some(how_many)
-        return Kill(f"kill {how_many}", victims, len(victims) <= self._spare)
+        return Kill(f"kill {how_many}", victims, self._left_by(victims))
 
     def _pause(self, how_many: str) -> Fault:
         victims = self._some(how_many)
-        return Pause(f"pause {how_many}", victims, len(victims) <= self._spare)
+        return Pause(f"pause {how_many}", victims, self._left_by(victims))
+
+    def _left_by(self, victims: tuple[str, ...]) -> Quorum:
+        return Quorum.UP if len(victims) <= self._spare else Quorum.LOST
 
     def _clock(self) -> Fault:
         jumps = [(node, self._chance.randint(-24, 24) * HOUR_S) for node in self._nodes]
@@ -135,40 +139,40 @@ class Deck:
 
     def _one_way(self) -> Fault:
         one, other = self._two()
-        return BadWires("one-way cut", f"{one}→{other}", ((one, other),), DEAD, True)
+        return BadWires("one-way cut", f"{one}->{other}", ((one, other),), DEAD, Quorum.UP)
 
     def _isolated(self) -> Fault:
         """The clients still reach the node that no other node reaches."""
         one = self._one()
         others = [node for node in self._nodes if node != one]
         wires = (*((one, node) for node in others), *((node, one) for node in others))
-        return BadWires("partition of one", one, wires, DEAD, True)
+        return BadWires("partition of one", one, wires, DEAD, Quorum.UP)
 
     def _split(self) -> Fault:
         wires = tuple(permutations(self._nodes, 2))
-        return BadWires("split", "each from all others", wires, DEAD, False)
+        return BadWires("split", "each from all others", wires, DEAD, Quorum.LOST)
 
     def _dead_link(self) -> Fault:
         one, other = self._two()
         wires = _both_ways(one, other)
-        return BadWires("dead link", f"{one}–{other}", wires, DEAD, True, forgotten=True)
+        return BadWires("dead link", f"{one}-{other}", wires, DEAD, Quorum.UP, forgotten=True)
 
     def _dead_to_clients(self) -> Fault:
         one = self._one()
         wires = _both_ways(one, CLIENTS)
-        return BadWires("dead link to clients", one, wires, DEAD, True, forgotten=True)
+        return BadWires("dead link to clients", one, wires, DEAD, Quorum.UP, forgotten=True)
 
     def _refused(self) -> Fault:
         one, other = self._two()
-        return BadWires("reset link", f"{one}–{other}", _both_ways(one, other), REFUSED, True)
+        return BadWires("reset link", f"{one}-{other}", _both_ways(one, other), REFUSED, Quorum.UP)
 
     def _flapping(self) -> Fault:
         one, other = self._two()
         period_s = self._chance.uniform(0.1, 0.4)
-        return Flapping(f"{one}–{other}", _both_ways(one, other), period_s, trio.CancelScope())
+        return Flapping(f"{one}-{other}", _both_ways(one, other), period_s, trio.CancelScope())
 
     def _everywhere(self, name: str, weather: Weather) -> Fault:
-        return BadWires(name, "everywhere", tuple(permutations(self._nodes, 2)), weather, True)
+        return BadWires(name, "everywhere", tuple(permutations(self._nodes, 2)), weather, Quorum.UP)
 
 
 def _both_ways(one: str, other: str) -> Wires:
@@ -183,19 +187,13 @@ def one_of_each(seed: int, nodes: list[str], clocks: bool) -> Iterator[Planned]:
         yield Planned(fault, chance.uniform(*QUICK.fault_s), chance.uniform(*QUICK.calm_s))
 
 
-def deck_after_deck(
-    seed: int, nodes: list[str], clocks: bool, seconds: float
-) -> Iterator[Planned]:
-    """Faults for so many seconds, some of them two at once."""
+def deck_after_deck(seed: int, nodes: list[str], clocks: bool) -> Iterator[Planned]:
+    """Faults without end, some of them two at once."""
     chance = random.Random(seed)
     deck = Deck(nodes, chance, clocks)
-    left_s = seconds
+    least_s, most_s = LONG.fault_s
     while True:
         for fault in [*deck.deal(), deck.pair(), deck.pair()]:
             # short ones as often as long ones
-            lasts_s = LONG.fault_s[0] * (LONG.fault_s[1] / LONG.fault_s[0]) ** chance.random()
-            planned = Planned(fault, lasts_s, chance.uniform(*LONG.calm_s))
-            yield planned
-            left_s -= planned.lasts_s + planned.calm_s
-            if left_s < 0:
-                return
+            lasts_s = least_s * (most_s / least_s) ** chance.random()
+            yield Planned(fault, lasts_s, chance.uniform(*LONG.calm_s))
