@@ -29,6 +29,7 @@ class Outage:
         quorum: what it left of the quorum.
         began: when it was begun.
         in_force: when all was done that it does.
+        lifted: when it began to be undone.
         ended: when all was undone; processes may still be starting.
         whole: when all nodes voted and saw each other again.
         quiet_until: when the next one was begun.
@@ -39,6 +40,7 @@ class Outage:
     quorum: Quorum
     began: Seconds
     in_force: Seconds
+    lifted: Seconds
     ended: Seconds
     whole: Seconds
     quiet_until: Seconds
@@ -74,9 +76,15 @@ class Flow:
     """
 
     def __init__(self, history: Iterable[Operation]) -> None:
-        won = (each for each in history if each.result is Result.WON)
-        self._by_end = sorted((each.end, each.called) for each in won)
-        self._ends = [end for end, _ in self._by_end]
+        won: list[tuple[Seconds, Seconds, bytes]] = []
+        self._first_called: dict[bytes, Seconds] = {}
+        for each in history:
+            earlier = self._first_called.get(each.id, each.called)
+            self._first_called[each.id] = min(earlier, each.called)
+            if each.result is Result.WON:
+                won.append((each.end, each.called, each.id))
+        self._by_end = sorted(won)
+        self._ends = [end for end, _, _ in self._by_end]
 
     def __len__(self) -> int:
         return len(self._by_end)
@@ -94,27 +102,31 @@ class Flow:
         )
 
     def won_without_a_quorum(self, outage: Outage) -> int:
-        """How many claims won that were called when the quorum was gone, while it was gone."""
+        """How many claims won that were first called when the quorum was gone, while it was gone.
+
+        One that had been called before may have won then, and be told only now.
+        """
         if outage.quorum is not Quorum.LOST:
             return 0
         since = outage.in_force + STILL_UNDER_WAY_S
-        return sum(called > since for _, called in self._between(since, outage.ended))
+        won = self._between(since, outage.lifted)
+        return sum(self._first_called[claim_id] > since for _, _, claim_id in won)
 
-    def _between(self, start: Seconds, end: Seconds) -> Sequence[tuple[Seconds, Seconds]]:
+    def _between(self, start: Seconds, end: Seconds) -> Sequence[tuple[Seconds, Seconds, bytes]]:
         return self._by_end[bisect_left(self._ends, start) : bisect_right(self._ends, end)]
 
     def _gap(self, start: Seconds, end: Seconds) -> Seconds:
-        ends = [start, *(ended for ended, _ in self._between(start, end)), end]
+        ends = [start, *(ended for ended, _, _ in self._between(start, end)), end]
         return max(after - before for before, after in pairwise(ends))
 
     def _resumed(self, since: Seconds, until: Seconds) -> Seconds | None:
-        later = (end for end, called in self._between(since, until) if called >= since)
+        later = (end for end, called, _ in self._between(since, until) if called >= since)
         end = next(later, None)
         return None if end is None else end - since
 
     def _slowest(self, start: Seconds, end: Seconds) -> Seconds:
         after = self._by_end[bisect_left(self._ends, start) :]
-        return max((e - called for e, called in after if start <= called <= end), default=0.0)
+        return max((e - called for e, called, _ in after if start <= called <= end), default=0.0)
 
 
 def table(recoveries: Iterable[Recovery]) -> str:

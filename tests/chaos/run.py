@@ -168,6 +168,7 @@ async def _carry_out(world: World, planned: Planned, say: Callable[[str], None])
         await fault.begin(world)
         in_force = time.monotonic()
         await trio.sleep(planned.lasts_s)
+        lifted = time.monotonic()
     finally:
         with trio.CancelScope(shield=True):
             await fault.end(world)
@@ -176,8 +177,8 @@ async def _carry_out(world: World, planned: Planned, say: Callable[[str], None])
     whole = time.monotonic()
     await trio.sleep(planned.calm_s)
     say(str(planned))
-    now = time.monotonic()
-    return Outage(fault.name, fault.where, fault.quorum, began, in_force, ended, whole, now)
+    times = (began, in_force, lifted, ended, whole, time.monotonic())
+    return Outage(fault.name, fault.where, fault.quorum, *times)
 
 
 @contextmanager

@@ -40,7 +40,8 @@ class Pace:
     calm_s: tuple[float, float]
 
 
-QUICK = Pace((0.9, 1.3), (0.7, 1.1))
+QUICK = Pace((0.8, 1.2), (0.3, 0.5))
+HASTY = Pace((0.7, 1.5), (0.1, 0.3))
 LONG = Pace((0.5, 12.0), (2.0, 5.0))
 
 
@@ -89,6 +90,12 @@ class Deck:
             *self._wires(),
         ]
         faults = [make() for make in makers]
+        self._chance.shuffle(faults)
+        return faults
+
+    def wires(self) -> list[Fault]:
+        """Everything that can be wrong with wires, in any order."""
+        faults = [make() for make in self._wires()]
         self._chance.shuffle(faults)
         return faults
 
@@ -197,3 +204,12 @@ def deck_after_deck(seed: int, nodes: list[str], clocks: bool) -> Iterator[Plann
             # short ones as often as long ones
             lasts_s = least_s * (most_s / least_s) ** chance.random()
             yield Planned(fault, lasts_s, chance.uniform(*LONG.calm_s))
+
+
+def wires_alone(seed: int, nodes: list[str], clocks: bool) -> Iterator[Planned]:
+    """Bad wires without end, and hardly any calm: what finds mistakes soonest."""
+    chance = random.Random(seed)
+    deck = Deck(nodes, chance, clocks)
+    while True:
+        for fault in deck.wires():
+            yield Planned(fault, chance.uniform(*HASTY.fault_s), chance.uniform(*HASTY.calm_s))
