@@ -18,6 +18,8 @@ from pathlib import Path
 
 import trio
 
+from decreed.client import errors
+
 from ..history.judge import judge
 from ..history.lines import load
 from ..history.operations import HistoryError, Operation
@@ -240,8 +242,8 @@ async def _checked(
     try:
         await ending.level(world)
         return await ending.check(world, history), ""
-    except AssertionError as error:
-        return None, str(error)
+    except (AssertionError, errors.DecreedError) as error:
+        return None, f"{type(error).__name__}: {error}"
 
 
 def _keep(folder: Path, recoveries: Iterable[Recovery]) -> None:
