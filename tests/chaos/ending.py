@@ -1,6 +1,6 @@
 """What must hold when all faults are over: every node knows everything, and all know the same."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import trio
@@ -13,7 +13,7 @@ from .faults import World
 from .network import CLEAR, CLIENTS, REFUSED
 
 Decrees = Mapping[str, Decree]
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 PAGE = 500
 
 
@@ -24,14 +24,16 @@ class Disagreement(AssertionError):
 async def heal(world: World) -> None:
     """Clear the wires, and wait until all nodes take part, whatever the load."""
     world.network.clear()
-    nodes = world.nodes
-    await trio.to_thread.run_sync(partial(nodes.await_voting, *nodes.nodes))
+    await _until("all nodes take part and see each other", world.nodes.are_whole)
 
 
 async def level(world: World) -> None:
     """Wait until all nodes know equally much; while there is load they never do."""
-    wait = partial(eventually, "all nodes know equally much", lambda: _even(world), PATIENCE_S)
-    await trio.to_thread.run_sync(wait)
+    await _until("all nodes know equally much", partial(_even, world))
+
+
+async def _until(what: str, condition: Callable[[], bool]) -> None:
+    await trio.to_thread.run_sync(eventually, what, condition, PATIENCE_S)
 
 
 def _even(world: World) -> bool:

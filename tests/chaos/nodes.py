@@ -80,9 +80,13 @@ class Nodes(Processes):
                 env=environment,
             )
 
+    def are_whole(self) -> bool:
+        """Whether all nodes take part and see each other."""
+        return all(self._sees(node, {*self.nodes}) for node in self.nodes)
+
     def ended(self, node: str) -> int:
         """Wait until a node has ended; until then it is one of those that run."""
-        code = self.running[node].wait(PATIENCE_S)
+        code = self.running[node].wait(2 * PATIENCE_S)
         del self.running[node]
         return code
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import trio
@@ -35,7 +34,7 @@ from .schedule import Planned
 
 LOADS = 2
 WARM_S = 1.0
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +139,9 @@ async def _served(nodes: Nodes, seed: int) -> AsyncIterator[World]:
             door = Door(node, nodes.door(node), nodes.behind(node), network)
             await nursery.start(door.serve)
             nodes.start(node)
-        await trio.to_thread.run_sync(partial(nodes.await_voting, *nodes.nodes))
-        yield World(nodes, network, nursery)
+        world = World(nodes, network, nursery)
+        await ending.heal(world)
+        yield world
         nursery.cancel_scope.cancel()
 
 

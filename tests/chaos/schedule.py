@@ -30,6 +30,8 @@ from .network import CLIENTS, DEAD, REFUSED, Weather
 SLOW = Weather(delay_s=(0.1, 0.5))
 LOSSY = Weather(loss=0.1, resets=0.01)
 HOUR_S = 3_600
+CLOCK_SEEN_S = 3.0
+"""A process looks up to a second late what its clock should say, and claims must win after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,10 @@ def one_of_each(seed: int, nodes: list[str], clocks: bool) -> Iterator[Planned]:
     chance = random.Random(seed)
     deck = Deck(nodes, chance, clocks)
     for fault in deck.deal():
-        yield Planned(fault, chance.uniform(*QUICK.fault_s), chance.uniform(*QUICK.calm_s))
+        lasts_s = chance.uniform(*QUICK.fault_s)
+        if isinstance(fault, ClockJump):
+            lasts_s += CLOCK_SEEN_S
+        yield Planned(fault, lasts_s, chance.uniform(*QUICK.calm_s))
 
 
 def deck_after_deck(seed: int, nodes: list[str], clocks: bool) -> Iterator[Planned]:

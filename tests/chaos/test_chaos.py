@@ -24,7 +24,7 @@ from .schedule import deck_after_deck, one_of_each
 SEED = int(os.environ.get("DECREED_CHAOS_SEED", "1"))
 SECONDS = float(os.environ.get("DECREED_CHAOS_SECONDS", "0"))
 LONGEST_S = 300.0
-GAP_S = 20.0
+GAP_S = 30.0
 """Generous, for a machine that does many other things; what is usual stands in the table."""
 
 
@@ -61,7 +61,7 @@ def test_every_node_asked_alone_has_the_same_decrees_and_all_that_were_told(
 
 
 def test_claims_go_on_while_a_quorum_is_up(report: Report) -> None:
-    assert report.won > 100
+    assert report.won > 50
     for recovery in report.recoveries:
         if recovery.outage.quorum is Quorum.UP:
             assert recovery.gap_s < GAP_S, recovery
