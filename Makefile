@@ -1,8 +1,10 @@
 # Longer checks than the default `pytest`; see docs/correctness.md.
 PYTHON ?= .venv/bin/python
 SEED ?= 1-100
+CHAOS_SECONDS ?= 3600
+CHAOS_SEED ?= 1
 
-.PHONY: sim load trace model catalogue
+.PHONY: sim load trace model catalogue chaos
 
 sim: ## storms with the seeds SEED
 	$(PYTHON) -m tests.simulation --seed $(SEED) --shrink
@@ -18,3 +20,6 @@ model: ## the larger clusters of the model checker, and its seeded mistakes
 
 catalogue: ## every seeded mistake of the simulator
 	$(PYTHON) -m tests.catalogue
+
+chaos: ## faults on real processes for CHAOS_SECONDS, the schedule drawn from CHAOS_SEED
+	$(PYTHON) -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)
