@@ -46,7 +46,8 @@ def test_new_claims_and_half_done_keys_begin_nothing() -> None:
     world.lose = lambda sender, to, message: True
     answer = world.claim(N1, claim("new"), timeout_ms=300, here=True)
     assert isinstance(answer, Failed)
-    assert isinstance(world.ask(N1, GetRequest(world.new_id(), 300, Key("half"))), Failed)
+    for key in ("half", "unheard of"):
+        assert isinstance(world.ask(N1, GetRequest(world.new_id(), 300, Key(key))), Failed)
     world.run(10_000)
     assert not said(world, Prepare, Accept)
 
