@@ -3,8 +3,10 @@
 from copy import deepcopy
 
 import pytest
+from msgspec.structs import replace
 
 from decreed.registry.errors import IdentityRefused
+from decreed.registry.replica.events import Greeted, Welcomed
 from decreed.registry.replica.membership import formation_id
 from decreed.registry.types import NodeId
 from decreed.storage.memory import MemoryDisk
@@ -138,3 +140,17 @@ def test_a_refused_node_has_no_say_in_any_quorum() -> None:
     from ..support.world import claim
 
     assert isinstance(world.claim("n1", claim("k"), timeout_ms=500, here=True), Failed)
+
+
+def test_a_node_that_has_met_everybody_forms_only_when_everybody_has_recorded_it() -> None:
+    world = World(up=["n1"])
+    own = world.replica("n1").membership.standing()
+    second = replace(own, node=N2, disk_id=b"2" * 16, nonce=b"b" * 16)
+    third = replace(own, node=N3, disk_id=b"3" * 16, nonce=b"c" * 16)
+    world.post(N1, Greeted(1, third))
+    world.post(N1, Welcomed(2, second))
+    world.settle()
+    assert not world.replica("n1").node.formed
+    world.post(N1, Welcomed(3, third))
+    world.settle()
+    assert world.replica("n1").node.formed
