@@ -154,3 +154,36 @@ def test_a_node_that_has_met_everybody_forms_only_when_everybody_has_recorded_it
     world.post(N1, Welcomed(3, third))
     world.settle()
     assert world.replica("n1").node.formed
+
+
+def test_a_node_of_another_cluster_is_a_stranger_whatever_else_it_says() -> None:
+    world = World()
+    shown = replace(world.replica("n2").membership.standing(), cluster_id="another-cluster")
+    world.post(N1, Greeted(4711, shown))
+    world.settle()
+    assert any("is of cluster another-cluster" in reason for reason in reasons(world, N2))
+
+
+def test_a_node_of_another_formation_is_a_stranger() -> None:
+    world = World()
+    shown = replace(world.replica("n2").membership.standing(), formation=b"another life....")
+    world.post(N1, Greeted(4711, shown))
+    world.settle()
+    assert any("is of formation" in reason for reason in reasons(world, N2))
+
+
+def test_a_refusal_is_over_when_the_node_is_sound_again() -> None:
+    world = World()
+    membership, sound = world.replica("n1").membership, world.replica("n2").membership.standing()
+    world.post(N1, Greeted(4711, replace(sound, disk_id=b"another disk....")))
+    world.settle()
+    assert N2 in membership.refused
+    world.post(N1, Greeted(4712, sound))
+    world.settle()
+    assert N2 not in membership.refused
+
+
+def test_the_formation_depends_on_whose_disk_is_which() -> None:
+    one, other = b"1" * 16, b"2" * 16
+    disks = {N1: one, N2: other, N3: one}
+    assert formation_id(config(), disks) != formation_id(config(), {**disks, N1: other, N2: one})
