@@ -1,10 +1,13 @@
 """What an attempt counts and what it passes over, case by case."""
 
+from collections.abc import Callable
+
 import pytest
+from msgspec.structs import replace
 
 from decreed.registry.paxos import learner, proposer
 from decreed.registry.paxos.instance import Instance
-from decreed.registry.paxos.messages import Accepted, Nack, Promise
+from decreed.registry.paxos.messages import Accept, Accepted, Commit, Nack, Promise
 from decreed.registry.paxos.proposer import Prepared, Preparing, Proposing
 from decreed.registry.paxos.quorums import Quorums
 from decreed.registry.types import (
@@ -116,3 +119,20 @@ def test_R21_what_is_learned_is_kept_and_nothing_else_of_the_instance() -> None:
 )
 def test_R03_what_a_decree_means_for_a_claim(other: Claim, meaning: Outcome) -> None:
     assert outcome(other, decree(b"v")) is meaning
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda other: Promise(KEY, ballot(5), Proposal(ballot(3), other)),
+        lambda other: Accept(KEY, ballot(5), other),
+        lambda other: Commit(KEY, other),
+    ],
+    ids=["promise", "accept", "commit"],
+)
+def test_R08_a_message_about_one_key_never_carries_a_decree_for_another(
+    made: Callable[[Decree], object],
+) -> None:
+    assert made(decree())
+    with pytest.raises(ValueError, match="carries a decree for"):
+        made(replace(decree(), key=Key("another")))

@@ -5,6 +5,7 @@ from copy import deepcopy
 import pytest
 from msgspec.structs import replace
 
+from decreed.registry.config import parse_config
 from decreed.registry.errors import IdentityRefused
 from decreed.registry.replica.events import Greeted, Welcomed
 from decreed.registry.replica.membership import formation_id
@@ -187,3 +188,11 @@ def test_the_formation_depends_on_whose_disk_is_which() -> None:
     one, other = b"1" * 16, b"2" * 16
     disks = {N1: one, N2: other, N3: one}
     assert formation_id(config(), disks) != formation_id(config(), {**disks, N1: other, N2: one})
+
+
+def test_R07_the_digest_depends_on_the_members_and_on_both_sizes() -> None:
+    others = [config(5), config(5, prepare=4), config(5, prepare=4, accept=2), config(3)]
+    addresses = {"a": "127.0.0.1:1", "b": "127.0.0.1:2", "c": "127.0.0.1:3"}
+    others.append(parse_config({"cluster_id": others[0].cluster_id, "members": addresses}))
+    digests = {cluster.digest() for cluster in others}
+    assert len(digests) == len(others)

@@ -4,11 +4,19 @@ import pytest
 from msgspec.structs import replace
 
 from decreed.registry.paxos.messages import Accept, Commit
+from decreed.registry.replica.digests import decree_digest
 from decreed.registry.replica.effects import Reply, Send, UseLink
 from decreed.registry.replica.events import Event, FromClient, FromPeer, ReadFailed, Welcomed
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import FeedPage, Fetch, PeerMessage, Pull, Query, QueryAnswer
-from decreed.registry.wire.requests import GetRequest, ListPage, ListRequest
+from decreed.registry.wire.requests import (
+    GetRequest,
+    ListPage,
+    ListRequest,
+    Position,
+    WatchPage,
+    WatchRequest,
+)
 
 from ..support.world import World, claim
 
@@ -116,3 +124,31 @@ def test_a_link_is_used_only_once_it_is_recorded_who_is_there() -> None:
     effects = replica.step(world._moment(), [Welcomed(4711, shown)], {})
     assert effects.records and not effects.at_once
     assert [item for item in effects.after if isinstance(item, UseLink)]
+
+
+def test_a_watch_hears_of_a_decree_behind_its_record() -> None:
+    world = World()
+    replica, storage = world.replica(N1), world.machines[N1].storage
+    assert storage is not None
+    identity = replica.node.identity
+    since = Position(identity.node, identity.disk_id, 0)
+    world.send(N1, WatchRequest(world.new_id(), 5_000, "", since, 10))
+    world.settle()
+    effects = replica.step(world._moment(), [LEARN], storage.load(replica.needs([LEARN])))
+    pages = [item.answer for item in effects.after if isinstance(item, Reply)]
+    assert [isinstance(page, WatchPage) and page.decrees for page in pages] == [(DECREE,)]
+    assert not [item for item in effects.at_once if isinstance(item, Reply)]
+
+
+def test_digests_tell_decrees_apart_by_every_field() -> None:
+    changes: list[dict[str, object]] = [
+        {"value": b"w"},
+        {"content_type": "text/html"},
+        {"claimant": "another"},
+        {"claim_id": b"another"},
+        {"note": "a note"},
+        {"time_ms": 1},
+        {"ballot": Ballot(6, Process(N2, 1))},
+    ]
+    digests = {decree_digest(replace(DECREE, **change)) for change in changes}
+    assert len(digests | {decree_digest(DECREE)}) == len(changes) + 1
