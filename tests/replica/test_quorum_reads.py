@@ -1,10 +1,12 @@
 """What a quorum's answers mean when the nodes know different things."""
 
 import pytest
+from msgspec.structs import replace
 
 from decreed.registry.errors import Disputed
 from decreed.registry.keys import sort_key
 from decreed.registry.paxos.messages import Accept, Commit
+from decreed.registry.replica import lists
 from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import FeedPage, PeerMessage, Query, QueryAnswer, Scan, ScanAnswer
@@ -143,3 +145,25 @@ def test_whoever_disagrees_is_shown_what_is_known_here() -> None:
     world.settle()
     answer = world.ask(N3, GetRequest(world.new_id(), 500, KEY))
     assert isinstance(answer, Failed) and answer.code == Disputed.code
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [[Key(f"{letter}") for letter in "abcdefghijkl"], [Key(f"s@{n}") for n in range(1, 13)]],
+    ids=["plain", "slots"],
+)
+def test_a_page_ends_where_the_first_of_its_answers_ends(
+    keys: list[Key], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One node knows all; the other only the last few, and so its answer reaches further."""
+    monkeypatch.setattr(lists, "PAGE_BYTES", 3_000)  # two or three records with such long notes
+    world = World()
+    world.lose = everything
+    for number, key in enumerate(keys):
+        wanted = replace(claim(key, claim_id=key.encode()), note="n" * 1_000)
+        decree = Decree.of(wanted, Ballot(1, Process(N3, 1)), 0)
+        for node in (N1, N2) if number >= 8 else (N1,):
+            world.post(node, FromPeer(N3, Commit(key, decree)))
+    world.settle()
+    world.lose = lambda sender, to, message: isinstance(message, FeedPage) or N3 in (sender, to)
+    assert pages(world, N1, 100) == keys
