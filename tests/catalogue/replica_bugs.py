@@ -94,12 +94,6 @@ PROPOSING = (
         _SEEDS,
     ),
     Bug(
-        "what a nack spoke of is forgotten",
-        _coordinator("attempt.heard = max(promised, attempt.heard or promised)", "pass"),
-        None,  # in the model ballots are few, and the own acceptor hears of them too
-        _SEEDS,
-    ),
-    Bug(
         "a claim that is over is proposed",
         _coordinator("        attempt.wanted()\n        claim =", "        claim ="),
         None,  # nobody in the model gives a claim up
@@ -176,18 +170,6 @@ LEARNING = (
             ),
         ),
         None,  # no disk of the model fails
-        _SEEDS,
-    ),
-    Bug(
-        "a node votes on after a failed write",
-        (
-            Change(
-                "registry.replica.node",
-                "return self.formed and not self.failed",
-                "return self.formed",
-            ),
-        ),
-        None,
         _SEEDS,
     ),
 )

@@ -196,3 +196,14 @@ def test_R07_the_digest_depends_on_the_members_and_on_both_sizes() -> None:
     others.append(parse_config({"cluster_id": others[0].cluster_id, "members": addresses}))
     digests = {cluster.digest() for cluster in others}
     assert len(digests) == len(others)
+
+
+def test_a_node_that_was_read_to_its_end_is_welcome_after_a_restart() -> None:
+    world = World()
+    world.freeze("n2", "k")
+    world.run(2_000)
+    assert world.replica("n1").catchup.cursor(N2) == 1
+    world.crash(N2)
+    world.boot(N2)
+    world.run(100)
+    assert world.rejected == []
