@@ -15,10 +15,10 @@ load: ## thousands of claims by many clients, and how fast they went
 trace: ## every event of one storm
 	$(PYTHON) -m tests.simulation --seed $(SEED) --trace
 
-model: ## the larger clusters of the model checker, and its seeded mistakes
-	$(PYTHON) -m tests.model --full --bugs
+model: ## the larger clusters of the model checker too
+	$(PYTHON) -m tests.model --full
 
-catalogue: ## every seeded mistake of the simulator
+catalogue: ## every seeded mistake, and who catches it
 	$(PYTHON) -m tests.catalogue
 
 chaos: ## faults on real processes for CHAOS_SECONDS, the schedule drawn from CHAOS_SEED

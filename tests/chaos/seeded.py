@@ -2,7 +2,7 @@
 
 import sys
 
-from ..catalogue.bugs import BUGS
+from ..catalogue.everything import BUGS
 from ..catalogue.seeding import seed
 
 
