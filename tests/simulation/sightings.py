@@ -41,6 +41,7 @@ FAULTS = (
 
 EVENTS = (
     "a duel",
+    "a past life was shown",
     "an adopted value was chosen",
     "a claim was won",
     "a claim was lost",

@@ -12,13 +12,13 @@ from itertools import permutations
 from decreed.registry.config import ClusterConfig
 from decreed.registry.errors import IdentityRefused
 from decreed.registry.replica.effects import Outgoing, Reject, Reply, UseLink, Welcome
-from decreed.registry.replica.events import FromPeer, Greeted, Moment, Reachable, Welcomed
+from decreed.registry.replica.events import FromPeer, Moment, Reachable, Welcomed
 from decreed.registry.types import NodeId
-from decreed.registry.wire.handshake import Refusal
+from decreed.registry.wire.handshake import Life, PeerRecall, Refusal
 from decreed.registry.wire.peers import PeerMessage, Ping
 from decreed.registry.wire.requests import Answer, ClaimNextRequest, ClaimRequest
 
-from ..support.world import World
+from ..support.world import World, greeted
 from .clocks import Clock
 from .links import Link, Links
 from .network import Arrive, Network, Pair
@@ -123,10 +123,27 @@ class WiredWorld(World):
         return True
 
     def _dial(self, pair: Pair) -> None:
-        dialler, other = pair
-        link = self.links.dial(pair, self.now_ms)
-        standing = self.replica(dialler).membership.standing()
-        self._carry(link, pair, partial(self.post, other, Greeted(link.number, standing)))
+        self._greet(self.links.dial(pair, self.now_ms))
+
+    def _greet(self, link: Link, past: Life | None = None) -> None:
+        dialler, other = link.pair
+        hello = self.replica(dialler).membership.hello(other, past)
+        self._carry(link, link.pair, partial(self.post, other, greeted(link.number, hello)))
+
+    def _ask_past(self, node: NodeId, link: int, other: NodeId, recall: PeerRecall) -> None:
+        asked = self.links.numbered(link)
+        if asked.pair[0] == node:
+            self._hang_up(asked.pair)
+        else:
+            self._carry(asked, (node, other), partial(self._show, asked, recall.incarnation))
+
+    def _show(self, link: Link, incarnation: int) -> None:
+        """Who dialled shows a past life of its directory, if it is still the one that dialled."""
+        if self.links.current.get(link.pair) is link:
+            past = self.replica(link.pair[0]).membership.past(incarnation)
+            assert past is not None, f"{link.pair[0]} is asked for life {incarnation}"
+            self.sightings.saw("a past life was shown")
+            self._greet(link, past)
 
     def _carry(self, link: Link, pair: Pair, arrive: Arrive) -> None:
         """A frame or a part of a handshake is on its way, on a link that may be reset meanwhile."""
@@ -154,7 +171,7 @@ class WiredWorld(World):
         match item:
             case Welcome(number, other, message):
                 link = self.links.numbered(number)
-                arrive = partial(self.post, other, Welcomed(number, message.standing))
+                arrive = partial(self.post, other, Welcomed(number, message.standing, message.past))
                 self._carry(link, (node, other), arrive)
             case UseLink(number, _):
                 link = self.links.numbered(number)
