@@ -224,4 +224,18 @@ BUGS = (
         "        if pulling is None and self._ends",
         "        if False and self._ends",
     ),
+    Bug(
+        "a past life counts as shown whatever its nonce",
+        "replica.membership",
+        "past.nonce != known.nonce",
+        "past is shown",
+        budget=200,
+    ),
+    Bug(
+        "a later life need not show its past",
+        "replica.membership",
+        "if known is None or shown.nonce == known.nonce:",
+        "if known is None or shown.incarnation >= known.incarnation:",
+        budget=200,
+    ),
 )

@@ -137,6 +137,11 @@ class WiredWorld(World):
         else:
             self._carry(asked, (node, other), partial(self._show, asked, recall.incarnation))
 
+    def _answer_dial(self, link: Link, event: Welcomed) -> None:
+        """Who dialled is answered, if it is still the life that dialled."""
+        if self.links.current.get(link.pair) is link:
+            self.post(link.pair[0], event)
+
     def _show(self, link: Link, incarnation: int) -> None:
         """Who dialled shows a past life of its directory, if it is still the one that dialled."""
         if self.links.current.get(link.pair) is link:
@@ -171,8 +176,8 @@ class WiredWorld(World):
         match item:
             case Welcome(number, other, message):
                 link = self.links.numbered(number)
-                arrive = partial(self.post, other, Welcomed(number, message.standing, message.past))
-                self._carry(link, (node, other), arrive)
+                event = Welcomed(number, message.standing, message.past)
+                self._carry(link, (node, other), partial(self._answer_dial, link, event))
             case UseLink(number, _):
                 link = self.links.numbered(number)
                 link.used = link.open
@@ -245,8 +250,9 @@ class WiredWorld(World):
         self.at(self.now_ms + self._suspect_ms / 2, self._look)
         for pair in permutations(self.up(), 2):
             self._ping_on(pair)
-        for pair in permutations(self.up(), 2):
-            if not self.machines[pair[0]].paused:
+        for pair in permutations(self.config.nodes, 2):
+            machine = self.machines[pair[0]]
+            if machine.replica is not None and not machine.paused:
                 self._say_news(pair)
 
     def _ping_on(self, pair: Pair) -> None:
