@@ -20,10 +20,6 @@ from decreed.registry.replica.effects import (
     AskPast,
     Effects,
     Outgoing,
-    Read,
-    ReadFeed,
-    ReadLastSlot,
-    ReadScan,
     Reject,
     Reply,
     Send,
@@ -32,15 +28,12 @@ from decreed.registry.replica.effects import (
 )
 from decreed.registry.replica.events import (
     Event,
-    FeedDone,
     Fired,
     FromClient,
     FromPeer,
     Greeted,
     Moment,
     Reachable,
-    ScanDone,
-    SlotDone,
     Welcomed,
     WriteFailed,
 )
@@ -50,6 +43,8 @@ from decreed.registry.wire.handshake import Life, PeerHello, PeerRecall
 from decreed.registry.wire.peers import PeerMessage, Ping
 from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Request
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
+
+from .lookup import look_up
 
 CLUSTER_ID = "test-cluster"
 EPOCH_MS = 1_700_000_000_000
@@ -158,11 +153,8 @@ class World:
         assert replica is not None, f"{node} is down"
         return replica
 
-    def shake_hands(self, dialler: NodeId, other: NodeId) -> None:
-        """`dialler` connects to `other`, which judges it first."""
-        self._say_hello(dialler, other)
-
-    def _say_hello(self, dialler: NodeId, other: NodeId, past: Life | None = None) -> None:
+    def shake_hands(self, dialler: NodeId, other: NodeId, past: Life | None = None) -> None:
+        """`dialler` connects to `other`, which judges it first and may ask for a past life."""
         hello = self.replica(dialler).membership.hello(other, past)
         self.post(other, greeted(_link(dialler, other), hello))
 
@@ -311,9 +303,9 @@ class World:
     def _ask_past(self, node: NodeId, link: int, other: NodeId, recall: PeerRecall) -> None:
         """The node that dialled shows the life that it is asked for; the other dials anew."""
         if link == _link(node, other):
-            self._say_hello(node, other)
+            self.shake_hands(node, other)
         elif other in self.up():
-            self._say_hello(other, node, self.replica(other).membership.past(recall.incarnation))
+            self.shake_hands(other, node, self.replica(other).membership.past(recall.incarnation))
 
     def _transmit(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
         self.sent.append((node, to, message))
@@ -389,18 +381,6 @@ def stored(world: World, node: str, key: str) -> Instance:
     instance = storage.load([Key(key)])[Key(key)]
     assert isinstance(instance, Instance), instance
     return instance
-
-
-def look_up(storage: MemoryStorage, read: Read) -> Event:
-    """Carry out a read, as the threads of the real server do."""
-    match read:
-        case ReadScan(token, prefix, after, limit, max_bytes):
-            return ScanDone(token, storage.scan(prefix, after, limit, max_bytes))
-        case ReadFeed(token, start, limit):
-            entries, next_index = storage.feed(start, limit)
-            return FeedDone(token, tuple(entries), next_index)
-        case ReadLastSlot(token, series):
-            return SlotDone(token, storage.last_slot(series))
 
 
 def greeted(link: int, hello: PeerHello) -> Greeted:
