@@ -13,7 +13,7 @@ from functools import partial
 from decreed.registry.types import NodeId
 
 from .impostors import Impostors
-from .network import between
+from .network import Pair, between
 from .plan import Plan
 from .rough import Point
 from .witness import WitnessedWorld
@@ -48,6 +48,7 @@ class Weather:
         self._relief_weights = [climate.choice([1, 2, 4]) for _ in self._relief]
         self._relief_weights[0] *= 3
         self._puts_back = climate.random() < 0.6
+        self._cleared = False
         world.network.roughen()
         for node in self._nodes:
             world.drive(node).usual_ms = climate.choice([0.0, 0.0, 0.0, 2.0, 15.0])
@@ -187,12 +188,17 @@ class Weather:
         now_ms, holds = world.now_ms, chance.random() < 0.5
         for _ in range(chance.randint(3, 8)):
             now_ms += _between(chance, 5, 400)
-            world.at(now_ms, partial(world.network.cut, pairs, holds))
+            world.at(now_ms, partial(self._cut_again, pairs, holds))
             now_ms += _between(chance, 5, 400)
             world.at(now_ms, partial(world.mend, pairs))
             if chance.random() < 0.2:
                 world.at(now_ms, partial(world.reset, pairs[0]))
         world.sightings.saw("a link flapped")
+
+    def _cut_again(self, pairs: list[Pair], holds: bool) -> None:
+        """A flapping pair is cut once more, unless the bad weather has ended meanwhile."""
+        if not self._cleared:
+            self._world.network.cut(pairs, holds)
 
     def _lose(self, chance: random.Random) -> None:
         self._world.network.loss = chance.choice([0.02, 0.05, 0.1, 0.3, 0.9])
@@ -238,6 +244,7 @@ class Weather:
         """From now on all is well: everybody is up, awake and linked, and every disk is sound."""
         world = self._world
         world.doomed = None
+        self._cleared = True
         world.network.calm_down()
         for node in self._nodes:
             world.drive(node).mend()
