@@ -10,7 +10,7 @@ from decreed.registry.replica.effects import AskPast
 from decreed.registry.replica.events import Greeted
 from decreed.registry.replica.membership import formation_id
 from decreed.registry.types import NodeId
-from decreed.registry.wire.handshake import PeerRecall
+from decreed.registry.wire.handshake import Life, PeerRecall
 from decreed.storage.memory import MemoryDisk, open_memory
 
 from ..support.world import World, config
@@ -129,15 +129,19 @@ def test_an_older_copy_is_refused_however_often_it_was_started_alone(
 
 
 @pytest.mark.parametrize("who_dials", [(N1, N2), (N2, N1)])
-def test_whoever_dials_an_older_copy_is_found_out(who_dials: tuple[NodeId, NodeId]) -> None:
+def test_an_older_copy_is_found_out_whoever_dials(
+    who_dials: tuple[NodeId, NodeId], monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World()
     world.machines[N1].disk = older_copy(world)
     start_alone(world, 3)
-    world.shake_hands = (
-        lambda *pair: (  # type: ignore[method-assign]
-            World.shake_hands(world, *pair) if pair[:2] == who_dials else None
-        )
-    )
+    shake = world.shake_hands
+
+    def shake_one_way(dialler: NodeId, other: NodeId, past: Life | None = None) -> None:
+        if (dialler, other) == who_dials:
+            shake(dialler, other, past)
+
+    monkeypatch.setattr(world, "shake_hands", shake_one_way)
     world.boot(N1)
     world.boot(N2)
     world.run(100)
