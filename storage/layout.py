@@ -8,6 +8,7 @@ Owns the first byte of every stored key, which names a table, and what follows i
     p  peers       the node's name
     c  cursors     the node's name
     m  identity    nothing
+    l  lives       8 bytes, big-endian      pages of them in order
 
 It knows nothing of what the values are. The order of the bytes is the order of
 `decreed.registry.keys.sort_key`, and every stored key can be turned back into what it stands for.
@@ -29,6 +30,7 @@ class Table(Enum):
     PEERS = b"p"
     CURSORS = b"c"
     IDENTITY = b"m"
+    LIVES = b"l"
 
 
 IDENTITY_KEY = Table.IDENTITY.value
@@ -80,6 +82,11 @@ def cursor_key(node: str) -> bytes:
     return Table.CURSORS.value + node.encode()
 
 
+def lives_key(page: int) -> bytes:
+    """Where a page of the directory's lives lies."""
+    return Table.LIVES.value + page.to_bytes(8, "big")
+
+
 def slots_range(series: str) -> Range:
     """All slots of a series, in order of their numbers."""
     path = Table.INSTANCES.value + series.encode()
@@ -116,3 +123,5 @@ def describe(stored: bytes) -> str:
             return f"the cursor into the feed of {name!r}"
         case Table.IDENTITY:
             return "the identity of the node"
+        case Table.LIVES:
+            return f"page {int.from_bytes(stored[1:], 'big')} of the directory's lives"

@@ -91,11 +91,10 @@ class Replica:
     Args:
         config: the cluster.
         recovered: what was found on the node's disk.
-        nonce: 16 random bytes, made at this start.
     """
 
-    def __init__(self, config: ClusterConfig, recovered: Recovered, nonce: bytes) -> None:
-        self.node = Node(config, recovered.identity, nonce, recovered.feed_end)
+    def __init__(self, config: ClusterConfig, recovered: Recovered) -> None:
+        self.node = Node(config, recovered.identity, recovered.lineage, recovered.feed_end)
         self._settled_feed_end = recovered.feed_end
         cursors = {cursor.node: cursor for cursor in recovered.cursors}
         self.membership = Membership(self.node, recovered.peers, cursors)
