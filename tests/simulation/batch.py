@@ -45,7 +45,7 @@ class Run:
         return (
             f"seed {self.seed}: {self.decrees} decrees, {self.requests} requests,"
             f" {self.requests / self.spent_s:.0f} requests/s,"
-            f" {self.hours / self.spent_s * 60:.1f} simulated hours a minute"
+            f" {self.hours / self.spent_s * 60:.2f} simulated hours a minute"
         )
 
 
@@ -126,7 +126,7 @@ class Summary:
             f"{self.seeds} seeds in {real_s:.0f} s, {len(self.failures)} failed:"
             f" {self.decrees} decrees, {self.claims} claims, {self.requests} operations;"
             f" {1000 * self.spent_s / max(self.seeds, 1):.0f} ms of processor a seed,"
-            f" {self.hours / real_s * 60:.1f} simulated hours a minute"
+            f" {self.hours / real_s * 60:.2f} simulated hours a minute"
         )
 
     def text(self) -> str:
