@@ -15,7 +15,7 @@ It knows nothing of what the values are. The order of the bytes is the order of
 
 from enum import Enum
 
-from ..registry.keys import slot_key, sort_key
+from ..registry.keys import LOCKS, slot_key, sort_key
 from ..registry.types import Key
 from .bytestore import Range
 
@@ -31,6 +31,7 @@ class Table(Enum):
     IDENTITY = b"m"
 
 
+_BEHIND_LOCKS = bytes([LOCKS.encode()[0] + 1])
 IDENTITY_KEY = Table.IDENTITY.value
 
 
@@ -90,9 +91,10 @@ def scan_ranges(prefix: str, after: str) -> list[Range]:
     """The ranges that hold exactly the keys under `prefix` and behind `after`, in order.
 
     Under ``p`` lie ``p`` itself, ``p/…`` and ``p@…``. Between them sort siblings such as ``p-x``
-    and ``p0``, which are stepped over and never read.
+    and ``p0``, which are stepped over and never read. Terms of locks lie before all other keys, and
+    under no prefix that does not name them.
     """
-    ranges = [table_range(Table.INSTANCES)]
+    ranges = [(Table.INSTANCES.value + _BEHIND_LOCKS, table_range(Table.INSTANCES)[1])]
     if prefix:
         path = Table.INSTANCES.value + prefix.encode()
         ranges = [(path, path + b"\0"), (path + b"/", path + b"0"), slots_range(prefix)]

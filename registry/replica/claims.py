@@ -210,7 +210,7 @@ class Claims:
         before = slot_before(key)
         instance = turn.instance(before) if before is not None else None
         if before is None or (not isinstance(instance, Damaged | None) and instance.learned):
-            self._coordinator.join(turn, key, live)
+            self._coordinator.join(turn, live, replace(request.claim, key=key))
             return
 
         def then(turn: Turn, decree: Decree | None) -> None:

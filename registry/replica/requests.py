@@ -18,12 +18,21 @@ from ..wire.requests import (
     ClaimNextRequest,
     ClaimRequest,
     Decreed,
+    Ended,
+    EndRequest,
     Failed,
     GetRequest,
+    Granted,
+    HeldBy,
+    HolderRequest,
+    KeepAliveRequest,
+    Kept,
     LatestRequest,
     ListPage,
     ListRequest,
+    LockRequest,
     StatusReport,
+    Superseded,
     Undecided,
     WaitRequest,
     WatchPage,
@@ -43,6 +52,10 @@ Lasting = (
     | LatestRequest
     | ListRequest
     | WatchRequest
+    | LockRequest
+    | KeepAliveRequest
+    | EndRequest
+    | HolderRequest
 )
 
 
@@ -74,7 +87,7 @@ class Live:
     def claim_id(self) -> bytes | None:
         """The id of the claim in it, if it is one."""
         match self.request:
-            case ClaimRequest() | ClaimNextRequest():
+            case ClaimRequest() | ClaimNextRequest() | LockRequest():
                 return self.request.claim.claim_id
             case _:
                 return None
@@ -89,8 +102,8 @@ class Requests:
 
     @property
     def working(self) -> int:
-        """How many are being worked at; a wait or a watch may last for ever."""
-        patient = (WaitRequest, WatchRequest)
+        """How many are being worked at; a wait, a watch or a lock may last for ever."""
+        patient = (WaitRequest, WatchRequest, LockRequest)
         return sum(not isinstance(live.request, patient) for live in self.all())
 
     def open(self, turn: Turn, origin: Origin, request: Lasting) -> Live:
@@ -115,9 +128,9 @@ class Requests:
         self._close(live)
         outgoing = address(live.origin, answer)
         match answer:
-            case Decreed(_, decree):
+            case Decreed(_, decree) | Granted(_, decree) | HeldBy(_, decree):
                 turn.vouch(decree.key, outgoing)
-            case Failed() | Undecided() | StatusReport():
+            case Failed() | Undecided() | StatusReport() | Kept() | Superseded() | Ended():
                 turn.at_once(outgoing)
             case ListPage() | WatchPage():
                 turn.after(outgoing)
