@@ -18,7 +18,18 @@ ROOT = Path(__file__).parent.parent
 PARTS = ("cli", "client", "registry", "storage")
 
 # what a part may import of the other parts; its own modules it always may
-VOCABULARY = ("addresses", "config", "disk", "errors", "keys", "paxos.instance", "types", "wire")
+VOCABULARY = (
+    "addresses",
+    "clock",
+    "config",
+    "disk",
+    "errors",
+    "keys",
+    "locks",
+    "paxos.instance",
+    "types",
+    "wire",
+)
 MAY_IMPORT = {
     "registry.paxos": ("decreed.registry.types",),
     "registry": (),
@@ -48,6 +59,7 @@ PURE = {
 }  # fmt: skip
 PURE_PARTS = {
     "registry.paxos": {"collections", "dataclasses", "enum", "functools", "itertools", "typing"},
+    "registry.locks": PURE,
     "registry.replica": PURE,
     "registry.wire": PURE | {"io"},  # bytes in memory
 }

@@ -13,6 +13,7 @@ from typing import Protocol, assert_never
 import structlog
 import trio
 
+from ..clock import seconds
 from ..disk import FormationRecord, Storage
 from ..errors import Damaged, StorageFailed
 from ..replica.effects import (
@@ -79,12 +80,12 @@ class TurnLoop:
         self._arrived = trio.Event()
         self._room = trio.Event()
         self._readers = trio.CapacityLimiter(READERS)
-        self._started = trio.current_time()
+        self._started = seconds()
         self.writing_since_ms: float | None = None
 
     def now_ms(self) -> float:
-        """Milliseconds since the node started."""
-        return (trio.current_time() - self._started) * 1000
+        """Milliseconds since the node started, those that the machine slept through included."""
+        return (seconds() - self._started) * 1000
 
     def post(self, event: Event) -> None:
         """Something has happened; the next turn handles it."""
@@ -106,7 +107,8 @@ class TurnLoop:
     async def _gather(self) -> list[Event]:
         """Wait until there is something to do, and take all of it."""
         if not self._inbox:
-            with trio.move_on_at(self._started + self._timers.next_ms / 1000):
+            idle_s = max(0.0, (self._timers.next_ms - self.now_ms()) / 1000)
+            with trio.move_on_after(idle_s):
                 await self._arrived.wait()
         else:
             await trio.lowlevel.checkpoint()
