@@ -19,17 +19,9 @@ PARTS = ("cli", "client", "registry", "storage")
 
 # what a part may import of the other parts; its own modules it always may
 VOCABULARY = (
-    "addresses",
-    "clock",
-    "config",
-    "disk",
-    "errors",
-    "keys",
-    "locks",
-    "paxos.instance",
-    "types",
+    "addresses", "clock", "config", "disk", "errors", "keys", "locks", "paxos.instance", "types",
     "wire",
-)
+)  # fmt: skip
 MAY_IMPORT = {
     "registry.paxos": ("decreed.registry.types",),
     "registry": (),
