@@ -7,8 +7,10 @@ disk, so that an error there shows here.
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from ..registry.config import ClusterConfig
+from ..registry.disk import Identity
 from ..registry.errors import IdentityRefused, StorageFailed
 from ..registry.types import NodeId
 from .bytestore import Pair, Range, Unreadable
@@ -16,6 +18,7 @@ from .identity import RandomBytes, take
 from .store import RecordStore
 
 Changes = Mapping[bytes, bytes | None]
+T = TypeVar("T")
 
 
 class MemoryDisk:
@@ -46,8 +49,21 @@ class MemoryDisk:
         self._unreadable: set[bytes] = set()
         self._restore()
 
+    @property
+    def size(self) -> int:
+        """How many bytes of keys and values it holds; `capacity` bounds them."""
+        return self._size
+
+    @property
+    def unsynced(self) -> int:
+        """How many batches are written and not synced."""
+        return len(self._unsynced)
+
     def write(self, changes: Changes) -> None:
         """Write a batch, synced unless `auto_sync` is off.
+
+        Nobody reads a batch whose sync failed, though it may be there after a crash: RocksDB puts
+        a batch where reads find it only when its log is synced.
 
         Raises:
             StorageFailed: if told to, or if the disk is full.
@@ -58,12 +74,12 @@ class MemoryDisk:
         grown = self._size + sum(self._growth(key, value) for key, value in changes.items())
         if self.capacity is not None and grown > self.capacity:
             raise StorageFailed(f"a write to {self.name} failed: no space left")
-        self._size = grown
-        self._apply(changes)
         self._unsynced.append(dict(changes))
         self.writes += 1
         if self.auto_sync:
             self.sync()
+        self._size = grown
+        self._apply(changes)
 
     def sync(self) -> None:
         """Make everything written durable.
@@ -79,11 +95,25 @@ class MemoryDisk:
         self._unsynced.clear()
         self.syncs += 1
 
-    def crash(self) -> None:
-        """Lose what was not synced, and whoever has the disk open."""
+    def crash(self, kept: int = 0) -> None:
+        """Lose what was not synced, and whoever has the disk open.
+
+        Args:
+            kept: how many of the unsynced batches, the oldest first, had reached the disk all the
+                same. A batch is never torn: all of it is there or nothing.
+        """
+        for changes in self._unsynced[:kept]:
+            _update(self._durable, changes)
         self._unsynced.clear()
         self.holder = None
         self._restore()
+
+    def copy(self) -> "MemoryDisk":
+        """Another disk with all that is durable on this one, as a backup would have it."""
+        other = MemoryDisk(self.name)
+        other._durable = dict(self._durable)
+        other._restore()
+        return other
 
     def flip(self, key: bytes, position: int, mask: int = 1) -> None:
         """Change bits of one stored value, behind everybody's back."""
@@ -185,7 +215,25 @@ class MemoryBytes:
 
 
 class MemoryStorage(RecordStore):
-    """The node's `Storage` on a `MemoryDisk`; `open_memory` makes it."""
+    """The node's `Storage` on a `MemoryDisk`; `open_memory` makes it.
+
+    The same bytes at the same place are the same value, so each is decoded once.
+    """
+
+    _KEPT = 4_096
+
+    def __init__(self, data: MemoryBytes, identity: Identity) -> None:
+        self._known: dict[tuple[bytes, bytes], object] = {}
+        super().__init__(data, identity)
+
+    def _unpack(self, stored: bytes, data: bytes, kind: type[T]) -> T:
+        value = self._known.get((stored, data))
+        if not isinstance(value, kind):
+            value = super()._unpack(stored, data, kind)
+            if len(self._known) >= self._KEPT:
+                self._known.clear()
+            self._known[stored, data] = value
+        return value
 
 
 def open_memory(

@@ -3,25 +3,32 @@
 import argparse
 import sys
 import time
-import traceback
 from pathlib import Path
 
+from .batch import Summary, run_seeds, run_storm
+from .load import Load
 from .plan import Plan, parse_plan
 from .shrink import shrink
 from .storm import Storm
+from .trace import print_event
 
-HOUR_MS = 3_600_000
+FEW = 40
+PROGRESS_S = 10.0
 
 
 def main() -> int:
     """Run the seeds or the scenario asked for; 1 if any failed."""
     arguments = _parser().parse_args()
+    first, _, last = arguments.seed.partition("-")
+    seeds = range(int(first), int(last or first) + 1)
     if arguments.scenario is not None:
-        plans = [parse_plan(arguments.scenario.read_text())]
+        failed = _each([parse_plan(arguments.scenario.read_text())], arguments.trace)
+    elif arguments.load:
+        failed = [plan for plan in map(Plan, seeds) if not _load(plan)]
+    elif arguments.trace or len(seeds) <= FEW:
+        failed = _each([Plan(seed) for seed in seeds], arguments.trace)
     else:
-        first, _, last = arguments.seed.partition("-")
-        plans = [Plan(seed) for seed in range(int(first), int(last or first) + 1)]
-    failed = [plan for plan in plans if not _run(plan, arguments.trace)]
+        failed = _many(seeds, arguments.jobs)
     for plan in failed if arguments.shrink else []:
         _shrink(plan, arguments.keep)
     return 1 if failed else 0
@@ -30,33 +37,54 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", default="1-100", help="one seed, or FIRST-LAST  [1-100]")
+    parser.add_argument("--jobs", type=int, default=1, help="how many processes  [1]")
     parser.add_argument("--scenario", type=Path, help="a plan in a text file, instead of seeds")
+    parser.add_argument("--load", action="store_true", help="thousands of claims in fair weather")
     parser.add_argument("--trace", action="store_true", help="print every event")
     parser.add_argument("--shrink", action="store_true", help="make failing runs small")
     parser.add_argument("--keep", type=Path, help="where to write a shrunk plan")
     return parser
 
 
+def _each(plans: list[Plan], trace: bool) -> list[Plan]:
+    """Run a few plans, with a line for each; returns those that failed."""
+    return [plan for plan in plans if not _run(plan, trace)]
+
+
 def _run(plan: Plan, trace: bool) -> bool:
     storm = Storm(plan)
     if trace:
-        storm.world.trace = _print_event
-    began = time.process_time()
-    try:
-        storm.run()
-    except Exception as error:  # noqa: BLE001 - whatever went wrong is what we look for
-        traceback.print_exception(error)
-        print(f"seed {plan.seed}: FAILED: {error}")
-        return False
-    spent_s = max(time.process_time() - began, 1e-9)
-    hours = storm.world.now_ms / HOUR_MS
+        storm.world.trace = print_event
+    run = run_storm(storm)
+    if run.story:
+        print(run.story, file=sys.stderr)
+    print(run, flush=True)
+    return not run.failure
+
+
+def _many(seeds: range, jobs: int) -> list[Plan]:
+    """Run many seeds, with a line now and then; returns the plans of those that failed."""
+    summary, told_s = Summary(), time.monotonic()
+    for run in run_seeds(seeds, jobs):
+        summary.add(run)
+        if run.failure:
+            print(run, flush=True)
+        if time.monotonic() - told_s > PROGRESS_S:
+            told_s = time.monotonic()
+            print(summary.line(), flush=True)
+    print(summary.text())
+    return [Plan(run.seed) for run in summary.failures]
+
+
+def _load(plan: Plan) -> bool:
+    load = Load(plan)
+    run = run_storm(load)
     print(
-        f"seed {plan.seed}: {len(storm.world.chosen)} decrees, {storm.requests} requests,"
-        f" {storm.requests / spent_s:.0f} requests/s,"
-        f" {hours / spent_s * 60:.1f} simulated hours a minute",
+        f"{run}\n    {len(load.world.config.nodes)} nodes, {load.answered} claims answered,"
+        f" {load.answered / run.spent_s:.0f} claims/s of processor time",
         flush=True,
     )
-    return True
+    return not run.failure
 
 
 def _shrink(plan: Plan, keep: Path | None) -> None:
@@ -77,10 +105,6 @@ def _reason(plan: Plan) -> str:
     except Exception as error:  # noqa: BLE001 - whatever went wrong is what we look for
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     return ""
-
-
-def _print_event(now_ms: float, node: str, kind: str, what: object) -> None:
-    print(f"{now_ms:10.1f} {node:3} {kind:8} {what}")
 
 
 if __name__ == "__main__":

@@ -1,24 +1,24 @@
-"""What clients want, what they have asked, and what they have seen."""
+"""What clients want, and what they have asked."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from decreed.registry.replica.replica import Replica
-from decreed.registry.types import Claim, Key, NodeId
+from decreed.registry.types import Claim, NodeId
 from decreed.registry.wire.requests import (
     ClaimNextRequest,
     ClaimRequest,
     GetRequest,
     LatestRequest,
     ListRequest,
-    Position,
     WaitRequest,
 )
 
-KEYS = ["a", "b", "p/c"]
-SERIES = ["s", "p/s"]
+from ..history.recorder import Pending
 
 Mark = tuple[NodeId, int]
+"""A request: the node that was asked, and the request's id."""
+
 Query = GetRequest | WaitRequest | LatestRequest | ListRequest
+AnyClaim = ClaimRequest | ClaimNextRequest
 
 
 @dataclass(eq=False)
@@ -49,25 +49,15 @@ class Asked:
 
     Attributes:
         request: what was asked.
-        replica: the life of the node that was asked.
-        due_ms: when it must have been answered, one way or another.
+        pending: the operation in the history that it belongs to; None if it is in none.
         known: how many keys had been chosen when it was made.
         wish: what it is a try for, if it is a claim.
+        due_ms: by when, on the node's own clock, it must have been answered one way or another;
+            None until the node has seen it.
     """
 
-    request: Query | ClaimRequest | ClaimNextRequest
-    replica: Replica
-    due_ms: float
+    request: Query | AnyClaim
+    pending: Pending | None
     known: int
     wish: Wish | None = None
-
-
-@dataclass(eq=False)
-class Watcher:
-    """A client that follows one node's feed, through every life of that node."""
-
-    position: Position | None = None
-    start: int = 0
-    mark: Mark | None = None
-    asked: Replica | None = None
-    seen: list[Key] = field(default_factory=list)
+    due_ms: float | None = None

@@ -51,6 +51,28 @@ def test_what_was_synced_later_survives(platter: MemoryDisk) -> None:
     assert again.recovered().unlearned == ()
 
 
+def test_what_was_not_synced_may_have_reached_the_disk_all_the_same(platter: MemoryDisk) -> None:
+    storage = opened(platter)
+    platter.fail_syncs = 1
+    with pytest.raises(StorageFailed):
+        storage.write([learned("k"), feed_record(0, "k")])
+    assert platter.unsynced == 1
+    assert storage.load([K])[K] == EMPTY
+    platter.crash(kept=1)
+    again = opened(platter)
+    assert again.load([K])[K] == learned("k").instance
+    assert again.recovered().feed_end == 1
+
+
+def test_a_copy_has_what_was_durable_and_goes_its_own_way(platter: MemoryDisk) -> None:
+    storage = opened(platter)
+    storage.write([learned("k")])
+    backup = platter.copy()
+    storage.write([learned("later")])
+    assert opened(backup).load([K, Key("later")]) == {"k": learned("k").instance, "later": EMPTY}
+    assert backup.size < platter.size
+
+
 def test_a_storage_from_before_the_crash_is_dead(platter: MemoryDisk) -> None:
     before = opened(platter)
     platter.crash()

@@ -1,14 +1,17 @@
 """A whole cluster in one thread: replicas on in-memory disks, a network of queues, virtual time.
 
 Everything happens in a fixed order, so a test that passes once passes always. The network delivers
-everything at once unless told otherwise: `lose` and `delays` decide message by message. `dies` kills
-a node in the middle of a step.
+everything at once unless told otherwise: `lose` and `delays` decide message by message. The storms of
+`tests.simulation` build a much rougher world on this one.
 """
 
 import heapq
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import assert_never
 
 from decreed.registry.config import ClusterConfig, parse_config
 from decreed.registry.errors import StorageFailed
@@ -47,14 +50,13 @@ from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Reques
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
 
 CLUSTER_ID = "test-cluster"
+EPOCH_MS = 1_700_000_000_000
 Trace = Callable[[float, str, str, object], None]
 """Is told of each event: when, on which node, what kind, and the event."""
 Lose = Callable[[NodeId, NodeId, PeerMessage], bool]
 Delays = Callable[[NodeId, NodeId, PeerMessage], Sequence[float]]
 """How long each copy of a message that is not lost is on its way; more than one repeats it."""
-
-Dies = Callable[[NodeId, str], bool]
-"""Whether a node is killed at this point of its step: "before the write" or "after the write"."""
+Action = Callable[[], None]
 
 
 def config(size: int = 3, prepare: int = 0, accept: int = 0) -> ClusterConfig:
@@ -71,13 +73,24 @@ def claim(key: str, value: bytes = b"v", claim_id: bytes = b"id") -> Claim:
 
 @dataclass(eq=False)
 class Machine:
-    """A node's disk, and its replica while it is up."""
+    """A node's disk, and its replica while it is up. A new life of the node is a new machine.
+
+    Attributes:
+        disk: what outlives the node.
+        storage, replica: the node, None while it is down.
+        inbox: what has happened to it and was not handled yet.
+        timers: when they fire, in the time of the world.
+        writing: the step whose records are at the disk just now.
+        paused: it is stopped, as by SIGSTOP.
+    """
 
     disk: MemoryDisk
     storage: MemoryStorage | None = None
     replica: Replica | None = None
     inbox: list[Event] = field(default_factory=list)
     timers: list[tuple[float, int, Event]] = field(default_factory=list)
+    writing: Effects | None = None
+    paused: bool = False
 
 
 class World:
@@ -102,9 +115,8 @@ class World:
         self.sent: list[tuple[NodeId, NodeId, PeerMessage]] = []
         self.lose: Lose = lambda *_: False
         self.delays: Delays = lambda *_: (0.0,)
-        self.dies: Dies = lambda *_: False
         self.trace: Trace | None = None
-        self._flying: list[tuple[float, int, NodeId, Event]] = []
+        self._agenda: list[tuple[float, int, Action]] = []
         self._ids = 0
         for node in self.config.nodes if up is None else up:
             self.boot(NodeId(node))
@@ -122,22 +134,14 @@ class World:
         machine.replica = Replica(
             cluster or self.config, machine.storage.recovered(), self.random.randbytes(16)
         )
-        self._carry_out(node, machine.replica.start(self._moment()))
-        if self.machines[node] is not machine:
-            return  # it died in its first step
-        for other in self.up():
-            if other != node:
-                self.shake_hands(node, other)
-                self.shake_hands(other, node)
+        self._carry_out(node, machine.replica.start(self._moment_of(node)))
+        if self.machines[node] is machine:  # it may have died in its first step
+            self._connect(node)
 
     def crash(self, node: NodeId) -> None:
         """Kill a node; its disk keeps what was synced."""
-        self.note(node, "dies", "")
-        machine = self.machines[node]
-        machine.disk.crash()
-        self.machines[node] = Machine(machine.disk)
-        for other in self.up():
-            self.post(other, Reachable(node, False))
+        self._kill(node)
+        self._disconnect(node)
 
     def wipe(self, node: NodeId) -> None:
         """Kill a node and give it an empty disk."""
@@ -171,26 +175,31 @@ class World:
         end_ms = self.now_ms + ms
         while True:
             self.settle()
-            fires = min((m.timers[0][0] for m in self.machines.values() if m.timers), default=None)
-            lands = self._flying[0][0] if self._flying else None
-            due = min((ms for ms in (fires, lands) if ms is not None), default=None)
-            if due is None or due > end_ms:
+            fires_ms = self._next_timer_ms()
+            due_ms = min(fires_ms, self._agenda[0][0] if self._agenda else math.inf)
+            if due_ms > end_ms:
                 break
-            self.now_ms = max(self.now_ms, due)
-            self._land()
-            if due == fires:
+            self.now_ms = max(self.now_ms, due_ms)
+            self._act()
+            if fires_ms == due_ms:
                 self._fire()
         self.now_ms = end_ms
 
     def settle(self) -> None:
         """Handle everything that has arrived, and what follows from it, in no time."""
         for _ in range(100_000):
-            busy = [node for node, machine in self.machines.items() if machine.inbox]
-            if not busy:
+            rests = True
+            for node, machine in self.machines.items():
+                if self._has_work(machine):
+                    rests = False
+                    self._step(node)
+            if rests:
                 return
-            for node in busy:
-                self._step(node)
         raise AssertionError("the cluster never comes to rest")
+
+    def at(self, ms: float, action: Action) -> None:
+        """Do something at this time of the world; what is due at one time, in order of asking."""
+        heapq.heappush(self._agenda, (ms, self.new_id(), action))
 
     def ask(self, node: str, request: Request, within_ms: float = 20_000) -> Answer:
         """Ask a node something and run until it answers."""
@@ -241,46 +250,58 @@ class World:
         for event in events if self.trace is not None else ():
             self.note(node, "", event)
         instances = machine.storage.load(machine.replica.needs(events))
-        self._carry_out(node, machine.replica.step(self._moment(), events, instances))
+        self._carry_out(node, machine.replica.step(self._moment_of(node), events, instances))
 
     def _carry_out(self, node: NodeId, effects: Effects) -> None:
-        machine = self.machines[node]
-        assert machine.storage is not None
+        """See `Effects` for the order; it is the contract."""
         self.alarms += effects.alarms
         self._deliver(node, effects.at_once)
-        if self.dies(node, "before the write"):
-            self.crash(node)
-            return
-        try:
-            if effects.records:
-                machine.storage.write(effects.records)
-            if self.dies(node, "after the write"):
-                self.crash(node)
-                return
+        if self._write(node, effects):
             self._deliver(node, effects.after)
-        except StorageFailed as error:
-            machine.inbox.insert(0, WriteFailed(str(error), effects.unanswered()))
+        self._end_step(node, effects)
+
+    def _write(self, node: NodeId, effects: Effects) -> bool:
+        """Make the records durable; returns whether `after` may leave."""
+        machine = self.machines[node]
+        assert machine.storage is not None
+        if effects.records:
+            try:
+                machine.storage.write(effects.records)
+            except StorageFailed as error:
+                machine.inbox.insert(0, WriteFailed(str(error), effects.unanswered()))
+                return False
+        return True
+
+    def _end_step(self, node: NodeId, effects: Effects) -> None:
+        machine = self.machines[node]
+        assert machine.storage is not None
         for read in effects.reads:
-            self.post(node, _look_up(machine.storage, read))
+            self.post(node, look_up(machine.storage, read))
         for timer in effects.timers:
-            due_ms = self.now_ms + timer.delay_ms + self.random.random() * timer.spread_ms
+            delay_ms = timer.delay_ms + self.random.random() * timer.spread_ms
+            due_ms = self.now_ms + self._passes_in(node, delay_ms)
             heapq.heappush(machine.timers, (due_ms, self.new_id(), Fired(timer.timer)))
         machine.inbox += effects.again
 
     def _deliver(self, node: NodeId, outgoing: list[Outgoing]) -> None:
         for item in outgoing:
-            match item:
-                case Send(to, message):
-                    self._transmit(node, to, message)
-                case Reply(_, answer):
-                    self.answers.setdefault((node, answer.id), []).append(answer)
-                case Welcome(link, other, message):
-                    self.post(other, Welcomed(link, message.standing))
-                case UseLink(_, other):
-                    self.post(node, Reachable(other, True))
-                    self.post(other, Reachable(node, True))
-                case Reject(_, other, refusal):
-                    self.rejected.append((other, refusal.message))
+            self._hand_over(node, item)
+
+    def _hand_over(self, node: NodeId, item: Outgoing) -> None:
+        match item:
+            case Send(to, message):
+                self._transmit(node, to, message)
+            case Reply(_, answer):
+                self.answers.setdefault((node, answer.id), []).append(answer)
+            case Welcome(link, other, message):
+                self.post(other, Welcomed(link, message.standing))
+            case UseLink(_, other):
+                self.post(node, Reachable(other, True))
+                self.post(other, Reachable(node, True))
+            case Reject(_, other, refusal):
+                self.rejected.append((other, refusal.message))
+            case _:
+                assert_never(item)
 
     def _transmit(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
         self.sent.append((node, to, message))
@@ -290,16 +311,15 @@ class World:
         elif not self.lose(node, to, message):
             for delay_ms in self.delays(node, to, message):
                 if delay_ms > 0:
-                    item = (self.now_ms + delay_ms, self.new_id(), to, event)
-                    heapq.heappush(self._flying, item)
+                    # to a later life too, if there is one by then
+                    self.at(self.now_ms + delay_ms, partial(self.post, to, event))
                 else:
                     self.post(to, event)
 
-    def _land(self) -> None:
-        """Deliver what has been on its way for long enough; to a later life too, if there is one."""
-        while self._flying and self._flying[0][0] <= self.now_ms:
-            _, _, node, event = heapq.heappop(self._flying)
-            self.post(node, event)
+    def _act(self) -> None:
+        """Do what is due."""
+        while self._agenda and self._agenda[0][0] <= self.now_ms:
+            heapq.heappop(self._agenda)[2]()
 
     def _fire(self) -> None:
         for node, machine in self.machines.items():
@@ -308,6 +328,30 @@ class World:
             if machine.replica is not None:
                 self._ping(node, machine.replica)
 
+    def _next_timer_ms(self) -> float:
+        return min((m.timers[0][0] for m in self.machines.values() if m.timers), default=math.inf)
+
+    def _has_work(self, machine: Machine) -> bool:
+        return bool(machine.inbox)
+
+    def _kill(self, node: NodeId) -> None:
+        self.note(node, "dies", "")
+        disk = self.machines[node].disk
+        disk.crash()
+        self.machines[node] = Machine(disk)
+
+    def _connect(self, node: NodeId) -> None:
+        """A node is up: it and the others dial each other."""
+        for other in self.up():
+            if other != node:
+                self.shake_hands(node, other)
+                self.shake_hands(other, node)
+
+    def _disconnect(self, node: NodeId) -> None:
+        """A node is down: the others notice."""
+        for other in self.up():
+            self.post(other, Reachable(node, False))
+
     def _ping(self, node: NodeId, replica: Replica) -> None:
         ping = Ping(replica.node.feed_end, replica.node.voting)
         for other in self.up():
@@ -315,7 +359,15 @@ class World:
                 self.post(other, FromPeer(node, ping))
 
     def _moment(self) -> Moment:
-        return Moment(self.now_ms, int(self.now_ms) + 1_700_000_000_000)
+        return Moment(self.now_ms, int(self.now_ms) + EPOCH_MS)
+
+    def _moment_of(self, node: NodeId) -> Moment:
+        """What a node's own clocks show."""
+        return self._moment()
+
+    def _passes_in(self, node: NodeId, ms: float) -> float:
+        """How much time passes in the world while this much passes on the node's own clock."""
+        return ms
 
 
 def stored(world: World, node: str, key: str) -> Instance:
@@ -327,7 +379,8 @@ def stored(world: World, node: str, key: str) -> Instance:
     return instance
 
 
-def _look_up(storage: MemoryStorage, read: Read) -> Event:
+def look_up(storage: MemoryStorage, read: Read) -> Event:
+    """Carry out a read, as the threads of the real server do."""
     match read:
         case ReadScan(token, prefix, after, limit, max_bytes):
             return ScanDone(token, storage.scan(prefix, after, limit, max_bytes))

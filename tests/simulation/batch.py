@@ -1,0 +1,139 @@
+"""Many seeds in a row, over several processes, and what came of them all."""
+
+import multiprocessing
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+
+from .plan import Plan
+from .sightings import FAULTS, Sightings
+from .storm import Storm
+
+HOUR_MS = 3_600_000
+CHUNK = 10
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of one seed.
+
+    Args:
+        seed: which.
+        failure: what went wrong; empty if nothing did.
+        decrees, claims, requests: how many there were.
+        hours: simulated time.
+        spent_s: seconds of processor time.
+        sightings: what was seen to happen.
+        story: where it went wrong.
+    """
+
+    seed: int
+    failure: str
+    decrees: int
+    claims: int
+    requests: int
+    hours: float
+    spent_s: float
+    sightings: Sightings
+    story: str = ""
+
+    def __str__(self) -> str:
+        if self.failure:
+            return f"seed {self.seed}: FAILED: {self.failure}"
+        return (
+            f"seed {self.seed}: {self.decrees} decrees, {self.requests} requests,"
+            f" {self.requests / self.spent_s:.0f} requests/s,"
+            f" {self.hours / self.spent_s * 60:.1f} simulated hours a minute"
+        )
+
+
+def run_storm(storm: Storm) -> Run:
+    """Run a storm to its end, or to what goes wrong in it."""
+    began, failure, story = time.process_time(), "", ""
+    try:
+        storm.run()
+    except Exception as error:  # noqa: BLE001 - whatever went wrong is what we look for
+        failure = (str(error).splitlines() or [type(error).__name__])[0]
+        story = "".join(traceback.format_exception(error))
+    spent_s = max(time.process_time() - began, 1e-9)
+    world, clients = storm.world, storm.clients
+    return Run(
+        storm.plan.seed,
+        failure,
+        len(world.chosen),
+        clients.claims,
+        clients.requests,
+        world.now_ms / HOUR_MS,
+        spent_s,
+        world.sightings,
+        story,
+    )
+
+
+def run_seed(seed: int) -> Run:
+    """The storm of one seed."""
+    began = time.process_time()
+    try:
+        storm = Storm(Plan(seed))
+    except Exception as error:  # noqa: BLE001 - a cluster that does not form is a finding too
+        failure = str(error) or type(error).__name__
+        return Run(seed, failure, 0, 0, 0, 0, time.process_time() - began, Sightings())
+    return run_storm(storm)
+
+
+def run_seeds(seeds: Iterable[int], jobs: int) -> Iterator[Run]:
+    """The storms of many seeds, in order, on `jobs` processes."""
+    if jobs == 1:
+        yield from map(run_seed, seeds)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
+        yield from pool.map(run_seed, seeds, chunksize=CHUNK)
+
+
+@dataclass
+class Summary:
+    """What came of many runs."""
+
+    began_s: float = field(default_factory=time.monotonic)
+    seeds: int = 0
+    decrees: int = 0
+    claims: int = 0
+    requests: int = 0
+    hours: float = 0.0
+    spent_s: float = 0.0
+    failures: list[Run] = field(default_factory=list[Run])
+    sightings: Sightings = field(default_factory=Sightings)
+
+    def add(self, run: Run) -> None:
+        """One more."""
+        self.seeds += 1
+        self.decrees += run.decrees
+        self.claims += run.claims
+        self.requests += run.requests
+        self.hours += run.hours
+        self.spent_s += run.spent_s
+        self.sightings.update(run.sightings)
+        if run.failure:
+            self.failures.append(run)
+
+    def line(self) -> str:
+        """How far it has come."""
+        real_s = time.monotonic() - self.began_s
+        return (
+            f"{self.seeds} seeds in {real_s:.0f} s, {len(self.failures)} failed:"
+            f" {self.decrees} decrees, {self.claims} claims, {self.requests} operations;"
+            f" {1000 * self.spent_s / max(self.seeds, 1):.0f} ms of processor a seed,"
+            f" {self.hours / real_s * 60:.1f} simulated hours a minute"
+        )
+
+    def text(self) -> str:
+        """Everything: the line, each kind of fault and event, and how to rerun what failed."""
+        counts = [f"{self.sightings[what]:9}  {what}" for what in sorted(self.sightings)]
+        faults = sum(self.sightings[what] for what in FAULTS)
+        again = [
+            f"{run}\n    python -m tests.simulation --seed {run.seed}" for run in self.failures
+        ]
+        return "\n".join([*counts, f"{faults:9}  faults in all", self.line(), *again])

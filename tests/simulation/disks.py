@@ -1,0 +1,60 @@
+"""What is wrong with a node's disk: it stalls, fails, is full, or did more than it said.
+
+It knows disks and nothing of nodes. How a disk fails is `MemoryDisk`'s part; here is when.
+"""
+
+import random
+
+from decreed.storage.memory import MemoryDisk
+
+SHORTEST_STALL_MS = 10.0
+LONGEST_STALL_MS = 5_000.0
+
+
+class Drive:
+    """One node's disk, and its moods. It stays with the node; the disk in it may be exchanged.
+
+    Args:
+        disk: what is in it now.
+        chance: decides how long a write takes and what survives.
+
+    Attributes:
+        usual_ms: how long a write takes at most; 0 for no time.
+        stalling: the part of all writes that take long.
+        longest_ms: how long those take at most.
+    """
+
+    def __init__(self, disk: MemoryDisk, chance: random.Random) -> None:
+        self.disk = disk
+        self._chance = chance
+        self.usual_ms = 0.0
+        self.stalling = 0.0
+        self.longest_ms = LONGEST_STALL_MS
+
+    def write_ms(self) -> float:
+        """How long the next write takes, in milliseconds."""
+        if self.stalling and self._chance.random() < self.stalling:
+            # any length is as likely as one twice as long
+            longer = self.longest_ms / SHORTEST_STALL_MS
+            return SHORTEST_STALL_MS * float(longer ** self._chance.random())
+        return self._chance.random() * self.usual_ms if self.usual_ms else 0.0
+
+    def stall(self, part: float, longest_ms: float) -> None:
+        """Let a part of all writes take long from now on."""
+        self.stalling, self.longest_ms = part, longest_ms
+
+    def fill_up(self) -> None:
+        """Leave room for a few more records."""
+        self.disk.capacity = self.disk.size + self._chance.choice([0, 200, 1_000])
+
+    def mend(self) -> None:
+        """From now on all is well; what is lost is lost."""
+        self.disk.fail_writes = self.disk.fail_syncs = 0
+        self.disk.capacity = None
+        self.stalling = 0.0
+
+    def crash(self) -> int:
+        """The node dies; returns how many unsynced batches were on the disk all the same."""
+        kept = self._chance.randint(0, self.disk.unsynced)
+        self.disk.crash(kept)
+        return kept

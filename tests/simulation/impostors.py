@@ -1,0 +1,128 @@
+"""Directories that are not what they seem: wiped, put back from a backup, or another node's.
+
+Such a node must be refused, and stays out until its own latest disk is put back. Nodes remember what
+they met of each other; a backup is exchanged here only when all others have met a later life of the
+node, since that memory is what the product promises to hold against it.
+"""
+
+import random
+
+from decreed.registry.errors import IdentityRefused, StorageFailed
+from decreed.registry.types import NodeId
+from decreed.storage.memory import MemoryDisk
+
+from .witness import WitnessedWorld
+
+BACKUPS = 3
+
+
+class Impostors:
+    """Whose directory was exchanged, and what it should be.
+
+    Args:
+        world: where.
+    """
+
+    def __init__(self, world: WitnessedWorld) -> None:
+        self._world = world
+        self._own: dict[NodeId, MemoryDisk] = {}
+        self._kinds: dict[NodeId, str] = {}
+        self._backups: dict[NodeId, list[tuple[int, MemoryDisk]]] = {}
+
+    def boot(self, node: NodeId) -> bool:
+        """Start a node on whatever disk is in it, if that is possible."""
+        world = self._world
+        backup = world.machines[node].disk.copy()
+        try:
+            world.boot(node)
+        except StorageFailed as error:
+            world.note(node, "fails", error)
+            return False
+        replica = world.machines[node].replica
+        if node not in world.impostors and replica is not None:
+            incarnation = replica.node.identity.incarnation
+            self._backups.setdefault(node, []).append((incarnation, backup))
+            del self._backups[node][:-BACKUPS]
+        return True
+
+    def wipe(self, node: NodeId) -> None:
+        """The node comes back with an empty disk."""
+        if self._spare():
+            self._exchange(node, MemoryDisk(node), "a wiped directory")
+
+    def roll_back(self, node: NodeId, chance: random.Random) -> None:
+        """The node comes back with a copy of its disk from before an earlier start."""
+        met = self._met_by_all(node)
+        known = [disk for incarnation, disk in self._backups.get(node, []) if incarnation <= met]
+        if known and self._spare():
+            self._exchange(node, chance.choice(known).copy(), "an older directory")
+
+    def confuse(self, node: NodeId, other: NodeId) -> None:
+        """The node is started once on another node's directory; its own is put back at once."""
+        world = self._world
+        if node in world.up():
+            world.crash(node)
+        own = world.machines[node].disk
+        world.insert(node, world.machines[other].disk.copy())
+        try:
+            world.boot(node)
+        except IdentityRefused:
+            world.sightings.saw("another node's directory was refused")
+        else:
+            raise AssertionError(f"{node} started on the directory of {other}")
+        world.insert(node, own)
+
+    def put_back(self) -> None:
+        """Every impostor gets its own latest disk again."""
+        for node in sorted(self._own):
+            if node in self._world.up():
+                self._world.crash(node)
+            self._world.insert(node, self._own.pop(node))
+            self._world.drive(node).mend()
+            self._world.impostors.discard(node)
+            self._world.refused.pop(node, None)
+            self._world.sightings.saw("the right directory was put back")
+
+    def check(self) -> None:
+        """Only impostors are ever refused; at the end they all must have been (`check_refused`)."""
+        for node, reason in self._world.refused.items():
+            assert node in self._world.impostors, f"{node} was refused: {reason}"
+            kind = self._kinds.pop(node, None)
+            if kind is not None:
+                self._world.sightings.saw(f"{kind} was refused")
+
+    def check_refused(self) -> None:
+        """All has been well for a while, so everybody who had to be refused was."""
+        self.check()
+        for node in self._world.impostors:
+            assert node in self._world.refused, f"{node} was not refused"
+
+    def _spare(self) -> bool:
+        """Whether the cluster can do without one more node, for ever; one at a time."""
+        quorums = self._world.config.quorums
+        needed = max(quorums.prepare, quorums.accept)
+        return not self._world.impostors and needed < len(self._world.config.nodes)
+
+    def _exchange(self, node: NodeId, disk: MemoryDisk, kind: str) -> None:
+        world = self._world
+        if node in world.up():
+            world.crash(node)
+        self._own[node], self._kinds[node] = world.machines[node].disk, kind
+        world.note(node, "impostor", kind)
+        world.impostors.add(node)
+        world.insert(node, disk)
+        self.boot(node)
+
+    def _met_by_all(self, node: NodeId) -> int:
+        """The latest life of a node that every other one has durably met."""
+        world = self._world
+        others = [other for other in world.config.nodes if other != node]
+        met = 0
+        for place, other in enumerate(others):
+            machine = world.machines[other]
+            if machine.replica is None or machine.replica.node.failed or machine.writing:
+                return 0
+            record = machine.replica.membership.known(node)
+            here = record.incarnation if record is not None else 0
+            met = here if place == 0 else min(met, here)
+        return met

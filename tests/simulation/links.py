@@ -1,0 +1,112 @@
+"""Links between nodes, as the real server has them: one each way, dialled by whoever sends on it.
+
+Owns which links there are and who was heard when. It does nothing by itself: `wired` dials, carries
+and looks. What is lost with a link is noticed at both of its ends, and suspicion ends as soon as a
+node is heard again.
+"""
+
+from dataclasses import dataclass
+
+from decreed.registry.types import NodeId
+
+from .network import Pair
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """One connection.
+
+    Attributes:
+        number: names it, to the nodes too.
+        pair: who dialled, and whom; messages go this way alone.
+        since_ms: when it was dialled.
+        used: both ends have judged each other.
+        open: it was not reset.
+        pinged: what the last ping on it said.
+    """
+
+    number: int
+    pair: Pair
+    since_ms: float
+    used: bool = False
+    open: bool = True
+    pinged: tuple[int, bool] | None = None
+
+
+class Links:
+    """All links of a cluster, and what each node has heard of each other.
+
+    Attributes:
+        current: the link of each pair, while it is dialled or used.
+        redial_ms: not before this is a pair without a link dialled again.
+    """
+
+    def __init__(self) -> None:
+        self.current: dict[Pair, Link] = {}
+        self.redial_ms: dict[Pair, float] = {}
+        self._numbered: dict[int, Link] = {}
+        self._heard_ms: dict[Pair, float] = {}
+        self._voting: dict[Pair, bool] = {}
+        self._said: dict[Pair, bool] = {}
+
+    def dial(self, pair: Pair, now_ms: float) -> Link:
+        """Begin a link, in place of an earlier one."""
+        self.close(pair)
+        link = Link(len(self._numbered) + 1, pair, now_ms)
+        self.current[pair] = self._numbered[link.number] = link
+        return link
+
+    def numbered(self, number: int) -> Link:
+        """The link with this number, which may be closed."""
+        return self._numbered[number]
+
+    def usable(self, pair: Pair) -> Link | None:
+        """The link to send on."""
+        link = self.current.get(pair)
+        return link if link is not None and link.used else None
+
+    def close(self, pair: Pair) -> bool:
+        """Reset a link: what is on it is lost. Returns whether there was one in use."""
+        link = self.current.pop(pair, None)
+        if link is None:
+            return False
+        link.open = False
+        return link.used
+
+    def let_go(self, pair: Pair) -> None:
+        """The sender is gone; what is on the link arrives all the same."""
+        self.current.pop(pair, None)
+
+    # -- who was heard; a pair here is the one who listens, and the one who is heard
+
+    def hear(self, pair: Pair, now_ms: float, voting: bool) -> None:
+        """The first of the pair heard the other, which says whether it votes."""
+        self._heard_ms[pair] = now_ms
+        self._voting[pair] = voting
+
+    def hear_no_more(self, pair: Pair) -> None:
+        """The link on which the first heard the other has ended."""
+        self._heard_ms.pop(pair, None)
+
+    def suspect(self, pair: Pair, reachable: bool) -> None:
+        """The first was told something of the other, rightly or not."""
+        self._said[pair] = reachable
+
+    def forget(self, node: NodeId) -> None:
+        """A node has died, and what it heard with it."""
+        for known in (self._heard_ms, self._voting, self._said):
+            for pair in [pair for pair in known if pair[0] == node]:
+                del known[pair]
+
+    def news(self, pair: Pair, since_ms: float) -> bool | None:
+        """Whether the first of the pair can reach the other; None if it was told so already.
+
+        Args:
+            since_ms: the other must have been heard since then.
+        """
+        heard = self._heard_ms.get(pair, float("-inf")) > since_ms and self._voting[pair]
+        reachable = heard and self.usable(pair) is not None
+        if reachable == self._said.get(pair, False):
+            return None
+        self._said[pair] = reachable
+        return reachable
