@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from ..types import Decree, Key, NodeId
-from ..wire.peers import AskLease, End, LeaseAnswer, LockMessage, Renew, Renewed
+from ..wire.peers import AskLease, EndTerm, LeaseAnswer, LockMessage, Renew, Renewed
 from ..wire.requests import EndRequest, HolderRequest, KeepAliveRequest, LockRequest
 from .contests import Contests
 from .events import ResendRead
@@ -34,7 +34,7 @@ class Locks:
                 return (message.tenure.next_key,)
             case LeaseAnswer():
                 return self.contests.needs(message)
-            case Renewed() | End():
+            case Renewed() | EndTerm():
                 return ()
 
     def begin(self, turn: Turn, live: Live, request: AnyLockRequest) -> None:
@@ -60,7 +60,7 @@ class Locks:
                 self.renewals.on_renew(turn, sender, message)
             case Renewed():
                 self.renewals.on_renewed(turn, sender, message)
-            case End():
+            case EndTerm():
                 self.renewals.on_end(turn, message)
             case _:
                 assert_never(message)

@@ -9,7 +9,7 @@ from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
 from ..types import Key
 from ..wire.peers import (
     AskLease,
-    End,
+    EndTerm,
     FeedPage,
     Fetch,
     LeaseAnswer,
@@ -105,7 +105,7 @@ class Needs:
                 return keys[:SERVE_KEYS]
             case ClaimRequest() | ClaimNextRequest():
                 return with_slot_before(message.claim.key)
-            case AskLease() | LeaseAnswer() | Renew() | Renewed() | End():
+            case AskLease() | LeaseAnswer() | Renew() | Renewed() | EndTerm():
                 return self._locks.needs(message)
             case _:
                 return ()

@@ -18,7 +18,7 @@ from ..locks.leases import Leases
 from ..locks.terms import How, Tenure, term_of
 from ..paxos.instance import Instance
 from ..types import Decree, NodeId
-from ..wire.peers import AskLease, End, LeaseAnswer, Renew, Renewed
+from ..wire.peers import AskLease, EndTerm, LeaseAnswer, Renew, Renewed
 from ..wire.requests import Ended, EndRequest, KeepAliveRequest, Kept, Superseded
 from .effects import Send
 from .events import ResendRead
@@ -101,7 +101,7 @@ class Renewals:
                 )
                 self._requests.fail(turn, live, BadRequest, message)
                 return
-            over = End(request.tenure, _ttl_ms(decree), request.ending)
+            over = EndTerm(request.tenure, _ttl_ms(decree), request.ending)
             turn.broadcast((*self._node.others, self._node.name), over)
             self._requests.answer(turn, live, Ended(request.id))
 
@@ -173,7 +173,7 @@ class Renewals:
             return False
         return following.accepted is None and following.learned is None
 
-    def on_end(self, turn: Turn, message: End) -> None:
+    def on_end(self, turn: Turn, message: EndTerm) -> None:
         """A term is over: renew it no more, and let the next one follow."""
         self._leases.end(turn.now_ms, message.tenure, message.ttl_ms, message.ending)
         self._on_ended(turn, message.tenure)

@@ -18,7 +18,7 @@ from ..types import Decree, Key, NodeId
 from ..wire.handshake import Refusal
 from ..wire.peers import (
     AskLease,
-    End,
+    EndTerm,
     FeedPage,
     Fetch,
     Held,
@@ -287,7 +287,7 @@ class Replica:
                 self._claims.on_failed(turn, sender, message)
             case Refusal():
                 pass  # the server ends the process over it, or the link
-            case AskLease() | LeaseAnswer() | Renew() | Renewed() | End():
+            case AskLease() | LeaseAnswer() | Renew() | Renewed() | EndTerm():
                 self._locks.on_message(turn, sender, message)
             case _:
                 assert_never(message)

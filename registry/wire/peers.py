@@ -158,7 +158,7 @@ class Renewed(Value, frozen=True, tag=45):
     kept: bool
 
 
-class End(Value, frozen=True, tag=46):
+class EndTerm(Value, frozen=True, tag=46):
     """The term is over, as its holder or an operator said; its leases are not to be renewed."""
 
     tenure: Tenure
@@ -166,7 +166,7 @@ class End(Value, frozen=True, tag=46):
     ending: Ending
 
 
-LockMessage = AskLease | LeaseAnswer | Renew | Renewed | End
+LockMessage = AskLease | LeaseAnswer | Renew | Renewed | EndTerm
 SupportMessage = (
     Scan | ScanAnswer | Pull | FeedPage | Fetch | Ping | Decreed | Failed | Refusal | LockMessage
 )

@@ -42,3 +42,19 @@ def test_two_clocks_at_the_bounds_of_their_rates_still_leave_no_overlap() -> Non
     holder_ends = validity_ms(TTL_MS) / slow
     lease_ends = TTL_MS / fast
     assert holder_ends <= lease_ends
+
+
+def test_a_claim_counts_itself_only_if_it_was_sent_once_and_enough_had_accepted() -> None:
+    def begins(leased: bool, *sent_ms: float) -> bool:
+        return Holding.granted(NEW.tenure, TTL_MS, leased, sent_ms, now_ms=500).valid(500)
+
+    assert begins(True, 100)
+    assert not begins(False, 100), "an accept quorum that meets not every other one"
+    assert not begins(True, 100, 300), "sent twice"
+    assert not begins(True), "never sent by us"
+
+
+def test_a_claim_that_waited_in_the_queue_begins_with_its_first_keep_alive() -> None:
+    queued = Holding.granted(NEW.tenure, TTL_MS, True, [0], now_ms=5_000)
+    assert not queued.valid(5_000)
+    assert queued.confirmed(sent_ms=5_001, now_ms=5_002).valid(5_002)

@@ -14,7 +14,7 @@ from decreed.registry.locks.terms import (
 from decreed.registry.paxos.messages import Accepted, Prepare
 from decreed.registry.replica.events import ClientGone, FromClient
 from decreed.registry.types import Decree, NodeId
-from decreed.registry.wire.peers import End, Renewed
+from decreed.registry.wire.peers import EndTerm, Renewed
 from decreed.registry.wire.requests import (
     Answer,
     Decreed,
@@ -326,7 +326,7 @@ def test_nodes_that_forgot_their_leases_refuse_for_as_long_as_one_could_run() ->
 def test_a_release_that_the_proposal_carries_counts_though_a_node_never_heard_it() -> None:
     world = World()
     held = tenure(lock(world, "n1", "a").decree)
-    world.lose = lambda sender, to, message: isinstance(message, End) and sender != to
+    world.lose = lambda sender, to, message: isinstance(message, EndTerm) and sender != to
     release(world, "n1", held)
     began_ms = world.now_ms
     lock(world, "n1", "b")
@@ -336,7 +336,7 @@ def test_a_release_that_the_proposal_carries_counts_though_a_node_never_heard_it
 def test_a_lost_release_costs_a_ttl_and_no_more() -> None:
     world = World()
     held = tenure(lock(world, "n1", "a").decree)
-    world.lose = lambda sender, to, message: isinstance(message, End) and sender != to
+    world.lose = lambda sender, to, message: isinstance(message, EndTerm) and sender != to
     release(world, "n1", held)
     world.crash(world.config.nodes[0])
     began_ms = world.now_ms
