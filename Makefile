@@ -1,17 +1,25 @@
 # Longer checks than the default `pytest`; see docs/correctness.md.
 PYTHON ?= .venv/bin/python
 SEED ?= 1-100
+CHAOS_SECONDS ?= 3600
+CHAOS_SEED ?= 1
 
-.PHONY: sim trace model catalogue
+.PHONY: sim load trace model catalogue chaos
 
 sim: ## storms with the seeds SEED
 	$(PYTHON) -m tests.simulation --seed $(SEED) --shrink
 
+load: ## thousands of claims by many clients, and how fast they went
+	$(PYTHON) -m tests.simulation --load --seed 1-3
+
 trace: ## every event of one storm
 	$(PYTHON) -m tests.simulation --seed $(SEED) --trace
 
-model: ## the larger clusters of the model checker, and its seeded mistakes
-	$(PYTHON) -m tests.model --full --bugs
+model: ## the larger clusters of the model checker too
+	$(PYTHON) -m tests.model --full
 
-catalogue: ## every seeded mistake of the simulator
+catalogue: ## every seeded mistake, and who catches it
 	$(PYTHON) -m tests.catalogue
+
+chaos: ## faults on real processes for CHAOS_SECONDS, the schedule drawn from CHAOS_SEED
+	$(PYTHON) -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)

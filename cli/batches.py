@@ -12,8 +12,8 @@ import trio
 from ..client import Claimed, Registry
 from ..registry.config import MIB
 from ..registry.errors import Busy, DecreedError, Exit, OutcomeUnknown, Unreachable
-from ..registry.keys import parse_key
-from ..registry.types import Decree, Outcome
+from ..registry.keys import parse_key, series_and_slot
+from ..registry.types import Decree, Key, Outcome
 from .sources import Item
 
 BATCH_ITEMS = 128
@@ -69,19 +69,27 @@ async def freeze_all(
 def batches(items: Iterable[Item], tell: Callable[[Row], None]) -> Iterator[list[Item]]:
     """Loaded items, so many at a time that each batch is bounded and of one content type.
 
+    A slot can be frozen only behind the one before it, so a batch has one slot of a series at most.
     Items that cannot be loaded, or whose key is none, are told of and left out.
     """
     batch: list[Item] = []
     size = 0
     for item in _loaded(items, tell):
         full = len(batch) >= BATCH_ITEMS or size + len(item.value) > BATCH_BYTES
-        if batch and (full or item.content_type != batch[0].content_type):
+        if batch and (full or not _go_together(batch[-1], item)):
             yield batch
             batch, size = [], 0
         batch.append(item)
         size += len(item.value)
     if batch:
         yield batch
+
+
+def _go_together(last: Item, item: Item) -> bool:
+    """Whether `item`, which follows `last` in order of key, may be in one batch with it."""
+    series, slot = series_and_slot(Key(item.key))
+    follows = slot is not None and series_and_slot(Key(last.key))[0] == series
+    return item.content_type == last.content_type and not follows
 
 
 async def freeze_batch(

@@ -94,9 +94,11 @@ def import_command(
     """Freeze every file below DIR, or every entry of FILE, under PREFIX.
 
     DIR: a file's path below it is its key, its exact bytes are the value; links are not followed.
-    FILE: tables become path segments; scalars become text, as they are written in the file; a list
-    becomes one value in JSON; a null is an error. It can be stopped and repeated at any time: what
-    is frozen to the same value counts as the same. Exit code: the highest that any key has.
+    FILE: tables become path segments; of a string its content is frozen, of any other scalar the
+    text as it is written in the file; a list becomes one value in JSON. A null, an empty table, and
+    a list with a scalar that JSON writes differently (0xff, yes) are errors. It can be stopped and
+    repeated at any time: what is frozen to the same value counts as the same. Exit code: the
+    highest that any key has.
     """
     call = o.Call.of(endpoints, timeout or IMPORT_TIMEOUT, as_json)
     with about(prefix):

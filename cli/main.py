@@ -4,8 +4,8 @@ Commands return their exit code and raise errors; `run` turns whatever comes out
 standard error and a number. ``DECREED_DEBUG=1`` shows the traceback of an unexpected error.
 """
 
+import errno
 import os
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,8 +15,9 @@ import typer
 from ..registry.errors import BadRequest, DecreedError, Exit
 from . import claims, dev, importing, init, reads, serving, status, waiting
 from .connection import leading_error
+from .early import main as main  # scripts that were installed before look for it here
 from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
-from .output import OutputClosed
+from .output import OutputClosed, OutputLost, send_the_rest_nowhere, write_line
 from .values import VALUE_SETTINGS, ValueCommand
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -79,13 +80,8 @@ def root(context: typer.Context) -> None:
     --claim-id), 7 refused.
     """
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        write_line(context.get_help())
         raise typer.Exit(Exit.BAD_REQUEST)
-
-
-def main() -> None:
-    """The entry point of the command ``decreed``."""
-    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -105,12 +101,22 @@ def wants_json(arguments: Sequence[str]) -> bool:
 
 def _end(error: BaseException, as_json: bool) -> int:
     match error:
+        case SystemExit(__context__=BrokenPipeError()):
+            return OUTPUT_CLOSED  # Typer has seen to the rest of the output
         case SystemExit():
             raise error
         case KeyboardInterrupt() | typer.Abort():
             return INTERRUPTED
         case OutputClosed():
             return OUTPUT_CLOSED
+        case BrokenPipeError():
+            send_the_rest_nowhere()
+            return OUTPUT_CLOSED
+        case OutputLost():
+            failure = _output_lost(str(error))
+        case OSError(errno=errno.ENOSPC):
+            send_the_rest_nowhere()
+            failure = _output_lost(os.strerror(errno.ENOSPC))
         case typer.TyperException():
             failure = CommandFailed(BadRequest(error.format_message().rstrip(".")), "usage")
         case CommandFailed():
@@ -121,6 +127,11 @@ def _end(error: BaseException, as_json: bool) -> int:
             failure = _unexpected(error)
     failure.report(as_json)
     return failure.exit_code
+
+
+def _output_lost(reason: str) -> CommandFailed:
+    way_out = "what was asked for may be done all the same; ask again"
+    return CommandFailed(DecreedError(reason), "standard output", way_out)
 
 
 def _unexpected(error: BaseException) -> CommandFailed:

@@ -24,19 +24,29 @@ class OutputClosed(Exception):
     """Whoever read our output has gone, as ``head`` does; there is nobody to tell."""
 
 
+class OutputLost(Exception):
+    """Standard output is closed, or cannot take what is written to it; the text says why."""
+
+
 def write_bytes(data: bytes) -> None:
     """Write to standard output, with nothing added.
 
     Raises:
         OutputClosed: if its reader has gone.
+        OutputLost: if it is closed, or its disk is full.
     """
+    if sys.stdout is None:
+        raise OutputLost("it is closed")
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except BrokenPipeError as error:
-        _send_the_rest_nowhere()
+        send_the_rest_nowhere()
         raise OutputClosed from error
+    except OSError as error:
+        send_the_rest_nowhere()
+        raise OutputLost(error.strerror or str(error)) from error
 
 
 def write_line(text: str) -> None:
@@ -92,7 +102,7 @@ def _escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
 
 
-def _send_the_rest_nowhere() -> None:
+def send_the_rest_nowhere() -> None:
     """Python flushes standard output once more when it exits; that must not fail again."""
     try:
         descriptor = sys.stdout.fileno()

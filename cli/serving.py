@@ -22,6 +22,7 @@ from ..registry.errors import Exit, MissingExtra, Refused
 from ..registry.types import NodeId
 from . import options as o
 from .connection import run_async
+from .early import EARLY
 from .failures import CommandFailed, about
 from .formed import check_not_formed_before, note_formed
 from .logs import LogForm, LogLevel, set_up_logs
@@ -172,10 +173,14 @@ async def _serve_until_stopped(
 async def stop_on_signal(stop: trio.Event) -> None:
     """Set `stop` at the first SIGTERM or SIGINT; a second one then ends the process at once."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
+        if EARLY.asked:
+            stop.set()
+        else:
+            number = await anext(aiter(signals))
             structlog.get_logger().info("stopping", signal=signal.Signals(number).name)
             stop.set()
-            return
+    # the receiver has put back whoever kept an early signal
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 async def _stop_after(timeout: float | None, stop: trio.Event) -> None:

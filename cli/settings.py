@@ -44,6 +44,8 @@ LIMITS = {
     "max_frame_bytes": "The largest frame taken from a client or a peer.",
     "max_connections": "Clients at a time; one more is refused.",
     "max_in_flight": "Requests of one connection at a time; reading pauses there.",
+    "max_in_flight_bytes": "Bytes of their values at a time; reading pauses there.",
+    "max_all_in_flight_bytes": "The same for all clients together.",
     "max_client_queue_bytes": "Answers waiting for a slow client, which is dropped beyond it.",
     "max_peer_queue_bytes": "Messages waiting for a slow peer; more are dropped, and sent again later.",
 }

@@ -4,11 +4,12 @@ The bytes of a folder's files are read one by one, when their turn comes, never 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..registry.errors import BadRequest, DecreedError
+from ..registry.keys import sort_key
 from .values import LARGEST_VALUE, payload
 
 JSON_TYPE = "application/json"
@@ -59,7 +60,16 @@ def folder_items(folder: Path, prefix: str) -> list[Item]:
         Item(_key(prefix, os.path.relpath(path, folder)), path=path, error=error)
         for path, error in _files(os.fspath(folder))
     ]
-    return sorted(items, key=lambda item: item.key)
+    return in_order(items)
+
+
+def in_order(items: Iterable[Item]) -> list[Item]:
+    """Items in order of key, the slots of a series by number; a key may still be malformed."""
+
+    def place(item: Item) -> bytes:
+        return sort_key(item.key.encode("utf-8", "backslashreplace").decode())
+
+    return sorted(items, key=place)
 
 
 def _key(prefix: str, relative: str) -> str:

@@ -58,7 +58,7 @@ def value_bytes(text: str, literal: bool) -> bytes:
     if literal:
         return os.fsencode(text)
     if text == "-":
-        return _bounded(sys.stdin.buffer, "standard input")
+        return _standard_input()
     if text.startswith("@") and not text.startswith("@@"):
         return read_file(text[1:])
     return os.fsencode(text.removeprefix("@") if text.startswith("@@") else text)
@@ -76,6 +76,14 @@ def payload(data: bytes) -> str | bytes:
         return data.decode()
     except UnicodeDecodeError:
         return data
+
+
+def _standard_input() -> bytes:
+    name = "standard input"
+    if sys.stdin is None:
+        raise CommandFailed(BadRequest("it is closed"), name, "give it something to read")
+    with reading(name):
+        return _bounded(sys.stdin.buffer, name)
 
 
 def _bounded(file: BinaryIO, name: str) -> bytes:

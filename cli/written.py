@@ -1,30 +1,56 @@
 """Settings files as nested tables whose numbers, dates and booleans keep the text of the file.
 
-What is frozen is frozen for ever, so ``1.10`` must not become ``1.1`` on the way, nor ``0644`` a
-number. A `Written` scalar has both: the text as it stands in the file, and what it means, which is
-needed where it is part of a list. Names that are there twice are refused.
+What is frozen is frozen for ever, so ``1.10`` must not become ``1.1`` on the way, nor ``0xff`` or
+``0644`` another number. Of a string its content counts; anything else is a `Written` scalar: the
+text as it stands in the file, and how JSON writes it, which is needed where it is part of a list.
+Names that are there twice are refused, and so is a file whose aliases would make far more of it
+than it has.
 """
 
 import json
+import re
 import tomllib
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, time
 from io import StringIO
-from typing import Any
+from typing import Any, TypeGuard, cast
 
+import tomlkit
 import yaml
 from dotenv.parser import parse_stream
 
 from ..registry.errors import BadRequest
 
+EXPANDED_FACTOR = 4
+EXPANDED_EXTRA = 1_000_000
+"""A YAML file may make so many times its own length, and so many characters more."""
+
+Table = Mapping[Any, Any]
+_JSON_SCALAR = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false", re.ASCII)
+
 
 @dataclass(frozen=True)
 class Written:
-    """A scalar that is not a string: its text in the file, and its meaning."""
+    """A scalar that is not a string.
+
+    Args:
+        text: how it stands in the file.
+        json: the same in JSON; None if JSON cannot say it in the same way.
+    """
 
     text: str
-    meaning: Hashable
+    json: str | None
+
+    @classmethod
+    def of(cls, text: str) -> "Written":
+        """A number or a truth value; ``0xff``, ``1_000`` and ``yes`` are none in JSON."""
+        return cls(text, text if _JSON_SCALAR.fullmatch(text) else None)
+
+    @classmethod
+    def of_time(cls, text: str) -> "Written":
+        """A date or a time, which JSON writes as a string."""
+        return cls(text, json.dumps(text, ensure_ascii=False))
 
     def __str__(self) -> str:
         return self.text
@@ -33,9 +59,24 @@ class Written:
 def read_toml(text: str) -> dict[str, Any]:
     """The tables of a TOML document."""
     try:
-        return tomllib.loads(text, parse_float=lambda number: Written(number, float(number)))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        tomllib.loads(text)  # which is stricter, and says where a mistake is
+        document: Any = tomlkit.parse(text)
+        return {str(name): _of_toml(value) for name, value in document.items()}
+    except (ValueError, RecursionError) as error:
         raise BadRequest(f"not TOML: {error}") from error
+
+
+def _of_toml(value: Any) -> Any:
+    if is_table(value):
+        return {str(name): _of_toml(part) for name, part in value.items()}
+    if is_list(value):
+        return [_of_toml(part) for part in value]
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bool):
+        return Written.of("true" if value else "false")
+    source: str = value.as_string()
+    return Written.of_time(source) if isinstance(value, date | time) else Written.of(source)
 
 
 def read_json(text: str) -> Any:
@@ -44,8 +85,8 @@ def read_json(text: str) -> Any:
         return json.loads(
             text,
             object_pairs_hook=_once_each,
-            parse_float=lambda number: Written(number, float(number)),
-            parse_int=lambda number: Written(number, int(number)),
+            parse_float=Written.of,
+            parse_int=Written.of,
             parse_constant=_no_number,
         )
     except (json.JSONDecodeError, RecursionError) as error:
@@ -83,16 +124,19 @@ FORMATS: Mapping[str, Callable[[str], Any]] = {
 
 def scalar_text(value: object) -> str | None:
     """The text of a scalar, or None if `value` is no scalar."""
-    if isinstance(value, bool):
+    if isinstance(value, bool):  # of JSON
         return "true" if value else "false"
-    if isinstance(value, date | datetime | time):
-        return value.isoformat()
-    return str(value) if isinstance(value, str | int | Written) else None
+    return str(value) if isinstance(value, str | Written) else None
 
 
-def meaning(value: object) -> object:
-    """What JSON makes of a scalar that it does not know."""
-    return value.meaning if isinstance(value, Written) else scalar_text(value)
+def is_table(value: object) -> TypeGuard[Table]:
+    """Whether `value` has names and something below them."""
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether `value` is a list."""
+    return isinstance(value, list)
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -111,6 +155,13 @@ def _no_number(text: str) -> Any:
 class _Loader(yaml.SafeLoader):
     """Plain data, with scalars as they are written and names there once."""
 
+    def construct_document(self, node: yaml.Node) -> Any:
+        """Look first how much the aliases would make of the document."""
+        size = _expanded(node, {})
+        if size > EXPANDED_FACTOR * node.end_mark.index + EXPANDED_EXTRA:
+            raise yaml.MarkedYAMLError(problem=f"its aliases make {size} characters of it")
+        return cast(Any, super()).construct_document(node)
+
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Look for names that are there twice before merges (``<<``) are put in."""
         names: set[str] = set()
@@ -127,15 +178,31 @@ def _names(node: yaml.MappingNode) -> Iterator[str]:
             yield name.value
 
 
-def _as_written(kind: str) -> Callable[[Any, Any], Written]:
-    """A constructor that keeps a scalar's text beside what YAML makes of it."""
+def _expanded(node: yaml.Node, sizes: dict[yaml.Node, int]) -> int:
+    """How many characters `node` has when each alias is replaced; each node is looked at once."""
+    if node not in sizes:
+        sizes[node] = -1
+        sizes[node] = 1 + sum(_expanded(part, sizes) for part in _parts(node)) + _length(node)
+    if sizes[node] < 0:
+        raise yaml.MarkedYAMLError(problem="an alias inside itself", problem_mark=node.start_mark)
+    return sizes[node]
 
-    def construct(loader: Any, node: Any) -> Written:
-        found = getattr(loader, f"construct_yaml_{kind}")(node)
-        return Written(node.value, found.isoformat() if isinstance(found, date) else found)
 
-    return construct
+def _parts(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
-for _kind in ("int", "float", "bool", "timestamp"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _as_written(_kind))
+def _length(node: yaml.Node) -> int:
+    return len(node.value) if isinstance(node, yaml.ScalarNode) else 0
+
+
+def _as_written(make: Callable[[str], Written]) -> Callable[[Any, Any], Written]:
+    """A constructor that keeps a scalar's text, whatever YAML would make of it."""
+    return lambda loader, node: make(loader.construct_scalar(node))
+
+
+for _kind in ("int", "float", "bool"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _as_written(Written.of))
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_written(Written.of_time))

@@ -6,7 +6,14 @@ from math import inf
 
 import anyio
 
-from ..registry.errors import BadRequest, Closed, DecreedError, ProtocolError, Unreachable
+from ..registry.errors import (
+    BadRequest,
+    Closed,
+    ConfigError,
+    DecreedError,
+    ProtocolError,
+    Unreachable,
+)
 from ..registry.types import Claim, Decree, Key, NodeId
 from ..registry.wire.requests import Decreed, ListPage, StatusReport, Undecided, WatchPage
 from .attempt import Reply
@@ -29,6 +36,8 @@ from .settle import settle
 
 # how long an answer from the disk is held back in the hope that a node tells the formation
 MEET_SECONDS = 0.5
+# how long the first call waits for the other endpoints, to see that all are of one cluster
+OTHERS_SECONDS = 0.2
 # a wait that has so little time left when its node says "undecided" is over
 WAIT_SLACK_SECONDS = 0.1
 
@@ -46,6 +55,8 @@ class Asker:
         self.pool = pool
         self.cache = cache
         self._timeout = timeout
+        self._met = False
+        self._meeting = anyio.Lock()
         self._process = os.getpid()
 
     def guard(self) -> None:
@@ -73,13 +84,29 @@ class Asker:
         return anyio.current_time() + seconds
 
     async def meet(self, deadline: float) -> None:
-        """Return once a node has told who the members are.
+        """Return once a node has told who the members are, and the endpoints are of one cluster.
 
         Raises:
             Unreachable: if none does until `deadline`; nothing was asked yet.
+            ConfigError: if the endpoints belong to different clusters; nothing is ever asked then.
         """
+        if not self._met:
+            async with self._meeting:
+                await self._meet_all(deadline)
+        if self.pool.mixed:
+            raise ConfigError(self.pool.mixed)
+
+    async def _meet_all(self, deadline: float) -> None:
+        """Wait for the first endpoint that answers, and a little for the others."""
+        if self._met:
+            return
         if not self.pool.introduced:
             await self._one(to_meet(), deadline)
+        soon = min(deadline, anyio.current_time() + OTHERS_SECONDS)
+        links = [self.pool.link(seed) for seed in self.pool.seeds]
+        await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
+        self.pool.compare()
+        self._met = True
 
     async def ask(self, errand: Errand, deadline: float) -> Reply:
         """Settle one errand.

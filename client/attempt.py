@@ -43,7 +43,12 @@ SILENT_AVOID_SECONDS = 1.0
 # cluster must not be asked everything twice
 BUSY_EXTRA_SECONDS = 0.75
 LOAD_SECONDS = 0.001
+# and one that has megabytes to freeze: so many of them in a second, at the least
+BYTES_PER_SECOND = 2 * 1024 * 1024
+# while such a node answers, a large request waits its turn, but not longer than this
+LONGEST_TURN_SECONDS = 20.0
 FIRST_LATE = 16
+LIGHT_BYTES = 4_096
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
@@ -161,11 +166,14 @@ class Attempt:
 
     def _patience(self, ticket: Ticket, now: float) -> float:
         """Until when to wait for `ticket` alone. Keeps off a node that is silent."""
-        hedge, link = self._errand.hedge, ticket.link
+        link = ticket.link
         if ticket.written_at is None and not link.up:
             return now
+        hedge = self._errand.hedge + max(link.weight, ticket.weight) / BYTES_PER_SECOND
         since = ticket.made_at if ticket.written_at is None else ticket.written_at
         heard = link.heard_at > since
+        if heard and ticket.weight > LIGHT_BYTES:
+            since = min(link.heard_at, since + LONGEST_TURN_SECONDS)
         if heard and ticket.written_at is None:
             # it waits for room in a connection that works
             return now + hedge

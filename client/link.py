@@ -8,7 +8,9 @@ Invariants kept here:
 * Each ticket that is not withdrawn hears exactly once: an answer, the welcome, or `Lost`.
 * `Ticket.written_at` is set before the first byte goes to the socket. A ticket without it was
   certainly never seen by a node.
-* At most ``max_in_flight`` of the node's requests are unanswered at a time; the rest waits here.
+* At most ``max_in_flight`` of the node's requests are unanswered at a time, and `WINDOW_BYTES` of
+  values; the rest waits here. So a node that is busy with megabytes is not sent more of them, and
+  `Link.weight` tells how long an answer may well take.
 """
 
 import random
@@ -22,12 +24,20 @@ import anyio
 
 from ..registry.errors import BadRequest, Closed, DecreedError, Unreachable
 from ..registry.wire.handshake import ClientWelcome
-from ..registry.wire.requests import Answer, Cancel, Decreed, Request
+from ..registry.wire.requests import (
+    Answer,
+    Cancel,
+    ClaimNextRequest,
+    ClaimRequest,
+    Decreed,
+    Request,
+)
 from .bell import Bell
 from .channel import Channel
 from .endpoints import Endpoint
 
 BATCH_BYTES = 1024 * 1024
+WINDOW_BYTES = 8 * 1024 * 1024
 SHORT_AVOID_SECONDS = 0.1
 LONG_AVOID_SECONDS = 2.0
 
@@ -40,6 +50,7 @@ class Lost:
 
 
 News = Answer | ClientWelcome | Lost
+AnyClaim = ClaimRequest | ClaimNextRequest
 
 
 class Ticket:
@@ -52,7 +63,7 @@ class Ticket:
         deliver: called once, with what became of it.
     """
 
-    __slots__ = ("deliver", "id", "link", "made_at", "request", "withdrawn", "written_at")
+    __slots__ = ("deliver", "id", "link", "made_at", "request", "weight", "withdrawn", "written_at")
 
     def __init__(
         self,
@@ -65,6 +76,7 @@ class Ticket:
         self.id = id
         self.request = request
         self.deliver = deliver
+        self.weight = _weight(request)
         self.made_at = anyio.current_time()
         self.written_at: float | None = None
         self.withdrawn = False
@@ -93,6 +105,8 @@ class Link:
         self.avoid_until = 0.0
         # how many requests have been passed on to other nodes since something was heard here
         self.late = 0
+        # bytes of the values in the requests that were written and not answered
+        self.weight = 0
         self._dial, self._admit, self._spawn = dial, admit, spawn
         self._running = False
         self._up = False
@@ -136,7 +150,7 @@ class Link:
     def withdraw(self, ticket: Ticket) -> None:
         """Nobody waits for `ticket` any more: it is not sent, or the node is told."""
         ticket.withdrawn = True
-        if self._pending.pop(ticket.id, None) is not None:
+        if self._settle(ticket.id) is not None:
             self._queue.appendleft(Cancel(ticket.id))
             self._bell.ring()
 
@@ -188,6 +202,7 @@ class Link:
         tickets = [*self._pending.values(), *(x for x in self._queue if isinstance(x, Ticket))]
         self._pending.clear()
         self._queue.clear()
+        self.weight = 0
         for ticket in tickets:
             self._hand_out(ticket, Lost(error))
 
@@ -211,7 +226,10 @@ class Link:
         return batch
 
     def _may_go(self, item: Ticket | Cancel, channel: Channel) -> bool:
-        return isinstance(item, Cancel) or len(self._pending) < channel.welcome.max_in_flight
+        if isinstance(item, Cancel) or not self._pending:
+            return True
+        fits = not item.weight or self.weight + item.weight <= WINDOW_BYTES
+        return fits and len(self._pending) < channel.welcome.max_in_flight
 
     def _encode(self, item: Ticket | Cancel, channel: Channel) -> bytes | None:
         if isinstance(item, Cancel):
@@ -228,7 +246,15 @@ class Link:
             return None
         item.written_at = anyio.current_time()
         self._pending[item.id] = item
+        self.weight += item.weight
         return data
+
+    def _settle(self, id: int) -> Ticket | None:
+        """Nothing more is expected for the request `id`; its ticket, if it had one."""
+        ticket = self._pending.pop(id, None)
+        if ticket is not None:
+            self.weight -= ticket.weight
+        return ticket
 
     async def _read(self, channel: Channel) -> None:
         decreed = False
@@ -236,7 +262,7 @@ class Link:
             answers = await channel.receive()
             self._heard()
             for answer in answers:
-                ticket = self._pending.pop(answer.id, None)
+                ticket = self._settle(answer.id)
                 # an answer to a withdrawn request has no ticket any more
                 if ticket is not None:
                     self._hand_out(ticket, answer)
@@ -256,3 +282,8 @@ class Link:
     def _hand_out(ticket: Ticket, news: News) -> None:
         if not ticket.withdrawn:
             ticket.deliver(ticket, news)
+
+
+def _weight(request: Request | None) -> int:
+    """The bytes of the value that `request` carries, if it is a claim."""
+    return len(request.claim.value) if isinstance(request, AnyClaim) else 0

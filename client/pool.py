@@ -34,6 +34,9 @@ class Pool:
         seeds: the endpoints that the user gave.
         spawn: starts a task that lives as long as the client.
         on_welcome: told of each welcome of our cluster.
+
+    Attributes:
+        mixed: how the endpoints that the user gave contradict each other, as `compare` found.
     """
 
     def __init__(
@@ -46,6 +49,8 @@ class Pool:
         self.closed = False
         self.welcome: ClientWelcome | None = None
         self.addresses: dict[NodeId, Endpoint] = {}
+        self.mixed = ""
+        self._strangers: dict[Endpoint, str] = {}
         self._spawn = spawn
         self._on_welcome = on_welcome
         self._links: dict[Endpoint, Link] = {}
@@ -78,6 +83,29 @@ class Pool:
         nodes = homes(key, self.addresses) if key is not None else self._any_order(prefer)
         links = [self.link_to(node) for node in nodes] + [self.link(seed) for seed in self.seeds]
         return sorted(_once_per_node(links), key=self.avoided)
+
+    def compare(self) -> None:
+        """Note whether the seeds that have answered so far belong to different clusters.
+
+        It is asked once, when the client begins: later on, an address may well change its owner,
+        and then that link alone is refused.
+        """
+        ours = {
+            welcome.formation: str(seed)
+            for seed in self.seeds
+            if (welcome := self.link(seed).welcome) and welcome.formation is not None
+        }
+        if self._strangers and self.welcome is not None:
+            others = ", ".join(f"{end} to {name!r}" for end, name in self._strangers.items())
+            self.mixed = (
+                f"the endpoints belong to different clusters: {others}, others to "
+                f"{self.welcome.cluster_id!r}; name those of one"
+            )
+        elif len(ours) > 1 and self.welcome is not None:
+            self.mixed = (
+                f"the endpoints {' and '.join(ours.values())} belong to clusters that have the same"
+                f" id, {self.welcome.cluster_id!r}, but were formed apart; name those of one"
+            )
 
     def nudge(self) -> None:
         """Try to be welcomed by a seed that is not kept away from; wait for nothing."""
@@ -113,6 +141,8 @@ class Pool:
 
     def _admit(self, endpoint: Endpoint, welcome: ClientWelcome) -> None:
         if self.welcome is not None and welcome.cluster_id != self.welcome.cluster_id:
+            if endpoint in self.seeds:
+                self._strangers[endpoint] = welcome.cluster_id
             raise Refused(
                 f"{endpoint} belongs to the cluster {welcome.cluster_id!r}, and the client to "
                 f"{self.welcome.cluster_id!r}"

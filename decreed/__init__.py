@@ -1,7 +1,11 @@
 """decreed: a distributed write-once registry. `connect` is the way in; see README.md."""
 
-from .client import Claimed, Decree, Json, Outcome, Registry, connect, errors
-from .registry.version import VERSION as __version__
+from importlib import import_module
+
+TYPE_CHECKING = False  # type checkers know this name; `typing` itself takes its time to load
+if TYPE_CHECKING:
+    from .client import Claimed, Decree, Json, Outcome, Registry, connect, errors
+    from .registry.version import VERSION as __version__
 
 __all__ = [
     "Claimed",
@@ -13,3 +17,16 @@ __all__ = [
     "connect",
     "errors",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """A public name, loaded when it is first used: the command must listen before it loads all."""
+    if name == "__version__":
+        return getattr(import_module(".registry.version", __name__), "VERSION")  # noqa: B009
+    if name in __all__:
+        return getattr(import_module(".client", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,6 +1,6 @@
 """``python -m decreed`` is the command ``decreed``."""
 
-from .cli.main import main
+from .cli.early import main
 
 if __name__ == "__main__":
     main()

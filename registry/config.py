@@ -33,6 +33,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_frame_bytes: the largest frame taken from a client or a peer.
         max_connections: connections at a time; one more is refused.
         max_in_flight: requests of one connection at a time; reading pauses there.
+        max_in_flight_bytes: the bytes of their values; reading pauses there.
+        max_all_in_flight_bytes: the same for all clients together.
         max_client_queue_bytes: answers waiting for a slow client; beyond it the client is dropped.
         max_peer_queue_bytes: messages waiting for a slow peer; further ones are dropped (R02).
     """
@@ -41,6 +43,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_frame_bytes: Annotated[int, Meta(ge=4 * MIB, le=256 * MIB)] = 8 * MIB
     max_connections: Annotated[int, Meta(ge=8, le=1_000_000)] = 1_024
     max_in_flight: Annotated[int, Meta(ge=1, le=1_000_000)] = 4_096
+    max_in_flight_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 16 * MIB
+    max_all_in_flight_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
     max_client_queue_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
     max_peer_queue_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
 

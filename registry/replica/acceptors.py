@@ -2,8 +2,12 @@
 
 Messages of the node to itself pass here too. The terms of locks pass a guard first, which may refuse
 them for a while (design 11); to refuse is always safe in Paxos. With each term that it accepts, the
-node starts a lease on it. An acceptance whose outcome is not known is remembered
-in memory, oldest first, so that the node can finish it later (R22).
+node starts a lease on it.
+
+An acceptance whose outcome is not known is remembered in memory, oldest first, so that the node can
+finish it later (R22). The bytes of these tell how busy the cluster is: while megabytes are on their
+way, an outcome takes longer, and whoever says things again or bids higher too early makes it take
+longer still.
 """
 
 from math import ceil
@@ -20,6 +24,9 @@ from ..wire.peers import Held
 from .turn import Turn
 
 Answer = Promise | Accepted | Nack | Commit | Held
+BYTES_PER_SECOND = 2 * 1024 * 1024
+"""What the slowest disk or network that we care for brings to an end."""
+MAX_BACKLOG_MS = 30_000.0
 
 
 class Acceptors:
@@ -33,11 +40,18 @@ class Acceptors:
     def __init__(self, unlearned: tuple[Key, ...], leases: Leases) -> None:
         self._leases = leases
         self._since_ms: dict[Key, float] = dict.fromkeys(unlearned, 0.0)
+        self._sizes: dict[Key, int] = {}
+        self._bytes = 0
 
     @property
     def unlearned(self) -> int:
         """How many acceptances have an unknown outcome."""
         return len(self._since_ms)
+
+    @property
+    def backlog_ms(self) -> float:
+        """How much longer than usual an outcome may well take, for the bytes that are under way."""
+        return min(self._bytes * 1000 / BYTES_PER_SECOND, MAX_BACKLOG_MS)
 
     def answer(self, turn: Turn, message: Prepare | Accept) -> Answer | None:
         """What this node's acceptor says; None if it must keep silent about the key.
@@ -59,6 +73,7 @@ class Acceptors:
     def on_learned(self, turn: Turn, decree: Decree) -> None:
         """The outcome of a key is known."""
         self._since_ms.pop(decree.key, None)
+        self._bytes -= self._sizes.pop(decree.key, 0)
 
     def overdue(self, before_ms: float, limit: int) -> list[Key]:
         """Up to `limit` keys that have been waiting since before `before_ms`, oldest first."""
@@ -101,3 +116,6 @@ class Acceptors:
         turn.store(key, instance)
         if instance.accepted is not None:
             self._since_ms.setdefault(key, turn.now_ms)
+            size = len(instance.accepted.decree.value)
+            self._bytes += size - self._sizes.get(key, 0)
+            self._sizes[key] = size

@@ -30,6 +30,7 @@ from .turn import Turn
 
 MAX_RESEND_MS = 2_000
 MAX_BACKOFF_MS = 1_000
+LIGHT_BYTES = 4_096
 UNWANTED_RESENDS = 5
 """An attempt that nobody waits for, such as a finish, is given up behind so many repetitions."""
 
@@ -73,6 +74,7 @@ class Attempt:
         claims: the claims that joined, in order of arrival.
         followers: the reads that joined.
         heard: the highest ballot that a nack spoke of.
+        said_ms: when the present state's message was sent last.
         ballots, resends, outbids: how many so far; pauses grow with the latter two.
     """
 
@@ -82,6 +84,7 @@ class Attempt:
     claims: list[Candidate] = field(default_factory=list[Candidate])
     followers: list[Follower] = field(default_factory=list[Follower])
     heard: Ballot | None = None
+    said_ms: float = 0.0
     ballots: int = 0
     resends: int = 0
     outbids: int = 0
@@ -195,6 +198,10 @@ class Coordinator:
         if not attempt.wanted() and attempt.resends >= UNWANTED_RESENDS:
             del self._attempts[attempt.key]
             return
+        left_ms = attempt.said_ms + self._backlog_ms(attempt) - turn.now_ms
+        if left_ms > 0:
+            turn.timer(Resend(attempt.key, self._next_serial(attempt)), left_ms)
+            return
         attempt.resends += 1
         self._send(turn, attempt, attempt.state)
 
@@ -271,9 +278,16 @@ class Coordinator:
                 self._stall(turn, attempt)
 
     def _set_resend(self, turn: Turn, attempt: Attempt, at_least_ms: int = 0) -> None:
+        attempt.said_ms = turn.now_ms
         delay_ms = self._node.config.timing.resend_ms << min(attempt.resends, 8)
         delay_ms = min(max(delay_ms, at_least_ms), MAX_RESEND_MS)
         turn.timer(Resend(attempt.key, self._next_serial(attempt)), delay_ms, delay_ms / 4)
+
+    def _backlog_ms(self, attempt: Attempt) -> float:
+        """How long a large value may wait behind others; a message without one is soon there."""
+        if isinstance(attempt.state, Proposing) and len(attempt.state.decree.value) > LIGHT_BYTES:
+            return self._acceptors.backlog_ms
+        return 0.0
 
     def _next_serial(self, attempt: Attempt) -> int:
         """Make all timers of the attempt stale but the one that is set now."""

@@ -39,7 +39,8 @@ class Finishing:
         """Finish, in the next step, what has been half-done for too long."""
         if not self._node.voting:
             return
-        before_ms = turn.now_ms - self._node.config.timing.finish_ms
+        finish_ms = self._node.config.timing.finish_ms
+        before_ms = turn.now_ms - finish_ms - self._acceptors.backlog_ms
         for key in self._acceptors.overdue(before_ms, FINISH_AT_A_TIME):
             self._acceptors.postpone(key, turn.now_ms)
             turn.again(Finish(key, None))

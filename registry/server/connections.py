@@ -1,6 +1,6 @@
 """One TCP connection, cut into messages: the I/O that clients and links share."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, cast
 
 import trio
@@ -11,7 +11,9 @@ from ..wire.frames import FrameCutter, pack
 
 GREETING_BYTES = 4_096
 GREETING_SECONDS = 10.0
-STALLED_SECONDS = 30.0
+FRAME_SECONDS = 30.0
+SLOWEST_BYTES_PER_SECOND = 64 * 1024
+"""A frame has `FRAME_SECONDS` from its first byte on, and more only as bytes come this fast."""
 CHUNK_BYTES = 256 * 1024
 
 BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
@@ -31,6 +33,7 @@ class Connection:
         self._cutter = FrameCutter(GREETING_BYTES)
         self._max_frame_bytes = max_frame_bytes
         self._waiting: list[bytes] = []
+        self._spent = 0.0
 
     @property
     def peer_name(self) -> str:
@@ -57,27 +60,36 @@ class Connection:
             return messages[0]
         raise ProtocolError(f"no greeting within {GREETING_SECONDS:.0f} s")
 
-    async def batches(self, kind: Any) -> AsyncIterator[Sequence[Any]]:
+    async def batches(self, kind: Any) -> AsyncGenerator[Sequence[Any]]:
         """The messages of each frame, until the other side closes the connection.
 
         Raises:
-            ProtocolError: if a frame is malformed, too large, or stands half-finished for long.
+            ProtocolError: if a frame is malformed, too large, or takes too long.
         """
         while True:
             for payload in self._take():
                 yield decode_batch(payload, kind)
-            with trio.move_on_after(STALLED_SECONDS if self._cutter.pending else float("inf")):
-                data = await self.stream.receive_some(CHUNK_BYTES)
-                if not data:
-                    return
-                self._waiting += self._cutter.feed(data)
-                continue
-            raise ProtocolError(f"half a frame, then nothing for {STALLED_SECONDS:.0f} s")
+            data = await self._receive_in_time()
+            if not data:
+                return
+            self._waiting += self._cutter.feed(data)
+            if self._waiting:
+                self._spent = 0.0
 
     async def send(self, message: object) -> None:
         """Send one message in a frame of its own."""
         for frame in pack([encode(message)]):
             await self.stream.send_all(frame)
+
+    async def _receive_in_time(self) -> bytes:
+        """Some bytes. Only time spent waiting for them counts, not that in which we do not read."""
+        began = trio.current_time()
+        allowed = FRAME_SECONDS + self._cutter.pending / SLOWEST_BYTES_PER_SECOND - self._spent
+        with trio.move_on_after(allowed if self._cutter.pending else float("inf")):
+            data = await self.stream.receive_some(CHUNK_BYTES)
+            self._spent += trio.current_time() - began if self._cutter.pending else 0.0
+            return bytes(data)
+        raise ProtocolError(f"a frame began and did not end for {self._spent + allowed:.0f} s")
 
     def _take(self) -> list[bytes]:
         taken, self._waiting = self._waiting, []

@@ -8,6 +8,7 @@ peer is suspected; a repetition could propose one that its caller was told is ov
 """
 
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import structlog
@@ -28,6 +29,7 @@ from .connections import BROKEN, Connection, choose_version, reasons
 from .liveness import Liveness
 from .outbox import Outbox
 from .turns import TurnLoop
+from .weights import weight
 
 CONNECT_SECONDS = 2.0
 REDIAL_SECONDS = (0.02, 1.0)
@@ -90,12 +92,13 @@ class Links:
         the queue, the link is begun anew, so that both sides know that it is lost.
         """
         carrier = self._carriers.get(node)
-        if carrier is None or carrier.outbox.put(encoded):
+        if carrier is None:
             return
         if isinstance(message, ClaimRequest | ClaimNextRequest | Decreed | Failed):
-            log.warning("the queue to a peer is full; the link is begun anew", peer=node)
-            carrier.scope.cancel()
-        else:
+            if not carrier.outbox.put(encoded):
+                log.warning("the queue to a peer is full; the link is begun anew", peer=node)
+                carrier.scope.cancel()
+        elif not carrier.outbox.put_once(encoded):
             log.debug("the queue to a peer is full; a message is dropped", peer=node)
 
     def judge(self, verdict: Verdict) -> None:
@@ -170,7 +173,7 @@ class Links:
         while True:
             since_ms = loop.writing_since_ms
             if since_ms is None or loop.now_ms() - since_ms < suspect_ms:
-                outbox.put(encode(Ping(self._node.feed_end, self._node.voting)))
+                outbox.put_once(encode(Ping(self._node.feed_end, self._node.voting)))
             await trio.sleep(suspect_ms / 3000)
 
     # -- links that peers dialled
@@ -204,11 +207,12 @@ class Links:
             if older is not None:
                 older.cancel()
             self._incoming[node] = scope
-            async for batch in connection.batches(PeerMessage):
-                self._liveness.heard(node)
-                for message in batch:
-                    self._post(node, message, loop)
-                await loop.room()
+            async with aclosing(connection.batches(PeerMessage)) as batches:
+                async for batch in batches:
+                    self._liveness.heard(node)
+                    for message in batch:
+                        self._post(node, message, loop)
+                        await loop.room()
         if self._incoming.get(node) is scope:
             del self._incoming[node]
             self._liveness.unheard(node, loop)
@@ -221,7 +225,7 @@ class Links:
                 self._liveness.says_voting(node, message.voting)
                 loop.post(FromPeer(node, message))
             case _:
-                loop.post(FromPeer(node, message))
+                loop.post(FromPeer(node, message), weight(message))
 
     # -- both
 

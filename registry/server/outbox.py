@@ -4,11 +4,13 @@ from collections import deque
 
 import trio
 
-from ..wire.frames import pack
+from ..wire.frames import TARGET_BYTES, TARGET_MESSAGES, pack
 
 
 class Outbox:
     """Encoded messages on their way to one connection.
+
+    A message counts until the system has taken it, so the bound holds for a slow receiver too.
 
     Args:
         max_bytes: how many may wait; `put` refuses more.
@@ -17,6 +19,7 @@ class Outbox:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._messages: deque[bytes] = deque()
+        self._unwritten: set[bytes] = set()
         self._size = 0
         self._arrived = trio.Event()
         self._emptied = trio.Event()
@@ -33,6 +36,19 @@ class Outbox:
             self._emptied = trio.Event()
         return True
 
+    def put_once(self, message: bytes) -> bool:
+        """Queue a message that may be repeated (R02), unless the very same one still waits.
+
+        What has not left yet gains nothing from being said again; megabytes said again and again
+        would keep a slow receiver slow.
+        """
+        if message in self._unwritten:
+            return True
+        queued = self.put(message)
+        if queued:
+            self._unwritten.add(message)
+        return queued
+
     async def drained(self) -> None:
         """Wait until everything has been handed to the system."""
         await self._emptied.wait()
@@ -42,9 +58,19 @@ class Outbox:
         while True:
             await self._arrived.wait()
             self._arrived = trio.Event()
-            batch, self._messages = self._messages, deque()
-            self._size = 0
-            for frame in pack(batch):
-                await stream.send_all(frame)
-            if not self._messages:
-                self._emptied.set()
+            while self._messages:
+                batch = self._take()
+                for frame in pack(batch):
+                    await stream.send_all(frame)
+                self._size -= sum(map(len, batch))
+                self._unwritten.difference_update(batch)
+            self._emptied.set()
+
+    def _take(self) -> list[bytes]:
+        """The next messages, about a frame full of them."""
+        batch: list[bytes] = []
+        size = 0
+        while self._messages and size < TARGET_BYTES and len(batch) < TARGET_MESSAGES:
+            batch.append(self._messages.popleft())
+            size += len(batch[-1])
+        return batch

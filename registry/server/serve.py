@@ -156,7 +156,7 @@ class Server:
                         encoded[id(message)] = encode(message)
                     self._links.deliver(node, message, encoded[id(message)])
                 case Reply(connection, answer):
-                    self._clients.deliver(connection, encode(answer))
+                    self._clients.deliver(connection, answer.id, encode(answer))
                 case Welcome() | UseLink() | Reject():
                     self._links.judge(item)
                 case _:

@@ -41,6 +41,8 @@ from .timers import Timers
 
 MAX_EVENTS = 4_096
 MAX_INBOX = 16_384
+MAX_INBOX_BYTES = 16 * 1024 * 1024
+"""How many bytes of values may wait for a turn; a turn needs several times its bytes of memory."""
 READERS = 2
 
 log = structlog.get_logger()
@@ -76,7 +78,8 @@ class TurnLoop:
         self._timers = timers
         self._deliver = deliver
         self._on_formed = on_formed
-        self._inbox: deque[Event] = deque()
+        self._inbox: deque[tuple[Event, int]] = deque()
+        self._bytes = 0
         self._arrived = trio.Event()
         self._room = trio.Event()
         self._readers = trio.CapacityLimiter(READERS)
@@ -87,14 +90,15 @@ class TurnLoop:
         """Milliseconds since the node started, those that the machine slept through included."""
         return (seconds() - self._started) * 1000
 
-    def post(self, event: Event) -> None:
-        """Something has happened; the next turn handles it."""
-        self._inbox.append(event)
+    def post(self, event: Event, weight: int = 0) -> None:
+        """Something has happened; the next turn handles it. `weight`: the bytes of its values."""
+        self._inbox.append((event, weight))
+        self._bytes += weight
         self._arrived.set()
 
     async def room(self) -> None:
         """Wait until the inbox is short enough to take more from outside."""
-        while len(self._inbox) > MAX_INBOX:
+        while len(self._inbox) > MAX_INBOX or self._bytes > MAX_INBOX_BYTES:
             await self._room.wait()
 
     async def run(self) -> None:
@@ -113,13 +117,13 @@ class TurnLoop:
         else:
             await trio.lowlevel.checkpoint()
         self._arrived = trio.Event()
-        count = min(len(self._inbox), MAX_EVENTS)
-        events = [self._inbox.popleft() for _ in range(count)]
+        taken = [self._inbox.popleft() for _ in range(min(len(self._inbox), MAX_EVENTS))]
+        self._bytes -= sum(weight for _, weight in taken)
         if self._inbox:
             self._arrived.set()
         self._room.set()
         self._room = trio.Event()
-        return events
+        return [event for event, _ in taken]
 
     async def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
         events += map(Fired, self._timers.due(self.now_ms()))
@@ -132,13 +136,14 @@ class TurnLoop:
 
     async def _carry_out(self, effects: Effects, nursery: trio.Nursery) -> None:
         """See `Effects` for the order; it is the contract."""
+        # timers run from the step that set them: a slow disk must not put deadlines off
+        now_ms = self.now_ms()
         self._say(effects)
         self._send(effects.at_once)
         if await self._write(effects):
             self._send(effects.after)
         for read in effects.reads:
             nursery.start_soon(self._read, read)
-        now_ms = self.now_ms()
         for timer in effects.timers:
             self._timers.set(now_ms, timer)
         for event in effects.again:
@@ -152,7 +157,7 @@ class TurnLoop:
         try:
             await trio.to_thread.run_sync(self._storage.write, effects.records)
         except StorageFailed as error:
-            self._inbox.appendleft(WriteFailed(str(error), effects.unanswered()))
+            self._inbox.appendleft((WriteFailed(str(error), effects.unanswered()), 0))
             self._arrived.set()
             return False
         finally:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from decreed.cli.flatten import flatten
-from decreed.cli.written import FORMATS
+from decreed.cli.written import FORMATS, Written
 from decreed.registry.errors import BadRequest
 
 JSON = "application/json"
@@ -22,32 +22,53 @@ def test_toml() -> None:
     name = "a\\nb"
     ratio = 1.10
     count = 1_000
+    mask = 0xff
+    big = 123456789012345678901234567890
+    plus = +1e3
     on = true
     day = 2026-01-31
     at = 2026-01-31T10:00:00Z
-    list = [1, 1.50, "x", {b = 2, a = 2026-01-31}]
+    local = 1979-05-27 07:32:00.50
+    list = [1, 1.50, "x", {b = 2e3, a = 2026-01-31}, true]
+    hex = [1, 0xff]
+    none = [{}, []]
     [db.main]
     "host/port" = ""
     """
-    assert frozen("toml", text) == {
+    found = frozen("toml", text)
+    assert "0xff in a list" in str(found.pop("p/hex"))
+    assert found == {
         "p/name": "a\nb",
         "p/ratio": "1.10",
-        "p/count": "1000",
+        "p/count": "1_000",
+        "p/mask": "0xff",
+        "p/big": "123456789012345678901234567890",
+        "p/plus": "+1e3",
+        "p/local": "1979-05-27 07:32:00.50",
+        "p/none": "[{},[]]",
         "p/on": "true",
         "p/day": "2026-01-31",
-        "p/at": "2026-01-31T10:00:00+00:00",
-        "p/list": '[1,1.5,"x",{"a":"2026-01-31","b":2}]',
+        "p/at": "2026-01-31T10:00:00Z",
+        "p/list": '[1,1.50,"x",{"a":"2026-01-31","b":2e3},true]',
         "p/db/main/host/port": "",
     }
 
 
 def test_json() -> None:
-    text = '{"a": {"b": 1.10, "c": 12345678901234567890, "d": false}, "e": ["é", null, {}]}'
+    big = "9" * 5_000
+    text = (
+        '{"a": {"b": 1.10, "c": 12345678901234567890, "d": false}, "e": ["é", null, {}],'
+        ' "f": [1.0, 1e3, -0, ' + big + '], "g": 1.0, "h": 1e3, "i": ' + big + "}"
+    )
     assert frozen("json", text) == {
         "p/a/b": "1.10",
         "p/a/c": "12345678901234567890",
         "p/a/d": "false",
         "p/e": '["é",null,{}]',
+        "p/f": f"[1.0,1e3,-0,{big}]",
+        "p/g": "1.0",
+        "p/h": "1e3",
+        "p/i": big,
     }
 
 
@@ -61,7 +82,8 @@ def test_yaml_scalars_stay_as_they_are_written() -> None:
     block: |
       two
       lines
-    ports: [80, 1.50, no, 2026-01-31]
+    ports: [80, 1.50, true, 2026-01-31]
+    never: 2026-13-45
     8080: open
     base: &base {x: 1, y: 2}
     merged: {<<: *base, y: 3}
@@ -73,7 +95,8 @@ def test_yaml_scalars_stay_as_they_are_written() -> None:
         "p/day": "2026-01-31",
         "p/quoted": "yes",
         "p/block": "two\nlines\n",
-        "p/ports": '[80,1.5,false,"2026-01-31"]',
+        "p/ports": '[80,1.50,true,"2026-01-31"]',
+        "p/never": "2026-13-45",
         "p/8080": "open",
         "p/base/x": "1",
         "p/base/y": "2",
@@ -98,7 +121,7 @@ def test_no_prefix() -> None:
 
 
 def test_a_list_is_json_by_its_content_type() -> None:
-    (item,) = flatten("p", {"a": [1]})
+    (item,) = flatten("p", {"a": [Written.of("1")]})
     assert (item.content_type, item.value) == (JSON, "[1]")
 
 
@@ -136,13 +159,45 @@ def test_a_file_that_cannot_be_read_says_why(form: str, text: str, why: str) -> 
         frozen(form, text)
 
 
-def test_tables_without_end_come_to_one() -> None:
-    (error,) = frozen("yaml", "a: &a\n  a: *a\n").values()
-    assert "longer than 512 bytes" in str(error)
+@pytest.mark.parametrize("text", ["a: [0644]", "a: [yes]", "a: [.inf]", "a: [{b: 0b11}]"])
+def test_a_list_with_what_json_writes_differently_is_not_frozen(text: str) -> None:
+    (error,) = frozen("yaml", text).values()
+    assert isinstance(error, BadRequest) and "in a list is nothing that JSON knows" in str(error)
 
 
-def test_a_list_that_multiplies_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("decreed.cli.flatten.LARGEST_LIST", 10_000)
-    text = "l0: &l0 [x, x]\n"
-    text += "".join(f"l{n}: &l{n} [*l{n - 1}, *l{n - 1}]\n" for n in range(1, 40))
-    assert "more than 10000" in str(frozen("yaml", text)["p/l39"])
+@pytest.mark.parametrize(
+    ("form", "text"), [("toml", "[a]\n[b]\nc = 1"), ("json", '{"a": {}}'), ("yaml", "a: {}")]
+)
+def test_an_empty_table_is_reported_and_does_not_vanish(form: str, text: str) -> None:
+    assert "empty table" in str(frozen(form, text)["p/a"])
+
+
+@pytest.mark.parametrize("text", ["~: 1", "a: [{~: 1}]"])
+def test_names_that_are_no_text_are_reported(text: str) -> None:
+    (error,) = frozen("yaml", text).values()
+    assert isinstance(error, BadRequest) and "cannot name anything" in str(error)
+
+
+@pytest.mark.parametrize("text", ["a: &a\n  a: *a\n", "a: &a [*a]\n"])
+def test_an_alias_inside_itself_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest, match="inside itself"):
+        frozen("yaml", text)
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        "l{n}: &l{n} [*l{m}, *l{m}]\n",
+        "l{n}: &l{n} {{a: *l{m}, b: *l{m}}}\n",
+        "l{n}: &l{n} {{<<: [*l{m}, *l{m}], k{n}: 1}}\n",
+    ],
+)
+def test_aliases_that_multiply_are_refused_before_anything_is_made_of_them(each: str) -> None:
+    text = "l0: &l0 {x: x}\n" + "".join(each.format(n=n, m=n - 1) for n in range(1, 200))
+    with pytest.raises(BadRequest, match=r"its aliases make [0-9]{50,} characters"):
+        frozen("yaml", text)
+
+
+def test_a_list_that_is_too_long_is_not_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("decreed.cli.flatten.LARGEST_LIST", 1_000)
+    assert "more than 1000" in str(frozen("json", f'{{"a": {[1] * 1_000}}}')["p/a"])

@@ -207,3 +207,19 @@ def test_a_failure_of_all_still_says_what_was_done(
     result = cli("import", str(folder), "p")
     assert (result.code, result.text) == (2, "0 frozen, 0 same, 0 lost, 0 failed\n")
     assert "run it again to go on" in result.err
+
+
+def test_slots_of_a_series_come_one_behind_the_other(
+    cli: Cli, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    """A slot is claimed only when the claim of the one before has been answered."""
+    for number in range(1, 13):
+        (tmp_path / f"deploys@{number}").write_bytes(b"%d" % number)
+        (tmp_path / f"other@{number}").write_bytes(b"%d" % number)
+    (tmp_path / "deploys").write_bytes(b"no slot")
+    assert cli("import", str(tmp_path), "p").text == "25 frozen, 0 same, 0 lost, 0 failed\n"
+    claims = [call for name, call in registry.calls if name == "claim_many"]
+    sent = [[key for key, _ in call["items"]] for call in claims]
+    for series in ("p/deploys", "p/other"):
+        slots = [[key for key in keys if key.startswith(f"{series}@")] for keys in sent]
+        assert [keys for keys in slots if keys] == [[f"{series}@{n}"] for n in range(1, 13)]

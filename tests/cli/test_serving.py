@@ -216,3 +216,68 @@ def test_the_demo_freezes_a_key_and_reads_it_back(
 def test_the_demo_as_json(cli: Cli, parts: Parts, registry: FakeRegistry) -> None:
     won, lost, read = cli("dev", "--demo", "--json").rows
     assert (won["outcome"], lost["outcome"], read["value"]) == ("won", "lost", "hello, for ever")
+
+
+OPEN_FILES = """
+import resource, sys
+from decreed.cli.serving import allow_open_files
+soft, hard, connections = map(int, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+try:
+    allow_open_files(connections)
+except Exception as error:
+    print(type(error).__name__, error.error.exit_code, error.way_out)
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+def open_files(soft: int, hard: int, connections: int) -> list[str]:
+    """What a process with these limits says of a node with so many connections."""
+    numbers = map(str, (soft, hard, connections))
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_FILES, *numbers], capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_it_goes() -> None:
+    assert open_files(256, 3_000, 1_024) == ["3000"]
+
+
+def test_too_few_open_files_are_refused_with_the_way_out() -> None:
+    failure, _ = open_files(256, 512, 1_024)
+    assert failure.startswith("CommandFailed 7 raise 'ulimit -Hn'")
+
+
+ACCEPT_FAILS = """
+import errno, os, sys, trio
+from decreed.cli.logs import *
+
+class Listener(trio.abc.Listener[trio.abc.Stream]):
+    calls = 0
+    async def accept(self):
+        Listener.calls += 1
+        if Listener.calls > 1:
+            raise KeyboardInterrupt
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    async def aclose(self):
+        pass
+
+set_up_logs(LogForm(sys.argv[1]), LogLevel.INFO)
+try:
+    trio.run(trio.serve_listeners, None, [Listener()])
+except BaseException:
+    pass
+"""
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_trio_logs_by_itself_is_a_line_like_any_other(form: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ACCEPT_FAILS, form], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "accept returned EMFILE" in done.stderr and "Too many open files" in done.stderr
+    if form == "json":
+        line = json.loads(done.stderr)
+        assert (line["level"], line["part"]) == ("error", "trio.serve_listeners")

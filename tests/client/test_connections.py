@@ -7,6 +7,7 @@ from decreed.client import connect
 from decreed.registry.errors import (
     BadRequest,
     Busy,
+    ConfigError,
     ProtocolError,
     Refused,
     Unreachable,
@@ -56,9 +57,50 @@ async def test_a_member_of_another_cluster_is_not_asked() -> None:
         stranger = FakeCluster(nodes=other.nodes, formation=b"x" * 16)
         one.advertised = {"n1": stranger.nodes[0].address}
         stranger.nodes[0].welcome_bytes = renamed(stranger)
-        async with connect(*one.endpoints, *stranger.endpoints) as registry:
+        async with connect(*one.endpoints) as registry:
             assert await registry.get("k") is None
             assert not stranger.nodes[0].requests
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_endpoints_of_two_clusters_are_an_error_before_anything_is_asked(first: int) -> None:
+    async with cluster_of(1) as one, cluster_of(1) as other:
+        other.nodes[0].welcome_bytes = renamed(other)
+        endpoints = [*one.endpoints, *other.endpoints]
+        async with connect(endpoints[first], endpoints[1 - first]) as registry:
+            for _ in range(2):
+                with pytest.raises(ConfigError, match="different clusters"):
+                    await registry.get("k")
+                with pytest.raises(ConfigError, match="different clusters"):
+                    await registry.claim("k", "v")
+        assert not one.nodes[0].requests and not other.nodes[0].requests
+
+
+async def test_endpoints_of_two_formations_are_an_error_before_anything_is_asked() -> None:
+    async with cluster_of(1) as one, cluster_of(1) as other:
+        other.formation = b"x" * 16
+        async with connect(*one.endpoints, *other.endpoints) as registry:
+            with pytest.raises(ConfigError, match="formed apart"):
+                await registry.claim("k", "v")
+        assert not one.nodes[0].requests and not other.nodes[0].requests
+
+
+async def test_calls_at_once_wait_for_the_same_comparison() -> None:
+    async with cluster_of(1) as one, cluster_of(1) as other:
+        other.nodes[0].welcome_bytes = renamed(other)
+        errors: list[type[BaseException]] = []
+        async with connect(*one.endpoints, *other.endpoints) as registry:
+
+            async def get() -> None:
+                try:
+                    await registry.get("k")
+                except ConfigError as error:
+                    errors.append(type(error))
+
+            async with anyio.create_task_group() as tasks:
+                for _ in range(5):
+                    tasks.start_soon(get)
+        assert len(errors) == 5
 
 
 def renamed(cluster: FakeCluster) -> bytes:

@@ -1,17 +1,14 @@
 """``python -m tests.model [--full] [NAME…]``: explore the scenarios and print the figures.
 
-Each line is one scenario: its states, transitions and depth, and how fast it went. With ``--bugs``,
-the catalogue of mistakes is tried instead: who catches each, after how many states, and the trace.
-The exit code is 1 if anything is broken, missing or not caught.
+Each line is one scenario: its states, transitions and depth, and how fast it went. The exit code is 1
+if anything is broken or missing. Mistakes are tried by ``python -m tests.catalogue``.
 """
 
 import argparse
 import sys
 from collections.abc import Iterable
 
-from .bugs import BUGS
 from .checker import Report, explore
-from .hunt import hunt
 from .paxos_model import PaxosModel
 from .scenarios import DEFAULT, FULL, Scenario
 from .traces import tell_report
@@ -22,10 +19,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios; all by default")
     parser.add_argument("--full", action="store_true", help="the larger bounds too")
-    parser.add_argument("--bugs", action="store_true", help="try the catalogue of mistakes")
     options = parser.parse_args(arguments)
-    if options.bugs:
-        return _hunt()
     known = DEFAULT + FULL
     chosen = DEFAULT + (FULL if options.full else ())
     if options.names:
@@ -52,19 +46,6 @@ def _explore(scenarios: Iterable[Scenario]) -> int:
 def _line(name: str, report: Report[tuple[int, ...]]) -> str:
     figures = f"{report.states:10,} {report.transitions:12,} {report.depth:6}"
     return f"{name:44} {figures} {report.states_per_second:9,}"
-
-
-def _hunt() -> int:
-    missed = 0
-    for bug in BUGS:
-        catch = hunt(bug)
-        if catch is None:
-            missed += 1
-            print(f"{bug}: NOT CAUGHT\n", flush=True)
-        else:
-            print(f"{bug}: caught after {catch.states:,} states ({catch.scenario.name})")
-            print(tell_report(catch.report), end="\n\n", flush=True)
-    return int(missed > 0)
 
 
 if __name__ == "__main__":

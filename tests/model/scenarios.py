@@ -127,6 +127,16 @@ DEFAULT = (
         depth=21,
     ),
     Scenario(
+        "3 nodes, quorums 1 and 3, 2 proposers",
+        3,
+        (2, 1),
+        prepare=1,
+        accept=3,
+        out_of_reach=_NEVER_DOWN,
+        states=33_633,
+        depth=21,
+    ),
+    Scenario(
         "5 nodes, quorums 4 and 2, 2 proposers",
         5,
         (1, 1),

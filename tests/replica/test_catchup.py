@@ -115,5 +115,24 @@ def test_a_dispute_does_not_stop_the_feed() -> None:
     world.lose = lambda sender, to, message: isinstance(message, Commit) and message.key != "k"
     world.freeze("n1", "after")
     world.lose = lambda sender, to, message: False
-    world.run(8_000)
+    world.run(2_500)
     assert all(stored(world, node, "after").learned for node in world.up())
+
+
+def test_what_a_peer_that_died_was_asked_for_comes_from_another() -> None:
+    world = World()
+    world.lose = lambda sender, to, message: (
+        isinstance(message, Commit | Fetch)
+        and "n3"
+        in (
+            sender,
+            to,
+        )
+    )
+    world.claim("n1", claim("k"), here=True)
+    world.run(1_000)
+    assert world.replica("n3").catchup._fetching == {"k": N1}
+    world.crash(N1)
+    world.lose = lambda sender, to, message: False
+    world.run(8_000)
+    assert stored(world, "n3", "k").learned is not None

@@ -162,6 +162,7 @@ def test_a_claimant_who_has_gone_is_not_proposed() -> None:
     world.lose = lambda sender, to, message: False
     world.run(10_000)
     assert stored(world, "n1", "k").accepted is None
+    assert stored(world, "n1", "k").learned is None
 
 
 def test_a_cancelled_claim_is_not_proposed() -> None:
@@ -174,6 +175,7 @@ def test_a_cancelled_claim_is_not_proposed() -> None:
     world.lose = lambda sender, to, message: False
     world.run(10_000)
     assert stored(world, "n1", "k").accepted is None
+    assert stored(world, "n1", "k").learned is None
     assert code_of(world.answers[mark][0]) == Unreachable.code, "each request has an answer"
 
 

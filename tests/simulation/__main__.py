@@ -79,6 +79,8 @@ def _many(seeds: range, jobs: int) -> list[Plan]:
 def _load(plan: Plan) -> bool:
     load = Load(plan)
     run = run_storm(load)
+    if run.story:
+        print(run.story, file=sys.stderr)
     print(
         f"{run}\n    {len(load.world.config.nodes)} nodes, {load.answered} claims answered,"
         f" {load.answered / run.spent_s:.0f} claims/s of processor time",

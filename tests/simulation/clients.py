@@ -72,16 +72,16 @@ class Clients:
             return
         node, key = chance.choice(up), self._key(chance, tick)
         number, timeout_ms = self._world.new_id(), chance.choice([20, 100, 500, 2_000])
-        match chance.randrange(12):
+        match chance.randrange(13):
             case 0 | 1 | 2 | 3 | 4:
                 self._claim(node, number, timeout_ms, chance, tick)
-            case 5 | 6:
-                self.send(node, GetRequest(number, timeout_ms, key))
-            case 7:
-                self.send(node, WaitRequest(number, timeout_ms, key))
+            case 5 | 6 | 7:
+                self.send(node, GetRequest(number, timeout_ms, self._read_key(chance, key)))
             case 8:
+                self.send(node, WaitRequest(number, timeout_ms, key))
+            case 9:
                 self.send(node, LatestRequest(number, timeout_ms, chance.choice(SERIES)))
-            case 9 | 10:
+            case 10 | 11:
                 prefix, after = chance.choice(["", "p", "s"]), chance.choice(["", "", key])
                 limit = chance.choice([1, 3, 1_000])
                 self.send(node, ListRequest(number, timeout_ms, prefix, after, limit))
@@ -104,6 +104,13 @@ class Clients:
         series = chance.choice(SERIES)
         last = self._world.last_slot(series)
         return slot_key(series, max(1, last + chance.choice([-1, 0, 1, 1, 2])))
+
+    def _read_key(self, chance: random.Random, key: Key) -> Key:
+        """Most reads look at what was claimed just now: it may be half-done."""
+        wishes = list(self._world.wishes.values())[-3:]
+        if chance.random() < 0.75 and wishes:
+            return chance.choice(wishes).claim.key
+        return key
 
     def _claim(
         self, node: NodeId, number: int, timeout_ms: int, chance: random.Random, tick: int

@@ -48,6 +48,19 @@ class Stage(Enum):
     OVER = "over"
 
 
+class Mood(Enum):
+    """What kind of trouble a run looks for.
+
+    In *sluggish* runs leases are shorter than the nodes' messages take, so that everything crosses.
+    In *drifting* ones the nodes' clocks are as fast and the contenders' as slow as they may be, and
+    leases are long.
+    """
+
+    MIXED = (100, 200, 300, 1_000, 5_000)
+    SLUGGISH = (100, 150, 200)
+    DRIFTING = (20_000,)
+
+
 class Contender:
     """One program that wants one lock, once.
 
@@ -56,17 +69,25 @@ class Contender:
         spans: is told of every validity.
         number: tells contenders apart.
         lock: what it wants.
+        mood: what kind of trouble there should be.
         chance: decides everything about it.
     """
 
     def __init__(
-        self, world: LockWorld, spans: Spans, number: int, lock: str, chance: random.Random
+        self,
+        world: LockWorld,
+        spans: Spans,
+        number: int,
+        lock: str,
+        mood: Mood,
+        chance: random.Random,
     ) -> None:
         self._world, self._spans, self._chance = world, spans, chance
-        self._rate = 1 + chance.choice([-1, 1, chance.uniform(-1, 1)]) * MAX_CLOCK_DRIFT
+        drift = -1 if mood is Mood.DRIFTING else chance.choice([-1, 1, chance.uniform(-1, 1)])
+        self._rate = 1 + drift * MAX_CLOCK_DRIFT
         self._connection = 10 + number
         self._lock, self.queue = lock, chance.random() < 0.8
-        ttl_ms = chance.choice([100, 200, 300, 1_000, 5_000])
+        ttl_ms = chance.choice(mood.value)
         self.claim = TermClaim(f"c{number}", b"c%d" % number, ttl_ms)
         self._hold_ms = chance.choice([0, 10, 200, 2_000, 20_000])
         self.stage = Stage.ASKING

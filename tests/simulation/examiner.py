@@ -2,6 +2,7 @@
 
 from decreed.registry.errors import (
     ERRORS,
+    DecreedError,
     NotFormed,
     OutcomeUnknown,
     SeriesGap,
@@ -27,7 +28,7 @@ from decreed.registry.wire.requests import (
 from .wishes import Asked, Wish
 from .witness import WitnessedWorld
 
-ALLOWED: set[type[Exception]] = {Unreachable, OutcomeUnknown, StorageFailed}
+ALLOWED: set[type[DecreedError]] = {Unreachable, OutcomeUnknown, StorageFailed}
 
 
 class Examiner:
@@ -87,7 +88,8 @@ class Examiner:
 
     def _check_list(self, asked: Asked, request: ListRequest, page: ListPage) -> None:
         keys = [decree.key for decree in page.decrees]
-        after, end = sort_key(request.after), page.next_after and sort_key(page.next_after)
+        after = sort_key(request.after)
+        end = sort_key(page.next_after) if page.next_after is not None else None
         assert keys == sorted(set(keys), key=sort_key)
         assert len(keys) <= request.limit
         for decree in page.decrees:
@@ -121,7 +123,7 @@ class Examiner:
             proposed = wish.claim.claim_id in self._world.proposed
             assert not proposed, f"{answer} was said, but it was proposed"
 
-    def _count(self, error: type[Exception]) -> None:
+    def _count(self, error: type[DecreedError]) -> None:
         words = {
             Unreachable: "a claim was unreachable",
             NotFormed: "a claim was unreachable",

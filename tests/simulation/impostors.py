@@ -1,8 +1,9 @@
 """Directories that are not what they seem: wiped, put back from a backup, or another node's.
 
 Such a node must be refused, and stays out until its own latest disk is put back. Nodes remember what
-they met of each other; a backup is exchanged here only when all others have met a later life of the
-node, since that memory is what the product promises to hold against it.
+they met of each other; a backup is put back here only when all others have met a later life of the
+node, since that memory is what the product holds against it. It is not started so often that it
+catches up with the lives that were met: then nothing would tell it from the right directory.
 """
 
 import random
@@ -13,7 +14,9 @@ from decreed.storage.memory import MemoryDisk
 
 from .witness import WitnessedWorld
 
-BACKUPS = 3
+BACKUPS = 4
+STARTS = 2
+"""How often an impostor is started: at once, and once more when all is well."""
 
 
 class Impostors:
@@ -53,7 +56,8 @@ class Impostors:
     def roll_back(self, node: NodeId, chance: random.Random) -> None:
         """The node comes back with a copy of its disk from before an earlier start."""
         met = self._met_by_all(node)
-        known = [disk for incarnation, disk in self._backups.get(node, []) if incarnation <= met]
+        backups = self._backups.get(node, [])
+        known = [disk for incarnation, disk in backups if incarnation + STARTS <= met + 1]
         if known and self._spare():
             self._exchange(node, chance.choice(known).copy(), "an older directory")
 

@@ -38,7 +38,9 @@ class Load(Storm):
         claims: how many are made.
     """
 
-    def __init__(self, plan: Plan, clients: int = 256, claims: int = 20_000) -> None:
+    WATCHED = 1_000
+
+    def __init__(self, plan: Plan, clients: int = 256, claims: int = 5_000) -> None:
         super().__init__(plan)
         self._count = clients
         self._wanted = claims
@@ -90,11 +92,11 @@ class Load(Storm):
             self.world.at(self.world.now_ms + 1 + self._will.random(), self._ask)
 
     def _ask(self) -> None:
-        kind = self._will.random()
-        if kind < 0.8:
+        kind, up = self._will.random(), self.world.up()
+        if kind < 0.8 or not up:
             self._claim(self._wish())
             return
-        node, number = self._will.choice(self.world.config.nodes), self.world.new_id()
+        node, number = self._will.choice(up), self.world.new_id()
         if kind < 0.94:
             self.clients.send(node, GetRequest(number, TIMEOUT_MS, self._key()))
         elif kind < 0.98:

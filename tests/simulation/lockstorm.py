@@ -22,7 +22,7 @@ from decreed.registry.wire.requests import (
 )
 
 from ..support.world import config
-from .contenders import Contender, Stage
+from .contenders import Contender, Mood, Stage
 from .endings import members
 from .plan import Plan
 from .tenures import LockWorld, Spans
@@ -39,7 +39,7 @@ class LockWeather(Weather):
 
 LOCKS = ("a", "b/c")
 TICK_MS = (2, 8, 30, 60, 250, 700)
-LONGEST_TTL_MS = 5_000
+LONGEST_TTL_MS = 20_000
 ROUND_MS = 250
 OPERATOR = 1
 
@@ -54,15 +54,21 @@ class LockStorm:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.world = LockWorld(self._cluster(plan.chance("cluster")), plan)
-        clocks = plan.chance("rates")
+        chance = plan.chance("mood")
+        self.mood = chance.choice([Mood.MIXED, Mood.MIXED, Mood.SLUGGISH, Mood.DRIFTING])
         for clock in self.world.clocks.values():
-            drift = clocks.choice([-1, 1, clocks.uniform(-1, 1)]) * MAX_CLOCK_DRIFT
-            clock.rate = 1 + drift
-        self.weather = LockWeather(self.world, plan)
+            drift = chance.choice([-1, 1, chance.uniform(-1, 1)])
+            drift = 1 if self.mood is Mood.DRIFTING else drift
+            clock.rate = 1 + drift * MAX_CLOCK_DRIFT
+        often = 0.1 if self.mood is not Mood.MIXED else None
+        self.weather = LockWeather(self.world, plan, often)
+        if self.mood is Mood.SLUGGISH:
+            self.world.network.slow_ms = chance.choice([40.0, 100.0])
         self.spans = Spans()
         self.contenders: list[Contender] = []
         self._by_request: dict[int, Contender] = {}
         self._ticks = plan.chance("ticks")
+        self._pace = 10 if self.mood is Mood.DRIFTING else 1
         self.world.replied = self._replied
 
     def _cluster(self, chance: random.Random) -> ClusterConfig:
@@ -76,7 +82,7 @@ class LockStorm:
                 self.weather.strike(self.plan.chance("misfortune", tick))
             if tick not in self.plan.silent:
                 self._stir(self.plan.chance("requests", tick))
-            self._pass(self._ticks.choice(TICK_MS))
+            self._pass(self._ticks.choice(TICK_MS) * self._pace)
         self._heal()
         self._check_everybody_gets_the_locks()
         self._check_nothing_is_left()
@@ -96,7 +102,7 @@ class LockStorm:
         """Holders are struck more often than those who wait."""
         holders = [one for one in alive if one.stage is not Stage.ASKING]
         victim = chance.choice(holders if holders and chance.random() < 0.7 else alive)
-        longest_ms = chance.choice([100, 1_000, 6_000, 30_000])
+        longest_ms = chance.choice([100, 1_000, 6_000, 30_000]) * self._pace
         match chance.randrange(12):
             case 0 | 1:
                 victim.pause(chance.random() * longest_ms)
@@ -114,6 +120,7 @@ class LockStorm:
             self.spans,
             number,
             chance.choice(LOCKS),
+            self.mood,
             self.plan.chance("contender", number),
         )
         self.contenders.append(contender)

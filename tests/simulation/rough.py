@@ -11,7 +11,7 @@ from enum import Enum
 from functools import partial
 
 from decreed.registry.config import ClusterConfig
-from decreed.registry.replica.effects import Effects, Outgoing, Read
+from decreed.registry.replica.effects import Effects, Outgoing, Read, ReadFeed
 from decreed.registry.replica.events import WriteFailed
 from decreed.registry.types import NodeId
 from decreed.storage.memory import MemoryDisk
@@ -136,6 +136,7 @@ class RoughWorld(WiredWorld):
 
     def _carry_out(self, node: NodeId, effects: Effects) -> None:
         """See `Effects` for the order; it is the contract."""
+        self.machines[node].stepped_ms = self.now_ms
         self.alarms += effects.alarms
         if effects.at_once and not self._say(node, effects.at_once, Point.AMID_AT_ONCE):
             return
@@ -216,8 +217,15 @@ class RoughWorld(WiredWorld):
             self._end_step(node, effects)
 
     def _end_step(self, node: NodeId, effects: Effects) -> None:
-        """Some reads take their time; the node goes on meanwhile."""
-        late = [read for read in effects.reads if self._luck.random() < self.late_reads]
+        """Some reads take their time; the node goes on meanwhile.
+
+        Those of the feed never do: a watch that reads it in a circle must never come to rest.
+        """
+        late = [
+            read
+            for read in effects.reads
+            if not isinstance(read, ReadFeed) and self._luck.random() < self.late_reads
+        ]
         machine = self.machines[node]
         for read in late:
             effects.reads.remove(read)

@@ -24,7 +24,7 @@ from .wishes import Wish
 from .witness import WitnessedWorld
 
 TICK_MS = [0.5, 0.5, 2, 2, 8, 8, 30, 30, 60, 60, 250]
-REQUESTS = [0, 0, 0, 1, 1, 1, 2, 4]
+REQUESTS = [0, 0, 1, 1, 1, 1, 2, 4]
 HEALING = 80
 ROUND_MS = 250
 
@@ -48,11 +48,13 @@ class Storm:
         plan: what it is made of; it decides everything.
     """
 
+    WATCHED = 3
+
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.world = WitnessedWorld(self._cluster(plan.chance("cluster")), plan)
         self.clients = Clients(self.world, plan.chance("paging"))
-        self.watchers = Watchers(self.world)
+        self.watchers = Watchers(self.world, self.WATCHED)
         self.weather = self._climate()
         self._ticks = plan.chance("ticks")
         self.world.replied = self._replied

@@ -10,7 +10,6 @@ from .wishes import Mark
 from .witness import WitnessedWorld
 
 WATCH_MS = 300
-PAGE = 3
 
 
 @dataclass(eq=False)
@@ -24,10 +23,16 @@ class Watcher:
 
 
 class Watchers:
-    """A watcher for each node."""
+    """A watcher for each node.
 
-    def __init__(self, world: WitnessedWorld) -> None:
+    Args:
+        world: what they watch.
+        page: how many decrees they take at a time.
+    """
+
+    def __init__(self, world: WitnessedWorld, page: int) -> None:
         self._world = world
+        self._page = page
         self.each = {node: Watcher() for node in world.config.nodes}
 
     def watch(self) -> None:
@@ -36,7 +41,7 @@ class Watchers:
             up = self._world.machines[node].replica is not None
             if up and watcher.asked is None and node not in self._world.impostors:
                 watcher.asked = self._world.new_id()
-                request = WatchRequest(watcher.asked, WATCH_MS, "", watcher.position, PAGE)
+                request = WatchRequest(watcher.asked, WATCH_MS, "", watcher.position, self._page)
                 self._world.post(node, FromClient(1, request))
 
     def caught_up(self) -> bool:

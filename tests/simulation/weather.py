@@ -12,6 +12,7 @@ from functools import partial
 
 from decreed.registry.types import NodeId
 
+from ..support.world import Action
 from .impostors import Impostors
 from .network import between
 from .plan import Plan
@@ -38,7 +39,7 @@ class Weather:
         self._nodes = world.config.nodes
         self.impostors = Impostors(world)
         climate = plan.chance("climate")
-        drawn = climate.choice([0.15, 0.3, 0.5, 0.7, 0.8])
+        drawn = climate.choice([0.1, 0.2, 0.3, 0.5, 0.8])
         self._often = drawn if often is None else often
         self._strokes = [stroke for stroke, _ in self._kinds()]
         self._weights = [
@@ -48,6 +49,7 @@ class Weather:
         self._relief_weights = [climate.choice([1, 2, 4]) for _ in self._relief]
         self._relief_weights[0] *= 3
         self._puts_back = climate.random() < 0.6
+        self._over = False
         world.network.roughen()
         for node in self._nodes:
             world.drive(node).usual_ms = climate.choice([0.0, 0.0, 0.0, 2.0, 15.0])
@@ -61,10 +63,10 @@ class Weather:
 
     def _kinds(self) -> list[tuple[Stroke, float]]:
         return [
-            (self._doom, 4),
+            (self._doom, 6),
             (self._kill, 2),
-            (self._fail_write, 1),
-            (self._fail_sync, 1),
+            (self._fail_write, 4),
+            (self._fail_sync, 2),
             (self._fill_up, 1),
             (self._stall, 1),
             (self._cut_one_way, 1),
@@ -167,12 +169,16 @@ class Weather:
         now_ms, holds = world.now_ms, chance.random() < 0.5
         for _ in range(chance.randint(3, 8)):
             now_ms += _between(chance, 5, 400)
-            world.at(now_ms, partial(world.network.cut, pairs, holds))
+            world.at(now_ms, partial(self._unless_over, partial(world.network.cut, pairs, holds)))
             now_ms += _between(chance, 5, 400)
             world.at(now_ms, partial(world.mend, pairs))
             if chance.random() < 0.2:
-                world.at(now_ms, partial(world.reset, pairs[0]))
+                world.at(now_ms, partial(self._unless_over, partial(world.reset, pairs[0])))
         world.sightings.saw("a link flapped")
+
+    def _unless_over(self, action: Action) -> None:
+        if not self._over:
+            action()
 
     def _lose(self, chance: random.Random) -> None:
         self._world.network.loss = chance.choice([0.02, 0.05, 0.1, 0.3, 0.9])
@@ -193,7 +199,7 @@ class Weather:
         refused = world.impostors and world.impostors <= world.refused.keys()
         if refused and self._puts_back and chance.random() < 0.1:
             self.impostors.put_back()
-        down = [n for n in self._nodes if n not in world.up() and n not in world.refused]
+        down = [n for n in self._nodes if n not in world.up() and n not in world.impostors]
         if down and self.impostors.boot(chance.choice(down)):
             world.sightings.saw("restarted")
 
@@ -208,7 +214,8 @@ class Weather:
             world.drive(node).mend()
             if machine.replica is not None and machine.replica.node.failed:
                 world.crash(node)
-                self.impostors.boot(node)
+                if node not in world.impostors:
+                    self.impostors.boot(node)
 
     def _calm(self, chance: random.Random) -> None:
         self._world.network.loss = 0.0
@@ -217,6 +224,7 @@ class Weather:
     def clear_up(self) -> None:
         """From now on all is well: everybody is up, awake and linked, and every disk is sound."""
         world = self._world
+        self._over = True
         world.doomed = None
         world.network.calm_down()
         for node in self._nodes:

@@ -128,6 +128,11 @@ class WiredWorld(World):
         standing = self.replica(dialler).membership.standing()
         self._carry(link, pair, partial(self.post, other, Greeted(link.number, standing)))
 
+    def _welcome(self, link: Link, node: NodeId, event: Welcomed) -> None:
+        """The life that dialled is welcomed; a later one knows nothing of that link."""
+        if self.links.current.get(link.pair) is link:
+            self.post(node, event)
+
     def _carry(self, link: Link, pair: Pair, arrive: Arrive) -> None:
         """A frame or a part of a handshake is on its way, on a link that may be reset meanwhile."""
         for delay_ms in self.network.delays(repeats=False):
@@ -154,7 +159,7 @@ class WiredWorld(World):
         match item:
             case Welcome(number, other, message):
                 link = self.links.numbered(number)
-                arrive = partial(self.post, other, Welcomed(number, message.standing))
+                arrive = partial(self._welcome, link, other, Welcomed(number, message.standing))
                 self._carry(link, (node, other), arrive)
             case UseLink(number, _):
                 link = self.links.numbered(number)
@@ -228,8 +233,8 @@ class WiredWorld(World):
         self.at(self.now_ms + self._suspect_ms / 2, self._look)
         for pair in permutations(self.up(), 2):
             self._ping_on(pair)
-        for pair in permutations(self.up(), 2):
-            if not self.machines[pair[0]].paused:
+        for pair in permutations(self.config.nodes, 2):
+            if not self.machines[pair[0]].paused and self.machines[pair[0]].replica is not None:
                 self._say_news(pair)
 
     def _ping_on(self, pair: Pair) -> None:

@@ -82,6 +82,7 @@ class Machine:
         timers: when they fire, in the time of the world.
         writing: the step whose records are at the disk just now.
         paused: it is stopped, as by SIGSTOP.
+        stepped_ms: when its last step was; timers run from there, however long the disk takes.
     """
 
     disk: MemoryDisk
@@ -91,6 +92,7 @@ class Machine:
     timers: list[tuple[float, int, Event]] = field(default_factory=list)
     writing: Effects | None = None
     paused: bool = False
+    stepped_ms: float = 0.0
 
 
 class World:
@@ -254,6 +256,7 @@ class World:
 
     def _carry_out(self, node: NodeId, effects: Effects) -> None:
         """See `Effects` for the order; it is the contract."""
+        self.machines[node].stepped_ms = self.now_ms
         self.alarms += effects.alarms
         self._deliver(node, effects.at_once)
         if self._write(node, effects):
@@ -279,7 +282,7 @@ class World:
             self.post(node, look_up(machine.storage, read))
         for timer in effects.timers:
             delay_ms = timer.delay_ms + self.random.random() * timer.spread_ms
-            due_ms = self.now_ms + self._passes_in(node, delay_ms)
+            due_ms = machine.stepped_ms + self._passes_in(node, delay_ms)
             heapq.heappush(machine.timers, (due_ms, self.new_id(), Fired(timer.timer)))
         machine.inbox += effects.again
 

@@ -1,0 +1,53 @@
+"""The first things that the process does, before the parts of the program are loaded.
+
+Loading takes about half a second. A SIGTERM in that time is kept for the node, which then stops as
+if it had come later. This module must import nothing that takes time.
+"""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+SERVING = ("serve", "dev")
+
+
+class EarlyStop:
+    """Whether SIGTERM came before anybody could heed it; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def listen(self) -> None:
+        """From now on, keep a SIGTERM."""
+        signal.signal(signal.SIGTERM, self._keep)
+
+    def _keep(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+EARLY = EarlyStop()
+
+
+def hold_closed_streams() -> None:
+    """Keep the descriptors of standard streams that were closed from going to other files.
+
+    A table or a connection behind descriptor 1 would take whatever is printed. What is said on a
+    closed standard error is said to nobody.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the very end)
+
+
+def main() -> None:
+    """The entry point of the command ``decreed``."""
+    if sys.argv[1:2] and sys.argv[1] in SERVING:
+        EARLY.listen()
+    hold_closed_streams()
+    from .main import run
+
+    sys.exit(run(sys.argv[1:]))

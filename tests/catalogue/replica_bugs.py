@@ -1,0 +1,177 @@
+"""Mistakes in `registry/replica` about proposing, learning and the contract with the disk.
+
+Those in how reads, claims and feeds are served have a file of their own.
+"""
+
+from .bug import Bug, Change
+
+_STATES = 10_000
+_SEEDS = 100
+
+_ANSWER = "            turn.vouch(message.key, Send(sender, answer))"
+
+
+def _early(kind: str) -> tuple[Change, ...]:
+    """An acceptor's answers of one kind leave at once; all others wait for the disk."""
+    chosen = f"(turn.at_once if isinstance(answer, {kind}) else turn.after)"
+    return (
+        Change("registry.replica.replica", _ANSWER, f"            {chosen}(Send(sender, answer))"),
+    )
+
+
+def _coordinator(old: str, new: str) -> tuple[Change, ...]:
+    return (Change("registry.replica.coordinator", old, new),)
+
+
+DISK = (
+    Bug("promise not synced before answering", _early("Promise"), _STATES, _SEEDS),
+    Bug("accept not synced before answering", _early("Accepted"), _STATES, _SEEDS),
+    Bug(
+        "a proposer counts its own vote before it is on disk",
+        _coordinator(
+            "turn.vouch(attempt.key, Send(self._node.name, answer))",
+            "turn.at_once(Send(self._node.name, answer))",
+        ),
+        _STATES,
+        _SEEDS,
+    ),
+    Bug(
+        "answers leave before the disk has what they say",
+        (
+            Change(
+                "registry.replica.turn",
+                "(self._effects.after if key in self._dirty else self._effects.at_once)",
+                "self._effects.at_once",
+            ),
+        ),
+        _STATES,
+        _SEEDS,
+    ),
+    Bug(
+        "mere promises are not written down",
+        (
+            Change(
+                "registry.replica.acceptors",
+                "if changed != instance:",
+                "if changed.accepted != instance.accepted:",
+            ),
+        ),
+        _STATES,
+        _SEEDS,
+    ),
+    Bug(
+        "a ballot reused after restart",
+        (
+            Change(
+                "registry.replica.node",
+                "return Process(self.identity.node, self.identity.incarnation)",
+                "return Process(self.identity.node, 1)",
+            ),
+        ),
+        _STATES,
+        # storms know a life by its ballots, so they do not notice
+    ),
+)
+
+PROPOSING = (
+    Bug(
+        "prepare and accept leave though the own acceptor refuses",
+        _coordinator(
+            "                self._pause(turn, attempt, answer.promised)",
+            "                turn.broadcast(self._node.others, message)\n"
+            "                self._pause(turn, attempt, answer.promised)",
+        ),
+        _STATES,
+        _SEEDS,
+    ),
+    Bug(
+        "a new ballot is not above what the own acceptor promised",
+        _coordinator(
+            "max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)",
+            "attempt.heard",
+        ),
+        None,  # in the model ballots are few, and nacks speak of them too
+        _SEEDS,
+    ),
+    Bug(
+        "a claim that is over is proposed",
+        _coordinator("        attempt.wanted()\n        claim =", "        claim ="),
+        None,  # nobody in the model gives a claim up
+        _SEEDS,
+    ),
+)
+
+LEARNING = (
+    Bug(
+        "commit taken for a value that lost",
+        _coordinator(
+            "        if isinstance(state, Outbid):\n            self._pause(",
+            "        if isinstance(state, Outbid) and isinstance(attempt.state, Proposing):\n"
+            "            turn.broadcast("
+            "self._node.others, Commit(message.key, attempt.state.decree))\n"
+            "            self._learn(turn, attempt.state.decree)\n"
+            "        elif isinstance(state, Outbid):\n            self._pause(",
+        ),
+        _STATES,
+        _SEEDS,
+    ),
+    Bug(
+        "another value is published than the one that was chosen",
+        _coordinator(
+            "                turn.broadcast(self._node.others, Commit(message.key, decree))\n",
+            "                if attempt.claims:\n"
+            "                    own = _claim(attempt.claims[-1], attempt.key)\n"
+            "                    decree = Decree.of(own, decree.ballot, decree.time_ms)\n"
+            "                turn.broadcast(self._node.others, Commit(message.key, decree))\n",
+        ),
+        _STATES,
+        _SEEDS,
+    ),
+    Bug(
+        "answer cached before it was chosen",
+        _coordinator(
+            "                self._note_proposed(attempt)\n                self._set_resend",
+            "                self._note_proposed(attempt)\n"
+            "                if isinstance(state, Proposing):\n"
+            "                    self._learn(turn, state.decree)\n"
+            "                    return\n                self._set_resend",
+        ),
+        _STATES,
+        _SEEDS,
+        200,
+    ),
+    Bug(
+        "what is chosen is not told to the others",
+        _coordinator(
+            "                turn.broadcast(self._node.others, Commit(message.key, decree))\n", ""
+        ),
+        _STATES,
+        # in a storm, feeds make up for it
+    ),
+    Bug(
+        "nobody finishes what a dead proposer left",
+        (
+            Change(
+                "registry.replica.replica",
+                "                turn.again(Finish(key, None))",
+                "                pass",
+            ),
+        ),
+        None,  # the model has no clock
+        _SEEDS,
+    ),
+    Bug(
+        "what a failed write lost is counted",
+        (
+            Change(
+                "registry.replica.replica",
+                "        self.node.feed_end = self._settled_feed_end",
+                "        pass",
+            ),
+        ),
+        None,  # no disk of the model fails
+        _SEEDS,
+    ),
+)
+
+BUGS = DISK + PROPOSING + LEARNING

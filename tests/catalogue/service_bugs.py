@@ -1,0 +1,179 @@
+"""Mistakes in what clients and peers are told: reads, lists, watches, claims, feeds, membership.
+
+None of it is in the model, so storms and the judge must catch them.
+"""
+
+from .bug import Bug, Change
+
+_SEEDS = 100
+
+
+def _bug(
+    name: str,
+    module: str,
+    old: str,
+    new: str,
+    seeds: int | None = _SEEDS,
+    trials: int | None = None,
+) -> Bug:
+    return Bug(name, (Change(f"registry.replica.{module}", old, new),), None, seeds, trials)
+
+
+READING = (
+    _bug(
+        "read of undecided without a quorum",
+        "reads",
+        "if self._node.config.quorums.prepared(read.answered):",
+        "if read.answered:",
+        trials=50,
+    ),
+    _bug(
+        "undecided is said in spite of an acceptance",
+        "reads",
+        "        elif answer.accepted:",
+        "        elif False:",
+        trials=300,
+    ),
+    _bug(
+        "what is accepted is served as if it were chosen",
+        "reads",
+        "            self._coordinator.follow(turn, key, live, then)",
+        "            then(turn, instance.accepted.decree)",
+        trials=300,
+    ),
+    _bug(
+        "a read counts promises that are older than itself",
+        "coordinator",
+        "[f for f in attempt.followers if f.joined < attempt.ballots]",
+        "list(attempt.followers)",
+        1_500,
+    ),
+    _bug(
+        "an answer to an earlier life is counted",
+        "node",
+        "return (self.identity.incarnation << TOKEN_BITS) | self.last_token",
+        "return self.last_token",
+        400,
+    ),
+    _bug(
+        "list from one node",
+        "lists",
+        "if self._node.config.quorums.prepared(read.answers.keys()):",
+        "if read.answers:",
+        trials=20,
+    ),
+    _bug(
+        "a list leaves out what is half-done",
+        "lists",
+        "read.unsettled = unlearned - read.decrees.keys()",
+        "read.unsettled = set()",
+        trials=100,
+    ),
+    _bug(
+        "a list's page goes further than one of its answers",
+        "lists",
+        "read.horizon = _horizon(read.answers.values())",
+        "read.horizon = None",
+        400,
+    ),
+    _bug(
+        "a watch that is cut short skips the rest",
+        "watches",
+        "return tuple(d for _, d in found[:count]), index",
+        "return tuple(d for _, d in found[:count]), end",
+    ),
+)
+
+CLAIMING = (
+    _bug(
+        "claim id ignored on retry",
+        "claims",
+        "and decree.claim_id != live.claim_id:",
+        "and True:",
+        trials=20,
+    ),
+    _bug(
+        "a claim of the next slot takes one that another won",
+        "claims",
+        "if isinstance(live.request, ClaimNextRequest) and",
+        "if False and",
+        trials=20,
+    ),
+    _bug("a slot is proposed over a gap", "claims", "if before is None or (", "if True or ("),
+    _bug(
+        "what was passed on and lost is called definite",
+        "claims",
+        "                live.indefinite = True\n",
+        "                live.indefinite = False\n",
+        400,
+    ),
+    _bug(
+        "an error behind an indefinite try sounds definite",
+        "requests",
+        "if live.claim_id is not None and live.indefinite and error.definite:",
+        "if False:",
+        1_500,
+    ),
+)
+
+KNOWING = (
+    _bug(
+        "the cursor moves past what is missing",
+        "catchup",
+        "if pulling.missing or pulling.next_start",
+        "if pulling.next_start",
+    ),
+    _bug(
+        "feeds are not read",
+        "catchup",
+        "        if pulling is None and self._ends",
+        "        if False and self._ends",
+    ),
+    Bug(
+        "what is half-done is not found again at a start",
+        (
+            Change(
+                "storage.store",
+                "unlearned=tuple(Key(key) for key in self._table(Table.UNLEARNED, str))",
+                "unlearned=()",
+            ),
+        ),
+        seeds=_SEEDS,
+    ),
+    Bug(
+        "a disk takes writes again after one that failed",
+        (
+            Change(
+                "storage.store",
+                "        if self._failure is not None:\n"
+                "            raise errors.StorageFailed(self._failure)\n",
+                "",
+            ),
+            Change("registry.replica.replica", "self.node.failed or reason", '""'),
+        ),
+        seeds=_SEEDS,
+    ),
+    Bug(
+        "starts are not counted",
+        (Change("storage.identity", "identity.incarnation + 1", "max(identity.incarnation, 1)"),),
+        seeds=_SEEDS,
+    ),
+    _bug(
+        "a wiped node that votes again",
+        "membership",
+        "        if shown.disk_id != known.disk_id:",
+        "        if False:",
+        None,  # no storm wipes a disk
+        100,
+    ),
+    _bug(
+        "a wiped node votes before anybody has judged it",
+        "membership",
+        "if node.formed or not self._confirmed.issuperset(node.others):",
+        "if node.formed or not self._confirmed.union(self._peers).issuperset(node.others):",
+        None,
+        100,
+    ),
+)
+
+BUGS = READING + CLAIMING + KNOWING

@@ -1,0 +1,18 @@
+"""The trials: without a bug the judge has nothing against them, and things do happen in them."""
+
+from ..history.operations import Kind, Result
+from .trial import Trial
+
+
+def test_without_a_bug_nobody_is_told_what_cannot_be_true() -> None:
+    for number in range(1, 11):
+        Trial(number).run()
+
+
+def test_everything_that_can_be_asked_is_answered_now_and_then() -> None:
+    trial = Trial(1)
+    trial.run()
+    told = {operation.kind for operation in trial.history if operation.decrees}
+    assert told >= {Kind.CLAIM, Kind.CLAIM_NEXT, Kind.GET, Kind.LATEST, Kind.LIST}
+    ends = {operation.result for operation in trial.history}
+    assert ends >= {Result.DECREED, Result.LISTED, Result.UNDECIDED, Result.UNKNOWN, Result.FAILED}

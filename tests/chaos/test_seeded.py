@@ -1,0 +1,25 @@
+"""Chaos that cannot fail proves nothing: a cluster with a mistake in it must be found out."""
+
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from ..history.verdict import Rule
+from .run import Settings, run
+from .schedule import wires_alone
+
+MISTAKE = "undecided is said without a quorum"
+SECONDS = (6.0, 20.0, 60.0)
+"""Longer when the machine was too busy for the mistake to show."""
+
+
+def is_found(folder: Path, seconds: float) -> bool:
+    settings = Settings(folder, partial(wires_alone, 1), seconds, seeded=MISTAKE)
+    report = trio.run(run, settings)
+    rules = {violation.rule for violation in report.verdict.violations}
+    return not report.right and Rule.NO_STALE_READ in rules
+
+
+def test_a_mistake_seeded_into_real_nodes_is_found(tmp_path: Path) -> None:
+    assert any(is_found(tmp_path / f"{seconds:.0f}", seconds) for seconds in SECONDS)

@@ -1,0 +1,92 @@
+"""Standard streams that are closed or full, and a stop while the program is being loaded."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from decreed.cli.settings import config_text
+
+from ..support.processes import free_ports
+
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
+
+
+def shell(line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line in which ``decreed`` is the command, with streams of its own."""
+    defined = f'decreed() {{ "{sys.executable}" -m decreed "$@"; }}; {line}'
+    return subprocess.run(["sh", "-c", defined], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("decreed version >&-", "it is closed"),
+        ("decreed version --timeout 1s --json >&-", "it is closed"),
+        pytest.param("decreed version >/dev/full", "No space left", marks=needs_full),
+        pytest.param("decreed get --help >/dev/full", "No space left", marks=needs_full),
+        pytest.param("decreed --help >/dev/full", "No space left", marks=needs_full),
+        pytest.param("decreed >/dev/full", "No space left", marks=needs_full),
+    ],
+)
+def test_output_that_is_lost_is_said_in_one_line(line: str, reason: str) -> None:
+    done = shell(line)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "standard output" in done.stderr and reason in done.stderr
+
+
+def test_a_closed_input_is_bad_input() -> None:
+    done = shell("decreed claim k - <&-")
+    assert done.returncode == 2
+    assert done.stderr.startswith("decreed: standard input: it is closed")
+
+
+@pytest.mark.parametrize("where", ["2>&-", pytest.param("2>/dev/full", marks=needs_full)])
+def test_without_standard_error_the_exit_code_still_tells(where: str) -> None:
+    assert shell(f"decreed version {where}").stdout.startswith("decreed ")
+    assert shell(f"decreed get 'a b' {where}").returncode == 2
+
+
+def test_help_whose_reader_has_gone_is_silent() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "decreed", "get", "--help"], stdout=write, stderr=subprocess.PIPE
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@needs_full
+def test_a_node_whose_logs_cannot_be_written_goes_on(tmp_path: Path) -> None:
+    config = config_of_one(tmp_path)
+    serve = f"decreed serve --config {config} --node n1 --data {tmp_path}/d --timeout 500ms"
+    assert shell(f"{serve} 2>/dev/full").returncode == 0
+
+
+def config_of_one(folder: Path) -> Path:
+    """A cluster of one node on a free port."""
+    path = folder / "cluster.toml"
+    path.write_text(config_text("c", {"n1": f"127.0.0.1:{free_ports(1)[0]}"}))
+    return path
+
+
+def test_a_stop_while_the_program_is_being_loaded_is_kept(tmp_path: Path) -> None:
+    """The signal comes behind the first lines of the process, before any other part is loaded."""
+    code = (
+        "import os, signal, sys\n"
+        "from decreed.cli import early\n"
+        "assert 'trio' not in sys.modules and 'decreed.client' not in sys.modules\n"
+        "early.hold_closed_streams = lambda: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "early.main()\n"
+    )
+    arguments = ["serve", "--config", str(config_of_one(tmp_path)), "--node", "n1"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, "--data", str(tmp_path / "d")],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "stopping" in done.stderr

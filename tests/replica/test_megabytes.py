@@ -1,0 +1,48 @@
+"""Many large values at once: what is on its way is not said again, nor bid over, too early."""
+
+from decreed.registry.config import MIB
+from decreed.registry.paxos.messages import Accept, Accepted, Prepare
+from decreed.registry.types import NodeId
+from decreed.registry.wire.peers import PeerMessage
+from decreed.registry.wire.requests import ClaimRequest, Decreed
+
+from ..support.world import World, claim
+
+CLAIMS = 8
+
+
+def slowly(sender: NodeId, to: NodeId, message: PeerMessage) -> tuple[float, ...]:
+    """Accepts and their answers take longer than a resend and a finish would wait."""
+    return (1_500.0,) if isinstance(message, Accept | Accepted) else (0.0,)
+
+
+def sent_while_slow(value: bytes) -> list[PeerMessage]:
+    """What leaves the nodes for each other while claims of `value` are decided slowly."""
+    world = World()
+    world.delays = slowly
+    world.sent.clear()
+    marks = [
+        world.send("n1", ClaimRequest(world.new_id(), 60_000, True, claim(f"k{n}", value)))
+        for n in range(CLAIMS)
+    ]
+    world.run(3_100)
+    assert all(isinstance(answer, Decreed) for mark in marks for answer in world.answers[mark])
+    return [message for sender, to, message in world.sent if sender != to]
+
+
+def test_megabytes_on_their_way_are_said_once_and_finished_by_nobody_else() -> None:
+    sent = sent_while_slow(bytes(MIB))
+    assert sum(isinstance(message, Accept) for message in sent) == 2 * CLAIMS
+    assert sum(isinstance(message, Prepare) for message in sent) == 2 * CLAIMS
+
+
+def test_small_values_are_said_again_as_soon_as_ever() -> None:
+    sent = sent_while_slow(b"small")
+    assert sum(isinstance(message, Accept) for message in sent) > 2 * 2 * CLAIMS
+
+
+def test_the_bytes_on_their_way_are_forgotten_with_the_outcome() -> None:
+    world = World()
+    for number in range(CLAIMS):
+        world.freeze("n1", f"k{number}", bytes(MIB))
+    assert [world.replica(node)._acceptors.backlog_ms for node in world.up()] == [0.0] * 3

@@ -1,0 +1,69 @@
+"""The order of a turn, which the durability of everything hangs on: at once, write, then after."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+import trio
+
+from decreed.registry.disk import FormationRecord, Record
+from decreed.registry.errors import StorageFailed
+from decreed.registry.replica.effects import Effects, Outgoing, Reply
+from decreed.registry.replica.events import FromClient, WriteFailed
+from decreed.registry.server.timers import Timers
+from decreed.registry.server.turns import TurnLoop
+from decreed.registry.types import NodeId
+from decreed.registry.wire.requests import StatusRequest, Undecided
+from decreed.storage.memory import MemoryStorage
+
+from ..support.world import World, config
+
+RECORD = FormationRecord(b"f" * 16)
+SOON, LATER = Reply(1, Undecided(1)), Reply(1, Undecided(2))
+
+
+def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object], TurnLoop]:
+    """What one turn does, in order, on a disk that takes the write or does not."""
+    done: list[object] = []
+    machine = World(config(1)).machines[NodeId("n1")]
+    assert machine.storage is not None and machine.replica is not None
+
+    def write(storage: MemoryStorage, records: Sequence[Record]) -> None:
+        done.append("write")
+        if fails:
+            raise StorageFailed("the disk is full")
+
+    def deliver(outgoing: Sequence[Outgoing]) -> None:
+        done.extend(outgoing)
+
+    monkeypatch.setattr(MemoryStorage, "write", write)
+
+    async def main() -> TurnLoop:
+        timers = Timers(random.Random(1))
+        loop = TurnLoop(machine.replica, machine.storage, timers, deliver, done.append)  # type: ignore[arg-type]
+        loop.post(FromClient(1, StatusRequest(3)))
+        effects = Effects()
+        effects.at_once.append(SOON)
+        effects.records.append(RECORD)
+        effects.after.append(LATER)
+        async with trio.open_nursery() as nursery:
+            await loop._carry_out(effects, nursery)
+        return loop
+
+    return done, trio.run(main)
+
+
+def test_R13_R14_what_waits_for_the_disk_leaves_behind_the_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done, loop = turn_of(monkeypatch, fails=False)
+    assert done == [SOON, "write", RECORD.formation, LATER]
+    assert not [event for event in loop._inbox if isinstance(event, WriteFailed)]
+
+
+def test_R13_R14_after_a_failed_write_nothing_leaves_and_the_node_hears_of_it_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done, loop = turn_of(monkeypatch, fails=True)
+    assert done == [SOON, "write"]
+    assert isinstance(loop._inbox[0], WriteFailed)

@@ -1,0 +1,63 @@
+"""The node's loop: what it does with what a step asks for."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+import trio
+import trio.testing
+
+from decreed.registry.disk import Record
+from decreed.registry.replica.effects import SetTimer
+from decreed.registry.replica.replica import Replica
+from decreed.registry.server.timers import Timers
+from decreed.registry.server.turns import TurnLoop
+from decreed.registry.types import NodeId
+from decreed.storage.identity import take
+from decreed.storage.memory import MemoryBytes, MemoryDisk, MemoryStorage
+
+from ..support.world import config
+
+STALL_S = 5.0
+
+
+class StalledStorage(MemoryStorage):
+    """A disk on which each write takes long."""
+
+    def __init__(self, disk: MemoryDisk, clock: trio.testing.MockClock) -> None:
+        data = MemoryBytes(disk)
+        identity = take(data, config(1), NodeId("n1"), random.Random(1).randbytes, fresh=True)
+        super().__init__(data, identity)
+        self._clock = clock
+
+    def write(self, records: Sequence[Record]) -> None:
+        super().write(records)
+        trio.from_thread.run_sync(self._clock.jump, STALL_S)
+
+
+class NotedTimers(Timers):
+    """Timers that remember when they were set."""
+
+    def __init__(self) -> None:
+        super().__init__(random.Random(1))
+        self.set_ms: list[float] = []
+
+    def set(self, now_ms: float, wanted: SetTimer) -> None:
+        self.set_ms.append(now_ms)
+        super().set(now_ms, wanted)
+
+
+@pytest.mark.trio
+async def test_a_timer_runs_from_its_step_however_long_the_disk_takes(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    storage, timers, formed = StalledStorage(MemoryDisk(), mock_clock), NotedTimers(), trio.Event()
+    replica = Replica(config(1), storage.recovered(), bytes(16))
+    loop = TurnLoop(replica, storage, timers, lambda _: None, lambda _: formed.set())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(loop.run)
+        await formed.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - loop._started >= STALL_S
+    assert timers.set_ms[:2] == [0.0, 0.0]
