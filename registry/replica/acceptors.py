@@ -8,7 +8,7 @@ in memory, oldest first, so that the node can finish it later (R22).
 
 from math import ceil
 
-from ..disk import Damaged
+from ..disk import Unserved
 from ..errors import ProtocolError
 from ..locks.leases import Leases
 from ..locks.terms import Space, space, tenure, term_of
@@ -45,7 +45,7 @@ class Acceptors:
         The new instance is stored in `turn`, so that the answer can only leave behind it.
         """
         instance = turn.instance(message.key)
-        if isinstance(instance, Damaged) or instance.disputed is not None:
+        if isinstance(instance, Unserved) or instance.disputed is not None:
             return None
         try:
             changed, answer = self._handle(turn, instance, message)

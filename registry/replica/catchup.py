@@ -8,7 +8,7 @@ commit, has every decree soon after; and two nodes that ever disagree find out.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..disk import CursorRecord, Damaged
+from ..disk import CursorRecord, Unserved
 from ..paxos.messages import Commit
 from ..types import Decree, Key, NodeId
 from ..wire.peers import MAX_FETCH, FeedEntry, FeedPage, Fetch, Ping, Pull
@@ -142,7 +142,7 @@ class CatchUp:
         """Send the decrees asked for, a few in each step, so that no step grows without bound."""
         for key in keys[:SERVE_KEYS]:
             instance = turn.instance(key)
-            if not isinstance(instance, Damaged) and instance.learned is not None:
+            if not isinstance(instance, Unserved) and instance.learned is not None:
                 turn.vouch(key, Send(sender, Commit(key, instance.learned)))
         if keys[SERVE_KEYS:]:
             turn.again(FetchOn(sender, keys[SERVE_KEYS:]))
@@ -167,7 +167,7 @@ class CatchUp:
         if self._recent.agrees(entry.key, entry.digest) or not turn.has(entry.key):
             return False  # it agreed when the step began, or it would have been loaded
         instance = turn.instance(entry.key)
-        if isinstance(instance, Damaged) or instance.disputed is not None:
+        if isinstance(instance, Unserved) or instance.disputed is not None:
             return False
         return instance.learned is None or decree_digest(instance.learned) != entry.digest
 

@@ -17,7 +17,7 @@ Invariants kept here:
 from collections.abc import Callable, Iterable
 from math import ceil
 
-from ..disk import Damaged
+from ..disk import Unserved
 from ..errors import Damaged as DamagedError
 from ..locks.leases import Leases
 from ..locks.terms import (
@@ -221,7 +221,7 @@ class Contests:
             self._close(contest)
             return
         following = turn.instance(term_key(event.lock, event.term + 1))
-        if isinstance(following, Damaged):
+        if isinstance(following, Unserved):
             self._fail(turn, contest, following.message)
         elif following.learned is not None:
             turn.again(Contend(event.lock, event.term + 1))
@@ -250,9 +250,9 @@ class Contests:
 
         self._reads.read(turn, term_key(contest.lock, 1), live, then)
 
-    def _contend_after(self, turn: Turn, contest: Contest, before: Instance | Damaged) -> None:
+    def _contend_after(self, turn: Turn, contest: Contest, before: Instance | Unserved) -> None:
         """A term came before: it must be over."""
-        if isinstance(before, Damaged):
+        if isinstance(before, Unserved):
             self._fail(turn, contest, before.message)
             return
         assert before.learned is not None, "the search gave a term that is learned"

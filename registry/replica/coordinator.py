@@ -15,7 +15,7 @@ Invariants kept here:
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..disk import Damaged
+from ..disk import Unserved
 from ..paxos import proposer
 from ..paxos.messages import Accepted, Commit, Nack, Promise
 from ..paxos.proposer import Chosen, Outbid, Prepared, Preparing, Proposing, Vacant
@@ -229,7 +229,7 @@ class Coordinator:
     def _begin(self, turn: Turn, attempt: Attempt) -> None:
         """R09: a new ballot, above all that this acceptor promised and all that we heard of."""
         instance = turn.instance(attempt.key)
-        if isinstance(instance, Damaged):
+        if isinstance(instance, Unserved):
             self._stall(turn, attempt)
             return
         above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)

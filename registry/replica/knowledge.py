@@ -8,7 +8,7 @@ the peers are shown what this node has, so that they notice too (design 7).
 from collections.abc import Callable
 from typing import Protocol
 
-from ..disk import Damaged
+from ..disk import Unserved
 from ..paxos import learner
 from ..paxos.instance import Instance
 from ..paxos.messages import Commit
@@ -50,7 +50,7 @@ class Knowledge:
     def learn(self, turn: Turn, decree: Decree) -> None:
         """`decree` is known to be chosen."""
         instance = turn.instance(decree.key)
-        if isinstance(instance, Damaged) or (self._node.failed and instance.learned is None):
+        if isinstance(instance, Unserved) or (self._node.failed and instance.learned is None):
             return
         learned = learner.learn(instance, decree)
         if learned == instance:

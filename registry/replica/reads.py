@@ -8,7 +8,7 @@ them were given after it arrived; a key that somebody has accepted a proposal fo
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..disk import Damaged
+from ..disk import Unserved
 from ..errors import Damaged as DamagedError
 from ..errors import Disputed
 from ..keys import slot_key
@@ -133,8 +133,8 @@ class Reads:
     def read(self, turn: Turn, key: Key, live: Live, then: Then) -> None:
         """Find out what `key` is decided to be, and call `then` with it, or with None."""
         instance = turn.instance(key)
-        if isinstance(instance, Damaged):
-            self._requests.fail(turn, live, DamagedError, instance.message)
+        if isinstance(instance, Unserved):
+            self._requests.fail(turn, live, instance.error, instance.message)
         elif instance.disputed is not None:
             self._requests.fail(turn, live, Disputed, dispute_message(key))
         elif instance.learned is not None:
@@ -195,7 +195,7 @@ class Reads:
     def tell(self, turn: Turn, sender: NodeId, query: Query) -> None:
         """Answer a peer's query with what this node holds, once that is durable."""
         instance = turn.instance(query.key)
-        if isinstance(instance, Damaged) or instance.disputed is not None:
+        if isinstance(instance, Unserved) or instance.disputed is not None:
             return
         if instance.learned is None and not self._node.voting:
             return
@@ -232,14 +232,14 @@ class Reads:
     def _conclude(self, turn: Turn, read: QuorumRead) -> None:
         """A prepare quorum holds nothing; but our own instance may have changed meanwhile."""
         instance = turn.instance(read.key)
-        if not isinstance(instance, Damaged) and instance.learned is None:
+        if not isinstance(instance, Unserved) and instance.learned is None:
             read.then(turn, None)
         else:
             self.read(turn, read.key, read.live, read.then)
 
     def _finish(self, turn: Turn, read: QuorumRead) -> None:
         instance = turn.instance(read.key)
-        if isinstance(instance, Damaged) or instance.learned is not None:
+        if isinstance(instance, Unserved) or instance.learned is not None:
             self.read(turn, read.key, read.live, read.then)
         else:
             self._coordinator.follow(turn, read.key, read.live, read.then)

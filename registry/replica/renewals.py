@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil
 
-from ..disk import Damaged
+from ..disk import Unserved
 from ..errors import BadRequest
 from ..locks.leases import Leases
 from ..locks.terms import How, Tenure, term_of
@@ -181,7 +181,7 @@ class Renewals:
     def tell(self, turn: Turn, sender: NodeId, message: AskLease) -> None:
         """Answer a node that asks for the next term, once what is said here is durable."""
         following = turn.instance(message.tenure.next_key)
-        if isinstance(following, Damaged) or following.disputed is not None:
+        if isinstance(following, Unserved) or following.disputed is not None:
             return
         if following.learned is None and not self._node.voting:
             return

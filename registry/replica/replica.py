@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
 from ..config import ClusterConfig
-from ..disk import Damaged, Recovered
+from ..disk import Recovered, Unserved
 from ..errors import OutcomeUnknown
 from ..locks.leases import Leases
 from ..paxos.instance import Instance
@@ -164,7 +164,7 @@ class Replica:
         self,
         moment: Moment,
         events: Sequence[Event],
-        instances: Mapping[Key, Instance | Damaged],
+        instances: Mapping[Key, Instance | Unserved],
     ) -> Effects:
         """Handle everything that has arrived.
 

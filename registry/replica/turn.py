@@ -7,7 +7,7 @@ it was loaded is durable already and may leave at once.
 
 from collections.abc import Iterable, Mapping
 
-from ..disk import Damaged, FeedRecord, InstanceRecord, Record
+from ..disk import FeedRecord, InstanceRecord, Record, Unserved
 from ..paxos.instance import Instance
 from ..types import Decree, Key, NodeId
 from ..wire.peers import PeerMessage
@@ -23,7 +23,7 @@ class Turn:
         instances: durable instances of all keys that the step's events need.
     """
 
-    def __init__(self, moment: Moment, instances: Mapping[Key, Instance | Damaged]) -> None:
+    def __init__(self, moment: Moment, instances: Mapping[Key, Instance | Unserved]) -> None:
         self.moment = moment
         self.learned: list[tuple[int, Decree]] = []
         self._instances = dict(instances)
@@ -35,7 +35,7 @@ class Turn:
         """Monotonic time of the step."""
         return self.moment.now_ms
 
-    def instance(self, key: Key) -> Instance | Damaged:
+    def instance(self, key: Key) -> Instance | Unserved:
         """The instance of `key`, with what this step has done to it so far."""
         return self._instances[key]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from decreed.registry.disk import Damaged
 from decreed.registry.keys import series_and_slot
+from decreed.registry.paxos.instance import Instance
 from decreed.registry.replica.replica import Replica
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import WatchRequest
@@ -20,7 +20,7 @@ def check_disks(world: WitnessedWorld) -> None:
             continue
         entries, _ = machine.storage.feed(0, 10_000)
         for key, instance in machine.storage.load([entry.key for entry in entries]).items():
-            assert not isinstance(instance, Damaged) and instance.learned is not None, key
+            assert isinstance(instance, Instance) and instance.learned is not None, key
             assert instance.disputed is None
             world.agree(instance.learned)
         learned = {entry.key for entry in entries}
