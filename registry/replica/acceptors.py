@@ -8,7 +8,7 @@ in memory, oldest first, so that the node can finish it later (R22).
 
 from math import ceil
 
-from ..disk import Unserved
+from ..disk import Forgotten, Unserved
 from ..errors import ProtocolError
 from ..locks.leases import Leases
 from ..locks.terms import Space, space, tenure, term_of
@@ -59,6 +59,11 @@ class Acceptors:
     def on_learned(self, turn: Turn, decree: Decree) -> None:
         """The outcome of a key is known."""
         self._since_ms.pop(decree.key, None)
+
+    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+        """What was half-done there is of no interest any more, and cannot be finished here."""
+        for key in [key for key in self._since_ms if gone.covers(key)]:
+            del self._since_ms[key]
 
     def overdue(self, before_ms: float, limit: int) -> list[Key]:
         """Up to `limit` keys that have been waiting since before `before_ms`, oldest first."""

@@ -11,7 +11,7 @@ tried and found its claim id in none, so that repeating it is safe (design 10).
 
 from msgspec.structs import replace
 
-from ..disk import Unserved
+from ..disk import Forgotten, Unserved
 from ..errors import (
     ERRORS,
     BadRequest,
@@ -25,7 +25,7 @@ from ..errors import Damaged as DamagedError
 from ..keys import homes, series_and_slot, slot_before, slot_key
 from ..types import Decree, Key, NodeId
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
-from .coordinator import Coordinator
+from .coordinator import Coordinator, Found
 from .effects import Send
 from .events import Coordinate
 from .node import Node, refusal
@@ -213,8 +213,10 @@ class Claims:
             self._coordinator.join(turn, live, replace(request.claim, key=key))
             return
 
-        def then(turn: Turn, decree: Decree | None) -> None:
-            if decree is None:
+        def then(turn: Turn, found: Found) -> None:
+            if isinstance(found, Forgotten):
+                self._requests.fail(turn, live, found.error, found.message)
+            elif found is None:
                 message = f"slot {key!r} would leave a gap: {before!r} is undecided"
                 self._requests.fail(turn, live, SeriesGap, message)
             else:

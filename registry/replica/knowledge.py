@@ -40,11 +40,18 @@ class Knowledge:
         self._node = node
         self._recent = recent
         self._listeners: list[Listener] = []
+        self._on_new: Callable[[Turn, Decree], None] | None = None
         self._on_disputed: Callable[[Turn, Key], None] | None = None
 
-    def tell(self, *listeners: Listener, disputed: Callable[[Turn, Key], None]) -> None:
-        """Name those who want to know, once they exist."""
+    def tell(
+        self,
+        *listeners: Listener,
+        new: Callable[[Turn, Decree], None],
+        disputed: Callable[[Turn, Key], None],
+    ) -> None:
+        """Name those who want to know, once they exist; `new` is told behind all listeners, once."""
         self._listeners += listeners
+        self._on_new = new
         self._on_disputed = disputed
 
     def learn(self, turn: Turn, decree: Decree) -> None:
@@ -68,6 +75,8 @@ class Knowledge:
         self._node.feed_end += 1
         self._recent.add(decree.key, digest)
         self._spread(turn, decree)
+        if self._on_new is not None:
+            self._on_new(turn, decree)
 
     def _spread(self, turn: Turn, decree: Decree) -> None:
         for listener in self._listeners:

@@ -7,7 +7,7 @@ it was loaded is durable already and may leave at once.
 
 from collections.abc import Iterable, Mapping
 
-from ..disk import FeedRecord, InstanceRecord, Record, Unserved
+from ..disk import FeedRecord, ForgetRecord, Forgotten, InstanceRecord, Record, Unserved
 from ..paxos.instance import Instance
 from ..types import Decree, Key, NodeId
 from ..wire.peers import PeerMessage
@@ -28,6 +28,7 @@ class Turn:
         self.learned: list[tuple[int, Decree]] = []
         self._instances = dict(instances)
         self._dirty: dict[Key, Instance] = {}
+        self._forgotten: set[Key] = set()
         self._effects = Effects()
 
     @property
@@ -48,6 +49,20 @@ class Turn:
         self._instances[key] = instance
         self._dirty[key] = instance
 
+    def forget(self, gone: Forgotten) -> None:
+        """Forget instances: with this step's batch for good, and for the rest of the step at once.
+
+        What the step has said of them so far still leaves, behind the batch. A promise or an
+        acceptance that is forgotten in the batch that was to hold it stays true all the same: this
+        node accepts nothing for the slot any more, and answers no prepare as if it never had.
+        """
+        self.record(ForgetRecord(gone.series, gone.floor))
+        for key, instance in list(self._instances.items()):
+            if gone.covers(key) and not isinstance(instance, Forgotten):
+                self._instances[key] = gone
+                self._dirty.pop(key, None)
+                self._forgotten.add(key)
+
     def record(self, record: Record) -> None:
         """Write something else than an instance."""
         self._effects.records.append(record)
@@ -59,7 +74,8 @@ class Turn:
 
     def vouch(self, key: Key, outgoing: Outgoing) -> None:
         """Send something that says what this node durably holds for `key`."""
-        (self._effects.after if key in self._dirty else self._effects.at_once).append(outgoing)
+        changed = key in self._dirty or key in self._forgotten
+        (self._effects.after if changed else self._effects.at_once).append(outgoing)
 
     def at_once(self, outgoing: Outgoing) -> None:
         """Send something that no crash can make untrue."""
