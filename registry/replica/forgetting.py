@@ -9,9 +9,9 @@ below one that is learned are decided, and so is the term at the floor. Below it
 nothing of what it promised or accepted: to a proposer or a reader it is as good as down. A quorum that
 does answer holds all that its members ever accepted, and meets every quorum that could have chosen
 something; so neither is another value chosen, nor a decided term called undecided. What a node said
-before it forgot stays true, however late it arrives, as it accepts nothing there any more. The floor
-is durable in the batch that deletes, and only goes up, so a restart does not change any of that. And to
-raise a floor on the word of a peer is only to refuse more, which is always safe.
+before it forgot stays true, however late it arrives and however often, as it accepts nothing there any
+more. The floor is durable in the batch that deletes, and only goes up, so a restart does not change any
+of that. And to raise a floor on the word of a peer is only to refuse more, which is always safe.
 
 Invariants kept here:
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from ..disk import FeedRecord, ForgetRecord, Forgotten, InstanceRecord, Record, Unserved
 from ..paxos.instance import Instance
+from ..paxos.messages import Accepted, Promise
 from ..types import Decree, Key, NodeId
 from ..wire.peers import PeerMessage
 from .effects import Effects, Outgoing, Read, Send, SetTimer
@@ -52,10 +53,10 @@ class Turn:
     def forget(self, gone: Forgotten) -> None:
         """Forget instances: with this step's batch for good, and for the rest of the step at once.
 
-        What the step has said of them so far still leaves, behind the batch. A promise or an
-        acceptance that is forgotten in the batch that was to hold it stays true all the same: this
-        node accepts nothing for the slot any more, and answers no prepare as if it never had.
+        The votes that this step has given on them are in no batch, so they do not leave (R13, R14).
         """
+        after = self._effects.after
+        after[:] = [item for item in after if not _is_vote(item, gone)]
         self.record(ForgetRecord(gone.series, gone.floor))
         for key, instance in list(self._instances.items()):
             if gone.covers(key) and not isinstance(instance, Forgotten):
@@ -115,3 +116,8 @@ class Turn:
         changed = [InstanceRecord(key, instance) for key, instance in self._dirty.items()]
         self._effects.records[:0] = changed
         return self._effects
+
+
+def _is_vote(item: Outgoing, gone: Forgotten) -> bool:
+    message = item.message if isinstance(item, Send) else None
+    return isinstance(message, Promise | Accepted) and gone.covers(message.key)
