@@ -314,11 +314,16 @@ class Contests:
             self._on_held(turn, contest, ask)
 
     def _finish_next(self, turn: Turn, contest: Contest, ask: Ask) -> None:
-        """The next term may be chosen already: find out, for the first who waits."""
+        """The next term may be chosen already: find out, for the first who waits.
+
+        If it is, or if it is forgotten, the contest goes on from there by itself.
+        """
         live = contest.waiters[0]
 
         def then(turn: Turn, found: Found) -> None:
-            self._latest.find(turn, contest)
+            # a minority has accepted it, in vain, and would say so again at once
+            if found is None:
+                self._pause(turn, contest, self._node.config.timing.resend_ms)
 
         self._coordinator.follow(turn, tenure(ask.decree).next_key, live, then)
         self._pause(turn, contest, MAX_PAUSE_MS)
