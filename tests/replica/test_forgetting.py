@@ -13,7 +13,7 @@ from decreed.registry.locks.terms import (
 from decreed.registry.paxos.messages import Accept, Prepare, Promise
 from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Ballot, NodeId, Process
-from decreed.registry.wire.peers import ForgottenTerms, Renew
+from decreed.registry.wire.peers import AskLease, Fetch, ForgottenTerms, Query, Renew
 
 from ..support.forgetful import cycle, cycles, floor_after, forgetful, has_forgotten, votes
 from ..support.world import World, config, stored
@@ -75,11 +75,16 @@ def probe(world: World, node: NodeId, term: int) -> set[type]:
     for message in (
         Prepare(key, HIGH),
         Accept(key, HIGH, replace(decree, key=key)),
+        Query(7, key),
+        Fetch((key,)),
+        AskLease(7, held, 1_000),
         Renew(7, held, 1_000),
     ):
         world.post(node, FromPeer(N3 if node != N3 else N1, message))
     world.settle()
-    return {type(message) for sender, _, message in world.sent[mark:] if sender == node}
+    said = [message for sender, _, message in world.sent[mark:] if sender == node]
+    assert len(said) == 6, "each question has an answer"
+    return {type(message) for message in said}
 
 
 def test_a_forgotten_term_is_never_voted_on_again() -> None:

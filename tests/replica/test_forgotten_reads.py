@@ -1,9 +1,11 @@
 """What clients and nodes that lag are told of forgotten terms, and where they go on (design 11)."""
 
+import pytest
 from msgspec.structs import replace
 
 from decreed.registry.config import LockTerms
 from decreed.registry.errors import Forgotten as ForgottenError
+from decreed.registry.errors import OutcomeUnknown
 from decreed.registry.locks.terms import (
     Ending,
     How,
@@ -13,10 +15,15 @@ from decreed.registry.locks.terms import (
     tenure,
     term_key,
 )
-from decreed.registry.paxos.messages import Prepare
+from decreed.registry.paxos.messages import Commit, Prepare
+from decreed.registry.replica.effects import Reply
+from decreed.registry.replica.events import Moment
+from decreed.registry.replica.requests import Requests
+from decreed.registry.replica.turn import Turn
 from decreed.registry.types import NodeId
 from decreed.registry.wire.peers import FeedPage
 from decreed.registry.wire.requests import (
+    ClaimRequest,
     Decreed,
     EndRequest,
     Failed,
@@ -43,11 +50,13 @@ from ..support.forgetful import (
     cycles,
     floor_after,
     forgetful,
+    half_done,
     has_forgotten,
     lagging,
+    tell_floor,
     votes,
 )
-from ..support.world import World, config, stored
+from ..support.world import World, claim, config, stored
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 
@@ -131,6 +140,26 @@ def test_a_watch_steps_over_what_is_forgotten() -> None:
     assert world.alarms == []
 
 
+def test_a_wait_ends_when_what_it_waits_for_is_forgotten() -> None:
+    world = forgetful()
+    mark = world.send("n3", WaitRequest(world.new_id(), 20_000, term_key("l", 5)))
+    world.run(50)
+    world.lose = cut_off(N3)
+    cycles(world, 40)
+    tell_floor(world)
+    [answer] = world.answers[mark]
+    assert isinstance(answer, Failed) and answer.code == ForgottenError.code
+
+
+def test_a_claim_of_what_is_forgotten_may_have_been_won_so_its_refusal_is_indefinite() -> None:
+    turn, requests = Turn(Moment(0.0, 0), {}), Requests()
+    wanted = ClaimRequest(7, 1_000, True, claim("k"))
+    requests.fail(turn, requests.open(turn, 1, wanted), ForgottenError, "gone")
+    [reply] = turn.finish().at_once
+    assert isinstance(reply, Reply) and isinstance(reply.answer, Failed)
+    assert reply.answer.code == OutcomeUnknown.code
+
+
 # -- a node that lags
 
 
@@ -185,6 +214,46 @@ def test_who_asks_a_node_that_lags_for_the_holder_hears_of_the_latest() -> None:
     assert isinstance(held, HeldBy) and held.decree.key == term_key("l", 41)
 
 
+def test_a_read_of_what_was_half_done_says_forgotten() -> None:
+    world = half_done()
+    assert stored(world, "n3", term_key("l", 2)).accepted is not None
+    mark = world.send("n3", GetRequest(world.new_id(), 1_000, term_key("l", 2)))
+    world.run(50)
+    [answer] = world.answers[mark]
+    assert isinstance(answer, Failed) and answer.code == ForgottenError.code
+
+
+@pytest.mark.parametrize("node", ["n1", "n3"])
+def test_a_list_leaves_out_what_is_half_done_with_one_and_forgotten_by_another(node: str) -> None:
+    world = half_done()
+    world.crash(N2)
+    mark = world.send(node, ListRequest(world.new_id(), 1_000, "$locks", "", 100))
+    world.run(100)
+    [page] = world.answers[mark]
+    assert isinstance(page, ListPage)
+    assert [decree.key for decree in page.decrees] == [term_key("l", t) for t in range(25, 43)]
+
+
+def test_a_page_of_the_feed_waits_for_nothing_that_is_forgotten() -> None:
+    world = lagging(40)
+    world.lose = lambda _, to, message: to == N3 and isinstance(message, Commit)
+    world.run(500)
+    cycles(world, 24)
+    assert world.replica("n3").catchup.cursor(N1) < 41, "it cannot be had"
+    tell_floor(world)
+    assert world.replica("n3").catchup.cursor(N1) >= 41
+
+
+def test_leases_on_forgotten_terms_are_forgotten() -> None:
+    world = forgetful()
+    cycle(world)
+    world.lose = lambda sender, to, _: N3 in (sender, to)
+    cycles(world, 40)
+    assert len(world.replica("n3")._leases) == 1
+    tell_floor(world)
+    assert len(world.replica("n3")._leases) == 0
+
+
 def test_what_was_half_done_below_the_floor_is_finished_by_nobody() -> None:
     world = forgetful()
     world.lose = cut_off(N3)
@@ -211,8 +280,12 @@ def test_a_node_that_forgets_all_that_it_learned_is_not_taken_for_a_rolled_back_
     cycles(world, 40)
     world.boot(N3)
     world.lose = cut_off(N3)
-    world.ask("n3", GetRequest(world.new_id(), 1_000, term_key("l", 7)))
+    tell_floor(world)
     assert has_forgotten(world, "n3", 3), "the newest term that it had learned"
+    since = Position(N3, world.replica("n3").node.identity.disk_id, 0)
+    page = world.ask("n3", WatchRequest(world.new_id(), 200, "$locks", since, 5))
+    assert isinstance(page, WatchPage) and page.decrees == () and not page.lost
+    assert world.alarms == []
     assert world.replica("n3").node.feed_end == 3
     world.crash(N3)
     world.lose = lambda *_: False

@@ -12,8 +12,9 @@ from decreed.registry.locks.terms import (
     term_key,
 )
 from decreed.registry.paxos.messages import Accepted, Commit, Nack, Promise
+from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Decree, NodeId
-from decreed.registry.wire.peers import FeedPage, PeerMessage
+from decreed.registry.wire.peers import FeedPage, ForgottenTerms, PeerMessage
 from decreed.registry.wire.requests import (
     Ended,
     EndRequest,
@@ -24,7 +25,7 @@ from decreed.registry.wire.requests import (
 from .world import Lose, World, config
 
 KEEP = 8
-N3 = NodeId("n3")
+N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 
 
 def forgetful(size: int = 3) -> World:
@@ -88,3 +89,24 @@ def lagging(count: int) -> World:
     world.boot(N3)
     world.lose = cut_off(N3)
     return world
+
+
+def half_done() -> World:
+    """One node has accepted the second term and missed the rest, and hears of nothing unasked."""
+    world = forgetful()
+    world.lose = cut_off(N3)
+    cycles(world, 2)
+    world.crash(N3)
+    cycles(world, 40)
+    world.boot(N3)
+    return world
+
+
+def tell_floor(world: World) -> None:
+    """One node tells the one that lags where its floor is."""
+    storage = world.machines[N1].storage
+    assert storage is not None
+    held = storage.load([term_key("l", 1)])[term_key("l", 1)]
+    assert isinstance(held, Forgotten)
+    world.post(N3, FromPeer(N1, ForgottenTerms("l", held.floor)))
+    world.settle()
