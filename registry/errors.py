@@ -145,6 +145,12 @@ class StillUndecided(DecreedError):
     exit_code = Exit.UNDECIDED
 
 
+class Forgotten(Refused):
+    """The term is older than what is kept of its lock: it was decided, and nobody says what."""
+
+    code = 30
+
+
 ERRORS: dict[int, type[DecreedError]] = {
     error.code: error
     for error in (
@@ -166,6 +172,7 @@ ERRORS: dict[int, type[DecreedError]] = {
         Closed,
         MissingExtra,
         StillUndecided,
+        Forgotten,
     )
 }
 

@@ -12,7 +12,7 @@ longer still.
 
 from math import ceil
 
-from ..disk import Damaged
+from ..disk import Forgotten, Unserved
 from ..errors import ProtocolError
 from ..locks.leases import Leases
 from ..locks.terms import Space, space, tenure, term_of
@@ -59,7 +59,7 @@ class Acceptors:
         The new instance is stored in `turn`, so that the answer can only leave behind it.
         """
         instance = turn.instance(message.key)
-        if isinstance(instance, Damaged) or instance.disputed is not None:
+        if isinstance(instance, Unserved) or instance.disputed is not None:
             return None
         try:
             changed, answer = self._handle(turn, instance, message)
@@ -74,6 +74,11 @@ class Acceptors:
         """The outcome of a key is known."""
         self._since_ms.pop(decree.key, None)
         self._bytes -= self._sizes.pop(decree.key, 0)
+
+    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+        """What was half-done there is of no interest any more, and cannot be finished here."""
+        for key in [key for key in self._since_ms if gone.covers(key)]:
+            del self._since_ms[key]
 
     def overdue(self, before_ms: float, limit: int) -> list[Key]:
         """Up to `limit` keys that have been waiting since before `before_ms`, oldest first."""

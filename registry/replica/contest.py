@@ -69,6 +69,7 @@ class Contest:
         candidate: the waiter whose claim of the next term is proposed.
         serial: of the timer that counts now.
         searching: the number of the disk's search for the latest term.
+        floor_for: the waiter for whom the term at the floor is read from a quorum.
         held_until_ms: when the latest term may be over, as a quorum said.
     """
 
@@ -78,6 +79,7 @@ class Contest:
     candidate: Live | None = None
     serial: int = 0
     searching: int | None = None
+    floor_for: Live | None = None
     held_until_ms: float = 0.0
 
     def tidy(self) -> None:

@@ -7,18 +7,20 @@ term behind, and a waiter whose connection has ended is passed over.
 
 Invariants kept here:
 
-* the next term is proposed only by a node that has learned the one before (design 10);
+* the next term is proposed only by a node that has learned the one before (design 10), the one at the
+  floor included, where older terms are forgotten;
 * unless its holder released it (or it was forced), a term is followed only after a prepare quorum
   was asked, and said that it is not live there;
 * `HeldBy` is said only of what a prepare quorum answered after the request arrived, and only if no
   accept was sent for it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import ceil
 
-from ..disk import Damaged
+from ..disk import Forgotten, Unserved
 from ..errors import Damaged as DamagedError
+from ..keys import LOCKS
 from ..locks.leases import Leases
 from ..locks.terms import (
     Ending,
@@ -27,20 +29,18 @@ from ..locks.terms import (
     Space,
     Tenure,
     lock_and_term,
-    lock_path,
     space,
     tenure,
     term_key,
     term_of,
 )
-from ..paxos.instance import Instance
 from ..types import Decree, Key, NodeId
 from ..wire.peers import LeaseAnswer
 from ..wire.requests import Granted, HeldBy, HolderRequest, LockRequest, Undecided
+from .asking import Asking
 from .contest import AT_ONCE, Ask, Contest, queues, wants_it
-from .coordinator import Coordinator
-from .effects import ReadLastSlot, Send
-from .events import Contend, Reconsider, ResendRead, SlotDone
+from .coordinator import Coordinator, Found
+from .events import Contend, Reconsider, SlotDone
 from .latest import LatestTerms
 from .node import Node, refusal
 from .reads import Reads
@@ -78,20 +78,12 @@ class Contests:
         self._reads = reads
         self._leases = leases
         self._contests: dict[str, Contest] = {}
-        self._asks: dict[int, Contest] = {}
-        self._searches: dict[int, Contest] = {}
-        self._latest = LatestTerms()
+        self.asking = Asking(node)
+        self._latest = LatestTerms(node)
         self._serial = 0
 
     def __len__(self) -> int:
         return len(self._contests)
-
-    def needs(self, answer: LeaseAnswer) -> Iterable[Key]:
-        """The instances that an answer is about: the next term's, which it may report."""
-        contest = self._asks.get(answer.id)
-        if contest is None or contest.ask is None:
-            return ()
-        return (tenure(contest.ask.decree).next_key,)
 
     # -- who waits
 
@@ -105,7 +97,7 @@ class Contests:
             contest = self._contests[request.lock] = Contest(request.lock)
         contest.waiters.append(live)
         if len(contest.waiters) == 1 or not queues(live):
-            self._find_latest(turn, contest)
+            self._latest.find(turn, contest)
 
     def expire(self, turn: Turn, live: Live) -> None:
         """A waiter's time is over: say who has the lock, if a quorum said so and it is so."""
@@ -126,13 +118,13 @@ class Contests:
             if not contest.waiters:
                 self._close(contest)
             elif waited and contest.candidate is None:
-                self._find_latest(turn, contest)
+                self._latest.find(turn, contest)
 
     def abandon(self) -> None:
         """The disk failed; the requests themselves are failed by whoever says so."""
         self._contests.clear()
-        self._asks.clear()
-        self._searches.clear()
+        self.asking.abandon()
+        self._latest.abandon()
 
     # -- what happens
 
@@ -154,60 +146,52 @@ class Contests:
         if contest is not None:
             self._grant(turn, contest, decree)
             contest.candidate = None
-            self._drop_ask(contest)
-            self._find_latest(turn, contest)
+            self.asking.drop(contest)
+            self._latest.find(turn, contest)
+
+    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+        """Terms are forgotten: a contest about one of them goes on from the floor.
+
+        The term at the floor is decided, so leases on earlier ones are of no use.
+        """
+        lock = gone.series.removeprefix(LOCKS + "/")
+        latest, contest = self._latest.of(lock), self._contests.get(lock)
+        self._leases.superseded(lock, gone.floor)
+        if latest is not None and not gone.covers(latest.key):
+            return
+        self._latest.forget(lock)
+        if contest is not None:
+            contest.candidate = None
+            self.asking.drop(contest)
+            self._latest.find(turn, contest)
 
     def on_ended(self, turn: Turn, over: Tenure) -> None:
         """A term was released or broken: the next waiter may be proposed."""
         contest = self._contests.get(over.lock)
         if contest is not None and contest.candidate is None:
-            self._drop_ask(contest)
-            self._find_latest(turn, contest)
+            self.asking.drop(contest)
+            self._latest.find(turn, contest)
 
     def on_slot(self, turn: Turn, done: SlotDone) -> None:
         """The disk has said which term was learned last."""
-        contest = self._searches.pop(done.token, None)
-        if contest is not None and contest.searching == done.token:
-            contest.searching = None
+        if (contest := self._latest.take(done.token)) is not None:
             turn.again(Contend(contest.lock, done.slot))
 
     def on_slot_failed(self, turn: Turn, token: int, message: str) -> None:
         """The disk could not say it."""
-        if (contest := self._searches.pop(token, None)) is not None:
+        if (contest := self._latest.take(token)) is not None:
             self._fail(turn, contest, message)
 
     def on_timer(self, turn: Turn, timer: Reconsider) -> None:
         """A lease may have run out."""
         contest = self._contests.get(timer.lock)
         if contest is not None and contest.serial == timer.serial and contest.candidate is None:
-            self._find_latest(turn, contest)
-
-    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
-        """Ask again whoever has not answered (R02)."""
-        contest = self._asks.get(timer.token)
-        if contest is not None and contest.ask is not None and not contest.ask.told:
-            missing = [n for n in self._node.others if n not in contest.ask.answers]
-            turn.broadcast(missing, contest.ask.question())
-            self._set_resend(turn, contest.ask)
+            self._latest.find(turn, contest)
 
     def _grant(self, turn: Turn, contest: Contest, decree: Decree) -> None:
         """A repeated request may find its claim decreed, by whatever way it got there."""
         for live in contest.waiters:
             self.settle(turn, live, decree)
-
-    # -- the latest term
-
-    def _find_latest(self, turn: Turn, contest: Contest) -> None:
-        """Go on from the latest term that is learned here; later ones will show."""
-        if contest.searching is not None:
-            return
-        latest = self._latest.of(contest.lock)
-        if latest is not None:
-            turn.again(Contend(contest.lock, lock_and_term(latest.key)[1]))
-            return
-        token = contest.searching = self._node.token()
-        self._searches[token] = contest
-        turn.read(ReadLastSlot(token, lock_path(contest.lock)))
 
     # -- the next term
 
@@ -221,14 +205,16 @@ class Contests:
             self._close(contest)
             return
         following = turn.instance(term_key(event.lock, event.term + 1))
-        if isinstance(following, Damaged):
+        if isinstance(following, Forgotten):
+            self._latest.find(turn, contest)
+        elif isinstance(following, Unserved):
             self._fail(turn, contest, following.message)
         elif following.learned is not None:
             turn.again(Contend(event.lock, event.term + 1))
         elif event.term == 0:
             self._contend_for_the_first(turn, contest)
         else:
-            self._contend_after(turn, contest, turn.instance(term_key(event.lock, event.term)))
+            self._contend_above(turn, contest, term_key(event.lock, event.term))
 
     def _contend_for_the_first(self, turn: Turn, contest: Contest) -> None:
         first = contest.first()
@@ -242,32 +228,51 @@ class Contests:
     def _look_for_the_first(self, turn: Turn, contest: Contest, live: Live) -> None:
         contest.waiters.remove(live)
 
-        def then(turn: Turn, decree: Decree | None) -> None:
-            if decree is None:
+        def then(turn: Turn, found: Found) -> None:
+            if found is None:
                 self._requests.answer(turn, live, Undecided(live.request.id))
             elif not live.done and isinstance(live.request, HolderRequest):
                 self.begin(turn, live, live.request)
 
         self._reads.read(turn, term_key(contest.lock, 1), live, then)
 
-    def _contend_after(self, turn: Turn, contest: Contest, before: Instance | Damaged) -> None:
-        """A term came before: it must be over."""
-        if isinstance(before, Damaged):
+    def _contend_above(self, turn: Turn, contest: Contest, key: Key) -> None:
+        """A term came before: it must be learned, which one at the floor may not be."""
+        before = turn.instance(key)
+        if isinstance(before, Forgotten):
+            self._latest.find(turn, contest)
+        elif isinstance(before, Unserved):
             self._fail(turn, contest, before.message)
-            return
-        assert before.learned is not None, "the search gave a term that is learned"
-        self._latest.remember(before.learned)
-        self._grant(turn, contest, before.learned)
+        elif before.learned is None:
+            self._learn_floor(turn, contest, key)
+        else:
+            self._contend_after(turn, contest, before.learned)
+
+    def _learn_floor(self, turn: Turn, contest: Contest, key: Key) -> None:
+        """The term at the floor is decided: a quorum knows how, and `on_learned` goes on."""
+        if contest.floor_for is None or contest.floor_for.done:
+            contest.floor_for = contest.waiters[0]
+
+            def then(turn: Turn, found: Found) -> None:
+                contest.floor_for = None
+
+            self._reads.read(turn, key, contest.floor_for, then)
+        self._pause(turn, contest, MAX_PAUSE_MS)
+
+    def _contend_after(self, turn: Turn, contest: Contest, before: Decree) -> None:
+        """A term came before: it must be over."""
+        self._latest.remember(before)
+        self._grant(turn, contest, before)
         contest.tidy()
-        ending = self._leases.ending(tenure(before.learned))
+        ending = self._leases.ending(tenure(before))
         first = contest.first()
         if not contest.waiters:
             self._close(contest)
         elif first and not contest.curious() and ending is not None and ending.how in AT_ONCE:
-            self._propose_after(turn, contest, first, before.learned, ending)
+            self._propose_after(turn, contest, first, before, ending)
         elif contest.ask is None or contest.ask.told:
-            self._drop_ask(contest)
-            self._ask(turn, contest, before.learned)
+            self.asking.drop(contest)
+            self.asking.ask(turn, contest, before)
 
     def _propose_after(
         self, turn: Turn, contest: Contest, first: Live, decree: Decree, ending: Ending
@@ -286,28 +291,12 @@ class Contests:
 
     # -- asking first
 
-    def _ask(self, turn: Turn, contest: Contest, decree: Decree) -> None:
-        ask = contest.ask = Ask(self._node.token(), decree, list(contest.waiters))
-        self._asks[ask.token] = contest
-        turn.broadcast(self._node.others, ask.question())
-        turn.at_once(Send(self._node.name, ask.question()))
-        self._set_resend(turn, ask)
-
-    def _set_resend(self, turn: Turn, ask: Ask) -> None:
-        delay_ms = self._node.config.timing.resend_ms
-        turn.timer(ResendRead(ask.token), delay_ms, delay_ms / 4)
-
-    def _drop_ask(self, contest: Contest) -> None:
-        if contest.ask is not None:
-            del self._asks[contest.ask.token]
-            contest.ask = None
-
     def on_answer(self, turn: Turn, sender: NodeId, answer: LeaseAnswer) -> None:
         """A node has said how the term stands with it."""
-        contest = self._asks.get(answer.id)
-        if contest is None or contest.ask is None:
+        ask = self.asking.asked(answer)
+        if ask is None:
             return
-        ask = contest.ask
+        contest = self.asking.contest(answer)
         if answer.learned is not None:
             if answer.learned.key == tenure(ask.decree).next_key:
                 self._learn(turn, answer.learned)  # which ends this question
@@ -315,21 +304,26 @@ class Contests:
         ask.answers[sender] = answer
         quorums = self._node.config.quorums
         if ask.next_may_be_chosen():
-            self._drop_ask(contest)
+            self.asking.drop(contest)
             self._finish_next(turn, contest, ask)
         elif ask.free(quorums):
-            self._drop_ask(contest)
+            self.asking.drop(contest)
             self._on_free(turn, contest, ask)
         elif ask.answered(quorums) and not ask.told:
             ask.told = True
             self._on_held(turn, contest, ask)
 
     def _finish_next(self, turn: Turn, contest: Contest, ask: Ask) -> None:
-        """The next term may be chosen already: find out, for the first who waits."""
+        """The next term may be chosen already: find out, for the first who waits.
+
+        If it is, or if it is forgotten, the contest goes on from there by itself.
+        """
         live = contest.waiters[0]
 
-        def then(turn: Turn, decree: Decree | None) -> None:
-            self._find_latest(turn, contest)
+        def then(turn: Turn, found: Found) -> None:
+            # a minority has accepted it, in vain, and would say so again at once
+            if found is None:
+                self._pause(turn, contest, self._node.config.timing.resend_ms)
 
         self._coordinator.follow(turn, tenure(ask.decree).next_key, live, then)
         self._pause(turn, contest, MAX_PAUSE_MS)
@@ -345,7 +339,7 @@ class Contests:
         if first is not None:
             self._propose_after(turn, contest, first, ask.decree, ending or Ending(How.EXPIRED))
         elif contest.waiters:
-            self._find_latest(turn, contest)
+            self._latest.find(turn, contest)
         else:
             self._close(contest)
 
@@ -361,7 +355,7 @@ class Contests:
         if not contest.waiters:
             self._close(contest)
         elif contest.impatient():
-            self._find_latest(turn, contest)
+            self._latest.find(turn, contest)
         else:
             self._pause(turn, contest, wait_ms)
 
@@ -393,8 +387,7 @@ class Contests:
         self._close(contest)
 
     def _close(self, contest: Contest) -> None:
-        self._drop_ask(contest)
-        if contest.searching is not None:
-            self._searches.pop(contest.searching, None)
+        self.asking.drop(contest)
+        self._latest.drop(contest)
         if self._contests.get(contest.lock) is contest:
             del self._contests[contest.lock]

@@ -15,7 +15,7 @@ Invariants kept here:
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..disk import Damaged
+from ..disk import Forgotten, Unserved
 from ..paxos import proposer
 from ..paxos.messages import Accepted, Commit, Nack, Promise
 from ..paxos.proposer import Chosen, Outbid, Prepared, Preparing, Proposing, Vacant
@@ -36,7 +36,9 @@ UNWANTED_RESENDS = 5
 
 
 Settle = Callable[[Turn, Live, Decree], None]
-Then = Callable[[Turn, Decree | None], None]
+Found = Decree | Forgotten | None
+"""What a key is decided to be, that it is forgotten, or that it is undecided."""
+Then = Callable[[Turn, Found], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +47,7 @@ class Follower:
 
     Attributes:
         live: the request behind it.
-        then: called with the decree, or with None for undecided.
+        then: called with the decree, with None for undecided, or if the key is forgotten.
         joined: the attempt's count of ballots when the read joined. The promises of a ballot that
             had begun by then may be older than the read, so its vacancy says nothing to it.
     """
@@ -190,6 +192,15 @@ class Coordinator:
         """The key is decided, here or elsewhere: everybody who waited gets the decree."""
         self._end(turn, decree.key, decree)
 
+    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+        """Give up what cannot be decided here any more; whoever waits for a term is told elsewhere.
+
+        An accept may have left for a claim in it, so the claim stays indefinite.
+        """
+        for key in [key for key in self._attempts if gone.covers(key)]:
+            for follower in self._attempts.pop(key).followers:
+                follower.then(turn, gone)
+
     def on_resend(self, turn: Turn, timer: Resend) -> None:
         """Answers are missing: say it again, unless nobody waits any more."""
         attempt = self._current(timer)
@@ -236,7 +247,7 @@ class Coordinator:
     def _begin(self, turn: Turn, attempt: Attempt) -> None:
         """R09: a new ballot, above all that this acceptor promised and all that we heard of."""
         instance = turn.instance(attempt.key)
-        if isinstance(instance, Damaged):
+        if isinstance(instance, Unserved):
             self._stall(turn, attempt)
             return
         above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)

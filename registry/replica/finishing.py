@@ -4,8 +4,7 @@ A node that holds an acceptance whose outcome it has not learned for a while fin
 and a list has the half-done keys that it met finished before it answers (design 5, 6).
 """
 
-from ..disk import Damaged
-from ..errors import Damaged as DamagedError
+from ..disk import Forgotten, Unserved
 from ..paxos.instance import Instance
 from .acceptors import Acceptors
 from .coordinator import Coordinator
@@ -56,8 +55,10 @@ class Finishing:
 
     def _finish_for_list(self, turn: Turn, event: Finish, token: int) -> None:
         instance = turn.instance(event.key)
-        if isinstance(instance, Damaged):
-            self._lists.give_up(turn, token, DamagedError, instance.message)
+        if isinstance(instance, Forgotten):
+            self._lists.leave_out(turn, event)
+        elif isinstance(instance, Unserved):
+            self._lists.give_up(turn, token, instance.error, instance.message)
         elif instance.learned is not None:
             self._lists.settle(turn, event, instance.learned)
         elif self._node.voting:

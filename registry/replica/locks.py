@@ -3,11 +3,21 @@
 from collections.abc import Iterable
 from typing import assert_never
 
+from ..disk import Forgotten
 from ..types import Decree, Key, NodeId
-from ..wire.peers import AskLease, EndTerm, LeaseAnswer, LockMessage, Renew, Renewed
+from ..wire.peers import (
+    AskLease,
+    EndTerm,
+    ForgottenTerms,
+    LeaseAnswer,
+    LockMessage,
+    Renew,
+    Renewed,
+)
 from ..wire.requests import EndRequest, HolderRequest, KeepAliveRequest, LockRequest
 from .contests import Contests
 from .events import ResendRead
+from .forgetting import Forgetting
 from .renewals import Renewals
 from .requests import Live
 from .turn import Turn
@@ -21,9 +31,11 @@ class Locks:
     Args:
         contests: those who wait.
         renewals: those who hold.
+        forgetting: what is forgotten of terms that are long past.
     """
 
-    def __init__(self, contests: Contests, renewals: Renewals) -> None:
+    def __init__(self, contests: Contests, renewals: Renewals, forgetting: Forgetting) -> None:
+        self._forgetting = forgetting
         self.contests = contests
         self.renewals = renewals
 
@@ -33,7 +45,9 @@ class Locks:
             case AskLease() | Renew():
                 return (message.tenure.next_key,)
             case LeaseAnswer():
-                return self.contests.needs(message)
+                return self.contests.asking.needs(message)
+            case ForgottenTerms():
+                return self._forgetting.needs(message)
             case Renewed() | EndTerm():
                 return ()
 
@@ -62,6 +76,8 @@ class Locks:
                 self.renewals.on_renewed(turn, sender, message)
             case EndTerm():
                 self.renewals.on_end(turn, message)
+            case ForgottenTerms():
+                self._forgetting.on_told(turn, message)
             case _:
                 assert_never(message)
 
@@ -69,9 +85,14 @@ class Locks:
         """A key is decided."""
         self.contests.on_learned(turn, decree)
 
+    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+        """Terms of a lock are forgotten."""
+        self.contests.on_forgotten(turn, gone)
+        self.renewals.on_forgotten(turn, gone)
+
     def on_resend(self, turn: Turn, timer: ResendRead) -> None:
         """Answers are missing: ask again."""
-        self.contests.on_resend(turn, timer)
+        self.contests.asking.on_resend(turn, timer)
         self.renewals.on_resend(turn, timer)
 
     def prune(self) -> None:

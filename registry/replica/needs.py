@@ -12,6 +12,7 @@ from ..wire.peers import (
     EndTerm,
     FeedPage,
     Fetch,
+    ForgottenTerms,
     LeaseAnswer,
     PeerMessage,
     Query,
@@ -105,7 +106,7 @@ class Needs:
                 return keys[:SERVE_KEYS]
             case ClaimRequest() | ClaimNextRequest():
                 return with_slot_before(message.claim.key)
-            case AskLease() | LeaseAnswer() | Renew() | Renewed() | EndTerm():
+            case AskLease() | LeaseAnswer() | Renew() | Renewed() | EndTerm() | ForgottenTerms():
                 return self._locks.needs(message)
             case _:
                 return ()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil
 
-from ..disk import Damaged
+from ..disk import Forgotten, Unserved
 from ..errors import BadRequest
 from ..locks.leases import Leases
 from ..locks.terms import How, Tenure, term_of
@@ -20,8 +20,10 @@ from ..paxos.instance import Instance
 from ..types import Decree, NodeId
 from ..wire.peers import AskLease, EndTerm, LeaseAnswer, Renew, Renewed
 from ..wire.requests import Ended, EndRequest, KeepAliveRequest, Kept, Superseded
+from .coordinator import Found
 from .effects import Send
 from .events import ResendRead
+from .forgetting import tell_forgotten
 from .node import Node, refusal
 from .reads import Reads
 from .requests import Live, Requests
@@ -76,11 +78,11 @@ class Renewals:
     def keep(self, turn: Turn, live: Live, request: KeepAliveRequest) -> None:
         """A holder is alive."""
 
-        def then(turn: Turn, decree: Decree | None) -> None:
-            if decree is None or decree.claim_id != request.tenure.claim_id:
-                self._requests.answer(turn, live, Superseded(request.id))
+        def then(turn: Turn, found: Found) -> None:
+            if isinstance(found, Decree) and found.claim_id == request.tenure.claim_id:
+                self._ask(turn, live, Renew(self._node.token(), request.tenure, _ttl_ms(found)))
             else:
-                self._ask(turn, live, Renew(self._node.token(), request.tenure, _ttl_ms(decree)))
+                self._requests.answer(turn, live, Superseded(request.id))
 
         if not self._node.voting:
             self._requests.fail(turn, live, *refusal(self._node))
@@ -94,14 +96,17 @@ class Renewals:
             self._requests.fail(turn, live, BadRequest, message)
             return
 
-        def then(turn: Turn, decree: Decree | None) -> None:
-            if decree is None or decree.claim_id != request.tenure.claim_id:
+        def then(turn: Turn, found: Found) -> None:
+            if isinstance(found, Forgotten):
+                self._requests.fail(turn, live, found.error, found.message)
+                return
+            if found is None or found.claim_id != request.tenure.claim_id:
                 message = (
                     f"term {request.tenure.term} of {request.tenure.lock!r} is not this claim's"
                 )
                 self._requests.fail(turn, live, BadRequest, message)
                 return
-            over = EndTerm(request.tenure, _ttl_ms(decree), request.ending)
+            over = EndTerm(request.tenure, _ttl_ms(found), request.ending)
             turn.broadcast((*self._node.others, self._node.name), over)
             self._requests.answer(turn, live, Ended(request.id))
 
@@ -156,22 +161,26 @@ class Renewals:
         delay_ms = self._node.config.timing.resend_ms
         turn.timer(ResendRead(token), delay_ms, delay_ms / 4)
 
+    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+        """Terms that are followed by one which is decided need not be kept any more."""
+        for token, renewal in list(self._renewals.items()):
+            held = renewal.message.tenure
+            if gone.covers(held.key):
+                del self._renewals[token]
+                self._requests.answer(turn, renewal.live, Superseded(renewal.live.request.id))
+
     # -- as a node that keeps leases
 
     def on_renew(self, turn: Turn, sender: NodeId, message: Renew) -> None:
         """Start the lease anew, unless the next term is under way here."""
-        if not self._node.voting:
-            return
-        kept = self._may_keep(turn, message.tenure) and self._leases.renew(
-            turn.now_ms, message.tenure, message.ttl_ms
-        )
-        turn.at_once(Send(sender, Renewed(message.id, kept)))
-
-    def _may_keep(self, turn: Turn, held: Tenure) -> bool:
-        following = turn.instance(held.next_key)
-        if not isinstance(following, Instance):
-            return False
-        return following.accepted is None and following.learned is None
+        key, following = message.tenure.next_key, turn.instance(message.tenure.next_key)
+        if isinstance(following, Forgotten):
+            tell_forgotten(turn, sender, key, following)
+        elif self._node.voting:
+            kept = _is_open(following) and self._leases.renew(
+                turn.now_ms, message.tenure, message.ttl_ms
+            )
+            turn.at_once(Send(sender, Renewed(message.id, kept)))
 
     def on_end(self, turn: Turn, message: EndTerm) -> None:
         """A term is over: renew it no more, and let the next one follow."""
@@ -181,7 +190,10 @@ class Renewals:
     def tell(self, turn: Turn, sender: NodeId, message: AskLease) -> None:
         """Answer a node that asks for the next term, once what is said here is durable."""
         following = turn.instance(message.tenure.next_key)
-        if isinstance(following, Damaged) or following.disputed is not None:
+        if isinstance(following, Forgotten):
+            tell_forgotten(turn, sender, message.tenure.next_key, following)
+            return
+        if isinstance(following, Unserved) or following.disputed is not None:
             return
         if following.learned is None and not self._node.voting:
             return
@@ -195,6 +207,13 @@ class Renewals:
             following.learned,
         )
         turn.vouch(held.next_key, Send(sender, answer))
+
+
+def _is_open(following: Instance | Unserved) -> bool:
+    """Whether nothing is accepted or learned for the term that follows one that is to be kept."""
+    if isinstance(following, Unserved):
+        return False
+    return following.accepted is None and following.learned is None
 
 
 def _ttl_ms(decree: Decree) -> int:

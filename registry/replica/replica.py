@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
 from ..config import ClusterConfig
-from ..disk import Damaged, Recovered
+from ..disk import Forgotten, Recovered, Unserved
 from ..errors import OutcomeUnknown
 from ..locks.leases import Leases
 from ..paxos.instance import Instance
@@ -21,6 +21,7 @@ from ..wire.peers import (
     EndTerm,
     FeedPage,
     Fetch,
+    ForgottenTerms,
     Held,
     LeaseAnswer,
     PeerMessage,
@@ -82,6 +83,7 @@ from .events import (
     WriteFailed,
 )
 from .finishing import Finishing
+from .forgetting import Forgetting, tell_forgotten
 from .intake import Intake
 from .knowledge import Knowledge
 from .lists import Lists
@@ -115,6 +117,7 @@ class Replica:
         recent = Recent()
         requests = self._requests = Requests()
         self._leases = Leases()
+        self._forgetting = Forgetting(node)
         self._acceptors = Acceptors(recovered.unlearned, self._leases)
         knowledge = self._knowledge = Knowledge(node, recent)
         coordinator = Coordinator(node, self._acceptors, knowledge.learn, self._settle)
@@ -128,14 +131,15 @@ class Replica:
         self.catchup = CatchUp(node, cursors, self._disk_of, recent)
         self._needs = Needs(coordinator, reads, watches, self.catchup, locks)
         self._intake = Intake(node, requests, claims, reads, lists, watches, locks)
+        self._forgetting.tell(self._acceptors, coordinator, reads, self.catchup, locks)
         listeners = (self._acceptors, coordinator, reads, claims, self.catchup, locks)
-        knowledge.tell(*listeners, disputed=self.catchup.on_disputed)
+        knowledge.tell(*listeners, new=self._forgetting.on_new, disputed=self.catchup.on_disputed)
 
     def _locks_of(self, knowledge: Knowledge) -> Locks:
         node, requests, leases = self.node, self._requests, self._leases
         contests = Contests(node, requests, self._coordinator, self._reads, leases, knowledge.learn)
         renewals = Renewals(node, requests, self._reads, leases, contests.on_ended)
-        return Locks(contests, renewals)
+        return Locks(contests, renewals, self._forgetting)
 
     @property
     def unlearned(self) -> int:
@@ -164,7 +168,7 @@ class Replica:
         self,
         moment: Moment,
         events: Sequence[Event],
-        instances: Mapping[Key, Instance | Damaged],
+        instances: Mapping[Key, Instance | Unserved],
     ) -> Effects:
         """Handle everything that has arrived.
 
@@ -287,7 +291,7 @@ class Replica:
                 self._claims.on_failed(turn, sender, message)
             case Refusal():
                 pass  # the server ends the process over it, or the link
-            case AskLease() | LeaseAnswer() | Renew() | Renewed() | EndTerm():
+            case AskLease() | LeaseAnswer() | Renew() | Renewed() | EndTerm() | ForgottenTerms():
                 self._locks.on_message(turn, sender, message)
             case _:
                 assert_never(message)
@@ -295,6 +299,9 @@ class Replica:
     def _on_proposal(self, turn: Turn, sender: NodeId, message: Prepare | Accept) -> None:
         """As an acceptor: vote if we may, and in any case say what we have learned."""
         instance = turn.instance(message.key)
+        if isinstance(instance, Forgotten):
+            tell_forgotten(turn, sender, message.key, instance)
+            return
         may_say = isinstance(instance, Instance) and instance.learned is not None
         if not self.node.voting and not may_say:
             return

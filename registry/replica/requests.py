@@ -10,7 +10,7 @@ will (it is done, so the coordinator never proposes it); otherwise its outcome i
 from dataclasses import dataclass
 from typing import assert_never
 
-from ..errors import DecreedError, OutcomeUnknown, Unreachable
+from ..errors import DecreedError, Forgotten, OutcomeUnknown, Unreachable
 from ..types import NodeId
 from ..wire.requests import (
     Answer,
@@ -138,8 +138,12 @@ class Requests:
                 assert_never(answer)
 
     def fail(self, turn: Turn, live: Live, error: type[DecreedError], message: str) -> None:
-        """Answer with an error; behind an indefinite try of a claim, none may sound definite."""
-        if live.claim_id is not None and live.indefinite and error.definite:
+        """Answer with an error; behind an indefinite try of a claim, none may sound definite.
+
+        What is forgotten may be what an earlier try of the claim won.
+        """
+        indefinite = live.indefinite or issubclass(error, Forgotten)
+        if live.claim_id is not None and indefinite and error.definite:
             error, message = OutcomeUnknown, f"an earlier try may yet succeed; then: {message}"
         self.answer(turn, live, Failed(live.request.id, error.code, message))
 

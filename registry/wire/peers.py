@@ -4,7 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ..locks.terms import Ending, Tenure, TtlMs
+from ..keys import MAX_SLOT
+from ..locks.terms import MAX_LOCK_BYTES, Ending, Tenure, TtlMs
 from ..paxos.messages import PaxosMessage
 from ..types import Ballot, Counter, Decree, KeyText, Value
 from .handshake import Digest, IdBytes, Refusal
@@ -166,7 +167,18 @@ class EndTerm(Value, frozen=True, tag=46):
     ending: Ending
 
 
-LockMessage = AskLease | LeaseAnswer | Renew | Renewed | EndTerm
+class ForgottenTerms(Value, frozen=True, tag=47):
+    """The answer to any question about a term that the sender has forgotten.
+
+    All terms of `lock` below `floor` are decided and forgotten here, and so will the receiver forget
+    them; the term at `floor` is decided, and the sender still knows what it knew of it.
+    """
+
+    lock: Annotated[str, Meta(min_length=1, max_length=MAX_LOCK_BYTES)]
+    floor: Annotated[int, Meta(ge=2, le=MAX_SLOT)]
+
+
+LockMessage = AskLease | LeaseAnswer | Renew | Renewed | EndTerm | ForgottenTerms
 SupportMessage = (
     Scan | ScanAnswer | Pull | FeedPage | Fetch | Ping | Decreed | Failed | Refusal | LockMessage
 )

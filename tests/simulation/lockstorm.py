@@ -185,8 +185,8 @@ class LockStorm:
             replica = self.world.replica(node)
             left = {
                 "contests": replica._locks.contests._contests,
-                "asks": replica._locks.contests._asks,
-                "searches": replica._locks.contests._searches,
+                "asks": replica._locks.contests.asking._contests,
+                "searches": replica._locks.contests._latest._searches,
                 "renewals": replica._locks.renewals._renewals,
                 "leases": replica._leases._leases,
                 "attempts": replica._coordinator._attempts,
