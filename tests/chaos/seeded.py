@@ -2,14 +2,26 @@
 
 import sys
 
+from ..catalogue.bug import Bug
 from ..catalogue.everything import BUGS
 from ..catalogue.seeding import seed
 
 
+def mistake(name: str) -> Bug:
+    """The mistake of that name in the catalogue.
+
+    Raises:
+        ValueError: naming those that there are.
+    """
+    for bug in BUGS:
+        if bug.name == name:
+            return bug
+    raise ValueError(f"no mistake is called {name!r}; there are: {', '.join(b.name for b in BUGS)}")
+
+
 def main() -> None:
     """Seed the mistake of that name, then be the program."""
-    name = sys.argv.pop(1)
-    seed(next(bug for bug in BUGS if bug.name == name))
+    seed(mistake(sys.argv.pop(1)))
     from decreed.cli.main import main as decreed
 
     decreed()

@@ -9,7 +9,7 @@ from ..history.verdict import Rule
 from .run import Settings, run
 from .schedule import wires_alone
 
-MISTAKE = "undecided is said without a quorum"
+MISTAKE = "read of undecided without a quorum"
 SECONDS = (6.0, 20.0, 60.0)
 """Longer when the machine was too busy for the mistake to show."""
 

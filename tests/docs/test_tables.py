@@ -16,6 +16,7 @@ from .pages import PAGES, ROOT, blocks, quoted, rows
 
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
+CORRECTNESS = ROOT / "docs" / "correctness.md"
 PROTOCOL = ROOT / "docs" / "protocol.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt -e "
@@ -112,19 +113,24 @@ def names(path: Path) -> set[str]:
     return {node.name for node in tree if isinstance(node, kinds)}
 
 
-def test_every_name_in_the_architecture_is_in_the_code() -> None:
-    for text in quoted(ARCHITECTURE.read_text(encoding="utf-8")):
+@pytest.mark.parametrize("page", [ARCHITECTURE, CORRECTNESS], ids=lambda page: page.name)
+def test_every_name_in_a_page_on_the_code_is_in_the_code(page: Path) -> None:
+    for text in quoted(page.read_text(encoding="utf-8")):
         path, colon, name = text.partition(":")
         if path.endswith(".py") and "/" in path:
             assert (ROOT / path).exists(), text
             assert not colon or name in names(ROOT / path), text
 
 
-def test_every_test_in_the_architecture_exists_and_no_rule_is_left_out() -> None:
+@pytest.mark.parametrize("page", [ARCHITECTURE, CORRECTNESS], ids=lambda page: page.name)
+def test_every_test_in_a_page_on_the_code_exists(page: Path) -> None:
     found = {name for path in (ROOT / "tests").rglob("test_*.py") for name in names(path)}
-    tests = [t for t in quoted(ARCHITECTURE.read_text(encoding="utf-8")) if t.startswith("test_")]
+    tests = [t for t in quoted(page.read_text(encoding="utf-8")) if t.startswith("test_")]
     assert [test for test in tests if test not in found] == []
-    table = rows(ARCHITECTURE, "rule")
+
+
+def test_no_rule_is_left_out() -> None:
+    table = rows(CORRECTNESS, "rule")
     assert [row[0] for row in table] == [f"R{number:02}" for number in range(1, 23)]
     for rule, _, kept, held in table:
         assert quoted(kept), rule
