@@ -10,9 +10,9 @@ from ..registry.errors import BadRequest, DecreedError, StillUndecided
 from ..registry.keys import parse_key, parse_prefix, parse_series, series_and_slot, slot_key
 from ..registry.types import Claim, Decree
 from ..registry.wire.requests import StatusReport
-from .asker import Asker
 from .claims import Claimable, make_claim
 from .listing import Listing
+from .locking import Locking
 from .results import Claimed, NodeDown
 from .watching import Watching, parse_position
 
@@ -21,7 +21,7 @@ Settled = list[Claimed | DecreedError]
 Reports = list[StatusReport | NodeDown]
 
 
-class Registry:
+class Registry(Locking):
     """A cluster of decreed servers; made by `decreed.client.connect`.
 
     Any number of tasks may use it at once. Every call has a timeout in seconds, which covers
@@ -38,10 +38,6 @@ class Registry:
         asker: asks the cluster.
         claimant: the name that claims carry when they name none.
     """
-
-    def __init__(self, asker: Asker, claimant: str) -> None:
-        self._asker = asker
-        self._claimant = claimant
 
     async def claim(
         self,

@@ -18,7 +18,17 @@ ROOT = Path(__file__).parent.parent
 PARTS = ("cli", "client", "registry", "storage")
 
 # what a part may import of the other parts; its own modules it always may
-VOCABULARY = ("addresses", "config", "disk", "errors", "keys", "paxos.instance", "types", "wire")
+VOCABULARY = (
+    "addresses",
+    "config",
+    "disk",
+    "errors",
+    "keys",
+    "locks",
+    "paxos.instance",
+    "types",
+    "wire",
+)
 MAY_IMPORT = {
     "registry.paxos": ("decreed.registry.types",),
     "registry": (),
