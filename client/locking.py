@@ -1,13 +1,16 @@
 """The part of the registry that is about locks: every method checks, asks, and says what came."""
 
 import json
+import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from math import ceil, isfinite
 from typing import Any
 
-from ..registry.errors import BadRequest
+import anyio
+
+from ..registry.errors import BadRequest, LockLost, OutcomeUnknown, Unreachable
 from ..registry.keys import LOCKS
 from ..registry.locks.terms import (
     MAX_INFO_BYTES,
@@ -30,6 +33,7 @@ from .lock import Lock, Locked, Owners
 from .lock_errands import is_term_of, to_end, to_find_holder
 from .observing import Observing
 
+LOG = logging.getLogger(__name__)
 DEFAULT_TTL = 15.0
 DEFAULT_WAIT = 60.0
 
@@ -76,7 +80,7 @@ class Locking:
             OutcomeUnknown: it may have been decreed to this call; then it is free again in a ttl.
             Unreachable: no quorum answered in time.
         """
-        return Locked(self.hold(name, ttl, note, info), _checked_wait(wait), self._owners)
+        return Locked(self.hold(name, ttl, note, info), checked_wait(wait), self._owners)
 
     def lead(
         self,
@@ -98,6 +102,41 @@ class Locking:
             DecreedError: as `lock` does.
         """
         return self.lock(name, ttl=ttl, wait=wait, note=note, info=json_bytes(info))
+
+    async def keep_leading(
+        self,
+        name: str,
+        work: Callable[[Lock], Awaitable[object]],
+        *,
+        info: Any = None,
+        ttl: float = DEFAULT_TTL,
+        note: str = "",
+        pause: float = 1.0,
+    ) -> None:
+        """Run `work` whenever this program leads, and campaign again whenever it does so no more.
+
+        `work` is called with each new term; it is cancelled when the term is lost. When it returns,
+        this resigns and returns. Its errors come out, other than `LockLost`.
+
+        Args:
+            name, info, ttl, note: as for `lead`.
+            work: what a leader does.
+            pause: seconds between two campaigns.
+        """
+        while True:
+            led = False
+            try:
+                async with self.lead(name, info=info, ttl=ttl, note=note) as term:
+                    led = True
+                    await work(term)
+                return
+            except LockLost as error:
+                LOG.info("no leader of %r any more: %s", name, error)
+            except (Unreachable, OutcomeUnknown) as error:
+                if led:
+                    raise
+                LOG.info("no leader of %r yet: %s", name, error)
+            await anyio.sleep(pause)
 
     def observe(self, name: str) -> AsyncIterator[Holder]:
         """The leader of `name`, and each new one, as terms begin; never ends by itself.
@@ -206,7 +245,12 @@ def _checked_ttl_ms(ttl: float) -> int:
     return ceil(ttl * 1000)
 
 
-def _checked_wait(wait: float | None) -> float | None:
+def checked_wait(wait: float | None) -> float | None:
+    """`wait`, if it is a time to wait for a lock.
+
+    Raises:
+        BadRequest: if it is none.
+    """
     if wait is not None and not wait >= 0:
         raise BadRequest(f"wait is a number of seconds, or None, not {wait!r}")
     return wait

@@ -78,11 +78,14 @@ async def test_a_held_lock_says_who_has_it(cluster: Servers, name: str) -> None:
 
 @pytest.mark.anyio
 async def test_a_wait_that_is_too_short_says_who_has_it(cluster: Servers, name: str) -> None:
-    async with connect(*cluster.endpoints) as registry, registry.lock(name, ttl=30):
-        async with connect(*cluster.endpoints) as other:
-            with pytest.raises(LockHeld):
-                async with other.lock(name, wait=0.5):
-                    pytest.fail("both have it")
+    async with (
+        connect(*cluster.endpoints) as registry,
+        connect(*cluster.endpoints) as other,
+        registry.lock(name, ttl=30),
+    ):
+        with pytest.raises(LockHeld):
+            async with other.lock(name, wait=0.5):
+                pytest.fail("both have it")
 
 
 @pytest.mark.anyio
@@ -316,10 +319,9 @@ async def test_a_closed_registry_takes_its_locks_along(cluster: Servers, name: s
                 await anyio.sleep(20)
         ends.append(str(caught.value))
 
-    async with anyio.create_task_group() as tasks:
-        async with connect(*cluster.endpoints) as registry:
-            tasks.start_soon(hold, registry)
-            await held.wait()
+    async with anyio.create_task_group() as tasks, connect(*cluster.endpoints) as registry:
+        tasks.start_soon(hold, registry)
+        await held.wait()
     assert "keep-alives have stopped" in ends[0]
     with pytest.raises(Closed):
         registry.lock(name)
@@ -334,11 +336,14 @@ async def test_a_lock_that_may_have_been_got_is_said_to_be_unknown(name: str) ->
                     pytest.fail("both have it")
 
     with servers() as own:
-        async with connect(*own.endpoints) as registry, registry.lock(name, ttl=30):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(wait_for_it)
-                await until_waiting(registry, name, 1)
-                own.kill(own.home(name))
+        async with (
+            connect(*own.endpoints) as registry,
+            registry.lock(name, ttl=30),
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(wait_for_it)
+            await until_waiting(registry, name, 1)
+            own.kill(own.home(name))
 
 
 # -- who has it, and who had
