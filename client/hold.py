@@ -152,8 +152,8 @@ class Hold:
         seconds = min(RELEASE_SECONDS, self._claim.ttl_ms / 1000)
         with anyio.CancelScope(shield=True):
             [result] = await settle(self._asker.pool, [errand], anyio.current_time() + seconds)
-        if isinstance(result, DecreedError):
-            LOG.debug("the release of %r was not confirmed: %s", self.lock, result)
+            if isinstance(result, DecreedError):
+                LOG.debug("the release of %r was not confirmed: %s", self.lock, result)
 
     def _take(self, grant: Grant) -> None:
         ttl_ms = term_of(grant.decree).ttl_ms
