@@ -30,6 +30,7 @@ from .watching import Watching as AsyncWatching
 
 P = ParamSpec("P")
 T = TypeVar("T")
+__all__ = ["Lock", "Registry", "Watching", "connect"]
 CLOSED = "the client was closed: use it inside its `with` block"
 
 
