@@ -18,7 +18,15 @@ from math import inf
 
 import anyio
 
-from ..registry.errors import DecreedError, OutcomeUnknown, ProtocolError, Unreachable
+from ..registry.errors import (
+    BadRequest,
+    Closed,
+    DecreedError,
+    Disputed,
+    OutcomeUnknown,
+    ProtocolError,
+    Unreachable,
+)
 from ..registry.keys import homes
 from ..registry.locks.terms import TermClaim, lock_and_term
 from ..registry.types import Decree
@@ -39,6 +47,11 @@ PROBE_SECONDS = 1.0
 SILENT_SECONDS = 3.0
 # without a node that answers, one who does not want to wait learns so after this time
 AT_ONCE_SECONDS = 10.0
+# how long the answer of a node whose time is up may take to get here
+LATE_SECONDS = 1.0
+
+# no other node would say anything else
+_OF_THE_REQUEST = (BadRequest, Closed, Disputed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +116,10 @@ class Acquiring:
         if isinstance(result, Reply):
             return self._hear(result, sent_ms)
         self._last = result
+        if isinstance(result, _OF_THE_REQUEST):
+            raise self._end(result)
         if isinstance(result, OutcomeUnknown):
             self._doubt = result
-        elif not isinstance(result, Unreachable):
-            raise self._end(result)
         return None
 
     def _hear(self, reply: Reply, sent_ms: float) -> Grant | None:
@@ -149,7 +162,7 @@ class Acquiring:
         errand = to_lock(self._lock, self._claim, self._queue, link, self._longest(link))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._leave_if_silent, link, tasks.cancel_scope.cancel)
-            results += await settle(self._asker.pool, [errand], self._deadline)
+            results += await settle(self._asker.pool, [errand], self._deadline + LATE_SECONDS)
             tasks.cancel_scope.cancel()
         if results:
             return results[0]
@@ -159,7 +172,8 @@ class Acquiring:
         pool = self._asker.pool
         home = homes(home_key(self._lock), pool.addresses)[0]
         at_home = link.welcome is None or link.welcome.node == home
-        return LONGEST_SECONDS if at_home else AWAY_SECONDS
+        left = max(0.001, self._deadline - anyio.current_time())
+        return min(left, LONGEST_SECONDS if at_home else AWAY_SECONDS)
 
     async def _leave_if_silent(self, link: Link, leave: Callable[[], None]) -> None:
         while True:

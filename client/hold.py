@@ -55,6 +55,7 @@ class Hold:
         self._holder: Holder | None = None
         self._loss = ""
         self._over = False
+        self._used = False
         self._keeper: anyio.CancelScope | None = None
 
     # -- what holders ask, from any thread
@@ -120,7 +121,11 @@ class Hold:
         Raises:
             LockHeld, Unreachable, OutcomeUnknown: as `Acquiring.run` says.
             LockLost: if it was got and could not be confirmed.
+            BadRequest: if this hold was used before: its claim id stands for one term.
         """
+        if self._used:
+            raise BadRequest(f"a hold of {self.lock!r} is used once: ask the registry for another")
+        self._used = True
         deadline, queue = deadlines(anyio.current_time(), wait)
         grant = await Acquiring(self._asker, self.lock, self._claim, deadline, queue).run()
         self._take(grant)

@@ -214,7 +214,7 @@ class Locking:
         if len(info) > MAX_INFO_BYTES:
             raise BadRequest(f"info is longer than {MAX_INFO_BYTES} bytes")
         claim = TermClaim(
-            holder_text(self._claimant),
+            _checked_note(holder_text(self._claimant), "claimant"),
             os.urandom(16),
             _checked_ttl_ms(ttl),
             _checked_note(note, "note"),
@@ -259,4 +259,8 @@ def checked_wait(wait: float | None) -> float | None:
 def _checked_note(text: str, what: str) -> str:
     if len(text) > MAX_NOTE_CHARS:
         raise BadRequest(f"the {what} is longer than {MAX_NOTE_CHARS} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadRequest(f"the {what} cannot be written as UTF-8: {error}") from error
     return text
