@@ -41,7 +41,7 @@ PACKAGES = {
 }
 
 # what users import
-PUBLIC = ("decreed", "decreed.client", "decreed.client.sync")
+PUBLIC = ("decreed", "decreed.client", "decreed.client.fencing", "decreed.client.sync")
 
 # the parts of the standard library that neither wait nor know the time, and draw no lots
 PURE = {
