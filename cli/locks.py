@@ -137,6 +137,7 @@ def leader(
         return Exit.DONE
 
     async def ask(registry: Registry) -> None:
+        await registry.standing(name, timeout=call.seconds)  # says so if nobody answers
         with trio.move_on_after(call.timeout or float("inf")):
             async for holder in registry.observe(name):
                 _show_leader(holder, call)

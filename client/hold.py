@@ -32,6 +32,8 @@ LOG = logging.getLogger(__name__)
 KEEPS_PER_TTL = 3
 PAUSES_PER_TTL = 20
 RELEASE_SECONDS = 2.0
+# the event loop's clock stands still while the machine sleeps: look at the other one soon after
+LONGEST_NAP_SECONDS = 1.0
 LAPSED = "nobody confirmed it in time"
 NOT_HELD = "the lock is not held: its block was left, or not entered yet"
 
@@ -190,9 +192,12 @@ class Hold:
             self._lose(reason)
 
     async def _keep_on(self) -> None:
+        due = anyio.current_time() + self._period()
         while not self.loss and not self._over:
-            await anyio.sleep(min(self._period(), self.remaining))
-            if not self.loss:
+            now = anyio.current_time()
+            await anyio.sleep(max(0.0, min(due - now, self.remaining, LONGEST_NAP_SECONDS)))
+            if not self.loss and anyio.current_time() >= due:
+                due = anyio.current_time() + self._period()
                 await self._renew(anyio.current_time() + self.remaining)
 
     def _period(self) -> float:
