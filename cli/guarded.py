@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 from ..client import Lock
-from ..client.boottime import now_ms
+from ..registry.clock import now_ms
 from ..registry.errors import DecreedError
 
 GUARD = Path(__file__).with_name("guard.py")

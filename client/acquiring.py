@@ -18,6 +18,7 @@ from math import inf
 
 import anyio
 
+from ..registry.clock import now_ms
 from ..registry.errors import (
     BadRequest,
     Closed,
@@ -33,7 +34,6 @@ from ..registry.types import Decree
 from ..registry.wire.requests import MAX_TIMEOUT_MS, Granted, HeldBy
 from .asker import Asker
 from .attempt import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Reply
-from .boottime import now_ms
 from .errands import to_report
 from .holder import held_error
 from .link import Link

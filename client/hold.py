@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import anyio
 
+from ..registry.clock import now_ms
 from ..registry.errors import BadRequest, Closed, DecreedError, LockLost
 from ..registry.locks.holding import Holding
 from ..registry.locks.terms import Ending, How, TermClaim, tenure, term_of
@@ -23,7 +24,6 @@ from ..registry.wire.requests import Kept, Superseded
 from .acquiring import Acquiring, Grant, deadlines
 from .asker import Asker
 from .attempt import Reply
-from .boottime import now_ms
 from .holder import Holder, holder_of
 from .lock_errands import to_end, to_keep
 from .settle import settle

@@ -7,9 +7,9 @@ clock stood still would take itself for the holder for too long.
 import time
 
 # CLOCK_BOOTTIME counts suspends on Linux; where it is missing, CLOCK_MONOTONIC does
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-def seconds() -> float:
-    """Seconds since some moment in the past; never goes back."""
-    return time.clock_gettime(_CLOCK)
+def now_ms() -> float:
+    """Milliseconds since some moment in the past; one clock for all processes of a machine."""
+    return time.clock_gettime_ns(_CLOCK) / 1e6

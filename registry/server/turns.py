@@ -13,7 +13,7 @@ from typing import Protocol, assert_never
 import structlog
 import trio
 
-from ..clock import seconds
+from ..clock import now_ms
 from ..disk import FormationRecord, Storage
 from ..errors import Damaged, StorageFailed
 from ..replica.effects import (
@@ -63,6 +63,7 @@ class TurnLoop:
         timers: where its timers run.
         deliver: sends messages to peers and clients.
         on_formed: called with the formation id once it is durable.
+        clock_ms: a clock that also runs while the machine sleeps.
     """
 
     def __init__(
@@ -72,7 +73,9 @@ class TurnLoop:
         timers: Timers,
         deliver: Deliver,
         on_formed: Callable[[bytes], None],
+        clock_ms: Callable[[], float] = now_ms,
     ) -> None:
+        self._clock_ms = clock_ms
         self._replica = replica
         self._storage = storage
         self._timers = timers
@@ -83,12 +86,12 @@ class TurnLoop:
         self._arrived = trio.Event()
         self._room = trio.Event()
         self._readers = trio.CapacityLimiter(READERS)
-        self._started = seconds()
+        self._started_ms = clock_ms()
         self.writing_since_ms: float | None = None
 
     def now_ms(self) -> float:
         """Milliseconds since the node started, those that the machine slept through included."""
-        return (seconds() - self._started) * 1000
+        return self._clock_ms() - self._started_ms
 
     def post(self, event: Event, weight: int = 0) -> None:
         """Something has happened; the next turn handles it. `weight`: the bytes of its values."""

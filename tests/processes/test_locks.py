@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from decreed.client.boottime import now_ms
+from decreed.registry.clock import now_ms
 from decreed.registry.keys import homes
 from decreed.registry.locks.terms import term_key
 from decreed.registry.types import NodeId
@@ -253,7 +253,7 @@ def test_the_living_get_the_lock_in_order_with_no_wait_for_the_dead(cluster: Pro
 HOLDER = """
 import sys, time
 from decreed.client import sync
-from decreed.client.boottime import now_ms
+from decreed.registry.clock import now_ms
 endpoints, name, ttl = sys.argv[1:]
 with sync.connect(endpoints) as registry, registry.lock(name, ttl=float(ttl)) as lock:
     while True:

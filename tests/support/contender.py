@@ -15,8 +15,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from decreed.client import errors, sync
-from decreed.client.boottime import now_ms
 from decreed.client.fencing import SQL_TABLE, pass_fence
+from decreed.registry.clock import now_ms
 
 TURNS = 6
 TURN_S = 0.05
