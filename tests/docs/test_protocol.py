@@ -94,6 +94,7 @@ EXAMPLES: list[Any] = [
     peers.Renew(1, TENURE, 1_000),
     peers.Renewed(1, True),
     peers.EndTerm(TENURE, 1_000, BROKEN),
+    peers.ForgottenTerms("jobs", 9),
 ]  # fmt: skip
 UNIONS: dict[str, Any] = {
     "request": requests.Request,
