@@ -8,6 +8,7 @@ import pytest
 
 from decreed.client import connect
 from decreed.client.acquiring import SILENT_SECONDS
+from decreed.client.hold import Hold
 from decreed.registry.errors import (
     BadRequest,
     LockHeld,
@@ -235,3 +236,64 @@ async def test_a_block_that_was_entered_once_is_not_entered_again() -> None:
             async with locked:
                 pytest.fail("entered")
         assert len(node.asked(LockRequest)) == 1
+
+
+@pytest.mark.anyio
+async def test_a_keep_alive_counts_from_its_sending_never_from_its_answer() -> None:
+    async def late(request: Any) -> Any:
+        await anyio.sleep(0.6)
+        return Kept(request.id)
+
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        scripted(cluster, answering(KeepAliveRequest, late))
+        async with registry.lock(LOCK, ttl=3) as lock:
+            before = lock.remaining
+            while lock.remaining <= before:
+                before = lock.remaining
+                await anyio.sleep(0.01)
+            assert 1.5 < lock.remaining < 3 * 0.99 - 0.55
+
+
+@pytest.mark.anyio
+async def test_keep_alives_come_three_times_in_a_ttl_and_go_elsewhere_when_the_home_is_silent() -> (
+    None
+):
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        scripted(cluster, answering(KeepAliveRequest, lambda _: Silence), honest, honest)
+        async with registry.lock(LOCK, ttl=1.5) as lock:
+            await anyio.sleep(3)
+            lock.ensure_held()
+        kept = sum(len(node.asked(KeepAliveRequest)) for node in cluster.nodes)
+        assert 5 <= kept <= 12
+
+
+@pytest.mark.anyio
+async def test_a_block_ends_with_validity_even_if_its_keep_alives_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def hang(hold: Hold) -> None:
+        await anyio.sleep(60)
+
+    monkeypatch.setattr(Hold, "_keep_on", hang)
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        scripted(cluster, honest)
+        with anyio.fail_after(5), pytest.raises(LockLost, match="in time"):
+            async with registry.lock(LOCK, ttl=0.5):
+                await anyio.sleep(60)
+
+
+@pytest.mark.anyio
+async def test_keep_alives_that_fail_lose_the_lock_and_spare_the_client(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(hold: Hold) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(Hold, "_keep_on", fail)
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        scripted(cluster, honest)
+        with anyio.fail_after(5), pytest.raises(LockLost, match="RuntimeError: a mistake"):
+            async with registry.lock(LOCK, ttl=30):
+                await anyio.sleep(60)
+        assert "a mistake" in caplog.text
+        assert (await registry.claim("k", "v")).won
