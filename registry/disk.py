@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol, Self
 
 from . import errors
 from .keys import series_and_slot
+from .lineage import Lineage
 from .paxos.instance import Instance
 from .types import Counter, Key, KeyText, NodeText, Value
 from .wire.handshake import ClusterId, Digest, IdBytes
@@ -26,6 +27,7 @@ class Identity(Value, frozen=True):
         digest: of members and quorum sizes, as they were when the directory was made.
         disk_id: random, made with the directory.
         incarnation: how often the directory has been opened, this time included.
+        nonce: random, made at this opening; tells this life from those of copies of the directory.
         formation: the formation that the node belongs to, None while it has not formed.
     """
 
@@ -34,6 +36,7 @@ class Identity(Value, frozen=True):
     digest: Digest
     disk_id: IdBytes
     incarnation: Counter
+    nonce: IdBytes
     formation: IdBytes | None
 
 
@@ -147,7 +150,8 @@ class Recovered(Value, frozen=True):
     """What a node needs in memory when it starts.
 
     Args:
-        identity: with the new incarnation, already durable.
+        identity: with the new incarnation and its nonce, already durable.
+        lineage: all lives of the directory, this one included.
         peers: what is remembered of each peer.
         cursors: how far each peer's feed has been pulled.
         feed_end: the index of the next feed entry.
@@ -155,6 +159,7 @@ class Recovered(Value, frozen=True):
     """
 
     identity: Identity
+    lineage: Lineage
     peers: tuple[PeerRecord, ...]
     cursors: tuple[CursorRecord, ...]
     feed_end: Counter

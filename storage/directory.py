@@ -10,7 +10,7 @@ It must not know what is in the database; `decreed.storage.identity` checks whos
 
 Invariants:
 
-* Nothing is written, and no lock taken, in a directory that is not ours or is of a newer format.
+* Nothing is written, and no lock taken, in a directory that is not ours or is of another format.
 * R01, R13: a directory that was ready once is never begun anew. What is damaged or gone is refused.
 * One process at a time, so that the logs can be checked while nobody writes to them.
 """
@@ -30,7 +30,7 @@ from .identity import STAYS_OUT, RandomBytes, check_member, take
 from .logfile import check_directory
 from .rocks import RocksBytes, RocksStorage
 
-FORMAT = 1
+FORMAT = 2
 MARKER = "decreed.txt"
 LOCK = "lock"
 DATABASE = "db"
@@ -49,10 +49,10 @@ def open_directory(
         path: the directory.
         config: the cluster as the node's own ``cluster.toml`` has it.
         node: who the node is.
-        random_bytes: where a new disk id comes from.
+        random_bytes: where a new disk id and the nonce of the life come from.
 
     Raises:
-        IdentityRefused: if the directory is not this node's, of a newer format, or in use.
+        IdentityRefused: if the directory is not this node's, of another format, or in use.
         Damaged: if anything in it is broken or gone.
         StorageFailed: if the disk is full, or does not let us.
     """
@@ -96,9 +96,10 @@ def _is_ready(path: Path) -> bool:
             f" directory. {STAYS_OUT}"
         )
     if int(marked[1]) != FORMAT:
+        age = "newer" if int(marked[1]) > FORMAT else "older"
         raise IdentityRefused(
             f"the data directory {path} has format {marked[1]}, and this decreed reads format"
-            f" {FORMAT}: start the node with the newer decreed that wrote it"
+            f" {FORMAT}: start the node with the {age} decreed that wrote it"
         )
     return marked[2] == "ready"
 

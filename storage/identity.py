@@ -6,6 +6,8 @@ Invariants:
 
 * R05: each opening is a new incarnation, durable before anybody can use it; the count never goes
   back, so no ballot is used twice.
+* Each opening draws a nonce, durable in the same batch and kept for ever, so that the directory can
+  show each life that it has been through, and a copy of it cannot show those behind the copying.
 * R07: members and quorum sizes are those with which the directory was made.
 * R13: records without an identity are not taken for a fresh start.
 """
@@ -17,12 +19,17 @@ from msgspec.structs import replace
 from ..registry.config import ClusterConfig
 from ..registry.disk import Identity
 from ..registry.errors import Damaged, IdentityRefused
+from ..registry.lineage import NONCE_BYTES
 from ..registry.types import NodeId
 from .bytestore import ByteStore, Unreadable
 from .layout import IDENTITY_KEY
+from .lives import added
 from .records import damaged, pack, unpack
 
 RandomBytes = Callable[[int], bytes]
+
+_UNBORN = bytes(NONCE_BYTES)
+"""Stands for a nonce before the first life."""
 
 STAYS_OUT = (
     "A node that may have forgotten a promise must not vote: leave it out. The others go on without"
@@ -40,22 +47,24 @@ def take(
         data: the node's bytes.
         config: the cluster as the node's own ``cluster.toml`` has it.
         node: who the node is.
-        random_bytes: where a new disk id comes from.
+        random_bytes: where a new disk id and the nonce of the life come from.
         fresh: whether `data` was made just now; only then may the identity be missing.
 
     Raises:
         IdentityRefused: if it is another's; naming what was found, expected, and the way out.
-        Damaged: if the identity cannot be read, or is gone.
+        Damaged: if the identity or an earlier life cannot be read, or is gone.
         StorageFailed: if the new incarnation could not be written.
     """
     check_member(config, node)
     identity = _found(data, fresh)
     if identity is None:
         disk_id = random_bytes(16)
-        identity = Identity(config.cluster_id, node, config.digest(), disk_id, 0, None)
+        identity = Identity(config.cluster_id, node, config.digest(), disk_id, 0, _UNBORN, None)
     _check(identity, config, node, data.where)
-    identity = replace(identity, incarnation=identity.incarnation + 1)
-    data.write({IDENTITY_KEY: pack(IDENTITY_KEY, identity)})
+    nonce = random_bytes(NONCE_BYTES)
+    identity = replace(identity, incarnation=identity.incarnation + 1, nonce=nonce)
+    life = added(data, identity.incarnation, nonce)
+    data.write({IDENTITY_KEY: pack(IDENTITY_KEY, identity), **life})
     return identity
 
 

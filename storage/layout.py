@@ -6,10 +6,11 @@ Owns the first byte of every stored key, which names a table, and what follows i
     u  unlearned   sort_key(key)            accepted, outcome not known: found at start without a scan
     f  feed        8 bytes, big-endian      in order of index
     t  terms       sort_key(key)            where in the feed a term of a lock stands
-    l  floors      the path of a series     below which its slots are forgotten
+    o  floors      the path of a series     below which its slots are forgotten
     p  peers       the node's name
     c  cursors     the node's name
     m  identity    nothing
+    l  lives       8 bytes, big-endian      pages of them in order
 
 It knows nothing of what the values are. The order of the bytes is the order of
 `decreed.registry.keys.sort_key`, and every stored key can be turned back into what it stands for.
@@ -29,10 +30,11 @@ class Table(Enum):
     UNLEARNED = b"u"
     FEED = b"f"
     TERMS = b"t"
-    FLOORS = b"l"
+    FLOORS = b"o"
     PEERS = b"p"
     CURSORS = b"c"
     IDENTITY = b"m"
+    LIVES = b"l"
 
 
 _BEHIND_LOCKS = bytes([LOCKS.encode()[0] + 1])
@@ -100,6 +102,11 @@ def cursor_key(node: str) -> bytes:
     return Table.CURSORS.value + node.encode()
 
 
+def lives_key(page: int) -> bytes:
+    """Where a page of the directory's lives lies."""
+    return Table.LIVES.value + page.to_bytes(8, "big")
+
+
 def slots_range(series: str, start: int = 0) -> Range:
     """All slots of a series from `start` on, in order of their numbers."""
     path = Table.INSTANCES.value + series.encode()
@@ -147,3 +154,5 @@ def describe(stored: bytes) -> str:
             return f"the cursor into the feed of {name!r}"
         case Table.IDENTITY:
             return "the identity of the node"
+        case Table.LIVES:
+            return f"page {int.from_bytes(stored[1:], 'big')} of the directory's lives"

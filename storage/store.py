@@ -35,7 +35,7 @@ from ..registry.disk import (
 from ..registry.paxos.instance import EMPTY, Instance
 from ..registry.types import Key
 from ..registry.wire.peers import FeedEntry
-from . import layout
+from . import layout, lives
 from .bytestore import ByteStore, Pair, Range, Unreadable
 from .floors import Floor, Floors, TermRows
 from .layout import Table
@@ -143,8 +143,10 @@ class RecordStore:
 
     def _recover(self) -> Recovered:
         newest = self._descending(layout.table_range(Table.FEED), 1)
+        pages = self._table(Table.LIVES, bytes)
         return Recovered(
             identity=self._identity,
+            lineage=lives.joined(pages, self._identity.incarnation, self._data.where),
             peers=tuple(self._table(Table.PEERS, PeerRecord)),
             cursors=tuple(self._table(Table.CURSORS, CursorRecord)),
             feed_end=layout.feed_index(newest[0][0]) + 1 if newest else 0,

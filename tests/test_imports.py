@@ -19,9 +19,9 @@ PARTS = ("cli", "client", "registry", "storage")
 
 # what a part may import of the other parts; its own modules it always may
 VOCABULARY = (
-    "addresses", "clock", "config", "disk", "errors", "keys", "locks", "paxos.instance", "types",
-    "wire",
-)  # fmt: skip
+    *("addresses", "clock", "config", "disk", "errors", "keys", "lineage", "locks"),
+    *("paxos.instance", "types", "wire"),
+)
 MAY_IMPORT = {
     "registry.paxos": ("decreed.registry.types",),
     "registry": (),

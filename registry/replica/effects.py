@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from ..disk import Record
 from ..types import NodeId, Value
-from ..wire.handshake import PeerWelcome, Refusal
+from ..wire.handshake import PeerRecall, PeerWelcome, Refusal
 from ..wire.peers import PeerMessage
 from ..wire.requests import Answer, Decreed, Failed
 from .events import Connection, Event, Link, Origin, Timer
@@ -59,7 +59,19 @@ class Reject(Value, frozen=True, tag=True):
     refusal: Refusal
 
 
-Outgoing = Send | Reply | Welcome | UseLink | Reject
+class AskPast(Value, frozen=True, tag=True):
+    """Ask the node on this link for a life of its directory, before it is judged.
+
+    On an incoming link the message is sent and the next hello awaited; an outgoing one is dialled
+    anew, since a hello asks by itself.
+    """
+
+    link: Link
+    node: NodeId
+    message: PeerRecall
+
+
+Outgoing = Send | Reply | Welcome | UseLink | Reject | AskPast
 
 
 class SetTimer(Value, frozen=True):

@@ -2,7 +2,7 @@
 
 from ..disk import ScanPage
 from ..types import Decree, Key, NodeId, Value
-from ..wire.handshake import Standing
+from ..wire.handshake import Life, Standing
 from ..wire.peers import FeedEntry, PeerMessage
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Request
 
@@ -46,17 +46,33 @@ class ClientGone(Value, frozen=True, tag=True):
 
 
 class Greeted(Value, frozen=True, tag=True):
-    """A node connected to us and said who it is."""
+    """A node connected to us and said who it is.
+
+    Args:
+        link: the connection.
+        standing: who it is.
+        recall: which of our lives it remembers; 0 for none.
+        past: the life of its own that it was asked for; None if it was not asked yet.
+    """
 
     link: Link
     standing: Standing
+    recall: int
+    past: Life | None
 
 
 class Welcomed(Value, frozen=True, tag=True):
-    """A node that we connected to said who it is, and that it has recorded our disk id."""
+    """A node that we connected to said who it is, and that it has recorded our disk id.
+
+    Args:
+        link: the connection.
+        standing: who it is.
+        past: the life of its own that our hello asked for.
+    """
 
     link: Link
     standing: Standing
+    past: Life | None
 
 
 class Reachable(Value, frozen=True, tag=True):

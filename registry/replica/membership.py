@@ -1,10 +1,12 @@
 """Who may take part: forming once, and refusing directories that have lost anything (design 8).
 
 A forgotten promise breaks Paxos (R13), so a disk that was wiped, copied or rolled back must never
-vote. Every node remembers each peer's disk id, highest incarnation and boot nonce; what contradicts
-that memory is refused, by every node, whoever else is up. A node with a fresh directory takes no part
-until every member has confirmed that it has durably recorded the node's disk id; until then nobody
-could tell it from a wiped one.
+vote. Every node remembers each peer's disk id and the last life of it that it met, by incarnation and
+nonce; what contradicts that memory is refused, by every node, whoever else is up. A later life must
+show that the one remembered is in its own directory's past (`Lineage`): a count alone would let in an
+older copy that was opened often enough. A node with a fresh directory takes no part until every
+member has confirmed that it has durably recorded the node's disk id; until then nobody could tell it
+from a wiped one.
 
 The formation id names this life of the cluster. It is the hash of the cluster id and all disk ids,
 so that nodes which formed together agree on it without having to agree on anything else.
@@ -19,8 +21,17 @@ from ..config import ClusterConfig
 from ..disk import CursorRecord, FormationRecord, PeerRecord
 from ..errors import DecreedError, IdentityRefused, Refused
 from ..types import NodeId
-from ..wire.handshake import VERSION, PeerWelcome, Refusal, Standing
-from .effects import Reject, UseLink, Welcome
+from ..wire.handshake import (
+    MAGIC,
+    VERSION,
+    Life,
+    PeerHello,
+    PeerRecall,
+    PeerWelcome,
+    Refusal,
+    Standing,
+)
+from .effects import AskPast, Reject, UseLink, Welcome
 from .events import Greeted, Link, Welcomed
 from .node import Node, refusal
 from .turn import Turn
@@ -57,20 +68,30 @@ class Membership:
             identity.node,
             identity.disk_id,
             identity.incarnation,
-            node.nonce,
+            identity.nonce,
             node.feed_end,
             identity.formation,
         )
 
+    def hello(self, peer: NodeId, past: Life | None = None) -> PeerHello:
+        """What this node says when it has dialled `peer`, which may have asked for a past life."""
+        known = self._peers.get(peer)
+        recall = 0 if known is None else known.incarnation
+        return PeerHello(MAGIC, VERSION, VERSION, self.standing(), recall, past)
+
+    def past(self, incarnation: int) -> Life | None:
+        """A life of this node's own directory, None if it has had none with this number."""
+        return self._node.lineage.life(incarnation)
+
     def on_greeted(self, turn: Turn, event: Greeted) -> None:
         """A node connected to us: record it, then welcome it; or refuse it."""
-        if self._admit(turn, event.link, event.standing):
-            welcome = PeerWelcome(VERSION, self.standing())
+        if self._admit(turn, event):
+            welcome = PeerWelcome(VERSION, self.standing(), self.past(event.recall))
             turn.after(Welcome(event.link, event.standing.node, welcome))
 
     def on_welcomed(self, turn: Turn, event: Welcomed) -> None:
         """A node that we connected to has recorded our disk id."""
-        if self._admit(turn, event.link, event.standing):
+        if self._admit(turn, event):
             self._confirmed.add(event.standing.node)
             turn.after(UseLink(event.link, event.standing.node))
             self.form_if_confirmed(turn)
@@ -87,19 +108,20 @@ class Membership:
         turn.record(FormationRecord(formation))
         turn.notice(f"the cluster has formed: formation {formation.hex()}")
 
-    def _admit(self, turn: Turn, link: Link, shown: Standing) -> bool:
+    def _admit(self, turn: Turn, event: Greeted | Welcomed) -> bool:
+        """Record the node shown, if it may take part."""
+        link, shown = event.link, event.standing
         if self._node.failed:  # whoever it is, we could not record it
             error_type, message = refusal(self._node)
             turn.at_once(Reject(link, shown.node, Refusal(error_type.code, message)))
             return False
-        fault = self._fault(shown)
+        fault = self._fault(shown, event.past)
         if fault is not None:
-            error, message = fault
-            if self.refused.get(shown.node) != message:
-                turn.alarm(message)
-            if shown.node in self._node.others:  # a stranger may call itself anything
-                self.refused[shown.node] = message
-            turn.at_once(Reject(link, shown.node, Refusal(error.code, message)))
+            self._refuse(turn, link, shown.node, *fault)
+            return False
+        unproven = self._unproven(shown, event.past)
+        if unproven is not None:
+            turn.at_once(AskPast(link, shown.node, unproven))
             return False
         self.refused.pop(shown.node, None)
         record = PeerRecord(shown.node, shown.disk_id, shown.incarnation, shown.nonce)
@@ -108,12 +130,30 @@ class Membership:
             turn.record(record)
         return True
 
-    def _fault(self, shown: Standing) -> tuple[type[DecreedError], str] | None:
-        """Why the node shown may not take part; None if it may."""
+    def _refuse(
+        self, turn: Turn, link: Link, node: NodeId, error: type[DecreedError], message: str
+    ) -> None:
+        if self.refused.get(node) != message:
+            turn.alarm(message)
+        if node in self._node.others:  # a stranger may call itself anything
+            self.refused[node] = message
+        turn.at_once(Reject(link, node, Refusal(error.code, message)))
+
+    def _unproven(self, shown: Standing, past: Life | None) -> PeerRecall | None:
+        """The question for the life that we remember, unless the node shown is it or has shown it."""
+        known = self._peers.get(shown.node)
+        if known is None or shown.nonce == known.nonce:
+            return None
+        if past is not None and past.incarnation == known.incarnation:
+            return None
+        return PeerRecall(known.incarnation)
+
+    def _fault(self, shown: Standing, past: Life | None) -> tuple[type[DecreedError], str] | None:
+        """Why the node shown may not take part; None if nothing speaks against it so far."""
         stranger = self._stranger(shown)
         if stranger:
             return Refused, stranger
-        lost = self._lost(shown)
+        lost = self._lost(shown, past)
         if lost:
             return IdentityRefused, f"node {shown.node} was refused by {self._node.name}: {lost}"
         return None
@@ -135,7 +175,7 @@ class Membership:
             return f"{who} is of formation {shown.formation.hex()}, not {ours.formation.hex()}"
         return ""
 
-    def _lost(self, shown: Standing) -> str:
+    def _lost(self, shown: Standing, past: Life | None) -> str:
         """Why the directory shown must have lost something."""
         known = self._peers.get(shown.node)
         if known is None:
@@ -148,6 +188,11 @@ class Membership:
             return ""  # the life that we know; its feed only grows, whatever order we hear it in
         if shown.incarnation == known.incarnation:
             return f"its directory is an older copy, or runs twice; {_WAY_OUT}"
+        if past is not None and past.incarnation == known.incarnation and past.nonce != known.nonce:
+            return (
+                f"its directory is an older copy that was opened again since, or runs twice: its life"
+                f" {known.incarnation} is not the one that was met; {_WAY_OUT}"
+            )
         cursor = self._cursors.get(shown.node)
         if cursor is not None and shown.feed_end < cursor.index:
             return (

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from ..config import ClusterConfig
 from ..disk import Identity
 from ..errors import DecreedError, NotFormed, StorageFailed
+from ..lineage import Lineage
 from ..types import NodeId, Process
 
 TOKEN_BITS = 36
@@ -18,7 +19,7 @@ class Node:
     Attributes:
         config: the cluster.
         identity: of the node's directory; the formation is filled in when the cluster forms.
-        nonce: random, made at this start.
+        lineage: all lives of the node's directory.
         failed: why the disk takes no writes any more; empty while it does.
         feed_end: the index of the next feed entry.
         reachable: peers that are not suspected and that say that they vote.
@@ -27,7 +28,7 @@ class Node:
 
     config: ClusterConfig
     identity: Identity
-    nonce: bytes
+    lineage: Lineage
     feed_end: int
     failed: str = ""
     reachable: set[NodeId] = field(default_factory=set[NodeId])

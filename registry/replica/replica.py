@@ -106,11 +106,11 @@ class Replica:
     Args:
         config: the cluster.
         recovered: what was found on the node's disk.
-        nonce: 16 random bytes, made at this start.
     """
 
-    def __init__(self, config: ClusterConfig, recovered: Recovered, nonce: bytes) -> None:
-        node = self.node = Node(config, recovered.identity, nonce, recovered.feed_end)
+    def __init__(self, config: ClusterConfig, recovered: Recovered) -> None:
+        lineage, feed_end = recovered.lineage, recovered.feed_end
+        node = self.node = Node(config, recovered.identity, lineage, feed_end)
         self._settled_feed_end = recovered.feed_end
         cursors = {cursor.node: cursor for cursor in recovered.cursors}
         self.membership = Membership(node, recovered.peers, cursors)

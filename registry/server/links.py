@@ -10,19 +10,20 @@ peer is suspected; a repetition could propose one that its caller was told is ov
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 import trio
 
 from ..config import ClusterConfig
 from ..errors import IdentityRefused, ProtocolError
-from ..replica.effects import Reject, UseLink, Welcome
+from ..replica.effects import AskPast, Reject, UseLink, Welcome
 from ..replica.events import FromPeer, Greeted, Welcomed
 from ..replica.membership import Membership
 from ..replica.node import Node
 from ..types import NodeId
 from ..wire.codec import encode
-from ..wire.handshake import MAGIC, VERSION, PeerHello, PeerWelcome, Refusal
+from ..wire.handshake import VERSION, Life, PeerHello, PeerRecall, PeerWelcome, Refusal
 from ..wire.peers import PeerMessage, Ping
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
 from .connections import BROKEN, Connection, choose_version, reasons
@@ -36,7 +37,7 @@ REDIAL_SECONDS = (0.02, 1.0)
 
 log = structlog.get_logger()
 
-Verdict = Welcome | UseLink | Reject
+Verdict = Welcome | UseLink | Reject | AskPast
 
 
 @dataclass(slots=True, eq=False)
@@ -130,24 +131,40 @@ class Links:
         async with stream:
             connection = Connection(stream, self._config.limits.max_frame_bytes)
             with trio.fail_after(CONNECT_SECONDS):
-                await connection.send(
-                    PeerHello(MAGIC, VERSION, VERSION, self._membership.standing())
-                )
-                reception = await connection.greeting(PeerWelcome | Refusal)
+                reception = await self._greet(peer, connection)
                 if isinstance(reception, Refusal):
                     self._take_refusal(peer, reception)
                     return
                 verdict = await self._judge_welcome(peer, reception, loop)
-            if isinstance(verdict, Reject):
-                await connection.send(verdict.refusal)
-            else:
-                await self._carry(peer, connection, loop)
+            match verdict:
+                case Reject():
+                    await connection.send(verdict.refusal)
+                case AskPast():
+                    pass  # a life of the peer was met meanwhile; the next hello asks for that one
+                case UseLink():
+                    await self._carry(peer, connection, loop)
+                case Welcome():
+                    raise AssertionError("an outgoing link is never judged as an incoming one")
+
+    async def _greet(self, peer: NodeId, connection: Connection) -> PeerWelcome | Refusal:
+        """Say who we are, and show whatever past life the peer asks for, until it has judged."""
+        past: Life | None = None
+        while True:
+            await connection.send(self._membership.hello(peer, past))
+            reception: PeerWelcome | PeerRecall | Refusal = await connection.greeting(
+                PeerWelcome | PeerRecall | Refusal
+            )
+            if not isinstance(reception, PeerRecall):
+                return reception
+            past = self._membership.past(reception.incarnation)
+            if past is None:
+                raise ProtocolError(f"{peer} asks for life {reception.incarnation}: there was none")
 
     async def _judge_welcome(self, peer: NodeId, welcome: PeerWelcome, loop: TurnLoop) -> Verdict:
         shown = welcome.standing
         if shown.node != peer:
             raise ProtocolError(f"the address of {peer} is answered by {shown.node}")
-        return await self._await_verdict(loop, lambda link: Welcomed(link, shown))
+        return await self._await_verdict(loop, lambda link: Welcomed(link, shown, welcome.past))
 
     async def _carry(self, peer: NodeId, connection: Connection, loop: TurnLoop) -> None:
         """Send to `peer` what is queued for it, until the link breaks."""
@@ -186,10 +203,9 @@ class Links:
             ProtocolError: if it sends what is no message.
         """
         choose_version(hello.lowest_version, hello.highest_version, VERSION)
-        shown = hello.standing
         try:
             with trio.fail_after(CONNECT_SECONDS):
-                verdict = await self._await_verdict(loop, lambda link: Greeted(link, shown))
+                verdict = await self._judge_hello(connection, hello, loop)
         except trio.TooSlowError:
             return
         match verdict:
@@ -198,8 +214,19 @@ class Links:
                 await self._take(connection, node, loop)
             case Reject(_, _, refusal):
                 await connection.send(refusal)
-            case UseLink():
+            case UseLink() | AskPast():
                 raise AssertionError("an incoming link is never judged as an outgoing one")
+
+    async def _judge_hello(
+        self, connection: Connection, hello: PeerHello, loop: TurnLoop
+    ) -> Verdict:
+        """The verdict on who connected, once it has shown the past life that it is asked for."""
+        while True:
+            verdict = await self._await_verdict(loop, partial(_greeted, hello))
+            if not isinstance(verdict, AskPast):
+                return verdict
+            await connection.send(verdict.message)
+            hello = await connection.greeting(PeerHello)
 
     async def _take(self, connection: Connection, node: NodeId, loop: TurnLoop) -> None:
         with trio.CancelScope() as scope:
@@ -249,3 +276,7 @@ class Links:
         elif self._refusals.get(peer) != refusal.message:
             self._refusals[peer] = refusal.message
             log.error("a peer refuses this node", peer=peer, reason=refusal.message)
+
+
+def _greeted(hello: PeerHello, link: int) -> Greeted:
+    return Greeted(link, hello.standing, hello.recall, hello.past)

@@ -16,7 +16,7 @@ from ..addresses import split_address
 from ..config import ClusterConfig
 from ..disk import Storage
 from ..errors import Busy, IdentityRefused, ProtocolError, Refused
-from ..replica.effects import Outgoing, Reject, Reply, Send, UseLink, Welcome
+from ..replica.effects import AskPast, Outgoing, Reject, Reply, Send, UseLink, Welcome
 from ..replica.replica import Replica
 from ..wire.codec import encode
 from ..wire.handshake import MAGIC, ClientHello, Greeting, PeerHello, Refusal
@@ -45,7 +45,7 @@ class Server:
         self, config: ClusterConfig, storage: Storage, on_formed: Callable[[bytes], None]
     ) -> None:
         self._config = config
-        self._replica = Replica(config, storage.recovered(), os.urandom(16))
+        self._replica = Replica(config, storage.recovered())
         node = self._replica.node
         timers = Timers(random.Random(os.urandom(16)))
         self.loop = TurnLoop(self._replica, storage, timers, self._deliver, on_formed)
@@ -157,7 +157,7 @@ class Server:
                     self._links.deliver(node, message, encoded[id(message)])
                 case Reply(connection, answer):
                     self._clients.deliver(connection, answer.id, encode(answer))
-                case Welcome() | UseLink() | Reject():
+                case Welcome() | UseLink() | Reject() | AskPast():
                     self._links.judge(item)
                 case _:
                     assert_never(item)

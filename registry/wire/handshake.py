@@ -1,7 +1,9 @@
 """The first frame in each direction: who is there, and whether they may talk.
 
 A client sends `ClientHello` and gets `ClientWelcome`; a node sends `PeerHello` to another node and
-gets `PeerWelcome`. Either may get a `Refusal` instead, after which the connection is closed.
+gets `PeerWelcome`. Either may get a `Refusal` instead, after which the connection is closed. A node
+may be asked by `PeerRecall` for a life of its directory that the other remembers; it then says hello
+once more, and shows that life.
 """
 
 from typing import Annotated
@@ -65,6 +67,18 @@ class ClientWelcome(Value, frozen=True, tag=2):
     max_in_flight: Counter
 
 
+class Life(Value, frozen=True):
+    """One life of a directory, from one opening of it to the next.
+
+    Args:
+        incarnation: which one; the first is 1.
+        nonce: random, made when the life began; another copy of the directory has another one.
+    """
+
+    incarnation: Counter
+    nonce: IdBytes
+
+
 class Standing(Value, frozen=True):
     """What a node says of itself to its peers; they compare it with what they remember.
 
@@ -74,7 +88,7 @@ class Standing(Value, frozen=True):
         node: the node's name.
         disk_id: random, made with the directory.
         incarnation: how often the directory has been opened.
-        nonce: random, made at each start; tells two processes of one incarnation apart.
+        nonce: of this life; tells two processes of one incarnation apart.
         feed_end: how many entries the node's feed has.
         formation: the formation that the node belongs to, None while it has not formed.
     """
@@ -90,20 +104,43 @@ class Standing(Value, frozen=True):
 
 
 class PeerHello(Value, frozen=True, tag=3):
-    """A node's first frame to another node."""
+    """A node's first frame to another node.
+
+    Args:
+        magic: the word by which a frame of ours is known.
+        lowest_version, highest_version: the protocol versions that it speaks.
+        standing: who it is.
+        recall: which life of the other it remembers, 0 if none; the other is to show that life.
+        past: the life of its own that `PeerRecall` asked for, None if nothing was asked yet.
+    """
 
     magic: Annotated[str, Meta(max_length=16)]
     lowest_version: Counter
     highest_version: Counter
     standing: Standing
+    recall: Counter
+    past: Life | None
 
 
 class PeerWelcome(Value, frozen=True, tag=4):
-    """The answer to `PeerHello`: the sender has durably recorded the other's disk id."""
+    """The answer to `PeerHello`: the sender has durably recorded the other's disk id.
+
+    Args:
+        version: the protocol version that both will speak.
+        standing: who answers.
+        past: the life of its own that `PeerHello.recall` named, None if it has had none such.
+    """
 
     version: Counter
     standing: Standing
+    past: Life | None
+
+
+class PeerRecall(Value, frozen=True, tag=5):
+    """Another answer to `PeerHello`: say it once more, and show this life of your directory."""
+
+    incarnation: Counter
 
 
 Greeting = ClientHello | PeerHello
-Reception = ClientWelcome | PeerWelcome | Refusal
+Reception = ClientWelcome | PeerWelcome | PeerRecall | Refusal

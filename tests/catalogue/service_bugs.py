@@ -174,6 +174,20 @@ KNOWING = (
         None,
         100,
     ),
+    _bug(
+        "a past life counts as shown whatever its nonce",
+        "membership",
+        "past.nonce != known.nonce",
+        "past is shown",
+        300,
+    ),
+    _bug(
+        "a later life need not show its past",
+        "membership",
+        "if known is None or shown.nonce == known.nonce:",
+        "if known is None or shown.incarnation >= known.incarnation:",
+        300,
+    ),
 )
 
 BUGS = READING + CLAIMING + KNOWING

@@ -40,8 +40,11 @@ EXAMPLES: list[Any] = [
         1, "cluster", ID, NODES[0], (handshake.Member(NODES[0], "127.0.0.1:7400"),), 1, 2, 3
     ),
     handshake.ClientWelcome(1, "cluster", None, NODES[0], (), 1, 2, 3),
-    handshake.PeerHello("decreed", 1, 1, STANDING),
-    handshake.PeerWelcome(1, STANDING),
+    handshake.PeerHello("decreed", 1, 1, STANDING, 0, None),
+    handshake.PeerHello("decreed", 1, 1, STANDING, 3, handshake.Life(2, ID)),
+    handshake.PeerWelcome(1, STANDING, None),
+    handshake.PeerWelcome(1, STANDING, handshake.Life(3, ID)),
+    handshake.PeerRecall(2),
     requests.ClaimRequest(1, 10, False, CLAIM),
     requests.ClaimNextRequest(1, 10, True, CLAIM),
     requests.GetRequest(1, 3_600_000, CLAIM.key),

@@ -14,6 +14,7 @@ from functools import cache
 
 from decreed.registry.config import ClusterConfig
 from decreed.registry.disk import Identity, InstanceRecord, Recovered
+from decreed.registry.lineage import Lineage
 from decreed.registry.paxos.instance import EMPTY, Instance
 from decreed.registry.paxos.messages import PaxosMessage, Prepare
 from decreed.registry.paxos.proposer import Preparing, Proposing
@@ -122,9 +123,10 @@ class Nodes:
     def _revive(self, name: NodeId, local: Local) -> Replica:
         """A replica that holds what `local` says."""
         identity = Identity(
-            self._config.cluster_id, name, b"digest", b"disk", local.life, b"formation"
+            self._config.cluster_id, name, b"digest", b"disk", local.life, b"nonce", b"formation"
         )
-        replica = Replica(self._config, Recovered(identity, (), (), 1, ()), b"nonce")
+        recovered = Recovered(identity, Lineage(b""), (), (), 1, ())
+        replica = Replica(self._config, recovered)
         if local.volatile is not None:
             replica.step(NOW, [self.opening(name)], {KEY: EMPTY})
             attempt = _attempt(replica)

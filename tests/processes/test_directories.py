@@ -121,6 +121,37 @@ def test_a_directory_copied_back_is_refused(tmp_path: Path) -> None:
         freeze(cluster, "the-others-go-on")
 
 
+def test_a_directory_copied_back_and_started_often_alone_is_refused(tmp_path: Path) -> None:
+    with running(tmp_path) as cluster:
+        assert cluster.stop("n1") == 0
+        shutil.copytree(cluster.data("n1"), tmp_path / "an hour ago")
+        cluster.start("n1")
+        cluster.await_voting(*cluster.nodes)
+        cluster.kill(*cluster.nodes)
+        put_back(tmp_path / "an hour ago", cluster.data("n1"))
+        for _ in range(3):
+            cluster.start("n1")
+            cluster.await_voting("n1")
+            cluster.kill("n1")
+        cluster.start("n2")
+        cluster.start("n1")
+        assert cluster.exit_code("n1") == REFUSED
+        assert "was opened again since" in last_line(cluster, "n1")
+
+
+def test_a_node_that_restarted_often_while_the_others_were_down_is_let_in(tmp_path: Path) -> None:
+    with running(tmp_path) as cluster:
+        cluster.kill(*cluster.nodes)
+        for _ in range(5):
+            cluster.start("n1")
+            cluster.await_voting("n1")
+            cluster.kill("n1")
+        for node in cluster.nodes:
+            cluster.start(node)
+        cluster.await_voting(*cluster.nodes)
+        freeze(cluster, "after")
+
+
 def test_edited_quorums_on_one_node_are_refused_at_start(tmp_path: Path) -> None:
     with running(tmp_path) as cluster:
         cluster.kill("n1")

@@ -8,6 +8,7 @@ from decreed.registry.replica.digests import decree_digest
 from decreed.registry.replica.effects import Reply, Send, UseLink
 from decreed.registry.replica.events import Event, FromClient, FromPeer, ReadFailed, Welcomed
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
+from decreed.registry.wire.handshake import Life
 from decreed.registry.wire.peers import FeedPage, Fetch, PeerMessage, Pull, Query, QueryAnswer
 from decreed.registry.wire.requests import (
     GetRequest,
@@ -121,7 +122,8 @@ def test_a_link_is_used_only_once_it_is_recorded_who_is_there() -> None:
     world = World()
     replica, standing = world.replica(N1), world.replica(N2).membership.standing()
     shown = replace(standing, incarnation=standing.incarnation + 1, nonce=b"another life....")
-    effects = replica.step(world._moment(), [Welcomed(4711, shown)], {})
+    past = Life(standing.incarnation, standing.nonce)
+    effects = replica.step(world._moment(), [Welcomed(4711, shown, past)], {})
     assert effects.records and not effects.at_once
     assert [item for item in effects.after if isinstance(item, UseLink)]
 

@@ -210,7 +210,7 @@ async def test_a_stranger_on_the_peer_port_is_refused(
     config = await live_config(3)
     async with live_cluster(config) as cluster:
         client = await cluster.raw("n1")
-        await client.say(PeerHello("decreed", 1, 1, stranger(config.digest(), **changes)))
+        await client.say(PeerHello("decreed", 1, 1, stranger(config.digest(), **changes), 0, None))
         refusal = await client.hear(Reception)
         assert isinstance(refusal, Refusal)
         assert refusal.code == code

@@ -57,7 +57,7 @@ async def test_a_timer_runs_from_its_step_however_long_the_disk_takes(
     mock_clock: trio.testing.MockClock,
 ) -> None:
     storage, timers, formed = StalledStorage(MemoryDisk(), mock_clock), NotedTimers(), trio.Event()
-    replica = Replica(config(1), storage.recovered(), bytes(16))
+    replica = Replica(config(1), storage.recovered())
     loop = TurnLoop(
         replica, storage, timers, lambda _: None, lambda _: formed.set(), clock_ms=mocked_ms
     )

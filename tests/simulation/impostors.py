@@ -1,9 +1,9 @@
 """Directories that are not what they seem: wiped, put back from a backup, or another node's.
 
-Such a node must be refused, and stays out until its own latest disk is put back. Nodes remember what
-they met of each other; a backup is put back here only when all others have met a later life of the
-node, since that memory is what the product holds against it. It is not started so often that it
-catches up with the lives that were met: then nothing would tell it from the right directory.
+Such a node must be refused, however often it is started and whoever is up meanwhile, and stays out
+until its own latest disk is put back. Nodes remember what they met of each other; a backup, which may
+have been made while the node ran, is exchanged here only when all others have met a later life of the
+node, since that memory is what the product promises to hold against it.
 """
 
 import random
@@ -14,9 +14,7 @@ from decreed.storage.memory import MemoryDisk
 
 from .witness import WitnessedWorld
 
-BACKUPS = 4
-STARTS = 2
-"""How often an impostor is started: at once, and once more when all is well."""
+BACKUPS = 6
 
 
 class Impostors:
@@ -29,7 +27,7 @@ class Impostors:
     def __init__(self, world: WitnessedWorld) -> None:
         self._world = world
         self._own: dict[NodeId, MemoryDisk] = {}
-        self._kinds: dict[NodeId, str] = {}
+        self._awaited: dict[NodeId, str] = {}
         self._backups: dict[NodeId, list[tuple[int, MemoryDisk]]] = {}
 
     def boot(self, node: NodeId) -> bool:
@@ -42,11 +40,29 @@ class Impostors:
             world.note(node, "fails", error)
             return False
         replica = world.machines[node].replica
-        if node not in world.impostors and replica is not None:
-            incarnation = replica.node.identity.incarnation
-            self._backups.setdefault(node, []).append((incarnation, backup))
-            del self._backups[node][:-BACKUPS]
+        if replica is not None:
+            self._keep(node, replica.node.identity.incarnation, backup)
         return True
+
+    def back_up(self, node: NodeId) -> None:
+        """Copy a node's disk while the node runs."""
+        machine = self._world.machines[node]
+        if machine.replica is not None:
+            lacks = machine.replica.node.identity.incarnation + 1
+            self._keep(node, lacks, machine.disk.copy())
+
+    def start_often(self, node: NodeId, times: int) -> None:
+        """Start a node again and again, so quickly that nobody meets any life but the last."""
+        world = self._world
+        world.refused.pop(node, None)
+        if node in world.impostors:
+            self._awaited[node] = "a directory that was started often"
+        for _ in range(times):
+            if node in world.up():
+                world.crash(node)
+            if not self.boot(node):
+                return
+        world.sightings.saw("a node was started again and again")
 
     def wipe(self, node: NodeId) -> None:
         """The node comes back with an empty disk."""
@@ -54,10 +70,9 @@ class Impostors:
             self._exchange(node, MemoryDisk(node), "a wiped directory")
 
     def roll_back(self, node: NodeId, chance: random.Random) -> None:
-        """The node comes back with a copy of its disk from before an earlier start."""
+        """The node comes back with a copy of its disk that lacks a life which all others met."""
         met = self._met_by_all(node)
-        backups = self._backups.get(node, [])
-        known = [disk for incarnation, disk in backups if incarnation + STARTS <= met + 1]
+        known = [disk for lacks, disk in self._backups.get(node, []) if lacks <= met]
         if known and self._spare():
             self._exchange(node, chance.choice(known).copy(), "an older directory")
 
@@ -91,7 +106,7 @@ class Impostors:
         """Only impostors are ever refused; at the end they all must have been (`check_refused`)."""
         for node, reason in self._world.refused.items():
             assert node in self._world.impostors, f"{node} was refused: {reason}"
-            kind = self._kinds.pop(node, None)
+            kind = self._awaited.pop(node, None)
             if kind is not None:
                 self._world.sightings.saw(f"{kind} was refused")
 
@@ -111,11 +126,17 @@ class Impostors:
         world = self._world
         if node in world.up():
             world.crash(node)
-        self._own[node], self._kinds[node] = world.machines[node].disk, kind
+        self._own[node], self._awaited[node] = world.machines[node].disk, kind
         world.note(node, "impostor", kind)
         world.impostors.add(node)
         world.insert(node, disk)
         self.boot(node)
+
+    def _keep(self, node: NodeId, lacks: int, backup: MemoryDisk) -> None:
+        """Keep a copy of a sound disk that lacks this life of the node and all later ones."""
+        if node not in self._world.impostors:
+            self._backups.setdefault(node, []).append((lacks, backup))
+            del self._backups[node][:-BACKUPS]
 
     def _met_by_all(self, node: NodeId) -> int:
         """The latest life of a node that every other one has durably met."""

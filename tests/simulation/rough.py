@@ -16,7 +16,8 @@ from decreed.registry.replica.events import WriteFailed
 from decreed.registry.types import NodeId
 from decreed.storage.memory import MemoryDisk
 
-from ..support.world import Machine, look_up
+from ..support.lookup import look_up
+from ..support.world import Machine
 from .disks import Drive
 from .plan import Plan
 from .wired import WiredWorld

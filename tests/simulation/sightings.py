@@ -34,6 +34,8 @@ FAULTS = (
     "a node was suspected for no reason",
     "a wiped directory was refused",
     "an older directory was refused",
+    "a directory that was started often was refused",
+    "a node was started again and again",
     "another node's directory was refused",
     "the right directory was put back",
 )
@@ -41,6 +43,7 @@ FAULTS = (
 
 EVENTS = (
     "a duel",
+    "a past life was shown",
     "an adopted value was chosen",
     "a claim was won",
     "a claim was lost",

@@ -82,6 +82,8 @@ class Weather:
             (self._wipe, 0.15),
             (self._roll_back, 0.8),
             (self._confuse, 0.15),
+            (self._back_up, 1),
+            (self._start_often, 0.8),
         ]
 
     # -- nodes
@@ -121,6 +123,24 @@ class Weather:
         sound = [node for node in self._nodes if node not in self._world.impostors]
         if len(sound) > 1:
             self.impostors.confuse(*chance.sample(sound, 2))
+
+    def _back_up(self, chance: random.Random) -> None:
+        self.impostors.back_up(chance.choice(self._nodes))
+
+    def _start_often(self, chance: random.Random) -> None:
+        """A node starts again and again, with the others out of reach or down, or neither."""
+        exchanged = sorted(self._world.impostors)
+        often = bool(exchanged) and chance.random() < 0.8
+        node = chance.choice(exchanged if often else self._nodes)
+        others = [other for other in self._nodes if other != node]
+        kind = chance.random()
+        if kind < 0.3:
+            self._world.network.cut(between([node], others), chance.random() < 0.5)
+        elif kind < 0.5:
+            for other in others:
+                if other in self._world.up():
+                    self._world.crash(other, silent=chance.random() < 0.5)
+        self.impostors.start_often(node, chance.choice([1, 2, 3, 5, 20]))
 
     # -- disks
 

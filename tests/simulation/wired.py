@@ -12,13 +12,13 @@ from itertools import permutations
 from decreed.registry.config import ClusterConfig
 from decreed.registry.errors import IdentityRefused
 from decreed.registry.replica.effects import Outgoing, Reject, Reply, UseLink, Welcome
-from decreed.registry.replica.events import FromPeer, Greeted, Moment, Reachable, Welcomed
+from decreed.registry.replica.events import FromPeer, Moment, Reachable, Welcomed
 from decreed.registry.types import NodeId
-from decreed.registry.wire.handshake import Refusal
+from decreed.registry.wire.handshake import Life, PeerRecall, Refusal
 from decreed.registry.wire.peers import PeerMessage, Ping
 from decreed.registry.wire.requests import Answer, ClaimNextRequest, ClaimRequest
 
-from ..support.world import World
+from ..support.world import World, greeted
 from .clocks import Clock
 from .links import Link, Links
 from .network import Arrive, Network, Pair
@@ -123,15 +123,32 @@ class WiredWorld(World):
         return True
 
     def _dial(self, pair: Pair) -> None:
-        dialler, other = pair
-        link = self.links.dial(pair, self.now_ms)
-        standing = self.replica(dialler).membership.standing()
-        self._carry(link, pair, partial(self.post, other, Greeted(link.number, standing)))
+        self._greet(self.links.dial(pair, self.now_ms))
 
-    def _welcome(self, link: Link, node: NodeId, event: Welcomed) -> None:
-        """The life that dialled is welcomed; a later one knows nothing of that link."""
+    def _greet(self, link: Link, past: Life | None = None) -> None:
+        dialler, other = link.pair
+        hello = self.replica(dialler).membership.hello(other, past)
+        self._carry(link, link.pair, partial(self.post, other, greeted(link.number, hello)))
+
+    def _ask_past(self, node: NodeId, link: int, other: NodeId, recall: PeerRecall) -> None:
+        asked = self.links.numbered(link)
+        if asked.pair[0] == node:
+            self._hang_up(asked.pair)
+        else:
+            self._carry(asked, (node, other), partial(self._show, asked, recall.incarnation))
+
+    def _answer_dial(self, link: Link, event: Welcomed) -> None:
+        """Who dialled is answered, if it is still the life that dialled."""
         if self.links.current.get(link.pair) is link:
-            self.post(node, event)
+            self.post(link.pair[0], event)
+
+    def _show(self, link: Link, incarnation: int) -> None:
+        """Who dialled shows a past life of its directory, if it is still the one that dialled."""
+        if self.links.current.get(link.pair) is link:
+            past = self.replica(link.pair[0]).membership.past(incarnation)
+            assert past is not None, f"{link.pair[0]} is asked for life {incarnation}"
+            self.sightings.saw("a past life was shown")
+            self._greet(link, past)
 
     def _carry(self, link: Link, pair: Pair, arrive: Arrive) -> None:
         """A frame or a part of a handshake is on its way, on a link that may be reset meanwhile."""
@@ -159,8 +176,8 @@ class WiredWorld(World):
         match item:
             case Welcome(number, other, message):
                 link = self.links.numbered(number)
-                arrive = partial(self._welcome, link, other, Welcomed(number, message.standing))
-                self._carry(link, (node, other), arrive)
+                event = Welcomed(number, message.standing, message.past)
+                self._carry(link, (node, other), partial(self._answer_dial, link, event))
             case UseLink(number, _):
                 link = self.links.numbered(number)
                 link.used = link.open
@@ -234,7 +251,8 @@ class WiredWorld(World):
         for pair in permutations(self.up(), 2):
             self._ping_on(pair)
         for pair in permutations(self.config.nodes, 2):
-            if not self.machines[pair[0]].paused and self.machines[pair[0]].replica is not None:
+            machine = self.machines[pair[0]]
+            if machine.replica is not None and not machine.paused:
                 self._say_news(pair)
 
     def _ping_on(self, pair: Pair) -> None:

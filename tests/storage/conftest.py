@@ -1,5 +1,6 @@
 """Both storages behind one `Disk`: open, close, and open again what was written."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -61,6 +62,6 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path, config: ClusterConfig) 
         made = Disk(lambda: open_directory(tmp_path / "data", config, NODE))
     else:
         memory = MemoryDisk()
-        made = Disk(lambda: open_memory(memory, config, NODE, lambda count: b"m" * count))
+        made = Disk(lambda: open_memory(memory, config, NODE, os.urandom))
     yield made
     made.close()

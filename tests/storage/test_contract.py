@@ -14,6 +14,7 @@ from decreed.registry.errors import IdentityRefused
 from decreed.registry.keys import matches, sort_key
 from decreed.registry.paxos.instance import EMPTY, Instance
 from decreed.registry.types import Key, NodeId
+from decreed.registry.wire.handshake import Life
 from decreed.registry.wire.peers import FeedEntry
 
 from .conftest import NODE, Disk
@@ -99,10 +100,27 @@ def test_R05_the_incarnation_grows_at_each_opening_and_the_disk_id_stays(disk: D
     assert {identity.node for identity in identities} == {NODE}
 
 
-def test_a_formation_keeps_the_incarnation(disk: Disk) -> None:
+def test_a_formation_keeps_the_life(disk: Disk) -> None:
     disk.open()
-    disk.open().write([FormationRecord(b"f" * 16)])
-    assert disk.open().recovered().identity.incarnation == 3
+    storage = disk.open()
+    storage.write([FormationRecord(b"f" * 16)])
+    nonce = storage.recovered().identity.nonce
+    recovered = disk.open().recovered()
+    assert recovered.identity.incarnation == 3
+    assert recovered.lineage.life(2) == Life(2, nonce)
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_every_life_is_remembered_with_its_nonce(disk: Disk, times: int) -> None:
+    lives: list[Life] = []
+    for _ in range(times):
+        identity = disk.open().recovered().identity
+        lives.append(Life(identity.incarnation, identity.nonce))
+    lineage = disk.open().recovered().lineage
+    assert [lineage.life(number) for number in range(1, times + 1)] == lives
+    assert lineage.lives == times + 1
+    assert lineage.life(0) is lineage.life(times + 2) is None
+    assert len({life.nonce for life in lives}) == times
 
 
 def test_a_fresh_node_has_nothing_to_recover(disk: Disk) -> None:

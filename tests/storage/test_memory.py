@@ -1,5 +1,7 @@
 """The in-memory twin: what a crash takes, and how it fails."""
 
+import os
+
 import pytest
 
 from decreed.registry.config import ClusterConfig
@@ -7,7 +9,9 @@ from decreed.registry.disk import Damaged as DamagedValue
 from decreed.registry.errors import Damaged, IdentityRefused, StorageFailed
 from decreed.registry.paxos.instance import EMPTY
 from decreed.registry.types import Key
+from decreed.registry.wire.handshake import Life
 from decreed.storage import layout
+from decreed.storage.lives import LIVES_A_PAGE
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
 
 from .conftest import NODE, make_config
@@ -161,6 +165,58 @@ def test_a_damaged_identity_is_refused(platter: MemoryDisk) -> None:
     platter.lose(layout.IDENTITY_KEY)
     with pytest.raises(Damaged, match="must not vote"):
         opened(platter)
+
+
+@pytest.mark.parametrize("opened_before", [1, LIVES_A_PAGE, LIVES_A_PAGE + 9])
+def test_R13_a_directory_that_lost_a_page_of_its_lives_is_damaged(
+    platter: MemoryDisk, opened_before: int
+) -> None:
+    for _ in range(opened_before):
+        opened(platter).close()
+    lost = platter.copy()
+    del lost.values[layout.lives_key(0)]
+    with pytest.raises(Damaged, match="lost some of the lives"):
+        opened(lost)
+    platter.flip(layout.lives_key(0), 9)
+    with pytest.raises(Damaged, match="page 0 of the directory's lives"):
+        opened(platter)
+    platter.lose(layout.lives_key(0))
+    with pytest.raises(Damaged):
+        opened(platter)
+
+
+@pytest.mark.parametrize("times", [LIVES_A_PAGE, LIVES_A_PAGE + 1, 2 * LIVES_A_PAGE + 3])
+def test_lives_fill_page_after_page(platter: MemoryDisk, times: int) -> None:
+    lives: list[Life | None] = []
+    for _ in range(times):
+        storage = open_memory(platter, make_config(), NODE, os.urandom)
+        identity = storage.recovered().identity
+        lives.append(Life(identity.incarnation, identity.nonce))
+        storage.close()
+    lineage = opened(platter).recovered().lineage
+    assert [lineage.life(number) for number in range(1, times + 1)] == lives
+
+
+def test_a_life_whose_write_failed_was_none(platter: MemoryDisk) -> None:
+    opened(platter).close()
+    platter.fail_writes = 1
+    with pytest.raises(StorageFailed):
+        opened(platter)
+    recovered = opened(platter).recovered()
+    assert recovered.identity.incarnation == recovered.lineage.lives == 2
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_life_whose_sync_failed_is_there_whole_or_not_at_all(
+    platter: MemoryDisk, kept: int
+) -> None:
+    opened(platter).close()
+    platter.fail_syncs = 1
+    with pytest.raises(StorageFailed):
+        opened(platter)
+    platter.crash(kept)
+    recovered = opened(platter).recovered()
+    assert recovered.identity.incarnation == recovered.lineage.lives == 2 + kept
 
 
 def test_the_twin_is_refused_to_another_cluster_too(

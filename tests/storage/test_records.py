@@ -57,6 +57,7 @@ def test_a_record_with_a_sound_checksum_and_no_sense_is_damaged() -> None:
         (layout.peer_key("b"), "the record of peer 'b'"),
         (layout.cursor_key("b"), "the cursor into the feed of 'b'"),
         (layout.IDENTITY_KEY, "the identity of the node"),
+        (layout.lives_key(3), "page 3 of the directory's lives"),
     ],
 )
 def test_a_message_says_what_lies_where(stored: bytes, words: str) -> None:

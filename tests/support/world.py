@@ -17,12 +17,9 @@ from decreed.registry.config import ClusterConfig, parse_config
 from decreed.registry.errors import StorageFailed
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.replica.effects import (
+    AskPast,
     Effects,
     Outgoing,
-    Read,
-    ReadFeed,
-    ReadLastSlot,
-    ReadScan,
     Reject,
     Reply,
     Send,
@@ -31,23 +28,23 @@ from decreed.registry.replica.effects import (
 )
 from decreed.registry.replica.events import (
     Event,
-    FeedDone,
     Fired,
     FromClient,
     FromPeer,
     Greeted,
     Moment,
     Reachable,
-    ScanDone,
-    SlotDone,
     Welcomed,
     WriteFailed,
 )
 from decreed.registry.replica.replica import Replica
 from decreed.registry.types import Claim, Key, NodeId
+from decreed.registry.wire.handshake import Life, PeerHello, PeerRecall
 from decreed.registry.wire.peers import PeerMessage, Ping
 from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Request
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
+
+from .lookup import look_up
 
 CLUSTER_ID = "test-cluster"
 EPOCH_MS = 1_700_000_000_000
@@ -133,9 +130,7 @@ class World:
         machine.storage = open_memory(
             machine.disk, cluster or self.config, node, self.random.randbytes
         )
-        machine.replica = Replica(
-            cluster or self.config, machine.storage.recovered(), self.random.randbytes(16)
-        )
+        machine.replica = Replica(cluster or self.config, machine.storage.recovered())
         self._carry_out(node, machine.replica.start(self._moment_of(node)))
         if self.machines[node] is machine:  # it may have died in its first step
             self._connect(node)
@@ -160,10 +155,10 @@ class World:
         assert replica is not None, f"{node} is down"
         return replica
 
-    def shake_hands(self, dialler: NodeId, other: NodeId) -> None:
-        """`dialler` connects to `other`, which judges it first."""
-        standing = self.replica(dialler).membership.standing()
-        self.post(other, Greeted(_link(dialler, other), standing))
+    def shake_hands(self, dialler: NodeId, other: NodeId, past: Life | None = None) -> None:
+        """`dialler` connects to `other`, which judges it first and may ask for a past life."""
+        hello = self.replica(dialler).membership.hello(other, past)
+        self.post(other, greeted(_link(dialler, other), hello))
 
     # -- the world
 
@@ -297,14 +292,23 @@ class World:
             case Reply(_, answer):
                 self.answers.setdefault((node, answer.id), []).append(answer)
             case Welcome(link, other, message):
-                self.post(other, Welcomed(link, message.standing))
+                self.post(other, Welcomed(link, message.standing, message.past))
             case UseLink(_, other):
                 self.post(node, Reachable(other, True))
                 self.post(other, Reachable(node, True))
             case Reject(_, other, refusal):
                 self.rejected.append((other, refusal.message))
+            case AskPast(link, other, recall):
+                self._ask_past(node, link, other, recall)
             case _:
                 assert_never(item)
+
+    def _ask_past(self, node: NodeId, link: int, other: NodeId, recall: PeerRecall) -> None:
+        """The node that dialled shows the life that it is asked for; the other dials anew."""
+        if link == _link(node, other):
+            self.shake_hands(node, other)
+        elif other in self.up():
+            self.shake_hands(other, node, self.replica(other).membership.past(recall.incarnation))
 
     def _transmit(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
         self.sent.append((node, to, message))
@@ -382,16 +386,9 @@ def stored(world: World, node: str, key: str) -> Instance:
     return instance
 
 
-def look_up(storage: MemoryStorage, read: Read) -> Event:
-    """Carry out a read, as the threads of the real server do."""
-    match read:
-        case ReadScan(token, prefix, after, limit, max_bytes):
-            return ScanDone(token, storage.scan(prefix, after, limit, max_bytes))
-        case ReadFeed(token, start, limit):
-            entries, next_index = storage.feed(start, limit)
-            return FeedDone(token, tuple(entries), next_index)
-        case ReadLastSlot(token, series):
-            return SlotDone(token, storage.last_slot(series))
+def greeted(link: int, hello: PeerHello) -> Greeted:
+    """What happens to a node that is dialled and told this."""
+    return Greeted(link, hello.standing, hello.recall, hello.past)
 
 
 def _link(one: NodeId, other: NodeId) -> int:

@@ -1,0 +1,17 @@
+"""What a step reads, looked up in a storage as the threads of the real server do."""
+
+from decreed.registry.replica.effects import Read, ReadFeed, ReadLastSlot, ReadScan
+from decreed.registry.replica.events import Event, FeedDone, ScanDone, SlotDone
+from decreed.storage.memory import MemoryStorage
+
+
+def look_up(storage: MemoryStorage, read: Read) -> Event:
+    """Carry out a read."""
+    match read:
+        case ReadScan(token, prefix, after, limit, max_bytes):
+            return ScanDone(token, storage.scan(prefix, after, limit, max_bytes))
+        case ReadFeed(token, start, limit):
+            entries, next_index = storage.feed(start, limit)
+            return FeedDone(token, tuple(entries), next_index)
+        case ReadLastSlot(token, series):
+            return SlotDone(token, storage.last_slot(series))
