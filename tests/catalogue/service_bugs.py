@@ -158,12 +158,24 @@ KNOWING = (
         (Change("storage.identity", "identity.incarnation + 1", "max(identity.incarnation, 1)"),),
         seeds=_SEEDS,
     ),
-    _bug(
+    Bug(
         "a wiped node that votes again",
-        "membership",
-        "        if shown.disk_id != known.disk_id:",
-        "        if False:",
-        None,  # no storm wipes a disk
+        (
+            Change(
+                "registry.replica.membership",
+                'known = self._peers.get(shown.node)\n        if known is None:\n            return ""',
+                "known = self._peers.get(shown.node)\n"
+                '        if known is None or shown.disk_id != known.disk_id:\n            return ""',
+            ),
+            Change(
+                "registry.replica.membership",
+                "if known is None or shown.nonce == known.nonce:\n            return None",
+                "if not known or known.nonce == shown.nonce or shown.disk_id != known.disk_id:\n"
+                "            return None",
+            ),
+        ),
+        None,
+        _SEEDS,
         100,
     ),
     _bug(
