@@ -271,7 +271,7 @@ async def test_without_a_quorum_the_block_ends_before_another_could_begin(name: 
                     own.kill(*own.nodes[:2])
                     began = anyio.current_time()
                     await anyio.sleep(20)
-            assert anyio.current_time() - began < 1.5
+            assert anyio.current_time() - began < 2
             assert lock.remaining == 0
 
 
