@@ -118,8 +118,8 @@ async def until_waiting(registry: Registry, name: str, count: int) -> None:
 
 @pytest.mark.anyio
 async def test_a_lock_is_kept_for_longer_than_its_ttl(cluster: Servers, name: str) -> None:
-    async with connect(*cluster.endpoints) as registry, registry.lock(name, ttl=0.6) as lock:
-        await anyio.sleep(1.8)
+    async with connect(*cluster.endpoints) as registry, registry.lock(name, ttl=1.2) as lock:
+        await anyio.sleep(2.6)
         lock.ensure_held()
 
 
