@@ -60,7 +60,10 @@ def run_exit(error: DecreedError) -> RunExit:
 
 def runs_another(arguments: Sequence[str]) -> bool:
     """Whether a command line is one of these."""
-    return arguments[:1] in (["elect"], ["once"]) or arguments[:2] == ["lock", "run"]
+    return tuple(arguments[:1]) in (("elect",), ("once",)) or tuple(arguments[:2]) == (
+        "lock",
+        "run",
+    )
 
 
 def parse_wait(text: str) -> float:

@@ -14,7 +14,6 @@ Invariants kept here:
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
 
 import anyio
 
@@ -45,8 +44,6 @@ LONGEST_SECONDS = MAX_TIMEOUT_MS / 1000
 AWAY_SECONDS = 5.0
 PROBE_SECONDS = 1.0
 SILENT_SECONDS = 3.0
-# without a node that answers, one who does not want to wait learns so after this time
-AT_ONCE_SECONDS = 10.0
 # how long the answer of a node whose time is up may take to get here
 LATE_SECONDS = 1.0
 
@@ -191,10 +188,3 @@ class Acquiring:
         seconds = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._rounds, 10))
         left = max(0.0, self._deadline - anyio.current_time())
         await anyio.sleep(min(left, seconds * random.uniform(0.5, 1.0)))
-
-
-def deadlines(now: float, wait: float | None) -> tuple[float, bool]:
-    """Until when to ask, on anyio's clock, and whether to wait while the lock is held."""
-    if wait is None:
-        return inf, True
-    return (now + wait, True) if wait > 0 else (now + AT_ONCE_SECONDS, False)

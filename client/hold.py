@@ -13,6 +13,7 @@ Invariants kept here:
 import logging
 import os
 from collections.abc import Callable
+from math import inf
 
 import anyio
 
@@ -21,7 +22,7 @@ from ..registry.errors import BadRequest, Closed, DecreedError, LockLost
 from ..registry.locks.holding import Holding
 from ..registry.locks.terms import Ending, How, TermClaim, tenure, term_of
 from ..registry.wire.requests import Kept, Superseded
-from .acquiring import Acquiring, Grant, deadlines
+from .acquiring import Acquiring, Grant
 from .asker import Asker
 from .attempt import Reply
 from .holder import Holder, holder_of
@@ -128,8 +129,10 @@ class Hold:
         if self._used:
             raise BadRequest(f"a hold of {self.lock!r} is used once: ask the registry for another")
         self._used = True
-        deadline, queue = deadlines(anyio.current_time(), wait)
-        grant = await Acquiring(self._asker, self.lock, self._claim, deadline, queue).run()
+        # one who does not wait for the lock gives the nodes as long as any other call
+        seconds = inf if wait is None else wait or None
+        deadline = self._asker.deadline(seconds)
+        grant = await Acquiring(self._asker, self.lock, self._claim, deadline, wait != 0).run()
         self._take(grant)
         try:
             if grant.sent_ms is None:

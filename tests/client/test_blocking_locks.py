@@ -39,8 +39,8 @@ def test_a_block_holds_the_lock_and_releases_it(registry: sync.Registry) -> None
 
 
 def test_it_is_kept_without_the_blocks_doing_anything(registry: sync.Registry) -> None:
-    with registry.lock("kept", ttl=0.6) as lock:
-        assert not lock.lost.wait(1.8)
+    with registry.lock("kept", ttl=1.2) as lock:
+        assert not lock.lost.wait(2.6)
         lock.ensure_held()
 
 

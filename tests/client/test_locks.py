@@ -118,8 +118,8 @@ async def until_waiting(registry: Registry, name: str, count: int) -> None:
 
 @pytest.mark.anyio
 async def test_a_lock_is_kept_for_longer_than_its_ttl(cluster: Servers, name: str) -> None:
-    async with connect(*cluster.endpoints) as registry, registry.lock(name, ttl=0.6) as lock:
-        await anyio.sleep(1.8)
+    async with connect(*cluster.endpoints) as registry, registry.lock(name, ttl=1.2) as lock:
+        await anyio.sleep(2.6)
         lock.ensure_held()
 
 
@@ -271,7 +271,7 @@ async def test_without_a_quorum_the_block_ends_before_another_could_begin(name: 
                     own.kill(*own.nodes[:2])
                     began = anyio.current_time()
                     await anyio.sleep(20)
-            assert anyio.current_time() - began < 1.5
+            assert anyio.current_time() - began < 2
             assert lock.remaining == 0
 
 
