@@ -61,8 +61,8 @@ ENDINGS = (
     _bug(
         "a loser's release is taken for the holder's",
         "replica.renewals",
-        "if decree is None or decree.claim_id != request.tenure.claim_id:\n                message",
-        "if decree is None:\n                message",
+        "if found is None or found.claim_id != request.tenure.claim_id:\n                message",
+        "if found is None:\n                message",
     ),
     _bug(
         "what has expired is said to be released",
