@@ -40,6 +40,9 @@ class LockWeather(Weather):
 LOCKS = ("a", "b/c")
 TICK_MS = (2, 8, 30, 60, 250, 700)
 LONGEST_TTL_MS = 20_000
+LAST_TTL_MS = 200
+SLACK_MS = 500
+"""For asking, proposing, and timers that run a little late."""
 ROUND_MS = 250
 OPERATOR = 1
 
@@ -167,12 +170,15 @@ class LockStorm:
     def _check_everybody_gets_the_locks(self) -> None:
         """A waiter gets the lock within a bound of its expiry; then all agree on who has it."""
         for lock in LOCKS:
+            # the last holder's lease, and that of somebody dead whose grant was under way
+            within_ms = 2 * LONGEST_TTL_MS * (1 + 2 * MAX_CLOCK_DRIFT) + SLACK_MS
             for node in members(self.world):
                 claim_id = f"last {lock} {node}".encode()
-                claim = TermClaim("last", claim_id, 200)
+                claim = TermClaim("last", claim_id, LAST_TTL_MS)
                 self.world.wanted[claim_id] = (lock, claim)
-                request = LockRequest(self.world.new_id(), 30_000, lock, True, claim)
-                granted = self.world.ask(node, request, within_ms=3 * LONGEST_TTL_MS)
+                request = LockRequest(self.world.new_id(), 60_000, lock, True, claim)
+                granted = self.world.ask(node, request, within_ms=within_ms)
+                within_ms = LAST_TTL_MS * (1 + 2 * MAX_CLOCK_DRIFT) + SLACK_MS
                 assert isinstance(granted, Granted), granted
                 for other in members(self.world):
                     asked = HolderRequest(self.world.new_id(), 2_000, lock)
