@@ -259,6 +259,9 @@ class Weather:
     def restart_failed(self) -> None:
         """Every write has ended by now; a node that lost one is restarted on its sound disk."""
         self._mend(random.Random(0))
+        for node in self._nodes:
+            if node not in self._world.up() and node not in self._world.refused:
+                assert self.impostors.boot(node), f"{node} does not start on a sound disk"
 
     def clear_impostors(self) -> None:
         """All impostors have been refused by now; their own disks may be put back."""
