@@ -19,6 +19,7 @@ WAYS_OUT = {
     Exit.UNDECIDED: "claim it, or wait for it with 'decreed wait'",
     Exit.UNREACHABLE: "check --endpoints and the nodes, and ask again",
     Exit.UNKNOWN: "it may be chosen; ask again with the same --claim-id",
+    Exit.HELD: "wait for it with --wait, or see 'decreed lock show NAME'",
 }
 
 
@@ -40,11 +41,8 @@ class CommandFailed(Exception):
         self.thing = thing
         self.way_out = way_out or _way_out(error)
         self.facts = facts
-
-    @property
-    def exit_code(self) -> int:
+        self.exit_code: int = error.exit_code
         """What the process exits with."""
-        return self.error.exit_code
 
     def report(self, as_json: bool) -> None:
         """Say it on standard error."""

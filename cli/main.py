@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from ..registry.errors import BadRequest, DecreedError, Exit
-from . import claims, dev, importing, init, reads, serving, status, waiting
+from . import claims, dev, importing, init, locks, reads, running, serving, status, waiting
 from .connection import leading_error
 from .early import main as main  # scripts that were installed before look for it here
 from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
@@ -21,12 +21,22 @@ from .output import OutputClosed, OutputLost, send_the_rest_nowhere, write_line
 from .values import VALUE_SETTINGS, ValueCommand
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+lock_app = typer.Typer(
+    rich_markup_mode=None, help="Locks: run a command under one, see who has it."
+)
+app.add_typer(lock_app, name="lock")
 
 
-def _add(name: str, command: Callable[..., int], *examples: str, **settings: Any) -> None:
+def _add(
+    name: str,
+    command: Callable[..., int],
+    *examples: str,
+    to: typer.Typer = app,
+    **settings: Any,
+) -> None:
     """Register a command with examples at the end of its help."""
     lines = "".join(f"  {example}\n" for example in examples)
-    app.command(name, epilog=f"\b\nExamples:\n{lines}", **settings)(command)
+    to.command(name, epilog=f"\b\nExamples:\n{lines}", **settings)(command)
 
 
 VALUES: dict[str, Any] = {"cls": ValueCommand, "context_settings": VALUE_SETTINGS}
@@ -67,6 +77,25 @@ _add(
     **VALUES,
 )
 _add("latest", reads.latest, "decreed latest prod/settings", "decreed latest prod/settings --raw")
+_add(
+    "run",
+    running.run,
+    "decreed lock run prod/migrate -- ./migrate --all",
+    "decreed lock run cron/report --wait 0 --ttl 1m -- make report",
+    to=lock_app,
+)
+_add("list", locks.list_locks, "decreed lock list", "decreed lock list --json", to=lock_app)
+_add("show", locks.show, "decreed lock show prod/migrate", to=lock_app)
+_add("history", locks.history, "decreed lock history prod/migrate --json", to=lock_app)
+_add(
+    "break",
+    locks.break_lock,
+    'decreed lock break prod/migrate --reason "the machine is gone"',
+    to=lock_app,
+)
+_add("elect", running.elect, "decreed elect scheduler -- ./scheduler --port 80")
+_add("leader", locks.leader, "decreed leader scheduler", "decreed leader scheduler --watch")
+_add("once", running.once, "decreed once jobs/migrate-12 -- ./migrate --to 12")
 _add("status", status.status, "decreed status", "decreed status --json --timeout 2s")
 _add("version", status.version, "decreed version", "decreed version --json")
 
@@ -77,7 +106,8 @@ def root(context: typer.Context) -> None:
 
     Exit codes: 0 done, 1 unexpected, 2 bad usage or input, 3 lost to another value, 4 undecided,
     5 unreachable (nothing was chosen by this request), 6 outcome unknown (ask again with the same
-    --claim-id), 7 refused.
+    --claim-id), 7 refused, 8 the lock is held, 9 the lock was lost. 'lock run', 'elect' and 'once'
+    exit with the code of their command, or with one of 120 to 127 (see 'decreed lock run --help').
     """
     if context.invoked_subcommand is None:
         write_line(context.get_help())
@@ -90,7 +120,7 @@ def run(arguments: Sequence[str]) -> int:
         result = app(args=list(arguments), prog_name="decreed", standalone_mode=False)
         return result if isinstance(result, int) else Exit.DONE
     except BaseException as error:  # noqa: BLE001 (each gets an exit code)
-        return _end(leading_error(error), wants_json(arguments))
+        return _end(leading_error(error), arguments)
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -99,7 +129,7 @@ def wants_json(arguments: Sequence[str]) -> bool:
     return "--json" in (before[: before.index("--")] if "--" in before else before)
 
 
-def _end(error: BaseException, as_json: bool) -> int:
+def _end(error: BaseException, arguments: Sequence[str]) -> int:
     match error:
         case SystemExit(__context__=BrokenPipeError()):
             return OUTPUT_CLOSED  # Typer has seen to the rest of the output
@@ -125,7 +155,9 @@ def _end(error: BaseException, as_json: bool) -> int:
             failure = CommandFailed(error, "decreed")
         case _:
             failure = _unexpected(error)
-    failure.report(as_json)
+    if running.runs_another(arguments):
+        failure.exit_code = running.run_exit(failure.error)
+    failure.report(wants_json(arguments))
     return failure.exit_code
 
 

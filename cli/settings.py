@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import tomlkit
 
-from ..registry.config import ClusterConfig, Limits, Timing, parse_config
+from ..registry.config import ClusterConfig, Limits, LockTerms, Timing, parse_config
 from ..registry.errors import BadRequest, ConfigError
 from .failures import CommandFailed, reading
 
@@ -56,6 +56,9 @@ TIMING = {
     "finish_ms": "An acceptance without an outcome for so long is finished by its holder.",
     "pull_ms": "How often a peer is asked for what it has learned.",
     "drain_ms": "How long a stopping node goes on answering what is in flight.",
+}
+LOCKS = {
+    "keep_terms": "The latest terms of each lock that are kept; older ones are forgotten in time.",
 }
 
 
@@ -123,7 +126,8 @@ def config_text(
     timing = _section(
         "timing", "Periods in milliseconds. Speed depends on them, safety never.", Timing, TIMING
     )
-    text = "\n".join([head, *limits, "", *timing, ""])
+    locks = _section("locks", "What is kept of the past of a lock.", LockTerms, LOCKS)
+    text = "\n".join([head, *limits, "", *timing, "", *locks, ""])
     parse_config(tomllib.loads(text))
     return text
 

@@ -13,6 +13,8 @@ from ..registry.types import Decree, Outcome
 from ..registry.wire.requests import StatusReport
 from .claims import Json
 from .connecting import connect
+from .holder import Holder, PastTerm, Standing
+from .lock import Lock
 from .registry import Registry
 from .results import Claimed, NodeDown, Watched
 from .watching import Watching
@@ -20,10 +22,14 @@ from .watching import Watching
 __all__ = [
     "Claimed",
     "Decree",
+    "Holder",
     "Json",
+    "Lock",
     "NodeDown",
     "Outcome",
+    "PastTerm",
     "Registry",
+    "Standing",
     "StatusReport",
     "Watched",
     "Watching",

@@ -51,7 +51,7 @@ class Pool:
         self.addresses: dict[NodeId, Endpoint] = {}
         self.mixed = ""
         self._strangers: dict[Endpoint, str] = {}
-        self._spawn = spawn
+        self.spawn = spawn
         self._on_welcome = on_welcome
         self._links: dict[Endpoint, Link] = {}
         self._bells: set[Bell] = set()
@@ -64,7 +64,7 @@ class Pool:
     def link(self, endpoint: Endpoint) -> Link:
         """The one link to `endpoint`."""
         if endpoint not in self._links:
-            self._links[endpoint] = Link(endpoint, dial, self._admit, self._spawn)
+            self._links[endpoint] = Link(endpoint, dial, self._admit, self.spawn)
         return self._links[endpoint]
 
     def link_to(self, node: NodeId) -> Link:

@@ -4,15 +4,16 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from math import inf
 from typing import cast
 
+import anyio
 from msgspec.structs import replace
 
-from ..registry.errors import BadRequest, DecreedError, StillUndecided
+from ..registry.errors import BadRequest, DecreedError, OutcomeUnknown, StillUndecided
 from ..registry.keys import parse_key, parse_prefix, parse_series, series_and_slot, slot_key
 from ..registry.types import Claim, Decree
 from ..registry.wire.requests import StatusReport
-from .asker import Asker
 from .claims import Claimable, make_claim
 from .listing import Listing
+from .locking import Locking
 from .results import Claimed, NodeDown
 from .watching import Watching, parse_position
 
@@ -21,7 +22,7 @@ Settled = list[Claimed | DecreedError]
 Reports = list[StatusReport | NodeDown]
 
 
-class Registry:
+class Registry(Locking):
     """A cluster of decreed servers; made by `decreed.client.connect`.
 
     Any number of tasks may use it at once. Every call has a timeout in seconds, which covers
@@ -38,10 +39,6 @@ class Registry:
         asker: asks the cluster.
         claimant: the name that claims carry when they name none.
     """
-
-    def __init__(self, asker: Asker, claimant: str) -> None:
-        self._asker = asker
-        self._claimant = claimant
 
     async def claim(
         self,
@@ -151,6 +148,43 @@ class Registry:
             latest = await self._asker.latest(series, deadline)
             claim = replace(claim, key=parse_key(slot_key(series, _slot_after(latest))))
         return await self._asker.claim_next(claim, deadline)
+
+    async def once(
+        self,
+        key: str,
+        *,
+        note: str = "",
+        claim_id: bytes | str | None = None,
+        timeout: float | None = None,
+    ) -> Claimed:
+        """Find out whether this caller is the one, of all there ever are, to do something.
+
+        ``if (await registry.once("jobs/migrate-12")).won: …`` runs its block at most once, ever. It
+        does not promise that the block is run to its end: if the winner dies in the middle of it,
+        nobody runs it again, unless with the winner's own `claim_id`. Nor does it tell anybody when
+        it is done; let the winner claim another key for that.
+
+        Args:
+            key: names what is to be done once.
+            note: free text, kept in the decree.
+            claim_id: what names this caller; one that dies and comes back with the same id, on the
+                same machine, finds that it has won. Random by default.
+            timeout: seconds; an unknown outcome is asked for again until then.
+
+        Returns:
+            Whether it was won, and the decree that says by whom.
+
+        Raises:
+            OutcomeUnknown: it may be won. Only a call with the same `claim_id` can find out.
+        """
+        deadline = self._asker.deadline(timeout)
+        claim = self._make(key, self._claimant, None, note, claim_id, None)
+        while True:
+            [result] = await self._asker.claim_all([claim], deadline)
+            if isinstance(result, Claimed):
+                return result
+            if not isinstance(result, OutcomeUnknown) or anyio.current_time() >= deadline:
+                raise result
 
     async def get(self, key: str, *, timeout: float | None = None) -> Decree | None:
         """The decree of `key`; None when a quorum said that it is undecided.

@@ -22,11 +22,15 @@ from ..registry.types import Decree
 from . import registry as aio
 from .connecting import MIB
 from .connecting import connect as connect_async
+from .lock import Owners
+from .locking import DEFAULT_TTL, DEFAULT_WAIT, checked_wait, json_bytes
 from .results import Watched
+from .sync_lock import Lock, Locked, OnLost
 from .watching import Watching as AsyncWatching
 
 P = ParamSpec("P")
 T = TypeVar("T")
+__all__ = ["Lock", "Registry", "Watching", "connect"]
 CLOSED = "the client was closed: use it inside its `with` block"
 
 
@@ -66,6 +70,7 @@ class Registry:
 
     def __init__(self, loop: "_Loop") -> None:
         self.loop = loop
+        self._owners: Owners = {}
 
     claim = _blocking(aio.Registry.claim)
     claim_many = _blocking(aio.Registry.claim_many)
@@ -76,6 +81,61 @@ class Registry:
     list = _iterating(aio.Registry.list)
     latest = _blocking(aio.Registry.latest)
     status = _blocking(aio.Registry.status)
+    once = _blocking(aio.Registry.once)
+    standing = _blocking(aio.Registry.standing)
+    lock_names = _blocking(aio.Registry.lock_names)
+    lock_history = _blocking(aio.Registry.lock_history)
+    break_lock = _blocking(aio.Registry.break_lock)
+    observe = _iterating(aio.Registry.observe)
+
+    def lock(
+        self,
+        name: str,
+        *,
+        ttl: float = DEFAULT_TTL,
+        wait: float | None = DEFAULT_WAIT,
+        note: str = "",
+        info: bytes = b"",
+        on_lost: OnLost | None = None,
+    ) -> AbstractContextManager[Lock]:
+        """Hold a lock while the block runs: ``with registry.lock("migrate") as lock: …``.
+
+        The lock is kept by the client's thread. The block cannot be stopped from outside: it must
+        ask `Lock.ensure_held`. If the lock is lost before the block's end, `LockLost` is raised
+        behind it, unless an error of its own comes out.
+
+        Args:
+            name, ttl, wait, note, info: as for `decreed.client.Registry.lock`.
+            on_lost: called with the reason, in a thread of its own, when the lock is lost.
+
+        Raises:
+            DecreedError: as `decreed.client.Registry.lock` does.
+        """
+        hold = self.loop.registry.hold(name, ttl, note, info)
+        return Locked(self.loop, hold, checked_wait(wait), self._owners, on_lost)
+
+    def lead(
+        self,
+        name: str,
+        *,
+        info: Any = None,
+        ttl: float = DEFAULT_TTL,
+        wait: float | None = None,
+        note: str = "",
+        on_lost: OnLost | None = None,
+    ) -> AbstractContextManager[Lock]:
+        """Lead while the block runs; the same as `lock`, but it waits for ever by default.
+
+        Args:
+            name: of what is to be led.
+            info: what can be written as JSON, for those who look for the leader.
+            ttl, wait, note, on_lost: as for `lock`.
+
+        Raises:
+            DecreedError: as `lock` does.
+        """
+        data = json_bytes(info)
+        return self.lock(name, ttl=ttl, wait=wait, note=note, info=data, on_lost=on_lost)
 
     def watch(self, prefix: str = "", *, since: str | None = None) -> "Watching":
         """Iterate over the decrees under `prefix` as they are frozen; see `Watching`."""

@@ -76,12 +76,24 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drain_ms: Annotated[int, Meta(ge=0, le=600_000)] = 5_000
 
 
+class LockTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[locks]``.
+
+    Args:
+        keep_terms: how many of the latest terms of each lock are kept at least; older ones are
+            forgotten, some at a time.
+    """
+
+    keep_terms: Annotated[int, Meta(ge=8, le=100_000)] = 1_000
+
+
 class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cluster_id: ClusterId
     members: dict[NodeText, Address]
     quorums: QuorumSizes = QuorumSizes()
     limits: Limits = Limits()
     timing: Timing = Timing()
+    locks: LockTerms = LockTerms()
 
 
 class ClusterConfig(Value, frozen=True):
@@ -93,6 +105,7 @@ class ClusterConfig(Value, frozen=True):
         quorums: what a prepare and an accept quorum is (R07).
         limits: the bounds of a node.
         timing: periods and pauses.
+        locks: how much of a lock's past is kept.
     """
 
     cluster_id: ClusterId
@@ -100,6 +113,7 @@ class ClusterConfig(Value, frozen=True):
     quorums: Quorums
     limits: Limits = Limits()
     timing: Timing = Timing()
+    locks: LockTerms = LockTerms()
 
     @property
     def nodes(self) -> tuple[NodeId, ...]:
@@ -149,6 +163,7 @@ def parse_config(document: dict[str, Any]) -> ClusterConfig:
         _quorums(parsed),
         limits,
         parsed.timing,
+        parsed.locks,
     )
 
 

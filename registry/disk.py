@@ -6,13 +6,16 @@ which makes them durable in one synced batch. `decreed.storage` has the implemen
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol, Self
 
+from . import errors
+from .keys import series_and_slot
 from .lineage import Lineage
 from .paxos.instance import Instance
 from .types import Counter, Key, KeyText, NodeText, Value
 from .wire.handshake import ClusterId, Digest, IdBytes
 from .wire.peers import FeedEntry
+from .wire.requests import PathText
 
 
 class Identity(Value, frozen=True):
@@ -75,13 +78,62 @@ class FormationRecord(Value, frozen=True, tag=5):
     formation: IdBytes
 
 
-Record = InstanceRecord | FeedRecord | PeerRecord | CursorRecord | FormationRecord
+class ForgetRecord(Value, frozen=True, tag=6):
+    """The slots of `series` below `floor` are forgotten, for ever.
+
+    The floor is written in the same batch in which the instances below it are deleted, so no crash
+    leaves a node that has dropped a promise and does not know it. A floor never goes down: a record
+    that would lower it changes nothing.
+    """
+
+    series: PathText
+    floor: Counter
 
 
-class Damaged(Value, frozen=True):
-    """Stands in for an instance whose record cannot be read; `message` names key and file."""
+Record = InstanceRecord | FeedRecord | PeerRecord | CursorRecord | FormationRecord | ForgetRecord
+
+
+class Unserved(Value, frozen=True):
+    """Stands in for an instance that this node can say nothing about, as an acceptor least of all.
+
+    Args:
+        message: why, for people to read.
+    """
+
+    error: ClassVar[type[errors.DecreedError]] = errors.Refused
 
     message: str
+
+
+class Damaged(Unserved, frozen=True):
+    """The instance's record cannot be read; `message` names key and file."""
+
+    error = errors.Damaged
+
+
+class Forgotten(Unserved, frozen=True):
+    """The slots of `series` below `floor` are forgotten; the one at `floor` is decided somewhere.
+
+    Whoever has forgotten an instance never acts as its acceptor again: an empty one would let another
+    value be chosen. To all the others it is as good as a node that is down.
+    """
+
+    error = errors.Forgotten
+
+    series: PathText
+    floor: Counter
+
+    @classmethod
+    def below(cls, series: str, floor: int) -> Self:
+        """All slots of `series` before `floor`."""
+        return cls(
+            f"{series!r} is forgotten below slot {floor}; later ones are kept", series, floor
+        )
+
+    def covers(self, key: Key) -> bool:
+        """Whether `key` is one of the slots that are forgotten."""
+        series, slot = series_and_slot(key)
+        return series == self.series and slot is not None and slot < self.floor
 
 
 class ScanPage(Value, frozen=True):
@@ -125,12 +177,18 @@ class Storage(Protocol):
         """What was found when the directory was opened."""
         ...
 
-    def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Damaged]:
-        """The instances of `keys`, each one; a key never seen has the empty instance."""
+    def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Unserved]:
+        """The instances of `keys`, each one; a key never seen has the empty instance.
+
+        Of a slot below the floor of its series only that is said: it is `Forgotten`.
+        """
         ...
 
     def write(self, records: Sequence[Record]) -> None:
         """Write all records in one batch, synced; all are durable when this returns, or none.
+
+        A `ForgetRecord` counts last, wherever it stands among the others. The newest feed entry is
+        never deleted, whatever it is about: where the feed ends is read from it.
 
         Raises:
             StorageFailed: if the disk is full or the write failed. Every later call raises it too.
@@ -150,7 +208,11 @@ class Storage(Protocol):
         ...
 
     def last_slot(self, series: str) -> int:
-        """The highest slot of `series` that is learned here, 0 if none."""
+        """The highest slot of `series` that is known here to be decided, 0 if none.
+
+        It is the highest learned one, or the floor if that is higher: what is decided there may not
+        be learned here.
+        """
         ...
 
     def close(self) -> None:

@@ -21,6 +21,8 @@ class Exit(IntEnum):
     UNREACHABLE = 5
     UNKNOWN = 6
     REFUSED = 7
+    HELD = 8
+    LOCK_LOST = 9
 
 
 class DecreedError(Exception):
@@ -145,6 +147,67 @@ class StillUndecided(DecreedError):
     exit_code = Exit.UNDECIDED
 
 
+class LockHeld(DecreedError):
+    """Somebody else has the lock, and no term of it was or will be decreed by this request.
+
+    Args:
+        message: who has it, since when, and when it can be had at the earliest.
+        holder: the holder's whole text.
+        host: where it runs; empty if its text names none.
+        pid: its process; None if its text names none.
+        since_ms: when the term was first proposed, in milliseconds since 1970 (information only).
+        note: what the holder gave as a note.
+        remaining: seconds until another can take over, if the holder renews no more.
+    """
+
+    code = 18
+    exit_code = Exit.HELD
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        holder: str = "",
+        host: str = "",
+        pid: int | None = None,
+        since_ms: int = 0,
+        note: str = "",
+        remaining: float = 0.0,
+    ) -> None:
+        super().__init__(message)
+        self.holder = holder
+        self.host = host
+        self.pid = pid
+        self.since_ms = since_ms
+        self.note = note
+        self.remaining = remaining
+
+
+class LockLost(DecreedError):
+    """The lock is not, or not any more, the caller's; the message says why."""
+
+    code = 19
+    exit_code = Exit.LOCK_LOST
+
+
+class Reentrant(BadRequest):
+    """A task or thread asked for a lock that it has already: it would wait for itself."""
+
+    code = 20
+
+
+class StaleToken(Refused):
+    """A fencing token is older than one that the resource has seen: whoever sent it holds no more."""
+
+    code = 21
+
+
+class Forgotten(Refused):
+    """The term is older than what is kept of its lock: it was decided, and nobody says what."""
+
+    code = 22
+
+
 ERRORS: dict[int, type[DecreedError]] = {
     error.code: error
     for error in (
@@ -166,6 +229,11 @@ ERRORS: dict[int, type[DecreedError]] = {
         Closed,
         MissingExtra,
         StillUndecided,
+        LockHeld,
+        LockLost,
+        Reentrant,
+        StaleToken,
+        Forgotten,
     )
 }
 

@@ -6,7 +6,9 @@ digits and marks of any script and the ASCII characters ``_ - . + = : , ~ ( )``;
 nor ``..``. A key is at most 512 bytes of UTF-8 in Unicode's NFC form. Slots count from 1, in
 canonical decimal.
 
-The character ``$`` is in no segment, so that keys of our own kinds can never be claimed by name.
+The character ``$`` is in no segment, so that keys of our own kinds can never be claimed by name. The
+terms of locks lie under ``$locks``; they can be read, listed and watched there, and are under no other
+prefix, the empty one included.
 """
 
 import hashlib
@@ -19,6 +21,8 @@ from .errors import BadRequest
 from .types import MAX_KEY_BYTES, Key, NodeId
 
 MAX_SLOT = 10**15
+LOCKS = "$locks"
+"""The path that the terms of all locks lie under."""
 
 _ASCII_KEY = re.compile(r"[A-Za-z0-9_\-.+=:,~()]+(?:/[A-Za-z0-9_\-.+=:,~()]+)*")
 _PUNCTUATION = frozenset("_-.+=:,~()")
@@ -40,6 +44,20 @@ def parse_key(text: str) -> Key:
     return Key(text)
 
 
+def parse_readable(text: str) -> Key:
+    """Check that `text` is a key that may be read: one to claim, or the term of a lock.
+
+    Raises:
+        BadRequest: naming what is wrong with it; definite.
+    """
+    inner = _within_locks(text)
+    if inner is None:
+        return parse_key(text)
+    parse_key(inner)
+    _check_length(text, "key")
+    return Key(text)
+
+
 def parse_prefix(text: str) -> str:
     """Check that `text` is a prefix: empty, or the path of a key. A ``/`` at the end is dropped.
 
@@ -47,6 +65,9 @@ def parse_prefix(text: str) -> str:
         BadRequest: naming what is wrong with it; definite.
     """
     path = text.removesuffix("/")
+    inner = _within_locks(path)
+    if inner is not None:
+        return f"{LOCKS}/{parse_prefix(inner)}" if inner else LOCKS
     if path:
         _check_path(path, "prefix", text)
         _check_length(path, "prefix")
@@ -61,7 +82,8 @@ def parse_series(text: str) -> str:
     Raises:
         BadRequest: naming what is wrong with it; definite.
     """
-    _check_path(text, "series", text)
+    inner = _within_locks(text)
+    _check_path(text if inner is None else inner, "series", text)
     # the longest slot must still fit behind it
     _check_length(slot_key(text, MAX_SLOT), "series")
     return text
@@ -85,15 +107,21 @@ def slot_before(key: Key) -> Key | None:
 
 
 def matches(prefix: str, key: Key) -> bool:
-    """Whether `key` lies under `prefix`, segment by segment; a series holds its slots."""
+    """Whether `key` lies under `prefix`, segment by segment; a series holds its slots.
+
+    Under the empty prefix lies everything that can be claimed.
+    """
     path = key.partition("@")[0]
-    return not prefix or path == prefix or path.startswith(prefix + "/")
+    if not prefix:
+        return not path.startswith(LOCKS)
+    return path == prefix or path.startswith(prefix + "/")
 
 
 def prefixes(key: Key) -> list[str]:
-    """Every prefix that `key` lies under, the empty one included."""
+    """Every prefix that `key` lies under, the empty one included if it can be claimed."""
     segments = key.partition("@")[0].split("/")
-    return ["/".join(segments[:count]) for count in range(len(segments) + 1)]
+    first = 1 if segments[0] == LOCKS else 0
+    return ["/".join(segments[:count]) for count in range(first, len(segments) + 1)]
 
 
 def sort_key(key: str) -> bytes:
@@ -117,6 +145,12 @@ def _homes(path: str, nodes: tuple[NodeId, ...]) -> tuple[NodeId, ...]:
         return hashlib.blake2b(f"{node}\0{path}".encode(), digest_size=8).digest()
 
     return tuple(sorted(nodes, key=score, reverse=True))
+
+
+def _within_locks(text: str) -> str | None:
+    """What follows the path of all locks, None if `text` does not begin with it."""
+    root, _, inner = text.partition("/")
+    return inner if root == LOCKS else None
 
 
 def _check_path(path: str, what: str, text: str) -> None:

@@ -5,6 +5,8 @@ Owns the first byte of every stored key, which names a table, and what follows i
     i  instances   sort_key(key)            lists page in order, the slots of a series by number
     u  unlearned   sort_key(key)            accepted, outcome not known: found at start without a scan
     f  feed        8 bytes, big-endian      in order of index
+    t  terms       sort_key(key)            where in the feed a term of a lock stands
+    o  floors      the path of a series     below which its slots are forgotten
     p  peers       the node's name
     c  cursors     the node's name
     m  identity    nothing
@@ -16,7 +18,7 @@ It knows nothing of what the values are. The order of the bytes is the order of
 
 from enum import Enum
 
-from ..registry.keys import slot_key, sort_key
+from ..registry.keys import LOCKS, slot_key, sort_key
 from ..registry.types import Key
 from .bytestore import Range
 
@@ -27,12 +29,15 @@ class Table(Enum):
     INSTANCES = b"i"
     UNLEARNED = b"u"
     FEED = b"f"
+    TERMS = b"t"
+    FLOORS = b"o"
     PEERS = b"p"
     CURSORS = b"c"
     IDENTITY = b"m"
     LIVES = b"l"
 
 
+_BEHIND_LOCKS = bytes([LOCKS.encode()[0] + 1])
 IDENTITY_KEY = Table.IDENTITY.value
 
 
@@ -52,7 +57,7 @@ def unlearned_key(key: str) -> bytes:
 
 
 def key_of(stored: bytes) -> Key:
-    """The registry's key behind an instance's or an unlearned stored key."""
+    """The registry's key behind the stored key of an instance, or of a note about one."""
     path, at, slot = stored[1:].partition(b"@")
     return slot_key(path.decode(), int(slot[1:])) if at else Key(path.decode())
 
@@ -72,6 +77,21 @@ def feed_range(start: int) -> Range:
     return feed_key(start), table_range(Table.FEED)[1]
 
 
+def term_key(key: str) -> bytes:
+    """Where the index of the feed entry of a term lies."""
+    return Table.TERMS.value + sort_key(key)
+
+
+def is_term(key: str) -> bool:
+    """Whether `key` is a term of a lock, and so may be forgotten one day."""
+    return key.startswith(LOCKS + "/")
+
+
+def floor_key(series: str) -> bytes:
+    """Where the floor of a series lies."""
+    return Table.FLOORS.value + series.encode()
+
+
 def peer_key(node: str) -> bytes:
     """Where the record of a peer lies."""
     return Table.PEERS.value + node.encode()
@@ -87,19 +107,26 @@ def lives_key(page: int) -> bytes:
     return Table.LIVES.value + page.to_bytes(8, "big")
 
 
-def slots_range(series: str) -> Range:
-    """All slots of a series, in order of their numbers."""
+def slots_range(series: str, start: int = 0) -> Range:
+    """All slots of a series from `start` on, in order of their numbers."""
     path = Table.INSTANCES.value + series.encode()
-    return path + b"@", path + b"A"
+    return instance_key(slot_key(series, start)) if start else path + b"@", path + b"A"
+
+
+def forgotten_range(table: Table, series: str, start: int, floor: int) -> Range:
+    """What a table that is sorted by keys holds of the slots from `start` up to `floor`."""
+    first, behind = (sort_key(slot_key(series, slot)) for slot in (start, floor))
+    return table.value + first, table.value + behind
 
 
 def scan_ranges(prefix: str, after: str) -> list[Range]:
     """The ranges that hold exactly the keys under `prefix` and behind `after`, in order.
 
     Under ``p`` lie ``p`` itself, ``p/…`` and ``p@…``. Between them sort siblings such as ``p-x``
-    and ``p0``, which are stepped over and never read.
+    and ``p0``, which are stepped over and never read. Terms of locks lie before all other keys, and
+    under no prefix that does not name them.
     """
-    ranges = [table_range(Table.INSTANCES)]
+    ranges = [(Table.INSTANCES.value + _BEHIND_LOCKS, table_range(Table.INSTANCES)[1])]
     if prefix:
         path = Table.INSTANCES.value + prefix.encode()
         ranges = [(path, path + b"\0"), (path + b"/", path + b"0"), slots_range(prefix)]
@@ -115,6 +142,10 @@ def describe(stored: bytes) -> str:
     match table:
         case Table.INSTANCES | Table.UNLEARNED:
             return f"the record of key {key_of(stored)!r}"
+        case Table.TERMS:
+            return f"the feed position of key {key_of(stored)!r}"
+        case Table.FLOORS:
+            return f"the floor of {name!r}"
         case Table.FEED:
             return f"entry {feed_index(stored)} of the feed"
         case Table.PEERS:

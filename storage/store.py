@@ -8,6 +8,7 @@ Invariants:
 * R13, R14: all records of one `write` are one batch of the byte store, durable together.
 * The note that a key is accepted but not learned is put and deleted in the batch that makes it so;
   no crash can separate the two (R22: what is half-done is found again at start).
+* Below the floor of a series nothing is served, whatever lies there; see `floors`.
 * After a failed write every later one fails, and reads go on.
 """
 
@@ -21,6 +22,7 @@ from ..registry.disk import (
     CursorRecord,
     Damaged,
     FeedRecord,
+    ForgetRecord,
     FormationRecord,
     Identity,
     InstanceRecord,
@@ -28,12 +30,14 @@ from ..registry.disk import (
     Record,
     Recovered,
     ScanPage,
+    Unserved,
 )
 from ..registry.paxos.instance import EMPTY, Instance
 from ..registry.types import Key
 from ..registry.wire.peers import FeedEntry
 from . import layout, lives
 from .bytestore import ByteStore, Pair, Range, Unreadable
+from .floors import Floor, Floors, TermRows
 from .layout import Table
 from .records import damaged, pack, unpack
 
@@ -57,20 +61,26 @@ class RecordStore:
         self._data = data
         self._identity = identity
         self._failure: str | None = None
+        self._floors = Floors(self._table(Table.FLOORS, Floor))
         self._recovered = self._recover()
+        self._feed_end = self._recovered.feed_end
 
     def recovered(self) -> Recovered:
         """What was found when the store was opened."""
         return self._recovered
 
-    def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Damaged]:
+    def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Unserved]:
         """The instances of `keys`; one that cannot be read takes no other with it."""
-        wanted = list(keys)
+        judged = {key: self._floors.forgotten(key) for key in keys}
+        gone: dict[Key, Instance | Unserved] = {k: why for k, why in judged.items() if why}
+        return gone | self._load_kept([key for key, why in judged.items() if why is None])
+
+    def _load_kept(self, keys: Sequence[Key]) -> dict[Key, Instance | Unserved]:
         try:
-            found = self._data.get_many([layout.instance_key(key) for key in wanted])
+            found = self._data.get_many([layout.instance_key(key) for key in keys])
         except Unreadable:
-            return {key: self._load_one(key) for key in wanted}
-        return {key: self._judge(key, data) for key, data in zip(wanted, found, strict=True)}
+            return {key: self._load_one(key) for key in keys}
+        return {key: self._judge(key, data) for key, data in zip(keys, found, strict=True)}
 
     def write(self, records: Sequence[Record]) -> None:
         """Write all records in one synced batch.
@@ -88,8 +98,12 @@ class RecordStore:
                 values[layout.IDENTITY_KEY] = identity
             else:
                 values.update(_changes(record))
+        ends = (record.index + 1 for record in records if isinstance(record, FeedRecord))
+        feed_end = max(ends, default=self._feed_end)
+        floors = self._forget(records, values, feed_end)
         self._write(values)
-        self._identity = identity
+        self._identity, self._feed_end = identity, feed_end
+        self._floors.remember(floors)
 
     def scan(self, prefix: str, after: str, limit: int, max_bytes: int) -> ScanPage:
         """Instances under `prefix` behind `after`: at most `limit`, none more behind `max_bytes`."""
@@ -113,14 +127,15 @@ class RecordStore:
         return entries, layout.feed_index(pairs[-1][0]) + 1 if pairs else start
 
     def last_slot(self, series: str) -> int:
-        """The highest slot of `series` that is learned here: a seek, and a few steps back."""
-        start, end = layout.slots_range(series)
+        """The highest slot that is learned here, or the floor: a seek, and a few steps back."""
+        floor = self._floors.of(series)
+        start, end = layout.slots_range(series, floor)
         while pairs := self._descending((start, end), 1):
             stored, data = pairs[0]
             if self._unpack(stored, data, Instance).learned is not None:
                 return int(layout.key_of(stored).rpartition("@")[2])
             end = stored
-        return 0
+        return floor
 
     def close(self) -> None:
         """Give the bytes back. Safe to call twice."""
@@ -142,6 +157,41 @@ class RecordStore:
         for stored, data in self._each(layout.table_range(table)):
             yield self._unpack(stored, data, kind)
 
+    def _forget(
+        self, records: Sequence[Record], values: dict[bytes, object | None], feed_end: int
+    ) -> list[Floor]:
+        """Put the rows of all new floors into `values`, above what the other records changed.
+
+        Raises:
+            StorageFailed: if what goes with a floor cannot be found.
+        """
+        floors: list[Floor] = []
+        try:
+            for record in self._floors.raised(records):
+                floor, rows = self._floors.rows(record, feed_end - 1, self._above(values))
+                values.update(rows)
+                floors.append(floor)
+        except errors.Damaged as error:
+            self._failure = f"terms cannot be forgotten, restart the node: {error}"
+            raise errors.StorageFailed(self._failure) from error
+        return floors
+
+    def _above(self, values: Mapping[bytes, object | None]) -> TermRows:
+        """The rows of terms as they are with `values` written."""
+
+        def rows(within: Range) -> Iterator[tuple[bytes, int | None]]:
+            for stored, data in self._each(within):
+                yield stored, self._position(stored, data)
+            for stored, value in values.items():
+                if within[0] <= stored < within[1]:
+                    yield stored, value if isinstance(value, int) else None
+
+        return rows
+
+    def _position(self, stored: bytes, data: bytes) -> int | None:
+        is_position = stored.startswith(Table.TERMS.value)
+        return self._unpack(stored, data, int) if is_position else None
+
     def _write(self, values: Mapping[bytes, object | None]) -> None:
         changes = {
             stored: None if value is None else pack(stored, value)
@@ -154,14 +204,14 @@ class RecordStore:
             self._failure = f"an earlier write failed, restart the node: {error}"
             raise
 
-    def _load_one(self, key: Key) -> Instance | Damaged:
+    def _load_one(self, key: Key) -> Instance | Unserved:
         stored = layout.instance_key(key)
         try:
             return self._judge(key, self._data.get(stored))
         except Unreadable as error:
             return Damaged(str(damaged(stored, self._data.where, str(error))))
 
-    def _judge(self, key: Key, data: bytes | None) -> Instance | Damaged:
+    def _judge(self, key: Key, data: bytes | None) -> Instance | Unserved:
         if data is None:
             return EMPTY
         try:
@@ -198,7 +248,7 @@ class RecordStore:
 
 
 def _changes(
-    record: InstanceRecord | FeedRecord | PeerRecord | CursorRecord,
+    record: InstanceRecord | FeedRecord | PeerRecord | CursorRecord | ForgetRecord,
 ) -> Iterable[tuple[bytes, object | None]]:
     """What to put at which stored key for `record`; None deletes."""
     match record:
@@ -210,7 +260,11 @@ def _changes(
         case FeedRecord():
             entry = FeedEntry(record.index, record.key, record.digest)
             yield layout.feed_key(record.index), entry
+            if layout.is_term(record.key):
+                yield layout.term_key(record.key), record.index
         case PeerRecord():
             yield layout.peer_key(record.node), record
         case CursorRecord():
             yield layout.cursor_key(record.node), record
+        case ForgetRecord():
+            pass  # needs to know what is there; see `RecordStore._forget`

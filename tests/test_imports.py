@@ -19,7 +19,7 @@ PARTS = ("cli", "client", "registry", "storage")
 
 # what a part may import of the other parts; its own modules it always may
 VOCABULARY = (
-    *("addresses", "config", "disk", "errors", "keys", "lineage"),
+    *("addresses", "clock", "config", "disk", "errors", "keys", "lineage", "locks"),
     *("paxos.instance", "types", "wire"),
 )
 MAY_IMPORT = {
@@ -41,7 +41,7 @@ PACKAGES = {
 }
 
 # what users import
-PUBLIC = ("decreed", "decreed.client", "decreed.client.sync")
+PUBLIC = ("decreed", "decreed.client", "decreed.client.fencing", "decreed.client.sync")
 
 # the parts of the standard library that neither wait nor know the time, and draw no lots
 PURE = {
@@ -51,6 +51,7 @@ PURE = {
 }  # fmt: skip
 PURE_PARTS = {
     "registry.paxos": {"collections", "dataclasses", "enum", "functools", "itertools", "typing"},
+    "registry.locks": PURE,
     "registry.replica": PURE,
     "registry.wire": PURE | {"io"},  # bytes in memory
 }

@@ -1,19 +1,29 @@
 """The node as an acceptor: the pure handlers, applied to durable instances.
 
-Messages of the node to itself pass here too. An acceptance whose outcome is not known is remembered
-in memory, oldest first, so that the node can finish it later (R22). The bytes of these tell how
-busy the cluster is: while megabytes are on their way, an outcome takes longer, and whoever says
-things again or bids higher too early makes it take longer still.
+Messages of the node to itself pass here too. The terms of locks pass a guard first, which may refuse
+them for a while (design 11); to refuse is always safe in Paxos. With each term that it accepts, the
+node starts a lease on it.
+
+An acceptance whose outcome is not known is remembered in memory, oldest first, so that the node can
+finish it later (R22). The bytes of these tell how busy the cluster is: while megabytes are on their
+way, an outcome takes longer, and whoever says things again or bids higher too early makes it take
+longer still.
 """
 
-from ..disk import Damaged
+from math import ceil
+
+from ..disk import Forgotten, Unserved
+from ..errors import ProtocolError
+from ..locks.leases import Leases
+from ..locks.terms import Space, space, tenure, term_of
 from ..paxos import acceptor
 from ..paxos.instance import Contradiction, Instance
 from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
 from ..types import Decree, Key
+from ..wire.peers import Held
 from .turn import Turn
 
-Answer = Promise | Accepted | Nack | Commit
+Answer = Promise | Accepted | Nack | Commit | Held
 BYTES_PER_SECOND = 2 * 1024 * 1024
 """What the slowest disk or network that we care for brings to an end."""
 MAX_BACKLOG_MS = 30_000.0
@@ -24,9 +34,11 @@ class Acceptors:
 
     Args:
         unlearned: keys found at the start with an acceptance of unknown outcome.
+        leases: the node's own, on the terms of locks.
     """
 
-    def __init__(self, unlearned: tuple[Key, ...]) -> None:
+    def __init__(self, unlearned: tuple[Key, ...], leases: Leases) -> None:
+        self._leases = leases
         self._since_ms: dict[Key, float] = dict.fromkeys(unlearned, 0.0)
         self._sizes: dict[Key, int] = {}
         self._bytes = 0
@@ -47,12 +59,12 @@ class Acceptors:
         The new instance is stored in `turn`, so that the answer can only leave behind it.
         """
         instance = turn.instance(message.key)
-        if isinstance(instance, Damaged) or instance.disputed is not None:
+        if isinstance(instance, Unserved) or instance.disputed is not None:
             return None
         try:
-            changed, answer = self._handle(instance, message)
-        except Contradiction as contradiction:
-            turn.alarm(str(contradiction))
+            changed, answer = self._handle(turn, instance, message)
+        except (Contradiction, ProtocolError) as fault:
+            turn.alarm(str(fault))
             return None
         if changed != instance:
             self._store(turn, message.key, changed)
@@ -62,6 +74,11 @@ class Acceptors:
         """The outcome of a key is known."""
         self._since_ms.pop(decree.key, None)
         self._bytes -= self._sizes.pop(decree.key, 0)
+
+    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+        """What was half-done there is of no interest any more, and cannot be finished here."""
+        for key in [key for key in self._since_ms if gone.covers(key)]:
+            del self._since_ms[key]
 
     def overdue(self, before_ms: float, limit: int) -> list[Key]:
         """Up to `limit` keys that have been waiting since before `before_ms`, oldest first."""
@@ -77,12 +94,28 @@ class Acceptors:
         if self._since_ms.pop(key, None) is not None:
             self._since_ms[key] = now_ms
 
-    def _handle(self, instance: Instance, message: Prepare | Accept) -> tuple[Instance, Answer]:
+    def _handle(
+        self, turn: Turn, instance: Instance, message: Prepare | Accept
+    ) -> tuple[Instance, Answer]:
         match message:
             case Prepare():
                 return acceptor.on_prepare(instance, message)
+            case Accept() if space(message.key) is Space.TERM:
+                return self._guarded(turn, instance, message)
             case Accept():
                 return acceptor.on_accept(instance, message)
+
+    def _guarded(self, turn: Turn, instance: Instance, message: Accept) -> tuple[Instance, Answer]:
+        """Accept a term only when no lease on the one before can run here; then start one."""
+        term = term_of(message.decree)
+        changed, answer = acceptor.on_accept(instance, message)
+        if not isinstance(answer, Accepted):
+            return changed, answer
+        refusal_ms = self._leases.refusal_ms(turn.now_ms, message.key, term.previous)
+        if refusal_ms > 0:
+            return instance, Held(message.key, message.ballot, ceil(refusal_ms))
+        self._leases.start(turn.now_ms, tenure(message.decree), term.ttl_ms)
+        return changed, answer
 
     def _store(self, turn: Turn, key: Key, instance: Instance) -> None:
         turn.store(key, instance)

@@ -8,13 +8,14 @@ commit, has every decree soon after; and two nodes that ever disagree find out.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..disk import CursorRecord, Damaged
+from ..disk import CursorRecord, Forgotten, Unserved
 from ..paxos.messages import Commit
 from ..types import Decree, Key, NodeId
 from ..wire.peers import MAX_FETCH, FeedEntry, FeedPage, Fetch, Ping, Pull
 from .digests import decree_digest
 from .effects import ReadFeed, Send
 from .events import FeedDone, FetchOn, PullFeeds
+from .forgetting import tell_forgotten
 from .node import Node
 from .recent import Recent
 from .turn import Turn
@@ -116,6 +117,12 @@ class CatchUp:
         """The key will never be learned the same way; the evidence is kept, so go on."""
         self._arrived(turn, key)
 
+    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+        """What is forgotten will never be learned, so nothing waits for it."""
+        missing = {key for pulling in self._pulling.values() for key in pulling.missing}
+        for key in [key for key in missing if gone.covers(key)]:
+            self._arrived(turn, key)
+
     # -- serving this node's feed
 
     def serve(self, turn: Turn, sender: NodeId, pull: Pull) -> None:
@@ -142,7 +149,9 @@ class CatchUp:
         """Send the decrees asked for, a few in each step, so that no step grows without bound."""
         for key in keys[:SERVE_KEYS]:
             instance = turn.instance(key)
-            if not isinstance(instance, Damaged) and instance.learned is not None:
+            if isinstance(instance, Forgotten):
+                tell_forgotten(turn, sender, key, instance)
+            elif not isinstance(instance, Unserved) and instance.learned is not None:
                 turn.vouch(key, Send(sender, Commit(key, instance.learned)))
         if keys[SERVE_KEYS:]:
             turn.again(FetchOn(sender, keys[SERVE_KEYS:]))
@@ -167,7 +176,7 @@ class CatchUp:
         if self._recent.agrees(entry.key, entry.digest) or not turn.has(entry.key):
             return False  # it agreed when the step began, or it would have been loaded
         instance = turn.instance(entry.key)
-        if isinstance(instance, Damaged) or instance.disputed is not None:
+        if isinstance(instance, Unserved) or instance.disputed is not None:
             return False
         return instance.learned is None or decree_digest(instance.learned) != entry.digest
 

@@ -11,7 +11,7 @@ tried and found its claim id in none, so that repeating it is safe (design 10).
 
 from msgspec.structs import replace
 
-from ..disk import Damaged
+from ..disk import Forgotten, Unserved
 from ..errors import (
     ERRORS,
     BadRequest,
@@ -25,7 +25,7 @@ from ..errors import Damaged as DamagedError
 from ..keys import homes, series_and_slot, slot_before, slot_key
 from ..types import Decree, Key, NodeId
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
-from .coordinator import Coordinator
+from .coordinator import Coordinator, Found
 from .effects import Send
 from .events import Coordinate
 from .node import Node, refusal
@@ -163,7 +163,7 @@ class Claims:
         """To the first node in the key's order that is up; here, if the key is learned here."""
         key = request.claim.key
         instance = turn.instance(key)
-        learned = isinstance(instance, Damaged) or instance.learned is not None
+        learned = isinstance(instance, Unserved) or instance.learned is not None
         if request.here or (learned and isinstance(request, ClaimRequest)):
             self._coordinate(turn, live, request, key)
             return
@@ -192,8 +192,8 @@ class Claims:
     def _answer_learned(self, turn: Turn, live: Live, key: Key) -> bool:
         """Answer from what is learned or broken; returns whether there was anything to do so."""
         instance = turn.instance(key)
-        if isinstance(instance, Damaged):
-            self._requests.fail(turn, live, DamagedError, instance.message)
+        if isinstance(instance, Unserved):
+            self._requests.fail(turn, live, instance.error, instance.message)
         elif instance.disputed is not None:
             self._requests.fail(turn, live, Disputed, dispute_message(key))
         elif instance.learned is not None:
@@ -209,12 +209,14 @@ class Claims:
             return
         before = slot_before(key)
         instance = turn.instance(before) if before is not None else None
-        if before is None or (not isinstance(instance, Damaged | None) and instance.learned):
-            self._coordinator.join(turn, key, live)
+        if before is None or (not isinstance(instance, Unserved | None) and instance.learned):
+            self._coordinator.join(turn, live, replace(request.claim, key=key))
             return
 
-        def then(turn: Turn, decree: Decree | None) -> None:
-            if decree is None:
+        def then(turn: Turn, found: Found) -> None:
+            if isinstance(found, Forgotten):
+                self._requests.fail(turn, live, found.error, found.message)
+            elif found is None:
                 message = f"slot {key!r} would leave a gap: {before!r} is undecided"
                 self._requests.fail(turn, live, SeriesGap, message)
             else:

@@ -15,14 +15,12 @@ Invariants kept here:
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from msgspec.structs import replace
-
-from ..disk import Damaged
+from ..disk import Forgotten, Unserved
 from ..paxos import proposer
 from ..paxos.messages import Accepted, Commit, Nack, Promise
 from ..paxos.proposer import Chosen, Outbid, Prepared, Preparing, Proposing, Vacant
 from ..types import Ballot, Claim, Decree, Key
-from ..wire.requests import ClaimNextRequest, ClaimRequest
+from ..wire.peers import Held
 from .acceptors import Acceptors
 from .effects import Send
 from .events import Resend, Retry
@@ -38,7 +36,9 @@ UNWANTED_RESENDS = 5
 
 
 Settle = Callable[[Turn, Live, Decree], None]
-Then = Callable[[Turn, Decree | None], None]
+Found = Decree | Forgotten | None
+"""What a key is decided to be, that it is forgotten, or that it is undecided."""
+Then = Callable[[Turn, Found], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +47,7 @@ class Follower:
 
     Attributes:
         live: the request behind it.
-        then: called with the decree, or with None for undecided.
+        then: called with the decree, with None for undecided, or if the key is forgotten.
         joined: the attempt's count of ballots when the read joined. The promises of a ballot that
             had begun by then may be older than the read, so its vacancy says nothing to it.
     """
@@ -55,6 +55,14 @@ class Follower:
     live: Live
     then: Then
     joined: int
+
+
+@dataclass(slots=True, eq=False)
+class Candidate:
+    """A request that wants the key, and what it would have it frozen to."""
+
+    live: Live
+    claim: Claim
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +83,7 @@ class Attempt:
     key: Key
     serial: int = 0
     state: Preparing | Proposing | None = None
-    claims: list[Live] = field(default_factory=list[Live])
+    claims: list[Candidate] = field(default_factory=list[Candidate])
     followers: list[Follower] = field(default_factory=list[Follower])
     heard: Ballot | None = None
     said_ms: float = 0.0
@@ -85,7 +93,7 @@ class Attempt:
 
     def wanted(self) -> bool:
         """Whether anybody still waits for it."""
-        self.claims = [live for live in self.claims if not live.done]
+        self.claims = [candidate for candidate in self.claims if not candidate.live.done]
         self.followers = [f for f in self.followers if not f.live.done]
         return bool(self.claims or self.followers)
 
@@ -121,10 +129,10 @@ class Coordinator:
         """The instance that a timer needs: none if its attempt is over."""
         return (timer.key,) if self._current(timer) else ()
 
-    def join(self, turn: Turn, key: Key, claim: Live) -> None:
-        """Claim `key`: join its attempt, or start one. The first claim in it is proposed."""
-        attempt = self._open(key)
-        attempt.claims.append(claim)
+    def join(self, turn: Turn, live: Live, claim: Claim) -> None:
+        """Claim a key: join its attempt, or start one. The first claim in it is proposed."""
+        attempt = self._open(claim.key)
+        attempt.claims.append(Candidate(live, claim))
         self._note_proposed(attempt)
         self._begin_if_new(turn, attempt)
 
@@ -172,9 +180,26 @@ class Coordinator:
         if isinstance(state, Outbid):
             self._pause(turn, attempt, state.promised)
 
+    def on_held(self, turn: Turn, message: Held) -> None:
+        """An acceptor's guard refuses a term for now: the same accept is sent again in time."""
+        attempt = self._attempts.get(message.key)
+        if attempt is None or not isinstance(attempt.state, Proposing):
+            return
+        if attempt.state.ballot == message.ballot:
+            self._set_resend(turn, attempt, message.remaining_ms)
+
     def on_learned(self, turn: Turn, decree: Decree) -> None:
         """The key is decided, here or elsewhere: everybody who waited gets the decree."""
         self._end(turn, decree.key, decree)
+
+    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+        """Give up what cannot be decided here any more; whoever waits for a term is told elsewhere.
+
+        An accept may have left for a claim in it, so the claim stays indefinite.
+        """
+        for key in [key for key in self._attempts if gone.covers(key)]:
+            for follower in self._attempts.pop(key).followers:
+                follower.then(turn, gone)
 
     def on_resend(self, turn: Turn, timer: Resend) -> None:
         """Answers are missing: say it again, unless nobody waits any more."""
@@ -203,9 +228,9 @@ class Coordinator:
 
     def abandon(self) -> list[Live]:
         """Drop everything, since the disk failed; returns the claims that nobody serves now."""
-        claims = [live for attempt in self._attempts.values() for live in attempt.claims]
+        claims = [candidate for attempt in self._attempts.values() for candidate in attempt.claims]
         self._attempts.clear()
-        return [live for live in claims if not live.done]
+        return [candidate.live for candidate in claims if not candidate.live.done]
 
     # -- one attempt
 
@@ -222,7 +247,7 @@ class Coordinator:
     def _begin(self, turn: Turn, attempt: Attempt) -> None:
         """R09: a new ballot, above all that this acceptor promised and all that we heard of."""
         instance = turn.instance(attempt.key)
-        if isinstance(instance, Damaged):
+        if isinstance(instance, Unserved):
             self._stall(turn, attempt)
             return
         above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)
@@ -233,7 +258,7 @@ class Coordinator:
     def _propose(self, turn: Turn, attempt: Attempt, prepared: Prepared) -> None:
         """R16 to R18, with the first claim that is still wanted as our own value."""
         attempt.wanted()
-        claim = _claim(attempt.claims[0], attempt.key) if attempt.claims else None
+        claim = attempt.claims[0].claim if attempt.claims else None
         own = Decree.of(claim, prepared.ballot, turn.moment.wall_ms) if claim else None
         state = proposer.propose(prepared, own)
         match state:
@@ -256,14 +281,17 @@ class Coordinator:
                 turn.broadcast(self._node.others, message)
                 self._note_proposed(attempt)
                 self._set_resend(turn, attempt)
+            case Held():
+                self._wait(turn, attempt, answer.remaining_ms)
             case Commit():
                 self._end(turn, attempt.key, answer.decree)
             case None:
                 self._stall(turn, attempt)
 
-    def _set_resend(self, turn: Turn, attempt: Attempt) -> None:
+    def _set_resend(self, turn: Turn, attempt: Attempt, at_least_ms: int = 0) -> None:
         attempt.said_ms = turn.now_ms
-        delay_ms = min(self._node.config.timing.resend_ms << min(attempt.resends, 8), MAX_RESEND_MS)
+        delay_ms = self._node.config.timing.resend_ms << min(attempt.resends, 8)
+        delay_ms = min(max(delay_ms, at_least_ms), MAX_RESEND_MS)
         turn.timer(Resend(attempt.key, self._next_serial(attempt)), delay_ms, delay_ms / 4)
 
     def _backlog_ms(self, attempt: Attempt) -> float:
@@ -288,6 +316,13 @@ class Coordinator:
         attempt.outbids += 1
         turn.timer(Retry(attempt.key, self._next_serial(attempt)), delay_ms / 2, delay_ms)
 
+    def _wait(self, turn: Turn, attempt: Attempt, remaining_ms: int) -> None:
+        """Our own guard refuses the term, so the accept may go nowhere (see above): later."""
+        attempt.state = None
+        attempt.outbids += 1  # whoever joins meanwhile waits as well
+        delay_ms = min(remaining_ms + 1, MAX_RESEND_MS)
+        turn.timer(Retry(attempt.key, self._next_serial(attempt)), delay_ms, delay_ms / 8)
+
     def _stall(self, turn: Turn, attempt: Attempt) -> None:
         """Our own instance is damaged or disputed: say nothing, rather than something doubtful."""
         attempt.state = None
@@ -296,16 +331,16 @@ class Coordinator:
     def _note_proposed(self, attempt: Attempt) -> None:
         """From here on, a claim whose id is in the proposal may be chosen: say so if time ends."""
         if isinstance(attempt.state, Proposing):
-            for live in attempt.claims:
-                if live.claim_id == attempt.state.decree.claim_id:
-                    live.indefinite = True
+            for candidate in attempt.claims:
+                if candidate.claim.claim_id == attempt.state.decree.claim_id:
+                    candidate.live.indefinite = True
 
     def _end(self, turn: Turn, key: Key, decree: Decree) -> None:
         attempt = self._attempts.pop(key, None)
         if attempt is None:
             return
-        for live in attempt.claims:
-            self._settle(turn, live, decree)
+        for candidate in attempt.claims:
+            self._settle(turn, candidate.live, decree)
         for follower in attempt.followers:
             follower.then(turn, decree)
 
@@ -324,9 +359,3 @@ class Coordinator:
     def _current(self, timer: Resend | Retry) -> Attempt | None:
         attempt = self._attempts.get(timer.key)
         return attempt if attempt is not None and attempt.serial == timer.serial else None
-
-
-def _claim(live: Live, key: Key) -> Claim:
-    """The claim that somebody wants proposed, for the slot in question if it is for a series."""
-    assert isinstance(live.request, ClaimRequest | ClaimNextRequest), "only claims are proposed"
-    return replace(live.request.claim, key=key)

@@ -162,7 +162,14 @@ class PullFeeds(Value, frozen=True, tag=True):
     """Look whether a peer's feed has grown."""
 
 
-Timer = Expire | Resend | Retry | ResendRead | Sweep | PullFeeds
+class Reconsider(Value, frozen=True, tag=True):
+    """The contest for `lock` with this serial has waited for long enough."""
+
+    lock: str
+    serial: int
+
+
+Timer = Expire | Resend | Retry | ResendRead | Sweep | PullFeeds | Reconsider
 
 
 class Fired(Value, frozen=True, tag=True):
@@ -213,8 +220,20 @@ class FetchOn(Value, frozen=True, tag=True):
     keys: tuple[Key, ...]
 
 
+class Contend(Value, frozen=True, tag=True):
+    """Go on with the contest for `lock`, in which term `term` is the latest that is known here."""
+
+    lock: str
+    term: int
+
+
 Origin = Connection | NodeId
 """Who asked: a client's connection, or a node that passed a request on."""
+
+ReadOrRest = (
+    ScanDone | FeedDone | SlotDone | ReadFailed | Finish | Coordinate | ReadOn | FetchOn | Contend
+)
+"""What the node asked of its disk, and what it left for itself."""
 
 Event = (
     FromPeer
@@ -224,13 +243,6 @@ Event = (
     | Welcomed
     | Reachable
     | WriteFailed
-    | ScanDone
-    | FeedDone
-    | SlotDone
-    | ReadFailed
     | Fired
-    | Finish
-    | Coordinate
-    | ReadOn
-    | FetchOn
+    | ReadOrRest
 )

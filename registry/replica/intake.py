@@ -6,9 +6,13 @@ from ..errors import BadRequest
 from ..wire.requests import (
     ClaimNextRequest,
     ClaimRequest,
+    EndRequest,
     GetRequest,
+    HolderRequest,
+    KeepAliveRequest,
     LatestRequest,
     ListRequest,
+    LockRequest,
     Undecided,
     WaitRequest,
     WatchRequest,
@@ -16,6 +20,7 @@ from ..wire.requests import (
 from .claims import Claims
 from .events import Origin
 from .lists import Lists
+from .locks import Locks
 from .names import check_names
 from .node import Node, refusal
 from .reads import Reads
@@ -30,7 +35,7 @@ class Intake:
     Args:
         node: who we are; nobody is served before the cluster has formed.
         requests: keeps what is live.
-        claims, reads, lists, watches: the parts that work at them.
+        claims, reads, lists, watches, locks: the parts that work at them.
     """
 
     def __init__(
@@ -41,7 +46,9 @@ class Intake:
         reads: Reads,
         lists: Lists,
         watches: Watches,
+        locks: Locks,
     ) -> None:
+        self._locks = locks
         self._node = node
         self._requests = requests
         self._claims = claims
@@ -77,6 +84,8 @@ class Intake:
                 self._lists.begin(turn, live, request)
             case WatchRequest():
                 self._watches.begin(turn, live, request)
+            case LockRequest() | HolderRequest() | KeepAliveRequest() | EndRequest():
+                self._locks.begin(turn, live, request)
             case _:
                 assert_never(request)
 
@@ -87,5 +96,7 @@ class Intake:
                 self._requests.answer(turn, live, Undecided(live.request.id))
             case WatchRequest():
                 self._watches.expire(turn, live, live.request)
+            case LockRequest() | HolderRequest():
+                self._locks.contests.expire(turn, live)
             case _:
                 self._requests.fail(turn, live, *out_of_time(live))

@@ -8,7 +8,7 @@ the peers are shown what this node has, so that they notice too (design 7).
 from collections.abc import Callable
 from typing import Protocol
 
-from ..disk import Damaged
+from ..disk import Unserved
 from ..paxos import learner
 from ..paxos.instance import Instance
 from ..paxos.messages import Commit
@@ -40,17 +40,24 @@ class Knowledge:
         self._node = node
         self._recent = recent
         self._listeners: list[Listener] = []
+        self._on_new: Callable[[Turn, Decree], None] | None = None
         self._on_disputed: Callable[[Turn, Key], None] | None = None
 
-    def tell(self, *listeners: Listener, disputed: Callable[[Turn, Key], None]) -> None:
-        """Name those who want to know, once they exist."""
+    def tell(
+        self,
+        *listeners: Listener,
+        new: Callable[[Turn, Decree], None],
+        disputed: Callable[[Turn, Key], None],
+    ) -> None:
+        """Name those who want to know, once they exist; `new` is told behind all listeners, once."""
         self._listeners += listeners
+        self._on_new = new
         self._on_disputed = disputed
 
     def learn(self, turn: Turn, decree: Decree) -> None:
         """`decree` is known to be chosen."""
         instance = turn.instance(decree.key)
-        if isinstance(instance, Damaged) or (self._node.failed and instance.learned is None):
+        if isinstance(instance, Unserved) or (self._node.failed and instance.learned is None):
             return
         learned = learner.learn(instance, decree)
         if learned == instance:
@@ -68,6 +75,8 @@ class Knowledge:
         self._node.feed_end += 1
         self._recent.add(decree.key, digest)
         self._spread(turn, decree)
+        if self._on_new is not None:
+            self._on_new(turn, decree)
 
     def _spread(self, turn: Turn, decree: Decree) -> None:
         for listener in self._listeners:

@@ -2,7 +2,7 @@
 
 A page holds every decree under the prefix whose claim was answered before the page was asked for: an
 accept quorum holds such a claim, and every prepare quorum has one of those. It is not a snapshot of
-one instant.
+one instant. Terms of locks that some of the nodes have forgotten may be missing from it.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from ..paxos.messages import Commit
 from ..types import Decree, Key, NodeId
 from ..wire.peers import Scan, ScanAnswer
 from ..wire.requests import ListPage, ListRequest
-from .coordinator import Coordinator
+from .coordinator import Coordinator, Found
 from .effects import ReadScan, Send
 from .events import Finish, FromPeer, ResendRead, ScanDone
 from .node import Node
@@ -111,6 +111,10 @@ class Lists:
         if self._node.config.quorums.prepared(read.answers.keys()):
             self._merge(turn, answer.id, read)
 
+    def leave_out(self, turn: Turn, event: Finish) -> None:
+        """The key to be finished is forgotten here: the page goes without it."""
+        self._settled(turn, event.token or 0, event.key, None)
+
     def finish(self, turn: Turn, event: Finish) -> None:
         """Finish one key of a list, now that its instance is loaded."""
         read = self._lists.get(event.token or 0)
@@ -118,8 +122,8 @@ class Lists:
             return
         token = event.token or 0
 
-        def then(turn: Turn, decree: Decree | None) -> None:
-            self._settled(turn, token, event.key, decree)
+        def then(turn: Turn, found: Found) -> None:
+            self._settled(turn, token, event.key, found)
 
         self._coordinator.follow(turn, event.key, read.live, then)
 
@@ -184,13 +188,13 @@ class Lists:
         for decree in (one, other):
             turn.again(FromPeer(self._node.name, Commit(decree.key, decree)))
 
-    def _settled(self, turn: Turn, token: int, key: Key, decree: Decree | None) -> None:
+    def _settled(self, turn: Turn, token: int, key: Key, found: Found) -> None:
         read = self._lists.get(token)
         if read is None:
             return
         read.unsettled.discard(key)
-        if decree is not None:
-            read.decrees[key] = decree
+        if isinstance(found, Decree):
+            read.decrees[key] = found
         self._end_if_settled(turn, token, read)
 
     def _end_if_settled(self, turn: Turn, token: int, read: ListRead) -> None:

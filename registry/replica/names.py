@@ -1,14 +1,19 @@
 """Checks of the names in a request, which came from outside."""
 
 from ..errors import BadRequest
-from ..keys import parse_key, parse_prefix, parse_series, slot_key
+from ..keys import parse_key, parse_prefix, parse_readable, parse_series, slot_key
+from ..locks.terms import parse_lock
 from ..types import Key
 from ..wire.requests import (
     ClaimNextRequest,
     ClaimRequest,
+    EndRequest,
     GetRequest,
+    HolderRequest,
+    KeepAliveRequest,
     LatestRequest,
     ListRequest,
+    LockRequest,
     WaitRequest,
     WatchRequest,
 )
@@ -27,12 +32,16 @@ def check_names(request: Lasting) -> None:
         case ClaimNextRequest():
             _check_slot(request.claim.key)
         case GetRequest() | WaitRequest():
-            parse_key(request.key)
+            parse_readable(request.key)
         case LatestRequest():
             parse_series(request.series)
         case ListRequest() | WatchRequest():
             if parse_prefix(request.prefix) != request.prefix:
                 raise BadRequest(f"{request.prefix!a} is no prefix: leave out the last '/'")
+        case LockRequest() | HolderRequest():
+            parse_lock(request.lock)
+        case KeepAliveRequest() | EndRequest():
+            parse_lock(request.tenure.lock)
 
 
 def _check_slot(key: Key) -> None:

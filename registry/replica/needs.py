@@ -3,14 +3,36 @@
 from collections.abc import Iterable
 
 from ..errors import BadRequest
-from ..keys import parse_key, slot_before
+from ..keys import parse_readable, slot_before
+from ..locks.terms import term_key
 from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
 from ..types import Key
-from ..wire.peers import FeedPage, Fetch, PeerMessage, Query, QueryAnswer
-from ..wire.requests import ClaimNextRequest, ClaimRequest, GetRequest, Request, WaitRequest
+from ..wire.peers import (
+    AskLease,
+    EndTerm,
+    FeedPage,
+    Fetch,
+    ForgottenTerms,
+    LeaseAnswer,
+    PeerMessage,
+    Query,
+    QueryAnswer,
+    Renew,
+    Renewed,
+)
+from ..wire.requests import (
+    ClaimNextRequest,
+    ClaimRequest,
+    EndRequest,
+    GetRequest,
+    KeepAliveRequest,
+    Request,
+    WaitRequest,
+)
 from .catchup import SERVE_KEYS, CatchUp
 from .coordinator import Coordinator
 from .events import (
+    Contend,
     Coordinate,
     Event,
     FeedDone,
@@ -23,6 +45,7 @@ from .events import (
     Resend,
     Retry,
 )
+from .locks import Locks
 from .reads import Reads
 from .watches import Watches
 
@@ -31,12 +54,18 @@ class Needs:
     """Knows what each part needs for an event.
 
     Args:
-        coordinator, reads, watches, catchup: the parts whose own state decides it.
+        coordinator, reads, watches, catchup, locks: the parts whose own state decides it.
     """
 
     def __init__(
-        self, coordinator: Coordinator, reads: Reads, watches: Watches, catchup: CatchUp
+        self,
+        coordinator: Coordinator,
+        reads: Reads,
+        watches: Watches,
+        catchup: CatchUp,
+        locks: Locks,
     ) -> None:
+        self._locks = locks
         self._coordinator = coordinator
         self._reads = reads
         self._watches = watches
@@ -59,6 +88,9 @@ class Needs:
                 return (key,)
             case FetchOn(_, keys):
                 return keys[:SERVE_KEYS]
+            case Contend(lock, term):
+                known = (term_key(lock, term),) if term else ()
+                return (*known, term_key(lock, term + 1))
             case _:
                 return ()
 
@@ -74,6 +106,8 @@ class Needs:
                 return keys[:SERVE_KEYS]
             case ClaimRequest() | ClaimNextRequest():
                 return with_slot_before(message.claim.key)
+            case AskLease() | LeaseAnswer() | Renew() | Renewed() | EndTerm() | ForgottenTerms():
+                return self._locks.needs(message)
             case _:
                 return ()
 
@@ -84,6 +118,8 @@ def _of_request(request: Request) -> Iterable[Key]:
             return with_slot_before(request.claim.key)
         case GetRequest() | WaitRequest():
             return with_slot_before(request.key)
+        case KeepAliveRequest() | EndRequest():
+            return with_slot_before(request.tenure.key)
         case _:
             return ()
 
@@ -91,7 +127,7 @@ def _of_request(request: Request) -> Iterable[Key]:
 def with_slot_before(key: Key) -> Iterable[Key]:
     """`key`, and the slot before it if it is a slot of a series; nothing if it is no key."""
     try:
-        before = slot_before(parse_key(key))
+        before = slot_before(parse_readable(key))
     except BadRequest:
         return ()  # refused before its instance is looked at
     return (key,) if before is None else (before, key)

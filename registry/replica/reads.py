@@ -8,16 +8,17 @@ them were given after it arrived; a key that somebody has accepted a proposal fo
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..disk import Damaged
+from ..disk import Forgotten, Unserved
 from ..errors import Damaged as DamagedError
 from ..errors import Disputed
 from ..keys import slot_key
 from ..types import Decree, Key, NodeId
 from ..wire.peers import Query, QueryAnswer
 from ..wire.requests import Decreed, GetRequest, LatestRequest, Undecided, WaitRequest
-from .coordinator import Coordinator, Then
+from .coordinator import Coordinator, Found, Then
 from .effects import ReadLastSlot, Send
 from .events import ReadOn, ResendRead, SlotDone
+from .forgetting import tell_forgotten
 from .node import Node, refusal
 from .requests import Live, Requests
 from .turn import Turn
@@ -76,17 +77,17 @@ class Reads:
     def get(self, turn: Turn, live: Live, request: GetRequest) -> None:
         """Answer with the decree, or with undecided."""
 
-        def then(turn: Turn, decree: Decree | None) -> None:
-            self._answer(turn, live, decree)
+        def then(turn: Turn, found: Found) -> None:
+            self._answer(turn, live, found)
 
         self.read(turn, request.key, live, then)
 
     def wait(self, turn: Turn, live: Live, request: WaitRequest) -> None:
         """Answer with the decree as soon as there is one."""
 
-        def then(turn: Turn, decree: Decree | None) -> None:
-            if decree is not None:
-                self._answer(turn, live, decree)
+        def then(turn: Turn, found: Found) -> None:
+            if found is not None:
+                self._answer(turn, live, found)
                 return
             live.undecided = True
             self._waits.setdefault(request.key, []).append(live)
@@ -119,22 +120,31 @@ class Reads:
             return
         series, slot = live.request.series, int(event.key.rpartition("@")[2])
 
-        def then(turn: Turn, decree: Decree | None) -> None:
-            if decree is None:
-                self._answer(turn, live, event.latest)
-                return
-            following = slot_key(series, slot + 1)
-            turn.again(ReadOn(event.origin, event.id, following, decree))
+        def then(turn: Turn, found: Found) -> None:
+            match found:
+                case None:
+                    self._answer(turn, live, event.latest)
+                case Forgotten():
+                    floor = slot_key(series, found.floor)
+                    turn.again(ReadOn(event.origin, event.id, floor, None))
+                case Decree():
+                    following = slot_key(series, slot + 1)
+                    turn.again(ReadOn(event.origin, event.id, following, found))
 
         self.read(turn, event.key, live, then)
 
     # -- one key
 
     def read(self, turn: Turn, key: Key, live: Live, then: Then) -> None:
-        """Find out what `key` is decided to be, and call `then` with it, or with None."""
+        """Find out what `key` is decided to be, and call `then` with it, or with None.
+
+        If the key is forgotten, `then` is told that.
+        """
         instance = turn.instance(key)
-        if isinstance(instance, Damaged):
-            self._requests.fail(turn, live, DamagedError, instance.message)
+        if isinstance(instance, Forgotten):
+            then(turn, instance)
+        elif isinstance(instance, Unserved):
+            self._requests.fail(turn, live, instance.error, instance.message)
         elif instance.disputed is not None:
             self._requests.fail(turn, live, Disputed, dispute_message(key))
         elif instance.learned is not None:
@@ -171,6 +181,15 @@ class Reads:
         for live in self._waits.pop(decree.key, ()):
             self._answer(turn, live, decree)
 
+    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+        """Nobody will find out what those keys are decided to be."""
+        for key in [key for key in self._reads_by_key if gone.covers(key)]:
+            for token in list(self._reads_by_key.get(key, ())):
+                self._drop(token).then(turn, gone)
+        for key in [key for key in self._waits if gone.covers(key)]:
+            for live in self._waits.pop(key):
+                self._answer(turn, live, gone)
+
     def on_resend(self, turn: Turn, timer: ResendRead) -> None:
         """Ask again whoever has not answered (R02)."""
         read = self._reads.get(timer.token)
@@ -195,7 +214,10 @@ class Reads:
     def tell(self, turn: Turn, sender: NodeId, query: Query) -> None:
         """Answer a peer's query with what this node holds, once that is durable."""
         instance = turn.instance(query.key)
-        if isinstance(instance, Damaged) or instance.disputed is not None:
+        if isinstance(instance, Forgotten):
+            tell_forgotten(turn, sender, query.key, instance)
+            return
+        if isinstance(instance, Unserved) or instance.disputed is not None:
             return
         if instance.learned is None and not self._node.voting:
             return
@@ -232,24 +254,27 @@ class Reads:
     def _conclude(self, turn: Turn, read: QuorumRead) -> None:
         """A prepare quorum holds nothing; but our own instance may have changed meanwhile."""
         instance = turn.instance(read.key)
-        if not isinstance(instance, Damaged) and instance.learned is None:
+        if not isinstance(instance, Unserved) and instance.learned is None:
             read.then(turn, None)
         else:
             self.read(turn, read.key, read.live, read.then)
 
     def _finish(self, turn: Turn, read: QuorumRead) -> None:
         instance = turn.instance(read.key)
-        if isinstance(instance, Damaged) or instance.learned is not None:
+        if isinstance(instance, Unserved) or instance.learned is not None:
             self.read(turn, read.key, read.live, read.then)
         else:
             self._coordinator.follow(turn, read.key, read.live, read.then)
 
-    def _answer(self, turn: Turn, live: Live, decree: Decree | None) -> None:
+    def _answer(self, turn: Turn, live: Live, found: Found) -> None:
         request_id = live.request.id
-        if decree is None:
-            self._requests.answer(turn, live, Undecided(request_id))
-        else:
-            self._requests.answer(turn, live, Decreed(request_id, decree))
+        match found:
+            case None:
+                self._requests.answer(turn, live, Undecided(request_id))
+            case Forgotten():
+                self._requests.fail(turn, live, found.error, found.message)
+            case Decree():
+                self._requests.answer(turn, live, Decreed(request_id, found))
 
 
 def dispute_message(key: Key) -> str:

@@ -9,23 +9,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
 from ..config import ClusterConfig
-from ..disk import Damaged, Recovered
-from ..errors import Damaged as DamagedError
+from ..disk import Forgotten, Recovered, Unserved
 from ..errors import OutcomeUnknown
+from ..locks.leases import Leases
 from ..paxos.instance import Instance
 from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
 from ..types import Decree, Key, NodeId
 from ..wire.handshake import Refusal
 from ..wire.peers import (
+    AskLease,
+    EndTerm,
     FeedPage,
     Fetch,
+    ForgottenTerms,
+    Held,
+    LeaseAnswer,
     PeerMessage,
     Ping,
     Pull,
     Query,
     QueryAnswer,
+    Renew,
+    Renewed,
     Scan,
     ScanAnswer,
+    SupportMessage,
 )
 from ..wire.requests import (
     Cancel,
@@ -33,17 +41,20 @@ from ..wire.requests import (
     ClaimRequest,
     Decreed,
     Failed,
+    LockRequest,
     Request,
     StatusRequest,
 )
 from .acceptors import Acceptors
 from .catchup import CatchUp
 from .claims import Claims
+from .contests import Contests
 from .coordinator import Coordinator
 from .effects import Effects, Reply, Send
 from .events import (
     ClientGone,
     Connection,
+    Contend,
     Coordinate,
     Event,
     Expire,
@@ -59,6 +70,8 @@ from .events import (
     Reachable,
     ReadFailed,
     ReadOn,
+    ReadOrRest,
+    Reconsider,
     Resend,
     ResendRead,
     Retry,
@@ -69,20 +82,22 @@ from .events import (
     Welcomed,
     WriteFailed,
 )
+from .finishing import Finishing
+from .forgetting import Forgetting, tell_forgotten
 from .intake import Intake
 from .knowledge import Knowledge
 from .lists import Lists
+from .locks import Locks
 from .membership import Membership
 from .needs import Needs
 from .node import Node, refusal
 from .reads import Reads
 from .recent import Recent
+from .renewals import Renewals
 from .requests import Live, Requests, address
 from .status import status_report
 from .turn import Turn
 from .watches import Watches
-
-FINISH_AT_A_TIME = 256
 
 
 class Replica:
@@ -94,32 +109,37 @@ class Replica:
     """
 
     def __init__(self, config: ClusterConfig, recovered: Recovered) -> None:
-        self.node = Node(config, recovered.identity, recovered.lineage, recovered.feed_end)
+        lineage, feed_end = recovered.lineage, recovered.feed_end
+        node = self.node = Node(config, recovered.identity, lineage, feed_end)
         self._settled_feed_end = recovered.feed_end
         cursors = {cursor.node: cursor for cursor in recovered.cursors}
-        self.membership = Membership(self.node, recovered.peers, cursors)
+        self.membership = Membership(node, recovered.peers, cursors)
         recent = Recent()
-        self._requests = Requests()
-        self._acceptors = Acceptors(recovered.unlearned)
-        knowledge = self._knowledge = Knowledge(self.node, recent)
-        self._coordinator = Coordinator(self.node, self._acceptors, knowledge.learn, self._settle)
-        self._reads = Reads(self.node, self._requests, self._coordinator, knowledge.learn)
-        self._claims = Claims(self.node, self._requests, self._coordinator, self._reads)
-        self._lists = Lists(self.node, self._requests, self._coordinator)
-        self._watches = Watches(self.node, self._requests)
-        self.catchup = CatchUp(self.node, cursors, self._disk_of, recent)
-        self._needs = Needs(self._coordinator, self._reads, self._watches, self.catchup)
-        self._intake = Intake(
-            self.node, self._requests, self._claims, self._reads, self._lists, self._watches
-        )
-        knowledge.tell(
-            self._acceptors,
-            self._coordinator,
-            self._reads,
-            self._claims,
-            self.catchup,
-            disputed=self.catchup.on_disputed,
-        )
+        requests = self._requests = Requests()
+        self._leases = Leases()
+        self._forgetting = Forgetting(node)
+        self._acceptors = Acceptors(recovered.unlearned, self._leases)
+        knowledge = self._knowledge = Knowledge(node, recent)
+        coordinator = Coordinator(node, self._acceptors, knowledge.learn, self._settle)
+        self._coordinator = coordinator
+        reads = self._reads = Reads(node, requests, coordinator, knowledge.learn)
+        claims = self._claims = Claims(node, requests, coordinator, reads)
+        lists = self._lists = Lists(node, requests, coordinator)
+        watches = self._watches = Watches(node, requests)
+        locks = self._locks = self._locks_of(knowledge)
+        self._finishing = Finishing(node, self._acceptors, coordinator, lists)
+        self.catchup = CatchUp(node, cursors, self._disk_of, recent)
+        self._needs = Needs(coordinator, reads, watches, self.catchup, locks)
+        self._intake = Intake(node, requests, claims, reads, lists, watches, locks)
+        self._forgetting.tell(self._acceptors, coordinator, reads, self.catchup, locks)
+        listeners = (self._acceptors, coordinator, reads, claims, self.catchup, locks)
+        knowledge.tell(*listeners, new=self._forgetting.on_new, disputed=self.catchup.on_disputed)
+
+    def _locks_of(self, knowledge: Knowledge) -> Locks:
+        node, requests, leases = self.node, self._requests, self._leases
+        contests = Contests(node, requests, self._coordinator, self._reads, leases, knowledge.learn)
+        renewals = Renewals(node, requests, self._reads, leases, contests.on_ended)
+        return Locks(contests, renewals, self._forgetting)
 
     @property
     def unlearned(self) -> int:
@@ -134,6 +154,7 @@ class Replica:
     def start(self, moment: Moment) -> Effects:
         """The first step of a life: set the timers, and form at once if there are no others."""
         turn = Turn(moment, {})
+        self._leases.started_ms = turn.now_ms  # what leases an earlier life gave is forgotten
         self.membership.form_if_confirmed(turn)
         self._on_sweep(turn)
         self.catchup.on_timer(turn)
@@ -147,7 +168,7 @@ class Replica:
         self,
         moment: Moment,
         events: Sequence[Event],
-        instances: Mapping[Key, Instance | Damaged],
+        instances: Mapping[Key, Instance | Unserved],
     ) -> Effects:
         """Handle everything that has arrived.
 
@@ -177,6 +198,7 @@ class Replica:
                 self._on_request(turn, connection, request)
             case ClientGone(connection):
                 self._requests.abandon(connection)
+                self._locks.contests.tidy(turn)
             case Fired(timer):
                 self._on_timer(turn, timer)
             case Greeted():
@@ -193,7 +215,7 @@ class Replica:
     def _on_read_or_rest(
         self,
         turn: Turn,
-        event: ScanDone | FeedDone | SlotDone | ReadFailed | Finish | Coordinate | ReadOn | FetchOn,
+        event: ReadOrRest,
     ) -> None:
         match event:
             case ScanDone():
@@ -203,16 +225,19 @@ class Replica:
                     self.catchup.on_feed(turn, event)
             case SlotDone():
                 self._reads.on_slot(turn, event)
+                self._locks.contests.on_slot(turn, event)
             case ReadFailed(token, message):
                 self._on_read_failed(turn, token, message)
             case Finish():
-                self._on_finish(turn, event)
+                self._finishing.finish(turn, event)
             case Coordinate():
                 self._claims.go_on(turn, event)
             case ReadOn():
                 self._reads.read_on(turn, event)
             case FetchOn(sender, keys):
                 self.catchup.serve_fetch(turn, sender, keys)
+            case Contend():
+                self._locks.contests.contend(turn, event)
             case _:
                 assert_never(event)
 
@@ -226,7 +251,9 @@ class Replica:
                 self._coordinator.on_accepted(turn, sender, message)
             case Nack() if self.node.voting:
                 self._coordinator.on_nack(turn, message)
-            case Promise() | Accepted() | Nack():
+            case Held() if self.node.voting:
+                self._coordinator.on_held(turn, message)
+            case Promise() | Accepted() | Nack() | Held():
                 pass
             case Commit(_, decree):
                 self._knowledge.learn(turn, decree)
@@ -243,7 +270,7 @@ class Replica:
         self,
         turn: Turn,
         sender: NodeId,
-        message: Scan | ScanAnswer | Pull | FeedPage | Fetch | Ping | Decreed | Failed | Refusal,
+        message: SupportMessage,
     ) -> None:
         match message:
             case Scan():
@@ -264,12 +291,17 @@ class Replica:
                 self._claims.on_failed(turn, sender, message)
             case Refusal():
                 pass  # the server ends the process over it, or the link
+            case AskLease() | LeaseAnswer() | Renew() | Renewed() | EndTerm() | ForgottenTerms():
+                self._locks.on_message(turn, sender, message)
             case _:
                 assert_never(message)
 
     def _on_proposal(self, turn: Turn, sender: NodeId, message: Prepare | Accept) -> None:
         """As an acceptor: vote if we may, and in any case say what we have learned."""
         instance = turn.instance(message.key)
+        if isinstance(instance, Forgotten):
+            tell_forgotten(turn, sender, message.key, instance)
+            return
         may_say = isinstance(instance, Instance) and instance.learned is not None
         if not self.node.voting and not may_say:
             return
@@ -288,45 +320,25 @@ class Replica:
             case Retry():
                 self._coordinator.on_retry(turn, timer)
             case ResendRead():
-                self._reads.on_resend(turn, timer)
-                self._lists.on_resend(turn, timer)
+                for part in (self._reads, self._lists, self._locks):
+                    part.on_resend(turn, timer)
             case Sweep():
                 self._on_sweep(turn)
             case PullFeeds():
                 self.catchup.on_timer(turn)
+            case Reconsider():
+                self._locks.contests.on_timer(turn, timer)
             case _:
                 assert_never(timer)
 
     def _on_sweep(self, turn: Turn) -> None:
         """R22: finish what has been half-done for too long; and forget what nobody waits for."""
-        timing = self.node.config.timing
-        if self.node.voting:
-            before_ms = turn.now_ms - timing.finish_ms - self._acceptors.backlog_ms
-            for key in self._acceptors.overdue(before_ms, FINISH_AT_A_TIME):
-                self._acceptors.postpone(key, turn.now_ms)
-                turn.again(Finish(key, None))
-        for part in (self._reads, self._lists, self._watches, self._claims):
+        self._finishing.sweep(turn)
+        for part in (self._reads, self._lists, self._watches, self._claims, self._locks):
             part.prune()
-        turn.timer(Sweep(), timing.finish_ms / 2, timing.finish_ms / 2)
-
-    def _on_finish(self, turn: Turn, event: Finish) -> None:
-        if event.token is not None:
-            self._finish_for_list(turn, event, event.token)
-            return
-        instance = turn.instance(event.key)
-        if self.node.voting and isinstance(instance, Instance) and instance.learned is None:
-            self._coordinator.finish(turn, event.key)
-
-    def _finish_for_list(self, turn: Turn, event: Finish, token: int) -> None:
-        instance = turn.instance(event.key)
-        if isinstance(instance, Damaged):
-            self._lists.give_up(turn, token, DamagedError, instance.message)
-        elif instance.learned is not None:
-            self._lists.settle(turn, event, instance.learned)
-        elif self.node.voting:
-            self._lists.finish(turn, event)
-        else:
-            self._lists.give_up(turn, token, *refusal(self.node))
+        self._leases.prune(turn.now_ms)
+        every_ms = self.node.config.timing.finish_ms / 2
+        turn.timer(Sweep(), every_ms, every_ms)
 
     def _on_reachable(self, turn: Turn, event: Reachable) -> None:
         if event.reachable:
@@ -347,6 +359,7 @@ class Replica:
         for origin, request_id in event.lost:
             turn.at_once(address(origin, Failed(request_id, OutcomeUnknown.code, message)))
         self._coordinator.abandon()
+        self._locks.abandon()
         for live in self._requests.all():
             unknown = live.indefinite or live.passed_to is not None
             self._requests.fail(turn, live, OutcomeUnknown if unknown else error, message)
@@ -355,6 +368,7 @@ class Replica:
         turn.alarm(message)
         self._lists.on_scan_failed(turn, token, message)
         self._reads.on_slot_failed(turn, token, message)
+        self._locks.contests.on_slot_failed(turn, token, message)
         self._watches.on_failed(turn, token)
         self.catchup.on_failed(token)
 
@@ -365,11 +379,15 @@ class Replica:
                 turn.at_once(Reply(connection, report))
             case Cancel():
                 self._requests.cancel(turn, connection, request)
+                self._locks.contests.tidy(turn)
             case _:
                 self._intake.open(turn, connection, request)
 
     def _settle(self, turn: Turn, live: Live, decree: Decree) -> None:
-        self._claims.settle(turn, live, decree)
+        if isinstance(live.request, LockRequest):
+            self._locks.contests.settle(turn, live, decree)
+        else:
+            self._claims.settle(turn, live, decree)
 
     def _disk_of(self, node: NodeId) -> bytes | None:
         record = self.membership.known(node)

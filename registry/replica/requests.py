@@ -10,7 +10,7 @@ will (it is done, so the coordinator never proposes it); otherwise its outcome i
 from dataclasses import dataclass
 from typing import assert_never
 
-from ..errors import DecreedError, OutcomeUnknown, Unreachable
+from ..errors import DecreedError, Forgotten, OutcomeUnknown, Unreachable
 from ..types import NodeId
 from ..wire.requests import (
     Answer,
@@ -18,12 +18,21 @@ from ..wire.requests import (
     ClaimNextRequest,
     ClaimRequest,
     Decreed,
+    Ended,
+    EndRequest,
     Failed,
     GetRequest,
+    Granted,
+    HeldBy,
+    HolderRequest,
+    KeepAliveRequest,
+    Kept,
     LatestRequest,
     ListPage,
     ListRequest,
+    LockRequest,
     StatusReport,
+    Superseded,
     Undecided,
     WaitRequest,
     WatchPage,
@@ -43,6 +52,10 @@ Lasting = (
     | LatestRequest
     | ListRequest
     | WatchRequest
+    | LockRequest
+    | KeepAliveRequest
+    | EndRequest
+    | HolderRequest
 )
 
 
@@ -74,7 +87,7 @@ class Live:
     def claim_id(self) -> bytes | None:
         """The id of the claim in it, if it is one."""
         match self.request:
-            case ClaimRequest() | ClaimNextRequest():
+            case ClaimRequest() | ClaimNextRequest() | LockRequest():
                 return self.request.claim.claim_id
             case _:
                 return None
@@ -89,8 +102,8 @@ class Requests:
 
     @property
     def working(self) -> int:
-        """How many are being worked at; a wait or a watch may last for ever."""
-        patient = (WaitRequest, WatchRequest)
+        """How many are being worked at; a wait, a watch or a lock may last for ever."""
+        patient = (WaitRequest, WatchRequest, LockRequest)
         return sum(not isinstance(live.request, patient) for live in self.all())
 
     def open(self, turn: Turn, origin: Origin, request: Lasting) -> Live:
@@ -115,9 +128,9 @@ class Requests:
         self._close(live)
         outgoing = address(live.origin, answer)
         match answer:
-            case Decreed(_, decree):
+            case Decreed(_, decree) | Granted(_, decree) | HeldBy(_, decree):
                 turn.vouch(decree.key, outgoing)
-            case Failed() | Undecided() | StatusReport():
+            case Failed() | Undecided() | StatusReport() | Kept() | Superseded() | Ended():
                 turn.at_once(outgoing)
             case ListPage() | WatchPage():
                 turn.after(outgoing)
@@ -125,8 +138,12 @@ class Requests:
                 assert_never(answer)
 
     def fail(self, turn: Turn, live: Live, error: type[DecreedError], message: str) -> None:
-        """Answer with an error; behind an indefinite try of a claim, none may sound definite."""
-        if live.claim_id is not None and live.indefinite and error.definite:
+        """Answer with an error; behind an indefinite try of a claim, none may sound definite.
+
+        What is forgotten may be what an earlier try of the claim won.
+        """
+        indefinite = live.indefinite or issubclass(error, Forgotten)
+        if live.claim_id is not None and indefinite and error.definite:
             error, message = OutcomeUnknown, f"an earlier try may yet succeed; then: {message}"
         self.answer(turn, live, Failed(live.request.id, error.code, message))
 

@@ -7,8 +7,9 @@ it was loaded is durable already and may leave at once.
 
 from collections.abc import Iterable, Mapping
 
-from ..disk import Damaged, FeedRecord, InstanceRecord, Record
+from ..disk import FeedRecord, ForgetRecord, Forgotten, InstanceRecord, Record, Unserved
 from ..paxos.instance import Instance
+from ..paxos.messages import Accepted, Promise
 from ..types import Decree, Key, NodeId
 from ..wire.peers import PeerMessage
 from .effects import Effects, Outgoing, Read, Send, SetTimer
@@ -23,11 +24,12 @@ class Turn:
         instances: durable instances of all keys that the step's events need.
     """
 
-    def __init__(self, moment: Moment, instances: Mapping[Key, Instance | Damaged]) -> None:
+    def __init__(self, moment: Moment, instances: Mapping[Key, Instance | Unserved]) -> None:
         self.moment = moment
         self.learned: list[tuple[int, Decree]] = []
         self._instances = dict(instances)
         self._dirty: dict[Key, Instance] = {}
+        self._forgotten: set[Key] = set()
         self._effects = Effects()
 
     @property
@@ -35,7 +37,7 @@ class Turn:
         """Monotonic time of the step."""
         return self.moment.now_ms
 
-    def instance(self, key: Key) -> Instance | Damaged:
+    def instance(self, key: Key) -> Instance | Unserved:
         """The instance of `key`, with what this step has done to it so far."""
         return self._instances[key]
 
@@ -48,6 +50,20 @@ class Turn:
         self._instances[key] = instance
         self._dirty[key] = instance
 
+    def forget(self, gone: Forgotten) -> None:
+        """Forget instances: with this step's batch for good, and for the rest of the step at once.
+
+        The votes that this step has given on them are in no batch, so they do not leave (R13, R14).
+        """
+        after = self._effects.after
+        after[:] = [item for item in after if not _is_vote(item, gone)]
+        self.record(ForgetRecord(gone.series, gone.floor))
+        for key, instance in list(self._instances.items()):
+            if gone.covers(key) and not isinstance(instance, Forgotten):
+                self._instances[key] = gone
+                self._dirty.pop(key, None)
+                self._forgotten.add(key)
+
     def record(self, record: Record) -> None:
         """Write something else than an instance."""
         self._effects.records.append(record)
@@ -59,7 +75,8 @@ class Turn:
 
     def vouch(self, key: Key, outgoing: Outgoing) -> None:
         """Send something that says what this node durably holds for `key`."""
-        (self._effects.after if key in self._dirty else self._effects.at_once).append(outgoing)
+        changed = key in self._dirty or key in self._forgotten
+        (self._effects.after if changed else self._effects.at_once).append(outgoing)
 
     def at_once(self, outgoing: Outgoing) -> None:
         """Send something that no crash can make untrue."""
@@ -99,3 +116,8 @@ class Turn:
         changed = [InstanceRecord(key, instance) for key, instance in self._dirty.items()]
         self._effects.records[:0] = changed
         return self._effects
+
+
+def _is_vote(item: Outgoing, gone: Forgotten) -> bool:
+    message = item.message if isinstance(item, Send) else None
+    return isinstance(message, Promise | Accepted) and gone.covers(message.key)

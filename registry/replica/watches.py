@@ -8,7 +8,7 @@ answers it. So nothing is queued for a slow watcher, and a watcher that goes awa
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..disk import Damaged
+from ..disk import Forgotten, Unserved
 from ..keys import matches, prefixes
 from ..types import Decree, Key
 from ..wire.peers import FeedEntry
@@ -150,7 +150,9 @@ def _found(turn: Turn, watch: Watch, entries: Iterable[FeedEntry]) -> list[tuple
         if not matches(watch.request.prefix, entry.key):
             continue
         instance = turn.instance(entry.key)
-        if isinstance(instance, Damaged) or instance.disputed is not None:
+        if isinstance(instance, Forgotten):
+            continue
+        if isinstance(instance, Unserved) or instance.disputed is not None:
             turn.alarm(f"key {entry.key!r} was left out of a watch: its record is not sound")
         elif instance.learned is not None:
             found.append((entry.index, instance.learned))

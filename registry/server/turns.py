@@ -13,6 +13,7 @@ from typing import Protocol, assert_never
 import structlog
 import trio
 
+from ..clock import now_ms
 from ..disk import FormationRecord, Storage
 from ..errors import Damaged, StorageFailed
 from ..replica.effects import (
@@ -62,6 +63,7 @@ class TurnLoop:
         timers: where its timers run.
         deliver: sends messages to peers and clients.
         on_formed: called with the formation id once it is durable.
+        clock_ms: a clock that also runs while the machine sleeps.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class TurnLoop:
         timers: Timers,
         deliver: Deliver,
         on_formed: Callable[[bytes], None],
+        clock_ms: Callable[[], float] = now_ms,
     ) -> None:
+        self._clock_ms = clock_ms
         self._replica = replica
         self._storage = storage
         self._timers = timers
@@ -82,12 +86,12 @@ class TurnLoop:
         self._arrived = trio.Event()
         self._room = trio.Event()
         self._readers = trio.CapacityLimiter(READERS)
-        self._started = trio.current_time()
+        self._started_ms = clock_ms()
         self.writing_since_ms: float | None = None
 
     def now_ms(self) -> float:
-        """Milliseconds since the node started."""
-        return (trio.current_time() - self._started) * 1000
+        """Milliseconds since the node started, those that the machine slept through included."""
+        return self._clock_ms() - self._started_ms
 
     def post(self, event: Event, weight: int = 0) -> None:
         """Something has happened; the next turn handles it. `weight`: the bytes of its values."""
@@ -110,7 +114,8 @@ class TurnLoop:
     async def _gather(self) -> list[Event]:
         """Wait until there is something to do, and take all of it."""
         if not self._inbox:
-            with trio.move_on_at(self._started + self._timers.next_ms / 1000):
+            idle_s = max(0.0, (self._timers.next_ms - self.now_ms()) / 1000)
+            with trio.move_on_after(idle_s):
                 await self._arrived.wait()
         else:
             await trio.lowlevel.checkpoint()

@@ -4,8 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from ..keys import MAX_SLOT
+from ..locks.terms import MAX_LOCK_BYTES, Ending, Tenure, TtlMs
 from ..paxos.messages import PaxosMessage
-from ..types import Counter, Decree, KeyText, Value
+from ..types import Ballot, Counter, Decree, KeyText, Value
 from .handshake import Digest, IdBytes, Refusal
 from .requests import (
     ClaimNextRequest,
@@ -105,19 +107,83 @@ class Ping(Value, frozen=True, tag=37):
     voting: bool
 
 
+class Held(Value, frozen=True, tag=41):
+    """The guard of a term: the sender refuses to accept `key` in `ballot` for `remaining_ms` more.
+
+    It is no nack: the ballot is not outbid, and the same accept may be sent again later.
+    """
+
+    key: KeyText
+    ballot: Ballot
+    remaining_ms: Counter
+
+
+class AskLease(Value, frozen=True, tag=42):
+    """Is this term live with you, and do you know more than it? `id` ties the answer to one ask."""
+
+    id: Counter
+    tenure: Tenure
+    ttl_ms: TtlMs
+
+
+class LeaseAnswer(Value, frozen=True, tag=43):
+    """What the sender knows of the term asked about, after the question arrived.
+
+    Args:
+        id: the question's id.
+        remaining_ms: for how long it would refuse the next term.
+        ending: how the term ended, if it was told.
+        accepted: it has accepted something for the next term.
+        learned: the decree of the next term, if it has learned it.
+    """
+
+    id: Counter
+    remaining_ms: Counter
+    ending: Ending | None
+    accepted: bool
+    learned: Decree | None
+
+
+class Renew(Value, frozen=True, tag=44):
+    """Start your lease on this term anew; the sender has learned that it is decided."""
+
+    id: Counter
+    tenure: Tenure
+    ttl_ms: TtlMs
+
+
+class Renewed(Value, frozen=True, tag=45):
+    """Whether the sender did so; if not, the next term is under way there, or the term was ended."""
+
+    id: Counter
+    kept: bool
+
+
+class EndTerm(Value, frozen=True, tag=46):
+    """The term is over, as its holder or an operator said; its leases are not to be renewed."""
+
+    tenure: Tenure
+    ttl_ms: TtlMs
+    ending: Ending
+
+
+class ForgottenTerms(Value, frozen=True, tag=47):
+    """The answer to any question about a term that the sender has forgotten.
+
+    All terms of `lock` below `floor` are decided and forgotten here, and so will the receiver forget
+    them; the term at `floor` is decided, and the sender still knows what it knew of it.
+    """
+
+    lock: Annotated[str, Meta(min_length=1, max_length=MAX_LOCK_BYTES)]
+    floor: Annotated[int, Meta(ge=2, le=MAX_SLOT)]
+
+
+LockMessage = AskLease | LeaseAnswer | Renew | Renewed | EndTerm | ForgottenTerms
+SupportMessage = (
+    Scan | ScanAnswer | Pull | FeedPage | Fetch | Ping | Decreed | Failed | Refusal | LockMessage
+)
+"""Everything that is neither Paxos, nor a read of one key, nor a claim passed on."""
+
 PeerMessage = (
-    Refusal
-    | PaxosMessage
-    | Query
-    | QueryAnswer
-    | Scan
-    | ScanAnswer
-    | Pull
-    | FeedPage
-    | Fetch
-    | Ping
-    | ClaimRequest
-    | ClaimNextRequest
-    | Decreed
-    | Failed
+    PaxosMessage | Held | Query | QueryAnswer | ClaimRequest | ClaimNextRequest | SupportMessage
 )

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from ..locks.terms import Ending, Tenure, TermClaim
 from ..types import Claim, Counter, Decree, KeyText, NodeText, Value
 from .handshake import IdBytes, Text
 
@@ -133,6 +134,60 @@ class Cancel(Value, frozen=True, tag=58):
     id: Counter
 
 
+class LockRequest(Value, frozen=True, tag=60):
+    """Get a lock: have the next term of it decreed to the caller, once the one before is over.
+
+    Answer: `Granted`; `HeldBy` if somebody else has it and `queue` is false, or when time ran out
+    before anything was proposed for this request; or `Failed`. The node that is asked coordinates
+    it itself, and keeps the order of those who wait there.
+
+    Args:
+        id: the request's id.
+        timeout_ms: how long to wait for the lock.
+        lock: its name.
+        queue: whether to wait for it at all.
+        claim: who wants it.
+    """
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    lock: PathText
+    queue: bool
+    claim: TermClaim
+
+
+class KeepAliveRequest(Value, frozen=True, tag=61):
+    """Renew the leases on a term. Answer: `Kept`, `Superseded`, or `Failed`."""
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    tenure: Tenure
+
+
+class EndRequest(Value, frozen=True, tag=62):
+    """End a term: its holder releases it, or an operator breaks it. Answer: `Ended` or `Failed`.
+
+    Args:
+        id: the request's id.
+        timeout_ms: how long the node may take to find out about the term.
+        tenure: what is over.
+        ending: how.
+    """
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    tenure: Tenure
+    ending: Ending
+
+
+class HolderRequest(Value, frozen=True, tag=63):
+    """Who has the lock now? Answer: `HeldBy`, `Undecided` if nobody ever had it, or `Failed`."""
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    lock: PathText
+
+
 class Decreed(Value, frozen=True, tag=70):
     """The key is frozen, to this."""
 
@@ -173,6 +228,58 @@ class WatchPage(Value, frozen=True, tag=74):
     decrees: tuple[Decree, ...]
     position: Position
     lost: bool
+
+
+class Granted(Value, frozen=True, tag=80):
+    """The term is the caller's.
+
+    Args:
+        id: the request's id.
+        decree: of the term.
+        leased: so many nodes started a lease when they accepted it that validity may count from
+            the sending of the request; otherwise it begins with the first keep-alive.
+    """
+
+    id: Counter
+    decree: Decree
+    leased: bool
+
+
+class HeldBy(Value, frozen=True, tag=81):
+    """How things stand with a lock, as a prepare quorum said after the request arrived.
+
+    Args:
+        id: the request's id.
+        decree: of the latest term.
+        remaining_ms: how long the next term must wait if the holder renews no more; 0 if the lock
+            is free.
+        ending: how the term ended, if it did.
+        waiters: how many wait for it at this node.
+    """
+
+    id: Counter
+    decree: Decree
+    remaining_ms: Counter
+    ending: Ending | None
+    waiters: Counter
+
+
+class Kept(Value, frozen=True, tag=82):
+    """A prepare quorum has renewed its leases since the request was sent."""
+
+    id: Counter
+
+
+class Superseded(Value, frozen=True, tag=83):
+    """The term is over for good: the next one is under way or decreed, or this one was ended."""
+
+    id: Counter
+
+
+class Ended(Value, frozen=True, tag=84):
+    """The node has noted that the term is over, and tells the others."""
+
+    id: Counter
 
 
 class PeerStatus(Value, frozen=True):
@@ -226,5 +333,21 @@ Request = (
     | WatchRequest
     | StatusRequest
     | Cancel
+    | LockRequest
+    | KeepAliveRequest
+    | EndRequest
+    | HolderRequest
 )
-Answer = Decreed | Undecided | Failed | ListPage | WatchPage | StatusReport
+Answer = (
+    Decreed
+    | Undecided
+    | Failed
+    | ListPage
+    | WatchPage
+    | StatusReport
+    | Granted
+    | HeldBy
+    | Kept
+    | Superseded
+    | Ended
+)

@@ -48,6 +48,8 @@ class Bug:
         seeds: how many storms may pass before one must have caught it; None if no storm shows it.
         trials: how many trials may pass before the judge must have caught it; None if clients
             cannot see it, or hardly ever.
+        lock_storms: how many storms over locks may pass before one must have caught it; None if it
+            has nothing to do with locks.
         disagrees: whether one ballot of each of two nodes is enough for two decrees, so that the
             model checker must catch it even if it looks at agreement alone.
     """
@@ -57,6 +59,7 @@ class Bug:
     states: int | None = None
     seeds: int | None = None
     trials: int | None = None
+    lock_storms: int | None = None
     disagrees: bool = False
 
     @property

@@ -66,6 +66,13 @@ def _by_storms(budget: int) -> Finding:
     return _first(budget, lambda number: Storm(Plan(number)).run())
 
 
+def _by_lock_storms(budget: int) -> Finding:
+    from ..simulation.lockstorm import LockStorm
+    from ..simulation.plan import Plan
+
+    return _first(budget, lambda number: LockStorm(Plan(number)).run())
+
+
 def _by_judge(budget: int) -> Finding:
     from .trial import Trial
 
@@ -92,5 +99,6 @@ HUNTERS = {
         _by_agreement,
     ),
     "storms": Hunter("simulator", "seeds", lambda bug: bug.seeds, _by_storms),
+    "lock storms": Hunter("lock storms", "seeds", lambda bug: bug.lock_storms, _by_lock_storms),
     "judge": Hunter("judge", "trials", lambda bug: bug.trials, _by_judge),
 }

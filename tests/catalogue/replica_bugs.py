@@ -40,7 +40,7 @@ DISK = (
         (
             Change(
                 "registry.replica.turn",
-                "(self._effects.after if key in self._dirty else self._effects.at_once)",
+                "(self._effects.after if changed else self._effects.at_once)",
                 "self._effects.at_once",
             ),
         ),
@@ -152,9 +152,9 @@ LEARNING = (
         "nobody finishes what a dead proposer left",
         (
             Change(
-                "registry.replica.replica",
-                "                turn.again(Finish(key, None))",
-                "                pass",
+                "registry.replica.finishing",
+                "            turn.again(Finish(key, None))",
+                "            pass",
             ),
         ),
         None,  # the model has no clock

@@ -110,7 +110,7 @@ CLAIMING = (
     _bug(
         "an error behind an indefinite try sounds definite",
         "requests",
-        "if live.claim_id is not None and live.indefinite and error.definite:",
+        "if live.claim_id is not None and indefinite and error.definite:",
         "if False:",
         1_500,
     ),

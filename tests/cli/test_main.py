@@ -16,8 +16,8 @@ from decreed.registry.errors import ERRORS, Exit, Unreachable
 from .fakes import Cli, FakeRegistry
 
 COMMANDS = [
-    "claim", "dev", "get", "import", "init", "latest", "list", "next", "serve", "status",
-    "version", "wait", "watch",
+    "claim", "dev", "elect", "get", "import", "init", "latest", "leader", "list", "next", "once",
+    "serve", "status", "version", "wait", "watch",
 ]  # fmt: skip
 
 
@@ -33,6 +33,14 @@ def test_every_command_has_help_with_an_example_json_and_timeout(cli: Cli, comma
     assert f"decreed {command}" in examples
     assert "--json" in result.text
     assert "--timeout" in result.text
+
+
+@pytest.mark.parametrize("command", ["break", "history", "list", "run", "show"])
+def test_every_command_about_locks_has_help_too(cli: Cli, command: str) -> None:
+    result = cli("lock", command, "--help")
+    assert result.code == 0
+    assert f"decreed lock {command}" in result.text.partition("Examples:\n")[2]
+    assert "--json" in result.text and "--timeout" in result.text
 
 
 def test_the_bare_command_shows_help_and_is_bad_usage(cli: Cli) -> None:

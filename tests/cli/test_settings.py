@@ -8,7 +8,7 @@ import pytest
 
 from decreed.cli import settings
 from decreed.cli.settings import config_text, line_of, load_config, parse_text, with_addresses
-from decreed.registry.config import Limits, Timing
+from decreed.registry.config import Limits, LockTerms, Timing
 from decreed.registry.errors import ConfigError
 
 from .fakes import Cli
@@ -80,6 +80,7 @@ def test_every_setting_is_written_and_explained() -> None:
     for section, kind, words in (
         ("limits", Limits, settings.LIMITS),
         ("timing", Timing, settings.TIMING),
+        ("locks", LockTerms, settings.LOCKS),
     ):
         fields = {field.name: field.default for field in msgspec.structs.fields(kind)}
         assert document[section] == fields
@@ -90,6 +91,7 @@ def test_every_setting_is_written_and_explained() -> None:
     ("old", "new", "why"),
     [
         ("max_frame_bytes = 8388608", "max_frame_bytes = 7", "line 25: limits.max_frame_bytes"),
+        ("keep_terms = 1000", "keep_terms = 7", "locks.keep_terms"),
         ("accept = 0", 'accept = "x"', "line 18: quorums.accept"),
         ("accept = 0", "accept = 1", "line 16: quorums"),
         ('n1 = "127.0.0.1:7400"', 'n1 = "127.0.0.1"', "line 10: members.n1"),

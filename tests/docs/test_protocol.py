@@ -10,6 +10,7 @@ import pytest
 
 from decreed.registry.errors import ProtocolError
 from decreed.registry.keys import homes
+from decreed.registry.locks.terms import Ending, How, Previous, Tenure, Term, TermClaim
 from decreed.registry.paxos import messages as paxos
 from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Process, Proposal
 from decreed.registry.wire import handshake, peers, requests
@@ -26,6 +27,9 @@ BALLOT = Ballot(7, Process(NODES[0], 3))
 CLAIM = Claim(Key("prod/a@1"), b"\x00value", "text/plain", "ann", b"id", "note")
 DECREE = Decree.of(CLAIM, BALLOT, -1)
 STANDING = handshake.Standing("cluster", ID, NODES[0], ID, 1, ID, 2**63 - 1, None)
+TENURE = Tenure("jobs", 3, b"id")
+BROKEN = Ending(How.BROKEN, "op", "it hung")
+WISH = TermClaim("ann@host", b"id", 1_000, "note", b"info")
 PLACE = requests.Position(NODES[0], ID, 9)
 PEER = requests.PeerStatus(NODES[1], "127.0.0.1:7401", True, "", 1, 2)
 
@@ -76,6 +80,24 @@ EXAMPLES: list[Any] = [
     peers.FeedPage(ID, 0, 1, 1, (peers.FeedEntry(0, CLAIM.key, ID),)),
     peers.Fetch((CLAIM.key,)),
     peers.Ping(1, True),
+    requests.LockRequest(1, 10, "jobs", True, WISH),
+    requests.KeepAliveRequest(1, 10, TENURE),
+    requests.EndRequest(1, 10, TENURE, BROKEN),
+    requests.HolderRequest(1, 10, "jobs"),
+    requests.Granted(1, DECREE, True),
+    requests.HeldBy(1, DECREE, 7, None, 2),
+    requests.HeldBy(1, DECREE, 7, BROKEN, 2),
+    requests.Kept(1),
+    requests.Superseded(1),
+    requests.Ended(1),
+    peers.Held(CLAIM.key, BALLOT, 7),
+    peers.AskLease(1, TENURE, 1_000),
+    peers.LeaseAnswer(1, 7, None, False, None),
+    peers.LeaseAnswer(1, 7, BROKEN, True, DECREE),
+    peers.Renew(1, TENURE, 1_000),
+    peers.Renewed(1, True),
+    peers.EndTerm(TENURE, 1_000, BROKEN),
+    peers.ForgottenTerms("jobs", 9),
 ]  # fmt: skip
 UNIONS: dict[str, Any] = {
     "request": requests.Request,
@@ -209,3 +231,8 @@ def test_the_homes_on_the_page_are_those_of_the_code() -> None:
             score = hashlib.blake2b(f"{node}\0{path}".encode(), digest_size=8).hexdigest()
             assert quoted(shown) == [score]
         assert ", ".join(homes(name, NODES)) == order
+
+
+def test_the_value_of_a_terms_decree_is_as_the_schema_says() -> None:
+    for previous in (None, Previous(b"id", 500, BROKEN)):
+        fits("term", cbor2.loads(encode(Term(1_000, b"{}", previous))))

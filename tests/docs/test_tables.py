@@ -61,6 +61,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
         ("quorums", config.QuorumSizes),
         ("limits", config.Limits),
         ("timing", config.Timing),
+        ("locks", config.LockTerms),
     ):
         for field in msgspec.structs.fields(kind):
             expected[f"{section}.{field.name}"] = str(field.default)

@@ -81,6 +81,8 @@ def _values(info: inspect.Type) -> st.SearchStrategy[Any]:
             return _numbers(info)
         case inspect.StrType(min_length=low, max_length=high):
             return st.text(CHARACTERS, min_size=low or 0, max_size=min(high or LONGEST, LONGEST))
+        case inspect.EnumType(cls=kind):
+            return st.sampled_from(kind)
         case inspect.BytesType(min_length=low, max_length=high):
             return st.binary(min_size=low or 0, max_size=min(high or LONGEST, LONGEST))
         case inspect.VarTupleType(item_type=item):

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decreed.registry.disk import CursorRecord, FeedRecord, Identity, InstanceRecord, PeerRecord
+from decreed.registry.disk import (
+    CursorRecord,
+    FeedRecord,
+    ForgetRecord,
+    Identity,
+    InstanceRecord,
+    PeerRecord,
+)
 from decreed.registry.errors import Damaged, Refused
 from decreed.registry.keys import parse_key, sort_key
 from decreed.registry.paxos.instance import Instance
@@ -16,7 +23,7 @@ from . import targets
 from .strategies import instances, values_of
 from .texts import keys, paths
 
-KINDS = (Instance, Identity, InstanceRecord, FeedRecord, PeerRecord, CursorRecord)
+KINDS = (Instance, Identity, InstanceRecord, FeedRecord, PeerRecord, CursorRecord, ForgetRecord)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

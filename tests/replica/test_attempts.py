@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from decreed.registry.locks.leases import Leases
 from decreed.registry.paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
-from decreed.registry.replica import replica as machine
+from decreed.registry.replica import finishing
 from decreed.registry.replica.acceptors import Acceptors
 from decreed.registry.replica.effects import SetTimer
 from decreed.registry.replica.events import Event, Fired, FromPeer, Resend, Retry
@@ -164,7 +165,7 @@ def test_of_a_disputed_key_an_acceptor_says_nothing() -> None:
 
 
 def test_R22_what_is_put_off_is_not_forgotten() -> None:
-    acceptors = Acceptors((Key("a"), Key("b")))
+    acceptors = Acceptors((Key("a"), Key("b")), Leases())
     acceptors.postpone(Key("a"), 50.0)
     assert acceptors.unlearned == 2
     assert acceptors.overdue(10.0, 9) == [Key("b")]
@@ -172,7 +173,7 @@ def test_R22_what_is_put_off_is_not_forgotten() -> None:
 
 
 def test_R22_each_half_done_key_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "FINISH_AT_A_TIME", 1)
+    monkeypatch.setattr(finishing, "FINISH_AT_A_TIME", 1)
     world = World()
     for key in ("a", "b", "c"):
         half = Decree.of(claim(key), ballot(5), 0)

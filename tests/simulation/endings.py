@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from decreed.registry.disk import Damaged
 from decreed.registry.keys import series_and_slot
+from decreed.registry.paxos.instance import Instance
 from decreed.registry.replica.replica import Replica
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import WatchRequest
@@ -28,7 +28,7 @@ def check_disks(world: WitnessedWorld) -> None:
             continue
         entries, _ = storage.feed(0, EVERYTHING)
         for key, instance in storage.load([entry.key for entry in entries]).items():
-            assert not isinstance(instance, Damaged) and instance.learned is not None, key
+            assert isinstance(instance, Instance) and instance.learned is not None, key
             assert instance.disputed is None
             world.agree(instance.learned)
         learned = {entry.key for entry in entries}

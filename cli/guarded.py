@@ -1,0 +1,167 @@
+"""Running a command under a lock: our side of the guard, and the signals that are passed on."""
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from ..client import Lock
+from ..registry.clock import now_ms
+from ..registry.errors import DecreedError
+
+GUARD = Path(__file__).with_name("guard.py")
+PASSED_ON = (
+    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
+)  # fmt: skip
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+# parts of the ttl before the end of validity at which the command is told, and forced, to end
+TERM_PART = 1 / 4
+KILL_PART = 1 / 12
+MOVES_PER_TTL = 12
+DEAD_SECONDS = 5.0
+
+
+@dataclass
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        code: what a shell would say: its exit code, or 128 and the signal; 126 or 127 if it could
+            not be started.
+        trouble: why it could not be started; empty if it was.
+        stopped: whether it was stopped because the lock could not be kept.
+    """
+
+    code: int = 128 + signal.SIGKILL
+    trouble: str = ""
+    stopped: bool = False
+
+
+class Relay:
+    """Passes signals on to the command that runs; without one, those that end a program end us."""
+
+    def __init__(self) -> None:
+        self.caught: int | None = None
+        """The last signal that asks a program to end."""
+        self._scope = trio.CancelScope()
+        self._to: Guarded | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        """Pass signals on, for ever; starts with the scope that a signal ends."""
+        with trio.open_signal_receiver(*PASSED_ON) as signals:
+            task_status.started(self._scope)
+            async for number in signals:
+                if number in ENDING:
+                    self.caught = number
+                if self._to is not None:
+                    self._to.send(f"signal {number}")
+                elif number in ENDING:
+                    self._scope.cancel()
+
+    def lead_to(self, guarded: "Guarded | None") -> None:
+        """From now on signals go to this command."""
+        self._to = guarded
+
+
+class Guarded:
+    """One command under a guard.
+
+    Args:
+        lock: while it is held, the command may run.
+        relay: where signals come from.
+    """
+
+    def __init__(self, lock: Lock, relay: Relay) -> None:
+        self._lock = lock
+        self._relay = relay
+        self._group = 0
+        self._ended = Ended()
+        self._control = -1
+
+    async def run(self, command: Sequence[str], environment: Mapping[str, str]) -> Ended:
+        """Run the command to its end; when cancelled, end it first."""
+        read_control, self._control = os.pipe()
+        read_report, write_report = os.pipe()
+        os.set_blocking(self._control, False)
+        self._move_deadline()
+        grace_ms = self._lock.holder.ttl * 1000 * (TERM_PART - KILL_PART)
+        guard = [sys.executable, "-I", "-S", str(GUARD), str(read_control), str(write_report)]
+        try:
+            process = await trio.lowlevel.open_process(
+                [*guard, str(grace_ms), *command],
+                env=dict(environment),
+                pass_fds=(read_control, write_report),
+                start_new_session=True,
+            )
+        finally:
+            os.close(read_control)
+            os.close(write_report)
+        try:
+            await self._watch(process, trio.lowlevel.FdStream(read_report))
+        finally:
+            os.close(self._control)
+        return self._ended
+
+    def send(self, order: str) -> None:
+        """Tell the guard something; one that is gone hears nothing."""
+        with suppress(OSError):
+            os.write(self._control, order.encode() + b"\n")
+
+    async def _watch(self, process: trio.Process, report: trio.lowlevel.FdStream) -> None:
+        self._relay.lead_to(self)
+        try:
+            async with report, trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_moving)
+                await self._hear(report)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._relay.lead_to(None)
+            self.send("stop")
+            with trio.CancelScope(shield=True):
+                await self._see_it_dead(process)
+
+    async def _see_it_dead(self, process: trio.Process) -> None:
+        """The guard stays until nothing of the command is left; without it, we see to that."""
+        with trio.move_on_after(self._lock.holder.ttl + DEAD_SECONDS):
+            await process.wait()
+        process.kill()
+        if await process.wait() < 0 and self._group:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._group, signal.SIGKILL)
+
+    async def _keep_moving(self) -> None:
+        while True:
+            await trio.sleep(self._lock.holder.ttl / MOVES_PER_TTL)
+            self._move_deadline()
+
+    def _move_deadline(self) -> None:
+        ttl_ms = self._lock.holder.ttl * 1000
+        until_ms = now_ms() + self._lock.remaining * 1000
+        self.send(f"until {until_ms - ttl_ms * TERM_PART} {until_ms - ttl_ms * KILL_PART}")
+
+    async def _hear(self, report: trio.lowlevel.FdStream) -> None:
+        async for line in _lines(report):
+            match line.split(" ", 2):
+                case ["started", group]:
+                    self._group = int(group)
+                case ["stopping"]:
+                    self._ended.stopped = True
+                case ["exit", code]:
+                    self._ended.code = int(code)
+                case ["failed", code, trouble]:
+                    self._ended.code, self._ended.trouble = int(code), trouble
+                case _:
+                    raise DecreedError(f"the guard said {line!r}")
+
+
+async def _lines(stream: trio.lowlevel.FdStream) -> AsyncIterator[str]:
+    buffer = b""
+    while data := await stream.receive_some(4096):
+        *lines, buffer = (buffer + data).split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace")

@@ -1,0 +1,292 @@
+"""``decreed lock run``, ``decreed elect`` and ``decreed once``: commands that run under a lock.
+
+Their exit codes stand apart from those of the command: 120 and 121 are said of the lock, 125 of
+decreed itself, 126 and 127 of a command that cannot be run, as other programs of this kind do.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from math import inf
+from typing import Annotated
+
+import trio
+import typer
+
+from ..client import Lock, Registry
+from ..registry.errors import (
+    BadRequest,
+    DecreedError,
+    LockHeld,
+    LockLost,
+    OutcomeUnknown,
+    Unreachable,
+)
+from ..registry.keys import parse_key
+from ..registry.locks.terms import MAX_TTL_MS, MIN_TTL_MS, parse_lock
+from . import options as o
+from .connection import with_registry
+from .failures import CommandFailed, about, error_line
+from .guarded import Ended, Guarded, Relay
+from .output import write_error
+
+DEFAULT_TTL = 15.0
+DEFAULT_WAIT = 60.0
+PAUSE_SECONDS = 1.0
+STOP = "the command was stopped before another could run"
+
+
+class RunExit(IntEnum):
+    """What commands that run another one exit with, besides that one's own codes."""
+
+    LOST = 120
+    HELD = 121
+    FAILED = 125
+    CANNOT_RUN = 126
+    NOT_FOUND = 127
+
+
+def run_exit(error: DecreedError) -> RunExit:
+    """What such a command exits with when it meets `error`."""
+    match error:
+        case LockLost():
+            return RunExit.LOST
+        case LockHeld():
+            return RunExit.HELD
+        case _:
+            return RunExit.FAILED
+
+
+def runs_another(arguments: Sequence[str]) -> bool:
+    """Whether a command line is one of these."""
+    return tuple(arguments[:1]) in (("elect",), ("once",)) or tuple(arguments[:2]) == (
+        "lock",
+        "run",
+    )
+
+
+def parse_wait(text: str) -> float:
+    """Seconds to wait for a lock: as other times, or ``0`` not to wait, ``forever``."""
+    if text in ("0", "0s"):
+        return 0.0
+    return inf if text == "forever" else o.parse_duration(text)
+
+
+LockName = Annotated[str, typer.Argument(metavar="NAME", help="The lock, such as prod/migrate.")]
+CommandLine = Annotated[
+    list[str], typer.Argument(metavar="-- CMD…", help="The command and its arguments.")
+]
+Ttl = Annotated[
+    float | None,
+    typer.Option(
+        "--ttl",
+        parser=o.parse_duration,
+        metavar="TIME",
+        help="How soon the lock is free again if this machine dies.  [default: 15s]",
+        show_default=False,
+    ),
+]
+Wait = Annotated[
+    float | None,
+    typer.Option(
+        "--wait",
+        parser=parse_wait,
+        metavar="TIME",
+        help="How long to wait for the lock: 0, 60s, forever.  [default: 60s]",
+        show_default=False,
+    ),
+]
+Note = Annotated[
+    str, typer.Option("--note", metavar="TEXT", help="Free text for those who find it held.")
+]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command to run under a lock.
+
+    Args:
+        lock: the lock's name.
+        command: the command and its arguments.
+        ttl: of the lock, in seconds.
+        note: kept in the term.
+    """
+
+    lock: str
+    command: Sequence[str]
+    ttl: float
+    note: str
+
+    @classmethod
+    def of(cls, lock: str, command: Sequence[str], ttl: float | None, note: str) -> "Job":
+        """Fill in what the user left out."""
+        ttl = DEFAULT_TTL if ttl is None else ttl
+        if not MIN_TTL_MS <= ttl * 1000 <= MAX_TTL_MS:
+            raise BadRequest(f"--ttl is at least {MIN_TTL_MS} ms")
+        return cls(parse_lock(lock), command, ttl, note)
+
+    def environment(self, lock: Lock) -> Mapping[str, str]:
+        """The environment of the command: ours, the lock's name, and the fencing token."""
+        return {**os.environ, "DECREED_LOCK": self.lock, "DECREED_TOKEN": str(lock.token)}
+
+    async def run(self, lock: Lock, relay: Relay) -> Ended:
+        """Run the command while the lock is held.
+
+        Raises:
+            LockLost: if it had to be stopped for the lock's sake.
+        """
+        ended = await Guarded(lock, relay).run(self.command, self.environment(lock))
+        if ended.stopped:
+            raise LockLost(f"the lock {self.lock!r} could not be kept; {STOP}")
+        return ended
+
+
+def run(
+    name: LockName,
+    command: CommandLine,
+    ttl: Ttl = None,
+    wait: Wait = None,
+    note: Note = "",
+    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    timeout: o.Timeout = None,
+    as_json: o.Json = False,
+) -> int:
+    """Run CMD while holding the lock NAME, and exit with its exit code.
+
+    CMD finds its fencing token in DECREED_TOKEN. If the lock cannot be kept, CMD and all that it
+    started get TERM, then KILL, so that they are dead before anybody else can have the lock; also
+    when this process is stopped or killed. Signals are passed on. What CMD leaves running when it
+    ends is stopped too. Nothing but CMD writes to standard output.
+
+    Exit code 120: the lock was lost; 121: somebody else has it; 125: decreed failed; 126, 127: CMD
+    cannot be run, or was not found; 128 and more: CMD, or this, was ended by a signal.
+    """
+    call = o.Call.of(endpoints, timeout, as_json)
+    with about(name):
+        job = Job.of(name, command, ttl, note)
+    seconds = DEFAULT_WAIT if wait is None else wait
+
+    async def work(registry: Registry, relay: Relay) -> int:
+        wanted = None if seconds == inf else seconds
+        async with registry.lock(job.lock, ttl=job.ttl, wait=wanted, note=note) as lock:
+            ended = await job.run(lock, relay)
+        return _told(ended, job)
+
+    try:
+        return _relayed(call, work)
+    except OutcomeUnknown as error:
+        raise CommandFailed(error, name, "ask again") from error
+    except DecreedError as error:
+        raise CommandFailed(error, name) from error
+
+
+def elect(
+    name: LockName,
+    command: CommandLine,
+    ttl: Ttl = None,
+    note: Note = "",
+    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    timeout: o.Timeout = None,
+    as_json: o.Json = False,
+) -> int:
+    """Campaign for NAME for ever: run CMD whenever this leads, and stop it when it does not.
+
+    When CMD ends by itself, others get their turn, and the campaign goes on after a second. CMD is
+    run and stopped as by 'decreed lock run'. A signal ends this: it is passed on to CMD, whose exit
+    code is returned.
+    """
+    call = o.Call.of(endpoints, timeout, as_json)
+    with about(name):
+        job = Job.of(name, command, ttl, note)
+
+    async def work(registry: Registry, relay: Relay) -> int:
+        while True:
+            code = await _lead_once(registry, relay, job)
+            if relay.caught is not None or code in (RunExit.CANNOT_RUN, RunExit.NOT_FOUND):
+                return code
+            await trio.sleep(PAUSE_SECONDS)
+
+    with about(name):
+        return _relayed(call, work)
+
+
+async def _lead_once(registry: Registry, relay: Relay, job: Job) -> int:
+    """One campaign and one term; what goes wrong with them is said, and is no end."""
+    led = False
+    try:
+        async with registry.lead(job.lock, ttl=job.ttl, note=job.note) as term:
+            led = True
+            write_error(error_line(job.lock, f"leads, with term {term.token}"))
+            ended = await job.run(term, relay)
+        code = _told(ended, job)
+        write_error(error_line(job.lock, f"leads no more: the command exited with {code}"))
+        return code
+    except LockLost as error:
+        write_error(error_line(job.lock, str(error)))
+        return RunExit.LOST
+    except (Unreachable, OutcomeUnknown) as error:
+        if led:
+            raise
+        write_error(error_line(job.lock, str(error)))
+        return RunExit.FAILED
+
+
+def once(
+    key: o.KeyName,
+    command: CommandLine,
+    note: Note = "",
+    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    timeout: o.Timeout = None,
+    as_json: o.Json = False,
+) -> int:
+    """Run CMD if nobody ever claimed KEY: at most once, on one machine of many.
+
+    It becomes CMD, which so has its own exit code. Exit code 121: somebody else had KEY before. If
+    CMD fails or its machine dies, nobody runs it again.
+    """
+    call = o.Call.of(endpoints, timeout, as_json)
+
+    async def ask(registry: Registry) -> str:
+        claimed = await registry.once(key, note=note, timeout=call.seconds)
+        return "" if claimed.won else claimed.decree.claimant
+
+    with about(key):
+        parse_key(key)
+        winner = with_registry(call, ask)
+    if winner:
+        write_error(error_line(key, f"it is {winner}'s to run"))
+        return RunExit.HELD
+    return _become(command)
+
+
+def _become(command: Sequence[str]) -> int:
+    try:
+        os.execvp(command[0], list(command))
+    except OSError as error:
+        write_error(error_line(command[0], error.strerror or str(error)))
+        missing = isinstance(error, FileNotFoundError)
+        return RunExit.NOT_FOUND if missing else RunExit.CANNOT_RUN
+
+
+def _relayed(call: o.Call, work: Callable[[Registry, Relay], Awaitable[int]]) -> int:
+    """Do the work with signals passed on; one that nothing takes ends it as a signal would."""
+
+    async def body(registry: Registry) -> int:
+        relay = Relay()
+        code = RunExit.FAILED.value
+        async with trio.open_nursery() as nursery:
+            scope: trio.CancelScope = await nursery.start(relay.run)
+            with scope:
+                code = await work(registry, relay)
+            nursery.cancel_scope.cancel()
+        return 128 + relay.caught if scope.cancelled_caught and relay.caught else code
+
+    return with_registry(call, body)
+
+
+def _told(ended: Ended, job: Job) -> int:
+    """The exit code of a command; why it could not be started is said."""
+    if ended.trouble:
+        write_error(error_line(job.command[0], ended.trouble))
+    return ended.code

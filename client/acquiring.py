@@ -1,0 +1,190 @@
+"""Getting a term: asking node after node, until one grants it or the time is up.
+
+A request stays at one node for the whole wait, since a node keeps the order of those who wait there.
+The lock's home is asked first. A node that is silent while others would be heard is left for the
+next, and a wait elsewhere than at home is cut into pieces, so that it moves back.
+
+Invariants kept here:
+
+* one claim id is asked for at all nodes, so that repeating is safe, and is granted at most once;
+* `LockHeld` and `Unreachable` end it only if every try was definite; otherwise `OutcomeUnknown`;
+* validity counts from the first sending, and only if there was no other.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+
+from ..registry.clock import now_ms
+from ..registry.errors import (
+    BadRequest,
+    Closed,
+    DecreedError,
+    Disputed,
+    OutcomeUnknown,
+    ProtocolError,
+    Unreachable,
+)
+from ..registry.keys import homes
+from ..registry.locks.terms import TermClaim, lock_and_term
+from ..registry.types import Decree
+from ..registry.wire.requests import MAX_TIMEOUT_MS, Granted, HeldBy
+from .asker import Asker
+from .attempt import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Reply
+from .errands import to_report
+from .holder import held_error
+from .link import Link
+from .lock_errands import home_key, to_lock
+from .results import shown_id
+from .settle import settle
+
+LONGEST_SECONDS = MAX_TIMEOUT_MS / 1000
+AWAY_SECONDS = 5.0
+PROBE_SECONDS = 1.0
+SILENT_SECONDS = 3.0
+# how long the answer of a node whose time is up may take to get here
+LATE_SECONDS = 1.0
+
+# no other node would say anything else
+_OF_THE_REQUEST = (BadRequest, Closed, Disputed)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A term that was got.
+
+    Args:
+        decree: of the term.
+        sent_ms: from when on validity counts; None if it has to begin with a keep-alive.
+    """
+
+    decree: Decree
+    sent_ms: float | None
+
+
+class Acquiring:
+    """One caller's way to a term of a lock.
+
+    Args:
+        asker: asks the cluster.
+        lock: the lock's name.
+        claim: who wants it; its id is used for nothing else.
+        deadline: when to give up, on anyio's clock.
+        queue: whether to wait while somebody else has it.
+    """
+
+    def __init__(
+        self, asker: Asker, lock: str, claim: TermClaim, deadline: float, queue: bool
+    ) -> None:
+        self._asker, self._lock, self._claim = asker, lock, claim
+        self._deadline = deadline
+        self._queue = queue
+        self._tries = 0
+        self._rounds = 0
+        self._doubt: OutcomeUnknown | None = None
+        self._last: DecreedError | None = None
+
+    async def run(self) -> Grant:
+        """Return once the lock is the caller's.
+
+        Raises:
+            LockHeld: somebody else has it, and it was not to be waited for, or not any longer.
+            Unreachable: no quorum answered in time, and no term was decreed by this.
+            OutcomeUnknown: a term may have been decreed to the caller; it lasts for one ttl.
+            DecreedError: the request itself is wrong.
+        """
+        await self._asker.meet(self._deadline)
+        while True:
+            for link in self._asker.pool.route(home_key(self._lock)):
+                grant = await self._try(link)
+                if grant is not None:
+                    return grant
+            await self._pause()
+
+    async def _try(self, link: Link) -> Grant | None:
+        self._asker.guard()
+        if anyio.current_time() >= self._deadline:
+            raise self._end(Unreachable(f"no quorum answered in time ({self._last or 'nobody'})"))
+        sent_ms = now_ms()
+        self._tries += 1
+        result = await self._ask(link)
+        if isinstance(result, Reply):
+            return self._hear(result, sent_ms)
+        self._last = result
+        if isinstance(result, _OF_THE_REQUEST):
+            raise self._end(result)
+        if isinstance(result, OutcomeUnknown):
+            self._doubt = result
+        return None
+
+    def _hear(self, reply: Reply, sent_ms: float) -> Grant | None:
+        match reply.answer:
+            case Granted(decree=decree, leased=leased) if self._is_ours(decree):
+                # an old sending leaves too little: a keep-alive gives more than it takes
+                fresh = now_ms() - sent_ms < self._claim.ttl_ms / 3
+                alone = leased and self._tries == 1 and fresh
+                return Grant(decree, sent_ms if alone else None)
+            case HeldBy() as held if self._is_over():
+                raise self._end(held_error(held))
+            case HeldBy():
+                self._rounds = 0
+                return None
+            case answer:
+                raise self._end(ProtocolError(f"no answer about a lock: {type(answer).__name__}"))
+
+    def _is_over(self) -> bool:
+        return not self._queue or anyio.current_time() >= self._deadline - PROBE_SECONDS / 10
+
+    def _is_ours(self, decree: Decree) -> bool:
+        lock, _ = lock_and_term(decree.key)
+        return lock == self._lock and decree.claim_id == self._claim.claim_id
+
+    def _end(self, error: DecreedError) -> DecreedError:
+        """How it ends, if `error` is the last thing that was said."""
+        if self._doubt is None or isinstance(error, OutcomeUnknown):
+            return error
+        return OutcomeUnknown(
+            f"whether a term of {self._lock!r} was decreed to the claim id "
+            f"{shown_id(self._claim.claim_id)} is unknown; if it was, it ends by itself "
+            f"{self._claim.ttl_ms / 1000:g} s later ({error})"
+        )
+
+    # -- one node
+
+    async def _ask(self, link: Link) -> Reply | DecreedError:
+        """Ask one node, for as long as it is worth while; it is left if it falls silent."""
+        results: list[Reply | DecreedError] = []
+        errand = to_lock(self._lock, self._claim, self._queue, link, self._longest(link))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._leave_if_silent, link, tasks.cancel_scope.cancel)
+            results += await settle(self._asker.pool, [errand], self._deadline + LATE_SECONDS)
+            tasks.cancel_scope.cancel()
+        if results:
+            return results[0]
+        return OutcomeUnknown(f"{link.endpoint} fell silent")
+
+    def _longest(self, link: Link) -> float:
+        pool = self._asker.pool
+        home = homes(home_key(self._lock), pool.addresses)[0]
+        at_home = link.welcome is None or link.welcome.node == home
+        left = max(0.001, self._deadline - anyio.current_time())
+        return min(left, LONGEST_SECONDS if at_home else AWAY_SECONDS)
+
+    async def _leave_if_silent(self, link: Link, leave: Callable[[], None]) -> None:
+        while True:
+            await anyio.sleep(PROBE_SECONDS)
+            now = anyio.current_time()
+            if link.heard_at > now - PROBE_SECONDS:
+                continue
+            await settle(self._asker.pool, [to_report(link)], now + SILENT_SECONDS)
+            if link.heard_at < now:
+                link.avoid(SILENT_SECONDS)
+                leave()
+
+    async def _pause(self) -> None:
+        self._rounds += 1
+        seconds = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._rounds, 10))
+        left = max(0.0, self._deadline - anyio.current_time())
+        await anyio.sleep(min(left, seconds * random.uniform(0.5, 1.0)))

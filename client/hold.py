@@ -1,0 +1,234 @@
+"""A hold: a term of a lock that is ours, the keep-alives that keep it, and how it ends.
+
+Knows nothing of the code that runs under the lock; `lock` and `sync_lock` wrap it for that.
+
+Invariants kept here:
+
+* `valid` is judged by the clock alone, so that it is right even if no task of ours gets to run;
+* a validity that has lapsed, and a loss, are for good;
+* the keep-alives are a task of the client, not of the caller: whatever ends it, the lock is lost;
+* what was not lost is released, by a request that its holder's cancellation does not stop.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from math import inf
+
+import anyio
+
+from ..registry.clock import now_ms
+from ..registry.errors import BadRequest, Closed, DecreedError, LockLost
+from ..registry.locks.holding import Holding
+from ..registry.locks.terms import Ending, How, TermClaim, tenure, term_of
+from ..registry.wire.requests import Kept, Superseded
+from .acquiring import Acquiring, Grant
+from .asker import Asker
+from .attempt import Reply
+from .holder import Holder, holder_of
+from .lock_errands import to_end, to_keep
+from .settle import settle
+
+LOG = logging.getLogger(__name__)
+KEEPS_PER_TTL = 3
+PAUSES_PER_TTL = 20
+RELEASE_SECONDS = 2.0
+# the event loop's clock stands still while the machine sleeps: look at the other one soon after
+LONGEST_NAP_SECONDS = 1.0
+LAPSED = "nobody confirmed it in time"
+NOT_HELD = "the lock is not held: its block was left, or not entered yet"
+
+
+class Hold:
+    """One caller's hold of a lock; used once.
+
+    Args:
+        asker: asks the cluster.
+        lock: the lock's name.
+        claim: who wants it.
+    """
+
+    def __init__(self, asker: Asker, lock: str, claim: TermClaim) -> None:
+        self.lock = lock
+        self.changed: Callable[[], None] = lambda: None
+        """Called in the event loop when validity was confirmed, and when the lock was lost."""
+        self._asker, self._claim = asker, claim
+        self._process = os.getpid()
+        self._holding: Holding | None = None
+        self._holder: Holder | None = None
+        self._loss = ""
+        self._over = False
+        self._used = False
+        self._keeper: anyio.CancelScope | None = None
+
+    # -- what holders ask, from any thread
+
+    @property
+    def holder(self) -> Holder:
+        """What the term's decree says.
+
+        Raises:
+            LockLost: if no term was got.
+        """
+        if self._holder is None:
+            raise LockLost(NOT_HELD)
+        return self._holder
+
+    @property
+    def remaining(self) -> float:
+        """Seconds of validity that are left unless it is confirmed again; 0 if it is not held."""
+        if self._over or self._loss or self._holding is None or os.getpid() != self._process:
+            return 0.0
+        return self._holding.remaining_ms(now_ms()) / 1000
+
+    @property
+    def loss(self) -> str:
+        """Why the lock was lost; empty if it was not."""
+        if not (self._loss or self._over) and self._has_lapsed():
+            self._loss = LAPSED
+        return self._loss
+
+    def ensure_held(self) -> None:
+        """Check that the lock is held now.
+
+        Raises:
+            LockLost: if it is not, or not by this process.
+        """
+        if os.getpid() != self._process:
+            raise LockLost(
+                f"the lock {self.lock!r} is held by the process that this was forked from"
+            )
+        if self.loss:
+            raise self.lost_error()
+        if self._over or self._holding is None:
+            raise LockLost(NOT_HELD)
+
+    def lapse(self) -> None:
+        """Take it for lost: its time is over by the clock of the event loop."""
+        if not self._over:
+            self._loss = self._loss or LAPSED
+
+    def lost_error(self) -> LockLost:
+        """The error that says why the lock was lost."""
+        term = f" (term {self._holder.term})" if self._holder else ""
+        return LockLost(f"the lock {self.lock!r}{term} was lost: {self._loss}")
+
+    # -- getting and leaving it, in the event loop
+
+    async def acquire(self, wait: float | None) -> None:
+        """Get the lock and begin to keep it.
+
+        Args:
+            wait: seconds to wait for it; 0 not to wait, None for ever.
+
+        Raises:
+            LockHeld, Unreachable, OutcomeUnknown: as `Acquiring.run` says.
+            LockLost: if it was got and could not be confirmed.
+            BadRequest: if this hold was used before: its claim id stands for one term.
+        """
+        if self._used:
+            raise BadRequest(f"a hold of {self.lock!r} is used once: ask the registry for another")
+        self._used = True
+        # one who does not wait for the lock gives the nodes as long as any other call
+        seconds = inf if wait is None else wait or None
+        deadline = self._asker.deadline(seconds)
+        grant = await Acquiring(self._asker, self.lock, self._claim, deadline, wait != 0).run()
+        self._take(grant)
+        try:
+            if grant.sent_ms is None:
+                await self._begin()
+            self.ensure_held()
+            self._asker.pool.spawn(self._keep)
+        except BaseException:
+            await self.release()
+            raise
+
+    async def release(self) -> None:
+        """Stop keeping the lock, and release it if it was not lost; bounded, and never cancelled.
+
+        A release that reaches nobody is no error: the term ends by itself.
+        """
+        if self._over or os.getpid() != self._process:
+            return
+        lost = bool(self.loss)
+        self._over = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+        if self._holder is not None and not lost:
+            await self._say_released(self._holder)
+
+    async def _say_released(self, holder: Holder) -> None:
+        errand = to_end(holder.tenure, Ending(How.RELEASED))
+        seconds = min(RELEASE_SECONDS, self._claim.ttl_ms / 1000)
+        with anyio.CancelScope(shield=True):
+            [result] = await settle(self._asker.pool, [errand], anyio.current_time() + seconds)
+            if isinstance(result, DecreedError):
+                LOG.debug("the release of %r was not confirmed: %s", self.lock, result)
+
+    def _take(self, grant: Grant) -> None:
+        ttl_ms = term_of(grant.decree).ttl_ms
+        self._holder = holder_of(grant.decree)
+        self._holding = Holding(tenure(grant.decree), ttl_ms)
+        if grant.sent_ms is not None:
+            self._holding = self._holding.confirmed(grant.sent_ms, now_ms())
+
+    async def _begin(self) -> None:
+        """Validity begins with the first keep-alive; leases begun by the accept last for a ttl."""
+        assert self._holding is not None
+        ends_at = anyio.current_time() + self._holding.ttl_ms / 1000
+        while self._holding.until_ms is None and not self._loss:
+            await self._renew(ends_at)
+            if self._holding.until_ms is None and anyio.current_time() >= ends_at:
+                self._lose("no quorum confirmed it in time")
+
+    # -- keeping it, as a task of the client
+
+    async def _keep(self) -> None:
+        reason = "its keep-alives have stopped"
+        try:
+            with anyio.CancelScope() as self._keeper:
+                await self._keep_on()
+        except Exception as error:
+            LOG.exception("keeping %r failed", self.lock)
+            reason = f"{reason} ({type(error).__name__}: {error})"
+        finally:
+            self._lose(reason)
+
+    async def _keep_on(self) -> None:
+        due = anyio.current_time() + self._period()
+        while not self.loss and not self._over:
+            now = anyio.current_time()
+            await anyio.sleep(max(0.0, min(due - now, self.remaining, LONGEST_NAP_SECONDS)))
+            if not self.loss and anyio.current_time() >= due:
+                due = anyio.current_time() + self._period()
+                await self._renew(anyio.current_time() + self.remaining)
+
+    def _period(self) -> float:
+        return self._claim.ttl_ms / 1000 / KEEPS_PER_TTL
+
+    async def _renew(self, ends_at: float) -> None:
+        """One keep-alive, to one node after the other; the next one is sent anew."""
+        assert self._holding is not None
+        deadline = min(ends_at, anyio.current_time() + self._period())
+        sent_ms = now_ms()
+        errand = to_keep(self._holding.tenure)
+        [result] = await settle(self._asker.pool, [errand], deadline)
+        match result:
+            case Reply(answer=Kept()):
+                self._holding = self._holding.confirmed(sent_ms, now_ms())
+                self.changed()
+            case Reply(answer=Superseded()):
+                self._lose("its term is over: it was broken, or another holder's has begun")
+            case BadRequest() | Closed():
+                self._lose(str(result))
+            case _:
+                await anyio.sleep(self._claim.ttl_ms / 1000 / PAUSES_PER_TTL)
+
+    def _has_lapsed(self) -> bool:
+        begun = self._holding is not None and self._holding.until_ms is not None
+        return begun and not self.remaining
+
+    def _lose(self, reason: str) -> None:
+        if not self._over:
+            self._loss = self.loss or reason
+            self.changed()

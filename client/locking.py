@@ -1,0 +1,266 @@
+"""The part of the registry that is about locks: every method checks, asks, and says what came."""
+
+import json
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from math import ceil, isfinite
+from typing import Any
+
+import anyio
+
+from ..registry.errors import BadRequest, LockLost, OutcomeUnknown, Unreachable
+from ..registry.keys import LOCKS
+from ..registry.locks.terms import (
+    MAX_INFO_BYTES,
+    MAX_TTL_MS,
+    MIN_TTL_MS,
+    Ending,
+    How,
+    TermClaim,
+    lock_and_term,
+    lock_path,
+    parse_lock,
+)
+from ..registry.types import MAX_NOTE_CHARS, Decree
+from ..registry.wire.requests import HeldBy
+from .asker import Asker
+from .hold import Hold
+from .holder import Holder, PastTerm, Standing, holder_text, past_terms, standing_of
+from .listing import Listing
+from .lock import Lock, Locked, Owners
+from .lock_errands import is_term_of, to_end, to_find_holder
+from .observing import Observing
+
+LOG = logging.getLogger(__name__)
+DEFAULT_TTL = 15.0
+DEFAULT_WAIT = 60.0
+
+
+class Locking:
+    """Locks and leaders of a cluster; `Registry` has all of this.
+
+    Args:
+        asker: asks the cluster.
+        claimant: the name that terms carry, with host and process.
+    """
+
+    def __init__(self, asker: Asker, claimant: str) -> None:
+        self._asker = asker
+        self._claimant = claimant
+        self._owners: Owners = {}
+
+    def lock(
+        self,
+        name: str,
+        *,
+        ttl: float = DEFAULT_TTL,
+        wait: float | None = DEFAULT_WAIT,
+        note: str = "",
+        info: bytes = b"",
+    ) -> AbstractAsyncContextManager[Lock]:
+        """Hold a lock while the block runs: ``async with registry.lock("migrate") as lock: …``.
+
+        The block is cancelled at its next await when the lock is lost, and `LockLost` is raised
+        behind it, unless an error of its own comes out. Code that does not await must ask
+        `Lock.ensure_held`. Whatever must never be done by two should also check `Lock.token`.
+
+        Args:
+            name: the lock's name, such as ``prod/migrate``.
+            ttl: seconds after which the lock is free again if this process dies; 0.1 to 3600.
+            wait: seconds to wait for it; 0 not to wait at all, None for ever.
+            note: free text for those who find the lock held.
+            info: bytes to publish while it is held.
+
+        Raises:
+            LockHeld: somebody else has it; the error says who.
+            LockLost: it was lost before the block's end.
+            Reentrant: this task has it already.
+            OutcomeUnknown: it may have been decreed to this call; then it is free again in a ttl.
+            Unreachable: no quorum answered in time.
+        """
+        return Locked(self.hold(name, ttl, note, info), checked_wait(wait), self._owners)
+
+    def lead(
+        self,
+        name: str,
+        *,
+        info: Any = None,
+        ttl: float = DEFAULT_TTL,
+        wait: float | None = None,
+        note: str = "",
+    ) -> AbstractAsyncContextManager[Lock]:
+        """Lead while the block runs; the same as `lock`, but it waits for ever by default.
+
+        Args:
+            name: of what is to be led. A lock of the same name is the same thing.
+            info: what can be written as JSON, for those who look for the leader.
+            ttl, wait, note: as for `lock`.
+
+        Raises:
+            DecreedError: as `lock` does.
+        """
+        return self.lock(name, ttl=ttl, wait=wait, note=note, info=json_bytes(info))
+
+    async def keep_leading(
+        self,
+        name: str,
+        work: Callable[[Lock], Awaitable[object]],
+        *,
+        info: Any = None,
+        ttl: float = DEFAULT_TTL,
+        note: str = "",
+        pause: float = 1.0,
+    ) -> None:
+        """Run `work` whenever this program leads, and campaign again whenever it does so no more.
+
+        `work` is called with each new term; it is cancelled when the term is lost. When it returns,
+        this resigns and returns. Its errors come out, other than `LockLost`.
+
+        Args:
+            name, info, ttl, note: as for `lead`.
+            work: what a leader does.
+            pause: seconds between two campaigns.
+        """
+        while True:
+            led = False
+            try:
+                async with self.lead(name, info=info, ttl=ttl, note=note) as term:
+                    led = True
+                    await work(term)
+                return
+            except LockLost as error:
+                LOG.info("no leader of %r any more: %s", name, error)
+            except (Unreachable, OutcomeUnknown) as error:
+                if led:
+                    raise
+                LOG.info("no leader of %r yet: %s", name, error)
+            await anyio.sleep(pause)
+
+    def observe(self, name: str) -> AsyncIterator[Holder]:
+        """The leader of `name`, and each new one, as terms begin; never ends by itself.
+
+        A leader that comes and goes while nobody answers may be left out; terms never go back.
+        That a leader's term has begun does not say that it is alive: ask `standing` for that.
+        """
+        self._asker.guard()
+        return Observing(self._asker, parse_lock(name))
+
+    async def standing(self, name: str, *, timeout: float | None = None) -> Standing | None:
+        """Who has the lock `name`, by the word of a quorum; None if nobody ever had it.
+
+        Args:
+            name: the lock's name.
+            timeout: seconds.
+        """
+        deadline = self._asker.deadline(timeout)
+        reply = await self._asker.ask(to_find_holder(parse_lock(name)), deadline)
+        return standing_of(reply.answer) if isinstance(reply.answer, HeldBy) else None
+
+    async def lock_names(self, *, timeout: float | None = None) -> list[str]:
+        """The names of all locks that anybody ever had, in order.
+
+        Args:
+            timeout: seconds for each page of terms.
+        """
+        names: dict[str, None] = {}
+        async for decree in Listing(self._asker, LOCKS, timeout):
+            names[lock_and_term(decree.key)[0]] = None
+        return sorted(names)
+
+    async def lock_history(self, name: str, *, timeout: float | None = None) -> list[PastTerm]:
+        """All terms of the lock `name` that are remembered, the first one first.
+
+        Args:
+            name: the lock's name.
+            timeout: seconds for each page of terms.
+        """
+        lock = parse_lock(name)
+        ours = is_term_of(lock)
+        terms: list[Decree] = []
+        async for decree in Listing(self._asker, lock_path(lock), timeout):
+            if ours(decree.key):
+                terms.append(decree)
+        return past_terms(terms)
+
+    async def break_lock(
+        self, holder: Holder, reason: str, *, force: bool = False, timeout: float | None = None
+    ) -> None:
+        """End somebody's term: it is renewed no more, and the next term says who and why.
+
+        Args:
+            holder: whose term, as `standing` told it.
+            reason: for those who wonder later.
+            force: do not wait until its lease has run out. The holder may still be at work then;
+                only fencing tokens keep the two apart.
+            timeout: seconds.
+
+        Raises:
+            BadRequest: if the term is not that holder's.
+        """
+        deadline = self._asker.deadline(timeout)
+        how = How.FORCED if force else How.BROKEN
+        ending = Ending(how, holder_text(self._claimant), _checked_note(reason, "reason"))
+        await self._asker.ask(to_end(holder.tenure, ending), deadline)
+
+    def hold(self, name: str, ttl: float, note: str, info: bytes) -> Hold:
+        """A hold that is not begun yet, for those who build their own block around it.
+
+        Raises:
+            BadRequest: if an argument is malformed or over its bound.
+        """
+        self._asker.guard()
+        if len(info) > MAX_INFO_BYTES:
+            raise BadRequest(f"info is longer than {MAX_INFO_BYTES} bytes")
+        claim = TermClaim(
+            _checked_note(holder_text(self._claimant), "claimant"),
+            os.urandom(16),
+            _checked_ttl_ms(ttl),
+            _checked_note(note, "note"),
+            info,
+        )
+        return Hold(self._asker, parse_lock(name), claim)
+
+
+def json_bytes(info: Any) -> bytes:
+    """`info` as JSON; nothing for None.
+
+    Raises:
+        BadRequest: if it cannot be written as JSON.
+    """
+    if info is None:
+        return b""
+    try:
+        return json.dumps(info, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadRequest(f"info cannot be written as JSON: {error}") from error
+
+
+def _checked_ttl_ms(ttl: float) -> int:
+    if not (isfinite(ttl) and MIN_TTL_MS <= ceil(ttl * 1000) <= MAX_TTL_MS):
+        raise BadRequest(
+            f"a ttl is {MIN_TTL_MS / 1000:g} to {MAX_TTL_MS / 1000:g} seconds, not {ttl!r}"
+        )
+    return ceil(ttl * 1000)
+
+
+def checked_wait(wait: float | None) -> float | None:
+    """`wait`, if it is a time to wait for a lock.
+
+    Raises:
+        BadRequest: if it is none.
+    """
+    if wait is not None and not wait >= 0:
+        raise BadRequest(f"wait is a number of seconds, or None, not {wait!r}")
+    return wait
+
+
+def _checked_note(text: str, what: str) -> str:
+    if len(text) > MAX_NOTE_CHARS:
+        raise BadRequest(f"the {what} is longer than {MAX_NOTE_CHARS} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadRequest(f"the {what} cannot be written as UTF-8: {error}") from error
+    return text

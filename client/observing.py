@@ -1,0 +1,44 @@
+"""Observing a lock: its holders, one after the other, as a watch of its terms shows them."""
+
+from collections.abc import AsyncIterator
+from math import inf
+
+from ..registry.locks.terms import lock_path
+from .asker import Asker
+from .holder import Holder, holder_of
+from .lock_errands import is_term_of
+from .watching import Watching
+
+
+class Observing(AsyncIterator[Holder]):
+    """The present holder, and every new one. Terms never go back.
+
+    Args:
+        asker: asks the cluster.
+        lock: a checked name.
+    """
+
+    def __init__(self, asker: Asker, lock: str) -> None:
+        self._asker = asker
+        self._path = lock_path(lock)
+        self._is_ours = is_term_of(lock)
+        self._watching = Watching(asker, self._path, None)
+        self._term = 0
+        self._begun = False
+
+    async def __anext__(self) -> Holder:
+        if not self._begun:
+            await self._watching.begin()
+            self._begun = True
+            latest = await self._asker.latest(self._path, inf)
+            if latest is not None and self._is_newer(holder_of(latest)):
+                return holder_of(latest)
+        while True:
+            decree = (await anext(self._watching)).decree
+            if self._is_ours(decree.key) and self._is_newer(holder_of(decree)):
+                return holder_of(decree)
+
+    def _is_newer(self, holder: Holder) -> bool:
+        newer = holder.term > self._term
+        self._term = max(self._term, holder.term)
+        return newer

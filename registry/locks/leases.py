@@ -1,0 +1,134 @@
+"""Leases: until when a node takes a term to be held, on its own clock and in memory alone.
+
+Why two holders never overlap (design 11). A holder counts itself holder until *s* + ttl, less a
+margin for clocks of different rates, where *s* is when it sent a request that a prepare quorum
+answered. Each node of that quorum started its lease after *s*. The next term is chosen by an accept
+quorum, which shares a node with it; and that node, having a lease on the term, did not accept the
+next one until its lease was over. A node that forgot its leases at a restart refuses for as long as
+the longest of them could have run. Nodes that have accepted the next term renew nothing. So the next
+holder's first request is answered after the last validity of the one before has ended.
+
+Invariants kept here:
+
+* a lease runs for the whole ttl from the moment at which it is started or renewed;
+* `refusal_ms` lets a term pass only if the one before was released by its own holder (or forced), or
+  if no lease on it runs here and none from before this node's start could;
+* what is released is not renewed.
+
+Time is an argument: milliseconds on a clock of the node that also runs while the machine sleeps.
+"""
+
+from dataclasses import dataclass
+
+from ..types import Key
+from .terms import Ending, How, Previous, Tenure, lock_and_term
+
+_PASSES = frozenset({How.RELEASED, How.FORCED})
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A node's lease on one tenure.
+
+    Args:
+        tenure: whose hold of which term.
+        until_ms: when it runs out, unless it is renewed.
+        ending: how the term ended, if this node was told.
+    """
+
+    tenure: Tenure
+    until_ms: float
+    ending: Ending | None = None
+
+
+class Leases:
+    """All leases of a node: one a lock, on the highest term that was heard of.
+
+    Args:
+        started_ms: when this life of the node began, and all leases of earlier ones were forgotten.
+    """
+
+    def __init__(self, started_ms: float = 0.0) -> None:
+        self.started_ms = started_ms
+        self._leases: dict[str, Lease] = {}
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    def start(self, now_ms: float, tenure: Tenure, ttl_ms: float) -> None:
+        """The node accepts a term for this holder: its lease runs from now on."""
+        held = self._leases.get(tenure.lock)
+        if held is None or held.tenure.term <= tenure.term:
+            self._leases[tenure.lock] = Lease(tenure, now_ms + ttl_ms, self.ending(tenure))
+
+    def renew(self, now_ms: float, tenure: Tenure, ttl_ms: float) -> bool:
+        """A keep-alive: start the lease anew, unless the term is over.
+
+        The caller has seen that the node has neither accepted nor learned the next term, and that
+        it knows no other holder of this one.
+        """
+        held = self._leases.get(tenure.lock)
+        if held is not None and held.tenure.term > tenure.term:
+            return False
+        if self.ending(tenure) is not None:
+            return False
+        self._leases[tenure.lock] = Lease(tenure, now_ms + ttl_ms)
+        return True
+
+    def end(self, now_ms: float, tenure: Tenure, ttl_ms: float, ending: Ending) -> None:
+        """The holder has released the term, or an operator has broken it: nothing renews it.
+
+        Kept until the lease would have run out in any case; after that it makes no difference. A
+        release counts more than a break, whichever came first.
+        """
+        held = self._leases.get(tenure.lock)
+        if held is not None and held.tenure.term > tenure.term:
+            return
+        known = self.ending(tenure)
+        if known is not None and known.how in _PASSES:
+            return
+        until_ms = now_ms + ttl_ms
+        if held is not None and held.tenure == tenure:
+            until_ms = held.until_ms
+        self._leases[tenure.lock] = Lease(tenure, until_ms, ending)
+
+    def superseded(self, lock: str, term: int) -> None:
+        """Term `term` of `lock` is decided: leases on earlier ones are of no use."""
+        held = self._leases.get(lock)
+        if held is not None and held.tenure.term < term:
+            del self._leases[lock]
+
+    def ending(self, tenure: Tenure) -> Ending | None:
+        """How the term ended, if this node was told."""
+        held = self._leases.get(tenure.lock)
+        return held.ending if held is not None and held.tenure == tenure else None
+
+    def remaining_ms(self, now_ms: float, tenure: Tenure, ttl_ms: float) -> float:
+        """For how long this node would refuse the term after `tenure`; 0 if it would not."""
+        ending = self.ending(tenure)
+        if ending is not None and ending.how in _PASSES:
+            return 0.0
+        held = self._leases.get(tenure.lock)
+        until_ms = held.until_ms if held is not None and held.tenure == tenure else now_ms
+        return max(0.0, until_ms - now_ms, self.started_ms + ttl_ms - now_ms)
+
+    def refusal_ms(self, now_ms: float, key: Key, previous: Previous | None) -> float:
+        """The guard: for how long the term at `key`, which follows `previous`, must be refused.
+
+        A release that the proposal carries is the holder's own, and so is one that this node was
+        told of: either ends the lease at once.
+
+        Returns:
+            0 if it may be accepted now. To refuse is always safe.
+        """
+        if previous is None or previous.ending.how in _PASSES:
+            return 0.0
+        lock, term = lock_and_term(key)
+        before = Tenure(lock, term - 1, previous.claim_id)
+        return self.remaining_ms(now_ms, before, previous.ttl_ms)
+
+    def prune(self, now_ms: float) -> None:
+        """Forget what has run out."""
+        over = [lock for lock, lease in self._leases.items() if lease.until_ms <= now_ms]
+        for lock in over:
+            del self._leases[lock]

@@ -1,0 +1,199 @@
+"""Terms: what a lock is made of.
+
+A lock is a series of terms, ``$locks/NAME@N``: keys of a kind
+of our own, which no claim can name. The
+decree of term N names its holder, and N is the fencing token. Nothing is ever unlocked in place: a
+new term supersedes the one before, and its decree says how that one ended.
+"""
+
+from enum import Enum, IntEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from ..errors import BadRequest, ProtocolError
+from ..keys import LOCKS, MAX_SLOT, parse_key, parse_series, series_and_slot, slot_key
+from ..types import (
+    MAX_CLAIMANT_CHARS,
+    MAX_NOTE_CHARS,
+    Claim,
+    ClaimIdBytes,
+    Decree,
+    Key,
+    Value,
+)
+from ..wire.codec import decode, encode
+
+CONTENT_TYPE = "application/vnd.decreed.term+cbor"
+MIN_TTL_MS = 100
+MAX_TTL_MS = 3_600_000
+MAX_INFO_BYTES = 16_384
+MAX_LOCK_BYTES = 480
+"""So that the key of the last possible term is still a key."""
+
+TtlMs = Annotated[int, Meta(ge=MIN_TTL_MS, le=MAX_TTL_MS)]
+Holder = Annotated[str, Meta(min_length=1, max_length=MAX_CLAIMANT_CHARS)]
+Reason = Annotated[str, Meta(max_length=MAX_NOTE_CHARS)]
+
+
+class How(IntEnum):
+    """How a term ended, as far as whoever proposed the next one knew.
+
+    `RELEASED` and `FORCED` are the two that need not wait for the lease; the second may overlap.
+    """
+
+    RELEASED = 1
+    EXPIRED = 2
+    BROKEN = 3
+    FORCED = 4
+
+
+class Ending(Value, frozen=True):
+    """The end of a term.
+
+    Args:
+        how: what ended it.
+        by: who broke it; empty unless somebody did.
+        reason: why it was broken.
+    """
+
+    how: How
+    by: Annotated[str, Meta(max_length=MAX_CLAIMANT_CHARS)] = ""
+    reason: Reason = ""
+
+
+class Tenure(Value, frozen=True):
+    """One holder's hold of one term: what leases and releases are about.
+
+    Args:
+        lock: the lock's name.
+        term: its number, which is the fencing token.
+        claim_id: of the claim that the term is about; a term that two contend for has two tenures
+            until it is decided which of them is the holder's.
+    """
+
+    lock: Annotated[str, Meta(min_length=1, max_length=MAX_LOCK_BYTES)]
+    term: Annotated[int, Meta(ge=1, le=MAX_SLOT)]
+    claim_id: ClaimIdBytes
+
+    @property
+    def key(self) -> Key:
+        """The key of the term."""
+        return term_key(self.lock, self.term)
+
+    @property
+    def next_key(self) -> Key:
+        """The key of the term after it."""
+        return term_key(self.lock, self.term + 1)
+
+
+class Previous(Value, frozen=True):
+    """The term before, as the next one's decree records it.
+
+    Args:
+        claim_id: of its holder.
+        ttl_ms: how long its leases run.
+        ending: how it ended.
+    """
+
+    claim_id: ClaimIdBytes
+    ttl_ms: TtlMs
+    ending: Ending
+
+
+class Term(Value, frozen=True):
+    """What the value of a term's decree says; holder, claim id and note are the decree's own.
+
+    Args:
+        ttl_ms: how long a lease on the term runs.
+        info: bytes that the holder publishes, such as the address of a leader.
+        previous: the term before, None for the first.
+    """
+
+    ttl_ms: TtlMs
+    info: Annotated[bytes, Meta(max_length=MAX_INFO_BYTES)] = b""
+    previous: Previous | None = None
+
+
+class TermClaim(Value, frozen=True):
+    """What somebody who wants a lock says of himself.
+
+    Args:
+        holder: who, for people to read.
+        claim_id: chosen by the caller, never used for another try to get a lock.
+        ttl_ms: how long his leases shall run.
+        note: free text, kept in the decree.
+        info: bytes that he publishes while he holds it.
+    """
+
+    holder: Holder
+    claim_id: ClaimIdBytes
+    ttl_ms: TtlMs
+    note: Reason = ""
+    info: Annotated[bytes, Meta(max_length=MAX_INFO_BYTES)] = b""
+
+    def claim(self, key: Key, previous: Previous | None) -> Claim:
+        """The claim of the term at `key`, which says how the term before ended."""
+        value = encode(Term(self.ttl_ms, self.info, previous))
+        return Claim(key, value, CONTENT_TYPE, self.holder, self.claim_id, self.note)
+
+
+class Space(Enum):
+    """What kind of thing a key is."""
+
+    PLAIN = "plain"
+    TERM = "term"
+
+
+def space(key: Key) -> Space:
+    """Whether `key` is a term of a lock, or what users claim."""
+    return Space.TERM if key.startswith(LOCKS + "/") else Space.PLAIN
+
+
+def parse_lock(text: str) -> str:
+    """Check that `text` can name a lock: like the name of a series.
+
+    Raises:
+        BadRequest: naming what is wrong with it; definite.
+    """
+    if text.startswith("$"):
+        parse_key(text)  # says what is wrong with it
+    name = parse_series(text)
+    if len(name.encode()) > MAX_LOCK_BYTES:
+        raise BadRequest(
+            f"{text[:60]!a} is no name of a lock: it is longer than {MAX_LOCK_BYTES} bytes"
+        )
+    return name
+
+
+def lock_path(lock: str) -> str:
+    """The path of the series that a lock's terms make up."""
+    return f"{LOCKS}/{lock}"
+
+
+def term_key(lock: str, term: int) -> Key:
+    """The key of term `term` of `lock`."""
+    return slot_key(lock_path(lock), term)
+
+
+def lock_and_term(key: Key) -> tuple[str, int]:
+    """The lock and the number of the term whose key `key` is."""
+    path, term = series_and_slot(key)
+    assert term is not None and path.startswith(LOCKS + "/"), f"{key!r} is no term"
+    return path[len(LOCKS) + 1 :], term
+
+
+def tenure(decree: Decree) -> Tenure:
+    """Whose hold of which term a term's decree decides."""
+    return Tenure(*lock_and_term(decree.key), decree.claim_id)
+
+
+def term_of(decree: Decree) -> Term:
+    """What a term's decree says.
+
+    Raises:
+        ProtocolError: if it is none of ours.
+    """
+    if decree.content_type != CONTENT_TYPE:
+        raise ProtocolError(f"the decree of {decree.key!r} is no term of a lock")
+    return decode(decree.value, Term)

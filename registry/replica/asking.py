@@ -1,0 +1,72 @@
+"""Asking first: the questions to all nodes whether a term is live with them (design 11).
+
+One question a contest at a time, sent again until it is answered (R02). What the answers mean for those
+who wait is the contest's to decide.
+"""
+
+from collections.abc import Iterable
+
+from ..locks.terms import tenure
+from ..types import Decree, Key
+from ..wire.peers import LeaseAnswer
+from .contest import Ask, Contest
+from .effects import Send
+from .events import ResendRead
+from .node import Node
+from .turn import Turn
+
+
+class Asking:
+    """All questions of a node that are under way.
+
+    Args:
+        node: who we are.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._contests: dict[int, Contest] = {}
+
+    def needs(self, answer: LeaseAnswer) -> Iterable[Key]:
+        """The instances that an answer is about: the next term's, which it may report."""
+        ask = self.asked(answer)
+        return (tenure(ask.decree).next_key,) if ask is not None else ()
+
+    def asked(self, answer: LeaseAnswer) -> Ask | None:
+        """The question that an answer is to, unless it is of no interest any more."""
+        contest = self._contests.get(answer.id)
+        return contest.ask if contest is not None else None
+
+    def contest(self, answer: LeaseAnswer) -> Contest:
+        """The contest that a question was asked for."""
+        return self._contests[answer.id]
+
+    def ask(self, turn: Turn, contest: Contest, decree: Decree) -> None:
+        """Ask all nodes, this one included, how they stand with the term of `decree`."""
+        ask = contest.ask = Ask(self._node.token(), decree, list(contest.waiters))
+        self._contests[ask.token] = contest
+        turn.broadcast(self._node.others, ask.question())
+        turn.at_once(Send(self._node.name, ask.question()))
+        self._set_resend(turn, ask)
+
+    def drop(self, contest: Contest) -> None:
+        """The question of a contest is of no interest any more."""
+        if contest.ask is not None:
+            del self._contests[contest.ask.token]
+            contest.ask = None
+
+    def abandon(self) -> None:
+        """Drop them all."""
+        self._contests.clear()
+
+    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+        """Ask again whoever has not answered (R02)."""
+        contest = self._contests.get(timer.token)
+        if contest is not None and contest.ask is not None and not contest.ask.told:
+            missing = [n for n in self._node.others if n not in contest.ask.answers]
+            turn.broadcast(missing, contest.ask.question())
+            self._set_resend(turn, contest.ask)
+
+    def _set_resend(self, turn: Turn, ask: Ask) -> None:
+        delay_ms = self._node.config.timing.resend_ms
+        turn.timer(ResendRead(ask.token), delay_ms, delay_ms / 4)

@@ -1,0 +1,115 @@
+"""A contest: those who wait for one lock at a node, and the question that is asked for them."""
+
+from dataclasses import dataclass, field
+
+from ..locks.terms import Ending, How, tenure, term_of
+from ..paxos.quorums import Quorums
+from ..types import Decree, NodeId
+from ..wire.peers import AskLease, LeaseAnswer
+from ..wire.requests import LockRequest
+from .requests import Live
+
+AT_ONCE = (How.RELEASED, How.FORCED)
+"""Endings that need no lease to run out."""
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """One question to all: is this term live with you?
+
+    Attributes:
+        token: names it.
+        decree: of the term.
+        serves: the requests that arrived before it was asked.
+        answers: who has said what.
+        told: a prepare quorum has answered, but one of them has a lease on it; a later answer may
+            still complete a quorum of those who have none.
+    """
+
+    token: int
+    decree: Decree
+    serves: list[Live]
+    answers: dict[NodeId, LeaseAnswer] = field(default_factory=dict[NodeId, LeaseAnswer])
+    told: bool = False
+
+    def question(self) -> AskLease:
+        """What goes to every node."""
+        return AskLease(self.token, tenure(self.decree), term_of(self.decree).ttl_ms)
+
+    def answered(self, quorums: Quorums) -> bool:
+        """Whether a prepare quorum has said how things stand."""
+        return quorums.prepared(self.answers.keys())
+
+    def free(self, quorums: Quorums) -> bool:
+        """Whether a prepare quorum has said that it has no lease on the term."""
+        return quorums.prepared([n for n, given in self.answers.items() if not given.remaining_ms])
+
+    def next_may_be_chosen(self) -> bool:
+        """Whether somebody has accepted something for the next term."""
+        return any(given.accepted for given in self.answers.values())
+
+    def wait_ms(self, quorums: Quorums) -> int:
+        """When, at the earliest, a prepare quorum will have no lease on the term."""
+        return sorted(given.remaining_ms for given in self.answers.values())[quorums.prepare - 1]
+
+    def ending(self) -> Ending | None:
+        """How the term ended, if anybody was told; a release counts most."""
+        endings = [given.ending for given in self.answers.values() if given.ending is not None]
+        return min(endings, key=lambda one: (one.how not in AT_ONCE, one.how), default=None)
+
+
+@dataclass(slots=True, eq=False)
+class Contest:
+    """The work on one lock while anybody waits for it here.
+
+    Attributes:
+        lock: its name.
+        waiters: the requests, in order of arrival.
+        ask: the question under way.
+        candidate: the waiter whose claim of the next term is proposed.
+        serial: of the timer that counts now.
+        searching: the number of the disk's search for the latest term.
+        floor_for: the waiter for whom the term at the floor is read from a quorum.
+        held_until_ms: when the latest term may be over, as a quorum said.
+    """
+
+    lock: str
+    waiters: list[Live] = field(default_factory=list[Live])
+    ask: Ask | None = None
+    candidate: Live | None = None
+    serial: int = 0
+    searching: int | None = None
+    floor_for: Live | None = None
+    held_until_ms: float = 0.0
+
+    def tidy(self) -> None:
+        """Pass over those who have gone."""
+        self.waiters = [live for live in self.waiters if not live.done]
+        if self.candidate is not None and self.candidate.done:
+            self.candidate = None
+
+    def first(self) -> Live | None:
+        """The waiter whose turn it is."""
+        return next((live for live in self.waiters if wants_it(live)), None)
+
+    def curious(self) -> list[Live]:
+        """Those who only want to know who has the lock."""
+        return [live for live in self.waiters if not wants_it(live)]
+
+    def impatient(self) -> list[Live]:
+        """Those who want an answer even if the lock is held."""
+        return [live for live in self.waiters if not queues(live)]
+
+    def queued(self) -> int:
+        """How many wait until it is theirs."""
+        return sum(queues(live) for live in self.waiters)
+
+
+def wants_it(live: Live) -> bool:
+    """Whether a request is for the lock itself."""
+    return isinstance(live.request, LockRequest)
+
+
+def queues(live: Live) -> bool:
+    """Whether a request is content to wait until the lock is free."""
+    return isinstance(live.request, LockRequest) and live.request.queue

@@ -1,0 +1,393 @@
+"""Contests: who wants a lock, and how the first of them gets it (design 11).
+
+The node that a client asks, by preference the lock's home, keeps its waiters in order of arrival. It
+proposes the next term for the first of them once the one before was released, or once a prepare
+quorum has said that no lease on that one runs there. So whoever gives up has left no half-accepted
+term behind, and a waiter whose connection has ended is passed over.
+
+Invariants kept here:
+
+* the next term is proposed only by a node that has learned the one before (design 10), the one at the
+  floor included, where older terms are forgotten;
+* unless its holder released it (or it was forced), a term is followed only after a prepare quorum
+  was asked, and said that it is not live there;
+* `HeldBy` is said only of what a prepare quorum answered after the request arrived, and only if no
+  accept was sent for it.
+"""
+
+from collections.abc import Callable
+from math import ceil
+
+from ..disk import Forgotten, Unserved
+from ..errors import Damaged as DamagedError
+from ..keys import LOCKS
+from ..locks.leases import Leases
+from ..locks.terms import (
+    Ending,
+    How,
+    Previous,
+    Space,
+    Tenure,
+    lock_and_term,
+    space,
+    tenure,
+    term_key,
+    term_of,
+)
+from ..types import Decree, Key, NodeId
+from ..wire.peers import LeaseAnswer
+from ..wire.requests import Granted, HeldBy, HolderRequest, LockRequest, Undecided
+from .asking import Asking
+from .contest import AT_ONCE, Ask, Contest, queues, wants_it
+from .coordinator import Coordinator, Found
+from .events import Contend, Reconsider, SlotDone
+from .latest import LatestTerms
+from .node import Node, refusal
+from .reads import Reads
+from .requests import Live, Requests, out_of_time
+from .turn import Turn
+
+MAX_PAUSE_MS = 2_000
+
+
+class Contests:
+    """All contests of a node.
+
+    Args:
+        node: who we are.
+        requests: where answers go.
+        coordinator: runs Paxos.
+        reads: finds out whether there is a first term.
+        leases: the node's own.
+        learn: makes a decree known to the whole node.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        requests: Requests,
+        coordinator: Coordinator,
+        reads: Reads,
+        leases: Leases,
+        learn: Callable[[Turn, Decree], None],
+    ) -> None:
+        self._learn = learn
+        self._node = node
+        self._requests = requests
+        self._coordinator = coordinator
+        self._reads = reads
+        self._leases = leases
+        self._contests: dict[str, Contest] = {}
+        self.asking = Asking(node)
+        self._latest = LatestTerms(node)
+        self._serial = 0
+
+    def __len__(self) -> int:
+        return len(self._contests)
+
+    # -- who waits
+
+    def begin(self, turn: Turn, live: Live, request: LockRequest | HolderRequest) -> None:
+        """Somebody wants the lock, or wants to know who has it."""
+        if not self._node.voting:
+            self._requests.fail(turn, live, *refusal(self._node))
+            return
+        contest = self._contests.get(request.lock)
+        if contest is None:
+            contest = self._contests[request.lock] = Contest(request.lock)
+        contest.waiters.append(live)
+        if len(contest.waiters) == 1 or not queues(live):
+            self._latest.find(turn, contest)
+
+    def expire(self, turn: Turn, live: Live) -> None:
+        """A waiter's time is over: say who has the lock, if a quorum said so and it is so."""
+        request = live.request
+        assert isinstance(request, LockRequest | HolderRequest)
+        decree, contest = self._latest.of(request.lock), self._contests.get(request.lock)
+        if live.undecided and not live.indefinite and decree and contest:
+            self._tell_held(turn, live, decree, contest.held_until_ms)
+        else:
+            self._requests.fail(turn, live, *out_of_time(live))
+        self.tidy(turn)
+
+    def tidy(self, turn: Turn) -> None:
+        """Somebody has gone: whoever is next need not wait for a candidate that is no more."""
+        for contest in list(self._contests.values()):
+            waited = contest.candidate is not None
+            contest.tidy()
+            if not contest.waiters:
+                self._close(contest)
+            elif waited and contest.candidate is None:
+                self._latest.find(turn, contest)
+
+    def abandon(self) -> None:
+        """The disk failed; the requests themselves are failed by whoever says so."""
+        self._contests.clear()
+        self.asking.abandon()
+        self._latest.abandon()
+
+    # -- what happens
+
+    def settle(self, turn: Turn, live: Live, decree: Decree) -> None:
+        """The term that a waiter was proposed for is decided; if it is not his, he waits on."""
+        if isinstance(live.request, LockRequest) and decree.claim_id == live.claim_id:
+            quorums = self._node.config.quorums
+            leased = 2 * quorums.accept > len(quorums.members)
+            self._requests.answer(turn, live, Granted(live.request.id, decree, leased))
+
+    def on_learned(self, turn: Turn, decree: Decree) -> None:
+        """A term is decided: it supersedes all earlier ones."""
+        if space(decree.key) is not Space.TERM:
+            return
+        lock, term = lock_and_term(decree.key)
+        self._leases.superseded(lock, term)
+        self._latest.remember(decree)
+        contest = self._contests.get(lock)
+        if contest is not None:
+            self._grant(turn, contest, decree)
+            contest.candidate = None
+            self.asking.drop(contest)
+            self._latest.find(turn, contest)
+
+    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+        """Terms are forgotten: a contest about one of them goes on from the floor.
+
+        The term at the floor is decided, so leases on earlier ones are of no use.
+        """
+        lock = gone.series.removeprefix(LOCKS + "/")
+        latest, contest = self._latest.of(lock), self._contests.get(lock)
+        self._leases.superseded(lock, gone.floor)
+        if latest is not None and not gone.covers(latest.key):
+            return
+        self._latest.forget(lock)
+        if contest is not None:
+            contest.candidate = None
+            self.asking.drop(contest)
+            self._latest.find(turn, contest)
+
+    def on_ended(self, turn: Turn, over: Tenure) -> None:
+        """A term was released or broken: the next waiter may be proposed."""
+        contest = self._contests.get(over.lock)
+        if contest is not None and contest.candidate is None:
+            self.asking.drop(contest)
+            self._latest.find(turn, contest)
+
+    def on_slot(self, turn: Turn, done: SlotDone) -> None:
+        """The disk has said which term was learned last."""
+        if (contest := self._latest.take(done.token)) is not None:
+            turn.again(Contend(contest.lock, done.slot))
+
+    def on_slot_failed(self, turn: Turn, token: int, message: str) -> None:
+        """The disk could not say it."""
+        if (contest := self._latest.take(token)) is not None:
+            self._fail(turn, contest, message)
+
+    def on_timer(self, turn: Turn, timer: Reconsider) -> None:
+        """A lease may have run out."""
+        contest = self._contests.get(timer.lock)
+        if contest is not None and contest.serial == timer.serial and contest.candidate is None:
+            self._latest.find(turn, contest)
+
+    def _grant(self, turn: Turn, contest: Contest, decree: Decree) -> None:
+        """A repeated request may find its claim decreed, by whatever way it got there."""
+        for live in contest.waiters:
+            self.settle(turn, live, decree)
+
+    # -- the next term
+
+    def contend(self, turn: Turn, event: Contend) -> None:
+        """Decide what to do for the first waiter; his instances are loaded."""
+        contest = self._contests.get(event.lock)
+        if contest is None:
+            return
+        contest.tidy()
+        if not contest.waiters:
+            self._close(contest)
+            return
+        following = turn.instance(term_key(event.lock, event.term + 1))
+        if isinstance(following, Forgotten):
+            self._latest.find(turn, contest)
+        elif isinstance(following, Unserved):
+            self._fail(turn, contest, following.message)
+        elif following.learned is not None:
+            turn.again(Contend(event.lock, event.term + 1))
+        elif event.term == 0:
+            self._contend_for_the_first(turn, contest)
+        else:
+            self._contend_above(turn, contest, term_key(event.lock, event.term))
+
+    def _contend_for_the_first(self, turn: Turn, contest: Contest) -> None:
+        first = contest.first()
+        if first is not None:
+            self._propose(turn, contest, first, term_key(contest.lock, 1), None)
+        for live in contest.curious():
+            self._look_for_the_first(turn, contest, live)
+        if not contest.waiters:
+            self._close(contest)
+
+    def _look_for_the_first(self, turn: Turn, contest: Contest, live: Live) -> None:
+        contest.waiters.remove(live)
+
+        def then(turn: Turn, found: Found) -> None:
+            if found is None:
+                self._requests.answer(turn, live, Undecided(live.request.id))
+            elif not live.done and isinstance(live.request, HolderRequest):
+                self.begin(turn, live, live.request)
+
+        self._reads.read(turn, term_key(contest.lock, 1), live, then)
+
+    def _contend_above(self, turn: Turn, contest: Contest, key: Key) -> None:
+        """A term came before: it must be learned, which one at the floor may not be."""
+        before = turn.instance(key)
+        if isinstance(before, Forgotten):
+            self._latest.find(turn, contest)
+        elif isinstance(before, Unserved):
+            self._fail(turn, contest, before.message)
+        elif before.learned is None:
+            self._learn_floor(turn, contest, key)
+        else:
+            self._contend_after(turn, contest, before.learned)
+
+    def _learn_floor(self, turn: Turn, contest: Contest, key: Key) -> None:
+        """The term at the floor is decided: a quorum knows how, and `on_learned` goes on."""
+        if contest.floor_for is None or contest.floor_for.done:
+            contest.floor_for = contest.waiters[0]
+
+            def then(turn: Turn, found: Found) -> None:
+                contest.floor_for = None
+
+            self._reads.read(turn, key, contest.floor_for, then)
+        self._pause(turn, contest, MAX_PAUSE_MS)
+
+    def _contend_after(self, turn: Turn, contest: Contest, before: Decree) -> None:
+        """A term came before: it must be over."""
+        self._latest.remember(before)
+        self._grant(turn, contest, before)
+        contest.tidy()
+        ending = self._leases.ending(tenure(before))
+        first = contest.first()
+        if not contest.waiters:
+            self._close(contest)
+        elif first and not contest.curious() and ending is not None and ending.how in AT_ONCE:
+            self._propose_after(turn, contest, first, before, ending)
+        elif contest.ask is None or contest.ask.told:
+            self.asking.drop(contest)
+            self.asking.ask(turn, contest, before)
+
+    def _propose_after(
+        self, turn: Turn, contest: Contest, first: Live, decree: Decree, ending: Ending
+    ) -> None:
+        over = tenure(decree)
+        previous = Previous(over.claim_id, term_of(decree).ttl_ms, ending)
+        self._propose(turn, contest, first, over.next_key, previous)
+
+    def _propose(
+        self, turn: Turn, contest: Contest, first: Live, key: Key, previous: Previous | None
+    ) -> None:
+        if contest.candidate is None:
+            assert isinstance(first.request, LockRequest)
+            contest.candidate = first
+            self._coordinator.join(turn, first, first.request.claim.claim(key, previous))
+
+    # -- asking first
+
+    def on_answer(self, turn: Turn, sender: NodeId, answer: LeaseAnswer) -> None:
+        """A node has said how the term stands with it."""
+        ask = self.asking.asked(answer)
+        if ask is None:
+            return
+        contest = self.asking.contest(answer)
+        if answer.learned is not None:
+            if answer.learned.key == tenure(ask.decree).next_key:
+                self._learn(turn, answer.learned)  # which ends this question
+            return
+        ask.answers[sender] = answer
+        quorums = self._node.config.quorums
+        if ask.next_may_be_chosen():
+            self.asking.drop(contest)
+            self._finish_next(turn, contest, ask)
+        elif ask.free(quorums):
+            self.asking.drop(contest)
+            self._on_free(turn, contest, ask)
+        elif ask.answered(quorums) and not ask.told:
+            ask.told = True
+            self._on_held(turn, contest, ask)
+
+    def _finish_next(self, turn: Turn, contest: Contest, ask: Ask) -> None:
+        """The next term may be chosen already: find out, for the first who waits.
+
+        If it is, or if it is forgotten, the contest goes on from there by itself.
+        """
+        live = contest.waiters[0]
+
+        def then(turn: Turn, found: Found) -> None:
+            # a minority has accepted it, in vain, and would say so again at once
+            if found is None:
+                self._pause(turn, contest, self._node.config.timing.resend_ms)
+
+        self._coordinator.follow(turn, tenure(ask.decree).next_key, live, then)
+        self._pause(turn, contest, MAX_PAUSE_MS)
+
+    def _on_free(self, turn: Turn, contest: Contest, ask: Ask) -> None:
+        """A prepare quorum has no lease on the term, and has not accepted the next one."""
+        ending = ask.ending()
+        for live in ask.serves:
+            if not wants_it(live):
+                self._tell_held(turn, live, ask.decree, turn.now_ms, ending)
+        contest.tidy()
+        first = contest.first()
+        if first is not None:
+            self._propose_after(turn, contest, first, ask.decree, ending or Ending(How.EXPIRED))
+        elif contest.waiters:
+            self._latest.find(turn, contest)
+        else:
+            self._close(contest)
+
+    def _on_held(self, turn: Turn, contest: Contest, ask: Ask) -> None:
+        """A prepare quorum has not accepted the next term, and one of them has a lease on this."""
+        wait_ms = ask.wait_ms(self._node.config.quorums)
+        contest.held_until_ms = turn.now_ms + wait_ms
+        for live in ask.serves:
+            live.undecided = True  # a quorum has told how things stand since it arrived
+            if not queues(live):
+                self._tell_held(turn, live, ask.decree, contest.held_until_ms, ask.ending())
+        contest.tidy()
+        if not contest.waiters:
+            self._close(contest)
+        elif contest.impatient():
+            self._latest.find(turn, contest)
+        else:
+            self._pause(turn, contest, wait_ms)
+
+    def _pause(self, turn: Turn, contest: Contest, wait_ms: float) -> None:
+        self._serial += 1
+        contest.serial = self._serial
+        delay_ms = min(wait_ms + 1, MAX_PAUSE_MS)
+        turn.timer(Reconsider(contest.lock, contest.serial), delay_ms, delay_ms / 16)
+
+    # -- answers
+
+    def _tell_held(
+        self,
+        turn: Turn,
+        live: Live,
+        decree: Decree,
+        free_ms: float,
+        ending: Ending | None = None,
+    ) -> None:
+        contest = self._contests.get(lock_and_term(decree.key)[0])
+        waiters = contest.queued() if contest is not None else 0
+        remaining_ms = max(0, ceil(free_ms - turn.now_ms))
+        held = HeldBy(live.request.id, decree, remaining_ms, ending, waiters)
+        self._requests.answer(turn, live, held)
+
+    def _fail(self, turn: Turn, contest: Contest, message: str) -> None:
+        for live in contest.waiters:
+            self._requests.fail(turn, live, DamagedError, message)
+        self._close(contest)
+
+    def _close(self, contest: Contest) -> None:
+        self.asking.drop(contest)
+        self._latest.drop(contest)
+        if self._contests.get(contest.lock) is contest:
+            del self._contests[contest.lock]

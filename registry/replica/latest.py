@@ -1,0 +1,76 @@
+"""The latest term of each lock that is known here: where a contest goes on from.
+
+What was learned lately is remembered, within a bound and only as a shortcut; the disk knows the rest.
+"""
+
+from ..locks.terms import lock_and_term, lock_path
+from ..types import Decree
+from .contest import Contest
+from .effects import ReadLastSlot
+from .events import Contend
+from .node import Node
+from .turn import Turn
+
+MAX_LOCKS = 4_096
+
+
+class LatestTerms:
+    """Decrees by lock; those that were not heard of for longest are forgotten first.
+
+    Args:
+        node: gives the disk's searches their numbers.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._decrees: dict[str, Decree] = {}
+        self._searches: dict[int, Contest] = {}
+
+    def of(self, lock: str) -> Decree | None:
+        """The latest term of `lock`, None if that is not known here."""
+        return self._decrees.get(lock)
+
+    def remember(self, decree: Decree) -> None:
+        """A term was learned, or read; an earlier one does not replace a later one."""
+        lock, term = lock_and_term(decree.key)
+        known = self._decrees.pop(lock, None)
+        if known is not None and lock_and_term(known.key)[1] > term:
+            decree = known
+        self._decrees[lock] = decree
+        if len(self._decrees) > MAX_LOCKS:
+            del self._decrees[next(iter(self._decrees))]
+
+    def forget(self, lock: str) -> None:
+        """What is remembered of `lock` is of no use any more."""
+        self._decrees.pop(lock, None)
+
+    # -- for a contest
+
+    def find(self, turn: Turn, contest: Contest) -> None:
+        """Let the contest go on from the latest term that is learned here; later ones will show."""
+        if contest.searching is not None:
+            return
+        latest = self.of(contest.lock)
+        if latest is not None:
+            turn.again(Contend(contest.lock, lock_and_term(latest.key)[1]))
+            return
+        token = contest.searching = self._node.token()
+        self._searches[token] = contest
+        turn.read(ReadLastSlot(token, lock_path(contest.lock)))
+
+    def take(self, token: int) -> Contest | None:
+        """The contest that a search of the disk was for, now that the search is over."""
+        contest = self._searches.pop(token, None)
+        if contest is None or contest.searching != token:
+            return None
+        contest.searching = None
+        return contest
+
+    def drop(self, contest: Contest) -> None:
+        """Nobody waits for the contest's search any more."""
+        if contest.searching is not None:
+            self._searches.pop(contest.searching, None)
+
+    def abandon(self) -> None:
+        """The disk failed: no search is of use."""
+        self._searches.clear()

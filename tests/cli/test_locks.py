@@ -1,0 +1,167 @@
+"""``decreed lock …``, ``leader`` and ``once``, as far as they go without a cluster."""
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from decreed.cli.running import parse_wait
+from decreed.client import Holder, PastTerm, Standing
+from decreed.client.results import Claimed
+from decreed.registry.errors import LockHeld, Unreachable
+from decreed.registry.locks.terms import Ending, How
+from decreed.registry.types import Outcome
+
+from .fakes import TIME_MS, Cli, FakeRegistry, decree
+
+BROKEN = Ending(How.BROKEN, "op@desk pid 1", "it hangs")
+
+
+def holder(lock: str = "l", term: int = 3, note: str = "") -> Holder:
+    return Holder(lock, term, "bob@there pid 7", "there", 7, TIME_MS, 15.0, note, b"\x00", b"id")
+
+
+@dataclass
+class FakeLocks(FakeRegistry):
+    """A registry in memory with locks that stand as they are told to."""
+
+    standings: dict[str, Standing] = field(default_factory=dict[str, Standing])
+    broken_terms: list[tuple[Holder, str, bool]] = field(
+        default_factory=list[tuple[Holder, str, bool]]
+    )
+
+    async def lock_names(self) -> Any:
+        self._called("lock_names")
+        return sorted(self.standings)
+
+    async def standing(self, name: str, *, timeout: float | None = None) -> Standing | None:
+        self._called("standing", lock=name)
+        return self.standings.get(name)
+
+    async def lock_history(self, name: str, *, timeout: float | None = None) -> Any:
+        self._called("lock_history", lock=name)
+        if name not in self.standings:
+            return []
+        return [PastTerm(holder(name, 2, "mine"), BROKEN), PastTerm(holder(name), None)]
+
+    async def break_lock(self, held: Holder, reason: str, *, force: bool, timeout: float) -> None:
+        self._called("break_lock")
+        self.broken_terms.append((held, reason, force))
+
+    async def observe(self, name: str) -> AsyncIterator[Holder]:
+        for term in (1, 2):
+            yield holder(name, term)
+
+    async def once(self, key: str, *, note: str, timeout: float) -> Claimed:
+        self._called("once", key=key)
+        won = key == "free"
+        return Claimed(Outcome.WON if won else Outcome.LOST, decree(key, "them"), b"id")
+
+
+@pytest.fixture
+def locks(monkeypatch: pytest.MonkeyPatch) -> FakeLocks:
+    fake = FakeLocks()
+    monkeypatch.setattr("decreed.cli.connection.connect", fake.connect)
+    fake.standings["free"] = Standing(holder("free"), 0.0, Ending(How.RELEASED), 0)
+    fake.standings["held"] = Standing(holder("held", note="x\ny"), 7.25, None, 2)
+    return fake
+
+
+def test_a_list_has_a_line_for_each_lock(cli: Cli, locks: FakeLocks) -> None:
+    result = cli("lock", "list")
+    since = "since 2026-01-01T00:00:00.000+00:00"
+    assert result.text.splitlines() == [
+        f"free  free, released  last: bob@there pid 7 {since} (term 3)",
+        f"held  held by bob@there pid 7 {since} (term 3, note: x\\ny), 7.2 s left, 2 waiting",
+    ]
+    assert [row["lock"] for row in cli("lock", "list", "--json").rows] == ["free", "held"]
+
+
+def test_one_lock_is_shown_for_programs_too(cli: Cli, locks: FakeLocks) -> None:
+    shown = cli("lock", "show", "held", "--json").json
+    assert (shown["held"], shown["remaining"], shown["waiters"]) == (True, 7.25, 2)
+    assert (shown["host"], shown["pid"], shown["info"], shown["ending"]) == ("there", 7, "\0", None)
+    assert cli("lock", "show", "never").code == 4
+    assert cli("lock", "show", "a//b").code == 2
+
+
+def test_a_history_says_how_each_term_ended(cli: Cli, locks: FakeLocks) -> None:
+    first, second = cli("lock", "history", "held").text.splitlines()
+    assert first.startswith("2  bob@there pid 7 since")
+    assert first.endswith("broken by op@desk pid 1: it hangs")
+    assert second.startswith("3  ") and second.endswith("(term 3)")
+    rows = cli("lock", "history", "held", "--json").rows
+    assert [row["ending"] and row["ending"]["how"] for row in rows] == ["broken", None]
+    assert cli("lock", "history", "never").code == 4
+
+
+def test_a_lock_is_broken_only_when_somebody_says_so(cli: Cli, locks: FakeLocks) -> None:
+    refused = cli("lock", "break", "held", "--reason", "x")
+    assert (refused.code, locks.broken_terms) == (2, [])
+    assert "--yes" in refused.err
+    done = cli("lock", "break", "held", "--reason", "x", "--yes")
+    assert done.text == "held is broken, and free in 15 s at the latest\n"
+    forced = cli("lock", "break", "held", "--reason", "y", "--yes", "--force")
+    assert "may still be at work" in forced.text
+    held = locks.standings["held"].holder
+    assert locks.broken_terms == [(held, "x", False), (held, "y", True)]
+    assert cli("lock", "break", "free", "--reason", "x", "--yes").code == 4
+    assert cli("lock", "break", "held").code == 2
+
+
+@pytest.mark.parametrize(("answer", "code", "count"), [(b"y\n", 0, 1), (b"n\n", 130, 0)])
+def test_whoever_sits_at_a_terminal_is_asked(
+    cli: Cli,
+    locks: FakeLocks,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: bytes,
+    code: int,
+    count: int,
+) -> None:
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("decreed.cli.locks.sys", terminal)
+    result = cli("lock", "break", "held", "--reason", "x", stdin=answer)
+    assert (result.code, len(locks.broken_terms)) == (code, count)
+    assert "held by bob@there pid 7" in result.err
+
+
+def test_the_leader_is_told_and_each_new_one(cli: Cli, locks: FakeLocks) -> None:
+    assert cli("leader", "held").text.startswith("held  bob@there pid 7 since")
+    assert cli("leader", "free").code == 4
+    watched = cli("leader", "held", "--watch", "--json", "--timeout", "2s").rows
+    assert [row["term"] for row in watched] == [1, 2]
+    locks.failures = [Unreachable("nobody there")]
+    assert cli("leader", "held", "--watch").code == 5
+
+
+def test_once_becomes_the_command_of_the_winner(
+    cli: Cli, locks: FakeLocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: list[Any] = []
+    monkeypatch.setattr(os, "execvp", lambda *arguments: became.append(arguments))
+    cli("once", "free", "--", "run", "--fast")
+    assert became == [("run", ["run", "--fast"])]
+    lost = cli("once", "taken", "--", "run")
+    assert (lost.code, len(became)) == (121, 1)
+    assert "bob@there" in lost.err
+
+
+def test_errors_of_commands_that_run_another_have_codes_of_their_own(
+    cli: Cli, locks: FakeLocks
+) -> None:
+    locks.failures = [Unreachable("no quorum")]
+    result = cli("once", "free", "--json", "--", "run")
+    assert (result.code, result.error["exit_code"], result.error["kind"]) == (
+        125, 125, "Unreachable",
+    )  # fmt: skip
+    locks.failures = [LockHeld("by them")]
+    assert cli("once", "free", "--", "run").code == 121
+    assert cli("elect", "a//b", "--", "run").code == 125
+    assert cli("lock", "run", "l", "--ttl", "1ms", "--", "run").code == 125
+
+
+def test_times_to_wait() -> None:
+    assert [parse_wait(text) for text in ("0", "500ms", "forever")] == [0, 0.5, float("inf")]

@@ -1,0 +1,367 @@
+"""Locks of asynchronous callers, on real servers: getting, keeping, losing and leaving them."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from decreed.client import Registry, connect
+from decreed.registry.errors import (
+    BadRequest,
+    Closed,
+    LockHeld,
+    LockLost,
+    OutcomeUnknown,
+    Reentrant,
+    Unreachable,
+)
+
+from ..support.background import Servers, servers
+
+TTL = 1.5
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Servers]:
+    with servers() as running:
+        yield running
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A lock of the test's own."""
+    return "".join(c if c.isalnum() else "-" for c in request.node.name).strip("-")
+
+
+async def until(condition: Callable[[], object]) -> None:
+    with anyio.fail_after(20):
+        while not condition():
+            await anyio.sleep(0.01)
+
+
+# -- getting it
+
+
+@pytest.mark.anyio
+async def test_a_block_runs_with_a_token_that_grows(cluster: Servers, name: str) -> None:
+    async with connect(*cluster.endpoints) as registry:
+        tokens: list[int] = []
+        for _ in range(3):
+            async with registry.lock(name, ttl=TTL) as lock:
+                lock.ensure_held()
+                assert 0 < lock.remaining < TTL
+                assert lock.token == lock.term == lock.holder.term
+                tokens.append(lock.token)
+            assert lock.remaining == 0
+            with pytest.raises(LockLost, match="not held"):
+                lock.ensure_held()
+        assert tokens == [1, 2, 3]
+
+
+@pytest.mark.anyio
+async def test_a_held_lock_says_who_has_it(cluster: Servers, name: str) -> None:
+    async with connect(*cluster.endpoints) as registry, connect(*cluster.endpoints) as other:
+        async with registry.lock(name, ttl=30, note="release 12"):
+            with pytest.raises(LockHeld) as caught:
+                async with other.lock(name, wait=0):
+                    pytest.fail("both have it")
+        held = caught.value
+        assert (held.host, held.pid, held.note) == (socket.gethostname(), os.getpid(), "release 12")
+        assert f"@{socket.gethostname()} pid {os.getpid()}" in held.holder
+        assert held.since_ms > 0 and 20 < held.remaining <= 30
+        for part in (held.holder, "since 20", "release 12", "at the earliest"):
+            assert part in str(held)
+
+
+@pytest.mark.anyio
+async def test_a_wait_that_is_too_short_says_who_has_it(cluster: Servers, name: str) -> None:
+    async with (
+        connect(*cluster.endpoints) as registry,
+        connect(*cluster.endpoints) as other,
+        registry.lock(name, ttl=30),
+    ):
+        with pytest.raises(LockHeld):
+            async with other.lock(name, wait=0.5):
+                pytest.fail("both have it")
+
+
+@pytest.mark.anyio
+async def test_a_waiter_follows_at_once_when_the_lock_is_released(
+    cluster: Servers, name: str
+) -> None:
+    order: list[str] = []
+
+    async def second() -> None:
+        async with connect(*cluster.endpoints) as other, other.lock(name, ttl=30) as lock:
+            order.append(f"second, term {lock.term}")
+
+    async with connect(*cluster.endpoints) as registry, anyio.create_task_group() as tasks:
+        with anyio.fail_after(15):
+            async with registry.lock(name, ttl=30):
+                tasks.start_soon(second)
+                await until_waiting(registry, name, 1)
+                order.append("first")
+            await until(lambda: len(order) == 2)
+    assert order == ["first", "second, term 2"]
+
+
+async def until_waiting(registry: Registry, name: str, count: int) -> None:
+    with anyio.fail_after(20):
+        while True:
+            standing = await registry.standing(name)
+            if standing is not None and standing.waiters >= count:
+                return
+
+
+@pytest.mark.anyio
+async def test_a_lock_is_kept_for_longer_than_its_ttl(cluster: Servers, name: str) -> None:
+    async with connect(*cluster.endpoints) as registry, registry.lock(name, ttl=1.2) as lock:
+        await anyio.sleep(2.6)
+        lock.ensure_held()
+
+
+@pytest.mark.anyio
+async def test_a_task_that_has_the_lock_is_refused_and_others_wait(
+    cluster: Servers, name: str
+) -> None:
+    async def wait_for_it() -> None:
+        async with registry.lock(name):
+            entered.append(True)
+
+    entered: list[bool] = []
+    async with connect(*cluster.endpoints) as registry, anyio.create_task_group() as tasks:
+        async with registry.lock(name):
+            with pytest.raises(Reentrant, match="wait for itself"):
+                async with registry.lock(name):
+                    pytest.fail("entered twice")
+            tasks.start_soon(wait_for_it)
+            await until_waiting(registry, name, 1)
+            async with registry.lock(f"{name}-another"):
+                pass
+        async with registry.lock(name):
+            pass
+        await until(lambda: entered)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "options",
+    [{"ttl": 0}, {"ttl": 4000}, {"ttl": float("nan")}, {"wait": -1}, {"note": "x" * 2000}],
+)
+async def test_bad_arguments_are_refused_at_once(options: dict[str, Any]) -> None:
+    async with connect("127.0.0.1:1") as registry:
+        with pytest.raises(BadRequest):
+            registry.lock("x", **options)
+        for bad in ("", "a//b", "x@1", "$locks/x"):
+            with pytest.raises(BadRequest):
+                registry.lock(bad)
+
+
+@pytest.mark.anyio
+async def test_without_servers_it_is_unreachable() -> None:
+    async with connect("127.0.0.1:1") as registry:
+        with pytest.raises(Unreachable):
+            async with registry.lock("x", wait=0.3):
+                pytest.fail("entered")
+
+
+# -- errors of the block
+
+
+@pytest.mark.anyio
+async def test_errors_of_the_block_come_out_bare_and_the_lock_is_released(
+    cluster: Servers, name: str
+) -> None:
+    async with connect(*cluster.endpoints) as registry:
+        with pytest.raises(KeyError, match="mine"):
+            async with registry.lock(name, ttl=30):
+                raise KeyError("mine")
+        with anyio.fail_after(5):
+            async with registry.lock(name) as lock:
+                assert lock.term == 2
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_block_releases_the_lock(cluster: Servers, name: str) -> None:
+    async with connect(*cluster.endpoints) as registry:
+        with anyio.move_on_after(0.3) as scope:
+            async with registry.lock(name, ttl=30):
+                await anyio.sleep(30)
+        assert scope.cancelled_caught
+        with anyio.fail_after(5):
+            async with registry.lock(name) as lock:
+                assert lock.term == 2
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_waiter_is_passed_over(cluster: Servers, name: str) -> None:
+    async with connect(*cluster.endpoints) as registry, connect(*cluster.endpoints) as other:
+        async with registry.lock(name, ttl=30):
+            for _ in range(3):
+                with anyio.move_on_after(0.1):
+                    async with other.lock(name, ttl=30):
+                        pytest.fail("both have it")
+        with anyio.fail_after(5):
+            async with other.lock(name) as lock:
+                assert lock.term == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("milliseconds", range(0, 24, 3))
+async def test_cancelled_at_any_await_nothing_is_stuck_for_longer_than_a_ttl(
+    cluster: Servers, name: str, milliseconds: int
+) -> None:
+    async with connect(*cluster.endpoints) as registry, connect(*cluster.endpoints) as other:
+        await registry.standing(name)
+        with anyio.move_on_after(milliseconds / 1000):
+            async with registry.lock(name, ttl=1):
+                pass
+        with anyio.fail_after(4):
+            async with other.lock(name, ttl=1):
+                pass
+
+
+# -- losing it
+
+
+@pytest.mark.anyio
+async def test_a_broken_lock_cancels_the_block_and_raises_outside(
+    cluster: Servers, name: str
+) -> None:
+    async with connect(*cluster.endpoints) as registry:
+        cancelled = False
+        with pytest.raises(LockLost, match="broken"):
+            async with registry.lock(name, ttl=TTL) as lock:
+                await registry.break_lock(lock.holder, "it hangs")
+                try:
+                    await anyio.sleep(20)
+                except anyio.get_cancelled_exc_class():
+                    cancelled = True
+                    with pytest.raises(LockLost):
+                        lock.ensure_held()
+                    with anyio.CancelScope(shield=True):
+                        assert "broken" in await lock.lost
+                    raise
+        assert cancelled
+        history = await registry.lock_history(name)
+        assert [past.ending for past in history] == [None]
+
+
+@pytest.mark.anyio
+async def test_the_blocks_own_error_is_not_masked_by_the_loss(cluster: Servers, name: str) -> None:
+    async with connect(*cluster.endpoints) as registry:
+        with pytest.raises(KeyError, match="mine") as caught:
+            async with registry.lock(name, ttl=TTL) as lock:
+                await registry.break_lock(lock.holder, "it hangs")
+                with anyio.CancelScope(shield=True):
+                    await lock.lost
+                raise KeyError("mine")
+        assert "was lost" in caught.value.__notes__[0]
+
+
+@pytest.mark.anyio
+async def test_without_a_quorum_the_block_ends_before_another_could_begin(name: str) -> None:
+    with servers() as own:
+        async with connect(*own.endpoints) as registry:
+            with pytest.raises(LockLost, match="in time"):
+                async with registry.lock(name, ttl=1.2) as lock:
+                    own.kill(*own.nodes[:2])
+                    began = anyio.current_time()
+                    await anyio.sleep(20)
+            assert anyio.current_time() - began < 2
+            assert lock.remaining == 0
+
+
+@pytest.mark.anyio
+async def test_a_holder_outlives_the_home_of_its_lock(name: str) -> None:
+    with servers() as own:
+        async with connect(*own.endpoints) as registry, connect(*own.endpoints) as other:
+            async with registry.lock(name, ttl=1.5) as lock:
+                own.kill(own.home(name))
+                await anyio.sleep(2.5)
+                lock.ensure_held()
+            with anyio.fail_after(6):
+                async with other.lock(name, ttl=1.5) as lock:
+                    assert lock.term == 2
+
+
+@pytest.mark.anyio
+async def test_a_waiter_outlives_the_home_of_its_lock(name: str) -> None:
+    terms: list[int] = []
+
+    async def second() -> None:
+        async with connect(*own.endpoints) as other, other.lock(name, ttl=1.5) as lock:
+            terms.append(lock.term)
+
+    with servers() as own:
+        async with connect(*own.endpoints) as registry, anyio.create_task_group() as tasks:
+            async with registry.lock(name, ttl=1.5):
+                tasks.start_soon(second)
+                await until_waiting(registry, name, 1)
+                own.kill(own.home(name))
+                await anyio.sleep(1)
+            await until(lambda: terms)
+    assert terms == [2]
+
+
+@pytest.mark.anyio
+async def test_a_closed_registry_takes_its_locks_along(cluster: Servers, name: str) -> None:
+    held = anyio.Event()
+    ends: list[str] = []
+
+    async def hold(registry: Registry) -> None:
+        with pytest.raises(LockLost) as caught:
+            async with registry.lock(name, ttl=TTL):
+                held.set()
+                await anyio.sleep(20)
+        ends.append(str(caught.value))
+
+    async with anyio.create_task_group() as tasks, connect(*cluster.endpoints) as registry:
+        tasks.start_soon(hold, registry)
+        await held.wait()
+    assert "keep-alives have stopped" in ends[0]
+    with pytest.raises(Closed):
+        registry.lock(name)
+
+
+@pytest.mark.anyio
+async def test_a_lock_that_may_have_been_got_is_said_to_be_unknown(name: str) -> None:
+    async def wait_for_it() -> None:
+        async with connect(*own.endpoints) as other:
+            with pytest.raises(OutcomeUnknown, match="ends by itself"):
+                async with other.lock(name, ttl=1, wait=3):
+                    pytest.fail("both have it")
+
+    with servers() as own:
+        async with (
+            connect(*own.endpoints) as registry,
+            registry.lock(name, ttl=30),
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(wait_for_it)
+            await until_waiting(registry, name, 1)
+            own.kill(own.home(name))
+
+
+# -- who has it, and who had
+
+
+@pytest.mark.anyio
+async def test_standing_names_and_history(cluster: Servers, name: str) -> None:
+    async with connect(*cluster.endpoints) as registry:
+        assert await registry.standing(name) is None
+        async with registry.lock(name, note="one"):
+            standing = await registry.standing(name)
+            assert standing is not None and standing.held
+            assert (standing.holder.note, standing.waiters) == ("one", 0)
+        standing = await registry.standing(name)
+        assert standing is not None and not standing.held
+        async with registry.lock(name, note="two"), registry.lock(f"{name}/deeper"):
+            pass
+        history = await registry.lock_history(name)
+        assert [past.holder.note for past in history] == ["one", "two"]
+        assert history[0].ending is not None and history[0].ending.how.name == "RELEASED"
+        assert {name, f"{name}/deeper"} <= set(await registry.lock_names())

@@ -1,0 +1,130 @@
+"""Leases: when a node refuses the next term, and when it does not."""
+
+import pytest
+
+from decreed.registry.locks.leases import Leases
+from decreed.registry.locks.terms import Ending, How, Previous, Tenure, term_key
+
+TTL_MS = 1_000
+FIRST = Tenure("l", 1, b"a")
+SECOND = Tenure("l", 2, b"b")
+NEXT = term_key("l", 2)
+
+
+def before(how: How, claim_id: bytes = b"a") -> Previous:
+    return Previous(claim_id, TTL_MS, Ending(how))
+
+
+def long_running() -> Leases:
+    """A node that started so long ago that nothing from before its start can run any more."""
+    return Leases(started_ms=-10 * TTL_MS)
+
+
+def refused(leases: Leases, now_ms: float, how: How = How.EXPIRED) -> float:
+    return leases.refusal_ms(now_ms, NEXT, before(how))
+
+
+def test_the_first_term_follows_nothing_and_is_never_refused() -> None:
+    assert Leases(started_ms=0).refusal_ms(0, term_key("l", 1), None) == 0
+
+
+def test_a_lease_runs_for_the_whole_ttl_from_its_start_and_from_each_renewal() -> None:
+    leases = long_running()
+    leases.start(0, FIRST, TTL_MS)
+    assert refused(leases, 400) == 600
+    assert leases.renew(900, FIRST, TTL_MS)
+    assert refused(leases, 1_899) == 1
+    assert refused(leases, 1_900) == 0
+
+
+def test_what_an_earlier_life_may_have_granted_is_waited_for() -> None:
+    leases = Leases(started_ms=100)
+    assert refused(leases, 600) == 500, "whether or not this node ever knew the term"
+    assert refused(leases, 1_100) == 0
+
+
+@pytest.mark.parametrize("how", list(How))
+def test_only_a_release_or_force_passes_a_running_lease(how: How) -> None:
+    leases = Leases(started_ms=0)
+    leases.start(0, FIRST, TTL_MS)
+    assert (refused(leases, 10, how) == 0) == (how in (How.RELEASED, How.FORCED))
+
+
+def test_a_lease_on_a_claim_that_was_not_chosen_holds_nobody_up() -> None:
+    leases = long_running()
+    leases.start(0, Tenure("l", 1, b"loser"), TTL_MS)
+    assert refused(leases, 10) == 0
+
+
+def test_another_claims_release_ends_no_lease() -> None:
+    leases = long_running()
+    leases.start(0, FIRST, TTL_MS)
+    leases.end(5, Tenure("l", 1, b"loser"), TTL_MS, Ending(How.RELEASED))
+    assert leases.ending(FIRST) is None
+
+
+def test_leases_on_other_locks_are_none_of_its_business() -> None:
+    leases = long_running()
+    leases.start(0, Tenure("other", 1, b"a"), TTL_MS)
+    assert refused(leases, 10) == 0
+
+
+def test_a_release_that_this_node_was_told_of_lets_the_next_term_pass() -> None:
+    leases = Leases(started_ms=0)
+    leases.start(0, FIRST, TTL_MS)
+    leases.end(10, FIRST, TTL_MS, Ending(How.RELEASED))
+    assert refused(leases, 20) == 0
+    assert leases.remaining_ms(20, FIRST, TTL_MS) == 0
+
+
+def test_a_broken_term_is_not_renewed_and_runs_out_when_it_would_have() -> None:
+    leases = long_running()
+    leases.start(0, FIRST, TTL_MS)
+    leases.end(500, FIRST, TTL_MS, Ending(How.BROKEN, "op", "why"))
+    assert not leases.renew(600, FIRST, TTL_MS)
+    assert refused(leases, 999) == 1
+    assert refused(leases, 1_000) == 0
+
+
+def test_a_break_of_a_lease_that_this_node_never_saw_waits_for_the_whole_ttl() -> None:
+    leases = long_running()
+    leases.end(500, FIRST, TTL_MS, Ending(How.BROKEN, "op", "why"))
+    assert refused(leases, 500) == TTL_MS
+
+
+def test_the_holders_release_counts_more_than_a_break_whichever_came_first() -> None:
+    for order in ((How.BROKEN, How.RELEASED), (How.RELEASED, How.BROKEN)):
+        leases = long_running()
+        leases.start(0, FIRST, TTL_MS)
+        for how in order:
+            leases.end(10, FIRST, TTL_MS, Ending(how))
+        ending = leases.ending(FIRST)
+        assert ending is not None and ending.how is How.RELEASED
+
+
+def test_no_keep_alive_brings_an_earlier_term_back() -> None:
+    leases = long_running()
+    leases.start(0, SECOND, TTL_MS)
+    assert not leases.renew(1, FIRST, TTL_MS)
+    leases.end(1, FIRST, TTL_MS, Ending(How.RELEASED))
+    leases.start(1, FIRST, TTL_MS)
+    assert leases.refusal_ms(2, term_key("l", 3), before(How.EXPIRED, b"b")) == TTL_MS - 2
+
+
+def test_a_decided_term_does_away_with_leases_on_earlier_ones() -> None:
+    leases = long_running()
+    leases.start(0, FIRST, TTL_MS)
+    leases.superseded("l", 1)
+    assert len(leases) == 1
+    leases.superseded("l", 2)
+    assert len(leases) == 0
+
+
+def test_what_has_run_out_is_forgotten_and_nothing_else() -> None:
+    leases = long_running()
+    leases.start(0, FIRST, TTL_MS)
+    leases.start(0, Tenure("m", 1, b"a"), 2 * TTL_MS)
+    leases.prune(TTL_MS)
+    assert len(leases) == 1
+    leases.prune(2 * TTL_MS)
+    assert len(leases) == 0

@@ -1,0 +1,255 @@
+"""``decreed lock run`` and its kin on a real cluster: exit codes, signals, and nothing that runs on."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..support.processes import Processes, decreed, eventually, run, running
+
+TTL_S = 3.0
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    with running(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def locked(
+    cluster: Processes,
+    lock: str,
+    script: str,
+    *options: str,
+    how: tuple[str, ...] = ("lock", "run"),
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A shell script that runs under a lock; whatever is left of it at the end is killed."""
+    command = decreed(*how, lock, "--ttl", f"{TTL_S}s", *options, "--", "sh", "-c", script)
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "DECREED_ENDPOINTS": cluster.endpoints},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and not a zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def pids(file: Path, count: int) -> list[int]:
+    """The process ids that a script has written, once there are so many."""
+    eventually(f"{count} lines in {file.name}", lambda: file.exists() and len(lines(file)) >= count)
+    return [int(line) for line in lines(file)]
+
+
+def lines(file: Path) -> list[str]:
+    return file.read_text().split()
+
+
+def test_the_command_has_a_token_and_its_exit_code_comes_through(cluster: Processes) -> None:
+    for token in (1, 2):
+        done = run(
+            "lock", "run", "codes", "--", "sh", "-c", 'echo "$DECREED_LOCK $DECREED_TOKEN"; exit 7',
+            endpoints=cluster.endpoints,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (7, f"codes {token}\n".encode()), done
+        assert done.stderr == b""
+
+
+def test_our_own_exit_codes_stand_apart(cluster: Processes) -> None:
+    def code(*arguments: str, endpoints: str = cluster.endpoints) -> int:
+        done = run("lock", "run", *arguments, endpoints=endpoints)
+        assert done.stdout == b"" and done.stderr.count(b"\n") == 1, done
+        return done.returncode
+
+    assert code("a//b", "--", "true") == 125
+    assert code("x", "--nonsense") == 125
+    assert code("missing", "--", "/no/such/program") == 127
+    assert code("not-a-program", "--", "/etc/passwd") == 126
+    assert code("nobody", "--wait", "500ms", "--", "true", endpoints="127.0.0.1:9") == 125
+    with locked(cluster, "held", "echo ready; sleep 60", "--note", "release 12") as process:
+        assert process.stdout is not None and process.stdout.readline()
+        assert code("held", "--wait", "0", "--", "true") == 121
+        assert code("held", "--wait", "500ms", "--", "true") == 121
+        shown = run("lock", "show", "held", "--json", endpoints=cluster.endpoints)
+        document = json.loads(shown.stdout)
+        assert (document["pid"], document["note"], document["held"]) == (
+            process.pid, "release 12", True,
+        )  # fmt: skip
+
+
+def test_signals_are_passed_on_and_the_commands_answer_to_them_counts(cluster: Processes) -> None:
+    script = "trap 'exit 9' TERM; trap 'echo usr1' USR1; echo ready; while :; do sleep 0.05; done"
+    with locked(cluster, "signals", script) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout.readline() == b"usr1\n"
+        process.terminate()
+        assert process.wait(20) == 9
+    with locked(cluster, "signals", "echo ready; exec sleep 60") as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 128 + signal.SIGINT
+
+
+def test_a_signal_while_it_waits_ends_it(cluster: Processes) -> None:
+    with locked(cluster, "busy", "echo ready; sleep 60") as holder:
+        assert holder.stdout is not None and holder.stdout.readline()
+        with locked(cluster, "busy", "true") as waiter:
+            eventually("it waits", lambda: waiters(cluster, "busy") == 1)
+            waiter.terminate()
+            assert waiter.wait(20) == 128 + signal.SIGTERM
+        eventually("it waits no more", lambda: waiters(cluster, "busy") == 0)
+
+
+def waiters(cluster: Processes, lock: str) -> int:
+    with cluster.client() as registry:
+        standing = registry.standing(lock)
+        return standing.waiters if standing else 0
+
+
+STUBBORN = """
+trap '' TERM
+echo $$ >> {file}
+sh -c 'trap "" TERM; echo $$ >> {file}; while :; do sleep 0.05; done' &
+setsid sh -c 'trap "" TERM; echo $$ >> {file}; while :; do sleep 0.05; done' &
+while :; do sleep 0.05; done
+"""
+
+
+@pytest.mark.parametrize("fate", [signal.SIGSTOP, signal.SIGKILL], ids=["stopped", "killed"])
+def test_nothing_of_a_stubborn_command_outlives_the_validity(
+    cluster: Processes, tmp_path: Path, fate: signal.Signals
+) -> None:
+    """It ignores TERM, it forks, and one of its children leaves the process group."""
+    file = tmp_path / "pids"
+    lock = f"stubborn-{fate.name}"
+    with locked(cluster, lock, STUBBORN.format(file=file)) as process:
+        command = pids(file, 3)
+        process.send_signal(fate)
+        with cluster.client() as registry, registry.lock(lock, ttl=10, wait=30) as lock_of_another:
+            running_on = [pid for pid in command if alive(pid)]
+            assert running_on == []
+            assert lock_of_another.token == 2
+        if fate is signal.SIGSTOP:
+            process.send_signal(signal.SIGCONT)
+            assert process.wait(20) == 120
+            assert process.stderr is not None and b"was lost" in process.stderr.read()
+
+
+def test_a_broken_lock_stops_its_command(cluster: Processes, tmp_path: Path) -> None:
+    file = tmp_path / "pids"
+    with locked(cluster, "broken", f"echo $$ >> {file}; exec sleep 60") as process:
+        [command] = pids(file, 1)
+        refused = run("lock", "break", "broken", "--reason", "x", endpoints=cluster.endpoints)
+        assert refused.returncode == 2 and b"--yes" in refused.stderr
+        broken = run(
+            "lock", "break", "broken", "--reason", "it hangs", "--yes", endpoints=cluster.endpoints
+        )
+        assert broken.returncode == 0, broken
+        assert process.wait(20) == 120
+        assert not alive(command)
+    after = run("lock", "run", "broken", "--", "true", endpoints=cluster.endpoints)
+    assert after.returncode == 0
+    told = run("lock", "history", "broken", endpoints=cluster.endpoints).stdout.decode()
+    assert "broken by" in told and "it hangs" in told
+
+
+def test_what_a_command_leaves_running_is_stopped_with_it(
+    cluster: Processes, tmp_path: Path
+) -> None:
+    file = tmp_path / "pids"
+    script = (
+        f"setsid sh -c 'echo $$ >> {file}; exec sleep 60' & sleep 60 & echo $! >> {file}; sleep 0.5"
+    )
+    with locked(cluster, "leaves", script) as process:
+        left = pids(file, 2)
+        assert process.wait(20) == 0
+        assert [pid for pid in left if alive(pid)] == []
+
+
+def test_a_killed_guard_takes_the_command_along(cluster: Processes, tmp_path: Path) -> None:
+    file = tmp_path / "pids"
+    script = f"echo $PPID >> {file}; echo $$ >> {file}; exec sleep 60"
+    with locked(cluster, "guardless", script) as process:
+        guard, command = pids(file, 2)
+        os.kill(guard, signal.SIGKILL)
+        assert process.wait(20) == 128 + signal.SIGKILL
+        eventually("the command is dead", lambda: not alive(command))
+
+
+def test_the_locks_are_listed(cluster: Processes) -> None:
+    with cluster.client() as registry, registry.lock("listed/one", note="here"):
+        text = run("lock", "list", endpoints=cluster.endpoints).stdout.decode()
+        row = next(line for line in text.splitlines() if line.startswith("listed/one "))
+        assert "held by" in row and "note: here" in row and "s left" in row
+    shown = run("lock", "show", "listed/one", endpoints=cluster.endpoints).stdout.decode()
+    assert shown.startswith("listed/one  free, released")
+    assert run("lock", "show", "never", endpoints=cluster.endpoints).returncode == 4
+
+
+def test_whoever_is_elected_runs_and_the_next_follows(cluster: Processes, tmp_path: Path) -> None:
+    file = tmp_path / "pids"
+    script = f"echo $$ >> {file}; exec sleep 60"
+    with (
+        locked(cluster, "service", script, how=("elect",)) as first,
+        locked(cluster, "service", script, how=("elect",)) as second,
+    ):
+        [leading] = pids(file, 1)
+        told = run("leader", "service", "--json", endpoints=cluster.endpoints)
+        leader = json.loads(told.stdout)["pid"]
+        by_pid = {first.pid: first, second.pid: second}
+        by_pid[leader].terminate()
+        assert by_pid[leader].wait(20) == 128 + signal.SIGTERM
+        assert not alive(leading)
+        assert len(pids(file, 2)) == 2
+        os.kill(pids(file, 2)[1], signal.SIGKILL)
+        eventually("a command that ends is run again", lambda: len(lines(file)) == 3)
+        watched = run(
+            "leader", "service", "--watch", "--timeout", "1s", endpoints=cluster.endpoints
+        )
+        assert b"term 3" in watched.stdout
+
+
+def test_once_runs_once(cluster: Processes) -> None:
+    results = [
+        run("once", "jobs/1", "--", "sh", "-c", "echo it runs; exit 5", endpoints=cluster.endpoints)
+        for _ in range(2)
+    ]
+    assert [result.returncode for result in results] == [5, 121]
+    assert [result.stdout for result in results] == [b"it runs\n", b""]
+    assert b"to run" in results[1].stderr
+
+
+def test_a_command_is_stopped_in_time_when_no_quorum_is_left(tmp_path: Path) -> None:
+    file = tmp_path / "pids"
+    with (
+        running(tmp_path / "cluster") as own,
+        locked(
+            own, "quorum", f"trap '' TERM; echo $$ >> {file}; while :; do sleep 0.05; done"
+        ) as p,
+    ):
+        [command] = pids(file, 1)
+        killed_at = time.monotonic()
+        own.kill("n1", "n2")
+        eventually("the command is dead", lambda: not alive(command))
+        assert time.monotonic() - killed_at < TTL_S
+        assert p.wait(20) == 120

@@ -1,0 +1,266 @@
+"""Contenders for locks: programs with clocks, pauses and a bad connection to the cluster.
+
+A contender does what the client library does, by the same pure rules (`registry.locks.holding`): it
+asks with one claim id until it is told, counts validity from the sending, keeps its term alive, and
+gives it up in the end, or dies, or stops for as long as it likes and goes on without knowing it.
+"""
+
+import random
+from collections.abc import Callable
+from enum import Enum
+from functools import partial
+
+from decreed.registry.locks.holding import MAX_CLOCK_DRIFT, Holding
+from decreed.registry.locks.terms import (
+    Ending,
+    How,
+    Tenure,
+    TermClaim,
+    lock_and_term,
+    tenure,
+    term_of,
+)
+from decreed.registry.replica.events import ClientGone, FromClient
+from decreed.registry.wire.requests import (
+    Answer,
+    EndRequest,
+    Granted,
+    HeldBy,
+    HolderRequest,
+    KeepAliveRequest,
+    Kept,
+    LockRequest,
+    Superseded,
+)
+
+from .tenures import LockWorld, Spans
+
+LOSS = 0.05
+RELEASED = Ending(How.RELEASED)
+
+
+class Stage(Enum):
+    """How far a contender is."""
+
+    ASKING = "asking"
+    CONFIRMING = "confirming"
+    HOLDING = "holding"
+    OVER = "over"
+
+
+class Mood(Enum):
+    """What kind of trouble a run looks for.
+
+    In *sluggish* runs leases are shorter than the nodes' messages take, so that everything crosses.
+    In *drifting* ones the nodes' clocks are as fast and the contenders' as slow as they may be, and
+    leases are long.
+    """
+
+    MIXED = (100, 200, 300, 1_000, 5_000)
+    SLUGGISH = (100, 150, 200)
+    DRIFTING = (20_000,)
+
+
+class Contender:
+    """One program that wants one lock, once.
+
+    Args:
+        world: where.
+        spans: is told of every validity.
+        number: tells contenders apart.
+        lock: what it wants.
+        mood: what kind of trouble there should be.
+        chance: decides everything about it.
+    """
+
+    def __init__(
+        self,
+        world: LockWorld,
+        spans: Spans,
+        number: int,
+        lock: str,
+        mood: Mood,
+        chance: random.Random,
+    ) -> None:
+        self._world, self._spans, self._chance = world, spans, chance
+        drift = -1 if mood is Mood.DRIFTING else chance.choice([-1, 1, chance.uniform(-1, 1)])
+        self._rate = 1 + drift * MAX_CLOCK_DRIFT
+        self._connection = 10 + number
+        self._lock, self.queue = lock, chance.random() < 0.8
+        ttl_ms = chance.choice(mood.value)
+        self.claim = TermClaim(f"c{number}", b"c%d" % number, ttl_ms)
+        self._hold_ms = chance.choice([0, 10, 200, 2_000, 20_000])
+        self.stage = Stage.ASKING
+        self.answered: type[Answer] | None = None
+        self.holding: Holding | None = None
+        self._awake_ms = 0.0
+        self._cut_until_ms = 0.0
+        self._asked_ms: list[float] = []
+        self._sent: dict[int, float] = {}
+        world.wanted[self.claim.claim_id] = (lock, self.claim)
+
+    # -- its clock, its pauses, its connection
+
+    def _now_ms(self) -> float:
+        return self._world.now_ms * self._rate
+
+    def _later(self, ms: float, action: Callable[[], None]) -> None:
+        """Do something when so much time has passed on its own clock, and it is awake."""
+        self._world.at(self._world.now_ms + ms / self._rate, partial(self._awake, action))
+
+    def _awake(self, action: Callable[[], None]) -> None:
+        if self.stage is Stage.OVER:
+            return
+        if self._world.now_ms < self._awake_ms:
+            self._world.at(self._awake_ms, partial(self._awake, action))
+        else:
+            action()
+
+    def pause(self, ms: float) -> None:
+        """Stop, as in a long garbage collection; the contender does not notice."""
+        self._awake_ms = max(self._awake_ms, self._world.now_ms + ms)
+        self._world.seen[f"a contender paused while {self.stage.value}"] += 1
+
+    def cut_off(self, ms: float) -> None:
+        """Lose everything that is sent in either direction for a while."""
+        self._cut_until_ms = max(self._cut_until_ms, self._world.now_ms + ms)
+        self._world.seen[f"a contender was cut off while {self.stage.value}"] += 1
+
+    def _is_lost(self) -> bool:
+        return self._world.now_ms < self._cut_until_ms or self._chance.random() < LOSS
+
+    def die(self, noticed: bool) -> None:
+        """End without a word; the nodes may notice that the connection is gone."""
+        self._world.seen[f"a contender died while {self.stage.value}"] += 1
+        self._give_up()
+        if noticed:
+            for node in self._world.config.nodes:
+                self._world.post(node, ClientGone(self._connection))
+
+    def _send(self, request: LockRequest | KeepAliveRequest | EndRequest | HolderRequest) -> None:
+        """To some node that is up; it may be lost, or late."""
+        self._sent[request.id] = self._now_ms()
+        node = self._chance.choice(self._world.config.nodes)
+        if self._is_lost():
+            return
+        arrive = partial(self._world.post, node, FromClient(self._connection, request))
+        self._world.at(self._world.now_ms + self._trip_ms(), arrive)
+
+    def _trip_ms(self) -> float:
+        slow = self._chance.random() < 0.05
+        return self._chance.random() * (600.0 if slow else 5.0)
+
+    def take(self, answer: Answer) -> None:
+        """A node has answered; the answer is on its way."""
+        if not self._is_lost():
+            handle = partial(self._awake, partial(self._take, answer))
+            self._world.at(self._world.now_ms + self._trip_ms(), handle)
+
+    # -- what it does
+
+    def begin(self) -> None:
+        """Ask for the lock; again, with the same claim id, while there is no answer."""
+        if self.stage is not Stage.ASKING:
+            return
+        self._asked_ms.append(self._now_ms())
+        timeout_ms = self._chance.choice([200, 2_000, 20_000])
+        request = LockRequest(self._world.new_id(), timeout_ms, self._lock, self.queue, self.claim)
+        self._send(request)
+        if self._chance.random() < 0.1:
+            self._release_what_is_not_his()
+        self._later(self._chance.choice([50, 200, 2_500, 21_000]), self.begin)
+
+    def _release_what_is_not_his(self) -> None:
+        """A confused program: it takes itself for the holder of a term that it lost."""
+        prefix = f"$locks/{self._lock}@"
+        terms = [
+            key
+            for key, decree in self._world.chosen.items()
+            if key.startswith(prefix) and decree.claim_id != self.claim.claim_id
+        ]
+        if terms:
+            number = lock_and_term(self._chance.choice(terms[-2:]))[1]
+            others = Tenure(self._lock, number, self.claim.claim_id)
+            self._world.seen["a loser released"] += 1
+            self._send(EndRequest(self._world.new_id(), 500, others, RELEASED))
+
+    def _take(self, answer: Answer) -> None:
+        sent_ms = self._sent.get(answer.id)
+        match answer:
+            case Granted() if self.stage is Stage.ASKING:
+                self._granted(answer)
+            case Kept() if sent_ms is not None and self.holding is not None:
+                self._confirmed(sent_ms)
+            case Superseded() if self.holding is not None:
+                self._world.seen["a holder was superseded"] += 1
+                self._give_up()
+            case HeldBy() if self.stage is Stage.ASKING and not self.queue:
+                self.answered = HeldBy
+                self._world.seen["held was said"] += 1
+                self._give_up()
+            case _:
+                pass
+
+    def _granted(self, granted: Granted) -> None:
+        held = tenure(granted.decree)
+        assert held.claim_id == self.claim.claim_id
+        self.answered = Granted
+        self._world.seen["granted"] += 1
+        self._world.agree(granted.decree)
+        ttl_ms, now_ms = term_of(granted.decree).ttl_ms, self._now_ms()
+        self.holding = Holding.granted(held, ttl_ms, granted.leased, self._asked_ms, now_ms)
+        self.stage = Stage.CONFIRMING
+        if self.holding.until_ms is not None:
+            self._world.seen["a claim was its own first keep-alive"] += 1
+            self._hold()
+        late = self._chance.random() < 0.4
+        self._later(ttl_ms * self._chance.uniform(0.5, 1.5) if late else 0.0, self._keep_alive)
+
+    def _confirmed(self, sent_ms: float) -> None:
+        """A quorum has answered: from the sending on, for a ttl less the margin."""
+        assert self.holding is not None
+        self.holding = self.holding.confirmed(sent_ms, self._now_ms())
+        self._hold()
+
+    def _hold(self) -> None:
+        assert self.holding is not None
+        if not self.holding.valid(self._now_ms()):
+            if self.stage is Stage.HOLDING:
+                self._world.seen["a validity lapsed"] += 1
+                self._give_up()
+            return
+        if self.stage is Stage.CONFIRMING:
+            self.stage = Stage.HOLDING
+            self._later(self._hold_ms, self._finish)
+        until_ms = self.holding.until_ms
+        assert until_ms is not None
+        self._spans.holds(self.holding.tenure, self._world.now_ms, until_ms / self._rate)
+
+    def _keep_alive(self) -> None:
+        if self.holding is None:
+            return
+        if self.stage is Stage.HOLDING and not self.holding.valid(self._now_ms()):
+            self._world.seen["a validity lapsed"] += 1
+            self._give_up()
+            return
+        request = KeepAliveRequest(self._world.new_id(), 500, self.holding.tenure)
+        self._send(request)
+        if self._chance.random() < 0.3:
+            self._world.seen["a keep-alive was sent twice"] += 1
+            self._send(request)
+        self._later(self.holding.ttl_ms / 3, self._keep_alive)
+
+    def _finish(self) -> None:
+        """The work is done: give the lock back."""
+        if self.holding is None or self.stage is Stage.OVER:
+            return
+        held = self.holding.tenure
+        self._world.seen["a holder released"] += 1
+        self._world.ended.add((held, How.RELEASED))
+        self._give_up()
+        self._send(EndRequest(self._world.new_id(), 500, held, RELEASED))
+
+    def _give_up(self) -> None:
+        if self.holding is not None:
+            self._spans.gives_up(self.holding.tenure, self._world.now_ms)
+        self.stage = Stage.OVER

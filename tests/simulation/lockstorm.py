@@ -1,0 +1,202 @@
+"""Contenders fight for locks while the cluster has bad luck; no two validities may ever overlap.
+
+The nodes' clocks and the contenders' run at rates up to the bound; everything that strikes a storm
+strikes here too. When all has healed, whoever asks must get each lock within a bound, and nothing may
+be left in memory once the leases have run out.
+"""
+
+import random
+
+from decreed.registry.config import ClusterConfig
+from decreed.registry.locks.holding import MAX_CLOCK_DRIFT
+from decreed.registry.locks.terms import Ending, How, TermClaim, tenure
+from decreed.registry.replica.events import FromClient
+from decreed.registry.types import NodeId
+from decreed.registry.wire.requests import (
+    Answer,
+    EndRequest,
+    Granted,
+    HeldBy,
+    HolderRequest,
+    LockRequest,
+)
+
+from ..support.world import config
+from .contenders import Contender, Mood, Stage
+from .endings import members
+from .plan import Plan
+from .tenures import LockWorld, Spans
+from .weather import Stroke, Weather
+
+
+class LockWeather(Weather):
+    """Bad luck of every kind but exchanged directories, which are the plain storms' part."""
+
+    def _kinds(self) -> list[tuple[Stroke, float]]:
+        exchanges = {self._wipe, self._roll_back, self._confuse}
+        return [(stroke, weight) for stroke, weight in super()._kinds() if stroke not in exchanges]
+
+
+LOCKS = ("a", "b/c")
+TICK_MS = (2, 8, 30, 60, 250, 700)
+LONGEST_TTL_MS = 20_000
+LAST_TTL_MS = 200
+SLACK_MS = 500
+"""For asking, proposing, and timers that run a little late."""
+ROUND_MS = 250
+OPERATOR = 1
+
+
+class LockStorm:
+    """One run: a cluster, two locks, and many who want them.
+
+    Args:
+        plan: what it is made of; it decides everything.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.world = LockWorld(self._cluster(plan.chance("cluster")), plan)
+        chance = plan.chance("mood")
+        self.mood = chance.choice([Mood.MIXED, Mood.MIXED, Mood.SLUGGISH, Mood.DRIFTING])
+        for clock in self.world.clocks.values():
+            drift = chance.choice([-1, 1, chance.uniform(-1, 1)])
+            drift = 1 if self.mood is Mood.DRIFTING else drift
+            clock.rate = 1 + drift * MAX_CLOCK_DRIFT
+        often = 0.1 if self.mood is not Mood.MIXED else None
+        self.weather = LockWeather(self.world, plan, often)
+        if self.mood is Mood.SLUGGISH:
+            self.world.network.slow_ms = chance.choice([40.0, 100.0])
+        self.spans = Spans()
+        self.contenders: list[Contender] = []
+        self._by_request: dict[int, Contender] = {}
+        self._ticks = plan.chance("ticks")
+        self._pace = 10 if self.mood is Mood.DRIFTING else 1
+        self.world.replied = self._replied
+
+    def _cluster(self, chance: random.Random) -> ClusterConfig:
+        shapes = ((3, 0, 0), (3, 0, 0), (3, 0, 0), (1, 0, 0), (3, 3, 1), (5, 0, 0), (5, 4, 2))
+        return config(*chance.choice(shapes))
+
+    def run(self) -> None:
+        """Bad weather, then good."""
+        for tick in range(self.plan.ticks):
+            if tick not in self.plan.calm:
+                self.weather.strike(self.plan.chance("misfortune", tick))
+            if tick not in self.plan.silent:
+                self._stir(self.plan.chance("requests", tick))
+            self._pass(self._ticks.choice(TICK_MS) * self._pace)
+        self._heal()
+        self._check_everybody_gets_the_locks()
+        self._check_nothing_is_left()
+
+    # -- who wants what
+
+    def _stir(self, chance: random.Random) -> None:
+        for _ in range(chance.choice([0, 0, 0, 1, 2])):
+            self._add_contender(chance)
+        alive = [one for one in self.contenders if one.stage is not Stage.OVER]
+        if alive:
+            self._trouble(chance, alive)
+        if chance.random() < 0.05:
+            self._break(chance)
+
+    def _trouble(self, chance: random.Random, alive: list[Contender]) -> None:
+        """Holders are struck more often than those who wait."""
+        holders = [one for one in alive if one.stage is not Stage.ASKING]
+        victim = chance.choice(holders if holders and chance.random() < 0.7 else alive)
+        longest_ms = chance.choice([100, 1_000, 6_000, 30_000]) * self._pace
+        match chance.randrange(12):
+            case 0 | 1:
+                victim.pause(chance.random() * longest_ms)
+            case 2 | 3:
+                victim.cut_off(chance.random() * longest_ms)
+            case 4 if chance.random() < 0.5:
+                victim.die(noticed=chance.random() < 0.7)
+            case _:
+                pass
+
+    def _add_contender(self, chance: random.Random) -> None:
+        number = len(self.contenders) + 1
+        contender = Contender(
+            self.world,
+            self.spans,
+            number,
+            chance.choice(LOCKS),
+            self.mood,
+            self.plan.chance("contender", number),
+        )
+        self.contenders.append(contender)
+        contender.begin()
+
+    def _break(self, chance: random.Random) -> None:
+        """An operator breaks whatever term is the latest."""
+        latest = [decree for key, decree in self.world.chosen.items() if key.startswith("$")]
+        up = self.world.up()
+        if latest and up:
+            over = tenure(latest[-1])
+            self.world.ended.add((over, How.BROKEN))
+            self.world.seen["an operator broke a term"] += 1
+            request = EndRequest(self.world.new_id(), 500, over, Ending(How.BROKEN, "op", "why"))
+            self.world.post(chance.choice(up), FromClient(OPERATOR, request))
+
+    def _replied(self, node: NodeId, answer: Answer) -> None:
+        for contender in self.contenders:
+            if answer.id in contender._sent:
+                contender.take(answer)
+
+    def _pass(self, ms: float) -> None:
+        self.world.run(ms)
+        self.weather.impostors.check()
+        for alarm in self.world.alarms:
+            expected = alarm.startswith("writing failed") or "was refused by" in alarm
+            assert expected, alarm
+        self.world.alarms.clear()
+
+    # -- the end
+
+    def _heal(self) -> None:
+        for contender in self.contenders:
+            if contender.stage is not Stage.OVER:
+                contender.die(noticed=True)
+        self.weather.clear_up()
+        self._pass(ROUND_MS)
+        while any(machine.writing is not None for machine in self.world.machines.values()):
+            self._pass(ROUND_MS)
+        self.weather.restart_failed()
+        for _ in range(8):
+            self._pass(ROUND_MS)
+
+    def _check_everybody_gets_the_locks(self) -> None:
+        """A waiter gets the lock within a bound of its expiry; then all agree on who has it."""
+        for lock in LOCKS:
+            # the last holder's lease, and that of somebody dead whose grant was under way
+            within_ms = 2 * LONGEST_TTL_MS * (1 + 2 * MAX_CLOCK_DRIFT) + SLACK_MS
+            for node in members(self.world):
+                claim_id = f"last {lock} {node}".encode()
+                claim = TermClaim("last", claim_id, LAST_TTL_MS)
+                self.world.wanted[claim_id] = (lock, claim)
+                request = LockRequest(self.world.new_id(), 60_000, lock, True, claim)
+                granted = self.world.ask(node, request, within_ms=within_ms)
+                within_ms = LAST_TTL_MS * (1 + 2 * MAX_CLOCK_DRIFT) + SLACK_MS
+                assert isinstance(granted, Granted), granted
+                for other in members(self.world):
+                    asked = HolderRequest(self.world.new_id(), 2_000, lock)
+                    held = self.world.ask(other, asked)
+                    assert isinstance(held, HeldBy) and held.decree == granted.decree, held
+
+    def _check_nothing_is_left(self) -> None:
+        self.world.run(3 * LONGEST_TTL_MS)
+        for node in members(self.world):
+            replica = self.world.replica(node)
+            left = {
+                "contests": replica._locks.contests._contests,
+                "asks": replica._locks.contests.asking._contests,
+                "searches": replica._locks.contests._latest._searches,
+                "renewals": replica._locks.renewals._renewals,
+                "leases": replica._leases._leases,
+                "attempts": replica._coordinator._attempts,
+                "reads": replica._reads._reads,
+                "requests": replica._requests.all(),
+            }
+            assert not {name: held for name, held in left.items() if held}, f"left at {node}"

@@ -1,0 +1,185 @@
+"""What every storage forgets below a floor, and what it keeps, on disk and in memory alike."""
+
+import pytest
+
+from decreed.registry.disk import Damaged, ForgetRecord, Forgotten, InstanceRecord, Record
+from decreed.registry.errors import Forgotten as ForgottenError
+from decreed.registry.errors import StorageFailed
+from decreed.registry.paxos.instance import EMPTY, Instance
+from decreed.registry.types import Key, Proposal
+from decreed.storage import layout
+from decreed.storage.layout import Table
+from decreed.storage.memory import MemoryDisk, open_memory
+from decreed.storage.store import RecordStore
+
+from .conftest import NODE, Disk, make_config
+from .samples import BALLOT, decree, feed_record
+
+SERIES = "$locks/a/l"
+
+
+def term(number: int) -> Key:
+    return Key(f"{SERIES}@{number}")
+
+
+def instance(key: str) -> InstanceRecord:
+    """`key`, learned; it need not be one that can be claimed."""
+    return InstanceRecord(Key(key), Instance(learned=decree("k")))
+
+
+def decided(index: int, key: str) -> list[Record]:
+    return [instance(key), feed_record(index, key)]
+
+
+def terms(first: int, last: int, index: int = 0) -> list[Record]:
+    """Terms from `first` to `last`, learned, from entry `index` of the feed on."""
+    return [
+        record
+        for number in range(first, last + 1)
+        for record in decided(index + number - first, term(number))
+    ]
+
+
+def entries(storage: RecordStore) -> list[int]:
+    return [entry.index for entry in storage.feed(0, 10_000)[0]]
+
+
+def slots(storage: RecordStore) -> list[str]:
+    """All slots of the series that a scan finds."""
+    page = storage.scan(SERIES, "", 10_000, 10**9)
+    return [key.rpartition("@")[2] for key, _ in page.instances]
+
+
+def test_a_slot_below_the_floor_is_forgotten_now_and_after_a_restart(disk: Disk) -> None:
+    disk.open().write([*terms(1, 20), ForgetRecord(SERIES, 11)])
+    for _ in range(2):
+        storage = disk.open()
+        found = storage.load([term(n) for n in range(1, 22)])
+        for number in range(1, 11):
+            gone = found[term(number)]
+            assert isinstance(gone, Forgotten) and gone.error is ForgottenError
+            assert (gone.series, gone.floor) == (SERIES, 11)
+        assert all(isinstance(found[term(n)], Instance) for n in range(11, 21))
+        assert found[term(21)] == EMPTY
+        assert slots(storage) == [str(n) for n in range(11, 21)]
+        assert entries(storage) == list(range(10, 20))
+
+
+def test_a_floor_covers_what_was_never_seen(disk: Disk) -> None:
+    disk.open().write([ForgetRecord(SERIES, 1_000)])
+    storage = disk.open()
+    assert isinstance(storage.load([term(999)])[term(999)], Forgotten)
+    assert storage.load([term(1_000)]) == {term(1_000): EMPTY}
+    assert storage.last_slot(SERIES) == 1_000
+
+
+def test_what_is_written_in_the_batch_of_the_floor_is_forgotten_too(disk: Disk) -> None:
+    disk.open().write([ForgetRecord(SERIES, 5), *terms(1, 6)])
+    storage = disk.open()
+    assert slots(storage) == ["5", "6"]
+    assert entries(storage) == [4, 5]
+
+
+def test_what_is_written_below_a_floor_later_stays_forgotten(disk: Disk) -> None:
+    storage = disk.open()
+    storage.write([ForgetRecord(SERIES, 5)])
+    storage.write([InstanceRecord(term(3), Instance(promised=BALLOT))])
+    assert isinstance(disk.open().load([term(3)])[term(3)], Forgotten)
+
+
+def test_a_floor_never_goes_down(disk: Disk) -> None:
+    storage = disk.open()
+    storage.write([ForgetRecord(SERIES, 9), ForgetRecord(SERIES, 5)])
+    storage.write([ForgetRecord(SERIES, 7)])
+    for _ in range(2):
+        assert isinstance(storage.load([term(8)])[term(8)], Forgotten)
+        assert storage.last_slot(SERIES) == 9
+        storage = disk.open()
+
+
+def test_the_last_slot_is_the_floor_until_a_later_one_is_learned(disk: Disk) -> None:
+    storage = disk.open()
+    storage.write([*terms(1, 3), ForgetRecord(SERIES, 20)])
+    assert storage.last_slot(SERIES) == 20
+    storage.write([InstanceRecord(term(21), Instance(promised=BALLOT))])
+    assert storage.last_slot(SERIES) == 20
+    storage.write(terms(22, 22, index=3))
+    assert disk.open().last_slot(SERIES) == 22
+
+
+def test_other_series_and_keys_are_left_alone(disk: Disk) -> None:
+    others = ["$locks/a", "$locks/a/l2@3", "$locks/a/l/m@3", "$locks/b@3", "a/l@3", "k"]
+    keys = [Key(key) for key in others]
+    storage = disk.open()
+    storage.write([record for at, key in enumerate(keys) for record in decided(at, key)])
+    storage.write([*terms(1, 9, index=len(keys)), ForgetRecord(SERIES, 9)])
+    found = disk.open().load(keys)
+    assert all(isinstance(instance, Instance) and instance.learned for instance in found.values())
+    assert entries(disk.open()) == [*range(len(keys)), len(keys) + 8]
+
+
+def test_nothing_half_done_below_the_floor_is_found_at_start(disk: Disk) -> None:
+    held = [InstanceRecord(term(n), _accepted(n)) for n in range(1, 21)]
+    storage = disk.open()
+    storage.write(held)
+    storage.write([ForgetRecord(SERIES, 20)])
+    assert disk.open().recovered().unlearned == (term(20),)
+
+
+def test_the_newest_feed_entry_is_never_deleted(disk: Disk) -> None:
+    storage = disk.open()
+    storage.write(terms(1, 9))
+    storage.write([ForgetRecord(SERIES, 100)])
+    assert entries(storage) == [8], "where the feed ends is read from it"
+    assert disk.open().recovered().feed_end == 9
+    assert disk.open().feed(0, 5)[1] == 9
+
+
+def test_an_entry_that_stayed_as_the_newest_goes_with_the_next_floor(disk: Disk) -> None:
+    disk.open().write([*terms(1, 9), ForgetRecord(SERIES, 100)])
+    disk.open().write([ForgetRecord(SERIES, 110)])
+    assert entries(disk.open()) == [8]
+    disk.open().write(decided(9, "k"))
+    disk.open().write([ForgetRecord(SERIES, 120)])
+    assert entries(disk.open()) == [9]
+
+
+def test_ten_thousand_terms_leave_no_row_but_those_that_are_kept() -> None:
+    memory = MemoryDisk()
+    storage = open_memory(memory, make_config(), NODE, lambda count: b"m" * count)
+    for number in range(1, 10_001):
+        forget = [ForgetRecord(SERIES, number - 31)] if number % 16 == 0 and number > 32 else []
+        storage.write([*terms(number, number, index=number), *forget])
+    rows = [key for key in memory.values if key[:1] not in (layout.IDENTITY_KEY, Table.LIVES.value)]
+    assert len(rows) == 3 * 32 + 1, "instances, feed entries, their index, and the floor"
+
+
+def test_a_floor_that_cannot_be_read_stops_the_node() -> None:
+    memory = MemoryDisk()
+    storage = open_memory(memory, make_config(), NODE, lambda count: b"m" * count)
+    storage.write([ForgetRecord(SERIES, 9)])
+    storage.close()
+    memory.flip(layout.floor_key(SERIES), 7)
+    with pytest.raises(Exception, match="the floor of"):
+        open_memory(memory, make_config(), NODE, lambda count: b"m" * count)
+
+
+def test_if_the_rows_below_a_floor_cannot_be_read_the_write_fails_whole() -> None:
+    memory = MemoryDisk()
+    storage = open_memory(memory, make_config(), NODE, lambda count: b"m" * count)
+    storage.write(terms(1, 9))
+    memory.flip(layout.term_key(term(3)), 3)
+    with pytest.raises(StorageFailed, match="the feed position of key"):
+        storage.write([*terms(10, 10, index=9), ForgetRecord(SERIES, 9)])
+    assert storage.load([term(10)]) == {term(10): EMPTY}
+    assert not isinstance(storage.load([term(1)])[term(1)], Forgotten | Damaged)
+
+
+@pytest.mark.parametrize("table", list(Table))
+def test_every_stored_key_can_be_named(table: Table) -> None:
+    key = {Table.FEED: layout.feed_key(7), Table.IDENTITY: layout.IDENTITY_KEY}
+    assert layout.describe(key.get(table, table.value + layout.term_key("a@7")[1:]))
+
+
+def _accepted(number: int) -> Instance:
+    return Instance(promised=BALLOT, accepted=Proposal(BALLOT, decree("k", b"%d" % number)))

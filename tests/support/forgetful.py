@@ -1,0 +1,137 @@
+"""Clusters that keep few terms of the lock ``l``, and a node that missed most of them."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from decreed.registry.config import LockTerms
+from decreed.registry.disk import Forgotten
+from decreed.registry.locks.terms import (
+    Ending,
+    How,
+    TermClaim,
+    tenure,
+    term_key,
+)
+from decreed.registry.paxos.messages import Accepted, Commit, Nack, Promise
+from decreed.registry.replica.effects import Effects
+from decreed.registry.replica.events import FromPeer
+from decreed.registry.types import Decree, NodeId
+from decreed.registry.wire.peers import FeedPage, ForgottenTerms, PeerMessage
+from decreed.registry.wire.requests import (
+    Ended,
+    EndRequest,
+    Granted,
+    LockRequest,
+)
+
+from .world import Lose, World, config
+
+KEEP = 8
+N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
+
+
+class MortalWorld(World):
+    """A cluster in which a node may be killed before or after the write of any step.
+
+    Attributes:
+        dies: whether a node dies at this point: "before the write" or "after the write".
+    """
+
+    dies: Callable[[NodeId, str], bool] = staticmethod(lambda *_: False)
+
+    def _carry_out(self, node: NodeId, effects: Effects) -> None:
+        if self.dies(node, "before the write"):
+            self._deliver(node, effects.at_once)
+            self.crash(node)
+        elif self.dies(node, "after the write"):
+            self._deliver(node, effects.at_once)
+            self._write(node, effects)
+            self.crash(node)
+        else:
+            super()._carry_out(node, effects)
+
+
+def forgetful(size: int = 3) -> MortalWorld:
+    """A cluster that keeps as few terms as it may."""
+    return MortalWorld(replace(config(size), locks=LockTerms(KEEP)))
+
+
+def floor_after(terms: int) -> int:
+    """Where the floor is once so many terms are learned."""
+    return terms - terms % 16 - KEEP + 1
+
+
+def cycle(world: World, node: str = "n1") -> Decree:
+    """One holder gets the lock and gives it back."""
+    name = str(world.new_id())
+    wanted = TermClaim(name, b"id of " + name.encode(), 1_000)
+    granted = world.ask(node, LockRequest(world.new_id(), 20_000, "l", True, wanted))
+    assert isinstance(granted, Granted), granted
+    over = EndRequest(world.new_id(), 1_000, tenure(granted.decree), Ending(How.RELEASED))
+    assert isinstance(world.ask(node, over), Ended)
+    return granted.decree
+
+
+def cycles(world: World, count: int, node: str = "n1") -> list[Decree]:
+    return [cycle(world, node) for _ in range(count)]
+
+
+def held_for(world: World, node: str, term: int) -> object:
+    """What the node's disk gives for a term."""
+    storage, key = world.machines[NodeId(node)].storage, term_key("l", term)
+    assert storage is not None
+    return storage.load([key])[key]
+
+
+def has_forgotten(world: World, node: str, term: int) -> bool:
+    return isinstance(held_for(world, node, term), Forgotten)
+
+
+def votes(world: World, node: str, term: int) -> list[PeerMessage]:
+    """What the node has said of a term as its acceptor."""
+    return [
+        message
+        for sender, _, message in world.sent
+        if sender == node
+        and isinstance(message, Promise | Accepted | Nack)
+        and message.key == term_key("l", term)
+    ]
+
+
+def cut_off(node: NodeId) -> Lose:
+    """No decree reaches the node but those that it reads one by one."""
+    return lambda _, to, message: to == node and isinstance(message, FeedPage | Commit)
+
+
+def lagging(count: int) -> World:
+    """One node missed all terms but the first, and gets none but those that it asks for."""
+    world = forgetful()
+    cycle(world)
+    world.run(1_000)
+    world.crash(N3)
+    cycles(world, count)
+    world.boot(N3)
+    world.lose = cut_off(N3)
+    return world
+
+
+def half_done() -> World:
+    """One node has accepted the second term and missed the rest, and hears of nothing unasked."""
+    world = forgetful()
+    world.lose = cut_off(N3)
+    cycles(world, 2)
+    world.crash(N3)
+    cycles(world, 40)
+    world.boot(N3)
+    return world
+
+
+def tell_floor(world: World) -> None:
+    """One node tells the one that lags where its floor is."""
+    storage = world.machines[N1].storage
+    assert storage is not None
+    held = storage.load([term_key("l", 1)])[term_key("l", 1)]
+    assert isinstance(held, Forgotten)
+    world.post(N3, FromPeer(N1, ForgottenTerms("l", held.floor)))
+    world.settle()
