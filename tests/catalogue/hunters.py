@@ -80,10 +80,15 @@ def _by_judge(budget: int) -> Finding:
 
 
 def _first(budget: int, run: Callable[[int], object]) -> Finding:
-    """The first run that goes wrong, whatever the bug makes go wrong in it."""
+    """The first run that goes wrong, whatever the bug makes go wrong in it.
+
+    Words that are no working program are no bug: they are not caught, they end the hunt.
+    """
     for number in range(1, budget + 1):
         try:
             run(number)
+        except (NameError, TypeError, AttributeError, ImportError):
+            raise
         except Exception as error:  # noqa: BLE001
             said = str(error).strip().splitlines() or [type(error).__name__]
             return Finding(number, said[0])

@@ -82,7 +82,7 @@ PROPOSING = (
             "                self._pause(turn, attempt, answer.promised)",
         ),
         _STATES,
-        _SEEDS,
+        400,
     ),
     Bug(
         "a new ballot is not above what the own acceptor promised",
@@ -120,7 +120,7 @@ LEARNING = (
         _coordinator(
             "                turn.broadcast(self._node.others, Commit(message.key, decree))\n",
             "                if attempt.claims:\n"
-            "                    own = _claim(attempt.claims[-1], attempt.key)\n"
+            "                    own = attempt.claims[-1].claim\n"
             "                    decree = Decree.of(own, decree.ballot, decree.time_ms)\n"
             "                turn.broadcast(self._node.others, Commit(message.key, decree))\n",
         ),

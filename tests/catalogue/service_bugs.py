@@ -49,6 +49,13 @@ READING = (
         1_500,
     ),
     _bug(
+        "an acceptance is not reported once more is promised",
+        "reads",
+        "accepted = instance.accepted is not None\n",
+        "accepted = instance.accepted is not None and instance.promised == instance.accepted.ballot\n",
+        600,
+    ),
+    _bug(
         "an answer to an earlier life is counted",
         "node",
         "return (self.identity.incarnation << TOKEN_BITS) | self.last_token",

@@ -61,10 +61,12 @@ def test_every_node_asked_alone_has_the_same_decrees_and_all_that_were_told(
 
 
 def test_claims_go_on_while_a_quorum_is_up(report: Report) -> None:
-    assert report.won > 50
-    for recovery in report.recoveries:
-        if recovery.outage.quorum is Quorum.UP:
-            assert recovery.gap_s < GAP_S, recovery
+    assert report.won > 300
+    faults = [each for each in report.recoveries if each.outage.quorum is Quorum.UP]
+    for recovery in faults:
+        assert recovery.gap_s < GAP_S, recovery
+    stood_still = [recovery for recovery in faults if recovery.flows_s is None]
+    assert len(stood_still) <= 2, "more than a busy machine explains"
 
 
 def test_no_claim_wins_while_there_is_no_quorum(report: Report) -> None:

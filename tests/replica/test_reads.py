@@ -3,9 +3,9 @@
 import pytest
 
 from decreed.registry.errors import NotFormed, Unreachable
-from decreed.registry.paxos.messages import Accepted, Commit, Promise
+from decreed.registry.paxos.messages import Accept, Accepted, Commit, Promise
 from decreed.registry.replica.events import Finish, FromPeer
-from decreed.registry.types import Key, NodeId
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import FeedPage, QueryAnswer, ScanAnswer
 from decreed.registry.wire.requests import (
     Answer,
@@ -124,6 +124,37 @@ def test_a_read_that_arrives_during_phase_one_does_not_count_older_promises() ->
     mark = world.send("n1", GetRequest(world.new_id(), 5_000, Key("k")))
     world.settle()
     world.post(NodeId("n1"), FromPeer(NodeId("n2"), held[0]))
+    world.run(1_000)
+    (answer,) = world.answers[mark]
+    assert isinstance(answer, Decreed) and answer.decree == chosen.decree
+
+
+def test_a_read_that_joins_after_a_nack_does_not_count_older_promises_either() -> None:
+    """Another read keeps the attempt going, which is outbid; what n3 has accepted shows it to both."""
+    world, n1, n2, n3 = World(), NodeId("n1"), NodeId("n2"), NodeId("n3")
+    half_done = Decree.of(claim("k", b"half-done"), Ballot(1, Process(n2, 1)), 0)
+    world.post(n3, FromPeer(n2, Accept(Key("k"), half_done.ballot, half_done)))
+    held: list[Promise] = []
+
+    def hold(sender: NodeId, to: NodeId, message: object) -> bool:
+        if isinstance(message, Promise) and to == n1:
+            held.extend([message] if sender == n2 else [])
+            return True
+        return isinstance(message, QueryAnswer) and sender == n2
+
+    world.lose = hold
+    world.send("n1", GetRequest(world.new_id(), 5_000, Key("k")))
+    world.run(100)
+    assert held[-1].ballot.round == 2, "n3 has refused the first, and n1 has begun again"
+    world.lose = lambda sender, to, message: (
+        sender == "n2" and (to == "n1" or isinstance(message, Commit))
+    )
+    chosen = world.claim("n2", claim("k", b"late"), here=True)
+    assert isinstance(chosen, Decreed)
+    mark = world.send("n1", GetRequest(world.new_id(), 5_000, Key("k")))
+    world.settle()
+    assert not world.answers[mark]
+    world.post(n1, FromPeer(n2, held[-1]))
     world.run(1_000)
     (answer,) = world.answers[mark]
     assert isinstance(answer, Decreed) and answer.decree == chosen.decree
