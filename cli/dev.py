@@ -17,7 +17,7 @@ from typing import Annotated
 import trio
 import typer
 
-from ..client import Registry, connect
+from ..client import NodeDown, Registry, StatusReport, connect
 from ..registry.config import ClusterConfig
 from ..registry.disk import Storage
 from ..registry.errors import DecreedError, Exit
@@ -37,6 +37,7 @@ DEFAULT_PORT = 7400
 HIGHEST_FIRST_PORT = 65_535 - len(NODES) + 1
 DEMO_KEY = "demo/greeting"
 DEMO_TIMEOUT = 30.0
+FORMING_SECONDS = 10.0
 
 Data = Annotated[
     Path | None,
@@ -195,6 +196,7 @@ def _announcement(
     """Say how to use the cluster, and let it run."""
 
     async def announce() -> None:
+        await _all_vote(cluster)
         if as_json:
             write_json({"endpoints": cluster.endpoints, "data": str(cluster.folder)})
         else:
@@ -203,6 +205,18 @@ def _announcement(
         await trio.sleep(float("inf") if timeout is None else timeout)
 
     return announce
+
+
+async def _all_vote(cluster: DevCluster) -> None:
+    """Wait until the cluster takes claims, so that what is typed next works; but not for ever."""
+    with trio.move_on_after(FORMING_SECONDS):
+        async with connect(*cluster.endpoints) as registry:
+            while not all(_votes(report) for report in await registry.status()):
+                await trio.sleep(0.02)
+
+
+def _votes(report: StatusReport | NodeDown) -> bool:
+    return isinstance(report, StatusReport) and report.voting
 
 
 def how_to_use(cluster: DevCluster) -> Iterator[str]:
