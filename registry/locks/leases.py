@@ -23,6 +23,9 @@ from dataclasses import dataclass
 from ..types import Key
 from .terms import Ending, How, Previous, Tenure, lock_and_term
 
+MAX_ENDED = 10_000
+"""Of so many locks that nobody has at the time is it remembered how their last term ended."""
+
 _PASSES = frozenset({How.RELEASED, How.FORCED})
 
 
@@ -78,8 +81,8 @@ class Leases:
     def end(self, now_ms: float, tenure: Tenure, ttl_ms: float, ending: Ending) -> None:
         """The holder has released the term, or an operator has broken it: nothing renews it.
 
-        Kept until the lease would have run out in any case; after that it makes no difference. A
-        release counts more than a break, whichever came first.
+        Kept until the next term is decided, whose decree says it. A release counts more than a
+        break, whichever came first.
         """
         held = self._leases.get(tenure.lock)
         if held is not None and held.tenure.term > tenure.term:
@@ -128,7 +131,9 @@ class Leases:
         return self.remaining_ms(now_ms, before, previous.ttl_ms)
 
     def prune(self, now_ms: float) -> None:
-        """Forget what has run out."""
-        over = [lock for lock, lease in self._leases.items() if lease.until_ms <= now_ms]
-        for lock in over:
+        """Forget what has run out; how terms ended is kept, of the latest `MAX_ENDED` of them."""
+        over = {lock: lease for lock, lease in self._leases.items() if lease.until_ms <= now_ms}
+        ended = [lock for lock, lease in over.items() if lease.ending is not None]
+        kept = set(ended[-MAX_ENDED:])
+        for lock in over.keys() - kept:
             del self._leases[lock]

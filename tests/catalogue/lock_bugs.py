@@ -6,7 +6,7 @@ Storms over locks judge them on true time. None is in the model checker, which k
 from .bug import Bug, Change
 
 
-def _bug(name: str, module: str, old: str, new: str, lock_storms: int = 100) -> Bug:
+def _bug(name: str, module: str, old: str, new: str, lock_storms: int = 400) -> Bug:
     return Bug(name, (Change(f"registry.{module}", old, new),), lock_storms=lock_storms)
 
 
@@ -17,7 +17,6 @@ GUARD = (
         "replica.acceptors",
         "if refusal_ms > 0:",
         "if refusal_ms > 0 and instance.promised != message.ballot:",
-        400,
     ),
     _bug(
         "start + ttl is not waited for after a restart",
@@ -36,7 +35,6 @@ GUARD = (
         "locks.leases",
         "previous is None or previous.ending.how in _PASSES",
         "previous is None or previous.ending.how in (*_PASSES, How.EXPIRED)",
-        400,
     ),
     _bug(
         "a broken term is not waited for",
@@ -77,7 +75,6 @@ KEEPING = (
         "replica.renewals",
         "kept = _is_open(following) and",
         "kept =",
-        400,
     ),
     _bug(
         "keep-alive renews nothing",
@@ -90,7 +87,6 @@ KEEPING = (
         "replica.renewals",
         "if quorums.prepared(renewal.kept):",
         "if renewal.kept:",
-        400,
     ),
 )
 HOLDING = (
@@ -100,14 +96,12 @@ HOLDING = (
         "if not leased or len(sent_ms) != 1 or now_ms >= sent_ms[0] + validity_ms(ttl_ms):\n"
         "            return held\n        return held.confirmed(sent_ms[0], now_ms)",
         "return held.confirmed(sent_ms[-1], now_ms)",
-        400,
     ),
     _bug(
         "validity counted from the answer",
         "locks.holding",
         "until_ms = sent_ms + validity_ms",
         "until_ms = now_ms + validity_ms",
-        400,
     ),
     _bug(
         "margin left out",
@@ -121,7 +115,6 @@ HOLDING = (
         "locks.holding",
         "if self.until_ms is not None and not self.valid(now_ms):",
         "if False:",
-        400,
     ),
     _bug(
         "a claim confirms itself though too few had accepted",

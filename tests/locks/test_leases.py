@@ -128,3 +128,20 @@ def test_what_has_run_out_is_forgotten_and_nothing_else() -> None:
     assert len(leases) == 1
     leases.prune(2 * TTL_MS)
     assert len(leases) == 0
+
+
+def test_how_a_term_ended_is_kept_until_the_next_is_decided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("decreed.registry.locks.leases.MAX_ENDED", 2)
+    leases = long_running()
+    broken = Ending(How.BROKEN, "op", "why")
+    for lock in ("k", "l", "m"):
+        leases.end(0, Tenure(lock, 1, b"a"), TTL_MS, broken)
+    leases.prune(TTL_MS)
+    assert leases.ending(Tenure("k", 1, b"a")) is None, "only so many"
+    assert leases.ending(FIRST) == broken
+    assert refused(leases, TTL_MS) == 0
+    leases.superseded("l", 2)
+    leases.superseded("m", 2)
+    assert len(leases) == 0

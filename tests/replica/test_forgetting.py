@@ -60,7 +60,8 @@ def test_ten_thousand_cycles_leave_no_more_on_disk_and_in_memory_than_the_retent
         assert len(rows) <= 3 * kept + 1, "instances, feed, its index, and one floor"
         replica = world.replica(node)
         assert len(replica._locks.contests) == len(replica._locks.renewals) == 0
-        assert len(replica._coordinator) == len(replica._leases) == replica.unlearned == 0
+        assert len(replica._leases) <= 1, "how the last term ended"
+        assert len(replica._coordinator) == replica.unlearned == 0
 
 
 # -- nobody votes on what is forgotten
