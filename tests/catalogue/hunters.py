@@ -79,6 +79,14 @@ def _by_judge(budget: int) -> Finding:
     return _first(budget, lambda number: Trial(number).run())
 
 
+def _by_tests(budget: int) -> Finding:
+    """Interleavings that somebody has written out, one a test."""
+    from .written_out import first_failure
+
+    after, name = first_failure(budget)
+    return Finding(after, name)
+
+
 def _first(budget: int, run: Callable[[int], object]) -> Finding:
     """The first run that goes wrong, whatever the bug makes go wrong in it.
 
@@ -105,5 +113,6 @@ HUNTERS = {
     ),
     "storms": Hunter("simulator", "seeds", lambda bug: bug.seeds, _by_storms),
     "lock storms": Hunter("lock storms", "seeds", lambda bug: bug.lock_storms, _by_lock_storms),
+    "tests": Hunter("written out", "tests", lambda bug: bug.tests, _by_tests),
     "judge": Hunter("judge", "trials", lambda bug: bug.trials, _by_judge),
 }
