@@ -50,8 +50,8 @@ class Bug:
             cannot see it, or hardly ever.
         lock_storms: how many storms over locks may pass before one must have caught it; None if it
             has nothing to do with locks.
-        tests: how many of the tests in `tests/locks` and `tests/replica` may pass before one must have caught it, for
-            interleavings so rare that storms hardly meet them; None if others are enough.
+        tests: how many of the tests in `tests/locks` and `tests/replica` may pass before one must
+            have caught it, for what storms hardly meet; None if others are enough.
         disagrees: whether one ballot of each of two nodes is enough for two decrees, so that the
             model checker must catch it even if it looks at agreement alone.
     """

@@ -1,4 +1,4 @@
-"""Runs the tests of `tests/locks` and `tests/replica` in this process, with whatever is seeded in it."""
+"""Runs `tests/locks` and `tests/replica` in this process, with whatever is seeded in it."""
 
 import contextlib
 import io
@@ -25,14 +25,8 @@ class _Counter:
 def first_failure(budget: int) -> tuple[int, str]:
     """How many tests ran until one failed, and which; an empty name if none did in the budget."""
     counter = _Counter()
-    options = [
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "--numprocesses=0",
-        str(ROOT / "tests/replica"),
-    ]
+    folders = [str(ROOT / "tests" / name) for name in ("locks", "replica")]
+    options = ["-q", "-x", "-p", "no:cacheprovider", "--numprocesses=0", *folders]
     with contextlib.redirect_stdout(io.StringIO()):
         pytest.main(options, plugins=[counter])
     return min(counter.ran, budget), counter.failed if counter.ran <= budget else ""
