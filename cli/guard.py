@@ -179,6 +179,10 @@ class Guard:
                 raise ValueError(f"no order: {order}")
 
     def _pass_on(self, number: int) -> None:
+        """A signal for the command; one that comes before there is a command waits for it."""
+        if not self._group:
+            self._pending.append(number)
+            return
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._group, number)
 

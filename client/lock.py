@@ -10,7 +10,7 @@ from types import TracebackType
 
 import anyio
 
-from ..registry.errors import Reentrant
+from ..registry.errors import BadRequest, Reentrant
 from .hold import Hold
 from .holder import Holder
 
@@ -93,6 +93,8 @@ class Locked(AbstractAsyncContextManager[Lock]):
         self._lock: Lock | None = None
 
     async def __aenter__(self) -> Lock:
+        if self._owner is not None:
+            raise BadRequest("this block was entered before: ask the registry for another lock")
         self._owner = enlist(self._owners, self._hold.lock, anyio.get_current_task().id, "task")
         try:
             await self._hold.acquire(self._wait)

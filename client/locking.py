@@ -18,10 +18,12 @@ from ..registry.locks.terms import (
     MIN_TTL_MS,
     Ending,
     How,
+    Tenure,
     TermClaim,
     lock_and_term,
     lock_path,
     parse_lock,
+    tenure,
 )
 from ..registry.types import MAX_NOTE_CHARS, Decree
 from ..registry.wire.requests import HeldBy
@@ -36,6 +38,7 @@ from .observing import Observing
 LOG = logging.getLogger(__name__)
 DEFAULT_TTL = 15.0
 DEFAULT_WAIT = 60.0
+BREAK_PAUSE = 0.05
 
 
 class Locking:
@@ -198,11 +201,18 @@ class Locking:
 
         Raises:
             BadRequest: if the term is not that holder's.
+            Unreachable: no quorum has said in time that it knows.
         """
         deadline = self._asker.deadline(timeout)
         how = How.FORCED if force else How.BROKEN
         ending = Ending(how, holder_text(self._claimant), _checked_note(reason, "reason"))
-        await self._asker.ask(to_end(holder.tenure, ending), deadline)
+        while True:
+            await self._asker.ask(to_end(holder.tenure, ending), deadline)
+            # the node that took it may be cut off: a quorum must know of it
+            reply = await self._asker.ask(to_find_holder(holder.lock), deadline)
+            if isinstance(reply.answer, HeldBy) and _is_over(reply.answer, holder.tenure):
+                return
+            await anyio.sleep(BREAK_PAUSE)
 
     def hold(self, name: str, ttl: float, note: str, info: bytes) -> Hold:
         """A hold that is not begun yet, for those who build their own block around it.
@@ -221,6 +231,11 @@ class Locking:
             info,
         )
         return Hold(self._asker, parse_lock(name), claim)
+
+
+def _is_over(held: HeldBy, broken: Tenure) -> bool:
+    """Whether a quorum knows that a term was ended, or knows a later one."""
+    return held.ending is not None or tenure(held.decree) != broken
 
 
 def json_bytes(info: Any) -> bytes:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol
 
-from ..registry.errors import Closed
+from ..registry.errors import BadRequest, Closed
 from . import registry as aio
 from .hold import Hold
 from .holder import Holder
@@ -101,6 +101,8 @@ class Locked(AbstractContextManager[Lock]):
         self._left = False
 
     def __enter__(self) -> Lock:
+        if self._owner is not None:
+            raise BadRequest("this block was entered before: ask the registry for another lock")
         self._owner = enlist(self._owners, self._hold.lock, threading.get_ident(), "thread")
         try:
             self._loop.run(lambda _: self._hold.acquire(self._wait))

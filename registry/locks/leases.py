@@ -13,7 +13,9 @@ Invariants kept here:
 * a lease runs for the whole ttl from the moment at which it is started or renewed;
 * `refusal_ms` lets a term pass only if the one before was released by its own holder (or forced), or
   if no lease on it runs here and none from before this node's start could;
-* what is released is not renewed.
+* what is released is not renewed;
+* no lease takes the place of another: what a node accepted for a claim that lost, late or once more,
+  ends no lease of the holder.
 
 Time is an argument: milliseconds on a clock of the node that also runs while the machine sleeps.
 """
@@ -45,7 +47,10 @@ class Lease:
 
 
 class Leases:
-    """All leases of a node: one a lock, on the highest term that was heard of.
+    """All leases of a node, one for each tenure: a term that two contend for may have two.
+
+    No lease ever takes the place of another. An acceptance of a claim that lost may reach a node late,
+    or be shown to it again, and must not end the lease of the holder.
 
     Args:
         started_ms: when this life of the node began, and all leases of earlier ones were forgotten.
@@ -53,29 +58,29 @@ class Leases:
 
     def __init__(self, started_ms: float = 0.0) -> None:
         self.started_ms = started_ms
-        self._leases: dict[str, Lease] = {}
+        self._leases: dict[str, dict[Tenure, Lease]] = {}
 
     def __len__(self) -> int:
-        return len(self._leases)
+        return sum(map(len, self._leases.values()))
+
+    @property
+    def running(self) -> int:
+        """How many leases are on terms that nobody has ended."""
+        return sum(lease.ending is None for lease in self._all())
 
     def start(self, now_ms: float, tenure: Tenure, ttl_ms: float) -> None:
         """The node accepts a term for this holder: its lease runs from now on."""
-        held = self._leases.get(tenure.lock)
-        if held is None or held.tenure.term <= tenure.term:
-            self._leases[tenure.lock] = Lease(tenure, now_ms + ttl_ms, self.ending(tenure))
+        self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure)))
 
     def renew(self, now_ms: float, tenure: Tenure, ttl_ms: float) -> bool:
         """A keep-alive: start the lease anew, unless the term is over.
 
-        The caller has seen that the node has neither accepted nor learned the next term, and that
-        it knows no other holder of this one.
+        The caller has seen that the node has neither accepted nor learned the next term.
         """
-        held = self._leases.get(tenure.lock)
-        if held is not None and held.tenure.term > tenure.term:
+        later = any(held.term > tenure.term for held in self._leases.get(tenure.lock, ()))
+        if later or self.ending(tenure) is not None:
             return False
-        if self.ending(tenure) is not None:
-            return False
-        self._leases[tenure.lock] = Lease(tenure, now_ms + ttl_ms)
+        self._put(Lease(tenure, now_ms + ttl_ms))
         return True
 
     def end(self, now_ms: float, tenure: Tenure, ttl_ms: float, ending: Ending) -> None:
@@ -84,35 +89,29 @@ class Leases:
         Kept until the next term is decided, whose decree says it. A release counts more than a
         break, whichever came first.
         """
-        held = self._leases.get(tenure.lock)
-        if held is not None and held.tenure.term > tenure.term:
-            return
         known = self.ending(tenure)
-        if known is not None and known.how in _PASSES:
-            return
-        until_ms = now_ms + ttl_ms
-        if held is not None and held.tenure == tenure:
-            until_ms = held.until_ms
-        self._leases[tenure.lock] = Lease(tenure, until_ms, ending)
+        if known is None or known.how not in _PASSES:
+            held = self._of(tenure)
+            until_ms = held.until_ms if held is not None else now_ms + ttl_ms
+            self._put(Lease(tenure, until_ms, ending))
 
     def superseded(self, lock: str, term: int) -> None:
         """Term `term` of `lock` is decided: leases on earlier ones are of no use."""
-        held = self._leases.get(lock)
-        if held is not None and held.tenure.term < term:
-            del self._leases[lock]
+        for held in [held for held in self._leases.get(lock, ()) if held.term < term]:
+            self._drop(held)
 
     def ending(self, tenure: Tenure) -> Ending | None:
         """How the term ended, if this node was told."""
-        held = self._leases.get(tenure.lock)
-        return held.ending if held is not None and held.tenure == tenure else None
+        held = self._of(tenure)
+        return held.ending if held is not None else None
 
     def remaining_ms(self, now_ms: float, tenure: Tenure, ttl_ms: float) -> float:
         """For how long this node would refuse the term after `tenure`; 0 if it would not."""
         ending = self.ending(tenure)
         if ending is not None and ending.how in _PASSES:
             return 0.0
-        held = self._leases.get(tenure.lock)
-        until_ms = held.until_ms if held is not None and held.tenure == tenure else now_ms
+        held = self._of(tenure)
+        until_ms = held.until_ms if held is not None else now_ms
         return max(0.0, until_ms - now_ms, self.started_ms + ttl_ms - now_ms)
 
     def refusal_ms(self, now_ms: float, key: Key, previous: Previous | None) -> float:
@@ -132,8 +131,24 @@ class Leases:
 
     def prune(self, now_ms: float) -> None:
         """Forget what has run out; how terms ended is kept, of the latest `MAX_ENDED` of them."""
-        over = {lock: lease for lock, lease in self._leases.items() if lease.until_ms <= now_ms}
-        ended = [lock for lock, lease in over.items() if lease.ending is not None]
+        over = [lease for lease in self._all() if lease.until_ms <= now_ms]
+        ended = [lease.tenure for lease in over if lease.ending is not None]
         kept = set(ended[-MAX_ENDED:])
-        for lock in over.keys() - kept:
-            del self._leases[lock]
+        for lease in over:
+            if lease.tenure not in kept:
+                self._drop(lease.tenure)
+
+    def _all(self) -> list[Lease]:
+        return [lease for leases in self._leases.values() for lease in leases.values()]
+
+    def _of(self, tenure: Tenure) -> Lease | None:
+        return self._leases.get(tenure.lock, {}).get(tenure)
+
+    def _put(self, lease: Lease) -> None:
+        self._leases.setdefault(lease.tenure.lock, {})[lease.tenure] = lease
+
+    def _drop(self, tenure: Tenure) -> None:
+        leases = self._leases[tenure.lock]
+        del leases[tenure]
+        if not leases:
+            del self._leases[tenure.lock]

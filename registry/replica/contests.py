@@ -96,7 +96,9 @@ class Contests:
         if contest is None:
             contest = self._contests[request.lock] = Contest(request.lock)
         contest.waiters.append(live)
-        if len(contest.waiters) == 1 or not queues(live):
+        # one whose time ends before the contest looks again must be told as well how things stand
+        short = request.timeout_ms <= 2 * MAX_PAUSE_MS
+        if len(contest.waiters) == 1 or short or not queues(live):
             self._latest.find(turn, contest)
 
     def expire(self, turn: Turn, live: Live) -> None:
@@ -349,7 +351,7 @@ class Contests:
         contest.held_until_ms = turn.now_ms + wait_ms
         for live in ask.serves:
             live.undecided = True  # a quorum has told how things stand since it arrived
-            if not queues(live):
+            if not queues(live) and not live.indefinite:
                 self._tell_held(turn, live, ask.decree, contest.held_until_ms, ask.ending())
         contest.tidy()
         if not contest.waiters:

@@ -232,7 +232,7 @@ async def test_a_block_that_was_entered_once_is_not_entered_again() -> None:
         locked = registry.lock(LOCK)
         async with locked:
             pass
-        with pytest.raises(BadRequest, match="used once"):
+        with pytest.raises(BadRequest, match="entered before"):
             async with locked:
                 pytest.fail("entered")
         assert len(node.asked(LockRequest)) == 1

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from decreed.client import sync
-from decreed.registry.errors import LockHeld, LockLost, Reentrant
+from decreed.registry.errors import BadRequest, LockHeld, LockLost, Reentrant
 
 from ..support.background import Servers, servers
 from ..support.processes import eventually
@@ -185,3 +185,19 @@ def test_once_is_won_by_one_and_again_with_its_id(registry: sync.Registry) -> No
     results = [registry.once("jobs/1", claim_id=f"worker-{number}") for number in range(3)]
     assert [result.won for result in results] == [True, False, False]
     assert registry.once("jobs/1", claim_id="worker-0").won
+
+
+def test_a_block_that_somebody_else_enters_as_well_stays_the_first_ones(
+    registry: sync.Registry, cluster: Servers
+) -> None:
+    block = registry.lock("entered", ttl=TTL)
+    with block as lock, ThreadPoolExecutor(1) as pool, sync.connect(*cluster.endpoints) as other:
+
+        def enter() -> None:
+            with pytest.raises(BadRequest, match="entered before"), block:
+                pass
+
+        pool.submit(enter).result()
+        lock.ensure_held()
+        with pytest.raises(LockHeld), other.lock("entered", wait=0):
+            pass

@@ -63,6 +63,15 @@ def test_another_claims_release_ends_no_lease() -> None:
     assert leases.ending(FIRST) is None
 
 
+def test_a_losers_late_acceptance_does_not_end_the_holders_lease() -> None:
+    leases = long_running()
+    leases.renew(0, FIRST, TTL_MS)
+    leases.start(10, Tenure("l", 1, b"loser"), TTL_MS)
+    assert refused(leases, 20) == TTL_MS - 20
+    leases.start(30, SECOND, TTL_MS)
+    assert refused(leases, 40) == TTL_MS - 40, "nor does an acceptance of the next term"
+
+
 def test_leases_on_other_locks_are_none_of_its_business() -> None:
     leases = long_running()
     leases.start(0, Tenure("other", 1, b"a"), TTL_MS)

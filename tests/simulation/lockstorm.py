@@ -194,7 +194,7 @@ class LockStorm:
                 "asks": replica._locks.contests.asking._contests,
                 "searches": replica._locks.contests._latest._searches,
                 "renewals": replica._locks.renewals._renewals,
-                "leases": [one for one in replica._leases._leases.values() if one.ending is None],
+                "leases": replica._leases.running,
                 "attempts": replica._coordinator._attempts,
                 "reads": replica._reads._reads,
                 "requests": replica._requests.all(),
