@@ -1,5 +1,7 @@
-"""Holding: until when a holder may take itself for the holder. Pure; the client and the simulator
-share it.
+"""Holding: until when a holder may take itself for the holder. Pure.
+
+The client's hold goes by `confirmed` and `valid`, and so do the simulator's contenders; whether a
+claim counts itself, the client decides as `granted` does, while it still asks.
 
 Invariants kept here:
 

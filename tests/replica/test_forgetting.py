@@ -47,7 +47,7 @@ def test_nothing_is_forgotten_before_there_are_more_terms_than_are_kept() -> Non
     assert [has_forgotten(world, "n1", term) for term in (16, 17)] == [True, False]
 
 
-def test_ten_thousand_cycles_leave_no_more_on_disk_and_in_memory_than_the_retention() -> None:
+def test_many_cycles_leave_no_more_on_disk_and_in_memory_than_the_retention() -> None:
     world = forgetful()
     for _ in range(CYCLES // 16):
         cycles(world, 16)
