@@ -143,4 +143,17 @@ HOLDING = (
         tests=600,
     ),
 )
-BUGS = GUARD + ENDINGS + KEEPING + HOLDING
+FORGETTING = (
+    Bug(
+        "token reused: what was forgotten is taken for empty",
+        (
+            Change(
+                "storage.store",
+                "judged = {key: self._floors.forgotten(key) for key in keys}",
+                "judged = {key: None for key in keys}",
+            ),
+        ),
+        tests=600,  # storms over locks are too short to forget anything
+    ),
+)
+BUGS = GUARD + ENDINGS + KEEPING + HOLDING + FORGETTING
