@@ -95,6 +95,7 @@ class Contender:
         self.holding: Holding | None = None
         self._awake_ms = 0.0
         self._cut_until_ms = 0.0
+        self._gone = False
         self._asked_ms: list[float] = []
         self._sent: dict[int, float] = {}
         world.wanted[self.claim.claim_id] = (lock, self.claim)
@@ -133,6 +134,7 @@ class Contender:
         """End without a word; the nodes may notice that the connection is gone."""
         self._world.seen[f"a contender died while {self.stage.value}"] += 1
         self._give_up()
+        self._gone = noticed
         if noticed:
             for node in self._world.config.nodes:
                 self._world.post(node, ClientGone(self._connection))
@@ -143,8 +145,13 @@ class Contender:
         node = self._chance.choice(self._world.config.nodes)
         if self._is_lost():
             return
-        arrive = partial(self._world.post, node, FromClient(self._connection, request))
+        arrive = partial(self._arrive, node, FromClient(self._connection, request))
         self._world.at(self._world.now_ms + self._trip_ms(), arrive)
+
+    def _arrive(self, node: NodeId, event: FromClient) -> None:
+        """Nothing comes from a connection that a node has seen end."""
+        if not self._gone:
+            self._world.post(node, event)
 
     def _trip_ms(self) -> float:
         slow = self._chance.random() < 0.05
