@@ -21,6 +21,7 @@ from decreed.registry.locks.terms import (
     term_of,
 )
 from decreed.registry.replica.events import ClientGone, FromClient
+from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import (
     Answer,
     EndRequest,
