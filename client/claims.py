@@ -78,7 +78,7 @@ def default_claimant() -> str:
 
 def _as_bytes(value: object) -> tuple[bytes, str]:
     if isinstance(value, str):
-        return _utf8(value, "value"), TEXT
+        return utf8(value, "value"), TEXT
     if isinstance(value, Json):
         return _as_json(value.data), JSON
     if isinstance(value, bytes):
@@ -93,16 +93,21 @@ def _as_json(data: Any) -> bytes:
         )
     except (TypeError, ValueError, RecursionError) as error:
         raise BadRequest(f"the value cannot be written as JSON: {error}") from error
-    return _utf8(text, "value")
+    return utf8(text, "value")
 
 
 def _as_id(claim_id: bytes | str | None) -> bytes:
     if claim_id is None:
         return os.urandom(16)
-    return _utf8(claim_id, "claim id") if isinstance(claim_id, str) else claim_id
+    return utf8(claim_id, "claim id") if isinstance(claim_id, str) else claim_id
 
 
-def _utf8(text: str, what: str) -> bytes:
+def utf8(text: str, what: str) -> bytes:
+    """The bytes of `text`, which came from outside as the `what` of a request.
+
+    Raises:
+        BadRequest: if it cannot be written as UTF-8; definite.
+    """
     try:
         return text.encode()
     except UnicodeEncodeError as error:
@@ -117,6 +122,6 @@ def _check(claim: Claim) -> None:
         ("claimant", claim.claimant, MAX_CLAIMANT_CHARS),
         ("content type", claim.content_type, MAX_CONTENT_TYPE_CHARS),
     ):
-        _utf8(text, what)
+        utf8(text, what)
         if len(text) > most:
             raise BadRequest(f"the {what} is longer than {most} characters")

@@ -33,7 +33,7 @@ LOG = logging.getLogger(__name__)
 KEEPS_PER_TTL = 3
 PAUSES_PER_TTL = 20
 RELEASE_SECONDS = 2.0
-# the event loop's clock stands still while the machine sleeps: look at the other one soon after
+# other clocks stand still while the machine sleeps: look soon after at the one that does not
 LONGEST_NAP_SECONDS = 1.0
 LAPSED = "nobody confirmed it in time"
 NOT_HELD = "the lock is not held: its block was left, or not entered yet"

@@ -34,16 +34,14 @@ class Loss:
         self._event.set()
 
 
-class Lock:
-    """A lock that is held, as the block under it sees it.
+class HeldLock:
+    """A lock that is held, as the code under it sees it, asynchronous or blocking.
 
     Args:
         hold: the hold that it is about.
     """
 
     def __init__(self, hold: Hold) -> None:
-        self.lost = Loss(hold)
-        """Awaitable: returns, with the reason, when the lock is lost."""
         self._hold = hold
 
     @property
@@ -67,12 +65,25 @@ class Lock:
         return self._hold.remaining
 
     def ensure_held(self) -> None:
-        """Check, by the clock alone, that the lock is held now.
+        """Check, by the clock alone, that the lock is held now, and by this process.
 
         Raises:
             LockLost: if it is not.
         """
         self._hold.ensure_held()
+
+
+class Lock(HeldLock):
+    """A lock that is held, as the block under it sees it.
+
+    Args:
+        hold: the hold that it is about.
+    """
+
+    def __init__(self, hold: Hold) -> None:
+        super().__init__(hold)
+        self.lost = Loss(hold)
+        """Awaitable: returns, with the reason, when the lock is lost."""
 
 
 class Locked(AbstractAsyncContextManager[Lock]):

@@ -28,6 +28,7 @@ from ..registry.locks.terms import (
 from ..registry.types import MAX_NOTE_CHARS, Decree
 from ..registry.wire.requests import HeldBy
 from .asker import Asker
+from .claims import utf8
 from .hold import Hold
 from .holder import Holder, PastTerm, Standing, holder_text, past_terms, standing_of
 from .listing import Listing
@@ -274,8 +275,5 @@ def checked_wait(wait: float | None) -> float | None:
 def _checked_note(text: str, what: str) -> str:
     if len(text) > MAX_NOTE_CHARS:
         raise BadRequest(f"the {what} is longer than {MAX_NOTE_CHARS} characters")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise BadRequest(f"the {what} cannot be written as UTF-8: {error}") from error
+    utf8(text, what)
     return text

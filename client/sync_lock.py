@@ -15,13 +15,10 @@ from typing import Any, Protocol
 
 from ..registry.errors import BadRequest, Closed
 from . import registry as aio
-from .hold import Hold
-from .holder import Holder
-from .lock import Owners, enlist
+from .hold import LONGEST_NAP_SECONDS, Hold
+from .lock import HeldLock, Owners, enlist
 
 LOG = logging.getLogger(__name__)
-# the machine may have slept meanwhile: look at the clock that noticed
-LONGEST_NAP_SECONDS = 1.0
 
 OnLost = Callable[[str], object]
 
@@ -32,7 +29,7 @@ class Runs(Protocol):
     def run(self, work: Callable[[aio.Registry], Awaitable[Any]]) -> Any: ...
 
 
-class Lock:
+class Lock(HeldLock):
     """A lock that is held, as the blocking code under it sees it; any thread may ask.
 
     Args:
@@ -40,37 +37,9 @@ class Lock:
     """
 
     def __init__(self, hold: Hold) -> None:
+        super().__init__(hold)
         self.lost = threading.Event()
         """Set when the lock is lost."""
-        self._hold = hold
-
-    @property
-    def holder(self) -> Holder:
-        """What everybody can read about this hold."""
-        return self._hold.holder
-
-    @property
-    def token(self) -> int:
-        """The fencing token: it grows with every term. Give it to whatever the lock protects."""
-        return self._hold.holder.term
-
-    @property
-    def term(self) -> int:
-        """The number of the term, which is the fencing token."""
-        return self._hold.holder.term
-
-    @property
-    def remaining(self) -> float:
-        """Seconds for which the lock is surely held, if nothing confirms it again."""
-        return self._hold.remaining
-
-    def ensure_held(self) -> None:
-        """Check, by the clock alone, that the lock is held now, and by this process.
-
-        Raises:
-            LockLost: if it is not.
-        """
-        self._hold.ensure_held()
 
 
 class Locked(AbstractContextManager[Lock]):

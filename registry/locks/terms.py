@@ -171,6 +171,12 @@ def lock_path(lock: str) -> str:
     return f"{LOCKS}/{lock}"
 
 
+def lock_of(path: str) -> str:
+    """The lock whose terms' path `path` is."""
+    assert path.startswith(LOCKS + "/"), f"{path!r} is no lock's"
+    return path.removeprefix(LOCKS + "/")
+
+
 def term_key(lock: str, term: int) -> Key:
     """The key of term `term` of `lock`."""
     return slot_key(lock_path(lock), term)
@@ -179,8 +185,8 @@ def term_key(lock: str, term: int) -> Key:
 def lock_and_term(key: Key) -> tuple[str, int]:
     """The lock and the number of the term whose key `key` is."""
     path, term = series_and_slot(key)
-    assert term is not None and path.startswith(LOCKS + "/"), f"{key!r} is no term"
-    return path[len(LOCKS) + 1 :], term
+    assert term is not None, f"{key!r} is no term"
+    return lock_of(path), term
 
 
 def tenure(decree: Decree) -> Tenure:

@@ -47,7 +47,7 @@ class Asking:
         self._contests[ask.token] = contest
         turn.broadcast(self._node.others, ask.question())
         turn.at_once(Send(self._node.name, ask.question()))
-        self._set_resend(turn, ask)
+        turn.ask_again(ask.token, self._node.config.timing.resend_ms)
 
     def drop(self, contest: Contest) -> None:
         """The question of a contest is of no interest any more."""
@@ -65,8 +65,4 @@ class Asking:
         if contest is not None and contest.ask is not None and not contest.ask.told:
             missing = [n for n in self._node.others if n not in contest.ask.answers]
             turn.broadcast(missing, contest.ask.question())
-            self._set_resend(turn, contest.ask)
-
-    def _set_resend(self, turn: Turn, ask: Ask) -> None:
-        delay_ms = self._node.config.timing.resend_ms
-        turn.timer(ResendRead(ask.token), delay_ms, delay_ms / 4)
+            turn.ask_again(contest.ask.token, self._node.config.timing.resend_ms)

@@ -20,7 +20,6 @@ from math import ceil
 
 from ..disk import Forgotten, Unserved
 from ..errors import Damaged as DamagedError
-from ..keys import LOCKS
 from ..locks.leases import Leases
 from ..locks.terms import (
     Ending,
@@ -29,6 +28,7 @@ from ..locks.terms import (
     Space,
     Tenure,
     lock_and_term,
+    lock_of,
     space,
     tenure,
     term_key,
@@ -156,7 +156,7 @@ class Contests:
 
         The term at the floor is decided, so leases on earlier ones are of no use.
         """
-        lock = gone.series.removeprefix(LOCKS + "/")
+        lock = lock_of(gone.series)
         latest, contest = self._latest.of(lock), self._contests.get(lock)
         self._leases.superseded(lock, gone.floor)
         if latest is not None and not gone.covers(latest.key):

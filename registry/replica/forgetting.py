@@ -23,8 +23,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from ..disk import Forgotten
-from ..keys import LOCKS
-from ..locks.terms import Space, lock_and_term, lock_path, space, term_key
+from ..locks.terms import Space, lock_and_term, lock_of, lock_path, space, term_key
 from ..types import Decree, Key, NodeId
 from ..wire.peers import ForgottenTerms
 from .effects import Send
@@ -85,5 +84,4 @@ class Forgetting:
 
 def tell_forgotten(turn: Turn, sender: NodeId, key: Key, gone: Forgotten) -> None:
     """Answer whoever asked about `key` with the floor that it lies below."""
-    lock = gone.series.removeprefix(LOCKS + "/")
-    turn.vouch(key, Send(sender, ForgottenTerms(lock, gone.floor)))
+    turn.vouch(key, Send(sender, ForgottenTerms(lock_of(gone.series), gone.floor)))

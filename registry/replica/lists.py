@@ -163,7 +163,7 @@ class Lists:
         missing = [node for node in self._node.others if node not in read.answers]
         turn.broadcast(missing, Scan(token, request.prefix, request.after, request.limit))
         delay_ms = self._node.config.timing.resend_ms
-        turn.timer(ResendRead(token), 4 * delay_ms, delay_ms)
+        turn.ask_again(token, 4 * delay_ms)
 
     def _merge(self, turn: Turn, token: int, read: ListRead) -> None:
         read.merged = True

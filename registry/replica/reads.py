@@ -200,7 +200,7 @@ class Reads:
             return
         missing = (node for node in self._node.others if node not in read.answered)
         turn.broadcast(missing, Query(timer.token, read.key))
-        self._set_resend(turn, timer.token)
+        turn.ask_again(timer.token, self._node.config.timing.resend_ms)
 
     def prune(self) -> None:
         """Forget the waits that nobody waits for any more."""
@@ -230,12 +230,8 @@ class Reads:
         self._reads[token] = read
         self._reads_by_key.setdefault(read.key, set()).add(token)
         turn.broadcast(self._node.others, Query(token, read.key))
-        self._set_resend(turn, token)
+        turn.ask_again(token, self._node.config.timing.resend_ms)
         self._count(turn, token, read, self._node.name)
-
-    def _set_resend(self, turn: Turn, token: int) -> None:
-        delay_ms = self._node.config.timing.resend_ms
-        turn.timer(ResendRead(token), delay_ms, delay_ms / 4)
 
     def _count(self, turn: Turn, token: int, read: QuorumRead, sender: NodeId) -> None:
         read.answered.add(sender)

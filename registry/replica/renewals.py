@@ -127,7 +127,7 @@ class Renewals:
         """Our own lease is renewed like any other, by a message to ourselves."""
         self._renewals[message.id] = Renewal(live, message)
         turn.broadcast((*self._node.others, self._node.name), message)
-        self._set_resend(turn, message.id)
+        turn.ask_again(message.id, self._node.config.timing.resend_ms)
 
     def on_renewed(self, turn: Turn, sender: NodeId, answer: Renewed) -> None:
         """A prepare quorum keeps the term; without those who refuse, there must be one left."""
@@ -155,11 +155,7 @@ class Renewals:
         answered = renewal.kept | renewal.refused
         missing = [node for node in self._node.config.nodes if node not in answered]
         turn.broadcast(missing, renewal.message)
-        self._set_resend(turn, timer.token)
-
-    def _set_resend(self, turn: Turn, token: int) -> None:
-        delay_ms = self._node.config.timing.resend_ms
-        turn.timer(ResendRead(token), delay_ms, delay_ms / 4)
+        turn.ask_again(timer.token, self._node.config.timing.resend_ms)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
         """Terms that are followed by one which is decided need not be kept any more."""

@@ -13,7 +13,7 @@ from ..paxos.messages import Accepted, Promise
 from ..types import Decree, Key, NodeId
 from ..wire.peers import PeerMessage
 from .effects import Effects, Outgoing, Read, Send, SetTimer
-from .events import Event, Moment, Timer
+from .events import Event, Moment, ResendRead, Timer
 
 
 class Turn:
@@ -98,6 +98,10 @@ class Turn:
     def timer(self, timer: Timer, delay_ms: float, spread_ms: float = 0.0) -> None:
         """Be woken by `timer`."""
         self._effects.timers.append(SetTimer(timer, delay_ms, spread_ms))
+
+    def ask_again(self, token: int, delay_ms: float) -> None:
+        """Be woken when question `token` to peers should have been answered by then (R02)."""
+        self.timer(ResendRead(token), delay_ms, delay_ms / 4)
 
     def again(self, event: Event) -> None:
         """Handle `event` in the next step, with the instances that it needs."""

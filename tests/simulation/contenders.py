@@ -92,7 +92,6 @@ class Contender:
         self.claim = TermClaim(f"c{number}", b"c%d" % number, ttl_ms)
         self._hold_ms = chance.choice([0, 10, 200, 2_000, 20_000])
         self.stage = Stage.ASKING
-        self.answered: type[Answer] | None = None
         self.holding: Holding | None = None
         self._awake_ms = 0.0
         self._cut_until_ms = 0.0
@@ -203,7 +202,6 @@ class Contender:
                 self._world.seen["a holder was superseded"] += 1
                 self._give_up()
             case HeldBy() if self.stage is Stage.ASKING and not self.queue:
-                self.answered = HeldBy
                 self._world.seen["held was said"] += 1
                 self._give_up()
             case _:
@@ -212,7 +210,6 @@ class Contender:
     def _granted(self, granted: Granted) -> None:
         held = tenure(granted.decree)
         assert held.claim_id == self.claim.claim_id
-        self.answered = Granted
         self._world.seen["granted"] += 1
         self._world.agree(granted.decree)
         ttl_ms, now_ms = term_of(granted.decree).ttl_ms, self._now_ms()

@@ -69,7 +69,6 @@ class LockStorm:
             self.world.network.slow_ms = chance.choice([40.0, 100.0])
         self.spans = Spans()
         self.contenders: list[Contender] = []
-        self._by_request: dict[int, Contender] = {}
         self._ticks = plan.chance("ticks")
         self._pace = 10 if self.mood is Mood.DRIFTING else 1
         self.world.replied = self._replied
