@@ -212,7 +212,7 @@ class Attempt:
             return self._errand.build(id, milliseconds, here)
 
         self._wake_at = now + self._errand.hedge
-        ticket = link.submit(make, self._deliver)
+        ticket = link.submit(make, self._deliver, now)
         self._tickets.append(ticket)
 
     def _milliseconds(self, now: float) -> int:

@@ -60,6 +60,7 @@ class Ticket:
         id: its id on the connection.
         request: what to send; None to hear the welcome alone.
         deliver: called once, with what became of it.
+        now: on anyio's clock.
     """
 
     __slots__ = ("deliver", "id", "link", "made_at", "request", "weight", "withdrawn", "written_at")
@@ -70,13 +71,14 @@ class Ticket:
         id: int,
         request: Request | None,
         deliver: Callable[["Ticket", News], None],
+        now: float,
     ) -> None:
         self.link = link
         self.id = id
         self.request = request
         self.deliver = deliver
         self.weight = _weight(request)
-        self.made_at = anyio.current_time()
+        self.made_at = now
         self.written_at: float | None = None
         self.withdrawn = False
 
@@ -131,14 +133,17 @@ class Link:
         return self._running
 
     def submit(
-        self, make: Callable[[int], Request | None], deliver: Callable[[Ticket, News], None]
+        self,
+        make: Callable[[int], Request | None],
+        deliver: Callable[[Ticket, News], None],
+        now: float,
     ) -> Ticket:
         """Queue the request that `make` builds for its id; connect if need be. Never waits.
 
         It is sent after `push`, so that what is submitted together goes in one frame.
         """
         id = next(self._ids)
-        ticket = Ticket(self, id, make(id), deliver)
+        ticket = Ticket(self, id, make(id), deliver, now)
         if self.up and ticket.request is None and self.welcome:
             deliver(ticket, self.welcome)
             return ticket

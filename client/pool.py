@@ -125,9 +125,10 @@ class Pool:
 
     def nudge(self) -> None:
         """Try to be welcomed by a seed that is not kept away from; wait for nothing."""
+        now = anyio.current_time()
         for link in map(self.link, self.seeds):
             if not (self.closed or link.running or self.avoided(link)):
-                link.submit(lambda id: None, lambda ticket, news: None)
+                link.submit(lambda id: None, lambda ticket, news: None, now)
 
     def push(self) -> None:
         """Have all links send what was submitted to them."""

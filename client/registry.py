@@ -263,9 +263,10 @@ class Registry(Locking):
 
     def cached(self, key: str) -> Decree | None:
         """The decree of `key` if it is in memory. Asks nobody, waits for nothing."""
-        if self._asker.pool.closed:
+        decree = self._asker.at_hand(key, None)
+        if decree is None:
             self._asker.guard()
-        return self._asker.cache.memory.get(key)
+        return decree
 
     def _make(
         self,
