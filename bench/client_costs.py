@@ -6,13 +6,15 @@ measured, and CPU time is read from the process account, which a busy machine ha
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from argparse import ArgumentParser, BooleanOptionalAction
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -43,7 +45,7 @@ VALUE = b"v" * 64
 BALLOT = Ballot(1, Process(NODES[0], 1))
 DISK_LIMIT = 10**12
 
-Work = Callable[[Registry, Iterator[str], int], Awaitable[None]]
+Work = Callable[[Registry, Iterator[str], int], Coroutine[Any, Any, None]]
 
 
 # ---- the pretended nodes ----
@@ -53,10 +55,8 @@ async def serve() -> None:
     """Listen as three nodes, say where, and answer until standard input ends."""
     addresses: dict[NodeId, str] = {}
     for node in NODES:
-        server = await asyncio.start_server(
-            lambda reader, writer, node=node: _talk(node, addresses, reader, writer), "127.0.0.1", 0
-        )
-        addresses[node] = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+        server = await asyncio.start_server(partial(_talk, node, addresses), "127.0.0.1", 0)
+        addresses[node] = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     print(*addresses.values(), flush=True)
     await asyncio.to_thread(sys.stdin.read)
 
@@ -71,11 +71,9 @@ async def _talk(
     greeted = False
     while data := await reader.read(256 * 1024):
         for payload in cutter.feed(data):
-            if greeted:
-                answers = [_answer(request) for request in codec.decode_batch(payload, Request)]
-            else:
-                codec.decode_batch(payload, Greeting)
-                answers, greeted = [_welcome(node, addresses)], True
+            messages = codec.decode_batch(payload, Request if greeted else Greeting)
+            answers = map(_answer, messages) if greeted else [_welcome(node, addresses)]
+            greeted = True
             writer.writelines(frames.pack(map(codec.encode, answers)))
     writer.close()
 
@@ -238,6 +236,7 @@ def measure_disk(endpoints: list[str], decrees: int) -> None:
     """Open a disk cache with `decrees` in it, and read one."""
     with tempfile.TemporaryDirectory() as name:
         _fill(Path(name), endpoints, decrees)
+        _forget(Path(name))
         began = time.perf_counter()
         cpu = time.process_time()
         shelf = Shelf(Path(name), DISK_LIMIT, DISK_LIMIT)
@@ -249,6 +248,15 @@ def measure_disk(endpoints: list[str], decrees: int) -> None:
         print(f"disk cache of {decrees:,}: opened and read in {elapsed * 1000:.1f} ms,", end=" ")
         print(f"{cpu * 1000:.1f} ms of CPU; {file.path.stat().st_size / 1e6:,.0f} MB")
         _measure_through(Path(name), endpoints, decrees)
+
+
+def _forget(folder: Path) -> None:
+    """Have the system drop what it holds of the files in memory, where it can be asked to."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _measure_through(folder: Path, endpoints: list[str], decrees: int) -> None:
@@ -265,9 +273,7 @@ def _disk_key(number: int) -> Key:
 
 
 def _fill(folder: Path, endpoints: list[str], decrees: int) -> None:
-    file: DecreeFile = Shelf(folder, DISK_LIMIT, DISK_LIMIT).take(
-        "pretended", FORMATION, endpoints
-    )
+    file: DecreeFile = Shelf(folder, DISK_LIMIT, DISK_LIMIT).take("pretended", FORMATION, endpoints)
     for start in range(0, decrees, 50_000):
         some = range(start, min(decrees, start + 50_000))
         file.put([decree_of(_disk_key(number)) for number in some])

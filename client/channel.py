@@ -127,7 +127,6 @@ class Channel:
                 answers += codec.decode_batch(payload, Answer)
         return answers
 
-
     def _frames(self, messages: Iterable[bytes]) -> Iterator[bytes]:
         for group in _groups(messages, self.welcome.max_frame_bytes):
             yield b"".join(frames.pack(group))
