@@ -136,6 +136,11 @@ class ClusterConfig(Value, frozen=True):
         facts = (list(self.nodes), self.quorums.prepare, self.quorums.accept)
         return hashlib.blake2b(encode(facts), digest_size=16).digest()
 
+    def class_digest(self) -> bytes:
+        """16 bytes that differ when a key may have another home, or a quorum another size."""
+        facts = (self.digest(), HOMES_VERSION)
+        return hashlib.blake2b(encode(facts), digest_size=16).digest()
+
 
 def parse_config(document: dict[str, Any]) -> ClusterConfig:
     """Check a parsed ``cluster.toml``.
