@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from .addresses import split_address
 from .errors import ConfigError
+from .keys import HOMES_VERSION
 from .paxos.quorums import Quorums
 from .types import NodeId, NodeText, Value
 from .wire.codec import encode

@@ -10,7 +10,7 @@ it any more (R21), and the asker is done at once.
 
 from msgspec.structs import replace
 
-from ..types import Proposal
+from ..types import Ballot, Proposal
 from .instance import Contradiction, Instance
 from .messages import Accept, Accepted, Commit, Nack, Prepare, Promise
 

@@ -301,6 +301,7 @@ class Coordinator:
         answer = self._acceptors.answer(turn, message)
         match answer:
             case Nack():
+                assert answer.promised is not None, "we rely on no promise that we have not given"
                 self._pause(turn, attempt, answer.promised)
             case Promise() | Accepted():
                 turn.vouch(attempt.key, Send(self._node.name, answer))

@@ -132,9 +132,7 @@ class Replica:
         self._acceptors = Acceptors(node.config.nodes, classes, unlearned, self._leases)
         standing = self._standing = Standing(node, self._acceptors, self._cursor_of)
         knowledge = self._knowledge = Knowledge(node, recent)
-        coordinator = Coordinator(
-            node, self._acceptors, standing, knowledge.learn, self._settle
-        )
+        coordinator = Coordinator(node, self._acceptors, standing, knowledge.learn, self._settle)
         self._coordinator = coordinator
         reads = self._reads = Reads(node, requests, coordinator, knowledge.learn)
         claims = self._claims = Claims(node, requests, coordinator, reads)
@@ -195,9 +193,9 @@ class Replica:
             What must happen, sorted by what it waits for; see `Effects`.
         """
         turn = Turn(moment, instances)
-        if not (events and isinstance(events[0], WriteFailed)):
-            if self._settling:
-                self.node.settled_feed_end = self.node.feed_end
+        failed = bool(events) and isinstance(events[0], WriteFailed)
+        if self._settling and not failed:
+            self.node.settled_feed_end = self.node.feed_end
         for event in events:
             self._handle(turn, event)
         self._standing.count(turn)

@@ -28,9 +28,7 @@ class Standing:
         cursor: up to where a peer's feed has been read.
     """
 
-    def __init__(
-        self, node: Node, acceptors: Acceptors, cursor: Callable[[NodeId], int]
-    ) -> None:
+    def __init__(self, node: Node, acceptors: Acceptors, cursor: Callable[[NodeId], int]) -> None:
         self._node = node
         self._acceptors = acceptors
         self._cursor = cursor
@@ -76,7 +74,8 @@ class Standing:
             key: the key to propose for.
             own: what this node holds for it.
         """
-        if home(key, self._node.config.nodes) != self._node.name:
+        name = self._node.name
+        if name not in self._state.promises or home(key, self._node.config.nodes) != name:
             return None
         if space(key) is Space.TERM and not self._is_new(turn, key):
             return None
@@ -101,7 +100,11 @@ class Standing:
     def on_prepare_class(self, turn: Turn, sender: NodeId, message: PrepareClass) -> None:
         """A home asks for our standing promise; it is told once it is durable (R13)."""
         ballot = message.ballot
-        if not ballot.is_standing or ballot.process.node != sender or message.digest != self._digest:
+        if (
+            not ballot.is_standing
+            or ballot.process.node != sender
+            or message.digest != self._digest
+        ):
             turn.alarm(f"node {sender} asks for a standing promise that is not its to ask for")
             return
         promise = self._acceptors.promise_class(turn, message, self._node.feed_end)
