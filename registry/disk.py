@@ -1,8 +1,8 @@
 """What a node keeps on disk: the records, and what a storage must offer.
 
 The node's state machine emits records; the server hands all records of one turn to `Storage.write`,
-which makes them durable in one synced batch. `decreed.storage` has the implementations; nothing in
-`registry` imports them.
+which makes them durable in one batch, at once or with the next sync. `decreed.storage` has the
+implementations; nothing in `registry` imports them.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,6 +12,7 @@ from . import errors
 from .keys import series_and_slot
 from .lineage import Lineage
 from .paxos.instance import Instance
+from .paxos.standing import Class
 from .types import Counter, Key, KeyText, NodeText, Value
 from .wire.handshake import ClusterId, Digest, IdBytes
 from .wire.peers import FeedEntry
@@ -90,7 +91,21 @@ class ForgetRecord(Value, frozen=True, tag=6):
     floor: Counter
 
 
-Record = InstanceRecord | FeedRecord | PeerRecord | CursorRecord | FormationRecord | ForgetRecord
+class ClassRecord(Value, frozen=True, tag=7):
+    """The standing promise that this node has given to a home, replacing the one before (R13)."""
+
+    promised: Class
+
+
+Record = (
+    InstanceRecord
+    | FeedRecord
+    | PeerRecord
+    | CursorRecord
+    | FormationRecord
+    | ForgetRecord
+    | ClassRecord
+)
 
 
 class Unserved(Value, frozen=True):
@@ -155,7 +170,9 @@ class Recovered(Value, frozen=True):
         peers: what is remembered of each peer.
         cursors: how far each peer's feed has been pulled.
         feed_end: the index of the next feed entry.
-        unlearned: keys with an acceptance whose outcome is not known.
+        unlearned: keys with an acceptance whose outcome is not known; none may be left out, since
+            standing promises are given on the strength of it.
+        classes: the standing promises given to homes, one each at most.
     """
 
     identity: Identity
@@ -164,10 +181,16 @@ class Recovered(Value, frozen=True):
     cursors: tuple[CursorRecord, ...]
     feed_end: Counter
     unlearned: tuple[Key, ...]
+    classes: tuple[Class, ...] = ()
 
 
 class Storage(Protocol):
     """A node's disk. Calls block; the server makes them in a worker thread, one at a time.
+
+    A batch is durable once it is synced. One that is not may be lost when the machine loses power,
+    but never alone: what is lost is a suffix of all that was written since the last sync, in whole
+    batches. Nothing is lost when only the process is killed. Every read sees every batch, synced or
+    not.
 
     All reading methods raise `Damaged` as an error (`decreed.registry.errors.Damaged`) when what
     they read is damaged; `load` reports it key by key instead.
@@ -184,14 +207,29 @@ class Storage(Protocol):
         """
         ...
 
-    def write(self, records: Sequence[Record]) -> None:
-        """Write all records in one batch, synced; all are durable when this returns, or none.
+    def write(self, records: Sequence[Record], *, sync: bool = True) -> None:
+        """Write all records in one batch.
 
         A `ForgetRecord` counts last, wherever it stands among the others. The newest feed entry is
         never deleted, whatever it is about: where the feed ends is read from it.
 
+        Args:
+            records: what to write; none at all is a batch, too.
+            sync: whether they are durable when this returns, and with them everything written
+                before. Otherwise they are with the next synced write, or the next `sync`.
+
         Raises:
-            StorageFailed: if the disk is full or the write failed. Every later call raises it too.
+            StorageFailed: if the disk is full or the write failed. Every later write and sync
+                raises it too. A synced batch that failed is never read in this life; after a crash
+                it may be there.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Make everything durable that was written so far; nothing to do is nothing done.
+
+        Raises:
+            StorageFailed: if that failed, or an earlier write or sync. Every later one raises it.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The seam below the records: an ordered map of bytes that writes whole batches durably.
+"""The seam below the records: an ordered map of bytes that writes whole batches, and syncs them.
 
 Owns the interface and nothing else. `decreed.storage.rocks` keeps the map on disk,
 `decreed.storage.memory` in memory; `decreed.storage.store` keeps records in either and cannot tell
@@ -36,11 +36,24 @@ class ByteStore(Protocol):
         """The values at `keys`, in their order. One unreadable value fails them all."""
         ...
 
-    def write(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """Put every value, or delete where it is None; all are durable on return, or none.
+    def write(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
+        """Put every value, or delete where it is None, all of them or none.
+
+        Args:
+            changes: what to put and to delete.
+            sync: whether they are durable on return, with all that was written before. If not, a
+                loss of power may take them, and with them all that was written later.
 
         Raises:
-            StorageFailed: if they are not.
+            StorageFailed: if that failed. Changes that were to be synced are not read then.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Make everything durable that was written.
+
+        Raises:
+            StorageFailed: if that failed.
         """
         ...
 

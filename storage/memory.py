@@ -27,9 +27,9 @@ class MemoryDisk:
     Attributes:
         writes: how many batches were written.
         syncs: how many syncs succeeded.
-        auto_sync: whether each write is synced; otherwise `sync` must be called.
         fail_writes: how many of the next writes fail, with nothing written.
         fail_syncs: how many of the next syncs fail, with everything left unsynced.
+        sync_failed: whether one has failed since the disk was last opened.
         capacity: how many bytes of keys and values fit, None for no bound.
     """
 
@@ -37,9 +37,9 @@ class MemoryDisk:
         self.name = name
         self.writes = 0
         self.syncs = 0
-        self.auto_sync = True
         self.fail_writes = 0
         self.fail_syncs = 0
+        self.sync_failed = False
         self.capacity: int | None = None
         self.holder: MemoryBytes | None = None
         self.values: dict[bytes, bytes] = {}
@@ -59,11 +59,12 @@ class MemoryDisk:
         """How many batches are written and not synced."""
         return len(self._unsynced)
 
-    def write(self, changes: Changes) -> None:
-        """Write a batch, synced unless `auto_sync` is off.
+    def write(self, changes: Changes, *, sync: bool = True) -> None:
+        """Write a batch.
 
-        Nobody reads a batch whose sync failed, though it may be there after a crash: RocksDB puts
-        a batch where reads find it only when its log is synced.
+        Nobody reads a batch whose own sync failed, though it may be there after a crash: RocksDB
+        puts a batch where reads find it only when its log is synced. Batches before it that asked
+        for no sync are read, and may be lost.
 
         Raises:
             StorageFailed: if told to, or if the disk is full.
@@ -76,7 +77,7 @@ class MemoryDisk:
             raise StorageFailed(f"a write to {self.name} failed: no space left")
         self._unsynced.append(dict(changes))
         self.writes += 1
-        if self.auto_sync:
+        if sync:
             self.sync()
         self._size = grown
         self._apply(changes)
@@ -89,6 +90,7 @@ class MemoryDisk:
         """
         if self.fail_syncs:
             self.fail_syncs -= 1
+            self.sync_failed = True
             raise StorageFailed(f"a sync of {self.name} failed: it was told to")
         for changes in self._unsynced:
             _update(self._durable, changes)
@@ -100,11 +102,13 @@ class MemoryDisk:
 
         Args:
             kept: how many of the unsynced batches, the oldest first, had reached the disk all the
-                same. A batch is never torn: all of it is there or nothing.
+                same: any number, whether nobody asked for a sync or one failed. A batch is never
+                torn: all of it is there or nothing.
         """
         for changes in self._unsynced[:kept]:
             _update(self._durable, changes)
         self._unsynced.clear()
+        self.sync_failed = False
         self.holder = None
         self._restore()
 
@@ -185,11 +189,13 @@ class MemoryBytes:
         """The values at `keys`, in their order."""
         return [self._held().read(key) for key in keys]
 
-    def write(self, changes: Changes) -> None:
+    def write(self, changes: Changes, *, sync: bool = True) -> None:
         """One batch."""
-        if self._disk.holder is not self:
-            raise StorageFailed(f"a write to {self.where} failed: it is not open any more")
-        self._disk.write(changes)
+        self._writable().write(changes, sync=sync)
+
+    def sync(self) -> None:
+        """Make everything written durable."""
+        self._writable().sync()
 
     def ascending(self, within: Range, limit: int) -> list[Pair]:
         """The first `limit` pairs of a range."""
@@ -203,6 +209,11 @@ class MemoryBytes:
         """Give the disk back. Safe to call twice."""
         if self._disk.holder is self:
             self._disk.holder = None
+
+    def _writable(self) -> MemoryDisk:
+        if self._disk.holder is not self:
+            raise StorageFailed(f"a write to {self.where} failed: it is not open any more")
+        return self._disk
 
     def _held(self) -> MemoryDisk:
         if self._disk.holder is not self:

@@ -5,8 +5,9 @@ bytes mean, nor whose directory it opens.
 
 Invariants:
 
-* R13, R14: a write returns when it is synced. Recovery tolerates a torn tail and refuses anything
-  else; the default mode would drop synced records behind a flipped byte, silently.
+* R13, R14: a synced write returns when it is synced, and all before it. Recovery tolerates a torn
+  tail and refuses anything else; the default mode would drop synced records behind a flipped byte,
+  silently.
 * Every option is given in code. What rocksdict remembers in the directory decides nothing.
 * An iterator lives for one call: one left over would hold the directory's lock.
 """
@@ -46,6 +47,7 @@ class RocksBytes:
         self._where = str(path)
         self._synced = rocksdict.WriteOptions()
         self._synced.sync = True
+        self._unsynced = rocksdict.WriteOptions()
         options = _options()
         options.create_if_missing(create)
         with _as_ours(lambda reason: _not_opened(self._where, reason)):
@@ -67,8 +69,8 @@ class RocksBytes:
         with _as_ours(Unreadable):
             return self._open().get(list(keys)) or []
 
-    def write(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """One synced batch."""
+    def write(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
+        """One batch. Its log is one sequence, so a sync makes all before it durable as well."""
         batch = rocksdict.WriteBatch(raw_mode=True)
         for key, value in changes.items():
             if value is None:
@@ -76,7 +78,12 @@ class RocksBytes:
             else:
                 batch.put(key, value)
         with _as_ours(self._not_written):
-            self._open().write(batch, self._synced)
+            self._open().write(batch, self._synced if sync else self._unsynced)
+
+    def sync(self) -> None:
+        """Sync the write-ahead log."""
+        with _as_ours(self._not_written):
+            self._open().flush_wal(sync=True)
 
     def ascending(self, within: Range, limit: int) -> list[Pair]:
         """The first `limit` pairs of a range."""
@@ -89,8 +96,9 @@ class RocksBytes:
     def close(self) -> None:
         """Close the database. Safe to call twice.
 
-        Whatever was written is synced, so a database that failed before and cannot be flushed now
-        loses nothing, and that error has been told. RocksDB may take a second over it.
+        Whatever was promised to anybody is synced, so a database that failed before and cannot be
+        flushed now loses nothing of it, and that error has been told. RocksDB may take a second
+        over it.
         """
         db, self._db = self._db, None
         if db is not None:

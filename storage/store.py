@@ -9,16 +9,19 @@ Invariants:
 * The note that a key is accepted but not learned is put and deleted in the batch that makes it so;
   no crash can separate the two (R22: what is half-done is found again at start).
 * Below the floor of a series nothing is served, whatever lies there; see `floors`.
-* After a failed write every later one fails, and reads go on.
+* After a failed write or sync every later one fails, and reads go on.
+* A synced write makes everything before it durable, even if it holds no records itself.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from ..registry import errors
 from ..registry.disk import (
+    ClassRecord,
     CursorRecord,
     Damaged,
     FeedRecord,
@@ -33,6 +36,7 @@ from ..registry.disk import (
     Unserved,
 )
 from ..registry.paxos.instance import EMPTY, Instance
+from ..registry.paxos.standing import Class
 from ..registry.types import Key
 from ..registry.wire.peers import FeedEntry
 from . import layout, lives
@@ -61,6 +65,7 @@ class RecordStore:
         self._data = data
         self._identity = identity
         self._failure: str | None = None
+        self._unsynced = False
         self._floors = Floors(self._table(Table.FLOORS, Floor))
         self._recovered = self._recover()
         self._feed_end = self._recovered.feed_end
@@ -82,14 +87,13 @@ class RecordStore:
             return {key: self._load_one(key) for key in keys}
         return {key: self._judge(key, data) for key, data in zip(keys, found, strict=True)}
 
-    def write(self, records: Sequence[Record]) -> None:
-        """Write all records in one synced batch.
+    def write(self, records: Sequence[Record], *, sync: bool = True) -> None:
+        """Write all records in one batch; see `decreed.registry.disk.Storage.write`.
 
         Raises:
             StorageFailed: if that failed, now or ever before.
         """
-        if self._failure is not None:
-            raise errors.StorageFailed(self._failure)
+        self._check_healthy()
         identity = self._identity
         values: dict[bytes, object | None] = {}
         for record in records:
@@ -101,9 +105,21 @@ class RecordStore:
         ends = (record.index + 1 for record in records if isinstance(record, FeedRecord))
         feed_end = max(ends, default=self._feed_end)
         floors = self._forget(records, values, feed_end)
-        self._write(values)
+        self._write(values, sync)
         self._identity, self._feed_end = identity, feed_end
         self._floors.remember(floors)
+
+    def sync(self) -> None:
+        """Make everything durable that was written so far.
+
+        Raises:
+            StorageFailed: if that failed, or a write or sync ever before.
+        """
+        self._check_healthy()
+        if self._unsynced:
+            with self._noting_failure():
+                self._data.sync()
+            self._unsynced = False
 
     def scan(self, prefix: str, after: str, limit: int, max_bytes: int) -> ScanPage:
         """Instances under `prefix` behind `after`: at most `limit`, none more behind `max_bytes`."""
@@ -151,6 +167,7 @@ class RecordStore:
             cursors=tuple(self._table(Table.CURSORS, CursorRecord)),
             feed_end=layout.feed_index(newest[0][0]) + 1 if newest else 0,
             unlearned=tuple(Key(key) for key in self._table(Table.UNLEARNED, str)),
+            classes=tuple(self._table(Table.CLASSES, Class)),
         )
 
     def _table(self, table: Table, kind: type[T]) -> Iterator[T]:
@@ -192,14 +209,27 @@ class RecordStore:
         is_position = stored.startswith(Table.TERMS.value)
         return self._unpack(stored, data, int) if is_position else None
 
-    def _write(self, values: Mapping[bytes, object | None]) -> None:
+    def _write(self, values: Mapping[bytes, object | None], sync: bool) -> None:
         changes = {
             stored: None if value is None else pack(stored, value)
             for stored, value in values.items()
         }
+        if changes:
+            with self._noting_failure():
+                self._data.write(changes, sync=sync)
+            self._unsynced = not sync
+        elif sync:
+            self.sync()
+
+    def _check_healthy(self) -> None:
+        if self._failure is not None:
+            raise errors.StorageFailed(self._failure)
+
+    @contextmanager
+    def _noting_failure(self) -> Generator[None, None, None]:
+        """Around a write or a sync: once one has failed, nobody knows what the disk holds."""
         try:
-            if changes:
-                self._data.write(changes)
+            yield
         except errors.StorageFailed as error:
             self._failure = f"an earlier write failed, restart the node: {error}"
             raise
@@ -248,7 +278,7 @@ class RecordStore:
 
 
 def _changes(
-    record: InstanceRecord | FeedRecord | PeerRecord | CursorRecord | ForgetRecord,
+    record: InstanceRecord | FeedRecord | PeerRecord | CursorRecord | ForgetRecord | ClassRecord,
 ) -> Iterable[tuple[bytes, object | None]]:
     """What to put at which stored key for `record`; None deletes."""
     match record:
@@ -262,6 +292,8 @@ def _changes(
             yield layout.feed_key(record.index), entry
             if layout.is_term(record.key):
                 yield layout.term_key(record.key), record.index
+        case ClassRecord(promised):
+            yield layout.class_key(promised.ballot.process.node), promised
         case PeerRecord():
             yield layout.peer_key(record.node), record
         case CursorRecord():

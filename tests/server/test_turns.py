@@ -30,8 +30,8 @@ class StalledStorage(MemoryStorage):
         super().__init__(data, identity)
         self._clock = clock
 
-    def write(self, records: Sequence[Record]) -> None:
-        super().write(records)
+    def write(self, records: Sequence[Record], *, sync: bool = True) -> None:
+        super().write(records, sync=sync)
         trio.from_thread.run_sync(self._clock.jump, STALL_S)
 
 

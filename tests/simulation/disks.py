@@ -53,8 +53,13 @@ class Drive:
         self.disk.capacity = None
         self.stalling = 0.0
 
-    def crash(self) -> int:
-        """The node dies; returns how many unsynced batches were on the disk all the same."""
-        kept = self._chance.randint(0, self.disk.unsynced)
+    def crash(self) -> bool:
+        """The node dies, and the disk loses any suffix of what was not synced, or nothing.
+
+        Returns:
+            Whether a batch whose sync had failed was on the disk all the same.
+        """
+        unsynced, failed = self.disk.unsynced, self.disk.sync_failed
+        kept = self._chance.randint(0, unsynced)
         self.disk.crash(kept)
-        return kept
+        return failed and kept == unsynced

@@ -74,6 +74,19 @@ def test_a_write_of_nothing_does_nothing(disk: Disk) -> None:
     disk.open().write([])
 
 
+def test_what_was_not_synced_is_read_at_once_and_outlives_the_process(disk: Disk) -> None:
+    storage = disk.open()
+    storage.write([learned("s@1"), feed_record(0, "s@1")], sync=False)
+    storage.write([accepted("k")], sync=False)
+    assert storage.load([Key("k")]) == {"k": accepted("k").instance}
+    assert keys_under(storage, "") == ["k", "s@1"]
+    assert (storage.last_slot("s"), storage.feed(0, 9)[1]) == (1, 1)
+    storage.sync()
+    storage = disk.open()
+    assert keys_under(storage, "") == ["k", "s@1"]
+    assert (storage.recovered().unlearned, storage.recovered().feed_end) == (("k",), 1)
+
+
 def test_R01_a_restart_keeps_peers_cursors_feed_and_formation(disk: Disk) -> None:
     peers = [PeerRecord(NodeId(name), b"d" * 16, 7, b"n" * 16) for name in "bc"]
     cursors = [CursorRecord(NodeId("b"), b"d" * 16, 2**62)]

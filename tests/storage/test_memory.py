@@ -6,6 +6,7 @@ import pytest
 
 from decreed.registry.config import ClusterConfig
 from decreed.registry.disk import Damaged as DamagedValue
+from decreed.registry.disk import Record
 from decreed.registry.errors import Damaged, IdentityRefused, StorageFailed
 from decreed.registry.paxos.instance import EMPTY
 from decreed.registry.types import Key
@@ -32,11 +33,9 @@ def opened(platter: MemoryDisk) -> MemoryStorage:
 def test_a_crash_takes_what_was_not_synced_and_nothing_else(platter: MemoryDisk) -> None:
     storage = opened(platter)
     storage.write([learned("k")])
-    platter.auto_sync = False
-    storage.write([learned("lost"), feed_record(0, "lost")])
+    storage.write([learned("lost"), feed_record(0, "lost")], sync=False)
     assert storage.load([Key("lost")])[Key("lost")] != EMPTY
     platter.crash()
-    platter.auto_sync = True
     again = opened(platter)
     assert again.load([K, Key("lost")]) == {"k": learned("k").instance, "lost": EMPTY}
     assert again.recovered().feed_end == 0
@@ -44,15 +43,85 @@ def test_a_crash_takes_what_was_not_synced_and_nothing_else(platter: MemoryDisk)
 
 def test_what_was_synced_later_survives(platter: MemoryDisk) -> None:
     storage = opened(platter)
-    platter.auto_sync = False
-    storage.write([accepted("k")])
-    storage.write([learned("k")])
-    platter.sync()
+    storage.write([accepted("k")], sync=False)
+    storage.write([learned("k")], sync=False)
+    storage.sync()
     platter.crash()
-    platter.auto_sync = True
     again = opened(platter)
     assert again.load([K])[K] == learned("k").instance
     assert again.recovered().unlearned == ()
+
+
+@pytest.mark.parametrize("records", [[], [learned("z")]])
+def test_a_synced_write_makes_all_before_it_durable_even_if_it_holds_nothing(
+    platter: MemoryDisk, records: list[Record]
+) -> None:
+    storage = opened(platter)
+    storage.write([learned("k")], sync=False)
+    storage.write(records)
+    assert platter.unsynced == 0
+    platter.crash()
+    assert opened(platter).load([K])[K] == learned("k").instance
+
+
+def test_nothing_is_synced_that_is_synced_already(platter: MemoryDisk) -> None:
+    storage = opened(platter)
+    storage.write([learned("k")])
+    before = platter.syncs
+    storage.sync()
+    storage.write([])
+    assert platter.syncs == before
+    storage.write([learned("l")], sync=False)
+    assert platter.syncs == before
+    storage.sync()
+    storage.sync()
+    assert platter.syncs == before + 1
+
+
+LATER = [Key("k0"), Key("k1"), Key("k2")]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2, 3])
+def test_a_crash_takes_any_suffix_of_what_was_not_synced(platter: MemoryDisk, kept: int) -> None:
+    storage = opened(platter)
+    storage.write([learned("k")])
+    for index, key in enumerate(LATER):
+        storage.write([learned(key), feed_record(index, key)], sync=False)
+    assert EMPTY not in storage.load(LATER).values()
+    assert len(storage.feed(0, 10)[0]) == platter.unsynced == 3
+    platter.crash(kept)
+    again = opened(platter)
+    there = [key for key, instance in again.load(LATER).items() if instance != EMPTY]
+    assert there == LATER[:kept]
+    assert again.recovered().feed_end == kept
+    assert again.load([K])[K] == learned("k").instance
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_failed_sync_leaves_any_prefix_of_what_it_covered(platter: MemoryDisk, kept: int) -> None:
+    storage = opened(platter)
+    storage.write([learned("k")], sync=False)
+    platter.fail_syncs = 1
+    with pytest.raises(StorageFailed, match="told to"):
+        storage.write([learned("x")])
+    assert storage.load([K, Key("x")]) == {"k": learned("k").instance, "x": EMPTY}
+    platter.crash(kept)
+    found = opened(platter).load([K, Key("x")]).values()
+    assert [instance != EMPTY for instance in found] == [kept > 0, kept > 1]
+
+
+def test_after_a_failed_sync_every_later_write_and_sync_fails(platter: MemoryDisk) -> None:
+    storage = opened(platter)
+    storage.write([learned("k")], sync=False)
+    platter.fail_syncs = 1
+    with pytest.raises(StorageFailed, match="told to"):
+        storage.sync()
+    with pytest.raises(StorageFailed, match="restart the node"):
+        storage.sync()
+    for sync in (True, False):
+        with pytest.raises(StorageFailed, match="restart the node"):
+            storage.write([learned("x")], sync=sync)
+    assert storage.load([K])[K] == learned("k").instance
 
 
 def test_what_was_not_synced_may_have_reached_the_disk_all_the_same(platter: MemoryDisk) -> None:
