@@ -12,18 +12,19 @@ from rich.console import Console
 
 from . import plots
 from .bench import Bench, Settings, about_machine
-from .load import Generator
+from .load import LoadGenerator
 from .report import markdown, rows, show, write_runs
 from .suites import claims
 from .suites.suite import Suite
 from .systems.cluster import Cluster
 from .systems.decreed import Decreed
 from .systems.etcd import Etcd
+from .systems.pysyncobj import PySyncObj
 from .systems.redis import Redis
 from .systems.zookeeper import ZooKeeper
 
 SYSTEMS: dict[str, type[Cluster]] = {
-    system.name: system for system in (Decreed, Etcd, ZooKeeper, Redis)
+    system.name: system for system in (Decreed, Etcd, ZooKeeper, PySyncObj, Redis)
 }
 SUITES = {suite.name: suite for suite in (claims.SUITE,)}
 
@@ -97,12 +98,12 @@ def _bench(settings: Settings, peers: Sequence[str], console: Console) -> Bench:
             console.print(f"{name} is skipped: {reason}", style="yellow")
         else:
             systems.append(system)
-    reason = Generator.missing()
+    reason = LoadGenerator.missing()
     if reason:
         console.print(f"client libraries only: {reason}", style="yellow")
     if plots.missing():
         console.print(f"no plots: {plots.missing()}", style="yellow")
-    generator = None if reason else Generator.build(settings.scratch)
+    generator = None if reason else LoadGenerator.build(settings.scratch)
     return Bench(settings, systems, generator, lambda text: console.print(text, style="dim"))
 
 

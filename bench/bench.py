@@ -4,15 +4,17 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .load import Generator, Load, Outcome
-from .results import Run, flat
+from .clients import Library
+from .load import Load, LoadGenerator, Outcome, outcome
+from .results import OURS, Run, flat
 from .systems.cluster import Cluster, NotReady, running
+from .systems.pysyncobj import PySyncObj
 
 PROTOCOL, LIBRARY = "protocol", "library"
 _SERIES = ("series", "series_ms", "started_ns", "gap_at_ns")
@@ -57,7 +59,7 @@ class Bench:
 
     settings: Settings
     systems: Sequence[type[Cluster]]
-    generator: Generator | None
+    generator: LoadGenerator | None
     say: Callable[[str], None]
     runs: list[Run] = field(default_factory=list[Run])
     failures: list[str] = field(default_factory=list[str])
@@ -68,7 +70,7 @@ class Bench:
         return system(folder, size)
 
     @contextmanager
-    def clusters(self, size: int = 3, *, warm: bool = True) -> Iterator[list[Cluster]]:
+    def clusters(self, size: int = 3, *, warm: bool = True) -> Generator[list[Cluster]]:
         """All systems at once, each on empty disks, warmed up; ended and removed at the end.
 
         They run side by side and are asked in turn; one that is not asked is idle.
@@ -82,30 +84,72 @@ class Bench:
     def warm_up(self, cluster: Cluster) -> None:
         """Let a cluster work until its code is compiled and its caches are filled."""
         seconds = min(cluster.warm_up_s, 1.5) if self.settings.short else cluster.warm_up_s
-        if self.generator is not None and cluster.protocol:
-            self.generator.run(cluster, Load(outstanding=64, seconds=seconds, warm_up=0.0))
+        load = Load(outstanding=64, seconds=seconds, warm_up=0.0)
+        if self.drives(cluster, load):
+            self.load(cluster, load)
 
-    def turns(
-        self, works: Sequence[str], clusters: Sequence[Cluster]
-    ) -> Iterator[tuple[int, str, Cluster]]:
-        """Every work on every system, interleaved, so that a slow minute hits all of them."""
+    def timed(self, load: Load) -> Load:
+        """`load`, for as long as the settings say."""
+        return replace(load, seconds=self.settings.seconds, warm_up=self.settings.warm_up)
+
+    def interleaved(
+        self,
+        suite: str,
+        clusters: Sequence[Cluster],
+        works: Mapping[str, Load],
+        library_works: Mapping[str, Load],
+    ) -> None:
+        """Every work on every system, in turn and again, so that a slow minute hits all of them."""
         for repeat in range(self.settings.repeats):
-            for work in works:
+            for work, load in works.items():
                 for cluster in clusters:
-                    yield repeat, work, cluster
+                    self.by_protocol(suite, work, cluster, load, repeat)
+            for work, load in library_works.items():
+                for cluster in clusters:
+                    self.by_library(suite, work, cluster, load, repeat)
 
-    def load(self, cluster: Cluster, load: Load) -> Outcome:
-        """Run a load by the generator.
+    def begin(self, cluster: Cluster, load: Load) -> Callable[[], Outcome]:
+        """Start a load by the protocol; what is returned waits for it.
 
         Raises:
-            NotReady: if there is no generator, or it failed.
+            NotReady: if there is nothing to drive the system with.
         """
+        if isinstance(cluster, PySyncObj):
+            return cluster.begin(load)
         if self.generator is None:
             raise NotReady("there is no compiler for the load generator")
-        return self.generator.run(cluster, load)
+        process = self.generator.begin(cluster, load)
+        return lambda: outcome(process, load)
+
+    def load(self, cluster: Cluster, load: Load) -> Outcome:
+        """Run a load by the protocol to its end; errors as for `begin`."""
+        return self.begin(cluster, load)()
+
+    def by_library(
+        self, suite: str, work: str, cluster: Cluster, load: Load, repeat: int = 0
+    ) -> None:
+        """Run a load by the system's usual Python client and keep what it found, if there is one."""
+        if not Library.missing(cluster) and (load.batch == 1 or cluster.name == OURS):
+            with self.attempt(f"{work} on {cluster.name} by its library"):
+                outcome = Library.run(cluster, load)
+                self.record(suite, work, cluster, outcome, repeat=repeat, way=LIBRARY)
+
+    def by_protocol(
+        self, suite: str, work: str, cluster: Cluster, load: Load, repeat: int = 0
+    ) -> None:
+        """Run a load by the generator and keep what it found."""
+        if self.drives(cluster, load):
+            with self.attempt(f"{work} on {cluster.name}"):
+                self.record(suite, work, cluster, self.load(cluster, load), repeat=repeat)
+
+    def drives(self, cluster: Cluster, load: Load) -> bool:
+        """Whether there is something that does `load` on this system."""
+        if isinstance(cluster, PySyncObj):
+            return load.op in ("claim", "lock") and load.batch == 1
+        return self.generator is not None and (load.batch == 1 or cluster.name == OURS)
 
     @contextmanager
-    def attempt(self, what: str) -> Iterator[None]:
+    def attempt(self, what: str) -> Generator[None]:
         """Go on with the next work if this one fails, and say so at the end."""
         try:
             yield
@@ -127,8 +171,7 @@ class Bench:
         figures = {name: value for name, value in flat(outcome).items() if name not in _SERIES}
         detail = {name: outcome[name] for name in _SERIES if name in outcome}
         self.runs.append(Run(suite, work, cluster.name, way, repeat, figures, detail))
-        shown = {name: figures[name] for name in ("per_s", "server_cpu_us") if name in figures}
-        self.say(f"{suite}: {work}: {cluster.name} by {way}: " + _brief(shown or figures))
+        self.say(f"{suite}: {work}: {cluster.name} by {way}: {_brief(figures)}")
 
     def of(self, suite: str) -> list[Run]:
         """The runs of one suite."""
@@ -136,7 +179,8 @@ class Bench:
 
 
 def _brief(figures: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:,.1f}" for name, value in list(figures.items())[:4])
+    chosen = [name for name in ("per_s", "server_cpu_us") if name in figures] or list(figures)[:4]
+    return ", ".join(f"{name} {figures[name]:,.1f}" for name in chosen)
 
 
 def about_machine() -> dict[str, object]:

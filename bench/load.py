@@ -1,4 +1,4 @@
-"""A load: what is asked of a cluster, by the load generator or by a client library, and what came of it."""
+"""A load: what is asked of a cluster, and what came of it."""
 
 import json
 import shutil
@@ -57,7 +57,7 @@ class Load:
     nodes: tuple[int, ...] = ()
 
 
-class Generator:
+class LoadGenerator:
     """The load generator, compiled.
 
     Args:
@@ -73,7 +73,7 @@ class Generator:
         return "" if shutil.which("gcc") else "gcc not installed"
 
     @classmethod
-    def build(cls, folder: Path) -> "Generator":
+    def build(cls, folder: Path) -> "LoadGenerator":
         """Compile the generator into `folder`.
 
         Raises:
@@ -92,10 +92,6 @@ class Generator:
         """Start a load; `outcome` waits for it."""
         command = [str(self._program), *options(cluster, load)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def run(self, cluster: Cluster, load: Load) -> Outcome:
-        """Run a load to its end."""
-        return outcome(self.begin(cluster, load), load)
 
 
 def outcome(process: "subprocess.Popen[str]", load: Load) -> Outcome:

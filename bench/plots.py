@@ -1,5 +1,7 @@
 """Plots, as SVG and PNG. Without matplotlib there are none, and the report says so."""
 
+import importlib
+import importlib.util
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,9 +21,7 @@ _OUTSTANDING = re.compile(r"(.*), (\d+) outstanding")
 
 def missing() -> str:
     """Why nothing can be drawn; empty if it can."""
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError:
+    if importlib.util.find_spec("matplotlib") is None:
         return "matplotlib not installed (pip install 'decreed[bench]')"
     return ""
 
@@ -38,11 +38,9 @@ def draw(path: Path, paint: Callable[[Any], None], title: str, x: str, y: str) -
     """
     if missing():
         return
-    import matplotlib
-
+    matplotlib: Any = importlib.import_module("matplotlib")
     matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot: Any = importlib.import_module("matplotlib.pyplot")
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
     paint(axes)
     axes.set(title=title, xlabel=x, ylabel=y)

@@ -48,7 +48,7 @@ def cell(found: Spread | None, scale: float) -> str:
     text = number(found.median / scale)
     if found.runs == 1:
         return text
-    return f"{text} ({number(found.least / scale)}–{number(found.greatest / scale)})"
+    return f"{text} ({number(found.least / scale)} to {number(found.greatest / scale)})"
 
 
 def rows(runs: Sequence[Run], columns: Sequence[Column]) -> list[list[str]]:

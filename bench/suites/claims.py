@@ -4,50 +4,38 @@ from ..bench import Bench
 from ..load import Load
 from ..plots import latency_against_load
 from ..report import CLIENT_CPU, P50_MS, P99_MS, PER_S, SERVER_CPU
-from ..systems.cluster import Cluster
 from .suite import Suite
 
 NAME = "claims"
 
 
 def works(bench: Bench) -> dict[str, Load]:
-    """What is asked of every system."""
-    settings = bench.settings
-    outstanding = (1, 64, 256) if settings.short else (1, 4, 16, 64, 256, 512)
+    """What is asked of every system by the protocol; what a system has not is left out."""
+    outstanding = (1, 64, 256) if bench.settings.short else (1, 4, 16, 64, 256, 512)
     found = {
-        f"claim, {count} outstanding": Load(
-            outstanding=count, seconds=settings.seconds, warm_up=settings.warm_up
-        )
-        for count in outstanding
+        f"claim, {count} outstanding": bench.timed(Load(outstanding=count)) for count in outstanding
     }
-    one_key = Load(op="contend", clients=64, seconds=settings.seconds, warm_up=settings.warm_up)
-    return found | {"64 clients claim one key (keys)": one_key}
+    found["64 clients claim one key (keys)"] = bench.timed(Load(op="contend", clients=64))
+    for calls in (1, 8):
+        work = f"claim_many, 100 keys a call, {calls} at a time (keys)"
+        found[work] = bench.timed(Load(outstanding=calls, clients=1, batch=100))
+    return found
 
 
-def batches(bench: Bench) -> dict[str, Load]:
-    """What only decreed has: many keys in one call."""
-    seconds, warm_up = bench.settings.seconds, bench.settings.warm_up
-    return {
-        f"claim_many, 100 keys a call, {calls} at a time (keys)": Load(
-            outstanding=calls, clients=1, batch=100, seconds=seconds, warm_up=warm_up
-        )
-        for calls in (1, 8)
+def library_works(bench: Bench) -> dict[str, Load]:
+    """What is asked by the usual Python clients."""
+    found = {
+        f"claim, {count} outstanding": bench.timed(Load(outstanding=count))
+        for count in (1, 64, 256)
     }
+    work = "claim_many, 100 keys a call, 8 at a time (keys)"
+    return found | {work: bench.timed(Load(outstanding=8, batch=100))}
 
 
 def run(bench: Bench) -> None:
     """All works on all systems, interleaved."""
-    asked = works(bench) | batches(bench)
     with bench.clusters() as clusters:
-        for repeat, work, cluster in bench.turns(list(asked), clusters):
-            if _fits(asked[work], cluster):
-                with bench.attempt(f"{work} on {cluster.name}"):
-                    outcome = bench.load(cluster, asked[work])
-                    bench.record(NAME, work, cluster, outcome, repeat=repeat)
-
-
-def _fits(load: Load, cluster: Cluster) -> bool:
-    return bool(cluster.protocol) and (load.batch == 1 or cluster.name == "decreed")
+        bench.interleaved(NAME, clusters, works(bench), library_works(bench))
 
 
 SUITE = Suite(

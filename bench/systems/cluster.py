@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -62,6 +62,7 @@ class Cluster(ABC):
         name: what tables call the system.
         protocol: what the load generator calls it; empty if it cannot drive it.
         clients: how many connections a load of 64 outstanding is spread over.
+        linearizable_read: the load's op that reads what was decided before, wherever it is asked.
         warm_up_s: how long a load must run before the servers are warm (a JIT takes its time).
     """
 
@@ -69,6 +70,7 @@ class Cluster(ABC):
     protocol: ClassVar[str] = ""
     clients: ClassVar[int] = 6
     warm_up_s: ClassVar[float] = 3.0
+    linearizable_read: ClassVar[str] = "read"
 
     def __init__(self, folder: Path, size: int = 3) -> None:
         self.folder, self.size = folder, size
@@ -93,6 +95,7 @@ class Cluster(ABC):
     def leader(self) -> int:
         """The node that leads; any node where there is no such thing."""
 
+    @abstractmethod
     def prepare(self) -> None:
         """Write what the nodes need before their first start."""
 
@@ -109,6 +112,10 @@ class Cluster(ABC):
     def endpoints(self, nodes: Sequence[int] = ()) -> str:
         """Addresses of `nodes`, by default of all, as the load generator takes them."""
         return ",".join(f"127.0.0.1:{self.ports[node]}" for node in nodes or range(self.size))
+
+    def addresses(self, nodes: Sequence[int] = ()) -> list[str]:
+        """The same as clients of other kinds take them."""
+        return [f"127.0.0.1:{self.ports[node]}" for node in nodes or range(self.size)]
 
     def data(self, node: int) -> Path:
         """The folder that holds all that a node stores."""
@@ -181,7 +188,7 @@ class Cluster(ABC):
 
 
 @contextlib.contextmanager
-def running(clusters: Sequence[Cluster]) -> Iterator[None]:
+def running(clusters: Sequence[Cluster]) -> Generator[None]:
     """Start clusters on empty disks; whatever happens, end them and remove their data."""
     try:
         for cluster in clusters:

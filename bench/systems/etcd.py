@@ -26,6 +26,9 @@ class Etcd(Cluster):
         absent = [name for name in ("etcd", "etcdctl") if shutil.which(name) is None]
         return f"{' and '.join(absent)} not installed (etcd-server, etcd-client)" if absent else ""
 
+    def prepare(self) -> None:
+        """Everything stands on the command line."""
+
     def command(self, node: int) -> list[str]:
         """One member of a static cluster."""
         client = f"http://127.0.0.1:{self.ports[node]}"
@@ -53,9 +56,10 @@ class Etcd(Cluster):
             env={**os.environ, "ETCDCTL_API": "3"},
         )
         try:
-            return json.loads(done.stdout)[0]["Status"]
+            found: dict[str, Any] = json.loads(done.stdout)[0]["Status"]
         except (ValueError, IndexError, KeyError, TypeError):
             return None
+        return found
 
     def serving(self) -> bool:
         """Whether all running members know a leader and have applied the same."""

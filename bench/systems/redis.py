@@ -21,6 +21,9 @@ class Redis(Cluster):
         """Needs ``redis-server``."""
         return "" if shutil.which("redis-server") else "redis-server not installed"
 
+    def prepare(self) -> None:
+        """Everything stands on the command line."""
+
     def command(self, node: int) -> list[str]:
         """An append-only file, synced before each answer; key events for watches."""
         return [

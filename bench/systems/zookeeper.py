@@ -18,6 +18,7 @@ class ZooKeeper(Cluster):
     name = "zookeeper"
     protocol = "zookeeper"
     warm_up_s = 20.0
+    linearizable_read = "sync-read"
 
     def __init__(self, folder: Path, size: int = 3) -> None:
         super().__init__(folder, size)
