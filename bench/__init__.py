@@ -1,1 +1,1 @@
-"""The benchmark suite: decreed next to etcd, ZooKeeper, Redis and PySyncObj, in one run on one machine."""
+"""The benchmark suite: decreed and its peers in one run, on one machine."""

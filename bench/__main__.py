@@ -14,7 +14,19 @@ from . import plots
 from .bench import Bench, Settings, about_machine
 from .load import LoadGenerator
 from .report import markdown, rows, show, write_runs
-from .suites import claims
+from .suites import (
+    catchup,
+    claims,
+    cold,
+    failover,
+    growth,
+    locks,
+    memory,
+    nodes,
+    reads,
+    sizes,
+    soak,
+)
 from .suites.suite import Suite
 from .systems.cluster import Cluster
 from .systems.decreed import Decreed
@@ -26,31 +38,54 @@ from .systems.zookeeper import ZooKeeper
 SYSTEMS: dict[str, type[Cluster]] = {
     system.name: system for system in (Decreed, Etcd, ZooKeeper, PySyncObj, Redis)
 }
-SUITES = {suite.name: suite for suite in (claims.SUITE,)}
+_MODULES = (
+    claims,
+    reads,
+    locks,
+    failover,
+    cold,
+    catchup,
+    memory,
+    sizes,
+    nodes,
+    growth,
+    soak,
+)
+SUITES: dict[str, Suite] = {module.SUITE.name: module.SUITE for module in _MODULES}
 
 T = TypeVar("T")
+EVERYBODY = ",".join(SYSTEMS)
+FEW = "decreed,etcd,zookeeper"
+OUT = Path("bench-out")
+PYTHON = Path(sys.executable)
+
 Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="[SUITE]...", help=f"Of {', '.join(SUITES)}; all by default."),
 ]
-Peers = Annotated[str, typer.Option(help="The systems, with commas between them.")]
+Peers = Annotated[
+    str | None,
+    typer.Option(help=f"The systems, with commas; by default {EVERYBODY}, fewer with --short."),
+]
 Short = Annotated[bool, typer.Option("--short", help="A look, in two minutes; no measurement.")]
 Out = Annotated[Path, typer.Option(help="Where tables, JSON and plots go.")]
 Repeats = Annotated[int | None, typer.Option(min=1, help="Runs of each work on each system.")]
 Seconds = Annotated[float | None, typer.Option(min=0.1, help="Measured in each run.")]
 Keys = Annotated[int | None, typer.Option(min=1000, help="Keys for memory and growth.")]
+Minutes = Annotated[float, typer.Option(min=0.1, help="How long the soak is.")]
 Python = Annotated[Path, typer.Option(help="The interpreter whose decreed is measured.")]
 
 
 def main(
     suites: Names = None,
-    peers: Peers = ",".join(SYSTEMS),
+    peers: Peers = None,
     short: Short = False,
-    out: Out = Path("bench-out"),
+    out: Out = OUT,
     repeats: Repeats = None,
     seconds: Seconds = None,
     keys: Keys = None,
-    python: Python = Path(sys.executable),
+    minutes: Minutes = 20.0,
+    python: Python = PYTHON,
 ) -> None:
     """Measure decreed and its peers, side by side, on this machine."""
     signal.signal(signal.SIGTERM, _end)
@@ -60,18 +95,20 @@ def main(
     settings = Settings(
         short=short,
         repeats=repeats or (1 if short else 3),
-        seconds=seconds or (1.0 if short else 6.0),
-        keys=keys or (20_000 if short else 1_000_000),
+        seconds=seconds or (0.4 if short else 6.0),
+        keys=keys or (5_000 if short else 1_000_000),
+        minutes=minutes,
         out=out,
         scratch=out / "scratch",
     )
     Decreed.python = str(python.absolute())
     chosen = [_known(name, SUITES, "suite") for name in suites or SUITES]
-    bench = _bench(settings, peers.split(","), console)
+    bench = _bench(settings, (peers or (FEW if short else EVERYBODY)).split(","), console)
     try:
         for suite in chosen:
             _run(suite, bench, console)
     finally:
+        bench.close()
         shutil.rmtree(settings.scratch, ignore_errors=True)
     for failure in bench.failures:
         console.print(f"failed: {failure}", style="red")

@@ -5,7 +5,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from .systems.cluster import Cluster, NotReady, running
 from .systems.pysyncobj import PySyncObj
 
 PROTOCOL, LIBRARY = "protocol", "library"
-_SERIES = ("series", "series_ms", "started_ns", "gap_at_ns")
+NODES = 3
+_SERIES = ("series", "series_ms", "started_ns", "gap_at_ns", "sizes")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Settings:
         repeats: runs of each work on each system.
         seconds: measured in each run.
         keys: how many keys the suites about memory and growth write.
+        minutes: how long the soak is.
         out: where tables, JSON and plots go.
         scratch: where clusters keep their data; on a real disk.
     """
@@ -37,13 +39,14 @@ class Settings:
     repeats: int
     seconds: float
     keys: int
+    minutes: float
     out: Path
     scratch: Path
 
     @property
     def warm_up(self) -> float:
         """Seconds before each run."""
-        return 0.2 if self.short else 1.0
+        return 0.1 if self.short else 1.0
 
 
 @dataclass
@@ -63,27 +66,47 @@ class Bench:
     say: Callable[[str], None]
     runs: list[Run] = field(default_factory=list[Run])
     failures: list[str] = field(default_factory=list[str])
+    _kept: list[Cluster] = field(default_factory=list[Cluster])
+    _on_close: ExitStack = field(default_factory=ExitStack)
 
-    def cluster(self, system: type[Cluster], size: int = 3) -> Cluster:
+    def cluster(self, system: type[Cluster], size: int = NODES) -> Cluster:
         """A cluster of `system` that does not run yet."""
         folder = self.settings.scratch / f"{system.name}-{time.monotonic_ns()}"
         return system(folder, size)
 
     @contextmanager
-    def clusters(self, size: int = 3, *, warm: bool = True) -> Generator[list[Cluster]]:
+    def clusters(self, size: int = NODES, *, warm: bool = True) -> Generator[list[Cluster]]:
         """All systems at once, each on empty disks, warmed up; ended and removed at the end.
 
-        They run side by side and are asked in turn; one that is not asked is idle.
+        They run side by side and are asked in turn; one that is not asked is idle. In short mode
+        suites share them.
         """
+        if self.settings.short and size == NODES:
+            yield self._shared()
+            return
         clusters = [self.cluster(system, size) for system in self.systems]
         with running(clusters):
             for cluster in clusters if warm else ():
                 self.warm_up(cluster)
             yield clusters
 
+    def _shared(self) -> list[Cluster]:
+        if not self._kept:
+            clusters = [self.cluster(system) for system in self.systems]
+            self._on_close.enter_context(running(clusters))
+            for cluster in clusters:
+                self.warm_up(cluster)
+            self._kept = clusters
+        return self._kept
+
+    def close(self) -> None:
+        """End the clusters that suites shared."""
+        self._kept = []
+        self._on_close.close()
+
     def warm_up(self, cluster: Cluster) -> None:
         """Let a cluster work until its code is compiled and its caches are filled."""
-        seconds = min(cluster.warm_up_s, 1.5) if self.settings.short else cluster.warm_up_s
+        seconds = min(cluster.warm_up_s, 1.0) if self.settings.short else cluster.warm_up_s
         load = Load(outstanding=64, seconds=seconds, warm_up=0.0)
         if self.drives(cluster, load):
             self.load(cluster, load)

@@ -1,4 +1,4 @@
-"""Figures: percentiles, the spread of repeated runs, and what processes use by the kernel's accounts."""
+"""Figures: percentiles, the spread of repeated runs, and what processes use."""
 
 import os
 import statistics

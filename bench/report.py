@@ -52,16 +52,18 @@ def cell(found: Spread | None, scale: float) -> str:
 
 
 def rows(runs: Sequence[Run], columns: Sequence[Column]) -> list[list[str]]:
-    """The head of the table and then its rows. The last column compares the first figure."""
+    """The head of the table and then its rows; the last column compares the first of the figures."""
     found = lines(runs)
     head = ["work", "system", "by", *(column.title for column in columns)]
     body = [_row(line, found, columns) for line in found]
-    return [[*head, f"decreed ÷ it, {columns[0].title}"], *body]
+    return [[*head, "decreed ÷ it"], *body]
 
 
 def _row(line: Line, among: Sequence[Line], columns: Sequence[Column]) -> list[str]:
     cells = [cell(line.figures.get(column.figure), column.scale) for column in columns]
-    compared = ratio(line, among, columns[0].figure)
+    # by the first figure that was measured: a watch has no throughput
+    measured = [column.figure for column in columns if column.figure in line.figures]
+    compared = ratio(line, among, measured[0]) if measured else None
     return [line.work, line.system, line.way, *cells, "" if compared is None else f"{compared:.2f}"]
 
 

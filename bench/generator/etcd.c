@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DATA, HEADERS, RESET = 3, SETTINGS, PING = 6, GOAWAY, WINDOW_UPDATE };
+enum { DATA, HEADERS, RESET = 3, SETTINGS, PING = 6, GOAWAY, WINDOW_UPDATE, INITIAL_WINDOW_SIZE = 4 };
 enum { END_STREAM = 1, END_HEADERS = 4, MAX_DATA = 16384, FIRST_WINDOW = 65535, TTL_S = 600 };
 static const long OUR_WINDOW = 0x7fff0000;
 typedef enum { TXN, RANGE, GRANT, LOCK, UNLOCK, WATCH_STREAM } Method;
@@ -194,7 +194,7 @@ static bool send_op(Op *op) {
     link->next_tag += 2;
     link->slots[op->tag / 2 % MAX_SLOTS] = op->id;
     op->reply_size = op->body.size = op->body.sent = 0;
-    op->stream_window = FIRST_WINDOW;
+    op->stream_window = link->first_window;
     put8(&op->body, 0);
     put32(&op->body, request.size);
     put(&op->body, request.data, request.size);
@@ -207,6 +207,19 @@ static void window_grew(Link *link, u32 stream, Op *op, u32 bytes) {
     if (!stream) link->window += bytes;
     else if (op) op->stream_window += bytes;
     for (Op *next; link->window > 0 && (next = oldest_held_back(link));) push_body(link, next);
+}
+
+// A server that has measured the path gives later streams, and those under way, more room.
+static void settings_came(Link *link, const u8 *bytes, u32 size) {
+    for (; size >= 6; bytes += 6, size -= 6) {
+        if ((bytes[0] << 8 | bytes[1]) != INITIAL_WINDOW_SIZE) continue;
+        long grown = (long)get32(bytes + 2) - link->first_window;
+        link->first_window += grown;
+        for (int i = 0; i < op_count; i++)
+            if (ops[i].link == link->id) ops[i].stream_window += grown;
+    }
+    put_frame(&link->out, 0, SETTINGS, 1, 0);
+    window_grew(link, 0, NULL, 0);
 }
 
 static void complete(Link *link, Op *op, bool broken) {
@@ -255,7 +268,7 @@ static void frame(Link *link, u8 type, u8 flags, u32 stream, const u8 *bytes, u3
         return;
     case HEADERS: if (op && flags & END_STREAM) complete(link, op, false); return;
     case RESET: if (op) complete(link, op, true); return;
-    case SETTINGS: if (!(flags & 1)) put_frame(&link->out, 0, SETTINGS, 1, 0); return;
+    case SETTINGS: if (!(flags & 1)) settings_came(link, bytes, size); return;
     case PING: if (!(flags & 1)) echo_ping(link, bytes); return;
     case GOAWAY: link_failed(link); return;
     case WINDOW_UPDATE: window_grew(link, stream, op, get32(bytes)); return;

@@ -40,6 +40,7 @@ typedef struct {
     int *slots;         // tag modulo MAX_SLOTS -> operation, -1 for none
     u32 first, last;    // Redis answers in order: a queue in `slots`
     long window;        // HTTP/2: how many bytes may be sent
+    long first_window;  // HTTP/2: how many of them at the beginning of a stream
     long received;      // HTTP/2: bytes of bodies taken and not yet acknowledged
     int entries, base_entry, path_entry[8];  // HTTP/2: the table of headers
     u32 messages;       // decreed: messages in `out` that are not yet in a frame

@@ -24,7 +24,7 @@ static void reset(Link *link) {
     link->in.size = link->out.size = link->out.sent = 0;
     link->next_tag = 1;
     link->first = link->last = link->messages = 0;
-    link->window = 65535;
+    link->window = link->first_window = 65535;
     link->received = 0;
     link->entries = 0;
     link->base_entry = -1;

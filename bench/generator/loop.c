@@ -169,10 +169,10 @@ static void turn(u64 *begun, u64 start) {
         if (settings.warm_up <= 0) begin_account();
         work->begin();
     }
+    if (settings.robust) redial(now);
     if (!*begun && now - start > NOT_READY_S * SECOND) die("no connection within %d s", NOT_READY_S);
     if (!*begun) return;
     if (!measuring && now - *begun >= (u64)(settings.warm_up * 1e9)) begin_account();
-    if (settings.robust) redial(now);
     look_after_ops(now);
     if (work->tick) work->tick(now);
     double whole = settings.warm_up + settings.seconds;

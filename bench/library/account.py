@@ -1,5 +1,6 @@
 """What a load by a library keeps, under the names that the load generator prints."""
 
+import itertools
 import resource
 import time
 from collections.abc import Sequence
@@ -82,7 +83,7 @@ class Account:
 
     def _longest_gap(self) -> tuple[int, int]:
         moments = [self.begins, *(moment for moment, _ in self._samples), self.ends]
-        gaps = zip(moments, moments[1:], strict=False)
+        gaps = itertools.pairwise(moments)
         return max(((left, right - left) for left, right in gaps), key=lambda gap: gap[1])
 
     def _series(self) -> dict[str, Any]:

@@ -46,7 +46,11 @@ class Node:
 
     def claim(self, key: str, value: str, then: Callable[[bool], None]) -> None:
         """Claim a key; `then` is told whether it was done."""
-        self._table.claim(key, value, callback=lambda _, error: then(error == self._done))
+
+        def answered(_: Any, error: Any) -> None:
+            then(error == self._done)
+
+        self._table.claim(key, value, callback=answered)
 
     def cycle(self, lock: str, owner: str) -> None:
         """Get a lock and give it back."""
@@ -99,7 +103,7 @@ class Claims:
                     self._send(key, since)
 
     def _complete(self) -> bool:
-        return 0 < self._load["count"] <= self._counted
+        return bool(0 < self._load["count"] <= self._counted)
 
     def _next(self) -> None:
         number = next(self._numbers)
