@@ -68,18 +68,20 @@ Peers = Annotated[
     typer.Option(help=f"The systems, with commas; by default {EVERYBODY}, fewer with --short."),
 ]
 Short = Annotated[bool, typer.Option("--short", help="A look, in two minutes; no measurement.")]
+Dry = Annotated[bool, typer.Option("--dry", help="Say what would be measured, and end.")]
 Out = Annotated[Path, typer.Option(help="Where tables, JSON and plots go.")]
 Repeats = Annotated[int | None, typer.Option(min=1, help="Runs of each work on each system.")]
 Seconds = Annotated[float | None, typer.Option(min=0.1, help="Measured in each run.")]
 Keys = Annotated[int | None, typer.Option(min=1000, help="Keys for memory and growth.")]
 Minutes = Annotated[float, typer.Option(min=0.1, help="How long the soak is.")]
-Python = Annotated[Path, typer.Option(help="The interpreter whose decreed is measured.")]
+Python = Annotated[Path, typer.Option(help="The interpreter that runs the nodes of decreed.")]
 
 
 def main(
     suites: Names = None,
     peers: Peers = None,
     short: Short = False,
+    dry: Dry = False,
     out: Out = OUT,
     repeats: Repeats = None,
     seconds: Seconds = None,
@@ -90,29 +92,25 @@ def main(
     """Measure decreed and its peers, side by side, on this machine."""
     signal.signal(signal.SIGTERM, _end)
     console = Console(width=None if sys.stdout.isatty() else 180)
-    out = out.absolute()
-    out.mkdir(parents=True, exist_ok=True)
+    Decreed.python = str(python.absolute())
+    chosen = [_known(name, SUITES, "suite") for name in suites or SUITES]
+    systems = _systems((peers or (FEW if short else EVERYBODY)).split(","), console)
+    _say_what_is_missing(console)
+    if dry:
+        names = [suite.name for suite in chosen], [system.name for system in systems]
+        console.print(f"suites: {' '.join(names[0])}; systems: {' '.join(names[1])}")
+        return
     settings = Settings(
         short=short,
         repeats=repeats or (1 if short else 3),
         seconds=seconds or (0.4 if short else 6.0),
         keys=keys or (5_000 if short else 1_000_000),
         minutes=minutes,
-        out=out,
-        scratch=out / "scratch",
+        out=out.absolute(),
+        scratch=out.absolute() / "scratch",
     )
-    Decreed.python = str(python.absolute())
-    chosen = [_known(name, SUITES, "suite") for name in suites or SUITES]
-    bench = _bench(settings, (peers or (FEW if short else EVERYBODY)).split(","), console)
-    try:
-        for suite in chosen:
-            _run(suite, bench, console)
-    finally:
-        bench.close()
-        shutil.rmtree(settings.scratch, ignore_errors=True)
-    for failure in bench.failures:
-        console.print(f"failed: {failure}", style="red")
-    raise typer.Exit(1 if bench.failures else 0)
+    failures = _measure(chosen, settings, systems, console)
+    raise typer.Exit(1 if failures else 0)
 
 
 def _end(number: int, frame: object) -> NoReturn:
@@ -125,23 +123,42 @@ def _known(name: str, table: dict[str, T], what: str) -> T:
     return table[name]
 
 
-def _bench(settings: Settings, peers: Sequence[str], console: Console) -> Bench:
-    """Find out what is here, and say what is not."""
-    systems = list[type[Cluster]]()
-    for name in peers:
+def _systems(names: Sequence[str], console: Console) -> list[type[Cluster]]:
+    """The systems that are here; what is not is said."""
+    found = list[type[Cluster]]()
+    for name in names:
         system = _known(name.strip(), SYSTEMS, "system")
         reason = system.missing()
         if reason:
             console.print(f"{name} is skipped: {reason}", style="yellow")
         else:
-            systems.append(system)
-    reason = LoadGenerator.missing()
-    if reason:
-        console.print(f"client libraries only: {reason}", style="yellow")
+            found.append(system)
+    return found
+
+
+def _say_what_is_missing(console: Console) -> None:
+    if LoadGenerator.missing():
+        console.print(f"client libraries only: {LoadGenerator.missing()}", style="yellow")
     if plots.missing():
         console.print(f"no plots: {plots.missing()}", style="yellow")
-    generator = None if reason else LoadGenerator.build(settings.scratch)
-    return Bench(settings, systems, generator, lambda text: console.print(text, style="dim"))
+
+
+def _measure(
+    suites: Sequence[Suite], settings: Settings, systems: Sequence[type[Cluster]], console: Console
+) -> list[str]:
+    """Run the suites; returns what failed. Whatever happens, nothing is left running."""
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    generator = None if LoadGenerator.missing() else LoadGenerator.build(settings.scratch)
+    bench = Bench(settings, systems, generator, lambda text: console.print(text, style="dim"))
+    try:
+        for suite in suites:
+            _run(suite, bench, console)
+    finally:
+        bench.close()
+        shutil.rmtree(settings.scratch, ignore_errors=True)
+    for failure in bench.failures:
+        console.print(f"failed: {failure}", style="red")
+    return bench.failures
 
 
 def _run(suite: Suite, bench: Bench, console: Console) -> None:

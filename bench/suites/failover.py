@@ -88,7 +88,7 @@ def _waiter(process: "subprocess.Popen[str]", load: Load) -> Callable[[], Outcom
 def _load(bench: Bench, cluster: Cluster) -> Load:
     return Load(
         outstanding=OUTSTANDING,
-        seconds=2.0 if bench.settings.short else 9.0,
+        seconds=4.0 if bench.settings.short else 9.0,
         warm_up=0.5,
         robust=True,
         series_ms=CELL_MS,

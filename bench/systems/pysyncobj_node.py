@@ -65,7 +65,7 @@ def _table_class(library: Any) -> Any:
         """Keys and what they are frozen to."""
 
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__()  # pyright: ignore[reportUnknownMemberType]
             self.values: dict[str, str] = {}
 
         @library.replicated  # type: ignore[untyped-decorator]
