@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from .addresses import split_address
 from .errors import ConfigError
+from .keys import HOMES_VERSION
 from .paxos.quorums import Quorums
 from .types import NodeId, NodeText, Value
 from .wire.codec import encode
@@ -134,6 +135,11 @@ class ClusterConfig(Value, frozen=True):
     def digest(self) -> bytes:
         """16 bytes that differ when members or quorum sizes differ (R07: they are agreed)."""
         facts = (list(self.nodes), self.quorums.prepare, self.quorums.accept)
+        return hashlib.blake2b(encode(facts), digest_size=16).digest()
+
+    def class_digest(self) -> bytes:
+        """16 bytes that differ when a key may have another home, or a quorum another size."""
+        facts = (self.digest(), HOMES_VERSION)
         return hashlib.blake2b(encode(facts), digest_size=16).digest()
 
 

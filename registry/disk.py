@@ -12,6 +12,7 @@ from . import errors
 from .keys import series_and_slot
 from .lineage import Lineage
 from .paxos.instance import Instance
+from .paxos.standing import Class
 from .types import Counter, Key, KeyText, NodeText, Value
 from .wire.handshake import ClusterId, Digest, IdBytes
 from .wire.peers import FeedEntry
@@ -90,7 +91,21 @@ class ForgetRecord(Value, frozen=True, tag=6):
     floor: Counter
 
 
-Record = InstanceRecord | FeedRecord | PeerRecord | CursorRecord | FormationRecord | ForgetRecord
+class ClassRecord(Value, frozen=True, tag=7):
+    """The standing promise that this node has given to a home, replacing the one before (R13)."""
+
+    promised: Class
+
+
+Record = (
+    InstanceRecord
+    | FeedRecord
+    | PeerRecord
+    | CursorRecord
+    | FormationRecord
+    | ForgetRecord
+    | ClassRecord
+)
 
 
 class Unserved(Value, frozen=True):
@@ -155,7 +170,9 @@ class Recovered(Value, frozen=True):
         peers: what is remembered of each peer.
         cursors: how far each peer's feed has been pulled.
         feed_end: the index of the next feed entry.
-        unlearned: keys with an acceptance whose outcome is not known.
+        unlearned: keys with an acceptance whose outcome is not known; none may be left out, since
+            standing promises are given on the strength of it.
+        classes: the standing promises given to homes, one each at most.
     """
 
     identity: Identity
@@ -164,6 +181,7 @@ class Recovered(Value, frozen=True):
     cursors: tuple[CursorRecord, ...]
     feed_end: Counter
     unlearned: tuple[Key, ...]
+    classes: tuple[Class, ...] = ()
 
 
 class Storage(Protocol):

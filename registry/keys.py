@@ -21,6 +21,8 @@ from .errors import BadRequest
 from .types import MAX_KEY_BYTES, Key, NodeId
 
 MAX_SLOT = 10**15
+HOMES_VERSION = 1
+"""Of the rule that `homes` follows. Standing promises name it, for they are given by it."""
 LOCKS = "$locks"
 """The path that the terms of all locks lie under."""
 
@@ -137,6 +139,11 @@ def homes(key: Key, nodes: Iterable[NodeId]) -> list[NodeId]:
     zero byte and the key's path; the highest score is home. All slots of a series share a home.
     """
     return list(_homes(key.partition("@")[0], tuple(nodes)))
+
+
+def home(key: Key, nodes: tuple[NodeId, ...]) -> NodeId:
+    """The node that is home to `key`; see `homes`."""
+    return _homes(key.partition("@")[0], nodes)[0]
 
 
 @lru_cache(maxsize=16_384)

@@ -61,12 +61,23 @@ class Ballot(Value, frozen=True, order=True):
     """A proposal number: unique, increasing, totally ordered (R05, R06).
 
     Args:
-        round: counts a proposer's attempts at one key, above every round it has heard of.
+        round: counts a proposer's attempts at one key, above every round it has heard of. Round 0 is
+            kept for standing promises, which are for all keys of a home (`paxos/standing.py`).
         process: who made it; breaks ties, so that no two processes ever make the same ballot.
     """
 
     round: Counter
     process: Process
+
+    @classmethod
+    def standing(cls, process: Process) -> "Ballot":
+        """The one ballot of `process` that lies below every ballot of an attempt at one key."""
+        return cls(0, process)
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether a proposal in it relies on a standing promise."""
+        return self.round == 0
 
     def above(self, process: Process) -> "Ballot":
         """The lowest ballot of `process` in the round after this one."""

@@ -7,6 +7,7 @@ Owns the first byte of every stored key, which names a table, and what follows i
     f  feed        8 bytes, big-endian      in order of index
     t  terms       sort_key(key)            where in the feed a term of a lock stands
     o  floors      the path of a series     below which its slots are forgotten
+    k  classes     the name of the home that a standing promise was given to
     p  peers       the node's name
     c  cursors     the node's name
     m  identity    nothing
@@ -31,6 +32,7 @@ class Table(Enum):
     FEED = b"f"
     TERMS = b"t"
     FLOORS = b"o"
+    CLASSES = b"k"
     PEERS = b"p"
     CURSORS = b"c"
     IDENTITY = b"m"
@@ -92,6 +94,11 @@ def floor_key(series: str) -> bytes:
     return Table.FLOORS.value + series.encode()
 
 
+def class_key(home: str) -> bytes:
+    """Where the standing promise to a home lies."""
+    return Table.CLASSES.value + home.encode()
+
+
 def peer_key(node: str) -> bytes:
     """Where the record of a peer lies."""
     return Table.PEERS.value + node.encode()
@@ -148,6 +155,8 @@ def describe(stored: bytes) -> str:
             return f"the floor of {name!r}"
         case Table.FEED:
             return f"entry {feed_index(stored)} of the feed"
+        case Table.CLASSES:
+            return f"the standing promise to {name!r}"
         case Table.PEERS:
             return f"the record of peer {name!r}"
         case Table.CURSORS:

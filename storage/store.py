@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from ..registry import errors
 from ..registry.disk import (
+    ClassRecord,
     CursorRecord,
     Damaged,
     FeedRecord,
@@ -35,6 +36,7 @@ from ..registry.disk import (
     Unserved,
 )
 from ..registry.paxos.instance import EMPTY, Instance
+from ..registry.paxos.standing import Class
 from ..registry.types import Key
 from ..registry.wire.peers import FeedEntry
 from . import layout, lives
@@ -165,6 +167,7 @@ class RecordStore:
             cursors=tuple(self._table(Table.CURSORS, CursorRecord)),
             feed_end=layout.feed_index(newest[0][0]) + 1 if newest else 0,
             unlearned=tuple(Key(key) for key in self._table(Table.UNLEARNED, str)),
+            classes=tuple(self._table(Table.CLASSES, Class)),
         )
 
     def _table(self, table: Table, kind: type[T]) -> Iterator[T]:
@@ -275,7 +278,7 @@ class RecordStore:
 
 
 def _changes(
-    record: InstanceRecord | FeedRecord | PeerRecord | CursorRecord | ForgetRecord,
+    record: InstanceRecord | FeedRecord | PeerRecord | CursorRecord | ForgetRecord | ClassRecord,
 ) -> Iterable[tuple[bytes, object | None]]:
     """What to put at which stored key for `record`; None deletes."""
     match record:
@@ -289,6 +292,8 @@ def _changes(
             yield layout.feed_key(record.index), entry
             if layout.is_term(record.key):
                 yield layout.term_key(record.key), record.index
+        case ClassRecord(promised):
+            yield layout.class_key(promised.ballot.process.node), promised
         case PeerRecord():
             yield layout.peer_key(record.node), record
         case CursorRecord():

@@ -10,7 +10,7 @@ it any more (R21), and the asker is done at once.
 
 from msgspec.structs import replace
 
-from ..types import Proposal
+from ..types import Ballot, Proposal
 from .instance import Contradiction, Instance
 from .messages import Accept, Accepted, Commit, Nack, Prepare, Promise
 
@@ -28,11 +28,19 @@ def on_prepare(instance: Instance, message: Prepare) -> tuple[Instance, Promise 
     return promised, Promise(message.key, message.ballot, instance.accepted)
 
 
-def on_accept(instance: Instance, message: Accept) -> tuple[Instance, Accepted | Nack | Commit]:
+def on_accept(
+    instance: Instance, message: Accept, standing: Ballot | None = None
+) -> tuple[Instance, Accepted | Nack | Commit]:
     """R19: accept, unless a higher ballot was promised.
 
     To accept is also to promise: a proposer that skipped this acceptor in phase 1 must not find it
     open to something lower afterwards.
+
+    Args:
+        instance: what is held for the key.
+        message: what is proposed.
+        standing: the standing promise that was given to the key's home, None if there is none. A
+            proposal in a standing ballot relies on it, and is accepted in that very ballot alone.
 
     Raises:
         Contradiction: if another value was accepted in this very ballot.
@@ -41,6 +49,9 @@ def on_accept(instance: Instance, message: Accept) -> tuple[Instance, Accepted |
         return instance, Commit(message.key, instance.learned)
     if instance.promised is not None and instance.promised > message.ballot:
         return instance, Nack(message.key, message.ballot, instance.promised)
+    if message.ballot.is_standing and message.ballot != standing:
+        higher = standing if standing is not None and standing > message.ballot else None
+        return instance, Nack(message.key, message.ballot, higher)
     proposal = Proposal(message.ballot, message.decree)
     _check_one_value_per_ballot(instance.accepted, proposal)
     accepted = replace(instance, promised=message.ballot, accepted=proposal)

@@ -1,10 +1,19 @@
-"""The six messages of Paxos (R02), each about one key.
+"""The six messages of Paxos (R02), each about one key; and phase 1 for all keys of a home.
 
 They may be lost, late, repeated and reordered; no handler relies on anything else. The answers name
 the ballot that they answer, so that a late one is never counted for another attempt.
 """
 
-from ..types import Ballot, Decree, KeyText, Proposal, Value
+from typing import Annotated
+
+from msgspec import Meta
+
+from ..types import Ballot, Counter, Decree, KeyText, Proposal, Value
+
+MAX_UNLEARNED = 4_096
+"""How many keys a promise for a class may name; with more half-done, none is given yet."""
+
+ClassDigest = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 
 class Prepare(Value, frozen=True, tag=10):
@@ -45,11 +54,14 @@ class Accepted(Value, frozen=True, tag=13):
 
 
 class Nack(Value, frozen=True, tag=14):
-    """R10: the sender refuses `ballot`, because it has promised `promised`, which is higher."""
+    """R10: the sender refuses `ballot`, because it has promised `promised`, which is higher.
+
+    None says that `ballot` relies on a standing promise which the sender has not given.
+    """
 
     key: KeyText
     ballot: Ballot
-    promised: Ballot
+    promised: Ballot | None
 
 
 class Commit(Value, frozen=True, tag=15):
@@ -62,10 +74,36 @@ class Commit(Value, frozen=True, tag=15):
         _check_key(self.key, self.decree)
 
 
+class PrepareClass(Value, frozen=True, tag=16):
+    """R09, once for all keys that the sender is home to: asks to promise its standing ballot.
+
+    Args:
+        ballot: the sender's standing ballot, which names its process.
+        digest: of what decides who is home to what; see `standing`.
+    """
+
+    ballot: Ballot
+    digest: ClassDigest
+
+
+class PromiseClass(Value, frozen=True, tag=17):
+    """R11, R12 for all keys of a home: nothing in a standing ballot below `ballot` will be accepted.
+
+    Args:
+        ballot: what was promised.
+        unlearned: the keys of the home with an acceptance of unknown outcome at the sender.
+        feed_end: all keys that the sender has learned are in its feed below this.
+    """
+
+    ballot: Ballot
+    unlearned: Annotated[tuple[KeyText, ...], Meta(max_length=MAX_UNLEARNED)]
+    feed_end: Counter
+
+
 def _check_key(key: str, decree: Decree) -> None:
     """An instance only ever speaks of decrees for its own key (R08)."""
     if decree.key != key:
         raise ValueError(f"a message about key {key!a} carries a decree for {decree.key!a}")
 
 
-PaxosMessage = Prepare | Promise | Accept | Accepted | Nack | Commit
+PaxosMessage = Prepare | Promise | Accept | Accepted | Nack | Commit | PrepareClass | PromiseClass

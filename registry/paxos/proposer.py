@@ -9,8 +9,9 @@ An attempt moves through values::
 
 `Prepared` is the only way to `Proposing`, and holds whatever the quorum had accepted; so a
 proposal without a prepare quorum (R15), or one that ignores an accepted value (R16), cannot be
-written. After `Outbid` the caller may start again in a higher ballot, after a pause that comes from
-outside: without one, two proposers can outbid each other for ever (R04).
+written. Besides `on_promise`, only a standing promise makes one (`standing.py`). After `Outbid` the
+caller may start again in a higher ballot, after a pause that comes from outside: without one, two
+proposers can outbid each other for ever (R04).
 
 The caller keeps one more rule, since it alone has the node's own acceptor at hand: prepare(b)
 leaves only in a step in which the node's own acceptor promises b, and accept(b, v) only in one in
@@ -78,6 +79,12 @@ class Outbid(Value, frozen=True):
     promised: Ballot
 
 
+class Uncovered(Value, frozen=True):
+    """An acceptor has not given the standing promise that this attempt relies on; others may have."""
+
+    key: Key
+
+
 def start(key: Key, process: Process, above: Ballot | None) -> Preparing:
     """Begin an attempt in the lowest ballot of `process` that is higher than `above` (R05, R09).
 
@@ -125,11 +132,15 @@ def on_accepted(
     return Proposing(state.key, state.ballot, state.decree, votes)
 
 
-def on_nack(state: Preparing | Proposing, message: Nack) -> Preparing | Proposing | Outbid:
+def on_nack(
+    state: Preparing | Proposing, message: Nack
+) -> Preparing | Proposing | Outbid | Uncovered:
     """R10: give up a ballot that an acceptor refuses. A nack for an older attempt is ignored."""
-    if message.ballot != state.ballot or message.promised <= state.ballot:
+    if message.ballot != state.ballot:
         return state
-    return Outbid(state.key, message.promised)
+    if message.promised is None:
+        return Uncovered(state.key)
+    return Outbid(state.key, message.promised) if message.promised > state.ballot else state
 
 
 def _higher(one: Proposal | None, other: Proposal | None) -> Proposal | None:

@@ -4,22 +4,37 @@ Messages of the node to itself pass here too. The terms of locks pass a guard fi
 them for a while (design 11); to refuse is always safe in Paxos. With each term that it accepts, the
 node starts a lease on it.
 
+It also gives standing promises, each for all keys of a home (`paxos/standing.py`).
+
 An acceptance whose outcome is not known is remembered in memory, oldest first, so that the node can
 finish it later (R22). The bytes of these tell how busy the cluster is: while megabytes are on their
 way, an outcome takes longer, and whoever says things again or bids higher too early makes it take
 longer still.
 """
 
+from collections.abc import Iterable
 from math import ceil
 
-from ..disk import Forgotten, Unserved
+from ..disk import ClassRecord, Forgotten, Unserved
 from ..errors import ProtocolError
+from ..keys import home
 from ..locks.leases import Leases
 from ..locks.terms import Space, space, tenure, term_of
-from ..paxos import acceptor
+from ..paxos import acceptor, standing
 from ..paxos.instance import Contradiction, Instance
-from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
-from ..types import Decree, Key
+from ..paxos.messages import (
+    MAX_UNLEARNED,
+    Accept,
+    Accepted,
+    Commit,
+    Nack,
+    Prepare,
+    PrepareClass,
+    Promise,
+    PromiseClass,
+)
+from ..paxos.standing import Class
+from ..types import Ballot, Decree, Key, NodeId
 from ..wire.peers import Held
 from .turn import Turn
 
@@ -33,11 +48,21 @@ class Acceptors:
     """All instances of one node, from the acceptor's side.
 
     Args:
+        nodes: all members, by whom every key has its home.
+        classes: the standing promises found at the start.
         unlearned: keys found at the start with an acceptance of unknown outcome.
         leases: the node's own, on the terms of locks.
     """
 
-    def __init__(self, unlearned: tuple[Key, ...], leases: Leases) -> None:
+    def __init__(
+        self,
+        nodes: tuple[NodeId, ...],
+        classes: Iterable[Class],
+        unlearned: tuple[Key, ...],
+        leases: Leases,
+    ) -> None:
+        self._nodes = nodes
+        self._classes = {held.ballot.process.node: held for held in classes}
         self._leases = leases
         self._since_ms: dict[Key, float] = dict.fromkeys(unlearned, 0.0)
         self._sizes: dict[Key, int] = {}
@@ -69,6 +94,24 @@ class Acceptors:
         if changed != instance:
             self._store(turn, message.key, changed)
         return answer
+
+    def promise_class(
+        self, turn: Turn, message: PrepareClass, feed_end: int
+    ) -> PromiseClass | None:
+        """Give a home its standing promise; None if that must not be, or there is too much to tell.
+
+        What the promise tells is as of this step, in which it begins to bind (R12). What is half-done
+        is finished sooner or later (R22), so a home that is told nothing asks again.
+        """
+        node = message.ballot.process.node
+        held = standing.on_prepare_class(self._classes.get(node), message)
+        unlearned = [key for key in self._since_ms if home(key, self._nodes) == node]
+        if held is None or len(unlearned) > MAX_UNLEARNED:
+            return None
+        if held != self._classes.get(node):
+            self._classes[node] = held
+            turn.record(ClassRecord(held))
+        return PromiseClass(held.ballot, tuple(unlearned), feed_end)
 
     def on_learned(self, turn: Turn, decree: Decree) -> None:
         """The outcome of a key is known."""
@@ -103,12 +146,19 @@ class Acceptors:
             case Accept() if space(message.key) is Space.TERM:
                 return self._guarded(turn, instance, message)
             case Accept():
-                return acceptor.on_accept(instance, message)
+                return acceptor.on_accept(instance, message, self._promised_for(message))
+
+    def _promised_for(self, message: Accept) -> Ballot | None:
+        """The standing promise that covers the key, if the proposal relies on one."""
+        if not message.ballot.is_standing:
+            return None
+        held = self._classes.get(home(message.key, self._nodes))
+        return held.ballot if held is not None else None
 
     def _guarded(self, turn: Turn, instance: Instance, message: Accept) -> tuple[Instance, Answer]:
         """Accept a term only when no lease on the one before can run here; then start one."""
         term = term_of(message.decree)
-        changed, answer = acceptor.on_accept(instance, message)
+        changed, answer = acceptor.on_accept(instance, message, self._promised_for(message))
         if not isinstance(answer, Accepted):
             return changed, answer
         refusal_ms = self._leases.refusal_ms(turn.now_ms, message.key, term.previous)

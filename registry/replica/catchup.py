@@ -85,6 +85,8 @@ class CatchUp:
         """Look whether a peer has something new, and whether a page got lost."""
         for peer in self._node.others:
             self._pull_if_due(turn, peer)
+        if self._node.settled_feed_end < self._node.feed_end:
+            turn.settle()
         period_ms = self._node.config.timing.pull_ms
         turn.timer(PullFeeds(), period_ms, period_ms / 4)
 
@@ -133,13 +135,15 @@ class CatchUp:
             turn.read(ReadFeed(token, pull.start, min(pull.limit, PAGE_ENTRIES)))
 
     def on_feed(self, turn: Turn, done: FeedDone) -> None:
-        """The page has been read; what is on disk is durable, so it may be served."""
+        """The page has been read; it may be served once all of it is durable."""
         served = self._serving.pop(done.token, None)
         if served is not None:
             sender, pull = served
-            end = max(done.next_index, self._node.feed_end - len(turn.learned))
+            settled = self._node.settled_feed_end
+            end = max(done.next_index, settled)
             page = FeedPage(pull.disk_id, pull.start, done.next_index, end, done.entries)
-            turn.at_once(Send(sender, page))
+            send = turn.after if done.next_index > settled else turn.at_once
+            send(Send(sender, page))
 
     def on_failed(self, token: int) -> None:
         """The feed could not be read; the peer will ask again."""
@@ -200,7 +204,7 @@ class CatchUp:
         del self._pulling[peer]
         if pulling.next_start > pulling.start:
             self._cursors[peer] = CursorRecord(peer, disk_id, pulling.next_start)
-            turn.record(self._cursors[peer])
+            turn.note(self._cursors[peer])
             if pulling.end > pulling.next_start:
                 self._pull(turn, peer)
 

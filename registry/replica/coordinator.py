@@ -18,19 +18,30 @@ from dataclasses import dataclass, field
 from ..disk import Forgotten, Unserved
 from ..paxos import proposer
 from ..paxos.messages import Accepted, Commit, Nack, Promise
-from ..paxos.proposer import Chosen, Outbid, Prepared, Preparing, Proposing, Vacant
-from ..types import Ballot, Claim, Decree, Key
+from ..paxos.proposer import (
+    Chosen,
+    Outbid,
+    Prepared,
+    Preparing,
+    Proposing,
+    Uncovered,
+    Vacant,
+)
+from ..types import Ballot, Claim, Decree, Key, NodeId
 from ..wire.peers import Held
 from .acceptors import Acceptors
 from .effects import Send
 from .events import Resend, Retry
 from .node import Node
 from .requests import Live
+from .standing import Standing
 from .turn import Turn
 
 MAX_RESEND_MS = 2_000
 MAX_BACKOFF_MS = 1_000
 LIGHT_BYTES = 4_096
+STANDING_RESENDS = 1
+"""So often a proposal that relies on the standing promise is said again; then comes phase 1."""
 UNWANTED_RESENDS = 5
 """An attempt that nobody waits for, such as a finish, is given up behind so many repetitions."""
 
@@ -104,6 +115,7 @@ class Coordinator:
     Args:
         node: who we are.
         acceptors: the node's own acceptor, which votes like any other.
+        standing: spares phase 1 for a new key that this node is home to.
         learn: makes a chosen decree known to the whole node.
         settle: answers a claim with the decree.
     """
@@ -112,11 +124,13 @@ class Coordinator:
         self,
         node: Node,
         acceptors: Acceptors,
+        standing: Standing,
         learn: Callable[[Turn, Decree], None],
         settle: Settle,
     ) -> None:
         self._node = node
         self._acceptors = acceptors
+        self._standing = standing
         self._learn = learn
         self._settle = settle
         self._attempts: dict[Key, Attempt] = {}
@@ -171,14 +185,19 @@ class Coordinator:
                 turn.broadcast(self._node.others, Commit(message.key, decree))
                 self._learn(turn, decree)
 
-    def on_nack(self, turn: Turn, message: Nack) -> None:
+    def on_nack(self, turn: Turn, sender: NodeId, message: Nack) -> None:
         """Somebody promised a higher ballot: pause, and begin again above it (R04, R10)."""
         attempt = self._attempts.get(message.key)
         if attempt is None or attempt.state is None:
             return
         state = proposer.on_nack(attempt.state, message)
-        if isinstance(state, Outbid):
-            self._pause(turn, attempt, state.promised)
+        match state:
+            case Outbid():
+                self._pause(turn, attempt, state.promised)
+            case Uncovered():
+                self._standing.ask(turn, sender)
+            case Preparing() | Proposing():
+                pass
 
     def on_held(self, turn: Turn, message: Held) -> None:
         """An acceptor's guard refuses a term for now: the same accept is sent again in time."""
@@ -214,7 +233,10 @@ class Coordinator:
             turn.timer(Resend(attempt.key, self._next_serial(attempt)), left_ms)
             return
         attempt.resends += 1
-        self._send(turn, attempt, attempt.state)
+        if attempt.state.ballot.is_standing and attempt.resends > STANDING_RESENDS:
+            self._begin(turn, attempt)  # those who are up may not have given the standing promise
+        else:
+            self._send(turn, attempt, attempt.state)
 
     def on_retry(self, turn: Turn, timer: Retry) -> None:
         """The pause is over: begin again in a higher ballot."""
@@ -250,9 +272,13 @@ class Coordinator:
         if isinstance(instance, Unserved):
             self._stall(turn, attempt)
             return
-        above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)
         attempt.ballots += 1
         attempt.resends = 0
+        prepared = self._standing.prepared(turn, attempt.key, instance) if attempt.claims else None
+        if prepared is not None:
+            self._propose(turn, attempt, prepared)
+            return
+        above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)
         self._send(turn, attempt, proposer.start(attempt.key, self._node.process, above))
 
     def _propose(self, turn: Turn, attempt: Attempt, prepared: Prepared) -> None:
@@ -275,6 +301,7 @@ class Coordinator:
         answer = self._acceptors.answer(turn, message)
         match answer:
             case Nack():
+                assert answer.promised is not None, "we rely on no promise that we have not given"
                 self._pause(turn, attempt, answer.promised)
             case Promise() | Accepted():
                 turn.vouch(attempt.key, Send(self._node.name, answer))

@@ -3,9 +3,10 @@
 The contract, which the server, the simulator and the tests keep alike:
 
 1. `at_once` may leave at any time: it promises nothing that a crash could take back.
-2. `records` are written and synced, all in one batch.
-3. `after` leaves only when that batch is durable. If the batch failed, nothing of it ever leaves,
-   and the node is told with `WriteFailed`.
+2. `records` are written, all in one batch, and synced with all batches before if `sync` says so. What
+   is written without a sync may be lost in a crash, but only together with all that came behind it.
+3. `after` leaves only when that batch is durable; `sync` is set whenever there is any. If the batch
+   failed, nothing of it ever leaves, and the node is told with `WriteFailed`.
 4. `reads` look at durable state, after 2; their results come back as events.
 5. `again` goes into the next step, with the instances that it needs.
 
@@ -116,6 +117,7 @@ class Effects:
 
     at_once: list[Outgoing] = field(default_factory=list[Outgoing])
     records: list[Record] = field(default_factory=list[Record])
+    sync: bool = False
     after: list[Outgoing] = field(default_factory=list[Outgoing])
     reads: list[Read] = field(default_factory=list[Read])
     timers: list[SetTimer] = field(default_factory=list[SetTimer])

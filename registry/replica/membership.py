@@ -69,7 +69,7 @@ class Membership:
             identity.disk_id,
             identity.incarnation,
             identity.nonce,
-            node.feed_end,
+            node.settled_feed_end,
             identity.formation,
         )
 

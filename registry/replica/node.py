@@ -22,6 +22,7 @@ class Node:
         lineage: all lives of the node's directory.
         failed: why the disk takes no writes any more; empty while it does.
         feed_end: the index of the next feed entry.
+        settled_feed_end: up to where the feed is durable; no more of it is told to anybody.
         reachable: peers that are not suspected and that say that they vote.
         last_token: the last number given to a question.
     """
@@ -33,6 +34,10 @@ class Node:
     failed: str = ""
     reachable: set[NodeId] = field(default_factory=set[NodeId])
     last_token: int = 0
+    settled_feed_end: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settled_feed_end = self.feed_end
 
     def token(self) -> int:
         """A number for a question to peers or to the disk, never used twice in any life.

@@ -13,7 +13,16 @@ from ..disk import Forgotten, Recovered, Unserved
 from ..errors import OutcomeUnknown
 from ..locks.leases import Leases
 from ..paxos.instance import Instance
-from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
+from ..paxos.messages import (
+    Accept,
+    Accepted,
+    Commit,
+    Nack,
+    Prepare,
+    PrepareClass,
+    Promise,
+    PromiseClass,
+)
 from ..types import Decree, Key, NodeId
 from ..wire.handshake import Refusal
 from ..wire.peers import (
@@ -95,6 +104,7 @@ from .reads import Reads
 from .recent import Recent
 from .renewals import Renewals
 from .requests import Live, Requests, address
+from .standing import Standing
 from .status import status_report
 from .turn import Turn
 from .watches import Watches
@@ -111,16 +121,18 @@ class Replica:
     def __init__(self, config: ClusterConfig, recovered: Recovered) -> None:
         lineage, feed_end = recovered.lineage, recovered.feed_end
         node = self.node = Node(config, recovered.identity, lineage, feed_end)
-        self._settled_feed_end = recovered.feed_end
+        self._settling = False
         cursors = {cursor.node: cursor for cursor in recovered.cursors}
         self.membership = Membership(node, recovered.peers, cursors)
         recent = Recent()
         requests = self._requests = Requests()
         self._leases = Leases()
         self._forgetting = Forgetting(node)
-        self._acceptors = Acceptors(recovered.unlearned, self._leases)
+        unlearned, classes = recovered.unlearned, recovered.classes
+        self._acceptors = Acceptors(node.config.nodes, classes, unlearned, self._leases)
+        standing = self._standing = Standing(node, self._acceptors, self._cursor_of)
         knowledge = self._knowledge = Knowledge(node, recent)
-        coordinator = Coordinator(node, self._acceptors, knowledge.learn, self._settle)
+        coordinator = Coordinator(node, self._acceptors, standing, knowledge.learn, self._settle)
         self._coordinator = coordinator
         reads = self._reads = Reads(node, requests, coordinator, knowledge.learn)
         claims = self._claims = Claims(node, requests, coordinator, reads)
@@ -158,7 +170,7 @@ class Replica:
         self.membership.form_if_confirmed(turn)
         self._on_sweep(turn)
         self.catchup.on_timer(turn)
-        return turn.finish()
+        return self._finish(turn)
 
     def needs(self, events: Iterable[Event]) -> set[Key]:
         """The keys whose instances `step` must be given for these events."""
@@ -181,12 +193,19 @@ class Replica:
             What must happen, sorted by what it waits for; see `Effects`.
         """
         turn = Turn(moment, instances)
-        if not (events and isinstance(events[0], WriteFailed)):
-            self._settled_feed_end = self.node.feed_end
+        failed = bool(events) and isinstance(events[0], WriteFailed)
+        if self._settling and not failed:
+            self.node.settled_feed_end = self.node.feed_end
         for event in events:
             self._handle(turn, event)
+        self._standing.count(turn)
         self._watches.end_turn(turn)
-        return turn.finish()
+        return self._finish(turn)
+
+    def _finish(self, turn: Turn) -> Effects:
+        effects = turn.finish()
+        self._settling = effects.sync
+        return effects
 
     # -- events
 
@@ -250,10 +269,14 @@ class Replica:
             case Accepted() if self.node.voting:
                 self._coordinator.on_accepted(turn, sender, message)
             case Nack() if self.node.voting:
-                self._coordinator.on_nack(turn, message)
+                self._coordinator.on_nack(turn, sender, message)
             case Held() if self.node.voting:
                 self._coordinator.on_held(turn, message)
-            case Promise() | Accepted() | Nack() | Held():
+            case PrepareClass() if self.node.voting:
+                self._standing.on_prepare_class(turn, sender, message)
+            case PromiseClass() if self.node.voting:
+                self._standing.on_promise(turn, sender, message)
+            case Promise() | Accepted() | Nack() | Held() | PrepareClass() | PromiseClass():
                 pass
             case Commit(_, decree):
                 self._knowledge.learn(turn, decree)
@@ -334,6 +357,7 @@ class Replica:
     def _on_sweep(self, turn: Turn) -> None:
         """R22: finish what has been half-done for too long; and forget what nobody waits for."""
         self._finishing.sweep(turn)
+        self._standing.sweep(turn)
         for part in (self._reads, self._lists, self._watches, self._claims, self._locks):
             part.prune()
         self._leases.prune(turn.now_ms)
@@ -343,6 +367,7 @@ class Replica:
     def _on_reachable(self, turn: Turn, event: Reachable) -> None:
         if event.reachable:
             self.node.reachable.add(event.node)
+            self._standing.ask(turn, event.node)
         else:
             self.node.reachable.discard(event.node)
             self._claims.on_unreachable(turn, event.node)
@@ -354,7 +379,7 @@ class Replica:
             turn.alarm(f"writing failed, so this node no longer votes or takes claims: {reason}")
         self.node.failed = self.node.failed or reason
         # what the failed step appended is not there, and must be neither counted nor waited for
-        self.node.feed_end = self._settled_feed_end
+        self.node.feed_end = self.node.settled_feed_end
         error, message = refusal(self.node)
         for origin, request_id in event.lost:
             turn.at_once(address(origin, Failed(request_id, OutcomeUnknown.code, message)))
@@ -382,6 +407,9 @@ class Replica:
                 self._locks.contests.tidy(turn)
             case _:
                 self._intake.open(turn, connection, request)
+
+    def _cursor_of(self, peer: NodeId) -> int:
+        return self.catchup.cursor(peer)
 
     def _settle(self, turn: Turn, live: Live, decree: Decree) -> None:
         if isinstance(live.request, LockRequest):

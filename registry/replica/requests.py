@@ -122,15 +122,19 @@ class Requests:
         return [live for lives in self._by_origin.values() for live in lives.values()]
 
     def answer(self, turn: Turn, live: Live, answer: Answer) -> None:
-        """Answer, unless the request is done; what speaks of a new decree waits for the disk."""
+        """Answer, unless the request is done.
+
+        A decree is chosen once a quorum has it on disk, and stays so whatever this node forgets: its
+        answer waits for nothing. A position in the feed must be durable before it is told.
+        """
         if live.done:
             return
         self._close(live)
         outgoing = address(live.origin, answer)
         match answer:
-            case Decreed(_, decree) | Granted(_, decree) | HeldBy(_, decree):
-                turn.vouch(decree.key, outgoing)
-            case Failed() | Undecided() | StatusReport() | Kept() | Superseded() | Ended():
+            case Decreed() | Granted() | HeldBy() | Failed() | Undecided() | StatusReport():
+                turn.at_once(outgoing)
+            case Kept() | Superseded() | Ended():
                 turn.at_once(outgoing)
             case ListPage() | WatchPage():
                 turn.after(outgoing)

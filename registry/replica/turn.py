@@ -65,12 +65,25 @@ class Turn:
                 self._forgotten.add(key)
 
     def record(self, record: Record) -> None:
-        """Write something else than an instance."""
+        """Write something else than an instance, and sync it."""
+        self._effects.records.append(record)
+        self._effects.sync = True
+
+    def note(self, record: Record) -> None:
+        """Write something that may be lost in a crash, if nothing that was written later survives."""
         self._effects.records.append(record)
 
+    def settle(self) -> None:
+        """Make everything durable that was written without a sync so far."""
+        self._effects.sync = True
+
     def learn(self, index: int, decree: Decree, digest: bytes) -> None:
-        """Append a learned decree to the feed, as entry `index`."""
-        self.record(FeedRecord(index, decree.key, digest))
+        """Append a learned decree to the feed, as entry `index`.
+
+        No sync is waited for: the decree is chosen, whatever this node remembers. What a crash takes
+        is learned again, and no peer has been told of an entry that is not durable.
+        """
+        self.note(FeedRecord(index, decree.key, digest))
         self.learned.append((index, decree))
 
     def vouch(self, key: Key, outgoing: Outgoing) -> None:
@@ -119,6 +132,7 @@ class Turn:
         """The step's effects; each instance that changed is one record, as it is now."""
         changed = [InstanceRecord(key, instance) for key, instance in self._dirty.items()]
         self._effects.records[:0] = changed
+        self._effects.sync = self._effects.sync or bool(self._effects.after)
         return self._effects
 
 

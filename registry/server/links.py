@@ -190,7 +190,7 @@ class Links:
         while True:
             since_ms = loop.writing_since_ms
             if since_ms is None or loop.now_ms() - since_ms < suspect_ms:
-                outbox.put_once(encode(Ping(self._node.feed_end, self._node.voting)))
+                outbox.put_once(encode(Ping(self._node.settled_feed_end, self._node.voting)))
             await trio.sleep(suspect_ms / 3000)
 
     # -- links that peers dialled

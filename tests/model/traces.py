@@ -9,7 +9,9 @@ from decreed.registry.paxos.messages import (
     Nack,
     PaxosMessage,
     Prepare,
+    PrepareClass,
     Promise,
+    PromiseClass,
 )
 from decreed.registry.replica.events import Event, Finish, Fired, FromClient, FromPeer, Retry
 from decreed.registry.types import Decree, NodeId, Proposal
@@ -57,6 +59,10 @@ def tell_message(message: PaxosMessage) -> str:
             return f"nack({message.ballot}, promised {message.promised})"
         case Commit():
             return f"commit({_decree(message.decree)})"
+        case PrepareClass():
+            return f"prepare-class({message.ballot})"
+        case PromiseClass():
+            return f"promise-class({message.ballot}, half-done {message.unlearned})"
 
 
 def tell_report(report: Report[tuple[int, ...]]) -> str:

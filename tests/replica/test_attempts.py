@@ -165,7 +165,7 @@ def test_of_a_disputed_key_an_acceptor_says_nothing() -> None:
 
 
 def test_R22_what_is_put_off_is_not_forgotten() -> None:
-    acceptors = Acceptors((Key("a"), Key("b")), Leases())
+    acceptors = Acceptors((), (), (Key("a"), Key("b")), Leases())
     acceptors.postpone(Key("a"), 50.0)
     assert acceptors.unlearned == 2
     assert acceptors.overdue(10.0, 9) == [Key("b")]

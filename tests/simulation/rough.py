@@ -141,7 +141,7 @@ class RoughWorld(WiredWorld):
         self.alarms += effects.alarms
         if effects.at_once and not self._say(node, effects.at_once, Point.AMID_AT_ONCE):
             return
-        if not effects.records:
+        if not effects.records and not effects.sync:
             self._speak_on(node, effects)
         elif self._dies(node, Point.BEFORE_WRITE):
             self.crash(node, self._luck.random() < 0.5)

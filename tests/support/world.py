@@ -259,12 +259,12 @@ class World:
         self._end_step(node, effects)
 
     def _write(self, node: NodeId, effects: Effects) -> bool:
-        """Make the records durable; returns whether `after` may leave."""
+        """Write the records, and sync them if need be; returns whether `after` may leave."""
         machine = self.machines[node]
         assert machine.storage is not None
-        if effects.records:
+        if effects.records or effects.sync:
             try:
-                machine.storage.write(effects.records)
+                machine.storage.write(effects.records, sync=effects.sync)
             except StorageFailed as error:
                 machine.inbox.insert(0, WriteFailed(str(error), effects.unanswered()))
                 return False
