@@ -156,7 +156,9 @@ def restart(folder: Path, claims: Claims) -> str:
 
 def stages(keys: int) -> list[int]:
     """Where to look on the way to `keys` keys."""
-    return [at for at in (1_000, 10_000, 100_000, 300_000, 1_000_000, 2_000_000) if at < keys] + [keys]
+    return [at for at in (1_000, 10_000, 100_000, 300_000, 1_000_000, 2_000_000) if at < keys] + [
+        keys
+    ]
 
 
 def measure(folder: Path, claims: Claims, keys: int) -> None:
@@ -175,7 +177,9 @@ def measure(folder: Path, claims: Claims, keys: int) -> None:
 
 def main() -> None:
     """Read the arguments, and measure in a folder that is removed behind it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--value-bytes", type=int, default=64)
     parser.add_argument("--batch", type=int, default=100)
