@@ -11,7 +11,9 @@ since that figure survives a noisy machine.
 import argparse
 import hashlib
 import os
-import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -145,13 +147,14 @@ def stage(storage: RocksStorage, claims: Claims, first: int, until: int, folder:
 
 
 def restart(folder: Path, claims: Claims) -> str:
-    """Open the directory as a killed process left it, and tell what that takes."""
+    """Open the directory as it was left, and tell what that takes."""
     before = Sample.now()
     storage = open_directory(folder, config(), NODE)
     storage.load([claims.key(0)])
     after = Sample.now()
+    wall_s, cpu_s = after.wall_s - before.wall_s, after.cpu_s - before.cpu_s
     storage.close()
-    return f"wall {after.wall_s - before.wall_s:.2f} s, CPU {after.cpu_s - before.cpu_s:.2f} s"
+    return f"wall {wall_s:.2f} s, CPU {cpu_s:.2f} s, then {rss_mib():.0f} MiB"
 
 
 def stages(keys: int) -> list[int]:
@@ -161,32 +164,38 @@ def stages(keys: int) -> list[int]:
     ]
 
 
-def measure(folder: Path, claims: Claims, keys: int) -> None:
-    """All figures, for an empty directory that grows to `keys` keys."""
-    storage = open_directory(folder / "live", config(), NODE)
+def fill(folder: Path, claims: Claims, keys: int) -> None:
+    """All figures of a directory that grows to `keys` keys; then die, as if killed."""
+    storage = open_directory(folder, config(), NODE)
     print(header())
     first = 0
     for until in stages(keys):
-        print(stage(storage, claims, first, until, folder / "live"), flush=True)
+        print(stage(storage, claims, first, until, folder), flush=True)
         first = until
-    left = shutil.copytree(folder / "live", folder / "left")
-    storage.close()
-    print("restart of a killed process:", restart(left, claims))
-    print("restart of a stopped one:   ", restart(folder / "live", claims))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def measure(folder: Path, arguments: list[str], claims: Claims) -> None:
+    """Fill a directory in a process of its own, and open it again, here."""
+    subprocess.run([sys.executable, "-m", "bench.storage_costs", *arguments, "--fill", folder])
+    print("after a kill:", restart(folder, claims))
+    print("after a stop:", restart(folder, claims))
 
 
 def main() -> None:
     """Read the arguments, and measure in a folder that is removed behind it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--value-bytes", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=100)
-    parser.add_argument("--folder", type=Path, default=None, help="on the disk to measure")
+    parser.add_argument("--batch", type=int, default=100, help="keys a turn")
+    parser.add_argument("--folder", type=Path, help="a folder on the disk to measure")
+    parser.add_argument("--fill", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    claims = Claims(given.value_bytes, given.batch)
+    if given.fill is not None:
+        fill(given.fill, claims, given.keys)
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
-        measure(Path(scratch), Claims(given.value_bytes, given.batch), given.keys)
+        measure(Path(scratch) / "data", sys.argv[1:], claims)
 
 
 if __name__ == "__main__":
