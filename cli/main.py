@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from ..registry.errors import BadRequest, DecreedError, Exit
-from . import claims, dev, importing, init, locks, reads, running, serving, status, waiting
+from . import bench, claims, dev, importing, init, locks, reads, running, serving, status, waiting
 from .connection import leading_error
 from .early import main as main  # scripts that were installed before look for it here
 from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
@@ -97,6 +97,13 @@ _add("elect", running.elect, "decreed elect scheduler -- ./scheduler --port 80")
 _add("leader", locks.leader, "decreed leader scheduler", "decreed leader scheduler --watch")
 _add("once", running.once, "decreed once jobs/migrate-12 -- ./migrate --to 12")
 _add("status", status.status, "decreed status", "decreed status --json --timeout 2s")
+_add(
+    "bench",
+    bench.bench,
+    "decreed bench --yes --duration 10s --outstanding 256",
+    "decreed bench --only claims --value-bytes 1024 --json --yes",
+    "decreed bench --disk /var/lib/decreed --disk-only",
+)
 _add("version", status.version, "decreed version", "decreed version --json")
 
 

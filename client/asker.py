@@ -30,6 +30,7 @@ from .errands import (
     to_report,
     to_wait,
 )
+from .forks import FORKS
 from .pool import Pool
 from .results import Claimed, NodeDown, settled
 from .settle import settle
@@ -58,6 +59,7 @@ class Asker:
         self._met = False
         self._meeting = anyio.Lock()
         self._process = os.getpid()
+        self._forks = FORKS.count
 
     def guard(self) -> None:
         """Check that the client may be used.
@@ -69,6 +71,17 @@ class Asker:
             raise Closed("the client was closed: use it inside its `with` block")
         if os.getpid() != self._process:
             raise Closed("the client belongs to the process that this one was forked from: connect")
+
+    def at_hand(self, key: str, timeout: float | None) -> Decree | None:
+        """The decree of `key` if it is in memory and nothing is wrong with the call.
+
+        This is all that a read from memory does, so it is as short as can be: a key that is held
+        was checked when it was asked for. None, too, where `deadline` would raise an error.
+        """
+        if self.pool.closed or self._forks != FORKS.count:
+            return None
+        # NaN is neither
+        return self.cache.memory.get(key) if timeout is None or timeout >= 0 else None
 
     def deadline(self, timeout: float | None) -> float:
         """When a call that begins now must end, on anyio's clock.
@@ -155,6 +168,13 @@ class Asker:
         decree = reply.answer.decree
         self.cache.put(reply.welcome.formation, decree)
         return decree
+
+    async def get(self, key: Key, deadline: float) -> Decree | None:
+        """Read a key, from the cluster if it is not held."""
+        found = await self._recall([key], deadline)
+        if key in found:
+            return found[key]
+        return self.decree(await self.ask(to_get(key), deadline))
 
     async def get_all(self, keys: Sequence[Key], deadline: float) -> dict[Key, Decree | None]:
         """Read keys, those that are not held from the cluster.

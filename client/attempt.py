@@ -14,8 +14,9 @@ Rules kept here:
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
+
+from msgspec import Struct
 
 from ..registry.errors import (
     BadRequest,
@@ -58,8 +59,7 @@ _OF_THE_REQUEST = (BadRequest, Disputed)
 _PERMANENT = (ProtocolError, IdentityRefused, Damaged, StorageFailed)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What settled an errand, and the welcome of the node that said it."""
 
     answer: Answer | ClientWelcome
@@ -75,6 +75,11 @@ class Attempt:
         wake: called when there is news.
         deadline: on anyio's clock.
     """
+
+    __slots__ = (
+        "_deadline", "_doubtful", "_errand", "_faults", "_inbox", "_pool", "_rounds", "_tickets",
+        "_tried", "_tries", "_wake", "_wake_at", "result",
+    )  # fmt: skip
 
     def __init__(
         self, errand: Errand, pool: Pool, wake: Callable[["Attempt"], None], deadline: float
@@ -187,6 +192,8 @@ class Attempt:
     def _next_link(self) -> Link | None:
         if self._errand.only:
             links = [self._errand.only]
+        elif not self._tries and (home := self._pool.home(self._errand.key)):
+            return home
         else:
             links = self._pool.route(self._errand.key, self._errand.prefer)
         return next((link for link in links if link not in self._tried), None)
@@ -205,7 +212,7 @@ class Attempt:
             return self._errand.build(id, milliseconds, here)
 
         self._wake_at = now + self._errand.hedge
-        ticket = link.submit(make, self._deliver)
+        ticket = link.submit(make, self._deliver, now)
         self._tickets.append(ticket)
 
     def _milliseconds(self, now: float) -> int:
@@ -240,7 +247,7 @@ class Attempt:
         if claim and (self._doubtful or written) and not isinstance(error, ClaimIdReused):
             error = OutcomeUnknown(
                 f"whether {claim.key!r} was claimed is unknown; ask again with "
-                f"{self._errand.again} ({error})"
+                f"{self._errand.again()} ({error})"
             )
         self.result = error
 

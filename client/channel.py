@@ -55,6 +55,15 @@ class Channel:
         self._stream = stream
         self.welcome = welcome
         self._cutter = frames.FrameCutter(welcome.max_frame_bytes)
+        # another handle of the same connection, to send without waiting
+        self._socket = _handle(stream)
+        self._rest = b""
+        self._sending = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was to be sent has been handed to the system."""
+        return not self._sending and not self._rest
 
     def encode(self, request: Request) -> bytes:
         """The bytes of `request`.
@@ -71,6 +80,7 @@ class Channel:
 
     async def aclose(self) -> None:
         """Close the connection at once."""
+        self._socket.close()
         await anyio.aclose_forcefully(self._stream)
 
     async def send(self, messages: Iterable[bytes]) -> None:
@@ -79,11 +89,30 @@ class Channel:
         Raises:
             Unreachable: if the connection broke; what was sent may have arrived.
         """
+        self._sending = True
         try:
-            for group in _groups(messages, self.welcome.max_frame_bytes):
-                await self._stream.send(b"".join(frames.pack(group)))
+            if self._rest:
+                await self._stream.send(self._rest)
+                self._rest = b""
+            for data in self._frames(messages):
+                await self._stream.send(data)
         except _BROKEN as error:
             raise Unreachable(f"the connection broke: {_say(error)}") from error
+        finally:
+            self._sending = False
+
+    def send_now(self, messages: Iterable[bytes]) -> None:
+        """Send encoded messages while the channel is idle; what the system does not take is kept.
+
+        The next `send` sends that first. It also meets the error if the connection broke.
+        """
+        assert self.idle
+        data = b"".join(self._frames(messages))
+        try:
+            self._rest = data[self._socket.send(data) :]
+        except OSError:
+            # full, or broken
+            self._rest = data
 
     async def receive(self) -> list[Answer]:
         """The answers that arrived, at least one.
@@ -97,6 +126,10 @@ class Channel:
             for payload in self._cutter.feed(await _read(self._stream)):
                 answers += codec.decode_batch(payload, Answer)
         return answers
+
+    def _frames(self, messages: Iterable[bytes]) -> Iterator[bytes]:
+        for group in _groups(messages, self.welcome.max_frame_bytes):
+            yield b"".join(frames.pack(group))
 
 
 def check_value(value: bytes, max_value_bytes: int) -> None:
@@ -142,6 +175,14 @@ def _keep_alive(connection: socket.socket) -> None:
         option = getattr(socket, name, None)
         if option is not None:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _handle(stream: ByteStream) -> socket.socket:
+    """A handle of our own: the stream's one need not have `send`, and may not be used beside it."""
+    raw = stream.extra(SocketAttribute.raw_socket)
+    handle = socket.fromfd(raw.fileno(), raw.family, raw.type)
+    handle.setblocking(False)
+    return handle
 
 
 async def _shake_hands(stream: ByteStream, software: str) -> ClientWelcome:

@@ -2,6 +2,9 @@
 
 Everything here blocks, so it runs on worker threads, one call at a time. A cache may fail: no
 trouble with the file is ever an error for the caller, it is logged and the file begun anew.
+
+Nothing reads the whole file: decrees are found by an index on disk, and how many they are and how
+large together is kept by triggers, for all processes that share the file.
 """
 
 import hashlib
@@ -29,6 +32,18 @@ CREATE TABLE IF NOT EXISTS decrees (
     id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, record BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS endpoints (address TEXT PRIMARY KEY, confirmed REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS totals (
+    one INTEGER PRIMARY KEY CHECK (one = 1), decrees INTEGER NOT NULL, bytes INTEGER NOT NULL
+);
+CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON decrees BEGIN
+    UPDATE totals SET decrees = decrees + 1, bytes = bytes + LENGTH(NEW.record);
+END;
+CREATE TRIGGER IF NOT EXISTS dropped AFTER DELETE ON decrees BEGIN
+    UPDATE totals SET decrees = decrees - 1, bytes = bytes - LENGTH(OLD.record);
+END;
+INSERT OR IGNORE INTO totals
+    SELECT 1, (SELECT COUNT(*) FROM decrees), (SELECT TOTAL(LENGTH(record)) FROM decrees)
+    WHERE NOT EXISTS (SELECT 1 FROM totals);
 """
 
 
@@ -89,7 +104,7 @@ class DecreeFile:
 
     def _trim(self) -> None:
         """Drop the oldest decrees until the rest is well within the bounds."""
-        rows = self._run("SELECT COUNT(*), COALESCE(SUM(LENGTH(record)), 0) FROM decrees", ())
+        rows = self._run("SELECT decrees, bytes FROM totals", ())
         for count, size in rows:
             share = max(count / self._max_decrees, size / self._max_bytes)
             if share > 1:

@@ -5,9 +5,10 @@ claim, so that repeating it is safe.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import Protocol
+
+from msgspec import Struct
 
 from ..registry.keys import series_and_slot, slot_key
 from ..registry.types import Claim, Decree, Key, NodeId
@@ -44,8 +45,7 @@ class Build(Protocol):
     def __call__(self, id: int, timeout_ms: int, here: bool) -> Request | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
+class Errand(Struct, frozen=True):
     """Something to ask of whichever node answers.
 
     Args:
@@ -54,7 +54,7 @@ class Errand:
         key: routes to the key's home.
         fits: whether a decree can be an answer to this.
         claim: the claim that may be chosen by this, whose outcome may remain unknown.
-        again: what to repeat when the outcome remains unknown.
+        again: says what to repeat when the outcome remains unknown.
         prefer: the node to ask first, where there is no key.
         only: ask this link alone.
         rounds: how often all nodes are tried.
@@ -67,7 +67,7 @@ class Errand:
     key: Key | None = None
     fits: Callable[[Decree], bool] = lambda decree: True
     claim: Claim | None = None
-    again: str = ""
+    again: Callable[[], str] = lambda: ""
     prefer: NodeId | None = None
     only: Link | None = None
     rounds: float = inf
@@ -88,7 +88,7 @@ def to_claim(claim: Claim) -> Errand:
         key=claim.key,
         fits=_is_of(claim.key),
         claim=claim,
-        again=f"the claim id {shown_id(claim.claim_id)}",
+        again=lambda: f"the claim id {shown_id(claim.claim_id)}",
     )
 
 
@@ -101,7 +101,7 @@ def to_claim_next(claim: Claim) -> Errand:
         key=claim.key,
         fits=_is_slot_of(series),
         claim=claim,
-        again=f"the claim id {shown_id(claim.claim_id)} and first_slot={slot}",
+        again=lambda: f"the claim id {shown_id(claim.claim_id)} and first_slot={slot}",
     )
 
 

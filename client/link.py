@@ -16,11 +16,11 @@ Invariants kept here:
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import anyio
+from msgspec import Struct
 
 from ..registry.errors import BadRequest, Closed, DecreedError, Unreachable
 from ..registry.wire.handshake import ClientWelcome
@@ -42,8 +42,7 @@ SHORT_AVOID_SECONDS = 0.1
 LONG_AVOID_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """The ticket will get no answer, and why."""
 
     error: DecreedError
@@ -61,6 +60,7 @@ class Ticket:
         id: its id on the connection.
         request: what to send; None to hear the welcome alone.
         deliver: called once, with what became of it.
+        now: on anyio's clock.
     """
 
     __slots__ = ("deliver", "id", "link", "made_at", "request", "weight", "withdrawn", "written_at")
@@ -71,13 +71,14 @@ class Ticket:
         id: int,
         request: Request | None,
         deliver: Callable[["Ticket", News], None],
+        now: float,
     ) -> None:
         self.link = link
         self.id = id
         self.request = request
         self.deliver = deliver
         self.weight = _weight(request)
-        self.made_at = anyio.current_time()
+        self.made_at = now
         self.written_at: float | None = None
         self.withdrawn = False
 
@@ -109,7 +110,7 @@ class Link:
         self.weight = 0
         self._dial, self._admit, self._spawn = dial, admit, spawn
         self._running = False
-        self._up = False
+        self._channel: Channel | None = None
         self._failures = 0
         self._ids = count(1)
         self._queue: deque[Ticket | Cancel] = deque()
@@ -119,7 +120,7 @@ class Link:
     @property
     def up(self) -> bool:
         """Whether the connection is open."""
-        return self._up
+        return self._channel is not None
 
     @property
     def load(self) -> int:
@@ -132,20 +133,40 @@ class Link:
         return self._running
 
     def submit(
-        self, make: Callable[[int], Request | None], deliver: Callable[[Ticket, News], None]
+        self,
+        make: Callable[[int], Request | None],
+        deliver: Callable[[Ticket, News], None],
+        now: float,
     ) -> Ticket:
-        """Queue the request that `make` builds for its id; connect if need be. Never waits."""
+        """Queue the request that `make` builds for its id; connect if need be. Never waits.
+
+        It is sent after `push`, so that what is submitted together goes in one frame.
+        """
         id = next(self._ids)
-        ticket = Ticket(self, id, make(id), deliver)
-        if self._up and ticket.request is None and self.welcome:
+        ticket = Ticket(self, id, make(id), deliver, now)
+        if self.up and ticket.request is None and self.welcome:
             deliver(ticket, self.welcome)
             return ticket
         self._queue.append(ticket)
-        self._bell.ring()
         if not self._running:
             self._running = True
             self._spawn(self._run)
         return ticket
+
+    def push(self) -> None:
+        """Send what was submitted.
+
+        With nothing on its way here it goes at once. Otherwise others are at work too, and the
+        writer task, whose turn comes soon, sends all that has gathered until then.
+        """
+        if not self._queue or self._channel is None:
+            return
+        if not self._pending and self._channel.idle:
+            batch = self._take(self._channel)
+            if batch:
+                self._channel.send_now(batch)
+        if self._queue or not self._channel.idle:
+            self._bell.ring()
 
     def withdraw(self, ticket: Ticket) -> None:
         """Nobody waits for `ticket` any more: it is not sent, or the node is told."""
@@ -175,7 +196,7 @@ class Link:
     def _open(self, channel: Channel) -> None:
         self._admit(self.endpoint, channel.welcome)
         self.welcome = channel.welcome
-        self._up = True
+        self._channel = channel
         self._heard()
 
     async def _serve(self, channel: Channel) -> DecreedError:
@@ -195,7 +216,7 @@ class Link:
 
     def _end(self, error: DecreedError) -> None:
         """Tell all who wait, and how long to keep away from here."""
-        was_up, self._up, self._running = self._up, False, False
+        was_up, self._channel, self._running = self.up, None, False
         self.late = 0
         self._failures = 0 if was_up else self._failures + 1
         self.avoid(min(LONG_AVOID_SECONDS, SHORT_AVOID_SECONDS * 2 ** min(self._failures, 10)))
@@ -209,7 +230,7 @@ class Link:
     async def _write(self, channel: Channel) -> None:
         while True:
             batch = self._take(channel)
-            if batch:
+            if batch or not channel.idle:
                 await channel.send(batch)
             else:
                 await self._bell.wait()
@@ -218,8 +239,9 @@ class Link:
         """The encoded requests that may go now."""
         batch: list[bytes] = []
         size = 0
+        now = anyio.current_time()
         while self._queue and size < BATCH_BYTES and self._may_go(self._queue[0], channel):
-            data = self._encode(self._queue.popleft(), channel)
+            data = self._encode(self._queue.popleft(), channel, now)
             if data is not None:
                 batch.append(data)
                 size += len(data)
@@ -231,7 +253,7 @@ class Link:
         fits = not item.weight or self.weight + item.weight <= WINDOW_BYTES
         return fits and len(self._pending) < channel.welcome.max_in_flight
 
-    def _encode(self, item: Ticket | Cancel, channel: Channel) -> bytes | None:
+    def _encode(self, item: Ticket | Cancel, channel: Channel, now: float) -> bytes | None:
         if isinstance(item, Cancel):
             return channel.encode(item)
         if item.withdrawn:
@@ -244,7 +266,7 @@ class Link:
         except BadRequest as error:
             self._hand_out(item, Lost(error))
             return None
-        item.written_at = anyio.current_time()
+        item.written_at = now
         self._pending[item.id] = item
         self.weight += item.weight
         return data
@@ -267,7 +289,9 @@ class Link:
                 if ticket is not None:
                     self._hand_out(ticket, answer)
             decreed = decreed or any(isinstance(answer, Decreed) for answer in answers)
-            self._bell.ring()
+            if self._queue:
+                # there may be room for what had to wait
+                self._bell.ring()
 
     def _idle(self) -> bool:
         """Nothing is asked here: a welcome from before the cluster formed may be renewed."""

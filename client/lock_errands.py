@@ -34,7 +34,7 @@ def to_lock(lock: str, claim: TermClaim, queue: bool, link: Link, longest: float
         lambda id, timeout_ms, here: LockRequest(id, timeout_ms, lock, queue, claim),
         (Granted, HeldBy),
         claim=claim.claim(home_key(lock), None),
-        again=f"the claim id {shown_id(claim.claim_id)}",
+        again=lambda: f"the claim id {shown_id(claim.claim_id)}",
         only=link,
         rounds=1,
         hedge=inf,

@@ -54,6 +54,8 @@ class Pool:
         self.spawn = spawn
         self._on_welcome = on_welcome
         self._links: dict[Endpoint, Link] = {}
+        # the best link to each member, as it was last found; good while it works
+        self._ways: dict[NodeId, Link] = {}
         self._bells: set[Bell] = set()
 
     @property
@@ -69,9 +71,23 @@ class Pool:
 
     def link_to(self, node: NodeId) -> Link:
         """The best link to member `node`: an open one that leads there, or its own address."""
-        known = [link for link in self._links.values() if _leads_to(link) == node]
-        own = self.link(self.addresses[node])
-        return min([own, *known], key=lambda link: (not link.up, self.avoided(link)))
+        way = self._ways.get(node)
+        if way is None or not way.up or self.avoided(way):
+            known = [link for link in self._links.values() if _leads_to(link) == node]
+            own = self.link(self.addresses[node])
+            way = min([own, *known], key=lambda link: (not link.up, self.avoided(link)))
+            self._ways[node] = way
+        return way
+
+    def home(self, key: Key | None) -> Link | None:
+        """The first link of `route`, if it is that to the key's home; None to ask `route`.
+
+        It nearly always is, and then there is nothing to sort.
+        """
+        if key is None or not self.addresses:
+            return None
+        link = self.link_to(homes(key, self.addresses)[0])
+        return link if link.up and not self.avoided(link) else None
 
     def route(self, key: Key | None, prefer: NodeId | None = None) -> list[Link]:
         """All links in the order in which a request should try them.
@@ -109,14 +125,20 @@ class Pool:
 
     def nudge(self) -> None:
         """Try to be welcomed by a seed that is not kept away from; wait for nothing."""
+        now = anyio.current_time()
         for link in map(self.link, self.seeds):
             if not (self.closed or link.running or self.avoided(link)):
-                link.submit(lambda id: None, lambda ticket, news: None)
+                link.submit(lambda id: None, lambda ticket, news: None, now)
+
+    def push(self) -> None:
+        """Have all links send what was submitted to them."""
+        for link in self._links.values():
+            link.push()
 
     @staticmethod
     def avoided(link: Link) -> bool:
         """Whether others are preferred to `link` at present, for it failed or is silent."""
-        return anyio.current_time() < link.avoid_until
+        return link.avoid_until > 0.0 and anyio.current_time() < link.avoid_until
 
     @contextmanager
     def ringing(self, bell: Bell) -> Generator[None]:
@@ -152,6 +174,7 @@ class Pool:
         except ConfigError as error:
             raise Refused(f"{endpoint} names a member without an address: {error}") from error
         self.welcome, self.addresses = welcome, addresses
+        self._ways.clear()
         self._on_welcome(welcome)
 
 

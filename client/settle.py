@@ -57,6 +57,7 @@ class _Driver:
             started = self._waiting.popleft()
             self._live[started] = None
             self._advance((started,), now)
+        self._pool.push()
         return bool(self._live)
 
     def withdraw(self) -> None:

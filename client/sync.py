@@ -1,10 +1,11 @@
 """The registry for code without an event loop: the same calls, blocking, from any thread.
 
 One background thread runs the event loop of one client. A call hands its work to that thread and
-waits. Nothing here hangs after the end: a closed registry, and one that was carried across a fork,
-raise `Closed`.
+waits; what is in memory is read in the caller's own thread. Nothing here hangs after the end: a
+closed registry, and one that was carried across a fork, raise `Closed`.
 """
 
+import asyncio
 import functools
 import os
 import threading
@@ -15,7 +16,6 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import anyio
-from anyio.from_thread import BlockingPortal
 
 from ..registry.errors import Closed, Unreachable
 from ..registry.types import Decree
@@ -66,16 +66,17 @@ class Registry:
 
     Args:
         loop: the thread that does the work.
+        shared: the registry that it does it with.
     """
 
-    def __init__(self, loop: "_Loop") -> None:
+    def __init__(self, loop: "_Loop", shared: aio.Registry) -> None:
         self.loop = loop
+        self._shared = shared
         self._owners: Owners = {}
 
     claim = _blocking(aio.Registry.claim)
     claim_many = _blocking(aio.Registry.claim_many)
     claim_next = _blocking(aio.Registry.claim_next)
-    get = _blocking(aio.Registry.get)
     get_many = _blocking(aio.Registry.get_many)
     wait = _blocking(aio.Registry.wait)
     list = _iterating(aio.Registry.list)
@@ -87,6 +88,17 @@ class Registry:
     lock_history = _blocking(aio.Registry.lock_history)
     break_lock = _blocking(aio.Registry.break_lock)
     observe = _iterating(aio.Registry.observe)
+
+    def get(self, key: str, *, timeout: float | None = None) -> Decree | None:
+        """The decree of `key`; None when a quorum said that it is undecided.
+
+        A decree that was read before is answered from the cache, even when the cluster is down. One
+        that is in memory is read in the caller's own thread.
+        """
+        decree = self._shared.cached(key)
+        if decree is not None and (timeout is None or timeout >= 0):
+            return decree
+        return self.loop.run(lambda registry: registry.get(key, timeout=timeout))
 
     def lock(
         self,
@@ -143,7 +155,7 @@ class Registry:
 
     def cached(self, key: str) -> Decree | None:
         """The decree of `key` if it is in memory. Asks nobody, waits for nothing."""
-        return self.loop.registry.cached(key)
+        return self._shared.cached(key)
 
 
 def connect(
@@ -176,7 +188,8 @@ class _Loop(AbstractContextManager[Registry]):
         self._client = client
         self._process = os.getpid()
         self._thread: threading.Thread | None = None
-        self._started: Future[tuple[BlockingPortal, aio.Registry]] = Future()
+        self._started: Future[tuple[asyncio.AbstractEventLoop, aio.Registry]] = Future()
+        self._stop = asyncio.Event()
         self._calls: set[Future[Any]] = set()
         # no new calls are taken; the event loop is over
         self._ended = False
@@ -187,8 +200,7 @@ class _Loop(AbstractContextManager[Registry]):
             raise Closed("a client can be entered once: call connect again")
         self._thread = threading.Thread(target=self._work, name="decreed-client", daemon=True)
         self._thread.start()
-        self._started.result()
-        return Registry(self)
+        return Registry(self, self._started.result()[1])
 
     def __exit__(
         self,
@@ -199,10 +211,10 @@ class _Loop(AbstractContextManager[Registry]):
         # the thread did not come along into a forked process: there is nothing to stop
         if self._thread is None or os.getpid() != self._process:
             return
-        portal, _ = self._started.result()
+        loop, _ = self._started.result()
         if not self._ended:
             self._ended = True
-            portal.call(portal.stop)
+            loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     @property
@@ -220,10 +232,12 @@ class _Loop(AbstractContextManager[Registry]):
         Raises:
             Closed: if the client is closed, or is closed meanwhile.
         """
-        portal, registry = self._parts()
+        loop, registry = self._parts()
+        coroutine = _carry_out(work, registry)
         try:
-            future = portal.start_task_soon(work, registry)
+            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         except RuntimeError as error:
+            coroutine.close()
             raise Closed(CLOSED) from error
         self._calls.add(future)
         if self._finished:
@@ -238,7 +252,7 @@ class _Loop(AbstractContextManager[Registry]):
             future.cancel()
             self._calls.discard(future)
 
-    def _parts(self) -> tuple[BlockingPortal, aio.Registry]:
+    def _parts(self) -> tuple[asyncio.AbstractEventLoop, aio.Registry]:
         if os.getpid() != self._process:
             raise Closed("the client belongs to the process that this one was forked from: connect")
         if self._ended:
@@ -256,9 +270,16 @@ class _Loop(AbstractContextManager[Registry]):
                 future.cancel()
 
     async def _main(self) -> None:
-        async with BlockingPortal() as portal, self._client as registry:
-            self._started.set_result((portal, registry))
-            await portal.sleep_until_stopped()
+        async with self._client as registry:
+            self._started.set_result((asyncio.get_running_loop(), registry))
+            await self._stop.wait()
+        # the client is closed now, and each call that runs finds out how it ended
+        while running := [asyncio.wrap_future(x) for x in list(self._calls) if not x.done()]:
+            await asyncio.wait(running)
+
+
+async def _carry_out(work: Callable[[aio.Registry], Awaitable[T]], registry: aio.Registry) -> T:
+    return await work(registry)
 
 
 class _Steps(Iterator[T]):

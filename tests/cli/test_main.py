@@ -16,8 +16,8 @@ from decreed.registry.errors import ERRORS, Exit, Unreachable
 from .fakes import Cli, FakeRegistry
 
 COMMANDS = [
-    "claim", "dev", "elect", "get", "import", "init", "latest", "leader", "list", "next", "once",
-    "serve", "status", "version", "wait", "watch",
+    "bench", "claim", "dev", "elect", "get", "import", "init", "latest", "leader", "list", "next",
+    "once", "serve", "status", "version", "wait", "watch",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -46,6 +47,37 @@ def test_a_file_keeps_decrees_and_drops_the_oldest(tmp_path: Path) -> None:
     kept = {decree.key for decree in file.get(keys)}
     assert keys[-1] in kept and keys[0] not in kept
     assert len(kept) < 300 + 256
+    file.close()
+
+
+def totals(path: Path) -> tuple[int, int]:
+    """What a file says of itself: how many decrees, and how large together."""
+    with closing(sqlite3.connect(path)) as database:
+        [row] = database.execute("SELECT decrees, bytes FROM totals").fetchall()
+        [(count, size)] = database.execute("SELECT COUNT(*), SUM(LENGTH(record)) FROM decrees")
+        assert row == (count, size)
+    return count, size
+
+
+def test_a_file_keeps_count_of_what_is_in_it(tmp_path: Path) -> None:
+    one, two = (DecreeFile(tmp_path / "f", 300, 1_000_000) for _ in range(2))
+    one.put([decree_of("a"), decree_of("b", b"v" * 100)])
+    two.put([decree_of("a"), decree_of("c")])
+    assert totals(tmp_path / "f")[0] == 3
+    two.put([decree_of(f"key{number}") for number in range(600)])
+    assert totals(tmp_path / "f")[0] < 300
+    one.close()
+    two.close()
+
+
+def test_what_was_in_a_file_before_it_kept_count_is_counted(tmp_path: Path) -> None:
+    file = DecreeFile(tmp_path / "f", 300, 1_000_000)
+    file.put([decree_of("a"), decree_of("b")])
+    file.close()
+    with closing(sqlite3.connect(tmp_path / "f")) as database:
+        database.executescript("DROP TRIGGER added; DROP TRIGGER dropped; DROP TABLE totals")
+    file.put([decree_of("c")])
+    assert totals(tmp_path / "f")[0] == 3
     file.close()
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import anyio
 import pytest
@@ -14,10 +15,10 @@ from anyio.from_thread import start_blocking_portal
 
 from decreed.client import Registry, StatusReport, connect, sync
 from decreed.client.endpoints import parse_endpoints
-from decreed.registry.errors import BadRequest, Closed, ConfigError, Unreachable
-from decreed.registry.wire.requests import WaitRequest
+from decreed.registry.errors import BadRequest, Closed, ConfigError, OutcomeUnknown, Unreachable
+from decreed.registry.wire.requests import ClaimRequest, WaitRequest
 
-from .fakes import FakeCluster, cluster_of, decree_of
+from .fakes import FakeCluster, Silence, cluster_of, decree_of
 
 
 def test_endpoints() -> None:
@@ -138,6 +139,19 @@ def test_the_blocking_client() -> None:
         assert next(watching).decree.key == "k"
         with pytest.raises(BadRequest):
             registry.get("a//b")
+        with pytest.raises(BadRequest):
+            registry.get("k", timeout=-1)
+
+
+def test_a_call_that_is_under_way_when_the_client_is_closed_says_how_it_ended() -> None:
+    with running_cluster(1) as cluster, ThreadPoolExecutor(1) as threads:
+        cluster.nodes[0].script = lambda node, request: Silence
+        with sync.connect(*cluster.endpoints) as registry:
+            claim = threads.submit(registry.claim, "k", "v")
+            while not cluster.nodes[0].asked(ClaimRequest):
+                registry.cached("other")
+        with pytest.raises(OutcomeUnknown, match="closed"):
+            claim.result(5)
 
 
 def test_the_blocking_client_is_used_from_many_threads() -> None:
@@ -201,6 +215,15 @@ def test_a_blocking_client_is_of_no_use_in_a_forked_process() -> None:
         assert "forked" in said_in_a_fork(lambda: registry.get("k"))
         # leaving the block there neither hangs nor fails
         assert said_in_a_fork(lambda: client.__exit__(None, None, None)) == "nothing"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_what_is_in_memory_is_of_no_use_in_a_forked_process_either() -> None:
+    with running_cluster(1) as cluster, sync.connect(*cluster.endpoints) as registry:
+        cluster.decide(decree_of("k"))
+        assert registry.get("k") is not None
+        for read in (registry.get, registry.cached):
+            assert "forked" in said_in_a_fork(partial(read, "k"))
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

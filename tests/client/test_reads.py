@@ -1,11 +1,14 @@
 """Reading, waiting, listing, watching and status; also while nodes fail."""
 
+from math import nan
+
 import anyio
 import pytest
 
 from decreed.client import NodeDown, StatusReport, Watched, Watching, connect
 from decreed.registry.errors import (
     BadRequest,
+    Closed,
     ProtocolError,
     StillUndecided,
     Unreachable,
@@ -196,3 +199,28 @@ async def test_status_has_one_entry_for_each_member() -> None:
         assert (first.node, third.node) == ("n1", "n3")
         assert isinstance(second, NodeDown)
         assert (second.node, second.address) == ("n2", cluster.node("n2").address)
+
+
+async def test_a_read_from_memory_lets_nobody_else_run() -> None:
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        cluster.decide(decree_of("k"))
+        await registry.get("k")
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            assert await registry.get("k") is not None
+            assert await registry.get("k", timeout=0) is not None
+        assert not scope.cancelled_caught
+
+
+async def test_a_read_from_memory_checks_its_time_and_that_the_client_is_open() -> None:
+    async with cluster_of(1) as cluster:
+        async with connect(*cluster.endpoints) as registry:
+            cluster.decide(decree_of("k"))
+            await registry.get("k")
+            for timeout in (-1.0, nan):
+                with pytest.raises(BadRequest):
+                    await registry.get("k", timeout=timeout)
+        with pytest.raises(Closed):
+            await registry.get("k")
+        with pytest.raises(Closed):
+            registry.cached("k")

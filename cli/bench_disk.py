@@ -1,0 +1,98 @@
+"""How long a disk takes to sync a small write, and what that means for claims.
+
+Whoever promises or accepts syncs first, so no claim is faster than the disks of a quorum. What is
+measured here is what a node does: append a little to a file, and wait until it is on the disk.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from time import perf_counter
+from typing import BinaryIO
+
+from .bench_figures import Latencies
+
+WRITE_BYTES = 4_096
+MAX_SYNCS = 2_000
+MAX_SECONDS = 2.0
+
+# seconds: no disk that waits for its medium is faster, no good one is slower
+DOUBTFUL = 10e-6
+GOOD = 1.5e-3
+FAIR = 6e-3
+
+
+class Verdict(Enum):
+    """What to think of a disk."""
+
+    DOUBTFUL = "doubtful"
+    GOOD = "good"
+    FAIR = "fair"
+    POOR = "poor"
+
+
+MEANINGS = {
+    Verdict.DOUBTFUL: "faster than disks are: a file system in memory, or a disk that does not wait"
+    " for its medium. What was promised there may be lost with the power; do not run a node on it",
+    Verdict.GOOD: "it will hardly hold claims up",
+    Verdict.FAIR: "one claim after the other will be slow; many at a time share their syncs",
+    Verdict.POOR: "claims will be slow, and slower still while the disk is busy otherwise; a disk"
+    " with a write cache that survives a loss of power is what helps",
+}
+
+
+@dataclass(frozen=True)
+class DiskReport:
+    """What was measured on a disk.
+
+    Args:
+        path: the directory.
+        syncs: of each write that was synced, how long it took.
+    """
+
+    path: str
+    syncs: Latencies
+
+    @property
+    def verdict(self) -> Verdict:
+        """By the median, and by the slowest of a hundred."""
+        median, slow = self.syncs.percentile(50) or 0.0, self.syncs.percentile(99) or 0.0
+        if median < DOUBTFUL:
+            return Verdict.DOUBTFUL
+        for verdict, bound in ((Verdict.GOOD, GOOD), (Verdict.FAIR, FAIR)):
+            if median <= bound and slow <= 5 * bound:
+                return verdict
+        return Verdict.POOR
+
+
+def measure_disk(folder: Path, seconds: float = MAX_SECONDS) -> DiskReport:
+    """Append to a file in `folder`, which is removed again, and sync each write.
+
+    Args:
+        folder: on the disk of the node's data.
+        seconds: how long at most.
+
+    Raises:
+        OSError: if the directory cannot be written to.
+    """
+    syncs = Latencies()
+    end = perf_counter() + seconds
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        _append(file)
+        while syncs.count < MAX_SYNCS and perf_counter() < end:
+            began = perf_counter()
+            _append(file)
+            syncs.add(perf_counter() - began)
+    return DiskReport(str(folder), syncs)
+
+
+def _append(file: BinaryIO) -> None:
+    file.write(b"\x5a" * WRITE_BYTES)
+    _SYNC(file.fileno())
+
+
+# not every system has the one that leaves out what a reader does not need
+_SYNC: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
