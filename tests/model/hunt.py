@@ -9,18 +9,18 @@ from typing import NamedTuple
 from .checker import explore
 from .paxos_model import PaxosModel
 from .properties import AGREEMENT, ALWAYS, DUEL, FINISHED, RESTARTED
-from .scenarios import Scenario
+from .scenarios import PLAIN, Scenario
 
 TRAPS = (
-    Scenario("1 proposer, 1 crash", 3, (2,), crashes=1, out_of_reach=frozenset({DUEL, FINISHED})),
-    Scenario("2 proposers", 3, (1, 1), out_of_reach=frozenset({DUEL, RESTARTED})),
+    Scenario("1 proposer, 1 crash", 3, (2,), crashes=1, out_of_reach=frozenset({DUEL, FINISHED}) | PLAIN),
+    Scenario("2 proposers", 3, (1, 1), out_of_reach=frozenset({DUEL, RESTARTED}) | PLAIN),
     Scenario(
         "2 proposers, quorums 3 and 1",
         3,
         (1, 1),
         prepare=3,
         accept=1,
-        out_of_reach=frozenset({DUEL, RESTARTED}),
+        out_of_reach=frozenset({DUEL, RESTARTED}) | PLAIN,
     ),
     Scenario(
         "2 proposers, quorums 1 and 3",
@@ -28,9 +28,9 @@ TRAPS = (
         (1, 1),
         prepare=1,
         accept=3,
-        out_of_reach=frozenset({DUEL, RESTARTED}),
+        out_of_reach=frozenset({DUEL, RESTARTED}) | PLAIN,
     ),
-    Scenario("2 proposers, 2 and 1 ballots", 3, (2, 1), out_of_reach=frozenset({RESTARTED})),
+    Scenario("2 proposers, 2 and 1 ballots", 3, (2, 1), out_of_reach=frozenset({RESTARTED}) | PLAIN),
 )
 
 

@@ -8,7 +8,7 @@ from decreed.registry.types import Claim, NodeId, Value
 
 from ..support.world import claim, config
 from .node import KEY
-from .properties import DUEL, FINISHED, RESTARTED
+from .properties import DUEL, FINISHED, HANDED_DOWN, RESTARTED, STANDING
 
 
 class Scenario(Value, frozen=True):
@@ -21,6 +21,8 @@ class Scenario(Value, frozen=True):
         claims: for each proposer, whether it has a claim of its own, as all have by default; one
             that has none only finishes what others began.
         prepare, accept: the sizes of the quorums; 0 means a majority.
+        standing: whether the first node, which is home to the key, asks for standing promises. It
+            claims something else in each ballot then, so that no value hides that two were possible.
         crashes: how many crashes there may be in all.
         gives_up: whether a proposer may drop an attempt at any moment and begin another; it
             always may after a crash or after having been outbid.
@@ -34,6 +36,7 @@ class Scenario(Value, frozen=True):
     claims: tuple[bool, ...] = ()
     prepare: int = 0
     accept: int = 0
+    standing: bool = False
     crashes: int = 0
     gives_up: bool = False
     out_of_reach: frozenset[str] = frozenset()
@@ -59,17 +62,23 @@ class Scenario(Value, frozen=True):
         force_setattr(quorums, "accept", self.accept or quorums.accept)
         return ClusterConfig(cluster.cluster_id, cluster.addresses, quorums)
 
-    def wishes(self) -> dict[NodeId, Claim | None]:
-        """What each proposer is asked to claim."""
+    def wishes(self) -> dict[NodeId, tuple[Claim, ...]]:
+        """What each proposer is asked to claim, one thing after the other."""
         claims = self.claims or (True,) * len(self.ballots)
-        return {
-            name: claim(KEY, f"value of {name}".encode(), name.encode()) if has_one else None
+        wishes = {
+            name: (claim(KEY, f"value of {name}".encode(), name.encode()),) if has_one else ()
             for name, has_one in zip(self.proposers, claims, strict=True)
         }
+        if self.standing:
+            home, several = self.names[0], range(self.ballots[0])
+            wishes[home] = tuple(claim(KEY, b"value %d" % n, b"claim %d" % n) for n in several)
+        return wishes
 
 
-_ALONE = frozenset({DUEL, FINISHED})
-_NEVER_DOWN = frozenset({RESTARTED})
+PLAIN = frozenset({STANDING, HANDED_DOWN})
+"""Out of reach of a home that does not ask."""
+_ALONE = frozenset({DUEL, FINISHED}) | PLAIN
+_NEVER_DOWN = frozenset({RESTARTED}) | PLAIN
 
 DEFAULT = (
     Scenario(
@@ -85,6 +94,7 @@ DEFAULT = (
         3,
         (2, 1),
         crashes=1,
+        out_of_reach=PLAIN,
         states=266_208,
         depth=22,
     ),
@@ -200,6 +210,7 @@ FULL = (
         3,
         (2, 2),
         crashes=1,
+        out_of_reach=PLAIN,
         states=8_712_936,
         depth=28,
     ),
