@@ -3,8 +3,9 @@ PYTHON ?= .venv/bin/python
 SEED ?= 1-100
 CHAOS_SECONDS ?= 3600
 CHAOS_SEED ?= 1
+SUITES ?=
 
-.PHONY: sim load trace model catalogue chaos
+.PHONY: sim load trace model catalogue chaos bench
 
 sim: ## storms with the seeds SEED
 	$(PYTHON) -m tests.simulation --seed $(SEED) --shrink
@@ -23,3 +24,6 @@ catalogue: ## every seeded mistake, and who catches it
 
 chaos: ## faults on real processes for CHAOS_SECONDS, the schedule drawn from CHAOS_SEED
 	$(PYTHON) -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)
+
+bench: ## decreed next to its peers; see docs/performance.md
+	$(PYTHON) -m bench $(SUITES)

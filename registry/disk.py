@@ -11,8 +11,7 @@ from typing import ClassVar, Protocol, Self
 from . import errors
 from .keys import series_and_slot
 from .lineage import Lineage
-from .paxos.instance import Instance
-from .paxos.standing import Class
+from .paxos.instance import Class, Instance
 from .types import Counter, Key, KeyText, NodeText, Value
 from .wire.handshake import ClusterId, Digest, IdBytes
 from .wire.peers import FeedEntry

@@ -35,8 +35,7 @@ from ..registry.disk import (
     ScanPage,
     Unserved,
 )
-from ..registry.paxos.instance import EMPTY, Instance
-from ..registry.paxos.standing import Class
+from ..registry.paxos.instance import EMPTY, Class, Instance
 from ..registry.types import Key
 from ..registry.wire.peers import FeedEntry
 from . import layout, lives

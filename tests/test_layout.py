@@ -82,7 +82,12 @@ def test_everything_that_is_installed_is_pinned_and_nothing_names_an_index() -> 
     names = {line.split("==")[0].lower().replace("_", "-") for line in pins}
     project = PROJECT["project"]
     extras = project["optional-dependencies"]
-    for requirement in [*project["dependencies"], *extras["server"], *extras["dev"]]:
+    for requirement in [
+        *project["dependencies"],
+        *extras["server"],
+        *extras["dev"],
+        *extras["bench"],
+    ]:
         name = requirement.split(">")[0].split("=")[0].split("[")[0].lower()
         assert name in names, f"{name} is not pinned"
 

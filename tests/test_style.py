@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("cli", "client", "decreed", "examples", "registry", "storage", "tests")
+FOLDERS = ("bench", "cli", "client", "decreed", "examples", "registry", "storage", "tests")
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}

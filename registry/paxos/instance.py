@@ -1,11 +1,17 @@
-"""What one node holds, durably, for one key.
+"""What one node holds, durably, for one key, and for all keys of one home.
 
 Rules R13 and R14 name what must survive a crash: the highest promise and the highest accepted
 proposal. Next to them stands what the node has learned to be chosen. "Nothing accepted yet" is one
 ``None``; so is "nothing learned yet".
 """
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from ..types import Ballot, Decree, Proposal, Value
+
+ClassDigest = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 
 class Instance(Value, frozen=True):
@@ -26,6 +32,18 @@ class Instance(Value, frozen=True):
 
 
 EMPTY = Instance()
+
+
+class Class(Value, frozen=True):
+    """What an acceptor has promised, durably, for all keys of one home (R13).
+
+    Args:
+        ballot: the standing ballot; its process names the home. Nothing in a lower one is accepted.
+        digest: of what decided who is home to what when the promise was given.
+    """
+
+    ballot: Ballot
+    digest: ClassDigest
 
 
 class Contradiction(Exception):

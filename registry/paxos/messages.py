@@ -9,11 +9,10 @@ from typing import Annotated
 from msgspec import Meta
 
 from ..types import Ballot, Counter, Decree, KeyText, Proposal, Value
+from .instance import ClassDigest
 
 MAX_UNLEARNED = 4_096
 """How many keys a promise for a class may name; with more half-done, none is given yet."""
-
-ClassDigest = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 
 class Prepare(Value, frozen=True, tag=10):

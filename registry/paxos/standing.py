@@ -22,22 +22,10 @@ way. And it binds the acceptor to nothing above it: any node may run plain Paxos
 """
 
 from ..types import Ballot, Key, Process, Value
-from .instance import EMPTY, Instance
-from .messages import ClassDigest, PrepareClass
+from .instance import EMPTY, Class, Instance
+from .messages import PrepareClass
 from .proposer import Prepared, Voters
 from .quorums import Quorums
-
-
-class Class(Value, frozen=True):
-    """What an acceptor has promised, durably, for all keys of one home (R13).
-
-    Args:
-        ballot: the standing ballot; its process names the home. Nothing in a lower one is accepted.
-        digest: of what decided who is home to what when the promise was given.
-    """
-
-    ballot: Ballot
-    digest: ClassDigest
 
 
 def on_prepare_class(held: Class | None, message: PrepareClass) -> Class | None:

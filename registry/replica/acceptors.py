@@ -21,7 +21,7 @@ from ..keys import home
 from ..locks.leases import Leases
 from ..locks.terms import Space, space, tenure, term_of
 from ..paxos import acceptor, standing
-from ..paxos.instance import Contradiction, Instance
+from ..paxos.instance import Class, Contradiction, Instance
 from ..paxos.messages import (
     MAX_UNLEARNED,
     Accept,
@@ -33,7 +33,6 @@ from ..paxos.messages import (
     Promise,
     PromiseClass,
 )
-from ..paxos.standing import Class
 from ..types import Ballot, Decree, Key, NodeId
 from ..wire.peers import Held
 from .turn import Turn

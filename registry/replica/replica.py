@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
 from ..config import ClusterConfig
-from ..disk import Forgotten, Recovered, Unserved
+from ..disk import Recovered, Unserved
 from ..errors import OutcomeUnknown
 from ..locks.leases import Leases
 from ..paxos.instance import Instance
@@ -59,7 +59,7 @@ from .catchup import CatchUp
 from .claims import Claims
 from .contests import Contests
 from .coordinator import Coordinator
-from .effects import Effects, Reply, Send
+from .effects import Effects, Reply
 from .events import (
     ClientGone,
     Connection,
@@ -92,7 +92,7 @@ from .events import (
     WriteFailed,
 )
 from .finishing import Finishing
-from .forgetting import Forgetting, tell_forgotten
+from .forgetting import Forgetting
 from .intake import Intake
 from .knowledge import Knowledge
 from .lists import Lists
@@ -107,6 +107,7 @@ from .requests import Live, Requests, address
 from .standing import Standing
 from .status import status_report
 from .turn import Turn
+from .voting import Voting
 from .watches import Watches
 
 
@@ -121,7 +122,7 @@ class Replica:
     def __init__(self, config: ClusterConfig, recovered: Recovered) -> None:
         lineage, feed_end = recovered.lineage, recovered.feed_end
         node = self.node = Node(config, recovered.identity, lineage, feed_end)
-        self._settling = False
+        self._settling = self._unsynced = False
         cursors = {cursor.node: cursor for cursor in recovered.cursors}
         self.membership = Membership(node, recovered.peers, cursors)
         recent = Recent()
@@ -139,6 +140,7 @@ class Replica:
         lists = self._lists = Lists(node, requests, coordinator)
         watches = self._watches = Watches(node, requests)
         locks = self._locks = self._locks_of(knowledge)
+        self._voting = Voting(node, self._acceptors, coordinator, standing)
         self._finishing = Finishing(node, self._acceptors, coordinator, lists)
         self.catchup = CatchUp(node, cursors, self._disk_of, recent)
         self._needs = Needs(coordinator, reads, watches, self.catchup, locks)
@@ -204,7 +206,9 @@ class Replica:
 
     def _finish(self, turn: Turn) -> Effects:
         effects = turn.finish()
-        self._settling = effects.sync
+        unsynced = bool(effects.records) or self._unsynced
+        self._settling = effects.sync = effects.sync and unsynced
+        self._unsynced = unsynced and not effects.sync
         return effects
 
     # -- events
@@ -262,24 +266,12 @@ class Replica:
 
     def _on_message(self, turn: Turn, sender: NodeId, message: PeerMessage) -> None:
         match message:
-            case Prepare() | Accept():
-                self._on_proposal(turn, sender, message)
-            case Promise() if self.node.voting:
-                self._coordinator.on_promise(turn, sender, message)
-            case Accepted() if self.node.voting:
-                self._coordinator.on_accepted(turn, sender, message)
-            case Nack() if self.node.voting:
-                self._coordinator.on_nack(turn, sender, message)
-            case Held() if self.node.voting:
-                self._coordinator.on_held(turn, message)
-            case PrepareClass() if self.node.voting:
-                self._standing.on_prepare_class(turn, sender, message)
-            case PromiseClass() if self.node.voting:
-                self._standing.on_promise(turn, sender, message)
-            case Promise() | Accepted() | Nack() | Held() | PrepareClass() | PromiseClass():
-                pass
             case Commit(_, decree):
                 self._knowledge.learn(turn, decree)
+            case Prepare() | Promise() | Accept() | Accepted() | Nack() | Held():
+                self._voting.on_message(turn, sender, message)
+            case PrepareClass() | PromiseClass():
+                self._voting.on_message(turn, sender, message)
             case Query():
                 self._reads.tell(turn, sender, message)
             case QueryAnswer():
@@ -318,19 +310,6 @@ class Replica:
                 self._locks.on_message(turn, sender, message)
             case _:
                 assert_never(message)
-
-    def _on_proposal(self, turn: Turn, sender: NodeId, message: Prepare | Accept) -> None:
-        """As an acceptor: vote if we may, and in any case say what we have learned."""
-        instance = turn.instance(message.key)
-        if isinstance(instance, Forgotten):
-            tell_forgotten(turn, sender, message.key, instance)
-            return
-        may_say = isinstance(instance, Instance) and instance.learned is not None
-        if not self.node.voting and not may_say:
-            return
-        answer = self._acceptors.answer(turn, message)
-        if answer is not None:
-            turn.vouch(message.key, Send(sender, answer))
 
     def _on_timer(self, turn: Turn, timer: Timer) -> None:
         match timer:
@@ -380,6 +359,7 @@ class Replica:
         self.node.failed = self.node.failed or reason
         # what the failed step appended is not there, and must be neither counted nor waited for
         self.node.feed_end = self.node.settled_feed_end
+        self._unsynced = False
         error, message = refusal(self.node)
         for origin, request_id in event.lost:
             turn.at_once(address(origin, Failed(request_id, OutcomeUnknown.code, message)))
@@ -412,10 +392,8 @@ class Replica:
         return self.catchup.cursor(peer)
 
     def _settle(self, turn: Turn, live: Live, decree: Decree) -> None:
-        if isinstance(live.request, LockRequest):
-            self._locks.contests.settle(turn, live, decree)
-        else:
-            self._claims.settle(turn, live, decree)
+        part = self._locks.contests if isinstance(live.request, LockRequest) else self._claims
+        part.settle(turn, live, decree)
 
     def _disk_of(self, node: NodeId) -> bytes | None:
         record = self.membership.known(node)

@@ -1,7 +1,7 @@
 """A disk that fails: the node stops voting, goes on serving, and never says what is not stored."""
 
 from decreed.registry.errors import Damaged, OutcomeUnknown, StorageFailed
-from decreed.registry.paxos.messages import Accepted, Promise
+from decreed.registry.paxos.messages import Accept, Accepted, Promise
 from decreed.registry.replica.events import Reachable
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import (
@@ -61,7 +61,7 @@ def test_the_cluster_goes_on_without_it() -> None:
 
 def test_a_write_that_fails_in_the_middle_of_a_claim_leaves_it_unknown_not_lost_or_won() -> None:
     world = World()
-    world.lose = lambda sender, to, message: isinstance(message, Accepted)
+    world.lose = lambda sender, to, message: isinstance(message, Accept | Promise)
     mark = world.send("n1", ClaimRequest(world.new_id(), 5_000, True, claim("k")))
     world.settle()
     world.machines[N1].disk.fail_writes = 1_000_000
@@ -126,7 +126,7 @@ def test_what_a_failed_write_lost_is_not_waited_for() -> None:
     assert isinstance(start, WatchPage)
     world.machines[N1].disk.fail_writes = 1_000_000
     world.freeze("n2", "k")
-    world.run(100)
+    world.run(1_000)
     assert not world.replica("n1").node.voting
     page = world.ask("n1", WatchRequest(world.new_id(), 500, "", start.position, 10))
     assert isinstance(page, WatchPage)

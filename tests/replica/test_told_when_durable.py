@@ -6,7 +6,14 @@ from msgspec.structs import replace
 from decreed.registry.paxos.messages import Accept, Commit
 from decreed.registry.replica.digests import decree_digest
 from decreed.registry.replica.effects import Reply, Send, UseLink
-from decreed.registry.replica.events import Event, FromClient, FromPeer, ReadFailed, Welcomed
+from decreed.registry.replica.events import (
+    Event,
+    FeedDone,
+    FromClient,
+    FromPeer,
+    ReadFailed,
+    Welcomed,
+)
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.handshake import Life
 from decreed.registry.wire.peers import FeedPage, Fetch, PeerMessage, Pull, Query, QueryAnswer
@@ -42,10 +49,9 @@ def nothing(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
         (LEARN, FromPeer(N2, Fetch((KEY,)))),
         (LEARN, FromPeer(N2, Query(7, KEY))),
         (ACCEPT, FromPeer(N2, Query(7, KEY))),
-        (LEARN, FromClient(1, GetRequest(1, 500, KEY))),
         (LEARN, ACCEPT),
     ],
-    ids=["fetch", "query", "query of an acceptance", "get", "accept"],
+    ids=["fetch", "query", "query of an acceptance", "accept"],
 )
 def test_what_changed_in_this_very_step_is_told_behind_its_record(
     before: Event, question: Event
@@ -59,6 +65,34 @@ def test_what_changed_in_this_very_step_is_told_behind_its_record(
     told = [item for item in effects.at_once if isinstance(item, Reply | Send)]
     assert not told
     assert effects.after
+
+
+def test_a_decree_is_told_before_its_record_is_synced_for_it_is_chosen_anyhow() -> None:
+    world = World()
+    replica, storage = world.replica(N1), world.machines[N1].storage
+    assert storage is not None
+    events: list[Event] = [LEARN, FromClient(1, GetRequest(1, 500, KEY))]
+    effects = replica.step(world._moment(), events, storage.load(replica.needs(events)))
+    assert [item.answer for item in effects.at_once if isinstance(item, Reply)]
+    assert effects.records and not effects.sync
+
+
+def test_no_peer_is_told_of_a_feed_entry_that_is_not_durable() -> None:
+    world = World()
+    replica, storage = world.replica(N1), world.machines[N1].storage
+    assert storage is not None
+    before = replica.membership.standing().feed_end
+    effects = replica.step(world._moment(), [LEARN], storage.load((KEY,)))
+    storage.write(effects.records, sync=effects.sync)
+    assert replica.node.feed_end == before + 1
+    assert replica.membership.standing().feed_end == before
+    replica.catchup._serving[4711] = (N2, Pull(replica.node.identity.disk_id, before, 10))
+    entries, behind = storage.feed(before, 10)
+    page = replica.step(world._moment(), [FeedDone(4711, tuple(entries), behind)], {})
+    assert page.sync and [item for item in page.after if isinstance(item, Send)]
+    storage.write(page.records, sync=page.sync)
+    replica.step(world._moment(), [], {})
+    assert replica.membership.standing().feed_end == before + 1
 
 
 def test_a_feed_is_served_to_those_who_mean_this_disk_and_ask_for_what_is_there() -> None:

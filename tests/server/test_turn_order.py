@@ -28,7 +28,7 @@ def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object],
     machine = World(config(1)).machines[NodeId("n1")]
     assert machine.storage is not None and machine.replica is not None
 
-    def write(storage: MemoryStorage, records: Sequence[Record]) -> None:
+    def write(storage: MemoryStorage, records: Sequence[Record], *, sync: bool = True) -> None:
         done.append("write")
         if fails:
             raise StorageFailed("the disk is full")
@@ -46,6 +46,7 @@ def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object],
         effects.at_once.append(SOON)
         effects.records.append(RECORD)
         effects.after.append(LATER)
+        effects.sync = True
         async with trio.open_nursery() as nursery:
             await loop._carry_out(effects, nursery)
         return loop

@@ -1,0 +1,155 @@
+"""A load: what is asked of a cluster, and what came of it."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .systems.cluster import Cluster, NotReady
+
+SOURCES = Path(__file__).parent / "generator"
+Outcome = dict[str, Any]
+"""What a load reports: the names that ``bench/generator/account.c`` prints."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked.
+
+    Args:
+        op: claim, read, stale-read, sync-read, contend, watch or lock.
+        outstanding: operations under way at a time.
+        clients: among how many clients they are divided; 0 for what suits the system.
+        batch: keys in one operation.
+        value_size: bytes.
+        seconds, warm_up: measured, and before that unmeasured.
+        count: end after so many operations; 0 for no limit. Claims take that many keys.
+        keyspace: reads choose among so many keys.
+        prefix: of keys, or the lock's name; empty for a new one.
+        key_base: the number of the first key.
+        rate: operations a second; 0 for as many as possible.
+        patience: seconds after which an operation is tried elsewhere, if `robust`.
+        robust: broken connections, errors and silent nodes are got round.
+        eager: begin at once, before all nodes can be reached; robust too.
+        series_ms: length of the cells of a series over time; 0 for none.
+        nodes: ask these alone; empty for all.
+    """
+
+    op: str = "claim"
+    outstanding: int = 1
+    clients: int = 0
+    batch: int = 1
+    value_size: int = 64
+    seconds: float = 5.0
+    warm_up: float = 1.0
+    count: int = 0
+    keyspace: int = 1
+    prefix: str = ""
+    key_base: int = 0
+    rate: float = 0.0
+    patience: float = 0.5
+    robust: bool = False
+    eager: bool = False
+    series_ms: float = 0.0
+    nodes: tuple[int, ...] = ()
+
+
+class LoadGenerator:
+    """The load generator, compiled.
+
+    Args:
+        program: where it is.
+    """
+
+    def __init__(self, program: Path) -> None:
+        self._program = program
+
+    @staticmethod
+    def missing() -> str:
+        """Why there is none; empty if there is."""
+        return "" if shutil.which("gcc") else "gcc not installed"
+
+    @classmethod
+    def build(cls, folder: Path) -> "LoadGenerator":
+        """Compile the generator into `folder`.
+
+        Raises:
+            NotReady: with what the compiler said.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        program = folder / "generator"
+        sources = sorted(str(path) for path in SOURCES.glob("*.c"))
+        command = ["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(program), *sources]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise NotReady(f"the load generator does not compile: {done.stderr[-2000:]}")
+        return cls(program)
+
+    def begin(self, cluster: Cluster, load: Load) -> "subprocess.Popen[str]":
+        """Start a load; `outcome` waits for it."""
+        command = [str(self._program), *options(cluster, load)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def outcome(process: "subprocess.Popen[str]", load: Load) -> Outcome:
+    """Wait for a load and read what it reports; CPU time is also given for one operation.
+
+    Raises:
+        NotReady: if the load failed.
+    """
+    try:
+        printed, said = process.communicate(timeout=load.seconds + load.warm_up + 120)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if process.returncode:
+        raise NotReady(f"the load ended with {process.returncode}: {said[-500:]}")
+    return with_cpu_per_op(json.loads(printed))
+
+
+def with_cpu_per_op(found: Outcome) -> Outcome:
+    """Add what one operation cost the servers, and the client, in microseconds of CPU."""
+    done = max(1, found["done"])
+    costs = {f"{who}_us": found[f"{who}_s"] * 1e6 / done for who in ("server_cpu", "client_cpu")}
+    return found | costs
+
+
+def settled(cluster: Cluster, load: Load) -> Load:
+    """`load` with all that was left open decided for `cluster`."""
+    prefix = load.prefix or (cluster.lock_name() if load.op == "lock" else cluster.prefix())
+    clients = load.clients or min(load.outstanding, _clients(cluster, load.outstanding))
+    return replace(load, prefix=prefix, clients=clients)
+
+
+def _clients(cluster: Cluster, outstanding: int) -> int:
+    return cluster.clients * (2 if outstanding > 64 else 1)
+
+
+def options(cluster: Cluster, load: Load) -> Sequence[str]:
+    """The command line of the load generator."""
+    load = settled(cluster, load)
+    values = {
+        "protocol": cluster.protocol,
+        "endpoints": cluster.endpoints(load.nodes),
+        "pids": ",".join(map(str, cluster.pids)),
+        "op": load.op,
+        "lock" if load.op == "lock" else "prefix": load.prefix,
+        "clients": load.clients,
+        "outstanding": load.outstanding,
+        "batch": load.batch,
+        "value-size": load.value_size,
+        "seconds": load.seconds,
+        "warm-up": load.warm_up,
+        "count": load.count,
+        "keyspace": load.keyspace,
+        "key-base": load.key_base,
+        "rate": load.rate,
+        "patience": load.patience,
+        "series-ms": load.series_ms,
+    }
+    flags = [f"--{name}" for name in ("robust", "eager") if getattr(load, name)]
+    return [word for name, value in values.items() for word in (f"--{name}", str(value))] + flags

@@ -1,0 +1,79 @@
+"""Figures: percentiles, the spread of repeated runs, and what processes use."""
+
+import os
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of repeated runs, with the least and the greatest of them."""
+
+    median: float
+    least: float
+    greatest: float
+    runs: int
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """What repeated runs came to; there must be at least one."""
+    return Spread(statistics.median(values), min(values), max(values), len(values))
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The value below which `share` (0 to 1) of `ordered` lie, by the nearest rank below."""
+    return ordered[int((len(ordered) - 1) * share)]
+
+
+def latency(nanoseconds: Iterable[int]) -> dict[str, float]:
+    """Percentiles in microseconds, under the names that the load generator uses too."""
+    ordered = sorted(ns / 1e3 for ns in nanoseconds)
+    if not ordered:
+        return {}
+    names = {"p50_us": 0.5, "p90_us": 0.9, "p99_us": 0.99, "p999_us": 0.999, "max_us": 1.0}
+    mean = {"n": float(len(ordered)), "mean_us": sum(ordered) / len(ordered)}
+    return mean | {name: percentile(ordered, share) for name, share in names.items()}
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU of a process and of its reaped children, user and system; 0 if there is none such."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0.0
+    # the name may hold spaces, so count from behind it
+    fields = text.rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:15]) / _TICKS
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory in megabytes (10^6 bytes); 0 if there is no such process."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0.0
+    sizes = [int(line.split()[1]) for line in lines if line.startswith("VmRSS:")]
+    return sizes[0] * 1024 / 1e6 if sizes else 0.0
+
+
+def open_files(pid: int) -> int:
+    """How many files and sockets a process holds open; 0 if there is no such process."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return 0
+
+
+def disk_mb(folder: Path) -> float:
+    """What the files below `folder` occupy, in megabytes (10^6 bytes)."""
+    blocks = 0
+    for path in folder.rglob("*"):
+        try:
+            blocks += path.lstat().st_blocks
+        except FileNotFoundError:  # a server tidies up meanwhile
+            continue
+    return blocks * 512 / 1e6

@@ -1,0 +1,1 @@
+"""The systems that are measured, each behind `bench.systems.cluster.Cluster`."""

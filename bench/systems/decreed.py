@@ -1,0 +1,82 @@
+"""decreed itself, as operators run it: ``decreed init``, then ``decreed serve`` for each node."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import ClassVar
+
+from decreed.client import errors, sync
+from decreed.registry.wire.requests import StatusReport
+
+from .cluster import Cluster, NotReady
+
+
+class Decreed(Cluster):
+    """A cluster of decreed nodes.
+
+    Attributes:
+        python: the interpreter whose installation of decreed is run.
+    """
+
+    name = "decreed"
+    protocol = "decreed"
+    clients = 2  # each has a link to each node
+    python: ClassVar[str] = sys.executable
+
+    @classmethod
+    def missing(cls) -> str:
+        """Nothing is missing: it is what we are."""
+        return ""
+
+    def prepare(self) -> None:
+        """Write ``cluster.toml`` with the defaults of ``decreed init``."""
+        nodes = [f"--node=n{n + 1}=127.0.0.1:{port}" for n, port in enumerate(self.ports)]
+        command = [self.python, "-m", "decreed", "init", str(self.folder), *nodes]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder)
+        if done.returncode:
+            raise NotReady(f"decreed init failed: {done.stderr}")
+
+    def command(self, node: int) -> list[str]:
+        """``decreed serve`` for one node."""
+        serve = [self.python, "-m", "decreed", "serve", "--config", f"{self.folder}/cluster.toml"]
+        return [*serve, "--node", f"n{node + 1}", "--data", f"{self.data(node)}/data"]
+
+    def endpoints(self, nodes: Sequence[int] = ()) -> str:
+        """Addresses with the names of the nodes, from which the homes of keys follow."""
+        chosen = nodes or range(self.size)
+        return ",".join(f"n{node + 1}=127.0.0.1:{self.ports[node]}" for node in chosen)
+
+    def prefix(self) -> str:
+        """A prefix of a whole segment."""
+        self._keys += 1
+        return f"b{self._keys}/"
+
+    def lock_name(self) -> str:
+        """A name without a slash before it."""
+        self._keys += 1
+        return f"lock{self._keys}"
+
+    def serving(self) -> bool:
+        """Whether every running node votes and reaches every other."""
+        nodes = [node for node in range(self.size) if self.is_running(node)]
+        reports = [self.report(node) for node in nodes]
+        return all(
+            report is not None
+            and report.voting
+            and sum(peer.reachable for peer in report.peers) >= len(nodes) - 1
+            for report in reports
+        )
+
+    def report(self, node: int) -> StatusReport | None:
+        """What a node says of itself; None if it does not answer."""
+        try:
+            with sync.connect(f"127.0.0.1:{self.ports[node]}", timeout=2.0) as registry:
+                reports = registry.status(timeout=2.0)
+        except errors.DecreedError:
+            return None
+        own = [r for r in reports if isinstance(r, StatusReport) and r.node == f"n{node + 1}"]
+        return own[0] if own else None
+
+    def leader(self) -> int:
+        """Nobody leads; the first node is as good as any."""
+        return 0

@@ -1,0 +1,8 @@
+"""The suite is run from a checkout and is no part of the package: tests find it by its folder."""
+
+import sys
+from pathlib import Path
+
+ROOT = str(Path(__file__).parent.parent.parent)
+if ROOT not in sys.path:
+    sys.path.append(ROOT)
