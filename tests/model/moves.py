@@ -94,9 +94,12 @@ class Moves:
         self._places = {name: place for place, name in enumerate(self._names)}
         self._ballots = scenario.ballots
         self._gives_up = scenario.gives_up
-        self._crashes = scenario.crashes
         self._standing = scenario.standing
-        self._nodes = Nodes(scenario.config, scenario.wishes())
+        self._fragile = (
+            range(scenario.nodes if not scenario.spared else 1) if scenario.crashes else ()
+        )
+        ballots = dict(zip(scenario.proposers, scenario.ballots, strict=True))
+        self._nodes = Nodes(scenario.config, scenario.wishes(), ballots, scenario.loses)
         self._lanes = lanes
         self._cells = cells
         self._effects: list[dict[tuple[int, int], Effect]] = [{} for _ in self._names]
@@ -118,7 +121,7 @@ class Moves:
                     for move in self._caused(place, cell, effect, steps):
                         moves.setdefault(move[:4], move)
         kept = self._without_detours(place, list(moves.values()), answers)
-        if self._crashes and self._has_something_to_lose(local):
+        if place in self._fragile and self._has_something_to_lose(local):
             for left in self._cells.locals[local].crashed():
                 kept.append(Move(self._cells.number(left, lane), (), 1, 0, ()))
         return kept
@@ -286,7 +289,8 @@ class Moves:
         """The step that an event causes, whole or cut short by a crash."""
         yield self._move(cell, effect, 0, steps)
         reaction = effect.reaction
-        if self._crashes and reaction.at_once and reaction.local != effect.before:
+        crashes = self._places[effect.name] in self._fragile
+        if crashes and reaction.at_once and reaction.local != effect.before:
             for cut in self._cuts(effect):
                 yield self._move(cell, cut, 1, steps)
 

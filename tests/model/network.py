@@ -7,7 +7,8 @@ The set is kept in one *lane* a node, as an integer with a bit for each message:
 what others sent to it, and the promises and acceptances that it gave. So a lane names no acceptor
 but through its place, and two acceptors that nothing else tells apart can change places.
 
-A nack or a commit is the same whoever sent it, since no handler is told; one bit stands for all.
+A nack or a commit is the same whoever sent it, since no answer to it depends on that; one bit stands
+for all.
 """
 
 from decreed.registry.paxos.messages import (

@@ -10,7 +10,9 @@ One thing is not taken from a disk: which life this is. The model counts lives, 
 
 Of feeds the model knows as much as one key needs. A node's feed ends at 1 if it has learned the key, and
 at 0 otherwise; and a home has read every feed up to where it has learned what stands in it. A real home
-may have read less, and then counts fewer promises: that is a promise which has not arrived.
+may have read less, and then counts fewer promises: that is a promise which has not arrived. And a home
+that holds anything for the key, or may begin no ballot any more, is told of no standing promise: it has
+no use for one.
 """
 
 from collections.abc import Mapping
@@ -136,11 +138,19 @@ class Nodes:
         config: the cluster.
         claims: what each node is asked to claim, each time that it begins an attempt; none for one
             that only finishes what others began.
+        ballots: how many ballots each may begin.
+        loses: whether a crash may take what was written without a sync.
     """
 
     def __init__(
-        self, config: ClusterConfig, claims: Mapping[NodeId, tuple[Claim, ...]]
+        self,
+        config: ClusterConfig,
+        claims: Mapping[NodeId, tuple[Claim, ...]],
+        ballots: Mapping[NodeId, int],
+        loses: bool,
     ) -> None:
+        self._ballots = ballots
+        self._loses = loses
         self._config = config
         self._claims = claims
         self.react = cache(self._react)
@@ -166,9 +176,16 @@ class Nodes:
             local.begun if begins is None else (*local.begun, begins),
             self._volatile(name, local, replica),
             frozenset(replica._standing._told.items()),
-            _unsynced(effects, local, disk),
+            _unsynced(effects, local, disk) if self._loses else None,
         )
+        after = self._without_use(name, local, after)
         return Reaction(after, begins, at_once, _sent(effects.after), bool(effects.alarms))
+
+    def _without_use(self, name: NodeId, before: Local, after: Local) -> Local:
+        """The same without standing promises that no step to come looks at."""
+        if len(after.begun) >= self._ballots.get(name, 0):
+            return replace(after, told=frozenset())
+        return after if before.instance == EMPTY else replace(after, told=before.told)
 
     def _revive(self, name: NodeId, local: Local) -> Replica:
         """A replica that holds what `local` says."""
@@ -234,11 +251,15 @@ def _unsynced(effects: Effects, before: Local, disk: Disk) -> Disk | None:
 
 
 def _sent(outgoing: list[Outgoing]) -> Sent:
-    """The messages of Paxos among what is to be sent."""
+    """The messages of Paxos among what is to be sent.
+
+    One to nobody is left out: a nack has no sender here (see `network`), and a home that is refused for
+    want of a standing promise asks that sender once more. It has asked everybody already.
+    """
     return tuple(
         (item.to, item.message)
         for item in outgoing
-        if isinstance(item, Send) and isinstance(item.message, PaxosMessage)
+        if isinstance(item, Send) and item.to and isinstance(item.message, PaxosMessage)
     )
 
 
