@@ -8,6 +8,7 @@ from functools import cache
 
 from msgspec.structs import replace
 
+from decreed.registry.paxos.messages import PromiseClass
 from decreed.registry.paxos.proposer import Preparing
 from decreed.registry.types import NodeId
 
@@ -28,7 +29,8 @@ class Cells:
         self._lanes = lanes
         self._alike = alike
         self.held: list[tuple[int, int]] = []
-        self.voters: list[int] = []
+        self.heard: list[tuple[int, ...]] = []
+        self._told: dict[PromiseClass, int] = {}
         self._numbers: dict[tuple[int, int], int] = {}
         self.locals: list[Local] = []
         self._local_numbers: dict[Local, int] = {}
@@ -72,7 +74,7 @@ class Cells:
         if number is None:
             number = self._numbers[local, lane] = len(self.held)
             self.held.append((local, lane))
-            self.voters.append(self._voters(self.locals[local]))
+            self.heard.append(self._heard(self.locals[local]))
             self.judged_by.append(self._fact(local, lane))
         return number
 
@@ -83,12 +85,15 @@ class Cells:
             self.facts.append(facts)
         return number
 
-    # -- which acceptors have answered an attempt
+    # -- which acceptors have answered an attempt, or given their standing promise
 
-    def _voters(self, local: Local) -> int:
-        """A bit for each of the nodes that are alike, set if the attempt has its answer."""
-        names = _answered(local)
-        return sum(1 << place for place, name in enumerate(self._alike) if name in names)
+    def _heard(self, local: Local) -> tuple[int, ...]:
+        """For each of the nodes that are alike, a number for what was heard of it."""
+        names, told = _answered(local), dict(local.told)
+        return tuple((name in names) + 2 * self._number(told.get(name)) for name in self._alike)
+
+    def _number(self, told: PromiseClass | None) -> int:
+        return 0 if told is None else self._told.setdefault(told, len(self._told) + 1)
 
     def _renamed(self, cell: int, order: tuple[int, ...]) -> int:
         """The cell when the nodes that are alike change places: the i-th was the `order[i]`-th."""
@@ -106,6 +111,8 @@ def _answered(local: Local) -> frozenset[str]:
 
 def _rename(local: Local, places: Mapping[NodeId, NodeId]) -> Local:
     """The same node, with the answers that it counted coming from others."""
+    told = frozenset((places.get(name, name), promise) for name, promise in local.told)
+    local = local if told == local.told else replace(local, told=told)
     names = frozenset(places.get(NodeId(name), name) for name in _answered(local))
     if local.volatile is None or local.volatile.state is None or names == _answered(local):
         return local

@@ -8,19 +8,21 @@ from typing import NamedTuple
 
 from .checker import explore
 from .paxos_model import PaxosModel
-from .properties import AGREEMENT, ALWAYS, DUEL, FINISHED, RESTARTED
-from .scenarios import Scenario
+from .properties import AGREEMENT, ALWAYS, DUEL, FINISHED, HANDED_DOWN, RESTARTED
+from .scenarios import PLAIN, Scenario
 
 TRAPS = (
-    Scenario("1 proposer, 1 crash", 3, (2,), crashes=1, out_of_reach=frozenset({DUEL, FINISHED})),
-    Scenario("2 proposers", 3, (1, 1), out_of_reach=frozenset({DUEL, RESTARTED})),
+    Scenario(
+        "1 proposer, 1 crash", 3, (2,), crashes=1, out_of_reach=frozenset({DUEL, FINISHED}) | PLAIN
+    ),
+    Scenario("2 proposers", 3, (1, 1), out_of_reach=frozenset({DUEL, RESTARTED}) | PLAIN),
     Scenario(
         "2 proposers, quorums 3 and 1",
         3,
         (1, 1),
         prepare=3,
         accept=1,
-        out_of_reach=frozenset({DUEL, RESTARTED}),
+        out_of_reach=frozenset({DUEL, RESTARTED}) | PLAIN,
     ),
     Scenario(
         "2 proposers, quorums 1 and 3",
@@ -28,10 +30,51 @@ TRAPS = (
         (1, 1),
         prepare=1,
         accept=3,
-        out_of_reach=frozenset({DUEL, RESTARTED}),
+        out_of_reach=frozenset({DUEL, RESTARTED}) | PLAIN,
     ),
-    Scenario("2 proposers, 2 and 1 ballots", 3, (2, 1), out_of_reach=frozenset({RESTARTED})),
+    Scenario(
+        "2 proposers, 2 and 1 ballots", 3, (2, 1), out_of_reach=frozenset({RESTARTED}) | PLAIN
+    ),
 )
+"""For mistakes that need no standing promise."""
+
+STANDING_TRAPS = (
+    Scenario(
+        "a home that gives up",
+        3,
+        (2,),
+        standing=True,
+        gives_up=True,
+        out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}),
+    ),
+    Scenario(
+        "a home and a proposer",
+        3,
+        (1, 1),
+        standing=True,
+        out_of_reach=frozenset({DUEL, RESTARTED, HANDED_DOWN}),
+    ),
+    Scenario(
+        "a home that restarts, quorums 3 and 1",
+        3,
+        (2,),
+        prepare=3,
+        accept=1,
+        standing=True,
+        crashes=1,
+        spared=True,
+        out_of_reach=frozenset({DUEL, FINISHED}),
+    ),
+    Scenario(
+        "a home that restarts",
+        3,
+        (2,),
+        standing=True,
+        crashes=1,
+        out_of_reach=frozenset({DUEL, FINISHED}),
+    ),
+)
+"""For those that do."""
 
 
 class Catch(NamedTuple):
@@ -51,6 +94,11 @@ class Catch(NamedTuple):
 def hunt(budget: int) -> Catch:
     """Look for anything that is wrong, in at most `budget` states."""
     return _hunt(TRAPS, ALWAYS, budget)
+
+
+def hunt_at_home(budget: int) -> Catch:
+    """Look for anything that is wrong where a home has standing promises, in at most `budget` states."""
+    return _hunt(STANDING_TRAPS, ALWAYS, budget)
 
 
 def hunt_for_two_decrees(budget: int) -> Catch:

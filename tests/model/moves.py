@@ -7,11 +7,13 @@ at what a step was seen to do:
   say). It can wait until the node does something else, since what arrived stays in the network; so a
   move is any number of silent steps and then one that is not silent.
 * of two moves that send the same, one is dropped if silent steps lead from the other to it.
-* an *echo* changes nothing and sends promises, nacks or commits. Having sent it takes nothing away from
-  anybody, and more such messages hide no violation, so it is sent as soon as it can be.
+* an *echo* changes nothing and sends promises, nacks, commits or questions for a standing promise. Having
+  sent it takes nothing away from anybody, and more such messages hide no violation, so it is sent as soon
+  as it can be.
 
 A crash is possible between sending *at once* and the sync: then what left at once has left, and the
-records, all that waits for them and everything volatile are lost.
+records, all that waits for them and everything volatile are lost, and what was written before without a
+sync is there or not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,20 +22,22 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from decreed.registry.paxos.messages import Commit, Nack, Promise
+from decreed.registry.paxos.messages import Commit, Nack, PrepareClass, Promise, PromiseClass
 from decreed.registry.replica.events import Event, FromPeer
 from decreed.registry.types import NodeId
 
 from .cells import Cells
 from .network import Lanes, numbers
-from .node import RESEND, RETRY, Local, Nodes, Reaction, Sent
+from .node import ASK, RESEND, RETRY, Local, Nodes, Reaction, Sent
 from .properties import judge_step
 from .scenarios import Scenario
 
 Grows = tuple[tuple[int, int], ...]
 """Places of other nodes, and the bits added to their lanes."""
 
-OPEN, RESENT, RETRIED = -1, -2, -3
+OPEN, RESENT, RETRIED, ASKED = -1, -2, -3, -4
+_TIMED = {RESENT: RESEND, RETRIED: RETRY, ASKED: ASK}
+_HARMLESS = Promise | PromiseClass | Nack | Commit | PrepareClass
 """Events without a message. One with a message is its number and its sender's place, as one."""
 
 
@@ -90,8 +94,12 @@ class Moves:
         self._places = {name: place for place, name in enumerate(self._names)}
         self._ballots = scenario.ballots
         self._gives_up = scenario.gives_up
-        self._crashes = scenario.crashes
-        self._nodes = Nodes(scenario.config, scenario.wishes())
+        self._standing = scenario.standing
+        self._fragile = (
+            range(scenario.nodes if not scenario.spared else 1) if scenario.crashes else ()
+        )
+        ballots = dict(zip(scenario.proposers, scenario.ballots, strict=True))
+        self._nodes = Nodes(scenario.config, scenario.wishes(), ballots, scenario.loses)
         self._lanes = lanes
         self._cells = cells
         self._effects: list[dict[tuple[int, int], Effect]] = [{} for _ in self._names]
@@ -113,9 +121,9 @@ class Moves:
                     for move in self._caused(place, cell, effect, steps):
                         moves.setdefault(move[:4], move)
         kept = self._without_detours(place, list(moves.values()), answers)
-        if self._crashes and self._has_something_to_lose(local):
-            crashed = self._cells.number(self._cells.locals[local].restarted(), lane)
-            kept.append(Move(crashed, (), 1, 0, ()))
+        if place in self._fragile and self._has_something_to_lose(local):
+            for left in self._cells.locals[local].crashed():
+                kept.append(Move(self._cells.number(left, lane), (), 1, 0, ()))
         return kept
 
     def asleep(self, place: int, cell: int) -> Sequence[int]:
@@ -151,17 +159,18 @@ class Moves:
         if effect.local != local:
             return False
         sent = (*effect.reaction.at_once, *effect.reaction.after)
-        harmless = all(isinstance(m, Promise | Nack | Commit) for _, m in sent)
+        harmless = all(isinstance(m, _HARMLESS) for _, m in sent)
         return harmless and not self._mark(effect, lane)
 
     # -- events
 
-    def _event(self, place: int, event: int) -> Event:
+    def _event(self, place: int, local: Local, event: int) -> Event:
         """The event with this number."""
         if event == OPEN:
-            return self._nodes.opening(self._names[place])
+            name = self._names[place]
+            return self._nodes.opening(name, self._nodes.wish(name, local))
         if event < 0:
-            return RESEND if event == RESENT else RETRY
+            return _TIMED[event]
         number, sender = divmod(event, self._radix)
         post = self._lanes.posts[number]
         return FromPeer(self._names[sender - 1] if sender else post.peer, post.message)
@@ -172,16 +181,20 @@ class Moves:
         if place >= len(self._ballots) or held.instance.learned is not None:
             return ()
         may_begin = len(held.begun) < self._ballots[place]
-        if held.volatile is None:
-            return (OPEN,) if may_begin else ()
-        again = (OPEN,) if may_begin and self._gives_up else ()
-        if held.volatile.state is not None:
-            return (RESENT, *again)
-        return (RETRIED, *again) if may_begin else ()
+        if not may_begin:
+            state = held.volatile.state if held.volatile is not None else None
+            return (RESENT,) if state is not None and not state.ballot.is_standing else ()
+        asks = self._standing and not place and len(held.told) < len(self._names)
+        found = [ASKED] if asks else []
+        if held.volatile is None or self._gives_up:
+            found.append(OPEN)
+        if held.volatile is not None:
+            found.append(RETRIED if held.volatile.state is None else RESENT)
+        return tuple(found)
 
     def _has_something_to_lose(self, local: int) -> bool:
         held = self._cells.locals[local]
-        return held.volatile is not None or bool(held.begun)
+        return held.volatile is not None or bool(held.begun) or held.synced is not None
 
     # -- effects
 
@@ -215,26 +228,27 @@ class Moves:
 
     def _work_out(self, place: int, local: int, number: int) -> Effect:
         name, before = self._names[place], self._cells.locals[local]
-        event = self._event(place, number)
+        event = self._event(place, before, number)
         if number == OPEN:
             before = replace(before, volatile=None)
         reaction = self._nodes.react(name, before, event)
         lane, grows = self._sent(name, (*reaction.at_once, *reaction.after))
         after = reaction.local
         silent = not (lane or grows or reaction.alarmed)
-        silent &= after.instance == before.instance and after.begun == before.begun
+        silent &= after.begun == before.begun
+        silent &= (after.disk, after.synced) == (before.disk, before.synced)
         result = self._cells.local_number(after)
         idle = silent and result == local
         return Effect(name, before, event, reaction, result, lane, grows, silent, idle, {})
 
-    def _cut(self, effect: Effect) -> Effect:
+    def _cuts(self, effect: Effect) -> Iterator[Effect]:
         """The same with a crash before the sync: only what left at once has happened."""
         reaction = effect.reaction
-        lost = replace(effect.before, begun=reaction.local.begun).restarted()
-        cut = replace(reaction, local=lost, after=())
         lane, grows = self._sent(effect.name, reaction.at_once)
-        number = self._cells.local_number(lost)
-        return effect._replace(reaction=cut, local=number, lane=lane, grows=grows, marks={})
+        for left in replace(effect.before, begun=reaction.local.begun).crashed():
+            cut = replace(reaction, local=left, after=())
+            number = self._cells.local_number(left)
+            yield effect._replace(reaction=cut, local=number, lane=lane, grows=grows, marks={})
 
     def _sent(self, name: NodeId, sent: Sent) -> tuple[int, Grows]:
         """The bits that go into the node's own lane, and those for the lanes of others."""
@@ -275,8 +289,10 @@ class Moves:
         """The step that an event causes, whole or cut short by a crash."""
         yield self._move(cell, effect, 0, steps)
         reaction = effect.reaction
-        if self._crashes and reaction.at_once and reaction.local != effect.before:
-            yield self._move(cell, self._cut(effect), 1, steps)
+        crashes = self._places[effect.name] in self._fragile
+        if crashes and reaction.at_once and reaction.local != effect.before:
+            for cut in self._cuts(effect):
+                yield self._move(cell, cut, 1, steps)
 
     def _move(self, cell: int, effect: Effect, crashes: int, steps: tuple[Effect, ...]) -> Move:
         lane = self._cells.lane(cell)

@@ -7,14 +7,22 @@ The set is kept in one *lane* a node, as an integer with a bit for each message:
 what others sent to it, and the promises and acceptances that it gave. So a lane names no acceptor
 but through its place, and two acceptors that nothing else tells apart can change places.
 
-A nack or a commit is the same whoever sent it, since no handler is told; one bit stands for all.
+A nack or a commit is the same whoever sent it, since no answer to it depends on that; one bit stands
+for all.
 """
 
-from decreed.registry.paxos.messages import Accept, Accepted, PaxosMessage, Prepare, Promise
+from decreed.registry.paxos.messages import (
+    Accept,
+    Accepted,
+    PaxosMessage,
+    Prepare,
+    PrepareClass,
+    Promise,
+    PromiseClass,
+)
 from decreed.registry.types import NodeId, Value
 
 ANYONE = NodeId("")
-Answer = Promise | Accepted
 
 
 class Post(Value, frozen=True):
@@ -43,9 +51,9 @@ class Lanes:
     def place(self, sender: NodeId, to: NodeId, message: PaxosMessage) -> tuple[NodeId, int]:
         """Whose lane a message belongs to, and its bit there."""
         match message:
-            case Promise() | Accepted():
+            case Promise() | Accepted() | PromiseClass():
                 return sender, self._bit(Post(False, to, message))
-            case Prepare() | Accept():
+            case Prepare() | Accept() | PrepareClass():
                 return to, self._bit(Post(True, sender, message))
             case _:
                 return to, self._bit(Post(True, ANYONE, message))

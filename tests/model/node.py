@@ -7,18 +7,26 @@ and reads off the new state and what the replica wants sent, sorted as the repli
 contract between them and the disk are the code that ships; nothing is written a second time here.
 
 One thing is not taken from a disk: which life this is. The model counts lives, as the directory does.
+
+Of feeds the model knows as much as one key needs. A node's feed ends at 1 if it has learned the key, and
+at 0 otherwise; and a home has read every feed up to where it has learned what stands in it. A real home
+may have read less, and then counts fewer promises: that is a promise which has not arrived. And a home
+that holds anything for the key, or may begin no ballot any more, is told of no standing promise: it has
+no use for one.
 """
 
 from collections.abc import Mapping
 from functools import cache
 
+from msgspec.structs import replace
+
 from decreed.registry.config import ClusterConfig
-from decreed.registry.disk import Identity, InstanceRecord, Recovered
+from decreed.registry.disk import ClassRecord, CursorRecord, Identity, InstanceRecord, Recovered
 from decreed.registry.lineage import Lineage
-from decreed.registry.paxos.instance import EMPTY, Instance
-from decreed.registry.paxos.messages import PaxosMessage, Prepare
+from decreed.registry.paxos.instance import EMPTY, Class, Instance
+from decreed.registry.paxos.messages import Accept, PaxosMessage, Prepare, PromiseClass
 from decreed.registry.paxos.proposer import Preparing, Proposing
-from decreed.registry.replica.coordinator import Attempt
+from decreed.registry.replica.coordinator import STANDING_RESENDS, Attempt
 from decreed.registry.replica.effects import Effects, Outgoing, Send
 from decreed.registry.replica.events import (
     Event,
@@ -29,15 +37,19 @@ from decreed.registry.replica.events import (
     Moment,
     Resend,
     Retry,
+    Sweep,
 )
 from decreed.registry.replica.replica import Replica
+from decreed.registry.replica.turn import Turn
 from decreed.registry.types import Ballot, Claim, Key, NodeId, Value
 from decreed.registry.wire.requests import ClaimRequest
 
-KEY = Key("k")
+KEY = Key("c")
+"""A key that n1 is home to in clusters of every size."""
 NOW = Moment(0.0, 0)
 RESEND = Fired(Resend(KEY, 1))
 RETRY = Fired(Retry(KEY, 1))
+ASK = Fired(Sweep())
 FINISH = Finish(KEY, None)
 
 
@@ -46,30 +58,59 @@ Sent = tuple[tuple[NodeId, PaxosMessage], ...]
 
 
 class Volatile(Value, frozen=True):
-    """An attempt under way; `state` is None while it pauses after having been outbid."""
+    """An attempt under way.
+
+    Args:
+        state: None while it pauses after having been outbid.
+        heard: the highest ballot that a nack spoke of.
+        wish: which of the node's claims it is for.
+    """
 
     state: Preparing | Proposing | None
     heard: Ballot | None
+    wish: int = 0
+
+
+class Disk(Value, frozen=True):
+    """What is on a node's disk: its instance of the key, and its standing promise to n1."""
+
+    instance: Instance = EMPTY
+    promised: Class | None = None
 
 
 class Local(Value, frozen=True):
     """All that a node holds.
 
     Args:
-        instance: what is on its disk.
+        disk: what is on its disk, as whoever reads it sees it.
         life: its incarnation.
         begun: the ballots that it has begun, in all its lives, in order; the model's own memory.
         volatile: what a crash takes; None if no attempt is under way.
+        told: the standing promises that this life was told, and by whom; a crash takes them too.
+        synced: what a crash may leave of the disk; None if that is all of it.
     """
 
-    instance: Instance = EMPTY
+    disk: Disk = Disk()
     life: int = 1
     begun: tuple[Ballot, ...] = ()
     volatile: Volatile | None = None
+    told: frozenset[tuple[NodeId, PromiseClass]] = frozenset()
+    synced: Disk | None = None
+
+    @property
+    def instance(self) -> Instance:
+        """What the node holds for the key."""
+        return self.disk.instance
 
     def restarted(self) -> "Local":
-        """After a crash: the disk stays, everything else is new."""
-        return Local(self.instance, self.life + 1, self.begun)
+        """After a crash that took nothing from the disk: everything else is new."""
+        return Local(self.disk, self.life + 1, self.begun)
+
+    def crashed(self) -> "tuple[Local, ...]":
+        """What a crash may leave: the disk stays as it was, or loses what was not synced."""
+        if self.synced is None:
+            return (self.restarted(),)
+        return (self.restarted(), replace(self, disk=self.synced).restarted())
 
 
 class Reaction(Value, frozen=True):
@@ -95,71 +136,137 @@ class Nodes:
 
     Args:
         config: the cluster.
-        claims: what each node is asked to claim; None for one that only finishes what others began.
+        claims: what each node is asked to claim, each time that it begins an attempt; none for one
+            that only finishes what others began.
+        ballots: how many ballots each may begin.
+        loses: whether a crash may take what was written without a sync.
     """
 
-    def __init__(self, config: ClusterConfig, claims: Mapping[NodeId, Claim | None]) -> None:
+    def __init__(
+        self,
+        config: ClusterConfig,
+        claims: Mapping[NodeId, tuple[Claim, ...]],
+        ballots: Mapping[NodeId, int],
+        loses: bool,
+    ) -> None:
+        self._ballots = ballots
+        self._loses = loses
         self._config = config
         self._claims = claims
         self.react = cache(self._react)
 
-    def opening(self, name: NodeId) -> Event:
+    def wish(self, name: NodeId, local: Local) -> int:
+        """Which of its claims a node makes next: another one each time, as long as there are."""
+        return min(len(local.begun), max(len(self._claims[name]) - 1, 0))
+
+    def opening(self, name: NodeId, wish: int) -> Event:
         """What makes this node begin an attempt."""
-        claim = self._claims[name]
-        if claim is None:
-            return FINISH
-        return FromClient(1, ClaimRequest(1, 1_000, True, claim))
+        claims = self._claims[name]
+        return FromClient(1, ClaimRequest(1, 1_000, True, claims[wish])) if claims else FINISH
 
     def _react(self, name: NodeId, local: Local, event: Event) -> Reaction:
         replica = self._revive(name, local)
         effects = replica.step(NOW, [event], {KEY: local.instance})
         at_once = _sent(effects.at_once)
-        begins = None if isinstance(event, FromPeer) or event == RESEND else _prepared(at_once)
-        begun = local.begun if begins is None else (*local.begun, begins)
-        instance = _stored(effects, local.instance)
-        after = Local(instance, local.life, begun, _volatile(_attempt(replica)))
+        begins = _begun(local, event, at_once)
+        disk = _stored(effects, local.disk)
+        after = Local(
+            disk,
+            local.life,
+            local.begun if begins is None else (*local.begun, begins),
+            self._volatile(name, local, replica),
+            frozenset(replica._standing._told.items()),
+            _unsynced(effects, local, disk) if self._loses else None,
+        )
+        after = self._without_use(name, local, after)
         return Reaction(after, begins, at_once, _sent(effects.after), bool(effects.alarms))
+
+    def _without_use(self, name: NodeId, before: Local, after: Local) -> Local:
+        """The same without standing promises that no step to come looks at."""
+        if len(after.begun) >= self._ballots.get(name, 0):
+            return replace(after, told=frozenset())
+        return after if before.instance == EMPTY else replace(after, told=before.told)
 
     def _revive(self, name: NodeId, local: Local) -> Replica:
         """A replica that holds what `local` says."""
-        identity = Identity(
-            self._config.cluster_id, name, b"digest", b"disk", local.life, b"nonce", b"formation"
-        )
-        recovered = Recovered(identity, Lineage(b""), (), (), 1, ())
-        replica = Replica(self._config, recovered)
+        replica = Replica(self._config, self._recovered(name, local))
         if local.volatile is not None:
-            replica.step(NOW, [self.opening(name)], {KEY: EMPTY})
+            replica.step(NOW, [self.opening(name, local.volatile.wish)], {KEY: EMPTY})
             attempt = _attempt(replica)
             assert attempt is not None, "an opening opens an attempt"
             attempt.state, attempt.heard = local.volatile.state, local.volatile.heard
             attempt.outbids = int(attempt.state is None)
+            attempt.resends = STANDING_RESENDS
+        replica._standing._told.update(sorted(local.told))
+        replica._standing.count(Turn(NOW, {}))
         return replica
+
+    def _recovered(self, name: NodeId, local: Local) -> Recovered:
+        identity = Identity(
+            self._config.cluster_id, name, b"digest", b"disk", local.life, b"nonce", b"formation"
+        )
+        held = local.instance
+        read = self._config.nodes if held.learned is not None else ()
+        half_done = held.accepted is not None and held.learned is None
+        return Recovered(
+            identity,
+            Lineage(b""),
+            (),
+            tuple(CursorRecord(peer, b"disk", 1) for peer in read if peer != name),
+            int(held.learned is not None),
+            (KEY,) if half_done else (),
+            () if local.disk.promised is None else (local.disk.promised,),
+        )
+
+    def _volatile(self, name: NodeId, before: Local, replica: Replica) -> Volatile | None:
+        attempt = _attempt(replica)
+        if attempt is None:
+            return None
+        held = before.volatile
+        wish = self.wish(name, before) if held is None else held.wish
+        return Volatile(attempt.state, attempt.heard, wish)
 
 
 def _attempt(replica: Replica) -> Attempt | None:
     return replica._coordinator._attempts.get(KEY)
 
 
-def _volatile(attempt: Attempt | None) -> Volatile | None:
-    return None if attempt is None else Volatile(attempt.state, attempt.heard)
-
-
-def _stored(effects: Effects, before: Instance) -> Instance:
-    """What the disk holds for the key once the step's records are on it."""
+def _stored(effects: Effects, disk: Disk) -> Disk:
+    """What the disk holds once the step's records are on it."""
     for record in effects.records:
-        if isinstance(record, InstanceRecord) and record.key == KEY:
-            before = record.instance
-    return before
+        match record:
+            case InstanceRecord(_, instance):
+                disk = replace(disk, instance=instance)
+            case ClassRecord(promised):
+                disk = replace(disk, promised=promised)
+            case _:
+                pass
+    return disk
+
+
+def _unsynced(effects: Effects, before: Local, disk: Disk) -> Disk | None:
+    """What a crash behind the step may leave, if it is less than all."""
+    durable = before.disk if before.synced is None else before.synced
+    return None if effects.sync or durable == disk else durable
 
 
 def _sent(outgoing: list[Outgoing]) -> Sent:
-    """The messages of Paxos among what is to be sent."""
+    """The messages of Paxos among what is to be sent.
+
+    One to nobody is left out: a nack has no sender here (see `network`), and a home that is refused for
+    want of a standing promise asks that sender once more. It has asked everybody already.
+    """
     return tuple(
         (item.to, item.message)
         for item in outgoing
-        if isinstance(item, Send) and isinstance(item.message, PaxosMessage)
+        if isinstance(item, Send) and item.to and isinstance(item.message, PaxosMessage)
     )
 
 
-def _prepared(at_once: Sent) -> Ballot | None:
-    return next((message.ballot for _, message in at_once if isinstance(message, Prepare)), None)
+def _begun(local: Local, event: Event, at_once: Sent) -> Ballot | None:
+    """The ballot that a step begins: by a prepare, or by an accept that needs none."""
+    if isinstance(event, FromPeer):
+        return None
+    state = local.volatile.state if local.volatile is not None else None
+    begins = (m.ballot for _, m in at_once if isinstance(m, Prepare | Accept))
+    return next((b for b in begins if event != RESEND or state is None or b != state.ballot), None)

@@ -48,8 +48,8 @@ class PaxosModel:
         self._size = scenario.nodes
         self._proposers = len(scenario.proposers)
         self._crashes = scenario.crashes
-        self._accept = scenario.config.quorums.accept
-        self._claims = [claim for claim in scenario.wishes().values() if claim is not None]
+        self._quorums = scenario.config.quorums
+        self._claims = [claim for claims in scenario.wishes().values() for claim in claims]
         self._lanes = Lanes()
         self._cells = Cells(self._lanes, scenario.names[self._proposers :])
         self._moves = Moves(scenario, self._lanes, self._cells, reduced)
@@ -61,8 +61,11 @@ class PaxosModel:
         self._names = scenario.names
 
     def initial(self) -> State:
-        """Nothing has happened."""
-        return (*[self._cells.number(Local(), 0)] * self._size, 0)
+        """Nothing has happened, but for what is said of itself."""
+        state = [*[self._cells.number(Local(), 0)] * self._size, 0]
+        for place in range(self._size):
+            self._echo(place, state)
+        return self.canonical(tuple(state))
 
     def successors(self, state: State) -> list[tuple[State, int]]:
         """Every state one step away, and what the step breaks."""
@@ -81,24 +84,24 @@ class PaxosModel:
         mark = self._marks.get(key)
         if mark is None:
             facts = [self._cells.facts[number] for number in key]
-            mark = judge(facts, self._accept, self._claims) & self._judged
+            mark = judge(facts, self._quorums, self._claims) & self._judged
             self._marks[key] = mark
         return mark
 
     def on_disk(self, state: State) -> tuple[object, ...]:
         """What the nodes' disks hold; for those that are alike, in no order."""
-        instances = [self._cells.local(cell).instance for cell in state[:-1]]
+        disks = [self._cells.local(cell).disk for cell in state[:-1]]
         first = self._proposers
-        return (*instances[:first], frozenset(Counter(instances[first:]).items()))
+        return (*disks[:first], frozenset(Counter(disks[first:]).items()))
 
     def canonical(self, state: State) -> State:
         """The state that stands for all that differ in the names of acceptors that are alike."""
         first = self._proposers
         if self._size - first < 2:
             return state
-        voters = [self._cells.voters[cell] for cell in state[:first]]
+        heard = [self._cells.heard[cell] for cell in state[:first]]
         keys = [
-            (cell, *[bits >> place & 1 for bits in voters])
+            (cell, *[of_each[place] for of_each in heard])
             for place, cell in enumerate(state[first:-1])
         ]
         if all(one <= other for one, other in pairwise(keys)):

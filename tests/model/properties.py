@@ -7,12 +7,20 @@ see `checker`.
 
 from collections.abc import Collection, Iterable, Sequence
 
-from decreed.registry.paxos.instance import Instance
-from decreed.registry.paxos.messages import Accept, Accepted, PaxosMessage, Prepare, Promise
+from decreed.registry.paxos.instance import Class, Instance
+from decreed.registry.paxos.messages import (
+    Accept,
+    Accepted,
+    PaxosMessage,
+    Prepare,
+    Promise,
+    PromiseClass,
+)
+from decreed.registry.paxos.quorums import Quorums
 from decreed.registry.types import Ballot, Claim, Decree, Proposal, Value
 
 from .network import Post
-from .node import Local, Reaction
+from .node import KEY, Disk, Local, Reaction
 
 AGREEMENT = "agreement: two decrees are never chosen, nor learned"
 VALIDITY = "validity: what is chosen was claimed"
@@ -26,6 +34,9 @@ WHOLE_TRUTH = "a promise tells of the highest acceptance"
 DURABLE = "what was answered is on disk"
 OWN_FIRST = "prepare and accept leave only if the own acceptor agrees"
 SILENT = "nobody finds corruption or a bug"
+CLASS_KEPT = "a standing promise is kept: nothing in a lower standing ballot is accepted"
+COVERED = "a standing proposal is accepted only by who has promised its ballot"
+BACKED = "a standing proposal has a prepare quorum of standing promises behind it"
 
 ALWAYS = (
     AGREEMENT,
@@ -40,6 +51,9 @@ ALWAYS = (
     DURABLE,
     OWN_FIRST,
     SILENT,
+    CLASS_KEPT,
+    COVERED,
+    BACKED,
 )
 
 CHOSEN = "a value is chosen"
@@ -48,8 +62,10 @@ DUEL = "a duel: somebody is outbid and goes higher"
 ADOPTED = "an adopted value wins"
 FINISHED = "a value wins in the ballot of another node than its first proposer's"
 RESTARTED = "a restarted node begins a new ballot"
+STANDING = "a value is chosen in a standing ballot"
+HANDED_DOWN = "a restarted home freezes what an earlier life of it proposed in a standing ballot"
 
-SOMETIMES = (CHOSEN, LEARNED, DUEL, ADOPTED, FINISHED, RESTARTED)
+SOMETIMES = (CHOSEN, LEARNED, DUEL, ADOPTED, FINISHED, RESTARTED, STANDING, HANDED_DOWN)
 
 _BIT = {name: 1 << index for index, name in enumerate((*ALWAYS, *SOMETIMES))}
 
@@ -65,12 +81,14 @@ class Facts(Value, frozen=True):
     Args:
         instance: what is on its disk.
         voted: the ballots in which it ever said that it accepted.
+        pledged: the standing ballots that it ever promised.
         shown: the proposals that were ever sent to it.
         begun: the ballots that it has begun.
     """
 
     instance: Instance
     voted: frozenset[Ballot]
+    pledged: frozenset[Ballot]
     shown: frozenset[Proposal]
     begun: tuple[Ballot, ...]
 
@@ -91,6 +109,7 @@ def facts_of(local: Local, lane: Collection[Post]) -> Facts:
     return Facts(
         Instance(None, local.instance.accepted, local.instance.learned, local.instance.disputed),
         frozenset(m.ballot for m in messages if isinstance(m, Accepted)),
+        frozenset(m.ballot for m in messages if isinstance(m, PromiseClass)),
         frozenset(Proposal(m.ballot, m.decree) for m in messages if isinstance(m, Accept)),
         local.begun,
     )
@@ -103,9 +122,9 @@ def chosen_by(nodes: Sequence[Facts], accept_size: int) -> list[Proposal]:
     return [p for p in proposals if sum(p.ballot in ballots for ballots in votes) >= accept_size]
 
 
-def judge(nodes: Sequence[Facts], accept_size: int, claims: Collection[Claim]) -> int:
+def judge(nodes: Sequence[Facts], quorums: Quorums, claims: Collection[Claim]) -> int:
     """The mark of a state."""
-    chosen = chosen_by(nodes, accept_size)
+    chosen = chosen_by(nodes, quorums.accept)
     proposals = frozenset[Proposal]().union(*(facts.proposals() for facts in nodes))
     learned = {f.instance.learned for f in nodes if f.instance.learned is not None}
     decrees = {proposal.decree for proposal in chosen}
@@ -118,6 +137,7 @@ def judge(nodes: Sequence[Facts], accept_size: int, claims: Collection[Claim]) -
         BEGUN_ONCE: len(set(begun)) < len(begun),
         LEARNED_IS_CHOSEN: not learned <= decrees,
         LEARNED_IS_FINAL: any(facts.instance.disputed is not None for facts in nodes),
+        BACKED: any(not _is_backed(p.ballot, nodes, quorums.prepare) for p in proposals),
     }
     seen = {
         CHOSEN: bool(chosen),
@@ -125,6 +145,8 @@ def judge(nodes: Sequence[Facts], accept_size: int, claims: Collection[Claim]) -
         ADOPTED: any(p.ballot != p.decree.ballot for p in chosen),
         FINISHED: any(p.ballot.process.node != p.decree.ballot.process.node for p in chosen),
         RESTARTED: any(len({b.process for b in facts.begun}) > 1 for facts in nodes),
+        STANDING: any(p.ballot.is_standing for p in chosen),
+        HANDED_DOWN: any(_is_handed_down(p) for p in chosen),
     }
     return mark_of(name for name, is_so in (broken | seen).items() if is_so)
 
@@ -138,6 +160,7 @@ def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int
         reaction: what it does, and what it holds behind that; it may have crashed.
     """
     after = reaction.local.instance
+    held = reaction.local.disk.promised
     said = [post.message for post in lane if not post.inbound]
     says = [message for _, message in (*reaction.at_once, *reaction.after)]
     broken = {
@@ -145,9 +168,11 @@ def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int
         LEARNED_IS_FINAL: before.instance.learned not in (None, after.learned),
         PROMISE_KEPT: any(_breaks_promise(message, said) for message in says),
         WHOLE_TRUTH: any(_conceals(message, said) for message in says),
-        DURABLE: not _remembers(after, [*said, *says]),
+        DURABLE: not _remembers(reaction.local.disk, [*said, *says]),
         OWN_FIRST: reaction.local.life == before.life and _presumes(after, says),
         SILENT: reaction.alarmed,
+        CLASS_KEPT: any(_breaks_standing_promise(message, said) for message in says),
+        COVERED: any(_is_uncovered(message, held) for message in says),
     }
     paused = before.volatile is not None and before.volatile.state is None
     seen = {DUEL: paused and reaction.begins is not None}
@@ -171,21 +196,60 @@ def _breaks_promise(message: PaxosMessage, said: Collection[PaxosMessage]) -> bo
 
 
 def _conceals(message: PaxosMessage, said: Collection[PaxosMessage]) -> bool:
-    """R12: a promise that tells of less than the node has accepted."""
+    """R12: a promise that tells of less than the node has accepted.
+
+    A standing promise tells of it as half-done, or by a feed that the key stands in.
+    """
+    if isinstance(message, PromiseClass):
+        told_of = KEY in message.unlearned or message.feed_end > 0
+        return not told_of and any(isinstance(m, Accepted) for m in said)
     if not isinstance(message, Promise):
         return False
     told = None if message.accepted is None else message.accepted.ballot
     return any(isinstance(m, Accepted) and (told is None or m.ballot > told) for m in said)
 
 
-def _remembers(instance: Instance, said: Collection[PaxosMessage]) -> bool:
-    """R13, R14: the disk knows the highest ballot promised and the highest one accepted."""
+def _remembers(disk: Disk, said: Collection[PaxosMessage]) -> bool:
+    """R13, R14: the disk knows the highest ballots promised and the highest one accepted."""
+    instance, promised_class = disk.instance, disk.promised
+    standing = [m.ballot for m in said if isinstance(m, PromiseClass)]
+    if not _reaches(None if promised_class is None else promised_class.ballot, standing):
+        return False
     if instance.learned is not None:
         return True
     promised = [m.ballot for m in said if isinstance(m, Promise | Accepted)]
     accepted = [m.ballot for m in said if isinstance(m, Accepted)]
     held = None if instance.accepted is None else instance.accepted.ballot
     return _reaches(instance.promised, promised) and _reaches(held, accepted)
+
+
+def _breaks_standing_promise(message: PaxosMessage, said: Collection[PaxosMessage]) -> bool:
+    """R11: an acceptance in a standing ballot below one that the node has promised before."""
+    return (
+        isinstance(message, Accepted)
+        and message.ballot.is_standing
+        and any(isinstance(m, PromiseClass) and m.ballot > message.ballot for m in said)
+    )
+
+
+def _is_uncovered(message: PaxosMessage, held: Class | None) -> bool:
+    """Whether a standing proposal is accepted without the promise that it relies on."""
+    if not isinstance(message, Accepted) or not message.ballot.is_standing:
+        return False
+    return held is None or held.ballot != message.ballot
+
+
+def _is_backed(ballot: Ballot, nodes: Sequence[Facts], prepare_size: int) -> bool:
+    """R15: a quorum has promised the ballot, if it is a standing one."""
+    pledged = sum(ballot in facts.pledged for facts in nodes)
+    return not ballot.is_standing or pledged >= prepare_size
+
+
+def _is_handed_down(proposal: Proposal) -> bool:
+    """Whether a home proposes what an earlier life of it has proposed in a standing ballot."""
+    now, first = proposal.ballot.process, proposal.decree.ballot
+    earlier = now.node == first.process.node and now.incarnation > first.process.incarnation
+    return earlier and first.is_standing
 
 
 def _presumes(instance: Instance, says: Collection[PaxosMessage]) -> bool:

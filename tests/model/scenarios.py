@@ -8,7 +8,7 @@ from decreed.registry.types import Claim, NodeId, Value
 
 from ..support.world import claim, config
 from .node import KEY
-from .properties import DUEL, FINISHED, RESTARTED
+from .properties import DUEL, FINISHED, HANDED_DOWN, RESTARTED, STANDING
 
 
 class Scenario(Value, frozen=True):
@@ -21,7 +21,11 @@ class Scenario(Value, frozen=True):
         claims: for each proposer, whether it has a claim of its own, as all have by default; one
             that has none only finishes what others began.
         prepare, accept: the sizes of the quorums; 0 means a majority.
+        standing: whether the first node, which is home to the key, asks for standing promises. It
+            claims something else in each ballot then, so that no value hides that two were possible.
         crashes: how many crashes there may be in all.
+        spared: whether only the first node crashes.
+        loses: whether a crash may take what was written without a sync.
         gives_up: whether a proposer may drop an attempt at any moment and begin another; it
             always may after a crash or after having been outbid.
         out_of_reach: the sometimes-properties that nothing within these bounds can have.
@@ -34,7 +38,10 @@ class Scenario(Value, frozen=True):
     claims: tuple[bool, ...] = ()
     prepare: int = 0
     accept: int = 0
+    standing: bool = False
     crashes: int = 0
+    spared: bool = False
+    loses: bool = True
     gives_up: bool = False
     out_of_reach: frozenset[str] = frozenset()
     states: int = 0
@@ -59,17 +66,23 @@ class Scenario(Value, frozen=True):
         force_setattr(quorums, "accept", self.accept or quorums.accept)
         return ClusterConfig(cluster.cluster_id, cluster.addresses, quorums)
 
-    def wishes(self) -> dict[NodeId, Claim | None]:
-        """What each proposer is asked to claim."""
+    def wishes(self) -> dict[NodeId, tuple[Claim, ...]]:
+        """What each proposer is asked to claim, one thing after the other."""
         claims = self.claims or (True,) * len(self.ballots)
-        return {
-            name: claim(KEY, f"value of {name}".encode(), name.encode()) if has_one else None
+        wishes = {
+            name: (claim(KEY, f"value of {name}".encode(), name.encode()),) if has_one else ()
             for name, has_one in zip(self.proposers, claims, strict=True)
         }
+        if self.standing:
+            home, several = self.names[0], range(self.ballots[0])
+            wishes[home] = tuple(claim(KEY, b"value %d" % n, b"claim %d" % n) for n in several)
+        return wishes
 
 
-_ALONE = frozenset({DUEL, FINISHED})
-_NEVER_DOWN = frozenset({RESTARTED})
+PLAIN = frozenset({STANDING, HANDED_DOWN})
+"""Out of reach of a home that does not ask."""
+_ALONE = frozenset({DUEL, FINISHED}) | PLAIN
+_NEVER_DOWN = frozenset({RESTARTED}) | PLAIN
 
 DEFAULT = (
     Scenario(
@@ -85,8 +98,9 @@ DEFAULT = (
         3,
         (2, 1),
         crashes=1,
-        states=266_208,
-        depth=22,
+        out_of_reach=PLAIN,
+        states=319_503,
+        depth=23,
     ),
     Scenario(
         "3 nodes, 2 proposers, 1 ballot each, 1 crash",
@@ -94,8 +108,8 @@ DEFAULT = (
         (1, 1),
         crashes=1,
         out_of_reach=_NEVER_DOWN | {DUEL},
-        states=12_513,
-        depth=16,
+        states=18_198,
+        depth=17,
     ),
     Scenario(
         "3 nodes, 1 proposer that gives up, 2 ballots, 1 crash",
@@ -104,8 +118,8 @@ DEFAULT = (
         crashes=1,
         gives_up=True,
         out_of_reach=_ALONE,
-        states=2_768,
-        depth=16,
+        states=3_986,
+        depth=17,
     ),
     Scenario(
         "3 nodes, 2 proposers, one of them without a claim",
@@ -146,8 +160,40 @@ DEFAULT = (
         states=70_891,
         depth=25,
     ),
+    Scenario(
+        "3 nodes, a home that gives up, 2 ballots",
+        3,
+        (2,),
+        standing=True,
+        gives_up=True,
+        out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}),
+        states=18_449,
+        depth=18,
+    ),
+    Scenario(
+        "3 nodes, quorums 3 and 1, a home that restarts",
+        3,
+        (2,),
+        prepare=3,
+        accept=1,
+        standing=True,
+        crashes=1,
+        spared=True,
+        out_of_reach=frozenset({DUEL, FINISHED}),
+        states=244_106,
+        depth=23,
+    ),
+    Scenario(
+        "3 nodes, a home and 1 proposer, 1 ballot each",
+        3,
+        (1, 1),
+        standing=True,
+        out_of_reach=frozenset({DUEL, RESTARTED, HANDED_DOWN}),
+        states=102_297,
+        depth=18,
+    ),
 )
-"""What the tests explore, in about half a minute."""
+"""What the tests explore, in less than a minute."""
 
 FULL = (
     Scenario(
@@ -200,8 +246,36 @@ FULL = (
         3,
         (2, 2),
         crashes=1,
+        loses=False,
+        out_of_reach=PLAIN,
         states=8_712_936,
         depth=28,
+    ),
+    Scenario(
+        "3 nodes, a home that restarts, 2 ballots",
+        3,
+        (2,),
+        standing=True,
+        crashes=1,
+        out_of_reach=frozenset({DUEL, FINISHED}),
+    ),
+    Scenario(
+        "3 nodes, quorums 1 and 3, a home that restarts",
+        3,
+        (2,),
+        prepare=1,
+        accept=3,
+        standing=True,
+        crashes=1,
+        spared=True,
+        out_of_reach=frozenset({DUEL, FINISHED}),
+    ),
+    Scenario(
+        "3 nodes, a home and 1 proposer, 2 ballots and 1",
+        3,
+        (2, 1),
+        standing=True,
+        out_of_reach=frozenset({RESTARTED, HANDED_DOWN}),
     ),
 )
 """What takes longer, about eight minutes, and up to 2.5 GB of memory."""

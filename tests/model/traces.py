@@ -13,7 +13,7 @@ from decreed.registry.paxos.messages import (
     Promise,
     PromiseClass,
 )
-from decreed.registry.replica.events import Event, Finish, Fired, FromClient, FromPeer, Retry
+from decreed.registry.replica.events import Event, Finish, Fired, FromClient, FromPeer, Retry, Sweep
 from decreed.registry.types import Decree, NodeId, Proposal
 
 from .checker import Report
@@ -62,7 +62,8 @@ def tell_message(message: PaxosMessage) -> str:
         case PrepareClass():
             return f"prepare-class({message.ballot})"
         case PromiseClass():
-            return f"promise-class({message.ballot}, half-done {message.unlearned})"
+            told = f"half-done {list(message.unlearned)}, feed to {message.feed_end}"
+            return f"promise-class({message.ballot}, {told})"
 
 
 def tell_report(report: Report[tuple[int, ...]]) -> str:
@@ -87,6 +88,8 @@ def _cause(event: Event) -> str:
             return "wants to finish the key"
         case Fired(Retry()):
             return "tries again"
+        case Fired(Sweep()):
+            return "asks for standing promises"
         case _:
             return "says it again"
 
