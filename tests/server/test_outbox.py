@@ -76,9 +76,11 @@ async def test_what_was_dropped_at_a_full_queue_may_be_said_again() -> None:
         nursery.start_soon(outbox.write_to, stream)
         assert outbox.put_once(LARGE)
         assert not outbox.put_once(other)
+        outbox.flush()
         stream.turns.release()
         await outbox.drained()
         assert outbox.put_once(other)
+        outbox.flush()
         stream.turns.release()
         await outbox.drained()
         assert len(stream.taken) == 2
