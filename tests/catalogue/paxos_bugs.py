@@ -31,7 +31,8 @@ ACCEPTOR = (
     Bug(
         "accept below the promise",
         _acceptor(
-            f"{_REFUSED}proposal", f"{_REFUSED}proposal".replace("> message.ballot", "is message")
+            f"{_REFUSED}if message.ballot.is",
+            f"{_REFUSED}if message.ballot.is".replace("> message.ballot", "is message"),
         ),
         _STATES,
         _SEEDS,
@@ -48,15 +49,19 @@ ACCEPTOR = (
     ),
     Bug(
         "< for <=: the very ballot that was promised is refused",
-        _acceptor(f"{_REFUSED}proposal", f"{_REFUSED}proposal".replace(">", ">=")),
+        _acceptor(
+            f"{_REFUSED}if message.ballot.is", f"{_REFUSED}if message.ballot.is".replace(">", ">=")
+        ),
         _STATES,
         _SEEDS,
     ),
     Bug(
         "the rounds of ballots are compared, and not whose they are",
         _acceptor(
-            f"{_REFUSED}proposal",
-            f"{_REFUSED}proposal".replace("> message.ballot", ".round > message.ballot.round"),
+            f"{_REFUSED}if message.ballot.is",
+            f"{_REFUSED}if message.ballot.is".replace(
+                "> message.ballot", ".round > message.ballot.round"
+            ),
         ),
         _STATES,
         _SEEDS,

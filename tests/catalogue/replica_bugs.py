@@ -15,7 +15,7 @@ def _early(kind: str) -> tuple[Change, ...]:
     """An acceptor's answers of one kind leave at once; all others wait for the disk."""
     chosen = f"(turn.at_once if isinstance(answer, {kind}) else turn.after)"
     return (
-        Change("registry.replica.replica", _ANSWER, f"            {chosen}(Send(sender, answer))"),
+        Change("registry.replica.voting", _ANSWER, f"            {chosen}(Send(sender, answer))"),
     )
 
 
@@ -105,12 +105,12 @@ LEARNING = (
     Bug(
         "commit taken for a value that lost",
         _coordinator(
-            "        if isinstance(state, Outbid):\n            self._pause(",
-            "        if isinstance(state, Outbid) and isinstance(attempt.state, Proposing):\n"
-            "            turn.broadcast("
+            "            case Outbid():\n",
+            "            case Outbid() if isinstance(attempt.state, Proposing):\n"
+            "                turn.broadcast("
             "self._node.others, Commit(message.key, attempt.state.decree))\n"
-            "            self._learn(turn, attempt.state.decree)\n"
-            "        elif isinstance(state, Outbid):\n            self._pause(",
+            "                self._learn(turn, attempt.state.decree)\n"
+            "            case Outbid():\n",
         ),
         _STATES,
         _SEEDS,
@@ -165,7 +165,7 @@ LEARNING = (
         (
             Change(
                 "registry.replica.replica",
-                "        self.node.feed_end = self._settled_feed_end",
+                "        self.node.feed_end = self.node.settled_feed_end",
                 "        pass",
             ),
         ),

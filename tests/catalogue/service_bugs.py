@@ -167,7 +167,7 @@ KNOWING = (
                 "storage.store",
                 "        if self._failure is not None:\n"
                 "            raise errors.StorageFailed(self._failure)\n",
-                "",
+                "        pass\n",
             ),
             Change("registry.replica.replica", "self.node.failed or reason", '""'),
         ),

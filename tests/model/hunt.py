@@ -97,7 +97,7 @@ def hunt(budget: int) -> Catch:
 
 
 def hunt_at_home(budget: int) -> Catch:
-    """Look for anything that is wrong where a home has standing promises, in at most `budget` states."""
+    """Look for what is wrong where a home has standing promises, in at most `budget` states."""
     return _hunt(STANDING_TRAPS, ALWAYS, budget)
 
 

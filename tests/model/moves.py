@@ -7,9 +7,9 @@ at what a step was seen to do:
   say). It can wait until the node does something else, since what arrived stays in the network; so a
   move is any number of silent steps and then one that is not silent.
 * of two moves that send the same, one is dropped if silent steps lead from the other to it.
-* an *echo* changes nothing and sends promises, nacks, commits or questions for a standing promise. Having
-  sent it takes nothing away from anybody, and more such messages hide no violation, so it is sent as soon
-  as it can be.
+* an *echo* changes nothing and sends promises, nacks, commits or questions for a standing promise.
+  Having sent it takes nothing away from anybody, and more such messages hide no violation, so it is
+  sent as soon as it can be.
 
 A crash is possible between sending *at once* and the sync: then what left at once has left, and the
 records, all that waits for them and everything volatile are lost, and what was written before without a

@@ -8,11 +8,11 @@ contract between them and the disk are the code that ships; nothing is written a
 
 One thing is not taken from a disk: which life this is. The model counts lives, as the directory does.
 
-Of feeds the model knows as much as one key needs. A node's feed ends at 1 if it has learned the key, and
-at 0 otherwise; and a home has read every feed up to where it has learned what stands in it. A real home
-may have read less, and then counts fewer promises: that is a promise which has not arrived. And a home
-that holds anything for the key, or may begin no ballot any more, is told of no standing promise: it has
-no use for one.
+Of feeds the model knows as much as one key needs. A node's feed ends at 1 if it has learned the key,
+and at 0 otherwise; and a home has read every feed up to where it has learned what stands in it. A real
+home may have read less, and then counts fewer promises: that is a promise which has not arrived. And a
+home that holds anything for the key, or may begin no ballot any more, is told of no standing promise:
+it has no use for one.
 """
 
 from collections.abc import Mapping
@@ -253,8 +253,8 @@ def _unsynced(effects: Effects, before: Local, disk: Disk) -> Disk | None:
 def _sent(outgoing: list[Outgoing]) -> Sent:
     """The messages of Paxos among what is to be sent.
 
-    One to nobody is left out: a nack has no sender here (see `network`), and a home that is refused for
-    want of a standing promise asks that sender once more. It has asked everybody already.
+    One to nobody is left out: a nack has no sender here (see `network`), and a home that is refused
+    for want of a standing promise asks that sender once more. It has asked everybody already.
     """
     return tuple(
         (item.to, item.message)

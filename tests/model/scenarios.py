@@ -69,7 +69,7 @@ class Scenario(Value, frozen=True):
     def wishes(self) -> dict[NodeId, tuple[Claim, ...]]:
         """What each proposer is asked to claim, one thing after the other."""
         claims = self.claims or (True,) * len(self.ballots)
-        wishes = {
+        wishes: dict[NodeId, tuple[Claim, ...]] = {
             name: (claim(KEY, f"value of {name}".encode(), name.encode()),) if has_one else ()
             for name, has_one in zip(self.proposers, claims, strict=True)
         }
