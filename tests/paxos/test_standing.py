@@ -1,0 +1,179 @@
+"""The standing promise, rule by rule: phase 1 once, for all keys that a node is home to."""
+
+import pytest
+
+from decreed.registry.paxos import acceptor, proposer, standing
+from decreed.registry.paxos.instance import EMPTY, Class, Contradiction, Instance
+from decreed.registry.paxos.messages import Accept, Accepted, Nack, Prepare, PrepareClass, Promise
+from decreed.registry.paxos.proposer import Outbid, Prepared, Proposing, Uncovered
+from decreed.registry.paxos.quorums import Quorums
+from decreed.registry.paxos.standing import Asking, Granted
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
+
+from ..support.world import claim
+
+KEY = Key("k")
+FIRST, SECOND = Process(NodeId("n1"), 1), Process(NodeId("n1"), 2)
+DIGEST = bytes(16)
+FIVE = tuple(NodeId(f"n{number}") for number in range(1, 6))
+
+
+def quorums(size: int, prepare: int = 0, accept: int = 0) -> Quorums:
+    majority = size // 2 + 1
+    return Quorums(FIVE[:size], prepare or majority, accept or majority)
+
+
+def asks(process: Process) -> PrepareClass:
+    return PrepareClass(Ballot.standing(process), DIGEST)
+
+
+def proposal(ballot: Ballot, value: bytes = b"v") -> Accept:
+    return Accept(KEY, ballot, Decree.of(claim(KEY, value, b"id-" + value), ballot, 0))
+
+
+def granted(*half_done: Key) -> Granted:
+    state: Asking | Granted = standing.ask(FIRST)
+    for node in ("n1", "n2"):
+        state = standing.on_promise(state, node, frozenset(half_done), quorums(3))
+    assert isinstance(state, Granted)
+    return state
+
+
+def test_R05_each_life_of_a_home_has_one_standing_ballot_above_those_of_its_earlier_lives() -> None:
+    assert standing.ask(FIRST).ballot == Ballot.standing(FIRST)
+    assert standing.ask(FIRST).ballot < standing.ask(SECOND).ballot
+
+
+def test_R06_a_standing_ballot_lies_below_every_ballot_of_an_attempt_at_one_key() -> None:
+    last = Ballot.standing(Process(NodeId("z"), 1_000_000))
+    lowest = proposer.start(KEY, Process(NodeId("a"), 1), None).ballot
+    assert last < lowest
+    assert last < proposer.start(KEY, FIRST, last).ballot
+
+
+def test_R10_a_lower_standing_ballot_is_refused_once_a_higher_one_was_promised() -> None:
+    held = standing.on_prepare_class(None, asks(SECOND))
+    assert held == Class(Ballot.standing(SECOND), DIGEST)
+    assert standing.on_prepare_class(held, asks(FIRST)) is None
+
+
+def test_R02_a_repeated_question_is_promised_again() -> None:
+    held = standing.on_prepare_class(None, asks(FIRST))
+    assert standing.on_prepare_class(held, asks(FIRST)) == held
+
+
+def test_R11_behind_the_promise_of_a_later_life_nothing_of_an_earlier_one_is_accepted() -> None:
+    message = proposal(Ballot.standing(FIRST))
+    instance, answer = acceptor.on_accept(EMPTY, message, Ballot.standing(SECOND))
+    assert (instance, answer) == (EMPTY, Nack(KEY, message.ballot, Ballot.standing(SECOND)))
+
+
+@pytest.mark.parametrize("promised", [None, Ballot.standing(FIRST)], ids=["none", "an older one"])
+def test_R19_without_that_very_promise_a_standing_proposal_is_refused(
+    promised: Ballot | None,
+) -> None:
+    message = proposal(Ballot.standing(SECOND))
+    instance, answer = acceptor.on_accept(EMPTY, message, promised)
+    assert (instance, answer) == (EMPTY, Nack(KEY, message.ballot, None))
+
+
+def test_R19_with_it_a_standing_proposal_is_accepted_and_stored() -> None:
+    message = proposal(Ballot.standing(FIRST))
+    instance, answer = acceptor.on_accept(EMPTY, message, message.ballot)
+    assert answer == Accepted(KEY, message.ballot)
+    assert instance.promised == message.ballot
+    assert instance.accepted is not None and instance.accepted.decree == message.decree
+
+
+def test_R11_a_promise_for_the_key_alone_outranks_every_standing_ballot() -> None:
+    higher = Ballot(1, Process(NodeId("n2"), 1))
+    message = proposal(Ballot.standing(FIRST))
+    instance, answer = acceptor.on_accept(Instance(promised=higher), message, message.ballot)
+    assert instance == Instance(promised=higher)
+    assert answer == Nack(KEY, message.ballot, higher)
+
+
+def test_a_standing_promise_hinders_no_attempt_at_one_key() -> None:
+    ballot = Ballot(1, Process(NodeId("n3"), 1))
+    _, promise = acceptor.on_prepare(EMPTY, Prepare(KEY, ballot))
+    assert isinstance(promise, Promise)
+    _, accepted = acceptor.on_accept(EMPTY, proposal(ballot), Ballot.standing(SECOND))
+    assert isinstance(accepted, Accepted)
+
+
+def test_R12_what_was_accepted_in_a_standing_ballot_is_reported_to_any_attempt() -> None:
+    message = proposal(Ballot.standing(FIRST))
+    instance, _ = acceptor.on_accept(EMPTY, message, message.ballot)
+    _, promise = acceptor.on_prepare(instance, Prepare(KEY, Ballot(1, SECOND)))
+    assert isinstance(promise, Promise) and promise.accepted is not None
+    assert promise.accepted.decree == message.decree
+
+
+def test_R05_one_standing_ballot_never_carries_two_values_for_a_key() -> None:
+    ballot = Ballot.standing(FIRST)
+    instance, _ = acceptor.on_accept(EMPTY, proposal(ballot, b"one"), ballot)
+    with pytest.raises(Contradiction):
+        acceptor.on_accept(instance, proposal(ballot, b"other"), ballot)
+
+
+@pytest.mark.parametrize(
+    ("size", "prepare", "accept", "needed"),
+    [(1, 0, 0, 1), (3, 0, 0, 2), (3, 3, 1, 3), (3, 1, 3, 1), (5, 0, 0, 3), (5, 4, 2, 4)],
+)
+def test_R15_it_is_granted_by_a_prepare_quorum_of_members_each_counted_once(
+    size: int, prepare: int, accept: int, needed: int
+) -> None:
+    among = quorums(size, prepare, accept)
+    state: Asking | Granted = standing.ask(FIRST)
+    for count, node in enumerate(FIVE[:size], 1):
+        for name in ("stranger", node, node):
+            state = standing.on_promise(state, name, frozenset(), among)
+        assert isinstance(state, Granted) == (count >= needed)
+
+
+def test_R15_before_it_is_granted_all_of_phase_1_is_needed() -> None:
+    state = standing.on_promise(standing.ask(FIRST), "n2", frozenset(), quorums(3))
+    assert standing.prepared(state, KEY, EMPTY) is None
+
+
+def test_R16_a_key_that_is_half_done_somewhere_needs_all_of_phase_1() -> None:
+    state = granted(KEY)
+    assert standing.prepared(state, KEY, EMPTY) is None
+    assert standing.prepared(state, Key("other"), EMPTY) is not None
+
+
+def test_R16_what_promises_behind_the_quorum_name_as_half_done_counts_too() -> None:
+    state = standing.on_promise(granted(), "n3", frozenset({KEY}), quorums(3))
+    assert isinstance(state, Granted)
+    assert standing.prepared(state, KEY, EMPTY) is None
+
+
+def test_R17_any_other_key_of_which_nothing_is_held_needs_phase_2_alone() -> None:
+    state = granted()
+    prepared = standing.prepared(state, KEY, EMPTY)
+    assert prepared == Prepared(KEY, Ballot.standing(FIRST), None)
+    own = proposal(state.ballot).decree
+    assert proposer.propose(prepared, own) == Proposing(KEY, state.ballot, own)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        Instance(promised=Ballot(1, FIRST)),
+        acceptor.on_accept(EMPTY, proposal(Ballot.standing(FIRST)), Ballot.standing(FIRST))[0],
+        Instance(learned=proposal(Ballot.standing(FIRST)).decree),
+    ],
+    ids=["promised", "accepted", "learned"],
+)
+def test_R05_a_key_of_which_the_home_holds_anything_needs_all_of_phase_1(own: Instance) -> None:
+    assert standing.prepared(granted(), KEY, own) is None
+
+
+def test_R10_a_refusal_for_want_of_a_promise_is_no_higher_ballot() -> None:
+    message = proposal(Ballot.standing(FIRST))
+    state = Proposing(KEY, message.ballot, message.decree)
+    assert proposer.on_nack(state, Nack(KEY, message.ballot, None)) == Uncovered(KEY)
+    higher = Ballot.standing(SECOND)
+    assert proposer.on_nack(state, Nack(KEY, message.ballot, higher)) == Outbid(KEY, higher)
+    other = Nack(KEY, Ballot(1, FIRST), None)
+    assert proposer.on_nack(state, other) == state, "it is about another ballot"
