@@ -235,11 +235,7 @@ class Replica:
             case _:
                 self._on_read_or_rest(turn, event)
 
-    def _on_read_or_rest(
-        self,
-        turn: Turn,
-        event: ReadOrRest,
-    ) -> None:
+    def _on_read_or_rest(self, turn: Turn, event: ReadOrRest) -> None:
         match event:
             case ScanDone():
                 self._lists.on_scan(turn, event)
@@ -281,12 +277,7 @@ class Replica:
             case _:
                 self._on_support(turn, sender, message)
 
-    def _on_support(
-        self,
-        turn: Turn,
-        sender: NodeId,
-        message: SupportMessage,
-    ) -> None:
+    def _on_support(self, turn: Turn, sender: NodeId, message: SupportMessage) -> None:
         match message:
             case Scan():
                 self._lists.serve(turn, sender, message)
