@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser, BooleanOptionalAction
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from itertools import count
@@ -187,7 +187,7 @@ def fresh_keys() -> Iterator[str]:
 
 
 @asynccontextmanager
-async def counted(label: str, times: int) -> AsyncIterator[None]:
+async def counted(label: str, times: int) -> AsyncGenerator[None]:
     """Print the CPU time of what runs inside, of all threads of this process."""
     began = time.process_time()
     yield

@@ -14,7 +14,7 @@ Invariants:
 
 from collections.abc import Callable, Iterable, Mapping
 
-from ..registry.disk import ForgetRecord, Forgotten, Record
+from ..registry.disk import ForgetRecord, Forgotten
 from ..registry.keys import series_and_slot
 from ..registry.types import Counter, Key, Value
 from ..registry.wire.requests import PathText
@@ -53,19 +53,20 @@ class Floors:
 
     def forgotten(self, key: Key) -> Forgotten | None:
         """What to say of `key` if it is forgotten."""
+        if "@" not in key or not self._floors:
+            return None
         series, slot = series_and_slot(key)
         floor = self.of(series) if slot is not None else 0
         return Forgotten.below(series, floor) if slot is not None and slot < floor else None
 
-    def raised(self, records: Iterable[Record]) -> list[ForgetRecord]:
+    def raised(self, records: Iterable[ForgetRecord]) -> list[ForgetRecord]:
         """For each series whose floor goes up with these records, the highest one."""
         highest: dict[str, ForgetRecord] = {}
         for record in records:
-            if isinstance(record, ForgetRecord):
-                known = highest.get(record.series)
-                least = known.floor if known is not None else self.of(record.series)
-                if record.floor > least:
-                    highest[record.series] = record
+            known = highest.get(record.series)
+            least = known.floor if known is not None else self.of(record.series)
+            if record.floor > least:
+                highest[record.series] = record
         return list(highest.values())
 
     def rows(
@@ -84,7 +85,7 @@ class Floors:
         before = self._floors.get(record.series, Floor(record.series, 0))
         changes: dict[bytes, object | None] = {}
         entries = [] if before.left is None else [before.left]
-        for table in (Table.INSTANCES, Table.UNLEARNED, Table.TERMS):
+        for table in (Table.INSTANCES, Table.TERMS):
             within = layout.forgotten_range(table, record.series, before.floor, record.floor)
             for stored, entry in read(within):
                 changes[stored] = None

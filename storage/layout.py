@@ -3,7 +3,7 @@
 Owns the first byte of every stored key, which names a table, and what follows it::
 
     i  instances   sort_key(key)            lists page in order, the slots of a series by number
-    u  unlearned   sort_key(key)            accepted, outcome not known: found at start without a scan
+    n  notes       4 bytes, big-endian      pages of keys that were accepted, see `notes`
     f  feed        8 bytes, big-endian      in order of index
     t  terms       sort_key(key)            where in the feed a term of a lock stands
     o  floors      the path of a series     below which its slots are forgotten
@@ -28,7 +28,7 @@ class Table(Enum):
     """The first byte of a stored key."""
 
     INSTANCES = b"i"
-    UNLEARNED = b"u"
+    NOTES = b"n"
     FEED = b"f"
     TERMS = b"t"
     FLOORS = b"o"
@@ -39,6 +39,8 @@ class Table(Enum):
     LIVES = b"l"
 
 
+_INSTANCES = Table.INSTANCES.value
+_FEED = Table.FEED.value
 _BEHIND_LOCKS = bytes([LOCKS.encode()[0] + 1])
 IDENTITY_KEY = Table.IDENTITY.value
 
@@ -50,23 +52,34 @@ def table_range(table: Table) -> Range:
 
 def instance_key(key: str) -> bytes:
     """Where the instance of `key` lies."""
-    return Table.INSTANCES.value + sort_key(key)
+    # asked for several times a claim: most keys are no slots, and the value of an enum is slow
+    return _INSTANCES + (sort_key(key) if "@" in key else key.encode())
 
 
-def unlearned_key(key: str) -> bytes:
-    """Where it is noted that the outcome of `key` is not known."""
-    return Table.UNLEARNED.value + sort_key(key)
+def notes_key(page: int) -> bytes:
+    """Where a page of notes lies."""
+    return Table.NOTES.value + page.to_bytes(4, "big")
+
+
+def notes_page(stored: bytes) -> int:
+    """The number of the page of notes at `stored`."""
+    return int.from_bytes(stored[1:], "big")
+
+
+def is_instance(stored: bytes) -> bool:
+    """Whether an instance lies at `stored`."""
+    return stored.startswith(_INSTANCES)
 
 
 def key_of(stored: bytes) -> Key:
-    """The registry's key behind the stored key of an instance, or of a note about one."""
+    """The registry's key behind the stored key of an instance."""
     path, at, slot = stored[1:].partition(b"@")
     return slot_key(path.decode(), int(slot[1:])) if at else Key(path.decode())
 
 
 def feed_key(index: int) -> bytes:
     """Where entry `index` of the feed lies."""
-    return Table.FEED.value + index.to_bytes(8, "big")
+    return _FEED + index.to_bytes(8, "big")
 
 
 def feed_index(stored: bytes) -> int:
@@ -147,8 +160,10 @@ def describe(stored: bytes) -> str:
     """What lies at `stored`, in words for a message."""
     table, name = Table(stored[:1]), stored[1:].decode(errors="replace")
     match table:
-        case Table.INSTANCES | Table.UNLEARNED:
+        case Table.INSTANCES:
             return f"the record of key {key_of(stored)!r}"
+        case Table.NOTES:
+            return f"page {notes_page(stored)} of the notes about what is not learned"
         case Table.TERMS:
             return f"the feed position of key {key_of(stored)!r}"
         case Table.FLOORS:

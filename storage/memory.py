@@ -6,13 +6,14 @@ disk, so that an error there shows here.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from ..registry.config import ClusterConfig
-from ..registry.disk import Identity
+from ..registry.disk import Identity, Unserved
 from ..registry.errors import IdentityRefused, StorageFailed
-from ..registry.types import NodeId
+from ..registry.paxos.instance import Instance
+from ..registry.types import Key, NodeId
 from .bytestore import Pair, Range, Unreadable
 from .identity import RandomBytes, take
 from .store import RecordStore
@@ -30,6 +31,7 @@ class MemoryDisk:
         fail_writes: how many of the next writes fail, with nothing written.
         fail_syncs: how many of the next syncs fail, with everything left unsynced.
         sync_failed: whether one has failed since the disk was last opened.
+        damages: how often something on it was changed or lost behind everybody's back.
         capacity: how many bytes of keys and values fit, None for no bound.
     """
 
@@ -47,6 +49,7 @@ class MemoryDisk:
         self._durable: dict[bytes, bytes] = {}
         self._unsynced: list[Changes] = []
         self._unreadable: set[bytes] = set()
+        self.damages = 0
         self._restore()
 
     @property
@@ -124,10 +127,12 @@ class MemoryDisk:
         data = bytearray(self.values[key])
         data[position] ^= mask
         self.values[key] = self._durable[key] = bytes(data)
+        self.damages += 1
 
     def lose(self, key: bytes) -> None:
         """Make the value at `key` unreadable, as a broken block of a real disk does."""
         self._unreadable.add(key)
+        self.damages += 1
 
     def read(self, key: bytes) -> bytes | None:
         """The value at `key`, or None.
@@ -174,12 +179,12 @@ class MemoryBytes:
         if disk.holder is not None:
             raise IdentityRefused(f"{disk.name} is in use by another process")
         disk.holder = self
-        self._disk = disk
+        self.disk = disk
 
     @property
     def where(self) -> str:
         """The disk's name."""
-        return self._disk.name
+        return self.disk.name
 
     def get(self, key: bytes) -> bytes | None:
         """The value at `key`, or None."""
@@ -207,21 +212,21 @@ class MemoryBytes:
 
     def close(self) -> None:
         """Give the disk back. Safe to call twice."""
-        if self._disk.holder is self:
-            self._disk.holder = None
+        if self.disk.holder is self:
+            self.disk.holder = None
 
     def _writable(self) -> MemoryDisk:
-        if self._disk.holder is not self:
+        if self.disk.holder is not self:
             raise StorageFailed(f"a write to {self.where} failed: it is not open any more")
-        return self._disk
+        return self.disk
 
     def _held(self) -> MemoryDisk:
-        if self._disk.holder is not self:
+        if self.disk.holder is not self:
             raise Unreadable(f"{self.where} is not open any more")
-        return self._disk
+        return self.disk
 
     def _pairs(self, keys: Iterable[bytes]) -> list[Pair]:
-        found = ((key, self._disk.read(key)) for key in keys)
+        found = ((key, self.disk.read(key)) for key in keys)
         return [(key, value) for key, value in found if value is not None]
 
 
@@ -235,7 +240,16 @@ class MemoryStorage(RecordStore):
 
     def __init__(self, data: MemoryBytes, identity: Identity) -> None:
         self._known: dict[tuple[bytes, bytes], object] = {}
+        self._disk = data.disk
+        self._damages = self._disk.damages
         super().__init__(data, identity)
+
+    def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Unserved]:
+        """The instances of `keys`. What the cache hides of a damage, time would bring to light."""
+        if self._damages != self._disk.damages:
+            self._damages = self._disk.damages
+            self._cache.clear()
+        return super().load(keys)
 
     def _unpack(self, stored: bytes, data: bytes, kind: type[T]) -> T:
         value = self._known.get((stored, data))

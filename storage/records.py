@@ -1,30 +1,38 @@
 """The record codec: a value, sealed to the place where it lies.
 
-A stored record is a version byte, four bytes of CRC-32C, and the CBOR of the value. The checksum
-covers the version, the stored key and the CBOR, so that a record that turns up at another key is
-as damaged as one with a flipped bit. These first five bytes keep their meaning in every version.
+A stored record is a version byte, four bytes of CRC-32C, and the MessagePack of the value. The
+checksum covers the version, the stored key and the value, so that a record that turns up at another
+key is as damaged as one with a flipped bit. These first five bytes keep their meaning in every
+version. On the wire values are CBOR, which anybody reads; here only we read, and MessagePack goes
+between bytes and checked values in one step, at a fifth of the cost.
 
 It knows nothing of files; `where` is a name for messages. What it keeps: a promise or an acceptance
 is read back as it was written (R13, R14), or the reader is told that it cannot be.
 """
 
-from typing import TypeVar
+import struct
+from typing import Any, TypeVar
 
-from ..registry.errors import Damaged, ProtocolError, Refused
-from ..registry.wire.codec import decode, encode
-from .checksum import checksum, extend
+from msgspec import DecodeError
+from msgspec.msgpack import Decoder, Encoder
+
+from ..registry.errors import Damaged, Refused
+from .checksum import checksum
 from .layout import describe
 
-VERSION = 1
+VERSION = 2
 
 _HEAD = 5
+_PLACE = struct.Struct(">BI")
+_DECODERS: dict[type[object], Decoder[Any]] = {}
+_encode = Encoder().encode
 
 T = TypeVar("T")
 
 
 def pack(stored: bytes, value: object) -> bytes:
     """The bytes to keep `value` as, at the stored key `stored`."""
-    return seal(stored, VERSION, encode(value))
+    return seal(stored, VERSION, _encode(value))
 
 
 def seal(stored: bytes, version: int, payload: bytes) -> bytes:
@@ -43,14 +51,16 @@ def unpack(stored: bytes, data: bytes, kind: type[T], where: str) -> T:
     if not version or _checksum(stored, version[0], payload) != stored_sum:
         raise damaged(stored, where, "its checksum does not match")
     if version[0] != VERSION:
+        age = "newer" if version[0] > VERSION else "older"
         raise Refused(
             f"{describe(stored)} in {where} has version {version[0]}, and this decreed reads"
-            f" version {VERSION}: start the node with the newer decreed that wrote it"
+            f" version {VERSION}: start the node with the {age} decreed that wrote it"
         )
     try:
-        return decode(payload, kind)
-    except ProtocolError as error:
-        raise damaged(stored, where, str(error)) from error
+        value: T = _decoder(kind).decode(payload)
+    except (DecodeError, UnicodeError) as error:
+        raise damaged(stored, where, f"it makes no sense: {error}") from error
+    return value
 
 
 def damaged(stored: bytes, where: str, reason: str) -> Damaged:
@@ -58,6 +68,14 @@ def damaged(stored: bytes, where: str, reason: str) -> Damaged:
     return Damaged(f"{describe(stored)} in {where} is damaged: {reason}")
 
 
+def _decoder(kind: type[T]) -> Decoder[T]:
+    """The decoder for a kind of value; there are few kinds, and to make one takes long."""
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        decoder = _DECODERS[kind] = Decoder(kind)
+    return decoder
+
+
 def _checksum(stored: bytes, version: int, payload: bytes) -> bytes:
-    head = bytes([version]) + len(stored).to_bytes(4, "big") + stored
-    return extend(checksum(head), payload).to_bytes(4, "big")
+    place = _PLACE.pack(version, len(stored))
+    return checksum(place + stored + payload).to_bytes(4, "big")

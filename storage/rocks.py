@@ -8,6 +8,8 @@ Invariants:
 * R13, R14: a synced write returns when it is synced, and all before it. Recovery tolerates a torn
   tail and refuses anything else; the default mode would drop synced records behind a flipped byte,
   silently.
+* What a crash takes is a suffix. Within a log that is so; a log is begun only when the one before
+  is synced, so nothing can be lost before what is kept. RocksDB alone would see to neither.
 * Every option is given in code. What rocksdict remembers in the directory decides nothing.
 * An iterator lives for one call: one left over would hold the directory's lock.
 """
@@ -26,6 +28,11 @@ from .identity import STAYS_OUT
 from .store import RecordStore
 
 MIB = 1024 * 1024
+LOG_BYTES = 16 * MIB
+"""How much goes into one write-ahead log at most; a start after a crash reads two of them."""
+
+_ROW_BYTES = 64
+"""What a row takes in a write buffer besides its bytes; it counts as part of the log."""
 
 Walk = Callable[[rocksdict.RdictIter, bytes], Iterator[Pair]]
 
@@ -36,6 +43,7 @@ class RocksBytes:
     Args:
         path: the database's own folder.
         create: whether to make it; otherwise it must be there.
+        log_bytes: how much goes into one write-ahead log at most.
 
     Raises:
         IdentityRefused: if a process has it open.
@@ -43,12 +51,14 @@ class RocksBytes:
         StorageFailed: if the disk does not let it be opened.
     """
 
-    def __init__(self, path: Path, *, create: bool) -> None:
+    def __init__(self, path: Path, *, create: bool, log_bytes: int = LOG_BYTES) -> None:
         self._where = str(path)
+        self._log_bytes = log_bytes
+        self._in_log = 0
         self._synced = rocksdict.WriteOptions()
         self._synced.sync = True
         self._unsynced = rocksdict.WriteOptions()
-        options = _options()
+        options = _options(log_bytes)
         options.create_if_missing(create)
         with _as_ours(lambda reason: _not_opened(self._where, reason)):
             self._db: rocksdict.Rdict | None = rocksdict.Rdict(self._where, options)
@@ -70,13 +80,16 @@ class RocksBytes:
             return self._open().get(list(keys)) or []
 
     def write(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
-        """One batch. Its log is one sequence, so a sync makes all before it durable as well."""
+        """One batch. A sync of the log makes all before it durable as well."""
         batch = rocksdict.WriteBatch(raw_mode=True)
         for key, value in changes.items():
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, value)
+        if self._in_log >= self._log_bytes:
+            self._begin_log()
+        self._in_log += batch.size_in_bytes() + batch.len() * _ROW_BYTES
         with _as_ours(self._not_written):
             self._open().write(batch, self._synced if sync else self._unsynced)
 
@@ -84,6 +97,13 @@ class RocksBytes:
         """Sync the write-ahead log."""
         with _as_ours(self._not_written):
             self._open().flush_wal(sync=True)
+
+    def _begin_log(self) -> None:
+        """Go on in a new log and a new write buffer; the full one becomes a table meanwhile."""
+        self.sync()
+        with _as_ours(self._not_written):
+            self._open().flush(wait=False)
+        self._in_log = 0
 
     def ascending(self, within: Range, limit: int) -> list[Pair]:
         """The first `limit` pairs of a range."""
@@ -185,14 +205,18 @@ def _not_opened(where: str, reason: str) -> DecreedError:
     return Damaged(f"{where} is damaged: {reason}. {STAYS_OUT}")
 
 
-def _options() -> rocksdict.Options:
-    """Small and bounded: some 64 MiB of memory, few files, a write-ahead log of at most 64 MiB."""
+def _options(log_bytes: int) -> rocksdict.Options:
+    """Small and bounded: some 64 MiB of memory, few files.
+
+    RocksDB must not begin a log of its own accord, so the bounds at which it would are out of reach:
+    a write buffer takes no more than what counts as written to the log.
+    """
     options = rocksdict.Options(raw_mode=True)
     options.set_wal_recovery_mode(rocksdict.DBRecoveryMode.tolerate_corrupted_tail_records())
     options.set_paranoid_checks(True)
     options.set_recycle_log_file_num(0)
-    options.set_write_buffer_size(32 * MIB)
-    options.set_max_total_wal_size(64 * MIB)
+    options.set_write_buffer_size(2 * log_bytes)
+    options.set_max_total_wal_size(4 * log_bytes)
     options.set_max_manifest_file_size(16 * MIB)
     options.set_max_open_files(256)
     options.set_max_background_jobs(2)

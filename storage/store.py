@@ -6,42 +6,40 @@ whether there is a disk below.
 Invariants:
 
 * R13, R14: all records of one `write` are one batch of the byte store, durable together.
-* The note that a key is accepted but not learned is put and deleted in the batch that makes it so;
-  no crash can separate the two (R22: what is half-done is found again at start).
+* The note that a key is accepted but not learned is part of the batch that makes it so; no crash
+  can separate the two (R22: what is half-done is found again at start). See `notes`.
+* What is in the cache is what is stored; see `cache`.
 * Below the floor of a series nothing is served, whatever lies there; see `floors`.
 * After a failed write or sync every later one fails, and reads go on.
 * A synced write makes everything before it durable, even if it holds no records itself.
 """
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from msgspec.structs import replace
-
 from ..registry import errors
 from ..registry.disk import (
-    ClassRecord,
     CursorRecord,
     Damaged,
-    FeedRecord,
-    ForgetRecord,
-    FormationRecord,
     Identity,
-    InstanceRecord,
     PeerRecord,
     Record,
     Recovered,
     ScanPage,
     Unserved,
 )
+from ..registry.keys import sort_key
 from ..registry.paxos.instance import EMPTY, Class, Instance
 from ..registry.types import Key
 from ..registry.wire.peers import FeedEntry
 from . import layout, lives
+from .batch import Batch
 from .bytestore import ByteStore, Pair, Range, Unreadable
+from .cache import CACHE_BYTES, InstanceCache
 from .floors import Floor, Floors, TermRows
 from .layout import Table
+from .notes import Notes, Page, unsettled
 from .records import damaged, pack, unpack
 
 _CHUNK = 64
@@ -55,18 +53,23 @@ class RecordStore:
     Args:
         data: where the bytes go; it is this store's from now on.
         identity: with the new incarnation, already durable in `data`.
+        cache_bytes: how much memory the instances that were used last may take.
 
     Raises:
         Damaged: if what a node needs at its start cannot be read.
     """
 
-    def __init__(self, data: ByteStore, identity: Identity) -> None:
+    def __init__(self, data: ByteStore, identity: Identity, cache_bytes: int = CACHE_BYTES) -> None:
         self._data = data
         self._identity = identity
         self._failure: str | None = None
         self._unsynced = False
+        self._cache = InstanceCache(cache_bytes)
         self._floors = Floors(self._table(Table.FLOORS, Floor))
-        self._recovered = self._recover()
+        pages = dict(self._pages())
+        unlearned = self._unlearned(pages)
+        self._notes = Notes(pages, unlearned)
+        self._recovered = self._recover(unlearned)
         self._feed_end = self._recovered.feed_end
 
     def recovered(self) -> Recovered:
@@ -77,9 +80,15 @@ class RecordStore:
         """The instances of `keys`; one that cannot be read takes no other with it."""
         judged = {key: self._floors.forgotten(key) for key in keys}
         gone: dict[Key, Instance | Unserved] = {k: why for k, why in judged.items() if why}
-        return gone | self._load_kept([key for key, why in judged.items() if why is None])
+        kept = [key for key, why in judged.items() if why is None]
+        writes = self._cache.writes
+        cached = self._cache.find(kept)
+        found = self._read([key for key in kept if key not in cached])
+        sound = {key: one for key, one in found.items() if isinstance(one, Instance)}
+        self._cache.keep(sound, writes)
+        return gone | cached | found
 
-    def _load_kept(self, keys: Sequence[Key]) -> dict[Key, Instance | Unserved]:
+    def _read(self, keys: Sequence[Key]) -> dict[Key, Instance | Unserved]:
         try:
             found = self._data.get_many([layout.instance_key(key) for key in keys])
         except Unreadable:
@@ -93,20 +102,17 @@ class RecordStore:
             StorageFailed: if that failed, now or ever before.
         """
         self._check_healthy()
-        identity = self._identity
-        values: dict[bytes, object | None] = {}
-        for record in records:
-            if isinstance(record, FormationRecord):
-                identity = replace(identity, formation=record.formation)
-                values[layout.IDENTITY_KEY] = identity
-            else:
-                values.update(_changes(record))
-        ends = (record.index + 1 for record in records if isinstance(record, FeedRecord))
-        feed_end = max(ends, default=self._feed_end)
-        floors = self._forget(records, values, feed_end)
-        self._write(values, sync)
-        self._identity, self._feed_end = identity, feed_end
+        batch = Batch(self._identity, self._feed_end)
+        batch.add(records)
+        rows = batch.rows
+        rows.update((layout.instance_key(key), one) for key, one in batch.instances.items())
+        floors = self._forget(batch) if batch.floors else []
+        gone = {layout.key_of(at) for at in rows if rows[at] is None and layout.is_instance(at)}
+        self._note(batch, gone)
+        self._write(rows, sync)
+        self._identity, self._feed_end = batch.identity, batch.feed_end
         self._floors.remember(floors)
+        self._cache.written(batch.instances, gone)
 
     def sync(self) -> None:
         """Make everything durable that was written so far.
@@ -156,7 +162,20 @@ class RecordStore:
         """Give the bytes back. Safe to call twice."""
         self._data.close()
 
-    def _recover(self) -> Recovered:
+    def _pages(self) -> Iterator[tuple[int, Page]]:
+        for stored, data in self._each(layout.table_range(Table.NOTES)):
+            yield layout.notes_page(stored), self._unpack(stored, data, Page)
+
+    def _unlearned(self, pages: Mapping[int, Page]) -> tuple[Key, ...]:
+        """The keys on these pages whose outcome is not known, in order.
+
+        One that cannot be read is among them: it was accepted, and nobody can say any more.
+        """
+        noted = sorted({key for page in pages.values() for key in page.keys}, key=sort_key)
+        found = self.load(noted)
+        return tuple(key for key in noted if _is_unlearned(found[key]))
+
+    def _recover(self, unlearned: tuple[Key, ...]) -> Recovered:
         newest = self._descending(layout.table_range(Table.FEED), 1)
         pages = self._table(Table.LIVES, bytes)
         return Recovered(
@@ -165,7 +184,7 @@ class RecordStore:
             peers=tuple(self._table(Table.PEERS, PeerRecord)),
             cursors=tuple(self._table(Table.CURSORS, CursorRecord)),
             feed_end=layout.feed_index(newest[0][0]) + 1 if newest else 0,
-            unlearned=tuple(Key(key) for key in self._table(Table.UNLEARNED, str)),
+            unlearned=unlearned,
             classes=tuple(self._table(Table.CLASSES, Class)),
         )
 
@@ -173,17 +192,24 @@ class RecordStore:
         for stored, data in self._each(layout.table_range(table)):
             yield self._unpack(stored, data, kind)
 
-    def _forget(
-        self, records: Sequence[Record], values: dict[bytes, object | None], feed_end: int
-    ) -> list[Floor]:
-        """Put the rows of all new floors into `values`, above what the other records changed.
+    def _note(self, batch: Batch, gone: Collection[Key]) -> None:
+        """Put into the batch a page of what it leaves unsettled, but of nothing that it deletes."""
+        page = self._notes.changed(batch.instances)
+        if page is not None:
+            number, noted = page
+            batch.rows[layout.notes_key(number)] = noted
+        self._notes.forgotten(gone)
+
+    def _forget(self, batch: Batch) -> list[Floor]:
+        """Put the rows of all new floors into the batch, above what the other records changed.
 
         Raises:
             StorageFailed: if what goes with a floor cannot be found.
         """
+        values, feed_end = batch.rows, batch.feed_end
         floors: list[Floor] = []
         try:
-            for record in self._floors.raised(records):
+            for record in self._floors.raised(batch.floors):
                 floor, rows = self._floors.rows(record, feed_end - 1, self._above(values))
                 values.update(rows)
                 floors.append(floor)
@@ -221,6 +247,11 @@ class RecordStore:
             self.sync()
 
     def _check_healthy(self) -> None:
+        """Nothing may follow what failed.
+
+        Raises:
+            StorageFailed: if a write or a sync has.
+        """
         if self._failure is not None:
             raise errors.StorageFailed(self._failure)
 
@@ -276,26 +307,6 @@ class RecordStore:
         return errors.Damaged(f"a record from {start!r} on in {where} is damaged: {error}")
 
 
-def _changes(
-    record: InstanceRecord | FeedRecord | PeerRecord | CursorRecord | ForgetRecord | ClassRecord,
-) -> Iterable[tuple[bytes, object | None]]:
-    """What to put at which stored key for `record`; None deletes."""
-    match record:
-        case InstanceRecord():
-            key, instance = record.key, record.instance
-            unknown = instance.accepted is not None and instance.learned is None
-            yield layout.instance_key(key), instance
-            yield layout.unlearned_key(key), key if unknown else None
-        case FeedRecord():
-            entry = FeedEntry(record.index, record.key, record.digest)
-            yield layout.feed_key(record.index), entry
-            if layout.is_term(record.key):
-                yield layout.term_key(record.key), record.index
-        case ClassRecord(promised):
-            yield layout.class_key(promised.ballot.process.node), promised
-        case PeerRecord():
-            yield layout.peer_key(record.node), record
-        case CursorRecord():
-            yield layout.cursor_key(record.node), record
-        case ForgetRecord():
-            pass  # needs to know what is there; see `RecordStore._forget`
+def _is_unlearned(found: Instance | Unserved) -> bool:
+    """Whether the outcome of what was noted may still be open; of what is forgotten it is not."""
+    return unsettled(found) if isinstance(found, Instance) else isinstance(found, Damaged)

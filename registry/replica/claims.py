@@ -168,7 +168,7 @@ class Claims:
             self._coordinate(turn, live, request, key)
             return
         candidates = (self._node.reachable - live.passed_over) | {self._node.name}
-        home = next(n for n in homes(key, self._node.config.nodes) if n in candidates)
+        home = next(n for n in homes(key, self._node.nodes) if n in candidates)
         if home == self._node.name:
             self._coordinate(turn, live, request, key)
         else:

@@ -22,6 +22,7 @@ class Node:
         lineage: all lives of the node's directory.
         failed: why the disk takes no writes any more; empty while it does.
         feed_end: the index of the next feed entry.
+        nodes, others: all members, in order, and all but this one.
         settled_feed_end: up to where the feed is durable; no more of it is told to anybody.
         reachable: peers that are not suspected and that say that they vote.
         last_token: the last number given to a question.
@@ -35,9 +36,13 @@ class Node:
     reachable: set[NodeId] = field(default_factory=set[NodeId])
     last_token: int = 0
     settled_feed_end: int = field(init=False)
+    nodes: tuple[NodeId, ...] = field(init=False)
+    others: tuple[NodeId, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.settled_feed_end = self.feed_end
+        self.nodes = self.config.nodes
+        self.others = tuple(node for node in self.nodes if node != self.name)
 
     def token(self) -> int:
         """A number for a question to peers or to the disk, never used twice in any life.
@@ -57,11 +62,6 @@ class Node:
     def process(self) -> Process:
         """This life of the node; the second half of all its ballots (R05)."""
         return Process(self.identity.node, self.identity.incarnation)
-
-    @property
-    def others(self) -> tuple[NodeId, ...]:
-        """All other members."""
-        return tuple(node for node in self.config.nodes if node != self.name)
 
     @property
     def formed(self) -> bool:

@@ -266,10 +266,10 @@ class Replica:
 
     def _on_message(self, turn: Turn, sender: NodeId, message: PeerMessage) -> None:
         match message:
+            case Accepted() | Accept() | Prepare() | Promise() | Nack() | Held():
+                self._voting.on_message(turn, sender, message)
             case Commit(_, decree):
                 self._knowledge.learn(turn, decree)
-            case Prepare() | Promise() | Accept() | Accepted() | Nack() | Held():
-                self._voting.on_message(turn, sender, message)
             case PrepareClass() | PromiseClass():
                 self._voting.on_message(turn, sender, message)
             case Query():

@@ -75,7 +75,7 @@ class Standing:
             own: what this node holds for it.
         """
         name = self._node.name
-        if name not in self._state.promises or home(key, self._node.config.nodes) != name:
+        if name not in self._state.promises or home(key, self._node.nodes) != name:
             return None
         if space(key) is Space.TERM and not self._is_new(turn, key):
             return None

@@ -51,7 +51,7 @@ class Voting:
     def on_message(self, turn: Turn, sender: NodeId, message: VotingMessage) -> None:
         """A peer, or this node itself, proposes or answers."""
         match message:
-            case Prepare() | Accept():
+            case Accept() | Prepare():
                 self._on_proposal(turn, sender, message)
             case _ if self._node.voting:
                 self._on_answer(turn, sender, message)
@@ -73,10 +73,10 @@ class Voting:
 
     def _on_answer(self, turn: Turn, sender: NodeId, message: Answer) -> None:
         match message:
-            case Promise():
-                self._coordinator.on_promise(turn, sender, message)
             case Accepted():
                 self._coordinator.on_accepted(turn, sender, message)
+            case Promise():
+                self._coordinator.on_promise(turn, sender, message)
             case Nack():
                 self._coordinator.on_nack(turn, sender, message)
             case Held():

@@ -39,7 +39,7 @@ class Client:
         budget: bounds the bytes of its requests in flight.
         weights: the bytes of its requests in flight, by id; a careless client repeats an id.
         in_flight: how many requests are in flight.
-        answered: is set, and replaced, at each answer.
+        answered: is set and replaced at an answer, if somebody waits for room.
     """
 
     outbox: Outbox
@@ -62,6 +62,7 @@ class Clients:
         self._config = config
         self._node = node
         self._clients: dict[int, Client] = {}
+        self._touched: set[Client] = set()
         self._count = 0
         self._budget = Budget(config.limits.max_all_in_flight_bytes)
         self._draining = trio.Event()
@@ -78,11 +79,19 @@ class Clients:
             return
         client.in_flight -= 1
         self._lighten(client, request_id)
-        client.answered.set()
-        client.answered = trio.Event()
+        if client.answered.statistics().tasks_waiting:
+            client.answered.set()
+            client.answered = trio.Event()
+        self._touched.add(client)
         if not client.outbox.put(encoded):
             log.warning("a client does not read its answers; dropped", connection=connection)
             client.scope.cancel()
+
+    def flush(self) -> None:
+        """Send what this turn has queued."""
+        for client in self._touched:
+            client.outbox.flush()
+        self._touched.clear()
 
     async def serve(self, connection: Connection, hello: ClientHello, loop: TurnLoop) -> None:
         """Welcome a client and serve it until it goes.
@@ -95,7 +104,7 @@ class Clients:
         await connection.send(self._welcome())
         self._count += 1
         number = self._count
-        outbox = Outbox(self._config.limits.max_client_queue_bytes)
+        outbox = Outbox(self._config.limits.max_client_queue_bytes, connection.send_some)
         try:
             async with trio.open_nursery() as nursery:
                 budget = Budget(self._config.limits.max_in_flight_bytes)

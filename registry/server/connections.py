@@ -1,5 +1,6 @@
 """One TCP connection, cut into messages: the I/O that clients and links share."""
 
+import os
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, cast
 
@@ -75,6 +76,13 @@ class Connection:
             self._waiting += self._cutter.feed(data)
             if self._waiting:
                 self._spent = 0.0
+
+    def send_some(self, data: bytes) -> int:
+        """Hand bytes to the system, as many as it takes without waiting; returns how many."""
+        try:
+            return os.write(self.stream.socket.fileno(), data)
+        except OSError:
+            return 0  # it must be waited for, or it broke; who waits for it will find out
 
     async def send(self, message: object) -> None:
         """Send one message in a frame of its own."""

@@ -102,6 +102,11 @@ class Links:
         elif not carrier.outbox.put_once(encoded):
             log.debug("the queue to a peer is full; a message is dropped", peer=node)
 
+    def flush(self) -> None:
+        """Send what this turn has queued."""
+        for carrier in self._carriers.values():
+            carrier.outbox.flush()
+
     def judge(self, verdict: Verdict) -> None:
         """The replica has judged who is at the other end of a link."""
         judged = self._judged.get(verdict.link)
@@ -168,14 +173,14 @@ class Links:
 
     async def _carry(self, peer: NodeId, connection: Connection, loop: TurnLoop) -> None:
         """Send to `peer` what is queued for it, until the link breaks."""
-        outbox = Outbox(self._config.limits.max_peer_queue_bytes)
+        outbox = Outbox(self._config.limits.max_peer_queue_bytes, connection.send_some)
         log.info("linked to a peer", peer=peer)
         try:
             async with trio.open_nursery() as nursery:
                 self._carriers[peer] = Carrier(outbox, nursery.cancel_scope)
                 self._liveness.linked(peer)
                 nursery.start_soon(outbox.write_to, connection.stream)
-                nursery.start_soon(self._ping, outbox, loop)
+                nursery.start_soon(self._ping, outbox)
                 # nothing is ever sent back on this link, so this ends when the peer closes it
                 await connection.stream.receive_some(1)
                 nursery.cancel_scope.cancel()
@@ -184,14 +189,12 @@ class Links:
             self._liveness.unlinked(peer, loop)
             log.info("the link to a peer is gone", peer=peer)
 
-    async def _ping(self, outbox: Outbox, loop: TurnLoop) -> None:
-        """Say that we are alive, unless our own disk has been busy for too long."""
-        suspect_ms = self._config.timing.suspect_ms
+    async def _ping(self, outbox: Outbox) -> None:
+        """Say that we are alive. While our own disk keeps us waiting, nothing is said."""
         while True:
-            since_ms = loop.writing_since_ms
-            if since_ms is None or loop.now_ms() - since_ms < suspect_ms:
-                outbox.put_once(encode(Ping(self._node.settled_feed_end, self._node.voting)))
-            await trio.sleep(suspect_ms / 3000)
+            outbox.put_once(encode(Ping(self._node.settled_feed_end, self._node.voting)))
+            outbox.flush()
+            await trio.sleep(self._config.timing.suspect_ms / 3000)
 
     # -- links that peers dialled
 

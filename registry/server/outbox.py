@@ -1,6 +1,11 @@
-"""What waits to be written to one connection: bounded, and joined into as few frames as possible."""
+"""What waits to be written to one connection: bounded, and joined into as few frames as possible.
+
+A turn puts all its messages and then flushes: what the system takes at once has left when `flush`
+returns, without a turn of another task. The rest is left to the task that runs `write_to`.
+"""
 
 from collections import deque
+from collections.abc import Callable
 
 import trio
 
@@ -14,10 +19,14 @@ class Outbox:
 
     Args:
         max_bytes: how many may wait; `put` refuses more.
+        send_some: hands bytes to the system and returns how many it took, without ever waiting.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, send_some: Callable[[bytes], int]) -> None:
         self._max_bytes = max_bytes
+        self._send_some = send_some
+        self._rest = b""
+        self._writing: list[bytes] = []
         self._messages: deque[bytes] = deque()
         self._unwritten: set[bytes] = set()
         self._size = 0
@@ -31,7 +40,6 @@ class Outbox:
             return False
         self._messages.append(message)
         self._size += len(message)
-        self._arrived.set()
         if self._emptied.is_set():
             self._emptied = trio.Event()
         return True
@@ -53,17 +61,39 @@ class Outbox:
         """Wait until everything has been handed to the system."""
         await self._emptied.wait()
 
+    def flush(self) -> None:
+        """Send what waits, as far as the system takes it at once."""
+        while self._messages and not self._writing:
+            self._begin()
+            sent = self._send_some(self._rest)
+            if sent < len(self._rest):
+                self._rest = self._rest[sent:]
+                self._arrived.set()
+                return
+            self._end()
+
     async def write_to(self, stream: trio.abc.SendStream) -> None:
-        """Write what comes, until cancelled or the stream breaks."""
+        """Write what `flush` left, until cancelled or the stream breaks."""
         while True:
             await self._arrived.wait()
             self._arrived = trio.Event()
-            while self._messages:
-                batch = self._take()
-                for frame in pack(batch):
-                    await stream.send_all(frame)
-                self._size -= sum(map(len, batch))
-                self._unwritten.difference_update(batch)
+            while self._writing or self._messages:
+                if not self._writing:
+                    self._begin()
+                await stream.send_all(self._rest)
+                self._end()
+
+    def _begin(self) -> None:
+        """Take the next batch in hand; nothing else is sent until it is through."""
+        self._writing = self._take()
+        self._rest = b"".join(pack(self._writing))
+
+    def _end(self) -> None:
+        """The system has the whole batch."""
+        self._size -= sum(map(len, self._writing))
+        self._unwritten.difference_update(self._writing)
+        self._writing, self._rest = [], b""
+        if not self._messages:
             self._emptied.set()
 
     def _take(self) -> list[bytes]:

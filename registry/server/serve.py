@@ -161,6 +161,8 @@ class Server:
                     self._links.judge(item)
                 case _:
                     assert_never(item)
+        self._links.flush()
+        self._clients.flush()
 
     def _on_refused(self, reason: str) -> None:
         self._refused = reason

@@ -87,7 +87,6 @@ class TurnLoop:
         self._room = trio.Event()
         self._readers = trio.CapacityLimiter(READERS)
         self._started_ms = clock_ms()
-        self.writing_since_ms: float | None = None
 
     def now_ms(self) -> float:
         """Milliseconds since the node started, those that the machine slept through included."""
@@ -107,9 +106,9 @@ class TurnLoop:
     async def run(self) -> None:
         """Turn after turn, until cancelled."""
         async with trio.open_nursery() as nursery:
-            await self._carry_out(self._replica.start(self._moment()), nursery)
+            self._carry_out(self._replica.start(self._moment()), nursery)
             while True:
-                await self._turn(await self._gather(), nursery)
+                self._turn(await self._gather(), nursery)
 
     async def _gather(self) -> list[Event]:
         """Wait until there is something to do, and take all of it."""
@@ -128,22 +127,22 @@ class TurnLoop:
         self._room = trio.Event()
         return [event for event, _ in taken]
 
-    async def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
+    def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
         events += map(Fired, self._timers.due(self.now_ms()))
         if not events:
             return
         instances = self._storage.load(self._replica.needs(events))
         # the clock is read after the last event arrived, never before (design 4)
         effects = self._replica.step(self._moment(), events, instances)
-        await self._carry_out(effects, nursery)
+        self._carry_out(effects, nursery)
 
-    async def _carry_out(self, effects: Effects, nursery: trio.Nursery) -> None:
+    def _carry_out(self, effects: Effects, nursery: trio.Nursery) -> None:
         """See `Effects` for the order; it is the contract."""
         # timers run from the step that set them: a slow disk must not put deadlines off
         now_ms = self.now_ms()
         self._say(effects)
         self._send(effects.at_once)
-        if await self._write(effects):
+        if self._write(effects):
             self._send(effects.after)
         for read in effects.reads:
             nursery.start_soon(self._read, read)
@@ -152,21 +151,21 @@ class TurnLoop:
         for event in effects.again:
             self.post(event)
 
-    async def _write(self, effects: Effects) -> bool:
-        """Write the records, and sync them if need be; returns whether `after` may leave."""
-        self.writing_since_ms = self.now_ms()
+    def _write(self, effects: Effects) -> bool:
+        """Write the records, and sync them if need be; returns whether `after` may leave.
+
+        Not in a thread: nothing could go on before the sync but reading, which the sockets' buffers
+        do as well; and what leaves at once has left already. Going to a thread and back costs more
+        processor time than the whole write.
+        """
+        if not effects.records and not effects.sync:
+            return True
         try:
-            if effects.sync:
-                await trio.to_thread.run_sync(self._storage.write, effects.records)
-            elif effects.records:
-                # a few microseconds, since no disk is waited for: less than going to a thread
-                self._storage.write(effects.records, sync=False)
+            self._storage.write(effects.records, sync=effects.sync)
         except StorageFailed as error:
             self._inbox.appendleft((WriteFailed(str(error), effects.unanswered()), 0))
             self._arrived.set()
             return False
-        finally:
-            self.writing_since_ms = None
         for record in effects.records:
             if isinstance(record, FormationRecord):
                 self._on_formed(record.formation)

@@ -154,8 +154,8 @@ KNOWING = (
         (
             Change(
                 "storage.store",
-                "unlearned=tuple(Key(key) for key in self._table(Table.UNLEARNED, str))",
-                "unlearned=()",
+                "            unlearned=unlearned,\n",
+                "            unlearned=(),\n",
             ),
         ),
         seeds=_SEEDS,

@@ -73,7 +73,6 @@ def test_a_sealed_payload_of_any_version_is_refused_or_read(version: int, data: 
 @given(keys())
 def test_a_stored_key_leads_back_to_its_key(key: Key) -> None:
     assert layout.key_of(layout.instance_key(key)) == key
-    assert layout.key_of(layout.unlearned_key(key)) == key
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))

@@ -48,7 +48,7 @@ def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object],
         effects.after.append(LATER)
         effects.sync = True
         async with trio.open_nursery() as nursery:
-            await loop._carry_out(effects, nursery)
+            loop._carry_out(effects, nursery)
         return loop
 
     return done, trio.run(main)

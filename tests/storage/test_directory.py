@@ -88,7 +88,7 @@ def test_a_newer_format_is_refused_and_not_touched(tmp_path: Path, config: Clust
 
 def test_an_older_format_is_refused_and_not_touched(tmp_path: Path, config: ClusterConfig) -> None:
     make(tmp_path, config)
-    (tmp_path / MARKER).write_text("decreed data directory, format 1, ready\n")
+    (tmp_path / MARKER).write_text("decreed data directory, format 2, ready\n")
     before = contents(tmp_path)
     with pytest.raises(IdentityRefused, match="the older decreed that wrote it"):
         open_directory(tmp_path, config, NODE)

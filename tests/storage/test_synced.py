@@ -1,17 +1,24 @@
 """R13, R14: what is asked of RocksDB at each write is a sync, and its refusal is not lost."""
 
-import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from decreed.registry.errors import StorageFailed
+from decreed.storage.logfile import check_directory
 from decreed.storage.rocks import RocksBytes
 
 
 class Overheard:
     """Stands before the database, and remembers how it is written to.
+
+    Attributes:
+        synced: of each write, and each sync, whether a sync was asked for.
+        logs: for each log but the first, what `synced` was when it was begun.
 
     Args:
         database: the real one.
@@ -22,6 +29,7 @@ class Overheard:
         self._database = database
         self._refuses = refuses
         self.synced: list[bool] = []
+        self.logs: list[list[bool]] = []
 
     def write(self, batch: Any, options: Any = None) -> None:
         self._note(options is not None and options.sync)
@@ -30,6 +38,10 @@ class Overheard:
     def flush_wal(self, sync: bool = False) -> None:
         self._note(sync)
         self._database.flush_wal(sync)
+
+    def flush(self, wait: bool = True) -> None:
+        self.logs.append(list(self.synced))
+        self._database.flush(wait)
 
     def _note(self, synced: bool) -> None:
         self.synced.append(synced)
@@ -59,13 +71,56 @@ def test_R13_R14_every_write_asks_for_a_sync_unless_told_otherwise(tmp_path: Pat
     data.close()
 
 
-def test_a_killed_process_loses_nothing_that_it_did_not_sync(tmp_path: Path) -> None:
-    data = RocksBytes(tmp_path / "db", create=True)
-    data.write({b"k": b"v"}, sync=False)
-    left = shutil.copytree(tmp_path / "db", tmp_path / "left")
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from decreed.storage.rocks import RocksBytes
+data = RocksBytes(Path(sys.argv[1]), create=True, log_bytes=10_000)
+for number in range(int(sys.argv[2])):
+    data.write({b"%d" % number: b"v" * 1_000}, sync=False)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed(path: Path, writes: int) -> None:
+    """A database into which a process wrote without a sync until it was killed."""
+    done = subprocess.run([sys.executable, "-c", KILLED, path, str(writes)])
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("writes", [1, 5, 500])
+def test_a_killed_process_loses_nothing_and_its_logs_are_short(tmp_path: Path, writes: int) -> None:
+    path = tmp_path / "db"
+    killed(path, writes)
+    assert sum(log.stat().st_size for log in path.glob("*.log")) < 60_000
+    check_directory(path)
+    data = RocksBytes(path, create=False)
+    assert None not in data.get_many([b"%d" % number for number in range(writes)])
     data.close()
-    data = RocksBytes(left, create=False)
-    assert data.get(b"k") == b"v"
+
+
+def test_R13_R14_a_log_is_begun_only_when_the_one_before_is_synced(tmp_path: Path) -> None:
+    data = RocksBytes(tmp_path / "db", create=True, log_bytes=10_000)
+    heard = overheard(data)
+    for number in range(100):
+        data.write({b"%d" % number: b"v" * 1_000}, sync=False)
+    assert len(heard.logs) == 9
+    assert all(synced[-1] for synced in heard.logs)
+    data.close()
+
+
+def test_rocksdb_begins_no_log_of_its_own(tmp_path: Path) -> None:
+    data = RocksBytes(tmp_path / "db", create=True, log_bytes=1_000_000)
+    heard = overheard(data)
+    (first,) = (tmp_path / "db").glob("*.log")
+    written = size = 0
+    while not heard.logs:
+        # rows much shorter than what a write buffer takes for each
+        size = first.stat().st_size
+        data.write({b"%d" % row: b"" for row in range(written, written + 100)}, sync=False)
+        written += 100
+        assert heard.logs or list((tmp_path / "db").glob("*.log")) == [first]
+    assert 100_000 < size < 1_000_000
     data.close()
 
 

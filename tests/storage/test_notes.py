@@ -1,0 +1,112 @@
+"""R22: what is accepted and not learned stands on a page, whatever the pages went through."""
+
+import random
+
+from decreed.registry.disk import Record
+from decreed.registry.paxos.instance import Instance
+from decreed.registry.types import Key
+from decreed.storage import layout
+from decreed.storage.layout import Table
+from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
+from decreed.storage.notes import Notes, Page
+
+from .conftest import NODE, make_config
+from .samples import accepted, learned, promised
+
+OPEN = accepted("k").instance
+DONE = learned("k").instance
+
+
+def opened(disk: MemoryDisk) -> MemoryStorage:
+    return open_memory(disk, make_config(), NODE, lambda count: b"m" * count)
+
+
+def keys(text: str) -> tuple[Key, ...]:
+    return tuple(map(Key, text))
+
+
+def changes(text: str, instance: Instance) -> dict[Key, Instance]:
+    return dict.fromkeys(keys(text), instance)
+
+
+def test_a_batch_takes_one_page_for_all_that_it_accepts() -> None:
+    notes = Notes({}, ())
+    assert notes.changed(changes("abc", OPEN)) == (0, Page(keys("abc")))
+    assert notes.changed(changes("de", OPEN)) == (1, Page(keys("de")))
+
+
+def test_what_is_noted_already_or_merely_promised_takes_none() -> None:
+    notes = Notes({}, ())
+    notes.changed(changes("a", OPEN))
+    assert notes.changed(changes("a", OPEN) | changes("p", promised("p").instance)) is None
+    assert notes.changed(changes("b", DONE)) is None
+
+
+def test_a_page_is_used_again_only_when_all_on_it_is_learned() -> None:
+    notes = Notes({}, ())
+    notes.changed(changes("ab", OPEN))
+    notes.changed(changes("a", DONE))
+    assert notes.changed(changes("c", OPEN)) == (1, Page(keys("c")))
+    assert notes.changed(changes("b", DONE) | changes("d", OPEN)) == (0, Page(keys("d")))
+
+
+def test_what_is_forgotten_holds_no_page() -> None:
+    notes = Notes({}, ())
+    notes.changed(changes("a", OPEN))
+    notes.forgotten(keys("ax"))
+    assert notes.changed(changes("b", OPEN)) == (0, Page(keys("b")))
+
+
+def test_after_a_start_pages_with_anything_open_are_left_alone() -> None:
+    pages = {0: Page(keys("ab")), 2: Page(keys("cd")), 3: Page(keys("a"))}
+    notes = Notes(pages, keys("bc"))
+    assert notes.changed(changes("e", OPEN)) == (3, Page(keys("e")))
+    assert notes.changed(changes("f", OPEN)) == (4, Page(keys("f")))
+    assert notes.changed(changes("b", DONE) | changes("g", OPEN)) == (0, Page(keys("g")))
+
+
+def test_there_are_as_many_pages_as_batches_were_open_at_once() -> None:
+    disk = MemoryDisk()
+    storage = opened(disk)
+    for number in range(500):
+        storage.write([accepted(f"k{number}")])
+        if number >= 3:
+            storage.write([learned(f"k{number - 3}")], sync=False)
+    notes = [key for key in disk.values if key.startswith(Table.NOTES.value)]
+    assert notes == [layout.notes_key(page) for page in range(4)]
+    assert opened_again(storage, disk).recovered().unlearned == ("k497", "k498", "k499")
+
+
+def opened_again(storage: MemoryStorage, disk: MemoryDisk) -> MemoryStorage:
+    storage.close()
+    return opened(disk)
+
+
+def test_R22_whatever_a_crash_takes_all_that_is_open_is_found() -> None:
+    chance = random.Random(5)
+    disk = MemoryDisk()
+    storage = opened(disk)
+    names = [f"k{number}" for number in range(60)]
+    for _ in range(300):
+        some = chance.sample(names, chance.randint(0, 5))
+        records: list[Record] = [chance.choice([promised, accepted, learned])(n) for n in some]
+        storage.write(records, sync=chance.random() < 0.5)
+        if chance.random() < 0.2:
+            disk.crash(chance.randint(0, disk.unsynced))
+            storage = opened(disk)
+            found = storage.load([Key(name) for name in names])
+            half_done = {
+                key
+                for key, one in found.items()
+                if isinstance(one, Instance) and one.accepted and not one.learned
+            }
+            assert half_done == set(storage.recovered().unlearned)
+
+
+def test_a_key_that_cannot_be_read_counts_as_open() -> None:
+    disk = MemoryDisk()
+    storage = opened(disk)
+    storage.write([accepted("a"), accepted("b")])
+    storage.close()
+    disk.flip(layout.instance_key("a"), 20)
+    assert opened(disk).recovered().unlearned == ("a", "b")
