@@ -16,7 +16,7 @@ from .digests import decree_digest
 from .effects import ReadFeed, Send
 from .events import FeedDone, FetchOn, PullFeeds
 from .forgetting import tell_forgotten
-from .node import Node
+from .node import Node, servable
 from .recent import Recent
 from .turn import Turn
 
@@ -139,6 +139,7 @@ class CatchUp:
         served = self._serving.pop(done.token, None)
         if served is not None:
             sender, pull = served
+            done = servable(self._node, done)
             settled = self._node.settled_feed_end
             end = max(done.next_index, settled)
             page = FeedPage(pull.disk_id, pull.start, done.next_index, end, done.entries)

@@ -1,4 +1,4 @@
-"""What all parts of a replica share: who the node is, and whether it may vote."""
+"""What all parts of a replica share: who the node is, whether it may vote, and what it may tell."""
 
 from dataclasses import dataclass, field
 
@@ -7,6 +7,7 @@ from ..disk import Identity
 from ..errors import DecreedError, NotFormed, StorageFailed
 from ..lineage import Lineage
 from ..types import NodeId, Process
+from .events import FeedDone
 
 TOKEN_BITS = 36
 """How many questions one life may ask; the bits above it count lives."""
@@ -72,6 +73,18 @@ class Node:
     def voting(self) -> bool:
         """Whether the node takes part in Paxos: a disk that may have lost anything must not."""
         return self.formed and not self.failed
+
+
+def servable(node: Node, done: FeedDone) -> FeedDone:
+    """What may be told of a part of the feed that was read.
+
+    Behind what is durable there may be entries that wait for a sync. A node whose disk has failed will
+    never see it, and whatever a restart leaves there, no position behind it may have been told before.
+    """
+    if not node.failed or done.next_index <= node.settled_feed_end:
+        return done
+    durable = tuple(entry for entry in done.entries if entry.index < node.settled_feed_end)
+    return FeedDone(done.token, durable, node.settled_feed_end)
 
 
 def refusal(node: Node) -> tuple[type[DecreedError], str]:

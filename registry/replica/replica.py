@@ -337,8 +337,7 @@ class Replica:
     def _on_reachable(self, turn: Turn, event: Reachable) -> None:
         if event.reachable:
             self.node.reachable.add(event.node)
-            for node in (self.node.name, event.node):  # it may have formed only now
-                self._standing.ask(turn, node)
+            self._standing.ask(turn, self.node.name, event.node)
         else:
             self.node.reachable.discard(event.node)
             self._claims.on_unreachable(turn, event.node)

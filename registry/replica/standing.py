@@ -45,13 +45,13 @@ class Standing:
 
     def sweep(self, turn: Turn) -> None:
         """Ask all who have not promised yet; a question or an answer may have been lost (R02)."""
-        for peer in (self._node.name, *self._node.others):
-            self.ask(turn, peer)
+        self.ask(turn, self._node.name, *self._node.others)
 
-    def ask(self, turn: Turn, peer: NodeId) -> None:
-        """Ask one acceptor, unless it has promised."""
-        if self._node.voting and peer not in self._told:
-            turn.at_once(Send(peer, PrepareClass(self._state.ballot, self._digest)))
+    def ask(self, turn: Turn, *nodes: NodeId) -> None:
+        """Ask these acceptors, but for those who have promised."""
+        for node in nodes if self._node.voting else ():
+            if node not in self._told:
+                turn.at_once(Send(node, PrepareClass(self._state.ballot, self._digest)))
 
     def on_promise(self, turn: Turn, sender: NodeId, message: PromiseClass) -> None:
         """An acceptor has promised; that counts once all that it has learned is learned here."""

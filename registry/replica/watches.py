@@ -15,7 +15,7 @@ from ..wire.peers import FeedEntry
 from ..wire.requests import Position, WatchPage, WatchRequest
 from .effects import ReadFeed
 from .events import FeedDone
-from .node import Node
+from .node import Node, servable
 from .requests import Live, Requests
 from .turn import Turn
 
@@ -66,6 +66,7 @@ class Watches:
         watch = self._reading.pop(done.token, None)
         if watch is None:
             return False
+        done = servable(self._node, done)
         found = _found(turn, watch, done.entries)
         watch.index = max(watch.index, done.next_index)
         if found:
@@ -132,6 +133,8 @@ class Watches:
         index: int,
         lost: bool = False,
     ) -> None:
+        if self._node.failed:  # what it read before may never be durable
+            index = min(index, self._node.settled_feed_end)
         position = Position(self._node.name, self._node.identity.disk_id, index)
         self._requests.answer(turn, live, WatchPage(request.id, decrees, position, lost))
 

@@ -62,6 +62,11 @@ EVENTS = (
     "a decree was fetched from a feed",
     "a watch saw a decree",
     "a client gave up",
+    "a decree was chosen in a standing ballot",
+    "a standing proposal was refused for want of a promise",
+    "a standing promise was told to a home that restarted",
+    "what a home proposed and never wrote was chosen",
+    "a decree that a crash had taken was learned again",
 )
 """Every kind of thing that the rules speak of."""
 

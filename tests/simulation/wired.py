@@ -270,8 +270,8 @@ class WiredWorld(World):
         elif self.network.passes(pair) and self._wires.random() >= self.network.loss:
             node = self.replica(sender).node
             self.links.hear((receiver, sender), self.now_ms, node.voting)
-            if link.pinged != (node.feed_end, node.voting):
-                link.pinged = (node.feed_end, node.voting)
+            if link.pinged != (node.settled_feed_end, node.voting):
+                link.pinged = (node.settled_feed_end, node.voting)
                 self.post(receiver, FromPeer(sender, Ping(*link.pinged)))
 
     def _pings(self, node: NodeId) -> bool:

@@ -1,20 +1,32 @@
 """A cluster in which everything that is said or written is held against the rules, at once."""
 
 from bisect import bisect_left
+from collections.abc import Iterable
+from functools import partial
 
 from decreed.registry.config import ClusterConfig
-from decreed.registry.disk import InstanceRecord
-from decreed.registry.keys import series_and_slot, slot_before, slot_key
+from decreed.registry.disk import FeedRecord, InstanceRecord, Record
+from decreed.registry.keys import home, series_and_slot, slot_before, slot_key
 from decreed.registry.paxos.instance import Instance
-from decreed.registry.paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
-from decreed.registry.replica.effects import Effects, Outgoing, UseLink
+from decreed.registry.paxos.messages import (
+    Accept,
+    Accepted,
+    Commit,
+    Nack,
+    Prepare,
+    Promise,
+    PromiseClass,
+)
+from decreed.registry.replica.effects import Effects, Outgoing, Reply, UseLink
 from decreed.registry.replica.events import Finish
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Proposal
-from decreed.registry.wire.peers import Fetch, PeerMessage, QueryAnswer, ScanAnswer
-from decreed.registry.wire.requests import ClaimNextRequest, ClaimRequest, Decreed
+from decreed.registry.wire.peers import FeedPage, Fetch, PeerMessage, QueryAnswer, ScanAnswer
+from decreed.registry.wire.requests import ClaimNextRequest, ClaimRequest, Decreed, WatchPage
 
 from ..support.world import stored
+from .ledger import Ledger
 from .plan import Plan
+from .pledges import Pledges
 from .rough import RoughWorld
 from .wishes import Wish
 
@@ -45,8 +57,17 @@ class WitnessedWorld(RoughWorld):
         self._slots: dict[str, list[int]] = {}
         self._values: dict[tuple[Key, Ballot], Decree] = {}
         self._votes: dict[tuple[Key, Ballot], set[NodeId]] = {}
-        self._durable: dict[NodeId, dict[Key, Instance]] = {node: {} for node in cluster.nodes}
+        self._ledgers: dict[NodeId, Ledger] = {}
+        self._doubtful: dict[NodeId, set[Key]] = {}
+        self._pledges: Pledges | None = None
         super().__init__(cluster, plan)
+
+    @property
+    def pledges(self) -> Pledges:
+        """What was promised to homes."""
+        if self._pledges is None:
+            self._pledges = Pledges(self.config.quorums, self.sightings)
+        return self._pledges
 
     def agree(self, decree: Decree) -> None:
         """R08, R21: whatever anybody takes for chosen is what a quorum chose."""
@@ -55,25 +76,53 @@ class WitnessedWorld(RoughWorld):
     # -- what is written
 
     def _write(self, node: NodeId, effects: Effects) -> bool:
-        durable = super()._write(node, effects)
-        if durable and node not in self.impostors:
-            for record in effects.records:
-                if isinstance(record, InstanceRecord):
-                    self._durable[node][record.key] = record.instance
-                    if record.instance.accepted is not None:
-                        self._vote(node, record.key, record.instance.accepted)
-        return durable
+        if node in self.impostors:
+            return super()._write(node, effects)
+        ledger = self._ledger(node)
+        for record in effects.records:
+            if isinstance(record, InstanceRecord) and not effects.sync:
+                self._held(node, record.key)  # as it is before the write, which may be lost
+        written = super()._write(node, effects)
+        if written:
+            self._see_learned_again(node, effects.records)
+            ledger.write(effects.records, effects.sync, partial(self._note_durable, node))
+            assert ledger.unsynced or not self.machines[node].disk.unsynced, "a sync was left out"
+        return written
+
+    def _note_durable(self, node: NodeId, record: Record) -> None:
+        if isinstance(record, InstanceRecord) and record.instance.accepted is not None:
+            self._vote(node, record.key, record.instance.accepted)
+
+    def _see_learned_again(self, node: NodeId, records: Iterable[Record]) -> None:
+        lost = self._doubtful.get(node, set())
+        again = {r.key for r in records if isinstance(r, FeedRecord)} & lost
+        if again:
+            self.sightings.saw("a decree that a crash had taken was learned again", len(again))
+            lost -= again
 
     def _kill(self, node: NodeId) -> None:
+        ledger = self._ledgers.pop(node, None)
+        if ledger is not None:
+            self._doubtful.setdefault(node, set()).update(ledger.doubtful)
         super()._kill(node)
-        self._durable[node].clear()
+        voted = {key for (key, ballot), nodes in self._votes.items() if node in nodes}
+        self.pledges.died(node, voted, self.chosen)
+
+    def _ledger(self, node: NodeId) -> Ledger:
+        """What this life of a node has on its disk."""
+        ledger = self._ledgers.get(node)
+        if ledger is None:
+            storage = self.machines[node].storage
+            assert storage is not None, f"{node} is down"
+            ledger = self._ledgers[node] = Ledger.of(storage.recovered())
+        return ledger
 
     def _held(self, node: NodeId, key: Key) -> Instance:
-        """What a node has on its disk."""
-        held = self._durable[node].get(key)
-        if held is None:
-            held = self._durable[node][key] = stored(self, node, key)
-        return held
+        """What a node has durably on its disk."""
+        held = self._ledger(node).instances
+        if key not in held:
+            held[key] = stored(self, node, key)
+        return held[key]
 
     def _vote(self, node: NodeId, key: Key, proposal: Proposal) -> None:
         """R05, R08: an acceptance is durable; with a quorum of them in one ballot, it is chosen."""
@@ -91,6 +140,8 @@ class WitnessedWorld(RoughWorld):
             self.order.append(key)
             self._choose_slot(key)
             self.chosen[key] = decree
+            self.pledges.count(ballot)
+            self.pledges.chosen(key, decree)
             if decree.ballot != ballot:
                 self.sightings.saw("an adopted value was chosen")
         assert self.chosen[key] == decree, f"R08: {key} chosen twice"
@@ -118,6 +169,8 @@ class WitnessedWorld(RoughWorld):
         if isinstance(item, UseLink) and self.links.numbered(item.link).open:
             unsound = self.impostors & {node, item.node}
             assert not unsound, f"{unsound} was let in with a directory that lost something"
+        if isinstance(item, Reply) and isinstance(item.answer, WatchPage):
+            self._check_position(node, item.answer.position.index)
         super()._hand_over(node, item)
 
     def _carry_out(self, node: NodeId, effects: Effects) -> None:
@@ -133,6 +186,8 @@ class WitnessedWorld(RoughWorld):
                 assert ballot.process == self.replica(node).node.process, "R05"
                 held = self._values.setdefault((key, ballot), decree)
                 assert held == decree, f"R05: {ballot} carries two values: {held}, {decree}"
+                if ballot.is_standing:
+                    self.pledges.proposed(key, ballot)
                 self._proposed(key, decree)
             case Promise(key, ballot, accepted):
                 self._promised(node, key, ballot, accepted)
@@ -140,6 +195,12 @@ class WitnessedWorld(RoughWorld):
                 self._accepted(node, key, ballot)
             case Commit(_, decree) | Decreed(_, decree):
                 self.agree(decree)
+            case PromiseClass():
+                self._tell_class(node, message)
+            case FeedPage(_, _, next_start):
+                self._check_position(node, next_start)
+            case Nack(_, _, None):
+                self.sightings.saw("a standing proposal was refused for want of a promise")
             case Nack():
                 self.sightings.saw("a duel")
             case _:
@@ -192,7 +253,26 @@ class WitnessedWorld(RoughWorld):
             assert held is not None, f"{key} proposed before slot {earlier} was chosen"
             assert held.claim_id != decree.claim_id, "one claim in two slots"
 
+    def _tell_class(self, node: NodeId, message: PromiseClass) -> None:
+        """R12, R13, for all keys of a home."""
+        name, nodes = message.ballot.process.node, self.config.nodes
+        accepted = {
+            key
+            for (key, ballot), voters in self._votes.items()
+            if ballot < message.ballot and node in voters and home(key, nodes) == name
+        }
+        unknown = [key for key in accepted if stored(self, node, key).learned is None]
+        self.pledges.told(node, message, self._ledger(node), unknown)
+
+    def _check_position(self, node: NodeId, index: int) -> None:
+        """A position that is told is durable, or it might stand for something else later."""
+        durable = node in self.impostors or index <= self._ledger(node).feed_end
+        assert durable, f"{node} tells of its feed to {index}, which is not on its disk"
+
     def _accepted(self, node: NodeId, key: Key, ballot: Ballot) -> None:
+        if ballot.is_standing:
+            of_home = home(key, self.config.nodes)
+            self.pledges.accepted(node, ballot, of_home, self._ledger(node))
         held = self._held(node, key)
         if held.learned is None:
             assert held.accepted is not None and held.accepted.ballot >= ballot, "R14: not on disk"
