@@ -184,7 +184,7 @@ class Recovered(Value, frozen=True):
 
 
 class Storage(Protocol):
-    """A node's disk. Calls block; the server makes them in a worker thread, one at a time.
+    """A node's disk. Calls block. Loads and writes are made by one thread, scans and reads by others.
 
     A batch is durable once it is synced. One that is not may be lost when the machine loses power,
     but never alone: what is lost is a suffix of all that was written since the last sync, in whole

@@ -1,10 +1,10 @@
 """`Notes`: which keys are accepted and not learned, so that a start finds them without a scan.
 
 Owns the pages on which these keys are noted. A page names all keys that one batch accepted, and is
-part of that batch. It is free once all of them are learned or forgotten, and a later batch writes
-over it. Nothing is ever deleted: on a page may stand keys that are learned long since, and whoever
-reads the pages asks the instances. So a note costs one row for a batch, however many keys it has,
-and there are as many pages as batches were ever unsettled at once.
+part of that batch. It is free once all of them are learned or forgotten, durably, and a later batch
+writes over it. Nothing is ever deleted: on a page may stand keys that are learned long since, and
+whoever reads the pages asks the instances. So a note costs one row for a batch, however many keys
+it has, and there are as many pages as batches were ever unsettled at once.
 
 It must not know how pages are stored.
 
@@ -46,6 +46,7 @@ class Notes:
         for page in self._page_of.values():
             self._left[page] += 1
         self._free = [page for page, left in self._left.items() if not left]
+        self._emptied: list[int] = []
         self._pages = max(pages, default=-1) + 1
 
     def changed(self, instances: Mapping[Key, Instance]) -> tuple[int, Page] | None:
@@ -63,6 +64,14 @@ class Notes:
         for key in keys:
             self._settle(key)
 
+    def synced(self) -> None:
+        """All that was written is durable: pages that nobody needs any more may be written over.
+
+        Not before: a power cut may keep a page that was written over and lose what made it free.
+        """
+        self._free += self._emptied
+        self._emptied.clear()
+
     def _begin(self, keys: Sequence[Key]) -> int:
         if not self._free:
             self._free.append(self._pages)
@@ -77,4 +86,4 @@ class Notes:
         if page is not None:
             self._left[page] -= 1
             if not self._left[page]:
-                self._free.append(page)
+                self._emptied.append(page)

@@ -8,8 +8,10 @@ Invariants:
 * R13, R14: a synced write returns when it is synced, and all before it. Recovery tolerates a torn
   tail and refuses anything else; the default mode would drop synced records behind a flipped byte,
   silently.
-* What a crash takes is a suffix. Within a log that is so; a log is begun only when the one before
-  is synced, so nothing can be lost before what is kept. RocksDB alone would see to neither.
+* What a crash takes of what was not synced is a suffix, as far as RocksDB can see to it: a log is begun
+  only when the one before is synced. A power cut may keep a later page of a log and lose an earlier
+  one, neither synced. Such a hole is refused as damage mostly, but may be passed over in silence.
+  So nothing that is needed for safety is left without a sync, nor made free by what was.
 * Every option is given in code. What rocksdict remembers in the directory decides nothing.
 * An iterator lives for one call: one left over would hold the directory's lock.
 """

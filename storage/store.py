@@ -110,6 +110,8 @@ class RecordStore:
         gone = {layout.key_of(at) for at in rows if rows[at] is None and layout.is_instance(at)}
         self._note(batch, gone)
         self._write(rows, sync)
+        if sync:
+            self._notes.synced()
         self._identity, self._feed_end = batch.identity, batch.feed_end
         self._floors.remember(floors)
         self._cache.written(batch.instances, gone)
@@ -125,6 +127,7 @@ class RecordStore:
             with self._noting_failure():
                 self._data.sync()
             self._unsynced = False
+            self._notes.synced()
 
     def scan(self, prefix: str, after: str, limit: int, max_bytes: int) -> ScanPage:
         """Instances under `prefix` behind `after`: at most `limit`, none more behind `max_bytes`."""

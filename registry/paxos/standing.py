@@ -14,6 +14,10 @@ has accepted in the class (R12), in two parts:
 * its feed, in which all that it has learned stands: the promise counts only once the home has
   learned everything below the position that came with it (`on_promise` is called then).
 
+There is a second net: a proposer counts votes only behind its own durable acceptance, so a home finds
+whatever an earlier life of it has seen chosen in its own instance, and asks in full (`prepared`).
+The reports alone are for what no life of it had seen the end of.
+
 What the acceptor has *forgotten* is in neither part. So for a key that may be forgotten, a term of a
 lock, the caller must know by other means that no earlier life of the home can have proposed it.
 

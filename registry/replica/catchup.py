@@ -85,8 +85,7 @@ class CatchUp:
         """Look whether a peer has something new, and whether a page got lost."""
         for peer in self._node.others:
             self._pull_if_due(turn, peer)
-        if self._node.settled_feed_end < self._node.feed_end:
-            turn.settle()
+        turn.settle()
         period_ms = self._node.config.timing.pull_ms
         turn.timer(PullFeeds(), period_ms, period_ms / 4)
 

@@ -274,8 +274,8 @@ class Coordinator:
             return
         attempt.ballots += 1
         attempt.resends = 0
-        prepared = self._standing.prepared(turn, attempt.key, instance) if attempt.claims else None
-        if prepared is not None:
+        prepared = self._standing.prepared(turn, attempt.key, instance)
+        if prepared is not None and attempt.wanted() and attempt.claims:
             self._propose(turn, attempt, prepared)
             return
         above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)

@@ -2,7 +2,8 @@
 
 Keeps the one rule that everything else leans on: a message that says "I have it" about a key whose
 instance changed in this step goes to `after`, behind the step's records. What has not changed since
-it was loaded is durable already and may leave at once.
+it was loaded is durable already, or a decree, which is chosen whatever a crash takes; it may leave at
+once.
 """
 
 from collections.abc import Iterable, Mapping

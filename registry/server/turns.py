@@ -1,6 +1,7 @@
 """The node's loop (design 4): gather, read the clock once, step, write, then speak.
 
-While a write is at the disk, the next turn gathers; so load makes batches larger, not turns longer.
+While a write is at the disk, the next turn gathers in the sockets' buffers; so load makes batches
+larger, not turns longer.
 The order in `_turn` is the whole of the durability argument: what a step put into `after` is
 delivered only on the line behind the synced write.
 """

@@ -84,7 +84,7 @@ def test_R01_nothing_is_said_before_it_is_on_disk() -> None:
     disk = world.machines[NodeId("n2")].disk
     disk.fail_writes = 1_000_000
     world.sent.clear()
-    world.freeze("n1", "k")  # n1 and n3 are a quorum
+    assert isinstance(world.claim("n1", claim("k"), here=True), Decreed)  # by n1 and n3
     said = [type(message) for sender, _, message in world.sent if sender == "n2"]
     assert not {Promise, Accepted} & set(said)
 
