@@ -38,6 +38,8 @@ from ..wire.peers import Held
 from .turn import Turn
 
 Answer = Promise | Accepted | Nack | Commit | Held
+LIGHT_BYTES = 4_096
+"""A value up to this travels as fast as none."""
 BYTES_PER_SECOND = 2 * 1024 * 1024
 """What the slowest disk or network that we care for brings to an end."""
 MAX_BACKLOG_MS = 30_000.0
@@ -93,6 +95,11 @@ class Acceptors:
         if changed != instance:
             self._store(turn, message.key, changed)
         return answer
+
+    def covers(self, ballot: Ballot) -> bool:
+        """Whether this very standing promise was given."""
+        held = self._classes.get(ballot.process.node)
+        return held is not None and held.ballot == ballot
 
     def promise_class(
         self, turn: Turn, message: PrepareClass, feed_end: int

@@ -25,7 +25,8 @@ from ..errors import Damaged as DamagedError
 from ..keys import homes, series_and_slot, slot_before, slot_key
 from ..types import Decree, Key, NodeId
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
-from .coordinator import Coordinator, Found
+from .attempts import Found
+from .coordinator import Coordinator
 from .effects import Send
 from .events import Coordinate
 from .node import Node, refusal

@@ -38,8 +38,9 @@ from ..types import Decree, Key, NodeId
 from ..wire.peers import LeaseAnswer
 from ..wire.requests import Granted, HeldBy, HolderRequest, LockRequest, Undecided
 from .asking import Asking
+from .attempts import Found
 from .contest import AT_ONCE, Ask, Contest, queues, wants_it
-from .coordinator import Coordinator, Found
+from .coordinator import Coordinator
 from .events import Contend, Reconsider, SlotDone
 from .latest import LatestTerms
 from .node import Node, refusal

@@ -11,7 +11,7 @@ from typing import Protocol
 from ..disk import Unserved
 from ..paxos import learner
 from ..paxos.instance import Instance
-from ..paxos.messages import Commit
+from ..paxos.messages import Commit, CommitMany
 from ..types import Decree, Key
 from .digests import decree_digest
 from .node import Node
@@ -65,6 +65,15 @@ class Knowledge:
         else:
             turn.store(decree.key, learned)
             self._take_in(turn, learned, decree)
+
+    def learn_many(self, turn: Turn, message: CommitMany) -> None:
+        """What was proposed in a ballot for these keys is chosen; what is not held here comes later."""
+        for key in message.keys:
+            instance = turn.instance(key)
+            if isinstance(instance, Instance):
+                decree = learner.chosen_in(instance, message.ballot)
+                if decree is not None:
+                    self.learn(turn, decree)
 
     def _take_in(self, turn: Turn, instance: Instance, decree: Decree) -> None:
         if instance.disputed is not None:

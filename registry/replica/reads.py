@@ -15,7 +15,8 @@ from ..keys import slot_key
 from ..types import Decree, Key, NodeId
 from ..wire.peers import Query, QueryAnswer
 from ..wire.requests import Decreed, GetRequest, LatestRequest, Undecided, WaitRequest
-from .coordinator import Coordinator, Found, Then
+from .attempts import Found, Then
+from .coordinator import Coordinator
 from .effects import ReadLastSlot, Send
 from .events import ReadOn, ResendRead, SlotDone
 from .forgetting import tell_forgotten

@@ -16,7 +16,10 @@ from ..paxos.instance import Instance
 from ..paxos.messages import (
     Accept,
     Accepted,
+    AcceptedMany,
+    AcceptMany,
     Commit,
+    CommitMany,
     Nack,
     Prepare,
     PrepareClass,
@@ -82,6 +85,7 @@ from .events import (
     ReadOrRest,
     Reconsider,
     Resend,
+    ResendFlight,
     ResendRead,
     Retry,
     ScanDone,
@@ -200,6 +204,7 @@ class Replica:
             self.node.settled_feed_end = self.node.feed_end
         for event in events:
             self._handle(turn, event)
+        self._coordinator.depart(turn)
         self._standing.count(turn)
         self._watches.end_turn(turn)
         return self._finish(turn)
@@ -266,7 +271,9 @@ class Replica:
                 self._voting.on_message(turn, sender, message)
             case Commit(_, decree):
                 self._knowledge.learn(turn, decree)
-            case PrepareClass() | PromiseClass():
+            case CommitMany():
+                self._knowledge.learn_many(turn, message)
+            case AcceptMany() | AcceptedMany() | PrepareClass() | PromiseClass():
                 self._voting.on_message(turn, sender, message)
             case Query():
                 self._reads.tell(turn, sender, message)
@@ -310,6 +317,8 @@ class Replica:
                 self._requests.close_bucket(timer)
             case Resend():
                 self._coordinator.on_resend(turn, timer)
+            case ResendFlight():
+                self._coordinator.on_resend_flight(turn, timer)
             case Retry():
                 self._coordinator.on_retry(turn, timer)
             case ResendRead():

@@ -6,7 +6,7 @@ it was loaded is durable already, or a decree, which is chosen whatever a crash 
 once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ..disk import FeedRecord, ForgetRecord, Forgotten, InstanceRecord, Record, Unserved
 from ..paxos.instance import Instance
@@ -90,6 +90,11 @@ class Turn:
     def vouch(self, key: Key, outgoing: Outgoing) -> None:
         """Send something that says what this node durably holds for `key`."""
         changed = key in self._dirty or key in self._forgotten
+        (self._effects.after if changed else self._effects.at_once).append(outgoing)
+
+    def vouch_for_all(self, keys: Collection[Key], outgoing: Outgoing) -> None:
+        """Send something that says what this node durably holds for each of `keys`."""
+        changed = any(key in self._dirty or key in self._forgotten for key in keys)
         (self._effects.after if changed else self._effects.at_once).append(outgoing)
 
     def at_once(self, outgoing: Outgoing) -> None:
