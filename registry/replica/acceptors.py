@@ -15,11 +15,11 @@ longer still.
 from collections.abc import Iterable
 from math import ceil
 
-from ..disk import ClassRecord, Forgotten, Unserved
+from ..disk import ClassRecord, Forgotten
 from ..errors import ProtocolError
 from ..keys import home
 from ..locks.leases import Leases
-from ..locks.terms import Space, space, tenure, term_of
+from ..locks.terms import is_term, tenure, term_of
 from ..paxos import acceptor, standing
 from ..paxos.instance import Class, Contradiction, Instance
 from ..paxos.messages import (
@@ -85,7 +85,7 @@ class Acceptors:
         The new instance is stored in `turn`, so that the answer can only leave behind it.
         """
         instance = turn.instance(message.key)
-        if isinstance(instance, Unserved) or instance.disputed is not None:
+        if not isinstance(instance, Instance) or instance.disputed is not None:
             return None
         try:
             changed, answer = self._handle(turn, instance, message)
@@ -147,12 +147,12 @@ class Acceptors:
         self, turn: Turn, instance: Instance, message: Prepare | Accept
     ) -> tuple[Instance, Answer]:
         match message:
-            case Prepare():
-                return acceptor.on_prepare(instance, message)
-            case Accept() if space(message.key) is Space.TERM:
+            case Accept() if is_term(message.key):
                 return self._guarded(turn, instance, message)
             case Accept():
                 return acceptor.on_accept(instance, message, self._promised_for(message))
+            case Prepare():
+                return acceptor.on_prepare(instance, message)
 
     def _promised_for(self, message: Accept) -> Ballot | None:
         """The standing promise that covers the key, if the proposal relies on one."""

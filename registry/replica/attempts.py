@@ -70,5 +70,6 @@ class Attempt:
     def wanted(self) -> bool:
         """Whether anybody still waits for it."""
         self.claims = [candidate for candidate in self.claims if not candidate.live.done]
-        self.followers = [f for f in self.followers if not f.live.done]
+        if self.followers:
+            self.followers = [f for f in self.followers if not f.live.done]
         return bool(self.claims or self.followers)

@@ -25,11 +25,9 @@ from ..locks.terms import (
     Ending,
     How,
     Previous,
-    Space,
     Tenure,
     lock_and_term,
     lock_of,
-    space,
     tenure,
     term_key,
     term_of,
@@ -140,8 +138,6 @@ class Contests:
 
     def on_learned(self, turn: Turn, decree: Decree) -> None:
         """A term is decided: it supersedes all earlier ones."""
-        if space(decree.key) is not Space.TERM:
-            return
         lock, term = lock_and_term(decree.key)
         self._leases.superseded(lock, term)
         self._latest.remember(decree)

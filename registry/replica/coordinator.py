@@ -14,9 +14,10 @@ Invariants kept here:
 
 from collections.abc import Callable, Iterable
 
-from ..disk import Forgotten, Unserved
-from ..locks.terms import Space, space
+from ..disk import Forgotten
+from ..locks.terms import is_term
 from ..paxos import proposer
+from ..paxos.instance import Instance
 from ..paxos.messages import MAX_FLIGHT, Accepted, AcceptedMany, Commit, Nack, Promise
 from ..paxos.proposer import (
     Chosen,
@@ -239,7 +240,7 @@ class Coordinator:
     def _begin(self, turn: Turn, attempt: Attempt) -> None:
         """R09: a new ballot, above all that this acceptor promised and all that we heard of."""
         instance = turn.instance(attempt.key)
-        if isinstance(instance, Unserved):
+        if not isinstance(instance, Instance):
             self._stall(turn, attempt)
             return
         attempt.ballots += 1
@@ -285,7 +286,7 @@ class Coordinator:
     def _is_light(self, attempt: Attempt) -> bool:
         """Whether it travels with others: a term may be held up for long, and megabytes are slow."""
         light = len(attempt.claims[0].claim.value) <= LIGHT_BYTES
-        return light and space(attempt.key) is not Space.TERM
+        return light and not is_term(attempt.key)
 
     def _fly(self, turn: Turn, attempts: Iterable[Attempt]) -> None:
         """R16 to R18, for many keys together; what our own acceptor refuses goes nowhere."""

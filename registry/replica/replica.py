@@ -150,8 +150,12 @@ class Replica:
         self._needs = Needs(coordinator, reads, watches, self.catchup, locks)
         self._intake = Intake(node, requests, claims, reads, lists, watches, locks)
         self._forgetting.tell(self._acceptors, coordinator, reads, self.catchup, locks)
-        listeners = (self._acceptors, coordinator, reads, claims, self.catchup, locks)
-        knowledge.tell(*listeners, new=self._forgetting.on_new, disputed=self.catchup.on_disputed)
+        knowledge.tell(
+            *(self._acceptors, coordinator, reads, claims, self.catchup),
+            of_terms=locks,
+            new_term=self._forgetting.on_new,
+            disputed=self.catchup.on_disputed,
+        )
 
     def _locks_of(self, knowledge: Knowledge) -> Locks:
         node, requests, leases = self.node, self._requests, self._leases

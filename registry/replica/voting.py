@@ -6,7 +6,7 @@ A node that may not vote is no acceptor and no coordinator; but what it has lear
 from typing import assert_never
 
 from ..disk import Forgotten
-from ..locks.terms import Space, space
+from ..locks.terms import is_term
 from ..paxos.instance import Instance
 from ..paxos.messages import (
     Accept,
@@ -92,7 +92,7 @@ class Voting:
 
     def _accepts(self, turn: Turn, sender: NodeId, proposal: Accept) -> bool:
         """One proposal of a flight: whether it is accepted; if not, the sender is told why."""
-        if space(proposal.key) is Space.TERM:
+        if is_term(proposal.key):
             return False  # the guard of a term answers in its own words, so terms travel alone
         answer = self._acceptors.answer(turn, proposal)
         if not isinstance(answer, Accepted | None):
