@@ -104,6 +104,8 @@ def series_and_slot(key: Key) -> tuple[str, int | None]:
 
 def slot_before(key: Key) -> Key | None:
     """The slot that must be learned before `key` may be proposed, or None."""
+    if "@" not in key:
+        return None
     series, slot = series_and_slot(key)
     return slot_key(series, slot - 1) if slot is not None and slot > 1 else None
 

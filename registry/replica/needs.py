@@ -145,7 +145,8 @@ def _of_request(request: Request) -> Iterable[Key]:
 def with_slot_before(key: Key) -> Iterable[Key]:
     """`key`, and the slot before it if it is a slot of a series; nothing if it is no key."""
     try:
-        before = slot_before(parse_readable(key))
+        parse_readable(key)
     except BadRequest:
         return ()  # refused before its instance is looked at
+    before = slot_before(key)
     return (key,) if before is None else (before, key)

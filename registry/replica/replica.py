@@ -53,6 +53,7 @@ from ..wire.requests import (
     ClaimRequest,
     Decreed,
     Failed,
+    GetRequest,
     LockRequest,
     Request,
     StatusRequest,
@@ -383,6 +384,8 @@ class Replica:
 
     def _on_request(self, turn: Turn, connection: Connection, request: Request) -> None:
         match request:
+            case GetRequest() | ClaimRequest():  # the most frequent first
+                self._intake.open(turn, connection, request)
             case StatusRequest():
                 report = status_report(self, request.id, turn.now_ms)
                 turn.at_once(Reply(connection, report))

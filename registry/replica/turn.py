@@ -46,6 +46,13 @@ class Turn:
         """Whether the instance of `key` was loaded for this step."""
         return key in self._instances
 
+    def decree(self, key: Key) -> Decree | None:
+        """The decree of `key`, if the key was loaded for this step and its decree may be told."""
+        instance = self._instances.get(key)
+        if isinstance(instance, Instance) and instance.disputed is None:
+            return instance.learned
+        return None
+
     def store(self, key: Key, instance: Instance) -> None:
         """Replace the instance of `key`; all that is said of it from now on waits for the disk."""
         self._instances[key] = instance
