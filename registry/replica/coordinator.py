@@ -12,13 +12,12 @@ Invariants kept here:
 * a claim that is done is never proposed, so "unreachable" stays true after it was said.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ..disk import Forgotten
-from ..locks.terms import is_term
 from ..paxos import proposer
 from ..paxos.instance import Instance
-from ..paxos.messages import MAX_FLIGHT, Accepted, AcceptedMany, Commit, Nack, Promise
+from ..paxos.messages import Accepted, Commit, Nack, Promise
 from ..paxos.proposer import (
     Chosen,
     Outbid,
@@ -32,8 +31,9 @@ from ..types import Ballot, Claim, Decree, Key, NodeId
 from ..wire.peers import Held
 from .acceptors import LIGHT_BYTES, Acceptors
 from .attempts import Attempt, Candidate, Follower, Then
+from .boarding import Boarding
 from .effects import Send
-from .events import Resend, ResendFlight, Retry
+from .events import Resend, Retry
 from .flights import STANDING_RESENDS, Flights
 from .node import Node
 from .requests import Live
@@ -58,6 +58,10 @@ class Coordinator:
         standing: spares phase 1 for a new key that this node is home to.
         learn: makes a chosen decree known to the whole node.
         settle: answers a claim with the decree.
+
+    Attributes:
+        flights: what was proposed under the standing promise.
+        boarding: what is about to be.
     """
 
     def __init__(
@@ -74,20 +78,16 @@ class Coordinator:
         self._learn = learn
         self._settle = settle
         self._attempts: dict[Key, Attempt] = {}
-        self._boarding: list[Attempt] = []
-        self._flights = Flights(node, acceptors, learn, self._alone)
+        self.flights = Flights(node, acceptors, learn, self._alone)
+        self.boarding = Boarding(self.flights, self._go_alone, self._fly, self._begin)
         self._serial = 0
 
     def __len__(self) -> int:
         return len(self._attempts)
 
-    def needs(self, event: Resend | Retry | ResendFlight | AcceptedMany) -> Iterable[Key]:
-        """The instances that a timer or a vote needs: none if what it is about is over."""
-        match event:
-            case Resend() | Retry():
-                return (event.key,) if self._current(event) else ()
-            case ResendFlight() | AcceptedMany():
-                return self._flights.aboard(event.number)
+    def needs(self, timer: Resend | Retry) -> Iterable[Key]:
+        """The instance that a timer needs: none if its attempt is over."""
+        return (timer.key,) if self._current(timer) else ()
 
     def join(self, turn: Turn, live: Live, claim: Claim) -> None:
         """Claim a key: join its attempt, or start one. The first claim in it is proposed."""
@@ -131,30 +131,6 @@ class Coordinator:
                 turn.broadcast(self._node.others, Commit(message.key, decree))
                 self._learn(turn, decree)
 
-    def on_accepted_many(self, turn: Turn, sender: NodeId, message: AcceptedMany) -> None:
-        """Phase 2 of a flight goes on (R20)."""
-        self._flights.on_accepted(turn, sender, message)
-
-    def on_resend_flight(self, turn: Turn, timer: ResendFlight) -> None:
-        """Votes on a flight are missing."""
-        self._flights.on_resend(turn, timer)
-
-    def depart(self, turn: Turn) -> None:
-        """All events of the step are handled: propose what needs phase 2 alone, together (R18)."""
-        boarding, self._boarding = self._boarding, []
-        light: list[Attempt] = []
-        others: list[Attempt] = []
-        for attempt in boarding:
-            if self._may_go(turn, attempt):
-                (light if self._is_light(attempt) else others).append(attempt)
-        if len(light) == 1:
-            others, light = [*others, *light], []
-        for start in range(0, len(light), MAX_FLIGHT):
-            self._fly(turn, light[start : start + MAX_FLIGHT])
-        for attempt in others:
-            assert isinstance(attempt.state, Prepared), "what boards is prepared"
-            self._propose(turn, attempt, attempt.state)
-
     def on_nack(self, turn: Turn, sender: NodeId, message: Nack) -> None:
         """Somebody promised a higher ballot: pause, and begin again above it (R04, R10)."""
         attempt = self._attempts.get(message.key)
@@ -187,7 +163,9 @@ class Coordinator:
         An accept may have left for a claim in it, so the claim stays indefinite.
         """
         for key in [key for key in self._attempts if gone.covers(key)]:
-            for follower in self._attempts.pop(key).followers:
+            attempt = self._attempts.pop(key)
+            self._leave(attempt)
+            for follower in attempt.followers:
                 follower.then(turn, gone)
 
     def on_resend(self, turn: Turn, timer: Resend) -> None:
@@ -222,7 +200,8 @@ class Coordinator:
         """Drop everything, since the disk failed; returns the claims that nobody serves now."""
         claims = [candidate for attempt in self._attempts.values() for candidate in attempt.claims]
         self._attempts.clear()
-        self._flights.clear()
+        self.flights.clear()
+        self.boarding.clear()
         return [candidate.live for candidate in claims if not candidate.live.done]
 
     # -- one attempt
@@ -243,12 +222,13 @@ class Coordinator:
         if not isinstance(instance, Instance):
             self._stall(turn, attempt)
             return
+        self._leave(attempt)
         attempt.ballots += 1
         attempt.resends = 0
         prepared = self._standing.prepared(turn, attempt.key, instance)
         if prepared is not None and attempt.claims and attempt.wanted():
             attempt.state = prepared
-            self._boarding.append(attempt)
+            self.boarding.add(attempt)
             return
         above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)
         self._send(turn, attempt, proposer.start(attempt.key, self._node.process, above))
@@ -270,26 +250,17 @@ class Coordinator:
         own = Decree.of(claim, prepared.ballot, turn.moment.wall_ms) if claim else None
         return proposer.propose(prepared, own)
 
-    def _may_go(self, turn: Turn, attempt: Attempt) -> bool:
-        """Whether what boarded may be proposed, now that the whole step has happened.
+    def _go_alone(self, turn: Turn, attempt: Attempt) -> None:
+        """R16 to R18, in the plain messages."""
+        assert isinstance(attempt.state, Prepared), "what boards is prepared"
+        self._propose(turn, attempt, attempt.state)
 
-        Where nobody claims the key any more, a standing promise is no evidence that it is vacant: the
-        reads that wait for it need both phases.
-        """
-        if self._attempts.get(attempt.key) is not attempt or attempt.state is None:
-            return False
-        attempt.wanted()
-        if not attempt.claims:
-            self._begin(turn, attempt)
-        return bool(attempt.claims)
-
-    def _is_light(self, attempt: Attempt) -> bool:
-        """Whether it travels with others: a term may be held up for long, and megabytes are slow."""
-        light = len(attempt.claims[0].claim.value) <= LIGHT_BYTES
-        return light and not is_term(attempt.key)
-
-    def _fly(self, turn: Turn, attempts: Iterable[Attempt]) -> None:
-        """R16 to R18, for many keys together; what our own acceptor refuses goes nowhere."""
+    def _fly(self, turn: Turn, attempts: Sequence[Attempt]) -> None:
+        """R16 to R18, together; what our own acceptor refuses goes nowhere. One is no company."""
+        if len(attempts) == 1:
+            attempts[0].flight = self.flights.lone()
+            self._go_alone(turn, attempts[0])
+            return
         decrees: list[Decree] = []
         for attempt in attempts:
             assert isinstance(attempt.state, Prepared), "what boards is prepared"
@@ -297,9 +268,8 @@ class Coordinator:
             assert isinstance(state, Proposing), "what goes is claimed"
             attempt.state = state
             decrees.append(state.decree)
-        flight, refused = self._flights.depart(turn, decrees)
-        for decree in decrees:
-            attempt = self._attempts[decree.key]
+        flight, refused = self.flights.depart(turn, decrees)
+        for attempt in attempts:
             attempt.flight = flight
             self._note_proposed(attempt)
         for key in refused:
@@ -309,13 +279,13 @@ class Coordinator:
         """A flight left the key behind: begin again, with both phases (R15)."""
         attempt = self._attempts.get(key)
         if attempt is not None and attempt.flight is not None:
-            self._leave(attempt)
             self._begin(turn, attempt)
 
     def _leave(self, attempt: Attempt) -> None:
-        """The attempt is not part of its flight any more."""
+        """The attempt is not boarding, nor part of its flight any more."""
+        self.boarding.drop(attempt.key)
         if attempt.flight is not None:
-            self._flights.leave(attempt.flight, attempt.key)
+            self.flights.leave(attempt.flight, attempt.key)
             attempt.flight = None
 
     def _send(self, turn: Turn, attempt: Attempt, state: Preparing | Proposing) -> None:

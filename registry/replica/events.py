@@ -154,6 +154,10 @@ class ResendFlight(Value, frozen=True, tag=True):
     number: int
 
 
+class Depart(Value, frozen=True, tag=True):
+    """Whoever waits to be proposed has waited for long enough."""
+
+
 class ResendRead(Value, frozen=True, tag=True):
     """The read or list with this token may have lost messages."""
 
@@ -175,7 +179,9 @@ class Reconsider(Value, frozen=True, tag=True):
     serial: int
 
 
-Timer = Expire | Resend | Retry | ResendFlight | ResendRead | Sweep | PullFeeds | Reconsider
+Timer = (
+    Expire | Resend | Retry | ResendFlight | Depart | ResendRead | Sweep | PullFeeds | Reconsider
+)
 
 
 class Fired(Value, frozen=True, tag=True):

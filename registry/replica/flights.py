@@ -72,7 +72,19 @@ class Flights:
         self._learn = learn
         self._alone = alone
         self._flights: dict[int, Flight] = {}
+        self._lone: set[int] = set()
         self._last = 0
+
+    @property
+    def under_way(self) -> bool:
+        """Whether votes on anything that left are missing."""
+        return bool(self._flights or self._lone)
+
+    def lone(self) -> int:
+        """A number for a key that travels by itself, in the plain messages, until it is left."""
+        self._last += 1
+        self._lone.add(self._last)
+        return self._last
 
     def aboard(self, number: int) -> Iterable[Key]:
         """The keys of a flight that is under way."""
@@ -124,6 +136,7 @@ class Flights:
 
     def leave(self, number: int, key: Key) -> None:
         """The key is not proposed with this flight any more."""
+        self._lone.discard(number)
         flight = self._flights.get(number)
         if flight is not None:
             flight.aboard.pop(key, None)
@@ -133,6 +146,7 @@ class Flights:
     def clear(self) -> None:
         """Drop everything, since the disk failed."""
         self._flights.clear()
+        self._lone.clear()
 
     def _accepts(self, turn: Turn, ballot: Ballot, decree: Decree) -> bool:
         answer = self._acceptors.answer(turn, Accept(decree.key, ballot, decree))

@@ -44,6 +44,7 @@ from .coordinator import Coordinator
 from .events import (
     Contend,
     Coordinate,
+    Depart,
     Event,
     FeedDone,
     FetchOn,
@@ -89,8 +90,12 @@ class Needs:
                 return self._of_message(message)
             case FromClient(_, request):
                 return _of_request(request)
-            case Fired(Resend() | Retry() | ResendFlight() as timer):
+            case Fired(Resend() | Retry() as timer):
                 return self._coordinator.needs(timer)
+            case Fired(ResendFlight(number)):
+                return self._coordinator.flights.aboard(number)
+            case Fired(Depart()):
+                return self._coordinator.boarding.keys
             case FeedDone():
                 return self._watches.needs(event)
             case Coordinate(_, _, key):
@@ -108,12 +113,15 @@ class Needs:
     def _of_message(self, message: PeerMessage) -> Iterable[Key]:
         match message:
             # the most frequent first: to be none of a type costs more than to be of it
-            case Accepted() | Accept() | Commit() | Query() | Prepare() | Promise() | Nack():
+            case Accepted():
+                return (message.key, *self._coordinator.boarding.keys)
+            case AcceptedMany():
+                aboard = self._coordinator.flights.aboard(message.number)
+                return (*aboard, *self._coordinator.boarding.keys)  # who leaves if this one lands
+            case Accept() | Commit() | Query() | Prepare() | Promise() | Nack():
                 return (message.key,)
             case AcceptMany():
                 return [decree.key for decree in message.decrees]
-            case AcceptedMany():
-                return self._coordinator.needs(message)
             case CommitMany(_, keys):
                 return keys
             case QueryAnswer():

@@ -69,6 +69,7 @@ from .events import (
     Connection,
     Contend,
     Coordinate,
+    Depart,
     Event,
     Expire,
     FeedDone,
@@ -209,7 +210,7 @@ class Replica:
             self.node.settled_feed_end = self.node.feed_end
         for event in events:
             self._handle(turn, event)
-        self._coordinator.depart(turn)
+        self._coordinator.boarding.depart(turn)
         self._standing.count(turn)
         self._watches.end_turn(turn)
         return self._finish(turn)
@@ -322,8 +323,10 @@ class Replica:
                 self._requests.close_bucket(timer)
             case Resend():
                 self._coordinator.on_resend(turn, timer)
+            case Depart():
+                self._coordinator.boarding.on_timer()
             case ResendFlight():
-                self._coordinator.on_resend_flight(turn, timer)
+                self._coordinator.flights.on_resend(turn, timer)
             case Retry():
                 self._coordinator.on_retry(turn, timer)
             case ResendRead():

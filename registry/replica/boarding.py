@@ -1,0 +1,112 @@
+"""Who waits to be proposed under the standing promise, and when they leave.
+
+One departure at a time is under way: who comes meanwhile leaves with the next. So load makes flights
+larger, and not more of them. Nobody waits for another's missing votes for longer than `PATIENCE_MS`.
+
+It decides when, and who goes together; what may be proposed at all is the coordinator's to say.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from ..locks.terms import is_term
+from ..paxos.messages import MAX_FLIGHT
+from ..paxos.proposer import Prepared
+from ..types import Key
+from .acceptors import LIGHT_BYTES
+from .attempts import Attempt
+from .events import Depart, Fired
+from .flights import Flights
+from .turn import Turn
+
+PATIENCE_MS = 20.0
+
+Go = Callable[[Turn, Attempt], None]
+GoTogether = Callable[[Turn, Sequence[Attempt]], None]
+
+
+class Boarding:
+    """The attempts that are prepared by the standing promise and have not been proposed yet.
+
+    Args:
+        flights: what is under way.
+        alone, together: propose one attempt, or several as a flight.
+        unclaimed: goes on with an attempt that nobody wants to be proposed any more.
+    """
+
+    def __init__(self, flights: Flights, alone: Go, together: GoTogether, unclaimed: Go) -> None:
+        self._flights = flights
+        self._alone = alone
+        self._together = together
+        self._unclaimed = unclaimed
+        self._waiting: dict[Key, Attempt] = {}
+        self._overdue = self._timed = False
+
+    @property
+    def keys(self) -> Iterable[Key]:
+        """The instances that a departure needs."""
+        return self._waiting
+
+    def add(self, attempt: Attempt) -> None:
+        """It may leave with the next departure."""
+        self._waiting[attempt.key] = attempt
+
+    def drop(self, key: Key) -> None:
+        """The key is decided, or of no interest any more."""
+        self._waiting.pop(key, None)
+
+    def clear(self) -> None:
+        """Drop everything, since the disk failed."""
+        self._waiting.clear()
+
+    def on_timer(self) -> None:
+        """Somebody has waited for long enough."""
+        self._overdue, self._timed = True, False
+
+    def depart(self, turn: Turn) -> None:
+        """All events of the step are handled: let go who may (R18)."""
+        overdue, self._overdue = self._overdue, False
+        if not self._waiting:
+            return
+        if self._flights.under_way and not overdue:
+            self._be_patient(turn)
+        elif not all(map(turn.has, self._waiting)):
+            turn.again(Fired(Depart()))  # in the next step, with their instances
+        else:
+            self._let_go(turn)
+
+    def _be_patient(self, turn: Turn) -> None:
+        if not self._timed:
+            self._timed = True
+            turn.timer(Depart(), PATIENCE_MS)
+
+    def _let_go(self, turn: Turn) -> None:
+        light: list[Attempt] = []
+        for attempt in self._claimed(turn):
+            if self._is_light(attempt):
+                light.append(attempt)
+            else:
+                self._alone(turn, attempt)
+        for start in range(0, len(light), MAX_FLIGHT):
+            self._together(turn, light[start : start + MAX_FLIGHT])
+
+    def _claimed(self, turn: Turn) -> list[Attempt]:
+        """Those who are still claimed.
+
+        Where nobody claims a key any more, a standing promise is no evidence that it is vacant: the
+        reads that wait for it need both phases.
+        """
+        waiting, self._waiting = self._waiting, {}
+        claimed: list[Attempt] = []
+        for attempt in waiting.values():
+            assert isinstance(attempt.state, Prepared), "what boards is prepared, and stays so"
+            attempt.wanted()
+            if attempt.claims:
+                claimed.append(attempt)
+            else:
+                self._unclaimed(turn, attempt)
+        return claimed
+
+    def _is_light(self, attempt: Attempt) -> bool:
+        """Whether it travels with others: a term may be held up for long, and megabytes are slow."""
+        light = len(attempt.claims[0].claim.value) <= LIGHT_BYTES
+        return light and not is_term(attempt.key)
