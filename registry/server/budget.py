@@ -12,13 +12,20 @@ class Budget:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._freed = trio.Event()
+        self._freed = trio.lowlevel.ParkingLot()
         self.held = 0
 
-    async def take(self, weight: int) -> None:
-        """Hold `weight` bytes, as soon as there is room for them; none never wait."""
-        while weight and self.held and self.held + weight > self._max_bytes:
-            await self._freed.wait()
+    def has_room(self, weight: int) -> bool:
+        """Whether `weight` bytes may be held now; none always may."""
+        return not (weight and self.held and self.held + weight > self._max_bytes)
+
+    async def room(self, weight: int) -> None:
+        """Wait until there is room for `weight` bytes; whoever then takes it first has it."""
+        while not self.has_room(weight):
+            await self._freed.park()
+
+    def take(self, weight: int) -> None:
+        """Hold `weight` bytes more."""
         self.held += weight
 
     def give_back(self, weight: int) -> None:
@@ -26,5 +33,4 @@ class Budget:
         self.held -= weight
         assert self.held >= 0, "only what was taken is given back"
         if weight:
-            self._freed.set()
-            self._freed = trio.Event()
+            self._freed.unpark_all()

@@ -6,7 +6,7 @@ its answers is dropped when too many bytes wait for it. So nothing that a client
 node's memory grow without end.
 """
 
-from contextlib import aclosing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -15,39 +15,113 @@ import trio
 from ..config import ClusterConfig
 from ..replica.events import ClientGone, FromClient
 from ..replica.node import Node
+from ..wire.codec import encode_many
+from ..wire.frames import TARGET_BYTES
 from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
-from ..wire.requests import Cancel, Request
+from ..wire.requests import Answer, Cancel, Request
 from .budget import Budget
 from .connections import Connection, choose_version
 from .outbox import Outbox
+from .sockets import Sockets
 from .turns import TurnLoop
 from .weights import weight
 
 LIGHT_BYTES = 4_096
 """A request with a value up to this counts by number alone, and never waits for others' bytes."""
 
+PORTION = 256
+"""Answers that are encoded together; more together would cost no less each."""
+
 log = structlog.get_logger()
 
 
 @dataclass(slots=True, eq=False)
 class Client:
-    """One connected client.
+    """One connected client; it takes its requests (`Taker`).
 
     Attributes:
+        number: its connection, as the replica knows it.
         outbox: its answers.
         scope: ends its connection.
         budget: bounds the bytes of its requests in flight.
+        shared: bounds those of all clients together.
+        max_in_flight: bounds the number of its requests in flight.
+        loop: where its requests go.
+        draining: is set when no more requests are taken.
+        answers: those of this turn, not encoded yet.
         weights: the bytes of its requests in flight, by id; a careless client repeats an id.
         in_flight: how many requests are in flight.
-        answered: is set and replaced at an answer, if somebody waits for room.
+        answered: where is waited for fewer in flight.
     """
 
+    number: int
     outbox: Outbox
     scope: trio.CancelScope
     budget: Budget
+    shared: Budget
+    max_in_flight: int
+    loop: TurnLoop
+    draining: trio.Event
+    answers: list[Answer] = field(default_factory=list[Answer])
     weights: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
     in_flight: int = 0
-    answered: trio.Event = field(default_factory=trio.Event)
+    answered: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
+
+    def take(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """Take requests as far as there is room for them; returns the rest."""
+        if self.draining.is_set() or not self.loop.has_room:
+            return requests
+        post, number = self.loop.post, self.number
+        for position, request in enumerate(requests):
+            size = weight(request)
+            if type(request) is not Cancel:
+                if self.in_flight >= self.max_in_flight:
+                    return requests[position:]
+                if size > LIGHT_BYTES and not self._hold(request.id, size):
+                    return requests[position:]
+                self.in_flight += 1
+            post(FromClient(number, request), size)
+        return ()
+
+    async def room(self, request: Request) -> None:
+        """Wait until `request` may be taken."""
+        if self.draining.is_set():
+            await trio.sleep_forever()
+        await self.loop.room()
+        if not isinstance(request, Cancel):
+            while self.in_flight >= self.max_in_flight:
+                await self.answered.park()
+            size = weight(request)
+            if size > LIGHT_BYTES:
+                await self.budget.room(size)
+                await self.shared.room(size)
+
+    def answer(self, answer: Answer) -> None:
+        """An answer is on its way: its request makes room."""
+        self.answers.append(answer)
+        self.in_flight -= 1
+        if self.weights:
+            self._lighten(answer.id)
+        if self.answered:
+            self.answered.unpark_all()
+
+    def _hold(self, request_id: int, size: int) -> bool:
+        """Hold the bytes of a large request, if there is room for them here and in all."""
+        if not (self.budget.has_room(size) and self.shared.has_room(size)):
+            return False
+        self.budget.take(size)
+        self.shared.take(size)
+        self.weights.setdefault(request_id, []).append(size)
+        return True
+
+    def _lighten(self, request_id: int) -> None:
+        sizes = self.weights.pop(request_id, [])
+        if sizes:
+            size = sizes.pop()
+            self.budget.give_back(size)
+            self.shared.give_back(size)
+        if sizes:
+            self.weights[request_id] = sizes
 
 
 class Clients:
@@ -56,10 +130,12 @@ class Clients:
     Args:
         config: members and bounds.
         node: who we are.
+        sockets: where requests are read.
     """
 
-    def __init__(self, config: ClusterConfig, node: Node) -> None:
+    def __init__(self, config: ClusterConfig, node: Node, sockets: Sockets) -> None:
         self._config = config
+        self._sockets = sockets
         self._node = node
         self._clients: dict[int, Client] = {}
         self._touched: set[Client] = set()
@@ -72,26 +148,27 @@ class Clients:
         """How many clients are connected."""
         return len(self._clients)
 
-    def deliver(self, connection: int, request_id: int, encoded: bytes) -> None:
+    def deliver(self, connection: int, answer: Answer) -> None:
         """Queue an answer; one that nobody waits for any more is dropped."""
         client = self._clients.get(connection)
-        if client is None:
-            return
-        client.in_flight -= 1
-        self._lighten(client, request_id)
-        if client.answered.statistics().tasks_waiting:
-            client.answered.set()
-            client.answered = trio.Event()
-        self._touched.add(client)
-        if not client.outbox.put(encoded):
-            log.warning("a client does not read its answers; dropped", connection=connection)
-            client.scope.cancel()
+        if client is not None:
+            client.answer(answer)
+            self._touched.add(client)
 
     def flush(self) -> None:
         """Send what this turn has queued."""
         for client in self._touched:
-            client.outbox.flush()
+            self._flush(client)
         self._touched.clear()
+
+    def _flush(self, client: Client) -> None:
+        answers, client.answers = client.answers, []
+        for some in portions(answers):
+            if not client.outbox.put(encode_many(some), len(some)):
+                log.warning("a client does not read its answers; dropped", connection=client.number)
+                client.scope.cancel()
+                return
+        client.outbox.flush()
 
     async def serve(self, connection: Connection, hello: ClientHello, loop: TurnLoop) -> None:
         """Welcome a client and serve it until it goes.
@@ -108,10 +185,19 @@ class Clients:
         try:
             async with trio.open_nursery() as nursery:
                 budget = Budget(self._config.limits.max_in_flight_bytes)
-                client = Client(outbox, nursery.cancel_scope, budget)
+                client = Client(
+                    number,
+                    outbox,
+                    nursery.cancel_scope,
+                    budget,
+                    self._budget,
+                    self._config.limits.max_in_flight,
+                    loop,
+                    self._draining,
+                )
                 self._clients[number] = client
                 nursery.start_soon(outbox.write_to, connection.stream)
-                await self._read(connection, number, client, loop)
+                await connection.read(Request, client, self._sockets)
                 nursery.cancel_scope.cancel()
         finally:
             gone = self._clients.pop(number, None)
@@ -128,43 +214,6 @@ class Clients:
         for client in list(self._clients.values()):
             await client.outbox.drained()
 
-    async def _read(
-        self, connection: Connection, number: int, client: Client, loop: TurnLoop
-    ) -> None:
-        async with aclosing(connection.batches(Request)) as batches:
-            async for batch in batches:
-                for request in batch:
-                    await loop.room()
-                    await self._admit(number, client, request, loop)
-
-    async def _admit(self, number: int, client: Client, request: Request, loop: TurnLoop) -> None:
-        if self._draining.is_set():
-            await trio.sleep_forever()
-        if not isinstance(request, Cancel):
-            while client.in_flight >= self._config.limits.max_in_flight:
-                await client.answered.wait()
-            await self._weigh(client, request)
-            client.in_flight += 1
-        loop.post(FromClient(number, request), weight(request))
-
-    async def _weigh(self, client: Client, request: Request) -> None:
-        """Wait until there is room for the bytes of a large request, here and in all."""
-        size = weight(request)
-        if size > LIGHT_BYTES:
-            await client.budget.take(size)
-            await self._budget.take(size)
-            client.weights.setdefault(request.id, []).append(size)
-
-    def _lighten(self, client: Client, request_id: int) -> None:
-        """A request has been answered: its bytes make room."""
-        sizes = client.weights.pop(request_id, [])
-        if sizes:
-            size = sizes.pop()
-            client.budget.give_back(size)
-            self._budget.give_back(size)
-        if sizes:
-            client.weights[request_id] = sizes
-
     def _welcome(self) -> ClientWelcome:
         limits = self._config.limits
         return ClientWelcome(
@@ -177,3 +226,17 @@ class Clients:
             limits.max_frame_bytes,
             limits.max_in_flight,
         )
+
+
+def portions(answers: list[Answer]) -> Iterator[list[Answer]]:
+    """`answers` in portions that are encoded at a time, each far smaller than a frame may be."""
+    portion: list[Answer] = []
+    size = 0
+    for answer in answers:
+        size += weight(answer)
+        if portion and (size > TARGET_BYTES // 2 or len(portion) == PORTION):
+            yield portion
+            portion, size = [], weight(answer)
+        portion.append(answer)
+    if portion:
+        yield portion

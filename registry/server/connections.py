@@ -1,14 +1,17 @@
 """One TCP connection, cut into messages: the I/O that clients and links share."""
 
 import os
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any, cast
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Protocol, cast
 
 import trio
 
 from ..errors import ProtocolError, Refused
 from ..wire.codec import decode_batch, encode
 from ..wire.frames import FrameCutter, pack
+from .sockets import Sockets
 
 GREETING_BYTES = 4_096
 GREETING_SECONDS = 10.0
@@ -16,9 +19,23 @@ FRAME_SECONDS = 30.0
 SLOWEST_BYTES_PER_SECOND = 64 * 1024
 """A frame has `FRAME_SECONDS` from its first byte on, and more only as bytes come this fast."""
 CHUNK_BYTES = 256 * 1024
+AT_ONCE_BYTES = 64 * 1024
+"""Read of a socket before a turn; for more, the memory would be mapped anew each time."""
 
 BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 """What a stream raises when the other side, or we, have closed it."""
+
+
+class Taker(Protocol):
+    """Who takes the messages of a connection."""
+
+    def take(self, messages: Sequence[Any], /) -> Sequence[Any]:
+        """Take messages as far as there is room for them; returns the rest."""
+        ...
+
+    async def room(self, message: Any, /) -> None:
+        """Wait until there is room for `message`."""
+        ...
 
 
 class Connection:
@@ -33,7 +50,9 @@ class Connection:
         self.stream = stream
         self._cutter = FrameCutter(GREETING_BYTES)
         self._max_frame_bytes = max_frame_bytes
-        self._waiting: list[bytes] = []
+        self._waiting: deque[bytes] = deque()
+        self._rest: Sequence[Any] = ()
+        self._ended = False
         self._spent = 0.0
 
     @property
@@ -54,28 +73,29 @@ class Connection:
         with trio.move_on_after(GREETING_SECONDS):
             while not self._waiting:
                 self._waiting += self._cutter.feed(await self._receive())
-            messages = decode_batch(self._waiting.pop(0), kind)
+            messages = decode_batch(self._waiting.popleft(), kind)
             if len(messages) != 1:
                 raise ProtocolError(f"a greeting is one message, not {len(messages)}")
             self._cutter.max_bytes = self._max_frame_bytes
             return messages[0]
         raise ProtocolError(f"no greeting within {GREETING_SECONDS:.0f} s")
 
-    async def batches(self, kind: Any) -> AsyncGenerator[Sequence[Any]]:
-        """The messages of each frame, until the other side closes the connection.
+    async def read(self, kind: Any, taker: Taker, sockets: Sockets) -> None:
+        """Let `taker` take the messages of each frame, until the other side closes the connection.
+
+        While frames come whole and there is room, this task is parked and `sockets` does all of it.
 
         Raises:
             ProtocolError: if a frame is malformed, too large, or takes too long.
         """
-        while True:
-            for payload in self._take():
-                yield decode_batch(payload, kind)
-            data = await self._receive_in_time()
-            if not data:
-                return
-            self._waiting += self._cutter.feed(data)
-            if self._waiting:
-                self._spent = 0.0
+        read_at_once = partial(self._read_at_once, kind, taker)
+        while self._hand_on(kind, taker) or not self._ended:
+            if self._rest:
+                await taker.room(self._rest[0])
+            elif self._cutter.pending:
+                self._feed(await self._receive_in_time())
+            else:
+                await sockets.watch(self.stream.socket.fileno(), read_at_once)
 
     def send_some(self, data: bytes) -> int:
         """Hand bytes to the system, as many as it takes without waiting; returns how many."""
@@ -99,9 +119,28 @@ class Connection:
             return bytes(data)
         raise ProtocolError(f"a frame began and did not end for {self._spent + allowed:.0f} s")
 
-    def _take(self) -> list[bytes]:
-        taken, self._waiting = self._waiting, []
-        return taken
+    def _read_at_once(self, kind: Any, taker: Taker) -> bool:
+        """Read what has come; returns whether all of it was taken and more may come."""
+        try:
+            self._feed(os.read(self.stream.socket.fileno(), AT_ONCE_BYTES))
+        except BlockingIOError:
+            return True
+        return not (self._hand_on(kind, taker) or self._cutter.pending or self._ended)
+
+    def _feed(self, data: bytes) -> None:
+        whole = self._cutter.feed(data)
+        self._ended = not data
+        if whole:
+            self._waiting += whole
+            self._spent = 0.0
+
+    def _hand_on(self, kind: Any, taker: Taker) -> bool:
+        """Let `taker` take what has come, as far as there is room; returns whether some is left."""
+        if self._rest:
+            self._rest = taker.take(self._rest)
+        while self._waiting and not self._rest:
+            self._rest = taker.take(decode_batch(self._waiting.popleft(), kind))
+        return bool(self._rest)
 
     async def _receive(self) -> bytes:
         data = await self.stream.receive_some(GREETING_BYTES)

@@ -7,8 +7,7 @@ sends again. Claims that are passed on are the exception: they arrive once, or t
 peer is suspected; a repetition could propose one that its caller was told is over.
 """
 
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,6 +28,7 @@ from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
 from .connections import BROKEN, Connection, choose_version, reasons
 from .liveness import Liveness
 from .outbox import Outbox
+from .sockets import Sockets
 from .turns import TurnLoop
 from .weights import weight
 
@@ -56,6 +56,44 @@ class Carrier:
     scope: trio.CancelScope
 
 
+@dataclass(slots=True, eq=False)
+class Peer:
+    """Takes what a peer says on the link that it dialled (`Taker`).
+
+    Attributes:
+        node: the peer.
+        loop: where its messages go.
+        liveness: is told that it was heard.
+        on_refusal: called when the peer refuses this node.
+    """
+
+    node: NodeId
+    loop: TurnLoop
+    liveness: Liveness
+    on_refusal: Callable[[NodeId, Refusal], None]
+
+    def take(self, messages: Sequence[PeerMessage]) -> Sequence[PeerMessage]:
+        """Take a frame of messages if the inbox has room; returns the rest."""
+        if not self.loop.has_room:
+            return messages
+        self.liveness.heard(self.node)
+        for message in messages:
+            self._take_one(message)
+        return ()
+
+    async def room(self, message: PeerMessage) -> None:
+        """Wait until the inbox has room."""
+        await self.loop.room()
+
+    def _take_one(self, message: PeerMessage) -> None:
+        if isinstance(message, Refusal):
+            self.on_refusal(self.node, message)
+            return
+        if isinstance(message, Ping):
+            self.liveness.says_voting(self.node, message.voting)
+        self.loop.post(FromPeer(self.node, message), weight(message))
+
+
 class Links:
     """All links of a node.
 
@@ -65,6 +103,7 @@ class Links:
         membership: what we say of ourselves.
         liveness: is told whom we hear from.
         on_refused: called with the reason when a peer refuses this node's directory.
+        sockets: where messages are read.
     """
 
     def __init__(
@@ -74,12 +113,14 @@ class Links:
         membership: Membership,
         liveness: Liveness,
         on_refused: Callable[[str], None],
+        sockets: Sockets,
     ) -> None:
         self._config = config
         self._node = node
         self._membership = membership
         self._liveness = liveness
         self._on_refused = on_refused
+        self._sockets = sockets
         self._carriers: dict[NodeId, Carrier] = {}
         self._judged: dict[int, Judged] = {}
         self._incoming: dict[NodeId, trio.CancelScope] = {}
@@ -237,25 +278,11 @@ class Links:
             if older is not None:
                 older.cancel()
             self._incoming[node] = scope
-            async with aclosing(connection.batches(PeerMessage)) as batches:
-                async for batch in batches:
-                    self._liveness.heard(node)
-                    for message in batch:
-                        self._post(node, message, loop)
-                        await loop.room()
+            taker = Peer(node, loop, self._liveness, self._take_refusal)
+            await connection.read(PeerMessage, taker, self._sockets)
         if self._incoming.get(node) is scope:
             del self._incoming[node]
             self._liveness.unheard(node, loop)
-
-    def _post(self, node: NodeId, message: PeerMessage, loop: TurnLoop) -> None:
-        match message:
-            case Refusal():
-                self._take_refusal(node, message)
-            case Ping():
-                self._liveness.says_voting(node, message.voting)
-                loop.post(FromPeer(node, message))
-            case _:
-                loop.post(FromPeer(node, message), weight(message))
 
     # -- both
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import trio
 
-from ..wire.frames import TARGET_BYTES, TARGET_MESSAGES, pack
+from ..wire.frames import TARGET_BYTES, TARGET_MESSAGES, join
 
 
 class Outbox:
@@ -27,21 +27,22 @@ class Outbox:
         self._send_some = send_some
         self._rest = b""
         self._writing: list[bytes] = []
-        self._messages: deque[bytes] = deque()
+        self._waiting: deque[tuple[bytes, int]] = deque()
         self._unwritten: set[bytes] = set()
         self._size = 0
         self._arrived = trio.Event()
-        self._emptied = trio.Event()
-        self._emptied.set()
+        self._emptied = trio.lowlevel.ParkingLot()
 
-    def put(self, message: bytes) -> bool:
-        """Queue a message; False, and nothing queued, if there is no room for it."""
-        if self._size and self._size + len(message) > self._max_bytes:
+    def put(self, encoded: bytes, count: int = 1) -> bool:
+        """Queue `count` messages, encoded one behind the other.
+
+        Returns:
+            Whether there was room for them; if not, nothing of them is queued.
+        """
+        if self._size and self._size + len(encoded) > self._max_bytes:
             return False
-        self._messages.append(message)
-        self._size += len(message)
-        if self._emptied.is_set():
-            self._emptied = trio.Event()
+        self._waiting.append((encoded, count))
+        self._size += len(encoded)
         return True
 
     def put_once(self, message: bytes) -> bool:
@@ -59,11 +60,12 @@ class Outbox:
 
     async def drained(self) -> None:
         """Wait until everything has been handed to the system."""
-        await self._emptied.wait()
+        while self._size:
+            await self._emptied.park()
 
     def flush(self) -> None:
         """Send what waits, as far as the system takes it at once."""
-        while self._messages and not self._writing:
+        while self._waiting and not self._writing:
             self._begin()
             sent = self._send_some(self._rest)
             if sent < len(self._rest):
@@ -77,30 +79,31 @@ class Outbox:
         while True:
             await self._arrived.wait()
             self._arrived = trio.Event()
-            while self._writing or self._messages:
+            while self._writing or self._waiting:
                 if not self._writing:
                     self._begin()
                 await stream.send_all(self._rest)
                 self._end()
 
     def _begin(self) -> None:
-        """Take the next batch in hand; nothing else is sent until it is through."""
-        self._writing = self._take()
-        self._rest = b"".join(pack(self._writing))
+        """Take a frame full in hand; nothing else is sent until it is through."""
+        batch, size, messages = self._writing, 0, 0
+        while self._waiting:
+            encoded, count = self._waiting[0]
+            size += len(encoded)
+            messages += count
+            if batch and (size > TARGET_BYTES or messages > TARGET_MESSAGES):
+                messages -= count
+                break
+            batch.append(encoded)
+            self._waiting.popleft()
+        self._rest = join(batch, messages)
 
     def _end(self) -> None:
         """The system has the whole batch."""
         self._size -= sum(map(len, self._writing))
-        self._unwritten.difference_update(self._writing)
+        if self._unwritten:
+            self._unwritten.difference_update(self._writing)
         self._writing, self._rest = [], b""
-        if not self._messages:
-            self._emptied.set()
-
-    def _take(self) -> list[bytes]:
-        """The next messages, about a frame full of them."""
-        batch: list[bytes] = []
-        size = 0
-        while self._messages and size < TARGET_BYTES and len(batch) < TARGET_MESSAGES:
-            batch.append(self._messages.popleft())
-            size += len(batch[-1])
-        return batch
+        if not self._size and self._emptied:
+            self._emptied.unpark_all()

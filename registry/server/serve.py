@@ -7,7 +7,6 @@ raises what ended it, so that the process can say so.
 import os
 import random
 from collections.abc import Callable, Sequence
-from typing import assert_never
 
 import structlog
 import trio
@@ -16,7 +15,7 @@ from ..addresses import split_address
 from ..config import ClusterConfig
 from ..disk import Storage
 from ..errors import Busy, IdentityRefused, ProtocolError, Refused
-from ..replica.effects import AskPast, Outgoing, Reject, Reply, Send, UseLink, Welcome
+from ..replica.effects import Outgoing, Reply, Send
 from ..replica.replica import Replica
 from ..wire.codec import encode
 from ..wire.handshake import MAGIC, ClientHello, Greeting, PeerHello, Refusal
@@ -24,6 +23,7 @@ from .clients import Clients
 from .connections import BROKEN, Connection, reasons
 from .links import Links
 from .liveness import Liveness
+from .sockets import Sockets
 from .timers import Timers
 from .turns import TurnLoop
 
@@ -48,11 +48,19 @@ class Server:
         self._replica = Replica(config, storage.recovered())
         node = self._replica.node
         timers = Timers(random.Random(os.urandom(16)))
-        self.loop = TurnLoop(self._replica, storage, timers, self._deliver, on_formed)
+        self._sockets = Sockets()
+        self.loop = TurnLoop(
+            self._replica, storage, timers, self._deliver, on_formed, self._sockets
+        )
         self._liveness = Liveness(node.others, config.timing.suspect_ms)
-        self._clients = Clients(config, node)
+        self._clients = Clients(config, node, self._sockets)
         self._links = Links(
-            config, node, self._replica.membership, self._liveness, self._on_refused
+            config,
+            node,
+            self._replica.membership,
+            self._liveness,
+            self._on_refused,
+            self._sockets,
         )
         self._connections = 0
         self._scope = trio.CancelScope()
@@ -70,7 +78,7 @@ class Server:
             IdentityRefused: if a peer says that this node's directory must not take part.
         """
         node = self._replica.node
-        with self._scope:
+        with self._sockets, self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.loop.run)
                 nursery.start_soon(self._liveness.run, self.loop)
@@ -150,19 +158,19 @@ class Server:
         """Queue messages; one that goes to several peers is encoded once."""
         encoded: dict[int, bytes] = {}
         for item in outgoing:
-            match item:
-                case Send(node, message):
-                    if id(message) not in encoded:
-                        encoded[id(message)] = encode(message)
-                    self._links.deliver(node, message, encoded[id(message)])
-                case Reply(connection, answer):
-                    self._clients.deliver(connection, answer.id, encode(answer))
-                case Welcome() | UseLink() | Reject() | AskPast():
-                    self._links.judge(item)
-                case _:
-                    assert_never(item)
-        self._links.flush()
+            if isinstance(item, Reply):
+                self._clients.deliver(item.to, item.answer)
+            elif isinstance(item, Send):
+                message = item.message
+                data = encoded.get(id(message))
+                if data is None:
+                    data = encoded[id(message)] = encode(message)
+                self._links.deliver(item.to, message, data)
+            else:
+                self._links.judge(item)
+        # clients first: theirs is the latency that anybody sees
         self._clients.flush()
+        self._links.flush()
 
     def _on_refused(self, reason: str) -> None:
         self._refused = reason

@@ -1,4 +1,8 @@
-"""Timers that the replica set, in order of when they are due."""
+"""Timers that the replica set, in order of when they are due.
+
+Times are rounded up a little, so that timers end together: each end is a turn of the node, and an
+attempt's timer hardly ever has anything left to do when it is due.
+"""
 
 import heapq
 import math
@@ -9,7 +13,7 @@ from ..replica.events import Timer
 
 
 class Timers:
-    """A heap of timers.
+    """A heap of times, and the timers that are due at each.
 
     Args:
         chance: where the random part of each delay comes from.
@@ -17,23 +21,40 @@ class Timers:
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
-        self._heap: list[tuple[float, int, Timer]] = []
-        self._count = 0
+        self._times: list[float] = []
+        self._timers: dict[float, list[Timer]] = {}
 
     def set(self, now_ms: float, wanted: SetTimer) -> None:
-        """Let `wanted.timer` fire after its delay and a random part of its spread."""
-        due_ms = now_ms + wanted.delay_ms + self._chance.random() * wanted.spread_ms
-        self._count += 1
-        heapq.heappush(self._heap, (due_ms, self._count, wanted.timer))
+        """Let `wanted.timer` fire after its delay and a random part of its spread.
+
+        It never fires early, and late by at most a sixteenth of its delay.
+        """
+        step_ms = _step_ms(wanted.delay_ms)
+        exact_ms = now_ms + wanted.delay_ms + self._chance.random() * wanted.spread_ms
+        due_ms = math.ceil(exact_ms / step_ms) * step_ms
+        timers = self._timers.get(due_ms)
+        if timers is None:
+            self._timers[due_ms] = [wanted.timer]
+            heapq.heappush(self._times, due_ms)
+        else:
+            timers.append(wanted.timer)
 
     def due(self, now_ms: float) -> list[Timer]:
         """Take the timers that are due."""
         fired: list[Timer] = []
-        while self._heap and self._heap[0][0] <= now_ms:
-            fired.append(heapq.heappop(self._heap)[2])
+        while self._times and self._times[0] <= now_ms:
+            fired += self._timers.pop(heapq.heappop(self._times))
         return fired
 
     @property
     def next_ms(self) -> float:
         """When the next one is due; infinity if there is none."""
-        return self._heap[0][0] if self._heap else math.inf
+        return self._times[0] if self._times else math.inf
+
+
+def _step_ms(delay_ms: float) -> float:
+    """A power of two, so that steps of all lengths meet; the largest up to a sixteenth of a delay.
+
+    A delay of less than a millisecond is as good as none, and none is exact.
+    """
+    return math.ldexp(1.0, math.frexp(max(delay_ms, 1.0))[1] - 5)

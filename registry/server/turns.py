@@ -1,13 +1,12 @@
 """The node's loop (design 4): gather, read the clock once, step, write, then speak.
 
-While a write is at the disk, the next turn gathers in the sockets' buffers; so load makes batches
-larger, not turns longer.
+While a write is at the disk, the next turn gathers in the sockets' buffers, and is read from there
+when it begins (`Sockets`); so load makes batches larger, not turns longer.
 The order in `_turn` is the whole of the durability argument: what a step put into `after` is
 delivered only on the line behind the synced write.
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol, assert_never
 
@@ -38,6 +37,7 @@ from ..replica.events import (
     WriteFailed,
 )
 from ..replica.replica import Replica
+from .sockets import Sockets
 from .timers import Timers
 
 MAX_EVENTS = 4_096
@@ -45,6 +45,8 @@ MAX_INBOX = 16_384
 MAX_INBOX_BYTES = 16 * 1024 * 1024
 """How many bytes of values may wait for a turn; a turn needs several times its bytes of memory."""
 READERS = 2
+TOLERANCE_S = 0.000_5
+"""By how much the two clocks, that of timers and that of waiting, may drift before it matters."""
 
 log = structlog.get_logger()
 
@@ -64,6 +66,7 @@ class TurnLoop:
         timers: where its timers run.
         deliver: sends messages to peers and clients.
         on_formed: called with the formation id once it is durable.
+        sockets: the connections that are read before each turn.
         clock_ms: a clock that also runs while the machine sleeps.
     """
 
@@ -74,6 +77,7 @@ class TurnLoop:
         timers: Timers,
         deliver: Deliver,
         on_formed: Callable[[bytes], None],
+        sockets: Sockets,
         clock_ms: Callable[[], float] = now_ms,
     ) -> None:
         self._clock_ms = clock_ms
@@ -82,10 +86,12 @@ class TurnLoop:
         self._timers = timers
         self._deliver = deliver
         self._on_formed = on_formed
-        self._inbox: deque[tuple[Event, int]] = deque()
+        self._sockets = sockets
+        self._inbox: list[Event] = []
         self._bytes = 0
-        self._arrived = trio.Event()
-        self._room = trio.Event()
+        self._idle = False
+        self._alarm = trio.CancelScope()
+        self._crowd = trio.lowlevel.ParkingLot()
         self._readers = trio.CapacityLimiter(READERS)
         self._started_ms = clock_ms()
 
@@ -95,38 +101,60 @@ class TurnLoop:
 
     def post(self, event: Event, weight: int = 0) -> None:
         """Something has happened; the next turn handles it. `weight`: the bytes of its values."""
-        self._inbox.append((event, weight))
+        self._inbox.append(event)
         self._bytes += weight
-        self._arrived.set()
+        if self._idle:
+            self._sockets.ring()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the inbox is short enough to take more from outside."""
+        return len(self._inbox) <= MAX_INBOX and self._bytes <= MAX_INBOX_BYTES
 
     async def room(self) -> None:
-        """Wait until the inbox is short enough to take more from outside."""
-        while len(self._inbox) > MAX_INBOX or self._bytes > MAX_INBOX_BYTES:
-            await self._room.wait()
+        """Wait until the inbox has room."""
+        while not self.has_room:
+            await self._crowd.park()
 
     async def run(self) -> None:
         """Turn after turn, until cancelled."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_time)
             self._carry_out(self._replica.start(self._moment()), nursery)
             while True:
                 self._turn(await self._gather(), nursery)
 
     async def _gather(self) -> list[Event]:
         """Wait until there is something to do, and take all of it."""
-        if not self._inbox:
-            idle_s = max(0.0, (self._timers.next_ms - self.now_ms()) / 1000)
-            with trio.move_on_after(idle_s):
-                await self._arrived.wait()
-        else:
-            await trio.lowlevel.checkpoint()
-        self._arrived = trio.Event()
-        taken = [self._inbox.popleft() for _ in range(min(len(self._inbox), MAX_EVENTS))]
-        self._bytes -= sum(weight for _, weight in taken)
         if self._inbox:
-            self._arrived.set()
-        self._room.set()
-        self._room = trio.Event()
-        return [event for event, _ in taken]
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._rest()
+        self._sockets.read()
+        taken, self._inbox = self._inbox[:MAX_EVENTS], self._inbox[MAX_EVENTS:]
+        if not self._inbox:
+            self._bytes = 0  # before that, what was taken counts too: too early is not too late
+        if self._crowd:
+            self._crowd.unpark_all()
+        return taken
+
+    async def _rest(self) -> None:
+        """Wait for bytes in the sockets, for somebody's `post`, or for the next timer."""
+        due_s = trio.current_time() + (self._timers.next_ms - self.now_ms()) / 1000
+        if not abs(due_s - self._alarm.deadline) < TOLERANCE_S:
+            self._alarm.deadline = due_s
+        self._idle = True
+        try:
+            await self._sockets.wait()
+        finally:
+            self._idle = False
+
+    async def _keep_time(self) -> None:
+        """Ring when the next timer is due. One scope for many turns: a scope is dear to make."""
+        while True:
+            with trio.CancelScope() as self._alarm:
+                await trio.sleep_forever()
+            self._sockets.ring()
 
     def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
         events += map(Fired, self._timers.due(self.now_ms()))
@@ -164,8 +192,7 @@ class TurnLoop:
         try:
             self._storage.write(effects.records, sync=effects.sync)
         except StorageFailed as error:
-            self._inbox.appendleft((WriteFailed(str(error), effects.unanswered()), 0))
-            self._arrived.set()
+            self._inbox.insert(0, WriteFailed(str(error), effects.unanswered()))
             return False
         for record in effects.records:
             if isinstance(record, FormationRecord):

@@ -3,25 +3,63 @@
 The rest of a message is small and bounded by its types; it is counted by number, not by bytes.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from ..paxos.messages import Accept, AcceptMany, Commit, Promise
 from ..wire.peers import PeerMessage, QueryAnswer, ScanAnswer
-from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Request
+from ..wire.requests import (
+    Answer,
+    ClaimNextRequest,
+    ClaimRequest,
+    Decreed,
+    ListPage,
+    Request,
+    WatchPage,
+)
 
 
-def weight(message: PeerMessage | Request) -> int:
+def weight(message: PeerMessage | Request | Answer) -> int:
     """The bytes of all values in `message`."""
-    match message:
-        case ClaimRequest() | ClaimNextRequest():
-            return len(message.claim.value)
-        case Accept() | Commit() | Decreed():
-            return len(message.decree.value)
-        case AcceptMany():
-            return sum(len(decree.value) for decree in message.decrees)
-        case Promise():
-            return len(message.accepted.decree.value) if message.accepted else 0
-        case QueryAnswer():
-            return len(message.learned.value) if message.learned else 0
-        case ScanAnswer():
-            return sum(len(decree.value) for decree in message.learned)
-        case _:
-            return 0
+    weigh = _WEIGHTS.get(type(message))
+    return weigh(message) if weigh is not None else 0
+
+
+def _of_claim(message: ClaimRequest | ClaimNextRequest) -> int:
+    return len(message.claim.value)
+
+
+def _of_decree(message: Accept | Commit | Decreed) -> int:
+    return len(message.decree.value)
+
+
+def _of_promise(message: Promise) -> int:
+    return len(message.accepted.decree.value) if message.accepted else 0
+
+
+def _of_query(message: QueryAnswer) -> int:
+    return len(message.learned.value) if message.learned else 0
+
+
+def _of_scan(message: ScanAnswer) -> int:
+    return sum(len(decree.value) for decree in message.learned)
+
+
+def _of_many(message: AcceptMany | ListPage | WatchPage) -> int:
+    return sum(len(decree.value) for decree in message.decrees)
+
+
+# looked up by type: it is done for every message, and most of them carry nothing
+_WEIGHTS: dict[type[object], Callable[[Any], int]] = {
+    ClaimRequest: _of_claim,
+    ClaimNextRequest: _of_claim,
+    Accept: _of_decree,
+    Commit: _of_decree,
+    AcceptMany: _of_many,
+    Decreed: _of_decree,
+    Promise: _of_promise,
+    QueryAnswer: _of_query,
+    ScanAnswer: _of_scan,
+    ListPage: _of_many,
+    WatchPage: _of_many,
+}

@@ -7,6 +7,7 @@ the body is kept, so that a stranger's first four bytes cannot make us wait for 
 from collections.abc import Iterable, Iterator
 
 from ..errors import ProtocolError
+from .codec import array_header
 
 HEADER_BYTES = 4
 TARGET_BYTES = 256 * 1024
@@ -29,33 +30,45 @@ class FrameCutter:
         self.max_bytes = max_bytes
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take more bytes and yield the payloads that are now whole.
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take more bytes; returns the payloads that are now whole.
 
         Raises:
             ProtocolError: if a length is over the limit.
         """
+        if not self._buffer:
+            return self._cut(data)
         self._buffer += data
-        while (payload := self._next()) is not None:
-            yield payload
+        if self._end(self._buffer, 0) > len(self._buffer):
+            return []  # nothing is copied until there is a whole frame
+        joined = bytes(self._buffer)
+        self._buffer.clear()
+        return self._cut(joined)
 
     @property
     def pending(self) -> int:
         """How many bytes of an unfinished frame are held."""
         return len(self._buffer)
 
-    def _next(self) -> bytes | None:
-        if len(self._buffer) < HEADER_BYTES:
-            return None
-        size = int.from_bytes(self._buffer[:HEADER_BYTES], "big")
+    def _cut(self, data: bytes) -> list[bytes]:
+        """All whole payloads in `data`; the rest is kept."""
+        payloads: list[bytes] = []
+        start = 0
+        while (end := self._end(data, start)) <= len(data):
+            payloads.append(data[start + HEADER_BYTES : end])
+            start = end
+        self._buffer += data[start:]
+        return payloads
+
+    def _end(self, data: bytes | bytearray, start: int) -> int:
+        """Where the frame that begins at `start` ends, as far as its length is known."""
+        body = start + HEADER_BYTES
+        if len(data) < body:
+            return body
+        size = int.from_bytes(data[start:body], "big")
         if size > self.max_bytes:
             raise ProtocolError(f"a frame of {size} bytes; the limit is {self.max_bytes}")
-        end = HEADER_BYTES + size
-        if len(self._buffer) < end:
-            return None
-        payload = bytes(self._buffer[HEADER_BYTES:end])
-        del self._buffer[:end]
-        return payload
+        return body + size
 
 
 def pack(encoded: Iterable[bytes]) -> Iterator[bytes]:
@@ -68,24 +81,14 @@ def pack(encoded: Iterable[bytes]) -> Iterator[bytes]:
     size = 0
     for message in encoded:
         if batch and (size + len(message) > TARGET_BYTES or len(batch) == TARGET_MESSAGES):
-            yield _join(batch)
+            yield join(batch, len(batch))
             batch, size = [], 0
         batch.append(message)
         size += len(message)
     if batch:
-        yield _join(batch)
+        yield join(batch, len(batch))
 
 
-def _join(batch: list[bytes]) -> bytes:
-    return frame(b"".join((_array_header(len(batch)), *batch)))
-
-
-def _array_header(count: int) -> bytes:
-    """The head of a CBOR array of `count` items (RFC 8949, section 3)."""
-    if count < 24:
-        return bytes([0x80 | count])
-    if count < 1 << 8:
-        return bytes([0x98, count])
-    if count < 1 << 16:
-        return b"\x99" + count.to_bytes(2, "big")
-    return b"\x9a" + count.to_bytes(4, "big")
+def join(encoded: Iterable[bytes], count: int) -> bytes:
+    """One frame of `count` messages that were encoded one by one or several at a time."""
+    return frame(b"".join((array_header(count), *encoded)))

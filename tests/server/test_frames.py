@@ -1,14 +1,16 @@
 """A frame must come to an end in time, however it is cut; time in which we do not read is free."""
 
-from contextlib import aclosing
-from typing import Any, cast
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
-from trio.testing import MemoryReceiveStream, MemorySendStream, memory_stream_one_way_pair
 
 from decreed.registry.errors import ProtocolError
 from decreed.registry.server.connections import FRAME_SECONDS, Connection
+from decreed.registry.server.sockets import Sockets
 from decreed.registry.types import Key
 from decreed.registry.wire.codec import encode
 from decreed.registry.wire.frames import pack
@@ -25,42 +27,75 @@ def frame_of(count: int) -> bytes:
     return data
 
 
-async def greeted() -> tuple[MemorySendStream, Connection]:
+class Heard:
+    """Takes messages as long as there is room for them, and notes how many at a time."""
+
+    def __init__(self, room: int) -> None:
+        self.counts: list[int] = []
+        self.left = room
+        self.emptied = trio.Event()
+        self.waited = trio.Event()
+
+    def take(self, messages: Sequence[Any]) -> Sequence[Any]:
+        taken = messages[: self.left]
+        self.left -= len(taken)
+        if taken:
+            self.counts.append(len(taken))
+        return messages[len(taken) :]
+
+    async def room(self, message: Any) -> None:
+        self.waited.set()
+        await self.emptied.wait()
+        self.left = 1_000
+
+    async def of(self, count: int) -> list[int]:
+        """How many were taken at a time, once there are so many of these."""
+        while len(self.counts) < count:
+            await trio.sleep(0.1)
+        return self.counts
+
+
+@asynccontextmanager
+async def greeted() -> AsyncIterator[tuple[trio.SocketStream, Connection, Sockets]]:
     """The stream on which a client sends, behind its greeting, and the connection there."""
-    ours, theirs = memory_stream_one_way_pair()
-    connection = Connection(cast(Any, _Reading(theirs)), 8 * 1024 * 1024)
-    for frame in pack([encode(ClientHello("decreed", 1, 1))]):
-        await ours.send_all(frame)
-    await connection.greeting(ClientHello)
-    return ours, connection
+    ours, theirs = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in tcp_pair())
+    async with ours, theirs, trio.open_nursery() as nursery:
+        with Sockets() as sockets:
+            nursery.start_soon(turns, sockets)
+            connection = Connection(theirs, 8 * 1024 * 1024)
+            for frame in pack([encode(ClientHello("decreed", 1, 1))]):
+                await ours.send_all(frame)
+            await connection.greeting(ClientHello)
+            yield ours, connection, sockets
+            nursery.cancel_scope.cancel()
 
 
-class _Reading:
-    """Only what reading needs of a socket."""
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a connection on loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one = socket.create_connection(server.getsockname())
+        return one, server.accept()[0]
 
-    def __init__(self, stream: MemoryReceiveStream) -> None:
-        self.receive_some = stream.receive_some
+
+async def turns(sockets: Sockets) -> None:
+    """What the node's loop does with sockets."""
+    while True:
+        await sockets.wait()
+        sockets.read()
 
 
-async def send_slowly(stream: MemorySendStream, data: bytes, size: int, pause: float) -> None:
+async def send_slowly(stream: trio.SocketStream, data: bytes, size: int, pause: float) -> None:
     """Send `data` in pieces of `size` bytes, `pause` seconds before each but the first."""
     for start in range(0, len(data), size):
         await stream.send_all(data[start : start + size])
         await trio.sleep(pause)
 
 
-async def heard(connection: Connection) -> int:
-    """How many messages the next frame has."""
-    async with aclosing(connection.batches(Request)) as batches:
-        return len(await anext(batches))
-
-
 async def test_a_frame_that_trickles_is_ended_in_time(autojump_clock: Any) -> None:
-    stream, reader = await greeted()
-    async with trio.open_nursery() as nursery:
+    async with greeted() as (stream, reader, sockets), trio.open_nursery() as nursery:
         nursery.start_soon(send_slowly, stream, frame_of(100), 1, 5.0)
         with pytest.raises(ProtocolError, match="did not end"):
-            await heard(reader)
+            await reader.read(Request, Heard(1_000), sockets)
         assert trio.current_time() == pytest.approx(FRAME_SECONDS, abs=6)
         nursery.cancel_scope.cancel()
 
@@ -68,32 +103,51 @@ async def test_a_frame_that_trickles_is_ended_in_time(autojump_clock: Any) -> No
 async def test_a_quiet_connection_may_stay_and_each_frame_has_its_own_time(
     autojump_clock: Any,
 ) -> None:
-    stream, reader = await greeted()
-    async with trio.open_nursery() as nursery, aclosing(reader.batches(Request)) as batches:
-        for _ in range(3):
+    async with greeted() as (stream, reader, sockets), trio.open_nursery() as nursery:
+        heard = Heard(1_000)
+        nursery.start_soon(reader.read, Request, heard, sockets)
+        for number in range(1, 4):
             await trio.sleep(3_600)
             data = frame_of(10)
             nursery.start_soon(send_slowly, stream, data, len(data) // 5, 5.0)
-            assert len(await anext(batches)) == 10
+            assert await heard.of(number) == [10] * number
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_large_frame_on_a_slow_line_has_the_time_that_it_needs(autojump_clock: Any) -> None:
-    stream, reader = await greeted()
     [data] = pack([encode([99, bytes(8 * HALF_A_MIB)])])
-    async with trio.open_nursery() as nursery:
+    async with greeted() as (stream, reader, sockets), trio.open_nursery() as nursery:
         nursery.start_soon(send_slowly, stream, data, HALF_A_MIB, 6.0)
         with pytest.raises(ProtocolError, match="not a message"):
-            await heard(reader)
+            await reader.read(Request, Heard(1_000), sockets)
         assert trio.current_time() > FRAME_SECONDS
         nursery.cancel_scope.cancel()
 
 
 async def test_time_in_which_we_do_not_read_is_not_counted(autojump_clock: Any) -> None:
-    stream, reader = await greeted()
     data = frame_of(10)
-    await stream.send_all(data + data[:-1])
-    async with aclosing(reader.batches(Request)) as batches:
-        await anext(batches)
+    async with greeted() as (stream, reader, sockets), trio.open_nursery() as nursery:
+        heard = Heard(9)
+        await stream.send_all(data + data[:-1])
+        nursery.start_soon(reader.read, Request, heard, sockets)
+        await heard.waited.wait()
         await trio.sleep(10 * FRAME_SECONDS)
+        heard.emptied.set()
         await stream.send_all(data[-1:])
-        assert len(await anext(batches)) == 10
+        assert await heard.of(3) == [9, 1, 10]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_came_before_the_end_is_taken_once_there_is_room(autojump_clock: Any) -> None:
+    async with greeted() as (stream, reader, sockets), trio.open_nursery() as nursery:
+        heard = Heard(5)
+        await stream.send_all(frame_of(10) + frame_of(3) + b"\0")
+        await stream.aclose()
+        with trio.move_on_after(100) as patience:
+            nursery.start_soon(heard.waited.wait)
+            await reader.read(Request, heard, sockets)
+        assert patience.cancelled_caught, "what there was no room for is not dropped"
+        heard.emptied.set()
+        await reader.read(Request, heard, sockets)
+        assert heard.counts == [5, 5, 3]
+        nursery.cancel_scope.cancel()

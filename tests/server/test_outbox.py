@@ -1,14 +1,29 @@
 """What waits for a slow receiver: bounded, said once while it waits, and said again later."""
 
+import cbor2
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
+from decreed.registry.server.clients import PORTION, portions
 from decreed.registry.server.outbox import Outbox
-from decreed.registry.wire.frames import FrameCutter
+from decreed.registry.server.weights import weight
+from decreed.registry.types import Ballot, Decree, NodeId, Process
+from decreed.registry.wire.codec import encode, encode_many
+from decreed.registry.wire.frames import TARGET_BYTES, TARGET_MESSAGES, FrameCutter
+from decreed.registry.wire.requests import Answer, Decreed
 
-pytestmark = pytest.mark.trio
+from ..support.world import claim
+
 LARGE = bytes(1_000_000)
+BALLOT = Ballot(1, Process(NodeId("n1"), 1))
+
+
+def decreed(number: int, size: int) -> Answer:
+    """An answer with a value of `size` bytes."""
+    return Decreed(number, Decree.of(claim("k", bytes(size)), BALLOT, 0))
 
 
 def nothing(data: bytes) -> int:
@@ -34,6 +49,7 @@ class SlowStream(trio.abc.SendStream):
         await trio.lowlevel.checkpoint()
 
 
+@pytest.mark.trio
 async def test_what_still_waits_is_not_queued_again_and_what_has_left_is() -> None:
     outbox, stream = Outbox(10_000_000, nothing), SlowStream()
     async with trio.open_nursery() as nursery:
@@ -53,6 +69,7 @@ async def test_what_still_waits_is_not_queued_again_and_what_has_left_is() -> No
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.trio
 async def test_what_is_being_written_counts_until_it_has_left() -> None:
     outbox, stream = Outbox(3_000_000, nothing), SlowStream()
     async with trio.open_nursery() as nursery:
@@ -69,6 +86,7 @@ async def test_what_is_being_written_counts_until_it_has_left() -> None:
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.trio
 async def test_what_was_dropped_at_a_full_queue_may_be_said_again() -> None:
     outbox, stream = Outbox(1_500_000, nothing), SlowStream()
     other = b"x" * 1_000_000
@@ -87,6 +105,7 @@ async def test_what_was_dropped_at_a_full_queue_may_be_said_again() -> None:
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.trio
 async def test_what_the_system_takes_leaves_at_once_and_in_order() -> None:
     taken: list[bytes] = []
     room = [7]
@@ -117,3 +136,34 @@ async def test_what_the_system_takes_leaves_at_once_and_in_order() -> None:
         await outbox.drained()
         nursery.cancel_scope.cancel()
     assert b"".join(rest) == b"\x00\x00\x02\x81\x02\x00\x00\x00\x02\x81\x03"
+
+
+@pytest.mark.trio
+async def test_messages_encoded_together_share_a_frame_with_others_and_none_is_over_the_target() -> (
+    None
+):
+    frames: list[bytes] = []
+
+    def send_some(data: bytes) -> int:
+        frames.extend(FrameCutter(1 << 30).feed(data))
+        return len(data)
+
+    outbox = Outbox(10_000_000, send_some)
+    outbox.put(encode_many([1, 2, 3]), 3)
+    outbox.put_once(encode(4))
+    outbox.put(encode_many([bytes(TARGET_BYTES // 2)] * 2), 2)
+    outbox.put(encode_many([5] * TARGET_MESSAGES), TARGET_MESSAGES)
+    outbox.flush()
+    sent = [cbor2.loads(frame) for frame in frames]
+    assert [len(messages) for messages in sent] == [4, 2, TARGET_MESSAGES]
+    assert sent[0] == [1, 2, 3, 4]
+
+
+@given(st.lists(st.sampled_from([0, 1_000, TARGET_BYTES // 3, 2 * TARGET_BYTES]), max_size=600))
+def test_answers_are_encoded_in_portions_that_hold_all_in_order(sizes: list[int]) -> None:
+    answers = [decreed(number, size) for number, size in enumerate(sizes)]
+    some = list(portions(answers))
+    assert [answer for portion in some for answer in portion] == answers
+    for portion in some:
+        assert len(portion) == 1 or sum(map(weight, portion)) <= TARGET_BYTES // 2
+        assert len(portion) <= PORTION

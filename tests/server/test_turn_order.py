@@ -10,6 +10,7 @@ from decreed.registry.disk import FormationRecord, Record
 from decreed.registry.errors import StorageFailed
 from decreed.registry.replica.effects import Effects, Outgoing, Reply
 from decreed.registry.replica.events import FromClient, WriteFailed
+from decreed.registry.server.sockets import Sockets
 from decreed.registry.server.timers import Timers
 from decreed.registry.server.turns import TurnLoop
 from decreed.registry.types import NodeId
@@ -38,9 +39,16 @@ def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object],
 
     monkeypatch.setattr(MemoryStorage, "write", write)
 
-    async def main() -> TurnLoop:
+    async def main(sockets: Sockets) -> TurnLoop:
         timers = Timers(random.Random(1))
-        loop = TurnLoop(machine.replica, machine.storage, timers, deliver, done.append)  # type: ignore[arg-type]
+        loop = TurnLoop(
+            machine.replica,  # type: ignore[arg-type]
+            machine.storage,  # type: ignore[arg-type]
+            timers,
+            deliver,
+            done.append,
+            sockets,
+        )
         loop.post(FromClient(1, StatusRequest(3)))
         effects = Effects()
         effects.at_once.append(SOON)
@@ -51,7 +59,8 @@ def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object],
             loop._carry_out(effects, nursery)
         return loop
 
-    return done, trio.run(main)
+    with Sockets() as sockets:
+        return done, trio.run(main, sockets)
 
 
 def test_R13_R14_what_waits_for_the_disk_leaves_behind_the_write(
@@ -59,7 +68,7 @@ def test_R13_R14_what_waits_for_the_disk_leaves_behind_the_write(
 ) -> None:
     done, loop = turn_of(monkeypatch, fails=False)
     assert done == [SOON, "write", RECORD.formation, LATER]
-    assert not [event for event, _ in loop._inbox if isinstance(event, WriteFailed)]
+    assert not [event for event in loop._inbox if isinstance(event, WriteFailed)]
 
 
 def test_R13_R14_after_a_failed_write_nothing_leaves_and_the_node_hears_of_it_first(
@@ -67,4 +76,4 @@ def test_R13_R14_after_a_failed_write_nothing_leaves_and_the_node_hears_of_it_fi
 ) -> None:
     done, loop = turn_of(monkeypatch, fails=True)
     assert done == [SOON, "write"]
-    assert isinstance(loop._inbox[0][0], WriteFailed)
+    assert isinstance(loop._inbox[0], WriteFailed)

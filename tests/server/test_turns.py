@@ -10,6 +10,7 @@ import trio.testing
 from decreed.registry.disk import Record
 from decreed.registry.replica.effects import SetTimer
 from decreed.registry.replica.replica import Replica
+from decreed.registry.server.sockets import Sockets
 from decreed.registry.server.timers import Timers
 from decreed.registry.server.turns import TurnLoop
 from decreed.registry.types import NodeId
@@ -58,13 +59,14 @@ async def test_a_timer_runs_from_its_step_however_long_the_disk_takes(
 ) -> None:
     storage, timers, formed = StalledStorage(MemoryDisk(), mock_clock), NotedTimers(), trio.Event()
     replica = Replica(config(1), storage.recovered())
-    loop = TurnLoop(
-        replica, storage, timers, lambda _: None, lambda _: formed.set(), clock_ms=mocked_ms
-    )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(loop.run)
-        await formed.wait()
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
+    with Sockets() as sockets:
+        loop = TurnLoop(
+            replica, storage, timers, lambda _: None, lambda _: formed.set(), sockets, mocked_ms
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(loop.run)
+            await formed.wait()
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
     assert loop.now_ms() >= STALL_S * 1000
     assert timers.set_ms[:2] == [0.0, 0.0]

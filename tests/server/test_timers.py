@@ -1,0 +1,51 @@
+"""Timers: never early, hardly late, in order, and many of them together."""
+
+import math
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from decreed.registry.replica.effects import SetTimer
+from decreed.registry.replica.events import Expire
+from decreed.registry.server.timers import Timers
+
+TIMES = st.floats(0, 1e9)
+DELAYS = st.floats(0, 600_000)
+
+
+@given(TIMES, DELAYS, st.floats(0, 1_000))
+def test_a_timer_never_fires_early_and_at_most_a_sixteenth_of_its_delay_late(
+    now_ms: float, delay_ms: float, spread_ms: float
+) -> None:
+    timers = Timers(random.Random(1))
+    exact_ms = now_ms + delay_ms + random.Random(1).random() * spread_ms
+    timers.set(now_ms, SetTimer(Expire(1), delay_ms, spread_ms))
+    assert exact_ms <= timers.next_ms <= exact_ms + max(delay_ms, 1.0) / 16 + 1e-6
+    assert timers.due(math.nextafter(timers.next_ms, -1.0)) == []
+    assert timers.due(timers.next_ms) == [Expire(1)]
+    assert timers.next_ms == math.inf
+
+
+@given(st.lists(st.tuples(TIMES, DELAYS), max_size=30))
+def test_timers_fire_once_in_the_order_of_their_times(wanted: list[tuple[float, float]]) -> None:
+    timers = Timers(random.Random(1))
+    for number, (now_ms, delay_ms) in enumerate(wanted):
+        timers.set(now_ms, SetTimer(Expire(number), delay_ms))
+    fired, times = list[object](), list[float]()
+    while timers.next_ms < math.inf:
+        times.append(timers.next_ms)
+        fired += timers.due(times[-1])
+    assert times == sorted(set(times))
+    assert sorted(fired, key=repr) == sorted(map(Expire, range(len(wanted))), key=repr)
+
+
+def test_timers_set_one_after_the_other_end_together() -> None:
+    timers = Timers(random.Random(1))
+    for number in range(100):
+        timers.set(1_000.0 + number, SetTimer(Expire(number), 500.0))
+    turns = 0
+    while timers.next_ms < math.inf:
+        assert timers.due(timers.next_ms)
+        turns += 1
+    assert turns <= 8
