@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from ..registry.disk import (
     ClassRecord,
     CursorRecord,
+    FeedEntry,
     FeedRecord,
     ForgetRecord,
     FormationRecord,
@@ -23,7 +24,6 @@ from ..registry.disk import (
 )
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key
-from ..registry.wire.peers import FeedEntry
 from . import layout
 
 

@@ -22,6 +22,7 @@ from ..registry import errors
 from ..registry.disk import (
     CursorRecord,
     Damaged,
+    FeedEntry,
     Identity,
     PeerRecord,
     Record,
@@ -32,7 +33,6 @@ from ..registry.disk import (
 from ..registry.keys import sort_key
 from ..registry.paxos.instance import EMPTY, Class, Instance
 from ..registry.types import Key
-from ..registry.wire.peers import FeedEntry
 from . import layout, lives
 from .batch import Batch
 from .bytestore import ByteStore, Pair, Range, Unreadable

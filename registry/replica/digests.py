@@ -8,8 +8,7 @@ from hashlib import blake2b
 from msgspec.msgpack import Encoder
 
 from ..types import Decree
-
-DIGEST_BYTES = 16
+from ..wire.peers import DIGEST_BYTES
 
 _encode = Encoder().encode
 

@@ -121,7 +121,7 @@ def test_a_page_from_elsewhere_in_the_feed_moves_no_cursor() -> None:
     catchup, disk_id = world.replica(N3).catchup, world.replica(N1).node.identity.disk_id
     before = catchup.cursor(N1)
     assert N1 in catchup._pulling
-    world.post(N3, FromPeer(N1, FeedPage(disk_id, before + 5, before + 6, before + 6, ())))
+    world.post(N3, FromPeer(N1, FeedPage(disk_id, before + 5, before + 6, before + 6, (), b"")))
     world.settle()
     assert catchup.cursor(N1) == before
 
