@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from ..registry.disk import (
     ClassRecord,
     CursorRecord,
-    FeedEntry,
     FeedRecord,
     ForgetRecord,
     FormationRecord,
@@ -25,6 +24,7 @@ from ..registry.disk import (
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key
 from . import layout
+from .runs import Runs
 
 
 @dataclass
@@ -46,14 +46,17 @@ class Batch:
     floors: list[ForgetRecord] = field(default_factory=list[ForgetRecord])
 
     def add(self, records: Iterable[Record]) -> None:
-        """Put all records in; the last one for a place stands."""
+        """Put all records in, once; the last one for a place stands."""
+        runs = Runs()
         for record in records:
             # by how often they come: to find out that it is not a kind takes longer than that it is
             match record:
                 case InstanceRecord():
                     self.instances[record.key] = record.instance
                 case FeedRecord():
-                    self._add_entry(record)
+                    runs.add(record)
+                    if layout.is_term(record.key):
+                        self.rows[layout.term_key(record.key)] = record.index
                 case ForgetRecord():
                     self.floors.append(record)
                 case CursorRecord():
@@ -67,10 +70,5 @@ class Batch:
                     self.rows[layout.IDENTITY_KEY] = self.identity
                 case _:
                     assert_never(record)
-
-    def _add_entry(self, record: FeedRecord) -> None:
-        index = record.index
-        self.rows[layout.feed_key(index)] = FeedEntry(index, record.key, record.digest)
-        if layout.is_term(record.key):
-            self.rows[layout.term_key(record.key)] = index
-        self.feed_end = max(self.feed_end, index + 1)
+        self.rows.update(runs.rows())
+        self.feed_end = max(self.feed_end, runs.end)

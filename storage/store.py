@@ -41,6 +41,7 @@ from .floors import Floor, Floors, TermRows
 from .layout import Table
 from .notes import Notes, Page, unsettled
 from .records import damaged, pack, unpack
+from .runs import Run
 
 _CHUNK = 64
 
@@ -146,9 +147,15 @@ class RecordStore:
 
     def feed(self, start: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
         """Up to `limit` entries from `start` on, and the index behind the last one given."""
-        pairs = self._ascending(layout.feed_range(start), limit)
-        entries = [self._unpack(stored, data, FeedEntry) for stored, data in pairs]
-        return entries, layout.feed_index(pairs[-1][0]) + 1 if pairs else start
+        entries: list[FeedEntry] = []
+        for stored, data in self._each(layout.feed_range(self._run_with(start))):
+            run, first = self._unpack(stored, data, Run), layout.feed_index(stored)
+            found = run.entries(first, start, limit - len(entries))
+            entries += found
+            start = found[-1].index + 1 if found else start
+            if len(entries) >= limit:
+                break
+        return entries, start
 
     def last_slot(self, series: str) -> int:
         """The highest slot that is learned here, or the floor: a seek, and a few steps back."""
@@ -179,17 +186,27 @@ class RecordStore:
         return tuple(key for key in noted if _is_unlearned(found[key]))
 
     def _recover(self, unlearned: tuple[Key, ...]) -> Recovered:
-        newest = self._descending(layout.table_range(Table.FEED), 1)
         pages = self._table(Table.LIVES, bytes)
         return Recovered(
             identity=self._identity,
             lineage=lives.joined(pages, self._identity.incarnation, self._data.where),
             peers=tuple(self._table(Table.PEERS, PeerRecord)),
             cursors=tuple(self._table(Table.CURSORS, CursorRecord)),
-            feed_end=layout.feed_index(newest[0][0]) + 1 if newest else 0,
+            feed_end=self._feed_end_found(),
             unlearned=unlearned,
             classes=tuple(self._table(Table.CLASSES, Class)),
         )
+
+    def _run_with(self, index: int) -> int:
+        """Where the run begins that has entry `index`, if any has; one before that does no harm."""
+        pairs = self._descending((layout.feed_key(0), layout.feed_key(index + 1)), 1)
+        return layout.feed_index(pairs[0][0]) if pairs else index
+
+    def _feed_end_found(self) -> int:
+        """Where the feed ends, which its last run tells."""
+        for stored, data in self._descending(layout.table_range(Table.FEED), 1):
+            return layout.feed_index(stored) + len(self._unpack(stored, data, Run).keys)
+        return 0
 
     def _table(self, table: Table, kind: type[T]) -> Iterator[T]:
         for stored, data in self._each(layout.table_range(table)):
