@@ -40,7 +40,7 @@ from .cache import CACHE_BYTES, InstanceCache
 from .floors import Floor, Floors, TermRows
 from .layout import Table
 from .notes import Notes, Page, unsettled
-from .records import damaged, pack, unpack
+from .records import damaged, pack_all, unpack
 from .runs import Run
 
 _CHUNK = 64
@@ -79,15 +79,16 @@ class RecordStore:
 
     def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Unserved]:
         """The instances of `keys`; one that cannot be read takes no other with it."""
-        judged = {key: self._floors.forgotten(key) for key in keys}
-        gone: dict[Key, Instance | Unserved] = {k: why for k, why in judged.items() if why}
-        kept = [key for key, why in judged.items() if why is None]
+        gone = self._floors.forgotten_of(keys)
+        kept = [key for key in keys if key not in gone] if gone else keys
         writes = self._cache.writes
-        cached = self._cache.find(kept)
-        found = self._read([key for key in kept if key not in cached])
-        sound = {key: one for key, one in found.items() if isinstance(one, Instance)}
-        self._cache.keep(sound, writes)
-        return gone | cached | found
+        found: dict[Key, Instance | Unserved] = {**gone, **self._cache.find(kept)}
+        missing = [key for key in kept if key not in found]
+        if missing:
+            read = self._read(missing)
+            self._cache.keep({k: one for k, one in read.items() if type(one) is Instance}, writes)
+            found.update(read)
+        return found
 
     def _read(self, keys: Sequence[Key]) -> dict[Key, Instance | Unserved]:
         try:
@@ -106,9 +107,8 @@ class RecordStore:
         batch = Batch(self._identity, self._feed_end)
         batch.add(records)
         rows = batch.rows
-        rows.update((layout.instance_key(key), one) for key, one in batch.instances.items())
-        floors = self._forget(batch) if batch.floors else []
-        gone = {layout.key_of(at) for at in rows if rows[at] is None and layout.is_instance(at)}
+        rows.update({layout.instance_key(key): one for key, one in batch.instances.items()})
+        floors, gone = self._forget(batch) if batch.floors else ([], set[Key]())
         self._note(batch, gone)
         self._write(rows, sync)
         if sync:
@@ -220,8 +220,11 @@ class RecordStore:
             batch.rows[layout.notes_key(number)] = noted
         self._notes.forgotten(gone)
 
-    def _forget(self, batch: Batch) -> list[Floor]:
+    def _forget(self, batch: Batch) -> tuple[list[Floor], set[Key]]:
         """Put the rows of all new floors into the batch, above what the other records changed.
+
+        Returns:
+            The floors, and the keys of the instances that go.
 
         Raises:
             StorageFailed: if what goes with a floor cannot be found.
@@ -236,7 +239,8 @@ class RecordStore:
         except errors.Damaged as error:
             self._failure = f"terms cannot be forgotten, restart the node: {error}"
             raise errors.StorageFailed(self._failure) from error
-        return floors
+        gone = {at for at, value in values.items() if value is None and layout.is_instance(at)}
+        return floors, {layout.key_of(stored) for stored in gone}
 
     def _above(self, values: Mapping[bytes, object | None]) -> TermRows:
         """The rows of terms as they are with `values` written."""
@@ -255,11 +259,8 @@ class RecordStore:
         return self._unpack(stored, data, int) if is_position else None
 
     def _write(self, values: Mapping[bytes, object | None], sync: bool) -> None:
-        changes = {
-            stored: None if value is None else pack(stored, value)
-            for stored, value in values.items()
-        }
-        if changes:
+        if values:
+            changes = pack_all(values)
             with self._noting_failure():
                 self._data.write(changes, sync=sync)
             self._unsynced = not sync
