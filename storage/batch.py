@@ -24,7 +24,7 @@ from ..registry.disk import (
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key
 from . import layout
-from .runs import Runs
+from .runs import rows_of
 
 
 @dataclass
@@ -47,16 +47,14 @@ class Batch:
 
     def add(self, records: Iterable[Record]) -> None:
         """Put all records in, once; the last one for a place stands."""
-        runs = Runs()
+        entries: list[FeedRecord] = []
         for record in records:
             # by how often they come: to find out that it is not a kind takes longer than that it is
             match record:
                 case InstanceRecord():
                     self.instances[record.key] = record.instance
                 case FeedRecord():
-                    runs.add(record)
-                    if layout.is_term(record.key):
-                        self.rows[layout.term_key(record.key)] = record.index
+                    entries.append(record)
                 case ForgetRecord():
                     self.floors.append(record)
                 case CursorRecord():
@@ -70,5 +68,6 @@ class Batch:
                     self.rows[layout.IDENTITY_KEY] = self.identity
                 case _:
                     assert_never(record)
-        self.rows.update(runs.rows())
-        self.feed_end = max(self.feed_end, runs.end)
+        if entries:
+            self.rows.update(rows_of(entries))
+            self.feed_end = max(self.feed_end, entries[-1].index + 1)

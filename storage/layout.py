@@ -41,6 +41,7 @@ class Table(Enum):
 
 _INSTANCES = Table.INSTANCES.value
 _FEED = Table.FEED.value
+_TERMS = LOCKS + "/"
 _BEHIND_LOCKS = bytes([LOCKS.encode()[0] + 1])
 IDENTITY_KEY = Table.IDENTITY.value
 
@@ -99,7 +100,7 @@ def term_key(key: str) -> bytes:
 
 def is_term(key: str) -> bool:
     """Whether `key` is a term of a lock, and so may be forgotten one day."""
-    return key.startswith(LOCKS + "/")
+    return key.startswith(_TERMS)
 
 
 def floor_key(series: str) -> bytes:

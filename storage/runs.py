@@ -2,14 +2,14 @@
 
 Owns the form of a run, and how entries become runs and are found in them. A row of its own for each
 entry would cost more than the rest of it. A term of a lock has a run to itself, since it is deleted
-alone when it is forgotten (see `floors`). Runs never overlap, and each lies at its first entry; where
-terms were deleted, there are gaps between them.
+alone when it is forgotten (see `floors`); beside it goes the row that says where it stands. A run
+lies at its first entry; where terms were deleted, there are gaps between runs.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..registry.disk import FeedEntry, FeedRecord
-from ..registry.types import Key, KeyText, Value
+from ..registry.types import KeyText, Value
 from ..registry.wire.peers import DIGEST_BYTES
 from . import layout
 
@@ -33,43 +33,28 @@ class Run(Value, frozen=True):
         return self.digests[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES]
 
 
-@dataclass(slots=True)
-class Growing:
-    """A run in the making, from entry `first` to before entry `end`."""
+def rows_of(records: Sequence[FeedRecord]) -> dict[bytes, object | None]:
+    """The rows of what one batch appends to the feed."""
+    rows: dict[bytes, object | None] = {}
+    for entries in _cut(records):
+        first, key = entries[0].index, entries[0].key
+        keys = tuple([entry.key for entry in entries])
+        rows[layout.feed_key(first)] = Run(keys, b"".join([entry.digest for entry in entries]))
+        if layout.is_term(key):
+            rows[layout.term_key(key)] = first
+    return rows
 
-    first: int
-    end: int
-    keys: list[Key] = field(default_factory=list[Key])
-    digests: list[bytes] = field(default_factory=list[bytes])
 
-
-class Runs:
-    """The runs of one batch."""
-
-    def __init__(self) -> None:
-        self._done: list[Growing] = []
-        self._last: Growing | None = None
-
-    def add(self, record: FeedRecord) -> None:
-        """Append an entry to the last run, or begin one with it."""
-        index, run = record.index, self._last
-        alone = layout.is_term(record.key)
-        if run is None or alone or index != run.end or len(run.keys) >= MAX_RUN:
-            run = Growing(index, index)
-            self._done.append(run)
-            self._last = None if alone else run
-        run.keys.append(record.key)
-        run.digests.append(record.digest)
-        run.end += 1
-
-    def rows(self) -> dict[bytes, object | None]:
-        """The rows of all runs."""
-        return {
-            layout.feed_key(run.first): Run(tuple(run.keys), b"".join(run.digests))
-            for run in self._done
-        }
-
-    @property
-    def end(self) -> int:
-        """The index behind the last entry of all, 0 without any."""
-        return max((run.end for run in self._done), default=0)
+def _cut(records: Iterable[FeedRecord]) -> Iterator[list[FeedRecord]]:
+    """The entries of one run after the other, each without a gap and with no term but alone."""
+    run: list[FeedRecord] = []
+    end = -1
+    for record in records:
+        is_term = layout.is_term(record.key)
+        if run and (is_term or record.index != end or len(run) == MAX_RUN):
+            yield run
+            run = []
+        run.append(record)
+        end = -1 if is_term else record.index + 1
+    if run:
+        yield run
