@@ -6,7 +6,7 @@ decree of term N names its holder, and N is the fencing token. Nothing is ever u
 new term supersedes the one before, and its decree says how that one ended.
 """
 
-from enum import Enum, IntEnum
+from enum import IntEnum
 from typing import Annotated
 
 from msgspec import Meta
@@ -25,6 +25,7 @@ from ..types import (
 from ..wire.codec import decode, encode
 
 CONTENT_TYPE = "application/vnd.decreed.term+cbor"
+_TERMS = LOCKS + "/"
 MIN_TTL_MS = 100
 MAX_TTL_MS = 3_600_000
 MAX_INFO_BYTES = 16_384
@@ -138,16 +139,9 @@ class TermClaim(Value, frozen=True):
         return Claim(key, value, CONTENT_TYPE, self.holder, self.claim_id, self.note)
 
 
-class Space(Enum):
-    """What kind of thing a key is."""
-
-    PLAIN = "plain"
-    TERM = "term"
-
-
-def space(key: Key) -> Space:
-    """Whether `key` is a term of a lock, or what users claim."""
-    return Space.TERM if key.startswith(LOCKS + "/") else Space.PLAIN
+def is_term(key: Key) -> bool:
+    """Whether `key` is a term of a lock, and not what users claim."""
+    return key.startswith(_TERMS)
 
 
 def parse_lock(text: str) -> str:

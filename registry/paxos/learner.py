@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ..types import Decree
+from ..types import Ballot, Decree
 from .instance import Instance
 
 
@@ -18,3 +18,12 @@ def learn(instance: Instance, decree: Decree) -> Instance:
     if instance.learned == decree or instance.disputed is not None:
         return instance
     return replace(instance, disputed=decree)
+
+
+def chosen_in(instance: Instance, ballot: Ballot) -> Decree | None:
+    """What is chosen, if it is known that the proposal of `ballot` is; None if it is not held here.
+
+    A ballot carries one value (R05), so what was accepted in it here is what was chosen.
+    """
+    accepted = instance.accepted
+    return accepted.decree if accepted is not None and accepted.ballot == ballot else None

@@ -1,4 +1,5 @@
-"""The six messages of Paxos (R02), each about one key; and phase 1 for all keys of a home.
+"""The six messages of Paxos (R02), each about one key; phase 1 for all keys of a home; and phase 2 and
+3 for many keys at once.
 
 They may be lost, late, repeated and reordered; no handler relies on anything else. The answers name
 the ballot that they answer, so that a late one is never counted for another attempt.
@@ -13,6 +14,8 @@ from .instance import ClassDigest
 
 MAX_UNLEARNED = 4_096
 """How many keys a promise for a class may name; with more half-done, none is given yet."""
+MAX_FLIGHT = 512
+"""How many proposals travel together at most."""
 
 
 class Prepare(Value, frozen=True, tag=10):
@@ -99,10 +102,47 @@ class PromiseClass(Value, frozen=True, tag=17):
     feed_end: Counter
 
 
+class AcceptMany(Value, frozen=True, tag=18):
+    """R18 for a flight: an `Accept` of each of these decrees in `ballot`, answered together.
+
+    Args:
+        ballot: a standing ballot of the sender.
+        number: of the flight; no other of this ballot has it.
+        decrees: one for each key.
+    """
+
+    ballot: Ballot
+    number: Counter
+    decrees: Annotated[tuple[Decree, ...], Meta(max_length=MAX_FLIGHT)]
+
+
+class AcceptedMany(Value, frozen=True, tag=19):
+    """R19 for a flight: the sender has stored all proposals in it, but for those that it `refused`."""
+
+    ballot: Ballot
+    number: Counter
+    refused: Annotated[tuple[KeyText, ...], Meta(max_length=MAX_FLIGHT)]
+
+
+class CommitMany(Value, frozen=True, tag=20):
+    """R20 for a flight: what was proposed in `ballot` for each of these keys is chosen.
+
+    Who has accepted it knows the decree, since a ballot carries one value (R05); who has not learns
+    it from a feed.
+    """
+
+    ballot: Ballot
+    keys: Annotated[tuple[KeyText, ...], Meta(max_length=MAX_FLIGHT)]
+
+
 def _check_key(key: str, decree: Decree) -> None:
     """An instance only ever speaks of decrees for its own key (R08)."""
     if decree.key != key:
         raise ValueError(f"a message about key {key!a} carries a decree for {decree.key!a}")
 
 
-PaxosMessage = Prepare | Promise | Accept | Accepted | Nack | Commit | PrepareClass | PromiseClass
+SingleMessage = Prepare | Promise | Accept | Accepted | Nack | Commit
+"""What is about one key."""
+FlightMessage = AcceptMany | AcceptedMany | CommitMany
+"""What is about many keys, each an instance of its own."""
+PaxosMessage = SingleMessage | PrepareClass | PromiseClass | FlightMessage

@@ -15,11 +15,11 @@ longer still.
 from collections.abc import Iterable
 from math import ceil
 
-from ..disk import ClassRecord, Forgotten, Unserved
+from ..disk import ClassRecord, Forgotten
 from ..errors import ProtocolError
 from ..keys import home
 from ..locks.leases import Leases
-from ..locks.terms import Space, space, tenure, term_of
+from ..locks.terms import is_term, tenure, term_of
 from ..paxos import acceptor, standing
 from ..paxos.instance import Class, Contradiction, Instance
 from ..paxos.messages import (
@@ -38,6 +38,8 @@ from ..wire.peers import Held
 from .turn import Turn
 
 Answer = Promise | Accepted | Nack | Commit | Held
+LIGHT_BYTES = 4_096
+"""A value up to this travels as fast as none."""
 BYTES_PER_SECOND = 2 * 1024 * 1024
 """What the slowest disk or network that we care for brings to an end."""
 MAX_BACKLOG_MS = 30_000.0
@@ -83,7 +85,7 @@ class Acceptors:
         The new instance is stored in `turn`, so that the answer can only leave behind it.
         """
         instance = turn.instance(message.key)
-        if isinstance(instance, Unserved) or instance.disputed is not None:
+        if not isinstance(instance, Instance) or instance.disputed is not None:
             return None
         try:
             changed, answer = self._handle(turn, instance, message)
@@ -93,6 +95,11 @@ class Acceptors:
         if changed != instance:
             self._store(turn, message.key, changed)
         return answer
+
+    def covers(self, ballot: Ballot) -> bool:
+        """Whether this very standing promise was given."""
+        held = self._classes.get(ballot.process.node)
+        return held is not None and held.ballot == ballot
 
     def promise_class(
         self, turn: Turn, message: PrepareClass, feed_end: int
@@ -140,12 +147,12 @@ class Acceptors:
         self, turn: Turn, instance: Instance, message: Prepare | Accept
     ) -> tuple[Instance, Answer]:
         match message:
-            case Prepare():
-                return acceptor.on_prepare(instance, message)
-            case Accept() if space(message.key) is Space.TERM:
+            case Accept() if is_term(message.key):
                 return self._guarded(turn, instance, message)
             case Accept():
                 return acceptor.on_accept(instance, message, self._promised_for(message))
+            case Prepare():
+                return acceptor.on_prepare(instance, message)
 
     def _promised_for(self, message: Accept) -> Ballot | None:
         """The standing promise that covers the key, if the proposal relies on one."""

@@ -11,7 +11,7 @@ tried and found its claim id in none, so that repeating it is safe (design 10).
 
 from msgspec.structs import replace
 
-from ..disk import Forgotten, Unserved
+from ..disk import Forgotten
 from ..errors import (
     ERRORS,
     BadRequest,
@@ -22,10 +22,12 @@ from ..errors import (
     StorageFailed,
 )
 from ..errors import Damaged as DamagedError
-from ..keys import homes, series_and_slot, slot_before, slot_key
+from ..keys import home, homes, series_and_slot, slot_before, slot_key
+from ..paxos.instance import Instance
 from ..types import Decree, Key, NodeId
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
-from .coordinator import Coordinator, Found
+from .attempts import Found
+from .coordinator import Coordinator
 from .effects import Send
 from .events import Coordinate
 from .node import Node, refusal
@@ -162,17 +164,18 @@ class Claims:
     def _route(self, turn: Turn, live: Live, request: AnyClaim) -> None:
         """To the first node in the key's order that is up; here, if the key is learned here."""
         key = request.claim.key
-        instance = turn.instance(key)
-        learned = isinstance(instance, Unserved) or instance.learned is not None
-        if request.here or (learned and isinstance(request, ClaimRequest)):
+        if request.here or home(key, self._node.nodes) == self._node.name:
             self._coordinate(turn, live, request, key)
             return
+        instance = turn.instance(key)
+        open_here = isinstance(instance, Instance) and instance.learned is None
         candidates = (self._node.reachable - live.passed_over) | {self._node.name}
-        home = next(n for n in homes(key, self._node.nodes) if n in candidates)
-        if home == self._node.name:
-            self._coordinate(turn, live, request, key)
+        first = next(n for n in homes(key, self._node.nodes) if n in candidates)
+        to_pass = open_here or not isinstance(request, ClaimRequest)
+        if to_pass and first != self._node.name:
+            self._pass_on(turn, live, request, first)
         else:
-            self._pass_on(turn, live, request, home)
+            self._coordinate(turn, live, request, key)
 
     def _pass_on(self, turn: Turn, live: Live, request: AnyClaim, node: NodeId) -> None:
         token = self._node.token()
@@ -192,7 +195,7 @@ class Claims:
     def _answer_learned(self, turn: Turn, live: Live, key: Key) -> bool:
         """Answer from what is learned or broken; returns whether there was anything to do so."""
         instance = turn.instance(key)
-        if isinstance(instance, Unserved):
+        if not isinstance(instance, Instance):
             self._requests.fail(turn, live, instance.error, instance.message)
         elif instance.disputed is not None:
             self._requests.fail(turn, live, Disputed, dispute_message(key))
@@ -209,8 +212,9 @@ class Claims:
             return
         before = slot_before(key)
         instance = turn.instance(before) if before is not None else None
-        if before is None or (not isinstance(instance, Unserved | None) and instance.learned):
-            self._coordinator.join(turn, live, replace(request.claim, key=key))
+        if before is None or (isinstance(instance, Instance) and instance.learned):
+            claim = request.claim if request.claim.key == key else replace(request.claim, key=key)
+            self._coordinator.join(turn, live, claim)
             return
 
         def then(turn: Turn, found: Found) -> None:

@@ -25,11 +25,9 @@ from ..locks.terms import (
     Ending,
     How,
     Previous,
-    Space,
     Tenure,
     lock_and_term,
     lock_of,
-    space,
     tenure,
     term_key,
     term_of,
@@ -38,8 +36,9 @@ from ..types import Decree, Key, NodeId
 from ..wire.peers import LeaseAnswer
 from ..wire.requests import Granted, HeldBy, HolderRequest, LockRequest, Undecided
 from .asking import Asking
+from .attempts import Found
 from .contest import AT_ONCE, Ask, Contest, queues, wants_it
-from .coordinator import Coordinator, Found
+from .coordinator import Coordinator
 from .events import Contend, Reconsider, SlotDone
 from .latest import LatestTerms
 from .node import Node, refusal
@@ -139,8 +138,6 @@ class Contests:
 
     def on_learned(self, turn: Turn, decree: Decree) -> None:
         """A term is decided: it supersedes all earlier ones."""
-        if space(decree.key) is not Space.TERM:
-            return
         lock, term = lock_and_term(decree.key)
         self._leases.superseded(lock, term)
         self._latest.remember(decree)

@@ -13,11 +13,12 @@ Invariants kept here:
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
-from ..disk import Forgotten, Unserved
+from ..disk import Forgotten
+from ..locks.terms import is_term
 from ..paxos import proposer
-from ..paxos.messages import Accepted, Commit, Nack, Promise
+from ..paxos.instance import Instance
+from ..paxos.messages import MAX_FLIGHT, Accepted, AcceptedMany, Commit, Nack, Promise
 from ..paxos.proposer import (
     Chosen,
     Outbid,
@@ -29,9 +30,11 @@ from ..paxos.proposer import (
 )
 from ..types import Ballot, Claim, Decree, Key, NodeId
 from ..wire.peers import Held
-from .acceptors import Acceptors
+from .acceptors import LIGHT_BYTES, Acceptors
+from .attempts import Attempt, Candidate, Follower, Then
 from .effects import Send
-from .events import Resend, Retry
+from .events import Resend, ResendFlight, Retry
+from .flights import STANDING_RESENDS, Flights
 from .node import Node
 from .requests import Live
 from .standing import Standing
@@ -39,74 +42,11 @@ from .turn import Turn
 
 MAX_RESEND_MS = 2_000
 MAX_BACKOFF_MS = 1_000
-LIGHT_BYTES = 4_096
-STANDING_RESENDS = 1
-"""So often a proposal that relies on the standing promise is said again; then comes phase 1."""
 UNWANTED_RESENDS = 5
 """An attempt that nobody waits for, such as a finish, is given up behind so many repetitions."""
 
 
 Settle = Callable[[Turn, Live, Decree], None]
-Found = Decree | Forgotten | None
-"""What a key is decided to be, that it is forgotten, or that it is undecided."""
-Then = Callable[[Turn, Found], None]
-
-
-@dataclass(slots=True, eq=False)
-class Follower:
-    """A read that wants to know how an attempt ends.
-
-    Attributes:
-        live: the request behind it.
-        then: called with the decree, with None for undecided, or if the key is forgotten.
-        joined: the attempt's count of ballots when the read joined. The promises of a ballot that
-            had begun by then may be older than the read, so its vacancy says nothing to it.
-    """
-
-    live: Live
-    then: Then
-    joined: int
-
-
-@dataclass(slots=True, eq=False)
-class Candidate:
-    """A request that wants the key, and what it would have it frozen to."""
-
-    live: Live
-    claim: Claim
-
-
-@dataclass(slots=True, eq=False)
-class Attempt:
-    """The node's work on one key.
-
-    Attributes:
-        key: the key.
-        serial: of the timer that counts now; earlier ones have been overtaken.
-        state: where the present ballot stands; None while pausing between ballots.
-        claims: the claims that joined, in order of arrival.
-        followers: the reads that joined.
-        heard: the highest ballot that a nack spoke of.
-        said_ms: when the present state's message was sent last.
-        ballots, resends, outbids: how many so far; pauses grow with the latter two.
-    """
-
-    key: Key
-    serial: int = 0
-    state: Preparing | Proposing | None = None
-    claims: list[Candidate] = field(default_factory=list[Candidate])
-    followers: list[Follower] = field(default_factory=list[Follower])
-    heard: Ballot | None = None
-    said_ms: float = 0.0
-    ballots: int = 0
-    resends: int = 0
-    outbids: int = 0
-
-    def wanted(self) -> bool:
-        """Whether anybody still waits for it."""
-        self.claims = [candidate for candidate in self.claims if not candidate.live.done]
-        self.followers = [f for f in self.followers if not f.live.done]
-        return bool(self.claims or self.followers)
 
 
 class Coordinator:
@@ -134,14 +74,20 @@ class Coordinator:
         self._learn = learn
         self._settle = settle
         self._attempts: dict[Key, Attempt] = {}
+        self._boarding: list[Attempt] = []
+        self._flights = Flights(node, acceptors, learn, self._alone)
         self._serial = 0
 
     def __len__(self) -> int:
         return len(self._attempts)
 
-    def needs(self, timer: Resend | Retry) -> Iterable[Key]:
-        """The instance that a timer needs: none if its attempt is over."""
-        return (timer.key,) if self._current(timer) else ()
+    def needs(self, event: Resend | Retry | ResendFlight | AcceptedMany) -> Iterable[Key]:
+        """The instances that a timer or a vote needs: none if what it is about is over."""
+        match event:
+            case Resend() | Retry():
+                return (event.key,) if self._current(event) else ()
+            case ResendFlight() | AcceptedMany():
+                return self._flights.aboard(event.number)
 
     def join(self, turn: Turn, live: Live, claim: Claim) -> None:
         """Claim a key: join its attempt, or start one. The first claim in it is proposed."""
@@ -185,10 +131,34 @@ class Coordinator:
                 turn.broadcast(self._node.others, Commit(message.key, decree))
                 self._learn(turn, decree)
 
+    def on_accepted_many(self, turn: Turn, sender: NodeId, message: AcceptedMany) -> None:
+        """Phase 2 of a flight goes on (R20)."""
+        self._flights.on_accepted(turn, sender, message)
+
+    def on_resend_flight(self, turn: Turn, timer: ResendFlight) -> None:
+        """Votes on a flight are missing."""
+        self._flights.on_resend(turn, timer)
+
+    def depart(self, turn: Turn) -> None:
+        """All events of the step are handled: propose what needs phase 2 alone, together (R18)."""
+        boarding, self._boarding = self._boarding, []
+        light: list[Attempt] = []
+        others: list[Attempt] = []
+        for attempt in boarding:
+            if self._may_go(turn, attempt):
+                (light if self._is_light(attempt) else others).append(attempt)
+        if len(light) == 1:
+            others, light = [*others, *light], []
+        for start in range(0, len(light), MAX_FLIGHT):
+            self._fly(turn, light[start : start + MAX_FLIGHT])
+        for attempt in others:
+            assert isinstance(attempt.state, Prepared), "what boards is prepared"
+            self._propose(turn, attempt, attempt.state)
+
     def on_nack(self, turn: Turn, sender: NodeId, message: Nack) -> None:
         """Somebody promised a higher ballot: pause, and begin again above it (R04, R10)."""
         attempt = self._attempts.get(message.key)
-        if attempt is None or attempt.state is None:
+        if attempt is None or not isinstance(attempt.state, Preparing | Proposing):
             return
         state = proposer.on_nack(attempt.state, message)
         match state:
@@ -223,7 +193,7 @@ class Coordinator:
     def on_resend(self, turn: Turn, timer: Resend) -> None:
         """Answers are missing: say it again, unless nobody waits any more."""
         attempt = self._current(timer)
-        if attempt is None or attempt.state is None:
+        if attempt is None or not isinstance(attempt.state, Preparing | Proposing):
             return
         if not attempt.wanted() and attempt.resends >= UNWANTED_RESENDS:
             del self._attempts[attempt.key]
@@ -252,6 +222,7 @@ class Coordinator:
         """Drop everything, since the disk failed; returns the claims that nobody serves now."""
         claims = [candidate for attempt in self._attempts.values() for candidate in attempt.claims]
         self._attempts.clear()
+        self._flights.clear()
         return [candidate.live for candidate in claims if not candidate.live.done]
 
     # -- one attempt
@@ -269,30 +240,83 @@ class Coordinator:
     def _begin(self, turn: Turn, attempt: Attempt) -> None:
         """R09: a new ballot, above all that this acceptor promised and all that we heard of."""
         instance = turn.instance(attempt.key)
-        if isinstance(instance, Unserved):
+        if not isinstance(instance, Instance):
             self._stall(turn, attempt)
             return
         attempt.ballots += 1
         attempt.resends = 0
         prepared = self._standing.prepared(turn, attempt.key, instance)
-        if prepared is not None and attempt.wanted() and attempt.claims:
-            self._propose(turn, attempt, prepared)
+        if prepared is not None and attempt.claims and attempt.wanted():
+            attempt.state = prepared
+            self._boarding.append(attempt)
             return
         above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)
         self._send(turn, attempt, proposer.start(attempt.key, self._node.process, above))
 
     def _propose(self, turn: Turn, attempt: Attempt, prepared: Prepared) -> None:
-        """R16 to R18, with the first claim that is still wanted as our own value."""
-        attempt.wanted()
-        claim = attempt.claims[0].claim if attempt.claims else None
-        own = Decree.of(claim, prepared.ballot, turn.moment.wall_ms) if claim else None
-        state = proposer.propose(prepared, own)
+        """R16 to R18, alone."""
+        state = self._proposal(turn, attempt, prepared)
         match state:
             case Vacant():
                 self._end_vacant(turn, attempt)
             case Proposing():
                 attempt.resends = 0
                 self._send(turn, attempt, state)
+
+    def _proposal(self, turn: Turn, attempt: Attempt, prepared: Prepared) -> Proposing | Vacant:
+        """R16, R17, with the first claim that is still wanted as our own value."""
+        attempt.wanted()
+        claim = attempt.claims[0].claim if attempt.claims else None
+        own = Decree.of(claim, prepared.ballot, turn.moment.wall_ms) if claim else None
+        return proposer.propose(prepared, own)
+
+    def _may_go(self, turn: Turn, attempt: Attempt) -> bool:
+        """Whether what boarded may be proposed, now that the whole step has happened.
+
+        Where nobody claims the key any more, a standing promise is no evidence that it is vacant: the
+        reads that wait for it need both phases.
+        """
+        if self._attempts.get(attempt.key) is not attempt or attempt.state is None:
+            return False
+        attempt.wanted()
+        if not attempt.claims:
+            self._begin(turn, attempt)
+        return bool(attempt.claims)
+
+    def _is_light(self, attempt: Attempt) -> bool:
+        """Whether it travels with others: a term may be held up for long, and megabytes are slow."""
+        light = len(attempt.claims[0].claim.value) <= LIGHT_BYTES
+        return light and not is_term(attempt.key)
+
+    def _fly(self, turn: Turn, attempts: Iterable[Attempt]) -> None:
+        """R16 to R18, for many keys together; what our own acceptor refuses goes nowhere."""
+        decrees: list[Decree] = []
+        for attempt in attempts:
+            assert isinstance(attempt.state, Prepared), "what boards is prepared"
+            state = self._proposal(turn, attempt, attempt.state)
+            assert isinstance(state, Proposing), "what goes is claimed"
+            attempt.state = state
+            decrees.append(state.decree)
+        flight, refused = self._flights.depart(turn, decrees)
+        for decree in decrees:
+            attempt = self._attempts[decree.key]
+            attempt.flight = flight
+            self._note_proposed(attempt)
+        for key in refused:
+            self._alone(turn, key)
+
+    def _alone(self, turn: Turn, key: Key) -> None:
+        """A flight left the key behind: begin again, with both phases (R15)."""
+        attempt = self._attempts.get(key)
+        if attempt is not None and attempt.flight is not None:
+            self._leave(attempt)
+            self._begin(turn, attempt)
+
+    def _leave(self, attempt: Attempt) -> None:
+        """The attempt is not part of its flight any more."""
+        if attempt.flight is not None:
+            self._flights.leave(attempt.flight, attempt.key)
+            attempt.flight = None
 
     def _send(self, turn: Turn, attempt: Attempt, state: Preparing | Proposing) -> None:
         """Say it to our own acceptor first; if that agrees, to all the others, at once."""
@@ -335,6 +359,7 @@ class Coordinator:
 
     def _pause(self, turn: Turn, attempt: Attempt, promised: Ballot) -> None:
         """R04: duels end because pauses grow and are randomised, outside."""
+        self._leave(attempt)
         attempt.state = None
         attempt.heard = max(promised, attempt.heard or promised)
         delay_ms = min(
@@ -366,6 +391,7 @@ class Coordinator:
         attempt = self._attempts.pop(key, None)
         if attempt is None:
             return
+        self._leave(attempt)
         for candidate in attempt.claims:
             self._settle(turn, candidate.live, decree)
         for follower in attempt.followers:

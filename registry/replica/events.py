@@ -148,6 +148,12 @@ class Retry(Value, frozen=True, tag=True):
     serial: int
 
 
+class ResendFlight(Value, frozen=True, tag=True):
+    """The flight of this number may have lost messages."""
+
+    number: int
+
+
 class ResendRead(Value, frozen=True, tag=True):
     """The read or list with this token may have lost messages."""
 
@@ -169,7 +175,7 @@ class Reconsider(Value, frozen=True, tag=True):
     serial: int
 
 
-Timer = Expire | Resend | Retry | ResendRead | Sweep | PullFeeds | Reconsider
+Timer = Expire | Resend | Retry | ResendFlight | ResendRead | Sweep | PullFeeds | Reconsider
 
 
 class Fired(Value, frozen=True, tag=True):

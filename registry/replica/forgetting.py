@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from ..disk import Forgotten
-from ..locks.terms import Space, lock_and_term, lock_of, lock_path, space, term_key
+from ..locks.terms import lock_and_term, lock_of, lock_path, term_key
 from ..types import Decree, Key, NodeId
 from ..wire.peers import ForgottenTerms
 from .effects import Send
@@ -62,9 +62,7 @@ class Forgetting:
         return (term_key(message.lock, message.floor - 1),)
 
     def on_new(self, turn: Turn, decree: Decree) -> None:
-        """A key was learned: now and then it is a term that pushes older ones out."""
-        if space(decree.key) is not Space.TERM:
-            return
+        """A term was learned: now and then it pushes older ones out."""
         lock, term = lock_and_term(decree.key)
         keep = self._node.config.locks.keep_terms
         if term % AT_A_TIME == 0 and term > keep:

@@ -3,9 +3,11 @@
 from typing import assert_never
 
 from ..errors import BadRequest
+from ..types import Decree
 from ..wire.requests import (
     ClaimNextRequest,
     ClaimRequest,
+    Decreed,
     EndRequest,
     GetRequest,
     HolderRequest,
@@ -24,7 +26,7 @@ from .locks import Locks
 from .names import check_names
 from .node import Node, refusal
 from .reads import Reads
-from .requests import Lasting, Live, Requests, out_of_time
+from .requests import Lasting, Live, Requests, address, out_of_time
 from .turn import Turn
 from .watches import Watches
 
@@ -57,7 +59,25 @@ class Intake:
         self._watches = watches
 
     def open(self, turn: Turn, origin: Origin, request: Lasting) -> None:
-        """A request that takes time: check its names, then lead it to its part."""
+        """Answer at the door what is decided here; of the rest check the names, then lead it on."""
+        decree = self._at_hand(turn, request) if self._node.formed else None
+        if decree is not None:
+            turn.at_once(address(origin, Decreed(request.id, decree)))
+        else:
+            self._open(turn, origin, request)
+
+    def _at_hand(self, turn: Turn, request: Lasting) -> Decree | None:
+        """The decree that answers a request for one key, if it is learned here: it is final (R08)."""
+        match request:
+            case GetRequest(_, _, key):
+                return turn.decree(key)
+            case ClaimRequest(_, _, _, claim):
+                fits = len(claim.value) <= self._node.config.limits.max_value_bytes
+                return turn.decree(claim.key) if fits else None
+            case _:
+                return None
+
+    def _open(self, turn: Turn, origin: Origin, request: Lasting) -> None:
         live = self._requests.open(turn, origin, request)
         try:
             check_names(request)

@@ -8,10 +8,10 @@ the peers are shown what this node has, so that they notice too (design 7).
 from collections.abc import Callable
 from typing import Protocol
 
-from ..disk import Unserved
+from ..locks.terms import is_term
 from ..paxos import learner
 from ..paxos.instance import Instance
-from ..paxos.messages import Commit
+from ..paxos.messages import Commit, CommitMany
 from ..types import Decree, Key
 from .digests import decree_digest
 from .node import Node
@@ -40,31 +40,43 @@ class Knowledge:
         self._node = node
         self._recent = recent
         self._listeners: list[Listener] = []
-        self._on_new: Callable[[Turn, Decree], None] | None = None
+        self._of_terms: list[Listener] = []
+        self._on_new_term: Callable[[Turn, Decree], None] | None = None
         self._on_disputed: Callable[[Turn, Key], None] | None = None
 
     def tell(
         self,
         *listeners: Listener,
-        new: Callable[[Turn, Decree], None],
+        of_terms: Listener,
+        new_term: Callable[[Turn, Decree], None],
         disputed: Callable[[Turn, Key], None],
     ) -> None:
-        """Name those who want to know, once they exist; `new` is told behind all listeners, once."""
+        """Name those who want to know, once they exist; `new_term` is told behind the others, once."""
         self._listeners += listeners
-        self._on_new = new
+        self._of_terms.append(of_terms)
+        self._on_new_term = new_term
         self._on_disputed = disputed
 
     def learn(self, turn: Turn, decree: Decree) -> None:
         """`decree` is known to be chosen."""
         instance = turn.instance(decree.key)
-        if isinstance(instance, Unserved) or (self._node.failed and instance.learned is None):
+        if not isinstance(instance, Instance) or (self._node.failed and instance.learned is None):
             return
         learned = learner.learn(instance, decree)
-        if learned == instance:
+        if learned is instance:
             self._spread(turn, instance.learned or decree)
         else:
             turn.store(decree.key, learned)
             self._take_in(turn, learned, decree)
+
+    def learn_many(self, turn: Turn, message: CommitMany) -> None:
+        """What was proposed in a ballot for these keys is chosen; what is not held here comes later."""
+        for key in message.keys:
+            instance = turn.instance(key)
+            if isinstance(instance, Instance):
+                decree = learner.chosen_in(instance, message.ballot)
+                if decree is not None:
+                    self.learn(turn, decree)
 
     def _take_in(self, turn: Turn, instance: Instance, decree: Decree) -> None:
         if instance.disputed is not None:
@@ -75,11 +87,13 @@ class Knowledge:
         self._node.feed_end += 1
         self._recent.add(decree.key, digest)
         self._spread(turn, decree)
-        if self._on_new is not None:
-            self._on_new(turn, decree)
+        if self._on_new_term is not None and is_term(decree.key):
+            self._on_new_term(turn, decree)
 
     def _spread(self, turn: Turn, decree: Decree) -> None:
         for listener in self._listeners:
+            listener.on_learned(turn, decree)
+        for listener in self._of_terms if is_term(decree.key) else ():
             listener.on_learned(turn, decree)
 
     def _dispute(self, turn: Turn, instance: Instance, key: Key) -> None:

@@ -16,7 +16,8 @@ from ..paxos.messages import Commit
 from ..types import Decree, Key, NodeId
 from ..wire.peers import Scan, ScanAnswer
 from ..wire.requests import ListPage, ListRequest
-from .coordinator import Coordinator, Found
+from .attempts import Found
+from .coordinator import Coordinator
 from .effects import ReadScan, Send
 from .events import Finish, FromPeer, ResendRead, ScanDone
 from .node import Node

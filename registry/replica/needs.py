@@ -5,7 +5,17 @@ from collections.abc import Iterable
 from ..errors import BadRequest
 from ..keys import parse_readable, slot_before
 from ..locks.terms import term_key
-from ..paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
+from ..paxos.messages import (
+    Accept,
+    Accepted,
+    AcceptedMany,
+    AcceptMany,
+    Commit,
+    CommitMany,
+    Nack,
+    Prepare,
+    Promise,
+)
 from ..types import Key
 from ..wire.peers import (
     AskLease,
@@ -43,6 +53,7 @@ from .events import (
     FromPeer,
     ReadOn,
     Resend,
+    ResendFlight,
     Retry,
 )
 from .locks import Locks
@@ -78,7 +89,7 @@ class Needs:
                 return self._of_message(message)
             case FromClient(_, request):
                 return _of_request(request)
-            case Fired(Resend() | Retry() as timer):
+            case Fired(Resend() | Retry() | ResendFlight() as timer):
                 return self._coordinator.needs(timer)
             case FeedDone():
                 return self._watches.needs(event)
@@ -99,6 +110,12 @@ class Needs:
             # the most frequent first: to be none of a type costs more than to be of it
             case Accepted() | Accept() | Commit() | Query() | Prepare() | Promise() | Nack():
                 return (message.key,)
+            case AcceptMany():
+                return [decree.key for decree in message.decrees]
+            case AcceptedMany():
+                return self._coordinator.needs(message)
+            case CommitMany(_, keys):
+                return keys
             case QueryAnswer():
                 return self._reads.needs(message)
             case FeedPage():
@@ -128,7 +145,8 @@ def _of_request(request: Request) -> Iterable[Key]:
 def with_slot_before(key: Key) -> Iterable[Key]:
     """`key`, and the slot before it if it is a slot of a series; nothing if it is no key."""
     try:
-        before = slot_before(parse_readable(key))
+        parse_readable(key)
     except BadRequest:
         return ()  # refused before its instance is looked at
+    before = slot_before(key)
     return (key,) if before is None else (before, key)

@@ -15,7 +15,8 @@ from ..keys import slot_key
 from ..types import Decree, Key, NodeId
 from ..wire.peers import Query, QueryAnswer
 from ..wire.requests import Decreed, GetRequest, LatestRequest, Undecided, WaitRequest
-from .coordinator import Coordinator, Found, Then
+from .attempts import Found, Then
+from .coordinator import Coordinator
 from .effects import ReadLastSlot, Send
 from .events import ReadOn, ResendRead, SlotDone
 from .forgetting import tell_forgotten
@@ -175,11 +176,13 @@ class Reads:
 
     def on_learned(self, turn: Turn, decree: Decree) -> None:
         """Whoever waits for this key has waited long enough, reads on their way round included."""
-        for token in list(self._reads_by_key.get(decree.key, ())):
-            read = self._drop(token)
-            read.then(turn, decree)
-        for live in self._waits.pop(decree.key, ()):
-            self._answer(turn, live, decree)
+        if decree.key in self._reads_by_key:
+            for token in list(self._reads_by_key[decree.key]):
+                read = self._drop(token)
+                read.then(turn, decree)
+        if decree.key in self._waits:
+            for live in self._waits.pop(decree.key):
+                self._answer(turn, live, decree)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
         """Nobody will find out what those keys are decided to be."""

@@ -20,7 +20,7 @@ from ..paxos.instance import Instance
 from ..types import Decree, NodeId
 from ..wire.peers import AskLease, EndTerm, LeaseAnswer, Renew, Renewed
 from ..wire.requests import Ended, EndRequest, KeepAliveRequest, Kept, Superseded
-from .coordinator import Found
+from .attempts import Found
 from .effects import Send
 from .events import ResendRead
 from .forgetting import tell_forgotten

@@ -16,7 +16,10 @@ from ..paxos.instance import Instance
 from ..paxos.messages import (
     Accept,
     Accepted,
+    AcceptedMany,
+    AcceptMany,
     Commit,
+    CommitMany,
     Nack,
     Prepare,
     PrepareClass,
@@ -50,6 +53,7 @@ from ..wire.requests import (
     ClaimRequest,
     Decreed,
     Failed,
+    GetRequest,
     LockRequest,
     Request,
     StatusRequest,
@@ -82,6 +86,7 @@ from .events import (
     ReadOrRest,
     Reconsider,
     Resend,
+    ResendFlight,
     ResendRead,
     Retry,
     ScanDone,
@@ -146,8 +151,12 @@ class Replica:
         self._needs = Needs(coordinator, reads, watches, self.catchup, locks)
         self._intake = Intake(node, requests, claims, reads, lists, watches, locks)
         self._forgetting.tell(self._acceptors, coordinator, reads, self.catchup, locks)
-        listeners = (self._acceptors, coordinator, reads, claims, self.catchup, locks)
-        knowledge.tell(*listeners, new=self._forgetting.on_new, disputed=self.catchup.on_disputed)
+        knowledge.tell(
+            *(self._acceptors, coordinator, reads, claims, self.catchup),
+            of_terms=locks,
+            new_term=self._forgetting.on_new,
+            disputed=self.catchup.on_disputed,
+        )
 
     def _locks_of(self, knowledge: Knowledge) -> Locks:
         node, requests, leases = self.node, self._requests, self._leases
@@ -200,6 +209,7 @@ class Replica:
             self.node.settled_feed_end = self.node.feed_end
         for event in events:
             self._handle(turn, event)
+        self._coordinator.depart(turn)
         self._standing.count(turn)
         self._watches.end_turn(turn)
         return self._finish(turn)
@@ -266,7 +276,9 @@ class Replica:
                 self._voting.on_message(turn, sender, message)
             case Commit(_, decree):
                 self._knowledge.learn(turn, decree)
-            case PrepareClass() | PromiseClass():
+            case CommitMany():
+                self._knowledge.learn_many(turn, message)
+            case AcceptMany() | AcceptedMany() | PrepareClass() | PromiseClass():
                 self._voting.on_message(turn, sender, message)
             case Query():
                 self._reads.tell(turn, sender, message)
@@ -310,6 +322,8 @@ class Replica:
                 self._requests.close_bucket(timer)
             case Resend():
                 self._coordinator.on_resend(turn, timer)
+            case ResendFlight():
+                self._coordinator.on_resend_flight(turn, timer)
             case Retry():
                 self._coordinator.on_retry(turn, timer)
             case ResendRead():
@@ -370,6 +384,8 @@ class Replica:
 
     def _on_request(self, turn: Turn, connection: Connection, request: Request) -> None:
         match request:
+            case GetRequest() | ClaimRequest():  # the most frequent first
+                self._intake.open(turn, connection, request)
             case StatusRequest():
                 report = status_report(self, request.id, turn.now_ms)
                 turn.at_once(Reply(connection, report))

@@ -7,7 +7,7 @@ which promises still wait for the feed that they name to be read, and which keys
 from collections.abc import Callable
 
 from ..keys import home, slot_before
-from ..locks.terms import Space, space
+from ..locks.terms import is_term
 from ..paxos import standing
 from ..paxos.instance import Instance
 from ..paxos.messages import PrepareClass, PromiseClass
@@ -77,7 +77,7 @@ class Standing:
         name = self._node.name
         if name not in self._state.promises or home(key, self._node.nodes) != name:
             return None
-        if space(key) is Space.TERM and not self._is_new(turn, key):
+        if is_term(key) and not self._is_new(turn, key):
             return None
         return standing.prepared(self._state, key, own)
 

@@ -6,7 +6,7 @@ it was loaded is durable already, or a decree, which is chosen whatever a crash 
 once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ..disk import FeedRecord, ForgetRecord, Forgotten, InstanceRecord, Record, Unserved
 from ..paxos.instance import Instance
@@ -45,6 +45,13 @@ class Turn:
     def has(self, key: Key) -> bool:
         """Whether the instance of `key` was loaded for this step."""
         return key in self._instances
+
+    def decree(self, key: Key) -> Decree | None:
+        """The decree of `key`, if the key was loaded for this step and its decree may be told."""
+        instance = self._instances.get(key)
+        if isinstance(instance, Instance) and instance.disputed is None:
+            return instance.learned
+        return None
 
     def store(self, key: Key, instance: Instance) -> None:
         """Replace the instance of `key`; all that is said of it from now on waits for the disk."""
@@ -90,6 +97,11 @@ class Turn:
     def vouch(self, key: Key, outgoing: Outgoing) -> None:
         """Send something that says what this node durably holds for `key`."""
         changed = key in self._dirty or key in self._forgotten
+        (self._effects.after if changed else self._effects.at_once).append(outgoing)
+
+    def vouch_for_all(self, keys: Collection[Key], outgoing: Outgoing) -> None:
+        """Send something that says what this node durably holds for each of `keys`."""
+        changed = any(key in self._dirty or key in self._forgotten for key in keys)
         (self._effects.after if changed else self._effects.at_once).append(outgoing)
 
     def at_once(self, outgoing: Outgoing) -> None:

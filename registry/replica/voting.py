@@ -6,10 +6,13 @@ A node that may not vote is no acceptor and no coordinator; but what it has lear
 from typing import assert_never
 
 from ..disk import Forgotten
+from ..locks.terms import is_term
 from ..paxos.instance import Instance
 from ..paxos.messages import (
     Accept,
     Accepted,
+    AcceptedMany,
+    AcceptMany,
     Nack,
     Prepare,
     PrepareClass,
@@ -26,8 +29,8 @@ from .node import Node
 from .standing import Standing
 from .turn import Turn
 
-Answer = Promise | Accepted | Nack | Held | PrepareClass | PromiseClass
-VotingMessage = Prepare | Accept | Answer
+Answer = Promise | Accepted | AcceptedMany | Nack | Held | PrepareClass | PromiseClass
+VotingMessage = Prepare | Accept | AcceptMany | Answer
 
 
 class Voting:
@@ -51,6 +54,8 @@ class Voting:
     def on_message(self, turn: Turn, sender: NodeId, message: VotingMessage) -> None:
         """A peer, or this node itself, proposes or answers."""
         match message:
+            case AcceptMany():
+                self._on_flight(turn, sender, message)
             case Accept() | Prepare():
                 self._on_proposal(turn, sender, message)
             case _ if self._node.voting:
@@ -71,8 +76,33 @@ class Voting:
         if answer is not None:
             turn.vouch(message.key, Send(sender, answer))
 
+    def _on_flight(self, turn: Turn, sender: NodeId, message: AcceptMany) -> None:
+        """Vote on each proposal by itself; what is accepted is answered together, behind the rest.
+
+        Without the standing promise nothing can be accepted, and to say so of one key is enough.
+        """
+        proposals = [Accept(decree.key, message.ballot, decree) for decree in message.decrees]
+        if not self._node.voting or not self._acceptors.covers(message.ballot):
+            for proposal in proposals[:1]:
+                self._on_proposal(turn, sender, proposal)
+            return
+        refused = [p.key for p in proposals if not self._accepts(turn, sender, p)]
+        vote = AcceptedMany(message.ballot, message.number, tuple(refused))
+        turn.vouch_for_all([proposal.key for proposal in proposals], Send(sender, vote))
+
+    def _accepts(self, turn: Turn, sender: NodeId, proposal: Accept) -> bool:
+        """One proposal of a flight: whether it is accepted; if not, the sender is told why."""
+        if is_term(proposal.key):
+            return False  # the guard of a term answers in its own words, so terms travel alone
+        answer = self._acceptors.answer(turn, proposal)
+        if not isinstance(answer, Accepted | None):
+            turn.vouch(proposal.key, Send(sender, answer))
+        return isinstance(answer, Accepted)
+
     def _on_answer(self, turn: Turn, sender: NodeId, message: Answer) -> None:
         match message:
+            case AcceptedMany():
+                self._coordinator.on_accepted_many(turn, sender, message)
             case Accepted():
                 self._coordinator.on_accepted(turn, sender, message)
             case Promise():

@@ -3,7 +3,7 @@
 The rest of a message is small and bounded by its types; it is counted by number, not by bytes.
 """
 
-from ..paxos.messages import Accept, Commit, Promise
+from ..paxos.messages import Accept, AcceptMany, Commit, Promise
 from ..wire.peers import PeerMessage, QueryAnswer, ScanAnswer
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Request
 
@@ -15,6 +15,8 @@ def weight(message: PeerMessage | Request) -> int:
             return len(message.claim.value)
         case Accept() | Commit() | Decreed():
             return len(message.decree.value)
+        case AcceptMany():
+            return sum(len(decree.value) for decree in message.decrees)
         case Promise():
             return len(message.accepted.decree.value) if message.accepted else 0
         case QueryAnswer():

@@ -16,12 +16,11 @@ from decreed.registry.locks.terms import (
     Ending,
     How,
     Previous,
-    Space,
     Tenure,
     TermClaim,
+    is_term,
     lock_and_term,
     parse_lock,
-    space,
     tenure,
     term_key,
     term_of,
@@ -35,8 +34,8 @@ TERM = term_key("jobs/nightly", 7)
 def test_a_term_has_a_key_that_names_lock_and_number() -> None:
     assert TERM == "$locks/jobs/nightly@7"
     assert lock_and_term(TERM) == ("jobs/nightly", 7)
-    assert space(TERM) is Space.TERM
-    assert space(Key("jobs/nightly@7")) is Space.PLAIN
+    assert is_term(TERM)
+    assert not is_term(Key("jobs/nightly@7"))
     assert Tenure("jobs/nightly", 6, b"x").next_key == TERM
 
 

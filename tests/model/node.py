@@ -25,8 +25,8 @@ from decreed.registry.disk import ClassRecord, CursorRecord, Identity, InstanceR
 from decreed.registry.lineage import Lineage
 from decreed.registry.paxos.instance import EMPTY, Class, Instance
 from decreed.registry.paxos.messages import Accept, PaxosMessage, Prepare, PromiseClass
-from decreed.registry.paxos.proposer import Preparing, Proposing
-from decreed.registry.replica.coordinator import STANDING_RESENDS, Attempt
+from decreed.registry.paxos.proposer import Prepared, Preparing, Proposing
+from decreed.registry.replica.attempts import Attempt
 from decreed.registry.replica.effects import Effects, Outgoing, Send
 from decreed.registry.replica.events import (
     Event,
@@ -39,6 +39,7 @@ from decreed.registry.replica.events import (
     Retry,
     Sweep,
 )
+from decreed.registry.replica.flights import STANDING_RESENDS
 from decreed.registry.replica.replica import Replica
 from decreed.registry.replica.turn import Turn
 from decreed.registry.types import Ballot, Claim, Key, NodeId, Value
@@ -224,6 +225,7 @@ class Nodes:
             return None
         held = before.volatile
         wish = self.wish(name, before) if held is None else held.wish
+        assert not isinstance(attempt.state, Prepared), "what boards leaves in the same step"
         return Volatile(attempt.state, attempt.heard, wish)
 
 

@@ -5,7 +5,10 @@ from typing import Protocol
 from decreed.registry.paxos.messages import (
     Accept,
     Accepted,
+    AcceptedMany,
+    AcceptMany,
     Commit,
+    CommitMany,
     Nack,
     PaxosMessage,
     Prepare,
@@ -64,6 +67,8 @@ def tell_message(message: PaxosMessage) -> str:
         case PromiseClass():
             told = f"half-done {list(message.unlearned)}, feed to {message.feed_end}"
             return f"promise-class({message.ballot}, {told})"
+        case AcceptMany() | AcceptedMany() | CommitMany():
+            raise AssertionError("with one key there are no flights")
 
 
 def tell_report(report: Report[tuple[int, ...]]) -> str:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from decreed.registry.config import ClusterConfig
 from decreed.registry.locks.terms import (
     How,
-    Space,
     Tenure,
     TermClaim,
+    is_term,
     lock_and_term,
-    space,
     tenure,
     term_key,
     term_of,
@@ -79,7 +78,7 @@ class LockWorld(WitnessedWorld):
         super().__init__(cluster, plan)
 
     def _proposed(self, key: Key, decree: Decree) -> None:
-        if space(key) is Space.PLAIN:
+        if not is_term(key):
             super()._proposed(key, decree)
             return
         lock, number = lock_and_term(key)

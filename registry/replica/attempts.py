@@ -1,0 +1,75 @@
+"""What a coordinator keeps of one key: who waits for it, and where its ballot stands."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..disk import Forgotten
+from ..paxos.proposer import Prepared, Preparing, Proposing
+from ..types import Ballot, Claim, Decree, Key
+from .requests import Live
+from .turn import Turn
+
+Found = Decree | Forgotten | None
+"""What a key is decided to be, that it is forgotten, or that it is undecided."""
+Then = Callable[[Turn, Found], None]
+
+
+@dataclass(slots=True, eq=False)
+class Follower:
+    """A read that wants to know how an attempt ends.
+
+    Attributes:
+        live: the request behind it.
+        then: called with the decree, with None for undecided, or if the key is forgotten.
+        joined: the attempt's count of ballots when the read joined. The promises of a ballot that
+            had begun by then may be older than the read, so its vacancy says nothing to it.
+    """
+
+    live: Live
+    then: Then
+    joined: int
+
+
+@dataclass(slots=True, eq=False)
+class Candidate:
+    """A request that wants the key, and what it would have it frozen to."""
+
+    live: Live
+    claim: Claim
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """The node's work on one key.
+
+    Attributes:
+        key: the key.
+        serial: of the timer that counts now; earlier ones have been overtaken.
+        state: where the present ballot stands; None while pausing between ballots. `Prepared` is
+            what may be proposed as soon as all events of the step are handled.
+        claims: the claims that joined, in order of arrival.
+        followers: the reads that joined.
+        flight: the number of the flight that the proposal travels in; None if it travels alone.
+        heard: the highest ballot that a nack spoke of.
+        said_ms: when the present state's message was sent last.
+        ballots, resends, outbids: how many so far; pauses grow with the latter two.
+    """
+
+    key: Key
+    serial: int = 0
+    state: Preparing | Prepared | Proposing | None = None
+    flight: int | None = None
+    claims: list[Candidate] = field(default_factory=list[Candidate])
+    followers: list[Follower] = field(default_factory=list[Follower])
+    heard: Ballot | None = None
+    said_ms: float = 0.0
+    ballots: int = 0
+    resends: int = 0
+    outbids: int = 0
+
+    def wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        self.claims = [candidate for candidate in self.claims if not candidate.live.done]
+        if self.followers:
+            self.followers = [f for f in self.followers if not f.live.done]
+        return bool(self.claims or self.followers)

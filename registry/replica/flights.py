@@ -1,0 +1,150 @@
+"""Flights: proposals under the standing promise that travel, are voted on and are counted together.
+
+A claim alone is cheap; what costs is to do everything for it alone. So all that a home proposes in one
+step, in its standing ballot, leaves as one flight: one message to each acceptor, one vote of each, one
+count, one timer, one commit. Each key stays an instance of its own: what an acceptor refuses leaves
+the flight, and goes on with both phases by itself.
+
+Invariants kept here:
+
+* every node in `votes` has durably accepted each decree that is aboard (R19, R20): who refused a key
+  has thereby taken it off, before the vote is counted.
+* nothing is aboard that the node's own acceptor has not accepted in the step in which it left (R05).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ..paxos.messages import Accept, Accepted, AcceptedMany, AcceptMany, CommitMany
+from ..types import Ballot, Decree, Key, NodeId
+from .acceptors import Acceptors
+from .effects import Send
+from .events import ResendFlight
+from .node import Node
+from .turn import Turn
+
+STANDING_RESENDS = 1
+"""So often a proposal that relies on the standing promise is said again; then comes phase 1."""
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """What left together.
+
+    Attributes:
+        number: of all flights of this life.
+        ballot: the standing ballot.
+        aboard: what is still proposed, by key.
+        votes: who has accepted all of it.
+        resends: how often it was said again.
+    """
+
+    number: int
+    ballot: Ballot
+    aboard: dict[Key, Decree]
+    votes: set[NodeId] = field(default_factory=set[NodeId])
+    resends: int = 0
+
+    def message(self) -> AcceptMany:
+        """R18: what goes to every acceptor."""
+        return AcceptMany(self.ballot, self.number, tuple(self.aboard.values()))
+
+
+class Flights:
+    """All flights of a node.
+
+    Args:
+        node: who we are.
+        acceptors: the node's own acceptor, which votes like any other.
+        learn: makes a chosen decree known to the whole node.
+        alone: goes on with a key that left its flight.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        acceptors: Acceptors,
+        learn: Callable[[Turn, Decree], None],
+        alone: Callable[[Turn, Key], None],
+    ) -> None:
+        self._node = node
+        self._acceptors = acceptors
+        self._learn = learn
+        self._alone = alone
+        self._flights: dict[int, Flight] = {}
+        self._last = 0
+
+    def aboard(self, number: int) -> Iterable[Key]:
+        """The keys of a flight that is under way."""
+        flight = self._flights.get(number)
+        return flight.aboard if flight is not None else ()
+
+    def depart(self, turn: Turn, decrees: Sequence[Decree]) -> tuple[int, list[Key]]:
+        """Propose these in the standing ballot: to our own acceptor first, then to all others.
+
+        Returns:
+            The flight's number, and the keys that our own acceptor refused.
+        """
+        ballot = Ballot.standing(self._node.process)
+        aboard = {decree.key: decree for decree in decrees if self._accepts(turn, ballot, decree)}
+        self._last += 1
+        if aboard:
+            flight = self._flights[self._last] = Flight(self._last, ballot, aboard)
+            vote = AcceptedMany(ballot, flight.number, ())
+            turn.vouch_for_all(aboard, Send(self._node.name, vote))
+            turn.broadcast(self._node.others, flight.message())
+            self._set_resend(turn, flight)
+        return self._last, [decree.key for decree in decrees if decree.key not in aboard]
+
+    def on_accepted(self, turn: Turn, sender: NodeId, message: AcceptedMany) -> None:
+        """R20: a vote on all that is aboard but for what it refuses; a quorum of them chooses it."""
+        flight = self._flights.get(message.number)
+        quorums = self._node.config.quorums
+        if flight is None or flight.ballot != message.ballot or sender not in quorums.members:
+            return
+        for key in message.refused:
+            self._alone(turn, key)
+        flight.votes.add(sender)
+        if flight.aboard and quorums.accepted(flight.votes):
+            self._land(turn, flight)
+
+    def on_resend(self, turn: Turn, timer: ResendFlight) -> None:
+        """Votes are missing: say it again; then let everybody on board go on alone (R02)."""
+        flight = self._flights.get(timer.number)
+        if flight is None:
+            return
+        if flight.resends < STANDING_RESENDS:
+            flight.resends += 1
+            missing = [node for node in self._node.others if node not in flight.votes]
+            turn.broadcast(missing, flight.message())
+            self._set_resend(turn, flight)
+        else:
+            for key in list(flight.aboard):
+                self._alone(turn, key)
+
+    def leave(self, number: int, key: Key) -> None:
+        """The key is not proposed with this flight any more."""
+        flight = self._flights.get(number)
+        if flight is not None:
+            flight.aboard.pop(key, None)
+            if not flight.aboard:
+                del self._flights[number]
+
+    def clear(self) -> None:
+        """Drop everything, since the disk failed."""
+        self._flights.clear()
+
+    def _accepts(self, turn: Turn, ballot: Ballot, decree: Decree) -> bool:
+        answer = self._acceptors.answer(turn, Accept(decree.key, ballot, decree))
+        return isinstance(answer, Accepted)
+
+    def _land(self, turn: Turn, flight: Flight) -> None:
+        """All that is aboard is chosen: tell everybody (R20)."""
+        del self._flights[flight.number]
+        turn.broadcast(self._node.others, CommitMany(flight.ballot, tuple(flight.aboard)))
+        for decree in flight.aboard.values():
+            self._learn(turn, decree)
+
+    def _set_resend(self, turn: Turn, flight: Flight) -> None:
+        delay_ms = self._node.config.timing.resend_ms << flight.resends
+        turn.timer(ResendFlight(flight.number), delay_ms, delay_ms / 4)
