@@ -14,7 +14,6 @@ from .lineage import Lineage
 from .paxos.instance import Class, Instance
 from .types import Counter, Key, KeyText, NodeText, Value
 from .wire.handshake import ClusterId, Digest, IdBytes
-from .wire.peers import FeedEntry
 from .wire.requests import PathText
 
 
@@ -49,6 +48,14 @@ class InstanceRecord(Value, frozen=True, tag=1):
 
 class FeedRecord(Value, frozen=True, tag=2):
     """Entry `index` of the node's feed: the key was learned, with a decree of this digest."""
+
+    index: Counter
+    key: KeyText
+    digest: Digest
+
+
+class FeedEntry(Value, frozen=True):
+    """Entry `index` of the feed, as it is read back."""
 
     index: Counter
     key: KeyText

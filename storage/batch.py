@@ -23,8 +23,8 @@ from ..registry.disk import (
 )
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key
-from ..registry.wire.peers import FeedEntry
 from . import layout
+from .runs import rows_of
 
 
 @dataclass
@@ -46,14 +46,15 @@ class Batch:
     floors: list[ForgetRecord] = field(default_factory=list[ForgetRecord])
 
     def add(self, records: Iterable[Record]) -> None:
-        """Put all records in; the last one for a place stands."""
+        """Put all records in, once; the last one for a place stands."""
+        entries: list[FeedRecord] = []
         for record in records:
             # by how often they come: to find out that it is not a kind takes longer than that it is
             match record:
                 case InstanceRecord():
                     self.instances[record.key] = record.instance
                 case FeedRecord():
-                    self._add_entry(record)
+                    entries.append(record)
                 case ForgetRecord():
                     self.floors.append(record)
                 case CursorRecord():
@@ -67,10 +68,6 @@ class Batch:
                     self.rows[layout.IDENTITY_KEY] = self.identity
                 case _:
                     assert_never(record)
-
-    def _add_entry(self, record: FeedRecord) -> None:
-        index = record.index
-        self.rows[layout.feed_key(index)] = FeedEntry(index, record.key, record.digest)
-        if layout.is_term(record.key):
-            self.rows[layout.term_key(record.key)] = index
-        self.feed_end = max(self.feed_end, index + 1)
+        if entries:
+            self.rows.update(rows_of(entries))
+            self.feed_end = max(self.feed_end, entries[-1].index + 1)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from threading import Lock
 
 from ..registry.paxos.instance import Instance
-from ..registry.types import Decree, Key
+from ..registry.types import Key
 
 CACHE_BYTES = 32 * 1024 * 1024
 
@@ -65,7 +65,7 @@ class InstanceCache:
             self._writes += 1
             for key in gone:
                 self._drop(key)
-            self._put({key: i for key, i in instances.items() if key not in gone})
+            self._put({k: i for k, i in instances.items() if k not in gone} if gone else instances)
 
     def keep(self, instances: Mapping[Key, Instance], writes: int) -> None:
         """These were read, when as many batches had been written as `writes` says."""
@@ -80,15 +80,16 @@ class InstanceCache:
             self._size = 0
 
     def _put(self, instances: Mapping[Key, Instance]) -> None:
-        kept = self._kept
+        kept, total = self._kept, self._size
         for key, instance in instances.items():
-            self._drop(key)
+            before = kept.pop(key, None)
             size = _size(key, instance)
             kept[key] = instance, size
-            self._size += size
-        while self._size > self._capacity:
+            total += size if before is None else size - before[1]
+        while total > self._capacity:
             _, (_, size) = kept.popitem(last=False)
-            self._size -= size
+            total -= size
+        self._size = total
 
     def _drop(self, key: Key) -> None:
         entry = self._kept.pop(key, None)
@@ -97,14 +98,12 @@ class InstanceCache:
 
 
 def _size(key: Key, instance: Instance) -> int:
+    """The bytes of what may be long; a character of a text may take four."""
     size = _OVERHEAD_BYTES + len(key)
-    if instance.accepted is not None:
-        size += _length(instance.accepted.decree)
-    if instance.learned is not None:
-        size += _length(instance.learned)
+    accepted, learned = instance.accepted, instance.learned
+    if accepted is not None:
+        decree = accepted.decree
+        size += len(decree.value) + 4 * (len(decree.note) + len(decree.claimant))
+    if learned is not None:
+        size += len(learned.value) + 4 * (len(learned.note) + len(learned.claimant))
     return size
-
-
-def _length(decree: Decree) -> int:
-    """The bytes of what may be long; a character may take four."""
-    return len(decree.value) + 4 * (len(decree.note) + len(decree.claimant))

@@ -12,7 +12,7 @@ Invariants:
   it, and the series' next floor deletes it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from ..registry.disk import ForgetRecord, Forgotten
 from ..registry.keys import series_and_slot
@@ -51,10 +51,15 @@ class Floors:
         floor = self._floors.get(series)
         return floor.floor if floor is not None else 0
 
+    def forgotten_of(self, keys: Collection[Key]) -> Mapping[Key, Forgotten]:
+        """What to say of those of `keys` that are forgotten."""
+        if not self._floors:
+            return {}
+        judged = {key: self.forgotten(key) for key in keys if "@" in key}
+        return {key: why for key, why in judged.items() if why is not None}
+
     def forgotten(self, key: Key) -> Forgotten | None:
         """What to say of `key` if it is forgotten."""
-        if "@" not in key or not self._floors:
-            return None
         series, slot = series_and_slot(key)
         floor = self.of(series) if slot is not None else 0
         return Forgotten.below(series, floor) if slot is not None and slot < floor else None

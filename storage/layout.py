@@ -4,7 +4,7 @@ Owns the first byte of every stored key, which names a table, and what follows i
 
     i  instances   sort_key(key)            lists page in order, the slots of a series by number
     n  notes       4 bytes, big-endian      pages of keys that were accepted, see `notes`
-    f  feed        8 bytes, big-endian      in order of index
+    f  feed        8 bytes, big-endian      runs of entries, each at its first, see `runs`
     t  terms       sort_key(key)            where in the feed a term of a lock stands
     o  floors      the path of a series     below which its slots are forgotten
     k  classes     the name of the home that a standing promise was given to
@@ -41,6 +41,7 @@ class Table(Enum):
 
 _INSTANCES = Table.INSTANCES.value
 _FEED = Table.FEED.value
+_TERMS = LOCKS + "/"
 _BEHIND_LOCKS = bytes([LOCKS.encode()[0] + 1])
 IDENTITY_KEY = Table.IDENTITY.value
 
@@ -78,17 +79,17 @@ def key_of(stored: bytes) -> Key:
 
 
 def feed_key(index: int) -> bytes:
-    """Where entry `index` of the feed lies."""
+    """Where the run of the feed lies that begins with entry `index`."""
     return _FEED + index.to_bytes(8, "big")
 
 
 def feed_index(stored: bytes) -> int:
-    """The index of the feed entry at `stored`."""
+    """The index of the first entry of the run at `stored`."""
     return int.from_bytes(stored[1:], "big")
 
 
 def feed_range(start: int) -> Range:
-    """The feed from entry `start` on."""
+    """The runs of the feed that begin with entry `start` or later."""
     return feed_key(start), table_range(Table.FEED)[1]
 
 
@@ -99,7 +100,7 @@ def term_key(key: str) -> bytes:
 
 def is_term(key: str) -> bool:
     """Whether `key` is a term of a lock, and so may be forgotten one day."""
-    return key.startswith(LOCKS + "/")
+    return key.startswith(_TERMS)
 
 
 def floor_key(series: str) -> bytes:
@@ -169,7 +170,7 @@ def describe(stored: bytes) -> str:
         case Table.FLOORS:
             return f"the floor of {name!r}"
         case Table.FEED:
-            return f"entry {feed_index(stored)} of the feed"
+            return f"the feed from entry {feed_index(stored)} on"
         case Table.CLASSES:
             return f"the standing promise to {name!r}"
         case Table.PEERS:

@@ -52,10 +52,12 @@ class Notes:
     def changed(self, instances: Mapping[Key, Instance]) -> tuple[int, Page] | None:
         """A batch holds these instances; returns the page to put into it, and its number."""
         fresh: list[Key] = []
+        page_of = self._page_of
         for key, instance in instances.items():
-            if not unsettled(instance):
-                self._settle(key)
-            elif key not in self._page_of:
+            if instance.accepted is None or instance.learned is not None:
+                if key in page_of:
+                    self._settle(key)
+            elif key not in page_of:
                 fresh.append(key)
         return (self._begin(fresh), Page(tuple(fresh))) if fresh else None
 

@@ -11,13 +11,14 @@ is read back as it was written (R13, R14), or the reader is told that it cannot 
 """
 
 import struct
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from msgspec import DecodeError
 from msgspec.msgpack import Decoder, Encoder
 
 from ..registry.errors import Damaged, Refused
-from .checksum import checksum
+from .checksum import extend
 from .layout import describe
 
 VERSION = 2
@@ -35,9 +36,18 @@ def pack(stored: bytes, value: object) -> bytes:
     return seal(stored, VERSION, _encode(value))
 
 
+def pack_all(values: Mapping[bytes, object | None]) -> dict[bytes, bytes | None]:
+    """All values as `pack` has them, by their stored keys; None stays None."""
+    return {
+        stored: None if value is None else seal(stored, VERSION, _encode(value))
+        for stored, value in values.items()
+    }
+
+
 def seal(stored: bytes, version: int, payload: bytes) -> bytes:
     """A payload behind its version and its checksum."""
-    return bytes([version]) + _checksum(stored, version, payload) + payload
+    place = _PLACE.pack(version, len(stored))
+    return _PLACE.pack(version, extend(0, place + stored + payload)) + payload
 
 
 def unpack(stored: bytes, data: bytes, kind: type[T], where: str) -> T:
@@ -47,13 +57,13 @@ def unpack(stored: bytes, data: bytes, kind: type[T], where: str) -> T:
         Damaged: if it is not what was written there.
         Refused: if a newer version of decreed wrote it.
     """
-    version, stored_sum, payload = data[:1], data[1:_HEAD], data[_HEAD:]
-    if not version or _checksum(stored, version[0], payload) != stored_sum:
+    version, payload = data[0] if data else VERSION, data[_HEAD:]
+    if seal(stored, version, payload) != data:
         raise damaged(stored, where, "its checksum does not match")
-    if version[0] != VERSION:
-        age = "newer" if version[0] > VERSION else "older"
+    if version != VERSION:
+        age = "newer" if version > VERSION else "older"
         raise Refused(
-            f"{describe(stored)} in {where} has version {version[0]}, and this decreed reads"
+            f"{describe(stored)} in {where} has version {version}, and this decreed reads"
             f" version {VERSION}: start the node with the {age} decreed that wrote it"
         )
     try:
@@ -74,8 +84,3 @@ def _decoder(kind: type[T]) -> Decoder[T]:
     if decoder is None:
         decoder = _DECODERS[kind] = Decoder(kind)
     return decoder
-
-
-def _checksum(stored: bytes, version: int, payload: bytes) -> bytes:
-    place = _PLACE.pack(version, len(stored))
-    return checksum(place + stored + payload).to_bytes(4, "big")

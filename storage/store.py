@@ -22,6 +22,7 @@ from ..registry import errors
 from ..registry.disk import (
     CursorRecord,
     Damaged,
+    FeedEntry,
     Identity,
     PeerRecord,
     Record,
@@ -32,7 +33,6 @@ from ..registry.disk import (
 from ..registry.keys import sort_key
 from ..registry.paxos.instance import EMPTY, Class, Instance
 from ..registry.types import Key
-from ..registry.wire.peers import FeedEntry
 from . import layout, lives
 from .batch import Batch
 from .bytestore import ByteStore, Pair, Range, Unreadable
@@ -40,7 +40,8 @@ from .cache import CACHE_BYTES, InstanceCache
 from .floors import Floor, Floors, TermRows
 from .layout import Table
 from .notes import Notes, Page, unsettled
-from .records import damaged, pack, unpack
+from .records import damaged, pack_all, unpack
+from .runs import Run
 
 _CHUNK = 64
 
@@ -78,15 +79,16 @@ class RecordStore:
 
     def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Unserved]:
         """The instances of `keys`; one that cannot be read takes no other with it."""
-        judged = {key: self._floors.forgotten(key) for key in keys}
-        gone: dict[Key, Instance | Unserved] = {k: why for k, why in judged.items() if why}
-        kept = [key for key, why in judged.items() if why is None]
+        gone = self._floors.forgotten_of(keys)
+        kept = [key for key in keys if key not in gone] if gone else keys
         writes = self._cache.writes
-        cached = self._cache.find(kept)
-        found = self._read([key for key in kept if key not in cached])
-        sound = {key: one for key, one in found.items() if isinstance(one, Instance)}
-        self._cache.keep(sound, writes)
-        return gone | cached | found
+        found: dict[Key, Instance | Unserved] = {**gone, **self._cache.find(kept)}
+        missing = [key for key in kept if key not in found]
+        if missing:
+            read = self._read(missing)
+            self._cache.keep({k: one for k, one in read.items() if type(one) is Instance}, writes)
+            found.update(read)
+        return found
 
     def _read(self, keys: Sequence[Key]) -> dict[Key, Instance | Unserved]:
         try:
@@ -105,9 +107,8 @@ class RecordStore:
         batch = Batch(self._identity, self._feed_end)
         batch.add(records)
         rows = batch.rows
-        rows.update((layout.instance_key(key), one) for key, one in batch.instances.items())
-        floors = self._forget(batch) if batch.floors else []
-        gone = {layout.key_of(at) for at in rows if rows[at] is None and layout.is_instance(at)}
+        rows.update({layout.instance_key(key): one for key, one in batch.instances.items()})
+        floors, gone = self._forget(batch) if batch.floors else ([], set[Key]())
         self._note(batch, gone)
         self._write(rows, sync)
         if sync:
@@ -146,9 +147,15 @@ class RecordStore:
 
     def feed(self, start: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
         """Up to `limit` entries from `start` on, and the index behind the last one given."""
-        pairs = self._ascending(layout.feed_range(start), limit)
-        entries = [self._unpack(stored, data, FeedEntry) for stored, data in pairs]
-        return entries, layout.feed_index(pairs[-1][0]) + 1 if pairs else start
+        entries: list[FeedEntry] = []
+        for stored, data in self._each(layout.feed_range(self._run_with(start))):
+            run, first = self._unpack(stored, data, Run), layout.feed_index(stored)
+            found = run.entries(first, start, limit - len(entries))
+            entries += found
+            start = found[-1].index + 1 if found else start
+            if len(entries) >= limit:
+                break
+        return entries, start
 
     def last_slot(self, series: str) -> int:
         """The highest slot that is learned here, or the floor: a seek, and a few steps back."""
@@ -179,17 +186,27 @@ class RecordStore:
         return tuple(key for key in noted if _is_unlearned(found[key]))
 
     def _recover(self, unlearned: tuple[Key, ...]) -> Recovered:
-        newest = self._descending(layout.table_range(Table.FEED), 1)
         pages = self._table(Table.LIVES, bytes)
         return Recovered(
             identity=self._identity,
             lineage=lives.joined(pages, self._identity.incarnation, self._data.where),
             peers=tuple(self._table(Table.PEERS, PeerRecord)),
             cursors=tuple(self._table(Table.CURSORS, CursorRecord)),
-            feed_end=layout.feed_index(newest[0][0]) + 1 if newest else 0,
+            feed_end=self._feed_end_found(),
             unlearned=unlearned,
             classes=tuple(self._table(Table.CLASSES, Class)),
         )
+
+    def _run_with(self, index: int) -> int:
+        """Where the run begins that has entry `index`, if any has; one before that does no harm."""
+        pairs = self._descending((layout.feed_key(0), layout.feed_key(index + 1)), 1)
+        return layout.feed_index(pairs[0][0]) if pairs else index
+
+    def _feed_end_found(self) -> int:
+        """Where the feed ends, which its last run tells."""
+        for stored, data in self._descending(layout.table_range(Table.FEED), 1):
+            return layout.feed_index(stored) + len(self._unpack(stored, data, Run).keys)
+        return 0
 
     def _table(self, table: Table, kind: type[T]) -> Iterator[T]:
         for stored, data in self._each(layout.table_range(table)):
@@ -203,8 +220,11 @@ class RecordStore:
             batch.rows[layout.notes_key(number)] = noted
         self._notes.forgotten(gone)
 
-    def _forget(self, batch: Batch) -> list[Floor]:
+    def _forget(self, batch: Batch) -> tuple[list[Floor], set[Key]]:
         """Put the rows of all new floors into the batch, above what the other records changed.
+
+        Returns:
+            The floors, and the keys of the instances that go.
 
         Raises:
             StorageFailed: if what goes with a floor cannot be found.
@@ -219,7 +239,8 @@ class RecordStore:
         except errors.Damaged as error:
             self._failure = f"terms cannot be forgotten, restart the node: {error}"
             raise errors.StorageFailed(self._failure) from error
-        return floors
+        gone = {at for at, value in values.items() if value is None and layout.is_instance(at)}
+        return floors, {layout.key_of(stored) for stored in gone}
 
     def _above(self, values: Mapping[bytes, object | None]) -> TermRows:
         """The rows of terms as they are with `values` written."""
@@ -238,11 +259,8 @@ class RecordStore:
         return self._unpack(stored, data, int) if is_position else None
 
     def _write(self, values: Mapping[bytes, object | None], sync: bool) -> None:
-        changes = {
-            stored: None if value is None else pack(stored, value)
-            for stored, value in values.items()
-        }
-        if changes:
+        if values:
+            changes = pack_all(values)
             with self._noting_failure():
                 self._data.write(changes, sync=sync)
             self._unsynced = not sync

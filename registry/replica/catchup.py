@@ -2,7 +2,8 @@
 
 A page of a feed names keys and digests; what is not known here is fetched, and the cursor moves only
 when everything in the page is learned, in the same batch. So a node that was down, or that missed a
-commit, has every decree soon after; and two nodes that ever disagree find out.
+commit, has every decree soon after; and two nodes that ever disagree find out. Nodes in step read and
+serve pages from memory, see `recent`.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from ..disk import CursorRecord, Forgotten, Unserved
 from ..paxos.messages import Commit
 from ..types import Decree, Key, NodeId
-from ..wire.peers import MAX_FETCH, FeedEntry, FeedPage, Fetch, Ping, Pull
+from ..wire.peers import MAX_FEED_PAGE, MAX_FETCH, FeedPage, Fetch, Ping, Pull
 from .digests import decree_digest
 from .effects import ReadFeed, Send
 from .events import FeedDone, FetchOn, PullFeeds
@@ -21,6 +22,7 @@ from .recent import Recent
 from .turn import Turn
 
 PAGE_ENTRIES = 1_024
+"""How many entries are read from the disk at a time; from memory a page may have more."""
 SERVE_KEYS = 128
 PATIENCE_MS = 3_000
 
@@ -91,7 +93,7 @@ class CatchUp:
 
     def needs(self, page: FeedPage) -> Iterable[Key]:
         """The instances that a page speaks of and that are not known to agree."""
-        return (e.key for e in page.entries if not self._recent.agrees(e.key, e.digest))
+        return [key for key, _ in self._recent.news(page.keys, page.digests)]
 
     def on_page(self, turn: Turn, sender: NodeId, page: FeedPage) -> None:
         """A page has come: fetch what is missing here."""
@@ -105,7 +107,8 @@ class CatchUp:
         ):
             return
         pulling.next_start, pulling.end = page.next_start, page.end
-        wanted = [entry.key for entry in page.entries if self._is_news(turn, entry)]
+        news = self._recent.news(page.keys, page.digests)
+        wanted = [key for key, digest in news if _is_wanted(turn, key, digest)]
         pulling.missing = set(wanted)
         self._fetch(turn, sender, wanted)
         self._advance_if_complete(turn, sender, pulling)
@@ -127,8 +130,16 @@ class CatchUp:
     # -- serving this node's feed
 
     def serve(self, turn: Turn, sender: NodeId, pull: Pull) -> None:
-        """Read the page that a peer asks for."""
-        if pull.disk_id == self._node.identity.disk_id and pull.start <= self._node.feed_end:
+        """Give the page that a peer asks for: from memory as far as it is durable, or read it."""
+        if pull.disk_id != self._node.identity.disk_id or pull.start > self._node.feed_end:
+            return
+        settled = self._node.settled_feed_end
+        end = min(pull.start + pull.limit, settled)
+        columns = self._recent.page(pull.start, end)
+        if columns is not None:
+            page = FeedPage(pull.disk_id, pull.start, end, settled, *columns)
+            turn.at_once(Send(sender, page))
+        else:
             token = self._node.token()
             self._serving[token] = (sender, pull)
             turn.read(ReadFeed(token, pull.start, min(pull.limit, PAGE_ENTRIES)))
@@ -141,7 +152,9 @@ class CatchUp:
             done = servable(self._node, done)
             settled = self._node.settled_feed_end
             end = max(done.next_index, settled)
-            page = FeedPage(pull.disk_id, pull.start, done.next_index, end, done.entries)
+            keys = tuple([entry.key for entry in done.entries])
+            digests = b"".join([entry.digest for entry in done.entries])
+            page = FeedPage(pull.disk_id, pull.start, done.next_index, end, keys, digests)
             send = turn.after if done.next_index > settled else turn.at_once
             send(Send(sender, page))
 
@@ -173,16 +186,7 @@ class CatchUp:
         if disk_id is not None and not self._node.failed:
             start = self.cursor(peer)
             self._pulling[peer] = Pulling(start, turn.now_ms)
-            turn.at_once(Send(peer, Pull(disk_id, start, PAGE_ENTRIES)))
-
-    def _is_news(self, turn: Turn, entry: FeedEntry) -> bool:
-        """Whether the entry tells of a decree that is not the one learned here."""
-        if self._recent.agrees(entry.key, entry.digest) or not turn.has(entry.key):
-            return False  # it agreed when the step began, or it would have been loaded
-        instance = turn.instance(entry.key)
-        if isinstance(instance, Unserved) or instance.disputed is not None:
-            return False
-        return instance.learned is None or decree_digest(instance.learned) != entry.digest
+            turn.at_once(Send(peer, Pull(disk_id, start, MAX_FEED_PAGE)))
 
     def _fetch(self, turn: Turn, sender: NodeId, wanted: list[Key]) -> None:
         mine = [key for key in wanted if self._fetching.setdefault(key, sender) == sender]
@@ -191,10 +195,10 @@ class CatchUp:
 
     def _arrived(self, turn: Turn, key: Key) -> None:
         self._fetching.pop(key, None)
-        for peer, pulling in list(self._pulling.items()):
-            if key in pulling.missing:
-                pulling.missing.discard(key)
-                self._advance_if_complete(turn, peer, pulling)
+        waiting = [item for item in self._pulling.items() if key in item[1].missing]
+        for peer, pulling in waiting:
+            pulling.missing.discard(key)
+            self._advance_if_complete(turn, peer, pulling)
 
     def _advance_if_complete(self, turn: Turn, peer: NodeId, pulling: Pulling) -> None:
         """Move the cursor, in this step's batch, and read on if there is more."""
@@ -212,3 +216,13 @@ class CatchUp:
         del self._pulling[peer]
         for key in [key for key, source in self._fetching.items() if source == peer]:
             del self._fetching[key]
+
+
+def _is_wanted(turn: Turn, key: Key, digest: bytes) -> bool:
+    """Whether an entry of a page tells of a decree that is not the one learned here."""
+    if not turn.has(key):
+        return False  # it agreed when the step began, or it would have been loaded
+    instance = turn.instance(key)
+    if isinstance(instance, Unserved) or instance.disputed is not None:
+        return False
+    return instance.learned is None or decree_digest(instance.learned) != digest

@@ -1,9 +1,9 @@
 """What can happen to a node. Time comes with the step, never from inside."""
 
-from ..disk import ScanPage
+from ..disk import FeedEntry, ScanPage
 from ..types import Decree, Key, NodeId, Value
 from ..wire.handshake import Life, Standing
-from ..wire.peers import FeedEntry, PeerMessage
+from ..wire.peers import PeerMessage
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Request
 
 Connection = int

@@ -131,7 +131,7 @@ class Replica:
         self._settling = self._unsynced = False
         cursors = {cursor.node: cursor for cursor in recovered.cursors}
         self.membership = Membership(node, recovered.peers, cursors)
-        recent = Recent()
+        recent = Recent(feed_end)
         requests = self._requests = Requests()
         self._leases = Leases()
         self._forgetting = Forgetting(node)

@@ -8,10 +8,9 @@ answers it. So nothing is queued for a slow watcher, and a watcher that goes awa
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..disk import Forgotten, Unserved
+from ..disk import FeedEntry, Forgotten, Unserved
 from ..keys import matches, prefixes
 from ..types import Decree, Key
-from ..wire.peers import FeedEntry
 from ..wire.requests import Position, WatchPage, WatchRequest
 from .effects import ReadFeed
 from .events import FeedDone

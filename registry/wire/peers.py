@@ -8,7 +8,7 @@ from ..keys import MAX_SLOT
 from ..locks.terms import MAX_LOCK_BYTES, Ending, Tenure, TtlMs
 from ..paxos.messages import PaxosMessage
 from ..types import Ballot, Counter, Decree, KeyText, Value
-from .handshake import Digest, IdBytes, Refusal
+from .handshake import IdBytes, Refusal
 from .requests import (
     ClaimNextRequest,
     ClaimRequest,
@@ -20,6 +20,8 @@ from .requests import (
 
 MAX_FEED_PAGE = 4_096
 MAX_FETCH = 1_024
+DIGEST_BYTES = 16
+"""The length of the digest of a decree, see `decreed.registry.replica.digests`."""
 
 
 class Query(Value, frozen=True, tag=30):
@@ -64,14 +66,6 @@ class ScanAnswer(Value, frozen=True, tag=33):
     complete: bool
 
 
-class FeedEntry(Value, frozen=True):
-    """Entry `index` of a feed: a key that the sender learned, and the digest of its decree."""
-
-    index: Counter
-    key: KeyText
-    digest: Digest
-
-
 class Pull(Value, frozen=True, tag=34):
     """Send me your feed from entry `start` on, if `disk_id` is still your disk."""
 
@@ -85,13 +79,22 @@ class FeedPage(Value, frozen=True, tag=35):
 
     `next_start` is where the following page begins: behind the last entry given, or further where
     entries were deleted.
+
+    Args:
+        keys: what the sender learned, in order.
+        digests: of their decrees, `DIGEST_BYTES` each, in the same order.
     """
 
     disk_id: IdBytes
     start: Counter
     next_start: Counter
     end: Counter
-    entries: tuple[FeedEntry, ...]
+    keys: Annotated[tuple[KeyText, ...], Meta(max_length=MAX_FEED_PAGE)]
+    digests: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.digests) != len(self.keys) * DIGEST_BYTES:
+            raise ValueError("as many digests as keys")
 
 
 class Fetch(Value, frozen=True, tag=36):

@@ -149,8 +149,8 @@ FORGETTING = (
         (
             Change(
                 "storage.store",
-                "judged = {key: self._floors.forgotten(key) for key in keys}",
-                "judged = {key: None for key in keys}",
+                "gone = self._floors.forgotten_of(keys)",
+                "gone = self._floors.forgotten_of(())",
             ),
         ),
         tests=600,  # storms over locks are too short to forget anything

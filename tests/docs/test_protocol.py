@@ -83,7 +83,7 @@ EXAMPLES: list[Any] = [
     peers.Scan(1, "", "", 1),
     peers.ScanAnswer(1, (DECREE,), (CLAIM.key,), True),
     peers.Pull(ID, 0, 4_096),
-    peers.FeedPage(ID, 0, 1, 1, (peers.FeedEntry(0, CLAIM.key, ID),)),
+    peers.FeedPage(ID, 0, 1, 1, (CLAIM.key,), ID),
     peers.Fetch((CLAIM.key,)),
     peers.Ping(1, True),
     requests.LockRequest(1, 10, "jobs", True, WISH),

@@ -136,3 +136,16 @@ def test_what_a_peer_that_died_was_asked_for_comes_from_another() -> None:
     world.lose = lambda sender, to, message: False
     world.run(8_000)
     assert stored(world, "n3", "k").learned is not None
+
+
+def test_nodes_in_step_read_nothing_of_their_feeds_from_the_disk() -> None:
+    world = World()
+    read: list[int] = []
+    for machine in world.machines.values():
+        assert machine.storage is not None
+        machine.storage.feed = lambda start, limit: read.append(start) or ([], start)  # type: ignore
+    for number in range(50):
+        world.freeze("n1", f"k{number}")
+    world.run(2_000)
+    assert [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)] == [50, 50]
+    assert not read

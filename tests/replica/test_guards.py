@@ -271,6 +271,8 @@ def test_a_page_of_another_disk_moves_no_cursor() -> None:
     world.claim("n1", claim("k"), here=True)
     world.run(300)
     before = world.replica("n3").catchup.cursor(N1)
-    world.post(N3, FromPeer(N1, FeedPage(b"another disk is!", before, before + 1, before + 1, ())))
+    world.post(
+        N3, FromPeer(N1, FeedPage(b"another disk is!", before, before + 1, before + 1, (), b""))
+    )
     world.settle()
     assert world.replica("n3").catchup.cursor(N1) == before

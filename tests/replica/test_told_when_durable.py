@@ -1,5 +1,8 @@
 """What is told of a step's own changes waits for the disk, and feeds are served and read exactly."""
 
+from hashlib import blake2b
+
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -118,7 +121,7 @@ def test_a_page_from_elsewhere_in_the_feed_moves_no_cursor() -> None:
     catchup, disk_id = world.replica(N3).catchup, world.replica(N1).node.identity.disk_id
     before = catchup.cursor(N1)
     assert N1 in catchup._pulling
-    world.post(N3, FromPeer(N1, FeedPage(disk_id, before + 5, before + 6, before + 6, ())))
+    world.post(N3, FromPeer(N1, FeedPage(disk_id, before + 5, before + 6, before + 6, (), b"")))
     world.settle()
     assert catchup.cursor(N1) == before
 
@@ -188,3 +191,9 @@ def test_digests_tell_decrees_apart_by_every_field() -> None:
     ]
     digests = {decree_digest(replace(DECREE, **change)) for change in changes}
     assert len(digests | {decree_digest(DECREE)}) == len(changes) + 1
+
+
+def test_a_digest_is_what_the_protocol_says_it_is() -> None:
+    texts = [DECREE.content_type, DECREE.claimant, DECREE.claim_id, DECREE.note]
+    plain = msgspec.msgpack.encode(["k", DECREE.value, *texts, 0, [5, ["n2", 1]]])
+    assert decree_digest(DECREE) == blake2b(plain, digest_size=16).digest()

@@ -8,12 +8,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from decreed.registry.disk import ScanPage
+from decreed.registry.disk import FeedEntry, ScanPage
 from decreed.registry.replica.events import Fired, FromClient, FromPeer
 from decreed.registry.replica.node import TOKEN_BITS
 from decreed.registry.types import Ballot, Claim, Decree, Proposal
 from decreed.registry.wire.handshake import Standing
-from decreed.registry.wire.peers import FeedEntry
 from decreed.registry.wire.requests import Position
 
 LONGEST = 160

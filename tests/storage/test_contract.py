@@ -4,6 +4,7 @@ import pytest
 
 from decreed.registry.disk import (
     CursorRecord,
+    FeedEntry,
     FormationRecord,
     InstanceRecord,
     PeerRecord,
@@ -15,7 +16,6 @@ from decreed.registry.keys import matches, sort_key
 from decreed.registry.paxos.instance import EMPTY, Instance
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.handshake import Life
-from decreed.registry.wire.peers import FeedEntry
 
 from .conftest import NODE, Disk
 from .samples import BALLOT, accepted, decree, feed_record, learned, promised

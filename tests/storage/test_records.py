@@ -54,7 +54,7 @@ def test_a_record_with_a_sound_checksum_and_no_sense_is_damaged() -> None:
     [
         (layout.instance_key("k@3"), "the record of key 'k@3'"),
         (layout.notes_key(7), "page 7 of the notes about what is not learned"),
-        (layout.feed_key(7), "entry 7 of the feed"),
+        (layout.feed_key(7), "the feed from entry 7 on"),
         (layout.peer_key("b"), "the record of peer 'b'"),
         (layout.cursor_key("b"), "the cursor into the feed of 'b'"),
         (layout.IDENTITY_KEY, "the identity of the node"),
