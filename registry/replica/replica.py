@@ -13,45 +13,10 @@ from ..disk import Recovered, Unserved
 from ..errors import OutcomeUnknown
 from ..locks.leases import Leases
 from ..paxos.instance import Instance
-from ..paxos.messages import (
-    Accept,
-    Accepted,
-    AcceptedMany,
-    AcceptMany,
-    Commit,
-    CommitMany,
-    Nack,
-    Prepare,
-    PrepareClass,
-    Promise,
-    PromiseClass,
-)
 from ..types import Decree, Key, NodeId
-from ..wire.handshake import Refusal
-from ..wire.peers import (
-    AskLease,
-    EndTerm,
-    FeedPage,
-    Fetch,
-    ForgottenTerms,
-    Held,
-    LeaseAnswer,
-    PeerMessage,
-    Ping,
-    Pull,
-    Query,
-    QueryAnswer,
-    Renew,
-    Renewed,
-    Scan,
-    ScanAnswer,
-    SupportMessage,
-)
 from ..wire.requests import (
     Cancel,
-    ClaimNextRequest,
     ClaimRequest,
-    Decreed,
     Failed,
     GetRequest,
     LockRequest,
@@ -106,6 +71,7 @@ from .locks import Locks
 from .membership import Membership
 from .needs import Needs
 from .node import Node, refusal
+from .peers import Peers
 from .reads import Reads
 from .recent import Recent
 from .renewals import Renewals
@@ -151,6 +117,8 @@ class Replica:
         self.catchup = CatchUp(node, cursors, self._disk_of, recent)
         self._needs = Needs(coordinator, reads, watches, self.catchup, locks)
         self._intake = Intake(node, requests, claims, reads, lists, watches, locks)
+        parts = (self._voting, knowledge, reads, claims, self._intake, lists, self.catchup, locks)
+        self._peers = Peers(*parts)
         self._forgetting.tell(self._acceptors, coordinator, reads, self.catchup, locks)
         knowledge.tell(
             *(self._acceptors, coordinator, reads, claims, self.catchup),
@@ -227,7 +195,7 @@ class Replica:
     def _handle(self, turn: Turn, event: Event) -> None:
         match event:
             case FromPeer(sender, message):
-                self._on_message(turn, sender, message)
+                self._peers.on_message(turn, sender, message)
             case FromClient(connection, request):
                 self._on_request(turn, connection, request)
             case ClientGone(connection):
@@ -270,50 +238,6 @@ class Replica:
                 self._locks.contests.contend(turn, event)
             case _:
                 assert_never(event)
-
-    def _on_message(self, turn: Turn, sender: NodeId, message: PeerMessage) -> None:
-        match message:
-            case Accepted() | Accept() | Prepare() | Promise() | Nack() | Held():
-                self._voting.on_message(turn, sender, message)
-            case Commit(_, decree):
-                self._knowledge.learn(turn, decree)
-            case CommitMany():
-                self._knowledge.learn_many(turn, message)
-            case AcceptMany() | AcceptedMany() | PrepareClass() | PromiseClass():
-                self._voting.on_message(turn, sender, message)
-            case Query():
-                self._reads.tell(turn, sender, message)
-            case QueryAnswer():
-                self._reads.on_answer(turn, sender, message)
-            case ClaimRequest() | ClaimNextRequest():
-                self._intake.open(turn, sender, message)
-            case _:
-                self._on_support(turn, sender, message)
-
-    def _on_support(self, turn: Turn, sender: NodeId, message: SupportMessage) -> None:
-        match message:
-            case Scan():
-                self._lists.serve(turn, sender, message)
-            case ScanAnswer():
-                self._lists.on_answer(turn, sender, message)
-            case Pull():
-                self.catchup.serve(turn, sender, message)
-            case FeedPage():
-                self.catchup.on_page(turn, sender, message)
-            case Fetch(keys):
-                self.catchup.serve_fetch(turn, sender, keys)
-            case Ping():
-                self.catchup.on_ping(turn, sender, message)
-            case Decreed():
-                self._claims.on_decreed(turn, sender, message)
-            case Failed():
-                self._claims.on_failed(turn, sender, message)
-            case Refusal():
-                pass  # the server ends the process over it, or the link
-            case AskLease() | LeaseAnswer() | Renew() | Renewed() | EndTerm() | ForgottenTerms():
-                self._locks.on_message(turn, sender, message)
-            case _:
-                assert_never(message)
 
     def _on_timer(self, turn: Turn, timer: Timer) -> None:
         match timer:
