@@ -36,6 +36,9 @@ LOG_BYTES = 16 * MIB
 _ROW_BYTES = 64
 """What a row takes in a write buffer besides its bytes; it counts as part of the log."""
 
+_BLOOM_SHARE = 0.005
+"""The share of a write buffer that tells which keys are not in it: ten bits for the smallest rows."""
+
 Walk = Callable[[rocksdict.RdictIter, bytes], Iterator[Pair]]
 
 
@@ -208,7 +211,7 @@ def _not_opened(where: str, reason: str) -> DecreedError:
 
 
 def _options(log_bytes: int) -> rocksdict.Options:
-    """Small and bounded: some 64 MiB of memory, few files.
+    """Small and bounded: some 60 MiB of memory, few files; see `docs/performance.md` for each choice.
 
     RocksDB must not begin a log of its own accord, so the bounds at which it would are out of reach:
     a write buffer takes no more than what counts as written to the log.
@@ -219,6 +222,10 @@ def _options(log_bytes: int) -> rocksdict.Options:
     options.set_recycle_log_file_num(0)
     options.set_write_buffer_size(2 * log_bytes)
     options.set_max_total_wal_size(4 * log_bytes)
+    # most keys that are asked for are new: what tells so without a search is worth most of all
+    options.set_memtable_prefix_bloom_ratio(_BLOOM_SHARE)
+    options.set_memtable_whole_key_filtering(True)
+    options.set_level_zero_file_num_compaction_trigger(8)
     options.set_max_manifest_file_size(16 * MIB)
     options.set_max_open_files(256)
     options.set_max_background_jobs(2)
@@ -232,12 +239,15 @@ def _options(log_bytes: int) -> rocksdict.Options:
 
 
 def _tables() -> rocksdict.BlockBasedOptions:
-    """Version 6 of the table format is the first whose footer has a checksum of its own."""
+    """Version 6 of the table format is the first whose footer has a checksum of its own.
+
+    Filters and indices lie outside of the cache, at some three bytes a key: the cache is cut into
+    shards, and a filter that is as large as a shard would push out all others with each use.
+    """
     tables = rocksdict.BlockBasedOptions()
     tables.set_format_version(6)
     tables.set_checksum_type(rocksdict.ChecksumType.xxh3())
     tables.set_bloom_filter(10, False)
-    tables.set_block_cache(rocksdict.Cache(32 * MIB))
-    tables.set_cache_index_and_filter_blocks(True)
-    tables.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    tables.set_block_cache(rocksdict.Cache(16 * MIB))
+    tables.set_cache_index_and_filter_blocks(False)
     return tables
