@@ -41,8 +41,12 @@ NodeText = Annotated[NodeId, Meta(min_length=1, max_length=MAX_NODE_CHARS)]
 ClaimIdBytes = Annotated[bytes, Meta(min_length=1, max_length=MAX_CLAIM_ID_BYTES)]
 
 
-class Value(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Base of all values: frozen, hashable, encoded as an array of its fields in order."""
+class Value(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Base of all values: frozen, hashable, encoded as an array of its fields in order.
+
+    A value is made of other values, so it is never part of a cycle, and the search for cycles may pass
+    over it. A node keeps hundreds of thousands of them.
+    """
 
 
 class Process(Value, frozen=True, order=True):
