@@ -88,7 +88,7 @@ class Client:
         if self.draining.is_set():
             await trio.sleep_forever()
         await self.loop.room()
-        if not isinstance(request, Cancel):
+        if type(request) is not Cancel:
             while self.in_flight >= self.max_in_flight:
                 await self.answered.park()
             size = weight(request)

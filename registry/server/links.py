@@ -35,6 +35,9 @@ from .weights import weight
 CONNECT_SECONDS = 2.0
 REDIAL_SECONDS = (0.02, 1.0)
 
+SAID_ONCE = frozenset((ClaimRequest, ClaimNextRequest, Decreed, Failed))
+"""Claims that are passed on, and their answers."""
+
 log = structlog.get_logger()
 
 Verdict = Welcome | UseLink | Reject | AskPast
@@ -86,10 +89,11 @@ class Peer:
         await self.loop.room()
 
     def _take_one(self, message: PeerMessage) -> None:
-        if isinstance(message, Refusal):
+        # types are compared: asking a class whether it has an instance is dear when it has not
+        if type(message) is Refusal:
             self.on_refusal(self.node, message)
             return
-        if isinstance(message, Ping):
+        if type(message) is Ping:
             self.liveness.says_voting(self.node, message.voting)
         self.loop.post(FromPeer(self.node, message), weight(message))
 
@@ -136,7 +140,7 @@ class Links:
         carrier = self._carriers.get(node)
         if carrier is None:
             return
-        if isinstance(message, ClaimRequest | ClaimNextRequest | Decreed | Failed):
+        if type(message) in SAID_ONCE:
             if not carrier.outbox.put(encoded):
                 log.warning("the queue to a peer is full; the link is begun anew", peer=node)
                 carrier.scope.cancel()

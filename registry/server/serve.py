@@ -158,15 +158,17 @@ class Server:
         """Queue messages; one that goes to several peers is encoded once."""
         encoded: dict[int, bytes] = {}
         for item in outgoing:
-            if isinstance(item, Reply):
+            # types are compared: asking a class whether it has an instance is dear when it has not
+            if type(item) is Reply:
                 self._clients.deliver(item.to, item.answer)
-            elif isinstance(item, Send):
+            elif type(item) is Send:
                 message = item.message
                 data = encoded.get(id(message))
                 if data is None:
                     data = encoded[id(message)] = encode(message)
                 self._links.deliver(item.to, message, data)
             else:
+                assert not isinstance(item, Reply | Send), "each has its branch above"
                 self._links.judge(item)
         # clients first: theirs is the latency that anybody sees
         self._clients.flush()

@@ -204,7 +204,7 @@ class TurnLoop:
         name = self._replica.node.name
         others: list[Outgoing] = []
         for item in outgoing:
-            if isinstance(item, Send) and item.to == name:
+            if type(item) is Send and item.to == name:
                 self.post(FromPeer(name, item.message))
             else:
                 others.append(item)
