@@ -16,6 +16,7 @@ import trio
 
 from ..config import ClusterConfig
 from ..errors import IdentityRefused, ProtocolError
+from ..paxos.messages import Commit, CommitMany
 from ..replica.effects import AskPast, Reject, UseLink, Welcome
 from ..replica.events import FromPeer, Greeted, Welcomed
 from ..replica.membership import Membership
@@ -35,6 +36,8 @@ from .weights import weight
 CONNECT_SECONDS = 2.0
 REDIAL_SECONDS = (0.02, 1.0)
 
+UNHURRIED = frozenset((Commit, CommitMany))
+"""Nobody is kept waiting for these, so they leave with the next message that somebody waits for."""
 SAID_ONCE = frozenset((ClaimRequest, ClaimNextRequest, Decreed, Failed))
 """Claims that are passed on, and their answers."""
 
@@ -57,6 +60,7 @@ class Carrier:
 
     outbox: Outbox
     scope: trio.CancelScope
+    hurried: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -140,6 +144,7 @@ class Links:
         carrier = self._carriers.get(node)
         if carrier is None:
             return
+        carrier.hurried = carrier.hurried or type(message) not in UNHURRIED
         if type(message) in SAID_ONCE:
             if not carrier.outbox.put(encoded):
                 log.warning("the queue to a peer is full; the link is begun anew", peer=node)
@@ -147,10 +152,27 @@ class Links:
         elif not carrier.outbox.put_once(encoded):
             log.debug("the queue to a peer is full; a message is dropped", peer=node)
 
-    def flush(self) -> None:
-        """Send what this turn has queued."""
+    def flush(self) -> bool:
+        """Send what this turn has queued; returns whether anything was left for `flush_all`.
+
+        What nobody waits for is left, to leave with the next message: it would cost the peer a turn.
+        """
+        left = False
         for carrier in self._carriers.values():
-            carrier.outbox.flush()
+            if carrier.hurried:
+                self._flush(carrier)
+            else:
+                left = left or carrier.outbox.has_waiting
+        return left
+
+    def flush_all(self) -> None:
+        """Send what is left."""
+        for carrier in self._carriers.values():
+            self._flush(carrier)
+
+    def _flush(self, carrier: Carrier) -> None:
+        carrier.outbox.flush()
+        carrier.hurried = False
 
     def judge(self, verdict: Verdict) -> None:
         """The replica has judged who is at the other end of a link."""

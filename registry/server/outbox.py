@@ -58,6 +58,11 @@ class Outbox:
             self._unwritten.add(message)
         return queued
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there is anything that `flush` would send."""
+        return bool(self._waiting)
+
     async def drained(self) -> None:
         """Wait until everything has been handed to the system."""
         while self._size:

@@ -28,6 +28,8 @@ from .timers import Timers
 from .turns import TurnLoop
 
 BACKLOG = 1_024
+UNHURRIED_MS = 2.0
+"""So long a message to a peer that nobody waits for waits for one that somebody does."""
 
 log = structlog.get_logger()
 
@@ -172,7 +174,8 @@ class Server:
                 self._links.judge(item)
         # clients first: theirs is the latency that anybody sees
         self._clients.flush()
-        self._links.flush()
+        if self._links.flush():
+            self.loop.later(UNHURRIED_MS, self._links.flush_all)
 
     def _on_refused(self, reason: str) -> None:
         self._refused = reason

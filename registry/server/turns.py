@@ -6,6 +6,7 @@ The order in `_turn` is the whole of the durability argument: what a step put in
 delivered only on the line behind the synced write.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, assert_never
@@ -90,6 +91,8 @@ class TurnLoop:
         self._inbox: list[Event] = []
         self._bytes = 0
         self._idle = False
+        self._chore: Callable[[], None] = _nothing
+        self._chore_ms = math.inf
         self._alarm = trio.CancelScope()
         self._crowd = trio.lowlevel.ParkingLot()
         self._readers = trio.CapacityLimiter(READERS)
@@ -105,6 +108,11 @@ class TurnLoop:
         self._bytes += weight
         if self._idle:
             self._sockets.ring()
+
+    def later(self, delay_ms: float, chore: Callable[[], None]) -> None:
+        """Do `chore` once `delay_ms` have passed; there is one kind of it, and one at a time."""
+        if self._chore_ms == math.inf:
+            self._chore, self._chore_ms = chore, self.now_ms() + delay_ms
 
     @property
     def has_room(self) -> bool:
@@ -140,7 +148,8 @@ class TurnLoop:
 
     async def _rest(self) -> None:
         """Wait for bytes in the sockets, for somebody's `post`, or for the next timer."""
-        due_s = trio.current_time() + (self._timers.next_ms - self.now_ms()) / 1000
+        due_ms = min(self._timers.next_ms, self._chore_ms)
+        due_s = trio.current_time() + (due_ms - self.now_ms()) / 1000
         if not abs(due_s - self._alarm.deadline) < TOLERANCE_S:
             self._alarm.deadline = due_s
         self._idle = True
@@ -152,12 +161,18 @@ class TurnLoop:
     async def _keep_time(self) -> None:
         """Ring when the next timer is due. One scope for many turns: a scope is dear to make."""
         while True:
-            with trio.CancelScope() as self._alarm:
+            with self._alarm:
                 await trio.sleep_forever()
+            # not made when the wait begins: a deadline may be set before this task has its turn
+            self._alarm = trio.CancelScope()
             self._sockets.ring()
 
     def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
-        events += map(Fired, self._timers.due(self.now_ms()))
+        now_ms = self.now_ms()
+        if now_ms >= self._chore_ms:
+            self._chore_ms = math.inf
+            self._chore()
+        events += map(Fired, self._timers.due(now_ms))
         if not events:
             return
         instances = self._storage.load(self._replica.needs(events))
@@ -239,3 +254,7 @@ class TurnLoop:
 
     def _moment(self) -> Moment:
         return Moment(self.now_ms(), time.time_ns() // 1_000_000)
+
+
+def _nothing() -> None:
+    """There is no chore yet."""
