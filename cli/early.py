@@ -1,6 +1,6 @@
 """The first things that the process does, before the parts of the program are loaded.
 
-Loading takes about half a second. A SIGTERM in that time is kept for the node, which then stops as
+Loading takes a good part of a second. A SIGTERM in that time is kept for the node, which then stops as
 if it had come later. This module must import nothing that takes time.
 """
 
