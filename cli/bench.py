@@ -17,11 +17,11 @@ from ..registry.config import MIB
 from ..registry.errors import BadRequest, Exit
 from ..registry.keys import parse_prefix
 from . import options as o
+from .bare import run_async
 from .bench_disk import DiskReport, measure_disk
 from .bench_figures import Figures
 from .bench_loads import Bench, Kind, Plan
 from .bench_view import disk_lines, document, live_table, remarks, table_lines
-from .connection import run_async
 from .failures import INTERRUPTED, CommandFailed, about, reading
 from .output import write_error, write_json, write_line
 

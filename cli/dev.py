@@ -22,13 +22,14 @@ from ..registry.config import ClusterConfig
 from ..registry.disk import Storage
 from ..registry.errors import DecreedError, Exit
 from . import options as o
-from .connection import run_async
+from .bare import run_async
 from .documents import claim_document, claim_line, decree_document
 from .failures import about
 from .logs import LogForm, LogLevel, set_up_logs
 from .output import safe_line, write_json, write_line
 from .serving import NodeStart, ServerParts, open_node, server_parts, stop_on_signal
-from .settings import config_text, load_config, with_addresses, write_file
+from .settings import load_config
+from .settings_text import config_text, with_addresses, write_file
 
 NODES = ("n1", "n2", "n3")
 HOST = "127.0.0.1"

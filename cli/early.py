@@ -1,6 +1,6 @@
 """The first things that the process does, before the parts of the program are loaded.
 
-Loading takes about half a second. A SIGTERM in that time is kept for the node, which then stops as
+Loading takes a good part of a second. A SIGTERM in that time is kept for the node, which then stops as
 if it had come later. This module must import nothing that takes time.
 """
 
@@ -43,10 +43,18 @@ def hold_closed_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the very end)
 
 
+def do_without(module: str) -> None:
+    """From now on, `module` is as good as not installed."""
+    sys.modules[module] = None  # type: ignore[assignment]
+
+
 def main() -> None:
     """The entry point of the command ``decreed``."""
     if sys.argv[1:2] and sys.argv[1] in SERVING:
         EARLY.listen()
+    if sys.argv[1:2] == ["serve"]:
+        # structlog loads it for tracebacks, which no log of ours has; it takes long to load
+        do_without("rich")
     hold_closed_streams()
     from .main import run
 

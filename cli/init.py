@@ -10,7 +10,7 @@ from ..registry.errors import ConfigError, Exit
 from . import options as o
 from .failures import about
 from .output import write_json, write_line
-from .settings import config_text, write_file
+from .settings_text import config_text, write_file
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="Where to write cluster.toml; made if missing.")

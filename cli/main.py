@@ -7,104 +7,37 @@ standard error and a number. ``DECREED_DEBUG=1`` shows the traceback of an unexp
 import errno
 import os
 import traceback
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import typer
 
 from ..registry.errors import BadRequest, DecreedError, Exit
-from . import bench, claims, dev, importing, init, locks, reads, running, serving, status, waiting
-from .connection import leading_error
+from .bare import leading_error
+from .commands import COMMANDS, LOCK_COMMANDS
 from .early import main as main  # scripts that were installed before look for it here
 from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
+from .lazy import LazyGroup
 from .output import OutputClosed, OutputLost, send_the_rest_nowhere, write_line
-from .values import VALUE_SETTINGS, ValueCommand
+from .run_exits import run_exit, runs_another
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+class Root(LazyGroup):
+    """All commands."""
+
+    entries = COMMANDS
+
+
+class LockGroup(LazyGroup):
+    """The commands about locks."""
+
+    entries = LOCK_COMMANDS
+
+
+app = typer.Typer(cls=Root, rich_markup_mode=None, pretty_exceptions_enable=False)
 lock_app = typer.Typer(
-    rich_markup_mode=None, help="Locks: run a command under one, see who has it."
+    cls=LockGroup, rich_markup_mode=None, help="Locks: run a command under one, see who has it."
 )
 app.add_typer(lock_app, name="lock")
-
-
-def _add(
-    name: str,
-    command: Callable[..., int],
-    *examples: str,
-    to: typer.Typer = app,
-    **settings: Any,
-) -> None:
-    """Register a command with examples at the end of its help."""
-    lines = "".join(f"  {example}\n" for example in examples)
-    to.command(name, epilog=f"\b\nExamples:\n{lines}", **settings)(command)
-
-
-VALUES: dict[str, Any] = {"cls": ValueCommand, "context_settings": VALUE_SETTINGS}
-
-_add("dev", dev.dev, "decreed dev", "decreed dev --demo", "decreed dev --data try --port 7500")
-_add(
-    "init",
-    init.init,
-    "decreed init . --node n1=127.0.0.1:7400 --node n2=127.0.0.1:7401 --node n3=127.0.0.1:7402",
-)
-_add("serve", serving.serve, "decreed serve --config cluster.toml --node n1 --data n1.data")
-_add(
-    "claim",
-    claims.claim,
-    "decreed claim prod/db/region eu-west-1",
-    "decreed claim prod/ca.pem @ca.pem",
-    "date | decreed claim job/2026-01-31 - --exclusive && run-the-job",
-    "decreed claim offset -5",
-    "decreed claim -- flags --verbose",
-    **VALUES,
-)
-_add("get", reads.get, "decreed get prod/db/region", "decreed get prod/ca.pem --raw > ca.pem")
-_add("list", reads.list_keys, "decreed list prod/db", "decreed list --keys", "decreed list --json")
-_add("wait", waiting.wait, "decreed wait prod/db/region --timeout 2m")
-_add("watch", waiting.watch, "decreed watch prod", "decreed watch prod --json --timeout 1h")
-_add(
-    "import",
-    importing.import_command,
-    "decreed import config/ prod/config",
-    "decreed import settings.toml prod/settings",
-    "decreed import .env prod/env --json",
-)
-_add(
-    "next",
-    claims.claim_next,
-    "decreed next prod/settings @settings.json",
-    "decreed next deploys v1.4.2 --json",
-    **VALUES,
-)
-_add("latest", reads.latest, "decreed latest prod/settings", "decreed latest prod/settings --raw")
-_add(
-    "run",
-    running.run,
-    "decreed lock run prod/migrate -- ./migrate --all",
-    "decreed lock run cron/report --wait 0 --ttl 1m -- make report",
-    to=lock_app,
-)
-_add("list", locks.list_locks, "decreed lock list", "decreed lock list --json", to=lock_app)
-_add("show", locks.show, "decreed lock show prod/migrate", to=lock_app)
-_add("history", locks.history, "decreed lock history prod/migrate --json", to=lock_app)
-_add(
-    "break",
-    locks.break_lock,
-    'decreed lock break prod/migrate --reason "the machine is gone"',
-    to=lock_app,
-)
-_add("elect", running.elect, "decreed elect scheduler -- ./scheduler --port 80")
-_add("leader", locks.leader, "decreed leader scheduler", "decreed leader scheduler --watch")
-_add("once", running.once, "decreed once jobs/migrate-12 -- ./migrate --to 12")
-_add("status", status.status, "decreed status", "decreed status --json --timeout 2s")
-_add(
-    "bench",
-    bench.bench,
-    "decreed bench --yes --duration 10s --outstanding 256",
-    "decreed bench --only claims --value-bytes 1024 --json --yes",
-    "decreed bench --disk /var/lib/decreed --disk-only",
-)
-_add("version", status.version, "decreed version", "decreed version --json")
 
 
 @app.callback(invoke_without_command=True)
@@ -162,8 +95,8 @@ def _end(error: BaseException, arguments: Sequence[str]) -> int:
             failure = CommandFailed(error, "decreed")
         case _:
             failure = _unexpected(error)
-    if running.runs_another(arguments):
-        failure.exit_code = running.run_exit(failure.error)
+    if runs_another(arguments):
+        failure.exit_code = run_exit(failure.error)
     failure.report(wants_json(arguments))
     return failure.exit_code
 

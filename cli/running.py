@@ -1,13 +1,11 @@
 """``decreed lock run``, ``decreed elect`` and ``decreed once``: commands that run under a lock.
 
-Their exit codes stand apart from those of the command: 120 and 121 are said of the lock, 125 of
-decreed itself, 126 and 127 of a command that cannot be run, as other programs of this kind do.
+What they exit with besides the codes of the command is `decreed.cli.run_exits`'s to say.
 """
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from math import inf
 from typing import Annotated
 
@@ -18,7 +16,6 @@ from ..client import Lock, Registry
 from ..registry.errors import (
     BadRequest,
     DecreedError,
-    LockHeld,
     LockLost,
     OutcomeUnknown,
     Unreachable,
@@ -30,40 +27,12 @@ from .connection import with_registry
 from .failures import CommandFailed, about, error_line
 from .guarded import Ended, Guarded, Relay
 from .output import write_error
+from .run_exits import RunExit
 
 DEFAULT_TTL = 15.0
 DEFAULT_WAIT = 60.0
 PAUSE_SECONDS = 1.0
 STOP = "the command was stopped before another could run"
-
-
-class RunExit(IntEnum):
-    """What commands that run another one exit with, besides that one's own codes."""
-
-    LOST = 120
-    HELD = 121
-    FAILED = 125
-    CANNOT_RUN = 126
-    NOT_FOUND = 127
-
-
-def run_exit(error: DecreedError) -> RunExit:
-    """What such a command exits with when it meets `error`."""
-    match error:
-        case LockLost():
-            return RunExit.LOST
-        case LockHeld():
-            return RunExit.HELD
-        case _:
-            return RunExit.FAILED
-
-
-def runs_another(arguments: Sequence[str]) -> bool:
-    """Whether a command line is one of these."""
-    return tuple(arguments[:1]) in (("elect",), ("once",)) or tuple(arguments[:2]) == (
-        "lock",
-        "run",
-    )
 
 
 def parse_wait(text: str) -> float:

@@ -22,7 +22,7 @@ from ..registry.disk import Storage
 from ..registry.errors import Exit, MissingExtra, Refused
 from ..registry.types import NodeId
 from . import options as o
-from .connection import run_async
+from .bare import run_async
 from .early import EARLY
 from .failures import CommandFailed, about
 from .formed import check_not_formed_before, note_formed

@@ -12,11 +12,11 @@ import sys
 from typing import Annotated, Any, BinaryIO
 
 import typer
-from typer.core import TyperCommand
 
 from ..registry.config import MIB
 from ..registry.errors import BadRequest
 from .failures import CommandFailed, reading
+from .plain import PlainCommand
 
 LARGEST_VALUE = 64 * MIB
 _SEPARATOR_GIVEN = "decreed.separator"
@@ -35,7 +35,7 @@ Literal = Annotated[
 VALUE_SETTINGS = {"ignore_unknown_options": True}
 
 
-class ValueCommand(TyperCommand):
+class ValueCommand(PlainCommand):
     """A command that takes a value; remembers whether ``--`` was on its command line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from decreed.cli.commands import COMMANDS, LOCK_COMMANDS
+
 ROOT = Path(__file__).parent.parent
 PARTS = ("cli", "client", "registry", "storage")
 
@@ -164,3 +166,36 @@ def test_the_cli_needs_nothing_of_the_extra_server() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = ("rocksdict", "google_crc32c", "decreed.storage", "decreed.registry.server")
     assert [name for name in done.stdout.split() if is_below(name, heavy)] == []
+
+
+LISTENS = """
+import os, sys
+
+def tell(event, arguments):
+    if event == "socket.bind":
+        print(*[name for name, module in sys.modules.items() if module], flush=True)
+        os._exit(0)
+
+sys.addaudithook(tell)
+from decreed.cli.early import main
+main()
+"""
+
+
+def test_a_node_loads_only_what_it_needs_before_it_listens(tmp_path: Path) -> None:
+    """Three nodes that start at once must be up soon, and loading is most of what they do."""
+    (tmp_path / "cluster.toml").write_text('cluster_id = "c"\nmembers = {n1 = "127.0.0.1:1"}\n')
+    serve = ["serve", "--config", "cluster.toml", "--node", "n1", "--data", "n1.data"]
+    done = subprocess.run(
+        [sys.executable, "-c", LISTENS, *serve], cwd=tmp_path, capture_output=True, text=True
+    )
+    loaded = done.stdout.split()
+    assert "decreed.storage.directory" in loaded, done.stderr
+    needless = (
+        "pydantic", "pydantic_core", "rich", "pygments", "tomlkit", "yaml", "dotenv", "anyio",
+        "decreed.client",
+    )  # fmt: skip
+    assert [name for name in loaded if is_below(name, needless)] == []
+    commands = {entry.where.partition(":")[0] for entry in (*COMMANDS, *LOCK_COMMANDS)}
+    own = {name.removeprefix("decreed.cli.") for name in loaded}
+    assert commands & own == {"serving"}

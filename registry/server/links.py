@@ -35,6 +35,8 @@ from .weights import weight
 
 CONNECT_SECONDS = 2.0
 REDIAL_SECONDS = (0.02, 1.0)
+LEAST_SECONDS = 0.02
+"""Two nodes that drop each other's links again and again do not dial more often than this."""
 
 UNHURRIED = frozenset((Commit, CommitMany))
 """Nobody is kept waiting for these, so they leave with the next message that somebody waits for."""
@@ -98,7 +100,7 @@ class Peer:
             self.on_refusal(self.node, message)
             return
         if type(message) is Ping:
-            self.liveness.says_voting(self.node, message.voting)
+            self.liveness.says_voting(self.node, message.voting, self.loop)
         self.loop.post(FromPeer(self.node, message), weight(message))
 
 
@@ -132,6 +134,7 @@ class Links:
         self._carriers: dict[NodeId, Carrier] = {}
         self._judged: dict[int, Judged] = {}
         self._incoming: dict[NodeId, trio.CancelScope] = {}
+        self._knocks = {peer: trio.Event() for peer in node.others}
         self._refusals: dict[NodeId, str] = {}
         self._count = 0
 
@@ -188,14 +191,21 @@ class Links:
         pause = REDIAL_SECONDS[0]
         while True:
             began = trio.current_time()
+            self._knocks[peer] = trio.Event()
             try:
                 await self._dial_once(peer, loop)
             except* (*BROKEN, ProtocolError, trio.TooSlowError) as errors:
                 log.debug("no link to a peer", peer=peer, reason=reasons(errors))
             if trio.current_time() - began > CONNECT_SECONDS:
                 pause = REDIAL_SECONDS[0]
-            await trio.sleep(pause)
+            await self._pause(peer, began, pause)
             pause = min(2 * pause, REDIAL_SECONDS[1])
+
+    async def _pause(self, peer: NodeId, began: float, pause: float) -> None:
+        """Wait before `peer` is dialled again: for less if it dials us meanwhile, so it is up."""
+        with trio.move_on_after(pause):
+            await self._knocks[peer].wait()
+        await trio.sleep_until(began + LEAST_SECONDS)
 
     async def _dial_once(self, peer: NodeId, loop: TurnLoop) -> None:
         with trio.fail_after(CONNECT_SECONDS):
@@ -245,7 +255,7 @@ class Links:
         try:
             async with trio.open_nursery() as nursery:
                 self._carriers[peer] = Carrier(outbox, nursery.cancel_scope)
-                self._liveness.linked(peer)
+                self._liveness.linked(peer, loop)
                 nursery.start_soon(outbox.write_to, connection.stream)
                 nursery.start_soon(self._ping, outbox)
                 # nothing is ever sent back on this link, so this ends when the peer closes it
@@ -280,6 +290,7 @@ class Links:
             return
         match verdict:
             case Welcome(_, node, message):
+                self._knocks[node].set()
                 await connection.send(message)
                 await self._take(connection, node, loop)
             case Reject(_, _, refusal):

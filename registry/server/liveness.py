@@ -35,13 +35,15 @@ class Liveness:
         """Something came from `peer`."""
         self._heard[peer] = trio.current_time()
 
-    def says_voting(self, peer: NodeId, voting: bool) -> None:
-        """The peer says whether it takes part."""
+    def says_voting(self, peer: NodeId, voting: bool, loop: TurnLoop) -> None:
+        """The peer says whether it takes part: if that makes a difference, say so at once."""
         self._voting[peer] = voting
+        self._say(peer, loop)
 
-    def linked(self, peer: NodeId) -> None:
-        """We can send to `peer`."""
+    def linked(self, peer: NodeId, loop: TurnLoop) -> None:
+        """We can send to `peer`: if it was heard before, say so at once."""
         self._linked.add(peer)
+        self._say(peer, loop)
 
     def unlinked(self, peer: NodeId, loop: TurnLoop) -> None:
         """We cannot send to `peer` any more: say so at once."""

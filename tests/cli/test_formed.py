@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from decreed.cli.formed import check_not_formed_before, is_fresh, marker_path, note_formed
-from decreed.cli.settings import config_text, load_config
+from decreed.cli.settings import load_config
+from decreed.cli.settings_text import config_text
 from decreed.registry.config import ClusterConfig
 from decreed.registry.errors import IdentityRefused
 from decreed.registry.types import NodeId

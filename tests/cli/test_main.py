@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from decreed.cli import options
+from decreed.cli import commands, options
 from decreed.cli.main import app, run
 from decreed.registry.errors import ERRORS, Exit, Unreachable
 
@@ -22,7 +22,7 @@ COMMANDS = [
 
 
 def test_these_are_the_commands() -> None:
-    assert sorted(command.name or "" for command in app.registered_commands) == COMMANDS
+    assert sorted(entry.name for entry in commands.COMMANDS) == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)

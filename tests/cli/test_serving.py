@@ -14,7 +14,7 @@ import trio
 from decreed.cli import dev, serving
 from decreed.cli.formed import marker_path, note_formed
 from decreed.cli.serving import ServerParts
-from decreed.cli.settings import config_text
+from decreed.cli.settings_text import config_text
 from decreed.registry.config import ClusterConfig
 from decreed.registry.errors import StorageFailed
 from decreed.registry.types import NodeId

@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from decreed.cli import settings
-from decreed.cli.settings import config_text, line_of, load_config, parse_text, with_addresses
+from decreed.cli import settings_text
+from decreed.cli.settings import line_of, load_config, parse_text
+from decreed.cli.settings_text import config_text, with_addresses
 from decreed.registry.config import Limits, LockTerms, Timing
 from decreed.registry.errors import ConfigError
 
@@ -78,9 +79,9 @@ def test_a_cluster_that_cannot_be_is_refused(
 def test_every_setting_is_written_and_explained() -> None:
     document = tomllib.loads(config_text("c", MEMBERS))
     for section, kind, words in (
-        ("limits", Limits, settings.LIMITS),
-        ("timing", Timing, settings.TIMING),
-        ("locks", LockTerms, settings.LOCKS),
+        ("limits", Limits, settings_text.LIMITS),
+        ("timing", Timing, settings_text.TIMING),
+        ("locks", LockTerms, settings_text.LOCKS),
     ):
         fields = {field.name: field.default for field in msgspec.structs.fields(kind)}
         assert document[section] == fields

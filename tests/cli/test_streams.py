@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from decreed.cli.settings import config_text
+from decreed.cli.settings_text import config_text
 
 from ..support.processes import free_ports
 

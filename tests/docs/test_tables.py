@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from decreed.cli.main import app
+from decreed.cli.commands import COMMANDS as ALL_COMMANDS
 from decreed.registry import config, keys, types
 from decreed.registry.errors import ERRORS, Exit
 from decreed.registry.wire.requests import MAX_TIMEOUT_MS
@@ -89,7 +89,7 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 def test_every_command_is_on_a_page() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    for command in app.registered_commands:
+    for command in ALL_COMMANDS:
         assert f"decreed {command.name}" in text, command.name
 
 

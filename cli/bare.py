@@ -1,0 +1,38 @@
+"""Errors that come in groups, let out bare: a command ends with one error."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+import trio
+
+from ..registry.errors import DecreedError
+from .failures import CommandFailed
+
+T = TypeVar("T")
+
+
+def run_async(body: Callable[[], Awaitable[T]]) -> T:
+    """Run `body` in trio; an error that comes in groups is raised bare."""
+    try:
+        return trio.run(body)
+    except BaseExceptionGroup as group:
+        raise leading_error(group) from group
+
+
+def leading_error(error: BaseException) -> BaseException:
+    """The error to report of a group: an interrupt before what is unexpected before our own."""
+    return min(_leaves(error), key=_rank)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    group = error
+    if isinstance(group, BaseExceptionGroup):
+        inside = cast(BaseExceptionGroup[BaseException], group).exceptions
+        return [leaf for each in inside for leaf in _leaves(each)]
+    return [error]
+
+
+def _rank(error: BaseException) -> int:
+    if not isinstance(error, Exception):
+        return 0
+    return 2 if isinstance(error, DecreedError | CommandFailed) else 1

@@ -1,0 +1,94 @@
+"""The table of all commands: what each is called, where it is, and examples of it.
+
+The modules are named, not imported: a command is loaded when it runs.
+"""
+
+from typing import Any
+
+from .lazy import Entry
+from .values import VALUE_SETTINGS, ValueCommand
+
+VALUES: dict[str, Any] = {"cls": ValueCommand, "context_settings": VALUE_SETTINGS}
+
+COMMANDS = (
+    Entry(
+        "dev", "dev:dev", "decreed dev", "decreed dev --demo", "decreed dev --data try --port 7500"
+    ),
+    Entry(
+        "init",
+        "init:init",
+        "decreed init . --node n1=127.0.0.1:7400 --node n2=127.0.0.1:7401 --node n3=127.0.0.1:7402",
+    ),
+    Entry("serve", "serving:serve", "decreed serve --config cluster.toml --node n1 --data n1.data"),
+    Entry(
+        "claim",
+        "claims:claim",
+        "decreed claim prod/db/region eu-west-1",
+        "decreed claim prod/ca.pem @ca.pem",
+        "date | decreed claim job/2026-01-31 - --exclusive && run-the-job",
+        "decreed claim offset -5",
+        "decreed claim -- flags --verbose",
+        **VALUES,
+    ),
+    Entry(
+        "get", "reads:get", "decreed get prod/db/region", "decreed get prod/ca.pem --raw > ca.pem"
+    ),
+    Entry(
+        "list",
+        "reads:list_keys",
+        "decreed list prod/db",
+        "decreed list --keys",
+        "decreed list --json",
+    ),
+    Entry("wait", "waiting:wait", "decreed wait prod/db/region --timeout 2m"),
+    Entry("watch", "waiting:watch", "decreed watch prod", "decreed watch prod --json --timeout 1h"),
+    Entry(
+        "import",
+        "importing:import_command",
+        "decreed import config/ prod/config",
+        "decreed import settings.toml prod/settings",
+        "decreed import .env prod/env --json",
+    ),
+    Entry(
+        "next",
+        "claims:claim_next",
+        "decreed next prod/settings @settings.json",
+        "decreed next deploys v1.4.2 --json",
+        **VALUES,
+    ),
+    Entry(
+        "latest",
+        "reads:latest",
+        "decreed latest prod/settings",
+        "decreed latest prod/settings --raw",
+    ),
+    Entry("elect", "running:elect", "decreed elect scheduler -- ./scheduler --port 80"),
+    Entry("leader", "locks:leader", "decreed leader scheduler", "decreed leader scheduler --watch"),
+    Entry("once", "running:once", "decreed once jobs/migrate-12 -- ./migrate --to 12"),
+    Entry("status", "status:status", "decreed status", "decreed status --json --timeout 2s"),
+    Entry(
+        "bench",
+        "bench:bench",
+        "decreed bench --yes --duration 10s --outstanding 256",
+        "decreed bench --only claims --value-bytes 1024 --json --yes",
+        "decreed bench --disk /var/lib/decreed --disk-only",
+    ),
+    Entry("version", "status:version", "decreed version", "decreed version --json"),
+)
+
+LOCK_COMMANDS = (
+    Entry(
+        "run",
+        "running:run",
+        "decreed lock run prod/migrate -- ./migrate --all",
+        "decreed lock run cron/report --wait 0 --ttl 1m -- make report",
+    ),
+    Entry("list", "locks:list_locks", "decreed lock list", "decreed lock list --json"),
+    Entry("show", "locks:show", "decreed lock show prod/migrate"),
+    Entry("history", "locks:history", "decreed lock history prod/migrate --json"),
+    Entry(
+        "break",
+        "locks:break_lock",
+        'decreed lock break prod/migrate --reason "the machine is gone"',
+    ),
+)

@@ -1,0 +1,87 @@
+"""How soon nodes find each other: when they dial, and when they say that a peer is there."""
+
+from typing import Any, cast
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from decreed.registry.replica.events import Reachable
+from decreed.registry.server import links
+from decreed.registry.server.links import LEAST_SECONDS, Links
+from decreed.registry.server.liveness import Liveness
+from decreed.registry.server.turns import TurnLoop
+from decreed.registry.types import NodeId
+
+from ..support.live import Cluster, live_config
+
+pytestmark = pytest.mark.trio
+
+PEER = NodeId("n2")
+
+
+class Loop:
+    """Keeps what is posted."""
+
+    def __init__(self) -> None:
+        self.posted: list[object] = []
+
+    def post(self, event: object) -> None:
+        self.posted.append(event)
+
+
+class Node:
+    others = (PEER,)
+
+
+class Dropping(Links):
+    """Links to a peer that dials us whenever we dial it, and keeps no link."""
+
+    def __init__(self) -> None:
+        nothing: Any = None
+        super().__init__(nothing, cast(Any, Node()), nothing, nothing, nothing)
+        self.dialled: list[float] = []
+
+    async def _dial_once(self, peer: NodeId, loop: TurnLoop) -> None:
+        self.dialled.append(trio.current_time())
+        self._knocks[peer].set()
+        await trio.lowlevel.checkpoint()
+
+
+async def test_a_peer_that_dials_us_is_dialled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "REDIAL_SECONDS", (3_600.0, 3_600.0))
+    async with trio.open_nursery() as nursery:
+        cluster = Cluster(await live_config(), nursery)
+        for node in cluster.config.nodes:
+            await cluster.start(node)
+        with trio.fail_after(20):
+            await cluster.ready(cluster.config.nodes)
+        nursery.cancel_scope.cancel()
+    for stream in cluster.streams:
+        await trio.aclose_forcefully(stream)
+
+
+async def test_nodes_that_drop_each_others_links_do_not_chase_each_other(
+    autojump_clock: MockClock,
+) -> None:
+    dropping = Dropping()
+    loop: Any = Loop()
+    with trio.move_on_after(1.0):
+        await dropping.dial(PEER, loop)
+    assert 10 < len(dropping.dialled) <= 1.0 / LEAST_SECONDS + 1
+
+
+async def test_a_peer_that_votes_is_said_to_be_reachable_at_once(autojump_clock: MockClock) -> None:
+    for late in ("link", "ping"):
+        loop: Any = Loop()
+        liveness = Liveness([PEER], 250)
+        liveness.heard(PEER)
+        if late == "ping":
+            liveness.linked(PEER, loop)
+        liveness.says_voting(PEER, True, loop)
+        if late == "link":
+            liveness.linked(PEER, loop)
+        assert loop.posted == [Reachable(PEER, True)]
+        liveness.says_voting(PEER, True, loop)
+        liveness.says_voting(PEER, False, loop)
+        assert loop.posted[1:] == [Reachable(PEER, False)]
