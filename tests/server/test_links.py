@@ -39,7 +39,7 @@ class Dropping(Links):
 
     def __init__(self) -> None:
         nothing: Any = None
-        super().__init__(nothing, cast(Any, Node()), nothing, nothing, nothing)
+        super().__init__(nothing, cast(Any, Node()), nothing, nothing, nothing, nothing)
         self.dialled: list[float] = []
 
     async def _dial_once(self, peer: NodeId, loop: TurnLoop) -> None:

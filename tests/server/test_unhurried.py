@@ -1,6 +1,7 @@
 """What nobody waits for leaves with what somebody waits for, and by itself soon after."""
 
 import random
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -32,7 +33,8 @@ class Wire:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
         nothing = cast(Any, None)
-        self.links = Links(config(3), nothing, nothing, nothing, nothing, nothing)
+        node = cast(Any, SimpleNamespace(others=(PEER,)))
+        self.links = Links(config(3), node, nothing, nothing, nothing, nothing)
         self.links._carriers[PEER] = Carrier(Outbox(1_000_000, self._send), trio.CancelScope())
 
     def _send(self, data: bytes) -> int:
