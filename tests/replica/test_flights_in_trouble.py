@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from decreed.registry.errors import ERRORS, OutcomeUnknown
+from decreed.registry.keys import home
+from decreed.registry.locks.terms import TermClaim, term_key
 from decreed.registry.paxos.messages import (
     Accept,
     Accepted,
@@ -13,10 +15,9 @@ from decreed.registry.paxos.messages import (
     Nack,
     Prepare,
     PrepareClass,
-    Promise,
 )
 from decreed.registry.replica.events import Fired, FromClient, FromPeer, ResendFlight
-from decreed.registry.types import Ballot, Key, NodeId, Process
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import QueryAnswer
 from decreed.registry.wire.requests import Cancel, Decreed, Failed, GetRequest
 
@@ -35,6 +36,7 @@ from ..support.flying import (
     said,
     settled,
     standing,
+    step,
     take,
     under_way,
     unheard,
@@ -135,17 +137,30 @@ def test_R11_a_flight_of_an_earlier_life_is_not_voted_on_behind_the_promise_to_a
 
 
 def test_R19_within_a_flight_each_key_is_judged_by_itself() -> None:
-    """One for another home, one that is promised higher, and a term are refused; the last is not."""
+    """One for another home, and one that is promised higher, are refused; the last is not."""
     world = World()
     (foreign,) = keys_of(world, 1, N2)
     held, sound = keys_of(world, 2)
     promised_to(world, N2, [held])
-    term = Key("$locks/l@1")
     world.sent.clear()
-    take(world, N2, (N1, proposal([foreign, held, term, sound])))
-    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (foreign, held, term))]
-    accepted = [stored(world, N2, key).accepted for key in (foreign, held, term, sound)]
-    assert [proposal is not None for proposal in accepted] == [False, False, False, True]
+    take(world, N2, (N1, proposal([foreign, held, sound])))
+    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (foreign, held))]
+    accepted = [stored(world, N2, key).accepted for key in (foreign, held, sound)]
+    assert [proposal is not None for proposal in accepted] == [False, False, True]
+
+
+def test_a_term_is_not_voted_on_in_a_flight_since_its_guard_has_its_own_answers() -> None:
+    world = World()
+    keys = (term_key(f"l{n}", 1) for n in range(100))
+    key = next(key for key in keys if home(key, world.config.nodes) == N1)
+    (sound,) = keys_of(world, 1)
+    term = Decree.of(TermClaim("tester", b"id", 1_000).claim(key, None), standing(), 0)
+    world.sent.clear()
+    take(world, N2, (N1, AcceptMany(standing(), 1, (term, proposed(sound, standing())))))
+    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (key,))]
+    assert stored(world, N2, key).accepted is None
+    take(world, N2, (N1, Accept(key, standing(), term)))
+    assert stored(world, N2, key).accepted is not None, "alone it is accepted"
 
 
 def test_a_node_that_may_not_vote_says_nothing_of_a_flight() -> None:
@@ -258,7 +273,29 @@ def test_a_read_that_joined_a_claim_that_never_flew_is_told_what_both_phases_fou
     assert isinstance(found, Decreed) and found.decree.value == b"half-done"
 
 
+def test_what_is_learned_in_the_step_in_which_it_boards_does_not_fly() -> None:
+    world = World()
+    keys = keys_of(world)
+    other = proposed(keys[0], Ballot(1, Process(N3, 1)), b"other")
+    world.sent.clear()
+    marks = fly(world, keys)
+    take(world, N1, (N3, Commit(keys[0], other)))
+    assert decrees(world, marks)[0] == other
+    (flight,) = said(world, AcceptMany, N1, N2)
+    assert isinstance(flight, AcceptMany)
+    assert [decree.key for decree in flight.decrees] == keys[1:]
+
+
 # -- disks and lives
+
+
+def test_a_node_whose_disk_has_failed_votes_on_no_flight() -> None:
+    world = World()
+    world.machines[N2].disk.fail_writes = 1
+    take(world, N2, (N1, proposal(keys_of(world))))
+    assert not world.replica(N2).node.voting
+    effects = step(world, N2, FromPeer(N1, proposal(keys_of(world), number=2)))
+    assert not (effects.records or effects.after or effects.at_once)
 
 
 def test_when_the_own_disk_fails_claims_in_flight_are_unknown_and_no_vote_counts() -> None:
@@ -345,20 +382,3 @@ def test_a_single_vote_still_counts_for_a_key_that_flies() -> None:
     assert [bool(world.answers[mark]) for mark in marks] == [True, False, False]
     take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
     assert len(decrees(world, marks)) == 3
-
-
-def test_while_a_key_flies_promises_for_it_are_not_looked_at() -> None:
-    world = World()
-    keys = keys_of(world)
-    unheard(world, AcceptMany)
-    fly(world, keys)
-    world.settle()
-    world.sent.clear()
-    take(
-        world,
-        N1,
-        (N2, Promise(keys[0], standing(), None)),
-        (N3, Promise(keys[0], standing(), None)),
-    )
-    assert not [m for _, _, m in world.sent if isinstance(m, Accept)]
-    assert under_way(world) == 1
