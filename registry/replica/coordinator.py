@@ -58,7 +58,12 @@ class Coordinator:
         standing: spares phase 1 for a new key that this node is home to.
         learn: makes a chosen decree known to the whole node.
         settle: answers a claim with the decree.
+
+    Attributes:
+        smallest_flight: fewer proposals than these travel each alone.
     """
+
+    smallest_flight = 2
 
     def __init__(
         self,
@@ -147,7 +152,7 @@ class Coordinator:
         for attempt in boarding:
             if self._may_go(turn, attempt):
                 (light if self._is_light(attempt) else others).append(attempt)
-        if len(light) == 1:
+        if len(light) < self.smallest_flight:
             others, light = [*others, *light], []
         for start in range(0, len(light), MAX_FLIGHT):
             self._fly(turn, light[start : start + MAX_FLIGHT])
