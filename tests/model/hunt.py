@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .checker import explore
 from .paxos_model import PaxosModel
-from .properties import AGREEMENT, ALWAYS, DUEL, FINISHED, HANDED_DOWN, LEFT, RESTARTED
+from .properties import ADOPTED, AGREEMENT, ALWAYS, DUEL, FINISHED, HANDED_DOWN, LEFT, RESTARTED
 from .scenarios import ALONE, PLAIN, Scenario
 
 TRAPS = (
@@ -39,6 +39,15 @@ TRAPS = (
 """For mistakes that need no standing promise."""
 
 STANDING_TRAPS = (
+    Scenario(
+        "a home that flies once and dies",
+        3,
+        (1,),
+        standing=True,
+        flies=True,
+        crashes=1,
+        out_of_reach=frozenset({DUEL, ADOPTED, FINISHED, RESTARTED, HANDED_DOWN, LEFT}),
+    ),
     Scenario(
         "a home that flies and gives up",
         3,

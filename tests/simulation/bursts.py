@@ -1,7 +1,8 @@
 """Bursts of claims: several fresh keys of one home are claimed at once, so that they fly together.
 
 Now and then a rival claims some of them at another node, a reader asks for one, or a client gives its
-claim up before the home has done anything. Whoever retries or reads later picks them up like any wish.
+claim up before the home has done anything. Whoever retries or reads later picks them up like any wish,
+and a later burst may want the same keys, from a later life of their home.
 """
 
 import random
@@ -16,6 +17,7 @@ from .wishes import Mark
 from .witness import WitnessedWorld
 
 OFTEN = 0.04
+AGAIN = 0.4
 MOST = 5
 TIMEOUTS_MS = (20, 100, 500, 2_000)
 
@@ -31,6 +33,7 @@ class Bursts:
     def __init__(self, world: WitnessedWorld, clients: Clients) -> None:
         self._world = world
         self._clients = clients
+        self._latest: dict[NodeId, list[Key]] = {}
 
     def ask(self, chance: random.Random, tick: int) -> None:
         """Maybe there is a burst in this tick, at any node that is up."""
@@ -38,7 +41,8 @@ class Bursts:
         if not up or chance.random() > OFTEN:
             return
         node = chance.choice(up)
-        keys = self._keys(node, tick, chance.randint(2, MOST))
+        again = self._latest.get(node) if chance.random() < AGAIN else None
+        keys = self._latest[node] = again or self._keys(node, tick, chance.randint(2, MOST))
         if chance.random() < 0.2:
             self._rival(chance.choice(up), chance, keys)
         timeout_ms = chance.choice(TIMEOUTS_MS)
