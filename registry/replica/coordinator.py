@@ -62,7 +62,10 @@ class Coordinator:
     Attributes:
         flights: what was proposed under the standing promise.
         boarding: what is about to be.
+        smallest_flight: fewer proposals than these travel each alone.
     """
+
+    smallest_flight = 2
 
     def __init__(
         self,
@@ -257,9 +260,10 @@ class Coordinator:
 
     def _fly(self, turn: Turn, attempts: Sequence[Attempt]) -> None:
         """R16 to R18, together; what our own acceptor refuses goes nowhere. One is no company."""
-        if len(attempts) == 1:
-            attempts[0].flight = self.flights.lone()
-            self._go_alone(turn, attempts[0])
+        if len(attempts) < self.smallest_flight:
+            for attempt in attempts:
+                attempt.flight = self.flights.lone()
+                self._go_alone(turn, attempt)
             return
         decrees: list[Decree] = []
         for attempt in attempts:

@@ -115,7 +115,8 @@ class Flights:
         if flight is None or flight.ballot != message.ballot or sender not in quorums.members:
             return
         for key in message.refused:
-            self._alone(turn, key)
+            if key in flight.aboard:
+                self._alone(turn, key)
         flight.votes.add(sender)
         if flight.aboard and quorums.accepted(flight.votes):
             self._land(turn, flight)

@@ -3,7 +3,7 @@
 It imports nothing of the product, since a bug must be seeded before the product is imported.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -45,6 +45,8 @@ class Bug:
         changes: what makes it so.
         states: how many states the model checker may meet before it must have caught it; None if
             what is wrong is not in the model.
+        home_states: the same where a home has standing promises, and flies; None if what is wrong has
+            nothing to do with them.
         seeds: how many storms may pass before one must have caught it; None if no storm shows it.
         trials: how many trials may pass before the judge must have caught it; None if clients
             cannot see it, or hardly ever.
@@ -59,6 +61,7 @@ class Bug:
     name: str
     changes: tuple[Change, ...]
     states: int | None = None
+    home_states: int | None = field(default=None, kw_only=True)
     seeds: int | None = None
     trials: int | None = None
     lock_storms: int | None = None

@@ -48,6 +48,12 @@ def _by_model(budget: int) -> Finding:
     return _told_by_model(hunt(budget))
 
 
+def _at_home(budget: int) -> Finding:
+    from ..model.hunt import hunt_at_home
+
+    return _told_by_model(hunt_at_home(budget))
+
+
 def _by_agreement(budget: int) -> Finding:
     from ..model.hunt import hunt_for_two_decrees
 
@@ -105,6 +111,7 @@ def _first(budget: int, run: Callable[[int], object]) -> Finding:
 
 HUNTERS = {
     "model": Hunter("model checker", "states", lambda bug: bug.states, _by_model),
+    "home": Hunter("same, at a home", "states", lambda bug: bug.home_states, _at_home),
     "agreement": Hunter(
         "same, agreement alone",
         "states",

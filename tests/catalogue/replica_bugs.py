@@ -40,8 +40,8 @@ DISK = (
         (
             Change(
                 "registry.replica.turn",
-                "(self._effects.after if changed else self._effects.at_once)",
-                "self._effects.at_once",
+                "changed = key in self._dirty or key in self._forgotten",
+                "changed = False",
             ),
         ),
         _STATES,

@@ -20,6 +20,8 @@ CLASSIC = (
     "quorum of half",
     "votes of different ballots counted together",
     "a node's vote counted twice",
+    "what a vote on a flight refuses is counted all the same",
+    "a key flies again in the ballot in which it has flown",
     "a ballot reused after restart",
     "a wiped node that votes again",
     "commit taken for a value that lost",
@@ -37,6 +39,8 @@ QUICK = (
     ("votes of different ballots counted together", "model"),
     ("an accept quorum's size for phase 1", "model"),
     ("a ballot reused after restart", "model"),
+    ("a vote on a flight leaves before the sync", "home"),
+    ("a vote does not say what of a flight it refuses", "storms"),
     ("read of undecided without a quorum", "storms"),
     ("a wiped node that votes again", "judge"),
 )

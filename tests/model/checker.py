@@ -132,7 +132,7 @@ def explore(model: Model[State], limit: int = 100_000_000) -> Report[State]:
     report = Report[State]()
     frontier, path = [initial], [initial]
     mark = search.seen & search.wrong
-    with _without_garbage_collection():
+    with without_garbage_collection():
         while frontier and not mark and len(search.parents) < limit:
             frontier, path, mark = search.expand(frontier, limit)
             search.depth += bool(frontier)
@@ -153,8 +153,8 @@ def _names(names: Sequence[str], mark: int) -> Iterator[str]:
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Millions of states, none of them garbage: looking through them again and again is slow."""
+def without_garbage_collection() -> Iterator[None]:
+    """Much is made and little of it is garbage: looking through it again and again is slow."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

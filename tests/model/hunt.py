@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from .checker import explore
 from .paxos_model import PaxosModel
-from .properties import AGREEMENT, ALWAYS, DUEL, FINISHED, HANDED_DOWN, RESTARTED
-from .scenarios import PLAIN, Scenario
+from .properties import ADOPTED, AGREEMENT, ALWAYS, DUEL, FINISHED, HANDED_DOWN, LEFT, RESTARTED
+from .scenarios import ALONE, PLAIN, Scenario
 
 TRAPS = (
     Scenario(
@@ -40,36 +40,67 @@ TRAPS = (
 
 STANDING_TRAPS = (
     Scenario(
+        "a home that flies once and dies",
+        3,
+        (1,),
+        standing=True,
+        flies=True,
+        crashes=1,
+        out_of_reach=frozenset({DUEL, ADOPTED, FINISHED, RESTARTED, HANDED_DOWN, LEFT}),
+    ),
+    Scenario(
+        "a home that flies and gives up",
+        3,
+        (2,),
+        standing=True,
+        flies=True,
+        gives_up=True,
+        out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}),
+    ),
+    Scenario(
         "a home that gives up",
         3,
         (2,),
         standing=True,
         gives_up=True,
-        out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}),
+        out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}) | ALONE,
     ),
     Scenario(
-        "a home and a proposer",
+        "a home that flies and a proposer",
         3,
         (1, 1),
         standing=True,
-        out_of_reach=frozenset({DUEL, RESTARTED, HANDED_DOWN}),
+        flies=True,
+        out_of_reach=frozenset({DUEL, RESTARTED, HANDED_DOWN, LEFT}),
     ),
     Scenario(
-        "a home that restarts, quorums 3 and 1",
+        "a home that flies and restarts, quorums 3 and 1",
         3,
         (2,),
         prepare=3,
         accept=1,
         standing=True,
+        flies=True,
         crashes=1,
         spared=True,
         out_of_reach=frozenset({DUEL, FINISHED}),
     ),
     Scenario(
-        "a home that restarts",
+        "a home that flies and a proposer, quorums 3 and 1",
+        3,
+        (2, 1),
+        prepare=3,
+        accept=1,
+        standing=True,
+        flies=True,
+        out_of_reach=frozenset({RESTARTED, HANDED_DOWN}),
+    ),
+    Scenario(
+        "a home that flies and restarts",
         3,
         (2,),
         standing=True,
+        flies=True,
         crashes=1,
         out_of_reach=frozenset({DUEL, FINISHED}),
     ),

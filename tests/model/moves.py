@@ -7,7 +7,7 @@ at what a step was seen to do:
   say). It can wait until the node does something else, since what arrived stays in the network; so a
   move is any number of silent steps and then one that is not silent.
 * of two moves that send the same, one is dropped if silent steps lead from the other to it.
-* an *echo* changes nothing and sends promises, nacks, commits or questions for a standing promise.
+* an *echo* changes nothing and sends promises, refusals, commits or questions for a standing promise.
   Having sent it takes nothing away from anybody, and more such messages hide no violation, so it is
   sent as soon as it can be.
 
@@ -22,13 +22,21 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from decreed.registry.paxos.messages import Commit, Nack, PrepareClass, Promise, PromiseClass
+from decreed.registry.paxos.messages import (
+    AcceptedMany,
+    Commit,
+    Nack,
+    PaxosMessage,
+    PrepareClass,
+    Promise,
+    PromiseClass,
+)
 from decreed.registry.replica.events import Event, FromPeer
 from decreed.registry.types import NodeId
 
 from .cells import Cells
 from .network import Lanes, numbers
-from .node import ASK, RESEND, RETRY, Local, Nodes, Reaction, Sent
+from .node import ASK, RETRY, Local, Nodes, Reaction, Sent
 from .properties import judge_step
 from .scenarios import Scenario
 
@@ -36,7 +44,7 @@ Grows = tuple[tuple[int, int], ...]
 """Places of other nodes, and the bits added to their lanes."""
 
 OPEN, RESENT, RETRIED, ASKED = -1, -2, -3, -4
-_TIMED = {RESENT: RESEND, RETRIED: RETRY, ASKED: ASK}
+_TIMED = {RETRIED: RETRY, ASKED: ASK}
 _HARMLESS = Promise | PromiseClass | Nack | Commit | PrepareClass
 """Events without a message. One with a message is its number and its sender's place, as one."""
 
@@ -99,7 +107,9 @@ class Moves:
             range(scenario.nodes if not scenario.spared else 1) if scenario.crashes else ()
         )
         ballots = dict(zip(scenario.proposers, scenario.ballots, strict=True))
-        self._nodes = Nodes(scenario.config, scenario.wishes(), ballots, scenario.loses)
+        self._nodes = Nodes(
+            scenario.config, scenario.wishes(), ballots, scenario.loses, scenario.flies
+        )
         self._lanes = lanes
         self._cells = cells
         self._effects: list[dict[tuple[int, int], Effect]] = [{} for _ in self._names]
@@ -159,7 +169,7 @@ class Moves:
         if effect.local != local:
             return False
         sent = (*effect.reaction.at_once, *effect.reaction.after)
-        harmless = all(isinstance(m, _HARMLESS) for _, m in sent)
+        harmless = all(_is_harmless(message) for _, message in sent)
         return harmless and not self._mark(effect, lane)
 
     # -- events
@@ -169,6 +179,8 @@ class Moves:
         if event == OPEN:
             name = self._names[place]
             return self._nodes.opening(name, self._nodes.wish(name, local))
+        if event == RESENT and local.volatile is not None:
+            return local.volatile.resend()
         if event < 0:
             return _TIMED[event]
         number, sender = divmod(event, self._radix)
@@ -312,3 +324,10 @@ class Moves:
                         if reached != local:
                             group.pop(reached, None)
         return [move for group in alike.values() for move in group.values()]
+
+
+def _is_harmless(message: PaxosMessage) -> bool:
+    """Whether nobody is the worse for a message. To refuse all of a flight is no vote."""
+    return isinstance(message, _HARMLESS) or (
+        isinstance(message, AcceptedMany) and bool(message.refused)
+    )

@@ -14,6 +14,8 @@ for all.
 from decreed.registry.paxos.messages import (
     Accept,
     Accepted,
+    AcceptedMany,
+    AcceptMany,
     PaxosMessage,
     Prepare,
     PrepareClass,
@@ -51,9 +53,9 @@ class Lanes:
     def place(self, sender: NodeId, to: NodeId, message: PaxosMessage) -> tuple[NodeId, int]:
         """Whose lane a message belongs to, and its bit there."""
         match message:
-            case Promise() | Accepted() | PromiseClass():
+            case Promise() | Accepted() | AcceptedMany() | PromiseClass():
                 return sender, self._bit(Post(False, to, message))
-            case Prepare() | Accept() | PrepareClass():
+            case Prepare() | Accept() | AcceptMany() | PrepareClass():
                 return to, self._bit(Post(True, sender, message))
             case _:
                 return to, self._bit(Post(True, ANYONE, message))

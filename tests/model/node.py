@@ -13,6 +13,8 @@ and at 0 otherwise; and a home has read every feed up to where it has learned wh
 home may have read less, and then counts fewer promises: that is a promise which has not arrived. And a
 home that holds anything for the key, or may begin no ballot any more, is told of no standing promise:
 it has no use for one.
+
+Where proposals fly, a flight has the one key on board, and a home makes at most one in each life.
 """
 
 from collections.abc import Mapping
@@ -24,7 +26,13 @@ from decreed.registry.config import ClusterConfig
 from decreed.registry.disk import ClassRecord, CursorRecord, Identity, InstanceRecord, Recovered
 from decreed.registry.lineage import Lineage
 from decreed.registry.paxos.instance import EMPTY, Class, Instance
-from decreed.registry.paxos.messages import Accept, PaxosMessage, Prepare, PromiseClass
+from decreed.registry.paxos.messages import (
+    Accept,
+    AcceptMany,
+    PaxosMessage,
+    Prepare,
+    PromiseClass,
+)
 from decreed.registry.paxos.proposer import Prepared, Preparing, Proposing
 from decreed.registry.replica.attempts import Attempt
 from decreed.registry.replica.effects import Effects, Outgoing, Send
@@ -36,10 +44,11 @@ from decreed.registry.replica.events import (
     FromPeer,
     Moment,
     Resend,
+    ResendFlight,
     Retry,
     Sweep,
 )
-from decreed.registry.replica.flights import STANDING_RESENDS
+from decreed.registry.replica.flights import STANDING_RESENDS, Flight
 from decreed.registry.replica.replica import Replica
 from decreed.registry.replica.turn import Turn
 from decreed.registry.types import Ballot, Claim, Key, NodeId, Value
@@ -62,14 +71,20 @@ class Volatile(Value, frozen=True):
     """An attempt under way.
 
     Args:
-        state: None while it pauses after having been outbid.
+        state: None while it pauses after having been outbid. Who has voted on a flight stands here too.
         heard: the highest ballot that a nack spoke of.
         wish: which of the node's claims it is for.
+        flight: the number of the flight that it travels in; 0 if it travels alone.
     """
 
     state: Preparing | Proposing | None
     heard: Ballot | None
     wish: int = 0
+    flight: int = 0
+
+    def resend(self) -> Fired:
+        """What happens when it stays unanswered."""
+        return Fired(ResendFlight(self.flight)) if self.flight else RESEND
 
 
 class Disk(Value, frozen=True):
@@ -141,6 +156,7 @@ class Nodes:
             that only finishes what others began.
         ballots: how many ballots each may begin.
         loses: whether a crash may take what was written without a sync.
+        flies: whether what relies on a standing promise travels as a flight.
     """
 
     def __init__(
@@ -149,7 +165,9 @@ class Nodes:
         claims: Mapping[NodeId, tuple[Claim, ...]],
         ballots: Mapping[NodeId, int],
         loses: bool,
+        flies: bool,
     ) -> None:
+        self._flies = flies
         self._ballots = ballots
         self._loses = loses
         self._config = config
@@ -179,6 +197,8 @@ class Nodes:
             frozenset(replica._standing._told.items()),
             _unsynced(effects, local, disk) if self._loses else None,
         )
+        if len(after.begun) > max(len(local.begun), self._ballots.get(name, 0)):
+            return Reaction(local, None, (), (), False)  # out of bounds: what it takes is lost
         after = self._without_use(name, local, after)
         return Reaction(after, begins, at_once, _sent(effects.after), bool(effects.alarms))
 
@@ -191,6 +211,9 @@ class Nodes:
     def _revive(self, name: NodeId, local: Local) -> Replica:
         """A replica that holds what `local` says."""
         replica = Replica(self._config, self._recovered(name, local))
+        if self._flies:
+            replica._coordinator.smallest_flight = 1
+            replica._coordinator.flights._last = _flown(local)
         if local.volatile is not None:
             replica.step(NOW, [self.opening(name, local.volatile.wish)], {KEY: EMPTY})
             attempt = _attempt(replica)
@@ -198,6 +221,7 @@ class Nodes:
             attempt.state, attempt.heard = local.volatile.state, local.volatile.heard
             attempt.outbids = int(attempt.state is None)
             attempt.resends = STANDING_RESENDS
+            _board(replica, attempt, local.volatile)
         replica._standing._told.update(sorted(local.told))
         replica._standing.count(Turn(NOW, {}))
         return replica
@@ -226,11 +250,34 @@ class Nodes:
         held = before.volatile
         wish = self.wish(name, before) if held is None else held.wish
         assert not isinstance(attempt.state, Prepared), "what boards leaves in the same step"
-        return Volatile(attempt.state, attempt.heard, wish)
+        state, flight = attempt.state, _flight(replica, attempt)
+        if flight is not None and isinstance(state, Proposing):
+            state = replace(state, votes=state.votes | flight.votes)
+        return Volatile(state, attempt.heard, wish, flight.number if flight is not None else 0)
 
 
 def _attempt(replica: Replica) -> Attempt | None:
     return replica._coordinator._attempts.get(KEY)
+
+
+def _flight(replica: Replica, attempt: Attempt) -> Flight | None:
+    number = attempt.flight
+    return replica._coordinator.flights._flights.get(number) if number is not None else None
+
+
+def _board(replica: Replica, attempt: Attempt, held: Volatile) -> None:
+    """Put the attempt on the flight that it travels in."""
+    if held.flight:
+        assert isinstance(held.state, Proposing), "what flies is proposed"
+        attempt.flight = held.flight
+        aboard, votes = {KEY: held.state.decree}, {NodeId(name) for name in held.state.votes}
+        flight = Flight(held.flight, held.state.ballot, aboard, votes, STANDING_RESENDS)
+        replica._coordinator.flights._flights[held.flight] = flight
+
+
+def _flown(local: Local) -> int:
+    """How many flights this life has made."""
+    return sum(b.is_standing and b.process.incarnation == local.life for b in local.begun)
 
 
 def _stored(effects: Effects, disk: Disk) -> Disk:
@@ -266,9 +313,11 @@ def _sent(outgoing: list[Outgoing]) -> Sent:
 
 
 def _begun(local: Local, event: Event, at_once: Sent) -> Ballot | None:
-    """The ballot that a step begins: by a prepare, or by an accept that needs none."""
-    if isinstance(event, FromPeer):
-        return None
+    """The ballot that a step begins: by a prepare, or by an accept that needs none.
+
+    A message makes a node go on in its ballot, or leave a flight that refuses it and prepare.
+    """
     state = local.volatile.state if local.volatile is not None else None
-    begins = (m.ballot for _, m in at_once if isinstance(m, Prepare | Accept))
+    first = Prepare if isinstance(event, FromPeer) else Prepare | Accept | AcceptMany
+    begins = (m.ballot for _, m in at_once if isinstance(m, first))
     return next((b for b in begins if event != RESEND or state is None or b != state.ballot), None)

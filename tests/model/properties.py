@@ -5,12 +5,15 @@ disk, and never by asking the code under test. A *mark* is an integer with a bit
 see `checker`.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from decreed.registry.paxos.instance import Class, Instance
 from decreed.registry.paxos.messages import (
     Accept,
     Accepted,
+    AcceptedMany,
+    AcceptMany,
+    CommitMany,
     PaxosMessage,
     Prepare,
     Promise,
@@ -64,8 +67,21 @@ FINISHED = "a value wins in the ballot of another node than its first proposer's
 RESTARTED = "a restarted node begins a new ballot"
 STANDING = "a value is chosen in a standing ballot"
 HANDED_DOWN = "a restarted home freezes what an earlier life of it proposed in a standing ballot"
+FLOWN = "a flight is chosen"
+LEFT = "a key leaves its flight and begins a new ballot"
 
-SOMETIMES = (CHOSEN, LEARNED, DUEL, ADOPTED, FINISHED, RESTARTED, STANDING, HANDED_DOWN)
+SOMETIMES = (
+    CHOSEN,
+    LEARNED,
+    DUEL,
+    ADOPTED,
+    FINISHED,
+    RESTARTED,
+    STANDING,
+    HANDED_DOWN,
+    FLOWN,
+    LEFT,
+)
 
 _BIT = {name: 1 << index for index, name in enumerate((*ALWAYS, *SOMETIMES))}
 
@@ -105,7 +121,7 @@ class Facts(Value, frozen=True):
 
 def facts_of(local: Local, lane: Collection[Post]) -> Facts:
     """What a node holds, was sent and has answered, as far as a state is judged by it."""
-    messages = [post.message for post in lane]
+    messages = list(_apart(post.message for post in lane))
     return Facts(
         Instance(None, local.instance.accepted, local.instance.learned, local.instance.disputed),
         frozenset(m.ballot for m in messages if isinstance(m, Accepted)),
@@ -161,8 +177,8 @@ def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int
     """
     after = reaction.local.instance
     held = reaction.local.disk.promised
-    said = [post.message for post in lane if not post.inbound]
-    says = [message for _, message in (*reaction.at_once, *reaction.after)]
+    said = list(_apart(post.message for post in lane if not post.inbound))
+    says = list(_apart(message for _, message in (*reaction.at_once, *reaction.after)))
     broken = {
         BEGUN_ONCE: reaction.begins is not None and reaction.begins in before.begun,
         LEARNED_IS_FINAL: before.instance.learned not in (None, after.learned),
@@ -174,9 +190,25 @@ def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int
         CLASS_KEPT: any(_breaks_standing_promise(message, said) for message in says),
         COVERED: any(_is_uncovered(message, held) for message in says),
     }
-    paused = before.volatile is not None and before.volatile.state is None
-    seen = {DUEL: paused and reaction.begins is not None}
+    begins, attempt = reaction.begins is not None, before.volatile
+    seen = {
+        DUEL: begins and attempt is not None and attempt.state is None,
+        FLOWN: any(isinstance(message, CommitMany) for _, message in reaction.at_once),
+        LEFT: begins and attempt is not None and attempt.flight > 0,
+    }
     return mark_of(name for name, is_so in (broken | seen).items() if is_so)
+
+
+def _apart(messages: Iterable[PaxosMessage]) -> Iterator[PaxosMessage]:
+    """The same messages, with what is said of a flight said of its key; a refusal of it is no vote."""
+    for message in messages:
+        match message:
+            case AcceptMany(ballot, _, decrees):
+                yield from (Accept(decree.key, ballot, decree) for decree in decrees)
+            case AcceptedMany(ballot, _, refused):
+                yield from () if KEY in refused else (Accepted(KEY, ballot),)
+            case _:
+                yield message
 
 
 def _claimed(decree: Decree, claims: Collection[Claim]) -> bool:

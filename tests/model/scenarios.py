@@ -8,7 +8,7 @@ from decreed.registry.types import Claim, NodeId, Value
 
 from ..support.world import claim, config
 from .node import KEY
-from .properties import DUEL, FINISHED, HANDED_DOWN, RESTARTED, STANDING
+from .properties import DUEL, FINISHED, FLOWN, HANDED_DOWN, LEFT, RESTARTED, STANDING
 
 
 class Scenario(Value, frozen=True):
@@ -23,6 +23,7 @@ class Scenario(Value, frozen=True):
         prepare, accept: the sizes of the quorums; 0 means a majority.
         standing: whether the first node, which is home to the key, asks for standing promises. It
             claims something else in each ballot then, so that no value hides that two were possible.
+        flies: whether what it proposes on the strength of them travels as a flight.
         crashes: how many crashes there may be in all.
         spared: whether only the first node crashes.
         loses: whether a crash may take what was written without a sync.
@@ -39,6 +40,7 @@ class Scenario(Value, frozen=True):
     prepare: int = 0
     accept: int = 0
     standing: bool = False
+    flies: bool = False
     crashes: int = 0
     spared: bool = False
     loses: bool = True
@@ -79,9 +81,11 @@ class Scenario(Value, frozen=True):
         return wishes
 
 
-PLAIN = frozenset({STANDING, HANDED_DOWN})
+ALONE = frozenset({FLOWN, LEFT})
+"""Out of reach where each key travels alone."""
+PLAIN = frozenset({STANDING, HANDED_DOWN}) | ALONE
 """Out of reach of a home that does not ask."""
-_ALONE = frozenset({DUEL, FINISHED}) | PLAIN
+_UNRIVALLED = frozenset({DUEL, FINISHED}) | PLAIN
 _NEVER_DOWN = frozenset({RESTARTED}) | PLAIN
 
 DEFAULT = (
@@ -117,7 +121,7 @@ DEFAULT = (
         (2,),
         crashes=1,
         gives_up=True,
-        out_of_reach=_ALONE,
+        out_of_reach=_UNRIVALLED,
         states=3_986,
         depth=17,
     ),
@@ -166,31 +170,55 @@ DEFAULT = (
         (2,),
         standing=True,
         gives_up=True,
-        out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}),
+        out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}) | ALONE,
         states=18_449,
         depth=18,
-    ),
-    Scenario(
-        "3 nodes, quorums 3 and 1, a home that restarts",
-        3,
-        (2,),
-        prepare=3,
-        accept=1,
-        standing=True,
-        crashes=1,
-        spared=True,
-        out_of_reach=frozenset({DUEL, FINISHED}),
-        states=244_106,
-        depth=23,
     ),
     Scenario(
         "3 nodes, a home and 1 proposer, 1 ballot each",
         3,
         (1, 1),
         standing=True,
-        out_of_reach=frozenset({DUEL, RESTARTED, HANDED_DOWN}),
+        out_of_reach=frozenset({DUEL, RESTARTED, HANDED_DOWN}) | ALONE,
         states=102_297,
         depth=18,
+    ),
+    Scenario(
+        "3 nodes, a home that flies and gives up, 2 ballots",
+        3,
+        (2,),
+        standing=True,
+        flies=True,
+        gives_up=True,
+        out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}),
+        states=18_435,
+        depth=18,
+    ),
+    Scenario(
+        "3 nodes, quorums 3 and 1, a home that flies and restarts",
+        3,
+        (2,),
+        prepare=3,
+        accept=1,
+        standing=True,
+        flies=True,
+        crashes=1,
+        spared=True,
+        out_of_reach=frozenset({DUEL, FINISHED}),
+        states=244_085,
+        depth=23,
+    ),
+    Scenario(
+        "3 nodes, quorums 3 and 1, a home that flies and 1 proposer",
+        3,
+        (2, 1),
+        prepare=3,
+        accept=1,
+        standing=True,
+        flies=True,
+        out_of_reach=frozenset({RESTARTED, HANDED_DOWN}),
+        states=132_019,
+        depth=24,
     ),
 )
 """What the tests explore, in less than a minute."""
@@ -202,7 +230,7 @@ FULL = (
         (3,),
         crashes=2,
         gives_up=True,
-        out_of_reach=_ALONE,
+        out_of_reach=_UNRIVALLED,
         states=266_371,
         depth=23,
     ),
@@ -221,7 +249,7 @@ FULL = (
         5,
         (2,),
         crashes=1,
-        out_of_reach=_ALONE,
+        out_of_reach=_UNRIVALLED,
         states=70_502,
         depth=26,
     ),
@@ -252,12 +280,45 @@ FULL = (
         depth=28,
     ),
     Scenario(
+        "3 nodes, quorums 3 and 1, a home that restarts",
+        3,
+        (2,),
+        prepare=3,
+        accept=1,
+        standing=True,
+        crashes=1,
+        spared=True,
+        out_of_reach=frozenset({DUEL, FINISHED}) | ALONE,
+        states=244_106,
+        depth=23,
+    ),
+    Scenario(
+        "3 nodes, a home that flies and 1 proposer, 1 ballot each",
+        3,
+        (1, 1),
+        standing=True,
+        flies=True,
+        out_of_reach=frozenset({DUEL, RESTARTED, HANDED_DOWN, LEFT}),
+        states=102_543,
+        depth=18,
+    ),
+    Scenario(
+        "3 nodes, a home that flies and 1 proposer, 2 ballots and 1",
+        3,
+        (2, 1),
+        standing=True,
+        flies=True,
+        out_of_reach=frozenset({RESTARTED, HANDED_DOWN}),
+        states=1_200_919,
+        depth=24,
+    ),
+    Scenario(
         "3 nodes, a home that restarts, 2 ballots",
         3,
         (2,),
         standing=True,
         crashes=1,
-        out_of_reach=frozenset({DUEL, FINISHED}),
+        out_of_reach=frozenset({DUEL, FINISHED}) | ALONE,
     ),
     Scenario(
         "3 nodes, quorums 1 and 3, a home that restarts",
@@ -268,14 +329,14 @@ FULL = (
         standing=True,
         crashes=1,
         spared=True,
-        out_of_reach=frozenset({DUEL, FINISHED}),
+        out_of_reach=frozenset({DUEL, FINISHED}) | ALONE,
     ),
     Scenario(
         "3 nodes, a home and 1 proposer, 2 ballots and 1",
         3,
         (2, 1),
         standing=True,
-        out_of_reach=frozenset({RESTARTED, HANDED_DOWN}),
+        out_of_reach=frozenset({RESTARTED, HANDED_DOWN}) | ALONE,
     ),
 )
 """What takes longer, about eight minutes, and up to 2.5 GB of memory."""

@@ -67,8 +67,12 @@ def tell_message(message: PaxosMessage) -> str:
         case PromiseClass():
             told = f"half-done {list(message.unlearned)}, feed to {message.feed_end}"
             return f"promise-class({message.ballot}, {told})"
-        case AcceptMany() | AcceptedMany() | CommitMany():
-            raise AssertionError("with one key there are no flights")
+        case AcceptMany(ballot, number, decrees):
+            return f"accept-flight({ballot} #{number}, {', '.join(map(_decree, decrees))})"
+        case AcceptedMany(ballot, number, refused):
+            return f"{'refused' if refused else 'accepted'}-flight({ballot} #{number})"
+        case CommitMany(ballot):
+            return f"commit-flight({ballot})"
 
 
 def tell_report(report: Report[tuple[int, ...]]) -> str:

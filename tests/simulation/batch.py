@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
+from ..model.checker import without_garbage_collection
 from .plan import Plan
 from .sightings import FAULTS, Sightings
 from .storm import Storm
@@ -53,7 +54,8 @@ def run_storm(storm: Storm) -> Run:
     """Run a storm to its end, or to what goes wrong in it."""
     began, failure, story = time.process_time(), "", ""
     try:
-        storm.run()
+        with without_garbage_collection():
+            storm.run()
     except Exception as error:  # noqa: BLE001 - whatever went wrong is what we look for
         failure = (str(error).splitlines() or [type(error).__name__])[0]
         story = "".join(traceback.format_exception(error))

@@ -91,11 +91,15 @@ class Clients:
     def _give_up(self, node: NodeId, chance: random.Random) -> None:
         mine = [mark for mark in self.asked if mark[0] == node]
         if mine:
-            mark = chance.choice(mine)
-            del self.asked[mark]
-            self._given_up.add(mark)
-            self._world.sightings.saw("a client gave up")
-            self._world.post(node, FromClient(1, Cancel(mark[1])))
+            self.give_up(chance.choice(mine))
+
+    def give_up(self, mark: Mark) -> None:
+        """Do not want the answer any more, and say so."""
+        node, number = mark
+        del self.asked[mark]
+        self._given_up.add(mark)
+        self._world.sightings.saw("a client gave up")
+        self._world.post(node, FromClient(1, Cancel(number)))
 
     def _key(self, chance: random.Random, tick: int) -> Key:
         """One of a few keys that are fresh for a while, or a slot near the end of a series."""
@@ -116,10 +120,14 @@ class Clients:
         self, node: NodeId, number: int, timeout_ms: int, chance: random.Random, tick: int
     ) -> None:
         wish = self._wish(chance, tick)
+        self.claim(node, number, timeout_ms, chance.random() < 0.5, wish)
+
+    def claim(self, node: NodeId, number: int, timeout_ms: int, here: bool, wish: Wish) -> None:
+        """Try to have a wish come true."""
         wish.tries += 1
         self.claims += 1
         kind = ClaimNextRequest if wish.following else ClaimRequest
-        self.send(node, kind(number, timeout_ms, chance.random() < 0.5, wish.claim), wish)
+        self.send(node, kind(number, timeout_ms, here, wish.claim), wish)
 
     def _wish(self, chance: random.Random, tick: int) -> Wish:
         wishes = self._world.wishes
@@ -127,6 +135,11 @@ class Clients:
             return chance.choice(list(wishes.values())[-6:])
         following = chance.random() < 0.4
         key = slot_key(chance.choice(SERIES), 1) if following else self._key(chance, tick)
+        return self.wish(key, following)
+
+    def wish(self, key: Key, following: bool = False) -> Wish:
+        """A new wish, for a key or for the next free slot from there on."""
+        wishes = self._world.wishes
         claim_id = b"wish %d" % len(wishes)
         claim = Claim(key, b"of " + claim_id, "text/plain", "tester", claim_id)
         wish = wishes[claim_id] = Wish(claim, following)

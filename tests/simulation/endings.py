@@ -101,6 +101,7 @@ def left_over(world: WitnessedWorld, replica: Replica) -> dict[str, object]:
     pulling = [peer for peer in replica.catchup._pulling if peer not in world.impostors]
     left: dict[str, object] = {
         "attempts": replica._coordinator._attempts,
+        "flights": replica._coordinator.flights._flights,
         "reads": replica._reads._reads,
         "series": replica._reads._series,
         "waits": replica._reads._waits,

@@ -195,6 +195,7 @@ class LockStorm:
                 "renewals": replica._locks.renewals._renewals,
                 "leases": replica._leases.running,
                 "attempts": replica._coordinator._attempts,
+                "flights": replica._coordinator.flights._flights,
                 "reads": replica._reads._reads,
                 "requests": replica._requests.all(),
             }

@@ -67,6 +67,12 @@ EVENTS = (
     "a standing promise was told to a home that restarted",
     "what a home proposed and never wrote was chosen",
     "a decree that a crash had taken was learned again",
+    "a flight of several keys was chosen",
+    "a flight was said again",
+    "a key of a flight was refused",
+    "a key left its flight",
+    "a commit of a flight came to a node that holds only part of it",
+    "a claim was given up before it could fly",
 )
 """Every kind of thing that the rules speak of."""
 

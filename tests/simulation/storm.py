@@ -15,6 +15,7 @@ from decreed.registry.wire.requests import Answer, Decreed
 
 from ..history.judge import judge
 from ..support.world import config
+from .bursts import Bursts
 from .clients import Clients
 from .endings import check_disks, check_the_end, is_quiet, members
 from .plan import Plan
@@ -54,6 +55,7 @@ class Storm:
         self.plan = plan
         self.world = WitnessedWorld(self._cluster(plan.chance("cluster")), plan)
         self.clients = Clients(self.world, plan.chance("paging"))
+        self.bursts = Bursts(self.world, self.clients)
         self.watchers = Watchers(self.world, self.WATCHED)
         self.weather = self._climate()
         self._ticks = plan.chance("ticks")
@@ -87,6 +89,7 @@ class Storm:
             chance = self.plan.chance("requests", tick)
             for _ in range(chance.choice(REQUESTS)):
                 self.clients.ask(chance, tick)
+            self.bursts.ask(self.plan.chance("bursts", tick), tick)
         self._pass(length_ms)
 
     def _pass(self, ms: float) -> None:

@@ -8,22 +8,28 @@ from decreed.registry.config import ClusterConfig
 from decreed.registry.disk import FeedRecord, InstanceRecord, Record
 from decreed.registry.keys import home, series_and_slot, slot_before, slot_key
 from decreed.registry.paxos.instance import Instance
+from decreed.registry.paxos.learner import chosen_in
 from decreed.registry.paxos.messages import (
     Accept,
     Accepted,
+    AcceptedMany,
+    AcceptMany,
     Commit,
+    CommitMany,
+    FlightMessage,
     Nack,
     Prepare,
     Promise,
     PromiseClass,
 )
 from decreed.registry.replica.effects import Effects, Outgoing, Reply, UseLink
-from decreed.registry.replica.events import Finish
+from decreed.registry.replica.events import Event, Finish, FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Proposal
 from decreed.registry.wire.peers import FeedPage, Fetch, PeerMessage, QueryAnswer, ScanAnswer
 from decreed.registry.wire.requests import ClaimNextRequest, ClaimRequest, Decreed, WatchPage
 
 from ..support.world import stored
+from .flown import Flown
 from .ledger import Ledger
 from .plan import Plan
 from .pledges import Pledges
@@ -60,7 +66,15 @@ class WitnessedWorld(RoughWorld):
         self._ledgers: dict[NodeId, Ledger] = {}
         self._doubtful: dict[NodeId, set[Key]] = {}
         self._pledges: Pledges | None = None
+        self._flown: Flown | None = None
         super().__init__(cluster, plan)
+
+    @property
+    def flown(self) -> Flown:
+        """What left together."""
+        if self._flown is None:
+            self._flown = Flown(self.sightings)
+        return self._flown
 
     @property
     def pledges(self) -> Pledges:
@@ -182,13 +196,11 @@ class WitnessedWorld(RoughWorld):
         match message:
             case Prepare(_, ballot):
                 assert ballot.process == self.replica(node).node.process, "R05"
+                self.flown.prepared(message)
             case Accept(key, ballot, decree):
-                assert ballot.process == self.replica(node).node.process, "R05"
-                held = self._values.setdefault((key, ballot), decree)
-                assert held == decree, f"R05: {ballot} carries two values: {held}, {decree}"
-                if ballot.is_standing:
-                    self.pledges.proposed(key, ballot)
-                self._proposed(key, decree)
+                self._shown(node, key, ballot, decree)
+            case AcceptMany() | AcceptedMany() | CommitMany():
+                self._witness_flight(node, to, message)
             case Promise(key, ballot, accepted):
                 self._promised(node, key, ballot, accepted)
             case Accepted(key, ballot):
@@ -206,6 +218,38 @@ class WitnessedWorld(RoughWorld):
             case _:
                 self._count_message(node, to, message)
 
+    def _witness_flight(self, node: NodeId, to: NodeId, message: FlightMessage) -> None:
+        """What holds for a message about one key holds for each key of a flight."""
+        match message:
+            case AcceptMany(ballot, _, decrees):
+                assert ballot.is_standing, "what flies relies on a standing promise"
+                for decree in decrees:
+                    self._shown(node, decree.key, ballot, decree)
+                self.flown.sent(to, message)
+            case AcceptedMany(ballot):
+                for key in self.flown.accepted(message):
+                    self._accepted(node, key, ballot)
+            case CommitMany(ballot, keys):
+                for key in keys:
+                    self.agree(self._values[key, ballot])
+                if len(keys) > 1:
+                    self.sightings.saw("a flight of several keys was chosen")
+
+    def post(self, node: NodeId, event: Event) -> None:
+        """Let something happen to a node, if it is up."""
+        if isinstance(event, FromPeer) and isinstance(event.message, CommitMany):
+            self._see_what_is_held(node, event.message)
+        super().post(node, event)
+
+    def _see_what_is_held(self, node: NodeId, message: CommitMany) -> None:
+        if self.machines[node].storage is None or node in self.impostors:
+            return
+        instances = [stored(self, node, key) for key in message.keys]
+        open_yet = [instance for instance in instances if instance.learned is None]
+        held = [chosen_in(instance, message.ballot) is not None for instance in open_yet]
+        if any(held) and not all(held):
+            self.sightings.saw("a commit of a flight came to a node that holds only part of it")
+
     def _count_message(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
         match message:
             case QueryAnswer(_, True, None):
@@ -218,6 +262,15 @@ class WitnessedWorld(RoughWorld):
                 self.sightings.saw("a claim was passed on")
             case _:
                 pass
+
+    def _shown(self, node: NodeId, key: Key, ballot: Ballot, decree: Decree) -> None:
+        """R05, R15, R18: a proposal leaves."""
+        assert ballot.process == self.replica(node).node.process, "R05"
+        held = self._values.setdefault((key, ballot), decree)
+        assert held == decree, f"R05: {ballot} carries two values: {held}, {decree}"
+        if ballot.is_standing:
+            self.pledges.proposed(key, ballot)
+        self._proposed(key, decree)
 
     def _promised(self, node: NodeId, key: Key, ballot: Ballot, accepted: Proposal | None) -> None:
         """R12 to R14. The disk may hold more: what came behind it in the same step."""

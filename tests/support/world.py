@@ -246,7 +246,8 @@ class World:
         events, machine.inbox = machine.inbox, []
         for event in events if self.trace is not None else ():
             self.note(node, "", event)
-        instances = machine.storage.load(machine.replica.needs(events))
+        needed = machine.replica.needs(events)
+        instances = machine.storage.load(needed) if needed else {}
         self._carry_out(node, machine.replica.step(self._moment_of(node), events, instances))
 
     def _carry_out(self, node: NodeId, effects: Effects) -> None:

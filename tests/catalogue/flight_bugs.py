@@ -1,0 +1,202 @@
+"""Mistakes on the fast path: in the standing promise, and in flights that rely on it.
+
+The model checker meets them in clusters whose first node is home to the key; its flights have one key.
+What takes several keys, or a node that does several things in one step, is for storms and tests.
+"""
+
+from .bug import Bug, Change
+
+_STATES = 20_000
+_RARE_STATES = 600_000
+_SEEDS = 100
+_TESTS = 600
+
+
+def _bug(
+    name: str,
+    module: str,
+    old: str,
+    new: str,
+    home_states: int | None = _STATES,
+    seeds: int | None = _SEEDS,
+    tests: int | None = None,
+) -> Bug:
+    change = Change(f"registry.{module}", old, new)
+    return Bug(name, (change,), home_states=home_states, seeds=seeds, tests=tests)
+
+
+PROMISING = (
+    _bug(
+        "a standing promise is not written down",
+        "replica.acceptors",
+        "            turn.record(ClassRecord(held))\n",
+        "",
+    ),
+    _bug(
+        "a standing promise is told before it is on disk",
+        "replica.standing",
+        "turn.after(Send(sender, promise))",
+        "turn.at_once(Send(sender, promise))",
+    ),
+    _bug(
+        "a standing promise hides what is half-done",
+        "replica.acceptors",
+        "PromiseClass(held.ballot, tuple(unlearned), feed_end)",
+        "PromiseClass(held.ballot, (), feed_end)",
+    ),
+    _bug(
+        "what standing promises report as half-done is not looked at",
+        "paxos.standing",
+        "isinstance(state, Asking) or key in state.unlearned or",
+        "isinstance(state, Asking) or",
+        _RARE_STATES,
+        None,  # a storm hardly ever wants another value for what only one acceptor has of a dead life
+    ),
+    _bug(
+        "a standing promise is relied on without a quorum",
+        "paxos.standing",
+        "if quorums.prepared(promises):",
+        "if promises:",
+    ),
+    _bug(
+        "a later life's standing promise is taken back for an earlier one",
+        "paxos.standing",
+        "if held is not None and held.ballot > message.ballot:",
+        "if False:",
+        _RARE_STATES,
+        None,  # in a storm the question of an earlier life hardly ever outlives its answer
+    ),
+    _bug(
+        "a standing proposal is accepted without the promise that it relies on",
+        "paxos.acceptor",
+        "if message.ballot.is_standing and message.ballot != standing:",
+        "if False:",
+    ),
+)
+
+VOTING = (
+    _bug(
+        "a vote on a flight leaves before the sync",
+        "replica.voting",
+        "turn.vouch_for_all([proposal.key for proposal in proposals], Send(sender, vote))",
+        "turn.at_once(Send(sender, vote))",
+    ),
+    _bug(
+        "a vote on a flight waits for its first key alone",
+        "replica.voting",
+        "turn.vouch_for_all([proposal.key for proposal in proposals], Send(sender, vote))",
+        "turn.vouch(proposals[0].key, Send(sender, vote))",
+        None,  # it takes two keys, of which the first was accepted before
+        None,
+        _TESTS,
+    ),
+    _bug(
+        "a home counts its own vote on a flight before it is on disk",
+        "replica.flights",
+        "turn.vouch_for_all(aboard, Send(self._node.name, vote))",
+        "turn.at_once(Send(self._node.name, vote))",
+    ),
+    _bug(
+        "a vote does not say what of a flight it refuses",
+        "replica.voting",
+        "AcceptedMany(message.ballot, message.number, tuple(refused))",
+        "AcceptedMany(message.ballot, message.number, ())",
+    ),
+    _bug(
+        "what is promised higher is refused and voted for within a flight",
+        "replica.voting",
+        "        return isinstance(answer, Accepted)\n",
+        "        return isinstance(answer, Accepted | Nack)\n",
+    ),
+)
+
+COUNTING = (
+    _bug(
+        "what a vote on a flight refuses is counted all the same",
+        "replica.flights",
+        "            if key in flight.aboard:\n",
+        "            if False:\n",
+        _RARE_STATES,
+    ),
+    _bug(
+        "a vote on one flight is counted for another",
+        "replica.flights",
+        "flight = self._flights.get(message.number)\n        quorums",
+        "flight = next(iter(self._flights.values()), None)\n        quorums",
+        None,  # a home in the model flies once in each life
+        None,  # in a storm it takes two flights under way, of which one acceptor has met but one
+        _TESTS,
+    ),
+    _bug(
+        "a vote on a flight of an earlier life is counted",
+        "replica.flights",
+        "if flight is None or flight.ballot != message.ballot or sender",
+        "if flight is None or sender",
+        _RARE_STATES,
+        None,  # in a storm such a vote comes late, and rarely meets a flight of the same number
+        _TESTS,
+    ),
+    _bug(
+        "a flight lands on one vote",
+        "replica.flights",
+        "if flight.aboard and quorums.accepted(flight.votes):",
+        "if flight.aboard:",
+    ),
+)
+
+PROPOSING = (
+    _bug(
+        "a key flies again in the ballot in which it has flown",
+        "paxos.standing",
+        " or own != EMPTY:",
+        ":",
+        None,  # the model ends over a node that boards again in the step in which it has left
+    ),
+    _bug(
+        "what the own acceptor refuses flies all the same",
+        "replica.flights",
+        "for decree in decrees if self._accepts(turn, ballot, decree)}",
+        "for decree in decrees if self._accepts(turn, ballot, decree) or True}",
+        None,  # a node in the model does one thing in a step
+        None,
+        _TESTS,
+    ),
+    Bug(
+        "a claim that was cancelled before it left flies all the same",
+        (
+            Change(
+                "registry.replica.boarding",
+                "            attempt.wanted()\n            if attempt.claims:",
+                "            if attempt.claims:",
+            ),
+            Change(
+                "registry.replica.coordinator",
+                "        attempt.wanted()\n        claim =",
+                "        claim =",
+            ),
+        ),
+        seeds=_SEEDS,  # nobody in the model gives a claim up
+    ),
+)
+
+LEARNING = (
+    _bug(
+        "a commit of a flight is believed of what was accepted in another ballot",
+        "paxos.learner",
+        "accepted is not None and accepted.ballot == ballot else",
+        "accepted is not None else",
+        _RARE_STATES,
+        None,  # it takes two lives of a home that fly with one key, and an acceptor that missed one
+        _TESTS,
+    ),
+    _bug(
+        "a commit of a flight is sent for what has left it",
+        "replica.flights",
+        "            flight.aboard.pop(key, None)\n            if not",
+        "            if not",
+        _RARE_STATES,
+        None,
+    ),
+)
+
+BUGS = PROMISING + VOTING + COUNTING + PROPOSING + LEARNING

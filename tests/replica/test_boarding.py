@@ -1,0 +1,144 @@
+"""Who waits to be proposed under the standing promise, and when they leave."""
+
+from decreed.registry.paxos.messages import (
+    Accept,
+    Accepted,
+    AcceptedMany,
+    AcceptMany,
+    Commit,
+    Prepare,
+)
+from decreed.registry.replica.boarding import PATIENCE_MS
+from decreed.registry.replica.events import FromClient, FromPeer
+from decreed.registry.types import Decree
+from decreed.registry.wire.requests import Cancel, Failed, GetRequest
+
+from ..support.flying import (
+    N1,
+    N2,
+    N3,
+    asks,
+    decrees,
+    fly,
+    keys_of,
+    proposed,
+    said,
+    standing,
+    take,
+    under_way,
+    unheard,
+)
+from ..support.world import World, claim
+
+
+def flights(world: World) -> list[tuple[int, int]]:
+    """The number and the size of each flight that was sent to the second node."""
+    sent = [m for m in said(world, AcceptMany, N1, N2) if isinstance(m, AcceptMany)]
+    return [(message.number, len(message.decrees)) for message in sent]
+
+
+def test_who_comes_while_a_flight_is_under_way_leaves_with_the_next_one_when_it_lands() -> None:
+    world = World()
+    keys = keys_of(world, 7)
+    unheard(world, AcceptMany)
+    first = fly(world, keys[:2])
+    world.settle()
+    second = fly(world, keys[2:4])
+    world.settle()
+    third = fly(world, keys[4:])
+    world.settle()
+    assert flights(world) == [(1, 2)]
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    assert len(decrees(world, first)) == 2
+    assert flights(world) == [(1, 2), (2, 5)]
+    take(world, N1, (N2, AcceptedMany(standing(), 2, ())))
+    assert len(decrees(world, [*second, *third])) == 5
+
+
+def test_a_lone_key_that_is_under_way_is_waited_for_too() -> None:
+    world = World()
+    keys = keys_of(world, 3)
+    unheard(world, Accept, AcceptMany)
+    world.send(N1, asks(world, keys[0]))
+    world.settle()
+    fly(world, keys[1:])
+    world.settle()
+    assert flights(world) == []
+    take(world, N1, (N2, Accepted(keys[0], standing())))
+    assert [size for _, size in flights(world)] == [2]
+
+
+def test_nobody_waits_for_the_missing_votes_of_others_for_longer_than_the_patience() -> None:
+    world = World()
+    keys = keys_of(world, 4)
+    unheard(world, AcceptMany)
+    fly(world, keys[:2])
+    world.settle()
+    fly(world, keys[2:])
+    world.run(PATIENCE_MS / 2)
+    assert len(flights(world)) == 1
+    world.run(PATIENCE_MS)
+    assert flights(world) == [(1, 2), (2, 2)]
+    assert under_way(world) == 2
+
+
+def test_who_waits_is_answered_when_the_key_is_decided_elsewhere_and_is_not_proposed() -> None:
+    world = World()
+    keys = keys_of(world, 4)
+    unheard(world, AcceptMany)
+    fly(world, keys[:2])
+    world.settle()
+    marks = fly(world, keys[2:])
+    world.settle()
+    elsewhere = proposed(keys[2], standing(9, N3), b"other")
+    world.post(N1, FromPeer(N3, Commit(keys[2], elsewhere)))
+    world.settle()
+    (answer,) = decrees(world, marks[:1])
+    assert answer == elsewhere
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    proposals = said(world, Accept, N1, N2)
+    assert [m.key for m in proposals if isinstance(m, Accept)] == [keys[3]]
+
+
+def test_what_was_promised_to_a_rival_meanwhile_is_refused_by_the_own_acceptor_and_goes_alone() -> (
+    None
+):
+    """The instance was empty when the claim came, and is not when it leaves."""
+    world = World()
+    keys = keys_of(world, 5)
+    unheard(world, AcceptMany)
+    fly(world, keys[:2])
+    world.settle()
+    fly(world, keys[2:])
+    world.settle()
+    rival = standing(1, N3).above(standing(1, N3).process)
+    world.post(N1, FromPeer(N3, Prepare(keys[2], rival)))
+    world.settle()
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    assert flights(world)[-1] == (2, 2)
+    prepares = said(world, Prepare, N1, N2)
+    assert [(m.key, m.ballot > rival) for m in prepares if isinstance(m, Prepare)] == [
+        (keys[2], True)
+    ]
+
+
+def test_a_read_that_joined_a_claim_which_was_cancelled_while_it_waited_asks_a_quorum() -> None:
+    world = World()
+    keys = keys_of(world, 3)
+    unheard(world, AcceptMany)
+    fly(world, keys[:2])
+    world.settle()
+    node, number = world.send(N1, asks(world, keys[2]))
+    world.settle()
+    # another node has it chosen, which the standing promise of the home knows nothing of
+    chosen = Decree.of(claim(keys[2], b"chosen"), standing(1, N3).above(standing(1, N3).process), 0)
+    for voter in (N2, N3):
+        world.post(voter, FromPeer(N3, Accept(keys[2], chosen.ballot, chosen)))
+    world.settle()
+    read = world.send(N1, GetRequest(world.new_id(), 5_000, keys[2]))
+    world.post(N1, FromClient(1, Cancel(number)))
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    world.run(1_000)
+    assert isinstance(world.answers[node, number][0], Failed)
+    (found,) = decrees(world, [read])
+    assert found.value == b"chosen"
