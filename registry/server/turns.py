@@ -153,8 +153,8 @@ class TurnLoop:
         """Ring when the next timer is due. One scope for many turns: a scope is dear to make."""
         while True:
             with trio.CancelScope() as self._alarm:
+                self._sockets.ring()  # what is due is handled, and this alarm is set
                 await trio.sleep_forever()
-            self._sockets.ring()
 
     def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
         events += map(Fired, self._timers.due(self.now_ms()))
