@@ -12,12 +12,13 @@ from collections.abc import Collection, Iterable, Mapping
 from threading import Lock
 
 from ..registry.paxos.instance import Instance
-from ..registry.types import Key
+from ..registry.types import Decree, Key
 
 CACHE_BYTES = 32 * 1024 * 1024
 
-_OVERHEAD_BYTES = 1_300
-"""What an instance takes besides its long texts: objects, short texts, its place in the cache."""
+_SHORT_BYTES = 256
+_SHORT_COST = 1_600
+"""What an instance with a short value takes: objects, texts, its place in the cache."""
 
 
 class InstanceCache:
@@ -33,7 +34,8 @@ class InstanceCache:
         self._capacity = capacity
         self._lock = Lock()
         # a plain dict would look for its oldest entry behind all that were dropped
-        self._kept: OrderedDict[Key, tuple[Instance, int]] = OrderedDict()
+        self._kept: OrderedDict[Key, Instance] = OrderedDict()
+        self._long: dict[Key, int] = {}
         self._size = 0
         self._writes = 0
 
@@ -53,10 +55,10 @@ class InstanceCache:
         kept = self._kept
         with self._lock:
             for key in keys:
-                entry = kept.get(key)
-                if entry is not None:
+                instance = kept.get(key)
+                if instance is not None:
                     kept.move_to_end(key)
-                    found[key] = entry[0]
+                    found[key] = instance
         return found
 
     def written(self, instances: Mapping[Key, Instance], gone: Collection[Key] = ()) -> None:
@@ -77,33 +79,39 @@ class InstanceCache:
         """Forget all of it."""
         with self._lock:
             self._kept.clear()
+            self._long.clear()
             self._size = 0
 
     def _put(self, instances: Mapping[Key, Instance]) -> None:
-        kept, total = self._kept, self._size
+        kept, long = self._kept, self._long
+        before = len(kept)
         for key, instance in instances.items():
-            before = kept.pop(key, None)
-            size = _size(key, instance)
-            kept[key] = instance, size
-            total += size if before is None else size - before[1]
-        while total > self._capacity:
-            _, (_, size) = kept.popitem(last=False)
-            total -= size
-        self._size = total
+            kept[key] = instance
+            # nearly all are short, and counted by number: to measure each costs more than to keep it
+            decree = instance.learned or _proposed(instance)
+            if key in long or (decree is not None and _is_long(decree)):
+                self._measure(key, instance)
+        self._size += _SHORT_COST * (len(kept) - before)
+        while self._size > self._capacity:
+            self._drop(next(iter(kept)))
+
+    def _measure(self, key: Key, instance: Instance) -> None:
+        """Count what a long instance takes above a short one, instead of what it took before."""
+        length = sum(
+            len(decree.value) for decree in (instance.learned, _proposed(instance)) if decree
+        )
+        self._size += length - self._long.get(key, 0)
+        self._long[key] = length
+        self._kept.move_to_end(key)
 
     def _drop(self, key: Key) -> None:
-        entry = self._kept.pop(key, None)
-        if entry is not None:
-            self._size -= entry[1]
+        if self._kept.pop(key, None) is not None:
+            self._size -= _SHORT_COST + self._long.pop(key, 0)
 
 
-def _size(key: Key, instance: Instance) -> int:
-    """The bytes of what may be long; a character of a text may take four."""
-    size = _OVERHEAD_BYTES + len(key)
-    accepted, learned = instance.accepted, instance.learned
-    if accepted is not None:
-        decree = accepted.decree
-        size += len(decree.value) + 4 * (len(decree.note) + len(decree.claimant))
-    if learned is not None:
-        size += len(learned.value) + 4 * (len(learned.note) + len(learned.claimant))
-    return size
+def _is_long(decree: Decree) -> bool:
+    return len(decree.value) > _SHORT_BYTES or bool(decree.note)
+
+
+def _proposed(instance: Instance) -> Decree | None:
+    return instance.accepted.decree if instance.accepted is not None else None
