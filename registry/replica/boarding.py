@@ -18,7 +18,7 @@ from .events import Depart, Fired
 from .flights import Flights
 from .turn import Turn
 
-PATIENCE_MS = 20.0
+PATIENCE_MS = 50.0
 
 Go = Callable[[Turn, Attempt], None]
 GoTogether = Callable[[Turn, Sequence[Attempt]], None]
