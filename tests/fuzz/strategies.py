@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.types import Decree, Proposal
 from decreed.registry.wire.handshake import Greeting, Reception
-from decreed.registry.wire.peers import PeerMessage
+from decreed.registry.wire.peers import DIGEST_BYTES, PeerMessage
 from decreed.registry.wire.requests import Answer, Request
 
 UNIONS: dict[str, Any] = {
@@ -107,7 +107,17 @@ def _structs(cls: type[Any]) -> st.SearchStrategy[Any]:
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)
     fields = {field.name: _values(field.type) for field in info.fields}
-    return st.fixed_dictionaries(fields).map(lambda drawn: cls(**_about_one_key(drawn)))
+    return st.fixed_dictionaries(fields).map(
+        lambda drawn: cls(**_with_its_digests(_about_one_key(drawn)))
+    )
+
+
+def _with_its_digests(fields: dict[str, Any]) -> dict[str, Any]:
+    """A page of a feed has a digest for each of its keys."""
+    if "digests" not in fields:
+        return fields
+    wanted = len(fields["keys"]) * DIGEST_BYTES
+    return fields | {"digests": fields["digests"].ljust(wanted, b"d")[:wanted]}
 
 
 def _about_one_key(fields: dict[str, Any]) -> dict[str, Any]:
