@@ -351,6 +351,7 @@ class Coordinator:
 
     def _stall(self, turn: Turn, attempt: Attempt) -> None:
         """Our own instance is damaged or disputed: say nothing, rather than something doubtful."""
+        self._leave(attempt)
         attempt.state = None
         turn.timer(Retry(attempt.key, self._next_serial(attempt)), MAX_BACKOFF_MS)
 
