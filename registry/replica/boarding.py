@@ -19,6 +19,7 @@ from .flights import Flights
 from .turn import Turn
 
 PATIENCE_MS = 50.0
+MAX_BYTES_PER_CHAR = 4
 
 Go = Callable[[Turn, Attempt], None]
 GoTogether = Callable[[Turn, Sequence[Attempt]], None]
@@ -108,5 +109,6 @@ class Boarding:
 
     def _is_light(self, attempt: Attempt) -> bool:
         """Whether it travels with others: a term may be held up for long, and megabytes are slow."""
-        light = len(attempt.claims[0].claim.value) <= LIGHT_BYTES
-        return light and not is_term(attempt.key)
+        claim = attempt.claims[0].claim
+        size = len(claim.value) + MAX_BYTES_PER_CHAR * len(claim.note)
+        return size <= LIGHT_BYTES and not is_term(attempt.key)
