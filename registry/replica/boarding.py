@@ -6,7 +6,7 @@ larger, and not more of them. Nobody waits for another's missing votes for longe
 It decides when, and who goes together; what may be proposed at all is the coordinator's to say.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ..locks.terms import is_term
 from ..paxos.messages import MAX_FLIGHT
@@ -43,7 +43,7 @@ class Boarding:
         self._overdue = self._timed = False
 
     @property
-    def keys(self) -> Iterable[Key]:
+    def keys(self) -> Collection[Key]:
         """The instances that a departure needs."""
         return self._waiting
 

@@ -1,5 +1,9 @@
 """Who waits to be proposed under the standing promise, and when they leave."""
 
+from collections.abc import Collection
+
+import pytest
+
 from decreed.registry.paxos.messages import (
     Accept,
     Accepted,
@@ -8,9 +12,9 @@ from decreed.registry.paxos.messages import (
     Commit,
     Prepare,
 )
-from decreed.registry.replica.boarding import PATIENCE_MS
+from decreed.registry.replica.boarding import PATIENCE_MS, Boarding
 from decreed.registry.replica.events import FromClient, FromPeer
-from decreed.registry.types import Decree
+from decreed.registry.types import Decree, Key
 from decreed.registry.wire.requests import Cancel, Failed, GetRequest
 
 from ..support.flying import (
@@ -142,3 +146,25 @@ def test_a_read_that_joined_a_claim_which_was_cancelled_while_it_waited_asks_a_q
     assert isinstance(world.answers[node, number][0], Failed)
     (found,) = decrees(world, [read])
     assert found.value == b"chosen"
+
+
+def test_many_votes_in_one_step_ask_once_for_who_boards(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    keys = keys_of(world, 100)
+    unheard(world, AcceptMany)
+    fly(world, keys[:50])
+    world.settle()
+    fly(world, keys[50:])
+    world.settle()
+    asked: list[Collection[Key]] = []
+    boards = Boarding.keys.fget
+    assert boards is not None
+
+    def counted(boarding: Boarding) -> Collection[Key]:
+        asked.append(boards(boarding))
+        return asked[-1]
+
+    monkeypatch.setattr(Boarding, "keys", property(counted))
+    votes = [FromPeer(N2, Accepted(key, standing())) for key in keys[:50]]
+    assert world.replica(N1).needs(votes) == {*keys}
+    assert len(asked) == 1
