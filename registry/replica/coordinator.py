@@ -82,7 +82,7 @@ class Coordinator:
         self._settle = settle
         self._attempts: dict[Key, Attempt] = {}
         self.flights = Flights(node, acceptors, learn, self._alone)
-        self.boarding = Boarding(self.flights, self._go_alone, self._fly, self._begin)
+        self.boarding = Boarding(self.flights, self._go_alone, self._fly, self._unclaimed)
         self._serial = 0
 
     def __len__(self) -> int:
@@ -278,6 +278,13 @@ class Coordinator:
             self._note_proposed(attempt)
         for key in refused:
             self._alone(turn, key)
+
+    def _unclaimed(self, turn: Turn, attempt: Attempt) -> None:
+        """Its claims were given up before it left: reads need both phases, and nobody needs nothing."""
+        if attempt.wanted():
+            self._begin(turn, attempt)
+        else:
+            del self._attempts[attempt.key]
 
     def _alone(self, turn: Turn, key: Key) -> None:
         """A flight left the key behind: begin again, with both phases (R15)."""

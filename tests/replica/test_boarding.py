@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
+from decreed.registry.paxos.instance import EMPTY
 from decreed.registry.paxos.messages import (
     Accept,
     Accepted,
@@ -27,12 +28,13 @@ from ..support.flying import (
     keys_of,
     proposed,
     said,
+    settled,
     standing,
     take,
     under_way,
     unheard,
 )
-from ..support.world import World, claim
+from ..support.world import World, claim, stored
 
 
 def flights(world: World) -> list[tuple[int, int]]:
@@ -168,3 +170,22 @@ def test_many_votes_in_one_step_ask_once_for_who_boards(monkeypatch: pytest.Monk
     votes = [FromPeer(N2, Accepted(key, standing())) for key in keys[:50]]
     assert world.replica(N1).needs(votes) == {*keys}
     assert len(asked) == 1
+
+
+def test_a_key_whose_claim_is_given_up_on_board_is_not_heard_of_by_anybody() -> None:
+    world = World()
+    *flying, given_up = keys_of(world, 3)
+    unheard(world, AcceptMany)
+    fly(world, flying)
+    world.settle()
+    wanted = asks(world, given_up)
+    world.send(N1, wanted)
+    world.settle()
+    world.post(N1, FromClient(1, Cancel(wanted.id)))
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    world.run(1_000)
+    assert not said(world, Prepare, N1, N2)
+    assert stored(world, N1, given_up) == stored(world, N2, given_up) == EMPTY
+    assert not len(world.replica(N1)._coordinator)
+    (decree,) = settled(world, fly(world, [given_up]))
+    assert decree.ballot == standing(), "the fast path is still open to it"
