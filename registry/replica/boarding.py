@@ -6,7 +6,7 @@ larger, and not more of them. Nobody waits for another's missing votes for longe
 It decides when, and who goes together; what may be proposed at all is the coordinator's to say.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ..locks.terms import is_term
 from ..paxos.messages import MAX_FLIGHT
@@ -19,6 +19,7 @@ from .flights import Flights
 from .turn import Turn
 
 PATIENCE_MS = 50.0
+MAX_BYTES_PER_CHAR = 4
 
 Go = Callable[[Turn, Attempt], None]
 GoTogether = Callable[[Turn, Sequence[Attempt]], None]
@@ -42,7 +43,7 @@ class Boarding:
         self._overdue = self._timed = False
 
     @property
-    def keys(self) -> Iterable[Key]:
+    def keys(self) -> Collection[Key]:
         """The instances that a departure needs."""
         return self._waiting
 
@@ -108,5 +109,6 @@ class Boarding:
 
     def _is_light(self, attempt: Attempt) -> bool:
         """Whether it travels with others: a term may be held up for long, and megabytes are slow."""
-        light = len(attempt.claims[0].claim.value) <= LIGHT_BYTES
-        return light and not is_term(attempt.key)
+        claim = attempt.claims[0].claim
+        size = len(claim.value) + MAX_BYTES_PER_CHAR * len(claim.note)
+        return size <= LIGHT_BYTES and not is_term(attempt.key)

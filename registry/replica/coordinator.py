@@ -82,7 +82,7 @@ class Coordinator:
         self._settle = settle
         self._attempts: dict[Key, Attempt] = {}
         self.flights = Flights(node, acceptors, learn, self._alone)
-        self.boarding = Boarding(self.flights, self._go_alone, self._fly, self._begin)
+        self.boarding = Boarding(self.flights, self._go_alone, self._fly, self._unclaimed)
         self._serial = 0
 
     def __len__(self) -> int:
@@ -279,6 +279,13 @@ class Coordinator:
         for key in refused:
             self._alone(turn, key)
 
+    def _unclaimed(self, turn: Turn, attempt: Attempt) -> None:
+        """Its claims were given up before it left: reads need both phases, and nobody needs nothing."""
+        if attempt.wanted():
+            self._begin(turn, attempt)
+        else:
+            del self._attempts[attempt.key]
+
     def _alone(self, turn: Turn, key: Key) -> None:
         """A flight left the key behind: begin again, with both phases (R15)."""
         attempt = self._attempts.get(key)
@@ -351,6 +358,7 @@ class Coordinator:
 
     def _stall(self, turn: Turn, attempt: Attempt) -> None:
         """Our own instance is damaged or disputed: say nothing, rather than something doubtful."""
+        self._leave(attempt)
         attempt.state = None
         turn.timer(Retry(attempt.key, self._next_serial(attempt)), MAX_BACKOFF_MS)
 

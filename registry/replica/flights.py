@@ -116,6 +116,7 @@ class Flights:
             return
         for key in message.refused:
             if key in flight.aboard:
+                self.leave(flight.number, key)  # whatever comes of it, this vote is not for it
                 self._alone(turn, key)
         flight.votes.add(sender)
         if flight.aboard and quorums.accepted(flight.votes):

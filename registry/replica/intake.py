@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from ..errors import BadRequest
+from ..locks.terms import is_term
 from ..types import Decree
 from ..wire.requests import (
     ClaimNextRequest,
@@ -73,7 +74,7 @@ class Intake:
                 return turn.decree(key)
             case ClaimRequest(_, _, _, claim):
                 fits = len(claim.value) <= self._node.config.limits.max_value_bytes
-                return turn.decree(claim.key) if fits else None
+                return turn.decree(claim.key) if fits and not is_term(claim.key) else None
             case _:
                 return None
 

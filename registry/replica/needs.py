@@ -1,6 +1,6 @@
 """Which instances a step must be given: those that its events speak of."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ..errors import BadRequest
 from ..keys import parse_readable, slot_before
@@ -83,8 +83,17 @@ class Needs:
         self._watches = watches
         self._catchup = catchup
 
-    def of_event(self, event: Event) -> Iterable[Key]:
-        """The keys whose instances must be loaded for `event`."""
+    def of_events(self, events: Collection[Event]) -> set[Key]:
+        """The keys whose instances must be loaded for a step with these events."""
+        keys = {key for event in events for key in self._of_event(event)}
+        boarding = self._coordinator.boarding.keys
+        if boarding and any(map(_is_vote, events)):
+            keys.update(
+                boarding
+            )  # who leaves if a flight lands; once, however many votes there are
+        return keys
+
+    def _of_event(self, event: Event) -> Iterable[Key]:
         match event:
             case FromPeer(_, message):
                 return self._of_message(message)
@@ -113,12 +122,9 @@ class Needs:
     def _of_message(self, message: PeerMessage) -> Iterable[Key]:
         match message:
             # the most frequent first: to be none of a type costs more than to be of it
-            case Accepted():
-                return (message.key, *self._coordinator.boarding.keys)
             case AcceptedMany():
-                aboard = self._coordinator.flights.aboard(message.number)
-                return (*aboard, *self._coordinator.boarding.keys)  # who leaves if this one lands
-            case Accept() | Commit() | Query() | Prepare() | Promise() | Nack():
+                return self._coordinator.flights.aboard(message.number)
+            case Accepted() | Accept() | Commit() | Query() | Prepare() | Promise() | Nack():
                 return (message.key,)
             case AcceptMany():
                 return [decree.key for decree in message.decrees]
@@ -136,6 +142,10 @@ class Needs:
                 return self._locks.needs(message)
             case _:
                 return ()
+
+
+def _is_vote(event: Event) -> bool:
+    return isinstance(event, FromPeer) and isinstance(event.message, Accepted | AcceptedMany)
 
 
 def _of_request(request: Request) -> Iterable[Key]:

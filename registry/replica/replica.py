@@ -5,7 +5,7 @@ decree becomes known to all of them in one place. See `effects` for the contract
 `docs/architecture.md` for a claim's way through the parts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import assert_never
 
 from ..config import ClusterConfig
@@ -152,9 +152,9 @@ class Replica:
         self.catchup.on_timer(turn)
         return self._finish(turn)
 
-    def needs(self, events: Iterable[Event]) -> set[Key]:
+    def needs(self, events: Collection[Event]) -> set[Key]:
         """The keys whose instances `step` must be given for these events."""
-        return {key for event in events for key in self._needs.of_event(event)}
+        return self._needs.of_events(events)
 
     def step(
         self,

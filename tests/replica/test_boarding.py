@@ -1,5 +1,10 @@
 """Who waits to be proposed under the standing promise, and when they leave."""
 
+from collections.abc import Collection
+
+import pytest
+
+from decreed.registry.paxos.instance import EMPTY
 from decreed.registry.paxos.messages import (
     Accept,
     Accepted,
@@ -8,9 +13,9 @@ from decreed.registry.paxos.messages import (
     Commit,
     Prepare,
 )
-from decreed.registry.replica.boarding import PATIENCE_MS
+from decreed.registry.replica.boarding import PATIENCE_MS, Boarding
 from decreed.registry.replica.events import FromClient, FromPeer
-from decreed.registry.types import Decree
+from decreed.registry.types import Decree, Key
 from decreed.registry.wire.requests import Cancel, Failed, GetRequest
 
 from ..support.flying import (
@@ -23,12 +28,13 @@ from ..support.flying import (
     keys_of,
     proposed,
     said,
+    settled,
     standing,
     take,
     under_way,
     unheard,
 )
-from ..support.world import World, claim
+from ..support.world import World, claim, stored
 
 
 def flights(world: World) -> list[tuple[int, int]]:
@@ -142,3 +148,44 @@ def test_a_read_that_joined_a_claim_which_was_cancelled_while_it_waited_asks_a_q
     assert isinstance(world.answers[node, number][0], Failed)
     (found,) = decrees(world, [read])
     assert found.value == b"chosen"
+
+
+def test_many_votes_in_one_step_ask_once_for_who_boards(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    keys = keys_of(world, 100)
+    unheard(world, AcceptMany)
+    fly(world, keys[:50])
+    world.settle()
+    fly(world, keys[50:])
+    world.settle()
+    asked: list[Collection[Key]] = []
+    boards = Boarding.keys.fget
+    assert boards is not None
+
+    def counted(boarding: Boarding) -> Collection[Key]:
+        asked.append(boards(boarding))
+        return asked[-1]
+
+    monkeypatch.setattr(Boarding, "keys", property(counted))
+    votes = [FromPeer(N2, Accepted(key, standing())) for key in keys[:50]]
+    assert world.replica(N1).needs(votes) == {*keys}
+    assert len(asked) == 1
+
+
+def test_a_key_whose_claim_is_given_up_on_board_is_not_heard_of_by_anybody() -> None:
+    world = World()
+    *flying, given_up = keys_of(world, 3)
+    unheard(world, AcceptMany)
+    fly(world, flying)
+    world.settle()
+    wanted = asks(world, given_up)
+    world.send(N1, wanted)
+    world.settle()
+    world.post(N1, FromClient(1, Cancel(wanted.id)))
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    world.run(1_000)
+    assert not said(world, Prepare, N1, N2)
+    assert stored(world, N1, given_up) == stored(world, N2, given_up) == EMPTY
+    assert not len(world.replica(N1)._coordinator)
+    (decree,) = settled(world, fly(world, [given_up]))
+    assert decree.ballot == standing(), "the fast path is still open to it"

@@ -2,7 +2,9 @@
 
 import pytest
 
+from decreed.registry.config import MIB
 from decreed.registry.paxos.messages import (
+    MAX_FLIGHT,
     Accept,
     AcceptedMany,
     AcceptMany,
@@ -17,8 +19,18 @@ from decreed.registry.replica.acceptors import LIGHT_BYTES
 from decreed.registry.replica.boarding import PATIENCE_MS
 from decreed.registry.replica.effects import Send
 from decreed.registry.replica.events import FromClient, FromPeer
-from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
-from decreed.registry.wire.requests import Decreed
+from decreed.registry.types import (
+    MAX_KEY_BYTES,
+    MAX_NOTE_CHARS,
+    Ballot,
+    Claim,
+    Decree,
+    Key,
+    NodeId,
+    Process,
+)
+from decreed.registry.wire.codec import encode
+from decreed.registry.wire.requests import ClaimRequest, Decreed
 
 from ..support.flying import (
     N1,
@@ -88,6 +100,20 @@ def test_what_is_claimed_alone_or_is_large_travels_alone() -> None:
         large,
         other,
     ]
+
+
+def test_a_full_flight_fits_the_smallest_frame_that_a_cluster_may_allow() -> None:
+    world = World()
+    world.sent.clear()
+    for number, key in enumerate(keys_of(world, 2 * MAX_FLIGHT)):
+        note = "\U0001f512" * (0 if number % 2 else MAX_NOTE_CHARS)
+        wanted = Claim(key, b"v" * LIGHT_BYTES, "t" * 128, "c" * 256, key.encode(), note)
+        world.send(N1, ClaimRequest(world.new_id(), 5_000, True, wanted))
+    world.settle()
+    (flight,) = said(world, AcceptMany, N1, N2)
+    assert isinstance(flight, AcceptMany)
+    assert len(flight.decrees) == MAX_FLIGHT
+    assert len(encode(flight)) + MAX_FLIGHT * MAX_KEY_BYTES < 4 * MIB
 
 
 def test_no_flight_is_larger_than_a_message_may_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from decreed.registry.wire.requests import (
 )
 
 from ..support.lockers import RELEASED, TTL_MS, keep, lock, release, term, told, want, wanted
-from ..support.world import World
+from ..support.world import World, claim
 
 # -- one after the other
 
@@ -230,3 +230,13 @@ def test_what_is_released_is_renewed_no_more() -> None:
     held = tenure(lock(world, "n1", "a").decree)
     release(world, "n1", held)
     assert isinstance(keep(world, "n2", held), Superseded)
+
+
+def test_a_plain_claim_never_names_a_term_not_even_one_that_is_learned() -> None:
+    world = World()
+    learned = lock(world, "n1", "somebody").decree
+    answers = [world.claim("n1", claim(f"$locks/l@{n}", b"v", b"id")) for n in (1, 2)]
+    assert learned.key == "$locks/l@1"
+    assert [answer.code for answer in answers if isinstance(answer, Failed)] == [
+        BadRequest.code
+    ] * 2

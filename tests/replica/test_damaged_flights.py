@@ -1,0 +1,93 @@
+"""Flights of a home that cannot read one of its own records any more."""
+
+from collections.abc import Collection
+
+import pytest
+
+from decreed.registry.disk import Damaged
+from decreed.registry.errors import Unreachable
+from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, CommitMany, Prepare
+from decreed.registry.types import Key
+from decreed.registry.wire.requests import Failed
+
+from ..support.flying import (
+    N1,
+    N2,
+    N3,
+    asks,
+    fly,
+    heard,
+    keys_of,
+    said,
+    standing,
+    take,
+    under_way,
+    unheard,
+)
+from ..support.world import World, config, stored
+
+
+def damage(world: World, key: Key, patch: pytest.MonkeyPatch) -> None:
+    """From now on the home cannot read its record of `key`."""
+    storage = world.machines[N1].storage
+    assert storage is not None
+    load = storage.load
+
+    def damaged(keys: Collection[Key]) -> object:
+        return {**load(keys), **({key: Damaged("it is damaged")} if key in keys else {})}
+
+    patch.setattr(storage, "load", damaged)
+
+
+def test_R20_who_refused_a_damaged_key_is_not_counted_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(config(5))
+    lost, other = keys = keys_of(world, 2)
+    world.lose = lambda sender, to, message: (
+        isinstance(message, AcceptedMany) or (isinstance(message, AcceptMany) and to != N3)
+    )
+    fly(world, keys)
+    world.settle()
+    assert [stored(world, node, lost).accepted is not None for node in (N1, N2, N3)] == [
+        True,
+        False,
+        True,
+    ]
+    damage(world, lost, monkeypatch)
+    heard(world)
+    take(world, N1, (N2, AcceptedMany(standing(), 1, (lost,))))
+    take(world, N1, (N3, AcceptedMany(standing(), 1, ())))
+    (commit,) = said(world, CommitMany, N1, N3)
+    assert isinstance(commit, CommitMany) and commit.keys == (other,)
+    assert stored(world, N3, lost).learned is None, "two of five have accepted it"
+
+
+def test_a_damaged_key_leaves_a_flight_that_stays_unanswered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    keys = keys_of(world, 2)
+    unheard(world, AcceptMany)
+    fly(world, keys)
+    world.settle()
+    damage(world, keys[0], monkeypatch)
+    world.run(10_000)
+    assert not under_way(world)
+
+
+def test_a_key_that_is_found_damaged_as_it_leaves_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    first, lost = keys_of(world, 2)
+    unheard(world, AcceptMany, Accept, Prepare)
+    world.send(N1, asks(world, first, timeout_ms=300))
+    world.settle()
+    boards = world.send(N1, asks(world, lost, timeout_ms=300))
+    world.settle()
+    damage(world, lost, monkeypatch)
+    world.run(30_000)
+    (answer,) = world.answers[boards]
+    assert isinstance(answer, Failed) and answer.code == Unreachable.code
+    assert not world.replica(N1)._coordinator.flights.under_way
