@@ -39,7 +39,8 @@ LEAST_SECONDS = 0.02
 """Two nodes that drop each other's links again and again do not dial more often than this."""
 
 UNHURRIED = frozenset((Commit, CommitMany))
-"""Nobody is kept waiting for these, so they leave with the next message that somebody waits for."""
+"""They leave with the next message that is none of these, or a little later: hardly anybody waits for
+them, and one that does is answered those 2 ms later."""
 SAID_ONCE = frozenset((ClaimRequest, ClaimNextRequest, Decreed, Failed))
 """Claims that are passed on, and their answers."""
 

@@ -26,6 +26,15 @@ from decreed.registry.wire.requests import (
 from ..support.world import World, claim, config, stored
 
 
+def test_before_it_has_formed_a_node_answers_not_even_what_it_was_told() -> None:
+    world = World(up=["n1", "n2"])
+    decree = Decree.of(claim("k"), Ballot(1, Process(NodeId("n2"), 1)), 0)
+    world.post(NodeId("n1"), FromPeer(NodeId("n2"), Commit(Key("k"), decree)))
+    world.settle()
+    answer = get(world, "n1", "k")
+    assert isinstance(answer, Failed) and answer.code == NotFormed.code
+
+
 def get(world: World, node: str, key: str, timeout_ms: int = 2_000) -> Answer:
     return world.ask(node, GetRequest(world.new_id(), timeout_ms, Key(key)))
 

@@ -1,6 +1,9 @@
-"""What nobody waits for leaves with what somebody waits for, and by itself soon after."""
+"""What nobody waits for leaves with what somebody waits for, and by itself soon after; and other things that
+a loop does by the way: it makes room, and leaves alone what was ended meanwhile.
+"""
 
 import random
+import socket
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,7 +12,10 @@ import trio
 import trio.testing
 
 from decreed.registry.paxos.messages import Accepted, CommitMany
+from decreed.registry.replica.effects import SetTimer
+from decreed.registry.replica.events import FromClient
 from decreed.registry.replica.replica import Replica
+from decreed.registry.server import turns
 from decreed.registry.server.links import Carrier, Links
 from decreed.registry.server.outbox import Outbox
 from decreed.registry.server.sockets import Sockets
@@ -17,6 +23,7 @@ from decreed.registry.server.timers import Timers
 from decreed.registry.server.turns import TurnLoop
 from decreed.registry.types import Ballot, Key, NodeId, Process
 from decreed.registry.wire.codec import encode
+from decreed.registry.wire.requests import StatusRequest
 from decreed.storage.memory import MemoryStorage
 
 from ..support.world import World, config
@@ -66,22 +73,99 @@ def test_a_commit_waits_for_no_other_message_for_ever() -> None:
     assert not wire.links.flush()
 
 
-@pytest.mark.trio
-async def test_a_chore_is_done_in_its_time_though_nothing_happens() -> None:
+class SilentTimers(Timers):
+    """Timers that never fire, so that nothing else wakes the loop."""
+
+    def __init__(self) -> None:
+        super().__init__(random.Random(1))
+
+    def set(self, now_ms: float, wanted: SetTimer) -> None:
+        pass
+
+
+def idle_loop(sockets: Sockets) -> TurnLoop:
+    """A loop in which nothing happens."""
     machine = World(config(1)).machines[NodeId("n1")]
     replica, storage = machine.replica, machine.storage
     assert isinstance(replica, Replica) and isinstance(storage, MemoryStorage)
+
+    def mocked_ms() -> float:
+        return trio.current_time() * 1000
+
+    nothing = SilentTimers(), lambda _: None, lambda _: None
+    return TurnLoop(replica, storage, *nothing, sockets, mocked_ms)
+
+
+@pytest.mark.trio
+async def test_a_chore_is_done_in_its_time_though_nothing_happens(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     done = trio.Event()
     with Sockets() as sockets:
-        loop = TurnLoop(
-            replica, storage, Timers(random.Random(1)), lambda _: None, lambda _: None, sockets
-        )
-        began = trio.current_time()
-        loop.later(2.0, done.set)
-        loop.later(1.0, lambda: pytest.fail("there is one chore at a time"))
+        loop = idle_loop(sockets)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(loop.run)
-            with trio.fail_after(30):
+            await trio.sleep(1)
+            began = trio.current_time()
+            loop.later(2.0, done.set)
+            loop.later(1.0, lambda: pytest.fail("there is one chore at a time"))
+            loop.post(FromClient(1, StatusRequest(1)))
+            with trio.fail_after(1):
                 await done.wait()
             nursery.cancel_scope.cancel()
-    assert trio.current_time() - began >= 0.001
+    assert 0.002 <= trio.current_time() - began < 0.01
+
+
+@pytest.mark.trio
+async def test_who_waits_for_room_goes_on_when_a_turn_has_made_it(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "MAX_INBOX", 0)
+    with Sockets() as sockets:
+        loop = idle_loop(sockets)
+        loop.post(FromClient(1, StatusRequest(1)))
+        assert not loop.has_room
+        went_on = trio.Event()
+
+        async def waits() -> None:
+            await loop.room()
+            went_on.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(waits)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not went_on.is_set()
+            nursery.start_soon(loop.run)
+            with trio.fail_after(1):
+                await went_on.wait()
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.trio
+async def test_a_socket_whose_connection_was_ended_by_the_reading_of_another_is_not_read() -> None:
+    pairs = [socket.socketpair() for _ in range(2)]
+    reads: list[int] = []
+    with Sockets() as sockets:
+        async with trio.open_nursery() as nursery:
+            scopes = [trio.CancelScope() for _ in pairs]
+
+            async def watch(number: int) -> None:
+                def read() -> bool:
+                    reads.append(number)
+                    scopes[1 - number].cancel()
+                    return True
+
+                with scopes[number]:
+                    await sockets.watch(pairs[number][0].fileno(), read)
+
+            for number in range(2):
+                nursery.start_soon(watch, number)
+            await trio.testing.wait_all_tasks_blocked()
+            for _, other in pairs:
+                other.send(b"x")
+            sockets.read()
+            assert len(reads) == 1
+            nursery.cancel_scope.cancel()
+    for pair in pairs:
+        for one in pair:
+            one.close()
