@@ -1,6 +1,4 @@
-"""What nobody waits for leaves with what somebody waits for, and by itself soon after; and other things that
-a loop does by the way: it makes room, and leaves alone what was ended meanwhile.
-"""
+"""What nobody waits for leaves with what somebody waits for; and what else a loop does by the way."""
 
 import random
 import socket
