@@ -107,8 +107,9 @@ class Renewals:
                 self._requests.fail(turn, live, BadRequest, message)
                 return
             over = EndTerm(request.tenure, _ttl_ms(found), request.ending)
-            turn.broadcast((*self._node.others, self._node.name), over)
+            turn.broadcast(self._node.others, over)
             self._requests.answer(turn, live, Ended(request.id))
+            self.on_end(turn, over)  # at once: whoever is next waits for it
 
         self._reads.read(turn, request.tenure.key, live, then)
 

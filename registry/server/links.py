@@ -40,7 +40,7 @@ LEAST_SECONDS = 0.02
 
 UNHURRIED = frozenset((Commit, CommitMany))
 """They leave with the next message that is none of these, or a little later: hardly anybody waits for
-them, and one that does is answered those 2 ms later."""
+them, and who does is answered that much later."""
 SAID_ONCE = frozenset((ClaimRequest, ClaimNextRequest, Decreed, Failed))
 """Claims that are passed on, and their answers."""
 

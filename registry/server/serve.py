@@ -28,7 +28,7 @@ from .timers import Timers
 from .turns import TurnLoop
 
 BACKLOG = 1_024
-UNHURRIED_MS = 2.0
+UNHURRIED_MS = 1.0
 """So long a message to a peer that nobody waits for waits for one that somebody does."""
 
 log = structlog.get_logger()
