@@ -45,6 +45,10 @@ MAX_EVENTS = 4_096
 MAX_INBOX = 16_384
 MAX_INBOX_BYTES = 16 * 1024 * 1024
 """How many bytes of values may wait for a turn; a turn needs several times its bytes of memory."""
+OWN_PATIENCE_MS = 1.0
+"""So long what a node says to itself waits for something from others, and shares its turn with that.
+
+Its own vote is hardly ever the last of a quorum, and a turn for it alone would be in vain."""
 READERS = 2
 TOLERANCE_S = 0.000_5
 """By how much the two clocks, that of timers and that of waiting, may drift before it matters."""
@@ -89,6 +93,8 @@ class TurnLoop:
         self._on_formed = on_formed
         self._sockets = sockets
         self._inbox: list[Event] = []
+        self._own: list[Event] = []
+        self._own_ms = math.inf
         self._bytes = 0
         self._idle = False
         self._chore: Callable[[], None] = _nothing
@@ -97,6 +103,7 @@ class TurnLoop:
         self._crowd = trio.lowlevel.ParkingLot()
         self._readers = trio.CapacityLimiter(READERS)
         self._started_ms = clock_ms()
+        self._own_patience_ms = OWN_PATIENCE_MS if replica.node.others else 0.0
 
     def now_ms(self) -> float:
         """Milliseconds since the node started, those that the machine slept through included."""
@@ -139,7 +146,8 @@ class TurnLoop:
         else:
             await self._rest()
         self._sockets.read()
-        taken, self._inbox = self._inbox[:MAX_EVENTS], self._inbox[MAX_EVENTS:]
+        taken, self._inbox = self._inbox[:MAX_EVENTS] + self._own, self._inbox[MAX_EVENTS:]
+        self._own, self._own_ms = [], math.inf
         if not self._inbox:
             self._bytes = 0  # before that, what was taken counts too: too early is not too late
         if self._crowd:
@@ -148,7 +156,7 @@ class TurnLoop:
 
     async def _rest(self) -> None:
         """Wait for bytes in the sockets, for somebody's `post`, or for the next timer."""
-        due_ms = min(self._timers.next_ms, self._chore_ms)
+        due_ms = min(self._timers.next_ms, self._chore_ms, self._own_ms)
         due_s = trio.current_time() + (due_ms - self.now_ms()) / 1000
         if not abs(due_s - self._alarm.deadline) < TOLERANCE_S:
             self._alarm.deadline = due_s
@@ -220,11 +228,13 @@ class TurnLoop:
         others: list[Outgoing] = []
         for item in outgoing:
             if type(item) is Send and item.to == name:
-                self.post(FromPeer(name, item.message))
+                self._own.append(FromPeer(name, item.message))
             else:
                 others.append(item)
         if others:
             self._deliver(others)
+        if self._own and self._own_ms == math.inf:
+            self._own_ms = self.now_ms() + self._own_patience_ms
 
     async def _read(self, read: Read) -> None:
         try:

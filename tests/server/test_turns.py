@@ -8,17 +8,19 @@ import trio
 import trio.testing
 
 from decreed.registry.disk import Record
-from decreed.registry.replica.effects import Outgoing, SetTimer
-from decreed.registry.replica.events import FromClient
+from decreed.registry.replica.effects import Outgoing, Send, SetTimer
+from decreed.registry.replica.events import Event, FromClient, FromPeer
 from decreed.registry.replica.replica import Replica
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.server.timers import Timers
-from decreed.registry.server.turns import TurnLoop
+from decreed.registry.server.turns import OWN_PATIENCE_MS, TurnLoop
 from decreed.registry.types import NodeId
+from decreed.registry.wire.peers import Ping
 from decreed.registry.wire.requests import StatusRequest
 from decreed.storage.identity import take
 from decreed.storage.memory import MemoryBytes, MemoryDisk, MemoryStorage
 
+from ..support.loops import SilentTimers, mocked_ms, parts
 from ..support.world import config
 
 STALL_S = 5.0
@@ -55,11 +57,6 @@ def fresh_storage() -> MemoryStorage:
     data = MemoryBytes(MemoryDisk())
     identity = take(data, config(1), NodeId("n1"), random.Random(1).randbytes, fresh=True)
     return MemoryStorage(data, identity)
-
-
-def mocked_ms() -> float:
-    """What the mocked clock shows."""
-    return trio.current_time() * 1000
 
 
 @pytest.mark.trio
@@ -123,3 +120,75 @@ async def test_what_is_posted_while_the_loop_rests_is_handled_at_once(
                 await trio.sleep(0.000_01)
                 assert len(said) == number
             nursery.cancel_scope.cancel()
+
+
+class SpeakingLoop(TurnLoop):
+    """A loop that says something to itself when a client asks, and notes what shared a turn."""
+
+    def __init__(self, members: int, sockets: Sockets) -> None:
+        replica, storage = parts(members)
+        super().__init__(
+            replica,
+            storage,
+            SilentTimers(),
+            lambda _: None,
+            lambda _: None,
+            sockets,
+            mocked_ms,
+        )
+        self.turns: list[tuple[float, list[Event]]] = []
+
+    def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
+        if events:
+            self.turns.append((self.now_ms(), events))
+        if ASKED in events:
+            self._send([Send(NodeId("n1"), Ping(0, True))])
+
+    async def turns_of(self, *later: tuple[float, Event]) -> list[tuple[float, list[Event]]]:
+        """The turns behind that in which the client asks, with what is posted so much later."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.run)
+            await trio.sleep(1)
+            self.turns.clear()
+            self.post(ASKED)
+            for delay_ms, event in later:
+                await trio.sleep(delay_ms / 1000)
+                self.post(event)
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+        (asked_ms, _), *others = self.turns
+        return [(heard_ms - asked_ms, events) for heard_ms, events in others]
+
+
+ASKED = FromClient(1, StatusRequest(1))
+HEARD = FromPeer(NodeId("n1"), Ping(0, True))
+OTHER = FromClient(2, StatusRequest(2))
+
+
+@pytest.mark.trio
+async def test_what_a_node_says_to_itself_shares_the_turn_of_what_comes_next(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    with Sockets() as sockets:
+        turns = await SpeakingLoop(3, sockets).turns_of((OWN_PATIENCE_MS / 4, OTHER))
+    assert [events for _, events in turns] == [[OTHER, HEARD]]
+
+
+@pytest.mark.trio
+async def test_what_a_node_says_to_itself_waits_for_no_longer_than_the_patience(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    with Sockets() as sockets:
+        ((waited_ms, events),) = await SpeakingLoop(3, sockets).turns_of()
+    assert events == [HEARD]
+    assert waited_ms == pytest.approx(OWN_PATIENCE_MS, abs=0.5)
+
+
+@pytest.mark.trio
+async def test_a_node_that_is_alone_hears_itself_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    with Sockets() as sockets:
+        ((waited_ms, events),) = await SpeakingLoop(1, sockets).turns_of()
+    assert events == [HEARD]
+    assert waited_ms < OWN_PATIENCE_MS / 2

@@ -1,6 +1,5 @@
 """What nobody waits for leaves with what somebody waits for; and what else a loop does by the way."""
 
-import random
 import socket
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,21 +9,18 @@ import trio
 import trio.testing
 
 from decreed.registry.paxos.messages import Accepted, CommitMany
-from decreed.registry.replica.effects import SetTimer
 from decreed.registry.replica.events import FromClient
-from decreed.registry.replica.replica import Replica
 from decreed.registry.server import turns
 from decreed.registry.server.links import Carrier, Links
 from decreed.registry.server.outbox import Outbox
 from decreed.registry.server.sockets import Sockets
-from decreed.registry.server.timers import Timers
 from decreed.registry.server.turns import TurnLoop
 from decreed.registry.types import Ballot, Key, NodeId, Process
 from decreed.registry.wire.codec import encode
 from decreed.registry.wire.requests import StatusRequest
-from decreed.storage.memory import MemoryStorage
 
-from ..support.world import World, config
+from ..support.loops import SilentTimers, mocked_ms, parts
+from ..support.world import config
 
 PEER = NodeId("n2")
 BALLOT = Ballot(0, Process(NodeId("n1"), 1))
@@ -71,27 +67,12 @@ def test_a_commit_waits_for_no_other_message_for_ever() -> None:
     assert not wire.links.flush()
 
 
-class SilentTimers(Timers):
-    """Timers that never fire, so that nothing else wakes the loop."""
-
-    def __init__(self) -> None:
-        super().__init__(random.Random(1))
-
-    def set(self, now_ms: float, wanted: SetTimer) -> None:
-        pass
-
-
 def idle_loop(sockets: Sockets) -> TurnLoop:
     """A loop in which nothing happens."""
-    machine = World(config(1)).machines[NodeId("n1")]
-    replica, storage = machine.replica, machine.storage
-    assert isinstance(replica, Replica) and isinstance(storage, MemoryStorage)
-
-    def mocked_ms() -> float:
-        return trio.current_time() * 1000
-
-    nothing = SilentTimers(), lambda _: None, lambda _: None
-    return TurnLoop(replica, storage, *nothing, sockets, mocked_ms)
+    replica, storage = parts()
+    return TurnLoop(
+        replica, storage, SilentTimers(), lambda _: None, lambda _: None, sockets, mocked_ms
+    )
 
 
 @pytest.mark.trio
