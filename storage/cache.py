@@ -18,7 +18,7 @@ CACHE_BYTES = 32 * 1024 * 1024
 
 _SHORT_BYTES = 256
 _SHORT_COST = 1_600
-"""What an instance with a short value takes: objects, texts, its place in the cache."""
+"""What an instance with short texts takes: objects, the texts, its place in the cache."""
 
 
 class InstanceCache:
@@ -89,7 +89,7 @@ class InstanceCache:
             kept[key] = instance
             # nearly all are short, and counted by number: to measure each costs more than to keep it
             decree = instance.learned or _proposed(instance)
-            if key in long or (decree is not None and _is_long(decree)):
+            if key in long or (decree is not None and _length(key, decree) > _SHORT_BYTES):
                 self._measure(key, instance)
         self._size += _SHORT_COST * (len(kept) - before)
         while self._size > self._capacity:
@@ -97,9 +97,8 @@ class InstanceCache:
 
     def _measure(self, key: Key, instance: Instance) -> None:
         """Count what a long instance takes above a short one, instead of what it took before."""
-        length = sum(
-            len(decree.value) for decree in (instance.learned, _proposed(instance)) if decree
-        )
+        decrees = (instance.learned, _proposed(instance))
+        length = sum(_length(key, decree) for decree in decrees if decree is not None)
         self._size += length - self._long.get(key, 0)
         self._long[key] = length
         self._kept.move_to_end(key)
@@ -109,8 +108,9 @@ class InstanceCache:
             self._size -= _SHORT_COST + self._long.pop(key, 0)
 
 
-def _is_long(decree: Decree) -> bool:
-    return len(decree.value) > _SHORT_BYTES or bool(decree.note)
+def _length(key: Key, decree: Decree) -> int:
+    """The bytes of what may be long; a character of a text may take four."""
+    return len(key) + len(decree.value) + 4 * (len(decree.note) + len(decree.claimant))
 
 
 def _proposed(instance: Instance) -> Decree | None:

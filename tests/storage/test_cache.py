@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from decreed.registry.disk import Damaged, ForgetRecord, Forgotten
 from decreed.registry.errors import StorageFailed
@@ -124,6 +125,19 @@ def test_the_bound_is_one_of_bytes() -> None:
     assert len(cache.find([K, *(Key(f"k{number}") for number in range(10_000))])) < 10
     cache.written({K: learned("k", b"x" * 1_100_000).instance})
     assert (cache.find([K]), cache.size) == ({}, 0)
+
+
+@pytest.mark.parametrize(
+    "long", [{"value": b"x" * 20_000}, {"note": "x" * 5_000}, {"claimant": "x" * 5_000}]
+)
+def test_every_text_that_may_be_long_counts(long: dict[str, bytes | str]) -> None:
+    cache = InstanceCache()
+    short = learned("k").instance.learned
+    assert short is not None
+    cache.written({A: Instance(learned=short)})
+    before = cache.size
+    cache.written({A: Instance(learned=replace(short, **long))})
+    assert cache.size >= before + 20_000
 
 
 def test_an_instance_counts_once_however_often_it_is_written() -> None:
