@@ -49,7 +49,8 @@ class Attempt:
             what may be proposed as soon as all events of the step are handled.
         claims: the claims that joined, in order of arrival.
         followers: the reads that joined.
-        flight: the number of the flight that the proposal travels in; None if it travels alone.
+        flight: the number under which a standing proposal left, with others or by itself; None
+            if none is under way.
         heard: the highest ballot that a nack spoke of.
         said_ms: when the present state's message was sent last.
         ballots, resends, outbids: how many so far; pauses grow with the latter two.

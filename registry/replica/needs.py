@@ -88,9 +88,8 @@ class Needs:
         keys = {key for event in events for key in self._of_event(event)}
         boarding = self._coordinator.boarding.keys
         if boarding and any(map(_is_vote, events)):
-            keys.update(
-                boarding
-            )  # who leaves if a flight lands; once, however many votes there are
+            # who leaves if a flight lands; once, however many votes there are
+            keys.update(boarding)
         return keys
 
     def _of_event(self, event: Event) -> Iterable[Key]:

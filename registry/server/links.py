@@ -59,7 +59,7 @@ class Judged:
 
 @dataclass(slots=True, eq=False)
 class Carrier:
-    """A link that is in use: what waits to be sent on it, and how to end it."""
+    """A link in use: what waits to be sent on it, whether that is urgent, and how to end the link."""
 
     outbox: Outbox
     scope: trio.CancelScope

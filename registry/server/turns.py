@@ -103,7 +103,6 @@ class TurnLoop:
         self._crowd = trio.lowlevel.ParkingLot()
         self._readers = trio.CapacityLimiter(READERS)
         self._started_ms = clock_ms()
-        self._own_patience_ms = OWN_PATIENCE_MS if replica.node.others else 0.0
 
     def now_ms(self) -> float:
         """Milliseconds since the node started, those that the machine slept through included."""
@@ -228,13 +227,20 @@ class TurnLoop:
         others: list[Outgoing] = []
         for item in outgoing:
             if type(item) is Send and item.to == name:
-                self._own.append(FromPeer(name, item.message))
+                self._say_to_itself(FromPeer(name, item.message))
             else:
                 others.append(item)
         if others:
             self._deliver(others)
-        if self._own and self._own_ms == math.inf:
-            self._own_ms = self.now_ms() + self._own_patience_ms
+
+    def _say_to_itself(self, said: FromPeer) -> None:
+        """Something for the next turn; only a node that is alone has a turn for nothing else."""
+        if not self._replica.node.others:
+            self.post(said)
+            return
+        if not self._own:
+            self._own_ms = self.now_ms() + OWN_PATIENCE_MS
+        self._own.append(said)
 
     async def _read(self, read: Read) -> None:
         try:
