@@ -12,7 +12,7 @@ way, an outcome takes longer, and whoever says things again or bids higher too e
 longer still.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import ceil
 
 from ..disk import ClassRecord, Forgotten
@@ -44,6 +44,8 @@ BYTES_PER_SECOND = 2 * 1024 * 1024
 """What the slowest disk or network that we care for brings to an end."""
 MAX_BACKLOG_MS = 30_000.0
 
+_NOTHING = (0.0, 0)
+
 
 class Acceptors:
     """All instances of one node, from the acceptor's side.
@@ -65,14 +67,14 @@ class Acceptors:
         self._nodes = nodes
         self._classes = {held.ballot.process.node: held for held in classes}
         self._leases = leases
-        self._since_ms: dict[Key, float] = dict.fromkeys(unlearned, 0.0)
-        self._sizes: dict[Key, int] = {}
+        # since when the outcome is unknown, and how many bytes that is about
+        self._unlearned: dict[Key, tuple[float, int]] = dict.fromkeys(unlearned, (0.0, 0))
         self._bytes = 0
 
     @property
     def unlearned(self) -> int:
         """How many acceptances have an unknown outcome."""
-        return len(self._since_ms)
+        return len(self._unlearned)
 
     @property
     def backlog_ms(self) -> float:
@@ -96,6 +98,23 @@ class Acceptors:
             self._store(turn, message.key, changed)
         return answer
 
+    def vote(
+        self, turn: Turn, ballot: Ballot, decrees: Iterable[Decree]
+    ) -> dict[Key, Answer | None]:
+        """R19 for each proposal of a flight, as if it had come alone.
+
+        Returns:
+            What this node's acceptor says of each key that it does not accept. A term is passed over in
+            silence: its guard answers in its own words, so terms travel alone.
+        """
+        others: dict[Key, Answer | None] = {}
+        for decree in decrees:
+            proposal = Accept(decree.key, ballot, decree)
+            answer = None if is_term(decree.key) else self.answer(turn, proposal)
+            if not isinstance(answer, Accepted):
+                others[decree.key] = answer
+        return others
+
     def covers(self, ballot: Ballot) -> bool:
         """Whether this very standing promise was given."""
         held = self._classes.get(ballot.process.node)
@@ -111,7 +130,7 @@ class Acceptors:
         """
         node = message.ballot.process.node
         held = standing.on_prepare_class(self._classes.get(node), message)
-        unlearned = [key for key in self._since_ms if home(key, self._nodes) == node]
+        unlearned = [key for key in self._unlearned if home(key, self._nodes) == node]
         if held is None or len(unlearned) > MAX_UNLEARNED:
             return None
         if held != self._classes.get(node):
@@ -119,20 +138,20 @@ class Acceptors:
             turn.record(ClassRecord(held))
         return PromiseClass(held.ballot, tuple(unlearned), feed_end)
 
-    def on_learned(self, turn: Turn, decree: Decree) -> None:
-        """The outcome of a key is known."""
-        self._since_ms.pop(decree.key, None)
-        self._bytes -= self._sizes.pop(decree.key, 0)
+    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        """The outcome of these keys is known."""
+        for decree in decrees:
+            self._bytes -= self._unlearned.pop(decree.key, _NOTHING)[1]
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
         """What was half-done there is of no interest any more, and cannot be finished here."""
-        for key in [key for key in self._since_ms if gone.covers(key)]:
-            del self._since_ms[key]
+        for key in [key for key in self._unlearned if gone.covers(key)]:
+            self._bytes -= self._unlearned.pop(key)[1]
 
     def overdue(self, before_ms: float, limit: int) -> list[Key]:
         """Up to `limit` keys that have been waiting since before `before_ms`, oldest first."""
         due: list[Key] = []
-        for key, since_ms in self._since_ms.items():
+        for key, (since_ms, _) in self._unlearned.items():
             if since_ms > before_ms or len(due) == limit:
                 break
             due.append(key)
@@ -140,8 +159,9 @@ class Acceptors:
 
     def postpone(self, key: Key, now_ms: float) -> None:
         """Give `key` back to the end of the queue: somebody is at work on it."""
-        if self._since_ms.pop(key, None) is not None:
-            self._since_ms[key] = now_ms
+        waiting = self._unlearned.pop(key, None)
+        if waiting is not None:
+            self._unlearned[key] = (now_ms, waiting[1])
 
     def _handle(
         self, turn: Turn, instance: Instance, message: Prepare | Accept
@@ -176,7 +196,7 @@ class Acceptors:
     def _store(self, turn: Turn, key: Key, instance: Instance) -> None:
         turn.store(key, instance)
         if instance.accepted is not None:
-            self._since_ms.setdefault(key, turn.now_ms)
             size = len(instance.accepted.decree.value)
-            self._bytes += size - self._sizes.get(key, 0)
-            self._sizes[key] = size
+            since_ms, before = self._unlearned.get(key, (turn.now_ms, 0))
+            self._unlearned[key] = (since_ms, size)
+            self._bytes += size - before

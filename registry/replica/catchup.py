@@ -6,7 +6,7 @@ commit, has every decree soon after; and two nodes that ever disagree find out. 
 serve pages from memory, see `recent`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..disk import CursorRecord, Forgotten, Unserved
@@ -113,9 +113,11 @@ class CatchUp:
         self._fetch(turn, sender, wanted)
         self._advance_if_complete(turn, sender, pulling)
 
-    def on_learned(self, turn: Turn, decree: Decree) -> None:
-        """One key less to wait for; pages that waited for it alone are complete."""
-        self._arrived(turn, decree.key)
+    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        """So many keys less to wait for; pages that waited for them alone are complete."""
+        if self._fetching or any(pulling.missing for pulling in self._pulling.values()):
+            for decree in decrees:
+                self._arrived(turn, decree.key)
 
     def on_disputed(self, turn: Turn, key: Key) -> None:
         """The key will never be learned the same way; the evidence is kept, so go on."""

@@ -9,6 +9,8 @@ and `claim_next` proposes in slot m only after it has learned every slot from wh
 tried and found its claim id in none, so that repeating it is safe (design 10).
 """
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from ..disk import Forgotten
@@ -92,13 +94,11 @@ class Claims:
         else:
             self._requests.answer(turn, live, Decreed(live.request.id, decree))
 
-    def on_learned(self, turn: Turn, decree: Decree) -> None:
-        """A key is decided: claims of it that were passed on need not wait for the answer."""
-        for token in list(self._passed_by_key.get(decree.key, ())):
-            live = self._passed[token]
-            if isinstance(live.request, ClaimRequest) or live.claim_id == decree.claim_id:
-                self._forget(token)
-                self.settle(turn, live, decree)
+    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        """Keys are decided: claims of them that were passed on need not wait for the answer."""
+        if self._passed:
+            for decree in decrees:
+                self._end_passed(turn, decree)
 
     # -- claims passed on
 
@@ -133,6 +133,13 @@ class Claims:
         """Forget claims that were passed on and that nobody waits for any more."""
         for request_id in [i for i, live in self._passed.items() if live.done]:
             self._forget(request_id)
+
+    def _end_passed(self, turn: Turn, decree: Decree) -> None:
+        for token in list(self._passed_by_key.get(decree.key, ())):
+            live = self._passed[token]
+            if isinstance(live.request, ClaimRequest) or live.claim_id == decree.claim_id:
+                self._forget(token)
+                self.settle(turn, live, decree)
 
     def _take(self, sender: NodeId, request_id: int) -> Live | None:
         live = self._passed.get(request_id)

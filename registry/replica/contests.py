@@ -15,7 +15,7 @@ Invariants kept here:
   accept was sent for it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 
 from ..disk import Forgotten, Unserved
@@ -58,7 +58,7 @@ class Contests:
         coordinator: runs Paxos.
         reads: finds out whether there is a first term.
         leases: the node's own.
-        learn: makes a decree known to the whole node.
+        learn: makes decrees known to the whole node.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Contests:
         coordinator: Coordinator,
         reads: Reads,
         leases: Leases,
-        learn: Callable[[Turn, Decree], None],
+        learn: Callable[[Turn, Sequence[Decree]], None],
     ) -> None:
         self._learn = learn
         self._node = node
@@ -298,7 +298,7 @@ class Contests:
         contest = self.asking.contest(answer)
         if answer.learned is not None:
             if answer.learned.key == tenure(ask.decree).next_key:
-                self._learn(turn, answer.learned)  # which ends this question
+                self._learn(turn, (answer.learned,))  # which ends this question
             return
         ask.answers[sender] = answer
         quorums = self._node.config.quorums

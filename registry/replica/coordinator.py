@@ -56,7 +56,7 @@ class Coordinator:
         node: who we are.
         acceptors: the node's own acceptor, which votes like any other.
         standing: spares phase 1 for a new key that this node is home to.
-        learn: makes a chosen decree known to the whole node.
+        learn: makes chosen decrees known to the whole node.
         settle: answers a claim with the decree.
 
     Attributes:
@@ -72,7 +72,7 @@ class Coordinator:
         node: Node,
         acceptors: Acceptors,
         standing: Standing,
-        learn: Callable[[Turn, Decree], None],
+        learn: Callable[[Turn, Sequence[Decree]], None],
         settle: Settle,
     ) -> None:
         self._node = node
@@ -132,7 +132,7 @@ class Coordinator:
                 attempt.state = state
             case Chosen(decree):
                 turn.broadcast(self._node.others, Commit(message.key, decree))
-                self._learn(turn, decree)
+                self._learn(turn, (decree,))
 
     def on_nack(self, turn: Turn, sender: NodeId, message: Nack) -> None:
         """Somebody promised a higher ballot: pause, and begin again above it (R04, R10)."""
@@ -156,9 +156,11 @@ class Coordinator:
         if attempt.state.ballot == message.ballot:
             self._set_resend(turn, attempt, message.remaining_ms)
 
-    def on_learned(self, turn: Turn, decree: Decree) -> None:
-        """The key is decided, here or elsewhere: everybody who waited gets the decree."""
-        self._end(turn, decree.key, decree)
+    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        """Keys are decided, here or elsewhere: everybody who waited gets the decree."""
+        if self._attempts:
+            for decree in decrees:
+                self._end(turn, decree.key, decree)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
         """Give up what cannot be decided here any more; whoever waits for a term is told elsewhere.

@@ -15,7 +15,7 @@ Invariants kept here:
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..paxos.messages import Accept, Accepted, AcceptedMany, AcceptMany, CommitMany
+from ..paxos.messages import AcceptedMany, AcceptMany, CommitMany
 from ..types import Ballot, Decree, Key, NodeId
 from .acceptors import Acceptors
 from .effects import Send
@@ -56,7 +56,7 @@ class Flights:
     Args:
         node: who we are.
         acceptors: the node's own acceptor, which votes like any other.
-        learn: makes a chosen decree known to the whole node.
+        learn: makes chosen decrees known to the whole node.
         alone: goes on with a key that left its flight.
     """
 
@@ -64,7 +64,7 @@ class Flights:
         self,
         node: Node,
         acceptors: Acceptors,
-        learn: Callable[[Turn, Decree], None],
+        learn: Callable[[Turn, Sequence[Decree]], None],
         alone: Callable[[Turn, Key], None],
     ) -> None:
         self._node = node
@@ -98,7 +98,8 @@ class Flights:
             The flight's number, and the keys that our own acceptor refused.
         """
         ballot = Ballot.standing(self._node.process)
-        aboard = {decree.key: decree for decree in decrees if self._accepts(turn, ballot, decree)}
+        refused = self._acceptors.vote(turn, ballot, decrees)
+        aboard = {decree.key: decree for decree in decrees if decree.key not in refused}
         self._last += 1
         if aboard:
             flight = self._flights[self._last] = Flight(self._last, ballot, aboard)
@@ -106,7 +107,7 @@ class Flights:
             turn.vouch_for_all(aboard, Send(self._node.name, vote))
             turn.broadcast(self._node.others, flight.message())
             self._set_resend(turn, flight)
-        return self._last, [decree.key for decree in decrees if decree.key not in aboard]
+        return self._last, list(refused)
 
     def on_accepted(self, turn: Turn, sender: NodeId, message: AcceptedMany) -> None:
         """R20: a vote on all that is aboard but for what it refuses; a quorum of them chooses it."""
@@ -150,16 +151,11 @@ class Flights:
         self._flights.clear()
         self._lone.clear()
 
-    def _accepts(self, turn: Turn, ballot: Ballot, decree: Decree) -> bool:
-        answer = self._acceptors.answer(turn, Accept(decree.key, ballot, decree))
-        return isinstance(answer, Accepted)
-
     def _land(self, turn: Turn, flight: Flight) -> None:
         """All that is aboard is chosen: tell everybody (R20)."""
         del self._flights[flight.number]
         turn.broadcast(self._node.others, CommitMany(flight.ballot, tuple(flight.aboard)))
-        for decree in flight.aboard.values():
-            self._learn(turn, decree)
+        self._learn(turn, list(flight.aboard.values()))
 
     def _set_resend(self, turn: Turn, flight: Flight) -> None:
         delay_ms = self._node.config.timing.resend_ms << flight.resends

@@ -5,7 +5,7 @@ different decrees for one key mean a corrupt disk or a bug: the key is not serve
 the peers are shown what this node has, so that they notice too (design 7).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from ..locks.terms import is_term
@@ -23,8 +23,8 @@ from .turn import Turn
 class Listener(Protocol):
     """A part of the node that waits for decrees."""
 
-    def on_learned(self, turn: Turn, decree: Decree) -> None:
-        """The key of `decree` is decided, and stored in `turn`."""
+    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        """The keys of `decrees` are decided, and stored in `turn`."""
         ...
 
 
@@ -57,44 +57,56 @@ class Knowledge:
         self._on_new_term = new_term
         self._on_disputed = disputed
 
-    def learn(self, turn: Turn, decree: Decree) -> None:
-        """`decree` is known to be chosen."""
-        instance = turn.instance(decree.key)
-        if not isinstance(instance, Instance) or (self._node.failed and instance.learned is None):
-            return
-        learned = learner.learn(instance, decree)
-        if learned is instance:
-            self._spread(turn, instance.learned or decree)
-        else:
+    def learn(self, turn: Turn, decrees: Iterable[Decree]) -> None:
+        """`decrees` are known to be chosen."""
+        known: list[Decree] = []
+        fresh: list[Decree] = []
+        for decree in decrees:
+            instance = turn.instance(decree.key)
+            if not isinstance(instance, Instance) or (
+                self._node.failed and instance.learned is None
+            ):
+                continue
+            learned = learner.learn(instance, decree)
+            if learned is instance:
+                known.append(instance.learned or decree)
+                continue
             turn.store(decree.key, learned)
-            self._take_in(turn, learned, decree)
+            if learned.disputed is None:
+                fresh.append(decree)
+            else:
+                self._dispute(turn, learned, decree.key)
+        self._append(turn, fresh)
+        self._spread(turn, known + fresh)
+        for decree in fresh:
+            if self._on_new_term is not None and is_term(decree.key):
+                self._on_new_term(turn, decree)
 
-    def learn_many(self, turn: Turn, message: CommitMany) -> None:
+    def learn_flight(self, turn: Turn, message: CommitMany) -> None:
         """What was proposed in a ballot for these keys is chosen; what is not held here comes later."""
+        chosen: dict[Key, Decree] = {}
         for key in message.keys:
             instance = turn.instance(key)
             if isinstance(instance, Instance):
                 decree = learner.chosen_in(instance, message.ballot)
                 if decree is not None:
-                    self.learn(turn, decree)
+                    chosen[key] = decree
+        self.learn(turn, chosen.values())
 
-    def _take_in(self, turn: Turn, instance: Instance, decree: Decree) -> None:
-        if instance.disputed is not None:
-            self._dispute(turn, instance, decree.key)
-            return
-        digest = decree_digest(decree)
-        turn.learn(self._node.feed_end, decree, digest)
-        self._node.feed_end += 1
-        self._recent.add(decree.key, digest)
-        self._spread(turn, decree)
-        if self._on_new_term is not None and is_term(decree.key):
-            self._on_new_term(turn, decree)
+    def _append(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        """Put what was not known before into the feed."""
+        digests = {decree.key: decree_digest(decree) for decree in decrees}
+        assert len(digests) == len(decrees), "a key is learned once"
+        turn.learn(self._node.feed_end, decrees, digests)
+        self._node.feed_end += len(digests)
+        self._recent.add(digests)
 
-    def _spread(self, turn: Turn, decree: Decree) -> None:
-        for listener in self._listeners:
-            listener.on_learned(turn, decree)
-        for listener in self._of_terms if is_term(decree.key) else ():
-            listener.on_learned(turn, decree)
+    def _spread(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        for listener in self._listeners if decrees else ():
+            listener.on_learned(turn, decrees)
+        terms = [decree for decree in decrees if is_term(decree.key)]
+        for listener in self._of_terms if terms else ():
+            listener.on_learned(turn, terms)
 
     def _dispute(self, turn: Turn, instance: Instance, key: Key) -> None:
         assert instance.learned is not None, "only what is learned can be disputed"

@@ -1,6 +1,6 @@
 """Locks at a node: leads requests and messages about them to those who wait and those who hold."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from ..disk import Forgotten
@@ -81,9 +81,10 @@ class Locks:
             case _:
                 assert_never(message)
 
-    def on_learned(self, turn: Turn, decree: Decree) -> None:
-        """A key is decided."""
-        self.contests.on_learned(turn, decree)
+    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        """Terms are decided."""
+        for decree in decrees:
+            self.contests.on_learned(turn, decree)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
         """Terms of a lock are forgotten."""

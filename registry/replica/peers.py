@@ -81,9 +81,9 @@ class Peers:
             case Accepted() | Accept() | Prepare() | Promise() | Nack() | Held():
                 self._voting.on_message(turn, sender, message)
             case Commit(_, decree):
-                self._knowledge.learn(turn, decree)
+                self._knowledge.learn(turn, (decree,))
             case CommitMany():
-                self._knowledge.learn_many(turn, message)
+                self._knowledge.learn_flight(turn, message)
             case AcceptMany() | AcceptedMany() | PrepareClass() | PromiseClass():
                 self._voting.on_message(turn, sender, message)
             case Query():

@@ -5,7 +5,7 @@ them were given after it arrived; a key that somebody has accepted a proposal fo
 `Reads.read` is what gets, waits, series and lists of gaps are made of.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..disk import Forgotten, Unserved
@@ -49,7 +49,7 @@ class Reads:
         node: who we are.
         requests: where answers go.
         coordinator: finishes what is half-done.
-        learn: makes a decree known to the whole node.
+        learn: makes decrees known to the whole node.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Reads:
         node: Node,
         requests: Requests,
         coordinator: Coordinator,
-        learn: Callable[[Turn, Decree], None],
+        learn: Callable[[Turn, Sequence[Decree]], None],
     ) -> None:
         self._node = node
         self._requests = requests
@@ -167,22 +167,18 @@ class Reads:
             self._drop(answer.id)
         elif answer.learned is not None:
             if answer.learned.key == read.key:
-                self._learn(turn, answer.learned)  # which ends this read too
+                self._learn(turn, (answer.learned,))  # which ends this read too
         elif answer.accepted:
             self._drop(answer.id)
             self._finish(turn, read)
         else:
             self._count(turn, answer.id, read, sender)
 
-    def on_learned(self, turn: Turn, decree: Decree) -> None:
-        """Whoever waits for this key has waited long enough, reads on their way round included."""
-        if decree.key in self._reads_by_key:
-            for token in list(self._reads_by_key[decree.key]):
-                read = self._drop(token)
-                read.then(turn, decree)
-        if decree.key in self._waits:
-            for live in self._waits.pop(decree.key):
-                self._answer(turn, live, decree)
+    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        """Whoever waits for these keys has waited long enough, reads on their way round included."""
+        if self._reads_by_key or self._waits:
+            for decree in decrees:
+                self._end(turn, decree)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
         """Nobody will find out what those keys are decided to be."""
@@ -249,6 +245,12 @@ class Reads:
         if not tokens:
             del self._reads_by_key[read.key]
         return read
+
+    def _end(self, turn: Turn, decree: Decree) -> None:
+        for token in list(self._reads_by_key.get(decree.key, ())):
+            self._drop(token).then(turn, decree)
+        for live in self._waits.pop(decree.key, ()):
+            self._answer(turn, live, decree)
 
     def _conclude(self, turn: Turn, read: QuorumRead) -> None:
         """A prepare quorum holds nothing; but our own instance may have changed meanwhile."""

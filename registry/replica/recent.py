@@ -4,7 +4,7 @@ Owns a bounded copy of the end of this node's feed. Invariant: the entry behind 
 added is the next one of the feed, so that a position in one is a position in the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..types import Key
 from ..wire.peers import DIGEST_BYTES
@@ -27,12 +27,12 @@ class Recent:
         self._digests: list[bytes] = []
         self._by_key: dict[Key, bytes] = {}
 
-    def add(self, key: Key, digest: bytes) -> None:
-        """The key was learned, with a decree of this digest; the feed has one entry more."""
-        self._keys.append(key)
-        self._digests.append(digest)
-        self._by_key[key] = digest
-        if len(self._keys) >= CAPACITY + _DROPPED:
+    def add(self, digests: Mapping[Key, bytes]) -> None:
+        """These keys were learned, with decrees of these digests; the feed has so many entries more."""
+        self._keys += digests.keys()
+        self._digests += digests.values()
+        self._by_key.update(digests)
+        while len(self._keys) >= CAPACITY + _DROPPED:
             self._drop()
 
     def page(self, start: int, end: int) -> tuple[tuple[Key, ...], bytes] | None:

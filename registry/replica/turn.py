@@ -85,14 +85,15 @@ class Turn:
         """Make everything durable that was written without a sync so far."""
         self._effects.sync = True
 
-    def learn(self, index: int, decree: Decree, digest: bytes) -> None:
-        """Append a learned decree to the feed, as entry `index`.
+    def learn(self, index: int, decrees: Iterable[Decree], digests: Mapping[Key, bytes]) -> None:
+        """Append learned decrees to the feed, from entry `index` on.
 
-        No sync is waited for: the decree is chosen, whatever this node remembers. What a crash takes
-        is learned again, and no peer has been told of an entry that is not durable.
+        No sync is waited for: they are chosen, whatever this node remembers. What a crash takes is
+        learned again, and no peer has been told of an entry that is not durable.
         """
-        self.note(FeedRecord(index, decree.key, digest))
-        self.learned.append((index, decree))
+        each = enumerate(digests.items(), index)
+        self._effects.records += [FeedRecord(at, key, digest) for at, (key, digest) in each]
+        self.learned += enumerate(decrees, index)
 
     def vouch(self, key: Key, outgoing: Outgoing) -> None:
         """Send something that says what this node durably holds for `key`."""

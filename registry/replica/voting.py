@@ -6,7 +6,6 @@ A node that may not vote is no acceptor and no coordinator; but what it has lear
 from typing import assert_never
 
 from ..disk import Forgotten
-from ..locks.terms import is_term
 from ..paxos.instance import Instance
 from ..paxos.messages import (
     Accept,
@@ -81,23 +80,16 @@ class Voting:
 
         Without the standing promise nothing can be accepted, and to say so of one key is enough.
         """
-        proposals = [Accept(decree.key, message.ballot, decree) for decree in message.decrees]
         if not self._node.voting or not self._acceptors.covers(message.ballot):
-            for proposal in proposals[:1]:
-                self._on_proposal(turn, sender, proposal)
+            for decree in message.decrees[:1]:
+                self._on_proposal(turn, sender, Accept(decree.key, message.ballot, decree))
             return
-        refused = [p.key for p in proposals if not self._accepts(turn, sender, p)]
-        vote = AcceptedMany(message.ballot, message.number, tuple(refused))
-        turn.vouch_for_all([proposal.key for proposal in proposals], Send(sender, vote))
-
-    def _accepts(self, turn: Turn, sender: NodeId, proposal: Accept) -> bool:
-        """One proposal of a flight: whether it is accepted; if not, the sender is told why."""
-        if is_term(proposal.key):
-            return False  # the guard of a term answers in its own words, so terms travel alone
-        answer = self._acceptors.answer(turn, proposal)
-        if not isinstance(answer, Accepted | None):
-            turn.vouch(proposal.key, Send(sender, answer))
-        return isinstance(answer, Accepted)
+        others = self._acceptors.vote(turn, message.ballot, message.decrees)
+        for key, answer in others.items():
+            if answer is not None:
+                turn.vouch(key, Send(sender, answer))
+        vote = AcceptedMany(message.ballot, message.number, tuple(others))
+        turn.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))
 
     def _on_answer(self, turn: Turn, sender: NodeId, message: Answer) -> None:
         match message:

@@ -78,14 +78,14 @@ VOTING = (
     _bug(
         "a vote on a flight leaves before the sync",
         "replica.voting",
-        "turn.vouch_for_all([proposal.key for proposal in proposals], Send(sender, vote))",
+        "turn.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))",
         "turn.at_once(Send(sender, vote))",
     ),
     _bug(
         "a vote on a flight waits for its first key alone",
         "replica.voting",
-        "turn.vouch_for_all([proposal.key for proposal in proposals], Send(sender, vote))",
-        "turn.vouch(proposals[0].key, Send(sender, vote))",
+        "turn.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))",
+        "turn.vouch(message.decrees[0].key, Send(sender, vote))",
         None,  # it takes two keys, of which the first was accepted before
         None,
         _TESTS,
@@ -99,14 +99,14 @@ VOTING = (
     _bug(
         "a vote does not say what of a flight it refuses",
         "replica.voting",
-        "AcceptedMany(message.ballot, message.number, tuple(refused))",
+        "AcceptedMany(message.ballot, message.number, tuple(others))",
         "AcceptedMany(message.ballot, message.number, ())",
     ),
     _bug(
         "what is promised higher is refused and voted for within a flight",
-        "replica.voting",
-        "        return isinstance(answer, Accepted)\n",
-        "        return isinstance(answer, Accepted | Nack)\n",
+        "replica.acceptors",
+        "if not isinstance(answer, Accepted):\n                others",
+        "if not isinstance(answer, Accepted | Nack):\n                others",
     ),
 )
 
@@ -155,8 +155,8 @@ PROPOSING = (
     _bug(
         "what the own acceptor refuses flies all the same",
         "replica.flights",
-        "for decree in decrees if self._accepts(turn, ballot, decree)}",
-        "for decree in decrees if self._accepts(turn, ballot, decree) or True}",
+        "for decree in decrees if decree.key not in refused}",
+        "for decree in decrees}",
         None,  # a node in the model does one thing in a step
         None,
         _TESTS,

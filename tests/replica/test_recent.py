@@ -8,6 +8,8 @@ from decreed.registry.types import Key
 from decreed.registry.wire.codec import decode, encode
 from decreed.registry.wire.peers import FeedPage
 
+PORTION = 3
+"""So many keys are learned at once."""
 DISK = b"a disk of sixteen"[:16]
 
 
@@ -21,8 +23,9 @@ def digest(number: int) -> bytes:
 
 def filled(start: int, count: int) -> Recent:
     recent = Recent(start)
-    for number in range(start, start + count):
-        recent.add(key(number), digest(number))
+    for first in range(start, start + count, PORTION):
+        portion = range(first, min(first + PORTION, start + count))
+        recent.add({key(number): digest(number) for number in portion})
     return recent
 
 

@@ -112,7 +112,7 @@ def left_over(world: WitnessedWorld, replica: Replica) -> dict[str, object]:
         "fetching": replica.catchup._fetching,
         "pulling": pulling,
         "served pages": replica.catchup._serving,
-        "half-done": replica._acceptors._since_ms,
+        "half-done": replica._acceptors._unlearned,
     }
     left["deadlines"] = list(replica._requests._buckets)[2:]  # a watch has one
     return {name: held for name, held in left.items() if held}
