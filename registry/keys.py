@@ -140,24 +140,24 @@ def homes(key: Key, nodes: Iterable[NodeId]) -> list[NodeId]:
     Rendezvous hashing: each node scores the first eight bytes of BLAKE2b over the node's name, a
     zero byte and the key's path; the highest score is home. All slots of a series share a home.
     """
-    return list(_homes(key.partition("@")[0], tuple(nodes)))
-
-
-def home(key: Key, nodes: tuple[NodeId, ...]) -> NodeId:
-    """The node that is home to `key`; see `homes`."""
-    return _homes(key.partition("@")[0], nodes)[0]
+    return _ranked(key, tuple(nodes))
 
 
 @lru_cache(maxsize=16_384)
-def _homes(path: str, nodes: tuple[NodeId, ...]) -> tuple[NodeId, ...]:
-    data = path.encode()
+def home(key: Key, nodes: tuple[NodeId, ...]) -> NodeId:
+    """The node that is home to `key`; see `homes`."""
+    return _ranked(key, nodes)[0]
+
+
+def _ranked(key: Key, nodes: tuple[NodeId, ...]) -> list[NodeId]:
+    data = key.partition("@")[0].encode()
     scores: list[tuple[bytes, NodeId]] = []
     for node, begun in _begun(nodes):
         # worked out for every new key at every node: to go on from a copy takes half the time
         score = begun.copy()
         score.update(data)
         scores.append((score.digest(), node))
-    return tuple([node for _, node in sorted(scores, reverse=True)])
+    return [node for _, node in sorted(scores, reverse=True)]
 
 
 @lru_cache
@@ -168,6 +168,8 @@ def _begun(nodes: tuple[NodeId, ...]) -> "list[tuple[NodeId, hashlib.blake2b]]":
 
 def _within_locks(text: str) -> str | None:
     """What follows the path of all locks, None if `text` does not begin with it."""
+    if not text.startswith(LOCKS):
+        return None
     root, _, inner = text.partition("/")
     return inner if root == LOCKS else None
 

@@ -86,17 +86,7 @@ class Acceptors:
 
         The new instance is stored in `turn`, so that the answer can only leave behind it.
         """
-        instance = turn.instance(message.key)
-        if not isinstance(instance, Instance) or instance.disputed is not None:
-            return None
-        try:
-            changed, answer = self._handle(turn, instance, message)
-        except (Contradiction, ProtocolError) as fault:
-            turn.alarm(str(fault))
-            return None
-        if changed != instance:
-            self._store(turn, message.key, changed)
-        return answer
+        return self._vote_on(turn, message, self._promised_for(message))
 
     def vote(
         self, turn: Turn, ballot: Ballot, decrees: Iterable[Decree]
@@ -107,18 +97,22 @@ class Acceptors:
             What this node's acceptor says of each key that it does not accept. A term is passed over in
             silence: its guard answers in its own words, so terms travel alone.
         """
+        home_name = ballot.process.node
+        promised = self._promise_to(home_name)
         others: dict[Key, Answer | None] = {}
         for decree in decrees:
-            proposal = Accept(decree.key, ballot, decree)
-            answer = None if is_term(decree.key) else self.answer(turn, proposal)
+            key = decree.key
+            answer = None
+            if not is_term(key):
+                standing = promised if home(key, self._nodes) == home_name else None
+                answer = self._vote_on(turn, Accept(key, ballot, decree), standing)
             if not isinstance(answer, Accepted):
-                others[decree.key] = answer
+                others[key] = answer
         return others
 
     def covers(self, ballot: Ballot) -> bool:
         """Whether this very standing promise was given."""
-        held = self._classes.get(ballot.process.node)
-        return held is not None and held.ballot == ballot
+        return self._promise_to(ballot.process.node) == ballot
 
     def promise_class(
         self, turn: Turn, message: PrepareClass, feed_end: int
@@ -163,28 +157,49 @@ class Acceptors:
         if waiting is not None:
             self._unlearned[key] = (now_ms, waiting[1])
 
+    def _vote_on(
+        self, turn: Turn, message: Prepare | Accept, standing: Ballot | None
+    ) -> Answer | None:
+        instance = turn.instance(message.key)
+        if not isinstance(instance, Instance) or instance.disputed is not None:
+            return None
+        try:
+            changed, answer = self._handle(turn, instance, message, standing)
+        except (Contradiction, ProtocolError) as fault:
+            turn.alarm(str(fault))
+            return None
+        if changed != instance:
+            self._store(turn, message.key, changed)
+        return answer
+
     def _handle(
-        self, turn: Turn, instance: Instance, message: Prepare | Accept
+        self, turn: Turn, instance: Instance, message: Prepare | Accept, standing: Ballot | None
     ) -> tuple[Instance, Answer]:
         match message:
             case Accept() if is_term(message.key):
-                return self._guarded(turn, instance, message)
+                return self._guarded(turn, instance, message, standing)
             case Accept():
-                return acceptor.on_accept(instance, message, self._promised_for(message))
+                return acceptor.on_accept(instance, message, standing)
             case Prepare():
                 return acceptor.on_prepare(instance, message)
 
-    def _promised_for(self, message: Accept) -> Ballot | None:
-        """The standing promise that covers the key, if the proposal relies on one."""
+    def _promised_for(self, message: Prepare | Accept) -> Ballot | None:
+        """The standing promise that covers the key, if the message relies on one."""
         if not message.ballot.is_standing:
             return None
-        held = self._classes.get(home(message.key, self._nodes))
+        return self._promise_to(home(message.key, self._nodes))
+
+    def _promise_to(self, node: NodeId) -> Ballot | None:
+        """The standing promise that was given to a home."""
+        held = self._classes.get(node)
         return held.ballot if held is not None else None
 
-    def _guarded(self, turn: Turn, instance: Instance, message: Accept) -> tuple[Instance, Answer]:
+    def _guarded(
+        self, turn: Turn, instance: Instance, message: Accept, standing: Ballot | None
+    ) -> tuple[Instance, Answer]:
         """Accept a term only when no lease on the one before can run here; then start one."""
         term = term_of(message.decree)
-        changed, answer = acceptor.on_accept(instance, message, self._promised_for(message))
+        changed, answer = acceptor.on_accept(instance, message, standing)
         if not isinstance(answer, Accepted):
             return changed, answer
         refusal_ms = self._leases.refusal_ms(turn.now_ms, message.key, term.previous)
