@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from threading import Lock
 
-from ..registry.paxos.instance import Instance
+from ..registry.paxos.instance import EMPTY, Instance
 from ..registry.types import Decree, Key
 
 CACHE_BYTES = 32 * 1024 * 1024
@@ -60,6 +60,12 @@ class InstanceCache:
                     kept.move_to_end(key)
                     found[key] = instance
         return found
+
+    def blank(self, keys: Iterable[Key]) -> list[Key]:
+        """Those of `keys` that it knows to have nothing stored."""
+        kept = self._kept
+        with self._lock:
+            return [key for key in keys if kept.get(key) is EMPTY]
 
     def written(self, instances: Mapping[Key, Instance], gone: Collection[Key] = ()) -> None:
         """A batch is written: these are the instances now, and of those that are `gone` none is."""

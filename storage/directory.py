@@ -30,7 +30,7 @@ from .identity import STAYS_OUT, RandomBytes, check_member, take
 from .logfile import check_directory
 from .rocks import RocksBytes, RocksStorage
 
-FORMAT = 4
+FORMAT = 5
 MARKER = "decreed.txt"
 LOCK = "lock"
 DATABASE = "db"

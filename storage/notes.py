@@ -1,10 +1,11 @@
 """`Notes`: which keys are accepted and not learned, so that a start finds them without a scan.
 
 Owns the pages on which these keys are noted. A page names all keys that one batch accepted, and is
-part of that batch. It is free once all of them are learned or forgotten, durably, and a later batch
-writes over it. Nothing is ever deleted: on a page may stand keys that are learned long since, and
-whoever reads the pages asks the instances. So a note costs one row for a batch, however many keys
-it has, and there are as many pages as batches were ever unsettled at once.
+part of that batch; mostly it holds their instances, too (`held`). It is free once all of them are
+learned or forgotten, durably, and a later batch writes over it. Nothing is ever deleted: on a page may
+stand keys that are learned long since, and whoever reads the pages asks the instances. So a note
+costs one row for a batch, however many keys it has, and there are as many pages as batches were ever
+unsettled at once.
 
 It must not know how pages are stored.
 
@@ -12,7 +13,7 @@ Invariant (R22): a key that is accepted and not learned stands on a page that is
 whenever its instance is.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key, KeyText, Value
@@ -24,9 +25,27 @@ def unsettled(instance: Instance) -> bool:
 
 
 class Page(Value, frozen=True):
-    """The keys of unknown outcome that one batch accepted, and perhaps learned keys of old."""
+    """What one batch accepted; the outcome of some of it may be known since.
+
+    Args:
+        keys: those whose instances lie in rows of their own.
+        held: the instances of the others.
+    """
 
     keys: tuple[KeyText, ...]
+    held: tuple[Instance, ...] = ()
+
+    def each_held(self) -> Iterator[tuple[Key, Instance]]:
+        """The instances that it holds, by key."""
+        for instance in self.held:
+            assert instance.accepted is not None, "what is held is accepted"
+            yield instance.accepted.decree.key, instance
+
+    def each_key(self) -> Iterator[Key]:
+        """All keys on it."""
+        yield from self.keys
+        for key, _ in self.each_held():
+            yield key
 
 
 class Notes:
@@ -40,7 +59,7 @@ class Notes:
     def __init__(self, pages: Mapping[int, Page], still: Iterable[Key]) -> None:
         known = set(still)
         self._page_of = {
-            key: number for number, page in pages.items() for key in page.keys if key in known
+            key: number for number, page in pages.items() for key in page.each_key() if key in known
         }
         self._left = dict.fromkeys(pages, 0)
         for page in self._page_of.values():
@@ -49,8 +68,8 @@ class Notes:
         self._emptied: list[int] = []
         self._pages = max(pages, default=-1) + 1
 
-    def changed(self, instances: Mapping[Key, Instance]) -> tuple[int, Page] | None:
-        """A batch holds these instances; returns the page to put into it, and its number."""
+    def changed(self, instances: Mapping[Key, Instance]) -> tuple[int, list[Key]] | None:
+        """A batch has these instances: the number of a page for it, and the keys to note there."""
         fresh: list[Key] = []
         page_of = self._page_of
         for key, instance in instances.items():
@@ -59,7 +78,7 @@ class Notes:
                     self._settle(key)
             elif key not in page_of:
                 fresh.append(key)
-        return (self._begin(fresh), Page(tuple(fresh))) if fresh else None
+        return (self._begin(fresh), fresh) if fresh else None
 
     def forgotten(self, keys: Iterable[Key]) -> None:
         """Nobody asks about the outcome of these any more."""

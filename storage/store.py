@@ -7,7 +7,8 @@ Invariants:
 
 * R13, R14: all records of one `write` are one batch of the byte store, durable together.
 * The note that a key is accepted but not learned is part of the batch that makes it so; no crash
-  can separate the two (R22: what is half-done is found again at start). See `notes`.
+  can separate the two (R22: what is half-done is found again at start). See `notes`, and `held` for
+  which instances have no rows.
 * What is in the cache is what is stored; see `cache`.
 * Below the floor of a series nothing is served, whatever lies there; see `floors`.
 * After a failed write or sync every later one fails, and reads go on.
@@ -16,6 +17,8 @@ Invariants:
 
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from heapq import merge
+from operator import itemgetter
 from typing import TypeVar
 
 from ..registry import errors
@@ -38,6 +41,7 @@ from .batch import Batch
 from .bytestore import ByteStore, Pair, Range, Unreadable
 from .cache import CACHE_BYTES, InstanceCache
 from .floors import Floor, Floors, TermRows
+from .held import Held
 from .layout import Table
 from .notes import Notes, Page, unsettled
 from .records import damaged, pack_all, unpack
@@ -68,6 +72,7 @@ class RecordStore:
         self._cache = InstanceCache(cache_bytes)
         self._floors = Floors(self._table(Table.FLOORS, Floor))
         pages = dict(self._pages())
+        self._held = Held(pages.values())
         unlearned = self._unlearned(pages)
         self._notes = Notes(pages, unlearned)
         self._recovered = self._recover(unlearned)
@@ -97,6 +102,21 @@ class RecordStore:
             return {key: self._load_one(key) for key in keys}
         return {key: self._judge(key, data) for key, data in zip(keys, found, strict=True)}
 
+    def _instances(self, within: Range) -> Iterator[tuple[bytes, Instance, int]]:
+        """All instances of a range in order, each with its place and about how many bytes it has.
+
+        What is held is looked at first: if it gets a row meanwhile, the row counts.
+        """
+        held = self._held.within(within)
+        rows = (
+            (at, self._unpack(at, data, Instance), len(data)) for at, data in self._each(within)
+        )
+        last = None
+        for found in merge(rows, held, key=itemgetter(0)):
+            if found[0] != last:
+                yield found
+            last = found[0]
+
     def write(self, records: Sequence[Record], *, sync: bool = True) -> None:
         """Write all records in one batch; see `decreed.registry.disk.Storage.write`.
 
@@ -106,15 +126,15 @@ class RecordStore:
         self._check_healthy()
         batch = Batch(self._identity, self._feed_end)
         batch.add(records)
-        rows = batch.rows
-        rows.update({layout.instance_key(key): one for key, one in batch.instances.items()})
+        held = self._note(batch)
         floors, gone = self._forget(batch) if batch.floors else ([], set[Key]())
-        self._note(batch, gone)
-        self._write(rows, sync)
+        self._notes.forgotten(gone)
+        self._write(batch.rows, sync)
         if sync:
             self._notes.synced()
         self._identity, self._feed_end = batch.identity, batch.feed_end
         self._floors.remember(floors)
+        self._held.written(batch.instances, held)
         self._cache.written(batch.instances, gone)
 
     def sync(self) -> None:
@@ -135,14 +155,13 @@ class RecordStore:
         instances: list[tuple[Key, Instance]] = []
         size = 0
         for within in layout.scan_ranges(prefix, after):
-            for stored, data in self._each(within):
-                instance = self._unpack(stored, data, Instance)
+            for stored, instance, length in self._instances(within):
                 if instance.learned is None and instance.accepted is None:
                     continue
                 if len(instances) >= limit or (instances and size >= max_bytes):
                     return ScanPage(tuple(instances), complete=False)
                 instances.append((layout.key_of(stored), instance))
-                size += len(data)
+                size += length
         return ScanPage(tuple(instances), complete=True)
 
     def feed(self, start: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
@@ -181,8 +200,9 @@ class RecordStore:
 
         One that cannot be read is among them: it was accepted, and nobody can say any more.
         """
-        noted = sorted({key for page in pages.values() for key in page.keys}, key=sort_key)
+        noted = sorted({key for page in pages.values() for key in page.each_key()}, key=sort_key)
         found = self.load(noted)
+        self._held.keep(found)
         return tuple(key for key in noted if _is_unlearned(found[key]))
 
     def _recover(self, unlearned: tuple[Key, ...]) -> Recovered:
@@ -212,13 +232,22 @@ class RecordStore:
         for stored, data in self._each(layout.table_range(table)):
             yield self._unpack(stored, data, kind)
 
-    def _note(self, batch: Batch, gone: Collection[Key]) -> None:
-        """Put into the batch a page of what it leaves unsettled, but of nothing that it deletes."""
+    def _note(self, batch: Batch) -> Mapping[Key, Instance]:
+        """Put the instances into the batch, and a page of what it leaves unsettled.
+
+        Returns:
+            Those that the page holds; they have no rows.
+        """
+        held: Mapping[Key, Instance] = {}
         page = self._notes.changed(batch.instances)
         if page is not None:
-            number, noted = page
-            batch.rows[layout.notes_key(number)] = noted
-        self._notes.forgotten(gone)
+            number, keys = page
+            held = self._held.chosen({k: batch.instances[k] for k in self._cache.blank(keys)})
+            noted = tuple([key for key in keys if key not in held])
+            batch.rows[layout.notes_key(number)] = Page(noted, tuple(held.values()))
+        with_rows = [pair for pair in batch.instances.items() if pair[0] not in held]
+        batch.rows.update({layout.instance_key(key): one for key, one in with_rows})
+        return held
 
     def _forget(self, batch: Batch) -> tuple[list[Floor], set[Key]]:
         """Put the rows of all new floors into the batch, above what the other records changed.
@@ -294,7 +323,7 @@ class RecordStore:
 
     def _judge(self, key: Key, data: bytes | None) -> Instance | Unserved:
         if data is None:
-            return EMPTY
+            return self._held.get(key) or EMPTY
         try:
             return self._unpack(layout.instance_key(key), data, Instance)
         except errors.Damaged as error:

@@ -161,6 +161,22 @@ KNOWING = (
         seeds=_SEEDS,
     ),
     Bug(
+        "what a page should hold is on no page",
+        (
+            Change(
+                "storage.store",
+                "Page(noted, tuple(held.values()))",
+                "Page((*noted, *held))",
+            ),
+        ),
+        seeds=_SEEDS,
+    ),
+    Bug(
+        "a page is written over before what made it free is on disk",
+        (Change("storage.notes", "self._emptied.append(page)", "self._free.append(page)"),),
+        tests=100,  # it takes a crash between two batches that nobody waits for
+    ),
+    Bug(
         "a disk takes writes again after one that failed",
         (
             Change(

@@ -1,4 +1,4 @@
-"""Runs `tests/locks` and `tests/replica` in this process, with whatever is seeded in it."""
+"""Runs tests that write interleavings and crashes out, with whatever is seeded in this process."""
 
 import contextlib
 import io
@@ -6,6 +6,8 @@ import io
 import pytest
 
 from .bug import ROOT
+
+_PLACES = ("storage/test_notes.py", "storage/test_held.py", "locks", "replica")
 
 
 class _Counter:
@@ -25,8 +27,8 @@ class _Counter:
 def first_failure(budget: int) -> tuple[int, str]:
     """How many tests ran until one failed, and which; an empty name if none did in the budget."""
     counter = _Counter()
-    folders = [str(ROOT / "tests" / name) for name in ("locks", "replica")]
-    options = ["-q", "-x", "-p", "no:cacheprovider", "--numprocesses=0", *folders]
+    places = [str(ROOT / "tests" / name) for name in _PLACES]
+    options = ["-q", "-x", "-p", "no:cacheprovider", "--numprocesses=0", *places]
     with contextlib.redirect_stdout(io.StringIO()):
         pytest.main(options, plugins=[counter])
     return min(counter.ran, budget), counter.failed if counter.ran <= budget else ""

@@ -79,7 +79,7 @@ def test_a_node_that_is_no_member_makes_no_directory(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused_and_not_touched(tmp_path: Path, config: ClusterConfig) -> None:
     make(tmp_path, config)
-    (tmp_path / MARKER).write_text("decreed data directory, format 5, ready\n")
+    (tmp_path / MARKER).write_text("decreed data directory, format 6, ready\n")
     before = contents(tmp_path)
     with pytest.raises(IdentityRefused, match="the newer decreed that wrote it"):
         open_directory(tmp_path, config, NODE)
@@ -110,7 +110,7 @@ def test_every_flipped_bit_of_the_marker_is_refused(tmp_path: Path, config: Clus
 
 def test_an_interrupted_first_start_is_begun_again(tmp_path: Path, config: ClusterConfig) -> None:
     make(tmp_path, config)
-    (tmp_path / MARKER).write_text("decreed data directory, format 4, making\n")
+    (tmp_path / MARKER).write_text("decreed data directory, format 5, making\n")
     storage = open_directory(tmp_path, config, NODE)
     assert storage.recovered().identity.incarnation == 1
     storage.close()
