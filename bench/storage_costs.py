@@ -24,6 +24,7 @@ from decreed.registry.config import ClusterConfig, parse_config
 from decreed.registry.disk import FeedRecord, InstanceRecord, Record
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process, Proposal
+from decreed.registry.wire.peers import DIGEST_BYTES
 from decreed.storage.directory import open_directory
 from decreed.storage.rocks import RocksStorage
 
@@ -96,7 +97,7 @@ class Claims:
         took_s = time.perf_counter() - begun
         storage.load(keys)
         learned: list[Record] = [InstanceRecord(d.key, Instance(learned=d)) for d in decrees]
-        learned += [FeedRecord(start + at, key, b"d" * 16) for at, key in enumerate(keys)]
+        learned.append(FeedRecord(start, tuple(keys), b"d" * DIGEST_BYTES * len(keys)))
         storage.write(learned, sync=False)
         return took_s
 

@@ -47,11 +47,17 @@ class InstanceRecord(Value, frozen=True, tag=1):
 
 
 class FeedRecord(Value, frozen=True, tag=2):
-    """Entry `index` of the node's feed: the key was learned, with a decree of this digest."""
+    """The node's feed goes on with entry `index`: these keys were learned.
+
+    Args:
+        index: of the first one.
+        keys: one for each entry.
+        digests: those of their decrees, in one string.
+    """
 
     index: Counter
-    key: KeyText
-    digest: Digest
+    keys: tuple[KeyText, ...]
+    digests: bytes
 
 
 class FeedEntry(Value, frozen=True):

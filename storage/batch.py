@@ -70,4 +70,4 @@ class Batch:
                     assert_never(record)
         if entries:
             self.rows.update(rows_of(entries))
-            self.feed_end = max(self.feed_end, entries[-1].index + 1)
+            self.feed_end = max(self.feed_end, entries[-1].index + len(entries[-1].keys))

@@ -9,7 +9,7 @@ lies at its first entry; where terms were deleted, there are gaps between runs.
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..registry.disk import FeedEntry, FeedRecord
-from ..registry.types import KeyText, Value
+from ..registry.types import Key, KeyText, Value
 from ..registry.wire.peers import DIGEST_BYTES
 from . import layout
 
@@ -33,28 +33,43 @@ class Run(Value, frozen=True):
         return self.digests[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES]
 
 
-def rows_of(records: Sequence[FeedRecord]) -> dict[bytes, object | None]:
+def rows_of(records: Iterable[FeedRecord]) -> dict[bytes, object | None]:
     """The rows of what one batch appends to the feed."""
     rows: dict[bytes, object | None] = {}
-    for entries in _cut(records):
-        first, key = entries[0].index, entries[0].key
-        keys = tuple([entry.key for entry in entries])
-        rows[layout.feed_key(first)] = Run(keys, b"".join([entry.digest for entry in entries]))
-        if layout.is_term(key):
-            rows[layout.term_key(key)] = first
+    for first, keys, digests in _joined(records):
+        for start, end in _cut(keys):
+            part = digests[start * DIGEST_BYTES : end * DIGEST_BYTES]
+            rows[layout.feed_key(first + start)] = Run(tuple(keys[start:end]), part)
+            if layout.is_term(keys[start]):
+                rows[layout.term_key(keys[start])] = first + start
     return rows
 
 
-def _cut(records: Iterable[FeedRecord]) -> Iterator[list[FeedRecord]]:
-    """The entries of one run after the other, each without a gap and with no term but alone."""
-    run: list[FeedRecord] = []
-    end = -1
+def _joined(records: Iterable[FeedRecord]) -> Iterator[tuple[int, list[Key], bytes]]:
+    """What follows each other without a gap, as one."""
+    first, keys, digests = 0, list[Key](), b""
     for record in records:
-        is_term = layout.is_term(record.key)
-        if run and (is_term or record.index != end or len(run) == MAX_RUN):
-            yield run
-            run = []
-        run.append(record)
-        end = -1 if is_term else record.index + 1
-    if run:
-        yield run
+        if keys and record.index != first + len(keys):
+            yield first, keys, digests
+            keys = []
+        if not keys:
+            first, digests = record.index, b""
+        keys += record.keys
+        digests += record.digests
+    if keys:
+        yield first, keys, digests
+
+
+def _cut(keys: Sequence[Key]) -> Iterator[tuple[int, int]]:
+    """Where runs begin and end among these keys: a term is alone, and none is too long."""
+    start = 0
+    for at, key in enumerate(keys):
+        is_term = layout.is_term(key)
+        if start < at and (is_term or at - start == MAX_RUN):
+            yield start, at
+            start = at
+        if is_term:
+            yield at, at + 1
+            start = at + 1
+    if start < len(keys):
+        yield start, len(keys)

@@ -76,7 +76,8 @@ class Knowledge:
                 fresh.append(decree)
             else:
                 self._dispute(turn, learned, decree.key)
-        self._append(turn, fresh)
+        if fresh:
+            self._append(turn, fresh)
         self._spread(turn, known + fresh)
         for decree in fresh:
             if self._on_new_term is not None and is_term(decree.key):

@@ -91,8 +91,7 @@ class Turn:
         No sync is waited for: they are chosen, whatever this node remembers. What a crash takes is
         learned again, and no peer has been told of an entry that is not durable.
         """
-        each = enumerate(digests.items(), index)
-        self._effects.records += [FeedRecord(at, key, digest) for at, (key, digest) in each]
+        self.note(FeedRecord(index, tuple(digests), b"".join(digests.values())))
         self.learned += enumerate(decrees, index)
 
     def vouch(self, key: Key, outgoing: Outgoing) -> None:

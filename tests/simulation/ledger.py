@@ -39,7 +39,8 @@ class Ledger:
     @property
     def doubtful(self) -> set[Key]:
         """The keys of which a crash may take the decree."""
-        return {record.key for record in self.unsynced if isinstance(record, FeedRecord)}
+        feeds = [record for record in self.unsynced if isinstance(record, FeedRecord)]
+        return {key for record in feeds for key in record.keys}
 
     def write(self, records: Iterable[Record], sync: bool, note: Note) -> None:
         """A batch was written; `note` is told of each record that is durable now."""
@@ -55,8 +56,8 @@ class Ledger:
         match record:
             case InstanceRecord(key, instance):
                 self.instances[key] = instance
-            case FeedRecord(index):
-                self.feed_end = index + 1
+            case FeedRecord(index, keys):
+                self.feed_end = index + len(keys)
             case ClassRecord(promised):
                 self.classes[promised.ballot.process.node] = promised.ballot
             case _:

@@ -109,7 +109,7 @@ class WitnessedWorld(RoughWorld):
 
     def _see_learned_again(self, node: NodeId, records: Iterable[Record]) -> None:
         lost = self._doubtful.get(node, set())
-        again = {r.key for r in records if isinstance(r, FeedRecord)} & lost
+        again = {key for r in records if isinstance(r, FeedRecord) for key in r.keys} & lost
         if again:
             self.sightings.saw("a decree that a crash had taken was learned again", len(again))
             lost -= again

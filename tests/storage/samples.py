@@ -31,4 +31,4 @@ def learned(key: str, value: bytes = b"value") -> InstanceRecord:
 
 def feed_record(index: int, key: str) -> FeedRecord:
     """An entry of the feed."""
-    return FeedRecord(index, Key(key), index.to_bytes(16, "big"))
+    return FeedRecord(index, (Key(key),), index.to_bytes(16, "big"))

@@ -1,6 +1,7 @@
 """The feed in runs: few rows, and read from anywhere as if each entry had one of its own."""
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
@@ -70,7 +71,7 @@ class Model:
         self._term = self._floor = self._end = 0
 
     def grow(self) -> None:
-        records: list[Record] = [self._entry() for _ in range(self._chance.choice((1, 3, 40, 300)))]
+        records: list[Record] = [*self._portions(self._chance.choice((1, 3, 40, 300)))]
         if self._chance.random() < 0.3 and self._term > self._floor:
             self._floor = self._chance.randint(self._floor + 1, self._term)
             records.append(ForgetRecord(SERIES, self._floor))
@@ -90,13 +91,21 @@ class Model:
         following = expected[-1].index + 1 if expected else start
         assert self.storage.feed(start, limit) == (expected, following)
 
+    def _portions(self, count: int) -> Iterator[FeedRecord]:
+        """So many entries, several in a record."""
+        while count > 0:
+            some = [self._entry() for _ in range(min(count, self._chance.choice((1, 5, 70))))]
+            keys = tuple(key for record in some for key in record.keys)
+            yield FeedRecord(some[0].index, keys, b"".join(record.digests for record in some))
+            count -= len(some)
+
     def _entry(self) -> FeedRecord:
         name = f"k{self._end}"
         if self._chance.random() < 0.1:
             self._term += 1
             name = f"{SERIES}@{self._term}"
         record = feed_record(self._end, name)
-        self.entries.append(FeedEntry(record.index, record.key, record.digest))
+        self.entries.append(FeedEntry(record.index, record.keys[0], record.digests))
         self._end += 1
         return record
 
