@@ -93,6 +93,8 @@ class InstanceCache:
         before = len(kept)
         for key, instance in instances.items():
             kept[key] = instance
+            if instance is EMPTY:
+                continue
             # nearly all are short, and counted by number: to measure each costs more than to keep it
             decree = instance.learned or _proposed(instance)
             if key in long or (decree is not None and _length(key, decree) > _SHORT_BYTES):

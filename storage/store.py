@@ -87,12 +87,12 @@ class RecordStore:
         gone = self._floors.forgotten_of(keys)
         kept = [key for key in keys if key not in gone] if gone else keys
         writes = self._cache.writes
-        found: dict[Key, Instance | Unserved] = {**gone, **self._cache.find(kept)}
-        missing = [key for key in kept if key not in found]
-        if missing:
-            read = self._read(missing)
+        found: dict[Key, Instance | Unserved] = dict(self._cache.find(kept))
+        if len(found) < len(kept):
+            read = self._read([key for key in kept if key not in found])
             self._cache.keep({k: one for k, one in read.items() if type(one) is Instance}, writes)
             found.update(read)
+        found.update(gone)
         return found
 
     def _read(self, keys: Sequence[Key]) -> dict[Key, Instance | Unserved]:
@@ -245,8 +245,9 @@ class RecordStore:
             held = self._held.chosen({k: batch.instances[k] for k in self._cache.blank(keys)})
             noted = tuple([key for key in keys if key not in held])
             batch.rows[layout.notes_key(number)] = Page(noted, tuple(held.values()))
-        with_rows = [pair for pair in batch.instances.items() if pair[0] not in held]
-        batch.rows.update({layout.instance_key(key): one for key, one in with_rows})
+        for key, instance in batch.instances.items():
+            if key not in held:
+                batch.rows[layout.instance_key(key)] = instance
         return held
 
     def _forget(self, batch: Batch) -> tuple[list[Floor], set[Key]]:

@@ -46,6 +46,7 @@ class Sockets:
         self._button.setblocking(False)
         self._selector.register(self._bell, selectors.EVENT_READ)
         self._rung = False
+        self._ready: list[tuple[selectors.SelectorKey, int]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -82,9 +83,17 @@ class Sockets:
             self._rung = True
             self._button.send(b"!")
 
+    def look(self) -> bool:
+        """Whether there is anything to read now."""
+        if not self._ready:
+            self._ready = self._selector.select(0)
+        return bool(self._ready)
+
     def read(self) -> None:
         """Read every socket on which bytes have come."""
-        for key, _ in self._selector.select(0):
+        self.look()
+        ready, self._ready = self._ready, []
+        for key, _ in ready:
             if key.data is None:
                 self._rung = False
                 self._bell.recv(1)

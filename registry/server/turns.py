@@ -49,6 +49,8 @@ OWN_PATIENCE_MS = 1.0
 """So long what a node says to itself waits for something from others, and shares its turn with that.
 
 Its own vote is hardly ever the last of a quorum, and a turn for it alone would be in vain."""
+MAX_IN_A_ROW = 8
+"""So many turns follow each other at most before the other tasks have theirs."""
 READERS = 2
 TOLERANCE_S = 0.000_5
 """By how much the two clocks, that of timers and that of waiting, may drift before it matters."""
@@ -97,6 +99,7 @@ class TurnLoop:
         self._own_ms = math.inf
         self._bytes = 0
         self._idle = False
+        self._in_a_row = 0
         self._chore: Callable[[], None] = _nothing
         self._chore_ms = math.inf
         self._alarm = trio.CancelScope()
@@ -140,10 +143,7 @@ class TurnLoop:
 
     async def _gather(self) -> list[Event]:
         """Wait until there is something to do, and take all of it."""
-        if self._inbox:
-            await trio.lowlevel.checkpoint()
-        else:
-            await self._rest()
+        await self._let_others_run()
         self._sockets.read()
         taken, self._inbox = self._inbox[:MAX_EVENTS] + self._own, self._inbox[MAX_EVENTS:]
         self._own, self._own_ms = [], math.inf
@@ -152,6 +152,17 @@ class TurnLoop:
         if self._crowd:
             self._crowd.unpark_all()
         return taken
+
+    async def _let_others_run(self) -> None:
+        """Rest if there is nothing to do; while there is, stop now and then alone: it is dear."""
+        if not self._inbox and not self._sockets.look():
+            self._in_a_row = 0
+            await self._rest()
+        elif self._in_a_row == MAX_IN_A_ROW:
+            self._in_a_row = 0
+            await trio.lowlevel.checkpoint()
+        else:
+            self._in_a_row += 1
 
     async def _rest(self) -> None:
         """Wait for bytes in the sockets, for somebody's `post`, or for the next timer."""
