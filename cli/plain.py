@@ -1,8 +1,8 @@
 """What an option's text becomes, where that is plain: without pydantic, which takes long to load.
 
 Typer has pydantic convert every parameter, also one that was not given. A node must be up sooner than
-that. So texts, lists of them, choices, paths and what was not given are converted here, and everything
-else is Typer's: numbers, parsers, other lists, and every mistake, whose message is then as it always is.
+that. So texts, lists of them, choices, paths and what was not given are converted here. Everything else
+is Typer's: numbers, parsers, other lists, and every mistake, whose message is then as it always is.
 """
 
 import os

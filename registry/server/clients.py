@@ -9,7 +9,6 @@ node's memory grow without end.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import structlog
 import trio
 
 from ..config import ClusterConfig
@@ -19,6 +18,7 @@ from ..wire.codec import encode_many
 from ..wire.frames import TARGET_BYTES
 from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
 from ..wire.requests import Answer, Cancel, Request
+from . import log
 from .budget import Budget
 from .connections import Connection, choose_version
 from .outbox import Outbox
@@ -31,8 +31,6 @@ LIGHT_BYTES = 4_096
 
 PORTION = 256
 """Answers that are encoded together; more together would cost no less each."""
-
-log = structlog.get_logger()
 
 
 @dataclass(slots=True, eq=False)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
 import trio
 
 from ..config import ClusterConfig
@@ -26,6 +25,7 @@ from ..wire.codec import encode
 from ..wire.handshake import VERSION, Life, PeerHello, PeerRecall, PeerWelcome, Refusal
 from ..wire.peers import PeerMessage, Ping
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
+from . import log
 from .connections import BROKEN, Connection, choose_version, reasons
 from .liveness import Liveness
 from .outbox import Outbox
@@ -43,8 +43,6 @@ UNHURRIED = frozenset((Commit, CommitMany))
 them, and who does is answered that much later."""
 SAID_ONCE = frozenset((ClaimRequest, ClaimNextRequest, Decreed, Failed))
 """Claims that are passed on, and their answers."""
-
-log = structlog.get_logger()
 
 Verdict = Welcome | UseLink | Reject | AskPast
 

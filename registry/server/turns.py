@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, assert_never
 
-import structlog
 import trio
 
 from ..clock import now_ms
@@ -38,6 +37,7 @@ from ..replica.events import (
     WriteFailed,
 )
 from ..replica.replica import Replica
+from . import log
 from .sockets import Sockets
 from .timers import Timers
 
@@ -52,8 +52,6 @@ Its own vote is hardly ever the last of a quorum, and a turn for it alone would 
 READERS = 2
 TOLERANCE_S = 0.000_5
 """By how much the two clocks, that of timers and that of waiting, may drift before it matters."""
-
-log = structlog.get_logger()
 
 
 class Deliver(Protocol):
