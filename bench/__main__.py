@@ -148,6 +148,7 @@ def _measure(
 ) -> list[str]:
     """Run the suites; returns what failed. Whatever happens, nothing is left running."""
     settings.scratch.mkdir(parents=True, exist_ok=True)
+    Decreed.compile()
     generator = None if LoadGenerator.missing() else LoadGenerator.build(settings.scratch)
     bench = Bench(settings, systems, generator, lambda text: console.print(text, style="dim"))
     try:

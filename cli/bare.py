@@ -1,9 +1,10 @@
-"""Errors that come in groups, let out bare: a command ends with one error."""
+"""Errors that come in groups, let out bare: a command ends with one error.
+
+Every command loads this module. trio takes long to load, so it is loaded when something runs in it.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
-
-import trio
 
 from ..registry.errors import DecreedError
 from .failures import CommandFailed
@@ -13,6 +14,8 @@ T = TypeVar("T")
 
 def run_async(body: Callable[[], Awaitable[T]]) -> T:
     """Run `body` in trio; an error that comes in groups is raised bare."""
+    import trio
+
     try:
         return trio.run(body)
     except BaseExceptionGroup as group:

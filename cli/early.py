@@ -4,6 +4,7 @@ Loading takes a good part of a second. A SIGTERM in that time is kept for the no
 if it had come later. This module must import nothing that takes time.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -43,18 +44,13 @@ def hold_closed_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the very end)
 
 
-def do_without(module: str) -> None:
-    """From now on, `module` is as good as not installed."""
-    sys.modules[module] = None  # type: ignore[assignment]
-
-
 def main() -> None:
     """The entry point of the command ``decreed``."""
     if sys.argv[1:2] and sys.argv[1] in SERVING:
         EARLY.listen()
     if sys.argv[1:2] == ["serve"]:
-        # structlog loads it for tracebacks, which no log of ours has; it takes long to load
-        do_without("rich")
+        # loading makes hardly any garbage, and looking for it takes long; `collect_seldom` ends this
+        gc.disable()
     hold_closed_streams()
     from .main import run
 

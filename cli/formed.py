@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from ..registry.config import ClusterConfig
 from ..registry.errors import IdentityRefused
+from ..registry.server import log
 from ..registry.types import NodeId
 from .failures import reading
 
@@ -36,7 +35,7 @@ def note_formed(config_path: Path, cluster_id: str, node: NodeId, formation: byt
         if not any(facts.items() <= note.items() for note in _notes(path)):
             _append(path, facts | {"time": datetime.now(UTC).isoformat(timespec="seconds")})
     except OSError as error:
-        structlog.get_logger().warning("marker not written", path=str(path), error=str(error))
+        log.warning("marker not written", path=str(path), error=str(error))
 
 
 def check_not_formed_before(

@@ -1,16 +1,28 @@
-"""Structured logs of a serving node: text for people or JSON lines for machines, on standard error.
+"""Logs of a serving node: text for people or JSON lines for machines, on standard error.
 
-Parts log through ``structlog.get_logger()``; this module decides what becomes of it, once, when a
-node starts.
+Parts say events with facts (`decreed.registry.server.log`), and trio logs in its own way. This module
+decides what becomes of both, once, when a node starts.
 """
 
 import logging
+import re
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, TextIO, cast
 
-import structlog
+from .output import safe_line, to_json
+
+LOGGERS = ("decreed", "trio")
+LONGEST = 10_000
+"""Characters of an event or a fact; what a peer says may be long."""
+
+_WIDTH = 30
+_PLAIN = re.compile(r"[^\s\"'=]+")
+_BOLD, _FAINT, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+_COLOURS = {"INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m"}
 
 
 class LogForm(Enum):
@@ -27,16 +39,6 @@ class LogLevel(Enum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
-
-
-class Forward(logging.Handler):
-    """Lines of libraries that log in their own way, trio's of failed accepts, become ours."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Log the record's message, and the error behind it in one line."""
-        error = record.exc_info[1] if record.exc_info else None
-        facts = {"reason": str(error) or type(error).__name__} if error is not None else {}
-        structlog.get_logger().log(record.levelno, record.getMessage(), part=record.name, **facts)
 
 
 class Unfailing:
@@ -61,26 +63,72 @@ class Unfailing:
             self._stream.flush()
 
 
+class JsonLines(logging.Formatter):
+    """Each event as a JSON object on a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of `record`; what JSON has no word for is said as Python does."""
+        facts = {
+            name: value if isinstance(value, str | int | float | None) else str(value)
+            for name, value in _facts(record).items()
+        }
+        about = {"event": record.getMessage(), "level": _level(record), "timestamp": _time(record)}
+        return to_json(facts | about)
+
+
+class TextLines(logging.Formatter):
+    """Each event as a line for people.
+
+    Args:
+        coloured: whether they look at a terminal.
+    """
+
+    def __init__(self, coloured: bool) -> None:
+        super().__init__()
+        self._coloured = coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of `record`: when, how weighty, what, and the facts in order of name."""
+        facts = [f"{name}={_shown(value)}" for name, value in sorted(_facts(record).items())]
+        event = safe_line(record.getMessage(), LONGEST)
+        level = self._in(_COLOURS.get(record.levelname, ""), f"{_level(record):<9}")
+        event = self._in(_BOLD, f"{event:<{_WIDTH}}" if facts else event)
+        return " ".join([self._in(_FAINT, _time(record)), f"[{level}]", event, *facts])
+
+    def _in(self, colour: str, text: str) -> str:
+        return f"{colour}{text}{_RESET}" if self._coloured else text
+
+
 def set_up_logs(form: LogForm, level: LogLevel) -> None:
     """Send all logs of this process to standard error, with the time in UTC."""
-    least = logging.getLevelNamesMapping()[level.name]
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *_last(form),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Unfailing(sys.stderr))),
-        cache_logger_on_first_use=False,
-    )
-    library = logging.getLogger("trio")
-    library.handlers, library.propagate = [Forward()], False
+    handler = logging.StreamHandler(cast(TextIO, Unfailing(sys.stderr)))
+    json = form is LogForm.JSON
+    handler.setFormatter(JsonLines() if json else TextLines(sys.stderr.isatty()))
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level.name)
 
 
-def _last(form: LogForm) -> list[Any]:
-    """The processors that turn a line's fields into text."""
-    if form is LogForm.JSON:
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+def _facts(record: logging.LogRecord) -> Mapping[str, Any]:
+    """What is known besides the event. Of trio's lines that is who says it, and the error."""
+    facts: Mapping[str, Any] | None = getattr(record, "facts", None)
+    if facts is not None:
+        return facts
+    error = record.exc_info[1] if record.exc_info else None
+    reason = {"reason": str(error) or type(error).__name__} if error is not None else {}
+    return {"part": record.name, **reason}
+
+
+def _level(record: logging.LogRecord) -> str:
+    return record.levelname.lower()
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _shown(value: object) -> str:
+    """A fact on a line for people, quoted if its end could not be seen otherwise."""
+    text = str(value)
+    return safe_line(text if _PLAIN.fullmatch(text) else repr(text), LONGEST)

@@ -1,15 +1,16 @@
 """What an option's text becomes, where that is plain: without pydantic, which takes long to load.
 
 Typer has pydantic convert every parameter, also one that was not given. A node must be up sooner than
-that. So texts, choices, paths and what was not given are converted here, and everything else is
-Typer's: numbers, parsers, lists, and every mistake, whose message is then as it always is.
+that. So texts, lists of them, choices, paths and what was not given are converted here. Everything else
+is Typer's: numbers, parsers, other lists, and every mistake, whose message is then as it always is.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
 from typer.core import TyperCommand
@@ -43,8 +44,8 @@ class Plain:
 
     def coerce(self, value: Any, param: Any, ctx: typer.Context) -> Any:
         """The value of a parameter as its command takes it."""
-        if value is None and not param.multiple and param.nargs != -1:
-            return None
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
         plain = self._convert(value)
         if plain is not None:
             return plain
@@ -55,7 +56,11 @@ class Plain:
         """What `value` becomes; None if that is not plain."""
         described = self.parameter.type_descriptor
         wanted = described.annotation
-        if described.parameter_info.parser is not None or not isinstance(wanted, type):
+        if described.parameter_info.parser is not None:
+            return None
+        if wanted == list[str] and isinstance(value, list | tuple):
+            return _texts(cast(Sequence[object], value))
+        if not isinstance(wanted, type):
             return None
         if wanted is Path and isinstance(value, str | Path):
             return _readable(value)
@@ -64,6 +69,12 @@ class Plain:
         if issubclass(wanted, Enum):
             return next((choice for choice in wanted if choice.value == value), None)
         return None
+
+
+def _texts(values: Sequence[object]) -> list[str] | None:
+    """The list of texts, unless anything in it is none."""
+    texts = [value for value in values if isinstance(value, str)]
+    return texts if len(texts) == len(values) else None
 
 
 def _readable(path: str | Path) -> Path | None:

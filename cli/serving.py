@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
 import trio
 import typer
 
@@ -20,6 +19,7 @@ from ..registry.addresses import split_address
 from ..registry.config import ClusterConfig
 from ..registry.disk import Storage
 from ..registry.errors import Exit, MissingExtra, Refused
+from ..registry.server import log as say
 from ..registry.types import NodeId
 from . import options as o
 from .bare import run_async
@@ -145,11 +145,12 @@ def collect_seldom() -> None:
     """Have Python look for cycles of garbage less often, and never among what was there at start.
 
     Each claim leaves objects behind that are kept for long, and hardly any cycle, so nearly all of
-    that search is in vain. What a few ten thousand objects may hold meanwhile is a few megabytes.
+    that search is in vain. What a few ten thousand objects may hold meanwhile is a few megabytes; the
+    garbage of loading is one, and the node that is up sooner keeps it.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+    gc.enable()
 
 
 def allow_open_files(connections: int) -> None:
@@ -193,7 +194,7 @@ async def stop_on_signal(stop: trio.Event) -> None:
             stop.set()
         else:
             number = await anext(aiter(signals))
-            structlog.get_logger().info("stopping", signal=signal.Signals(number).name)
+            say.info("stopping", signal=signal.Signals(number).name)
             stop.set()
     # the receiver has put back whoever kept an early signal
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

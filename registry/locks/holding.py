@@ -13,7 +13,9 @@ Invariants kept here:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .terms import Tenure
 
@@ -26,8 +28,7 @@ def validity_ms(ttl_ms: float) -> float:
     return ttl_ms * (1 - 2 * MAX_CLOCK_DRIFT)
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(Struct, frozen=True):
     """A term that was granted.
 
     Args:

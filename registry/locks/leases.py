@@ -20,7 +20,7 @@ Invariants kept here:
 Time is an argument: milliseconds on a clock of the node that also runs while the machine sleeps.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..types import Key
 from .terms import Ending, How, Previous, Tenure, lock_and_term
@@ -31,8 +31,7 @@ MAX_ENDED = 10_000
 _PASSES = frozenset({How.RELEASED, How.FORCED})
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """A node's lease on one tenure.
 
     Args:

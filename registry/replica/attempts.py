@@ -1,7 +1,8 @@
 """What a coordinator keeps of one key: who waits for it, and where its ballot stands."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from ..disk import Forgotten
 from ..paxos.proposer import Prepared, Preparing, Proposing
@@ -14,8 +15,7 @@ Found = Decree | Forgotten | None
 Then = Callable[[Turn, Found], None]
 
 
-@dataclass(slots=True, eq=False)
-class Follower:
+class Follower(Struct, eq=False):
     """A read that wants to know how an attempt ends.
 
     Attributes:
@@ -30,16 +30,14 @@ class Follower:
     joined: int
 
 
-@dataclass(slots=True, eq=False)
-class Candidate:
+class Candidate(Struct, eq=False):
     """A request that wants the key, and what it would have it frozen to."""
 
     live: Live
     claim: Claim
 
 
-@dataclass(slots=True, eq=False)
-class Attempt:
+class Attempt(Struct, eq=False):
     """The node's work on one key.
 
     Attributes:
@@ -60,8 +58,8 @@ class Attempt:
     serial: int = 0
     state: Preparing | Prepared | Proposing | None = None
     flight: int | None = None
-    claims: list[Candidate] = field(default_factory=list[Candidate])
-    followers: list[Follower] = field(default_factory=list[Follower])
+    claims: list[Candidate] = []
+    followers: list[Follower] = []
     heard: Ballot | None = None
     said_ms: float = 0.0
     ballots: int = 0

@@ -7,7 +7,8 @@ serve pages from memory, see `recent`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from ..disk import CursorRecord, Forgotten, Unserved
 from ..paxos.messages import Commit
@@ -27,8 +28,7 @@ SERVE_KEYS = 128
 PATIENCE_MS = 3_000
 
 
-@dataclass(slots=True, eq=False)
-class Pulling:
+class Pulling(Struct, eq=False):
     """One page of a peer's feed on its way.
 
     Attributes:
@@ -43,7 +43,7 @@ class Pulling:
     asked_ms: float
     next_start: int | None = None
     end: int = 0
-    missing: set[Key] = field(default_factory=set[Key])
+    missing: set[Key] = set()
 
 
 class CatchUp:

@@ -1,6 +1,6 @@
 """A contest: those who wait for one lock at a node, and the question that is asked for them."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
 from ..locks.terms import Ending, How, tenure, term_of
 from ..paxos.quorums import Quorums
@@ -13,8 +13,7 @@ AT_ONCE = (How.RELEASED, How.FORCED)
 """Endings that need no lease to run out."""
 
 
-@dataclass(slots=True, eq=False)
-class Ask:
+class Ask(Struct, eq=False):
     """One question to all: is this term live with you?
 
     Attributes:
@@ -29,7 +28,7 @@ class Ask:
     token: int
     decree: Decree
     serves: list[Live]
-    answers: dict[NodeId, LeaseAnswer] = field(default_factory=dict[NodeId, LeaseAnswer])
+    answers: dict[NodeId, LeaseAnswer] = {}
     told: bool = False
 
     def question(self) -> AskLease:
@@ -58,8 +57,7 @@ class Ask:
         return min(endings, key=lambda one: (one.how not in AT_ONCE, one.how), default=None)
 
 
-@dataclass(slots=True, eq=False)
-class Contest:
+class Contest(Struct, eq=False):
     """The work on one lock while anybody waits for it here.
 
     Attributes:
@@ -74,7 +72,7 @@ class Contest:
     """
 
     lock: str
-    waiters: list[Live] = field(default_factory=list[Live])
+    waiters: list[Live] = []
     ask: Ask | None = None
     candidate: Live | None = None
     serial: int = 0

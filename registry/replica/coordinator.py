@@ -18,15 +18,7 @@ from ..disk import Forgotten
 from ..paxos import proposer
 from ..paxos.instance import Instance
 from ..paxos.messages import Accepted, Commit, Nack, Promise
-from ..paxos.proposer import (
-    Chosen,
-    Outbid,
-    Prepared,
-    Preparing,
-    Proposing,
-    Uncovered,
-    Vacant,
-)
+from ..paxos.proposer import Chosen, Outbid, Prepared, Preparing, Proposing, Uncovered, Vacant
 from ..types import Ballot, Claim, Decree, Key, NodeId
 from ..wire.peers import Held
 from .acceptors import LIGHT_BYTES, Acceptors
@@ -190,6 +182,12 @@ class Coordinator:
             self._begin(turn, attempt)  # those who are up may not have given the standing promise
         else:
             self._send(turn, attempt, attempt.state)
+
+    def on_reachable(self, turn: Turn, node: NodeId) -> None:
+        """A node may have missed what was asked while it could not be reached: ask it again (R02)."""
+        for attempt in self._attempts.values():
+            if isinstance(attempt.state, Preparing):
+                turn.at_once(Send(node, attempt.state.message()))
 
     def on_retry(self, turn: Turn, timer: Retry) -> None:
         """The pause is over: begin again in a higher ballot."""

@@ -13,7 +13,7 @@ The contract, which the server, the simulator and the tests keep alike:
 So an answer that is not yet on disk cannot be sent early: it has no other list to stand in.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
 from ..disk import Record
 from ..types import NodeId, Value
@@ -111,19 +111,18 @@ class ReadLastSlot(Value, frozen=True, tag=True):
 Read = ReadScan | ReadFeed | ReadLastSlot
 
 
-@dataclass(slots=True)
-class Effects:
+class Effects(Struct):
     """Everything that one step wants done. See the module for the order."""
 
-    at_once: list[Outgoing] = field(default_factory=list[Outgoing])
-    records: list[Record] = field(default_factory=list[Record])
+    at_once: list[Outgoing] = []
+    records: list[Record] = []
     sync: bool = False
-    after: list[Outgoing] = field(default_factory=list[Outgoing])
-    reads: list[Read] = field(default_factory=list[Read])
-    timers: list[SetTimer] = field(default_factory=list[SetTimer])
-    again: list[Event] = field(default_factory=list[Event])
-    notices: list[str] = field(default_factory=list[str])
-    alarms: list[str] = field(default_factory=list[str])
+    after: list[Outgoing] = []
+    reads: list[Read] = []
+    timers: list[SetTimer] = []
+    again: list[Event] = []
+    notices: list[str] = []
+    alarms: list[str] = []
 
     def unanswered(self) -> tuple[tuple[Origin, int], ...]:
         """Who waits for an answer in `after`: what `WriteFailed` must name if it never leaves."""

@@ -6,7 +6,8 @@ one instant. Terms of locks that some of the nodes have forgotten may be missing
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from ..disk import ScanPage
 from ..errors import Damaged as DamagedError
@@ -28,8 +29,7 @@ from .turn import Turn
 PAGE_BYTES = 1024 * 1024
 
 
-@dataclass(slots=True, eq=False)
-class ListRead:
+class ListRead(Struct, eq=False):
     """One page in the making.
 
     Attributes:
@@ -44,9 +44,9 @@ class ListRead:
 
     live: Live
     request: ListRequest
-    answers: dict[NodeId, ScanAnswer] = field(default_factory=dict[NodeId, ScanAnswer])
-    decrees: dict[Key, Decree] = field(default_factory=dict[Key, Decree])
-    unsettled: set[Key] = field(default_factory=set[Key])
+    answers: dict[NodeId, ScanAnswer] = {}
+    decrees: dict[Key, Decree] = {}
+    unsettled: set[Key] = set()
     horizon: Key | None = None
     merged: bool = False
 

@@ -31,7 +31,8 @@ from ..wire.handshake import (
     Refusal,
     Standing,
 )
-from .effects import AskPast, Reject, UseLink, Welcome
+from ..wire.peers import Ping
+from .effects import AskPast, Reject, Send, UseLink, Welcome
 from .events import Greeted, Link, Welcomed
 from .node import Node, refusal
 from .turn import Turn
@@ -97,7 +98,7 @@ class Membership:
             self.form_if_confirmed(turn)
 
     def form_if_confirmed(self, turn: Turn) -> None:
-        """Take part from now on, if every member has confirmed our disk id."""
+        """Take part from now on, if every member has confirmed our disk id, and say so to all."""
         node = self._node
         if node.formed or not self._confirmed.issuperset(node.others):
             return
@@ -106,6 +107,8 @@ class Membership:
         formation = formation_id(node.config, disks)
         node.identity = replace(node.identity, formation=formation)
         turn.record(FormationRecord(formation))
+        for name in node.others:
+            turn.after(Send(name, Ping(node.settled_feed_end, node.voting)))
         turn.notice(f"the cluster has formed: formation {formation.hex()}")
 
     def _admit(self, turn: Turn, event: Greeted | Welcomed) -> bool:

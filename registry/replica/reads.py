@@ -6,7 +6,8 @@ them were given after it arrived; a key that somebody has accepted a proposal fo
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from ..disk import Forgotten, Unserved
 from ..errors import Damaged as DamagedError
@@ -25,8 +26,7 @@ from .requests import Live, Requests
 from .turn import Turn
 
 
-@dataclass(slots=True, eq=False)
-class QuorumRead:
+class QuorumRead(Struct, eq=False):
     """One read on its way round.
 
     Attributes:
@@ -39,7 +39,7 @@ class QuorumRead:
     key: Key
     live: Live
     then: Then
-    answered: set[NodeId] = field(default_factory=set[NodeId])
+    answered: set[NodeId] = set()
 
 
 class Reads:

@@ -9,8 +9,9 @@ end, or keep, a term that is not his own.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from math import ceil
+
+from msgspec import Struct
 
 from ..disk import Forgotten, Unserved
 from ..errors import BadRequest
@@ -32,8 +33,7 @@ from .turn import Turn
 OnEnded = Callable[[Turn, Tenure], None]
 
 
-@dataclass(slots=True, eq=False)
-class Renewal:
+class Renewal(Struct, eq=False):
     """One keep-alive on its way round.
 
     Attributes:
@@ -45,8 +45,8 @@ class Renewal:
 
     live: Live
     message: Renew
-    kept: set[NodeId] = field(default_factory=set[NodeId])
-    refused: set[NodeId] = field(default_factory=set[NodeId])
+    kept: set[NodeId] = set()
+    refused: set[NodeId] = set()
 
 
 class Renewals:

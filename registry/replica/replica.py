@@ -206,7 +206,7 @@ class Replica:
             case Greeted():
                 self.membership.on_greeted(turn, event)
             case Welcomed():
-                self.membership.on_welcomed(turn, event)
+                self._on_welcomed(turn, event)
             case Reachable():
                 self._on_reachable(turn, event)
             case WriteFailed():
@@ -275,10 +275,17 @@ class Replica:
         every_ms = self.node.config.timing.finish_ms / 2
         turn.timer(Sweep(), every_ms, every_ms)
 
+    def _on_welcomed(self, turn: Turn, event: Welcomed) -> None:
+        formed = self.node.formed
+        self.membership.on_welcomed(turn, event)
+        if self.node.formed and not formed:
+            self._standing.sweep(turn)
+
     def _on_reachable(self, turn: Turn, event: Reachable) -> None:
         if event.reachable:
             self.node.reachable.add(event.node)
             self._standing.ask(turn, self.node.name, event.node)
+            self._coordinator.on_reachable(turn, event.node)
         else:
             self.node.reachable.discard(event.node)
             self._claims.on_unreachable(turn, event.node)

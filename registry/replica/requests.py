@@ -7,8 +7,9 @@ A claim that runs out of time is *unreachable* only if no accept for its claim i
 will (it is done, so the coordinator never proposes it); otherwise its outcome is *unknown*.
 """
 
-from dataclasses import dataclass
 from typing import assert_never
+
+from msgspec import Struct
 
 from ..errors import DecreedError, Forgotten, OutcomeUnknown, Unreachable
 from ..types import NodeId
@@ -59,8 +60,7 @@ Lasting = (
 )
 
 
-@dataclass(slots=True, eq=False)
-class Live:
+class Live(Struct, eq=False):
     """A request and how it stands.
 
     Attributes:

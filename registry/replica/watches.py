@@ -6,7 +6,8 @@ answers it. So nothing is queued for a slow watcher, and a watcher that goes awa
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..disk import FeedEntry, Forgotten, Unserved
 from ..keys import matches, prefixes
@@ -22,8 +23,7 @@ READ_ENTRIES = 128
 PAGE_BYTES = 1024 * 1024
 
 
-@dataclass(slots=True, eq=False)
-class Watch:
+class Watch(Struct, eq=False):
     """One request to watch: all entries below `index` have been looked at for it."""
 
     live: Live

@@ -7,10 +7,9 @@ node's memory grow without end.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
-import structlog
 import trio
+from msgspec import Struct, field
 
 from ..config import ClusterConfig
 from ..replica.events import ClientGone, FromClient
@@ -19,6 +18,7 @@ from ..wire.codec import encode_many
 from ..wire.frames import TARGET_BYTES
 from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
 from ..wire.requests import Answer, Cancel, Request
+from . import log
 from .budget import Budget
 from .connections import Connection, choose_version
 from .outbox import Outbox
@@ -32,11 +32,8 @@ LIGHT_BYTES = 4_096
 PORTION = 256
 """Answers that are encoded together; more together would cost no less each."""
 
-log = structlog.get_logger()
 
-
-@dataclass(slots=True, eq=False)
-class Client:
+class Client(Struct, eq=False):
     """One connected client; it takes its requests (`Taker`).
 
     Attributes:
@@ -62,8 +59,8 @@ class Client:
     max_in_flight: int
     loop: TurnLoop
     draining: trio.Event
-    answers: list[Answer] = field(default_factory=list[Answer])
-    weights: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+    answers: list[Answer] = []
+    weights: dict[int, list[int]] = {}
     in_flight: int = 0
     answered: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
 

@@ -8,11 +8,10 @@ peer is suspected; a repetition could propose one that its caller was told is ov
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
-import structlog
 import trio
+from msgspec import Struct
 
 from ..config import ClusterConfig
 from ..errors import IdentityRefused, ProtocolError
@@ -26,6 +25,7 @@ from ..wire.codec import encode
 from ..wire.handshake import VERSION, Life, PeerHello, PeerRecall, PeerWelcome, Refusal
 from ..wire.peers import PeerMessage, Ping
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
+from . import log
 from .connections import BROKEN, Connection, choose_version, reasons
 from .liveness import Liveness
 from .outbox import Outbox
@@ -44,21 +44,17 @@ them, and who does is answered that much later."""
 SAID_ONCE = frozenset((ClaimRequest, ClaimNextRequest, Decreed, Failed))
 """Claims that are passed on, and their answers."""
 
-log = structlog.get_logger()
-
 Verdict = Welcome | UseLink | Reject | AskPast
 
 
-@dataclass(slots=True, eq=False)
-class Judged:
+class Judged(Struct, eq=False):
     """A link that waits for the replica's verdict."""
 
     event: trio.Event
     verdict: Verdict | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Carrier:
+class Carrier(Struct, eq=False):
     """A link in use: what waits to be sent on it, whether that is urgent, and how to end the link."""
 
     outbox: Outbox
@@ -66,8 +62,7 @@ class Carrier:
     hurried: bool = False
 
 
-@dataclass(slots=True, eq=False)
-class Peer:
+class Peer(Struct, eq=False):
     """Takes what a peer says on the link that it dialled (`Taker`).
 
     Attributes:

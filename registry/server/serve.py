@@ -8,7 +8,6 @@ import os
 import random
 from collections.abc import Callable, Sequence
 
-import structlog
 import trio
 
 from ..addresses import split_address
@@ -19,6 +18,7 @@ from ..replica.effects import Outgoing, Reply, Send
 from ..replica.replica import Replica
 from ..wire.codec import encode
 from ..wire.handshake import MAGIC, ClientHello, Greeting, PeerHello, Refusal
+from . import log
 from .clients import Clients
 from .connections import BROKEN, Connection, reasons
 from .links import Links
@@ -30,8 +30,6 @@ from .turns import TurnLoop
 BACKLOG = 1_024
 UNHURRIED_MS = 1.0
 """So long a message to a peer that nobody waits for waits for one that somebody does."""
-
-log = structlog.get_logger()
 
 
 class Server:

@@ -9,16 +9,15 @@ sockets when a turn begins is in it, and waiting for all of them is one wait. Wh
 import selectors
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Self
 
 import trio
+from msgspec import Struct
 
 from ..errors import ProtocolError
 
 
-@dataclass(slots=True, eq=False)
-class Watched:
+class Watched(Struct, eq=False):
     """A socket that is read whenever bytes have come on it.
 
     Attributes:

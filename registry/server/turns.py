@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, assert_never
 
-import structlog
 import trio
 
 from ..clock import now_ms
@@ -38,6 +37,7 @@ from ..replica.events import (
     WriteFailed,
 )
 from ..replica.replica import Replica
+from . import log
 from .sockets import Sockets
 from .timers import Timers
 
@@ -54,8 +54,6 @@ MAX_IN_A_ROW = 8
 READERS = 2
 TOLERANCE_S = 0.000_5
 """By how much the two clocks, that of timers and that of waiting, may drift before it matters."""
-
-log = structlog.get_logger()
 
 
 class Deliver(Protocol):

@@ -65,12 +65,13 @@ def test_a_line_that_was_cut_off_hides_no_other(path: Path, config: ClusterConfi
 
 
 def test_a_marker_that_cannot_be_written_is_only_a_warning(
-    path: Path, capsys: pytest.CaptureFixture[str]
+    path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     marker_path(path).mkdir()
     note_formed(path, "c", N1, bytes(16))
-    captured = capsys.readouterr()
-    assert "marker not written" in captured.out + captured.err
+    assert [(line.levelname, line.getMessage()) for line in caplog.records] == [
+        ("WARNING", "marker not written")
+    ]
 
 
 def test_a_fresh_directory(tmp_path: Path) -> None:

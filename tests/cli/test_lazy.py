@@ -93,6 +93,12 @@ def test_the_help_of_the_program_shows_all_commands_with_a_line_each(cli: Cli) -
     assert [name for name, _ in lines] == [*(e.name for e in commands.COMMANDS), "lock"]
 
 
+def test_what_only_writes_a_file_loads_neither_pydantic_nor_trio(tmp_path: Path) -> None:
+    modules = loaded("init", str(tmp_path), "--node", "n1=127.0.0.1:7400")
+    assert "decreed.cli.init" in modules
+    assert modules & {"pydantic", "trio", "anyio", "rich"} == set()
+
+
 def test_a_mistyped_command_is_told_which_was_meant_and_loads_none(cli: Cli) -> None:
     assert cli("stauts").err.startswith("decreed: usage: No such command 'stauts'. Did you mean")
     assert "decreed.cli.status" not in loaded("stauts")
@@ -103,6 +109,7 @@ def test_what_is_plain_becomes_what_typer_makes_of_it(tmp_path: Path) -> None:
         "text": "x", "fruit": Fruit.PEAR, "path": None, "size": 3, "names": None, "double": None,
         "flag": False,
     }  # fmt: skip
+    assert converted("x", "--names", "a", "--names", "")["names"] == ["a", ""]
     given = ["--fruit", "apple", "--path", str(tmp_path), "--flag"]
     more = ["--size", "7", "--names", "a", "--names", "b", "--double", "1.5"]
     assert converted("-", *given, *more) == {

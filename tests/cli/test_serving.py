@@ -145,26 +145,6 @@ def test_a_missing_extra_is_named(config_path: Path) -> None:
     assert "pip install 'decreed[server]'" in done.stderr
 
 
-def test_logs_are_lines_on_standard_error() -> None:
-    code = (
-        "import sys, structlog; from decreed.cli.logs import *;"
-        "set_up_logs(LogForm(sys.argv[1]), LogLevel.INFO); log = structlog.get_logger();"
-        "log.debug('quiet'); log.info('formed', node='n1')"
-    )
-    found: dict[str, str] = {}
-    for form in ("text", "json"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, form], capture_output=True, text=True, check=True
-        )
-        assert done.stdout == ""
-        assert done.stderr.count("\n") == 1
-        found[form] = done.stderr
-    assert "formed" in found["text"] and "node=n1" in found["text"]
-    line = json.loads(found["json"])
-    assert (line["event"], line["node"], line["level"]) == ("formed", "n1", "info")
-    assert line["timestamp"].endswith("Z")
-
-
 def test_dev_makes_a_cluster_and_finds_it_again(cli: Cli, parts: Parts, tmp_path: Path) -> None:
     folder = tmp_path / "dev"
     arguments = ("dev", "--data", str(folder), "--timeout", "20ms")
@@ -247,37 +227,3 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_goes() -> None:
 def test_too_few_open_files_are_refused_with_the_way_out() -> None:
     failure, _ = open_files(256, 512, 1_024)
     assert failure.startswith("CommandFailed 7 raise 'ulimit -Hn'")
-
-
-ACCEPT_FAILS = """
-import errno, os, sys, trio
-from decreed.cli.logs import *
-
-class Listener(trio.abc.Listener[trio.abc.Stream]):
-    calls = 0
-    async def accept(self):
-        Listener.calls += 1
-        if Listener.calls > 1:
-            raise KeyboardInterrupt
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-    async def aclose(self):
-        pass
-
-set_up_logs(LogForm(sys.argv[1]), LogLevel.INFO)
-try:
-    trio.run(trio.serve_listeners, None, [Listener()])
-except BaseException:
-    pass
-"""
-
-
-@pytest.mark.parametrize("form", ["text", "json"])
-def test_what_trio_logs_by_itself_is_a_line_like_any_other(form: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", ACCEPT_FAILS, form], capture_output=True, text=True, check=True
-    )
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert "accept returned EMFILE" in done.stderr and "Too many open files" in done.stderr
-    if form == "json":
-        line = json.loads(done.stderr)
-        assert (line["level"], line["part"]) == ("error", "trio.serve_listeners")

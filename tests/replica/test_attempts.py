@@ -9,7 +9,7 @@ from decreed.registry.paxos.messages import Accept, Accepted, Commit, Nack, Prep
 from decreed.registry.replica import finishing
 from decreed.registry.replica.acceptors import Acceptors
 from decreed.registry.replica.effects import SetTimer
-from decreed.registry.replica.events import Event, Fired, FromPeer, Resend, Retry
+from decreed.registry.replica.events import Event, Fired, FromPeer, Reachable, Resend, Retry
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import PeerMessage
 from decreed.registry.wire.requests import Cancel, ClaimRequest, Decreed
@@ -59,6 +59,19 @@ def timers_of(world: World, event: Event) -> Sequence[SetTimer]:
     effects = replica.step(world._moment(), [event], storage.load(replica.needs([event])))
     world._carry_out(N1, effects)
     return [timer for timer in effects.timers if isinstance(timer.timer, Retry)]
+
+
+def test_a_node_that_can_be_reached_is_asked_at_once_what_it_may_have_missed() -> None:
+    world = World()
+    world.replica(N1).node.reachable.clear()
+    number = begun(world)
+    world.lose = nothing
+    said = len(said_by(world, N1))
+    world.post(N1, Reachable(N2, True))
+    world.settle()  # in which no time passes, so no timer ends
+    assert isinstance(world.answers[N1, number][0], Decreed)
+    again = [message for message in said_by(world, N1)[said:] if isinstance(message, Prepare)]
+    assert {message.ballot for message in again} == {said_by(world, N1)[0].ballot}
 
 
 def test_R04_pauses_grow_from_nack_to_nack() -> None:

@@ -7,11 +7,13 @@ from msgspec.structs import replace
 
 from decreed.registry.config import parse_config
 from decreed.registry.errors import IdentityRefused
+from decreed.registry.paxos.messages import PrepareClass
 from decreed.registry.replica.effects import AskPast
 from decreed.registry.replica.events import Greeted, Welcomed
 from decreed.registry.replica.membership import formation_id
 from decreed.registry.types import NodeId
 from decreed.registry.wire.handshake import Life, PeerRecall
+from decreed.registry.wire.peers import Ping
 from decreed.registry.wire.requests import Failed
 from decreed.storage.memory import MemoryDisk, open_memory
 
@@ -39,6 +41,18 @@ def test_nobody_votes_until_every_member_has_recorded_everybody() -> None:
     world.run(100)
     formations = {world.replica(node).node.identity.formation for node in world.up()}
     assert len(formations) == 1 and None not in formations
+
+
+def test_nodes_that_form_say_so_and_ask_for_standing_promises_at_once() -> None:
+    world = World(up=["n1", "n2"])
+    world.sent.clear()
+    world.boot(N3)
+    world.settle()  # in which no time passes
+    for node in (N1, N2, N3):
+        others = {N1, N2, N3} - {node}
+        said = [(to, message) for sender, to, message in world.sent if sender == node]
+        assert {to for to, message in said if message == Ping(0, True)} == others
+        assert {to for to, message in said if isinstance(message, PrepareClass)} >= others
 
 
 def test_one_node_forms_by_itself() -> None:
