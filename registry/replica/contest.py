@@ -69,6 +69,7 @@ class Contest(Struct, eq=False):
         searching: the number of the disk's search for the latest term.
         floor_for: the waiter for whom the term at the floor is read from a quorum.
         held_until_ms: when the latest term may be over, as a quorum said.
+        looks_ms: when the timer looks again.
     """
 
     lock: str
@@ -79,6 +80,7 @@ class Contest(Struct, eq=False):
     searching: int | None = None
     floor_for: Live | None = None
     held_until_ms: float = 0.0
+    looks_ms: float = 0.0
 
     def tidy(self) -> None:
         """Pass over those who have gone."""
@@ -97,6 +99,10 @@ class Contest(Struct, eq=False):
     def impatient(self) -> list[Live]:
         """Those who want an answer even if the lock is held."""
         return [live for live in self.waiters if not queues(live)]
+
+    def patient(self, until_ms: float) -> bool:
+        """Whether all are content to wait, and have time beyond `until_ms`."""
+        return all(queues(live) and live.deadline_ms > until_ms for live in self.waiters)
 
     def queued(self) -> int:
         """How many wait until it is theirs."""

@@ -15,7 +15,7 @@ Invariants kept here:
   accept was sent for it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 
 from ..disk import Forgotten, Unserved
@@ -47,6 +47,10 @@ from .requests import Live, Requests, out_of_time
 from .turn import Turn
 
 MAX_PAUSE_MS = 2_000
+FRESH_MS = 100.0
+"""So long nobody is asked about a term that has just begun: many are over sooner."""
+PATIENT_MS = 1_000.0
+"""Whoever has less time left is told at once how things stand."""
 
 
 class Contests:
@@ -98,7 +102,7 @@ class Contests:
         # one whose time ends before the contest looks again must be told as well how things stand
         short = request.timeout_ms <= 2 * MAX_PAUSE_MS
         if len(contest.waiters) == 1 or short or not queues(live):
-            self._latest.find(turn, contest)
+            self._go_on(turn, contest)
 
     def expire(self, turn: Turn, live: Live) -> None:
         """A waiter's time is over: say who has the lock, if a quorum said so and it is so."""
@@ -146,7 +150,7 @@ class Contests:
             self._grant(turn, contest, decree)
             contest.candidate = None
             self.asking.drop(contest)
-            self._latest.find(turn, contest)
+            self._look_behind(turn, contest, decree)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
         """Terms are forgotten: a contest about one of them goes on from the floor.
@@ -169,7 +173,7 @@ class Contests:
         contest = self._contests.get(over.lock)
         if contest is not None and contest.candidate is None:
             self.asking.drop(contest)
-            self._latest.find(turn, contest)
+            self._go_on(turn, contest)
 
     def on_slot(self, turn: Turn, done: SlotDone) -> None:
         """The disk has said which term was learned last."""
@@ -192,7 +196,30 @@ class Contests:
         for live in contest.waiters:
             self.settle(turn, live, decree)
 
+    def _look_behind(self, turn: Turn, contest: Contest, decree: Decree) -> None:
+        """A term begins: those who queue behind it need not know at once how long it may last."""
+        contest.tidy()
+        if not contest.waiters:
+            self._close(contest)
+        elif self._leases.ending(tenure(decree)) or not contest.patient(turn.now_ms + PATIENT_MS):
+            self._latest.find(turn, contest)
+        elif not turn.now_ms < contest.looks_ms <= turn.now_ms + FRESH_MS:
+            self._pause(turn, contest, FRESH_MS)
+
     # -- the next term
+
+    def needs(self, lock: str) -> Iterable[Key]:
+        """The instances with which a contest about `lock` can go on in the same step."""
+        latest = self._latest.of(lock)
+        return (latest.key, tenure(latest).next_key) if latest is not None else ()
+
+    def _go_on(self, turn: Turn, contest: Contest) -> None:
+        """Contend in this very step if what that needs is loaded."""
+        latest = self._latest.of(contest.lock)
+        if latest and contest.searching is None and all(map(turn.has, self.needs(contest.lock))):
+            self.contend(turn, Contend(contest.lock, lock_and_term(latest.key)[1]))
+        else:
+            self._latest.find(turn, contest)
 
     def contend(self, turn: Turn, event: Contend) -> None:
         """Decide what to do for the first waiter; his instances are loaded."""
@@ -362,6 +389,7 @@ class Contests:
         self._serial += 1
         contest.serial = self._serial
         delay_ms = min(wait_ms + 1, MAX_PAUSE_MS)
+        contest.looks_ms = turn.now_ms + delay_ms
         turn.timer(Reconsider(contest.lock, contest.serial), delay_ms, delay_ms / 16)
 
     # -- answers

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from ..disk import Forgotten
+from ..errors import BadRequest
+from ..keys import parse_readable
+from ..locks.terms import Tenure
 from ..types import Decree, Key, NodeId
 from ..wire.peers import (
     AskLease,
@@ -48,8 +51,22 @@ class Locks:
                 return self.contests.asking.needs(message)
             case ForgottenTerms():
                 return self._forgetting.needs(message)
-            case Renewed() | EndTerm():
+            case EndTerm():
+                return self.contests.needs(message.tenure.lock)
+            case Renewed():
                 return ()
+
+    def needs_of(self, request: AnyLockRequest) -> Iterable[Key]:
+        """The instances that a request is about."""
+        match request:
+            case LockRequest() | HolderRequest():
+                return self.contests.needs(request.lock)
+            case KeepAliveRequest():
+                return _of_tenure(request.tenure)
+            case EndRequest():
+                return (*_of_tenure(request.tenure), *self.contests.needs(request.tenure.lock))
+            case _:
+                assert_never(request)
 
     def begin(self, turn: Turn, live: Live, request: AnyLockRequest) -> None:
         """A request has arrived."""
@@ -104,3 +121,11 @@ class Locks:
         """The disk failed; the requests themselves are failed by whoever says so."""
         self.contests.abandon()
         self.renewals.abandon()
+
+
+def _of_tenure(tenure: Tenure) -> Iterable[Key]:
+    """The term's instance; none if there can be no such term, which is said before it is looked at."""
+    try:
+        return (parse_readable(tenure.key),)
+    except BadRequest:
+        return ()

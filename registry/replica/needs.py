@@ -35,7 +35,9 @@ from ..wire.requests import (
     ClaimRequest,
     EndRequest,
     GetRequest,
+    HolderRequest,
     KeepAliveRequest,
+    LockRequest,
     Request,
     WaitRequest,
 )
@@ -97,7 +99,7 @@ class Needs:
             case FromPeer(_, message):
                 return self._of_message(message)
             case FromClient(_, request):
-                return _of_request(request)
+                return self._of_request(request)
             case Fired(Resend() | Retry() as timer):
                 return self._coordinator.needs(timer)
             case Fired(ResendFlight(number)):
@@ -142,21 +144,20 @@ class Needs:
             case _:
                 return ()
 
+    def _of_request(self, request: Request) -> Iterable[Key]:
+        match request:
+            case ClaimRequest() | ClaimNextRequest():
+                return with_slot_before(request.claim.key)
+            case GetRequest() | WaitRequest():
+                return with_slot_before(request.key)
+            case LockRequest() | HolderRequest() | KeepAliveRequest() | EndRequest():
+                return self._locks.needs_of(request)
+            case _:
+                return ()
+
 
 def _is_vote(event: Event) -> bool:
     return isinstance(event, FromPeer) and isinstance(event.message, Accepted | AcceptedMany)
-
-
-def _of_request(request: Request) -> Iterable[Key]:
-    match request:
-        case ClaimRequest() | ClaimNextRequest():
-            return with_slot_before(request.claim.key)
-        case GetRequest() | WaitRequest():
-            return with_slot_before(request.key)
-        case KeepAliveRequest() | EndRequest():
-            return with_slot_before(request.tenure.key)
-        case _:
-            return ()
 
 
 def with_slot_before(key: Key) -> Iterable[Key]:
