@@ -89,8 +89,10 @@ def _check_nothing_was_skipped(world: WitnessedWorld, node: NodeId, watcher: Wat
     storage = world.machines[node].storage
     assert storage is not None
     if watcher.position is not None:
-        entries, _ = storage.feed(watcher.start, EVERYTHING)
-        assert watcher.seen == [entry.key for entry in entries]
+        entries, _ = storage.feed(0, EVERYTHING)
+        # who began ahead of what a crash took has gone back behind its start
+        first = min(watcher.start, len(entries) - len(watcher.seen))
+        assert list(watcher.seen) == [entry.key for entry in entries[first:]]
 
 
 def left_over(world: WitnessedWorld, replica: Replica) -> dict[str, object]:

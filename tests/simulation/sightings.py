@@ -61,6 +61,8 @@ EVENTS = (
     "a node refused for its disk",
     "a decree was fetched from a feed",
     "a watch saw a decree",
+    "a watch was told before the disk had it",
+    "a watch was told again what a crash had taken",
     "a client gave up",
     "a decree was chosen in a standing ballot",
     "a standing proposal was refused for want of a promise",

@@ -24,6 +24,7 @@ from decreed.registry.paxos.messages import (
 )
 from decreed.registry.replica.effects import Effects, Outgoing, Reply, UseLink
 from decreed.registry.replica.events import Event, Finish, FromPeer
+from decreed.registry.replica.positions import AHEAD_BITS, DURABLE_BITS
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Proposal
 from decreed.registry.wire.peers import FeedPage, Fetch, PeerMessage, QueryAnswer, ScanAnswer
 from decreed.registry.wire.requests import ClaimNextRequest, ClaimRequest, Decreed, WatchPage
@@ -184,7 +185,7 @@ class WitnessedWorld(RoughWorld):
             unsound = self.impostors & {node, item.node}
             assert not unsound, f"{unsound} was let in with a directory that lost something"
         if isinstance(item, Reply) and isinstance(item.answer, WatchPage):
-            self._check_position(node, item.answer.position.index)
+            self._check_watched(node, item.answer.position.index)
         super()._hand_over(node, item)
 
     def _carry_out(self, node: NodeId, effects: Effects) -> None:
@@ -321,6 +322,14 @@ class WitnessedWorld(RoughWorld):
         """A position that is told is durable, or it might stand for something else later."""
         durable = node in self.impostors or index <= self._ledger(node).feed_end
         assert durable, f"{node} tells of its feed to {index}, which is not on its disk"
+
+    def _check_watched(self, node: NodeId, number: int) -> None:
+        """What is told before it is durable says so, and by how much."""
+        life, rest = divmod(number, 1 << DURABLE_BITS + AHEAD_BITS)
+        if life and node not in self.impostors:
+            assert life == self.replica(node).node.identity.incarnation
+            self.sightings.saw("a watch was told before the disk had it")
+        self._check_position(node, rest >> AHEAD_BITS if life else number)
 
     def _accepted(self, node: NodeId, key: Key, ballot: Ballot) -> None:
         if ballot.is_standing:

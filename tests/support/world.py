@@ -361,7 +361,7 @@ class World:
             self.post(other, Reachable(node, False))
 
     def _ping(self, node: NodeId, replica: Replica) -> None:
-        ping = Ping(replica.node.feed_end, replica.node.voting)
+        ping = Ping(replica.node.feed_end, replica.node.voting, False)
         for other in self.up():
             if other != node and not self.lose(node, other, ping):
                 self.post(other, FromPeer(node, ping))
