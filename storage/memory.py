@@ -134,6 +134,19 @@ class MemoryDisk:
         self._unreadable.add(key)
         self.damages += 1
 
+    def has_durable(self, key: bytes) -> bool:
+        """Whether some value at `key` outlives any crash."""
+        return key in self._durable
+
+    def legible(self, key: bytes) -> bool:
+        """Whether the value at `key` can be read, if there is one."""
+        return key not in self._unreadable
+
+    def restore(self) -> None:
+        """Make everything readable again, as it was when that was lost."""
+        self._unreadable.clear()
+        self.damages += 1
+
     def read(self, key: bytes) -> bytes | None:
         """The value at `key`, or None.
 

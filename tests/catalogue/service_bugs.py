@@ -183,6 +183,17 @@ KNOWING = (
         seeds=_SEEDS,
     ),
     Bug(
+        "a record that cannot be read is taken for one that is not there",
+        (
+            Change(
+                "storage.store",
+                "            return Damaged(str(damaged(stored, self._data.where, str(error))))\n",
+                "            return EMPTY\n",
+            ),
+        ),
+        seeds=_SEEDS,
+    ),
+    Bug(
         "a disk takes writes again after one that failed",
         (
             Change(

@@ -8,8 +8,10 @@ changes nothing in the others; that is what makes a failing run shrinkable. A pl
     ticks 45
     calm 3 9-12
     silent 0-40
+    sound
 
-Ticks that are *calm* have no misfortune; *silent* ones have no requests.
+Ticks that are *calm* have no misfortune; *silent* ones have no requests. In a *sound* run no record
+ever becomes unreadable.
 """
 
 import random
@@ -28,12 +30,14 @@ class Plan:
         ticks: how many ticks the bad weather lasts.
         calm: ticks without misfortune.
         silent: ticks without requests.
+        sound: no record ever becomes unreadable.
     """
 
     seed: int
     ticks: int = TICKS
     calm: frozenset[int] = field(default_factory=frozenset[int])
     silent: frozenset[int] = field(default_factory=frozenset[int])
+    sound: bool = False
 
     def chance(self, what: str, tick: int = 0) -> random.Random:
         """The source of chance for one purpose in one tick."""
@@ -46,6 +50,7 @@ class Plan:
         for name, ticks in (("calm", self.calm), ("silent", self.silent)):
             if ticks:
                 lines.append(" ".join([name, *_ranges(ticks)]))
+        lines += ["sound"] if self.sound else []
         return "\n".join(lines) + "\n"
 
 
@@ -58,7 +63,7 @@ def parse_plan(text: str) -> Plan:
     facts: dict[str, list[str]] = {}
     for line in text.splitlines():
         name, *words = line.split("#")[0].split() or [""]
-        if name not in ("", "seed", "ticks", "calm", "silent"):
+        if name not in ("", "seed", "ticks", "calm", "silent", "sound"):
             raise ValueError(f"no part of a plan: {line!r}")
         facts[name] = words
     return Plan(
@@ -66,6 +71,7 @@ def parse_plan(text: str) -> Plan:
         int(facts.get("ticks", [str(TICKS)])[0]),
         frozenset(_numbers(facts.get("calm", []))),
         frozenset(_numbers(facts.get("silent", []))),
+        "sound" in facts,
     )
 
 
