@@ -241,7 +241,7 @@ class Registry(Locking):
         """The decrees under `prefix` as they are learned, for ever, also across failures of nodes.
 
         Each comes at least once: after a change of node some may come again, and some from before
-        the watch began.
+        the watch began; so may some when a `since` is older than a crash of its node.
 
         Args:
             prefix: whole path segments; empty for all keys.

@@ -34,9 +34,11 @@ class Held:
 
     Args:
         pages: what was found; the instances on them may have rows nevertheless.
+        limit: how many there may be at once.
     """
 
-    def __init__(self, pages: Iterable[Page]) -> None:
+    def __init__(self, pages: Iterable[Page], limit: int) -> None:
+        self._limit = limit
         self._kept = {key: instance for page in pages for key, instance in page.each_held()}
 
     def get(self, key: Key) -> Instance | None:
@@ -49,7 +51,7 @@ class Held:
 
     def chosen(self, blank: Mapping[Key, Instance]) -> dict[Key, Instance]:
         """Which of these accepted instances, which have no rows, shall go without one."""
-        if len(self._kept) + len(blank) > MAX_HELD:
+        if len(self._kept) + len(blank) > self._limit:
             return {}
         return {key: one for key, one in blank.items() if _is_light(key, one)}
 

@@ -15,6 +15,7 @@ from ..registry.errors import IdentityRefused, StorageFailed
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key, NodeId
 from .bytestore import Pair, Range, Unreadable
+from .held import MAX_HELD
 from .identity import RandomBytes, take
 from .store import RecordStore
 
@@ -134,6 +135,19 @@ class MemoryDisk:
         self._unreadable.add(key)
         self.damages += 1
 
+    def has_durable(self, key: bytes) -> bool:
+        """Whether some value at `key` outlives any crash."""
+        return key in self._durable
+
+    def legible(self, key: bytes) -> bool:
+        """Whether the value at `key` can be read, if there is one."""
+        return key not in self._unreadable
+
+    def restore(self) -> None:
+        """Make everything readable again, as it was when that was lost."""
+        self._unreadable.clear()
+        self.damages += 1
+
     def read(self, key: bytes) -> bytes | None:
         """The value at `key`, or None.
 
@@ -238,11 +252,11 @@ class MemoryStorage(RecordStore):
 
     _KEPT = 4_096
 
-    def __init__(self, data: MemoryBytes, identity: Identity) -> None:
+    def __init__(self, data: MemoryBytes, identity: Identity, max_held: int = MAX_HELD) -> None:
         self._known: dict[tuple[bytes, bytes], object] = {}
         self._disk = data.disk
         self._damages = self._disk.damages
-        super().__init__(data, identity)
+        super().__init__(data, identity, max_held=max_held)
 
     def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Unserved]:
         """The instances of `keys`. What the cache hides of a damage, time would bring to light."""
@@ -262,13 +276,17 @@ class MemoryStorage(RecordStore):
 
 
 def open_memory(
-    disk: MemoryDisk, config: ClusterConfig, node: NodeId, random_bytes: RandomBytes
+    disk: MemoryDisk,
+    config: ClusterConfig,
+    node: NodeId,
+    random_bytes: RandomBytes,
+    max_held: int = MAX_HELD,
 ) -> MemoryStorage:
     """Open the node's disk: the same checks, and the same next incarnation, as for a directory."""
     data = MemoryBytes(disk)
     try:
         identity = take(data, config, node, random_bytes, fresh=not disk.values)
-        return MemoryStorage(data, identity)
+        return MemoryStorage(data, identity, max_held)
     except Exception:
         data.close()
         raise

@@ -41,7 +41,7 @@ from .batch import Batch
 from .bytestore import ByteStore, Pair, Range, Unreadable
 from .cache import CACHE_BYTES, InstanceCache
 from .floors import Floor, Floors, TermRows
-from .held import Held
+from .held import MAX_HELD, Held
 from .layout import Table
 from .notes import Notes, Page, unsettled
 from .records import damaged, pack_all, unpack
@@ -59,12 +59,19 @@ class RecordStore:
         data: where the bytes go; it is this store's from now on.
         identity: with the new incarnation, already durable in `data`.
         cache_bytes: how much memory the instances that were used last may take.
+        max_held: how many instances may lie on pages of notes alone.
 
     Raises:
         Damaged: if what a node needs at its start cannot be read.
     """
 
-    def __init__(self, data: ByteStore, identity: Identity, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        data: ByteStore,
+        identity: Identity,
+        cache_bytes: int = CACHE_BYTES,
+        max_held: int = MAX_HELD,
+    ) -> None:
         self._data = data
         self._identity = identity
         self._failure: str | None = None
@@ -72,7 +79,7 @@ class RecordStore:
         self._cache = InstanceCache(cache_bytes)
         self._floors = Floors(self._table(Table.FLOORS, Floor))
         pages = dict(self._pages())
-        self._held = Held(pages.values())
+        self._held = Held(pages.values(), max_held)
         unlearned = self._unlearned(pages)
         self._notes = Notes(pages, unlearned)
         self._recovered = self._recover(unlearned)

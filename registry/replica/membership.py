@@ -108,7 +108,7 @@ class Membership:
         node.identity = replace(node.identity, formation=formation)
         turn.record(FormationRecord(formation))
         for name in node.others:
-            turn.after(Send(name, Ping(node.settled_feed_end, node.voting)))
+            turn.after(Send(name, Ping(node.settled_feed_end, node.voting, node.eager)))
         turn.notice(f"the cluster has formed: formation {formation.hex()}")
 
     def _admit(self, turn: Turn, event: Greeted | Welcomed) -> bool:

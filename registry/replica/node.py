@@ -24,8 +24,10 @@ class Node:
         failed: why the disk takes no writes any more; empty while it does.
         feed_end: the index of the next feed entry.
         nodes, others: all members, in order, and all but this one.
-        settled_feed_end: up to where the feed is durable; no more of it is told to anybody.
+        found_feed_end: where the feed ended when this life began.
+        settled_feed_end: up to where the feed is durable; no more of it is told to a peer.
         reachable: peers that are not suspected and that say that they vote.
+        eager: somebody here waits to be told what others decide.
         last_token: the last number given to a question.
     """
 
@@ -36,12 +38,14 @@ class Node:
     failed: str = ""
     reachable: set[NodeId] = field(default_factory=set[NodeId])
     last_token: int = 0
+    eager: bool = False
+    found_feed_end: int = field(init=False)
     settled_feed_end: int = field(init=False)
     nodes: tuple[NodeId, ...] = field(init=False)
     others: tuple[NodeId, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.settled_feed_end = self.feed_end
+        self.found_feed_end = self.settled_feed_end = self.feed_end
         self.nodes = self.config.nodes
         self.others = tuple(node for node in self.nodes if node != self.name)
 

@@ -68,6 +68,11 @@ class Reads:
         self._reads_by_key: dict[Key, set[int]] = {}
         self._waits: dict[Key, list[Live]] = {}
 
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits for a decree."""
+        return bool(self._waits)
+
     def needs(self, answer: QueryAnswer) -> Iterable[Key]:
         """The instance that an answer may change."""
         read = self._reads.get(answer.id)
@@ -92,6 +97,7 @@ class Reads:
                 return
             live.undecided = True
             self._waits.setdefault(request.key, []).append(live)
+            self._node.eager = True
 
         self.read(turn, request.key, live, then)
 

@@ -271,6 +271,7 @@ class Replica:
         self._standing.sweep(turn)
         for part in (self._reads, self._lists, self._watches, self._claims, self._locks):
             part.prune()
+        self.node.eager = self._watches.parked or self._reads.awaited
         self._leases.prune(turn.now_ms)
         every_ms = self.node.config.timing.finish_ms / 2
         turn.timer(Sweep(), every_ms, every_ms)

@@ -121,11 +121,11 @@ class Requests:
         """Every live request."""
         return [live for lives in self._by_origin.values() for live in lives.values()]
 
-    def answer(self, turn: Turn, live: Live, answer: Answer) -> None:
+    def answer(self, turn: Turn, live: Live, answer: Answer, *, durable: bool = False) -> None:
         """Answer, unless the request is done.
 
         A decree is chosen once a quorum has it on disk, and stays so whatever this node forgets: its
-        answer waits for nothing. A position in the feed must be durable before it is told.
+        answer waits for nothing. Nor does a page of a watch, unless its position must be durable.
         """
         if live.done:
             return
@@ -135,6 +135,8 @@ class Requests:
             case Decreed() | Granted() | HeldBy() | Failed() | Undecided() | StatusReport():
                 turn.at_once(outgoing)
             case Kept() | Superseded() | Ended():
+                turn.at_once(outgoing)
+            case WatchPage() if not durable:
                 turn.at_once(outgoing)
             case ListPage() | WatchPage():
                 turn.after(outgoing)

@@ -3,6 +3,9 @@
 A watch asks for what came after a position in this node's feed. While there is something, it is read
 from the disk; when there is nothing, the watch is parked, and the next decree under its prefix
 answers it. So nothing is queued for a slow watcher, and a watcher that goes away costs nothing.
+
+A decree is told at once, before this node's record of it is durable: it is chosen. What a crash takes
+comes again (see `positions`).
 """
 
 from collections.abc import Iterable
@@ -16,6 +19,7 @@ from ..wire.requests import Position, WatchPage, WatchRequest
 from .effects import ReadFeed
 from .events import FeedDone
 from .node import Node, servable
+from .positions import index_of, number_of
 from .requests import Live, Requests
 from .turn import Turn
 
@@ -45,6 +49,11 @@ class Watches:
         self._reading: dict[int, Watch] = {}
         self._parked: dict[str, list[Watch]] = {}
 
+    @property
+    def parked(self) -> bool:
+        """Whether a watch waits for what is not learned yet."""
+        return bool(self._parked)
+
     def needs(self, done: FeedDone) -> Iterable[Key]:
         """The instances of the feed entries that a watch has read."""
         watch = self._reading.get(done.token)
@@ -55,10 +64,12 @@ class Watches:
         since = request.since
         if since is None:
             self._answer(turn, live, request, (), self._node.feed_end)
-        elif not self._is_ours(since):
+            return
+        index = index_of(self._node, since.index) if self._is_ours(since) else None
+        if index is None:
             self._answer(turn, live, request, (), self._node.feed_end, lost=True)
         else:
-            self._read_on(turn, Watch(live, request, since.index))
+            self._read_on(turn, Watch(live, request, index))
 
     def on_feed(self, turn: Turn, done: FeedDone) -> bool:
         """Entries were read; returns whether they were for a watch."""
@@ -108,6 +119,7 @@ class Watches:
     def _read_on(self, turn: Turn, watch: Watch) -> None:
         if watch.index >= self._node.feed_end:
             self._parked.setdefault(watch.request.prefix, []).append(watch)
+            self._node.eager = True
             return
         token = self._node.token()
         self._reading[token] = watch
@@ -134,12 +146,14 @@ class Watches:
     ) -> None:
         if self._node.failed:  # what it read before may never be durable
             index = min(index, self._node.settled_feed_end)
-        position = Position(self._node.name, self._node.identity.disk_id, index)
-        self._requests.answer(turn, live, WatchPage(request.id, decrees, position, lost))
+        number = number_of(self._node, index)
+        told = index if number is None else number
+        position = Position(self._node.name, self._node.identity.disk_id, told)
+        page = WatchPage(request.id, decrees, position, lost)
+        self._requests.answer(turn, live, page, durable=number is None)
 
     def _is_ours(self, since: Position) -> bool:
-        ours = (self._node.name, self._node.identity.disk_id)
-        return (since.node, since.disk_id) == ours and since.index <= self._node.feed_end
+        return (since.node, since.disk_id) == (self._node.name, self._node.identity.disk_id)
 
 
 def _keys(watch: Watch, entries: Iterable[FeedEntry]) -> list[Key]:

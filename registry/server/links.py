@@ -40,7 +40,7 @@ LEAST_SECONDS = 0.02
 
 UNHURRIED = frozenset((Commit, CommitMany))
 """They leave with the next message that is none of these, or a little later: hardly anybody waits for
-them, and who does is answered that much later."""
+them. A peer that says in its pings that somebody does, since it is watched, is sent them at once."""
 SAID_ONCE = frozenset((ClaimRequest, ClaimNextRequest, Decreed, Failed))
 """Claims that are passed on, and their answers."""
 
@@ -69,12 +69,14 @@ class Peer(Struct, eq=False):
         node: the peer.
         loop: where its messages go.
         liveness: is told that it was heard.
+        eager: the peers that want commits at once.
         on_refusal: called when the peer refuses this node.
     """
 
     node: NodeId
     loop: TurnLoop
     liveness: Liveness
+    eager: set[NodeId]
     on_refusal: Callable[[NodeId, Refusal], None]
 
     def take(self, messages: Sequence[PeerMessage]) -> Sequence[PeerMessage]:
@@ -97,6 +99,7 @@ class Peer(Struct, eq=False):
             return
         if type(message) is Ping:
             self.liveness.says_voting(self.node, message.voting, self.loop)
+            (self.eager.add if message.eager else self.eager.discard)(self.node)
         self.loop.post(FromPeer(self.node, message), weight(message))
 
 
@@ -128,6 +131,7 @@ class Links:
         self._on_refused = on_refused
         self._sockets = sockets
         self._carriers: dict[NodeId, Carrier] = {}
+        self._eager: set[NodeId] = set()
         self._judged: dict[int, Judged] = {}
         self._incoming: dict[NodeId, trio.CancelScope] = {}
         self._knocks = {peer: trio.Event() for peer in node.others}
@@ -143,7 +147,8 @@ class Links:
         carrier = self._carriers.get(node)
         if carrier is None:
             return
-        carrier.hurried = carrier.hurried or type(message) not in UNHURRIED
+        urgent = type(message) not in UNHURRIED or node in self._eager
+        carrier.hurried = carrier.hurried or urgent
         if type(message) in SAID_ONCE:
             if not carrier.outbox.put(encoded):
                 log.warning("the queue to a peer is full; the link is begun anew", peer=node)
@@ -265,7 +270,8 @@ class Links:
     async def _ping(self, outbox: Outbox) -> None:
         """Say that we are alive. While our own disk keeps us waiting, nothing is said."""
         while True:
-            outbox.put_once(encode(Ping(self._node.settled_feed_end, self._node.voting)))
+            node = self._node
+            outbox.put_once(encode(Ping(node.settled_feed_end, node.voting, node.eager)))
             outbox.flush()
             await trio.sleep(self._config.timing.suspect_ms / 3000)
 
@@ -311,7 +317,7 @@ class Links:
             if older is not None:
                 older.cancel()
             self._incoming[node] = scope
-            taker = Peer(node, loop, self._liveness, self._take_refusal)
+            taker = Peer(node, loop, self._liveness, self._eager, self._take_refusal)
             await connection.read(PeerMessage, taker, self._sockets)
         if self._incoming.get(node) is scope:
             del self._incoming[node]

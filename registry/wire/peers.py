@@ -104,10 +104,17 @@ class Fetch(Value, frozen=True, tag=36):
 
 
 class Ping(Value, frozen=True, tag=37):
-    """I am alive, my feed ends at `feed_end`, and I may vote if `voting`."""
+    """I am alive.
+
+    Args:
+        feed_end: where my feed ends.
+        voting: I may vote.
+        eager: somebody waits here for what is decided: let commits leave at once.
+    """
 
     feed_end: Counter
     voting: bool
+    eager: bool
 
 
 class Held(Value, frozen=True, tag=41):

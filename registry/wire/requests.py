@@ -97,7 +97,7 @@ class ListRequest(Value, frozen=True, tag=55):
 
 
 class Position(Value, frozen=True):
-    """A place in one node's feed: entry `index` of the feed on disk `disk_id` of `node`."""
+    """A place in the feed on disk `disk_id` of `node`. What `index` means is the node's affair."""
 
     node: NodeText
     disk_id: IdBytes

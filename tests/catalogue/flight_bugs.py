@@ -118,6 +118,22 @@ COUNTING = (
         "            if False:\n",
         _RARE_STATES,
     ),
+    Bug(
+        "a refused key that the home cannot read stays aboard",
+        (
+            Change(
+                "registry.replica.flights",
+                "                self.leave(flight.number, key)  # whatever comes",
+                "                # whatever comes",
+            ),
+            Change(
+                "registry.replica.coordinator",
+                'rather than something doubtful."""\n        self._leave(attempt)\n',
+                'rather than something doubtful."""\n',
+            ),
+        ),
+        seeds=600,  # in the model every record can be read
+    ),
     _bug(
         "a vote on one flight is counted for another",
         "replica.flights",

@@ -6,7 +6,7 @@ None of it is in the model, so storms and the judge must catch them.
 from .bug import Bug, Change
 
 _SEEDS = 100
-_TESTS = 500
+_TESTS = 600
 
 
 def _bug(
@@ -102,6 +102,28 @@ READING = (
         "return tuple(d for _, d in found[:count]), index",
         "return tuple(d for _, d in found[:count]), end",
     ),
+    _bug(
+        "a position that a crash may take is told to a watch as if it were durable",
+        "positions",
+        "    if ahead <= 0:\n",
+        "    if True:\n",
+    ),
+    _bug(
+        "a watch goes on behind what a crash has taken",
+        "positions",
+        "index = min(durable + ahead, node.found_feed_end)",
+        "index = min(durable + ahead, node.feed_end)",
+        seeds=None,
+        tests=_TESTS,
+    ),
+    _bug(
+        "a watch that is two lives old is taken at its word",
+        "positions",
+        "    else:\n        index = durable\n",
+        "    else:\n        index = min(durable + ahead, node.found_feed_end)\n",
+        seeds=None,
+        tests=_TESTS,
+    ),
 )
 
 CLAIMING = (
@@ -167,6 +189,17 @@ KNOWING = (
                 "storage.store",
                 "Page(noted, tuple(held.values()))",
                 "Page((*noted, *held))",
+            ),
+        ),
+        seeds=_SEEDS,
+    ),
+    Bug(
+        "a record that cannot be read is taken for one that is not there",
+        (
+            Change(
+                "storage.store",
+                "            return Damaged(str(damaged(stored, self._data.where, str(error))))\n",
+                "            return EMPTY\n",
             ),
         ),
         seeds=_SEEDS,

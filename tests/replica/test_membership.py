@@ -51,7 +51,7 @@ def test_nodes_that_form_say_so_and_ask_for_standing_promises_at_once() -> None:
     for node in (N1, N2, N3):
         others = {N1, N2, N3} - {node}
         said = [(to, message) for sender, to, message in world.sent if sender == node]
-        assert {to for to, message in said if message == Ping(0, True)} == others
+        assert {to for to, message in said if message == Ping(0, True, False)} == others
         assert {to for to, message in said if isinstance(message, PrepareClass)} >= others
 
 

@@ -165,7 +165,7 @@ def test_a_link_is_used_only_once_it_is_recorded_who_is_there() -> None:
     assert [item for item in effects.after if isinstance(item, UseLink)]
 
 
-def test_a_watch_hears_of_a_decree_behind_its_record() -> None:
+def test_a_watch_hears_of_a_decree_before_its_record_is_synced_for_it_is_chosen_anyhow() -> None:
     world = World()
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
@@ -174,9 +174,9 @@ def test_a_watch_hears_of_a_decree_behind_its_record() -> None:
     world.send(N1, WatchRequest(world.new_id(), 5_000, "", since, 10))
     world.settle()
     effects = replica.step(world._moment(), [LEARN], storage.load(replica.needs([LEARN])))
-    pages = [item.answer for item in effects.after if isinstance(item, Reply)]
+    pages = [item.answer for item in effects.at_once if isinstance(item, Reply)]
     assert [isinstance(page, WatchPage) and page.decrees for page in pages] == [(DECREE,)]
-    assert not [item for item in effects.at_once if isinstance(item, Reply)]
+    assert effects.records and not effects.sync
 
 
 def test_digests_tell_decrees_apart_by_every_field() -> None:

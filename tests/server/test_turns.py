@@ -142,7 +142,7 @@ class SpeakingLoop(TurnLoop):
         if events:
             self.turns.append((self.now_ms(), events))
         if ASKED in events:
-            self._send([Send(NodeId("n1"), Ping(0, True))])
+            self._send([Send(NodeId("n1"), Ping(0, True, False))])
 
     async def turns_of(self, *later: tuple[float, Event]) -> list[tuple[float, list[Event]]]:
         """The turns behind that in which the client asks, with what is posted so much later."""
@@ -161,7 +161,7 @@ class SpeakingLoop(TurnLoop):
 
 
 ASKED = FromClient(1, StatusRequest(1))
-HEARD = FromPeer(NodeId("n1"), Ping(0, True))
+HEARD = FromPeer(NodeId("n1"), Ping(0, True, False))
 OTHER = FromClient(2, StatusRequest(2))
 
 

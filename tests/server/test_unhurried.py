@@ -11,12 +11,13 @@ import trio.testing
 from decreed.registry.paxos.messages import Accepted, CommitMany
 from decreed.registry.replica.events import FromClient
 from decreed.registry.server import turns
-from decreed.registry.server.links import Carrier, Links
+from decreed.registry.server.links import Carrier, Links, Peer
 from decreed.registry.server.outbox import Outbox
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.server.turns import TurnLoop
 from decreed.registry.types import Ballot, Key, NodeId, Process
 from decreed.registry.wire.codec import encode
+from decreed.registry.wire.peers import Ping
 from decreed.registry.wire.requests import StatusRequest
 
 from ..support.loops import SilentTimers, mocked_ms, parts
@@ -65,6 +66,20 @@ def test_a_commit_waits_for_no_other_message_for_ever() -> None:
     wire.links.flush_all()
     assert encode(COMMIT) in wire.sent[0]
     assert not wire.links.flush()
+
+
+def test_a_commit_leaves_at_once_for_a_peer_that_says_that_somebody_waits_there() -> None:
+    wire = Wire()
+    nothing = cast(Any, SimpleNamespace(post=lambda *_: None, has_room=True))
+    liveness = cast(Any, SimpleNamespace(heard=lambda _: None, says_voting=lambda *_: None))
+    peer = Peer(PEER, nothing, liveness, wire.links._eager, cast(Any, None))
+    peer.take([Ping(0, True, eager=True)])
+    wire.deliver(COMMIT)
+    assert not wire.links.flush()
+    assert encode(COMMIT) in wire.sent[0]
+    peer.take([Ping(0, True, eager=False)])
+    wire.deliver(COMMIT)
+    assert wire.links.flush()
 
 
 def idle_loop(sockets: Sockets) -> TurnLoop:

@@ -2,6 +2,7 @@
 
 from decreed.registry.errors import (
     ERRORS,
+    Damaged,
     DecreedError,
     NotFormed,
     OutcomeUnknown,
@@ -104,6 +105,10 @@ class Examiner:
     def _check_failure(self, node: NodeId, asked: Asked, answer: Failed) -> None:
         error = ERRORS[answer.code]
         allowed = ALLOWED | ({NotFormed} if node in self._world.impostors else set())
+        if error is Damaged:
+            assert self._world.scratched, "every record is sound"
+            self._saw("a node said that its record is damaged")
+            allowed = {*allowed, Damaged}
         if asked.wish is None:
             assert error in allowed, answer
             self._saw("a read was unreachable")
@@ -130,5 +135,6 @@ class Examiner:
             OutcomeUnknown: "an outcome was unknown",
             SeriesGap: "a slot was refused for a gap",
             StorageFailed: "a node refused for its disk",
+            Damaged: "a claim was unreachable",
         }
         self._saw(words[error])

@@ -8,8 +8,10 @@ changes nothing in the others; that is what makes a failing run shrinkable. A pl
     ticks 45
     calm 3 9-12
     silent 0-40
+    sound
 
-Ticks that are *calm* have no misfortune; *silent* ones have no requests.
+Ticks that are *calm* have no misfortune; *silent* ones have no requests. In a *sound* run no record
+ever becomes unreadable.
 """
 
 import random
@@ -17,6 +19,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 TICKS = 120
+SCRATCHES = (0.0, 0.0, 0.0, 0.03, 0.1)
+"""How often records become unreadable, in a tick."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +32,23 @@ class Plan:
         ticks: how many ticks the bad weather lasts.
         calm: ticks without misfortune.
         silent: ticks without requests.
+        sound: no record ever becomes unreadable.
     """
 
     seed: int
     ticks: int = TICKS
     calm: frozenset[int] = field(default_factory=frozenset[int])
     silent: frozenset[int] = field(default_factory=frozenset[int])
+    sound: bool = False
 
     def chance(self, what: str, tick: int = 0) -> random.Random:
         """The source of chance for one purpose in one tick."""
         return random.Random(f"{self.seed} {what} {tick}")
+
+    @property
+    def scratches(self) -> float:
+        """How often records become unreadable; in most runs they do not."""
+        return 0.0 if self.sound else self.chance("scratches").choice(SCRATCHES)
 
     def text(self, why: str) -> str:
         """The plan as a file, with the reason why it is kept."""
@@ -46,6 +57,7 @@ class Plan:
         for name, ticks in (("calm", self.calm), ("silent", self.silent)):
             if ticks:
                 lines.append(" ".join([name, *_ranges(ticks)]))
+        lines += ["sound"] if self.sound else []
         return "\n".join(lines) + "\n"
 
 
@@ -58,7 +70,7 @@ def parse_plan(text: str) -> Plan:
     facts: dict[str, list[str]] = {}
     for line in text.splitlines():
         name, *words = line.split("#")[0].split() or [""]
-        if name not in ("", "seed", "ticks", "calm", "silent"):
+        if name not in ("", "seed", "ticks", "calm", "silent", "sound"):
             raise ValueError(f"no part of a plan: {line!r}")
         facts[name] = words
     return Plan(
@@ -66,6 +78,7 @@ def parse_plan(text: str) -> Plan:
         int(facts.get("ticks", [str(TICKS)])[0]),
         frozenset(_numbers(facts.get("calm", []))),
         frozenset(_numbers(facts.get("silent", []))),
+        "sound" in facts,
     )
 
 

@@ -18,6 +18,7 @@ def shrink(plan: Plan, fails: Fails, budget: int = 400) -> Plan:
         return runs <= budget and fails(smaller)
 
     plan = _fewer_ticks(plan, still)
+    plan = sound if still(sound := replace(plan, sound=True)) else plan
     plan = _leave_out(plan, lambda p: p.silent, lambda p, t: replace(p, silent=t), still)
     return _leave_out(plan, lambda p: p.calm, lambda p, t: replace(p, calm=t), still)
 

@@ -1,10 +1,10 @@
 """A whole cluster in a storm of faults, chosen by a seed; every rule is watched all the time.
 
 Messages are lost, late, repeated and reordered, links break, nodes die at any point of a step, pause
-and come back, disks fail and stall, clocks disagree. Clients claim the same few keys and the same
-series, read, list and watch. After a while everything heals; then every request must have ended,
-everybody must know everything, nothing may be left in memory, the cluster must still decide, and a
-judge must find that what the clients saw was possible.
+and come back, disks fail and stall, records become unreadable, clocks disagree. Clients claim the
+same few keys and the same series, read, list and watch. After a while everything heals; then every
+request must have ended, everybody must know everything, nothing may be left in memory, the cluster
+must still decide, and a judge must find that what the clients saw was possible.
 """
 
 import random
@@ -19,6 +19,7 @@ from .bursts import Bursts
 from .clients import Clients
 from .endings import check_disks, check_the_end, is_quiet, members
 from .plan import Plan
+from .scratches import Scratches
 from .watchers import Watchers
 from .weather import Weather
 from .wishes import Wish
@@ -58,6 +59,7 @@ class Storm:
         self.bursts = Bursts(self.world, self.clients)
         self.watchers = Watchers(self.world, self.WATCHED)
         self.weather = self._climate()
+        self.scratches = Scratches(self.world, plan)
         self._ticks = plan.chance("ticks")
         self.world.replied = self._replied
         self.world.died = self._died
@@ -85,6 +87,7 @@ class Storm:
         length_ms = self._ticks.choice(TICK_MS)
         if tick not in self.plan.calm:
             self.weather.strike(self.plan.chance("misfortune", tick))
+            self.scratches.strike(self.plan.chance("scratches", tick))
         if tick not in self.plan.silent:
             chance = self.plan.chance("requests", tick)
             for _ in range(chance.choice(REQUESTS)):
@@ -99,7 +102,8 @@ class Storm:
         self.weather.impostors.check()
         for alarm in self.world.alarms:
             expected = alarm.startswith("writing failed") or "was refused by" in alarm
-            assert expected, alarm
+            damaged = "is damaged" in alarm or alarm.endswith("its record is not sound")
+            assert expected or (damaged and self.world.scratched), alarm
         self.world.alarms.clear()
 
     def _replied(self, node: NodeId, answer: Answer) -> None:
@@ -115,6 +119,7 @@ class Storm:
     def _heal(self) -> None:
         """All is well, so it must become quiet; and then the cluster must still decide."""
         self._crash_everybody(self.plan.chance("healing"))
+        self.scratches.clear_up()
         self.weather.clear_up()
         self._pass(ROUND_MS)
         while any(machine.writing is not None for machine in self.world.machines.values()):

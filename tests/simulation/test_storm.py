@@ -81,8 +81,9 @@ def test_one_seed_gives_one_run_to_the_byte_whatever_else_differs() -> None:
 
 
 def test_a_plan_survives_being_written_down() -> None:
-    plan = Plan(17, 45, frozenset({3, 9, 10, 11}), frozenset(range(40)))
-    assert parse_plan(plan.text("a reason")) == plan
+    for sound in (False, True):
+        plan = Plan(17, 45, frozenset({3, 9, 10, 11}), frozenset(range(40)), sound)
+        assert parse_plan(plan.text("a reason")) == plan
     with pytest.raises(ValueError, match="no part of a plan"):
         parse_plan("sead 17")
 
@@ -94,5 +95,6 @@ def test_a_failing_run_is_shrunk_to_what_it_needs() -> None:
 
     small = shrink(Plan(1), fails)
     assert small.ticks == 10
+    assert small.sound
     assert small.calm == frozenset(range(10)) - {5}
     assert small.silent == frozenset(range(10)) - {9}

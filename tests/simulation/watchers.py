@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from decreed.registry.replica.events import FromClient
+from decreed.registry.replica.positions import index_of
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import Answer, Position, WatchPage, WatchRequest
 
@@ -14,12 +15,20 @@ WATCH_MS = 300
 
 @dataclass(eq=False)
 class Watcher:
-    """One of them, and what it has seen since the position where it began."""
+    """One of them, and what it has seen since the position where it began.
+
+    Attributes:
+        position: where it goes on.
+        start: where it began.
+        asked: its request under way.
+        seen: what it was told, in order, and in which life of the node; what is told again moves to
+            the end.
+    """
 
     position: Position | None = None
     start: int = 0
     asked: int | None = None
-    seen: list[Key] = field(default_factory=list[Key])
+    seen: dict[Key, int] = field(default_factory=dict[Key, int])
 
 
 class Watchers:
@@ -50,7 +59,7 @@ class Watchers:
         sound = (node for node in self.each if node not in world.impostors)
         return all(
             world.machines[node].replica is not None
-            and _index(self.each[node]) in (None, world.replica(node).node.feed_end)
+            and _index(world, node, self.each[node]) in (None, world.replica(node).node.feed_end)
             for node in sound
         )
 
@@ -66,19 +75,27 @@ class Watchers:
             return False
         watcher.asked = None
         if isinstance(answer, WatchPage):
-            self._look_at(watcher, answer)
+            self._look_at(node, watcher, answer)
         return True
 
-    def _look_at(self, watcher: Watcher, page: WatchPage) -> None:
+    def _look_at(self, node: NodeId, watcher: Watcher, page: WatchPage) -> None:
         assert not page.lost, "a position of this very disk"
-        if watcher.position is None:
-            watcher.start = page.position.index
-        watcher.position = page.position
+        began, watcher.position = watcher.position is not None, page.position
+        if not began:
+            watcher.start = _index(self._world, node, watcher) or 0
+        life = self._world.replica(node).node.identity.incarnation
         for decree in page.decrees:
             self._world.agree(decree)
-            watcher.seen.append(decree.key)
+            told_in = watcher.seen.pop(decree.key, 0)
+            assert told_in < life, "told twice in one life"
+            if told_in:
+                self._world.sightings.saw("a watch was told again what a crash had taken")
+            watcher.seen[decree.key] = life
             self._world.sightings.saw("a watch saw a decree")
 
 
-def _index(watcher: Watcher) -> int | None:
-    return watcher.position.index if watcher.position is not None else None
+def _index(world: WitnessedWorld, node: NodeId, watcher: Watcher) -> int | None:
+    """Where the node would go on for a watcher; None if that one has not begun."""
+    if watcher.position is None:
+        return None
+    return index_of(world.replica(node).node, watcher.position.index)

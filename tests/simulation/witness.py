@@ -7,7 +7,7 @@ from functools import partial
 from decreed.registry.config import ClusterConfig
 from decreed.registry.disk import FeedRecord, InstanceRecord, Record
 from decreed.registry.keys import home, series_and_slot, slot_before, slot_key
-from decreed.registry.paxos.instance import Instance
+from decreed.registry.paxos.instance import EMPTY, Instance
 from decreed.registry.paxos.learner import chosen_in
 from decreed.registry.paxos.messages import (
     Accept,
@@ -24,11 +24,12 @@ from decreed.registry.paxos.messages import (
 )
 from decreed.registry.replica.effects import Effects, Outgoing, Reply, UseLink
 from decreed.registry.replica.events import Event, Finish, FromPeer
+from decreed.registry.replica.positions import AHEAD_BITS, DURABLE_BITS
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Proposal
 from decreed.registry.wire.peers import FeedPage, Fetch, PeerMessage, QueryAnswer, ScanAnswer
 from decreed.registry.wire.requests import ClaimNextRequest, ClaimRequest, Decreed, WatchPage
+from decreed.storage import layout
 
-from ..support.world import stored
 from .flown import Flown
 from .ledger import Ledger
 from .plan import Plan
@@ -47,6 +48,7 @@ class WitnessedWorld(RoughWorld):
     Attributes:
         wishes: what clients want, by claim id.
         impostors: nodes whose directory is not their own latest one; they must never take part.
+        scratched: the keys whose record a node could not read, at any time.
         chosen: each key's decree, from the moment when a quorum has it on disk.
         order: the keys in the order in which they were chosen.
         place: where a key stands in that order.
@@ -56,6 +58,7 @@ class WitnessedWorld(RoughWorld):
     def __init__(self, cluster: ClusterConfig, plan: Plan) -> None:
         self.wishes: dict[bytes, Wish] = {}
         self.impostors: set[NodeId] = set()
+        self.scratched: dict[NodeId, set[Key]] = {}
         self.chosen: dict[Key, Decree] = {}
         self.order: list[Key] = []
         self.place: dict[Key, int] = {}
@@ -66,6 +69,8 @@ class WitnessedWorld(RoughWorld):
         self._ledgers: dict[NodeId, Ledger] = {}
         self._doubtful: dict[NodeId, set[Key]] = {}
         self._pledges: Pledges | None = None
+        if plan.scratches:
+            self.max_held = 0  # so that each record can be struck by itself
         self._flown: Flown | None = None
         super().__init__(cluster, plan)
 
@@ -87,6 +92,27 @@ class WitnessedWorld(RoughWorld):
         """R08, R21: whatever anybody takes for chosen is what a quorum chose."""
         assert self.chosen.get(decree.key) == decree, f"{decree} was never chosen"
 
+    def held(self, node: NodeId, key: Key) -> Instance:
+        """What is on a node's disk for a key, whether the node itself can read it or not."""
+        machine, at = self.machines[node], layout.instance_key(key)
+        assert machine.storage is not None, f"{node} is down"
+        data = machine.disk.values.get(at)
+        if data is None:
+            return machine.storage._held.get(key) or EMPTY
+        return machine.storage._unpack(at, data, Instance)
+
+    def deaf(self, node: NodeId) -> set[Key]:
+        """What a node never heard of, since it could not read its record when others told it."""
+        unread = self.scratched.get(node, set()) & self.chosen.keys()
+        return {key for key in unread if self.held(node, key).learned is None}
+
+    def boot(self, node: NodeId, cluster: ClusterConfig | None = None) -> None:
+        """Start a node on its disk, whatever of it cannot be read."""
+        super().boot(node, cluster)
+        at = (layout.instance_key(key) for key in self.scratched.get(node, ()))
+        if not all(map(self.machines[node].disk.legible, at)):
+            self.sightings.saw("a node started with a record that it could not read")
+
     # -- what is written
 
     def _write(self, node: NodeId, effects: Effects) -> bool:
@@ -94,8 +120,11 @@ class WitnessedWorld(RoughWorld):
             return super()._write(node, effects)
         ledger = self._ledger(node)
         for record in effects.records:
-            if isinstance(record, InstanceRecord) and not effects.sync:
-                self._held(node, record.key)  # as it is before the write, which may be lost
+            if isinstance(record, InstanceRecord):
+                legible = self.machines[node].disk.legible(layout.instance_key(record.key))
+                assert legible, f"{node} writes over a record that it cannot read: {record.key}"
+                if not effects.sync:
+                    self._held(node, record.key)  # as it is before the write, which may be lost
         written = super()._write(node, effects)
         if written:
             self._see_learned_again(node, effects.records)
@@ -135,7 +164,7 @@ class WitnessedWorld(RoughWorld):
         """What a node has durably on its disk."""
         held = self._ledger(node).instances
         if key not in held:
-            held[key] = stored(self, node, key)
+            held[key] = self.held(node, key)
         return held[key]
 
     def _vote(self, node: NodeId, key: Key, proposal: Proposal) -> None:
@@ -184,7 +213,7 @@ class WitnessedWorld(RoughWorld):
             unsound = self.impostors & {node, item.node}
             assert not unsound, f"{unsound} was let in with a directory that lost something"
         if isinstance(item, Reply) and isinstance(item.answer, WatchPage):
-            self._check_position(node, item.answer.position.index)
+            self._check_watched(node, item.answer.position.index)
         super()._hand_over(node, item)
 
     def _carry_out(self, node: NodeId, effects: Effects) -> None:
@@ -244,7 +273,7 @@ class WitnessedWorld(RoughWorld):
     def _see_what_is_held(self, node: NodeId, message: CommitMany) -> None:
         if self.machines[node].storage is None or node in self.impostors:
             return
-        instances = [stored(self, node, key) for key in message.keys]
+        instances = [self.held(node, key) for key in message.keys]
         open_yet = [instance for instance in instances if instance.learned is None]
         held = [chosen_in(instance, message.ballot) is not None for instance in open_yet]
         if any(held) and not all(held):
@@ -314,13 +343,21 @@ class WitnessedWorld(RoughWorld):
             for (key, ballot), voters in self._votes.items()
             if ballot < message.ballot and node in voters and home(key, nodes) == name
         }
-        unknown = [key for key in accepted if stored(self, node, key).learned is None]
+        unknown = [key for key in accepted if self.held(node, key).learned is None]
         self.pledges.told(node, message, self._ledger(node), unknown)
 
     def _check_position(self, node: NodeId, index: int) -> None:
         """A position that is told is durable, or it might stand for something else later."""
         durable = node in self.impostors or index <= self._ledger(node).feed_end
         assert durable, f"{node} tells of its feed to {index}, which is not on its disk"
+
+    def _check_watched(self, node: NodeId, number: int) -> None:
+        """What is told before it is durable says so, and by how much."""
+        life, rest = divmod(number, 1 << DURABLE_BITS + AHEAD_BITS)
+        if life and node not in self.impostors:
+            assert life == self.replica(node).node.identity.incarnation
+            self.sightings.saw("a watch was told before the disk had it")
+        self._check_position(node, rest >> AHEAD_BITS if life else number)
 
     def _accepted(self, node: NodeId, key: Key, ballot: Ballot) -> None:
         if ballot.is_standing:

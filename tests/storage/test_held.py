@@ -7,7 +7,7 @@ import pytest
 from decreed.registry.disk import InstanceRecord, Record
 from decreed.registry.paxos.instance import EMPTY, Instance
 from decreed.registry.types import Key
-from decreed.storage import held, layout
+from decreed.storage import layout
 from decreed.storage.held import MAX_HELD, MAX_VALUE_BYTES
 from decreed.storage.layout import Table
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
@@ -18,8 +18,8 @@ from .samples import accepted, learned, promised
 NAMES = [f"k{number}" for number in range(40)]
 
 
-def opened(disk: MemoryDisk) -> MemoryStorage:
-    return open_memory(disk, make_config(), NODE, lambda count: b"m" * count)
+def opened(disk: MemoryDisk, max_held: int = MAX_HELD) -> MemoryStorage:
+    return open_memory(disk, make_config(), NODE, lambda count: b"m" * count, max_held)
 
 
 def rows(disk: MemoryDisk) -> list[str]:
@@ -173,7 +173,7 @@ class Run:
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
         self._disk = MemoryDisk()
-        self._storage = opened(self._disk)
+        self._storage = opened(self._disk, 12)
         self._now: dict[Key, Instance] = {Key(name): EMPTY for name in NAMES}
         self._before: list[dict[Key, Instance]] = []
         self._feed = 0
@@ -198,7 +198,7 @@ class Run:
         self._now = [*self._before, self._now][kept]
         self._disk.crash(kept)
         self._before.clear()
-        self._storage = opened(self._disk)
+        self._storage = opened(self._disk, 12)
 
     def check(self) -> None:
         keys = self._chance.sample(list(self._now), len(self._now))
@@ -219,9 +219,8 @@ class Run:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_a_crash_takes_each_key_is_what_was_written_last(
-    seed: int, monkeypatch: pytest.MonkeyPatch
+    seed: int,
 ) -> None:
-    monkeypatch.setattr(held, "MAX_HELD", 12)
     run = Run(seed)
     for number in range(120):
         run.step()

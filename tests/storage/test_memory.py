@@ -217,6 +217,22 @@ def test_a_broken_block_hurts_its_keys_alone(platter: MemoryDisk) -> None:
         storage.last_slot("s")
 
 
+def test_what_was_unreadable_is_as_it_was_once_it_is_restored(platter: MemoryDisk) -> None:
+    storage, at = opened(platter), layout.instance_key("k")
+    storage.write([learned("k")], sync=False)
+    assert not platter.has_durable(at)
+    storage.sync()
+    assert platter.has_durable(at)
+    platter.lose(at)
+    assert not platter.legible(at)
+    platter.crash()
+    storage = opened(platter)
+    assert isinstance(storage.load([K])[K], DamagedValue), "a start mends nothing"
+    platter.restore()
+    assert platter.legible(at)
+    assert storage.load([K])[K] == learned("k").instance
+
+
 def test_R13_records_without_an_identity_are_no_fresh_start(platter: MemoryDisk) -> None:
     storage = opened(platter)
     storage.write([learned("k")])

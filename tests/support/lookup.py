@@ -1,12 +1,20 @@
 """What a step reads, looked up in a storage as the threads of the real server do."""
 
+from decreed.registry.errors import Damaged
 from decreed.registry.replica.effects import Read, ReadFeed, ReadLastSlot, ReadScan
-from decreed.registry.replica.events import Event, FeedDone, ScanDone, SlotDone
+from decreed.registry.replica.events import Event, FeedDone, ReadFailed, ScanDone, SlotDone
 from decreed.storage.memory import MemoryStorage
 
 
 def look_up(storage: MemoryStorage, read: Read) -> Event:
-    """Carry out a read."""
+    """Carry out a read, or say why that cannot be."""
+    try:
+        return _found(storage, read)
+    except Damaged as error:
+        return ReadFailed(read.token, str(error))
+
+
+def _found(storage: MemoryStorage, read: Read) -> Event:
     match read:
         case ReadScan(token, prefix, after, limit, max_bytes):
             return ScanDone(token, storage.scan(prefix, after, limit, max_bytes))

@@ -42,6 +42,7 @@ from decreed.registry.types import Claim, Key, NodeId
 from decreed.registry.wire.handshake import Life, PeerHello, PeerRecall
 from decreed.registry.wire.peers import PeerMessage, Ping
 from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Request
+from decreed.storage.held import MAX_HELD
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
 
 from .lookup import look_up
@@ -99,7 +100,12 @@ class World:
         cluster: its configuration.
         up: which nodes to boot; all by default.
         seed: for everything that is left to chance.
+
+    Attributes:
+        max_held: how many instances each node keeps on pages of notes alone.
     """
+
+    max_held = MAX_HELD
 
     def __init__(
         self, cluster: ClusterConfig | None = None, up: list[str] | None = None, seed: int = 1
@@ -128,7 +134,7 @@ class World:
         self.note(node, "boots", "")
         machine = self.machines[node]
         machine.storage = open_memory(
-            machine.disk, cluster or self.config, node, self.random.randbytes
+            machine.disk, cluster or self.config, node, self.random.randbytes, self.max_held
         )
         machine.replica = Replica(cluster or self.config, machine.storage.recovered())
         self._carry_out(node, machine.replica.start(self._moment_of(node)))
@@ -361,7 +367,7 @@ class World:
             self.post(other, Reachable(node, False))
 
     def _ping(self, node: NodeId, replica: Replica) -> None:
-        ping = Ping(replica.node.feed_end, replica.node.voting)
+        ping = Ping(replica.node.feed_end, replica.node.voting, False)
         for other in self.up():
             if other != node and not self.lose(node, other, ping):
                 self.post(other, FromPeer(node, ping))

@@ -1,0 +1,87 @@
+"""Records that cannot be read any more: of one key at one node, while the node runs and when it starts.
+
+The node must be silent in Paxos about such a key, and say to clients that its record is damaged; and it
+must never write the record anew, which would forget what it had promised. What is struck stays so until
+the storm is over. Then the record is legible again, and the node starts anew: nothing was lost, so all
+must come to rest as ever, but that the node may never hear of a decree that it would have learned
+meanwhile (`WitnessedWorld.deaf`).
+
+The chance is a source of its own, so that all else in a seed goes as it would without scratches, until
+the first; and most seeds have none.
+"""
+
+import random
+
+from decreed.registry.types import Key, NodeId
+from decreed.storage import layout
+from decreed.storage.memory import MemoryDisk
+
+from .plan import Plan
+from .witness import WitnessedWorld
+
+IN_FLIGHT = 0.6
+"""How often a home that waits for votes is struck, at one of the keys that fly; where there are any."""
+
+LATEST = 12
+"""Only so many keys that were wanted last are worth while: nobody asks for others."""
+
+
+class Scratches:
+    """The damaged records of one run.
+
+    Args:
+        world: whose.
+        plan: decides how many there are.
+    """
+
+    def __init__(self, world: WitnessedWorld, plan: Plan) -> None:
+        self._world = world
+        self._often = plan.scratches
+        self._disks: dict[NodeId, MemoryDisk] = {}
+
+    def strike(self, chance: random.Random) -> None:
+        """One tick's damage, or none."""
+        if not self._often:
+            return
+        nodes = [node for node in self._world.up() if self._may_strike(node)]
+        flying = [(node, key) for node in nodes for key in self._flying(node)]
+        if flying and chance.random() < IN_FLIGHT:
+            self._scratch(*chance.choice(flying))
+            self._world.sightings.saw("a home could not read what it had let fly")
+        elif nodes and chance.random() < self._often:
+            node = chance.choice(nodes)
+            keys = self._keys(node)[-LATEST:]
+            if keys:
+                self._scratch(node, chance.choice(keys))
+
+    def clear_up(self) -> None:
+        """Every record is legible again; whoever could not read one starts anew."""
+        for node, disk in self._disks.items():
+            disk.restore()
+            if node in self._world.up():
+                self._world.crash(node)
+
+    def _lies(self, node: NodeId, key: Key) -> bool:
+        """Whether there is a record that no crash takes: what is gone is not unreadable."""
+        return self._world.machines[node].disk.has_durable(layout.instance_key(key))
+
+    def _may_strike(self, node: NodeId) -> bool:
+        """Not while a write is under way, which would mend what it writes on a real disk."""
+        return node not in self._world.impostors and self._world.machines[node].writing is None
+
+    def _flying(self, node: NodeId) -> list[Key]:
+        flights = self._world.replica(node)._coordinator.flights._flights.values()
+        return [key for flight in flights for key in flight.aboard if self._lies(node, key)]
+
+    def _keys(self, node: NodeId) -> list[Key]:
+        """What lies on a node's disk, of the keys that anybody wanted, latest last."""
+        wanted = dict.fromkeys(wish.claim.key for wish in self._world.wishes.values())
+        return [key for key in wanted if self._lies(node, key)]
+
+    def _scratch(self, node: NodeId, key: Key) -> None:
+        world = self._world
+        world.note(node, "scratched", key)
+        world.sightings.saw("a record became unreadable")
+        world.scratched.setdefault(node, set()).add(key)
+        disk = self._disks[node] = world.machines[node].disk
+        disk.lose(layout.instance_key(key))
