@@ -2,11 +2,14 @@
 
 One departure at a time is under way: who comes meanwhile leaves with the next. So load makes flights
 larger, and not more of them. Nobody waits for another's missing votes for longer than `PATIENCE_MS`.
+And who is answered claims again, as a rule: when more have just landed than wait, those who wait are
+joined by them, or leave a moment later.
 
 It decides when, and who goes together; what may be proposed at all is the coordinator's to say.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from math import inf
 
 from ..locks.terms import is_term
 from ..paxos.messages import MAX_FLIGHT
@@ -19,6 +22,7 @@ from .flights import Flights
 from .turn import Turn
 
 PATIENCE_MS = 50.0
+JOINING_MS = 1.0
 MAX_BYTES_PER_CHAR = 4
 
 Go = Callable[[Turn, Attempt], None]
@@ -40,7 +44,9 @@ class Boarding:
         self._together = together
         self._unclaimed = unclaimed
         self._waiting: dict[Key, Attempt] = {}
-        self._overdue = self._timed = False
+        self._overdue = False
+        self._serial = 0
+        self._due_ms = inf
 
     @property
     def keys(self) -> Collection[Key]:
@@ -59,9 +65,10 @@ class Boarding:
         """Drop everything, since the disk failed."""
         self._waiting.clear()
 
-    def on_timer(self) -> None:
-        """Somebody has waited for long enough."""
-        self._overdue, self._timed = True, False
+    def on_timer(self, timer: Depart) -> None:
+        """Somebody has waited for long enough, unless he has left since the timer was set."""
+        if timer.serial == self._serial:
+            self._overdue, self._due_ms = True, inf
 
     def depart(self, turn: Turn) -> None:
         """All events of the step are handled: let go who may (R18)."""
@@ -69,18 +76,28 @@ class Boarding:
         if not self._waiting:
             return
         if self._flights.under_way and not overdue:
-            self._be_patient(turn)
+            self._be_patient(turn, PATIENCE_MS)
+        elif self._are_joined(turn):
+            self._be_patient(turn, JOINING_MS)
         elif not all(map(turn.has, self._waiting)):
-            turn.again(Fired(Depart()))  # in the next step, with their instances
+            turn.again(Fired(Depart(self._serial)))  # in the next step, with their instances
         else:
             self._let_go(turn)
 
-    def _be_patient(self, turn: Turn) -> None:
-        if not self._timed:
-            self._timed = True
-            turn.timer(Depart(), PATIENCE_MS)
+    def _are_joined(self, turn: Turn) -> bool:
+        """Whether more have just landed than wait."""
+        since_ms = turn.now_ms - self._flights.landed_ms
+        return since_ms < JOINING_MS and len(self._waiting) < self._flights.landed
+
+    def _be_patient(self, turn: Turn, delay_ms: float) -> None:
+        if turn.now_ms + delay_ms < self._due_ms:
+            self._due_ms = turn.now_ms + delay_ms
+            self._serial += 1
+            turn.timer(Depart(self._serial), delay_ms)
 
     def _let_go(self, turn: Turn) -> None:
+        self._serial += 1
+        self._due_ms = inf
         light: list[Attempt] = []
         for attempt in self._claimed(turn):
             if self._is_light(attempt):

@@ -155,7 +155,9 @@ class ResendFlight(Value, frozen=True, tag=True):
 
 
 class Depart(Value, frozen=True, tag=True):
-    """Whoever waits to be proposed has waited for long enough."""
+    """Whoever waits to be proposed has waited for long enough, if this timer counts."""
+
+    serial: int
 
 
 class ResendRead(Value, frozen=True, tag=True):

@@ -58,6 +58,9 @@ class Flights:
         acceptors: the node's own acceptor, which votes like any other.
         learn: makes chosen decrees known to the whole node.
         alone: goes on with a key that left its flight.
+
+    Attributes:
+        landed, landed_ms: how many the last flight that landed had aboard, and when that was.
     """
 
     def __init__(
@@ -74,6 +77,8 @@ class Flights:
         self._flights: dict[int, Flight] = {}
         self._lone: set[int] = set()
         self._last = 0
+        self.landed = 0
+        self.landed_ms = 0.0
 
     @property
     def under_way(self) -> bool:
@@ -154,6 +159,7 @@ class Flights:
     def _land(self, turn: Turn, flight: Flight) -> None:
         """All that is aboard is chosen: tell everybody (R20)."""
         del self._flights[flight.number]
+        self.landed, self.landed_ms = len(flight.aboard), turn.now_ms
         turn.broadcast(self._node.others, CommitMany(flight.ballot, tuple(flight.aboard)))
         self._learn(turn, list(flight.aboard.values()))
 

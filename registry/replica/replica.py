@@ -248,7 +248,7 @@ class Replica:
             case Resend():
                 self._coordinator.on_resend(turn, timer)
             case Depart():
-                self._coordinator.boarding.on_timer()
+                self._coordinator.boarding.on_timer(timer)
             case ResendFlight():
                 self._coordinator.flights.on_resend(turn, timer)
             case Retry():

@@ -13,7 +13,7 @@ from decreed.registry.paxos.messages import (
     Commit,
     Prepare,
 )
-from decreed.registry.replica.boarding import PATIENCE_MS, Boarding
+from decreed.registry.replica.boarding import JOINING_MS, PATIENCE_MS, Boarding
 from decreed.registry.replica.events import FromClient, FromPeer
 from decreed.registry.types import Decree, Key
 from decreed.registry.wire.requests import Cancel, Failed, GetRequest
@@ -88,6 +88,51 @@ def test_nobody_waits_for_the_missing_votes_of_others_for_longer_than_the_patien
     assert under_way(world) == 2
 
 
+def test_who_waits_is_joined_by_as_many_as_have_just_landed() -> None:
+    world = World()
+    keys = keys_of(world, 7)
+    unheard(world, AcceptMany)
+    fly(world, keys[:3])
+    world.settle()
+    fly(world, keys[3:4])
+    world.settle()
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    assert flights(world) == [(1, 3)]
+    fly(world, keys[4:])
+    world.settle()
+    assert flights(world) == [(1, 3), (2, 4)]
+
+
+def test_whom_nobody_joins_leaves_a_moment_later() -> None:
+    world = World()
+    keys = keys_of(world, 5)
+    unheard(world, AcceptMany)
+    fly(world, keys[:3])
+    world.settle()
+    fly(world, keys[3:])
+    world.settle()
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    assert flights(world) == [(1, 3)]
+    world.run(JOINING_MS)
+    assert flights(world) == [(1, 3), (2, 2)]
+
+
+def test_a_timer_of_those_who_have_left_lets_nobody_leave_early() -> None:
+    world = World()
+    keys = keys_of(world, 6)
+    unheard(world, AcceptMany)
+    fly(world, keys[:2])
+    world.settle()
+    fly(world, keys[2:4])
+    world.run(PATIENCE_MS / 2)
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    fly(world, keys[4:])
+    world.run(PATIENCE_MS * 3 / 4)
+    assert flights(world) == [(1, 2), (2, 2)], "the first timer has fired by now"
+    world.run(PATIENCE_MS / 2)
+    assert flights(world) == [(1, 2), (2, 2), (3, 2)]
+
+
 def test_who_waits_is_answered_when_the_key_is_decided_elsewhere_and_is_not_proposed() -> None:
     world = World()
     keys = keys_of(world, 4)
@@ -102,6 +147,7 @@ def test_who_waits_is_answered_when_the_key_is_decided_elsewhere_and_is_not_prop
     (answer,) = decrees(world, marks[:1])
     assert answer == elsewhere
     take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    world.run(JOINING_MS)
     proposals = said(world, Accept, N1, N2)
     assert [m.key for m in proposals if isinstance(m, Accept)] == [keys[3]]
 
