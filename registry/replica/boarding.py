@@ -65,9 +65,13 @@ class Boarding:
         """Drop everything, since the disk failed."""
         self._waiting.clear()
 
+    def counts(self, timer: Depart) -> bool:
+        """Whether nobody has left since the timer was set."""
+        return timer.serial == self._serial
+
     def on_timer(self, timer: Depart) -> None:
-        """Somebody has waited for long enough, unless he has left since the timer was set."""
-        if timer.serial == self._serial:
+        """Somebody has waited for long enough, if the timer counts."""
+        if self.counts(timer):
             self._overdue, self._due_ms = True, inf
 
     def depart(self, turn: Turn) -> None:

@@ -156,6 +156,18 @@ class Replica:
         """The keys whose instances `step` must be given for these events."""
         return self._needs.of_events(events)
 
+    def counts(self, timer: Timer) -> bool:
+        """Whether a timer may still have something to do; one that has not need never fire."""
+        match timer:
+            case Resend() | Retry():
+                return bool(self._coordinator.needs(timer))
+            case ResendFlight(number):
+                return bool(self._coordinator.flights.aboard(number))
+            case Depart():
+                return self._coordinator.boarding.counts(timer)
+            case _:
+                return True
+
     def step(
         self,
         moment: Moment,

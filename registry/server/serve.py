@@ -47,7 +47,7 @@ class Server:
         self._config = config
         self._replica = Replica(config, storage.recovered())
         node = self._replica.node
-        timers = Timers(random.Random(os.urandom(16)))
+        timers = Timers(random.Random(os.urandom(16)), self._replica.counts)
         self._sockets = Sockets()
         self.loop = TurnLoop(
             self._replica, storage, timers, self._deliver, on_formed, self._sockets

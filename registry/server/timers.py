@@ -1,12 +1,14 @@
 """Timers that the replica set, in order of when they are due.
 
-Times are rounded up a little, so that timers end together: each end is a turn of the node, and an
-attempt's timer hardly ever has anything left to do when it is due.
+Times are rounded up a little, so that timers end together: each end is a turn of the node. And most
+timers have nothing left to do when they are due, since what they were set for has come about; those are
+dropped, and the node has no turn for them.
 """
 
 import heapq
 import math
 import random
+from collections.abc import Callable
 
 from ..replica.effects import SetTimer
 from ..replica.events import Timer
@@ -17,10 +19,14 @@ class Timers:
 
     Args:
         chance: where the random part of each delay comes from.
+        counts: whether a timer still has something to do; all have, if it is not given.
     """
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(
+        self, chance: random.Random, counts: Callable[[Timer], bool] = lambda _: True
+    ) -> None:
         self._chance = chance
+        self._counts = counts
         self._times: list[float] = []
         self._timers: dict[float, list[Timer]] = {}
 
@@ -43,12 +49,14 @@ class Timers:
         """Take the timers that are due."""
         fired: list[Timer] = []
         while self._times and self._times[0] <= now_ms:
-            fired += self._timers.pop(heapq.heappop(self._times))
+            fired += filter(self._counts, self._timers.pop(heapq.heappop(self._times)))
         return fired
 
     @property
     def next_ms(self) -> float:
-        """When the next one is due; infinity if there is none."""
+        """When the next one is due that counts; infinity if there is none."""
+        while self._times and not any(map(self._counts, self._timers[self._times[0]])):
+            del self._timers[heapq.heappop(self._times)]
         return self._times[0] if self._times else math.inf
 
 

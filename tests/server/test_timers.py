@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decreed.registry.replica.effects import SetTimer
-from decreed.registry.replica.events import Expire
+from decreed.registry.replica.events import Expire, Timer
 from decreed.registry.server.timers import Timers
 
 TIMES = st.floats(0, 1e9)
@@ -49,3 +49,15 @@ def test_timers_set_one_after_the_other_end_together() -> None:
         assert timers.due(timers.next_ms)
         turns += 1
     assert turns <= 8
+
+
+def test_what_does_not_count_any_more_is_dropped_and_is_waited_for_by_nobody() -> None:
+    over: set[Timer] = set()
+    timers = Timers(random.Random(1), lambda timer: timer not in over)
+    for number in range(1, 5):
+        timers.set(0.0, SetTimer(Expire(number), 100.0 * (number // 2)))
+    over |= {Expire(2), Expire(4)}
+    assert timers.due(timers.next_ms) == [Expire(1)]
+    assert timers.due(timers.next_ms) == [Expire(3)]
+    timers.set(0.0, SetTimer(Expire(4), 100.0))
+    assert timers.next_ms == math.inf

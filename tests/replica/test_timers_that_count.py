@@ -1,0 +1,76 @@
+"""Timers whose reason is gone need not fire: the node says which those are."""
+
+from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, Nack
+from decreed.registry.replica.boarding import PATIENCE_MS
+from decreed.registry.replica.events import (
+    Depart,
+    Expire,
+    Fired,
+    FromPeer,
+    Resend,
+    ResendFlight,
+    Retry,
+)
+
+from ..support.flying import N1, N2, asks, fly, keys_of, standing, step, take, unheard
+from ..support.world import World
+
+
+def pending(world: World, kind: type) -> list[bool]:
+    """Of the timers of one kind that the first node has set, in order, which still count."""
+    events = [event for _, _, event in sorted(world.machines[N1].timers)]
+    timers = [event.timer for event in events if isinstance(event, Fired)]
+    return [world.replica(N1).counts(timer) for timer in timers if isinstance(timer, kind)]
+
+
+def test_an_attempt_is_said_again_only_while_it_goes_on() -> None:
+    world = World()
+    (key,) = keys_of(world, 1)
+    unheard(world, Accept)
+    world.send(N1, asks(world, key))
+    world.settle()
+    assert pending(world, Resend) == [True]
+    world.lose = lambda *_: False
+    world.run(1_000)
+    assert not any(pending(world, Resend))
+
+
+def test_a_pause_counts_until_the_next_ballot() -> None:
+    world = World()
+    (key,) = keys_of(world, 1)
+    unheard(world, Accept)
+    world.send(N1, asks(world, key))
+    world.settle()
+    higher = standing().above(standing().process)
+    effects = step(world, N1, FromPeer(N2, Nack(key, standing(), higher)))
+    (retry,) = [wanted.timer for wanted in effects.timers if isinstance(wanted.timer, Retry)]
+    assert world.replica(N1).counts(retry)
+    assert not world.replica(N1).counts(Retry(key, retry.serial - 1))
+
+
+def test_a_flight_is_said_again_only_while_votes_are_missing() -> None:
+    world = World()
+    unheard(world, AcceptMany)
+    fly(world, keys_of(world, 2))
+    world.settle()
+    assert pending(world, ResendFlight) == [True]
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    assert pending(world, ResendFlight) == [False]
+
+
+def test_nobody_need_be_patient_for_those_who_have_left() -> None:
+    world = World()
+    keys = keys_of(world, 4)
+    unheard(world, AcceptMany)
+    fly(world, keys[:2])
+    world.settle()
+    fly(world, keys[2:])
+    world.settle()
+    assert pending(world, Depart) == [True]
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    assert pending(world, Depart) == [False]
+    world.run(PATIENCE_MS)
+
+
+def test_deadlines_always_count() -> None:
+    assert World().replica(N1).counts(Expire(7))
