@@ -218,7 +218,7 @@ class Attempt:
     def _milliseconds(self, now: float) -> int:
         """How long the node may try: a little less than we wait, so that its answer comes first."""
         left = self._deadline - now
-        seconds = min(left - min(0.05, left / 10), self._errand.longest)
+        seconds = min(left - min(0.1, left / 6), self._errand.longest)
         return max(1, min(int(seconds * 1000), MAX_TIMEOUT_MS))
 
     def _end_round(self, now: float) -> None:

@@ -9,6 +9,12 @@ from ..wire.peers import AskLease, LeaseAnswer
 from ..wire.requests import LockRequest
 from .requests import Live
 
+MAX_PAUSE_MS = 2_000
+FRESH_MS = 100.0
+"""So long nobody is asked about a term that has just begun: many are over sooner."""
+PATIENT_MS = 1_000.0
+"""Whoever has less time left is told at once how things stand."""
+
 AT_ONCE = (How.RELEASED, How.FORCED)
 """Endings that need no lease to run out."""
 

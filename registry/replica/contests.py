@@ -15,8 +15,7 @@ Invariants kept here:
   accept was sent for it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from math import ceil
+from collections.abc import Callable, Sequence
 
 from ..disk import Forgotten, Unserved
 from ..errors import Damaged as DamagedError
@@ -34,23 +33,18 @@ from ..locks.terms import (
 )
 from ..types import Decree, Key, NodeId
 from ..wire.peers import LeaseAnswer
-from ..wire.requests import Granted, HeldBy, HolderRequest, LockRequest, Undecided
+from ..wire.requests import HolderRequest, LockRequest, Undecided
 from .asking import Asking
 from .attempts import Found
-from .contest import AT_ONCE, Ask, Contest, queues, wants_it
+from .contest import AT_ONCE, FRESH_MS, MAX_PAUSE_MS, PATIENT_MS, Ask, Contest, queues, wants_it
 from .coordinator import Coordinator
 from .events import Contend, Reconsider, SlotDone
+from .granting import Granting
 from .latest import LatestTerms
 from .node import Node, refusal
 from .reads import Reads
 from .requests import Live, Requests, out_of_time
 from .turn import Turn
-
-MAX_PAUSE_MS = 2_000
-FRESH_MS = 100.0
-"""So long nobody is asked about a term that has just begun: many are over sooner."""
-PATIENT_MS = 1_000.0
-"""Whoever has less time left is told at once how things stand."""
 
 
 class Contests:
@@ -82,7 +76,8 @@ class Contests:
         self._leases = leases
         self._contests: dict[str, Contest] = {}
         self.asking = Asking(node)
-        self._latest = LatestTerms(node)
+        self.latest = LatestTerms(node)
+        self.granting = Granting(node, requests)
         self._serial = 0
 
     def __len__(self) -> int:
@@ -108,9 +103,9 @@ class Contests:
         """A waiter's time is over: say who has the lock, if a quorum said so and it is so."""
         request = live.request
         assert isinstance(request, LockRequest | HolderRequest)
-        decree, contest = self._latest.of(request.lock), self._contests.get(request.lock)
+        decree, contest = self.latest.of(request.lock), self._contests.get(request.lock)
         if live.undecided and not live.indefinite and decree and contest:
-            self._tell_held(turn, live, decree, contest.held_until_ms)
+            self.granting.tell_held(turn, live, decree, contest, contest.held_until_ms)
         else:
             self._requests.fail(turn, live, *out_of_time(live))
         self.tidy(turn)
@@ -123,31 +118,24 @@ class Contests:
             if not contest.waiters:
                 self._close(contest)
             elif waited and contest.candidate is None:
-                self._latest.find(turn, contest)
+                self.latest.find(turn, contest)
 
     def abandon(self) -> None:
         """The disk failed; the requests themselves are failed by whoever says so."""
         self._contests.clear()
         self.asking.abandon()
-        self._latest.abandon()
+        self.latest.abandon()
 
     # -- what happens
-
-    def settle(self, turn: Turn, live: Live, decree: Decree) -> None:
-        """The term that a waiter was proposed for is decided; if it is not his, he waits on."""
-        if isinstance(live.request, LockRequest) and decree.claim_id == live.claim_id:
-            quorums = self._node.config.quorums
-            leased = 2 * quorums.accept > len(quorums.members)
-            self._requests.answer(turn, live, Granted(live.request.id, decree, leased))
 
     def on_learned(self, turn: Turn, decree: Decree) -> None:
         """A term is decided: it supersedes all earlier ones."""
         lock, term = lock_and_term(decree.key)
         self._leases.superseded(lock, term)
-        self._latest.remember(decree)
+        self.latest.remember(decree)
         contest = self._contests.get(lock)
         if contest is not None:
-            self._grant(turn, contest, decree)
+            self.granting.grant(turn, contest, decree)
             contest.candidate = None
             self.asking.drop(contest)
             self._look_behind(turn, contest, decree)
@@ -158,15 +146,15 @@ class Contests:
         The term at the floor is decided, so leases on earlier ones are of no use.
         """
         lock = lock_of(gone.series)
-        latest, contest = self._latest.of(lock), self._contests.get(lock)
+        latest, contest = self.latest.of(lock), self._contests.get(lock)
         self._leases.superseded(lock, gone.floor)
         if latest is not None and not gone.covers(latest.key):
             return
-        self._latest.forget(lock)
+        self.latest.forget(lock)
         if contest is not None:
             contest.candidate = None
             self.asking.drop(contest)
-            self._latest.find(turn, contest)
+            self.latest.find(turn, contest)
 
     def on_ended(self, turn: Turn, over: Tenure) -> None:
         """A term was released or broken: the next waiter may be proposed."""
@@ -177,24 +165,19 @@ class Contests:
 
     def on_slot(self, turn: Turn, done: SlotDone) -> None:
         """The disk has said which term was learned last."""
-        if (contest := self._latest.take(done.token)) is not None:
+        if (contest := self.latest.take(done.token)) is not None:
             turn.again(Contend(contest.lock, done.slot))
 
     def on_slot_failed(self, turn: Turn, token: int, message: str) -> None:
         """The disk could not say it."""
-        if (contest := self._latest.take(token)) is not None:
+        if (contest := self.latest.take(token)) is not None:
             self._fail(turn, contest, message)
 
     def on_timer(self, turn: Turn, timer: Reconsider) -> None:
         """A lease may have run out."""
         contest = self._contests.get(timer.lock)
         if contest is not None and contest.serial == timer.serial and contest.candidate is None:
-            self._latest.find(turn, contest)
-
-    def _grant(self, turn: Turn, contest: Contest, decree: Decree) -> None:
-        """A repeated request may find its claim decreed, by whatever way it got there."""
-        for live in contest.waiters:
-            self.settle(turn, live, decree)
+            self.latest.find(turn, contest)
 
     def _look_behind(self, turn: Turn, contest: Contest, decree: Decree) -> None:
         """A term begins: those who queue behind it need not know at once how long it may last."""
@@ -202,24 +185,20 @@ class Contests:
         if not contest.waiters:
             self._close(contest)
         elif self._leases.ending(tenure(decree)) or not contest.patient(turn.now_ms + PATIENT_MS):
-            self._latest.find(turn, contest)
+            self.latest.find(turn, contest)
         elif not turn.now_ms < contest.looks_ms <= turn.now_ms + FRESH_MS:
             self._pause(turn, contest, FRESH_MS)
 
     # -- the next term
 
-    def needs(self, lock: str) -> Iterable[Key]:
-        """The instances with which a contest about `lock` can go on in the same step."""
-        latest = self._latest.of(lock)
-        return (latest.key, tenure(latest).next_key) if latest is not None else ()
-
     def _go_on(self, turn: Turn, contest: Contest) -> None:
         """Contend in this very step if what that needs is loaded."""
-        latest = self._latest.of(contest.lock)
-        if latest and contest.searching is None and all(map(turn.has, self.needs(contest.lock))):
+        latest = self.latest.of(contest.lock)
+        needed = self.latest.needs(contest.lock)
+        if latest and contest.searching is None and all(map(turn.has, needed)):
             self.contend(turn, Contend(contest.lock, lock_and_term(latest.key)[1]))
         else:
-            self._latest.find(turn, contest)
+            self.latest.find(turn, contest)
 
     def contend(self, turn: Turn, event: Contend) -> None:
         """Decide what to do for the first waiter; his instances are loaded."""
@@ -232,7 +211,7 @@ class Contests:
             return
         following = turn.instance(term_key(event.lock, event.term + 1))
         if isinstance(following, Forgotten):
-            self._latest.find(turn, contest)
+            self.latest.find(turn, contest)
         elif isinstance(following, Unserved):
             self._fail(turn, contest, following.message)
         elif following.learned is not None:
@@ -266,7 +245,7 @@ class Contests:
         """A term came before: it must be learned, which one at the floor may not be."""
         before = turn.instance(key)
         if isinstance(before, Forgotten):
-            self._latest.find(turn, contest)
+            self.latest.find(turn, contest)
         elif isinstance(before, Unserved):
             self._fail(turn, contest, before.message)
         elif before.learned is None:
@@ -287,8 +266,8 @@ class Contests:
 
     def _contend_after(self, turn: Turn, contest: Contest, before: Decree) -> None:
         """A term came before: it must be over."""
-        self._latest.remember(before)
-        self._grant(turn, contest, before)
+        self.latest.remember(before)
+        self.granting.grant(turn, contest, before)
         contest.tidy()
         ending = self._leases.ending(tenure(before))
         first = contest.first()
@@ -359,13 +338,13 @@ class Contests:
         ending = ask.ending()
         for live in ask.serves:
             if not wants_it(live):
-                self._tell_held(turn, live, ask.decree, turn.now_ms, ending)
+                self.granting.tell_held(turn, live, ask.decree, contest, turn.now_ms, ending)
         contest.tidy()
         first = contest.first()
         if first is not None:
             self._propose_after(turn, contest, first, ask.decree, ending or Ending(How.EXPIRED))
         elif contest.waiters:
-            self._latest.find(turn, contest)
+            self.latest.find(turn, contest)
         else:
             self._close(contest)
 
@@ -376,12 +355,13 @@ class Contests:
         for live in ask.serves:
             live.undecided = True  # a quorum has told how things stand since it arrived
             if not queues(live) and not live.indefinite:
-                self._tell_held(turn, live, ask.decree, contest.held_until_ms, ask.ending())
+                free_ms = contest.held_until_ms
+                self.granting.tell_held(turn, live, ask.decree, contest, free_ms, ask.ending())
         contest.tidy()
         if not contest.waiters:
             self._close(contest)
         elif contest.impatient():
-            self._latest.find(turn, contest)
+            self.latest.find(turn, contest)
         else:
             self._pause(turn, contest, wait_ms)
 
@@ -392,22 +372,6 @@ class Contests:
         contest.looks_ms = turn.now_ms + delay_ms
         turn.timer(Reconsider(contest.lock, contest.serial), delay_ms, delay_ms / 16)
 
-    # -- answers
-
-    def _tell_held(
-        self,
-        turn: Turn,
-        live: Live,
-        decree: Decree,
-        free_ms: float,
-        ending: Ending | None = None,
-    ) -> None:
-        contest = self._contests.get(lock_and_term(decree.key)[0])
-        waiters = contest.queued() if contest is not None else 0
-        remaining_ms = max(0, ceil(free_ms - turn.now_ms))
-        held = HeldBy(live.request.id, decree, remaining_ms, ending, waiters)
-        self._requests.answer(turn, live, held)
-
     def _fail(self, turn: Turn, contest: Contest, message: str) -> None:
         for live in contest.waiters:
             self._requests.fail(turn, live, DamagedError, message)
@@ -415,6 +379,6 @@ class Contests:
 
     def _close(self, contest: Contest) -> None:
         self.asking.drop(contest)
-        self._latest.drop(contest)
+        self.latest.drop(contest)
         if self._contests.get(contest.lock) is contest:
             del self._contests[contest.lock]

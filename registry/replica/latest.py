@@ -3,8 +3,10 @@
 What was learned lately is remembered, within a bound and only as a shortcut; the disk knows the rest.
 """
 
-from ..locks.terms import lock_and_term, lock_path
-from ..types import Decree
+from collections.abc import Iterable
+
+from ..locks.terms import lock_and_term, lock_path, tenure
+from ..types import Decree, Key
 from .contest import Contest
 from .effects import ReadLastSlot
 from .events import Contend
@@ -29,6 +31,11 @@ class LatestTerms:
     def of(self, lock: str) -> Decree | None:
         """The latest term of `lock`, None if that is not known here."""
         return self._decrees.get(lock)
+
+    def needs(self, lock: str) -> Iterable[Key]:
+        """The instances with which a contest about `lock` can go on in the same step."""
+        latest = self.of(lock)
+        return (latest.key, tenure(latest).next_key) if latest is not None else ()
 
     def remember(self, decree: Decree) -> None:
         """A term was learned, or read; an earlier one does not replace a later one."""

@@ -52,7 +52,7 @@ class Locks:
             case ForgottenTerms():
                 return self._forgetting.needs(message)
             case EndTerm():
-                return self.contests.needs(message.tenure.lock)
+                return self.contests.latest.needs(message.tenure.lock)
             case Renewed():
                 return ()
 
@@ -60,11 +60,14 @@ class Locks:
         """The instances that a request is about."""
         match request:
             case LockRequest() | HolderRequest():
-                return self.contests.needs(request.lock)
+                return self.contests.latest.needs(request.lock)
             case KeepAliveRequest():
                 return _of_tenure(request.tenure)
             case EndRequest():
-                return (*_of_tenure(request.tenure), *self.contests.needs(request.tenure.lock))
+                return (
+                    *_of_tenure(request.tenure),
+                    *self.contests.latest.needs(request.tenure.lock),
+                )
             case _:
                 assert_never(request)
 

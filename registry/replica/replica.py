@@ -165,6 +165,8 @@ class Replica:
                 return bool(self._coordinator.flights.aboard(number))
             case Depart():
                 return self._coordinator.boarding.counts(timer)
+            case Expire():
+                return bool(self._requests.expired(timer))
             case _:
                 return True
 
@@ -281,6 +283,7 @@ class Replica:
         """R22: finish what has been half-done for too long; and forget what nobody waits for."""
         self._finishing.sweep(turn)
         self._standing.sweep(turn)
+        self._requests.prune(turn.now_ms)
         for part in (self._reads, self._lists, self._watches, self._claims, self._locks):
             part.prune()
         self.node.eager = self._watches.parked or self._reads.awaited
@@ -346,7 +349,9 @@ class Replica:
         return self.catchup.cursor(peer)
 
     def _settle(self, turn: Turn, live: Live, decree: Decree) -> None:
-        part = self._locks.contests if isinstance(live.request, LockRequest) else self._claims
+        part = (
+            self._locks.contests.granting if isinstance(live.request, LockRequest) else self._claims
+        )
         part.settle(turn, live, decree)
 
     def _disk_of(self, node: NodeId) -> bytes | None:

@@ -43,7 +43,7 @@ from .effects import Outgoing, Reply, Send
 from .events import Connection, Expire, Origin
 from .turn import Turn
 
-BUCKET_MS = 20
+BUCKET_MS = 4
 
 Lasting = (
     ClaimRequest
@@ -174,6 +174,12 @@ class Requests:
             self._buckets[bucket] = {}
             turn.timer(Expire(bucket), bucket * BUCKET_MS - turn.now_ms)
         return self._buckets[bucket]
+
+    def prune(self, now_ms: float) -> None:
+        """Forget buckets whose time is over; none is asked for whose requests were all answered."""
+        over = [at for at, lives in self._buckets.items() if at * BUCKET_MS <= now_ms and not lives]
+        for bucket in over:
+            del self._buckets[bucket]
 
     def close_bucket(self, timer: Expire) -> None:
         """Forget a bucket, all of whose requests have been answered."""

@@ -1,6 +1,7 @@
 """Timers that the replica set, in order of when they are due.
 
-Times are rounded up a little, so that timers end together: each end is a turn of the node. And most
+Times that need not be exact are rounded up a little, so that timers end together: each end is a turn of
+the node. And most
 timers have nothing left to do when they are due, since what they were set for has come about; those are
 dropped, and the node has no turn for them.
 """
@@ -33,11 +34,13 @@ class Timers:
     def set(self, now_ms: float, wanted: SetTimer) -> None:
         """Let `wanted.timer` fire after its delay and a random part of its spread.
 
-        It never fires early, and late by at most a sixteenth of its delay.
+        It never fires early. If it has a spread, it may be late by up to a sixteenth of its delay.
         """
-        step_ms = _step_ms(wanted.delay_ms)
-        exact_ms = now_ms + wanted.delay_ms + self._chance.random() * wanted.spread_ms
-        due_ms = math.ceil(exact_ms / step_ms) * step_ms
+        due_ms = now_ms + wanted.delay_ms
+        if wanted.spread_ms:
+            step_ms = _step_ms(wanted.delay_ms)
+            exact_ms = due_ms + self._chance.random() * wanted.spread_ms
+            due_ms = math.ceil(exact_ms / step_ms) * step_ms
         timers = self._timers.get(due_ms)
         if timers is None:
             self._timers[due_ms] = [wanted.timer]

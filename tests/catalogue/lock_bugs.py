@@ -136,7 +136,7 @@ HOLDING = (
     ),
     _bug(
         "a claim confirms itself though too few had accepted",
-        "replica.contests",
+        "replica.granting",
         "leased = 2 * quorums.accept > len(quorums.members)",
         "leased = True",
         None,  # the same

@@ -191,7 +191,7 @@ class LockStorm:
             left = {
                 "contests": replica._locks.contests._contests,
                 "asks": replica._locks.contests.asking._contests,
-                "searches": replica._locks.contests._latest._searches,
+                "searches": replica._locks.contests.latest._searches,
                 "renewals": replica._locks.renewals._renewals,
                 "leases": replica._leases.running,
                 "attempts": replica._coordinator._attempts,

@@ -100,9 +100,6 @@ class World:
         cluster: its configuration.
         up: which nodes to boot; all by default.
         seed: for everything that is left to chance.
-
-    Attributes:
-        max_held: how many instances each node keeps on pages of notes alone.
     """
 
     max_held = MAX_HELD

@@ -1,0 +1,50 @@
+"""What those who want a lock are told: that it is theirs, or whose it is (design 11)."""
+
+from math import ceil
+
+from ..locks.terms import Ending
+from ..types import Decree
+from ..wire.requests import Granted, HeldBy, LockRequest
+from .contest import Contest
+from .node import Node
+from .requests import Live, Requests
+from .turn import Turn
+
+
+class Granting:
+    """The answers to waiters.
+
+    Args:
+        node: whose quorums tell what a grant is worth.
+        requests: where answers go.
+    """
+
+    def __init__(self, node: Node, requests: Requests) -> None:
+        self._node = node
+        self._requests = requests
+
+    def settle(self, turn: Turn, live: Live, decree: Decree) -> None:
+        """The term that a waiter was proposed for is decided; if it is not his, he waits on."""
+        if isinstance(live.request, LockRequest) and decree.claim_id == live.claim_id:
+            quorums = self._node.config.quorums
+            leased = 2 * quorums.accept > len(quorums.members)
+            self._requests.answer(turn, live, Granted(live.request.id, decree, leased))
+
+    def grant(self, turn: Turn, contest: Contest, decree: Decree) -> None:
+        """A repeated request may find its claim decreed, by whatever way it got there."""
+        for live in contest.waiters:
+            self.settle(turn, live, decree)
+
+    def tell_held(
+        self,
+        turn: Turn,
+        live: Live,
+        decree: Decree,
+        contest: Contest,
+        free_ms: float,
+        ending: Ending | None = None,
+    ) -> None:
+        """Somebody else has the lock, until `free_ms` at least."""
+        remaining_ms = max(0, ceil(free_ms - turn.now_ms))
+        held = HeldBy(live.request.id, decree, remaining_ms, ending, contest.queued())
+        self._requests.answer(turn, live, held)
