@@ -165,8 +165,6 @@ class Replica:
                 return bool(self._coordinator.flights.aboard(number))
             case Depart():
                 return self._coordinator.boarding.counts(timer)
-            case Expire():
-                return bool(self._requests.expired(timer))
             case _:
                 return True
 
@@ -283,7 +281,6 @@ class Replica:
         """R22: finish what has been half-done for too long; and forget what nobody waits for."""
         self._finishing.sweep(turn)
         self._standing.sweep(turn)
-        self._requests.prune(turn.now_ms)
         for part in (self._reads, self._lists, self._watches, self._claims, self._locks):
             part.prune()
         self.node.eager = self._watches.parked or self._reads.awaited

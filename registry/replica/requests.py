@@ -43,7 +43,11 @@ from .effects import Outgoing, Reply, Send
 from .events import Connection, Expire, Origin
 from .turn import Turn
 
-BUCKET_MS = 4
+LONG_MS = 1_000
+COARSE_MS, FINE_MS = 32, 4
+"""Requests end together, so late by at most this; by the first, if they have `LONG_MS` of time or more.
+
+A client gives a node less time than it has itself, by more than that, so the node speaks first."""
 
 Lasting = (
     ClaimRequest
@@ -169,17 +173,11 @@ class Requests:
         return list(self._buckets.get(timer.bucket, ()))
 
     def _bucket_of(self, turn: Turn, live: Live) -> dict[Live, None]:
-        bucket = int(live.deadline_ms // BUCKET_MS) + 1
+        bucket = _bucket(live)
         if bucket not in self._buckets:
             self._buckets[bucket] = {}
-            turn.timer(Expire(bucket), bucket * BUCKET_MS - turn.now_ms)
+            turn.timer(Expire(bucket), bucket - turn.now_ms)
         return self._buckets[bucket]
-
-    def prune(self, now_ms: float) -> None:
-        """Forget buckets whose time is over; none is asked for whose requests were all answered."""
-        over = [at for at, lives in self._buckets.items() if at * BUCKET_MS <= now_ms and not lives]
-        for bucket in over:
-            del self._buckets[bucket]
 
     def close_bucket(self, timer: Expire) -> None:
         """Forget a bucket, all of whose requests have been answered."""
@@ -192,9 +190,15 @@ class Requests:
             del lives[live.request.id]
             if not lives:
                 del self._by_origin[live.origin]
-        bucket = self._buckets.get(int(live.deadline_ms // BUCKET_MS) + 1)
+        bucket = self._buckets.get(_bucket(live))
         if bucket is not None:
             bucket.pop(live, None)
+
+
+def _bucket(live: Live) -> int:
+    """When a request ends, with others."""
+    step_ms = COARSE_MS if live.request.timeout_ms >= LONG_MS else FINE_MS
+    return (int(live.deadline_ms) // step_ms + 1) * step_ms
 
 
 def address(origin: Origin, answer: Answer) -> Outgoing:

@@ -5,6 +5,7 @@ import pytest
 from decreed.registry.errors import NotFormed, Unreachable
 from decreed.registry.paxos.messages import Accept, Accepted, Commit, Promise
 from decreed.registry.replica.events import Finish, FromPeer
+from decreed.registry.replica.requests import COARSE_MS, FINE_MS, LONG_MS
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import FeedPage, QueryAnswer, ScanAnswer
 from decreed.registry.wire.requests import (
@@ -201,6 +202,21 @@ def test_a_wait_that_runs_out_says_undecided_only_if_a_quorum_said_so() -> None:
     mark = world.send("n1", WaitRequest(world.new_id(), 500, Key("k")))
     world.run(1_000)
     assert isinstance(world.answers[mark][0], Failed)
+
+
+@pytest.mark.parametrize("timeout_ms", [30, 270, 999, 1_000, 30_000])
+def test_time_that_is_over_is_over_however_many_end_together(timeout_ms: int) -> None:
+    world = World()
+    marks = list[tuple[NodeId, int]]()
+    for _ in range(9):
+        world.run(3.3)
+        began_ms = world.now_ms
+        marks.append(world.send("n1", WaitRequest(world.new_id(), timeout_ms, Key("k"))))
+    late_ms = COARSE_MS if timeout_ms >= LONG_MS else FINE_MS
+    world.run(began_ms + timeout_ms - world.now_ms - 0.1)
+    assert not world.answers[marks[-1]]
+    world.run(late_ms + 0.2)
+    assert all(isinstance(world.answers[mark][0], Undecided) for mark in marks)
 
 
 def test_latest_is_the_last_decided_slot_even_on_a_node_that_missed_it() -> None:
