@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
+from math import isfinite
 from typing import Any, TextIO, cast
 
 from .output import safe_line, to_json
@@ -69,8 +70,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of `record`; what JSON has no word for is said as Python does."""
         facts = {
-            name: value if isinstance(value, str | int | float | None) else str(value)
-            for name, value in _facts(record).items()
+            name: value if _is_json(value) else str(value) for name, value in _facts(record).items()
         }
         about = {"event": record.getMessage(), "level": _level(record), "timestamp": _time(record)}
         return to_json(facts | about)
@@ -108,6 +108,11 @@ def set_up_logs(form: LogForm, level: LogLevel) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level.name)
+
+
+def _is_json(value: object) -> bool:
+    """Whether JSON has a word for it."""
+    return isinstance(value, str | int | None) or (isinstance(value, float) and isfinite(value))
 
 
 def _facts(record: logging.LogRecord) -> Mapping[str, Any]:

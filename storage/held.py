@@ -10,13 +10,15 @@ Invariants:
 
 * R14: the page is part of the batch that accepts, and is not written over before all keys on it are
   settled, durably.
-* A row is newer than what a page holds of its key: only a key that has no row is held, and one that
-  got a row is never held again. So wherever both are found, the row counts.
+* A key that has no row is held for as long as that is so, whatever cannot be read meanwhile.
+* A row is newer than what a page holds of its key: a key is held only if it was blank, and never again
+  once it got a row. So wherever both are found, the row counts, also if it cannot be read.
 """
 
 from collections.abc import Iterable, Mapping
 from operator import itemgetter
 
+from ..registry.disk import Damaged
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key
 from . import layout
@@ -46,8 +48,11 @@ class Held:
         return self._kept.get(key)
 
     def keep(self, found: Mapping[Key, object]) -> None:
-        """Of those on the pages keep what was `found` nowhere else."""
-        self._kept = {key: one for key, one in self._kept.items() if found.get(key) is one}
+        """Of those on the pages let go what was `found` to have a row, or to be forgotten.
+
+        What could not be looked up stays: if it has no row, it lies here and nowhere else.
+        """
+        self._kept = {k: one for k, one in self._kept.items() if _may_lack_row(one, found[k])}
 
     def chosen(self, blank: Mapping[Key, Instance]) -> dict[Key, Instance]:
         """Which of these accepted instances, which have no rows, shall go without one."""
@@ -66,6 +71,10 @@ class Held:
         each = [(layout.instance_key(key), one) for key, one in self._kept.copy().items()]
         inside = [pair for pair in each if within[0] <= pair[0] < within[1]]
         return [(stored, one, _length(one)) for stored, one in sorted(inside, key=itemgetter(0))]
+
+
+def _may_lack_row(held: Instance, found: object) -> bool:
+    return found is held or isinstance(found, Damaged)
 
 
 def _is_light(key: Key, instance: Instance) -> bool:

@@ -49,8 +49,11 @@ OWN_PATIENCE_MS = 1.0
 """So long what a node says to itself waits for something from others, and shares its turn with that.
 
 Its own vote is hardly ever the last of a quorum, and a turn for it alone would be in vain."""
-MAX_IN_A_ROW = 8
-"""So many turns follow each other at most before the other tasks have theirs."""
+ALONE_MS = 5.0
+"""Turns follow each other for so long before the other tasks have theirs.
+
+By time and not by number: on a slow disk turns are long, and who looks out for silent peers must not be
+kept waiting."""
 READERS = 2
 TOLERANCE_S = 0.000_5
 """By how much the two clocks, that of timers and that of waiting, may drift before it matters."""
@@ -97,7 +100,7 @@ class TurnLoop:
         self._own_ms = math.inf
         self._bytes = 0
         self._idle = False
-        self._in_a_row = 0
+        self._others_ran_ms = -math.inf
         self._chore: Callable[[], None] = _nothing
         self._chore_ms = math.inf
         self._alarm = trio.CancelScope()
@@ -154,13 +157,12 @@ class TurnLoop:
     async def _let_others_run(self) -> None:
         """Rest if there is nothing to do; while there is, stop now and then alone: it is dear."""
         if not self._inbox and not self._sockets.look():
-            self._in_a_row = 0
             await self._rest()
-        elif self._in_a_row == MAX_IN_A_ROW:
-            self._in_a_row = 0
-            await trio.lowlevel.checkpoint()
+        elif self.now_ms() - self._others_ran_ms < ALONE_MS:
+            return
         else:
-            self._in_a_row += 1
+            await trio.lowlevel.checkpoint()
+        self._others_ran_ms = self.now_ms()
 
     async def _rest(self) -> None:
         """Wait for bytes in the sockets, for somebody's `post`, or for the next timer."""

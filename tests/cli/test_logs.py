@@ -71,9 +71,12 @@ def test_what_json_has_no_word_for_is_said_all_the_same(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     set_up_logs(LogForm.JSON, LogLevel.INFO)
-    log.info("x", error=ValueError("why"), none=None, count=2)
-    line = json.loads(capsys.readouterr().err)
+    log.info("x", error=ValueError("why"), none=None, count=2, share=0.5, worst=float("nan"))
+    said = capsys.readouterr().err
+    assert "NaN" not in said
+    line = json.loads(said)
     assert (line["error"], line["none"], line["count"]) == ("why", None, 2)
+    assert (line["share"], line["worst"]) == (0.5, "nan")
 
 
 def test_a_terminal_is_shown_colours_and_a_file_is_not(

@@ -133,6 +133,24 @@ def test_a_timer_of_those_who_have_left_lets_nobody_leave_early() -> None:
     assert flights(world) == [(1, 2), (2, 2), (3, 2)]
 
 
+def test_whoever_was_patient_for_long_may_still_be_joined_and_leaves_in_time() -> None:
+    """The time of patience ends in the very moment in which the flight before lands."""
+    world = World()
+    keys = keys_of(world, 6)
+    unheard(world, AcceptMany)
+    fly(world, keys[:3])
+    world.settle()
+    fly(world, keys[3:5])
+    world.run(PATIENCE_MS - 0.1)
+    assert len(flights(world)) == 1
+    world.post(N1, FromPeer(N2, AcceptedMany(standing(), 1, ())))
+    world.run(JOINING_MS + 0.2)
+    assert flights(world) == [(1, 3), (2, 2)]
+    fly(world, keys[5:])
+    world.settle()
+    assert len(flights(world)) == 2, "one departure at a time, as before"
+
+
 def test_who_waits_is_answered_when_the_key_is_decided_elsewhere_and_is_not_proposed() -> None:
     world = World()
     keys = keys_of(world, 4)

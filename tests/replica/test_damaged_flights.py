@@ -6,15 +6,25 @@ import pytest
 
 from decreed.registry.disk import Damaged
 from decreed.registry.errors import Unreachable
-from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, CommitMany, Prepare
+from decreed.registry.paxos.messages import (
+    Accept,
+    AcceptedMany,
+    AcceptMany,
+    Commit,
+    CommitMany,
+    Prepare,
+)
 from decreed.registry.types import Key
-from decreed.registry.wire.requests import Failed
+from decreed.registry.wire.peers import Fetch, Pull
+from decreed.registry.wire.requests import ClaimRequest, Decreed, Failed
+from decreed.storage import layout
 
 from ..support.flying import (
     N1,
     N2,
     N3,
     asks,
+    decrees,
     fly,
     heard,
     keys_of,
@@ -24,7 +34,7 @@ from ..support.flying import (
     under_way,
     unheard,
 )
-from ..support.world import World, config, stored
+from ..support.world import World, claim, config, stored
 
 
 def damage(world: World, key: Key, patch: pytest.MonkeyPatch) -> None:
@@ -91,3 +101,26 @@ def test_a_key_that_is_found_damaged_as_it_leaves_keeps_nobody_waiting(
     (answer,) = world.answers[boards]
     assert isinstance(answer, Failed) and answer.code == Unreachable.code
     assert not world.replica(N1)._coordinator.flights.under_way
+
+
+def test_R14_a_vote_is_remembered_though_its_row_could_not_be_looked_up_at_a_start() -> None:
+    """The votes of a flight have no rows of their own, and the disk failed to say so."""
+    world = World()
+    keys = keys_of(world, 2)
+    world.lose = lambda sender, to, message: (
+        N3 in (sender, to) or isinstance(message, Commit | CommitMany | Pull | Fetch)
+    )
+    marks = fly(world, keys, b"first")
+    world.run(20)
+    first = decrees(world, marks)[0]
+    world.crash(N1)
+    world.crash(N2)
+    disk = world.machines[N2].disk
+    disk.lose(layout.instance_key(keys[0]))
+    world.boot(N2)
+    disk.restore()
+    world.lose = lambda *_: False
+    world.run(300)
+    wish = claim(keys[0], b"second", b"other id")
+    answer = world.ask(N3, ClaimRequest(world.new_id(), 5_000, True, wish))
+    assert isinstance(answer, Decreed) and answer.decree == first

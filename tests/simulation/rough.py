@@ -17,7 +17,7 @@ from decreed.registry.types import NodeId
 from decreed.storage.memory import MemoryDisk
 
 from ..support.lookup import look_up
-from ..support.world import Machine
+from ..support.machine import Machine
 from .disks import Drive
 from .plan import Plan
 from .wired import WiredWorld

@@ -1,6 +1,7 @@
 """R14: what is accepted lies on its batch's page alone, and is found wherever it must be."""
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
@@ -110,6 +111,40 @@ def test_a_page_that_holds_something_open_is_not_written_over(
     assert found(opened(disk), "a", "b") == [accepted("a").instance, EMPTY]
 
 
+def test_R14_what_cannot_be_looked_up_for_a_while_is_not_forgotten(
+    storage: MemoryStorage, disk: MemoryDisk
+) -> None:
+    write(storage, accepted("a"), accepted("b"))
+    storage.close()
+    disk.lose(layout.instance_key("a"))
+    again = opened(disk)
+    assert again.recovered().unlearned == ("a", "b")
+    assert [key for key, _ in again.scan("", "", 9, 10_000).instances] == ["a", "b"]
+    assert found(again, "a", "b") == [accepted("b").instance]
+    disk.restore()
+    assert found(again, "a", "b") == [accepted("a").instance, accepted("b").instance]
+
+
+def test_a_row_that_cannot_be_read_counts_too(storage: MemoryStorage, disk: MemoryDisk) -> None:
+    write(storage, accepted("a"), accepted("b"))
+    write(storage, accepted("a", b"higher"))
+    storage.close()
+    disk.flip(layout.instance_key("a"), 20)
+    again = opened(disk)
+    assert found(again, "a", "b") == [accepted("b").instance]
+
+
+def test_what_has_a_row_or_is_settled_is_not_held_any_more(
+    storage: MemoryStorage, disk: MemoryDisk
+) -> None:
+    write(storage, *map(accepted, "abcd"))
+    write(storage, learned("a"), accepted("b", b"higher"))
+    storage.close()
+    limited = opened(disk, 3)
+    write(limited, accepted("e"))
+    assert "e" not in rows(disk), "two are held, so there is room for a third"
+
+
 def test_large_values_and_terms_of_locks_have_rows(
     storage: MemoryStorage, disk: MemoryDisk
 ) -> None:
@@ -146,16 +181,22 @@ def test_a_scan_shows_it_among_the_rows_and_page_by_page(storage: MemoryStorage)
 def test_what_gets_a_row_while_it_is_scanned_is_shown_once(
     storage: MemoryStorage, disk: MemoryDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(storage, accepted("a"), accepted("b"))
+    write(storage, accepted("a"), accepted("b"), accepted("c"))
     each = storage._each
 
-    def meanwhile(within: tuple[bytes, bytes]) -> object:
+    def meanwhile(within: tuple[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
         write(storage, learned("a"))
-        return each(within)
+        rows = list(each(within))
+        write(storage, learned("b"))
+        yield from rows
 
     monkeypatch.setattr(storage, "_each", meanwhile)
     shown = storage.scan("", "", 9, 10_000).instances
-    assert shown == (("a", learned("a").instance), ("b", accepted("b").instance))
+    assert shown == (
+        ("a", learned("a").instance),
+        ("b", accepted("b").instance),
+        ("c", accepted("c").instance),
+    )
 
 
 def test_nothing_of_a_failed_batch_is_held(storage: MemoryStorage, disk: MemoryDisk) -> None:

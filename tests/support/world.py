@@ -9,7 +9,6 @@ import heapq
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import assert_never
 
@@ -43,9 +42,10 @@ from decreed.registry.wire.handshake import Life, PeerHello, PeerRecall
 from decreed.registry.wire.peers import PeerMessage, Ping
 from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Request
 from decreed.storage.held import MAX_HELD
-from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
+from decreed.storage.memory import MemoryDisk, open_memory
 
 from .lookup import look_up
+from .machine import Machine
 
 CLUSTER_ID = "test-cluster"
 EPOCH_MS = 1_700_000_000_000
@@ -67,30 +67,6 @@ def config(size: int = 3, prepare: int = 0, accept: int = 0) -> ClusterConfig:
 def claim(key: str, value: bytes = b"v", claim_id: bytes = b"id") -> Claim:
     """A claim with the words that tests do not care about filled in."""
     return Claim(Key(key), value, "text/plain", "tester", claim_id)
-
-
-@dataclass(eq=False)
-class Machine:
-    """A node's disk, and its replica while it is up. A new life of the node is a new machine.
-
-    Attributes:
-        disk: what outlives the node.
-        storage, replica: the node, None while it is down.
-        inbox: what has happened to it and was not handled yet.
-        timers: when they fire, in the time of the world.
-        writing: the step whose records are at the disk just now.
-        paused: it is stopped, as by SIGSTOP.
-        stepped_ms: when its last step was; timers run from there, however long the disk takes.
-    """
-
-    disk: MemoryDisk
-    storage: MemoryStorage | None = None
-    replica: Replica | None = None
-    inbox: list[Event] = field(default_factory=list)
-    timers: list[tuple[float, int, Event]] = field(default_factory=list)
-    writing: Effects | None = None
-    paused: bool = False
-    stepped_ms: float = 0.0
 
 
 class World:
@@ -335,7 +311,7 @@ class World:
     def _fire(self) -> None:
         for node, machine in self.machines.items():
             while machine.timers and machine.timers[0][0] <= self.now_ms:
-                machine.inbox.append(heapq.heappop(machine.timers)[2])
+                machine.fire(heapq.heappop(machine.timers)[2])
             if machine.replica is not None:
                 self._ping(node, machine.replica)
 
