@@ -6,8 +6,8 @@ from decreed.registry.errors import Disputed
 from decreed.registry.paxos.messages import Commit
 from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
-from decreed.registry.wire.peers import FeedPage, Fetch
-from decreed.registry.wire.requests import Failed, GetRequest
+from decreed.registry.wire.peers import FeedPage, Fetch, Ping
+from decreed.registry.wire.requests import Decreed, Failed, GetRequest
 
 from ..support.world import World, claim, stored
 
@@ -136,6 +136,29 @@ def test_what_a_peer_that_died_was_asked_for_comes_from_another() -> None:
     world.lose = lambda sender, to, message: False
     world.run(8_000)
     assert stored(world, "n3", "k").learned is not None
+
+
+def test_a_page_is_complete_with_its_last_key_even_if_nobody_is_asked_for_it_any_more() -> None:
+    """It waits for what another peer was asked for, who was given up meanwhile."""
+    world = World()
+    lost: tuple[type, ...] = (Commit, Fetch)
+    world.lose = lambda sender, to, message: (
+        N3 in (sender, to) and (isinstance(message, lost) or (sender, type(message)) == (N2, Ping))
+    )
+    decreed = world.claim("n1", claim("k"), here=True)
+    assert isinstance(decreed, Decreed)
+    world.run(1_500)
+    catchup = world.replica("n3").catchup
+    assert catchup._fetching == {"k": N1}
+    world.lose = lambda sender, to, message: (
+        N3 in (sender, to) and (isinstance(message, lost) or N1 in (sender, to))
+    )
+    while catchup._fetching:
+        world.run(10)
+    assert catchup._pulling[N2].missing == {"k"}
+    world.post(N3, FromPeer(N2, Commit(Key("k"), decreed.decree)))
+    world.settle()
+    assert catchup.cursor(N2) == 1
 
 
 def test_nodes_in_step_read_nothing_of_their_feeds_from_the_disk() -> None:

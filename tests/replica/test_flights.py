@@ -247,6 +247,17 @@ def test_what_one_acceptor_refuses_is_decided_by_both_phases_while_the_rest_land
     assert not under_way(world)
 
 
+def test_R13_a_refusal_leaves_only_behind_the_promise_that_it_speaks_of() -> None:
+    world = World()
+    keys = keys_of(world)
+    higher = Ballot(1, Process(N3, 1))
+    proposals = FromPeer(N1, proposal(keys))
+    effects = step(world, N2, FromPeer(N3, Prepare(keys[1], higher)), proposals)
+    nack = Send(N1, Nack(keys[1], standing(), higher))
+    assert nack in effects.after
+    assert nack not in effects.at_once
+
+
 @pytest.mark.parametrize("nacks", [True, False], ids=["with nacks", "without"])
 def test_if_all_of_a_flight_is_refused_all_are_decided_alone(nacks: bool) -> None:
     world = World()

@@ -2,15 +2,17 @@
 
 from decreed.registry.config import MIB
 from decreed.registry.keys import home
-from decreed.registry.paxos.messages import Accept, Accepted, Prepare
+from decreed.registry.paxos.messages import Accept, Accepted, AcceptedMany, Commit, Prepare
+from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Key, NodeId
-from decreed.registry.wire.peers import PeerMessage
+from decreed.registry.wire.peers import ForgottenTerms, PeerMessage
 from decreed.registry.wire.requests import ClaimRequest, Decreed
 
-from ..support.world import World, claim
+from ..support.forgetful import cut_off, cycle, forgetful, has_forgotten
+from ..support.world import World, claim, stored
 
 CLAIMS = 8
-NODES = (NodeId("n1"), NodeId("n2"), NodeId("n3"))
+NODES = N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 
 
 def slowly(sender: NodeId, to: NodeId, message: PeerMessage) -> tuple[float, ...]:
@@ -50,3 +52,28 @@ def test_the_bytes_on_their_way_are_forgotten_with_the_outcome() -> None:
     for number in range(CLAIMS):
         world.freeze("n1", f"k{number}", bytes(MIB))
     assert [world.replica(node)._acceptors.backlog_ms for node in world.up()] == [0.0] * 3
+
+
+def test_the_bytes_of_what_was_put_off_are_forgotten_with_the_outcome_too() -> None:
+    world = World()
+    world.lose = lambda _, to, message: isinstance(message, Accepted | AcceptedMany | Commit)
+    world.claim("n1", claim("k", bytes(MIB)), timeout_ms=8_000, here=True)
+    acceptors = world.replica("n2")._acceptors
+    assert acceptors.backlog_ms > 0
+    assert any(sender == N2 and isinstance(m, Prepare) for sender, _, m in world.sent), "put off"
+    world.lose = lambda *_: False
+    world.run(10_000)
+    assert stored(world, "n2", "k").learned is not None
+    assert acceptors.backlog_ms == 0
+
+
+def test_the_bytes_of_terms_are_forgotten_with_them() -> None:
+    world = forgetful()
+    world.lose = cut_off(N3)
+    cycle(world)
+    acceptors = world.replica("n3")._acceptors
+    assert acceptors.backlog_ms > 0
+    world.post(N3, FromPeer(N1, ForgottenTerms("l", 10)))
+    world.settle()
+    assert has_forgotten(world, "n3", 1)
+    assert acceptors.backlog_ms == 0

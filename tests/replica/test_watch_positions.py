@@ -6,12 +6,20 @@ import pytest
 from msgspec.structs import replace
 
 from decreed.registry.paxos.messages import Commit
-from decreed.registry.replica.events import FromPeer
+from decreed.registry.replica.effects import Effects, Reply
+from decreed.registry.replica.events import Expire, Fired, FromClient, FromPeer
 from decreed.registry.replica.node import Node
-from decreed.registry.replica.positions import AHEAD_BITS, index_of, number_of
+from decreed.registry.replica.positions import (
+    AHEAD_BITS,
+    DURABLE_BITS,
+    LIFE_BITS,
+    index_of,
+    number_of,
+)
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.requests import Position, WaitRequest, WatchPage, WatchRequest
 
+from ..support.flying import step
 from ..support.world import World, claim
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
@@ -137,6 +145,68 @@ def test_a_position_that_was_never_told_is_lost(watched: Watched) -> None:
     identity = watched.node.identity
     watched.node.identity = replace(identity, incarnation=identity.incarnation - 1)
     assert index_of(watched.node, number) is None, "of a life that has not begun"
+
+
+def expiry(effects: Effects) -> Fired:
+    """The end of the time of what was asked in a step."""
+    (timer,) = [wanted.timer for wanted in effects.timers if isinstance(wanted.timer, Expire)]
+    return Fired(timer)
+
+
+def page_of(effects: Effects) -> WatchPage:
+    (page,) = [item.answer for item in effects.at_once if isinstance(item, Reply)]
+    assert isinstance(page, WatchPage) and not page.lost
+    return page
+
+
+def test_what_is_learned_in_the_step_in_which_a_watch_runs_out_is_told_next(
+    watched: Watched,
+) -> None:
+    request = WatchRequest(watched.world.new_id(), 500, "", watched.position, 10)
+    over = expiry(step(watched.world, N1, FromClient(1, request)))
+    page = page_of(step(watched.world, N1, commit("b"), over))
+    assert (page.decrees, page.position.index) == ((), 1)
+
+
+def test_a_watch_that_runs_out_while_it_is_read_for_goes_on_from_where_it_was(
+    watched: Watched,
+) -> None:
+    watched.learn("b")
+    request = WatchRequest(watched.world.new_id(), 500, "", watched.position, 10)
+    asked = step(watched.world, N1, FromClient(1, request))
+    assert asked.reads
+    page = page_of(step(watched.world, N1, expiry(asked)))
+    assert (page.decrees, page.position) == ((), watched.position)
+    assert watched.look() == ["b"]
+
+
+def test_a_node_whose_disk_failed_tells_no_position_behind_what_is_durable(
+    watched: Watched,
+) -> None:
+    """Whatever it has counted by then."""
+    watched.world.machines[N1].disk.fail_syncs = 1
+    watched.learn("b")
+    watched.world.run(2_000)
+    assert watched.node.failed and watched.node.settled_feed_end == 1
+    watched.node.feed_end = 2
+    request = WatchRequest(watched.world.new_id(), 500, "", None, 10)
+    assert page_of(step(watched.world, N1, FromClient(1, request))).position.index == 1
+
+
+def test_no_number_is_told_that_runs_over(watched: Watched) -> None:
+    node, identity = watched.node, watched.node.identity
+    node.settled_feed_end = (1 << DURABLE_BITS) - 1
+    node.identity = replace(identity, incarnation=(1 << LIFE_BITS) - 1)
+    node.feed_end = node.settled_feed_end + 1
+    number = number_of(node, node.feed_end)
+    assert number is not None and number < 1 << 63
+    assert index_of(node, number) == node.feed_end
+    node.identity = replace(identity, incarnation=1 << LIFE_BITS)
+    assert number_of(node, node.feed_end) is None
+    node.identity = identity
+    node.settled_feed_end += 1
+    node.feed_end += 1
+    assert number_of(node, node.feed_end) is None
 
 
 def test_what_fits_into_no_number_waits_for_the_disk(watched: Watched) -> None:

@@ -2,7 +2,7 @@
 
 import random
 
-from decreed.registry.disk import Record
+from decreed.registry.disk import ForgetRecord, InstanceRecord, Record
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.types import Key
 from decreed.storage import layout
@@ -71,6 +71,30 @@ def test_after_a_start_pages_with_anything_open_are_left_alone() -> None:
     assert notes.changed(changes("g", OPEN)) == (0, list("g"))
 
 
+def pages_on(disk: MemoryDisk) -> list[bytes]:
+    return [key for key in disk.values if key.startswith(Table.NOTES.value)]
+
+
+def test_terms_that_are_forgotten_with_their_outcome_unknown_leave_no_page_behind() -> None:
+    disk = MemoryDisk()
+    storage = opened(disk)
+    for number in range(1, 50):
+        term = InstanceRecord(Key(f"$locks/l@{number}"), OPEN)
+        storage.write([term])
+        storage.write([ForgetRecord("$locks/l", number + 1)])
+    assert len(pages_on(disk)) == 1
+
+
+def test_a_sync_alone_makes_pages_free() -> None:
+    disk = MemoryDisk()
+    storage = opened(disk)
+    for number in range(50):
+        storage.write([accepted(f"k{number}")], sync=False)
+        storage.write([learned(f"k{number}")], sync=False)
+        storage.sync()
+    assert len(pages_on(disk)) == 1
+
+
 def test_there_are_as_many_pages_as_batches_were_open_at_once() -> None:
     disk = MemoryDisk()
     storage = opened(disk)
@@ -78,8 +102,7 @@ def test_there_are_as_many_pages_as_batches_were_open_at_once() -> None:
         storage.write([accepted(f"k{number}")])
         if number >= 3:
             storage.write([learned(f"k{number - 3}")], sync=False)
-    notes = [key for key in disk.values if key.startswith(Table.NOTES.value)]
-    assert notes == [layout.notes_key(page) for page in range(5)]
+    assert pages_on(disk) == [layout.notes_key(page) for page in range(5)]
     assert opened_again(storage, disk).recovered().unlearned == ("k497", "k498", "k499")
 
 
