@@ -205,6 +205,17 @@ KNOWING = (
         seeds=_SEEDS,
     ),
     Bug(
+        "what cannot be looked up at a start is held no more",
+        (
+            Change(
+                "storage.held",
+                "return found is held or isinstance(found, Damaged)",
+                "return found is held",
+            ),
+        ),
+        seeds=600,  # it takes a disk that cannot read and then can, and a node that starts between
+    ),
+    Bug(
         "a page is written over before what made it free is on disk",
         (Change("storage.notes", "self._emptied.append(page)", "self._free.append(page)"),),
         tests=100,  # it takes a crash between two batches that nobody waits for

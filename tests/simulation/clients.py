@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from decreed.registry.keys import slot_key
 from decreed.registry.replica.events import FromClient
+from decreed.registry.replica.requests import COARSE_MS
 from decreed.registry.types import Claim, Key, NodeId
 from decreed.registry.wire.requests import (
     Answer,
@@ -30,7 +31,7 @@ from .witness import WitnessedWorld
 KEYS = ["a", "b", "p/c"]
 SERIES = ["s", "p/s"]
 FRESH_TICKS = 12
-GRACE_MS = 25
+GRACE_MS = COARSE_MS + 5
 
 
 Told = Callable[[Asked], None]

@@ -1,10 +1,10 @@
 """Records that cannot be read any more: of one key at one node, while the node runs and when it starts.
 
 The node must be silent in Paxos about such a key, and say to clients that its record is damaged; and it
-must never write the record anew, which would forget what it had promised. What is struck stays so until
-the storm is over. Then the record is legible again, and the node starts anew: nothing was lost, so all
-must come to rest as ever, but that the node may never hear of a decree that it would have learned
-meanwhile (`WitnessedWorld.deaf`).
+must never write the record anew, which would forget what it had promised. What is struck may become
+legible again at any time, as when a disk failed to read it once; at the latest when the storm is over,
+and then the node starts anew: nothing was lost, so all must come to rest as ever, but that the node may
+never hear of a decree that it would have learned meanwhile (`WitnessedWorld.deaf`).
 
 The chance is a source of its own, so that all else in a seed goes as it would without scratches, until
 the first; and most seeds have none.
@@ -22,6 +22,8 @@ from .witness import WitnessedWorld
 IN_FLIGHT = 0.6
 """How often a home that waits for votes is struck, at one of the keys that fly; where there are any."""
 
+MENDED = 0.04
+"""How often all of a disk becomes legible again, in a tick."""
 LATEST = 12
 """Only so many keys that were wanted last are worth while: nobody asks for others."""
 
@@ -43,6 +45,11 @@ class Scratches:
         """One tick's damage, or none."""
         if not self._often:
             return
+        for node, disk in self._disks.items():
+            if self._may_strike(node) and chance.random() < MENDED:
+                disk.restore()
+                self._world.note(node, "mended", "")
+                self._world.sightings.saw("a record became legible again")
         nodes = [node for node in self._world.up() if self._may_strike(node)]
         flying = [(node, key) for node in nodes for key in self._flying(node)]
         if flying and chance.random() < IN_FLIGHT:
@@ -63,7 +70,12 @@ class Scratches:
 
     def _lies(self, node: NodeId, key: Key) -> bool:
         """Whether there is a record that no crash takes: what is gone is not unreadable."""
-        return self._world.machines[node].disk.has_durable(layout.instance_key(key))
+        machine = self._world.machines[node]
+        if machine.disk.has_durable(layout.instance_key(key)):
+            return True
+        # what lies on a page has no row, and that there is none must be read as well
+        held = machine.storage is not None and machine.storage._held.get(key) is not None
+        return held and not machine.disk.unsynced
 
     def _may_strike(self, node: NodeId) -> bool:
         """Not while a write is under way, which would mend what it writes on a real disk."""

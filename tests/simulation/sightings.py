@@ -21,6 +21,7 @@ FAULTS = (
     "a disk was full",
     "a write stalled",
     "a record became unreadable",
+    "a record became legible again",
     "a home could not read what it had let fly",
     "a node started with a record that it could not read",
     "a node paused",

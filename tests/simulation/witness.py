@@ -32,7 +32,7 @@ from decreed.storage import layout
 
 from .flown import Flown
 from .ledger import Ledger
-from .plan import Plan
+from .plan import SCRATCHES, Plan
 from .pledges import Pledges
 from .rough import RoughWorld
 from .wishes import Wish
@@ -69,8 +69,8 @@ class WitnessedWorld(RoughWorld):
         self._ledgers: dict[NodeId, Ledger] = {}
         self._doubtful: dict[NodeId, set[Key]] = {}
         self._pledges: Pledges | None = None
-        if plan.scratches:
-            self.max_held = 0  # so that each record can be struck by itself
+        if plan.scratches == max(SCRATCHES):
+            self.max_held = 0  # so that a home that flies can be struck
         self._flown: Flown | None = None
         super().__init__(cluster, plan)
 
