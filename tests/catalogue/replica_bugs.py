@@ -109,7 +109,7 @@ LEARNING = (
             "            case Outbid() if isinstance(attempt.state, Proposing):\n"
             "                turn.broadcast("
             "self._node.others, Commit(message.key, attempt.state.decree))\n"
-            "                self._learn(turn, attempt.state.decree)\n"
+            "                self._learn(turn, (attempt.state.decree,))\n"
             "            case Outbid():\n",
         ),
         _STATES,
@@ -133,7 +133,7 @@ LEARNING = (
             "                self._note_proposed(attempt)\n                self._set_resend",
             "                self._note_proposed(attempt)\n"
             "                if isinstance(state, Proposing):\n"
-            "                    self._learn(turn, state.decree)\n"
+            "                    self._learn(turn, (state.decree,))\n"
             "                    return\n                self._set_resend",
         ),
         _STATES,
