@@ -87,12 +87,11 @@ class RocksBytes:
     def write(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
         """One batch. A sync of the log makes all before it durable as well."""
         batch = rocksdict.WriteBatch(raw_mode=True)
-        put = batch.put
         for key, value in changes.items():
-            if value is not None:
-                put(key, value)
-            else:
+            if value is None:
                 batch.delete(key)
+            else:
+                batch.put(key, value)
         if self._in_log >= self._log_bytes:
             self._begin_log()
         self._in_log += batch.size_in_bytes() + batch.len() * _ROW_BYTES

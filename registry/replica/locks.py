@@ -4,9 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from ..disk import Forgotten
-from ..errors import BadRequest
-from ..keys import parse_readable
-from ..locks.terms import Tenure
 from ..types import Decree, Key, NodeId
 from ..wire.peers import (
     AskLease,
@@ -55,21 +52,6 @@ class Locks:
                 return self.contests.latest.needs(message.tenure.lock)
             case Renewed():
                 return ()
-
-    def needs_of(self, request: AnyLockRequest) -> Iterable[Key]:
-        """The instances that a request is about."""
-        match request:
-            case LockRequest() | HolderRequest():
-                return self.contests.latest.needs(request.lock)
-            case KeepAliveRequest():
-                return _of_tenure(request.tenure)
-            case EndRequest():
-                return (
-                    *_of_tenure(request.tenure),
-                    *self.contests.latest.needs(request.tenure.lock),
-                )
-            case _:
-                assert_never(request)
 
     def begin(self, turn: Turn, live: Live, request: AnyLockRequest) -> None:
         """A request has arrived."""
@@ -124,11 +106,3 @@ class Locks:
         """The disk failed; the requests themselves are failed by whoever says so."""
         self.contests.abandon()
         self.renewals.abandon()
-
-
-def _of_tenure(tenure: Tenure) -> Iterable[Key]:
-    """The term's instance; none if there can be no such term, which is said before it is looked at."""
-    try:
-        return (parse_readable(tenure.key),)
-    except BadRequest:
-        return ()

@@ -31,7 +31,6 @@ from ..wire.handshake import (
     Refusal,
     Standing,
 )
-from ..wire.peers import Ping
 from .effects import AskPast, Reject, Send, UseLink, Welcome
 from .events import Greeted, Link, Welcomed
 from .node import Node, refusal
@@ -108,7 +107,7 @@ class Membership:
         node.identity = replace(node.identity, formation=formation)
         turn.record(FormationRecord(formation))
         for name in node.others:
-            turn.after(Send(name, Ping(node.settled_feed_end, node.voting, node.eager)))
+            turn.after(Send(name, node.ping()))
         turn.notice(f"the cluster has formed: formation {formation.hex()}")
 
     def _admit(self, turn: Turn, event: Greeted | Welcomed) -> bool:

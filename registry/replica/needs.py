@@ -150,8 +150,13 @@ class Needs:
                 return with_slot_before(request.claim.key)
             case GetRequest() | WaitRequest():
                 return with_slot_before(request.key)
-            case LockRequest() | HolderRequest() | KeepAliveRequest() | EndRequest():
-                return self._locks.needs_of(request)
+            case LockRequest() | HolderRequest():
+                return self._locks.contests.latest.needs(request.lock)
+            case KeepAliveRequest():
+                return with_slot_before(request.tenure.key)
+            case EndRequest(tenure=ended):
+                following = self._locks.contests.latest.needs(ended.lock)
+                return (*with_slot_before(ended.key), *following)
             case _:
                 return ()
 

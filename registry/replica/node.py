@@ -7,6 +7,7 @@ from ..disk import Identity
 from ..errors import DecreedError, NotFormed, StorageFailed
 from ..lineage import Lineage
 from ..types import NodeId, Process
+from ..wire.peers import Ping
 from .events import FeedDone
 
 TOKEN_BITS = 36
@@ -77,6 +78,10 @@ class Node:
     def voting(self) -> bool:
         """Whether the node takes part in Paxos: a disk that may have lost anything must not."""
         return self.formed and not self.failed
+
+    def ping(self) -> Ping:
+        """What peers are told of this node now and then."""
+        return Ping(self.settled_feed_end, self.voting, self.eager)
 
 
 def servable(node: Node, done: FeedDone) -> FeedDone:

@@ -270,8 +270,7 @@ class Links:
     async def _ping(self, outbox: Outbox) -> None:
         """Say that we are alive. While our own disk keeps us waiting, nothing is said."""
         while True:
-            node = self._node
-            outbox.put_once(encode(Ping(node.settled_feed_end, node.voting, node.eager)))
+            outbox.put_once(encode(self._node.ping()))
             outbox.flush()
             await trio.sleep(self._config.timing.suspect_ms / 3000)
 

@@ -1,9 +1,8 @@
 """Timers that the replica set, in order of when they are due.
 
 Times that need not be exact are rounded up a little, so that timers end together: each end is a turn of
-the node. And most
-timers have nothing left to do when they are due, since what they were set for has come about; those are
-dropped, and the node has no turn for them.
+the node. And most timers have nothing left to do when they are due, since what they were set for has
+come about; those are dropped, and the node has no turn for them.
 """
 
 import heapq
