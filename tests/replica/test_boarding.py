@@ -136,7 +136,7 @@ def test_a_timer_of_those_who_have_left_lets_nobody_leave_early() -> None:
 def test_whoever_was_patient_for_long_may_still_be_joined_and_leaves_in_time() -> None:
     """The time of patience ends in the very moment in which the flight before lands."""
     world = World()
-    keys = keys_of(world, 6)
+    keys = keys_of(world, 7)
     unheard(world, AcceptMany)
     fly(world, keys[:3])
     world.settle()
