@@ -66,7 +66,10 @@ class RocksBytes:
         options = _options(log_bytes)
         options.create_if_missing(create)
         with _as_ours(lambda reason: _not_opened(self._where, reason)):
-            self._db: rocksdict.Rdict | None = rocksdict.Rdict(self._where, options)
+            # by name too: what is opened again would have tables by rocksdict's defaults otherwise
+            self._db: rocksdict.Rdict | None = rocksdict.Rdict(
+                self._where, options, column_families={"default": options}
+            )
 
     @property
     def where(self) -> str:
