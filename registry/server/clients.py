@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from ..config import ClusterConfig
 from ..replica.events import ClientGone, FromClient
 from ..replica.node import Node
-from ..wire.codec import encode_many
+from ..wire.decrees import encode_message
 from ..wire.frames import TARGET_BYTES
 from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
 from ..wire.requests import Answer, Cancel, Request
@@ -161,7 +161,7 @@ class Clients:
     def _flush(self, client: Client) -> None:
         answers, client.answers = client.answers, []
         for some in portions(answers):
-            if not client.outbox.put(encode_many(some), len(some)):
+            if not client.outbox.put(b"".join(map(encode_message, some)), len(some)):
                 log.warning("a client does not read its answers; dropped", connection=client.number)
                 client.scope.cancel()
                 return

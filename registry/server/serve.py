@@ -16,7 +16,7 @@ from ..disk import Storage
 from ..errors import Busy, IdentityRefused, ProtocolError, Refused
 from ..replica.effects import Outgoing, Reply, Send
 from ..replica.replica import Replica
-from ..wire.codec import encode
+from ..wire.decrees import encode_message
 from ..wire.handshake import MAGIC, ClientHello, Greeting, PeerHello, Refusal
 from . import log
 from .clients import Clients
@@ -165,7 +165,7 @@ class Server:
                 message = item.message
                 data = encoded.get(id(message))
                 if data is None:
-                    data = encoded[id(message)] = encode(message)
+                    data = encoded[id(message)] = encode_message(message)
                 self._links.deliver(item.to, message, data)
             else:
                 assert not isinstance(item, Reply | Send), "each has its branch above"

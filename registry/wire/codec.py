@@ -41,12 +41,6 @@ def encode(value: object) -> bytes:
     return cbor2.dumps(msgspec.to_builtins(value, builtin_types=(bytes,)))
 
 
-def encode_many(messages: Sequence[object]) -> bytes:
-    """The CBOR of each message in turn: `encode` for each, at half the cost."""
-    joined = encode(messages)
-    return joined[len(array_header(len(messages))) :]
-
-
 def array_header(count: int) -> bytes:
     """The head of a CBOR array of `count` items (RFC 8949, section 3)."""
     if count < 24:

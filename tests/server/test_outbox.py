@@ -11,7 +11,7 @@ from decreed.registry.server.clients import PORTION, portions
 from decreed.registry.server.outbox import Outbox
 from decreed.registry.server.weights import weight
 from decreed.registry.types import Ballot, Decree, NodeId, Process
-from decreed.registry.wire.codec import encode, encode_many
+from decreed.registry.wire.codec import encode
 from decreed.registry.wire.frames import TARGET_BYTES, TARGET_MESSAGES, FrameCutter
 from decreed.registry.wire.requests import Answer, Decreed
 
@@ -149,10 +149,10 @@ async def test_messages_encoded_together_share_a_frame_with_others_and_none_is_o
         return len(data)
 
     outbox = Outbox(10_000_000, send_some)
-    outbox.put(encode_many([1, 2, 3]), 3)
+    outbox.put(b"".join(map(encode, [1, 2, 3])), 3)
     outbox.put_once(encode(4))
-    outbox.put(encode_many([bytes(TARGET_BYTES // 2)] * 2), 2)
-    outbox.put(encode_many([5] * TARGET_MESSAGES), TARGET_MESSAGES)
+    outbox.put(encode(bytes(TARGET_BYTES // 2)) * 2, 2)
+    outbox.put(encode(5) * TARGET_MESSAGES, TARGET_MESSAGES)
     outbox.flush()
     sent = [cbor2.loads(frame) for frame in frames]
     assert [len(messages) for messages in sent] == [4, 2, TARGET_MESSAGES]
