@@ -10,7 +10,7 @@ it any more (R21), and the asker is done at once.
 
 from msgspec.structs import replace
 
-from ..types import Ballot, Proposal
+from ..types import Ballot, Decree, Proposal
 from .instance import Contradiction, Instance
 from .messages import Accept, Accepted, Commit, Nack, Prepare, Promise
 
@@ -56,6 +56,16 @@ def on_accept(
     _check_one_value_per_ballot(instance.accepted, proposal)
     accepted = replace(instance, promised=message.ballot, accepted=proposal)
     return accepted, Accepted(message.key, message.ballot)
+
+
+def accept_first(ballot: Ballot, decree: Decree) -> Instance:
+    """R19 for a key of which nothing was promised, accepted or learned: there is nothing to refuse for.
+
+    Args:
+        ballot: a standing ballot, and the very one that was promised for the key's class.
+        decree: what is proposed.
+    """
+    return Instance(promised=ballot, accepted=Proposal(ballot, decree))
 
 
 def _check_one_value_per_ballot(held: Proposal | None, shown: Proposal) -> None:

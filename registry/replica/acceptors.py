@@ -89,7 +89,7 @@ class Acceptors:
         return self._vote_on(turn, message, self._promised_for(message))
 
     def vote(
-        self, turn: Turn, ballot: Ballot, decrees: Iterable[Decree]
+        self, turn: Turn, ballot: Ballot, decrees: Sequence[Decree]
     ) -> dict[Key, Answer | None]:
         """R19 for each proposal of a flight, as if it had come alone.
 
@@ -99,6 +99,8 @@ class Acceptors:
         """
         home_name = ballot.process.node
         promised = self._promise_to(home_name)
+        if promised == ballot:
+            decrees = self._accept_first(turn, ballot, decrees)
         others: dict[Key, Answer | None] = {}
         for decree in decrees:
             key = decree.key
@@ -109,6 +111,29 @@ class Acceptors:
             if not isinstance(answer, Accepted):
                 others[key] = answer
         return others
+
+    def _accept_first(
+        self, turn: Turn, ballot: Ballot, decrees: Sequence[Decree]
+    ) -> Sequence[Decree]:
+        """Accept all at once where nothing is held yet, as for nearly every key; return the rest.
+
+        Of two decrees for one key the second meets the first.
+        """
+        blank = turn.blank(decree.key for decree in decrees)
+        accepted: dict[Key, Instance] = {}
+        rest: list[Decree] = []
+        for decree in decrees:
+            key = decree.key
+            covered = home(key, self._nodes) == ballot.process.node and not is_term(key)
+            if covered and key in blank and key not in accepted:
+                accepted[key] = acceptor.accept_first(ballot, decree)
+                size = len(decree.value)
+                self._unlearned[key] = (turn.now_ms, size)
+                self._bytes += size
+            else:
+                rest.append(decree)
+        turn.store_all(accepted)
+        return rest
 
     def covers(self, ballot: Ballot) -> bool:
         """Whether this very standing promise was given."""

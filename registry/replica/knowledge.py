@@ -78,10 +78,7 @@ class Knowledge:
                 self._dispute(turn, learned, decree.key)
         if fresh:
             self._append(turn, fresh)
-        self._spread(turn, known + fresh)
-        for decree in fresh:
-            if self._on_new_term is not None and is_term(decree.key):
-                self._on_new_term(turn, decree)
+        self._spread(turn, known + fresh, fresh)
 
     def learn_flight(self, turn: Turn, message: CommitMany) -> None:
         """What was proposed in a ballot for these keys is chosen; what is not held here comes later."""
@@ -102,12 +99,19 @@ class Knowledge:
         self._node.feed_end += len(digests)
         self._recent.add(digests)
 
-    def _spread(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+    def _spread(self, turn: Turn, decrees: Sequence[Decree], fresh: Sequence[Decree]) -> None:
         for listener in self._listeners if decrees else ():
             listener.on_learned(turn, decrees)
         terms = [decree for decree in decrees if is_term(decree.key)]
-        for listener in self._of_terms if terms else ():
+        if terms:
+            self._spread_terms(turn, terms, [decree for decree in fresh if is_term(decree.key)])
+
+    def _spread_terms(self, turn: Turn, terms: Sequence[Decree], fresh: Sequence[Decree]) -> None:
+        for listener in self._of_terms:
             listener.on_learned(turn, terms)
+        for decree in fresh:
+            if self._on_new_term is not None:
+                self._on_new_term(turn, decree)
 
     def _dispute(self, turn: Turn, instance: Instance, key: Key) -> None:
         assert instance.learned is not None, "only what is learned can be disputed"

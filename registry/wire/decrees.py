@@ -7,8 +7,11 @@ leaves is what `codec.encode` gives, byte for byte.
 
 from functools import lru_cache
 
+from cbor2 import dumps
+from msgspec.structs import astuple
+
 from ..paxos.messages import AcceptMany
-from ..types import Decree, Value
+from ..types import Ballot, Decree, Value
 from .codec import array_header, encode
 from .requests import Decreed
 
@@ -22,9 +25,9 @@ def encode_message(message: Value) -> bytes:
     """The CBOR of a message to a peer or a client."""
     match message:
         case Decreed(request_id, decree):
-            return _DECREED + encode(request_id) + encode_decree(decree)
+            return _DECREED + dumps(request_id) + encode_decree(decree)
         case AcceptMany(ballot, number, decrees):
-            head = _ACCEPT_MANY + encode(ballot) + encode(number) + array_header(len(decrees))
+            head = _ACCEPT_MANY + _ballot(ballot) + dumps(number) + array_header(len(decrees))
             return head + b"".join(map(encode_decree, decrees))
         case _:
             return encode(message)
@@ -32,12 +35,20 @@ def encode_message(message: Value) -> bytes:
 
 def encode_decree(decree: Decree) -> bytes:
     """The CBOR of a decree."""
-    return _kept(decree) if len(decree.value) <= SHORT_BYTES else encode(decree)
+    return kept(decree) if len(decree.value) <= SHORT_BYTES else encode(decree)
 
 
 @lru_cache(maxsize=KEPT)
-def _kept(decree: Decree) -> bytes:
-    return encode(decree)
+def kept(decree: Decree) -> bytes:
+    """The CBOR of a decree that is asked for again, as a rule."""
+    *plain, _ = fields = astuple(decree)
+    begun = dumps(plain)[len(array_header(len(plain))) :]
+    return array_header(len(fields)) + begun + _ballot(decree.ballot)  # arrays are what is dear
+
+
+@lru_cache(maxsize=16)
+def _ballot(ballot: Ballot) -> bytes:
+    return encode(ballot)
 
 
 def _start(kind: type[Value]) -> bytes:

@@ -1,4 +1,4 @@
-"""A database opened again has the tables that it was made with: its filters, its cache, its checksums."""
+"""A database opened again has the tables it was made with: its filters, cache and checksums."""
 
 from configparser import ConfigParser
 from pathlib import Path
