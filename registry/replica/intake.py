@@ -70,9 +70,10 @@ class Intake:
     def _at_hand(self, turn: Turn, request: Lasting) -> Decree | None:
         """The decree that answers a request for one key, if it is learned here: it is final (R08)."""
         match request:
-            case GetRequest(_, _, key):
-                return turn.decree(key)
-            case ClaimRequest(_, _, _, claim):
+            case GetRequest():
+                return turn.decree(request.key)
+            case ClaimRequest():
+                claim = request.claim
                 fits = len(claim.value) <= self._node.config.limits.max_value_bytes
                 return turn.decree(claim.key) if fits and not is_term(claim.key) else None
             case _:

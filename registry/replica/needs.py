@@ -96,10 +96,10 @@ class Needs:
 
     def _of_event(self, event: Event) -> Iterable[Key]:
         match event:
-            case FromPeer(_, message):
-                return self._of_message(message)
-            case FromClient(_, request):
-                return self._of_request(request)
+            case FromClient():
+                return self._of_request(event.request)
+            case FromPeer():
+                return self._of_message(event.message)
             case Fired(Resend() | Retry() as timer):
                 return self._coordinator.needs(timer)
             case Fired(ResendFlight(number)):
@@ -129,8 +129,8 @@ class Needs:
                 return (message.key,)
             case AcceptMany():
                 return [decree.key for decree in message.decrees]
-            case CommitMany(_, keys):
-                return keys
+            case CommitMany():
+                return message.keys
             case QueryAnswer():
                 return self._reads.needs(message)
             case FeedPage():
@@ -146,10 +146,10 @@ class Needs:
 
     def _of_request(self, request: Request) -> Iterable[Key]:
         match request:
-            case ClaimRequest() | ClaimNextRequest():
-                return with_slot_before(request.claim.key)
             case GetRequest() | WaitRequest():
                 return with_slot_before(request.key)
+            case ClaimRequest() | ClaimNextRequest():
+                return with_slot_before(request.claim.key)
             case LockRequest() | HolderRequest():
                 return self._locks.contests.latest.needs(request.lock)
             case KeepAliveRequest():
@@ -161,8 +161,11 @@ class Needs:
                 return ()
 
 
+_VOTES = (Accepted, AcceptedMany)
+
+
 def _is_vote(event: Event) -> bool:
-    return isinstance(event, FromPeer) and isinstance(event.message, Accepted | AcceptedMany)
+    return isinstance(event, FromPeer) and type(event.message) in _VOTES
 
 
 def with_slot_before(key: Key) -> Iterable[Key]:

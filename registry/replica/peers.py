@@ -80,8 +80,8 @@ class Peers:
         match message:
             case Accepted() | Accept() | Prepare() | Promise() | Nack() | Held():
                 self._voting.on_message(turn, sender, message)
-            case Commit(_, decree):
-                self._knowledge.learn(turn, (decree,))
+            case Commit():
+                self._knowledge.learn(turn, (message.decree,))
             case CommitMany():
                 self._knowledge.learn_flight(turn, message)
             case AcceptMany() | AcceptedMany() | PrepareClass() | PromiseClass():

@@ -206,10 +206,10 @@ class Replica:
 
     def _handle(self, turn: Turn, event: Event) -> None:
         match event:
-            case FromPeer(sender, message):
-                self._peers.on_message(turn, sender, message)
-            case FromClient(connection, request):
-                self._on_request(turn, connection, request)
+            case FromClient():
+                self._on_request(turn, event.connection, event.request)
+            case FromPeer():
+                self._peers.on_message(turn, event.sender, event.message)
             case ClientGone(connection):
                 self._requests.abandon(connection)
                 self._locks.contests.tidy(turn)

@@ -24,11 +24,12 @@ SHORT_BYTES = 512
 def encode_message(message: Value) -> bytes:
     """The CBOR of a message to a peer or a client."""
     match message:
-        case Decreed(request_id, decree):
-            return _DECREED + dumps(request_id) + encode_decree(decree)
-        case AcceptMany(ballot, number, decrees):
-            head = _ACCEPT_MANY + _ballot(ballot) + dumps(number) + array_header(len(decrees))
-            return head + b"".join(map(encode_decree, decrees))
+        case Decreed():
+            return _DECREED + dumps(message.id) + encode_decree(message.decree)
+        case AcceptMany():
+            head = _ACCEPT_MANY + _ballot(message.ballot) + dumps(message.number)
+            each = b"".join(map(encode_decree, message.decrees))
+            return head + array_header(len(message.decrees)) + each
         case _:
             return encode(message)
 
