@@ -178,7 +178,7 @@ def _check_path(path: str, what: str, text: str) -> None:
     if not _ASCII_KEY.fullmatch(path):
         for fault in _faults(path):
             raise _bad(what, text, fault)
-    if any(segment in (".", "..") for segment in path.split("/")):
+    if "." in path and any(segment in (".", "..") for segment in path.split("/")):
         raise _bad(what, text, "a segment may not be '.' or '..'")
 
 
