@@ -9,7 +9,7 @@ from .bug import Bug, Change
 _STATES = 20_000
 _RARE_STATES = 600_000
 _SEEDS = 100
-_TESTS = 600
+_TESTS = 900
 
 
 def _bug(
@@ -101,6 +101,39 @@ VOTING = (
         "replica.voting",
         "AcceptedMany(message.ballot, message.number, tuple(others))",
         "AcceptedMany(message.ballot, message.number, ())",
+    ),
+    _bug(
+        "a new key of a flight is accepted though the ballot's home is not its home",
+        "replica.acceptors",
+        "covered = home(key, self._nodes) == ballot.process.node and not is_term(key)",
+        "covered = not is_term(key)",
+        None,  # in the model and in storms a home flies with its own keys alone
+        None,
+        _TESTS,
+    ),
+    _bug(
+        "whatever flies is accepted as if nothing were held of it",
+        "replica.acceptors",
+        "if covered and key in blank and key not in accepted:",
+        "if covered and key not in accepted:",
+    ),
+    _bug(
+        "of two decrees for one key of a flight the second takes the place of the first",
+        "replica.acceptors",
+        "if covered and key in blank and key not in accepted:",
+        "if covered and key in blank:",
+        None,  # no home says so
+        None,
+        _TESTS,
+    ),
+    _bug(
+        "what is accepted in a flight is not promised",
+        "paxos.acceptor",
+        "return Instance(promised=ballot, accepted=",
+        "return Instance(accepted=",
+        _STATES,
+        None,  # below it are the ballots of earlier lives alone, which hardly ever come so late
+        _TESTS,
     ),
     _bug(
         "what is promised higher is refused and voted for within a flight",

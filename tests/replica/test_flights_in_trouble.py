@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 from decreed.registry.errors import ERRORS, OutcomeUnknown
-from decreed.registry.keys import home
-from decreed.registry.locks.terms import TermClaim, term_key
 from decreed.registry.paxos.messages import (
     Accept,
     Accepted,
@@ -17,7 +15,7 @@ from decreed.registry.paxos.messages import (
     PrepareClass,
 )
 from decreed.registry.replica.events import Fired, FromClient, FromPeer, ResendFlight
-from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
+from decreed.registry.types import Ballot, Key, NodeId, Process
 from decreed.registry.wire.peers import QueryAnswer
 from decreed.registry.wire.requests import Cancel, Decreed, Failed, GetRequest
 
@@ -30,7 +28,6 @@ from ..support.flying import (
     fly,
     heard,
     keys_of,
-    promised_to,
     proposal,
     proposed,
     said,
@@ -134,52 +131,6 @@ def test_R11_a_flight_of_an_earlier_life_is_not_voted_on_behind_the_promise_to_a
     assert not said(world, AcceptedMany, N2, N1)
     assert said(world, Nack, N2, N1) == [Nack(keys[0], standing(1), standing(2))]
     assert all(stored(world, N2, key).accepted is None for key in keys)
-
-
-def test_R19_within_a_flight_each_key_is_judged_by_itself() -> None:
-    """One for another home, and one that is promised higher, are refused; the last is not."""
-    world = World()
-    (foreign,) = keys_of(world, 1, N2)
-    held, sound = keys_of(world, 2)
-    promised_to(world, N2, [held])
-    world.sent.clear()
-    take(world, N2, (N1, proposal([foreign, held, sound])))
-    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (foreign, held))]
-    accepted = [stored(world, N2, key).accepted for key in (foreign, held, sound)]
-    assert [proposal is not None for proposal in accepted] == [False, False, True]
-
-
-def test_a_term_is_not_voted_on_in_a_flight_since_its_guard_has_its_own_answers() -> None:
-    world = World()
-    keys = (term_key(f"l{n}", 1) for n in range(100))
-    key = next(key for key in keys if home(key, world.config.nodes) == N1)
-    (sound,) = keys_of(world, 1)
-    term = Decree.of(TermClaim("tester", b"id", 1_000).claim(key, None), standing(), 0)
-    world.sent.clear()
-    take(world, N2, (N1, AcceptMany(standing(), 1, (term, proposed(sound, standing())))))
-    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (key,))]
-    assert stored(world, N2, key).accepted is None
-    take(world, N2, (N1, Accept(key, standing(), term)))
-    assert stored(world, N2, key).accepted is not None, "alone it is accepted"
-
-
-def test_a_node_that_may_not_vote_says_nothing_of_a_flight() -> None:
-    world = World(up=["n1", "n2"])
-    world.sent.clear()
-    take(world, N2, (N1, proposal(keys_of(world))))
-    assert not [m for s, _, m in world.sent if s == N2 and isinstance(m, AcceptedMany | Nack)]
-
-
-def test_R05_another_value_in_a_ballot_that_flew_is_refused_and_told_loudly() -> None:
-    world = World()
-    keys = keys_of(world)
-    take(world, N2, (N1, proposal(keys)))
-    other = AcceptMany(standing(), 2, (proposed(keys[0], standing(), b"other"),))
-    world.sent.clear()
-    take(world, N2, (N1, other))
-    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 2, (keys[0],))]
-    assert any("two values" in alarm for alarm in world.alarms)
-    world.alarms.clear()
 
 
 # -- learning
