@@ -124,7 +124,7 @@ class Acceptors:
         rest: list[Decree] = []
         for decree in decrees:
             key = decree.key
-            covered = home(key, self._nodes) == ballot.process.node and not is_term(key)
+            covered = not is_term(key) and home(key, self._nodes) == ballot.process.node
             if covered and key in blank and key not in accepted:
                 accepted[key] = acceptor.accept_first(ballot, decree)
                 size = len(decree.value)

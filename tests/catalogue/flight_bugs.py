@@ -105,7 +105,7 @@ VOTING = (
     _bug(
         "a new key of a flight is accepted though the ballot's home is not its home",
         "replica.acceptors",
-        "covered = home(key, self._nodes) == ballot.process.node and not is_term(key)",
+        "covered = not is_term(key) and home(key, self._nodes) == ballot.process.node",
         "covered = not is_term(key)",
         None,  # in the model and in storms a home flies with its own keys alone
         None,

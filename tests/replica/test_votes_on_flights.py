@@ -1,15 +1,9 @@
 """What an acceptor makes of a flight: each key is judged by itself, new ones in one pass."""
 
-import pytest
-
 from decreed.registry.keys import home
-from decreed.registry.locks.leases import Leases
 from decreed.registry.locks.terms import TermClaim, term_key
-from decreed.registry.paxos.instance import EMPTY, Class, Instance
-from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, CommitMany, Nack
-from decreed.registry.replica.acceptors import BYTES_PER_SECOND, Acceptors
-from decreed.registry.replica.events import Moment
-from decreed.registry.replica.turn import Turn
+from decreed.registry.paxos.instance import Instance
+from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, Nack
 from decreed.registry.types import Decree, Proposal
 
 from ..support.flying import (
@@ -22,7 +16,6 @@ from ..support.flying import (
     said,
     standing,
     take,
-    without_n3,
 )
 from ..support.world import World, stored
 
@@ -73,22 +66,6 @@ def test_R05_another_value_in_a_ballot_that_flew_is_refused_and_told_loudly() ->
     world.alarms.clear()
 
 
-def test_R05_of_two_values_for_one_key_in_a_flight_the_first_is_accepted_and_one_told_loudly() -> (
-    None
-):
-    world = World()
-    key, sound = keys_of(world, 2)
-    first, other = (proposed(key, standing(), value) for value in (b"v", b"other"))
-    twice = AcceptMany(standing(), 1, (first, other, proposed(sound, standing())))
-    world.sent.clear()
-    take(world, N2, (N1, twice))
-    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (key,))]
-    accepted = stored(world, N2, key).accepted
-    assert accepted is not None and accepted.decree == first
-    assert any("two values" in alarm for alarm in world.alarms)
-    world.alarms.clear()
-
-
 def test_R11_what_is_accepted_in_a_flight_is_promised_too() -> None:
     world = World()
     (key,) = keys_of(world, 1)
@@ -96,32 +73,3 @@ def test_R11_what_is_accepted_in_a_flight_is_promised_too() -> None:
     assert stored(world, N2, key) == Instance(
         promised=standing(), accepted=Proposal(standing(), proposed(key, standing()))
     )
-
-
-@pytest.mark.parametrize("first", ["prepared alone", "flying"])
-def test_R14_what_is_accepted_in_a_flight_is_unlearned_until_its_outcome_is_known(
-    first: str,
-) -> None:
-    world = World()
-    keys = keys_of(world)
-    if first == "prepared alone":
-        promised_to(world, N2, keys[:1])
-    without_n3(world)
-    take(world, N2, (N1, proposal(keys)))
-    waiting = len(keys) - (first == "prepared alone")
-    assert world.replica(N2).unlearned == waiting
-    assert world.replica(N2)._acceptors.backlog_ms == waiting * 1000 / BYTES_PER_SECOND
-    take(world, N2, (N1, CommitMany(standing(), tuple(keys))))
-    assert world.replica(N2).unlearned == 0 == world.replica(N2)._acceptors.backlog_ms
-
-
-@pytest.mark.parametrize("held", [None, 1, 3])
-def test_R11_a_flight_is_accepted_on_the_very_promise_of_its_ballot_alone(held: int | None) -> None:
-    world = World()
-    (key,) = keys_of(world, 1)
-    classes = [] if held is None else [Class(standing(held), bytes(16))]
-    acceptors = Acceptors(world.config.nodes, classes, (), Leases())
-    turn = Turn(Moment(0.0, 0), {key: EMPTY})
-    answers = acceptors.vote(turn, standing(2), [proposed(key, standing(2))])
-    assert answers == {key: Nack(key, standing(2), standing(3) if held == 3 else None)}
-    assert turn.instance(key) is EMPTY and acceptors.unlearned == 0

@@ -68,8 +68,3 @@ def test_decrees_that_differ_in_anything_are_told_apart(other: Decree) -> None:
     for each in (decree("a"), other):
         assert encode_message(Decreed(1, each)) == encode(Decreed(1, each))
     assert kept.cache_info().misses == 2
-
-
-def test_large_values_are_not_kept() -> None:
-    encode_message(Decreed(1, decree("k", SHORT_BYTES + 1)))
-    assert kept.cache_info().currsize == 0
