@@ -10,11 +10,12 @@ from decreed.registry.locks.terms import (
     lock_and_term,
     term_key,
 )
-from decreed.registry.paxos.messages import Accept, Prepare, Promise
+from decreed.registry.paxos.messages import Accept, Commit, Prepare, Promise
 from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Ballot, NodeId, Process
 from decreed.registry.wire.peers import AskLease, Fetch, ForgottenTerms, Query, Renew
 
+from ..support.flying import step
 from ..support.forgetful import cycle, cycles, floor_after, forgetful, has_forgotten, votes
 from ..support.world import World, config, stored
 
@@ -62,6 +63,17 @@ def test_many_cycles_leave_no_more_on_disk_and_in_memory_than_the_retention() ->
         assert len(replica._locks.contests) == len(replica._locks.renewals) == 0
         assert len(replica._leases) <= 1, "how the last term ended"
         assert len(replica._coordinator) == replica.unlearned == 0
+
+
+def test_a_term_that_is_told_again_pushes_nothing_out_again() -> None:
+    world = forgetful()
+    cycles(world, 32)
+    world.run(1_000)
+    key = term_key("l", 32)
+    decree = stored(world, N1, key).learned
+    assert decree is not None
+    said_again = step(world, N1, FromPeer(N2, Commit(key, decree)))
+    assert not said_again.records and not said_again.sync
 
 
 # -- nobody votes on what is forgotten
