@@ -235,6 +235,21 @@ def test_many_votes_in_one_step_ask_once_for_who_boards(monkeypatch: pytest.Monk
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("kind", ["a flight", "a lone key"])
+def test_whoever_boards_is_loaded_for_any_vote_that_may_let_it_leave(kind: str) -> None:
+    world = World()
+    keys = keys_of(world, 4)
+    unheard(world, Accept, AcceptMany)
+    first = keys[:2] if kind == "a flight" else keys[:1]
+    fly(world, first)
+    world.settle()
+    fly(world, keys[2:])
+    world.settle()
+    lone = Accepted(keys[0], standing())
+    vote = AcceptedMany(standing(), 1, ()) if kind == "a flight" else lone
+    assert world.replica(N1).needs([FromPeer(N2, vote)]) == {*first, *keys[2:]}
+
+
 def test_a_key_whose_claim_is_given_up_on_board_is_not_heard_of_by_anybody() -> None:
     world = World()
     *flying, given_up = keys_of(world, 3)
