@@ -206,6 +206,7 @@ class Replica:
 
     def _handle(self, turn: Turn, event: Event) -> None:
         match event:
+            # the most frequent first, and by type alone: a pattern with positions fetches every field
             case FromClient():
                 self._on_request(turn, event.connection, event.request)
             case FromPeer():
