@@ -162,7 +162,13 @@ class Shell:
             text=True,
             encoding="utf-8",
             start_new_session=True,
+            preexec_fn=_hear_interrupts,
         )
+
+
+def _hear_interrupts() -> None:
+    """What a shell began in the background, and all that comes of it, is deaf to them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def lines_of(process: "subprocess.Popen[str]") -> IO[str]:
