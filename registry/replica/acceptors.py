@@ -21,7 +21,7 @@ from ..keys import home
 from ..locks.leases import Leases
 from ..locks.terms import is_term, tenure, term_of
 from ..paxos import acceptor, standing
-from ..paxos.instance import Class, Contradiction, Instance
+from ..paxos.instance import EMPTY, Class, Contradiction, Instance
 from ..paxos.messages import (
     MAX_UNLEARNED,
     Accept,
@@ -89,7 +89,7 @@ class Acceptors:
         return self._vote_on(turn, message, self._promised_for(message))
 
     def vote(
-        self, turn: Turn, ballot: Ballot, decrees: Sequence[Decree]
+        self, turn: Turn, ballot: Ballot, decrees: Iterable[Decree]
     ) -> dict[Key, Answer | None]:
         """R19 for each proposal of a flight, as if it had come alone.
 
@@ -99,41 +99,19 @@ class Acceptors:
         """
         home_name = ballot.process.node
         promised = self._promise_to(home_name)
-        if promised == ballot:
-            decrees = self._accept_first(turn, ballot, decrees)
         others: dict[Key, Answer | None] = {}
         for decree in decrees:
             key = decree.key
             answer = None
             if not is_term(key):
                 standing = promised if home(key, self._nodes) == home_name else None
+                if standing == ballot and turn.instance(key) is EMPTY:  # as nearly always
+                    self._store(turn, key, acceptor.accept_first(ballot, decree))
+                    continue
                 answer = self._vote_on(turn, Accept(key, ballot, decree), standing)
             if not isinstance(answer, Accepted):
                 others[key] = answer
         return others
-
-    def _accept_first(
-        self, turn: Turn, ballot: Ballot, decrees: Sequence[Decree]
-    ) -> Sequence[Decree]:
-        """Accept all at once where nothing is held yet, as for nearly every key; return the rest.
-
-        Of two decrees for one key the second meets the first.
-        """
-        blank = turn.blank(decree.key for decree in decrees)
-        accepted: dict[Key, Instance] = {}
-        rest: list[Decree] = []
-        for decree in decrees:
-            key = decree.key
-            covered = not is_term(key) and home(key, self._nodes) == ballot.process.node
-            if covered and key in blank and key not in accepted:
-                accepted[key] = acceptor.accept_first(ballot, decree)
-                size = len(decree.value)
-                self._unlearned[key] = (turn.now_ms, size)
-                self._bytes += size
-            else:
-                rest.append(decree)
-        turn.store_all(accepted)
-        return rest
 
     def covers(self, ballot: Ballot) -> bool:
         """Whether this very standing promise was given."""

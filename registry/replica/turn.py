@@ -9,7 +9,7 @@ once.
 from collections.abc import Collection, Iterable, Mapping
 
 from ..disk import FeedRecord, ForgetRecord, Forgotten, InstanceRecord, Record, Unserved
-from ..paxos.instance import EMPTY, Instance
+from ..paxos.instance import Instance
 from ..paxos.messages import Accepted, Promise
 from ..types import Decree, Key, NodeId
 from ..wire.peers import PeerMessage
@@ -71,15 +71,6 @@ class Turn:
                 self._instances[key] = gone
                 self._dirty.pop(key, None)
                 self._forgotten.add(key)
-
-    def blank(self, keys: Iterable[Key]) -> set[Key]:
-        """Those of `keys` of which nothing is held."""
-        return {key for key in keys if self._instances[key] is EMPTY}
-
-    def store_all(self, changed: Mapping[Key, Instance]) -> None:
-        """`store` each of these."""
-        self._instances.update(changed)
-        self._dirty.update(changed)
 
     def record(self, record: Record) -> None:
         """Write something else than an instance, and sync it."""

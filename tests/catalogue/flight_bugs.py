@@ -105,8 +105,8 @@ VOTING = (
     _bug(
         "a new key of a flight is accepted though the ballot's home is not its home",
         "replica.acceptors",
-        "covered = not is_term(key) and home(key, self._nodes) == ballot.process.node",
-        "covered = not is_term(key)",
+        "standing = promised if home(key, self._nodes) == home_name else None",
+        "standing = promised",
         None,  # in the model and in storms a home flies with its own keys alone
         None,
         _TESTS,
@@ -114,15 +114,15 @@ VOTING = (
     _bug(
         "whatever flies is accepted as if nothing were held of it",
         "replica.acceptors",
-        "if covered and key in blank and key not in accepted:",
-        "if covered and key not in accepted:",
+        "if standing == ballot and turn.instance(key) is EMPTY:",
+        "if standing == ballot:",
     ),
     _bug(
-        "of two decrees for one key of a flight the second takes the place of the first",
+        "a new key of a flight is accepted on any standing promise to its home",
         "replica.acceptors",
-        "if covered and key in blank and key not in accepted:",
-        "if covered and key in blank:",
-        None,  # no home says so
+        "if standing == ballot and turn.instance(key) is EMPTY:",
+        "if standing is not None and turn.instance(key) is EMPTY:",
+        None,  # who has another promise is not asked to vote on a flight as a whole
         None,
         _TESTS,
     ),

@@ -1,4 +1,4 @@
-"""What an acceptor makes of a flight: each key is judged by itself, new ones in one pass."""
+"""What an acceptor makes of a flight: each key is judged by itself, new ones at a glance."""
 
 from decreed.registry.keys import home
 from decreed.registry.locks.terms import TermClaim, term_key

@@ -6,9 +6,18 @@ import pytest
 from hypothesis import given
 
 from decreed.registry.paxos.messages import AcceptMany
-from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
+from decreed.registry.types import (
+    MAX_CLAIMANT_CHARS,
+    MAX_CONTENT_TYPE_CHARS,
+    MAX_NOTE_CHARS,
+    Ballot,
+    Decree,
+    Key,
+    NodeId,
+    Process,
+)
 from decreed.registry.wire.codec import encode
-from decreed.registry.wire.decrees import SHORT_BYTES, encode_message, kept
+from decreed.registry.wire.decrees import KEPT, SHORT_BYTES, encode_decree, encode_message, kept
 from decreed.registry.wire.requests import Decreed
 from tests.fuzz.strategies import messages
 
@@ -16,8 +25,10 @@ BALLOT = Ballot.standing(Process(NodeId("n1"), 1))
 LATER = Ballot.standing(Process(NodeId("n1"), 2))
 
 
-def decree(name: str, size: int = 3) -> Decree:
-    return Decree(Key(name), b"v" * size, "text/plain", "me", b"id", "", 5, BALLOT)
+def decree(
+    name: str, size: int = 3, claimant: str = "me", note: str = "", kind: str = "text/plain"
+) -> Decree:
+    return Decree(Key(name), b"v" * size, kind, claimant, b"id", note, 5, BALLOT)
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +79,31 @@ def test_decrees_that_differ_in_anything_are_told_apart(other: Decree) -> None:
     for each in (decree("a"), other):
         assert encode_message(Decreed(1, each)) == encode(Decreed(1, each))
     assert kept.cache_info().misses == 2
+
+
+# -- what is kept is bounded: in number, and in what each may take
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_what_is_just_short_enough_is_kept(over: int) -> None:
+    texts = len("k") + 4 * len("me" + "text/plain")
+    encode_decree(decree("k", SHORT_BYTES - texts + over))
+    assert kept.cache_info().currsize == 1 - over
+
+
+def test_no_more_than_so_many_are_kept() -> None:
+    assert kept.cache_info().maxsize == KEPT
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        decree("k", note="\N{GRINNING FACE}" * MAX_NOTE_CHARS),
+        decree("k", claimant="\N{GRINNING FACE}" * MAX_CLAIMANT_CHARS),
+        decree("k", kind="\N{GRINNING FACE}" * MAX_CONTENT_TYPE_CHARS),
+    ],
+)
+def test_long_texts_are_not_kept_either(long: Decree) -> None:
+    """A character may take four bytes, in the decree and again in its encoding."""
+    encode_decree(long)
+    assert kept.cache_info().currsize == 0
