@@ -6,14 +6,13 @@ commit, has every decree soon after; and two nodes that ever disagree find out. 
 serve pages from memory, see `recent`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
 from ..disk import CursorRecord, Forgotten, Unserved
-from ..paxos.messages import Commit
 from ..types import Decree, Key, NodeId
-from ..wire.peers import MAX_FEED_PAGE, MAX_FETCH, FeedPage, Fetch, Ping, Pull
+from ..wire.peers import MAX_FEED_PAGE, MAX_FETCH, FeedPage, Fetch, Fetched, Ping, Pull
 from .digests import decree_digest
 from .effects import ReadFeed, Send
 from .events import FeedDone, FetchOn, PullFeeds
@@ -25,6 +24,8 @@ from .turn import Turn
 PAGE_ENTRIES = 1_024
 """How many entries are read from the disk at a time; from memory a page may have more."""
 SERVE_KEYS = 128
+SERVE_BYTES = 64 * 1024
+"""A message of decrees is full with so many bytes of values; a longer value travels alone."""
 PATIENCE_MS = 3_000
 
 
@@ -166,12 +167,16 @@ class CatchUp:
 
     def serve_fetch(self, turn: Turn, sender: NodeId, keys: tuple[Key, ...]) -> None:
         """Send the decrees asked for, a few in each step, so that no step grows without bound."""
+        learned: list[Decree] = []
         for key in keys[:SERVE_KEYS]:
             instance = turn.instance(key)
             if isinstance(instance, Forgotten):
                 tell_forgotten(turn, sender, key, instance)
             elif not isinstance(instance, Unserved) and instance.learned is not None:
-                turn.vouch(key, Send(sender, Commit(key, instance.learned)))
+                learned.append(instance.learned)
+        for decrees in _messages_full(learned):
+            told = [decree.key for decree in decrees]
+            turn.vouch_for_all(told, Send(sender, Fetched(tuple(decrees))))
         if keys[SERVE_KEYS:]:
             turn.again(FetchOn(sender, keys[SERVE_KEYS:]))
 
@@ -218,6 +223,20 @@ class CatchUp:
         del self._pulling[peer]
         for key in [key for key, source in self._fetching.items() if source == peer]:
             del self._fetching[key]
+
+
+def _messages_full(decrees: Iterable[Decree]) -> Iterator[list[Decree]]:
+    """The decrees in their order, as many together as one message takes."""
+    together: list[Decree] = []
+    size = 0
+    for decree in decrees:
+        size += len(decree.value)
+        if together and size > SERVE_BYTES:
+            yield together
+            together, size = [], len(decree.value)
+        together.append(decree)
+    if together:
+        yield together
 
 
 def _is_wanted(turn: Turn, key: Key, digest: bytes) -> bool:

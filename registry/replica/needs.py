@@ -1,6 +1,7 @@
 """Which instances a step must be given: those that its events speak of."""
 
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 
 from ..errors import BadRequest
 from ..keys import parse_readable, slot_before
@@ -22,6 +23,7 @@ from ..wire.peers import (
     EndTerm,
     FeedPage,
     Fetch,
+    Fetched,
     ForgottenTerms,
     LeaseAnswer,
     PeerMessage,
@@ -135,6 +137,8 @@ class Needs:
                 return self._reads.needs(message)
             case FeedPage():
                 return self._catchup.needs(message)
+            case Fetched(decrees):
+                return [decree.key for decree in decrees]
             case Fetch(keys):
                 return keys[:SERVE_KEYS]
             case ClaimRequest() | ClaimNextRequest():
@@ -168,7 +172,8 @@ def _is_vote(event: Event) -> bool:
     return isinstance(event, FromPeer) and type(event.message) in _VOTES
 
 
-def with_slot_before(key: Key) -> Iterable[Key]:
+@lru_cache(maxsize=16_384)
+def with_slot_before(key: Key) -> tuple[Key, ...]:
     """`key`, and the slot before it if it is a slot of a series; nothing if it is no key."""
     try:
         parse_readable(key)

@@ -22,6 +22,7 @@ from ..wire.peers import (
     EndTerm,
     FeedPage,
     Fetch,
+    Fetched,
     ForgottenTerms,
     Held,
     LeaseAnswer,
@@ -107,6 +108,8 @@ class Peers:
                 self._catchup.on_page(turn, sender, message)
             case Fetch(keys):
                 self._catchup.serve_fetch(turn, sender, keys)
+            case Fetched(decrees):
+                self._knowledge.learn(turn, decrees)
             case Ping():
                 self._catchup.on_ping(turn, sender, message)
             case Decreed():

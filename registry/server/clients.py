@@ -6,7 +6,7 @@ its answers is dropped when too many bytes wait for it. So nothing that a client
 node's memory grow without end.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import trio
 from msgspec import Struct, field
@@ -30,7 +30,7 @@ LIGHT_BYTES = 4_096
 """A request with a value up to this counts by number alone, and never waits for others' bytes."""
 
 PORTION = 256
-"""Answers that are encoded together; more together would cost no less each."""
+"""Answers that are queued together; more together would cost no less each."""
 
 
 class Client(Struct, eq=False):
@@ -93,14 +93,15 @@ class Client(Struct, eq=False):
                 await self.budget.room(size)
                 await self.shared.room(size)
 
-    def answer(self, answer: Answer) -> None:
-        """An answer is on its way: its request makes room."""
-        self.answers.append(answer)
-        self.in_flight -= 1
-        if self.weights:
+    def take_answers(self) -> list[Answer]:
+        """The answers of this turn, on their way now: their requests make room."""
+        answers, self.answers = self.answers, []
+        self.in_flight -= len(answers)
+        for answer in answers if self.weights else ():
             self._lighten(answer.id)
         if self.answered:
             self.answered.unpark_all()
+        return answers
 
     def _hold(self, request_id: int, size: int) -> bool:
         """Hold the bytes of a large request, if there is room for them here and in all."""
@@ -149,7 +150,7 @@ class Clients:
         """Queue an answer; one that nobody waits for any more is dropped."""
         client = self._clients.get(connection)
         if client is not None:
-            client.answer(answer)
+            client.answers.append(answer)
             self._touched.add(client)
 
     def flush(self) -> None:
@@ -159,9 +160,8 @@ class Clients:
         self._touched.clear()
 
     def _flush(self, client: Client) -> None:
-        answers, client.answers = client.answers, []
-        for some in portions(answers):
-            if not client.outbox.put(b"".join(map(encode_message, some)), len(some)):
+        for some in portions(map(encode_message, client.take_answers())):
+            if not client.outbox.put(b"".join(some), len(some)):
                 log.warning("a client does not read its answers; dropped", connection=client.number)
                 client.scope.cancel()
                 return
@@ -225,15 +225,15 @@ class Clients:
         )
 
 
-def portions(answers: list[Answer]) -> Iterator[list[Answer]]:
-    """`answers` in portions that are encoded at a time, each far smaller than a frame may be."""
-    portion: list[Answer] = []
+def portions(encoded: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Encoded answers in portions, each far smaller than a frame may be but for a single long one."""
+    portion: list[bytes] = []
     size = 0
-    for answer in answers:
-        size += weight(answer)
+    for answer in encoded:
+        size += len(answer)
         if portion and (size > TARGET_BYTES // 2 or len(portion) == PORTION):
             yield portion
-            portion, size = [], weight(answer)
+            portion, size = [], len(answer)
         portion.append(answer)
     if portion:
         yield portion

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..paxos.messages import Accept, AcceptMany, Commit, Promise
-from ..wire.peers import PeerMessage, QueryAnswer, ScanAnswer
+from ..wire.peers import Fetched, PeerMessage, QueryAnswer, ScanAnswer
 from ..wire.requests import (
     Answer,
     ClaimNextRequest,
@@ -45,7 +45,7 @@ def _of_scan(message: ScanAnswer) -> int:
     return sum(len(decree.value) for decree in message.learned)
 
 
-def _of_many(message: AcceptMany | ListPage | WatchPage) -> int:
+def _of_many(message: AcceptMany | Fetched | ListPage | WatchPage) -> int:
     return sum(len(decree.value) for decree in message.decrees)
 
 
@@ -57,6 +57,7 @@ _WEIGHTS: dict[type[object], Callable[[Any], int]] = {
     Commit: _of_decree,
     AcceptMany: _of_many,
     Decreed: _of_decree,
+    Fetched: _of_many,
     Promise: _of_promise,
     QueryAnswer: _of_query,
     ScanAnswer: _of_scan,

@@ -6,6 +6,7 @@ leaves is what `codec.encode` gives, byte for byte, since values that are equal 
 types: they come from our own decoders, or from our own code.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from cbor2 import dumps
@@ -14,6 +15,7 @@ from msgspec.structs import astuple
 from ..paxos.messages import AcceptMany
 from ..types import Ballot, Decree, Value
 from .codec import array_header, encode
+from .peers import Fetched
 from .requests import Decreed
 
 KEPT = 16_384
@@ -29,10 +31,15 @@ def encode_message(message: Value) -> bytes:
             return _DECREED + dumps(message.id) + encode_decree(message.decree)
         case AcceptMany():
             head = _ACCEPT_MANY + _ballot(message.ballot) + dumps(message.number)
-            each = b"".join(map(encode_decree, message.decrees))
-            return head + array_header(len(message.decrees)) + each
+            return head + _each(message.decrees)
+        case Fetched():
+            return _FETCHED + _each(message.decrees)
         case _:
             return encode(message)
+
+
+def _each(decrees: Sequence[Decree]) -> bytes:
+    return array_header(len(decrees)) + b"".join(map(encode_decree, decrees))
 
 
 def encode_decree(decree: Decree) -> bytes:
@@ -62,3 +69,4 @@ def _start(kind: type[Value]) -> bytes:
 
 _DECREED = _start(Decreed)
 _ACCEPT_MANY = _start(AcceptMany)
+_FETCHED = _start(Fetched)

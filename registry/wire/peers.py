@@ -98,7 +98,7 @@ class FeedPage(Value, frozen=True, tag=35):
 
 
 class Fetch(Value, frozen=True, tag=36):
-    """Send me a `Commit` for each of these keys that you have learned."""
+    """Send me the decrees of those of these keys that you have learned, in `Fetched`."""
 
     keys: Annotated[tuple[KeyText, ...], Meta(max_length=MAX_FETCH)]
 
@@ -115,6 +115,12 @@ class Ping(Value, frozen=True, tag=37):
     feed_end: Counter
     voting: bool
     eager: bool
+
+
+class Fetched(Value, frozen=True, tag=38):
+    """R20: each of these is chosen for its key. A fetch is answered by as many of these as it takes."""
+
+    decrees: Annotated[tuple[Decree, ...], Meta(max_length=MAX_FETCH)]
 
 
 class Held(Value, frozen=True, tag=41):
@@ -189,9 +195,8 @@ class ForgottenTerms(Value, frozen=True, tag=47):
 
 
 LockMessage = AskLease | LeaseAnswer | Renew | Renewed | EndTerm | ForgottenTerms
-SupportMessage = (
-    Scan | ScanAnswer | Pull | FeedPage | Fetch | Ping | Decreed | Failed | Refusal | LockMessage
-)
+FeedMessage = Pull | FeedPage | Fetch | Fetched | Ping
+SupportMessage = Scan | ScanAnswer | FeedMessage | Decreed | Failed | Refusal | LockMessage
 """Everything that is neither Paxos, nor a read of one key, nor a claim passed on."""
 
 PeerMessage = (

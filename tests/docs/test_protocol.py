@@ -85,6 +85,7 @@ EXAMPLES: list[Any] = [
     peers.Pull(ID, 0, 4_096),
     peers.FeedPage(ID, 0, 1, 1, (CLAIM.key,), ID),
     peers.Fetch((CLAIM.key,)),
+    peers.Fetched((DECREE,)),
     peers.Ping(1, True, False),
     requests.LockRequest(1, 10, "jobs", True, WISH),
     requests.KeepAliveRequest(1, 10, TENURE),

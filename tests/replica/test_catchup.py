@@ -1,17 +1,24 @@
 """Catching up: nobody misses a decree for long, and whoever disagrees finds out."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from decreed.registry.errors import Disputed
 from decreed.registry.paxos.messages import Commit
+from decreed.registry.replica.catchup import SERVE_BYTES, SERVE_KEYS
 from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
-from decreed.registry.wire.peers import FeedPage, Fetch, Ping
+from decreed.registry.wire.peers import FeedPage, Fetch, Fetched, Ping
 from decreed.registry.wire.requests import Decreed, Failed, GetRequest
 
 from ..support.world import World, claim, stored
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
+
+
+def decree(key: str, value: bytes, claim_id: bytes) -> Decree:
+    return Decree.of(claim(key, value, claim_id), Ballot(1, Process(N1, 1)), 0)
 
 
 def known(world: World, node: str) -> int:
@@ -39,7 +46,7 @@ def test_a_lost_commit_is_made_up_for() -> None:
     assert stored(world, "n3", "k").learned is not None
 
 
-@pytest.mark.parametrize("kind", [FeedPage, Fetch, Commit])
+@pytest.mark.parametrize("kind", [FeedPage, Fetch, Fetched])
 def test_lost_pages_are_asked_for_again(kind: type) -> None:
     world = World()
     world.crash(N3)
@@ -64,16 +71,64 @@ def test_the_cursor_survives_a_restart_so_nothing_is_read_twice() -> None:
     assert [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)] == before == [10, 10]
 
 
-def test_the_cursor_never_moves_past_what_is_not_learned() -> None:
+def fetched(world: World) -> list[list[str]]:
+    """The keys in each message that brought decrees which were asked for."""
+    messages = [message for _, _, message in world.sent if isinstance(message, Fetched)]
+    return [[decree.key for decree in message.decrees] for message in messages]
+
+
+def missed(values: Mapping[str, bytes]) -> World:
+    """A node has come back that was down while these keys were decided."""
     world = World()
     world.crash(N3)
-    for number in range(20):
-        world.freeze("n1", f"k{number}")
+    for key, value in values.items():
+        world.freeze("n1", key, value)
     world.boot(N3)
-    world.lose = lambda sender, to, message: isinstance(message, Commit) and message.key == "k7"
+    return world
+
+
+def test_the_cursor_never_moves_past_what_is_not_learned() -> None:
+    world = missed({f"k{number}": bytes(SERVE_BYTES) for number in range(20)})
+    world.lose = lambda sender, to, message: (
+        isinstance(message, Fetched) and message.decrees[0].key == "k7"
+    )
     world.run(5_000)
     assert world.replica("n3").catchup.cursor(N1) == 0
     assert stored(world, "n3", "k7").learned is None
+    assert known(world, "n3") == 19
+
+
+def test_what_is_short_is_fetched_together_and_learned_in_one_step() -> None:
+    world = missed({f"k{number}": b"v" for number in range(20)})
+    world.run(5_000)
+    assert fetched(world) == [[f"k{number}" for number in range(20)]]
+    assert known(world, "n3") == 20
+
+
+def test_a_message_of_decrees_is_full_with_so_many_bytes_of_values() -> None:
+    third = bytes(SERVE_BYTES // 3)
+    sizes = {"a": third, "b": third, "c": third, "d": b"v" * 4, "e": bytes(2 * SERVE_BYTES), "f": b""}
+    world = missed(sizes)
+    world.run(5_000)
+    assert fetched(world) == [["a", "b", "c"], ["d"], ["e"], ["f"]]
+    assert known(world, "n3") == 6
+
+
+def test_no_step_serves_more_keys_than_it_may() -> None:
+    world = missed({f"k{number}": b"v" for number in range(SERVE_KEYS + 1)})
+    world.run(5_000)
+    assert [len(keys) for keys in fetched(world)] == [SERVE_KEYS, 1]
+
+
+def test_one_decree_that_differs_does_not_keep_those_that_came_with_it_from_being_learned() -> None:
+    world = World()
+    right, other = (decree(key, b"right", b"r") for key in ("k", "other"))
+    wrong = decree("k", b"wrong", b"w")
+    world.post(N1, FromPeer(N2, Fetched((right, wrong, other, other))))
+    world.settle()
+    assert stored(world, "n1", "k").disputed == wrong
+    assert stored(world, "n1", "other").learned == other
+    assert sum("different decrees" in alarm for alarm in world.alarms) == 1
 
 
 def test_two_nodes_that_disagree_stop_serving_the_key_loudly() -> None:

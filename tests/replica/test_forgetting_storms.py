@@ -8,7 +8,7 @@ import pytest
 from decreed.registry.locks.terms import Ending, How, TermClaim, lock_and_term, tenure, term_key
 from decreed.registry.paxos.messages import Accept, Accepted, Commit
 from decreed.registry.types import Ballot, Decree, Key, NodeId
-from decreed.registry.wire.peers import FeedPage, PeerMessage
+from decreed.registry.wire.peers import FeedPage, Fetched, PeerMessage
 from decreed.registry.wire.requests import EndRequest, GetRequest, Granted, LockRequest
 
 from ..support.forgetful import KEEP, cycle, forgetful, has_forgotten
@@ -47,6 +47,8 @@ class Ballots:
                     assert self.chosen.setdefault(key, decree) == decree, f"{key} is chosen twice"
             case Commit(key, decree) if key in self.chosen:
                 assert self.chosen[key] == decree
+            case Fetched(decrees):
+                assert all(self.chosen.get(decree.key, decree) == decree for decree in decrees)
             case _:
                 pass
 
@@ -98,7 +100,7 @@ class Storm:
             case 1 | 2 if node not in up:
                 self.world.boot(node)
             case 3:
-                kinds = self.chance.choice((FeedPage | Commit, FeedPage, Commit))
+                kinds = self.chance.choice((FeedPage | Commit | Fetched, FeedPage, Commit | Fetched))
                 self.world.lose = lambda _, to, message: to == node and isinstance(message, kinds)
             case _:
                 self.world.lose = lambda *_: self.chance.random() < share

@@ -21,7 +21,7 @@ from decreed.registry.replica.events import Moment
 from decreed.registry.replica.requests import Requests
 from decreed.registry.replica.turn import Turn
 from decreed.registry.types import NodeId
-from decreed.registry.wire.peers import FeedPage
+from decreed.registry.wire.peers import FeedPage, Fetched
 from decreed.registry.wire.requests import (
     ClaimRequest,
     Decreed,
@@ -236,7 +236,7 @@ def test_a_list_leaves_out_what_is_half_done_with_one_and_forgotten_by_another(n
 
 def test_a_page_of_the_feed_waits_for_nothing_that_is_forgotten() -> None:
     world = lagging(40)
-    world.lose = lambda _, to, message: to == N3 and isinstance(message, Commit)
+    world.lose = lambda _, to, message: to == N3 and isinstance(message, Commit | Fetched)
     world.run(500)
     cycles(world, 24)
     assert world.replica("n3").catchup.cursor(N1) < 41, "it cannot be had"

@@ -26,7 +26,7 @@ from decreed.registry.replica.effects import Effects, Outgoing, Reply, UseLink
 from decreed.registry.replica.events import Event, Finish, FromPeer
 from decreed.registry.replica.positions import AHEAD_BITS, DURABLE_BITS
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Proposal
-from decreed.registry.wire.peers import FeedPage, Fetch, PeerMessage, QueryAnswer, ScanAnswer
+from decreed.registry.wire.peers import FeedPage, Fetch, Fetched, PeerMessage, QueryAnswer, ScanAnswer
 from decreed.registry.wire.requests import ClaimNextRequest, ClaimRequest, Decreed, WatchPage
 from decreed.storage import layout
 
@@ -236,6 +236,9 @@ class WitnessedWorld(RoughWorld):
                 self._accepted(node, key, ballot)
             case Commit(_, decree) | Decreed(_, decree):
                 self.agree(decree)
+            case Fetched(decrees):
+                for decree in decrees:
+                    self.agree(decree)
             case PromiseClass():
                 self._tell_class(node, message)
             case FeedPage(_, _, next_start):

@@ -17,7 +17,7 @@ from decreed.registry.paxos.messages import Accepted, Commit, Nack, Promise
 from decreed.registry.replica.effects import Effects
 from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Decree, NodeId
-from decreed.registry.wire.peers import FeedPage, ForgottenTerms, PeerMessage
+from decreed.registry.wire.peers import FeedPage, Fetched, ForgottenTerms, PeerMessage
 from decreed.registry.wire.requests import (
     Ended,
     EndRequest,
@@ -101,7 +101,7 @@ def votes(world: World, node: str, term: int) -> list[PeerMessage]:
 
 def cut_off(node: NodeId) -> Lose:
     """No decree reaches the node but those that it reads one by one."""
-    return lambda _, to, message: to == node and isinstance(message, FeedPage | Commit)
+    return lambda _, to, message: to == node and isinstance(message, FeedPage | Commit | Fetched)
 
 
 def lagging(count: int) -> World:

@@ -1,0 +1,35 @@
+"""What bounds on memory count: the bytes of the values that a message carries."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import given
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from decreed.registry.server.weights import weight
+from decreed.registry.types import Claim, Decree
+from decreed.registry.wire.peers import LockMessage
+from decreed.registry.wire.requests import Granted, HeldBy, LockRequest
+from tests.fuzz.strategies import messages
+
+OF_TERMS = LockMessage | LockRequest | Granted | HeldBy
+"""What is about a term is short, and counted by number."""
+
+
+def values(message: Any) -> Iterator[bytes]:
+    """The values of all claims and decrees in a message."""
+    if isinstance(message, Claim | Decree):
+        yield message.value
+    elif isinstance(message, Struct):
+        for field in astuple(message):
+            yield from values(field)
+    elif isinstance(message, tuple):
+        for item in message:
+            yield from values(item)
+
+
+@given(messages())
+def test_a_message_weighs_what_its_values_do(message: Any) -> None:
+    carried = 0 if isinstance(message, OF_TERMS) else sum(map(len, values(message)))
+    assert weight(message) == carried
