@@ -19,9 +19,12 @@ static const u8 ORDER[10][16] = {
     {10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0},
 };
 
-static u64 turned(u64 word, int bits) { return word >> bits | word << (64 - bits); }
+// Inline and unrolled, the state stays in registers, which takes half the time.
+#define INLINE static inline __attribute__((always_inline))
 
-static void mix(u64 v[16], int a, int b, int c, int d, u64 x, u64 y) {
+INLINE u64 turned(u64 word, int bits) { return word >> bits | word << (64 - bits); }
+
+INLINE void mix(u64 v[16], int a, int b, int c, int d, u64 x, u64 y) {
     v[a] += v[b] + x;
     v[d] = turned(v[d] ^ v[a], 32);
     v[c] += v[d];
@@ -39,9 +42,12 @@ static void compress(u64 state[8], const u8 block[128], u64 length, bool last) {
     memcpy(v + 8, START, 64);
     v[12] ^= length;
     if (last) v[14] = ~v[14];
+#pragma GCC unroll 12
     for (int round = 0; round < 12; round++) {
         const u8 *o = ORDER[round % 10];
+#pragma GCC unroll 4
         for (int i = 0; i < 4; i++) mix(v, i, 4 + i, 8 + i, 12 + i, words[o[2 * i]], words[o[2 * i + 1]]);
+#pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
             mix(v, i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4, words[o[8 + 2 * i]], words[o[9 + 2 * i]]);
     }

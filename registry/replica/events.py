@@ -33,10 +33,10 @@ class FromPeer(Value, frozen=True, tag=True):
 
 
 class FromClient(Value, frozen=True, tag=True):
-    """A request came from a client."""
+    """Requests came from a client, in one frame."""
 
     connection: Connection
-    request: Request
+    requests: tuple[Request, ...]
 
 
 class ClientGone(Value, frozen=True, tag=True):

@@ -89,7 +89,9 @@ class Needs:
 
     def of_events(self, events: Collection[Event]) -> set[Key]:
         """The keys whose instances must be loaded for a step with these events."""
-        keys = {key for event in events for key in self._of_event(event)}
+        keys: set[Key] = set()
+        for event in events:
+            keys.update(self._of_event(event))
         boarding = self._coordinator.boarding.keys
         if boarding and any(map(_is_vote, events)):
             # who leaves if a flight lands; once, however many votes there are
@@ -99,7 +101,7 @@ class Needs:
     def _of_event(self, event: Event) -> Iterable[Key]:
         match event:
             case FromClient():
-                return self._of_request(event.request)
+                return self._of_requests(event.requests)
             case FromPeer():
                 return self._of_message(event.message)
             case Fired(Resend() | Retry() as timer):
@@ -147,6 +149,12 @@ class Needs:
                 return self._locks.needs(message)
             case _:
                 return ()
+
+    def _of_requests(self, requests: Iterable[Request]) -> Iterable[Key]:
+        keys: list[Key] = []
+        for request in requests:
+            keys += self._of_request(request)
+        return keys
 
     def _of_request(self, request: Request) -> Iterable[Key]:
         match request:

@@ -208,7 +208,8 @@ class Replica:
         match event:
             # the most frequent first, and by type alone: a pattern with positions fetches every field
             case FromClient():
-                self._on_request(turn, event.connection, event.request)
+                for request in event.requests:
+                    self._on_request(turn, event.connection, request)
             case FromPeer():
                 self._peers.on_message(turn, event.sender, event.message)
             case ClientGone(connection):

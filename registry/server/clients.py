@@ -68,17 +68,11 @@ class Client(Struct, eq=False):
         """Take requests as far as there is room for them; returns the rest."""
         if self.draining.is_set() or not self.loop.has_room:
             return requests
-        post, number = self.loop.post, self.number
-        for position, request in enumerate(requests):
-            size = weight(request)
-            if type(request) is not Cancel:
-                if self.in_flight >= self.max_in_flight:
-                    return requests[position:]
-                if size > LIGHT_BYTES and not self._hold(request.id, size):
-                    return requests[position:]
-                self.in_flight += 1
-            post(FromClient(number, request), size)
-        return ()
+        count, size = self._admit(requests)
+        if count:
+            taken = FromClient(self.number, tuple(requests[:count]))
+            self.loop.post(taken, size, count)
+        return requests[count:]
 
     async def room(self, request: Request) -> None:
         """Wait until `request` may be taken."""
@@ -102,6 +96,20 @@ class Client(Struct, eq=False):
         if self.answered:
             self.answered.unpark_all()
         return answers
+
+    def _admit(self, requests: Sequence[Request]) -> tuple[int, int]:
+        """Hold the room that requests take, for as many as there is room for; how many, how large."""
+        total = 0
+        for position, request in enumerate(requests):
+            size = weight(request)
+            if type(request) is not Cancel:
+                if self.in_flight >= self.max_in_flight:
+                    return position, total
+                if size > LIGHT_BYTES and not self._hold(request.id, size):
+                    return position, total
+                self.in_flight += 1
+            total += size
+        return len(requests), total
 
     def _hold(self, request_id: int, size: int) -> bool:
         """Hold the bytes of a large request, if there is room for them here and in all."""

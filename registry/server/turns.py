@@ -9,6 +9,7 @@ delivered only on the line behind the synced write.
 import math
 import time
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Protocol, assert_never
 
 import trio
@@ -29,6 +30,7 @@ from ..replica.events import (
     Event,
     FeedDone,
     Fired,
+    FromClient,
     FromPeer,
     Moment,
     ReadFailed,
@@ -98,6 +100,7 @@ class TurnLoop:
         self._inbox: list[Event] = []
         self._own: list[Event] = []
         self._own_ms = math.inf
+        self._count = 0
         self._bytes = 0
         self._idle = False
         self._others_ran_ms = -math.inf
@@ -112,9 +115,16 @@ class TurnLoop:
         """Milliseconds since the node started, those that the machine slept through included."""
         return self._clock_ms() - self._started_ms
 
-    def post(self, event: Event, weight: int = 0) -> None:
-        """Something has happened; the next turn handles it. `weight`: the bytes of its values."""
+    def post(self, event: Event, weight: int = 0, count: int = 1) -> None:
+        """Something has happened; the next turn handles it.
+
+        Args:
+            event: what.
+            weight: the bytes of its values.
+            count: how many messages it is.
+        """
         self._inbox.append(event)
+        self._count += count
         self._bytes += weight
         if self._idle:
             self._sockets.ring()
@@ -127,7 +137,7 @@ class TurnLoop:
     @property
     def has_room(self) -> bool:
         """Whether the inbox is short enough to take more from outside."""
-        return len(self._inbox) <= MAX_INBOX and self._bytes <= MAX_INBOX_BYTES
+        return self._count <= MAX_INBOX and self._bytes <= MAX_INBOX_BYTES
 
     async def room(self) -> None:
         """Wait until the inbox has room."""
@@ -146,12 +156,22 @@ class TurnLoop:
         """Wait until there is something to do, and take all of it."""
         await self._let_others_run()
         self._sockets.read()
-        taken, self._inbox = self._inbox[:MAX_EVENTS] + self._own, self._inbox[MAX_EVENTS:]
+        taken = self._take() + self._own
         self._own, self._own_ms = [], math.inf
         if not self._inbox:
             self._bytes = 0  # before that, what was taken counts too: too early is not too late
         if self._crowd:
             self._crowd.unpark_all()
+        return taken
+
+    def _take(self) -> list[Event]:
+        """The oldest events of the inbox, as many as a turn handles; some are many messages."""
+        end, count = len(self._inbox), self._count
+        if count > MAX_EVENTS:
+            counts = enumerate(accumulate(map(_messages, self._inbox)), 1)
+            end, count = next(found for found in counts if found[1] >= MAX_EVENTS)
+        taken, self._inbox = self._inbox[:end], self._inbox[end:]
+        self._count -= count
         return taken
 
     async def _let_others_run(self) -> None:
@@ -226,6 +246,7 @@ class TurnLoop:
             self._storage.write(effects.records, sync=effects.sync)
         except StorageFailed as error:
             self._inbox.insert(0, WriteFailed(str(error), effects.unanswered()))
+            self._count += 1
             return False
         for record in effects.records:
             if isinstance(record, FormationRecord):
@@ -281,6 +302,10 @@ class TurnLoop:
 
     def _moment(self) -> Moment:
         return Moment(self.now_ms(), time.time_ns() // 1_000_000)
+
+
+def _messages(event: Event) -> int:
+    return len(event.requests) if type(event) is FromClient else 1
 
 
 def _nothing() -> None:

@@ -181,7 +181,7 @@ class Nodes:
     def opening(self, name: NodeId, wish: int) -> Event:
         """What makes this node begin an attempt."""
         claims = self._claims[name]
-        return FromClient(1, ClaimRequest(1, 1_000, True, claims[wish])) if claims else FINISH
+        return FromClient(1, (ClaimRequest(1, 1_000, True, claims[wish]),)) if claims else FINISH
 
     def _react(self, name: NodeId, local: Local, event: Event) -> Reaction:
         replica = self._revive(name, local)

@@ -209,7 +209,7 @@ def test_R02_a_flight_that_is_said_again_is_voted_on_again() -> None:
 def test_R18_a_home_sends_before_its_own_write_and_votes_behind_it() -> None:
     world = World()
     requests = [asks(world, key) for key in keys_of(world)]
-    effects = step(world, N1, *(FromClient(1, request) for request in requests))
+    effects = step(world, N1, *(FromClient(1, (request,)) for request in requests))
     assert {m.to for m in effects.at_once if isinstance(m, Send)} == {N2, N3}
     assert effects.after == [Send(N1, AcceptedMany(standing(), 1, ()))]
     assert len(effects.records) == 3 and effects.sync
@@ -283,7 +283,7 @@ def test_a_refusal_counts_before_the_vote_that_it_comes_with() -> None:
     requests = [asks(world, key) for key in keys]
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
-    effects = step(world, N1, *(FromClient(1, request) for request in requests))
+    effects = step(world, N1, *(FromClient(1, (request,)) for request in requests))
     storage.write(effects.records, sync=True)  # and the own vote has not come round yet
     effects = step(world, N1, FromPeer(N2, AcceptedMany(standing(), 1, (keys[0],))))
     committed = [m.message for m in effects.at_once if isinstance(m, Send) and m.to == N2]
@@ -296,7 +296,7 @@ def test_what_the_own_acceptor_has_promised_meanwhile_goes_nowhere_and_begins_an
     world = World()
     keys = keys_of(world)
     higher = Ballot(1, Process(N3, 1))
-    requests = [FromClient(1, asks(world, key)) for key in keys]
+    requests = [FromClient(1, (asks(world, key),)) for key in keys]
     effects = step(world, N1, *requests, FromPeer(N3, Prepare(keys[0], higher)))
     sent = [m.message for m in effects.at_once if isinstance(m, Send) and m.to == N2]
     assert [{d.key for d in m.decrees} for m in sent if isinstance(m, AcceptMany)] == [{*keys[1:]}]

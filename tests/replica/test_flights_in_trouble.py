@@ -193,7 +193,7 @@ def test_a_claim_that_is_cancelled_in_the_step_in_which_it_boards_is_never_propo
     keys = keys_of(world)
     world.sent.clear()
     first, *rest = fly(world, keys)
-    world.post(N1, FromClient(1, Cancel(first[1])))
+    world.post(N1, FromClient(1, (Cancel(first[1]),)))
     world.settle()
     world.run(5_000)
     assert len(decrees(world, rest)) == 2
@@ -218,7 +218,7 @@ def test_a_read_that_joined_a_claim_that_never_flew_is_told_what_both_phases_fou
     heard(world)
     (cancelled,) = fly(world, [key])
     world.post(N1, FromPeer(N2, answer))
-    world.post(N1, FromClient(1, Cancel(cancelled[1])))
+    world.post(N1, FromClient(1, (Cancel(cancelled[1]),)))
     world.run(1_000)
     (found,) = world.answers[mark]
     assert isinstance(found, Decreed) and found.decree.value == b"half-done"

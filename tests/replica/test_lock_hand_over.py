@@ -192,7 +192,7 @@ def test_a_release_and_the_proposal_of_the_next_term_leave_together(node: NodeId
     want(world, node, "b")
     world.run(10)
     request = EndRequest(world.new_id(), 1_000, held, RELEASED)
-    messages = leaving(step(world, node, FromClient(1, request)))
+    messages = leaving(step(world, node, FromClient(1, (request,))))
     assert over(held) in messages
     assert proposes(messages, 2)
 
@@ -215,10 +215,10 @@ def test_while_the_disk_is_searched_for_the_latest_term_nobody_contends() -> Non
     world.sent.clear()
     requests = [LockRequest(world.new_id(), 3_000, "l", True, wanted(name)) for name in ("b", "c")]
     world.answers |= {(N3, request.id): [] for request in requests}
-    world.post(N3, FromClient(1, requests[0]))
+    world.post(N3, FromClient(1, (requests[0],)))
     world.post(N3, FromPeer(N1, Commit(first.key, first)))
     world.post(N3, FromPeer(N1, Renew(7, tenure(first), TTL_MS)))
-    world.post(N3, FromClient(1, requests[1]))
+    world.post(N3, FromClient(1, (requests[1],)))
     world.settle()
     questions = {m.id for s, _, m in world.sent if s == N3 and isinstance(m, AskLease)}
     assert len(questions) == 1

@@ -94,7 +94,7 @@ def test_waiters_whose_connection_has_ended_are_passed_over_without_a_wait() -> 
     held = lock(world, "n1", "a")
     for number in range(50):
         request = LockRequest(world.new_id(), 20_000, "l", True, wanted(f"dead{number}"))
-        world.post(NodeId("n1"), FromClient(100 + number, request))
+        world.post(NodeId("n1"), FromClient(100 + number, (request,)))
     mark = want(world, "n1", "alive")
     world.run(10)
     for number in range(50):
@@ -109,7 +109,7 @@ def test_a_candidate_that_goes_away_leaves_the_way_free_for_the_next() -> None:
     held = lock(world, "n1", "a")
     world.lose = lambda sender, to, message: isinstance(message, Prepare)
     dead = LockRequest(world.new_id(), 20_000, "l", True, wanted("dead"))
-    world.post(NodeId("n1"), FromClient(100, dead))
+    world.post(NodeId("n1"), FromClient(100, (dead,)))
     mark = want(world, "n1", "alive")
     release(world, "n1", tenure(held.decree))
     world.run(50)

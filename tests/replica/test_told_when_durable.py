@@ -74,7 +74,7 @@ def test_a_decree_is_told_before_its_record_is_synced_for_it_is_chosen_anyhow() 
     world = World()
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
-    events: list[Event] = [LEARN, FromClient(1, GetRequest(1, 500, KEY))]
+    events: list[Event] = [LEARN, FromClient(1, (GetRequest(1, 500, KEY),))]
     effects = replica.step(world._moment(), events, storage.load(replica.needs(events)))
     assert [item.answer for item in effects.at_once if isinstance(item, Reply)]
     assert effects.records and not effects.sync

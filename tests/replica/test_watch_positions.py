@@ -163,7 +163,7 @@ def test_what_is_learned_in_the_step_in_which_a_watch_runs_out_is_told_next(
     watched: Watched,
 ) -> None:
     request = WatchRequest(watched.world.new_id(), 500, "", watched.position, 10)
-    over = expiry(step(watched.world, N1, FromClient(1, request)))
+    over = expiry(step(watched.world, N1, FromClient(1, (request,))))
     page = page_of(step(watched.world, N1, commit("b"), over))
     assert (page.decrees, page.position.index) == ((), 1)
 
@@ -173,7 +173,7 @@ def test_a_watch_that_runs_out_while_it_is_read_for_goes_on_from_where_it_was(
 ) -> None:
     watched.learn("b")
     request = WatchRequest(watched.world.new_id(), 500, "", watched.position, 10)
-    asked = step(watched.world, N1, FromClient(1, request))
+    asked = step(watched.world, N1, FromClient(1, (request,)))
     assert asked.reads
     page = page_of(step(watched.world, N1, expiry(asked)))
     assert (page.decrees, page.position) == ((), watched.position)
@@ -190,7 +190,7 @@ def test_a_node_whose_disk_failed_tells_no_position_behind_what_is_durable(
     assert watched.node.failed and watched.node.settled_feed_end == 1
     watched.node.feed_end = 2
     request = WatchRequest(watched.world.new_id(), 500, "", None, 10)
-    assert page_of(step(watched.world, N1, FromClient(1, request))).position.index == 1
+    assert page_of(step(watched.world, N1, FromClient(1, (request,)))).position.index == 1
 
 
 def test_no_number_is_told_that_runs_over(watched: Watched) -> None:

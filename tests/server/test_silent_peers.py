@@ -34,7 +34,7 @@ class BusyLoop(TurnLoop):
         super()._turn(rest, nursery)
         self.clock.jump(self.turn_s)
         if trio.current_time() < LOAD_S:
-            self.post(FromClient(1, StatusRequest(random.randrange(1 << 30))))
+            self.post(FromClient(1, (StatusRequest(random.randrange(1 << 30)),)))
 
     def __init__(self, sockets: Sockets, clock: trio.testing.MockClock) -> None:
         replica, storage = parts(3)

@@ -49,7 +49,7 @@ def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object],
             done.append,
             sockets,
         )
-        loop.post(FromClient(1, StatusRequest(3)))
+        loop.post(FromClient(1, (StatusRequest(3),)))
         effects = Effects()
         effects.at_once.append(SOON)
         effects.records.append(RECORD)

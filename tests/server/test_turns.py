@@ -116,7 +116,7 @@ async def test_what_is_posted_while_the_loop_rests_is_handled_at_once(
             nursery.start_soon(loop.run)
             for number in range(1, 4):
                 await trio.sleep(1.0101 * number)
-                loop.post(FromClient(1, StatusRequest(number)))
+                loop.post(FromClient(1, (StatusRequest(number),)))
                 await trio.sleep(0.000_01)
                 assert len(said) == number
             nursery.cancel_scope.cancel()
@@ -160,9 +160,9 @@ class SpeakingLoop(TurnLoop):
         return [(heard_ms - asked_ms, events) for heard_ms, events in others]
 
 
-ASKED = FromClient(1, StatusRequest(1))
+ASKED = FromClient(1, (StatusRequest(1),))
 HEARD = FromPeer(NodeId("n1"), Ping(0, True, False))
-OTHER = FromClient(2, StatusRequest(2))
+OTHER = FromClient(2, (StatusRequest(2),))
 
 
 @pytest.mark.trio

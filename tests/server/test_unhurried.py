@@ -103,7 +103,7 @@ async def test_a_chore_is_done_in_its_time_though_nothing_happens(
             began = trio.current_time()
             loop.later(2.0, done.set)
             loop.later(1.0, lambda: pytest.fail("there is one chore at a time"))
-            loop.post(FromClient(1, StatusRequest(1)))
+            loop.post(FromClient(1, (StatusRequest(1),)))
             with trio.fail_after(1):
                 await done.wait()
             nursery.cancel_scope.cancel()
@@ -117,7 +117,7 @@ async def test_who_waits_for_room_goes_on_when_a_turn_has_made_it(
     monkeypatch.setattr(turns, "MAX_INBOX", 0)
     with Sockets() as sockets:
         loop = idle_loop(sockets)
-        loop.post(FromClient(1, StatusRequest(1)))
+        loop.post(FromClient(1, (StatusRequest(1),)))
         assert not loop.has_room
         went_on = trio.Event()
 

@@ -100,7 +100,7 @@ class Clients:
         del self.asked[mark]
         self._given_up.add(mark)
         self._world.sightings.saw("a client gave up")
-        self._world.post(node, FromClient(1, Cancel(number)))
+        self._world.post(node, FromClient(1, (Cancel(number),)))
 
     def _key(self, chance: random.Random, tick: int) -> Key:
         """One of a few keys that are fresh for a while, or a slot near the end of a series."""
@@ -151,7 +151,7 @@ class Clients:
         self.requests += 1
         known = len(self._world.order)
         self.asked[node, request.id] = Asked(request, self._begun(request), known, wish)
-        self._world.post(node, FromClient(1, request))
+        self._world.post(node, FromClient(1, (request,)))
 
     def _begun(self, request: Query | AnyClaim) -> Pending | None:
         who = f"c{request.id}"
@@ -200,7 +200,7 @@ class Clients:
         page = ListRequest(number, request.timeout_ms, request.prefix, after, request.limit)
         known = len(self._world.order)
         self.asked[node, number] = Asked(page, asked.pending, known)
-        self._world.post(node, FromClient(1, page))
+        self._world.post(node, FromClient(1, (page,)))
 
     def lose(self, node: NodeId) -> None:
         """A node has died; nobody will ever be told what became of what it was asked."""

@@ -145,7 +145,7 @@ class Contender:
         node = self._chance.choice(self._world.config.nodes)
         if self._is_lost():
             return
-        arrive = partial(self._arrive, node, FromClient(self._connection, request))
+        arrive = partial(self._arrive, node, FromClient(self._connection, (request,)))
         self._world.at(self._world.now_ms + self._trip_ms(), arrive)
 
     def _arrive(self, node: NodeId, event: FromClient) -> None:

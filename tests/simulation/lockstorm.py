@@ -137,7 +137,7 @@ class LockStorm:
             self.world.ended.add((over, How.BROKEN))
             self.world.seen["an operator broke a term"] += 1
             request = EndRequest(self.world.new_id(), 500, over, Ending(How.BROKEN, "op", "why"))
-            self.world.post(chance.choice(up), FromClient(OPERATOR, request))
+            self.world.post(chance.choice(up), FromClient(OPERATOR, (request,)))
 
     def _replied(self, node: NodeId, answer: Answer) -> None:
         for contender in self.contenders:

@@ -35,8 +35,8 @@ def _event(what: object) -> str:
             return str(what)
         case FromPeer(sender, message):
             return f"{sender}: {_named(message)}"
-        case FromClient(_, request):
-            return f"client: {_named(request)}"
+        case FromClient(_, requests):
+            return f"client: {', '.join(map(_named, requests))}"
         case Fired(timer):
             return f"timer: {_named(timer)}"
         case _:

@@ -51,7 +51,7 @@ class Watchers:
             if up and watcher.asked is None and node not in self._world.impostors:
                 watcher.asked = self._world.new_id()
                 request = WatchRequest(watcher.asked, WATCH_MS, "", watcher.position, self._page)
-                self._world.post(node, FromClient(1, request))
+                self._world.post(node, FromClient(1, (request,)))
 
     def caught_up(self) -> bool:
         """Whether every watcher of a sound node has seen all that its node learned."""

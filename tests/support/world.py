@@ -190,7 +190,7 @@ class World:
         """Ask a node something; the answers appear in `answers` under what is returned."""
         mark = (NodeId(node), request.id)
         self.answers[mark] = []
-        self.post(NodeId(node), FromClient(1, request))
+        self.post(NodeId(node), FromClient(1, (request,)))
         return mark
 
     def claim(
