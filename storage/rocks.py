@@ -232,6 +232,7 @@ def _options(log_bytes: int) -> rocksdict.Options:
     options.set_max_manifest_file_size(16 * MIB)
     options.set_max_open_files(256)
     options.set_max_background_jobs(2)
+    options.set_env(_patient())
     options.set_keep_log_file_num(4)
     options.set_max_log_file_size(4 * MIB)
     options.set_stats_dump_period_sec(0)
@@ -239,6 +240,16 @@ def _options(log_bytes: int) -> rocksdict.Options:
     options.set_compression_type(rocksdict.DBCompressionType.lz4())
     options.set_block_based_table_factory(_tables())
     return options
+
+
+def _patient() -> rocksdict.Env:
+    """Compaction takes what processor time others leave: it may be late, and a claim may not.
+
+    If it is much too late, RocksDB itself holds up writes for it.
+    """
+    env = rocksdict.Env()
+    env.lower_thread_pool_cpu_priority()
+    return env
 
 
 def _tables() -> rocksdict.BlockBasedOptions:

@@ -1,10 +1,12 @@
 """A database opened again has the tables it was made with: its filters, cache and checksums."""
 
+import os
 from configparser import ConfigParser
 from pathlib import Path
 
 from decreed.registry.config import ClusterConfig
 from decreed.storage.directory import open_directory
+from decreed.storage.rocks import RocksBytes
 
 from .conftest import NODE
 
@@ -37,3 +39,29 @@ def test_tables_have_filters_and_checksums_of_our_choice_behind_a_restart(
     tables = opened(tmp_path, config)['TableOptions/BlockBasedTable "default"']
     assert tables["filter_policy"] == "bloomfilter"
     assert tables["checksum"] == "kXXH3"
+
+
+def niceness(thread_name: str) -> set[int]:
+    """How far this process's threads of that name step back for others."""
+    tasks = [task for task in Path("/proc/self/task").iterdir() if named(task) == thread_name]
+    return {os.getpriority(os.PRIO_PROCESS, int(task.name)) for task in tasks}
+
+
+def named(task: Path) -> str:
+    try:
+        return (task / "comm").read_text().strip()
+    except FileNotFoundError:
+        return ""  # it has just ended
+
+
+def test_compaction_steps_back_for_all_others_and_the_flush_of_a_full_log_does_not(
+    tmp_path: Path,
+) -> None:
+    data = RocksBytes(tmp_path / "db", create=True)
+    data.write({b"key": b"value"})
+    database = data._open()
+    database.flush(wait=True)
+    database.compact_range(None, None)
+    assert max(niceness("rocksdb:low")) == 19
+    assert niceness("rocksdb:high") == {0}
+    data.close()
