@@ -171,6 +171,12 @@ KNOWING = (
         "        if pulling is None and self._ends",
         "        if False and self._ends",
     ),
+    _bug(
+        "of what was fetched together only the first is learned",
+        "peers",
+        "self._knowledge.learn(turn, decrees)",
+        "self._knowledge.learn(turn, decrees[:1])",
+    ),
     Bug(
         "what is half-done is not found again at a start",
         (

@@ -107,7 +107,14 @@ def test_what_is_short_is_fetched_together_and_learned_in_one_step() -> None:
 
 def test_a_message_of_decrees_is_full_with_so_many_bytes_of_values() -> None:
     third = bytes(SERVE_BYTES // 3)
-    sizes = {"a": third, "b": third, "c": third, "d": b"v" * 4, "e": bytes(2 * SERVE_BYTES), "f": b""}
+    sizes = {
+        "a": third,
+        "b": third,
+        "c": third,
+        "d": b"v" * 4,
+        "e": bytes(2 * SERVE_BYTES),
+        "f": b"",
+    }
     world = missed(sizes)
     world.run(5_000)
     assert fetched(world) == [["a", "b", "c"], ["d"], ["e"], ["f"]]

@@ -100,7 +100,9 @@ class Storm:
             case 1 | 2 if node not in up:
                 self.world.boot(node)
             case 3:
-                kinds = self.chance.choice((FeedPage | Commit | Fetched, FeedPage, Commit | Fetched))
+                kinds = self.chance.choice(
+                    (FeedPage | Commit | Fetched, FeedPage, Commit | Fetched)
+                )
                 self.world.lose = lambda _, to, message: to == node and isinstance(message, kinds)
             case _:
                 self.world.lose = lambda *_: self.chance.random() < share

@@ -26,7 +26,14 @@ from decreed.registry.replica.effects import Effects, Outgoing, Reply, UseLink
 from decreed.registry.replica.events import Event, Finish, FromPeer
 from decreed.registry.replica.positions import AHEAD_BITS, DURABLE_BITS
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Proposal
-from decreed.registry.wire.peers import FeedPage, Fetch, Fetched, PeerMessage, QueryAnswer, ScanAnswer
+from decreed.registry.wire.peers import (
+    FeedPage,
+    Fetch,
+    Fetched,
+    PeerMessage,
+    QueryAnswer,
+    ScanAnswer,
+)
 from decreed.registry.wire.requests import ClaimNextRequest, ClaimRequest, Decreed, WatchPage
 from decreed.storage import layout
 
