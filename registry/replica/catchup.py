@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from ..disk import CursorRecord, Forgotten, Unserved
 from ..types import Decree, Key, NodeId
-from ..wire.peers import MAX_FEED_PAGE, MAX_FETCH, FeedPage, Fetch, Fetched, Ping, Pull
+from ..wire.peers import MAX_FEED_PAGE, MAX_FETCH, MAX_FETCHED, FeedPage, Fetch, Fetched, Ping, Pull
 from .digests import decree_digest
 from .effects import ReadFeed, Send
 from .events import FeedDone, FetchOn, PullFeeds
@@ -23,7 +23,7 @@ from .turn import Turn
 
 PAGE_ENTRIES = 1_024
 """How many entries are read from the disk at a time; from memory a page may have more."""
-SERVE_KEYS = 128
+SERVE_KEYS = MAX_FETCHED
 SERVE_BYTES = 64 * 1024
 """A message of decrees is full with so many bytes of values; a longer value travels alone."""
 PATIENCE_MS = 3_000
@@ -174,7 +174,7 @@ class CatchUp:
                 tell_forgotten(turn, sender, key, instance)
             elif not isinstance(instance, Unserved) and instance.learned is not None:
                 learned.append(instance.learned)
-        for decrees in _messages_full(learned):
+        for decrees in _in_messages(learned):
             told = [decree.key for decree in decrees]
             turn.vouch_for_all(told, Send(sender, Fetched(tuple(decrees))))
         if keys[SERVE_KEYS:]:
@@ -225,7 +225,7 @@ class CatchUp:
             del self._fetching[key]
 
 
-def _messages_full(decrees: Iterable[Decree]) -> Iterator[list[Decree]]:
+def _in_messages(decrees: Iterable[Decree]) -> Iterator[list[Decree]]:
     """The decrees in their order, as many together as one message takes."""
     together: list[Decree] = []
     size = 0

@@ -91,6 +91,12 @@ class Knowledge:
                     chosen[key] = decree
         self.learn(turn, chosen.values())
 
+    def learn_fetched(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        """A peer has learned these. Terms come one by one: each may make earlier ones forgotten."""
+        self.learn(turn, [decree for decree in decrees if not is_term(decree.key)])
+        for term in [decree for decree in decrees if is_term(decree.key)]:
+            self.learn(turn, (term,))
+
     def _append(self, turn: Turn, decrees: Sequence[Decree]) -> None:
         """Put what was not known before into the feed."""
         digests = {decree.key: decree_digest(decree) for decree in decrees}

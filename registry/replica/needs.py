@@ -151,10 +151,7 @@ class Needs:
                 return ()
 
     def _of_requests(self, requests: Iterable[Request]) -> Iterable[Key]:
-        keys: list[Key] = []
-        for request in requests:
-            keys += self._of_request(request)
-        return keys
+        return [key for request in requests for key in self._of_request(request)]
 
     def _of_request(self, request: Request) -> Iterable[Key]:
         match request:

@@ -109,7 +109,7 @@ class Peers:
             case Fetch(keys):
                 self._catchup.serve_fetch(turn, sender, keys)
             case Fetched(decrees):
-                self._knowledge.learn(turn, decrees)
+                self._knowledge.learn_fetched(turn, decrees)
             case Ping():
                 self._catchup.on_ping(turn, sender, message)
             case Decreed():

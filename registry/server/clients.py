@@ -70,8 +70,7 @@ class Client(Struct, eq=False):
             return requests
         count, size = self._admit(requests)
         if count:
-            taken = FromClient(self.number, tuple(requests[:count]))
-            self.loop.post(taken, size, count)
+            self.loop.post(FromClient(self.number, tuple(requests[:count])), size)
         return requests[count:]
 
     async def room(self, request: Request) -> None:
@@ -98,18 +97,23 @@ class Client(Struct, eq=False):
         return answers
 
     def _admit(self, requests: Sequence[Request]) -> tuple[int, int]:
-        """Hold the room that requests take, for as many as there is room for; how many, how large."""
-        total = 0
-        for position, request in enumerate(requests):
+        """Hold the room that the first requests take, as many as there is room for.
+
+        Returns:
+            How many these are, and the bytes of their values.
+        """
+        count = total = 0
+        for request in requests:
             size = weight(request)
             if type(request) is not Cancel:
                 if self.in_flight >= self.max_in_flight:
-                    return position, total
+                    break
                 if size > LIGHT_BYTES and not self._hold(request.id, size):
-                    return position, total
+                    break
                 self.in_flight += 1
+            count += 1
             total += size
-        return len(requests), total
+        return count, total
 
     def _hold(self, request_id: int, size: int) -> bool:
         """Hold the bytes of a large request, if there is room for them here and in all."""

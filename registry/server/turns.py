@@ -9,7 +9,6 @@ delivered only on the line behind the synced write.
 import math
 import time
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import Protocol, assert_never
 
 import trio
@@ -30,7 +29,6 @@ from ..replica.events import (
     Event,
     FeedDone,
     Fired,
-    FromClient,
     FromPeer,
     Moment,
     ReadFailed,
@@ -40,13 +38,10 @@ from ..replica.events import (
 )
 from ..replica.replica import Replica
 from . import log
+from .inbox import Inbox
 from .sockets import Sockets
 from .timers import Timers
 
-MAX_EVENTS = 4_096
-MAX_INBOX = 16_384
-MAX_INBOX_BYTES = 16 * 1024 * 1024
-"""How many bytes of values may wait for a turn; a turn needs several times its bytes of memory."""
 OWN_PATIENCE_MS = 1.0
 """So long what a node says to itself waits for something from others, and shares its turn with that.
 
@@ -97,17 +92,14 @@ class TurnLoop:
         self._deliver = deliver
         self._on_formed = on_formed
         self._sockets = sockets
-        self._inbox: list[Event] = []
+        self._inbox = Inbox()
         self._own: list[Event] = []
         self._own_ms = math.inf
-        self._count = 0
-        self._bytes = 0
         self._idle = False
         self._others_ran_ms = -math.inf
         self._chore: Callable[[], None] = _nothing
         self._chore_ms = math.inf
         self._alarm = trio.CancelScope()
-        self._crowd = trio.lowlevel.ParkingLot()
         self._readers = trio.CapacityLimiter(READERS)
         self._started_ms = clock_ms()
 
@@ -115,17 +107,9 @@ class TurnLoop:
         """Milliseconds since the node started, those that the machine slept through included."""
         return self._clock_ms() - self._started_ms
 
-    def post(self, event: Event, weight: int = 0, count: int = 1) -> None:
-        """Something has happened; the next turn handles it.
-
-        Args:
-            event: what.
-            weight: the bytes of its values.
-            count: how many messages it is.
-        """
-        self._inbox.append(event)
-        self._count += count
-        self._bytes += weight
+    def post(self, event: Event, weight: int = 0) -> None:
+        """Something has happened; the next turn handles it. `weight`: the bytes of its values."""
+        self._inbox.put(event, weight)
         if self._idle:
             self._sockets.ring()
 
@@ -137,12 +121,11 @@ class TurnLoop:
     @property
     def has_room(self) -> bool:
         """Whether the inbox is short enough to take more from outside."""
-        return self._count <= MAX_INBOX and self._bytes <= MAX_INBOX_BYTES
+        return self._inbox.has_room
 
     async def room(self) -> None:
         """Wait until the inbox has room."""
-        while not self.has_room:
-            await self._crowd.park()
+        await self._inbox.room()
 
     async def run(self) -> None:
         """Turn after turn, until cancelled."""
@@ -156,23 +139,8 @@ class TurnLoop:
         """Wait until there is something to do, and take all of it."""
         await self._let_others_run()
         self._sockets.read()
-        taken = self._take() + self._own
-        self._own, self._own_ms = [], math.inf
-        if not self._inbox:
-            self._bytes = 0  # before that, what was taken counts too: too early is not too late
-        if self._crowd:
-            self._crowd.unpark_all()
-        return taken
-
-    def _take(self) -> list[Event]:
-        """The oldest events of the inbox, as many as a turn handles; some are many messages."""
-        end, count = len(self._inbox), self._count
-        if count > MAX_EVENTS:
-            counts = enumerate(accumulate(map(_messages, self._inbox)), 1)
-            end, count = next(found for found in counts if found[1] >= MAX_EVENTS)
-        taken, self._inbox = self._inbox[:end], self._inbox[end:]
-        self._count -= count
-        return taken
+        own, self._own, self._own_ms = self._own, [], math.inf
+        return self._inbox.take() + own
 
     async def _let_others_run(self) -> None:
         """Rest if there is nothing to do; while there is, stop now and then alone: it is dear."""
@@ -245,8 +213,7 @@ class TurnLoop:
         try:
             self._storage.write(effects.records, sync=effects.sync)
         except StorageFailed as error:
-            self._inbox.insert(0, WriteFailed(str(error), effects.unanswered()))
-            self._count += 1
+            self._inbox.put_first(WriteFailed(str(error), effects.unanswered()))
             return False
         for record in effects.records:
             if isinstance(record, FormationRecord):
@@ -302,10 +269,6 @@ class TurnLoop:
 
     def _moment(self) -> Moment:
         return Moment(self.now_ms(), time.time_ns() // 1_000_000)
-
-
-def _messages(event: Event) -> int:
-    return len(event.requests) if type(event) is FromClient else 1
 
 
 def _nothing() -> None:

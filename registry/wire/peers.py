@@ -20,6 +20,7 @@ from .requests import (
 
 MAX_FEED_PAGE = 4_096
 MAX_FETCH = 1_024
+MAX_FETCHED = 128
 DIGEST_BYTES = 16
 """The length of the digest of a decree, see `decreed.registry.replica.digests`."""
 
@@ -120,7 +121,7 @@ class Ping(Value, frozen=True, tag=37):
 class Fetched(Value, frozen=True, tag=38):
     """R20: each of these is chosen for its key. A fetch is answered by as many of these as it takes."""
 
-    decrees: Annotated[tuple[Decree, ...], Meta(max_length=MAX_FETCH)]
+    decrees: Annotated[tuple[Decree, ...], Meta(max_length=MAX_FETCHED)]
 
 
 class Held(Value, frozen=True, tag=41):

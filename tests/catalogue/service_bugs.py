@@ -174,8 +174,14 @@ KNOWING = (
     _bug(
         "of what was fetched together only the first is learned",
         "peers",
-        "self._knowledge.learn(turn, decrees)",
-        "self._knowledge.learn(turn, decrees[:1])",
+        "self._knowledge.learn_fetched(turn, decrees)",
+        "self._knowledge.learn_fetched(turn, decrees[:1])",
+    ),
+    _bug(
+        "of the requests of a frame only the first is handled",
+        "replica",
+        "for request in event.requests:",
+        "for request in event.requests[:1]:",
     ),
     Bug(
         "what is half-done is not found again at a start",

@@ -13,7 +13,7 @@ from decreed.registry.locks.terms import (
 from decreed.registry.paxos.messages import Accept, Commit, Prepare, Promise
 from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Ballot, NodeId, Process
-from decreed.registry.wire.peers import AskLease, Fetch, ForgottenTerms, Query, Renew
+from decreed.registry.wire.peers import AskLease, Fetch, Fetched, ForgottenTerms, Query, Renew
 
 from ..support.flying import step
 from ..support.forgetful import cycle, cycles, floor_after, forgetful, has_forgotten, votes
@@ -74,6 +74,22 @@ def test_a_term_that_is_told_again_pushes_nothing_out_again() -> None:
     assert decree is not None
     said_again = step(world, N1, FromPeer(N2, Commit(key, decree)))
     assert not said_again.records and not said_again.sync
+
+
+def test_of_terms_that_are_fetched_together_none_is_learned_below_the_floor_that_another_raises() -> (
+    None
+):
+    old = forgetful()
+    cycles(old, 32)
+    latest = stored(old, N1, term_key("l", 32)).learned
+    assert latest is not None
+    gone = replace(latest, key=term_key("l", 8))
+    world = forgetful()
+    before = world.replica(N3).node.feed_end
+    world.post(N3, FromPeer(N1, Fetched((latest, gone))))
+    world.settle()
+    assert world.replica(N3).node.feed_end == before + 1
+    assert has_forgotten(world, N3, 8)
 
 
 # -- nobody votes on what is forgotten

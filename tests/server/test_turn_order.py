@@ -68,7 +68,7 @@ def test_R13_R14_what_waits_for_the_disk_leaves_behind_the_write(
 ) -> None:
     done, loop = turn_of(monkeypatch, fails=False)
     assert done == [SOON, "write", RECORD.formation, LATER]
-    assert not [event for event in loop._inbox if isinstance(event, WriteFailed)]
+    assert not [event for event in loop._inbox.take() if isinstance(event, WriteFailed)]
 
 
 def test_R13_R14_after_a_failed_write_nothing_leaves_and_the_node_hears_of_it_first(
@@ -76,4 +76,4 @@ def test_R13_R14_after_a_failed_write_nothing_leaves_and_the_node_hears_of_it_fi
 ) -> None:
     done, loop = turn_of(monkeypatch, fails=True)
     assert done == [SOON, "write"]
-    assert isinstance(loop._inbox[0], WriteFailed)
+    assert isinstance(loop._inbox.take()[0], WriteFailed)

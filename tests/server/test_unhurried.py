@@ -10,7 +10,7 @@ import trio.testing
 
 from decreed.registry.paxos.messages import Accepted, CommitMany
 from decreed.registry.replica.events import FromClient
-from decreed.registry.server import turns
+from decreed.registry.server import inbox
 from decreed.registry.server.links import Carrier, Links, Peer
 from decreed.registry.server.outbox import Outbox
 from decreed.registry.server.sockets import Sockets
@@ -114,7 +114,7 @@ async def test_a_chore_is_done_in_its_time_though_nothing_happens(
 async def test_who_waits_for_room_goes_on_when_a_turn_has_made_it(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "MAX_INBOX", 0)
+    monkeypatch.setattr(inbox, "MAX_WAITING", 0)
     with Sockets() as sockets:
         loop = idle_loop(sockets)
         loop.post(FromClient(1, (StatusRequest(1),)))

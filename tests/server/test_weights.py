@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import astuple
 
@@ -11,7 +13,7 @@ from decreed.registry.server.weights import weight
 from decreed.registry.types import Claim, Decree
 from decreed.registry.wire.peers import LockMessage
 from decreed.registry.wire.requests import Granted, HeldBy, LockRequest
-from tests.fuzz.strategies import messages
+from tests.fuzz.strategies import MESSAGES, values_of
 
 OF_TERMS = LockMessage | LockRequest | Granted | HeldBy
 """What is about a term is short, and counted by number."""
@@ -29,7 +31,11 @@ def values(message: Any) -> Iterator[bytes]:
             yield from values(item)
 
 
-@given(messages())
-def test_a_message_weighs_what_its_values_do(message: Any) -> None:
+@pytest.mark.parametrize("name", MESSAGES)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_a_message_weighs_what_its_values_do(name: str, data: st.DataObject) -> None:
+    _, kind = MESSAGES[name]
+    message = data.draw(values_of(kind))
     carried = 0 if isinstance(message, OF_TERMS) else sum(map(len, values(message)))
     assert weight(message) == carried

@@ -94,10 +94,14 @@ def _check_nothing_was_skipped(world: WitnessedWorld, node: NodeId, watcher: Wat
         # who began ahead of what a crash took has gone back behind its start
         first = min(watcher.start, len(entries) - len(watcher.seen))
         expected = [entry.key for entry in entries[first:]]
-        # may have been passed over, also when the others around it were told again behind a crash
         scratched = world.scratched.get(node, set())
-        assert watcher.seen.keys() <= set(expected)
-        assert _without(scratched, watcher.seen) == _without(scratched, expected)
+        seen = list(watcher.seen)
+        assert _without(scratched, seen) == _without(scratched, expected)
+        # what cannot be read is passed over, also where others are told again behind a crash: so it may
+        # have been told earlier than they were the last time, but not later than its place
+        places = {key: place for place, key in enumerate(expected)}
+        for told, key in enumerate(seen):
+            assert key not in scratched or all(places[k] < places[key] for k in seen[:told])
 
 
 def _without(some: Collection[Key], keys: Iterable[Key]) -> list[Key]:

@@ -44,6 +44,7 @@ from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Reques
 from decreed.storage.held import MAX_HELD
 from decreed.storage.memory import MemoryDisk, open_memory
 
+from .frames import in_frames
 from .lookup import look_up
 from .machine import Machine
 
@@ -222,7 +223,7 @@ class World:
         if machine.replica is None or machine.storage is None:
             machine.inbox.clear()
             return
-        events, machine.inbox = machine.inbox, []
+        events, machine.inbox = in_frames(machine.inbox), []
         for event in events if self.trace is not None else ():
             self.note(node, "", event)
         needed = machine.replica.needs(events)

@@ -1,0 +1,131 @@
+"""A client's requests are taken as far as there is room for them, and their answers make room."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from decreed.registry.replica.events import Event, FromClient
+from decreed.registry.server.budget import Budget
+from decreed.registry.server.clients import LIGHT_BYTES, Client
+from decreed.registry.types import Key
+from decreed.registry.wire.requests import Cancel, ClaimRequest, Failed, GetRequest, Request
+
+from ..support.world import claim
+
+LARGE = 10 * LIGHT_BYTES
+IN_FLIGHT = 5
+
+
+def get(number: int) -> GetRequest:
+    return GetRequest(number, 1_000, Key("k"))
+
+
+def put(number: int, size: int = 1) -> ClaimRequest:
+    return ClaimRequest(number, 1_000, False, claim("k", bytes(size)))
+
+
+class Desk:
+    """A client, and what it has posted."""
+
+    def __init__(self, budget: int = LARGE, shared: int = 100 * LARGE) -> None:
+        self.posted: list[tuple[Event, int]] = []
+        self.loop = SimpleNamespace(post=self._post, has_room=True)
+        self.draining = trio.Event()
+        nothing = cast(Any, None)
+        self.client = Client(
+            7,
+            nothing,
+            nothing,
+            Budget(budget),
+            Budget(shared),
+            IN_FLIGHT,
+            cast(Any, self.loop),
+            self.draining,
+        )
+
+    def _post(self, event: Event, weight: int = 0) -> None:
+        self.posted.append((event, weight))
+
+    def takes(self, *requests: Request) -> int:
+        """How many are taken; the others are given back, in order."""
+        left = self.client.take(requests)
+        taken = len(requests) - len(left)
+        assert list(left) == list(requests[taken:])
+        return taken
+
+    def answers(self, *numbers: int) -> None:
+        """These requests are answered, in one turn."""
+        self.client.answers += [Failed(number, 6, "time") for number in numbers]
+        assert len(self.client.take_answers()) == len(numbers)
+
+
+def test_a_frame_is_posted_as_one_event_with_the_bytes_of_all_its_values() -> None:
+    desk = Desk()
+    requests = (put(1, 100), get(2), put(3, 20))
+    assert desk.takes(*requests) == 3
+    assert desk.posted == [(FromClient(7, requests), 120)]
+
+
+def test_nothing_is_taken_nor_posted_while_the_inbox_is_full_or_the_node_drains() -> None:
+    full, draining = Desk(), Desk()
+    full.loop.has_room = False
+    draining.draining.set()
+    assert full.takes(get(1)) == draining.takes(get(1)) == 0
+    assert full.posted == draining.posted == []
+
+
+def test_so_many_are_in_flight_and_cancels_do_not_count() -> None:
+    desk = Desk()
+    assert desk.takes(*map(get, range(IN_FLIGHT - 1)), Cancel(0), get(98), get(99)) == IN_FLIGHT + 1
+    assert desk.takes(Cancel(1), get(99)) == 1
+    desk.answers(0, 1)
+    assert desk.takes(*map(get, range(10, 13))) == 2
+
+
+def test_a_large_request_waits_for_bytes_and_takes_no_other_room_meanwhile() -> None:
+    desk = Desk()
+    assert desk.takes(put(1, LARGE), get(2), put(3, LARGE), get(4)) == 2
+    for _ in range(2 * IN_FLIGHT):
+        assert desk.takes(put(3, LARGE), get(4)) == 0
+    desk.answers(1)
+    assert desk.takes(put(3, LARGE), get(4)) == 2
+    assert [weight for _, weight in desk.posted] == [LARGE, LARGE]
+
+
+def test_the_bytes_of_all_clients_are_bounded_too() -> None:
+    desk = Desk(budget=100 * LARGE, shared=LARGE)
+    assert desk.takes(put(1, LARGE), put(2, LARGE)) == 1
+    desk.answers(1)
+    assert desk.client.shared.held == desk.client.budget.held == 0
+
+
+def test_an_id_that_is_used_twice_gives_back_what_it_took_twice() -> None:
+    desk = Desk(budget=100 * LARGE)
+    assert desk.takes(put(1, LARGE), put(1, LARGE + 1)) == 2
+    desk.answers(1)
+    assert desk.client.budget.held in (LARGE, LARGE + 1)
+    desk.answers(1)
+    assert desk.client.budget.held == desk.client.shared.held == 0
+
+
+@pytest.mark.trio
+async def test_who_waits_for_an_answer_to_make_room_goes_on_behind_it() -> None:
+    desk = Desk()
+    assert desk.takes(*map(get, range(IN_FLIGHT))) == IN_FLIGHT
+    cast(Any, desk.loop).room = trio.lowlevel.checkpoint
+    went_on = trio.Event()
+
+    async def waits() -> None:
+        await desk.client.room(get(9))
+        went_on.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(waits)
+        await wait_all_tasks_blocked()
+        assert not went_on.is_set()
+        desk.answers(0)
+        with trio.fail_after(1):
+            await went_on.wait()
