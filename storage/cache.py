@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from threading import Lock
 
+from ..registry.disk import Unserved
 from ..registry.paxos.instance import EMPTY, Instance
 from ..registry.types import Decree, Key
 
@@ -49,9 +50,9 @@ class InstanceCache:
         """How many batches it has seen; `keep` asks for what this was before the reading."""
         return self._writes
 
-    def find(self, keys: Iterable[Key]) -> dict[Key, Instance]:
-        """What it has of `keys`."""
-        found: dict[Key, Instance] = {}
+    def find(self, keys: Iterable[Key]) -> dict[Key, Instance | Unserved]:
+        """What it has of `keys`, to be added to; it has nothing of what is not served."""
+        found: dict[Key, Instance | Unserved] = {}
         kept = self._kept
         with self._lock:
             for key in keys:

@@ -94,7 +94,7 @@ class RecordStore:
         gone = self._floors.forgotten_of(keys)
         kept = [key for key in keys if key not in gone] if gone else keys
         writes = self._cache.writes
-        found: dict[Key, Instance | Unserved] = dict(self._cache.find(kept))
+        found = self._cache.find(kept)
         if len(found) < len(kept):
             read = self._read([key for key in kept if key not in found])
             self._cache.keep({k: one for k, one in read.items() if type(one) is Instance}, writes)

@@ -7,11 +7,14 @@ node's memory grow without end.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 
 import trio
 from msgspec import Struct, field
 
 from ..config import ClusterConfig
+from ..replica.effects import Reply
 from ..replica.events import ClientGone, FromClient
 from ..replica.node import Node
 from ..wire.decrees import encode_message
@@ -28,6 +31,8 @@ from .weights import weight
 
 LIGHT_BYTES = 4_096
 """A request with a value up to this counts by number alone, and never waits for others' bytes."""
+
+_TO = attrgetter("to")
 
 PORTION = 256
 """Answers that are queued together; more together would cost no less each."""
@@ -102,17 +107,17 @@ class Client(Struct, eq=False):
         Returns:
             How many these are, and the bytes of their values.
         """
-        count = total = 0
+        count = total = begun = 0
+        room = self.max_in_flight - self.in_flight
         for request in requests:
             size = weight(request)
             if type(request) is not Cancel:
-                if self.in_flight >= self.max_in_flight:
+                if begun >= room or (size > LIGHT_BYTES and not self._hold(request.id, size)):
                     break
-                if size > LIGHT_BYTES and not self._hold(request.id, size):
-                    break
-                self.in_flight += 1
+                begun += 1
             count += 1
             total += size
+        self.in_flight += begun
         return count, total
 
     def _hold(self, request_id: int, size: int) -> bool:
@@ -158,12 +163,13 @@ class Clients:
         """How many clients are connected."""
         return len(self._clients)
 
-    def deliver(self, connection: int, answer: Answer) -> None:
-        """Queue an answer; one that nobody waits for any more is dropped."""
-        client = self._clients.get(connection)
-        if client is not None:
-            client.answers.append(answer)
-            self._touched.add(client)
+    def deliver(self, replies: Iterable[Reply]) -> None:
+        """Queue answers; those that nobody waits for any more are dropped."""
+        for connection, together in groupby(replies, _TO):
+            client = self._clients.get(connection)
+            if client is not None:
+                client.answers += [reply.answer for reply in together]
+                self._touched.add(client)
 
     def flush(self) -> None:
         """Send what this turn has queued."""

@@ -156,18 +156,17 @@ class Server:
 
     def _deliver(self, outgoing: Sequence[Outgoing]) -> None:
         """Queue messages; one that goes to several peers is encoded once."""
+        # types are compared: asking a class whether it has an instance is dear when it has not
+        self._clients.deliver([item for item in outgoing if type(item) is Reply])
         encoded: dict[int, bytes] = {}
         for item in outgoing:
-            # types are compared: asking a class whether it has an instance is dear when it has not
-            if type(item) is Reply:
-                self._clients.deliver(item.to, item.answer)
-            elif type(item) is Send:
+            if type(item) is Send:
                 message = item.message
                 data = encoded.get(id(message))
                 if data is None:
                     data = encoded[id(message)] = encode_message(message)
                 self._links.deliver(item.to, message, data)
-            else:
+            elif type(item) is not Reply:
                 assert not isinstance(item, Reply | Send), "each has its branch above"
                 self._links.judge(item)
         # clients first: theirs is the latency that anybody sees
