@@ -33,7 +33,7 @@ class FromPeer(Value, frozen=True, tag=True):
 
 
 class FromClient(Value, frozen=True, tag=True):
-    """Requests came from a client, in one frame."""
+    """Requests came from a client: those of a frame, or as many of them as were taken."""
 
     connection: Connection
     requests: tuple[Request, ...]
