@@ -6,12 +6,13 @@ commit, has every decree soon after; and two nodes that ever disagree find out. 
 serve pages from memory, see `recent`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
 from ..disk import CursorRecord, Forgotten, Unserved
 from ..types import Decree, Key, NodeId
+from ..wire.frames import portions
 from ..wire.peers import MAX_FEED_PAGE, MAX_FETCH, MAX_FETCHED, FeedPage, Fetch, Fetched, Ping, Pull
 from .digests import decree_digest
 from .effects import ReadFeed, Send
@@ -174,7 +175,7 @@ class CatchUp:
                 tell_forgotten(turn, sender, key, instance)
             elif not isinstance(instance, Unserved) and instance.learned is not None:
                 learned.append(instance.learned)
-        for decrees in _in_messages(learned):
+        for decrees in portions(learned, _value_bytes, SERVE_BYTES, MAX_FETCHED):
             told = [decree.key for decree in decrees]
             turn.vouch_for_all(told, Send(sender, Fetched(tuple(decrees))))
         if keys[SERVE_KEYS:]:
@@ -225,18 +226,8 @@ class CatchUp:
             del self._fetching[key]
 
 
-def _in_messages(decrees: Iterable[Decree]) -> Iterator[list[Decree]]:
-    """The decrees in their order, as many together as one message takes."""
-    together: list[Decree] = []
-    size = 0
-    for decree in decrees:
-        size += len(decree.value)
-        if together and size > SERVE_BYTES:
-            yield together
-            together, size = [], len(decree.value)
-        together.append(decree)
-    if together:
-        yield together
+def _value_bytes(decree: Decree) -> int:
+    return len(decree.value)
 
 
 def _is_wanted(turn: Turn, key: Key, digest: bytes) -> bool:

@@ -6,7 +6,7 @@ its answers is dropped when too many bytes wait for it. So nothing that a client
 node's memory grow without end.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -18,7 +18,7 @@ from ..replica.effects import Reply
 from ..replica.events import ClientGone, FromClient
 from ..replica.node import Node
 from ..wire.decrees import encode_message
-from ..wire.frames import TARGET_BYTES
+from ..wire.frames import TARGET_BYTES, portions
 from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
 from ..wire.requests import Answer, Cancel, Request
 from . import log
@@ -178,7 +178,8 @@ class Clients:
         self._touched.clear()
 
     def _flush(self, client: Client) -> None:
-        for some in portions(map(encode_message, client.take_answers())):
+        encoded = map(encode_message, client.take_answers())
+        for some in portions(encoded, len, TARGET_BYTES // 2, PORTION):
             if not client.outbox.put(b"".join(some), len(some)):
                 log.warning("a client does not read its answers; dropped", connection=client.number)
                 client.scope.cancel()
@@ -241,17 +242,3 @@ class Clients:
             limits.max_frame_bytes,
             limits.max_in_flight,
         )
-
-
-def portions(encoded: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Encoded answers in portions, each far smaller than a frame may be but for a single long one."""
-    portion: list[bytes] = []
-    size = 0
-    for answer in encoded:
-        size += len(answer)
-        if portion and (size > TARGET_BYTES // 2 or len(portion) == PORTION):
-            yield portion
-            portion, size = [], len(answer)
-        portion.append(answer)
-    if portion:
-        yield portion

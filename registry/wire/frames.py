@@ -4,7 +4,8 @@ Cutting and joining alone; no I/O. A length over the limit is an error at once, 
 the body is kept, so that a stranger's first four bytes cannot make us wait for a gigabyte.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from ..errors import ProtocolError
 from .codec import array_header
@@ -12,6 +13,33 @@ from .codec import array_header
 HEADER_BYTES = 4
 TARGET_BYTES = 256 * 1024
 TARGET_MESSAGES = 4_096
+
+
+T = TypeVar("T")
+
+
+def portions(
+    items: Iterable[T], size_of: Callable[[T], int], max_size: int, max_count: int
+) -> Iterator[list[T]]:
+    """All items in their order, as many together as may be; one that is larger comes alone.
+
+    Args:
+        items: what is to travel.
+        size_of: the bytes of one.
+        max_size: how many bytes may be together.
+        max_count: how many items may be.
+    """
+    together: list[T] = []
+    size = 0
+    for item in items:
+        bytes_more = size_of(item)
+        size += bytes_more
+        if together and (size > max_size or len(together) == max_count):
+            yield together
+            together, size = [], bytes_more
+        together.append(item)
+    if together:
+        yield together
 
 
 def frame(payload: bytes) -> bytes:

@@ -25,12 +25,24 @@ def known(world: World, node: str) -> int:
     return world.replica(node).node.feed_end
 
 
-def test_a_node_that_was_down_has_everything_soon_after_it_is_back() -> None:
+def fetched(world: World) -> list[list[str]]:
+    """The keys in each message that brought decrees which were asked for."""
+    messages = [message for _, _, message in world.sent if isinstance(message, Fetched)]
+    return [[decree.key for decree in message.decrees] for message in messages]
+
+
+def missed(values: Mapping[str, bytes]) -> World:
+    """A node has come back that was down while these keys were decided."""
     world = World()
     world.crash(N3)
-    for number in range(3_000):
-        world.freeze("n1", f"k{number}")
+    for key, value in values.items():
+        world.freeze("n1", key, value)
     world.boot(N3)
+    return world
+
+
+def test_a_node_that_was_down_has_everything_soon_after_it_is_back() -> None:
+    world = missed({f"k{number}": b"v" for number in range(3_000)})
     world.run(3_000)
     assert known(world, "n3") == 3_000
     assert all(stored(world, "n3", f"k{number}").learned for number in range(0, 3_000, 100))
@@ -48,11 +60,7 @@ def test_a_lost_commit_is_made_up_for() -> None:
 
 @pytest.mark.parametrize("kind", [FeedPage, Fetch, Fetched])
 def test_lost_pages_are_asked_for_again(kind: type) -> None:
-    world = World()
-    world.crash(N3)
-    for number in range(20):
-        world.freeze("n1", f"k{number}")
-    world.boot(N3)
+    world = missed({f"k{number}": b"v" for number in range(20)})
     world.lose = lambda sender, to, message: isinstance(message, kind)
     world.run(1_000)
     world.lose = lambda sender, to, message: False
@@ -69,22 +77,6 @@ def test_the_cursor_survives_a_restart_so_nothing_is_read_twice() -> None:
     world.crash(N3)
     world.boot(N3)
     assert [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)] == before == [10, 10]
-
-
-def fetched(world: World) -> list[list[str]]:
-    """The keys in each message that brought decrees which were asked for."""
-    messages = [message for _, _, message in world.sent if isinstance(message, Fetched)]
-    return [[decree.key for decree in message.decrees] for message in messages]
-
-
-def missed(values: Mapping[str, bytes]) -> World:
-    """A node has come back that was down while these keys were decided."""
-    world = World()
-    world.crash(N3)
-    for key, value in values.items():
-        world.freeze("n1", key, value)
-    world.boot(N3)
-    return world
 
 
 def test_the_cursor_never_moves_past_what_is_not_learned() -> None:

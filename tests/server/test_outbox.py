@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from decreed.registry.server.clients import PORTION, portions
+from decreed.registry.server.clients import PORTION
 from decreed.registry.server.outbox import Outbox
 from decreed.registry.wire.codec import encode
-from decreed.registry.wire.frames import TARGET_BYTES, TARGET_MESSAGES, FrameCutter
+from decreed.registry.wire.frames import TARGET_BYTES, TARGET_MESSAGES, FrameCutter, portions
 
 LARGE = bytes(1_000_000)
 
@@ -151,7 +151,7 @@ async def test_messages_encoded_together_share_a_frame_with_others_and_none_is_o
 @given(st.lists(st.sampled_from([0, 1_000, TARGET_BYTES // 3, 2 * TARGET_BYTES]), max_size=600))
 def test_answers_are_queued_in_portions_that_hold_all_in_order(sizes: list[int]) -> None:
     answers = [number.to_bytes(2, "big") + bytes(size) for number, size in enumerate(sizes)]
-    some = list(portions(answers))
+    some = list(portions(answers, len, TARGET_BYTES // 2, PORTION))
     assert [answer for portion in some for answer in portion] == answers
     for portion in some:
         assert len(portion) == 1 or sum(map(len, portion)) <= TARGET_BYTES // 2

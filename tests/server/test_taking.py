@@ -32,7 +32,7 @@ class Desk:
 
     def __init__(self, budget: int = LARGE, shared: int = 100 * LARGE) -> None:
         self.posted: list[tuple[Event, int]] = []
-        self.loop = SimpleNamespace(post=self._post, has_room=True)
+        self.loop = SimpleNamespace(post=self._post, has_room=True, room=trio.lowlevel.checkpoint)
         self.draining = trio.Event()
         nothing = cast(Any, None)
         self.client = Client(
@@ -115,7 +115,6 @@ def test_an_id_that_is_used_twice_gives_back_what_it_took_twice() -> None:
 async def test_who_waits_for_an_answer_to_make_room_goes_on_behind_it() -> None:
     desk = Desk()
     assert desk.takes(*map(get, range(IN_FLIGHT))) == IN_FLIGHT
-    cast(Any, desk.loop).room = trio.lowlevel.checkpoint
     went_on = trio.Event()
 
     async def waits() -> None:
