@@ -15,7 +15,7 @@ from .connection import with_registry
 from .failures import about
 from .output import safe_line, write_json, write_line
 
-FORMAT = 5
+FORMAT = 6
 
 
 def status(

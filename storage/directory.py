@@ -24,13 +24,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..registry.config import ClusterConfig
-from ..registry.errors import IdentityRefused, StorageFailed
+from ..registry.errors import Damaged, IdentityRefused, StorageFailed
 from ..registry.types import NodeId
+from .continuity import check_directory, count_records
+from .durable import replace_text, sync_names
 from .identity import STAYS_OUT, RandomBytes, check_member, take
-from .logfile import check_directory
-from .rocks import RocksBytes, RocksStorage
+from .rocks import LOG_BYTES, RocksBytes, RocksStorage
 
-FORMAT = 5
+FORMAT = 6
+READABLE = (5, 6)
+FIRST_MARKED = 6
+"""The first format with a high-water mark."""
+
 MARKER = "decreed.txt"
 LOCK = "lock"
 DATABASE = "db"
@@ -41,7 +46,12 @@ _MARKER = re.compile(r"decreed data directory, format ([1-9][0-9]{0,8}), (making
 
 
 def open_directory(
-    path: Path, config: ClusterConfig, node: NodeId, random_bytes: RandomBytes = os.urandom
+    path: Path,
+    config: ClusterConfig,
+    node: NodeId,
+    random_bytes: RandomBytes = os.urandom,
+    *,
+    log_bytes: int = LOG_BYTES,
 ) -> RocksStorage:
     """Open the node's data directory, and make it if there is none.
 
@@ -50,6 +60,7 @@ def open_directory(
         config: the cluster as the node's own ``cluster.toml`` has it.
         node: who the node is.
         random_bytes: where a new disk id and the nonce of the life come from.
+        log_bytes: how much goes into one write-ahead log at most.
 
     Raises:
         IdentityRefused: if the directory is not this node's, of another format, or in use.
@@ -58,36 +69,41 @@ def open_directory(
     """
     check_member(config, node)
     try:
-        return _open(path, config, node, random_bytes)
+        return _open(path, config, node, random_bytes, log_bytes)
     except OSError as error:
         raise StorageFailed(f"the data directory {path} cannot be opened: {error}") from error
 
 
 def _open(
-    path: Path, config: ClusterConfig, node: NodeId, random_bytes: RandomBytes
+    path: Path, config: ClusterConfig, node: NodeId, random_bytes: RandomBytes, log_bytes: int
 ) -> RocksStorage:
-    _is_ready(path)
+    _format_of_ready(path)
     _make(path)
     with ExitStack() as undo:
         release = _lock(path)
         undo.callback(release)
-        fresh = not _is_ready(path)
-        data = _new_database(path) if fresh else _old_database(path)
+        found = _format_of_ready(path)
+        _check_database(path, found)
+        data = RocksBytes(path / DATABASE, create=not found, log_bytes=log_bytes)
         undo.callback(data.close)
-        identity = take(data, config, node, random_bytes, fresh=fresh)
+        identity = take(data, config, node, random_bytes, fresh=not found)
         storage = RocksStorage(data, identity, release)
-        if fresh:
+        if found != FORMAT:
             _mark(path, "ready")
         undo.pop_all()
         return storage
 
 
-def _is_ready(path: Path) -> bool:
-    """Whether the directory was made to the end; one that is no directory of ours is refused."""
+def _format_of_ready(path: Path) -> int | None:
+    """The format of a directory that was made to the end; None if there is none yet.
+
+    Raises:
+        IdentityRefused: if it is no directory of ours, or has a format that we do not read.
+    """
     names: set[str] = set(os.listdir(path)) if path.exists() else set()
     if MARKER not in names:
         _check_nothing_there(path, names)
-        return False
+        return None
     text = (path / MARKER).read_text(errors="replace")
     marked = _MARKER.fullmatch(text)
     if not marked:
@@ -95,13 +111,14 @@ def _is_ready(path: Path) -> bool:
             f"{path / MARKER} is not as decreed writes it: it is damaged, or {path} is no data"
             f" directory. {STAYS_OUT}"
         )
-    if int(marked[1]) != FORMAT:
-        age = "newer" if int(marked[1]) > FORMAT else "older"
+    found = int(marked[1])
+    if found not in READABLE:
+        age = "newer" if found > FORMAT else "older"
         raise IdentityRefused(
-            f"the data directory {path} has format {marked[1]}, and this decreed reads format"
-            f" {FORMAT}: start the node with the {age} decreed that wrote it"
+            f"the data directory {path} has format {found}, and this decreed reads the formats"
+            f" {' and '.join(map(str, READABLE))}: start the node with the {age} decreed that wrote it"
         )
-    return marked[2] == "ready"
+    return found if marked[2] == "ready" else None
 
 
 def _check_nothing_there(path: Path, names: set[str]) -> None:
@@ -116,7 +133,7 @@ def _check_nothing_there(path: Path, names: set[str]) -> None:
 def _make(path: Path) -> None:
     if not path.exists():
         path.mkdir(parents=True)
-        _sync(path.parent)
+        sync_names(path.parent)
 
 
 def _lock(path: Path) -> Callable[[], None]:
@@ -135,33 +152,32 @@ def _lock(path: Path) -> Callable[[], None]:
     return undo.close
 
 
-def _new_database(path: Path) -> RocksBytes:
-    """Begin a database. What an interrupted first start left was never used, so it goes."""
+def _check_database(path: Path, found: int | None) -> None:
+    """Check the database of a directory that has the format `found`, or make room for a new one."""
+    if found:
+        check_directory(path / DATABASE, marked=found >= FIRST_MARKED)
+        return
+    # what an interrupted first start left was never used, so it goes
+    _check_never_used(path / DATABASE)
     _mark(path, "making")
     shutil.rmtree(path / DATABASE, ignore_errors=True)
-    return RocksBytes(path / DATABASE, create=True)
 
 
-def _old_database(path: Path) -> RocksBytes:
-    check_directory(path / DATABASE)
-    return RocksBytes(path / DATABASE, create=False)
+def _check_never_used(database: Path) -> None:
+    """A first start writes one batch, the identity, and makes no table.
+
+    Raises:
+        Damaged: if there is more, so that the marker is not the newest that was written.
+    """
+    if not database.exists():
+        return
+    if any(database.glob("*.sst")) or count_records(database) > 1:
+        raise Damaged(
+            f"{database} holds records, but {MARKER} beside it says that it was never used: the"
+            f" marker is an older one. {STAYS_OUT}"
+        )
 
 
 def _mark(path: Path, state: str) -> None:
     """Replace the marker, durably."""
-    new = path / _NEW_MARKER
-    with new.open("w") as file:
-        file.write(f"decreed data directory, format {FORMAT}, {state}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path / MARKER)
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_text(path / MARKER, f"decreed data directory, format {FORMAT}, {state}\n")

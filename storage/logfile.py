@@ -1,4 +1,4 @@
-"""A check of RocksDB's log files, before RocksDB reads them.
+"""A check of one of RocksDB's log files, before RocksDB reads it.
 
 A log (a write-ahead log, or the MANIFEST) is cut into blocks of 32 KiB. A record is one or more
 fragments, none of which crosses a block; each has a header of seven bytes: a masked CRC-32C over
@@ -14,7 +14,6 @@ Invariant (R13, R14): a log that this module lets pass holds every record that w
 no more than one byte of it has changed.
 """
 
-import re
 import struct
 from enum import IntEnum
 from pathlib import Path
@@ -27,8 +26,6 @@ from .identity import STAYS_OUT
 BLOCK = 32 * 1024
 
 _HEADER = struct.Struct("<IHB")
-_CURRENT = re.compile(rb"(MANIFEST-[0-9]{6,})\n")
-_WAL = re.compile(r"([0-9]{6,})\.log")
 
 
 class Kind(IntEnum):
@@ -42,9 +39,9 @@ class Kind(IntEnum):
 
 
 class Verdict(NamedTuple):
-    """How many whole records a log has, and whether the beginning of one more follows."""
+    """The whole records of a log, and whether the beginning of one more follows."""
 
-    records: int
+    records: tuple[bytes, ...]
     torn: bool
 
 
@@ -53,24 +50,6 @@ class Fragment(NamedTuple):
 
     kind: int
     end: int
-
-
-def check_directory(directory: Path) -> None:
-    """Check the current MANIFEST and every write-ahead log of a database that nobody has open.
-
-    A torn log may be followed only by logs that hold nothing: recovery begins a new one, and
-    nothing is written to it before the torn one is emptied into a table and deleted.
-
-    Raises:
-        Damaged: naming the file.
-    """
-    verify(directory / _manifest(directory))
-    torn: Path | None = None
-    for path in _logs(directory):
-        verdict = verify(path)
-        if torn is not None and verdict.records:
-            raise _damaged(torn, torn.stat().st_size, f"it breaks off, yet {path.name} goes on")
-        torn = path if verdict.torn else torn
 
 
 def verify(path: Path) -> Verdict:
@@ -83,7 +62,7 @@ def verify(path: Path) -> Verdict:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise Damaged(f"{path} is missing. {STAYS_OUT}") from error
-    position, records, inside = 0, 0, False
+    position, records, parts = 0, list[bytes](), list[bytes]()
     while position < len(data):
         left = BLOCK - position % BLOCK
         if left < _HEADER.size:
@@ -91,31 +70,15 @@ def verify(path: Path) -> Verdict:
             continue
         fragment = _fragment(path, data, position)
         if fragment is None:
-            return Verdict(records, torn=True)
-        if inside is not (fragment.kind in (Kind.MIDDLE, Kind.LAST)):
-            raise _damaged(path, position, "its fragments are out of order")
-        inside = fragment.kind in (Kind.FIRST, Kind.MIDDLE)
-        records += not inside
+            return Verdict(tuple(records), torn=True)
+        if bool(parts) is not (fragment.kind in (Kind.MIDDLE, Kind.LAST)):
+            raise damaged_at(path, position, "its fragments are out of order")
+        parts.append(data[position + _HEADER.size : fragment.end])
+        if fragment.kind in (Kind.FULL, Kind.LAST):
+            records.append(parts[0] if len(parts) == 1 else b"".join(parts))
+            parts.clear()
         position = fragment.end
-    return Verdict(records, torn=inside)
-
-
-def _manifest(directory: Path) -> str:
-    """The name of the MANIFEST in use."""
-    path = directory / "CURRENT"
-    try:
-        named = _CURRENT.fullmatch(path.read_bytes())
-    except FileNotFoundError as error:
-        raise Damaged(f"{path} is missing. {STAYS_OUT}") from error
-    if not named:
-        raise _damaged(path, 0, "it names no MANIFEST")
-    return named[1].decode()
-
-
-def _logs(directory: Path) -> list[Path]:
-    """The write-ahead logs, the oldest first."""
-    found = [(int(m[1]), path) for path in directory.iterdir() if (m := _WAL.fullmatch(path.name))]
-    return [path for _, path in sorted(found)]
+    return Verdict(tuple(records), torn=bool(parts))
 
 
 def _fragment(path: Path, data: bytes, position: int) -> Fragment | None:
@@ -128,22 +91,22 @@ def _fragment(path: Path, data: bytes, position: int) -> Fragment | None:
         _check_nothing_follows(path, data, position)
         return None
     if kind > Kind.LAST:
-        raise _damaged(path, position, f"there is no record type {kind}")
+        raise damaged_at(path, position, f"there is no record type {kind}")
     end = body + length
     if end > position - position % BLOCK + BLOCK:
-        raise _damaged(path, position, "a record crosses the end of its block")
+        raise damaged_at(path, position, "a record crosses the end of its block")
     if end > len(data):
         _check_length_is_not_flipped(path, data, position, stored)
         return None
     if _masked(checksum(data[body - 1 : end])) != stored:
-        raise _damaged(path, position, "a checksum does not match")
+        raise damaged_at(path, position, "a checksum does not match")
     return Fragment(kind, end)
 
 
 def _check_nothing_follows(path: Path, data: bytes, position: int) -> None:
     """Space that was set aside and never written is zero to the end of the file."""
     if data.count(0, position) != len(data) - position:
-        raise _damaged(path, position, "data follows an empty header")
+        raise damaged_at(path, position, "data follows an empty header")
 
 
 def _check_length_is_not_flipped(path: Path, data: bytes, position: int, stored: int) -> None:
@@ -155,7 +118,7 @@ def _check_length_is_not_flipped(path: Path, data: bytes, position: int, stored:
     running = checksum(data[body - 1 : body])
     for end in range(body, len(data) + 1):
         if _masked(running) == stored:
-            raise _damaged(path, position, f"a record of {end - body} bytes has another length")
+            raise damaged_at(path, position, f"a record of {end - body} bytes has another length")
         running = extend(running, data[end : end + 1])
 
 
@@ -164,5 +127,6 @@ def _masked(crc: int) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _damaged(path: Path, offset: int, reason: str) -> Damaged:
+def damaged_at(path: Path, offset: int, reason: str) -> Damaged:
+    """The error for a file that is wrong from some byte on."""
     return Damaged(f"{path} is damaged at byte {offset}: {reason}. {STAYS_OUT}")

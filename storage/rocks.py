@@ -12,6 +12,8 @@ Invariants:
   only when the one before is synced. A power cut may keep a later page of a log and lose an earlier
   one, neither synced. Such a hole is refused as damage mostly, but may be passed over in silence.
   So nothing that is needed for safety is left without a sync, nor made free by what was.
+* The high-water mark is noted at each start, before a log ends (a close ends one too), and once the
+  next has begun. It never says more than is synced. `continuity` compares with it at the next start.
 * Every option is given in code. What rocksdict remembers in the directory decides nothing.
 * An iterator lives for one call: one left over would hold the directory's lock.
 """
@@ -26,6 +28,8 @@ import rocksdict
 from ..registry.disk import Identity
 from ..registry.errors import Damaged, DecreedError, IdentityRefused, StorageFailed
 from .bytestore import Pair, Range, Unreadable
+from .continuity import newest_log
+from .high_water import HighWater, note
 from .identity import STAYS_OUT
 from .store import RecordStore
 
@@ -70,6 +74,8 @@ class RocksBytes:
             self._db: rocksdict.Rdict | None = rocksdict.Rdict(
                 self._where, options, column_families={"default": options}
             )
+        with _as_ours(self._not_written):
+            self._note()
 
     @property
     def where(self) -> str:
@@ -110,8 +116,15 @@ class RocksBytes:
         """Go on in a new log and a new write buffer; the full one becomes a table meanwhile."""
         self.sync()
         with _as_ours(self._not_written):
+            self._note()
             self._open().flush(wait=False)
+            self._note()
         self._in_log = 0
+
+    def _note(self) -> None:
+        """Note how far the logs have come; all of it is synced, and nothing is written meanwhile."""
+        sequence = self._open().latest_sequence_number()
+        note(Path(self._where), HighWater(newest_log(Path(self._where)), sequence))
 
     def ascending(self, within: Range, limit: int) -> list[Pair]:
         """The first `limit` pairs of a range."""
@@ -128,10 +141,15 @@ class RocksBytes:
         flushed now loses nothing of it, and that error has been told. RocksDB may take a second
         over it.
         """
+        if self._db is None:
+            return
+        with suppress(Exception):
+            # closing begins a log too
+            self.sync()
+            self._note()
         db, self._db = self._db, None
-        if db is not None:
-            with suppress(Exception):
-                db.close()
+        with suppress(Exception):
+            db.close()
 
     def _open(self) -> rocksdict.Rdict:
         if self._db is None:
@@ -229,7 +247,8 @@ def _options(log_bytes: int) -> rocksdict.Options:
     options.set_memtable_prefix_bloom_ratio(_BLOOM_SHARE)
     options.set_memtable_whole_key_filtering(True)
     options.set_level_zero_file_num_compaction_trigger(8)
-    options.set_max_manifest_file_size(16 * MIB)
+    # a MANIFEST that is begun in the middle of a life forgets how far each table reaches
+    options.set_max_manifest_file_size(1024 * MIB)
     options.set_max_open_files(256)
     options.set_max_background_jobs(2)
     options.set_env(_patient())

@@ -59,5 +59,5 @@ def test_version(cli: Cli) -> None:
         "decreed": "0.1.0",
         "python": platform.python_version(),
         "protocol": 1,
-        "format": 5,
+        "format": 6,
     }

@@ -79,7 +79,7 @@ def test_a_node_that_is_no_member_makes_no_directory(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused_and_not_touched(tmp_path: Path, config: ClusterConfig) -> None:
     make(tmp_path, config)
-    (tmp_path / MARKER).write_text("decreed data directory, format 6, ready\n")
+    (tmp_path / MARKER).write_text("decreed data directory, format 7, ready\n")
     before = contents(tmp_path)
     with pytest.raises(IdentityRefused, match="the newer decreed that wrote it"):
         open_directory(tmp_path, config, NODE)
@@ -109,11 +109,31 @@ def test_every_flipped_bit_of_the_marker_is_refused(tmp_path: Path, config: Clus
 
 
 def test_an_interrupted_first_start_is_begun_again(tmp_path: Path, config: ClusterConfig) -> None:
-    make(tmp_path, config)
-    (tmp_path / MARKER).write_text("decreed data directory, format 5, making\n")
-    storage = open_directory(tmp_path, config, NODE)
+    data = tmp_path / "data"
+    made = open_directory(data, config, NODE)
+    interrupted = shutil.copytree(data, tmp_path / "interrupted")
+    made.close()
+    (interrupted / MARKER).write_text("decreed data directory, format 6, making\n")
+    storage = open_directory(interrupted, config, NODE)
     assert storage.recovered().identity.incarnation == 1
     storage.close()
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_R13_a_directory_that_was_used_is_not_begun_again_for_an_older_marker(
+    tmp_path: Path, config: ClusterConfig, closed: bool
+) -> None:
+    data = tmp_path / "data"
+    used = open_directory(data, config, NODE)
+    used.write([learned("k")])
+    left = shutil.copytree(data, tmp_path / "left")
+    used.close()
+    left = data if closed else left
+    (left / MARKER).write_text("decreed data directory, format 6, making\n")
+    before = contents(left)
+    with pytest.raises(Damaged, match="the marker is an older one"):
+        open_directory(left, config, NODE)
+    assert contents(left) == before
 
 
 @pytest.mark.parametrize("gone", ["db", "db/CURRENT"])

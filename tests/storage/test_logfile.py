@@ -6,7 +6,7 @@ import google_crc32c
 import pytest
 
 from decreed.registry.errors import Damaged
-from decreed.storage.logfile import BLOCK, Kind, Verdict, check_directory, verify
+from decreed.storage.logfile import BLOCK, Kind, verify
 
 
 def fragment(payload: bytes, kind: int = Kind.FULL) -> bytes:
@@ -18,10 +18,11 @@ def fragment(payload: bytes, kind: int = Kind.FULL) -> bytes:
     )
 
 
-def checked(path: Path, data: bytes) -> Verdict:
-    """The verdict on a log of these bytes."""
+def checked(path: Path, data: bytes) -> tuple[list[bytes], bool]:
+    """The records of a log of these bytes, and whether it is torn."""
     path.write_bytes(data)
-    return verify(path)
+    verdict = verify(path)
+    return list(verdict.records), verdict.torn
 
 
 @pytest.fixture
@@ -36,29 +37,30 @@ LARGE = [
     fragment(b"b" * (BLOCK - 7), Kind.MIDDLE),
     fragment(b"c" * 100, Kind.LAST),
 ]
+WHOLE = b"a" * (BLOCK - 7) + b"b" * (BLOCK - 7) + b"c" * 100
 
 
 def test_whole_records_pass(log: Path) -> None:
-    assert checked(log, b"") == Verdict(0, torn=False)
-    assert checked(log, ONE + TWO) == Verdict(2, torn=False)
-    assert checked(log, b"".join(LARGE) + ONE) == Verdict(2, torn=False)
+    assert checked(log, b"") == ([], False)
+    assert checked(log, ONE + TWO) == ([b"one", b"second"], False)
+    assert checked(log, b"".join(LARGE) + ONE) == ([WHOLE, b"one"], False)
 
 
 def test_the_rest_of_a_block_is_stepped_over(log: Path) -> None:
     for rest in range(7):
         block = fragment(b"x" * (BLOCK - 7 - rest)) + b"\0" * rest
-        assert checked(log, block + ONE) == Verdict(2, torn=False)
+        assert checked(log, block + ONE) == ([b"x" * (BLOCK - 7 - rest), b"one"], False)
 
 
 def test_a_log_cut_anywhere_in_its_last_record_is_torn(log: Path) -> None:
     for cut in range(len(ONE) + 1, len(ONE + TWO)):
-        assert checked(log, (ONE + TWO)[:cut]) == Verdict(1, torn=True)
+        assert checked(log, (ONE + TWO)[:cut]) == ([b"one"], True)
     for cut in (3, 7, 100, BLOCK - 1, BLOCK, BLOCK + 50, 2 * BLOCK, 2 * BLOCK + 20):
-        assert checked(log, b"".join(LARGE)[:cut]) == Verdict(0, torn=True)
+        assert checked(log, b"".join(LARGE)[:cut]) == ([], True)
 
 
 def test_space_set_aside_and_never_written_is_a_torn_tail(log: Path) -> None:
-    assert checked(log, ONE + b"\0" * 5000) == Verdict(1, torn=True)
+    assert checked(log, ONE + b"\0" * 5000) == ([b"one"], True)
     with pytest.raises(Damaged, match="data follows"):
         checked(log, ONE + b"\0" * 5000 + b"x")
 
@@ -85,43 +87,3 @@ def test_fragments_out_of_order_are_found(log: Path) -> None:
     for wrong in ([LARGE[1]], [LARGE[2]], [LARGE[0], fragment(b"x")], [LARGE[0], LARGE[0]]):
         with pytest.raises(Damaged, match="out of order"):
             checked(log, b"".join(wrong))
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    (tmp_path / "MANIFEST-000005").write_bytes(ONE)
-    (tmp_path / "CURRENT").write_text("MANIFEST-000005\n")
-    return tmp_path
-
-
-def test_a_torn_log_before_an_empty_one_passes(database: Path) -> None:
-    (database / "000009.log").write_bytes(ONE + TWO[:9])
-    (database / "000010.log").write_bytes(TWO[:5])
-    check_directory(database)
-
-
-def test_a_torn_log_before_one_with_records_does_not(database: Path) -> None:
-    (database / "000009.log").write_bytes(ONE + TWO[:9])
-    (database / "000010.log").write_bytes(b"")
-    (database / "1000000.log").write_bytes(ONE)
-    with pytest.raises(Damaged, match=r"000009\.log .* yet 1000000\.log goes on"):
-        check_directory(database)
-
-
-@pytest.mark.parametrize("text", ["", "MANIFEST-000005", "manifest-000005\n", "MANIFEST-00000X\n"])
-def test_a_current_that_names_no_manifest_is_damaged(database: Path, text: str) -> None:
-    (database / "CURRENT").write_text(text)
-    with pytest.raises(Damaged, match="CURRENT"):
-        check_directory(database)
-
-
-def test_a_missing_manifest_is_damaged(database: Path) -> None:
-    (database / "CURRENT").write_text("MANIFEST-000007\n")
-    with pytest.raises(Damaged, match="MANIFEST-000007 is missing"):
-        check_directory(database)
-
-
-def test_a_flipped_manifest_is_damaged(database: Path) -> None:
-    (database / "MANIFEST-000005").write_bytes(ONE[:-1] + b"x")
-    with pytest.raises(Damaged, match="MANIFEST-000005"):
-        check_directory(database)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from decreed.registry.errors import StorageFailed
-from decreed.storage.logfile import check_directory
+from decreed.storage.continuity import check_directory
 from decreed.storage.rocks import RocksBytes
 
 
