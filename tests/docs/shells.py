@@ -7,7 +7,6 @@ end of their own, run beside the shell, and are stopped by their process id.
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -27,19 +26,6 @@ MARK = "-- the command has ended with"
 _PORT = re.compile(r"(?<=127\.0\.0\.1:)74\d\d\b|(?<=127\.0\.0\.1\", )74\d\d\b")
 # what bash says of a process that was killed, whenever it notices
 _KILLED = re.compile(r"^.*: line \d+: +\d+ Killed .*$")
-
-
-def free_range() -> int:
-    """The first of `PORTS` ports in a row that nobody listens on, outside the system's own range."""
-    for first in range(20_000 + os.getpid() % 200 * PORTS, 32_000, PORTS):
-        try:
-            for port in range(first, first + PORTS):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    raise AssertionError("there are no free ports")
 
 
 def with_ports(text: str, first: int) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,11 @@ from decreed.client import errors, sync
 from decreed.client.sync import Registry
 from decreed.registry.wire.requests import StatusReport
 
-PATIENCE_S = 30.0
+from .ports import hold, let_go
+
+PATIENCE_S = 180.0
+"""Far more than anything takes here, on a machine with much else to do too."""
+STATUS_S = 10.0
 
 
 def decreed(*arguments: str | Path) -> list[str]:
@@ -26,22 +29,13 @@ def decreed(*arguments: str | Path) -> list[str]:
 
 
 def run(
-    *arguments: str | Path, endpoints: str = "", stdin: bytes = b"", timeout: float = 60.0
+    *arguments: str | Path, endpoints: str = "", stdin: bytes = b"", timeout: float = PATIENCE_S
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a ``decreed`` command to its end."""
     environment = {**os.environ, "DECREED_ENDPOINTS": endpoints, "NO_COLOR": "1"}
     return subprocess.run(
         decreed(*arguments), capture_output=True, input=stdin, env=environment, timeout=timeout
     )
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [int(listener.getsockname()[1]) for listener in sockets]
 
 
 def eventually(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
@@ -131,9 +125,11 @@ class Processes:
 
     def report(self, node: str) -> StatusReport | None:
         """What a node says of itself; None if it does not answer."""
+        if self._has_ended(node):
+            return None
         try:
-            with sync.connect(self.addresses[node], timeout=2.0) as registry:
-                reports = registry.status(timeout=2.0)
+            with sync.connect(self.addresses[node], timeout=STATUS_S) as registry:
+                reports = registry.status(timeout=STATUS_S)
         except errors.DecreedError:
             return None
         own = [r for r in reports if isinstance(r, StatusReport) and r.node == node]
@@ -151,15 +147,29 @@ class Processes:
             return False
         return nodes - {node} <= {peer.node for peer in report.peers if peer.reachable}
 
+    def _has_ended(self, node: str) -> bool:
+        process = self.running.get(node)
+        return process is None or process.poll() is not None
+
     def end(self) -> None:
-        """Kill whatever still runs; a paused process too."""
+        """Kill whatever still runs, a paused process too, and give the ports back."""
         for node in list(self.running):
             self.kill(node)
+        let_go(int(address.rpartition(":")[2]) for address in self.addresses.values())
 
 
-def make(folder: Path, size: int = 3, edit: Callable[[str], str] = lambda text: text) -> Processes:
-    """Write a configuration with ``decreed init``, edited if wanted; nothing runs yet."""
-    addresses = {f"n{n + 1}": f"127.0.0.1:{port}" for n, port in enumerate(free_ports(size))}
+def make(
+    folder: Path,
+    size: int = 3,
+    edit: Callable[[str], str] = lambda text: text,
+    further_hosts: tuple[str, ...] = (),
+) -> Processes:
+    """Write a configuration with ``decreed init``, edited if wanted; nothing runs yet.
+
+    The ports are held until the cluster is ended, at further hosts too if there are any.
+    """
+    ports = hold(size, *further_hosts)
+    addresses = {f"n{n + 1}": f"127.0.0.1:{port}" for n, port in enumerate(ports)}
     options = [f"--node={node}={address}" for node, address in addresses.items()]
     made = run("init", folder, *options)
     assert made.returncode == 0, made.stderr
