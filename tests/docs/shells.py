@@ -19,7 +19,8 @@ from .pages import Command
 
 FIRST_DOCUMENTED_PORT = 7400
 PORTS = 40
-PATIENCE = 40.0
+PATIENCE = 300.0
+LIMIT = 1_500.0
 STATUS_TRIES = 40
 MARK = "-- the command has ended with"
 
@@ -104,12 +105,12 @@ class Shell:
         """Run a command that has no end of its own; interrupt it afterwards."""
         process = self._start(["bash", "-c", f"exec {text}"])
         try:
-            with stopped_by(PATIENCE, process):
+            with stopped_by(LIMIT, process):
                 yield process
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                process.wait(10)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -121,7 +122,7 @@ class Shell:
         with suppress(BrokenPipeError, EOFError):
             self.type("kill $(jobs -p) 2> jobs; wait")
         self._shell.stdin.close()
-        self._shell.wait(10)
+        self._shell.wait(PATIENCE)
         # what it left behind, if it was killed before it could stop its jobs
         with suppress(ProcessLookupError):
             os.killpg(self._shell.pid, signal.SIGKILL)
