@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +22,6 @@ FIRST_DOCUMENTED_PORT = 7400
 PORTS = 40
 PATIENCE = 300.0
 LIMIT = 1_500.0
-STATUS_TRIES = 40
 MARK = "-- the command has ended with"
 
 _PORT = re.compile(r"(?<=127\.0\.0\.1:)74\d\d\b|(?<=127\.0\.0\.1\", )74\d\d\b")
@@ -91,11 +91,10 @@ class Shell:
         """Run a command and compare what it prints with what the page shows."""
         shown = tuple(with_ports(line, self.first_port) for line in command.shown)
         code, output = self.run(command)
-        tries = STATUS_TRIES if command.text == "decreed status" else 1
-        while not looks_like(shown, output) and tries > 1:
+        until = time.monotonic() + (PATIENCE if command.text == "decreed status" else 0)
+        while not looks_like(shown, output) and time.monotonic() < until:
             # nodes are on their way up or down: their status is asked for until it is as shown
             code, output = self.run(command)
-            tries -= 1
         printed = "\n".join(output)
         assert looks_like(shown, output), f"{command.block}: $ {command.text}\n{printed}"
         return code
