@@ -1,11 +1,28 @@
-# Longer checks than the default `pytest`; see docs/correctness.md.
+# The checks of `.ci/run` one by one, and longer ones; see docs/correctness.md.
 PYTHON ?= .venv/bin/python
 SEED ?= 1-100
 CHAOS_SECONDS ?= 3600
 CHAOS_SEED ?= 1
 SUITES ?=
 
-.PHONY: sim load trace model catalogue chaos bench
+.PHONY: ci test lint types servers sim load trace model catalogue chaos bench
+
+ci: ## everything that must pass before a change goes in
+	.ci/run
+
+test: ## the default tests
+	$(PYTHON) -m pytest
+
+lint: ## style and format
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types: ## strict types, by two checkers
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pyright --pythonpath $(PYTHON)
+
+servers: ## with real servers of other projects
+	$(PYTHON) -m pytest -m servers
 
 sim: ## storms with the seeds SEED
 	$(PYTHON) -m tests.simulation --seed $(SEED) --shrink

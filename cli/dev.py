@@ -6,7 +6,6 @@ it runs in a folder and on ports of its own, freezes a key, reads it back, and i
 
 import secrets
 import shlex
-import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,12 +26,12 @@ from .documents import claim_document, claim_line, decree_document
 from .failures import about
 from .logs import LogForm, LogLevel, set_up_logs
 from .output import safe_line, write_json, write_line
+from .ports import LOCALHOST, held_ports
 from .serving import NodeStart, ServerParts, open_node, server_parts, stop_on_signal
 from .settings import load_config
 from .settings_text import config_text, with_addresses, write_file
 
 NODES = ("n1", "n2", "n3")
-HOST = "127.0.0.1"
 DEFAULT_DATA = Path(".decreed")
 DEFAULT_PORT = 7400
 HIGHEST_FIRST_PORT = 65_535 - len(NODES) + 1
@@ -107,7 +106,7 @@ def dev(
         if demo:
             set_up_logs(LogForm.TEXT, LogLevel.ERROR)
             folder = data or stack.enter_context(_short_lived_folder())
-            cluster = prepare(folder, port, None if data else free_ports(len(NODES)))
+            cluster = prepare(folder, port, None if data else held_ports(stack, len(NODES)))
             body = _demonstration(cluster, timeout or DEMO_TIMEOUT, as_json)
         else:
             set_up_logs(LogForm.JSON if as_json else LogForm.TEXT, LogLevel.WARNING)
@@ -265,15 +264,6 @@ async def _freeze_and_read(registry: Registry, as_json: bool) -> None:
         write_line(f"    →  {safe_line(decree.value)}")
 
 
-def free_ports(count: int) -> tuple[int, ...]:
-    """Ports that nobody listens on at this moment."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return tuple(each.getsockname()[1] for each in sockets)
-
-
 @contextmanager
 def _short_lived_folder() -> Generator[Path]:
     with tempfile.TemporaryDirectory(prefix="decreed-demo-") as name:
@@ -281,4 +271,4 @@ def _short_lived_folder() -> Generator[Path]:
 
 
 def _addresses(ports: tuple[int, ...]) -> dict[str, str]:
-    return {node: f"{HOST}:{port}" for node, port in zip(NODES, ports, strict=True)}
+    return {node: f"{LOCALHOST}:{port}" for node, port in zip(NODES, ports, strict=True)}

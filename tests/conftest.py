@@ -1,11 +1,45 @@
-"""What holds for every test."""
+"""What holds for every test, and how tests are shared out."""
 
 import logging
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from decreed.cli.logs import LOGGERS
+
+from .support import order
+
+TESTS = Path(__file__).parent
+
+if sys.dont_write_bytecode:
+    # whoever wants no bytecode beside the sources gets none, but thousands of programs start here
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(TESTS.parent / ".pytest_cache" / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first."""
+    items.sort(key=lambda item: order.place(item.path.relative_to(TESTS).as_posix()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """As ``--dist=loadfile``, but some files are taken apart."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return order.unit(nodeid)
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from .support import order
+
 ROOT = Path(__file__).parent.parent
 PARTS = ("cli", "client", "registry", "storage")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -128,3 +130,9 @@ def test_sdist_and_wheel_hold_each_tracked_file_once(tmp_path: Path) -> None:
     names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     wanted = [name if name.startswith("decreed/") else f"decreed/{name}" for name in ours]
     assert sorted(names) == sorted(wanted)
+
+
+def test_the_test_files_that_run_first_or_apart_exist() -> None:
+    named = {*order.FIRST, *order.APART}
+    assert [path for path in named if not (ROOT / "tests" / path).exists()] == []
+    assert len(set(order.FIRST)) == len(order.FIRST)

@@ -8,13 +8,14 @@ import contextlib
 import ctypes
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import ClassVar
+
+from decreed.cli.ports import held_ports
 
 PATIENCE_S = 60.0
 _PR_SET_PDEATHSIG = 1
@@ -23,15 +24,6 @@ _LIBC = ctypes.CDLL(None)
 
 class NotReady(Exception):
     """A server did not come up, or did not do what the benchmark needs of it."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [int(listener.getsockname()[1]) for listener in sockets]
 
 
 def await_that(what: str, holds: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
@@ -74,7 +66,8 @@ class Cluster(ABC):
 
     def __init__(self, folder: Path, size: int = 3) -> None:
         self.folder, self.size = folder, size
-        self.ports = free_ports(size)
+        self._held = contextlib.ExitStack()
+        self.ports = self.hold_ports()
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._keys = 0
 
@@ -98,6 +91,14 @@ class Cluster(ABC):
     @abstractmethod
     def prepare(self) -> None:
         """Write what the nodes need before their first start."""
+
+    def hold_ports(self) -> tuple[int, ...]:
+        """A port for each node, which nobody else gets, whether the node runs or not."""
+        return held_ports(self._held, self.size)
+
+    def give_ports_back(self) -> None:
+        """The cluster is over."""
+        self._held.close()
 
     def prefix(self) -> str:
         """A prefix for keys that nobody has used yet."""
@@ -197,5 +198,6 @@ def running(clusters: Sequence[Cluster]) -> Generator[None]:
     finally:
         with contextlib.ExitStack() as stack:
             for cluster in clusters:
+                stack.callback(cluster.give_ports_back)
                 stack.callback(cluster.wipe)
                 stack.callback(cluster.end)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from .cluster import Cluster, NotReady, free_ports
+from .cluster import Cluster, NotReady
 
 
 class Etcd(Cluster):
@@ -18,7 +18,7 @@ class Etcd(Cluster):
 
     def __init__(self, folder: Path, size: int = 3) -> None:
         super().__init__(folder, size)
-        self._peer_ports = free_ports(size)
+        self._peer_ports = self.hold_ports()
 
     @classmethod
     def missing(cls) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..load import Load, Outcome, settled, with_cpu_per_op
-from .cluster import Cluster, NotReady, free_ports
+from .cluster import Cluster, NotReady
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -26,7 +26,7 @@ class PySyncObj(Cluster):
 
     def __init__(self, folder: Path, size: int = 3) -> None:
         super().__init__(folder, size)
-        self._raft_ports = free_ports(size)
+        self._raft_ports = self.hold_ports()
 
     @classmethod
     def missing(cls) -> str:

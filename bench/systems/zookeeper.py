@@ -5,7 +5,7 @@ import shutil
 import socket
 from pathlib import Path
 
-from .cluster import Cluster, NotReady, free_ports
+from .cluster import Cluster, NotReady
 
 JAR = Path("/usr/share/java/zookeeper.jar")
 HEAP = "1000m"
@@ -22,7 +22,7 @@ class ZooKeeper(Cluster):
 
     def __init__(self, folder: Path, size: int = 3) -> None:
         super().__init__(folder, size)
-        self._peer_ports, self._election_ports = free_ports(size), free_ports(size)
+        self._peer_ports, self._election_ports = self.hold_ports(), self.hold_ports()
 
     @classmethod
     def missing(cls) -> str:

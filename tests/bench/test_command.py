@@ -58,7 +58,7 @@ def test_a_short_run_of_decreed_alone(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "claims", "--short", "--peers", "decreed"]
     done = subprocess.run(
         [*command, "--seconds", "0.1", "--out", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        cwd=ROOT, capture_output=True, text=True, timeout=1_200,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     document = json.loads((tmp_path / "claims.json").read_text())

@@ -60,3 +60,5 @@ def test_each_system_is_asked_in_its_own_names(tmp_path: Path) -> None:
     line = " ".join(options(theirs, Load(op="lock", clients=8, robust=True)))
     assert "--lock /lock1 --clients 8" in line
     assert line.endswith("--robust")
+    for cluster in (ours, theirs):
+        cluster.give_ports_back()

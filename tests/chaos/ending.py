@@ -13,7 +13,7 @@ from .faults import World
 from .network import CLEAR, CLIENTS, REFUSED
 
 Decrees = Mapping[str, Decree]
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 PAGE = 500
 
 

@@ -116,7 +116,7 @@ def _while_we_live() -> list[str]:
 
 def build(folder: Path, size: int, lifetime_s: float, seeded: str = "") -> Nodes:
     """Write a cluster's configuration; the last node gets a volume, if there can be one."""
-    made = make(folder, size)
+    made = make(folder, size, further_hosts=(BEHIND,))
     nodes = Nodes(made.folder, made.addresses, seeded=seeded, lifetime_s=lifetime_s)
     last = nodes.nodes[-1]
     volume = small_volume(folder / "volume", VOLUME_BYTES)

@@ -34,7 +34,7 @@ from .schedule import Planned
 
 LOADS = 2
 WARM_S = 1.0
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from decreed.registry.wire.codec import encode
 from decreed.registry.wire.frames import pack
 from decreed.registry.wire.handshake import MAGIC, ClientHello
 
-from ..support.live import free_ports
+from ..support.ports import held
 from .door import Door
 from .network import CLEAR, CLIENTS, DEAD, REFUSED, Network, Wire
 
 pytestmark = pytest.mark.trio
 
-PATIENCE_S = 10.0
+PATIENCE_S = 120.0
 (HELLO,) = pack([encode(ClientHello(MAGIC, 1, 1, "test"))])
 
 
@@ -56,10 +56,9 @@ async def echo(stream: trio.SocketStream) -> None:
 
 @asynccontextmanager
 async def hall() -> AsyncIterator[Hall]:
-    outer, inner = await free_ports(2)
     network = Network(random.Random(1))
-    door = Door("n1", ("127.0.0.1", outer), ("127.0.0.1", inner), network)
-    with trio.fail_after(PATIENCE_S):
+    with held(2) as (outer, inner), trio.fail_after(PATIENCE_S):
+        door = Door("n1", ("127.0.0.1", outer), ("127.0.0.1", inner), network)
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(trio.serve_tcp, echo, inner, host="127.0.0.1"))
             await nursery.start(door.serve)
@@ -141,9 +140,8 @@ async def test_a_stranger_is_sent_away() -> None:
 
 
 async def test_with_nobody_behind_the_door_a_connection_breaks() -> None:
-    outer, inner = await free_ports(2)
-    door = Door("n1", ("127.0.0.1", outer), ("127.0.0.1", inner), Network(random.Random(1)))
-    with trio.fail_after(PATIENCE_S):
+    with held(2) as (outer, inner), trio.fail_after(PATIENCE_S):
+        door = Door("n1", ("127.0.0.1", outer), ("127.0.0.1", inner), Network(random.Random(1)))
         async with trio.open_nursery() as nursery:
             await nursery.start(door.serve)
             stream = await trio.open_tcp_stream(*door.address)

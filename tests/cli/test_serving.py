@@ -15,8 +15,9 @@ from decreed.cli import dev, serving
 from decreed.cli.formed import marker_path, note_formed
 from decreed.cli.serving import ServerParts
 from decreed.cli.settings_text import config_text
+from decreed.client.results import NodeDown
 from decreed.registry.config import ClusterConfig
-from decreed.registry.errors import StorageFailed
+from decreed.registry.errors import StorageFailed, Unreachable
 from decreed.registry.types import NodeId
 
 from .fakes import Cli, FakeRegistry
@@ -145,6 +146,7 @@ def test_a_missing_extra_is_named(config_path: Path) -> None:
     assert "pip install 'decreed[server]'" in done.stderr
 
 
+@pytest.mark.usefixtures("registry")
 def test_dev_makes_a_cluster_and_finds_it_again(cli: Cli, parts: Parts, tmp_path: Path) -> None:
     folder = tmp_path / "dev"
     arguments = ("dev", "--data", str(folder), "--timeout", "20ms")
@@ -160,6 +162,7 @@ def test_dev_makes_a_cluster_and_finds_it_again(cli: Cli, parts: Parts, tmp_path
     assert (folder / "cluster.toml").read_text() == first.replace("127.0.0.1:75", "127.0.0.1:76")
 
 
+@pytest.mark.usefixtures("registry")
 def test_dev_on_the_usual_ports_needs_no_endpoints(
     cli: Cli, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +170,16 @@ def test_dev_on_the_usual_ports_needs_no_endpoints(
     result = cli("dev", "--timeout", "20ms")
     assert "DECREED_ENDPOINTS" not in result.text
     assert (tmp_path / ".decreed" / "cluster.toml").exists()
+
+
+def test_dev_does_not_wait_for_ever_until_the_nodes_vote(
+    cli: Cli, parts: Parts, registry: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev, "FORMING_SECONDS", 0.05)
+    registry.nodes = [NodeDown(NodeId("n1"), "127.0.0.1:7400", Unreachable("silent"))]
+    result = cli("dev", "--data", str(tmp_path), "--timeout", "20ms")
+    assert result.code == 0 and result.text.startswith("three nodes run at")
+    assert registry.calls
 
 
 def test_dev_refuses_ports_that_do_not_exist(cli: Cli, parts: Parts) -> None:

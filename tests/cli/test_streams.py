@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from decreed.cli.settings_text import config_text
 
-from ..support.processes import free_ports
+from ..support.ports import held
+from ..support.processes import PATIENCE_S
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
@@ -18,7 +20,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="the system has no /de
 def shell(line: str) -> subprocess.CompletedProcess[str]:
     """Run a line in which ``decreed`` is the command, with streams of its own."""
     defined = f'decreed() {{ "{sys.executable}" -m decreed "$@"; }}; {line}'
-    return subprocess.run(["sh", "-c", defined], capture_output=True, text=True, timeout=60)
+    return subprocess.run(["sh", "-c", defined], capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize(
@@ -61,20 +63,23 @@ def test_help_whose_reader_has_gone_is_silent() -> None:
 
 
 @needs_full
-def test_a_node_whose_logs_cannot_be_written_goes_on(tmp_path: Path) -> None:
-    config = config_of_one(tmp_path)
-    serve = f"decreed serve --config {config} --node n1 --data {tmp_path}/d --timeout 500ms"
+def test_a_node_whose_logs_cannot_be_written_goes_on(tmp_path: Path, config_of_one: Path) -> None:
+    serve = f"decreed serve --config {config_of_one} --node n1 --data {tmp_path}/d --timeout 500ms"
     assert shell(f"{serve} 2>/dev/full").returncode == 0
 
 
-def config_of_one(folder: Path) -> Path:
-    """A cluster of one node on a free port."""
-    path = folder / "cluster.toml"
-    path.write_text(config_text("c", {"n1": f"127.0.0.1:{free_ports(1)[0]}"}))
-    return path
+@pytest.fixture
+def config_of_one(tmp_path: Path) -> Iterator[Path]:
+    """A cluster of one node."""
+    path = tmp_path / "cluster.toml"
+    with held(1) as [port]:
+        path.write_text(config_text("c", {"n1": f"127.0.0.1:{port}"}))
+        yield path
 
 
-def test_a_stop_while_the_program_is_being_loaded_is_kept(tmp_path: Path) -> None:
+def test_a_stop_while_the_program_is_being_loaded_is_kept(
+    tmp_path: Path, config_of_one: Path
+) -> None:
     """The signal comes behind the first lines of the process, before any other part is loaded."""
     code = (
         "import os, signal, sys\n"
@@ -83,10 +88,10 @@ def test_a_stop_while_the_program_is_being_loaded_is_kept(tmp_path: Path) -> Non
         "early.hold_closed_streams = lambda: os.kill(os.getpid(), signal.SIGTERM)\n"
         "early.main()\n"
     )
-    arguments = ["serve", "--config", str(config_of_one(tmp_path)), "--node", "n1"]
+    arguments = ["serve", "--config", str(config_of_one), "--node", "n1"]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments, "--data", str(tmp_path / "d")],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "stopping" in done.stderr

@@ -33,6 +33,8 @@ from decreed.registry.wire.requests import (
 )
 
 FORMATION = b"f" * 16
+LIMIT_S = 120.0
+"""Far more than anything takes here, on a machine with much else to do too."""
 MAX_FRAME = 1024 * 1024
 Script = Callable[["FakeNode", Any], Any]
 
@@ -121,7 +123,7 @@ class FakeNode:
 
     async def until(self, enough: Callable[["FakeNode"], object]) -> None:
         """Return once `enough` holds, which is looked at whenever a frame arrives."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(LIMIT_S):
             while not enough(self):
                 await self._seen.wait()
 

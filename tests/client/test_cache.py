@@ -16,7 +16,7 @@ from decreed.registry.errors import Unreachable
 from decreed.registry.types import Key
 from decreed.registry.wire.requests import ClaimRequest, GetRequest
 
-from .fakes import HangUp, cluster_of, decree_of
+from .fakes import LIMIT_S, HangUp, cluster_of, decree_of
 
 
 def test_memory_drops_the_least_recently_used_beyond_the_number() -> None:
@@ -121,11 +121,11 @@ async def test_cached_is_fast_and_asks_nobody() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.decide(decree_of("k"))
         await registry.get("k")
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(100_000):
             registry.cached("k")
-        # ten times slower than it should be is still fast enough on a busy machine
-        assert time.perf_counter() - began < 1
+        # of this thread's own processor time: how busy the machine is does not matter
+        assert time.thread_time() - began < 1
         assert len(cluster.nodes[0].requests) == 1
 
 
@@ -167,7 +167,7 @@ async def test_decrees_of_a_cluster_that_has_not_formed_are_not_kept() -> None:
         assert registry.cached("k") is None
         # the welcome is out of date then: the connection is renewed, and the formation learned
         cluster.formation = b"f" * 16
-        with anyio.fail_after(5):
+        with anyio.fail_after(LIMIT_S):
             while registry.cached("k") is None:
                 await registry.get("k")
 
@@ -182,9 +182,9 @@ async def test_a_disk_cache_answers_while_the_cluster_is_down(tmp_path: Path) ->
         for node in cluster.nodes:
             await node.stop()
         async with connect(cluster.endpoints[0], cache_dir=tmp_path) as registry:
-            with anyio.fail_after(3):
-                assert await registry.get("a") == cluster.decrees["a"]
-                assert await registry.wait("b", timeout=0.1) == cluster.decrees["b"]
+            with anyio.fail_after(LIMIT_S):
+                assert await registry.get("a", timeout=10 * LIMIT_S) == cluster.decrees["a"]
+                assert await registry.wait("b", timeout=10 * LIMIT_S) == cluster.decrees["b"]
             with pytest.raises(Unreachable):
                 await registry.get("c", timeout=0.2)
 

@@ -119,7 +119,7 @@ async def test_the_fault_of_one_node_is_tried_at_the_next(error: type[Unreachabl
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         home, second, _ = cluster.order(KEY)
         home.script = fail
-        assert (await registry.claim(KEY, "v", timeout=3)).won
+        assert (await registry.claim(KEY, "v", timeout=60)).won
         [first_try], [second_try] = home.asked(ClaimRequest), second.asked(ClaimRequest)
         assert first_try.claim == second_try.claim
         assert (first_try.here, second_try.here) == (False, True)
@@ -139,7 +139,7 @@ async def test_a_silent_home_is_passed_over_and_told_so() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         home, second, _ = cluster.order(KEY)
         home.script = lambda node, request: Silence
-        claimed = await registry.claim(KEY, "v", timeout=5)
+        claimed = await registry.claim(KEY, "v", timeout=60)
         assert claimed.won
         [late], [hedge] = home.asked(ClaimRequest), second.asked(ClaimRequest)
         assert (late.here, hedge.here) == (False, True)
@@ -157,14 +157,14 @@ async def test_a_claim_that_was_cut_off_ends_as_unknown() -> None:
         for node in others:
             node.script = lambda node, request: Failed(request.id, Unreachable.code, "no quorum")
         with pytest.raises(OutcomeUnknown, match=f"claim id {'wish'}"):
-            await registry.claim(KEY, "v", claim_id=b"wish", timeout=0.5)
+            await registry.claim(KEY, "v", claim_id=b"wish", timeout=2)
 
 
 async def test_a_claim_without_an_answer_ends_as_unknown() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.nodes[0].script = lambda node, request: Silence
         with pytest.raises(OutcomeUnknown):
-            await registry.claim(KEY, "v", timeout=0.2)
+            await registry.claim(KEY, "v", timeout=1)
 
 
 async def test_a_claim_that_all_refused_definitely_is_unreachable() -> None:
@@ -172,7 +172,7 @@ async def test_a_claim_that_all_refused_definitely_is_unreachable() -> None:
         for node in cluster.nodes:
             node.script = lambda node, request: Failed(request.id, Unreachable.code, "no quorum")
         with pytest.raises(Unreachable, match="no quorum"):
-            await registry.claim(KEY, "v", timeout=0.3)
+            await registry.claim(KEY, "v", timeout=2)
         # they were tried more than once in that time
         assert all(len(node.asked(ClaimRequest)) > 1 for node in cluster.nodes)
 
@@ -204,14 +204,14 @@ async def test_not_formed_is_said_when_all_say_so() -> None:
         for node in cluster.nodes:
             node.script = lambda node, request: Failed(request.id, NotFormed.code, "not yet")
         with pytest.raises(NotFormed):
-            await registry.claim(KEY, "v", timeout=0.3)
+            await registry.claim(KEY, "v", timeout=1)
 
 
 async def test_the_node_is_given_a_little_less_time_than_the_caller_waits() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        await registry.claim(KEY, "v", timeout=2)
+        await registry.claim(KEY, "v", timeout=200)
         [request] = cluster.nodes[0].asked(ClaimRequest)
-        assert 1_500 < request.timeout_ms < 2_000
+        assert 150_000 < request.timeout_ms < 200_000
 
 
 async def test_claim_many_settles_each_by_itself_in_one_frame_for_each_node() -> None:
@@ -269,7 +269,7 @@ async def test_an_unknown_claim_next_tells_how_to_repeat_it() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.nodes[0].script = lambda node, request: Silence
         with pytest.raises(OutcomeUnknown, match="first_slot=4"):
-            await registry.claim_next("settings", "v", first_slot=4, timeout=0.2)
+            await registry.claim_next("settings", "v", first_slot=4, timeout=1)
 
 
 async def test_a_burst_at_a_slow_node_is_not_all_asked_twice() -> None:

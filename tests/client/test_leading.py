@@ -10,6 +10,7 @@ from decreed.client import Lock, connect
 from decreed.registry.errors import BadRequest, Unreachable
 
 from ..support.background import Servers, servers
+from .fakes import LIMIT_S
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ async def test_an_observer_may_come_before_any_leader(cluster: Servers, name: st
                 return
 
     async with connect(*cluster.endpoints) as registry:
-        with anyio.fail_after(20):
+        with anyio.fail_after(LIMIT_S):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(observe)
                 await begun.wait()
@@ -67,10 +68,10 @@ async def test_a_program_that_lost_the_lead_campaigns_again(cluster: Servers, na
         terms.append(term.token)
         if len(terms) < 3:
             await registry.break_lock(term.holder, "try another")
-            await anyio.sleep(20)
+            await anyio.sleep(10 * LIMIT_S)
 
     async with connect(*cluster.endpoints) as registry:
-        with anyio.fail_after(20):
+        with anyio.fail_after(LIMIT_S):
             await registry.keep_leading(name, work, ttl=0.6, pause=0.01)
         assert terms == [1, 2, 3]
         standing = await registry.standing(name)

@@ -18,7 +18,7 @@ from decreed.client.endpoints import parse_endpoints
 from decreed.registry.errors import BadRequest, Closed, ConfigError, OutcomeUnknown, Unreachable
 from decreed.registry.wire.requests import ClaimRequest, WaitRequest
 
-from .fakes import FakeCluster, Silence, cluster_of, decree_of
+from .fakes import LIMIT_S, FakeCluster, Silence, cluster_of, decree_of
 
 
 def test_endpoints() -> None:
@@ -78,7 +78,7 @@ async def test_a_closed_registry_says_so() -> None:
         async with connect(*cluster.endpoints) as registry:
             listing, watching = registry.list(), registry.watch()
             await registry.get("k")
-        with anyio.fail_after(5):
+        with anyio.fail_after(LIMIT_S):
             async for call in every_call(registry):
                 with pytest.raises(Closed):
                     await call()  # type: ignore[misc]
@@ -112,7 +112,7 @@ async def test_closing_wakes_those_who_wait() -> None:
         async with connect(*cluster.endpoints) as registry:
             tasks.start_soon(wait, registry)
             await cluster.nodes[0].until(lambda node: node.asked(WaitRequest))
-        with anyio.fail_after(5):
+        with anyio.fail_after(LIMIT_S):
             while not ends:
                 await anyio.wait_all_tasks_blocked()
     assert ends == ["the client was closed"]

@@ -37,7 +37,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while not condition():
             await anyio.sleep(0.01)
 
@@ -84,7 +84,7 @@ async def test_a_wait_that_is_too_short_says_who_has_it(cluster: Servers, name: 
         registry.lock(name, ttl=30),
     ):
         with pytest.raises(LockHeld):
-            async with other.lock(name, wait=0.5):
+            async with other.lock(name, wait=3):
                 pytest.fail("both have it")
 
 
@@ -99,7 +99,7 @@ async def test_a_waiter_follows_at_once_when_the_lock_is_released(
             order.append(f"second, term {lock.term}")
 
     async with connect(*cluster.endpoints) as registry, anyio.create_task_group() as tasks:
-        with anyio.fail_after(15):
+        with anyio.fail_after(120):
             async with registry.lock(name, ttl=30):
                 tasks.start_soon(second)
                 await until_waiting(registry, name, 1)
@@ -109,7 +109,7 @@ async def test_a_waiter_follows_at_once_when_the_lock_is_released(
 
 
 async def until_waiting(registry: Registry, name: str, count: int) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while True:
             standing = await registry.standing(name)
             if standing is not None and standing.waiters >= count:
@@ -118,8 +118,8 @@ async def until_waiting(registry: Registry, name: str, count: int) -> None:
 
 @pytest.mark.anyio
 async def test_a_lock_is_kept_for_longer_than_its_ttl(cluster: Servers, name: str) -> None:
-    async with connect(*cluster.endpoints) as registry, registry.lock(name, ttl=1.2) as lock:
-        await anyio.sleep(2.6)
+    async with connect(*cluster.endpoints) as registry, registry.lock(name, ttl=3) as lock:
+        await anyio.sleep(6.5)
         lock.ensure_held()
 
 
@@ -267,11 +267,11 @@ async def test_without_a_quorum_the_block_ends_before_another_could_begin(name: 
     with servers() as own:
         async with connect(*own.endpoints) as registry:
             with pytest.raises(LockLost, match="in time"):
-                async with registry.lock(name, ttl=1.2) as lock:
+                async with registry.lock(name, ttl=5) as lock:
                     own.kill(*own.nodes[:2])
                     began = anyio.current_time()
-                    await anyio.sleep(20)
-            assert anyio.current_time() - began < 2
+                    await anyio.sleep(200)
+            assert anyio.current_time() - began < 10
             assert lock.remaining == 0
 
 
@@ -279,12 +279,12 @@ async def test_without_a_quorum_the_block_ends_before_another_could_begin(name: 
 async def test_a_holder_outlives_the_home_of_its_lock(name: str) -> None:
     with servers() as own:
         async with connect(*own.endpoints) as registry, connect(*own.endpoints) as other:
-            async with registry.lock(name, ttl=1.5) as lock:
+            async with registry.lock(name, ttl=4) as lock:
                 own.kill(own.home(name))
-                await anyio.sleep(2.5)
+                await anyio.sleep(6)
                 lock.ensure_held()
-            with anyio.fail_after(6):
-                async with other.lock(name, ttl=1.5) as lock:
+            with anyio.fail_after(120):
+                async with other.lock(name, ttl=4) as lock:
                     assert lock.term == 2
 
 
@@ -293,12 +293,12 @@ async def test_a_waiter_outlives_the_home_of_its_lock(name: str) -> None:
     terms: list[int] = []
 
     async def second() -> None:
-        async with connect(*own.endpoints) as other, other.lock(name, ttl=1.5) as lock:
+        async with connect(*own.endpoints) as other, other.lock(name, ttl=6) as lock:
             terms.append(lock.term)
 
     with servers() as own:
         async with connect(*own.endpoints) as registry, anyio.create_task_group() as tasks:
-            async with registry.lock(name, ttl=1.5):
+            async with registry.lock(name, ttl=6):
                 tasks.start_soon(second)
                 await until_waiting(registry, name, 1)
                 own.kill(own.home(name))

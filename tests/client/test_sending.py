@@ -16,7 +16,7 @@ from decreed.registry.wire.frames import FrameCutter
 from decreed.registry.wire.handshake import ClientWelcome
 from decreed.registry.wire.requests import GetRequest
 
-from .fakes import FORMATION, Silence, cluster_of
+from .fakes import FORMATION, LIMIT_S, Silence, cluster_of
 
 pytestmark = pytest.mark.anyio
 MAX_FRAME = 16 * 1024 * 1024
@@ -61,7 +61,7 @@ async def test_what_the_system_does_not_take_at_once_goes_first_later() -> None:
 async def test_a_broken_connection_is_met_by_the_next_send() -> None:
     async with a_channel() as (channel, other):
         other.close()
-        with pytest.raises(Unreachable), anyio.fail_after(5):
+        with pytest.raises(Unreachable), anyio.fail_after(LIMIT_S):
             while True:
                 channel.send_now([b"\x01"])
                 await channel.send([])

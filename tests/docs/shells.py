@@ -7,10 +7,10 @@ end of their own, run beside the shell, and are stopped by their process id.
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,26 +20,13 @@ from .pages import Command
 
 FIRST_DOCUMENTED_PORT = 7400
 PORTS = 40
-PATIENCE = 40.0
-STATUS_TRIES = 40
+PATIENCE = 300.0
+LIMIT = 1_500.0
 MARK = "-- the command has ended with"
 
 _PORT = re.compile(r"(?<=127\.0\.0\.1:)74\d\d\b|(?<=127\.0\.0\.1\", )74\d\d\b")
 # what bash says of a process that was killed, whenever it notices
 _KILLED = re.compile(r"^.*: line \d+: +\d+ Killed .*$")
-
-
-def free_range() -> int:
-    """The first of `PORTS` ports in a row that nobody listens on, outside the system's own range."""
-    for first in range(20_000 + os.getpid() % 200 * PORTS, 32_000, PORTS):
-        try:
-            for port in range(first, first + PORTS):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    raise AssertionError("there are no free ports")
 
 
 def with_ports(text: str, first: int) -> str:
@@ -104,11 +91,10 @@ class Shell:
         """Run a command and compare what it prints with what the page shows."""
         shown = tuple(with_ports(line, self.first_port) for line in command.shown)
         code, output = self.run(command)
-        tries = STATUS_TRIES if command.text == "decreed status" else 1
-        while not looks_like(shown, output) and tries > 1:
+        until = time.monotonic() + (PATIENCE if command.text == "decreed status" else 0)
+        while not looks_like(shown, output) and time.monotonic() < until:
             # nodes are on their way up or down: their status is asked for until it is as shown
             code, output = self.run(command)
-            tries -= 1
         printed = "\n".join(output)
         assert looks_like(shown, output), f"{command.block}: $ {command.text}\n{printed}"
         return code
@@ -118,12 +104,12 @@ class Shell:
         """Run a command that has no end of its own; interrupt it afterwards."""
         process = self._start(["bash", "-c", f"exec {text}"])
         try:
-            with stopped_by(PATIENCE, process):
+            with stopped_by(LIMIT, process):
                 yield process
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                process.wait(10)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -135,7 +121,7 @@ class Shell:
         with suppress(BrokenPipeError, EOFError):
             self.type("kill $(jobs -p) 2> jobs; wait")
         self._shell.stdin.close()
-        self._shell.wait(10)
+        self._shell.wait(PATIENCE)
         # what it left behind, if it was killed before it could stop its jobs
         with suppress(ProcessLookupError):
             os.killpg(self._shell.pid, signal.SIGKILL)

@@ -10,8 +10,9 @@ import pytest
 
 from decreed.client import sync
 
+from ..support import ports
 from .pages import PAGES, ROOT, Block, Command, blocks, commands
-from .shells import Shell, free_range, lines_of, looks_like, with_ports
+from .shells import PORTS, Shell, lines_of, looks_like, with_ports
 
 README = ROOT / "README.md"
 WITHOUT_END = ("decreed dev", "decreed watch")
@@ -20,9 +21,11 @@ WITHOUT_END = ("decreed dev", "decreed watch")
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
     """A shell in an empty folder."""
-    shell = Shell(tmp_path, free_range())
+    first = ports.hold_row(PORTS)
+    shell = Shell(tmp_path, first)
     yield shell
     shell.close()
+    ports.let_go(range(first, first + PORTS))
 
 
 def is_without_end(command: Command) -> bool:

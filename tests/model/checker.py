@@ -127,18 +127,22 @@ class Search(Generic[State]):
 def explore(model: Model[State], limit: int = 100_000_000) -> Report[State]:
     """Meet every state of `model`, nearest first, until one is wrong or `limit` are met."""
     began = time.perf_counter()
+    # the states are let go of before garbage is looked for again: to look through them takes long
+    with without_garbage_collection():
+        report = _explored(model, limit)
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+def _explored(model: Model[State], limit: int) -> Report[State]:
     initial = model.initial()
     search = Search[State](model, {initial: None}, seen=model.judge(initial))
-    report = Report[State]()
     frontier, path = [initial], [initial]
     mark = search.seen & search.wrong
-    with without_garbage_collection():
-        while frontier and not mark and len(search.parents) < limit:
-            frontier, path, mark = search.expand(frontier, limit)
-            search.depth += bool(frontier)
-    report.states, report.transitions = len(search.parents), search.transitions
-    report.depth = search.depth
-    report.seconds = time.perf_counter() - began
+    while frontier and not mark and len(search.parents) < limit:
+        frontier, path, mark = search.expand(frontier, limit)
+        search.depth += bool(frontier)
+    report = Report[State](len(search.parents), search.transitions, search.depth)
     report.complete = not frontier and not mark
     if mark:
         report.broken = list(_names(model.always, mark))

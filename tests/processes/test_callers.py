@@ -12,7 +12,7 @@ import pytest
 
 from decreed.client import Outcome, connect, errors, sync
 
-from ..support.processes import Processes, run, running
+from ..support.processes import PATIENCE_S, Processes, run, running
 
 ROOT = Path(__file__).parent.parent.parent
 KEYS = [f"shared/{number}" for number in range(50)]
@@ -56,7 +56,7 @@ def test_trio_asyncio_and_threads_agree_on_every_key(cluster: Processes) -> None
             pool.submit(claim_all_under, "asyncio", endpoints),
             pool.submit(claim_all_in_threads, endpoints, "a thread"),
         ]
-        seen = [program.result(60) for program in programs]
+        seen = [program.result(PATIENCE_S) for program in programs]
     assert seen[0] == seen[1] == seen[2]
     assert set(seen[0]) == set(KEYS)
 
@@ -102,7 +102,7 @@ def test_a_value_read_once_is_read_again_with_the_cluster_down(tmp_path: Path) -
         with sync.connect(cluster.endpoints, cache_dir=cache) as registry:
             assert registry.claim("setting", "blue").outcome is Outcome.WON
         cluster.kill("n1")
-        with sync.connect(cluster.endpoints, cache_dir=cache, timeout=5) as registry:
+        with sync.connect(cluster.endpoints, cache_dir=cache, timeout=PATIENCE_S) as registry:
             decree = registry.get("setting")
         assert decree is not None and decree.text == "blue"
 
@@ -113,7 +113,7 @@ def example(cluster: Processes, name: str, *arguments: str) -> subprocess.Comple
         env={**os.environ, "DECREED_ENDPOINTS": cluster.endpoints},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
 
 
@@ -136,15 +136,15 @@ def test_example_frozen_settings_needs_the_cluster_only_once(tmp_path: Path) -> 
 
 def test_example_wait_for_value(cluster: Processes) -> None:
     waiting = subprocess.Popen(
-        [sys.executable, ROOT / "examples" / "wait_for_value.py", "deploy/url", "60"],
+        [sys.executable, ROOT / "examples" / "wait_for_value.py", "deploy/url", "600"],
         env={**os.environ, "DECREED_ENDPOINTS": cluster.endpoints},
         stdout=subprocess.PIPE,
         text=True,
     )
     assert run("claim", "deploy/url", "db://x", endpoints=cluster.endpoints).returncode == 0
-    output, _ = waiting.communicate(timeout=60)
+    output, _ = waiting.communicate(timeout=PATIENCE_S)
     assert waiting.returncode == 0 and "db://x" in output
-    late = example(cluster, "wait_for_value.py", "deploy/nothing", "0.3")
+    late = example(cluster, "wait_for_value.py", "deploy/nothing", "3")
     assert late.returncode == 4 and "nobody froze" in late.stderr
 
 

@@ -247,7 +247,7 @@ def test_a_full_disk_stops_the_nodes_votes_but_not_its_answers(tmp_path: Path) -
         freeze(cluster, "early")
         with cluster.client() as registry:
             for number in range(40):
-                registry.claim(f"big/{number}", os.urandom(300_000), timeout=20)
+                registry.claim(f"big/{number}", os.urandom(300_000), timeout=120)
 
             def stopped() -> bool:
                 report = cluster.report("n1")

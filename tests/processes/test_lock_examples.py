@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from ..support.processes import Processes, eventually, running
+from ..support.processes import PATIENCE_S, Processes, eventually, running
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
@@ -30,7 +30,7 @@ def example(cluster: Processes, name: str, *arguments: str | Path) -> str:
         env={**os.environ, "DECREED_ENDPOINTS": cluster.endpoints},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done
     return done.stdout
@@ -71,7 +71,7 @@ def test_example_elected_scheduler_is_followed_by_another(cluster: Processes) ->
         eventually("the second one waits", waits)
     first.kill()
     first.communicate()
-    said, _ = second.communicate(timeout=60)
+    said, _ = second.communicate(timeout=PATIENCE_S)
     assert said == "leading, term 2\ntick 1\ntick 2\nretired\n"
 
 

@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from ..support.processes import Processes, decreed, eventually, run, running
+from ..support.processes import PATIENCE_S, Processes, decreed, eventually, run, running
 
-TTL_S = 3.0
+TTL_S = 60.0
+SHORT_TTL_S = 3.0
+"""For the tests that wait until a lock runs out."""
+LONGER_TTL_S = 12.0
+"""The guard kills a twelfth of it before the end: room for a machine that is busy."""
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +33,10 @@ def locked(
     script: str,
     *options: str,
     how: tuple[str, ...] = ("lock", "run"),
+    ttl_s: float = TTL_S,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A shell script that runs under a lock; whatever is left of it at the end is killed."""
-    command = decreed(*how, lock, "--ttl", f"{TTL_S}s", *options, "--", "sh", "-c", script)
+    command = decreed(*how, lock, "--ttl", f"{ttl_s}s", *options, "--", "sh", "-c", script)
     process = subprocess.Popen(
         command,
         env={**os.environ, "DECREED_ENDPOINTS": cluster.endpoints},
@@ -85,10 +90,10 @@ def test_our_own_exit_codes_stand_apart(cluster: Processes) -> None:
     assert code("missing", "--", "/no/such/program") == 127
     assert code("not-a-program", "--", "/etc/passwd") == 126
     assert code("nobody", "--wait", "500ms", "--", "true", endpoints="127.0.0.1:9") == 125
-    with locked(cluster, "held", "echo ready; sleep 60", "--note", "release 12") as process:
+    with locked(cluster, "held", "echo ready; sleep 600", "--note", "release 12") as process:
         assert process.stdout is not None and process.stdout.readline()
         assert code("held", "--wait", "0", "--", "true") == 121
-        assert code("held", "--wait", "500ms", "--", "true") == 121
+        assert code("held", "--wait", "3s", "--", "true") == 121
         shown = run("lock", "show", "held", "--json", endpoints=cluster.endpoints)
         document = json.loads(shown.stdout)
         assert (document["pid"], document["note"], document["held"]) == (
@@ -97,26 +102,26 @@ def test_our_own_exit_codes_stand_apart(cluster: Processes) -> None:
 
 
 def test_signals_are_passed_on_and_the_commands_answer_to_them_counts(cluster: Processes) -> None:
-    script = "trap 'exit 9' TERM; trap 'echo usr1' USR1; echo ready; while :; do sleep 0.05; done"
+    script = "trap 'exit 9' TERM; trap 'echo usr1' USR1; echo ready; while :; do sleep 0.2; done"
     with locked(cluster, "signals", script) as process:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGUSR1)
         assert process.stdout.readline() == b"usr1\n"
         process.terminate()
-        assert process.wait(20) == 9
-    with locked(cluster, "signals", "echo ready; exec sleep 60") as process:
+        assert process.wait(PATIENCE_S) == 9
+    with locked(cluster, "signals", "echo ready; exec sleep 600") as process:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 128 + signal.SIGINT
+        assert process.wait(PATIENCE_S) == 128 + signal.SIGINT
 
 
 def test_a_signal_while_it_waits_ends_it(cluster: Processes) -> None:
-    with locked(cluster, "busy", "echo ready; sleep 60") as holder:
+    with locked(cluster, "busy", "echo ready; sleep 600") as holder:
         assert holder.stdout is not None and holder.stdout.readline()
         with locked(cluster, "busy", "true") as waiter:
             eventually("it waits", lambda: waiters(cluster, "busy") == 1)
             waiter.terminate()
-            assert waiter.wait(20) == 128 + signal.SIGTERM
+            assert waiter.wait(PATIENCE_S) == 128 + signal.SIGTERM
         eventually("it waits no more", lambda: waiters(cluster, "busy") == 0)
 
 
@@ -129,9 +134,9 @@ def waiters(cluster: Processes, lock: str) -> int:
 STUBBORN = """
 trap '' TERM
 echo $$ >> {file}
-sh -c 'trap "" TERM; echo $$ >> {file}; while :; do sleep 0.05; done' &
-setsid sh -c 'trap "" TERM; echo $$ >> {file}; while :; do sleep 0.05; done' &
-while :; do sleep 0.05; done
+sh -c 'echo $$ >> {file}; exec sleep 6000' &
+setsid sh -c 'echo $$ >> {file}; exec sleep 6000' &
+exec sleep 6000
 """
 
 
@@ -142,22 +147,23 @@ def test_nothing_of_a_stubborn_command_outlives_the_validity(
     """It ignores TERM, it forks, and one of its children leaves the process group."""
     file = tmp_path / "pids"
     lock = f"stubborn-{fate.name}"
-    with locked(cluster, lock, STUBBORN.format(file=file)) as process:
+    with locked(cluster, lock, STUBBORN.format(file=file), ttl_s=SHORT_TTL_S) as process:
         command = pids(file, 3)
         process.send_signal(fate)
-        with cluster.client() as registry, registry.lock(lock, ttl=10, wait=30) as lock_of_another:
+        with cluster.client() as registry, registry.lock(lock, wait=PATIENCE_S) as lock_of_another:
             running_on = [pid for pid in command if alive(pid)]
             assert running_on == []
             assert lock_of_another.token == 2
         if fate is signal.SIGSTOP:
             process.send_signal(signal.SIGCONT)
-            assert process.wait(20) == 120
+            assert process.wait(PATIENCE_S) == 120
             assert process.stderr is not None and b"was lost" in process.stderr.read()
 
 
 def test_a_broken_lock_stops_its_command(cluster: Processes, tmp_path: Path) -> None:
     file = tmp_path / "pids"
-    with locked(cluster, "broken", f"echo $$ >> {file}; exec sleep 60") as process:
+    script = f"echo $$ >> {file}; exec sleep 600"
+    with locked(cluster, "broken", script, ttl_s=2 * SHORT_TTL_S) as process:
         [command] = pids(file, 1)
         refused = run("lock", "break", "broken", "--reason", "x", endpoints=cluster.endpoints)
         assert refused.returncode == 2 and b"--yes" in refused.stderr
@@ -165,7 +171,7 @@ def test_a_broken_lock_stops_its_command(cluster: Processes, tmp_path: Path) -> 
             "lock", "break", "broken", "--reason", "it hangs", "--yes", endpoints=cluster.endpoints
         )
         assert broken.returncode == 0, broken
-        assert process.wait(20) == 120
+        assert process.wait(PATIENCE_S) == 120
         assert not alive(command)
     after = run("lock", "run", "broken", "--", "true", endpoints=cluster.endpoints)
     assert after.returncode == 0
@@ -178,21 +184,22 @@ def test_what_a_command_leaves_running_is_stopped_with_it(
 ) -> None:
     file = tmp_path / "pids"
     script = (
-        f"setsid sh -c 'echo $$ >> {file}; exec sleep 60' & sleep 60 & echo $! >> {file}; sleep 0.5"
+        f"setsid sh -c 'echo $$ >> {file}; exec sleep 600' & sleep 600 & echo $! >> {file};"
+        f" until [ $(wc -l < {file}) = 2 ]; do sleep 0.1; done"
     )
     with locked(cluster, "leaves", script) as process:
         left = pids(file, 2)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_S) == 0
         assert [pid for pid in left if alive(pid)] == []
 
 
 def test_a_killed_guard_takes_the_command_along(cluster: Processes, tmp_path: Path) -> None:
     file = tmp_path / "pids"
-    script = f"echo $PPID >> {file}; echo $$ >> {file}; exec sleep 60"
+    script = f"echo $PPID >> {file}; echo $$ >> {file}; exec sleep 600"
     with locked(cluster, "guardless", script) as process:
         guard, command = pids(file, 2)
         os.kill(guard, signal.SIGKILL)
-        assert process.wait(20) == 128 + signal.SIGKILL
+        assert process.wait(PATIENCE_S) == 128 + signal.SIGKILL
         eventually("the command is dead", lambda: not alive(command))
 
 
@@ -208,7 +215,7 @@ def test_the_locks_are_listed(cluster: Processes) -> None:
 
 def test_whoever_is_elected_runs_and_the_next_follows(cluster: Processes, tmp_path: Path) -> None:
     file = tmp_path / "pids"
-    script = f"echo $$ >> {file}; exec sleep 60"
+    script = f"echo $$ >> {file}; exec sleep 600"
     with (
         locked(cluster, "service", script, how=("elect",)) as first,
         locked(cluster, "service", script, how=("elect",)) as second,
@@ -218,13 +225,13 @@ def test_whoever_is_elected_runs_and_the_next_follows(cluster: Processes, tmp_pa
         leader = json.loads(told.stdout)["pid"]
         by_pid = {first.pid: first, second.pid: second}
         by_pid[leader].terminate()
-        assert by_pid[leader].wait(20) == 128 + signal.SIGTERM
+        assert by_pid[leader].wait(PATIENCE_S) == 128 + signal.SIGTERM
         assert not alive(leading)
         assert len(pids(file, 2)) == 2
         os.kill(pids(file, 2)[1], signal.SIGKILL)
         eventually("a command that ends is run again", lambda: len(lines(file)) == 3)
         watched = run(
-            "leader", "service", "--watch", "--timeout", "1s", endpoints=cluster.endpoints
+            "leader", "service", "--watch", "--timeout", "4s", endpoints=cluster.endpoints
         )
         assert b"term 3" in watched.stdout
 
@@ -244,12 +251,12 @@ def test_a_command_is_stopped_in_time_when_no_quorum_is_left(tmp_path: Path) -> 
     with (
         running(tmp_path / "cluster") as own,
         locked(
-            own, "quorum", f"trap '' TERM; echo $$ >> {file}; while :; do sleep 0.05; done"
+            own, "quorum", f"trap '' TERM; echo $$ >> {file}; exec sleep 600", ttl_s=LONGER_TTL_S
         ) as p,
     ):
         [command] = pids(file, 1)
         killed_at = time.monotonic()
         own.kill("n1", "n2")
         eventually("the command is dead", lambda: not alive(command))
-        assert time.monotonic() - killed_at < TTL_S
-        assert p.wait(20) == 120
+        assert time.monotonic() - killed_at < LONGER_TTL_S
+        assert p.wait(PATIENCE_S) == 120

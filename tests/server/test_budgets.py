@@ -10,7 +10,7 @@ from decreed.registry.config import MIB
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import Cancel, ClaimRequest, StatusRequest, WaitRequest
 
-from ..support.live import Cluster, RawClient, live_cluster, live_config
+from ..support.live import PATIENCE_S, Cluster, RawClient, live_cluster, live_config
 from ..support.world import claim
 
 pytestmark = pytest.mark.trio
@@ -64,7 +64,7 @@ async def test_the_bytes_of_all_clients_are_bounded_and_small_requests_pass() ->
         assert not await is_read(large_one)
         assert await is_read(small_one)
         await holder.stream.aclose()
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_S):
             assert (await large_one.hear()).id == STATUS.id, "there is room once the holder is gone"
 
 

@@ -20,7 +20,7 @@ from decreed.registry.wire.requests import (
     WaitRequest,
 )
 
-from ..support.live import Cluster, live_cluster, live_config
+from ..support.live import PATIENCE_S, Cluster, live_cluster, live_config
 from ..support.world import claim
 
 pytestmark = pytest.mark.trio
@@ -43,7 +43,7 @@ GARBAGE = {
     "nothing": frame(b""),
     "an empty batch": frame(b"\x80"),
     "an unknown message": frame(encode([[99, 1]])),
-    "a request before the greeting": frame(encode([GetRequest(1, 1_000, Key("k"))])),
+    "a request before the greeting": frame(encode([GetRequest(1, 60_000, Key("k"))])),
     "another magic": frame(encode([ClientHello("paxos", 1, 1)])),
 }
 
@@ -51,7 +51,7 @@ GARBAGE = {
 async def still_serves(cluster: Cluster, key: str) -> None:
     client = await cluster.client("n1")
     async with client.stream:
-        answer = await client.ask(ClaimRequest(1, 5_000, False, claim(key, claim_id=key.encode())))
+        answer = await client.ask(ClaimRequest(1, 60_000, False, claim(key, claim_id=key.encode())))
         assert isinstance(answer, Decreed)
 
 
@@ -65,15 +65,15 @@ async def test_garbage_ends_that_connection_and_touches_nothing_else() -> None:
                     if before and name in ("an empty batch", "a request before the greeting"):
                         continue  # legal once greeted
                     await client.stream.send_all(before + data)
-                    with trio.fail_after(5):
+                    with trio.fail_after(PATIENCE_S):
                         assert await client.ended(), name
-        assert isinstance(await bystander.ask(GetRequest(1, 1_000, Key("k"))), Undecided)
+        assert isinstance(await bystander.ask(GetRequest(1, 60_000, Key("k"))), Undecided)
         await still_serves(cluster, "after")
 
 
 async def test_a_frame_may_be_cut_anywhere() -> None:
     async with live_cluster(await live_config(1)) as cluster:
-        data = b"".join(pack([encode(ClaimRequest(7, 5_000, False, claim("k", b"cut")))]))
+        data = b"".join(pack([encode(ClaimRequest(7, 60_000, False, claim("k", b"cut")))]))
         client = await cluster.client("n1")
         for position in range(len(data)):
             await client.stream.send_all(data[:position])
@@ -92,7 +92,7 @@ async def test_many_requests_are_answered_in_any_order_on_one_connection() -> No
     async with live_cluster(await live_config(3)) as cluster:
         client = await cluster.client("n2")
         requests = [
-            ClaimRequest(number, 5_000, False, claim(f"k{number}", claim_id=b"%d" % number))
+            ClaimRequest(number, 60_000, False, claim(f"k{number}", claim_id=b"%d" % number))
             for number in range(500)
         ]
         await client.say(WaitRequest(1_000, 60_000, Key("k499")), *requests)
@@ -107,13 +107,13 @@ async def test_values_at_under_and_over_the_limit(delta: int, kind: type) -> Non
     async with live_cluster(config) as cluster:
         client = await cluster.client("n1")
         answer = await client.ask(
-            ClaimRequest(1, 5_000, False, claim("k", b"x" * (100_000 + delta)))
+            ClaimRequest(1, 60_000, False, claim("k", b"x" * (100_000 + delta)))
         )
         assert isinstance(answer, kind)
         if isinstance(answer, Failed):
             assert answer.code == BadRequest.code
             assert "100000" in answer.message
-        assert not isinstance(await client.ask(GetRequest(2, 1_000, Key("other"))), Failed)
+        assert not isinstance(await client.ask(GetRequest(2, 60_000, Key("other"))), Failed)
 
 
 async def test_a_frame_over_the_limit_is_refused_before_it_is_read() -> None:
@@ -121,7 +121,7 @@ async def test_a_frame_over_the_limit_is_refused_before_it_is_read() -> None:
         client = await cluster.client("n1")
         limit = cluster.config.limits.max_frame_bytes
         await client.stream.send_all((limit + 1).to_bytes(4, "big"))
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_S):
             assert await client.ended()
 
 
@@ -133,7 +133,7 @@ async def test_one_connection_too_many_is_told_so() -> None:
         refusal = await extra.hear(Reception)
         assert isinstance(refusal, Refusal) and refusal.code == Busy.code
         await clients[0].stream.aclose()
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_S):
             while True:
                 again = await cluster.raw("n1")
                 await again.stream.send_all(HELLO)
@@ -146,12 +146,12 @@ async def test_requests_beyond_the_bound_wait_for_their_turn() -> None:
     async with live_cluster(await live_config(1, limits={"max_in_flight": 4})) as cluster:
         client = await cluster.client("n1")
         waits = [WaitRequest(number, 60_000, Key(f"w{number}")) for number in range(4)]
-        await client.say(*waits, GetRequest(99, 1_000, Key("k")))
+        await client.say(*waits, GetRequest(99, 60_000, Key("k")))
         other = await cluster.client("n1")
         with trio.move_on_after(0.3) as patience:
             await client.hear()
         assert patience.cancelled_caught, "the fifth request is not even looked at"
-        assert isinstance(await other.ask(ClaimRequest(1, 5_000, False, claim("w2"))), Decreed)
+        assert isinstance(await other.ask(ClaimRequest(1, 60_000, False, claim("w2"))), Decreed)
         assert {(await client.hear()).id, (await client.hear()).id} == {2, 99}
 
 
@@ -159,14 +159,14 @@ async def test_a_client_that_does_not_read_is_dropped_not_buffered_for_ever() ->
     limits = {"max_client_queue_bytes": 1024 * 1024}
     async with live_cluster(await live_config(1, limits=limits)) as cluster:
         client = await cluster.client("n1")
-        await client.ask(ClaimRequest(1, 5_000, False, claim("big", b"x" * 1_000_000)))
+        await client.ask(ClaimRequest(1, 60_000, False, claim("big", b"x" * 1_000_000)))
         greedy = await cluster.client("n1")
-        with trio.fail_after(20), pytest.raises((trio.BrokenResourceError, EOFError)):
+        with trio.fail_after(PATIENCE_S), pytest.raises((trio.BrokenResourceError, EOFError)):
             for number in range(100):
-                await greedy.say(GetRequest(number, 5_000, Key("big")))
-            for _ in range(100):
+                await greedy.say(GetRequest(number, 60_000, Key("big")))
+            while True:
                 await trio.sleep(0.02)
-                await greedy.say(GetRequest(0, 5_000, Key("big")))
+                await greedy.say(GetRequest(0, 60_000, Key("big")))
         await still_serves(cluster, "after")
 
 
@@ -222,14 +222,14 @@ async def test_a_stop_answers_what_is_in_flight_and_then_ends() -> None:
     async with live_cluster(await live_config(3)) as cluster:
         client = await cluster.client("n1")
         requests = [
-            ClaimRequest(number, 5_000, True, claim(f"k{number}", claim_id=b"%d" % number))
+            ClaimRequest(number, 60_000, True, claim(f"k{number}", claim_id=b"%d" % number))
             for number in range(200)
         ]
         await client.say(*requests)
         first = await client.hear()
         cluster.stops[NodeId("n1")].set()
         answers = [first]
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_S):
             while len(answers) < 200:
                 answers.append(await client.hear())
             assert await client.ended()
@@ -244,7 +244,7 @@ async def test_a_stop_is_bounded_though_an_answer_never_comes() -> None:
         client = await cluster.client("n1")
         await client.say(ListRequest(1, 60_000, "", "", 10))
         cluster.stops[NodeId("n1")].set()
-        with trio.fail_after(3):
+        with trio.fail_after(30):
             assert await client.ended()
 
 
@@ -253,11 +253,11 @@ async def test_a_killed_node_is_passed_over_at_once_and_comes_back() -> None:
         client = await cluster.client("n1")
         cluster.kill(NodeId("n2"))
         for number in range(20):
-            with trio.fail_after(2):
-                request = ClaimRequest(number, 5_000, False, claim(f"k{number}"))
+            with trio.fail_after(PATIENCE_S):
+                request = ClaimRequest(number, 600_000, False, claim(f"k{number}"))
                 assert isinstance(await client.ask(request), Decreed)
         await cluster.start(NodeId("n2"))
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE_S):
             while (await cluster.report("n2")).decrees < 20:
                 await trio.sleep(0.01)
 
@@ -267,7 +267,7 @@ async def test_a_wiped_node_ends_with_the_reason_and_the_others_go_on() -> None:
     async with live_cluster(config) as cluster:
         cluster.kill(NodeId("n2"))
         del cluster.disks[NodeId("n2")]
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE_S):
             with pytest.RaisesGroup(pytest.RaisesExc(IdentityRefused, match="wiped")):
                 async with trio.open_nursery() as own:
                     shadow = Cluster(config, own)
@@ -282,10 +282,10 @@ async def test_cancelled_requests_give_their_place_back() -> None:
         for number in range(0, 40, 4):
             waits = [WaitRequest(n, 60_000, Key("never")) for n in range(number, number + 4)]
             await client.say(*waits, *(Cancel(wait.id) for wait in waits))
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE_S):
                 cancelled = {(await client.hear()).id for _ in waits}
             assert cancelled == {wait.id for wait in waits}
-        assert isinstance(await client.ask(GetRequest(99, 1_000, Key("k"))), Undecided)
+        assert isinstance(await client.ask(GetRequest(99, 60_000, Key("k"))), Undecided)
 
 
 async def test_a_message_about_one_key_with_a_decree_for_another_ends_the_link() -> None:

@@ -8,7 +8,7 @@ from decreed.registry.server.outbox import Outbox
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import ClaimRequest, Decreed, GetRequest
 
-from ..support.live import Cluster, live_cluster, live_config
+from ..support.live import PATIENCE_S, Cluster, live_cluster, live_config
 from ..support.world import claim
 
 pytestmark = pytest.mark.trio
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.trio
 def large(number: int) -> ClaimRequest:
     """A claim of one MiB that the node must coordinate itself."""
     key = f"k{number:02}"
-    return ClaimRequest(number, 20_000, True, claim(key, bytes(MIB), key.encode()))
+    return ClaimRequest(number, 120_000, True, claim(key, bytes(MIB), key.encode()))
 
 
 async def has_learned(cluster: Cluster, node: str, count: int) -> None:
     """Wait until a node has learned so many decrees."""
-    with trio.fail_after(30):
+    with trio.fail_after(PATIENCE_S):
         while (await cluster.report(node)).decrees < count:
             await trio.sleep(0.05)
 
@@ -34,7 +34,7 @@ async def test_clients_cannot_lock_peers_out() -> None:
         cluster.kill(NodeId("n2"))
         clients = [await cluster.client("n1") for _ in range(8)]
         await cluster.start(NodeId("n2"))
-        answer = await clients[0].ask(ClaimRequest(1, 10_000, True, claim("k")))
+        answer = await clients[0].ask(ClaimRequest(1, 60_000, True, claim("k")))
         assert isinstance(answer, Decreed)
 
 
@@ -54,7 +54,7 @@ async def test_what_a_full_queue_to_a_peer_drops_is_said_again(
         cluster.kill(NodeId("n3"))
         client = await cluster.client("n1")
         monkeypatch.setattr(Outbox, "put_once", full_at_first)
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE_S):
             assert isinstance(await client.ask(large(1)), Decreed)
             await has_learned(cluster, "n2", 1)
     assert len(dropped) >= 2, "the accept and the commit"
@@ -73,5 +73,5 @@ async def test_a_node_catches_up_with_more_megabytes_than_a_queue_holds() -> Non
             cluster.kill(NodeId(node))
         late = await cluster.client("n3")
         for number in range(24):
-            answer = await late.ask(GetRequest(number, 1_000, Key(f"k{number:02}")))
+            answer = await late.ask(GetRequest(number, 60_000, Key(f"k{number:02}")))
             assert isinstance(answer, Decreed) and len(answer.decree.value) == MIB

@@ -1,19 +1,20 @@
 """How soon nodes find each other: when they dial, and when they say that a peer is there."""
 
 from typing import Any, cast
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from decreed.registry.replica.events import Reachable
+from decreed.registry.replica.effects import Welcome
+from decreed.registry.replica.events import Greeted, Reachable
 from decreed.registry.server import links
 from decreed.registry.server.links import LEAST_SECONDS, Links
 from decreed.registry.server.liveness import Liveness
 from decreed.registry.server.turns import TurnLoop
 from decreed.registry.types import NodeId
-
-from ..support.live import Cluster, live_config
+from decreed.registry.wire.handshake import VERSION
 
 pytestmark = pytest.mark.trio
 
@@ -48,17 +49,37 @@ class Dropping(Links):
         await trio.lowlevel.checkpoint()
 
 
-async def test_a_peer_that_dials_us_is_dialled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+class Failing(Links):
+    """Links to a peer that is not up yet, when we dial it; its own greeting is welcome."""
+
+    def __init__(self) -> None:
+        nothing: Any = Mock()
+        super().__init__(nothing, cast(Any, Node()), nothing, nothing, nothing, nothing)
+        self.dialled: list[float] = []
+
+    async def _dial_once(self, peer: NodeId, loop: TurnLoop) -> None:
+        self.dialled.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+
+    def post(self, event: Greeted) -> None:
+        self.judge(Welcome(event.link, PEER, Mock()))
+
+
+async def test_a_peer_that_dials_us_is_dialled_at_once(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
     monkeypatch.setattr(links, "REDIAL_SECONDS", (3_600.0, 3_600.0))
+    failing = Failing()
+    hello: Any = Mock(lowest_version=VERSION, highest_version=VERSION)
     async with trio.open_nursery() as nursery:
-        cluster = Cluster(await live_config(), nursery)
-        for node in cluster.config.nodes:
-            await cluster.start(node)
-        with trio.fail_after(20):
-            await cluster.ready(cluster.config.nodes)
+        nursery.start_soon(failing.dial, PEER, cast(Any, Loop()))
+        await trio.sleep(100)
+        assert len(failing.dialled) == 1
+        greeted = trio.current_time()
+        await failing.serve(cast(Any, AsyncMock()), hello, cast(Any, failing))
+        await trio.sleep(100)
+        assert failing.dialled[1:] == [greeted]
         nursery.cancel_scope.cancel()
-    for stream in cluster.streams:
-        await trio.aclose_forcefully(stream)
 
 
 async def test_nodes_that_drop_each_others_links_do_not_chase_each_other(

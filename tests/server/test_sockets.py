@@ -92,12 +92,12 @@ async def test_a_bell_that_rings_ends_one_wait_however_often_it_rang() -> None:
     with Sockets() as sockets:
         for _ in range(100_000):
             sockets.ring()
-        with trio.fail_after(1):
+        with trio.fail_after(60):
             await sockets.wait()
         sockets.read()
         await sockets_are_silent(sockets)
         sockets.ring()
-        with trio.fail_after(1):
+        with trio.fail_after(60):
             await sockets.wait()
 
 

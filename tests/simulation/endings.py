@@ -1,6 +1,7 @@
 """What disks and nodes must hold, now and then and when all has healed."""
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import combinations
 
 from decreed.registry.keys import series_and_slot
 from decreed.registry.replica.replica import Replica
@@ -97,11 +98,31 @@ def _check_nothing_was_skipped(world: WitnessedWorld, node: NodeId, watcher: Wat
         scratched = world.scratched.get(node, set())
         seen = list(watcher.seen)
         assert _without(scratched, seen) == _without(scratched, expected)
-        # what cannot be read is passed over, also where others are told again behind a crash: so it may
-        # have been told earlier than they were the last time, but not later than its place
-        places = {key: place for place, key in enumerate(expected)}
-        for told, key in enumerate(seen):
-            assert key not in scratched or all(places[k] < places[key] for k in seen[:told])
+        assert not out_of_place(watcher.seen, expected, scratched)
+
+
+def out_of_place(
+    seen: Mapping[Key, int], expected: Iterable[Key], scratched: Collection[Key]
+) -> list[tuple[Key, Key]]:
+    """Two decrees each that a watch was told in the wrong order.
+
+    What cannot be read is passed over, also where others are told again behind a crash. So it may have
+    been told before they were told the last time, but in an earlier life of the node; and nothing that
+    can be read may.
+
+    Args:
+        seen: what the watch was told, in order, and in which life of the node the last time.
+        expected: the order of the feed.
+        scratched: what could not be read at some time.
+    """
+    if not scratched:
+        return []  # then the order was compared as a whole
+    places = {key: place for place, key in enumerate(expected)}
+    return [
+        (early, late)
+        for early, late in combinations(seen, 2)
+        if places[early] > places[late] and not (early in scratched and seen[early] < seen[late])
+    ]
 
 
 def _without(some: Collection[Key], keys: Iterable[Key]) -> list[Key]:

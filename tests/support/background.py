@@ -12,7 +12,7 @@ from decreed.registry.keys import homes
 from decreed.registry.locks.terms import term_key
 from decreed.registry.types import NodeId
 
-from .live import Cluster, live_cluster, live_config
+from .live import PATIENCE_S, Cluster, live_cluster, live_config
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Servers:
         async def start() -> None:
             for node in nodes:
                 await self._cluster.start(node)
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE_S):
                 await self._cluster.ready(nodes)
 
         self._do(start)
@@ -83,7 +83,7 @@ class Servers:
                 raise
 
         self._token.run_sync_soon(self._cluster.nursery.start_soon, finish)
-        return done.result(30)
+        return done.result(PATIENCE_S)
 
 
 @contextmanager
@@ -107,9 +107,9 @@ def servers(size: int = 3) -> Iterator[Servers]:
 
     thread = threading.Thread(target=work, name="servers", daemon=True)
     thread.start()
-    running = started.result(30)
+    running = started.result(PATIENCE_S)
     try:
         yield running
     finally:
         running.end()
-        thread.join(30)
+        thread.join(PATIENCE_S)

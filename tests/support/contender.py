@@ -36,7 +36,7 @@ def count(folder: Path, token: int) -> None:
     Raises:
         StaleToken: if it did not.
     """
-    with closing(sqlite3.connect(folder / "counts.db", timeout=30)) as database, database:
+    with closing(sqlite3.connect(folder / "counts.db", timeout=180)) as database, database:
         pass_fence(database.cursor(), "counts", token)
         database.execute("INSERT INTO counts (token) VALUES (?)", (token,))
 

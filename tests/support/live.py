@@ -17,20 +17,15 @@ from decreed.registry.wire.handshake import ClientHello, ClientWelcome, Receptio
 from decreed.registry.wire.requests import Answer, Request, StatusReport, StatusRequest
 from decreed.storage.memory import MemoryDisk, open_memory
 
+from .ports import hold, let_go
 
-async def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    listeners = [(await trio.open_tcp_listeners(0, host="127.0.0.1"))[0] for _ in range(count)]
-    ports = [listener.socket.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        await listener.aclose()
-    return ports
+PATIENCE_S = 120.0
+"""Far more than a cluster needs to form, on a machine with much else to do too."""
 
 
 async def live_config(size: int = 3, **sections: Any) -> ClusterConfig:
-    """A cluster on free ports of this machine."""
-    ports = await free_ports(size)
-    members = {f"n{n + 1}": f"127.0.0.1:{port}" for n, port in enumerate(ports)}
+    """A cluster on ports of this machine, which are held until `live_cluster` is over."""
+    members = {f"n{n + 1}": f"127.0.0.1:{port}" for n, port in enumerate(hold(size))}
     return parse_config({"cluster_id": "live-test", "members": members, **sections})
 
 
@@ -144,11 +139,20 @@ class Cluster:
 @asynccontextmanager
 async def live_cluster(config: ClusterConfig) -> AsyncIterator[Cluster]:
     """A cluster that votes, for as long as the block runs."""
+    try:
+        async with _started(config) as cluster:
+            yield cluster
+    finally:
+        let_go(config.address(node)[1] for node in config.nodes)
+
+
+@asynccontextmanager
+async def _started(config: ClusterConfig) -> AsyncIterator[Cluster]:
     async with trio.open_nursery() as nursery:
         cluster = Cluster(config, nursery)
         for node in config.nodes:
             await cluster.start(node)
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_S):
             await cluster.ready(config.nodes)
         try:
             yield cluster

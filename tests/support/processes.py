@@ -12,12 +12,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from decreed.client import errors, sync
+from decreed.client import sync
 from decreed.client.sync import Registry
-from decreed.registry.wire.requests import StatusReport
+from decreed.registry.config import MIB
+from decreed.registry.wire.codec import decode_batch, encode
+from decreed.registry.wire.frames import FrameCutter, pack
+from decreed.registry.wire.handshake import MAGIC, VERSION, ClientHello, Reception, Refusal
+from decreed.registry.wire.requests import Answer, StatusReport, StatusRequest
 
-PATIENCE_S = 30.0
+from .ports import hold, let_go
+
+PATIENCE_S = 180.0
+"""Far more than anything takes here, on a machine with much else to do too."""
+STATUS_S = 10.0
 
 
 def decreed(*arguments: str | Path) -> list[str]:
@@ -26,22 +35,13 @@ def decreed(*arguments: str | Path) -> list[str]:
 
 
 def run(
-    *arguments: str | Path, endpoints: str = "", stdin: bytes = b"", timeout: float = 60.0
+    *arguments: str | Path, endpoints: str = "", stdin: bytes = b"", timeout: float = PATIENCE_S
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a ``decreed`` command to its end."""
     environment = {**os.environ, "DECREED_ENDPOINTS": endpoints, "NO_COLOR": "1"}
     return subprocess.run(
         decreed(*arguments), capture_output=True, input=stdin, env=environment, timeout=timeout
     )
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [int(listener.getsockname()[1]) for listener in sockets]
 
 
 def eventually(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
@@ -131,13 +131,7 @@ class Processes:
 
     def report(self, node: str) -> StatusReport | None:
         """What a node says of itself; None if it does not answer."""
-        try:
-            with sync.connect(self.addresses[node], timeout=2.0) as registry:
-                reports = registry.status(timeout=2.0)
-        except errors.DecreedError:
-            return None
-        own = [r for r in reports if isinstance(r, StatusReport) and r.node == node]
-        return own[0] if own else None
+        return None if self._has_ended(node) else _told_by(self.addresses[node])
 
     def await_voting(self, *nodes: str) -> None:
         """Wait until these nodes take part and see each other."""
@@ -151,15 +145,48 @@ class Processes:
             return False
         return nodes - {node} <= {peer.node for peer in report.peers if peer.reachable}
 
+    def _has_ended(self, node: str) -> bool:
+        process = self.running.get(node)
+        return process is None or process.poll() is not None
+
     def end(self) -> None:
-        """Kill whatever still runs; a paused process too."""
+        """Kill whatever still runs, a paused process too, and give the ports back."""
         for node in list(self.running):
             self.kill(node)
+        let_go(int(address.rpartition(":")[2]) for address in self.addresses.values())
 
 
-def make(folder: Path, size: int = 3, edit: Callable[[str], str] = lambda text: text) -> Processes:
-    """Write a configuration with ``decreed init``, edited if wanted; nothing runs yet."""
-    addresses = {f"n{n + 1}": f"127.0.0.1:{port}" for n, port in enumerate(free_ports(size))}
+def _told_by(address: str) -> StatusReport | None:
+    """What the node at an address says of itself, in the bare protocol: that is quickly asked."""
+    host, _, port = address.rpartition(":")
+    kinds: list[Any] = [Reception, Answer]
+    cutter = FrameCutter(MIB)
+    try:
+        with socket.create_connection((host, int(port)), STATUS_S) as stream:
+            for message in (ClientHello(MAGIC, VERSION, VERSION), StatusRequest(1)):
+                stream.sendall(b"".join(pack([encode(message)])))
+            while kinds and (data := stream.recv(MIB)):
+                for payload in cutter.feed(data):
+                    [answer] = decode_batch(payload, kinds.pop(0))
+                    if isinstance(answer, StatusReport | Refusal):
+                        return answer if isinstance(answer, StatusReport) else None
+    except OSError:
+        pass
+    return None
+
+
+def make(
+    folder: Path,
+    size: int = 3,
+    edit: Callable[[str], str] = lambda text: text,
+    further_hosts: tuple[str, ...] = (),
+) -> Processes:
+    """Write a configuration with ``decreed init``, edited if wanted; nothing runs yet.
+
+    The ports are held until the cluster is ended, at further hosts too if there are any.
+    """
+    ports = hold(size, *further_hosts)
+    addresses = {f"n{n + 1}": f"127.0.0.1:{port}" for n, port in enumerate(ports)}
     options = [f"--node={node}={address}" for node, address in addresses.items()]
     made = run("init", folder, *options)
     assert made.returncode == 0, made.stderr

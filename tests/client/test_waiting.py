@@ -1,0 +1,45 @@
+"""When a wait ends: at its deadline, by the client's clock, whatever ticks the node's clock has."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from decreed.client.asker import WAIT_SLACK_SECONDS, Asker
+from decreed.client.attempt import Reply
+from decreed.client.errands import Errand
+from decreed.registry.types import Decree, Key
+from decreed.registry.wire.requests import Undecided
+
+NOBODY: Any = None
+
+
+class Ticking(Asker):
+    """Asks a node that is over after this part of the time that it may take."""
+
+    def __init__(self, part: float) -> None:
+        self.part = part
+        self.asked = 0
+
+    async def _recall(self, keys: Sequence[Key], deadline: float) -> dict[Key, Decree]:
+        return {}
+
+    async def ask(self, errand: Errand, deadline: float) -> Reply:
+        self.asked += 1
+        await trio.sleep((deadline - trio.current_time()) * self.part)
+        return Reply(Undecided(1), NOBODY)
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize(
+    ("part", "seconds", "asked"), [(1.0, 5.0, 1), (0.9, 0.5, 1), (0.9, 5.0, 2), (0.5, 5.0, 6)]
+)
+async def test_a_node_that_answers_early_is_asked_again_until_hardly_any_time_is_left(
+    autojump_clock: MockClock, part: float, seconds: float, asked: int
+) -> None:
+    asker, began = Ticking(part), trio.current_time()
+    assert await asker.wait(Key("k"), began + seconds) is None
+    assert seconds - WAIT_SLACK_SECONDS < trio.current_time() - began <= seconds
+    assert asker.asked == asked

@@ -1,0 +1,65 @@
+"""Ports that are ours until we let go of them, whether a server listens on them or not.
+
+So nobody else gets one before the server that it is for has bound it, nor while that server is down
+between a kill and its next start. See `decreed.cli.ports` for how that is done.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from decreed.cli.ports import HELD, LOCALHOST, bound
+
+FIRST, LAST = 20_000, 32_000
+"""Where rows are looked for: below the ports that the kernel gives to those who ask for any."""
+
+_held: dict[int, ExitStack] = {}
+
+
+def hold(count: int, *further_hosts: str) -> list[int]:
+    """Ports that nobody has, at this host and at `further_hosts`; they are ours from now on."""
+    ports: list[int] = []
+    while len(ports) < count:
+        ports += _taken((LOCALHOST, *further_hosts), 0)
+    return ports
+
+
+def hold_row(count: int) -> int:
+    """The first of so many ports in a row."""
+    for first in range(FIRST, LAST, count):
+        row = [
+            taken for port in range(first, first + count) for taken in _taken((LOCALHOST,), port)
+        ]
+        if len(row) == count:
+            return first
+        let_go(row)
+    raise AssertionError(f"there are no {count} free ports in a row")
+
+
+def let_go(ports: Iterable[int]) -> None:
+    """Give ports back; those that are not held are passed over."""
+    for port in ports:
+        _held.pop(port, ExitStack()).close()
+
+
+@contextmanager
+def held(count: int) -> Iterator[list[int]]:
+    """Ports that are ours for as long as the block runs."""
+    ports = hold(count)
+    try:
+        yield ports
+    finally:
+        let_go(ports)
+
+
+def _taken(hosts: Iterable[str], port: int) -> list[int]:
+    """Take one port at all these hosts, any if it is 0; nothing if it is not free at one of them."""
+    with ExitStack() as stack:
+        try:
+            for host in hosts:
+                holder = stack.enter_context(bound(host, port))
+                port = int(holder.getsockname()[1])
+        except OSError:
+            return []
+        if HELD:
+            _held[port] = stack.pop_all()
+    return [port]
