@@ -5,14 +5,15 @@ from typing import Any
 import pytest
 
 from decreed.cli.flatten import flatten
-from decreed.cli.written import FORMATS, Written
+from decreed.cli import formats
+from decreed.cli.written import Written
 from decreed.registry.errors import BadRequest
 
 JSON = "application/json"
 
 
 def frozen(form: str, text: str, prefix: str = "p") -> dict[str, Any]:
-    items = flatten(prefix, FORMATS[form](text))
+    items = flatten(prefix, formats.read(form, formats.text_of(text.encode())))
     assert [item.key for item in items] == sorted(item.key for item in items)
     return {item.key: item.error or item.value for item in items}
 
