@@ -21,6 +21,8 @@ from .yaml_nodes import BINARY, BOOL, FLOAT, INT, MAP, MERGE, NULL, SEQ, STR, TI
 
 def read(text: str) -> list[Any]:
     """The values of the documents of a YAML stream; a document with nothing in it counts for none."""
+    if not text.endswith("\n"):
+        text += "\n"  # readers differ on a block scalar whose last line has no end
     try:
         nodes = yaml_nodes.compose(text)
         # only behind the bound on aliases, which this reader replaces by what they stand for
