@@ -12,7 +12,7 @@ from .folders import folder_items
 from .items import Item
 from .plan import Names, arranged, excluding
 from .values import read_file, read_standard_input
-from .written import is_table
+from .written import Wrong, is_table
 
 STANDARD_INPUT = Path("-")
 _WAY_OUT = "correct the file, or name its format with --format"
@@ -80,5 +80,6 @@ class Source:
         try:
             return flatten(prefix, value)
         except BadRequest as error:
-            hint = "" if is_table(value) else "; --whole freezes it as one value, PREFIX its key"
-            raise BadRequest(f"{error}{hint}") from error
+            if value is None or is_table(value) or isinstance(value, Wrong):
+                raise
+            raise BadRequest(f"{error}; --whole freezes it as one value, PREFIX its key") from error

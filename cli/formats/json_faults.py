@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}\[\],:]|//|/\*|[^\s{}\[\],:"/]+|\S', re.DOTALL)
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}\[\],:]|//|/\*|[^\s{}\[\],:"/\ufeff]+|\S', re.DOTALL)
 _NO_NUMBERS = frozenset(("NaN", "Infinity", "-Infinity", "+Infinity", "-NaN"))
 
 
