@@ -28,7 +28,6 @@ from .tally import Tally
 IMPORT_TIMEOUT = 60.0
 
 
-
 From = Annotated[
     Path,
     typer.Argument(
@@ -38,7 +37,9 @@ From = Annotated[
 ]
 Under = Annotated[
     str,
-    typer.Argument(metavar="PREFIX", help="The path that all keys are put under.", show_default=False),
+    typer.Argument(
+        metavar="PREFIX", help="The path that all keys are put under.", show_default=False
+    ),
 ]
 Root = Annotated[bool, typer.Option("--root", help="Put keys under no prefix, at the top.")]
 Format = Annotated[

@@ -15,6 +15,7 @@ from .values import read_file, read_standard_input
 from .written import Wrong, is_table
 
 STANDARD_INPUT = Path("-")
+NAMES = Names()
 _WAY_OUT = "correct the file, or name its format with --format"
 
 
@@ -36,7 +37,7 @@ class Source:
     document: int | None = None
     whole: bool = False
     hidden: bool = False
-    names: Names = Names()
+    names: Names = NAMES
 
     @property
     def shown(self) -> str:

@@ -33,7 +33,9 @@ def checked_format(form: str) -> str:
     """
     if form not in FORMATS:
         names = ", ".join(FORMATS)
-        raise BadRequest(f"{form!r} is none of {names}" if form else f"its name says none of {names}")
+        raise BadRequest(
+            f"{form!r} is none of {names}" if form else f"its name says none of {names}"
+        )
     return form
 
 

@@ -11,12 +11,26 @@ from typing import Any
 
 import yaml12
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ...registry.errors import BadRequest
 from ..written import Written, Wrong
 from . import yaml_agreement, yaml_nodes
-from .yaml_nodes import BINARY, BOOL, FLOAT, INT, MAP, MERGE, NULL, SEQ, STR, TIMESTAMP
+from .yaml_nodes import (
+    BINARY,
+    BOOL,
+    FLOAT,
+    INT,
+    MAP,
+    MERGE,
+    NULL,
+    SEQ,
+    STR,
+    TIMESTAMP,
+    Entries,
+    Items,
+    Node,
+    Scalar,
+)
 
 
 def read(text: str) -> list[Any]:
@@ -33,93 +47,89 @@ def read(text: str) -> list[Any]:
     return [_value(node) for node in nodes if not _is_nothing(node)]
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}"
-    return str(getattr(error, "problem", None) or error)
+def _reason(error: Any) -> str:
+    """What a reader says, and where if it says that."""
+    if not isinstance(error, MarkedYAMLError):
+        return " ".join(str(error).split())
+    said: Any = error
+    mark = said.problem_mark
+    return (
+        f"{said.problem} in line {mark.line + 1}, column {mark.column + 1}"
+        if mark
+        else said.problem
+    )
 
 
 def _is_nothing(node: Node) -> bool:
-    return isinstance(node, ScalarNode) and _tag(node) == NULL and not node.value
+    return isinstance(node, Scalar) and node.tag == NULL and not node.text
 
 
 def _value(node: Node) -> Any:
-    tag = _tag(node)
-    if isinstance(node, MappingNode) and tag == MAP:
-        return dict(_entries(node))
-    if isinstance(node, SequenceNode) and tag == SEQ:
-        return [_value(part) for part in node.value]
-    if isinstance(node, ScalarNode) and tag in SCALARS:
-        return SCALARS[tag](node)
-    return Wrong(f"line {_line(node)}: the tag {_shown(tag)} means nothing here")
+    match node:
+        case Entries(tag=tag) if tag == MAP:
+            return dict(_entries(node))
+        case Items(tag=tag) if tag == SEQ:
+            return [_value(part) for part in node.parts]
+        case Scalar(tag=tag) if tag in SCALARS:
+            return SCALARS[tag](node)
+        case _:
+            return _wrong(node, f"the tag {_shown(node.tag)} means nothing here")
 
 
-def _entries(node: MappingNode) -> Iterator[tuple[Any, Any]]:
+def _entries(node: Entries) -> Iterator[tuple[Any, Any]]:
     """The names and values of a table: first what is merged into it, then its own, which count."""
-    for name, value in node.value:
-        if _tag(name) == MERGE:
+    for name, value in node.pairs:
+        if name.tag == MERGE:
             yield from _merged(value)
-    for name, value in node.value:
-        if _tag(name) != MERGE:
+    for name, value in node.pairs:
+        if name.tag != MERGE:
             yield _name(name), _value(value)
 
 
 def _merged(node: Node) -> Iterator[tuple[Any, Any]]:
     """What a merge key puts in; of several tables the earlier counts, so it comes later."""
-    tables = reversed(node.value) if isinstance(node, SequenceNode) else [node]
-    for table in tables:
-        if not isinstance(table, MappingNode):
-            raise BadRequest(f"line {_line(node)}: << takes a table, or a list of tables")
+    for table in reversed(node.parts) if isinstance(node, Items) else [node]:
+        if not isinstance(table, Entries):
+            raise BadRequest(f"line {node.line}: << takes a table, or a list of tables")
         yield from _entries(table)
 
 
 def _name(node: Node) -> Any:
     """The name of an entry: text, or another scalar as it is written."""
-    if isinstance(node, ScalarNode):
-        name = _value(node)
-        if isinstance(name, str | Written | Wrong):
-            return name
-    kind = _shown(_tag(node))
-    return Wrong(f"line {_line(node)}: a {kind} cannot name anything; write the name as text")
+    name = _value(node) if isinstance(node, Scalar) else None
+    if isinstance(name, str | Written | Wrong):
+        return name
+    return _wrong(node, f"a {_shown(node.tag)} cannot name anything; write the name as text")
 
 
-def _binary(node: ScalarNode) -> bytes | Wrong:
+def _binary(node: Scalar) -> bytes | Wrong:
     try:
-        return base64.b64decode("".join(node.value.split()), validate=True)
+        return base64.b64decode("".join(node.text.split()), validate=True)
     except (binascii.Error, ValueError):
-        return Wrong(f"line {_line(node)}: what follows !!binary is not base64")
+        return _wrong(node, "what follows !!binary is not base64")
 
 
-def _scalar(make: Callable[[str], Any], tag: str) -> Callable[[ScalarNode], Any]:
-    """Keeps the text of a scalar that its tag fits."""
-
-    def keep(node: ScalarNode) -> Any:
-        if yaml_nodes.fits(node.value, tag):
-            return make(node.value)
-        return Wrong(f"line {_line(node)}: {node.value!r} is no {_shown(tag)}")
-
-    return keep
+def _number(node: Scalar) -> Written | Wrong:
+    """A number with its text; one in quotes that a tag calls a number may be none."""
+    if yaml_nodes.fits(node.text, node.tag):
+        return Written.of(node.text)
+    return _wrong(node, f"{node.text!r} is no {_shown(node.tag)}")
 
 
-SCALARS: dict[str, Callable[[ScalarNode], Any]] = {
-    STR: lambda node: node.value,
-    MERGE: lambda node: node.value,  # as a value it is plain text
-    NULL: _scalar(lambda _: None, NULL),
-    BOOL: _scalar(Written.of, BOOL),
-    INT: _scalar(Written.of, INT),
-    FLOAT: _scalar(Written.of, FLOAT),
-    TIMESTAMP: lambda node: Written.of_time(node.value),
+SCALARS: dict[str, Callable[[Scalar], Any]] = {
+    STR: lambda node: node.text,
+    MERGE: lambda node: node.text,  # as a value it is plain text
+    NULL: lambda node: None,
+    BOOL: lambda node: Written.of(node.text),
+    INT: _number,
+    FLOAT: _number,
+    TIMESTAMP: lambda node: Written.of_time(node.text),
     BINARY: _binary,
 }
 
 
-def _tag(node: Node) -> str:
-    return yaml_nodes.tag_of(node)
-
-
-def _line(node: Node) -> int:
-    return yaml_nodes.line_of(node)
+def _wrong(node: Node, why: str) -> Wrong:
+    return Wrong(f"line {node.line}: {why}")
 
 
 def _shown(tag: str) -> str:

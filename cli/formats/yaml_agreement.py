@@ -4,14 +4,16 @@ Of ruamel.yaml it is known from the suite of the specification that it reads som
 takes others that are no YAML; yaml12 passes the suite, and keeps no text. So both must agree.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar, cast
 
 import yaml12
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ...registry.errors import BadRequest
-from .yaml_nodes import BOOL, FLOAT, INT, NULL, STR, line_of, tag_of
+from ..written import is_list, is_table
+from .yaml_nodes import BOOL, FLOAT, INT, NULL, STR, Entries, Items, Node, Scalar
+
+T = TypeVar("T")
 
 
 def check(nodes: Sequence[Node], strict: Sequence[Any]) -> None:
@@ -28,14 +30,15 @@ def check(nodes: Sequence[Node], strict: Sequence[Any]) -> None:
 
 def _check(node: Node, value: Any) -> None:
     if isinstance(value, yaml12.Yaml):  # of a tag of its own, or a name that is a table or a list
-        if value.tag == "!" and isinstance(node, ScalarNode) and tag_of(node) != STR:
+        wrapped = cast(Any, value)
+        if wrapped.tag == "!" and isinstance(node, Scalar) and node.tag != STR:
             raise _difference(node)
-        value = value.value
-    if isinstance(node, MappingNode) and isinstance(value, dict):
-        _check_parts(node, [part for pair in node.value for part in pair], _flat(value))
-    elif isinstance(node, SequenceNode) and isinstance(value, list):
-        _check_parts(node, node.value, value)
-    elif not (isinstance(node, ScalarNode) and _same_scalar(node, value)):
+        value = wrapped.value
+    if isinstance(node, Entries) and is_table(value):
+        _check_parts(node, _flat(node.pairs), _flat(value.items()))
+    elif isinstance(node, Items) and is_list(value):
+        _check_parts(node, node.parts, value)
+    elif not (isinstance(node, Scalar) and _same_scalar(node, value)):
         raise _difference(node)
 
 
@@ -46,26 +49,24 @@ def _check_parts(node: Node, parts: Sequence[Node], values: Sequence[Any]) -> No
         _check(part, value)
 
 
-def _flat(table: dict[Any, Any]) -> list[Any]:
-    return [part for pair in table.items() for part in pair]
+def _flat(pairs: Iterable[tuple[T, T]]) -> list[T]:
+    return [part for pair in pairs for part in pair]
 
 
-def _same_scalar(node: ScalarNode, value: Any) -> bool:
+def _same_scalar(node: Scalar, value: Any) -> bool:
     """Whether a scalar is of one kind for both; of a string the content too."""
-    match tag_of(node):
-        case t if t == NULL:
-            return value is None
-        case t if t == BOOL:
-            return value is (node.value.lower() == "true")
-        case t if t == INT or t == FLOAT:
-            # what is too large for a machine's number comes as another kind of number, or as text
-            return isinstance(value, int | float | str) and not isinstance(value, bool)
-        case _:
-            return bool(value == node.value)
+    if node.tag == NULL:
+        return value is None
+    if node.tag == BOOL:
+        return value is (node.text.lower() == "true")
+    if node.tag in (INT, FLOAT):
+        # what is too large for a machine's number comes as another kind of number, or as text
+        return isinstance(value, int | float | str) and not isinstance(value, bool)
+    return bool(value == node.text)
 
 
 def _difference(node: Node) -> BadRequest:
     return BadRequest(
-        f"not YAML 1.2: two readers differ on what begins in line {line_of(node)}: write it more"
+        f"not YAML 1.2: two readers differ on what begins in line {node.line}: write it more"
         " plainly, with quotes or on lines of its own"
     )

@@ -34,9 +34,7 @@ def mounted(root: Path, files: dict[str, bytes]) -> Path:
 def found(folder: Path, hidden: bool = False) -> dict[str, str]:
     """What becomes of each name: its value, why it is left out, or its error."""
     items = folders.folder_items(folder, "", hidden, nothing_unwanted)
-    return {
-        item.name: item.left_out or str(item.error or item.load().value) for item in items
-    }
+    return {item.name: item.left_out or str(item.error or item.load().value) for item in items}
 
 
 def test_a_mounted_folder_reads_as_it_looks(
@@ -155,7 +153,7 @@ def test_a_folder_that_cannot_be_opened_is_an_error(
     def refuse(path: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(folders.os, "scandir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     assert found(tmp_path) == {"": "Permission denied"}
 
 

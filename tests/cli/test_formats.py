@@ -47,7 +47,7 @@ def test_the_format_is_told_by_the_suffix(name: str, form: str) -> None:
 @pytest.mark.parametrize(
     ("form", "text"),
     [
-        ("toml", 'a = """\r\nx\r\ny\\\r\n  z"""\r\nb = \'\'\'x\r\ny\'\'\'\r\n'),
+        ("toml", "a = \"\"\"\r\nx\r\ny\\\r\n  z\"\"\"\r\nb = '''x\r\ny'''\r\n"),
         ("yaml", 'a: |\r\n  x\r\n  y\r\nb: "x\r\n\r\n  y"\r\nc: x\r\n  y\r\n'),
         ("env", "A='x\r\ny'\r\nB=1\r\n"),
         ("json", '{\r\n"a": "x\\r\\ny"\r\n}'),
@@ -218,9 +218,20 @@ def test_a_number_keeps_what_is_written_of_it() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ['!!int "x1"', '!!bool "yes"', '!!float "1_0"', "!!null 'nil'"])
-def test_a_scalar_must_be_what_its_tag_says(text: str) -> None:
+@pytest.mark.parametrize("text", ['!!int "x1"', '!!int " 3"', '!!float "1_0"'])
+def test_a_number_must_be_what_its_tag_says(text: str) -> None:
     assert isinstance(formats.read("yaml", f"a: {text}\n")["a"], Wrong)
+
+
+@pytest.mark.parametrize("text", ["!!int x1", "!!float 1_0", '!!bool "yes"', "!!null 'nil'"])
+def test_what_is_not_what_its_tag_says_is_refused(text: str) -> None:
+    assert "not YAML 1.2" in refusal("yaml", f"a: {text}\n")
+
+
+def test_aliases_cannot_nest_deeper_than_the_file_may() -> None:
+    """Nothing is recursive in reading them: a chain of aliases is as deep as it is long."""
+    chain = "l0: &l0 [1]\n" + "".join(f"l{n}: &l{n} [*l{n - 1}]\n" for n in range(1, 1_000))
+    assert "nest more than 100 deep" in refusal("yaml", chain)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,7 @@ from .pages import ROOT, quoted, rows
 
 PAGE = ROOT / "docs" / "import.md"
 TABLES = {"YAML": "yaml", "JSON": "json", "TOML": "toml", "env": "env"}
-EXAMPLES = [
-    (form, *row) for heading, form in TABLES.items() for row in rows(PAGE, heading)
-]
+EXAMPLES = [(form, *row) for heading, form in TABLES.items() for row in rows(PAGE, heading)]
 
 
 def written_out(cell: str) -> str:
