@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}\[\],:]|//|/\*|[^\s{}\[\],:"/\ufeff]+|\S', re.DOTALL)
 _NO_NUMBERS = frozenset(("NaN", "Infinity", "-Infinity", "+Infinity", "-NaN"))
@@ -59,8 +59,8 @@ def place(text: str, at: int) -> str:
 
 def _faults(text: str) -> Iterator[Fault]:
     names = _Names()
-    tokens = [(found.start(), found[0]) for found in _TOKEN.finditer(text)]
-    for (at, token), (_, then) in pairwise([*tokens, (len(text), "")]):
+    tokens = ((found.start(), found[0]) for found in _TOKEN.finditer(text))
+    for (at, token), (_, then) in pairwise(chain(tokens, [(len(text), "")])):
         what = _odd_token(token) or _odd_pair(token, then)
         repeated = names.follow(token, then)
         if repeated:
