@@ -135,9 +135,7 @@ def test_entries_of_a_file_are_excluded_too(cli: Cli, registry: FakeRegistry, od
     assert sorted(registry.decrees) == ["p/c", "p/none"]
 
 
-def test_what_is_excluded_may_be_wrong(
-    cli: Cli, registry: FakeRegistry, tmp_path: Path
-) -> None:
+def test_what_is_excluded_may_be_wrong(cli: Cli, registry: FakeRegistry, tmp_path: Path) -> None:
     (tmp_path / "big").mkdir()
     (tmp_path / "big" / "gone").symlink_to("nowhere")
     (tmp_path / "a").write_text("1")

@@ -1,6 +1,7 @@
 """``import``: folders and files, batches, repeating, the summary and the exit code."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,20 +150,51 @@ def test_batches_are_bounded_by_count_and_bytes(
     assert len(registry.decrees) == 28
 
 
-def test_files_are_read_when_their_turn_comes(
-    cli: Cli, registry: FakeRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch
+def rewrite(path: Path) -> None:
+    path.write_bytes(path.read_bytes().upper())
+    os.utime(path, ns=(0, 0))
+
+
+def replace(path: Path) -> None:
+    path.with_name("other").write_bytes(path.read_bytes())
+    path.with_name("other").replace(path)
+
+
+def turn_into_a_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda path: path.write_bytes(b"more than there was, and longer"), "it was changed after"),
+        (rewrite, "it was changed after it was checked"),
+        (replace, "it was changed after it was checked"),
+        (turn_into_a_link, "symbolic links"),
+        (Path.unlink, "No such file"),
+    ],
+)
+def test_a_file_that_is_not_what_was_checked_is_never_frozen(
+    cli: Cli,
+    registry: FakeRegistry,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], object],
+    why: str,
 ) -> None:
-    """A file that is not what was checked is never frozen; what was checked counts."""
     monkeypatch.setattr(batches, "BATCH_ITEMS", 1)
+    changed: list[object] = []
 
     async def claim_many(items: Any, **details: Any) -> Any:
-        (folder / "text").write_bytes(b"something else")
+        if not changed:
+            changed.append(change(folder / "text"))
         return await FakeRegistry.claim_many(registry, items, **details)
 
     monkeypatch.setattr(registry, "claim_many", claim_many)
     result = cli("import", str(folder), "p")
     assert (result.code, list(registry.decrees)) == (2, ["p/empty", "p/sub/binary"])
-    assert "changed after it was checked" in result.text
+    assert why in result.text
 
 
 @pytest.mark.parametrize(
