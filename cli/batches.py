@@ -10,11 +10,12 @@ from enum import Enum
 import trio
 
 from ..client import Claimed, Registry
+from ..client.claims import make_claim
 from ..registry.config import MIB
 from ..registry.errors import Busy, DecreedError, Exit, OutcomeUnknown, Unreachable
 from ..registry.keys import parse_key, series_and_slot
-from ..registry.types import Decree, Key, Outcome
-from .sources import Item
+from ..registry.types import Decree, Key, Outcome, outcome
+from .items import Item
 
 BATCH_ITEMS = 128
 BATCH_BYTES = 2 * MIB
@@ -25,22 +26,26 @@ WORTH_ANOTHER_TRY = (Unreachable, OutcomeUnknown, Busy)
 
 
 class Fate(Enum):
-    """What became of an item."""
+    """What became of an item, or would become of it."""
 
     FROZEN = "frozen"
+    NEW = "new"
     SAME = "same"
     LOST = "lost"
     FAILED = "failed"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
 class Row:
-    """An item's fate, with the decree that stands or the error that met it."""
+    """An item's fate, with the decree that stands, the error that met it, or why it was left out."""
 
     key: str
     fate: Fate
     decree: Decree | None = None
     error: DecreedError | None = None
+    why: str = ""
+    bad_name: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -64,6 +69,30 @@ async def freeze_all(
     for batch in batches(items, tell):
         for row in await freeze_batch(registry, batch, note, seconds):
             tell(row)
+
+
+async def look_up_all(
+    registry: Registry, items: Iterable[Item], seconds: float, tell: Callable[[Row], None]
+) -> None:
+    """Read all keys in order and `tell` what would become of each item; nothing is frozen."""
+    for batch in batches(items, tell):
+        for row in await _look_up(registry, batch, seconds):
+            tell(row)
+
+
+async def _look_up(registry: Registry, batch: Sequence[Item], seconds: float) -> list[Row]:
+    try:
+        found = await registry.get_many([item.key for item in batch], timeout=seconds)
+    except DecreedError as error:
+        return [Row(item.key, Fate.FAILED, error=error) for item in batch]
+    return [_foreseen(item, found[item.key]) for item in batch]
+
+
+def _foreseen(item: Item, decree: Decree | None) -> Row:
+    if decree is None:
+        return Row(item.key, Fate.NEW)
+    claim = make_claim(Key(item.key), item.value, "", content_type=item.content_type)
+    return Row(item.key, FATES[outcome(claim, decree)], decree)
 
 
 def batches(items: Iterable[Item], tell: Callable[[Row], None]) -> Iterator[list[Item]]:

@@ -48,6 +48,9 @@ COMMANDS = (
         "decreed import config/ prod/config",
         "decreed import settings.toml prod/settings",
         "decreed import .env prod/env --json",
+        "decreed import settings.json prod/settings --dry-run --rename '$schema=schema'",
+        "decreed import . prod/files --exclude '*.bak' --exclude node_modules/",
+        "helm template . | decreed import - prod/release --format yaml --document 2",
     ),
     Entry(
         "next",

@@ -8,61 +8,83 @@ with something that JSON would write in another way.
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain, repeat
 from typing import Any
 
 from ..registry.errors import BadRequest
 from ..registry.types import MAX_KEY_BYTES
-from .sources import JSON_TYPE, Item, in_order
-from .written import Table, Written, is_list, is_table, scalar_text
+from .items import JSON_TYPE, Item, key_below
+from .written import Table, Written, Wrong, is_list, is_table, scalar_text
 
 MOST_ITEMS = 1_000_000
 LARGEST_LIST = 64 * 1024 * 1024
 
 
 def flatten(prefix: str, tables: Any) -> list[Item]:
-    """The items of nested tables, in order of key.
+    """The items of nested tables; two of them may have the same key.
 
     Raises:
-        BadRequest: if the outermost value is no table, a key is there twice, or it is too much.
+        BadRequest: if the outermost value is no table, or it is too much.
     """
+    if isinstance(tables, Wrong):
+        raise BadRequest(tables.why)
     if not is_table(tables):
         raise BadRequest("the outermost value is no table: there is nothing to name keys by")
-    items: dict[str, Item] = {}
-    for item in _walk(prefix, tables):
-        if item.key in items:
-            raise BadRequest(f"two of its entries make the key {item.key!r}")
-        items[item.key] = item
+    items: list[Item] = []
+    for item in _walk(prefix, None, tables):
+        items.append(item)
         if len(items) > MOST_ITEMS:
             raise BadRequest(f"it has more than {MOST_ITEMS} entries")
-    return in_order(items.values())
+    return items
 
 
-def _walk(prefix: str, tables: Table) -> Iterator[Item]:
+def whole(key: str, value: Any) -> Item:
+    """A whole file as one value in JSON.
+
+    Raises:
+        BadRequest: if JSON cannot say it in the same way.
+    """
+    if value is None:
+        raise BadRequest(_why_not(value))
+    return Item(key, list_json(value), content_type=JSON_TYPE)
+
+
+def _walk(prefix: str, path: str | None, tables: Table) -> Iterator[Item]:
+    """The items below the table at `path`; None is the outermost."""
     for name, value in tables.items():
-        key = f"{prefix}/{name}" if prefix else str(name)
+        below = _shown(name) if path is None else f"{path}/{_shown(name)}"
         if not isinstance(name, str | Written):
-            yield Item(key, error=BadRequest(_why_no_name(name)))
-        elif is_table(value) and value and len(key) <= MAX_KEY_BYTES:
-            yield from _walk(key, value)
+            yield _unnamed(prefix, below, _why_no_name(name))
+        elif len(below) > MAX_KEY_BYTES:
+            yield _unnamed(prefix, below, f"its path is longer than {MAX_KEY_BYTES} bytes")
+        elif is_table(value) and value:
+            yield from _walk(prefix, below, value)
         else:
-            yield _item(key, value)
+            yield _item(prefix, below, value)
 
 
-def _item(key: str, value: Any) -> Item:
+def _item(prefix: str, name: str, value: Any) -> Item:
+    item = Item(key_below(prefix, name), name=name)
     try:
         text = scalar_text(value)
         if text is not None:
-            return Item(key, text)
+            return replace(item, value=text)
+        if isinstance(value, bytes):
+            return replace(item, value=value)
         if is_list(value):
-            return Item(key, list_json(value), content_type=JSON_TYPE)
-        raise BadRequest(_why_not(value))
+            return replace(item, value=list_json(value), content_type=JSON_TYPE)
     except BadRequest as error:
-        return Item(key, error=error)
+        return replace(item, error=error)
+    return item.failing(_why_not(value))
 
 
-def list_json(value: list[Any]) -> str:
-    """A list as compact JSON with sorted names.
+def _unnamed(prefix: str, name: str, why: str) -> Item:
+    return replace(Item(key_below(prefix, name), name=name).failing(why), bad_name=True)
+
+
+def list_json(value: Any) -> str:
+    """A list, or what else a file holds, as compact JSON with sorted names.
 
     Raises:
         BadRequest: if JSON cannot hold it, or it grows beyond any value.
@@ -74,9 +96,9 @@ def list_json(value: list[Any]) -> str:
             parts.append(part)
             size += len(part)
             if size > LARGEST_LIST:
-                raise BadRequest(f"the list is more than {LARGEST_LIST} characters of JSON")
+                raise BadRequest(f"it is more than {LARGEST_LIST} characters of JSON")
     except (UnicodeError, RecursionError) as error:
-        raise BadRequest(f"the list cannot be written as JSON: {error}") from error
+        raise BadRequest(f"it cannot be written as JSON: {error}") from error
     return "".join(parts)
 
 
@@ -103,8 +125,10 @@ def _with_commas(opening: str, parts: Iterable[Any]) -> Iterator[tuple[str, Any]
 def _json_scalar(value: object) -> str:
     if value is None or isinstance(value, bool | str):
         return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Wrong):
+        raise BadRequest(value.why)
     if not isinstance(value, Written):
-        raise BadRequest(f"a list with a {type(value).__name__} cannot be frozen; write it as text")
+        raise BadRequest(f"a list with {_kind(value)} cannot be frozen; write it as text")
     if value.json is None:
         raise BadRequest(f"{value.text} in a list is nothing that JSON knows; write it as text")
     return value.json
@@ -116,15 +140,25 @@ def _name(name: object) -> str:
     return str(name)
 
 
+def _shown(name: object) -> str:
+    return str(name) if isinstance(name, str | Written) else "?"
+
+
 def _why_no_name(name: object) -> str:
-    return f"a {type(name).__name__} cannot name anything; write the name as text"
+    if isinstance(name, Wrong):
+        return name.why
+    return f"{_kind(name)} cannot name anything; write the name as text"
 
 
 def _why_not(value: object) -> str:
+    if isinstance(value, Wrong):
+        return value.why
     if value is None:
         return 'it has no value (null); leave it out, or write "" for an empty one'
-    if is_table(value) and not value:
-        return "it is an empty table, of which nothing would be frozen; leave it out"
     if is_table(value):
-        return f"its path is longer than {MAX_KEY_BYTES} bytes"
-    return f"a {type(value).__name__} cannot be frozen; write it as text"
+        return "it is an empty table, of which nothing would be frozen; leave it out"
+    return f"{_kind(value)} cannot be frozen; write it as text"
+
+
+def _kind(value: object) -> str:
+    return "bytes" if isinstance(value, bytes) else f"a {type(value).__name__}"

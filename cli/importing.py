@@ -1,37 +1,47 @@
 """``decreed import``: freeze a folder of files, or the entries of a settings file."""
 
 import sys
-from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ..client import Registry
-from ..registry.errors import BadRequest, Exit
-from ..registry.keys import parse_prefix
+from ..client.claims import make_claim
+from ..registry.errors import BadRequest, DecreedError
+from ..registry.keys import parse_key, parse_prefix
+from ..registry.types import Key
 from . import options as o
-from .batches import Fate, Row, freeze_all
+from .batches import Fate, Row, freeze_all, look_up_all
+from .checking import checked
 from .connection import with_registry
-from .documents import decree_document, when
-from .failures import about, reading
-from .flatten import flatten
-from .output import safe_line, write_json, write_line
-from .sources import Item, folder_items
-from .values import read_file
-from .written import FORMATS
+from .failures import CommandFailed, about
+from .items import Item
+from .output import write_error
+from .plan import Names
+from .sources import Source
+from .tally import Tally
 
 IMPORT_TIMEOUT = 60.0
-SUFFIXES = {".toml": "toml", ".json": "json", ".yaml": "yaml", ".yml": "yaml", ".env": "env"}
 
-Source = Annotated[
-    Path, typer.Argument(metavar="DIR|FILE", help="A folder, or a TOML, JSON, YAML or env file.")
+
+From = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR|FILE|-",
+        help="A folder, or a TOML, JSON, YAML or env file, or - for standard input with --format.",
+    ),
 ]
 Under = Annotated[
-    str, typer.Argument(metavar="PREFIX", help="The path that all keys are put under.")
+    str,
+    typer.Argument(
+        metavar="PREFIX", help="The path that all keys are put under.", show_default=False
+    ),
 ]
+Root = Annotated[bool, typer.Option("--root", help="Put keys under no prefix, at the top.")]
 Format = Annotated[
     str | None,
     typer.Option(
@@ -40,6 +50,38 @@ Format = Annotated[
         help="How to read FILE.  [default: by its name]",
         show_default=False,
     ),
+]
+Document = Annotated[
+    int | None,
+    typer.Option("--document", metavar="N", help="Of a YAML file with several, the N-th."),
+]
+Whole = Annotated[
+    bool, typer.Option("--whole", help="Freeze all of FILE as one value in JSON, PREFIX its key.")
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude", metavar="GLOB", help="Leave out what fits, as in a .gitignore; repeatable."
+    ),
+]
+Hidden = Annotated[
+    bool, typer.Option("--hidden", help="Take files and folders whose names begin with a dot too.")
+]
+Rename = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rename", metavar="OLD=NEW", help="Give an entry, table or folder a new name; repeatable."
+    ),
+]
+SkipBadNames = Annotated[
+    bool, typer.Option("--skip-bad-names", help="Leave out entries whose names make no key.")
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Freeze nothing; show what would be new, the same, or lost."),
+]
+KeepGoing = Annotated[
+    bool, typer.Option("--keep-going", help="Freeze what can be frozen, whatever cannot.")
 ]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Kept in every decree.")]
 BatchTimeout = Annotated[
@@ -54,38 +96,19 @@ BatchTimeout = Annotated[
 ]
 
 
-class Tally:
-    """Counts the rows, shows what matters of them, and knows the exit code: the highest of them."""
-
-    def __init__(self, as_json: bool, advance: Callable[[], None]) -> None:
-        self.counts = Counter({fate: 0 for fate in Fate})
-        self.exit_code: int = Exit.DONE
-        self._as_json = as_json
-        self._advance = advance
-
-    def tell(self, row: Row) -> None:
-        """Take in one row."""
-        self.counts[row.fate] += 1
-        self.exit_code = max(self.exit_code, row.exit_code)
-        self._advance()
-        if self._as_json:
-            write_json(_row_document(row))
-        elif row.fate in (Fate.LOST, Fate.FAILED):
-            write_line(_row_line(row))
-
-    def summarise(self) -> None:
-        """Say how many items had which fate."""
-        counts = {fate.value: count for fate, count in self.counts.items()}
-        if self._as_json:
-            write_json({"summary": counts})
-        else:
-            write_line(", ".join(f"{count} {fate}" for fate, count in counts.items()))
-
-
 def import_command(
-    source: Source,
-    prefix: Under,
+    source: From,
+    prefix: Under = "",
+    root: Root = False,
     form: Format = None,
+    document: Document = None,
+    whole: Whole = False,
+    exclude: Exclude = None,
+    hidden: Hidden = False,
+    rename: Rename = None,
+    skip_bad_names: SkipBadNames = False,
+    dry_run: DryRun = False,
+    keep_going: KeepGoing = False,
     note: Note = "",
     endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
     timeout: BatchTimeout = None,
@@ -93,83 +116,133 @@ def import_command(
 ) -> int:
     """Freeze every file below DIR, or every entry of FILE, under PREFIX.
 
-    DIR: a file's path below it is its key, its exact bytes are the value; links are not followed.
-    FILE: tables become path segments; of a string its content is frozen, of any other scalar the
-    text as it is written in the file; a list becomes one value in JSON. A null, an empty table, and
-    a list with a scalar that JSON writes differently (0xff, yes) are errors. It can be stopped and
-    repeated at any time: what is frozen to the same value counts as the same. Exit code: the
-    highest that any key has.
+    DIR: a file's path below it is its key, its exact bytes are the value; links are followed inside
+    DIR. FILE: tables become path segments; of a string its content is frozen, of any other scalar
+    the text as it is written in the file; a list becomes one value in JSON.
+
+    All is checked first: nothing is frozen if any name, file or value is wrong. It can be stopped
+    and repeated at any time: what is frozen to the same value counts as the same. Exit code: the
+    highest that any key has. See docs/import.md.
     """
     call = o.Call.of(endpoints, timeout or IMPORT_TIMEOUT, as_json)
-    with about(prefix):
+    under = _checked_prefix(prefix, root, whole)
+    _check_note(note)
+    names = Names(rename or (), exclude or (), skip_bad_names)
+    chosen = Source(source, form, document, whole, hidden, names)
+    return Import(call, chosen.shown, chosen.items(under), note, dry_run, keep_going).run()
+
+
+def _checked_prefix(prefix: str, root: bool, whole: bool) -> str:
+    with about(prefix or "PREFIX", "see 'decreed import --help'"):
         under = parse_prefix(prefix)
-    items = read_source(source, under, form)
+        if not under and not root:
+            raise BadRequest("it is empty: name a path, or say --root for keys at the top")
+        if under and root:
+            raise BadRequest("--root puts keys at the top, under no prefix")
+        if whole and not under:
+            raise BadRequest("it is the key of what --whole freezes, so it must be there")
+        return parse_key(under) if under else ""
 
-    async def ask(registry: Registry) -> None:
-        await freeze_all(registry, items, note, call.seconds, tally.tell)
 
-    with _progress(len(items)) as advance:
-        tally = Tally(as_json, advance)
+def _check_note(note: str) -> None:
+    with about("--note"):
+        make_claim(Key("any"), b"", "", note=note)
+
+
+@dataclass
+class Import:
+    """One run of the command, once its source is read.
+
+    Args:
+        call: how to reach the cluster.
+        source: what the source is called.
+        items: what it holds, in order of key.
+        note: kept in every decree.
+        dry_run: whether to freeze nothing.
+        keep_going: whether to freeze what can be, though something else cannot.
+    """
+
+    call: o.Call
+    source: str
+    items: Sequence[Item]
+    note: str
+    dry_run: bool
+    keep_going: bool
+
+    def run(self) -> int:
+        """Check, freeze, and say what became of each key; returns the exit code."""
+        tally = Tally(len(self.items), self.call.as_json, self.dry_run)
         try:
-            with about("import", "run it again to go on where it stopped"):
-                with_registry(call, ask)
+            self._skip(tally)
+            self._check(self.items, tally)
+            self._freeze(tally)
+        except KeyboardInterrupt:
+            self._interrupted(tally)
+            raise
         finally:
             tally.summarise()
-    return tally.exit_code
+        return tally.exit_code
+
+    def _check(self, items: Sequence[Item], tally: Tally) -> None:
+        """Refuse it all if anything is wrong, and say all that is."""
+        wrong = [row for item in items if (row := _wrong(item)) is not None]
+        if wrong and not (self.keep_going or self.dry_run):
+            for row in wrong:
+                tally.tell(row)
+            raise CommandFailed(
+                BadRequest(f"{len(wrong)} of {len(items)} entries cannot be frozen, so none was"),
+                self.source,
+                "correct them, or see --rename, --skip-bad-names, --exclude and --keep-going",
+            )
+
+    def _skip(self, tally: Tally) -> None:
+        for item in self.items:
+            if item.left_out:
+                row = Row(item.key, Fate.SKIPPED, why=item.left_out, bad_name=item.bad_name)
+                tally.tell(row)
+
+    def _freeze(self, tally: Tally) -> None:
+        wanted = [item for item in self.items if not item.left_out]
+        if all(item.error for item in wanted):
+            for row in filter(None, map(_wrong, wanted)):
+                tally.tell(row)
+            return
+
+        async def ask(registry: Registry) -> None:
+            sound = await checked(registry, wanted, self.call.seconds)
+            self._check(sound, tally)
+            if self.dry_run:
+                await look_up_all(registry, sound, self.call.seconds, tally.tell)
+            else:
+                await freeze_all(registry, sound, self.note, self.call.seconds, tally.tell)
+
+        with _progress(tally), about("import", "run it again to go on where it stopped"):
+            with_registry(self.call, ask)
+
+    def _interrupted(self, tally: Tally) -> None:
+        if not (self.call.as_json or self.dry_run):
+            write_error(
+                f"decreed: import: interrupted: {tally.unsettled} of {len(self.items)} keys are not"
+                " settled, and some of those may be frozen too; run it again to go on"
+            )
 
 
-def read_source(source: Path, prefix: str, form: str | None) -> list[Item]:
-    """The items of a folder or a settings file, in order of key."""
-    with reading(str(source)):
-        source.stat()
-    if source.is_dir():
-        return folder_items(source, prefix)
-    with about(str(source), "correct the file, or name its format with --format"):
-        read = FORMATS[_format(source, form)]
-        try:
-            text = read_file(str(source)).decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise BadRequest(f"not UTF-8: {error}") from error
-        return flatten(prefix, read(text))
-
-
-def _format(source: Path, form: str | None) -> str:
-    by_name = "env" if source.name.startswith(".env") else SUFFIXES.get(source.suffix.lower(), "")
-    chosen = form or by_name
-    if chosen not in FORMATS:
-        raise BadRequest(f"{chosen or 'its format'} is none of {', '.join(FORMATS)}")
-    return chosen
+def _wrong(item: Item) -> Row | None:
+    """The row of an item that is known to be wrong."""
+    error: DecreedError | None = None if item.left_out else item.error
+    return None if error is None else Row(item.key, Fate.FAILED, error=error)
 
 
 @contextmanager
-def _progress(total: int) -> Generator[Callable[[], None]]:
-    """A progress bar on standard error while somebody looks at it; yields what moves it on."""
+def _progress(tally: Tally) -> Generator[None]:
+    """A progress bar on standard error while somebody looks at it."""
+    if not sys.stderr.isatty():
+        yield
+        return
     from rich.console import Console
     from rich.progress import Progress
 
-    watched = sys.stderr.isatty()
-    with Progress(console=Console(stderr=True), transient=True, disable=not watched) as progress:
-        task = progress.add_task("freezing", total=total)
-        yield lambda: progress.advance(task)
-
-
-def _row_line(row: Row) -> str:
-    if row.decree is None:
-        return f"failed  {safe_line(row.key)}: {safe_line(str(row.error), 1_000)}"
-    who = f"claimed by {safe_line(row.decree.claimant)}, {when(row.decree.time_ms)}"
-    return f"lost    {row.key} = {safe_line(row.decree.value)}  ({who})"
-
-
-def _row_document(row: Row) -> dict[str, Any]:
-    document: dict[str, Any] = {"key": row.key, "outcome": row.fate.value}
-    if row.fate is Fate.LOST and row.decree is not None:
-        document["decree"] = decree_document(row.decree)
-    if row.error is not None:
-        document["error"] = {
-            "kind": type(row.error).__name__,
-            "code": row.error.code,
-            "definite": row.error.definite,
-            "exit_code": int(row.error.exit_code),
-            "message": str(row.error),
-        }
-    return document
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("freezing", total=tally.unsettled)
+        tally.advance = lambda: progress.advance(task)
+        yield

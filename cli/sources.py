@@ -1,102 +1,86 @@
-"""Where an import comes from: a folder of files, or one settings file. Items come in order of key.
+"""Where an import comes from: a folder, a settings file, or standard input; and what is in it."""
 
-The bytes of a folder's files are read one by one, when their turn comes, never all at once.
-"""
-
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..registry.errors import BadRequest, DecreedError
-from ..registry.keys import sort_key
-from .values import LARGEST_VALUE, payload
+from ..registry.errors import BadRequest
+from . import formats
+from .failures import about, reading
+from .flatten import flatten, whole
+from .folders import folder_items
+from .items import Item
+from .plan import Names, arranged, excluding
+from .values import read_file, read_standard_input
+from .written import Wrong, is_table
 
-JSON_TYPE = "application/json"
+STANDARD_INPUT = Path("-")
+NAMES = Names()
+_WAY_OUT = "correct the file, or name its format with --format"
 
 
 @dataclass(frozen=True)
-class Item:
-    """One key to be frozen.
+class Source:
+    """What is to be imported.
 
     Args:
-        key: its name, not yet checked.
-        value: text or bytes.
-        path: the file whose bytes are the value, read when their turn comes.
-        content_type: the media type, None for that of text or bytes.
-        error: why it cannot be frozen, if that is known already.
+        path: a folder, a file, or ``-`` for standard input.
+        form: the format of the file; None: by its name.
+        document: which document of a YAML file, from 1.
+        whole: whether a file is one value.
+        hidden: whether names in a folder that begin with a dot are wanted.
+        names: what is asked for about names.
     """
 
-    key: str
-    value: str | bytes = b""
-    path: str = ""
-    content_type: str | None = None
-    error: DecreedError | None = None
+    path: Path
+    form: str | None = None
+    document: int | None = None
+    whole: bool = False
+    hidden: bool = False
+    names: Names = NAMES
 
-    def load(self) -> "Item":
-        """The item with its value read.
+    @property
+    def shown(self) -> str:
+        """What it is called in messages."""
+        return "standard input" if self.path == STANDARD_INPUT else str(self.path)
+
+    def items(self, prefix: str) -> list[Item]:
+        """What it holds, in order of key; each item says whether and why it is not to be frozen.
 
         Raises:
-            BadRequest: if the file cannot be read or is too large.
+            CommandFailed: if it cannot be read, or an option does not fit it; exit code 2.
         """
-        if not self.path:
-            return self
+        if self.path == STANDARD_INPUT:
+            return self._of_text(prefix, read_standard_input(), "")
+        with reading(self.shown):
+            self.path.stat()
+        if self.path.is_dir():
+            return self._of_folder(prefix)
+        return self._of_text(prefix, read_file(str(self.path)), self.path.name)
+
+    def _of_folder(self, prefix: str) -> list[Item]:
+        with about(self.shown):
+            if self.form is not None or self.document is not None or self.whole:
+                raise BadRequest("it is a folder; --format, --document and --whole are for a file")
+            unwanted = excluding(self.names.excludes)
+            found = folder_items(self.path, prefix, self.hidden, unwanted)
+            return arranged(found, prefix, self.names)
+
+    def _of_text(self, prefix: str, data: bytes, name: str) -> list[Item]:
+        with about(self.shown, _WAY_OUT):
+            if self.hidden:
+                raise BadRequest("--hidden is for a folder")
+            form = formats.checked_format(self.form or formats.format_of(name))
+            value = formats.read(form, formats.text_of(data), self.document)
+        with about(self.shown, "correct the file"):
+            return arranged(self._of_value(prefix, value), prefix, self.names)
+
+    def _of_value(self, prefix: str, value: object) -> Sequence[Item]:
+        if self.whole:
+            return [whole(prefix, value)]
         try:
-            with open(self.path, "rb") as file:
-                data = file.read(LARGEST_VALUE + 1)
-        except OSError as error:
-            raise BadRequest(f"{self.path}: {error.strerror or error}") from error
-        if len(data) > LARGEST_VALUE:
-            raise BadRequest(f"{self.path}: more than {LARGEST_VALUE} bytes")
-        return Item(self.key, payload(data), content_type=self.content_type)
-
-
-def folder_items(folder: Path, prefix: str) -> list[Item]:
-    """An item for each file below `folder`, its path under `prefix` as key.
-
-    Links and special files are not followed or read; they come back as items with an error.
-    """
-    items = [
-        Item(_key(prefix, os.path.relpath(path, folder)), path=path, error=error)
-        for path, error in _files(os.fspath(folder))
-    ]
-    return in_order(items)
-
-
-def in_order(items: Iterable[Item]) -> list[Item]:
-    """Items in order of key, the slots of a series by number; a key may still be malformed."""
-
-    def place(item: Item) -> bytes:
-        return sort_key(item.key.encode("utf-8", "backslashreplace").decode())
-
-    return sorted(items, key=place)
-
-
-def _key(prefix: str, relative: str) -> str:
-    path = relative.replace(os.sep, "/")
-    return f"{prefix}/{path}" if prefix else path
-
-
-def _files(folder: str) -> Iterator[tuple[str, DecreedError | None]]:
-    """Each file below `folder`, and why it is left out, if it is."""
-    waiting = [folder]
-    while waiting:
-        current = waiting.pop()
-        try:
-            entries = sorted(os.scandir(current), key=lambda entry: entry.name)
-        except OSError as error:
-            yield current, BadRequest(f"{current}: {error.strerror or error}")
-            continue
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(entry.path)
-            else:
-                yield entry.path, _fault(entry)
-
-
-def _fault(entry: "os.DirEntry[str]") -> DecreedError | None:
-    if entry.is_symlink():
-        return BadRequest(f"{entry.path}: a symbolic link, which is not followed")
-    if not entry.is_file(follow_symlinks=False):
-        return BadRequest(f"{entry.path}: not a regular file")
-    return None
+            return flatten(prefix, value)
+        except BadRequest as error:
+            if value is None or is_table(value) or isinstance(value, Wrong):
+                raise
+            raise BadRequest(f"{error}; --whole freezes it as one value, PREFIX its key") from error

@@ -58,7 +58,7 @@ def value_bytes(text: str, literal: bool) -> bytes:
     if literal:
         return os.fsencode(text)
     if text == "-":
-        return _standard_input()
+        return read_standard_input()
     if text.startswith("@") and not text.startswith("@@"):
         return read_file(text[1:])
     return os.fsencode(text.removeprefix("@") if text.startswith("@@") else text)
@@ -78,7 +78,8 @@ def payload(data: bytes) -> str | bytes:
         return data
 
 
-def _standard_input() -> bytes:
+def read_standard_input() -> bytes:
+    """All of standard input; exit code 2 if it is closed or larger than any value."""
     name = "standard input"
     if sys.stdin is None:
         raise CommandFailed(BadRequest("it is closed"), name, "give it something to read")

@@ -141,6 +141,13 @@ class Asker:
         replies = await settle(self.pool, [to_claim(claim) for claim in claims], deadline)
         return [self._claimed(*pair) for pair in zip(claims, replies, strict=True)]
 
+    async def max_value_bytes(self, deadline: float) -> int:
+        """The size of the largest value that the cluster takes, as the latest welcome says."""
+        await self.meet(deadline)
+        if self.pool.welcome is None:
+            raise Unreachable("no node has told its limits")
+        return self.pool.welcome.max_value_bytes
+
     def check_size(self, claim: Claim) -> None:
         """Check the size of the value, if a node has told the limit.
 

@@ -261,6 +261,10 @@ class Registry(Locking):
         """What each member says of itself, or why it says nothing: one entry for each member."""
         return await self._asker.status(self._asker.deadline(timeout))
 
+    async def max_value_bytes(self, *, timeout: float | None = None) -> int:
+        """The size of the largest value that may be claimed, as the node at hand is set."""
+        return await self._asker.max_value_bytes(self._asker.deadline(timeout))
+
     def cached(self, key: str) -> Decree | None:
         """The decree of `key` if it is in memory. Asks nobody, waits for nothing."""
         decree = self._asker.at_hand(key, None)

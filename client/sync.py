@@ -82,6 +82,7 @@ class Registry:
     list = _iterating(aio.Registry.list)
     latest = _blocking(aio.Registry.latest)
     status = _blocking(aio.Registry.status)
+    max_value_bytes = _blocking(aio.Registry.max_value_bytes)
     once = _blocking(aio.Registry.once)
     standing = _blocking(aio.Registry.standing)
     lock_names = _blocking(aio.Registry.lock_names)

@@ -39,7 +39,10 @@ PACKAGES = {
     "registry.server": {"cbor2", "msgspec", "trio"},
     "storage": {"cbor2", "google_crc32c", "msgspec", "rocksdict"},
     "client": {"anyio", "cbor2", "msgspec"},
-    "cli": {"dotenv", "msgspec", "rich", "tomlkit", "trio", "typer", "yaml"},
+    "cli": {
+        *("dotenv", "msgspec", "pathspec", "rich", "ruamel", "tomli", "tomlkit", "trio", "typer"),
+        "yaml12",
+    },
 }
 
 # what users import
@@ -192,8 +195,8 @@ def test_a_node_loads_only_what_it_needs_before_it_listens(tmp_path: Path) -> No
     loaded = done.stdout.split()
     assert "decreed.storage.directory" in loaded, done.stderr
     needless = (
-        "pydantic", "pydantic_core", "rich", "pygments", "tomlkit", "yaml", "dotenv", "anyio",
-        "asyncio", "decreed.client",
+        "pydantic", "pydantic_core", "rich", "pygments", "tomlkit", "tomli", "ruamel", "yaml12",
+        "dotenv", "anyio", "asyncio", "decreed.client",
     )  # fmt: skip
     assert [name for name in loaded if is_below(name, needless)] == []
     commands = {entry.where.partition(":")[0] for entry in (*COMMANDS, *LOCK_COMMANDS)}

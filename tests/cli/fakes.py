@@ -67,6 +67,7 @@ class FakeRegistry:
         broken: raised by every claim of the key.
         calls: the name and arguments of each call.
         nodes: what `status` returns.
+        limit: the largest value that is taken, in bytes.
     """
 
     decrees: dict[str, Decree] = field(default_factory=dict[str, Decree])
@@ -76,6 +77,7 @@ class FakeRegistry:
     nodes: Anything = field(default_factory=Anything)
     seen: Seen = field(default_factory=Seen)
     connections: Anything = field(default_factory=Anything)
+    limit: int = 2**20
 
     def freeze(self, key: str, value: bytes | str) -> None:
         """Freeze a key on behalf of somebody else."""
@@ -140,6 +142,16 @@ class FakeRegistry:
     def watch(self, prefix: str, since: str | None = None) -> "FakeWatching":
         self._called("watch", prefix=prefix, since=since)
         return FakeWatching(self.seen)
+
+    async def get_many(
+        self, keys: Iterable[str], *, timeout: float | None = None
+    ) -> dict[str, Decree | None]:
+        wanted = [*keys]
+        self._called("get_many", keys=wanted)
+        return {key: self.decrees.get(key) for key in wanted}
+
+    async def max_value_bytes(self, *, timeout: float | None = None) -> int:
+        return self.limit
 
     async def status(self) -> Anything:
         self._called("status")

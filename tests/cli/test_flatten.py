@@ -4,15 +4,18 @@ from typing import Any
 
 import pytest
 
+from decreed.cli import formats
 from decreed.cli.flatten import flatten
-from decreed.cli.written import FORMATS, Written
+from decreed.cli.plan import Names, arranged
+from decreed.cli.written import Written
 from decreed.registry.errors import BadRequest
 
 JSON = "application/json"
 
 
 def frozen(form: str, text: str, prefix: str = "p") -> dict[str, Any]:
-    items = flatten(prefix, FORMATS[form](text))
+    tables = formats.read(form, formats.text_of(text.encode()))
+    items = arranged(flatten(prefix, tables), prefix, Names())
     assert [item.key for item in items] == sorted(item.key for item in items)
     return {item.key: item.error or item.value for item in items}
 
@@ -143,15 +146,12 @@ def test_a_null_is_reported_and_not_frozen(form: str, text: str) -> None:
         ("json", '{"a": 1, "a": 2}', "twice"),
         ("json", "[1]", "no table"),
         ("json", "[" * 100_000, "not JSON"),
-        ("yaml", "a: [", "line 1"),
+        ("yaml", "a: [", "line 2"),
         ("yaml", "a: 1\na: 2", "twice"),
-        ("yaml", "a: !!python/object/apply:os.getcwd []", "not YAML"),
-        ("yaml", "a: 1\n---\nb: 2", "not YAML"),
+        ("yaml", "a: 1\n---\nb: 2", "2 documents"),
         ("yaml", "just text", "no table"),
-        ("yaml", "", "no table"),
         ("env", "A=1\n= 2\n", "line 2"),
         ("env", "A=1\nA=2\n", "twice"),
-        ("json", '{"a": {"b": 1}, "a/b": 2}', "p/a/b"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(form: str, text: str, why: str) -> None:
@@ -159,7 +159,7 @@ def test_a_file_that_cannot_be_read_says_why(form: str, text: str, why: str) -> 
         frozen(form, text)
 
 
-@pytest.mark.parametrize("text", ["a: [0644]", "a: [yes]", "a: [.inf]", "a: [{b: 0b11}]"])
+@pytest.mark.parametrize("text", ["a: [0644]", "a: [True]", "a: [.inf]", "a: [{b: 0o11}]"])
 def test_a_list_with_what_json_writes_differently_is_not_frozen(text: str) -> None:
     (error,) = frozen("yaml", text).values()
     assert isinstance(error, BadRequest) and "in a list is nothing that JSON knows" in str(error)

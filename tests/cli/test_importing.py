@@ -1,7 +1,9 @@
 """``import``: folders and files, batches, repeating, the summary and the exit code."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,8 +64,8 @@ def test_an_import_as_json_is_a_row_per_key_and_a_summary(
     cli: Cli, registry: FakeRegistry, folder: Path
 ) -> None:
     registry.freeze("p/text", "other")
-    os.symlink("text", folder / "link")
-    *rows, summary = cli("import", str(folder), "p", "--json").rows
+    os.symlink("nowhere", folder / "link")
+    *rows, summary = cli("import", str(folder), "p", "--json", "--keep-going").rows
     fates = {row["key"]: row["outcome"] for row in rows}
     assert fates == {
         "p/link": "failed",
@@ -74,17 +76,18 @@ def test_an_import_as_json_is_a_row_per_key_and_a_summary(
     by_key = {row["key"]: row for row in rows}
     assert by_key["p/text"]["decree"]["value"] == "other"
     assert "symbolic link" in by_key["p/link"]["error"]["message"]
-    assert summary == {"summary": {"frozen": 2, "same": 0, "lost": 1, "failed": 1}}
+    counts = {"frozen": 2, "new": 0, "same": 0, "lost": 1, "failed": 1, "skipped": 0}
+    assert summary == {"summary": {**counts, "unsettled": 0}}
 
 
-def test_what_cannot_be_read_or_named_is_reported_and_stops_nothing(
+def test_with_keep_going_what_cannot_be_read_or_named_stops_nothing(
     cli: Cli, registry: FakeRegistry, folder: Path
 ) -> None:
     (folder / "a b").write_bytes(b"")
     (folder / "gone").symlink_to("nowhere")
     os.mkfifo(folder / "pipe")
     (folder / os.fsdecode(b"\xff")).write_bytes(b"")
-    result = cli("import", str(folder), "p")
+    result = cli("import", str(folder), "p", "--keep-going")
     assert result.code == 2
     assert result.text.endswith("3 frozen, 0 same, 0 lost, 4 failed\n")
     for word in ("'p/a b' is no key", "symbolic link", "not a regular file", "\\udcff"):
@@ -97,9 +100,9 @@ def test_a_file_without_permission_is_reported(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("decreed.cli.sources.open", refuse, raising=False)
+    monkeypatch.setattr("decreed.cli.items.File.at", refuse)
     result = cli("import", str(folder), "p")
-    assert result.code == 2
+    assert (result.code, registry.decrees) == (2, {})
     assert result.text.count("Permission denied") == 3
 
 
@@ -147,23 +150,62 @@ def test_batches_are_bounded_by_count_and_bytes(
     assert len(registry.decrees) == 28
 
 
-def test_files_are_read_when_their_turn_comes(tmp_path: Path) -> None:
-    from decreed.cli.sources import folder_items
+def rewrite(path: Path) -> None:
+    path.write_bytes(path.read_bytes().upper())
+    os.utime(path, ns=(0, 0))
 
-    (tmp_path / "f").write_bytes(b"before")
-    (item,) = folder_items(tmp_path, "p")
-    (tmp_path / "f").write_bytes(b"after")
-    assert item.load().value == "after"
+
+def replace(path: Path) -> None:
+    path.with_name("other").write_bytes(path.read_bytes())
+    path.with_name("other").replace(path)
+
+
+def turn_into_a_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/hostname")
 
 
 @pytest.mark.parametrize(
-    "name", ["s.toml", "s.JSON", "s.yaml", "s.yml", ".env", "x.env", ".env.prod"]
+    ("change", "why"),
+    [
+        (lambda path: path.write_bytes(b"more than there was, and longer"), "it was changed after"),
+        (rewrite, "it was changed after it was checked"),
+        (replace, "it was changed after it was checked"),
+        (turn_into_a_link, "symbolic links"),
+        (Path.unlink, "No such file"),
+    ],
+)
+def test_a_file_that_is_not_what_was_checked_is_never_frozen(
+    cli: Cli,
+    registry: FakeRegistry,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], object],
+    why: str,
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_ITEMS", 1)
+    changed: list[object] = []
+
+    async def claim_many(items: Any, **details: Any) -> Any:
+        if not changed:
+            changed.append(change(folder / "text"))
+        return await FakeRegistry.claim_many(registry, items, **details)
+
+    monkeypatch.setattr(registry, "claim_many", claim_many)
+    result = cli("import", str(folder), "p")
+    assert (result.code, list(registry.decrees)) == (2, ["p/empty", "p/sub/binary"])
+    assert why in result.text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["s.toml", "s.JSON", "s.yaml", "s.yml", ".env", "x.env", ".env.prod", ".env.yaml", ".env.JSON"],
 )
 def test_a_settings_file_is_known_by_its_name(
     cli: Cli, registry: FakeRegistry, tmp_path: Path, name: str
 ) -> None:
-    text = {"s.toml": 'a = "1"', "s.JSON": '{"a": 1}', "s.yaml": "a: 1", "s.yml": "a: 1"}
-    (tmp_path / name).write_text(text.get(name, "a=1"))
+    text = {".toml": 'a = "1"', ".json": '{"a": 1}', ".yaml": "a: 1", ".yml": "a: 1"}
+    (tmp_path / name).write_text(text.get(Path(name).suffix.lower(), "a=1"))
     assert cli("import", str(tmp_path / name), "p").code == 0
     assert registry.decrees["p/a"].value == b"1"
 
@@ -182,6 +224,7 @@ def test_a_list_travels_with_its_content_type(
     ("name", "data", "why"),
     [
         ("s.toml", b"a = ", "at end of document"),
+        ("s.json", "{}".encode("utf-16"), "it is UTF-16"),
         ("s.json", b"\xff", "not UTF-8"),
         ("s.ini", b"", "none of toml, json, yaml, env"),
     ],
@@ -205,7 +248,7 @@ def test_a_failure_of_all_still_says_what_was_done(
 ) -> None:
     registry.failures = [BadRequest("the client is closed")]
     result = cli("import", str(folder), "p")
-    assert (result.code, result.text) == (2, "0 frozen, 0 same, 0 lost, 0 failed\n")
+    assert (result.code, result.text) == (2, "0 frozen, 0 same, 0 lost, 0 failed, 3 unsettled\n")
     assert "run it again to go on" in result.err
 
 

@@ -229,3 +229,15 @@ async def test_a_read_from_memory_checks_its_time_and_that_the_client_is_open() 
             await registry.get("k")
         with pytest.raises(Closed):
             registry.cached("k")
+
+
+async def test_the_largest_value_is_what_a_node_says() -> None:
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        assert await registry.max_value_bytes() == cluster.nodes[0].max_value_bytes
+
+
+async def test_the_largest_value_is_asked_for_until_the_time_is_up() -> None:
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        await cluster.nodes[0].stop()
+        with pytest.raises(Unreachable):
+            await registry.max_value_bytes(timeout=0.2)

@@ -20,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).parent / "corpus"
 MISSING = "the guided run needs atheris: pip install atheris (the property tests run without it)"
-NAMES = ("frames", "wire", "record", "key", "config", "options")
+NAMES = ("frames", "wire", "record", "key", "config", "options", "settings_file")
 
 
 def main(arguments: Sequence[str]) -> int:

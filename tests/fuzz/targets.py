@@ -11,7 +11,10 @@ from typing import Any
 
 import typer
 
+from decreed.cli import formats
+from decreed.cli.flatten import flatten, whole
 from decreed.cli.options import parse_duration, parse_endpoints
+from decreed.cli.plan import Names, arranged
 from decreed.cli.settings import parse_text
 from decreed.registry.errors import BadRequest, ConfigError, Damaged, ProtocolError, Refused
 from decreed.registry.keys import parse_key, parse_prefix, parse_series
@@ -85,6 +88,18 @@ def config(data: bytes) -> None:
     assert all(parsed.address(node)[1] for node in parsed.nodes) and len(parsed.digest()) == 16
 
 
+def settings_file(data: bytes) -> None:
+    """The first byte chooses a format, the rest is a file of it; what is sound can be frozen."""
+    form = list(formats.FORMATS)[data[0] % len(formats.FORMATS)] if data else "json"
+    with contextlib.suppress(BadRequest):
+        value = formats.read(form, formats.text_of(data[1:]))
+        with contextlib.suppress(BadRequest):
+            assert whole("p", value).size > 0
+        sound = [item for item in arranged(flatten("p", value), "p", Names()) if not item.error]
+        assert len({parse_key(item.key) for item in sound}) == len(sound)
+        assert all(item.size >= 0 for item in sound)
+
+
 def options(data: bytes) -> None:
     """The texts of options."""
     text = data.decode(errors="surrogateescape")
@@ -104,4 +119,5 @@ TARGETS: dict[str, Target] = {
     "key": key,
     "config": config,
     "options": options,
+    "settings_file": settings_file,
 }

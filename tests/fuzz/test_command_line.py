@@ -32,12 +32,14 @@ OPTIONS = [
     "--json", "--raw", "--literal", "--exclusive", "--keys", "--help", "--force", "--", "-",
     "--claim-id", "--claimant", "--note", "--content-type", "--timeout", "--endpoints",
     "--first-slot", "--node", "--prepare-quorum", "--accept-quorum", "--format", "--since",
+    "--rename", "--rename=b=c", "--exclude", "--exclude=b", "--dry-run", "--keep-going", "--hidden",
+    "--skip-bad-names", "--root", "--whole", "--document", "--format=yaml", "--document=1",
     "--timeout=1s", "--note=", "--claim-id=x", "--no-such", "-h", "--json=1", "--first-slot=9",
 ]  # fmt: skip
 VALUES = [
     "k", "a/b", "s@1", "a//b", "é", "e\u0301", "$x", "@file", "@@x", "@missing", "@", "-5", "1s",
     "0", "-1", "1e9", "99999999999999999999", "h:1", "h:1,h:2", "n1=h:1", "n2=h:2", "n3=h:3",
-    "n1=h", "=", "", " ", "\udcff", "\0", "\n", "x" * 600, "out", ".", "values.toml", "bad.json",
+    "n1=h", "=", "", " ", "\udcff", "\0", "\n", "x" * 600, "out", ".", "values.toml", "bad.json", "b=c",
 ]  # fmt: skip
 # no slashes: nothing outside the test's own folder is to be read or written
 TEXTS = st.text(st.characters(exclude_characters="/"), max_size=6).filter(lambda text: text != "..")

@@ -1,0 +1,106 @@
+"""What an import says: a line or a document for each row that matters, a summary, an exit code."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..registry.errors import Exit
+from .batches import Fate, Row
+from .documents import decree_document, when
+from .output import safe_line, write_json, write_line
+
+MOST_LINES = 100
+"""So many failed or skipped keys are shown, each on a line; JSON has them all."""
+
+_FROZEN = (Fate.FROZEN, Fate.SAME, Fate.LOST, Fate.FAILED)
+_FORESEEN = (Fate.NEW, Fate.SAME, Fate.LOST, Fate.FAILED)
+
+
+class Tally:
+    """Counts the rows, shows what matters of them, and knows the exit code: the highest of them.
+
+    Args:
+        total: how many rows there are.
+        as_json: whether to print JSON.
+        dry_run: whether the rows say what would be.
+    """
+
+    def __init__(self, total: int, as_json: bool, dry_run: bool) -> None:
+        self.counts = Counter({fate: 0 for fate in Fate})
+        self.exit_code: int = Exit.DONE
+        self.advance: Callable[[], object] = lambda: None
+        self._total = total
+        self._as_json = as_json
+        self._dry_run = dry_run
+        self._unshown = 0
+
+    def tell(self, row: Row) -> None:
+        """Take in one row."""
+        self.counts[row.fate] += 1
+        self.exit_code = max(self.exit_code, row.exit_code)
+        self.advance()
+        if self._as_json:
+            write_json(_document(row))
+        elif self._dry_run or _is_told(row):
+            self._show(row)
+
+    @property
+    def unsettled(self) -> int:
+        """How many rows have not been told."""
+        return self._total - self.counts.total()
+
+    def summarise(self) -> None:
+        """Say how many items had which fate."""
+        if self._as_json:
+            write_json({"summary": self._summary()})
+            return
+        if self._unshown:
+            write_line(f"… and {self._unshown} more, which --json shows")
+        write_line(", ".join(f"{count} {name}" for name, count in self._shown()))
+
+    def _show(self, row: Row) -> None:
+        """A line for the row; of failed and skipped ones only so many."""
+        bounded = row.fate in (Fate.FAILED, Fate.SKIPPED)
+        if bounded and self.counts[row.fate] > MOST_LINES:
+            self._unshown += 1
+        else:
+            write_line(_line(row))
+
+    def _summary(self) -> dict[str, int]:
+        return {fate.value: self.counts[fate] for fate in Fate} | {"unsettled": self.unsettled}
+
+    def _shown(self) -> Sequence[tuple[str, int]]:
+        always = [fate.value for fate in (_FORESEEN if self._dry_run else _FROZEN)]
+        summary = self._summary()
+        extra = [name for name in ("skipped", "unsettled") if summary[name]]
+        return [(name, summary[name]) for name in (*always, *extra)]
+
+
+def _is_told(row: Row) -> bool:
+    return row.fate in (Fate.LOST, Fate.FAILED) or (row.fate is Fate.SKIPPED and row.bad_name)
+
+
+def _line(row: Row) -> str:
+    key = safe_line(row.key)
+    if row.fate is Fate.LOST and row.decree is not None:
+        who = f"claimed by {safe_line(row.decree.claimant)}, {when(row.decree.time_ms)}"
+        return f"lost    {key} = {safe_line(row.decree.value)}  ({who})"
+    why = str(row.error) if row.error is not None else row.why
+    return f"{row.fate.value:<7} {key}" + (f": {safe_line(why, 1_000)}" if why else "")
+
+
+def _document(row: Row) -> dict[str, Any]:
+    document: dict[str, Any] = {"key": row.key, "outcome": row.fate.value}
+    if row.fate is Fate.LOST and row.decree is not None:
+        document["decree"] = decree_document(row.decree)
+    if row.why:
+        document["why"] = row.why
+    if row.error is not None:
+        document["error"] = {
+            "kind": type(row.error).__name__,
+            "code": row.error.code,
+            "definite": row.error.definite,
+            "exit_code": int(row.error.exit_code),
+            "message": str(row.error),
+        }
+    return document
