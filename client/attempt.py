@@ -133,7 +133,7 @@ class Attempt:
             self._fault(ticket.link, news.error, ticket.written_at is not None, now)
         elif isinstance(news, Failed):
             error = error_from_wire(news.code, news.message)
-            self._fault(ticket.link, error, not _is_definite(error), now)
+            self._fault(ticket.link, error, not error.definite, now)
         elif welcome and self._fits(news):
             self.result = Reply(news, welcome)
             self.withdraw()
@@ -250,8 +250,3 @@ class Attempt:
                 f"{self._errand.again()} ({error})"
             )
         self.result = error
-
-
-def _is_definite(error: DecreedError) -> bool:
-    # a node that met an error without a name cannot know what it had sent before
-    return error.definite and type(error) is not DecreedError
