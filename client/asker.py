@@ -19,6 +19,7 @@ from ..registry.wire.requests import Decreed, ListPage, StatusReport, Undecided,
 from .attempt import Reply
 from .cache import Cache
 from .channel import check_value
+from .doubts import Doubts
 from .errands import (
     Errand,
     to_claim,
@@ -56,6 +57,8 @@ class Asker:
         self.pool = pool
         self.cache = cache
         self._timeout = timeout
+        self._doubts = Doubts(next_slot=False)
+        self._doubts_of_next = Doubts(next_slot=True)
         self._met = False
         self._meeting = anyio.Lock()
         self._process = os.getpid()
@@ -134,12 +137,11 @@ class Asker:
         self, claims: Sequence[Claim], deadline: float
     ) -> list[Claimed | DecreedError]:
         """Settle claims, each by itself; errors are among the results, in order."""
-        try:
-            await self.meet(deadline)
-        except DecreedError as error:
-            return [error] * len(claims)
-        replies = await settle(self.pool, [to_claim(claim) for claim in claims], deadline)
-        return [self._claimed(*pair) for pair in zip(claims, replies, strict=True)]
+        errands = [to_claim(claim) for claim in claims]
+        with self._doubts.unless_settled(claims):
+            replies = await self._each(errands, deadline)
+        results = [self._claimed(*pair) for pair in zip(claims, replies, strict=True)]
+        return [self._doubts.judge(*pair) for pair in zip(claims, results, strict=True)]
 
     def check_size(self, claim: Claim) -> None:
         """Check the size of the value, if a node has told the limit.
@@ -208,10 +210,16 @@ class Asker:
         Raises:
             DecreedError: as the claim ended.
         """
-        result = self._claimed(claim, await self.ask(to_claim_next(claim), deadline))
+        with self._doubts_of_next.unless_settled([claim]):
+            [reply] = await self._each([to_claim_next(claim)], deadline)
+        result = self._doubts_of_next.judge(claim, self._claimed(claim, reply))
         if isinstance(result, DecreedError):
             raise result
         return result
+
+    def first_slot(self, series: str, claim_id: bytes) -> Key | None:
+        """The slot from which a claim of the next one was first tried, if that is still in doubt."""
+        return self._doubts_of_next.first_key(series, claim_id)
 
     async def latest(self, series: str, deadline: float) -> Decree | None:
         """The last decided slot of a series; None when there is none."""
@@ -245,6 +253,16 @@ class Asker:
             raise ProtocolError(f"no page: {type(reply.answer).__name__}")
         self._keep(reply, reply.answer.decrees)
         return reply.answer
+
+    async def _each(
+        self, errands: Sequence[Errand], deadline: float
+    ) -> Sequence[Reply | DecreedError]:
+        """Settle errands, each by itself; where nothing could be asked, all have that error."""
+        try:
+            await self.meet(deadline)
+        except DecreedError as error:
+            return [error] * len(errands)
+        return await settle(self.pool, errands, deadline)
 
     async def _one(self, errand: Errand, deadline: float) -> Reply:
         [result] = await settle(self.pool, [errand], deadline)

@@ -20,6 +20,7 @@ from .watching import Watching, parse_position
 # `list` is a method below
 Settled = list[Claimed | DecreedError]
 Reports = list[StatusReport | NodeDown]
+ONCE_PAUSE_SECONDS = 0.1
 
 
 class Registry(Locking):
@@ -132,7 +133,8 @@ class Registry(Locking):
             series: the series; its slots are the keys ``series@1``, ``series@2``, …
             value, content_type, note, claim_id, claimant: as for `claim`.
             first_slot: the slot from which this was first tried. Repeating a claim takes the same
-                `claim_id` and the same `first_slot`; by default it is the slot after the latest.
+                `claim_id` and the same `first_slot`; by default it is the slot after the latest, or
+                where this client first tried, if that is how a call with this id ended in doubt.
             timeout: seconds.
 
         Returns:
@@ -145,8 +147,11 @@ class Registry(Locking):
         first_key = slot_key(parse_series(series), 1 if first_slot is None else first_slot)
         claim = self._make(first_key, value, content_type, note, claim_id, claimant)
         if first_slot is None:
-            latest = await self._asker.latest(series, deadline)
-            claim = replace(claim, key=parse_key(slot_key(series, _slot_after(latest))))
+            first = self._asker.first_slot(series, claim.claim_id)
+            if first is None:
+                latest = await self._asker.latest(series, deadline)
+                first = parse_key(slot_key(series, _slot_after(latest)))
+            claim = replace(claim, key=first)
         return await self._asker.claim_next(claim, deadline)
 
     async def once(
@@ -183,8 +188,10 @@ class Registry(Locking):
             [result] = await self._asker.claim_all([claim], deadline)
             if isinstance(result, Claimed):
                 return result
-            if not isinstance(result, OutcomeUnknown) or anyio.current_time() >= deadline:
+            left = deadline - anyio.current_time()
+            if not isinstance(result, OutcomeUnknown) or left <= 0:
                 raise result
+            await anyio.sleep(min(left, ONCE_PAUSE_SECONDS))
 
     async def get(self, key: str, *, timeout: float | None = None) -> Decree | None:
         """The decree of `key`; None when a quorum said that it is undecided.
