@@ -7,7 +7,6 @@ from math import inf
 import anyio
 
 from ..registry.errors import (
-    BadRequest,
     Closed,
     ConfigError,
     DecreedError,
@@ -16,6 +15,8 @@ from ..registry.errors import (
 )
 from ..registry.types import Claim, Decree, Key, NodeId
 from ..registry.wire.requests import Decreed, ListPage, StatusReport, Undecided, WatchPage
+from . import arguments
+from .arguments import Seconds
 from .attempt import Reply
 from .cache import Cache
 from .channel import check_value
@@ -75,18 +76,17 @@ class Asker:
         if os.getpid() != self._process:
             raise Closed("the client belongs to the process that this one was forked from: connect")
 
-    def at_hand(self, key: str, timeout: float | None) -> Decree | None:
-        """The decree of `key` if it is in memory and nothing is wrong with the call.
+    def at_hand(self, key: str) -> Decree | None:
+        """The decree of `key` if it is in memory and the client may be used.
 
         This is all that a read from memory does, so it is as short as can be: a key that is held
-        was checked when it was asked for. None, too, where `deadline` would raise an error.
+        was checked when it was asked for. None, too, where `guard` would raise an error.
         """
-        if self.pool.closed or self._forks != FORKS.count:
+        if self.pool.closed or self._forks != FORKS.count or type(key) is not str:
             return None
-        # NaN is neither
-        return self.cache.memory.get(key) if timeout is None or timeout >= 0 else None
+        return self.cache.memory.get(key)
 
-    def deadline(self, timeout: float | None) -> float:
+    def deadline(self, timeout: Seconds | None) -> float:
         """When a call that begins now must end, on anyio's clock.
 
         Raises:
@@ -94,9 +94,7 @@ class Asker:
             BadRequest: if `timeout` is no length of time.
         """
         self.guard()
-        seconds = self._timeout if timeout is None else timeout
-        if not seconds >= 0:
-            raise BadRequest(f"a timeout is a number of seconds, not {seconds!r}")
+        seconds = self._timeout if timeout is None else arguments.seconds("timeout", timeout)
         return anyio.current_time() + seconds
 
     async def meet(self, deadline: float) -> None:

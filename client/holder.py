@@ -10,11 +10,14 @@ import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ..registry.errors import LockHeld
+from msgspec import ValidationError, convert, to_builtins
+
+from ..registry.errors import BadRequest, LockHeld
 from ..registry.keys import series_and_slot
 from ..registry.locks.terms import Ending, Tenure, lock_and_term, tenure, term_of
 from ..registry.types import MAX_CLAIMANT_CHARS, Decree
 from ..registry.wire.requests import HeldBy
+from .arguments import wrong
 
 _PARTS = re.compile(r"(?P<name>.+)@(?P<host>[^@\s]+) pid (?P<pid>[1-9][0-9]{0,9})", re.DOTALL)
 
@@ -122,6 +125,21 @@ def holder_of(decree: Decree) -> Holder:
         term.info,
         tenure(decree).claim_id,
     )
+
+
+def checked_tenure(holder: object) -> Tenure:
+    """Whose hold of which term it is that a caller names.
+
+    Raises:
+        BadRequest: if it is no `Holder`, or none that anything told.
+    """
+    if not isinstance(holder, Holder):
+        raise wrong("holder", "a Holder, as `standing` tells it", holder)
+    try:
+        found = holder.tenure
+        return convert(to_builtins(found, builtin_types=(bytes,)), Tenure, builtin_types=(bytes,))
+    except (ValidationError, TypeError) as error:
+        raise BadRequest(f"holder is none that anything told: {error}") from error
 
 
 def standing_of(answer: HeldBy) -> Standing:
