@@ -23,7 +23,7 @@ from ..registry.disk import Storage
 from ..registry.errors import DecreedError, Exit
 from . import options as o
 from .bare import run_async
-from .documents import claim_document, claim_line, decree_document
+from .documents import claim_line
 from .failures import about
 from .logs import LogForm, LogLevel, set_up_logs
 from .output import safe_line, write_json, write_line
@@ -251,7 +251,7 @@ async def _freeze_and_read(registry: Registry, as_json: bool) -> None:
     for value in ("hello, for ever", "something else"):
         claimed = await registry.claim(DEMO_KEY, value)
         if as_json:
-            write_json(claim_document(claimed.outcome, claimed.claim_id, claimed.decree))
+            write_json(claimed.to_dict())
         else:
             write_line(f"claim  {DEMO_KEY} {shlex.quote(value)}")
             write_line(f"    →  {claim_line(claimed.outcome, claimed.decree)}")
@@ -259,7 +259,7 @@ async def _freeze_and_read(registry: Registry, as_json: bool) -> None:
     if decree is None:
         raise DecreedError("it was frozen, and now it is undecided")
     if as_json:
-        write_json(decree_document(decree))
+        write_json(decree.to_dict())
     else:
         write_line(f"get    {DEMO_KEY}")
         write_line(f"    →  {safe_line(decree.value)}")

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from ..client import Registry
+from ..registry.documents import time_text
 from ..registry.errors import BadRequest, Exit
 from ..registry.keys import parse_prefix
 from . import options as o
 from .batches import Fate, Row, freeze_all
 from .connection import with_registry
-from .documents import decree_document, when
 from .failures import about, reading
 from .flatten import flatten
 from .output import safe_line, write_json, write_line
@@ -156,14 +156,14 @@ def _progress(total: int) -> Generator[Callable[[], None]]:
 def _row_line(row: Row) -> str:
     if row.decree is None:
         return f"failed  {safe_line(row.key)}: {safe_line(str(row.error), 1_000)}"
-    who = f"claimed by {safe_line(row.decree.claimant)}, {when(row.decree.time_ms)}"
+    who = f"claimed by {safe_line(row.decree.claimant)}, {time_text(row.decree.time_ms)}"
     return f"lost    {row.key} = {safe_line(row.decree.value)}  ({who})"
 
 
 def _row_document(row: Row) -> dict[str, Any]:
     document: dict[str, Any] = {"key": row.key, "outcome": row.fate.value}
     if row.fate is Fate.LOST and row.decree is not None:
-        document["decree"] = decree_document(row.decree)
+        document["decree"] = row.decree.to_dict()
     if row.error is not None:
         document["error"] = {
             "kind": type(row.error).__name__,

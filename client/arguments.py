@@ -277,11 +277,13 @@ def _is_collection(value: object) -> TypeGuard[Iterable[object]]:
 
 
 def _pair(value: object) -> tuple[object, object]:
-    if isinstance(value, tuple | list):
-        found = cast("Sequence[object]", value)
-        if len(found) == 2:
-            return found[0], found[1]
-    raise wrong("each of items", "a pair of a key and a value", cast(object, value))
+    if _is_row(value) and len(value) == 2:
+        return value[0], value[1]
+    raise wrong("each of items", "a pair of a key and a value", value)
+
+
+def _is_row(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, tuple | list)
 
 
 def _shown(value: object) -> str:

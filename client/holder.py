@@ -7,11 +7,11 @@ rests on it.
 import os
 import re
 import socket
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 
 from msgspec import ValidationError, convert, to_builtins
 
+from ..registry.documents import time_text
 from ..registry.errors import BadRequest, LockHeld
 from ..registry.keys import series_and_slot
 from ..registry.locks.terms import Ending, Tenure, lock_and_term, tenure, term_of
@@ -55,7 +55,7 @@ class Holder:
     since_ms: int
     ttl: float
     note: str
-    info: bytes
+    info: bytes = field(repr=False)
     claim_id: bytes
 
     @property
@@ -65,7 +65,7 @@ class Holder:
 
     def __str__(self) -> str:
         note = f", note: {self.note}" if self.note else ""
-        return f"{self.name} since {_when(self.since_ms)} (term {self.term}{note})"
+        return f"{self.name} since {time_text(self.since_ms, 'seconds')} (term {self.term}{note})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +174,3 @@ def past_terms(decrees: list[Decree]) -> list[PastTerm]:
             endings[lock_and_term(decree.key)[1] - 1] = previous.ending
     holders = map(holder_of, ordered)
     return [PastTerm(holder, endings.get(holder.term)) for holder in holders]
-
-
-def _when(time_ms: int) -> str:
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds")
-    except (OverflowError, ValueError, OSError):
-        return f"{time_ms} ms"

@@ -34,12 +34,12 @@ class Text(str):
     """Not a plain str."""
 
 
-NO_TEXT = (None, 7, True, 1.5, b"bytes", ["list"], {"a": 1}, object(), LONE)
-NO_TIME = (
+NO_TEXT: tuple[Any, ...] = (None, 7, True, 1.5, b"bytes", ["list"], {"a": 1}, object(), LONE)
+NO_TIME: tuple[Any, ...] = (
     *("10", b"1", True, False, nan, -1, -0.001, -inf, HUGE, timedelta(seconds=-1)),
     *([], {}, object(), 1j),
 )
-NO_PATH_OF_A_KEY = (*NO_TEXT, "", "a//b", "/a", "a b", "$x", "a" * 513, "a@0")
+NO_PATH_OF_A_KEY: tuple[Any, ...] = (*NO_TEXT, "", "a//b", "/a", "a b", "$x", "a" * 513, "a@0")
 HOLDER = Holder("jobs", 3, "me@host pid 1", "host", 1, 0, 10.0, "", b"", b"id")
 
 # what stands for an argument that is not the one looked at
@@ -242,7 +242,7 @@ async def test_a_wrong_item_of_a_batch_is_an_error_of_its_own(items: Any) -> Non
         assert nothing_was_asked(cluster)
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "connect": connect,
     "sync.connect": sync.connect,
     "Fence.check": fencing.Fence().check,
