@@ -6,6 +6,7 @@ from math import inf
 
 import anyio
 
+from ..registry.documents import shown
 from ..registry.errors import (
     Closed,
     ConfigError,
@@ -41,6 +42,7 @@ from .settle import settle
 MEET_SECONDS = 0.5
 # how long the first call waits for the other endpoints, to see that all are of one cluster
 OTHERS_SECONDS = 0.2
+SHOWN_SEEDS = 7
 # a wait that has so little time left when its node says "undecided" is over
 WAIT_SLACK_SECONDS = 0.1
 
@@ -75,6 +77,32 @@ class Asker:
             raise Closed("the client was closed: use it inside its `with` block")
         if os.getpid() != self._process:
             raise Closed("the client belongs to the process that this one was forked from: connect")
+
+    def __str__(self) -> str:
+        """Of which cluster this is a client, and whether it is connected; from any thread."""
+        seeds = ", ".join(map(str, self.pool.seeds[:SHOWN_SEEDS]))
+        more = len(self.pool.seeds) - SHOWN_SEEDS
+        welcome = self.pool.welcome
+        return "; ".join(
+            [
+                f"of {seeds} and {more} more" if more > 0 else f"of {seeds}",
+                *([f"cluster {shown(welcome.cluster_id)}"] if welcome else []),
+                *(
+                    [f"formation {welcome.formation.hex()}"]
+                    if welcome and welcome.formation
+                    else []
+                ),
+                self._state(),
+            ]
+        )
+
+    def _state(self) -> str:
+        if self.pool.closed:
+            return "closed"
+        if os.getpid() != self._process:
+            return "of the process that this one was forked from"
+        nodes = sorted({link.welcome.node for link in self.pool.up if link.welcome})
+        return f"connected to {', '.join(nodes)}" if nodes else "not connected"
 
     def at_hand(self, key: str) -> Decree | None:
         """The decree of `key` if it is in memory and the client may be used.

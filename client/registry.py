@@ -42,6 +42,9 @@ class Registry(Locking):
         claimant: the name that claims carry when they name none.
     """
 
+    def __repr__(self) -> str:
+        return f"<decreed.client.Registry {self._asker}>"
+
     async def claim(
         self,
         key: str,

@@ -76,6 +76,9 @@ class Registry:
         self._shared = shared
         self._owners: Owners = {}
 
+    def __repr__(self) -> str:
+        return repr(self._shared).replace("client.Registry", "client.sync.Registry", 1)
+
     claim = _blocking(aio.Registry.claim)
     claim_many = _blocking(aio.Registry.claim_many)
     claim_next = _blocking(aio.Registry.claim_next)

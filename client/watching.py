@@ -6,6 +6,7 @@ taken: nothing is missed. What was yielded already is left out as far as it is r
 a change of node a decree may come twice, or from before the watch began: at least once, not once.
 """
 
+import logging
 import re
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Sequence
@@ -19,6 +20,7 @@ from .asker import Asker
 from .errands import to_watch
 from .results import Watched
 
+LOG = logging.getLogger(__name__)
 PAGE_SIZE = 256
 REMEMBERED = 65_536
 # names of nodes are checked where a cluster is configured
@@ -85,6 +87,7 @@ class Watching(AsyncIterator[Watched]):
             self._position = page.position
             self._offer(page.decrees, old or page.position, page.position)
         else:
+            LOG.info("the watch of %r goes on at %s", self._prefix, page.position.node)
             self._after, self._goal = "", page.position
             self._offer(page.decrees, old, old)
 
