@@ -28,7 +28,7 @@ from .failures import about
 from .logs import LogForm, LogLevel, set_up_logs
 from .output import safe_line, write_json, write_line
 from .serving import NodeStart, ServerParts, open_node, server_parts, stop_on_signal
-from .settings import load_config
+from .settings import load_config, read_config
 from .settings_text import config_text, with_addresses, write_file
 
 NODES = ("n1", "n2", "n3")
@@ -137,8 +137,9 @@ def prepare(
         members = _addresses(ports or tuple(range(DEFAULT_PORT, DEFAULT_PORT + len(NODES))))
         write_file(path, config_text(secrets.token_hex(16), members), replace=False)
     elif ports:
-        text = path.read_text(encoding="utf-8")
-        write_file(path, with_addresses(text, _addresses(ports)), replace=True)
+        load_config(path)  # which says what is wrong with it
+        text = with_addresses(read_config(path), _addresses(ports))
+        write_file(path, text, replace=True)
     return DevCluster(folder, path, load_config(path))
 
 

@@ -160,6 +160,20 @@ def test_dev_makes_a_cluster_and_finds_it_again(cli: Cli, parts: Parts, tmp_path
     assert (folder / "cluster.toml").read_text() == first.replace("127.0.0.1:75", "127.0.0.1:76")
 
 
+def test_dev_moves_a_cluster_whose_file_was_edited_by_hand(
+    cli: Cli, parts: Parts, tmp_path: Path
+) -> None:
+    arguments = ("dev", "--data", str(tmp_path), "--timeout", "20ms")
+    cli(*arguments)
+    path = tmp_path / "cluster.toml"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert cli(*arguments, "--port", "7600").code == 0
+    path.write_text("members = [")
+    result = cli(*arguments, "--port", "7700")
+    assert (result.code, path.read_text()) == (2, "members = [")
+    assert f"{path}: not TOML" in result.err
+
+
 def test_dev_on_the_usual_ports_needs_no_endpoints(
     cli: Cli, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
