@@ -77,8 +77,9 @@ class Locking:
 
         Args:
             name: the lock's name, such as ``prod/migrate``.
-            ttl: seconds after which the lock is free again if this process dies; 0.1 to 3600.
-            wait: seconds to wait for it; 0 not to wait at all, None for ever.
+            ttl: seconds (or a `timedelta`) after which the lock is free again if this process dies;
+                0.1 to 3600.
+            wait: seconds (or a `timedelta`) to wait for it; 0 not to wait at all, None for ever.
             note: free text for those who find the lock held.
             info: bytes to publish while it is held.
 
