@@ -27,9 +27,9 @@ ONCE_PAUSE_SECONDS = 0.1
 class Registry(Locking):
     """A cluster of decreed servers; made by `decreed.client.connect`.
 
-    Any number of tasks may use it at once. Every call has a timeout in seconds, or as a
-    `timedelta`, which covers connecting and trying other nodes; None means the one given to `connect`. A cancelled call
-    leaves the registry usable; whether a cancelled claim is chosen is unknown.
+    Any number of tasks may use it at once. Every call has a timeout in seconds, or as a `timedelta`,
+    which covers connecting and trying other nodes; None means the one given to `connect`. A cancelled
+    call leaves the registry usable; whether a cancelled claim is chosen is unknown.
 
     Any call may raise these, besides what it names:
         Closed: the registry was closed, or belongs to the process that this one was forked from.
