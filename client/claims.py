@@ -4,9 +4,10 @@ import getpass
 import json
 import os
 import socket
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from msgspec import Struct
 
 from ..registry.errors import BadRequest
 from ..registry.types import (
@@ -24,8 +25,7 @@ BINARY = "application/octet-stream"
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Json:
+class Json(Struct, frozen=True):
     """A value to be stored as JSON: compact, with sorted keys, so that equal data are equal bytes.
 
     Args:

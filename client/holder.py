@@ -7,11 +7,10 @@ rests on it.
 import os
 import re
 import socket
-from dataclasses import dataclass, field
 
-from msgspec import ValidationError, convert, to_builtins
+from msgspec import Struct, ValidationError, convert, to_builtins
 
-from ..registry.documents import time_text
+from ..registry.documents import shown, time_text
 from ..registry.errors import BadRequest, LockHeld
 from ..registry.keys import series_and_slot
 from ..registry.locks.terms import Ending, Tenure, lock_and_term, tenure, term_of
@@ -19,7 +18,8 @@ from ..registry.types import MAX_CLAIMANT_CHARS, Decree
 from ..registry.wire.requests import HeldBy
 from .arguments import wrong
 
-_PARTS = re.compile(r"(?P<name>.+)@(?P<host>[^@\s]+) pid (?P<pid>[1-9][0-9]{0,9})", re.DOTALL)
+# compiled when it is first used: a client that only reads keys does without
+_PARTS = r"(?P<name>.+)@(?P<host>[^@\s]+) pid (?P<pid>[1-9][0-9]{0,9})"
 
 
 def holder_text(claimant: str) -> str:
@@ -30,8 +30,7 @@ def holder_text(claimant: str) -> str:
     return claimant[: max(1, MAX_CLAIMANT_CHARS - len(tail))] + tail
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Whose a term of a lock is, or was.
 
     Args:
@@ -55,7 +54,7 @@ class Holder:
     since_ms: int
     ttl: float
     note: str
-    info: bytes = field(repr=False)
+    info: bytes
     claim_id: bytes
 
     @property
@@ -63,13 +62,15 @@ class Holder:
         """The hold that this is about."""
         return Tenure(self.lock, self.term, self.claim_id)
 
+    def __repr__(self) -> str:
+        return f"<Holder of {shown(self.lock)}, term {self.term}: {shown(self.name)}>"
+
     def __str__(self) -> str:
         note = f", note: {self.note}" if self.note else ""
         return f"{self.name} since {time_text(self.since_ms, 'seconds')} (term {self.term}{note})"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How a lock stands, as a quorum said.
 
     Args:
@@ -91,8 +92,7 @@ class Standing:
         return self.remaining > 0
 
 
-@dataclass(frozen=True, slots=True)
-class PastTerm:
+class PastTerm(Struct, frozen=True):
     """One term in the history of a lock.
 
     Args:
@@ -112,7 +112,7 @@ def holder_of(decree: Decree) -> Holder:
     """
     lock, number = lock_and_term(decree.key)
     term = term_of(decree)
-    found = _PARTS.fullmatch(decree.claimant)
+    found = re.fullmatch(_PARTS, decree.claimant, re.DOTALL)
     return Holder(
         lock,
         number,

@@ -1,7 +1,6 @@
 """What calls return: `Claimed`, `Watched` and `NodeDown`, as frozen values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
@@ -87,8 +86,7 @@ class Watched(Struct, Documented, frozen=True):
         return f"<Watched at {shown(self.position)}: {self.decree!r}>"
 
 
-@dataclass(frozen=True, slots=True)
-class NodeDown:
+class NodeDown(Struct, frozen=True):
     """A member that did not report its status.
 
     Args:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from math import inf
 
 from ..registry.errors import BadRequest, ProtocolError
-from ..registry.types import MAX_COUNTER, MAX_NODE_CHARS, Decree, Key, NodeId
+from ..registry.types import MAX_COUNTER, Decree, Key, NodeId
 from ..registry.wire.requests import Position, WatchPage
 from . import arguments
 from .asker import Asker
@@ -23,10 +23,8 @@ from .results import Watched
 LOG = logging.getLogger(__name__)
 PAGE_SIZE = 256
 REMEMBERED = 65_536
-# names of nodes are checked where a cluster is configured
-_POSITION = re.compile(
-    rf"(?P<node>[A-Za-z0-9_-]{{1,{MAX_NODE_CHARS}}}):(?P<disk>[0-9a-f]{{32}}):(?P<index>[0-9]{{1,19}})"
-)
+# names of nodes are checked where a cluster is configured; compiled when it is first used
+_POSITION = r"(?P<node>[A-Za-z0-9_-]{1,63}):(?P<disk>[0-9a-f]{32}):(?P<index>[0-9]{1,19})"
 
 
 def position_text(position: Position) -> str:
@@ -40,7 +38,7 @@ def parse_position(text: str) -> Position:
     Raises:
         BadRequest: if it names none.
     """
-    found = _POSITION.fullmatch(arguments.text("since", text))
+    found = re.fullmatch(_POSITION, arguments.text("since", text))
     if found is None or int(found["index"]) > MAX_COUNTER:
         raise BadRequest(f"since is no position of a watch: {text[:100]!a}")
     return Position(NodeId(found["node"]), bytes.fromhex(found["disk"]), int(found["index"]))
