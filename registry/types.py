@@ -174,12 +174,15 @@ class Decree(Value, Documented, frozen=True):
         """The value as JSON.
 
         Raises:
-            ValueError: if it is not; it names the key.
+            ValueError: if it is not, a `json.JSONDecodeError` as a rule; it names the key.
         """
+        what = f"the value of {self.key!r} is no JSON"
         try:
             return json.loads(self.value)
+        except json.JSONDecodeError as error:
+            raise json.JSONDecodeError(f"{what}: {error.msg}", error.doc, error.pos) from error
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"the value of {self.key!r} is no JSON: {error}") from error
+            raise ValueError(f"{what}: {error}") from error
 
     @overload
     def as_(self, kind: type[T]) -> T: ...

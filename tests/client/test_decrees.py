@@ -69,6 +69,11 @@ def test_what_cannot_be_read_names_the_key(read: Callable[[Decree], Any], value:
         assert len(str(caught.value)) < 300
 
 
+def test_what_is_no_json_is_the_error_of_its_reader() -> None:
+    with pytest.raises(json.JSONDecodeError, match=rf"'{KEY}' is no JSON: Expecting value: line 1 column 5"):
+        decree(b"[1, ").json()
+
+
 def test_text_that_is_none_is_the_error_of_the_codec() -> None:
     with pytest.raises(UnicodeDecodeError, match=f"invalid start byte, in the value of '{KEY}'"):
         decree(b"\xff").text  # noqa: B018
