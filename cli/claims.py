@@ -18,7 +18,7 @@ from ..registry.keys import MAX_SLOT, parse_key, parse_series
 from ..registry.types import MAX_CLAIM_ID_BYTES, Decree, Outcome
 from . import options as o
 from .connection import with_registry
-from .documents import claim_document, claim_line
+from .documents import claim_line
 from .failures import INTERRUPTED, CommandFailed, about, error_line
 from .output import write_bytes, write_error, write_json, write_line
 from .values import (
@@ -203,7 +203,7 @@ def _tell(claimed: Claimed, call: o.Call, raw: bool, exclusive: bool) -> int:
     if raw:
         write_bytes(decree.value)
     elif call.as_json:
-        write_json(claim_document(claimed.outcome, claimed.claim_id, decree))
+        write_json(claimed.to_dict())
     else:
         write_line(claim_line(claimed.outcome, decree))
     beaten = (Outcome.LOST, Outcome.SAME) if exclusive else (Outcome.LOST,)

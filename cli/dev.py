@@ -22,13 +22,13 @@ from ..registry.disk import Storage
 from ..registry.errors import DecreedError, Exit
 from . import options as o
 from .bare import run_async
-from .documents import claim_document, claim_line, decree_document
+from .documents import claim_line
 from .failures import about
 from .logs import LogForm, LogLevel, set_up_logs
 from .output import safe_line, write_json, write_line
 from .ports import LOCALHOST, held_ports
 from .serving import NodeStart, ServerParts, open_node, server_parts, stop_on_signal
-from .settings import load_config
+from .settings import load_config, read_config
 from .settings_text import config_text, with_addresses, write_file
 
 NODES = ("n1", "n2", "n3")
@@ -136,8 +136,9 @@ def prepare(
         members = _addresses(ports or tuple(range(DEFAULT_PORT, DEFAULT_PORT + len(NODES))))
         write_file(path, config_text(secrets.token_hex(16), members), replace=False)
     elif ports:
-        text = path.read_text(encoding="utf-8")
-        write_file(path, with_addresses(text, _addresses(ports)), replace=True)
+        load_config(path)  # which says what is wrong with it
+        text = with_addresses(read_config(path), _addresses(ports))
+        write_file(path, text, replace=True)
     return DevCluster(folder, path, load_config(path))
 
 
@@ -250,7 +251,7 @@ async def _freeze_and_read(registry: Registry, as_json: bool) -> None:
     for value in ("hello, for ever", "something else"):
         claimed = await registry.claim(DEMO_KEY, value)
         if as_json:
-            write_json(claim_document(claimed.outcome, claimed.claim_id, claimed.decree))
+            write_json(claimed.to_dict())
         else:
             write_line(f"claim  {DEMO_KEY} {shlex.quote(value)}")
             write_line(f"    →  {claim_line(claimed.outcome, claimed.decree)}")
@@ -258,7 +259,7 @@ async def _freeze_and_read(registry: Registry, as_json: bool) -> None:
     if decree is None:
         raise DecreedError("it was frozen, and now it is undecided")
     if as_json:
-        write_json(decree_document(decree))
+        write_json(decree.to_dict())
     else:
         write_line(f"get    {DEMO_KEY}")
         write_line(f"    →  {safe_line(decree.value)}")

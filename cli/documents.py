@@ -1,36 +1,8 @@
-"""Decrees and claims as JSON documents, and as lines for people."""
+"""Decrees and claims as lines for people."""
 
-from datetime import UTC, datetime
-from typing import Any
-
-from ..registry.keys import series_and_slot
+from ..registry.documents import time_text
 from ..registry.types import Decree, Outcome
-from .output import bytes_field, safe_line, safe_text
-
-
-def decree_document(decree: Decree) -> dict[str, Any]:
-    """A decree as JSON: ``value`` is text, ``value_base64`` stands for bytes that are not UTF-8."""
-    series, slot = series_and_slot(decree.key)
-    return {
-        "key": decree.key,
-        **({} if slot is None else {"series": series, "slot": slot}),
-        **bytes_field("value", decree.value),
-        "content_type": decree.content_type,
-        "claimant": decree.claimant,
-        **bytes_field("claim_id", decree.claim_id),
-        "note": decree.note,
-        "time": when(decree.time_ms),
-        "ballot": str(decree.ballot),
-    }
-
-
-def claim_document(outcome: Outcome, claim_id: bytes, decree: Decree) -> dict[str, Any]:
-    """How a claim ended, its id, and the decree that stands."""
-    return {
-        "outcome": outcome.value,
-        **bytes_field("claim_id", claim_id),
-        "decree": decree_document(decree),
-    }
+from .output import safe_line, safe_text
 
 
 def decree_line(decree: Decree) -> str:
@@ -44,17 +16,9 @@ def claim_line(outcome: Outcome, decree: Decree) -> str:
     if outcome is Outcome.WON:
         return line
     note = f", note: {safe_line(decree.note)}" if decree.note else ""
-    return f"{line}  (claimed by {safe_line(decree.claimant)}, {when(decree.time_ms)}{note})"
+    return f"{line}  (claimed by {safe_line(decree.claimant)}, {time_text(decree.time_ms)}{note})"
 
 
 def safe_text_line(value: bytes) -> str:
     """A whole value for people, on one line if it has one line."""
     return safe_text(value) if b"\n" in value else safe_line(value, max(len(value), 1))
-
-
-def when(time_ms: int) -> str:
-    """Milliseconds since 1970 as UTC; a time that no calendar holds stays a number."""
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    except (OverflowError, ValueError, OSError):
-        return f"{time_ms} ms"

@@ -7,13 +7,13 @@ import trio
 import typer
 
 from ..client import Holder, PastTerm, Registry, Standing
+from ..registry.documents import bytes_field, time_text
 from ..registry.errors import Exit, StillUndecided
 from ..registry.locks.terms import Ending, How, parse_lock
 from . import options as o
 from .connection import with_registry
-from .documents import when
 from .failures import CommandFailed, about
-from .output import bytes_field, safe_line, write_json, write_line
+from .output import safe_line, write_json, write_line
 from .running import LockName
 
 NOBODY = "nobody has ever had it"
@@ -189,7 +189,7 @@ def _line(standing: Standing) -> str:
 
 def _who(holder: Holder) -> str:
     note = f", note: {safe_line(holder.note)}" if holder.note else ""
-    return f"{safe_line(holder.name)} since {when(holder.since_ms)} (term {holder.term}{note})"
+    return f"{safe_line(holder.name)} since {time_text(holder.since_ms)} (term {holder.term}{note})"
 
 
 def _document(standing: Standing) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def _holder_document(holder: Holder) -> dict[str, Any]:
         "holder": holder.name,
         "host": holder.host,
         "pid": holder.pid,
-        "since": when(holder.since_ms),
+        "since": time_text(holder.since_ms),
         "ttl": holder.ttl,
         "note": holder.note,
         **bytes_field("info", holder.info),

@@ -4,7 +4,6 @@ Everything that a command prints goes through here, as UTF-8 whatever the locale
 cluster is shown with control characters escaped, so that no value can steer a terminal.
 """
 
-import base64
 import json
 import os
 import re
@@ -72,14 +71,6 @@ def to_json(document: Any) -> str:
     """One line of JSON; text stays readable, and what could steer a terminal is escaped."""
     text = json.dumps(document, ensure_ascii=False)
     return _UNSAFE_IN_LINE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def bytes_field(name: str, data: bytes) -> dict[str, str]:
-    """`data` as a JSON field: `name` with text, or ``name_base64`` if it is not UTF-8."""
-    try:
-        return {name: data.decode()}
-    except UnicodeDecodeError:
-        return {f"{name}_base64": base64.b64encode(data).decode("ascii")}
 
 
 def safe_text(data: bytes) -> str:

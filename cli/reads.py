@@ -10,7 +10,7 @@ from ..registry.keys import parse_key, parse_prefix, parse_series
 from ..registry.types import Decree
 from . import options as o
 from .connection import with_registry
-from .documents import decree_document, decree_line
+from .documents import decree_line
 from .failures import CommandFailed, about
 from .output import safe_text, write_bytes, write_json, write_line
 
@@ -98,7 +98,7 @@ def show_value(decree: Decree, call: o.Call, raw: bool) -> int:
     if raw:
         write_bytes(decree.value)
     elif call.as_json:
-        write_json(decree_document(decree))
+        write_json(decree.to_dict())
     else:
         write_line(safe_text(decree.value))
     return Exit.DONE
@@ -107,6 +107,6 @@ def show_value(decree: Decree, call: o.Call, raw: bool) -> int:
 def show_row(decree: Decree, call: o.Call, keys: bool) -> None:
     """Print one decree of many on one line."""
     if call.as_json:
-        write_json(decree_document(decree))
+        write_json(decree.to_dict())
     else:
         write_line(decree.key if keys else decree_line(decree))

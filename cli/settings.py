@@ -3,6 +3,7 @@
 What the settings mean and which values they take is `decreed.registry.config`'s to say.
 """
 
+import codecs
 import re
 import tomllib
 from pathlib import Path
@@ -20,13 +21,27 @@ def load_config(path: Path) -> ClusterConfig:
     Raises:
         CommandFailed: naming the file, the line and the setting that is wrong; exit code 2.
     """
+    try:
+        return parse_text(read_config(path))
+    except ConfigError as error:
+        raise CommandFailed(error, str(path), WAY_OUT) from error
+
+
+def read_config(path: Path) -> str:
+    """The text of a ``cluster.toml``, without the byte order mark that some editors put before it.
+
+    Raises:
+        CommandFailed: if it cannot be read; exit code 2.
+        ConfigError: if it is not UTF-8.
+    """
     with reading(str(path)):
         data = path.read_bytes()
     try:
-        return parse_text(data.decode())
-    except (ConfigError, UnicodeDecodeError) as error:
-        cause = ConfigError(str(error))
-        raise CommandFailed(cause, str(path), WAY_OUT) from error
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        found = "its byte order mark says UTF-16" if wide else str(error)
+        raise ConfigError(f"not UTF-8: {found}") from error
 
 
 def parse_text(text: str) -> ClusterConfig:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..registry.errors import Exit
 from .batches import Fate, Row
-from .documents import decree_document, when
+from ..registry.documents import time_text
 from .output import safe_line, write_json, write_line
 
 MOST_LINES = 100
@@ -83,7 +83,7 @@ def _is_told(row: Row) -> bool:
 def _line(row: Row) -> str:
     key = safe_line(row.key)
     if row.fate is Fate.LOST and row.decree is not None:
-        who = f"claimed by {safe_line(row.decree.claimant)}, {when(row.decree.time_ms)}"
+        who = f"claimed by {safe_line(row.decree.claimant)}, {time_text(row.decree.time_ms)}"
         return f"lost    {key} = {safe_line(row.decree.value)}  ({who})"
     why = str(row.error) if row.error is not None else row.why
     return f"{row.fate.value:<7} {key}" + (f": {safe_line(why, 1_000)}" if why else "")
@@ -92,7 +92,7 @@ def _line(row: Row) -> str:
 def _document(row: Row) -> dict[str, Any]:
     document: dict[str, Any] = {"key": row.key, "outcome": row.fate.value}
     if row.fate is Fate.LOST and row.decree is not None:
-        document["decree"] = decree_document(row.decree)
+        document["decree"] = row.decree.to_dict()
     if row.why:
         document["why"] = row.why
     if row.error is not None:

@@ -11,7 +11,7 @@ from ..registry.keys import parse_key, parse_prefix
 from ..registry.types import Decree
 from . import options as o
 from .connection import with_registry
-from .documents import decree_document, decree_line
+from .documents import decree_line
 from .failures import CommandFailed, about
 from .output import write_json, write_line
 from .reads import show_value
@@ -85,6 +85,6 @@ def watch(
 
 def _show_seen(seen: Watched, call: o.Call) -> None:
     if call.as_json:
-        write_json({"position": seen.position, "decree": decree_document(seen.decree)})
+        write_json(seen.to_dict())
     else:
         write_line(decree_line(seen.decree))

@@ -1,8 +1,9 @@
 """The client: `connect` to a cluster, under trio, asyncio, or (in `decreed.client.sync`) neither.
 
-The parts, from the outside in: `registry` is what callers see; `asker` asks with a deadline and
-through the `cache`; `settle` drives attempts, `attempt` decides which node is tried when; `pool`
-knows the members, `link` is one connection with many requests in flight, `channel` is its bytes.
+The parts, from the outside in: `registry` is what callers see; `arguments` checks what they give;
+`asker` asks with a deadline and through the `cache`, and knows which claims are in `doubts`; `settle`
+drives attempts, `attempt` decides which node is tried when; `pool` knows the members, `link` is one
+connection with many requests in flight, `channel` is its bytes.
 """
 
 if __name__ == "client":

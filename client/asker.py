@@ -6,8 +6,8 @@ from math import inf
 
 import anyio
 
+from ..registry.documents import shown
 from ..registry.errors import (
-    BadRequest,
     Closed,
     ConfigError,
     DecreedError,
@@ -16,9 +16,12 @@ from ..registry.errors import (
 )
 from ..registry.types import Claim, Decree, Key, NodeId
 from ..registry.wire.requests import Decreed, ListPage, StatusReport, Undecided, WatchPage
+from . import arguments
+from .arguments import Seconds
 from .attempt import Reply
 from .cache import Cache
 from .channel import check_value
+from .doubts import Doubts
 from .errands import (
     Errand,
     to_claim,
@@ -39,6 +42,7 @@ from .settle import settle
 MEET_SECONDS = 0.5
 # how long the first call waits for the other endpoints, to see that all are of one cluster
 OTHERS_SECONDS = 0.2
+SHOWN_SEEDS = 7
 # a wait that has so little time left when its node says "undecided" is over
 WAIT_SLACK_SECONDS = 0.1
 
@@ -56,6 +60,8 @@ class Asker:
         self.pool = pool
         self.cache = cache
         self._timeout = timeout
+        self._doubts = Doubts(next_slot=False)
+        self._doubts_of_next = Doubts(next_slot=True)
         self._met = False
         self._meeting = anyio.Lock()
         self._process = os.getpid()
@@ -72,18 +78,43 @@ class Asker:
         if os.getpid() != self._process:
             raise Closed("the client belongs to the process that this one was forked from: connect")
 
-    def at_hand(self, key: str, timeout: float | None) -> Decree | None:
-        """The decree of `key` if it is in memory and nothing is wrong with the call.
+    def __str__(self) -> str:
+        """Of which cluster this is a client, and whether it is connected; from any thread."""
+        seeds = ", ".join(map(str, self.pool.seeds[:SHOWN_SEEDS]))
+        more = len(self.pool.seeds) - SHOWN_SEEDS
+        welcome = self.pool.welcome
+        return "; ".join(
+            [
+                f"of {seeds} and {more} more" if more > 0 else f"of {seeds}",
+                *([f"cluster {shown(welcome.cluster_id)}"] if welcome else []),
+                *(
+                    [f"formation {welcome.formation.hex()}"]
+                    if welcome and welcome.formation
+                    else []
+                ),
+                self._state(),
+            ]
+        )
+
+    def _state(self) -> str:
+        if self.pool.closed:
+            return "closed"
+        if os.getpid() != self._process:
+            return "of the process that this one was forked from"
+        nodes = sorted({link.welcome.node for link in self.pool.up if link.welcome})
+        return f"connected to {', '.join(nodes)}" if nodes else "not connected"
+
+    def at_hand(self, key: str) -> Decree | None:
+        """The decree of `key` if it is in memory and the client may be used.
 
         This is all that a read from memory does, so it is as short as can be: a key that is held
-        was checked when it was asked for. None, too, where `deadline` would raise an error.
+        was checked when it was asked for. None, too, where `guard` would raise an error.
         """
-        if self.pool.closed or self._forks != FORKS.count:
+        if self.pool.closed or self._forks != FORKS.count or type(key) is not str:
             return None
-        # NaN is neither
-        return self.cache.memory.get(key) if timeout is None or timeout >= 0 else None
+        return self.cache.memory.get(key)
 
-    def deadline(self, timeout: float | None) -> float:
+    def deadline(self, timeout: Seconds | None) -> float:
         """When a call that begins now must end, on anyio's clock.
 
         Raises:
@@ -91,9 +122,7 @@ class Asker:
             BadRequest: if `timeout` is no length of time.
         """
         self.guard()
-        seconds = self._timeout if timeout is None else timeout
-        if not seconds >= 0:
-            raise BadRequest(f"a timeout is a number of seconds, not {seconds!r}")
+        seconds = self._timeout if timeout is None else arguments.seconds("timeout", timeout)
         return anyio.current_time() + seconds
 
     async def meet(self, deadline: float) -> None:
@@ -134,12 +163,11 @@ class Asker:
         self, claims: Sequence[Claim], deadline: float
     ) -> list[Claimed | DecreedError]:
         """Settle claims, each by itself; errors are among the results, in order."""
-        try:
-            await self.meet(deadline)
-        except DecreedError as error:
-            return [error] * len(claims)
-        replies = await settle(self.pool, [to_claim(claim) for claim in claims], deadline)
-        return [self._claimed(*pair) for pair in zip(claims, replies, strict=True)]
+        errands = [to_claim(claim) for claim in claims]
+        with self._doubts.unless_settled(claims):
+            replies = await self._each(errands, deadline)
+        results = [self._claimed(*pair) for pair in zip(claims, replies, strict=True)]
+        return [self._doubts.judge(*pair) for pair in zip(claims, results, strict=True)]
 
     async def max_value_bytes(self, deadline: float) -> int:
         """The size of the largest value that the cluster takes, as the latest welcome says."""
@@ -215,10 +243,16 @@ class Asker:
         Raises:
             DecreedError: as the claim ended.
         """
-        result = self._claimed(claim, await self.ask(to_claim_next(claim), deadline))
+        with self._doubts_of_next.unless_settled([claim]):
+            [reply] = await self._each([to_claim_next(claim)], deadline)
+        result = self._doubts_of_next.judge(claim, self._claimed(claim, reply))
         if isinstance(result, DecreedError):
             raise result
         return result
+
+    def first_slot(self, series: str, claim_id: bytes) -> Key | None:
+        """The slot from which a claim of the next one was first tried, if that is still in doubt."""
+        return self._doubts_of_next.first_key(series, claim_id)
 
     async def latest(self, series: str, deadline: float) -> Decree | None:
         """The last decided slot of a series; None when there is none."""
@@ -252,6 +286,16 @@ class Asker:
             raise ProtocolError(f"no page: {type(reply.answer).__name__}")
         self._keep(reply, reply.answer.decrees)
         return reply.answer
+
+    async def _each(
+        self, errands: Sequence[Errand], deadline: float
+    ) -> Sequence[Reply | DecreedError]:
+        """Settle errands, each by itself; where nothing could be asked, all have that error."""
+        try:
+            await self.meet(deadline)
+        except DecreedError as error:
+            return [error] * len(errands)
+        return await settle(self.pool, errands, deadline)
 
     async def _one(self, errand: Errand, deadline: float) -> Reply:
         [result] = await settle(self.pool, [errand], deadline)

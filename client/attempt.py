@@ -12,6 +12,7 @@ Rules kept here:
 * What is wrong with the request is raised at once; what is wrong with a node is tried elsewhere.
 """
 
+import logging
 import random
 from collections.abc import Callable
 from math import inf
@@ -39,6 +40,7 @@ from .errands import Errand
 from .link import Link, Lost, News, Ticket
 from .pool import Pool
 
+LOG = logging.getLogger(__name__)
 SILENT_AVOID_SECONDS = 1.0
 # a node that answers others, or has many late answers already, is given more time: an overloaded
 # cluster must not be asked everything twice
@@ -133,7 +135,7 @@ class Attempt:
             self._fault(ticket.link, news.error, ticket.written_at is not None, now)
         elif isinstance(news, Failed):
             error = error_from_wire(news.code, news.message)
-            self._fault(ticket.link, error, not _is_definite(error), now)
+            self._fault(ticket.link, error, not error.definite, now)
         elif welcome and self._fits(news):
             self.result = Reply(news, welcome)
             self.withdraw()
@@ -185,6 +187,8 @@ class Attempt:
         if heard or link.late >= FIRST_LATE:
             hedge += BUSY_EXTRA_SECONDS + link.load * LOAD_SECONDS
         if now >= since + hedge and not heard:
+            if not link.late:
+                LOG.info("%s does not answer: others are asked meanwhile", link.endpoint)
             link.late += 1
             link.avoid(SILENT_AVOID_SECONDS)
         return since + hedge
@@ -202,6 +206,8 @@ class Attempt:
         self._tried.add(link)
         self._tries += 1
         here = self._tries > 1
+        if here:
+            LOG.debug("asking %s, about %s", link.endpoint, self._errand.key or "no key")
         milliseconds = self._milliseconds(now)
         if link.late and not self._pool.avoided(link):
             # one request finds out whether it speaks again; others keep away until then
@@ -233,12 +239,16 @@ class Attempt:
             pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._rounds, 10))
             self._tried.clear()
             self._wake_at = now + pause * random.uniform(0.5, 1.0)
+            LOG.debug("asking all again soon, for all have failed: %s", self._reasons())
 
     def _out_of_time(self) -> DecreedError:
-        reasons = "; ".join(f"{link.endpoint}: {error}" for link, error in self._faults.items())
         kinds = {type(error) for error in self._faults.values()}
         kind = NotFormed if kinds == {NotFormed} else Unreachable
-        return kind(f"no answer in time ({reasons or 'nobody answered'})")
+        return kind(f"no answer in time ({self._reasons()})")
+
+    def _reasons(self) -> str:
+        faults = (f"{link.endpoint}: {error}" for link, error in self._faults.items())
+        return "; ".join(faults) or "nobody answered"
 
     def _end(self, error: DecreedError) -> None:
         written = any(ticket.written_at is not None for ticket in self._tickets)
@@ -250,8 +260,3 @@ class Attempt:
                 f"{self._errand.again()} ({error})"
             )
         self.result = error
-
-
-def _is_definite(error: DecreedError) -> bool:
-    # a node that met an error without a name cannot know what it had sent before
-    return error.definite and type(error) is not DecreedError

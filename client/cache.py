@@ -7,6 +7,7 @@ Invariants kept here:
   write, and no trouble with the disk is an error for them.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -21,6 +22,7 @@ from .disk import DecreeFile
 from .memory import Memory
 from .shelf import Shelf
 
+LOG = logging.getLogger(__name__)
 MAX_UNWRITTEN = 10_000
 CLOSE_SECONDS = 5.0
 
@@ -63,6 +65,8 @@ class Cache:
         if welcome.formation is None:
             return
         if welcome.formation != self.formation:
+            if self.formation is not None:
+                LOG.info("the cluster was formed again: the cache is dropped")
             self.memory.clear()
             self.formation = welcome.formation
         if self._welcome is None or self._welcome.formation != welcome.formation:

@@ -4,27 +4,28 @@ import getpass
 import json
 import os
 import socket
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from msgspec import Struct
+
 from ..registry.errors import BadRequest
 from ..registry.types import (
-    MAX_CLAIM_ID_BYTES,
     MAX_CLAIMANT_CHARS,
     MAX_CONTENT_TYPE_CHARS,
     MAX_NOTE_CHARS,
     Claim,
     Key,
 )
+from . import arguments
+from .arguments import utf8, wrong
 
 TEXT = "text/plain; charset=utf-8"
 BINARY = "application/octet-stream"
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Json:
+class Json(Struct, frozen=True):
     """A value to be stored as JSON: compact, with sorted keys, so that equal data are equal bytes.
 
     Args:
@@ -40,7 +41,7 @@ Claimable = bytes | str | Json
 
 def make_claim(
     key: Key,
-    value: Claimable,
+    value: object,
     claimant: str,
     *,
     content_type: str | None = None,
@@ -53,16 +54,32 @@ def make_claim(
         BadRequest: if a part is of the wrong type or over its bound; definite.
     """
     data, usual_type = _as_bytes(value)
-    claim = Claim(
+    words = checked_words(content_type, claimant, note)
+    return Claim(
         key,
         data,
-        usual_type if content_type is None else content_type,
-        claimant,
-        _as_id(claim_id),
-        note,
+        usual_type if words[0] is None else words[0],
+        words[1],
+        os.urandom(16) if claim_id is None else arguments.claim_id(claim_id),
+        words[2],
     )
-    _check(claim)
-    return claim
+
+
+def checked_words(
+    content_type: str | None, claimant: str, note: str
+) -> tuple[str | None, str, str]:
+    """What a claim says beside key, value and id.
+
+    Raises:
+        BadRequest: if a part is of the wrong type or over its bound; definite.
+    """
+    return (
+        None
+        if content_type is None
+        else arguments.text("content_type", content_type, MAX_CONTENT_TYPE_CHARS),
+        arguments.text("claimant", claimant, MAX_CLAIMANT_CHARS),
+        arguments.text("note", note, MAX_NOTE_CHARS),
+    )
 
 
 @cache
@@ -78,12 +95,12 @@ def default_claimant() -> str:
 
 def _as_bytes(value: object) -> tuple[bytes, str]:
     if isinstance(value, str):
-        return utf8(value, "value"), TEXT
+        return utf8("value", value), TEXT
     if isinstance(value, Json):
         return _as_json(value.data), JSON
     if isinstance(value, bytes):
-        return value, BINARY
-    raise BadRequest(f"a value is bytes, str or Json(…), not {type(value).__name__}")
+        return bytes(value), BINARY
+    raise wrong("value", "bytes, a str or Json(…)", value)
 
 
 def _as_json(data: Any) -> bytes:
@@ -92,36 +109,5 @@ def _as_json(data: Any) -> bytes:
             data, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
         )
     except (TypeError, ValueError, RecursionError) as error:
-        raise BadRequest(f"the value cannot be written as JSON: {error}") from error
-    return utf8(text, "value")
-
-
-def _as_id(claim_id: bytes | str | None) -> bytes:
-    if claim_id is None:
-        return os.urandom(16)
-    return utf8(claim_id, "claim id") if isinstance(claim_id, str) else claim_id
-
-
-def utf8(text: str, what: str) -> bytes:
-    """The bytes of `text`, which came from outside as the `what` of a request.
-
-    Raises:
-        BadRequest: if it cannot be written as UTF-8; definite.
-    """
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise BadRequest(f"the {what} cannot be written as UTF-8: {error}") from error
-
-
-def _check(claim: Claim) -> None:
-    if not 1 <= len(claim.claim_id) <= MAX_CLAIM_ID_BYTES:
-        raise BadRequest(f"a claim id has 1 to {MAX_CLAIM_ID_BYTES} bytes")
-    for what, text, most in (
-        ("note", claim.note, MAX_NOTE_CHARS),
-        ("claimant", claim.claimant, MAX_CLAIMANT_CHARS),
-        ("content type", claim.content_type, MAX_CONTENT_TYPE_CHARS),
-    ):
-        utf8(text, what)
-        if len(text) > most:
-            raise BadRequest(f"the {what} is longer than {most} characters")
+        raise BadRequest(f"value cannot be written as JSON: {error}") from error
+    return utf8("value", text)

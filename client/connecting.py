@@ -11,6 +11,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..registry.errors import Closed
+from ..registry.types import MAX_CLAIMANT_CHARS, MAX_COUNTER
+from . import arguments
+from .arguments import Endpoints, Seconds
 from .asker import Asker
 from .cache import Cache
 from .claims import default_claimant
@@ -25,8 +28,8 @@ DISK_FACTOR = 4
 
 
 def connect(
-    *endpoints: str,
-    timeout: float = 10.0,
+    *endpoints: Endpoints,
+    timeout: Seconds = 10.0,
     claimant: str | None = None,
     cache_decrees: int = 10_000,
     cache_bytes: int = 64 * MIB,
@@ -37,8 +40,8 @@ def connect(
     Nothing is sent before the first call, so the cluster need not be up.
 
     Args:
-        endpoints: servers as ``host:port``, or several in one text, separated by commas. One is
-            enough: it names the others.
+        endpoints: servers as ``host:port``, or several in one text, separated by commas, or
+            collections of such texts. One is enough: it names the others.
         timeout: seconds that a call may take when it names no time of its own.
         claimant: the name that claims carry; ``user@host`` by default.
         cache_decrees: how many decrees are held in memory at most.
@@ -48,19 +51,26 @@ def connect(
 
     Raises:
         ConfigError: if an endpoint is malformed, or none is given.
+        BadRequest: if another argument is of the wrong type or out of bounds.
     """
-    seeds = parse_endpoints(endpoints)
+    seeds = parse_endpoints(arguments.endpoints(endpoints))
+    seconds = arguments.seconds("timeout", timeout)
+    bounds = (
+        arguments.whole_number("cache_decrees", cache_decrees, 0, MAX_COUNTER),
+        arguments.whole_number("cache_bytes", cache_bytes, 0, MAX_COUNTER),
+    )
     shelf = None
     if cache_dir is not None:
-        bounds = (cache_decrees * DISK_FACTOR, cache_bytes * DISK_FACTOR)
-        shelf = Shelf(Path(cache_dir), *(max(1, bound) for bound in bounds))
-    memory = Memory(cache_decrees, cache_bytes)
+        directory = Path(arguments.path("cache_dir", cache_dir))
+        shelf = Shelf(directory, *(max(1, bound * DISK_FACTOR) for bound in bounds))
+    memory = Memory(*bounds)
 
     def make(spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]) -> Asker:
         cache = Cache(memory, shelf, map(str, seeds))
-        return Asker(Pool(seeds, spawn, cache.adopt), cache, timeout)
+        return Asker(Pool(seeds, spawn, cache.adopt), cache, seconds)
 
-    return _Connection(make, default_claimant() if claimant is None else claimant)
+    name = default_claimant() if claimant is None else claimant
+    return _Connection(make, arguments.text("claimant", name, MAX_CLAIMANT_CHARS))
 
 
 def _start(tasks: TaskGroup, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

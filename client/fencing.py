@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..registry.errors import BadRequest, StaleToken
+from . import arguments
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,7 +55,9 @@ class Fence:
 
         Raises:
             StaleToken: if a higher one has passed before.
+            BadRequest: if it is no token.
         """
+        resource, token = arguments.text("resource", resource), arguments.slot("token", token)
         with self._guard:
             highest = self._highest.get(resource, 0)
             if token < highest:
@@ -72,6 +75,8 @@ class Fence:
         Args:
             resource: what the function changes.
         """
+
+        resource = arguments.text("resource", resource)
 
         def decorate(function: Callable[P, T]) -> Callable[Concatenate[int, P], T]:
             @functools.wraps(function)
@@ -103,6 +108,7 @@ def fence_sql(resource: str = "?", token: str = "?") -> str:
         resource, token: how the driver writes its parameters: ``?`` for SQLite, ``%s`` for psycopg,
             ``$1`` and ``$2`` for asyncpg.
     """
+    resource, token = arguments.text("resource", resource), arguments.text("token", token)
     return (
         f"INSERT INTO decreed_fences (resource, token) VALUES ({resource}, {token}) "
         "ON CONFLICT (resource) DO UPDATE SET token = excluded.token "
@@ -121,8 +127,11 @@ def pass_fence(cursor: Cursor, resource: str, token: int, *, parameter: str = "?
 
     Raises:
         StaleToken: if a higher one has passed before; roll back.
+        BadRequest: if it is no token; nothing was executed.
     """
-    cursor.execute(fence_sql(parameter, parameter), (resource, token))
+    resource, token = arguments.text("resource", resource), arguments.slot("token", token)
+    placeholder = arguments.text("parameter", parameter)
+    cursor.execute(fence_sql(placeholder, placeholder), (resource, token))
     if cursor.rowcount != 1:
         raise stale(resource, token)
 
@@ -134,7 +143,8 @@ def token_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
         BadRequest: if they carry none, several, or one that is no token.
     """
     name = HEADER.lower().encode()
-    found = [value.decode("latin-1") for key, value in headers if key.lower() == name]
+    pairs = arguments.headers(headers)
+    found = [value.decode("latin-1") for key, value in pairs if key.lower() == name]
     if len(found) != 1 or not _TOKEN.fullmatch(found[0]):
         raise BadRequest(f"one header {HEADER} is needed, with the token in plain decimal")
     return int(found[0])

@@ -7,16 +7,19 @@ rests on it.
 import os
 import re
 import socket
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from ..registry.errors import LockHeld
+from msgspec import Struct, ValidationError, convert, to_builtins
+
+from ..registry.documents import shown, time_text
+from ..registry.errors import BadRequest, LockHeld
 from ..registry.keys import series_and_slot
 from ..registry.locks.terms import Ending, Tenure, lock_and_term, tenure, term_of
 from ..registry.types import MAX_CLAIMANT_CHARS, Decree
 from ..registry.wire.requests import HeldBy
+from .arguments import wrong
 
-_PARTS = re.compile(r"(?P<name>.+)@(?P<host>[^@\s]+) pid (?P<pid>[1-9][0-9]{0,9})", re.DOTALL)
+# compiled when it is first used: a client that only reads keys does without
+_PARTS = r"(?P<name>.+)@(?P<host>[^@\s]+) pid (?P<pid>[1-9][0-9]{0,9})"
 
 
 def holder_text(claimant: str) -> str:
@@ -27,8 +30,7 @@ def holder_text(claimant: str) -> str:
     return claimant[: max(1, MAX_CLAIMANT_CHARS - len(tail))] + tail
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Whose a term of a lock is, or was.
 
     Args:
@@ -60,13 +62,15 @@ class Holder:
         """The hold that this is about."""
         return Tenure(self.lock, self.term, self.claim_id)
 
+    def __repr__(self) -> str:
+        return f"<Holder of {shown(self.lock)}, term {self.term}: {shown(self.name)}>"
+
     def __str__(self) -> str:
         note = f", note: {self.note}" if self.note else ""
-        return f"{self.name} since {_when(self.since_ms)} (term {self.term}{note})"
+        return f"{self.name} since {time_text(self.since_ms, 'seconds')} (term {self.term}{note})"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How a lock stands, as a quorum said.
 
     Args:
@@ -88,8 +92,7 @@ class Standing:
         return self.remaining > 0
 
 
-@dataclass(frozen=True, slots=True)
-class PastTerm:
+class PastTerm(Struct, frozen=True):
     """One term in the history of a lock.
 
     Args:
@@ -109,7 +112,7 @@ def holder_of(decree: Decree) -> Holder:
     """
     lock, number = lock_and_term(decree.key)
     term = term_of(decree)
-    found = _PARTS.fullmatch(decree.claimant)
+    found = re.fullmatch(_PARTS, decree.claimant, re.DOTALL)
     return Holder(
         lock,
         number,
@@ -122,6 +125,21 @@ def holder_of(decree: Decree) -> Holder:
         term.info,
         tenure(decree).claim_id,
     )
+
+
+def checked_tenure(holder: object) -> Tenure:
+    """Whose hold of which term it is that a caller names.
+
+    Raises:
+        BadRequest: if it is no `Holder`, or none that anything told.
+    """
+    if not isinstance(holder, Holder):
+        raise wrong("holder", "a Holder, as `standing` tells it", holder)
+    try:
+        found = holder.tenure
+        return convert(to_builtins(found, builtin_types=(bytes,)), Tenure, builtin_types=(bytes,))
+    except (ValidationError, TypeError) as error:
+        raise BadRequest(f"holder is none that anything told: {error}") from error
 
 
 def standing_of(answer: HeldBy) -> Standing:
@@ -156,10 +174,3 @@ def past_terms(decrees: list[Decree]) -> list[PastTerm]:
             endings[lock_and_term(decree.key)[1] - 1] = previous.ending
     holders = map(holder_of, ordered)
     return [PastTerm(holder, endings.get(holder.term)) for holder in holders]
-
-
-def _when(time_ms: int) -> str:
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds")
-    except (OverflowError, ValueError, OSError):
-        return f"{time_ms} ms"

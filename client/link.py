@@ -13,6 +13,7 @@ Invariants kept here:
   `Link.weight` tells how long an answer may well take.
 """
 
+import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -36,6 +37,7 @@ from .bell import Bell
 from .channel import Channel
 from .endpoints import Endpoint
 
+LOG = logging.getLogger(__name__)
 BATCH_BYTES = 1024 * 1024
 WINDOW_BYTES = 8 * 1024 * 1024
 SHORT_AVOID_SECONDS = 0.1
@@ -181,6 +183,7 @@ class Link:
 
     async def _run(self) -> None:
         error: DecreedError = Closed("the client was closed")
+        LOG.debug("connecting to %s", self.endpoint)
         try:
             channel = await self._dial(self.endpoint)
             try:
@@ -197,6 +200,7 @@ class Link:
         self._admit(self.endpoint, channel.welcome)
         self.welcome = channel.welcome
         self._channel = channel
+        LOG.info("connected to %s: %s", self.endpoint, channel.welcome.node)
         self._heard()
 
     async def _serve(self, channel: Channel) -> DecreedError:
@@ -217,6 +221,8 @@ class Link:
     def _end(self, error: DecreedError) -> None:
         """Tell all who wait, and how long to keep away from here."""
         was_up, self._channel, self._running = self.up, None, False
+        ours = isinstance(error, Closed) or not was_up
+        LOG.log(logging.DEBUG if ours else logging.INFO, "left %s: %s", self.endpoint, error)
         self.late = 0
         self._failures = 0 if was_up else self._failures + 1
         self.avoid(min(LONG_AVOID_SECONDS, SHORT_AVOID_SECONDS * 2 ** min(self._failures, 10)))
@@ -298,6 +304,8 @@ class Link:
         return not self._pending and not self._queue
 
     def _heard(self) -> None:
+        if self.late:
+            LOG.info("%s answers again", self.endpoint)
         self.heard_at = anyio.current_time()
         self.avoid_until = 0.0
         self.late = 0

@@ -10,6 +10,7 @@ from types import TracebackType
 
 import anyio
 
+from ..registry.documents import shown
 from ..registry.errors import BadRequest, Reentrant
 from .hold import Hold
 from .holder import Holder
@@ -43,6 +44,12 @@ class HeldLock:
 
     def __init__(self, hold: Hold) -> None:
         self._hold = hold
+
+    def __repr__(self) -> str:
+        left = self._hold.remaining
+        lost = f"lost: {self._hold.loss}" if self._hold.loss else "not held any more"
+        state = f"held for {left:.1f} s more" if left else lost
+        return f"<Lock {shown(self._hold.lock)}, term {self.token}: {state}>"
 
     @property
     def holder(self) -> Holder:
@@ -102,6 +109,9 @@ class Locked(AbstractAsyncContextManager[Lock]):
         self._owner: tuple[str, int] | None = None
         self._scope = anyio.CancelScope()
         self._lock: Lock | None = None
+
+    def __repr__(self) -> str:
+        return f"<lock {shown(self._hold.lock)}, for use in `async with`>"
 
     async def __aenter__(self) -> Lock:
         if self._owner is not None:

@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from math import ceil, isfinite
 from typing import Any
 
 import anyio
@@ -14,23 +13,29 @@ from ..registry.errors import BadRequest, LockLost, OutcomeUnknown, Unreachable
 from ..registry.keys import LOCKS
 from ..registry.locks.terms import (
     MAX_INFO_BYTES,
-    MAX_TTL_MS,
-    MIN_TTL_MS,
     Ending,
     How,
     Tenure,
     TermClaim,
     lock_and_term,
     lock_path,
-    parse_lock,
     tenure,
 )
 from ..registry.types import MAX_NOTE_CHARS, Decree
 from ..registry.wire.requests import HeldBy
+from . import arguments
+from .arguments import Seconds
 from .asker import Asker
-from .claims import utf8
 from .hold import Hold
-from .holder import Holder, PastTerm, Standing, holder_text, past_terms, standing_of
+from .holder import (
+    Holder,
+    PastTerm,
+    Standing,
+    checked_tenure,
+    holder_text,
+    past_terms,
+    standing_of,
+)
 from .listing import Listing
 from .lock import Lock, Locked, Owners
 from .lock_errands import is_term_of, to_end, to_find_holder
@@ -59,8 +64,8 @@ class Locking:
         self,
         name: str,
         *,
-        ttl: float = DEFAULT_TTL,
-        wait: float | None = DEFAULT_WAIT,
+        ttl: Seconds = DEFAULT_TTL,
+        wait: Seconds | None = DEFAULT_WAIT,
         note: str = "",
         info: bytes = b"",
     ) -> AbstractAsyncContextManager[Lock]:
@@ -72,8 +77,9 @@ class Locking:
 
         Args:
             name: the lock's name, such as ``prod/migrate``.
-            ttl: seconds after which the lock is free again if this process dies; 0.1 to 3600.
-            wait: seconds to wait for it; 0 not to wait at all, None for ever.
+            ttl: seconds (or a `timedelta`) after which the lock is free again if this process dies;
+                0.1 to 3600.
+            wait: seconds (or a `timedelta`) to wait for it; 0 not to wait at all, None for ever.
             note: free text for those who find the lock held.
             info: bytes to publish while it is held.
 
@@ -84,15 +90,16 @@ class Locking:
             OutcomeUnknown: it may have been decreed to this call; then it is free again in a ttl.
             Unreachable: no quorum answered in time.
         """
-        return Locked(self.hold(name, ttl, note, info), checked_wait(wait), self._owners)
+        seconds = arguments.seconds_or_none("wait", wait)
+        return Locked(self.hold(name, ttl, note, info), seconds, self._owners)
 
     def lead(
         self,
         name: str,
         *,
         info: Any = None,
-        ttl: float = DEFAULT_TTL,
-        wait: float | None = None,
+        ttl: Seconds = DEFAULT_TTL,
+        wait: Seconds | None = None,
         note: str = "",
     ) -> AbstractAsyncContextManager[Lock]:
         """Lead while the block runs; the same as `lock`, but it waits for ever by default.
@@ -113,9 +120,9 @@ class Locking:
         work: Callable[[Lock], Awaitable[object]],
         *,
         info: Any = None,
-        ttl: float = DEFAULT_TTL,
+        ttl: Seconds = DEFAULT_TTL,
         note: str = "",
-        pause: float = 1.0,
+        pause: Seconds = 1.0,
     ) -> None:
         """Run `work` whenever this program leads, and campaign again whenever it does so no more.
 
@@ -127,6 +134,8 @@ class Locking:
             work: what a leader does.
             pause: seconds between two campaigns.
         """
+        arguments.function("work", work)
+        seconds = arguments.seconds("pause", pause)
         while True:
             led = False
             try:
@@ -140,7 +149,7 @@ class Locking:
                 if led:
                     raise
                 LOG.info("no leader of %r yet: %s", name, error)
-            await anyio.sleep(pause)
+            await anyio.sleep(seconds)
 
     def observe(self, name: str) -> AsyncIterator[Holder]:
         """The leader of `name`, and each new one, as terms begin; never ends by itself.
@@ -149,9 +158,9 @@ class Locking:
         That a leader's term has begun does not say that it is alive: ask `standing` for that.
         """
         self._asker.guard()
-        return Observing(self._asker, parse_lock(name))
+        return Observing(self._asker, arguments.lock_name(name))
 
-    async def standing(self, name: str, *, timeout: float | None = None) -> Standing | None:
+    async def standing(self, name: str, *, timeout: Seconds | None = None) -> Standing | None:
         """Who has the lock `name`, by the word of a quorum; None if nobody ever had it.
 
         Args:
@@ -159,37 +168,39 @@ class Locking:
             timeout: seconds.
         """
         deadline = self._asker.deadline(timeout)
-        reply = await self._asker.ask(to_find_holder(parse_lock(name)), deadline)
+        reply = await self._asker.ask(to_find_holder(arguments.lock_name(name)), deadline)
         return standing_of(reply.answer) if isinstance(reply.answer, HeldBy) else None
 
-    async def lock_names(self, *, timeout: float | None = None) -> list[str]:
+    async def lock_names(self, *, timeout: Seconds | None = None) -> list[str]:
         """The names of all locks that anybody ever had, in order.
 
         Args:
             timeout: seconds for each page of terms.
         """
         names: dict[str, None] = {}
-        async for decree in Listing(self._asker, LOCKS, timeout):
+        seconds = arguments.seconds_or_none("timeout", timeout)
+        async for decree in Listing(self._asker, LOCKS, seconds):
             names[lock_and_term(decree.key)[0]] = None
         return sorted(names)
 
-    async def lock_history(self, name: str, *, timeout: float | None = None) -> list[PastTerm]:
+    async def lock_history(self, name: str, *, timeout: Seconds | None = None) -> list[PastTerm]:
         """All terms of the lock `name` that are remembered, the first one first.
 
         Args:
             name: the lock's name.
             timeout: seconds for each page of terms.
         """
-        lock = parse_lock(name)
+        lock = arguments.lock_name(name)
+        seconds = arguments.seconds_or_none("timeout", timeout)
         ours = is_term_of(lock)
         terms: list[Decree] = []
-        async for decree in Listing(self._asker, lock_path(lock), timeout):
+        async for decree in Listing(self._asker, lock_path(lock), seconds):
             if ours(decree.key):
                 terms.append(decree)
         return past_terms(terms)
 
     async def break_lock(
-        self, holder: Holder, reason: str, *, force: bool = False, timeout: float | None = None
+        self, holder: Holder, reason: str, *, force: bool = False, timeout: Seconds | None = None
     ) -> None:
         """End somebody's term: it is renewed no more, and the next term says who and why.
 
@@ -205,33 +216,33 @@ class Locking:
             Unreachable: no quorum has said in time that it knows.
         """
         deadline = self._asker.deadline(timeout)
-        how = How.FORCED if force else How.BROKEN
-        ending = Ending(how, holder_text(self._claimant), _checked_note(reason, "reason"))
+        broken = checked_tenure(holder)
+        how = How.FORCED if arguments.flag("force", force) else How.BROKEN
+        reason = arguments.text("reason", reason, MAX_NOTE_CHARS)
+        ending = Ending(how, holder_text(self._claimant), reason)
         while True:
-            await self._asker.ask(to_end(holder.tenure, ending), deadline)
+            await self._asker.ask(to_end(broken, ending), deadline)
             # the node that took it may be cut off: a quorum must know of it
-            reply = await self._asker.ask(to_find_holder(holder.lock), deadline)
-            if isinstance(reply.answer, HeldBy) and _is_over(reply.answer, holder.tenure):
+            reply = await self._asker.ask(to_find_holder(broken.lock), deadline)
+            if isinstance(reply.answer, HeldBy) and _is_over(reply.answer, broken):
                 return
             await anyio.sleep(BREAK_PAUSE)
 
-    def hold(self, name: str, ttl: float, note: str, info: bytes) -> Hold:
+    def hold(self, name: str, ttl: Seconds, note: str, info: bytes) -> Hold:
         """A hold that is not begun yet, for those who build their own block around it.
 
         Raises:
             BadRequest: if an argument is malformed or over its bound.
         """
         self._asker.guard()
-        if len(info) > MAX_INFO_BYTES:
-            raise BadRequest(f"info is longer than {MAX_INFO_BYTES} bytes")
         claim = TermClaim(
-            _checked_note(holder_text(self._claimant), "claimant"),
+            holder_text(self._claimant),
             os.urandom(16),
-            _checked_ttl_ms(ttl),
-            _checked_note(note, "note"),
-            info,
+            arguments.ttl_ms(ttl),
+            arguments.text("note", note, MAX_NOTE_CHARS),
+            arguments.data("info", info, MAX_INFO_BYTES),
         )
-        return Hold(self._asker, parse_lock(name), claim)
+        return Hold(self._asker, arguments.lock_name(name), claim)
 
 
 def _is_over(held: HeldBy, broken: Tenure) -> bool:
@@ -251,29 +262,3 @@ def json_bytes(info: Any) -> bytes:
         return json.dumps(info, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise BadRequest(f"info cannot be written as JSON: {error}") from error
-
-
-def _checked_ttl_ms(ttl: float) -> int:
-    if not (isfinite(ttl) and MIN_TTL_MS <= ceil(ttl * 1000) <= MAX_TTL_MS):
-        raise BadRequest(
-            f"a ttl is {MIN_TTL_MS / 1000:g} to {MAX_TTL_MS / 1000:g} seconds, not {ttl!r}"
-        )
-    return ceil(ttl * 1000)
-
-
-def checked_wait(wait: float | None) -> float | None:
-    """`wait`, if it is a time to wait for a lock.
-
-    Raises:
-        BadRequest: if it is none.
-    """
-    if wait is not None and not wait >= 0:
-        raise BadRequest(f"wait is a number of seconds, or None, not {wait!r}")
-    return wait
-
-
-def _checked_note(text: str, what: str) -> str:
-    if len(text) > MAX_NOTE_CHARS:
-        raise BadRequest(f"the {what} is longer than {MAX_NOTE_CHARS} characters")
-    utf8(text, what)
-    return text

@@ -63,6 +63,11 @@ class Pool:
         """Whether a node has told us who the members are."""
         return self.welcome is not None
 
+    @property
+    def up(self) -> list[Link]:
+        """The links that are open; safe to ask for from any thread."""
+        return [link for link in list(self._links.values()) if link.up]
+
     def link(self, endpoint: Endpoint) -> Link:
         """The one link to `endpoint`."""
         if endpoint not in self._links:

@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from math import inf
-from typing import cast
 
 import anyio
 from msgspec.structs import replace
 
 from ..registry.errors import BadRequest, DecreedError, OutcomeUnknown, StillUndecided
-from ..registry.keys import parse_key, parse_prefix, parse_series, series_and_slot, slot_key
+from ..registry.keys import parse_key, series_and_slot, slot_key
 from ..registry.types import Claim, Decree
 from ..registry.wire.requests import StatusReport
-from .claims import Claimable, make_claim
+from . import arguments
+from .arguments import Seconds
+from .claims import Claimable, checked_words, make_claim
 from .listing import Listing
 from .locking import Locking
 from .results import Claimed, NodeDown
@@ -20,18 +21,19 @@ from .watching import Watching, parse_position
 # `list` is a method below
 Settled = list[Claimed | DecreedError]
 Reports = list[StatusReport | NodeDown]
+ONCE_PAUSE_SECONDS = 0.1
 
 
 class Registry(Locking):
     """A cluster of decreed servers; made by `decreed.client.connect`.
 
-    Any number of tasks may use it at once. Every call has a timeout in seconds, which covers
-    connecting and trying other nodes; None means the one given to `connect`. A cancelled call
-    leaves the registry usable; whether a cancelled claim is chosen is unknown.
+    Any number of tasks may use it at once. Every call has a timeout in seconds, or as a `timedelta`,
+    which covers connecting and trying other nodes; None means the one given to `connect`. A cancelled
+    call leaves the registry usable; whether a cancelled claim is chosen is unknown.
 
     Any call may raise these, besides what it names:
         Closed: the registry was closed, or belongs to the process that this one was forked from.
-        BadRequest: a key or another argument is malformed.
+        BadRequest: a key or another argument is malformed or of the wrong type; nothing was sent.
         Unreachable: no node answered in time, and nothing was or will be chosen by this call.
         Disputed, Damaged: the stored data are not trustworthy.
 
@@ -39,6 +41,9 @@ class Registry(Locking):
         asker: asks the cluster.
         claimant: the name that claims carry when they name none.
     """
+
+    def __repr__(self) -> str:
+        return f"<decreed.client.Registry {self._asker}>"
 
     async def claim(
         self,
@@ -49,7 +54,7 @@ class Registry(Locking):
         note: str = "",
         claim_id: bytes | str | None = None,
         claimant: str | None = None,
-        timeout: float | None = None,
+        timeout: Seconds | None = None,
     ) -> Claimed:
         """Freeze `key` to `value`, unless it is frozen already.
 
@@ -89,7 +94,7 @@ class Registry(Locking):
         content_type: str | None = None,
         note: str = "",
         claimant: str | None = None,
-        timeout: float | None = None,
+        timeout: Seconds | None = None,
     ) -> Settled:
         """Claim many keys at once; each is settled by itself.
 
@@ -101,11 +106,15 @@ class Registry(Locking):
         Returns:
             For each item, in order, how its claim ended: `Claimed`, or the error that `claim` would
             have raised.
+
+        Raises:
+            BadRequest: if `items` are no such collection, or what is for all of them is wrong.
         """
         deadline = self._asker.deadline(timeout)
+        checked_words(content_type, self._claimant if claimant is None else claimant, note)
         results: dict[int, Claimed | DecreedError] = {}
         claims: dict[int, Claim] = {}
-        for place, (key, value) in enumerate(_pairs(items)):
+        for place, (key, value) in enumerate(arguments.pairs(items)):
             try:
                 claims[place] = self._make(key, value, content_type, note, None, claimant)
             except BadRequest as error:
@@ -124,7 +133,7 @@ class Registry(Locking):
         claim_id: bytes | str | None = None,
         claimant: str | None = None,
         first_slot: int | None = None,
-        timeout: float | None = None,
+        timeout: Seconds | None = None,
     ) -> Claimed:
         """Freeze the next free slot of `series` to `value`.
 
@@ -132,7 +141,8 @@ class Registry(Locking):
             series: the series; its slots are the keys ``series@1``, ``series@2``, …
             value, content_type, note, claim_id, claimant: as for `claim`.
             first_slot: the slot from which this was first tried. Repeating a claim takes the same
-                `claim_id` and the same `first_slot`; by default it is the slot after the latest.
+                `claim_id` and the same `first_slot`; by default it is the slot after the latest, or
+                where this client first tried, if that is how a call with this id ended in doubt.
             timeout: seconds.
 
         Returns:
@@ -142,11 +152,16 @@ class Registry(Locking):
             ClaimIdReused, OutcomeUnknown: as for `claim`.
         """
         deadline = self._asker.deadline(timeout)
-        first_key = slot_key(parse_series(series), 1 if first_slot is None else first_slot)
+        series = arguments.series(series)
+        tried = 1 if first_slot is None else arguments.slot("first_slot", first_slot)
+        first_key = slot_key(series, tried)
         claim = self._make(first_key, value, content_type, note, claim_id, claimant)
         if first_slot is None:
-            latest = await self._asker.latest(series, deadline)
-            claim = replace(claim, key=parse_key(slot_key(series, _slot_after(latest))))
+            first = self._asker.first_slot(series, claim.claim_id)
+            if first is None:
+                latest = await self._asker.latest(series, deadline)
+                first = parse_key(slot_key(series, _slot_after(latest)))
+            claim = replace(claim, key=first)
         return await self._asker.claim_next(claim, deadline)
 
     async def once(
@@ -155,7 +170,7 @@ class Registry(Locking):
         *,
         note: str = "",
         claim_id: bytes | str | None = None,
-        timeout: float | None = None,
+        timeout: Seconds | None = None,
     ) -> Claimed:
         """Find out whether this caller is the one, of all there ever are, to do something.
 
@@ -183,32 +198,34 @@ class Registry(Locking):
             [result] = await self._asker.claim_all([claim], deadline)
             if isinstance(result, Claimed):
                 return result
-            if not isinstance(result, OutcomeUnknown) or anyio.current_time() >= deadline:
+            left = deadline - anyio.current_time()
+            if not isinstance(result, OutcomeUnknown) or left <= 0:
                 raise result
+            await anyio.sleep(min(left, ONCE_PAUSE_SECONDS))
 
-    async def get(self, key: str, *, timeout: float | None = None) -> Decree | None:
+    async def get(self, key: str, *, timeout: Seconds | None = None) -> Decree | None:
         """The decree of `key`; None when a quorum said that it is undecided.
 
         A decree that was read before is answered from the cache, even when the cluster is down. One
         that is in memory is answered at once, and that is no checkpoint: no other task runs, and a
         cancellation is not looked at. A loop of nothing but such reads must make its own.
         """
-        decree = self._asker.at_hand(key, timeout)
+        seconds = arguments.seconds_or_none("timeout", timeout)
+        decree = self._asker.at_hand(key)
         if decree is not None:
             return decree
-        deadline = self._asker.deadline(timeout)
-        return await self._asker.get(parse_key(key), deadline)
+        deadline = self._asker.deadline(seconds)
+        return await self._asker.get(arguments.key(key), deadline)
 
     async def get_many(
-        self, keys: Iterable[str], *, timeout: float | None = None
+        self, keys: Iterable[str], *, timeout: Seconds | None = None
     ) -> dict[str, Decree | None]:
         """Read many keys at once, each as `get` does; raises the first error met."""
         deadline = self._asker.deadline(timeout)
-        checked = [parse_key(key) for key in keys]
-        found = await self._asker.get_all(checked, deadline)
+        found = await self._asker.get_all(arguments.keys(keys), deadline)
         return {str(key): decree for key, decree in found.items()}
 
-    async def wait(self, key: str, *, timeout: float | None = 60.0) -> Decree:
+    async def wait(self, key: str, *, timeout: Seconds | None = 60.0) -> Decree:
         """Wait until `key` is decided.
 
         Args:
@@ -219,12 +236,12 @@ class Registry(Locking):
             StillUndecided: time ran out, and nobody has frozen the key yet.
         """
         deadline = self._asker.deadline(inf if timeout is None else timeout)
-        decree = await self._asker.wait(parse_key(key), deadline)
+        decree = await self._asker.wait(arguments.key(key), deadline)
         if decree is None:
             raise StillUndecided(f"{key!r} is still undecided")
         return decree
 
-    def list(self, prefix: str = "", *, timeout: float | None = None) -> AsyncIterator[Decree]:
+    def list(self, prefix: str = "", *, timeout: Seconds | None = None) -> AsyncIterator[Decree]:
         """All decrees under `prefix`, in key order, asked for page by page.
 
         It contains every decree whose claim was answered before the list began. It is not a
@@ -235,7 +252,8 @@ class Registry(Locking):
             timeout: seconds for each page.
         """
         self._asker.guard()
-        return Listing(self._asker, parse_prefix(prefix), timeout)
+        seconds = arguments.seconds_or_none("timeout", timeout)
+        return Listing(self._asker, arguments.prefix(prefix), seconds)
 
     def watch(self, prefix: str = "", *, since: str | None = None) -> Watching:
         """The decrees under `prefix` as they are learned, for ever, also across failures of nodes.
@@ -250,14 +268,14 @@ class Registry(Locking):
         """
         self._asker.guard()
         position = None if since is None else parse_position(since)
-        return Watching(self._asker, parse_prefix(prefix), position)
+        return Watching(self._asker, arguments.prefix(prefix), position)
 
-    async def latest(self, series: str, *, timeout: float | None = None) -> Decree | None:
+    async def latest(self, series: str, *, timeout: Seconds | None = None) -> Decree | None:
         """The last decided slot of `series`; None when no slot is decided."""
         deadline = self._asker.deadline(timeout)
-        return await self._asker.latest(parse_series(series), deadline)
+        return await self._asker.latest(arguments.series(series), deadline)
 
-    async def status(self, *, timeout: float | None = None) -> Reports:
+    async def status(self, *, timeout: Seconds | None = None) -> Reports:
         """What each member says of itself, or why it says nothing: one entry for each member."""
         return await self._asker.status(self._asker.deadline(timeout))
 
@@ -267,22 +285,23 @@ class Registry(Locking):
 
     def cached(self, key: str) -> Decree | None:
         """The decree of `key` if it is in memory. Asks nobody, waits for nothing."""
-        decree = self._asker.at_hand(key, None)
+        decree = self._asker.at_hand(key)
         if decree is None:
             self._asker.guard()
+            arguments.key(key)
         return decree
 
     def _make(
         self,
-        key: str,
-        value: Claimable,
+        key: object,
+        value: object,
         content_type: str | None,
         note: str,
         claim_id: bytes | str | None,
         claimant: str | None,
     ) -> Claim:
         claim = make_claim(
-            parse_key(key),
+            arguments.key(key),
             value,
             self._claimant if claimant is None else claimant,
             content_type=content_type,
@@ -296,11 +315,3 @@ class Registry(Locking):
 def _slot_after(latest: Decree | None) -> int:
     slot = series_and_slot(latest.key)[1] if latest else 0
     return (slot or 0) + 1
-
-
-def _pairs(
-    items: Mapping[str, Claimable] | Iterable[tuple[str, Claimable]],
-) -> Iterable[tuple[str, Claimable]]:
-    if isinstance(items, Mapping):
-        return cast("Mapping[str, Claimable]", items).items()
-    return items

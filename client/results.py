@@ -1,14 +1,17 @@
 """What calls return: `Claimed`, `Watched` and `NodeDown`, as frozen values."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
+from msgspec import Struct
+
+from ..registry.documents import Documented, bytes_field, shown
 from ..registry.errors import ClaimIdReused, DecreedError
 from ..registry.keys import series_and_slot
 from ..registry.types import Claim, Decree, NodeId, Outcome, outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(Struct, Documented, frozen=True):
     """How a claim ended. Losing is a result, not an error.
 
     Args:
@@ -32,9 +35,29 @@ class Claimed:
         """The slot of the decree in its series, or None when its key is no slot."""
         return series_and_slot(self.decree.key)[1]
 
+    def to_dict(self) -> dict[str, Any]:
+        """How it ended as plain data, which can be written as JSON.
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+        Returns:
+            ``outcome`` (``won``, ``same``, ``lost``), ``claim_id`` (or ``claim_id_base64``), and
+            ``decree`` as `Decree.to_dict` gives it; ``decreed claim --json`` prints the same.
+        """
+        return {
+            "outcome": self.outcome.value,
+            **bytes_field("claim_id", self.claim_id),
+            "decree": self.decree.to_dict(),
+        }
+
+    @classmethod
+    def document_fields(cls) -> Mapping[str, Any]:
+        """What every document has."""
+        return {"outcome": {"type": "str"}, "decree": {"type": "dict"}}
+
+    def __repr__(self) -> str:
+        return f"<Claimed {self.outcome.value}: {self.decree!r}>"
+
+
+class Watched(Struct, Documented, frozen=True):
     """One decree seen by a watch.
 
     Args:
@@ -45,9 +68,25 @@ class Watched:
     decree: Decree
     position: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """What was seen as plain data, which can be written as JSON.
 
-@dataclass(frozen=True, slots=True)
-class NodeDown:
+        Returns:
+            ``position``, and ``decree`` as `Decree.to_dict` gives it; ``decreed watch --json`` prints
+            the same.
+        """
+        return {"position": self.position, "decree": self.decree.to_dict()}
+
+    @classmethod
+    def document_fields(cls) -> Mapping[str, Any]:
+        """What every document has."""
+        return {"position": {"type": "str"}, "decree": {"type": "dict"}}
+
+    def __repr__(self) -> str:
+        return f"<Watched at {shown(self.position)}: {self.decree!r}>"
+
+
+class NodeDown(Struct, frozen=True):
     """A member that did not report its status.
 
     Args:

@@ -19,11 +19,13 @@ import anyio
 
 from ..registry.errors import Closed, Unreachable
 from ..registry.types import Decree
+from . import arguments
 from . import registry as aio
+from .arguments import Endpoints, Seconds
 from .connecting import MIB
 from .connecting import connect as connect_async
 from .lock import Owners
-from .locking import DEFAULT_TTL, DEFAULT_WAIT, checked_wait, json_bytes
+from .locking import DEFAULT_TTL, DEFAULT_WAIT, json_bytes
 from .results import Watched
 from .sync_lock import Lock, Locked, OnLost
 from .watching import Watching as AsyncWatching
@@ -74,6 +76,9 @@ class Registry:
         self._shared = shared
         self._owners: Owners = {}
 
+    def __repr__(self) -> str:
+        return repr(self._shared).replace("client.Registry", "client.sync.Registry", 1)
+
     claim = _blocking(aio.Registry.claim)
     claim_many = _blocking(aio.Registry.claim_many)
     claim_next = _blocking(aio.Registry.claim_next)
@@ -90,14 +95,15 @@ class Registry:
     break_lock = _blocking(aio.Registry.break_lock)
     observe = _iterating(aio.Registry.observe)
 
-    def get(self, key: str, *, timeout: float | None = None) -> Decree | None:
+    def get(self, key: str, *, timeout: Seconds | None = None) -> Decree | None:
         """The decree of `key`; None when a quorum said that it is undecided.
 
         A decree that was read before is answered from the cache, even when the cluster is down. One
         that is in memory is read in the caller's own thread.
         """
+        arguments.seconds_or_none("timeout", timeout)
         decree = self._shared.cached(key)
-        if decree is not None and (timeout is None or timeout >= 0):
+        if decree is not None:
             return decree
         return self.loop.run(lambda registry: registry.get(key, timeout=timeout))
 
@@ -105,8 +111,8 @@ class Registry:
         self,
         name: str,
         *,
-        ttl: float = DEFAULT_TTL,
-        wait: float | None = DEFAULT_WAIT,
+        ttl: Seconds = DEFAULT_TTL,
+        wait: Seconds | None = DEFAULT_WAIT,
         note: str = "",
         info: bytes = b"",
         on_lost: OnLost | None = None,
@@ -124,16 +130,19 @@ class Registry:
         Raises:
             DecreedError: as `decreed.client.Registry.lock` does.
         """
+        seconds = arguments.seconds_or_none("wait", wait)
+        if on_lost is not None:
+            arguments.function("on_lost", on_lost)
         hold = self.loop.registry.hold(name, ttl, note, info)
-        return Locked(self.loop, hold, checked_wait(wait), self._owners, on_lost)
+        return Locked(self.loop, hold, seconds, self._owners, on_lost)
 
     def lead(
         self,
         name: str,
         *,
         info: Any = None,
-        ttl: float = DEFAULT_TTL,
-        wait: float | None = None,
+        ttl: Seconds = DEFAULT_TTL,
+        wait: Seconds | None = None,
         note: str = "",
         on_lost: OnLost | None = None,
     ) -> AbstractContextManager[Lock]:
@@ -160,8 +169,8 @@ class Registry:
 
 
 def connect(
-    *endpoints: str,
-    timeout: float = 10.0,
+    *endpoints: Endpoints,
+    timeout: Seconds = 10.0,
     claimant: str | None = None,
     cache_decrees: int = 10_000,
     cache_bytes: int = 64 * MIB,
@@ -310,7 +319,7 @@ class Watching(_Steps[Watched]):
         super().__init__(loop, watching)
         self._watching = watching
 
-    def begin(self, timeout: float = 10.0) -> None:
+    def begin(self, timeout: Seconds = 10.0) -> None:
         """Take the position now: all that is decreed after this returns will be seen.
 
         Args:
@@ -321,11 +330,13 @@ class Watching(_Steps[Watched]):
             Closed: if the client is closed.
         """
 
+        seconds = arguments.seconds("timeout", timeout)
+
         async def begin(_: aio.Registry) -> None:
             try:
-                with anyio.fail_after(timeout):
+                with anyio.fail_after(seconds):
                     await self._watching.begin()
             except TimeoutError as error:
-                raise Unreachable(f"no node answered within {timeout:g} s") from error
+                raise Unreachable(f"no node answered within {seconds:g} s") from error
 
         self._loop.run(begin)

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol
 
+from ..registry.documents import shown
 from ..registry.errors import BadRequest, Closed
 from . import registry as aio
 from .hold import LONGEST_NAP_SECONDS, Hold
@@ -68,6 +69,9 @@ class Locked(AbstractContextManager[Lock]):
         self._process = os.getpid()
         self._wake = threading.Event()
         self._left = False
+
+    def __repr__(self) -> str:
+        return f"<lock {shown(self._hold.lock)}, for use in `with`>"
 
     def __enter__(self) -> Lock:
         if self._owner is not None:

@@ -6,6 +6,8 @@ taken: nothing is missed. What was yielded already is left out as far as it is r
 a change of node a decree may come twice, or from before the watch began: at least once, not once.
 """
 
+import logging
+import re
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Sequence
 from math import inf
@@ -13,13 +15,16 @@ from math import inf
 from ..registry.errors import BadRequest, ProtocolError
 from ..registry.types import MAX_COUNTER, Decree, Key, NodeId
 from ..registry.wire.requests import Position, WatchPage
+from . import arguments
 from .asker import Asker
 from .errands import to_watch
 from .results import Watched
 
+LOG = logging.getLogger(__name__)
 PAGE_SIZE = 256
 REMEMBERED = 65_536
-DISK_ID_BYTES = 16
+# names of nodes are checked where a cluster is configured; compiled when it is first used
+_POSITION = r"(?P<node>[A-Za-z0-9_-]{1,63}):(?P<disk>[0-9a-f]{32}):(?P<index>[0-9]{1,19})"
 
 
 def position_text(position: Position) -> str:
@@ -33,16 +38,10 @@ def parse_position(text: str) -> Position:
     Raises:
         BadRequest: if it names none.
     """
-    node, _, rest = text.partition(":")
-    disk, _, index = rest.partition(":")
-    try:
-        position = Position(NodeId(node), bytes.fromhex(disk), int(index))
-    except ValueError as error:
-        raise BadRequest(f"{text!r} is no position of a watch: {error}") from error
-    sound = node and len(position.disk_id) == DISK_ID_BYTES and 0 <= position.index <= MAX_COUNTER
-    if not sound:
-        raise BadRequest(f"{text!r} is no position of a watch")
-    return position
+    found = re.fullmatch(_POSITION, arguments.text("since", text))
+    if found is None or int(found["index"]) > MAX_COUNTER:
+        raise BadRequest(f"since is no position of a watch: {text[:100]!a}")
+    return Position(NodeId(found["node"]), bytes.fromhex(found["disk"]), int(found["index"]))
 
 
 class Watching(AsyncIterator[Watched]):
@@ -86,6 +85,7 @@ class Watching(AsyncIterator[Watched]):
             self._position = page.position
             self._offer(page.decrees, old or page.position, page.position)
         else:
+            LOG.info("the watch of %r goes on at %s", self._prefix, page.position.node)
             self._after, self._goal = "", page.position
             self._offer(page.decrees, old, old)
 

@@ -3,6 +3,9 @@
 *Definite*: nothing was or will be chosen by this request. *Indefinite*: it may be, so ask again
 with the same claim id. Losing a race is a result, not an error.
 
+An error is indefinite unless its class says otherwise. So `DecreedError` itself, which has no cause
+that we know of, promises nothing, and neither does a code that a peer of a later version sends.
+
 The same table, `ERRORS`, gives the exception, its code on the wire and the CLI's exit code.
 """
 
@@ -26,7 +29,7 @@ class Exit(IntEnum):
 
 
 class DecreedError(Exception):
-    """Base of all errors of decreed.
+    """Base of all errors of decreed. Raised as itself, it is an error that nobody foresaw.
 
     Attributes:
         code: the error's number on the wire.
@@ -35,7 +38,7 @@ class DecreedError(Exception):
     """
 
     code: ClassVar[int] = 0
-    definite: ClassVar[bool] = True
+    definite: ClassVar[bool] = False
     exit_code: ClassVar[Exit] = Exit.UNEXPECTED
 
 
@@ -43,6 +46,7 @@ class BadRequest(DecreedError):
     """The request itself is wrong: a malformed key, a value over the limit, an unknown option."""
 
     code = 1
+    definite = True
     exit_code = Exit.BAD_REQUEST
 
 
@@ -62,6 +66,7 @@ class Unreachable(DecreedError):
     """No quorum answered in time, and nothing was or will be chosen by this request."""
 
     code = 4
+    definite = True
     exit_code = Exit.UNREACHABLE
 
 
@@ -75,7 +80,6 @@ class OutcomeUnknown(DecreedError):
     """Time ran out after a proposal had left: it may be chosen. Ask again with the same claim id."""
 
     code = 6
-    definite = False
     exit_code = Exit.UNKNOWN
 
 
@@ -83,6 +87,7 @@ class Refused(DecreedError):
     """The node will not do this, now or ever; the message says why and what the way out is."""
 
     code = 7
+    definite = True
     exit_code = Exit.REFUSED
 
 
@@ -144,6 +149,7 @@ class StillUndecided(DecreedError):
     """Time ran out while waiting for a key that nobody has frozen yet."""
 
     code = 17
+    definite = True
     exit_code = Exit.UNDECIDED
 
 
@@ -161,6 +167,7 @@ class LockHeld(DecreedError):
     """
 
     code = 18
+    definite = True
     exit_code = Exit.HELD
 
     def __init__(
@@ -187,6 +194,7 @@ class LockLost(DecreedError):
     """The lock is not, or not any more, the caller's; the message says why."""
 
     code = 19
+    definite = True
     exit_code = Exit.LOCK_LOST
 
 
@@ -240,4 +248,12 @@ ERRORS: dict[int, type[DecreedError]] = {
 
 def error_from_wire(code: int, message: str) -> DecreedError:
     """The exception that a peer of ours described; an unknown code is taken as indefinite."""
-    return ERRORS.get(code, OutcomeUnknown)(message)
+    return error_kind(code)(message)
+
+
+def error_kind(code: int) -> type[DecreedError]:
+    """The class of the error that has this number on the wire.
+
+    A number that we do not know was given by a later version: it is taken as indefinite.
+    """
+    return ERRORS.get(code, OutcomeUnknown)

@@ -78,16 +78,20 @@ def parse_prefix(text: str) -> str:
     return path
 
 
-def parse_series(text: str) -> str:
+def parse_series(text: str, what: str = "series") -> str:
     """Check that `text` is the name of a series: the path of a key, without a slot.
+
+    Args:
+        text: the name.
+        what: what it is called where something is wrong with it.
 
     Raises:
         BadRequest: naming what is wrong with it; definite.
     """
     inner = _within_locks(text)
-    _check_path(text if inner is None else inner, "series", text)
+    _check_path(text if inner is None else inner, what, text)
     # the longest slot must still fit behind it
-    _check_length(slot_key(text, MAX_SLOT), "series")
+    _check_length(slot_key(text, MAX_SLOT), what)
     return text
 
 

@@ -14,10 +14,14 @@ Invariants kept here:
 """
 
 import json
+from collections.abc import Mapping
+from datetime import datetime
 from enum import Enum
-from typing import Annotated, Any, NewType, Self
+from typing import Annotated, Any, NewType, Self, TypeVar, overload
 
-from msgspec import Meta, Struct
+from msgspec import DecodeError, Meta, Struct
+
+from .documents import Documented, bytes_field, read_as, shown, time_of, time_text
 
 MAX_KEY_BYTES = 512
 MAX_NOTE_CHARS = 1024
@@ -26,6 +30,8 @@ MAX_CONTENT_TYPE_CHARS = 128
 MAX_CLAIM_ID_BYTES = 64
 MAX_NODE_CHARS = 63
 MAX_COUNTER = 2**63 - 1
+
+T = TypeVar("T")
 
 Key = NewType("Key", str)
 """The name of one Paxos instance, in the form that `decreed.registry.keys.parse_key` returns."""
@@ -110,9 +116,14 @@ class Claim(Value, frozen=True):
     claim_id: ClaimIdBytes
     note: Annotated[str, Meta(max_length=MAX_NOTE_CHARS)] = ""
 
+    def __repr__(self) -> str:
+        return f"<Claim of {shown(self.key)} by {shown(self.claimant)}: {_size(self)}>"
 
-class Decree(Value, frozen=True):
+
+class Decree(Value, Documented, frozen=True):
     """What was chosen for a key, for ever, and where it came from.
+
+    Its `repr` shows neither value nor note: they may be long, or secret.
 
     Args:
         key: the frozen key.
@@ -139,17 +150,98 @@ class Decree(Value, frozen=True):
         """The value as UTF-8 text.
 
         Raises:
-            UnicodeDecodeError: if it is not.
+            UnicodeDecodeError: if it is not; it names the key.
         """
-        return self.value.decode()
+        try:
+            return self.value.decode()
+        except UnicodeDecodeError as error:
+            error.reason += f", in the value of {self.key!r}"
+            raise
+
+    @property
+    def time(self) -> datetime:
+        """`time_ms` as a time in UTC.
+
+        Raises:
+            ValueError: if no calendar holds it; it names the key.
+        """
+        try:
+            return time_of(self.time_ms)
+        except OverflowError as error:
+            raise ValueError(f"the time of {self.key!r} is in no calendar") from error
 
     def json(self) -> Any:
         """The value as JSON.
 
         Raises:
-            ValueError: if it is not.
+            ValueError: if it is not, a `json.JSONDecodeError` as a rule; it names the key.
         """
-        return json.loads(self.value)
+        what = f"the value of {self.key!r} is no JSON"
+        try:
+            return json.loads(self.value)
+        except json.JSONDecodeError as error:
+            raise json.JSONDecodeError(f"{what}: {error.msg}", error.doc, error.pos) from error
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{what}: {error}") from error
+
+    @overload
+    def as_(self, kind: type[T]) -> T: ...
+
+    @overload
+    def as_(self, kind: Any) -> Any: ...
+
+    def as_(self, kind: Any) -> Any:
+        """The value as one of the type `kind`: ``decree.as_(int)``, ``decree.as_(list[str])``.
+
+        Args:
+            kind: a type that msgspec knows: numbers, `bool`, `str`, `bytes` (the value itself), dates,
+                enums, containers, dataclasses, attrs classes, ``msgspec.Struct``.
+
+        JSON (by the content type) must be of that type exactly. Any other value is text: a number, a
+        truth value or a date is read from it as from a variable of the environment; what that cannot
+        give, such as a list, is read as JSON.
+
+        Raises:
+            ValueError: if the value is none; it names the key.
+        """
+        try:
+            return read_as(self.value, self.content_type, kind)
+        except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+            name = getattr(kind, "__name__", str(kind))
+            raise ValueError(f"the value of {self.key!r} is no {name}: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The decree as plain data, which can be written as JSON; ``decreed get --json`` prints it.
+
+        Returns:
+            The texts ``key``, ``value``, ``content_type``, ``claimant``, ``claim_id``, ``note``,
+            ``time`` (ISO 8601, in UTC) and ``ballot``. In place of ``value`` stands ``value_base64``
+            if the value is not UTF-8; so also for ``claim_id``. The slot of a series has ``series``
+            and the number ``slot`` besides.
+        """
+        path, at, slot = self.key.partition("@")
+        return {
+            "key": self.key,
+            **({"series": path, "slot": int(slot)} if at else {}),
+            **bytes_field("value", self.value),
+            "content_type": self.content_type,
+            "claimant": self.claimant,
+            **bytes_field("claim_id", self.claim_id),
+            "note": self.note,
+            "time": time_text(self.time_ms),
+            "ballot": str(self.ballot),
+        }
+
+    @classmethod
+    def document_fields(cls) -> Mapping[str, Any]:
+        """What every decree's document has."""
+        names = ("key", "content_type", "claimant", "note", "time", "ballot")
+        return {name: {"type": "str"} for name in names}
+
+    def __repr__(self) -> str:
+        when = time_text(self.time_ms, "seconds")
+        claimant = shown(self.claimant)
+        return f"<Decree of {shown(self.key)}: {_size(self)}, claimed by {claimant} at {when}>"
 
     @classmethod
     def of(cls, claim: Claim, ballot: Ballot, time_ms: int) -> Self:
@@ -164,6 +256,11 @@ class Decree(Value, frozen=True):
             time_ms,
             ballot,
         )
+
+
+def _size(what: Claim | Decree) -> str:
+    """How large a value is, and of what type: a repr must not show more of it."""
+    return f"{len(what.value)} bytes of {shown(what.content_type)}"
 
 
 class Proposal(Value, frozen=True):

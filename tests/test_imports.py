@@ -21,7 +21,7 @@ PARTS = ("cli", "client", "registry", "storage")
 
 # what a part may import of the other parts; its own modules it always may
 VOCABULARY = (
-    *("addresses", "clock", "config", "disk", "errors", "keys", "lineage", "locks"),
+    *("addresses", "clock", "config", "disk", "documents", "errors", "keys", "lineage", "locks"),
     *("paxos.instance", "types", "wire"),
 )
 MAY_IMPORT = {

@@ -12,7 +12,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ..errors import BadRequest, ProtocolError
-from ..keys import LOCKS, MAX_SLOT, parse_key, parse_series, series_and_slot, slot_key
+from ..keys import LOCKS, MAX_SLOT, parse_series, series_and_slot, slot_key
 from ..types import (
     MAX_CLAIMANT_CHARS,
     MAX_NOTE_CHARS,
@@ -151,8 +151,8 @@ def parse_lock(text: str) -> str:
         BadRequest: naming what is wrong with it; definite.
     """
     if text.startswith("$"):
-        parse_key(text)  # says what is wrong with it
-    name = parse_series(text)
+        raise BadRequest(f"{text[:60]!a} is no name of a lock: the character '$' is not allowed")
+    name = parse_series(text, "name of a lock")
     if len(name.encode()) > MAX_LOCK_BYTES:
         raise BadRequest(
             f"{text[:60]!a} is no name of a lock: it is longer than {MAX_LOCK_BYTES} bytes"

@@ -14,15 +14,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from ..disk import Forgotten
-from ..errors import (
-    ERRORS,
-    BadRequest,
-    Disputed,
-    NotFormed,
-    OutcomeUnknown,
-    SeriesGap,
-    StorageFailed,
-)
+from ..errors import BadRequest, Disputed, NotFormed, SeriesGap, StorageFailed, error_kind
 from ..errors import Damaged as DamagedError
 from ..keys import home, homes, series_and_slot, slot_before, slot_key
 from ..paxos.instance import Instance
@@ -114,7 +106,7 @@ class Claims:
         live = self._take(sender, answer.id)
         if live is None:
             return
-        error = ERRORS.get(answer.code, OutcomeUnknown)
+        error = error_kind(answer.code)
         live.indefinite = live.indefinite or not error.definite
         if issubclass(error, _ELSEWHERE):
             self._pass_over(turn, live, sender)

@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from decreed.cli import dev, serving
+from decreed.cli.failures import CommandFailed
 from decreed.cli.formed import marker_path, note_formed
 from decreed.cli.serving import ServerParts
 from decreed.cli.settings_text import config_text
@@ -160,6 +161,16 @@ def test_dev_makes_a_cluster_and_finds_it_again(cli: Cli, parts: Parts, tmp_path
     assert (folder / "cluster.toml").read_text() == first
     cli(*arguments, "--port", "7600")
     assert (folder / "cluster.toml").read_text() == first.replace("127.0.0.1:75", "127.0.0.1:76")
+
+
+def test_dev_moves_a_cluster_whose_file_was_edited_by_hand(tmp_path: Path) -> None:
+    path = dev.prepare(tmp_path, 7500).config_path
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert dev.prepare(tmp_path, 7600).endpoints[0] == "127.0.0.1:7600"
+    path.write_text("members = [")
+    with pytest.raises(CommandFailed, match="not TOML") as caught:
+        dev.prepare(tmp_path, 7700)
+    assert (caught.value.thing, path.read_text()) == (str(path), "members = [")
 
 
 @pytest.mark.usefixtures("registry")

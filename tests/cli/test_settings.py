@@ -1,5 +1,6 @@
 """``cluster.toml``: what ``init`` writes, and how a mistake in it is named."""
 
+import codecs
 import tomllib
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 
 from decreed.cli import settings_text
+from decreed.cli.failures import CommandFailed
 from decreed.cli.settings import line_of, load_config, parse_text
 from decreed.cli.settings_text import config_text, with_addresses
 from decreed.registry.config import Limits, LockTerms, Timing
@@ -28,6 +30,25 @@ def test_init_writes_a_config_that_can_be_read(cli: Cli, tmp_path: Path) -> None
     assert (config.quorums.prepare, config.quorums.accept) == (2, 2)
     assert (config.limits, config.timing) == (Limits(), Timing())
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["cluster.toml"]
+
+
+def test_a_byte_order_mark_before_a_config_is_no_part_of_it(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "cluster.toml"
+    text = config_text("c", MEMBERS)
+    path.write_text(text, encoding="utf-8-sig")
+    assert path.read_bytes().startswith(codecs.BOM_UTF8)
+    assert load_config(path) == parse_text(text)
+    path.write_text(text.replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
+    assert load_config(path) == parse_text(text)
+
+
+def test_a_config_in_another_encoding_is_named(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "cluster.toml"
+    for encoding, why in (("utf-16", "its byte order mark says UTF-16"), ("latin-1", "0xe4")):
+        path.write_text("# ä\n" + config_text("c", MEMBERS), encoding=encoding)
+        with pytest.raises(CommandFailed, match=rf"not UTF-8: .*{why}") as caught:
+            load_config(path)
+        assert (caught.value.thing, caught.value.exit_code) == (str(path), 2)
 
 
 def test_each_cluster_has_an_id_of_its_own(cli: Cli, tmp_path: Path) -> None:

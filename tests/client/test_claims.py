@@ -193,6 +193,16 @@ async def test_one_indefinite_try_outweighs_a_later_definite_error() -> None:
             await registry.claim(KEY, "v")
 
 
+@pytest.mark.parametrize("code", [0, 999])
+async def test_an_error_without_a_name_leaves_the_outcome_unknown(code: int) -> None:
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        cluster.nodes[0].script = lambda node, request: Failed(request.id, code, "what is this?")
+        with pytest.raises(OutcomeUnknown, match="what is this"):
+            await registry.claim(KEY, "v", timeout=0.3)
+        with pytest.raises(Unreachable, match="what is this"):
+            await registry.get(KEY, timeout=0.3)
+
+
 async def test_garbage_from_one_node_is_tried_at_the_next() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         cluster.order(KEY)[0].script = lambda node, request: Garbage

@@ -1,6 +1,7 @@
 """Locks of asynchronous callers, on real servers: getting, keeping, losing and leaving them."""
 
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -55,7 +56,11 @@ async def test_a_block_runs_with_a_token_that_grows(cluster: Servers, name: str)
                 assert 0 < lock.remaining < TTL
                 assert lock.token == lock.term == lock.holder.term
                 tokens.append(lock.token)
+                assert re.fullmatch(
+                    rf"<Lock '{name}', term {lock.token}: held for [01]\.\d s more>", repr(lock)
+                )
             assert lock.remaining == 0
+            assert repr(lock) == f"<Lock '{name}', term {lock.token}: not held any more>"
             with pytest.raises(LockLost, match="not held"):
                 lock.ensure_held()
         assert tokens == [1, 2, 3]

@@ -9,7 +9,7 @@ import pytest
 
 from decreed.cli.commands import COMMANDS as ALL_COMMANDS
 from decreed.registry import config, keys, types
-from decreed.registry.errors import ERRORS, Exit
+from decreed.registry.errors import ERRORS, DecreedError, Exit, error_from_wire
 from decreed.registry.wire.requests import MAX_TIMEOUT_MS
 
 from .pages import PAGES, ROOT, blocks, quoted, rows
@@ -19,9 +19,10 @@ ARCHITECTURE = ROOT / "docs" / "architecture.md"
 CORRECTNESS = ROOT / "docs" / "correctness.md"
 PROTOCOL = ROOT / "docs" / "protocol.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
-SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt -e "
+SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt "
+# what users install has types (tests/test_typing.py); an editable install has none for checkers
 COMMANDS = (f"{SET_UP}'.[server]' && .venv/bin/decreed dev --demo",
-            f"{SET_UP}'.[server,dev]' && .venv/bin/pytest")  # fmt: skip
+            f"{SET_UP}-e '.[server,dev]' && .venv/bin/pytest")  # fmt: skip
 
 
 def test_the_two_commands_are_those_that_are_tested_in_a_clean_environment() -> None:
@@ -40,10 +41,18 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
     assert listed == expected
 
 
-def test_only_one_error_is_indefinite_as_the_readme_says() -> None:
-    assert [e.__name__ for e in ERRORS.values() if not e.definite] == ["OutcomeUnknown"]
+def test_only_one_named_error_is_indefinite_as_the_readme_says() -> None:
+    named = [error for error in ERRORS.values() if error is not DecreedError]
+    assert [error.__name__ for error in named if not error.definite] == ["OutcomeUnknown"]
     text = " ".join(README.read_text(encoding="utf-8").split())
     assert "Only `OutcomeUnknown` is indefinite" in text
+
+
+def test_an_error_without_a_name_promises_nothing_in_the_code_and_on_the_page() -> None:
+    for code in (0, 999):
+        assert not error_from_wire(code, "something").definite
+    text = " ".join(PROTOCOL.read_text(encoding="utf-8").split())
+    assert "Code 0, an error that nobody foresaw, is indefinite, and so is every code" in text
 
 
 def test_the_errors_on_the_wire_are_those_of_the_table() -> None:

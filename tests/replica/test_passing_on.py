@@ -6,6 +6,7 @@ from decreed.registry.errors import (
     SeriesGap,
     StorageFailed,
     Unreachable,
+    error_from_wire,
 )
 from decreed.registry.keys import homes
 from decreed.registry.paxos.messages import Accept, Commit, Prepare
@@ -86,6 +87,20 @@ def test_an_indefinite_try_is_not_forgotten_over_a_definite_refusal() -> None:
     world.post(last, FromPeer(second, Failed(passed[-1].id, StorageFailed.code, "full")))
     world.run(2_000)
     assert code_of(world.answers[mark][0]) == OutcomeUnknown.code
+
+
+def test_an_error_of_the_home_that_has_no_name_stays_indefinite() -> None:
+    world = World()
+    home, _, last = order(world, KEY)
+    for code in (0, 999):
+        world.lose = everything
+        mark = world.send(last, ClaimRequest(world.new_id(), 1_000, False, claim(KEY)))
+        world.settle()
+        passed = [m for _, to, m in world.sent if to == home and isinstance(m, ClaimRequest)]
+        world.post(last, FromPeer(home, Failed(passed[-1].id, code, "what is this?")))
+        world.settle()
+        [answer] = world.answers[mark]
+        assert isinstance(answer, Failed) and not error_from_wire(answer.code, "").definite
 
 
 def test_whoever_it_is_passed_to_has_no_more_time_than_its_caller() -> None:
