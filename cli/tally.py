@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..registry.documents import time_text
 from ..registry.errors import Exit
 from .batches import Fate, Row
-from ..registry.documents import time_text
 from .output import safe_line, write_json, write_line
 
 MOST_LINES = 100
