@@ -83,6 +83,7 @@ class Acquiring:
         self._rounds = 0
         self._doubt: OutcomeUnknown | None = None
         self._last: DecreedError | None = None
+        self._held: HeldBy | None = None
 
     async def run(self) -> Grant:
         """Return once the lock is the caller's.
@@ -104,7 +105,7 @@ class Acquiring:
     async def _try(self, link: Link) -> Grant | None:
         self._asker.guard()
         if anyio.current_time() >= self._deadline:
-            raise self._end(Unreachable(f"no quorum answered in time ({self._last or 'nobody'})"))
+            raise self._end(self._out_of_time())
         sent_ms = now_ms()
         self._tries += 1
         result = await self._ask(link)
@@ -126,11 +127,18 @@ class Acquiring:
                 return Grant(decree, sent_ms if alone else None)
             case HeldBy() as held if self._is_over():
                 raise self._end(held_error(held))
-            case HeldBy():
+            case HeldBy() as held:
+                self._held = held
                 self._rounds = 0
                 return None
             case answer:
                 raise self._end(ProtocolError(f"no answer about a lock: {type(answer).__name__}"))
+
+    def _out_of_time(self) -> DecreedError:
+        """A quorum that has spoken during the wait is no quorum that is down."""
+        if self._held is not None:
+            return held_error(self._held)
+        return Unreachable(f"no quorum answered in time ({self._last or 'nobody'})")
 
     def _is_over(self) -> bool:
         return not self._queue or anyio.current_time() >= self._deadline - SCANT_SECONDS

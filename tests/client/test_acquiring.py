@@ -188,6 +188,24 @@ async def test_refusals_of_all_nodes_are_unreachable_in_the_end() -> None:
 
 
 @pytest.mark.anyio
+async def test_what_a_quorum_said_while_one_waited_is_the_answer_when_nobody_says_more() -> None:
+    def held_once(request: Any) -> Any:
+        again = len(home.asked(LockRequest)) > 1
+        refused = Failed(request.id, StorageFailed.code, "the disk is full")
+        return refused if again else HeldBy(request.id, someone_elses(), 700, None, 0)
+
+    def refuse(request: Any) -> Any:
+        return Failed(request.id, StorageFailed.code, "the disk is full")
+
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        others = [answering(LockRequest, refuse)] * 2
+        home, *_ = scripted(cluster, answering(LockRequest, held_once), *others)
+        with pytest.raises(LockHeld, match="them@there"):
+            async with registry.lock(LOCK, wait=1):
+                pytest.fail("entered")
+
+
+@pytest.mark.anyio
 async def test_a_term_that_is_over_before_it_was_confirmed_is_lost_without_a_block() -> None:
     def queued(node: FakeNode, request: Any) -> Any:
         match request:
