@@ -42,6 +42,8 @@ LONGEST_SECONDS = MAX_TIMEOUT_MS / 1000
 AWAY_SECONDS = 5.0
 # so little time is not worth another try
 SCANT_SECONDS = 0.1
+# how long one whose wait is over may take to find out how things stand
+LAST_WORD_SECONDS = 2.0
 # how long the answer of a node whose time is up may take to get here
 LATE_SECONDS = 1.0
 
@@ -94,7 +96,8 @@ class Acquiring:
             OutcomeUnknown: a term may have been decreed to the caller; it lasts for one ttl.
             DecreedError: the request itself is wrong.
         """
-        await self._asker.meet(self._deadline)
+        soon = anyio.current_time() + LAST_WORD_SECONDS
+        await self._asker.meet(max(self._deadline, soon))
         while True:
             for link in self._asker.pool.route(home_key(self._lock)):
                 grant = await self._try(link)
@@ -105,7 +108,7 @@ class Acquiring:
     async def _try(self, link: Link) -> Grant | None:
         self._asker.guard()
         if anyio.current_time() >= self._deadline:
-            raise self._end(self._out_of_time())
+            self._on_time_up()
         sent_ms = now_ms()
         self._tries += 1
         result = await self._ask(link)
@@ -133,6 +136,16 @@ class Acquiring:
                 return None
             case answer:
                 raise self._end(ProtocolError(f"no answer about a lock: {type(answer).__name__}"))
+
+    def _on_time_up(self) -> None:
+        """The wait is over. One to whom no quorum has said a word yet asks how things stand.
+
+        A queue may be so busy, or a wait so short, that nobody got round to tell.
+        """
+        if not self._queue or self._held is not None or self._doubt is not None:
+            raise self._end(self._out_of_time())
+        self._queue = False
+        self._deadline = anyio.current_time() + LAST_WORD_SECONDS
 
     def _out_of_time(self) -> DecreedError:
         """A quorum that has spoken during the wait is no quorum that is down."""

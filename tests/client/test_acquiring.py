@@ -188,6 +188,23 @@ async def test_refusals_of_all_nodes_are_unreachable_in_the_end() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("wait", [0.001, 0.3])
+async def test_whoever_waited_and_heard_nothing_asks_how_things_stand_in_the_end(
+    wait: float,
+) -> None:
+    def busy(request: Any) -> Any:
+        if request.queue:
+            return Failed(request.id, Unreachable.code, "no quorum answered in time")
+        return HeldBy(request.id, someone_elses(), 700, None, 0)
+
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        scripted(cluster, *[answering(LockRequest, busy)] * 3)
+        with pytest.raises(LockHeld, match="them@there"):
+            async with registry.lock(LOCK, wait=wait):
+                pytest.fail("entered")
+
+
+@pytest.mark.anyio
 async def test_what_a_quorum_said_while_one_waited_is_the_answer_when_nobody_says_more() -> None:
     def held_once(request: Any) -> Any:
         again = len(home.asked(LockRequest)) > 1
