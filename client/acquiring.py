@@ -12,7 +12,6 @@ Invariants kept here:
 """
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -33,7 +32,6 @@ from ..registry.types import Decree
 from ..registry.wire.requests import MAX_TIMEOUT_MS, Granted, HeldBy
 from .asker import Asker
 from .attempt import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Reply
-from .errands import to_report
 from .holder import held_error
 from .link import Link
 from .lock_errands import home_key, to_lock
@@ -42,8 +40,10 @@ from .settle import settle
 
 LONGEST_SECONDS = MAX_TIMEOUT_MS / 1000
 AWAY_SECONDS = 5.0
-PROBE_SECONDS = 1.0
-SILENT_SECONDS = 3.0
+# so little time is not worth another try
+SCANT_SECONDS = 0.1
+# how long one whose wait is over may take to find out how things stand
+LAST_WORD_SECONDS = 2.0
 # how long the answer of a node whose time is up may take to get here
 LATE_SECONDS = 1.0
 
@@ -85,6 +85,7 @@ class Acquiring:
         self._rounds = 0
         self._doubt: OutcomeUnknown | None = None
         self._last: DecreedError | None = None
+        self._held: HeldBy | None = None
 
     async def run(self) -> Grant:
         """Return once the lock is the caller's.
@@ -95,7 +96,8 @@ class Acquiring:
             OutcomeUnknown: a term may have been decreed to the caller; it lasts for one ttl.
             DecreedError: the request itself is wrong.
         """
-        await self._asker.meet(self._deadline)
+        soon = anyio.current_time() + LAST_WORD_SECONDS
+        await self._asker.meet(max(self._deadline, soon))
         while True:
             for link in self._asker.pool.route(home_key(self._lock)):
                 grant = await self._try(link)
@@ -106,7 +108,7 @@ class Acquiring:
     async def _try(self, link: Link) -> Grant | None:
         self._asker.guard()
         if anyio.current_time() >= self._deadline:
-            raise self._end(Unreachable(f"no quorum answered in time ({self._last or 'nobody'})"))
+            self._on_time_up()
         sent_ms = now_ms()
         self._tries += 1
         result = await self._ask(link)
@@ -128,14 +130,31 @@ class Acquiring:
                 return Grant(decree, sent_ms if alone else None)
             case HeldBy() as held if self._is_over():
                 raise self._end(held_error(held))
-            case HeldBy():
+            case HeldBy() as held:
+                self._held = held
                 self._rounds = 0
                 return None
             case answer:
                 raise self._end(ProtocolError(f"no answer about a lock: {type(answer).__name__}"))
 
+    def _on_time_up(self) -> None:
+        """The wait is over. One to whom no quorum has said a word yet asks how things stand.
+
+        A queue may be so busy, or a wait so short, that nobody got round to tell.
+        """
+        if not self._queue or self._held is not None or self._doubt is not None:
+            raise self._end(self._out_of_time())
+        self._queue = False
+        self._deadline = anyio.current_time() + LAST_WORD_SECONDS
+
+    def _out_of_time(self) -> DecreedError:
+        """A quorum that has spoken during the wait is no quorum that is down."""
+        if self._held is not None:
+            return held_error(self._held)
+        return Unreachable(f"no quorum answered in time ({self._last or 'nobody'})")
+
     def _is_over(self) -> bool:
-        return not self._queue or anyio.current_time() >= self._deadline - PROBE_SECONDS / 10
+        return not self._queue or anyio.current_time() >= self._deadline - SCANT_SECONDS
 
     def _is_ours(self, decree: Decree) -> bool:
         lock, _ = lock_and_term(decree.key)
@@ -155,15 +174,9 @@ class Acquiring:
 
     async def _ask(self, link: Link) -> Reply | DecreedError:
         """Ask one node, for as long as it is worth while; it is left if it falls silent."""
-        results: list[Reply | DecreedError] = []
         errand = to_lock(self._lock, self._claim, self._queue, link, self._longest(link))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._leave_if_silent, link, tasks.cancel_scope.cancel)
-            results += await settle(self._asker.pool, [errand], self._deadline + LATE_SECONDS)
-            tasks.cancel_scope.cancel()
-        if results:
-            return results[0]
-        return OutcomeUnknown(f"{link.endpoint} fell silent")
+        [result] = await settle(self._asker.pool, [errand], self._deadline + LATE_SECONDS)
+        return result
 
     def _longest(self, link: Link) -> float:
         pool = self._asker.pool
@@ -171,17 +184,6 @@ class Acquiring:
         at_home = link.welcome is None or link.welcome.node == home
         left = max(0.001, self._deadline - anyio.current_time())
         return min(left, LONGEST_SECONDS if at_home else AWAY_SECONDS)
-
-    async def _leave_if_silent(self, link: Link, leave: Callable[[], None]) -> None:
-        while True:
-            await anyio.sleep(PROBE_SECONDS)
-            now = anyio.current_time()
-            if link.heard_at > now - PROBE_SECONDS:
-                continue
-            await settle(self._asker.pool, [to_report(link)], now + SILENT_SECONDS)
-            if link.heard_at < now:
-                link.avoid(SILENT_SECONDS)
-                leave()
 
     async def _pause(self) -> None:
         self._rounds += 1

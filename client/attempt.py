@@ -9,6 +9,10 @@ Rules kept here:
   ``here``: nothing stalls on a home that does not answer.
 * A claim ends as `OutcomeUnknown` if one single try of it was written and did not come back with a
   definite answer. Only if every try was definite may it end as another error.
+* A node that falls silent is left for the next one, and listened to all the same: the first answer
+  counts, whoever gives it. So nothing that is said to a request that waits long is missed.
+* Shortly before its time is over a request asks the next node too, so that one that was stopped in
+  the last moment is not taken for a quorum that is down.
 * What is wrong with the request is raised at once; what is wrong with a node is tried elsewhere.
 """
 
@@ -36,8 +40,8 @@ from ..registry.errors import (
 )
 from ..registry.wire.handshake import ClientWelcome
 from ..registry.wire.requests import MAX_TIMEOUT_MS, Answer, Decreed, Failed, Request
-from .errands import Errand
-from .link import Link, Lost, News, Ticket
+from .errands import HEDGE_SECONDS, Errand
+from .link import BYTES_PER_SECOND, CONNECT_SECONDS, Link, Lost, News, Silent, Ticket
 from .pool import Pool
 
 LOG = logging.getLogger(__name__)
@@ -46,11 +50,12 @@ SILENT_AVOID_SECONDS = 1.0
 # cluster must not be asked everything twice
 BUSY_EXTRA_SECONDS = 0.75
 LOAD_SECONDS = 0.001
-# and one that has megabytes to freeze: so many of them in a second, at the least
-BYTES_PER_SECOND = 2 * 1024 * 1024
 # while such a node answers, a large request waits its turn, but not longer than this
 LONGEST_TURN_SECONDS = 20.0
 FIRST_LATE = 16
+# the end of an errand's time, in which the next node is asked if the one before said nothing lately;
+# of a short time its last two thirds
+LAST_CALL_SECONDS = 0.3
 LIGHT_BYTES = 4_096
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
@@ -129,6 +134,10 @@ class Attempt:
         self._wake(self)
 
     def _hear(self, ticket: Ticket, news: News, now: float) -> None:
+        if isinstance(news, Silent):
+            self._faults.setdefault(ticket.link, news.error)
+            self._wake_at = now
+            return
         self._tickets.remove(ticket)
         welcome = ticket.link.welcome
         if isinstance(news, Lost):
@@ -153,7 +162,7 @@ class Attempt:
         self._faults[link] = error
         if isinstance(error, _OF_THE_REQUEST):
             self._end(error)
-        elif not self._tickets:
+        elif not any(ticket.link.stalls_at() > now for ticket in self._tickets):
             self._wake_at = now
 
     def _press_on(self, now: float) -> None:
@@ -164,18 +173,21 @@ class Attempt:
                 self._wake_at = patience
                 return
         link = self._next_link()
+        stalls_at = max((ticket.link.stalls_at() for ticket in self._tickets), default=-inf)
         if link is not None:
             self._try(link, now)
-        elif self._tickets:
-            self._wake_at = inf
+        elif stalls_at > now:
+            self._wake_at = stalls_at
         else:
             self._end_round(now)
 
     def _patience(self, ticket: Ticket, now: float) -> float:
         """Until when to wait for `ticket` alone. Keeps off a node that is silent."""
         link = ticket.link
-        if ticket.written_at is None and not link.up:
+        if link.silent:
             return now
+        if ticket.written_at is None and not link.up:
+            return ticket.made_at + min(self._errand.hedge, CONNECT_SECONDS)
         hedge = self._errand.hedge + max(link.weight, ticket.weight) / BYTES_PER_SECOND
         since = ticket.made_at if ticket.written_at is None else ticket.written_at
         heard = link.heard_at > since
@@ -189,9 +201,14 @@ class Attempt:
         if now >= since + hedge and not heard:
             if not link.late:
                 LOG.info("%s does not answer: others are asked meanwhile", link.endpoint)
-            link.late += 1
+            link.passed_on()
             link.avoid(SILENT_AVOID_SECONDS)
-        return since + hedge
+        last_call = self._last_call(ticket.made_at)
+        return min(since + hedge, max(last_call, link.heard_at + HEDGE_SECONDS))
+
+    def _last_call(self, since: float) -> float:
+        """When to ask the next node, for one who asked the last one at `since`."""
+        return self._deadline - min(LAST_CALL_SECONDS, (self._deadline - since) * 2 / 3)
 
     def _next_link(self) -> Link | None:
         if self._errand.only:
@@ -200,7 +217,8 @@ class Attempt:
             return home
         else:
             links = self._pool.route(self._errand.key, self._errand.prefer)
-        return next((link for link in links if link not in self._tried), None)
+        asked = {ticket.link for ticket in self._tickets}
+        return next((link for link in links if link not in self._tried | asked), None)
 
     def _try(self, link: Link, now: float) -> None:
         self._tried.add(link)
@@ -217,7 +235,8 @@ class Attempt:
         def make(id: int) -> Request | None:
             return self._errand.build(id, milliseconds, here)
 
-        self._wake_at = now + self._errand.hedge
+        hedge = self._errand.hedge if link.up else min(self._errand.hedge, CONNECT_SECONDS)
+        self._wake_at = min(now + hedge, self._last_call(now))
         ticket = link.submit(make, self._deliver, now)
         self._tickets.append(ticket)
 

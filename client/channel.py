@@ -115,16 +115,15 @@ class Channel:
             self._rest = data
 
     async def receive(self) -> list[Answer]:
-        """The answers that arrived, at least one.
+        """The answers that became whole by the next bytes that arrive; perhaps none.
 
         Raises:
             Unreachable: if the connection ended.
             ProtocolError: if what arrived is not our protocol.
         """
         answers: list[Answer] = []
-        while not answers:
-            for payload in self._cutter.feed(await _read(self._stream)):
-                answers += codec.decode_batch(payload, Answer)
+        for payload in self._cutter.feed(await _read(self._stream)):
+            answers += codec.decode_batch(payload, Answer)
         return answers
 
     def _frames(self, messages: Iterable[bytes]) -> Iterator[bytes]:

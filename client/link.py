@@ -5,9 +5,12 @@ gathered, a reader task hands out the answers by id. No task is started for a re
 
 Invariants kept here:
 
-* Each ticket that is not withdrawn hears exactly once: an answer, the welcome, or `Lost`.
+* Each ticket that is not withdrawn hears exactly once: an answer, the welcome, or `Lost`. Before
+  that it may hear `Silent`.
 * `Ticket.written_at` is set before the first byte goes to the socket. A ticket without it was
   certainly never seen by a node.
+* Whoever waits here hears soon when the node says nothing any more (`Pulse`), and while the
+  connection is being made, `stalls_at` tells when that takes too long.
 * At most ``max_in_flight`` of the node's requests are unanswered at a time, and `WINDOW_BYTES` of
   values; the rest waits here. So a node that is busy with megabytes is not sent more of them, and
   `Link.weight` tells how long an answer may well take.
@@ -18,6 +21,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from itertools import count
+from math import inf
 from typing import Any
 
 import anyio
@@ -30,18 +34,27 @@ from ..registry.wire.requests import (
     Cancel,
     ClaimNextRequest,
     ClaimRequest,
+    ClientPing,
+    ClientPong,
     Decreed,
     Request,
 )
 from .bell import Bell
 from .channel import Channel
 from .endpoints import Endpoint
+from .pulse import Pulse
 
 LOG = logging.getLogger(__name__)
 BATCH_BYTES = 1024 * 1024
 WINDOW_BYTES = 8 * 1024 * 1024
 SHORT_AVOID_SECONDS = 0.1
 LONG_AVOID_SECONDS = 2.0
+BYTES_PER_SECOND = 2 * 1024 * 1024
+"""A node that has megabytes to freeze gets through so many of them in a second, at the least."""
+CONNECT_SECONDS = 0.25
+"""So long connecting may take before others are preferred."""
+LATEST_CONNECT_SECONDS = 0.9
+"""So long it may take before those who wait for this link alone have waited enough."""
 
 
 class Lost(Struct, frozen=True):
@@ -50,7 +63,13 @@ class Lost(Struct, frozen=True):
     error: DecreedError
 
 
-News = Answer | ClientWelcome | Lost
+class Silent(Struct, frozen=True):
+    """The node has fallen silent; the ticket's answer may come yet."""
+
+    error: DecreedError
+
+
+News = Answer | ClientWelcome | Lost | Silent
 AnyClaim = ClaimRequest | ClaimNextRequest
 
 
@@ -61,7 +80,7 @@ class Ticket:
         link: where.
         id: its id on the connection.
         request: what to send; None to hear the welcome alone.
-        deliver: called once, with what became of it.
+        deliver: called with what became of it, once; and before that when the node falls silent.
         now: on anyio's clock.
     """
 
@@ -104,6 +123,7 @@ class Link:
     ) -> None:
         self.endpoint = endpoint
         self.welcome: ClientWelcome | None = None
+        # when a request was answered here last, on anyio's clock; a pong says nothing about requests
         self.heard_at = 0.0
         self.avoid_until = 0.0
         # how many requests have been passed on to other nodes since something was heard here
@@ -111,11 +131,12 @@ class Link:
         # bytes of the values in the requests that were written and not answered
         self.weight = 0
         self._dial, self._admit, self._spawn = dial, admit, spawn
-        self._running = False
+        self._dialled_at: float | None = None
         self._channel: Channel | None = None
+        self._pulse: Pulse | None = None
         self._failures = 0
         self._ids = count(1)
-        self._queue: deque[Ticket | Cancel] = deque()
+        self._queue: deque[Ticket | Cancel | ClientPing] = deque()
         self._pending: dict[int, Ticket] = {}
         self._bell = Bell()
 
@@ -132,7 +153,28 @@ class Link:
     @property
     def running(self) -> bool:
         """Whether the connection is open or being made."""
-        return self._running
+        return self._dialled_at is not None
+
+    @property
+    def silent(self) -> bool:
+        """Whether the connection is open and its node says nothing, though it was pinged."""
+        return self._pulse is not None and self._pulse.silent
+
+    def stalls_at(self) -> float:
+        """From when on nobody should wait for this link alone, on anyio's clock, as far as known."""
+        if self.up or self._dialled_at is None:
+            return -inf if self.silent else inf
+        return self._dialled_at + LATEST_CONNECT_SECONDS
+
+    @property
+    def avoided(self) -> bool:
+        """Whether others are preferred to this one, for it failed, is silent, or slow to connect."""
+        if self.silent:
+            return True
+        if self.avoid_until > 0.0 and anyio.current_time() < self.avoid_until:
+            return True
+        connects = self._dialled_at is not None and not self.up
+        return connects and anyio.current_time() >= self._dialled_at + CONNECT_SECONDS
 
     def submit(
         self,
@@ -150,9 +192,11 @@ class Link:
             deliver(ticket, self.welcome)
             return ticket
         self._queue.append(ticket)
-        if not self._running:
-            self._running = True
+        if not self.running:
+            self._dialled_at = now
             self._spawn(self._run)
+        elif self._pulse is not None:
+            self._pulse.stir()
         return ticket
 
     def push(self) -> None:
@@ -177,6 +221,12 @@ class Link:
             self._queue.appendleft(Cancel(ticket.id))
             self._bell.ring()
 
+    def passed_on(self) -> None:
+        """A request was late here and is asked elsewhere too: find out whether the node is there."""
+        self.late += 1
+        if self._pulse is not None:
+            self._pulse.stir()
+
     def avoid(self, seconds: float) -> None:
         """Prefer other links for about so long, or until something is heard on this one."""
         self.avoid_until = anyio.current_time() + seconds * random.uniform(0.5, 1.0)
@@ -199,6 +249,7 @@ class Link:
     def _open(self, channel: Channel) -> None:
         self._admit(self.endpoint, channel.welcome)
         self.welcome = channel.welcome
+        self._pulse = Pulse(self._ping, self._expects, self._allowance, self._fall_silent)
         self._channel = channel
         LOG.info("connected to %s: %s", self.endpoint, channel.welcome.node)
         self._heard()
@@ -215,18 +266,19 @@ class Link:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(until_it_breaks, self._write)
+            tasks.start_soon(until_it_breaks, self._watch)
             await until_it_breaks(self._read)
         return ends[0] if ends else Unreachable("the connection is made anew")
 
     def _end(self, error: DecreedError) -> None:
         """Tell all who wait, and how long to keep away from here."""
-        was_up, self._channel, self._running = self.up, None, False
+        was_up, self._channel, self._pulse, self._dialled_at = self.up, None, None, None
         ours = isinstance(error, Closed) or not was_up
         LOG.log(logging.DEBUG if ours else logging.INFO, "left %s: %s", self.endpoint, error)
         self.late = 0
         self._failures = 0 if was_up else self._failures + 1
         self.avoid(min(LONG_AVOID_SECONDS, SHORT_AVOID_SECONDS * 2 ** min(self._failures, 10)))
-        tickets = [*self._pending.values(), *(x for x in self._queue if isinstance(x, Ticket))]
+        tickets = self._tickets()
         self._pending.clear()
         self._queue.clear()
         self.weight = 0
@@ -253,14 +305,16 @@ class Link:
                 size += len(data)
         return batch
 
-    def _may_go(self, item: Ticket | Cancel, channel: Channel) -> bool:
-        if isinstance(item, Cancel) or not self._pending:
+    def _may_go(self, item: Ticket | Cancel | ClientPing, channel: Channel) -> bool:
+        if not isinstance(item, Ticket) or not self._pending:
             return True
         fits = not item.weight or self.weight + item.weight <= WINDOW_BYTES
         return fits and len(self._pending) < channel.welcome.max_in_flight
 
-    def _encode(self, item: Ticket | Cancel, channel: Channel, now: float) -> bytes | None:
-        if isinstance(item, Cancel):
+    def _encode(
+        self, item: Ticket | Cancel | ClientPing, channel: Channel, now: float
+    ) -> bytes | None:
+        if not isinstance(item, Ticket):
             return channel.encode(item)
         if item.withdrawn:
             return None
@@ -285,13 +339,17 @@ class Link:
         return ticket
 
     async def _read(self, channel: Channel) -> None:
+        pulse = self._pulse
+        assert pulse is not None
         decreed = False
         while not (decreed and channel.welcome.formation is None and self._idle()):
             answers = await channel.receive()
-            self._heard()
+            pulse.heard()
+            if not all(isinstance(answer, ClientPong) for answer in answers):
+                self._heard()
             for answer in answers:
                 ticket = self._settle(answer.id)
-                # an answer to a withdrawn request has no ticket any more
+                # an answer to a withdrawn request, or to a ping, has no ticket
                 if ticket is not None:
                     self._hand_out(ticket, answer)
             decreed = decreed or any(isinstance(answer, Decreed) for answer in answers)
@@ -309,6 +367,31 @@ class Link:
         self.heard_at = anyio.current_time()
         self.avoid_until = 0.0
         self.late = 0
+
+    # -- whether the node is there
+
+    async def _watch(self, channel: Channel) -> None:
+        assert self._pulse is not None
+        await self._pulse.watch()
+
+    def _expects(self) -> bool:
+        return bool(self._pending or self._queue or self.late)
+
+    def _allowance(self) -> float:
+        return self.weight / BYTES_PER_SECOND
+
+    def _ping(self) -> None:
+        self._queue.appendleft(ClientPing(next(self._ids)))
+        self.push()
+
+    def _fall_silent(self) -> None:
+        silent = Silent(Unreachable("it says nothing"))
+        for ticket in self._tickets():
+            self._hand_out(ticket, silent)
+
+    def _tickets(self) -> list[Ticket]:
+        """All that wait here, written or not."""
+        return [*self._pending.values(), *(x for x in self._queue if isinstance(x, Ticket))]
 
     @staticmethod
     def _hand_out(ticket: Ticket, news: News) -> None:

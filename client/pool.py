@@ -142,8 +142,8 @@ class Pool:
 
     @staticmethod
     def avoided(link: Link) -> bool:
-        """Whether others are preferred to `link` at present, for it failed or is silent."""
-        return link.avoid_until > 0.0 and anyio.current_time() < link.avoid_until
+        """Whether others are preferred to `link` at present."""
+        return link.avoided
 
     @contextmanager
     def ringing(self, bell: Bell) -> Generator[None]:

@@ -2,18 +2,25 @@
 
 One question a contest at a time, sent again until it is answered (R02). What the answers mean for those
 who wait is the contest's to decide.
+
+In a queue that moves quickly the next term overtakes each question. What is answered then decides
+nothing any more, but it proves something: that a prepare quorum has spoken since those who wait
+arrived. So overtaken questions are kept until it has, or nobody waits for that.
 """
 
 from collections.abc import Iterable
 
 from ..locks.terms import tenure
-from ..types import Decree, Key
+from ..types import Decree, Key, NodeId
 from ..wire.peers import LeaseAnswer
 from .contest import Ask, Contest
 from .effects import Send
 from .events import ResendRead
 from .node import Node
 from .turn import Turn
+
+MAX_OVERTAKEN = 1_024
+"""So many overtaken questions are kept; answers to those that are older prove nothing."""
 
 
 class Asking:
@@ -26,6 +33,7 @@ class Asking:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._contests: dict[int, Contest] = {}
+        self._overtaken: dict[int, Ask] = {}
 
     def needs(self, answer: LeaseAnswer) -> Iterable[Key]:
         """The instances that an answer is about: the next term's, which it may report."""
@@ -50,14 +58,33 @@ class Asking:
         turn.ask_again(ask.token, self._node.config.timing.resend_ms)
 
     def drop(self, contest: Contest) -> None:
-        """The question of a contest is of no interest any more."""
-        if contest.ask is not None:
-            del self._contests[contest.ask.token]
-            contest.ask = None
+        """The question of a contest is of no interest any more, but for who has answered it."""
+        ask, contest.ask = contest.ask, None
+        if ask is None:
+            return
+        del self._contests[ask.token]
+        if not ask.told and not ask.answered(self._node.config.quorums) and ask.awaited:
+            self._overtaken[ask.token] = ask
+            if len(self._overtaken) > MAX_OVERTAKEN:
+                del self._overtaken[next(iter(self._overtaken))]
+
+    def on_late_answer(self, sender: NodeId, answer: LeaseAnswer) -> None:
+        """An overtaken question was answered: it counts as a sign of life, whatever it says."""
+        ask = self._overtaken.get(answer.id)
+        if ask is not None:
+            ask.answers[sender] = answer
+            if ask.answered(self._node.config.quorums):
+                ask.mark_undecided()
+                del self._overtaken[ask.token]
+
+    def prune(self) -> None:
+        """Forget overtaken questions that nobody waits for any more."""
+        self._overtaken = {token: ask for token, ask in self._overtaken.items() if ask.awaited}
 
     def abandon(self) -> None:
         """Drop them all."""
         self._contests.clear()
+        self._overtaken.clear()
 
     def on_resend(self, turn: Turn, timer: ResendRead) -> None:
         """Ask again whoever has not answered (R02)."""

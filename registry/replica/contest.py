@@ -37,6 +37,16 @@ class Ask(Struct, eq=False):
     answers: dict[NodeId, LeaseAnswer] = {}
     told: bool = False
 
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody whom it was asked for still waits."""
+        return any(not live.done for live in self.serves)
+
+    def mark_undecided(self) -> None:
+        """A prepare quorum has told how things stand since these arrived."""
+        for live in self.serves:
+            live.undecided = True
+
     def question(self) -> AskLease:
         """What goes to every node."""
         return AskLease(self.token, tenure(self.decree), term_of(self.decree).ttl_ms)

@@ -103,7 +103,10 @@ class Contests:
         """A waiter's time is over: say who has the lock, if a quorum said so and it is so."""
         request = live.request
         assert isinstance(request, LockRequest | HolderRequest)
-        decree, contest = self.latest.of(request.lock), self._contests.get(request.lock)
+        contest = self._contests.get(request.lock)
+        decree = self.latest.of(request.lock)
+        if decree is None and contest is not None and contest.ask is not None:
+            decree = contest.ask.decree  # so many other locks were heard of since
         if live.undecided and not live.indefinite and decree and contest:
             self.granting.tell_held(turn, live, decree, contest, contest.held_until_ms)
         else:
@@ -136,6 +139,7 @@ class Contests:
         contest = self._contests.get(lock)
         if contest is not None:
             self.granting.grant(turn, contest, decree)
+            contest.held_until_ms = turn.now_ms + term_of(decree).ttl_ms
             contest.candidate = None
             self.asking.drop(contest)
             self._look_behind(turn, contest, decree)
@@ -300,6 +304,7 @@ class Contests:
         """A node has said how the term stands with it."""
         ask = self.asking.asked(answer)
         if ask is None:
+            self.asking.on_late_answer(sender, answer)
             return
         contest = self.asking.contest(answer)
         if answer.learned is not None:
@@ -352,8 +357,8 @@ class Contests:
         """A prepare quorum has not accepted the next term, and one of them has a lease on this."""
         wait_ms = ask.wait_ms(self._node.config.quorums)
         contest.held_until_ms = turn.now_ms + wait_ms
+        ask.mark_undecided()
         for live in ask.serves:
-            live.undecided = True  # a quorum has told how things stand since it arrived
             if not queues(live) and not live.indefinite:
                 free_ms = contest.held_until_ms
                 self.granting.tell_held(turn, live, ask.decree, contest, free_ms, ask.ending())

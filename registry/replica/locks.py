@@ -100,6 +100,7 @@ class Locks:
 
     def prune(self) -> None:
         """Forget what nobody waits for any more."""
+        self.contests.asking.prune()
         self.renewals.prune()
 
     def abandon(self) -> None:

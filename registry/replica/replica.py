@@ -17,6 +17,8 @@ from ..types import Decree, Key, NodeId
 from ..wire.requests import (
     Cancel,
     ClaimRequest,
+    ClientPing,
+    ClientPong,
     Failed,
     GetRequest,
     LockRequest,
@@ -338,6 +340,8 @@ class Replica:
             case StatusRequest():
                 report = status_report(self, request.id, turn.now_ms)
                 turn.at_once(Reply(connection, report))
+            case ClientPing():
+                turn.at_once(Reply(connection, ClientPong(request.id)))
             case Cancel():
                 self._requests.cancel(turn, connection, request)
                 self._locks.contests.tidy(turn)

@@ -18,6 +18,7 @@ from ..wire.requests import (
     Cancel,
     ClaimNextRequest,
     ClaimRequest,
+    ClientPong,
     Decreed,
     Ended,
     EndRequest,
@@ -138,7 +139,7 @@ class Requests:
         match answer:
             case Decreed() | Granted() | HeldBy() | Failed() | Undecided() | StatusReport():
                 turn.at_once(outgoing)
-            case Kept() | Superseded() | Ended():
+            case Kept() | Superseded() | Ended() | ClientPong():
                 turn.at_once(outgoing)
             case WatchPage() if not durable:
                 turn.at_once(outgoing)

@@ -20,7 +20,7 @@ from ..replica.node import Node
 from ..wire.decrees import encode_message
 from ..wire.frames import TARGET_BYTES, portions
 from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
-from ..wire.requests import Answer, Cancel, Request
+from ..wire.requests import Answer, Cancel, ClientPing, Request
 from . import log
 from .budget import Budget
 from .connections import Connection, choose_version
@@ -31,6 +31,9 @@ from .weights import weight
 
 LIGHT_BYTES = 4_096
 """A request with a value up to this counts by number alone, and never waits for others' bytes."""
+
+UNBOUNDED = frozenset((Cancel, ClientPing))
+"""They never wait for room: a client says them about requests that have taken all there was."""
 
 _TO = attrgetter("to")
 
@@ -83,7 +86,7 @@ class Client(Struct, eq=False):
         if self.draining.is_set():
             await trio.sleep_forever()
         await self.loop.room()
-        if type(request) is not Cancel:
+        if type(request) not in UNBOUNDED:
             while self.in_flight >= self.max_in_flight:
                 await self.answered.park()
             size = weight(request)
@@ -111,10 +114,12 @@ class Client(Struct, eq=False):
         room = self.max_in_flight - self.in_flight
         for request in requests:
             size = weight(request)
-            if type(request) is not Cancel:
+            if type(request) not in UNBOUNDED:
                 if begun >= room or (size > LIGHT_BYTES and not self._hold(request.id, size)):
                     break
                 begun += 1
+            elif type(request) is ClientPing:
+                begun, room = begun + 1, room + 1
             count += 1
             total += size
         self.in_flight += begun

@@ -134,6 +134,12 @@ class Cancel(Value, frozen=True, tag=58):
     id: Counter
 
 
+class ClientPing(Value, frozen=True, tag=59):
+    """Is the node still there? Answer: `ClientPong`. It never waits for room among the requests."""
+
+    id: Counter
+
+
 class LockRequest(Value, frozen=True, tag=60):
     """Get a lock: have the next term of it decreed to the caller, once the one before is over.
 
@@ -228,6 +234,12 @@ class WatchPage(Value, frozen=True, tag=74):
     decrees: tuple[Decree, ...]
     position: Position
     lost: bool
+
+
+class ClientPong(Value, frozen=True, tag=76):
+    """The node takes its turns."""
+
+    id: Counter
 
 
 class Granted(Value, frozen=True, tag=80):
@@ -333,6 +345,7 @@ Request = (
     | WatchRequest
     | StatusRequest
     | Cancel
+    | ClientPing
     | LockRequest
     | KeepAliveRequest
     | EndRequest
@@ -345,6 +358,7 @@ Answer = (
     | ListPage
     | WatchPage
     | StatusReport
+    | ClientPong
     | Granted
     | HeldBy
     | Kept

@@ -16,6 +16,8 @@ from decreed.registry.wire.requests import (
     Cancel,
     ClaimNextRequest,
     ClaimRequest,
+    ClientPing,
+    ClientPong,
     Decreed,
     Failed,
     GetRequest,
@@ -49,6 +51,10 @@ class HangUp:
 
 class Garbage:
     """What a script returns to answer with bytes that are no message."""
+
+
+class Half:
+    """What a script returns to send half of the honest answer, and then nothing more."""
 
 
 class AsUsual:
@@ -106,6 +112,7 @@ class FakeNode:
         self.requests: list[Any] = []
         self.frames: list[list[Any]] = []
         self.connections = 0
+        self.pings = 0
         self.script: Script | None = None
         self.refusal: Refusal | None = None
         self.welcome_bytes: bytes | None = None
@@ -114,6 +121,8 @@ class FakeNode:
         self.max_frame_bytes = MAX_FRAME
         self._sending = anyio.Lock()
         self._seen = anyio.Event()
+        self._running = anyio.Event()
+        self._running.set()
         self._streams: set[SocketStream] = set()
         self._scope: anyio.CancelScope | None = None
 
@@ -126,6 +135,14 @@ class FakeNode:
         with anyio.fail_after(LIMIT_S):
             while not enough(self):
                 await self._seen.wait()
+
+    def halt(self) -> None:
+        """Stop as by SIGSTOP: connections stay, new ones are accepted, and nothing is said."""
+        self._running = anyio.Event()
+
+    def resume(self) -> None:
+        """Go on, with whatever has come meanwhile."""
+        self._running.set()
 
     async def start(self, tasks: TaskGroup) -> None:
         """Listen, on the same port as before if there was one."""
@@ -167,7 +184,9 @@ class FakeNode:
         cutter = frames.FrameCutter(self.max_frame_bytes)
         greeted = False
         while True:
-            for payload in cutter.feed(await stream.receive()):
+            data = await stream.receive()
+            await self._running.wait()
+            for payload in cutter.feed(data):
                 if not greeted:
                     codec.decode_batch(payload, Greeting)
                     await stream.send(self._reception())
@@ -191,6 +210,13 @@ class FakeNode:
         return b"".join(frames.pack([codec.encode(self.refusal or welcome)]))
 
     async def _take(self, batch: Sequence[Any], stream: SocketStream, tasks: TaskGroup) -> None:
+        pings = [request for request in batch if isinstance(request, ClientPing)]
+        self.pings += len(pings)
+        for ping in pings:
+            tasks.start_soon(self._reply, stream, ping, ClientPong(ping.id))
+        batch = [request for request in batch if not isinstance(request, ClientPing)]
+        if not batch:
+            return
         self.frames.append(list(batch))
         self.requests += batch
         self._seen.set()
@@ -203,15 +229,20 @@ class FakeNode:
     async def _reply(self, stream: SocketStream, request: Any, answer: Any) -> None:
         if isinstance(answer, Awaitable):
             answer = await answer
-        if answer is AsUsual:
+        half = answer is Half
+        if answer is AsUsual or half:
             answer = await self._honest(request)
+        await self._running.wait()
         if answer is HangUp:
             await anyio.aclose_forcefully(stream)
         elif answer is Garbage:
             await stream.send(frames.frame(b"\xff\x00garbage"))
         elif answer is not Silence:
+            data = b"".join(frames.pack([codec.encode(answer)]))
             async with self._sending:
-                await stream.send(b"".join(frames.pack([codec.encode(answer)])))
+                await stream.send(data[: len(data) // 2] if half else data)
+                if half:
+                    self.halt()
 
     async def _honest(self, request: Any) -> Any:
         decrees = self.cluster.decrees

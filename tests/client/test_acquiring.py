@@ -134,11 +134,10 @@ async def test_after_trouble_the_next_node_is_asked_with_the_same_id_and_confirm
 
 @pytest.mark.anyio
 async def test_a_home_that_falls_silent_is_left_for_the_next_node() -> None:
-    def mute(node: FakeNode, request: Any) -> Any:
-        return Silence
-
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
-        scripted(cluster, mute, honest, honest)
+        home, *_ = scripted(cluster, honest, honest, honest)
+        await registry.get("k")
+        home.halt()
         with anyio.fail_after(LIMIT_S):
             async with registry.lock(LOCK, ttl=10):
                 pass
@@ -185,6 +184,41 @@ async def test_refusals_of_all_nodes_are_unreachable_in_the_end() -> None:
         scripted(cluster, *[answering(LockRequest, refuse)] * 3)
         with pytest.raises(Unreachable, match="disk is full"):
             async with registry.lock(LOCK, wait=2):
+                pytest.fail("entered")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("wait", [0.001, 0.3])
+async def test_whoever_waited_and_heard_nothing_asks_how_things_stand_in_the_end(
+    wait: float,
+) -> None:
+    def busy(request: Any) -> Any:
+        if request.queue:
+            return Failed(request.id, Unreachable.code, "no quorum answered in time")
+        return HeldBy(request.id, someone_elses(), 700, None, 0)
+
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        scripted(cluster, *[answering(LockRequest, busy)] * 3)
+        with pytest.raises(LockHeld, match="them@there"):
+            async with registry.lock(LOCK, wait=wait):
+                pytest.fail("entered")
+
+
+@pytest.mark.anyio
+async def test_what_a_quorum_said_while_one_waited_is_the_answer_when_nobody_says_more() -> None:
+    def held_once(request: Any) -> Any:
+        again = len(home.asked(LockRequest)) > 1
+        refused = Failed(request.id, StorageFailed.code, "the disk is full")
+        return refused if again else HeldBy(request.id, someone_elses(), 700, None, 0)
+
+    def refuse(request: Any) -> Any:
+        return Failed(request.id, StorageFailed.code, "the disk is full")
+
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        others = [answering(LockRequest, refuse)] * 2
+        home, *_ = scripted(cluster, answering(LockRequest, held_once), *others)
+        with pytest.raises(LockHeld, match="them@there"):
+            async with registry.lock(LOCK, wait=1):
                 pytest.fail("entered")
 
 

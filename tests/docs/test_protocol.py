@@ -55,6 +55,8 @@ EXAMPLES: list[Any] = [
     requests.WatchRequest(1, 10, "prod", PLACE, 1),
     requests.StatusRequest(1),
     requests.Cancel(1),
+    requests.ClientPing(1),
+    requests.ClientPong(1),
     requests.Decreed(1, DECREE),
     requests.Undecided(1),
     requests.Failed(1, 6, "time"),

@@ -1,16 +1,52 @@
 """Contests when somebody has accepted the next term, but not enough of them."""
 
-from decreed.registry.locks.terms import Ending, How, Previous, TermClaim, tenure
+import pytest
+
+from decreed.registry.locks.terms import Ending, How, Previous, Tenure, TermClaim, tenure
 from decreed.registry.paxos.messages import Accept, Prepare
 from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Ballot, Decree, NodeId, Process
-from decreed.registry.wire.peers import Renew
-from decreed.registry.wire.requests import Granted, KeepAliveRequest, LockRequest
+from decreed.registry.wire.peers import LeaseAnswer, Renew
+from decreed.registry.wire.requests import (
+    EndRequest,
+    Granted,
+    HeldBy,
+    HolderRequest,
+    KeepAliveRequest,
+    LockRequest,
+)
 
+from ..support.lockers import RELEASED, told, want, wanted
 from ..support.world import World
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 TTL_MS = 1_000
+
+
+@pytest.mark.parametrize("node", ["n1", "n3"])
+def test_whoever_waits_in_a_queue_that_moves_faster_than_any_answer_is_told_who_has_it(
+    node: str,
+) -> None:
+    """Each question is overtaken by the next term: its answers prove a quorum all the same."""
+    world = World()
+    world.delays = lambda sender, to, message: (30.0 if isinstance(message, LeaseAnswer) else 5.0,)
+    queue = [(f"h{number}", want(world, "n1", f"h{number}")) for number in range(60)]
+    world.run(100)
+    late = [
+        want(world, node, f"w{number}", timeout_ms=timeout_ms)
+        for number, timeout_ms in enumerate((400, 700, 1_000))
+    ]
+    asks = world.send(node, HolderRequest(world.new_id(), 1_100, "l"))
+    for number, (name, mark) in enumerate(queue, 1):
+        while told(world, mark) is None:
+            world.run(1)
+        world.send(
+            "n1",
+            EndRequest(world.new_id(), 500, Tenure("l", number, wanted(name).claim_id), RELEASED),
+        )
+    answers = [told(world, mark) for mark in (*late, asks)]
+    assert all(isinstance(answer, HeldBy) for answer in answers), answers
+    assert world.now_ms < 2_000, "the queue was to move quickly"
 
 
 def test_a_term_that_a_minority_accepted_in_vain_is_looked_at_in_measured_steps() -> None:

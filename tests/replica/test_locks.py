@@ -1,5 +1,7 @@
 """Locks: who gets the next term, who keeps one, and when a term is over (design 11)."""
 
+import pytest
+
 from decreed.registry.errors import BadRequest, OutcomeUnknown, Unreachable
 from decreed.registry.locks.terms import (
     How,
@@ -9,6 +11,7 @@ from decreed.registry.locks.terms import (
     term_of,
 )
 from decreed.registry.paxos.messages import Accepted, Prepare
+from decreed.registry.replica import latest
 from decreed.registry.replica.events import ClientGone, FromClient
 from decreed.registry.types import NodeId
 from decreed.registry.wire.peers import Renewed
@@ -144,6 +147,21 @@ def test_one_whose_time_ends_in_the_queue_is_told_who_has_it() -> None:
     held = lock(world, "n1", "a")
     mark = want(world, "n1", "b", timeout_ms=300)
     world.run(500)
+    answer = told(world, mark)
+    assert isinstance(answer, HeldBy)
+    assert answer.decree == held.decree
+
+
+def test_whoever_waits_is_told_who_has_it_though_many_other_locks_were_heard_of_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(latest, "MAX_LOCKS", 1)
+    world = World()
+    held = lock(world, "n1", "a")
+    mark = want(world, "n1", "b", timeout_ms=900)
+    world.run(50)
+    world.ask("n1", LockRequest(world.new_id(), 300, "another", True, wanted("c")))
+    world.run(1_000)
     answer = told(world, mark)
     assert isinstance(answer, HeldBy)
     assert answer.decree == held.decree

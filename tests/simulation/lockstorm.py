@@ -191,6 +191,7 @@ class LockStorm:
             left = {
                 "contests": replica._locks.contests._contests,
                 "asks": replica._locks.contests.asking._contests,
+                "overtaken": replica._locks.contests.asking._overtaken,
                 "searches": replica._locks.contests.latest._searches,
                 "renewals": replica._locks.renewals._renewals,
                 "leases": replica._leases.running,

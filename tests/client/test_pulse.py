@@ -1,0 +1,183 @@
+"""The pulse of a link, on a clock of its own: when a node is pinged, silent, slow, or gone."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from decreed.client.pulse import (
+    DEAD_SECONDS,
+    LAST_LOOK_SECONDS,
+    LONGEST_PATIENCE_SECONDS,
+    PATIENCE_SECONDS,
+    PING_SECONDS,
+    Pulse,
+)
+from decreed.registry.errors import Unreachable
+
+pytestmark = pytest.mark.trio
+
+
+class Patient:
+    """A link as its pulse sees it, with a node that answers after `delay` seconds, if ever."""
+
+    def __init__(self) -> None:
+        self.pulse = Pulse(self._ping, lambda: self.waits, lambda: self.allowance, self._fell)
+        self.waits = False
+        self.allowance = 0.0
+        self.delay: float | None = 0.0
+        self.pings: list[float] = []
+        self.fell: list[float] = []
+        self.nursery: trio.Nursery | None = None
+
+    def _ping(self) -> None:
+        self.pings.append(trio.current_time())
+        if self.delay is not None and self.nursery is not None:
+            self.nursery.start_soon(self._answer, self.delay)
+
+    async def _answer(self, delay: float) -> None:
+        await trio.sleep(delay)
+        self.pulse.heard()
+
+    def _fell(self) -> None:
+        self.fell.append(trio.current_time())
+
+    def wait(self) -> None:
+        """Somebody waits from now on."""
+        self.waits = True
+        self.pulse.stir()
+
+
+@asynccontextmanager
+async def a_patient(clock: trio.testing.MockClock) -> AsyncIterator[Patient]:
+    clock.autojump_threshold = 0.0
+    async with trio.open_nursery() as nursery:
+        patient = Patient()
+        patient.nursery = nursery
+        nursery.start_soon(patient.pulse.watch)
+        yield patient
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_link_on_which_nobody_waits_is_left_alone(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    async with a_patient(mock_clock) as patient:
+        await trio.sleep(100)
+        assert not patient.pings
+        patient.wait()
+        await trio.sleep(10 * PING_SECONDS + 0.01)
+        assert len(patient.pings) == 10
+        patient.waits = False
+        await trio.sleep(100)
+        assert len(patient.pings) == 10
+
+
+async def test_what_is_heard_anyway_saves_the_ping(mock_clock: trio.testing.MockClock) -> None:
+    async with a_patient(mock_clock) as patient:
+        patient.wait()
+        for _ in range(50):
+            await trio.sleep(PING_SECONDS * 0.9)
+            patient.pulse.heard()
+        assert not patient.pings
+
+
+async def test_a_node_that_stops_is_silent_within_a_second(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    async with a_patient(mock_clock) as patient:
+        patient.wait()
+        await trio.sleep(3.1 * PING_SECONDS)
+        patient.delay = None
+        stopped_at = trio.current_time()
+        await trio.sleep(5)
+        assert patient.pulse.silent
+        [fell_at] = patient.fell
+        assert fell_at - stopped_at <= 1
+
+
+async def test_a_silent_node_is_not_pinged_again_and_is_welcome_when_it_speaks(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    async with a_patient(mock_clock) as patient:
+        patient.delay = None
+        patient.wait()
+        await trio.sleep(DEAD_SECONDS / 2)
+        assert len(patient.pings) == 1
+        patient.pulse.heard()
+        assert not patient.pulse.silent
+        patient.delay = 0.0
+        await trio.sleep(DEAD_SECONDS)
+        assert len(patient.pings) > 10 and len(patient.fell) == 1
+
+
+async def test_a_node_that_was_silent_for_long_is_given_up(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    mock_clock.autojump_threshold = 0.0
+    patient = Patient()
+    patient.delay, patient.waits = None, True
+    with pytest.raises(Unreachable, match="10 seconds"):
+        await patient.pulse.watch()
+    usual = PING_SECONDS + PATIENCE_SECONDS + LAST_LOOK_SECONDS
+    assert trio.current_time() == pytest.approx(usual + DEAD_SECONDS)
+
+
+async def test_a_slow_node_is_given_more_time_until_it_is_prompt_again(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    async with a_patient(mock_clock) as patient:
+        patient.delay = 2 * PATIENCE_SECONDS
+        patient.wait()
+        await trio.sleep(60)
+        assert len(patient.fell) <= 2, "it answers as late as it did"
+        patient.delay = 0.0
+        await trio.sleep(60)
+        fell = len(patient.fell)
+        patient.delay = None
+        stopped_at = trio.current_time()
+        await trio.sleep(5)
+        assert patient.fell[fell] - stopped_at <= 1
+
+
+async def test_even_a_slow_node_is_given_so_much_time_and_no_more(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    async with a_patient(mock_clock) as patient:
+        patient.wait()
+        for delay in (1, 2, 4, 8, 9, 9, 9):
+            patient.delay = delay
+            await trio.sleep(20)
+        patient.delay = None
+        before, stopped_at = len(patient.fell), trio.current_time()
+        await trio.sleep(8)
+        longest = PING_SECONDS + LONGEST_PATIENCE_SECONDS + LAST_LOOK_SECONDS
+        assert patient.fell[before] - stopped_at <= longest + 0.01
+
+
+async def test_megabytes_on_their_way_are_given_their_time(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    async with a_patient(mock_clock) as patient:
+        patient.allowance, patient.delay = 4.0, 3.0
+        patient.wait()
+        await trio.sleep(30)
+        assert patient.pings and not patient.fell
+
+
+async def test_a_client_that_was_held_up_itself_does_not_blame_the_node(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    async with a_patient(mock_clock) as patient:
+        patient.delay = None
+        patient.wait()
+        while not patient.pings:
+            await trio.sleep(0.01)
+        # the answer has come, and nobody read it for long
+        mock_clock.jump(5)
+        await trio.sleep(LAST_LOOK_SECONDS / 2)
+        patient.pulse.heard()
+        await trio.sleep(1)
+        assert not patient.fell
