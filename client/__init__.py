@@ -12,7 +12,7 @@ from ..registry import errors
 from ..registry.types import Decree, Outcome
 from ..registry.wire.requests import StatusReport
 from .claims import Json
-from .connecting import connect
+from .connecting import connect, open_registry
 from .holder import Holder, PastTerm, Standing
 from .lock import Lock
 from .registry import Registry
@@ -35,4 +35,5 @@ __all__ = [
     "Watching",
     "connect",
     "errors",
+    "open_registry",
 ]

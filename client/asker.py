@@ -1,6 +1,5 @@
 """Asking with a deadline, through the cache: what all calls of the registry are made of."""
 
-import os
 from collections.abc import Sequence
 from math import inf
 
@@ -31,10 +30,12 @@ from .errands import (
     to_wait,
 )
 from .forks import FORKS
+from .lifetime import FORKED, Lifetime
 from .pool import Pool
 from .results import Claimed, NodeDown, settled
 from .settle import settle
 
+CLOSED = "the client was closed: open another"
 # how long an answer from the disk is held back in the hope that a node tells the formation
 MEET_SECONDS = 0.5
 # how long the first call waits for the other endpoints, to see that all are of one cluster
@@ -50,16 +51,25 @@ class Asker:
         pool: the connections.
         cache: the decrees that are held.
         timeout: seconds that a call may take when it names no time of its own.
+        lifetime: of the client.
     """
 
-    def __init__(self, pool: Pool, cache: Cache, timeout: float) -> None:
+    def __init__(self, pool: Pool, cache: Cache, timeout: float, lifetime: Lifetime) -> None:
+        self.lifetime = lifetime
         self.pool = pool
         self.cache = cache
         self._timeout = timeout
         self._met = False
         self._meeting = anyio.Lock()
-        self._process = os.getpid()
         self._forks = FORKS.count
+
+    def __del__(self) -> None:
+        # nothing of the client itself refers to this: only registries, watches and locks do
+        seeds = ", ".join(map(str, self.pool.seeds))
+        self.lifetime.forget(
+            f"the client of {seeds} was not closed: use `async with connect(…)`, or await "
+            "Registry.aclose()"
+        )
 
     def guard(self) -> None:
         """Check that the client may be used.
@@ -67,10 +77,19 @@ class Asker:
         Raises:
             Closed: if it was closed, or belongs to the process that this one was forked from.
         """
+        if self.lifetime.is_foreign:
+            raise Closed(FORKED)
         if self.pool.closed:
-            raise Closed("the client was closed: use it inside its `with` block")
-        if os.getpid() != self._process:
-            raise Closed("the client belongs to the process that this one was forked from: connect")
+            raise Closed(CLOSED)
+
+    def guard_here(self) -> None:
+        """Check that the client may be used in the event loop that runs now.
+
+        Raises:
+            Closed: if it may not, as for `guard`, or because it belongs to another one.
+        """
+        self.guard()
+        self.lifetime.guard()
 
     def at_hand(self, key: str, timeout: float | None) -> Decree | None:
         """The decree of `key` if it is in memory and nothing is wrong with the call.
@@ -87,10 +106,10 @@ class Asker:
         """When a call that begins now must end, on anyio's clock.
 
         Raises:
-            Closed: if the client may not be used.
+            Closed: if the client may not be used, or not in this event loop.
             BadRequest: if `timeout` is no length of time.
         """
-        self.guard()
+        self.guard_here()
         seconds = self._timeout if timeout is None else timeout
         if not seconds >= 0:
             raise BadRequest(f"a timeout is a number of seconds, not {seconds!r}")
@@ -239,7 +258,7 @@ class Asker:
 
     async def news(self, errand: Errand, deadline: float = inf) -> WatchPage:
         """One page of a watch; its decrees are kept."""
-        self.guard()
+        self.guard_here()
         reply = await self.ask(errand, deadline)
         if not isinstance(reply.answer, WatchPage):
             raise ProtocolError(f"no page: {type(reply.answer).__name__}")

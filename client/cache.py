@@ -58,6 +58,15 @@ class Cache:
         """Whether there is a disk cache."""
         return self._shelf is not None
 
+    def inherit(self, known: "Cache") -> None:
+        """Go on in a forked process with what the cache of its parent knew of the formation.
+
+        The decrees in memory are of that formation, wherever the fork fell: `memory` is emptied
+        before the formation changes. The parent's file is left alone, and opened again when needed.
+        """
+        self.formation, self._welcome = known.formation, known._welcome
+        self.memory.recount()
+
     def adopt(self, welcome: ClientWelcome) -> None:
         """A node of the cluster told its formation: what is of another one is dropped."""
         if welcome.formation is None:

@@ -179,6 +179,11 @@ class Link:
         """Prefer other links for about so long, or until something is heard on this one."""
         self.avoid_until = anyio.current_time() + seconds * random.uniform(0.5, 1.0)
 
+    def let_go(self) -> None:
+        """In a forked process: give up the connection, which is the parent's."""
+        if self._channel is not None:
+            self._channel.let_go()
+
     async def _run(self) -> None:
         error: DecreedError = Closed("the client was closed")
         try:

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 
 from ..registry.types import Decree
 from .asker import Asker
+from .copying import NotCopied
 
 PAGE_SIZE = 256
 
 
-class Listing(AsyncIterator[Decree]):
+class Listing(NotCopied, AsyncIterator[Decree]):
     """The decrees under a prefix, in key order. Holds nothing open between two pages.
 
     Args:

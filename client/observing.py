@@ -5,12 +5,13 @@ from math import inf
 
 from ..registry.locks.terms import lock_path
 from .asker import Asker
+from .copying import NotCopied
 from .holder import Holder, holder_of
 from .lock_errands import is_term_of
 from .watching import Watching
 
 
-class Observing(AsyncIterator[Holder]):
+class Observing(NotCopied, AsyncIterator[Holder]):
     """The present holder, and every new one. Terms never go back.
 
     Args:

@@ -14,6 +14,7 @@ from ..registry.errors import BadRequest, ProtocolError
 from ..registry.types import MAX_COUNTER, Decree, Key, NodeId
 from ..registry.wire.requests import Position, WatchPage
 from .asker import Asker
+from .copying import NotCopied
 from .errands import to_watch
 from .results import Watched
 
@@ -45,7 +46,7 @@ def parse_position(text: str) -> Position:
     return position
 
 
-class Watching(AsyncIterator[Watched]):
+class Watching(NotCopied, AsyncIterator[Watched]):
     """A watch, which never ends by itself. Holds nothing open between two steps.
 
     Args:
