@@ -14,7 +14,7 @@ from ..registry.wire.requests import StatusReport
 from .claims import Json
 from .connecting import connect, open_registry
 from .holder import Holder, PastTerm, Standing
-from .lock import Lock
+from .lock import Lock, Locked
 from .registry import Registry
 from .results import Claimed, NodeDown, Watched
 from .watching import Watching
@@ -25,6 +25,7 @@ __all__ = [
     "Holder",
     "Json",
     "Lock",
+    "Locked",
     "NodeDown",
     "Outcome",
     "PastTerm",

@@ -57,9 +57,7 @@ def connect(
     Raises:
         ConfigError: if an endpoint is malformed, or none is given.
     """
-    return _Connection(
-        Plan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir)
-    )
+    return _Connection(Plan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir))
 
 
 async def open_registry(
@@ -126,11 +124,15 @@ class Plan:
         name = default_claimant() if claimant is None else claimant
         return cls(tuple(seeds), timeout, name, memory, shelf)
 
-    def open(self, nursery: Nursery | None, known: Cache | None = None) -> Registry:
-        """A client in the event loop that runs now.
+    def open(self, nursery: Nursery | None) -> Registry:
+        """A client in the event loop that runs now; its tasks run in `nursery`, if it is given."""
+        return Registry(self.begin(nursery), self.claimant)
+
+    def begin(self, nursery: Nursery | None, known: Cache | None = None) -> Asker:
+        """What a registry asks with, in the event loop that runs now.
 
         Args:
-            nursery: where its tasks run; None on asyncio.
+            nursery: where the client's tasks run; None on asyncio.
             known: the cache of this plan's client in the process that this one was forked from.
         """
         lifetime = Lifetime()
@@ -142,7 +144,7 @@ class Plan:
         lifetime.begin(pool.close, nursery)
         if cache.on_disk:
             lifetime.spawn(cache.write)
-        return Registry(asker, self.claimant)
+        return asker
 
 
 class _Connection(NotCopied, AbstractAsyncContextManager[Registry]):

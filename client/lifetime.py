@@ -14,7 +14,7 @@ Invariants kept here:
 
 import logging
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import anyio
@@ -43,7 +43,7 @@ _HOSTS: set[Any] = set()
 class Nursery(Protocol):
     """Where tasks are started: a nursery of trio, or a task group of anyio."""
 
-    def start_soon(self, async_fn: Callable[[], Awaitable[None]], /) -> object:
+    def start_soon(self, async_fn: Work, /) -> object:
         """Start a task."""
 
 

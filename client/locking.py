@@ -4,7 +4,6 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from math import ceil, isfinite
 from typing import Any
 
@@ -63,12 +62,16 @@ class Locking:
         wait: float | None = DEFAULT_WAIT,
         note: str = "",
         info: bytes = b"",
-    ) -> AbstractAsyncContextManager[Lock]:
+    ) -> Locked:
         """Hold a lock while the block runs: ``async with registry.lock("migrate") as lock: …``.
 
         The block is cancelled at its next await when the lock is lost, and `LockLost` is raised
         behind it, unless an error of its own comes out. Code that does not await must ask
         `Lock.ensure_held`. Whatever must never be done by two should also check `Lock.token`.
+
+        Where no block fits, as in start and stop hooks, it is
+        ``lock = await registry.lock("migrate").acquire()`` and ``await lock.release()``, which any
+        task may do; see `Locked.acquire`.
 
         Args:
             name: the lock's name, such as ``prod/migrate``.
@@ -94,7 +97,7 @@ class Locking:
         ttl: float = DEFAULT_TTL,
         wait: float | None = None,
         note: str = "",
-    ) -> AbstractAsyncContextManager[Lock]:
+    ) -> Locked:
         """Lead while the block runs; the same as `lock`, but it waits for ever by default.
 
         Args:

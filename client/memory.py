@@ -49,7 +49,8 @@ class Memory:
 
     def recount(self) -> None:
         """Add the sizes up again: a fork may have come between a decree and its size."""
-        self._bytes = sum(map(size_of, self._table.values()))
+        # the list is made in one step, while other threads may read
+        self._bytes = sum(map(size_of, list(self._table.values())))
 
     def clear(self) -> None:
         """Drop everything."""
