@@ -135,13 +135,13 @@ class Plan:
             nursery: where the client's tasks run; None on asyncio.
             known: the cache of this plan's client in the process that this one was forked from.
         """
-        lifetime = Lifetime()
+        lifetime = Lifetime(nursery)
         cache = Cache(self.memory, self.shelf, map(str, self.seeds))
         if known is not None:
             cache.inherit(known)
         pool = Pool(self.seeds, lifetime.spawn, cache.adopt)
         asker = Asker(pool, cache, self.timeout, lifetime)
-        lifetime.begin(pool.close, nursery)
+        lifetime.begin(pool.close)
         if cache.on_disk:
             lifetime.spawn(cache.write)
         return asker

@@ -48,10 +48,20 @@ class Nursery(Protocol):
 
 
 class Lifetime:
-    """The tasks of one client, in the event loop that runs when this is made."""
+    """The tasks of one client, in the event loop that runs when this is made.
 
-    def __init__(self) -> None:
+    Args:
+        nursery: where the host lives; on asyncio it may be None.
+
+    Raises:
+        BadRequest: if trio runs, and there is no nursery.
+    """
+
+    def __init__(self, nursery: Nursery | None) -> None:
         self._loop = Loop()
+        if nursery is None and self._loop.is_trio:
+            raise BadRequest(NEEDS_NURSERY)
+        self._nursery = nursery
         self._process = this_process()
         self._close_pool: Callable[[], None] = lambda: None
         self._early: list[Work] = []
@@ -65,21 +75,11 @@ class Lifetime:
         """Whether the client has ended."""
         return self._ended.is_set()
 
-    def begin(self, close_pool: Callable[[], None], nursery: Nursery | None) -> None:
-        """Start the host.
-
-        Args:
-            close_pool: called at the end, before any task is stopped.
-            nursery: where it lives; on asyncio it may be None.
-
-        Raises:
-            BadRequest: if trio runs, and there is no nursery.
-        """
+    def begin(self, close_pool: Callable[[], None]) -> None:
+        """Start the host; `close_pool` is called at the end, before any task is stopped."""
         self._close_pool = close_pool
-        if nursery is not None:
-            nursery.start_soon(self._host)
-        elif self._loop.is_trio:
-            raise BadRequest(NEEDS_NURSERY)
+        if self._nursery is not None:
+            self._nursery.start_soon(self._host)
         else:
             host = self._loop.start(self._host, "decreed-client")
             _HOSTS.difference_update([x for x in _HOSTS if x.get_loop().is_closed()])
@@ -115,11 +115,19 @@ class Lifetime:
 
         Raises:
             Closed: if it belongs to another event loop, which still goes on.
+            ExceptionGroup: what the client has failed with, once, if it did so on asyncio.
         """
-        if self.over or self.is_foreign:
+        if self.is_foreign:
             return
+        if not self.over:
+            await self._end()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    async def _end(self) -> None:
         if self._loop.is_closed:
-            self._ended.set()
+            self._bury()
             return
         if not self._loop.runs_here:
             raise Closed(f"{ELSEWHERE}, and close each in its own")
@@ -128,9 +136,6 @@ class Lifetime:
         # bounded: connections are closed at once, and what is not on disk yet has a few seconds
         with anyio.CancelScope(shield=True):
             await self._ended.wait()
-        failure, self._failure = self._failure, None
-        if failure is not None:
-            raise failure
 
     def forget(self, what: str) -> None:
         """Nobody can reach the client any more, and so nobody can end it. From any thread.
@@ -148,6 +153,13 @@ class Lifetime:
             async with anyio.create_task_group() as self._tasks:
                 await self._wait_for_end()
                 self._tasks.cancel_scope.cancel()
+        except Exception as error:
+            if self._nursery is not None:
+                raise
+            if not self._loop.is_closed:
+                # nobody awaits the host: `end` says it
+                LOG.exception("a client has failed, and is closed")
+                self._failure = error
         finally:
             self._finish()
 
@@ -161,11 +173,16 @@ class Lifetime:
         finally:
             self._close_pool()
 
+    def _bury(self) -> None:
+        """The event loop was closed and never ended its tasks: who waits there waits forever."""
+        try:
+            self._close_pool()
+        except RuntimeError as error:
+            LOG.debug("a client is closed behind its event loop: %s", error)
+        self._ended.set()
+
     def _note_end(self, host: Any) -> None:
         _HOSTS.discard(host)
-        if not host.cancelled() and host.exception() is not None:
-            self._failure = host.exception()
-            LOG.error("a client has failed, and is closed", exc_info=self._failure)
         self._finish()
 
     def _finish(self) -> None:
