@@ -164,7 +164,7 @@ class Portal:
                     thread.start()
                 except RuntimeError as error:
                     raise Closed(f"the client cannot start its thread: {error}") from error
-                self._thread = thread
+                self._thread = self._thread or thread
         if self._thread is None:
             raise Closed(CLOSED)
         if self._ended:
@@ -175,6 +175,7 @@ class Portal:
         if not self._taken.acquire(blocking=False):
             # an interrupt hid from the caller that a thread was started already
             return
+        self._thread = threading.current_thread()
         try:
             anyio.run(self._main, backend="asyncio")
         finally:
