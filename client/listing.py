@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 from ..registry.types import Decree
 from .asker import Asker
@@ -18,6 +19,10 @@ class Listing(NotCopied, AsyncIterator[Decree]):
         prefix: a checked prefix.
         timeout: seconds that a page may take.
     """
+
+    instead: ClassVar[str] = (
+        "it is a question to a cluster that is under way. Let the other process ask its own"
+    )
 
     def __init__(self, asker: Asker, prefix: str, timeout: float | None) -> None:
         self._asker = asker

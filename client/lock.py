@@ -32,7 +32,7 @@ class NotHeld(LockLost, AttributeError):
     """A lock was used that was not entered and not acquired."""
 
 
-class Loss:
+class Loss(NotCopied):
     """The loss of a lock, to be awaited: ``reason = await lock.lost``."""
 
     def __init__(self, hold: Hold) -> None:
@@ -117,6 +117,9 @@ class Lock(HeldLock):
 class Unentered(NotCopied):
     """What a lock is before it is held: all that it says is how to get it."""
 
+    instead: ClassVar[str] = (
+        "it belongs to the client that made it. Let the other process ask for the lock itself"
+    )
     how: ClassVar[str]
 
     if not TYPE_CHECKING:

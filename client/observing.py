@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from math import inf
+from typing import ClassVar
 
 from ..registry.locks.terms import lock_path
 from .asker import Asker
@@ -18,6 +19,10 @@ class Observing(NotCopied, AsyncIterator[Holder]):
         asker: asks the cluster.
         lock: a checked name.
     """
+
+    instead: ClassVar[str] = (
+        "it is a question to a cluster that is under way. Let the other process ask its own"
+    )
 
     def __init__(self, asker: Asker, lock: str) -> None:
         self._asker = asker

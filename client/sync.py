@@ -14,7 +14,7 @@ import os
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 from weakref import WeakSet
 
 import anyio
@@ -26,6 +26,7 @@ from .asker import CLOSED
 from .connecting import MIB, Plan
 from .copying import NotCopied
 from .forks import this_process
+from .listing import Listing
 from .locking import DEFAULT_TTL, DEFAULT_WAIT, checked_wait, json_bytes
 from .portal import Portal
 from .results import Watched
@@ -259,6 +260,8 @@ class _Steps(NotCopied, Iterator[T]):
         steps: the iterator.
     """
 
+    instead: ClassVar[str] = Listing.instead
+
     def __init__(self, registry: Registry, portal: Portal, steps: AsyncIterator[T]) -> None:
         self._registry = registry
         self._portal = portal
@@ -279,6 +282,8 @@ class _Steps(NotCopied, Iterator[T]):
 
 class Watching(_Steps[Watched]):
     """A watch, stepped by blocking code: ``for seen in registry.watch("prod"): …``."""
+
+    instead: ClassVar[str] = AsyncWatching.instead
 
     def __init__(self, registry: Registry, portal: Portal, watching: AsyncWatching) -> None:
         super().__init__(registry, portal, watching)

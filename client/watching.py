@@ -9,6 +9,7 @@ a change of node a decree may come twice, or from before the watch began: at lea
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Sequence
 from math import inf
+from typing import ClassVar
 
 from ..registry.errors import BadRequest, ProtocolError
 from ..registry.types import MAX_COUNTER, Decree, Key, NodeId
@@ -54,6 +55,11 @@ class Watching(NotCopied, AsyncIterator[Watched]):
         prefix: a checked prefix.
         since: where to go on; None to begin with what is learned after the first step.
     """
+
+    instead: ClassVar[str] = (
+        "it is a question to a cluster that is under way. Give the other process the position of "
+        "what was seen last, and go on there with watch(since=position)"
+    )
 
     def __init__(self, asker: Asker, prefix: str, since: Position | None) -> None:
         self._asker = asker

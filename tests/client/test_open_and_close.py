@@ -225,7 +225,7 @@ def test_a_loop_that_closes_takes_its_clients_along(
     # what the loop has cancelled is closed; closing it once more, in whichever loop, does nothing
     asyncio.run(registry.aclose())
     with pytest.raises(Closed):
-        asyncio.run(registry.get("k"))  # type: ignore[arg-type]
+        asyncio.run(registry.get("k"))
     assert caplog.records == []
 
 
@@ -240,7 +240,7 @@ def test_a_loop_that_is_gone_cannot_keep_a_client_from_being_closed() -> None:
         registry.cached("k")
     for task in tasks:
         # nobody will ever step it: it goes without a complaint
-        task.get_coro().close()  # type: ignore[union-attr]
+        task.get_coro().close()
 
 
 def test_a_nursery_that_is_cancelled_takes_its_clients_along() -> None:
