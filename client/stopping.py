@@ -64,7 +64,7 @@ class Stop:
 
     def now(self) -> None:
         """Stop the block at once, if the task that entered it still runs."""
-        # anyio before 4.12 tries forever to cancel a task that has ended
+        # some versions of anyio try forever to cancel a task that has ended
         if self._task is None or not self._task.done():
             self._scope.cancel()
 
