@@ -9,7 +9,7 @@ Invariants kept here:
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -17,9 +17,11 @@ import anyio.to_thread
 from ..registry.types import Decree, Key
 from ..registry.wire.handshake import ClientWelcome
 from .bell import Bell
-from .disk import DecreeFile
 from .memory import Memory
-from .shelf import Shelf
+
+if TYPE_CHECKING:
+    from .disk import DecreeFile
+    from .shelf import Shelf
 
 MAX_UNWRITTEN = 10_000
 CLOSE_SECONDS = 5.0
@@ -36,7 +38,7 @@ class Cache:
         addresses: the endpoints of the client, by which a disk cache is found again.
     """
 
-    def __init__(self, memory: Memory, shelf: Shelf | None, addresses: Iterable[str]) -> None:
+    def __init__(self, memory: Memory, shelf: "Shelf | None", addresses: Iterable[str]) -> None:
         self.memory = memory
         self.formation: bytes | None = None
         self._shelf = shelf
@@ -150,7 +152,7 @@ class Cache:
         if file and decrees:
             file.put(decrees)
 
-    def _file_of(self, welcome: ClientWelcome | None) -> DecreeFile | None:
+    def _file_of(self, welcome: ClientWelcome | None) -> "DecreeFile | None":
         """The file of the formation that `welcome` named; without one, the best guess."""
         if welcome is None or welcome is self._opened_for:
             return self._file

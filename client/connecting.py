@@ -2,13 +2,13 @@
 
 import os
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec import Struct
 
 from ..registry.errors import Closed
 from .asker import Asker
@@ -21,7 +21,9 @@ from .loops import in_asyncio
 from .memory import Memory
 from .pool import Pool
 from .registry import Registry
-from .shelf import Shelf
+
+if TYPE_CHECKING:
+    from .shelf import Shelf
 
 MIB = 1024 * 1024
 DISK_FACTOR = 4
@@ -86,8 +88,7 @@ async def open_registry(
     return plan.open(nursery)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a client is made of; no loop and no connection yet.
 
     Args:
@@ -102,7 +103,7 @@ class Plan:
     timeout: float
     claimant: str
     memory: Memory
-    shelf: Shelf | None
+    shelf: "Shelf | None"
 
     @classmethod
     def of(
@@ -118,6 +119,9 @@ class Plan:
         seeds = parse_endpoints(endpoints)
         shelf = None
         if cache_dir is not None:
+            # with SQLite, which takes a while to load
+            from .shelf import Shelf
+
             bounds = (cache_decrees * DISK_FACTOR, cache_bytes * DISK_FACTOR)
             shelf = Shelf(Path(cache_dir), *(max(1, bound) for bound in bounds))
         memory = Memory(cache_decrees, cache_bytes)
