@@ -30,12 +30,11 @@ from .errands import (
     to_wait,
 )
 from .forks import FORKS
-from .lifetime import FORKED, Lifetime
+from .lifetime import CLOSED, FORKED, Lifetime
 from .pool import Pool
 from .results import Claimed, NodeDown, settled
 from .settle import settle
 
-CLOSED = "the client was closed: open another"
 # how long an answer from the disk is held back in the hope that a node tells the formation
 MEET_SECONDS = 0.5
 # how long the first call waits for the other endpoints, to see that all are of one cluster

@@ -25,6 +25,7 @@ from .forks import this_process
 from .loops import Loop
 
 LOG = logging.getLogger(__name__)
+CLOSED = "the client was closed: open another"
 FORKED = (
     "the client belongs to the process that this one was forked from, and an event loop does not "
     "survive a fork: open another client in this process"
@@ -88,10 +89,16 @@ class Lifetime:
             host.add_done_callback(self._note_end)
 
     def spawn(self, work: Work) -> None:
-        """Start a task of the client."""
+        """Start a task of the client.
+
+        Raises:
+            Closed: if it has ended.
+        """
         if self._tasks is not None:
             self._tasks.start_soon(work)
-        elif not self.over:
+        elif self.over:
+            raise Closed(CLOSED)
+        else:
             self._early.append(work)
 
     def guard(self) -> None:

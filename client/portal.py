@@ -17,10 +17,11 @@ import anyio
 
 from ..registry.errors import Closed
 from . import registry as aio
-from .asker import CLOSED, Asker
+from .asker import Asker
 from .cache import Cache
 from .connecting import Plan
 from .forks import FORKS, this_process
+from .lifetime import CLOSED
 from .lock import Owners
 
 if TYPE_CHECKING:

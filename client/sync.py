@@ -22,10 +22,10 @@ import anyio
 from ..registry.errors import Closed, Unreachable
 from ..registry.types import Decree
 from . import registry as aio
-from .asker import CLOSED
 from .connecting import MIB, Plan
 from .copying import NotCopied
 from .forks import this_process
+from .lifetime import CLOSED
 from .listing import Listing
 from .locking import DEFAULT_TTL, DEFAULT_WAIT, checked_wait, json_bytes
 from .portal import Portal

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 import trio
+import trio.testing
 
 from decreed.client import Registry, connect, open_registry
 from decreed.registry.errors import BadRequest, Closed
@@ -182,6 +183,18 @@ async def test_calls_that_are_under_way_end_with_closed() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_task_cannot_be_started_in_a_client_that_has_ended() -> None:
+    async def work() -> None:
+        pytest.fail("it has ended")
+
+    async with nursery() as home:
+        registry = await open_registry(NOBODY, nursery=home)
+        await registry.aclose()
+        with pytest.raises(Closed):
+            registry._asker.lifetime.spawn(work)
+
+
+@pytest.mark.anyio
 async def test_a_close_that_is_cancelled_closes_all_the_same() -> None:
     async with cluster_of(1) as cluster, nursery() as home:
         registry = await open_registry(*cluster.endpoints, nursery=home)
@@ -336,6 +349,19 @@ def test_a_client_that_nobody_has_any_more_is_warned_of_and_ends() -> None:
     for use in (nothing, lambda registry: registry.get("k")):
         [said] = lost_in(use)
         assert "was not closed" in said and "aclose" in said
+
+
+def test_on_trio_a_client_that_nobody_has_any_more_leaves_its_nursery() -> None:
+    async def main() -> None:
+        with pytest.warns(ResourceWarning, match="was not closed"):
+            async with trio.open_nursery() as home:
+                registry = await open_registry(NOBODY, nursery=home)
+                await trio.testing.wait_all_tasks_blocked()
+                del registry
+                gc.collect()
+        # the nursery has ended, though nobody cancelled it
+
+    trio.run(main)
 
 
 def test_a_client_that_was_closed_is_not_warned_of() -> None:
