@@ -1,6 +1,7 @@
 """Asking with a deadline, through the cache: what all calls of the registry are made of."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from math import inf
 
 import anyio
@@ -62,7 +63,10 @@ class Asker:
         self._meeting = anyio.Lock()
         self._forks = FORKS.count
 
-    def __del__(self) -> None:
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if is_finalizing():
+            # the modules that this needs may be gone
+            return
         # nothing of the client itself refers to this: only registries, watches and locks do
         seeds = ", ".join(map(str, self.pool.seeds))
         self.lifetime.forget(

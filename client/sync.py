@@ -11,6 +11,7 @@ Iterators and locks stay with the process that made them.
 import atexit
 import functools
 import os
+import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
@@ -95,7 +96,10 @@ class Registry(NotCopied):
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # when the interpreter ends, the modules that this needs may be gone
+        if self._closed or is_finalizing():
+            return
         portal = self._portal
         if portal.is_foreign:
             portal.let_go()
@@ -112,6 +116,8 @@ class Registry(NotCopied):
         is free again after its ttl. A forked process closes its own client, not its parent's.
         """
         self._closed = True
+        if self._portal.is_foreign:
+            self._portal.let_go()
         self._portal.close()
 
     @property
