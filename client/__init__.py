@@ -13,9 +13,9 @@ from ..registry import errors
 from ..registry.types import Decree, Outcome
 from ..registry.wire.requests import StatusReport
 from .claims import Json
-from .connecting import connect
+from .connecting import connect, open_registry
 from .holder import Holder, PastTerm, Standing
-from .lock import Lock
+from .lock import Lock, Locked
 from .registry import Registry
 from .results import Claimed, NodeDown, Watched
 from .watching import Watching
@@ -26,6 +26,7 @@ __all__ = [
     "Holder",
     "Json",
     "Lock",
+    "Locked",
     "NodeDown",
     "Outcome",
     "PastTerm",
@@ -36,4 +37,5 @@ __all__ = [
     "Watching",
     "connect",
     "errors",
+    "open_registry",
 ]

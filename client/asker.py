@@ -1,7 +1,7 @@
 """Asking with a deadline, through the cache: what all calls of the registry are made of."""
 
-import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from math import inf
 
 import anyio
@@ -22,6 +22,7 @@ from .attempt import Reply
 from .cache import Cache
 from .channel import check_value
 from .doubts import Doubts
+from .endpoints import Endpoint
 from .errands import (
     Errand,
     to_claim,
@@ -34,6 +35,7 @@ from .errands import (
     to_wait,
 )
 from .forks import FORKS
+from .lifetime import CLOSED, FORKED, Lifetime
 from .pool import Pool
 from .results import Claimed, NodeDown, settled
 from .settle import settle
@@ -47,6 +49,13 @@ SHOWN_SEEDS = 7
 WAIT_SLACK_SECONDS = 0.1
 
 
+def seeds_text(seeds: Sequence[Endpoint]) -> str:
+    """Which endpoints a client was given, shortly."""
+    shown_ones = ", ".join(map(str, seeds[:SHOWN_SEEDS]))
+    more = len(seeds) - SHOWN_SEEDS
+    return f"of {shown_ones} and {more} more" if more > 0 else f"of {shown_ones}"
+
+
 class Asker:
     """Asks the cluster, keeps what it says, and refuses to work once closed.
 
@@ -54,9 +63,11 @@ class Asker:
         pool: the connections.
         cache: the decrees that are held.
         timeout: seconds that a call may take when it names no time of its own.
+        lifetime: of the client.
     """
 
-    def __init__(self, pool: Pool, cache: Cache, timeout: float) -> None:
+    def __init__(self, pool: Pool, cache: Cache, timeout: float, lifetime: Lifetime) -> None:
+        self.lifetime = lifetime
         self.pool = pool
         self.cache = cache
         self._timeout = timeout
@@ -64,8 +75,18 @@ class Asker:
         self._doubts_of_next = Doubts(next_slot=True)
         self._met = False
         self._meeting = anyio.Lock()
-        self._process = os.getpid()
         self._forks = FORKS.count
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if is_finalizing():
+            # the modules that this needs may be gone
+            return
+        # nothing of the client itself refers to this: only registries, watches and locks do
+        seeds = ", ".join(map(str, self.pool.seeds))
+        self.lifetime.forget(
+            f"the client of {seeds} was not closed: use `async with connect(…)`, or await "
+            "Registry.aclose()"
+        )
 
     def guard(self) -> None:
         """Check that the client may be used.
@@ -73,19 +94,26 @@ class Asker:
         Raises:
             Closed: if it was closed, or belongs to the process that this one was forked from.
         """
+        if self.lifetime.is_foreign:
+            raise Closed(FORKED)
         if self.pool.closed:
-            raise Closed("the client was closed: use it inside its `with` block")
-        if os.getpid() != self._process:
-            raise Closed("the client belongs to the process that this one was forked from: connect")
+            raise Closed(CLOSED)
+
+    def guard_here(self) -> None:
+        """Check that the client may be used in the event loop that runs now.
+
+        Raises:
+            Closed: if it may not, as for `guard`, or because it belongs to another one.
+        """
+        self.guard()
+        self.lifetime.guard()
 
     def __str__(self) -> str:
         """Of which cluster this is a client, and whether it is connected; from any thread."""
-        seeds = ", ".join(map(str, self.pool.seeds[:SHOWN_SEEDS]))
-        more = len(self.pool.seeds) - SHOWN_SEEDS
         welcome = self.pool.welcome
         return "; ".join(
             [
-                f"of {seeds} and {more} more" if more > 0 else f"of {seeds}",
+                seeds_text(self.pool.seeds),
                 *([f"cluster {shown(welcome.cluster_id)}"] if welcome else []),
                 *(
                     [f"formation {welcome.formation.hex()}"]
@@ -99,7 +127,7 @@ class Asker:
     def _state(self) -> str:
         if self.pool.closed:
             return "closed"
-        if os.getpid() != self._process:
+        if self.lifetime.is_foreign:
             return "of the process that this one was forked from"
         nodes = sorted({link.welcome.node for link in self.pool.up if link.welcome})
         return f"connected to {', '.join(nodes)}" if nodes else "not connected"
@@ -118,10 +146,10 @@ class Asker:
         """When a call that begins now must end, on anyio's clock.
 
         Raises:
-            Closed: if the client may not be used.
+            Closed: if the client may not be used, or not in this event loop.
             BadRequest: if `timeout` is no length of time.
         """
-        self.guard()
+        self.guard_here()
         seconds = self._timeout if timeout is None else arguments.seconds("timeout", timeout)
         return anyio.current_time() + seconds
 
@@ -280,7 +308,7 @@ class Asker:
 
     async def news(self, errand: Errand, deadline: float = inf) -> WatchPage:
         """One page of a watch; its decrees are kept."""
-        self.guard()
+        self.guard_here()
         reply = await self.ask(errand, deadline)
         if not isinstance(reply.answer, WatchPage):
             raise ProtocolError(f"no page: {type(reply.answer).__name__}")

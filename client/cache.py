@@ -10,7 +10,7 @@ Invariants kept here:
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -18,9 +18,11 @@ import anyio.to_thread
 from ..registry.types import Decree, Key
 from ..registry.wire.handshake import ClientWelcome
 from .bell import Bell
-from .disk import DecreeFile
 from .memory import Memory
-from .shelf import Shelf
+
+if TYPE_CHECKING:
+    from .disk import DecreeFile
+    from .shelf import Shelf
 
 LOG = logging.getLogger(__name__)
 MAX_UNWRITTEN = 10_000
@@ -38,7 +40,7 @@ class Cache:
         addresses: the endpoints of the client, by which a disk cache is found again.
     """
 
-    def __init__(self, memory: Memory, shelf: Shelf | None, addresses: Iterable[str]) -> None:
+    def __init__(self, memory: Memory, shelf: "Shelf | None", addresses: Iterable[str]) -> None:
         self.memory = memory
         self.formation: bytes | None = None
         self._shelf = shelf
@@ -59,6 +61,15 @@ class Cache:
     def on_disk(self) -> bool:
         """Whether there is a disk cache."""
         return self._shelf is not None
+
+    def inherit(self, known: "Cache") -> None:
+        """Go on in a forked process with what the cache of its parent knew of the formation.
+
+        The decrees in memory are of that formation, wherever the fork fell: `memory` is emptied
+        before the formation changes. The parent's file is left alone, and opened again when needed.
+        """
+        self.formation, self._welcome = known.formation, known._welcome
+        self.memory.recount()
 
     def adopt(self, welcome: ClientWelcome) -> None:
         """A node of the cluster told its formation: what is of another one is dropped."""
@@ -145,7 +156,7 @@ class Cache:
         if file and decrees:
             file.put(decrees)
 
-    def _file_of(self, welcome: ClientWelcome | None) -> DecreeFile | None:
+    def _file_of(self, welcome: ClientWelcome | None) -> "DecreeFile | None":
         """The file of the formation that `welcome` named; without one, the best guess."""
         if welcome is None or welcome is self._opened_for:
             return self._file

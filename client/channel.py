@@ -5,6 +5,8 @@ A channel knows nothing of requests in flight. Whatever goes wrong comes out as 
 protocol, or the error that the node gave when it refused us.
 """
 
+import logging
+import os
 import socket
 from collections.abc import Iterable, Iterator
 
@@ -32,6 +34,7 @@ from ..registry.wire.handshake import (
 from ..registry.wire.requests import Answer, ClaimNextRequest, ClaimRequest, Request
 from .endpoints import Endpoint
 
+LOG = logging.getLogger(__name__)
 DIAL_SECONDS = 5.0
 MAX_WELCOME_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
@@ -82,6 +85,22 @@ class Channel:
         """Close the connection at once."""
         self._socket.close()
         await anyio.aclose_forcefully(self._stream)
+
+    def let_go(self) -> None:
+        """In a forked process: give up the connection, which stays the parent's.
+
+        Both descriptors are pointed at nothing. So the connection ends when the parent ends it,
+        and nothing that still knows these numbers can write to it, shut it down, or close a file
+        that came to have the same number since.
+        """
+        try:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for connection in (self._socket, self._stream.extra(SocketAttribute.raw_socket)):
+                if connection.fileno() >= 0:
+                    os.dup2(nothing, connection.fileno(), inheritable=False)
+            os.close(nothing)
+        except OSError as error:
+            LOG.debug("a forked process holds a connection of its parent open: %s", error)
 
     async def send(self, messages: Iterable[bytes]) -> None:
         """Send encoded messages in as few frames as the node's bounds allow.

@@ -1,14 +1,14 @@
-"""`connect`: puts the parts of a client together, and takes them apart again."""
+"""`connect` and `open_registry`: put the parts of a client together, and take them apart again."""
 
 import os
-from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec import Struct
 
 from ..registry.errors import Closed
 from ..registry.types import MAX_CLAIMANT_CHARS, MAX_COUNTER
@@ -17,14 +17,23 @@ from .arguments import Endpoints, Seconds
 from .asker import Asker
 from .cache import Cache
 from .claims import default_claimant
-from .endpoints import parse_endpoints
+from .copying import NotCopied
+from .endpoints import Endpoint, parse_endpoints
+from .lifetime import Lifetime, Nursery
+from .loops import in_asyncio
 from .memory import Memory
 from .pool import Pool
 from .registry import Registry
-from .shelf import Shelf
+
+if TYPE_CHECKING:
+    from .shelf import Shelf
 
 MIB = 1024 * 1024
 DISK_FACTOR = 4
+
+
+class NotOpened(Closed, AttributeError):
+    """A client was used that was not opened."""
 
 
 def connect(
@@ -37,7 +46,8 @@ def connect(
 ) -> AbstractAsyncContextManager[Registry]:
     """A client of the cluster at `endpoints`, for use in ``async with``.
 
-    Nothing is sent before the first call, so the cluster need not be up.
+    Nothing is sent before the first call, so the cluster need not be up. On asyncio the block may
+    be left by another task than the one that entered it, and several in any order.
 
     Args:
         endpoints: servers as ``host:port``, or several in one text, separated by commas, or
@@ -53,52 +63,120 @@ def connect(
         ConfigError: if an endpoint is malformed, or none is given.
         BadRequest: if another argument is of the wrong type or out of bounds.
     """
-    seeds = parse_endpoints(arguments.endpoints(endpoints))
-    seconds = arguments.seconds("timeout", timeout)
-    bounds = (
-        arguments.whole_number("cache_decrees", cache_decrees, 0, MAX_COUNTER),
-        arguments.whole_number("cache_bytes", cache_bytes, 0, MAX_COUNTER),
-    )
-    shelf = None
-    if cache_dir is not None:
-        directory = Path(arguments.path("cache_dir", cache_dir))
-        shelf = Shelf(directory, *(max(1, bound * DISK_FACTOR) for bound in bounds))
-    memory = Memory(*bounds)
-
-    def make(spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]) -> Asker:
-        cache = Cache(memory, shelf, map(str, seeds))
-        return Asker(Pool(seeds, spawn, cache.adopt), cache, seconds)
-
-    name = default_claimant() if claimant is None else claimant
-    return _Connection(make, arguments.text("claimant", name, MAX_CLAIMANT_CHARS))
+    return _Connection(Plan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir))
 
 
-def _start(tasks: TaskGroup, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    tasks.start_soon(work)
+async def open_registry(
+    *endpoints: Endpoints,
+    timeout: Seconds = 10.0,
+    claimant: str | None = None,
+    cache_decrees: int = 10_000,
+    cache_bytes: int = 64 * MIB,
+    cache_dir: str | os.PathLike[str] | None = None,
+    nursery: Nursery | None = None,
+) -> Registry:
+    """An open client, to be ended with `Registry.aclose`, by any task and in any order.
+
+    For where no ``async with`` fits: start and stop hooks, fixtures, notebooks.
+
+    Args:
+        endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir: as for `connect`.
+        nursery: where the client's tasks run. Trio needs one; it does not end before the client is
+            closed. On asyncio the client has a task of its own if this is None.
+
+    Raises:
+        ConfigError: if an endpoint is malformed, or none is given.
+        BadRequest: if trio runs and there is no nursery, or an argument is of the wrong type.
+    """
+    plan = Plan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir)
+    return plan.open(nursery)
 
 
-class _Connection(AbstractAsyncContextManager[Registry]):
-    """Holds the task group of a client; errors of the body pass through unchanged."""
+class Plan(Struct, frozen=True):
+    """What a client is made of; no loop and no connection yet.
 
-    def __init__(
-        self,
-        make: Callable[[Callable[[Callable[[], Coroutine[Any, Any, None]]], None]], Asker],
-        claimant: str,
-    ) -> None:
-        self._make = make
-        self._claimant = claimant
-        self._tasks: TaskGroup | None = None
-        self._asker: Asker | None = None
+    Args:
+        seeds: the endpoints that the user gave.
+        timeout: seconds.
+        claimant: the name that claims carry.
+        memory: the decrees in memory.
+        shelf: those on disk, if any.
+    """
+
+    seeds: tuple[Endpoint, ...]
+    timeout: float
+    claimant: str
+    memory: Memory
+    shelf: "Shelf | None"
+
+    @classmethod
+    def of(
+        cls,
+        endpoints: tuple[Endpoints, ...],
+        timeout: Seconds,
+        claimant: str | None,
+        cache_decrees: int,
+        cache_bytes: int,
+        cache_dir: str | os.PathLike[str] | None,
+    ) -> "Plan":
+        """The plan of a client, from what `connect` takes."""
+        seeds = parse_endpoints(arguments.endpoints(endpoints))
+        seconds = arguments.seconds("timeout", timeout)
+        bounds = (
+            arguments.whole_number("cache_decrees", cache_decrees, 0, MAX_COUNTER),
+            arguments.whole_number("cache_bytes", cache_bytes, 0, MAX_COUNTER),
+        )
+        shelf = None
+        if cache_dir is not None:
+            # with SQLite, which takes a while to load
+            from .shelf import Shelf
+
+            directory = Path(arguments.path("cache_dir", cache_dir))
+            shelf = Shelf(directory, *(max(1, bound * DISK_FACTOR) for bound in bounds))
+        name = default_claimant() if claimant is None else claimant
+        name = arguments.text("claimant", name, MAX_CLAIMANT_CHARS)
+        return cls(tuple(seeds), seconds, name, Memory(*bounds), shelf)
+
+    def open(self, nursery: Nursery | None) -> Registry:
+        """A client in the event loop that runs now; its tasks run in `nursery`, if it is given."""
+        return Registry(self.begin(nursery), self.claimant)
+
+    def begin(self, nursery: Nursery | None, known: Cache | None = None) -> Asker:
+        """What a registry asks with, in the event loop that runs now.
+
+        Args:
+            nursery: where the client's tasks run; None on asyncio.
+            known: the cache of this plan's client in the process that this one was forked from.
+        """
+        lifetime = Lifetime(nursery)
+        cache = Cache(self.memory, self.shelf, map(str, self.seeds))
+        if known is not None:
+            cache.inherit(known)
+        pool = Pool(self.seeds, lifetime.spawn, cache.adopt)
+        asker = Asker(pool, cache, self.timeout, lifetime)
+        lifetime.begin(pool.close)
+        if cache.on_disk:
+            lifetime.spawn(cache.write)
+        return asker
+
+
+class _Connection(NotCopied, AbstractAsyncContextManager[Registry]):
+    """A client for one block. Errors of the block pass through unchanged."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._registry: Registry | None = None
+        # trio's tasks need a nursery in the task that enters the block; asyncio's do not
+        self._nursery: TaskGroup | None = None
 
     async def __aenter__(self) -> Registry:
-        if self._tasks is not None:
+        if self._registry is not None:
             raise Closed("a client can be entered once: call connect again")
-        tasks = self._tasks = anyio.create_task_group()
-        await tasks.__aenter__()
-        self._asker = asker = self._make(lambda work: _start(tasks, work))
-        if asker.cache.on_disk:
-            tasks.start_soon(asker.cache.write)
-        return Registry(asker, self._claimant)
+        if not in_asyncio():
+            self._nursery = anyio.create_task_group()
+            await self._nursery.__aenter__()
+        self._registry = self._plan.open(self._nursery)
+        return self._registry
 
     async def __aexit__(
         self,
@@ -106,8 +184,17 @@ class _Connection(AbstractAsyncContextManager[Registry]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        tasks, asker = self._tasks, self._asker
-        if tasks is not None and asker is not None:
-            asker.pool.close()
-            tasks.cancel_scope.cancel()
-            await tasks.__aexit__(None, None, None)
+        if self._registry is not None:
+            await self._registry.aclose()
+        if self._nursery is not None:
+            await self._nursery.__aexit__(None, None, None)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_") or not hasattr(Registry, name):
+                raise AttributeError(f"a client that is not opened has no {name!r}")
+            raise NotOpened(
+                "the client is not open: write `async with connect(…) as registry:`, or "
+                "`registry = await open_registry(…)`, and use that registry"
+            )

@@ -173,8 +173,9 @@ class Link:
             return True
         if self.avoid_until > 0.0 and anyio.current_time() < self.avoid_until:
             return True
-        connects = self._dialled_at is not None and not self.up
-        return connects and anyio.current_time() >= self._dialled_at + CONNECT_SECONDS
+        if self.up or self._dialled_at is None:
+            return False
+        return anyio.current_time() >= self._dialled_at + CONNECT_SECONDS
 
     def submit(
         self,
@@ -230,6 +231,11 @@ class Link:
     def avoid(self, seconds: float) -> None:
         """Prefer other links for about so long, or until something is heard on this one."""
         self.avoid_until = anyio.current_time() + seconds * random.uniform(0.5, 1.0)
+
+    def let_go(self) -> None:
+        """In a forked process: give up the connection, which is the parent's."""
+        if self._channel is not None:
+            self._channel.let_go()
 
     async def _run(self) -> None:
         error: DecreedError = Closed("the client was closed")

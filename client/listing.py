@@ -2,14 +2,16 @@
 
 from collections import deque
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 from ..registry.types import Decree
 from .asker import Asker
+from .copying import NotCopied
 
 PAGE_SIZE = 256
 
 
-class Listing(AsyncIterator[Decree]):
+class Listing(NotCopied, AsyncIterator[Decree]):
     """The decrees under a prefix, in key order. Holds nothing open between two pages.
 
     Args:
@@ -17,6 +19,10 @@ class Listing(AsyncIterator[Decree]):
         prefix: a checked prefix.
         timeout: seconds that a page may take.
     """
+
+    instead: ClassVar[str] = (
+        "it is a question to a cluster that is under way. Let the other process ask its own"
+    )
 
     def __init__(self, asker: Asker, prefix: str, timeout: float | None) -> None:
         self._asker = asker

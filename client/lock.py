@@ -2,24 +2,38 @@
 
 The block runs in a cancel scope whose deadline is the end of validity, moved by each confirmation. So
 a program that was stopped for a while is cancelled at its next await, before any task of ours ran.
+
+A lock that is got with `acquire` has no block, and so nothing that could be stopped: any task may
+release it, and whoever works under it must ask.
 """
 
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager
+from math import inf
 from types import TracebackType
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import anyio
 
 from ..registry.documents import shown
-from ..registry.errors import BadRequest, Reentrant
+from ..registry.errors import BadRequest, LockLost, Reentrant
+from .copying import NotCopied
 from .hold import Hold
 from .holder import Holder
+from .loops import current_task
+from .stopping import Stop
 
-Owners = dict[tuple[str, int], None]
-"""Who holds or asks for which lock: its name, and the number of a task or thread."""
+Owners = dict[tuple[str, int], object]
+"""Who holds or asks for which lock: its name, and the id of the task or thread, which is kept so
+that no other gets its id."""
+Owner = tuple[str, int]
 
 
-class Loss:
+class NotHeld(LockLost, AttributeError):
+    """A lock was used that was not entered and not acquired."""
+
+
+class Loss(NotCopied):
     """The loss of a lock, to be awaited: ``reason = await lock.lost``."""
 
     def __init__(self, hold: Hold) -> None:
@@ -35,12 +49,16 @@ class Loss:
         self._event.set()
 
 
-class HeldLock:
+class HeldLock(NotCopied):
     """A lock that is held, as the code under it sees it, asynchronous or blocking.
 
     Args:
         hold: the hold that it is about.
     """
+
+    instead: ClassVar[str] = (
+        "it is held by this process, and kept by its client. Give the other process the token"
+    )
 
     def __init__(self, hold: Hold) -> None:
         self._hold = hold
@@ -85,16 +103,42 @@ class Lock(HeldLock):
 
     Args:
         hold: the hold that it is about.
+        release: releases it.
     """
 
-    def __init__(self, hold: Hold) -> None:
+    def __init__(self, hold: Hold, release: Callable[[], Awaitable[None]]) -> None:
         super().__init__(hold)
         self.lost = Loss(hold)
         """Awaitable: returns, with the reason, when the lock is lost."""
+        self._release = release
+
+    async def release(self) -> None:
+        """Release the lock; any task of the event loop may. Does nothing the second time.
+
+        Raises:
+            LockLost: if it was lost before.
+        """
+        await self._release()
 
 
-class Locked(AbstractAsyncContextManager[Lock]):
-    """``async with registry.lock(…)``; made by the registry, entered once.
+class Unentered(NotCopied):
+    """What a lock is before it is held: all that it says is how to get it."""
+
+    instead: ClassVar[str] = (
+        "it belongs to the client that made it. Let the other process ask for the lock itself"
+    )
+    how: ClassVar[str]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_") or (name != "lost" and not hasattr(HeldLock, name)):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise NotHeld(f"the lock is not held yet: {self.how}, and ask that lock for {name!r}")
+
+
+class Locked(Unentered, AbstractAsyncContextManager[Lock]):
+    """What `Registry.lock` returns: ``async with`` it, or `acquire` it; once.
 
     Args:
         hold: what gets and keeps the lock.
@@ -102,42 +146,73 @@ class Locked(AbstractAsyncContextManager[Lock]):
         owners: who else uses locks of this client, to refuse those who would wait for themselves.
     """
 
+    how: ClassVar[str] = "write `async with registry.lock(…) as lock:`, or `await ….acquire()`"
+
     def __init__(self, hold: Hold, wait: float | None, owners: Owners) -> None:
         self._hold = hold
         self._wait = wait
         self._owners = owners
-        self._owner: tuple[str, int] | None = None
-        self._scope = anyio.CancelScope()
+        self._owner: Owner | None = None
+        self._used = False
+        self._released = False
+        self._stop: Stop | None = None
         self._lock: Lock | None = None
 
     def __repr__(self) -> str:
         return f"<lock {shown(self._hold.lock)}, for use in `async with`>"
 
-    async def __aenter__(self) -> Lock:
-        if self._owner is not None:
-            raise BadRequest("this block was entered before: ask the registry for another lock")
-        self._owner = enlist(self._owners, self._hold.lock, anyio.get_current_task().id, "task")
+    async def acquire(self) -> Lock:
+        """Get the lock without a block; whoever has what this returns may release it.
+
+        Any task may release it, and in any order. But there is no block that could be cancelled
+        when the lock is lost: whoever works under it asks `Lock.ensure_held`, or awaits
+        `Lock.lost`. It is kept until it is released or the client is closed.
+
+        Raises:
+            DecreedError: as `Registry.lock` says. A second `acquire` by the same task is not
+                `Reentrant`: another task may release the first.
+        """
+        self._use()
+        self._owner = enlist(self._owners, self._hold.lock, current_task(), "task")
         try:
-            await self._hold.acquire(self._wait)
+            return await self._acquire()
+        finally:
+            self._leave()
+
+    async def release(self) -> None:
+        """Release the lock that `acquire` got; see `Lock.release`.
+
+        Raises:
+            LockLost: if it was lost before, or was never held.
+        """
+        if self._lock is None:
+            raise LockLost(f"the lock is not held: {self.how}")
+        await self._lock.release()
+
+    async def __aenter__(self) -> Lock:
+        self._use()
+        self._owner = enlist(self._owners, self._hold.lock, current_task(), "task")
+        try:
+            lock = await self._acquire()
         except BaseException:
             self._leave()
             raise
-        self._lock = Lock(self._hold)
-        self._hold.changed = self._on_change
-        self._scope.__enter__()
+        self._stop = Stop()
+        self._stop.enter()
         self._on_change()
-        return self._lock
+        return lock
 
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
+    ) -> bool | None:
+        assert self._stop is not None
         try:
-            stopped = bool(self._scope.__exit__(kind, error, trace))
+            stopped = self._leave_block(self._stop, kind, error, trace)
         finally:
-            if self._scope.cancel_called:
+            if self._stop.was_called:
                 self._hold.lapse()
             lost = bool(self._hold.loss)
             await self._hold.release()
@@ -148,28 +223,70 @@ class Locked(AbstractAsyncContextManager[Lock]):
             error.add_note(str(self._hold.lost_error()))
         return stopped
 
+    def _leave_block(
+        self,
+        stop: Stop,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        try:
+            return stop.leave(kind, error, trace)
+        except RuntimeError as failure:
+            if error is not None:
+                # the block has an error of its own, which tells more
+                error.add_note(str(failure))
+                return False
+            raise BadRequest(
+                f"the block under the lock {self._hold.lock!r} was left by another task than "
+                "entered it, or before a block inside it; the lock is released. Use "
+                "`lock = await registry.lock(…).acquire()` and `await lock.release()` for that"
+            ) from failure
+
+    def _use(self) -> None:
+        if self._used:
+            raise BadRequest("this block was entered before: ask the registry for another lock")
+        self._used = True
+
+    async def _acquire(self) -> Lock:
+        await self._hold.acquire(self._wait)
+        self._lock = Lock(self._hold, self._release)
+        self._hold.changed = self._on_change
+        return self._lock
+
+    async def _release(self) -> None:
+        if self._released:
+            return
+        self._released, lost = True, bool(self._hold.loss)
+        await self._hold.release()
+        self._on_change()
+        if lost:
+            raise self._hold.lost_error()
+
     def _leave(self) -> None:
         if self._owner is not None:
             self._owners.pop(self._owner, None)
 
     def _on_change(self) -> None:
-        """Validity was confirmed, or the lock was lost."""
+        """Validity was confirmed, or the lock was lost or released."""
         if self._hold.loss:
-            self._scope.cancel()
+            if self._stop is not None:
+                self._stop.now()
             if self._lock is not None:
                 self._lock.lost.tell()
-        else:
-            self._scope.deadline = anyio.current_time() + self._hold.remaining
+        elif self._stop is not None:
+            left = self._hold.remaining
+            self._stop.at(anyio.current_time() + left if left else inf)
 
 
-def enlist(owners: Owners, lock: str, number: int, kind: str) -> tuple[str, int]:
+def enlist(owners: Owners, lock: str, who: object, kind: str) -> Owner:
     """Note that a task or thread asks for a lock; returns what to take away when it is done.
 
     Raises:
         Reentrant: if it has asked for it already.
     """
-    owner = (lock, number)
+    owner = (lock, id(who))
     if owner in owners:
         raise Reentrant(f"this {kind} has the lock {lock!r} already: it would wait for itself")
-    owners[owner] = None
+    owners[owner] = who
     return owner

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import anyio
@@ -68,12 +67,16 @@ class Locking:
         wait: Seconds | None = DEFAULT_WAIT,
         note: str = "",
         info: bytes = b"",
-    ) -> AbstractAsyncContextManager[Lock]:
+    ) -> Locked:
         """Hold a lock while the block runs: ``async with registry.lock("migrate") as lock: …``.
 
         The block is cancelled at its next await when the lock is lost, and `LockLost` is raised
         behind it, unless an error of its own comes out. Code that does not await must ask
         `Lock.ensure_held`. Whatever must never be done by two should also check `Lock.token`.
+
+        Where no block fits, as in start and stop hooks, it is
+        ``lock = await registry.lock("migrate").acquire()`` and ``await lock.release()``, which any
+        task may do; see `Locked.acquire`.
 
         Args:
             name: the lock's name, such as ``prod/migrate``.
@@ -101,7 +104,7 @@ class Locking:
         ttl: Seconds = DEFAULT_TTL,
         wait: Seconds | None = None,
         note: str = "",
-    ) -> AbstractAsyncContextManager[Lock]:
+    ) -> Locked:
         """Lead while the block runs; the same as `lock`, but it waits for ever by default.
 
         Args:

@@ -47,6 +47,11 @@ class Memory:
             _, dropped = self._table.popitem(last=False)
             self._bytes -= size_of(dropped)
 
+    def recount(self) -> None:
+        """Add the sizes up again: a fork may have come between a decree and its size."""
+        # the list is made in one step, while other threads may read
+        self._bytes = sum(map(size_of, list(self._table.values())))
+
     def clear(self) -> None:
         """Drop everything."""
         self._table.clear()

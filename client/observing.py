@@ -2,21 +2,27 @@
 
 from collections.abc import AsyncIterator
 from math import inf
+from typing import ClassVar
 
 from ..registry.locks.terms import lock_path
 from .asker import Asker
+from .copying import NotCopied
 from .holder import Holder, holder_of
 from .lock_errands import is_term_of
 from .watching import Watching
 
 
-class Observing(AsyncIterator[Holder]):
+class Observing(NotCopied, AsyncIterator[Holder]):
     """The present holder, and every new one. Terms never go back.
 
     Args:
         asker: asks the cluster.
         lock: a checked name.
     """
+
+    instead: ClassVar[str] = (
+        "it is a question to a cluster that is under way. Let the other process ask its own"
+    )
 
     def __init__(self, asker: Asker, lock: str) -> None:
         self._asker = asker

@@ -17,6 +17,7 @@ from ..registry.wire.handshake import ClientWelcome
 from .bell import Bell
 from .channel import Channel, open_channel
 from .endpoints import Endpoint, parse_endpoint
+from .forks import FORKS
 from .link import Link
 
 SOFTWARE = "decreed-python"
@@ -57,6 +58,7 @@ class Pool:
         # the best link to each member, as it was last found; good while it works
         self._ways: dict[NodeId, Link] = {}
         self._bells: set[Bell] = set()
+        FORKS.share(self)
 
     @property
     def introduced(self) -> bool:
@@ -159,6 +161,12 @@ class Pool:
         self.closed = True
         for bell in self._bells:
             bell.ring()
+
+    def let_go(self) -> None:
+        """In a forked process: use none of the parent's connections, and hold none of them open."""
+        self.closed = True
+        for link in self._links.values():
+            link.let_go()
 
     def _any_order(self, prefer: NodeId | None) -> list[NodeId]:
         def order(node: NodeId) -> tuple[bool, bool]:

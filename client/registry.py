@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from math import inf
+from types import TracebackType
+from typing import Self
 
 import anyio
 from msgspec.structs import replace
@@ -13,6 +15,7 @@ from ..registry.wire.requests import StatusReport
 from . import arguments
 from .arguments import Seconds
 from .claims import Claimable, checked_words, make_claim
+from .copying import NotCopied
 from .listing import Listing
 from .locking import Locking
 from .results import Claimed, NodeDown
@@ -24,15 +27,16 @@ Reports = list[StatusReport | NodeDown]
 ONCE_PAUSE_SECONDS = 0.1
 
 
-class Registry(Locking):
-    """A cluster of decreed servers; made by `decreed.client.connect`.
+class Registry(NotCopied, Locking):
+    """A cluster of decreed servers; made by `decreed.client.connect`, or by `open_registry`.
 
     Any number of tasks may use it at once. Every call has a timeout in seconds, or as a `timedelta`,
     which covers connecting and trying other nodes; None means the one given to `connect`. A cancelled
     call leaves the registry usable; whether a cancelled claim is chosen is unknown.
 
     Any call may raise these, besides what it names:
-        Closed: the registry was closed, or belongs to the process that this one was forked from.
+        Closed: the registry was closed, or belongs to another event loop, or to the process that
+            this one was forked from.
         BadRequest: a key or another argument is malformed or of the wrong type; nothing was sent.
         Unreachable: no node answered in time, and nothing was or will be chosen by this call.
         Disputed, Damaged: the stored data are not trustworthy.
@@ -44,6 +48,27 @@ class Registry(Locking):
 
     def __repr__(self) -> str:
         return f"<decreed.client.Registry {self._asker}>"
+
+    async def aclose(self) -> None:
+        """Close the client: calls that are under way end with `Closed`, or `OutcomeUnknown`.
+
+        Any task of the client's event loop may do so, once or several times. A lock that is still
+        held is kept no longer; it is free again after its ttl. If this is cancelled, the client is
+        closed all the same.
+        """
+        await self._asker.lifetime.end()
+
+    async def __aenter__(self) -> Self:
+        self._asker.guard_here()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
 
     async def claim(
         self,

@@ -1,19 +1,22 @@
 """The registry for code without an event loop: the same calls, blocking, from any thread.
 
-One background thread runs the event loop of one client. A call hands its work to that thread and
-waits; what is in memory is read in the caller's own thread. Nothing here hangs after the end: a
-closed registry, and one that was carried across a fork, raise `Closed`.
+One background thread, the `portal`, runs the event loop of one client; the first call starts it. A
+call hands its work to that thread and waits; what is in memory is read in the caller's own thread.
+
+Threads and connections do not survive a fork. So a registry has a portal for each process that uses
+it: in a forked one the first call starts another, which goes on with the decrees that are in memory.
+Iterators and locks stay with the process that made them.
 """
 
-import asyncio
+import atexit
 import functools
 import os
-import threading
+import sys
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import CancelledError, Future
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
+from weakref import WeakSet
 
 import anyio
 
@@ -22,18 +25,20 @@ from ..registry.types import Decree
 from . import arguments
 from . import registry as aio
 from .arguments import Endpoints, Seconds
-from .connecting import MIB
-from .connecting import connect as connect_async
-from .lock import Owners
+from .connecting import MIB, Plan
+from .copying import NotCopied
+from .forks import this_process
+from .lifetime import CLOSED
+from .listing import Listing
 from .locking import DEFAULT_TTL, DEFAULT_WAIT, json_bytes
+from .portal import Portal
 from .results import Watched
 from .sync_lock import Lock, Locked, OnLost
 from .watching import Watching as AsyncWatching
 
 P = ParamSpec("P")
 T = TypeVar("T")
-__all__ = ["Lock", "Registry", "Watching", "connect"]
-CLOSED = "the client was closed: use it inside its `with` block"
+__all__ = ["Lock", "Locked", "Registry", "Watching", "connect"]
 
 
 def _blocking(
@@ -43,7 +48,7 @@ def _blocking(
 
     @functools.wraps(method)
     def call(self: "Registry", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.loop.run(lambda registry: method(registry, *args, **kwargs))
+        return self.portal.run(lambda registry: method(registry, *args, **kwargs))
 
     return call
 
@@ -55,29 +60,92 @@ def _iterating(
 
     @functools.wraps(method)
     def call(self: "Registry", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        return _Steps(self.loop, method(self.loop.registry, *args, **kwargs))
+        portal = self.portal
+        return _Steps(self, portal, method(portal.registry, *args, **kwargs))
 
     return call
 
 
-class Registry:
+class Registry(NotCopied):
     """A cluster of decreed servers, for blocking callers; made by `decreed.client.sync.connect`.
 
     Each method does what the one of the same name of `decreed.client.Registry` does, with the same
-    arguments and errors. Any number of threads may use it at once.
+    arguments and errors. Any number of threads may use it at once, and so may processes that are
+    forked from this one: each has connections of its own. It is ended with `close`, or by ``with``;
+    when the interpreter exits, what is still open is closed.
 
     Args:
-        loop: the thread that does the work.
-        shared: the registry that it does it with.
+        plan: of the client.
     """
 
-    def __init__(self, loop: "_Loop", shared: aio.Registry) -> None:
-        self.loop = loop
-        self._shared = shared
-        self._owners: Owners = {}
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._memory = plan.memory
+        self._closed = False
+        self._portal = Portal(plan)
+        self._portals: dict[tuple[int, int], Portal] = {}
+        _OPEN.add(self)
+
+    def __enter__(self) -> Self:
+        self._guard()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # when the interpreter ends, the modules that this needs may be gone
+        if self._closed or is_finalizing():
+            return
+        portal = self._portal
+        if portal.is_foreign:
+            portal.let_go()
+        elif portal.is_open:
+            seeds = ", ".join(map(str, self._plan.seeds))
+            text = f"the client of {seeds} was not closed: use it in `with`, or call close()"
+            warnings.warn(text, ResourceWarning, stacklevel=2)
+            portal.close(wait=False)
+
+    def close(self) -> None:
+        """Close the client: calls that are under way end with `Closed`, or `OutcomeUnknown`.
+
+        Any thread may do so, once or several times. A lock that is still held is kept no longer; it
+        is free again after its ttl. A forked process closes its own client, not its parent's.
+        """
+        self._closed = True
+        if self._portal.is_foreign:
+            self._portal.let_go()
+        self._portal.close()
+
+    @property
+    def portal(self) -> Portal:
+        """What does the work in this process.
+
+        Raises:
+            Closed: if the client was closed.
+        """
+        self._guard()
+        return self._move() if self._portal.is_foreign else self._portal
+
+    def _move(self) -> Portal:
+        """This process was forked from the one that used the client last: begin here."""
+        old = self._portal
+        old.let_go()
+        # not under a lock: a thread that is not here may hold it
+        self._portal = self._portals.setdefault(this_process(), Portal(self._plan, old.cache))
+        return self._portal
+
+    def _guard(self) -> None:
+        if self._closed:
+            raise Closed(CLOSED)
 
     def __repr__(self) -> str:
-        return repr(self._shared).replace("client.Registry", "client.sync.Registry", 1)
+        return f"<decreed.client.sync.Registry {self._portal}>"
 
     claim = _blocking(aio.Registry.claim)
     claim_many = _blocking(aio.Registry.claim_many)
@@ -102,10 +170,10 @@ class Registry:
         that is in memory is read in the caller's own thread.
         """
         arguments.seconds_or_none("timeout", timeout)
-        decree = self._shared.cached(key)
+        decree = self._memory.get(key) if type(key) is str and not self._closed else None
         if decree is not None:
             return decree
-        return self.loop.run(lambda registry: registry.get(key, timeout=timeout))
+        return self.portal.run(lambda registry: registry.get(key, timeout=timeout))
 
     def lock(
         self,
@@ -116,12 +184,13 @@ class Registry:
         note: str = "",
         info: bytes = b"",
         on_lost: OnLost | None = None,
-    ) -> AbstractContextManager[Lock]:
+    ) -> Locked:
         """Hold a lock while the block runs: ``with registry.lock("migrate") as lock: …``.
 
         The lock is kept by the client's thread. The block cannot be stopped from outside: it must
         ask `Lock.ensure_held`. If the lock is lost before the block's end, `LockLost` is raised
-        behind it, unless an error of its own comes out.
+        behind it, unless an error of its own comes out. Where no block fits, it is
+        ``lock = registry.lock("migrate").acquire()`` and ``lock.release()``, from any thread.
 
         Args:
             name, ttl, wait, note, info: as for `decreed.client.Registry.lock`.
@@ -133,8 +202,9 @@ class Registry:
         seconds = arguments.seconds_or_none("wait", wait)
         if on_lost is not None:
             arguments.function("on_lost", on_lost)
-        hold = self.loop.registry.hold(name, ttl, note, info)
-        return Locked(self.loop, hold, seconds, self._owners, on_lost)
+        portal = self.portal
+        hold = portal.registry.hold(name, ttl, note, info)
+        return Locked(self, portal, hold, seconds, portal.owners, on_lost)
 
     def lead(
         self,
@@ -145,7 +215,7 @@ class Registry:
         wait: Seconds | None = None,
         note: str = "",
         on_lost: OnLost | None = None,
-    ) -> AbstractContextManager[Lock]:
+    ) -> Locked:
         """Lead while the block runs; the same as `lock`, but it waits for ever by default.
 
         Args:
@@ -161,11 +231,13 @@ class Registry:
 
     def watch(self, prefix: str = "", *, since: str | None = None) -> "Watching":
         """Iterate over the decrees under `prefix` as they are frozen; see `Watching`."""
-        return Watching(self.loop, self.loop.registry.watch(prefix, since=since))
+        portal = self.portal
+        return Watching(self, portal, portal.registry.watch(prefix, since=since))
 
     def cached(self, key: str) -> Decree | None:
         """The decree of `key` if it is in memory. Asks nobody, waits for nothing."""
-        return self._shared.cached(key)
+        self._guard()
+        return self._memory.get(key)
 
 
 def connect(
@@ -175,132 +247,43 @@ def connect(
     cache_decrees: int = 10_000,
     cache_bytes: int = 64 * MIB,
     cache_dir: str | os.PathLike[str] | None = None,
-) -> AbstractContextManager[Registry]:
-    """A blocking client of the cluster at `endpoints`, for use in ``with``.
+) -> Registry:
+    """A blocking client of the cluster at `endpoints`, for use in ``with``, or until `close`.
 
-    Takes what `decreed.client.connect` takes, and raises what it raises.
+    Takes what `decreed.client.connect` takes, and raises what it raises. Nothing is started before
+    the first call, so a client may be made while a module is imported, and be used after a fork.
     """
-    client = connect_async(
-        *endpoints,
-        timeout=timeout,
-        claimant=claimant,
-        cache_decrees=cache_decrees,
-        cache_bytes=cache_bytes,
-        cache_dir=cache_dir,
-    )
-    return _Loop(client)
+    return Registry(Plan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir))
 
 
-class _Loop(AbstractContextManager[Registry]):
-    """The background thread with the event loop of one client."""
-
-    def __init__(self, client: AbstractAsyncContextManager[aio.Registry]) -> None:
-        self._client = client
-        self._process = os.getpid()
-        self._thread: threading.Thread | None = None
-        self._started: Future[tuple[asyncio.AbstractEventLoop, aio.Registry]] = Future()
-        self._stop = asyncio.Event()
-        self._calls: set[Future[Any]] = set()
-        # no new calls are taken; the event loop is over
-        self._ended = False
-        self._finished = False
-
-    def __enter__(self) -> Registry:
-        if self._thread is not None:
-            raise Closed("a client can be entered once: call connect again")
-        self._thread = threading.Thread(target=self._work, name="decreed-client", daemon=True)
-        self._thread.start()
-        return Registry(self, self._started.result()[1])
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # the thread did not come along into a forked process: there is nothing to stop
-        if self._thread is None or os.getpid() != self._process:
-            return
-        loop, _ = self._started.result()
-        if not self._ended:
-            self._ended = True
-            loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    @property
-    def registry(self) -> aio.Registry:
-        """The asynchronous registry.
-
-        Raises:
-            Closed: if it may not be used.
-        """
-        return self._parts()[1]
-
-    def run(self, work: Callable[[aio.Registry], Awaitable[T]]) -> T:
-        """Do `work` in the event loop and wait for its end.
-
-        Raises:
-            Closed: if the client is closed, or is closed meanwhile.
-        """
-        loop, registry = self._parts()
-        coroutine = _carry_out(work, registry)
-        try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-        except RuntimeError as error:
-            coroutine.close()
-            raise Closed(CLOSED) from error
-        self._calls.add(future)
-        if self._finished:
-            # the loop ended just now, and will not come to this
-            future.cancel()
-        try:
-            return future.result()
-        except CancelledError as error:
-            raise Closed(CLOSED) from error
-        finally:
-            # an interrupted caller takes its request back
-            future.cancel()
-            self._calls.discard(future)
-
-    def _parts(self) -> tuple[asyncio.AbstractEventLoop, aio.Registry]:
-        if os.getpid() != self._process:
-            raise Closed("the client belongs to the process that this one was forked from: connect")
-        if self._ended:
-            raise Closed(CLOSED)
-        return self._started.result()
-
-    def _work(self) -> None:
-        try:
-            anyio.run(self._main, backend="asyncio")
-        finally:
-            self._ended = self._finished = True
-            if not self._started.done():
-                self._started.set_exception(Closed("the thread of the client did not start"))
-            for future in list(self._calls):
-                future.cancel()
-
-    async def _main(self) -> None:
-        async with self._client as registry:
-            self._started.set_result((asyncio.get_running_loop(), registry))
-            await self._stop.wait()
-        # the client is closed now, and each call that runs finds out how it ended
-        while running := [asyncio.wrap_future(x) for x in list(self._calls) if not x.done()]:
-            await asyncio.wait(running)
+# what is closed when the interpreter exits
+_OPEN: "WeakSet[Registry]" = WeakSet()
 
 
-async def _carry_out(work: Callable[[aio.Registry], Awaitable[T]], registry: aio.Registry) -> T:
-    return await work(registry)
+@atexit.register
+def _close_all() -> None:
+    for registry in list(_OPEN):
+        registry.close()
 
 
-class _Steps(Iterator[T]):
-    """An asynchronous iterator, stepped from outside its event loop."""
+class _Steps(NotCopied, Iterator[T]):
+    """An asynchronous iterator, stepped from outside its event loop.
 
-    def __init__(self, loop: _Loop, steps: AsyncIterator[T]) -> None:
-        self._loop = loop
+    Args:
+        registry: kept, since it is closed when nobody has it any more.
+        portal: where the iterator is stepped.
+        steps: the iterator.
+    """
+
+    instead: ClassVar[str] = Listing.instead
+
+    def __init__(self, registry: Registry, portal: Portal, steps: AsyncIterator[T]) -> None:
+        self._registry = registry
+        self._portal = portal
         self._steps = steps
 
     def __next__(self) -> T:
-        found = self._loop.run(self._step)
+        found = self._portal.run(self._step)
         if not found:
             raise StopIteration
         return found[0]
@@ -315,8 +298,10 @@ class _Steps(Iterator[T]):
 class Watching(_Steps[Watched]):
     """A watch, stepped by blocking code: ``for seen in registry.watch("prod"): …``."""
 
-    def __init__(self, loop: _Loop, watching: AsyncWatching) -> None:
-        super().__init__(loop, watching)
+    instead: ClassVar[str] = AsyncWatching.instead
+
+    def __init__(self, registry: Registry, portal: Portal, watching: AsyncWatching) -> None:
+        super().__init__(registry, portal, watching)
         self._watching = watching
 
     def begin(self, timeout: Seconds = 10.0) -> None:
@@ -339,4 +324,4 @@ class Watching(_Steps[Watched]):
             except TimeoutError as error:
                 raise Unreachable(f"no node answered within {seconds:g} s") from error
 
-        self._loop.run(begin)
+        self._portal.run(begin)

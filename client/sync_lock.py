@@ -6,18 +6,18 @@ also a client whose thread hangs cannot lose a lock in silence.
 """
 
 import logging
-import os
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from ..registry.documents import shown
-from ..registry.errors import BadRequest, Closed
+from ..registry.errors import BadRequest, Closed, LockLost
 from . import registry as aio
+from .forks import this_process
 from .hold import LONGEST_NAP_SECONDS, Hold
-from .lock import HeldLock, Owners, enlist
+from .lock import HeldLock, Owner, Owners, Unentered, enlist
 
 LOG = logging.getLogger(__name__)
 
@@ -35,18 +35,29 @@ class Lock(HeldLock):
 
     Args:
         hold: the hold that it is about.
+        release: releases it.
     """
 
-    def __init__(self, hold: Hold) -> None:
+    def __init__(self, hold: Hold, release: Callable[[], None]) -> None:
         super().__init__(hold)
         self.lost = threading.Event()
         """Set when the lock is lost."""
+        self._release = release
+
+    def release(self) -> None:
+        """Release the lock; any thread of this process may. Does nothing the second time.
+
+        Raises:
+            LockLost: if it was lost before.
+        """
+        self._release()
 
 
-class Locked(AbstractContextManager[Lock]):
-    """``with registry.lock(…)``; made by the registry, entered once.
+class Locked(Unentered, AbstractContextManager[Lock]):
+    """What `Registry.lock` returns: use it in ``with``, or `acquire` it; once.
 
     Args:
+        registry: kept, since it is closed when nobody has it any more.
         loop: where the lock is got and kept.
         hold: what gets and keeps it.
         wait: seconds to wait for it; 0 not to wait, None for ever.
@@ -54,38 +65,55 @@ class Locked(AbstractContextManager[Lock]):
         on_lost: called with the reason, in a thread of its own, when the lock is lost.
     """
 
+    how: ClassVar[str] = "write `with registry.lock(…) as lock:`, or `….acquire()`"
+
     def __init__(
         self,
+        registry: object,
         loop: Runs,
         hold: Hold,
         wait: float | None,
         owners: Owners,
         on_lost: OnLost | None,
     ) -> None:
+        self._registry = registry
         self._loop, self._hold, self._wait = loop, hold, wait
         self._owners = owners
         self._on_lost = on_lost
-        self._owner: tuple[str, int] | None = None
-        self._process = os.getpid()
+        self._owner: Owner | None = None
+        self._lock: Lock | None = None
+        self._process = this_process()
         self._wake = threading.Event()
-        self._left = False
+        self._used = self._left = False
+
+    def acquire(self) -> Lock:
+        """Get the lock without a block; whoever has what this returns may release it.
+
+        It is kept until it is released or the client is closed.
+
+        Raises:
+            DecreedError: as `Registry.lock` says. A second `acquire` by the same thread is not
+                `Reentrant`: another thread may release the first.
+        """
+        lock = self._enter()
+        self._disown()
+        return lock
+
+    def release(self) -> None:
+        """Release the lock that `acquire` got; see `Lock.release`.
+
+        Raises:
+            LockLost: if it was lost before, or was never held.
+        """
+        if self._lock is None:
+            raise LockLost(f"the lock is not held: {self.how}")
+        self._lock.release()
 
     def __repr__(self) -> str:
         return f"<lock {shown(self._hold.lock)}, for use in `with`>"
 
     def __enter__(self) -> Lock:
-        if self._owner is not None:
-            raise BadRequest("this block was entered before: ask the registry for another lock")
-        self._owner = enlist(self._owners, self._hold.lock, threading.get_ident(), "thread")
-        try:
-            self._loop.run(lambda _: self._hold.acquire(self._wait))
-            lock = Lock(self._hold)
-            self._hold.changed = self._wake.set
-            self._start_watching(lock)
-        except BaseException:
-            self._leave()
-            raise
-        return lock
+        return self._enter()
 
     def __exit__(
         self,
@@ -94,7 +122,7 @@ class Locked(AbstractContextManager[Lock]):
         trace: TracebackType | None,
     ) -> None:
         # the lock is not a forked process's own
-        if os.getpid() != self._process:
+        if self._is_foreign:
             return
         loss = self._hold.lost_error() if self._hold.loss else None
         self._leave()
@@ -102,6 +130,40 @@ class Locked(AbstractContextManager[Lock]):
             error.add_note(str(loss))
         elif loss is not None:
             raise loss
+
+    @property
+    def _is_foreign(self) -> bool:
+        return self._process != this_process()
+
+    def _enter(self) -> Lock:
+        if self._used:
+            raise BadRequest("this block was entered before: ask the registry for another lock")
+        self._used = True
+        self._owner = enlist(self._owners, self._hold.lock, threading.current_thread(), "thread")
+        try:
+            self._loop.run(lambda _: self._hold.acquire(self._wait))
+            self._lock = Lock(self._hold, self._release)
+            self._hold.changed = self._wake.set
+            self._start_watching(self._lock)
+        except BaseException:
+            self._leave()
+            raise
+        return self._lock
+
+    def _release(self) -> None:
+        if self._is_foreign:
+            # says whose it is
+            self._hold.ensure_held()
+        if self._left:
+            return
+        loss = self._hold.lost_error() if self._hold.loss else None
+        self._leave()
+        if loss is not None:
+            raise loss
+
+    def _disown(self) -> None:
+        if self._owner is not None:
+            self._owners.pop(self._owner, None)
 
     def _leave(self) -> None:
         self._left = True
@@ -113,8 +175,7 @@ class Locked(AbstractContextManager[Lock]):
                 "the client of the lock %r is closed: its term ends by itself", self._hold.lock
             )
         finally:
-            if self._owner is not None:
-                self._owners.pop(self._owner, None)
+            self._disown()
 
     def _start_watching(self, lock: Lock) -> None:
         threading.Thread(

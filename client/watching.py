@@ -11,12 +11,14 @@ import re
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Sequence
 from math import inf
+from typing import ClassVar
 
 from ..registry.errors import BadRequest, ProtocolError
 from ..registry.types import MAX_COUNTER, Decree, Key, NodeId
 from ..registry.wire.requests import Position, WatchPage
 from . import arguments
 from .asker import Asker
+from .copying import NotCopied
 from .errands import to_watch
 from .results import Watched
 
@@ -44,7 +46,7 @@ def parse_position(text: str) -> Position:
     return Position(NodeId(found["node"]), bytes.fromhex(found["disk"]), int(found["index"]))
 
 
-class Watching(AsyncIterator[Watched]):
+class Watching(NotCopied, AsyncIterator[Watched]):
     """A watch, which never ends by itself. Holds nothing open between two steps.
 
     Args:
@@ -52,6 +54,11 @@ class Watching(AsyncIterator[Watched]):
         prefix: a checked prefix.
         since: where to go on; None to begin with what is learned after the first step.
     """
+
+    instead: ClassVar[str] = (
+        "it is a question to a cluster that is under way. Give the other process the position of "
+        "what was seen last, and go on there with watch(since=position)"
+    )
 
     def __init__(self, asker: Asker, prefix: str, since: Position | None) -> None:
         self._asker = asker

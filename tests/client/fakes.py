@@ -1,12 +1,13 @@
 """A small cluster of fake servers on loopback: they speak the wire protocol and do as told."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream, TaskGroup
+from anyio.from_thread import start_blocking_portal
 
 from decreed.registry.keys import homes, matches, sort_key
 from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Process
@@ -143,6 +144,11 @@ class FakeNode:
     def resume(self) -> None:
         """Go on, with whatever has come meanwhile."""
         self._running.set()
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections the other side has not closed."""
+        return len(self._streams)
 
     async def start(self, tasks: TaskGroup) -> None:
         """Listen, on the same port as before if there was one."""
@@ -328,3 +334,13 @@ async def cluster_of(count: int) -> AsyncIterator[FakeCluster]:
             yield cluster
         finally:
             tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def running_cluster(count: int) -> Iterator[FakeCluster]:
+    """A fake cluster on a thread of its own, for blocking tests."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(cluster_of(count)) as cluster,
+    ):
+        yield cluster

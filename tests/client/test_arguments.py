@@ -21,8 +21,7 @@ from decreed.registry.errors import BadRequest
 from decreed.registry.types import MAX_COUNTER
 from decreed.registry.wire.requests import LockRequest
 
-from .fakes import FakeCluster, cluster_of
-from .test_lifecycle import running_cluster
+from .fakes import FakeCluster, cluster_of, running_cluster
 
 NOBODY = "127.0.0.1:1"
 HUGE = 10**5_000

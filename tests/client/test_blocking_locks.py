@@ -120,7 +120,7 @@ def test_a_thread_of_the_client_that_hangs_loses_no_lock_in_silence(cluster: Ser
 
         locked = registry.lock("hangs", ttl=0.8, on_lost=lambda reason: told.set())
         with pytest.raises(LockLost), locked as lock:
-            stuck = threading.Thread(target=lambda: registry.loop.run(hang))
+            stuck = threading.Thread(target=lambda: registry.portal.run(hang))
             stuck.start()
             assert told.wait(10), "the loss is noticed by a clock, not by the thread that hangs"
             with pytest.raises(LockLost, match="in time"):

@@ -1,24 +1,20 @@
-"""Opening, closing, forking, threads, and what is imported."""
+"""Opening, closing, threads, and what is imported."""
 
-import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
 
 import anyio
 import pytest
-from anyio.from_thread import start_blocking_portal
 
 from decreed.client import Registry, StatusReport, connect, sync
 from decreed.client.endpoints import parse_endpoints
 from decreed.registry.errors import BadRequest, Closed, ConfigError, OutcomeUnknown, Unreachable
 from decreed.registry.wire.requests import ClaimRequest, WaitRequest
 
-from .fakes import LIMIT_S, FakeCluster, Silence, cluster_of, decree_of
+from .fakes import LIMIT_S, Silence, cluster_of, decree_of, running_cluster
 
 
 def test_endpoints() -> None:
@@ -118,16 +114,6 @@ async def test_closing_wakes_those_who_wait() -> None:
     assert ends == ["the client was closed"]
 
 
-@contextmanager
-def running_cluster(count: int) -> Iterator[FakeCluster]:
-    """A fake cluster on a thread of its own, for blocking tests."""
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(cluster_of(count)) as cluster,
-    ):
-        yield cluster
-
-
 def test_the_blocking_client() -> None:
     with running_cluster(3) as cluster, sync.connect(*cluster.endpoints) as registry:
         assert registry.claim("k", "v").won
@@ -187,54 +173,6 @@ def test_a_closed_blocking_client_says_so() -> None:
                 call()
         with pytest.raises(Closed):
             registry.cached("k")
-
-
-def said_in_a_fork(use: Callable[[], object]) -> str:
-    """What kind of error `use` ends with in a forked process; it may take five seconds."""
-    reader, writer = os.pipe()
-    process = os.fork()
-    if process == 0:
-        try:
-            use()
-            os.write(writer, b"nothing")
-        except Closed as error:
-            os.write(writer, type(error).__name__.encode() + str(error).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        said = pipe.read().decode()
-    os.waitpid(process, 0)
-    return said
-
-
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_blocking_client_is_of_no_use_in_a_forked_process() -> None:
-    client = sync.connect("127.0.0.1:1")
-    with client as registry:
-        assert "forked" in said_in_a_fork(lambda: registry.get("k"))
-        # leaving the block there neither hangs nor fails
-        assert said_in_a_fork(lambda: client.__exit__(None, None, None)) == "nothing"
-
-
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_what_is_in_memory_is_of_no_use_in_a_forked_process_either() -> None:
-    with running_cluster(1) as cluster, sync.connect(*cluster.endpoints) as registry:
-        cluster.decide(decree_of("k"))
-        assert registry.get("k") is not None
-        for read in (registry.get, registry.cached):
-            assert "forked" in said_in_a_fork(partial(read, "k"))
-
-
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_an_asynchronous_client_is_of_no_use_in_a_forked_process() -> None:
-    async def main() -> None:
-        async with connect("127.0.0.1:1") as registry:
-            coroutine = registry.get("k")
-            assert "forked" in said_in_a_fork(lambda: coroutine.send(None))
-            coroutine.close()
-
-    anyio.run(main)
 
 
 IMPORTS = """

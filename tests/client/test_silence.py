@@ -3,8 +3,9 @@
 How soon a node is found to be silent is held by `test_pulse`, on a clock of its own.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -39,7 +40,10 @@ async def known(count: int = 3) -> AsyncIterator[tuple[FakeCluster, Registry]]:
 
 
 async def during(
-    call: Callable[[], Awaitable[object]], node: FakeNode, kind: type, then: Callable[[], object]
+    call: Callable[[], Coroutine[Any, Any, object]],
+    node: FakeNode,
+    kind: type,
+    then: Callable[[], object],
 ) -> None:
     """Make a call; once a request of its kind has reached `node`, do something."""
     async with anyio.create_task_group() as tasks:

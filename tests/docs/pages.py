@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
+_FILE = re.compile(r"# \w+\.py")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -41,6 +42,12 @@ def blocks(page: Path, *languages: str) -> list[Block]:
         for match in _FENCE.finditer(text)
     ]
     return [block for block in found if not languages or block.language in languages]
+
+
+def files(page: Path) -> dict[str, str]:
+    """The Python blocks that are files of their own, which begin with their name in a comment."""
+    named = {block.text.partition("\n")[0]: block.text for block in blocks(page, "python")}
+    return {head.removeprefix("# "): text for head, text in named.items() if _FILE.fullmatch(head)}
 
 
 def commands(block: Block) -> Iterator[Command]:

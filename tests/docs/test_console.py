@@ -11,7 +11,7 @@ import pytest
 from decreed.client import sync
 
 from ..support import ports
-from .pages import PAGES, ROOT, Block, Command, blocks, commands
+from .pages import PAGES, ROOT, Block, Command, blocks, commands, files
 from .shells import PORTS, Shell, lines_of, looks_like, with_ports
 
 README = ROOT / "README.md"
@@ -65,8 +65,13 @@ def snippets(page: Path) -> list[tuple[Block, str]]:
     return [
         (block, after.text)
         for block, after in pairwise(found)
-        if block.language == "python" and after.language == "text"
+        if block.language == "python" and after.language == "text" and not is_file(block)
     ]
+
+
+def is_file(block: Block) -> bool:
+    """Whether a Python block is a file that a server runs: tests/processes/test_servers.py does."""
+    return block.text in files(block.page).values()
 
 
 def wait_for(lines: Iterator[str], ending: str) -> list[str]:
@@ -122,6 +127,8 @@ def test_the_other_pages_do_what_they_say(shell: Shell, page: Path) -> None:
 def test_nothing_on_a_page_is_left_untried(page: Path) -> None:
     known = {"console", "python", "text", "sh"}
     assert {block.language for block in blocks(page)} <= known
-    assert len(blocks(page, "python")) == len(snippets(page))
+    assert len(blocks(page, "python")) == len(snippets(page)) + len(files(page))
+    servers = (ROOT / "tests" / "processes" / "test_servers.py").read_text(encoding="utf-8")
+    assert [name for name in files(page) if f'"{name}"' not in servers] == []
     if page != README:
         assert blocks(page, "sh") == []

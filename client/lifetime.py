@@ -1,0 +1,200 @@
+"""The lifetime of a client: where its tasks live, and how they end, whoever ends them.
+
+A client belongs to no task of its callers. Its tasks live in a task group that is entered by a task
+of the client's own, its *host*. On asyncio the host is started beside the caller; on trio in a
+nursery, since there every task has one.
+
+Invariants kept here:
+
+* No cancel scope stays open in a task of a caller, so a client may be opened by one task and closed
+  by another, and several in any order.
+* However the host ends (it was told to, was cancelled, its event loop is closing, something failed),
+  the pool is closed first: who waits is woken, and nothing is sent any more.
+"""
+
+import logging
+import warnings
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..registry.errors import BadRequest, Closed
+from .forks import this_process
+from .loops import Loop
+
+LOG = logging.getLogger(__name__)
+CLOSED = "the client was closed: open another"
+FORKED = (
+    "the client belongs to the process that this one was forked from, and an event loop does not "
+    "survive a fork: open another client in this process"
+)
+ELSEWHERE = "the client belongs to another event loop than the one that runs now: open one in each"
+NEEDS_NURSERY = (
+    "trio has no tasks without a nursery: give one, open_registry(…, nursery=nursery), or use "
+    "`async with connect(…)`"
+)
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+# asyncio itself holds its tasks by weak references only
+_HOSTS: set[Any] = set()
+
+
+class Nursery(Protocol):
+    """Where tasks are started: a nursery of trio, or a task group of anyio."""
+
+    def start_soon(self, async_fn: Work, /) -> object:
+        """Start a task."""
+
+
+class Lifetime:
+    """The tasks of one client, in the event loop that runs when this is made.
+
+    Args:
+        nursery: where the host lives; on asyncio it may be None.
+
+    Raises:
+        BadRequest: if trio runs, and there is no nursery.
+    """
+
+    def __init__(self, nursery: Nursery | None) -> None:
+        self._loop = Loop()
+        if nursery is None and self._loop.is_trio:
+            raise BadRequest(NEEDS_NURSERY)
+        self._nursery = nursery
+        self._process = this_process()
+        self._close_pool: Callable[[], None] = lambda: None
+        self._early: list[Work] = []
+        self._tasks: TaskGroup | None = None
+        self._ending = anyio.Event()
+        self._ended = anyio.Event()
+        self._failure: BaseException | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the client has ended."""
+        return self._ended.is_set()
+
+    def begin(self, close_pool: Callable[[], None]) -> None:
+        """Start the host; `close_pool` is called at the end, before any task is stopped."""
+        self._close_pool = close_pool
+        if self._nursery is not None:
+            self._nursery.start_soon(self._host)
+        else:
+            host = self._loop.start(self._host, "decreed-client")
+            _HOSTS.difference_update([x for x in _HOSTS if x.get_loop().is_closed()])
+            _HOSTS.add(host)
+            # one that is cancelled before its first step never gets to a `finally`
+            host.add_done_callback(self._note_end)
+
+    def spawn(self, work: Work) -> None:
+        """Start a task of the client.
+
+        Raises:
+            Closed: if it has ended.
+        """
+        if self._tasks is not None:
+            self._tasks.start_soon(work)
+        elif self.over:
+            raise Closed(CLOSED)
+        else:
+            self._early.append(work)
+
+    def guard(self) -> None:
+        """Check that the client is used in its own event loop.
+
+        Raises:
+            Closed: if it is not.
+        """
+        if not self._loop.runs_here:
+            raise Closed(ELSEWHERE)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this process is another one than that of the client."""
+        return self._process != this_process()
+
+    async def end(self) -> None:
+        """End the client and wait until its tasks have ended. Does nothing if it has ended.
+
+        If this is cancelled, the client ends all the same.
+
+        Raises:
+            Closed: if it belongs to another event loop, which still goes on.
+            ExceptionGroup: what the client has failed with, once, if it did so on asyncio.
+        """
+        if self.is_foreign:
+            return
+        if not self.over:
+            await self._end()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    async def _end(self) -> None:
+        if self._loop.is_closed:
+            self._bury()
+            return
+        if not self._loop.runs_here:
+            raise Closed(f"{ELSEWHERE}, and close each in its own")
+        self._close_pool()
+        self._ending.set()
+        # bounded: connections are closed at once, and what is not on disk yet has a few seconds
+        with anyio.CancelScope(shield=True):
+            await self._ended.wait()
+
+    def forget(self, what: str) -> None:
+        """Nobody can reach the client any more, and so nobody can end it. From any thread.
+
+        Args:
+            what: names the client and says how to end it.
+        """
+        if self.over or self.is_foreign or self._loop.is_closed:
+            return
+        warnings.warn(what, ResourceWarning, stacklevel=2)
+        self._loop.soon(self._ending.set)
+
+    async def _host(self) -> None:
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                await self._wait_for_end()
+                self._tasks.cancel_scope.cancel()
+        except Exception as error:
+            if self._nursery is not None:
+                raise
+            if not self._loop.is_closed:
+                # nobody awaits the host: `end` says it
+                LOG.exception("a client has failed, and is closed")
+                self._failure = error
+        finally:
+            self._finish()
+
+    async def _wait_for_end(self) -> None:
+        assert self._tasks is not None
+        try:
+            early, self._early = self._early, []
+            for work in early:
+                self._tasks.start_soon(work)
+            await self._ending.wait()
+        finally:
+            self._close_pool()
+
+    def _bury(self) -> None:
+        """The event loop was closed and never ended its tasks: who waits there waits forever."""
+        try:
+            self._close_pool()
+        except RuntimeError as error:
+            LOG.debug("a client is closed behind its event loop: %s", error)
+        self._ended.set()
+
+    def _note_end(self, host: Any) -> None:
+        _HOSTS.discard(host)
+        self._finish()
+
+    def _finish(self) -> None:
+        self._tasks = None
+        self._early.clear()
+        if not self.over:
+            self._close_pool()
+            self._ended.set()

@@ -1,0 +1,219 @@
+"""A portal: the thread with the event loop of a blocking client, in one process.
+
+Invariants kept here:
+
+* The thread is started by the first call, so a client that was made and not used has none, and a
+  fork before that shares nothing.
+* After the end nothing hangs: a call that is under way hears how it ended.
+* A process that was forked from the portal's own uses nothing of it: no lock, no descriptor.
+"""
+
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import CancelledError, Future
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import anyio
+
+from ..registry.errors import Closed
+from . import registry as aio
+from .asker import Asker, seeds_text
+from .cache import Cache
+from .connecting import Plan
+from .forks import FORKS, this_process
+from .lifetime import CLOSED
+from .lock import Owners
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+T = TypeVar("T")
+FORKED = (
+    "it belongs to the process that this one was forked from: ask the registry for another one here"
+)
+# what a forked process has of its parent's portals: kept, since to take it apart would close the
+# parent's event loop and take its connections out of the selector that both share
+_LEFT_BEHIND: "list[Portal]" = []
+
+
+class _Running(NamedTuple):
+    loop: "AbstractEventLoop"
+    registry: aio.Registry
+    stop: anyio.Event
+
+
+class Portal:
+    """Runs work in the event loop of its thread.
+
+    Args:
+        plan: of the client.
+        known: the cache of this client in the process that this one was forked from.
+    """
+
+    def __init__(self, plan: Plan, known: Cache | None = None) -> None:
+        self.process = this_process()
+        self.owners: Owners = {}
+        """Who holds which lock, of the threads of this process."""
+        self._plan, self._known = plan, known
+        self._running: Future[_Running] = Future()
+        # beside the future, whose lock another thread may hold when a fork comes
+        self._asker: Asker | None = None
+        # a signal handler may close the client while this thread is in here
+        self._turn = threading.RLock()
+        self._taken = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._calls: set[Future[Any]] = set()
+        # no new calls are taken; the event loop is over
+        self._ended = False
+        self._finished = False
+        FORKS.share(self)
+
+    def __str__(self) -> str:
+        """Of which cluster this is a client, and whether it is connected; from any thread."""
+        if self._asker is not None and not self.is_foreign:
+            return str(self._asker)
+        return f"{seeds_text(self._plan.seeds)}; {'closed' if self._ended else 'not connected'}"
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this process is another one than the portal's."""
+        return self.process != this_process()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is used, and not closed, in this process."""
+        return self._thread is not None and not self._ended and not self.is_foreign
+
+    @property
+    def registry(self) -> aio.Registry:
+        """The asynchronous registry.
+
+        Raises:
+            Closed: if it may not be used.
+        """
+        return self._start().registry
+
+    @property
+    def cache(self) -> Cache | None:
+        """The cache by now, for a process that was forked from this one."""
+        return self._asker.cache if self._asker is not None else self._known
+
+    def run(self, work: Callable[[aio.Registry], Awaitable[T]]) -> T:
+        """Do `work` in the event loop and wait for its end.
+
+        Raises:
+            Closed: if the client is closed, or is closed meanwhile.
+        """
+        import asyncio
+
+        running = self._start()
+        future: Future[T] | None = None
+        coroutine = _carry_out(work, running.registry)
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, running.loop)
+            self._calls.add(future)
+            if self._finished:
+                # the loop ended just now, and will not come to this
+                future.cancel()
+            return future.result()
+        except CancelledError as error:
+            raise Closed(CLOSED) from error
+        except RuntimeError as error:
+            if future is not None:
+                raise
+            coroutine.close()
+            raise Closed(CLOSED) from error
+        finally:
+            if future is not None:
+                # an interrupted caller takes its request back
+                future.cancel()
+                self._calls.discard(future)
+
+    def close(self, wait: bool = True) -> None:
+        """End the client, and its thread. Does nothing in another process, or the second time.
+
+        Args:
+            wait: whether to return only when the thread has ended.
+        """
+        if self.is_foreign:
+            return
+        with self._turn:
+            self._ended = True
+            thread = self._thread
+        if thread is None:
+            return
+        # told when it runs, if it is only starting
+        self._running.add_done_callback(_stop)
+        if wait and thread is not threading.current_thread():
+            thread.join()
+
+    def let_go(self) -> None:
+        """In a forked process: never use this again, and never take it apart."""
+        if self not in _LEFT_BEHIND:
+            _LEFT_BEHIND.append(self)
+        if self._asker is not None:
+            self._asker.pool.let_go()
+
+    def _start(self) -> _Running:
+        if self.is_foreign:
+            raise Closed(FORKED)
+        if self._ended:
+            raise Closed(CLOSED)
+        if self._thread is None:
+            self._start_thread()
+        return self._running.result()
+
+    def _start_thread(self) -> None:
+        with self._turn:
+            if self._thread is None and not self._ended:
+                thread = threading.Thread(target=self._work, name="decreed-client", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    raise Closed(f"the client cannot start its thread: {error}") from error
+                self._thread = self._thread or thread
+        if self._thread is None:
+            raise Closed(CLOSED)
+        if self._ended:
+            # closed by a signal handler, which did not see the thread yet
+            self._running.add_done_callback(_stop)
+
+    def _work(self) -> None:
+        if not self._taken.acquire(blocking=False):
+            # an interrupt hid from the caller that a thread was started already
+            return
+        self._thread = threading.current_thread()
+        try:
+            anyio.run(self._main, backend="asyncio")
+        finally:
+            self._ended = self._finished = True
+            if not self._running.done():
+                self._running.set_exception(Closed("the thread of the client did not start"))
+            for future in list(self._calls):
+                future.cancel()
+
+    async def _main(self) -> None:
+        import asyncio
+
+        stop = anyio.Event()
+        self._asker = self._plan.begin(None, self._known)
+        async with aio.Registry(self._asker, self._plan.claimant) as registry:
+            self._running.set_result(_Running(asyncio.get_running_loop(), registry, stop))
+            await stop.wait()
+        # the client is closed now, and each call that runs finds out how it ended
+        while calls := [asyncio.wrap_future(x) for x in list(self._calls) if not x.done()]:
+            await asyncio.wait(calls)
+
+
+def _stop(running: Future[_Running]) -> None:
+    """Tell a thread that runs to end; one that did not start has nothing to end."""
+    if running.exception() is None:
+        try:
+            running.result().loop.call_soon_threadsafe(running.result().stop.set)
+        except RuntimeError:
+            # it has ended already
+            return
+
+
+async def _carry_out(work: Callable[[aio.Registry], Awaitable[T]], registry: aio.Registry) -> T:
+    return await work(registry)
