@@ -89,6 +89,8 @@ async def open_registry(
         BadRequest: if trio runs and there is no nursery, or an argument is of the wrong type.
     """
     plan = Plan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir)
+    if nursery is not None:
+        arguments.function("nursery", getattr(nursery, "start_soon", nursery))
     return plan.open(nursery)
 
 

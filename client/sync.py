@@ -237,7 +237,7 @@ class Registry(NotCopied):
     def cached(self, key: str) -> Decree | None:
         """The decree of `key` if it is in memory. Asks nobody, waits for nothing."""
         self._guard()
-        return self._memory.get(key)
+        return self._memory.get(arguments.key(key))
 
 
 def connect(

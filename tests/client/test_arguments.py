@@ -9,14 +9,15 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
-from functools import partial
+from functools import partial, wraps
 from math import inf, nan
 from typing import Any
 
+import anyio
 import pytest
 
 from decreed import client
-from decreed.client import Holder, Json, Registry, connect, fencing, sync
+from decreed.client import Holder, Json, Registry, connect, fencing, open_registry, sync
 from decreed.registry.errors import BadRequest
 from decreed.registry.types import MAX_COUNTER
 from decreed.registry.wire.requests import LockRequest
@@ -87,6 +88,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
               f"n 1:{'0' * 32}:1"),
     "info": (None, 7, "text", True, ["list"], bytearray(b"x"), object(), b"x" * 16_385),
     "work": (None, 7, "text"),
+    "nursery": (7, "text", object()),
     "on_lost": (7, "text", True),
     "force": (None, 0, 1, "yes"),
     "holder": (None, "me", 7, HOLDER.tenure,
@@ -241,8 +243,15 @@ async def test_a_wrong_item_of_a_batch_is_an_error_of_its_own(items: Any) -> Non
         assert nothing_was_asked(cluster)
 
 
+@wraps(open_registry)
+def opened(*positional: Any, **named: Any) -> Any:
+    """`open_registry` as a function that is called and returns."""
+    return anyio.run(partial(open_registry, *positional, **named))
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "connect": connect,
+    "open_registry": opened,
     "sync.connect": sync.connect,
     "Fence.check": fencing.Fence().check,
     "Fence.protects": fencing.Fence().protects,

@@ -1,6 +1,6 @@
 """When a wait ends: at its deadline, by the client's clock, whatever ticks the node's clock has."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -22,6 +22,9 @@ class Ticking(Asker):
     def __init__(self, part: float) -> None:
         self.part = part
         self.asked = 0
+
+    def __del__(self, is_finalizing: Callable[[], bool] = bool) -> None:
+        """It has nothing to close."""
 
     async def _recall(self, keys: Sequence[Key], deadline: float) -> dict[Key, Decree]:
         return {}
