@@ -171,8 +171,9 @@ class Link:
             return True
         if self.avoid_until > 0.0 and anyio.current_time() < self.avoid_until:
             return True
-        connects = self._dialled_at is not None and not self.up
-        return connects and anyio.current_time() >= self._dialled_at + CONNECT_SECONDS
+        if self._dialled_at is None or self.up:
+            return False
+        return anyio.current_time() >= self._dialled_at + CONNECT_SECONDS
 
     def submit(
         self,

@@ -39,7 +39,7 @@ async def known(count: int = 3) -> AsyncIterator[tuple[FakeCluster, Registry]]:
 
 
 async def during(
-    call: Callable[[], Awaitable[object]], node: FakeNode, kind: type, then: Callable[[], object]
+    call: Callable[[], Awaitable[None]], node: FakeNode, kind: type, then: Callable[[], object]
 ) -> None:
     """Make a call; once a request of its kind has reached `node`, do something."""
     async with anyio.create_task_group() as tasks:
