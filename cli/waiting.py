@@ -16,6 +16,9 @@ from .failures import CommandFailed, about
 from .output import write_json, write_line
 from .reads import show_value
 
+LONG_SECONDS = 100 * 365 * 86_400.0
+"""No end at all would also mean to wait where no node has ever been, which is a mistaken address."""
+
 Since = Annotated[
     str | None,
     typer.Option(
@@ -41,7 +44,8 @@ def wait(
     call = o.Call.of(endpoints, timeout, as_json)
 
     async def ask(registry: Registry) -> Decree:
-        return await registry.wait(key, timeout=call.timeout)
+        timeout = LONG_SECONDS if call.timeout is None else call.timeout
+        return await registry.wait(key, timeout=timeout)
 
     with about(key):
         parse_key(key)
@@ -70,7 +74,7 @@ def watch(
         begun = False
         with trio.move_on_after(call.timeout or float("inf")):
             watching = registry.watch(prefix, since=since)
-            await watching.begin()
+            await watching.begin(LONG_SECONDS)
             begun = True
             async for seen in watching:
                 _show_seen(seen, call)

@@ -42,6 +42,9 @@ from .settle import settle
 
 # how long an answer from the disk is held back in the hope that a node tells the formation
 MEET_SECONDS = 0.5
+# so long after the first call somebody must listen somewhere, or it ends: a node that is just being
+# started is waited for, a mistaken address is told soon
+ABSENT_SECONDS = 1.0
 # how long the first call waits for the other endpoints, to see that all are of one cluster
 OTHERS_SECONDS = 0.2
 SHOWN_SEEDS = 7
@@ -171,7 +174,9 @@ class Asker:
         if self._met:
             return
         if not self.pool.introduced:
-            await self._one(to_meet(), deadline)
+            # whoever waits without end waits for nodes as well
+            absent = ABSENT_SECONDS if deadline < inf else inf
+            await self._one(to_meet(absent=absent), deadline)
         soon = min(deadline, anyio.current_time() + OTHERS_SECONDS)
         links = [self.pool.link(seed) for seed in self.pool.seeds]
         await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)

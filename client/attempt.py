@@ -40,6 +40,7 @@ from ..registry.errors import (
 )
 from ..registry.wire.handshake import ClientWelcome
 from ..registry.wire.requests import MAX_TIMEOUT_MS, Answer, Decreed, Failed, Request
+from .channel import NothingListens
 from .errands import HEDGE_SECONDS, Errand
 from .link import BYTES_PER_SECOND, CONNECT_SECONDS, Link, Lost, News, Silent, Ticket
 from .pool import Pool
@@ -62,6 +63,8 @@ LONGEST_PAUSE_SECONDS = 1.0
 
 # no node and no later time would make a difference
 _OF_THE_REQUEST = (BadRequest, Disputed)
+# no node is there
+_ABSENT = (NothingListens, ProtocolError)
 # time will not heal the node: worth no second round when all nodes say so
 _PERMANENT = (ProtocolError, IdentityRefused, Damaged, StorageFailed)
 
@@ -84,8 +87,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "_deadline", "_doubtful", "_errand", "_faults", "_inbox", "_pool", "_rounds", "_tickets",
-        "_tried", "_tries", "_wake", "_wake_at", "result",
+        "_absent_at", "_deadline", "_doubtful", "_errand", "_faults", "_inbox", "_pool", "_rounds",
+        "_tickets", "_tried", "_tries", "_wake", "_wake_at", "result",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +97,7 @@ class Attempt:
         self.result: Reply | DecreedError | None = None
         self._errand, self._pool, self._wake = errand, pool, wake
         self._deadline = deadline
+        self._absent_at = inf
         self._wake_at = -inf
         self._inbox: list[tuple[Ticket, News]] = []
         self._tickets: list[Ticket] = []
@@ -116,6 +120,8 @@ class Attempt:
                 self._hear(ticket, news, now)
         if self.result is not None:
             return
+        if self._absent_at == inf and self._errand.absent < inf:
+            self._absent_at = now + self._errand.absent
         if self._pool.closed:
             self._end(Closed("the client was closed"))
         elif now >= self._deadline:
@@ -251,23 +257,42 @@ class Attempt:
         self._rounds += 1
         errors = list(self._faults.values())
         if errors and all(isinstance(error, _PERMANENT) for error in errors):
-            self._end(errors[-1])
+            self._end(type(errors[-1])(self._reasons()))
+        elif errors and now >= self._absent_at and all(isinstance(x, _ABSENT) for x in errors):
+            self._end(self._absent())
         elif self._rounds >= self._errand.rounds:
             self._end(self._out_of_time())
         else:
             pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._rounds, 10))
             self._tried.clear()
             self._wake_at = now + pause * random.uniform(0.5, 1.0)
-            LOG.debug("asking all again soon, for all have failed: %s", self._reasons())
+            reasons = self._reasons() or "nobody answered"
+            LOG.debug("asking all again soon, for all have failed: %s", reasons)
+            if now < self._absent_at:
+                self._wake_at = min(self._wake_at, self._absent_at)
 
     def _out_of_time(self) -> DecreedError:
         kinds = {type(error) for error in self._faults.values()}
+        if kinds == {NothingListens}:
+            return self._absent()
         kind = NotFormed if kinds == {NotFormed} else Unreachable
-        return kind(f"no answer in time ({self._reasons()})")
+        return kind(f"no answer in time ({self._reasons() or 'nobody answered'})")
 
     def _reasons(self) -> str:
-        faults = (f"{link.endpoint}: {error}" for link, error in self._faults.items())
-        return "; ".join(faults) or "nobody answered"
+        said = {link.endpoint: str(error) for link, error in self._faults.items()}
+        for ticket in self._tickets:
+            said.setdefault(ticket.link.endpoint, "no answer")
+        return "; ".join(f"{endpoint}: {reason}" for endpoint, reason in said.items())
+
+    def _absent(self) -> DecreedError:
+        """There is no cluster where we were told to look."""
+        if any(not isinstance(error, NothingListens) for error in self._faults.values()):
+            return Unreachable(f"no decreed node is there ({self._reasons()})")
+        places = " or ".join(str(link.endpoint) for link in self._faults)
+        return Unreachable(
+            f"nothing listens at {places}: start the cluster's nodes, or one on this machine "
+            "with 'decreed dev'"
+        )
 
     def _end(self, error: DecreedError) -> None:
         written = any(ticket.written_at is not None for ticket in self._tickets)

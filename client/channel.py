@@ -5,6 +5,7 @@ A channel knows nothing of requests in flight. Whatever goes wrong comes out as 
 protocol, or the error that the node gave when it refused us.
 """
 
+import errno
 import logging
 import os
 import socket
@@ -33,9 +34,12 @@ from ..registry.wire.handshake import (
 )
 from ..registry.wire.requests import Answer, ClaimNextRequest, ClaimRequest, Request
 from .endpoints import Endpoint
+from .strangers import complaint, identify, is_there
 
 LOG = logging.getLogger(__name__)
 DIAL_SECONDS = 5.0
+# one that has not greeted for so long may be something else
+CURIOUS_SECONDS = 0.5
 MAX_WELCOME_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
 # the head of a CBOR array, which goes before the messages of a frame
@@ -44,6 +48,10 @@ ARRAY_HEAD_BYTES = 5
 # a vanished host is noticed after about so many seconds, where the system lets us say so
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
 _BROKEN = (OSError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
+
+
+class NothingListens(Unreachable):
+    """Nobody takes connections at an endpoint. To callers it is `Unreachable`."""
 
 
 class Channel:
@@ -160,10 +168,16 @@ def check_value(value: bytes, max_value_bytes: int) -> None:
         raise BadRequest(f"a value of {len(value)} bytes; the limit is {max_value_bytes}")
 
 
-async def open_channel(endpoint: Endpoint, software: str) -> Channel:
-    """Connect to `endpoint` and say hello; `software` is the client's name for the logs.
+async def open_channel(endpoint: Endpoint, software: str, *, curious: bool = False) -> Channel:
+    """Connect to `endpoint` and say hello.
+
+    Args:
+        endpoint: where.
+        software: the client's name for the logs.
+        curious: whether to find out what else is there if no node greets us.
 
     Raises:
+        NothingListens: if nobody takes connections there.
         Unreachable: if nobody answers there in `DIAL_SECONDS`.
         ProtocolError: if who answers does not speak our protocol.
         DecreedError: as the node said, when it refused us.
@@ -171,7 +185,8 @@ async def open_channel(endpoint: Endpoint, software: str) -> Channel:
     with anyio.move_on_after(DIAL_SECONDS):
         stream = await _dial(endpoint)
         try:
-            return Channel(stream, await _shake_hands(stream, software))
+            look_at = endpoint if curious else None
+            return Channel(stream, await _greet(stream, software, look_at))
         except BaseException:
             await anyio.aclose_forcefully(stream)
             raise
@@ -182,7 +197,11 @@ async def _dial(endpoint: Endpoint) -> ByteStream:
     try:
         stream = await anyio.connect_tcp(endpoint.host, endpoint.port)
     except (OSError, UnicodeError) as error:
-        raise Unreachable(f"cannot connect: {_say(error)}") from error
+        # the reason itself, where the network's library wraps it
+        reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        if isinstance(reason, OSError) and reason.errno == errno.ECONNREFUSED:
+            raise NothingListens("nothing listens there") from error
+        raise Unreachable(f"cannot connect: {_say(reason)}") from error
     _keep_alive(stream.extra(SocketAttribute.raw_socket))
     return stream
 
@@ -201,6 +220,32 @@ def _handle(stream: ByteStream) -> socket.socket:
     handle = socket.fromfd(raw.fileno(), raw.family, raw.type)
     handle.setblocking(False)
     return handle
+
+
+async def _greet(stream: ByteStream, software: str, look_at: Endpoint | None) -> ClientWelcome:
+    """Shake hands; if nobody greets us, look who it is that does not."""
+    met: list[ClientWelcome | DecreedError] = []
+
+    async def look_when_late() -> None:
+        await anyio.sleep(CURIOUS_SECONDS)
+        if look_at is not None and (name := await identify(look_at)):
+            met.append(ProtocolError(is_there(name)))
+            tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(look_when_late)
+        try:
+            met.append(await _shake_hands(stream, software))
+        except Unreachable as error:
+            # it hung up on what it did not understand, perhaps
+            name = await identify(look_at) if look_at is not None else ""
+            met.append(ProtocolError(is_there(name)) if name else error)
+        except DecreedError as error:
+            met.append(error)
+        tasks.cancel_scope.cancel()
+    if isinstance(met[0], DecreedError):
+        raise met[0]
+    return met[0]
 
 
 async def _shake_hands(stream: ByteStream, software: str) -> ClientWelcome:
@@ -225,8 +270,15 @@ def _refusal(refusal: Refusal) -> DecreedError:
 
 async def _first_message(stream: ByteStream) -> object:
     cutter = frames.FrameCutter(MAX_WELCOME_BYTES)
+    begun = b""
     while True:
-        for payload in cutter.feed(await stream.receive(MAX_WELCOME_BYTES)):
+        data = await stream.receive(MAX_WELCOME_BYTES)
+        begun += data
+        try:
+            payloads = cutter.feed(data)
+        except ProtocolError as error:
+            raise ProtocolError(complaint(begun)) from error
+        for payload in payloads:
             messages = codec.decode_batch(payload, Reception)
             if len(messages) != 1 or cutter.pending:
                 raise ProtocolError("the first frame must hold one message, and come alone")

@@ -60,6 +60,7 @@ class Errand(Struct, frozen=True):
         rounds: how often all nodes are tried.
         hedge: seconds of silence after which the next node is asked too.
         longest: seconds that a node may work at it at most.
+        absent: seconds after which it ends if nothing listens anywhere.
     """
 
     build: Build
@@ -73,11 +74,18 @@ class Errand(Struct, frozen=True):
     rounds: float = inf
     hedge: float = HEDGE_SECONDS
     longest: float = MAX_TIMEOUT_MS / 1000
+    absent: float = inf
 
 
-def to_meet(rounds: float = inf, only: Link | None = None) -> Errand:
+def to_meet(rounds: float = inf, only: Link | None = None, absent: float = inf) -> Errand:
     """Be welcomed by any node, and ask nothing."""
-    return Errand(lambda id, timeout_ms, here: None, (ClientWelcome,), rounds=rounds, only=only)
+    return Errand(
+        lambda id, timeout_ms, here: None,
+        (ClientWelcome,),
+        rounds=rounds,
+        only=only,
+        absent=absent,
+    )
 
 
 def to_claim(claim: Claim) -> Errand:

@@ -4,6 +4,7 @@ Knows nothing of requests. Members and bounds are learned from the welcomes. A m
 whichever link is known to lead to it, so that a client which can reach only proxies still works.
 """
 
+import random
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,11 +22,6 @@ from .forks import FORKS
 from .link import Link
 
 SOFTWARE = "decreed-python"
-
-
-async def dial(endpoint: Endpoint) -> Channel:
-    """Open a channel to `endpoint`, as `open_channel` does."""
-    return await open_channel(endpoint, SOFTWARE)
 
 
 class Pool:
@@ -59,6 +55,9 @@ class Pool:
         self._ways: dict[NodeId, Link] = {}
         self._bells: set[Bell] = set()
         FORKS.share(self)
+        # which members this client prefers where any will do: each client others, so that the load
+        # is spread, also that of those who leave a node together
+        self._ranks: dict[NodeId, float] = {}
 
     @property
     def introduced(self) -> bool:
@@ -73,7 +72,7 @@ class Pool:
     def link(self, endpoint: Endpoint) -> Link:
         """The one link to `endpoint`."""
         if endpoint not in self._links:
-            self._links[endpoint] = Link(endpoint, dial, self._admit, self.spawn)
+            self._links[endpoint] = Link(endpoint, self._dial, self._admit, self.spawn)
         return self._links[endpoint]
 
     def link_to(self, node: NodeId) -> Link:
@@ -168,9 +167,15 @@ class Pool:
         for link in self._links.values():
             link.let_go()
 
+    async def _dial(self, endpoint: Endpoint) -> Channel:
+        """Open a channel; where no node has ever welcomed us, something else may be at the port."""
+        curious = self.link(endpoint).welcome is None
+        return await open_channel(endpoint, SOFTWARE, curious=curious)
+
     def _any_order(self, prefer: NodeId | None) -> list[NodeId]:
-        def order(node: NodeId) -> tuple[bool, bool]:
-            return node != prefer, not self.link_to(node).up
+        def order(node: NodeId) -> tuple[bool, bool, float]:
+            rank = self._ranks.setdefault(node, random.random())
+            return node != prefer, not self.link_to(node).up, rank
 
         return sorted(self.addresses, key=order)
 

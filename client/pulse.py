@@ -17,7 +17,7 @@ import anyio
 from ..registry.errors import Unreachable
 from .bell import Bell
 
-PING_SECONDS = 0.5
+PING_SECONDS = 0.4
 """So long a link on which somebody waits may be quiet before its node is pinged."""
 PATIENCE_SECONDS = 0.4
 """So long a ping may go without anything being heard, before the node is silent."""

@@ -70,12 +70,18 @@ class Watching(NotCopied, AsyncIterator[Watched]):
         self._ready: deque[Watched] = deque()
         self._seen: OrderedDict[Key, None] = OrderedDict()
 
-    async def begin(self) -> None:
+    async def begin(self, timeout: float | None = None) -> None:
         """Take the position now: all that is decreed after this returns will be seen.
+
+        Args:
+            timeout: seconds that reaching a node for the first time may take; None to wait for one.
 
         Raises:
             Closed: if the client is closed.
+            Unreachable: if no node was ever reached, and none is in time.
         """
+        if timeout is not None:
+            await self._asker.meet(self._asker.deadline(timeout))
         if self._position is None:
             await self._poll()
 

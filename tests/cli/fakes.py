@@ -45,7 +45,7 @@ class FakeWatching:
     def __init__(self, seen: Iterable[Watched]) -> None:
         self._seen = iter(seen)
 
-    async def begin(self) -> None:
+    async def begin(self, timeout: float | None = None) -> None:
         await trio.lowlevel.checkpoint()
 
     def __aiter__(self) -> "FakeWatching":

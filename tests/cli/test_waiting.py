@@ -1,5 +1,6 @@
 """``wait`` and ``watch``: with an end and without, and what is printed."""
 
+from decreed.cli.waiting import LONG_SECONDS
 from decreed.client.results import Watched
 
 from .fakes import Cli, FakeRegistry, decree
@@ -21,7 +22,10 @@ def test_a_wait_that_runs_out_is_4(cli: Cli, registry: FakeRegistry) -> None:
 def test_a_wait_has_no_end_unless_told(cli: Cli, registry: FakeRegistry) -> None:
     registry.freeze("k", "v")
     cli("wait", "k")
-    assert registry.calls == [("wait", {"key": "k", "timeout": None})]
+    [(name, given)] = registry.calls
+    assert name == "wait" and given["key"] == "k"
+    # an end that nobody sees: without any, a mistaken address would be waited for as well
+    assert given["timeout"] == LONG_SECONDS > 50 * 365 * 86_400
 
 
 def test_watch_ends_when_its_time_is_up(cli: Cli, registry: FakeRegistry) -> None:

@@ -40,7 +40,7 @@ async def known(count: int = 3) -> AsyncIterator[tuple[FakeCluster, Registry]]:
 
 
 async def during(
-    call: Callable[[], Coroutine[Any, Any, object]],
+    call: Callable[[], Coroutine[Any, Any, None]],
     node: FakeNode,
     kind: type,
     then: Callable[[], object],

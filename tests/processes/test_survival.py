@@ -13,9 +13,10 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
+import anyio
 import pytest
 
-from decreed.client import Claimed, Outcome, errors, sync
+from decreed.client import Claimed, Outcome, Registry, connect, errors, sync
 
 from ..support.processes import Processes, eventually, run, running
 
@@ -210,6 +211,76 @@ def test_a_paused_node_delays_nobody_for_long_and_harms_nothing_when_it_goes_on(
         for node in cluster.nodes:
             with cluster.alone(node) as alone:
                 assert len(list(alone.list())) == 90
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_whoever_waits_at_a_stopped_node_is_served_by_the_others(
+    tmp_path: Path, backend: str
+) -> None:
+    count = 20
+    with running(tmp_path) as cluster:
+        for stopped in cluster.nodes:
+            seen = anyio.run(wait_and_watch, cluster, stopped, count, backend=backend)
+            keys = sorted(f"{stopped}/{number}" for number in range(count))
+            assert sorted(seen["wait"]) == keys
+            assert sorted(seen["watch"]) == keys, "nothing is missed and nothing comes twice"
+            cluster.signal(stopped, signal.SIGCONT)
+            cluster.await_voting(*cluster.nodes)
+
+
+async def wait_and_watch(cluster: Processes, stopped: str, count: int) -> dict[str, list[str]]:
+    """What many that wait and watch are told of keys that are decided once `stopped` is."""
+    seen: dict[str, list[str]] = {"wait": [], "watch": []}
+    begun = anyio.Semaphore(0)
+    enough = anyio.Event()
+
+    async def wait(registry: Registry, key: str) -> None:
+        seen["wait"].append((await registry.wait(key, timeout=15)).key)
+
+    async def watch(registry: Registry, key: str) -> None:
+        watching = registry.watch(key)
+        await watching.begin()
+        begun.release()
+        async for watched in watching:
+            seen["watch"].append(watched.decree.key)
+            if len(seen["watch"]) == count:
+                enough.set()
+
+    addresses = [*cluster.addresses.values()]
+    # what this replaces took 20 seconds
+    with anyio.fail_after(18):
+        async with (
+            connect(*addresses) as registry,
+            connect(*addresses) as other,
+            anyio.create_task_group() as tasks,
+        ):
+            keys = [f"{stopped}/{number}" for number in range(count)]
+            for key in keys:
+                tasks.start_soon(wait, registry, key)
+                tasks.start_soon(watch, registry, key)
+            for _ in keys:
+                await begun.acquire()
+            await other.status()
+            cluster.signal(stopped, signal.SIGSTOP)
+            results = await other.claim_many([(key, "x") for key in keys])
+            assert all(isinstance(result, Claimed) and result.won for result in results)
+            await enough.wait()
+            while len(seen["wait"]) < count:
+                await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+    return seen
+
+
+def test_a_wait_that_ends_at_a_stopped_node_ends_as_undecided(tmp_path: Path) -> None:
+    with running(tmp_path) as cluster, cluster.client() as registry:
+        for stopped in cluster.nodes:
+            registry.status()
+            cluster.signal(stopped, signal.SIGSTOP)
+            for number in range(3):
+                with pytest.raises(errors.StillUndecided):
+                    registry.wait(f"{stopped}/{number}", timeout=5)
+            cluster.signal(stopped, signal.SIGCONT)
+            cluster.await_voting(*cluster.nodes)
 
 
 def test_a_node_that_was_down_has_everything_soon_after_it_is_back(tmp_path: Path) -> None:
