@@ -7,12 +7,13 @@ next, and a wait elsewhere than at home is cut into pieces, so that it moves bac
 Invariants kept here:
 
 * one claim id is asked for at all nodes, so that repeating is safe, and is granted at most once;
-* `LockHeld` and `Unreachable` end it only if every try was definite; otherwise `OutcomeUnknown`;
+* it ends as the last error says only if every try was definite, or if a prepare quorum has taken the
+  give-up of the claim, which then can hold nothing; otherwise it ends as `OutcomeUnknown`;
 * validity counts from the first sending, and only if there was no other.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -23,6 +24,7 @@ from ..registry.errors import (
     Closed,
     DecreedError,
     Disputed,
+    LockHeld,
     OutcomeUnknown,
     ProtocolError,
     Unreachable,
@@ -36,7 +38,7 @@ from .attempt import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Reply
 from .errands import to_report
 from .holder import held_error
 from .link import Link
-from .lock_errands import home_key, to_lock
+from .lock_errands import home_key, to_find_holder, to_lock
 from .results import shown_id
 from .settle import settle
 
@@ -46,6 +48,10 @@ PROBE_SECONDS = 1.0
 SILENT_SECONDS = 3.0
 # how long the answer of a node whose time is up may take to get here
 LATE_SECONDS = 1.0
+# how long the outcome of a grant is waited for that was under way when the time was up
+OUTCOME_SECONDS = 0.25
+# how long it may take to find out who has a lock that was not got
+HOLDER_SECONDS = 0.5
 
 # no other node would say anything else
 _OF_THE_REQUEST = (BadRequest, Closed, Disputed)
@@ -73,6 +79,9 @@ class Acquiring:
         claim: who wants it; its id is used for nothing else.
         deadline: when to give up, on anyio's clock.
         queue: whether to wait while somebody else has it.
+
+    Attributes:
+        asked: the links on which the claim may have been sent, in order.
     """
 
     def __init__(
@@ -84,17 +93,50 @@ class Acquiring:
         self._tries = 0
         self._rounds = 0
         self._doubt: OutcomeUnknown | None = None
+        self._doubted: Link | None = None
+        self._held: HeldBy | None = None
         self._last: DecreedError | None = None
+        self._asked: dict[Link, None] = {}
+
+    @property
+    def asked(self) -> Sequence[Link]:
+        """The links on which the claim may have been sent, in order."""
+        return tuple(self._asked)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a term may have been decreed, or may yet be, to a claim that was not granted."""
+        return self._doubt is not None
 
     async def run(self) -> Grant:
         """Return once the lock is the caller's.
 
         Raises:
             LockHeld: somebody else has it, and it was not to be waited for, or not any longer.
-            Unreachable: no quorum answered in time, and no term was decreed by this.
-            OutcomeUnknown: a term may have been decreed to the caller; it lasts for one ttl.
-            DecreedError: the request itself is wrong.
+            DecreedError: no quorum answered in time, or the request itself is wrong. What any of
+                these means if there is doubt, `verdict` says.
         """
+        try:
+            return await self._ask_all()
+        except Unreachable:
+            grant = await self._outcome()
+            if grant is None:
+                raise
+            return grant
+
+    async def verdict(self, error: DecreedError, given_up: bool) -> DecreedError:
+        """How it ends, if `error` was said last, some try was not definite, and no grant came.
+
+        Args:
+            error: what was said last.
+            given_up: a prepare quorum has taken the give-up of the claim.
+        """
+        if not given_up:
+            return self._unknown(error)
+        # a quorum is up: that it did not answer in time is not the reason
+        return await self._not_got() if isinstance(error, Unreachable | OutcomeUnknown) else error
+
+    async def _ask_all(self) -> Grant:
         await self._asker.meet(self._deadline)
         while True:
             for link in self._asker.pool.route(home_key(self._lock)):
@@ -103,10 +145,27 @@ class Acquiring:
                     return grant
             await self._pause()
 
+    async def _outcome(self) -> Grant | None:
+        """Time is up while a grant may be under way: ask for a short moment how it ended."""
+        if self._doubted is None or not self._doubted.up or self._asker.pool.closed:
+            return None
+        self._tries += 1
+        errand = to_lock(self._lock, self._claim, False, self._doubted, OUTCOME_SECONDS)
+        until = anyio.current_time() + OUTCOME_SECONDS
+        [result] = await settle(self._asker.pool, [errand], until)
+        match result:
+            case Reply(answer=Granted(decree=decree)) if self._is_ours(decree):
+                return Grant(decree, None)
+            case Reply(answer=HeldBy() as held):
+                self._held = held
+            case _:
+                pass
+        return None
+
     async def _try(self, link: Link) -> Grant | None:
         self._asker.guard()
         if anyio.current_time() >= self._deadline:
-            raise self._end(Unreachable(f"no quorum answered in time ({self._last or 'nobody'})"))
+            raise self._out_of_time()
         sent_ms = now_ms()
         self._tries += 1
         result = await self._ask(link)
@@ -114,9 +173,12 @@ class Acquiring:
             return self._hear(result, sent_ms)
         self._last = result
         if isinstance(result, _OF_THE_REQUEST):
-            raise self._end(result)
+            raise result
         if isinstance(result, OutcomeUnknown):
-            self._doubt = result
+            self._doubt, self._doubted = result, link
+            if self._is_late():
+                # another node would begin what this one may be about to end
+                raise self._out_of_time()
         return None
 
     def _hear(self, reply: Reply, sent_ms: float) -> Grant | None:
@@ -127,23 +189,44 @@ class Acquiring:
                 alone = leased and self._tries == 1 and fresh
                 return Grant(decree, sent_ms if alone else None)
             case HeldBy() as held if self._is_over():
-                raise self._end(held_error(held))
-            case HeldBy():
+                self._held = held
+                raise held_error(held)
+            case HeldBy() as held:
+                self._held = held
                 self._rounds = 0
                 return None
             case answer:
-                raise self._end(ProtocolError(f"no answer about a lock: {type(answer).__name__}"))
+                raise ProtocolError(f"no answer about a lock: {type(answer).__name__}")
 
     def _is_over(self) -> bool:
-        return not self._queue or anyio.current_time() >= self._deadline - PROBE_SECONDS / 10
+        return not self._queue or self._is_late()
+
+    def _is_late(self) -> bool:
+        return anyio.current_time() >= self._deadline - PROBE_SECONDS / 10
 
     def _is_ours(self, decree: Decree) -> bool:
         lock, _ = lock_and_term(decree.key)
         return lock == self._lock and decree.claim_id == self._claim.claim_id
 
-    def _end(self, error: DecreedError) -> DecreedError:
-        """How it ends, if `error` is the last thing that was said."""
-        if self._doubt is None or isinstance(error, OutcomeUnknown):
+    def _out_of_time(self) -> Unreachable:
+        return Unreachable(f"no quorum answered in time ({self._last or 'nobody'})")
+
+    async def _not_got(self) -> DecreedError:
+        """The claim can hold nothing: say who has the lock, as far as that is known."""
+        if self._held is None:
+            until = anyio.current_time() + HOLDER_SECONDS
+            [result] = await settle(self._asker.pool, [to_find_holder(self._lock)], until)
+            if isinstance(result, Reply) and isinstance(result.answer, HeldBy):
+                self._held = result.answer
+        if self._held is not None and not self._is_ours(self._held.decree):
+            return held_error(self._held)
+        return LockHeld(
+            f"{self._lock!r} was not got in time: it was about to be handed over, and was given up"
+        )
+
+    def _unknown(self, error: DecreedError) -> DecreedError:
+        """Nobody can say whether a term was, or will be, decreed."""
+        if isinstance(error, OutcomeUnknown):
             return error
         return OutcomeUnknown(
             f"whether a term of {self._lock!r} was decreed to the claim id "
@@ -155,6 +238,14 @@ class Acquiring:
 
     async def _ask(self, link: Link) -> Reply | DecreedError:
         """Ask one node, for as long as it is worth while; it is left if it falls silent."""
+        began, was_up = anyio.current_time(), link.up
+        try:
+            return await self._ask_until_silent(link)
+        finally:
+            if was_up or link.up or link.heard_at >= began:
+                self._asked[link] = None
+
+    async def _ask_until_silent(self, link: Link) -> Reply | DecreedError:
         results: list[Reply | DecreedError] = []
         errand = to_lock(self._lock, self._claim, self._queue, link, self._longest(link))
         async with anyio.create_task_group() as tasks:

@@ -12,6 +12,7 @@ import anyio
 
 from ..registry.errors import BadRequest, LockLost, OutcomeUnknown, Unreachable
 from ..registry.keys import LOCKS
+from ..registry.locks.secret import SECRET_BYTES, Secret
 from ..registry.locks.terms import (
     MAX_INFO_BYTES,
     MAX_TTL_MS,
@@ -33,7 +34,7 @@ from .hold import Hold
 from .holder import Holder, PastTerm, Standing, holder_text, past_terms, standing_of
 from .listing import Listing
 from .lock import Lock, Locked, Owners
-from .lock_errands import is_term_of, to_end, to_find_holder
+from .lock_errands import is_term_of, to_break, to_find_holder
 from .observing import Observing
 
 LOG = logging.getLogger(__name__)
@@ -208,7 +209,7 @@ class Locking:
         how = How.FORCED if force else How.BROKEN
         ending = Ending(how, holder_text(self._claimant), _checked_note(reason, "reason"))
         while True:
-            await self._asker.ask(to_end(holder.tenure, ending), deadline)
+            await self._asker.ask(to_break(holder.tenure, ending), deadline)
             # the node that took it may be cut off: a quorum must know of it
             reply = await self._asker.ask(to_find_holder(holder.lock), deadline)
             if isinstance(reply.answer, HeldBy) and _is_over(reply.answer, holder.tenure):
@@ -224,14 +225,16 @@ class Locking:
         self._asker.guard()
         if len(info) > MAX_INFO_BYTES:
             raise BadRequest(f"info is longer than {MAX_INFO_BYTES} bytes")
+        secret = Secret(os.urandom(SECRET_BYTES))
         claim = TermClaim(
             _checked_note(holder_text(self._claimant), "claimant"),
             os.urandom(16),
             _checked_ttl_ms(ttl),
+            secret.hash,
             _checked_note(note, "note"),
             info,
         )
-        return Hold(self._asker, parse_lock(name), claim)
+        return Hold(self._asker, parse_lock(name), claim, secret)
 
 
 def _is_over(held: HeldBy, broken: Tenure) -> bool:

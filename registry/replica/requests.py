@@ -23,6 +23,8 @@ from ..wire.requests import (
     EndRequest,
     Failed,
     GetRequest,
+    GivenUp,
+    GiveUpRequest,
     Granted,
     HeldBy,
     HolderRequest,
@@ -61,6 +63,7 @@ Lasting = (
     | KeepAliveRequest
     | EndRequest
     | HolderRequest
+    | GiveUpRequest
 )
 
 
@@ -138,7 +141,7 @@ class Requests:
         match answer:
             case Decreed() | Granted() | HeldBy() | Failed() | Undecided() | StatusReport():
                 turn.at_once(outgoing)
-            case Kept() | Superseded() | Ended():
+            case Kept() | Superseded() | Ended() | GivenUp():
                 turn.at_once(outgoing)
             case WatchPage() if not durable:
                 turn.at_once(outgoing)

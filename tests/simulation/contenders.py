@@ -15,7 +15,6 @@ from decreed.registry.locks.terms import (
     Ending,
     How,
     Tenure,
-    TermClaim,
     lock_and_term,
     tenure,
     term_of,
@@ -34,6 +33,7 @@ from decreed.registry.wire.requests import (
     Superseded,
 )
 
+from ..support.proven import to_end, to_keep, wish
 from .tenures import LockWorld, Spans
 
 LOSS = 0.05
@@ -89,7 +89,7 @@ class Contender:
         self._connection = 10 + number
         self._lock, self.queue = lock, chance.random() < 0.8
         ttl_ms = chance.choice(mood.value)
-        self.claim = TermClaim(f"c{number}", b"c%d" % number, ttl_ms)
+        self.claim = wish(f"c{number}", b"c%d" % number, ttl_ms)
         self._hold_ms = chance.choice([0, 10, 200, 2_000, 20_000])
         self.stage = Stage.ASKING
         self.holding: Holding | None = None
@@ -189,7 +189,7 @@ class Contender:
             number = lock_and_term(self._chance.choice(terms[-2:]))[1]
             others = Tenure(self._lock, number, self.claim.claim_id)
             self._world.seen["a loser released"] += 1
-            self._send(EndRequest(self._world.new_id(), 500, others, RELEASED))
+            self._send(to_end(self._world.new_id(), 500, others, RELEASED))
 
     def _take(self, answer: Answer) -> None:
         sent_ms = self._sent.get(answer.id)
@@ -248,7 +248,7 @@ class Contender:
             self._world.seen["a validity lapsed"] += 1
             self._give_up()
             return
-        request = KeepAliveRequest(self._world.new_id(), 500, self.holding.tenure)
+        request = to_keep(self._world.new_id(), 500, self.holding.tenure)
         self._send(request)
         if self._chance.random() < 0.3:
             self._world.seen["a keep-alive was sent twice"] += 1
@@ -263,7 +263,7 @@ class Contender:
         self._world.seen["a holder released"] += 1
         self._world.ended.add((held, How.RELEASED))
         self._give_up()
-        self._send(EndRequest(self._world.new_id(), 500, held, RELEASED))
+        self._send(to_end(self._world.new_id(), 500, held, RELEASED))
 
     def _give_up(self) -> None:
         if self.holding is not None:
