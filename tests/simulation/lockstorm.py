@@ -105,13 +105,17 @@ class LockStorm:
         holders = [one for one in alive if one.stage is not Stage.ASKING]
         victim = chance.choice(holders if holders and chance.random() < 0.7 else alive)
         longest_ms = chance.choice([100, 1_000, 6_000, 30_000]) * self._pace
-        match chance.randrange(12):
+        match chance.randrange(14):
             case 0 | 1:
                 victim.pause(chance.random() * longest_ms)
             case 2 | 3:
                 victim.cut_off(chance.random() * longest_ms)
             case 4 if chance.random() < 0.5:
                 victim.die(noticed=chance.random() < 0.7)
+            case 5 | 6:
+                chance.choice(alive).give_up()
+            case 7:
+                victim.reconnect()
             case _:
                 pass
 
@@ -193,6 +197,8 @@ class LockStorm:
                 "asks": replica._locks.contests.asking._contests,
                 "searches": replica._locks.contests.latest._searches,
                 "renewals": replica._locks.renewals._renewals,
+                "give-ups under way": replica._locks.giving_up._passing,
+                "give-ups": len(replica._leases.given_up),
                 "leases": replica._leases.running,
                 "attempts": replica._coordinator._attempts,
                 "flights": replica._coordinator.flights._flights,
