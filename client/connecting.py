@@ -98,6 +98,7 @@ class _Connection(AbstractAsyncContextManager[Registry]):
     ) -> None:
         tasks, asker = self._tasks, self._asker
         if tasks is not None and asker is not None:
+            await asker.pool.tasks.spoken()
             asker.pool.close()
             tasks.cancel_scope.cancel()
             await tasks.__aexit__(None, None, None)

@@ -48,12 +48,14 @@ class GivingUp:
         self._untold = 0
         self._told = anyio.Event()
         self._over = anyio.Event()
+        """Set when a quorum has taken it, and at the end."""
 
     def begin(self, asked: Sequence[Link]) -> None:
         """Say it from now on, to the nodes behind `asked` first."""
         if not self._begun and not self._asker.pool.closed:
             self._begun = True
             self._asker.pool.spawn(lambda: self._say(asked))
+            self._asker.pool.tasks.say(self._until_over)
 
     async def wait(self) -> bool:
         """Whether a prepare quorum has taken it; waits a bounded time, even if cancelled."""
@@ -61,6 +63,9 @@ class GivingUp:
             with anyio.move_on_after(GIVE_UP_SECONDS, shield=True):
                 await self._over.wait()
         return self._taken
+
+    async def _until_over(self) -> None:
+        await self._over.wait()
 
     async def _say(self, asked: Sequence[Link]) -> None:
         try:

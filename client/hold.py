@@ -7,7 +7,7 @@ Invariants kept here:
 * `valid` is judged by the clock alone, so that it is right even if no task of ours gets to run;
 * a validity that has lapsed, and a loss, are for good;
 * the keep-alives are a task of the client, not of the caller: whatever ends it, the lock is lost;
-* what was not lost is released, by a request that its holder's cancellation does not stop;
+* what was not lost is released, by a task of the client that its holder's cancellation does not stop;
 * an acquire that ends without the lock gives its claim up: from then on this hold is never valid,
   whatever is decreed to the claim later.
 """
@@ -197,12 +197,17 @@ class Hold:
         return await self._giving_up.wait()
 
     async def _say_released(self, holder: Holder) -> None:
-        errand = to_release(holder.tenure, self._secret)
+        pool, errand = self._asker.pool, to_release(holder.tenure, self._secret)
         seconds = min(RELEASE_SECONDS, self._claim.ttl_ms / 1000)
-        with anyio.CancelScope(shield=True):
-            [result] = await settle(self._asker.pool, [errand], anyio.current_time() + seconds)
+
+        async def say() -> None:
+            [result] = await settle(pool, [errand], anyio.current_time() + seconds)
             if isinstance(result, DecreedError):
                 LOG.debug("the release of %r was not confirmed: %s", self.lock, result)
+
+        said = pool.tasks.say(say)
+        with anyio.move_on_after(seconds, shield=True):
+            await said.wait()
 
     def _take(self, grant: Grant) -> None:
         ttl_ms = term_of(grant.decree).ttl_ms

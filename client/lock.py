@@ -130,8 +130,8 @@ class Locked(AbstractAsyncContextManager[Lock]):
             if self._scope.cancel_called:
                 self._hold.lapse()
             lost = bool(self._hold.loss)
-            await self._hold.release()
             self._leave()
+            await self._hold.release()
         if lost and (error is None or stopped):
             raise self._hold.lost_error()
         if lost and error is not None:

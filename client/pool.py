@@ -17,6 +17,7 @@ from ..registry.wire.handshake import ClientWelcome
 from .bell import Bell
 from .channel import Channel, open_channel
 from .endpoints import Endpoint, parse_endpoint
+from .last_words import Tasks
 from .link import Link
 
 SOFTWARE = "decreed-python"
@@ -37,6 +38,7 @@ class Pool:
 
     Attributes:
         mixed: how the endpoints that the user gave contradict each other, as `compare` found.
+        tasks: of the client.
     """
 
     def __init__(
@@ -51,7 +53,8 @@ class Pool:
         self.addresses: dict[NodeId, Endpoint] = {}
         self.mixed = ""
         self._strangers: dict[Endpoint, str] = {}
-        self.spawn = spawn
+        self.tasks = Tasks(spawn)
+        self.spawn = self.tasks.spawn
         self._on_welcome = on_welcome
         self._links: dict[Endpoint, Link] = {}
         # the best link to each member, as it was last found; good while it works
@@ -154,6 +157,7 @@ class Pool:
         self.closed = True
         for bell in self._bells:
             bell.ring()
+        self.tasks.close()
 
     def _any_order(self, prefer: NodeId | None) -> list[NodeId]:
         def order(node: NodeId) -> tuple[bool, bool]:

@@ -1,0 +1,78 @@
+"""Last words: what must reach the nodes although the caller may be gone, such as a release.
+
+They are said by tasks of the client. The callers wait for them as long as they can; whoever closes the
+client waits for them too, for a bounded time.
+
+Invariants kept here:
+
+* no cancellation of a caller stops a task of the client: neither one of a scope around the whole
+  block of the client, nor a native one of asyncio, which no shield keeps off;
+* `Tasks.close` stops them all.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+LAST_SECONDS = 2.0
+
+
+class Tasks:
+    """The tasks of a client.
+
+    Args:
+        start: starts a task in whatever task group the client lives.
+    """
+
+    def __init__(self, start: Callable[[Work], None]) -> None:
+        self._start = start
+        self._scopes: set[anyio.CancelScope] = set()
+        self._unsaid: set[anyio.Event] = set()
+        self._closed = False
+
+    def spawn(self, work: Work) -> None:
+        """Start a task that goes on until it ends or the client is closed."""
+        self._start(lambda: self._run(work))
+
+    def say(self, work: Work) -> anyio.Event:
+        """Start a task that is waited for when the client is closed; the event tells of its end."""
+        said = anyio.Event()
+
+        async def say() -> None:
+            try:
+                await work()
+            finally:
+                self._unsaid.discard(said)
+                said.set()
+
+        if not self._closed:
+            self._unsaid.add(said)
+            self.spawn(say)
+        else:
+            said.set()
+        return said
+
+    async def spoken(self) -> None:
+        """Return once all is said, or `LAST_SECONDS` have passed."""
+        with anyio.move_on_after(LAST_SECONDS, shield=True):
+            while self._unsaid:
+                await next(iter(self._unsaid)).wait()
+
+    def close(self) -> None:
+        """Stop them all."""
+        self._closed = True
+        for scope in list(self._scopes):
+            scope.cancel()
+
+    async def _run(self, work: Work) -> None:
+        with anyio.CancelScope(shield=True) as scope:
+            self._scopes.add(scope)
+            if self._closed:
+                # it must get to its end, at its first await
+                scope.cancel()
+            try:
+                await work()
+            finally:
+                self._scopes.discard(scope)
