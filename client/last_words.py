@@ -29,7 +29,7 @@ class Tasks:
     def __init__(self, start: Callable[[Work], None]) -> None:
         self._start = start
         self._scopes: set[anyio.CancelScope] = set()
-        self._unsaid: set[anyio.Event] = set()
+        self._unsaid: dict[anyio.Event, float] = {}
         self._closed = False
 
     def spawn(self, work: Work) -> None:
@@ -44,21 +44,23 @@ class Tasks:
             try:
                 await work()
             finally:
-                self._unsaid.discard(said)
+                self._unsaid.pop(said, None)
                 said.set()
 
         if not self._closed:
-            self._unsaid.add(said)
+            self._unsaid[said] = anyio.current_time() + LAST_SECONDS
             self.spawn(say)
         else:
             said.set()
         return said
 
     async def spoken(self) -> None:
-        """Return once all is said, or `LAST_SECONDS` have passed."""
-        with anyio.move_on_after(LAST_SECONDS, shield=True):
-            while self._unsaid:
-                await next(iter(self._unsaid)).wait()
+        """Return once all is said, or has been tried for `LAST_SECONDS`."""
+        while self._unsaid:
+            said, until = next(iter(self._unsaid.items()))
+            with anyio.CancelScope(deadline=until, shield=True):
+                await said.wait()
+            self._unsaid.pop(said, None)
 
     def close(self) -> None:
         """Stop them all."""
