@@ -274,7 +274,6 @@ class Contests:
         self.latest.remember(before)
         self.granting.grant(turn, contest, before)
         contest.tidy()
-        self._leases.end_if_decreed_to_given_up(turn.now_ms, before)
         ending = self._leases.ending(tenure(before))
         first = contest.first()
         if not contest.waiters:

@@ -116,6 +116,18 @@ def test_a_broken_connection_is_no_give_up() -> None:
     assert isinstance(keep(world, "n2", tenure(held.decree)), Kept), "it goes on by another node"
 
 
+def test_those_who_wait_for_it_leave_the_queue_wherever_they_wait() -> None:
+    world = World()
+    lock(world, "n1", "first")
+    for node in world.config.nodes:
+        asks(world, node, "a")
+    world.run(20)
+    given_up(world, "a")
+    for node in world.config.nodes:
+        held = world.ask(node, HolderRequest(world.new_id(), 500, "l"))
+        assert isinstance(held, HeldBy) and held.waiters == 0
+
+
 # -- what a node remembers
 
 
