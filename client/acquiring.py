@@ -238,11 +238,13 @@ class Acquiring:
 
     async def _ask(self, link: Link) -> Reply | DecreedError:
         """Ask one node, for as long as it is worth while; it is left if it falls silent."""
-        began, was_up = anyio.current_time(), link.up
+        began = anyio.current_time()
+        if link.up:
+            self._asked[link] = None
         try:
             return await self._ask_until_silent(link)
         finally:
-            if was_up or link.up or link.heard_at >= began:
+            if link.up or link.heard_at >= began:
                 self._asked[link] = None
 
     async def _ask_until_silent(self, link: Link) -> Reply | DecreedError:

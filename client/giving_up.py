@@ -6,7 +6,8 @@ any more: to the nodes, a connection that broke says nothing. So he says it, and
 Invariants kept here:
 
 * it is said by a task of the client, which a cancelled caller does not stop, until a prepare quorum
-  has taken it or one ttl is over, after which no term of the claim can last;
+  has taken it or one ttl is over, after which no term of the claim can last. With `MANY` of them at
+  work, as when no quorum has answered for long, a further one is said while its caller waits;
 * the caller waits for `GIVE_UP_SECONDS` at most;
 * it is said to each node that was asked, so that waiters leave their queues at once, and until a
   quorum has taken it to others too.
@@ -28,6 +29,7 @@ from .settle import settle
 GIVE_UP_SECONDS = 2.0
 # for so long a node that was asked is told by ourselves; the others tell it too
 TELL_SECONDS = 10.0
+MANY = 1_000
 
 
 class GivingUp:
@@ -69,7 +71,9 @@ class GivingUp:
 
     async def _say(self, asked: Sequence[Link]) -> None:
         try:
-            until = anyio.current_time() + self._claim.ttl_ms / 1000
+            crowded = self._asker.pool.tasks.unsaid > MANY
+            seconds = GIVE_UP_SECONDS if crowded else self._claim.ttl_ms / 1000
+            until = anyio.current_time() + seconds
             async with anyio.create_task_group() as tasks:
                 self._untold = len(asked)
                 for link in asked:

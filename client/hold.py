@@ -146,7 +146,8 @@ class Hold:
         acquiring = Acquiring(self._asker, self.lock, self._claim, deadline, wait != 0)
         self._acquiring = acquiring
         try:
-            self._take(await acquiring.run())
+            with self._asker.pool.tasks.parting(self._abandon):
+                self._take(await acquiring.run())
             if self._holding is None or self._holding.until_ms is None:
                 await self._begin()
             self.ensure_held()
@@ -190,11 +191,14 @@ class Hold:
 
     async def _give_up(self) -> bool:
         """The claim is not wanted any more: say so; whether it can surely hold nothing now."""
+        self._abandon()
+        return await self._giving_up.wait()
+
+    def _abandon(self) -> None:
         self._over = True
         assert self._acquiring is not None
         if self._acquiring.asked:
             self._giving_up.begin(self._acquiring.asked)
-        return await self._giving_up.wait()
 
     async def _say_released(self, holder: Holder) -> None:
         pool, errand = self._asker.pool, to_release(holder.tenure, self._secret)

@@ -10,7 +10,8 @@ Invariants kept here:
 * `Tasks.close` stops them all.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -30,7 +31,22 @@ class Tasks:
         self._start = start
         self._scopes: set[anyio.CancelScope] = set()
         self._unsaid: dict[anyio.Event, float] = {}
+        self._farewells: dict[Callable[[], None], None] = {}
         self._closed = False
+
+    @property
+    def unsaid(self) -> int:
+        """How much is being said just now."""
+        return len(self._unsaid)
+
+    @contextmanager
+    def parting(self, farewell: Callable[[], None]) -> Generator[None]:
+        """Have `farewell` called if the client is closed meanwhile; it may still say something."""
+        self._farewells[farewell] = None
+        try:
+            yield
+        finally:
+            self._farewells.pop(farewell, None)
 
     def spawn(self, work: Work) -> None:
         """Start a task that goes on until it ends or the client is closed."""
@@ -55,7 +71,9 @@ class Tasks:
         return said
 
     async def spoken(self) -> None:
-        """Return once all is said, or has been tried for `LAST_SECONDS`."""
+        """The client is about to be closed: return once all is said, or tried for `LAST_SECONDS`."""
+        for farewell in list(self._farewells):
+            farewell()
         while self._unsaid:
             said, until = next(iter(self._unsaid.items()))
             with anyio.CancelScope(deadline=until, shield=True):

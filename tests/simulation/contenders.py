@@ -107,6 +107,7 @@ class Contender:
         self._sent: dict[int, float] = {}
         self._asked: dict[NodeId, None] = {}
         self._given_up_ms = 0.0
+        self._said_given_up: set[int] = set()
         world.wanted[self.claim.claim_id] = (lock, self.claim)
 
     # -- its clock, its pauses, its connection
@@ -243,6 +244,7 @@ class Contender:
 
     def _say_given_up(self, to: NodeId | None) -> None:
         request = to_give_up(self._world.new_id(), 500, self._lock, self.claim)
+        self._said_given_up.add(request.id)
         self._send(request, to)
 
     def _say_it_again(self) -> None:
@@ -258,7 +260,7 @@ class Contender:
     def _take(self, answer: Answer) -> None:
         sent_ms = self._sent.get(answer.id)
         if self.stage is Stage.GIVING_UP:
-            if isinstance(answer, GivenUp):
+            if isinstance(answer, GivenUp) and answer.id in self._said_given_up:
                 self._world.seen["a quorum took a give-up"] += 1
                 self.stage = Stage.OVER
             return
@@ -272,7 +274,11 @@ class Contender:
                 self._end()
             case HeldBy() if self.stage is Stage.ASKING and not self.queue:
                 self._world.seen["held was said"] += 1
-                self._end()
+                # another try, at another node, may get a term
+                if len(self._asked_ms) > 1:
+                    self.give_up()
+                else:
+                    self._end()
             case _:
                 pass
 
