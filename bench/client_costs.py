@@ -27,7 +27,7 @@ from decreed.client.shelf import Shelf
 from decreed.registry.keys import parse_key
 from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Process
 from decreed.registry.wire import codec, frames
-from decreed.registry.wire.handshake import ClientWelcome, Greeting, Member
+from decreed.registry.wire.handshake import VERSION, ClientWelcome, Greeting, Member
 from decreed.registry.wire.requests import (
     Answer,
     ClaimRequest,
@@ -81,7 +81,7 @@ async def _talk(
 def _welcome(node: NodeId, addresses: dict[NodeId, str]) -> ClientWelcome:
     members = tuple(Member(name, address) for name, address in addresses.items())
     limits = (1024 * 1024, MAX_BYTES, 4096)
-    return ClientWelcome(1, "pretended", FORMATION, node, members, *limits)
+    return ClientWelcome(VERSION, "pretended", FORMATION, node, members, *limits)
 
 
 def _answer(request: Any) -> Answer:

@@ -7,11 +7,13 @@ next, and a wait elsewhere than at home is cut into pieces, so that it moves bac
 Invariants kept here:
 
 * one claim id is asked for at all nodes, so that repeating is safe, and is granted at most once;
-* `LockHeld` and `Unreachable` end it only if every try was definite; otherwise `OutcomeUnknown`;
+* it ends as the last error says only if every try was definite, or if a prepare quorum has taken the
+  give-up of the claim, which then can hold nothing; otherwise it ends as `OutcomeUnknown`;
 * validity counts from the first sending, and only if there was no other.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -22,6 +24,7 @@ from ..registry.errors import (
     Closed,
     DecreedError,
     Disputed,
+    LockHeld,
     OutcomeUnknown,
     ProtocolError,
     Unreachable,
@@ -34,7 +37,7 @@ from .asker import Asker
 from .attempt import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Reply
 from .holder import held_error
 from .link import Link
-from .lock_errands import home_key, to_lock
+from .lock_errands import home_key, to_find_holder, to_lock
 from .results import shown_id
 from .settle import settle
 
@@ -46,6 +49,10 @@ SCANT_SECONDS = 0.1
 LAST_WORD_SECONDS = 2.0
 # how long the answer of a node whose time is up may take to get here
 LATE_SECONDS = 1.0
+# how long the outcome of a grant is waited for that was under way when the time was up
+OUTCOME_SECONDS = 0.25
+# how long it may take to find out who has a lock that was not got
+HOLDER_SECONDS = 0.5
 
 # no other node would say anything else
 _OF_THE_REQUEST = (BadRequest, Closed, Disputed)
@@ -73,6 +80,9 @@ class Acquiring:
         claim: who wants it; its id is used for nothing else.
         deadline: when to give up, on anyio's clock.
         queue: whether to wait while somebody else has it.
+
+    Attributes:
+        asked: the links on which the claim may have been sent, in order.
     """
 
     def __init__(
@@ -84,18 +94,50 @@ class Acquiring:
         self._tries = 0
         self._rounds = 0
         self._doubt: OutcomeUnknown | None = None
-        self._last: DecreedError | None = None
+        self._doubted: Link | None = None
         self._held: HeldBy | None = None
+        self._last: DecreedError | None = None
+        self._asked: dict[Link, None] = {}
+
+    @property
+    def asked(self) -> Sequence[Link]:
+        """The links on which the claim may have been sent, in order."""
+        return tuple(self._asked)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a term may have been decreed, or may yet be, to a claim that was not granted."""
+        return self._doubt is not None
 
     async def run(self) -> Grant:
         """Return once the lock is the caller's.
 
         Raises:
             LockHeld: somebody else has it, and it was not to be waited for, or not any longer.
-            Unreachable: no quorum answered in time, and no term was decreed by this.
-            OutcomeUnknown: a term may have been decreed to the caller; it lasts for one ttl.
-            DecreedError: the request itself is wrong.
+            DecreedError: no quorum answered in time, or the request itself is wrong. What any of
+                these means if there is doubt, `verdict` says.
         """
+        try:
+            return await self._ask_all()
+        except Unreachable:
+            grant = await self._outcome()
+            if grant is None:
+                raise
+            return grant
+
+    async def verdict(self, error: DecreedError, given_up: bool) -> DecreedError:
+        """How it ends, if `error` was said last, some try was not definite, and no grant came.
+
+        Args:
+            error: what was said last.
+            given_up: a prepare quorum has taken the give-up of the claim.
+        """
+        if not given_up:
+            return self._unknown(error)
+        # a quorum is up: that it did not answer in time is not the reason
+        return await self._not_got() if isinstance(error, Unreachable | OutcomeUnknown) else error
+
+    async def _ask_all(self) -> Grant:
         soon = anyio.current_time() + LAST_WORD_SECONDS
         await self._asker.meet(max(self._deadline, soon))
         while True:
@@ -104,6 +146,23 @@ class Acquiring:
                 if grant is not None:
                     return grant
             await self._pause()
+
+    async def _outcome(self) -> Grant | None:
+        """Time is up while a grant may be under way: ask for a short moment how it ended."""
+        if self._doubted is None or not self._doubted.up or self._asker.pool.closed:
+            return None
+        self._tries += 1
+        errand = to_lock(self._lock, self._claim, False, self._doubted, OUTCOME_SECONDS)
+        until = anyio.current_time() + OUTCOME_SECONDS
+        [result] = await settle(self._asker.pool, [errand], until)
+        match result:
+            case Reply(answer=Granted(decree=decree)) if self._is_ours(decree):
+                return Grant(decree, None)
+            case Reply(answer=HeldBy() as held):
+                self._held = held
+            case _:
+                pass
+        return None
 
     async def _try(self, link: Link) -> Grant | None:
         self._asker.guard()
@@ -116,9 +175,12 @@ class Acquiring:
             return self._hear(result, sent_ms)
         self._last = result
         if isinstance(result, _OF_THE_REQUEST):
-            raise self._end(result)
+            raise result
         if isinstance(result, OutcomeUnknown):
-            self._doubt = result
+            self._doubt, self._doubted = result, link
+            if self._is_late():
+                # another node would begin what this one may be about to end
+                raise self._out_of_time()
         return None
 
     def _hear(self, reply: Reply, sent_ms: float) -> Grant | None:
@@ -129,13 +191,14 @@ class Acquiring:
                 alone = leased and self._tries == 1 and fresh
                 return Grant(decree, sent_ms if alone else None)
             case HeldBy() as held if self._is_over():
-                raise self._end(held_error(held))
+                self._held = held
+                raise held_error(held)
             case HeldBy() as held:
                 self._held = held
                 self._rounds = 0
                 return None
             case answer:
-                raise self._end(ProtocolError(f"no answer about a lock: {type(answer).__name__}"))
+                raise ProtocolError(f"no answer about a lock: {type(answer).__name__}")
 
     def _on_time_up(self) -> None:
         """The wait is over. One to whom no quorum has said a word yet asks how things stand.
@@ -143,26 +206,45 @@ class Acquiring:
         A queue may be so busy, or a wait so short, that nobody got round to tell.
         """
         if not self._queue or self._held is not None or self._doubt is not None:
-            raise self._end(self._out_of_time())
+            raise self._out_of_time()
         self._queue = False
         self._deadline = anyio.current_time() + LAST_WORD_SECONDS
 
     def _out_of_time(self) -> DecreedError:
-        """A quorum that has spoken during the wait is no quorum that is down."""
-        if self._held is not None:
+        """A quorum that has spoken during the wait is no quorum that is down.
+
+        If there is doubt, a grant may be under way, and `run` asks for its outcome.
+        """
+        if self._held is not None and self._doubt is None:
             return held_error(self._held)
         return Unreachable(f"no quorum answered in time ({self._last or 'nobody'})")
 
     def _is_over(self) -> bool:
-        return not self._queue or anyio.current_time() >= self._deadline - SCANT_SECONDS
+        return not self._queue or self._is_late()
+
+    def _is_late(self) -> bool:
+        return anyio.current_time() >= self._deadline - SCANT_SECONDS
 
     def _is_ours(self, decree: Decree) -> bool:
         lock, _ = lock_and_term(decree.key)
         return lock == self._lock and decree.claim_id == self._claim.claim_id
 
-    def _end(self, error: DecreedError) -> DecreedError:
-        """How it ends, if `error` is the last thing that was said."""
-        if self._doubt is None or isinstance(error, OutcomeUnknown):
+    async def _not_got(self) -> DecreedError:
+        """The claim can hold nothing: say who has the lock, as far as that is known."""
+        if self._held is None:
+            until = anyio.current_time() + HOLDER_SECONDS
+            [result] = await settle(self._asker.pool, [to_find_holder(self._lock)], until)
+            if isinstance(result, Reply) and isinstance(result.answer, HeldBy):
+                self._held = result.answer
+        if self._held is not None and not self._is_ours(self._held.decree):
+            return held_error(self._held)
+        return LockHeld(
+            f"{self._lock!r} was not got in time: it was about to be handed over, and was given up"
+        )
+
+    def _unknown(self, error: DecreedError) -> DecreedError:
+        """Nobody can say whether a term was, or will be, decreed."""
+        if isinstance(error, OutcomeUnknown):
             return error
         return OutcomeUnknown(
             f"whether a term of {self._lock!r} was decreed to the claim id "
@@ -174,7 +256,17 @@ class Acquiring:
 
     async def _ask(self, link: Link) -> Reply | DecreedError:
         """Ask one node, for as long as it is worth while; it is left if it falls silent."""
-        errand = to_lock(self._lock, self._claim, self._queue, link, self._longest(link))
+        began = anyio.current_time()
+        if link.up:
+            self._asked[link] = None
+        try:
+            return await self._ask_for(link, self._longest(link))
+        finally:
+            if link.up or link.heard_at >= began:
+                self._asked[link] = None
+
+    async def _ask_for(self, link: Link, seconds: float) -> Reply | DecreedError:
+        errand = to_lock(self._lock, self._claim, self._queue, link, seconds)
         [result] = await settle(self._asker.pool, [errand], self._deadline + LATE_SECONDS)
         return result
 

@@ -156,7 +156,7 @@ class Plan(Struct, frozen=True):
             cache.inherit(known)
         pool = Pool(self.seeds, lifetime.spawn, cache.adopt)
         asker = Asker(pool, cache, self.timeout, lifetime)
-        lifetime.begin(pool.close)
+        lifetime.begin(pool.close, pool.tasks.spoken)
         if cache.on_disk:
             lifetime.spawn(cache.write)
         return asker

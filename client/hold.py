@@ -7,7 +7,9 @@ Invariants kept here:
 * `valid` is judged by the clock alone, so that it is right even if no task of ours gets to run;
 * a validity that has lapsed, and a loss, are for good;
 * the keep-alives are a task of the client, not of the caller: whatever ends it, the lock is lost;
-* what was not lost is released, by a request that its holder's cancellation does not stop.
+* what was not lost is released, by a task of the client that its holder's cancellation does not stop;
+* an acquire that ends without the lock gives its claim up: from then on this hold is never valid,
+  whatever is decreed to the claim later.
 """
 
 import logging
@@ -20,13 +22,15 @@ import anyio
 from ..registry.clock import now_ms
 from ..registry.errors import BadRequest, Closed, DecreedError, LockLost
 from ..registry.locks.holding import Holding
-from ..registry.locks.terms import Ending, How, TermClaim, tenure, term_of
+from ..registry.locks.secret import Secret
+from ..registry.locks.terms import TermClaim, tenure, term_of
 from ..registry.wire.requests import Kept, Superseded
 from .acquiring import Acquiring, Grant
 from .asker import Asker
 from .attempt import Reply
+from .giving_up import GivingUp
 from .holder import Holder, holder_of
-from .lock_errands import to_end, to_keep
+from .lock_errands import to_keep, to_release
 from .settle import settle
 
 LOG = logging.getLogger(__name__)
@@ -46,13 +50,16 @@ class Hold:
         asker: asks the cluster.
         lock: the lock's name.
         claim: who wants it.
+        secret: proves that the claim is ours.
     """
 
-    def __init__(self, asker: Asker, lock: str, claim: TermClaim) -> None:
+    def __init__(self, asker: Asker, lock: str, claim: TermClaim, secret: Secret) -> None:
         self.lock = lock
         self.changed: Callable[[], None] = lambda: None
         """Called in the event loop when validity was confirmed, and when the lock was lost."""
-        self._asker, self._claim = asker, claim
+        self._asker, self._claim, self._secret = asker, claim, secret
+        self._giving_up = GivingUp(asker, lock, claim, secret)
+        self._acquiring: Acquiring | None = None
         self._process = os.getpid()
         self._holding: Holding | None = None
         self._holder: Holder | None = None
@@ -122,7 +129,11 @@ class Hold:
             wait: seconds to wait for it; 0 not to wait, None for ever.
 
         Raises:
-            LockHeld, Unreachable, OutcomeUnknown: as `Acquiring.run` says.
+            LockHeld: somebody else has it; no term was or will be decreed by this, or a prepare quorum
+                has taken the give-up of the claim.
+            Unreachable: no quorum answered in time, and no term was or will be decreed by this.
+            OutcomeUnknown: a term may have been decreed, and no quorum has taken the give-up; if so it
+                ends by itself, one ttl later.
             LockLost: if it was got and could not be confirmed.
             BadRequest: if this hold was used before: its claim id stands for one term.
         """
@@ -132,15 +143,20 @@ class Hold:
         # one who does not wait for the lock gives the nodes as long as any other call
         seconds = inf if wait is None else wait or None
         deadline = self._asker.deadline(seconds)
-        grant = await Acquiring(self._asker, self.lock, self._claim, deadline, wait != 0).run()
-        self._take(grant)
+        acquiring = Acquiring(self._asker, self.lock, self._claim, deadline, wait != 0)
+        self._acquiring = acquiring
         try:
-            if grant.sent_ms is None:
+            with self._asker.pool.tasks.parting(self._abandon):
+                self._take(await acquiring.run())
+            if self._holding is None or self._holding.until_ms is None:
                 await self._begin()
             self.ensure_held()
             self._asker.pool.spawn(self._keep)
+        except DecreedError as error:
+            final = await self._end_without(acquiring, error)
+            raise final from (error if final is not error else error.__cause__)
         except BaseException:
-            await self.release()
+            await self._give_up()
             raise
 
     async def release(self) -> None:
@@ -148,7 +164,10 @@ class Hold:
 
         A release that reaches nobody is no error: the term ends by itself.
         """
-        if self._over or os.getpid() != self._process:
+        if os.getpid() != self._process:
+            return
+        if self._over:
+            await self._giving_up.wait()
             return
         lost = bool(self.loss)
         self._over = True
@@ -156,14 +175,43 @@ class Hold:
             self._keeper.cancel()
         if self._holder is not None and not lost:
             await self._say_released(self._holder)
+        if self._acquiring is not None and len(self._acquiring.asked) > 1:
+            # another node may still hold the claim in its queue, and grant it a second term
+            self._giving_up.begin(self._acquiring.asked)
+
+    async def _end_without(self, acquiring: Acquiring, error: DecreedError) -> DecreedError:
+        """What to say of an acquire that ends without the lock, once that is settled."""
+        if self._holder is not None:
+            await self._give_up()
+            return error
+        if not acquiring.doubtful:
+            self._over = True
+            return error
+        return await acquiring.verdict(error, await self._give_up())
+
+    async def _give_up(self) -> bool:
+        """The claim is not wanted any more: say so; whether it can surely hold nothing now."""
+        self._abandon()
+        return await self._giving_up.wait()
+
+    def _abandon(self) -> None:
+        self._over = True
+        assert self._acquiring is not None
+        if self._acquiring.asked:
+            self._giving_up.begin(self._acquiring.asked)
 
     async def _say_released(self, holder: Holder) -> None:
-        errand = to_end(holder.tenure, Ending(How.RELEASED))
+        pool, errand = self._asker.pool, to_release(holder.tenure, self._secret)
         seconds = min(RELEASE_SECONDS, self._claim.ttl_ms / 1000)
-        with anyio.CancelScope(shield=True):
-            [result] = await settle(self._asker.pool, [errand], anyio.current_time() + seconds)
+
+        async def say() -> None:
+            [result] = await settle(pool, [errand], anyio.current_time() + seconds)
             if isinstance(result, DecreedError):
                 LOG.debug("the release of %r was not confirmed: %s", self.lock, result)
+
+        said = pool.tasks.say(say)
+        with anyio.move_on_after(seconds, shield=True):
+            await said.wait()
 
     def _take(self, grant: Grant) -> None:
         ttl_ms = term_of(grant.decree).ttl_ms
@@ -211,7 +259,7 @@ class Hold:
         assert self._holding is not None
         deadline = min(ends_at, anyio.current_time() + self._period())
         sent_ms = now_ms()
-        errand = to_keep(self._holding.tenure)
+        errand = to_keep(self._holding.tenure, self._secret)
         [result] = await settle(self._asker.pool, [errand], deadline)
         match result:
             case Reply(answer=Kept()):

@@ -9,15 +9,17 @@ Invariants kept here:
 * No cancel scope stays open in a task of a caller, so a client may be opened by one task and closed
   by another, and several in any order.
 * However the host ends (it was told to, was cancelled, its event loop is closing, something failed),
-  the pool is closed first: who waits is woken, and nothing is sent any more.
+  the last words are said first, for a bounded time, and then the pool is closed: who waits is woken,
+  and nothing is sent any more.
 """
 
 import logging
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from ..registry.errors import BadRequest, Closed
@@ -65,6 +67,7 @@ class Lifetime:
         self._nursery = nursery
         self._process = this_process()
         self._close_pool: Callable[[], None] = lambda: None
+        self._last_words: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         self._early: list[Work] = []
         self._tasks: TaskGroup | None = None
         self._ending = anyio.Event()
@@ -76,9 +79,16 @@ class Lifetime:
         """Whether the client has ended."""
         return self._ended.is_set()
 
-    def begin(self, close_pool: Callable[[], None]) -> None:
-        """Start the host; `close_pool` is called at the end, before any task is stopped."""
-        self._close_pool = close_pool
+    def begin(
+        self, close_pool: Callable[[], None], last_words: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Start the host.
+
+        Args:
+            close_pool: called at the end, before any task is stopped.
+            last_words: awaited before that; it must be bounded.
+        """
+        self._close_pool, self._last_words = close_pool, last_words
         if self._nursery is not None:
             self._nursery.start_soon(self._host)
         else:
@@ -138,9 +148,8 @@ class Lifetime:
             return
         if not self._loop.runs_here:
             raise Closed(f"{ELSEWHERE}, and close each in its own")
-        self._close_pool()
         self._ending.set()
-        # bounded: connections are closed at once, and what is not on disk yet has a few seconds
+        # bounded: last words and what is not on disk yet have a few seconds, and connections none
         with anyio.CancelScope(shield=True):
             await self._ended.wait()
 
@@ -178,7 +187,11 @@ class Lifetime:
                 self._tasks.start_soon(work)
             await self._ending.wait()
         finally:
-            self._close_pool()
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._last_words()
+            finally:
+                self._close_pool()
 
     def _bury(self) -> None:
         """The event loop was closed and never ended its tasks: who waits there waits forever."""

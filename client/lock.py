@@ -215,8 +215,8 @@ class Locked(Unentered, AbstractAsyncContextManager[Lock]):
             if self._stop.was_called:
                 self._hold.lapse()
             lost = bool(self._hold.loss)
-            await self._hold.release()
             self._leave()
+            await self._hold.release()
         if lost and (error is None or stopped):
             raise self._hold.lost_error()
         if lost and error is not None:

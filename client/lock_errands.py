@@ -4,11 +4,14 @@ from collections.abc import Callable
 from math import inf
 
 from ..registry.keys import slot_key
-from ..registry.locks.terms import Ending, Tenure, TermClaim, lock_path, term_key
+from ..registry.locks.secret import Secret
+from ..registry.locks.terms import Ending, How, Tenure, TermClaim, lock_path, term_key
 from ..registry.types import Key
 from ..registry.wire.requests import (
     Ended,
     EndRequest,
+    GivenUp,
+    GiveUpRequest,
     Granted,
     HeldBy,
     HolderRequest,
@@ -21,6 +24,9 @@ from ..registry.wire.requests import (
 from .errands import Errand
 from .link import Link
 from .results import shown_id
+
+# how long a node may take to find a quorum before another is told as well
+GIVE_UP_NODE_SECONDS = 2.0
 
 
 def home_key(lock: str) -> Key:
@@ -42,21 +48,46 @@ def to_lock(lock: str, claim: TermClaim, queue: bool, link: Link, longest: float
     )
 
 
-def to_keep(tenure: Tenure) -> Errand:
+def to_keep(tenure: Tenure, secret: Secret) -> Errand:
     """Renew the leases on a term."""
     return Errand(
-        lambda id, timeout_ms, here: KeepAliveRequest(id, timeout_ms, tenure),
+        lambda id, timeout_ms, here: KeepAliveRequest(id, timeout_ms, tenure, secret.show()),
         (Kept, Superseded),
         key=home_key(tenure.lock),
     )
 
 
-def to_end(tenure: Tenure, ending: Ending) -> Errand:
-    """Say that a term is over."""
+def to_release(tenure: Tenure, secret: Secret) -> Errand:
+    """Say that a term of ours is over."""
+    ending = Ending(How.RELEASED)
     return Errand(
-        lambda id, timeout_ms, here: EndRequest(id, timeout_ms, tenure, ending),
+        lambda id, timeout_ms, here: EndRequest(id, timeout_ms, tenure, ending, secret.show()),
         (Ended,),
         key=home_key(tenure.lock),
+    )
+
+
+def to_break(tenure: Tenure, ending: Ending) -> Errand:
+    """Say, as an operator, that somebody's term is over."""
+    return Errand(
+        lambda id, timeout_ms, here: EndRequest(id, timeout_ms, tenure, ending, None),
+        (Ended,),
+        key=home_key(tenure.lock),
+    )
+
+
+def to_give_up(lock: str, claim: TermClaim, secret: Secret, link: Link | None) -> Errand:
+    """Say that a claim is given up, to the node behind `link`; None: to any that passes it on."""
+    claim_id, ttl_ms = claim.claim_id, claim.ttl_ms
+    return Errand(
+        lambda id, timeout_ms, here: GiveUpRequest(
+            id, timeout_ms, lock, claim_id, ttl_ms, secret.show()
+        ),
+        (GivenUp,),
+        key=home_key(lock),
+        only=link,
+        rounds=inf if link is None else 1,
+        longest=GIVE_UP_NODE_SECONDS,
     )
 
 

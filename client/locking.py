@@ -10,6 +10,7 @@ import anyio
 
 from ..registry.errors import BadRequest, LockLost, OutcomeUnknown, Unreachable
 from ..registry.keys import LOCKS
+from ..registry.locks.secret import SECRET_BYTES, Secret
 from ..registry.locks.terms import (
     MAX_INFO_BYTES,
     Ending,
@@ -37,7 +38,7 @@ from .holder import (
 )
 from .listing import Listing
 from .lock import Lock, Locked, Owners
-from .lock_errands import is_term_of, to_end, to_find_holder
+from .lock_errands import is_term_of, to_break, to_find_holder
 from .observing import Observing
 
 LOG = logging.getLogger(__name__)
@@ -224,7 +225,7 @@ class Locking:
         reason = arguments.text("reason", reason, MAX_NOTE_CHARS)
         ending = Ending(how, holder_text(self._claimant), reason)
         while True:
-            await self._asker.ask(to_end(broken, ending), deadline)
+            await self._asker.ask(to_break(broken, ending), deadline)
             # the node that took it may be cut off: a quorum must know of it
             reply = await self._asker.ask(to_find_holder(broken.lock), deadline)
             if isinstance(reply.answer, HeldBy) and _is_over(reply.answer, broken):
@@ -238,14 +239,16 @@ class Locking:
             BadRequest: if an argument is malformed or over its bound.
         """
         self._asker.guard()
+        secret = Secret(os.urandom(SECRET_BYTES))
         claim = TermClaim(
             holder_text(self._claimant),
             os.urandom(16),
             arguments.ttl_ms(ttl),
+            secret.hash,
             arguments.text("note", note, MAX_NOTE_CHARS),
             arguments.data("info", info, MAX_INFO_BYTES),
         )
-        return Hold(self._asker, arguments.lock_name(name), claim)
+        return Hold(self._asker, arguments.lock_name(name), claim, secret)
 
 
 def _is_over(held: HeldBy, broken: Tenure) -> bool:

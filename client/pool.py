@@ -19,6 +19,7 @@ from .bell import Bell
 from .channel import Channel, open_channel
 from .endpoints import Endpoint, parse_endpoint
 from .forks import FORKS
+from .last_words import Tasks
 from .link import Link
 
 SOFTWARE = "decreed-python"
@@ -34,6 +35,7 @@ class Pool:
 
     Attributes:
         mixed: how the endpoints that the user gave contradict each other, as `compare` found.
+        tasks: of the client.
     """
 
     def __init__(
@@ -48,7 +50,8 @@ class Pool:
         self.addresses: dict[NodeId, Endpoint] = {}
         self.mixed = ""
         self._strangers: dict[Endpoint, str] = {}
-        self.spawn = spawn
+        self.tasks = Tasks(spawn)
+        self.spawn = self.tasks.spawn
         self._on_welcome = on_welcome
         self._links: dict[Endpoint, Link] = {}
         # the best link to each member, as it was last found; good while it works
@@ -160,6 +163,7 @@ class Pool:
         self.closed = True
         for bell in self._bells:
             bell.ring()
+        self.tasks.close()
 
     def let_go(self) -> None:
         """In a forked process: use none of the parent's connections, and hold none of them open."""

@@ -14,6 +14,8 @@ Invariants kept here:
 * `refusal_ms` lets a term pass only if the one before was released by its own holder (or forced), or
   if no lease on it runs here and none from before this node's start could;
 * what is released is not renewed;
+* no lease runs for a claim that was given up: its claimer has promised never to count himself holder,
+  which is worth as much as his release;
 * no lease takes the place of another: what a node accepted for a claim that lost, late or once more,
   ends no lease of the holder.
 
@@ -22,13 +24,15 @@ Time is an argument: milliseconds on a clock of the node that also runs while th
 
 from msgspec import Struct
 
-from ..types import Key
-from .terms import Ending, How, Previous, Tenure, lock_and_term
+from ..types import Decree, Key
+from .giveups import GiveUps
+from .terms import Ending, How, Previous, Tenure, lock_and_term, tenure, term_of
 
 MAX_ENDED = 10_000
 """Of so many locks that nobody has at the time is it remembered how their last term ended."""
 
 _PASSES = frozenset({How.RELEASED, How.FORCED})
+_RELEASED = Ending(How.RELEASED)
 
 
 class Lease(Struct, frozen=True):
@@ -38,11 +42,13 @@ class Lease(Struct, frozen=True):
         tenure: whose hold of which term.
         until_ms: when it runs out, unless it is renewed.
         ending: how the term ended, if this node was told.
+        secret_hash: of the holder's secret, if this node was told.
     """
 
     tenure: Tenure
     until_ms: float
     ending: Ending | None = None
+    secret_hash: bytes | None = None
 
 
 class Leases:
@@ -53,10 +59,14 @@ class Leases:
 
     Args:
         started_ms: when this life of the node began, and all leases of earlier ones were forgotten.
+
+    Attributes:
+        given_up: the claims for which no lease runs.
     """
 
     def __init__(self, started_ms: float = 0.0) -> None:
         self.started_ms = started_ms
+        self.given_up = GiveUps()
         self._leases: dict[str, dict[Tenure, Lease]] = {}
 
     def __len__(self) -> int:
@@ -67,19 +77,25 @@ class Leases:
         """How many leases are on terms that nobody has ended."""
         return sum(lease.ending is None for lease in self._all())
 
-    def start(self, now_ms: float, tenure: Tenure, ttl_ms: float) -> None:
+    def start(
+        self, now_ms: float, tenure: Tenure, ttl_ms: float, secret_hash: bytes | None
+    ) -> None:
         """The node accepts a term for this holder: its lease runs from now on."""
-        self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure)))
+        self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure), secret_hash))
+        self.end_if_given_up(now_ms, tenure, ttl_ms, secret_hash)
 
-    def renew(self, now_ms: float, tenure: Tenure, ttl_ms: float) -> bool:
+    def renew(
+        self, now_ms: float, tenure: Tenure, ttl_ms: float, secret_hash: bytes | None
+    ) -> bool:
         """A keep-alive: start the lease anew, unless the term is over.
 
         The caller has seen that the node has neither accepted nor learned the next term.
         """
+        self.end_if_given_up(now_ms, tenure, ttl_ms, secret_hash)
         later = any(held.term > tenure.term for held in self._leases.get(tenure.lock, ()))
         if later or self.ending(tenure) is not None:
             return False
-        self._put(Lease(tenure, now_ms + ttl_ms))
+        self._put(Lease(tenure, now_ms + ttl_ms, None, secret_hash))
         return True
 
     def end(self, now_ms: float, tenure: Tenure, ttl_ms: float, ending: Ending) -> None:
@@ -92,7 +108,37 @@ class Leases:
         if known is None or known.how not in _PASSES:
             held = self._of(tenure)
             until_ms = held.until_ms if held is not None else now_ms + ttl_ms
-            self._put(Lease(tenure, until_ms, ending))
+            secret_hash = held.secret_hash if held is not None else None
+            self._put(Lease(tenure, until_ms, ending, secret_hash))
+
+    def give_up(
+        self, now_ms: float, lock: str, claim_id: bytes, ttl_ms: float, secret_hash: bytes
+    ) -> bool:
+        """The claimer wants no term of this claim any more: end those that run, and start no other.
+
+        Returns:
+            Whether it will be remembered: there may be too many.
+        """
+        for lease in list(self._leases.get(lock, {}).values()):
+            if (lease.tenure.claim_id, lease.secret_hash) == (claim_id, secret_hash):
+                self.end(now_ms, lease.tenure, ttl_ms, _RELEASED)
+        return self.given_up.add(claim_id, secret_hash, now_ms + ttl_ms)
+
+    def end_if_given_up(
+        self, now_ms: float, tenure: Tenure, ttl_ms: float, secret_hash: bytes | None
+    ) -> bool:
+        """A term was heard of: end it if its claim was given up; whether that is so."""
+        given_up = self.given_up.has(tenure.claim_id, secret_hash)
+        if given_up:
+            self.end(now_ms, tenure, ttl_ms, _RELEASED)
+        return given_up
+
+    def end_if_decreed_to_given_up(self, now_ms: float, decree: Decree) -> bool:
+        """A term is known to be decreed: end it if its claim was given up; whether that is so."""
+        if not self.given_up.may_have(decree.claim_id):
+            return False
+        term = term_of(decree)
+        return self.end_if_given_up(now_ms, tenure(decree), term.ttl_ms, term.secret_hash)
 
     def superseded(self, lock: str, term: int) -> None:
         """Term `term` of `lock` is decided: leases on earlier ones are of no use."""
@@ -129,7 +175,11 @@ class Leases:
         return self.remaining_ms(now_ms, before, previous.ttl_ms)
 
     def prune(self, now_ms: float) -> None:
-        """Forget what has run out; how terms ended is kept, of the latest `MAX_ENDED` of them."""
+        """Forget what has run out, and old give-ups.
+
+        How terms ended is kept, of the latest `MAX_ENDED` of them.
+        """
+        self.given_up.prune(now_ms)
         over = [lease for lease in self._all() if lease.until_ms <= now_ms]
         ended = [lease.tenure for lease in over if lease.ending is not None]
         kept = set(ended[-MAX_ENDED:])

@@ -23,6 +23,7 @@ from ..types import (
     Value,
 )
 from ..wire.codec import decode, encode
+from .secret import SecretHash, hash_of
 
 CONTENT_TYPE = "application/vnd.decreed.term+cbor"
 _TERMS = LOCKS + "/"
@@ -109,11 +110,18 @@ class Term(Value, frozen=True):
         ttl_ms: how long a lease on the term runs.
         info: bytes that the holder publishes, such as the address of a leader.
         previous: the term before, None for the first.
+        secret_hash: of the holder's secret; None in terms from before there were secrets, which
+            nobody can renew or release: they run out, or are broken.
     """
 
     ttl_ms: TtlMs
     info: Annotated[bytes, Meta(max_length=MAX_INFO_BYTES)] = b""
     previous: Previous | None = None
+    secret_hash: SecretHash | None = None
+
+    def is_opened_by(self, secret: bytes | None) -> bool:
+        """Whether this is the holder's secret."""
+        return secret is not None and self.secret_hash == hash_of(secret)
 
 
 class TermClaim(Value, frozen=True):
@@ -123,6 +131,7 @@ class TermClaim(Value, frozen=True):
         holder: who, for people to read.
         claim_id: chosen by the caller, never used for another try to get a lock.
         ttl_ms: how long his leases shall run.
+        secret_hash: of the secret that he shows to keep, to release and to give up.
         note: free text, kept in the decree.
         info: bytes that he publishes while he holds it.
     """
@@ -130,12 +139,13 @@ class TermClaim(Value, frozen=True):
     holder: Holder
     claim_id: ClaimIdBytes
     ttl_ms: TtlMs
+    secret_hash: SecretHash
     note: Reason = ""
     info: Annotated[bytes, Meta(max_length=MAX_INFO_BYTES)] = b""
 
     def claim(self, key: Key, previous: Previous | None) -> Claim:
         """The claim of the term at `key`, which says how the term before ended."""
-        value = encode(Term(self.ttl_ms, self.info, previous))
+        value = encode(Term(self.ttl_ms, self.info, previous, self.secret_hash))
         return Claim(key, value, CONTENT_TYPE, self.holder, self.claim_id, self.note)
 
 

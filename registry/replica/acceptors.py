@@ -208,7 +208,7 @@ class Acceptors:
         refusal_ms = self._leases.refusal_ms(turn.now_ms, message.key, term.previous)
         if refusal_ms > 0:
             return instance, Held(message.key, message.ballot, ceil(refusal_ms))
-        self._leases.start(turn.now_ms, tenure(message.decree), term.ttl_ms)
+        self._leases.start(turn.now_ms, tenure(message.decree), term.ttl_ms, term.secret_hash)
         return changed, answer
 
     def _store(self, turn: Turn, key: Key, instance: Instance) -> None:

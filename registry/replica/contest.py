@@ -49,7 +49,8 @@ class Ask(Struct, eq=False):
 
     def question(self) -> AskLease:
         """What goes to every node."""
-        return AskLease(self.token, tenure(self.decree), term_of(self.decree).ttl_ms)
+        term = term_of(self.decree)
+        return AskLease(self.token, tenure(self.decree), term.ttl_ms, term.secret_hash)
 
     def answered(self, quorums: Quorums) -> bool:
         """Whether a prepare quorum has said how things stand."""
@@ -58,6 +59,14 @@ class Ask(Struct, eq=False):
     def free(self, quorums: Quorums) -> bool:
         """Whether a prepare quorum has said that it has no lease on the term."""
         return quorums.prepared([n for n, given in self.answers.items() if not given.remaining_ms])
+
+    def released(self, quorums: Quorums) -> bool:
+        """Whether a prepare quorum has answered, and one of it knows of an end that needs no wait.
+
+        The others may not have been told yet, and have leases; the proposal tells them.
+        """
+        ending = self.ending()
+        return self.answered(quorums) and ending is not None and ending.how in AT_ONCE
 
     def next_may_be_chosen(self) -> bool:
         """Whether somebody has accepted something for the next term."""

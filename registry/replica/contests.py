@@ -123,6 +123,11 @@ class Contests:
             elif waited and contest.candidate is None:
                 self.latest.find(turn, contest)
 
+    def waiting(self, lock: str) -> list[Live]:
+        """Those who wait for a lock here, or want to know who has it."""
+        contest = self._contests.get(lock)
+        return list(contest.waiters) if contest is not None else []
+
     def abandon(self) -> None:
         """The disk failed; the requests themselves are failed by whoever says so."""
         self._contests.clear()
@@ -316,7 +321,7 @@ class Contests:
         if ask.next_may_be_chosen():
             self.asking.drop(contest)
             self._finish_next(turn, contest, ask)
-        elif ask.free(quorums):
+        elif ask.free(quorums) or ask.released(quorums):
             self.asking.drop(contest)
             self._on_free(turn, contest, ask)
         elif ask.answered(quorums) and not ask.told:
@@ -339,7 +344,7 @@ class Contests:
         self._pause(turn, contest, MAX_PAUSE_MS)
 
     def _on_free(self, turn: Turn, contest: Contest, ask: Ask) -> None:
-        """A prepare quorum has no lease on the term, and has not accepted the next one."""
+        """The term is over: a prepare quorum has no lease on it, or has told of its release."""
         ending = ask.ending()
         for live in ask.serves:
             if not wants_it(live):

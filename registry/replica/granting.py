@@ -2,7 +2,7 @@
 
 from math import ceil
 
-from ..locks.terms import Ending
+from ..locks.terms import Ending, TermClaim, term_of
 from ..types import Decree
 from ..wire.requests import Granted, HeldBy, LockRequest
 from .contest import Contest
@@ -25,7 +25,7 @@ class Granting:
 
     def settle(self, turn: Turn, live: Live, decree: Decree) -> None:
         """The term that a waiter was proposed for is decided; if it is not his, he waits on."""
-        if isinstance(live.request, LockRequest) and decree.claim_id == live.claim_id:
+        if isinstance(live.request, LockRequest) and _is_won(live.request.claim, decree):
             quorums = self._node.config.quorums
             leased = 2 * quorums.accept > len(quorums.members)
             self._requests.answer(turn, live, Granted(live.request.id, decree, leased))
@@ -48,3 +48,10 @@ class Granting:
         remaining_ms = max(0, ceil(free_ms - turn.now_ms))
         held = HeldBy(live.request.id, decree, remaining_ms, ending, contest.queued())
         self._requests.answer(turn, live, held)
+
+
+def _is_won(claim: TermClaim, decree: Decree) -> bool:
+    """Whether a term is the claim's; its id alone, which all can read, is not enough."""
+    if decree.claim_id != claim.claim_id:
+        return False
+    return term_of(decree).secret_hash == claim.secret_hash

@@ -11,6 +11,7 @@ from ..wire.requests import (
     Decreed,
     EndRequest,
     GetRequest,
+    GiveUpRequest,
     HolderRequest,
     KeepAliveRequest,
     LatestRequest,
@@ -106,7 +107,9 @@ class Intake:
                 self._lists.begin(turn, live, request)
             case WatchRequest():
                 self._watches.begin(turn, live, request)
-            case LockRequest() | HolderRequest() | KeepAliveRequest() | EndRequest():
+            case LockRequest() | HolderRequest() | KeepAliveRequest():
+                self._locks.begin(turn, live, request)
+            case EndRequest() | GiveUpRequest():
                 self._locks.begin(turn, live, request)
             case _:
                 assert_never(request)

@@ -9,20 +9,29 @@ from ..wire.peers import (
     AskLease,
     EndTerm,
     ForgottenTerms,
+    GiveUp,
+    GiveUpTaken,
     LeaseAnswer,
     LockMessage,
     Renew,
     Renewed,
 )
-from ..wire.requests import EndRequest, HolderRequest, KeepAliveRequest, LockRequest
+from ..wire.requests import (
+    EndRequest,
+    GiveUpRequest,
+    HolderRequest,
+    KeepAliveRequest,
+    LockRequest,
+)
 from .contests import Contests
 from .events import ResendRead
 from .forgetting import Forgetting
+from .giving_up import GivingUp
 from .renewals import Renewals
 from .requests import Live
 from .turn import Turn
 
-AnyLockRequest = LockRequest | HolderRequest | KeepAliveRequest | EndRequest
+AnyLockRequest = LockRequest | HolderRequest | KeepAliveRequest | EndRequest | GiveUpRequest
 
 
 class Locks:
@@ -31,11 +40,19 @@ class Locks:
     Args:
         contests: those who wait.
         renewals: those who hold.
+        giving_up: those who want it no more.
         forgetting: what is forgotten of terms that are long past.
     """
 
-    def __init__(self, contests: Contests, renewals: Renewals, forgetting: Forgetting) -> None:
+    def __init__(
+        self,
+        contests: Contests,
+        renewals: Renewals,
+        giving_up: GivingUp,
+        forgetting: Forgetting,
+    ) -> None:
         self._forgetting = forgetting
+        self.giving_up = giving_up
         self.contests = contests
         self.renewals = renewals
 
@@ -50,18 +67,24 @@ class Locks:
                 return self._forgetting.needs(message)
             case EndTerm():
                 return self.contests.latest.needs(message.tenure.lock)
-            case Renewed():
+            case GiveUp():
+                return self.contests.latest.needs(message.lock)
+            case Renewed() | GiveUpTaken():
                 return ()
 
     def begin(self, turn: Turn, live: Live, request: AnyLockRequest) -> None:
         """A request has arrived."""
         match request:
+            case LockRequest() if self.giving_up.refuses(turn, live, request):
+                pass
             case LockRequest() | HolderRequest():
                 self.contests.begin(turn, live, request)
             case KeepAliveRequest():
                 self.renewals.keep(turn, live, request)
             case EndRequest():
                 self.renewals.end(turn, live, request)
+            case GiveUpRequest():
+                self.giving_up.begin(turn, live, request)
             case _:
                 assert_never(request)
 
@@ -78,6 +101,10 @@ class Locks:
                 self.renewals.on_renewed(turn, sender, message)
             case EndTerm():
                 self.renewals.on_end(turn, message)
+            case GiveUp():
+                self.giving_up.on_give_up(turn, sender, message)
+            case GiveUpTaken():
+                self.giving_up.on_taken(turn, sender, message)
             case ForgottenTerms():
                 self._forgetting.on_told(turn, message)
             case _:
@@ -86,6 +113,7 @@ class Locks:
     def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
         """Terms are decided."""
         for decree in decrees:
+            self.giving_up.on_learned(turn, decree)  # first: whoever is next looks at how it ended
             self.contests.on_learned(turn, decree)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
@@ -97,13 +125,16 @@ class Locks:
         """Answers are missing: ask again."""
         self.contests.asking.on_resend(turn, timer)
         self.renewals.on_resend(turn, timer)
+        self.giving_up.on_resend(turn, timer)
 
     def prune(self) -> None:
         """Forget what nobody waits for any more."""
         self.contests.asking.prune()
         self.renewals.prune()
+        self.giving_up.prune()
 
     def abandon(self) -> None:
         """The disk failed; the requests themselves are failed by whoever says so."""
         self.contests.abandon()
         self.renewals.abandon()
+        self.giving_up.abandon()

@@ -9,6 +9,7 @@ from ..wire.requests import (
     ClaimRequest,
     EndRequest,
     GetRequest,
+    GiveUpRequest,
     HolderRequest,
     KeepAliveRequest,
     LatestRequest,
@@ -38,7 +39,7 @@ def check_names(request: Lasting) -> None:
         case ListRequest() | WatchRequest():
             if parse_prefix(request.prefix) != request.prefix:
                 raise BadRequest(f"{request.prefix!a} is no prefix: leave out the last '/'")
-        case LockRequest() | HolderRequest():
+        case LockRequest() | HolderRequest() | GiveUpRequest():
             parse_lock(request.lock)
         case KeepAliveRequest() | EndRequest():
             parse_lock(request.tenure.lock)

@@ -25,6 +25,8 @@ from ..wire.peers import (
     Fetch,
     Fetched,
     ForgottenTerms,
+    GiveUp,
+    GiveUpTaken,
     LeaseAnswer,
     PeerMessage,
     Query,
@@ -146,6 +148,8 @@ class Needs:
             case ClaimRequest() | ClaimNextRequest():
                 return with_slot_before(message.claim.key)
             case AskLease() | LeaseAnswer() | Renew() | Renewed() | EndTerm() | ForgottenTerms():
+                return self._locks.needs(message)
+            case GiveUp() | GiveUpTaken():
                 return self._locks.needs(message)
             case _:
                 return ()

@@ -24,6 +24,8 @@ from ..wire.peers import (
     Fetch,
     Fetched,
     ForgottenTerms,
+    GiveUp,
+    GiveUpTaken,
     Held,
     LeaseAnswer,
     PeerMessage,
@@ -119,6 +121,8 @@ class Peers:
             case Refusal():
                 pass  # the server ends the process over it, or the link
             case AskLease() | LeaseAnswer() | Renew() | Renewed() | EndTerm() | ForgottenTerms():
+                self._locks.on_message(turn, sender, message)
+            case GiveUp() | GiveUpTaken():
                 self._locks.on_message(turn, sender, message)
             case _:
                 assert_never(message)

@@ -4,8 +4,9 @@ A keep-alive is passed to all nodes and costs no write; all that arrive in one t
 is answered when a prepare quorum has started its leases anew since it was sent, which is what the
 holder's validity rests on. A node refuses once it has accepted or learned the next term.
 
-A term is renewed or ended only on the word of a node that has learned whose it is, so that nobody can
-end, or keep, a term that is not his own.
+A term is renewed or released only on the word of a node that has learned whose it is and was shown
+the holder's secret, so that nobody can end, or keep, a term that is not his own. An operator's break
+needs no secret. A term from before there were secrets is neither renewed nor released by anybody.
 """
 
 from collections.abc import Callable
@@ -79,10 +80,16 @@ class Renewals:
         """A holder is alive."""
 
         def then(turn: Turn, found: Found) -> None:
-            if isinstance(found, Decree) and found.claim_id == request.tenure.claim_id:
-                self._ask(turn, live, Renew(self._node.token(), request.tenure, _ttl_ms(found)))
-            else:
+            held = request.tenure
+            if not isinstance(found, Decree) or found.claim_id != held.claim_id:
                 self._requests.answer(turn, live, Superseded(request.id))
+                return
+            term = term_of(found)
+            if not term.is_opened_by(request.secret):
+                self._requests.fail(turn, live, BadRequest, _not_his_secret(held))
+                return
+            token = self._node.token()
+            self._ask(turn, live, Renew(token, held, term.ttl_ms, term.secret_hash))
 
         if not self._node.voting:
             self._requests.fail(turn, live, *refusal(self._node))
@@ -106,7 +113,12 @@ class Renewals:
                 )
                 self._requests.fail(turn, live, BadRequest, message)
                 return
-            over = EndTerm(request.tenure, _ttl_ms(found), request.ending)
+            term = term_of(found)
+            if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):
+                message = _not_his_secret(request.tenure)
+                self._requests.fail(turn, live, BadRequest, message)
+                return
+            over = EndTerm(request.tenure, term.ttl_ms, request.ending)
             turn.broadcast(self._node.others, over)
             self._requests.answer(turn, live, Ended(request.id))
             self.on_end(turn, over)  # at once: whoever is next waits for it
@@ -175,7 +187,7 @@ class Renewals:
             tell_forgotten(turn, sender, key, following)
         elif self._node.voting:
             kept = _is_open(following) and self._leases.renew(
-                turn.now_ms, message.tenure, message.ttl_ms
+                turn.now_ms, message.tenure, message.ttl_ms, message.secret_hash
             )
             turn.at_once(Send(sender, Renewed(message.id, kept)))
 
@@ -195,6 +207,7 @@ class Renewals:
         if following.learned is None and not self._node.voting:
             return
         held = message.tenure
+        self._leases.end_if_given_up(turn.now_ms, held, message.ttl_ms, message.secret_hash)
         remaining_ms = self._leases.remaining_ms(turn.now_ms, held, message.ttl_ms)
         answer = LeaseAnswer(
             message.id,
@@ -213,5 +226,5 @@ def _is_open(following: Instance | Unserved) -> bool:
     return following.accepted is None and following.learned is None
 
 
-def _ttl_ms(decree: Decree) -> int:
-    return term_of(decree).ttl_ms
+def _not_his_secret(held: Tenure) -> str:
+    return f"the secret is not that of the holder of term {held.term} of {held.lock!r}"

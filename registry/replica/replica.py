@@ -66,6 +66,7 @@ from .events import (
 )
 from .finishing import Finishing
 from .forgetting import Forgetting
+from .giving_up import GivingUp
 from .intake import Intake
 from .knowledge import Knowledge
 from .lists import Lists
@@ -133,7 +134,8 @@ class Replica:
         node, requests, leases = self.node, self._requests, self._leases
         contests = Contests(node, requests, self._coordinator, self._reads, leases, knowledge.learn)
         renewals = Renewals(node, requests, self._reads, leases, contests.on_ended)
-        return Locks(contests, renewals, self._forgetting)
+        giving_up = GivingUp(node, requests, leases, contests)
+        return Locks(contests, renewals, giving_up, self._forgetting)
 
     @property
     def unlearned(self) -> int:

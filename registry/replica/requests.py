@@ -24,6 +24,8 @@ from ..wire.requests import (
     EndRequest,
     Failed,
     GetRequest,
+    GivenUp,
+    GiveUpRequest,
     Granted,
     HeldBy,
     HolderRequest,
@@ -62,6 +64,7 @@ Lasting = (
     | KeepAliveRequest
     | EndRequest
     | HolderRequest
+    | GiveUpRequest
 )
 
 
@@ -139,7 +142,7 @@ class Requests:
         match answer:
             case Decreed() | Granted() | HeldBy() | Failed() | Undecided() | StatusReport():
                 turn.at_once(outgoing)
-            case Kept() | Superseded() | Ended() | ClientPong():
+            case Kept() | Superseded() | Ended() | GivenUp() | ClientPong():
                 turn.at_once(outgoing)
             case WatchPage() if not durable:
                 turn.at_once(outgoing)

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from ..types import Counter, NodeText, Value
 
-VERSION = 1
+VERSION = 2
 MAGIC = "decreed"
 
 IdBytes = Annotated[bytes, Meta(min_length=16, max_length=16)]

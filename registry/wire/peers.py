@@ -5,9 +5,10 @@ from typing import Annotated
 from msgspec import Meta
 
 from ..keys import MAX_SLOT
+from ..locks.secret import SecretHash
 from ..locks.terms import MAX_LOCK_BYTES, Ending, Tenure, TtlMs
 from ..paxos.messages import PaxosMessage
-from ..types import Ballot, Counter, Decree, KeyText, Value
+from ..types import Ballot, ClaimIdBytes, Counter, Decree, KeyText, Value
 from .handshake import IdBytes, Refusal
 from .requests import (
     ClaimNextRequest,
@@ -136,11 +137,15 @@ class Held(Value, frozen=True, tag=41):
 
 
 class AskLease(Value, frozen=True, tag=42):
-    """Is this term live with you, and do you know more than it? `id` ties the answer to one ask."""
+    """Is this term live with you, and do you know more than it? `id` ties the answer to one ask.
+
+    `secret_hash` stands in the term, and tells whether a give-up that the receiver took is about it.
+    """
 
     id: Counter
     tenure: Tenure
     ttl_ms: TtlMs
+    secret_hash: SecretHash | None
 
 
 class LeaseAnswer(Value, frozen=True, tag=43):
@@ -162,11 +167,13 @@ class LeaseAnswer(Value, frozen=True, tag=43):
 
 
 class Renew(Value, frozen=True, tag=44):
-    """Start your lease on this term anew; the sender has learned that it is decided."""
+    """Start your lease on this term again; the sender has learned that it is decided, and was shown
+    the secret of this hash, which stands in it."""
 
     id: Counter
     tenure: Tenure
     ttl_ms: TtlMs
+    secret_hash: SecretHash | None
 
 
 class Renewed(Value, frozen=True, tag=45):
@@ -195,7 +202,25 @@ class ForgottenTerms(Value, frozen=True, tag=47):
     floor: Annotated[int, Meta(ge=2, le=MAX_SLOT)]
 
 
-LockMessage = AskLease | LeaseAnswer | Renew | Renewed | EndTerm | ForgottenTerms
+class GiveUp(Value, frozen=True, tag=48):
+    """The sender was shown a secret of this hash: the claim of this id and this hash is given up."""
+
+    id: Counter
+    lock: Annotated[str, Meta(min_length=1, max_length=MAX_LOCK_BYTES)]
+    claim_id: ClaimIdBytes
+    ttl_ms: TtlMs
+    secret_hash: SecretHash
+
+
+class GiveUpTaken(Value, frozen=True, tag=49):
+    """The sender remembers the give-up for a ttl, and keeps no lease for the claim."""
+
+    id: Counter
+
+
+LockMessage = (
+    AskLease | LeaseAnswer | Renew | Renewed | EndTerm | ForgottenTerms | GiveUp | GiveUpTaken
+)
 FeedMessage = Pull | FeedPage | Fetch | Fetched | Ping
 SupportMessage = Scan | ScanAnswer | FeedMessage | Decreed | Failed | Refusal | LockMessage
 """Everything that is neither Paxos, nor a read of one key, nor a claim passed on."""

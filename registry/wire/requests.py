@@ -9,8 +9,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ..locks.terms import Ending, Tenure, TermClaim
-from ..types import Claim, Counter, Decree, KeyText, NodeText, Value
+from ..locks.secret import SecretBytes, Secretive
+from ..locks.terms import MAX_LOCK_BYTES, Ending, Tenure, TermClaim, TtlMs
+from ..types import Claim, ClaimIdBytes, Counter, Decree, KeyText, NodeText, Value
 from .handshake import IdBytes, Text
 
 MAX_TIMEOUT_MS = 3_600_000
@@ -162,15 +163,23 @@ class LockRequest(Value, frozen=True, tag=60):
     claim: TermClaim
 
 
-class KeepAliveRequest(Value, frozen=True, tag=61):
-    """Renew the leases on a term. Answer: `Kept`, `Superseded`, or `Failed`."""
+class KeepAliveRequest(Secretive, frozen=True, tag=61):
+    """Renew the leases on a term. Answer: `Kept`, `Superseded`, or `Failed`.
+
+    Args:
+        id: the request's id.
+        timeout_ms: how long the node may try.
+        tenure: what is to be kept.
+        secret: the holder's, whose hash stands in the term.
+    """
 
     id: Counter
     timeout_ms: TimeoutMs
     tenure: Tenure
+    secret: SecretBytes
 
 
-class EndRequest(Value, frozen=True, tag=62):
+class EndRequest(Secretive, frozen=True, tag=62):
     """End a term: its holder releases it, or an operator breaks it. Answer: `Ended` or `Failed`.
 
     Args:
@@ -178,12 +187,14 @@ class EndRequest(Value, frozen=True, tag=62):
         timeout_ms: how long the node may take to find out about the term.
         tenure: what is over.
         ending: how.
+        secret: the holder's, for a release; None for a break, which needs none.
     """
 
     id: Counter
     timeout_ms: TimeoutMs
     tenure: Tenure
     ending: Ending
+    secret: SecretBytes | None
 
 
 class HolderRequest(Value, frozen=True, tag=63):
@@ -192,6 +203,29 @@ class HolderRequest(Value, frozen=True, tag=63):
     id: Counter
     timeout_ms: TimeoutMs
     lock: PathText
+
+
+class GiveUpRequest(Secretive, frozen=True, tag=64):
+    """A claim of a lock is given up: its sender will never count himself holder of a term of it.
+
+    Answer: `GivenUp`, once a prepare quorum has taken it, or `Failed`. A node that took it begins
+    nothing for the claim any more, and ends each term that was or will be decreed to it.
+
+    Args:
+        id: the request's id.
+        timeout_ms: how long the node may try.
+        lock: which lock the claim is for.
+        claim_id: of the claim; it need not have arrived yet.
+        ttl_ms: of the claim; for so long the give-up is remembered.
+        secret: of the claimer; it is about the claim of this id and this secret's hash alone.
+    """
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    lock: Annotated[str, Meta(min_length=1, max_length=MAX_LOCK_BYTES)]
+    claim_id: ClaimIdBytes
+    ttl_ms: TtlMs
+    secret: SecretBytes
 
 
 class Decreed(Value, frozen=True, tag=70):
@@ -294,6 +328,12 @@ class Ended(Value, frozen=True, tag=84):
     id: Counter
 
 
+class GivenUp(Value, frozen=True, tag=85):
+    """A prepare quorum has taken the give-up: the claim can hold nothing from now on."""
+
+    id: Counter
+
+
 class PeerStatus(Value, frozen=True):
     """How a node sees one of its peers."""
 
@@ -350,6 +390,7 @@ Request = (
     | KeepAliveRequest
     | EndRequest
     | HolderRequest
+    | GiveUpRequest
 )
 Answer = (
     Decreed
@@ -364,4 +405,5 @@ Answer = (
     | Kept
     | Superseded
     | Ended
+    | GivenUp
 )

@@ -52,6 +52,8 @@ class Bug:
             cannot see it, or hardly ever.
         lock_storms: how many storms over locks may pass before one must have caught it; None if it
             has nothing to do with locks.
+        give_up_storms: the same for storms over locks whose nodes are well and whose contenders are not
+            patient; None if it has nothing to do with giving up.
         tests: how many of the tests in `tests/locks` and `tests/replica` may pass before one must
             have caught it, for what storms hardly meet; None if others are enough.
         disagrees: whether one ballot of each of two nodes is enough for two decrees, so that the
@@ -65,6 +67,7 @@ class Bug:
     seeds: int | None = None
     trials: int | None = None
     lock_storms: int | None = None
+    give_up_storms: int | None = None
     tests: int | None = None
     disagrees: bool = False
 

@@ -79,6 +79,13 @@ def _by_lock_storms(budget: int) -> Finding:
     return _first(budget, lambda number: LockStorm(Plan(number)).run())
 
 
+def _by_give_up_storms(budget: int) -> Finding:
+    from ..simulation.giveups import GiveUpStorm
+    from ..simulation.plan import Plan
+
+    return _first(budget, lambda number: GiveUpStorm(Plan(number)).run())
+
+
 def _by_judge(budget: int) -> Finding:
     from .trial import Trial
 
@@ -120,6 +127,9 @@ HUNTERS = {
     ),
     "storms": Hunter("simulator", "seeds", lambda bug: bug.seeds, _by_storms),
     "lock storms": Hunter("lock storms", "seeds", lambda bug: bug.lock_storms, _by_lock_storms),
+    "give-up storms": Hunter(
+        "give-up storms", "seeds", lambda bug: bug.give_up_storms, _by_give_up_storms
+    ),
     "tests": Hunter("written out", "tests", lambda bug: bug.tests, _by_tests),
     "judge": Hunter("judge", "trials", lambda bug: bug.trials, _by_judge),
 }

@@ -13,9 +13,16 @@ def _bug(
     new: str,
     lock_storms: int | None = 400,
     tests: int | None = None,
+    give_up_storms: int | None = None,
 ) -> Bug:
     change = Change(f"registry.{module}", old, new)
-    return Bug(name, (change,), lock_storms=lock_storms, tests=tests)
+    return Bug(
+        name,
+        (change,),
+        lock_storms=lock_storms,
+        give_up_storms=give_up_storms,
+        tests=tests,
+    )
 
 
 GUARD = (
@@ -95,7 +102,7 @@ KEEPING = (
     _bug(
         "keep-alive renews nothing",
         "locks.leases",
-        "        self._put(Lease(tenure, now_ms + ttl_ms))\n        return True",
+        "        self._put(Lease(tenure, now_ms + ttl_ms, None, secret_hash))\n        return True",
         "        return True",
     ),
     _bug(
@@ -156,4 +163,105 @@ FORGETTING = (
         tests=600,  # storms over locks are too short to forget anything
     ),
 )
-BUGS = GUARD + ENDINGS + KEEPING + HOLDING + FORGETTING
+GIVING_UP = (
+    _bug(
+        "a give-up is taken and not remembered",
+        "locks.giveups",
+        "        self._until_ms[claim_id] = shown\n",
+        "        self._until_ms[claim_id] = {}\n",
+        None,  # in storms whose nodes die, leases run out in any case
+        give_up_storms=50,
+    ),
+    Bug(
+        "what a claim was granted before it was given up goes on",
+        (
+            Change(
+                "registry.locks.leases",
+                "if (lease.tenure.claim_id, lease.secret_hash) == (claim_id, secret_hash):",
+                "if False:",
+            ),
+            Change(
+                "registry.replica.giving_up",
+                "            self._leases.end_if_decreed_to_given_up(turn.now_ms, latest)\n",
+                "",
+            ),
+            Change(  # whoever asks about it would find out
+                "registry.replica.renewals",
+                "        self._leases.end_if_given_up(turn.now_ms, held, message.ttl_ms, "
+                "message.secret_hash)\n",
+                "",
+            ),
+        ),
+        give_up_storms=50,
+    ),
+    _bug(
+        "anybody's give-up is taken for the claimer's",
+        "locks.giveups",
+        "return secret_hash in self._until_ms.get(claim_id, ())",
+        "return claim_id in self._until_ms",
+    ),
+    _bug(
+        "a release needs no secret",
+        "replica.renewals",
+        "if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):",
+        "if False:",
+    ),
+    _bug(
+        "a keep-alive needs no secret",
+        "replica.renewals",
+        "            if not term.is_opened_by(request.secret):\n                self._requests",
+        "            if False:\n                self._requests",
+        None,  # who keeps what is another's delays the next holder, and overlaps nobody
+        tests=800,
+    ),
+    _bug(
+        "a term that is accepted after the give-up is kept",
+        "locks.leases",
+        'None:\n        """The node accepts a term for this holder: its lease runs from now on."""\n'
+        "        self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure), secret_hash))\n"
+        "        self.end_if_given_up(now_ms, tenure, ttl_ms, secret_hash)",
+        "None:\n"
+        "        self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure), secret_hash))",
+        None,  # it is ended when it is learned, or asked about: nobody waits for long
+        tests=800,
+    ),
+    _bug(
+        "a term that was accepted before the give-up is kept",
+        "locks.leases",
+        "if (lease.tenure.claim_id, lease.secret_hash) == (claim_id, secret_hash):",
+        "if False:",
+        None,  # the same
+        tests=800,
+    ),
+    _bug(
+        "given up is said without a quorum",
+        "replica.giving_up",
+        "if self._node.config.quorums.prepared(passing.taken):",
+        "if passing.taken:",
+        None,
+        tests=800,
+    ),
+    _bug(
+        "a claim that was given up is asked for once more",
+        "replica.giving_up",
+        "        given_up = self._leases.given_up.has(claim.claim_id, claim.secret_hash)\n",
+        "        given_up = False\n",
+        None,
+        tests=800,
+    ),
+    _bug(
+        "those who wait for a given-up claim stay in the queue",
+        "replica.giving_up",
+        "if (claim.claim_id, claim.secret_hash) == said:",
+        "if False:",
+        None,  # a term comes of it that is over at once
+        tests=800,
+    ),
+    _bug(
+        "give-ups are never forgotten",
+        "locks.leases",
+        "        self.given_up.prune(now_ms)\n",
+        "",
+    ),
+)
+BUGS = GUARD + ENDINGS + KEEPING + HOLDING + FORGETTING + GIVING_UP

@@ -11,7 +11,7 @@ import trio
 
 from decreed.registry.wire.codec import encode
 from decreed.registry.wire.frames import pack
-from decreed.registry.wire.handshake import MAGIC, ClientHello
+from decreed.registry.wire.handshake import MAGIC, VERSION, ClientHello
 
 from ..support.ports import held
 from .door import Door
@@ -20,7 +20,7 @@ from .network import CLEAR, CLIENTS, DEAD, REFUSED, Network, Wire
 pytestmark = pytest.mark.trio
 
 PATIENCE_S = 120.0
-(HELLO,) = pack([encode(ClientHello(MAGIC, 1, 1, "test"))])
+(HELLO,) = pack([encode(ClientHello(MAGIC, VERSION, VERSION, "test"))])
 
 
 @dataclass

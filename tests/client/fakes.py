@@ -12,7 +12,7 @@ from anyio.from_thread import start_blocking_portal
 from decreed.registry.keys import homes, matches, sort_key
 from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Process
 from decreed.registry.wire import codec, frames
-from decreed.registry.wire.handshake import ClientWelcome, Greeting, Member, Refusal
+from decreed.registry.wire.handshake import VERSION, ClientWelcome, Greeting, Member, Refusal
 from decreed.registry.wire.requests import (
     Cancel,
     ClaimNextRequest,
@@ -204,7 +204,7 @@ class FakeNode:
         if self.welcome_bytes is not None:
             return self.welcome_bytes
         welcome = ClientWelcome(
-            1,
+            VERSION,
             "test-cluster",
             self.cluster.formation,
             self.name,

@@ -30,6 +30,7 @@ from decreed.registry.wire.requests import (
     Superseded,
 )
 
+from ..support.proven import wish
 from .fakes import LIMIT_S, AsUsual, FakeCluster, FakeNode, HangUp, Script, Silence, cluster_of
 
 LOCK = "l"
@@ -42,7 +43,7 @@ def term(claim: TermClaim, number: int = 1) -> Decree:
 
 
 def someone_elses(number: int = 1) -> Decree:
-    return term(TermClaim("them@there pid 5", b"other", 1_000, "theirs"), number)
+    return term(wish("them@there pid 5", b"other", 1_000, "theirs"), number)
 
 
 def honest(node: FakeNode, request: Any) -> Any:

@@ -1,9 +1,12 @@
 """Locks of blocking callers: threads, forks, interrupts, and losses that nobody can sleep through."""
 
 import os
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -200,4 +203,34 @@ def test_a_block_that_somebody_else_enters_as_well_stays_the_first_ones(
         pool.submit(enter).result()
         lock.ensure_held()
         with pytest.raises(LockHeld), other.lock("entered", wait=0):
+            pass
+
+
+@pytest.mark.parametrize("moment_ms", [0, 1, 2, 4, 8])
+def test_an_acquire_that_is_interrupted_in_a_hand_over_leaves_the_lock_to_others(
+    registry: sync.Registry, cluster: Servers, moment_ms: int
+) -> None:
+    name = f"interrupted/{moment_ms}"
+    asking = threading.Event()
+    with sync.connect(*cluster.endpoints) as other, ThreadPoolExecutor(1) as pool:
+
+        def hold() -> None:
+            with other.lock(name, ttl=120):
+                held.set()
+                assert asking.wait(20)
+                time.sleep(0.02)
+                interrupt.start()
+
+        interrupt = threading.Timer(moment_ms / 1000, lambda: os.kill(os.getpid(), signal.SIGINT))
+        held = threading.Event()
+        holding = pool.submit(hold)
+        assert held.wait(20)
+        with suppress(KeyboardInterrupt):
+            asking.set()
+            with registry.lock(name, ttl=120):
+                pass
+            interrupt.join()
+            time.sleep(5)
+        holding.result(20)
+        with other.lock(name, wait=60):
             pass

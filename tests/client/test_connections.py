@@ -13,7 +13,7 @@ from decreed.registry.errors import (
     Unreachable,
 )
 from decreed.registry.wire import codec, frames
-from decreed.registry.wire.handshake import ClientWelcome, Refusal
+from decreed.registry.wire.handshake import VERSION, ClientWelcome, Refusal
 from decreed.registry.wire.requests import (
     Cancel,
     Decreed,
@@ -107,7 +107,7 @@ def renamed(cluster: FakeCluster) -> bytes:
     """The welcome of a node whose cluster has another id."""
     node = cluster.nodes[0]
     welcome = ClientWelcome(
-        1, "another", cluster.formation, node.name, cluster.members(), 1024, 1 << 20, 10
+        VERSION, "another", cluster.formation, node.name, cluster.members(), 1024, 1 << 20, 10
     )
     return b"".join(frames.pack([codec.encode(welcome)]))
 

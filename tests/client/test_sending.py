@@ -13,7 +13,7 @@ from decreed.client.channel import Channel
 from decreed.registry.errors import Unreachable
 from decreed.registry.types import NodeId
 from decreed.registry.wire.frames import FrameCutter
-from decreed.registry.wire.handshake import ClientWelcome
+from decreed.registry.wire.handshake import VERSION, ClientWelcome
 from decreed.registry.wire.requests import GetRequest
 
 from .fakes import FORMATION, LIMIT_S, Silence, cluster_of
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 MAX_FRAME = 16 * 1024 * 1024
 # CBOR's one-byte text, so often that no system takes it at once
 LARGE = b"\x61x" * (6 * 1024 * 1024)
-WELCOME = ClientWelcome(1, "c", FORMATION, NodeId("n1"), (), 1024, MAX_FRAME, 1024)
+WELCOME = ClientWelcome(VERSION, "c", FORMATION, NodeId("n1"), (), 1024, MAX_FRAME, 1024)
 
 
 @asynccontextmanager

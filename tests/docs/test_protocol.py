@@ -16,6 +16,7 @@ from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Process, 
 from decreed.registry.wire import handshake, peers, requests
 from decreed.registry.wire.codec import decode_batch, encode
 from decreed.registry.wire.frames import FrameCutter, pack
+from decreed.registry.wire.handshake import VERSION
 
 from .pages import ROOT, blocks, quoted, rows
 
@@ -29,19 +30,20 @@ DECREE = Decree.of(CLAIM, BALLOT, -1)
 STANDING = handshake.Standing("cluster", ID, NODES[0], ID, 1, ID, 2**63 - 1, None)
 TENURE = Tenure("jobs", 3, b"id")
 BROKEN = Ending(How.BROKEN, "op", "it hung")
-WISH = TermClaim("ann@host", b"id", 1_000, "note", b"info")
+SECRET = bytes(range(32))
+WISH = TermClaim("ann@host", b"id", 1_000, SECRET, "note", b"info")
 PLACE = requests.Position(NODES[0], ID, 9)
 PEER = requests.PeerStatus(NODES[1], "127.0.0.1:7401", True, "", 1, 2)
 
 EXAMPLES: list[Any] = [
     handshake.Refusal(7, "no"),
-    handshake.ClientHello("decreed", 1, 1, "x"),
+    handshake.ClientHello("decreed", VERSION, VERSION, "x"),
     handshake.ClientWelcome(
         1, "cluster", ID, NODES[0], (handshake.Member(NODES[0], "127.0.0.1:7400"),), 1, 2, 3
     ),
     handshake.ClientWelcome(1, "cluster", None, NODES[0], (), 1, 2, 3),
-    handshake.PeerHello("decreed", 1, 1, STANDING, 0, None),
-    handshake.PeerHello("decreed", 1, 1, STANDING, 3, handshake.Life(2, ID)),
+    handshake.PeerHello("decreed", VERSION, VERSION, STANDING, 0, None),
+    handshake.PeerHello("decreed", VERSION, VERSION, STANDING, 3, handshake.Life(2, ID)),
     handshake.PeerWelcome(1, STANDING, None),
     handshake.PeerWelcome(1, STANDING, handshake.Life(3, ID)),
     handshake.PeerRecall(2),
@@ -90,8 +92,10 @@ EXAMPLES: list[Any] = [
     peers.Fetched((DECREE,)),
     peers.Ping(1, True, False),
     requests.LockRequest(1, 10, "jobs", True, WISH),
-    requests.KeepAliveRequest(1, 10, TENURE),
-    requests.EndRequest(1, 10, TENURE, BROKEN),
+    requests.KeepAliveRequest(1, 10, TENURE, SECRET),
+    requests.EndRequest(1, 10, TENURE, BROKEN, None),
+    requests.EndRequest(1, 10, TENURE, BROKEN, SECRET),
+    requests.GiveUpRequest(1, 10, "jobs", b"id", 1_000, SECRET),
     requests.HolderRequest(1, 10, "jobs"),
     requests.Granted(1, DECREE, True),
     requests.HeldBy(1, DECREE, 7, None, 2),
@@ -99,11 +103,15 @@ EXAMPLES: list[Any] = [
     requests.Kept(1),
     requests.Superseded(1),
     requests.Ended(1),
+    requests.GivenUp(1),
     peers.Held(CLAIM.key, BALLOT, 7),
-    peers.AskLease(1, TENURE, 1_000),
+    peers.AskLease(1, TENURE, 1_000, None),
+    peers.AskLease(1, TENURE, 1_000, SECRET),
     peers.LeaseAnswer(1, 7, None, False, None),
     peers.LeaseAnswer(1, 7, BROKEN, True, DECREE),
-    peers.Renew(1, TENURE, 1_000),
+    peers.Renew(1, TENURE, 1_000, SECRET),
+    peers.GiveUp(1, "jobs", b"id", 1_000, SECRET),
+    peers.GiveUpTaken(1),
     peers.Renewed(1, True),
     peers.EndTerm(TENURE, 1_000, BROKEN),
     peers.ForgottenTerms("jobs", 9),
@@ -226,7 +234,7 @@ def test_the_tags_on_the_page_are_those_of_the_messages() -> None:
 
 def test_the_greeting_on_the_page_is_what_a_client_sends() -> None:
     shown = next(block for block in blocks(PAGE, "text") if block.text.startswith("00 00"))
-    hello = handshake.ClientHello("decreed", 1, 1, "x")
+    hello = handshake.ClientHello("decreed", VERSION, VERSION, "x")
     assert bytes.fromhex(shown.text) == b"".join(pack([encode(hello)]))
 
 

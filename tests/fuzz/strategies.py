@@ -84,7 +84,8 @@ def _values(info: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.EnumType(cls=kind):
             return st.sampled_from(kind)
         case inspect.BytesType(min_length=low, max_length=high):
-            return st.binary(min_size=low or 0, max_size=min(high or LONGEST, LONGEST))
+            longest = max(low or 0, min(high or LONGEST, LONGEST))
+            return st.binary(min_size=low or 0, max_size=longest)
         case inspect.VarTupleType(item_type=item):
             return st.lists(_values(item), max_size=MOST).map(tuple)
         case inspect.TupleType(item_types=items):

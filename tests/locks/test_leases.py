@@ -30,9 +30,9 @@ def test_the_first_term_follows_nothing_and_is_never_refused() -> None:
 
 def test_a_lease_runs_for_the_whole_ttl_from_its_start_and_from_each_renewal() -> None:
     leases = long_running()
-    leases.start(0, FIRST, TTL_MS)
+    leases.start(0, FIRST, TTL_MS, None)
     assert refused(leases, 400) == 600
-    assert leases.renew(900, FIRST, TTL_MS)
+    assert leases.renew(900, FIRST, TTL_MS, None)
     assert refused(leases, 1_899) == 1
     assert refused(leases, 1_900) == 0
 
@@ -46,41 +46,41 @@ def test_what_an_earlier_life_may_have_granted_is_waited_for() -> None:
 @pytest.mark.parametrize("how", list(How))
 def test_only_a_release_or_force_passes_a_running_lease(how: How) -> None:
     leases = Leases(started_ms=0)
-    leases.start(0, FIRST, TTL_MS)
+    leases.start(0, FIRST, TTL_MS, None)
     assert (refused(leases, 10, how) == 0) == (how in (How.RELEASED, How.FORCED))
 
 
 def test_a_lease_on_a_claim_that_was_not_chosen_holds_nobody_up() -> None:
     leases = long_running()
-    leases.start(0, Tenure("l", 1, b"loser"), TTL_MS)
+    leases.start(0, Tenure("l", 1, b"loser"), TTL_MS, None)
     assert refused(leases, 10) == 0
 
 
 def test_another_claims_release_ends_no_lease() -> None:
     leases = long_running()
-    leases.start(0, FIRST, TTL_MS)
+    leases.start(0, FIRST, TTL_MS, None)
     leases.end(5, Tenure("l", 1, b"loser"), TTL_MS, Ending(How.RELEASED))
     assert leases.ending(FIRST) is None
 
 
 def test_a_losers_late_acceptance_does_not_end_the_holders_lease() -> None:
     leases = long_running()
-    leases.renew(0, FIRST, TTL_MS)
-    leases.start(10, Tenure("l", 1, b"loser"), TTL_MS)
+    leases.renew(0, FIRST, TTL_MS, None)
+    leases.start(10, Tenure("l", 1, b"loser"), TTL_MS, None)
     assert refused(leases, 20) == TTL_MS - 20
-    leases.start(30, SECOND, TTL_MS)
+    leases.start(30, SECOND, TTL_MS, None)
     assert refused(leases, 40) == TTL_MS - 40, "nor does an acceptance of the next term"
 
 
 def test_leases_on_other_locks_are_none_of_its_business() -> None:
     leases = long_running()
-    leases.start(0, Tenure("other", 1, b"a"), TTL_MS)
+    leases.start(0, Tenure("other", 1, b"a"), TTL_MS, None)
     assert refused(leases, 10) == 0
 
 
 def test_a_release_that_this_node_was_told_of_lets_the_next_term_pass() -> None:
     leases = Leases(started_ms=0)
-    leases.start(0, FIRST, TTL_MS)
+    leases.start(0, FIRST, TTL_MS, None)
     leases.end(10, FIRST, TTL_MS, Ending(How.RELEASED))
     assert refused(leases, 20) == 0
     assert leases.remaining_ms(20, FIRST, TTL_MS) == 0
@@ -88,9 +88,9 @@ def test_a_release_that_this_node_was_told_of_lets_the_next_term_pass() -> None:
 
 def test_a_broken_term_is_not_renewed_and_runs_out_when_it_would_have() -> None:
     leases = long_running()
-    leases.start(0, FIRST, TTL_MS)
+    leases.start(0, FIRST, TTL_MS, None)
     leases.end(500, FIRST, TTL_MS, Ending(How.BROKEN, "op", "why"))
-    assert not leases.renew(600, FIRST, TTL_MS)
+    assert not leases.renew(600, FIRST, TTL_MS, None)
     assert refused(leases, 999) == 1
     assert refused(leases, 1_000) == 0
 
@@ -104,7 +104,7 @@ def test_a_break_of_a_lease_that_this_node_never_saw_waits_for_the_whole_ttl() -
 def test_the_holders_release_counts_more_than_a_break_whichever_came_first() -> None:
     for order in ((How.BROKEN, How.RELEASED), (How.RELEASED, How.BROKEN)):
         leases = long_running()
-        leases.start(0, FIRST, TTL_MS)
+        leases.start(0, FIRST, TTL_MS, None)
         for how in order:
             leases.end(10, FIRST, TTL_MS, Ending(how))
         ending = leases.ending(FIRST)
@@ -113,16 +113,16 @@ def test_the_holders_release_counts_more_than_a_break_whichever_came_first() -> 
 
 def test_no_keep_alive_brings_an_earlier_term_back() -> None:
     leases = long_running()
-    leases.start(0, SECOND, TTL_MS)
-    assert not leases.renew(1, FIRST, TTL_MS)
+    leases.start(0, SECOND, TTL_MS, None)
+    assert not leases.renew(1, FIRST, TTL_MS, None)
     leases.end(1, FIRST, TTL_MS, Ending(How.RELEASED))
-    leases.start(1, FIRST, TTL_MS)
+    leases.start(1, FIRST, TTL_MS, None)
     assert leases.refusal_ms(2, term_key("l", 3), before(How.EXPIRED, b"b")) == TTL_MS - 2
 
 
 def test_a_decided_term_does_away_with_leases_on_earlier_ones() -> None:
     leases = long_running()
-    leases.start(0, FIRST, TTL_MS)
+    leases.start(0, FIRST, TTL_MS, None)
     leases.superseded("l", 1)
     assert len(leases) == 1
     leases.superseded("l", 2)
@@ -131,8 +131,8 @@ def test_a_decided_term_does_away_with_leases_on_earlier_ones() -> None:
 
 def test_what_has_run_out_is_forgotten_and_nothing_else() -> None:
     leases = long_running()
-    leases.start(0, FIRST, TTL_MS)
-    leases.start(0, Tenure("m", 1, b"a"), 2 * TTL_MS)
+    leases.start(0, FIRST, TTL_MS, None)
+    leases.start(0, Tenure("m", 1, b"a"), 2 * TTL_MS, None)
     leases.prune(TTL_MS)
     assert len(leases) == 1
     leases.prune(2 * TTL_MS)

@@ -75,7 +75,7 @@ def test_what_cannot_be_read_as_a_term(name: str) -> None:
 
 def test_a_terms_decree_says_who_for_how_long_and_how_the_one_before_ended() -> None:
     previous = Previous(b"before", 500, Ending(How.BROKEN, "op", "it hung"))
-    wish = TermClaim("me@host pid 1", b"id", 1_000, "a note", b'{"url": 1}')
+    wish = TermClaim("me@host pid 1", b"id", 1_000, b"h" * 32, "a note", b'{"url": 1}')
     decree = Decree.of(wish.claim(TERM, previous), BALLOT, 5)
     assert tenure(decree) == Tenure("jobs/nightly", 7, b"id")
     assert (decree.claimant, decree.note) == ("me@host pid 1", "a note")

@@ -106,8 +106,8 @@ def probe(world: World, node: NodeId, term: int) -> set[type]:
         Accept(key, HIGH, replace(decree, key=key)),
         Query(7, key),
         Fetch((key,)),
-        AskLease(7, held, 1_000),
-        Renew(7, held, 1_000),
+        AskLease(7, held, 1_000, None),
+        Renew(7, held, 1_000, None),
     ):
         world.post(node, FromPeer(N3 if node != N3 else N1, message))
     world.settle()

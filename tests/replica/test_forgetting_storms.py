@@ -5,13 +5,14 @@ import random
 
 import pytest
 
-from decreed.registry.locks.terms import Ending, How, TermClaim, lock_and_term, tenure, term_key
+from decreed.registry.locks.terms import Ending, How, lock_and_term, tenure, term_key
 from decreed.registry.paxos.messages import Accept, Accepted, Commit
 from decreed.registry.types import Ballot, Decree, Key, NodeId
 from decreed.registry.wire.peers import FeedPage, Fetched, PeerMessage
-from decreed.registry.wire.requests import EndRequest, GetRequest, Granted, LockRequest
+from decreed.registry.wire.requests import GetRequest, Granted, LockRequest
 
 from ..support.forgetful import KEEP, cycle, forgetful, has_forgotten
+from ..support.proven import to_end, wish
 from ..support.world import World, stored
 
 SEEDS = range(1, 1 + int(os.environ.get("DECREED_TEST_STORMS", "6")))
@@ -114,7 +115,7 @@ class Storm:
             term = self.chance.randrange(1, 2 + len(self.ballots.chosen))
             self.world.send(node, GetRequest(number, 2_000, term_key("l", term)))
         else:
-            wanted = TermClaim("somebody", b"id %d" % number, 300)
+            wanted = wish("somebody", b"id %d" % number, 300)
             queue = self.chance.random() < 0.7
             mark = self.world.send(node, LockRequest(number, 2_000, "l", queue, wanted))
             self.pending[mark] = None
@@ -126,7 +127,7 @@ class Storm:
             if isinstance(answer, Granted) and self.world.up():
                 self._check_granted(answer.decree)
                 over = Ending(How.RELEASED)
-                request = EndRequest(self.world.new_id(), 1_000, tenure(answer.decree), over)
+                request = to_end(self.world.new_id(), 1_000, tenure(answer.decree), over)
                 self.world.send(self.chance.choice(self.world.up()), request)
 
     def _check_granted(self, decree: Decree) -> None:

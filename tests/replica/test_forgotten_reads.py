@@ -10,7 +10,6 @@ from decreed.registry.locks.terms import (
     Ending,
     How,
     Tenure,
-    TermClaim,
     lock_and_term,
     tenure,
     term_key,
@@ -25,13 +24,11 @@ from decreed.registry.wire.peers import FeedPage, Fetched
 from decreed.registry.wire.requests import (
     ClaimRequest,
     Decreed,
-    EndRequest,
     Failed,
     GetRequest,
     Granted,
     HeldBy,
     HolderRequest,
-    KeepAliveRequest,
     LatestRequest,
     ListPage,
     ListRequest,
@@ -56,6 +53,7 @@ from ..support.forgetful import (
     tell_floor,
     votes,
 )
+from ..support.proven import to_end, to_keep, wish
 from ..support.world import World, claim, config, stored
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
@@ -90,9 +88,9 @@ def test_keeping_or_ending_a_forgotten_term_is_refused() -> None:
     world = lagging(40)
     for node in ("n3", "n1"):
         held = Tenure("l", 7, b"id")
-        kept = world.ask(node, KeepAliveRequest(world.new_id(), 1_000, held))
+        kept = world.ask(node, to_keep(world.new_id(), 1_000, held))
         assert isinstance(kept, Superseded)
-        ended = world.ask(node, EndRequest(world.new_id(), 1_000, held, Ending(How.RELEASED)))
+        ended = world.ask(node, to_end(world.new_id(), 1_000, held, Ending(How.RELEASED)))
         assert isinstance(ended, Failed) and ended.code == ForgottenError.code
 
 
@@ -104,7 +102,7 @@ def test_a_holder_that_was_never_told_is_superseded_when_his_term_is_forgotten()
     cycles(world, 40)
     world.boot(N3)
     world.lose = cut_off(N3)
-    kept = world.ask("n3", KeepAliveRequest(world.new_id(), 1_000, tenure(old)))
+    kept = world.ask("n3", to_keep(world.new_id(), 1_000, tenure(old)))
     assert isinstance(kept, Superseded)
     assert has_forgotten(world, "n3", 1)
 
@@ -183,7 +181,7 @@ def test_a_node_that_was_down_while_terms_were_forgotten_catches_up_and_can_lead
 
 def test_a_node_that_lags_takes_the_lock_from_where_it_is_and_not_from_where_it_was() -> None:
     world = lagging(40)
-    wanted = TermClaim("late", b"late", 1_000)
+    wanted = wish("late", b"late", 1_000)
     world.sent.clear()
     mark = world.send("n3", LockRequest(world.new_id(), 20_000, "l", True, wanted))
     world.lose = lambda sender, to, message: to == N3 and isinstance(message, FeedPage)
@@ -200,7 +198,7 @@ def test_a_proposer_of_a_forgotten_term_is_told_and_goes_on_from_the_floor() -> 
     cycles(world, 40)
     world.boot(N3)
     world.lose = lambda sender, to, message: to == N3 and isinstance(message, FeedPage)
-    wanted = TermClaim("late", b"late", 1_000)
+    wanted = wish("late", b"late", 1_000)
     mark = world.send("n3", LockRequest(world.new_id(), 20_000, "l", False, wanted))
     world.run(3_000)
     [answer] = world.answers[mark]

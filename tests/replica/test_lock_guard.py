@@ -16,7 +16,6 @@ from decreed.registry.wire.requests import (
     Ended,
     Failed,
     GetRequest,
-    KeepAliveRequest,
     Kept,
     LatestRequest,
     ListPage,
@@ -26,6 +25,7 @@ from decreed.registry.wire.requests import (
 )
 
 from ..support.lockers import TTL_MS, keep, lock, release, term, told, want, wanted
+from ..support.proven import to_keep
 from ..support.world import World, claim, config
 
 # -- the guard
@@ -36,7 +36,7 @@ def test_no_node_accepts_a_term_while_it_holds_a_lease_on_the_one_before() -> No
     world = World()
     held = tenure(lock(world, "n1", "a").decree)
     world.run(TTL_MS + 100)
-    keep_first = KeepAliveRequest(world.new_id(), 1_000, held)
+    keep_first = to_keep(world.new_id(), 1_000, held)
 
     def renewed_in_between(sender: str, to: str, message: object) -> bool:
         if isinstance(message, Prepare) and message.key == held.next_key:

@@ -11,10 +11,11 @@ from decreed.registry.replica.effects import Effects, Send
 from decreed.registry.replica.events import FromClient, FromPeer
 from decreed.registry.types import Ballot, Decree, NodeId, Process
 from decreed.registry.wire.peers import AskLease, EndTerm, LeaseAnswer, PeerMessage, Renew
-from decreed.registry.wire.requests import EndRequest, HeldBy, LockRequest
+from decreed.registry.wire.requests import HeldBy, LockRequest
 
 from ..support.flying import heard, step, take, unheard
 from ..support.lockers import RELEASED, TTL_MS, lock, release, term, told, want, wanted
+from ..support.proven import to_end
 from ..support.world import World
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
@@ -191,7 +192,7 @@ def test_a_release_and_the_proposal_of_the_next_term_leave_together(node: NodeId
     held = held_here(world, node)
     want(world, node, "b")
     world.run(10)
-    request = EndRequest(world.new_id(), 1_000, held, RELEASED)
+    request = to_end(world.new_id(), 1_000, held, RELEASED)
     messages = leaving(step(world, node, FromClient(1, (request,))))
     assert over(held) in messages
     assert proposes(messages, 2)
@@ -217,7 +218,7 @@ def test_while_the_disk_is_searched_for_the_latest_term_nobody_contends() -> Non
     world.answers |= {(N3, request.id): [] for request in requests}
     world.post(N3, FromClient(1, (requests[0],)))
     world.post(N3, FromPeer(N1, Commit(first.key, first)))
-    world.post(N3, FromPeer(N1, Renew(7, tenure(first), TTL_MS)))
+    world.post(N3, FromPeer(N1, Renew(7, tenure(first), TTL_MS, None)))
     world.post(N3, FromClient(1, (requests[1],)))
     world.settle()
     questions = {m.id for s, _, m in world.sent if s == N3 and isinstance(m, AskLease)}

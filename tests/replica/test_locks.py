@@ -21,7 +21,6 @@ from decreed.registry.wire.requests import (
     Granted,
     HeldBy,
     HolderRequest,
-    KeepAliveRequest,
     Kept,
     LockRequest,
     Superseded,
@@ -29,6 +28,7 @@ from decreed.registry.wire.requests import (
 )
 
 from ..support.lockers import RELEASED, TTL_MS, keep, lock, release, term, told, want, wanted
+from ..support.proven import to_keep
 from ..support.world import World, claim
 
 # -- one after the other
@@ -205,7 +205,7 @@ def test_a_keep_alive_is_answered_only_when_a_prepare_quorum_keeps_the_term() ->
     world = World()
     held = tenure(lock(world, "n1", "a").decree)
     world.lose = lambda sender, to, message: isinstance(message, Renewed)
-    alone = world.send("n1", KeepAliveRequest(world.new_id(), 300, held))
+    alone = world.send("n1", to_keep(world.new_id(), 300, held))
     world.run(400)
     answer = world.answers[alone][0]
     assert isinstance(answer, Failed) and answer.code == Unreachable.code

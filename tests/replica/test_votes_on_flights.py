@@ -1,7 +1,7 @@
 """What an acceptor makes of a flight: each key is judged by itself, new ones at a glance."""
 
 from decreed.registry.keys import home
-from decreed.registry.locks.terms import TermClaim, term_key
+from decreed.registry.locks.terms import term_key
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, Nack
 from decreed.registry.types import Decree, Proposal
@@ -17,6 +17,7 @@ from ..support.flying import (
     standing,
     take,
 )
+from ..support.proven import wish
 from ..support.world import World, stored
 
 
@@ -38,7 +39,7 @@ def test_a_term_is_not_voted_on_in_a_flight_since_its_guard_has_its_own_answers(
     keys = (term_key(f"l{n}", 1) for n in range(100))
     key = next(key for key in keys if home(key, world.config.nodes) == N1)
     (sound,) = keys_of(world, 1)
-    term = Decree.of(TermClaim("tester", b"id", 1_000).claim(key, None), standing(), 0)
+    term = Decree.of(wish("tester", b"id", 1_000).claim(key, None), standing(), 0)
     world.sent.clear()
     take(world, N2, (N1, AcceptMany(standing(), 1, (term, proposed(sound, standing())))))
     assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (key,))]

@@ -8,7 +8,14 @@ from decreed.registry.paxos.messages import Commit
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.codec import encode
 from decreed.registry.wire.frames import frame, pack
-from decreed.registry.wire.handshake import ClientHello, PeerHello, Reception, Refusal, Standing
+from decreed.registry.wire.handshake import (
+    VERSION,
+    ClientHello,
+    PeerHello,
+    Reception,
+    Refusal,
+    Standing,
+)
 from decreed.registry.wire.requests import (
     Cancel,
     ClaimRequest,
@@ -25,7 +32,7 @@ from ..support.world import claim
 
 pytestmark = pytest.mark.trio
 
-HELLO = b"".join(pack([encode(ClientHello("decreed", 1, 1))]))
+HELLO = b"".join(pack([encode(ClientHello("decreed", VERSION, VERSION))]))
 NESTED = b"\x81" * 5_000 + b"\x00"
 
 GARBAGE = {
@@ -44,7 +51,7 @@ GARBAGE = {
     "an empty batch": frame(b"\x80"),
     "an unknown message": frame(encode([[99, 1]])),
     "a request before the greeting": frame(encode([GetRequest(1, 60_000, Key("k"))])),
-    "another magic": frame(encode([ClientHello("paxos", 1, 1)])),
+    "another magic": frame(encode([ClientHello("paxos", VERSION, VERSION)])),
 }
 
 
@@ -210,7 +217,9 @@ async def test_a_stranger_on_the_peer_port_is_refused(
     config = await live_config(3)
     async with live_cluster(config) as cluster:
         client = await cluster.raw("n1")
-        await client.say(PeerHello("decreed", 1, 1, stranger(config.digest(), **changes), 0, None))
+        await client.say(
+            PeerHello("decreed", VERSION, VERSION, stranger(config.digest(), **changes), 0, None)
+        )
         refusal = await client.hear(Reception)
         assert isinstance(refusal, Refusal)
         assert refusal.code == code

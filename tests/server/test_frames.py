@@ -14,7 +14,7 @@ from decreed.registry.server.sockets import Sockets
 from decreed.registry.types import Key
 from decreed.registry.wire.codec import encode
 from decreed.registry.wire.frames import pack
-from decreed.registry.wire.handshake import ClientHello
+from decreed.registry.wire.handshake import VERSION, ClientHello
 from decreed.registry.wire.requests import GetRequest, Request
 
 pytestmark = pytest.mark.trio
@@ -63,7 +63,7 @@ async def greeted() -> AsyncIterator[tuple[trio.SocketStream, Connection, Socket
         with Sockets() as sockets:
             nursery.start_soon(turns, sockets)
             connection = Connection(theirs, 8 * 1024 * 1024)
-            for frame in pack([encode(ClientHello("decreed", 1, 1))]):
+            for frame in pack([encode(ClientHello("decreed", VERSION, VERSION))]):
                 await ours.send_all(frame)
             await connection.greeting(ClientHello)
             yield ours, connection, sockets

@@ -2,7 +2,9 @@
 
 A contender does what the client library does, by the same pure rules (`registry.locks.holding`): it
 asks with one claim id until it is told, counts validity from the sending, keeps its term alive, and
-gives it up in the end, or dies, or stops for as long as it likes and goes on without knowing it.
+releases it in the end, or dies, or stops for as long as it likes and goes on without knowing it. At any
+point it may give up, and says so until a quorum has taken it. Some are thieves, who name the claims of
+others, which all can read, and show secrets of their own.
 """
 
 import random
@@ -15,7 +17,6 @@ from decreed.registry.locks.terms import (
     Ending,
     How,
     Tenure,
-    TermClaim,
     lock_and_term,
     tenure,
     term_of,
@@ -25,6 +26,8 @@ from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import (
     Answer,
     EndRequest,
+    GivenUp,
+    GiveUpRequest,
     Granted,
     HeldBy,
     HolderRequest,
@@ -34,10 +37,12 @@ from decreed.registry.wire.requests import (
     Superseded,
 )
 
+from ..support.proven import secret_of, to_end, to_give_up, to_keep, wish
 from .tenures import LockWorld, Spans
 
 LOSS = 0.05
 RELEASED = Ending(How.RELEASED)
+Sent = LockRequest | KeepAliveRequest | EndRequest | HolderRequest | GiveUpRequest
 
 
 class Stage(Enum):
@@ -46,6 +51,7 @@ class Stage(Enum):
     ASKING = "asking"
     CONFIRMING = "confirming"
     HOLDING = "holding"
+    GIVING_UP = "giving up"
     OVER = "over"
 
 
@@ -54,12 +60,13 @@ class Mood(Enum):
 
     In *sluggish* runs leases are shorter than the nodes' messages take, so that everything crosses.
     In *drifting* ones the nodes' clocks are as fast and the contenders' as slow as they may be, and
-    leases are long.
+    leases are long. In *patient* ones leases are so long that nobody gets a lock by one that ran out.
     """
 
     MIXED = (100, 200, 300, 1_000, 5_000)
     SLUGGISH = (100, 150, 200)
     DRIFTING = (20_000,)
+    PATIENT = (5_000, 30_000)
 
 
 class Contender:
@@ -89,7 +96,7 @@ class Contender:
         self._connection = 10 + number
         self._lock, self.queue = lock, chance.random() < 0.8
         ttl_ms = chance.choice(mood.value)
-        self.claim = TermClaim(f"c{number}", b"c%d" % number, ttl_ms)
+        self.claim = wish(f"c{number}", b"c%d" % number, ttl_ms)
         self._hold_ms = chance.choice([0, 10, 200, 2_000, 20_000])
         self.stage = Stage.ASKING
         self.holding: Holding | None = None
@@ -98,6 +105,9 @@ class Contender:
         self._gone = False
         self._asked_ms: list[float] = []
         self._sent: dict[int, float] = {}
+        self._asked: dict[NodeId, None] = {}
+        self._given_up_ms = 0.0
+        self._said_given_up: set[int] = set()
         world.wanted[self.claim.claim_id] = (lock, self.claim)
 
     # -- its clock, its pauses, its connection
@@ -133,16 +143,27 @@ class Contender:
     def die(self, noticed: bool) -> None:
         """End without a word; the nodes may notice that the connection is gone."""
         self._world.seen[f"a contender died while {self.stage.value}"] += 1
-        self._give_up()
+        self._end()
         self._gone = noticed
         if noticed:
-            for node in self._world.config.nodes:
-                self._world.post(node, ClientGone(self._connection))
+            self._hang_up()
 
-    def _send(self, request: LockRequest | KeepAliveRequest | EndRequest | HolderRequest) -> None:
+    def reconnect(self) -> None:
+        """Lose the connections, and make others: to the nodes it is somebody new from now on."""
+        self._world.seen[f"a contender's links broke while {self.stage.value}"] += 1
+        self._hang_up()
+        self._connection += 1_000
+
+    def _hang_up(self) -> None:
+        for node in self._world.config.nodes:
+            self._world.post(node, ClientGone(self._connection))
+
+    def _send(self, request: Sent, to: NodeId | None = None) -> None:
         """To some node that is up; it may be lost, or late."""
         self._sent[request.id] = self._now_ms()
-        node = self._chance.choice(self._world.config.nodes)
+        node = to or self._chance.choice(self._world.config.nodes)
+        if isinstance(request, LockRequest):
+            self._asked[node] = None
         if self._is_lost():
             return
         arrive = partial(self._arrive, node, FromClient(self._connection, (request,)))
@@ -150,7 +171,7 @@ class Contender:
 
     def _arrive(self, node: NodeId, event: FromClient) -> None:
         """Nothing comes from a connection that a node has seen end."""
-        if not self._gone:
+        if not self._gone and event.connection == self._connection:
             self._world.post(node, event)
 
     def _trip_ms(self) -> float:
@@ -175,6 +196,8 @@ class Contender:
         self._send(request)
         if self._chance.random() < 0.1:
             self._release_what_is_not_his()
+        if self._chance.random() < 0.1:
+            self._steal()
         self._later(self._chance.choice([50, 200, 2_500, 21_000]), self.begin)
 
     def _release_what_is_not_his(self) -> None:
@@ -189,10 +212,58 @@ class Contender:
             number = lock_and_term(self._chance.choice(terms[-2:]))[1]
             others = Tenure(self._lock, number, self.claim.claim_id)
             self._world.seen["a loser released"] += 1
-            self._send(EndRequest(self._world.new_id(), 500, others, RELEASED))
+            self._send(to_end(self._world.new_id(), 500, others, RELEASED))
+
+    def _steal(self) -> None:
+        """A thief: he gives up, keeps or releases what others claimed, without their secret."""
+        others = [one for one in self._world.wanted if one != self.claim.claim_id]
+        if not others:
+            return
+        victim = self._chance.choice(others)
+        lock, claim = self._world.wanted[victim]
+        self._world.seen["a thief showed a secret of his own"] += 1
+        id, secret = self._world.new_id(), secret_of(b"thief")
+        self._send(GiveUpRequest(id, 500, lock, victim, claim.ttl_ms, secret))
+        terms = [tenure(d) for d in self._world.chosen.values() if d.claim_id == victim]
+        for held in terms[:1]:
+            self._send(EndRequest(self._world.new_id(), 500, held, RELEASED, secret))
+            self._send(KeepAliveRequest(self._world.new_id(), 500, held, secret))
+
+    def give_up(self) -> None:
+        """Want it no more, whatever comes; every node that was asked is told."""
+        if self.stage in (Stage.OVER, Stage.GIVING_UP):
+            return
+        self._world.seen[f"a contender gave up while {self.stage.value}"] += 1
+        self._world.given_up.add(self.claim.claim_id)
+        self._end()
+        self.stage = Stage.GIVING_UP
+        self._given_up_ms = self._now_ms()
+        for node in self._asked:
+            self._say_given_up(node)
+        self._say_it_again()
+
+    def _say_given_up(self, to: NodeId | None) -> None:
+        request = to_give_up(self._world.new_id(), 500, self._lock, self.claim)
+        self._said_given_up.add(request.id)
+        self._send(request, to)
+
+    def _say_it_again(self) -> None:
+        """For one ttl, to one node or another, until it is taken."""
+        if self.stage is not Stage.GIVING_UP:
+            return
+        if self._now_ms() > self._given_up_ms + self.claim.ttl_ms:
+            self.stage = Stage.OVER
+            return
+        self._say_given_up(None)
+        self._later(self._chance.choice([30, 100, 600]), self._say_it_again)
 
     def _take(self, answer: Answer) -> None:
         sent_ms = self._sent.get(answer.id)
+        if self.stage is Stage.GIVING_UP:
+            if isinstance(answer, GivenUp) and answer.id in self._said_given_up:
+                self._world.seen["a quorum took a give-up"] += 1
+                self.stage = Stage.OVER
+            return
         match answer:
             case Granted() if self.stage is Stage.ASKING:
                 self._granted(answer)
@@ -200,10 +271,14 @@ class Contender:
                 self._confirmed(sent_ms)
             case Superseded() if self.holding is not None:
                 self._world.seen["a holder was superseded"] += 1
-                self._give_up()
+                self._end()
             case HeldBy() if self.stage is Stage.ASKING and not self.queue:
                 self._world.seen["held was said"] += 1
-                self._give_up()
+                # another try, at another node, may get a term
+                if len(self._asked_ms) > 1:
+                    self.give_up()
+                else:
+                    self._end()
             case _:
                 pass
 
@@ -232,7 +307,7 @@ class Contender:
         if not self.holding.valid(self._now_ms()):
             if self.stage is Stage.HOLDING:
                 self._world.seen["a validity lapsed"] += 1
-                self._give_up()
+                self._end()
             return
         if self.stage is Stage.CONFIRMING:
             self.stage = Stage.HOLDING
@@ -242,13 +317,13 @@ class Contender:
         self._spans.holds(self.holding.tenure, self._world.now_ms, until_ms / self._rate)
 
     def _keep_alive(self) -> None:
-        if self.holding is None:
+        if self.holding is None or self.stage is Stage.GIVING_UP:
             return
         if self.stage is Stage.HOLDING and not self.holding.valid(self._now_ms()):
             self._world.seen["a validity lapsed"] += 1
-            self._give_up()
+            self._end()
             return
-        request = KeepAliveRequest(self._world.new_id(), 500, self.holding.tenure)
+        request = to_keep(self._world.new_id(), 500, self.holding.tenure)
         self._send(request)
         if self._chance.random() < 0.3:
             self._world.seen["a keep-alive was sent twice"] += 1
@@ -257,15 +332,15 @@ class Contender:
 
     def _finish(self) -> None:
         """The work is done: give the lock back."""
-        if self.holding is None or self.stage is Stage.OVER:
+        if self.holding is None or self.stage in (Stage.OVER, Stage.GIVING_UP):
             return
         held = self.holding.tenure
         self._world.seen["a holder released"] += 1
         self._world.ended.add((held, How.RELEASED))
-        self._give_up()
-        self._send(EndRequest(self._world.new_id(), 500, held, RELEASED))
+        self._end()
+        self._send(to_end(self._world.new_id(), 500, held, RELEASED))
 
-    def _give_up(self) -> None:
+    def _end(self) -> None:
         if self.holding is not None:
             self._spans.gives_up(self.holding.tenure, self._world.now_ms)
         self.stage = Stage.OVER

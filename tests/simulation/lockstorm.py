@@ -9,18 +9,18 @@ import random
 
 from decreed.registry.config import ClusterConfig
 from decreed.registry.locks.holding import MAX_CLOCK_DRIFT
-from decreed.registry.locks.terms import Ending, How, TermClaim, tenure
+from decreed.registry.locks.terms import Ending, How, tenure
 from decreed.registry.replica.events import FromClient
 from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import (
     Answer,
-    EndRequest,
     Granted,
     HeldBy,
     HolderRequest,
     LockRequest,
 )
 
+from ..support.proven import to_end, wish
 from ..support.world import config
 from .contenders import Contender, Mood, Stage
 from .endings import members
@@ -105,13 +105,17 @@ class LockStorm:
         holders = [one for one in alive if one.stage is not Stage.ASKING]
         victim = chance.choice(holders if holders and chance.random() < 0.7 else alive)
         longest_ms = chance.choice([100, 1_000, 6_000, 30_000]) * self._pace
-        match chance.randrange(12):
+        match chance.randrange(14):
             case 0 | 1:
                 victim.pause(chance.random() * longest_ms)
             case 2 | 3:
                 victim.cut_off(chance.random() * longest_ms)
             case 4 if chance.random() < 0.5:
                 victim.die(noticed=chance.random() < 0.7)
+            case 5 | 6:
+                chance.choice(alive).give_up()
+            case 7:
+                victim.reconnect()
             case _:
                 pass
 
@@ -136,7 +140,7 @@ class LockStorm:
             over = tenure(latest[-1])
             self.world.ended.add((over, How.BROKEN))
             self.world.seen["an operator broke a term"] += 1
-            request = EndRequest(self.world.new_id(), 500, over, Ending(How.BROKEN, "op", "why"))
+            request = to_end(self.world.new_id(), 500, over, Ending(How.BROKEN, "op", "why"))
             self.world.post(chance.choice(up), FromClient(OPERATOR, (request,)))
 
     def _replied(self, node: NodeId, answer: Answer) -> None:
@@ -173,7 +177,7 @@ class LockStorm:
             within_ms = 2 * LONGEST_TTL_MS * (1 + 2 * MAX_CLOCK_DRIFT) + SLACK_MS
             for node in members(self.world):
                 claim_id = f"last {lock} {node}".encode()
-                claim = TermClaim("last", claim_id, LAST_TTL_MS)
+                claim = wish("last", claim_id, LAST_TTL_MS)
                 self.world.wanted[claim_id] = (lock, claim)
                 request = LockRequest(self.world.new_id(), 60_000, lock, True, claim)
                 granted = self.world.ask(node, request, within_ms=within_ms)
@@ -194,6 +198,8 @@ class LockStorm:
                 "overtaken": replica._locks.contests.asking._overtaken,
                 "searches": replica._locks.contests.latest._searches,
                 "renewals": replica._locks.renewals._renewals,
+                "give-ups under way": replica._locks.giving_up._passing,
+                "give-ups": len(replica._leases.given_up),
                 "leases": replica._leases.running,
                 "attempts": replica._coordinator._attempts,
                 "flights": replica._coordinator.flights._flights,

@@ -67,12 +67,14 @@ class LockWorld(WitnessedWorld):
 
     Attributes:
         wanted: what each contender said of himself, and for which lock, by claim id.
+        given_up: the claims whose claimers have said that they want them no more.
         ended: how terms were ended by those who may, as soon as they have said so.
         seen: what was seen to happen.
     """
 
     def __init__(self, cluster: ClusterConfig, plan: Plan) -> None:
         self.wanted: dict[bytes, tuple[str, TermClaim]] = {}
+        self.given_up: set[bytes] = set()
         self.ended: set[tuple[Tenure, How]] = set()
         self.seen = Counter[str]()
         super().__init__(cluster, plan)
@@ -101,5 +103,6 @@ class LockWorld(WitnessedWorld):
         assert previous.ttl_ms == term_of(before).ttl_ms
         how = previous.ending.how
         self.seen[f"a term ended: {how.name}"] += 1
-        if how is not How.EXPIRED:
+        given_up = how is How.RELEASED and before.claim_id in self.given_up
+        if how is not How.EXPIRED and not given_up:
             assert (tenure(before), how) in self.ended, f"{key} says {how.name}, nobody else did"

@@ -32,6 +32,12 @@ SEEN = (
     "a contender paused while holding",
     "a contender was cut off while holding",
     "a contender died while confirming",
+    "a contender gave up while asking",
+    "a contender gave up while confirming",
+    "a contender gave up while holding",
+    "a contender's links broke while giving up",
+    "a quorum took a give-up",
+    "a thief showed a secret of his own",
 )
 seen = Counter[str]()
 

@@ -9,7 +9,6 @@ from decreed.registry.disk import Forgotten
 from decreed.registry.locks.terms import (
     Ending,
     How,
-    TermClaim,
     tenure,
     term_key,
 )
@@ -20,11 +19,11 @@ from decreed.registry.types import Decree, NodeId
 from decreed.registry.wire.peers import FeedPage, Fetched, ForgottenTerms, PeerMessage
 from decreed.registry.wire.requests import (
     Ended,
-    EndRequest,
     Granted,
     LockRequest,
 )
 
+from .proven import to_end, wish
 from .world import Lose, World, config
 
 KEEP = 8
@@ -65,10 +64,10 @@ def floor_after(terms: int) -> int:
 def cycle(world: World, node: str = "n1") -> Decree:
     """One holder gets the lock and gives it back."""
     name = str(world.new_id())
-    wanted = TermClaim(name, b"id of " + name.encode(), 1_000)
+    wanted = wish(name, b"id of " + name.encode(), 1_000)
     granted = world.ask(node, LockRequest(world.new_id(), 20_000, "l", True, wanted))
     assert isinstance(granted, Granted), granted
-    over = EndRequest(world.new_id(), 1_000, tenure(granted.decree), Ending(How.RELEASED))
+    over = to_end(world.new_id(), 1_000, tenure(granted.decree), Ending(How.RELEASED))
     assert isinstance(world.ask(node, over), Ended)
     return granted.decree
 

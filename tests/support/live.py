@@ -13,7 +13,7 @@ from decreed.registry.server.serve import serve_node
 from decreed.registry.types import NodeId
 from decreed.registry.wire.codec import decode_batch, encode
 from decreed.registry.wire.frames import FrameCutter, pack
-from decreed.registry.wire.handshake import ClientHello, ClientWelcome, Reception
+from decreed.registry.wire.handshake import VERSION, ClientHello, ClientWelcome, Reception
 from decreed.registry.wire.requests import Answer, Request, StatusReport, StatusRequest
 from decreed.storage.memory import MemoryDisk, open_memory
 
@@ -60,7 +60,7 @@ class RawClient:
 
     async def greet(self) -> ClientWelcome:
         """Shake hands as a client."""
-        await self.say(ClientHello("decreed", 1, 1, "test"))
+        await self.say(ClientHello("decreed", VERSION, VERSION, "test"))
         welcome = await self.hear(Reception)
         assert isinstance(welcome, ClientWelcome), welcome
         return welcome

@@ -10,12 +10,11 @@ from decreed.registry.locks.terms import (
 from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import (
     Answer,
-    EndRequest,
     Granted,
-    KeepAliveRequest,
     LockRequest,
 )
 
+from .proven import to_end, to_keep, wish
 from .world import World
 
 TTL_MS = 1_000
@@ -25,7 +24,7 @@ Mark = tuple[NodeId, int]
 
 def wanted(name: str, ttl_ms: int = TTL_MS) -> TermClaim:
     """What somebody says of himself."""
-    return TermClaim(name, b"id of " + name.encode(), ttl_ms)
+    return wish(name, b"id of " + name.encode(), ttl_ms)
 
 
 def want(
@@ -47,12 +46,12 @@ def lock(world: World, node: str, name: str) -> Granted:
 
 def keep(world: World, node: str, held: Tenure) -> Answer:
     """Say that the holder is alive."""
-    return world.ask(node, KeepAliveRequest(world.new_id(), 1_000, held))
+    return world.ask(node, to_keep(world.new_id(), 1_000, held))
 
 
 def release(world: World, node: str, held: Tenure, ending: Ending = RELEASED) -> Answer:
     """End a term."""
-    return world.ask(node, EndRequest(world.new_id(), 1_000, held, ending))
+    return world.ask(node, to_end(world.new_id(), 1_000, held, ending))
 
 
 def told(world: World, mark: Mark) -> Answer | None:

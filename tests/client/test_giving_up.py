@@ -1,0 +1,370 @@
+"""An acquire that ends without the lock says so: to whom, when, and what the caller is told."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+import anyio
+import pytest
+
+from decreed.client import Registry, connect, last_words
+from decreed.client import giving_up as module
+from decreed.client.lock import Locked
+from decreed.registry.errors import (
+    BadRequest,
+    Closed,
+    LockHeld,
+    LockLost,
+    OutcomeUnknown,
+    Unreachable,
+)
+from decreed.registry.wire.requests import (
+    EndRequest,
+    Failed,
+    GivenUp,
+    GiveUpRequest,
+    Granted,
+    HeldBy,
+    HolderRequest,
+    KeepAliveRequest,
+    LockRequest,
+    Superseded,
+    Undecided,
+)
+
+from .fakes import FakeNode, HangUp, Script, Silence, cluster_of
+from .test_acquiring import LOCK, honest, scripted, someone_elses, term
+
+Answers = dict[type, Callable[[Any], Any]]
+
+
+def node_that(answers: Answers) -> Script:
+    """A node that answers some kinds of requests in its own way, takes give-ups, and is honest."""
+
+    def script(node: FakeNode, request: Any) -> Any:
+        if type(request) in answers:
+            return answers[type(request)](request)
+        return GivenUp(request.id) if isinstance(request, GiveUpRequest) else honest(node, request)
+
+    return script
+
+
+def unknown(request: Any) -> Failed:
+    return Failed(request.id, OutcomeUnknown.code, "time")
+
+
+def held(request: Any) -> HeldBy:
+    return HeldBy(request.id, someone_elses(), 700, None, 0)
+
+
+def silence(request: Any) -> Any:
+    return Silence
+
+
+def one_after_the_other(*answers: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The first request is answered by the first, and so on; the last one answers all that follow."""
+    left = list(answers)
+    return lambda request: (left.pop(0) if len(left) > 1 else left[0])(request)
+
+
+def checked(node: FakeNode) -> GiveUpRequest:
+    """The give-up that arrived, which shows the secret of the claim."""
+    said: GiveUpRequest
+    [said], [asked] = node.asked(GiveUpRequest), node.asked(LockRequest)[:1]
+    assert (said.lock, said.claim_id) == (LOCK, asked.claim.claim_id)
+    assert said.ttl_ms == asked.claim.ttl_ms
+    assert sha256(said.secret).digest() == asked.claim.secret_hash
+    return said
+
+
+# -- the caller is cancelled
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_caller_gives_up_at_the_node_that_was_asked() -> None:
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        home, *others = scripted(cluster, *[node_that({LockRequest: silence})] * 3)
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(enter, registry.lock(LOCK))
+                await home.until(lambda node: node.asked(LockRequest))
+                scope.cancel()
+        checked(home)
+        assert not any(node.asked(GiveUpRequest) for node in others)
+
+
+async def enter(locked: Any) -> None:
+    async with locked:
+        pytest.fail("entered")
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_caller_who_asked_nobody_has_nothing_to_say() -> None:
+    async with cluster_of(1) as cluster, connect("127.0.0.1:1") as registry:
+        with anyio.move_on_after(0.05):
+            await enter(registry.lock(LOCK, wait=None))
+        assert not cluster.nodes[0].requests
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_caller_waits_for_deaf_nodes_for_a_bounded_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.1)
+    monkeypatch.setattr(last_words, "LAST_SECONDS", 0.1)
+    deaf = node_that({LockRequest: silence, GiveUpRequest: silence})
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        [node] = scripted(cluster, deaf)
+        with anyio.fail_after(20), anyio.move_on_after(0.1):
+            await enter(registry.lock(LOCK, ttl=60))
+        await node.until(lambda node: node.asked(GiveUpRequest))
+
+
+@pytest.mark.anyio
+async def test_it_goes_on_behind_the_callers_back_until_a_quorum_has_taken_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.0)
+    monkeypatch.setattr(last_words, "LAST_SECONDS", 0.1)
+    deaf = node_that({LockRequest: silence, GiveUpRequest: lambda _: HangUp})
+    async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
+        home, other = scripted(cluster, deaf, deaf)
+        with anyio.move_on_after(0.2):
+            await enter(registry.lock(LOCK, ttl=60))
+        await home.until(lambda node: node.asked(GiveUpRequest))
+        await other.until(lambda node: node.asked(GiveUpRequest))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_natively_cancelled_twice_it_is_said_all_the_same() -> None:
+    """No shield keeps off the cancellation of a task of asyncio."""
+
+    async def late(request: Any) -> Any:
+        await anyio.sleep(0.2)
+        return GivenUp(request.id)
+
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        [node] = scripted(cluster, node_that({LockRequest: silence, GiveUpRequest: late}))
+        task = asyncio.create_task(enter(registry.lock(LOCK)))
+        await node.until(lambda node: node.asked(LockRequest))
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await node.until(lambda node: node.asked(GiveUpRequest))
+        checked(node)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_native_deadline_in_the_release_does_not_stop_it() -> None:
+    async def late(request: Any) -> Any:
+        await anyio.sleep(0.2)
+        return honest(node, request)
+
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        [node] = scripted(cluster, node_that({EndRequest: late}))
+        entered = asyncio.Event()
+
+        async def hold() -> None:
+            async with registry.lock(LOCK):
+                entered.set()
+                await asyncio.sleep(60)
+
+        task = asyncio.create_task(hold())
+        await entered.wait()
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await node.until(lambda node: node.asked(EndRequest))
+
+
+@pytest.mark.anyio
+async def test_a_deadline_around_the_whole_client_lets_it_give_up_and_release() -> None:
+    async with cluster_of(1) as cluster:
+        [node] = scripted(cluster, node_that({}))
+        with anyio.CancelScope() as scope:
+            async with connect(*cluster.endpoints) as registry, registry.lock(LOCK):
+                scope.cancel()
+                await anyio.sleep(60)
+        assert len(node.asked(EndRequest)) == 1
+        node.script = node_that({LockRequest: silence})
+        with anyio.CancelScope() as scope:
+            async with connect(*cluster.endpoints) as registry, anyio.create_task_group() as tasks:
+                tasks.start_soon(enter, registry.lock("another"))
+                await node.until(lambda node: len(node.asked(LockRequest)) == 2)
+                scope.cancel()
+        assert [said.lock for said in node.asked(GiveUpRequest)] == ["another"]
+
+
+@pytest.mark.anyio
+async def test_a_client_that_is_closed_gives_up_for_those_who_still_ask() -> None:
+    async def want(registry: Registry) -> None:
+        with pytest.raises(Closed):
+            await enter(registry.lock(LOCK))
+
+    async with cluster_of(1) as cluster, anyio.create_task_group() as tasks:
+        [node] = scripted(cluster, node_that({LockRequest: silence}))
+        async with connect(*cluster.endpoints) as registry:
+            tasks.start_soon(want, registry)
+            await node.until(lambda node: node.asked(LockRequest))
+        checked(node)
+
+
+# -- time is up while a grant is under way
+
+
+@pytest.mark.anyio
+async def test_a_grant_that_was_under_way_is_waited_for_and_got() -> None:
+    asked = one_after_the_other(unknown, lambda r: Granted(r.id, term(r.claim), True))
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        [node] = scripted(cluster, node_that({LockRequest: asked}))
+        async with registry.lock(LOCK, wait=0.05):
+            assert node.asked(KeepAliveRequest), "what was sent twice begins with a keep-alive"
+        assert [request.queue for request in node.asked(LockRequest)] == [True, False]
+        assert len(node.asked(EndRequest)) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("then", "says"), [(held, "them@there pid 5"), (unknown, "about to be handed over")]
+)
+async def test_held_is_said_once_a_quorum_has_taken_the_give_up(
+    then: Callable[[Any], Any], says: str
+) -> None:
+    answers: Answers = {
+        LockRequest: one_after_the_other(unknown, then),
+        HolderRequest: lambda request: Undecided(request.id),
+    }
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        [node] = scripted(cluster, node_that(answers))
+        with pytest.raises(LockHeld, match=says):
+            await enter(registry.lock(LOCK, wait=0.05))
+        checked(node)
+
+
+@pytest.mark.anyio
+async def test_it_says_who_has_the_lock_if_only_a_quorum_knows() -> None:
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        scripted(cluster, node_that({LockRequest: unknown, HolderRequest: held}))
+        with pytest.raises(LockHeld, match="them@there pid 5") as caught:
+            await enter(registry.lock(LOCK, wait=0.05))
+        assert caught.value.host == "there"
+
+
+@pytest.mark.anyio
+async def test_unknown_is_said_if_no_quorum_takes_the_give_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.1)
+    monkeypatch.setattr(last_words, "LAST_SECONDS", 0.1)
+    refuses: Answers = {
+        LockRequest: unknown,
+        GiveUpRequest: lambda request: Failed(request.id, Unreachable.code, "no quorum"),
+    }
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        scripted(cluster, node_that(refuses))
+        with pytest.raises(OutcomeUnknown, match="ends by itself 15 s later"):
+            await enter(registry.lock(LOCK, wait=0.05))
+
+
+@pytest.mark.anyio
+async def test_behind_an_indefinite_try_an_error_of_the_request_stays_itself_once_given_up() -> (
+    None
+):
+    def wrong(request: Any) -> Failed:
+        return Failed(request.id, BadRequest.code, "no")
+
+    async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
+        scripted(
+            cluster,
+            node_that({LockRequest: lambda _: HangUp}),
+            node_that({LockRequest: wrong}),
+        )
+        with pytest.raises(BadRequest):
+            await enter(registry.lock(LOCK))
+
+
+# -- when there is nothing, or more, to say
+
+
+@pytest.mark.anyio
+async def test_what_ended_definitely_is_not_given_up() -> None:
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        [node] = scripted(cluster, node_that({LockRequest: held}))
+        with pytest.raises(LockHeld):
+            await enter(registry.lock(LOCK, wait=0))
+        node.script = node_that({})
+        async with registry.lock(LOCK):
+            pass
+        assert not node.asked(GiveUpRequest)
+
+
+@pytest.mark.anyio
+async def test_a_grant_that_cannot_be_confirmed_is_given_up() -> None:
+    answers: Answers = {
+        LockRequest: lambda r: Granted(r.id, term(r.claim), False),
+        KeepAliveRequest: lambda r: Superseded(r.id),
+    }
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        [node] = scripted(cluster, node_that(answers))
+        with pytest.raises(LockLost):
+            await enter(registry.lock(LOCK))
+        checked(node)
+
+
+@pytest.mark.anyio
+async def test_a_claim_that_two_nodes_were_asked_for_is_given_up_when_it_is_released() -> None:
+    """The first may still have it in its queue, and would grant it a term that nobody holds."""
+    async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
+        home, other = scripted(cluster, node_that({LockRequest: unknown}), node_that({}))
+        async with registry.lock(LOCK):
+            assert not home.asked(GiveUpRequest) + other.asked(GiveUpRequest)
+        for node in (home, other):
+            await node.until(lambda node: node.asked(GiveUpRequest))
+
+
+# -- the secret
+
+
+@pytest.mark.anyio
+async def test_the_secret_is_shown_to_nodes_and_to_nobody_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        [node] = scripted(cluster, node_that({}))
+        locked = registry.lock(LOCK, ttl=0.3)
+        async with locked as lock:
+            await node.until(lambda node: node.asked(KeepAliveRequest))
+            assert isinstance(locked, Locked)
+            texts = [
+                repr(x) for x in (locked, locked._hold, locked._hold._secret, lock, lock.holder)
+            ]
+        [kept], [released] = node.asked(KeepAliveRequest)[:1], node.asked(EndRequest)
+    secret = kept.secret
+    assert secret == released.secret and sha256(secret).digest() == lock_claim(node).secret_hash
+    texts += [repr(kept), repr(released), caplog.text]
+    for text in texts:
+        assert secret.hex() not in text and repr(secret)[2:-1] not in text
+
+
+def lock_claim(node: FakeNode) -> Any:
+    return node.asked(LockRequest)[0].claim
+
+
+@pytest.mark.anyio
+async def test_each_acquire_has_a_secret_of_its_own() -> None:
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        [node] = scripted(cluster, node_that({}))
+        for _ in range(2):
+            async with registry.lock(LOCK):
+                pass
+        hashes = {request.claim.secret_hash for request in node.asked(LockRequest)}
+        assert len(hashes) == len({request.secret for request in node.asked(EndRequest)}) == 2

@@ -1,0 +1,113 @@
+"""Contenders that give up at every point, while their links flap and their messages are late.
+
+The nodes stay up. As soon as all who gave up were told that a quorum has taken it, and all who held and
+released were told so too, the lock is free, on the world's own time: whoever asks then gets it within a
+bound that no lease comes near.
+"""
+
+import random
+
+from decreed.registry.locks.terms import tenure
+from decreed.registry.replica.events import FromClient
+from decreed.registry.types import NodeId
+from decreed.registry.wire.requests import Answer, Granted, LockRequest
+
+from ..support.proven import to_end, wish
+from ..support.world import config
+from .contenders import RELEASED, Contender, Mood, Stage
+from .plan import Plan
+from .tenures import LockWorld, Spans
+
+BOUND_MS = 250.0
+"""As the design promises; a lease of the contenders below lasts for twenty times as long, at least."""
+TTL_MS = 5_000
+POINTS_MS = 60
+"""By then a lock without trouble is had, so each moment of an acquire and of a hand-over is met."""
+LOCK = "a"
+LAST = 7
+
+
+class GiveUpStorm:
+    """One run: a cluster whose nodes are well, and contenders who are not patient.
+
+    Args:
+        plan: what it is made of; it decides everything.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.world = LockWorld(config(*plan.chance("cluster").choice(((3, 0, 0), (5, 0, 0)))), plan)
+        self.world.late_reads = 0.0
+        self.spans = Spans()
+        self.contenders: list[Contender] = []
+        self.world.replied = self._replied
+
+    def run(self) -> None:
+        """Round after round, in the same lock."""
+        for number in range(self.plan.chance("rounds").choice([2, 4, 8])):
+            chance = self.plan.chance("round", number)
+            crowd = [self._add(chance) for _ in range(chance.choice([1, 1, 2, 5]))]
+            for _ in range(40):
+                self._stir(chance, crowd)
+                self.world.run(chance.choice([1, 5, 20, 100]))
+            self._end(crowd)
+            self._somebody_else_gets_it(chance.choice(self.world.config.nodes), number)
+
+    def _add(self, chance: random.Random) -> Contender:
+        """Somebody who asks now, and gives up at any moment from then on."""
+        number = len(self.contenders) + 1
+        own = self.plan.chance("contender", number)
+        one = Contender(self.world, self.spans, number, LOCK, Mood.PATIENT, own)
+        self.contenders.append(one)
+        one.begin()
+        at_ms = self.world.now_ms + chance.random() * chance.choice([3, 20, POINTS_MS, 400])
+        self.world.at(at_ms, one.give_up)
+        return one
+
+    def _stir(self, chance: random.Random, crowd: list[Contender]) -> None:
+        one = chance.choice(crowd)
+        match chance.randrange(8):
+            case 0:
+                one.cut_off(chance.random() * 60)
+            case 1:
+                one.reconnect()
+            case _:
+                pass
+
+    def _end(self, crowd: list[Contender]) -> None:
+        """All have given up and been told so, or held and released."""
+        for one in crowd:
+            one.give_up()
+        for _ in range(200):
+            if all(one.stage is Stage.OVER for one in crowd):
+                self._confirm_releases(crowd)
+                return
+            self.world.run(20)
+        raise AssertionError("no quorum takes the give-ups")
+
+    def _confirm_releases(self, crowd: list[Contender]) -> None:
+        """A client says it until it is answered; a contender says it once."""
+        for one in crowd:
+            if one.holding is not None and (one.holding.tenure, RELEASED.how) in self.world.ended:
+                said = to_end(self.world.new_id(), 500, one.holding.tenure, RELEASED)
+                self.world.ask(self.world.config.nodes[0], said)
+
+    def _somebody_else_gets_it(self, node: NodeId, number: int) -> None:
+        claim = wish("last", b"last %d" % number, TTL_MS)
+        self.world.wanted[claim.claim_id] = (LOCK, claim)
+        request = LockRequest(self.world.new_id(), 10_000, LOCK, True, claim)
+        began_ms = self.world.now_ms
+        granted = self.world.ask(node, request, within_ms=20_000)
+        assert isinstance(granted, Granted), granted
+        waited_ms = self.world.now_ms - began_ms
+        assert waited_ms <= BOUND_MS, f"round {number}: another waited for {waited_ms:.0f} ms"
+        held = tenure(granted.decree)
+        self.world.ended.add((held, RELEASED.how))
+        release = to_end(self.world.new_id(), 500, held, RELEASED)
+        self.world.post(node, FromClient(LAST, (release,)))
+        self.world.run(20)
+
+    def _replied(self, node: NodeId, answer: Answer) -> None:
+        for contender in self.contenders:
+            if answer.id in contender._sent:
+                contender.take(answer)
