@@ -72,8 +72,8 @@ class GivingUp:
     async def _say(self, asked: Sequence[Link]) -> None:
         try:
             crowded = self._asker.pool.tasks.unsaid > MANY
-            seconds = GIVE_UP_SECONDS if crowded else self._claim.ttl_ms / 1000
-            until = anyio.current_time() + seconds
+            longest = 0.0 if crowded else self._claim.ttl_ms / 1000
+            until = anyio.current_time() + max(GIVE_UP_SECONDS, longest)
             async with anyio.create_task_group() as tasks:
                 self._untold = len(asked)
                 for link in asked:

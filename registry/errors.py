@@ -154,7 +154,9 @@ class StillUndecided(DecreedError):
 
 
 class LockHeld(DecreedError):
-    """Somebody else has the lock, and no term of it was or will be decreed by this request.
+    """Somebody else has the lock, and this request holds nothing, now or later.
+
+    No term was or will be decreed by it, or a quorum has taken its give-up.
 
     Args:
         message: who has it, since when, and when it can be had at the earliest.

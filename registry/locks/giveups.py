@@ -12,7 +12,7 @@ Invariants kept here:
 """
 
 MAX_GIVEN_UP = 65_536
-"""Some ten megabytes; a node that takes 1,000 give-ups a second with a ttl of a minute stays below."""
+"""Some thirty megabytes; a node that takes 1,000 give-ups a second with a ttl of a minute stays below."""
 
 
 class GiveUps:
