@@ -1,10 +1,9 @@
 """The bounds of the house: short files, short functions, and names that say something."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
+from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("bench", "cli", "client", "decreed", "examples", "registry", "storage", "tests")
@@ -13,49 +12,77 @@ LONGEST_FUNCTION = 60
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
 
 
-def sources() -> list[Path]:
-    """Every Python file of ours, each under its own folder."""
+class Source(NamedTuple):
+    """A Python file of ours."""
+
+    path: Path
+    text: str
+    tree: ast.Module
+
+    @property
+    def lines(self) -> int:
+        return len(self.text.splitlines())
+
+    @property
+    def functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+        nodes = ast.walk(self.tree)
+        return [n for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+    @property
+    def classes(self) -> list[ast.ClassDef]:
+        return [node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)]
+
+
+@cache
+def sources() -> dict[str, Source]:
+    """Every file, each under its own folder."""
     paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
-    return sorted(path for path in paths if path.resolve() == path)
+    found: dict[str, Source] = {}
+    for path in sorted(path for path in paths if path.resolve() == path):
+        text = path.read_text(encoding="utf-8")
+        found[path.relative_to(ROOT).as_posix()] = Source(path, text, ast.parse(text))
+    return found
 
 
-def definitions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
-    """All functions and classes of a file."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node
+def test_all_of_it_is_looked_at() -> None:
+    assert {"cli/main.py", "registry/paxos/acceptor.py", "tests/test_style.py"} <= sources().keys()
 
 
-def named(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+def test_files_are_short() -> None:
+    lengths = {name: source.lines for name, source in sources().items()}
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FILE} == {}
 
 
-@pytest.mark.parametrize("path", sources(), ids=named)
-def test_a_file_is_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
-
-
-@pytest.mark.parametrize("path", sources(), ids=named)
-def test_functions_are_short(path: Path) -> None:
+def test_functions_are_short() -> None:
     lengths = {
-        node.name: (node.end_lineno or 0) - node.lineno + 1
-        for node in definitions(path)
-        if not isinstance(node, ast.ClassDef)
+        f"{name}:{function.name}": (function.end_lineno or 0) - function.lineno + 1
+        for name, source in sources().items()
+        for function in source.functions
     }
     assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FUNCTION} == {}
 
 
-@pytest.mark.parametrize("path", sources(), ids=named)
-def test_names_say_something(path: Path) -> None:
-    assert path.stem not in SAYS_NOTHING
-    for node in definitions(path):
-        words = node.name.strip("_").lower().split("_")
-        assert not SAYS_NOTHING & {*words, node.name.lower()}
-        assert not (isinstance(node, ast.ClassDef) and node.name.lower().endswith("manager"))
+def test_names_say_something() -> None:
+    assert [name for name, each in sources().items() if each.path.stem in SAYS_NOTHING] == []
+    silent = [
+        f"{name}:{node.name}"
+        for name, source in sources().items()
+        for node in [*source.functions, *source.classes]
+        if SAYS_NOTHING & {*node.name.strip("_").lower().split("_"), node.name.lower()}
+    ]
+    assert silent == []
 
 
-@pytest.mark.parametrize("path", sources(), ids=named)
-def test_a_module_says_what_it_is(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    bare = path.name == "__init__.py" and len(text.splitlines()) <= 3
-    assert bare or ast.get_docstring(ast.parse(text))
+def test_no_class_only_manages() -> None:
+    named = [node.name.lower() for source in sources().values() for node in source.classes]
+    assert [name for name in named if name.endswith("manager")] == []
+
+
+def test_modules_say_what_they_are() -> None:
+    silent = [
+        name
+        for name, source in sources().items()
+        if not ast.get_docstring(source.tree)
+        and not (source.path.name == "__init__.py" and source.lines <= 3)
+    ]
+    assert silent == []

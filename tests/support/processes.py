@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from decreed.cli.settings_text import config_text
 from decreed.client import sync
 from decreed.client.sync import Registry
 from decreed.registry.config import MIB
@@ -181,17 +183,15 @@ def make(
     edit: Callable[[str], str] = lambda text: text,
     further_hosts: tuple[str, ...] = (),
 ) -> Processes:
-    """Write a configuration with ``decreed init``, edited if wanted; nothing runs yet.
+    """Write a configuration as ``decreed init`` does, edited if wanted; nothing runs yet.
 
     The ports are held until the cluster is ended, at further hosts too if there are any.
     """
     ports = hold(size, *further_hosts)
     addresses = {f"n{n + 1}": f"127.0.0.1:{port}" for n, port in enumerate(ports)}
-    options = [f"--node={node}={address}" for node, address in addresses.items()]
-    made = run("init", folder, *options)
-    assert made.returncode == 0, made.stderr
     cluster = Processes(folder, addresses)
-    cluster.config.write_text(edit(cluster.config.read_text()))
+    folder.mkdir(parents=True, exist_ok=True)
+    cluster.config.write_text(edit(config_text(secrets.token_hex(16), addresses)))
     return cluster
 
 
