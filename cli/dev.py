@@ -26,10 +26,11 @@ from .bare import run_async
 from .documents import claim_document, claim_line, decree_document
 from .failures import about
 from .logs import LogForm, LogLevel, set_up_logs
-from .output import safe_line, write_json, write_line
+from .output import write_json, write_line
 from .serving import NodeStart, ServerParts, open_node, server_parts, stop_on_signal
 from .settings import load_config
 from .settings_text import config_text, with_addresses, write_file
+from .shown import show
 
 NODES = ("n1", "n2", "n3")
 HOST = "127.0.0.1"
@@ -262,7 +263,7 @@ async def _freeze_and_read(registry: Registry, as_json: bool) -> None:
         write_json(decree_document(decree))
     else:
         write_line(f"get    {DEMO_KEY}")
-        write_line(f"    →  {safe_line(decree.value)}")
+        write_line(f"    →  {show(decree.value)}")
 
 
 def free_ports(count: int) -> tuple[int, ...]:

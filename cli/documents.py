@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..registry.keys import series_and_slot
-from ..registry.types import Decree, Outcome
-from .output import bytes_field, safe_line, safe_text
+from ..registry.types import MAX_KEY_BYTES, Decree, Outcome
+from .output import bytes_field
+from .shown import show
 
 
 def decree_document(decree: Decree) -> dict[str, Any]:
@@ -35,21 +36,16 @@ def claim_document(outcome: Outcome, claim_id: bytes, decree: Decree) -> dict[st
 
 def decree_line(decree: Decree) -> str:
     """``key = value`` on one line, the value cut when long."""
-    return f"{decree.key} = {safe_line(decree.value)}"
+    return f"{show(decree.key, MAX_KEY_BYTES)} = {show(decree.value)}"
 
 
 def claim_line(outcome: Outcome, decree: Decree) -> str:
     """The outcome, the key and the value that it is frozen to; for a lost claim, who won."""
-    line = f"{outcome.value:<4}  {decree.key} = {safe_text_line(decree.value)}"
+    line = f"{outcome.value:<4}  {decree_line(decree)}"
     if outcome is Outcome.WON:
         return line
-    note = f", note: {safe_line(decree.note)}" if decree.note else ""
-    return f"{line}  (claimed by {safe_line(decree.claimant)}, {when(decree.time_ms)}{note})"
-
-
-def safe_text_line(value: bytes) -> str:
-    """A whole value for people, on one line if it has one line."""
-    return safe_text(value) if b"\n" in value else safe_line(value, max(len(value), 1))
+    note = f", note: {show(decree.note)}" if decree.note else ""
+    return f"{line}  (claimed by {show(decree.claimant)}, {when(decree.time_ms)}{note})"
 
 
 def when(time_ms: int) -> str:

@@ -15,10 +15,11 @@ from ..registry.keys import parse_prefix
 from . import options as o
 from .batches import Fate, Row, freeze_all
 from .connection import with_registry
-from .documents import decree_document, when
+from .documents import decree_document, decree_line, when
 from .failures import about, reading
 from .flatten import flatten
-from .output import safe_line, write_json, write_line
+from .output import write_json, write_line
+from .shown import one_line, show
 from .sources import Item, folder_items
 from .values import read_file
 from .written import FORMATS
@@ -155,9 +156,9 @@ def _progress(total: int) -> Generator[Callable[[], None]]:
 
 def _row_line(row: Row) -> str:
     if row.decree is None:
-        return f"failed  {safe_line(row.key)}: {safe_line(str(row.error), 1_000)}"
-    who = f"claimed by {safe_line(row.decree.claimant)}, {when(row.decree.time_ms)}"
-    return f"lost    {row.key} = {safe_line(row.decree.value)}  ({who})"
+        return f"failed  {one_line(row.key, 1_000)}: {one_line(str(row.error), 1_000)}"
+    who = f"claimed by {show(row.decree.claimant)}, {when(row.decree.time_ms)}"
+    return f"lost    {decree_line(row.decree)}  ({who})"
 
 
 def _row_document(row: Row) -> dict[str, Any]:

@@ -9,12 +9,14 @@ import typer
 from ..client import Holder, PastTerm, Registry, Standing
 from ..registry.errors import Exit, StillUndecided
 from ..registry.locks.terms import Ending, How, parse_lock
+from ..registry.types import MAX_KEY_BYTES
 from . import options as o
 from .connection import with_registry
 from .documents import when
 from .failures import CommandFailed, about
-from .output import bytes_field, safe_line, write_json, write_line
+from .output import bytes_field, write_json, write_line
 from .running import LockName
+from .shown import show as shown
 
 NOBODY = "nobody has ever had it"
 FREE_NOW = "free"
@@ -181,15 +183,19 @@ def _line(standing: Standing) -> str:
     waiters = f", {standing.waiters} waiting" if standing.waiters else ""
     if not standing.held:
         how = standing.ending.how.name.lower() if standing.ending else "expired"
-        return f"{holder.lock}  {FREE_NOW}, {how}  last: {_who(holder)}{waiters}"
+        return f"{_lock(holder)}  {FREE_NOW}, {how}  last: {_who(holder)}{waiters}"
     broken = ", broken" if standing.ending else ""
     left = f"{standing.remaining:.1f} s left{broken}"
-    return f"{holder.lock}  held by {_who(holder)}, {left}{waiters}"
+    return f"{_lock(holder)}  held by {_who(holder)}, {left}{waiters}"
+
+
+def _lock(holder: Holder) -> str:
+    return shown(holder.lock, MAX_KEY_BYTES)
 
 
 def _who(holder: Holder) -> str:
-    note = f", note: {safe_line(holder.note)}" if holder.note else ""
-    return f"{safe_line(holder.name)} since {when(holder.since_ms)} (term {holder.term}{note})"
+    note = f", note: {shown(holder.note)}" if holder.note else ""
+    return f"{shown(holder.name)} since {when(holder.since_ms)} (term {holder.term}{note})"
 
 
 def _document(standing: Standing) -> dict[str, Any]:
@@ -235,7 +241,7 @@ def _ending_text(ending: Ending | None) -> str:
         return ""
     if ending.how in (How.BROKEN, How.FORCED):
         how = ending.how.name.lower()
-        return f"{how} by {safe_line(ending.by)}: {safe_line(ending.reason)}"
+        return f"{how} by {shown(ending.by)}: {shown(ending.reason)}"
     return ending.how.name.lower()
 
 
@@ -243,18 +249,18 @@ def _show_broken(standing: Standing, force: bool, call: o.Call) -> None:
     if call.as_json:
         write_json({**_document(standing), "forced": force})
     elif force:
-        write_line(f"{standing.holder.lock} is free now; its holder may still be at work")
+        write_line(f"{_lock(standing.holder)} is free now; its holder may still be at work")
     else:
         left = f"in {standing.holder.ttl:g} s at the latest"
-        write_line(f"{standing.holder.lock} is broken, and free {left}")
+        write_line(f"{_lock(standing.holder)} is broken, and free {left}")
 
 
 def _show_leader(holder: Holder, call: o.Call) -> None:
     if call.as_json:
         write_json(_holder_document(holder))
     else:
-        write_line(f"{holder.lock}  {_who(holder)}{_info(holder)}")
+        write_line(f"{_lock(holder)}  {_who(holder)}{_info(holder)}")
 
 
 def _info(holder: Holder) -> str:
-    return f"  {safe_line(holder.info)}" if holder.info else ""
+    return f"  {shown(holder.info)}" if holder.info else ""

@@ -17,7 +17,7 @@ from .commands import COMMANDS, LOCK_COMMANDS
 from .early import main as main  # scripts that were installed before look for it here
 from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
 from .lazy import LazyGroup
-from .output import OutputClosed, OutputLost, send_the_rest_nowhere, write_line
+from .output import OutputClosed, OutputLost, send_the_rest_nowhere, write_error, write_line
 from .run_exits import run_exit, runs_another
 
 
@@ -108,6 +108,6 @@ def _output_lost(reason: str) -> CommandFailed:
 
 def _unexpected(error: BaseException) -> CommandFailed:
     if os.environ.get("DECREED_DEBUG"):
-        traceback.print_exception(error)
+        write_error("".join(traceback.format_exception(error)).rstrip())
     cause = DecreedError(f"{type(error).__name__}: {error}")
     return CommandFailed(cause, "unexpected", "DECREED_DEBUG=1 shows where; please report it")

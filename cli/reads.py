@@ -7,12 +7,15 @@ import typer
 from ..client import Registry
 from ..registry.errors import Exit, StillUndecided
 from ..registry.keys import parse_key, parse_prefix, parse_series
-from ..registry.types import Decree
+from ..registry.types import MAX_KEY_BYTES, Decree
 from . import options as o
 from .connection import with_registry
 from .documents import decree_document, decree_line
-from .failures import CommandFailed, about
-from .output import safe_text, write_bytes, write_json, write_line
+from .failures import CommandFailed, about, error_line
+from .output import is_terminal, write_bytes, write_error, write_json, write_line, write_text
+from .shown import show, show_lines, show_piped
+
+EXACT = "--raw writes the exact bytes"
 
 KeysOnly = Annotated[bool, typer.Option("--keys", help="Print the keys alone.")]
 
@@ -94,14 +97,24 @@ def list_keys(
 
 
 def show_value(decree: Decree, call: o.Call, raw: bool) -> int:
-    """Print one decree: its exact bytes, or JSON, or text that is safe on a terminal."""
+    """Print one decree: its exact bytes, or JSON, or its text."""
     if raw:
         write_bytes(decree.value)
     elif call.as_json:
         write_json(decree_document(decree))
+    elif is_terminal():
+        write_text(show_lines(decree.value))
     else:
-        write_line(safe_text(decree.value))
+        _pipe_value(decree)
     return Exit.DONE
+
+
+def _pipe_value(decree: Decree) -> None:
+    """Text goes on exactly; what is none, or could steer a terminal, does not, which is said."""
+    text, exact = show_piped(decree.value)
+    write_text(text)
+    if not exact:
+        write_error(error_line(decree.key, "not plain text, written with escapes", EXACT))
 
 
 def show_row(decree: Decree, call: o.Call, keys: bool) -> None:
@@ -109,4 +122,4 @@ def show_row(decree: Decree, call: o.Call, keys: bool) -> None:
     if call.as_json:
         write_json(decree_document(decree))
     else:
-        write_line(decree.key if keys else decree_line(decree))
+        write_line(show(decree.key, MAX_KEY_BYTES) if keys else decree_line(decree))

@@ -13,7 +13,8 @@ from ..registry.wire.requests import PeerStatus, StatusReport
 from . import options as o
 from .connection import with_registry
 from .failures import about
-from .output import safe_line, write_json, write_line
+from .output import write_json, write_line
+from .shown import one_line
 
 FORMAT = 5
 
@@ -70,14 +71,16 @@ def has_quorum(nodes: list[StatusReport | NodeDown]) -> bool:
 
 def _line(node: StatusReport | NodeDown) -> str:
     if not isinstance(node, StatusReport):
-        cause = safe_line(str(node.error))
-        return f"{node.node or '?':<8} down     {node.address}: {cause}"
+        cause = one_line(str(node.error), 500)
+        return (
+            f"{one_line(node.node or '?', 100):<8} down     {one_line(node.address, 200)}: {cause}"
+        )
     state = "voting" if node.voting else "silent"
-    trouble = f"; {safe_line(node.trouble, 500)}" if node.trouble else ""
+    trouble = f"; {one_line(node.trouble, 500)}" if node.trouble else ""
     return (
-        f"{node.node:<8} {state:<8} {node.decrees} decrees, {node.unlearned} unlearned, "
+        f"{one_line(node.node, 100):<8} {state:<8} {node.decrees} decrees, {node.unlearned} unlearned, "
         f"life {node.incarnation}, up {node.uptime_ms / 1000:.0f} s, "
-        f"version {safe_line(node.version)}{trouble}"
+        f"version {one_line(node.version, 200)}{trouble}"
     )
 
 
