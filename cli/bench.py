@@ -31,13 +31,7 @@ MAX_OUTSTANDING = 4_096
 
 Duration = Annotated[
     float | None,
-    typer.Option(
-        "--duration",
-        parser=o.parse_duration,
-        metavar="TIME",
-        help="How long each kind of work lasts.  [default: 5s]",
-        show_default=False,
-    ),
+    o.duration("--duration", "DECREED_BENCH_DURATION", "How long each kind of work lasts.", "5s"),
 ]
 Outstanding = Annotated[
     int,
@@ -58,12 +52,18 @@ ValueBytes = Annotated[
 Only = Annotated[Kind | None, typer.Option("--only", help="Do this kind of work alone.")]
 Under = Annotated[
     str,
-    typer.Option("--prefix", metavar="PREFIX", help="The path that a path of its own is under."),
+    typer.Option(
+        "--prefix",
+        envvar="DECREED_BENCH_PREFIX",
+        metavar="PREFIX",
+        help="The path that a path of its own is under.",
+    ),
 ]
 DiskDir = Annotated[
     Path | None,
     typer.Option(
         "--disk",
+        envvar="DECREED_BENCH_DISK",
         metavar="DIR",
         help="Measure how long this disk takes to sync, too: on a node, beside its data.",
         show_default=False,
@@ -82,7 +82,8 @@ def bench(
     disk: DiskDir = None,
     disk_only: DiskOnly = False,
     yes: Yes = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -91,7 +92,7 @@ def bench(
     The keys that it claims stay for ever, under PREFIX and a random name; it asks before. Errors
     are counted, and the exit code is the highest of theirs. Ctrl-C gives the figures so far.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     report = _measure(disk, disk_only)
     if report is not None and not as_json:
         _write_lines(disk_lines(report))

@@ -92,3 +92,19 @@ LOCK_COMMANDS = (
         'decreed lock break prod/migrate --reason "the machine is gone"',
     ),
 )
+
+CONTEXT_COMMANDS = (
+    Entry(
+        "list",
+        "context_commands:list_contexts",
+        "decreed context list",
+        "decreed context list --json",
+    ),
+    Entry(
+        "show",
+        "context_commands:show_context",
+        "decreed context show",
+        "decreed context show prod",
+    ),
+    Entry("use", "context_commands:use_context", "decreed context use prod"),
+)

@@ -45,6 +45,7 @@ Data = Annotated[
     Path | None,
     typer.Option(
         "--data",
+        envvar="DECREED_DEV_DATA",
         metavar="DIR",
         help="Where the cluster lives.  [default: .decreed; with --demo a folder that goes away]",
         show_default=False,
@@ -54,6 +55,7 @@ Port = Annotated[
     int | None,
     typer.Option(
         "--port",
+        envvar="DECREED_DEV_PORT",
         metavar="PORT",
         min=1,
         max=HIGHEST_FIRST_PORT,
@@ -97,7 +99,7 @@ def dev(
     data: Data = None,
     port: Port = None,
     demo: Demo = False,
-    timeout: o.Patience = None,
+    timeout: o.ServeTime = None,
     as_json: o.Json = False,
 ) -> int:
     """Run a cluster of three nodes in this process; its data stays for the next time.

@@ -37,22 +37,13 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
+        envvar="DECREED_IMPORT_FORMAT",
         metavar="toml|json|yaml|env",
         help="How to read FILE.  [default: by its name]",
         show_default=False,
     ),
 ]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Kept in every decree.")]
-BatchTimeout = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout",
-        parser=o.parse_duration,
-        metavar="TIME",
-        help="How long to try each batch before its rest counts as failed.  [default: 60s]",
-        show_default=False,
-    ),
-]
 
 
 class Tally:
@@ -88,8 +79,9 @@ def import_command(
     prefix: Under,
     form: Format = None,
     note: Note = "",
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
-    timeout: BatchTimeout = None,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
+    timeout: o.BatchTimeout = None,
     as_json: o.Json = False,
 ) -> int:
     """Freeze every file below DIR, or every entry of FILE, under PREFIX.
@@ -101,7 +93,7 @@ def import_command(
     repeated at any time: what is frozen to the same value counts as the same. Exit code: the
     highest that any key has.
     """
-    call = o.Call.of(endpoints, timeout or IMPORT_TIMEOUT, as_json)
+    call = o.Call.of(endpoints, timeout or IMPORT_TIMEOUT, as_json, context)
     with about(prefix):
         under = parse_prefix(prefix)
     items = read_source(source, under, form)

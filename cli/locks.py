@@ -33,12 +33,13 @@ Watch = Annotated[bool, typer.Option("--watch", help="Go on and print each new l
 
 
 def list_locks(
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
     """Print all locks that anybody ever had: who has them, since when, and how many wait."""
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> None:
         for name in await registry.lock_names():
@@ -53,7 +54,8 @@ def list_locks(
 
 def show(
     name: LockName,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -61,14 +63,15 @@ def show(
 
     Exit code 4: nobody ever had it.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     _show(_standing(name, call), call)
     return Exit.DONE
 
 
 def history(
     name: LockName,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -76,7 +79,7 @@ def history(
 
     Exit code 4: nobody ever had it.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> list[PastTerm]:
         return await registry.lock_history(name, timeout=call.seconds)
@@ -95,7 +98,8 @@ def break_lock(
     reason: Reason,
     force: Force = False,
     yes: Yes = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -103,7 +107,7 @@ def break_lock(
 
     The holder can renew it no more, finds out, and the lock is free when its lease has run out.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     standing = _standing(name, call)
     if not standing.held:
         raise CommandFailed(StillUndecided("nobody has it now"), name, "there is nothing to break")
@@ -122,7 +126,8 @@ def break_lock(
 def leader(
     name: LockName,
     watch: Watch = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Patience = None,
     as_json: o.Json = False,
 ) -> int:
@@ -130,7 +135,7 @@ def leader(
 
     Exit code 4: nobody leads it now.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     if not watch:
         standing = _standing(name, call)
         if not standing.held:

@@ -23,7 +23,8 @@ KeysOnly = Annotated[bool, typer.Option("--keys", help="Print the keys alone.")]
 def get(
     key: o.KeyName,
     raw: o.Raw = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -31,7 +32,7 @@ def get(
 
     Exit code 4: nobody has frozen it; 5: no quorum could be asked, so it is not known.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> Decree | None:
         return await registry.get(key, timeout=call.seconds)
@@ -47,7 +48,8 @@ def get(
 def latest(
     series: o.SeriesName,
     raw: o.Raw = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -55,7 +57,7 @@ def latest(
 
     Exit code 4: no slot is decided yet.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> Decree | None:
         return await registry.latest(series, timeout=call.seconds)
@@ -75,7 +77,8 @@ def latest(
 def list_keys(
     prefix: o.Prefix = "",
     keys: KeysOnly = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -84,7 +87,7 @@ def list_keys(
     Every decree whose claim was answered before the list began is in it. It is no snapshot of one
     instant.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> None:
         async for decree in registry.list(prefix):

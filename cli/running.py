@@ -39,7 +39,12 @@ def parse_wait(text: str) -> float:
     """Seconds to wait for a lock: as other times, or ``0`` not to wait, ``forever``."""
     if text in ("0", "0s"):
         return 0.0
-    return inf if text == "forever" else o.parse_duration(text)
+    if text == "forever":
+        return inf
+    try:
+        return o.parse_duration(text)
+    except typer.BadParameter as error:
+        raise typer.BadParameter(f"{error.message}; or 0, or forever") from error
 
 
 LockName = Annotated[str, typer.Argument(metavar="NAME", help="The lock, such as prod/migrate.")]
@@ -48,12 +53,8 @@ CommandLine = Annotated[
 ]
 Ttl = Annotated[
     float | None,
-    typer.Option(
-        "--ttl",
-        parser=o.parse_duration,
-        metavar="TIME",
-        help="How soon the lock is free again if this machine dies.  [default: 15s]",
-        show_default=False,
+    o.duration(
+        "--ttl", "DECREED_TTL", "How soon the lock is free again if this machine dies.", "15s"
     ),
 ]
 Wait = Annotated[
@@ -61,8 +62,9 @@ Wait = Annotated[
     typer.Option(
         "--wait",
         parser=parse_wait,
+        envvar="DECREED_WAIT",
         metavar="TIME",
-        help="How long to wait for the lock: 0, 60s, forever.  [default: 60s]",
+        help="How long to wait for the lock: 0, 60s, 1h30m, forever.  [default: 60s]",
         show_default=False,
     ),
 ]
@@ -92,7 +94,7 @@ class Job:
         """Fill in what the user left out."""
         ttl = DEFAULT_TTL if ttl is None else ttl
         if not MIN_TTL_MS <= ttl * 1000 <= MAX_TTL_MS:
-            raise BadRequest(f"--ttl is at least {MIN_TTL_MS} ms")
+            raise BadRequest(f"a ttl is {MIN_TTL_MS}ms to {MAX_TTL_MS // 3_600_000}h, not {ttl:g}s")
         return cls(parse_lock(lock), command, ttl, note)
 
     def environment(self, lock: Lock) -> Mapping[str, str]:
@@ -117,7 +119,8 @@ def run(
     ttl: Ttl = None,
     wait: Wait = None,
     note: Note = "",
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -131,7 +134,7 @@ def run(
     Exit code 120: the lock was lost; 121: somebody else has it; 125: decreed failed; 126, 127: CMD
     cannot be run, or was not found; 128 and more: CMD, or this, was ended by a signal.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     with about(name):
         job = Job.of(name, command, ttl, note)
     seconds = DEFAULT_WAIT if wait is None else wait
@@ -155,7 +158,8 @@ def elect(
     command: CommandLine,
     ttl: Ttl = None,
     note: Note = "",
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -165,7 +169,7 @@ def elect(
     run and stopped as by 'decreed lock run'. A signal ends this: it is passed on to CMD, whose exit
     code is returned.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     with about(name):
         job = Job.of(name, command, ttl, note)
 
@@ -205,7 +209,8 @@ def once(
     key: o.KeyName,
     command: CommandLine,
     note: Note = "",
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -214,7 +219,7 @@ def once(
     It becomes CMD, which so has its own exit code. Exit code 121: somebody else had KEY before. If
     CMD fails or its machine dies, nobody runs it again.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> str:
         claimed = await registry.once(key, note=note, timeout=call.seconds)

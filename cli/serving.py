@@ -37,22 +37,40 @@ YOUNG_OBJECTS = 20_000
 """So many objects more than before, and Python looks for garbage among them."""
 
 ConfigPath = Annotated[
-    Path, typer.Option("--config", metavar="FILE", help="The cluster.toml that 'init' wrote.")
+    Path,
+    typer.Option(
+        "--config",
+        envvar="DECREED_CLUSTER_CONFIG",
+        metavar="FILE",
+        help="The cluster.toml that 'init' wrote.",
+    ),
 ]
 NodeName = Annotated[
-    str, typer.Option("--node", metavar="NAME", help="Which member this process is.")
+    str,
+    typer.Option(
+        "--node", envvar="DECREED_NODE", metavar="NAME", help="Which member this process is."
+    ),
 ]
-DataPath = Annotated[Path, typer.Option("--data", metavar="DIR", help="The node's data directory.")]
+DataPath = Annotated[
+    Path,
+    typer.Option("--data", envvar="DECREED_DATA", metavar="DIR", help="The node's data directory."),
+]
 Listen = Annotated[
     str | None,
     typer.Option(
         "--listen",
+        envvar="DECREED_LISTEN",
         metavar="HOST:PORT",
         help="Listen here instead of at the address in the config, as behind a port mapping.",
     ),
 ]
-Log = Annotated[LogForm, typer.Option("--log", help="How log lines look.")]
-Level = Annotated[LogLevel, typer.Option("--log-level", help="The least weighty lines written.")]
+Log = Annotated[LogForm, typer.Option("--log", envvar="DECREED_LOG", help="How log lines look.")]
+Level = Annotated[
+    LogLevel,
+    typer.Option(
+        "--log-level", envvar="DECREED_LOG_LEVEL", help="The least weighty lines written."
+    ),
+]
 NewFormation = Annotated[
     bool,
     typer.Option(
@@ -95,7 +113,7 @@ def serve(
     log: Log = LogForm.TEXT,
     log_level: Level = LogLevel.INFO,
     new_formation: NewFormation = False,
-    timeout: o.Patience = None,
+    timeout: o.ServeTime = None,
     as_json: o.Json = False,
 ) -> int:
     """Run one node of a cluster until SIGTERM or SIGINT; then answer what is in flight and stop.

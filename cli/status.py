@@ -20,7 +20,8 @@ FORMAT = 5
 
 
 def status(
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -28,7 +29,7 @@ def status(
 
     Exit code 0: enough nodes vote to freeze keys; 5: too few do.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> list[StatusReport | NodeDown]:
         return await registry.status()

@@ -128,20 +128,97 @@ def test_endpoints_come_from_the_option_the_environment_or_the_default(
     assert [c["timeout"] for c in registry.connections] == [10.0, 10.0, 2.0]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("5min", "'min' is written 'm'"), ("1w", "the units are d, h, m"), ("10S", "'s'")],
+)
+def test_a_bad_time_is_told_with_its_fault(cli: Cli, text: str, said: str) -> None:
+    result = cli("get", "a b", "--timeout", text)
+    assert said in result.err
+
+
 @pytest.mark.parametrize("endpoints", ["", ",", "host", "host:", ":1", "host:70000"])
 def test_bad_endpoints_are_bad_usage(cli: Cli, endpoints: str) -> None:
     assert cli("get", "k", "--endpoints", endpoints).code == 2
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DECREED_ENDPOINTS", "http://h:1"), ("DECREED_TIMEOUT", "soon"), ("DECREED_JSON", "maybe"),
+        ("DECREED_CONTEXT", "nowhere"), ("DECREED_CONFIG", "/no/such/file"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_variable_is_told_of_the_variable(
+    cli: Cli, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    result = cli("get", "k")
+    assert (result.code, result.err.count("\n"), registry.calls) == (2, 1, [])
+    assert name in result.err and "--" not in result.err.partition(name)[0]
+
+
+def test_an_option_counts_and_its_variable_is_not_looked_at(
+    cli: Cli, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DECREED_TIMEOUT", "soon")
+    monkeypatch.setenv("DECREED_RAW", "1")
+    registry.freeze("k", "v")
+    assert cli("get", "k", "--timeout", "2s").out == b"v"
+    assert cli("get", "k", "--timeout", "2s", "--json").json["value"] == "v"
+    result = cli("get", "k", "--timeout", "later")
+    assert "DECREED_TIMEOUT" not in result.err and "--timeout" in result.err
+
+
+def test_json_by_a_variable_is_for_errors_too(
+    cli: Cli, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DECREED_JSON", "1")
+    assert cli("get", "a b").error["exit_code"] == 2
+    monkeypatch.setenv("DECREED_JSON", "0")
+    assert cli("get", "a b").err.startswith("decreed: a b")
+
+
+@pytest.mark.parametrize(
     ("text", "seconds"),
-    [("500ms", 0.5), ("10s", 10), ("2m", 120), ("1h", 3600), ("3", 3), ("0.25", 0.25)],
+    [
+        ("500ms", 0.5),
+        ("10s", 10),
+        ("2m", 120),
+        ("1h", 3600),
+        ("3", 3),
+        ("0.25", 0.25),
+        ("1h30m", 5400),
+        ("2d", 172_800),
+        ("1.5h", 5400),
+        ("1d2h3m4s5ms", 93_784.005),
+        (" 5s ", 5),
+        ("365d", 31_536_000),
+    ],
 )
 def test_times(text: str, seconds: float) -> None:
     assert options.parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "s", "-1s", "0", "2h", "1 s", "1d", "nan", "1e3", "٣s"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "s",
+        "-1s",
+        "0",
+        "1 s",
+        "nan",
+        "1e3",
+        "٣s",
+        "1h30",
+        "2h1d",
+        "1h1h",
+        "366d",
+        "1.5h30m",
+        "0.5ms",
+    ],
+)
 def test_bad_times_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         options.parse_duration(text)

@@ -14,9 +14,11 @@ from decreed.registry.types import Outcome
 from .fakes import Cli, FakeRegistry, decree
 
 WHOLE = 1_000_000
-HIDDEN = ("\x00", "\x1b", "\x7f", "\x85", "\x9b", "\u00a0", "\u00ad", "\u061c", "\u115f", "\u200b")
-HIDDEN += ("\u200e", "\u2028", "\u2029", "\u202e", "\u2066", "\u3164", "\ufe0f", "\ufeff", "\uffa0")
-HIDDEN += ("\U000e0041", "\u2800", "\u3000", "\ud800", "\udc9b")
+HIDDEN = (
+    "\x00", "\x1b", "\x7f", "\x85", "\x9b", "\u00a0", "\u00ad", "\u061c", "\u115f", "\u200b",
+    "\u200e", "\u2028", "\u2029", "\u202e", "\u2066", "\u3164", "\ufe0f", "\ufeff", "\uffa0",
+    "\U000e0041", "\u2800", "\u3000", "\ud800", "\udc9b",
+)  # fmt: skip
 PIECES = [
     b"\\",
     b"n",
