@@ -24,6 +24,7 @@ from .bench_loads import Bench, Kind, Plan
 from .bench_view import disk_lines, document, live_table, remarks, table_lines
 from .failures import INTERRUPTED, CommandFailed, about, reading
 from .output import write_error, write_json, write_line
+from .signals import heeded
 
 DEFAULT_SECONDS = 5.0
 REFRESH_SECONDS = 0.25
@@ -171,7 +172,7 @@ class _Run:
             nursery.cancel_scope.cancel()
 
     async def _heed_interrupts(self, scope: trio.CancelScope) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with trio.open_signal_receiver(signal.SIGTERM, *heeded(signal.SIGINT)) as signals:
             await anext(aiter(signals))
             self.cut = True
             scope.cancel()

@@ -6,6 +6,7 @@ The modules are named, not imported: a command is loaded when it runs.
 from typing import Any
 
 from .lazy import Entry
+from .run_words import RunCommand
 from .values import VALUE_SETTINGS, ValueCommand
 
 VALUES: dict[str, Any] = {"cls": ValueCommand, "context_settings": VALUE_SETTINGS}
@@ -62,9 +63,13 @@ COMMANDS = (
         "decreed latest prod/settings",
         "decreed latest prod/settings --raw",
     ),
-    Entry("elect", "running:elect", "decreed elect scheduler -- ./scheduler --port 80"),
+    Entry(
+        "elect", "running:elect", "decreed elect scheduler -- ./scheduler --port 80", cls=RunCommand
+    ),
     Entry("leader", "locks:leader", "decreed leader scheduler", "decreed leader scheduler --watch"),
-    Entry("once", "running:once", "decreed once jobs/migrate-12 -- ./migrate --to 12"),
+    Entry(
+        "once", "running:once", "decreed once jobs/migrate-12 -- ./migrate --to 12", cls=RunCommand
+    ),
     Entry("status", "status:status", "decreed status", "decreed status --json --timeout 2s"),
     Entry(
         "bench",
@@ -82,6 +87,8 @@ LOCK_COMMANDS = (
         "running:run",
         "decreed lock run prod/migrate -- ./migrate --all",
         "decreed lock run cron/report --wait 0 --ttl 1m -- make report",
+        "decreed lock run prod/db --foreground -- psql",
+        cls=RunCommand,
     ),
     Entry("list", "locks:list_locks", "decreed lock list", "decreed lock list --json"),
     Entry("show", "locks:show", "decreed lock show prod/migrate"),

@@ -111,6 +111,12 @@ Timeout = Annotated[
         "the context's, or 10s",
     ),
 ]
+NoTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", parser=parse_duration, metavar="TIME", hidden=True, help="Changes nothing."
+    ),
+]
 Patience = Annotated[
     float | None,
     duration(

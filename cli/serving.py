@@ -29,6 +29,7 @@ from .formed import check_not_formed_before, note_formed
 from .logs import LogForm, LogLevel, set_up_logs
 from .output import write_json
 from .settings import load_config
+from .signals import end_by, heeded
 
 OWN_FILES = 400
 """Files that a node needs beside its connections: tables, logs, links."""
@@ -207,7 +208,7 @@ async def _serve_until_stopped(
 
 async def stop_on_signal(stop: trio.Event) -> None:
     """Set `stop` at the first SIGTERM or SIGINT; a second one then ends the process at once."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(signal.SIGTERM, *heeded(signal.SIGINT)) as signals:
         if EARLY.asked:
             stop.set()
         else:
@@ -215,7 +216,7 @@ async def stop_on_signal(stop: trio.Event) -> None:
             say.info("stopping", signal=signal.Signals(number).name)
             stop.set()
     # the receiver has put back whoever kept an early signal
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_by(signal.SIGTERM)
 
 
 async def _stop_after(timeout: float | None, stop: trio.Event) -> None:

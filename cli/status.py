@@ -44,11 +44,8 @@ def status(
     return Exit.DONE if has_quorum(nodes) else Exit.UNREACHABLE
 
 
-def version(as_json: o.Json = False, timeout: o.Timeout = None) -> int:
-    """Print the versions of decreed, Python, the protocol and the format on disk.
-
-    It asks no node, so --timeout changes nothing.
-    """
+def version(as_json: o.Json = False, timeout: o.NoTimeout = None) -> int:
+    """Print the versions of decreed, Python, the protocol and the format on disk."""
     del timeout
     facts = {
         "decreed": metadata.version("decreed"),
