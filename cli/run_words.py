@@ -13,25 +13,28 @@ from collections.abc import Container, Sequence
 from typing import Any
 
 from ..registry.errors import BadRequest
-from .failures import CommandFailed, error_line
-from .output import write_error
+from .failures import CommandFailed
 from .plain import PlainCommand
 from .run_exits import RunExit
 
 _OF_A_SHELL = re.compile(r"[\s|&;<>()$`\"'*?\[\]{}~#]")
 _SETTING = re.compile(r"[A-Za-z_]\w*=")
+_CHECK = "check that it is a file with the right to be run"
 _WORDS_BEFORE = 2
 """NAME or KEY, and the first word of the command."""
 
 
-def refused(command: Sequence[str]) -> int | None:
+def refused(command: Sequence[str], as_json: bool) -> int | None:
     """The exit code if the command cannot be run, which is said; None if it may be."""
     program = command[0]
     trouble = _trouble(program)
     if trouble is None:
         return None
     code, cause = trouble
-    write_error(error_line(program, cause, _hint(command) if code == RunExit.NOT_FOUND else ""))
+    hint = _hint(command) if code == RunExit.NOT_FOUND else _CHECK
+    failure = CommandFailed(BadRequest(cause), program, hint)
+    failure.exit_code = code
+    failure.report(as_json)
     return code
 
 
@@ -41,7 +44,7 @@ def _hint(command: Sequence[str]) -> str:
         return f"to set a variable for it, write: -- env {shlex.join(command)}"
     if _OF_A_SHELL.search(command[0]):
         return f"for a shell to read it, write: -- sh -c {shlex.quote(' '.join(command))}"
-    return ""
+    return "check its name, and PATH"
 
 
 def _trouble(program: str) -> tuple[int, str] | None:

@@ -170,7 +170,7 @@ def run(
     call = o.Call.of(endpoints, timeout, as_json, context)
     with about(name):
         job = Job.of(name, command, ttl, note, foreground)
-    if (code := refused(command)) is not None:
+    if (code := refused(command, as_json)) is not None:
         return code
     seconds = DEFAULT_WAIT if wait is None else wait
 
@@ -210,7 +210,7 @@ def elect(
     call = o.Call.of(endpoints, timeout, as_json, context)
     with about(name):
         job = Job.of(name, command, ttl, note)
-    if (code := refused(command)) is not None:
+    if (code := refused(command, as_json)) is not None:
         return code
 
     async def work(registry: Registry, relay: Relay) -> int:
@@ -265,7 +265,7 @@ def once(
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
 
-    if (code := refused(command)) is not None:
+    if (code := refused(command, as_json)) is not None:
         return code
 
     async def ask(registry: Registry) -> str:

@@ -19,6 +19,7 @@ COMMANDS = [
     "bench", "claim", "dev", "elect", "get", "import", "init", "latest", "leader", "list", "next",
     "once", "serve", "status", "version", "wait", "watch",
 ]  # fmt: skip
+ASKING_NOBODY = ("init", "version")
 
 
 def test_these_are_the_commands() -> None:
@@ -32,7 +33,15 @@ def test_every_command_has_help_with_an_example_json_and_timeout(cli: Cli, comma
     _, _, examples = result.text.partition("Examples:\n")
     assert f"decreed {command}" in examples
     assert "--json" in result.text
-    assert "--timeout" in result.text
+    assert ("--timeout" in result.text) == (command not in ASKING_NOBODY)
+
+
+@pytest.mark.parametrize("command", ASKING_NOBODY)
+def test_a_timeout_that_has_nothing_to_end_is_taken_and_not_shown(
+    cli: Cli, tmp_path: Path, command: str
+) -> None:
+    words = ("init", str(tmp_path), "--node", "n1=h:1") if command == "init" else (command,)
+    assert cli(*words, "--timeout", "1s").code == 0
 
 
 @pytest.mark.parametrize("command", ["break", "history", "list", "run", "show"])

@@ -34,7 +34,8 @@ def options() -> list[tuple[str, Any]]:
         for group, entries in GROUPS.items()
         for entry in entries
         for parameter in entry.load().params
-        if parameter.param_type_name == "option" and parameter.name != "help"
+        if parameter.param_type_name == "option"
+        if parameter.name != "help" and not parameter.hidden
     ]
 
 
