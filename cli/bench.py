@@ -55,6 +55,7 @@ Under = Annotated[
     str,
     typer.Option(
         "--prefix",
+        parser=o.parsed(parse_prefix),
         envvar="DECREED_BENCH_PREFIX",
         metavar="PREFIX",
         help="The path that a path of its own is under.",

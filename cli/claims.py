@@ -15,7 +15,7 @@ import typer
 from ..client import Claimed, Registry
 from ..registry.errors import BadRequest, DecreedError, Exit, OutcomeUnknown, Unreachable
 from ..registry.keys import MAX_SLOT, parse_key, parse_series
-from ..registry.types import MAX_CLAIM_ID_BYTES, Decree, Outcome
+from ..registry.types import MAX_CLAIM_ID_BYTES, MAX_CONTENT_TYPE_CHARS, Decree, Outcome
 from . import options as o
 from .connection import with_registry
 from .documents import claim_document, claim_line
@@ -47,6 +47,7 @@ ContentType = Annotated[
     str | None,
     typer.Option(
         "--content-type",
+        parser=o.at_most(MAX_CONTENT_TYPE_CHARS, "content type"),
         envvar="DECREED_CONTENT_TYPE",
         metavar="TYPE",
         help="Media type of the value.  [default: plain text if it is UTF-8, else bytes]",

@@ -27,6 +27,18 @@ from .written import FORMATS
 IMPORT_TIMEOUT = 60.0
 SUFFIXES = {".toml": "toml", ".json": "json", ".yaml": "yaml", ".yml": "yaml", ".env": "env"}
 
+
+def known_format(text: str) -> str:
+    """`text`, if it is a format that can be read.
+
+    Raises:
+        BadRequest: naming those that are.
+    """
+    if text not in FORMATS:
+        raise BadRequest(f"{text!r} is none of {', '.join(FORMATS)}")
+    return text
+
+
 Source = Annotated[
     Path, typer.Argument(metavar="DIR|FILE", help="A folder, or a TOML, JSON, YAML or env file.")
 ]
@@ -37,6 +49,7 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
+        parser=o.parsed(known_format),
         envvar="DECREED_IMPORT_FORMAT",
         metavar="toml|json|yaml|env",
         help="How to read FILE.  [default: by its name]",

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from ..registry.errors import DecreedError
+from ..registry.types import MAX_CLAIMANT_CHARS
 from . import contexts, durations
 from .contexts import DEFAULT_ENDPOINTS as DEFAULT_ENDPOINTS
 from .contexts import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
@@ -54,7 +55,24 @@ parse_duration = parsed(durations.seconds_of)
 parse_endpoints = parsed(contexts.parse_endpoints)
 
 
-def duration(name: str, variable: str, text: str, default: str) -> Any:
+def at_most(chars: int, what: str) -> Callable[[str], str]:
+    """A parser of texts of no more than `chars` characters."""
+
+    def parse_text(text: str) -> str:
+        if len(text) > chars:
+            raise typer.BadParameter(f"the {what} is longer than {chars} characters")
+        return text
+
+    return parse_text
+
+
+def duration(
+    name: str,
+    variable: str,
+    text: str,
+    default: str,
+    parse: Callable[[str], float] = parse_duration,
+) -> Any:
     """An option that is a span of time.
 
     Args:
@@ -62,10 +80,11 @@ def duration(name: str, variable: str, text: str, default: str) -> Any:
         variable: what says it where the option does not.
         text: its help.
         default: what it is without both, for the help.
+        parse: what reads it.
     """
     return typer.Option(
         name,
-        parser=parse_duration,
+        parser=parse,
         envvar=variable,
         metavar="TIME",
         help=f"{text}  [default: {default}]",
@@ -160,6 +179,7 @@ Claimant = Annotated[
     str | None,
     typer.Option(
         "--claimant",
+        parser=at_most(MAX_CLAIMANT_CHARS, "claimant"),
         envvar=contexts.CLAIMANT_VARIABLE,
         metavar="NAME",
         help="Who claims; kept in the decree.  [default: the context's, or user@host]",

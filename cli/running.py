@@ -14,7 +14,6 @@ import typer
 
 from ..client import Lock, Registry
 from ..registry.errors import (
-    BadRequest,
     DecreedError,
     LockHeld,
     LockLost,
@@ -51,6 +50,16 @@ def parse_wait(text: str) -> float:
         raise typer.BadParameter(f"{error.message}; or 0, or forever") from error
 
 
+def parse_ttl(text: str) -> float:
+    """Seconds that a lock may be held without a word of its holder."""
+    ttl = o.parse_duration(text)
+    if not MIN_TTL_MS <= ttl * 1000 <= MAX_TTL_MS:
+        raise typer.BadParameter(
+            f"a ttl is {MIN_TTL_MS}ms to {MAX_TTL_MS // 3_600_000}h, not {text}"
+        )
+    return ttl
+
+
 LockName = Annotated[str, typer.Argument(metavar="NAME", help="The lock, such as prod/migrate.")]
 CommandLine = Annotated[
     list[str], typer.Argument(metavar="-- CMD…", help="The command and its arguments.")
@@ -58,7 +67,11 @@ CommandLine = Annotated[
 Ttl = Annotated[
     float | None,
     o.duration(
-        "--ttl", "DECREED_TTL", "How soon the lock is free again if this machine dies.", "15s"
+        "--ttl",
+        "DECREED_TTL",
+        "How soon the lock is free again if this machine dies.",
+        "15s",
+        parse_ttl,
     ),
 ]
 Wait = Annotated[
@@ -122,8 +135,6 @@ class Job:
     ) -> "Job":
         """Fill in what the user left out."""
         ttl = DEFAULT_TTL if ttl is None else ttl
-        if not MIN_TTL_MS <= ttl * 1000 <= MAX_TTL_MS:
-            raise BadRequest(f"a ttl is {MIN_TTL_MS}ms to {MAX_TTL_MS // 3_600_000}h, not {ttl:g}s")
         return cls(parse_lock(lock), command, ttl, note, foreground)
 
     def environment(self, lock: Lock) -> Mapping[str, str]:

@@ -30,12 +30,14 @@ from .logs import LogForm, LogLevel, set_up_logs
 from .output import write_json
 from .settings import load_config
 from .signals import end_by, heeded
+from .usage import said_by
 
 OWN_FILES = 400
 """Files that a node needs beside its connections: tables, logs, links."""
 
 YOUNG_OBJECTS = 20_000
 """So many objects more than before, and Python looks for garbage among them."""
+
 
 ConfigPath = Annotated[
     Path,
@@ -139,11 +141,12 @@ def prepare(
     Raises:
         CommandFailed: naming the file or option that is wrong.
     """
-    config = load_config(config_path)
-    with about("--node", "name a member of the config"):
+    with said_by("DECREED_CLUSTER_CONFIG", config_path):
+        config = load_config(config_path)
+    with said_by("DECREED_NODE", node), about("--node", "name a member of the config"):
         config.address(NodeId(node))
     if listen is not None:
-        with about("--listen"):
+        with said_by("DECREED_LISTEN", listen), about("--listen"):
             split_address(listen)
     with about(f"node {node}"):
         if not new_formation:

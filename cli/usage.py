@@ -1,5 +1,8 @@
 """Bad usage, told of the option or variable that it came from."""
 
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -25,6 +28,17 @@ def usage_failure(error: typer.TyperException) -> CommandFailed:
         return CommandFailed(BadRequest(fault), str(parameter.envvar), WAY_OUT)
     cause = BadRequest(f"Invalid value for '{parameter.opts[0]}': {fault}")
     return CommandFailed(cause, "usage")
+
+
+@contextmanager
+def said_by(variable: str, value: object) -> Generator[None]:
+    """Failures inside name the variable too, if it is what said `value`."""
+    try:
+        yield
+    except CommandFailed as failure:
+        if os.environ.get(variable) == str(value):
+            failure.thing = f"{variable}: {failure.thing}"
+        raise
 
 
 def _is_told(error: typer.BadParameter, parameter: Any) -> bool:

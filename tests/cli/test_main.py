@@ -19,6 +19,7 @@ COMMANDS = [
     "bench", "claim", "dev", "elect", "get", "import", "init", "latest", "leader", "list", "next",
     "once", "serve", "status", "version", "wait", "watch",
 ]  # fmt: skip
+SERVE = "serve --config cluster.toml --node n1 --data d"
 ASKING_NOBODY = ("init", "version")
 
 
@@ -165,6 +166,33 @@ def test_what_is_wrong_in_a_variable_is_told_of_the_variable(
     result = cli("get", "k")
     assert (result.code, result.err.count("\n"), registry.calls) == (2, 1, [])
     assert name in result.err and "--" not in result.err.partition(name)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DECREED_TTL", "1ms", "lock run l -- true"), ("DECREED_WAIT", "soon", "lock run l -- true"),
+        ("DECREED_PATIENCE", "x", "wait k"), ("DECREED_CLAIMANT", "x" * 257, "claim k v"),
+        ("DECREED_CONTENT_TYPE", "x" * 129, "claim k v"), ("DECREED_RAW", "2", "get k"),
+        ("DECREED_IMPORT_FORMAT", "xml", "import . p"), ("DECREED_IMPORT_TIMEOUT", "x", "import . p"),
+        ("DECREED_BENCH_PREFIX", "a b", "bench"), ("DECREED_BENCH_DURATION", "x", "bench"),
+        ("DECREED_DEV_PORT", "x", "dev"), ("DECREED_SERVE_TIMEOUT", "x", "dev"),
+        ("DECREED_LOG", "x", SERVE), ("DECREED_LOG_LEVEL", "x", SERVE),
+        ("DECREED_LISTEN", "tcp://h:1", SERVE), ("DECREED_CLUSTER_CONFIG", "/no/such", "serve"),
+        ("DECREED_NODE", "n9", "serve --config cluster.toml --data d"),
+    ],
+)  # fmt: skip
+def test_every_variable_is_named_when_it_is_wrong(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli("init", ".", "--node", "n1=127.0.0.1:1")
+    for required in ("DECREED_NODE", "DECREED_DATA"):
+        monkeypatch.setenv(required, "n1")
+    monkeypatch.setenv(name, value)
+    result = cli(*words.split())
+    assert result.code in (2, 125) and result.err.startswith(f"decreed: {name}: "), result
+    assert result.err.count("\n") == 1
 
 
 def test_an_option_counts_and_its_variable_is_not_looked_at(
