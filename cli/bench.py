@@ -24,6 +24,7 @@ from .bench_loads import Bench, Kind, Plan
 from .bench_view import disk_lines, document, live_table, remarks, table_lines
 from .failures import INTERRUPTED, CommandFailed, about, reading
 from .output import write_error, write_json, write_line
+from .signals import heeded
 
 DEFAULT_SECONDS = 5.0
 REFRESH_SECONDS = 0.25
@@ -31,13 +32,7 @@ MAX_OUTSTANDING = 4_096
 
 Duration = Annotated[
     float | None,
-    typer.Option(
-        "--duration",
-        parser=o.parse_duration,
-        metavar="TIME",
-        help="How long each kind of work lasts.  [default: 5s]",
-        show_default=False,
-    ),
+    o.duration("--duration", "DECREED_BENCH_DURATION", "How long each kind of work lasts.", "5s"),
 ]
 Outstanding = Annotated[
     int,
@@ -58,12 +53,19 @@ ValueBytes = Annotated[
 Only = Annotated[Kind | None, typer.Option("--only", help="Do this kind of work alone.")]
 Under = Annotated[
     str,
-    typer.Option("--prefix", metavar="PREFIX", help="The path that a path of its own is under."),
+    typer.Option(
+        "--prefix",
+        parser=o.parsed(parse_prefix),
+        envvar="DECREED_BENCH_PREFIX",
+        metavar="PREFIX",
+        help="The path that a path of its own is under.",
+    ),
 ]
 DiskDir = Annotated[
     Path | None,
     typer.Option(
         "--disk",
+        envvar="DECREED_BENCH_DISK",
         metavar="DIR",
         help="Measure how long this disk takes to sync, too: on a node, beside its data.",
         show_default=False,
@@ -82,7 +84,8 @@ def bench(
     disk: DiskDir = None,
     disk_only: DiskOnly = False,
     yes: Yes = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -91,7 +94,7 @@ def bench(
     The keys that it claims stay for ever, under PREFIX and a random name; it asks before. Errors
     are counted, and the exit code is the highest of theirs. Ctrl-C gives the figures so far.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     report = _measure(disk, disk_only)
     if report is not None and not as_json:
         _write_lines(disk_lines(report))
@@ -170,7 +173,7 @@ class _Run:
             nursery.cancel_scope.cancel()
 
     async def _heed_interrupts(self, scope: trio.CancelScope) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with trio.open_signal_receiver(signal.SIGTERM, *heeded(signal.SIGINT)) as signals:
             await anext(aiter(signals))
             self.cut = True
             scope.cancel()

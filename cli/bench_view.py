@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .bench_disk import MEANINGS, DiskReport, Verdict
 from .bench_figures import PERCENTILES, Figures
-from .output import safe_line
+from .shown import one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,7 +28,7 @@ def remarks(figures: Sequence[Figures]) -> Iterator[str]:
     """What the figures alone do not say: the errors, and who was too slow."""
     for each in figures:
         for kind, error in each.examples.items():
-            yield f"{each.name}: {each.failed[kind]} x {kind}, such as: {safe_line(str(error))}"
+            yield f"{each.name}: {each.failed[kind]} x {kind}, such as: {one_line(str(error), 200)}"
     if any(each.client_share > BUSY_CLIENT for each in figures):
         yield (
             "this client kept a whole processor busy, so the cluster may well do more: "
@@ -41,7 +41,7 @@ def disk_lines(report: DiskReport) -> list[str]:
     median, slow = report.syncs.percentile(50), report.syncs.percentile(99)
     bounds = [] if report.verdict is Verdict.DOUBTFUL else [*_bounds(median)]
     return [
-        f"disk at {safe_line(report.path)}: {report.verdict.value}; a sync takes {_ms(median)} ms "
+        f"disk at {one_line(report.path, 200)}: {report.verdict.value}; a sync takes {_ms(median)} ms "
         f"(p50), {_ms(slow)} ms (p99), {_ms(report.syncs.longest)} ms at most",
         f"  {MEANINGS[report.verdict]}",
         *bounds,

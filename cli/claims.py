@@ -15,7 +15,7 @@ import typer
 from ..client import Claimed, Registry
 from ..registry.errors import BadRequest, DecreedError, Exit, OutcomeUnknown, Unreachable
 from ..registry.keys import MAX_SLOT, parse_key, parse_series
-from ..registry.types import MAX_CLAIM_ID_BYTES, Decree, Outcome
+from ..registry.types import MAX_CLAIM_ID_BYTES, MAX_CONTENT_TYPE_CHARS, Decree, Outcome
 from . import options as o
 from .connection import with_registry
 from .documents import claim_line
@@ -42,21 +42,13 @@ ClaimId = Annotated[
         show_default=False,
     ),
 ]
-Claimant = Annotated[
-    str | None,
-    typer.Option(
-        "--claimant",
-        envvar="DECREED_CLAIMANT",
-        metavar="NAME",
-        help="Who claims; kept in the decree.  [default: user@host]",
-        show_default=False,
-    ),
-]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Free text, kept in the decree.")]
 ContentType = Annotated[
     str | None,
     typer.Option(
         "--content-type",
+        parser=o.at_most(MAX_CONTENT_TYPE_CHARS, "content type"),
+        envvar="DECREED_CONTENT_TYPE",
         metavar="TYPE",
         help="Media type of the value.  [default: plain text if it is UTF-8, else bytes]",
         show_default=False,
@@ -76,9 +68,6 @@ FirstSlot = Annotated[
 Exclusive = Annotated[
     bool,
     typer.Option("--exclusive", help="Exit with 3 if another claim froze the same value first."),
-]
-RawWinner = Annotated[
-    bool, typer.Option("--raw", help="Print only the exact bytes that the key is frozen to.")
 ]
 
 
@@ -112,17 +101,18 @@ class Wish:
 
 
 def claim(
-    context: typer.Context,
+    typer_context: typer.Context,
     key: o.KeyName,
     value: ValueText,
     literal: Literal = False,
     claim_id: ClaimId = None,
-    claimant: Claimant = None,
+    claimant: o.Claimant = None,
     note: Note = "",
     content_type: ContentType = None,
     exclusive: Exclusive = False,
-    raw: RawWinner = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    raw: o.Raw = False,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -131,11 +121,13 @@ def claim(
     The first claim wins; whoever comes later is told what the key is frozen to. Exit code 0: won,
     or frozen to the same value before; 3: lost to another value, which is printed.
     """
-    check_no_option(context, key, value)
-    call = o.Call.of(endpoints, timeout, as_json)
+    check_no_option(typer_context, key, value)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     with about(key):
         parse_key(key)
-    wish = Wish.of(value_bytes(value, literal), claim_id, claimant, note, content_type)
+    wish = Wish.of(
+        value_bytes(value, literal), claim_id, claimant or call.claimant, note, content_type
+    )
 
     async def ask(registry: Registry) -> Claimed:
         return await registry.claim(key, payload(wish.value), **wish.details, timeout=call.seconds)
@@ -144,17 +136,18 @@ def claim(
 
 
 def claim_next(
-    context: typer.Context,
+    typer_context: typer.Context,
     series: o.SeriesName,
     value: ValueText,
     literal: Literal = False,
     claim_id: ClaimId = None,
-    claimant: Claimant = None,
+    claimant: o.Claimant = None,
     note: Note = "",
     content_type: ContentType = None,
     first_slot: FirstSlot = None,
-    raw: RawWinner = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    raw: o.Raw = False,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -163,11 +156,13 @@ def claim_next(
     Slots are the keys SERIES@1, SERIES@2, and so on, without gaps. With --claim-id all slots are
     searched for that claim first, or those from --first-slot on, so that repeating is safe.
     """
-    check_no_option(context, series, value)
-    call = o.Call.of(endpoints, timeout, as_json)
+    check_no_option(typer_context, series, value)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     with about(series):
         parse_series(series)
-    wish = Wish.of(value_bytes(value, literal), claim_id, claimant, note, content_type)
+    wish = Wish.of(
+        value_bytes(value, literal), claim_id, claimant or call.claimant, note, content_type
+    )
 
     async def ask(registry: Registry) -> Claimed:
         first = first_slot or (1 if claim_id else None)

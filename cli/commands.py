@@ -6,6 +6,7 @@ The modules are named, not imported: a command is loaded when it runs.
 from typing import Any
 
 from .lazy import Entry
+from .run_words import RunCommand
 from .values import VALUE_SETTINGS, ValueCommand
 
 VALUES: dict[str, Any] = {"cls": ValueCommand, "context_settings": VALUE_SETTINGS}
@@ -65,9 +66,13 @@ COMMANDS = (
         "decreed latest prod/settings",
         "decreed latest prod/settings --raw",
     ),
-    Entry("elect", "running:elect", "decreed elect scheduler -- ./scheduler --port 80"),
+    Entry(
+        "elect", "running:elect", "decreed elect scheduler -- ./scheduler --port 80", cls=RunCommand
+    ),
     Entry("leader", "locks:leader", "decreed leader scheduler", "decreed leader scheduler --watch"),
-    Entry("once", "running:once", "decreed once jobs/migrate-12 -- ./migrate --to 12"),
+    Entry(
+        "once", "running:once", "decreed once jobs/migrate-12 -- ./migrate --to 12", cls=RunCommand
+    ),
     Entry("status", "status:status", "decreed status", "decreed status --json --timeout 2s"),
     Entry(
         "bench",
@@ -85,6 +90,8 @@ LOCK_COMMANDS = (
         "running:run",
         "decreed lock run prod/migrate -- ./migrate --all",
         "decreed lock run cron/report --wait 0 --ttl 1m -- make report",
+        "decreed lock run prod/db --foreground -- psql",
+        cls=RunCommand,
     ),
     Entry("list", "locks:list_locks", "decreed lock list", "decreed lock list --json"),
     Entry("show", "locks:show", "decreed lock show prod/migrate"),
@@ -94,4 +101,20 @@ LOCK_COMMANDS = (
         "locks:break_lock",
         'decreed lock break prod/migrate --reason "the machine is gone"',
     ),
+)
+
+CONTEXT_COMMANDS = (
+    Entry(
+        "list",
+        "context_commands:list_contexts",
+        "decreed context list",
+        "decreed context list --json",
+    ),
+    Entry(
+        "show",
+        "context_commands:show_context",
+        "decreed context show",
+        "decreed context show prod",
+    ),
+    Entry("use", "context_commands:use_context", "decreed context use prod"),
 )

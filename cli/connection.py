@@ -14,7 +14,9 @@ def with_registry(call: Call, body: Callable[[Registry], Awaitable[T]]) -> T:
     """Connect, run `body` with the registry, and return what it returns."""
 
     async def run() -> T:
-        async with connect(*call.endpoints, timeout=call.seconds) as registry:
+        async with connect(
+            *call.endpoints, timeout=call.seconds, claimant=call.claimant
+        ) as registry:
             return await body(registry)
 
     return run_async(run)

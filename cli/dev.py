@@ -25,11 +25,12 @@ from .bare import run_async
 from .documents import claim_line
 from .failures import about
 from .logs import LogForm, LogLevel, set_up_logs
-from .output import safe_line, write_json, write_line
+from .output import write_json, write_line
 from .ports import LOCALHOST, held_ports
 from .serving import NodeStart, ServerParts, open_node, server_parts, stop_on_signal
 from .settings import load_config, read_config
 from .settings_text import config_text, with_addresses, write_file
+from .shown import show
 
 NODES = ("n1", "n2", "n3")
 DEFAULT_DATA = Path(".decreed")
@@ -43,6 +44,7 @@ Data = Annotated[
     Path | None,
     typer.Option(
         "--data",
+        envvar="DECREED_DEV_DATA",
         metavar="DIR",
         help="Where the cluster lives.  [default: .decreed; with --demo a folder that goes away]",
         show_default=False,
@@ -52,6 +54,7 @@ Port = Annotated[
     int | None,
     typer.Option(
         "--port",
+        envvar="DECREED_DEV_PORT",
         metavar="PORT",
         min=1,
         max=HIGHEST_FIRST_PORT,
@@ -95,7 +98,7 @@ def dev(
     data: Data = None,
     port: Port = None,
     demo: Demo = False,
-    timeout: o.Patience = None,
+    timeout: o.ServeTime = None,
     as_json: o.Json = False,
 ) -> int:
     """Run a cluster of three nodes in this process; its data stays for the next time.
@@ -262,7 +265,7 @@ async def _freeze_and_read(registry: Registry, as_json: bool) -> None:
         write_json(decree.to_dict())
     else:
         write_line(f"get    {DEMO_KEY}")
-        write_line(f"    →  {safe_line(decree.value)}")
+        write_line(f"    →  {show(decree.value)}")
 
 
 @contextmanager

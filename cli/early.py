@@ -10,6 +10,8 @@ import signal
 import sys
 from types import FrameType
 
+from .signals import end_as_first_process, end_by
+
 SERVING = ("serve", "dev")
 
 
@@ -25,7 +27,7 @@ class EarlyStop:
 
     def _keep(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        end_by(number)
 
 
 EARLY = EarlyStop()
@@ -46,6 +48,7 @@ def hold_closed_streams() -> None:
 
 def main() -> None:
     """The entry point of the command ``decreed``."""
+    end_as_first_process()
     if sys.argv[1:2] and sys.argv[1] in SERVING:
         EARLY.listen()
     if sys.argv[1:2] == ["serve"]:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..registry.errors import BadRequest, DecreedError, Exit, SeriesGap
-from .output import safe_line, to_json, write_error
+from .output import to_json, write_error
+from .shown import one_line
 
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141
@@ -73,7 +74,7 @@ def _way_out(error: DecreedError) -> str:
 def error_line(thing: str, cause: str, way_out: str = "") -> str:
     """``decreed: thing: cause; way out``, on one line."""
     parts = [f"decreed: {thing}: {cause.strip() or 'no reason was given'}"]
-    return safe_line("; ".join([*parts, way_out] if way_out else parts).replace("\n", " "), 2_000)
+    return one_line("; ".join([*parts, way_out] if way_out else parts).replace("\n", " "), 2_000)
 
 
 @contextmanager

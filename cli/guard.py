@@ -1,14 +1,20 @@
 """The guard of a command that runs under a lock: a small process between us and the command.
 
-    python guard.py CONTROL REPORT GRACE_MS COMMAND…
+    python guard.py CONTROL REPORT GRACE_MS apart|foreground COMMAND…
 
 Whoever holds the lock keeps moving a deadline, through the pipe CONTROL. When the deadline has come,
 because the holder was stopped, has died or has lost the lock, the guard ends the command and all that
 it has started: TERM first, KILL soon enough that nothing of it outlives the validity of the lock.
 
 What it reads, a line each: ``until TERM_MS KILL_MS`` on the clock that runs while the machine sleeps,
-``signal N`` to pass on, ``stop``. What it writes to REPORT: ``started GROUP``, ``stopping``, ``exit
-CODE``, ``failed CODE TEXT``. It loads nothing but the standard library, so that it is there quickly.
+``signal N`` to pass on, ``stop``, ``resume``. What it writes to REPORT: ``started GROUP``,
+``suspended``, ``stopping``, ``exit CODE``, ``failed CODE TEXT``.
+
+With ``foreground`` the command has the terminal while it runs, as a shell's job has: it is the group
+that the terminal sends its signals to, and may read. When it is suspended, as by Ctrl-Z, the terminal
+goes back to the group of the holder, who then stops too; the guard itself goes on, and so do the
+deadlines: a lock that is not kept meanwhile ends the command.
+ It loads nothing but the standard library, so that it is there quickly.
 """
 
 import ctypes
@@ -41,6 +47,72 @@ def exit_code(status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
+def open_terminal() -> int | None:
+    """A descriptor of the terminal that controls this process; None if there is none."""
+    try:
+        return os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def take_terminal_back(group: int, ours: int) -> None:
+    """If the process group `group` has the terminal, give it to the group `ours`."""
+    terminal = open_terminal()
+    if terminal is None:
+        return
+    # who is not in the foreground would be stopped for this
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        with suppress(OSError):
+            if os.tcgetpgrp(terminal) == group:
+                os.tcsetpgrp(terminal, ours)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(terminal)
+
+
+class Terminal:
+    """The terminal of the holder, lent to the command while that is not suspended.
+
+    It is given only while the holder's group has it: a job in the background takes it from nobody.
+
+    Args:
+        descriptor: of the terminal.
+        owner: the process group that it is given back to.
+    """
+
+    def __init__(self, descriptor: int, owner: int) -> None:
+        self._descriptor, self._owner = descriptor, owner
+        self._lent = False
+        self._heeding = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+
+    def lend_from_within(self) -> None:
+        """In the command's process, before it is the command: have the terminal from the start."""
+        self.lend(os.getpid())
+        signal.signal(signal.SIGTTOU, self._heeding)
+
+    def lend(self, group: int) -> bool:
+        """Give the terminal to the command's group, if the owner has it; whether it did."""
+        with suppress(OSError):
+            if os.tcgetpgrp(self._descriptor) == self._owner:
+                os.tcsetpgrp(self._descriptor, group)
+                self._lent = True
+                return True
+        return False
+
+    def expect_lending(self) -> None:
+        """The command is about to be begun, and takes the terminal if its owner has it."""
+        with suppress(OSError):
+            self._lent = os.tcgetpgrp(self._descriptor) == self._owner
+
+    def take_back(self) -> None:
+        """Give the terminal back to its owner, if it was lent."""
+        if self._lent:
+            self._lent = False
+            with suppress(OSError):
+                os.tcsetpgrp(self._descriptor, self._owner)
+
+
 class Guard:
     """Watches over one command.
 
@@ -48,11 +120,15 @@ class Guard:
         control: where orders are read.
         report: where news are written.
         grace_ms: from TERM to KILL, when there is no earlier deadline.
+        terminal: what is lent to the command, if anything is.
     """
 
-    def __init__(self, control: int, report: int, grace_ms: float) -> None:
+    def __init__(
+        self, control: int, report: int, grace_ms: float, terminal: Terminal | None = None
+    ) -> None:
         self._control, self._report = control, report
         self._grace_ms = grace_ms
+        self._terminal = terminal
         self._group = 0
         self._code: int | None = None
         self._term_at, self._kill_at = inf, inf
@@ -71,11 +147,14 @@ class Guard:
         if now_ms() >= self._term_at:
             self._say(f"failed {CANNOT_RUN} the lock was lost before it was started")
             return CANNOT_RUN
+        if self._terminal is not None:
+            self._terminal.expect_lending()
         try:
-            child = subprocess.Popen(command, process_group=0, preexec_fn=_die_with_parent)
+            child = subprocess.Popen(command, process_group=0, preexec_fn=self._before_command)
         except OSError as error:
             missing = isinstance(error, FileNotFoundError)
             code = NOT_FOUND if missing else CANNOT_RUN
+            self._after_command()
             self._say(f"failed {code} {error.strerror}")
             return code
         self._group = child.pid
@@ -85,23 +164,59 @@ class Guard:
             self._await_news(wake)
         assert self._code is not None
         child.returncode = self._code  # reaped here, not by subprocess
+        self._after_command()
         self._say(f"exit {self._code}")
         return self._code
+
+    def _before_command(self) -> None:
+        """In the command's process, which is in a group of its own already."""
+        _die_with_parent()
+        if self._terminal is not None:
+            self._terminal.lend_from_within()
+
+    def _after_command(self) -> None:
+        if self._terminal is not None:
+            self._terminal.take_back()
 
     def _all_gone(self, child: int) -> bool:
         """Reap what has ended. What the command left running is stopped once it has ended."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, self._heeded_changes())
             except ChildProcessError:
                 return self._code is not None and not self._group_lives()
             if pid == 0:
                 break
-            if pid == child:
+            if os.WIFSTOPPED(status):
+                self._suspended(pid == child, os.WSTOPSIG(status))
+            elif pid == child:
                 self._code = exit_code(status)
         if self._code is not None and not self._stopping:
             self._stop()
         return False
+
+    def _heeded_changes(self) -> int:
+        """What is waited for: ends; of a job that may be suspended, that too."""
+        return os.WNOHANG if self._terminal is None else os.WNOHANG | os.WUNTRACED
+
+    def _suspended(self, itself: bool, number: int) -> None:
+        """The command was suspended; not one of those that it left to us.
+
+        If it wanted the terminal, and its holder has that by now, as behind ``fg``, it goes on.
+        """
+        if not itself or self._terminal is None or self._stopping:
+            return
+        wanted = number in (signal.SIGTTIN, signal.SIGTTOU)
+        if wanted and self._terminal.lend(self._group):
+            self._pass_on(signal.SIGCONT)
+        else:
+            self._terminal.take_back()
+            self._say("suspended")
+
+    def _resume(self) -> None:
+        if self._terminal is not None and self._group:
+            self._terminal.lend(self._group)
+            self._pass_on(signal.SIGCONT)
 
     def _group_lives(self) -> bool:
         try:
@@ -175,6 +290,8 @@ class Guard:
                 self._pass_on(int(number))
             case ["stop"]:
                 self._term_at = 0
+            case ["resume"]:
+                self._resume()
             case _:
                 raise ValueError(f"no order: {order}")
 
@@ -224,12 +341,20 @@ def _die_with_parent() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run a command line of the guard; returns the command's exit code."""
-    control, report, grace_ms, *command = arguments
+    control, report, grace_ms, form, *command = arguments
     for descriptor in (int(control), int(report)):
         os.set_inheritable(descriptor, False)
     # so that whatever leaves the command's group comes to us when its parent has ended
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    return Guard(int(control), int(report), float(grace_ms)).run(command)
+    terminal = _terminal_of_holder() if form == "foreground" else None
+    return Guard(int(control), int(report), float(grace_ms), terminal).run(command)
+
+
+def _terminal_of_holder() -> Terminal | None:
+    descriptor = open_terminal()
+    if descriptor is None:
+        return None
+    return Terminal(descriptor, os.getpgid(os.getppid()))
 
 
 if __name__ == "__main__":

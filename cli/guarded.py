@@ -13,6 +13,8 @@ import trio
 from ..client import Lock
 from ..registry.clock import now_ms
 from ..registry.errors import DecreedError
+from .guard import open_terminal, take_terminal_back
+from .signals import heeded
 
 GUARD = Path(__file__).with_name("guard.py")
 PASSED_ON = (
@@ -43,7 +45,11 @@ class Ended:
 
 
 class Relay:
-    """Passes signals on to the command that runs; without one, those that end a program end us."""
+    """Passes signals on to the command that runs; without one, those that end a program end us.
+
+    A signal that was ignored when we were begun, as under ``nohup``, is not heeded: it stays ignored
+    for us, and for the command, which inherits that.
+    """
 
     def __init__(self) -> None:
         self.caught: int | None = None
@@ -53,7 +59,11 @@ class Relay:
 
     async def run(self, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
         """Pass signals on, for ever; starts with the scope that a signal ends."""
-        with trio.open_signal_receiver(*PASSED_ON) as signals:
+        heard = heeded(*PASSED_ON)
+        if not heard:
+            task_status.started(self._scope)
+            return
+        with trio.open_signal_receiver(*heard) as signals:
             task_status.started(self._scope)
             async for number in signals:
                 if number in ENDING:
@@ -74,11 +84,13 @@ class Guarded:
     Args:
         lock: while it is held, the command may run.
         relay: where signals come from.
+        foreground: whether the command is to have our terminal, if we have one.
     """
 
-    def __init__(self, lock: Lock, relay: Relay) -> None:
+    def __init__(self, lock: Lock, relay: Relay, foreground: bool = False) -> None:
         self._lock = lock
         self._relay = relay
+        self._foreground = foreground and _has_terminal()
         self._group = 0
         self._ended = Ended()
         self._control = -1
@@ -91,12 +103,15 @@ class Guarded:
         self._move_deadline()
         grace_ms = self._lock.holder.ttl * 1000 * (TERM_PART - KILL_PART)
         guard = [sys.executable, "-I", "-S", str(GUARD), str(read_control), str(write_report)]
+        form = "foreground" if self._foreground else "apart"
         try:
             process = await trio.lowlevel.open_process(
-                [*guard, str(grace_ms), *command],
+                [*guard, str(grace_ms), form, *command],
                 env=dict(environment),
                 pass_fds=(read_control, write_report),
-                start_new_session=True,
+                # what is typed at the terminal must not reach the guard, in either way
+                start_new_session=not self._foreground,
+                process_group=0 if self._foreground else None,
             )
         finally:
             os.close(read_control)
@@ -133,6 +148,8 @@ class Guarded:
         if await process.wait() < 0 and self._group:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._group, signal.SIGKILL)
+            if self._foreground:
+                take_terminal_back(self._group, os.getpgrp())
 
     async def _keep_moving(self) -> None:
         while True:
@@ -149,6 +166,8 @@ class Guarded:
             match line.split(" ", 2):
                 case ["started", group]:
                     self._group = int(group)
+                case ["suspended"]:
+                    self._suspend()
                 case ["stopping"]:
                     self._ended.stopped = True
                 case ["exit", code]:
@@ -157,6 +176,26 @@ class Guarded:
                     self._ended.code, self._ended.trouble = int(code), trouble
                 case _:
                     raise DecreedError(f"the guard said {line!r}")
+
+    def _suspend(self) -> None:
+        """Stop with the command, as a job does; when the shell has us go on, so does the command.
+
+        Where no shell would ever have us go on, the system leaves us running, and the command too.
+        """
+        heeding = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+        os.killpg(os.getpgrp(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, heeding)
+        # to this thread: it is stopped before the call returns, so that nothing is resumed too soon
+        signal.raise_signal(signal.SIGTSTP)
+        self.send("resume")
+
+
+def _has_terminal() -> bool:
+    terminal = open_terminal()
+    if terminal is None:
+        return False
+    os.close(terminal)
+    return True
 
 
 async def _lines(stream: trio.lowlevel.FdStream) -> AsyncIterator[str]:

@@ -19,6 +19,7 @@ from .batches import Fate, Row, freeze_all, look_up_all
 from .checking import checked
 from .connection import with_registry
 from .failures import CommandFailed, about
+from .formats import checked_format
 from .items import Item
 from .output import write_error
 from .plan import Names
@@ -46,6 +47,8 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
+        parser=o.parsed(checked_format),
+        envvar="DECREED_IMPORT_FORMAT",
         metavar="toml|json|yaml|env",
         help="How to read FILE.  [default: by its name]",
         show_default=False,
@@ -84,16 +87,6 @@ KeepGoing = Annotated[
     bool, typer.Option("--keep-going", help="Freeze what can be frozen, whatever cannot.")
 ]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Kept in every decree.")]
-BatchTimeout = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout",
-        parser=o.parse_duration,
-        metavar="TIME",
-        help="How long to try each batch before its rest counts as failed.  [default: 60s]",
-        show_default=False,
-    ),
-]
 
 
 def import_command(
@@ -110,8 +103,9 @@ def import_command(
     dry_run: DryRun = False,
     keep_going: KeepGoing = False,
     note: Note = "",
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
-    timeout: BatchTimeout = None,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
+    timeout: o.BatchTimeout = None,
     as_json: o.Json = False,
 ) -> int:
     """Freeze every file below DIR, or every entry of FILE, under PREFIX.
@@ -124,7 +118,7 @@ def import_command(
     and repeated at any time: what is frozen to the same value counts as the same. Exit code: the
     highest that any key has. See docs/import.md.
     """
-    call = o.Call.of(endpoints, timeout or IMPORT_TIMEOUT, as_json)
+    call = o.Call.of(endpoints, timeout or IMPORT_TIMEOUT, as_json, context)
     under = _checked_prefix(prefix, root, whole)
     _check_note(note)
     names = Names(rename or (), exclude or (), skip_bad_names)
@@ -242,7 +236,8 @@ def _progress(tally: Tally) -> Generator[None]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    watched = sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=not watched) as progress:
         task = progress.add_task("freezing", total=tally.unsettled)
         tally.advance = lambda: progress.advance(task)
         yield

@@ -36,13 +36,12 @@ def init(
     prepare_quorum: PrepareQuorum = 0,
     accept_quorum: AcceptQuorum = 0,
     force: Force = False,
-    timeout: o.Timeout = None,
+    timeout: o.NoTimeout = None,
     as_json: o.Json = False,
 ) -> int:
     """Write DIR/cluster.toml for a new cluster, with every setting explained.
 
-    Copy it to every node and start them with 'decreed serve'. It asks no node, so --timeout changes
-    nothing.
+    Copy it to every node and start them with 'decreed serve'.
     """
     del timeout
     path = directory / "cluster.toml"

@@ -10,11 +10,13 @@ from ..client import Holder, PastTerm, Registry, Standing
 from ..registry.documents import bytes_field, time_text
 from ..registry.errors import Exit, StillUndecided
 from ..registry.locks.terms import Ending, How, parse_lock
+from ..registry.types import MAX_KEY_BYTES
 from . import options as o
 from .connection import with_registry
 from .failures import CommandFailed, about
-from .output import safe_line, write_json, write_line
+from .output import write_json, write_line
 from .running import LockName
+from .shown import show as shown
 
 NOBODY = "nobody has ever had it"
 FREE_NOW = "free"
@@ -31,12 +33,13 @@ Watch = Annotated[bool, typer.Option("--watch", help="Go on and print each new l
 
 
 def list_locks(
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
     """Print all locks that anybody ever had: who has them, since when, and how many wait."""
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> None:
         for name in await registry.lock_names():
@@ -51,7 +54,8 @@ def list_locks(
 
 def show(
     name: LockName,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -59,14 +63,15 @@ def show(
 
     Exit code 4: nobody ever had it.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     _show(_standing(name, call), call)
     return Exit.DONE
 
 
 def history(
     name: LockName,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -74,7 +79,7 @@ def history(
 
     Exit code 4: nobody ever had it.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> list[PastTerm]:
         return await registry.lock_history(name, timeout=call.seconds)
@@ -93,7 +98,8 @@ def break_lock(
     reason: Reason,
     force: Force = False,
     yes: Yes = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -101,7 +107,7 @@ def break_lock(
 
     The holder can renew it no more, finds out, and the lock is free when its lease has run out.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     standing = _standing(name, call)
     if not standing.held:
         raise CommandFailed(StillUndecided("nobody has it now"), name, "there is nothing to break")
@@ -120,7 +126,8 @@ def break_lock(
 def leader(
     name: LockName,
     watch: Watch = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Patience = None,
     as_json: o.Json = False,
 ) -> int:
@@ -128,7 +135,7 @@ def leader(
 
     Exit code 4: nobody leads it now.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     if not watch:
         standing = _standing(name, call)
         if not standing.held:
@@ -181,15 +188,19 @@ def _line(standing: Standing) -> str:
     waiters = f", {standing.waiters} waiting" if standing.waiters else ""
     if not standing.held:
         how = standing.ending.how.name.lower() if standing.ending else "expired"
-        return f"{holder.lock}  {FREE_NOW}, {how}  last: {_who(holder)}{waiters}"
+        return f"{_lock(holder)}  {FREE_NOW}, {how}  last: {_who(holder)}{waiters}"
     broken = ", broken" if standing.ending else ""
     left = f"{standing.remaining:.1f} s left{broken}"
-    return f"{holder.lock}  held by {_who(holder)}, {left}{waiters}"
+    return f"{_lock(holder)}  held by {_who(holder)}, {left}{waiters}"
+
+
+def _lock(holder: Holder) -> str:
+    return shown(holder.lock, MAX_KEY_BYTES)
 
 
 def _who(holder: Holder) -> str:
-    note = f", note: {safe_line(holder.note)}" if holder.note else ""
-    return f"{safe_line(holder.name)} since {time_text(holder.since_ms)} (term {holder.term}{note})"
+    note = f", note: {shown(holder.note)}" if holder.note else ""
+    return f"{shown(holder.name)} since {time_text(holder.since_ms)} (term {holder.term}{note})"
 
 
 def _document(standing: Standing) -> dict[str, Any]:
@@ -235,7 +246,7 @@ def _ending_text(ending: Ending | None) -> str:
         return ""
     if ending.how in (How.BROKEN, How.FORCED):
         how = ending.how.name.lower()
-        return f"{how} by {safe_line(ending.by)}: {safe_line(ending.reason)}"
+        return f"{how} by {shown(ending.by)}: {shown(ending.reason)}"
     return ending.how.name.lower()
 
 
@@ -243,18 +254,18 @@ def _show_broken(standing: Standing, force: bool, call: o.Call) -> None:
     if call.as_json:
         write_json({**_document(standing), "forced": force})
     elif force:
-        write_line(f"{standing.holder.lock} is free now; its holder may still be at work")
+        write_line(f"{_lock(standing.holder)} is free now; its holder may still be at work")
     else:
         left = f"in {standing.holder.ttl:g} s at the latest"
-        write_line(f"{standing.holder.lock} is broken, and free {left}")
+        write_line(f"{_lock(standing.holder)} is broken, and free {left}")
 
 
 def _show_leader(holder: Holder, call: o.Call) -> None:
     if call.as_json:
         write_json(_holder_document(holder))
     else:
-        write_line(f"{holder.lock}  {_who(holder)}{_info(holder)}")
+        write_line(f"{_lock(holder)}  {_who(holder)}{_info(holder)}")
 
 
 def _info(holder: Holder) -> str:
-    return f"  {safe_line(holder.info)}" if holder.info else ""
+    return f"  {shown(holder.info)}" if holder.info else ""

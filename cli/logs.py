@@ -14,7 +14,8 @@ from enum import Enum
 from math import isfinite
 from typing import Any, TextIO, cast
 
-from .output import safe_line, to_json
+from .output import to_json
+from .shown import one_line
 
 LOGGERS = ("decreed", "trio")
 LONGEST = 10_000
@@ -90,7 +91,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of `record`: when, how weighty, what, and the facts in order of name."""
         facts = [f"{name}={_shown(value)}" for name, value in sorted(_facts(record).items())]
-        event = safe_line(record.getMessage(), LONGEST)
+        event = one_line(record.getMessage(), LONGEST)
         level = self._in(_COLOURS.get(record.levelname, ""), f"{_level(record):<9}")
         event = self._in(_BOLD, f"{event:<{_WIDTH}}" if facts else event)
         return " ".join([self._in(_FAINT, _time(record)), f"[{level}]", event, *facts])
@@ -136,4 +137,4 @@ def _time(record: logging.LogRecord) -> str:
 def _shown(value: object) -> str:
     """A fact on a line for people, quoted if its end could not be seen otherwise."""
     text = str(value)
-    return safe_line(text if _PLAIN.fullmatch(text) else repr(text), LONGEST)
+    return one_line(text if _PLAIN.fullmatch(text) else repr(text), LONGEST)

@@ -11,14 +11,16 @@ from collections.abc import Sequence
 
 import typer
 
-from ..registry.errors import BadRequest, DecreedError, Exit
+from ..registry.errors import DecreedError, Exit
 from .bare import leading_error
-from .commands import COMMANDS, LOCK_COMMANDS
+from .commands import COMMANDS, CONTEXT_COMMANDS, LOCK_COMMANDS
+from .contexts import JSON_VARIABLE, is_on
 from .early import main as main  # scripts that were installed before look for it here
 from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
 from .lazy import LazyGroup
-from .output import OutputClosed, OutputLost, send_the_rest_nowhere, write_line
+from .output import OutputClosed, OutputLost, send_the_rest_nowhere, write_error, write_line
 from .run_exits import run_exit, runs_another
+from .usage import usage_failure
 
 
 class Root(LazyGroup):
@@ -33,11 +35,21 @@ class LockGroup(LazyGroup):
     entries = LOCK_COMMANDS
 
 
+class ContextGroup(LazyGroup):
+    """The commands about contexts."""
+
+    entries = CONTEXT_COMMANDS
+
+
 app = typer.Typer(cls=Root, rich_markup_mode=None, pretty_exceptions_enable=False)
 lock_app = typer.Typer(
     cls=LockGroup, rich_markup_mode=None, help="Locks: run a command under one, see who has it."
 )
 app.add_typer(lock_app, name="lock")
+context_app = typer.Typer(
+    cls=ContextGroup, rich_markup_mode=None, help="Contexts: named clusters of the config file."
+)
+app.add_typer(context_app, name="context")
 
 
 @app.callback(invoke_without_command=True)
@@ -66,7 +78,8 @@ def run(arguments: Sequence[str]) -> int:
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether errors are wanted as JSON; asked before the command line is understood."""
     before = list(arguments)
-    return "--json" in (before[: before.index("--")] if "--" in before else before)
+    told = "--json" in (before[: before.index("--")] if "--" in before else before)
+    return told or is_on(os.environ.get(JSON_VARIABLE))
 
 
 def _end(error: BaseException, arguments: Sequence[str]) -> int:
@@ -88,7 +101,7 @@ def _end(error: BaseException, arguments: Sequence[str]) -> int:
             send_the_rest_nowhere()
             failure = _output_lost(os.strerror(errno.ENOSPC))
         case typer.TyperException():
-            failure = CommandFailed(BadRequest(error.format_message().rstrip(".")), "usage")
+            failure = usage_failure(error)
         case CommandFailed():
             failure = error
         case DecreedError():
@@ -108,6 +121,6 @@ def _output_lost(reason: str) -> CommandFailed:
 
 def _unexpected(error: BaseException) -> CommandFailed:
     if os.environ.get("DECREED_DEBUG"):
-        traceback.print_exception(error)
+        write_error("".join(traceback.format_exception(error)).rstrip())
     cause = DecreedError(f"{type(error).__name__}: {error}")
     return CommandFailed(cause, "unexpected", "DECREED_DEBUG=1 shows where; please report it")

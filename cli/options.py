@@ -1,82 +1,190 @@
 """The options that commands share, and how their texts become values.
 
-A command takes what it needs of these as annotated parameters and joins them in a `Call`. Nothing
-here reads a file or opens a connection.
+A command takes what it needs of these as annotated parameters and joins them in a `Call`. Every
+option that says where, as whom, how long or in what form has a variable; one that names one request,
+or confirms something, has none. What is wrong in a variable is told of the variable
+(`decreed.cli.usage`).
 """
 
-import re
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ..registry.addresses import split_address
-from ..registry.errors import ConfigError
+from ..registry.errors import DecreedError
+from ..registry.types import MAX_CLAIMANT_CHARS
+from . import contexts, durations
+from .contexts import DEFAULT_ENDPOINTS as DEFAULT_ENDPOINTS
+from .contexts import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
+from .failures import about
 
-DEFAULT_ENDPOINTS = "127.0.0.1:7400,127.0.0.1:7401,127.0.0.1:7402"
-DEFAULT_TIMEOUT = 10.0
-LONGEST_TIMEOUT = 3_600.0
-
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "": 1.0}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)", re.ASCII)
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of ``500ms``, ``10s``, ``2m``, ``1h`` or a plain number of seconds."""
-    found = _DURATION.fullmatch(text.strip())
-    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-    if not 0.001 <= seconds <= LONGEST_TIMEOUT:
-        raise typer.BadParameter(
-            f"{text!r} is no time: write 500ms, 10s, 2m or plain seconds, at most 1h"
-        )
-    return seconds
+T = TypeVar("T")
 
 
-def parse_endpoints(text: str) -> tuple[str, ...]:
-    """The addresses of a comma-separated list."""
-    endpoints = tuple(filter(None, (part.strip() for part in text.split(","))))
-    if not endpoints:
-        raise typer.BadParameter("it is empty; write host:port, or several with commas between")
-    for endpoint in endpoints:
+def parsed(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """`parse` for an option: what it finds wrong is bad usage."""
+
+    def parse_option(text: str) -> T:
         try:
-            split_address(endpoint)
-        except ConfigError as error:
+            return parse(text)
+        except DecreedError as error:
             raise typer.BadParameter(str(error)) from error
-    return endpoints
+
+    return parse_option
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The nodes that an option or a variable names; Typer takes a bare tuple for several values.
+
+    Args:
+        addresses: ``host:port`` of each.
+    """
+
+    addresses: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str) -> "Endpoints":
+        """The nodes of a list with commas between."""
+        return cls(contexts.parse_endpoints(text))
+
+
+parse_duration = parsed(durations.seconds_of)
+parse_endpoints = parsed(contexts.parse_endpoints)
+
+
+def at_most(chars: int, what: str) -> Callable[[str], str]:
+    """A parser of texts of no more than `chars` characters."""
+
+    def parse_text(text: str) -> str:
+        if len(text) > chars:
+            raise typer.BadParameter(f"the {what} is longer than {chars} characters")
+        return text
+
+    return parse_text
+
+
+def duration(
+    name: str,
+    variable: str,
+    text: str,
+    default: str,
+    parse: Callable[[str], float] = parse_duration,
+) -> Any:
+    """An option that is a span of time.
+
+    Args:
+        name: the option.
+        variable: what says it where the option does not.
+        text: its help.
+        default: what it is without both, for the help.
+        parse: what reads it.
+    """
+    return typer.Option(
+        name,
+        parser=parse,
+        envvar=variable,
+        metavar="TIME",
+        help=f"{text}  [default: {default}]",
+        show_default=False,
+    )
+
+
+def _raw_unless_json(context: typer.Context, value: bool) -> bool:
+    """An option counts before a variable: ``--json`` before ``DECREED_RAW``."""
+    by_variable = getattr(context.get_parameter_source("raw"), "name", "") == "ENVIRONMENT"
+    asked = getattr(context.get_parameter_source("as_json"), "name", "") == "COMMANDLINE"
+    return value and not (by_variable and asked)
 
 
 EndpointsText = Annotated[
-    str,
+    Endpoints | None,
     typer.Option(
         "--endpoints",
-        envvar="DECREED_ENDPOINTS",
+        parser=parsed(Endpoints.of),
+        envvar=contexts.ENDPOINTS_VARIABLE,
         metavar="HOST:PORT,…",
-        help="Nodes to talk to, with commas between; any one that answers is enough to begin.",
+        help="Nodes to talk to, with commas between; any one that answers is enough to begin."
+        "  [default: the context's, or three on 127.0.0.1 from 7400 on]",
+        show_default=False,
+    ),
+]
+ContextName = Annotated[
+    str | None,
+    typer.Option(
+        "--context",
+        envvar=contexts.CONTEXT_VARIABLE,
+        metavar="NAME",
+        help="The context of the config file to work in.  [default: the one it names, if any]",
+        show_default=False,
     ),
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option(
+    duration(
         "--timeout",
-        parser=parse_duration,
-        metavar="TIME",
-        help="How long to try: 500ms, 10s, 2m or plain seconds.  [default: 10s]",
-        show_default=False,
+        contexts.TIMEOUT_VARIABLE,
+        "How long to try: 500ms, 10s, 1h30m or plain seconds.",
+        "the context's, or 10s",
+    ),
+]
+NoTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", parser=parse_duration, metavar="TIME", hidden=True, help="Changes nothing."
     ),
 ]
 Patience = Annotated[
     float | None,
-    typer.Option(
+    duration(
         "--timeout",
-        parser=parse_duration,
-        metavar="TIME",
-        help="How long to go on: 500ms, 10s, 2m or plain seconds.  [default: without end]",
-        show_default=False,
+        "DECREED_PATIENCE",
+        "How long to go on: 500ms, 10s, 1h30m, 2d or plain seconds.",
+        "without end",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, errors too.")]
+ServeTime = Annotated[
+    float | None,
+    duration(
+        "--timeout",
+        "DECREED_SERVE_TIMEOUT",
+        "How long to go on: 500ms, 10s, 1h30m, 2d or plain seconds.",
+        "without end",
+    ),
+]
+BatchTimeout = Annotated[
+    float | None,
+    duration(
+        "--timeout",
+        "DECREED_IMPORT_TIMEOUT",
+        "How long to try each batch before its rest counts as failed.",
+        "60s",
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", envvar=contexts.JSON_VARIABLE, help="Print JSON, errors too.")
+]
 Raw = Annotated[
-    bool, typer.Option("--raw", help="Write the exact bytes of the value and nothing else.")
+    bool,
+    typer.Option(
+        "--raw",
+        envvar="DECREED_RAW",
+        callback=_raw_unless_json,
+        help="Write the exact bytes of the value and nothing else.",
+    ),
+]
+Claimant = Annotated[
+    str | None,
+    typer.Option(
+        "--claimant",
+        parser=at_most(MAX_CLAIMANT_CHARS, "claimant"),
+        envvar=contexts.CLAIMANT_VARIABLE,
+        metavar="NAME",
+        help="Who claims; kept in the decree.  [default: the context's, or user@host]",
+        show_default=False,
+    ),
 ]
 KeyName = Annotated[str, typer.Argument(metavar="KEY", help="The key, such as prod/db/region.")]
 SeriesName = Annotated[
@@ -93,20 +201,33 @@ class Call:
 
     Args:
         endpoints: the nodes to talk to.
-        timeout: seconds for each call; None where the command has no end of its own.
+        timeout: seconds, as the option or its variable said; None where neither did.
         as_json: whether to print JSON.
+        seconds: how long one call may take.
+        claimant: who claims, as the variable or the context says; None to leave that to the client.
     """
 
     endpoints: tuple[str, ...]
     timeout: float | None
     as_json: bool
+    seconds: float = DEFAULT_TIMEOUT
+    claimant: str | None = None
 
     @classmethod
-    def of(cls, endpoints: str, timeout: float | None, as_json: bool) -> "Call":
-        """Join the options; the endpoints are still the text of the command line."""
-        return cls(parse_endpoints(endpoints), timeout, as_json)
+    def of(
+        cls,
+        endpoints: Endpoints | None,
+        timeout: float | None,
+        as_json: bool,
+        context: str | None = None,
+    ) -> "Call":
+        """Join the options, and fill in what the context says, or the defaults.
 
-    @property
-    def seconds(self) -> float:
-        """How long one call may take."""
-        return DEFAULT_TIMEOUT if self.timeout is None else self.timeout
+        Raises:
+            CommandFailed: if the config file is wrong, or has no such context.
+        """
+        with about("config", "see 'decreed context list'"):
+            chosen = contexts.chosen_context(context, os.environ)
+        nodes = endpoints.addresses if endpoints else None
+        settled = contexts.settle_call(nodes, timeout, chosen, os.environ)
+        return cls(settled.endpoints, timeout, as_json, settled.timeout, settled.claimant)

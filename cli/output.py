@@ -1,22 +1,15 @@
-"""Writing to standard output and standard error: exact bytes, safe text, JSON.
+"""Writing to standard output and standard error: exact bytes, guarded text, JSON.
 
-Everything that a command prints goes through here, as UTF-8 whatever the locale says. Text from the
-cluster is shown with control characters escaped, so that no value can steer a terminal.
+Everything that a command prints goes through here, as UTF-8 whatever the locale says. How foreign
+text is shown is `decreed.cli.shown`'s to say; what nobody made fit to be looked at is guarded here.
 """
 
 import json
 import os
-import re
 import sys
 from typing import Any
 
-SHOWN_CHARS = 200
-
-# C0 and C1 controls, line and paragraph separators, lone surrogates, and the marks that turn the
-# direction of writing around
-_UNSAFE = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-_UNSAFE_IN_LINE = re.compile(f"[{_UNSAFE}]")
-_UNSAFE_IN_TEXT = re.compile(f"(?![\t\n])[{_UNSAFE}]")
+from .shown import guard, guard_json
 
 
 class OutputClosed(Exception):
@@ -49,7 +42,12 @@ def write_bytes(data: bytes) -> None:
 
 
 def write_line(text: str) -> None:
-    """Write one line of text to standard output."""
+    """Write text and a newline to standard output; newlines inside are meant, controls are not."""
+    write_text(guard(text, keep="\n\t"))
+
+
+def write_text(text: str) -> None:
+    """Write text and a newline to standard output, as it is."""
     write_bytes(text.encode("utf-8", "surrogateescape") + b"\n")
 
 
@@ -59,9 +57,9 @@ def write_json(document: Any) -> None:
 
 
 def write_error(text: str) -> None:
-    """Write one line to standard error; if that is closed, nobody is told."""
+    """Write text and a newline to standard error; if that is closed, nobody is told."""
     try:
-        sys.stderr.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
+        sys.stderr.buffer.write(guard(text, keep="\n\t").encode() + b"\n")
         sys.stderr.buffer.flush()
     except OSError:
         pass
@@ -69,28 +67,12 @@ def write_error(text: str) -> None:
 
 def to_json(document: Any) -> str:
     """One line of JSON; text stays readable, and what could steer a terminal is escaped."""
-    text = json.dumps(document, ensure_ascii=False)
-    return _UNSAFE_IN_LINE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return guard_json(json.dumps(document, ensure_ascii=False))
 
 
-def safe_text(data: bytes) -> str:
-    """Bytes for people to read, lines kept; what is not text is shown as escapes."""
-    return _UNSAFE_IN_TEXT.sub(_escape, data.decode("utf-8", "backslashreplace"))
-
-
-def safe_line(data: bytes | str, most: int = SHOWN_CHARS) -> str:
-    """Bytes or text for people to read, on one line, cut when long."""
-    whole = data.decode("utf-8", "backslashreplace") if isinstance(data, bytes) else data
-    line = _UNSAFE_IN_LINE.sub(_escape, whole[: most + 1])
-    return f"{line[:most]}… ({len(data)} {_unit(data)})" if len(whole) > most else line
-
-
-def _unit(data: bytes | str) -> str:
-    return "bytes" if isinstance(data, bytes) else "characters"
-
-
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+def is_terminal() -> bool:
+    """Whether somebody looks at standard output."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def send_the_rest_nowhere() -> None:

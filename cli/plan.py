@@ -10,7 +10,7 @@ from itertools import groupby
 from ..registry.errors import BadRequest
 from ..registry.keys import parse_key
 from .items import Item, in_order, key_below
-from .output import safe_line
+from .shown import show
 
 MOST_SHOWN = 3
 """Of the entries that make one key, so many are named."""
@@ -64,11 +64,11 @@ def _change(text: str, items: Iterable[Item]) -> tuple[str, str]:
     """The old and the new name; of several ``=`` the first counts that an old name ends before."""
     pairs = [(text[:at], text[at + 1 :]) for at, mark in enumerate(text) if mark == "="]
     if not pairs:
-        raise BadRequest(f"--rename {safe_line(text)!r}: write OLD=NEW")
+        raise BadRequest(f"--rename {show(text)!r}: write OLD=NEW")
     for old, new in pairs:
         if any(_is_in(item.name, old) for item in items):
             return old, new
-    raise BadRequest(f"--rename {safe_line(text)!r}: nothing is called {safe_line(pairs[0][0])!r}")
+    raise BadRequest(f"--rename {show(text)!r}: nothing is called {show(pairs[0][0])!r}")
 
 
 def _is_in(name: str, path: str) -> bool:
@@ -103,7 +103,7 @@ def _without_twins(items: Iterable[Item]) -> list[Item]:
 
 def _twins(items: list[Item]) -> Iterator[Item]:
     sound = [item for item in items if not item.left_out and item.error is None]
-    names = " and ".join(safe_line(repr(item.name)) for item in sound[:MOST_SHOWN])
+    names = " and ".join(show(repr(item.name)) for item in sound[:MOST_SHOWN])
     for item in items:
         twin = len(sound) > 1 and not item.left_out and item.error is None
         yield item.failing(f"{len(sound)} entries make this key: {names}") if twin else item

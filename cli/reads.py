@@ -7,12 +7,15 @@ import typer
 from ..client import Registry
 from ..registry.errors import Exit, StillUndecided
 from ..registry.keys import parse_key, parse_prefix, parse_series
-from ..registry.types import Decree
+from ..registry.types import MAX_KEY_BYTES, Decree
 from . import options as o
 from .connection import with_registry
 from .documents import decree_line
-from .failures import CommandFailed, about
-from .output import safe_text, write_bytes, write_json, write_line
+from .failures import CommandFailed, about, error_line
+from .output import is_terminal, write_bytes, write_error, write_json, write_line, write_text
+from .shown import show, show_lines, show_piped
+
+EXACT = "--raw writes the exact bytes"
 
 KeysOnly = Annotated[bool, typer.Option("--keys", help="Print the keys alone.")]
 
@@ -20,7 +23,8 @@ KeysOnly = Annotated[bool, typer.Option("--keys", help="Print the keys alone.")]
 def get(
     key: o.KeyName,
     raw: o.Raw = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -28,7 +32,7 @@ def get(
 
     Exit code 4: nobody has frozen it; 5: no quorum could be asked, so it is not known.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> Decree | None:
         return await registry.get(key, timeout=call.seconds)
@@ -44,7 +48,8 @@ def get(
 def latest(
     series: o.SeriesName,
     raw: o.Raw = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -52,7 +57,7 @@ def latest(
 
     Exit code 4: no slot is decided yet.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> Decree | None:
         return await registry.latest(series, timeout=call.seconds)
@@ -72,7 +77,8 @@ def latest(
 def list_keys(
     prefix: o.Prefix = "",
     keys: KeysOnly = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -81,7 +87,7 @@ def list_keys(
     Every decree whose claim was answered before the list began is in it. It is no snapshot of one
     instant.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> None:
         async for decree in registry.list(prefix):
@@ -94,14 +100,24 @@ def list_keys(
 
 
 def show_value(decree: Decree, call: o.Call, raw: bool) -> int:
-    """Print one decree: its exact bytes, or JSON, or text that is safe on a terminal."""
+    """Print one decree: its exact bytes, or JSON, or its text."""
     if raw:
         write_bytes(decree.value)
     elif call.as_json:
         write_json(decree.to_dict())
+    elif is_terminal():
+        write_text(show_lines(decree.value))
     else:
-        write_line(safe_text(decree.value))
+        _pipe_value(decree)
     return Exit.DONE
+
+
+def _pipe_value(decree: Decree) -> None:
+    """Text goes on exactly; what is none, or could steer a terminal, does not, which is said."""
+    text, exact = show_piped(decree.value)
+    write_text(text)
+    if not exact:
+        write_error(error_line(decree.key, "not plain text, written with escapes", EXACT))
 
 
 def show_row(decree: Decree, call: o.Call, keys: bool) -> None:
@@ -109,4 +125,4 @@ def show_row(decree: Decree, call: o.Call, keys: bool) -> None:
     if call.as_json:
         write_json(decree.to_dict())
     else:
-        write_line(decree.key if keys else decree_line(decree))
+        write_line(show(decree.key, MAX_KEY_BYTES) if keys else decree_line(decree))

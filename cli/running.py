@@ -14,8 +14,8 @@ import typer
 
 from ..client import Lock, Registry
 from ..registry.errors import (
-    BadRequest,
     DecreedError,
+    LockHeld,
     LockLost,
     OutcomeUnknown,
     Unreachable,
@@ -24,10 +24,13 @@ from ..registry.keys import parse_key
 from ..registry.locks.terms import MAX_TTL_MS, MIN_TTL_MS, parse_lock
 from . import options as o
 from .connection import with_registry
+from .contexts import TIMEOUT_VARIABLE
 from .failures import CommandFailed, about, error_line
 from .guarded import Ended, Guarded, Relay
 from .output import write_error
-from .run_exits import RunExit
+from .run_exits import RunExit, run_exit
+from .run_words import refused
+from .signals import restore_for_exec
 
 DEFAULT_TTL = 15.0
 DEFAULT_WAIT = 60.0
@@ -39,7 +42,22 @@ def parse_wait(text: str) -> float:
     """Seconds to wait for a lock: as other times, or ``0`` not to wait, ``forever``."""
     if text in ("0", "0s"):
         return 0.0
-    return inf if text == "forever" else o.parse_duration(text)
+    if text == "forever":
+        return inf
+    try:
+        return o.parse_duration(text)
+    except typer.BadParameter as error:
+        raise typer.BadParameter(f"{error.message}; or 0, or forever") from error
+
+
+def parse_ttl(text: str) -> float:
+    """Seconds that a lock may be held without a word of its holder."""
+    ttl = o.parse_duration(text)
+    if not MIN_TTL_MS <= ttl * 1000 <= MAX_TTL_MS:
+        raise typer.BadParameter(
+            f"a ttl is {MIN_TTL_MS}ms to {MAX_TTL_MS // 3_600_000}h, not {text}"
+        )
+    return ttl
 
 
 LockName = Annotated[str, typer.Argument(metavar="NAME", help="The lock, such as prod/migrate.")]
@@ -48,12 +66,12 @@ CommandLine = Annotated[
 ]
 Ttl = Annotated[
     float | None,
-    typer.Option(
+    o.duration(
         "--ttl",
-        parser=o.parse_duration,
-        metavar="TIME",
-        help="How soon the lock is free again if this machine dies.  [default: 15s]",
-        show_default=False,
+        "DECREED_TTL",
+        "How soon the lock is free again if this machine dies.",
+        "15s",
+        parse_ttl,
     ),
 ]
 Wait = Annotated[
@@ -61,9 +79,26 @@ Wait = Annotated[
     typer.Option(
         "--wait",
         parser=parse_wait,
+        envvar="DECREED_WAIT",
         metavar="TIME",
-        help="How long to wait for the lock: 0, 60s, forever.  [default: 60s]",
+        help="How long to wait for the lock: 0, 60s, 1h30m, forever.  [default: 60s]",
         show_default=False,
+    ),
+]
+Foreground = Annotated[
+    bool,
+    typer.Option(
+        "--foreground",
+        help="Give CMD the terminal, as a shell would: for what asks for passwords, for editors.",
+    ),
+]
+ReachTimeout = Annotated[
+    float | None,
+    o.duration(
+        "--timeout",
+        TIMEOUT_VARIABLE,
+        "How long to try to reach the cluster before waiting for the lock.",
+        "as long as --wait",
     ),
 ]
 Note = Annotated[
@@ -80,20 +115,27 @@ class Job:
         command: the command and its arguments.
         ttl: of the lock, in seconds.
         note: kept in the term.
+        foreground: whether the command is to have the terminal.
     """
 
     lock: str
     command: Sequence[str]
     ttl: float
     note: str
+    foreground: bool = False
 
     @classmethod
-    def of(cls, lock: str, command: Sequence[str], ttl: float | None, note: str) -> "Job":
+    def of(
+        cls,
+        lock: str,
+        command: Sequence[str],
+        ttl: float | None,
+        note: str,
+        foreground: bool = False,
+    ) -> "Job":
         """Fill in what the user left out."""
         ttl = DEFAULT_TTL if ttl is None else ttl
-        if not MIN_TTL_MS <= ttl * 1000 <= MAX_TTL_MS:
-            raise BadRequest(f"--ttl is at least {MIN_TTL_MS} ms")
-        return cls(parse_lock(lock), command, ttl, note)
+        return cls(parse_lock(lock), command, ttl, note, foreground)
 
     def environment(self, lock: Lock) -> Mapping[str, str]:
         """The environment of the command: ours, the lock's name, and the fencing token."""
@@ -105,7 +147,9 @@ class Job:
         Raises:
             LockLost: if it had to be stopped for the lock's sake.
         """
-        ended = await Guarded(lock, relay).run(self.command, self.environment(lock))
+        ended = await Guarded(lock, relay, self.foreground).run(
+            self.command, self.environment(lock)
+        )
         if ended.stopped:
             raise LockLost(f"the lock {self.lock!r} could not be kept; {STOP}")
         return ended
@@ -117,8 +161,10 @@ def run(
     ttl: Ttl = None,
     wait: Wait = None,
     note: Note = "",
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
-    timeout: o.Timeout = None,
+    foreground: Foreground = False,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
+    timeout: ReachTimeout = None,
     as_json: o.Json = False,
 ) -> int:
     """Run CMD while holding the lock NAME, and exit with its exit code.
@@ -126,18 +172,23 @@ def run(
     CMD finds its fencing token in DECREED_TOKEN. If the lock cannot be kept, CMD and all that it
     started get TERM, then KILL, so that they are dead before anybody else can have the lock; also
     when this process is stopped or killed. Signals are passed on. What CMD leaves running when it
-    ends is stopped too. Nothing but CMD writes to standard output.
+    ends is stopped too. Nothing but CMD writes to standard output. CMD has no /dev/tty, unless with
+    --foreground.
 
     Exit code 120: the lock was lost; 121: somebody else has it; 125: decreed failed; 126, 127: CMD
     cannot be run, or was not found; 128 and more: CMD, or this, was ended by a signal.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     with about(name):
-        job = Job.of(name, command, ttl, note)
+        job = Job.of(name, command, ttl, note, foreground)
+    if (code := refused(command, as_json)) is not None:
+        return code
     seconds = DEFAULT_WAIT if wait is None else wait
 
     async def work(registry: Registry, relay: Relay) -> int:
         wanted = None if seconds == inf else seconds
+        if call.timeout is not None and seconds:
+            await registry.standing(job.lock, timeout=call.timeout)  # says so if nobody answers
         async with registry.lock(job.lock, ttl=job.ttl, wait=wanted, note=note) as lock:
             ended = await job.run(lock, relay)
         return _told(ended, job)
@@ -155,24 +206,31 @@ def elect(
     command: CommandLine,
     ttl: Ttl = None,
     note: Note = "",
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
-    timeout: o.Timeout = None,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
+    timeout: o.Patience = None,
     as_json: o.Json = False,
 ) -> int:
     """Campaign for NAME for ever: run CMD whenever this leads, and stop it when it does not.
 
     When CMD ends by itself, others get their turn, and the campaign goes on after a second. CMD is
     run and stopped as by 'decreed lock run'. A signal ends this: it is passed on to CMD, whose exit
-    code is returned.
+    code is returned. When the time of --timeout is up there is no further campaign; a CMD that runs
+    then is left to its end. Exit code 121: this never led in that time.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
     with about(name):
         job = Job.of(name, command, ttl, note)
+    if (code := refused(command, as_json)) is not None:
+        return code
 
     async def work(registry: Registry, relay: Relay) -> int:
+        deadline = trio.current_time() + (inf if call.timeout is None else call.timeout)
         while True:
-            code = await _lead_once(registry, relay, job)
+            code = await _lead_once(registry, relay, job, deadline)
             if relay.caught is not None or code in (RunExit.CANNOT_RUN, RunExit.NOT_FOUND):
+                return code
+            if trio.current_time() + PAUSE_SECONDS >= deadline:
                 return code
             await trio.sleep(PAUSE_SECONDS)
 
@@ -180,11 +238,12 @@ def elect(
         return _relayed(call, work)
 
 
-async def _lead_once(registry: Registry, relay: Relay, job: Job) -> int:
+async def _lead_once(registry: Registry, relay: Relay, job: Job, deadline: float) -> int:
     """One campaign and one term; what goes wrong with them is said, and is no end."""
     led = False
+    wait = None if deadline == inf else max(0.0, deadline - trio.current_time())
     try:
-        async with registry.lead(job.lock, ttl=job.ttl, note=job.note) as term:
+        async with registry.lead(job.lock, ttl=job.ttl, note=job.note, wait=wait) as term:
             led = True
             write_error(error_line(job.lock, f"leads, with term {term.token}"))
             ended = await job.run(term, relay)
@@ -194,18 +253,19 @@ async def _lead_once(registry: Registry, relay: Relay, job: Job) -> int:
     except LockLost as error:
         write_error(error_line(job.lock, str(error)))
         return RunExit.LOST
-    except (Unreachable, OutcomeUnknown) as error:
+    except (LockHeld, Unreachable, OutcomeUnknown) as error:
         if led:
             raise
         write_error(error_line(job.lock, str(error)))
-        return RunExit.FAILED
+        return run_exit(error)
 
 
 def once(
     key: o.KeyName,
     command: CommandLine,
     note: Note = "",
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -214,7 +274,10 @@ def once(
     It becomes CMD, which so has its own exit code. Exit code 121: somebody else had KEY before. If
     CMD fails or its machine dies, nobody runs it again.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
+
+    if (code := refused(command, as_json)) is not None:
+        return code
 
     async def ask(registry: Registry) -> str:
         claimed = await registry.once(key, note=note, timeout=call.seconds)
@@ -230,6 +293,7 @@ def once(
 
 
 def _become(command: Sequence[str]) -> int:
+    restore_for_exec()
     try:
         os.execvp(command[0], list(command))
     except OSError as error:

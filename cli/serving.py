@@ -29,6 +29,8 @@ from .formed import check_not_formed_before, note_formed
 from .logs import LogForm, LogLevel, set_up_logs
 from .output import write_json
 from .settings import load_config
+from .signals import end_by, heeded
+from .usage import said_by
 
 OWN_FILES = 400
 """Files that a node needs beside its connections: tables, logs, links."""
@@ -36,23 +38,42 @@ OWN_FILES = 400
 YOUNG_OBJECTS = 20_000
 """So many objects more than before, and Python looks for garbage among them."""
 
+
 ConfigPath = Annotated[
-    Path, typer.Option("--config", metavar="FILE", help="The cluster.toml that 'init' wrote.")
+    Path,
+    typer.Option(
+        "--config",
+        envvar="DECREED_CLUSTER_CONFIG",
+        metavar="FILE",
+        help="The cluster.toml that 'init' wrote.",
+    ),
 ]
 NodeName = Annotated[
-    str, typer.Option("--node", metavar="NAME", help="Which member this process is.")
+    str,
+    typer.Option(
+        "--node", envvar="DECREED_NODE", metavar="NAME", help="Which member this process is."
+    ),
 ]
-DataPath = Annotated[Path, typer.Option("--data", metavar="DIR", help="The node's data directory.")]
+DataPath = Annotated[
+    Path,
+    typer.Option("--data", envvar="DECREED_DATA", metavar="DIR", help="The node's data directory."),
+]
 Listen = Annotated[
     str | None,
     typer.Option(
         "--listen",
+        envvar="DECREED_LISTEN",
         metavar="HOST:PORT",
         help="Listen here instead of at the address in the config, as behind a port mapping.",
     ),
 ]
-Log = Annotated[LogForm, typer.Option("--log", help="How log lines look.")]
-Level = Annotated[LogLevel, typer.Option("--log-level", help="The least weighty lines written.")]
+Log = Annotated[LogForm, typer.Option("--log", envvar="DECREED_LOG", help="How log lines look.")]
+Level = Annotated[
+    LogLevel,
+    typer.Option(
+        "--log-level", envvar="DECREED_LOG_LEVEL", help="The least weighty lines written."
+    ),
+]
 NewFormation = Annotated[
     bool,
     typer.Option(
@@ -95,7 +116,7 @@ def serve(
     log: Log = LogForm.TEXT,
     log_level: Level = LogLevel.INFO,
     new_formation: NewFormation = False,
-    timeout: o.Patience = None,
+    timeout: o.ServeTime = None,
     as_json: o.Json = False,
 ) -> int:
     """Run one node of a cluster until SIGTERM or SIGINT; then answer what is in flight and stop.
@@ -120,11 +141,12 @@ def prepare(
     Raises:
         CommandFailed: naming the file or option that is wrong.
     """
-    config = load_config(config_path)
-    with about("--node", "name a member of the config"):
+    with said_by("DECREED_CLUSTER_CONFIG", config_path):
+        config = load_config(config_path)
+    with said_by("DECREED_NODE", node), about("--node", "name a member of the config"):
         config.address(NodeId(node))
     if listen is not None:
-        with about("--listen"):
+        with said_by("DECREED_LISTEN", listen), about("--listen"):
             split_address(listen)
     with about(f"node {node}"):
         if not new_formation:
@@ -189,7 +211,7 @@ async def _serve_until_stopped(
 
 async def stop_on_signal(stop: trio.Event) -> None:
     """Set `stop` at the first SIGTERM or SIGINT; a second one then ends the process at once."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(signal.SIGTERM, *heeded(signal.SIGINT)) as signals:
         if EARLY.asked:
             stop.set()
         else:
@@ -197,7 +219,7 @@ async def stop_on_signal(stop: trio.Event) -> None:
             say.info("stopping", signal=signal.Signals(number).name)
             stop.set()
     # the receiver has put back whoever kept an early signal
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_by(signal.SIGTERM)
 
 
 async def _stop_after(timeout: float | None, stop: trio.Event) -> None:

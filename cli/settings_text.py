@@ -91,8 +91,8 @@ def with_addresses(text: str, members: Mapping[str, str]) -> str:
     return tomlkit.dumps(document)
 
 
-def write_file(path: Path, text: str, replace: bool) -> None:
-    """Write a whole file or none of it.
+def write_file(path: Path, text: str, replace: bool, mode: int = 0o644) -> None:
+    """Write a whole file or none of it; who may read it is `mode`'s to say.
 
     Raises:
         CommandFailed: if it cannot be written, or is there and may not be replaced; exit code 2.
@@ -103,7 +103,7 @@ def write_file(path: Path, text: str, replace: bool) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
+            os.fchmod(file.fileno(), mode)
             _publish(file.name, path, replace)
 
 

@@ -13,13 +13,15 @@ from ..registry.wire.requests import PeerStatus, StatusReport
 from . import options as o
 from .connection import with_registry
 from .failures import about
-from .output import safe_line, write_json, write_line
+from .output import write_json, write_line
+from .shown import one_line
 
 FORMAT = 6
 
 
 def status(
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -27,7 +29,7 @@ def status(
 
     Exit code 0: enough nodes vote to freeze keys; 5: too few do.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> list[StatusReport | NodeDown]:
         return await registry.status()
@@ -42,11 +44,8 @@ def status(
     return Exit.DONE if has_quorum(nodes) else Exit.UNREACHABLE
 
 
-def version(as_json: o.Json = False, timeout: o.Timeout = None) -> int:
-    """Print the versions of decreed, Python, the protocol and the format on disk.
-
-    It asks no node, so --timeout changes nothing.
-    """
+def version(as_json: o.Json = False, timeout: o.NoTimeout = None) -> int:
+    """Print the versions of decreed, Python, the protocol and the format on disk."""
     del timeout
     facts = {
         "decreed": metadata.version("decreed"),
@@ -70,14 +69,16 @@ def has_quorum(nodes: list[StatusReport | NodeDown]) -> bool:
 
 def _line(node: StatusReport | NodeDown) -> str:
     if not isinstance(node, StatusReport):
-        cause = safe_line(str(node.error))
-        return f"{node.node or '?':<8} down     {node.address}: {cause}"
+        cause = one_line(str(node.error), 500)
+        return (
+            f"{one_line(node.node or '?', 100):<8} down     {one_line(node.address, 200)}: {cause}"
+        )
     state = "voting" if node.voting else "silent"
-    trouble = f"; {safe_line(node.trouble, 500)}" if node.trouble else ""
+    trouble = f"; {one_line(node.trouble, 500)}" if node.trouble else ""
     return (
-        f"{node.node:<8} {state:<8} {node.decrees} decrees, {node.unlearned} unlearned, "
+        f"{one_line(node.node, 100):<8} {state:<8} {node.decrees} decrees, {node.unlearned} unlearned, "
         f"life {node.incarnation}, up {node.uptime_ms / 1000:.0f} s, "
-        f"version {safe_line(node.version)}{trouble}"
+        f"version {one_line(node.version, 200)}{trouble}"
     )
 
 

@@ -7,7 +7,9 @@ from typing import Any
 from ..registry.documents import time_text
 from ..registry.errors import Exit
 from .batches import Fate, Row
-from .output import safe_line, write_json, write_line
+from .documents import decree_line
+from .output import write_json, write_line
+from .shown import one_line, show
 
 MOST_LINES = 100
 """So many failed or skipped keys are shown, each on a line; JSON has them all."""
@@ -81,12 +83,12 @@ def _is_told(row: Row) -> bool:
 
 
 def _line(row: Row) -> str:
-    key = safe_line(row.key)
+    key = one_line(row.key, 1_000)
     if row.fate is Fate.LOST and row.decree is not None:
-        who = f"claimed by {safe_line(row.decree.claimant)}, {time_text(row.decree.time_ms)}"
-        return f"lost    {key} = {safe_line(row.decree.value)}  ({who})"
+        who = f"claimed by {show(row.decree.claimant)}, {time_text(row.decree.time_ms)}"
+        return f"lost    {decree_line(row.decree)}  ({who})"
     why = str(row.error) if row.error is not None else row.why
-    return f"{row.fate.value:<7} {key}" + (f": {safe_line(why, 1_000)}" if why else "")
+    return f"{row.fate.value:<7} {key}" + (f": {one_line(why, 1_000)}" if why else "")
 
 
 def _document(row: Row) -> dict[str, Any]:

@@ -33,7 +33,8 @@ Since = Annotated[
 def wait(
     key: o.KeyName,
     raw: o.Raw = False,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Patience = None,
     as_json: o.Json = False,
 ) -> int:
@@ -41,7 +42,7 @@ def wait(
 
     Exit code 4: the time ran out and nobody had frozen it.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> Decree:
         timeout = LONG_SECONDS if call.timeout is None else call.timeout
@@ -60,7 +61,8 @@ def wait(
 def watch(
     prefix: o.Prefix = "",
     since: Since = None,
-    endpoints: o.EndpointsText = o.DEFAULT_ENDPOINTS,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
     timeout: o.Patience = None,
     as_json: o.Json = False,
 ) -> int:
@@ -68,7 +70,7 @@ def watch(
 
     With --json each row carries the position from which --since goes on.
     """
-    call = o.Call.of(endpoints, timeout, as_json)
+    call = o.Call.of(endpoints, timeout, as_json, context)
 
     async def ask(registry: Registry) -> None:
         begun = False

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ..registry.addresses import split_address
+from ..registry.addresses import join_address, split_address, split_addresses
 from ..registry.errors import ConfigError
 
 
@@ -14,14 +14,14 @@ class Endpoint(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return join_address(self.host, self.port)
 
 
 def parse_endpoint(text: str) -> Endpoint:
     """The endpoint that ``host:port`` or ``[v6]:port`` names.
 
     Raises:
-        ConfigError: if it is neither.
+        ConfigError: if it is neither; it says what the right form is.
     """
     return Endpoint(*split_address(text))
 
@@ -32,7 +32,7 @@ def parse_endpoints(texts: Iterable[str]) -> tuple[Endpoint, ...]:
     Raises:
         ConfigError: if one is malformed, or if there is none.
     """
-    pieces = [piece for text in texts for piece in text.split(",") if piece.strip()]
-    if not pieces:
+    pairs = [pair for text in texts for pair in split_addresses(text)]
+    if not pairs:
         raise ConfigError("no endpoint given: name at least one server as host:port")
-    return tuple(dict.fromkeys(parse_endpoint(piece) for piece in pieces))
+    return tuple(dict.fromkeys(Endpoint(*pair) for pair in pairs))

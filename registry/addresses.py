@@ -1,17 +1,133 @@
-"""Addresses as ``host:port`` texts. No I/O."""
+"""Addresses as ``host:port`` texts: what is none is refused with the form that was meant. No I/O."""
+
+import re
 
 from .errors import ConfigError
+
+HIGHEST_PORT = 65_535
+_EXAMPLE = "127.0.0.1:7400"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_HOST = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63})*\.?")
+_LONGEST_HOST = 253
+_LIST_MARKS = ";|"
 
 
 def split_address(address: str) -> tuple[str, int]:
     """Host and port of ``host:port`` or ``[v6]:port``.
 
     Raises:
-        ConfigError: if it is neither.
+        ConfigError: if it is neither; it says what the right form is.
     """
-    host, colon, port = address.strip().rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-        raise ConfigError(f"{address!r} is no address: write host:port, such as 127.0.0.1:7400")
-    return host, int(port)
+    text = address.strip()
+    _check_bare(address, text)
+    host, colon, port = text.rpartition(":")
+    if "[" in text or "]" in text or ":" in host:
+        host, port = _split_v6(address, text)
+    elif not colon or (host and not port):
+        raise _bad(address, f"it has no port: write {_host_of(text)}:7400")
+    elif not host:
+        raise _bad(address, f"it has no host: write 127.0.0.1:{port or 7400}")
+    elif not (_HOST.fullmatch(host) and len(host) <= _LONGEST_HOST):
+        raise _bad(address, f"{host!a} is no host name: write host:port, such as {_EXAMPLE}")
+    return host, _port(address, port)
+
+
+def split_addresses(text: str) -> tuple[tuple[str, int], ...]:
+    """The addresses of a list with commas between, blanks around them and one comma behind allowed.
+
+    Raises:
+        ConfigError: if one is none, or if a part is empty.
+    """
+    parts = text.strip().removesuffix(",").split(",")
+    if not text.strip():
+        raise ConfigError(f"no address is given: write host:port, such as {_EXAMPLE}")
+    if not all(part.strip() for part in parts):
+        raise ConfigError(
+            f"{_short(text)} has an empty part: write one comma between two addresses"
+        )
+    return tuple(split_address(part) for part in parts)
+
+
+def join_address(host: str, port: int) -> str:
+    """``host:port``, or ``[v6]:port``."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _check_bare(address: str, text: str) -> None:
+    """Refuse what stands around an address, or parts several of them."""
+    if not text:
+        raise _bad(address, f"it is empty: write host:port, such as {_EXAMPLE}")
+    if any(mark in text for mark in _LIST_MARKS) or len(text.split()) > 1:
+        raise _bad(address, "several are written with commas between: host:port,host:port")
+    if scheme := _SCHEME.fullmatch(text):
+        raise _bad(address, f"{scheme[1]}:// is left out: write {_bare(scheme[2])}")
+    if "@" in text:
+        raise _bad(address, f"it has no user: write {_bare(text)}")
+    if any(mark in text for mark in "/?#"):
+        raise _bad(address, f"nothing stands behind the port: write {_bare(text)}")
+
+
+def _bare(text: str) -> str:
+    """What is left of a URL's authority: the host and the port, or an example of one."""
+    rest = re.split(r"[/?#]", text)[0].rpartition("@")[2]
+    if not rest:
+        return _EXAMPLE
+    return rest if re.search(r":\d+$", rest) else f"{rest.rstrip(':')}:7400"
+
+
+def _split_v6(address: str, text: str) -> tuple[str, str]:
+    """Host and port of ``[v6]:port``."""
+    inside, closed, port = text[1:].partition("]")
+    if not (text.startswith("[") and closed):
+        raise _bad(
+            address, f"only IPv6 addresses, in brackets, have colons: write {_bracketed(text)}"
+        )
+    if not _is_v6(inside):
+        raise _bad(address, f"{inside!a} is no IPv6 address: write host:port, or [::1]:7400")
+    if not (port.startswith(":") and port[1:]):
+        raise _bad(address, f"it has no port: write [{inside}]:7400")
+    return inside, port[1:]
+
+
+def _bracketed(text: str) -> str:
+    """The likeliest meaning of an IPv6 address without brackets."""
+    bare = text.strip("[]")
+    host, _, port = bare.rpartition(":")
+    if _is_v6(bare) and not (port.isdigit() and len(port) > 3 and _is_v6(host)):
+        return f"[{bare}]:7400"
+    if _is_v6(host) and port.isdigit():
+        return f"[{host}]:{port}"
+    return f"host:port, such as {_EXAMPLE}, or [::1]:7400"
+
+
+def _is_v6(text: str) -> bool:
+    import ipaddress  # it takes long to load, and few addresses need it
+
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _host_of(text: str) -> str:
+    host = text.rstrip(":")
+    return host if _HOST.fullmatch(host) else "host"
+
+
+def _port(address: str, port: str) -> int:
+    if not (port.isascii() and port.isdigit()):
+        raise _bad(address, f"{port!a} is no port: write host:port, such as {_EXAMPLE}")
+    if not (len(port) <= 5 and 0 < int(port) <= HIGHEST_PORT):
+        raise _bad(address, f"a port is 1 to {HIGHEST_PORT}, not {_short(port)}")
+    return int(port)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _bad(address: str, fault: str) -> ConfigError:
+    before, at, rest = address.rpartition("@")
+    known = f"…@{rest}" if before and at else address  # a password is not told again
+    return ConfigError(f"{_short(known)} is no address: {fault}")

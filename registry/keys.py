@@ -3,8 +3,8 @@
 A key is one or more segments joined by ``/``, optionally followed by ``@N``, the N-th slot of the
 series that the path names: ``prod/db/region``, ``prod/settings@12``. A segment is made of letters,
 digits and marks of any script and the ASCII characters ``_ - . + = : , ~ ( )``; it is neither ``.``
-nor ``..``. A key is at most 512 bytes of UTF-8 in Unicode's NFC form. Slots count from 1, in
-canonical decimal.
+nor ``..``. No character is invisible, or two keys could look alike. A key is at most 512 bytes of
+UTF-8 in Unicode's NFC form. Slots count from 1, in canonical decimal.
 
 The character ``$`` is in no segment, so that keys of our own kinds can never be claimed by name. The
 terms of locks lie under ``$locks``; they can be read, listed and watched there, and are under no other
@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from .errors import BadRequest
+from .invisible import INVISIBLE
 from .types import MAX_KEY_BYTES, Key, NodeId
 
 MAX_SLOT = 10**15
@@ -194,6 +195,8 @@ def _faults(path: str) -> Iterator[str]:
     for character in path:
         if character not in _PUNCTUATION and character != "/" and not _is_word(character):
             yield f"the character {character!a} is not allowed"
+        if INVISIBLE.match(character):
+            yield f"the character {character!a} is invisible"
     if not unicodedata.is_normalized("NFC", path):
         yield "it is not in Unicode's NFC form"
 

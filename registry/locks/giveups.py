@@ -12,7 +12,7 @@ Invariants kept here:
 """
 
 MAX_GIVEN_UP = 65_536
-"""Some thirty megabytes; a node that takes 1,000 give-ups a second with a ttl of a minute stays below."""
+"""Some thirty megabytes: more than 1,000 give-ups a second leave within a ttl of a minute."""
 
 
 class GiveUps:

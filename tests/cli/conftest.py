@@ -11,8 +11,6 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
     fake = FakeRegistry()
     for module in ("connection", "dev"):
         monkeypatch.setattr(f"decreed.cli.{module}.connect", fake.connect)
-    monkeypatch.delenv("DECREED_ENDPOINTS", raising=False)
-    monkeypatch.delenv("DECREED_CLAIMANT", raising=False)
     return fake
 
 

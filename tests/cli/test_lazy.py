@@ -90,7 +90,7 @@ def test_a_group_names_its_commands_without_loading_them() -> None:
 def test_the_help_of_the_program_shows_all_commands_with_a_line_each(cli: Cli) -> None:
     _, _, listed = cli("--help").text.partition("Commands:\n")
     lines = [line.split(maxsplit=1) for line in listed.splitlines()]
-    assert [name for name, _ in lines] == [*(e.name for e in commands.COMMANDS), "lock"]
+    assert [name for name, _ in lines] == [*(e.name for e in commands.COMMANDS), "lock", "context"]
 
 
 def test_what_only_writes_a_file_loads_neither_pydantic_nor_trio(tmp_path: Path) -> None:

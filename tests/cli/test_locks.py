@@ -1,13 +1,16 @@
 """``decreed lock …``, ``leader`` and ``once``, as far as they go without a cluster."""
 
 import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from decreed.cli.run_words import misplaced
 from decreed.cli.running import parse_wait
 from decreed.client import Holder, PastTerm, Standing
 from decreed.client.results import Claimed
@@ -142,9 +145,9 @@ def test_once_becomes_the_command_of_the_winner(
 ) -> None:
     became: list[Any] = []
     monkeypatch.setattr(os, "execvp", lambda *arguments: became.append(arguments))
-    cli("once", "free", "--", "run", "--fast")
-    assert became == [("run", ["run", "--fast"])]
-    lost = cli("once", "taken", "--", "run")
+    cli("once", "free", "--", "sh", "--fast")
+    assert became == [("sh", ["sh", "--fast"])]
+    lost = cli("once", "taken", "--", "sh")
     assert (lost.code, len(became)) == (121, 1)
     assert "bob@there" in lost.err
 
@@ -153,15 +156,105 @@ def test_errors_of_commands_that_run_another_have_codes_of_their_own(
     cli: Cli, locks: FakeLocks
 ) -> None:
     locks.failures = [Unreachable("no quorum")]
-    result = cli("once", "free", "--json", "--", "run")
+    result = cli("once", "free", "--json", "--", "sh")
     assert (result.code, result.error["exit_code"], result.error["kind"]) == (
         125, 125, "Unreachable",
     )  # fmt: skip
     locks.failures = [LockHeld("by them")]
-    assert cli("once", "free", "--", "run").code == 121
-    assert cli("elect", "a//b", "--", "run").code == 125
-    assert cli("lock", "run", "l", "--ttl", "1ms", "--", "run").code == 125
+    assert cli("once", "free", "--", "sh").code == 121
+    assert cli("elect", "a//b", "--", "sh").code == 125
+    assert cli("lock", "run", "l", "--ttl", "1ms", "--", "sh").code == 125
 
 
 def test_times_to_wait() -> None:
     assert [parse_wait(text) for text in ("0", "500ms", "forever")] == [0, 0.5, float("inf")]
+
+
+@pytest.mark.parametrize("how", [("lock", "run"), ("elect",), ("once",)], ids=" ".join)
+@pytest.mark.parametrize(
+    ("words", "code", "hint"),
+    [
+        (
+            ["make && make install"],
+            127,
+            "for a shell to read it, write: -- sh -c 'make &&",
+        ),
+        (["ls *.py"], 127, "write: -- sh -c 'ls *.py'"),
+        (["A=1", "make"], 127, "to set a variable for it, write: -- env A=1 make"),
+        (["no-such-program"], 127, "there is no such program; check its name, and PATH\n"),
+        (["./no/such/program"], 127, "there is no such program; check its name, and PATH\n"),
+        (["/etc/passwd"], 126, "it is no program that may be run; check that"),
+        (["/"], 126, "it is no program that may be run; check that"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_cannot_be_run_is_told_of_before_anything_is_asked(
+    cli: Cli, locks: FakeLocks, how: tuple[str, ...], words: list[str], code: int, hint: str
+) -> None:
+    result = cli(*how, "free", "--", *words)
+    assert (result.code, locks.calls, locks.connections) == (code, [], [])
+    assert hint in result.err and result.err.count("\n") == 1
+    assert cli(*how, "free", "--json", "--", *words).error["exit_code"] == code
+
+
+@pytest.mark.parametrize("how", [("lock", "run"), ("elect",), ("once",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["free", "make", "--all"],
+        ["free", "make", "-j4"],
+        ["free", "--note", "x", "make", "--timeout", "5s"],
+        ["--note=x", "free", "git", "checkout", "--", "file"],
+        ["free", "ls", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_a_forgotten_separator_is_told_of(
+    cli: Cli, locks: FakeLocks, how: tuple[str, ...], words: list[str]
+) -> None:
+    result = cli(*how, *words)
+    assert (result.code, locks.connections) == (125, [])
+    assert f"write -- before the command: decreed {' '.join(how)} NAME -- CMD" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["n", "ls"], None),
+        (["n", "--ttl", "5s", "--", "ls", "-l", "--", "x"], None),
+        (["--ttl", "5s", "n", "--json", "ls", "-"], None),
+        (["--", "n", "ls", "-l"], None),
+        (["n", "--ttl=5s", "ls", "-l"], "-l"),
+        (["n", "--ttl", "5s", "ls", "--ttl"], "--ttl"),
+        (["--json", "n", "ls", "--", "x"], "--"),
+    ],
+)
+def test_what_stands_behind_a_command_without_a_separator(
+    arguments: list[str], word: str | None
+) -> None:
+    assert misplaced(arguments, {"--ttl"}) == word
+
+
+def test_once_hands_on_no_signal_that_python_ignores(
+    cli: Cli, locks: FakeLocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heeded: list[bool] = []
+
+    def become(*arguments: object) -> None:
+        heeded.append(signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL)
+
+    before = signal.getsignal(signal.SIGPIPE), signal.getsignal(signal.SIGXFSZ)
+    monkeypatch.setattr(os, "execvp", become)
+    try:
+        cli("once", "free", "--", "true")
+    finally:
+        signal.signal(signal.SIGPIPE, before[0])
+        signal.signal(signal.SIGXFSZ, before[1])
+    assert heeded == [True]
+
+
+def test_a_wait_says_all_that_it_may_be(cli: Cli, locks: FakeLocks) -> None:
+    assert (parse_wait("0"), parse_wait("1h30m"), parse_wait("forever")) == (0, 5400, inf)
+    result = cli("lock", "run", "free", "--wait", "soon", "--", "true")
+    assert result.code == 125 and "or 0, or forever" in result.err
+    assert "100ms to 1h" in cli("lock", "run", "free", "--ttl", "2d", "--", "true").err

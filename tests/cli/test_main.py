@@ -19,6 +19,8 @@ COMMANDS = [
     "bench", "claim", "dev", "elect", "get", "import", "init", "latest", "leader", "list", "next",
     "once", "serve", "status", "version", "wait", "watch",
 ]  # fmt: skip
+SERVE = "serve --config cluster.toml --node n1 --data d"
+ASKING_NOBODY = ("init", "version")
 
 
 def test_these_are_the_commands() -> None:
@@ -32,7 +34,15 @@ def test_every_command_has_help_with_an_example_json_and_timeout(cli: Cli, comma
     _, _, examples = result.text.partition("Examples:\n")
     assert f"decreed {command}" in examples
     assert "--json" in result.text
-    assert "--timeout" in result.text
+    assert ("--timeout" in result.text) == (command not in ASKING_NOBODY)
+
+
+@pytest.mark.parametrize("command", ASKING_NOBODY)
+def test_a_timeout_that_has_nothing_to_end_is_taken_and_not_shown(
+    cli: Cli, tmp_path: Path, command: str
+) -> None:
+    words = ("init", str(tmp_path), "--node", "n1=h:1") if command == "init" else (command,)
+    assert cli(*words, "--timeout", "1s").code == 0
 
 
 @pytest.mark.parametrize("command", ["break", "history", "list", "run", "show"])
@@ -128,20 +138,124 @@ def test_endpoints_come_from_the_option_the_environment_or_the_default(
     assert [c["timeout"] for c in registry.connections] == [10.0, 10.0, 2.0]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("5min", "'min' is written 'm'"), ("1w", "the units are d, h, m"), ("10S", "'s'")],
+)
+def test_a_bad_time_is_told_with_its_fault(cli: Cli, text: str, said: str) -> None:
+    result = cli("get", "a b", "--timeout", text)
+    assert said in result.err
+
+
 @pytest.mark.parametrize("endpoints", ["", ",", "host", "host:", ":1", "host:70000"])
 def test_bad_endpoints_are_bad_usage(cli: Cli, endpoints: str) -> None:
     assert cli("get", "k", "--endpoints", endpoints).code == 2
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DECREED_ENDPOINTS", "http://h:1"), ("DECREED_TIMEOUT", "soon"), ("DECREED_JSON", "maybe"),
+        ("DECREED_CONTEXT", "nowhere"), ("DECREED_CONFIG", "/no/such/file"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_variable_is_told_of_the_variable(
+    cli: Cli, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    result = cli("get", "k")
+    assert (result.code, result.err.count("\n"), registry.calls) == (2, 1, [])
+    assert name in result.err and "--" not in result.err.partition(name)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DECREED_TTL", "1ms", "lock run l -- true"), ("DECREED_WAIT", "soon", "lock run l -- true"),
+        ("DECREED_PATIENCE", "x", "wait k"), ("DECREED_CLAIMANT", "x" * 257, "claim k v"),
+        ("DECREED_CONTENT_TYPE", "x" * 129, "claim k v"), ("DECREED_RAW", "2", "get k"),
+        ("DECREED_IMPORT_FORMAT", "xml", "import . p"), ("DECREED_IMPORT_TIMEOUT", "x", "import . p"),
+        ("DECREED_BENCH_PREFIX", "a b", "bench"), ("DECREED_BENCH_DURATION", "x", "bench"),
+        ("DECREED_DEV_PORT", "x", "dev"), ("DECREED_SERVE_TIMEOUT", "x", "dev"),
+        ("DECREED_LOG", "x", SERVE), ("DECREED_LOG_LEVEL", "x", SERVE),
+        ("DECREED_LISTEN", "tcp://h:1", SERVE), ("DECREED_CLUSTER_CONFIG", "/no/such", "serve"),
+        ("DECREED_NODE", "n9", "serve --config cluster.toml --data d"),
+    ],
+)  # fmt: skip
+def test_every_variable_is_named_when_it_is_wrong(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli("init", ".", "--node", "n1=127.0.0.1:1")
+    for required in ("DECREED_NODE", "DECREED_DATA"):
+        monkeypatch.setenv(required, "n1")
+    monkeypatch.setenv(name, value)
+    result = cli(*words.split())
+    assert result.code in (2, 125) and result.err.startswith(f"decreed: {name}: "), result
+    assert result.err.count("\n") == 1
+
+
+def test_an_option_counts_and_its_variable_is_not_looked_at(
+    cli: Cli, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DECREED_TIMEOUT", "soon")
+    monkeypatch.setenv("DECREED_RAW", "1")
+    registry.freeze("k", "v")
+    assert cli("get", "k", "--timeout", "2s").out == b"v"
+    assert cli("get", "k", "--timeout", "2s", "--json").json["value"] == "v"
+    result = cli("get", "k", "--timeout", "later")
+    assert "DECREED_TIMEOUT" not in result.err and "--timeout" in result.err
+
+
+def test_json_by_a_variable_is_for_errors_too(
+    cli: Cli, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DECREED_JSON", "1")
+    assert cli("get", "a b").error["exit_code"] == 2
+    monkeypatch.setenv("DECREED_JSON", "0")
+    assert cli("get", "a b").err.startswith("decreed: a b")
+
+
+@pytest.mark.parametrize(
     ("text", "seconds"),
-    [("500ms", 0.5), ("10s", 10), ("2m", 120), ("1h", 3600), ("3", 3), ("0.25", 0.25)],
+    [
+        ("500ms", 0.5),
+        ("10s", 10),
+        ("2m", 120),
+        ("1h", 3600),
+        ("3", 3),
+        ("0.25", 0.25),
+        ("1h30m", 5400),
+        ("2d", 172_800),
+        ("1.5h", 5400),
+        ("1d2h3m4s5ms", 93_784.005),
+        (" 5s ", 5),
+        ("365d", 31_536_000),
+    ],
 )
 def test_times(text: str, seconds: float) -> None:
     assert options.parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "s", "-1s", "0", "2h", "1 s", "1d", "nan", "1e3", "٣s"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "s",
+        "-1s",
+        "0",
+        "1 s",
+        "nan",
+        "1e3",
+        "٣s",
+        "1h30",
+        "2h1d",
+        "1h1h",
+        "366d",
+        "1.5h30m",
+        "0.5ms",
+    ],
+)
 def test_bad_times_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         options.parse_duration(text)

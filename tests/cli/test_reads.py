@@ -22,9 +22,29 @@ def test_raw_is_the_exact_bytes(cli: Cli, registry: FakeRegistry, value: bytes) 
 
 def test_no_value_can_steer_a_terminal(cli: Cli, registry: FakeRegistry) -> None:
     registry.freeze("k", "a\x1b[2J\x9b\u202eb\tc\nd\r")
-    assert cli("get", "k").text == "a\\x1b[2J\\x9b\\u202eb\tc\nd\\r\n"
+    assert cli("get", "k").text == "a\\x1b[2J\\u009b\\u202eb\tc\nd\\r\n"
     registry.freeze("k", b"\xff\x00")
-    assert cli("get", "k").text == "\\xff\\x00\n"
+    result = cli("get", "k")
+    assert result.text == "\\xff\\x00\n"
+    assert result.err == (
+        "decreed: k: not plain text, written with escapes; --raw writes the exact bytes\n"
+    )
+
+
+def test_a_text_goes_exactly_into_a_pipe(cli: Cli, registry: FakeRegistry) -> None:
+    text = "C:\\new\n\tx  y\u00a0z \u200d\ufeff \n"
+    registry.freeze("k", text)
+    result = cli("get", "k")
+    assert (result.text, result.err) == (text + "\n", "")
+
+
+def test_a_terminal_is_shown_lines_and_escapes(
+    cli: Cli, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decreed.cli.reads.is_terminal", lambda: True)
+    registry.freeze("k", "C:\\new\n\tx  y\u200d\x1b[31m\r\n")
+    assert cli("get", "k").text == "C:\\\\new\n\tx  y\\u200d\\x1b[31m\\r\n\n"
+    assert cli("wait", "k").text == cli("get", "k").text
 
 
 def test_json_cannot_steer_a_terminal_either(cli: Cli, registry: FakeRegistry) -> None:
@@ -74,13 +94,15 @@ def test_list_as_json_is_one_document_per_line(cli: Cli, registry: FakeRegistry)
     assert (rows[0]["value"], rows[1]["value_base64"]) == ("x\ny", "/w==")
 
 
-def test_a_long_value_is_cut_in_a_list_and_whole_elsewhere(
+def test_a_long_value_is_cut_on_a_line_and_whole_by_itself(
     cli: Cli, registry: FakeRegistry
 ) -> None:
     registry.freeze("k", "x" * 5_000)
     assert cli("list").text == "k = " + "x" * 200 + "… (5000 bytes)\n"
     assert cli("get", "k").text == "x" * 5_000 + "\n"
-    assert cli("claim", "k", "y").text.startswith("lost  k = " + "x" * 5_000 + "  (claimed")
+    assert cli("claim", "k", "y").text.startswith(
+        "lost  k = " + "x" * 200 + "… (5000 bytes)  (claimed"
+    )
 
 
 def test_latest_is_the_last_slot(cli: Cli, registry: FakeRegistry) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decreed.registry.errors import BadRequest
+from decreed.registry.invisible import INVISIBLE
 from decreed.registry.keys import (
     MAX_SLOT,
     homes,
@@ -25,11 +26,16 @@ from decreed.registry.types import MAX_KEY_BYTES, Key, NodeId
 from .texts import ASCII_MARKS, keys, near_keys, paths, slots
 
 
+def is_visible_word(character: str) -> bool:
+    """Whether it is a letter, digit or mark that can be seen."""
+    return unicodedata.category(character)[0] in "LNM" and not INVISIBLE.match(character)
+
+
 def is_path(text: str) -> bool:
     """The documented rule for paths, word for word."""
     segments = text.split("/")
     letters = all(
-        character in ASCII_MARKS or unicodedata.category(character)[0] in "LNM"
+        character in ASCII_MARKS or is_visible_word(character)
         for segment in segments
         for character in segment
     )
@@ -68,8 +74,21 @@ def test_exactly_the_documented_texts_are_keys(text: str) -> None:
 @pytest.mark.parametrize("character", [chr(code) for code in range(256)])
 def test_exactly_the_documented_characters_are_taken(character: str) -> None:
     marks = "/@" + ASCII_MARKS
-    allowed = character in marks or unicodedata.category(character)[0] in "LNM"
+    allowed = character in marks or is_visible_word(character)
     assert takes(parse_key, f"a{character}1") == allowed
+
+
+@pytest.mark.parametrize(
+    "code", [0x115F, 0x1160, 0x3164, 0xFFA0, 0x34F, 0x17B4, 0x180B, 0xFE0F, 0xE0100]
+)
+def test_no_key_has_a_letter_or_mark_that_cannot_be_seen(code: int) -> None:
+    assert unicodedata.category(chr(code))[0] in "LM"
+    with pytest.raises(BadRequest, match="invisible"):
+        parse_key(f"a/{chr(code)}b")
+    with pytest.raises(BadRequest):
+        parse_series(f"a{chr(code)}")
+    with pytest.raises(BadRequest):
+        parse_prefix(f"a{chr(code)}/b")
 
 
 @given(st.characters())

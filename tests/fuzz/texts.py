@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from decreed.registry.invisible import INVISIBLE
 from decreed.registry.keys import MAX_SLOT
 from decreed.registry.types import Key
 
@@ -14,7 +15,8 @@ SOME_ALPHABET = st.sampled_from("abzAZ09\u00e9\u0416\u4e2d\u0301" + ASCII_MARKS)
 
 def segments() -> st.SearchStrategy[str]:
     """Segments of keys, built by the documented rules."""
-    letters = st.characters(categories=["L", "N", "M"]) | SOME_ALPHABET
+    seen = st.characters(categories=["L", "N", "M"]).filter(lambda x: not INVISIBLE.match(x))
+    letters = seen | SOME_ALPHABET
     text = st.text(letters, min_size=1, max_size=8)
     normal = text.map(lambda segment: unicodedata.normalize("NFC", segment))
     return normal.filter(lambda segment: segment not in (".", ".."))

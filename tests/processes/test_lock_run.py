@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -99,6 +100,24 @@ def test_our_own_exit_codes_stand_apart(cluster: Processes) -> None:
         assert (document["pid"], document["note"], document["held"]) == (
             process.pid, "release 12", True,
         )  # fmt: skip
+
+
+def test_a_timeout_ends_what_cannot_begin(cluster: Processes) -> None:
+    """Of lock run it is the time to reach the cluster, of elect that of the whole campaign."""
+
+    def code(words: str, endpoints: str, script: str = "true") -> int:
+        return run(*words.split(), "--", "sh", "-c", script, endpoints=endpoints).returncode
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        nowhere = f"127.0.0.1:{silent.getsockname()[1]}"
+        assert code("lock run far --wait 1h --timeout 300ms", nowhere) == 125
+        assert code("elect far --timeout 300ms", nowhere) == 125
+    with locked(cluster, "taken", "echo ready; sleep 60") as process:
+        assert process.stdout is not None and process.stdout.readline()
+        assert code("elect taken --timeout 500ms", cluster.endpoints) == 121
+    assert code("elect led --timeout 2s", cluster.endpoints, "sleep 3; exit 3") == 3
 
 
 def test_signals_are_passed_on_and_the_commands_answer_to_them_counts(cluster: Processes) -> None:

@@ -1,0 +1,305 @@
+"""The user's config file: named contexts, each saying where a cluster is and how to talk to it.
+
+    context = "prod"                # taken when nothing names another
+
+    [contexts.prod]
+    endpoints = ["10.0.0.1:7400", "10.0.0.2:7400"]
+    timeout = "5s"
+    claimant = "deploy"
+
+It is ``DECREED_CONFIG``, or ``decreed/config.toml`` in ``XDG_CONFIG_HOME``, by default ``~/.config``.
+What a command is told counts first, then a variable, then the context, then the default. Plain
+functions from texts and the environment to values: this needs neither Typer nor an event loop, and
+where there is no file it costs one failed look-up.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar, cast
+
+from ..registry.addresses import join_address, split_addresses
+from ..registry.errors import BadRequest, ConfigError, DecreedError
+from .durations import seconds_of
+
+T = TypeVar("T")
+
+CONFIG_VARIABLE = "DECREED_CONFIG"
+CONTEXT_VARIABLE = "DECREED_CONTEXT"
+ENDPOINTS_VARIABLE = "DECREED_ENDPOINTS"
+TIMEOUT_VARIABLE = "DECREED_TIMEOUT"
+CLAIMANT_VARIABLE = "DECREED_CLAIMANT"
+JSON_VARIABLE = "DECREED_JSON"
+DEFAULT_ENDPOINTS = "127.0.0.1:7400,127.0.0.1:7401,127.0.0.1:7402"
+DEFAULT_TIMEOUT = 10.0
+
+_TOP_LEVEL = ("context", "contexts")
+_SETTINGS = ("endpoints", "timeout", "claimant")
+_LARGEST_FILE = 1 << 20
+
+
+class Context(NamedTuple):
+    """What one context says; None or nothing where it is silent.
+
+    Args:
+        name: how it is called; empty if none was chosen.
+        endpoints: the nodes to talk to.
+        timeout: seconds that a call may take.
+        claimant: who claims.
+    """
+
+    name: str = ""
+    endpoints: tuple[str, ...] = ()
+    timeout: float | None = None
+    claimant: str | None = None
+
+
+class ConfigFile(NamedTuple):
+    """A config file that was read; nothing of its contexts is checked yet.
+
+    Args:
+        path: where it is.
+        text: what stands in it, for saying on which line something is wrong.
+        current: the context that is taken when nothing names another; empty for none.
+        contexts: the table of each context, by name.
+    """
+
+    path: str
+    text: str
+    current: str
+    contexts: Mapping[str, Any]
+
+    def context(self, name: str) -> Context:
+        """The context called `name`, checked.
+
+        Raises:
+            ConfigError: if there is none, or something in it is wrong.
+        """
+        if name not in self.contexts:
+            known = ", ".join(self.contexts) or "none"
+            raise ConfigError(f"{self.path}: there is no context {name!r}; there are: {known}")
+        table = self.contexts[name]
+        at = f"contexts.{name}"
+        if not isinstance(table, dict):
+            raise self.wrong(at, f"is a table: write [{at}]")
+        settings = cast("dict[str, Any]", table)
+        self._check_names(at, settings)
+        return Context(
+            name,
+            self._endpoints(at, settings.get("endpoints")),
+            self._timeout(at, settings.get("timeout")),
+            self._claimant(at, settings.get("claimant")),
+        )
+
+    def wrong(self, setting: str, fault: str) -> ConfigError:
+        """The error that names the file, the line, the setting, and the way out."""
+        from .settings import line_of
+
+        line = line_of(self.text, setting)
+        where = f"{self.path}, line {line}" if line else self.path
+        return ConfigError(f"{where}: {setting} {fault}")
+
+    def _check_names(self, at: str, settings: Mapping[str, Any]) -> None:
+        if "tls" in settings:
+            fault = "is for certificates, which this version does not use: take it out"
+            raise self.wrong(f"{at}.tls", fault)
+        for name in settings:
+            if name not in _SETTINGS:
+                known = ", ".join(_SETTINGS)
+                raise self.wrong(f"{at}.{name}", f"is no setting; the settings are {known}")
+
+    def _endpoints(self, at: str, value: object) -> tuple[str, ...]:
+        if value is None:
+            return ()
+        texts = cast("list[object]", value) if isinstance(value, list) else [value]
+        if not texts or not all(isinstance(text, str) for text in texts):
+            fault = 'is a list of texts: write ["host:port", "host:port"]'
+            raise self.wrong(f"{at}.endpoints", fault)
+        try:
+            return tuple(each for text in texts for each in parse_endpoints(str(text)))
+        except DecreedError as error:
+            raise self.wrong(f"{at}.endpoints", f"is wrong: {error}") from error
+
+    def _timeout(self, at: str, value: object) -> float | None:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise self.wrong(f"{at}.timeout", 'is a time: write "500ms", "10s" or "1h30m"')
+        try:
+            return seconds_of(str(value))
+        except DecreedError as error:
+            raise self.wrong(f"{at}.timeout", f"is wrong: {error}") from error
+
+    def _claimant(self, at: str, value: object) -> str | None:
+        if value is not None and not isinstance(value, str):
+            raise self.wrong(f"{at}.claimant", 'is a text: write "name"')
+        return value
+
+
+def parse_endpoints(text: str) -> tuple[str, ...]:
+    """The addresses of a list with commas between, each as ``host:port``.
+
+    Raises:
+        ConfigError: if one is none.
+    """
+    return tuple(join_address(*pair) for pair in split_addresses(text))
+
+
+def config_path(environ: Mapping[str, str]) -> str:
+    """Where the config file is, or would be; empty where a user without a home has none."""
+    if named := environ.get(CONFIG_VARIABLE):
+        return named
+    home = environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(home):
+        # a relative one is to be ignored, as the specification of these folders says
+        own = os.path.expanduser("~")
+        if own == "~":
+            return ""
+        home = os.path.join(own, ".config")
+    return os.path.join(home, "decreed", "config.toml")
+
+
+def read_config(environ: Mapping[str, str]) -> ConfigFile | None:
+    """The config file; None if there is none and no variable names one.
+
+    Raises:
+        ConfigError: if it cannot be read, or is no config file.
+    """
+    path = config_path(environ)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST_FILE + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if environ.get(CONFIG_VARIABLE):
+            raise _unreadable(path, error.strerror, environ) from error
+        return None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise _unreadable(path, reason, environ) from error
+    return parse_config(path, data)
+
+
+def parse_config(path: str, data: bytes) -> ConfigFile:
+    """The config file whose bytes are `data`; a byte order mark at its head is passed over.
+
+    Raises:
+        ConfigError: naming the file, the line or the setting, and the way out.
+    """
+    import tomllib  # only where there is a file
+
+    if len(data) > _LARGEST_FILE:
+        raise ConfigError(f"{path}: it has more than {_LARGEST_FILE} bytes, as no config file has")
+    try:
+        text = data.decode("utf-8-sig")
+        document = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    bare = ConfigFile(path, text, "", {})
+    for name in document:
+        if name not in _TOP_LEVEL:
+            raise bare.wrong(name, 'is no setting; there are context = "NAME" and [contexts.NAME]')
+    current, contexts = document.get("context", ""), document.get("contexts", {})
+    if not isinstance(current, str):
+        raise bare.wrong("context", 'is the name of a context: write context = "NAME"')
+    if not isinstance(contexts, dict):
+        raise bare.wrong("contexts", "is a table of contexts: write [contexts.NAME]")
+    return bare._replace(current=current, contexts=cast("dict[str, Any]", contexts))
+
+
+def chosen_context(option: str | None, environ: Mapping[str, str]) -> Context:
+    """The context that a command works in: as ``--context``, the variable, or the file says.
+
+    Raises:
+        ConfigError: if the file is wrong, or has no context of that name.
+    """
+    variable = environ.get(CONTEXT_VARIABLE)
+    file = read_config(environ)
+    name = option or variable or (file.current if file else "")
+    if not name:
+        return Context()
+    said = f" ({CONTEXT_VARIABLE} says {name!r})" if name == variable else ""
+    if file is None:
+        path = config_path(environ) or "a config file"
+        raise ConfigError(f"there is no context {name!r}{said}: write it into {path}")
+    try:
+        return file.context(name)
+    except ConfigError as error:
+        raise ConfigError(f"{error}{said}") from error
+
+
+def _unreadable(path: str, reason: str | None, environ: Mapping[str, str]) -> ConfigError:
+    said = f", which {CONFIG_VARIABLE} names" if environ.get(CONFIG_VARIABLE) else ""
+    return ConfigError(f"{path}{said}: {reason}; check the path and its permissions")
+
+
+class CallSettings(NamedTuple):
+    """Where a call goes, how long it may take, and as whom it is made.
+
+    Args:
+        endpoints: the nodes to talk to.
+        timeout: seconds.
+        claimant: as the variable or the context says; None to leave that to the client.
+    """
+
+    endpoints: tuple[str, ...]
+    timeout: float
+    claimant: str | None
+
+
+def settle_call(
+    endpoints: tuple[str, ...] | None,
+    timeout: float | None,
+    context: Context,
+    environ: Mapping[str, str],
+) -> CallSettings:
+    """What counts: what was told, then the context, then the default."""
+    usual = DEFAULT_TIMEOUT if context.timeout is None else context.timeout
+    return CallSettings(
+        endpoints or context.endpoints or parse_endpoints(DEFAULT_ENDPOINTS),
+        usual if timeout is None else timeout,
+        environ.get(CLAIMANT_VARIABLE) or context.claimant,
+    )
+
+
+def read_call(options: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> CallSettings:
+    """The settings of a call from the texts of its options, such as ``{"--timeout": "5s"}``.
+
+    The same as Typer's way through the options, for those who do not load Typer.
+
+    Raises:
+        DecreedError: naming the option, the variable, or the file and the line that is wrong.
+    """
+    return settle_call(
+        _read(told(options, "--endpoints", environ, ENDPOINTS_VARIABLE), parse_endpoints),
+        _read(told(options, "--timeout", environ, TIMEOUT_VARIABLE), seconds_of),
+        chosen_context(options.get("--context"), environ),
+        environ,
+    )
+
+
+def is_on(text: str | None) -> bool:
+    """Whether a switch's variable is on; the same words as Typer's."""
+    return (text or "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
+
+
+def told(
+    options: Mapping[str, str], option: str, environ: Mapping[str, str], variable: str
+) -> tuple[str, str] | None:
+    """What says a setting, and its text: the option, else the variable unless it is empty."""
+    if option in options:
+        return option, options[option]
+    text = environ.get(variable)
+    return (variable, text) if text else None
+
+
+def _read(said: tuple[str, str] | None, read: Callable[[str], T]) -> T | None:
+    """The value that was told; None if nothing was."""
+    if said is None:
+        return None
+    source, text = said
+    try:
+        return read(text)
+    except DecreedError as error:
+        raise BadRequest(f"{source}: {error}") from error

@@ -1,0 +1,97 @@
+"""The words of a command that ``lock run``, ``elect`` and ``once`` are to run, looked at beforehand.
+
+A program that is not there is told of before a lock is taken or a key is frozen for it. Two mistakes
+are told apart: a line for a shell given as one word, and a forgotten ``--``, without which an option
+of the command would be taken for one of ours, or a ``--`` of its own be dropped.
+"""
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Container, Sequence
+from typing import Any
+
+from ..registry.errors import BadRequest
+from .failures import CommandFailed
+from .plain import PlainCommand
+from .run_exits import RunExit
+
+_OF_A_SHELL = re.compile(r"[\s|&;<>()$`\"'*?\[\]{}~#]")
+_SETTING = re.compile(r"[A-Za-z_]\w*=")
+_CHECK = "check that it is a file with the right to be run"
+_WORDS_BEFORE = 2
+"""NAME or KEY, and the first word of the command."""
+
+
+def refused(command: Sequence[str], as_json: bool) -> int | None:
+    """The exit code if the command cannot be run, which is said; None if it may be."""
+    program = command[0]
+    trouble = _trouble(program)
+    if trouble is None:
+        return None
+    code, cause = trouble
+    hint = _hint(command) if code == RunExit.NOT_FOUND else _CHECK
+    failure = CommandFailed(BadRequest(cause), program, hint)
+    failure.exit_code = code
+    failure.report(as_json)
+    return code
+
+
+def _hint(command: Sequence[str]) -> str:
+    """What may have been meant by a command that is not there."""
+    if _SETTING.match(command[0]):
+        return f"to set a variable for it, write: -- env {shlex.join(command)}"
+    if _OF_A_SHELL.search(command[0]):
+        return f"for a shell to read it, write: -- sh -c {shlex.quote(' '.join(command))}"
+    return "check its name, and PATH"
+
+
+def _trouble(program: str) -> tuple[int, str] | None:
+    """Why a program cannot be run, as far as that can be seen."""
+    if shutil.which(program) is not None:
+        return None
+    if os.sep not in program or not os.path.exists(program):
+        return RunExit.NOT_FOUND, "there is no such program"
+    return RunExit.CANNOT_RUN, "it is no program that may be run"
+
+
+class RunCommand(PlainCommand):
+    """A command whose last arguments are another command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse what was probably meant for the other command."""
+        valued = {
+            option
+            for parameter in self.params
+            if parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)
+            for option in parameter.opts
+        }
+        word = misplaced(args, valued)
+        if word is not None:
+            cause = BadRequest(f"{word} stands behind the command, and no -- before it")
+            way_out = f"write -- before the command: {ctx.command_path} NAME -- CMD …"
+            raise CommandFailed(cause, "usage", way_out)
+        return super().parse_args(ctx, args)
+
+
+def misplaced(arguments: Sequence[str], valued: Container[str]) -> str | None:
+    """The first option or ``--`` behind the first word of a command that no ``--`` stands before.
+
+    Args:
+        arguments: those of our command.
+        valued: our options that take a value.
+    """
+    words = 0
+    rest = iter(arguments)
+    for argument in rest:
+        if argument.startswith("-") and argument != "-":
+            if words >= _WORDS_BEFORE:
+                return argument
+            if argument == "--":
+                return None
+            if argument in valued:
+                next(rest, None)
+        else:
+            words += 1
+    return None

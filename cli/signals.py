@@ -1,0 +1,47 @@
+"""Signals: which of them are heeded, and how the first process of a container ends by one.
+
+Two rules of the system stand behind this. A signal that was ignored when a program was begun stays
+ignored, for it and for what it begins: so say ``nohup``, and shells that run something in the
+background. And the first process of a process namespace, number 1, is sent no signal whose handling
+is the default, so that without a handler it would never end by SIGTERM.
+
+It is loaded before all else, and loads nothing that takes time.
+"""
+
+import os
+import signal
+from types import FrameType
+
+FIRST_PROCESS = 1
+ENDING = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
+
+
+def heeded(*numbers: signal.Signals) -> tuple[signal.Signals, ...]:
+    """Those of `numbers` that were not ignored when this process was begun."""
+    return tuple(x for x in numbers if signal.getsignal(x) is not signal.SIG_IGN)
+
+
+def end_by(number: int) -> None:
+    """From now on this signal ends the process at once."""
+    first = os.getpid() == FIRST_PROCESS
+    signal.signal(number, _exit if first else signal.SIG_DFL)
+
+
+def end_as_first_process() -> None:
+    """If this is the first process, have signals end it that end any other; SIGINT does so anyway.
+
+    All that is printed is flushed where it is written, so nothing is lost by ending at once.
+    """
+    if os.getpid() == FIRST_PROCESS:
+        for number in heeded(*ENDING):
+            end_by(number)
+
+
+def restore_for_exec() -> None:
+    """Put back what Python ignores and other programs do not, before one of them takes our place."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    os._exit(128 + number)

@@ -1,0 +1,245 @@
+"""``lock run`` at a terminal: who has it, what is typed there, and suspending a job."""
+
+import os
+import pty
+import select
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..support.processes import Processes, decreed, running
+
+PATIENCE_S = 40.0
+READS_TERMINAL = "read line < /dev/tty && echo read $line > /dev/tty"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    with running(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+class Typist:
+    """Somebody at a terminal of their own, at which a program runs.
+
+    Args:
+        words: the program and its arguments.
+        endpoints: of the cluster.
+    """
+
+    def __init__(self, words: list[str], endpoints: str) -> None:
+        environment = {
+            **os.environ, "DECREED_ENDPOINTS": endpoints, "PS1": "ready> ", "TERM": "dumb",
+        }  # fmt: skip
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            os.execvpe(words[0], words, environment)
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        """Type some keys."""
+        os.write(self._terminal, text.encode())
+
+    def see(self, text: str) -> str:
+        """Wait until the terminal shows `text`; returns what it showed up to there."""
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in self.seen:
+            left = deadline - time.monotonic()
+            assert left > 0 and self._read(left), f"no {text!r} in {self.seen!r}"
+        before, found, self.seen = self.seen.partition(text)
+        return before + found
+
+    def end(self) -> int:
+        """Wait until the program ends, and return its exit code."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self._read(max(0.0, deadline - time.monotonic())):
+            pass
+        _, status = os.waitpid(self.pid, 0)
+        self.pid = 0
+        return os.waitstatus_to_exitcode(status)
+
+    def close(self) -> None:
+        """Hang up; whatever is left is killed."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._terminal)
+
+    def _read(self, seconds: float) -> bool:
+        ready, _, _ = select.select([self._terminal], [], [], seconds)
+        if not ready:
+            return False
+        try:
+            data = os.read(self._terminal, 4096)
+        except OSError:
+            return False
+        self.seen += data.decode(errors="replace")
+        return bool(data)
+
+
+@pytest.fixture
+def typists() -> Iterator[list[Typist]]:
+    """Those who were put at terminals; they leave at the end."""
+    found: list[Typist] = []
+    yield found
+    for each in found:
+        each.close()
+
+
+def sit(typists: list[Typist], cluster: Processes, *words: str) -> Typist:
+    typists.append(Typist([*words], cluster.endpoints))
+    return typists[-1]
+
+
+def locked(lock: str, script: str, *options: str) -> list[str]:
+    return decreed("lock", "run", lock, *options, "--", "sh", "-c", script)
+
+
+def test_a_command_in_the_foreground_has_the_terminal(
+    cluster: Processes, typists: list[Typist]
+) -> None:
+    script = f"echo begun; {READS_TERMINAL}"
+    typist = sit(typists, cluster, *locked("has", script, "--foreground"))
+    typist.see("begun")
+    typist.type("hello\n")
+    typist.see("read hello")
+    assert typist.end() == 0
+
+
+def test_without_foreground_there_is_no_terminal_to_open_and_input_is_read_all_the_same(
+    cluster: Processes, typists: list[Typist]
+) -> None:
+    script = "(: < /dev/tty) 2> /dev/null || echo none; read line && echo read $line"
+    typist = sit(typists, cluster, *locked("has-not", script))
+    typist.see("none")
+    typist.type("hello\n")
+    typist.see("read hello")
+    assert typist.end() == 0
+
+
+def test_ctrl_c_reaches_the_command_once_and_its_exit_code_is_ours(
+    cluster: Processes, typists: list[Typist]
+) -> None:
+    script = "trap 'echo caught; exit 9' INT; echo begun; while :; do sleep 0.05; done"
+    for number, options in enumerate(((), ("--foreground",))):
+        typist = sit(typists, cluster, *locked(f"interrupted-{number}", script, *options))
+        typist.see("begun")
+        typist.type("\x03")
+        typist.see("caught")
+        assert typist.end() == 9
+        assert "caught" not in typist.seen
+
+
+def shell(typists: list[Typist], cluster: Processes) -> Typist:
+    """An interactive shell, in which what is typed is a job as any other is."""
+    typist = sit(typists, cluster, "bash", "--norc", "--noprofile", "-i")
+    typist.see("ready> ")
+    return typist
+
+
+def job(tmp_path: Path, lock: str, script: str, ttl: str = "60s") -> str:
+    """A line for the shell that runs `script` in the foreground under a lock."""
+    path = tmp_path / "script"
+    path.write_text(script)
+    words = decreed("lock", "run", lock, "--ttl", ttl, "--foreground", "--", "sh", path)
+    return " ".join(words)
+
+
+def see_that_the_shell_has_the_terminal(typist: Typist) -> None:
+    typist.type("echo $((40 + 2))\n")
+    typist.see("42")
+    typist.see("ready> ")
+
+
+def leave(typist: Typist, code: int) -> None:
+    """See the last exit code, and leave the shell."""
+    typist.see("ready> ")
+    typist.type("echo code=$?\n")
+    typist.see(f"code={code}\r\n")
+    typist.type("exit\n")
+    typist.end()
+
+
+def test_a_job_is_suspended_goes_on_and_gives_the_terminal_back(
+    cluster: Processes, typists: list[Typist], tmp_path: Path
+) -> None:
+    typist = shell(typists, cluster)
+    script = "echo begun\nwhile read line < /dev/tty; do echo read $line; done\n"
+    typist.type(job(tmp_path, "job", script) + "\n")
+    typist.see("begun")
+    for word in ("one", "two", "three"):
+        typist.type(f"{word}\n")
+        typist.see(f"read {word}")
+        typist.type("\x1a")
+        typist.see("Stopped")
+        typist.see("ready> ")
+        see_that_the_shell_has_the_terminal(typist)
+        typist.type("fg\n")
+        typist.see("decreed")
+    typist.type("last\n")
+    typist.see("read last")
+    typist.type("\x03")
+    leave(typist, 130)
+
+
+def test_a_job_in_the_background_takes_the_terminal_from_nobody(
+    cluster: Processes, typists: list[Typist], tmp_path: Path
+) -> None:
+    typist = shell(typists, cluster)
+    typist.type(job(tmp_path, "aside", f"echo begun\n{READS_TERMINAL}\n") + " &\n")
+    typist.see("begun")
+    see_that_the_shell_has_the_terminal(typist)
+    typist.type("fg\n")
+    typist.see("decreed")
+    typist.type("mine\n")
+    typist.see("read mine")
+    leave(typist, 0)
+
+
+def test_a_job_that_waits_for_the_terminal_in_the_background_is_stopped_until_it_has_it(
+    cluster: Processes, typists: list[Typist], tmp_path: Path
+) -> None:
+    typist = shell(typists, cluster)
+    typist.type("set -b\n")
+    typist.type(job(tmp_path, "waits", f"{READS_TERMINAL}\n") + " &\n")
+    typist.see("Stopped")
+    see_that_the_shell_has_the_terminal(typist)
+    typist.type("fg\n")
+    typist.see("decreed")
+    typist.type("mine\n")
+    typist.see("read mine")
+    leave(typist, 0)
+
+
+def test_where_nobody_could_resume_it_a_suspended_command_goes_on(
+    cluster: Processes, typists: list[Typist]
+) -> None:
+    """There is no shell, as in a container: the system does not let the group stop."""
+    script = f"echo begun; {READS_TERMINAL}"
+    typist = sit(typists, cluster, *locked("orphan", script, "--foreground"))
+    typist.see("begun")
+    typist.type("\x1a")
+    typist.type("hello\n")
+    typist.see("read hello")
+    assert typist.end() == 0
+
+
+def test_a_lock_that_is_lost_while_the_job_is_suspended_ends_the_command(
+    cluster: Processes, typists: list[Typist], tmp_path: Path
+) -> None:
+    typist = shell(typists, cluster)
+    typist.type(job(tmp_path, "late", "echo begun\nsleep 60\n", ttl="3s") + "\n")
+    typist.see("begun")
+    typist.type("\x1a")
+    typist.see("Stopped")
+    with cluster.client() as registry, registry.lock("late", ttl=30, wait=30) as lock:
+        assert lock.token == 2
+    typist.see("ready> ")
+    typist.type("fg\n")
+    typist.see("was lost")
+    leave(typist, 120)
