@@ -12,7 +12,7 @@ Invariants kept here:
 """
 
 MAX_GIVEN_UP = 65_536
-"""Some thirty megabytes; a node that takes 1,000 give-ups a second with a ttl of a minute stays below."""
+"""Some thirty megabytes: 1,000 give-ups a second, each with a ttl of a minute, are fewer."""
 
 
 class GiveUps:
