@@ -12,7 +12,7 @@ Invariants kept here:
 """
 
 MAX_GIVEN_UP = 65_536
-"""Some thirty megabytes: more than 1,000 give-ups a second leave within a ttl of a minute."""
+"""Some thirty megabytes: 1,000 give-ups a second, each with a ttl of a minute, are fewer."""
 
 
 class GiveUps:
