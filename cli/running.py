@@ -30,7 +30,7 @@ from .guarded import Ended, Guarded, Relay
 from .output import write_error
 from .run_exits import RunExit, run_exit
 from .run_words import refused
-from .signals import restore_for_exec
+from .signals import restored_for_exec
 
 DEFAULT_TTL = 15.0
 DEFAULT_WAIT = 60.0
@@ -293,9 +293,9 @@ def once(
 
 
 def _become(command: Sequence[str]) -> int:
-    restore_for_exec()
     try:
-        os.execvp(command[0], list(command))
+        with restored_for_exec():
+            os.execvp(command[0], list(command))
     except OSError as error:
         write_error(error_line(command[0], error.strerror or str(error)))
         missing = isinstance(error, FileNotFoundError)

@@ -10,6 +10,8 @@ It is loaded before all else, and loads nothing that takes time.
 
 import os
 import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import FrameType
 
 FIRST_PROCESS = 1
@@ -37,10 +39,15 @@ def end_as_first_process() -> None:
             end_by(number)
 
 
-def restore_for_exec() -> None:
-    """Put back what Python ignores and other programs do not, before one of them takes our place."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
+@contextmanager
+def restored_for_exec() -> Generator[None]:
+    """Heed what Python ignores and other programs do not, while one of them takes our place."""
+    before = {x: signal.signal(x, signal.SIG_DFL) for x in (signal.SIGPIPE, signal.SIGXFSZ)}
+    try:
+        yield
+    finally:
+        for number, handling in before.items():
+            signal.signal(number, handling)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
