@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ..support.processes import Processes, decreed, eventually, free_ports, running
+from ..support import ports
+from ..support.processes import Processes, decreed, eventually, running
 
 IN_THE_MIDDLE = {
     "wait": ("wait", "k"),
@@ -185,25 +186,26 @@ def test_what_was_ignored_stays_ignored_for_us_and_for_the_command(
 
 def test_a_node_in_the_background_of_a_script_is_not_stopped_by_ctrl_c(tmp_path: Path) -> None:
     """A shell without job control has what it begins in the background ignore SIGINT."""
-    init = decreed("init", tmp_path, "--node", f"n1=127.0.0.1:{free_ports(1)[0]}")
-    subprocess.run(init, check=True, capture_output=True)
-    process = subprocess.Popen(
-        decreed(
-            "serve", "--config", tmp_path / "cluster.toml", "--node", "n1", "--data", tmp_path / "d",
-            "--json",
-        ),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=ignore,
-    )  # fmt: skip
-    assert process.stdout is not None and process.stderr is not None
-    try:
-        assert process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        process.terminate()
-        _, log = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait(30)
+    with ports.held(1) as [port]:
+        init = decreed("init", tmp_path, "--node", f"n1=127.0.0.1:{port}")
+        subprocess.run(init, check=True, capture_output=True)
+        process = subprocess.Popen(
+            decreed(
+                "serve", "--config", tmp_path / "cluster.toml", "--node", "n1", "--data", tmp_path / "d",
+                "--json",
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=ignore,
+        )  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        try:
+            assert process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            process.terminate()
+            _, log = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait(30)
     assert process.returncode == 0
     assert b"SIGTERM" in log and b"SIGINT" not in log
