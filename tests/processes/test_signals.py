@@ -191,7 +191,8 @@ def test_a_node_in_the_background_of_a_script_is_not_stopped_by_ctrl_c(tmp_path:
         subprocess.run(init, check=True, capture_output=True)
         process = subprocess.Popen(
             decreed(
-                "serve", "--config", tmp_path / "cluster.toml", "--node", "n1", "--data", tmp_path / "d",
+                "serve", "--config", tmp_path / "cluster.toml", "--node", "n1",
+                "--data", tmp_path / "d",
                 "--json",
             ),
             stdout=subprocess.PIPE,
