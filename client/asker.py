@@ -4,8 +4,6 @@ import os
 from collections.abc import Sequence
 from math import inf
 
-import anyio
-
 from ..registry.errors import (
     BadRequest,
     Closed,
@@ -18,7 +16,6 @@ from ..registry.types import Claim, Decree, Key, NodeId
 from ..registry.wire.requests import Decreed, ListPage, StatusReport, Undecided, WatchPage
 from .attempt import Reply
 from .cache import Cache
-from .channel import check_value
 from .errands import (
     Errand,
     to_claim,
@@ -31,6 +28,7 @@ from .errands import (
     to_wait,
 )
 from .forks import FORKS
+from .framing import check_value
 from .pool import Pool
 from .results import Claimed, NodeDown, settled
 from .settle import settle
@@ -57,7 +55,7 @@ class Asker:
         self.cache = cache
         self._timeout = timeout
         self._met = False
-        self._meeting = anyio.Lock()
+        self._meeting = pool.runtime.lock()
         self._process = os.getpid()
         self._forks = FORKS.count
 
@@ -84,7 +82,7 @@ class Asker:
         return self.cache.memory.get(key) if timeout is None or timeout >= 0 else None
 
     def deadline(self, timeout: float | None) -> float:
-        """When a call that begins now must end, on anyio's clock.
+        """When a call that begins now must end, on the runtime's clock.
 
         Raises:
             Closed: if the client may not be used.
@@ -94,7 +92,7 @@ class Asker:
         seconds = self._timeout if timeout is None else timeout
         if not seconds >= 0:
             raise BadRequest(f"a timeout is a number of seconds, not {seconds!r}")
-        return anyio.current_time() + seconds
+        return self.pool.now() + seconds
 
     async def meet(self, deadline: float) -> None:
         """Return once a node has told who the members are, and the endpoints are of one cluster.
@@ -115,7 +113,7 @@ class Asker:
             return
         if not self.pool.introduced:
             await self._one(to_meet(), deadline)
-        soon = min(deadline, anyio.current_time() + OTHERS_SECONDS)
+        soon = min(deadline, self.pool.now() + OTHERS_SECONDS)
         links = [self.pool.link(seed) for seed in self.pool.seeds]
         await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
         self.pool.compare()
@@ -198,7 +196,7 @@ class Asker:
             decree = self._read(await self.ask(to_wait(key), deadline))
             if decree is not None:
                 return decree
-            if deadline - anyio.current_time() < WAIT_SLACK_SECONDS:
+            if deadline - self.pool.now() < WAIT_SLACK_SECONDS:
                 return None
         return found[key]
 
@@ -220,7 +218,7 @@ class Asker:
     async def status(self, deadline: float) -> list[StatusReport | NodeDown]:
         """What each member says of itself."""
         await self.meet(deadline)
-        soon = min(deadline, anyio.current_time() + MEET_SECONDS)
+        soon = min(deadline, self.pool.now() + MEET_SECONDS)
         # find out which members are behind the endpoints: their own addresses may be out of reach
         links = [self.pool.link(seed) for seed in self.pool.seeds]
         await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
@@ -264,7 +262,7 @@ class Asker:
         return found
 
     async def _meet_or_fall_back(self, deadline: float) -> None:
-        soon = min(deadline, anyio.current_time() + MEET_SECONDS)
+        soon = min(deadline, self.pool.now() + MEET_SECONDS)
         try:
             await self._one(to_meet(rounds=1), soon)
         except Unreachable:

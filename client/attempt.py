@@ -73,7 +73,7 @@ class Attempt:
         errand: what to ask.
         pool: whom to ask.
         wake: called when there is news.
-        deadline: on anyio's clock.
+        deadline: on the runtime's clock.
     """
 
     __slots__ = (
@@ -98,7 +98,7 @@ class Attempt:
 
     @property
     def wake_at(self) -> float:
-        """When to call `advance` again at the latest, on anyio's clock."""
+        """When to call `advance` again at the latest, on the runtime's clock."""
         return min(self._wake_at, self._deadline)
 
     def advance(self, now: float) -> None:

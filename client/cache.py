@@ -9,17 +9,19 @@ Invariants kept here:
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TypeVar
-
-import anyio
-import anyio.to_thread
+from typing import TYPE_CHECKING, TypeVar
 
 from ..registry.types import Decree, Key
 from ..registry.wire.handshake import ClientWelcome
 from .bell import Bell
-from .disk import DecreeFile
 from .memory import Memory
-from .shelf import Shelf
+
+if TYPE_CHECKING:
+    # a client without a disk cache loads neither a database nor threads for it
+    import anyio
+
+    from .disk import DecreeFile
+    from .shelf import Shelf
 
 MAX_UNWRITTEN = 10_000
 CLOSE_SECONDS = 5.0
@@ -36,7 +38,7 @@ class Cache:
         addresses: the endpoints of the client, by which a disk cache is found again.
     """
 
-    def __init__(self, memory: Memory, shelf: Shelf | None, addresses: Iterable[str]) -> None:
+    def __init__(self, memory: Memory, shelf: "Shelf | None", addresses: Iterable[str]) -> None:
         self.memory = memory
         self.formation: bytes | None = None
         self._shelf = shelf
@@ -44,7 +46,7 @@ class Cache:
         self._welcome: ClientWelcome | None = None
         self._opened_for: ClientWelcome | None = None
         self._file: DecreeFile | None = None
-        self._turn = anyio.Lock()
+        self._turn: anyio.Lock | None = None
         self._unwritten: deque[tuple[bytes, Decree]] = deque(maxlen=MAX_UNWRITTEN)
         self._bell = Bell()
 
@@ -104,6 +106,8 @@ class Cache:
 
     async def write(self) -> None:
         """Write decrees to disk as they come, for ever. What is left at the end is written too."""
+        import anyio
+
         try:
             while True:
                 await self._bell.wait()
@@ -141,7 +145,7 @@ class Cache:
         if file and decrees:
             file.put(decrees)
 
-    def _file_of(self, welcome: ClientWelcome | None) -> DecreeFile | None:
+    def _file_of(self, welcome: ClientWelcome | None) -> "DecreeFile | None":
         """The file of the formation that `welcome` named; without one, the best guess."""
         if welcome is None or welcome is self._opened_for:
             return self._file
@@ -157,5 +161,10 @@ class Cache:
             self._file.close()
 
     async def _off_loop(self, work: Callable[[], T]) -> T:
+        import anyio
+        import anyio.to_thread
+
+        if self._turn is None:
+            self._turn = anyio.Lock()
         async with self._turn:
             return await anyio.to_thread.run_sync(work)

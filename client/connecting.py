@@ -14,11 +14,11 @@ from ..registry.errors import Closed
 from .asker import Asker
 from .cache import Cache
 from .claims import default_claimant
+from .cluster import Registry
 from .endpoints import parse_endpoints
+from .loops import Loop
 from .memory import Memory
 from .pool import Pool
-from .registry import Registry
-from .shelf import Shelf
 
 MIB = 1024 * 1024
 DISK_FACTOR = 4
@@ -52,13 +52,15 @@ def connect(
     seeds = parse_endpoints(endpoints)
     shelf = None
     if cache_dir is not None:
+        from .shelf import Shelf  # and with it the database, which most clients do without
+
         bounds = (cache_decrees * DISK_FACTOR, cache_bytes * DISK_FACTOR)
         shelf = Shelf(Path(cache_dir), *(max(1, bound) for bound in bounds))
     memory = Memory(cache_decrees, cache_bytes)
 
     def make(spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]) -> Asker:
         cache = Cache(memory, shelf, map(str, seeds))
-        return Asker(Pool(seeds, spawn, cache.adopt), cache, timeout)
+        return Asker(Pool(seeds, Loop(spawn), cache.adopt), cache, timeout)
 
     return _Connection(make, default_claimant() if claimant is None else claimant)
 

@@ -138,7 +138,7 @@ class Hold:
             if grant.sent_ms is None:
                 await self._begin()
             self.ensure_held()
-            self._asker.pool.spawn(self._keep)
+            self._asker.pool.runtime.spawn(self._keep)
         except BaseException:
             await self.release()
             raise

@@ -1,7 +1,8 @@
 """One link: the connection to one endpoint, made when first needed and made anew when it broke.
 
-Requests are handed in as tickets and never wait for the caller: a writer task sends what has
-gathered, a reader task hands out the answers by id. No task is started for a request.
+Requests are handed in as tickets and never wait for the caller. What has gathered is sent together,
+and answers are handed out by id. No I/O is done here: `task_link` moves the bytes in an event loop,
+`socket_link` for a caller who blocks.
 
 Invariants kept here:
 
@@ -14,15 +15,15 @@ Invariants kept here:
 """
 
 import random
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any
+from typing import Protocol
 
-import anyio
 from msgspec import Struct
 
-from ..registry.errors import BadRequest, Closed, DecreedError, Unreachable
+from ..registry.errors import BadRequest, DecreedError
 from ..registry.wire.handshake import ClientWelcome
 from ..registry.wire.requests import (
     Answer,
@@ -32,8 +33,6 @@ from ..registry.wire.requests import (
     Decreed,
     Request,
 )
-from .bell import Bell
-from .channel import Channel
 from .endpoints import Endpoint
 
 BATCH_BYTES = 1024 * 1024
@@ -60,7 +59,7 @@ class Ticket:
         id: its id on the connection.
         request: what to send; None to hear the welcome alone.
         deliver: called once, with what became of it.
-        now: on anyio's clock.
+        now: when it was handed in.
     """
 
     __slots__ = ("deliver", "id", "link", "made_at", "request", "weight", "withdrawn", "written_at")
@@ -83,22 +82,39 @@ class Ticket:
         self.withdrawn = False
 
 
-class Link:
+class Outlet(Protocol):
+    """What a link asks of an open connection: its bounds, and to send without waiting."""
+
+    welcome: ClientWelcome
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was to be sent has been handed to the system."""
+        ...
+
+    def encode(self, request: Request) -> bytes:
+        """The bytes of `request`; raises `BadRequest` if it is larger than this node takes."""
+        ...
+
+    def send_now(self, messages: Sequence[bytes]) -> None:
+        """Send encoded messages while it is idle; what the system does not take is kept."""
+        ...
+
+
+class Link(ABC):
     """The connection to one endpoint, whether it is up or not.
 
     Args:
         endpoint: where to connect.
-        dial: opens a channel; raises `DecreedError`.
         admit: told of each welcome before it is used; raises `DecreedError` to refuse it.
-        spawn: starts a task that lives as long as the client.
+        now: the time in seconds, on the clock of all deadlines.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
-        dial: Callable[[Endpoint], Awaitable[Channel]],
         admit: Callable[[Endpoint, ClientWelcome], None],
-        spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        now: Callable[[], float],
     ) -> None:
         self.endpoint = endpoint
         self.welcome: ClientWelcome | None = None
@@ -108,14 +124,15 @@ class Link:
         self.late = 0
         # bytes of the values in the requests that were written and not answered
         self.weight = 0
-        self._dial, self._admit, self._spawn = dial, admit, spawn
+        self._admit, self._now = admit, now
         self._running = False
-        self._channel: Channel | None = None
+        self._channel: Outlet | None = None
         self._failures = 0
         self._ids = count(1)
         self._queue: deque[Ticket | Cancel] = deque()
+        # whether a decree was answered on this connection
+        self._decreed = False
         self._pending: dict[int, Ticket] = {}
-        self._bell = Bell()
 
     @property
     def up(self) -> bool:
@@ -150,14 +167,14 @@ class Link:
         self._queue.append(ticket)
         if not self._running:
             self._running = True
-            self._spawn(self._run)
+            self._start()
         return ticket
 
     def push(self) -> None:
         """Send what was submitted.
 
         With nothing on its way here it goes at once. Otherwise others are at work too, and the
-        writer task, whose turn comes soon, sends all that has gathered until then.
+        writer, whose turn comes soon, sends all that has gathered until then.
         """
         if not self._queue or self._channel is None:
             return
@@ -166,53 +183,33 @@ class Link:
             if batch:
                 self._channel.send_now(batch)
         if self._queue or not self._channel.idle:
-            self._bell.ring()
+            self._wake_writer()
 
     def withdraw(self, ticket: Ticket) -> None:
         """Nobody waits for `ticket` any more: it is not sent, or the node is told."""
         ticket.withdrawn = True
         if self._settle(ticket.id) is not None:
             self._queue.appendleft(Cancel(ticket.id))
-            self._bell.ring()
+            self._wake_writer()
 
     def avoid(self, seconds: float) -> None:
         """Prefer other links for about so long, or until something is heard on this one."""
-        self.avoid_until = anyio.current_time() + seconds * random.uniform(0.5, 1.0)
+        self.avoid_until = self._now() + seconds * random.uniform(0.5, 1.0)
 
-    async def _run(self) -> None:
-        error: DecreedError = Closed("the client was closed")
-        try:
-            channel = await self._dial(self.endpoint)
-            try:
-                self._open(channel)
-                error = await self._serve(channel)
-            finally:
-                await channel.aclose()
-        except DecreedError as failure:
-            error = failure
-        finally:
-            self._end(error)
+    @abstractmethod
+    def _start(self) -> None:
+        """Begin to connect; `_end` is called when the connection is over, or could not be made."""
 
-    def _open(self, channel: Channel) -> None:
+    @abstractmethod
+    def _wake_writer(self) -> None:
+        """There is something to send, or room for it: `_take` soon."""
+
+    def _open(self, channel: Outlet) -> None:
         self._admit(self.endpoint, channel.welcome)
         self.welcome = channel.welcome
         self._channel = channel
+        self._decreed = False
         self._heard()
-
-    async def _serve(self, channel: Channel) -> DecreedError:
-        ends: list[DecreedError] = []
-
-        async def until_it_breaks(work: Callable[[Channel], Awaitable[None]]) -> None:
-            try:
-                await work(channel)
-            except DecreedError as error:
-                ends.append(error)
-            tasks.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(until_it_breaks, self._write)
-            await until_it_breaks(self._read)
-        return ends[0] if ends else Unreachable("the connection is made anew")
 
     def _end(self, error: DecreedError) -> None:
         """Tell all who wait, and how long to keep away from here."""
@@ -227,19 +224,11 @@ class Link:
         for ticket in tickets:
             self._hand_out(ticket, Lost(error))
 
-    async def _write(self, channel: Channel) -> None:
-        while True:
-            batch = self._take(channel)
-            if batch or not channel.idle:
-                await channel.send(batch)
-            else:
-                await self._bell.wait()
-
-    def _take(self, channel: Channel) -> list[bytes]:
+    def _take(self, channel: Outlet) -> list[bytes]:
         """The encoded requests that may go now."""
         batch: list[bytes] = []
         size = 0
-        now = anyio.current_time()
+        now = self._now()
         while self._queue and size < BATCH_BYTES and self._may_go(self._queue[0], channel):
             data = self._encode(self._queue.popleft(), channel, now)
             if data is not None:
@@ -247,13 +236,13 @@ class Link:
                 size += len(data)
         return batch
 
-    def _may_go(self, item: Ticket | Cancel, channel: Channel) -> bool:
+    def _may_go(self, item: Ticket | Cancel, channel: Outlet) -> bool:
         if isinstance(item, Cancel) or not self._pending:
             return True
         fits = not item.weight or self.weight + item.weight <= WINDOW_BYTES
         return fits and len(self._pending) < channel.welcome.max_in_flight
 
-    def _encode(self, item: Ticket | Cancel, channel: Channel, now: float) -> bytes | None:
+    def _encode(self, item: Ticket | Cancel, channel: Outlet, now: float) -> bytes | None:
         if isinstance(item, Cancel):
             return channel.encode(item)
         if item.withdrawn:
@@ -278,27 +267,26 @@ class Link:
             self.weight -= ticket.weight
         return ticket
 
-    async def _read(self, channel: Channel) -> None:
-        decreed = False
-        while not (decreed and channel.welcome.formation is None and self._idle()):
-            answers = await channel.receive()
-            self._heard()
-            for answer in answers:
-                ticket = self._settle(answer.id)
-                # an answer to a withdrawn request has no ticket any more
-                if ticket is not None:
-                    self._hand_out(ticket, answer)
-            decreed = decreed or any(isinstance(answer, Decreed) for answer in answers)
-            if self._queue:
-                # there may be room for what had to wait
-                self._bell.ring()
+    def _take_in(self, answers: Sequence[Answer]) -> None:
+        """Hand out answers that arrived."""
+        self._heard()
+        for answer in answers:
+            ticket = self._settle(answer.id)
+            # an answer to a withdrawn request has no ticket any more
+            if ticket is not None:
+                self._hand_out(ticket, answer)
+        self._decreed = self._decreed or any(isinstance(answer, Decreed) for answer in answers)
+        if self._queue:
+            # there may be room for what had to wait
+            self._wake_writer()
 
-    def _idle(self) -> bool:
-        """Nothing is asked here: a welcome from before the cluster formed may be renewed."""
-        return not self._pending and not self._queue
+    def _outdated(self, channel: Outlet) -> bool:
+        """Whether to be welcomed once more: the cluster has formed since, and nothing is asked here."""
+        unformed = self._decreed and channel.welcome.formation is None
+        return unformed and not self._pending and not self._queue
 
     def _heard(self) -> None:
-        self.heard_at = anyio.current_time()
+        self.heard_at = self._now()
         self.avoid_until = 0.0
         self.late = 0
 

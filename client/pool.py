@@ -4,27 +4,17 @@ Knows nothing of requests. Members and bounds are learned from the welcomes. A m
 whichever link is known to lead to it, so that a client which can reach only proxies still works.
 """
 
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-import anyio
 
 from ..registry.errors import ConfigError, Refused
 from ..registry.keys import homes
 from ..registry.types import Key, NodeId
 from ..registry.wire.handshake import ClientWelcome
 from .bell import Bell
-from .channel import Channel, open_channel
 from .endpoints import Endpoint, parse_endpoint
 from .link import Link
-
-SOFTWARE = "decreed-python"
-
-
-async def dial(endpoint: Endpoint) -> Channel:
-    """Open a channel to `endpoint`, as `open_channel` does."""
-    return await open_channel(endpoint, SOFTWARE)
+from .runtime import Runtime
 
 
 class Pool:
@@ -32,7 +22,7 @@ class Pool:
 
     Args:
         seeds: the endpoints that the user gave.
-        spawn: starts a task that lives as long as the client.
+        runtime: makes the links, and knows the time.
         on_welcome: told of each welcome of our cluster.
 
     Attributes:
@@ -42,7 +32,7 @@ class Pool:
     def __init__(
         self,
         seeds: Sequence[Endpoint],
-        spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        runtime: Runtime,
         on_welcome: Callable[[ClientWelcome], None],
     ) -> None:
         self.seeds = tuple(seeds)
@@ -51,7 +41,8 @@ class Pool:
         self.addresses: dict[NodeId, Endpoint] = {}
         self.mixed = ""
         self._strangers: dict[Endpoint, str] = {}
-        self.spawn = spawn
+        self.runtime = runtime
+        self.now = runtime.now
         self._on_welcome = on_welcome
         self._links: dict[Endpoint, Link] = {}
         # the best link to each member, as it was last found; good while it works
@@ -66,7 +57,7 @@ class Pool:
     def link(self, endpoint: Endpoint) -> Link:
         """The one link to `endpoint`."""
         if endpoint not in self._links:
-            self._links[endpoint] = Link(endpoint, dial, self._admit, self.spawn)
+            self._links[endpoint] = self.runtime.link(endpoint, self._admit)
         return self._links[endpoint]
 
     def link_to(self, node: NodeId) -> Link:
@@ -125,7 +116,7 @@ class Pool:
 
     def nudge(self) -> None:
         """Try to be welcomed by a seed that is not kept away from; wait for nothing."""
-        now = anyio.current_time()
+        now = self.now()
         for link in map(self.link, self.seeds):
             if not (self.closed or link.running or self.avoided(link)):
                 link.submit(lambda id: None, lambda ticket, news: None, now)
@@ -135,10 +126,9 @@ class Pool:
         for link in self._links.values():
             link.push()
 
-    @staticmethod
-    def avoided(link: Link) -> bool:
+    def avoided(self, link: Link) -> bool:
         """Whether others are preferred to `link` at present, for it failed or is silent."""
-        return link.avoid_until > 0.0 and anyio.current_time() < link.avoid_until
+        return link.avoid_until > 0.0 and self.now() < link.avoid_until
 
     @contextmanager
     def ringing(self, bell: Bell) -> Generator[None]:

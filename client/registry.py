@@ -1,29 +1,33 @@
-"""The registry as callers see it. Every method is short: it checks, asks, and says what came."""
+"""The keys of a cluster as callers see them: claims, reads, lists and watches.
+
+Every method is short: it checks, asks, and says what came. `cluster.Registry` is this and the locks.
+"""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from math import inf
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import anyio
 from msgspec.structs import replace
 
 from ..registry.errors import BadRequest, DecreedError, OutcomeUnknown, StillUndecided
 from ..registry.keys import parse_key, parse_prefix, parse_series, series_and_slot, slot_key
 from ..registry.types import Claim, Decree
 from ..registry.wire.requests import StatusReport
+from .asker import Asker
 from .claims import Claimable, make_claim
 from .listing import Listing
-from .locking import Locking
 from .results import Claimed, NodeDown
-from .watching import Watching, parse_position
+
+if TYPE_CHECKING:
+    from .watching import Watching
 
 # `list` is a method below
 Settled = list[Claimed | DecreedError]
 Reports = list[StatusReport | NodeDown]
 
 
-class Registry(Locking):
-    """A cluster of decreed servers; made by `decreed.client.connect`.
+class Keys:
+    """The keys of a cluster; `Registry` has all of this.
 
     Any number of tasks may use it at once. Every call has a timeout in seconds, which covers
     connecting and trying other nodes; None means the one given to `connect`. A cancelled call
@@ -39,6 +43,10 @@ class Registry(Locking):
         asker: asks the cluster.
         claimant: the name that claims carry when they name none.
     """
+
+    def __init__(self, asker: Asker, claimant: str) -> None:
+        self._asker = asker
+        self._claimant = claimant
 
     async def claim(
         self,
@@ -183,7 +191,7 @@ class Registry(Locking):
             [result] = await self._asker.claim_all([claim], deadline)
             if isinstance(result, Claimed):
                 return result
-            if not isinstance(result, OutcomeUnknown) or anyio.current_time() >= deadline:
+            if not isinstance(result, OutcomeUnknown) or self._asker.pool.now() >= deadline:
                 raise result
 
     async def get(self, key: str, *, timeout: float | None = None) -> Decree | None:
@@ -237,7 +245,7 @@ class Registry(Locking):
         self._asker.guard()
         return Listing(self._asker, parse_prefix(prefix), timeout)
 
-    def watch(self, prefix: str = "", *, since: str | None = None) -> Watching:
+    def watch(self, prefix: str = "", *, since: str | None = None) -> "Watching":
         """The decrees under `prefix` as they are learned, for ever, also across failures of nodes.
 
         Each comes at least once: after a change of node some may come again, and some from before
@@ -248,6 +256,8 @@ class Registry(Locking):
             since: a `Watched.position`, to go on behind it. None begins at the first step of the
                 iteration, or when `Watching.begin` is awaited.
         """
+        from .watching import Watching, parse_position
+
         self._asker.guard()
         position = None if since is None else parse_position(since)
         return Watching(self._asker, parse_prefix(prefix), position)

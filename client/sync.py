@@ -19,7 +19,7 @@ import anyio
 
 from ..registry.errors import Closed, Unreachable
 from ..registry.types import Decree
-from . import registry as aio
+from . import cluster as aio
 from .connecting import MIB
 from .connecting import connect as connect_async
 from .lock import Owners

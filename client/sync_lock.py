@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from ..registry.errors import BadRequest, Closed
-from . import registry as aio
+from . import cluster as aio
 from .hold import LONGEST_NAP_SECONDS, Hold
 from .lock import HeldLock, Owners, enlist
 
