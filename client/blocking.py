@@ -56,12 +56,16 @@ def ask(
 
 @contextmanager
 def keys_of(
-    endpoints: Iterable[str], *, timeout: float = 10.0, claimant: str | None = None
+    endpoints: Iterable[str],
+    *,
+    timeout: float = 10.0,
+    claimant: str | None = None,
+    cache_decrees: int = CACHE_DECREES,
 ) -> Generator[Keys]:
-    """The keys of a cluster, whose coroutines `finish` runs; see `ask` for the arguments."""
+    """The keys of a cluster, whose coroutines `finish` runs; the arguments are those of `connect`."""
     seeds = parse_endpoints(endpoints)
     exchange = Exchange()
-    cache = Cache(Memory(CACHE_DECREES, CACHE_BYTES), None, map(str, seeds))
+    cache = Cache(Memory(cache_decrees, CACHE_BYTES), None, map(str, seeds))
     pool = Pool(seeds, exchange, cache.adopt)
     try:
         yield Keys(

@@ -211,6 +211,11 @@ class FakeNode:
             async with self._sending:
                 await stream.send(b"".join(frames.pack([codec.encode(answer)])))
 
+    async def say(self, data: bytes) -> None:
+        """Send bytes as they are on all connections."""
+        for stream in list(self._streams):
+            await stream.send(data)
+
     async def _honest(self, request: Any) -> Any:
         decrees = self.cluster.decrees
         match request:
