@@ -3,12 +3,7 @@
 The modules are named, not imported: a command is loaded when it runs.
 """
 
-from typing import Any
-
-from .lazy import Entry
-from .values import VALUE_SETTINGS, ValueCommand
-
-VALUES: dict[str, Any] = {"cls": ValueCommand, "context_settings": VALUE_SETTINGS}
+from .entry import Entry
 
 COMMANDS = (
     Entry(
@@ -28,7 +23,6 @@ COMMANDS = (
         "date | decreed claim job/2026-01-31 - --exclusive && run-the-job",
         "decreed claim offset -5",
         "decreed claim -- flags --verbose",
-        **VALUES,
     ),
     Entry(
         "get", "reads:get", "decreed get prod/db/region", "decreed get prod/ca.pem --raw > ca.pem"
@@ -54,7 +48,6 @@ COMMANDS = (
         "claims:claim_next",
         "decreed next prod/settings @settings.json",
         "decreed next deploys v1.4.2 --json",
-        **VALUES,
     ),
     Entry(
         "latest",

@@ -8,9 +8,12 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from types import FrameType
 
 SERVING = ("serve", "dev")
+GLOBAL_VALUES = ("--endpoints", "--context", "--claimant", "--timeout")
+"""Options with a value that may stand before the command."""
 
 
 class EarlyStop:
@@ -44,11 +47,20 @@ def hold_closed_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the very end)
 
 
+def command_words(words: Sequence[str]) -> Sequence[str]:
+    """The words from the command on, without the options before it."""
+    place = 0
+    while place < len(words) and words[place].startswith("-"):
+        place += 2 if words[place] in GLOBAL_VALUES else 1
+    return words[place:]
+
+
 def main() -> None:
     """The entry point of the command ``decreed``."""
-    if sys.argv[1:2] and sys.argv[1] in SERVING:
+    command = command_words(sys.argv[1:])[:1]
+    if command and command[0] in SERVING:
         EARLY.listen()
-    if sys.argv[1:2] == ["serve"]:
+    if command == ["serve"]:
         # loading makes hardly any garbage, and looking for it takes long; `collect_seldom` ends this
         gc.disable()
     hold_closed_streams()

@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from ..client import Registry
 from ..registry.errors import BadRequest, Exit
 from ..registry.keys import parse_prefix
 from . import options as o
 from .batches import Fate, Row, freeze_all
 from .connection import with_registry
+from .deferred import typer
 from .documents import decree_document, when
 from .failures import about, reading
 from .flatten import flatten

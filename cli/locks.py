@@ -4,13 +4,13 @@ import sys
 from typing import Annotated, Any
 
 import trio
-import typer
 
 from ..client import Holder, PastTerm, Registry, Standing
 from ..registry.errors import Exit, StillUndecided
 from ..registry.locks.terms import Ending, How, parse_lock
 from . import options as o
 from .connection import with_registry
+from .deferred import typer
 from .documents import when
 from .failures import CommandFailed, about
 from .output import bytes_field, safe_line, write_json, write_line

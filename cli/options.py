@@ -8,10 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
-
 from ..registry.addresses import split_address
 from ..registry.errors import ConfigError
+from .deferred import typer
 
 DEFAULT_ENDPOINTS = "127.0.0.1:7400,127.0.0.1:7401,127.0.0.1:7402"
 DEFAULT_TIMEOUT = 10.0

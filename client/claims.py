@@ -1,6 +1,5 @@
 """Making a `Claim` from what a caller gives, and checking it before anything is sent. No I/O."""
 
-import getpass
 import json
 import os
 import socket
@@ -68,6 +67,8 @@ def make_claim(
 @cache
 def default_claimant() -> str:
     """``user@host`` of this process: the same after a restart, so that claims can be repeated."""
+    import getpass  # for a claim that names no claimant, and no other call
+
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):

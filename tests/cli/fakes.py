@@ -4,7 +4,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from decreed.cli.main import run
+from decreed.client.blocking import finish
 from decreed.client.results import Claimed, Watched
 from decreed.registry.errors import DecreedError, StillUndecided
 from decreed.registry.keys import matches, series_and_slot, slot_key, sort_key
@@ -150,6 +151,16 @@ class FakeRegistry:
         failure = self.failures.pop(0) if self.failures else None
         if failure is not None:
             raise failure
+
+    def ask(
+        self,
+        endpoints: Iterable[str],
+        body: Callable[["FakeRegistry"], Coroutine[Any, Any, Any]],
+        **options: Any,
+    ) -> Any:
+        """Stands in for `decreed.client.blocking.ask`."""
+        self.connections.append({"endpoints": tuple(endpoints), **options})
+        return finish(body(self))
 
     @asynccontextmanager
     async def connect(self, *endpoints: str, **options: Any) -> AsyncGenerator["FakeRegistry"]:

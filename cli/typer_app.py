@@ -1,0 +1,123 @@
+"""The commands as Typer knows them: it writes the help, tells what is wrong with a line, and completes.
+
+Nothing but Typer's public names is used, and nothing of it is changed, so that another version of it
+explains in its own way what is understood here (`line`) without it.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from .commands import COMMANDS, LOCK_COMMANDS
+from .declared import for_typer
+from .entry import Entry
+from .root import root
+from .summaries import LOCK_HELP
+
+# the same everywhere: `front` has taken help out of a line before Typer sees it
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+_ORDER = [*(entry.name for entry in COMMANDS), "lock"]
+
+
+class InOrder(TyperGroup):
+    """A group that shows its commands in the order of the table."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all commands."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
+def run_command(path: Sequence[str], entry: Entry, words: Sequence[str]) -> Any:
+    """Have Typer run one command, and return what it returns.
+
+    Args:
+        path: how the command is called, such as ``lock run``.
+        entry: where it is.
+        words: what stands behind its name.
+
+    Raises:
+        typer.TyperException: if the line is wrong.
+    """
+    # alone, and not in its group, for whose own options Typer loads pydantic
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    _add(app, entry, _loaded)
+    return app(args=list(words), prog_name=" ".join(("decreed", *path)), standalone_mode=False)
+
+
+def run_group(path: Sequence[str], words: Sequence[str]) -> Any:
+    """Have Typer run the program, or the group ``lock``, with options of its own alone."""
+    app = _lock_group(_not_loaded) if path else _program(_not_loaded)
+    return app(args=list(words), prog_name=" ".join(("decreed", *path)), standalone_mode=False)
+
+
+def whole_app() -> typer.Typer:
+    """Everything, loaded, as completion needs it."""
+    return _program(_loaded)
+
+
+def _program(load: Callable[[Entry], Callable[..., object]]) -> typer.Typer:
+    app = _group(root, InOrder, completion=True)
+    for entry in COMMANDS:
+        _add(app, entry, load)
+    app.add_typer(_lock_group(load), name="lock")
+    return app
+
+
+def _lock_group(load: Callable[[Entry], Callable[..., object]]) -> typer.Typer:
+    lock = _group(_lock)
+    for entry in LOCK_COMMANDS:
+        _add(lock, entry, load)
+    return lock
+
+
+def _group(
+    help_of: Callable[..., None], kind: type[TyperGroup] | None = None, completion: bool = False
+) -> typer.Typer:
+    group = typer.Typer(
+        cls=kind,
+        add_completion=completion,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=HELP_NAMES,
+    )
+    group.callback(invoke_without_command=True)(help_of)
+    return group
+
+
+def _lock() -> None: ...
+
+
+_lock.__doc__ = LOCK_HELP
+
+
+def _add(group: typer.Typer, entry: Entry, load: Callable[[Entry], Callable[..., object]]) -> None:
+    settings = {"epilog": entry.epilog, "context_settings": HELP_NAMES}
+    group.command(entry.name, **settings)(load(entry))
+
+
+def _loaded(entry: Entry) -> Callable[..., object]:
+    return stand_in(entry.load())
+
+
+def _not_loaded(entry: Entry) -> Callable[..., object]:
+    def nothing() -> None: ...
+
+    nothing.__doc__ = entry.summary
+    return nothing
+
+
+def stand_in(function: Callable[..., int]) -> Callable[..., int]:
+    """A function that does the same, whose parameters are declared to Typer."""
+    signature = inspect.signature(function)
+    parameters = [for_typer(each) for each in signature.parameters.values()]
+
+    def call(**values: Any) -> int:
+        return function(**values)
+
+    call.__name__, call.__doc__ = function.__name__, function.__doc__
+    call.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": int}
+    vars(call)["__signature__"] = signature.replace(parameters=parameters)
+    return call
