@@ -69,7 +69,7 @@ def run_line(words: Sequence[str]) -> int:
         CommandFailed: if it is not understood; exit code 2.
         DecreedError, typer.TyperException: as the command, or Typer, ends.
     """
-    before, rest = _take_globals(list(words))
+    before, rest = take_globals(list(words))
     if not rest or rest[0] in (*HELP, *COMPLETION):
         return _root(rest)
     if rest[0] in VERSION:
@@ -119,7 +119,7 @@ def _root(rest: Sequence[str]) -> int:
     return Exit.DONE if rest else Exit.BAD_REQUEST
 
 
-def _take_globals(words: list[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
+def take_globals(words: list[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
     """The global options before the command, and the words from the command on."""
     before: list[tuple[str, str | None]] = []
     while words and is_dashed(words[0]) and words[0] not in (*HELP, *VERSION, *COMPLETION):

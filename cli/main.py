@@ -19,10 +19,17 @@ from .front import run_line
 from .output import OutputClosed, OutputLost, send_the_rest_nowhere
 from .run_exits import run_exit, runs_another
 
+COMPLETION_VARIABLE = "_DECREED_COMPLETE"
+"""Set by the shells' scripts, which Typer writes; its name is Typer's."""
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; nothing but that comes out of it."""
     try:
+        if instruction := os.environ.get(COMPLETION_VARIABLE):
+            from .completing import run_completion
+
+            return run_completion(instruction, os.environ)
         return run_line(arguments)
     except BaseException as error:  # noqa: BLE001 (each gets an exit code)
         return _end(leading_error(error), arguments)

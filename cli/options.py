@@ -11,6 +11,7 @@ from typing import Annotated
 from ..registry.addresses import split_address
 from ..registry.errors import ConfigError
 from .deferred import typer
+from .key_completion import complete_key, complete_prefix, complete_series
 
 DEFAULT_ENDPOINTS = "127.0.0.1:7400,127.0.0.1:7401,127.0.0.1:7402"
 DEFAULT_TIMEOUT = 10.0
@@ -77,12 +78,25 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, errors too.")]
 Raw = Annotated[
     bool, typer.Option("--raw", help="Write the exact bytes of the value and nothing else.")
 ]
-KeyName = Annotated[str, typer.Argument(metavar="KEY", help="The key, such as prod/db/region.")]
+KeyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY", help="The key, such as prod/db/region.", autocompletion=complete_key
+    ),
+]
 SeriesName = Annotated[
-    str, typer.Argument(metavar="SERIES", help="The series, such as prod/settings.")
+    str,
+    typer.Argument(
+        metavar="SERIES", help="The series, such as prod/settings.", autocompletion=complete_series
+    ),
 ]
 Prefix = Annotated[
-    str, typer.Argument(metavar="[PREFIX]", help="A path; whole segments match.  [default: all]")
+    str,
+    typer.Argument(
+        metavar="[PREFIX]",
+        help="A path; whole segments match.  [default: all]",
+        autocompletion=complete_prefix,
+    ),
 ]
 
 

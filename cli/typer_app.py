@@ -53,9 +53,9 @@ def run_group(path: Sequence[str], words: Sequence[str]) -> Any:
     return app(args=list(words), prog_name=" ".join(("decreed", *path)), standalone_mode=False)
 
 
-def whole_app() -> typer.Typer:
-    """Everything, loaded, as completion needs it."""
-    return _program(_loaded)
+def completing_app(wanted: Entry | None) -> typer.Typer:
+    """All commands by name, and the parameters of the one on the line, as completion needs it."""
+    return _program(lambda entry: _loaded(entry) if entry is wanted else _not_loaded(entry))
 
 
 def _program(load: Callable[[Entry], Callable[..., object]]) -> typer.Typer:

@@ -16,13 +16,14 @@ class Listing(AsyncIterator[Decree]):
         asker: asks the cluster.
         prefix: a checked prefix.
         timeout: seconds that a page may take.
+        after: only the keys behind this text.
     """
 
-    def __init__(self, asker: Asker, prefix: str, timeout: float | None) -> None:
+    def __init__(self, asker: Asker, prefix: str, timeout: float | None, after: str = "") -> None:
         self._asker = asker
         self._prefix = prefix
         self._timeout = timeout
-        self._after: str | None = ""
+        self._after: str | None = after
         self._ready: deque[Decree] = deque()
 
     async def __anext__(self) -> Decree:

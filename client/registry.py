@@ -232,7 +232,9 @@ class Keys:
             raise StillUndecided(f"{key!r} is still undecided")
         return decree
 
-    def list(self, prefix: str = "", *, timeout: float | None = None) -> AsyncIterator[Decree]:
+    def list(
+        self, prefix: str = "", *, after: str = "", timeout: float | None = None
+    ) -> AsyncIterator[Decree]:
         """All decrees under `prefix`, in key order, asked for page by page.
 
         It contains every decree whose claim was answered before the list began. It is not a
@@ -240,10 +242,11 @@ class Keys:
 
         Args:
             prefix: whole path segments; empty for all keys.
+            after: only the keys behind this text, in key order; empty for all.
             timeout: seconds for each page.
         """
         self._asker.guard()
-        return Listing(self._asker, parse_prefix(prefix), timeout)
+        return Listing(self._asker, parse_prefix(prefix), timeout, after)
 
     def watch(self, prefix: str = "", *, since: str | None = None) -> "Watching":
         """The decrees under `prefix` as they are learned, for ever, also across failures of nodes.
