@@ -70,6 +70,8 @@ def run_line(words: Sequence[str]) -> int:
         DecreedError, typer.TyperException: as the command, or Typer, ends.
     """
     before, rest = take_globals(list(words))
+    if before and not rest:
+        raise mistake("there is no command behind the options", "see 'decreed --help'")
     if not rest or rest[0] in (*HELP, *COMPLETION):
         return _root(rest)
     if rest[0] in VERSION:

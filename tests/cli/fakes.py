@@ -132,10 +132,12 @@ class FakeRegistry:
         slots = [key for key in self.decrees if series_and_slot(Key(key))[0] == series]
         return self.decrees[max(slots, key=sort_key)] if slots else None
 
-    async def list(self, prefix: str) -> AsyncIterator[Decree]:
+    async def list(
+        self, prefix: str, *, after: str = "", timeout: float | None = None
+    ) -> AsyncIterator[Decree]:
         self._called("list", prefix=prefix)
         for key in sorted(self.decrees, key=sort_key):
-            if matches(prefix, Key(key)):
+            if matches(prefix, Key(key)) and sort_key(key) > sort_key(after):
                 yield self.decrees[key]
 
     def watch(self, prefix: str, since: str | None = None) -> "FakeWatching":
