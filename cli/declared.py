@@ -40,7 +40,7 @@ class Parameter:
     @property
     def is_many(self) -> bool:
         """Whether it takes several values."""
-        return self.kind == list[str]
+        return bool(self.kind == list[str])
 
     @property
     def options(self) -> tuple[str, ...]:

@@ -134,7 +134,7 @@ def take_globals(words: list[str]) -> tuple[list[tuple[str, str | None]], list[s
         elif name == "--json" and not equals:
             before.append((name, None))
         else:
-            known = dict.fromkeys((*GLOBALS, "--help", "--version"))
+            known = (*GLOBALS, "--help", "--version")
             message = f"there is no option {name} before the command{meant(name, known)}"
             raise mistake(message, "options of a command stand behind its name")
     return before, words
@@ -145,10 +145,10 @@ def _entry(name: str, entries: Sequence[Entry], more: Sequence[str], group: str 
     if name in by_name:
         return by_name[name]
     if is_dashed(name):
-        raise no_such_option(f"'{group.strip() or 'decreed'}' has no option {name}", name, {})
+        raise no_such_option(f"'{group.strip() or 'decreed'}' has no option {name}", name, ())
     if not group and name in ANSWERS:
         _answer(name)
-    known = dict.fromkeys((*by_name, *more))
+    known = (*by_name, *more)
     raise mistake(f"No such command '{group}{name}'{meant(name, known)}", _see_help(group))
 
 

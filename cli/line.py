@@ -11,7 +11,7 @@ Rules kept here:
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -97,12 +97,12 @@ def split(command: str, words: Sequence[str], parameters: Sequence[Parameter]) -
     return Line(tuple(options), tuple(arguments))
 
 
-def no_such_option(message: str, name: str, known: Mapping[str, object]) -> CommandFailed:
+def no_such_option(message: str, name: str, known: Iterable[str]) -> CommandFailed:
     """The failure of a word that looks like an option, with what was perhaps meant."""
     return mistake(message + meant(name, known), SEPARATOR_HINT)
 
 
-def meant(word: str, known: Mapping[str, object]) -> str:
+def meant(word: str, known: Iterable[str]) -> str:
     """What was perhaps meant by a mistyped word, as a question; empty if nobody knows."""
     from difflib import get_close_matches  # only for mistakes
 

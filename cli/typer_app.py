@@ -94,8 +94,8 @@ _lock.__doc__ = LOCK_HELP
 
 
 def _add(group: typer.Typer, entry: Entry, load: Callable[[Entry], Callable[..., object]]) -> None:
-    settings = {"epilog": entry.epilog, "context_settings": HELP_NAMES}
-    group.command(entry.name, **settings)(load(entry))
+    declare = group.command(entry.name, epilog=entry.epilog, context_settings=HELP_NAMES)
+    declare(load(entry))
 
 
 def _loaded(entry: Entry) -> Callable[..., object]:

@@ -28,7 +28,7 @@ class Loop:
     """
 
     def __init__(self, spawn: Callable[[Work], None]) -> None:
-        self.spawn = spawn
+        self._spawn = spawn
 
     def now(self) -> float:
         """The loop's own time."""
@@ -43,6 +43,10 @@ class Loop:
         with anyio.CancelScope(deadline=until):
             await bell.wait()
 
+    def spawn(self, work: Work) -> None:
+        """Start a task that lives as long as the client."""
+        self._spawn(work)
+
     def link(self, endpoint: Endpoint, admit: Admit) -> TaskLink:
         """A link whose tasks run in the loop."""
-        return TaskLink(endpoint, dial, admit, self.spawn)
+        return TaskLink(endpoint, dial, admit, self._spawn)

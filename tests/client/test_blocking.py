@@ -68,9 +68,12 @@ class _Steps(AsyncIterator[Decree]):
 
     async def __anext__(self) -> Decree:
         async def step() -> Decree | None:
-            return await anext(self._steps, None)
+            try:
+                return await anext(self._steps)
+            except StopAsyncIteration:
+                return None
 
-        decree = await _in_thread(step)
+        decree: Decree | None = await _in_thread(step)
         if decree is None:
             raise StopAsyncIteration
         return decree
