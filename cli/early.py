@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+NEEDED = ("typer", "trio")
+"""Packages that come with the extra ``cli`` and not with the library."""
 SERVING = ("serve", "dev")
 GLOBAL_VALUES = ("--endpoints", "--context", "--claimant", "--timeout")
 """Options with a value that may stand before the command."""
@@ -55,6 +57,11 @@ def command_words(words: Sequence[str]) -> Sequence[str]:
     return words[place:]
 
 
+def is_complete() -> bool:
+    """Whether what the command needs is installed; the library alone has this script, too."""
+    return all(any(finder.find_spec(name, None) for finder in sys.meta_path) for name in NEEDED)
+
+
 def main() -> None:
     """The entry point of the command ``decreed``."""
     command = command_words(sys.argv[1:])[:1]
@@ -64,6 +71,10 @@ def main() -> None:
         # loading makes hardly any garbage, and looking for it takes long; `collect_seldom` ends this
         gc.disable()
     hold_closed_streams()
+    if not is_complete():
+        from .incomplete import tell
+
+        sys.exit(tell(sys.argv[1:]))
     from .main import run
 
     sys.exit(run(sys.argv[1:]))

@@ -16,6 +16,7 @@ from .early import command_words
 from .early import main as main  # scripts that were installed before look for it here
 from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
 from .front import run_line
+from .incomplete import missing
 from .output import OutputClosed, OutputLost, send_the_rest_nowhere
 from .run_exits import run_exit, runs_another
 
@@ -71,6 +72,8 @@ def _end(error: BaseException, arguments: Sequence[str]) -> int:
 def _end_of_typer(error: BaseException, arguments: Sequence[str]) -> int:
     """The end of an error that only Typer has a name for, and of those that nobody has."""
     match error:
+        case ModuleNotFoundError(name=str(name)) if not name.startswith("decreed"):
+            return _report(missing(f"this needs {name}, which is not installed"), arguments)
         case typer.Exit():
             return int(error.exit_code)
         case typer.Abort():

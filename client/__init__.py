@@ -3,8 +3,8 @@
 The parts, from the outside in: `cluster` is what callers see, its `registry` is about keys and its
 `locking` about locks; `asker` asks with a deadline and through the `cache`; `settle` drives attempts,
 `attempt` decides which node is tried when; `pool` knows the members, `link` is one connection with
-many requests in flight. Below the seam of `runtime` two ways lie to move bytes: `loops`, `task_link`
-and `channel` in an event loop, `blocking`, `socket_link` and `socket_dial` without one.
+many requests in flight. Below the seam of `runtime` lie two ways to move bytes: `loop_runtime`,
+`task_link` and `channel` in an event loop; `blocking`, `socket_link` and `socket_dial` without one.
 """
 
 from importlib import import_module

@@ -16,7 +16,7 @@ from .cache import Cache
 from .claims import default_claimant
 from .cluster import Registry
 from .endpoints import parse_endpoints
-from .loops import Loop
+from .loop_runtime import LoopRuntime
 from .memory import Memory
 from .pool import Pool
 
@@ -60,7 +60,7 @@ def connect(
 
     def make(spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]) -> Asker:
         cache = Cache(memory, shelf, map(str, seeds))
-        return Asker(Pool(seeds, Loop(spawn), cache.adopt), cache, timeout)
+        return Asker(Pool(seeds, LoopRuntime(spawn), cache.adopt), cache, timeout)
 
     return _Connection(make, default_claimant() if claimant is None else claimant)
 

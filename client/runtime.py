@@ -1,8 +1,9 @@
 """What the client needs of whatever it runs in: the time, a way to wait, links, and tasks.
 
-`loops.Loop` is that of trio and asyncio. `exchange.Exchange` is that of a caller who blocks: it loads
-neither of the two, which takes longer than to ask a node. Everything that decides (which node is
-asked when, what an answer means, what is definite) lies above this seam, and is the same for both.
+`loop_runtime.LoopRuntime` is that of trio and asyncio. `blocking.Exchange` is that of a caller who
+blocks: it loads neither of the two, which takes longer than to ask a node. Everything that decides
+(which node is asked when, what an answer means, what is definite) lies above this seam, and is the
+same for both.
 """
 
 from collections.abc import Callable, Coroutine

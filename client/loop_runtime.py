@@ -20,7 +20,7 @@ async def dial(endpoint: Endpoint) -> Channel:
     return await open_channel(endpoint, SOFTWARE)
 
 
-class Loop:
+class LoopRuntime:
     """The event loop that the caller is in.
 
     Args:
