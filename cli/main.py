@@ -6,7 +6,6 @@ standard error and a number. ``DECREED_DEBUG=1`` shows the traceback of an unexp
 
 import errno
 import os
-import traceback
 from collections.abc import Sequence
 
 from ..registry.errors import BadRequest, DecreedError
@@ -99,6 +98,8 @@ def _output_lost(reason: str) -> CommandFailed:
 
 def _unexpected(error: BaseException) -> CommandFailed:
     if os.environ.get("DECREED_DEBUG"):
+        import traceback  # only where somebody looks for a fault of ours
+
         traceback.print_exception(error)
     cause = DecreedError(f"{type(error).__name__}: {error}")
     return CommandFailed(cause, "unexpected", "DECREED_DEBUG=1 shows where; please report it")

@@ -128,7 +128,9 @@ def _look_up(endpoint: Endpoint, flags: int) -> list[tuple[int, Address]]:
     Raises:
         OSError, UnicodeError: if it stands for nothing.
     """
-    found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=flags)
+    # as bytes where it may be: texts are put through the rules of international names first
+    host = endpoint.host.encode() if endpoint.host.isascii() else endpoint.host
+    found = socket.getaddrinfo(host, endpoint.port, type=socket.SOCK_STREAM, flags=flags)
     return [(family, address) for family, _, _, _, address in found]
 
 

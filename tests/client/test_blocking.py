@@ -139,8 +139,8 @@ async def test_a_name_server_that_is_silent_holds_up_nobody(
     answered = threading.Event()
     real = socket.getaddrinfo
 
-    def look_up(host: str, *rest: Any, **named: Any) -> Any:
-        if host == "slow.example" and not named.get("flags"):
+    def look_up(host: bytes, *rest: Any, **named: Any) -> Any:
+        if host == b"slow.example" and not named.get("flags"):
             answered.wait(30)
         return real(host, *rest, **named)
 
