@@ -4,8 +4,6 @@ import sys
 from collections.abc import Callable, Sequence
 from math import inf
 
-import anyio
-
 from ..registry.documents import shown
 from ..registry.errors import (
     Closed,
@@ -20,7 +18,6 @@ from . import arguments
 from .arguments import Seconds
 from .attempt import Reply
 from .cache import Cache
-from .channel import check_value
 from .doubts import Doubts
 from .endpoints import Endpoint
 from .errands import (
@@ -35,9 +32,10 @@ from .errands import (
     to_wait,
 )
 from .forks import FORKS
-from .lifetime import CLOSED, FORKED, Lifetime
+from .framing import check_value
 from .pool import Pool
 from .results import Claimed, NodeDown, settled
+from .runtime import CLOSED, FORKED, Life
 from .settle import settle
 
 # how long an answer from the disk is held back in the hope that a node tells the formation
@@ -69,7 +67,7 @@ class Asker:
         lifetime: of the client.
     """
 
-    def __init__(self, pool: Pool, cache: Cache, timeout: float, lifetime: Lifetime) -> None:
+    def __init__(self, pool: Pool, cache: Cache, timeout: float, lifetime: Life) -> None:
         self.lifetime = lifetime
         self.pool = pool
         self.cache = cache
@@ -77,7 +75,7 @@ class Asker:
         self._doubts = Doubts(next_slot=False)
         self._doubts_of_next = Doubts(next_slot=True)
         self._met = False
-        self._meeting = anyio.Lock()
+        self._meeting = pool.runtime.lock()
         self._forks = FORKS.count
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
@@ -146,7 +144,7 @@ class Asker:
         return self.cache.memory.get(key)
 
     def deadline(self, timeout: Seconds | None) -> float:
-        """When a call that begins now must end, on anyio's clock.
+        """When a call that begins now must end, on the runtime's clock.
 
         Raises:
             Closed: if the client may not be used, or not in this event loop.
@@ -154,7 +152,7 @@ class Asker:
         """
         self.guard_here()
         seconds = self._timeout if timeout is None else arguments.seconds("timeout", timeout)
-        return anyio.current_time() + seconds
+        return self.pool.now() + seconds
 
     async def meet(self, deadline: float) -> None:
         """Return once a node has told who the members are, and the endpoints are of one cluster.
@@ -177,7 +175,7 @@ class Asker:
             # whoever waits without end waits for nodes as well
             absent = ABSENT_SECONDS if deadline < inf else inf
             await self._one(to_meet(absent=absent), deadline)
-        soon = min(deadline, anyio.current_time() + OTHERS_SECONDS)
+        soon = min(deadline, self.pool.now() + OTHERS_SECONDS)
         links = [self.pool.link(seed) for seed in self.pool.seeds]
         await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
         self.pool.compare()
@@ -266,7 +264,7 @@ class Asker:
             decree = self._read(await self.ask(to_wait(key), deadline))
             if decree is not None:
                 return decree
-            if deadline - anyio.current_time() < WAIT_SLACK_SECONDS:
+            if deadline - self.pool.now() < WAIT_SLACK_SECONDS:
                 return None
         return found[key]
 
@@ -294,7 +292,7 @@ class Asker:
     async def status(self, deadline: float) -> list[StatusReport | NodeDown]:
         """What each member says of itself."""
         await self.meet(deadline)
-        soon = min(deadline, anyio.current_time() + MEET_SECONDS)
+        soon = min(deadline, self.pool.now() + MEET_SECONDS)
         # find out which members are behind the endpoints: their own addresses may be out of reach
         links = [self.pool.link(seed) for seed in self.pool.seeds]
         await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
@@ -348,7 +346,7 @@ class Asker:
         return found
 
     async def _meet_or_fall_back(self, deadline: float) -> None:
-        soon = min(deadline, anyio.current_time() + MEET_SECONDS)
+        soon = min(deadline, self.pool.now() + MEET_SECONDS)
         try:
             await self._one(to_meet(rounds=1), soon)
         except Unreachable:
