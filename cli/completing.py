@@ -9,7 +9,8 @@ for a bounded number of keys; whatever goes wrong, nothing is said.
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from .commands import GROUPS, commands_under
@@ -56,8 +57,8 @@ def run_completion(instruction: str, environ: Mapping[str, str]) -> int:
     complete, line = wanted
     if shell == "fish" and environ.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args":
         return 0  # a key is wanted, and no file
-    _heed(line)
-    found = complete(typed.incomplete)
+    with _heeded(line):
+        found = complete(typed.incomplete)
     if found:
         write_line(_shown(shell, found, typed.incomplete))
     return 0
@@ -136,12 +137,21 @@ def _command(words: Sequence[str]) -> tuple[Sequence[str], Entry | None]:
     return path, next((each for each in table if path and each.name == path[-1]), None)
 
 
-def _heed(line: Line) -> None:
+@contextmanager
+def _heeded(line: Line) -> Generator[None]:
     """What the line says of where to ask counts before the variables, as for the command itself."""
-    for parameter, value in line.options:
-        variable = parameter.setting("envvar")
-        if value is not None and isinstance(variable, str):
-            os.environ[variable] = value
+    said = {
+        variable: value
+        for parameter, value in line.options
+        if value is not None and isinstance(variable := parameter.setting("envvar"), str)
+    }
+    before = dict(os.environ)
+    os.environ.update(said)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _shown(shell: str, found: Sequence[str], incomplete: str) -> str:

@@ -39,6 +39,15 @@ SUMMARIES = {
         "Print the versions of decreed, Python, the protocol and the format on disk."
     ),
     "running:run": "Run CMD while holding the lock NAME, and exit with its exit code.",
+    "context_commands:list_contexts": (
+        "Print all contexts of the config file; a star stands before the one that is in use."
+    ),
+    "context_commands:show_context": (
+        "Print where the context NAME leads, after variables and defaults are counted in."
+    ),
+    "context_commands:use_context": (
+        "Have the config file name NAME as the context that is taken when nothing names another."
+    ),
     "locks:list_locks": (
         "Print all locks that anybody ever had: who has them, since when, and how many wait."
     ),

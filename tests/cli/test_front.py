@@ -12,6 +12,7 @@ from decreed.cli.declared import parameters_of
 from decreed.cli.deferred import typer
 from decreed.cli.entry import Entry, first_sentence
 from decreed.cli.front import ANSWERS, GLOBALS
+from decreed.cli.summaries import SUMMARIES
 
 from .fakes import Cli, FakeRegistry
 
@@ -213,7 +214,7 @@ def test_the_global_options_are_options_of_commands() -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)
 def test_the_table_says_of_a_command_what_its_function_says(entry: Entry) -> None:
-    assert entry.summary == first_sentence(entry.load())
+    assert SUMMARIES[entry.where] == entry.summary == first_sentence(entry.load())
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)

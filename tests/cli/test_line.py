@@ -2,7 +2,7 @@
 
 import ast
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +12,18 @@ import typer as real
 from hypothesis import given
 from hypothesis import strategies as st
 
+from decreed.cli import options as o
 from decreed.cli.commands import COMMANDS, GROUPS
-from decreed.cli.declared import Parameter, parameters_of
+from decreed.cli.declared import REQUIRED, Parameter, parameters_of
 from decreed.cli.deferred import typer
 from decreed.cli.entry import Entry
 from decreed.cli.failures import CommandFailed
 from decreed.cli.line import Told, split, values
 from decreed.cli.typer_app import stand_in
 
+from .fakes import Cli
+
+ENTRIES = [*COMMANDS, *(entry for inner in GROUPS.values() for entry in inner)]
 CLI = Path(__file__).parent.parent.parent / "cli"
 
 
@@ -197,32 +201,75 @@ def test_whatever_is_read_here_typer_takes_for_the_same(words: list[str]) -> Non
             assert plain_lists(found) == plain_lists(read_by_typer(command, words))
 
 
-def plausible(parameter: Parameter) -> list[str]:
-    """Words that give an option some value."""
-    name = parameter.options[0]
-    if parameter.is_flag:
-        return [name]
+def plausible_text(parameter: Parameter) -> str:
+    """A text that gives an option some value."""
     least = parameter.setting("min")
-    texts: dict[Any, str] = {int: str(5 if least is None else least), Path: "."}
-    text = texts.get(parameter.kind, "1s")
+    by_name = {"--endpoints": "h:1", "--format": "json"}
+    texts: dict[Any, str] = {int: str(5 if least is None else least), Path: ".", bool: "1"}
     if isinstance(parameter.kind, type) and issubclass(parameter.kind, Enum):
-        text = str(next(iter(parameter.kind)).value)
-    if name == "--endpoints":
-        text = "h:1"
-    return [f"{name}={text}"]
+        return str(next(iter(parameter.kind)).value)
+    return by_name.get(parameter.options[0]) or texts.get(parameter.kind, "1s")
 
 
-@pytest.mark.parametrize(
-    "entry", [*COMMANDS, *(entry for entries in GROUPS.values() for entry in entries)], ids=str
-)
+def plausible(parameter: Parameter) -> str:
+    """A word that gives an option some value."""
+    name = parameter.options[0]
+    return name if parameter.is_flag else f"{name}={plausible_text(parameter)}"
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=str)
 def test_every_command_means_the_same_to_typer(entry: Entry) -> None:
     function = entry.load()
     parameters = parameters_of(function)
     arguments = ["a" for each in parameters if not each.is_option]
-    options = [word for each in parameters if each.is_option for word in plausible(each)]
+    options = [plausible(each) for each in parameters if each.is_option]
     for words in ([*arguments, *options], [*options, *arguments]):
         found = values(split("x", words, parameters), parameters, {})
         if found is not None:
             assert plain_lists(found) == plain_lists(read_by_typer(function, words))
         else:
             read_by_typer(function, words)
+
+
+def least_words(parameters: Sequence[Parameter]) -> list[str]:
+    """The words behind a command that it cannot do without."""
+    needed = [each for each in parameters if each.is_option and each.default is REQUIRED]
+    return [*("a" for each in parameters if not each.is_option), *map(plausible, needed)]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=str)
+def test_every_variable_of_every_command_means_the_same_to_typer(
+    entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = entry.load()
+    parameters = parameters_of(function)
+    having = [each for each in parameters if each.setting("envvar")]
+    every = {each.setting("envvar"): plausible_text(each) for each in having}
+    least = least_words(parameters)
+    lines = [least, [*least, "--json"]] if "DECREED_JSON" in every else [least]
+    ones = [{name: text} for name, text in every.items()]
+    for environ in (every, *ones, dict.fromkeys(every, "")):
+        with monkeypatch.context() as patch:
+            for name, text in environ.items():
+                patch.setenv(name, text)
+            for words in lines:
+                found = values(split("x", words, parameters), parameters, environ)
+                by_typer = read_by_typer(function, words)
+                assert found is None or plain_lists(found) == plain_lists(by_typer)
+                assert found is not None or any(each.is_many for each in having)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=str)
+def test_a_wrong_variable_of_a_command_is_told_of_that_variable(
+    cli: Cli, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = [name for name, inner in GROUPS.items() if entry in inner] + [entry.name]
+    parameters = parameters_of(entry.load())
+    for each in parameters:
+        parsed = each.is_flag or each.kind is int or each.setting("parser") is o.parse_duration
+        variable = each.setting("envvar")
+        if variable and parsed and each.default is not REQUIRED:
+            with monkeypatch.context() as patch:
+                patch.setenv(variable, "no such thing")
+                result = cli(*path, *least_words(parameters))
+            assert result.code in (2, 125) and variable in result.err
