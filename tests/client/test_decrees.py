@@ -70,7 +70,9 @@ def test_what_cannot_be_read_names_the_key(read: Callable[[Decree], Any], value:
 
 
 def test_what_is_no_json_is_the_error_of_its_reader() -> None:
-    with pytest.raises(json.JSONDecodeError, match=rf"'{KEY}' is no JSON: Expecting value: line 1 column 5"):
+    with pytest.raises(
+        json.JSONDecodeError, match=rf"'{KEY}' is no JSON: Expecting value: line 1 column 5"
+    ):
         decree(b"[1, ").json()
 
 
