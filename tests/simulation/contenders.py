@@ -146,15 +146,16 @@ class Contender:
         self._end()
         self._gone = noticed
         if noticed:
-            self._hang_up()
+            self.hang_up()
 
     def reconnect(self) -> None:
         """Lose the connections, and make others: to the nodes it is somebody new from now on."""
         self._world.seen[f"a contender's links broke while {self.stage.value}"] += 1
-        self._hang_up()
+        self.hang_up()
         self._connection += 1_000
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
+        """Its connections end, and the nodes notice."""
         for node in self._world.config.nodes:
             self._world.post(node, ClientGone(self._connection))
 

@@ -162,6 +162,7 @@ class LockStorm:
         for contender in self.contenders:
             if contender.stage is not Stage.OVER:
                 contender.die(noticed=True)
+            contender.hang_up()  # what it asked long ago may still wait at a node
         self.weather.clear_up()
         self._pass(ROUND_MS)
         while any(machine.writing is not None for machine in self.world.machines.values()):
