@@ -146,16 +146,15 @@ class Contender:
         self._end()
         self._gone = noticed
         if noticed:
-            self.hang_up()
+            self._hang_up()
 
     def reconnect(self) -> None:
         """Lose the connections, and make others: to the nodes it is somebody new from now on."""
         self._world.seen[f"a contender's links broke while {self.stage.value}"] += 1
-        self.hang_up()
+        self._hang_up()
         self._connection += 1_000
 
-    def hang_up(self) -> None:
-        """Its connections end, and the nodes notice."""
+    def _hang_up(self) -> None:
         for node in self._world.config.nodes:
             self._world.post(node, ClientGone(self._connection))
 
