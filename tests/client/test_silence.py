@@ -3,8 +3,9 @@
 How soon a node is found to be silent is held by `test_pulse`, on a clock of its own.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -39,7 +40,10 @@ async def known(count: int = 3) -> AsyncIterator[tuple[FakeCluster, Registry]]:
 
 
 async def during(
-    call: Callable[[], Awaitable[None]], node: FakeNode, kind: type, then: Callable[[], object]
+    call: Callable[[], Coroutine[Any, Any, None]],
+    node: FakeNode,
+    kind: type,
+    then: Callable[[], object],
 ) -> None:
     """Make a call; once a request of its kind has reached `node`, do something."""
     async with anyio.create_task_group() as tasks:
@@ -66,7 +70,7 @@ async def test_a_wait_leaves_a_silent_node() -> None:
             await during(wait, home, WaitRequest, home.halt)
 
 
-@pytest.mark.parametrize("timeout", [0.3, 0.6, 1, 3])
+@pytest.mark.parametrize("timeout", [0, 0.3, 1, 3])
 async def test_a_wait_at_a_silent_node_ends_as_undecided(timeout: float) -> None:
     async with known() as (cluster, registry):
         cluster.order("k")[0].halt()
