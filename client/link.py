@@ -169,10 +169,10 @@ class Link:
     @property
     def avoided(self) -> bool:
         """Whether others are preferred to this one, for it failed, is silent, or slow to connect."""
-        if self.silent:
-            return True
         if self.avoid_until > 0.0 and anyio.current_time() < self.avoid_until:
             return True
+        if self._pulse is not None:
+            return self._pulse.silent
         if self.up or self._dialled_at is None:
             return False
         return anyio.current_time() >= self._dialled_at + CONNECT_SECONDS
