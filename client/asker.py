@@ -21,6 +21,7 @@ from .cache import Cache
 from .doubts import Doubts
 from .endpoints import Endpoint
 from .errands import (
+    POLL_SECONDS,
     Errand,
     to_claim,
     to_claim_next,
@@ -48,6 +49,10 @@ OTHERS_SECONDS = 0.2
 SHOWN_SEEDS = 7
 # a wait that has so little time left when its node says "undecided" is over
 WAIT_SLACK_SECONDS = 0.1
+# how long a node waits at least, so that it can ask a quorum
+SHORTEST_WAIT_SECONDS = 0.1
+# how long the answer to a wait whose time is up may take: another node may have to give it
+LATE_SECONDS = 0.5
 
 
 def seeds_text(seeds: Sequence[Endpoint]) -> str:
@@ -261,7 +266,9 @@ class Asker:
         """Wait for a key; None when time ran out and it is undecided."""
         found = await self._recall([key], deadline)
         while key not in found:
-            decree = self._read(await self.ask(to_wait(key), deadline))
+            left = max(SHORTEST_WAIT_SECONDS, deadline - self.pool.now())
+            errand = to_wait(key, min(left, POLL_SECONDS))
+            decree = self._read(await self.ask(errand, deadline + LATE_SECONDS))
             if decree is not None:
                 return decree
             if deadline - self.pool.now() < WAIT_SLACK_SECONDS:

@@ -11,7 +11,7 @@ Rules kept here:
   definite answer. Only if every try was definite may it end as another error.
 * A node that falls silent is left for the next one, and listened to all the same: the first answer
   counts, whoever gives it. So nothing that is said to a request that waits long is missed.
-* Shortly before its time is over a request asks the next node too, so that one that was stopped in
+* Shortly before its time is over a request asks the next node too, so that a node that was stopped in
   the last moment is not taken for a quorum that is down.
 * What is wrong with the request is raised at once; what is wrong with a node is tried elsewhere.
 """

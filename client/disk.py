@@ -5,6 +5,10 @@ trouble with the file is ever an error for the caller, it is logged and the file
 
 Nothing reads the whole file: decrees are found by an index on disk, and how many they are and how
 large together is kept by triggers, for all processes that share the file.
+
+No part of the file is mapped into memory: if somebody truncates a mapped file, the next access ends
+the process with SIGBUS. So there is no write-ahead log, whose index SQLite maps. Nothing is synced:
+after a power cut each record is checked, and the file is begun again if SQLite cannot read it.
 """
 
 import hashlib
@@ -141,8 +145,9 @@ class DecreeFile:
                 self.path, timeout=BUSY_SECONDS, check_same_thread=False, cached_statements=16
             )
             self._connection = connection
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA mmap_size = 0")
+            connection.execute("PRAGMA journal_mode = TRUNCATE")
+            connection.execute("PRAGMA synchronous = OFF")
             connection.executescript(_SCHEMA)
         return self._connection
 
@@ -160,7 +165,7 @@ class DecreeFile:
     def remove(self) -> None:
         """Delete the file and what SQLite keeps beside it."""
         self.close()
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ("", "-journal"):
             try:
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             except OSError as error:

@@ -132,10 +132,10 @@ class Link(ABC):
     @property
     def avoided(self) -> bool:
         """Whether others are preferred to this one, for it failed, is silent, or slow to connect."""
-        if self.silent:
-            return True
         if self.avoid_until > 0.0 and self._now() < self.avoid_until:
             return True
+        if self._pulse is not None:
+            return self._pulse.silent
         if self.up or self._dialled_at is None:
             return False
         return self._now() >= self._dialled_at + CONNECT_SECONDS

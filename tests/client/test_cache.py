@@ -1,9 +1,12 @@
 """The cache: bounded in memory, kept on disk, of one formation, and never an error."""
 
 import logging
+import os
 import sqlite3
+import subprocess
+import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import anyio
@@ -236,3 +239,42 @@ async def test_an_unusable_directory_is_no_error(
         assert (await registry.claim("k", "v")).won
         assert await registry.get("other") is None
     assert "no decree cache" in caplog.text
+
+
+ROUNDS = """
+import sys
+from pathlib import Path
+from decreed.client.disk import DecreeFile
+from decreed.registry.types import Key
+from tests.client.fakes import decree_of
+
+file = DecreeFile(Path(sys.argv[1]), 1000, 1_000_000)
+print("begun", flush=True)
+for number in range(300):
+    keys = [f"k/{(number + other) % 50}" for other in range(10)]
+    file.put([decree_of(key, b"v" * 400) for key in keys])
+    file.get([Key(key) for key in keys])
+"""
+
+
+def test_a_file_that_is_truncated_while_programs_use_it_takes_none_along(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ROUNDS, str(tmp_path / "f")]
+    programs = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    for program in programs:
+        assert program.stdout is not None and program.stdout.readline() == b"begun\n"
+    while any(program.poll() is None for program in programs):
+        for path in tmp_path.iterdir():
+            # SQLite removes what it no longer needs
+            with suppress(FileNotFoundError):
+                os.truncate(path, 0)
+        time.sleep(0.01)
+    for program in programs:
+        program.communicate()
+    assert [program.returncode for program in programs] == [0, 0]
+    file = DecreeFile(tmp_path / "f", 1000, 1_000_000)
+    file.put([decree_of("k")])
+    assert file.get([Key("k")]) == [decree_of("k")]
+    file.close()

@@ -70,7 +70,7 @@ async def test_a_wait_leaves_a_silent_node() -> None:
             await during(wait, home, WaitRequest, home.halt)
 
 
-@pytest.mark.parametrize("timeout", [0.3, 0.6, 1, 3])
+@pytest.mark.parametrize("timeout", [0, 0.3, 1])
 async def test_a_wait_at_a_silent_node_ends_as_undecided(timeout: float) -> None:
     async with known() as (cluster, registry):
         cluster.order("k")[0].halt()

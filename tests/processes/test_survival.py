@@ -272,15 +272,24 @@ async def wait_and_watch(cluster: Processes, stopped: str, count: int) -> dict[s
 
 
 def test_a_wait_that_ends_at_a_stopped_node_ends_as_undecided(tmp_path: Path) -> None:
-    with running(tmp_path) as cluster, cluster.client() as registry:
-        for stopped in cluster.nodes:
-            registry.status()
-            cluster.signal(stopped, signal.SIGSTOP)
-            for number in range(3):
-                with pytest.raises(errors.StillUndecided):
-                    registry.wait(f"{stopped}/{number}", timeout=5)
-            cluster.signal(stopped, signal.SIGCONT)
-            cluster.await_voting(*cluster.nodes)
+    ended: list[str] = []
+
+    async def wait(registry: Registry, key: str) -> None:
+        with pytest.raises(errors.StillUndecided):
+            await registry.wait(key, timeout=5)
+        ended.append(key)
+
+    async def wait_for_all(cluster: Processes) -> None:
+        async with connect(*cluster.addresses.values()) as registry:
+            await registry.status()
+            cluster.signal("n1", signal.SIGSTOP)
+            async with anyio.create_task_group() as tasks:
+                for number in range(10):
+                    tasks.start_soon(wait, registry, f"k{number}")
+
+    with running(tmp_path) as cluster:
+        anyio.run(wait_for_all, cluster)
+    assert len(ended) == 10
 
 
 def test_a_node_that_was_down_has_everything_soon_after_it_is_back(tmp_path: Path) -> None:
