@@ -1,8 +1,8 @@
 """The client without an event loop: the same tests as over one, and what is its own.
 
-Each test of reads, claims and connections runs again here, with its registry over plain sockets in a
-thread beside the fake nodes. Left out is what asks for tasks: several calls at a time, calls that are
-cancelled, and watches.
+Each test of reads, claims, connections, silent nodes and strangers runs again here, with its registry
+over plain sockets in a thread beside the fake nodes. Left out is what asks for tasks: several calls at
+a time, calls that are cancelled or closed, locks, and watches.
 """
 
 import socket
@@ -25,14 +25,20 @@ from decreed.registry.types import Decree
 from decreed.registry.wire import codec, frames
 from decreed.registry.wire.requests import ClaimRequest, GetRequest
 
-from . import test_claims, test_connections, test_reads
+from . import test_claims, test_connections, test_reads, test_silence, test_strangers
 from .fakes import FakeCluster, Silence, cluster_of, decree_of
 
 pytestmark = pytest.mark.anyio
 
-SAME_TESTS = (test_reads, test_claims, test_connections)
+SAME_TESTS = (test_reads, test_claims, test_connections, test_silence, test_strangers)
 NEED_TASKS = {
     "test_a_burst_at_a_slow_node_is_not_all_asked_twice",
+    "test_a_lock_whose_home_never_greets_is_got_elsewhere",
+    "test_a_node_is_pinged_though_those_who_wait_have_taken_all_room",
+    "test_a_watch_leaves_a_silent_node_misses_nothing_and_repeats_nothing",
+    "test_closing_does_not_wait_for_a_look_at_a_stranger",
+    "test_every_call_that_has_an_end_ends_soon_when_nobody_listens",
+    "test_many_that_wait_move_together_and_none_of_them_fails",
     "test_a_cancelled_call_takes_its_request_back",
     "test_a_read_from_memory_lets_nobody_else_run",
     "test_calls_at_once_wait_for_the_same_comparison",
