@@ -95,6 +95,41 @@ def test_options_before_the_key_are_heeded(
     assert keys.connections[-1]["endpoints"] == (expected,)
 
 
+@pytest.mark.parametrize(
+    ("words", "variables", "asked"),
+    [
+        ((), {}, "own:1"),
+        (("--context", "other"), {}, "other:1"),
+        ((), {"DECREED_CONTEXT": "other"}, "other:1"),
+        (("--context", "own"), {"DECREED_CONTEXT": "other"}, "own:1"),
+        ((), {"DECREED_ENDPOINTS": "b:2"}, "b:2"),
+        (("--endpoints", "a:1"), {"DECREED_ENDPOINTS": "b:2"}, "a:1"),
+    ],
+)
+def test_the_cluster_that_the_command_would_ask_is_asked(
+    cli: Cli, keys: FakeRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    words: tuple[str, ...], variables: dict[str, str], asked: str,
+) -> None:  # fmt: skip
+    config = tmp_path / "config.toml"
+    contexts = '[contexts.own]\nendpoints = "own:1"\n[contexts.other]\nendpoints = "other:1"\n'
+    config.write_text(f'context = "own"\n{contexts}')
+    for name, value in {"DECREED_CONFIG": str(config), **variables}.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    assert bash(cli, monkeypatch, *words, "get", "o") == ["other"]
+    assert bash(cli, monkeypatch, "get", *words, "o") == ["other"]
+    assert {each["endpoints"] for each in keys.connections[-2:]} == {(asked,)}
+    assert all(os.environ.get(name) == value for name, value in before.items())
+
+
+def test_with_a_config_file_that_is_wrong_there_is_nothing_to_offer(
+    cli: Cli, keys: FakeRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DECREED_CONFIG", str(tmp_path / "none"))
+    assert bash(cli, monkeypatch, "get", "o") == []
+    assert keys.connections == []
+
+
 def test_zsh_and_fish_are_answered_in_their_own_way(
     cli: Cli, keys: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

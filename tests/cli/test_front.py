@@ -186,6 +186,22 @@ def test_no_command_goes_to_another_place_than_was_said(
     assert (cli("--endpoints", "a:1", "get", "k").code, asked) == (0, ["k"])
 
 
+@pytest.mark.parametrize("word", ["show", "list"])
+def test_a_context_before_the_commands_about_contexts_is_not_passed_over(
+    cli: Cli, word: str
+) -> None:
+    result = cli("--context", "prod", "context", word)
+    assert (result.code, result.out) == (2, b"")
+    assert f"'context {word}' has no option --context" in result.err
+
+
+def test_a_forgotten_separator_is_told_before_help_and_before_other_options(cli: Cli) -> None:
+    for words in (["once", "k", "ls", "--help"], ["lock", "run", "n", "ls", "--json"]):
+        result = cli(*words)
+        assert (result.code, result.out) == (125, b"")
+        assert "stands behind the command, and no -- before it" in result.text + result.err
+
+
 def _options(entry: Entry) -> list[tuple[str, ...]]:
     return [each.options for each in parameters_of(entry.load())]
 
