@@ -252,7 +252,7 @@ class Attempt:
         errors = list(self._faults.values())
         if errors and all(isinstance(error, _PERMANENT) for error in errors):
             self._end(type(errors[-1])(self._reasons()))
-        elif errors and now >= self._absent_at and all(isinstance(x, _ABSENT) for x in errors):
+        elif errors and all(isinstance(x, _ABSENT) for x in errors) and now >= self._absent_at:
             self._end(self._absent())
         elif self._rounds >= self._errand.rounds:
             self._end(self._out_of_time())
@@ -260,6 +260,8 @@ class Attempt:
             pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._rounds, 10))
             self._tried.clear()
             self._wake_at = now + pause * random.uniform(0.5, 1.0)
+            if not all(isinstance(error, _ABSENT) for error in errors):
+                self._absent_at = now + self._errand.absent  # there is life
             if now < self._absent_at:
                 self._wake_at = min(self._wake_at, self._absent_at)
 

@@ -29,6 +29,7 @@ import sys
 from decreed.client import errors, sync
 me, endpoints, keys = sys.argv[1], sys.argv[2], int(sys.argv[3])
 with sync.connect(endpoints, timeout=60) as registry:
+    registry.wait("begin", timeout=None)  # all nodes may be down at the first contact
     for number in range(keys):
         claimed = registry.claim(f"race/{number}", f"{me}/{number}", claim_id=f"{me}/{number}")
         print(number, claimed.outcome.name, claimed.decree.text, flush=True)
@@ -103,6 +104,8 @@ def test_every_file_of_an_import_is_there_byte_for_byte_though_nodes_are_killed(
 
 def test_many_processes_that_race_are_all_told_the_same_winner(tmp_path: Path) -> None:
     with running(tmp_path) as cluster:
+        with cluster.client() as registry:
+            registry.claim("begin", "now")
         with trouble(cluster, "kill", "pause"):
             command = [sys.executable, "-c", CLAIMANT]
             claimants = [
