@@ -10,7 +10,7 @@ Rules kept here:
 * A claim ends as `OutcomeUnknown` if one single try of it was written and did not come back with a
   definite answer. Only if every try was definite may it end as another error.
 * A node that falls silent is left for the next one, and listened to all the same: the first answer
-  counts, whoever gives it. So nothing that is said to a request that waits long is missed.
+  counts, from either node. So nothing that is said to a request that waits long is missed.
 * Shortly before its time is over a request asks the next node too, so that a node that was stopped in
   the last moment is not taken for a quorum that is down.
 * What is wrong with the request is raised at once; what is wrong with a node is tried elsewhere.

@@ -211,7 +211,7 @@ def test_a_paused_node_delays_nobody_for_long_and_harms_nothing_when_it_goes_on(
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_whoever_waits_at_a_stopped_node_is_served_by_the_others(
+def test_those_who_wait_at_a_stopped_node_are_served_by_the_others(
     tmp_path: Path, backend: str
 ) -> None:
     count = 20
