@@ -41,8 +41,9 @@ from ..registry.wire.handshake import ClientWelcome
 from ..registry.wire.requests import MAX_TIMEOUT_MS, Answer, Decreed, Failed, Request
 from .channel import NothingListens
 from .errands import HEDGE_SECONDS, Errand
-from .link import BYTES_PER_SECOND, CONNECT_SECONDS, Link, Lost, News, Silent, Ticket
+from .link import BYTES_PER_SECOND, CONNECT_SECONDS, Link
 from .pool import Pool
+from .ticket import Lost, News, Silent, Ticket
 
 SILENT_AVOID_SECONDS = 1.0
 # a node that answers others, or has many late answers already, is given more time: an overloaded
