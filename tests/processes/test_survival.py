@@ -33,6 +33,7 @@ import sys
 from decreed.client import errors, sync
 me, endpoints, keys = sys.argv[1], sys.argv[2], int(sys.argv[3])
 with sync.connect(endpoints, timeout=600) as registry:
+    registry.wait("begin", timeout=None)  # all nodes may be down at the first contact
     for number in range(keys):
         claimed = registry.claim(f"race/{number}", f"{me}/{number}", claim_id=f"{me}/{number}")
         print(number, claimed.outcome.name, claimed.decree.text, flush=True)
@@ -113,6 +114,8 @@ def test_every_file_of_an_import_is_there_byte_for_byte_though_nodes_are_killed(
 
 def test_many_processes_that_race_are_all_told_the_same_winner(tmp_path: Path) -> None:
     with running(tmp_path) as cluster:
+        with cluster.client() as registry:
+            registry.claim("begin", "now")
         with trouble(cluster, "kill", "pause"):
             command = [sys.executable, "-c", CLAIMANT]
             claimants = [
@@ -222,7 +225,7 @@ def test_a_paused_node_delays_nobody_for_long_and_harms_nothing_when_it_goes_on(
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_whoever_waits_at_a_stopped_node_is_served_by_the_others(
+def test_those_who_wait_at_a_stopped_node_are_served_by_the_others(
     tmp_path: Path, backend: str
 ) -> None:
     count = 20
