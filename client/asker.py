@@ -177,7 +177,7 @@ class Asker:
         if self._met:
             return
         if not self.pool.introduced:
-            # whoever waits without end waits for nodes as well
+            # a call without an end waits for nodes as well
             absent = ABSENT_SECONDS if deadline < inf else inf
             await self._one(to_meet(absent=absent), deadline)
         soon = min(deadline, self.pool.now() + OTHERS_SECONDS)

@@ -10,7 +10,7 @@ Invariants kept here:
   that it may hear `Silent`.
 * `Ticket.written_at` is set before the first byte goes to the socket. A ticket without it was
   certainly never seen by a node.
-* Whoever waits here hears soon when the node says nothing any more (`Pulse`), and while the
+* Those who wait here hear soon when the node says nothing any more (`Pulse`), and while the
   connection is being made, `stalls_at` tells when that takes too long.
 * At most ``max_in_flight`` of the node's requests are unanswered at a time, and `WINDOW_BYTES` of
   values; the rest waits here. So a node that is busy with megabytes is not sent more of them, and

@@ -1,4 +1,4 @@
-"""Nodes that are stopped and not dead: whoever waits there is served elsewhere, and misses nothing.
+"""Nodes that are stopped and not dead: those who wait there are served elsewhere, and miss nothing.
 
 How soon a node is found to be silent is held by `test_pulse`, on a clock of its own.
 """
@@ -228,7 +228,7 @@ async def test_a_node_that_stops_in_the_middle_of_a_frame_is_left() -> None:
             assert (await registry.wait("k", timeout=None)).key == "k"
 
 
-async def test_the_connection_to_a_node_that_is_silent_for_long_is_made_anew(
+async def test_the_connection_to_a_node_that_is_silent_for_long_is_made_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pulse, "DEAD_SECONDS", 0.2)

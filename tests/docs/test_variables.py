@@ -20,7 +20,7 @@ WITHOUT = {
     "says what is to be done": {
         "--demo", "--disk-only", "--dry-run", "--exclude", "--exclusive", "--foreground", "--hidden",
         "--keep-going", "--keys", "--only", "--outstanding", "--root", "--skip-bad-names",
-        "--value-bytes", "--watch",
+        "--value-bytes", "--watch", "--whole",
     },
     "describes a new cluster": {"--accept-quorum", "--prepare-quorum"},
 }  # fmt: skip
