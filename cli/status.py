@@ -10,7 +10,7 @@ from ..client.registry import Keys
 from ..client.results import NodeDown
 from ..registry.errors import Exit
 from ..registry.wire.handshake import VERSION
-from ..registry.wire.reports import PeerStatus, StatusReport
+from ..registry.wire.status import PeerStatus, StatusReport
 from . import options as o
 from .connection import with_keys
 from .failures import about

@@ -18,7 +18,7 @@ TYPE_CHECKING = False  # type checkers know this name; `typing` itself takes its
 if TYPE_CHECKING:
     from ..registry import errors
     from ..registry.types import Decree, Outcome
-    from ..registry.wire.requests import StatusReport
+    from ..registry.wire.status import StatusReport
     from .claims import Json
     from .cluster import Registry
     from .connecting import connect, open_registry
@@ -59,7 +59,7 @@ _WHERE = {
     "PastTerm": ".holder",
     "Registry": ".cluster",
     "Standing": ".holder",
-    "StatusReport": "..registry.wire.requests",
+    "StatusReport": "..registry.wire.status",
     "Watched": ".results",
     "Watching": ".watching",
     "connect": ".connecting",

@@ -13,7 +13,8 @@ from ..registry.errors import (
     Unreachable,
 )
 from ..registry.types import Claim, Decree, Key, NodeId
-from ..registry.wire.requests import Decreed, ListPage, StatusReport, Undecided, WatchPage
+from ..registry.wire.requests import Decreed, ListPage, Undecided, WatchPage
+from ..registry.wire.status import StatusReport
 from . import arguments
 from .arguments import Seconds
 from .attempt import Reply

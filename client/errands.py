@@ -24,13 +24,13 @@ from ..registry.wire.requests import (
     ListRequest,
     Position,
     Request,
-    StatusReport,
     StatusRequest,
     Undecided,
     WaitRequest,
     WatchPage,
     WatchRequest,
 )
+from ..registry.wire.status import StatusReport
 from .link import Link
 from .results import shown_id
 

@@ -13,7 +13,7 @@ from ..locks.secret import SecretBytes, Secretive
 from ..locks.terms import MAX_LOCK_BYTES, Ending, Tenure, TermClaim, TtlMs
 from ..types import Claim, ClaimIdBytes, Counter, Decree, KeyText, NodeText, Value
 from .handshake import IdBytes, Text
-from .reports import StatusReport as StatusReport
+from .status import StatusReport
 
 MAX_TIMEOUT_MS = 3_600_000
 MAX_PAGE = 1_000

@@ -1,4 +1,4 @@
-"""What a node says of itself when a client asks for its status."""
+"""What a node says of itself and of its peers, as its clients are told."""
 
 from ..types import Counter, NodeText, Value
 from .handshake import IdBytes
