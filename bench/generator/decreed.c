@@ -11,6 +11,11 @@ enum {
 };
 enum { TIMEOUT_MS = 20000, TTL_MS = 30000, FRAME_HEAD = 7, FRAME_TARGET = 256 * 1024, MOST_MESSAGES = 4096, AVOID_NS = 1000000000 };
 static const char CLAIMANT[] = "load";
+// the secret of every claim of a lock, which is nobody's to keep here, and its SHA-256
+static const u8 SECRET[32];
+static const u8 SECRET_HASH[] =
+    "\x66\x68\x7a\xad\xf8\x62\xbd\x77\x6c\x8f\xc1\x8b\x8e\x9f\x8e\x20"
+    "\x08\x97\x14\x85\x6e\xe2\x33\xb3\x90\x2a\x59\x1d\x0d\x5f\x29\x25";
 static Buffer position;  // of the watch, as the last page gave it
 
 // ---- CBOR ----
@@ -142,28 +147,31 @@ static void send_lock(Link *link, Op *op) {
     put_int(out, TIMEOUT_MS);
     put_text(out, settings.lock, strlen(settings.lock));
     put8(out, 0xf5);
-    put_array(out, 5);
+    put_array(out, 6);
     put_text(out, CLAIMANT, sizeof CLAIMANT - 1);
     put_bytes(out, id, 16);
     put_int(out, TTL_MS);
+    put_bytes(out, SECRET_HASH, sizeof SECRET_HASH - 1);
     put_text(out, "", 0);
     put_bytes(out, "", 0);
 }
 
 static void send_keep_alive(Link *link, Op *op) {
-    Buffer *out = begin_message(link, op->id, 4, KEEP_ALIVE_REQUEST);
+    Buffer *out = begin_message(link, op->id, 5, KEEP_ALIVE_REQUEST);
     put_int(out, TIMEOUT_MS);
     put_tenure(out, op);
+    put_bytes(out, SECRET, sizeof SECRET);
 }
 
 static void send_release(Link *link, Op *op) {
-    Buffer *out = begin_message(link, op->id, 5, END_REQUEST);
+    Buffer *out = begin_message(link, op->id, 6, END_REQUEST);
     put_int(out, TIMEOUT_MS);
     put_tenure(out, op);
     put_array(out, 3);
     put_int(out, 1);
     put_text(out, CLAIMANT, sizeof CLAIMANT - 1);
     put_text(out, "", 0);
+    put_bytes(out, SECRET, sizeof SECRET);
 }
 
 // ---- to whom ----
@@ -341,7 +349,7 @@ static size_t take(Link *link, const u8 *bytes, size_t size) {
 }
 
 static void greet(Link *link) {
-    static const char HELLO[] = "\x85\x01\x67" "decreed\x01\x01\x64load";
+    static const char HELLO[] = "\x85\x01\x67" "decreed\x02\x02\x64load";
     put32(&link->out, sizeof HELLO);
     put8(&link->out, 0x81);
     put(&link->out, HELLO, sizeof HELLO - 1);
