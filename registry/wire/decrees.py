@@ -16,7 +16,7 @@ from ..paxos.messages import AcceptMany
 from ..types import Ballot, Decree, Value
 from .codec import array_header, encode
 from .peers import Fetched
-from .requests import Decreed, ListPage
+from .requests import Decreed
 
 KEPT = 16_384
 """How many encoded decrees are kept: some 13 MiB of the usual kind, and three times that at most."""
@@ -34,20 +34,12 @@ def encode_message(message: Value) -> bytes:
             return head + _each(message.decrees)
         case Fetched():
             return _FETCHED + _each(message.decrees)
-        case ListPage():
-            decrees = _each_once(message.decrees)
-            return _LIST_PAGE + dumps(message.id) + decrees + dumps(message.next_after)
         case _:
             return encode(message)
 
 
 def _each(decrees: Sequence[Decree]) -> bytes:
     return array_header(len(decrees)) + b"".join(map(encode_decree, decrees))
-
-
-def _each_once(decrees: Sequence[Decree]) -> bytes:
-    """Decrees of a list; it goes through them all, and would push out what is kept for others."""
-    return array_header(len(decrees)) + b"".join(map(_encoded, decrees))
 
 
 def encode_decree(decree: Decree) -> bytes:
@@ -60,10 +52,6 @@ def encode_decree(decree: Decree) -> bytes:
 @lru_cache(maxsize=KEPT)
 def kept(decree: Decree) -> bytes:
     """The CBOR of a decree that is asked for again, as a rule."""
-    return _encoded(decree)
-
-
-def _encoded(decree: Decree) -> bytes:
     *plain, _ = fields = astuple(decree)
     begun = dumps(plain)[len(array_header(len(plain))) :]
     return array_header(len(fields)) + begun + _ballot(decree.ballot)  # arrays are what is dear
@@ -82,4 +70,3 @@ def _start(kind: type[Value]) -> bytes:
 _DECREED = _start(Decreed)
 _ACCEPT_MANY = _start(AcceptMany)
 _FETCHED = _start(Fetched)
-_LIST_PAGE = _start(ListPage)
