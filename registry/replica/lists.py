@@ -32,7 +32,7 @@ from .node import Node
 from .reads import dispute_message
 from .requests import Live, Requests
 from .scans import DiskScan, Scans
-from .spans import answer_of, spans_of
+from .spans import SPAN_ROWS, answer_of, spans_of
 from .turn import Turn
 
 MAX_ASKING = 8
@@ -54,11 +54,15 @@ class Lists:
         requests: where answers go.
         coordinator: finishes what is half-done.
         scans: reads this node's disk.
+
+    Attributes:
+        span_rows: how many keys of this node lie in a span.
     """
 
     def __init__(
         self, node: Node, requests: Requests, coordinator: Coordinator, scans: Scans
     ) -> None:
+        self.span_rows = SPAN_ROWS
         self._node = node
         self._requests = requests
         self._coordinator = coordinator
@@ -140,7 +144,7 @@ class Lists:
         self._drop(turn, read, Disputed, dispute_message(Key(key)))
 
     def _ask_first(self, turn: Turn, read: ListRead, *, complete: bool) -> None:
-        read.spans = spans_of(read.rows, complete=complete)
+        read.spans = spans_of(read.rows, complete=complete, span_rows=self.span_rows)
         read.rows = []
         self._ask_enough(turn, read)
         turn.ask_again(read.token, self._patience_ms(read))

@@ -51,9 +51,13 @@ class Scans:
 
     Args:
         node: who we are.
+
+    Attributes:
+        chunk_rows: how much is read in one turn.
     """
 
     def __init__(self, node: Node) -> None:
+        self.chunk_rows = CHUNK_ROWS
         self._node = node
         self._waiting: deque[DiskScan] = deque()
         self._reading: tuple[int, DiskScan] | None = None
@@ -108,4 +112,6 @@ class Scans:
     def _read(self, turn: Turn, scan: DiskScan) -> None:
         token = self._node.token()
         self._reading = (token, scan)
-        turn.read(ReadScan(token, scan.prefix, scan.after, CHUNK_ROWS, CHUNK_BYTES, scan.until))
+        turn.read(
+            ReadScan(token, scan.prefix, scan.after, self.chunk_rows, CHUNK_BYTES, scan.until)
+        )

@@ -23,9 +23,11 @@ SPAN_ROWS = 32
 Row = tuple[Key, Instance]
 
 
-def spans_of(rows: Sequence[Row], *, complete: bool) -> tuple[Span, ...]:
+def spans_of(
+    rows: Sequence[Row], *, complete: bool, span_rows: int = SPAN_ROWS
+) -> tuple[Span, ...]:
     """What is learned in these rows; the last span is open if nothing lies behind them."""
-    parts = [rows[at : at + SPAN_ROWS] for at in range(0, len(rows), SPAN_ROWS)] or [rows]
+    parts = [rows[at : at + span_rows] for at in range(0, len(rows), span_rows)] or [rows]
     spans = [Span(_end(part), _digest(part)) for part in parts]
     if complete:
         spans[-1] = Span(None, spans[-1].digest)

@@ -11,6 +11,7 @@ from ..paxos.messages import PaxosMessage
 from ..types import Ballot, ClaimIdBytes, Counter, Decree, KeyText, Value
 from .handshake import IdBytes, Refusal
 from .requests import (
+    MAX_PAGE,
     ClaimNextRequest,
     ClaimRequest,
     Decreed,
@@ -23,7 +24,6 @@ from .requests import (
 MAX_FEED_PAGE = 4_096
 MAX_FETCH = 1_024
 MAX_FETCHED = 128
-MAX_SPANS = 64
 DIGEST_BYTES = 16
 """The length of the digest of a decree, see `decreed.registry.replica.digests`."""
 SpanDigest = Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
@@ -79,7 +79,7 @@ class Scan(Value, frozen=True, tag=32):
     prefix: PathText
     after: PathText
     limit: PageSize
-    spans: Annotated[tuple[Span, ...], Meta(min_length=1, max_length=MAX_SPANS)]
+    spans: Annotated[tuple[Span, ...], Meta(min_length=1, max_length=MAX_PAGE)]
 
 
 class ScanAnswer(Value, frozen=True, tag=33):
