@@ -192,8 +192,8 @@ class Lists:
 
     def _patience_ms(self, read: ListRead) -> float:
         """How long peers may take; the more waits there, the longer, and ever longer."""
-        usual_ms = self._node.config.timing.resend_ms
-        return usual_ms * (PATIENCE + self._asking) * 2 ** min(read.tries, MOST_DOUBLINGS)
+        usual_ms = self._node.config.timing.resend_ms * (PATIENCE + self._asking)
+        return usual_ms * 2.0 ** min(read.tries, MOST_DOUBLINGS)
 
     # -- answers
 

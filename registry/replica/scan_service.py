@@ -47,7 +47,7 @@ class ScanService:
     def __init__(self, node: Node, scans: Scans) -> None:
         self._node = node
         self._scans = scans
-        self._served: dict[NodeId, dict[int, Served]] = {peer: {} for peer in node.others}
+        self._served: dict[NodeId, dict[int, Served]] = {}
 
     @property
     def waiting(self) -> int:
@@ -56,7 +56,7 @@ class ScanService:
 
     def serve(self, turn: Turn, sender: NodeId, scan: Scan) -> None:
         """Scan for a peer; a node that may not vote keeps silent."""
-        served = self._served.get(sender, {})
+        served = self._served.setdefault(sender, {})
         if not self._node.voting or scan.id in served:
             return
         if len(served) >= MAX_SERVED:

@@ -97,11 +97,8 @@ def test_who_has_not_answered_is_asked_again_with_all_others_and_called_off_in_t
     world.run(20 * RESEND_MS)
     assert [len(keys_of(world, mark)) for mark in marks] == [1, 2, 3, 3]
     called_off = {message.id for _, _, message in world.sent if isinstance(message, CancelScan)}
-    assert called_off == {message.id for _, to, message in world.sent if _is_scan(to, message)}
-
-
-def _is_scan(to: NodeId, message: PeerMessage) -> bool:
-    return isinstance(message, Scan) and to == N2
+    asked = {message.id for _, to, message in world.sent if to == N2 and isinstance(message, Scan)}
+    assert called_off == asked
 
 
 def test_a_peer_that_was_late_is_asked_after_the_others() -> None:
