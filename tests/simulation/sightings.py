@@ -63,6 +63,7 @@ EVENTS = (
     "a half-done key was listed",
     "a peer sent spans that differed from the lister's",
     "a peer held just what the lister holds",
+    "a peer had more to tell than a page holds",
     "a scan was called off",
     "a list was asked for twice at once",
     "a list took several pages",

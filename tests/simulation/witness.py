@@ -117,16 +117,12 @@ class WitnessedWorld(RoughWorld):
     def boot(self, node: NodeId, cluster: ClusterConfig | None = None) -> None:
         """Start a node on its disk, whatever of it cannot be read."""
         super().boot(node, cluster)
-        self._shrink_scans(node)
+        replica = self.machines[node].replica
+        if replica is not None:  # a storm has few keys; these shall be many spans and chunks
+            replica._scans.chunk_rows, replica._lists.span_rows = 3, 2
         at = (layout.instance_key(key) for key in self.scratched.get(node, ()))
         if not all(map(self.machines[node].disk.legible, at)):
             self.sightings.saw("a node started with a record that it could not read")
-
-    def _shrink_scans(self, node: NodeId) -> None:
-        """A storm has few keys: so that they are many spans and chunks, these are small."""
-        replica = self.machines[node].replica
-        if replica is not None:
-            replica._scans.chunk_rows, replica._lists.span_rows = 3, 2
 
     # -- what is written
 
@@ -315,9 +311,11 @@ class WitnessedWorld(RoughWorld):
     def _count_scan(self, answer: ScanAnswer) -> None:
         if answer.unlearned:
             self.sightings.saw("a half-done key was listed")
-        if answer.learned:
+        if answer.end is not None:
+            self.sightings.saw("a peer had more to tell than a page holds")
+        elif answer.learned:
             self.sightings.saw("a peer sent spans that differed from the lister's")
-        elif not answer.unlearned and answer.end is None:
+        elif not answer.unlearned:
             self.sightings.saw("a peer held just what the lister holds")
 
     def _shown(self, node: NodeId, key: Key, ballot: Ballot, decree: Decree) -> None:
