@@ -147,8 +147,9 @@ class Lists:
         read.spans = spans_of(read.rows, complete=complete, span_rows=self.span_rows)
         read.rows = []
         self._ask_enough(turn, read)
-        turn.ask_again(read.token, self._patience_ms(read))
         self._merge_if_enough(turn, read)
+        if not read.merged:
+            turn.ask_again(read.token, self._patience_ms(read))
 
     def _ask_enough(self, turn: Turn, read: ListRead) -> None:
         """Ask as many as a quorum needs; all, if so many are not to be reached."""

@@ -133,7 +133,9 @@ class Requests:
         """Answer, unless the request is done.
 
         A decree is chosen once a quorum has it on disk, and stays so whatever this node forgets: its
-        answer waits for nothing. Nor does a page of a watch, unless its position must be durable.
+        answer waits for nothing. Nor does a page of a list, which says of all other keys only what each
+        node of a quorum had on disk when it read. Nor does a page of a watch, unless its position must be
+        durable.
         """
         if live.done:
             return
@@ -144,10 +146,10 @@ class Requests:
                 turn.at_once(outgoing)
             case Kept() | Superseded() | Ended() | GivenUp() | ClientPong():
                 turn.at_once(outgoing)
-            case WatchPage() if not durable:
+            case ListPage():
                 turn.at_once(outgoing)
-            case ListPage() | WatchPage():
-                turn.after(outgoing)
+            case WatchPage():
+                (turn.after if durable else turn.at_once)(outgoing)
             case _:
                 assert_never(answer)
 

@@ -7,6 +7,7 @@ import pytest
 from decreed.registry.errors import Unreachable
 from decreed.registry.paxos.messages import Accepted, Commit
 from decreed.registry.replica import lists
+from decreed.registry.replica.effects import Effects, Reply
 from decreed.registry.replica.events import ClientGone, FromClient, FromPeer, ScanDone
 from decreed.registry.replica.scans import CHUNK_ROWS
 from decreed.registry.replica.spans import spans_of
@@ -200,6 +201,23 @@ def test_claims_go_on_between_two_chunks_of_a_page() -> None:
     assert isinstance(world.answers[claimed][0], Decreed)
     assert chunks.count(True) > chunks.count(False), "it was decided before most of them were read"
     assert all(len(keys_of(world, mark)) == 2 * CHUNK_ROWS + 5 for mark in marks)
+
+
+def test_a_page_waits_for_no_disk_and_makes_none_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each page would sync what claims have left unsynced, and hold them up."""
+    world = filled(2)
+    steps: list[Effects] = []
+    carry_out = world._carry_out
+
+    def note(node: NodeId, effects: Effects) -> None:
+        steps.append(effects)
+        carry_out(node, effects)
+
+    monkeypatch.setattr(world, "_carry_out", note)
+    world.ask(N1, request(world))
+    replies = [item for step in steps for item in step.at_once if isinstance(item, Reply)]
+    assert [type(reply.answer) for reply in replies] == [ListPage]
+    assert not any(step.after or step.sync for step in steps)
 
 
 # -- called off
