@@ -134,8 +134,8 @@ class Requests:
 
         A decree is chosen once a quorum has it on disk, and stays so whatever this node forgets: its
         answer waits for nothing. Nor does a page of a list, which says of all other keys only what each
-        node of a quorum had on disk when it read. Nor does a page of a watch, unless its position must be
-        durable.
+        node of a quorum had on disk when it read. Nor does a page of a watch, unless its position must
+        be durable.
         """
         if live.done:
             return
