@@ -251,8 +251,8 @@ class TurnLoop:
     def _look_up(self, read: Read) -> Event:
         """In a worker thread: read durable state."""
         match read:
-            case ReadScan(token, prefix, after, limit, max_bytes):
-                return ScanDone(token, self._storage.scan(prefix, after, limit, max_bytes))
+            case ReadScan(token, prefix, after, limit, max_bytes, until):
+                return ScanDone(token, self._storage.scan(prefix, after, limit, max_bytes, until))
             case ReadFeed(token, start, limit):
                 entries, next_index = self._storage.feed(start, limit)
                 return FeedDone(token, tuple(entries), next_index)
