@@ -125,6 +125,20 @@ def test_one_whose_time_ends_before_his_question_is_answered_is_told_of_nobody()
     assert isinstance(answer, Failed) and answer.code == Unreachable.code
 
 
+def test_an_answer_to_a_question_from_before_he_came_proves_nothing_to_him() -> None:
+    world = World()
+    lock(world, "n1", "a")
+    slow_answers(world)
+    want(world, "n1", "b")
+    world.run(SLOW_MS / 2)
+    mark = want(world, "n1", "c", timeout_ms=300)
+    world.run(SLOW_MS / 2 + 10)
+    world.lose = lambda sender, to, message: isinstance(message, LeaseAnswer)
+    world.run(400)
+    answer = told(world, mark)
+    assert isinstance(answer, Failed) and answer.code == Unreachable.code
+
+
 @pytest.mark.parametrize("answering", [0, 1, 2])
 def test_an_overtaken_question_proves_nothing_before_a_quorum_has_answered_it(
     answering: int,
@@ -134,6 +148,7 @@ def test_an_overtaken_question_proves_nothing_before_a_quorum_has_answered_it(
     want(world, "n1", "next")
     world.run(50)
     speaking = ["n1", "n2", "n3"][:answering]
+    slow_answers(world)
     world.lose = lambda sender, to, message: (
         isinstance(message, LeaseAnswer) and sender not in speaking
     )
