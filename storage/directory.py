@@ -77,8 +77,8 @@ def open_directory(
 def _open(
     path: Path, config: ClusterConfig, node: NodeId, random_bytes: RandomBytes, log_bytes: int
 ) -> RocksStorage:
-    _format_of_ready(path)
-    _make(path)
+    if not _format_of_ready(path):
+        _make(path)
     with ExitStack() as undo:
         release = _lock(path)
         undo.callback(release)
@@ -131,9 +131,17 @@ def _check_nothing_there(path: Path, names: set[str]) -> None:
 
 
 def _make(path: Path) -> None:
+    """Make a directory, and those in which it lies, each with a durable name.
+
+    One that is there may have been made by an earlier start that was killed before the name was
+    durable. Where we may not write, somebody else has made it.
+    """
     if not path.exists():
-        path.mkdir(parents=True)
-        sync_names(path.parent)
+        _make(path.parent)
+        path.mkdir(exist_ok=True)
+    elif not os.access(path.parent, os.W_OK):
+        return
+    sync_names(path.parent)
 
 
 def _lock(path: Path) -> Callable[[], None]:
