@@ -19,7 +19,7 @@ import typer
 from ..client import NodeDown, Registry, StatusReport, connect
 from ..registry.config import ClusterConfig
 from ..registry.disk import Storage
-from ..registry.errors import DecreedError, Exit
+from ..registry.errors import DecreedError, Exit, Unreachable
 from . import options as o
 from .bare import run_async
 from .documents import claim_line
@@ -215,8 +215,16 @@ async def _all_vote(cluster: DevCluster) -> None:
     """Wait until the cluster takes claims, so that what is typed next works; but not for ever."""
     with trio.move_on_after(FORMING_SECONDS):
         async with connect(*cluster.endpoints) as registry:
-            while not all(_votes(report) for report in await registry.status()):
+            while not await _vote(registry):
                 await trio.sleep(0.02)
+
+
+async def _vote(registry: Registry) -> bool:
+    """Whether all nodes take part; none may listen yet."""
+    try:
+        return all(map(_votes, await registry.status()))
+    except Unreachable:
+        return False
 
 
 def _votes(report: StatusReport | NodeDown) -> bool:
@@ -242,6 +250,7 @@ def _demonstration(
         call = o.Call(cluster.endpoints, seconds, as_json)
         if not as_json:
             write_line(f"three nodes with RocksDB run at {', '.join(cluster.endpoints)}")
+        await _all_vote(cluster)
         with about(DEMO_KEY):
             async with connect(*call.endpoints, timeout=call.seconds) as registry:
                 await _freeze_and_read(registry, as_json)

@@ -9,7 +9,7 @@ import msgspec
 from ..client import NodeDown, Registry
 from ..registry.errors import Exit
 from ..registry.wire.handshake import VERSION
-from ..registry.wire.requests import PeerStatus, StatusReport
+from ..registry.wire.status import PeerStatus, StatusReport
 from . import options as o
 from .connection import with_registry
 from .failures import about

@@ -11,7 +11,7 @@ if __name__ == "client":
 
 from ..registry import errors
 from ..registry.types import Decree, Outcome
-from ..registry.wire.requests import StatusReport
+from ..registry.wire.status import StatusReport
 from .claims import Json
 from .connecting import connect, open_registry
 from .holder import Holder, PastTerm, Standing

@@ -15,7 +15,8 @@ from ..registry.errors import (
     Unreachable,
 )
 from ..registry.types import Claim, Decree, Key, NodeId
-from ..registry.wire.requests import Decreed, ListPage, StatusReport, Undecided, WatchPage
+from ..registry.wire.requests import Decreed, ListPage, Undecided, WatchPage
+from ..registry.wire.status import StatusReport
 from . import arguments
 from .arguments import Seconds
 from .attempt import Reply
@@ -24,6 +25,7 @@ from .channel import check_value
 from .doubts import Doubts
 from .endpoints import Endpoint
 from .errands import (
+    POLL_SECONDS,
     Errand,
     to_claim,
     to_claim_next,
@@ -50,6 +52,10 @@ OTHERS_SECONDS = 0.2
 SHOWN_SEEDS = 7
 # a wait that has so little time left when its node says "undecided" is over
 WAIT_SLACK_SECONDS = 0.1
+# how long a node waits at least, so that it can ask a quorum
+SHORTEST_WAIT_SECONDS = 0.1
+# how long the answer to a wait whose time is up may take: another node may have to give it
+LATE_SECONDS = 0.5
 
 
 def seeds_text(seeds: Sequence[Endpoint]) -> str:
@@ -174,7 +180,7 @@ class Asker:
         if self._met:
             return
         if not self.pool.introduced:
-            # whoever waits without end waits for nodes as well
+            # a call without an end waits for nodes as well
             absent = ABSENT_SECONDS if deadline < inf else inf
             await self._one(to_meet(absent=absent), deadline)
         soon = min(deadline, anyio.current_time() + OTHERS_SECONDS)
@@ -263,7 +269,9 @@ class Asker:
         """Wait for a key; None when time ran out and it is undecided."""
         found = await self._recall([key], deadline)
         while key not in found:
-            decree = self._read(await self.ask(to_wait(key), deadline))
+            left = max(SHORTEST_WAIT_SECONDS, deadline - anyio.current_time())
+            errand = to_wait(key, min(left, POLL_SECONDS))
+            decree = self._read(await self.ask(errand, deadline + LATE_SECONDS))
             if decree is not None:
                 return decree
             if deadline - anyio.current_time() < WAIT_SLACK_SECONDS:

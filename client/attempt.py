@@ -10,8 +10,8 @@ Rules kept here:
 * A claim ends as `OutcomeUnknown` if one single try of it was written and did not come back with a
   definite answer. Only if every try was definite may it end as another error.
 * A node that falls silent is left for the next one, and listened to all the same: the first answer
-  counts, whoever gives it. So nothing that is said to a request that waits long is missed.
-* Shortly before its time is over a request asks the next node too, so that one that was stopped in
+  counts, from either node. So nothing that is said to a request that waits long is missed.
+* Shortly before its time is over a request asks the next node too, so that a node that was stopped in
   the last moment is not taken for a quorum that is down.
 * What is wrong with the request is raised at once; what is wrong with a node is tried elsewhere.
 """
@@ -42,8 +42,9 @@ from ..registry.wire.handshake import ClientWelcome
 from ..registry.wire.requests import MAX_TIMEOUT_MS, Answer, Decreed, Failed, Request
 from .channel import NothingListens
 from .errands import HEDGE_SECONDS, Errand
-from .link import BYTES_PER_SECOND, CONNECT_SECONDS, Link, Lost, News, Silent, Ticket
+from .link import BYTES_PER_SECOND, CONNECT_SECONDS, Link
 from .pool import Pool
+from .ticket import Lost, News, Silent, Ticket
 
 LOG = logging.getLogger(__name__)
 SILENT_AVOID_SECONDS = 1.0
@@ -258,7 +259,7 @@ class Attempt:
         errors = list(self._faults.values())
         if errors and all(isinstance(error, _PERMANENT) for error in errors):
             self._end(type(errors[-1])(self._reasons()))
-        elif errors and now >= self._absent_at and all(isinstance(x, _ABSENT) for x in errors):
+        elif errors and all(isinstance(x, _ABSENT) for x in errors) and now >= self._absent_at:
             self._end(self._absent())
         elif self._rounds >= self._errand.rounds:
             self._end(self._out_of_time())
@@ -268,6 +269,8 @@ class Attempt:
             self._wake_at = now + pause * random.uniform(0.5, 1.0)
             reasons = self._reasons() or "nobody answered"
             LOG.debug("asking all again soon, for all have failed: %s", reasons)
+            if not all(isinstance(error, _ABSENT) for error in errors):
+                self._absent_at = now + self._errand.absent  # there is life
             if now < self._absent_at:
                 self._wake_at = min(self._wake_at, self._absent_at)
 

@@ -24,13 +24,13 @@ from ..registry.wire.requests import (
     ListRequest,
     Position,
     Request,
-    StatusReport,
     StatusRequest,
     Undecided,
     WaitRequest,
     WatchPage,
     WatchRequest,
 )
+from ..registry.wire.status import StatusReport
 from .link import Link
 from .results import shown_id
 
@@ -123,15 +123,15 @@ def to_get(key: Key) -> Errand:
     )
 
 
-def to_wait(key: Key) -> Errand:
-    """Wait for a key for at most `POLL_SECONDS`."""
+def to_wait(key: Key, longest: float) -> Errand:
+    """Wait for a key for at most `longest` seconds."""
     return Errand(
         lambda id, timeout_ms, here: WaitRequest(id, timeout_ms, key),
         (Decreed, Undecided),
         key=key,
         fits=_is_of(key),
-        hedge=POLL_SECONDS + GRACE_SECONDS,
-        longest=POLL_SECONDS,
+        hedge=longest + GRACE_SECONDS,
+        longest=longest,
     )
 
 

@@ -9,7 +9,7 @@ Invariants kept here:
   that it may hear `Silent`.
 * `Ticket.written_at` is set before the first byte goes to the socket. A ticket without it was
   certainly never seen by a node.
-* Whoever waits here hears soon when the node says nothing any more (`Pulse`), and while the
+* Those who wait here hear soon when the node says nothing any more (`Pulse`), and while the
   connection is being made, `stalls_at` tells when that takes too long.
 * At most ``max_in_flight`` of the node's requests are unanswered at a time, and `WINDOW_BYTES` of
   values; the rest waits here. So a node that is busy with megabytes is not sent more of them, and
@@ -25,15 +25,11 @@ from math import inf
 from typing import Any
 
 import anyio
-from msgspec import Struct
 
 from ..registry.errors import BadRequest, Closed, DecreedError, Unreachable
 from ..registry.wire.handshake import ClientWelcome
 from ..registry.wire.requests import (
-    Answer,
     Cancel,
-    ClaimNextRequest,
-    ClaimRequest,
     ClientPing,
     ClientPong,
     Decreed,
@@ -43,6 +39,7 @@ from .bell import Bell
 from .channel import Channel
 from .endpoints import Endpoint
 from .pulse import Pulse
+from .ticket import Lost, News, Silent, Ticket
 
 LOG = logging.getLogger(__name__)
 BATCH_BYTES = 1024 * 1024
@@ -55,53 +52,6 @@ CONNECT_SECONDS = 0.25
 """So long connecting may take before others are preferred."""
 LATEST_CONNECT_SECONDS = 0.9
 """So long it may take before those who wait for this link alone have waited enough."""
-
-
-class Lost(Struct, frozen=True):
-    """The ticket will get no answer, and why."""
-
-    error: DecreedError
-
-
-class Silent(Struct, frozen=True):
-    """The node has fallen silent; the ticket's answer may come yet."""
-
-    error: DecreedError
-
-
-News = Answer | ClientWelcome | Lost | Silent
-AnyClaim = ClaimRequest | ClaimNextRequest
-
-
-class Ticket:
-    """A request that was handed to a link.
-
-    Args:
-        link: where.
-        id: its id on the connection.
-        request: what to send; None to hear the welcome alone.
-        deliver: called with what became of it, once; and before that when the node falls silent.
-        now: on anyio's clock.
-    """
-
-    __slots__ = ("deliver", "id", "link", "made_at", "request", "weight", "withdrawn", "written_at")
-
-    def __init__(
-        self,
-        link: "Link",
-        id: int,
-        request: Request | None,
-        deliver: Callable[["Ticket", News], None],
-        now: float,
-    ) -> None:
-        self.link = link
-        self.id = id
-        self.request = request
-        self.deliver = deliver
-        self.weight = _weight(request)
-        self.made_at = now
-        self.written_at: float | None = None
-        self.withdrawn = False
 
 
 class Link:
@@ -169,10 +119,10 @@ class Link:
     @property
     def avoided(self) -> bool:
         """Whether others are preferred to this one, for it failed, is silent, or slow to connect."""
-        if self.silent:
-            return True
         if self.avoid_until > 0.0 and anyio.current_time() < self.avoid_until:
             return True
+        if self._pulse is not None:
+            return self._pulse.silent
         if self.up or self._dialled_at is None:
             return False
         return anyio.current_time() >= self._dialled_at + CONNECT_SECONDS
@@ -403,8 +353,3 @@ class Link:
     def _hand_out(ticket: Ticket, news: News) -> None:
         if not ticket.withdrawn:
             ticket.deliver(ticket, news)
-
-
-def _weight(request: Request | None) -> int:
-    """The bytes of the value that `request` carries, if it is a claim."""
-    return len(request.claim.value) if isinstance(request, AnyClaim) else 0

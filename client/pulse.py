@@ -2,7 +2,7 @@
 
 A node that is stopped, or a link that swallows everything, breaks no connection. So while somebody
 waits, a quiet node is pinged; one that says nothing for a while longer is *silent*. That may be wrong,
-and harms nothing then: whoever waits is told and may ask elsewhere too, and what the node says later
+and harms nothing then: those who wait are told and may ask elsewhere too, and what the node says later
 counts as ever.
 
 A node that answers late was slow and not gone. It is given more time from then on, until it answers

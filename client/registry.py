@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ..registry.errors import BadRequest, DecreedError, OutcomeUnknown, StillUndecided
 from ..registry.keys import parse_key, series_and_slot, slot_key
 from ..registry.types import Claim, Decree
-from ..registry.wire.requests import StatusReport
+from ..registry.wire.status import StatusReport
 from . import arguments
 from .arguments import Seconds
 from .claims import Claimable, checked_words, make_claim

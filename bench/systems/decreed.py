@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from decreed.client import errors, sync
-from decreed.registry.wire.requests import StatusReport
+from decreed.registry.wire.status import StatusReport
 
 from .cluster import Cluster, NotReady
 

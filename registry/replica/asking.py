@@ -58,7 +58,7 @@ class Asking:
         turn.ask_again(ask.token, self._node.config.timing.resend_ms)
 
     def drop(self, contest: Contest) -> None:
-        """The question of a contest is of no interest any more, but for who has answered it."""
+        """The question of a contest is of no interest any more, except for who has answered it."""
         ask, contest.ask = contest.ask, None
         if ask is None:
             return

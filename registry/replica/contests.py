@@ -113,9 +113,10 @@ class Contests:
             self._requests.fail(turn, live, *out_of_time(live))
         self.tidy(turn)
 
-    def tidy(self, turn: Turn) -> None:
-        """Somebody has gone: whoever is next need not wait for a candidate that is no more."""
-        for contest in list(self._contests.values()):
+    def tidy(self, turn: Turn, lock: str | None = None) -> None:
+        """Somebody has gone, who waited for `lock` if that is known: whoever is next need not wait."""
+        known = self._contests.values() if lock is None else (self._contests.get(lock),)
+        for contest in [contest for contest in known if contest is not None]:
             waited = contest.candidate is not None
             contest.tidy()
             if not contest.waiters:

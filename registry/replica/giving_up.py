@@ -157,4 +157,4 @@ class GivingUp:
                 claim = request.claim
                 if (claim.claim_id, claim.secret_hash) == said:
                     self._requests.fail(turn, live, BadRequest, GIVEN_UP)
-        self._contests.tidy(turn)
+        self._contests.tidy(turn, message.lock)

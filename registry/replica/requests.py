@@ -35,13 +35,13 @@ from ..wire.requests import (
     ListPage,
     ListRequest,
     LockRequest,
-    StatusReport,
     Superseded,
     Undecided,
     WaitRequest,
     WatchPage,
     WatchRequest,
 )
+from ..wire.status import StatusReport
 from .effects import Outgoing, Reply, Send
 from .events import Connection, Expire, Origin
 from .turn import Turn

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ..types import NodeId
 from ..version import VERSION
-from ..wire.requests import PeerStatus, StatusReport
+from ..wire.status import PeerStatus, StatusReport
 from .node import refusal
 
 if TYPE_CHECKING:

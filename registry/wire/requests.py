@@ -13,6 +13,7 @@ from ..locks.secret import SecretBytes, Secretive
 from ..locks.terms import MAX_LOCK_BYTES, Ending, Tenure, TermClaim, TtlMs
 from ..types import Claim, ClaimIdBytes, Counter, Decree, KeyText, NodeText, Value
 from .handshake import IdBytes, Text
+from .status import StatusReport
 
 MAX_TIMEOUT_MS = 3_600_000
 MAX_PAGE = 1_000
@@ -332,47 +333,6 @@ class GivenUp(Value, frozen=True, tag=85):
     """A prepare quorum has taken the give-up: the claim can hold nothing from now on."""
 
     id: Counter
-
-
-class PeerStatus(Value, frozen=True):
-    """How a node sees one of its peers."""
-
-    node: NodeText
-    address: str
-    reachable: bool
-    refused: str
-    incarnation: Counter
-    pulled: Counter
-
-
-class StatusReport(Value, frozen=True, tag=75):
-    """A node about itself.
-
-    Args:
-        id: the request's id.
-        node, cluster_id, formation, incarnation, version: who it is.
-        voting: whether it takes part in Paxos; `trouble` says why not.
-        decrees: how many it has learned (the end of its feed).
-        unlearned: instances with an acceptance whose outcome it does not know yet.
-        prepare_quorum, accept_quorum: the quorum sizes.
-        uptime_ms: since its start.
-        peers: how it sees the others.
-    """
-
-    id: Counter
-    node: NodeText
-    cluster_id: str
-    formation: IdBytes | None
-    incarnation: Counter
-    version: str
-    voting: bool
-    trouble: str
-    decrees: Counter
-    unlearned: Counter
-    prepare_quorum: Counter
-    accept_quorum: Counter
-    uptime_ms: Counter
-    peers: tuple[PeerStatus, ...]
 
 
 Request = (

@@ -79,11 +79,22 @@ GUARD = (
     ),
 )
 ENDINGS = (
-    _bug(
+    Bug(
         "a loser's release is taken for the holder's",
-        "replica.renewals",
-        "if found is None or found.claim_id != request.tenure.claim_id:\n                message",
-        "if found is None:\n                message",
+        (
+            Change(
+                "registry.replica.renewals",
+                "if found is None or found.claim_id != request.tenure.claim_id:\n"
+                "                message",
+                "if found is None:\n                message",
+            ),
+            Change(  # his secret is another
+                "registry.replica.renewals",
+                "if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):",
+                "if False:",
+            ),
+        ),
+        lock_storms=400,
     ),
     _bug(
         "what has expired is said to be released",

@@ -42,6 +42,8 @@ QUICK = (
     ("a vote on a flight leaves before the sync", "home"),
     ("a vote does not say what of a flight it refuses", "storms"),
     ("read of undecided without a quorum", "storms"),
+    ("a release needs no secret", "lock storms"),
+    ("a give-up is taken and not remembered", "give-up storms"),
     ("a wiped node that votes again", "judge"),
 )
 """Hunts of a second or two each."""

@@ -65,6 +65,8 @@ class Parts:
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
     fake = Parts()
+    # these nodes never vote
+    monkeypatch.setattr(dev, "FORMING_SECONDS", 0.05)
     for module in (serving, dev):
         monkeypatch.setattr(
             module,

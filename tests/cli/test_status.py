@@ -9,7 +9,7 @@ from decreed.cli import status
 from decreed.client.results import NodeDown
 from decreed.registry.errors import Unreachable
 from decreed.registry.types import NodeId
-from decreed.registry.wire.requests import PeerStatus, StatusReport
+from decreed.registry.wire.status import PeerStatus, StatusReport
 
 from .fakes import Cli, FakeRegistry
 

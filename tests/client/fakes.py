@@ -27,13 +27,13 @@ from decreed.registry.wire.requests import (
     ListRequest,
     Position,
     Request,
-    StatusReport,
     StatusRequest,
     Undecided,
     WaitRequest,
     WatchPage,
     WatchRequest,
 )
+from decreed.registry.wire.status import StatusReport
 
 FORMATION = b"f" * 16
 LIMIT_S = 120.0

@@ -190,7 +190,7 @@ async def test_refusals_of_all_nodes_are_unreachable_in_the_end() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("wait", [0.001, 0.3])
-async def test_whoever_waited_and_heard_nothing_asks_how_things_stand_in_the_end(
+async def test_a_waiter_that_heard_nothing_asks_how_things_stand_in_the_end(
     wait: float,
 ) -> None:
     def busy(request: Any) -> Any:

@@ -158,6 +158,8 @@ def stop(number, frame):
     registry.close()
     print("closed", flush=True)
 
+# a parent that ignores interrupts, such as a shell in the background, hands that down
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if sys.argv[2] == "handler":
     signal.signal(signal.SIGTERM, stop)
 print("ready", flush=True)
@@ -183,9 +185,12 @@ def test_a_signal_ends_a_call_that_waits(how: str, number: int, said: list[str])
     with running_cluster(1) as cluster:
         command = [sys.executable, "-W", "error", "-c", INTERRUPTED, *cluster.endpoints, how]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            eventually("it waits", lambda: bool(cluster.nodes[0].asked(WaitRequest)))
-            os.kill(process.pid, number)
-            output, _ = process.communicate(timeout=60)
+            try:
+                eventually("it waits", lambda: bool(cluster.nodes[0].asked(WaitRequest)))
+                os.kill(process.pid, number)
+                output, _ = process.communicate(timeout=60)
+            finally:
+                process.kill()
         assert output.splitlines() == ["ready", *said, "['MainThread']"]
 
 

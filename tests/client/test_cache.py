@@ -258,7 +258,7 @@ for number in range(300):
 
 
 def test_a_file_that_is_truncated_while_programs_use_it_takes_none_along(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", ROUNDS, tmp_path / "f"]
+    command = [sys.executable, "-c", ROUNDS, str(tmp_path / "f")]
     programs = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         for _ in range(2)

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from decreed.client import Registry, connect, last_words
+from decreed.client import Registry, acquiring, connect, hold, last_words
 from decreed.client import giving_up as module
 from decreed.client.lock import Locked
 from decreed.registry.errors import (
@@ -37,6 +37,7 @@ from decreed.registry.wire.requests import (
 from .fakes import FakeNode, HangUp, Script, Silence, cluster_of
 from .test_acquiring import LOCK, honest, scripted, someone_elses, term
 
+WAIT = 0.5
 Answers = dict[type, Callable[[Any], Any]]
 
 
@@ -53,6 +54,12 @@ def node_that(answers: Answers) -> Script:
 
 def unknown(request: Any) -> Failed:
     return Failed(request.id, OutcomeUnknown.code, "time")
+
+
+async def unknown_in_the_end(request: Any) -> Failed:
+    """As a node does whose grant is under way: it waits for as long as it was given."""
+    await anyio.sleep(request.timeout_ms / 1000)
+    return unknown(request)
 
 
 def held(request: Any) -> HeldBy:
@@ -79,6 +86,16 @@ def checked(node: FakeNode) -> GiveUpRequest:
     return said
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine changes nothing: what is bounded in time has all the time that it needs."""
+    monkeypatch.setattr(acquiring, "OUTCOME_SECONDS", 20.0)
+    monkeypatch.setattr(acquiring, "HOLDER_SECONDS", 20.0)
+    monkeypatch.setattr(hold, "RELEASE_SECONDS", 20.0)
+    monkeypatch.setattr(last_words, "LAST_SECONDS", 20.0)
+    monkeypatch.setattr(module, "GIVE_UP_SECONDS", 20.0)
+
+
 # -- the caller is cancelled
 
 
@@ -86,13 +103,16 @@ def checked(node: FakeNode) -> GiveUpRequest:
 async def test_a_cancelled_caller_gives_up_at_the_node_that_was_asked() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         home, *others = scripted(cluster, *[node_that({LockRequest: silence})] * 3)
-        with anyio.CancelScope() as scope:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(enter, registry.lock(LOCK))
-                await home.until(lambda node: node.asked(LockRequest))
-                scope.cancel()
+        await cancel_when_asked(registry, home)
         checked(home)
         assert not any(node.asked(GiveUpRequest) for node in others)
+
+
+async def cancel_when_asked(registry: Registry, node: FakeNode) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(enter, registry.lock(LOCK, ttl=60))
+        await node.until(lambda node: node.asked(LockRequest))
+        tasks.cancel_scope.cancel()
 
 
 async def enter(locked: Any) -> None:
@@ -117,8 +137,8 @@ async def test_a_cancelled_caller_waits_for_deaf_nodes_for_a_bounded_time(
     deaf = node_that({LockRequest: silence, GiveUpRequest: silence})
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         [node] = scripted(cluster, deaf)
-        with anyio.fail_after(20), anyio.move_on_after(0.1):
-            await enter(registry.lock(LOCK, ttl=60))
+        with anyio.fail_after(60):
+            await cancel_when_asked(registry, node)
         await node.until(lambda node: node.asked(GiveUpRequest))
 
 
@@ -131,8 +151,7 @@ async def test_it_goes_on_behind_the_callers_back_until_a_quorum_has_taken_it(
     deaf = node_that({LockRequest: silence, GiveUpRequest: lambda _: HangUp})
     async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
         home, other = scripted(cluster, deaf, deaf)
-        with anyio.move_on_after(0.2):
-            await enter(registry.lock(LOCK, ttl=60))
+        await cancel_when_asked(registry, home)
         await home.until(lambda node: node.asked(GiveUpRequest))
         await other.until(lambda node: node.asked(GiveUpRequest))
 
@@ -222,10 +241,11 @@ async def test_a_client_that_is_closed_gives_up_for_those_who_still_ask() -> Non
 
 @pytest.mark.anyio
 async def test_a_grant_that_was_under_way_is_waited_for_and_got() -> None:
-    asked = one_after_the_other(unknown, lambda r: Granted(r.id, term(r.claim), True))
+    asked = one_after_the_other(unknown_in_the_end, lambda r: Granted(r.id, term(r.claim), True))
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        await registry.get("k")  # the connection is there when the time begins
         [node] = scripted(cluster, node_that({LockRequest: asked}))
-        async with registry.lock(LOCK, wait=0.05):
+        async with registry.lock(LOCK, wait=WAIT):
             assert node.asked(KeepAliveRequest), "what was sent twice begins with a keep-alive"
         assert [request.queue for request in node.asked(LockRequest)] == [True, False]
         assert len(node.asked(EndRequest)) == 1
@@ -239,22 +259,25 @@ async def test_held_is_said_once_a_quorum_has_taken_the_give_up(
     then: Callable[[Any], Any], says: str
 ) -> None:
     answers: Answers = {
-        LockRequest: one_after_the_other(unknown, then),
+        LockRequest: one_after_the_other(unknown_in_the_end, then),
         HolderRequest: lambda request: Undecided(request.id),
     }
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        await registry.get("k")  # the connection is there when the time begins
         [node] = scripted(cluster, node_that(answers))
         with pytest.raises(LockHeld, match=says):
-            await enter(registry.lock(LOCK, wait=0.05))
+            await enter(registry.lock(LOCK, wait=WAIT))
         checked(node)
 
 
 @pytest.mark.anyio
 async def test_it_says_who_has_the_lock_if_only_a_quorum_knows() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        scripted(cluster, node_that({LockRequest: unknown, HolderRequest: held}))
+        await registry.get("k")  # the connection is there when the time begins
+        asked = one_after_the_other(unknown_in_the_end, unknown)
+        scripted(cluster, node_that({LockRequest: asked, HolderRequest: held}))
         with pytest.raises(LockHeld, match="them@there pid 5") as caught:
-            await enter(registry.lock(LOCK, wait=0.05))
+            await enter(registry.lock(LOCK, wait=WAIT))
         assert caught.value.host == "there"
 
 
@@ -265,13 +288,14 @@ async def test_unknown_is_said_if_no_quorum_takes_the_give_up(
     monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.1)
     monkeypatch.setattr(last_words, "LAST_SECONDS", 0.1)
     refuses: Answers = {
-        LockRequest: unknown,
+        LockRequest: one_after_the_other(unknown_in_the_end, unknown),
         GiveUpRequest: lambda request: Failed(request.id, Unreachable.code, "no quorum"),
     }
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        await registry.get("k")  # the connection is there when the time begins
         scripted(cluster, node_that(refuses))
         with pytest.raises(OutcomeUnknown, match="ends by itself 15 s later"):
-            await enter(registry.lock(LOCK, wait=0.05))
+            await enter(registry.lock(LOCK, wait=WAIT))
 
 
 @pytest.mark.anyio
@@ -339,10 +363,11 @@ async def test_the_secret_is_shown_to_nodes_and_to_nobody_else(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        [node] = scripted(cluster, node_that({}))
-        locked = registry.lock(LOCK, ttl=0.3)
+        # it begins with a keep-alive
+        unsure = node_that({LockRequest: lambda r: Granted(r.id, term(r.claim), False)})
+        [node] = scripted(cluster, unsure)
+        locked = registry.lock(LOCK)
         async with locked as lock:
-            await node.until(lambda node: node.asked(KeepAliveRequest))
             assert isinstance(locked, Locked)
             texts = [
                 repr(x) for x in (locked, locked._hold, locked._hold._secret, lock, lock.holder)

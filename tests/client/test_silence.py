@@ -1,4 +1,4 @@
-"""Nodes that are stopped and not dead: whoever waits there is served elsewhere, and misses nothing.
+"""Nodes that are stopped and not dead: those who wait there are served elsewhere, and miss nothing.
 
 How soon a node is found to be silent is held by `test_pulse`, on a clock of its own.
 """
@@ -70,7 +70,7 @@ async def test_a_wait_leaves_a_silent_node() -> None:
             await during(wait, home, WaitRequest, home.halt)
 
 
-@pytest.mark.parametrize("timeout", [0.3, 0.6, 1, 3])
+@pytest.mark.parametrize("timeout", [0, 0.3, 1])
 async def test_a_wait_at_a_silent_node_ends_as_undecided(timeout: float) -> None:
     async with known() as (cluster, registry):
         cluster.order("k")[0].halt()
@@ -228,7 +228,7 @@ async def test_a_node_that_stops_in_the_middle_of_a_frame_is_left() -> None:
             assert (await registry.wait("k", timeout=None)).key == "k"
 
 
-async def test_the_connection_to_a_node_that_is_silent_for_long_is_made_anew(
+async def test_the_connection_to_a_node_that_is_silent_for_long_is_made_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pulse, "DEAD_SECONDS", 0.2)

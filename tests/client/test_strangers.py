@@ -166,7 +166,7 @@ async def test_every_call_that_has_an_end_ends_soon_when_nobody_listens() -> Non
                     await call()
 
 
-async def test_whoever_waits_without_an_end_waits_for_the_nodes_too() -> None:
+async def test_a_call_without_an_end_waits_for_the_nodes_too() -> None:
     async with cluster_of(1) as cluster:
         [node] = cluster.nodes
         await node.stop()

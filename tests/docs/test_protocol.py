@@ -13,7 +13,7 @@ from decreed.registry.keys import homes
 from decreed.registry.locks.terms import Ending, How, Previous, Tenure, Term, TermClaim
 from decreed.registry.paxos import messages as paxos
 from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Process, Proposal
-from decreed.registry.wire import handshake, peers, requests
+from decreed.registry.wire import handshake, peers, requests, status
 from decreed.registry.wire.codec import decode_batch, encode
 from decreed.registry.wire.frames import FrameCutter, pack
 from decreed.registry.wire.handshake import VERSION
@@ -33,7 +33,7 @@ BROKEN = Ending(How.BROKEN, "op", "it hung")
 SECRET = bytes(range(32))
 WISH = TermClaim("ann@host", b"id", 1_000, SECRET, "note", b"info")
 PLACE = requests.Position(NODES[0], ID, 9)
-PEER = requests.PeerStatus(NODES[1], "127.0.0.1:7401", True, "", 1, 2)
+PEER = status.PeerStatus(NODES[1], "127.0.0.1:7401", True, "", 1, 2)
 
 EXAMPLES: list[Any] = [
     handshake.Refusal(7, "no"),
@@ -65,7 +65,7 @@ EXAMPLES: list[Any] = [
     requests.ListPage(1, (DECREE, DECREE), None),
     requests.ListPage(1, (), "prod/a"),
     requests.WatchPage(1, (DECREE,), PLACE, False),
-    requests.StatusReport(
+    status.StatusReport(
         1, NODES[0], "cluster", ID, 1, "0.1.0", True, "", 2, 0, 2, 2, 5, (PEER,)
     ),
     paxos.Prepare(CLAIM.key, BALLOT),

@@ -9,7 +9,8 @@ import pytest
 
 from decreed.registry.errors import BadRequest, ClaimIdReused, OutcomeUnknown
 from decreed.registry.types import Claim, Key, Outcome
-from decreed.registry.wire.requests import Decreed, Failed, ListPage, StatusReport, Undecided
+from decreed.registry.wire.requests import Decreed, Failed, ListPage, Undecided
+from decreed.registry.wire.status import StatusReport
 
 from .__main__ import main
 from .lines import dump, line_of, load, operation_of

@@ -282,6 +282,8 @@ def test_a_dead_holders_lock_is_free_after_its_ttl_and_never_before(
     with running(tmp_path / "cluster") as own, ThreadPoolExecutor(1) as pool:
         with program("-c", HOLDER, own.endpoints, name, str(TTL_S)) as holder:
             said(holder)
+            with own.client() as registry:
+                registry.claim("up", "yes")
             time.sleep(TTL_S)
             holder.kill()
             dead = {"the holder": 0, "the holder and its home": 1, "everybody": 3}[victims]
@@ -304,5 +306,7 @@ def home_first(cluster: Processes, lock: str) -> list[str]:
 
 def got_at(cluster: Processes, name: str) -> float:
     """When somebody else got the lock."""
-    with cluster.client() as registry, registry.lock(name, ttl=5, wait=PATIENCE_S):
-        return now_ms()
+    with cluster.client() as registry:
+        registry.wait("up", timeout=None)  # all nodes may be down at the first contact
+        with registry.lock(name, ttl=5, wait=PATIENCE_S):
+            return now_ms()

@@ -18,7 +18,7 @@ TTL_MS = 1_000
 
 
 @pytest.mark.parametrize("node", ["n1", "n3"])
-def test_whoever_waits_in_a_queue_that_moves_faster_than_any_answer_is_told_who_has_it(
+def test_a_waiter_in_a_queue_that_moves_faster_than_any_answer_is_told_who_has_it(
     node: str,
 ) -> None:
     """Each question is overtaken by the next term: its answers prove a quorum all the same."""

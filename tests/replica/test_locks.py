@@ -152,7 +152,7 @@ def test_one_whose_time_ends_in_the_queue_is_told_who_has_it() -> None:
     assert answer.decree == held.decree
 
 
-def test_whoever_waits_is_told_who_has_it_though_many_other_locks_were_heard_of_since(
+def test_a_waiter_is_told_who_has_it_though_many_other_locks_were_heard_of_since(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(latest, "MAX_LOCKS", 1)

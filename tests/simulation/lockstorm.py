@@ -160,8 +160,7 @@ class LockStorm:
 
     def _heal(self) -> None:
         for contender in self.contenders:
-            if contender.stage is not Stage.OVER:
-                contender.die(noticed=True)
+            contender.die(noticed=True)  # what it asked long ago may still be on its way
         self.weather.clear_up()
         self._pass(ROUND_MS)
         while any(machine.writing is not None for machine in self.world.machines.values()):

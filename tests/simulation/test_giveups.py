@@ -3,19 +3,12 @@
 `DECREED_SEEDS=17-17 pytest tests/simulation` runs one seed again.
 """
 
-import os
-from collections import Counter
-
 import pytest
 
-from ..model.checker import without_garbage_collection
 from .giveups import GiveUpStorm
-from .plan import Plan
+from .seeds import Seeds
 
-SEEDS = os.environ.get("DECREED_SEEDS", "1-80")
-FIRST, LAST = (int(part) for part in SEEDS.split("-"))
-BLOCK = 20
-
+SEEDS = Seeds("1-80", block=20)
 SEEN = (
     "a contender gave up while asking",
     "a contender gave up while confirming",
@@ -24,23 +17,12 @@ SEEN = (
     "a contender was cut off while giving up",
     "a quorum took a give-up",
 )
-seen = Counter[str]()
 
 
-@pytest.mark.parametrize("first", range(FIRST, LAST + 1, BLOCK))
+@pytest.mark.parametrize("first", SEEDS.blocks)
 def test_a_lock_that_was_given_up_is_had_by_another_at_once(first: int) -> None:
-    for seed in range(first, min(first + BLOCK, LAST + 1)):
-        storm = GiveUpStorm(Plan(seed))
-        try:
-            with without_garbage_collection():
-                storm.run()
-        except BaseException as error:
-            error.add_note(f"seed {seed}: DECREED_SEEDS={seed}-{seed}")
-            raise
-        seen.update(storm.world.seen)
+    SEEDS.run(first, GiveUpStorm)
 
 
 def test_everything_that_matters_to_give_ups_has_happened() -> None:
-    if LAST - FIRST < 50:
-        pytest.skip("a few seeds need not show everything")
-    assert not [what for what in SEEN if not seen[what]]
+    assert not SEEDS.missing(SEEN)

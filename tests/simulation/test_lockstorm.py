@@ -3,19 +3,12 @@
 `DECREED_SEEDS=17-17 pytest tests/simulation` runs one seed again.
 """
 
-import os
-from collections import Counter
-
 import pytest
 
-from ..model.checker import without_garbage_collection
 from .lockstorm import LockStorm
-from .plan import Plan
+from .seeds import Seeds
 
-SEEDS = os.environ.get("DECREED_SEEDS", "1-60")
-FIRST, LAST = (int(part) for part in SEEDS.split("-"))
-BLOCK = 10
-
+SEEDS = Seeds("1-60", block=10)
 SEEN = (
     "granted",
     "held was said",
@@ -39,23 +32,12 @@ SEEN = (
     "a quorum took a give-up",
     "a thief showed a secret of his own",
 )
-seen = Counter[str]()
 
 
-@pytest.mark.parametrize("first", range(FIRST, LAST + 1, BLOCK))
+@pytest.mark.parametrize("first", SEEDS.blocks)
 def test_whatever_happens_two_holders_never_overlap(first: int) -> None:
-    for seed in range(first, min(first + BLOCK, LAST + 1)):
-        storm = LockStorm(Plan(seed))
-        try:
-            with without_garbage_collection():
-                storm.run()
-        except BaseException as error:
-            error.add_note(f"seed {seed}: DECREED_SEEDS={seed}-{seed}")
-            raise
-        seen.update(storm.world.seen)
+    SEEDS.run(first, LockStorm)
 
 
 def test_everything_that_matters_to_locks_has_happened() -> None:
-    if LAST - FIRST < 50:
-        pytest.skip("a few seeds need not show everything")
-    assert not [what for what in SEEN if not seen[what]]
+    assert not SEEDS.missing(SEEN)

@@ -14,7 +14,8 @@ from decreed.registry.types import NodeId
 from decreed.registry.wire.codec import decode_batch, encode
 from decreed.registry.wire.frames import FrameCutter, pack
 from decreed.registry.wire.handshake import VERSION, ClientHello, ClientWelcome, Reception
-from decreed.registry.wire.requests import Answer, Request, StatusReport, StatusRequest
+from decreed.registry.wire.requests import Answer, Request, StatusRequest
+from decreed.registry.wire.status import StatusReport
 from decreed.storage.memory import MemoryDisk, open_memory
 
 from .ports import hold, let_go

@@ -22,7 +22,8 @@ from decreed.registry.config import MIB
 from decreed.registry.wire.codec import decode_batch, encode
 from decreed.registry.wire.frames import FrameCutter, pack
 from decreed.registry.wire.handshake import MAGIC, VERSION, ClientHello, Reception, Refusal
-from decreed.registry.wire.requests import Answer, StatusReport, StatusRequest
+from decreed.registry.wire.requests import Answer, StatusRequest
+from decreed.registry.wire.status import StatusReport
 
 from .ports import hold, let_go
 
