@@ -176,6 +176,9 @@ async def test_a_guess_from_disk_does_not_outweigh_what_a_node_says_meanwhile(
                 gate.open()
             assert found == [None]
             assert registry.cached("k") is None
+            cluster.decide(decree_of("k", b"new"))
+            assert await registry.get("k") is not None
+            assert registry.cached("k") is not None, "of the formation that a node named"
         tasks.cancel_scope.cancel()
 
 
