@@ -1,4 +1,4 @@
-"""Mistakes in the client: what is definite, what is cached of which formation, and where a watch stands."""
+"""Mistakes in the client: what is definite, what is cached, and where a watch stands."""
 
 from .bug import Bug, Change
 
@@ -78,13 +78,11 @@ DEFINITE = (
         _DEFINITE_TESTS,
         (
             "client.attempt",
-            "        if claim and (self._doubtful or written) and not isinstance(error, ClaimIdReused):\n"
-            "            error = OutcomeUnknown(\n"
-            '                f"whether {claim.key!r} was claimed is unknown; ask again with "\n'
-            '                f"{self._errand.again()} ({error})"\n'
-            "            )\n",
-            "        if (self._doubtful or written) and not isinstance(error, ClaimIdReused):\n"
-            '            error = OutcomeUnknown(f"unknown ({error})")\n',
+            "        self.withdraw()\n        claim = self._errand.claim\n",
+            "        self.withdraw()\n"
+            "        claim = self._errand.claim\n"
+            "        if not claim and (self._doubtful or written):\n"
+            "            error = OutcomeUnknown(str(error))\n",
         ),
     ),
     _bug(

@@ -38,8 +38,8 @@ SETTLING = (
         _SETTLING_TESTS,
         (
             "registry.replica.turn",
-            "self._effects.sync = self._effects.sync or bool(self._effects.after)",
-            "self._effects.sync = self._effects.sync or bool(self._effects.after and self._effects.records)",
+            " or bool(self._effects.after)",
+            " or bool(self._effects.after and self._effects.records)",
         ),
     ),
     _bug(
@@ -93,7 +93,8 @@ TURNS = (
         (
             "registry.server.turns",
             "        effects = self._replica.step(self._moment(), events, instances)\n",
-            "        effects = self._replica.step(getattr(self, '_last', None) or self._moment(), events, instances)\n"
+            '        moment = getattr(self, "_last", self._moment())\n'
+            "        effects = self._replica.step(moment, events, instances)\n"
             "        self._last = self._moment()\n",
         ),
     ),
@@ -275,8 +276,8 @@ NAMES = (
         _NAMES_TESTS,
         (
             "storage.high_water",
-            '    replace_text(directory / NAME, f"{body}, checksum {checksum(body.encode()):08x}\\n")\n',
-            '    (directory / NAME).write_text(f"{body}, checksum {checksum(body.encode()):08x}\\n")\n',
+            "replace_text(directory / NAME, f",
+            "(directory / NAME).write_text(f",
         ),
     ),
 )

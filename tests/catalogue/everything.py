@@ -1,6 +1,7 @@
 """All seeded bugs."""
 
 from . import (
+    again_bugs,
     client_bugs,
     disk_bugs,
     flight_bugs,
@@ -14,5 +15,6 @@ from . import (
 
 _OF_NODES = paxos_bugs.BUGS + flight_bugs.BUGS + replica_bugs.BUGS + service_bugs.BUGS
 _OF_LOCKS = lock_bugs.BUGS + quorum_bugs.BUGS
+_OF_WAITING = again_bugs.BUGS + shared_bugs.BUGS
 
-BUGS = _OF_NODES + _OF_LOCKS + shared_bugs.BUGS + disk_bugs.BUGS + client_bugs.BUGS
+BUGS = _OF_NODES + _OF_LOCKS + _OF_WAITING + disk_bugs.BUGS + client_bugs.BUGS

@@ -153,9 +153,8 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.contests",
-            "        wait_ms = ask.wait_ms(self._node.config.quorums)\n        contest.held",
-            "        wait_ms = self._leases.remaining_ms(turn.now_ms, tenure(ask.decree), term_of(ask.decree).ttl_ms)\n"
-            "        contest.held",
+            "        wait_ms = ask.wait_ms(self._node.config.quorums)\n",
+            "        wait_ms = self._leases.remaining_ms(turn.now_ms, tenure(ask.decree), 0)\n",
         ),
     ),
     _bug(
@@ -164,7 +163,8 @@ ANSWERS = (
         (
             "registry.replica.contests",
             "                free_ms = contest.held_until_ms\n",
-            "                free_ms = turn.now_ms + min(g.remaining_ms for g in ask.answers.values())\n",
+            "                lefts = [one.remaining_ms for one in ask.answers.values()]\n"
+            "                free_ms = turn.now_ms + min(lefts)\n",
         ),
     ),
     _bug(
