@@ -20,6 +20,7 @@ from .suites import (
     cold,
     failover,
     growth,
+    lists,
     locks,
     memory,
     nodes,
@@ -49,6 +50,7 @@ _MODULES = (
     sizes,
     nodes,
     growth,
+    lists,
     soak,
 )
 SUITES: dict[str, Suite] = {module.SUITE.name: module.SUITE for module in _MODULES}

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,9 +33,11 @@ class Library:
         return "" if importlib.util.find_spec(package) else f"{package} not installed"
 
     @classmethod
-    def begin(cls, cluster: Cluster, load: Load) -> "subprocess.Popen[str]":
-        """Start a load; `outcome` waits for it."""
-        command = [cls.python, "-m", "bench.library", _order(cluster, load).encoded()]
+    def begin(
+        cls, cluster: Cluster, load: Load, before: Sequence[str] = ()
+    ) -> "subprocess.Popen[str]":
+        """Start a load; `outcome` waits for it. `before`: a command that runs it, such as ``nice``."""
+        command = [*before, cls.python, "-m", "bench.library", _order(cluster, load).encoded()]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
 
@@ -51,7 +54,7 @@ def _order(cluster: Cluster, load: Load) -> Order:
         addresses=cluster.addresses(load.nodes),
         pids=cluster.pids,
         op=load.op,
-        outstanding=load.clients if load.op == "lock" else load.outstanding,
+        outstanding=load.clients if load.op in ("lock", "list") else load.outstanding,
         batch=load.batch,
         value_size=load.value_size,
         seconds=load.seconds,

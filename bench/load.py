@@ -20,7 +20,7 @@ class Load:
     """What is asked.
 
     Args:
-        op: claim, read, stale-read, sync-read, contend, watch or lock.
+        op: claim, read, stale-read, sync-read, contend, watch or lock; list, by the library alone.
         outstanding: operations under way at a time.
         clients: among how many clients they are divided; 0 for what suits the system.
         batch: keys in one operation.

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import trio
-import typer
 
 from ..client import connect
 from ..registry.config import MIB
@@ -22,6 +21,7 @@ from .bench_disk import DiskReport, measure_disk
 from .bench_figures import Figures
 from .bench_loads import Bench, Kind, Plan
 from .bench_view import disk_lines, document, live_table, remarks, table_lines
+from .deferred import typer
 from .failures import INTERRUPTED, CommandFailed, about, reading
 from .output import write_error, write_json, write_line
 from .signals import heeded

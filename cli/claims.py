@@ -6,25 +6,24 @@ can be told it and ask again with it.
 
 import os
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import typer
-
-from ..client import Claimed, Registry
+from ..client.registry import Keys
+from ..client.results import Claimed
 from ..registry.errors import BadRequest, DecreedError, Exit, OutcomeUnknown, Unreachable
 from ..registry.keys import MAX_SLOT, parse_key, parse_series
 from ..registry.types import MAX_CLAIM_ID_BYTES, MAX_CONTENT_TYPE_CHARS, Decree, Outcome
 from . import options as o
-from .connection import with_registry
+from .connection import with_keys
+from .deferred import typer
 from .documents import claim_line
 from .failures import INTERRUPTED, CommandFailed, about, error_line
 from .output import write_bytes, write_error, write_json, write_line
 from .values import (
     Literal,
     ValueText,
-    check_no_option,
     payload,
     value_bytes,
 )
@@ -101,7 +100,6 @@ class Wish:
 
 
 def claim(
-    typer_context: typer.Context,
     key: o.KeyName,
     value: ValueText,
     literal: Literal = False,
@@ -121,7 +119,6 @@ def claim(
     The first claim wins; whoever comes later is told what the key is frozen to. Exit code 0: won,
     or frozen to the same value before; 3: lost to another value, which is printed.
     """
-    check_no_option(typer_context, key, value)
     call = o.Call.of(endpoints, timeout, as_json, context)
     with about(key):
         parse_key(key)
@@ -129,14 +126,13 @@ def claim(
         value_bytes(value, literal), claim_id, claimant or call.claimant, note, content_type
     )
 
-    async def ask(registry: Registry) -> Claimed:
+    async def ask(registry: Keys) -> Claimed:
         return await registry.claim(key, payload(wish.value), **wish.details, timeout=call.seconds)
 
     return _tell(_ask(call, key, wish, ask), call, raw, exclusive)
 
 
 def claim_next(
-    typer_context: typer.Context,
     series: o.SeriesName,
     value: ValueText,
     literal: Literal = False,
@@ -156,7 +152,6 @@ def claim_next(
     Slots are the keys SERIES@1, SERIES@2, and so on, without gaps. With --claim-id all slots are
     searched for that claim first, or those from --first-slot on, so that repeating is safe.
     """
-    check_no_option(typer_context, series, value)
     call = o.Call.of(endpoints, timeout, as_json, context)
     with about(series):
         parse_series(series)
@@ -164,7 +159,7 @@ def claim_next(
         value_bytes(value, literal), claim_id, claimant or call.claimant, note, content_type
     )
 
-    async def ask(registry: Registry) -> Claimed:
+    async def ask(registry: Keys) -> Claimed:
         first = first_slot or (1 if claim_id else None)
         return await registry.claim_next(
             series, payload(wish.value), **wish.details, first_slot=first, timeout=call.seconds
@@ -174,11 +169,11 @@ def claim_next(
 
 
 def _ask(
-    call: o.Call, thing: str, wish: Wish, ask: Callable[[Registry], Awaitable[Claimed]]
+    call: o.Call, thing: str, wish: Wish, ask: Callable[[Keys], Coroutine[Any, Any, Claimed]]
 ) -> Claimed:
     """Send the claim; whatever leaves its outcome open names the claim id."""
     try:
-        claimed = with_registry(call, ask)
+        claimed = with_keys(call, ask)
     except OutcomeUnknown as error:
         way_out = f"it may be chosen; ask again with --claim-id {wish.claim_id}"
         raise CommandFailed(error, thing, way_out, claim_id=wish.claim_id) from error

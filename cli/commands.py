@@ -3,13 +3,9 @@
 The modules are named, not imported: a command is loaded when it runs.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
-from .lazy import Entry
-from .run_words import RunCommand
-from .values import VALUE_SETTINGS, ValueCommand
-
-VALUES: dict[str, Any] = {"cls": ValueCommand, "context_settings": VALUE_SETTINGS}
+from .entry import Entry
 
 COMMANDS = (
     Entry(
@@ -29,7 +25,6 @@ COMMANDS = (
         "date | decreed claim job/2026-01-31 - --exclusive && run-the-job",
         "decreed claim offset -5",
         "decreed claim -- flags --verbose",
-        **VALUES,
     ),
     Entry(
         "get", "reads:get", "decreed get prod/db/region", "decreed get prod/ca.pem --raw > ca.pem"
@@ -58,7 +53,6 @@ COMMANDS = (
         "claims:claim_next",
         "decreed next prod/settings @settings.json",
         "decreed next deploys v1.4.2 --json",
-        **VALUES,
     ),
     Entry(
         "latest",
@@ -67,11 +61,17 @@ COMMANDS = (
         "decreed latest prod/settings --raw",
     ),
     Entry(
-        "elect", "running:elect", "decreed elect scheduler -- ./scheduler --port 80", cls=RunCommand
+        "elect",
+        "running:elect",
+        "decreed elect scheduler -- ./scheduler --port 80",
+        runs_another=True,
     ),
     Entry("leader", "locks:leader", "decreed leader scheduler", "decreed leader scheduler --watch"),
     Entry(
-        "once", "running:once", "decreed once jobs/migrate-12 -- ./migrate --to 12", cls=RunCommand
+        "once",
+        "running:once",
+        "decreed once jobs/migrate-12 -- ./migrate --to 12",
+        runs_another=True,
     ),
     Entry("status", "status:status", "decreed status", "decreed status --json --timeout 2s"),
     Entry(
@@ -91,7 +91,7 @@ LOCK_COMMANDS = (
         "decreed lock run prod/migrate -- ./migrate --all",
         "decreed lock run cron/report --wait 0 --ttl 1m -- make report",
         "decreed lock run prod/db --foreground -- psql",
-        cls=RunCommand,
+        runs_another=True,
     ),
     Entry("list", "locks:list_locks", "decreed lock list", "decreed lock list --json"),
     Entry("show", "locks:show", "decreed lock show prod/migrate"),
@@ -118,3 +118,11 @@ CONTEXT_COMMANDS = (
     ),
     Entry("use", "context_commands:use_context", "decreed context use prod"),
 )
+
+GROUPS = {"lock": LOCK_COMMANDS, "context": CONTEXT_COMMANDS}
+"""The commands that have a word before their own."""
+
+
+def commands_under(path: Sequence[str]) -> tuple[Entry, ...]:
+    """The commands of the group that `path` names; those of the program if it names none."""
+    return GROUPS[path[0]] if path else COMMANDS

@@ -1,17 +1,45 @@
 """From a command to the client library: connect, run the body, and let errors out bare."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..client import Registry, connect
-from .bare import run_async
 from .options import Call
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from ..client import Registry
+    from ..client.registry import Keys
 
 T = TypeVar("T")
 
 
-def with_registry(call: Call, body: Callable[[Registry], Awaitable[T]]) -> T:
-    """Connect, run `body` with the registry, and return what it returns."""
+def ask(*arguments: Any, **settings: Any) -> Any:
+    """`decreed.client.blocking.ask`, loaded when a command asks."""
+    from ..client import blocking
+
+    return blocking.ask(*arguments, **settings)
+
+
+def connect(*endpoints: str, **settings: Any) -> "AbstractAsyncContextManager[Registry]":
+    """`decreed.client.connect`, loaded when a command connects."""
+    from .. import client
+
+    return client.connect(*endpoints, **settings)
+
+
+def with_keys(call: Call, body: "Callable[[Keys], Coroutine[Any, Any, T]]") -> T:
+    """Run `body` with the keys of the cluster, and return what it returns.
+
+    No event loop is loaded: for commands that ask once and end.
+    """
+    result: T = ask(call.endpoints, body, timeout=call.seconds, claimant=call.claimant)
+    return result
+
+
+def with_registry(call: Call, body: "Callable[[Registry], Awaitable[T]]") -> T:
+    """Connect in an event loop, run `body` with the registry, and return what it returns."""
+    from .bare import run_async
 
     async def run() -> T:
         async with connect(

@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from ..registry.errors import BadRequest, ConfigError, DecreedError, Exit
 from . import options as o
 from .contexts import (
@@ -17,6 +15,7 @@ from .contexts import (
     read_config,
     settle_call,
 )
+from .deferred import typer
 from .failures import CommandFailed, about
 from .output import write_json, write_line
 from .shown import show as shown

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated
 
 import trio
-import typer
 
 from ..client import NodeDown, Registry, StatusReport, connect
 from ..registry.config import ClusterConfig
@@ -22,6 +21,7 @@ from ..registry.disk import Storage
 from ..registry.errors import DecreedError, Exit, Unreachable
 from . import options as o
 from .bare import run_async
+from .deferred import typer
 from .documents import claim_line
 from .failures import about
 from .logs import LogForm, LogLevel, set_up_logs

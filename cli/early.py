@@ -8,11 +8,16 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from types import FrameType
 
 from .signals import end_as_first_process, end_by
 
+NEEDED = ("typer", "trio")
+"""Packages that come with the extra ``cli`` and not with the library."""
 SERVING = ("serve", "dev")
+GLOBAL_VALUES = ("--endpoints", "--context", "--claimant", "--timeout")
+"""Options with a value that may stand before the command."""
 
 
 class EarlyStop:
@@ -46,15 +51,33 @@ def hold_closed_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the very end)
 
 
+def command_words(words: Sequence[str]) -> Sequence[str]:
+    """The words from the command on, without the options before it."""
+    place = 0
+    while place < len(words) and words[place].startswith("-"):
+        place += 2 if words[place] in GLOBAL_VALUES else 1
+    return words[place:]
+
+
+def is_complete() -> bool:
+    """Whether what the command needs is installed; the library alone has this script, too."""
+    return all(any(finder.find_spec(name, None) for finder in sys.meta_path) for name in NEEDED)
+
+
 def main() -> None:
     """The entry point of the command ``decreed``."""
     end_as_first_process()
-    if sys.argv[1:2] and sys.argv[1] in SERVING:
+    command = command_words(sys.argv[1:])[:1]
+    if command and command[0] in SERVING:
         EARLY.listen()
-    if sys.argv[1:2] == ["serve"]:
+    if command == ["serve"]:
         # loading makes hardly any garbage, and looking for it takes long; `collect_seldom` ends this
         gc.disable()
     hold_closed_streams()
+    if not is_complete():
+        from .incomplete import tell
+
+        sys.exit(tell(sys.argv[1:]))
     from .main import run
 
     sys.exit(run(sys.argv[1:]))

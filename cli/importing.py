@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ..client import Registry
 from ..client.claims import make_claim
 from ..registry.errors import BadRequest, DecreedError
@@ -18,6 +16,7 @@ from . import options as o
 from .batches import Fate, Row, freeze_all, look_up_all
 from .checking import checked
 from .connection import with_registry
+from .deferred import typer
 from .failures import CommandFailed, about
 from .formats import checked_format
 from .items import Item

@@ -4,10 +4,9 @@ import secrets
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ..registry.errors import ConfigError, Exit
 from . import options as o
+from .deferred import typer
 from .failures import about
 from .output import write_json, write_line
 from .settings_text import config_text, write_file

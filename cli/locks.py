@@ -4,7 +4,6 @@ import sys
 from typing import Annotated, Any
 
 import trio
-import typer
 
 from ..client import Holder, PastTerm, Registry, Standing
 from ..registry.documents import bytes_field, time_text
@@ -13,6 +12,7 @@ from ..registry.locks.terms import Ending, How, parse_lock
 from ..registry.types import MAX_KEY_BYTES
 from . import options as o
 from .connection import with_registry
+from .deferred import typer
 from .failures import CommandFailed, about
 from .output import write_json, write_line
 from .running import LockName

@@ -6,71 +6,33 @@ standard error and a number. ``DECREED_DEBUG=1`` shows the traceback of an unexp
 
 import errno
 import os
-import traceback
 from collections.abc import Sequence
 
-import typer
-
-from ..registry.errors import DecreedError, Exit
+from ..registry.errors import DecreedError
 from .bare import leading_error
-from .commands import COMMANDS, CONTEXT_COMMANDS, LOCK_COMMANDS
 from .contexts import JSON_VARIABLE, is_on
+from .deferred import typer
+from .early import command_words
 from .early import main as main  # scripts that were installed before look for it here
 from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
-from .lazy import LazyGroup
-from .output import OutputClosed, OutputLost, send_the_rest_nowhere, write_error, write_line
+from .front import run_line
+from .incomplete import missing
+from .output import OutputClosed, OutputLost, send_the_rest_nowhere, write_error
 from .run_exits import run_exit, runs_another
 from .usage import usage_failure
 
-
-class Root(LazyGroup):
-    """All commands."""
-
-    entries = COMMANDS
-
-
-class LockGroup(LazyGroup):
-    """The commands about locks."""
-
-    entries = LOCK_COMMANDS
-
-
-class ContextGroup(LazyGroup):
-    """The commands about contexts."""
-
-    entries = CONTEXT_COMMANDS
-
-
-app = typer.Typer(cls=Root, rich_markup_mode=None, pretty_exceptions_enable=False)
-lock_app = typer.Typer(
-    cls=LockGroup, rich_markup_mode=None, help="Locks: run a command under one, see who has it."
-)
-app.add_typer(lock_app, name="lock")
-context_app = typer.Typer(
-    cls=ContextGroup, rich_markup_mode=None, help="Contexts: named clusters of the config file."
-)
-app.add_typer(context_app, name="context")
-
-
-@app.callback(invoke_without_command=True)
-def root(context: typer.Context) -> None:
-    """A distributed write-once registry: the first claim freezes a key for ever.
-
-    Exit codes: 0 done, 1 unexpected, 2 bad usage or input, 3 lost to another value, 4 undecided,
-    5 unreachable (nothing was chosen by this request), 6 outcome unknown (ask again with the same
-    --claim-id), 7 refused, 8 the lock is held, 9 the lock was lost. 'lock run', 'elect' and 'once'
-    exit with the code of their command, or with one of 120 to 127 (see 'decreed lock run --help').
-    """
-    if context.invoked_subcommand is None:
-        write_line(context.get_help())
-        raise typer.Exit(Exit.BAD_REQUEST)
+COMPLETION_VARIABLE = "_DECREED_COMPLETE"
+"""Set by the shells' scripts, which Typer writes; its name is Typer's."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; nothing but that comes out of it."""
     try:
-        result = app(args=list(arguments), prog_name="decreed", standalone_mode=False)
-        return result if isinstance(result, int) else Exit.DONE
+        if instruction := os.environ.get(COMPLETION_VARIABLE):
+            from .completing import run_completion
+
+            return run_completion(instruction, os.environ)
+        return run_line(arguments)
     except BaseException as error:  # noqa: BLE001 (each gets an exit code)
         return _end(leading_error(error), arguments)
 
@@ -84,11 +46,15 @@ def wants_json(arguments: Sequence[str]) -> bool:
 
 def _end(error: BaseException, arguments: Sequence[str]) -> int:
     match error:
+        case CommandFailed():
+            failure = error
+        case DecreedError():
+            failure = CommandFailed(error, "decreed")
         case SystemExit(__context__=BrokenPipeError()):
             return OUTPUT_CLOSED  # Typer has seen to the rest of the output
         case SystemExit():
             raise error
-        case KeyboardInterrupt() | typer.Abort():
+        case KeyboardInterrupt():
             return INTERRUPTED
         case OutputClosed():
             return OUTPUT_CLOSED
@@ -100,15 +66,28 @@ def _end(error: BaseException, arguments: Sequence[str]) -> int:
         case OSError(errno=errno.ENOSPC):
             send_the_rest_nowhere()
             failure = _output_lost(os.strerror(errno.ENOSPC))
-        case typer.TyperException():
-            failure = usage_failure(error)
-        case CommandFailed():
-            failure = error
-        case DecreedError():
-            failure = CommandFailed(error, "decreed")
         case _:
-            failure = _unexpected(error)
-    if runs_another(arguments):
+            return _end_of_typer(error, arguments)
+    return _report(failure, arguments)
+
+
+def _end_of_typer(error: BaseException, arguments: Sequence[str]) -> int:
+    """The end of an error that only Typer has a name for, and of those that nobody has."""
+    match error:
+        case ModuleNotFoundError(name=str(name)) if not name.startswith("decreed"):
+            return _report(missing(f"this needs {name}, which is not installed"), arguments)
+        case typer.Exit():
+            return int(error.exit_code)
+        case typer.Abort():
+            return INTERRUPTED
+        case typer.TyperException():
+            return _report(usage_failure(error), arguments)
+        case _:
+            return _report(_unexpected(error), arguments)
+
+
+def _report(failure: CommandFailed, arguments: Sequence[str]) -> int:
+    if runs_another(command_words(arguments)):
         failure.exit_code = run_exit(failure.error)
     failure.report(wants_json(arguments))
     return failure.exit_code
@@ -121,6 +100,8 @@ def _output_lost(reason: str) -> CommandFailed:
 
 def _unexpected(error: BaseException) -> CommandFailed:
     if os.environ.get("DECREED_DEBUG"):
+        import traceback  # only where somebody looks for a fault of ours
+
         write_error("".join(traceback.format_exception(error)).rstrip())
     cause = DecreedError(f"{type(error).__name__}: {error}")
     return CommandFailed(cause, "unexpected", "DECREED_DEBUG=1 shows where; please report it")

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-import typer
-
 from ..registry.errors import DecreedError
 from ..registry.types import MAX_CLAIMANT_CHARS
 from . import contexts, durations
 from .contexts import DEFAULT_ENDPOINTS as DEFAULT_ENDPOINTS
 from .contexts import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
+from .deferred import Sources, typer
 from .failures import about
+from .key_completion import complete_key, complete_prefix, complete_series
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ def duration(
     )
 
 
-def _raw_unless_json(context: typer.Context, value: bool) -> bool:
+def _raw_unless_json(context: Sources, value: bool) -> bool:
     """An option counts before a variable: ``--json`` before ``DECREED_RAW``."""
     by_variable = getattr(context.get_parameter_source("raw"), "name", "") == "ENVIRONMENT"
     asked = getattr(context.get_parameter_source("as_json"), "name", "") == "COMMANDLINE"
@@ -186,12 +186,25 @@ Claimant = Annotated[
         show_default=False,
     ),
 ]
-KeyName = Annotated[str, typer.Argument(metavar="KEY", help="The key, such as prod/db/region.")]
+KeyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY", help="The key, such as prod/db/region.", autocompletion=complete_key
+    ),
+]
 SeriesName = Annotated[
-    str, typer.Argument(metavar="SERIES", help="The series, such as prod/settings.")
+    str,
+    typer.Argument(
+        metavar="SERIES", help="The series, such as prod/settings.", autocompletion=complete_series
+    ),
 ]
 Prefix = Annotated[
-    str, typer.Argument(metavar="[PREFIX]", help="A path; whole segments match.  [default: all]")
+    str,
+    typer.Argument(
+        metavar="[PREFIX]",
+        help="A path; whole segments match.  [default: all]",
+        autocompletion=complete_prefix,
+    ),
 ]
 
 

@@ -2,14 +2,13 @@
 
 from typing import Annotated
 
-import typer
-
-from ..client import Registry
+from ..client.registry import Keys
 from ..registry.errors import Exit, StillUndecided
 from ..registry.keys import parse_key, parse_prefix, parse_series
 from ..registry.types import MAX_KEY_BYTES, Decree
 from . import options as o
-from .connection import with_registry
+from .connection import with_keys
+from .deferred import typer
 from .documents import decree_line
 from .failures import CommandFailed, about, error_line
 from .output import is_terminal, write_bytes, write_error, write_json, write_line, write_text
@@ -34,12 +33,12 @@ def get(
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
 
-    async def ask(registry: Registry) -> Decree | None:
+    async def ask(registry: Keys) -> Decree | None:
         return await registry.get(key, timeout=call.seconds)
 
     with about(key):
         parse_key(key)
-        decree = with_registry(call, ask)
+        decree = with_keys(call, ask)
         if decree is None:
             raise StillUndecided("undecided: nobody has frozen it")
     return show_value(decree, call, raw)
@@ -59,12 +58,12 @@ def latest(
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
 
-    async def ask(registry: Registry) -> Decree | None:
+    async def ask(registry: Keys) -> Decree | None:
         return await registry.latest(series, timeout=call.seconds)
 
     with about(series):
         parse_series(series)
-        decree = with_registry(call, ask)
+        decree = with_keys(call, ask)
     if decree is None:
         error = StillUndecided("undecided: the series has no slot yet")
         raise CommandFailed(error, series, "freeze the first with 'decreed next'")
@@ -89,13 +88,13 @@ def list_keys(
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
 
-    async def ask(registry: Registry) -> None:
+    async def ask(registry: Keys) -> None:
         async for decree in registry.list(prefix):
             show_row(decree, call, keys)
 
     with about(prefix or "list"):
         parse_prefix(prefix)
-        with_registry(call, ask)
+        with_keys(call, ask)
     return Exit.DONE
 
 

@@ -10,11 +10,9 @@ import re
 import shlex
 import shutil
 from collections.abc import Container, Sequence
-from typing import Any
 
 from ..registry.errors import BadRequest
 from .failures import CommandFailed
-from .plain import PlainCommand
 from .run_exits import RunExit
 
 _OF_A_SHELL = re.compile(r"[\s|&;<>()$`\"'*?\[\]{}~#]")
@@ -56,23 +54,23 @@ def _trouble(program: str) -> tuple[int, str] | None:
     return RunExit.CANNOT_RUN, "it is no program that may be run"
 
 
-class RunCommand(PlainCommand):
-    """A command whose last arguments are another command."""
+def check_separator(command: str, words: Sequence[str], valued: Container[str]) -> None:
+    """Refuse what was probably meant for the other command.
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Refuse what was probably meant for the other command."""
-        valued = {
-            option
-            for parameter in self.params
-            if parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)
-            for option in parameter.opts
-        }
-        word = misplaced(args, valued)
-        if word is not None:
-            cause = BadRequest(f"{word} stands behind the command, and no -- before it")
-            way_out = f"write -- before the command: {ctx.command_path} NAME -- CMD …"
-            raise CommandFailed(cause, "usage", way_out)
-        return super().parse_args(ctx, args)
+    Args:
+        command: the name of ours.
+        words: what stands behind it.
+        valued: its options that take a value.
+
+    Raises:
+        CommandFailed: if a word that looks like an option stands behind the other command, and no
+            ``--`` before that; exit code 2.
+    """
+    word = misplaced(words, valued)
+    if word is not None:
+        cause = BadRequest(f"{word} stands behind the command, and no -- before it")
+        way_out = f"write -- before the command: decreed {command} NAME -- CMD …"
+        raise CommandFailed(cause, "usage", way_out)
 
 
 def misplaced(arguments: Sequence[str], valued: Container[str]) -> str | None:

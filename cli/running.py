@@ -10,7 +10,6 @@ from math import inf
 from typing import Annotated
 
 import trio
-import typer
 
 from ..client import Lock, Registry
 from ..registry.errors import (
@@ -25,6 +24,7 @@ from ..registry.locks.terms import MAX_TTL_MS, MIN_TTL_MS, parse_lock
 from . import options as o
 from .connection import with_registry
 from .contexts import TIMEOUT_VARIABLE
+from .deferred import typer
 from .failures import CommandFailed, about, error_line
 from .guarded import Ended, Guarded, Relay
 from .output import write_error

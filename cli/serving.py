@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import trio
-import typer
 
 from ..registry.addresses import split_address
 from ..registry.config import ClusterConfig
@@ -23,6 +22,7 @@ from ..registry.server import log as say
 from ..registry.types import NodeId
 from . import options as o
 from .bare import run_async
+from .deferred import typer
 from .early import EARLY
 from .failures import CommandFailed, about
 from .formed import check_not_formed_before, note_formed

@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 
-from ..client import NodeDown, Registry
+from ..client.registry import Keys
+from ..client.results import NodeDown
 from ..registry.errors import Exit
 from ..registry.wire.handshake import VERSION
 from ..registry.wire.status import PeerStatus, StatusReport
 from . import options as o
-from .connection import with_registry
+from .connection import with_keys
 from .failures import about
 from .output import write_json, write_line
 from .shown import one_line
@@ -31,11 +32,11 @@ def status(
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
 
-    async def ask(registry: Registry) -> list[StatusReport | NodeDown]:
+    async def ask(registry: Keys) -> list[StatusReport | NodeDown]:
         return await registry.status()
 
     with about("status"):
-        nodes = with_registry(call, ask)
+        nodes = with_keys(call, ask)
     if as_json:
         write_json({"nodes": [_document(node) for node in nodes], "quorum": has_quorum(nodes)})
     else:

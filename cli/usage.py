@@ -5,16 +5,15 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-import typer
-
 from ..registry.errors import BadRequest
+from .deferred import typer
 from .failures import CommandFailed
 
 WAY_OUT = "correct the variable, or unset it"
 SWITCH = "it is a switch: write 1 or 0"
 
 
-def usage_failure(error: typer.TyperException) -> CommandFailed:
+def usage_failure(error: Any) -> CommandFailed:
     """The failure of a command line that was not understood.
 
     A value that came from a variable is told of that variable, and one from an option of the option
@@ -41,12 +40,12 @@ def said_by(variable: str, value: object) -> Generator[None]:
         raise
 
 
-def _is_told(error: typer.BadParameter, parameter: Any) -> bool:
+def _is_told(error: Any, parameter: Any) -> bool:
     """Whether a value was given, by an option that has a variable too."""
     return bool(error.message and getattr(parameter, "envvar", None))
 
 
-def _came_from_variable(error: typer.BadParameter, parameter: Any) -> bool:
+def _came_from_variable(error: Any, parameter: Any) -> bool:
     context: Any = getattr(error, "ctx", None)
     source = context.get_parameter_source(parameter.name) if context is not None else None
     return getattr(source, "name", "") == "ENVIRONMENT"

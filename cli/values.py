@@ -3,23 +3,19 @@
 ``-`` is standard input and ``@FILE`` the bytes of a file; ``@@x`` is the text ``@x``. Anything else
 is the text itself; with ``--literal`` everything is. No newline is added or cut.
 
-A value may start with a minus sign: ``-5`` is taken as it is. One that starts with two is taken for
-a mistyped option, which must never be frozen, unless ``--`` stands before the arguments.
+A value that begins with a dash is a number, such as ``-5``, or stands behind ``--``: see `line`.
 """
 
 import os
 import sys
-from typing import Annotated, Any, BinaryIO
-
-import typer
+from typing import Annotated, BinaryIO
 
 from ..registry.config import MIB
 from ..registry.errors import BadRequest
+from .deferred import typer
 from .failures import CommandFailed, reading
-from .plain import PlainCommand
 
 LARGEST_VALUE = 64 * MIB
-_SEPARATOR_GIVEN = "decreed.separator"
 
 ValueText = Annotated[
     str,
@@ -31,26 +27,6 @@ ValueText = Annotated[
 Literal = Annotated[
     bool, typer.Option("--literal", help="Take VALUE as text, even if it is - or starts with @.")
 ]
-
-VALUE_SETTINGS = {"ignore_unknown_options": True}
-
-
-class ValueCommand(PlainCommand):
-    """A command that takes a value; remembers whether ``--`` was on its command line."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Note the separator before the parser drops it."""
-        ctx.meta[_SEPARATOR_GIVEN] = "--" in args
-        return super().parse_args(ctx, args)
-
-
-def check_no_option(context: typer.Context, *arguments: str) -> None:
-    """Refuse arguments that look like mistyped options."""
-    for argument in arguments:
-        if argument.startswith("--") and not context.meta.get(_SEPARATOR_GIVEN):
-            raise typer.BadParameter(
-                f"no such option: {argument} (write -- before arguments that start with two dashes)"
-            )
 
 
 def value_bytes(text: str, literal: bool) -> bytes:

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import trio
-import typer
 
 from ..client import Registry, Watched
 from ..registry.errors import Exit, StillUndecided, Unreachable
@@ -11,6 +10,7 @@ from ..registry.keys import parse_key, parse_prefix
 from ..registry.types import Decree
 from . import options as o
 from .connection import with_registry
+from .deferred import typer
 from .documents import decree_line
 from .failures import CommandFailed, about
 from .output import write_json, write_line

@@ -1,24 +1,31 @@
 """The client: `connect` to a cluster, under trio, asyncio, or (in `decreed.client.sync`) neither.
 
-The parts, from the outside in: `registry` is what callers see; `arguments` checks what they give;
-`asker` asks with a deadline and through the `cache`, and knows which claims are in `doubts`; `settle`
-drives attempts, `attempt` decides which node is tried when; `pool` knows the members, `link` is one
-connection with many requests in flight, `channel` is its bytes.
+The parts, from the outside in: `cluster` is what callers see, its `registry` is about keys and its
+`locking` about locks; `arguments` checks what they give; `asker` asks with a deadline and through the
+`cache`, and knows which claims are in `doubts`; `settle` drives attempts, `attempt` decides which node
+is tried when; `pool` knows the members, `link` is one connection with many requests in flight, and
+`pulse` tells whether its node is there. Below the seam of `runtime` lie two ways to move bytes:
+`loop_runtime`, `task_link` and `channel` in an event loop; `blocking`, `socket_link` and `socket_dial`
+without one.
 """
+
+from importlib import import_module
 
 if __name__ == "client":
     raise ImportError("import decreed.client, not client")
 
-from ..registry import errors
-from ..registry.types import Decree, Outcome
-from ..registry.wire.status import StatusReport
-from .claims import Json
-from .connecting import connect, open_registry
-from .holder import Holder, PastTerm, Standing
-from .lock import Lock, Locked
-from .registry import Registry
-from .results import Claimed, NodeDown, Watched
-from .watching import Watching
+TYPE_CHECKING = False  # type checkers know this name; `typing` itself takes its time to load
+if TYPE_CHECKING:
+    from ..registry import errors
+    from ..registry.types import Decree, Outcome
+    from ..registry.wire.status import StatusReport
+    from .claims import Json
+    from .cluster import Registry
+    from .connecting import connect, open_registry
+    from .holder import Holder, PastTerm, Standing
+    from .lock import Lock, Locked
+    from .results import Claimed, NodeDown, Watched
+    from .watching import Watching
 
 __all__ = [
     "Claimed",
@@ -39,3 +46,35 @@ __all__ = [
     "errors",
     "open_registry",
 ]
+
+_WHERE = {
+    "Claimed": ".results",
+    "Decree": "..registry.types",
+    "Holder": ".holder",
+    "Json": ".claims",
+    "Lock": ".lock",
+    "Locked": ".lock",
+    "NodeDown": ".results",
+    "Outcome": "..registry.types",
+    "PastTerm": ".holder",
+    "Registry": ".cluster",
+    "Standing": ".holder",
+    "StatusReport": "..registry.wire.status",
+    "Watched": ".results",
+    "Watching": ".watching",
+    "connect": ".connecting",
+    "open_registry": ".connecting",
+}
+
+
+def __getattr__(name: str) -> object:
+    """A public name, loaded when it is first used: an event loop takes longer to load than to ask."""
+    if name == "errors":
+        return import_module("..registry.errors", __name__)
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

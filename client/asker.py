@@ -4,8 +4,6 @@ import sys
 from collections.abc import Callable, Sequence
 from math import inf
 
-import anyio
-
 from ..registry.documents import shown
 from ..registry.errors import (
     Closed,
@@ -21,7 +19,6 @@ from . import arguments
 from .arguments import Seconds
 from .attempt import Reply
 from .cache import Cache
-from .channel import check_value
 from .doubts import Doubts
 from .endpoints import Endpoint
 from .errands import (
@@ -37,9 +34,10 @@ from .errands import (
     to_wait,
 )
 from .forks import FORKS
-from .lifetime import CLOSED, FORKED, Lifetime
+from .framing import check_value
 from .pool import Pool
 from .results import Claimed, NodeDown, settled
+from .runtime import CLOSED, FORKED, Life
 from .settle import settle
 
 # how long an answer from the disk is held back in the hope that a node tells the formation
@@ -75,7 +73,7 @@ class Asker:
         lifetime: of the client.
     """
 
-    def __init__(self, pool: Pool, cache: Cache, timeout: float, lifetime: Lifetime) -> None:
+    def __init__(self, pool: Pool, cache: Cache, timeout: float, lifetime: Life) -> None:
         self.lifetime = lifetime
         self.pool = pool
         self.cache = cache
@@ -83,7 +81,7 @@ class Asker:
         self._doubts = Doubts(next_slot=False)
         self._doubts_of_next = Doubts(next_slot=True)
         self._met = False
-        self._meeting = anyio.Lock()
+        self._meeting = pool.runtime.lock()
         self._forks = FORKS.count
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
@@ -152,7 +150,7 @@ class Asker:
         return self.cache.memory.get(key)
 
     def deadline(self, timeout: Seconds | None) -> float:
-        """When a call that begins now must end, on anyio's clock.
+        """When a call that begins now must end, on the runtime's clock.
 
         Raises:
             Closed: if the client may not be used, or not in this event loop.
@@ -160,7 +158,7 @@ class Asker:
         """
         self.guard_here()
         seconds = self._timeout if timeout is None else arguments.seconds("timeout", timeout)
-        return anyio.current_time() + seconds
+        return self.pool.now() + seconds
 
     async def meet(self, deadline: float) -> None:
         """Return once a node has told who the members are, and the endpoints are of one cluster.
@@ -183,7 +181,7 @@ class Asker:
             # a call without an end waits for nodes as well
             absent = ABSENT_SECONDS if deadline < inf else inf
             await self._one(to_meet(absent=absent), deadline)
-        soon = min(deadline, anyio.current_time() + OTHERS_SECONDS)
+        soon = min(deadline, self.pool.now() + OTHERS_SECONDS)
         links = [self.pool.link(seed) for seed in self.pool.seeds]
         await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
         self.pool.compare()
@@ -269,12 +267,12 @@ class Asker:
         """Wait for a key; None when time ran out and it is undecided."""
         found = await self._recall([key], deadline)
         while key not in found:
-            left = max(SHORTEST_WAIT_SECONDS, deadline - anyio.current_time())
+            left = max(SHORTEST_WAIT_SECONDS, deadline - self.pool.now())
             errand = to_wait(key, min(left, POLL_SECONDS))
             decree = self._read(await self.ask(errand, deadline + LATE_SECONDS))
             if decree is not None:
                 return decree
-            if deadline - anyio.current_time() < WAIT_SLACK_SECONDS:
+            if deadline - self.pool.now() < WAIT_SLACK_SECONDS:
                 return None
         return found[key]
 
@@ -302,7 +300,7 @@ class Asker:
     async def status(self, deadline: float) -> list[StatusReport | NodeDown]:
         """What each member says of itself."""
         await self.meet(deadline)
-        soon = min(deadline, anyio.current_time() + MEET_SECONDS)
+        soon = min(deadline, self.pool.now() + MEET_SECONDS)
         # find out which members are behind the endpoints: their own addresses may be out of reach
         links = [self.pool.link(seed) for seed in self.pool.seeds]
         await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
@@ -356,7 +354,7 @@ class Asker:
         return found
 
     async def _meet_or_fall_back(self, deadline: float) -> None:
-        soon = min(deadline, anyio.current_time() + MEET_SECONDS)
+        soon = min(deadline, self.pool.now() + MEET_SECONDS)
         try:
             await self._one(to_meet(rounds=1), soon)
         except Unreachable:

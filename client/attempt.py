@@ -16,7 +16,6 @@ Rules kept here:
 * What is wrong with the request is raised at once; what is wrong with a node is tried elsewhere.
 """
 
-import logging
 import random
 from collections.abc import Callable
 from math import inf
@@ -40,13 +39,14 @@ from ..registry.errors import (
 )
 from ..registry.wire.handshake import ClientWelcome
 from ..registry.wire.requests import MAX_TIMEOUT_MS, Answer, Decreed, Failed, Request
-from .channel import NothingListens
 from .errands import HEDGE_SECONDS, Errand
+from .framing import NothingListens
+from .journal import Journal
 from .link import BYTES_PER_SECOND, CONNECT_SECONDS, Link
 from .pool import Pool
 from .ticket import Lost, News, Silent, Ticket
 
-LOG = logging.getLogger(__name__)
+LOG = Journal(__name__)
 SILENT_AVOID_SECONDS = 1.0
 # a node that answers others, or has many late answers already, is given more time: an overloaded
 # cluster must not be asked everything twice
@@ -84,7 +84,7 @@ class Attempt:
         errand: what to ask.
         pool: whom to ask.
         wake: called when there is news.
-        deadline: on anyio's clock.
+        deadline: on the runtime's clock.
     """
 
     __slots__ = (
@@ -110,7 +110,7 @@ class Attempt:
 
     @property
     def wake_at(self) -> float:
-        """When to call `advance` again at the latest, on anyio's clock."""
+        """When to call `advance` again at the latest, on the runtime's clock."""
         return min(self._wake_at, self._deadline)
 
     def advance(self, now: float) -> None:

@@ -1,6 +1,9 @@
 """A bell: one task waits, others ring. A ring that nobody waits for yet is kept."""
 
-import anyio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import anyio
 
 
 class Bell:
@@ -10,6 +13,15 @@ class Bell:
         self._rung = False
         # made when somebody comes to wait: most rings come before, or to nobody
         self._event: anyio.Event | None = None
+
+    @property
+    def rung(self) -> bool:
+        """Whether a ring is kept that nobody has waited for yet."""
+        return self._rung
+
+    def heed(self) -> None:
+        """Take the ring that is kept, without waiting."""
+        self._rung = False
 
     def ring(self) -> None:
         """Wake the task that waits, now or when it comes to wait."""
@@ -24,6 +36,9 @@ class Bell:
         as soon as nobody rings.
         """
         if not self._rung:
+            # whoever waits here is in an event loop; a caller who blocks asks `rung`, and loads none
+            import anyio
+
             self._event = anyio.Event()
             try:
                 await self._event.wait()

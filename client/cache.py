@@ -7,24 +7,24 @@ Invariants kept here:
   write, and no trouble with the disk is an error for them.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-import anyio
-import anyio.to_thread
-
 from ..registry.types import Decree, Key
 from ..registry.wire.handshake import ClientWelcome
 from .bell import Bell
+from .journal import Journal
 from .memory import Memory
 
 if TYPE_CHECKING:
+    # a client without a disk cache loads neither a database nor threads for it
+    import anyio
+
     from .disk import DecreeFile
     from .shelf import Shelf
 
-LOG = logging.getLogger(__name__)
+LOG = Journal(__name__)
 MAX_UNWRITTEN = 10_000
 CLOSE_SECONDS = 5.0
 
@@ -48,7 +48,7 @@ class Cache:
         self._welcome: ClientWelcome | None = None
         self._opened_for: ClientWelcome | None = None
         self._file: DecreeFile | None = None
-        self._turn = anyio.Lock()
+        self._turn: anyio.Lock | None = None
         self._unwritten: deque[tuple[bytes, Decree]] = deque(maxlen=MAX_UNWRITTEN)
         self._bell = Bell()
 
@@ -119,6 +119,8 @@ class Cache:
 
     async def write(self) -> None:
         """Write decrees to disk as they come, for ever. What is left at the end is written too."""
+        import anyio
+
         try:
             while True:
                 await self._bell.wait()
@@ -172,5 +174,10 @@ class Cache:
             self._file.close()
 
     async def _off_loop(self, work: Callable[[], T]) -> T:
+        import anyio
+        import anyio.to_thread
+
+        if self._turn is None:
+            self._turn = anyio.Lock()
         async with self._turn:
             return await anyio.to_thread.run_sync(work)

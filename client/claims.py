@@ -1,6 +1,5 @@
 """Making a `Claim` from what a caller gives, and checking it before anything is sent. No I/O."""
 
-import getpass
 import json
 import os
 import socket
@@ -82,9 +81,21 @@ def checked_words(
     )
 
 
+def checked_claimant(name: str | None) -> str:
+    """The name that a client's claims carry; None for ``user@host``.
+
+    Raises:
+        BadRequest: if it is no text, or over its bound.
+    """
+    name = default_claimant() if name is None else name
+    return arguments.text("claimant", name, MAX_CLAIMANT_CHARS)
+
+
 @cache
 def default_claimant() -> str:
     """``user@host`` of this process: the same after a restart, so that claims can be repeated."""
+    import getpass  # for a claim that names no claimant, and no other call
+
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):

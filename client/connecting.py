@@ -11,19 +11,20 @@ from anyio.abc import TaskGroup
 from msgspec import Struct
 
 from ..registry.errors import Closed
-from ..registry.types import MAX_CLAIMANT_CHARS, MAX_COUNTER
+from ..registry.types import MAX_COUNTER
 from . import arguments
 from .arguments import Endpoints, Seconds
 from .asker import Asker
 from .cache import Cache
-from .claims import default_claimant
+from .claims import checked_claimant
+from .cluster import Registry
 from .copying import NotCopied
 from .endpoints import Endpoint, parse_endpoints
 from .lifetime import Lifetime, Nursery
+from .loop_runtime import LoopRuntime
 from .loops import in_asyncio
 from .memory import Memory
 from .pool import Pool
-from .registry import Registry
 
 if TYPE_CHECKING:
     from .shelf import Shelf
@@ -135,8 +136,7 @@ class Plan(Struct, frozen=True):
 
             directory = Path(arguments.path("cache_dir", cache_dir))
             shelf = Shelf(directory, *(max(1, bound * DISK_FACTOR) for bound in bounds))
-        name = default_claimant() if claimant is None else claimant
-        name = arguments.text("claimant", name, MAX_CLAIMANT_CHARS)
+        name = checked_claimant(claimant)
         return cls(tuple(seeds), seconds, name, Memory(*bounds), shelf)
 
     def open(self, nursery: Nursery | None) -> Registry:
@@ -154,7 +154,7 @@ class Plan(Struct, frozen=True):
         cache = Cache(self.memory, self.shelf, map(str, self.seeds))
         if known is not None:
             cache.inherit(known)
-        pool = Pool(self.seeds, lifetime.spawn, cache.adopt)
+        pool = Pool(self.seeds, LoopRuntime(lifetime.spawn), cache.adopt)
         asker = Asker(pool, cache, self.timeout, lifetime)
         lifetime.begin(pool.close, pool.tasks.spoken)
         if cache.on_disk:

@@ -56,7 +56,7 @@ class GivingUp:
         """Say it from now on, to the nodes behind `asked` first."""
         if not self._begun and not self._asker.pool.closed:
             self._begun = True
-            self._asker.pool.spawn(lambda: self._say(asked))
+            self._asker.pool.tasks.spawn(lambda: self._say(asked))
             self._asker.pool.tasks.say(self._until_over)
 
     async def wait(self) -> bool:

@@ -151,7 +151,7 @@ class Hold:
             if self._holding is None or self._holding.until_ms is None:
                 await self._begin()
             self.ensure_held()
-            self._asker.pool.spawn(self._keep)
+            self._asker.pool.tasks.spawn(self._keep)
         except DecreedError as error:
             final = await self._end_without(acquiring, error)
             raise final from (error if final is not error else error.__cause__)

@@ -25,13 +25,9 @@ from anyio.abc import TaskGroup
 from ..registry.errors import BadRequest, Closed
 from .forks import this_process
 from .loops import Loop
+from .runtime import CLOSED
 
 LOG = logging.getLogger(__name__)
-CLOSED = "the client was closed: open another"
-FORKED = (
-    "the client belongs to the process that this one was forked from, and an event loop does not "
-    "survive a fork: open another client in this process"
-)
 ELSEWHERE = "the client belongs to another event loop than the one that runs now: open one in each"
 NEEDS_NURSERY = (
     "trio has no tasks without a nursery: give one, open_registry(…, nursery=nursery), or use "

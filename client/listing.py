@@ -18,17 +18,18 @@ class Listing(NotCopied, AsyncIterator[Decree]):
         asker: asks the cluster.
         prefix: a checked prefix.
         timeout: seconds that a page may take.
+        after: only the keys behind this text.
     """
 
     instead: ClassVar[str] = (
         "it is a question to a cluster that is under way. Let the other process ask its own"
     )
 
-    def __init__(self, asker: Asker, prefix: str, timeout: float | None) -> None:
+    def __init__(self, asker: Asker, prefix: str, timeout: float | None, after: str = "") -> None:
         self._asker = asker
         self._prefix = prefix
         self._timeout = timeout
-        self._after: str | None = ""
+        self._after: str | None = after
         self._ready: deque[Decree] = deque()
 
     async def __anext__(self) -> Decree:

@@ -5,24 +5,22 @@ whichever link is known to lead to it, so that a client which can reach only pro
 """
 
 import random
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-import anyio
+from typing import TYPE_CHECKING
 
 from ..registry.errors import ConfigError, Refused
 from ..registry.keys import homes
 from ..registry.types import Key, NodeId
 from ..registry.wire.handshake import ClientWelcome
 from .bell import Bell
-from .channel import Channel, open_channel
 from .endpoints import Endpoint, parse_endpoint
 from .forks import FORKS
-from .last_words import Tasks
 from .link import Link
+from .runtime import Runtime
 
-SOFTWARE = "decreed-python"
+if TYPE_CHECKING:
+    from .last_words import Tasks
 
 
 class Pool:
@@ -30,18 +28,17 @@ class Pool:
 
     Args:
         seeds: the endpoints that the user gave.
-        spawn: starts a task that lives as long as the client.
+        runtime: makes the links, and knows the time.
         on_welcome: told of each welcome of our cluster.
 
     Attributes:
         mixed: how the endpoints that the user gave contradict each other, as `compare` found.
-        tasks: of the client.
     """
 
     def __init__(
         self,
         seeds: Sequence[Endpoint],
-        spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        runtime: Runtime,
         on_welcome: Callable[[ClientWelcome], None],
     ) -> None:
         self.seeds = tuple(seeds)
@@ -50,8 +47,8 @@ class Pool:
         self.addresses: dict[NodeId, Endpoint] = {}
         self.mixed = ""
         self._strangers: dict[Endpoint, str] = {}
-        self.tasks = Tasks(spawn)
-        self.spawn = self.tasks.spawn
+        self.runtime = runtime
+        self.now = runtime.now
         self._on_welcome = on_welcome
         self._links: dict[Endpoint, Link] = {}
         # the best link to each member, as it was last found; good while it works
@@ -61,6 +58,11 @@ class Pool:
         # which members this client prefers where any will do: each client others, so that the load
         # is spread, also that of those who leave a node together
         self._ranks: dict[NodeId, float] = {}
+
+    @property
+    def tasks(self) -> "Tasks":
+        """The tasks of the client, if it runs in an event loop."""
+        return self.runtime.tasks
 
     @property
     def introduced(self) -> bool:
@@ -75,7 +77,7 @@ class Pool:
     def link(self, endpoint: Endpoint) -> Link:
         """The one link to `endpoint`."""
         if endpoint not in self._links:
-            self._links[endpoint] = Link(endpoint, self._dial, self._admit, self.spawn)
+            self._links[endpoint] = self.runtime.link(endpoint, self._admit)
         return self._links[endpoint]
 
     def link_to(self, node: NodeId) -> Link:
@@ -134,7 +136,7 @@ class Pool:
 
     def nudge(self) -> None:
         """Try to be welcomed by a seed that is not kept away from; wait for nothing."""
-        now = anyio.current_time()
+        now = self.now()
         for link in map(self.link, self.seeds):
             if not (self.closed or link.running or self.avoided(link)):
                 link.submit(lambda id: None, lambda ticket, news: None, now)
@@ -163,18 +165,13 @@ class Pool:
         self.closed = True
         for bell in self._bells:
             bell.ring()
-        self.tasks.close()
+        self.runtime.close()
 
     def let_go(self) -> None:
         """In a forked process: use none of the parent's connections, and hold none of them open."""
         self.closed = True
         for link in self._links.values():
             link.let_go()
-
-    async def _dial(self, endpoint: Endpoint) -> Channel:
-        """Open a channel; where no node has ever welcomed us, something else may be at the port."""
-        curious = self.link(endpoint).welcome is None
-        return await open_channel(endpoint, SOFTWARE, curious=curious)
 
     def _any_order(self, prefer: NodeId | None) -> list[NodeId]:
         def order(node: NodeId) -> tuple[bool, bool, float]:

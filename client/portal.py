@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import anyio
 
 from ..registry.errors import Closed
-from . import registry as aio
+from . import cluster as aio
 from .asker import Asker, seeds_text
 from .cache import Cache
 from .connecting import Plan
 from .forks import FORKS, this_process
-from .lifetime import CLOSED
 from .lock import Owners
+from .runtime import CLOSED
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

@@ -7,15 +7,15 @@ counts as ever.
 
 A node that answers late was slow and not gone. It is given more time from then on, until it answers
 promptly again: an overloaded node must not lose its clients to others that are overloaded as well.
+
+A state machine that never waits: whoever moves the link's bytes calls `advance` at `wake_at`.
 """
 
 from collections.abc import Callable
 from math import inf
-
-import anyio
+from typing import Protocol
 
 from ..registry.errors import Unreachable
-from .bell import Bell
 
 PING_SECONDS = 0.4
 """So long a link on which somebody waits may be quiet before its node is pinged."""
@@ -28,87 +28,107 @@ DEAD_SECONDS = 10.0
 """The connection to a node that is silent for so long is ended."""
 
 
+class Body(Protocol):
+    """What a pulse is of: one open connection and those who wait on it."""
+
+    def ping(self) -> None:
+        """Send a ping, without waiting."""
+
+    def expects(self) -> bool:
+        """Whether anybody waits for something."""
+        ...
+
+    def allowance(self) -> float:
+        """Seconds that what is on its way may take, beyond the usual."""
+        ...
+
+    def fall_silent(self) -> None:
+        """The node has fallen silent."""
+
+    def wake_watcher(self) -> None:
+        """`Pulse.wake_at` is earlier than it was."""
+
+
 class Pulse:
     """Watches over one open connection.
 
     Args:
-        ping: sends a ping, without waiting.
-        expects: whether anybody waits for something.
-        allowance: seconds that what is on its way may take, beyond the usual.
-        on_silent: called when the node has fallen silent.
+        body: the connection.
+        now: the time in seconds, on the clock of all deadlines.
 
     Attributes:
         silent: nothing came since the node was pinged, and that is too long ago.
-        heard_at: when something came last, on anyio's clock.
+        heard_at: when something came last.
+        wake_at: when to call `advance` next; infinite while nobody waits.
     """
 
-    def __init__(
-        self,
-        ping: Callable[[], None],
-        expects: Callable[[], bool],
-        allowance: Callable[[], float],
-        on_silent: Callable[[], None],
-    ) -> None:
+    def __init__(self, body: Body, now: Callable[[], float]) -> None:
         self.silent = False
-        self.heard_at = anyio.current_time()
-        self._ping, self._expects = ping, expects
-        self._allowance, self._on_silent = allowance, on_silent
+        self._body, self._now = body, now
+        self.heard_at = self._since = now()
         self._patience = PATIENCE_SECONDS
         self._asked_at = inf
-        self._resting = False
-        self._bell = Bell()
+        self._step: Callable[[float], None] = self._look
+        self.wake_at = self.heard_at + PING_SECONDS if body.expects() else inf
 
     def stir(self) -> None:
         """Somebody may wait for something now."""
-        if self._resting:
-            self._resting = False
-            self._bell.ring()
+        if self.wake_at == inf:
+            self._since = self._now()
+            self.wake_at = self._since + PING_SECONDS
+            self._body.wake_watcher()
 
     def heard(self) -> None:
         """Something came."""
-        self.heard_at = anyio.current_time()
+        self.heard_at = self._now()
         if self._asked_at < inf:
             self._learn(self.heard_at - self._asked_at)
         if self.silent:
             self.silent = False
-            self._bell.ring()
+            self._next(self._look, self.heard_at)
+            self._body.wake_watcher()
 
-    async def watch(self) -> None:
-        """Ping as long as somebody waits and nothing is heard.
+    def advance(self, now: float) -> None:
+        """Ping, or judge, if it is time to.
 
         Raises:
             Unreachable: the node was silent for too long to keep the connection.
         """
-        while True:
-            since = await self._rest()
-            while self._expects():
-                await anyio.sleep_until(max(since, self.heard_at) + PING_SECONDS)
-                if self._expects() and anyio.current_time() >= self.heard_at + PING_SECONDS:
-                    await self._ask()
+        if now >= self.wake_at:
+            self._step(now)
 
-    async def _rest(self) -> float:
-        """Return when somebody waits; returns since when."""
-        while not self._expects():
-            self._resting = True
-            await self._bell.wait()
-        return anyio.current_time()
+    def _next(self, step: Callable[[float], None], at: float) -> None:
+        self._step, self.wake_at = step, at
 
-    async def _ask(self) -> None:
-        self._asked_at = anyio.current_time()
-        self._ping()
-        await anyio.sleep(self._patience + self._allowance())
+    def _look(self, now: float) -> None:
+        if not self._body.expects():
+            self.wake_at = inf
+            return
+        quiet_until = max(self._since, self.heard_at) + PING_SECONDS
+        if now < quiet_until:
+            self.wake_at = quiet_until
+            return
+        self._asked_at = now
+        self._next(self._look_again, now + self._patience + self._body.allowance())
+        self._body.ping()
+
+    def _look_again(self, now: float) -> None:
         if self._asked_at < inf:
-            await anyio.sleep(LAST_LOOK_SECONDS)
+            self._next(self._judge, now + LAST_LOOK_SECONDS)
+        else:
+            self._next(self._look, now)
+            self._look(now)
+
+    def _judge(self, now: float) -> None:
         if self._asked_at < inf:
             self.silent = True
-            self._on_silent()
-            await self._until_heard()
+            self._next(self._give_up, now + DEAD_SECONDS)
+            self._body.fall_silent()
+        else:
+            self._next(self._look, now)
+            self._look(now)
 
-    async def _until_heard(self) -> None:
-        with anyio.move_on_after(DEAD_SECONDS):
-            while self.silent:
-                await self._bell.wait()
-            return
+    def _give_up(self, now: float) -> None:
         raise Unreachable(f"nothing came for {DEAD_SECONDS:g} seconds")
 
     def _learn(self, seconds: float) -> None:

@@ -1,11 +1,12 @@
-"""The registry as callers see it. Every method is short: it checks, asks, and says what came."""
+"""The keys of a cluster as callers see them: claims, reads, lists and watches.
+
+Every method is short: it checks, asks, and says what came. `cluster.Registry` is this and the locks.
+"""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from math import inf
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING
 
-import anyio
 from msgspec.structs import replace
 
 from ..registry.errors import BadRequest, DecreedError, OutcomeUnknown, StillUndecided
@@ -14,12 +15,15 @@ from ..registry.types import Claim, Decree
 from ..registry.wire.status import StatusReport
 from . import arguments
 from .arguments import Seconds
+from .asker import Asker
+from .bell import Bell
 from .claims import Claimable, checked_words, make_claim
 from .copying import NotCopied
 from .listing import Listing
-from .locking import Locking
 from .results import Claimed, NodeDown
-from .watching import Watching, parse_position
+
+if TYPE_CHECKING:
+    from .watching import Watching
 
 # `list` is a method below
 Settled = list[Claimed | DecreedError]
@@ -27,8 +31,8 @@ Reports = list[StatusReport | NodeDown]
 ONCE_PAUSE_SECONDS = 0.1
 
 
-class Registry(NotCopied, Locking):
-    """A cluster of decreed servers; made by `decreed.client.connect`, or by `open_registry`.
+class Keys(NotCopied):
+    """The keys of a cluster; `Registry` has all of this.
 
     Any number of tasks may use it at once. Every call has a timeout in seconds, or as a `timedelta`,
     which covers connecting and trying other nodes; None means the one given to `connect`. A cancelled
@@ -46,29 +50,9 @@ class Registry(NotCopied, Locking):
         claimant: the name that claims carry when they name none.
     """
 
-    def __repr__(self) -> str:
-        return f"<decreed.client.Registry {self._asker}>"
-
-    async def aclose(self) -> None:
-        """Close the client: calls that are under way end with `Closed`, or `OutcomeUnknown`.
-
-        Any task of the client's event loop may do so, once or several times. A lock that is still
-        held is kept no longer; it is free again after its ttl. If this is cancelled, the client is
-        closed all the same.
-        """
-        await self._asker.lifetime.end()
-
-    async def __aenter__(self) -> Self:
-        self._asker.guard_here()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
+    def __init__(self, asker: Asker, claimant: str) -> None:
+        self._asker = asker
+        self._claimant = claimant
 
     async def claim(
         self,
@@ -219,14 +203,15 @@ class Registry(NotCopied, Locking):
         """
         deadline = self._asker.deadline(timeout)
         claim = self._make(key, self._claimant, None, note, claim_id, None)
+        pool = self._asker.pool
         while True:
             [result] = await self._asker.claim_all([claim], deadline)
             if isinstance(result, Claimed):
                 return result
-            left = deadline - anyio.current_time()
+            left = deadline - pool.now()
             if not isinstance(result, OutcomeUnknown) or left <= 0:
                 raise result
-            await anyio.sleep(min(left, ONCE_PAUSE_SECONDS))
+            await pool.runtime.listen(Bell(), pool.now() + min(left, ONCE_PAUSE_SECONDS))
 
     async def get(self, key: str, *, timeout: Seconds | None = None) -> Decree | None:
         """The decree of `key`; None when a quorum said that it is undecided.
@@ -266,7 +251,9 @@ class Registry(NotCopied, Locking):
             raise StillUndecided(f"{key!r} is still undecided")
         return decree
 
-    def list(self, prefix: str = "", *, timeout: Seconds | None = None) -> AsyncIterator[Decree]:
+    def list(
+        self, prefix: str = "", *, after: str = "", timeout: Seconds | None = None
+    ) -> AsyncIterator[Decree]:
         """All decrees under `prefix`, in key order, asked for page by page.
 
         It contains every decree whose claim was answered before the list began. It is not a
@@ -274,13 +261,16 @@ class Registry(NotCopied, Locking):
 
         Args:
             prefix: whole path segments; empty for all keys.
+            after: only the keys behind this text, in key order; empty for all.
             timeout: seconds for each page.
         """
         self._asker.guard()
         seconds = arguments.seconds_or_none("timeout", timeout)
-        return Listing(self._asker, arguments.prefix(prefix), seconds)
+        return Listing(
+            self._asker, arguments.prefix(prefix), seconds, arguments.text("after", after)
+        )
 
-    def watch(self, prefix: str = "", *, since: str | None = None) -> Watching:
+    def watch(self, prefix: str = "", *, since: str | None = None) -> "Watching":
         """The decrees under `prefix` as they are learned, for ever, also across failures of nodes.
 
         Each comes at least once: after a change of node some may come again, and some from before
@@ -291,6 +281,8 @@ class Registry(NotCopied, Locking):
             since: a `Watched.position`, to go on behind it. None begins at the first step of the
                 iteration, or when `Watching.begin` is awaited.
         """
+        from .watching import Watching, parse_position
+
         self._asker.guard()
         position = None if since is None else parse_position(since)
         return Watching(self._asker, arguments.prefix(prefix), position)

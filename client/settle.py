@@ -4,8 +4,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from math import inf
 
-import anyio
-
 from ..registry.errors import DecreedError
 from .attempt import Attempt, Reply
 from .bell import Bell
@@ -20,15 +18,14 @@ async def settle(
 ) -> list[Reply | DecreedError]:
     """Settle all errands, each by itself, and return their results in order.
 
-    What is not settled at `deadline` (on anyio's clock) ends with an error. At most `WINDOW` are on
-    their way at a time. If the caller is cancelled, the nodes are told that nobody waits any more.
+    What is not settled at `deadline`, on the runtime's clock, ends with an error. At most `WINDOW` are
+    on their way at a time. If the caller is cancelled, the nodes are told that nobody waits any more.
     """
     driver = _Driver(pool, errands, deadline)
     try:
         with pool.ringing(driver.bell):
-            while driver.turn(anyio.current_time()):
-                with anyio.CancelScope(deadline=driver.wake_at):
-                    await driver.bell.wait()
+            while driver.turn(pool.now()):
+                await pool.runtime.listen(driver.bell, driver.wake_at)
     finally:
         driver.withdraw()
     return driver.results()

@@ -1,15 +1,13 @@
 """Who answers at an endpoint, if it is no decreed node: told by the first bytes that it sends.
 
 Some servers speak first, or complain about what they do not know; those are recognised by that.
-Others wait for a line, or for a handshake of their own. `identify` says such a thing to them, on
-connections of its own. It is for people who look at an error, so it may fail to find out.
+Others wait for a line, or for a handshake of their own; `questions` are such things, to be said on
+connections of their own, and `verdict` is what the answers mean. `task_look` and `socket_look` ask. All
+this is for people who look at an error, so it may fail to find out. No I/O.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
-
-import anyio
-
-from .endpoints import Endpoint
 
 LOOK_SECONDS = 0.5
 LOOK_BYTES = 1_024
@@ -47,30 +45,15 @@ def is_there(name: str) -> str:
     return f"{name} answers there, and no decreed node"
 
 
-async def identify(endpoint: Endpoint) -> str:
-    """What kind of server is at `endpoint`; empty if that cannot be found out. Never raises."""
-    found: dict[str, str] = {}
+def questions() -> dict[str, bytes]:
+    """What to say to servers that wait for a word, each on a connection of its own."""
+    return {"tls": _tls_hello(), "http": b"GET / HTTP/1.0\r\n\r\n"}
 
-    async def look(way: str, question: bytes) -> None:
-        found[way] = recognise(await _first_words(endpoint, question))
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(look, "tls", _tls_hello())
-        tasks.start_soon(look, "http", b"GET / HTTP/1.0\r\n\r\n")
+def verdict(answers: Mapping[str, bytes]) -> str:
+    """What kind of server began with these answers to `questions`; empty if that is unknown."""
     # some that speak TLS complain in plain HTTP about plain HTTP
-    return found["tls"] or found["http"]
-
-
-async def _first_words(endpoint: Endpoint, question: bytes) -> bytes:
-    """What a server answers first; empty if it says nothing for a while, or hangs up."""
-    try:
-        with anyio.move_on_after(LOOK_SECONDS):
-            async with await anyio.connect_tcp(endpoint.host, endpoint.port) as stream:
-                await stream.send(question)
-                return await stream.receive(LOOK_BYTES)
-    except (OSError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
-        pass
-    return b""
+    return recognise(answers["tls"]) or recognise(answers["http"])
 
 
 def _tls_hello() -> bytes:

@@ -23,16 +23,16 @@ import anyio
 from ..registry.errors import Closed, Unreachable
 from ..registry.types import Decree
 from . import arguments
-from . import registry as aio
+from . import cluster as aio
 from .arguments import Endpoints, Seconds
 from .connecting import MIB, Plan
 from .copying import NotCopied
 from .forks import this_process
-from .lifetime import CLOSED
 from .listing import Listing
 from .locking import DEFAULT_TTL, DEFAULT_WAIT, json_bytes
 from .portal import Portal
 from .results import Watched
+from .runtime import CLOSED
 from .sync_lock import Lock, Locked, OnLost
 from .watching import Watching as AsyncWatching
 

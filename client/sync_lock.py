@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 from ..registry.documents import shown
 from ..registry.errors import BadRequest, Closed, LockLost
-from . import registry as aio
+from . import cluster as aio
 from .forks import this_process
 from .hold import LONGEST_NAP_SECONDS, Hold
 from .lock import HeldLock, Owner, Owners, Unentered, enlist

@@ -1,4 +1,4 @@
-"""A ticket: a request that was handed to a link, and the news that its owner hears of it."""
+"""A ticket: one request that was handed to a link, and what its owner hears of it."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ class Ticket:
         id: its id on the connection.
         request: what to send; None to hear the welcome alone.
         deliver: called with what became of it, once; and before that when the node falls silent.
-        now: on anyio's clock.
+        now: when it was handed in.
     """
 
     __slots__ = ("deliver", "id", "link", "made_at", "request", "weight", "withdrawn", "written_at")

@@ -1,12 +1,18 @@
 """The folders are importable only as parts of `decreed`, and a wheel holds only that."""
 
 import ast
+import json
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tomllib
+import venv
 import zipfile
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +92,14 @@ def test_everything_that_is_installed_is_pinned_and_nothing_names_an_index() -> 
     extras = project["optional-dependencies"]
     for requirement in [
         *project["dependencies"],
+        *extras["cli"],
         *extras["server"],
         *extras["dev"],
         *extras["bench"],
         *extras["servers-tests"],
     ]:
         name = requirement.split(">")[0].split("=")[0].split("[")[0].lower()
-        assert name in names, f"{name} is not pinned"
+        assert name in names or name == "decreed", f"{name} is not pinned"
 
 
 def tracked() -> list[tuple[str, str]]:
@@ -117,12 +124,17 @@ def build(files: list[tuple[str, str]], folder: Path) -> tuple[Path, Path]:
     return sdist, wheel
 
 
-def test_sdist_and_wheel_hold_each_tracked_file_once(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The sdist and the wheel of what is tracked."""
     pytest.importorskip("build")
-    files = tracked()
-    ours = [name for mode, name in files if not mode.startswith("120000")]
+    return build(tracked(), tmp_path_factory.mktemp("built"))
+
+
+def test_sdist_and_wheel_hold_each_tracked_file_once(built: tuple[Path, Path]) -> None:
+    ours = [name for mode, name in tracked() if not mode.startswith("120000")]
     ours = [name for name in ours if name.split("/")[0] in ("decreed", *PARTS)]
-    sdist, wheel = build(files, tmp_path)
+    sdist, wheel = built
     with tarfile.open(sdist) as tar:
         assert not [member.name for member in tar if member.issym() or member.islnk()]
         names = [member.name.split("/", 1)[-1] for member in tar if member.isfile()]
@@ -137,3 +149,79 @@ def test_the_test_files_that_run_first_or_apart_exist() -> None:
     named = {*order.FIRST, *order.APART}
     assert [path for path in named if not (ROOT / "tests" / path).exists()] == []
     assert len(set(order.FIRST)) == len(order.FIRST)
+
+
+def needed(names: Iterable[str]) -> set[str]:
+    """All distributions that those of `names` need, their extras left out; those too."""
+    found: set[str] = set()
+    waiting = [*names]
+    while waiting:
+        name = re.split(r"[^A-Za-z0-9._-]", waiting.pop(), maxsplit=1)[0]
+        # what a marker leaves out on this system is not here either
+        if name not in found and list(metadata.distributions(name=name)):
+            found.add(name)
+            requires = metadata.requires(name) or []
+            waiting += [each for each in requires if "extra ==" not in each]
+    return found
+
+
+def library_alone(wheel: Path, folder: Path) -> Path:
+    """A fresh environment with the wheel and what the library needs, and nothing else; its Python."""
+    venv.create(folder, symlinks=True)
+    scheme = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})
+    python = folder / "bin" / "python"
+    # for the new environment: without --python, pip would take the wheel for this one's own decreed
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q"]
+    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True, capture_output=True)
+    site = Path(scheme["purelib"])
+    for name in needed(PROJECT["project"]["dependencies"]):
+        files = metadata.files(name) or []
+        for top in {file.parts[0] for file in files if file.parts[0] != ".."}:
+            if not (site / top).exists():
+                (site / top).symlink_to(Path(str(metadata.distribution(name).locate_file(top))))
+    return python
+
+
+def test_the_library_alone_is_a_client_and_its_command_says_what_to_install(
+    built: tuple[Path, Path], tmp_path: Path
+) -> None:
+    python = library_alone(built[1], tmp_path / "venv")
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            words, cwd=tmp_path, env={}, capture_output=True, text=True, timeout=120
+        )
+
+    absent = (
+        "typer, trio, rich, dotenv, ruamel, yaml12, tomlkit, tomli, pathspec, rocksdict, pydantic"
+    )
+    code = f"""
+import importlib.util, decreed, decreed.client.sync, decreed.client.fencing
+for name in "{absent}".split(", "):
+    assert importlib.util.find_spec(name) is None, name
+with decreed.client.sync.connect("127.0.0.1:1") as registry:
+    try:
+        registry.get("k", timeout=0.1)
+    except decreed.errors.Unreachable as error:
+        print("asked")
+"""
+    done = run(str(python), "-I", "-c", code)
+    assert (done.stdout, done.stderr) == ("asked\n", "")
+    script = python.parent / "decreed"
+    for words in (["get", "k"], ["--help"], ["serve"], []):
+        done = run(str(script), *words)
+        assert (done.returncode, done.stdout) == (7, "")
+        assert done.stderr == (
+            "decreed: decreed: the command line is not installed, only the library; "
+            "pip install 'decreed[cli]'\n"
+        )
+    error = json.loads(run(str(script), "get", "k", "--json").stderr)["error"]
+    assert (error["kind"], error["exit_code"]) == ("MissingExtra", 7)
+
+
+def test_the_extras_stand_one_on_the_other() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert "decreed[cli]" in extras["server"]
+    library = {re.split("[>=]", each)[0] for each in PROJECT["project"]["dependencies"]}
+    assert library == {"anyio", "cbor2", "msgspec"}
+    assert not library & {re.split("[>=]", each)[0] for each in extras["cli"]}

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 import trio
 
 from decreed.client import Claimed, Outcome, Registry, connect, errors
+from decreed.client.listing import PAGE_SIZE
 
 from .account import Account, now_ns
 from .order import Order
@@ -22,8 +23,8 @@ def perform(order: Order) -> Account:
 
 
 async def _perform(order: Order) -> Account:
-    # each contender for a lock is a program of its own; all else shares one client
-    clients = order.outstanding if order.op == "lock" else 1
+    # each contender for a lock is a program of its own, and so is each lister; all else shares one
+    clients = order.outstanding if order.op in ("lock", "list") else 1
     cached = 2 * order.keyspace if order.op == "cached-read" else 1
     async with AsyncExitStack() as stack:
         registries = [
@@ -66,6 +67,8 @@ def _call(
             return lambda: _get(registry, order)
         case "lock":
             return lambda: _lock(registry, order)
+        case "list":
+            return Lister(registry).page
         case _:
             raise ValueError(f"decreed's client knows no work {order.op!r}")
 
@@ -100,6 +103,28 @@ async def _get_many(registry: Registry, order: Order) -> int:
 
 async def _lock(registry: Registry, order: Order) -> int:
     async with registry.lock(order.prefix, wait=60.0):
+        return 1
+
+
+class Lister:
+    """Lists all keys, page after page, and begins again at the end.
+
+    Args:
+        registry: its own client.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._decrees = aiter(registry.list())
+
+    async def page(self) -> int:
+        """One page more; or what is left, at the end."""
+        for _ in range(PAGE_SIZE):
+            try:
+                await anext(self._decrees)
+            except StopAsyncIteration:
+                self._decrees = aiter(self._registry.list())
+                break
         return 1
 
 

@@ -9,6 +9,7 @@ from .fakes import Cli, FakeRegistry
 def registry(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
     """The registry that commands find behind every endpoint."""
     fake = FakeRegistry()
+    monkeypatch.setattr("decreed.cli.connection.ask", fake.ask)
     for module in ("connection", "dev"):
         monkeypatch.setattr(f"decreed.cli.{module}.connect", fake.connect)
     return fake

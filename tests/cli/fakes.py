@@ -4,7 +4,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from decreed.cli.main import run
+from decreed.client.blocking import finish
 from decreed.client.results import Claimed, Watched
 from decreed.registry.errors import DecreedError, StillUndecided
 from decreed.registry.keys import matches, series_and_slot, slot_key, sort_key
@@ -133,10 +134,12 @@ class FakeRegistry:
         slots = [key for key in self.decrees if series_and_slot(Key(key))[0] == series]
         return self.decrees[max(slots, key=sort_key)] if slots else None
 
-    async def list(self, prefix: str) -> AsyncIterator[Decree]:
+    async def list(
+        self, prefix: str, *, after: str = "", timeout: float | None = None
+    ) -> AsyncIterator[Decree]:
         self._called("list", prefix=prefix)
         for key in sorted(self.decrees, key=sort_key):
-            if matches(prefix, Key(key)):
+            if matches(prefix, Key(key)) and sort_key(key) > sort_key(after):
                 yield self.decrees[key]
 
     def watch(self, prefix: str, since: str | None = None) -> "FakeWatching":
@@ -162,6 +165,16 @@ class FakeRegistry:
         failure = self.failures.pop(0) if self.failures else None
         if failure is not None:
             raise failure
+
+    def ask(
+        self,
+        endpoints: Iterable[str],
+        body: Callable[["FakeRegistry"], Coroutine[Any, Any, Any]],
+        **options: Any,
+    ) -> Any:
+        """Stands in for `decreed.client.blocking.ask`."""
+        self.connections.append({"endpoints": tuple(endpoints), **options})
+        return finish(body(self))
 
     @asynccontextmanager
     async def connect(self, *endpoints: str, **options: Any) -> AsyncGenerator["FakeRegistry"]:

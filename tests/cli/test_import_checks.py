@@ -232,7 +232,7 @@ def test_an_interrupted_import_says_what_was_frozen(
         (["x", "--root"], "under no prefix"),
         (["$locks/x"], "is no key"),
         (["--root", "--whole"], "must be there"),
-        (["x", "--note", "n" * 5_000], "the note is longer"),
+        (["x", "--note", "n" * 5_000], "note is longer"),
         (["x", "--format", "ini"], "'ini' is none of toml, json, yaml, env"),
         (["x", "--hidden"], "--hidden is for a folder"),
     ],

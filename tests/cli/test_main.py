@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from decreed.cli import commands, options
-from decreed.cli.main import app, run
+from decreed.cli.main import run
 from decreed.registry.errors import ERRORS, Exit, Unreachable
 
 from .fakes import Cli, FakeRegistry
@@ -259,22 +258,6 @@ def test_times(text: str, seconds: float) -> None:
 def test_bad_times_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         options.parse_duration(text)
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_is_there_for_each_shell(shell: str) -> None:
-    environment = {"_DECREED_COMPLETE": f"source_{shell}"}
-    result = CliRunner().invoke(app, [], env=environment, prog_name="decreed")
-    assert result.exit_code == 0
-    assert "_DECREED_COMPLETE" in result.stdout
-
-
-def test_completion_knows_the_commands() -> None:
-    environment = {
-        "_DECREED_COMPLETE": "complete_bash", "COMP_WORDS": "decreed im", "COMP_CWORD": "1",
-    }  # fmt: skip
-    result = CliRunner().invoke(app, [], env=environment, prog_name="decreed")
-    assert result.stdout.split() == ["import"]
 
 
 def test_python_m_decreed_is_the_command(tmp_path: Path) -> None:

@@ -58,6 +58,6 @@ def test_version(cli: Cli) -> None:
     assert document == {
         "decreed": "0.1.0",
         "python": platform.python_version(),
-        "protocol": 1,
+        "protocol": 2,
         "format": 6,
     }

@@ -263,6 +263,11 @@ class FakeNode:
                 if half:
                     self.halt()
 
+    async def say(self, data: bytes) -> None:
+        """Send bytes as they are on all connections."""
+        for stream in list(self._streams):
+            await stream.send(data)
+
     async def _honest(self, request: Any) -> Any:
         decrees = self.cluster.decrees
         match request:

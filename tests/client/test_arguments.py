@@ -66,6 +66,7 @@ RIGHT: dict[str, Any] = {
 WRONG: dict[str, tuple[Any, ...]] = {
     "key": NO_PATH_OF_A_KEY,
     "keys": (None, 7, "abc", b"abc", bytearray(b"abc"), [7], ["a", b"b"], ["a//b"], [LONE], [[]]),
+    "after": NO_TEXT,
     "prefix": (*NO_TEXT, "a//b", "/", "a@1", "$x"),
     "series": (*NO_PATH_OF_A_KEY, "a@1"),
     "name": (*NO_PATH_OF_A_KEY, "a@1", "$locks/a"),

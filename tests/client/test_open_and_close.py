@@ -191,7 +191,7 @@ async def test_a_task_cannot_be_started_in_a_client_that_has_ended() -> None:
         registry = await open_registry(NOBODY, nursery=home)
         await registry.aclose()
         with pytest.raises(Closed):
-            registry._asker.lifetime.spawn(work)
+            registry._asker.pool.tasks.spawn(work)
 
 
 @pytest.mark.anyio
@@ -278,7 +278,7 @@ async def test_a_task_of_the_client_that_fails_closes_it_and_is_told(
     with pytest.raises(ExceptionGroup) as caught:
         async with nursery() as home:
             registry = await open_registry(NOBODY, nursery=home)
-            registry._asker.lifetime.spawn(fail)
+            registry._asker.pool.tasks.spawn(fail)
             with pytest.raises(Closed):
                 await registry.wait("k", timeout=None)
             await registry.aclose()

@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 
+from decreed.client.bell import Bell
 from decreed.client.pulse import (
     DEAD_SECONDS,
     LAST_LOOK_SECONDS,
@@ -15,6 +16,7 @@ from decreed.client.pulse import (
     PING_SECONDS,
     Pulse,
 )
+from decreed.client.task_link import watch
 from decreed.registry.errors import Unreachable
 
 pytestmark = pytest.mark.trio
@@ -24,15 +26,25 @@ class Patient:
     """A link as its pulse sees it, with a node that answers after `delay` seconds, if ever."""
 
     def __init__(self) -> None:
-        self.pulse = Pulse(self._ping, lambda: self.waits, lambda: self.allowance, self._fell)
         self.waits = False
-        self.allowance = 0.0
+        self.seconds_more = 0.0
+        self.bell = Bell()
+        self.pulse = Pulse(self, trio.current_time)
         self.delay: float | None = 0.0
         self.pings: list[float] = []
         self.fell: list[float] = []
         self.nursery: trio.Nursery | None = None
 
-    def _ping(self) -> None:
+    def expects(self) -> bool:
+        return self.waits
+
+    def allowance(self) -> float:
+        return self.seconds_more
+
+    def wake_watcher(self) -> None:
+        self.bell.ring()
+
+    def ping(self) -> None:
         self.pings.append(trio.current_time())
         if self.delay is not None and self.nursery is not None:
             self.nursery.start_soon(self._answer, self.delay)
@@ -41,7 +53,7 @@ class Patient:
         await trio.sleep(delay)
         self.pulse.heard()
 
-    def _fell(self) -> None:
+    def fall_silent(self) -> None:
         self.fell.append(trio.current_time())
 
     def wait(self) -> None:
@@ -56,7 +68,7 @@ async def a_patient(clock: trio.testing.MockClock) -> AsyncIterator[Patient]:
     async with trio.open_nursery() as nursery:
         patient = Patient()
         patient.nursery = nursery
-        nursery.start_soon(patient.pulse.watch)
+        nursery.start_soon(watch, patient.pulse, patient.bell)
         yield patient
         nursery.cancel_scope.cancel()
 
@@ -118,9 +130,10 @@ async def test_a_node_that_was_silent_for_long_is_given_up(
 ) -> None:
     mock_clock.autojump_threshold = 0.0
     patient = Patient()
-    patient.delay, patient.waits = None, True
+    patient.delay = None
+    patient.wait()
     with pytest.raises(Unreachable, match="10 seconds"):
-        await patient.pulse.watch()
+        await watch(patient.pulse, patient.bell)
     usual = PING_SECONDS + PATIENCE_SECONDS + LAST_LOOK_SECONDS
     assert trio.current_time() == pytest.approx(usual + DEAD_SECONDS)
 
@@ -162,7 +175,7 @@ async def test_megabytes_on_their_way_are_given_their_time(
     mock_clock: trio.testing.MockClock,
 ) -> None:
     async with a_patient(mock_clock) as patient:
-        patient.allowance, patient.delay = 4.0, 3.0
+        patient.seconds_more, patient.delay = 4.0, 3.0
         patient.wait()
         await trio.sleep(30)
         assert patient.pings and not patient.fell

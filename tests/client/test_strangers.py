@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from decreed.client import Registry, connect
-from decreed.client.channel import CURIOUS_SECONDS
+from decreed.client.framing import CURIOUS_SECONDS
 from decreed.client.strangers import complaint, recognise
 from decreed.registry.errors import Closed, DecreedError, ProtocolError, Unreachable
 

@@ -1,6 +1,7 @@
 """When a wait ends: at its deadline, by the client's clock, whatever ticks the node's clock has."""
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ class Ticking(Asker):
     def __init__(self, part: float) -> None:
         self.part = part
         self.asked = 0
+        self.pool: Any = SimpleNamespace(now=trio.current_time)
 
     def __del__(self, is_finalizing: Callable[[], bool] = bool) -> None:
         """It has nothing to close."""

@@ -1,15 +1,15 @@
 """The table of variables on the page about settings, against the options of the commands themselves."""
 
 from collections import defaultdict
-from typing import Any
 
 from decreed.cli import contexts
-from decreed.cli.commands import COMMANDS, CONTEXT_COMMANDS, LOCK_COMMANDS
+from decreed.cli.commands import COMMANDS, GROUPS
+from decreed.cli.declared import Parameter, parameters_of
 
 from .pages import ROOT, quoted, rows
 
 PAGE = ROOT / "docs" / "settings.md"
-GROUPS = {"": COMMANDS, "lock ": LOCK_COMMANDS, "context ": CONTEXT_COMMANDS}
+ENTRIES = {"": COMMANDS} | {f"{name} ": entries for name, entries in GROUPS.items()}
 
 WITHOUT = {
     "names or describes one request": {
@@ -20,47 +20,54 @@ WITHOUT = {
     "says what is to be done": {
         "--demo", "--disk-only", "--dry-run", "--exclude", "--exclusive", "--foreground", "--hidden",
         "--keep-going", "--keys", "--only", "--outstanding", "--root", "--skip-bad-names",
-        "--value-bytes", "--watch",
+        "--value-bytes", "--watch", "--whole",
     },
     "describes a new cluster": {"--accept-quorum", "--prepare-quorum"},
 }  # fmt: skip
 WITHOUT_IN_INIT = {"--node"}
 
 
-def options() -> list[tuple[str, Any]]:
+def options() -> list[tuple[str, Parameter]]:
     """All options of all commands, each with the command that has it."""
     return [
         (group + entry.name, parameter)
-        for group, entries in GROUPS.items()
+        for group, entries in ENTRIES.items()
         for entry in entries
-        for parameter in entry.load().params
-        if parameter.param_type_name == "option"
-        if parameter.name != "help" and not parameter.hidden
+        for parameter in parameters_of(entry.load())
+        if parameter.is_option and not parameter.setting("hidden")
     ]
+
+
+def variable_of(option: Parameter) -> str | None:
+    """The variable that says what the option says, if there is one."""
+    variable = option.setting("envvar")
+    assert variable is None or isinstance(variable, str)
+    return variable
 
 
 def test_every_option_has_a_variable_or_a_reason_to_have_none() -> None:
     exempt = set[str]().union(*WITHOUT.values())
     for command, option in options():
         none = exempt | (WITHOUT_IN_INIT if command == "init" else set())
-        assert (option.envvar is None) == (option.opts[0] in none), (command, option.opts)
+        names = option.options
+        assert (variable_of(option) is None) == (names[0] in none), (command, names)
 
 
 def test_no_variable_means_two_things_or_is_the_fencing_token() -> None:
     names: dict[str, set[str]] = defaultdict(set)
     for _, option in options():
-        if option.envvar is not None:
-            assert option.envvar.startswith("DECREED_") and option.envvar != "DECREED_TOKEN"
-            names[option.envvar].add(option.opts[0])
+        if (variable := variable_of(option)) is not None:
+            assert variable.startswith("DECREED_") and variable != "DECREED_TOKEN"
+            names[variable].add(option.options[0])
     assert [each for each in names.values() if len(each) > 1] == []
 
 
 def test_the_table_lists_the_variables_and_their_commands() -> None:
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for command, option in options():
-        if option.envvar is not None:
-            found[f"`{option.envvar}`", f"`{option.opts[0]}`"].append(command)
-    every = {group + entry.name for group, entries in GROUPS.items() for entry in entries}
+        if (variable := variable_of(option)) is not None:
+            found[f"`{variable}`", f"`{option.options[0]}`"].append(command)
+    every = {group + entry.name for group, entries in ENTRIES.items() for entry in entries}
     shown = {
         (variable, option): every if commands == "all" else set(quoted(commands))
         for variable, option, commands, _ in rows(PAGE, "variable")

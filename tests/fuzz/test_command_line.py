@@ -71,7 +71,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("DECREED_ENDPOINTS", "DECREED_CLAIMANT", "DECREED_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("decreed.cli.connection.connect", StrictRegistry().connect)
+    registry = StrictRegistry()
+    monkeypatch.setattr("decreed.cli.connection.connect", registry.connect)
+    monkeypatch.setattr("decreed.cli.connection.ask", registry.ask)
     (tmp_path / "file").write_bytes(b"\xff\x00")
     (tmp_path / "values.toml").write_text("[a]\nb = 1\n")
     (tmp_path / "bad.json").write_text("{")

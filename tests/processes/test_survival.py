@@ -224,6 +224,24 @@ def test_a_paused_node_delays_nobody_for_long_and_harms_nothing_when_it_goes_on(
                 assert len(list(alone.list())) == 90
 
 
+def test_a_command_leaves_a_stopped_node_long_before_its_time_is_over(tmp_path: Path) -> None:
+    with running(tmp_path) as cluster:
+        for stopped in cluster.nodes:
+            cluster.signal(stopped, signal.SIGSTOP)
+            for command, expected in (
+                (("claim", f"{stopped}/k", "x"), 0),
+                (("get", f"{stopped}/k"), 0),
+                (("get", f"{stopped}/none"), 4),
+            ):
+                began = time.monotonic()
+                ended = run(*command, "--timeout", "60s", endpoints=cluster.endpoints)
+                assert ended.returncode == expected, ended
+                # about a second, when the machine has nothing else to do
+                assert time.monotonic() - began < 20
+            cluster.signal(stopped, signal.SIGCONT)
+            cluster.await_voting(*cluster.nodes)
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_those_who_wait_at_a_stopped_node_are_served_by_the_others(
     tmp_path: Path, backend: str

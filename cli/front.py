@@ -1,0 +1,212 @@
+"""The front door: which command is meant, who wants help, and what stands before the command.
+
+Rules kept here:
+
+* ``-h`` and ``--help`` are help wherever they stand, unless behind ``--``.
+* Global options (where, as whom, how long, in what form) are taken before the command too. One that
+  the command has no use for is passed over, but no command goes to another place than was said.
+* Words that other programs use to change or delete are answered, not run: nothing ever is.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from ..registry.errors import BadRequest, Exit
+from .commands import COMMANDS, GROUPS, commands_under
+from .declared import Parameter, parameters_of
+from .early import GLOBAL_VALUES
+from .entry import Entry
+from .failures import CommandFailed
+from .line import Line, is_dashed, meant, mistake, next_value, no_such_option, split, values
+
+HELP = ("-h", "--help")
+VERSION = ("-V", "--version")
+COMPLETION = ("--install-completion", "--show-completion")
+PLACES = ("--endpoints", "--context")
+GLOBALS = (*GLOBAL_VALUES, "--json")
+
+_FROZEN = "nothing is ever changed or deleted: the first claim of a key freezes it"
+_CLAIM = "'decreed claim KEY VALUE' freezes a key; 'decreed next SERIES VALUE' adds a version"
+ANSWERS = {
+    **dict.fromkeys(("put", "set", "write", "create", "add"), _CLAIM),
+    **dict.fromkeys(
+        ("update", "edit", "replace", "patch", "cas"),
+        "'decreed next SERIES VALUE' adds a version to a series, 'decreed latest SERIES' reads it",
+    ),
+    **dict.fromkeys(
+        ("rm", "delete", "del", "unset", "remove", "drop", "unclaim"),
+        "a key stays; claim another one, or the next slot of a series with 'decreed next'",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that was named.
+
+    Args:
+        path: its words, such as ``lock run``.
+        entry: where it is.
+        rest: the words behind it.
+    """
+
+    path: tuple[str, ...]
+    entry: Entry
+    rest: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name, for messages."""
+        return " ".join(self.path)
+
+
+def run_line(words: Sequence[str]) -> int:
+    """Run a command line, and return its exit code.
+
+    Raises:
+        CommandFailed: if it is not understood; exit code 2.
+        DecreedError, typer.TyperException: as the command, or Typer, ends.
+    """
+    before, rest = take_globals(list(words))
+    if before and not rest:
+        raise mistake("there is no command behind the options", "see 'decreed --help'")
+    if not rest or rest[0] in (*HELP, *COMPLETION):
+        return _root(rest)
+    if rest[0] in VERSION:
+        rest[0] = "version"
+    if rest[0] == "help":
+        return explain(rest[1:])
+    found = find(rest)
+    if isinstance(found, int):
+        return found
+    if found.entry.runs_another:
+        _check_separator(found)
+    if _wants_help(found.rest):
+        return _help(found.path, found.entry)
+    return _run(found, before)
+
+
+def explain(words: Sequence[str]) -> int:
+    """``decreed help …``: the help of the command that `words` name."""
+    path = [word for word in words if word not in HELP]
+    if not path:
+        return _help((), None)
+    found = find(path, ("--help",))
+    return found if isinstance(found, int) else _help(found.path, found.entry)
+
+
+def find(words: Sequence[str], group_rest: Sequence[str] = ()) -> Command | int:
+    """The command that `words` begin with; an exit code if they name a group, whose help is shown.
+
+    Raises:
+        CommandFailed: if there is no such command; exit code 2.
+    """
+    name, *rest = words
+    if name not in GROUPS:
+        return Command((name,), _entry(name, COMMANDS, (*GROUPS, "help")), tuple(rest))
+    if not rest or rest[0] in HELP:
+        _help((name,), None)
+        return Exit.DONE if rest or group_rest else Exit.BAD_REQUEST
+    inner, *rest = rest
+    entry = _entry(inner, commands_under([name]), (), f"{name} ")
+    return Command((name, inner), entry, tuple(rest))
+
+
+def _root(rest: Sequence[str]) -> int:
+    if rest and rest[0] in COMPLETION:
+        from .typer_app import run_group
+
+        result = run_group((), rest)
+        return result if isinstance(result, int) else Exit.DONE
+    _help((), None)
+    return Exit.DONE if rest else Exit.BAD_REQUEST
+
+
+def take_globals(words: list[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
+    """The global options before the command, and the words from the command on."""
+    before: list[tuple[str, str | None]] = []
+    while words and is_dashed(words[0]) and words[0] not in (*HELP, *VERSION, *COMPLETION):
+        word = words.pop(0)
+        if word == "--":
+            break
+        name, equals, value = word.partition("=")
+        if name in GLOBAL_VALUES:
+            before.append((name, value if equals else next_value(name, words)))
+        elif name == "--json" and not equals:
+            before.append((name, None))
+        else:
+            known = (*GLOBALS, "--help", "--version")
+            message = f"there is no option {name} before the command{meant(name, known)}"
+            raise mistake(message, "options of a command stand behind its name")
+    return before, words
+
+
+def _entry(name: str, entries: Sequence[Entry], more: Sequence[str], group: str = "") -> Entry:
+    by_name = {entry.name: entry for entry in entries}
+    if name in by_name:
+        return by_name[name]
+    if is_dashed(name):
+        raise no_such_option(f"'{group.strip() or 'decreed'}' has no option {name}", name, ())
+    if not group and name in ANSWERS:
+        _answer(name)
+    known = (*by_name, *more)
+    raise mistake(f"No such command '{group}{name}'{meant(name, known)}", _see_help(group))
+
+
+def _see_help(group: str) -> str:
+    return f"see 'decreed {group}--help'"
+
+
+def _answer(name: str) -> NoReturn:
+    raise CommandFailed(BadRequest(f"there is no '{name}', for {_FROZEN}"), "usage", ANSWERS[name])
+
+
+def _wants_help(words: Sequence[str]) -> bool:
+    before = words[: words.index("--")] if "--" in words else words
+    return any(word in HELP for word in before)
+
+
+def _check_separator(command: Command) -> None:
+    from .run_words import check_separator
+
+    parameters = parameters_of(command.entry.load())
+    valued = {name for each in parameters if not each.is_flag for name in each.options}
+    check_separator(command.name, command.rest, valued)
+
+
+def _help(path: tuple[str, ...], entry: Entry | None) -> int:
+    from .typer_app import run_command, run_group
+
+    if entry is None:
+        run_group(path, ["--help"])
+    else:
+        run_command(path, entry, ["--help"])
+    return Exit.DONE
+
+
+def _run(command: Command, before: Sequence[tuple[str, str | None]]) -> int:
+    function = command.entry.load()
+    parameters = parameters_of(function)
+    line = split(command.name, command.rest, parameters)
+    line = Line((*_heeded(command, before, parameters), *line.options), line.arguments)
+    plain = values(line, parameters, os.environ)
+    if plain is not None:
+        return function(**plain)
+    from .typer_app import run_command
+
+    result = run_command(command.path, command.entry, line.canonical())
+    return result if isinstance(result, int) else Exit.DONE
+
+
+def _heeded(
+    command: Command, before: Sequence[tuple[str, str | None]], parameters: Sequence[Parameter]
+) -> list[tuple[Parameter, str | None]]:
+    """Those of the options before the command that it has a use for."""
+    by_name = {name: each for each in parameters for name in each.options}
+    goes_somewhere = command.path[0] == "context" or any(name in by_name for name in PLACES)
+    for name, _ in before:
+        if name in PLACES and goes_somewhere and name not in by_name:
+            raise mistake(f"'{command.name}' has no option {name}")
+    return [(by_name[name], value) for name, value in before if name in by_name]

@@ -1,0 +1,14 @@
+"""What the program says of itself as a whole."""
+
+
+def root() -> None:
+    """A distributed write-once registry: the first claim freezes a key for ever.
+
+    'decreed help COMMAND' explains a command. Options that say where, as whom, how long and in what
+    form (--endpoints, --context, --claimant, --timeout, --json) may stand before the command, too.
+
+    Exit codes: 0 done, 1 unexpected, 2 bad usage or input, 3 lost to another value, 4 undecided,
+    5 unreachable (nothing was chosen by this request), 6 outcome unknown (ask again with the same
+    --claim-id), 7 refused, 8 the lock is held, 9 the lock was lost. 'lock run', 'elect' and 'once'
+    exit with the code of their command, or with one of 120 to 127 (see 'decreed lock run --help').
+    """

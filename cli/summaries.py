@@ -1,0 +1,62 @@
+"""What each command does, in a sentence: the first line of what its function says of itself.
+
+It is written here once more so that the list of all commands is shown with none of them loaded.
+"""
+
+GROUP_HELP = {
+    "lock": "Locks: run a command under one, see who has it.",
+    "context": "Contexts: named clusters of the config file.",
+}
+
+SUMMARIES = {
+    "dev:dev": "Run a cluster of three nodes in this process; its data stays for the next time.",
+    "init:init": "Write DIR/cluster.toml for a new cluster, with every setting explained.",
+    "serving:serve": (
+        "Run one node of a cluster until SIGTERM or SIGINT; then answer what is in flight and stop."
+    ),
+    "claims:claim": "Freeze KEY to VALUE, for ever, unless it is frozen already.",
+    "reads:get": "Print the value that KEY is frozen to.",
+    "reads:list_keys": "Print all frozen keys under PREFIX with their values, in order.",
+    "waiting:wait": "Wait until KEY is frozen, and print its value.",
+    "waiting:watch": (
+        "Print keys under PREFIX as they are frozen, until interrupted or the time is up."
+    ),
+    "importing:import_command": (
+        "Freeze every file below DIR, or every entry of FILE, under PREFIX."
+    ),
+    "claims:claim_next": "Freeze the next free slot of SERIES to VALUE, and say which slot it is.",
+    "reads:latest": "Print the last decided slot of SERIES and its value.",
+    "running:elect": (
+        "Campaign for NAME for ever: run CMD whenever this leads, and stop it when it does not."
+    ),
+    "locks:leader": (
+        "Print who leads NAME; with --watch also each new leader, until interrupted or time is up."
+    ),
+    "running:once": "Run CMD if nobody ever claimed KEY: at most once, on one machine of many.",
+    "status:status": "Print what each node says of itself.",
+    "bench:bench": "Put the cluster under load, and print how fast claims, reads and locks are.",
+    "status:version": (
+        "Print the versions of decreed, Python, the protocol and the format on disk."
+    ),
+    "running:run": "Run CMD while holding the lock NAME, and exit with its exit code.",
+    "context_commands:list_contexts": (
+        "Print all contexts of the config file; a star stands before the one that is in use."
+    ),
+    "context_commands:show_context": (
+        "Print where the context NAME leads, after variables and defaults are counted in."
+    ),
+    "context_commands:use_context": (
+        "Have the config file name NAME as the context that is taken when nothing names another."
+    ),
+    "locks:list_locks": (
+        "Print all locks that anybody ever had: who has them, since when, and how many wait."
+    ),
+    "locks:show": "Print who has the lock NAME, for how long at least, and how many wait.",
+    "locks:history": (
+        "Print all terms of the lock NAME that are remembered, and how each of them ended."
+    ),
+    "locks:break_lock": (
+        "End the term of whoever has the lock NAME; the next term's "
+        "decree says who did it, and why."
+    ),
+}

@@ -1,0 +1,45 @@
+"""`Registry`: all that can be asked of a cluster, its keys and its locks, and how it is closed."""
+
+from types import TracebackType
+from typing import Self
+
+from .asker import Asker
+from .locking import Locking
+from .registry import Keys
+
+
+class Registry(Keys, Locking):
+    """A cluster of decreed servers; made by `decreed.client.connect`, or by `open_registry`.
+
+    Args:
+        asker: asks the cluster.
+        claimant: the name that claims carry when they name none.
+    """
+
+    def __init__(self, asker: Asker, claimant: str) -> None:
+        Keys.__init__(self, asker, claimant)
+        Locking.__init__(self, asker, claimant)
+
+    def __repr__(self) -> str:
+        return f"<decreed.client.Registry {self._asker}>"
+
+    async def aclose(self) -> None:
+        """Close the client: calls that are under way end with `Closed`, or `OutcomeUnknown`.
+
+        Any task of the client's event loop may do so, once or several times. A lock that is still
+        held is kept no longer; it is free again after its ttl. If this is cancelled, the client is
+        closed all the same.
+        """
+        await self._asker.lifetime.end()
+
+    async def __aenter__(self) -> Self:
+        self._asker.guard_here()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()

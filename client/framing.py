@@ -1,0 +1,205 @@
+"""What goes over a connection, apart from how the bytes are moved: the handshake, and frames.
+
+No I/O. `channel` moves the bytes in an event loop, `socket_link` for a caller who blocks.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Iterator
+
+from ..registry.errors import (
+    BadRequest,
+    DecreedError,
+    Disputed,
+    ProtocolError,
+    Refused,
+    Unreachable,
+    error_from_wire,
+)
+from ..registry.wire import codec, frames
+from ..registry.wire.handshake import (
+    MAGIC,
+    VERSION,
+    ClientHello,
+    ClientWelcome,
+    Reception,
+    Refusal,
+)
+from ..registry.wire.requests import Answer, ClaimNextRequest, ClaimRequest, Request
+from .journal import Journal
+from .strangers import complaint
+
+LOG = Journal(__name__)
+SOFTWARE = "decreed-python"
+DIAL_SECONDS = 5.0
+# one that has not greeted for so long may be something else
+CURIOUS_SECONDS = 0.5
+MAX_WELCOME_BYTES = 64 * 1024
+READ_BYTES = 256 * 1024
+# the head of a CBOR array, which goes before the messages of a frame
+ARRAY_HEAD_BYTES = 5
+
+# a vanished host is noticed after about so many seconds, where the system lets us say so
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
+
+
+class NothingListens(Unreachable):
+    """Nobody takes connections at an endpoint. To callers it is `Unreachable`."""
+
+
+def hello(software: str) -> bytes:
+    """A client's first frame; `software` is its name for the logs."""
+    message = codec.encode(ClientHello(MAGIC, VERSION, VERSION, software))
+    return b"".join(frames.pack([message]))
+
+
+class Greeting:
+    """Takes the node's first frame, byte by byte as it comes."""
+
+    def __init__(self) -> None:
+        self._cutter = frames.FrameCutter(MAX_WELCOME_BYTES)
+        self._begun = b""
+
+    def feed(self, data: bytes) -> ClientWelcome | None:
+        """Take more bytes; the welcome once it is whole.
+
+        Raises:
+            ProtocolError: if it is no welcome in our version of the protocol.
+            DecreedError: as the node said, when it refused us.
+        """
+        self._begun += data
+        try:
+            payloads = self._cutter.feed(data)
+        except ProtocolError as error:
+            raise ProtocolError(complaint(self._begun)) from error
+        for payload in payloads:
+            messages = codec.decode_batch(payload, Reception)
+            if len(messages) != 1 or self._cutter.pending:
+                raise ProtocolError("the first frame must hold one message, and come alone")
+            return _welcome(messages[0])
+        return None
+
+
+def _welcome(reception: object) -> ClientWelcome:
+    if isinstance(reception, Refusal):
+        raise _refusal(reception)
+    if not isinstance(reception, ClientWelcome) or reception.version != VERSION:
+        raise ProtocolError(f"not a welcome in version {VERSION} of the protocol: {reception!r}")
+    return reception
+
+
+def _refusal(refusal: Refusal) -> DecreedError:
+    error = error_from_wire(refusal.code, refusal.message)
+    # no request was made yet, so whatever is bad about it lies between this node and us
+    return Refused(refusal.message) if isinstance(error, BadRequest | Disputed) else error
+
+
+class Framing:
+    """Messages to and from a node that has welcomed us, as frames within its bounds.
+
+    Args:
+        welcome: what the node said of itself and its bounds.
+    """
+
+    def __init__(self, welcome: ClientWelcome) -> None:
+        self.welcome = welcome
+        self._cutter = frames.FrameCutter(welcome.max_frame_bytes)
+
+    def encode(self, request: Request) -> bytes:
+        """The bytes of `request`.
+
+        Raises:
+            BadRequest: if it is larger than this node takes; definite.
+        """
+        if isinstance(request, ClaimRequest | ClaimNextRequest):
+            check_value(request.claim.value, self.welcome.max_value_bytes)
+        data = codec.encode(request)
+        if len(data) + ARRAY_HEAD_BYTES > self.welcome.max_frame_bytes:
+            raise BadRequest(f"a request of {len(data)} bytes does not fit into a frame")
+        return data
+
+    def answers_in(self, data: bytes) -> list[Answer]:
+        """The answers that are whole once `data` has come too.
+
+        Raises:
+            ProtocolError: if what arrived is not our protocol.
+        """
+        answers: list[Answer] = []
+        for payload in self._cutter.feed(data):
+            answers += codec.decode_batch(payload, Answer)
+        return answers
+
+    def frames_of(self, messages: Iterable[bytes]) -> Iterator[bytes]:
+        """Encoded messages in as few frames as the node's bounds allow."""
+        for group in _groups(messages, self.welcome.max_frame_bytes):
+            yield b"".join(frames.pack(group))
+
+
+def check_value(value: bytes, max_value_bytes: int) -> None:
+    """Check the size of a value that is to be claimed.
+
+    Raises:
+        BadRequest: if it is over the limit.
+    """
+    if len(value) > max_value_bytes:
+        raise BadRequest(f"a value of {len(value)} bytes; the limit is {max_value_bytes}")
+
+
+def keep_alive(connection: socket.socket) -> None:
+    """Have the system notice that the other side has vanished."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE:
+        option = getattr(socket, name, None)
+        if option is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def let_go(*connections: socket.socket) -> None:
+    """In a forked process: give up connections, which stay the parent's.
+
+    Their descriptors are pointed at nothing. So a connection ends when the parent ends it, and
+    nothing that still knows these numbers can write to it, shut it down, or close a file that came to
+    have the same number since.
+    """
+    try:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for connection in connections:
+            if connection.fileno() >= 0:
+                os.dup2(nothing, connection.fileno(), inheritable=False)
+        os.close(nothing)
+    except OSError as error:
+        LOG.debug("a forked process holds a connection of its parent open: %s", error)
+
+
+def cannot_connect(error: BaseException) -> DecreedError:
+    """What it means that no connection could be made."""
+    # the reason itself, where the network's library wraps it
+    reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(reason, OSError) and reason.errno == errno.ECONNREFUSED:
+        return NothingListens("nothing listens there")
+    return Unreachable(f"cannot connect: {said(reason)}")
+
+
+def too_late() -> DecreedError:
+    """What it means that nobody has welcomed us in `DIAL_SECONDS`."""
+    return Unreachable(f"no answer within {DIAL_SECONDS:g} seconds of connecting")
+
+
+def said(error: BaseException) -> str:
+    """An error of the system, in words."""
+    return str(error) or type(error).__name__
+
+
+def _groups(messages: Iterable[bytes], max_frame_bytes: int) -> Iterator[list[bytes]]:
+    """`messages` in groups, each of which fits into one frame."""
+    group: list[bytes] = []
+    size = ARRAY_HEAD_BYTES
+    for message in messages:
+        if group and size + len(message) > max_frame_bytes:
+            yield group
+            group, size = [], ARRAY_HEAD_BYTES
+        group.append(message)
+        size += len(message)
+    if group:
+        yield group

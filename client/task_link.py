@@ -1,0 +1,114 @@
+"""A link in an event loop: a writer task sends what has gathered, a reader task takes what comes.
+
+A third task has the pulse. No task is started for a request; see `link` for the rules of what is sent
+when.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
+
+import anyio
+
+from ..registry.errors import Closed, DecreedError, Unreachable
+from ..registry.wire.handshake import ClientWelcome
+from .bell import Bell
+from .channel import Channel
+from .endpoints import Endpoint
+from .link import Link
+from .pulse import Pulse
+
+
+class Dial(Protocol):
+    """Opens a channel; `curious` asks it to find out who else is there if no node is."""
+
+    async def __call__(self, endpoint: Endpoint, /, *, curious: bool) -> Channel: ...
+
+
+class TaskLink(Link):
+    """A link whose bytes are moved by tasks.
+
+    Args:
+        endpoint, admit: as for `Link`.
+        dial: opens a channel; raises `DecreedError`.
+        spawn: starts a task that lives as long as the client.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        dial: Dial,
+        admit: Callable[[Endpoint, ClientWelcome], None],
+        spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+    ) -> None:
+        super().__init__(endpoint, admit, anyio.current_time)
+        self._dial, self._spawn = dial, spawn
+        self._bell, self._watcher = Bell(), Bell()
+
+    def _start(self) -> None:
+        self._spawn(self._run)
+
+    def _wake_writer(self) -> None:
+        self._bell.ring()
+
+    def wake_watcher(self) -> None:
+        """Have the pulse looked at."""
+        self._watcher.ring()
+
+    async def _run(self) -> None:
+        error: DecreedError = Closed("the client was closed")
+        try:
+            # where no node has ever welcomed us, something else may be at the port
+            channel = await self._dial(self.endpoint, curious=self.welcome is None)
+            try:
+                self._open(channel)
+                error = await self._serve(channel)
+            finally:
+                await channel.aclose()
+        except DecreedError as failure:
+            error = failure
+        finally:
+            self._end(error)
+
+    async def _serve(self, channel: Channel) -> DecreedError:
+        ends: list[DecreedError] = []
+
+        async def until_it_breaks(work: Callable[[Channel], Awaitable[None]]) -> None:
+            try:
+                await work(channel)
+            except DecreedError as error:
+                ends.append(error)
+            tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(until_it_breaks, self._write)
+            tasks.start_soon(until_it_breaks, self._watch)
+            await until_it_breaks(self._read)
+        return ends[0] if ends else Unreachable("the connection is made anew")
+
+    async def _write(self, channel: Channel) -> None:
+        while True:
+            batch = self._take(channel)
+            if batch or not channel.idle:
+                await channel.send(batch)
+            else:
+                await self._bell.wait()
+
+    async def _read(self, channel: Channel) -> None:
+        while not self._outdated(channel):
+            self._take_in(await channel.receive())
+
+    async def _watch(self, channel: Channel) -> None:
+        assert self._pulse is not None
+        await watch(self._pulse, self._watcher)
+
+
+async def watch(pulse: Pulse, bell: Bell) -> None:
+    """Turn `pulse` whenever it is time to, and when `bell` says that this is earlier than it was.
+
+    Raises:
+        Unreachable: the node was silent for too long to keep the connection.
+    """
+    while True:
+        with anyio.CancelScope(deadline=pulse.wake_at):
+            await bell.wait()
+        pulse.advance(anyio.current_time())

@@ -1,0 +1,276 @@
+"""The front door: help anywhere, dashes, typos, global options, and what is loaded for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+
+from decreed.cli import commands
+from decreed.cli.declared import parameters_of
+from decreed.cli.deferred import typer
+from decreed.cli.entry import Entry, first_sentence
+from decreed.cli.front import ANSWERS, GLOBALS
+from decreed.cli.summaries import SUMMARIES
+
+from .fakes import Cli, FakeRegistry
+
+INNER = [(group, entry) for group, entries in commands.GROUPS.items() for entry in entries]
+ENTRIES = [*commands.COMMANDS, *(entry for _, entry in INNER)]
+PATHS = [
+    *([entry.name] for entry in commands.COMMANDS),
+    *([group, entry.name] for group, entry in INNER),
+]
+
+
+def loaded(*arguments: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded when a command line ends."""
+    code = f"from decreed.cli.main import run; run({arguments!r}); import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+@pytest.mark.parametrize("path", [[], *PATHS, ["lock"], ["context"]], ids=" ".join)
+def test_help_is_help_wherever_it_stands(cli: Cli, path: list[str], word: str) -> None:
+    result = cli(*path, word)
+    assert (result.code, result.err) == (0, "")
+    assert result.text.startswith(f"Usage: {' '.join(['decreed', *path])} [OPTIONS]")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["k", "-h"], ["-h", "k", "v"], ["k", "v", "--note", "-h"], ["--no-such", "-h"], ["k", "-x", "-h"]],
+)  # fmt: skip
+def test_help_is_never_frozen(cli: Cli, registry: FakeRegistry, words: list[str]) -> None:
+    result = cli("claim", *words)
+    assert (result.code, registry.calls) == (0, [])
+    assert "Usage: decreed claim" in result.text
+
+
+def test_help_behind_the_separator_is_an_argument(cli: Cli, registry: FakeRegistry) -> None:
+    assert cli("claim", "k", "--", "-h").code == 0
+    assert registry.decrees["k"].value == b"-h"
+
+
+@pytest.mark.parametrize("path", [*PATHS, ["lock"], ["context"], []], ids=" ".join)
+def test_help_is_a_command_too(cli: Cli, path: list[str]) -> None:
+    assert cli("help", *path).out == cli(*path, "--help").out
+    assert cli("help", *path).code == 0
+
+
+@pytest.mark.parametrize("words", [["help", "stauts"], ["help", "lock", "sho"], ["lock", "sho"]])
+def test_help_for_what_there_is_not_is_bad_usage(cli: Cli, words: list[str]) -> None:
+    result = cli(*words)
+    assert (result.code, result.out) == (2, b"")
+    assert "No such command" in result.err and "Did you mean" in result.err
+
+
+@pytest.mark.parametrize("words", [["--version"], ["-V"], ["--json", "-V"], ["-V", "--json"]])
+def test_the_version_is_told(cli: Cli, words: list[str]) -> None:
+    result = cli(*words)
+    assert result.code == 0
+    assert result.out == cli("version", *(["--json"] if "--json" in words else [])).out
+
+
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+@pytest.mark.parametrize("word", ["-x", "-json", "--jsn", "--no-such=1", "-5x", "--", "-1s"])
+def test_a_word_with_a_dash_is_an_option_or_an_error(
+    cli: Cli, registry: FakeRegistry, path: list[str], word: str
+) -> None:
+    result = cli(*path, *(["k", word] if word != "--" else ["k", "--x", "--"]))
+    assert (result.code in (2, 125), result.out, registry.calls) == (True, b"", [])
+    assert "has no option" in result.err and "write -- before" in result.err
+
+
+@pytest.mark.parametrize(
+    "number", ["-5", "-0", "-5.25", "-.5", "-1e9", "-1E-9", "-5.", "-99999999999999999999"]
+)
+def test_numbers_and_a_single_dash_are_arguments(
+    cli: Cli, registry: FakeRegistry, number: str
+) -> None:
+    assert cli("claim", f"k{number}", number).code == 0
+    assert registry.decrees[f"k{number}"].value == number.encode()
+    assert cli("claim", "stdin", "-", stdin=b"in").code == 0
+    assert registry.decrees["stdin"].value == b"in"
+
+
+def test_the_value_of_an_option_may_begin_with_a_dash_behind_its_sign(
+    cli: Cli, registry: FakeRegistry
+) -> None:
+    assert cli("claim", "k", "v", "--note=-x", "--claimant=--json", "--claim-id", "-1").code == 0
+    call = registry.calls[0][1]
+    assert (call["note"], call["claimant"], call["claim_id"]) == ("-x", "--json", b"-1")
+    result = cli("claim", "k", "v", "--note", "-x")
+    assert (result.code, len(registry.calls)) == (2, 1)
+    assert "write --note=-x" in result.err
+
+
+@pytest.mark.parametrize("words", [["--note"], ["--note", "--", "x"], ["--json=1"], ["--claim-id"]])
+def test_an_option_has_its_value_or_none(
+    cli: Cli, registry: FakeRegistry, words: list[str]
+) -> None:
+    assert (cli("claim", "k", "v", *words).code, registry.calls) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["stauts"], "status"),
+        (["clam", "k", "v"], "claim"),
+        (["lokc", "run"], "lock"),
+        (["get", "k", "--jsn"], "--json"),
+        (["claim", "k", "v", "--exclusiv"], "--exclusive"),
+        (["--jsno", "get", "k"], "--json"),
+        (["lock", "lst"], "list"),
+    ],
+)
+def test_typos_are_told_what_was_meant(cli: Cli, words: list[str], meant: str) -> None:
+    result = cli(*words)
+    assert (result.code, result.out) == (2, b"")
+    assert f"Did you mean {meant}?" in result.err
+
+
+@pytest.mark.parametrize("word", [*ANSWERS, "put", "set", "rm", "delete", "del", "unset", "update"])
+def test_words_that_change_or_delete_are_answered(
+    cli: Cli, registry: FakeRegistry, word: str
+) -> None:
+    result = cli(word, "k", "v")
+    assert (result.code, result.out, registry.calls) == (2, b"", [])
+    assert "nothing is ever changed or deleted" in result.err
+    assert "decreed claim" in result.err or "decreed next" in result.err
+    assert cli("--json", word, "k").error["exit_code"] == 2
+
+
+def test_no_command_of_ours_is_answered_so() -> None:
+    assert not {entry.name for entry in ENTRIES} & set(ANSWERS)
+
+
+def test_global_options_stand_before_the_command_too(cli: Cli, registry: FakeRegistry) -> None:
+    registry.freeze("k", "v")
+    assert cli("--json", "get", "k").out == cli("get", "k", "--json").out
+    cli("--endpoints", "a:1", "--timeout=2s", "get", "k")
+    cli("--endpoints=a:1", "get", "k", "--endpoints", "b:2")
+    *_, first, second = registry.connections
+    assert (first["endpoints"], first["timeout"]) == (("a:1",), 2.0)
+    assert second["endpoints"] == ("b:2",)  # what stands behind the command counts
+    cli("--claimant", "me", "claim", "k2", "v")
+    assert registry.calls[-1][1]["claimant"] == "me"
+
+
+def test_a_global_option_that_a_command_has_no_use_for_is_passed_over(
+    cli: Cli, registry: FakeRegistry
+) -> None:
+    registry.freeze("k", "v")
+    assert cli("--claimant", "me", "get", "k").code == 0
+    assert cli("--endpoints", "a:1", "version").code == 0
+
+
+def test_no_command_goes_to_another_place_than_was_said(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def get(
+        key: Annotated[str, typer.Argument()],
+        endpoints: Annotated[str, typer.Option("--endpoints")] = "",
+    ) -> int:
+        asked.append(key)
+        return 0
+
+    monkeypatch.setattr("decreed.cli.reads.get", get)
+    result = cli("--context", "prod", "get", "k")
+    assert (result.code, asked) == (2, [])
+    assert "'get' has no option --context" in result.err
+    assert (cli("--endpoints", "a:1", "get", "k").code, asked) == (0, ["k"])
+
+
+@pytest.mark.parametrize("word", ["show", "list"])
+def test_a_context_before_the_commands_about_contexts_is_not_passed_over(
+    cli: Cli, word: str
+) -> None:
+    result = cli("--context", "prod", "context", word)
+    assert (result.code, result.out) == (2, b"")
+    assert f"'context {word}' has no option --context" in result.err
+
+
+def test_a_forgotten_separator_is_told_before_help_and_before_other_options(cli: Cli) -> None:
+    for words in (["once", "k", "ls", "--help"], ["lock", "run", "n", "ls", "--json"]):
+        result = cli(*words)
+        assert (result.code, result.out) == (125, b"")
+        assert "stands behind the command, and no -- before it" in result.text + result.err
+
+
+def _options(entry: Entry) -> list[tuple[str, ...]]:
+    return [each.options for each in parameters_of(entry.load())]
+
+
+def test_options_alone_are_no_command(cli: Cli) -> None:
+    result = cli("--json")
+    assert (result.code, result.out, result.error["exit_code"]) == (2, b"", 2)
+
+
+@pytest.mark.parametrize("words", [["--raw", "get", "k"], ["-x"], ["--note", "x"], ["--json=1"]])
+def test_other_options_before_the_command_are_bad_usage(cli: Cli, words: list[str]) -> None:
+    result = cli(*words)
+    assert (result.code, result.out) == (2, b"")
+    assert "before the command" in result.err
+
+
+def test_json_before_the_command_is_for_errors_too(cli: Cli, registry: FakeRegistry) -> None:
+    assert cli("--json", "get", "k").error["exit_code"] == 4
+    assert cli("--json", "lock", "run", "n", "x", "--no").error["exit_code"] == 125
+
+
+def test_the_global_options_are_options_of_commands() -> None:
+    ours = {name for entry in ENTRIES for names in _options(entry) for name in names}
+    assert set(GLOBALS) - {"--context"} <= ours
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=str)
+def test_the_table_says_of_a_command_what_its_function_says(entry: Entry) -> None:
+    assert SUMMARIES[entry.where] == entry.summary == first_sentence(entry.load())
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=str)
+def test_every_parameter_of_every_command_is_understood(entry: Entry) -> None:
+    for parameter in parameters_of(entry.load()):
+        assert parameter.setting("help") and parameter.kind is not None
+
+
+def test_the_help_of_the_program_shows_all_commands_with_a_line_each(cli: Cli) -> None:
+    _, _, listed = cli("--help").text.partition("Commands:\n")
+    lines = [line.split(maxsplit=1) for line in listed.splitlines()]
+    assert [name for name, _ in lines] == [*(e.name for e in commands.COMMANDS), "lock", "context"]
+
+
+def test_a_command_loads_only_its_own_module() -> None:
+    own = {
+        entry.name: f"decreed.cli.{entry.where.partition(':')[0]}" for entry in commands.COMMANDS
+    }
+    modules = loaded("version")
+    assert own["version"] in modules
+    assert modules & (set(own.values()) - {own["version"]}) == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        (["get", "k", "--endpoints", "127.0.0.1:1", "--timeout", "1ms"],
+         {"typer", "pydantic", "anyio", "trio", "asyncio", "ssl", "sqlite3", "dotenv", "yaml"}),
+        (["claim", "k", "v", "--endpoints", "127.0.0.1:1", "--timeout", "1ms"],
+         {"typer", "pydantic", "anyio", "trio", "asyncio"}),
+        (["--help"], {"pydantic", "rich", "msgspec", "trio", "anyio", "decreed.client"}),
+        (["get", "--help"], {"pydantic", "rich", "trio", "anyio"}),
+        (["stauts"], {"typer", "msgspec", "trio", "decreed.cli.status"}),
+    ],
+)  # fmt: skip
+def test_nothing_is_loaded_that_a_line_has_no_use_for(words: list[str], unwanted: set[str]) -> None:
+    assert loaded(*words) & unwanted == set()
+
+
+def test_what_only_writes_a_file_loads_neither_typer_nor_trio(tmp_path: Path) -> None:
+    modules = loaded("init", str(tmp_path), "--node", "n1=127.0.0.1:7400")
+    assert "decreed.cli.init" in modules
+    assert modules & {"typer", "pydantic", "trio", "anyio", "rich"} == set()

@@ -1,0 +1,248 @@
+"""The client without an event loop: the same tests as over one, and what is its own.
+
+Each test of reads, claims, connections, silent nodes and strangers runs again here, with its registry
+over plain sockets in a thread beside the fake nodes. Left out is what asks for tasks: several calls at
+a time, calls that are cancelled or closed, locks, and watches.
+"""
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from types import ModuleType
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from decreed.client.blocking import ask, finish, keys_of
+from decreed.client.registry import Keys
+from decreed.registry.errors import BadRequest, ConfigError, DecreedError, Unreachable
+from decreed.registry.types import Decree
+from decreed.registry.wire import codec, frames
+from decreed.registry.wire.requests import ClaimRequest, GetRequest
+
+from . import test_claims, test_connections, test_reads, test_silence, test_strangers
+from .fakes import FakeCluster, Silence, cluster_of, decree_of
+
+pytestmark = pytest.mark.anyio
+
+SAME_TESTS = (test_reads, test_claims, test_connections, test_silence, test_strangers)
+NEED_TASKS = {
+    "test_a_burst_at_a_slow_node_is_not_all_asked_twice",
+    "test_a_lock_whose_home_never_greets_is_got_elsewhere",
+    "test_a_node_is_pinged_though_those_who_wait_have_taken_all_room",
+    "test_a_watch_leaves_a_silent_node_misses_nothing_and_repeats_nothing",
+    "test_closing_does_not_wait_for_a_look_at_a_stranger",
+    "test_every_call_that_has_an_end_ends_soon_when_nobody_listens",
+    "test_many_that_wait_move_together_and_none_of_them_fails",
+    "test_a_cancelled_call_takes_its_request_back",
+    "test_a_read_from_memory_lets_nobody_else_run",
+    "test_calls_at_once_wait_for_the_same_comparison",
+    "test_malformed_positions_are_refused",
+    "test_no_more_requests_are_in_flight_than_the_node_allows",
+    "test_watch_goes_on_from_a_position",
+    "test_watch_lists_after_a_change_of_node_and_misses_nothing",
+}
+
+
+class Aside:
+    """A blocking registry in a thread of its own call, for tests that run in an event loop."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self.cached = keys.cached
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._keys, name)
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            return await _in_thread(lambda: method(*arguments, **named))
+
+        return call
+
+    def list(self, prefix: str = "", *, timeout: float | None = None) -> AsyncIterator[Decree]:
+        return _Steps(self._keys.list(prefix, timeout=timeout))
+
+
+class _Steps(AsyncIterator[Decree]):
+    def __init__(self, steps: AsyncIterator[Decree]) -> None:
+        self._steps = steps
+
+    async def __anext__(self) -> Decree:
+        async def step() -> Decree | None:
+            try:
+                return await anext(self._steps)
+            except StopAsyncIteration:
+                return None
+
+        decree: Decree | None = await _in_thread(step)
+        if decree is None:
+            raise StopAsyncIteration
+        return decree
+
+
+async def _in_thread(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    return await anyio.to_thread.run_sync(lambda: finish(work()))
+
+
+@asynccontextmanager
+async def connect(*endpoints: str, **options: Any) -> AsyncGenerator[Aside]:
+    """Stands in for `decreed.client.connect`."""
+    with keys_of(endpoints, **options) as keys:
+        yield Aside(keys)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of the fake nodes; the client has none."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def without_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests of the other modules find the blocking client."""
+    for module in SAME_TESTS:
+        monkeypatch.setattr(module, "connect", connect)
+
+
+def _the_same(modules: tuple[ModuleType, ...]) -> dict[str, Any]:
+    found = [(name, test) for module in modules for name, test in vars(module).items()]
+    return {name: test for name, test in found if name.startswith("test_") and callable(test)}
+
+
+globals().update(
+    {name: test for name, test in _the_same(SAME_TESTS).items() if name not in NEED_TASKS}
+)
+
+
+def test_what_is_left_out_is_there() -> None:
+    assert set(_the_same(SAME_TESTS)) >= NEED_TASKS
+
+
+async def _get(keys: Keys) -> Decree | None:
+    return await keys.get("k")
+
+
+def _asked(cluster: FakeCluster, endpoints: list[str] | None = None, **named: Any) -> Any:
+    return anyio.to_thread.run_sync(lambda: ask(endpoints or cluster.endpoints, _get, **named))
+
+
+async def test_a_name_is_looked_up_and_each_of_its_addresses_tried() -> None:
+    async with cluster_of(1) as cluster:
+        cluster.decide(decree_of("k"))
+        # the nodes listen at 127.0.0.1 alone, whatever else the name stands for
+        port = cluster.endpoints[0].rpartition(":")[2]
+        assert (await _asked(cluster, [f"localhost:{port}"])).key == "k"
+
+
+async def test_a_name_server_that_is_silent_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = threading.Event()
+    real = socket.getaddrinfo
+
+    def look_up(host: bytes, *rest: Any, **named: Any) -> Any:
+        if host == b"slow.example" and not named.get("flags"):
+            answered.wait(30)
+        return real(host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    async with cluster_of(1) as cluster:
+        cluster.decide(decree_of("k"))
+        with anyio.fail_after(20):
+            assert await _asked(cluster, ["slow.example:1", *cluster.endpoints]) is not None
+            with pytest.raises(Unreachable):
+                await _asked(cluster, ["slow.example:1"], timeout=0.2)
+        answered.set()
+
+
+async def test_a_name_without_an_address_is_said() -> None:
+    async with cluster_of(1) as cluster:
+        with pytest.raises(Unreachable, match="cannot connect"):
+            await _asked(cluster, ["no-such-name.invalid:7400"], timeout=0.5)
+        with pytest.raises(ConfigError, match="no host name"):
+            await _asked(cluster, [f"{'x' * 70}.example:7400"], timeout=0.5)
+
+
+async def test_a_peer_that_accepts_and_says_nothing_holds_up_nobody() -> None:
+    async with cluster_of(1) as cluster:
+        cluster.decide(decree_of("k"))
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            endpoint = f"127.0.0.1:{mute.getsockname()[1]}"
+            assert await _asked(cluster, [endpoint, *cluster.endpoints]) is not None
+            with pytest.raises(Unreachable):
+                await _asked(cluster, [endpoint], timeout=0.2)
+
+
+async def test_an_answer_that_comes_byte_by_byte_is_put_together() -> None:
+    async with cluster_of(1) as cluster:
+        node = cluster.nodes[0]
+
+        async def slowly(id: int) -> Any:
+            decreed = codec.encode(decree_of("k"))
+            payload = b"\x81\x83\x18\x46" + codec.encode(id) + decreed
+            for byte in frames.frame(payload):
+                await node.say(bytes([byte]))
+            return Silence
+
+        node.script = lambda node, request: slowly(request.id)
+        assert (await _asked(cluster)).key == "k"
+
+
+async def test_a_value_larger_than_what_the_system_takes_at_once_arrives_whole() -> None:
+    value = bytes(range(256)) * 4 * 1024 * 12
+
+    async def claim(keys: Keys) -> bytes:
+        claimed = await keys.claim("k", value)
+        assert claimed.won
+        return claimed.decree.value
+
+    async with cluster_of(1) as cluster:
+        node = cluster.nodes[0]
+        node.max_value_bytes = node.max_frame_bytes = 32 * 1024 * 1024
+        found = await anyio.to_thread.run_sync(lambda: ask(cluster.endpoints, claim))
+        assert found == value
+        assert len(node.asked(ClaimRequest)) == 1
+
+
+def test_what_needs_a_task_says_so() -> None:
+    async def watch(keys: Keys) -> None:
+        await anyio.sleep(0)
+
+    with pytest.raises((RuntimeError, DecreedError)):
+        ask(["127.0.0.1:1"], watch)
+    with pytest.raises(ConfigError):
+        ask([], watch)
+
+
+def test_bad_requests_reach_the_caller() -> None:
+    async def get(keys: Keys) -> None:
+        await keys.get("a b")
+
+    with pytest.raises(BadRequest):
+        ask(["127.0.0.1:1"], get)
+
+
+@pytest.mark.parametrize(
+    ("imported", "unwanted"),
+    [
+        ("decreed.client.blocking", ("anyio", "asyncio", "sqlite3", "ssl", "trio", "logging")),
+        ("decreed.client", ("anyio", "asyncio", "msgspec", "trio")),
+        ("decreed", ("anyio", "asyncio", "msgspec", "trio", "typing")),
+    ],
+)
+def test_nothing_is_loaded_that_is_not_used(imported: str, unwanted: tuple[str, ...]) -> None:
+    code = f"import sys, {imported}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {name.partition(".")[0] for name in done.stdout.split()} & set(unwanted) == set()
+
+
+async def test_only_the_home_is_asked_once() -> None:
+    async with cluster_of(3) as cluster:
+        cluster.decide(decree_of("k"))
+        await _asked(cluster)
+        assert [len(node.asked(GetRequest)) for node in cluster.order("k")] == [1, 0, 0]
