@@ -63,14 +63,17 @@ OPEN: dict[str, Trouble] = {
     "tells of another key": lambda request: Decreed(request.id, decree_of("another@7")),
 }
 """What leaves open whether the claim was chosen."""
-SHUT: dict[str, Trouble] = {
-    error.__name__: lambda request, error=error: Failed(request.id, error.code, "no")
-    for error in (NotFormed, StorageFailed, Damaged, Unreachable)
-}
+
+
+def says(error: type[DecreedError]) -> Trouble:
+    return lambda request: Failed(request.id, error.code, "no")
+
+
+SHUT = {error.__name__: says(error) for error in (NotFormed, StorageFailed, Damaged, Unreachable)}
 """What does not."""
 
 
-def of(troubles: dict[str, Trouble]) -> Any:
+def of(troubles: dict[str, Trouble]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("trouble", troubles.values(), ids=list(troubles))
 
 

@@ -15,6 +15,7 @@ from decreed.registry.config import ClusterConfig
 from decreed.storage import directory, durable, high_water
 from decreed.storage.directory import open_directory
 from decreed.storage.high_water import HighWater
+from decreed.storage.rocks import RocksBytes
 
 from .conftest import NODE
 
@@ -142,7 +143,7 @@ def test_a_directory_is_marked_before_anything_is_in_it(
     """A power cut during the first start leaves a directory that says so, or none."""
     data, marked = tmp_path / "data", list[bool]()
 
-    class Noting(directory.RocksBytes):
+    class Noting(RocksBytes):
         def __init__(self, path: Path, *, create: bool, log_bytes: int) -> None:
             marker = data / directory.MARKER
             marked.append("making" in marker.read_text() and power_cut.leaves(marker))
