@@ -2,11 +2,15 @@
 
 An event may be many messages, since the requests of a frame come as one (`FromClient`). What counts is
 messages: a turn takes so many of them at most, and parts an event that holds more than are left.
+
+When more waits than a turn takes, each connection has its share of the turn (`shares`). And a client of
+which nothing waits may always put something in, so that nobody stands in line behind the others.
 """
 
 import trio
 
 from ..replica.events import Event, FromClient
+from .shares import messages, share
 
 MAX_TAKEN = 4_096
 """How many messages a turn takes at most."""
@@ -15,13 +19,27 @@ MAX_WAITING_BYTES = 16 * 1024 * 1024
 """How many bytes of values may wait for a turn; a turn needs several times its bytes of memory."""
 
 
+class Room:
+    """What waits of one kind: how many messages, and how many bytes of values."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.size = 0
+
+    @property
+    def is_left(self) -> bool:
+        """Whether there is so little that more may be taken from outside."""
+        return self.count <= MAX_WAITING and self.size <= MAX_WAITING_BYTES
+
+
 class Inbox:
     """Events in order of arrival."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []
-        self._count = 0
-        self._bytes = 0
+        self._asked = Room()
+        self._other = Room()
+        self._askers: set[int] = set()
         self._crowd = trio.lowlevel.ParkingLot()
 
     def __bool__(self) -> bool:
@@ -30,56 +48,55 @@ class Inbox:
     def put(self, event: Event, weight: int = 0) -> None:
         """Behind all others. `weight`: the bytes of its values."""
         self._events.append(event)
-        self._count += _messages(event)
-        self._bytes += weight
+        room = self._count(event)
+        room.size += weight
 
-    def put_first(self, event: Event) -> None:
-        """Before all others."""
-        self._events.insert(0, event)
-        self._count += _messages(event)
+    def put_first(self, *events: Event) -> None:
+        """Before all others, in this order."""
+        self._events[:0] = events
+        for event in events:
+            self._count(event)
 
     def take(self) -> list[Event]:
         """The oldest events, as many as a turn takes; who waits for room may look again."""
-        if self._count <= MAX_TAKEN:
-            taken, self._events, self._count = self._events, [], 0
-            self._bytes = 0  # before that, what was taken counts too: too early is not too late
+        if self._asked.count + self._other.count <= MAX_TAKEN:
+            taken, rest = self._events, []
         else:
-            taken = self._oldest(MAX_TAKEN)
+            taken, rest = share(self._events, MAX_TAKEN)
+        self._recount(rest)
         if self._crowd:
             self._crowd.unpark_all()
         return taken
 
     @property
     def has_room(self) -> bool:
-        """Whether there is so little that more may be taken from outside."""
-        return self._count <= MAX_WAITING and self._bytes <= MAX_WAITING_BYTES
+        """Whether more may be taken from a peer."""
+        return self._other.is_left
 
-    async def room(self) -> None:
-        """Wait until there is room."""
-        while not self.has_room:
+    def has_room_for(self, connection: int) -> bool:
+        """Whether more may be taken from a client."""
+        return self._asked.is_left or connection not in self._askers
+
+    async def room(self, connection: int | None = None) -> None:
+        """Wait until there is room, for a client if one is named."""
+        while not (self.has_room if connection is None else self.has_room_for(connection)):
             await self._crowd.park()
 
-    def _oldest(self, count: int) -> list[Event]:
-        """Take so many messages; there are more."""
-        taken: list[Event] = []
-        rest: list[Event] = []
-        left = count
-        while left:
-            event, *rest = _parted(self._events[len(taken)], left)
-            taken.append(event)
-            left -= _messages(event)
-        self._events[: len(taken)] = rest
-        self._count -= count
-        return taken
+    def _count(self, event: Event) -> Room:
+        if type(event) is FromClient:
+            self._askers.add(event.connection)
+            self._asked.count += len(event.requests)
+            return self._asked
+        self._other.count += 1
+        return self._other
 
-
-def _messages(event: Event) -> int:
-    return len(event.requests) if type(event) is FromClient else 1
-
-
-def _parted(event: Event, most: int) -> list[Event]:
-    """The event, or its first messages and the others if it holds more than `most`."""
-    if type(event) is not FromClient or len(event.requests) <= most:
-        return [event]
-    connection, requests = event.connection, event.requests
-    return [FromClient(connection, requests[:most]), FromClient(connection, requests[most:])]
+    def _recount(self, rest: list[Event]) -> None:
+        """What is left. Bytes count until nothing is: too early is not too late."""
+        self._events = rest
+        asked = [event for event in rest if type(event) is FromClient]
+        self._askers = {event.connection for event in asked}
+        self._asked.count = sum(map(messages, asked))
+        self._other.count = len(rest) - len(asked)
+        for room in (self._asked, self._other):
+            if not room.count:
+                room.size = 0
