@@ -143,6 +143,11 @@ class Replica:
         return self._acceptors.unlearned
 
     @property
+    def reads_under_way(self) -> int:
+        """How many questions about single keys wait for answers of peers."""
+        return self._reads.under_way
+
+    @property
     def in_flight(self) -> int:
         """How many requests wait for an answer that is on its way; waits and watches are not."""
         return self._requests.working

@@ -1,7 +1,6 @@
-"""Who has his turn when more waits than a turn takes: everybody a share, in order of arrival.
+"""Who has his turn when clients ask more than a turn takes: each connection a share, in its order.
 
-What clients ask is taken from each connection alike, however much one of them has sent. What peers say
-and what the node tells itself stands for the requests of many, so it goes first, up to half of a turn.
+So nobody waits behind all that another has sent, however much that is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,16 +15,14 @@ def share(events: Sequence[Event], most: int) -> tuple[list[Event], list[Event]]
     """Part what waits in what the turn takes and the rest, both in order of arrival.
 
     Args:
-        events: what waits.
+        events: what comes from clients and waits.
         most: how many messages are taken; there are more.
     """
     waiting: dict[int, int] = {}
     for event in events:
         origin = _origin(event)
         waiting[origin] = waiting.get(origin, 0) + messages(event)
-    own = waiting.pop(_OWN, 0)
-    own_share = min(own, max(most // 2, most - sum(waiting.values())))
-    return _part(events, {_OWN: own_share, **shares(waiting, most - own_share)})
+    return _part(events, shares(waiting, most))
 
 
 def shares(waiting: Mapping[int, int], most: int) -> dict[int, int]:

@@ -59,6 +59,11 @@ FEW_KEYS = 32
 """So many instances may be loaded for a turn without a look at how large they are."""
 MAX_LOADED_BYTES = 32 * 1024 * 1024
 """A turn loads no more than this and the instances of one event, as far as it can be told before."""
+MAX_READS = 2_048
+"""With so many reads under way at peers, clients' further requests wait here, where they are taken from
+each connection in turn; at a peer they would stand in one line."""
+MIN_ASKED = 64
+"""So many are taken in each turn all the same: the peers may be down."""
 READERS = 2
 TOLERANCE_S = 0.000_5
 """By how much the two clocks, that of timers and that of waiting, may drift before it matters."""
@@ -145,14 +150,18 @@ class TurnLoop:
             nursery.start_soon(self._keep_time)
             self._carry_out(self._replica.start(self._moment()), nursery)
             while True:
-                self._turn(await self._gather(), nursery)
+                events = await self._gather()
+                began_ms = self.now_ms()
+                self._turn(events, nursery)
+                if self._inbox.took_many:
+                    self._inbox.turn_took(self.now_ms() - began_ms)
 
     async def _gather(self) -> list[Event]:
         """Wait until there is something to do, and take all of it."""
         await self._let_others_run()
         self._sockets.read()
         own, self._own, self._own_ms = self._own, [], math.inf
-        return self._inbox.take() + own
+        return self._inbox.take(max(MIN_ASKED, MAX_READS - self._replica.reads_under_way)) + own
 
     async def _let_others_run(self) -> None:
         """Rest if there is nothing to do; while there is, stop now and then alone: it is dear."""
