@@ -25,7 +25,6 @@ from .node import Node, refusal
 from .requests import Live, Requests
 from .turn import Turn
 
-
 PROMPT_READS = 512
 """With so many questions under way, their answers may take twice as long as that of one."""
 

@@ -14,6 +14,7 @@ from ..errors import OutcomeUnknown
 from ..locks.leases import Leases
 from ..paxos.instance import Instance
 from ..types import Decree, Key, NodeId
+from ..version import VERSION
 from ..wire.requests import (
     Cancel,
     ClaimRequest,
@@ -92,9 +93,11 @@ class Replica:
     Args:
         config: the cluster.
         recovered: what was found on the node's disk.
+        version: which decreed this is, for who asks for the node's status.
     """
 
-    def __init__(self, config: ClusterConfig, recovered: Recovered) -> None:
+    def __init__(self, config: ClusterConfig, recovered: Recovered, version: str = VERSION) -> None:
+        self.version = version
         lineage, feed_end = recovered.lineage, recovered.feed_end
         node = self.node = Node(config, recovered.identity, lineage, feed_end)
         self._settling = self._unsynced = False

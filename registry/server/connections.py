@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import trio
 
 from ..errors import ProtocolError, Refused
+from ..version import described
 from ..wire.codec import decode_batch, encode
 from ..wire.frames import FrameCutter, pack
 from .incoming import LARGE_FRAME_BYTES, Frame, Incoming
@@ -223,8 +224,8 @@ def choose_version(lowest: int, highest: int, ours: int) -> int:
     """
     if not lowest <= ours <= highest:
         raise Refused(
-            f"protocol versions {lowest} to {highest} are offered, version {ours} is spoken here:"
-            " upgrade the older side"
+            f"protocol versions {lowest} to {highest} are offered, version {ours} is spoken here"
+            f" (decreed {described()}): upgrade the older side"
         )
     return ours
 

@@ -3,10 +3,10 @@
 An event may be many messages, since the requests of a frame come as one (`FromClient`). What counts is
 messages: a turn takes so many of them at most, and parts an event that holds more than are left.
 
-What peers say and what the node tells itself ends what was begun for many. So it goes first, and leaves
-clients a part of the turn: if more was begun than is ended, every request would wait behind the answers
-to all others. When clients ask more than is left, each connection has its share (`shares`). And a client
-of which nothing waits may always put something in, so that nobody stands in line behind the others.
+What peers say and what the node tells itself ends what was begun for many. So it goes first, and
+leaves clients a part of the turn: if more was begun than is ended, every request would wait behind the
+answers to all others. When clients ask more than is left, each connection has its share (`shares`).
+And a client of which nothing waits may always put something in, so nobody stands in line behind others.
 """
 
 import trio

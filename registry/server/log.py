@@ -33,18 +33,19 @@ def error(event: str, **facts: object) -> None:
     _say(logging.ERROR, event, facts)
 
 
-def strangers(event: str, address: str, **facts: object) -> None:
-    """Warn of what anybody can cause who can connect. Said seldom; `unsaid` counts the others.
+def strangers(event: str, address: str, *, level: int = logging.WARNING, **facts: object) -> None:
+    """Say what anybody can cause who can connect. Said seldom; `unsaid` counts the others.
 
     Args:
         event: what happened; each event has a rate of its own, so it holds nothing that others choose.
         address: of who caused it.
+        level: how weighty it is.
         facts: what else is known.
     """
     unsaid = RATES.ask(event, time.monotonic())
     if unsaid is not None:
         more: dict[str, object] = {"unsaid": unsaid} if unsaid else {}
-        _say(logging.WARNING, event, {"address": address, **facts, **more})
+        _say(level, event, {"address": address, **facts, **more})
 
 
 def _say(level: int, event: str, facts: dict[str, object]) -> None:

@@ -125,10 +125,11 @@ class Outbox:
 
     def _begin(self) -> None:
         """Take a frame full in hand; nothing else is sent until it is through."""
-        if isinstance(self._waiting[0][0], Pieces):
-            pieces, _ = self._waiting.popleft()
-            self._writing.append(pieces)
-            self._rest += _frame_of(pieces)
+        first, _ = self._waiting[0]
+        if isinstance(first, Pieces):
+            self._waiting.popleft()
+            self._writing.append(first)
+            self._rest += _frame_of(first)
         else:
             self._begin_joined()
 

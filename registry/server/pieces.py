@@ -45,7 +45,7 @@ class Pieces(Struct, eq=False):
 
     def data(self) -> Iterable[bytes]:
         """The bytes, piece by piece."""
-        return (item.data if type(item) is Shared else item for item in self.items)
+        return (item.data if isinstance(item, Shared) else item for item in self.items)
 
 
 Encoded = bytes | Pieces
@@ -129,4 +129,4 @@ def _joined(items: Iterable[bytes | Shared]) -> Iterable[bytes | Shared]:
 
 
 def _size(item: bytes | Shared) -> int:
-    return len(item.data) if type(item) is Shared else len(item)
+    return len(item.data) if isinstance(item, Shared) else len(item)

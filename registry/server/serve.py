@@ -16,6 +16,7 @@ from ..disk import Storage
 from ..errors import Busy, IdentityRefused, ProtocolError, Refused
 from ..replica.effects import Outgoing, Reply, Send
 from ..replica.replica import Replica
+from ..version import described
 from ..wire.decrees import encode_message
 from ..wire.handshake import MAGIC, ClientHello, Greeting, PeerHello, Refusal
 from . import log
@@ -47,7 +48,7 @@ class Server:
         self, config: ClusterConfig, storage: Storage, on_formed: Callable[[bytes], None]
     ) -> None:
         self._config = config
-        self._replica = Replica(config, storage.recovered())
+        self._replica = Replica(config, storage.recovered(), described())
         node = self._replica.node
         timers = Timers(random.Random(os.urandom(16)), self._replica.counts)
         self._sockets = Sockets()

@@ -1,8 +1,8 @@
 """Memory that much was held in is given back to the system once little is.
 
-The C library keeps what was freed, in case that it is wanted again, and gives back only what lies at the
-end of its heap. After a flood of large values that would be hundreds of megabytes. Where the library
-cannot be asked (it is not glibc), its own habits stand.
+The C library keeps what was freed, in case that it is wanted again, and gives back only what lies at
+the end of its heap. After a flood of large values that would be hundreds of megabytes. Where the
+library cannot be asked (it is not glibc), its own habits stand.
 """
 
 import ctypes

@@ -19,7 +19,7 @@ from decreed.registry.types import Key
 from decreed.registry.wire.requests import GetRequest
 
 from ..support.processes import Processes, running
-from .clients import MIB, TIMEOUT_MS, Raw, claim_of, gets, raws, waits, watches, where
+from .clients import MIB, TIMEOUT_MS, claim_of, gets, raws, waits, watches, where
 
 MOST_MIB = 400
 KEPT_MIB = 150
