@@ -117,7 +117,13 @@ class Connection:
                     self._release()
                     await sockets.watch(self.stream.socket.fileno(), read_at_once)
         finally:
-            self._let_go()
+            self._release()
+
+    def let_go(self) -> None:
+        """Forget what was read: an error that ended the connection may refer to it for a while."""
+        self._cutter.clear()
+        self._waiting.clear()
+        self._rest = ()
 
     def send_some(self, data: bytes | memoryview) -> int:
         """Hand bytes to the system, as many as it takes without waiting; returns how many."""
@@ -140,13 +146,6 @@ class Connection:
             frame = Frame(self._cutter.expected, self._late_s, self._drop)
             await self._incoming.admit(frame)
             self._large = frame
-
-    def _let_go(self) -> None:
-        """Give back what was read: what ended the connection may refer to it for a long time."""
-        self._release()
-        self._cutter.clear()
-        self._waiting.clear()
-        self._rest = ()
 
     def _release(self) -> None:
         if self._large is not None:

@@ -6,7 +6,7 @@ that wait anywhere, even if it was read from the disk several times. Joined, the
 `codec.encode` gives, byte for byte.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from weakref import WeakValueDictionary
 
 from cbor2 import dumps
@@ -58,9 +58,12 @@ def encode_answer(answer: Answer) -> Encoded:
     """The CBOR of an answer to a client, in pieces if it carries a large value."""
     match answer:
         case Decreed(_, decree) if _is_large(decree):
-            return _in_pieces(answer)
-        case ListPage() | WatchPage() if any(map(_is_large, answer.decrees)):
-            return _in_pieces(answer)
+            return _message(answer, [encode(answer.id), *_pieces_of(decree)])
+        case ListPage(_, decrees, after) if any(map(_is_large, decrees)):
+            return _message(answer, [encode(answer.id), *_pieces_of_all(decrees), encode(after)])
+        case WatchPage(_, decrees, position, lost) if any(map(_is_large, decrees)):
+            last = encode(position) + encode(lost)
+            return _message(answer, [encode(answer.id), *_pieces_of_all(decrees), last])
         case _:
             return encode_message(answer)
 
@@ -69,29 +72,22 @@ def _is_large(decree: Decree) -> bool:
     return len(decree.value) >= LARGE_BYTES
 
 
-def _in_pieces(message: Value) -> Pieces:
+def _message(message: Value, fields: list[bytes | Shared]) -> Pieces:
     """A message is an array of its tag and its fields."""
-    fields: tuple[object, ...] = astuple(message)
-    tag = encode(message.__struct_config__.tag)
-    items: list[bytes | Shared] = [array_header(1 + len(fields)) + tag]
-    for field in fields:
-        items += _pieces_of(field)
-    return Pieces(tuple(_joined(items)), sum(map(_size, items)))
+    count = 1 + len(message.__struct_fields__)
+    head = array_header(count) + encode(message.__struct_config__.tag)
+    items = tuple(_joined([head, *fields]))
+    return Pieces(items, sum(map(_size, items)))
 
 
-def _pieces_of(field: object) -> list[bytes | Shared]:
-    match field:
-        case Decree() if _is_large(field):
-            return _pieces_of_decree(field)
-        case Decree():
-            return [encode_decree(field)]
-        case (Decree(), *_) as decrees:
-            pieces: list[bytes | Shared] = [array_header(len(decrees))]
-            for decree in decrees:
-                pieces += _pieces_of(decree)
-            return pieces
-        case _:
-            return [encode(field)]
+def _pieces_of_all(decrees: Sequence[Decree]) -> Iterable[bytes | Shared]:
+    yield array_header(len(decrees))
+    for decree in decrees:
+        yield from _pieces_of(decree)
+
+
+def _pieces_of(decree: Decree) -> list[bytes | Shared]:
+    return _pieces_of_decree(decree) if _is_large(decree) else [encode_decree(decree)]
 
 
 def _pieces_of_decree(decree: Decree) -> list[bytes | Shared]:

@@ -137,6 +137,7 @@ class Server:
         except* BROKEN as errors:
             log.debug("a connection broke", address=name, reason=reasons(errors))
         finally:
+            connection.let_go()
             self._connections -= 1
 
     async def _serve_connection(self, connection: Connection, name: str) -> None:

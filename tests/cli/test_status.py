@@ -7,6 +7,7 @@ from decreed.client.results import NodeDown
 from decreed.registry.errors import Unreachable
 from decreed.registry.types import NodeId
 from decreed.registry.version import build
+from decreed.registry.wire.handshake import VERSION
 from decreed.registry.wire.requests import PeerStatus, StatusReport
 
 from .fakes import Cli, FakeRegistry
@@ -50,6 +51,6 @@ def test_version(cli: Cli) -> None:
         "decreed": "0.1.0",
         "build": build(),
         "python": platform.python_version(),
-        "protocol": 1,
+        "protocol": VERSION,
         "format": 6,
     }

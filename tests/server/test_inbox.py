@@ -120,7 +120,7 @@ def test_a_turn_takes_from_each_connection_alike_however_much_one_has_sent() -> 
     inbox.put(asked(1, 3, 2))
     inbox.put(asked(1, 100, 3))
     taken = connections(inbox.take())
-    assert [taken.count(connection) for connection in (1, 2, 3)] == [3, 3, 4]
+    assert [taken.count(connection) for connection in (1, 2, 3)] == [4, 3, 3]
 
 
 def test_a_client_of_which_nothing_waits_has_room_in_a_full_inbox() -> None:
@@ -185,6 +185,6 @@ def test_a_share_parts_frames_and_keeps_each_connection_in_order(
 
 
 def test_one_by_one_each_connection_has_its_turn() -> None:
-    events = [asked(1, 3, 1), asked(1, 2, 2), FAILED]
+    events: list[Event] = [asked(1, 3, 1), asked(1, 2, 2), FAILED]
     assert one_by_one(events)[0] == FAILED
     assert connections(one_by_one(events)) == [1, 2, 1, 2, 1]

@@ -161,15 +161,6 @@ async def test_lines_that_strangers_cause_are_few_and_have_an_address(
     assert all(str(facts["address"]).startswith("127.0.0.1:") for facts in lines)
 
 
-def test_a_thing_is_said_at_once_then_seldom_and_what_went_unsaid_is_counted() -> None:
-    rates = Rates()
-    assert [rates.ask("x", 0.0) for _ in range(BURST + 5)] == [0] * BURST + [None] * 5
-    assert rates.ask("y", 0.0) == 0, "each has its own"
-    assert rates.ask("x", 1.0) == 5
-    assert rates.ask("x", 1.5) is None
-    assert [rates.ask("x", 1_000.0) for _ in range(BURST + 1)] == [1, *[0] * (BURST - 1), None]
-
-
 async def test_a_stranger_that_greets_as_a_peer_changes_nothing_that_status_says_of_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
