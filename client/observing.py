@@ -13,7 +13,7 @@ from .watching import Watching
 
 
 class Observing(NotCopied, AsyncIterator[Holder]):
-    """The present holder, and every new one. Terms never go back.
+    """The present holder, and every new one. Within one formation, terms never go back.
 
     Args:
         asker: asks the cluster.
@@ -30,6 +30,7 @@ class Observing(NotCopied, AsyncIterator[Holder]):
         self._is_ours = is_term_of(lock)
         self._watching = Watching(asker, self._path, None)
         self._term = 0
+        self._formation: bytes | None = None
         self._begun = False
 
     async def __anext__(self) -> Holder:
@@ -45,6 +46,9 @@ class Observing(NotCopied, AsyncIterator[Holder]):
                 return holder_of(decree)
 
     def _is_newer(self, holder: Holder) -> bool:
+        formation = self._asker.cache.formation
+        if formation != self._formation:  # in another one, terms begin with the first again
+            self._term, self._formation = 0, formation
         newer = holder.term > self._term
         self._term = max(self._term, holder.term)
         return newer

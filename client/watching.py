@@ -4,6 +4,7 @@ A position belongs to the feed of one node. When another node has to go on, it i
 position first, then everything under the prefix is listed, then the watch goes on from the position
 taken: nothing is missed. What was yielded already is left out as far as it is remembered, so after
 a change of node a decree may come twice, or from before the watch began: at least once, not once.
+Where the cluster was formed again, a key may be decreed again: what counts is the decree, not its key.
 """
 
 import logging
@@ -14,7 +15,7 @@ from math import inf
 from typing import ClassVar
 
 from ..registry.errors import BadRequest, ProtocolError
-from ..registry.types import MAX_COUNTER, Decree, Key, NodeId
+from ..registry.types import MAX_COUNTER, Ballot, Decree, Key, NodeId
 from ..registry.wire.requests import Position, WatchPage
 from . import arguments
 from .asker import Asker
@@ -27,6 +28,9 @@ PAGE_SIZE = 256
 REMEMBERED = 65_536
 # names of nodes are checked where a cluster is configured; compiled when it is first used
 _POSITION = r"(?P<node>[A-Za-z0-9_-]{1,63}):(?P<disk>[0-9a-f]{32}):(?P<index>[0-9]{1,19})"
+
+_Mark = tuple[bytes, int, Ballot]
+"""What tells two decrees of one key apart, which only two formations can have."""
 
 
 def position_text(position: Position) -> str:
@@ -68,7 +72,7 @@ class Watching(NotCopied, AsyncIterator[Watched]):
         self._after: str | None = None
         self._goal: Position | None = None
         self._ready: deque[Watched] = deque()
-        self._seen: OrderedDict[Key, None] = OrderedDict()
+        self._seen: OrderedDict[Key, _Mark] = OrderedDict()
 
     async def begin(self, timeout: float | None = None) -> None:
         """Take the position now: all that is decreed after this returns will be seen.
@@ -116,13 +120,14 @@ class Watching(NotCopied, AsyncIterator[Watched]):
         """Make those `decrees` ready that were not yielded yet; the last one is at `behind`."""
         last = len(decrees) - 1
         for place, decree in enumerate(decrees):
-            if decree.key not in self._seen:
+            mark = (decree.claim_id, decree.time_ms, decree.ballot)
+            if self._seen.get(decree.key) != mark:
                 position = behind if place == last else before
                 self._ready.append(Watched(decree, position_text(position)))
-                self._remember(decree.key)
+                self._remember(decree.key, mark)
 
-    def _remember(self, key: Key) -> None:
-        self._seen[key] = None
+    def _remember(self, key: Key, mark: _Mark) -> None:
+        self._seen[key] = mark
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
 

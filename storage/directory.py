@@ -26,12 +26,12 @@ from pathlib import Path
 from ..registry.config import ClusterConfig
 from ..registry.errors import Damaged, IdentityRefused, StorageFailed
 from ..registry.types import NodeId
+from ..registry.version import FORMAT, described
 from .continuity import check_directory, count_records
 from .durable import replace_text, sync_names
 from .identity import STAYS_OUT, RandomBytes, check_member, take
 from .rocks import LOG_BYTES, RocksBytes, RocksStorage
 
-FORMAT = 6
 READABLE = (5, 6)
 FIRST_MARKED = 6
 """The first format with a high-water mark."""
@@ -77,8 +77,8 @@ def open_directory(
 def _open(
     path: Path, config: ClusterConfig, node: NodeId, random_bytes: RandomBytes, log_bytes: int
 ) -> RocksStorage:
-    _format_of_ready(path)
-    _make(path)
+    if not _format_of_ready(path):
+        _make(path)
     with ExitStack() as undo:
         release = _lock(path)
         undo.callback(release)
@@ -115,8 +115,9 @@ def _format_of_ready(path: Path) -> int | None:
     if found not in READABLE:
         age = "newer" if found > FORMAT else "older"
         raise IdentityRefused(
-            f"the data directory {path} has format {found}, and this decreed reads the formats"
-            f" {' and '.join(map(str, READABLE))}: start the node with the {age} decreed that wrote it"
+            f"the data directory {path} has format {found}, and this decreed ({described()}) reads the"
+            f" formats {' and '.join(map(str, READABLE))}: start the node with the {age} decreed that"
+            " wrote it"
         )
     return found if marked[2] == "ready" else None
 
@@ -131,9 +132,17 @@ def _check_nothing_there(path: Path, names: set[str]) -> None:
 
 
 def _make(path: Path) -> None:
+    """Make a directory, and those in which it lies, each with a durable name.
+
+    One that is there may have been made by an earlier start that was killed before the name was
+    durable. Where we may not write, somebody else has made it.
+    """
     if not path.exists():
-        path.mkdir(parents=True)
-        sync_names(path.parent)
+        _make(path.parent)
+        path.mkdir(exist_ok=True)
+    elif not os.access(path.parent, os.W_OK):
+        return
+    sync_names(path.parent)
 
 
 def _lock(path: Path) -> Callable[[], None]:

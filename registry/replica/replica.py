@@ -14,6 +14,7 @@ from ..errors import OutcomeUnknown
 from ..locks.leases import Leases
 from ..paxos.instance import Instance
 from ..types import Decree, Key, NodeId
+from ..version import VERSION
 from ..wire.requests import (
     Cancel,
     ClaimRequest,
@@ -94,9 +95,11 @@ class Replica:
     Args:
         config: the cluster.
         recovered: what was found on the node's disk.
+        version: which decreed this is, for who asks for the node's status.
     """
 
-    def __init__(self, config: ClusterConfig, recovered: Recovered) -> None:
+    def __init__(self, config: ClusterConfig, recovered: Recovered, version: str = VERSION) -> None:
+        self.version = version
         lineage, feed_end = recovered.lineage, recovered.feed_end
         node = self.node = Node(config, recovered.identity, lineage, feed_end)
         self._settling = self._unsynced = False
@@ -145,6 +148,11 @@ class Replica:
     def unlearned(self) -> int:
         """How many acceptances of this node have an unknown outcome."""
         return self._acceptors.unlearned
+
+    @property
+    def reads_under_way(self) -> int:
+        """How many questions about single keys wait for answers of peers."""
+        return self._reads.under_way
 
     @property
     def in_flight(self) -> int:

@@ -56,6 +56,8 @@ class Bug:
             patient; None if it has nothing to do with giving up.
         tests: how many of the tests in `tests/locks` and `tests/replica` may pass before one must
             have caught it, for what storms hardly meet; None if others are enough.
+        held_by: the file below ``tests`` of which one test must fail, for what others hardly meet, or
+            what is no part of a replica; None if others are enough.
         disagrees: whether one ballot of each of two nodes is enough for two decrees, so that the
             model checker must catch it even if it looks at agreement alone.
     """
@@ -69,6 +71,7 @@ class Bug:
     lock_storms: int | None = None
     give_up_storms: int | None = None
     tests: int | None = None
+    held_by: str | None = None
     disagrees: bool = False
 
     @property

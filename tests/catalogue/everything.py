@@ -1,5 +1,20 @@
 """All seeded bugs."""
 
-from . import flight_bugs, lock_bugs, paxos_bugs, replica_bugs, service_bugs
+from . import (
+    again_bugs,
+    client_bugs,
+    disk_bugs,
+    flight_bugs,
+    lock_bugs,
+    paxos_bugs,
+    quorum_bugs,
+    replica_bugs,
+    service_bugs,
+    shared_bugs,
+)
 
-BUGS = paxos_bugs.BUGS + flight_bugs.BUGS + replica_bugs.BUGS + service_bugs.BUGS + lock_bugs.BUGS
+_OF_NODES = paxos_bugs.BUGS + flight_bugs.BUGS + replica_bugs.BUGS + service_bugs.BUGS
+_OF_LOCKS = lock_bugs.BUGS + quorum_bugs.BUGS
+_OF_WAITING = again_bugs.BUGS + shared_bugs.BUGS
+
+BUGS = _OF_NODES + _OF_LOCKS + _OF_WAITING + disk_bugs.BUGS + client_bugs.BUGS

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from .bug import Bug
 
+TESTS_OF_A_FILE = 1_000
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -33,13 +35,13 @@ class Hunter:
         name: for the table.
         unit: what is counted.
         budget: how many of them a bug may take; None if this bug is not for this hunter.
-        hunt: looks for whatever is seeded, within a budget.
+        hunt: looks for a bug that is seeded, within its budget.
     """
 
     name: str
     unit: str
     budget: Callable[[Bug], int | None]
-    hunt: Callable[[int], Finding]
+    hunt: Callable[[Bug], Finding]
 
 
 def _by_model(budget: int) -> Finding:
@@ -100,6 +102,28 @@ def _by_tests(budget: int) -> Finding:
     return Finding(after, name)
 
 
+def _by_its_tests(bug: Bug) -> Finding:
+    """The one file that must hold it."""
+    from .written_out import first_failure
+
+    assert bug.held_by is not None, "somebody must hold it"
+    after, name = first_failure(TESTS_OF_A_FILE, [bug.held_by])
+    return Finding(after, name)
+
+
+def _hunter(
+    name: str, unit: str, budget: Callable[[Bug], int | None], hunt: Callable[[int], Finding]
+) -> Hunter:
+    """One who looks for whatever is seeded, for as long as the bug's budget lasts."""
+
+    def hunt_bug(bug: Bug) -> Finding:
+        amount = budget(bug)
+        assert amount is not None, f"{name} does not hunt for {bug.name!r}"
+        return hunt(amount)
+
+    return Hunter(name, unit, budget, hunt_bug)
+
+
 def _first(budget: int, run: Callable[[int], object]) -> Finding:
     """The first run that goes wrong, whatever the bug makes go wrong in it.
 
@@ -117,19 +141,25 @@ def _first(budget: int, run: Callable[[int], object]) -> Finding:
 
 
 HUNTERS = {
-    "model": Hunter("model checker", "states", lambda bug: bug.states, _by_model),
-    "home": Hunter("same, at a home", "states", lambda bug: bug.home_states, _at_home),
-    "agreement": Hunter(
+    "model": _hunter("model checker", "states", lambda bug: bug.states, _by_model),
+    "home": _hunter("same, at a home", "states", lambda bug: bug.home_states, _at_home),
+    "agreement": _hunter(
         "same, agreement alone",
         "states",
         lambda bug: bug.states if bug.disagrees else None,
         _by_agreement,
     ),
-    "storms": Hunter("simulator", "seeds", lambda bug: bug.seeds, _by_storms),
-    "lock storms": Hunter("lock storms", "seeds", lambda bug: bug.lock_storms, _by_lock_storms),
-    "give-up storms": Hunter(
+    "storms": _hunter("simulator", "seeds", lambda bug: bug.seeds, _by_storms),
+    "lock storms": _hunter("lock storms", "seeds", lambda bug: bug.lock_storms, _by_lock_storms),
+    "give-up storms": _hunter(
         "give-up storms", "seeds", lambda bug: bug.give_up_storms, _by_give_up_storms
     ),
-    "tests": Hunter("written out", "tests", lambda bug: bug.tests, _by_tests),
-    "judge": Hunter("judge", "trials", lambda bug: bug.trials, _by_judge),
+    "tests": _hunter("written out", "tests", lambda bug: bug.tests, _by_tests),
+    "file": Hunter(
+        "its own tests",
+        "tests",
+        lambda bug: TESTS_OF_A_FILE if bug.held_by is not None else None,
+        _by_its_tests,
+    ),
+    "judge": _hunter("judge", "trials", lambda bug: bug.trials, _by_judge),
 }

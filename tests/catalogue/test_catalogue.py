@@ -45,6 +45,8 @@ QUICK = (
     ("a release needs no secret", "lock storms"),
     ("a give-up is taken and not remembered", "give-up storms"),
     ("a wiped node that votes again", "judge"),
+    ("a read is asked for again once", "file"),
+    ("names are never synced", "file"),
 )
 """Hunts of a second or two each."""
 

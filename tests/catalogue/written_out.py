@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Sequence
 
 import pytest
 
@@ -24,10 +25,15 @@ class _Counter:
             self.failed = report.nodeid
 
 
-def first_failure(budget: int) -> tuple[int, str]:
-    """How many tests ran until one failed, and which; an empty name if none did in the budget."""
+def first_failure(budget: int, names: Sequence[str] = _PLACES) -> tuple[int, str]:
+    """How many tests ran until one failed, and which; an empty name if none did in the budget.
+
+    Args:
+        budget: how many may run.
+        names: the files and folders below ``tests`` that they are in.
+    """
     counter = _Counter()
-    places = [str(ROOT / "tests" / name) for name in _PLACES]
+    places = [str(ROOT / "tests" / name) for name in names]
     options = ["-q", "-x", "-p", "no:cacheprovider", "--numprocesses=0", *places]
     with contextlib.redirect_stdout(io.StringIO()):
         pytest.main(options, plugins=[counter])

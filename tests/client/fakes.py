@@ -98,6 +98,13 @@ class FakeCluster:
             self.changed = anyio.Event()
         return self.decrees[decree.key]
 
+    async def form_again(self, formation: bytes, *nodes: "FakeNode") -> None:
+        """Begin a new life without any decree; connections to `nodes`, or to all, are closed."""
+        self.formation = formation
+        self.decrees.clear()
+        for node in nodes or self.nodes:
+            await node.hang_up()
+
     def members(self) -> tuple[Member, ...]:
         addresses = {node.name: node.address for node in self.nodes} | self.advertised
         return tuple(Member(NodeId(name), address) for name, address in addresses.items())
@@ -170,6 +177,12 @@ class FakeNode:
         """Close the port and all connections."""
         if self._scope is not None:
             self._scope.cancel()
+        for stream in list(self._streams):
+            await anyio.aclose_forcefully(stream)
+        await anyio.wait_all_tasks_blocked()
+
+    async def hang_up(self) -> None:
+        """Close all connections; new ones are accepted."""
         for stream in list(self._streams):
             await anyio.aclose_forcefully(stream)
         await anyio.wait_all_tasks_blocked()
@@ -323,7 +336,8 @@ class FakeNode:
         return WatchPage(request.id, found, self.position(), False)
 
     def position(self) -> Position:
-        disk = self.name.encode().ljust(16, b"-")
+        formation = self.cluster.formation or b"-"
+        disk = (self.name.encode() + formation[:1]).ljust(16, b"-")
         return Position(self.name, disk, len(self.cluster.decrees))
 
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from decreed.registry.paxos.messages import Commit
 from decreed.registry.replica.effects import Effects, Reply
-from decreed.registry.replica.events import Expire, Fired, FromClient, FromPeer
+from decreed.registry.replica.events import Expire, Fired, FromClient, FromPeer, ReadFailed
 from decreed.registry.replica.node import Node
 from decreed.registry.replica.positions import (
     AHEAD_BITS,
@@ -239,3 +239,43 @@ def test_a_node_is_eager_while_somebody_waits_for_what_others_decide(kind: str) 
     assert node.eager
     world.run(10_000)
     assert not node.eager
+
+
+# -- who cannot be told what he missed is told so
+
+
+def watch_at(watched: Watched, index: int, disk_id: bytes = b"") -> WatchPage:
+    """What n1 says to somebody who wants to go on behind a position of its own feed."""
+    since = Position(N1, disk_id or watched.position.disk_id, index)
+    request = WatchRequest(watched.world.new_id(), 20, "", since, 10)
+    page = watched.world.ask("n1", request)
+    assert isinstance(page, WatchPage)
+    return page
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 100])
+def test_a_position_behind_the_end_of_the_feed_is_lost_at_the_very_node_that_has_the_feed(
+    watched: Watched, ahead: int
+) -> None:
+    """As of a copy of its directory, or of a time before a power cut that kept less."""
+    page = watch_at(watched, 1 + ahead)
+    assert page.lost
+    assert (page.position.node, page.position.disk_id) == (N1, watched.position.disk_id)
+    assert page.position.index == 1, "from where it goes on, behind a list"
+    assert not watch_at(watched, 1).lost
+
+
+def test_a_position_on_another_disk_of_the_same_node_is_lost(watched: Watched) -> None:
+    assert watch_at(watched, 1, bytes(16)).lost
+
+
+def test_a_feed_that_cannot_be_read_loses_the_watch_and_says_where_it_goes_on(
+    watched: Watched,
+) -> None:
+    watched.learn("b")
+    request = WatchRequest(watched.world.new_id(), 500, "", watched.position, 10)
+    asked = step(watched.world, N1, FromClient(1, (request,)))
+    (read,) = asked.reads
+    failed = step(watched.world, N1, ReadFailed(read.token, "a broken block"))
+    (page,) = [item.answer for item in failed.at_once if isinstance(item, Reply)]
+    assert isinstance(page, WatchPage) and page.lost and page.decrees == ()

@@ -1,27 +1,29 @@
 """The node's loop: what it does with what a step asks for."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 import trio
 import trio.testing
 
-from decreed.registry.disk import Record
-from decreed.registry.replica.effects import Outgoing, Send, SetTimer
-from decreed.registry.replica.events import Event, FromClient, FromPeer
+from decreed.registry.disk import Record, Unserved
+from decreed.registry.paxos.instance import Instance
+from decreed.registry.paxos.messages import Commit
+from decreed.registry.replica.effects import Effects, Outgoing, Send, SetTimer
+from decreed.registry.replica.events import Event, FromClient, FromPeer, Moment
 from decreed.registry.replica.replica import Replica
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.server.timers import Timers
 from decreed.registry.server.turns import OWN_PATIENCE_MS, TurnLoop
-from decreed.registry.types import NodeId
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import Ping
 from decreed.registry.wire.requests import StatusRequest
 from decreed.storage.identity import take
 from decreed.storage.memory import MemoryBytes, MemoryDisk, MemoryStorage
 
 from ..support.loops import SilentTimers, mocked_ms, parts
-from ..support.world import config
+from ..support.world import claim, config
 
 STALL_S = 5.0
 
@@ -192,3 +194,104 @@ async def test_a_node_that_is_alone_hears_itself_at_once(
         ((waited_ms, events),) = await SpeakingLoop(1, sockets).turns_of()
     assert events == [HEARD]
     assert waited_ms < OWN_PATIENCE_MS / 2
+
+
+# -- what a step is given, and what it is done with
+
+
+class Told(Replica):
+    """A replica that notes the clock of each step, and what came in it."""
+
+    moments: list[tuple[float, list[Event]]]
+
+    def step(
+        self,
+        moment: Moment,
+        events: Sequence[Event],
+        instances: Mapping[Key, Instance | Unserved],
+    ) -> Effects:
+        self.moments.append((moment.now_ms, list(events)))
+        return super().step(moment, events, instances)
+
+
+class LateSockets(Sockets):
+    """Sockets that take long to read, in which something more arrives meanwhile."""
+
+    def __init__(self, clock: trio.testing.MockClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.arrives: Callable[[], None] | None = None
+
+    def read(self) -> None:
+        super().read()
+        if self.arrives is not None:
+            self._clock.jump(STALL_S)
+            arrives, self.arrives = self.arrives, None
+            arrives()
+
+
+@pytest.mark.trio
+async def test_the_clock_is_read_after_the_last_event_arrived(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    """A lease that has run out by then has run out for all events of the step."""
+    storage = fresh_storage()
+    replica = Told(config(1), storage.recovered())
+    replica.moments = []
+    with LateSockets(mock_clock) as sockets:
+        loop = TurnLoop(
+            replica, storage, SilentTimers(), lambda _: None, lambda _: None, sockets, mocked_ms
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(loop.run)
+            await trio.testing.wait_all_tasks_blocked()
+            replica.moments.clear()
+            arrived_ms = list[float]()
+
+            def arrives() -> None:
+                arrived_ms.append(loop.now_ms())
+                loop.post(OTHER)
+
+            sockets.arrives = arrives
+            loop.post(ASKED)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+    ((now_ms, events),) = replica.moments
+    assert events == [ASKED, OTHER]
+    assert now_ms >= arrived_ms[0] >= STALL_S * 1000
+
+
+@pytest.mark.trio
+async def test_a_step_without_records_is_synced_if_it_must_settle_what_was_written_before(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Nothing else happens: the timer alone makes it durable."""
+    replica, storage = parts(3)
+    disk = disk_of(storage)
+    decree = Decree.of(claim("k"), Ballot(5, Process(NodeId("n2"), 1)), 0)
+    with Sockets() as sockets:
+        loop = TurnLoop(
+            replica,
+            storage,
+            Timers(random.Random(1)),
+            lambda _: None,
+            lambda _: None,
+            sockets,
+            mocked_ms,
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(loop.run)
+            await trio.sleep(1)
+            assert disk.unsynced == 0
+            loop.post(FromPeer(NodeId("n2"), Commit(decree.key, decree)))
+            await trio.sleep(0.001)
+            assert disk.unsynced
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+    assert disk.unsynced == 0
+
+
+def disk_of(storage: MemoryStorage) -> MemoryDisk:
+    data = storage._data
+    assert isinstance(data, MemoryBytes)
+    return data.disk

@@ -37,6 +37,11 @@ class LockWeather(Weather):
         return [(stroke, weight) for stroke, weight in super()._kinds() if stroke not in exchanges]
 
 
+SHAPES = (
+    *((1, 0, 0), (3, 0, 0), (3, 0, 0), (5, 0, 0)),
+    *((3, 3, 1), (3, 1, 3), (5, 4, 2), (5, 2, 4)),
+)
+"""Nodes, and the sizes of prepare and accept quorums: in every other storm they differ."""
 LOCKS = ("a", "b/c")
 TICK_MS = (2, 8, 30, 60, 250, 700)
 LONGEST_TTL_MS = 20_000
@@ -74,8 +79,7 @@ class LockStorm:
         self.world.replied = self._replied
 
     def _cluster(self, chance: random.Random) -> ClusterConfig:
-        shapes = ((3, 0, 0), (3, 0, 0), (3, 0, 0), (1, 0, 0), (3, 3, 1), (5, 0, 0), (5, 4, 2))
-        return config(*chance.choice(shapes))
+        return config(*chance.choice(SHAPES))
 
     def run(self) -> None:
         """Bad weather, then good."""

@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
+from decreed.registry.config import ClusterConfig
 from decreed.registry.errors import StorageFailed
 from decreed.storage.continuity import check_directory
-from decreed.storage.rocks import RocksBytes
+from decreed.storage.directory import open_directory
+from decreed.storage.rocks import RocksBytes, RocksStorage
+
+from .conftest import NODE
+from .samples import learned
 
 
 class Overheard:
@@ -132,3 +137,35 @@ def test_R13_R14_a_write_that_is_refused_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed, match="no space left"):
         data.sync()
     data.close()
+
+
+def test_R13_R14_a_sync_without_records_makes_durable_what_was_written_before(
+    tmp_path: Path, config: ClusterConfig
+) -> None:
+    storage = open_directory(tmp_path / "data", config, NODE)
+    heard = overheard(rocks_of(storage))
+    storage.write([learned("k")], sync=False)
+    storage.write([], sync=True)
+    assert heard.synced == [False, True]
+    storage.write([learned("l")], sync=False)
+    storage.write([learned("m")], sync=False)
+    storage.sync()
+    assert heard.synced[2:] == [False, False, True]
+    storage.close()
+
+
+def test_what_is_durable_already_is_not_synced_again(tmp_path: Path, config: ClusterConfig) -> None:
+    storage = open_directory(tmp_path / "data", config, NODE)
+    heard = overheard(rocks_of(storage))
+    storage.write([learned("k")])
+    storage.write([], sync=True)
+    storage.write([])
+    storage.sync()
+    assert heard.synced == [True]
+    storage.close()
+
+
+def rocks_of(storage: RocksStorage) -> RocksBytes:
+    data = storage._data
+    assert isinstance(data, RocksBytes)
+    return data

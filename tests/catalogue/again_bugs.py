@@ -1,0 +1,234 @@
+"""Mistakes in what is said again, or comes again, or comes too late.
+
+Storms hardly meet them: it takes losses one behind the other.
+"""
+
+from .bug import Bug, Change
+
+
+def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
+    made = tuple(Change(module, old, new) for module, old, new in changes)
+    return Bug(name, made, held_by=held_by)
+
+
+_AGAIN_TESTS = "replica/test_asked_again.py"
+AGAIN = (
+    _bug(
+        "a read is asked for again once",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.reads",
+            "        turn.broadcast(missing, Query(timer.token, read.key))\n"
+            "        turn.ask_again(timer.token, self._node.config.timing.resend_ms)\n",
+            "        turn.broadcast(missing, Query(timer.token, read.key))\n",
+        ),
+    ),
+    _bug(
+        "a question about a term is asked again once",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.asking",
+            "            turn.broadcast(missing, contest.ask.question())\n"
+            "            turn.ask_again(contest.ask.token, self._node.config.timing.resend_ms)\n",
+            "            turn.broadcast(missing, contest.ask.question())\n",
+        ),
+    ),
+    _bug(
+        "a keep-alive is said again once",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.renewals",
+            "        turn.broadcast(missing, renewal.message)\n"
+            "        turn.ask_again(timer.token, self._node.config.timing.resend_ms)\n",
+            "        turn.broadcast(missing, renewal.message)\n",
+        ),
+    ),
+    _bug(
+        "a give-up is said again once",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.giving_up",
+            "        turn.broadcast(missing, passing.message)\n"
+            "        turn.ask_again(timer.token, self._node.config.timing.resend_ms)\n",
+            "        turn.broadcast(missing, passing.message)\n",
+        ),
+    ),
+    _bug(
+        "a proposal is said again once",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.coordinator",
+            "                self._note_proposed(attempt)\n"
+            "                self._set_resend(turn, attempt)\n",
+            "                self._note_proposed(attempt)\n"
+            "                if not attempt.resends:\n"
+            "                    self._set_resend(turn, attempt)\n",
+        ),
+    ),
+    _bug(
+        "a flight is said again and then forgotten",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.flights",
+            "            turn.broadcast(missing, flight.message())\n"
+            "            self._set_resend(turn, flight)\n",
+            "            turn.broadcast(missing, flight.message())\n",
+        ),
+    ),
+    _bug(
+        "what is half-done is finished once",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.acceptors",
+            "            self._unlearned[key] = (now_ms, waiting[1])\n",
+            "            pass\n",
+        ),
+    ),
+    _bug(
+        "what was put off is never due again",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.finishing",
+            "        for key in self._acceptors.overdue(before_ms, FINISH_AT_A_TIME):\n"
+            "            self._acceptors.postpone(key, turn.now_ms)\n",
+            "        for key in self._acceptors.overdue(before_ms, FINISH_AT_A_TIME):\n"
+            "            self._acceptors.postpone(key, 1e18)\n",
+        ),
+    ),
+    _bug(
+        "nobody sweeps after a while",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.replica",
+            "        turn.timer(Sweep(), every_ms, every_ms)\n",
+            "        if turn.now_ms < 1_500:\n"
+            "            turn.timer(Sweep(), every_ms, every_ms)\n",
+        ),
+    ),
+    _bug(
+        "a page of a feed that is lost is never pulled again",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.catchup",
+            "        if pulling is not None and turn.now_ms - pulling.asked_ms > PATIENCE_MS:\n"
+            "            self._forget(peer)\n"
+            "            pulling = None\n",
+            "",
+        ),
+    ),
+    _bug(
+        "the term at the floor is read for nobody once its reader has gone",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.contests",
+            "if contest.floor_for is None or contest.floor_for.done:",
+            "if contest.floor_for is None:",
+        ),
+    ),
+    _bug(
+        "a contest does not look again while the term at the floor is read",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.contests",
+            "            self._reads.read(turn, key, contest.floor_for, then)\n"
+            "        self._pause(turn, contest, MAX_PAUSE_MS)\n",
+            "            self._reads.read(turn, key, contest.floor_for, then)\n",
+        ),
+    ),
+    _bug(
+        "a contest looks once whether a lease has run out",
+        _AGAIN_TESTS,
+        (
+            "registry.replica.contests",
+            "        else:\n            self._pause(turn, contest, wait_ms)\n",
+            "        elif not contest.serial:\n            self._pause(turn, contest, wait_ms)\n",
+        ),
+    ),
+)
+
+_STANDING_TESTS = "replica/test_late_promises.py"
+STANDING = (
+    _bug(
+        "a promise to an earlier life is counted",
+        _STANDING_TESTS,
+        (
+            "registry.replica.standing",
+            "        if message.ballot == self._state.ballot:\n            self._told",
+            "        if message.ballot.process.node == self._node.name:\n            self._told",
+        ),
+    ),
+    _bug(
+        "any standing promise is counted",
+        _STANDING_TESTS,
+        (
+            "registry.replica.standing",
+            "        if message.ballot == self._state.ballot:\n            self._told",
+            "        if True:\n            self._told",
+        ),
+    ),
+    _bug(
+        "a second promise hides what the first told of",
+        _STANDING_TESTS,
+        (
+            "registry.replica.standing",
+            "self._told.setdefault(sender, message)",
+            "self._told[sender] = message",
+        ),
+    ),
+)
+
+_FEED_TESTS = "replica/test_standing.py"
+FEED = (
+    _bug(
+        "a promise counts before the feed it names is read",
+        _FEED_TESTS,
+        (
+            "registry.replica.standing",
+            "return sender == self._node.name or self._cursor(sender) >= feed_end",
+            "return True",
+        ),
+    ),
+)
+
+_LOST_TESTS = "replica/test_watch_positions.py"
+LOST = (
+    _bug(
+        "a position that was never told is not lost",
+        _LOST_TESTS,
+        (
+            "registry.replica.watches",
+            "            self._answer(turn, live, request, (), self._node.feed_end, lost=True)\n"
+            "        else:",
+            "            self._answer(turn, live, request, (), self._node.feed_end)\n        else:",
+        ),
+    ),
+    _bug(
+        "a watch whose feed cannot be read is not lost",
+        _LOST_TESTS,
+        (
+            "registry.replica.watches",
+            "watch.request, (), self._node.feed_end, lost=True)",
+            "watch.request, (), self._node.feed_end)",
+        ),
+    ),
+    _bug(
+        "a position on another disk is taken for ours",
+        _LOST_TESTS,
+        (
+            "registry.replica.watches",
+            "return (since.node, since.disk_id) == (self._node.name, self._node.identity.disk_id)",
+            "return since.node == self._node.name",
+        ),
+    ),
+    _bug(
+        "a position behind the end is taken for the end",
+        _LOST_TESTS,
+        (
+            "registry.replica.positions",
+            "return index if known else None",
+            "return min(index, node.feed_end) if life <= node.identity.incarnation else None",
+        ),
+    ),
+)
+
+BUGS = AGAIN + STANDING + FEED + LOST

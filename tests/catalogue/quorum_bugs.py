@@ -1,0 +1,230 @@
+"""Mistakes in what the nodes' answers about a term amount to, and in how terms end.
+
+Most show where prepare and accept quorums differ, or where a node stands apart from its quorum.
+"""
+
+from .bug import Bug, Change
+
+
+def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
+    made = tuple(Change(module, old, new) for module, old, new in changes)
+    return Bug(name, made, held_by=held_by)
+
+
+_ANSWERS_TESTS = "replica/test_lease_answers.py"
+ANSWERS = (
+    _bug(
+        "a question for whom one has gone is awaited by nobody",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.contest",
+            "return any(not live.done for live in self.serves)",
+            "return all(not live.done for live in self.serves)",
+        ),
+    ),
+    _bug(
+        "a term is kept by an accept quorum",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.renewals",
+            "if quorums.prepared(renewal.kept):",
+            "if quorums.accepted(renewal.kept):",
+        ),
+    ),
+    _bug(
+        "a term is kept by a majority",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.renewals",
+            "if quorums.prepared(renewal.kept):",
+            "if 2 * len(renewal.kept) > len(quorums.members):",
+        ),
+    ),
+    _bug(
+        "a term is superseded once an accept quorum cannot keep it",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.renewals",
+            "elif not quorums.prepared(set(self._node.config.nodes) - renewal.refused):",
+            "elif not quorums.accepted(set(self._node.config.nodes) - renewal.refused):",
+        ),
+    ),
+    _bug(
+        "one node's refusal supersedes a term",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.renewals",
+            "elif not quorums.prepared(set(self._node.config.nodes) - renewal.refused):",
+            "elif renewal.refused:",
+        ),
+    ),
+    _bug(
+        "a question is answered by an accept quorum",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.contest",
+            "return quorums.prepared(self.answers.keys())",
+            "return quorums.accepted(self.answers.keys())",
+        ),
+    ),
+    _bug(
+        "a term is free by an accept quorum",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.contest",
+            "return quorums.prepared([n for n, given",
+            "return quorums.accepted([n for n, given",
+        ),
+    ),
+    _bug(
+        "a give-up is taken by an accept quorum",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.giving_up",
+            "if self._node.config.quorums.prepared(passing.taken):",
+            "if self._node.config.quorums.accepted(passing.taken):",
+        ),
+    ),
+    _bug(
+        "undecided is said by an accept quorum",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.reads",
+            "if self._node.config.quorums.prepared(read.answered):",
+            "if self._node.config.quorums.accepted(read.answered):",
+        ),
+    ),
+    _bug(
+        "a list is made by an accept quorum",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.lists",
+            "if self._node.config.quorums.prepared(read.answers.keys()):",
+            "if self._node.config.quorums.accepted(read.answers.keys()):",
+        ),
+    ),
+    _bug(
+        "a claim confirms itself if prepare quorums are majorities",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.granting",
+            "leased = 2 * quorums.accept > len(quorums.members)",
+            "leased = 2 * quorums.prepare > len(quorums.members)",
+        ),
+    ),
+    _bug(
+        "remaining time is what an accept quorum says",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.contest",
+            "[quorums.prepare - 1]",
+            "[quorums.accept - 1]",
+        ),
+    ),
+    _bug(
+        "remaining time is what a majority says",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.contest",
+            "[quorums.prepare - 1]",
+            "[len(quorums.members) // 2]",
+        ),
+    ),
+    _bug(
+        "remaining time is the shortest lease",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.contest",
+            "[quorums.prepare - 1]",
+            "[0]",
+        ),
+    ),
+    _bug(
+        "remaining time is the longest lease",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.contest",
+            "[quorums.prepare - 1]",
+            "[-1]",
+        ),
+    ),
+    _bug(
+        "remaining time is that of the node that was asked",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.contests",
+            "        wait_ms = ask.wait_ms(self._node.config.quorums)\n",
+            "        wait_ms = self._leases.remaining_ms(turn.now_ms, tenure(ask.decree), 0)\n",
+        ),
+    ),
+    _bug(
+        "remaining time is told before it is a quorum's",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.contests",
+            "                free_ms = contest.held_until_ms\n",
+            "                lefts = [one.remaining_ms for one in ask.answers.values()]\n"
+            "                free_ms = turn.now_ms + min(lefts)\n",
+        ),
+    ),
+    _bug(
+        "remaining time is what it was when the term began",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.contests",
+            "        contest.held_until_ms = turn.now_ms + wait_ms\n",
+            "",
+        ),
+    ),
+    _bug(
+        "a term ended as the first who answered says",
+        _ANSWERS_TESTS,
+        (
+            "registry.replica.contest",
+            "return min(endings, key=lambda one: (one.how not in AT_ONCE, one.how), default=None)",
+            "return endings[0] if endings else None",
+        ),
+    ),
+)
+
+_BROKEN_TESTS = "locks/test_broken.py"
+BROKEN = (
+    _bug(
+        "an accept that comes again mends a broken term",
+        _BROKEN_TESTS,
+        (
+            "registry.locks.leases",
+            "self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure), secret_hash))",
+            "self._put(Lease(tenure, now_ms + ttl_ms, None, secret_hash))",
+        ),
+    ),
+    _bug(
+        "a later end overwrites a release",
+        _BROKEN_TESTS,
+        (
+            "registry.locks.leases",
+            "if known is None or known.how not in _PASSES:",
+            "if True:",
+        ),
+    ),
+    _bug(
+        "a release behind a break is not heard",
+        _BROKEN_TESTS,
+        (
+            "registry.locks.leases",
+            "if known is None or known.how not in _PASSES:",
+            "if known is None:",
+        ),
+    ),
+    _bug(
+        "a term that was ended is renewed",
+        _BROKEN_TESTS,
+        (
+            "registry.locks.leases",
+            "if later or self.ending(tenure) is not None:",
+            "if later:",
+        ),
+    ),
+)
+
+BUGS = ANSWERS + BROKEN

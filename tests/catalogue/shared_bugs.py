@@ -1,0 +1,211 @@
+"""Mistakes in what several wait for, one of whom leaves, or came too late for."""
+
+from .bug import Bug, Change
+
+
+def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
+    made = tuple(Change(module, old, new) for module, old, new in changes)
+    return Bug(name, made, held_by=held_by)
+
+
+_SHARED_TESTS = "replica/test_shared_questions.py"
+SHARED = (
+    _bug(
+        "a contest ends with the first who leaves it",
+        _SHARED_TESTS,
+        (
+            "registry.replica.contests",
+            "            if not contest.waiters:\n"
+            "                self._close(contest)\n"
+            "            elif waited",
+            "            if not contest.waiters or not waited:\n"
+            "                self._close(contest)\n"
+            "            elif waited",
+        ),
+    ),
+    _bug(
+        "an attempt ends with the first who leaves it",
+        _SHARED_TESTS,
+        (
+            "registry.replica.attempts",
+            '        """Whether anybody still waits for it."""\n',
+            '        """Whether anybody still waits for it."""\n'
+            "        if any(one.live.done for one in (*self.claims, *self.followers)):\n"
+            "            return False\n",
+        ),
+    ),
+    _bug(
+        "an attempt that reads alone wait for is wanted by nobody",
+        _SHARED_TESTS,
+        (
+            "registry.replica.attempts",
+            "return bool(self.claims or self.followers)",
+            "return bool(self.claims)",
+        ),
+    ),
+    _bug(
+        "all reads leave an attempt with the first",
+        _SHARED_TESTS,
+        (
+            "registry.replica.attempts",
+            "self.followers = [f for f in self.followers if not f.live.done]",
+            "self.followers = [] if any(f.live.done for f in self.followers) else self.followers",
+        ),
+    ),
+    _bug(
+        "waits for a key are forgotten with the first that ends",
+        _SHARED_TESTS,
+        (
+            "registry.replica.reads",
+            "            if remaining:\n                self._waits[key] = remaining\n",
+            "            if len(remaining) == len(lives):\n                pass\n",
+        ),
+    ),
+    _bug(
+        "a read that is over ends all reads of its key",
+        _SHARED_TESTS,
+        (
+            "registry.replica.reads",
+            "        if read.live.done:\n            self._drop(timer.token)\n            return\n",
+            "        if read.live.done:\n"
+            "            for token in list(self._reads_by_key[read.key]):\n"
+            "                self._drop(token)\n"
+            "            return\n",
+        ),
+    ),
+    _bug(
+        "an answer for a read that is over ends all reads of its key",
+        _SHARED_TESTS,
+        (
+            "registry.replica.reads",
+            "        if read.live.done:\n            self._drop(answer.id)\n",
+            "        if read.live.done:\n"
+            "            for token in list(self._reads_by_key[read.key]):\n"
+            "                self._drop(token)\n",
+        ),
+    ),
+    _bug(
+        "nobody follows a candidate that has gone",
+        _SHARED_TESTS,
+        (
+            "registry.replica.contests",
+            "            elif waited and contest.candidate is None:\n"
+            "                self.latest.find(turn, contest)\n",
+            "",
+        ),
+    ),
+    _bug(
+        "a cancelled request leaves its contest as it was",
+        _SHARED_TESTS,
+        (
+            "registry.replica.replica",
+            "                self._requests.cancel(turn, connection, request)\n"
+            "                self._locks.contests.tidy(turn)\n",
+            "                self._requests.cancel(turn, connection, request)\n",
+        ),
+    ),
+    _bug(
+        "a question about a term is dropped with the first who leaves",
+        _SHARED_TESTS,
+        (
+            "registry.replica.contest",
+            "        self.waiters = [live for live in self.waiters if not live.done]\n",
+            "        if any(live.done for live in self.waiters):\n"
+            "            self.ask = None\n"
+            "        self.waiters = [live for live in self.waiters if not live.done]\n",
+        ),
+    ),
+    _bug(
+        "a contest waits for ever for one who looked into the next term",
+        _SHARED_TESTS,
+        (
+            "registry.replica.contests",
+            "        self._coordinator.follow(turn, tenure(ask.decree).next_key, live, then)\n"
+            "        self._pause(turn, contest, MAX_PAUSE_MS)\n",
+            "        self._coordinator.follow(turn, tenure(ask.decree).next_key, live, then)\n",
+        ),
+    ),
+)
+
+_FRESH_TESTS = "replica/test_held_is_fresh.py"
+FRESH = (
+    _bug(
+        "held is said to those who came behind the question",
+        _FRESH_TESTS,
+        (
+            "registry.replica.contests",
+            "        for live in ask.serves:\n"
+            "            if not queues(live) and not live.indefinite:",
+            "        for live in list(contest.waiters):\n"
+            "            if not queues(live) and not live.indefinite:",
+        ),
+    ),
+    _bug(
+        "a question serves those who come behind it",
+        _FRESH_TESTS,
+        (
+            "registry.replica.asking",
+            "Ask(self._node.token(), decree, list(contest.waiters))",
+            "Ask(self._node.token(), decree, contest.waiters)",
+        ),
+    ),
+    _bug(
+        "free is said to those who came behind the question",
+        _FRESH_TESTS,
+        (
+            "registry.replica.contests",
+            "        for live in ask.serves:\n            if not wants_it(live):",
+            "        for live in list(contest.waiters):\n            if not wants_it(live):",
+        ),
+    ),
+    _bug(
+        "a quorum is said to have answered those who came behind the question",
+        _FRESH_TESTS,
+        (
+            "registry.replica.contests",
+            "        ask.mark_undecided()\n        for live",
+            "        for live in contest.waiters:\n"
+            "            live.undecided = True\n"
+            "        for live",
+        ),
+    ),
+    _bug(
+        "what was told before answers who comes next",
+        _FRESH_TESTS,
+        (
+            "registry.replica.contests",
+            "elif contest.ask is None or contest.ask.told:",
+            "elif contest.ask is None:",
+        ),
+    ),
+    _bug(
+        "held is said at the end though no quorum answered",
+        _FRESH_TESTS,
+        (
+            "registry.replica.contests",
+            "if live.undecided and not live.indefinite and decree and contest:",
+            "if not live.indefinite and decree and contest:",
+        ),
+    ),
+    _bug(
+        "held is said at the end to one who was proposed",
+        _FRESH_TESTS,
+        (
+            "registry.replica.contests",
+            "if live.undecided and not live.indefinite and decree and contest:",
+            "if live.undecided and decree and contest:",
+        ),
+    ),
+    _bug(
+        "one answer to an overtaken question proves a quorum",
+        _FRESH_TESTS,
+        (
+            "registry.replica.asking",
+            "            if ask.answered(self._node.config.quorums):\n"
+            "                ask.mark_undecided()",
+            "            if ask.answers:\n                ask.mark_undecided()",
+        ),
+    ),
+)
+
+BUGS = SHARED + FRESH

@@ -1,0 +1,278 @@
+"""An error is definite only if nothing that was asked can have come about, whatever any node did.
+
+One node takes the request and then does each of the things that leave it open whether the claim was
+chosen; the next says at once that the request is wrong, which for that node alone is definite.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from decreed.client import Registry, connect
+from decreed.registry.errors import (
+    ERRORS,
+    Damaged,
+    DecreedError,
+    Disputed,
+    LockHeld,
+    NotFormed,
+    OutcomeUnknown,
+    StorageFailed,
+    Unreachable,
+    error_kind,
+)
+from decreed.registry.wire.requests import (
+    ClaimNextRequest,
+    ClaimRequest,
+    Decreed,
+    Failed,
+    GetRequest,
+    HeldBy,
+    Kept,
+    LatestRequest,
+    LockRequest,
+    Undecided,
+)
+
+from .fakes import (
+    AsUsual,
+    FakeCluster,
+    FakeNode,
+    Garbage,
+    Half,
+    HangUp,
+    Silence,
+    cluster_of,
+    decree_of,
+)
+from .test_acquiring import LOCK, answering, scripted, someone_elses
+
+pytestmark = pytest.mark.anyio
+KEY = "k"
+Trouble = Callable[[Any], Any]
+
+OPEN: dict[str, Trouble] = {
+    "hangs up": lambda request: HangUp,
+    "says nothing": lambda request: Silence,
+    "says garbage": lambda request: Garbage,
+    "does not know": lambda request: Failed(request.id, OutcomeUnknown.code, "time"),
+    "names no error": lambda request: Failed(request.id, 0, "what is this?"),
+    "names an error of a later version": lambda request: Failed(request.id, 999, "new"),
+    "answers another question": lambda request: Kept(request.id),
+    "tells of another key": lambda request: Decreed(request.id, decree_of("another@7")),
+}
+"""What leaves open whether the claim was chosen."""
+
+
+def says(error: type[DecreedError]) -> Trouble:
+    return lambda request: Failed(request.id, error.code, "no")
+
+
+SHUT = {error.__name__: says(error) for error in (NotFormed, StorageFailed, Damaged, Unreachable)}
+"""What does not."""
+
+
+def of(troubles: dict[str, Trouble]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("trouble", troubles.values(), ids=list(troubles))
+
+
+def troubled(nodes: list[FakeNode], kind: type, *troubles: Trouble) -> None:
+    """The first nodes do as told with requests of one kind; the next refuses it, once they have it."""
+
+    def script(trouble: Trouble) -> Callable[[FakeNode, Any], Any]:
+        return lambda node, request: trouble(request) if isinstance(request, kind) else AsUsual
+
+    async def refuse(request: Any) -> Any:
+        for node in nodes[: len(troubles)]:
+            await node.until(lambda node: node.asked(kind))
+        return Failed(request.id, Disputed.code, "your fault")
+
+    for node, trouble in zip(nodes, (*troubles, refuse), strict=False):
+        node.script = script(trouble)
+
+
+async def claims(registry: Registry) -> object:
+    return await registry.claim(KEY, "v", claim_id="mine", timeout=60)
+
+
+async def claims_many(registry: Registry) -> object:
+    [result] = await registry.claim_many({KEY: "v"}, timeout=60)
+    if isinstance(result, DecreedError):
+        raise result
+    return result
+
+
+async def claims_next(registry: Registry) -> object:
+    return await registry.claim_next(KEY, "v", claim_id="mine", timeout=60)
+
+
+async def met(registry: Registry, cluster: FakeCluster) -> None:
+    """The client is connected to all, so that whoever is asked first is the home."""
+    await registry.status()
+    for node in cluster.nodes:
+        node.requests.clear()
+
+
+CALLS = pytest.mark.parametrize(
+    ("call", "kind"),
+    [(claims, ClaimRequest), (claims_many, ClaimRequest), (claims_next, ClaimNextRequest)],
+    ids=["claim", "claim_many", "claim_next"],
+)
+Call = Callable[[Registry], Awaitable[object]]
+
+
+def order(cluster: FakeCluster, kind: type) -> list[FakeNode]:
+    return cluster.order(KEY if kind is ClaimRequest else f"{KEY}@1")
+
+
+@of(OPEN)
+@CALLS
+async def test_a_claim_of_which_a_node_may_have_made_something_is_unknown(
+    call: Call, kind: type, trouble: Trouble
+) -> None:
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        await met(registry, cluster)
+        troubled(order(cluster, kind), kind, trouble)
+        with pytest.raises(OutcomeUnknown, match="your fault"):
+            await call(registry)
+
+
+@of(SHUT)
+@CALLS
+async def test_a_claim_of_which_nobody_made_anything_is_refused(
+    call: Call, kind: type, trouble: Trouble
+) -> None:
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        await met(registry, cluster)
+        troubled(order(cluster, kind), kind, trouble)
+        with pytest.raises(Disputed, match="your fault"):
+            await call(registry)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["open first", "open second"])
+@of(OPEN)
+async def test_one_node_that_leaves_it_open_is_enough_whoever_else_does_not(
+    trouble: Trouble, first: bool
+) -> None:
+    shut = SHUT["StorageFailed"]
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        await met(registry, cluster)
+        troubles = (trouble, shut) if first else (shut, trouble)
+        troubled(order(cluster, ClaimRequest), ClaimRequest, *troubles)
+        with pytest.raises(OutcomeUnknown, match="your fault"):
+            await claims(registry)
+
+
+@of(OPEN | SHUT)
+async def test_a_read_leaves_nothing_open_whatever_a_node_does(trouble: Trouble) -> None:
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        await met(registry, cluster)
+        troubled(order(cluster, ClaimRequest), GetRequest, trouble)
+        with pytest.raises(Disputed, match="your fault"):
+            await registry.get(KEY, timeout=60)
+
+
+@pytest.mark.parametrize("answer", [Undecided, lambda id: Decreed(id, decree_of("other"))])
+async def test_an_answer_that_does_not_fit_is_believed_by_nobody(
+    answer: Callable[[int], Any],
+) -> None:
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        await met(registry, cluster)
+        home, *_ = cluster.order(KEY)
+        home.script = lambda node, request: (
+            answer(request.id) if isinstance(request, ClaimRequest) else AsUsual
+        )
+        claimed = await registry.claim(KEY, "v", timeout=60)
+        assert claimed.decree.key == KEY
+
+
+async def test_of_claims_that_are_made_together_each_ends_by_what_became_of_itself() -> None:
+    """One is left open, one refused, one won."""
+    keys, tries = {"open": "v", "refused": "v", "won": "v"}, list[str]()
+
+    def script(node: FakeNode, request: Any) -> Any:
+        if not isinstance(request, ClaimRequest) or request.claim.key == "won":
+            return AsUsual
+        tries.append(request.claim.key)
+        first = tries.count("open") == 1
+        if request.claim.key == "open" and first:
+            return Failed(request.id, 999, "new")
+        return Failed(request.id, Disputed.code, "your fault")
+
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        for node in cluster.nodes:
+            node.script = script
+        left_open, refused, won = await registry.claim_many(keys, timeout=60)
+        assert isinstance(left_open, OutcomeUnknown)
+        assert isinstance(refused, Disputed)
+        assert not isinstance(won, DecreedError)
+
+
+def test_an_error_that_nobody_knows_is_indefinite() -> None:
+    unknown = [code for code in (0, 250, 999, 65_535) if code not in ERRORS]
+    assert unknown
+    assert all(not error_kind(code).definite for code in unknown)
+
+
+# -- locks
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody takes the give-up here, and nobody waits for that."""
+    monkeypatch.setattr("decreed.client.giving_up.GIVE_UP_SECONDS", 0.05)
+
+
+def held_once_asked(first: FakeNode) -> Trouble:
+    async def held(request: Any) -> Any:
+        await first.until(lambda node: node.asked(LockRequest))
+        return HeldBy(request.id, someone_elses(), 700, None, 0)
+
+    return held
+
+
+STOPS: dict[str, Trouble] = {"stops in the middle of its answer": lambda request: Half}
+OF_LOCKS = STOPS | {name: OPEN[name] for name in OPEN if name != "says nothing"}
+"""A node that says nothing is left after seconds, and tested with those that stop."""
+
+
+@of(OF_LOCKS)
+async def test_held_is_not_said_where_a_node_may_have_made_a_term_of_it(
+    trouble: Trouble, quick: None
+) -> None:
+    async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
+        await met(registry, cluster)
+        home, second = scripted(cluster, *[answering(LockRequest, trouble)] * 2)
+        second.script = answering(LockRequest, held_once_asked(home))
+        with pytest.raises(OutcomeUnknown, match="ends by itself"):
+            async with registry.lock(LOCK, wait=0):
+                pytest.fail("entered")
+
+
+@of(SHUT)
+async def test_held_is_said_where_nobody_can_have_made_a_term_of_it(trouble: Trouble) -> None:
+    async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
+        await met(registry, cluster)
+        home, second = scripted(cluster, *[answering(LockRequest, trouble)] * 2)
+        second.script = answering(LockRequest, held_once_asked(home))
+        with pytest.raises(LockHeld, match="them@there"):
+            async with registry.lock(LOCK, wait=0):
+                pytest.fail("entered")
+
+
+async def test_latest_of_a_node_that_names_no_error_is_asked_for_elsewhere() -> None:
+    async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
+        await met(registry, cluster)
+        asked = list[Any]()
+
+        def script(node: FakeNode, request: Any) -> Any:
+            if isinstance(request, LatestRequest):
+                asked.append(request)
+                return Failed(request.id, 999, "new") if len(asked) == 1 else AsUsual
+            return AsUsual
+
+        for node in cluster.nodes:
+            node.script = script
+        assert await registry.latest("s") is None
+        assert len(asked) == 2
