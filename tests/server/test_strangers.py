@@ -16,11 +16,11 @@ from decreed.registry.wire.requests import (
     Decreed,
     GetRequest,
     Position,
-    StatusReport,
     StatusRequest,
     WatchPage,
     WatchRequest,
 )
+from decreed.registry.wire.status import StatusReport
 
 from ..support.live import PATIENCE_S, Cluster, RawClient, live_cluster, live_config
 from ..support.world import claim
