@@ -6,8 +6,9 @@ import anyio
 import pytest
 
 from decreed.client import Registry, connect
-from decreed.registry.errors import Closed
+from decreed.registry.errors import BadRequest, Closed
 from decreed.registry.wire.requests import (
+    Failed,
     GivenUp,
     GiveUpRequest,
     Granted,
@@ -89,3 +90,25 @@ async def test_a_grant_that_comes_while_the_client_is_closed_is_not_kept() -> No
             tasks.start_soon(want, registry)
             await node.until(lambda node: node.asked(LockRequest))
         assert not node.asked(KeepAliveRequest)
+
+
+@pytest.mark.anyio
+async def test_those_who_still_ask_hear_that_the_client_is_closed_and_not_what_a_node_makes_of_it() -> (
+    None
+):
+    given_up = anyio.Event()
+
+    async def refuse(request: Any) -> Any:
+        await given_up.wait()
+        return Failed(request.id, BadRequest.code, "the claim was given up by its claimer")
+
+    async def take(request: Any) -> Any:
+        given_up.set()
+        await anyio.sleep(0.5)
+        return GivenUp(request.id)
+
+    async with cluster_of(1) as cluster, anyio.create_task_group() as tasks:
+        [node] = scripted(cluster, node_that({LockRequest: refuse, GiveUpRequest: take}))
+        async with connect(*cluster.endpoints) as registry:
+            tasks.start_soon(want, registry)
+            await node.until(lambda node: node.asked(LockRequest))
