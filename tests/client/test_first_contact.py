@@ -1,13 +1,13 @@
-"""The first contact of a client that has little time: no node may take all of it. On a clock of its own."""
+"""The first contact of a client with little time: no node may take all of it. On a clock of its own."""
 
 from decreed.client.attempt import Attempt
 from decreed.client.bell import Bell
-from decreed.client.endpoints import parse_endpoints
+from decreed.client.endpoints import Endpoint, parse_endpoints
 from decreed.client.errands import to_meet
 from decreed.client.last_words import Tasks
 from decreed.client.link import Link
 from decreed.client.pool import Pool
-from decreed.client.runtime import Admit, Endpoint
+from decreed.client.runtime import Admit
 
 
 class Mute(Link):
