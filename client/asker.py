@@ -181,7 +181,9 @@ class Asker:
             # a call without an end waits for nodes as well
             absent = ABSENT_SECONDS if deadline < inf else inf
             await self._one(to_meet(absent=absent), deadline)
-        soon = min(deadline, self.pool.now() + OTHERS_SECONDS)
+        now = self.pool.now()
+        # most of what is left of a short time is for what the caller asks
+        soon = now + min(OTHERS_SECONDS, (deadline - now) / 3)
         links = [self.pool.link(seed) for seed in self.pool.seeds]
         await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
         self.pool.compare()

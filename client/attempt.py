@@ -194,7 +194,8 @@ class Attempt:
         if link.silent:
             return now
         if ticket.written_at is None and not link.up:
-            return ticket.made_at + min(self._errand.hedge, CONNECT_SECONDS)
+            connecting = ticket.made_at + min(self._errand.hedge, CONNECT_SECONDS)
+            return min(connecting, self._last_call(ticket.made_at))
         hedge = self._errand.hedge + max(link.weight, ticket.weight) / BYTES_PER_SECOND
         since = ticket.made_at if ticket.written_at is None else ticket.written_at
         heard = link.heard_at > since

@@ -20,7 +20,7 @@ from .claims import checked_claimant
 from .cluster import Registry
 from .copying import NotCopied
 from .endpoints import Endpoint, parse_endpoints
-from .lifetime import Lifetime, Nursery
+from .lifetime import Lifetime, Nursery, Work
 from .loop_runtime import LoopRuntime
 from .loops import in_asyncio
 from .memory import Memory
@@ -162,6 +162,25 @@ class Plan(Struct, frozen=True):
         return asker
 
 
+class _Sheltered:
+    """A nursery whose tasks heed no cancellation from outside.
+
+    What cancels the block of a client would end the client's own task at the same time, and so before
+    the block has released its locks. The end of the block ends that task.
+    """
+
+    def __init__(self, nursery: TaskGroup) -> None:
+        self._nursery = nursery
+
+    def start_soon(self, work: Work) -> None:
+        """Start a task."""
+        self._nursery.start_soon(self._run, work)
+
+    async def _run(self, work: Work) -> None:
+        with anyio.CancelScope(shield=True):
+            await work()
+
+
 class _Connection(NotCopied, AbstractAsyncContextManager[Registry]):
     """A client for one block. Errors of the block pass through unchanged."""
 
@@ -177,7 +196,7 @@ class _Connection(NotCopied, AbstractAsyncContextManager[Registry]):
         if not in_asyncio():
             self._nursery = anyio.create_task_group()
             await self._nursery.__aenter__()
-        self._registry = self._plan.open(self._nursery)
+        self._registry = self._plan.open(self._nursery and _Sheltered(self._nursery))
         return self._registry
 
     async def __aexit__(

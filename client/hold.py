@@ -150,12 +150,12 @@ class Hold:
             with self._asker.pool.tasks.parting(self._abandon):
                 self._take(await acquiring.run())
                 await self._begin()
-            if self._over:
-                raise Closed(CLOSED)  # given up for us when the client was closed
             self.ensure_held()
             self._asker.pool.tasks.spawn(self._keep)
         except DecreedError as error:
-            final = await self._end_without(acquiring, error)
+            # given up for us, since the client is closed: what came of that is no news
+            reason = Closed(CLOSED) if self._over else error
+            final = await self._end_without(acquiring, reason)
             raise final from (error if final is not error else error.__cause__)
         except BaseException:
             await self._give_up()

@@ -185,6 +185,8 @@ class Lifetime:
         finally:
             try:
                 with anyio.CancelScope(shield=True):
+                    # those who were cancelled together with this task have something to say first
+                    await anyio.lowlevel.checkpoint()
                     await self._last_words()
             finally:
                 self._close_pool()

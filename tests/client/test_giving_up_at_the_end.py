@@ -5,9 +5,11 @@ from typing import Any
 import anyio
 import pytest
 
-from decreed.client import Registry, connect
-from decreed.registry.errors import Closed
+from decreed.client import Registry, connect, open_registry
+from decreed.registry.errors import BadRequest, Closed
 from decreed.registry.wire.requests import (
+    EndRequest,
+    Failed,
     GivenUp,
     GiveUpRequest,
     Granted,
@@ -89,3 +91,63 @@ async def test_a_grant_that_comes_while_the_client_is_closed_is_not_kept() -> No
             tasks.start_soon(want, registry)
             await node.until(lambda node: node.asked(LockRequest))
         assert not node.asked(KeepAliveRequest)
+
+
+@pytest.mark.anyio
+async def test_those_who_still_ask_hear_that_the_client_is_closed_and_not_what_a_node_makes_of_it() -> (
+    None
+):
+    given_up = anyio.Event()
+
+    async def refuse(request: Any) -> Any:
+        await given_up.wait()
+        return Failed(request.id, BadRequest.code, "the claim was given up by its claimer")
+
+    async def take(request: Any) -> Any:
+        given_up.set()
+        await anyio.sleep(0.5)
+        return GivenUp(request.id)
+
+    async with cluster_of(1) as cluster, anyio.create_task_group() as tasks:
+        [node] = scripted(cluster, node_that({LockRequest: refuse, GiveUpRequest: take}))
+        async with connect(*cluster.endpoints) as registry:
+            tasks.start_soon(want, registry)
+            await node.until(lambda node: node.asked(LockRequest))
+
+
+@pytest.mark.anyio
+async def test_a_block_that_takes_its_time_to_end_still_releases_when_all_is_cancelled() -> None:
+    """The client's own task must not be ended by what cancels the block of the client."""
+    async with cluster_of(1) as cluster:
+        [node] = scripted(cluster, node_that({}))
+        with anyio.CancelScope() as scope:
+            async with connect(*cluster.endpoints) as registry, registry.lock(LOCK):
+                scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep(0.1)
+                await anyio.sleep(60)
+        assert len(node.asked(EndRequest)) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+@pytest.mark.parametrize("attempt", range(8))
+async def test_a_lock_in_the_nursery_that_the_client_lives_in_is_released_when_that_is_cancelled(
+    attempt: int,
+) -> None:
+    """Trio lets tasks that are cancelled together run in a random order."""
+
+    async def work(registry: Registry) -> None:
+        async with registry.lock(LOCK):
+            held.set()
+            await anyio.sleep(60)
+
+    held = anyio.Event()
+    async with cluster_of(1) as cluster:
+        [node] = scripted(cluster, node_that({}))
+        async with anyio.create_task_group() as tasks:
+            registry = await open_registry(*cluster.endpoints, nursery=tasks)
+            tasks.start_soon(work, registry)
+            await held.wait()
+            tasks.cancel_scope.cancel()
+        assert len(node.asked(EndRequest)) == 1

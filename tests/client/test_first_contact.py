@@ -1,0 +1,60 @@
+"""The first contact of a client with little time: no node may take all of it. On a clock of its own."""
+
+from decreed.client.attempt import Attempt
+from decreed.client.bell import Bell
+from decreed.client.endpoints import Endpoint, parse_endpoints
+from decreed.client.errands import to_meet
+from decreed.client.last_words import Tasks
+from decreed.client.link import Link
+from decreed.client.pool import Pool
+from decreed.client.runtime import Admit
+
+
+class Mute(Link):
+    """A link to a node that is stopped: connecting to it never ends."""
+
+    def _start(self) -> None:
+        pass
+
+    def _wake_writer(self) -> None:
+        pass
+
+    def wake_watcher(self) -> None:
+        pass
+
+
+class Still:
+    """A runtime whose time is told by the test."""
+
+    time = 0.0
+
+    @property
+    def tasks(self) -> Tasks:
+        raise RuntimeError
+
+    def now(self) -> float:
+        return self.time
+
+    def lock(self) -> object:
+        raise RuntimeError
+
+    async def listen(self, bell: Bell, until: float) -> None:
+        raise RuntimeError
+
+    def link(self, endpoint: Endpoint, admit: Admit) -> Mute:
+        return Mute(endpoint, admit, self.now)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_node_that_does_not_greet_leaves_time_for_another() -> None:
+    still = Still()
+    pool = Pool(parse_endpoints(["h:1", "h:2"]), still, lambda welcome: None)  # type: ignore[arg-type]
+    attempt = Attempt(to_meet(), pool, lambda attempt: None, deadline=0.3)
+    attempt.advance(still.now())
+    assert [pool.link(seed).running for seed in pool.seeds] == [True, False]
+    still.time = attempt.wake_at
+    assert still.time < 0.15
+    attempt.advance(still.now())
+    assert all(pool.link(seed).running for seed in pool.seeds)
