@@ -327,7 +327,7 @@ class TurnLoop:
         for text in effects.notices:
             log.info(text)
         for text in effects.alarms:
-            log.error(text)
+            log.alarm(text)
 
     def _moment(self) -> Moment:
         return Moment(self.now_ms(), time.time_ns() // 1_000_000)

@@ -13,7 +13,7 @@ from decreed.registry.replica.events import Event, FromClient, FromPeer
 from decreed.registry.replica.replica import Replica
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.server.timers import Timers
-from decreed.registry.server.turns import OWN_PATIENCE_MS, TurnLoop
+from decreed.registry.server.turns import MAX_READS, MIN_ASKED, OWN_PATIENCE_MS, TurnLoop
 from decreed.registry.types import NodeId
 from decreed.registry.wire.peers import Ping
 from decreed.registry.wire.requests import StatusRequest
@@ -192,3 +192,27 @@ async def test_a_node_that_is_alone_hears_itself_at_once(
         ((waited_ms, events),) = await SpeakingLoop(1, sockets).turns_of()
     assert events == [HEARD]
     assert waited_ms < OWN_PATIENCE_MS / 2
+
+
+@pytest.mark.trio
+async def test_with_many_reads_under_way_a_turn_takes_few_requests(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Replica, "reads_under_way", MAX_READS)
+    turns: list[int] = []
+    with Sockets() as sockets:
+        loop = TurnLoop(
+            Replica(config(1), fresh_storage().recovered()),
+            fresh_storage(),
+            Timers(random.Random(1)),
+            lambda outgoing: turns.append(len(outgoing)),
+            lambda _: None,
+            sockets,
+            mocked_ms,
+        )
+        loop.post(FromClient(1, tuple(map(StatusRequest, range(MIN_ASKED + 10)))))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(loop.run)
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+    assert turns == [MIN_ASKED, 10]
