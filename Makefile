@@ -5,7 +5,7 @@ CHAOS_SECONDS ?= 3600
 CHAOS_SEED ?= 1
 SUITES ?=
 
-.PHONY: ci test lint types servers sim load trace model catalogue chaos bench
+.PHONY: ci test lint types servers sim load trace model catalogue chaos attacks bench
 
 ci: ## everything that must pass before a change goes in
 	.ci/run
@@ -41,6 +41,9 @@ catalogue: ## every seeded mistake, and who catches it
 
 chaos: ## faults on real processes for CHAOS_SECONDS, the schedule drawn from CHAOS_SEED
 	$(PYTHON) -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)
+
+attacks: ## clients without manners, a node's memory, and a bystander
+	$(PYTHON) -m tests.attacks
 
 bench: ## decreed next to its peers; see docs/performance.md
 	$(PYTHON) -m bench $(SUITES)

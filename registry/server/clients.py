@@ -10,6 +10,7 @@ without end.
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
+from typing import cast
 
 import trio
 from msgspec import Struct, field
@@ -279,4 +280,4 @@ def _together(some: list[Encoded]) -> tuple[Encoded, int]:
     first = some[0]
     if isinstance(first, Pieces):
         return first, 1
-    return b"".join(one for one in some if isinstance(one, bytes)), len(some)
+    return b"".join(cast(list[bytes], some)), len(some)

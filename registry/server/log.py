@@ -48,5 +48,12 @@ def strangers(event: str, address: str, *, level: int = logging.WARNING, **facts
         _say(level, event, {"address": address, **facts, **more})
 
 
+def alarm(event: str) -> None:
+    """Say what somebody must see to, and what clients may cause again and again, each at its rate."""
+    unsaid = RATES.ask(event, time.monotonic())
+    if unsaid is not None:
+        _say(logging.ERROR, event, {"unsaid": unsaid} if unsaid else {})
+
+
 def _say(level: int, event: str, facts: dict[str, object]) -> None:
     LOGGER.log(level, event, extra={"facts": facts})

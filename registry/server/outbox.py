@@ -8,7 +8,6 @@ A message in pieces travels in a frame of its own, and none of its bytes is copi
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from math import inf
 
 import trio
 
@@ -26,7 +25,7 @@ class Outbox:
     Args:
         max_bytes: how many may wait; `put` refuses more.
         send_some: hands bytes to the system and returns how many it took, without ever waiting.
-        backlog: counts what waits in all outboxes together.
+        backlog: counts what waits in all outboxes together, if anything does.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class Outbox:
     ) -> None:
         self._max_bytes = max_bytes
         self._send_some = send_some
-        self._backlog = backlog or Backlog(inf)
+        self._backlog = backlog
         self._rest: deque[bytes | memoryview] = deque()
         self._writing: list[Encoded] = []
         self._waiting: deque[tuple[Encoded, int]] = deque()
@@ -58,7 +57,8 @@ class Outbox:
             return False
         self._waiting.append((encoded, count))
         self.size += size
-        self._backlog.add(encoded)
+        if self._backlog is not None:
+            self._backlog.add(encoded)
         return True
 
     def put_once(self, message: bytes) -> bool:
@@ -87,9 +87,9 @@ class Outbox:
     def close(self) -> None:
         """Give up what waits, and take nothing more."""
         self._closed = True
-        self._end()
-        while self._waiting:
-            self._writing.append(self._waiting.popleft()[0])
+        self._rest.clear()
+        self._writing += [message for message, _ in self._waiting]
+        self._waiting.clear()
         self._end()
 
     def flush(self) -> None:
@@ -141,7 +141,7 @@ class Outbox:
             size += len(encoded)
             messages += count
             full = batch and (size > TARGET_BYTES or messages > TARGET_MESSAGES)
-            if full or not isinstance(encoded, bytes):
+            if full or type(encoded) is not bytes:
                 messages -= count
                 break
             batch.append(encoded)
@@ -151,13 +151,13 @@ class Outbox:
 
     def _end(self) -> None:
         """The system has the whole batch."""
-        for message in self._writing:
-            self.size -= len(message)
-            self._backlog.remove(message)
+        self.size -= sum(map(len, self._writing))
+        if self._backlog is not None:
+            for message in self._writing:
+                self._backlog.remove(message)
         if self._unwritten:
             self._unwritten.difference_update(self._writing)
         self._writing = []
-        self._rest.clear()
         if not self.size and self._emptied:
             self._emptied.unpark_all()
 

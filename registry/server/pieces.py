@@ -56,8 +56,11 @@ _SHARED: WeakValueDictionary[Key, Shared] = WeakValueDictionary()
 
 def encode_answer(answer: Answer) -> Encoded:
     """The CBOR of an answer to a client, in pieces if it carries a large value."""
+    # one of them is made for every claim, so types are compared and no function is called
+    if type(answer) is Decreed and len(answer.decree.value) < LARGE_BYTES:
+        return encode_message(answer)
     match answer:
-        case Decreed(_, decree) if _is_large(decree):
+        case Decreed(_, decree):
             return _message(answer, [encode(answer.id), *_pieces_of(decree)])
         case ListPage(_, decrees, after) if any(map(_is_large, decrees)):
             return _message(answer, [encode(answer.id), *_pieces_of_all(decrees), encode(after)])

@@ -4,6 +4,8 @@ from msgspec import Struct
 
 BURST = 10
 PER_S = 1.0
+MOST_THINGS = 1_000
+"""So many are remembered; the one that was said first is forgotten then."""
 
 
 class Said(Struct):
@@ -32,6 +34,8 @@ class Rates:
         Returns:
             How many times it went unsaid before; None if it may not.
         """
+        if thing not in self._said and len(self._said) >= MOST_THINGS:
+            del self._said[next(iter(self._said))]
         said = self._said.setdefault(thing, Said(BURST, now_s))
         said.left = min(BURST, said.left + (now_s - said.at_s) * PER_S)
         said.at_s = now_s

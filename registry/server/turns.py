@@ -44,7 +44,7 @@ from .inbox import Inbox
 from .shares import one_by_one
 from .sockets import Sockets
 from .timers import Timers
-from .weights import instance_weight
+from .weights import weight_of_learned
 
 OWN_PATIENCE_MS = 1.0
 """So long what a node says to itself waits for something from others, and shares its turn with that.
@@ -57,7 +57,7 @@ By time and not by number: on a slow disk turns are long, and who looks out for 
 kept waiting."""
 FEW_KEYS = 32
 """So many instances may be loaded for a turn without a look at how large they are."""
-MAX_LOADED_BYTES = 32 * 1024 * 1024
+MAX_LOADED_BYTES = 16 * 1024 * 1024
 """A turn loads no more than this and the instances of one event, as far as it can be told before."""
 MAX_READS = 2_048
 """With so many reads under way at peers, clients' further requests wait here, where they are taken from
@@ -231,7 +231,7 @@ class TurnLoop:
         for start in range(0, len(keys), FEW_KEYS):
             some = self._storage.load(keys[start : start + FEW_KEYS])
             loaded.update(some)
-            size += sum(map(instance_weight, some.values()))
+            size += weight_of_learned(some.values())
             if size > MAX_LOADED_BYTES:
                 return loaded, keys[start + FEW_KEYS :]
         return loaded, []
@@ -245,7 +245,7 @@ class TurnLoop:
             if size > MAX_LOADED_BYTES:
                 return others[:at] + timers, others[at:]
             loaded = self._storage.load(self._replica.needs([event]))
-            size += sum(map(instance_weight, loaded.values()))
+            size += weight_of_learned(loaded.values())
         return others + timers, []
 
     def _carry_out(self, effects: Effects, nursery: trio.Nursery) -> None:
@@ -327,7 +327,7 @@ class TurnLoop:
         for text in effects.notices:
             log.info(text)
         for text in effects.alarms:
-            log.error(text)
+            log.alarm(text)
 
     def _moment(self) -> Moment:
         return Moment(self.now_ms(), time.time_ns() // 1_000_000)

@@ -3,7 +3,7 @@
 The rest of a message is small and bounded by its types; it is counted by number, not by bytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..disk import Unserved
@@ -27,13 +27,12 @@ def weight(message: PeerMessage | Request | Answer) -> int:
     return weigh(message) if weigh is not None else 0
 
 
-def instance_weight(instance: Instance | Unserved) -> int:
-    """The bytes of the values in an instance that was loaded; one that is in it twice counts once."""
-    if not isinstance(instance, Instance):
-        return 0
-    if instance.learned is not None:
-        return len(instance.learned.value)
-    return len(instance.accepted.decree.value) if instance.accepted is not None else 0
+def weight_of_learned(instances: Iterable[Instance | Unserved]) -> int:
+    """The bytes of the decrees that were learned. What is accepted only is bounded by the storage."""
+    # in one expression, and types are compared: it is done for every key of every turn
+    return sum(
+        [len(i.learned.value) for i in instances if type(i) is Instance and i.learned is not None]
+    )
 
 
 def _of_claim(message: ClaimRequest | ClaimNextRequest) -> int:

@@ -1,6 +1,6 @@
 """Lines that others can cause have a rate."""
 
-from decreed.registry.server.rates import BURST, Rates
+from decreed.registry.server.rates import BURST, MOST_THINGS, Rates
 
 
 def test_a_thing_is_said_at_once_then_seldom_and_what_went_unsaid_is_counted() -> None:
@@ -10,3 +10,10 @@ def test_a_thing_is_said_at_once_then_seldom_and_what_went_unsaid_is_counted() -
     assert rates.ask("x", 1.0) == 5
     assert rates.ask("x", 1.5) is None
     assert [rates.ask("x", 1_000.0) for _ in range(BURST + 1)] == [1, *[0] * (BURST - 1), None]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    rates = Rates()
+    for number in range(3 * MOST_THINGS):
+        assert rates.ask(str(number), 0.0) == 0
+    assert len(rates._said) == MOST_THINGS

@@ -67,6 +67,22 @@ async def test_all_answers_that_wait_are_bounded_and_the_largest_holder_goes_fir
     assert str(facts["address"]).startswith("127.0.0.1:")
 
 
+async def test_what_waited_for_clients_that_are_gone_counts_no_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    limits = {"max_all_client_queue_bytes": 16 * MIB}
+    async with live_cluster(await live_config(1, limits=limits)) as cluster:
+        await large_keys(cluster, 40)
+        for start in range(0, 40, 10):
+            leaves = await cluster.client("n1")
+            keys = (Key(f"large/{number}") for number in range(start, start + 10))
+            await leaves.say(*(GetRequest(n, 60_000, key) for n, key in enumerate(keys)))
+            assert isinstance(await leaves.hear(), Decreed)
+            await leaves.stream.aclose()
+            await cluster.report("n1")
+    assert not said(caplog, "too many answers wait; the client with most of them is dropped")
+
+
 async def test_stalled_watches_of_one_large_claim_cost_one_value() -> None:
     limits = {"max_all_client_queue_bytes": 4 * MIB}
     async with live_cluster(await live_config(1, limits=limits)) as cluster:

@@ -15,7 +15,7 @@ from decreed.registry.replica.events import Event, FromClient, FromPeer, Moment
 from decreed.registry.replica.replica import Replica
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.server.timers import Timers
-from decreed.registry.server.turns import OWN_PATIENCE_MS, TurnLoop
+from decreed.registry.server.turns import MAX_READS, MIN_ASKED, OWN_PATIENCE_MS, TurnLoop
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import Ping
 from decreed.registry.wire.requests import StatusRequest
@@ -295,3 +295,27 @@ def disk_of(storage: MemoryStorage) -> MemoryDisk:
     data = storage._data
     assert isinstance(data, MemoryBytes)
     return data.disk
+
+
+@pytest.mark.trio
+async def test_with_many_reads_under_way_a_turn_takes_few_requests(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Replica, "reads_under_way", MAX_READS)
+    turns: list[int] = []
+    with Sockets() as sockets:
+        loop = TurnLoop(
+            Replica(config(1), fresh_storage().recovered()),
+            fresh_storage(),
+            Timers(random.Random(1)),
+            lambda outgoing: turns.append(len(outgoing)),
+            lambda _: None,
+            sockets,
+            mocked_ms,
+        )
+        loop.post(FromClient(1, tuple(map(StatusRequest, range(MIN_ASKED + 10)))))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(loop.run)
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+    assert turns == [MIN_ASKED, 10]
