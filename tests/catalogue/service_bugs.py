@@ -6,7 +6,7 @@ None of it is in the model, so storms and the judge must catch them.
 from .bug import Bug, Change
 
 _SEEDS = 100
-_TESTS = 600
+_TESTS = 1_000
 
 
 def _bug(
