@@ -1,12 +1,15 @@
 """Logs of a serving node: text for people or JSON lines for machines, on standard error.
 
 Parts say events with facts (`decreed.registry.server.log`), and trio logs in its own way. This module
-decides what becomes of both, once, when a node starts.
+decides what becomes of both, once, when a node starts. Who logs never waits for who reads the log
+(`unblocking`).
 """
 
+import io
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,6 +19,7 @@ from typing import Any, TextIO, cast
 
 from .output import to_json
 from .shown import one_line
+from .unblocking import Unblocking, to_descriptor
 
 LOGGERS = ("decreed", "trio")
 LONGEST = 10_000
@@ -100,9 +104,29 @@ class TextLines(logging.Formatter):
         return f"{colour}{text}{_RESET}" if self._coloured else text
 
 
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes lines, and gives those that wait a little time when the process ends."""
+
+    def close(self) -> None:
+        """Write what waits, as far as that can be done soon."""
+        if isinstance(self.stream, Unblocking):
+            self.stream.drain()
+        super().close()
+
+
+def _target() -> TextIO:
+    """Standard error: in a thread of its own if it is a file or a pipe, which may not take anything."""
+    try:
+        number = sys.stderr.fileno()
+    except (AttributeError, OSError, io.UnsupportedOperation):
+        return cast(TextIO, Unfailing(sys.stderr))
+    sys.stderr.flush()
+    return cast(TextIO, Unblocking(to_descriptor(number)))
+
+
 def set_up_logs(form: LogForm, level: LogLevel) -> None:
     """Send all logs of this process to standard error, with the time in UTC."""
-    handler = logging.StreamHandler(cast(TextIO, Unfailing(sys.stderr)))
+    handler = Lines(_target())
     json = form is LogForm.JSON
     handler.setFormatter(JsonLines() if json else TextLines(sys.stderr.isatty()))
     for name in LOGGERS:
@@ -122,8 +146,14 @@ def _facts(record: logging.LogRecord) -> Mapping[str, Any]:
     if facts is not None:
         return facts
     error = record.exc_info[1] if record.exc_info else None
-    reason = {"reason": str(error) or type(error).__name__} if error is not None else {}
-    return {"part": record.name, **reason}
+    if error is None:
+        return {"part": record.name}
+    lines = "".join(traceback.format_exception(error))
+    return {
+        "part": record.name,
+        "reason": str(error) or type(error).__name__,
+        "traceback": lines,
+    }
 
 
 def _level(record: logging.LogRecord) -> str:

@@ -1,7 +1,6 @@
 """``decreed status`` and ``decreed version``: what the nodes say of themselves, and what we are."""
 
 import platform
-from importlib import metadata
 from typing import Any
 
 import msgspec
@@ -9,15 +8,14 @@ import msgspec
 from ..client.registry import Keys
 from ..client.results import NodeDown
 from ..registry.errors import Exit
-from ..registry.wire.handshake import VERSION
+from ..registry.version import FORMAT, VERSION, build
+from ..registry.wire import handshake
 from ..registry.wire.status import PeerStatus, StatusReport
 from . import options as o
 from .connection import with_keys
 from .failures import about
 from .output import write_json, write_line
 from .shown import one_line
-
-FORMAT = 6
 
 
 def status(
@@ -46,12 +44,13 @@ def status(
 
 
 def version(as_json: o.Json = False, timeout: o.NoTimeout = None) -> int:
-    """Print the versions of decreed, Python, the protocol and the format on disk."""
+    """Print the versions of decreed, its build, Python, the protocol and the format on disk."""
     del timeout
     facts = {
-        "decreed": metadata.version("decreed"),
+        "decreed": VERSION,
+        "build": build(),
         "python": platform.python_version(),
-        "protocol": VERSION,
+        "protocol": handshake.VERSION,
         "format": FORMAT,
     }
     if as_json:

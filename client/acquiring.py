@@ -98,10 +98,13 @@ class Acquiring:
         self._held: HeldBy | None = None
         self._last: DecreedError | None = None
         self._asked: dict[Link, None] = {}
+        # the link that is asked now, and since when
+        self._asking: tuple[Link, float] | None = None
 
     @property
     def asked(self) -> Sequence[Link]:
-        """The links on which the claim may have been sent, in order."""
+        """The links on which the claim may have been sent by now, in order."""
+        self._note_asked()
         return tuple(self._asked)
 
     @property
@@ -256,12 +259,18 @@ class Acquiring:
 
     async def _ask(self, link: Link) -> Reply | DecreedError:
         """Ask one node, for as long as it is worth while; it is left if it falls silent."""
-        began = anyio.current_time()
-        if link.up:
-            self._asked[link] = None
+        self._asking = link, anyio.current_time()
+        self._note_asked()
         try:
             return await self._ask_for(link, self._longest(link))
         finally:
+            self._note_asked()
+            self._asking = None
+
+    def _note_asked(self) -> None:
+        """The connection may have come up since, so this is looked at whenever it counts."""
+        if self._asking is not None:
+            link, began = self._asking
             if link.up or link.heard_at >= began:
                 self._asked[link] = None
 

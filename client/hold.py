@@ -31,6 +31,7 @@ from .attempt import Reply
 from .giving_up import GivingUp
 from .holder import Holder, holder_of
 from .lock_errands import to_keep, to_release
+from .runtime import CLOSED
 from .settle import settle
 
 LOG = logging.getLogger(__name__)
@@ -148,8 +149,9 @@ class Hold:
         try:
             with self._asker.pool.tasks.parting(self._abandon):
                 self._take(await acquiring.run())
-            if self._holding is None or self._holding.until_ms is None:
                 await self._begin()
+            if self._over:
+                raise Closed(CLOSED)  # given up for us when the client was closed
             self.ensure_held()
             self._asker.pool.tasks.spawn(self._keep)
         except DecreedError as error:
@@ -221,10 +223,10 @@ class Hold:
             self._holding = self._holding.confirmed(grant.sent_ms, now_ms())
 
     async def _begin(self) -> None:
-        """Validity begins with the first keep-alive; leases begun by the accept last for a ttl."""
+        """Validity begins with the first keep-alive, if it has not; leases of the accept last a ttl."""
         assert self._holding is not None
         ends_at = anyio.current_time() + self._holding.ttl_ms / 1000
-        while self._holding.until_ms is None and not self._loss:
+        while self._holding.until_ms is None and not (self._loss or self._over):
             await self._renew(ends_at)
             if self._holding.until_ms is None and anyio.current_time() >= ends_at:
                 self._lose("no quorum confirmed it in time")

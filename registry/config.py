@@ -37,6 +37,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_in_flight_bytes: the bytes of their values; reading pauses there.
         max_all_in_flight_bytes: the same for all clients together.
         max_client_queue_bytes: answers waiting for a slow client; beyond it the client is dropped.
+        max_all_client_queue_bytes: the same for all clients together, a large value counted once;
+            beyond it the clients with most of them are dropped.
+        max_all_frame_bytes: large frames that are not read to the end, or not taken yet; further
+            ones wait, and the largest that is late is dropped.
         max_peer_queue_bytes: messages waiting for a slow peer; further ones are dropped (R02).
     """
 
@@ -47,6 +51,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_in_flight_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 16 * MIB
     max_all_in_flight_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
     max_client_queue_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
+    max_all_client_queue_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 128 * MIB
+    max_all_frame_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
     max_peer_queue_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
 
 

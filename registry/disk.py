@@ -245,8 +245,12 @@ class Storage(Protocol):
         """
         ...
 
-    def scan(self, prefix: str, after: str, limit: int, max_bytes: int) -> ScanPage:
+    def scan(
+        self, prefix: str, after: str, limit: int, max_bytes: int, until: str = ""
+    ) -> ScanPage:
         """Instances under `prefix` (whole segments) behind the key `after`, in key order.
+
+        None behind `until`, if that is given; the page is complete then if none lies before it either.
 
         At most `limit` of them, and none more once `max_bytes` are met; at least one if there is
         any, so a page that is not complete is never empty.

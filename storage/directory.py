@@ -26,12 +26,12 @@ from pathlib import Path
 from ..registry.config import ClusterConfig
 from ..registry.errors import Damaged, IdentityRefused, StorageFailed
 from ..registry.types import NodeId
+from ..registry.version import FORMAT, described
 from .continuity import check_directory, count_records
 from .durable import replace_text, sync_names
 from .identity import STAYS_OUT, RandomBytes, check_member, take
 from .rocks import LOG_BYTES, RocksBytes, RocksStorage
 
-FORMAT = 6
 READABLE = (5, 6)
 FIRST_MARKED = 6
 """The first format with a high-water mark."""
@@ -115,8 +115,9 @@ def _format_of_ready(path: Path) -> int | None:
     if found not in READABLE:
         age = "newer" if found > FORMAT else "older"
         raise IdentityRefused(
-            f"the data directory {path} has format {found}, and this decreed reads the formats"
-            f" {' and '.join(map(str, READABLE))}: start the node with the {age} decreed that wrote it"
+            f"the data directory {path} has format {found}, and this decreed ({described()}) reads the"
+            f" formats {' and '.join(map(str, READABLE))}: start the node with the {age} decreed that"
+            " wrote it"
         )
     return found if marked[2] == "ready" else None
 

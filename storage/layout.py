@@ -140,8 +140,8 @@ def forgotten_range(table: Table, series: str, start: int, floor: int) -> Range:
     return table.value + first, table.value + behind
 
 
-def scan_ranges(prefix: str, after: str) -> list[Range]:
-    """The ranges that hold exactly the keys under `prefix` and behind `after`, in order.
+def scan_ranges(prefix: str, after: str, until: str = "") -> list[Range]:
+    """The ranges that hold exactly the keys under `prefix`, behind `after` and up to `until`, in order.
 
     Under ``p`` lie ``p`` itself, ``p/…`` and ``p@…``. Between them sort siblings such as ``p-x``
     and ``p0``, which are stepped over and never read. Terms of locks lie before all other keys, and
@@ -151,10 +151,10 @@ def scan_ranges(prefix: str, after: str) -> list[Range]:
     if prefix:
         path = Table.INSTANCES.value + prefix.encode()
         ranges = [(path, path + b"\0"), (path + b"/", path + b"0"), slots_range(prefix)]
-    if not after:
-        return ranges
-    behind = instance_key(after) + b"\0"
-    return [(max(start, behind), end) for start, end in ranges if behind < end]
+    first = instance_key(after) + b"\0" if after else b""
+    behind = instance_key(until) + b"\0" if until else ranges[-1][1]
+    cut = [(max(start, first), min(end, behind)) for start, end in ranges]
+    return [(start, end) for start, end in cut if start < end]
 
 
 def describe(stored: bytes) -> str:

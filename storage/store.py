@@ -47,7 +47,9 @@ from .notes import Notes, Page, unsettled
 from .records import damaged, pack_all, unpack
 from .runs import Run
 
-_CHUNK = 64
+_FIRST_CHUNK, _CHUNK = 16, 64
+_CHUNK_BYTES = 256 * 1024
+"""So many rows are fetched together at most, and about so many bytes once their length is known."""
 
 T = TypeVar("T")
 
@@ -157,11 +159,13 @@ class RecordStore:
             self._unsynced = False
             self._notes.synced()
 
-    def scan(self, prefix: str, after: str, limit: int, max_bytes: int) -> ScanPage:
+    def scan(
+        self, prefix: str, after: str, limit: int, max_bytes: int, until: str = ""
+    ) -> ScanPage:
         """Instances under `prefix` behind `after`: at most `limit`, none more behind `max_bytes`."""
         instances: list[tuple[Key, Instance]] = []
         size = 0
-        for within in layout.scan_ranges(prefix, after):
+        for within in layout.scan_ranges(prefix, after, until):
             for stored, instance, length in self._instances(within):
                 if instance.learned is None and instance.accepted is None:
                     continue
@@ -341,11 +345,14 @@ class RecordStore:
         return unpack(stored, data, kind, self._data.where)
 
     def _each(self, within: Range) -> Iterator[Pair]:
-        """All pairs of a range in order, fetched a few at a time."""
+        """All pairs of a range in order, fetched a few at a time, and fewer if they are long."""
         start, end = within
-        while pairs := self._ascending((start, end), _CHUNK):
+        count = _FIRST_CHUNK
+        while pairs := self._ascending((start, end), count):
             yield from pairs
             start = pairs[-1][0] + b"\0"
+            mean = sum(len(data) for _, data in pairs) // len(pairs)
+            count = max(1, min(_CHUNK, _CHUNK_BYTES // max(1, mean)))
 
     def _ascending(self, within: Range, limit: int) -> list[Pair]:
         try:

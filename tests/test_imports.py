@@ -22,7 +22,7 @@ PARTS = ("cli", "client", "registry", "storage")
 # what a part may import of the other parts; its own modules it always may
 VOCABULARY = (
     *("addresses", "clock", "config", "disk", "documents", "errors", "keys", "lineage", "locks"),
-    *("paxos.instance", "types", "wire"),
+    *("paxos.instance", "types", "version", "wire"),
 )
 MAY_IMPORT = {
     "registry.paxos": ("decreed.registry.types",),

@@ -1,4 +1,4 @@
-"""Lists: what a page costs when one lists and when fifty do, what claims feel of it, what is left after."""
+"""Lists: what a page costs one lister and fifty, what claims feel of them, what is left after."""
 
 import signal
 import subprocess

@@ -84,13 +84,14 @@ class SetTimer(Value, frozen=True):
 
 
 class ReadScan(Value, frozen=True, tag=True):
-    """Read instances under a prefix; comes back as `ScanDone`."""
+    """Read instances under a prefix, none behind `until` if it is given; comes back as `ScanDone`."""
 
     token: int
     prefix: str
     after: str
     limit: int
     max_bytes: int
+    until: str = ""
 
 
 class ReadFeed(Value, frozen=True, tag=True):

@@ -3,11 +3,17 @@
 A page holds every decree under the prefix whose claim was answered before the page was asked for: an
 accept quorum holds such a claim, and every prepare quorum has one of those. It is not a snapshot of
 one instant. Terms of locks that some of the nodes have forgotten may be missing from it.
+
+This node's own disk is read first. Its peers are told digests of what lies there and send what differs
+(`spans`), so a page costs them little; as many are asked as a quorum needs, the others when those are
+late. Only a few pages are in the making at a time. All others wait in line, take no memory to speak of,
+and go when nobody waits for them any more.
+
+Invariant: whoever joins a page does so before the first look at the disk, and a page has a token of its
+own. So all that counts for a request was asked for, read and said after it arrived.
 """
 
-from collections.abc import Iterable
-
-from msgspec import Struct
+from functools import partial
 
 from ..disk import ScanPage
 from ..errors import Damaged as DamagedError
@@ -15,243 +21,275 @@ from ..errors import DecreedError, Disputed
 from ..keys import sort_key
 from ..paxos.messages import Commit
 from ..types import Decree, Key, NodeId
-from ..wire.peers import Scan, ScanAnswer
-from ..wire.requests import ListPage, ListRequest
+from ..wire.peers import CancelScan, Scan, ScanAnswer
+from ..wire.requests import MAX_TIMEOUT_MS, ListPage, ListRequest
 from .attempts import Found
 from .coordinator import Coordinator
-from .effects import ReadScan, Send
-from .events import Finish, FromPeer, ResendRead, ScanDone
+from .effects import Send
+from .events import Finish, FromPeer, ResendRead
+from .list_read import ListRead, Question, question_of
 from .node import Node
 from .reads import dispute_message
 from .requests import Live, Requests
+from .scans import DiskScan, Scans
+from .spans import SPAN_ROWS, answer_of, spans_of
 from .turn import Turn
 
-PAGE_BYTES = 1024 * 1024
-
-
-class ListRead(Struct, eq=False):
-    """One page in the making.
-
-    Attributes:
-        live: the request behind it.
-        request: the same, as a list request.
-        answers: what each node has said.
-        decrees: the union of what is learned.
-        unsettled: keys that somebody accepted a proposal for, being finished.
-        horizon: no node's answer reaches behind this key; None if all are complete.
-        merged: whether a quorum has answered.
-    """
-
-    live: Live
-    request: ListRequest
-    answers: dict[NodeId, ScanAnswer] = {}
-    decrees: dict[Key, Decree] = {}
-    unsettled: set[Key] = set()
-    horizon: Key | None = None
-    merged: bool = False
+MAX_ASKING = 8
+"""So many pages wait for this node's disk or for peers at a time."""
+MAX_BEGUN = 64
+"""So many are in the making, with those whose half-done keys are being finished."""
+PATIENCE = 4
+"""So many times the usual patience has who is asked for a page; and once more for each that waits."""
+MOST_DOUBLINGS = 3
+LATE_MS = 10_000.0
+"""So long a peer that was late is asked after the others, unless it answers."""
 
 
 class Lists:
-    """All lists of a node, and the scans that it makes for its peers.
+    """All lists of a node.
 
     Args:
         node: who we are.
         requests: where answers go.
         coordinator: finishes what is half-done.
+        scans: reads this node's disk.
+
+    Attributes:
+        span_rows: how many keys of this node lie in a span.
     """
 
-    def __init__(self, node: Node, requests: Requests, coordinator: Coordinator) -> None:
+    def __init__(
+        self, node: Node, requests: Requests, coordinator: Coordinator, scans: Scans
+    ) -> None:
+        self.span_rows = SPAN_ROWS
         self._node = node
         self._requests = requests
         self._coordinator = coordinator
-        self._lists: dict[int, ListRead] = {}
-        self._served: dict[int, tuple[NodeId, int]] = {}
+        self._scans = scans
+        self._waiting: dict[Question, ListRead] = {}
+        self._reads: dict[int, ListRead] = {}
+        self._of: dict[Live, ListRead] = {}
+        self._late: dict[NodeId, float] = {}
 
     def begin(self, turn: Turn, live: Live, request: ListRequest) -> None:
-        """Ask everybody, this node's disk included."""
-        token = self._node.token()
-        self._lists[token] = ListRead(live, request)
-        turn.read(ReadScan(token, request.prefix, request.after, request.limit, PAGE_BYTES))
-        self._ask(turn, token, self._lists[token])
+        """Wait in line, with all who ask the same."""
+        question = question_of(request)
+        read = self._waiting.setdefault(question, ListRead(question))
+        read.lives[live] = None
+        self._of[live] = read
+        self._begin_next(turn)
 
-    def serve(self, turn: Turn, sender: NodeId, scan: Scan) -> None:
-        """Scan for a peer that lists; a node that may not vote keeps silent."""
-        if self._node.voting:
-            token = self._node.token()
-            self._served[token] = (sender, scan.id)
-            turn.read(ReadScan(token, scan.prefix, scan.after, scan.limit, PAGE_BYTES))
-
-    def on_scan(self, turn: Turn, done: ScanDone) -> None:
-        """The disk has been scanned, for a list of ours or for a peer."""
-        for key, instance in done.page.instances:
-            if instance.disputed is not None:
-                self._on_disputed(turn, done.token, key)
-                return
-        if done.token in self._served:
-            sender, scan_id = self._served.pop(done.token)
-            turn.at_once(Send(sender, _scan_answer(scan_id, done.page)))
+    def leave(self, turn: Turn, live: Live) -> None:
+        """A request is over. What nobody else waits for is called off."""
+        read = self._of.pop(live, None)
+        if read is None:
+            return
+        del read.lives[live]
+        if read.lives:
+            return
+        if read.token:
+            self._end(turn, read)
         else:
-            self.on_answer(turn, self._node.name, _scan_answer(done.token, done.page))
+            del self._waiting[read.question]
 
-    def on_scan_failed(self, turn: Turn, token: int, message: str) -> None:
-        """The disk has a damaged record: other nodes may still make a quorum."""
-        self._served.pop(token, None)
-        read = self._lists.get(token)
-        if read is not None and len(self._node.others) < self._node.config.quorums.prepare:
-            self._drop(turn, token, read, DamagedError, message)
+    def prune(self, turn: Turn) -> None:
+        """Call off what nobody waits for any more."""
+        for live in [live for live in self._of if live.done]:
+            self.leave(turn, live)
+
+    # -- asking
+
+    def _begin_next(self, turn: Turn) -> None:
+        """Begin with the pages that have waited longest, as far as there is room."""
+        while self._waiting and self._asking < MAX_ASKING and len(self._reads) < MAX_BEGUN:
+            question = next(iter(self._waiting))
+            self._begin(turn, self._waiting.pop(question))
+
+    def _begin(self, turn: Turn, read: ListRead) -> None:
+        read.token = self._node.token()
+        self._reads[read.token] = read
+        prefix, after, _ = read.question
+        take, fail = partial(self._on_chunk, read), partial(self._on_unreadable, read)
+        dispute = partial(self._on_disputed, read)
+        scan = DiskScan(prefix, after, "", partial(self._is_wanted, read), take, dispute, fail)
+        self._scans.add(turn, scan)
+
+    @property
+    def _asking(self) -> int:
+        return sum(not read.merged for read in self._reads.values())
+
+    def _is_wanted(self, read: ListRead, turn: Turn) -> bool:
+        return read.token in self._reads
+
+    def _on_chunk(self, read: ListRead, turn: Turn, page: ScanPage) -> bool:
+        """More of this node's disk; peers are asked when there is enough of it."""
+        complete = read.add(page.instances) and page.complete
+        if not complete and not read.full:
+            return True
+        end = None if complete else read.rows[-1][0]
+        read.answers[self._node.name] = answer_of(read.token, read.rows, end)
+        self._ask_first(turn, read, complete=complete)
+        return False
+
+    def _on_unreadable(self, read: ListRead, turn: Turn, message: str) -> None:
+        """The disk has a damaged record: other nodes may still make a quorum, without this one."""
+        if len(self._node.others) < self._node.config.quorums.prepare:
+            self._drop(turn, read, DamagedError, message)
+            return
+        read.rows = []
+        self._ask_first(turn, read, complete=True)
+
+    def _on_disputed(self, read: ListRead, turn: Turn, key: str) -> None:
+        self._drop(turn, read, Disputed, dispute_message(Key(key)))
+
+    def _ask_first(self, turn: Turn, read: ListRead, *, complete: bool) -> None:
+        read.spans = spans_of(read.rows, complete=complete, span_rows=self.span_rows)
+        read.rows = []
+        self._ask_enough(turn, read)
+        self._merge_if_enough(turn, read)
+        if not read.merged:
+            turn.ask_again(read.token, self._patience_ms(read))
+
+    def _ask_enough(self, turn: Turn, read: ListRead) -> None:
+        """Ask as many as a quorum needs; all, if so many are not to be reached."""
+        late = {node for node, until_ms in self._late.items() if turn.now_ms < until_ms}
+        sound = self._node.reachable - late
+        expected = read.answers.keys() | (read.asked & sound)
+        lacking = self._node.config.quorums.prepare - len(expected)
+        if lacking <= 0:
+            return
+        others = [node for node in self._in_turn(read) if node not in expected]
+        chosen = [node for node in others if node in sound][:lacking]
+        self._ask(turn, read, chosen if len(chosen) == lacking else others)
+
+    def _in_turn(self, read: ListRead) -> list[NodeId]:
+        """The other nodes, beginning with another one for each page."""
+        others = list(self._node.others)
+        first = read.token % max(1, len(others))
+        return others[first:] + others[:first]
+
+    def _ask(self, turn: Turn, read: ListRead, nodes: list[NodeId]) -> None:
+        prefix, after, limit = read.question
+        left_ms = min(max(1, int(read.deadline_ms - turn.now_ms)), MAX_TIMEOUT_MS)
+        turn.broadcast(nodes, Scan(read.token, left_ms, prefix, after, limit, read.spans))
+        read.asked.update(nodes)
+
+    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+        """Ask again all who have not answered (R02); they are asked last for a while."""
+        read = self._reads.get(timer.token)
+        if read is None or read.merged:
+            return
+        self._late.update(dict.fromkeys(read.unanswered(), turn.now_ms + LATE_MS))
+        read.tries += 1
+        self._ask(turn, read, [node for node in self._node.others if node not in read.answers])
+        turn.ask_again(read.token, self._patience_ms(read))
+
+    def on_reachable(self, turn: Turn) -> None:
+        """A node is there again, or is not: others may have to be asked."""
+        for read in self._reads.values():
+            if read.spans and not read.merged:
+                self._ask_enough(turn, read)
+
+    def _patience_ms(self, read: ListRead) -> float:
+        """How long peers may take; the more waits there, the longer, and ever longer."""
+        usual_ms = self._node.config.timing.resend_ms * (PATIENCE + self._asking)
+        return usual_ms * 2.0 ** min(read.tries, MOST_DOUBLINGS)
+
+    # -- answers
 
     def on_answer(self, turn: Turn, sender: NodeId, answer: ScanAnswer) -> None:
         """One more node has answered; with a prepare quorum, the page can be made."""
-        read = self._lists.get(answer.id)
-        if read is None or read.merged or _says_nothing(answer):
+        self._late.pop(sender, None)
+        read = self._reads.get(answer.id)
+        if read is not None and not read.merged and read.moves_on(answer):
+            read.answers[sender] = answer
+            self._merge_if_enough(turn, read)
+
+    def _merge_if_enough(self, turn: Turn, read: ListRead) -> None:
+        if not self._node.config.quorums.prepared(read.answers.keys()):
             return
-        if read.live.done:
-            del self._lists[answer.id]
+        self._call_off(turn, read)
+        contradiction = read.merge()
+        if contradiction is not None:
+            self._on_disagreement(turn, read, *contradiction)
             return
-        read.answers[sender] = answer
-        if self._node.config.quorums.prepared(read.answers.keys()):
-            self._merge(turn, answer.id, read)
+        for key in sorted(read.unsettled, key=sort_key):
+            turn.again(Finish(key, read.token))
+        self._end_if_settled(turn, read)
+        self._begin_next(turn)
+
+    def _on_disagreement(self, turn: Turn, read: ListRead, one: Decree, other: Decree) -> None:
+        """Two nodes know different decrees: learn both, so that the key is disputed here too."""
+        for decree in (one, other):
+            turn.again(FromPeer(self._node.name, Commit(decree.key, decree)))
+        self._drop(turn, read, Disputed, dispute_message(one.key))
+
+    # -- what is half-done
+
+    def finish(self, turn: Turn, event: Finish) -> None:
+        """Finish one key of a list, now that its instance is loaded.
+
+        It is for each who waits: one who leaves takes nothing from the others.
+        """
+        read = self._reads.get(event.token or 0)
+        if read is None:
+            return
+
+        def then(turn: Turn, found: Found) -> None:
+            self._settled(turn, read.token, event.key, found)
+
+        for live in list(read.lives):
+            self._coordinator.follow(turn, event.key, live, then)
 
     def leave_out(self, turn: Turn, event: Finish) -> None:
         """The key to be finished is forgotten here: the page goes without it."""
         self._settled(turn, event.token or 0, event.key, None)
 
-    def finish(self, turn: Turn, event: Finish) -> None:
-        """Finish one key of a list, now that its instance is loaded."""
-        read = self._lists.get(event.token or 0)
-        if read is None or read.live.done:
-            return
-        token = event.token or 0
-
-        def then(turn: Turn, found: Found) -> None:
-            self._settled(turn, token, event.key, found)
-
-        self._coordinator.follow(turn, event.key, read.live, then)
-
-    def give_up(self, turn: Turn, token: int, error: type[DecreedError], message: str) -> None:
-        """A key of a list cannot be finished here: the list fails, rather than leave it out."""
-        read = self._lists.get(token)
-        if read is not None:
-            self._drop(turn, token, read, error, message)
-
     def settle(self, turn: Turn, event: Finish, decree: Decree) -> None:
         """The key to be finished turned out to be learned here."""
         self._settled(turn, event.token or 0, event.key, decree)
 
-    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
-        """Ask again whoever has not answered (R02)."""
-        read = self._lists.get(timer.token)
-        if read is None or read.merged:
-            return
-        if read.live.done:
-            del self._lists[timer.token]
-            return
-        self._ask(turn, timer.token, read)
-
-    def prune(self) -> None:
-        """Forget lists that nobody waits for any more."""
-        for token in [t for t, read in self._lists.items() if read.live.done]:
-            del self._lists[token]
-
-    def _on_disputed(self, turn: Turn, token: int, key: Key) -> None:
-        self._served.pop(token, None)
-        read = self._lists.get(token)
+    def give_up(self, turn: Turn, token: int, error: type[DecreedError], message: str) -> None:
+        """A key of a list cannot be finished here: the list fails, rather than leave it out."""
+        read = self._reads.get(token)
         if read is not None:
-            self._drop(turn, token, read, Disputed, dispute_message(key))
-
-    def _ask(self, turn: Turn, token: int, read: ListRead) -> None:
-        request = read.request
-        missing = [node for node in self._node.others if node not in read.answers]
-        turn.broadcast(missing, Scan(token, request.prefix, request.after, request.limit))
-        delay_ms = self._node.config.timing.resend_ms
-        turn.ask_again(token, 4 * delay_ms)
-
-    def _merge(self, turn: Turn, token: int, read: ListRead) -> None:
-        read.merged = True
-        read.horizon = _horizon(read.answers.values())
-        unlearned: set[Key] = set()
-        for answer in read.answers.values():
-            unlearned.update(key for key in answer.unlearned if _within(key, read.horizon))
-            for decree in answer.learned:
-                if not _within(decree.key, read.horizon):
-                    continue
-                if read.decrees.setdefault(decree.key, decree) != decree:
-                    self._on_disagreement(turn, read.decrees[decree.key], decree)
-                    self._drop(turn, token, read, Disputed, dispute_message(decree.key))
-                    return
-        read.unsettled = unlearned - read.decrees.keys()
-        for key in sorted(read.unsettled, key=sort_key):
-            turn.again(Finish(key, token))
-        self._end_if_settled(turn, token, read)
-
-    def _on_disagreement(self, turn: Turn, one: Decree, other: Decree) -> None:
-        """Two nodes know different decrees: learn both, so that the key is disputed here too."""
-        for decree in (one, other):
-            turn.again(FromPeer(self._node.name, Commit(decree.key, decree)))
+            self._drop(turn, read, error, message)
 
     def _settled(self, turn: Turn, token: int, key: Key, found: Found) -> None:
-        read = self._lists.get(token)
-        if read is None:
-            return
-        read.unsettled.discard(key)
-        if isinstance(found, Decree):
-            read.decrees[key] = found
-        self._end_if_settled(turn, token, read)
+        read = self._reads.get(token)
+        if read is not None and key in read.unsettled:
+            read.unsettled.discard(key)
+            if isinstance(found, Decree):
+                read.decrees[key] = found
+            self._end_if_settled(turn, read)
 
-    def _end_if_settled(self, turn: Turn, token: int, read: ListRead) -> None:
-        if read.unsettled:
-            return
-        del self._lists[token]
-        keys = sorted(read.decrees, key=sort_key)
-        page = _cut([read.decrees[key] for key in keys], read.request.limit)
-        next_after: str | None = read.horizon
-        if len(page) < len(keys):
-            next_after = page[-1].key
-        self._requests.answer(turn, read.live, ListPage(read.request.id, page, next_after))
+    # -- ends
 
-    def _drop(
-        self,
-        turn: Turn,
-        token: int,
-        read: ListRead,
-        error: type[DecreedError],
-        message: str,
-    ) -> None:
-        del self._lists[token]
-        self._requests.fail(turn, read.live, error, message)
+    def _end_if_settled(self, turn: Turn, read: ListRead) -> None:
+        if not read.unsettled:
+            decrees, next_after = read.page()
+            lives = list(read.lives)
+            self._end(turn, read)
+            for live in lives:
+                self._requests.answer(turn, live, ListPage(live.request.id, decrees, next_after))
 
+    def _drop(self, turn: Turn, read: ListRead, error: type[DecreedError], message: str) -> None:
+        lives = list(read.lives)
+        self._end(turn, read)
+        for live in lives:
+            self._requests.fail(turn, live, error, message)
 
-def _says_nothing(answer: ScanAnswer) -> bool:
-    return not (answer.complete or answer.learned or answer.unlearned)
+    def _end(self, turn: Turn, read: ListRead) -> None:
+        """Forget a page, and begin with another one."""
+        if not read.merged:
+            self._call_off(turn, read)
+        del self._reads[read.token]
+        for live in read.lives:
+            del self._of[live]
+        self._begin_next(turn)
 
-
-def _scan_answer(scan_id: int, page: ScanPage) -> ScanAnswer:
-    """What a scan found, as the message to whoever lists."""
-    learned = [i.learned for _, i in page.instances if i.learned is not None]
-    unlearned = [key for key, i in page.instances if i.learned is None]
-    return ScanAnswer(scan_id, tuple(learned), tuple(unlearned), page.complete)
-
-
-def _horizon(answers: Iterable[ScanAnswer]) -> Key | None:
-    """The last key up to which every answer speaks; None if all reach the end."""
-    ends = [_last(answer) for answer in answers if not answer.complete]
-    return min(ends, key=sort_key, default=None)
-
-
-def _last(answer: ScanAnswer) -> Key:
-    keys = [*(decree.key for decree in answer.learned), *answer.unlearned]
-    return max(keys, key=sort_key)
-
-
-def _within(key: Key, horizon: Key | None) -> bool:
-    return horizon is None or sort_key(key) <= sort_key(horizon)
-
-
-def _cut(decrees: list[Decree], limit: int) -> tuple[Decree, ...]:
-    """As many decrees as a page holds: at least one, up to `limit` and about `PAGE_BYTES`."""
-    room = PAGE_BYTES
-    for count, decree in enumerate(decrees[:limit]):
-        if count and len(decree.value) > room:
-            return tuple(decrees[:count])
-        room -= len(decree.value) + 512
-    return tuple(decrees[:limit])
+    def _call_off(self, turn: Turn, read: ListRead) -> None:
+        """Tell those who were asked and have not answered that nobody waits for it."""
+        for node in read.unanswered():
+            turn.at_once(Send(node, CancelScan(read.token)))

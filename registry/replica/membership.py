@@ -135,9 +135,8 @@ class Membership:
     def _refuse(
         self, turn: Turn, link: Link, node: NodeId, error: type[DecreedError], message: str
     ) -> None:
-        if self.refused.get(node) != message:
-            turn.alarm(message)
-        if node in self._node.others:  # a stranger may call itself anything
+        # a stranger may call itself anything, so it changes nothing about a member that is heard
+        if node in self._node.others and node not in self._node.reachable:
             self.refused[node] = message
         turn.at_once(Reject(link, node, Refusal(error.code, message)))
 

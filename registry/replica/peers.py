@@ -19,6 +19,7 @@ from ..types import NodeId
 from ..wire.handshake import Refusal
 from ..wire.peers import (
     AskLease,
+    CancelScan,
     EndTerm,
     FeedPage,
     Fetch,
@@ -47,6 +48,7 @@ from .knowledge import Knowledge
 from .lists import Lists
 from .locks import Locks
 from .reads import Reads
+from .scan_service import ScanService
 from .turn import Turn
 from .voting import Voting
 
@@ -55,7 +57,8 @@ class Peers:
     """The messages between nodes.
 
     Args:
-        voting, knowledge, reads, claims, intake, lists, catchup, locks: who is concerned by them.
+        voting, knowledge, reads, claims, intake, lists, catchup, locks, scan_service: who is
+            concerned by them.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Peers:
         lists: Lists,
         catchup: CatchUp,
         locks: Locks,
+        scan_service: ScanService,
     ) -> None:
         self._voting = voting
         self._knowledge = knowledge
@@ -77,6 +81,7 @@ class Peers:
         self._lists = lists
         self._catchup = catchup
         self._locks = locks
+        self._scan_service = scan_service
 
     def on_message(self, turn: Turn, sender: NodeId, message: PeerMessage) -> None:
         """A message of a peer, or of this node to itself."""
@@ -101,7 +106,9 @@ class Peers:
     def _on_support(self, turn: Turn, sender: NodeId, message: SupportMessage) -> None:
         match message:
             case Scan():
-                self._lists.serve(turn, sender, message)
+                self._scan_service.serve(turn, sender, message)
+            case CancelScan():
+                self._scan_service.cancel(sender, message)
             case ScanAnswer():
                 self._lists.on_answer(turn, sender, message)
             case Pull():

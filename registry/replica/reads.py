@@ -25,6 +25,9 @@ from .node import Node, refusal
 from .requests import Live, Requests
 from .turn import Turn
 
+PROMPT_READS = 512
+"""With so many questions under way, their answers may take twice as long as that of one."""
+
 
 class QuorumRead(Struct, eq=False):
     """One read on its way round.
@@ -67,6 +70,17 @@ class Reads:
         self._series: dict[int, Live] = {}
         self._reads_by_key: dict[Key, set[int]] = {}
         self._waits: dict[Key, list[Live]] = {}
+
+    @property
+    def under_way(self) -> int:
+        """How many questions wait for answers of peers."""
+        return len(self._reads)
+
+    @property
+    def _patience_ms(self) -> float:
+        """When a question is asked again: with many under way each answer takes its time, and questions
+        that are asked again before that make all answers later still."""
+        return self._node.config.timing.resend_ms * (1 + len(self._reads) / PROMPT_READS)
 
     @property
     def awaited(self) -> bool:
@@ -205,7 +219,7 @@ class Reads:
             return
         missing = (node for node in self._node.others if node not in read.answered)
         turn.broadcast(missing, Query(timer.token, read.key))
-        turn.ask_again(timer.token, self._node.config.timing.resend_ms)
+        turn.ask_again(timer.token, self._patience_ms)
 
     def prune(self) -> None:
         """Forget the waits that nobody waits for any more."""
@@ -235,7 +249,7 @@ class Reads:
         self._reads[token] = read
         self._reads_by_key.setdefault(read.key, set()).add(token)
         turn.broadcast(self._node.others, Query(token, read.key))
-        turn.ask_again(token, self._node.config.timing.resend_ms)
+        turn.ask_again(token, self._patience_ms)
         self._count(turn, token, read, self._node.name)
 
     def _count(self, turn: Turn, token: int, read: QuorumRead, sender: NodeId) -> None:

@@ -14,6 +14,7 @@ from ..errors import OutcomeUnknown
 from ..locks.leases import Leases
 from ..paxos.instance import Instance
 from ..types import Decree, Key, NodeId
+from ..version import VERSION
 from ..wire.requests import (
     Cancel,
     ClaimRequest,
@@ -79,6 +80,8 @@ from .reads import Reads
 from .recent import Recent
 from .renewals import Renewals
 from .requests import Live, Requests, address
+from .scan_service import ScanService
+from .scans import Scans
 from .standing import Standing
 from .status import status_report
 from .turn import Turn
@@ -92,9 +95,11 @@ class Replica:
     Args:
         config: the cluster.
         recovered: what was found on the node's disk.
+        version: which decreed this is, for who asks for the node's status.
     """
 
-    def __init__(self, config: ClusterConfig, recovered: Recovered) -> None:
+    def __init__(self, config: ClusterConfig, recovered: Recovered, version: str = VERSION) -> None:
+        self.version = version
         lineage, feed_end = recovered.lineage, recovered.feed_end
         node = self.node = Node(config, recovered.identity, lineage, feed_end)
         self._settling = self._unsynced = False
@@ -112,7 +117,9 @@ class Replica:
         self._coordinator = coordinator
         reads = self._reads = Reads(node, requests, coordinator, knowledge.learn)
         claims = self._claims = Claims(node, requests, coordinator, reads)
-        lists = self._lists = Lists(node, requests, coordinator)
+        scans = self._scans = Scans(node)
+        lists = self._lists = Lists(node, requests, coordinator, scans)
+        self._scan_service = ScanService(node, scans)
         watches = self._watches = Watches(node, requests)
         locks = self._locks = self._locks_of(knowledge)
         self._voting = Voting(node, self._acceptors, coordinator, standing)
@@ -121,7 +128,7 @@ class Replica:
         self._needs = Needs(coordinator, reads, watches, self.catchup, locks)
         self._intake = Intake(node, requests, claims, reads, lists, watches, locks)
         parts = (self._voting, knowledge, reads, claims, self._intake, lists, self.catchup, locks)
-        self._peers = Peers(*parts)
+        self._peers = Peers(*parts, self._scan_service)
         self._forgetting.tell(self._acceptors, coordinator, reads, self.catchup, locks)
         knowledge.tell(
             *(self._acceptors, coordinator, reads, claims, self.catchup),
@@ -141,6 +148,11 @@ class Replica:
     def unlearned(self) -> int:
         """How many acceptances of this node have an unknown outcome."""
         return self._acceptors.unlearned
+
+    @property
+    def reads_under_way(self) -> int:
+        """How many questions about single keys wait for answers of peers."""
+        return self._reads.under_way
 
     @property
     def in_flight(self) -> int:
@@ -217,7 +229,8 @@ class Replica:
             case FromPeer():
                 self._peers.on_message(turn, event.sender, event.message)
             case ClientGone(connection):
-                self._requests.abandon(connection)
+                for live in self._requests.abandon(connection):
+                    self._lists.leave(turn, live)
                 self._locks.contests.tidy(turn)
             case Fired(timer):
                 self._on_timer(turn, timer)
@@ -235,7 +248,7 @@ class Replica:
     def _on_read_or_rest(self, turn: Turn, event: ReadOrRest) -> None:
         match event:
             case ScanDone():
-                self._lists.on_scan(turn, event)
+                self._scans.on_done(turn, event)
             case FeedDone():
                 if not self._watches.on_feed(turn, event):
                     self.catchup.on_feed(turn, event)
@@ -262,6 +275,7 @@ class Replica:
             case Expire():
                 for live in self._requests.expired(timer):
                     self._intake.expire(turn, live)
+                    self._lists.leave(turn, live)
                 self._requests.close_bucket(timer)
             case Resend():
                 self._coordinator.on_resend(turn, timer)
@@ -287,8 +301,10 @@ class Replica:
         """R22: finish what has been half-done for too long; and forget what nobody waits for."""
         self._finishing.sweep(turn)
         self._standing.sweep(turn)
-        for part in (self._reads, self._lists, self._watches, self._claims, self._locks):
+        for part in (self._reads, self._watches, self._claims, self._locks):
             part.prune()
+        self._lists.prune(turn)
+        self._scan_service.prune(turn.now_ms)
         self.node.eager = self._watches.parked or self._reads.awaited
         self._leases.prune(turn.now_ms)
         every_ms = self.node.config.timing.finish_ms / 2
@@ -308,6 +324,7 @@ class Replica:
         else:
             self.node.reachable.discard(event.node)
             self._claims.on_unreachable(turn, event.node)
+        self._lists.on_reachable(turn)
 
     def _on_write_failed(self, turn: Turn, event: WriteFailed) -> None:
         """Stop voting and proposing until restarted (design 4); serve what was learned."""
@@ -326,10 +343,11 @@ class Replica:
         for live in self._requests.all():
             unknown = live.indefinite or live.passed_to is not None
             self._requests.fail(turn, live, OutcomeUnknown if unknown else error, message)
+        self._lists.prune(turn)
 
     def _on_read_failed(self, turn: Turn, token: int, message: str) -> None:
         turn.alarm(message)
-        self._lists.on_scan_failed(turn, token, message)
+        self._scans.on_failed(turn, token, message)
         self._reads.on_slot_failed(turn, token, message)
         self._locks.contests.on_slot_failed(turn, token, message)
         self._watches.on_failed(turn, token)
@@ -345,7 +363,9 @@ class Replica:
             case ClientPing():
                 turn.at_once(Reply(connection, ClientPong(request.id)))
             case Cancel():
-                self._requests.cancel(turn, connection, request)
+                cancelled = self._requests.cancel(turn, connection, request)
+                if cancelled is not None:
+                    self._lists.leave(turn, cancelled)
                 self._locks.contests.tidy(turn)
             case _:
                 self._intake.open(turn, connection, request)

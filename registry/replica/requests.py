@@ -133,7 +133,9 @@ class Requests:
         """Answer, unless the request is done.
 
         A decree is chosen once a quorum has it on disk, and stays so whatever this node forgets: its
-        answer waits for nothing. Nor does a page of a watch, unless its position must be durable.
+        answer waits for nothing. Nor does a page of a list, which says of all other keys only what each
+        node of a quorum had on disk when it read. Nor does a page of a watch, unless its position must
+        be durable.
         """
         if live.done:
             return
@@ -144,10 +146,10 @@ class Requests:
                 turn.at_once(outgoing)
             case Kept() | Superseded() | Ended() | GivenUp() | ClientPong():
                 turn.at_once(outgoing)
-            case WatchPage() if not durable:
+            case ListPage():
                 turn.at_once(outgoing)
-            case ListPage() | WatchPage():
-                turn.after(outgoing)
+            case WatchPage():
+                (turn.after if durable else turn.at_once)(outgoing)
             case _:
                 assert_never(answer)
 
@@ -161,16 +163,23 @@ class Requests:
             error, message = OutcomeUnknown, f"an earlier try may yet succeed; then: {message}"
         self.answer(turn, live, Failed(live.request.id, error.code, message))
 
-    def abandon(self, origin: Connection) -> None:
-        """The asker has gone."""
-        for live in list(self._by_origin.get(origin, {}).values()):
+    def abandon(self, origin: Connection) -> list[Live]:
+        """The asker has gone; returns what it waited for."""
+        lives = list(self._by_origin.get(origin, {}).values())
+        for live in lives:
             self._close(live)
+        return lives
 
-    def cancel(self, turn: Turn, origin: Origin, cancel: Cancel) -> None:
-        """The asker no longer wants one answer. It gets one all the same: each request has one."""
+    def cancel(self, turn: Turn, origin: Origin, cancel: Cancel) -> Live | None:
+        """The asker no longer wants one answer. It gets one all the same: each request has one.
+
+        Returns:
+            The request, if it was not over.
+        """
         live = self.find(origin, cancel.id)
         if live is not None:
             self.fail(turn, live, *out_of_time(live))
+        return live
 
     def expired(self, timer: Expire) -> list[Live]:
         """The live requests whose time has run out."""

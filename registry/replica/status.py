@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from ..types import NodeId
-from ..version import VERSION
 from ..wire.status import PeerStatus, StatusReport
 from .node import refusal
 
@@ -20,7 +19,7 @@ def status_report(replica: "Replica", request_id: int, now_ms: float) -> StatusR
         node.identity.cluster_id,
         node.identity.formation,
         node.identity.incarnation,
-        VERSION,
+        replica.version,
         node.voting,
         "" if node.voting else refusal(node)[1],
         node.feed_end,

@@ -2,8 +2,9 @@
 
 Reading pauses while a client has as many requests in flight as it may, or as many bytes of values,
 or while all clients together have; and while the node's inbox is full. A client that does not read
-its answers is dropped when too many bytes wait for it. So nothing that a client does makes the
-node's memory grow without end.
+its answers is dropped when too many bytes wait for it; and when too many wait for all clients
+together, those go first for whom most waits. So nothing that clients do makes the node's memory grow
+without end.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,14 +18,15 @@ from ..config import ClusterConfig
 from ..replica.effects import Reply
 from ..replica.events import ClientGone, FromClient
 from ..replica.node import Node
-from ..wire.decrees import encode_message
 from ..wire.frames import TARGET_BYTES, portions
 from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
 from ..wire.requests import Answer, Cancel, ClientPing, Request
 from . import log
+from .backlog import Backlog
 from .budget import Budget
 from .connections import Connection, choose_version
 from .outbox import Outbox
+from .pieces import Encoded, Pieces, encode_answer
 from .sockets import Sockets
 from .turns import TurnLoop
 from .weights import weight
@@ -37,6 +39,8 @@ UNBOUNDED = frozenset((Cancel, ClientPing))
 
 _TO = attrgetter("to")
 
+_SIZE = attrgetter("outbox.size")
+
 PORTION = 256
 """Answers that are queued together; more together would cost no less each."""
 
@@ -46,6 +50,7 @@ class Client(Struct, eq=False):
 
     Attributes:
         number: its connection, as the replica knows it.
+        name: its address, for the logs.
         outbox: its answers.
         scope: ends its connection.
         budget: bounds the bytes of its requests in flight.
@@ -60,6 +65,7 @@ class Client(Struct, eq=False):
     """
 
     number: int
+    name: str
     outbox: Outbox
     scope: trio.CancelScope
     budget: Budget
@@ -74,7 +80,7 @@ class Client(Struct, eq=False):
 
     def take(self, requests: Sequence[Request]) -> Sequence[Request]:
         """Take requests as far as there is room for them; returns the rest."""
-        if self.draining.is_set() or not self.loop.has_room:
+        if self.draining.is_set() or not self.loop.has_room_for(self.number):
             return requests
         count, size = self._admit(requests)
         if count:
@@ -85,7 +91,7 @@ class Client(Struct, eq=False):
         """Wait until `request` may be taken."""
         if self.draining.is_set():
             await trio.sleep_forever()
-        await self.loop.room()
+        await self.loop.room(self.number)
         if type(request) not in UNBOUNDED:
             while self.in_flight >= self.max_in_flight:
                 await self.answered.park()
@@ -161,12 +167,18 @@ class Clients:
         self._touched: set[Client] = set()
         self._count = 0
         self._budget = Budget(config.limits.max_all_in_flight_bytes)
+        self._backlog = Backlog(config.limits.max_all_client_queue_bytes)
         self._draining = trio.Event()
 
     @property
     def count(self) -> int:
         """How many clients are connected."""
         return len(self._clients)
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes of large values asked for, and of the answers that wait."""
+        return self._budget.held + self._backlog.held
 
     def deliver(self, replies: Iterable[Reply]) -> None:
         """Queue answers; those that nobody waits for any more are dropped."""
@@ -179,17 +191,27 @@ class Clients:
     def flush(self) -> None:
         """Send what this turn has queued."""
         for client in self._touched:
-            self._flush(client)
+            if client.number in self._clients:  # who is dropped meanwhile is sent nothing more
+                self._flush(client)
         self._touched.clear()
 
     def _flush(self, client: Client) -> None:
-        encoded = map(encode_message, client.take_answers())
+        encoded = map(encode_answer, client.take_answers())
         for some in portions(encoded, len, TARGET_BYTES // 2, PORTION):
-            if not client.outbox.put(b"".join(some), len(some)):
-                log.warning("a client does not read its answers; dropped", connection=client.number)
-                client.scope.cancel()
+            if not client.outbox.put(*_together(some)):
+                self._drop(client, "a client does not read its answers; dropped")
                 return
         client.outbox.flush()
+        while self._backlog.is_over:
+            largest = max(self._clients.values(), key=_SIZE)
+            self._drop(largest, "too many answers wait; the client with most of them is dropped")
+
+    def _drop(self, client: Client, event: str) -> None:
+        """End a client's connection, and give back at once what waits for it."""
+        log.strangers(event, client.name, bytes=client.outbox.size)
+        client.outbox.close()
+        client.scope.cancel()
+        self._clients.pop(client.number, None)
 
     async def serve(self, connection: Connection, hello: ClientHello, loop: TurnLoop) -> None:
         """Welcome a client and serve it until it goes.
@@ -200,31 +222,34 @@ class Clients:
         """
         choose_version(hello.lowest_version, hello.highest_version, VERSION)
         await connection.send(self._welcome())
-        self._count += 1
-        number = self._count
-        outbox = Outbox(self._config.limits.max_client_queue_bytes, connection.send_some)
-        try:
-            async with trio.open_nursery() as nursery:
-                budget = Budget(self._config.limits.max_in_flight_bytes)
-                client = Client(
-                    number,
-                    outbox,
-                    nursery.cancel_scope,
-                    budget,
-                    self._budget,
-                    self._config.limits.max_in_flight,
-                    loop,
-                    self._draining,
-                )
-                self._clients[number] = client
-                nursery.start_soon(outbox.write_to, connection.stream)
+        async with trio.open_nursery() as nursery:
+            client = self._welcomed(connection, nursery.cancel_scope, loop)
+            try:
+                nursery.start_soon(client.outbox.write_to, connection.stream)
                 await connection.read(Request, client, self._sockets)
                 nursery.cancel_scope.cancel()
-        finally:
-            gone = self._clients.pop(number, None)
-            if gone is not None:
-                self._budget.give_back(sum(map(sum, gone.weights.values())))
-            loop.post(ClientGone(number))
+            finally:
+                self._clients.pop(client.number, None)
+                client.outbox.close()
+                self._budget.give_back(sum(map(sum, client.weights.values())))
+                loop.post(ClientGone(client.number))
+
+    def _welcomed(self, connection: Connection, scope: trio.CancelScope, loop: TurnLoop) -> Client:
+        """A client more."""
+        limits = self._config.limits
+        self._count += 1
+        client = self._clients[self._count] = Client(
+            self._count,
+            connection.peer_name,
+            Outbox(limits.max_client_queue_bytes, connection.send_some, self._backlog),
+            scope,
+            Budget(limits.max_in_flight_bytes),
+            self._budget,
+            limits.max_in_flight,
+            loop,
+            self._draining,
+        )
+        return client
 
     def stop_reading(self) -> None:
         """Take no more requests."""
@@ -247,3 +272,11 @@ class Clients:
             limits.max_frame_bytes,
             limits.max_in_flight,
         )
+
+
+def _together(some: list[Encoded]) -> tuple[Encoded, int]:
+    """A portion as it is queued; pieces come alone, since they are larger than a portion may be."""
+    first = some[0]
+    if isinstance(first, Pieces):
+        return first, 1
+    return b"".join(one for one in some if isinstance(one, bytes)), len(some)

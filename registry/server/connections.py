@@ -1,16 +1,20 @@
 """One TCP connection, cut into messages: the I/O that clients and links share."""
 
 import os
+import select
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
+from math import inf
 from typing import Any, Protocol, cast
 
 import trio
 
 from ..errors import ProtocolError, Refused
+from ..version import described
 from ..wire.codec import decode_batch, encode
 from ..wire.frames import FrameCutter, pack
+from .incoming import LARGE_FRAME_BYTES, Frame, Incoming
 from .sockets import Sockets
 
 GREETING_BYTES = 4_096
@@ -24,6 +28,10 @@ AT_ONCE_BYTES = 64 * 1024
 
 BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 """What a stream raises when the other side, or we, have closed it."""
+
+
+class NothingSaid(ProtocolError):
+    """The other side has gone without a word: a look whether somebody listens, and no fault."""
 
 
 class Taker(Protocol):
@@ -44,10 +52,17 @@ class Connection:
     Args:
         stream: the connection.
         max_frame_bytes: the largest frame taken after the greeting.
+        incoming: bounds the large frames of all connections.
     """
 
-    def __init__(self, stream: trio.SocketStream, max_frame_bytes: int) -> None:
+    def __init__(
+        self, stream: trio.SocketStream, max_frame_bytes: int, incoming: Incoming | None = None
+    ) -> None:
         self.stream = stream
+        self._incoming = incoming or Incoming(inf)
+        self._large: Frame | None = None
+        self._scope = trio.CancelScope()
+        self._asked_at = inf
         self._cutter = FrameCutter(GREETING_BYTES)
         self._max_frame_bytes = max_frame_bytes
         self._waiting: deque[bytes] = deque()
@@ -68,6 +83,8 @@ class Connection:
         """The first frame's only message, in time.
 
         Raises:
+            NothingSaid: if the other side goes without having said anything, as who only looks whether
+                somebody listens.
             ProtocolError: if it is late, malformed, or none of `kind`.
         """
         with trio.move_on_after(GREETING_SECONDS):
@@ -89,15 +106,26 @@ class Connection:
             ProtocolError: if a frame is malformed, too large, or takes too long.
         """
         read_at_once = partial(self._read_at_once, kind, taker)
-        while self._hand_on(kind, taker) or not self._ended:
-            if self._rest:
-                await taker.room(self._rest[0])
-            elif self._cutter.pending:
-                self._feed(await self._receive_in_time())
-            else:
-                await sockets.watch(self.stream.socket.fileno(), read_at_once)
+        try:
+            while self._hand_on(kind, taker) or not self._ended:
+                if self._rest:
+                    await taker.room(self._rest[0])
+                elif self._cutter.pending:
+                    await self._admit()
+                    self._feed(await self._receive_in_time())
+                else:
+                    self._release()
+                    await sockets.watch(self.stream.socket.fileno(), read_at_once)
+        finally:
+            self._release()
 
-    def send_some(self, data: bytes) -> int:
+    def let_go(self) -> None:
+        """Forget what was read: an error that ended the connection may refer to it for a while."""
+        self._cutter.clear()
+        self._waiting.clear()
+        self._rest = ()
+
+    def send_some(self, data: bytes | memoryview) -> int:
         """Hand bytes to the system, as many as it takes without waiting; returns how many."""
         try:
             return os.write(self.stream.socket.fileno(), data)
@@ -109,14 +137,47 @@ class Connection:
         for frame in pack([encode(message)]):
             await self.stream.send_all(frame)
 
+    async def _admit(self) -> None:
+        """Wait until the unfinished frame may be read on; what came before it is taken by now."""
+        if self._large is not None and not self._large.whole:
+            return
+        self._release()
+        if self._cutter.expected > LARGE_FRAME_BYTES:
+            frame = Frame(self._cutter.expected, self._late_s, self._drop)
+            await self._incoming.admit(frame)
+            self._large = frame
+
+    def _release(self) -> None:
+        if self._large is not None:
+            self._incoming.release(self._large)
+            self._large = None
+
+    def _drop(self) -> None:
+        self._scope.cancel()
+
+    def _late_s(self) -> float:
+        """For how long bytes of the unfinished frame were waited for; 0 if some have come."""
+        come = select.poll()
+        come.register(self.stream.socket.fileno(), select.POLLIN)
+        return 0.0 if come.poll(0) else self._waited_s()
+
+    def _waited_s(self) -> float:
+        return self._spent + max(0.0, trio.current_time() - self._asked_at)
+
     async def _receive_in_time(self) -> bytes:
         """Some bytes. Only time spent waiting for them counts, not that in which we do not read."""
-        began = trio.current_time()
         allowed = FRAME_SECONDS + self._cutter.pending / SLOWEST_BYTES_PER_SECOND - self._spent
-        with trio.move_on_after(allowed if self._cutter.pending else float("inf")):
+        self._asked_at = trio.current_time()
+        self._scope.deadline = self._asked_at + allowed
+        with self._scope:
             data = await self.stream.receive_some(CHUNK_BYTES)
-            self._spent += trio.current_time() - began if self._cutter.pending else 0.0
+            self._spent, self._asked_at = self._waited_s(), inf
+            self._scope = trio.CancelScope()
             return bytes(data)
+        if trio.current_time() < self._scope.deadline:
+            raise ProtocolError(
+                f"a frame of {self._cutter.expected} bytes did not end, and others wait for its room"
+            )
         raise ProtocolError(f"a frame began and did not end for {self._spent + allowed:.0f} s")
 
     def _read_at_once(self, kind: Any, taker: Taker) -> bool:
@@ -133,6 +194,9 @@ class Connection:
         if whole:
             self._waiting += whole
             self._spent = 0.0
+            if self._large is not None:
+                self._large.whole = True
+                self._scope = trio.CancelScope()  # who is whole is dropped no more
 
     def _hand_on(self, kind: Any, taker: Taker) -> bool:
         """Let `taker` take what has come, as far as there is room; returns whether some is left."""
@@ -144,9 +208,11 @@ class Connection:
 
     async def _receive(self) -> bytes:
         data = await self.stream.receive_some(GREETING_BYTES)
-        if not data:
-            raise ProtocolError("the connection was closed before a greeting came")
-        return bytes(data)
+        if data:
+            return bytes(data)
+        if self._cutter.pending:
+            raise ProtocolError("the connection was closed within its greeting")
+        raise NothingSaid("the connection was closed before a greeting came")
 
 
 def choose_version(lowest: int, highest: int, ours: int) -> int:
@@ -157,8 +223,8 @@ def choose_version(lowest: int, highest: int, ours: int) -> int:
     """
     if not lowest <= ours <= highest:
         raise Refused(
-            f"protocol versions {lowest} to {highest} are offered, version {ours} is spoken here:"
-            " upgrade the older side"
+            f"protocol versions {lowest} to {highest} are offered, version {ours} is spoken here"
+            f" (decreed {described()}): upgrade the older side"
         )
     return ours
 

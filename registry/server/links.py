@@ -7,6 +7,7 @@ sends again. Claims that are passed on are the exception: they arrive once, or t
 peer is suspected; a repetition could propose one that its caller was told is over.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -221,6 +222,7 @@ class Links:
                 verdict = await self._judge_welcome(peer, reception, loop)
             match verdict:
                 case Reject():
+                    _say_refused(connection, verdict)
                     await connection.send(verdict.refusal)
                 case AskPast():
                     pass  # a life of the peer was met meanwhile; the next hello asks for that one
@@ -295,6 +297,7 @@ class Links:
                 await connection.send(message)
                 await self._take(connection, node, loop)
             case Reject(_, _, refusal):
+                _say_refused(connection, verdict)
                 await connection.send(refusal)
             case UseLink() | AskPast():
                 raise AssertionError("an incoming link is never judged as an outgoing one")
@@ -348,3 +351,10 @@ class Links:
 
 def _greeted(hello: PeerHello, link: int) -> Greeted:
     return Greeted(link, hello.standing, hello.recall, hello.past)
+
+
+def _say_refused(connection: Connection, verdict: Reject) -> None:
+    address, reason = connection.peer_name, verdict.refusal.message
+    log.strangers(
+        "a node is refused", address, level=logging.ERROR, node=verdict.node, reason=reason
+    )

@@ -2,14 +2,20 @@
 
 A turn puts all its messages and then flushes: what the system takes at once has left when `flush`
 returns, without a turn of another task. The rest is left to the task that runs `write_to`.
+
+A message in pieces travels in a frame of its own, and none of its bytes is copied.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from math import inf
 
 import trio
 
-from ..wire.frames import TARGET_BYTES, TARGET_MESSAGES, join
+from ..wire.codec import array_header
+from ..wire.frames import HEADER_BYTES, TARGET_BYTES, TARGET_MESSAGES, join
+from .backlog import Backlog
+from .pieces import Encoded, Pieces
 
 
 class Outbox:
@@ -20,29 +26,39 @@ class Outbox:
     Args:
         max_bytes: how many may wait; `put` refuses more.
         send_some: hands bytes to the system and returns how many it took, without ever waiting.
+        backlog: counts what waits in all outboxes together.
     """
 
-    def __init__(self, max_bytes: int, send_some: Callable[[bytes], int]) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        send_some: Callable[[bytes | memoryview], int],
+        backlog: Backlog | None = None,
+    ) -> None:
         self._max_bytes = max_bytes
         self._send_some = send_some
-        self._rest = b""
-        self._writing: list[bytes] = []
-        self._waiting: deque[tuple[bytes, int]] = deque()
+        self._backlog = backlog or Backlog(inf)
+        self._rest: deque[bytes | memoryview] = deque()
+        self._writing: list[Encoded] = []
+        self._waiting: deque[tuple[Encoded, int]] = deque()
         self._unwritten: set[bytes] = set()
-        self._size = 0
+        self._closed = False
+        self.size = 0
         self._arrived = trio.Event()
         self._emptied = trio.lowlevel.ParkingLot()
 
-    def put(self, encoded: bytes, count: int = 1) -> bool:
-        """Queue `count` messages, encoded one behind the other.
+    def put(self, encoded: Encoded, count: int = 1) -> bool:
+        """Queue `count` messages, encoded one behind the other; or one in pieces.
 
         Returns:
             Whether there was room for them; if not, nothing of them is queued.
         """
-        if self._size and self._size + len(encoded) > self._max_bytes:
+        size = len(encoded)
+        if self._closed or (self.size and self.size + size > self._max_bytes):
             return False
         self._waiting.append((encoded, count))
-        self._size += len(encoded)
+        self.size += size
+        self._backlog.add(encoded)
         return True
 
     def put_once(self, message: bytes) -> bool:
@@ -65,16 +81,22 @@ class Outbox:
 
     async def drained(self) -> None:
         """Wait until everything has been handed to the system."""
-        while self._size:
+        while self.size:
             await self._emptied.park()
+
+    def close(self) -> None:
+        """Give up what waits, and take nothing more."""
+        self._closed = True
+        self._end()
+        while self._waiting:
+            self._writing.append(self._waiting.popleft()[0])
+        self._end()
 
     def flush(self) -> None:
         """Send what waits, as far as the system takes it at once."""
         while self._waiting and not self._writing:
             self._begin()
-            sent = self._send_some(self._rest)
-            if sent < len(self._rest):
-                self._rest = self._rest[sent:]
+            if not self._send_rest():
                 self._arrived.set()
                 return
             self._end()
@@ -87,28 +109,61 @@ class Outbox:
             while self._writing or self._waiting:
                 if not self._writing:
                     self._begin()
-                await stream.send_all(self._rest)
+                while self._rest:
+                    await stream.send_all(self._rest.popleft())
                 self._end()
+
+    def _send_rest(self) -> bool:
+        """Send the frame in hand, as far as the system takes it; returns whether it took it all."""
+        while self._rest:
+            data = self._rest.popleft()
+            sent = self._send_some(data)
+            if sent < len(data):
+                self._rest.appendleft(memoryview(data)[sent:])
+                return False
+        return True
 
     def _begin(self) -> None:
         """Take a frame full in hand; nothing else is sent until it is through."""
-        batch, size, messages = self._writing, 0, 0
+        first, _ = self._waiting[0]
+        if isinstance(first, Pieces):
+            self._waiting.popleft()
+            self._writing.append(first)
+            self._rest += _frame_of(first)
+        else:
+            self._begin_joined()
+
+    def _begin_joined(self) -> None:
+        batch: list[bytes] = []
+        size = messages = 0
         while self._waiting:
             encoded, count = self._waiting[0]
             size += len(encoded)
             messages += count
-            if batch and (size > TARGET_BYTES or messages > TARGET_MESSAGES):
+            full = batch and (size > TARGET_BYTES or messages > TARGET_MESSAGES)
+            if full or not isinstance(encoded, bytes):
                 messages -= count
                 break
             batch.append(encoded)
             self._waiting.popleft()
-        self._rest = join(batch, messages)
+        self._writing += batch
+        self._rest.append(join(batch, messages))
 
     def _end(self) -> None:
         """The system has the whole batch."""
-        self._size -= sum(map(len, self._writing))
+        for message in self._writing:
+            self.size -= len(message)
+            self._backlog.remove(message)
         if self._unwritten:
             self._unwritten.difference_update(self._writing)
-        self._writing, self._rest = [], b""
-        if not self._size and self._emptied:
+        self._writing = []
+        self._rest.clear()
+        if not self.size and self._emptied:
             self._emptied.unpark_all()
+
+
+def _frame_of(pieces: Pieces) -> Iterable[bytes]:
+    """The frame of one message, in pieces as it is."""
+    head = array_header(1)
+    yield (len(head) + len(pieces)).to_bytes(HEADER_BYTES, "big") + head
+    yield from pieces.data()

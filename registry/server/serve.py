@@ -16,15 +16,18 @@ from ..disk import Storage
 from ..errors import Busy, IdentityRefused, ProtocolError, Refused
 from ..replica.effects import Outgoing, Reply, Send
 from ..replica.replica import Replica
+from ..version import described
 from ..wire.decrees import encode_message
 from ..wire.handshake import MAGIC, ClientHello, Greeting, PeerHello, Refusal
 from . import log
 from .clients import Clients
-from .connections import BROKEN, Connection, reasons
+from .connections import BROKEN, Connection, NothingSaid, reasons
+from .incoming import Incoming
 from .links import Links
 from .liveness import Liveness
 from .sockets import Sockets
 from .timers import Timers
+from .trimming import give_back
 from .turns import TurnLoop
 
 BACKLOG = 1_024
@@ -45,7 +48,7 @@ class Server:
         self, config: ClusterConfig, storage: Storage, on_formed: Callable[[bytes], None]
     ) -> None:
         self._config = config
-        self._replica = Replica(config, storage.recovered())
+        self._replica = Replica(config, storage.recovered(), described())
         node = self._replica.node
         timers = Timers(random.Random(os.urandom(16)), self._replica.counts)
         self._sockets = Sockets()
@@ -62,7 +65,9 @@ class Server:
             self._on_refused,
             self._sockets,
         )
+        self._incoming = Incoming(config.limits.max_all_frame_bytes)
         self._connections = 0
+        self._silent: dict[Connection, trio.CancelScope] = {}
         self._scope = trio.CancelScope()
         self._refused = ""
 
@@ -82,6 +87,7 @@ class Server:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.loop.run)
                 nursery.start_soon(self._liveness.run, self.loop)
+                nursery.start_soon(give_back, self._held_bytes)
                 for peer in node.others:
                     nursery.start_soon(self._links.dial, peer, self.loop)
                 accepting = await nursery.start(self._accept_on, listeners)
@@ -118,26 +124,29 @@ class Server:
 
     async def _serve_stream(self, stream: trio.SocketStream) -> None:
         """One connection, from greeting to end. What goes wrong in it ends it, and nothing else."""
-        connection = Connection(stream, self._config.limits.max_frame_bytes)
+        connection = Connection(stream, self._config.limits.max_frame_bytes, self._incoming)
         name = connection.peer_name
         self._connections += 1
         try:
             async with stream:
-                await self._serve_connection(connection)
+                await self._serve_connection(connection, name)
+        except* NothingSaid as errors:
+            log.debug("a connection ended", address=name, reason=reasons(errors))
         except* ProtocolError as errors:
-            log.warning("a connection was ended", address=name, reason=reasons(errors))
+            log.strangers("a connection was ended", name, reason=reasons(errors))
         except* BROKEN as errors:
             log.debug("a connection broke", address=name, reason=reasons(errors))
         finally:
+            connection.let_go()
             self._connections -= 1
 
-    async def _serve_connection(self, connection: Connection) -> None:
-        limit = self._config.limits.max_connections
-        if self._connections > 2 * limit:
-            return  # not even a greeting is waited for
-        greeting: ClientHello | PeerHello = await connection.greeting(Greeting)
+    async def _serve_connection(self, connection: Connection, name: str) -> None:
+        greeting = await self._greeting(connection, name)
+        if greeting is None:
+            return
         if greeting.magic != MAGIC:
             raise ProtocolError(f"the greeting says {greeting.magic!a}, not {MAGIC!a}")
+        limit = self._config.limits.max_connections
         if isinstance(greeting, ClientHello) and self._clients.count >= limit:
             # peers are never locked out by clients
             message = f"{limit} connections are open, which is the limit; try again later"
@@ -153,6 +162,24 @@ class Server:
             raise
         except Refused as refused:
             await connection.send(Refusal(refused.code, str(refused)))
+
+    async def _greeting(self, connection: Connection, name: str) -> ClientHello | PeerHello | None:
+        """What a connection greets with; None if it must go since it said nothing for too long.
+
+        With twice as many connections as there may be clients, the one goes that has been silent for
+        the longest: so the silent ones never lock out who greets.
+        """
+        if self._connections > 2 * self._config.limits.max_connections and self._silent:
+            self._silent.pop(next(iter(self._silent))).cancel()
+        with trio.CancelScope() as scope:
+            self._silent[connection] = scope
+            try:
+                greeting: ClientHello | PeerHello = await connection.greeting(Greeting)
+                return greeting
+            finally:
+                self._silent.pop(connection, None)
+        log.strangers("too many connections; a silent one was ended", name)
+        return None
 
     def _deliver(self, outgoing: Sequence[Outgoing]) -> None:
         """Queue messages; one that goes to several peers is encoded once."""
@@ -173,6 +200,10 @@ class Server:
         self._clients.flush()
         if self._links.flush():
             self.loop.later(UNHURRIED_MS, self._links.flush_all)
+
+    def _held_bytes(self) -> int:
+        """The bytes that are held for clients."""
+        return self._clients.held_bytes + self._incoming.held
 
     def _on_refused(self, reason: str) -> None:
         self._refused = reason

@@ -8,14 +8,15 @@ delivered only on the line behind the synced write.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, assert_never
 
 import trio
 
 from ..clock import now_ms
-from ..disk import FormationRecord, Storage
+from ..disk import FormationRecord, Storage, Unserved
 from ..errors import Damaged, StorageFailed
+from ..paxos.instance import Instance
 from ..replica.effects import (
     Effects,
     Outgoing,
@@ -37,10 +38,13 @@ from ..replica.events import (
     WriteFailed,
 )
 from ..replica.replica import Replica
+from ..types import Key
 from . import log
 from .inbox import Inbox
+from .shares import one_by_one
 from .sockets import Sockets
 from .timers import Timers
+from .weights import instance_weight
 
 OWN_PATIENCE_MS = 1.0
 """So long what a node says to itself waits for something from others, and shares its turn with that.
@@ -51,6 +55,15 @@ ALONE_MS = 5.0
 
 By time and not by number: on a slow disk turns are long, and who looks out for silent peers must not be
 kept waiting."""
+FEW_KEYS = 32
+"""So many instances may be loaded for a turn without a look at how large they are."""
+MAX_LOADED_BYTES = 32 * 1024 * 1024
+"""A turn loads no more than this and the instances of one event, as far as it can be told before."""
+MAX_READS = 2_048
+"""With so many reads under way at peers, clients' further requests wait here, where they are taken from
+each connection in turn; at a peer they would stand in one line."""
+MIN_ASKED = 64
+"""So many are taken in each turn all the same: the peers may be down."""
 READERS = 2
 TOLERANCE_S = 0.000_5
 """By how much the two clocks, that of timers and that of waiting, may drift before it matters."""
@@ -120,12 +133,16 @@ class TurnLoop:
 
     @property
     def has_room(self) -> bool:
-        """Whether the inbox is short enough to take more from outside."""
+        """Whether the inbox is short enough to take more from a peer."""
         return self._inbox.has_room
 
-    async def room(self) -> None:
-        """Wait until the inbox has room."""
-        await self._inbox.room()
+    def has_room_for(self, connection: int) -> bool:
+        """Whether the inbox takes more from a client."""
+        return self._inbox.has_room_for(connection)
+
+    async def room(self, connection: int | None = None) -> None:
+        """Wait until the inbox has room, for a client if one is named."""
+        await self._inbox.room(connection)
 
     async def run(self) -> None:
         """Turn after turn, until cancelled."""
@@ -133,14 +150,18 @@ class TurnLoop:
             nursery.start_soon(self._keep_time)
             self._carry_out(self._replica.start(self._moment()), nursery)
             while True:
-                self._turn(await self._gather(), nursery)
+                events = await self._gather()
+                began_ms = self.now_ms()
+                self._turn(events, nursery)
+                if self._inbox.took_many:
+                    self._inbox.turn_took(self.now_ms() - began_ms)
 
     async def _gather(self) -> list[Event]:
         """Wait until there is something to do, and take all of it."""
         await self._let_others_run()
         self._sockets.read()
         own, self._own, self._own_ms = self._own, [], math.inf
-        return self._inbox.take() + own
+        return self._inbox.take(max(MIN_ASKED, MAX_READS - self._replica.reads_under_way)) + own
 
     async def _let_others_run(self) -> None:
         """Rest if there is nothing to do; while there is, stop now and then alone: it is dear."""
@@ -181,10 +202,51 @@ class TurnLoop:
         events += map(Fired, self._timers.due(now_ms))
         if not events:
             return
-        instances = self._storage.load(self._replica.needs(events))
+        events, instances = self._load(events)
         # the clock is read after the last event arrived, never before (design 4)
         effects = self._replica.step(self._moment(), events, instances)
         self._carry_out(effects, nursery)
+
+    def _load(self, events: list[Event]) -> tuple[list[Event], Mapping[Key, Instance | Unserved]]:
+        """The instances that a step with `events` needs; without those events that must wait.
+
+        Gets of a few bytes may be of keys with megabytes. So with very many keys it is looked how
+        much they are, and what is too much for one turn is put back.
+        """
+        keys = self._replica.needs(events)
+        if len(keys) <= FEW_KEYS:
+            return events, self._storage.load(keys)
+        instances, left = self._load_most(list(keys))
+        if not left:
+            return events, instances
+        del instances
+        now, later = self._affordable(events)
+        self._inbox.put_first(*later)
+        return now, self._storage.load(self._replica.needs(now))
+
+    def _load_most(self, keys: list[Key]) -> tuple[dict[Key, Instance | Unserved], list[Key]]:
+        """Load some keys after others until all are loaded, or too much; and which are left."""
+        loaded: dict[Key, Instance | Unserved] = {}
+        size = 0
+        for start in range(0, len(keys), FEW_KEYS):
+            some = self._storage.load(keys[start : start + FEW_KEYS])
+            loaded.update(some)
+            size += sum(map(instance_weight, some.values()))
+            if size > MAX_LOADED_BYTES:
+                return loaded, keys[start + FEW_KEYS :]
+        return loaded, []
+
+    def _affordable(self, events: list[Event]) -> tuple[list[Event], list[Event]]:
+        """Events for this turn, at least one, and those that are for the next ones. Timers wait not."""
+        timers = [event for event in events if type(event) is Fired]
+        others = one_by_one(event for event in events if type(event) is not Fired)
+        size = 0
+        for at, event in enumerate(others):
+            if size > MAX_LOADED_BYTES:
+                return others[:at] + timers, others[at:]
+            loaded = self._storage.load(self._replica.needs([event]))
+            size += sum(map(instance_weight, loaded.values()))
+        return others + timers, []
 
     def _carry_out(self, effects: Effects, nursery: trio.Nursery) -> None:
         """See `Effects` for the order; it is the contract."""
@@ -251,8 +313,8 @@ class TurnLoop:
     def _look_up(self, read: Read) -> Event:
         """In a worker thread: read durable state."""
         match read:
-            case ReadScan(token, prefix, after, limit, max_bytes):
-                return ScanDone(token, self._storage.scan(prefix, after, limit, max_bytes))
+            case ReadScan(token, prefix, after, limit, max_bytes, until):
+                return ScanDone(token, self._storage.scan(prefix, after, limit, max_bytes, until))
             case ReadFeed(token, start, limit):
                 entries, next_index = self._storage.feed(start, limit)
                 return FeedDone(token, tuple(entries), next_index)

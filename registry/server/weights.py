@@ -6,6 +6,8 @@ The rest of a message is small and bounded by its types; it is counted by number
 from collections.abc import Callable
 from typing import Any
 
+from ..disk import Unserved
+from ..paxos.instance import Instance
 from ..paxos.messages import Accept, AcceptMany, Commit, Promise
 from ..wire.peers import Fetched, PeerMessage, QueryAnswer, ScanAnswer
 from ..wire.requests import (
@@ -23,6 +25,15 @@ def weight(message: PeerMessage | Request | Answer) -> int:
     """The bytes of all values in `message`."""
     weigh = _WEIGHTS.get(type(message))
     return weigh(message) if weigh is not None else 0
+
+
+def instance_weight(instance: Instance | Unserved) -> int:
+    """The bytes of the values in an instance that was loaded; one that is in it twice counts once."""
+    if not isinstance(instance, Instance):
+        return 0
+    if instance.learned is not None:
+        return len(instance.learned.value)
+    return len(instance.accepted.decree.value) if instance.accepted is not None else 0
 
 
 def _of_claim(message: ClaimRequest | ClaimNextRequest) -> int:

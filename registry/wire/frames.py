@@ -78,6 +78,15 @@ class FrameCutter:
         """How many bytes of an unfinished frame are held."""
         return len(self._buffer)
 
+    @property
+    def expected(self) -> int:
+        """How many bytes the unfinished frame will have, as far as its length is known."""
+        return self._end(self._buffer, 0)
+
+    def clear(self) -> None:
+        """Forget the unfinished frame."""
+        self._buffer = bytearray()
+
     def _cut(self, data: bytes) -> list[bytes]:
         """All whole payloads in `data`; the rest is kept."""
         payloads: list[bytes] = []

@@ -11,12 +11,14 @@ from ..paxos.messages import PaxosMessage
 from ..types import Ballot, ClaimIdBytes, Counter, Decree, KeyText, Value
 from .handshake import IdBytes, Refusal
 from .requests import (
+    MAX_PAGE,
     ClaimNextRequest,
     ClaimRequest,
     Decreed,
     Failed,
     PageSize,
     PathText,
+    TimeoutMs,
 )
 
 MAX_FEED_PAGE = 4_096
@@ -24,6 +26,7 @@ MAX_FETCH = 1_024
 MAX_FETCHED = 128
 DIGEST_BYTES = 16
 """The length of the digest of a decree, see `decreed.registry.replica.digests`."""
+SpanDigest = Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
 
 
 class Query(Value, frozen=True, tag=30):
@@ -47,25 +50,60 @@ class QueryAnswer(Value, frozen=True, tag=31):
     learned: Decree | None
 
 
+class Span(Value, frozen=True):
+    """What the sender of a scan has learned in a stretch of keys.
+
+    Args:
+        end: its last key; it begins behind the stretch before. None: the prefix ends with it.
+        digest: of all decrees that are learned in it, in key order, see
+            `decreed.registry.replica.digests.span_digest`.
+    """
+
+    end: KeyText | None
+    digest: SpanDigest
+
+
 class Scan(Value, frozen=True, tag=32):
-    """Which keys under `prefix` and behind `after` have you accepted or learned?"""
+    """What do you hold under `prefix` and behind `after` that I have not learned?
+
+    Args:
+        id: ties the answer to one list; never used for another one.
+        timeout_ms: after so long nobody waits for the answer.
+        prefix, after: where to look.
+        limit: about so many keys are wanted in an answer.
+        spans: what the sender has learned there, in key order; nothing behind the last is asked about.
+    """
 
     id: Counter
+    timeout_ms: TimeoutMs
     prefix: PathText
     after: PathText
     limit: PageSize
+    spans: Annotated[tuple[Span, ...], Meta(min_length=1, max_length=MAX_PAGE)]
 
 
 class ScanAnswer(Value, frozen=True, tag=33):
-    """Keys in key order: decrees learned, and keys accepted but not learned.
+    """What the sender holds in those spans in which it differs, read after the scan arrived.
 
-    `complete` says that nothing lies behind the last key given.
+    In every other span it has learned just what the asker has, and accepted nothing else.
+
+    Args:
+        id: the scan's id.
+        learned: decrees, in key order.
+        unlearned: keys that it has accepted a proposal for and not learned.
+        end: nothing is said of what lies behind this key; None: all that was asked about is answered.
     """
 
     id: Counter
     learned: tuple[Decree, ...]
     unlearned: tuple[KeyText, ...]
-    complete: bool
+    end: KeyText | None
+
+
+class CancelScan(Value, frozen=True, tag=39):
+    """Nobody waits for the answer to the sender's scan `id` any more."""
+
+    id: Counter
 
 
 class Pull(Value, frozen=True, tag=34):
@@ -222,7 +260,8 @@ LockMessage = (
     AskLease | LeaseAnswer | Renew | Renewed | EndTerm | ForgottenTerms | GiveUp | GiveUpTaken
 )
 FeedMessage = Pull | FeedPage | Fetch | Fetched | Ping
-SupportMessage = Scan | ScanAnswer | FeedMessage | Decreed | Failed | Refusal | LockMessage
+ScanMessage = Scan | ScanAnswer | CancelScan
+SupportMessage = ScanMessage | FeedMessage | Decreed | Failed | Refusal | LockMessage
 """Everything that is neither Paxos, nor a read of one key, nor a claim passed on."""
 
 PeerMessage = (

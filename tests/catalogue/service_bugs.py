@@ -78,23 +78,94 @@ READING = (
     _bug(
         "list from one node",
         "lists",
-        "if self._node.config.quorums.prepared(read.answers.keys()):",
-        "if read.answers:",
+        "if not self._node.config.quorums.prepared(read.answers.keys()):",
+        "if not read.answers:",
         trials=20,
     ),
     _bug(
         "a list leaves out what is half-done",
-        "lists",
-        "read.unsettled = unlearned - read.decrees.keys()",
-        "read.unsettled = set()",
+        "list_read",
+        "self.unsettled = unlearned - self.decrees.keys()",
+        "self.unsettled = set()",
         trials=100,
     ),
     _bug(
         "a list's page goes further than one of its answers",
-        "lists",
-        "read.horizon = _horizon(read.answers.values())",
-        "read.horizon = None",
+        "list_read",
+        "self.horizon = horizon(self.answers.values())",
+        "self.horizon = None",
         400,
+    ),
+    _bug(
+        "the same is said of a span in which something is accepted that the asker does not know",
+        "spans",
+        "if _is_settled(rows) and _digest(rows) == span.digest:",
+        "if _digest(rows) == span.digest:",
+        tests=_TESTS,
+    ),
+    _bug(
+        "the same is said of whatever is no more than the asker has",
+        "spans",
+        "_digest(rows) == span.digest:",
+        "(_digest(rows) == span.digest or not rows or len(rows) == 2):",
+        tests=_TESTS,
+    ),
+    _bug(
+        "an answer that breaks off is taken for all that was asked about",
+        "spans",
+        "return answer_of(id, self._told, self._cut_at)",
+        "return answer_of(id, self._told, None)",
+        None,  # the page is cut there as well, unless it is full by its bytes
+        tests=_TESTS,
+    ),
+    _bug(
+        "a page goes on behind what the peers were asked about",
+        "lists",
+        "end = None if complete else read.rows[-1][0]",
+        "end = None",
+        tests=_TESTS,
+    ),
+    _bug(
+        "an answer to another page is counted",
+        "lists",
+        "        read = self._reads.get(answer.id)\n"
+        "        if read is not None and not read.merged and",
+        "        read = next((r for r in self._reads.values() if not r.merged), None)\n"
+        "        if read is not None and not read.merged and",
+        tests=_TESTS,
+    ),
+    _bug(
+        "a list is given a page that was read before it arrived",
+        "lists",
+        "        read = self._waiting.setdefault(question, ListRead(question))",
+        "        begun = (r for r in self._reads.values() if r.question == question)\n"
+        "        read = next(begun, None) or self._waiting.setdefault(question, ListRead(question))",
+        None,  # one must be chosen in the middle of a page that two ask for
+        tests=_TESTS,
+    ),
+    _bug(
+        "who leaves a page takes it from all who share it",
+        "lists",
+        "        if read.lives:\n            return\n",
+        "",
+        None,  # it is late then, and not wrong
+        tests=_TESTS,
+    ),
+    _bug(
+        "a scan that is lost twice is never asked for again",
+        "lists",
+        "if node not in read.answers])\n        turn.ask_again(read.token, self._patience_ms(read))",
+        "if node not in read.answers])",
+        None,  # a request ends in time all the same
+        tests=_TESTS,
+    ),
+    _bug(
+        "a scan that nobody waits for is served all the same",
+        "scan_service",
+        "return current and turn.now_ms <= served.deadline_ms",
+        "return True",
+        None,  # it costs time, and nothing else
+        tests=_TESTS,
     ),
     _bug(
         "a watch that is cut short skips the rest",

@@ -10,7 +10,7 @@ from .run import Settings, run
 from .schedule import wires_alone
 
 MISTAKE = "read of undecided without a quorum"
-SECONDS = (6.0, 20.0, 60.0)
+SECONDS = (6.0, 20.0, 60.0, 180.0)
 """Longer when the machine was too busy for the mistake to show."""
 
 

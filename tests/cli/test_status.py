@@ -3,12 +3,11 @@
 import platform
 from typing import Any
 
-import pytest
-
-from decreed.cli import status
 from decreed.client.results import NodeDown
 from decreed.registry.errors import Unreachable
 from decreed.registry.types import NodeId
+from decreed.registry.version import build
+from decreed.registry.wire.handshake import VERSION
 from decreed.registry.wire.status import PeerStatus, StatusReport
 
 from .fakes import Cli, FakeRegistry
@@ -45,19 +44,13 @@ def test_no_quorum_is_5(cli: Cli, registry: FakeRegistry) -> None:
     assert document["nodes"][0]["peers"][0]["address"] == "127.0.0.1:1"
 
 
-def test_the_format_is_the_one_on_disk() -> None:
-    pytest.importorskip("rocksdict")
-    from decreed.storage.directory import FORMAT
-
-    assert status.FORMAT == FORMAT
-
-
 def test_version(cli: Cli) -> None:
-    assert cli("version").text.startswith("decreed 0.1.0 python ")
+    assert cli("version").text.startswith(f"decreed 0.1.0 build {build()} python ")
     document = cli("version", "--json").json
     assert document == {
         "decreed": "0.1.0",
+        "build": build(),
         "python": platform.python_version(),
-        "protocol": 2,
+        "protocol": VERSION,
         "format": 6,
     }

@@ -14,7 +14,6 @@ from decreed.client import giving_up as module
 from decreed.client.lock import Locked
 from decreed.registry.errors import (
     BadRequest,
-    Closed,
     LockHeld,
     LockLost,
     OutcomeUnknown,
@@ -220,20 +219,6 @@ async def test_a_deadline_around_the_whole_client_lets_it_give_up_and_release() 
                 await node.until(lambda node: len(node.asked(LockRequest)) == 2)
                 scope.cancel()
         assert [said.lock for said in node.asked(GiveUpRequest)] == ["another"]
-
-
-@pytest.mark.anyio
-async def test_a_client_that_is_closed_gives_up_for_those_who_still_ask() -> None:
-    async def want(registry: Registry) -> None:
-        with pytest.raises(Closed):
-            await enter(registry.lock(LOCK))
-
-    async with cluster_of(1) as cluster, anyio.create_task_group() as tasks:
-        [node] = scripted(cluster, node_that({LockRequest: silence}))
-        async with connect(*cluster.endpoints) as registry:
-            tasks.start_soon(want, registry)
-            await node.until(lambda node: node.asked(LockRequest))
-        checked(node)
 
 
 # -- time is up while a grant is under way

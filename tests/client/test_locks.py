@@ -340,7 +340,7 @@ async def test_a_lock_that_may_have_been_got_is_given_up_or_said_to_be_unknown(
     async def wait_for_it() -> None:
         async with connect(*own.endpoints) as other:
             with pytest.raises(error, match="ends by itself" if left == 1 else "is held by"):
-                async with other.lock(name, ttl=1, wait=3):
+                async with other.lock(name, ttl=1, wait=8):
                     pytest.fail("both have it")
 
     with servers() as own:

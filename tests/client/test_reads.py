@@ -5,7 +5,7 @@ from math import nan
 import anyio
 import pytest
 
-from decreed.client import NodeDown, StatusReport, Watched, Watching, asker, connect
+from decreed.client import NodeDown, StatusReport, Watched, Watching, asker, connect, errands
 from decreed.registry.errors import (
     BadRequest,
     Closed,
@@ -23,7 +23,7 @@ from decreed.registry.wire.requests import (
     WatchRequest,
 )
 
-from .fakes import LIMIT_S, cluster_of, decree_of
+from .fakes import LIMIT_S, AsUsual, cluster_of, decree_of
 
 pytestmark = pytest.mark.anyio
 
@@ -144,6 +144,23 @@ async def test_list_reads_page_by_page_as_far_as_needed() -> None:
         assert registry.cached("under/key599") is not None
         with pytest.raises(BadRequest):
             registry.list("a//b")
+
+
+async def test_a_page_that_waits_in_line_is_not_asked_for_elsewhere_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The node is there and answers pings: to ask all nodes would make each one's line longer."""
+    monkeypatch.setattr(errands, "LIST_HEDGE_SECONDS", LIMIT_S)
+
+    async def late(request: object) -> object:
+        await anyio.sleep(3 * errands.HEDGE_SECONDS)
+        return AsUsual
+
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
+        for node in cluster.nodes:
+            node.script = lambda node, request: late(request)
+        assert [decree async for decree in registry.list(timeout=LIMIT_S)] == []
+        assert sum(len(node.asked(ListRequest)) for node in cluster.nodes) == 1
 
 
 async def steps(watching: Watching, count: int) -> list[Watched]:

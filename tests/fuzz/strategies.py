@@ -86,8 +86,8 @@ def _values(info: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.BytesType(min_length=low, max_length=high):
             longest = max(low or 0, min(high or LONGEST, LONGEST))
             return st.binary(min_size=low or 0, max_size=longest)
-        case inspect.VarTupleType(item_type=item):
-            return st.lists(_values(item), max_size=MOST).map(tuple)
+        case inspect.VarTupleType(item_type=item, min_length=low):
+            return st.lists(_values(item), min_size=low or 0, max_size=MOST).map(tuple)
         case inspect.TupleType(item_types=items):
             return st.tuples(*map(_values, items))
         case inspect.UnionType(types=types):

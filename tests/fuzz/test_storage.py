@@ -81,19 +81,26 @@ def test_feed_keys_are_in_order_of_their_index(one: int, other: int) -> None:
     assert (layout.feed_key(one) < layout.feed_key(other)) == (one < other)
 
 
-@given(st.lists(keys(), max_size=12), paths() | st.just(""), keys() | st.just(""))
-def test_scan_ranges_hold_exactly_what_is_under_a_prefix_and_behind_a_key(
-    some: list[Key], prefix: str, after: str
+@given(
+    st.lists(keys(), max_size=12),
+    paths() | st.just(""),
+    keys() | st.just(""),
+    keys() | st.just(""),
+)
+def test_scan_ranges_hold_exactly_what_is_under_a_prefix_and_between_two_keys(
+    some: list[Key], prefix: str, after: str, until: str
 ) -> None:
     tails = ["", "/x", "@1", "@10", "-x", "0", ".x", "A", "~", "(", "\u00e9"]
     near = [Key(prefix + tail) for tail in tails if prefix]
-    ranges = layout.scan_ranges(prefix, after)
-    for key in {*some, *near, *([parse_key(after)] if after else [])}:
+    ranges = layout.scan_ranges(prefix, after, until)
+    for key in {*some, *near, *(parse_key(bound) for bound in (after, until) if bound)}:
         stored = layout.instance_key(key)
         inside = sum(start <= stored < end for start, end in ranges)
         path = key.partition("@")[0]
         under = not prefix or (path + "/").startswith(prefix + "/")
-        assert inside == (under and (not after or sort_key(key) > sort_key(after))), key
+        behind = not after or sort_key(key) > sort_key(after)
+        before = not until or sort_key(key) <= sort_key(until)
+        assert inside == (under and behind and before), key
 
 
 @given(keys(), st.integers(1, 10**15))

@@ -8,6 +8,7 @@ from decreed.registry.keys import homes
 from decreed.registry.paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
 from decreed.registry.replica.effects import Welcome
 from decreed.registry.replica.events import Fired, FromPeer, Greeted, Reachable, Retry, Welcomed
+from decreed.registry.replica.spans import spans_of
 from decreed.registry.types import Ballot, Key, NodeId, Process
 from decreed.registry.wire.peers import FeedPage, Query, QueryAnswer, Scan, ScanAnswer
 from decreed.registry.wire.requests import (
@@ -138,7 +139,7 @@ def test_a_node_that_may_not_vote_counts_for_nothing_in_reads_and_lists() -> Non
     world = World(up=["n1", "n2"])
     world.sent.clear()
     world.post(N2, FromPeer(N1, Query(1, Key("k"))))
-    world.post(N2, FromPeer(N1, Scan(1, "", "", 10)))
+    world.post(N2, FromPeer(N1, Scan(1, 1_000, "", "", 10, spans_of([], complete=True))))
     world.settle()
     assert not [m for _, _, m in world.sent if isinstance(m, QueryAnswer | ScanAnswer)]
     answer = world.ask("n1", ListRequest(world.new_id(), 500, "", "", 10))

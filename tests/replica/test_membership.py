@@ -9,7 +9,7 @@ from decreed.registry.config import parse_config
 from decreed.registry.errors import IdentityRefused
 from decreed.registry.paxos.messages import PrepareClass
 from decreed.registry.replica.effects import AskPast
-from decreed.registry.replica.events import Greeted, Welcomed
+from decreed.registry.replica.events import Greeted, Reachable, Welcomed
 from decreed.registry.replica.membership import formation_id
 from decreed.registry.types import NodeId
 from decreed.registry.wire.handshake import Life, PeerRecall
@@ -349,6 +349,7 @@ def test_a_node_of_another_formation_is_a_stranger() -> None:
 def test_a_refusal_is_over_when_the_node_is_sound_again() -> None:
     world = World()
     membership, sound = world.replica("n1").membership, world.replica("n2").membership.standing()
+    world.post(N1, Reachable(N2, False))
     world.post(N1, Greeted(4711, replace(sound, disk_id=b"another disk...."), 0, None))
     world.settle()
     assert N2 in membership.refused
@@ -380,3 +381,14 @@ def test_a_node_that_was_read_to_its_end_is_welcome_after_a_restart() -> None:
     world.boot(N2)
     world.run(100)
     assert world.rejected == []
+
+
+def test_a_stranger_that_greets_as_a_member_that_is_heard_changes_nothing_about_it() -> None:
+    world = World()
+    membership, sound = world.replica("n1").membership, world.replica("n2").membership.standing()
+    known = membership.known(N2)
+    world.post(N1, Greeted(4711, replace(sound, disk_id=b"another disk...."), 0, None))
+    world.settle()
+    assert reasons(world, N2), "it is refused all the same"
+    assert N2 not in membership.refused
+    assert membership.known(N2) == known

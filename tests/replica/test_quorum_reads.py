@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from decreed.registry.errors import Disputed
 from decreed.registry.keys import sort_key
 from decreed.registry.paxos.messages import Accept, Commit
-from decreed.registry.replica import lists
+from decreed.registry.replica import list_read, scan_service
 from decreed.registry.replica.events import FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import FeedPage, PeerMessage, Query, QueryAnswer, Scan, ScanAnswer
@@ -125,10 +125,10 @@ def test_a_list_that_meets_two_decrees_for_a_key_says_so() -> None:
 def test_a_scan_that_says_nothing_and_breaks_off_counts_for_nothing() -> None:
     world = World()
     world.lose = everything
-    mark = world.send(N1, ListRequest(world.new_id(), 500, "", "", 10))
+    mark = world.send(N1, ListRequest(world.new_id(), 500, "", "m", 10))
     world.settle()
     scan = next(message for _, _, message in world.sent if isinstance(message, Scan))
-    world.post(N1, FromPeer(N2, ScanAnswer(scan.id, (), (), False)))
+    world.post(N1, FromPeer(N2, ScanAnswer(scan.id, (), (), Key("m"))))
     world.settle()
     assert not world.answers[mark]
 
@@ -156,7 +156,8 @@ def test_a_page_ends_where_the_first_of_its_answers_ends(
     keys: list[Key], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One node knows all; the other only the last few, and so its answer reaches further."""
-    monkeypatch.setattr(lists, "PAGE_BYTES", 3_000)  # two or three records with such long notes
+    for part in (list_read, scan_service):
+        monkeypatch.setattr(part, "PAGE_BYTES", 3_000)  # two or three records with such long notes
     world = World()
     world.lose = everything
     for number, key in enumerate(keys):

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from decreed.registry.errors import Damaged
 from decreed.registry.paxos.messages import Accept, Commit
 from decreed.registry.replica.digests import decree_digest
 from decreed.registry.replica.effects import Reply, Send, UseLink
@@ -14,13 +15,21 @@ from decreed.registry.replica.events import (
     FeedDone,
     FromClient,
     FromPeer,
-    ReadFailed,
     Welcomed,
 )
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.handshake import Life
-from decreed.registry.wire.peers import FeedPage, Fetch, PeerMessage, Pull, Query, QueryAnswer
+from decreed.registry.wire.peers import (
+    FeedPage,
+    Fetch,
+    PeerMessage,
+    Pull,
+    Query,
+    QueryAnswer,
+    ScanAnswer,
+)
 from decreed.registry.wire.requests import (
+    Failed,
     GetRequest,
     ListPage,
     ListRequest,
@@ -28,8 +37,9 @@ from decreed.registry.wire.requests import (
     WatchPage,
     WatchRequest,
 )
+from decreed.storage.layout import instance_key
 
-from ..support.world import World, claim
+from ..support.world import World, claim, config
 
 KEY = Key("k")
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
@@ -129,18 +139,26 @@ def test_a_page_from_elsewhere_in_the_feed_moves_no_cursor() -> None:
 def test_a_list_does_without_the_own_disk_if_the_others_are_a_quorum() -> None:
     world = World()
     world.freeze("n2", KEY)
-    world.lose = everything
+    world.run(1_000)
+    world.machines[N1].disk.flip(instance_key(KEY), 9)
+    world.lose = lambda sender, to, message: isinstance(message, ScanAnswer) and sender == N3
     mark = world.send(N1, ListRequest(world.new_id(), 5_000, "", "", 10))
     world.settle()
-    (token,) = world.replica(N1)._lists._lists
-    del world.replica(N1)._lists._lists[token].answers[N1]
-    world.post(N1, ReadFailed(token, "a record is damaged"))
-    world.settle()
-    assert not world.answers[mark]
+    assert any("damaged" in alarm for alarm in world.alarms)
+    assert not world.answers[mark], "one node beside this one is no quorum"
     world.lose = nothing
-    world.run(2_000)
+    world.run(4_000)
     (page,) = world.answers[mark]
     assert isinstance(page, ListPage) and [d.key for d in page.decrees] == [KEY]
+
+
+def test_a_list_fails_if_the_own_disk_is_needed_and_cannot_be_read() -> None:
+    world = World(config(3, prepare=3, accept=1))
+    world.freeze("n2", KEY)
+    world.run(1_000)
+    world.machines[N1].disk.flip(instance_key(KEY), 9)
+    answer = world.ask(N1, ListRequest(world.new_id(), 5_000, "", "", 10))
+    assert isinstance(answer, Failed) and answer.code == Damaged.code
 
 
 def test_an_answer_says_what_is_accepted_and_what_is_learned() -> None:

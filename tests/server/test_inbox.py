@@ -1,6 +1,7 @@
 """What waits for a turn is bounded by messages, however many of them one event is."""
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 import trio
@@ -10,10 +11,12 @@ from trio.testing import wait_all_tasks_blocked
 
 from decreed.registry.replica.events import ClientGone, Event, FromClient, WriteFailed
 from decreed.registry.server import inbox as module
-from decreed.registry.server.inbox import Inbox
+from decreed.registry.server.inbox import TURN_MS, Inbox, fitting
+from decreed.registry.server.shares import one_by_one, share, shares
 from decreed.registry.wire.requests import Cancel
 
 MOST = 10
+LEAST = 3
 WAITING = 25
 FAILED = WriteFailed("full", ())
 
@@ -23,6 +26,7 @@ def small() -> Iterator[None]:
     """Bounds that a test reaches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MAX_TAKEN", MOST)
+        patch.setattr(module, "MIN_TAKEN", LEAST)
         patch.setattr(module, "MAX_WAITING", WAITING)
         patch.setattr(module, "MAX_WAITING_BYTES", 1_000)
         yield
@@ -48,16 +52,14 @@ def test_turns_take_all_messages_in_order_and_none_more_than_it_may(sizes: list[
     inbox = Inbox()
     posted: list[Event] = []
     for number, size in enumerate(sizes):
-        posted.append(asked(1_000 * number, size, number) if size else ClientGone(number))
+        posted.append(asked(1_000 * number, size) if size else ClientGone(1))
         inbox.put(posted[-1])
-        assert inbox.has_room == (len(messages(posted)) <= WAITING)
     taken: list[Event] = []
     while inbox:
         some = inbox.take()
         assert len(messages(some)) <= MOST
         assert not inbox or len(messages(some)) == MOST, "no turn is smaller than it must be"
         taken += some
-        assert inbox.has_room == (len(messages(posted)) - len(messages(taken)) <= WAITING)
     assert messages(taken) == messages(posted)
     assert inbox.take() == []
 
@@ -76,13 +78,13 @@ def test_what_is_put_first_is_taken_first_and_counts() -> None:
 def test_bytes_take_room_until_all_is_taken() -> None:
     inbox = Inbox()
     inbox.put(asked(1, MOST), 600)
-    assert inbox.has_room
+    assert inbox.has_room_for(1)
     inbox.put(asked(1, 1), 600)
-    assert not inbox.has_room
+    assert not inbox.has_room_for(1)
     inbox.take()
-    assert not inbox.has_room, "too early is not too late"
+    assert not inbox.has_room_for(1), "too early is not too late"
     inbox.take()
-    assert inbox.has_room
+    assert inbox.has_room_for(1)
 
 
 @pytest.mark.trio
@@ -92,7 +94,7 @@ async def test_who_waits_for_room_goes_on_when_there_is_some_and_not_before() ->
     went_on = trio.Event()
 
     async def waits() -> None:
-        await inbox.room()
+        await inbox.room(1)
         went_on.set()
 
     async with trio.open_nursery() as nursery:
@@ -104,3 +106,85 @@ async def test_who_waits_for_room_goes_on_when_there_is_some_and_not_before() ->
         inbox.take()
         with trio.fail_after(60):
             await went_on.wait()
+
+
+def connections(events: list[Event]) -> list[int]:
+    """Whose requests they are, one by one."""
+    return [e.connection for e in events if isinstance(e, FromClient) for _ in e.requests]
+
+
+def test_a_turn_takes_from_each_connection_alike_however_much_one_has_sent() -> None:
+    inbox = Inbox()
+    for number in range(8):
+        inbox.put(asked(100 * number, 100, 1))
+    inbox.put(asked(1, 3, 2))
+    inbox.put(asked(1, 100, 3))
+    taken = connections(inbox.take())
+    assert [taken.count(connection) for connection in (1, 2, 3)] == [4, 3, 3]
+
+
+def test_a_client_of_which_nothing_waits_has_room_in_a_full_inbox() -> None:
+    inbox = Inbox()
+    inbox.put(asked(1, WAITING + 1, 1))
+    assert not inbox.has_room_for(1)
+    assert inbox.has_room_for(2)
+    assert inbox.has_room, "and so have peers"
+    inbox.put(asked(1, 1, 2))
+    assert not inbox.has_room_for(2)
+    inbox.take()
+    assert inbox.has_room_for(2), "what was asked is in this turn"
+
+
+def test_what_ends_requests_goes_first_and_leaves_clients_a_part() -> None:
+    inbox = Inbox()
+    inbox.put(asked(1, 3 * MOST))
+    for _ in range(3 * MOST):
+        inbox.put(FAILED)
+    taken = inbox.take()
+    assert taken.count(FAILED) == MOST - MOST // module.ASKED_PART
+    assert len(connections(taken)) == MOST // module.ASKED_PART
+
+
+def test_with_much_under_way_few_requests_are_taken_and_all_else_is() -> None:
+    inbox = Inbox()
+    inbox.put(asked(1, MOST - 4))
+    inbox.put(FAILED)
+    taken = inbox.take(2)
+    assert (taken.count(FAILED), len(connections(taken))) == (1, 2)
+    assert len(connections(inbox.take(MOST))) == MOST - 4 - 2
+
+
+def test_turns_that_take_long_take_less() -> None:
+    assert fitting(10, 2 * TURN_MS) == 5
+    assert fitting(10, 100 * TURN_MS) == LEAST
+    assert fitting(4, TURN_MS / 2) == 8
+    assert fitting(4, 0.0) == MOST
+
+
+@given(st.dictionaries(st.integers(1, 20), st.integers(1, 50)), st.integers(1, 60))
+def test_shares_are_all_that_there_is_and_none_is_less_than_fair(
+    waiting: dict[int, int], most: int
+) -> None:
+    given = shares(waiting, most)
+    assert sum(given.values()) == min(most, sum(waiting.values()))
+    for connection, count in waiting.items():
+        assert given[connection] >= min(count, most // len(waiting))
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 6)), max_size=10), st.integers(1, 30))
+def test_a_share_parts_frames_and_keeps_each_connection_in_order(
+    frames: list[tuple[int, int]], most: int
+) -> None:
+    events: list[Event] = [
+        asked(100 * at, size, connection) for at, (connection, size) in enumerate(frames)
+    ]
+    for taken, rest in (share(events, most), ([], one_by_one(events))):
+        for connection in range(1, 6):
+            its = [m for m in messages(events) if cast(Any, m)[0] == connection]
+            assert [m for m in messages([*taken, *rest]) if cast(Any, m)[0] == connection] == its
+
+
+def test_one_by_one_each_connection_has_its_turn() -> None:
+    events: list[Event] = [asked(1, 3, 1), asked(1, 2, 2), FAILED]
+    assert one_by_one(events)[0] == FAILED
+    assert connections(one_by_one(events)) == [1, 2, 1, 2, 1]

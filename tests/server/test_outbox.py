@@ -15,7 +15,7 @@ from decreed.registry.wire.frames import TARGET_BYTES, TARGET_MESSAGES, FrameCut
 LARGE = bytes(1_000_000)
 
 
-def nothing(data: bytes) -> int:
+def nothing(data: bytes | memoryview) -> int:
     """A system that takes nothing at once."""
     return 0
 
@@ -99,10 +99,10 @@ async def test_what_the_system_takes_leaves_at_once_and_in_order() -> None:
     taken: list[bytes] = []
     room = [7]
 
-    def send_some(data: bytes) -> int:
+    def send_some(data: bytes | memoryview) -> int:
         count = min(room[0], len(data))
         room[0] -= count
-        taken.append(data[:count])
+        taken.append(bytes(data[:count]))
         return count
 
     outbox, stream = Outbox(10_000, send_some), SlowStream()
@@ -133,8 +133,8 @@ async def test_messages_encoded_together_share_a_frame_with_others_and_none_is_o
 ):
     frames: list[bytes] = []
 
-    def send_some(data: bytes) -> int:
-        frames.extend(FrameCutter(1 << 30).feed(data))
+    def send_some(data: bytes | memoryview) -> int:
+        frames.extend(FrameCutter(1 << 30).feed(bytes(data)))
         return len(data)
 
     outbox = Outbox(10_000_000, send_some)

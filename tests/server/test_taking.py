@@ -32,11 +32,15 @@ class Desk:
 
     def __init__(self, budget: int = LARGE, shared: int = 100 * LARGE) -> None:
         self.posted: list[tuple[Event, int]] = []
-        self.loop = SimpleNamespace(post=self._post, has_room=True, room=trio.lowlevel.checkpoint)
+        self.has_room = True
+        self.loop = SimpleNamespace(
+            post=self._post, has_room_for=lambda _: self.has_room, room=self._room
+        )
         self.draining = trio.Event()
         nothing = cast(Any, None)
         self.client = Client(
             7,
+            "127.0.0.1:1",
             nothing,
             nothing,
             Budget(budget),
@@ -45,6 +49,9 @@ class Desk:
             cast(Any, self.loop),
             self.draining,
         )
+
+    async def _room(self, connection: int) -> None:
+        await trio.lowlevel.checkpoint()
 
     def _post(self, event: Event, weight: int = 0) -> None:
         self.posted.append((event, weight))
@@ -71,7 +78,7 @@ def test_a_frame_is_posted_as_one_event_with_the_bytes_of_all_its_values() -> No
 
 def test_nothing_is_taken_nor_posted_while_the_inbox_is_full_or_the_node_drains() -> None:
     full, draining = Desk(), Desk()
-    full.loop.has_room = False
+    full.has_room = False
     draining.draining.set()
     assert full.takes(get(1)) == draining.takes(get(1)) == 0
     assert full.posted == draining.posted == []

@@ -39,8 +39,8 @@ class Wire:
         self.links = Links(config(3), node, nothing, nothing, nothing, nothing)
         self.links._carriers[PEER] = Carrier(Outbox(1_000_000, self._send), trio.CancelScope())
 
-    def _send(self, data: bytes) -> int:
-        self.sent.append(data)
+    def _send(self, data: bytes | memoryview) -> int:
+        self.sent.append(bytes(data))
         return len(data)
 
     def deliver(self, message: CommitMany | Accepted) -> None:
@@ -118,11 +118,11 @@ async def test_who_waits_for_room_goes_on_when_a_turn_has_made_it(
     with Sockets() as sockets:
         loop = idle_loop(sockets)
         loop.post(FromClient(1, (StatusRequest(1),)))
-        assert not loop.has_room
+        assert not loop.has_room_for(1)
         went_on = trio.Event()
 
         async def waits() -> None:
-            await loop.room()
+            await loop.room(1)
             went_on.set()
 
         async with trio.open_nursery() as nursery:

@@ -6,6 +6,8 @@ Every operation is recorded for the judge, with the world's own time, as it begi
 import random
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from decreed.registry.keys import slot_key
 from decreed.registry.replica.events import FromClient
 from decreed.registry.replica.requests import COARSE_MS
@@ -85,9 +87,17 @@ class Clients:
             case 10 | 11:
                 prefix, after = chance.choice(["", "p", "s"]), chance.choice(["", "", key])
                 limit = chance.choice([1, 3, 1_000])
-                self.send(node, ListRequest(number, timeout_ms, prefix, after, limit))
+                self._list(node, ListRequest(number, timeout_ms, prefix, after, limit))
             case _:
                 self._give_up(node, chance)
+
+    def _list(self, node: NodeId, request: ListRequest) -> None:
+        """Ask for a page; now and then for the same one again and for others, so that lists wait."""
+        self.send(node, request)
+        if request.id % 3 == 0:
+            self._world.sightings.saw("a list was asked for twice at once")
+            for limit in (3, 1, request.limit, request.limit):
+                self.send(node, replace(request, id=self._world.new_id(), limit=limit))
 
     def _give_up(self, node: NodeId, chance: random.Random) -> None:
         mine = [mark for mark in self.asked if mark[0] == node]

@@ -27,6 +27,7 @@ from decreed.registry.replica.events import Event, Finish, FromPeer
 from decreed.registry.replica.positions import AHEAD_BITS, DURABLE_BITS
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Proposal
 from decreed.registry.wire.peers import (
+    CancelScan,
     FeedPage,
     Fetch,
     Fetched,
@@ -116,6 +117,9 @@ class WitnessedWorld(RoughWorld):
     def boot(self, node: NodeId, cluster: ClusterConfig | None = None) -> None:
         """Start a node on its disk, whatever of it cannot be read."""
         super().boot(node, cluster)
+        replica = self.machines[node].replica
+        if replica is not None:  # a storm has few keys; these shall be many spans and chunks
+            replica._scans.chunk_rows, replica._lists.span_rows = 3, 2
         at = (layout.instance_key(key) for key in self.scratched.get(node, ()))
         if not all(map(self.machines[node].disk.legible, at)):
             self.sightings.saw("a node started with a record that it could not read")
@@ -293,14 +297,26 @@ class WitnessedWorld(RoughWorld):
         match message:
             case QueryAnswer(_, True, None):
                 self.sightings.saw("a half-done key was read")
-            case ScanAnswer() if message.unlearned:
-                self.sightings.saw("a half-done key was listed")
+            case ScanAnswer():
+                self._count_scan(message)
+            case CancelScan():
+                self.sightings.saw("a scan was called off")
             case Fetch():
                 self.sightings.saw("a decree was fetched from a feed")
             case ClaimRequest() | ClaimNextRequest() if node != to:
                 self.sightings.saw("a claim was passed on")
             case _:
                 pass
+
+    def _count_scan(self, answer: ScanAnswer) -> None:
+        if answer.unlearned:
+            self.sightings.saw("a half-done key was listed")
+        if answer.end is not None:
+            self.sightings.saw("a peer had more to tell than a page holds")
+        elif answer.learned:
+            self.sightings.saw("a peer sent spans that differed from the lister's")
+        elif not answer.unlearned:
+            self.sightings.saw("a peer held just what the lister holds")
 
     def _shown(self, node: NodeId, key: Key, ballot: Ballot, decree: Decree) -> None:
         """R05, R15, R18: a proposal leaves."""

@@ -9,7 +9,8 @@ from decreed.registry.config import ClusterConfig
 from decreed.registry.errors import Damaged
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.types import Key
-from decreed.storage.directory import FORMAT, MARKER, open_directory
+from decreed.registry.version import FORMAT
+from decreed.storage.directory import MARKER, open_directory
 from decreed.storage.high_water import NAME
 
 from .conftest import NODE

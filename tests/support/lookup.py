@@ -16,8 +16,8 @@ def look_up(storage: MemoryStorage, read: Read) -> Event:
 
 def _found(storage: MemoryStorage, read: Read) -> Event:
     match read:
-        case ReadScan(token, prefix, after, limit, max_bytes):
-            return ScanDone(token, storage.scan(prefix, after, limit, max_bytes))
+        case ReadScan(token, prefix, after, limit, max_bytes, until):
+            return ScanDone(token, storage.scan(prefix, after, limit, max_bytes, until))
         case ReadFeed(token, start, limit):
             entries, next_index = storage.feed(start, limit)
             return FeedDone(token, tuple(entries), next_index)

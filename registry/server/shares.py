@@ -1,0 +1,92 @@
+"""Who has his turn when clients ask more than a turn takes: each connection a share, in its order.
+
+So nobody waits behind all that another has sent, however much that is.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..replica.events import ClientGone, Event, FromClient
+
+_OWN = -1
+"""Stands for what comes from no client; connections have numbers from 1 on."""
+
+
+def share(events: Sequence[Event], most: int) -> tuple[list[Event], list[Event]]:
+    """Part what waits in what the turn takes and the rest, both in order of arrival.
+
+    Args:
+        events: what comes from clients and waits.
+        most: how many messages are taken; there are more.
+    """
+    waiting: dict[int, int] = {}
+    for event in events:
+        origin = _origin(event)
+        waiting[origin] = waiting.get(origin, 0) + messages(event)
+    return _part(events, shares(waiting, most))
+
+
+def shares(waiting: Mapping[int, int], most: int) -> dict[int, int]:
+    """How many messages each connection may have of `most`: as many as it wants, or as all others.
+
+    Args:
+        waiting: how many each wants, in order of arrival.
+        most: how many there are to have.
+    """
+    given: dict[int, int] = {}
+    modest_first = sorted(waiting, key=lambda origin: waiting[origin])
+    for rank, origin in enumerate(modest_first):
+        fair = max(1, most // (len(waiting) - rank))
+        given[origin] = min(waiting[origin], fair, most)
+        most -= given[origin]
+    return given
+
+
+def messages(event: Event) -> int:
+    """How many messages an event is."""
+    return len(event.requests) if type(event) is FromClient else 1
+
+
+def one_by_one(events: Iterable[Event]) -> list[Event]:
+    """The events in parts of one message: the first of each connection, the second of each, and so on.
+
+    What comes from no client is before all of it. Each connection's messages stay in their order.
+    """
+    own: list[Event] = []
+    by_rank: dict[int, list[Event]] = {}
+    ranks: dict[int, int] = {}
+    for event in events:
+        origin = _origin(event)
+        if origin == _OWN:
+            own.append(event)
+            continue
+        for part in _single(event):
+            rank = ranks[origin] = ranks.get(origin, 0) + 1
+            by_rank.setdefault(rank, []).append(part)
+    return own + [part for rank in sorted(by_rank) for part in by_rank[rank]]
+
+
+def _single(event: Event) -> list[Event]:
+    if type(event) is not FromClient:
+        return [event]
+    return [FromClient(event.connection, (request,)) for request in event.requests]
+
+
+def _part(events: Sequence[Event], left: dict[int, int]) -> tuple[list[Event], list[Event]]:
+    taken: list[Event] = []
+    rest: list[Event] = []
+    for event in events:
+        origin, count = _origin(event), messages(event)
+        may = left[origin]
+        left[origin] = max(0, may - count)
+        if count <= may:
+            taken.append(event)
+        elif may and type(event) is FromClient:
+            taken.append(FromClient(event.connection, event.requests[:may]))
+            rest.append(FromClient(event.connection, event.requests[may:]))
+        else:
+            rest.append(event)
+    return taken, rest
+
+
+def _origin(event: Event) -> int:
+    return event.connection if isinstance(event, FromClient | ClientGone) else _OWN
