@@ -18,9 +18,8 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.reads",
-            "        turn.broadcast(missing, Query(timer.token, read.key))\n"
-            "        turn.ask_again(timer.token, self._node.config.timing.resend_ms)\n",
-            "        turn.broadcast(missing, Query(timer.token, read.key))\n",
+            "        turn.ask_again(timer.token, self._patience_ms)\n",
+            "",
         ),
     ),
     _bug(

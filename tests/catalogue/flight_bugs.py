@@ -9,7 +9,7 @@ from .bug import Bug, Change
 _STATES = 20_000
 _RARE_STATES = 600_000
 _SEEDS = 100
-_TESTS = 900
+_TESTS = 1_000
 
 
 def _bug(

@@ -5,6 +5,9 @@ Storms over locks judge them on true time. None is in the model checker, which k
 
 from .bug import Bug, Change
 
+_TESTS = 1_000
+"""All that are written out: they run in the order of their files."""
+
 
 def _bug(
     name: str,
@@ -69,7 +72,7 @@ GUARD = (
         "        self._leases.setdefault(lease.tenure.lock, {})[lease.tenure] = lease",
         "        self._leases[lease.tenure.lock] = {lease.tenure: lease}",
         None,  # storms have not met it: it takes three links that break and mend in one order
-        tests=600,
+        tests=_TESTS,
     ),
     _bug(
         "accepting a term starts no lease",
@@ -150,7 +153,7 @@ HOLDING = (
         "if self.until_ms is not None and not self.valid(now_ms):",
         "if False:",
         None,  # what it allows, the guard and the asking nearly always prevent
-        tests=600,
+        tests=_TESTS,
     ),
     _bug(
         "a claim confirms itself though too few had accepted",
@@ -158,7 +161,7 @@ HOLDING = (
         "leased = 2 * quorums.accept > len(quorums.members)",
         "leased = True",
         None,  # the same
-        tests=600,
+        tests=_TESTS,
     ),
 )
 FORGETTING = (
@@ -171,7 +174,7 @@ FORGETTING = (
                 "gone = self._floors.forgotten_of(())",
             ),
         ),
-        tests=600,  # storms over locks are too short to forget anything
+        tests=_TESTS,  # storms over locks are too short to forget anything
     ),
 )
 GIVING_UP = (
@@ -223,7 +226,7 @@ GIVING_UP = (
         "            if not term.is_opened_by(request.secret):\n                self._requests",
         "            if False:\n                self._requests",
         None,  # who keeps what is another's delays the next holder, and overlaps nobody
-        tests=800,
+        tests=_TESTS,
     ),
     _bug(
         "a term that is accepted after the give-up is kept",
@@ -234,7 +237,7 @@ GIVING_UP = (
         "None:\n"
         "        self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure), secret_hash))",
         None,  # it is ended when it is learned, or asked about: nobody waits for long
-        tests=800,
+        tests=_TESTS,
     ),
     _bug(
         "a term that was accepted before the give-up is kept",
@@ -242,7 +245,7 @@ GIVING_UP = (
         "if (lease.tenure.claim_id, lease.secret_hash) == (claim_id, secret_hash):",
         "if False:",
         None,  # the same
-        tests=800,
+        tests=_TESTS,
     ),
     _bug(
         "given up is said without a quorum",
@@ -250,7 +253,7 @@ GIVING_UP = (
         "if self._node.config.quorums.prepared(passing.taken):",
         "if passing.taken:",
         None,
-        tests=800,
+        tests=_TESTS,
     ),
     _bug(
         "a claim that was given up is asked for once more",
@@ -258,7 +261,7 @@ GIVING_UP = (
         "        given_up = self._leases.given_up.has(claim.claim_id, claim.secret_hash)\n",
         "        given_up = False\n",
         None,
-        tests=800,
+        tests=_TESTS,
     ),
     _bug(
         "those who wait for a given-up claim stay in the queue",
@@ -266,7 +269,7 @@ GIVING_UP = (
         "if (claim.claim_id, claim.secret_hash) == said:",
         "if False:",
         None,  # a term comes of it that is over at once
-        tests=800,
+        tests=_TESTS,
     ),
     _bug(
         "give-ups are never forgotten",

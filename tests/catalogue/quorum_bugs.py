@@ -99,8 +99,8 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.lists",
-            "if self._node.config.quorums.prepared(read.answers.keys()):",
-            "if self._node.config.quorums.accepted(read.answers.keys()):",
+            "if not self._node.config.quorums.prepared(read.answers.keys()):",
+            "if not self._node.config.quorums.accepted(read.answers.keys()):",
         ),
     ),
     _bug(

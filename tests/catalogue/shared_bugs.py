@@ -99,9 +99,9 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.replica",
-            "                self._requests.cancel(turn, connection, request)\n"
+            "                    self._lists.leave(turn, cancelled)\n"
             "                self._locks.contests.tidy(turn)\n",
-            "                self._requests.cancel(turn, connection, request)\n",
+            "                    self._lists.leave(turn, cancelled)\n",
         ),
     ),
     _bug(
