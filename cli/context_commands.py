@@ -12,8 +12,8 @@ from .contexts import (
     Context,
     chosen_context,
     config_path,
+    read_call,
     read_config,
-    settle_call,
 )
 from .deferred import typer
 from .failures import CommandFailed, about
@@ -48,7 +48,7 @@ def show_context(name: MaybeName = None, as_json: o.Json = False) -> int:
     """Print where the context NAME leads, after variables and defaults are counted in."""
     with about("config", "see 'decreed context list'"):
         chosen = chosen_context(name, os.environ)
-    settled = settle_call(None, None, chosen, {})
+        settled = read_call({"--context": name} if name else {}, os.environ)
     facts: dict[str, Any] = {
         "context": chosen.name or None,
         "file": config_path(os.environ) or None,

@@ -279,6 +279,26 @@ def read_call(options: Mapping[str, str], environ: Mapping[str, str] = os.enviro
     )
 
 
+def check_one_place(
+    endpoints: tuple[str, ...] | None, context: Context, environ: Mapping[str, str]
+) -> None:
+    """Check that a context that was asked for by name is not passed over for a variable.
+
+    A key that is frozen in another cluster than the one that was named stays so permanently.
+
+    Raises:
+        ConfigError: if the variable leads to other nodes than the context.
+    """
+    variable = environ.get(ENDPOINTS_VARIABLE)
+    if not (variable and endpoints and context.endpoints) or endpoints == context.endpoints:
+        return
+    if endpoints == parse_endpoints(variable):
+        raise ConfigError(
+            f"--context {context.name} and {ENDPOINTS_VARIABLE} lead to different nodes: unset the"
+            " variable, or leave out --context"
+        )
+
+
 def is_on(text: str | None) -> bool:
     """Whether a switch's variable is on; the same words as Typer's."""
     return (text or "").strip().lower() in ("1", "true", "t", "yes", "y", "on")

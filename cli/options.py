@@ -241,6 +241,8 @@ class Call:
         """
         with about("config", "see 'decreed context list'"):
             chosen = contexts.chosen_context(context, os.environ)
-        nodes = endpoints.addresses if endpoints else None
+            nodes = endpoints.addresses if endpoints else None
+            if context and context != os.environ.get(contexts.CONTEXT_VARIABLE):
+                contexts.check_one_place(nodes, chosen, os.environ)
         settled = contexts.settle_call(nodes, timeout, chosen, os.environ)
         return cls(settled.endpoints, timeout, as_json, settled.timeout, settled.claimant)

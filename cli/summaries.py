@@ -36,7 +36,7 @@ SUMMARIES = {
     "status:status": "Print what each node says of itself.",
     "bench:bench": "Put the cluster under load, and print how fast claims, reads and locks are.",
     "status:version": (
-        "Print the versions of decreed, Python, the protocol and the format on disk."
+        "Print the versions of decreed, its build, Python, the protocol and the format on disk."
     ),
     "running:run": "Run CMD while holding the lock NAME, and exit with its exit code.",
     "context_commands:list_contexts": (

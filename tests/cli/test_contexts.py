@@ -69,10 +69,30 @@ def test_an_option_counts_before_a_variable_before_the_context_before_the_defaul
     monkeypatch.setenv("DECREED_TIMEOUT", "7s")
     monkeypatch.setenv("DECREED_ENDPOINTS", "h:1")
     monkeypatch.setenv("DECREED_CLAIMANT", "me")
-    cli("get", "k", "--context", "prod")
+    cli("get", "k", "--context", "bare")
     assert used(registry) == (("h:1",), 7.0, "me")
     cli("get", "k", "--timeout", "2s", "--endpoints", "h:2")
     assert used(registry) == (("h:2",), 2.0, "me")
+
+
+@pytest.mark.parametrize("words", [("claim", "k", "v"), ("get", "k")])
+def test_a_context_that_is_named_is_not_passed_over_for_a_variable(
+    cli: Cli,
+    registry: FakeRegistry,
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+) -> None:
+    write(FILE)
+    monkeypatch.setenv("DECREED_ENDPOINTS", "h:1")
+    refused = cli(*words, "--context", "prod")
+    assert (refused.code, registry.calls) == (2, [])
+    assert "--context prod and DECREED_ENDPOINTS lead to different nodes" in refused.err
+    cli(*words, "--context", "prod", "--endpoints", "h:2")
+    assert used(registry)[0] == ("h:2",)
+    monkeypatch.setenv("DECREED_ENDPOINTS", "10.0.0.1:7400,[fd00::2]:7400")
+    cli(*words, "--context", "prod")
+    assert used(registry)[0] == ("10.0.0.1:7400", "[fd00::2]:7400")
 
 
 def test_who_claims_is_said_by_the_option_the_variable_or_the_context(
