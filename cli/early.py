@@ -78,6 +78,8 @@ def main() -> None:
         from .incomplete import tell
 
         sys.exit(tell(sys.argv[1:]))
-    from .main import run
-
+    try:
+        from .main import run
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)  # `failures.INTERRUPTED`, which is not loaded yet
     sys.exit(run(sys.argv[1:]))

@@ -15,8 +15,9 @@ from .shown import one_line
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141
 
+SEE_HELP = "see 'decreed COMMAND --help'"
 WAYS_OUT = {
-    Exit.BAD_REQUEST: "see 'decreed COMMAND --help'",
+    Exit.BAD_REQUEST: SEE_HELP,
     Exit.UNDECIDED: "claim it, or wait for it with 'decreed wait'",
     Exit.UNREACHABLE: "check --endpoints and the nodes, and ask again",
     Exit.UNKNOWN: "it may be chosen; ask again with the same --claim-id",
@@ -44,6 +45,11 @@ class CommandFailed(Exception):
         self.facts = facts
         self.exit_code: int = error.exit_code
         """What the process exits with."""
+
+    def name_command(self, name: str) -> None:
+        """Let the way out name the command that failed, where it is known."""
+        if name and self.way_out == SEE_HELP:
+            self.way_out = f"see 'decreed {name} --help'"
 
     def report(self, as_json: bool) -> None:
         """Say it on standard error."""

@@ -114,6 +114,14 @@ def find(words: Sequence[str], group_rest: Sequence[str] = ()) -> Command | int:
     return Command((name, inner), entry, tuple(rest))
 
 
+def named(words: Sequence[str]) -> str:
+    """The name of the command that `words` begin with, such as ``lock run``; empty if there is none."""
+    length = 2 if words[:1] and words[0] in GROUPS else 1
+    known = commands_under(words[: length - 1])
+    path = words[:length]
+    return " ".join(path) if any(entry.name in path[-1:] for entry in known) else ""
+
+
 def _root(rest: Sequence[str]) -> int:
     if rest and rest[0] in COMPLETION:
         from .typer_app import run_group

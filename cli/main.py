@@ -15,7 +15,7 @@ from .deferred import typer
 from .early import command_words
 from .early import main as main  # scripts that were installed before look for it here
 from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
-from .front import run_line
+from .front import named, run_line
 from .incomplete import missing
 from .output import OutputClosed, OutputLost, send_the_rest_nowhere, write_error
 from .run_exits import run_exit, runs_another
@@ -87,7 +87,9 @@ def _end_of_typer(error: BaseException, arguments: Sequence[str]) -> int:
 
 
 def _report(failure: CommandFailed, arguments: Sequence[str]) -> int:
-    if runs_another(command_words(arguments)):
+    words = command_words(arguments)
+    failure.name_command(named(words))
+    if runs_another(words):
         failure.exit_code = run_exit(failure.error)
     failure.report(wants_json(arguments))
     return failure.exit_code

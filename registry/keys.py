@@ -191,7 +191,7 @@ def _faults(path: str) -> Iterator[str]:
     if len(path) > MAX_KEY_BYTES:
         yield f"it is longer than {MAX_KEY_BYTES} bytes"
     if not all(path.split("/")):
-        yield "it has an empty segment"
+        yield _empty_segment(path)
     for character in path:
         if character not in _PUNCTUATION and character != "/" and not _is_word(character):
             yield f"the character {character!a} is not allowed"
@@ -199,6 +199,15 @@ def _faults(path: str) -> Iterator[str]:
             yield f"the character {character!a} is invisible"
     if not unicodedata.is_normalized("NFC", path):
         yield "it is not in Unicode's NFC form"
+
+
+def _empty_segment(path: str) -> str:
+    """What is wrong with an empty segment; keys of other stores do begin with a slash."""
+    if path.startswith("/"):
+        return "it begins with a slash, and no key does"
+    if path.endswith("/"):
+        return "it ends with a slash, and no key does"
+    return "it has an empty segment"
 
 
 def _is_word(character: str) -> bool:

@@ -274,3 +274,24 @@ def test_what_only_writes_a_file_loads_neither_typer_nor_trio(tmp_path: Path) ->
     modules = loaded("init", str(tmp_path), "--node", "n1=127.0.0.1:7400")
     assert "decreed.cli.init" in modules
     assert modules & {"typer", "pydantic", "trio", "anyio", "rich"} == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["get"], "get"),
+        (["get", "a b"], "get"),
+        (["--json", "get", "/a"], "get"),
+        (["lock", "show"], "lock show"),
+        (["lock", "run", "n"], "lock run"),
+        (["context", "use"], "context use"),
+    ],
+)
+def test_bad_usage_names_the_help_of_its_command(cli: Cli, words: list[str], command: str) -> None:
+    assert f"see 'decreed {command} --help'" in cli(*words).err
+
+
+def test_a_key_as_other_stores_have_it_is_told_of_its_slash(cli: Cli) -> None:
+    assert "it begins with a slash" in cli("get", "/prod/db").err
+    assert "it ends with a slash" in cli("get", "prod/db/").err
+    assert "it has an empty segment" in cli("get", "prod//db").err

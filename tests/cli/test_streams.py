@@ -95,3 +95,20 @@ def test_a_stop_while_the_program_is_being_loaded_is_kept(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "stopping" in done.stderr
+
+
+def test_an_interrupt_while_the_command_loads_is_130_without_a_traceback() -> None:
+    code = """
+import os, signal, sys
+from decreed.cli.early import main
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "decreed.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["decreed", "version"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
