@@ -34,10 +34,22 @@ def value_bytes(text: str, literal: bool) -> bytes:
     if literal:
         return os.fsencode(text)
     if text == "-":
-        return read_standard_input()
+        return _not_empty(read_standard_input(), "standard input")
     if text.startswith("@") and not text.startswith("@@"):
-        return read_file(text[1:])
+        return _not_empty(read_file(text[1:]), text[1:])
     return os.fsencode(text.removeprefix("@") if text.startswith("@@") else text)
+
+
+def _not_empty(data: bytes, source: str) -> bytes:
+    """What was read, unless it is nothing: a program before the pipe may have failed.
+
+    Raises:
+        CommandFailed: if it is empty; what is frozen by mistake stays so permanently.
+    """
+    if not data:
+        reason = BadRequest("it is empty, so nothing was frozen")
+        raise CommandFailed(reason, source, "to freeze an empty value write ''")
+    return data
 
 
 def read_file(path: str) -> bytes:

@@ -5,7 +5,7 @@ which makes them durable in one batch, at once or with the next sync. `decreed.s
 implementations; nothing in `registry` imports them.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, Protocol, Self
 
 from . import errors
@@ -196,6 +196,14 @@ class Recovered(Value, frozen=True):
     classes: tuple[Class, ...] = ()
 
 
+def weight_of_learned(instances: Iterable[Instance | Unserved]) -> int:
+    """The bytes of the decrees that were learned. What is accepted only is bounded otherwise."""
+    # in one expression, and types are compared: it is done for each key that is read
+    return sum(
+        [len(i.learned.value) for i in instances if type(i) is Instance and i.learned is not None]
+    )
+
+
 class Storage(Protocol):
     """A node's disk. Calls block. Loads and writes are made by one thread, scans and reads by others.
 
@@ -212,10 +220,16 @@ class Storage(Protocol):
         """What was found when the directory was opened."""
         ...
 
-    def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Unserved]:
+    def load(
+        self, keys: Collection[Key], max_bytes: float = ...
+    ) -> Mapping[Key, Instance | Unserved]:
         """The instances of `keys`, each one; a key never seen has the empty instance.
 
         Of a slot below the floor of its series only that is said: it is `Forgotten`.
+
+        Args:
+            keys: which are wanted.
+            max_bytes: once more was read from the disk, the others are left out. None are at first.
         """
         ...
 

@@ -7,6 +7,7 @@ disk, so that an error there shows here.
 
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import inf
 from typing import TypeVar
 
 from ..registry.config import ClusterConfig
@@ -258,12 +259,14 @@ class MemoryStorage(RecordStore):
         self._damages = self._disk.damages
         super().__init__(data, identity, max_held=max_held)
 
-    def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Unserved]:
+    def load(
+        self, keys: Collection[Key], max_bytes: float = inf
+    ) -> Mapping[Key, Instance | Unserved]:
         """The instances of `keys`. What the cache hides of a damage, time would bring to light."""
         if self._damages != self._disk.damages:
             self._damages = self._disk.damages
             self._cache.clear()
-        return super().load(keys)
+        return super().load(keys, max_bytes)
 
     def _unpack(self, stored: bytes, data: bytes, kind: type[T]) -> T:
         value = self._known.get((stored, data))

@@ -18,6 +18,7 @@ Invariants:
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from heapq import merge
+from math import inf
 from operator import itemgetter
 from typing import TypeVar
 
@@ -32,6 +33,7 @@ from ..registry.disk import (
     Recovered,
     ScanPage,
     Unserved,
+    weight_of_learned,
 )
 from ..registry.keys import sort_key
 from ..registry.paxos.instance import EMPTY, Class, Instance
@@ -50,6 +52,8 @@ from .runs import Run
 _FIRST_CHUNK, _CHUNK = 16, 64
 _CHUNK_BYTES = 256 * 1024
 """So many rows are fetched together at most, and about so many bytes once their length is known."""
+READ_AT_ONCE = 32
+"""Instances read from the disk together when there is a bound on their bytes."""
 
 T = TypeVar("T")
 
@@ -91,20 +95,36 @@ class RecordStore:
         """What was found when the store was opened."""
         return self._recovered
 
-    def load(self, keys: Collection[Key]) -> Mapping[Key, Instance | Unserved]:
+    def load(
+        self, keys: Collection[Key], max_bytes: float = inf
+    ) -> Mapping[Key, Instance | Unserved]:
         """The instances of `keys`; one that cannot be read takes no other with it."""
         gone = self._floors.forgotten_of(keys)
         kept = [key for key in keys if key not in gone] if gone else keys
         writes = self._cache.writes
         found = self._cache.find(kept)
         if len(found) < len(kept):
-            read = self._read([key for key in kept if key not in found])
+            read = self._read([key for key in kept if key not in found], max_bytes)
             self._cache.keep({k: one for k, one in read.items() if type(one) is Instance}, writes)
             found.update(read)
         found.update(gone)
         return found
 
-    def _read(self, keys: Sequence[Key]) -> dict[Key, Instance | Unserved]:
+    def _read(self, keys: Sequence[Key], max_bytes: float) -> dict[Key, Instance | Unserved]:
+        """What the disk has of `keys`: some after others, until it is more than `max_bytes`."""
+        if len(keys) <= READ_AT_ONCE or max_bytes == inf:
+            return self._read_some(keys)
+        read: dict[Key, Instance | Unserved] = {}
+        size = 0
+        for start in range(0, len(keys), READ_AT_ONCE):
+            some = self._read_some(keys[start : start + READ_AT_ONCE])
+            read.update(some)
+            size += weight_of_learned(some.values())
+            if size > max_bytes:
+                break
+        return read
+
+    def _read_some(self, keys: Sequence[Key]) -> dict[Key, Instance | Unserved]:
         try:
             found = self._data.get_many([layout.instance_key(key) for key in keys])
         except Unreadable:

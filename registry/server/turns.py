@@ -14,7 +14,7 @@ from typing import Protocol, assert_never
 import trio
 
 from ..clock import now_ms
-from ..disk import FormationRecord, Storage, Unserved
+from ..disk import FormationRecord, Storage, Unserved, weight_of_learned
 from ..errors import Damaged, StorageFailed
 from ..paxos.instance import Instance
 from ..replica.effects import (
@@ -44,7 +44,6 @@ from .inbox import Inbox
 from .shares import one_by_one
 from .sockets import Sockets
 from .timers import Timers
-from .weights import weight_of_learned
 
 OWN_PATIENCE_MS = 1.0
 """So long what a node says to itself waits for something from others, and shares its turn with that.
@@ -55,8 +54,6 @@ ALONE_MS = 5.0
 
 By time and not by number: on a slow disk turns are long, and who looks out for silent peers must not be
 kept waiting."""
-FEW_KEYS = 32
-"""So many instances may be loaded for a turn without a look at how large they are."""
 MAX_LOADED_BYTES = 16 * 1024 * 1024
 """A turn loads no more than this and the instances of one event, as far as it can be told before."""
 MAX_READS = 2_048
@@ -210,31 +207,16 @@ class TurnLoop:
     def _load(self, events: list[Event]) -> tuple[list[Event], Mapping[Key, Instance | Unserved]]:
         """The instances that a step with `events` needs; without those events that must wait.
 
-        Gets of a few bytes may be of keys with megabytes. So with very many keys it is looked how
-        much they are, and what is too much for one turn is put back.
+        Gets of a few bytes may be of keys with megabytes, so what is too much for one turn is put back.
         """
         keys = self._replica.needs(events)
-        if len(keys) <= FEW_KEYS:
-            return events, self._storage.load(keys)
-        instances, left = self._load_most(list(keys))
-        if not left:
+        instances = self._storage.load(keys, MAX_LOADED_BYTES)
+        if len(instances) == len(keys):
             return events, instances
         del instances
         now, later = self._affordable(events)
         self._inbox.put_first(*later)
         return now, self._storage.load(self._replica.needs(now))
-
-    def _load_most(self, keys: list[Key]) -> tuple[dict[Key, Instance | Unserved], list[Key]]:
-        """Load some keys after others until all are loaded, or too much; and which are left."""
-        loaded: dict[Key, Instance | Unserved] = {}
-        size = 0
-        for start in range(0, len(keys), FEW_KEYS):
-            some = self._storage.load(keys[start : start + FEW_KEYS])
-            loaded.update(some)
-            size += weight_of_learned(some.values())
-            if size > MAX_LOADED_BYTES:
-                return loaded, keys[start + FEW_KEYS :]
-        return loaded, []
 
     def _affordable(self, events: list[Event]) -> tuple[list[Event], list[Event]]:
         """Events for this turn, at least one, and those that are for the next ones. Timers wait not."""

@@ -3,11 +3,9 @@
 The rest of a message is small and bounded by its types; it is counted by number, not by bytes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from ..disk import Unserved
-from ..paxos.instance import Instance
 from ..paxos.messages import Accept, AcceptMany, Commit, Promise
 from ..wire.peers import Fetched, PeerMessage, QueryAnswer, ScanAnswer
 from ..wire.requests import (
@@ -25,14 +23,6 @@ def weight(message: PeerMessage | Request | Answer) -> int:
     """The bytes of all values in `message`."""
     weigh = _WEIGHTS.get(type(message))
     return weigh(message) if weigh is not None else 0
-
-
-def weight_of_learned(instances: Iterable[Instance | Unserved]) -> int:
-    """The bytes of the decrees that were learned. What is accepted only is bounded by the storage."""
-    # in one expression, and types are compared: it is done for every key of every turn
-    return sum(
-        [len(i.learned.value) for i in instances if type(i) is Instance and i.learned is not None]
-    )
 
 
 def _of_claim(message: ClaimRequest | ClaimNextRequest) -> int:

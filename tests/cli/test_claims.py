@@ -29,7 +29,6 @@ from .fakes import BYTES, Cli, FakeRegistry
         (["--literal", "-"], b"", b"-"),
         (["--literal", "@@x"], b"", b"@@x"),
         (["-"], b"in\n", b"in\n"),
-        (["-"], b"", b""),
         (["-"], b"\x00\xff\r\n", b"\x00\xff\r\n"),
         (["grüße"], b"", "grüße".encode()),
         (["\udcff"], b"", b"\xff"),
@@ -212,3 +211,15 @@ def test_next_repeated_with_its_id_searches_the_slots_before(
     for arguments in ([], ["--claim-id", "a"], ["--claim-id", "a", "--first-slot", "7"]):
         cli("next", "s", "v", *arguments)
     assert [call["first_slot"] for _, call in registry.calls] == [None, 1, 7]
+
+
+def test_nothing_that_was_read_is_frozen_for_a_value(
+    cli: Cli, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    """The program before a pipe may have failed, and what is frozen stays so permanently."""
+    (tmp_path / "empty").write_bytes(b"")
+    for words, source in (("-", "standard input"), (f"@{tmp_path / 'empty'}", "empty")):
+        refused = cli("claim", "k", words, stdin=b"")
+        assert (refused.code, registry.calls) == (2, [])
+        assert source in refused.err and "it is empty, so nothing was frozen" in refused.err
+        assert "to freeze an empty value write ''" in refused.err

@@ -21,6 +21,7 @@ from decreed.registry.wire.requests import (
     WatchRequest,
 )
 from decreed.registry.wire.status import StatusReport
+from decreed.storage.cache import InstanceCache
 
 from ..support.live import PATIENCE_S, Cluster, RawClient, live_cluster, live_config
 from ..support.world import claim
@@ -127,7 +128,8 @@ async def test_gets_of_more_megabytes_than_a_turn_loads_are_all_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("decreed.registry.server.turns.MAX_LOADED_BYTES", 2 * MIB)
-    monkeypatch.setattr("decreed.registry.server.turns.FEW_KEYS", 2)
+    monkeypatch.setattr("decreed.storage.store.READ_AT_ONCE", 2)
+    monkeypatch.setattr(InstanceCache, "find", lambda _cache, _keys: {})
     async with live_cluster(await live_config(1)) as cluster:
         await large_keys(cluster, 12)
         client = await cluster.client("n1")

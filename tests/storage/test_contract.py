@@ -16,6 +16,7 @@ from decreed.registry.keys import matches, sort_key
 from decreed.registry.paxos.instance import EMPTY, Instance
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.handshake import Life
+from decreed.storage.store import READ_AT_ONCE
 
 from .conftest import NODE, Disk
 from .samples import BALLOT, accepted, decree, feed_record, learned, promised
@@ -257,3 +258,15 @@ def test_ballots_survive_at_their_bounds(disk: Disk) -> None:
     record = InstanceRecord(Key("k" * 512), Instance(promised=highest))
     disk.open().write([record])
     assert disk.open().load([record.key])[record.key] == record.instance
+
+
+def test_with_a_bound_on_bytes_some_instances_are_left_out_and_no_other_is_changed(
+    disk: Disk,
+) -> None:
+    records = [learned(f"k{number:03}", bytes(1_000)) for number in range(3 * READ_AT_ONCE)]
+    disk.open().write(records)
+    storage, keys = disk.open(), [record.key for record in records]
+    some = storage.load(keys, 1_000)
+    assert len(some) == READ_AT_ONCE
+    assert some == {r.key: r.instance for r in records if r.key in some}
+    assert len(storage.load(keys, 10**9)) == len(storage.load(keys)) == len(keys)
