@@ -5,7 +5,7 @@ CHAOS_SECONDS ?= 3600
 CHAOS_SEED ?= 1
 SUITES ?=
 
-.PHONY: ci test lint types servers sim load trace model catalogue chaos attacks bench
+.PHONY: ci test lint types servers sim load fingerprints trace model catalogue chaos attacks bench
 
 ci: ## everything that must pass before a change goes in
 	.ci/run
@@ -29,6 +29,9 @@ sim: ## storms with the seeds SEED
 
 load: ## thousands of claims by many clients, and how fast they went
 	$(PYTHON) -m tests.simulation --load --seed 1-3
+
+fingerprints: ## a hash of each storm, to compare two builds that must behave alike
+	$(PYTHON) -m tests.simulation --seed $(SEED) --fingerprints
 
 trace: ## every event of one storm
 	$(PYTHON) -m tests.simulation --seed $(SEED) --trace

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from .batch import Summary, run_seeds, run_storm
+from .fingerprints import fingerprints
 from .load import Load
 from .plan import Plan, parse_plan
 from .shrink import shrink
@@ -21,6 +22,10 @@ def main() -> int:
     arguments = _parser().parse_args()
     first, _, last = arguments.seed.partition("-")
     seeds = range(int(first), int(last or first) + 1)
+    if arguments.fingerprints:
+        for storm, seed, text in fingerprints(seeds):
+            print(storm, seed, text, flush=True)
+        return 0
     if arguments.scenario is not None:
         failed = _each([parse_plan(arguments.scenario.read_text())], arguments.trace)
     elif arguments.load:
@@ -41,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scenario", type=Path, help="a plan in a text file, instead of seeds")
     parser.add_argument("--load", action="store_true", help="thousands of claims in fair weather")
     parser.add_argument("--trace", action="store_true", help="print every event")
+    parser.add_argument(
+        "--fingerprints", action="store_true", help="a hash of each run, to compare two builds"
+    )
     parser.add_argument("--shrink", action="store_true", help="make failing runs small")
     parser.add_argument("--keep", type=Path, help="where to write a shrunk plan")
     return parser

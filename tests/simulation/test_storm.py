@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from .batch import Summary, run_seed
+from .fingerprints import fingerprint
 from .load import Load
 from .plan import Plan, parse_plan
 from .shrink import shrink
@@ -98,3 +99,9 @@ def test_a_failing_run_is_shrunk_to_what_it_needs() -> None:
     assert small.sound
     assert small.calm == frozenset(range(10)) - {5}
     assert small.silent == frozenset(range(10)) - {9}
+
+
+def test_a_run_has_one_fingerprint_and_another_run_another() -> None:
+    """Renames and moves are proven harmless by comparing these between two builds."""
+    assert fingerprint(Storm(Plan(5))) == fingerprint(Storm(Plan(5)))
+    assert fingerprint(Storm(Plan(5))) != fingerprint(Storm(Plan(6)))
