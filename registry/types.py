@@ -284,7 +284,7 @@ class Outcome(Enum):
 
 
 def outcome(claim: Claim, decree: Decree) -> Outcome:
-    """What `decree` means for `claim` (design: a claim is won if id and content are its own).
+    """What `decree` means for `claim` (design 5: a claim is won if id and content are its own).
 
     Returns:
         `WON` if the decree has the claim's id and its value, content type, claimant and note;

@@ -232,7 +232,7 @@ def _not_opened(where: str, reason: str) -> DecreedError:
 
 
 def _options(log_bytes: int) -> rocksdict.Options:
-    """Small and bounded: some 60 MiB of memory, few files; see `docs/performance.md` for each choice.
+    """Small and bounded: some 60 MiB of memory, few files; see `docs/laboratory.md` for each choice.
 
     RocksDB must not begin a log of its own accord, so the bounds at which it would are out of reach:
     a write buffer takes no more than what counts as written to the log.

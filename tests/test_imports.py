@@ -1,4 +1,4 @@
-"""Who may import whom: the table of the design, held by reading every import of every module.
+"""Who may import what: the table of design 2, held by reading every import of every module.
 
 The folders depend on one another in one direction, no module is part of a circle, the pure parts
 import nothing that waits, reads a clock or draws a random number, and what a user of the client

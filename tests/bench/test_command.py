@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from bench.__main__ import SUITES, SYSTEMS, main
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "laboratory.md")
 
 
 @pytest.fixture
@@ -45,8 +45,10 @@ def test_what_is_unknown_is_refused(command: typer.Typer, wrong: list[str]) -> N
     assert "there are" in done.output
 
 
-def test_the_page_names_commands_that_exist(command: typer.Typer) -> None:
-    named = re.findall(r"python -m bench((?: [a-z0-9-][\w,./-]*)*)", PAGE.read_text())
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_names_commands_that_exist(command: typer.Typer, page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"python -m bench((?: [a-z0-9-][\w,./-]*)*)", text)
     assert named
     for text in named:
         done = CliRunner().invoke(command, [*text.split(), "--dry"])

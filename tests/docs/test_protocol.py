@@ -230,7 +230,9 @@ def test_the_tags_on_the_page_are_those_of_the_messages() -> None:
         for row in rows(PAGE, heading):
             numbers = [int(number) for number in row[0].split(", ")]
             listed |= dict(zip(quoted(row[1]), numbers, strict=True))
-    greetings = {name: int(tag) for name, tag in re.findall(r"`([a-z-]+)` \((?:tag )?(\d)\)", text)}
+    greetings = {
+        name: int(tag) for name, tag in re.findall(r"`([a-z-]+)`\s\((?:tag )?(\d)\)", text)
+    }
     assert listed | greetings == tags
 
 
