@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from .signals import end_as_first_process, end_by
+from .signals import end_as_first_process, end_by, keep_interrupts
 
 NEEDED = ("typer", "trio")
 """Packages that come with the extra ``cli`` and not with the library."""
@@ -67,6 +67,7 @@ def is_complete() -> bool:
 def main() -> None:
     """The entry point of the command ``decreed``."""
     end_as_first_process()
+    keep_interrupts()
     command = command_words(sys.argv[1:])[:1]
     if command and command[0] in SERVING:
         EARLY.listen()

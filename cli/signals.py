@@ -5,17 +5,28 @@ ignored, for it and for what it begins: so say ``nohup``, and shells that run so
 background. And the first process of a process namespace, number 1, is sent no signal whose handling
 is the default, so that without a handler it would never end by SIGTERM.
 
+A third is Python's: an interrupt is an exception that is raised wherever the program happens to be,
+and in places that can let no exception out (finalizers, callbacks of the collector, some checks inside
+libraries in C and Rust) it is reported as ignored and lost. Here it is sent again instead.
+
 It is loaded before all else, and loads nothing that takes time.
 """
 
 import os
 import signal
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 FIRST_PROCESS = 1
 ENDING = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
+AGAIN_S = 0.001
+"""So soon a lost interrupt comes again: the place that lost it has been left by then, or it is lost again."""
 
 
 def heeded(*numbers: signal.Signals) -> tuple[signal.Signals, ...]:
@@ -37,6 +48,23 @@ def end_as_first_process() -> None:
     if os.getpid() == FIRST_PROCESS:
         for number in heeded(*ENDING):
             end_by(number)
+
+
+def keep_interrupts() -> None:
+    """From now on no interrupt is lost where an exception cannot be let out: it comes again."""
+    signal.signal(signal.SIGALRM, _interrupt_again)
+    sys.unraisablehook = _send_again
+
+
+def _send_again(lost: "UnraisableHookArgs") -> None:
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _interrupt_again(number: int, frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

@@ -18,14 +18,17 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from decreed.client.blocking import ask, finish, keys_of
+from decreed.client import blocking
+from decreed.client.blocking import Exchange, ask, finish, keys_of
 from decreed.client.registry import Keys
 from decreed.registry.errors import BadRequest, ConfigError, DecreedError, Unreachable
 from decreed.registry.types import Decree
 from decreed.registry.wire import codec, frames
 from decreed.registry.wire.requests import ClaimRequest, GetRequest
 
+from ..support.steady import Steady, SteadySelector
 from . import test_claims, test_connections, test_reads, test_silence, test_strangers
+from .conftest import backend_options
 from .fakes import FakeCluster, Silence, cluster_of, decree_of
 
 pytestmark = pytest.mark.anyio
@@ -86,7 +89,17 @@ class _Steps(AsyncIterator[Decree]):
 
 
 async def _in_thread(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    return await anyio.to_thread.run_sync(lambda: finish(work()))
+    return await _beside(lambda: finish(work()))
+
+
+async def _beside(work: Callable[[], Any]) -> Any:
+    """Do `work` in a thread beside the fake nodes. Their time stands still while it does not wait."""
+    with _times[-1].working():
+        return await anyio.to_thread.run_sync(work)
+
+
+_times: list[Steady] = []
+"""The time of the test that runs."""
 
 
 @asynccontextmanager
@@ -97,16 +110,28 @@ async def connect(*endpoints: str, **options: Any) -> AsyncGenerator[Aside]:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
+def anyio_backend(steady: Steady) -> tuple[str, dict[str, Any]]:
     """The event loop of the fake nodes; the client has none."""
-    return "asyncio"
+    return "asyncio", backend_options("asyncio", steady)
 
 
 @pytest.fixture(autouse=True)
-def without_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests of the other modules find the blocking client."""
+def without_a_loop(monkeypatch: pytest.MonkeyPatch, steady: Steady) -> None:
+    """The tests of the other modules find the blocking client, which goes by the time of the nodes."""
     for module in SAME_TESTS:
         monkeypatch.setattr(module, "connect", connect)
+
+    class Beside(Exchange):
+        def __init__(self) -> None:
+            super().__init__()
+            self._selector.close()
+            self._selector = SteadySelector(steady)
+
+        def now(self) -> float:
+            return steady.now()
+
+    monkeypatch.setattr(blocking, "Exchange", Beside)
+    monkeypatch.setattr(sys.modules[__name__], "_times", [steady])
 
 
 def _the_same(modules: tuple[ModuleType, ...]) -> dict[str, Any]:
@@ -128,7 +153,7 @@ async def _get(keys: Keys) -> Decree | None:
 
 
 def _asked(cluster: FakeCluster, endpoints: list[str] | None = None, **named: Any) -> Any:
-    return anyio.to_thread.run_sync(lambda: ask(endpoints or cluster.endpoints, _get, **named))
+    return _beside(lambda: ask(endpoints or cluster.endpoints, _get, **named))
 
 
 async def test_a_name_is_looked_up_and_each_of_its_addresses_tried() -> None:
@@ -204,7 +229,7 @@ async def test_a_value_larger_than_what_the_system_takes_at_once_arrives_whole()
     async with cluster_of(1) as cluster:
         node = cluster.nodes[0]
         node.max_value_bytes = node.max_frame_bytes = 32 * 1024 * 1024
-        found = await anyio.to_thread.run_sync(lambda: ask(cluster.endpoints, claim))
+        found = await _beside(lambda: ask(cluster.endpoints, claim))
         assert found == value
         assert len(node.asked(ClaimRequest)) == 1
 

@@ -156,7 +156,7 @@ async def test_it_goes_on_behind_the_callers_back_until_a_quorum_has_taken_it(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_natively_cancelled_twice_it_is_said_all_the_same() -> None:
     """No shield keeps off the cancellation of a task of asyncio."""
 
@@ -178,7 +178,7 @@ async def test_natively_cancelled_twice_it_is_said_all_the_same() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_a_native_deadline_in_the_release_does_not_stop_it() -> None:
     async def late(request: Any) -> Any:
         await anyio.sleep(0.2)

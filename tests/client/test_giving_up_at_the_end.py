@@ -130,7 +130,7 @@ async def test_a_block_that_takes_its_time_to_end_still_releases_when_all_is_can
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["trio"])
+@pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)
 @pytest.mark.parametrize("attempt", range(8))
 async def test_a_lock_in_the_nursery_that_the_client_lives_in_is_released_when_that_is_cancelled(
     attempt: int,

@@ -13,7 +13,7 @@ import pytest
 
 from decreed.client import sync
 
-from ..support.processes import Processes, decreed, eventually, running
+from ..support.processes import PATIENCE_S, Processes, decreed, eventually, running
 
 ROOT = Path(__file__).parent.parent.parent
 LONG_S = 120.0
@@ -71,7 +71,7 @@ def interrupt(
         time.sleep(0.02)
     timer.join()
     try:
-        assert waiter.wait(20) in (0, 3, 128 + signal.SIGINT)
+        assert waiter.wait(PATIENCE_S) in (0, 3, 128 + signal.SIGINT)
     finally:
         waiter.kill()
         waiter.wait()

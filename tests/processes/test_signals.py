@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ..support import ports
-from ..support.processes import Processes, decreed, eventually, running
+from ..support.processes import PATIENCE_S, Processes, decreed, eventually, running
 
 IN_THE_MIDDLE = {
     "wait": ("wait", "k"),
@@ -52,7 +52,7 @@ def silent() -> Iterator[socket.socket]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(16)
-        listener.settimeout(30)
+        listener.settimeout(PATIENCE_S)
         yield listener
 
 
@@ -73,7 +73,7 @@ def begun(listener: socket.socket, words: list[str]) -> Iterator[subprocess.Pope
             yield process
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(PATIENCE_S)
 
 
 def code_of_first_process(listener: socket.socket, words: list[str], number: int) -> int:
@@ -82,7 +82,7 @@ def code_of_first_process(listener: socket.socket, words: list[str], number: int
         first = child_of(process)
         try:
             os.kill(first, number)
-            return process.wait(30)
+            return process.wait(PATIENCE_S)
         finally:
             if process.poll() is None:
                 os.kill(first, signal.SIGKILL)
@@ -120,7 +120,7 @@ def test_any_other_process_is_seen_to_end_by_the_signal(
 ) -> None:
     with begun(silent, decreed(*IN_THE_MIDDLE[command])) as process:
         process.terminate()
-        assert process.wait(30) == -signal.SIGTERM
+        assert process.wait(PATIENCE_S) == -signal.SIGTERM
 
 
 FIRST_STOP = """
@@ -137,6 +137,54 @@ signal.raise_signal(signal.SIGTERM)
 def test_where_no_namespace_can_be_made_the_handlers_are_the_same() -> None:
     done = subprocess.run([sys.executable, "-c", FIRST_STOP], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (143, "[True, True, True]\n"), done.stderr
+
+
+# -- an interrupt that comes where no exception can get out
+
+# in a callback of the collector, as in a finalizer
+DEAF = """
+import signal, sys, weakref
+from decreed.cli import early
+import {module}
+module = sys.modules["{module}"]
+
+class Gone:
+    pass
+
+whole = module.{name}
+def interrupted(*arguments, **settings):
+    gone = Gone()
+    noted = weakref.ref(gone, lambda noted: signal.raise_signal(signal.SIGINT))
+    del gone
+    return whole(*arguments, **settings)
+module.{name} = interrupted
+sys.argv = ["decreed", *{words}]
+early.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "words"),
+    [
+        ("decreed.client.blocking", "ask", IN_THE_MIDDLE["claim"]),
+        ("decreed.client", "connect", IN_THE_MIDDLE["wait"]),
+    ],
+    ids=["without an event loop", "in trio"],
+)
+def test_an_interrupt_is_not_lost_wherever_it_comes(
+    silent: socket.socket, module: str, name: str, words: tuple[str, ...]
+) -> None:
+    program = DEAF.format(module=module, name=name, words=words)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "DECREED_ENDPOINTS": f"127.0.0.1:{silent.getsockname()[1]}"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 128 + signal.SIGINT, done
+    assert "Traceback" not in done.stderr
+    assert ("interrupted; it may be chosen" in done.stderr) == ("claim" in words)
 
 
 # -- what was ignored
@@ -178,7 +226,7 @@ def test_what_was_ignored_stays_ignored_for_us_and_for_the_command(
         process.stdin.flush()
         assert process.stdout.readline() == b"heard it\n"
         process.terminate()
-        assert process.wait(30) in (0, 143)
+        assert process.wait(PATIENCE_S) in (0, 143)
     finally:
         process.kill()
         process.communicate()
@@ -204,9 +252,9 @@ def test_a_node_in_the_background_of_a_script_is_not_stopped_by_ctrl_c(tmp_path:
             assert process.stderr.readline()
             process.send_signal(signal.SIGINT)
             process.terminate()
-            _, log = process.communicate(timeout=60)
+            _, log = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
-            process.wait(30)
+            process.wait(PATIENCE_S)
     assert process.returncode == 0
     assert b"SIGTERM" in log and b"SIGINT" not in log

@@ -134,7 +134,7 @@ class Processes:
 
     def report(self, node: str) -> StatusReport | None:
         """What a node says of itself; None if it does not answer."""
-        return None if self._has_ended(node) else _told_by(self.addresses[node])
+        return None if self._has_ended(node) else told_by(self.addresses[node])
 
     def await_voting(self, *nodes: str) -> None:
         """Wait until these nodes take part and see each other."""
@@ -159,7 +159,7 @@ class Processes:
         let_go(int(address.rpartition(":")[2]) for address in self.addresses.values())
 
 
-def _told_by(address: str) -> StatusReport | None:
+def told_by(address: str) -> StatusReport | None:
     """What the node at an address says of itself, in the bare protocol: that is quickly asked."""
     host, _, port = address.rpartition(":")
     kinds: list[Any] = [Reception, Answer]
