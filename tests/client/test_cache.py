@@ -113,7 +113,7 @@ def test_a_damaged_file_is_begun_anew(tmp_path: Path, caplog: pytest.LogCaptureF
     file = DecreeFile(tmp_path / "f", 100, 100_000)
     with caplog.at_level(logging.WARNING):
         assert file.get([Key("a")]) == []
-    assert "begun anew" in caplog.text
+    assert "started again" in caplog.text
     file.put([decree_of("a")])
     assert len(file.get([Key("a")])) == 1
     file.close()
