@@ -271,7 +271,7 @@ def test_every_wrong_argument_of_a_function_is_named(name: str) -> None:
         assert named_by(parameter, caught.value), f"{name}({parameter}={value!r:.60})"
 
 
-def test_every_public_function_is_among_them() -> None:
+def test_every_public_function_is_in_the_tables() -> None:
     public = {name: getattr(client, name) for name in client.__all__}
     public |= {f"sync.{name}": getattr(sync, name) for name in sync.__all__}
     public |= {
@@ -284,7 +284,7 @@ def test_every_public_function_is_among_them() -> None:
     assert functions - {"stale"} <= {*FUNCTIONS}
 
 
-def test_the_beginning_of_a_blocking_watch() -> None:
+def test_every_wrong_timeout_of_begin_of_a_blocking_watch_is_named() -> None:
     with running_cluster(1) as cluster, sync.connect(*cluster.endpoints) as registry:
         watching = registry.watch()
         for _, value, positional, named in wrong_calls("begin", watching.begin):
@@ -330,7 +330,7 @@ def test_endpoints_may_be_given_in_a_list_to_the_blocking_client() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_is_sent_is_plain_whatever_it_was_made_of() -> None:
+async def test_sent_messages_hold_plain_types_only() -> None:
     async with cluster_of(1) as cluster, connect(Text(cluster.endpoints[0])) as registry:
         claimed = await registry.claim(
             Text("k"), Text("v"), note=Text("n"), claimant=Text("me"), claim_id=Text("id")
@@ -342,7 +342,7 @@ async def test_what_is_sent_is_plain_whatever_it_was_made_of() -> None:
         assert (await registry.get(Text("k"))) == claimed.decree
 
 
-def test_the_tables_have_nothing_that_no_method_has() -> None:
+def test_every_entry_of_the_tables_belongs_to_a_method() -> None:
     names = {
         parameter
         for kind in (Registry, sync.Registry)

@@ -27,7 +27,7 @@ def client_threads() -> int:
     return [thread.name for thread in threading.enumerate()].count("decreed-client")
 
 
-def test_a_client_is_of_use_at_once_and_until_it_is_closed() -> None:
+def test_a_client_works_immediately_and_until_it_is_closed() -> None:
     with running_cluster(1) as cluster:
         registry = sync.connect(*cluster.endpoints)
         assert client_threads() == 0
@@ -49,7 +49,7 @@ def test_a_client_that_was_never_used_is_closed_too() -> None:
     assert client_threads() == 0
 
 
-def test_several_are_closed_oldest_first_by_other_threads() -> None:
+def test_several_clients_are_closed_oldest_first_by_other_threads() -> None:
     with running_cluster(1) as cluster, ThreadPoolExecutor(4) as threads:
         registries = [sync.connect(*cluster.endpoints) for _ in range(4)]
         for registry in registries:
@@ -111,7 +111,7 @@ def lost_after(use: Callable[[sync.Registry], object], cluster: FakeCluster) -> 
     return [str(warning.message) for warning in caught if warning.category is ResourceWarning]
 
 
-def test_a_client_that_nobody_has_any_more_is_warned_of_and_ends() -> None:
+def test_an_unreferenced_client_is_closed_with_a_warning() -> None:
     with running_cluster(1) as cluster:
         [said] = lost_after(lambda registry: registry.get("k"), cluster)
         assert "was not closed" in said and "close()" in said

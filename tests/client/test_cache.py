@@ -62,7 +62,7 @@ def totals(path: Path) -> tuple[int, int]:
     return count, size
 
 
-def test_a_file_keeps_count_of_what_is_in_it(tmp_path: Path) -> None:
+def test_a_file_counts_its_decrees_and_bytes(tmp_path: Path) -> None:
     one, two = (DecreeFile(tmp_path / "f", 300, 1_000_000) for _ in range(2))
     one.put([decree_of("a"), decree_of("b", b"v" * 100)])
     two.put([decree_of("a"), decree_of("c")])
@@ -73,7 +73,7 @@ def test_a_file_keeps_count_of_what_is_in_it(tmp_path: Path) -> None:
     two.close()
 
 
-def test_what_was_in_a_file_before_it_kept_count_is_counted(tmp_path: Path) -> None:
+def test_decrees_in_a_file_without_totals_are_counted(tmp_path: Path) -> None:
     file = DecreeFile(tmp_path / "f", 300, 1_000_000)
     file.put([decree_of("a"), decree_of("b")])
     file.close()
@@ -108,7 +108,7 @@ def test_a_damaged_record_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFi
     file.close()
 
 
-def test_a_damaged_file_is_begun_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_file_is_started_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "f").write_bytes(b"no database at all" * 1000)
     file = DecreeFile(tmp_path / "f", 100, 100_000)
     with caplog.at_level(logging.WARNING):
@@ -120,7 +120,7 @@ def test_a_damaged_file_is_begun_anew(tmp_path: Path, caplog: pytest.LogCaptureF
 
 
 @pytest.mark.anyio
-async def test_cached_is_fast_and_asks_nobody() -> None:
+async def test_cached_is_fast_and_sends_no_request() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.decide(decree_of("k"))
         await registry.get("k")
@@ -193,7 +193,7 @@ async def test_a_disk_cache_answers_while_the_cluster_is_down(tmp_path: Path) ->
 
 
 @pytest.mark.anyio
-async def test_a_disk_cache_of_other_endpoints_is_not_believed(tmp_path: Path) -> None:
+async def test_a_disk_cache_of_other_endpoints_is_not_used(tmp_path: Path) -> None:
     async with (
         cluster_of(1) as cluster,
         connect(*cluster.endpoints, cache_dir=tmp_path) as registry,
@@ -206,7 +206,7 @@ async def test_a_disk_cache_of_other_endpoints_is_not_believed(tmp_path: Path) -
 
 
 @pytest.mark.anyio
-async def test_a_disk_cache_of_an_older_formation_is_not_believed(tmp_path: Path) -> None:
+async def test_a_disk_cache_of_an_older_formation_is_not_used(tmp_path: Path) -> None:
     async with cluster_of(1) as cluster:
         async with connect(*cluster.endpoints, cache_dir=tmp_path) as registry:
             cluster.decide(decree_of("a"))
@@ -257,7 +257,7 @@ for number in range(300):
 """
 
 
-def test_a_file_that_is_truncated_while_programs_use_it_takes_none_along(tmp_path: Path) -> None:
+def test_truncating_a_file_in_use_crashes_no_program(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ROUNDS, str(tmp_path / "f")]
     programs = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

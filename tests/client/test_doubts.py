@@ -55,7 +55,7 @@ async def test_after_an_unknown_outcome_no_error_of_the_same_claim_is_definite(
         assert (await registry.claim("k", "v", claim_id="mine")).won
 
 
-async def test_that_no_node_can_be_reached_at_all_changes_nothing() -> None:
+async def test_a_claim_stays_in_doubt_while_no_node_can_be_reached() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.nodes[0].script = lambda node, request: HangUp
         with pytest.raises(OutcomeUnknown):
@@ -80,7 +80,7 @@ async def test_a_cancelled_claim_is_in_doubt_too() -> None:
             await registry.claim("k", "v", claim_id="mine", timeout=0.2)
 
 
-async def test_a_closed_client_says_so_whatever_is_in_doubt() -> None:
+async def test_a_closed_client_raises_closed_even_for_a_claim_in_doubt() -> None:
     async with cluster_of(1) as cluster:
         async with connect(*cluster.endpoints) as registry:
             cluster.nodes[0].script = silent
@@ -91,7 +91,7 @@ async def test_a_closed_client_says_so_whatever_is_in_doubt() -> None:
             await registry.claim("k", "v", claim_id="mine")
 
 
-async def test_who_may_have_been_the_one_is_not_told_that_nothing_was_frozen() -> None:
+async def test_once_stays_unknown_if_its_first_try_may_have_won() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         [node] = cluster.nodes
 

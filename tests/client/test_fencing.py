@@ -23,7 +23,7 @@ def test_a_fence_lets_tokens_grow_and_never_shrink() -> None:
     fence.check("a", 5)
 
 
-def test_a_fence_used_by_many_threads_lets_nothing_stale_pass_behind_a_newer() -> None:
+def test_a_fence_used_by_many_threads_lets_no_stale_token_pass_after_a_newer() -> None:
     fence, seen, guard = Fence(), list[int](), threading.Lock()
 
     def use(token: int) -> None:

@@ -120,7 +120,7 @@ async def enter(locked: Any) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_caller_who_asked_nobody_has_nothing_to_say() -> None:
+async def test_a_cancelled_caller_that_asked_no_node_sends_no_give_up() -> None:
     async with cluster_of(1) as cluster, connect("127.0.0.1:1") as registry:
         with anyio.move_on_after(0.05):
             await enter(registry.lock(LOCK, wait=None))
@@ -128,7 +128,7 @@ async def test_a_cancelled_caller_who_asked_nobody_has_nothing_to_say() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_caller_waits_for_deaf_nodes_for_a_bounded_time(
+async def test_a_cancelled_caller_waits_a_bounded_time_for_silent_nodes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.1)
@@ -142,7 +142,7 @@ async def test_a_cancelled_caller_waits_for_deaf_nodes_for_a_bounded_time(
 
 
 @pytest.mark.anyio
-async def test_it_goes_on_behind_the_callers_back_until_a_quorum_has_taken_it(
+async def test_a_give_up_is_sent_in_the_background_until_a_quorum_accepts_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.0)
@@ -157,7 +157,7 @@ async def test_it_goes_on_behind_the_callers_back_until_a_quorum_has_taken_it(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_natively_cancelled_twice_it_is_said_all_the_same() -> None:
+async def test_a_give_up_is_sent_even_after_two_native_cancellations() -> None:
     """No shield keeps off the cancellation of a task of asyncio."""
 
     async def late(request: Any) -> Any:
@@ -240,7 +240,7 @@ async def test_a_grant_that_was_under_way_is_waited_for_and_got() -> None:
 @pytest.mark.parametrize(
     ("then", "says"), [(held, "them@there pid 5"), (unknown, "about to be handed over")]
 )
-async def test_held_is_said_once_a_quorum_has_taken_the_give_up(
+async def test_lock_held_is_raised_once_a_quorum_has_accepted_the_give_up(
     then: Callable[[Any], Any], says: str
 ) -> None:
     answers: Answers = {
@@ -256,7 +256,7 @@ async def test_held_is_said_once_a_quorum_has_taken_the_give_up(
 
 
 @pytest.mark.anyio
-async def test_it_says_who_has_the_lock_if_only_a_quorum_knows() -> None:
+async def test_the_error_names_the_holder_even_if_only_a_quorum_knows_it() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         await registry.get("k")  # the connection is there when the time begins
         asked = one_after_the_other(unknown_in_the_end, unknown)
@@ -267,7 +267,7 @@ async def test_it_says_who_has_the_lock_if_only_a_quorum_knows() -> None:
 
 
 @pytest.mark.anyio
-async def test_unknown_is_said_if_no_quorum_takes_the_give_up(
+async def test_outcome_unknown_is_raised_if_no_quorum_accepts_the_give_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.1)
@@ -284,9 +284,7 @@ async def test_unknown_is_said_if_no_quorum_takes_the_give_up(
 
 
 @pytest.mark.anyio
-async def test_behind_an_indefinite_try_an_error_of_the_request_stays_itself_once_given_up() -> (
-    None
-):
+async def test_after_an_indefinite_try_an_error_of_the_request_is_raised_once_given_up() -> None:
     def wrong(request: Any) -> Failed:
         return Failed(request.id, BadRequest.code, "no")
 
@@ -304,7 +302,7 @@ async def test_behind_an_indefinite_try_an_error_of_the_request_stays_itself_onc
 
 
 @pytest.mark.anyio
-async def test_what_ended_definitely_is_not_given_up() -> None:
+async def test_an_acquire_that_ended_definitely_is_not_given_up() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         [node] = scripted(cluster, node_that({LockRequest: held}))
         with pytest.raises(LockHeld):

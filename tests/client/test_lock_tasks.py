@@ -96,7 +96,7 @@ async def test_several_are_released_in_any_order(registry: Registry, name: str) 
 
 
 @pytest.mark.anyio
-async def test_a_lock_without_a_block_that_is_lost_is_told_and_cancels_nobody(
+async def test_the_loss_of_a_lock_without_a_block_is_reported_and_cancels_nothing(
     registry: Registry, name: str
 ) -> None:
     lock = await registry.lock(name, ttl=TTL).acquire()
@@ -131,9 +131,7 @@ async def test_the_same_task_may_wait_for_a_lock_that_another_task_releases(
 
 
 @pytest.mark.anyio
-async def test_a_task_that_is_inside_a_block_is_refused_all_the_same(
-    registry: Registry, name: str
-) -> None:
+async def test_a_task_that_is_inside_a_block_is_refused(registry: Registry, name: str) -> None:
     async with registry.lock(name):
         with pytest.raises(Reentrant):
             await registry.lock(name).acquire()
@@ -150,7 +148,7 @@ async def test_a_block_may_end_its_lock_early(registry: Registry, name: str) -> 
 
 
 @pytest.mark.anyio
-async def test_a_lock_outlives_neither_its_client_nor_says_so_quietly(
+async def test_a_lock_of_a_closed_client_is_lost_and_raises_lock_lost(
     cluster: Servers, name: str
 ) -> None:
     async with connect(*cluster.endpoints) as registry:
@@ -203,7 +201,7 @@ def test_a_fixture_may_enter_in_one_task_and_leave_in_another(cluster: Servers) 
         assert lock.remaining == 0
 
 
-def test_a_fixtures_lock_that_is_lost_is_raised_behind_it_and_cancels_nobody(
+def test_the_loss_of_a_fixtures_lock_is_raised_after_it_and_cancels_nothing(
     cluster: Servers,
 ) -> None:
     async def lose() -> None:
@@ -282,7 +280,7 @@ def test_one_thread_acquires_and_another_releases(cluster: Servers) -> None:
         assert told == []
 
 
-def test_a_threads_lock_that_is_lost_is_told_at_the_release(cluster: Servers) -> None:
+def test_the_loss_of_a_threads_lock_is_raised_at_the_release(cluster: Servers) -> None:
     with sync.connect(*cluster.endpoints) as registry:
         told: list[str] = []
         lock = registry.lock("lost", ttl=TTL, on_lost=told.append).acquire()

@@ -102,7 +102,7 @@ def test_no_handler_is_installed_and_nothing_is_printed() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_client_says_of_which_cluster_it_is_and_how_it_stands() -> None:
+async def test_the_repr_of_a_client_shows_its_cluster_and_its_state() -> None:
     async with cluster_of(2) as cluster:
         seeds = ", ".join(cluster.endpoints)
         async with connect(*cluster.endpoints) as registry:
@@ -117,7 +117,7 @@ async def test_a_client_says_of_which_cluster_it_is_and_how_it_stands() -> None:
         assert repr(registry) == f"<decreed.client.Registry {met}; closed>"
 
 
-def test_a_blocking_client_says_it_too() -> None:
+def test_the_repr_of_a_blocking_client_shows_the_same() -> None:
     with running_cluster(1) as cluster, sync.connect(*cluster.endpoints) as registry:
         registry.claim("k", SECRET)
         assert repr(registry).startswith(
@@ -126,7 +126,7 @@ def test_a_blocking_client_says_it_too() -> None:
         assert repr(registry).endswith("; connected to n1>")
 
 
-def test_many_endpoints_and_a_fork_are_said_shortly() -> None:
+def test_the_repr_shortens_many_endpoints_and_names_a_fork() -> None:
     with sync.connect([f"127.0.0.1:{port}" for port in range(1, 1_000)]) as registry:
         assert "127.0.0.1:7 and 992 more; not connected" in repr(registry)
         process = os.fork()

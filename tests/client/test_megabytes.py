@@ -60,7 +60,7 @@ async def test_a_node_that_has_megabytes_to_freeze_is_given_more_time() -> None:
         assert anyio.current_time() - began > 0.25 + 0.5
 
 
-async def test_what_waits_for_room_on_a_link_that_is_busy_is_not_sent_elsewhere() -> None:
+async def test_requests_that_wait_for_room_on_a_busy_link_are_not_sent_elsewhere() -> None:
     """All claims of one home at once: until the first answer, only the window is on its way."""
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         take_megabytes(cluster)

@@ -85,7 +85,7 @@ async def kept_on_disk(folder: Path, *keys: str) -> AsyncIterator[FakeCluster]:
 # -- in memory
 
 
-async def test_a_claim_is_not_answered_from_what_an_earlier_formation_decreed() -> None:
+async def test_a_claim_is_not_answered_from_a_decree_of_an_earlier_formation() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.decide(decree_of("k", b"old"))
         assert not (await registry.claim("k", b"new")).won
@@ -132,7 +132,7 @@ async def test_an_answer_of_the_earlier_formation_that_comes_late_is_not_kept() 
 # -- on disk
 
 
-async def test_what_is_being_read_from_disk_is_not_believed_if_the_cluster_is_formed_meanwhile(
+async def test_a_read_from_disk_is_dropped_if_the_cluster_is_formed_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with (
@@ -155,7 +155,7 @@ async def test_what_is_being_read_from_disk_is_not_believed_if_the_cluster_is_fo
         assert registry.cached("k") is None
 
 
-async def test_a_guess_from_disk_does_not_outweigh_what_a_node_says_meanwhile(
+async def test_a_nodes_answer_takes_precedence_over_a_guess_from_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with kept_on_disk(tmp_path, "k") as cluster, anyio.create_task_group() as tasks:
@@ -224,7 +224,7 @@ async def test_each_decree_is_kept_with_its_own_formation(
                     await registry.get(key, timeout=0.1)
 
 
-async def test_of_several_formations_on_disk_the_one_seen_last_is_believed(tmp_path: Path) -> None:
+async def test_of_several_formations_on_disk_the_one_seen_last_is_used(tmp_path: Path) -> None:
     """Of clusters with other names, at the same endpoint, one after the other."""
     shelf = Shelf(tmp_path, 10, 10_000)
     for number, name in enumerate(("b", "a", "c")):
@@ -243,7 +243,7 @@ async def steps(watching: Watching, count: int) -> list[Decree]:
         return [(await anext(watching)).decree for _ in range(count)]
 
 
-async def test_a_watch_tells_of_a_key_that_the_next_formation_decrees_again() -> None:
+async def test_a_watch_yields_a_key_that_the_next_formation_decrees_again() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         watching = registry.watch("p")
         await watching.begin()
@@ -260,7 +260,7 @@ def held_by(name: str, term: int) -> Decree:
     return Decree.of(claim.claim(term_key("l", term), None), Ballot(1, Process(NodeId("n1"), 1)), 0)
 
 
-async def test_an_observer_is_told_of_the_first_term_of_the_next_formation() -> None:
+async def test_an_observer_yields_the_first_term_of_the_next_formation() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         for number in (1, 2, 3):
             cluster.decide(held_by(f"h{number}", number))

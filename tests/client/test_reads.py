@@ -28,7 +28,7 @@ from .fakes import LIMIT_S, AsUsual, cluster_of, decree_of
 pytestmark = pytest.mark.anyio
 
 
-async def test_get_asks_the_home_and_remembers() -> None:
+async def test_get_asks_the_home_and_caches_the_decree() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         cluster.decide(decree_of("k", b"v"))
         assert registry.cached("k") is None
@@ -39,7 +39,7 @@ async def test_get_asks_the_home_and_remembers() -> None:
         assert len(cluster.order("k")[0].asked(GetRequest)) == 1
 
 
-async def test_undecided_is_none_and_not_remembered() -> None:
+async def test_undecided_is_none_and_not_cached() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         assert await registry.get("k") is None
         cluster.decide(decree_of("k"))
@@ -67,7 +67,7 @@ async def test_unreachable_is_an_error_and_never_undecided() -> None:
             await registry.get_many(["a", "b"], timeout=0.2)
 
 
-async def test_a_decree_of_another_key_is_not_believed() -> None:
+async def test_a_decree_of_another_key_is_not_used() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.nodes[0].script = lambda node, request: Decreed(request.id, decree_of("other"))
         with pytest.raises(ProtocolError):
@@ -75,7 +75,7 @@ async def test_a_decree_of_another_key_is_not_believed() -> None:
         assert registry.cached("other") is None
 
 
-async def test_proxies_are_enough() -> None:
+async def test_a_client_that_reaches_only_proxies_works() -> None:
     async with cluster_of(3) as cluster:
         # the members' own addresses lead nowhere
         cluster.advertised = {
@@ -100,7 +100,7 @@ async def test_wait_ends_with_the_decree() -> None:
         assert (await registry.wait("k", timeout=0)).key == "k"
 
 
-async def test_wait_says_when_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wait_raises_still_undecided_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """What if the node's clock has ticks of its own: see `test_waiting`."""
     monkeypatch.setattr(asker, "WAIT_SLACK_SECONDS", 2 * LIMIT_S)
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
@@ -146,7 +146,7 @@ async def test_list_reads_page_by_page_as_far_as_needed() -> None:
             registry.list("a//b")
 
 
-async def test_a_page_that_waits_in_line_is_not_asked_for_elsewhere_as_well(
+async def test_a_page_that_waits_in_the_queue_of_its_node_is_not_requested_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The node is there and answers pings: to ask all nodes would make each one's line longer."""
@@ -223,7 +223,7 @@ async def test_status_has_one_entry_for_each_member() -> None:
         assert (second.node, second.address) == ("n2", cluster.node("n2").address)
 
 
-async def test_a_read_from_memory_lets_nobody_else_run() -> None:
+async def test_a_read_from_memory_is_no_checkpoint() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.decide(decree_of("k"))
         await registry.get("k")
@@ -234,7 +234,7 @@ async def test_a_read_from_memory_lets_nobody_else_run() -> None:
         assert not scope.cancelled_caught
 
 
-async def test_a_read_from_memory_checks_its_time_and_that_the_client_is_open() -> None:
+async def test_a_read_from_memory_checks_its_timeout_and_that_the_client_is_open() -> None:
     async with cluster_of(1) as cluster:
         async with connect(*cluster.endpoints) as registry:
             cluster.decide(decree_of("k"))
@@ -248,12 +248,12 @@ async def test_a_read_from_memory_checks_its_time_and_that_the_client_is_open() 
             registry.cached("k")
 
 
-async def test_the_largest_value_is_what_a_node_says() -> None:
+async def test_the_largest_value_is_the_one_that_a_node_names() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         assert await registry.max_value_bytes() == cluster.nodes[0].max_value_bytes
 
 
-async def test_the_largest_value_is_asked_for_until_the_time_is_up() -> None:
+async def test_the_largest_value_is_requested_until_the_deadline() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         await cluster.nodes[0].stop()
         with pytest.raises(Unreachable):

@@ -116,42 +116,42 @@ async def failure_of(endpoints: list[str], timeout: float = PATIENCE_S) -> Decre
         (speaking(lambda c: c.sendall(b"\x4a\0\0\0\x0a8.0.36\0")), r"began with b'J\x00"),
     ],
 )
-async def test_something_else_at_the_port_is_named(server: Server, name: str) -> None:
+async def test_another_service_at_the_port_is_named(server: Server, name: str) -> None:
     with server() as endpoint:
         error = await failure_of([endpoint])
     assert isinstance(error, ProtocolError)
     assert name in str(error) and endpoint in str(error)
 
 
-async def test_a_server_that_says_nothing_or_hangs_up_has_not_answered() -> None:
+async def test_a_server_that_stays_silent_or_hangs_up_is_unreachable() -> None:
     for silent in (lambda c: None, lambda c: c.shutdown(socket.SHUT_RDWR)):
         with speaking(silent)() as endpoint:
             error = await failure_of([endpoint], timeout=2)
         assert isinstance(error, Unreachable) and endpoint in str(error)
 
 
-async def test_a_stranger_among_the_endpoints_harms_nobody() -> None:
+async def test_a_stranger_among_the_endpoints_does_no_harm() -> None:
     with web_server() as stranger:
         async with cluster_of(1) as cluster, connect(stranger, *cluster.endpoints) as registry:
             with anyio.fail_after(LIMIT_S):
                 assert (await registry.claim("k", "v")).won
 
 
-async def test_with_nobody_listening_the_error_comes_soon_and_says_what_to_do() -> None:
+async def test_if_nothing_listens_the_error_comes_soon_and_says_what_to_do() -> None:
     error = await failure_of(["127.0.0.1:1", "127.0.0.1:2"])
     assert isinstance(error, Unreachable)
     assert "nothing listens at 127.0.0.1:1 or 127.0.0.1:2" in str(error)
     assert "decreed dev" in str(error)
 
 
-async def test_with_a_stranger_and_nobody_else_the_error_comes_soon_and_says_both() -> None:
+async def test_if_only_a_stranger_listens_the_error_comes_soon_and_says_so() -> None:
     with web_server() as stranger:
         error = await failure_of(["127.0.0.1:1", stranger])
     assert isinstance(error, Unreachable)
     assert "127.0.0.1:1: nothing listens" in str(error) and "an HTTP server" in str(error)
 
 
-async def test_every_call_that_has_an_end_ends_soon_when_nobody_listens() -> None:
+async def test_every_call_with_a_deadline_ends_soon_if_nothing_listens() -> None:
     async with connect("127.0.0.1:1", timeout=PATIENCE_S) as registry:
         with anyio.fail_after(LIMIT_S):
             for call in (
@@ -166,7 +166,7 @@ async def test_every_call_that_has_an_end_ends_soon_when_nobody_listens() -> Non
                     await call()
 
 
-async def test_a_call_without_an_end_waits_for_the_nodes_too() -> None:
+async def test_a_call_without_a_deadline_waits_for_the_nodes() -> None:
     async with cluster_of(1) as cluster:
         [node] = cluster.nodes
         await node.stop()
@@ -183,7 +183,7 @@ async def test_a_call_without_an_end_waits_for_the_nodes_too() -> None:
             tasks.cancel_scope.cancel()
 
 
-async def test_a_cluster_that_was_met_is_given_the_whole_time_to_come_back() -> None:
+async def test_a_known_cluster_gets_the_whole_timeout_to_come_back() -> None:
     async with (
         cluster_of(1) as cluster,
         connect(*cluster.endpoints) as registry,

@@ -42,7 +42,7 @@ class Ticking(Asker):
 @pytest.mark.parametrize(
     ("part", "seconds", "asked"), [(1.0, 5.0, 1), (0.9, 0.5, 1), (0.9, 5.0, 2), (0.5, 5.0, 6)]
 )
-async def test_a_node_that_answers_early_is_asked_again_until_hardly_any_time_is_left(
+async def test_a_wait_that_a_node_ends_early_is_repeated_until_its_deadline(
     autojump_clock: MockClock, part: float, seconds: float, asked: int
 ) -> None:
     asker, began = Ticking(part), trio.current_time()
