@@ -1,4 +1,4 @@
-"""Getting a term from nodes that do as told: which is asked, when validity counts, what is unknown."""
+"""Acquiring a term from scripted nodes: which is asked, when validity counts, what is unknown."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +47,7 @@ def someone_elses(number: int = 1) -> Decree:
 
 
 def honest(node: FakeNode, request: Any) -> Any:
-    """A node that gives everybody what is asked for."""
+    """A node that grants every request."""
     match request:
         case LockRequest(id=id, claim=claim):
             return Granted(id, term(claim), True)

@@ -1,4 +1,4 @@
-"""Addresses that are none are refused at once, and told in the form that was meant."""
+"""Malformed addresses are refused immediately, with an error that shows the right form."""
 
 import pytest
 

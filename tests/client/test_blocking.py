@@ -1,8 +1,8 @@
-"""The client without an event loop: the same tests as over one, and what is its own.
+"""The client without an event loop: the same tests as with one, and tests of its own.
 
 Each test of reads, claims, connections, silent nodes and strangers runs again here, with its registry
-over plain sockets in a thread beside the fake nodes. Left out is what asks for tasks: several calls at
-a time, calls that are cancelled or closed, locks, and watches.
+over plain sockets in a thread beside the fake nodes. Tests that need tasks are left out: concurrent
+calls, calls that are cancelled or closed, locks, and watches.
 """
 
 import socket
@@ -91,7 +91,7 @@ async def _in_thread(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
 @asynccontextmanager
 async def connect(*endpoints: str, **options: Any) -> AsyncGenerator[Aside]:
-    """Stands in for `decreed.client.connect`."""
+    """Replaces `decreed.client.connect`."""
     with keys_of(endpoints, **options) as keys:
         yield Aside(keys)
 
@@ -104,7 +104,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def without_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests of the other modules find the blocking client."""
+    """Have the tests of the other modules use the blocking client."""
     for module in SAME_TESTS:
         monkeypatch.setattr(module, "connect", connect)
 
@@ -134,7 +134,7 @@ def _asked(cluster: FakeCluster, endpoints: list[str] | None = None, **named: An
 async def test_a_name_is_looked_up_and_each_of_its_addresses_tried() -> None:
     async with cluster_of(1) as cluster:
         cluster.decide(decree_of("k"))
-        # the nodes listen at 127.0.0.1 alone, whatever else the name stands for
+        # the nodes listen at 127.0.0.1 only, although the name may have other addresses
         port = cluster.endpoints[0].rpartition(":")[2]
         assert (await _asked(cluster, [f"localhost:{port}"])).key == "k"
 

@@ -1,4 +1,4 @@
-"""Blocking clients: made and used at once, closed by whoever has them, or by nobody."""
+"""Blocking clients: opening, concurrent first use, and closing, explicitly or by garbage collection."""
 
 import gc
 import os
@@ -94,13 +94,13 @@ def test_a_client_may_be_closed_while_it_begins() -> None:
             registry = sync.connect(*cluster.endpoints)
             asked = threads.submit(registry.get, "k")
             registry.close()
-            # either it came before the end or after it, and neither hangs
+            # it came before the end or after it; in both cases it does not hang
             assert isinstance(asked.exception(20), Closed | None)
             assert client_threads() == 0
 
 
 def lost_after(use: Callable[[sync.Registry], object], cluster: FakeCluster) -> list[str]:
-    """What is warned of when the only registry is forgotten after `use`."""
+    """The warnings when the only reference to the registry is dropped after `use`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         registry = sync.connect(*cluster.endpoints)
@@ -146,7 +146,7 @@ def test_what_is_still_open_is_closed_when_the_interpreter_exits(tmp_path: Path)
         endpoints = cluster.endpoints
         cluster.decide(decree_of("k"))
         assert run_it() == (0, "k\n", "")
-    # what it had read was written, so nobody need be asked
+    # the decrees that it had read are on disk, so no node is asked
     assert run_it() == (0, "k\n", "")
 
 
@@ -200,7 +200,7 @@ def test_an_interrupt_while_the_thread_starts_leaves_the_client_usable() -> None
 
         def start(self: threading.Thread) -> None:
             started(self)
-            # Ctrl-C just when the thread runs, and before anybody could note that it does
+            # Ctrl-C when the thread runs already, before the caller could note that it does
             if self.name == "decreed-client" and not interrupts:
                 interrupts.append(1)
                 raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Locks of blocking callers: threads, forks, interrupts, and losses that nobody can sleep through."""
+"""Locks of blocking callers: threads, forks, interrupts, and losses that are always reported."""
 
 import os
 import signal
@@ -73,7 +73,7 @@ def test_a_thread_that_has_the_lock_is_refused(registry: sync.Registry) -> None:
 
 
 def sync_lock_elsewhere(registry: sync.Registry, name: str) -> ThreadPoolExecutor:
-    """Ask in another thread, without waiting; raises what it raises there."""
+    """Ask for the lock in another thread, without waiting; its errors are raised here."""
 
     def ask() -> None:
         with registry.lock(name, wait=0):
@@ -171,7 +171,7 @@ def test_a_forked_process_does_not_hold_what_its_parent_holds(registry: sync.Reg
     locked = registry.lock("forked", ttl=30)
     with locked as lock:
         assert "forked" in said_in_a_fork(lock.ensure_held)
-        # leaving the block there neither hangs nor releases the lock
+        # leaving the block there does not hang, and does not release the lock
         assert said_in_a_fork(lambda: locked.__exit__(None, None, None)) == "nothing"
         lock.ensure_held()
         standing = registry.standing("forked")

@@ -1,4 +1,4 @@
-"""The cache: bounded in memory, kept on disk, of one formation, and never an error."""
+"""The cache: bounded in memory, kept on disk, of one formation; it raises no errors."""
 
 import logging
 import os
@@ -54,7 +54,7 @@ def test_a_file_keeps_decrees_and_drops_the_oldest(tmp_path: Path) -> None:
 
 
 def totals(path: Path) -> tuple[int, int]:
-    """What a file says of itself: how many decrees, and how large together."""
+    """The totals in a file: the number of decrees, and their size."""
     with closing(sqlite3.connect(path)) as database:
         [row] = database.execute("SELECT decrees, bytes FROM totals").fetchall()
         [(count, size)] = database.execute("SELECT COUNT(*), SUM(LENGTH(record)) FROM decrees")
@@ -127,7 +127,7 @@ async def test_cached_is_fast_and_sends_no_request() -> None:
         began = time.thread_time()
         for _ in range(100_000):
             registry.cached("k")
-        # of this thread's own processor time: how busy the machine is does not matter
+        # CPU time of this thread, which does not depend on the load of the machine
         assert time.thread_time() - began < 1
         assert len(cluster.nodes[0].requests) == 1
 
@@ -168,7 +168,7 @@ async def test_decrees_of_a_cluster_that_has_not_formed_are_not_kept() -> None:
         cluster.decide(decree_of("k"))
         await registry.get("k")
         assert registry.cached("k") is None
-        # the welcome is out of date then: the connection is renewed, and the formation learned
+        # the welcome is out of date now: the client reconnects and learns the formation
         cluster.formation = b"f" * 16
         with anyio.fail_after(LIMIT_S):
             while registry.cached("k") is None:

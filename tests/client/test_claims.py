@@ -1,4 +1,4 @@
-"""Claims: where they go, what becomes of them when nodes fail, and what is said at the end."""
+"""Claims: the nodes they go to, what happens when nodes fail, and how they end."""
 
 import anyio
 import pytest
@@ -145,7 +145,7 @@ async def test_if_the_home_is_silent_the_next_node_answers_and_the_home_gets_a_c
         assert (late.here, hedge.here) == (False, True)
         assert late.claim == hedge.claim
         await home.until(lambda node: any(r.id == late.id for r in node.requests[1:]))
-        # the silent node is kept away from: its next key goes to another node at once
+        # the silent node is avoided: its next key goes to another node immediately
         assert (await registry.claim(f"{KEY}@1", "v")).won
         assert len(home.asked(ClaimRequest)) == 1
 
@@ -296,7 +296,7 @@ async def test_a_burst_at_a_slow_node_is_not_sent_twice() -> None:
         slow.script = answer_late
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(registry.claim_many, [(key, "v") for key in keys])
-            # the first that are late go to the others; then the node speaks again
+            # the first late ones go to the others; then the node answers again
             async with anyio.create_task_group() as watchers:
                 for node in others:
                     watchers.start_soon(node.until, lambda node: node.asked(ClaimRequest))

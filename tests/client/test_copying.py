@@ -1,4 +1,4 @@
-"""What can be pickled or copied, and what says that it cannot, and what to do instead."""
+"""Results can be pickled and copied; objects of a client raise an error that names the way out."""
 
 import copy
 import pickle
@@ -22,7 +22,7 @@ def refused(thing: object, way: Callable[[object], object], instead: str) -> Non
         errors.BadRequest, match=f"cannot be pickled or copied: .*{instead}"
     ) as told:
         way(thing)
-    # which is what others expect of the like
+    # the type that pickle and copy raise by convention
     assert isinstance(told.value, TypeError)
 
 

@@ -1,4 +1,4 @@
-"""A decree as its readers use it: as text, as JSON, as a type of theirs, as a document, as a repr."""
+"""Reading a decree: as text, as JSON, as a type of the reader's, as a document, as a repr."""
 
 import json
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""An error is definite only if nothing that was asked can have come about, whatever any node did.
+"""An error is definite only if the claim cannot have been chosen, whatever any node did.
 
-One node takes the request and then does each of the things that leave it open whether the claim was
-chosen; the next says at once that the request is wrong, which for that node alone is definite.
+One node takes the request and then does one of the things that leave open whether the claim was
+chosen. The next answers immediately that the request is wrong, which is definite for that node only.
 """
 
 from collections.abc import Awaitable, Callable
@@ -62,7 +62,7 @@ OPEN: dict[str, Trouble] = {
     "answers another question": lambda request: Kept(request.id),
     "tells of another key": lambda request: Decreed(request.id, decree_of("another@7")),
 }
-"""What leaves open whether the claim was chosen."""
+"""Troubles that leave open whether the claim was chosen."""
 
 
 def says(error: type[DecreedError]) -> Trouble:
@@ -70,7 +70,7 @@ def says(error: type[DecreedError]) -> Trouble:
 
 
 SHUT = {error.__name__: says(error) for error in (NotFormed, StorageFailed, Damaged, Unreachable)}
-"""What does not."""
+"""Troubles after which the claim certainly was not chosen."""
 
 
 def of(troubles: dict[str, Trouble]) -> pytest.MarkDecorator:
@@ -78,7 +78,7 @@ def of(troubles: dict[str, Trouble]) -> pytest.MarkDecorator:
 
 
 def troubled(nodes: list[FakeNode], kind: type, *troubles: Trouble) -> None:
-    """The first nodes do as told with requests of one kind; the next refuses it, once they have it."""
+    """The first nodes have `troubles` with requests of one kind; then the next one refuses it."""
 
     def script(trouble: Trouble) -> Callable[[FakeNode, Any], Any]:
         return lambda node, request: trouble(request) if isinstance(request, kind) else AsUsual
@@ -108,7 +108,7 @@ async def claims_next(registry: Registry) -> object:
 
 
 async def met(registry: Registry, cluster: FakeCluster) -> None:
-    """The client is connected to all, so that whoever is asked first is the home."""
+    """Connect the client to all nodes, so that the home is asked first."""
     await registry.status()
     for node in cluster.nodes:
         node.requests.clear()
@@ -188,7 +188,7 @@ async def test_an_answer_that_does_not_fit_the_request_is_not_used(
 
 
 async def test_claims_that_are_made_together_end_independently() -> None:
-    """One is left open, one refused, one won."""
+    """One stays unknown, one is refused, one wins."""
     keys, tries = {"open": "v", "refused": "v", "won": "v"}, list[str]()
 
     def script(node: FakeNode, request: Any) -> Any:
@@ -220,7 +220,7 @@ def test_an_unknown_error_code_is_indefinite() -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody takes the give-up here, and nobody waits for that."""
+    """No node accepts the give-up here, and the callers do not wait for it."""
     monkeypatch.setattr("decreed.client.giving_up.GIVE_UP_SECONDS", 0.05)
 
 
@@ -234,7 +234,7 @@ def held_once_asked(first: FakeNode) -> Trouble:
 
 STOPS: dict[str, Trouble] = {"stops in the middle of its answer": lambda request: Half}
 OF_LOCKS = STOPS | {name: OPEN[name] for name in OPEN if name != "says nothing"}
-"""A node that says nothing is left after seconds, and tested with those that stop."""
+"""Silence is left out here: it takes seconds to notice, and is tested with the nodes that stop."""
 
 
 @of(OF_LOCKS)

@@ -46,7 +46,7 @@ async def test_after_an_unknown_outcome_no_error_of_the_same_claim_is_definite(
         for _ in range(2):
             with pytest.raises(OutcomeUnknown, match=r"earlier call.*the claim id mine.*no"):
                 await registry.claim("k", "v", claim_id="mine", timeout=0.2)
-        # it speaks for that claim alone
+        # the doubt is about that claim only
         with pytest.raises(error):
             await registry.claim("k", "v", claim_id="another", timeout=0.2)
         with pytest.raises(error):
@@ -86,7 +86,7 @@ async def test_a_closed_client_raises_closed_even_for_a_claim_in_doubt() -> None
             cluster.nodes[0].script = silent
             with pytest.raises(OutcomeUnknown):
                 await registry.claim("k", "v", claim_id="mine", timeout=0.2)
-        # a loop that asks again until the outcome is known must come to its end
+        # a loop that repeats the claim until the outcome is known must end
         with pytest.raises(Closed):
             await registry.claim("k", "v", claim_id="mine")
 
@@ -102,7 +102,7 @@ async def test_once_stays_unknown_if_its_first_try_may_have_won() -> None:
         node.script = unknown_then_unreachable
         with pytest.raises(OutcomeUnknown):
             await registry.once("jobs/1", timeout=0.4)
-        # it does not ask without a pause
+        # it pauses between tries
         assert len(node.asked(ClaimRequest)) < 20
 
 
@@ -115,7 +115,7 @@ async def test_claim_next_repeated_begins_where_it_was_first_tried() -> None:
         )
         with pytest.raises(OutcomeUnknown, match="first_slot=2"):
             await registry.claim_next("s", "v", claim_id="mine", timeout=0.2)
-        # it was chosen all the same, and others came behind it
+        # it was chosen nevertheless, and others came after it
         frozen = cluster.decide(node.freeze(node.asked(ClaimNextRequest)[0].claim))
         cluster.decide(decree_of("s@3"))
         node.script = None

@@ -87,7 +87,7 @@ def test_two_writers_cannot_pass_the_fence_at_once(
 
 
 def test_the_statement_for_postgresql_means_the_same(database: sqlite3.Connection) -> None:
-    """SQLite took this statement over from PostgreSQL, and knows ``$1`` as a name."""
+    """SQLite adopted this statement from PostgreSQL, and accepts ``$1`` as a parameter."""
     statement = fence_sql("$1", "$2")
     passed = [
         database.execute(statement, {"1": "a", "2": token}).rowcount for token in (3, 3, 2, 4, 3)

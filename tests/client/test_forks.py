@@ -1,4 +1,4 @@
-"""Clients in forked processes: they reconnect there, and leave what is their parent's alone."""
+"""Clients in forked processes: they reconnect there, and do not touch their parent's connections."""
 
 import gc
 import os
@@ -82,7 +82,7 @@ def test_a_child_reconnects_by_itself_and_its_parent_goes_on() -> None:
         for count in (1, 2, 3):
             assert said_in_a_fork(use) == ("won" if count == 1 else "same")
             assert registry.claim(f"from/parent/{count}", "v").won
-        # the parent's connection was left alone by all of them
+        # no child touched the parent's connection
         assert cluster.nodes[0].connections == 4
         eventually("children are gone", lambda: cluster.nodes[0].open_connections == 1)
 
@@ -191,7 +191,7 @@ def test_forks_of_a_busy_client_never_hang() -> None:
                 thread.join()
 
 
-# -- leaving alone what is the parent's
+# -- the parent's connections, calls and iterators
 
 
 def test_closing_the_client_in_a_child_does_not_affect_the_parent() -> None:
@@ -204,7 +204,7 @@ def test_closing_the_client_in_a_child_does_not_affect_the_parent() -> None:
         assert said_in_a_fork(lambda: registry.__exit__(None, None, None)) == "None"
         assert registry.get("not/in/memory") is None
         assert cluster.nodes[0].connections == 1
-    # what was closed before the fork is closed behind it
+    # a client that was closed before the fork is closed after it
     assert said_in_a_fork(lambda: registry.get("k")).startswith("Closed")
 
 
@@ -234,7 +234,7 @@ def test_a_child_holds_no_connection_of_its_parent_open() -> None:
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
-            # it lives on, and does nothing
+            # it stays alive and does nothing
             os.close(writer)
             os.read(reader, 1)
             os._exit(0)
@@ -303,7 +303,7 @@ def test_a_child_does_not_hold_its_parents_lock(cluster: Servers) -> None:
                 with registry.lock("mine", wait=0):
                     pass
 
-            # the same thread of the child asks for it: that is somebody else, not the holder
+            # the same thread asks in the child: it counts as another caller, not as the holder
             assert said_in_a_fork(ask_again).startswith("LockHeld")
             assert "forked" in said_in_a_fork(lock.ensure_held)
             assert "forked" in said_in_a_fork(lock.release)

@@ -1,4 +1,4 @@
-"""An acquire that ends without the lock says so: to whom, when, and what the caller is told."""
+"""An acquire that ends without the lock gives its claim up: at which nodes, when, with what result."""
 
 import asyncio
 import logging
@@ -41,7 +41,7 @@ Answers = dict[type, Callable[[Any], Any]]
 
 
 def node_that(answers: Answers) -> Script:
-    """A node that answers some kinds of requests in its own way, takes give-ups, and is honest."""
+    """A node that answers some requests by `answers`, accepts give-ups, and is honest otherwise."""
 
     def script(node: FakeNode, request: Any) -> Any:
         if type(request) in answers:
@@ -56,7 +56,7 @@ def unknown(request: Any) -> Failed:
 
 
 async def unknown_in_the_end(request: Any) -> Failed:
-    """As a node does whose grant is under way: it waits for as long as it was given."""
+    """Answer as a node with a grant under way: after all the time that it was given."""
     await anyio.sleep(request.timeout_ms / 1000)
     return unknown(request)
 
@@ -70,13 +70,13 @@ def silence(request: Any) -> Any:
 
 
 def one_after_the_other(*answers: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The first request is answered by the first, and so on; the last one answers all that follow."""
+    """Answer the first request by the first of `answers`, and so on; the last answers all the rest."""
     left = list(answers)
     return lambda request: (left.pop(0) if len(left) > 1 else left[0])(request)
 
 
 def checked(node: FakeNode) -> GiveUpRequest:
-    """The give-up that arrived, which shows the secret of the claim."""
+    """The give-up that arrived, after a check that it shows the secret of the claim."""
     said: GiveUpRequest
     [said], [asked] = node.asked(GiveUpRequest), node.asked(LockRequest)[:1]
     assert (said.lock, said.claim_id) == (LOCK, asked.claim.claim_id)
@@ -87,7 +87,7 @@ def checked(node: FakeNode) -> GiveUpRequest:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow machine changes nothing: what is bounded in time has all the time that it needs."""
+    """Raise the time limits, so that a slow machine changes nothing."""
     monkeypatch.setattr(acquiring, "OUTCOME_SECONDS", 20.0)
     monkeypatch.setattr(acquiring, "HOLDER_SECONDS", 20.0)
     monkeypatch.setattr(hold, "RELEASE_SECONDS", 20.0)
@@ -158,7 +158,7 @@ async def test_a_give_up_is_sent_in_the_background_until_a_quorum_accepts_it(
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_give_up_is_sent_even_after_two_native_cancellations() -> None:
-    """No shield keeps off the cancellation of a task of asyncio."""
+    """A shield does not stop the native cancellation of an asyncio task."""
 
     async def late(request: Any) -> Any:
         await anyio.sleep(0.2)
@@ -221,7 +221,7 @@ async def test_a_deadline_around_the_whole_client_lets_it_give_up_and_release() 
         assert [said.lock for said in node.asked(GiveUpRequest)] == ["another"]
 
 
-# -- time is up while a grant is under way
+# -- the deadline passes while a grant is under way
 
 
 @pytest.mark.anyio
@@ -298,7 +298,7 @@ async def test_after_an_indefinite_try_an_error_of_the_request_is_raised_once_gi
             await enter(registry.lock(LOCK))
 
 
-# -- when there is nothing, or more, to say
+# -- claims that need no give-up, and claims that need one
 
 
 @pytest.mark.anyio
@@ -328,7 +328,7 @@ async def test_a_grant_that_cannot_be_confirmed_is_given_up() -> None:
 
 @pytest.mark.anyio
 async def test_a_claim_that_two_nodes_were_asked_for_is_given_up_when_it_is_released() -> None:
-    """The first may still have it in its queue, and would grant it a term that nobody holds."""
+    """The first may still have it in its queue, and would grant a term that nobody uses."""
     async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
         home, other = scripted(cluster, node_that({LockRequest: unknown}), node_that({}))
         async with registry.lock(LOCK):
@@ -346,7 +346,7 @@ async def test_the_secret_is_shown_to_nodes_and_to_nobody_else(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        # it begins with a keep-alive
+        # its validity begins with a keep-alive
         unsure = node_that({LockRequest: lambda r: Granted(r.id, term(r.claim), False)})
         [node] = scripted(cluster, unsure)
         locked = registry.lock(LOCK)

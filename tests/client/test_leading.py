@@ -1,4 +1,4 @@
-"""Leaders: who leads, who is told, and what is done again after a loss."""
+"""Leaders: election, observers, and campaigns after a loss."""
 
 import json
 from collections.abc import Iterator

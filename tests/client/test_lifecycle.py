@@ -1,4 +1,4 @@
-"""Opening, closing, threads, and what is imported."""
+"""Opening, closing, threads, and imports."""
 
 import subprocess
 import sys
@@ -48,7 +48,7 @@ async def test_a_cancelled_body_ends_the_client() -> None:
 
 
 async def every_call(registry: Registry) -> AsyncIterator[Callable[[], object]]:
-    """All ways to use a registry, one after the other."""
+    """All calls of a registry, one after another."""
 
     async def step(iterator: AsyncIterator[object]) -> object:
         return await anext(iterator)

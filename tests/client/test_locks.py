@@ -1,4 +1,4 @@
-"""Locks of asynchronous callers, on real servers: getting, keeping, losing and leaving them."""
+"""Locks of asynchronous callers, on real servers: acquiring, keeping, losing and releasing them."""
 
 import os
 import re
@@ -24,7 +24,7 @@ from ..support.background import Servers, servers
 
 TTL = 1.5
 LONG = 120.0
-"""A ttl that nobody waits for: whoever gets the lock sooner got it by an end of the term before."""
+"""A ttl that no test waits for: a lock granted sooner was granted since the previous term ended."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ async def until(condition: Callable[[], object]) -> None:
             await anyio.sleep(0.01)
 
 
-# -- getting it
+# -- acquiring
 
 
 @pytest.mark.anyio
@@ -231,7 +231,7 @@ async def until_nobody_waits(registry: Registry, name: str) -> None:
             await anyio.sleep(0.01)
 
 
-# -- losing it
+# -- losing
 
 
 @pytest.mark.anyio
@@ -357,7 +357,7 @@ async def test_a_lock_that_may_have_been_granted_is_given_up_or_ends_as_unknown(
             own.kill(home, *[node for node in own.nodes if node != home][: 2 - left])
 
 
-# -- who has it, and who had
+# -- holders, now and before
 
 
 @pytest.mark.anyio

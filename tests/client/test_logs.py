@@ -1,4 +1,4 @@
-"""What the client logs, and what it says of itself: enough to follow it, and no value ever."""
+"""The client's log and its reprs: enough to follow it, and never a value."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ SECRET = "hunter2"
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, str]]]:
-    """What was logged so far under `decreed.client`: level and text."""
+    """The log so far under `decreed.client`: level and text."""
     caplog.set_level(logging.DEBUG, logger="decreed.client")
 
     def found() -> list[tuple[str, str]]:
@@ -98,7 +98,7 @@ def test_no_handler_is_installed_and_nothing_is_printed() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-# -- what a client says of itself
+# -- reprs
 
 
 @pytest.mark.anyio

@@ -24,7 +24,7 @@ NOBODY = "127.0.0.1:1"
 
 @asynccontextmanager
 async def nursery() -> AsyncIterator[Any]:
-    """Where clients live under trio; under asyncio they need nothing."""
+    """The nursery that clients need under trio; None under asyncio."""
     if asyncio_runs():
         yield None
         return
@@ -42,7 +42,7 @@ def asyncio_runs() -> bool:
 
 
 async def in_a_task(work: Callable[[], Awaitable[object]]) -> list[Any]:
-    """Run `work` in a task of its own; what it returned."""
+    """Run `work` in a task of its own; returns its result in a list."""
     results: list[Any] = []
 
     async def run() -> None:
@@ -91,7 +91,7 @@ async def test_several_clients_are_closed_in_any_order(oldest_first: bool) -> No
             await registry.aclose()
             for other in registries[place + 1 :]:
                 assert await other.get("k") is None
-        # nothing cancels the caller
+        # the caller is not cancelled
         await anyio.sleep(0.01)
 
 
@@ -233,7 +233,7 @@ def test_closing_a_loop_closes_its_clients(used: bool, caplog: pytest.LogCapture
             return registry
 
     registry = asyncio.run(main())
-    # what the loop has cancelled is closed; closing it once more, in whichever loop, does nothing
+    # the loop cancelled and closed the client; closing it again, in any loop, does nothing
     asyncio.run(registry.aclose())
     with pytest.raises(Closed):
         asyncio.run(registry.get("k"))
@@ -250,7 +250,7 @@ def test_a_client_can_be_closed_after_its_loop_is_gone() -> None:
     with pytest.raises(Closed):
         registry.cached("k")
     for task in tasks:
-        # nobody will ever step it: it goes without a complaint
+        # no loop will ever run it: close it without a warning
         task.get_coro().close()
 
 
@@ -284,7 +284,7 @@ async def test_a_failure_of_a_clients_task_closes_it_and_is_raised(
     await registry.aclose()
 
 
-# -- what is not right is said
+# -- wrong uses raise errors
 
 
 @pytest.mark.parametrize("name", ["get", "claim", "lock", "watch", "aclose"])
@@ -319,11 +319,11 @@ def test_a_client_of_another_event_loop_says_so(other: str) -> None:
         one.run(registry.aclose())
 
 
-# -- nobody closes it
+# -- clients that nobody closes
 
 
 def lost_in(use: Callable[[Registry], Awaitable[object]]) -> list[str]:
-    """What is warned of when the only registry is forgotten after `use`."""
+    """The warnings when the only reference to the registry is dropped after `use`."""
 
     async def main() -> None:
         async with cluster_of(1) as cluster:
@@ -357,7 +357,7 @@ def test_on_trio_an_unreferenced_client_leaves_its_nursery() -> None:
                 await trio.testing.wait_all_tasks_blocked()
                 del registry
                 gc.collect()
-        # the nursery has ended, though nobody cancelled it
+        # the nursery has ended without a cancellation
 
     trio.run(main)
 

@@ -1,4 +1,4 @@
-"""The pulse of a link, on a clock of its own: when a node is pinged, silent, slow, or gone."""
+"""The pulse of a link, on a mock clock: when a node is pinged, silent, slow, or gone."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.trio
 
 
 class Patient:
-    """A link as its pulse sees it, with a node that answers after `delay` seconds, if ever."""
+    """A link for the pulse, with a node that answers after `delay` seconds, or never if None."""
 
     def __init__(self) -> None:
         self.waits = False
@@ -57,7 +57,7 @@ class Patient:
         self.fell.append(trio.current_time())
 
     def wait(self) -> None:
-        """Somebody waits from now on."""
+        """Let a request wait from now on."""
         self.waits = True
         self.pulse.stir()
 
@@ -189,7 +189,7 @@ async def test_a_client_that_was_held_up_itself_does_not_blame_the_node(
         patient.wait()
         while not patient.pings:
             await trio.sleep(0.01)
-        # the answer has come, and nobody read it for long
+        # the answer has come, and was not read for long
         mock_clock.jump(5)
         await trio.sleep(LAST_LOOK_SECONDS / 2)
         patient.pulse.heard()

@@ -77,7 +77,7 @@ async def test_a_decree_of_another_key_is_not_used() -> None:
 
 async def test_a_client_that_reaches_only_proxies_works() -> None:
     async with cluster_of(3) as cluster:
-        # the members' own addresses lead nowhere
+        # the members' own addresses are unreachable
         cluster.advertised = {
             node.name: f"127.0.0.1:{n + 1}" for n, node in enumerate(cluster.nodes)
         }
@@ -101,7 +101,7 @@ async def test_wait_ends_with_the_decree() -> None:
 
 
 async def test_wait_raises_still_undecided_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What if the node's clock has ticks of its own: see `test_waiting`."""
+    """`test_waiting` has the case of a node that answers early."""
     monkeypatch.setattr(asker, "WAIT_SLACK_SECONDS", 2 * LIMIT_S)
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         for node in cluster.nodes:
@@ -149,7 +149,7 @@ async def test_list_reads_page_by_page_as_far_as_needed() -> None:
 async def test_a_page_that_waits_in_the_queue_of_its_node_is_not_requested_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The node is there and answers pings: to ask all nodes would make each one's line longer."""
+    """The node answers pings: asking all nodes would make each one's queue longer."""
     monkeypatch.setattr(errands, "LIST_HEDGE_SECONDS", LIMIT_S)
 
     async def late(request: object) -> object:
@@ -164,7 +164,7 @@ async def test_a_page_that_waits_in_the_queue_of_its_node_is_not_requested_elsew
 
 
 async def steps(watching: Watching, count: int) -> list[Watched]:
-    """The next `count` things seen."""
+    """The next `count` events."""
     with anyio.fail_after(LIMIT_S):
         return [await anext(watching) for _ in range(count)]
 
@@ -195,13 +195,13 @@ async def test_watch_lists_after_a_change_of_node_and_misses_nothing() -> None:
             cluster.decide(decree_of(key))
         seen = await steps(watching, 2)
         assert [watched.decree.key for watched in seen] == ["p/2", "p/3"]
-        # in the middle of the list, the position that stands is the one before it
+        # in the middle of the list, the position is still the one before it
         assert seen[0].position == first.position
         cluster.decide(decree_of("p/4"))
         [after] = await steps(watching, 1)
         assert after.decree.key == "p/4"
         assert after.position.partition(":")[0] != asked.name
-        # a position of the lost node is good for a new watch: it lists
+        # a new watch can start from a position of the lost node: it lists
         resumed = await steps(registry.watch("p", since=first.position), 4)
         assert [watched.decree.key for watched in resumed] == ["p/1", "p/2", "p/3", "p/4"]
 

@@ -1,4 +1,4 @@
-"""Sending: at once where nothing is on its way, together where something is, and never torn."""
+"""Sending: immediately if nothing is in flight, otherwise together; messages stay whole."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from .fakes import FORMATION, LIMIT_S, Silence, cluster_of
 
 pytestmark = pytest.mark.anyio
 MAX_FRAME = 16 * 1024 * 1024
-# CBOR's one-byte text, so often that no system takes it at once
+# one-byte texts in CBOR, too many for any send buffer
 LARGE = b"\x61x" * (6 * 1024 * 1024)
 WELCOME = ClientWelcome(VERSION, "c", FORMATION, NodeId("n1"), (), 1024, MAX_FRAME, 1024)
 
@@ -75,7 +75,7 @@ async def test_requests_that_are_made_together_are_sent_together() -> None:
             for number in range(20):
                 tasks.start_soon(registry.get, f"k{number}")
         sizes = [len(frame) for frame in node.frames if isinstance(frame[0], GetRequest)]
-        # the one that finds nothing on its way does not wait for the others
+        # a request that finds nothing in flight does not wait for the others
         assert sizes == [1, 1, 19]
 
 

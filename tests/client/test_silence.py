@@ -1,6 +1,6 @@
-"""Nodes that are stopped and not dead: those who wait there are served elsewhere, and miss nothing.
+"""Nodes that are stopped, not dead: their waiting requests are answered elsewhere, and miss nothing.
 
-How soon a node is found to be silent is held by `test_pulse`, on a clock of its own.
+`test_pulse` checks how soon a node is found silent, on a mock clock.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -26,7 +26,7 @@ from .fakes import AsUsual, FakeCluster, FakeNode, Half, cluster_of, decree_of
 from .test_acquiring import honest
 
 pytestmark = pytest.mark.anyio
-# none of this takes so long, and what it replaces took longer
+# a test takes less; without the pulse it would take longer
 LIMIT_S = 15
 
 
@@ -45,7 +45,7 @@ async def during(
     kind: type,
     then: Callable[[], object],
 ) -> None:
-    """Make a call; once a request of its kind has reached `node`, do something."""
+    """Make a call; once a request of its kind has reached `node`, call `then`."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(call)
         await node.until(lambda node: node.asked(kind))
@@ -118,7 +118,7 @@ async def test_a_watch_leaves_a_silent_node_misses_nothing_and_repeats_nothing()
                 await anyio.sleep(0.01)
             cluster.decide(decree_of("p/4"))
         assert seen == ["p/1", "p/2", "p/3", "p/4"]
-        # what the stopped node says when it goes on is not told again
+        # the late answers of the stopped node are not yielded again
         asked.resume()
         with anyio.move_on_after(1.5):
             pytest.fail(f"{await anext(watching)} came twice")
@@ -202,7 +202,7 @@ async def test_a_node_that_never_greets_delays_no_wait() -> None:
                 await cluster.order("k")[1].until(lambda node: node.asked(WaitRequest))
                 cluster.decide(decree_of("k"))
 
-            with anyio.fail_after(4):  # connecting alone is given 5
+            with anyio.fail_after(4):  # the limit for connecting is 5
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(decide_later)
                     await registry.wait("k", timeout=None)

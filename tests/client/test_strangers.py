@@ -1,4 +1,4 @@
-"""Endpoints where no node is: nobody listens, or something else does, and the error says which."""
+"""Endpoints without a node: nothing listens, or another service does, and the error says which."""
 
 import socket
 import ssl
@@ -19,7 +19,7 @@ from decreed.registry.errors import Closed, DecreedError, ProtocolError, Unreach
 from .fakes import cluster_of, decree_of
 
 pytestmark = pytest.mark.anyio
-# far beyond what it takes, and far below what the calls are given
+# far more than a test takes, and far less than the timeout of the calls
 LIMIT_S = 30
 PATIENCE_S = 120
 Server = Callable[[], AbstractContextManager[str]]
@@ -27,7 +27,7 @@ Server = Callable[[], AbstractContextManager[str]]
 
 @contextmanager
 def serving(server: TCPServer) -> Iterator[str]:
-    """Run a server in a thread; gives its endpoint."""
+    """Run a server in a thread; yields its endpoint."""
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
@@ -39,7 +39,7 @@ def serving(server: TCPServer) -> Iterator[str]:
 
 
 def speaking(answer: Callable[[socket.socket], None]) -> Server:
-    """A server that treats each connection like this."""
+    """A server that calls `answer` with each connection."""
 
     class Threads(ThreadingTCPServer):
         daemon_threads = True
@@ -51,13 +51,13 @@ def speaking(answer: Callable[[socket.socket], None]) -> Server:
                 while self.request.recv(1_024):
                     pass
             except OSError:
-                pass  # the other side has left
+                pass  # the client closed the connection
 
     return lambda: serving(Threads(("127.0.0.1", 0), Handler))
 
 
 def web_server() -> AbstractContextManager[str]:
-    """A real one, which waits for a line."""
+    """A real web server, which waits for a line."""
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
@@ -67,27 +67,27 @@ def web_server() -> AbstractContextManager[str]:
 
 
 def bad_request(connection: socket.socket) -> None:
-    """A web server that does not wait for the end of a line."""
+    """A web server that answers before the end of a line."""
     connection.recv(1)
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
 
 def real_tls(connection: socket.socket) -> None:
-    """It has no certificate, so it ends the handshake with an alert."""
+    """A TLS server without a certificate, which ends the handshake with an alert."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with context.wrap_socket(connection, server_side=True):
         pass
 
 
 def picky_tls(connection: socket.socket) -> None:
-    """It hangs up on what is no TLS, without a word."""
+    """A TLS server that closes other connections without an answer."""
     if connection.recv(1) == b"\x16":
         connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
     connection.shutdown(socket.SHUT_WR)
 
 
 def tls_that_complains_in_http(connection: socket.socket) -> None:
-    """As web servers do that are asked in plain HTTP where they expect TLS."""
+    """A web server that expects TLS and answers plain HTTP with an error in plain HTTP."""
     first = connection.recv(1)
     if first == b"\x16":
         connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
@@ -96,7 +96,7 @@ def tls_that_complains_in_http(connection: socket.socket) -> None:
 
 
 async def failure_of(endpoints: list[str], timeout: float = PATIENCE_S) -> DecreedError:
-    """How a call ends with a client of these endpoints."""
+    """The error of a call of a client of these endpoints."""
     async with connect(*endpoints) as registry:
         with anyio.fail_after(LIMIT_S), pytest.raises(DecreedError) as caught:
             await registry.get("k", timeout=timeout)

@@ -1,4 +1,4 @@
-"""When a wait ends: at its deadline, by the client's clock, whatever ticks the node's clock has."""
+"""When a wait ends: at its deadline, by the client's clock, even if the node's clock ticks coarsely."""
 
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ NOBODY: Any = None
 
 
 class Ticking(Asker):
-    """Asks a node that is over after this part of the time that it may take."""
+    """Asks a node that answers "undecided" after a part of the time that it was given."""
 
     def __init__(self, part: float) -> None:
         self.part = part
@@ -26,7 +26,7 @@ class Ticking(Asker):
         self.pool: Any = SimpleNamespace(now=trio.current_time)
 
     def __del__(self, is_finalizing: Callable[[], bool] = bool) -> None:
-        """It has nothing to close."""
+        """There is nothing to close."""
 
     async def _recall(self, keys: Sequence[Key], deadline: float) -> dict[Key, Decree]:
         return {}

@@ -1,4 +1,4 @@
-"""A watch that lost its place lists; from each position that it gives nothing is missed."""
+"""A watch whose position was lost lists; from every position that it yields nothing is missed."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def steps(watching: Watching, count: int) -> list[Watched]:
-    """The next `count` things seen."""
+    """The next `count` events."""
     with anyio.fail_after(LIMIT_S):
         return [await anext(watching) for _ in range(count)]
 
@@ -26,7 +26,7 @@ def keys(seen: list[Watched]) -> list[str]:
 
 
 def loses_once() -> Script:
-    """A node that says once that it has lost a watch's place, and else is honest."""
+    """A node that says once that it has lost a watch's position, and is honest otherwise."""
     lost = list[Any]()
 
     def script(node: FakeNode, request: Any) -> Any:
@@ -39,7 +39,7 @@ def loses_once() -> Script:
 
 
 async def test_a_position_that_its_own_node_has_lost_leads_to_a_list() -> None:
-    """Its position has the same node and disk as before: that it says "lost" is enough."""
+    """Its position has the same node and disk as before: the answer "lost" is enough."""
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         [node] = cluster.nodes
         watching = registry.watch("p")
@@ -58,7 +58,7 @@ async def test_a_position_that_its_own_node_has_lost_leads_to_a_list() -> None:
 async def test_a_position_in_the_middle_of_a_list_is_the_one_before_the_list(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever goes on from it lists again: a list is in order of keys, unlike the feed."""
+    """A watch resumed from it lists again: a list is in order of keys, unlike the feed."""
     monkeypatch.setattr("decreed.client.watching.PAGE_SIZE", 2)
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         [node] = cluster.nodes
@@ -104,7 +104,7 @@ async def test_only_the_last_decree_of_a_page_has_the_position_after_the_page() 
 async def test_a_list_that_fails_between_pages_does_not_count_as_complete(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The place that stands is the one from before it, until the last page has come."""
+    """Until the last page has come, the position is still the one before the list."""
     monkeypatch.setattr("decreed.client.watching.PAGE_SIZE", 1)
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         [node] = cluster.nodes
