@@ -126,7 +126,7 @@ def _known(name: str, table: dict[str, T], what: str) -> T:
 
 
 def _systems(names: Sequence[str], console: Console) -> list[type[Cluster]]:
-    """The systems that are here; what is not is said."""
+    """The systems that are installed; says which are not."""
     found = list[type[Cluster]]()
     for name in names:
         system = _known(name.strip(), SYSTEMS, "system")
@@ -148,7 +148,7 @@ def _say_what_is_missing(console: Console) -> None:
 def _measure(
     suites: Sequence[Suite], settings: Settings, systems: Sequence[type[Cluster]], console: Console
 ) -> list[str]:
-    """Run the suites; returns what failed. Whatever happens, nothing is left running."""
+    """Run the suites; returns the failures. Nothing is left running, even after an error."""
     settings.scratch.mkdir(parents=True, exist_ok=True)
     Decreed.compile()
     generator = None if LoadGenerator.missing() else LoadGenerator.build(settings.scratch)

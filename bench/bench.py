@@ -26,7 +26,7 @@ class Settings:
     """How much is measured.
 
     Args:
-        short: a look, not a measurement.
+        short: a quick trial, not a measurement.
         repeats: runs of each work on each system.
         seconds: measured in each run.
         keys: how many keys the suites about memory and growth write.
@@ -51,13 +51,13 @@ class Settings:
 
 @dataclass
 class Bench:
-    """What suites work with.
+    """One run of the benchmark, which the suites use.
 
     Args:
-        settings: how much.
-        systems: what is measured, decreed first.
-        generator: None where there is no compiler; then client libraries are all there is.
-        say: tells the user how it goes.
+        settings: how much is measured.
+        systems: the systems that are measured, decreed first.
+        generator: None without a compiler; then only client libraries are measured.
+        say: tells the user the progress.
     """
 
     settings: Settings
@@ -70,7 +70,7 @@ class Bench:
     _on_close: ExitStack = field(default_factory=ExitStack)
 
     def cluster(self, system: type[Cluster], size: int = NODES) -> Cluster:
-        """A cluster of `system` that does not run yet."""
+        """A cluster of `system` that is not started yet."""
         folder = self.settings.scratch / f"{system.name}-{time.monotonic_ns()}"
         return system(folder, size)
 
@@ -78,7 +78,7 @@ class Bench:
     def clusters(self, size: int = NODES, *, warm: bool = True) -> Generator[list[Cluster]]:
         """All systems at once, each on empty disks, warmed up; ended and removed at the end.
 
-        They run side by side and are asked in turn; one that is not asked is idle. In short mode
+        They run side by side and get loads in turn; the others are idle meanwhile. In short mode
         suites share them.
         """
         if self.settings.short and size == NODES:
@@ -112,7 +112,7 @@ class Bench:
             self.load(cluster, load)
 
     def timed(self, load: Load) -> Load:
-        """`load`, for as long as the settings say."""
+        """`load` with the duration of the settings."""
         return replace(load, seconds=self.settings.seconds, warm_up=self.settings.warm_up)
 
     def interleaved(
@@ -122,7 +122,7 @@ class Bench:
         works: Mapping[str, Load],
         library_works: Mapping[str, Load],
     ) -> None:
-        """Every work on every system, in turn and again, so that a slow minute hits all of them."""
+        """Every work on every system, in turn and repeatedly, so that a slow minute affects all."""
         for repeat in range(self.settings.repeats):
             for work, load in works.items():
                 for cluster in clusters:
@@ -132,10 +132,10 @@ class Bench:
                     self.by_library(suite, work, cluster, load, repeat)
 
     def begin(self, cluster: Cluster, load: Load) -> Callable[[], Outcome]:
-        """Start a load by the protocol; what is returned waits for it.
+        """Start a load by the protocol; the returned function waits for its outcome.
 
         Raises:
-            NotReady: if there is nothing to drive the system with.
+            NotReady: if no load generator can drive the system.
         """
         if isinstance(cluster, PySyncObj):
             return cluster.begin(load)
@@ -151,7 +151,7 @@ class Bench:
     def by_library(
         self, suite: str, work: str, cluster: Cluster, load: Load, repeat: int = 0
     ) -> None:
-        """Run a load by the system's usual Python client and keep what it found, if there is one."""
+        """Run a load by the system's usual Python client, if there is one, and record its outcome."""
         if not Library.missing(cluster) and (load.batch == 1 or cluster.name == OURS):
             with self.attempt(f"{work} on {cluster.name} by its library"):
                 outcome = Library.run(cluster, load)
@@ -160,20 +160,20 @@ class Bench:
     def by_protocol(
         self, suite: str, work: str, cluster: Cluster, load: Load, repeat: int = 0
     ) -> None:
-        """Run a load by the generator and keep what it found."""
+        """Run a load by the generator and record its outcome."""
         if self.drives(cluster, load):
             with self.attempt(f"{work} on {cluster.name}"):
                 self.record(suite, work, cluster, self.load(cluster, load), repeat=repeat)
 
     def drives(self, cluster: Cluster, load: Load) -> bool:
-        """Whether there is something that does `load` on this system."""
+        """Whether a load generator can do `load` on this system."""
         if isinstance(cluster, PySyncObj):
             return load.op in ("claim", "lock") and load.batch == 1
         return self.generator is not None and (load.batch == 1 or cluster.name == OURS)
 
     @contextmanager
     def attempt(self, what: str) -> Generator[None]:
-        """Go on with the next work if this one fails, and say so at the end."""
+        """Continue with the next work if this one fails; the failure is reported at the end."""
         try:
             yield
         except (NotReady, subprocess.TimeoutExpired, OSError) as error:
@@ -190,7 +190,7 @@ class Bench:
         repeat: int = 0,
         way: str = PROTOCOL,
     ) -> None:
-        """Keep what a run found."""
+        """Record the outcome of a run."""
         figures = {name: value for name, value in flat(outcome).items() if name not in _SERIES}
         detail = {name: outcome[name] for name in _SERIES if name in outcome}
         self.runs.append(Run(suite, work, cluster.name, way, repeat, figures, detail))
@@ -207,7 +207,7 @@ def _brief(figures: Mapping[str, float]) -> str:
 
 
 def about_machine() -> dict[str, object]:
-    """What a reader must know to compare figures."""
+    """What a reader needs to know of this machine to compare figures."""
     return {
         "at": time.strftime("%Y-%m-%d %H:%M:%S"),
         "cores": os.cpu_count(),

@@ -1,8 +1,8 @@
 """What the client library costs: CPU time of the client's own process per operation.
 
-``python bench/client_costs.py`` prints a table. The nodes are pretended: one other process answers
-every request at once, without consensus and without a disk, so that nothing but the client is
-measured, and CPU time is read from the process account, which a busy machine hardly changes.
+``python bench/client_costs.py`` prints a table. The nodes are fakes: one other process answers every
+request immediately, without consensus and without a disk, so that only the client is measured. CPU
+time is that of the process, which load on the machine hardly changes.
 """
 
 import asyncio
@@ -48,11 +48,11 @@ DISK_LIMIT = 10**12
 Work = Callable[[Registry, Iterator[str], int], Coroutine[Any, Any, None]]
 
 
-# ---- the pretended nodes ----
+# ---- the fake nodes ----
 
 
 async def serve() -> None:
-    """Listen as three nodes, say where, and answer until standard input ends."""
+    """Listen as three nodes, print their addresses, and answer until standard input ends."""
     addresses: dict[NodeId, str] = {}
     for node in NODES:
         server = await asyncio.start_server(partial(_talk, node, addresses), "127.0.0.1", 0)
@@ -97,13 +97,13 @@ def _answer(request: Any) -> Answer:
 
 
 def decree_of(key: Key) -> Decree:
-    """What every key is frozen to."""
+    """The decree of every key."""
     return Decree.of(Claim(key, VALUE, "text/plain", "somebody", b"i" * 16), BALLOT, 0)
 
 
 @contextmanager
 def pretended_nodes() -> Generator[list[str]]:
-    """Run them in a process of their own; yields their addresses."""
+    """Run the fake nodes in a process of their own; yields their addresses."""
     command = [sys.executable, __file__, "--serve"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with process:
@@ -132,13 +132,13 @@ async def look_cached(registry: Registry, keys: Iterator[str], times: int) -> No
 
 
 async def get_one(registry: Registry, keys: Iterator[str], times: int) -> None:
-    """Read keys, one after the other."""
+    """Read keys one at a time."""
     for _ in range(times):
         await registry.get(next(keys))
 
 
 async def claim_one(registry: Registry, keys: Iterator[str], times: int) -> None:
-    """Claim keys, one after the other."""
+    """Claim keys one at a time."""
     for _ in range(times):
         await registry.claim(next(keys), VALUE)
 
@@ -156,7 +156,7 @@ async def claim_many(registry: Registry, keys: Iterator[str], times: int) -> Non
 
 
 def by_64(work: Work) -> Work:
-    """The same by 64 tasks."""
+    """The same work, divided among 64 tasks."""
 
     async def all_of(registry: Registry, keys: Iterator[str], times: int) -> None:
         async with anyio.create_task_group() as tasks:
@@ -182,20 +182,20 @@ SUITE: dict[str, tuple[Work, int]] = {
 
 
 def fresh_keys() -> Iterator[str]:
-    """Keys that were never asked for."""
+    """Keys that were not used before."""
     return (f"bench/costs/key-{number}" for number in count())
 
 
 @asynccontextmanager
 async def counted(label: str, times: int) -> AsyncGenerator[None]:
-    """Print the CPU time of what runs inside, of all threads of this process."""
+    """Print the CPU time of the block: all threads of this process."""
     began = time.process_time()
     yield
     show(label, time.process_time() - began, times)
 
 
 def show(label: str, seconds: float, times: int) -> None:
-    """One row of the table: for each operation, and so many of them in a second."""
+    """Print one row of the table: the time of one operation, and operations per second."""
     each = seconds / times * 1e6
     print(f"{label:<34}{each:>10.2f} us{1e6 / each:>14,.0f}/s", flush=True)
 
@@ -251,7 +251,7 @@ def measure_disk(endpoints: list[str], decrees: int) -> None:
 
 
 def _forget(folder: Path) -> None:
-    """Have the system drop what it holds of the files in memory, where it can be asked to."""
+    """Have the system drop the files from its page cache, if it can."""
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -260,7 +260,7 @@ def _forget(folder: Path) -> None:
 
 
 def _measure_through(folder: Path, endpoints: list[str], decrees: int) -> None:
-    """From connecting to the first decree off the disk, by a blocking client."""
+    """Measure from connecting to the first decree from the disk, with a blocking client."""
     began = time.perf_counter()
     with sync.connect(*endpoints, cache_dir=folder, cache_decrees=DISK_LIMIT) as registry:
         assert registry.get(_disk_key(7)) is not None

@@ -26,7 +26,7 @@ class Library:
 
     @staticmethod
     def missing(cluster: Cluster) -> str:
-        """Why there is no such client for `cluster`'s system; empty if there is."""
+        """Why there is no such client of `cluster`'s system; empty if there is one."""
         package = PACKAGES.get(cluster.name)
         if package is None:
             return f"no Python client of {cluster.name} is measured"
@@ -36,7 +36,7 @@ class Library:
     def begin(
         cls, cluster: Cluster, load: Load, before: Sequence[str] = ()
     ) -> "subprocess.Popen[str]":
-        """Start a load; `outcome` waits for it. `before`: a command that runs it, such as ``nice``."""
+        """Start a load; `outcome` waits for it. `before`: a command prefix, such as ``nice``."""
         command = [*before, cls.python, "-m", "bench.library", _order(cluster, load).encoded()]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)

@@ -1,4 +1,4 @@
-"""A load: what is asked of a cluster, and what came of it."""
+"""A load: the operations that are run on a cluster, and their outcome."""
 
 import json
 import shutil
@@ -17,25 +17,25 @@ Outcome = dict[str, Any]
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked.
+    """The operations of a load.
 
     Args:
-        op: claim, read, stale-read, sync-read, contend, watch or lock; list, by the library alone.
+        op: claim, read, stale-read, sync-read, contend, watch or lock; list, only by the library.
         outstanding: operations under way at a time.
-        clients: among how many clients they are divided; 0 for what suits the system.
+        clients: how many clients they are divided among; 0 for the default of the system.
         batch: keys in one operation.
         value_size: bytes.
         seconds, warm_up: measured, and before that unmeasured.
-        count: end after so many operations; 0 for no limit. Claims take that many keys.
-        keyspace: reads choose among so many keys.
+        count: the number of operations after which it ends; 0 for no limit. Claims use that many keys.
+        keyspace: how many keys reads choose from.
         prefix: of keys, or the lock's name; empty for a new one.
         key_base: the number of the first key.
         rate: operations a second; 0 for as many as possible.
         patience: seconds after which an operation is tried elsewhere, if `robust`.
-        robust: broken connections, errors and silent nodes are got round.
-        eager: begin at once, before all nodes can be reached; robust too.
-        series_ms: length of the cells of a series over time; 0 for none.
-        nodes: ask these alone; empty for all.
+        robust: whether to retry elsewhere after broken connections, errors and silence.
+        eager: whether to begin before all nodes can be reached; implies `robust`.
+        series_ms: length of the cells of a series over time; 0 for no series.
+        nodes: the nodes to use; empty for all.
     """
 
     op: str = "claim"
@@ -61,7 +61,7 @@ class LoadGenerator:
     """The load generator, compiled.
 
     Args:
-        program: where it is.
+        program: the path of the executable.
     """
 
     def __init__(self, program: Path) -> None:
@@ -69,7 +69,7 @@ class LoadGenerator:
 
     @staticmethod
     def missing() -> str:
-        """Why there is none; empty if there is."""
+        """Why it cannot be built; empty if it can."""
         return "" if shutil.which("gcc") else "gcc not installed"
 
     @classmethod
@@ -77,7 +77,7 @@ class LoadGenerator:
         """Compile the generator into `folder`.
 
         Raises:
-            NotReady: with what the compiler said.
+            NotReady: with the compiler's errors.
         """
         folder.mkdir(parents=True, exist_ok=True)
         program = folder / "generator"
@@ -95,7 +95,7 @@ class LoadGenerator:
 
 
 def outcome(process: "subprocess.Popen[str]", load: Load) -> Outcome:
-    """Wait for a load and read what it reports; CPU time is also given for one operation.
+    """Wait for a load and read its report; adds the CPU time of one operation.
 
     Raises:
         NotReady: if the load failed.
@@ -112,14 +112,14 @@ def outcome(process: "subprocess.Popen[str]", load: Load) -> Outcome:
 
 
 def with_cpu_per_op(found: Outcome) -> Outcome:
-    """Add what one operation cost the servers, and the client, in microseconds of CPU."""
+    """Add the CPU time of one operation, of the servers and of the client, in microseconds."""
     done = max(1, found["done"])
     costs = {f"{who}_us": found[f"{who}_s"] * 1e6 / done for who in ("server_cpu", "client_cpu")}
     return found | costs
 
 
 def settled(cluster: Cluster, load: Load) -> Load:
-    """`load` with all that was left open decided for `cluster`."""
+    """`load` with its open parameters filled in for `cluster`."""
     prefix = load.prefix or (cluster.lock_name() if load.op == "lock" else cluster.prefix())
     clients = load.clients or min(load.outstanding, _clients(cluster, load.outstanding))
     return replace(load, prefix=prefix, clients=clients)

@@ -1,4 +1,4 @@
-"""Figures: percentiles, the spread of repeated runs, and what processes use."""
+"""Figures: percentiles, the spread of repeated runs, and the resources that processes use."""
 
 import os
 import statistics
@@ -20,7 +20,7 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """What repeated runs came to; there must be at least one."""
+    """The spread of repeated runs; there must be at least one."""
     return Spread(statistics.median(values), min(values), max(values), len(values))
 
 
@@ -40,12 +40,12 @@ def latency(nanoseconds: Iterable[int]) -> dict[str, float]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU of a process and of its reaped children, user and system; 0 if there is none such."""
+    """CPU of a process and of its reaped children, user and system; 0 if there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return 0.0
-    # the name may hold spaces, so count from behind it
+    # the process name may contain spaces, so count the fields after it
     fields = text.rpartition(")")[2].split()
     return sum(int(field) for field in fields[11:15]) / _TICKS
 
@@ -69,11 +69,11 @@ def open_files(pid: int) -> int:
 
 
 def disk_mb(folder: Path) -> float:
-    """What the files below `folder` occupy, in megabytes (10^6 bytes)."""
+    """The disk space of the files below `folder`, in megabytes (10^6 bytes)."""
     blocks = 0
     for path in folder.rglob("*"):
         try:
             blocks += path.lstat().st_blocks
-        except FileNotFoundError:  # a server tidies up meanwhile
+        except FileNotFoundError:  # a server removed it meanwhile
             continue
     return blocks * 512 / 1e6

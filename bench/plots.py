@@ -1,4 +1,4 @@
-"""Plots, as SVG and PNG. Without matplotlib there are none, and the report says so."""
+"""Plots, as SVG and PNG. Without matplotlib no plot is drawn, and the report says so."""
 
 import importlib
 import importlib.util
@@ -33,9 +33,9 @@ def draw(path: Path, paint: Callable[[Any], None], title: str, x: str, y: str) -
     Args:
         path: without a suffix.
         paint: takes the axes.
-        title: above it.
-        x: what the horizontal axis is, with the unit.
-        y: the same for the vertical one.
+        title: above the plot.
+        x: the label of the horizontal axis, with the unit.
+        y: the label of the vertical axis, with the unit.
     """
     if missing():
         return
@@ -54,7 +54,7 @@ def draw(path: Path, paint: Callable[[Any], None], title: str, x: str, y: str) -
 
 
 def latency_against_load(runs: Sequence[Run], path: Path) -> None:
-    """How long a claim takes while ever more are under way: the curve that matters."""
+    """Latency of claims against throughput, as more and more are outstanding."""
 
     def paint(axes: Any) -> None:
         for system, points in _by_load(lines(runs)).items():
@@ -109,7 +109,7 @@ def bars(column: Column, *, logarithmic: bool = False) -> Callable[[Sequence[Run
             axes.barh(places, medians, xerr=[below, above], color=colours, ecolor="#555555")
             axes.set_yticks(places, names, fontsize=6)
             axes.invert_yaxis()
-            # what differs a thousandfold is not seen side by side otherwise
+            # a linear scale would hide the small bars
             if logarithmic or (medians and max(medians) > 50 * max(min(medians), 1e-9)):
                 axes.set_xscale("log")
 
@@ -138,7 +138,7 @@ def throughput_against_nodes(runs: Sequence[Run], path: Path) -> None:
 
 
 def timeline(runs: Sequence[Run], path: Path) -> None:
-    """Claims acknowledged in each stretch of time around a fault, for each system's first run."""
+    """Claims acknowledged in each interval around a fault, for each system's first run."""
     works = list(dict.fromkeys(run.work for run in runs))
     for place, work in enumerate(works):
 
@@ -167,7 +167,7 @@ def _around_fault(run: Run) -> tuple[list[float], list[float]]:
 
 
 def growth(runs: Sequence[Run], path: Path) -> None:
-    """What a claim costs while there are ever more keys."""
+    """CPU time of a claim against the number of keys."""
 
     def paint(axes: Any) -> None:
         found = [(line.median("keys"), line.figures["server_cpu_us"]) for line in lines(runs)]

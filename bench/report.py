@@ -18,8 +18,8 @@ class Column:
 
     Args:
         figure: its name in `Run.figures`.
-        title: what stands above it, with the unit.
-        scale: what figures are divided by.
+        title: its heading, with the unit.
+        scale: the divisor of its figures.
     """
 
     figure: str
@@ -35,14 +35,14 @@ CLIENT_CPU = Column("client_cpu_us", "client CPU us/op")
 
 
 def number(value: float) -> str:
-    """Three digits that matter, thousands kept apart."""
+    """Three significant digits, with separators of thousands."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def cell(found: Spread | None, scale: float) -> str:
-    """The median, and the least and greatest if there were several runs."""
+    """The median; after several runs also the least and the greatest."""
     if found is None:
         return ""
     text = number(found.median / scale)
@@ -52,7 +52,7 @@ def cell(found: Spread | None, scale: float) -> str:
 
 
 def rows(runs: Sequence[Run], columns: Sequence[Column]) -> list[list[str]]:
-    """The head of the table and then its rows; the last column compares the first of the figures."""
+    """The heading and the rows of a table; the last column compares the first of the figures."""
     found = lines(runs)
     head = ["work", "system", "by", *(column.title for column in columns)]
     body = [_row(line, found, columns) for line in found]
@@ -61,7 +61,7 @@ def rows(runs: Sequence[Run], columns: Sequence[Column]) -> list[list[str]]:
 
 def _row(line: Line, among: Sequence[Line], columns: Sequence[Column]) -> list[str]:
     cells = [cell(line.figures.get(column.figure), column.scale) for column in columns]
-    # by the first figure that was measured: a watch has no throughput
+    # compared by the first figure that was measured: a watch has no throughput
     measured = [column.figure for column in columns if column.figure in line.figures]
     compared = ratio(line, among, measured[0]) if measured else None
     return [line.work, line.system, line.way, *cells, "" if compared is None else f"{compared:.2f}"]
@@ -75,7 +75,7 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
 
 
 def show(console: Console, title: str, table: Sequence[Sequence[str]]) -> None:
-    """Print the table; a line parts one work from the next."""
+    """Print the table, with a line between works."""
     drawn = Table(title=title, title_justify="left")
     for place, name in enumerate(table[0]):
         drawn.add_column(name, justify="left" if place < 3 else "right")
@@ -89,7 +89,7 @@ def show(console: Console, title: str, table: Sequence[Sequence[str]]) -> None:
 
 
 def write_runs(path: Path, runs: Sequence[Run], about: dict[str, object]) -> None:
-    """Write runs, and what they come to, as JSON."""
+    """Write runs and their summary as JSON."""
     summary = [asdict(line) for line in lines(runs)]
     document = {"about": about, "summary": summary, "runs": [asdict(run) for run in runs]}
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What was measured: runs, and what repeated runs of the same work come to."""
+"""The results: runs, and the spread of repeated runs of the same work."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ class Run:
 
     Args:
         suite: the suite's name.
-        work: what was done, as tables say it.
-        system: who did it.
+        work: what was done, as shown in tables.
+        system: the system that did it.
         way: "protocol" if our load generator drove it, "library" for the usual Python client.
         repeat: the number of the run.
         figures: what was measured, flat.
-        detail: series over time and whatever else plots are drawn from.
+        detail: series over time and other data for plots.
     """
 
     suite: str

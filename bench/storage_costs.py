@@ -1,9 +1,9 @@
-"""What a claim costs a node's storage: CPU, bytes written, the time of a sync, memory, and the start.
+"""The cost of claims for a node's storage: CPU, bytes written, sync time, memory, and start.
 
-Drives `decreed.storage` alone, without a network, in the way a node does: instances of fresh keys
-are looked up and written as accepted, synced; then they are looked up again and written as learned,
-with their feed entries. Costs are CPU time of the whole process, RocksDB's own threads included but
-the making of the claims left out, since that figure survives a noisy machine.
+Drives only `decreed.storage`, without a network, as a node does: instances of fresh keys are looked up
+and written as accepted, with a sync; then they are looked up again and written as learned, with their
+feed entries. The cost is the CPU time of the whole process, with RocksDB's own threads and without
+making the claims; other load on the machine hardly changes it.
 
     python -m bench.storage_costs --keys 1000000
 """
@@ -34,12 +34,12 @@ KIB, MIB = 1024, 1024 * 1024
 
 
 class Sample(NamedTuple):
-    """The process accounts at one moment.
+    """The resources used by the process at one moment.
 
     Args:
         cpu_s: CPU time of the process so far, all threads.
         written: bytes handed to the kernel so far.
-        wall_s: a clock.
+        wall_s: wall-clock time.
     """
 
     cpu_s: float
@@ -48,7 +48,7 @@ class Sample(NamedTuple):
 
     @classmethod
     def now(cls) -> "Sample":
-        """The accounts as they are."""
+        """The resources used so far."""
         fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
         return cls(time.process_time(), int(fields["wchar"]), time.perf_counter())
 
@@ -61,7 +61,7 @@ class Claims:
         batch: how many keys a turn has.
 
     Attributes:
-        making_s: the CPU time that went into the claims themselves so far.
+        making_s: the CPU time spent on making claims so far.
     """
 
     def __init__(self, value_bytes: int, batch: int) -> None:
@@ -70,7 +70,7 @@ class Claims:
         self.making_s = 0.0
 
     def run(self, storage: RocksStorage, first: int, count: int) -> Iterator[float]:
-        """Claim keys `first` to `first + count`; gives the seconds that each synced write took."""
+        """Claim keys `first` to `first + count`; yields the seconds that each synced write took."""
         for start in range(first, first + count, self.batch):
             begun = time.thread_time()
             decrees = [self._decree(number) for number in range(start, start + self.batch)]
@@ -78,7 +78,7 @@ class Claims:
             yield self._turn(storage, start, decrees)
 
     def key(self, number: int) -> Key:
-        """The key of claim `number`; neighbours lie far from each other, as with random names."""
+        """The key of claim `number`; neighbours are far from each other, as with random names."""
         return Key(f"bench/{hashlib.blake2b(b'%d' % number, digest_size=10).hexdigest()}")
 
     def _decree(self, number: int) -> Decree:
@@ -109,19 +109,19 @@ def config() -> ClusterConfig:
 
 
 def rss_mib() -> float:
-    """The memory that this process has now, in MiB."""
+    """The resident memory of this process, in MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / MIB
 
 
 def disk_mib(folder: Path) -> float:
-    """What lies below a folder, in MiB; files that vanish meanwhile count for nothing."""
+    """The size of the files below a folder, in MiB."""
     sizes = (path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return sum(sizes) / MIB
 
 
 def reading(storage: RocksStorage, claims: Claims, keys: int, count: int) -> float:
-    """The CPU time of reading one of `keys` keys, any of them alike, in microseconds."""
+    """The CPU time of reading one of `keys` keys, chosen uniformly, in microseconds."""
     numbers = [int.from_bytes(os.urandom(6)) % keys for _ in range(count)]
     wanted = [claims.key(number) for number in numbers]
     begun = time.process_time()
@@ -137,7 +137,7 @@ def header() -> str:
 
 
 def stage(storage: RocksStorage, claims: Claims, first: int, until: int, folder: Path) -> str:
-    """Claim keys up to `until`, and tell what each cost."""
+    """Claim keys up to `until`; returns the table row of their costs."""
     before, made_s = Sample.now(), claims.making_s
     syncs = sorted(claims.run(storage, first, until - first))
     after, count = Sample.now(), until - first
@@ -154,7 +154,7 @@ def stage(storage: RocksStorage, claims: Claims, first: int, until: int, folder:
 
 
 def restart(folder: Path, claims: Claims) -> str:
-    """Open the directory as it was left, and tell what that takes."""
+    """Open the directory as it was left; returns what that costs."""
     before = Sample.now()
     storage = open_directory(folder, config(), NODE)
     storage.load([claims.key(0)])
@@ -165,14 +165,14 @@ def restart(folder: Path, claims: Claims) -> str:
 
 
 def stages(keys: int) -> list[int]:
-    """Where to look on the way to `keys` keys."""
+    """The numbers of keys at which costs are measured, up to `keys`."""
     return [at for at in (1_000, 10_000, 100_000, 300_000, 1_000_000, 3_000_000) if at < keys] + [
         keys
     ]
 
 
 def fill(folder: Path, claims: Claims, keys: int) -> None:
-    """All figures of a directory that grows to `keys` keys; then die, as if killed."""
+    """Print all rows for a directory that grows to `keys` keys; then kill this process."""
     storage = open_directory(folder, config(), NODE)
     print(header())
     first = 0
@@ -183,14 +183,14 @@ def fill(folder: Path, claims: Claims, keys: int) -> None:
 
 
 def measure(folder: Path, arguments: list[str], claims: Claims) -> None:
-    """Fill a directory in a process of its own, and open it again, here."""
+    """Fill a directory in a process of its own, then open it in this one."""
     subprocess.run([sys.executable, "-m", "bench.storage_costs", *arguments, "--fill", folder])
     print("after a kill:", restart(folder, claims))
     print("after a stop:", restart(folder, claims))
 
 
 def main() -> None:
-    """Read the arguments, and measure in a folder that is removed behind it."""
+    """Read the arguments, and measure in a temporary folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--value-bytes", type=int, default=64)

@@ -1,12 +1,12 @@
 """The client: `connect` to a cluster, under trio, asyncio, or (in `decreed.client.sync`) neither.
 
-The parts, from the outside in: `cluster` is what callers see, its `registry` is about keys and its
-`locking` about locks; `arguments` checks what they give; `asker` asks with a deadline and through the
-`cache`, and knows which claims are in `doubts`; `settle` drives attempts, `attempt` decides which node
-is tried when; `pool` knows the members, `link` is one connection with many requests in flight, and
-`pulse` tells whether its node is there. Below the seam of `runtime` lie two ways to move bytes:
-`loop_runtime`, `task_link` and `channel` in an event loop; `blocking`, `socket_link` and `socket_dial`
-without one.
+The parts, from the outside in: `cluster` is what callers see; its `registry` is about keys and its
+`locking` about locks. `arguments` checks what callers pass. `asker` sends requests with a deadline
+and through the `cache`, and records which claims are in `doubts`. `settle` drives attempts, `attempt`
+decides which node is tried when. `pool` knows the members, `link` is one connection with many
+requests in flight, and `pulse` tells whether its node is alive. Below the interface of `runtime` there
+are two ways to move bytes: `loop_runtime`, `task_link` and `channel` in an event loop; `blocking`,
+`socket_link` and `socket_dial` without one.
 """
 
 from importlib import import_module
@@ -14,7 +14,7 @@ from importlib import import_module
 if __name__ == "client":
     raise ImportError("import decreed.client, not client")
 
-TYPE_CHECKING = False  # type checkers know this name; `typing` itself takes its time to load
+TYPE_CHECKING = False  # type checkers know this name; importing `typing` would take time
 if TYPE_CHECKING:
     from ..registry import errors
     from ..registry.types import Decree, Outcome
@@ -68,7 +68,7 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> object:
-    """A public name, loaded when it is first used: an event loop takes longer to load than to ask."""
+    """A public name, loaded at its first use: loading an event loop takes longer than one request."""
     if name == "errors":
         return import_module("..registry.errors", __name__)
     if name in _WHERE:

@@ -1,15 +1,15 @@
-"""Getting a term: asking node after node, until one grants it or the time is up.
+"""Acquiring a term: asking one node after another, until one grants it or the deadline passes.
 
-A request stays at one node for the whole wait, since a node keeps the order of those who wait there.
-The lock's home is asked first. A node that is silent while others would be heard is left for the
-next, and a wait elsewhere than at home is cut into pieces, so that it moves back.
+A request stays at one node for the whole wait, since each node keeps the order of its waiters.
+The lock's home is asked first. If a node falls silent, the request moves to the next one. A wait at
+another node than the home is cut into short pieces, so that it moves back to the home.
 
 Invariants kept here:
 
 * one claim id is asked for at all nodes, so that repeating is safe, and is granted at most once;
-* it ends as the last error says only if every try was definite, or if a prepare quorum has taken the
+* it ends with the last error only if every try was definite, or if a prepare quorum has accepted the
   give-up of the claim, which then can hold nothing; otherwise it ends as `OutcomeUnknown`;
-* validity counts from the first sending, and only if there was no other.
+* validity counts from the first sending, and only if there was no second one.
 """
 
 import random
@@ -43,28 +43,28 @@ from .settle import settle
 
 LONGEST_SECONDS = MAX_TIMEOUT_MS / 1000
 AWAY_SECONDS = 5.0
-# so little time is not worth another try
+# with less time left than this, no further try is made
 SCANT_SECONDS = 0.1
-# how long one whose wait is over may take to find out how things stand
+# how long a caller whose wait is over may take to find out who holds the lock
 LAST_WORD_SECONDS = 2.0
-# how long the answer of a node whose time is up may take to get here
+# how long after the deadline the answer of a node may still arrive
 LATE_SECONDS = 1.0
-# how long the outcome of a grant is waited for that was under way when the time was up
+# how long to wait for the outcome of a grant that was under way at the deadline
 OUTCOME_SECONDS = 0.25
-# how long it may take to find out who has a lock that was not got
+# how long it may take to find out who holds a lock that was not acquired
 HOLDER_SECONDS = 0.5
 
-# no other node would say anything else
+# every other node would answer the same
 _OF_THE_REQUEST = (BadRequest, Closed, Disputed)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A term that was got.
+    """A term that was granted.
 
     Args:
         decree: of the term.
-        sent_ms: from when on validity counts; None if it has to begin with a keep-alive.
+        sent_ms: when validity begins; None if it has to begin with a keep-alive.
     """
 
     decree: Decree
@@ -72,14 +72,14 @@ class Grant:
 
 
 class Acquiring:
-    """One caller's way to a term of a lock.
+    """One caller's attempt to acquire a term of a lock.
 
     Args:
-        asker: asks the cluster.
+        asker: sends requests to the cluster.
         lock: the lock's name.
-        claim: who wants it; its id is used for nothing else.
+        claim: the claim for the term; its id is used for nothing else.
         deadline: when to give up, on anyio's clock.
-        queue: whether to wait while somebody else has it.
+        queue: whether to wait while somebody else holds the lock.
 
     Attributes:
         asked: the links on which the claim may have been sent, in order.
@@ -98,7 +98,7 @@ class Acquiring:
         self._held: HeldBy | None = None
         self._last: DecreedError | None = None
         self._asked: dict[Link, None] = {}
-        # the link that is asked now, and since when
+        # the link that is being asked, and since when
         self._asking: tuple[Link, float] | None = None
 
     @property
@@ -113,12 +113,12 @@ class Acquiring:
         return self._doubt is not None
 
     async def run(self) -> Grant:
-        """Return once the lock is the caller's.
+        """Return once the caller holds the lock.
 
         Raises:
-            LockHeld: somebody else has it, and it was not to be waited for, or not any longer.
-            DecreedError: no quorum answered in time, or the request itself is wrong. What any of
-                these means if there is doubt, `verdict` says.
+            LockHeld: somebody else holds it, and the caller does not wait, or its wait is over.
+            DecreedError: no quorum answered in time, or the request itself is wrong. If the outcome
+                is in doubt, `verdict` says what the error means.
         """
         try:
             return await self._ask_all()
@@ -129,15 +129,15 @@ class Acquiring:
             return grant
 
     async def verdict(self, error: DecreedError, given_up: bool) -> DecreedError:
-        """How it ends, if `error` was said last, some try was not definite, and no grant came.
+        """The final error, when some try was indefinite and no grant came.
 
         Args:
-            error: what was said last.
-            given_up: a prepare quorum has taken the give-up of the claim.
+            error: the last error.
+            given_up: whether a prepare quorum has accepted the give-up of the claim.
         """
         if not given_up:
             return self._unknown(error)
-        # a quorum is up: that it did not answer in time is not the reason
+        # a quorum is up, so a late answer is not the reason
         return await self._not_got() if isinstance(error, Unreachable | OutcomeUnknown) else error
 
     async def _ask_all(self) -> Grant:
@@ -151,7 +151,7 @@ class Acquiring:
             await self._pause()
 
     async def _outcome(self) -> Grant | None:
-        """Time is up while a grant may be under way: ask for a short moment how it ended."""
+        """The deadline passed while a grant may be under way: ask briefly how it ended."""
         if self._doubted is None or not self._doubted.up or self._asker.pool.closed:
             return None
         self._tries += 1
@@ -182,14 +182,14 @@ class Acquiring:
         if isinstance(result, OutcomeUnknown):
             self._doubt, self._doubted = result, link
             if self._is_late():
-                # another node would begin what this one may be about to end
+                # another node would start again what this one may be about to complete
                 raise self._out_of_time()
         return None
 
     def _hear(self, reply: Reply, sent_ms: float) -> Grant | None:
         match reply.answer:
             case Granted(decree=decree, leased=leased) if self._is_ours(decree):
-                # an old sending leaves too little: a keep-alive gives more than it takes
+                # sent long ago, little validity is left: a keep-alive gains more than it costs
                 fresh = now_ms() - sent_ms < self._claim.ttl_ms / 3
                 alone = leased and self._tries == 1 and fresh
                 return Grant(decree, sent_ms if alone else None)
@@ -204,9 +204,9 @@ class Acquiring:
                 raise ProtocolError(f"no answer about a lock: {type(answer).__name__}")
 
     def _on_time_up(self) -> None:
-        """The wait is over. One to whom no quorum has said a word yet asks how things stand.
+        """The wait is over. If no quorum has answered yet, ask once more who holds the lock.
 
-        A queue may be so busy, or a wait so short, that nobody got round to tell.
+        A busy queue or a short wait may leave no time for an answer about the holder.
         """
         if not self._queue or self._held is not None or self._doubt is not None:
             raise self._out_of_time()
@@ -214,9 +214,9 @@ class Acquiring:
         self._deadline = anyio.current_time() + LAST_WORD_SECONDS
 
     def _out_of_time(self) -> DecreedError:
-        """A quorum that has spoken during the wait is no quorum that is down.
+        """`LockHeld` if a quorum answered during the wait, otherwise `Unreachable`.
 
-        If there is doubt, a grant may be under way, and `run` asks for its outcome.
+        If the outcome is in doubt, a grant may be under way, and `run` asks for its outcome.
         """
         if self._held is not None and self._doubt is None:
             return held_error(self._held)
@@ -233,7 +233,7 @@ class Acquiring:
         return lock == self._lock and decree.claim_id == self._claim.claim_id
 
     async def _not_got(self) -> DecreedError:
-        """The claim can hold nothing: say who has the lock, as far as that is known."""
+        """The claim can hold nothing: say who holds the lock, if that is known."""
         if self._held is None:
             until = anyio.current_time() + HOLDER_SECONDS
             [result] = await settle(self._asker.pool, [to_find_holder(self._lock)], until)
@@ -258,7 +258,7 @@ class Acquiring:
     # -- one node
 
     async def _ask(self, link: Link) -> Reply | DecreedError:
-        """Ask one node, for as long as it is worth while; it is left if it falls silent."""
+        """Ask one node, for as long as is useful; give up on it if it falls silent."""
         self._asking = link, anyio.current_time()
         self._note_asked()
         try:
@@ -268,7 +268,7 @@ class Acquiring:
             self._asking = None
 
     def _note_asked(self) -> None:
-        """The connection may have come up since, so this is looked at whenever it counts."""
+        """Note the link if it is up; called at each use, since it may have come up in between."""
         if self._asking is not None:
             link, began = self._asking
             if link.up or link.heard_at >= began:

@@ -1,11 +1,11 @@
-"""What callers give, checked by noun, before anything is sent. No I/O.
+"""Checks of the callers' arguments, one for each noun, before anything is sent. No I/O.
 
-A parameter has the same name and the same meaning in every public method, and one check here. What
-is of the wrong type or out of bounds is a `BadRequest` that names the parameter. It shows numbers,
-and otherwise the type alone: a value may be large, or nobody's business.
+A parameter has the same name and the same meaning in every public method, and one check here. An
+argument of the wrong type or out of bounds raises a `BadRequest` that names the parameter. The message
+shows numbers; of other values it shows only the type, since a value may be large or confidential.
 
-What a check returns is what messages are made of, exactly: plain `str`, `bytes`, `int` and `float`,
-never a subclass of them, and text that can be written as UTF-8. So nothing malformed can leave.
+Checks return exactly what messages are made of: plain `str`, `bytes`, `int` and `float`, never a
+subclass of them, and text that can be encoded as UTF-8. So nothing malformed can be sent.
 """
 
 import os
@@ -56,7 +56,7 @@ def seconds_or_none(name: str, value: object) -> float | None:
 
 
 def ttl_ms(value: object) -> int:
-    """How long a lease runs, in milliseconds, as seconds or a `timedelta` say it.
+    """How long a lease runs, in milliseconds, from seconds or a `timedelta`.
 
     Raises:
         BadRequest: unless it is such a length of time, and within the bounds.
@@ -72,7 +72,7 @@ def text(name: str, value: object, most: int | None = None) -> str:
     """Text that can be written as UTF-8.
 
     Raises:
-        BadRequest: unless it is that, and has no more than `most` characters.
+        BadRequest: unless it is such a text, of at most `most` characters.
     """
     if not isinstance(value, str):
         raise wrong(name, "a str", value)
@@ -99,7 +99,7 @@ def data(name: str, value: object, most: int) -> bytes:
     """Bytes.
 
     Raises:
-        BadRequest: unless they are that, and no more than `most`.
+        BadRequest: unless it is bytes, at most `most` of them.
     """
     if not isinstance(value, bytes):
         raise wrong(name, "bytes", value)
@@ -109,10 +109,10 @@ def data(name: str, value: object, most: int) -> bytes:
 
 
 def claim_id(value: object) -> bytes:
-    """The id of a claim, as bytes or text gave it.
+    """The id of a claim, given as bytes or text.
 
     Raises:
-        BadRequest: unless it is that, and within the bounds.
+        BadRequest: unless it is one of these, and within the bounds.
     """
     if isinstance(value, str):
         value = utf8("claim_id", value)
@@ -155,10 +155,10 @@ def slot(name: str, value: object) -> int:
 
 
 def function(name: str, value: object) -> None:
-    """Something to be called.
+    """A callable.
 
     Raises:
-        BadRequest: if it cannot be.
+        BadRequest: if it is not callable.
     """
     if not callable(value):
         raise wrong(name, "something to be called", value)
@@ -168,7 +168,7 @@ def path(name: str, value: object) -> str:
     """The path of a file or a directory.
 
     Raises:
-        BadRequest: if it can be none.
+        BadRequest: if it is not a path, or holds zero characters.
     """
     if not isinstance(value, str | os.PathLike):
         raise wrong(name, "a path", value)
@@ -191,7 +191,7 @@ def keys(values: object) -> list[Key]:
     """The names of any number of keys.
 
     Raises:
-        BadRequest: if they are no such collection, or one is malformed.
+        BadRequest: if `values` is no collection of texts, or a key is malformed.
     """
     if not _is_collection(values):
         raise wrong("keys", "a collection of keys", values)
@@ -226,10 +226,10 @@ def lock_name(value: object) -> str:
 
 
 def pairs(items: object) -> list[tuple[object, object]]:
-    """Pairs of a key and a value, neither of which is checked yet.
+    """Pairs of a key and a value; neither is checked yet.
 
     Raises:
-        BadRequest: if they are no such collection.
+        BadRequest: if `items` is neither a mapping nor a collection of pairs.
     """
     if isinstance(items, Mapping):
         return list(cast("Mapping[object, object]", items).items())
@@ -242,7 +242,7 @@ def headers(values: object) -> list[tuple[bytes, bytes]]:
     """The headers of a request, as ASGI gives them.
 
     Raises:
-        BadRequest: if they are no pairs of bytes.
+        BadRequest: unless they are pairs of bytes.
     """
     found: list[tuple[bytes, bytes]] = []
     for one in values if _is_collection(values) else [values]:
@@ -255,10 +255,10 @@ def headers(values: object) -> list[tuple[bytes, bytes]]:
 
 
 def endpoints(values: Iterable[object]) -> list[str]:
-    """The texts in what names servers, of which each may be a collection of texts.
+    """The texts in `values`, each of which is a text or a collection of texts.
 
     Raises:
-        BadRequest: if there is anything else in it.
+        BadRequest: if it holds anything else.
     """
     found: list[object] = []
     for one in values:
@@ -272,7 +272,7 @@ def wrong(name: str, what: str, value: object) -> BadRequest:
 
 
 def _is_collection(value: object) -> TypeGuard[Iterable[object]]:
-    """Whether it can be iterated over and is no text, which would fall apart into letters."""
+    """Whether it is an iterable other than text, which would be split into characters."""
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray)
 
 
@@ -290,6 +290,6 @@ def _shown(value: object) -> str:
     if value is None or isinstance(value, bool | float):
         return repr(value)
     if isinstance(value, int):
-        # a longer one cannot even be written out
+        # Python refuses to format very long numbers
         return str(value) if value.bit_length() <= 64 else f"a number of {value.bit_length()} bits"
     return type(value).__name__

@@ -1,4 +1,4 @@
-"""Asking with a deadline, through the cache: what all calls of the registry are made of."""
+"""Sending requests with a deadline, through the cache: all calls of the registry use this."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -40,36 +40,36 @@ from .results import Claimed, NodeDown, settled
 from .runtime import CLOSED, FORKED, Life
 from .settle import settle
 
-# how long an answer from the disk is held back in the hope that a node tells the formation
+# how long a read waits for a node to tell the formation, before the disk cache answers without it
 MEET_SECONDS = 0.5
-# so long after the first call somebody must listen somewhere, or it ends: a node that is just being
-# started is waited for, a mistaken address is told soon
+# a call fails if nothing listens at any endpoint for this long after the first call: long enough for a
+# node that is starting, short enough to report a wrong address soon
 ABSENT_SECONDS = 1.0
-# how long the first call waits for the other endpoints, to see that all are of one cluster
+# how long the first call waits for the other endpoints, to check that all belong to one cluster
 OTHERS_SECONDS = 0.2
 SHOWN_SEEDS = 7
-# a wait that has so little time left when its node says "undecided" is over
+# a wait with less time left than this when its node says "undecided" is over
 WAIT_SLACK_SECONDS = 0.1
 # how long a node waits at least, so that it can ask a quorum
 SHORTEST_WAIT_SECONDS = 0.1
-# how long the answer to a wait whose time is up may take: another node may have to give it
+# how long after the deadline of a wait its answer may still come: another node may have to give it
 LATE_SECONDS = 0.5
 
 
 def seeds_text(seeds: Sequence[Endpoint]) -> str:
-    """Which endpoints a client was given, shortly."""
+    """The endpoints that a client was given, shortened if there are many."""
     shown_ones = ", ".join(map(str, seeds[:SHOWN_SEEDS]))
     more = len(seeds) - SHOWN_SEEDS
     return f"of {shown_ones} and {more} more" if more > 0 else f"of {shown_ones}"
 
 
 class Asker:
-    """Asks the cluster, keeps what it says, and refuses to work once closed.
+    """Sends requests to the cluster, caches the decrees in its answers; raises `Closed` once closed.
 
     Args:
         pool: the connections.
         cache: the decrees that are held.
-        timeout: seconds that a call may take when it names no time of its own.
+        timeout: seconds that a call may take unless it names its own timeout.
         lifetime: of the client.
     """
 
@@ -86,7 +86,7 @@ class Asker:
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         if is_finalizing():
-            # the modules that this needs may be gone
+            # the modules that this needs may have been unloaded
             return
         # nothing of the client itself refers to this: only registries, watches and locks do
         seeds = ", ".join(map(str, self.pool.seeds))
@@ -110,13 +110,13 @@ class Asker:
         """Check that the client may be used in the event loop that runs now.
 
         Raises:
-            Closed: if it may not, as for `guard`, or because it belongs to another one.
+            Closed: as for `guard`, or if the client belongs to another event loop.
         """
         self.guard()
         self.lifetime.guard()
 
     def __str__(self) -> str:
-        """Of which cluster this is a client, and whether it is connected; from any thread."""
+        """The cluster of this client, and whether it is connected; may be called from any thread."""
         welcome = self.pool.welcome
         return "; ".join(
             [
@@ -142,8 +142,8 @@ class Asker:
     def at_hand(self, key: str) -> Decree | None:
         """The decree of `key` if it is in memory and the client may be used.
 
-        This is all that a read from memory does, so it is as short as can be: a key that is held
-        was checked when it was asked for. None, too, where `guard` would raise an error.
+        A read from memory does nothing else, so this skips all checks that it can: a key in memory
+        was checked when it was first asked for. Returns None where `guard` would raise an error.
         """
         if self.pool.closed or self._forks != FORKS.count or type(key) is not str:
             return None
@@ -161,11 +161,11 @@ class Asker:
         return self.pool.now() + seconds
 
     async def meet(self, deadline: float) -> None:
-        """Return once a node has told who the members are, and the endpoints are of one cluster.
+        """Return once a node has named the members, and all endpoints belong to one cluster.
 
         Raises:
-            Unreachable: if none does until `deadline`; nothing was asked yet.
-            ConfigError: if the endpoints belong to different clusters; nothing is ever asked then.
+            Unreachable: if no node does so before `deadline`; nothing was requested yet.
+            ConfigError: if the endpoints belong to different clusters; nothing is ever requested then.
         """
         if not self._met:
             async with self._meeting:
@@ -178,11 +178,11 @@ class Asker:
         if self._met:
             return
         if not self.pool.introduced:
-            # a call without an end waits for nodes as well
+            # a call without a deadline waits for nodes as long as it takes
             absent = ABSENT_SECONDS if deadline < inf else inf
             await self._one(to_meet(absent=absent), deadline)
         now = self.pool.now()
-        # most of what is left of a short time is for what the caller asks
+        # if little time is left, keep two thirds of it for the caller's own request
         soon = now + min(OTHERS_SECONDS, (deadline - now) / 3)
         links = [self.pool.link(seed) for seed in self.pool.seeds]
         await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
@@ -193,7 +193,7 @@ class Asker:
         """Settle one errand.
 
         Raises:
-            DecreedError: as the errand ended.
+            DecreedError: the error that the errand ended with.
         """
         await self.meet(deadline)
         return await self._one(errand, deadline)
@@ -201,7 +201,7 @@ class Asker:
     async def claim_all(
         self, claims: Sequence[Claim], deadline: float
     ) -> list[Claimed | DecreedError]:
-        """Settle claims, each by itself; errors are among the results, in order."""
+        """Settle claims independently; the results, in order, include errors."""
         errands = [to_claim(claim) for claim in claims]
         with self._doubts.unless_settled(claims):
             replies = await self._each(errands, deadline)
@@ -225,7 +225,7 @@ class Asker:
             check_value(claim.value, self.pool.welcome.max_value_bytes)
 
     def held(self, claim: Claim) -> Claimed | None:
-        """How `claim` ends by what is in memory, if a node vouched for it.
+        """The result of `claim` from the decrees in memory, if a node confirmed their formation.
 
         Raises:
             ClaimIdReused: if the decree has the claim's id but other content.
@@ -234,7 +234,7 @@ class Asker:
         return settled(claim, decree) if decree is not None else None
 
     def decree(self, reply: Reply) -> Decree | None:
-        """The decree that was answered, which is kept; None for undecided."""
+        """Cache and return the decree in an answer; None for undecided."""
         if isinstance(reply.answer, Undecided):
             return None
         if not isinstance(reply.answer, Decreed):
@@ -251,10 +251,10 @@ class Asker:
         return self.decree(await self.ask(to_get(key), deadline))
 
     async def get_all(self, keys: Sequence[Key], deadline: float) -> dict[Key, Decree | None]:
-        """Read keys, those that are not held from the cluster.
+        """Read keys, from the cluster if they are not held.
 
         Raises:
-            DecreedError: the first one met.
+            DecreedError: the first one, in the order of the keys.
         """
         found = await self._recall(keys, deadline)
         missing = [key for key in dict.fromkeys(keys) if key not in found]
@@ -266,7 +266,7 @@ class Asker:
         return {key: found[key] if key in found else asked[key] for key in keys}
 
     async def wait(self, key: Key, deadline: float) -> Decree | None:
-        """Wait for a key; None when time ran out and it is undecided."""
+        """Wait for a key; None if it is undecided at the deadline."""
         found = await self._recall([key], deadline)
         while key not in found:
             left = max(SHORTEST_WAIT_SECONDS, deadline - self.pool.now())
@@ -282,7 +282,7 @@ class Asker:
         """Claim the next free slot from the one that the claim's key names.
 
         Raises:
-            DecreedError: as the claim ended.
+            DecreedError: the error that the claim ended with.
         """
         with self._doubts_of_next.unless_settled([claim]):
             [reply] = await self._each([to_claim_next(claim)], deadline)
@@ -292,18 +292,18 @@ class Asker:
         return result
 
     def first_slot(self, series: str, claim_id: bytes) -> Key | None:
-        """The slot from which a claim of the next one was first tried, if that is still in doubt."""
+        """The slot at which a claim of the next slot was first tried, if it is still in doubt."""
         return self._doubts_of_next.first_key(series, claim_id)
 
     async def latest(self, series: str, deadline: float) -> Decree | None:
-        """The last decided slot of a series; None when there is none."""
+        """The last decided slot of a series; None if no slot is decided."""
         return self.decree(await self.ask(to_find_latest(series), deadline))
 
     async def status(self, deadline: float) -> list[StatusReport | NodeDown]:
         """What each member says of itself."""
         await self.meet(deadline)
         soon = min(deadline, self.pool.now() + MEET_SECONDS)
-        # find out which members are behind the endpoints: their own addresses may be out of reach
+        # find out which members the endpoints lead to: the members' own addresses may be unreachable
         links = [self.pool.link(seed) for seed in self.pool.seeds]
         await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
         nodes = list(self.pool.addresses)
@@ -312,7 +312,7 @@ class Asker:
         return [self._report(*pair) for pair in zip(nodes, replies, strict=True)]
 
     async def page(self, prefix: str, after: str, limit: int, deadline: float) -> ListPage:
-        """One page of the decrees under a prefix; they are kept."""
+        """One page of the decrees under a prefix; they are cached."""
         reply = await self.ask(to_list(prefix, after, limit), deadline)
         if not isinstance(reply.answer, ListPage):
             raise ProtocolError(f"no page: {type(reply.answer).__name__}")
@@ -320,7 +320,7 @@ class Asker:
         return reply.answer
 
     async def news(self, errand: Errand, deadline: float = inf) -> WatchPage:
-        """One page of a watch; its decrees are kept."""
+        """One page of a watch; its decrees are cached."""
         self.guard_here()
         reply = await self.ask(errand, deadline)
         if not isinstance(reply.answer, WatchPage):
@@ -331,7 +331,7 @@ class Asker:
     async def _each(
         self, errands: Sequence[Errand], deadline: float
     ) -> Sequence[Reply | DecreedError]:
-        """Settle errands, each by itself; where nothing could be asked, all have that error."""
+        """Settle errands independently; if no node could be met, all get that error."""
         try:
             await self.meet(deadline)
         except DecreedError as error:

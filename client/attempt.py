@@ -1,19 +1,19 @@
-"""One errand on its way: which node is tried next, when a second one is asked too, how it ends.
+"""One errand under way: which node is tried next, when a second one is asked too, how it ends.
 
-A state machine that its driver (`settle`) turns: links put news into its inbox, `advance` does
-whatever the news and the clock ask for. It never waits.
+A state machine that is driven by `settle`: links put events into its inbox, `advance` handles the
+events and the timeouts. It never waits.
 
 Rules kept here:
 
 * The same claim id goes to every node, so trying again is safe. A try after the first says
   ``here``: nothing stalls on a home that does not answer.
-* A claim ends as `OutcomeUnknown` if one single try of it was written and did not come back with a
-  definite answer. Only if every try was definite may it end as another error.
-* A node that falls silent is left for the next one, and listened to all the same: the first answer
-  counts, from either node. So nothing that is said to a request that waits long is missed.
-* Shortly before its time is over a request asks the next node too, so that a node that was stopped in
-  the last moment is not taken for a quorum that is down.
-* What is wrong with the request is raised at once; what is wrong with a node is tried elsewhere.
+* A claim ends as `OutcomeUnknown` if any try of it was written and got no definite answer. It ends
+  with another error only if every try was definite.
+* If a node falls silent, the next one is asked, and both are listened to: the first answer counts.
+  So the late answer to a long wait is not missed.
+* Shortly before the deadline a request asks the next node too, so that a node that was just stopped
+  is not reported as a quorum that is down.
+* An error of the request is raised immediately; after an error of a node the next node is tried.
 """
 
 import random
@@ -48,30 +48,30 @@ from .ticket import Lost, News, Silent, Ticket
 
 LOG = Journal(__name__)
 SILENT_AVOID_SECONDS = 1.0
-# a node that answers others, or has many late answers already, is given more time: an overloaded
-# cluster must not be asked everything twice
+# extra time for a node that answers other requests, or already has many late answers: an overloaded
+# cluster must not get every request twice
 BUSY_EXTRA_SECONDS = 0.75
 LOAD_SECONDS = 0.001
-# while such a node answers, a large request waits its turn, but not longer than this
+# while such a node answers, a large request waits its turn, at most this long
 LONGEST_TURN_SECONDS = 20.0
 FIRST_LATE = 16
-# the end of an errand's time, in which the next node is asked if the one before said nothing lately;
-# of a short time its last two thirds
+# this long before its deadline an errand asks the next node, if the last one said nothing lately; if
+# the whole time is short, its last two thirds are used
 LAST_CALL_SECONDS = 0.3
 LIGHT_BYTES = 4_096
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
-# no node and no later time would make a difference
+# the same at every node and at any later time
 _OF_THE_REQUEST = (BadRequest, Disputed)
-# no node is there
+# no node of ours is there
 _ABSENT = (NothingListens, ProtocolError)
-# time will not heal the node: worth no second round when all nodes say so
+# permanent errors of a node: if all nodes have one, there is no second round
 _PERMANENT = (ProtocolError, IdentityRefused, Damaged, StorageFailed)
 
 
 class Reply(Struct, frozen=True):
-    """What settled an errand, and the welcome of the node that said it."""
+    """The answer that settled an errand, and the welcome of the node that gave it."""
 
     answer: Answer | ClientWelcome
     welcome: ClientWelcome
@@ -82,8 +82,8 @@ class Attempt:
 
     Args:
         errand: what to ask.
-        pool: whom to ask.
-        wake: called when there is news.
+        pool: the links to ask.
+        wake: called when there is an event.
         deadline: on the runtime's clock.
     """
 
@@ -114,7 +114,7 @@ class Attempt:
         return min(self._wake_at, self._deadline)
 
     def advance(self, now: float) -> None:
-        """Do whatever the news and the time `now` ask for; `result` is set at the end."""
+        """Handle the events, and the timeouts at the time `now`; `result` is set at the end."""
         inbox, self._inbox = self._inbox, []
         for ticket, news in inbox:
             if self.result is None:
@@ -131,7 +131,7 @@ class Attempt:
             self._press_on(now)
 
     def withdraw(self) -> None:
-        """Nobody waits for the result any more."""
+        """Withdraw all requests: nobody waits for the result any more."""
         for ticket in self._tickets:
             ticket.link.withdraw(ticket)
         self._tickets.clear()
@@ -173,7 +173,7 @@ class Attempt:
             self._wake_at = now
 
     def _press_on(self, now: float) -> None:
-        """It is time to try the next node: the last one failed, or is late."""
+        """Try the next node, unless the last one may have more time."""
         if self._tickets:
             patience = self._patience(self._tickets[-1], now)
             if patience > now:
@@ -189,7 +189,7 @@ class Attempt:
             self._end_round(now)
 
     def _patience(self, ticket: Ticket, now: float) -> float:
-        """Until when to wait for `ticket` alone. Keeps off a node that is silent."""
+        """Until when to wait for `ticket` alone. Avoids its node from now on if it is silent."""
         link = ticket.link
         if link.silent:
             return now
@@ -202,7 +202,7 @@ class Attempt:
         if heard and ticket.weight > LIGHT_BYTES:
             since = min(link.heard_at, since + LONGEST_TURN_SECONDS)
         if heard and ticket.written_at is None:
-            # it waits for room in a connection that works
+            # the request waits for room in a working connection
             return now + hedge
         if heard or link.late >= FIRST_LATE:
             hedge += BUSY_EXTRA_SECONDS + link.load * LOAD_SECONDS
@@ -215,7 +215,7 @@ class Attempt:
         return min(since + hedge, max(last_call, link.heard_at + HEDGE_SECONDS))
 
     def _last_call(self, since: float) -> float:
-        """When to ask the next node, for one who asked the last one at `since`."""
+        """When to ask the next node at the latest, if the last one was asked at `since`."""
         return self._deadline - min(LAST_CALL_SECONDS, (self._deadline - since) * 2 / 3)
 
     def _next_link(self) -> Link | None:
@@ -236,7 +236,7 @@ class Attempt:
             LOG.debug("asking %s, about %s", link.endpoint, self._errand.key or "no key")
         milliseconds = self._milliseconds(now)
         if link.late and not self._pool.avoided(link):
-            # one request finds out whether it speaks again; others keep away until then
+            # this request finds out whether the node answers again; others avoid it until then
             link.late = 1
             link.avoid(SILENT_AVOID_SECONDS)
 
@@ -249,13 +249,13 @@ class Attempt:
         self._tickets.append(ticket)
 
     def _milliseconds(self, now: float) -> int:
-        """How long the node may try: a little less than we wait, so that its answer comes first."""
+        """How long the node may try: a little less than we wait, so that its answer is in time."""
         left = self._deadline - now
         seconds = min(left - min(0.1, left / 6), self._errand.longest)
         return max(1, min(int(seconds * 1000), MAX_TIMEOUT_MS))
 
     def _end_round(self, now: float) -> None:
-        """All nodes failed: give up if that will not change, or pause and start anew."""
+        """All nodes failed: give up if that is permanent, otherwise pause and try all again."""
         self._rounds += 1
         errors = list(self._faults.values())
         if errors and all(isinstance(error, _PERMANENT) for error in errors):
@@ -271,7 +271,7 @@ class Attempt:
             reasons = self._reasons() or "nobody answered"
             LOG.debug("asking all again soon, for all have failed: %s", reasons)
             if not all(isinstance(error, _ABSENT) for error in errors):
-                self._absent_at = now + self._errand.absent  # there is life
+                self._absent_at = now + self._errand.absent  # some node is there
             if now < self._absent_at:
                 self._wake_at = min(self._wake_at, self._absent_at)
 
@@ -289,7 +289,7 @@ class Attempt:
         return "; ".join(f"{endpoint}: {reason}" for endpoint, reason in said.items())
 
     def _absent(self) -> DecreedError:
-        """There is no cluster where we were told to look."""
+        """The error when no cluster is at the endpoints."""
         if any(not isinstance(error, NothingListens) for error in self._faults.values()):
             return Unreachable(f"no decreed node is there ({self._reasons()})")
         places = " or ".join(str(link.endpoint) for link in self._faults)

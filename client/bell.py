@@ -1,4 +1,4 @@
-"""A bell: one task waits, others ring. A ring that nobody waits for yet is kept."""
+"""A wakeup that one task waits for and others set. It stays set until it is waited for."""
 
 from typing import TYPE_CHECKING
 
@@ -7,24 +7,24 @@ if TYPE_CHECKING:
 
 
 class Bell:
-    """An event that can be waited for again and again by one task."""
+    """An event that one task can wait for repeatedly; each wait resets it."""
 
     def __init__(self) -> None:
         self._rung = False
-        # made when somebody comes to wait: most rings come before, or to nobody
+        # made when a task waits: most rings come earlier, or nobody waits for them
         self._event: anyio.Event | None = None
 
     @property
     def rung(self) -> bool:
-        """Whether a ring is kept that nobody has waited for yet."""
+        """Whether it was rung and nobody has waited for that yet."""
         return self._rung
 
     def heed(self) -> None:
-        """Take the ring that is kept, without waiting."""
+        """Reset it without waiting."""
         self._rung = False
 
     def ring(self) -> None:
-        """Wake the task that waits, now or when it comes to wait."""
+        """Wake the task that waits now, or let the next wait return immediately."""
         self._rung = True
         if self._event is not None:
             self._event.set()
@@ -32,11 +32,11 @@ class Bell:
     async def wait(self) -> None:
         """Return once the bell has been rung since the last return.
 
-        A ring that was kept is taken without a checkpoint; whoever waits again and again is held up
-        as soon as nobody rings.
+        If it was rung already, this returns without a checkpoint. A loop over `wait` still suspends as
+        soon as nobody rings.
         """
         if not self._rung:
-            # whoever waits here is in an event loop; a caller who blocks asks `rung`, and loads none
+            # only a client in an event loop waits here; a blocking one reads `rung` and loads no anyio
             import anyio
 
             self._event = anyio.Event()

@@ -1,8 +1,8 @@
-"""A client for a caller who blocks and asks little: no event loop, no thread, nothing in between.
+"""A client for blocking callers with few requests: it needs no event loop and no thread.
 
-What decides is the very client that trio and asyncio run: its coroutines, over links that wait inside
-`Exchange.listen` instead of suspending. So they run to their end in one step (`finish`). Nothing moves
-while the caller does something else; whoever keeps locks, or watches, needs `connect`.
+It runs the same coroutines as trio and asyncio do, over links that wait inside `Exchange.listen`
+instead of suspending. So a coroutine runs to its end in one step (`finish`). No bytes move between
+calls, so holding locks and watching need `connect`.
 """
 
 import selectors
@@ -27,7 +27,7 @@ from .runtime import Admit
 from .socket_link import SocketLink
 
 T = TypeVar("T")
-# the system's own bound on how long one wait may be
+# below the system's own bound on how long one wait may be
 LONGEST_WAIT_SECONDS = 3_600.0
 CACHE_DECREES = 1_000
 CACHE_BYTES = 16 * 1024 * 1024
@@ -44,8 +44,8 @@ def ask(
 
     Args:
         endpoints: servers as ``host:port``.
-        body: awaits nothing but the calls of `Keys`, other than `Keys.watch`.
-        timeout: seconds that a call may take when it names no time of its own.
+        body: awaits only the calls of `Keys`, except `Keys.watch`.
+        timeout: seconds that a call may take unless it names its own timeout.
         claimant: the name that claims carry; ``user@host`` by default.
 
     Raises:
@@ -64,7 +64,7 @@ def keys_of(
     claimant: str | None = None,
     cache_decrees: int = CACHE_DECREES,
 ) -> Generator[Keys]:
-    """The keys of a cluster, whose coroutines `finish` runs; the arguments are those of `connect`."""
+    """The keys of a cluster, for coroutines that `finish` runs; arguments as for `connect`."""
     seeds = parse_endpoints(arguments.endpoints(tuple(endpoints)))
     seconds = arguments.seconds("timeout", timeout)
     name = checked_claimant(claimant)
@@ -78,7 +78,7 @@ def keys_of(
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine over an `Exchange` returns; it blocks where others would suspend."""
+    """Run a coroutine over an `Exchange` to its end; it blocks where others would suspend."""
     try:
         work.send(None)
     except StopIteration as end:
@@ -89,7 +89,7 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Exchange:
-    """Moves the bytes of all links of one client while its caller waits, and is the client's life."""
+    """Moves the bytes of all links of one client while its caller waits; also the client's lifetime."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -98,7 +98,7 @@ class Exchange:
 
     @property
     def tasks(self) -> NoReturn:
-        """There are none beside a caller who blocks."""
+        """A blocking client has no background tasks."""
         raise RuntimeError("this needs a task of its own: use decreed.client.connect")
 
     @property
@@ -107,10 +107,10 @@ class Exchange:
         return self._process != this_process()
 
     def guard(self) -> None:
-        """Any code may use the client that has it."""
+        """Allow every use: the client belongs to no event loop."""
 
     def forget(self, what: str) -> None:
-        """Nothing goes on that would have to be ended."""
+        """Do nothing: no background work has to be ended."""
 
     async def end(self) -> None:
         """Close all connections."""
@@ -121,7 +121,7 @@ class Exchange:
         return time.monotonic()
 
     def lock(self) -> nullcontext[None]:
-        """Nobody else is there to be kept out."""
+        """A lock that does nothing: only one caller runs at a time."""
         return nullcontext()
 
     async def listen(self, bell: Bell, until: float) -> None:
@@ -134,13 +134,13 @@ class Exchange:
         bell.heed()
 
     def link(self, endpoint: Endpoint, admit: Admit) -> SocketLink:
-        """A link that is moved by this."""
+        """A link whose bytes this moves."""
         link = SocketLink(endpoint, admit, self.now, self)
         self._links.append(link)
         return link
 
     def watch(self, connection: socket.socket, events: int, turn: Callable[[int], None]) -> None:
-        """Call `turn` with what `connection` is ready for, of `events`; 0 to watch it no more."""
+        """Call `turn` with the ones of `events` that `connection` is ready for; 0 stops watching it."""
         known = connection.fileno() in self._selector.get_map()
         if not events:
             if known:

@@ -1,10 +1,10 @@
-"""The cache: decrees in memory and, if asked for, on disk. Decrees never change, so neither does it.
+"""The cache: decrees in memory and, optionally, on disk. Decrees never change, so it is never stale.
 
 Invariants kept here:
 
-* All decrees in memory belong to one formation. Another formation, and everything is dropped.
+* All decrees in memory belong to one formation. When another formation is seen, all are dropped.
 * The disk is read and written on worker threads, one call at a time; callers never wait for a
-  write, and no trouble with the disk is an error for them.
+  write, and faults of the disk raise no errors for them.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ from .journal import Journal
 from .memory import Memory
 
 if TYPE_CHECKING:
-    # a client without a disk cache loads neither a database nor threads for it
+    # a client without a disk cache loads neither SQLite nor threads
     import anyio
 
     from .disk import DecreeFile
@@ -54,7 +54,7 @@ class Cache:
 
     @property
     def confirmed(self) -> bool:
-        """Whether a node told the formation, so that it is more than a guess."""
+        """Whether a node told the formation, rather than a guess from the disk."""
         return self._welcome is not None
 
     @property
@@ -63,16 +63,16 @@ class Cache:
         return self._shelf is not None
 
     def inherit(self, known: "Cache") -> None:
-        """Go on in a forked process with what the cache of its parent knew of the formation.
+        """In a forked process: take over the formation that the parent's cache knew.
 
-        The decrees in memory are of that formation, wherever the fork fell: `memory` is emptied
-        before the formation changes. The parent's file is left alone, and opened again when needed.
+        The decrees in memory belong to that formation, whenever the fork happened: `memory` is emptied
+        before the formation changes. The parent's file is not touched; it is opened again when needed.
         """
         self.formation, self._welcome = known.formation, known._welcome
         self.memory.recount()
 
     def adopt(self, welcome: ClientWelcome) -> None:
-        """A node of the cluster told its formation: what is of another one is dropped."""
+        """Take the formation that a node told, and drop the decrees of any other."""
         if welcome.formation is None:
             return
         if welcome.formation != self.formation:
@@ -85,7 +85,7 @@ class Cache:
             self._bell.ring()
 
     def put(self, formation: bytes | None, decree: Decree) -> None:
-        """Hold a decree that a node of `formation` told."""
+        """Cache a decree from a node of `formation`."""
         if formation is None or formation != self.formation:
             return
         self.memory.put(decree)
@@ -94,7 +94,7 @@ class Cache:
             self._bell.ring()
 
     async def recall(self, keys: Iterable[Key]) -> dict[Key, Decree]:
-        """Those decrees of `keys` that are held, in memory or on disk."""
+        """The decrees of `keys` that are cached, in memory or on disk."""
         found: dict[Key, Decree] = {}
         missing: list[Key] = []
         for key in keys:
@@ -108,17 +108,17 @@ class Cache:
         return found
 
     async def fall_back(self) -> None:
-        """No node answers: use the newest formation that was seen at our endpoints, if any."""
+        """When no node answers: use the newest formation that was seen at our endpoints, if any."""
         shelf = self._shelf
         if shelf is None or self.formation is not None:
             return
         guess = await self._off_loop(lambda: shelf.guess(self._addresses))
-        # a welcome may have come in the meantime, and knows better
+        # a welcome may have come in the meantime, and takes precedence
         if guess is not None and self.formation is None:
             self.formation, self._file = guess
 
     async def write(self) -> None:
-        """Write decrees to disk as they come, for ever. What is left at the end is written too."""
+        """Write decrees to disk as they come, until cancelled; the rest is written then."""
         import anyio
 
         try:
@@ -152,14 +152,14 @@ class Cache:
 
     def _write_file(self, welcome: ClientWelcome) -> None:
         file = self._file_of(welcome)
-        # taken here and not before: a flush that is cancelled on its way here must lose nothing
+        # taken only here: a flush that is cancelled before it gets here must lose nothing
         waiting = [self._unwritten.popleft() for _ in range(len(self._unwritten))]
         decrees = [decree for formation, decree in waiting if formation == welcome.formation]
         if file and decrees:
             file.put(decrees)
 
     def _file_of(self, welcome: ClientWelcome | None) -> "DecreeFile | None":
-        """The file of the formation that `welcome` named; without one, the best guess."""
+        """The file of the formation in `welcome`; without a welcome, the best guess."""
         if welcome is None or welcome is self._opened_for:
             return self._file
         self._close()

@@ -1,8 +1,8 @@
 """One open connection in an event loop: dialling, the handshake, and frames in both directions.
 
-A channel knows nothing of requests in flight. Whatever goes wrong comes out as a `DecreedError`:
-`Unreachable` when the network broke, `ProtocolError` when the other side does not speak our
-protocol, or the error that the node gave when it refused us.
+A channel knows nothing of requests in flight. Each failure is a `DecreedError`: `Unreachable` if the
+network failed, `ProtocolError` if the peer does not speak our protocol, or the error with which the
+node refused us.
 """
 
 import socket
@@ -40,7 +40,7 @@ class Channel(Framing):
 
     Args:
         stream: the bytes.
-        welcome: what the node said of itself and its bounds.
+        welcome: the node's identity and its bounds.
     """
 
     def __init__(self, stream: ByteStream, welcome: ClientWelcome) -> None:
@@ -53,7 +53,7 @@ class Channel(Framing):
 
     @property
     def idle(self) -> bool:
-        """Whether all that was to be sent has been handed to the system."""
+        """Whether everything was handed to the system."""
         return not self._sending and not self._rest
 
     async def aclose(self) -> None:
@@ -62,7 +62,7 @@ class Channel(Framing):
         await anyio.aclose_forcefully(self._stream)
 
     def let_go(self) -> None:
-        """In a forked process: give up the connection, which stays the parent's."""
+        """In a forked process: give up the connection, which still belongs to the parent."""
         let_go(self._socket, self._stream.extra(SocketAttribute.raw_socket))
 
     async def send(self, messages: Iterable[bytes]) -> None:
@@ -86,7 +86,7 @@ class Channel(Framing):
     def send_now(self, messages: Iterable[bytes]) -> None:
         """Send encoded messages while the channel is idle; what the system does not take is kept.
 
-        The next `send` sends that first. It also meets the error if the connection broke.
+        The next `send` sends the rest first. It also raises the error if the connection broke.
         """
         assert self.idle
         data = b"".join(self.frames_of(messages))
@@ -97,7 +97,7 @@ class Channel(Framing):
             self._rest = data
 
     async def receive(self) -> list[Answer]:
-        """The answers that became whole by the next bytes that arrive; perhaps none.
+        """Wait for more bytes; the answers that they complete, perhaps an empty list.
 
         Raises:
             Unreachable: if the connection ended.
@@ -112,13 +112,13 @@ async def open_channel(endpoint: Endpoint, software: str, *, curious: bool = Fal
     Args:
         endpoint: where.
         software: the client's name for the logs.
-        curious: whether to find out what else is there if no node greets us.
+        curious: whether to find out what other service is there if no node greets us.
 
     Raises:
-        NothingListens: if nobody takes connections there.
-        Unreachable: if nobody answers there in `DIAL_SECONDS`.
-        ProtocolError: if who answers does not speak our protocol.
-        DecreedError: as the node said, when it refused us.
+        NothingListens: if nothing accepts connections there.
+        Unreachable: if nothing answers within `DIAL_SECONDS`.
+        ProtocolError: if the peer does not speak our protocol.
+        DecreedError: the error with which the node refused us.
     """
     with anyio.move_on_after(DIAL_SECONDS):
         stream = await _dial(endpoint)
@@ -141,7 +141,7 @@ async def _dial(endpoint: Endpoint) -> ByteStream:
 
 
 def _handle(stream: ByteStream) -> socket.socket:
-    """A handle of our own: the stream's one need not have `send`, and may not be used beside it."""
+    """A handle of our own: the stream's socket may lack `send`, and only the stream may use it."""
     raw = stream.extra(SocketAttribute.raw_socket)
     handle = socket.fromfd(raw.fileno(), raw.family, raw.type)
     handle.setblocking(False)
@@ -149,7 +149,7 @@ def _handle(stream: ByteStream) -> socket.socket:
 
 
 async def _greet(stream: ByteStream, software: str, look_at: Endpoint | None) -> ClientWelcome:
-    """Shake hands; if nobody greets us, look who it is that does not."""
+    """Shake hands; if no node greets us, find out what service it is."""
     met: list[ClientWelcome | DecreedError] = []
 
     async def look_when_late() -> None:
@@ -163,7 +163,7 @@ async def _greet(stream: ByteStream, software: str, look_at: Endpoint | None) ->
         try:
             met.append(await _shake_hands(stream, software))
         except Unreachable as error:
-            # it hung up on what it did not understand, perhaps
+            # perhaps it closed the connection because it did not understand us
             name = await identify(look_at) if look_at is not None else ""
             met.append(ProtocolError(is_there(name)) if name else error)
         except DecreedError as error:

@@ -1,4 +1,4 @@
-"""Making a `Claim` from what a caller gives, and checking it before anything is sent. No I/O."""
+"""Making a `Claim` from a caller's arguments, and checking them before anything is sent. No I/O."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def make_claim(
 def checked_words(
     content_type: str | None, claimant: str, note: str
 ) -> tuple[str | None, str, str]:
-    """What a claim says beside key, value and id.
+    """The content type, claimant and note of a claim.
 
     Raises:
         BadRequest: if a part is of the wrong type or over its bound; definite.
@@ -94,7 +94,7 @@ def checked_claimant(name: str | None) -> str:
 @cache
 def default_claimant() -> str:
     """``user@host`` of this process: the same after a restart, so that claims can be repeated."""
-    import getpass  # for a claim that names no claimant, and no other call
+    import getpass  # loaded only for a claim that names no claimant
 
     try:
         user = getpass.getuser()

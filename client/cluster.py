@@ -1,4 +1,4 @@
-"""`Registry`: all that can be asked of a cluster, its keys and its locks, and how it is closed."""
+"""`Registry`: everything that a cluster offers, keys and locks; and how the client is closed."""
 
 from types import TracebackType
 from typing import Self
@@ -12,8 +12,8 @@ class Registry(Keys, Locking):
     """A cluster of decreed servers; made by `decreed.client.connect`, or by `open_registry`.
 
     Args:
-        asker: asks the cluster.
-        claimant: the name that claims carry when they name none.
+        asker: sends requests to the cluster.
+        claimant: the name in claims that do not set one.
     """
 
     def __init__(self, asker: Asker, claimant: str) -> None:

@@ -34,7 +34,7 @@ DISK_FACTOR = 4
 
 
 class NotOpened(Closed, AttributeError):
-    """A client was used that was not opened."""
+    """A client was used before it was opened."""
 
 
 def connect(
@@ -96,7 +96,7 @@ async def open_registry(
 
 
 class Plan(Struct, frozen=True):
-    """What a client is made of; no loop and no connection yet.
+    """The settings of a client; no event loop and no connection yet.
 
     Args:
         seeds: the endpoints that the user gave.
@@ -131,7 +131,7 @@ class Plan(Struct, frozen=True):
         )
         shelf = None
         if cache_dir is not None:
-            # with SQLite, which takes a while to load
+            # loads SQLite, which takes a while
             from .shelf import Shelf
 
             directory = Path(arguments.path("cache_dir", cache_dir))
@@ -144,7 +144,7 @@ class Plan(Struct, frozen=True):
         return Registry(self.begin(nursery), self.claimant)
 
     def begin(self, nursery: Nursery | None, known: Cache | None = None) -> Asker:
-        """What a registry asks with, in the event loop that runs now.
+        """The asker of a registry, in the event loop that runs now.
 
         Args:
             nursery: where the client's tasks run; None on asyncio.
@@ -163,10 +163,10 @@ class Plan(Struct, frozen=True):
 
 
 class _Sheltered:
-    """A nursery whose tasks heed no cancellation from outside.
+    """A nursery whose tasks are shielded from cancellation.
 
-    What cancels the block of a client would end the client's own task at the same time, and so before
-    the block has released its locks. The end of the block ends that task.
+    Otherwise a cancellation of the client's block would end the client's own task at the same time,
+    before the block has released its locks. The end of the block ends that task.
     """
 
     def __init__(self, nursery: TaskGroup) -> None:

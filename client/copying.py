@@ -1,4 +1,4 @@
-"""What lives in one process only says so when somebody pickles or copies it."""
+"""Objects that belong to one process raise an error when they are pickled or copied."""
 
 from typing import ClassVar, NoReturn
 
@@ -6,7 +6,7 @@ from ..registry.errors import BadRequest
 
 
 class CannotCopy(BadRequest, TypeError):
-    """Something was pickled or copied that cannot be; the message says what to do instead."""
+    """An object cannot be pickled or copied; the message says what to do instead."""
 
 
 class NotCopied:

@@ -1,14 +1,14 @@
-"""One file of decrees on disk, in SQLite: for several processes at once, bounded, disposable.
+"""One file of decrees on disk, in SQLite: shared by processes, bounded, disposable.
 
-Everything here blocks, so it runs on worker threads, one call at a time. A cache may fail: no
-trouble with the file is ever an error for the caller, it is logged and the file begun anew.
+Everything here blocks, so it runs on worker threads, one call at a time. A fault of the file never
+raises an error for the caller: it is logged, and a broken file is started again.
 
-Nothing reads the whole file: decrees are found by an index on disk, and how many they are and how
-large together is kept by triggers, for all processes that share the file.
+Nothing reads the whole file: decrees are found by an index on disk, and triggers keep their number
+and their total size, for all processes that share the file.
 
 No part of the file is mapped into memory: if somebody truncates a mapped file, the next access ends
 the process with SIGBUS. So there is no write-ahead log, whose index SQLite maps. Nothing is synced:
-after a power cut each record is checked, and the file is begun again if SQLite cannot read it.
+after a power cut each record is checked, and the file is started again if SQLite cannot read it.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ LOG = logging.getLogger(__name__)
 
 BUSY_SECONDS = 0.5
 CHECK_BYTES = 8
-# bounds are enforced after so many decrees were written
+# bounds are enforced each time this many decrees were written
 WRITES_PER_TRIM = 256
 KEYS_PER_QUERY = 500
 
@@ -56,8 +56,8 @@ class DecreeFile:
 
     Args:
         path: where the file is; made when first needed.
-        max_decrees: how many it keeps at most, roughly; the oldest go first.
-        max_bytes: how large they are together at most, roughly.
+        max_decrees: how many it keeps at most, approximately; the oldest are dropped first.
+        max_bytes: their total size at most, approximately.
     """
 
     def __init__(self, path: Path, max_decrees: int, max_bytes: int) -> None:
@@ -68,7 +68,7 @@ class DecreeFile:
         self._writes = 0
 
     def get(self, keys: Sequence[Key]) -> list[Decree]:
-        """The decrees of those `keys` that are here and whole, in no order."""
+        """The decrees of `keys` that are stored and intact, in no order."""
         rows: list[tuple[str, bytes]] = []
         for start in range(0, len(keys), KEYS_PER_QUERY):
             some = keys[start : start + KEYS_PER_QUERY]
@@ -78,7 +78,7 @@ class DecreeFile:
         return [decree for key, record in rows if (decree := self._open_record(key, record))]
 
     def put(self, decrees: Iterable[Decree]) -> None:
-        """Keep `decrees`."""
+        """Store `decrees`."""
         rows = [(decree.key, _seal(decree)) for decree in decrees]
         self._run_many("INSERT OR IGNORE INTO decrees (key, record) VALUES (?, ?)", rows)
         self._writes += len(rows)
@@ -87,7 +87,7 @@ class DecreeFile:
             self._trim()
 
     def confirm(self, addresses: Iterable[str], time: float) -> None:
-        """Note that the formation was seen at `addresses` at `time`, in seconds since 1970."""
+        """Record that the formation was seen at `addresses` at `time`, in seconds since 1970."""
         rows = [(address, time) for address in addresses]
         self._run_many("INSERT OR REPLACE INTO endpoints VALUES (?, ?)", rows)
 
@@ -152,18 +152,18 @@ class DecreeFile:
         return self._connection
 
     def _trouble(self, error: sqlite3.Error) -> None:
-        """Log it; a file that is broken, and not just busy or full, is removed."""
+        """Log it; remove the file if it is broken, rather than busy or full."""
         self.close()
         if isinstance(error, sqlite3.OperationalError) or not isinstance(
             error, sqlite3.DatabaseError
         ):
             LOG.warning("the decree cache %s does not work now: %s", self.path, error)
             return
-        LOG.warning("the decree cache %s is damaged and begun anew: %s", self.path, error)
+        LOG.warning("the decree cache %s is damaged and started again: %s", self.path, error)
         self.remove()
 
     def remove(self) -> None:
-        """Delete the file and what SQLite keeps beside it."""
+        """Delete the file and the journal of SQLite beside it."""
         self.close()
         for suffix in ("", "-journal"):
             try:
@@ -186,7 +186,7 @@ def _unseal(record: Any) -> Decree | None:
     try:
         return codec.decode(data, Decree)
     except ProtocolError:
-        # of another version of ours: the caller logs and drops it
+        # written by another version of decreed: the caller logs and drops it
         return None
 
 

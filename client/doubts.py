@@ -1,15 +1,15 @@
 """Claims of one client whose outcome is unknown. No I/O.
 
-A definite error speaks for one call. If an earlier call with the same claim id may have frozen the
-key, then "nothing was frozen" is no answer to the question that its caller has. So the client
-remembers the ids of such claims until one call says what the key is frozen to.
+A definite error is about one call. If an earlier call with the same claim id may have frozen the key,
+"nothing was frozen" is not true of the claim. So the client remembers the ids of such claims until a
+call returns what the key is frozen to.
 
 Invariants kept here:
 
 * After a call of a claim ended as `OutcomeUnknown`, or was cancelled, no later call of this client
-  with the same key and claim id ends in an error that sounds definite. `ClaimIdReused` may: it says
-  that the key is frozen.
-* Memory is bounded: the claims that were unknown first are forgotten first.
+  with the same key and claim id ends in a definite error, except `ClaimIdReused`, which says that the
+  key is frozen.
+* Memory is bounded: the oldest claims in doubt are dropped first.
 """
 
 from collections import OrderedDict
@@ -25,11 +25,11 @@ MOST = 16_384
 
 
 class Doubts:
-    """The claims that may be chosen without our knowing.
+    """The claims that may be chosen although no call reported it.
 
     Args:
-        next_slot: whether they are claims of the next slot of a series, which are one claim wherever
-            in the series they were first tried.
+        next_slot: whether they are claims of the next slot of a series. Such claims are the same claim
+            at whichever slot they were first tried.
         most: how many are remembered.
     """
 
@@ -40,7 +40,7 @@ class Doubts:
 
     @contextmanager
     def unless_settled(self, claims: Sequence[Claim]) -> Generator[None]:
-        """While `claims` are asked for: whatever ends that early leaves them in doubt."""
+        """While `claims` are sent: any exception leaves them in doubt."""
         try:
             yield
         except BaseException:
@@ -49,7 +49,7 @@ class Doubts:
             raise
 
     def judge(self, claim: Claim, result: Claimed | DecreedError) -> Claimed | DecreedError:
-        """What the result of a call means, beside what earlier calls left in doubt."""
+        """What the result of a call means, given what earlier calls left in doubt."""
         if isinstance(result, OutcomeUnknown):
             self._remember(claim)
             return result
@@ -59,7 +59,7 @@ class Doubts:
         return self._doubtful(claim, result) if self._name(claim) in self._keys else result
 
     def first_key(self, series: str, claim_id: bytes) -> Key | None:
-        """The slot from which a claim in doubt was first tried, which a repetition must name."""
+        """The slot at which a claim in doubt was first tried; a repetition must name it."""
         return self._keys.get((series, claim_id))
 
     def _doubtful(self, claim: Claim, error: DecreedError) -> OutcomeUnknown:

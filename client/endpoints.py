@@ -1,4 +1,4 @@
-"""Where servers are reached: ``host:port`` texts turned into checked pairs. No I/O."""
+"""Addresses of servers: ``host:port`` texts parsed into checked pairs. No I/O."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -21,7 +21,7 @@ def parse_endpoint(text: str) -> Endpoint:
     """The endpoint that ``host:port`` or ``[v6]:port`` names.
 
     Raises:
-        ConfigError: if it is neither; it says what the right form is.
+        ConfigError: if it is neither; the message names the right form.
     """
     return Endpoint(*split_address(text))
 
@@ -30,7 +30,7 @@ def parse_endpoints(texts: Iterable[str]) -> tuple[Endpoint, ...]:
     """All endpoints in `texts`, each of which may hold several, separated by commas.
 
     Raises:
-        ConfigError: if one is malformed, or if there is none.
+        ConfigError: if one is malformed, or if the list is empty.
     """
     pairs = [pair for text in texts for pair in split_addresses(text)]
     if not pairs:

@@ -1,7 +1,7 @@
-"""What is asked of a node, apart from which node and when: an `Errand` builds the request.
+"""The operations that a client asks of a node: an `Errand` builds the request.
 
-One errand may be sent to several nodes, each time with another request id, but always with the same
-claim, so that repeating it is safe.
+`attempt` chooses the node and the time. One errand may be sent to several nodes, each time with
+another request id, but always with the same claim, so that repeating it is safe.
 """
 
 from collections.abc import Callable
@@ -38,32 +38,32 @@ HEDGE_SECONDS = 0.25
 POLL_SECONDS = 20.0
 GRACE_SECONDS = 1.0
 LIST_HEDGE_SECONDS = 2.0
-"""A page may wait in line at its node, behind the pages of others: to ask the next node too makes each
-line longer. A node that says nothing at all is left sooner (`Pulse`)."""
+"""A page may queue at its node after the pages of others, and asking a second node makes both queues
+longer. A node that says nothing at all is given up sooner (`Pulse`)."""
 
 
 class Build(Protocol):
-    """Makes the request: its id on the connection, how long the node may try, and ``here``."""
+    """Builds the request from its id on the connection, the node's time limit, and ``here``."""
 
     def __call__(self, id: int, timeout_ms: int, here: bool) -> Request | None: ...
 
 
 class Errand(Struct, frozen=True):
-    """Something to ask of whichever node answers.
+    """One operation, which any node may answer.
 
     Args:
-        build: makes the request.
+        build: builds the request.
         expects: the kinds of answers that settle it, besides errors.
         key: routes to the key's home.
-        fits: whether a decree can be an answer to this.
-        claim: the claim that may be chosen by this, whose outcome may remain unknown.
-        again: says what to repeat when the outcome remains unknown.
-        prefer: the node to ask first, where there is no key.
-        only: ask this link alone.
+        fits: whether a decree can be the answer.
+        claim: the claim that this may get chosen, whose outcome may remain unknown.
+        again: what to repeat when the outcome remains unknown.
+        prefer: the node to ask first if there is no key.
+        only: the only link to ask.
         rounds: how often all nodes are tried.
         hedge: seconds of silence after which the next node is asked too.
-        longest: seconds that a node may work at it at most.
-        absent: seconds after which it ends if nothing listens anywhere.
+        longest: the most seconds that a node may work at it.
+        absent: seconds after which it fails if nothing listens at any endpoint.
     """
 
     build: Build
@@ -81,7 +81,7 @@ class Errand(Struct, frozen=True):
 
 
 def to_meet(rounds: float = inf, only: Link | None = None, absent: float = inf) -> Errand:
-    """Be welcomed by any node, and ask nothing."""
+    """Get the welcome of any node; nothing else is requested."""
     return Errand(
         lambda id, timeout_ms, here: None,
         (ClientWelcome,),
@@ -104,7 +104,7 @@ def to_claim(claim: Claim) -> Errand:
 
 
 def to_claim_next(claim: Claim) -> Errand:
-    """Claim the next free slot, from the one that the claim's key names."""
+    """Claim the next free slot, starting with the one in the claim's key."""
     series, slot = series_and_slot(claim.key)
     return Errand(
         lambda id, timeout_ms, here: ClaimNextRequest(id, timeout_ms, here, claim),
@@ -158,8 +158,8 @@ def to_list(prefix: str, after: str, limit: int) -> Errand:
 
 
 def to_watch(prefix: str, since: Position | None, limit: int, prefer: NodeId | None) -> Errand:
-    """Read what a node learned after `since`, waiting for at most `POLL_SECONDS`."""
-    # without a position the answer comes at once
+    """Read the decrees that a node learned after `since`; waits for at most `POLL_SECONDS`."""
+    # without a position the answer comes immediately
     waits = 0.0 if since is None else POLL_SECONDS
     return Errand(
         lambda id, timeout_ms, here: WatchRequest(id, timeout_ms, prefix, since, limit),
@@ -171,7 +171,7 @@ def to_watch(prefix: str, since: Position | None, limit: int, prefer: NodeId | N
 
 
 def to_report(link: Link) -> Errand:
-    """Ask the node behind `link`, and no other, about itself."""
+    """Ask the node of `link`, and no other, for its status."""
     return Errand(
         lambda id, timeout_ms, here: StatusRequest(id), (StatusReport,), only=link, rounds=1
     )

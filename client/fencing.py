@@ -1,15 +1,15 @@
-"""Fencing: how a resource refuses those who once had the lock. Pure; asks no server.
+"""Fencing: how a resource refuses writes of earlier holders of a lock. Pure; asks no server.
 
-A lock alone cannot stop a holder that is paused in the middle of a write and goes on when the lock is
-another's. So each write carries the holder's token, `Lock.token`, and whoever guards the resource
-remembers the highest token that it has seen and refuses all lower ones. That is all of it:
+A lock alone cannot stop a holder that pauses in the middle of a write and goes on after another
+holder got the lock. So each write carries the holder's token, `Lock.token`. The resource remembers
+the highest token that it has seen and refuses all lower ones. The parts:
 
 * `Fence` remembers in memory, for a resource that lives in one process;
 * `SQL_TABLE`, `fence_sql` and `pass_fence` remember in a database, in the transaction of the write;
 * `HEADER` is how a token travels over HTTP, `token_of` how it is read.
 
-A fence refuses whoever is late; it does not tell who has the lock now. A resource that was never
-written under a newer token takes the old one.
+A fence refuses late writes; it does not tell who holds the lock now. Until a resource is written
+under a newer token, it accepts the old one.
 """
 
 import functools
@@ -36,10 +36,9 @@ _TOKEN = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)
 
 
 class Fence:
-    """Remembers the highest token seen for each resource, in memory; for any number of threads.
+    """Remembers the highest token seen for each resource, in memory; thread-safe.
 
-    What it remembers is gone with its process: keep the tokens with what they protect, if that lives
-    longer.
+    Its memory ends with its process. If the resource lives longer, store the tokens with it.
     """
 
     def __init__(self) -> None:
@@ -55,7 +54,7 @@ class Fence:
 
         Raises:
             StaleToken: if a higher one has passed before.
-            BadRequest: if it is no token.
+            BadRequest: if `token` is not a token.
         """
         resource, token = arguments.text("resource", resource), arguments.slot("token", token)
         with self._guard:
@@ -67,10 +66,10 @@ class Fence:
     def protects(
         self, resource: str
     ) -> Callable[[Callable[P, T]], Callable[Concatenate[int, P], T]]:
-        """A decorator: the function takes a token as its first argument, which must pass first.
+        """A decorator: the function takes a token as its first argument, which is checked first.
 
-        The check comes before the function runs. What must be safe against a pause between the two
-        has to check where it writes, as `pass_fence` does.
+        The check is before the function runs. To be safe against a pause between the two, check in
+        the transaction of the write, as `pass_fence` does.
 
         Args:
             resource: what the function changes.
@@ -90,7 +89,7 @@ class Fence:
 
 
 class Cursor(Protocol):
-    """As much of a database cursor (PEP 249) as is needed."""
+    """The part of a database cursor (PEP 249) that is needed."""
 
     @property
     def rowcount(self) -> int: ...
@@ -99,10 +98,10 @@ class Cursor(Protocol):
 
 
 def fence_sql(resource: str = "?", token: str = "?") -> str:
-    """The statement that lets a token pass: it changes one row, or none if the token is stale.
+    """The statement that lets a token pass: it changes one row, or no row if the token is stale.
 
     Run it in the transaction of the write that it protects, before that write. It locks the row of
-    the resource until the end of the transaction, so that nobody passes in between.
+    the resource until the end of the transaction, so that no other token passes in between.
 
     Args:
         resource, token: how the driver writes its parameters: ``?`` for SQLite, ``%s`` for psycopg,
@@ -127,7 +126,7 @@ def pass_fence(cursor: Cursor, resource: str, token: int, *, parameter: str = "?
 
     Raises:
         StaleToken: if a higher one has passed before; roll back.
-        BadRequest: if it is no token; nothing was executed.
+        BadRequest: if `token` is not a token; nothing was executed.
     """
     resource, token = arguments.text("resource", resource), arguments.slot("token", token)
     placeholder = arguments.text("parameter", parameter)
@@ -140,7 +139,7 @@ def token_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
     """The token that the headers of a request carry, as ASGI gives them.
 
     Raises:
-        BadRequest: if they carry none, several, or one that is no token.
+        BadRequest: if they carry no token, several, or a malformed one.
     """
     name = HEADER.lower().encode()
     pairs = arguments.headers(headers)

@@ -1,9 +1,9 @@
-"""Telling a forked process from the one before it, and letting go there of what the two share.
+"""Telling a forked process from its parent, and giving up there what the two share.
 
-A fork copies the memory of a process, but of its threads only the one that forked, and of its
-connections only the descriptors: what a child writes to one of them, the node hears from its parent.
-So a child uses nothing that its parent opened. It lets go of it here, right behind the fork, and
-opens its own when it needs one.
+A fork copies the memory of a process, but only one thread of it. Of its connections it copies only the
+descriptors: a node takes what a child writes to one of them for the parent's bytes. So a child uses
+nothing that its parent opened. It gives all of it up right after the fork, and opens its own when it
+needs one.
 """
 
 import os
@@ -12,14 +12,14 @@ from weakref import WeakSet
 
 
 class Inherited(Protocol):
-    """Something that a forked process has of its parent, and must not use."""
+    """Something that a forked process inherits from its parent and must not use."""
 
     def let_go(self) -> None:
-        """Give up what is shared with the parent, which keeps it."""
+        """Give up what is shared with the parent; the parent keeps it."""
 
 
 class Forks:
-    """How many forks lie between this process and the one that loaded this module."""
+    """Counts the forks between the process that loaded this module and this process."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -29,7 +29,7 @@ class Forks:
             register(after_in_child=self._note)
 
     def share(self, thing: Inherited) -> None:
-        """Have `thing` told in every process that is forked from this one."""
+        """Have `thing.let_go` called in every process that is forked from this one."""
         self._shared.add(thing)
 
     def _note(self) -> None:
@@ -40,10 +40,10 @@ class Forks:
 
 
 FORKS = Forks()
-"""Those of this process; a fork that the interpreter did not make itself is not in it."""
+"""The forks of this process; forks that the interpreter did not make itself are not counted."""
 
 
 def this_process() -> tuple[int, int]:
-    """What tells this process from its parent and its children, also if one that has ended gave
-    its number to another, or a server forked without a word to the interpreter."""
+    """What tells this process from its parent and its children: the pid, for forks that bypass the
+    interpreter, and the number of forks, for pids that are used again."""
     return os.getpid(), FORKS.count

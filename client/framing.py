@@ -1,6 +1,6 @@
-"""What goes over a connection, apart from how the bytes are moved: the handshake, and frames.
+"""The bytes on a connection: the handshake, and frames.
 
-No I/O. `channel` moves the bytes in an event loop, `socket_link` for a caller who blocks.
+No I/O. `channel` moves the bytes in an event loop, `socket_link` for a blocking caller.
 """
 
 import errno
@@ -33,19 +33,19 @@ from .strangers import complaint
 LOG = Journal(__name__)
 SOFTWARE = "decreed-python"
 DIAL_SECONDS = 5.0
-# one that has not greeted for so long may be something else
+# a peer that has not greeted for this long may be another service
 CURIOUS_SECONDS = 0.5
 MAX_WELCOME_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
 # the head of a CBOR array, which goes before the messages of a frame
 ARRAY_HEAD_BYTES = 5
 
-# a vanished host is noticed after about so many seconds, where the system lets us say so
+# a vanished host is noticed within about 11 s, on systems with these options
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
 
 
 class NothingListens(Unreachable):
-    """Nobody takes connections at an endpoint. To callers it is `Unreachable`."""
+    """Nothing accepts connections at an endpoint. To callers it is `Unreachable`."""
 
 
 def hello(software: str) -> bytes:
@@ -55,18 +55,18 @@ def hello(software: str) -> bytes:
 
 
 class Greeting:
-    """Takes the node's first frame, byte by byte as it comes."""
+    """Parses the node's first frame as its bytes arrive."""
 
     def __init__(self) -> None:
         self._cutter = frames.FrameCutter(MAX_WELCOME_BYTES)
         self._begun = b""
 
     def feed(self, data: bytes) -> ClientWelcome | None:
-        """Take more bytes; the welcome once it is whole.
+        """Take more bytes; returns the welcome once it is complete.
 
         Raises:
             ProtocolError: if it is no welcome in our version of the protocol.
-            DecreedError: as the node said, when it refused us.
+            DecreedError: the error with which the node refused us.
         """
         self._begun += data
         try:
@@ -91,7 +91,7 @@ def _welcome(reception: object) -> ClientWelcome:
 
 def _refusal(refusal: Refusal) -> DecreedError:
     error = error_from_wire(refusal.code, refusal.message)
-    # no request was made yet, so whatever is bad about it lies between this node and us
+    # no request was made yet, so the refusal is about this connection
     return Refused(refusal.message) if isinstance(error, BadRequest | Disputed) else error
 
 
@@ -99,7 +99,7 @@ class Framing:
     """Messages to and from a node that has welcomed us, as frames within its bounds.
 
     Args:
-        welcome: what the node said of itself and its bounds.
+        welcome: the node's identity and its bounds.
     """
 
     def __init__(self, welcome: ClientWelcome) -> None:
@@ -110,7 +110,7 @@ class Framing:
         """The bytes of `request`.
 
         Raises:
-            BadRequest: if it is larger than this node takes; definite.
+            BadRequest: if it is larger than this node accepts; definite.
         """
         if isinstance(request, ClaimRequest | ClaimNextRequest):
             check_value(request.claim.value, self.welcome.max_value_bytes)
@@ -120,7 +120,7 @@ class Framing:
         return data
 
     def answers_in(self, data: bytes) -> list[Answer]:
-        """The answers that are whole once `data` has come too.
+        """The answers that `data` completes.
 
         Raises:
             ProtocolError: if what arrived is not our protocol.
@@ -147,7 +147,7 @@ def check_value(value: bytes, max_value_bytes: int) -> None:
 
 
 def keep_alive(connection: socket.socket) -> None:
-    """Have the system notice that the other side has vanished."""
+    """Have the system notice when the peer has vanished."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEP_ALIVE:
         option = getattr(socket, name, None)
@@ -156,11 +156,11 @@ def keep_alive(connection: socket.socket) -> None:
 
 
 def let_go(*connections: socket.socket) -> None:
-    """In a forked process: give up connections, which stay the parent's.
+    """In a forked process: give up connections, which still belong to the parent.
 
-    Their descriptors are pointed at nothing. So a connection ends when the parent ends it, and
-    nothing that still knows these numbers can write to it, shut it down, or close a file that came to
-    have the same number since.
+    Their descriptors are redirected to the null device. So a connection ends when the parent ends it.
+    Code that still has these numbers can neither write to it nor shut it down, nor close another file
+    that got the same number since.
     """
     try:
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -173,8 +173,8 @@ def let_go(*connections: socket.socket) -> None:
 
 
 def cannot_connect(error: BaseException) -> DecreedError:
-    """What it means that no connection could be made."""
-    # the reason itself, where the network's library wraps it
+    """The error when no connection could be made."""
+    # anyio wraps the reason
     reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
     if isinstance(reason, OSError) and reason.errno == errno.ECONNREFUSED:
         return NothingListens("nothing listens there")
@@ -182,12 +182,12 @@ def cannot_connect(error: BaseException) -> DecreedError:
 
 
 def too_late() -> DecreedError:
-    """What it means that nobody has welcomed us in `DIAL_SECONDS`."""
+    """The error when no node welcomed us within `DIAL_SECONDS`."""
     return Unreachable(f"no answer within {DIAL_SECONDS:g} seconds of connecting")
 
 
 def said(error: BaseException) -> str:
-    """An error of the system, in words."""
+    """The text of a system error; its type if it has no text."""
     return str(error) or type(error).__name__
 
 

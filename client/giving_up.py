@@ -1,16 +1,18 @@
-"""Giving up a claim of a lock: the nodes are told, whatever becomes of the caller.
+"""Giving up a claim of a lock: the nodes are told, even if the caller is cancelled.
 
-A deadline may strike while a term is on its way to the caller. Only he can say that he does not want it
-any more: to the nodes, a connection that broke says nothing. So he says it, and shows his secret.
+A deadline may pass while a term is on its way to the caller. Only the caller can say that it no longer
+wants the term: a broken connection tells the nodes nothing. So the client sends a give-up, with the
+secret of the claim as its proof.
 
 Invariants kept here:
 
-* it is said by a task of the client, which a cancelled caller does not stop, until a prepare quorum
-  has taken it or one ttl is over, after which no term of the claim can last. With `MANY` of them at
-  work, as when no quorum has answered for long, a further one is said while its caller waits;
+* a task of the client, which a cancelled caller does not stop, sends it until a prepare quorum has
+  accepted it or one ttl has passed, after which no term of the claim can last. When more than `MANY`
+  are under way, as when no quorum has answered for long, further ones are sent only while their callers
+  wait;
 * the caller waits for `GIVE_UP_SECONDS` at most;
-* it is said to each node that was asked, so that waiters leave their queues at once, and until a
-  quorum has taken it to others too.
+* it is sent to each node that was asked, so that waiters leave their queues immediately, and to others
+  too until a quorum has accepted it.
 """
 
 from collections.abc import Sequence
@@ -27,7 +29,7 @@ from .lock_errands import to_give_up
 from .settle import settle
 
 GIVE_UP_SECONDS = 2.0
-# for so long a node that was asked is told by ourselves; the others tell it too
+# how long the client itself tries to tell a node that was asked; the other nodes tell it too
 TELL_SECONDS = 10.0
 MANY = 1_000
 
@@ -36,7 +38,7 @@ class GivingUp:
     """One claim, which is given up at most once.
 
     Args:
-        asker: asks the cluster.
+        asker: sends requests to the cluster.
         lock: the lock's name.
         claim: what is given up.
         secret: proves that it is ours.
@@ -50,17 +52,17 @@ class GivingUp:
         self._untold = 0
         self._told = anyio.Event()
         self._over = anyio.Event()
-        """Set when a quorum has taken it, and at the end."""
+        """Set when a quorum has accepted it, and at the end."""
 
     def begin(self, asked: Sequence[Link]) -> None:
-        """Say it from now on, to the nodes behind `asked` first."""
+        """Start to send it, to the nodes of `asked` first."""
         if not self._begun and not self._asker.pool.closed:
             self._begun = True
             self._asker.pool.tasks.spawn(lambda: self._say(asked))
             self._asker.pool.tasks.say(self._until_over)
 
     async def wait(self) -> bool:
-        """Whether a prepare quorum has taken it; waits a bounded time, even if cancelled."""
+        """Whether a prepare quorum has accepted it; waits a bounded time, even if cancelled."""
         if self._begun:
             with anyio.move_on_after(GIVE_UP_SECONDS, shield=True):
                 await self._over.wait()
@@ -94,7 +96,7 @@ class GivingUp:
             self._told.set()
 
     async def _settle(self, link: Link | None, until: float) -> None:
-        """Say it to one node, or to one after the other, until a quorum has taken it."""
+        """Send it to one node, or to one after another, until a quorum has accepted it."""
         errand = to_give_up(self._lock, self._claim, self._secret, link)
         [result] = await settle(self._asker.pool, [errand], until)
         if isinstance(result, Reply):

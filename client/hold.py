@@ -4,12 +4,12 @@ Knows nothing of the code that runs under the lock; `lock` and `sync_lock` wrap 
 
 Invariants kept here:
 
-* `valid` is judged by the clock alone, so that it is right even if no task of ours gets to run;
-* a validity that has lapsed, and a loss, are for good;
-* the keep-alives are a task of the client, not of the caller: whatever ends it, the lock is lost;
-* what was not lost is released, by a task of the client that its holder's cancellation does not stop;
-* an acquire that ends without the lock gives its claim up: from then on this hold is never valid,
-  whatever is decreed to the claim later.
+* validity is computed from the clock alone, so that it is right even if no task of ours gets to run;
+* a lapsed validity and a loss are permanent;
+* the keep-alives are a task of the client, not of the caller; when that task ends, the lock is lost;
+* a lock that was not lost is released, by a task of the client that survives its holder's cancellation;
+* an acquire that ends without the lock gives its claim up: from then on this hold is never valid, even
+  if a term is decreed to the claim later.
 """
 
 import logging
@@ -38,7 +38,7 @@ LOG = logging.getLogger(__name__)
 KEEPS_PER_TTL = 3
 PAUSES_PER_TTL = 20
 RELEASE_SECONDS = 2.0
-# other clocks stand still while the machine sleeps: look soon after at the one that does not
+# the event loop's clock may stop while the machine sleeps: check soon after against one that does not
 LONGEST_NAP_SECONDS = 1.0
 LAPSED = "nobody confirmed it in time"
 NOT_HELD = "the lock is not held: its block was left, or not entered yet"
@@ -48,16 +48,16 @@ class Hold:
     """One caller's hold of a lock; used once.
 
     Args:
-        asker: asks the cluster.
+        asker: sends requests to the cluster.
         lock: the lock's name.
-        claim: who wants it.
+        claim: the claim for the term.
         secret: proves that the claim is ours.
     """
 
     def __init__(self, asker: Asker, lock: str, claim: TermClaim, secret: Secret) -> None:
         self.lock = lock
         self.changed: Callable[[], None] = lambda: None
-        """Called in the event loop when validity was confirmed, and when the lock was lost."""
+        """Called in the event loop when validity is confirmed, and when the lock is lost."""
         self._asker, self._claim, self._secret = asker, claim, secret
         self._giving_up = GivingUp(asker, lock, claim, secret)
         self._acquiring: Acquiring | None = None
@@ -76,7 +76,7 @@ class Hold:
         """What the term's decree says.
 
         Raises:
-            LockLost: if no term was got.
+            LockLost: if no term was granted.
         """
         if self._holder is None:
             raise LockLost(NOT_HELD)
@@ -84,14 +84,14 @@ class Hold:
 
     @property
     def remaining(self) -> float:
-        """Seconds of validity that are left unless it is confirmed again; 0 if it is not held."""
+        """Seconds of validity left unless it is confirmed again; 0 if the lock is not held."""
         if self._over or self._loss or self._holding is None or os.getpid() != self._process:
             return 0.0
         return self._holding.remaining_ms(now_ms()) / 1000
 
     @property
     def loss(self) -> str:
-        """Why the lock was lost; empty if it was not."""
+        """Why the lock was lost; empty if it was not lost."""
         if not (self._loss or self._over) and self._has_lapsed():
             self._loss = LAPSED
         return self._loss
@@ -100,7 +100,7 @@ class Hold:
         """Check that the lock is held now.
 
         Raises:
-            LockLost: if it is not, or not by this process.
+            LockLost: if it is not held, or is held by another process.
         """
         if os.getpid() != self._process:
             raise LockLost(
@@ -112,7 +112,7 @@ class Hold:
             raise LockLost(NOT_HELD)
 
     def lapse(self) -> None:
-        """Take it for lost: its time is over by the clock of the event loop."""
+        """Count the lock as lost: its validity is over by the clock of the event loop."""
         if not self._over:
             self._loss = self._loss or LAPSED
 
@@ -127,21 +127,21 @@ class Hold:
         """Get the lock and begin to keep it.
 
         Args:
-            wait: seconds to wait for it; 0 not to wait, None for ever.
+            wait: seconds to wait for it; 0 not to wait, None to wait without a limit.
 
         Raises:
-            LockHeld: somebody else has it; no term was or will be decreed by this, or a prepare quorum
-                has taken the give-up of the claim.
-            Unreachable: no quorum answered in time, and no term was or will be decreed by this.
-            OutcomeUnknown: a term may have been decreed, and no quorum has taken the give-up; if so it
-                ends by itself, one ttl later.
-            LockLost: if it was got and could not be confirmed.
-            BadRequest: if this hold was used before: its claim id stands for one term.
+            LockHeld: somebody else holds it; no term was or will be decreed to this claim, or a prepare
+                quorum has accepted its give-up.
+            Unreachable: no quorum answered in time, and no term was or will be decreed to this claim.
+            OutcomeUnknown: a term may have been decreed, and no quorum has accepted the give-up; such a
+                term ends by itself, one ttl later.
+            LockLost: the lock was granted and could not be confirmed.
+            BadRequest: this hold was used before; its claim id stands for one term.
         """
         if self._used:
             raise BadRequest(f"a hold of {self.lock!r} is used once: ask the registry for another")
         self._used = True
-        # one who does not wait for the lock gives the nodes as long as any other call
+        # without a wait for the lock, the nodes have as much time as for any other call
         seconds = inf if wait is None else wait or None
         deadline = self._asker.deadline(seconds)
         acquiring = Acquiring(self._asker, self.lock, self._claim, deadline, wait != 0)
@@ -153,7 +153,7 @@ class Hold:
             self.ensure_held()
             self._asker.pool.tasks.spawn(self._keep)
         except DecreedError as error:
-            # given up for us, since the client is closed: what came of that is no news
+            # the client was closed and gave up the claim: report the close, not what followed from it
             reason = Closed(CLOSED) if self._over else error
             final = await self._end_without(acquiring, reason)
             raise final from (error if final is not error else error.__cause__)
@@ -164,7 +164,7 @@ class Hold:
     async def release(self) -> None:
         """Stop keeping the lock, and release it if it was not lost; bounded, and never cancelled.
 
-        A release that reaches nobody is no error: the term ends by itself.
+        A release that reaches no node raises no error: the term ends by itself.
         """
         if os.getpid() != self._process:
             return
@@ -182,7 +182,7 @@ class Hold:
             self._giving_up.begin(self._acquiring.asked)
 
     async def _end_without(self, acquiring: Acquiring, error: DecreedError) -> DecreedError:
-        """What to say of an acquire that ends without the lock, once that is settled."""
+        """The final error of an acquire that ends without the lock."""
         if self._holder is not None:
             await self._give_up()
             return error
@@ -192,7 +192,7 @@ class Hold:
         return await acquiring.verdict(error, await self._give_up())
 
     async def _give_up(self) -> bool:
-        """The claim is not wanted any more: say so; whether it can surely hold nothing now."""
+        """Give up the claim; returns whether it certainly can hold nothing now."""
         self._abandon()
         return await self._giving_up.wait()
 
@@ -223,7 +223,7 @@ class Hold:
             self._holding = self._holding.confirmed(grant.sent_ms, now_ms())
 
     async def _begin(self) -> None:
-        """Validity begins with the first keep-alive, if it has not; leases of the accept last a ttl."""
+        """Start validity by a keep-alive if the grant did not; the grant's own leases last one ttl."""
         assert self._holding is not None
         ends_at = anyio.current_time() + self._holding.ttl_ms / 1000
         while self._holding.until_ms is None and not (self._loss or self._over):
@@ -257,7 +257,7 @@ class Hold:
         return self._claim.ttl_ms / 1000 / KEEPS_PER_TTL
 
     async def _renew(self, ends_at: float) -> None:
-        """One keep-alive, to one node after the other; the next one is sent anew."""
+        """One keep-alive, sent to one node after another; a later one starts from the beginning."""
         assert self._holding is not None
         deadline = min(ends_at, anyio.current_time() + self._period())
         sent_ms = now_ms()

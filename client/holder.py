@@ -1,7 +1,7 @@
-"""Who holds a term, and how a lock stands: what terms say, for callers to read.
+"""Who holds a term, and the state of a lock, for callers to read.
 
-The name in a term's decree reads ``user@host pid 123``. It is for people; nothing but what is shown
-rests on it.
+The name in a term's decree is ``user@host pid 123``. It is for people; nothing depends on it except
+what is shown.
 """
 
 import os
@@ -18,12 +18,12 @@ from ..registry.types import MAX_CLAIMANT_CHARS, Decree
 from ..registry.wire.requests import HeldBy
 from .arguments import wrong
 
-# compiled when it is first used: a client that only reads keys does without
+# compiled at its first use: a client that only reads keys does not need it
 _PARTS = r"(?P<name>.+)@(?P<host>[^@\s]+) pid (?P<pid>[1-9][0-9]{0,9})"
 
 
 def holder_text(claimant: str) -> str:
-    """What a term says about its holder, this process: ``user@host pid 123``."""
+    """The name of this process as a holder: ``user@host pid 123``."""
     host = socket.gethostname()
     known = claimant.endswith(f"@{host}")
     tail = f" pid {os.getpid()}" if known else f"@{host} pid {os.getpid()}"
@@ -59,7 +59,7 @@ class Holder(Struct, frozen=True):
 
     @property
     def tenure(self) -> Tenure:
-        """The hold that this is about."""
+        """The lease id of this hold."""
         return Tenure(self.lock, self.term, self.claim_id)
 
     def __repr__(self) -> str:
@@ -105,10 +105,10 @@ class PastTerm(Struct, frozen=True):
 
 
 def holder_of(decree: Decree) -> Holder:
-    """Whose the term is that `decree` decides.
+    """The holder of the term that `decree` decides.
 
     Raises:
-        ProtocolError: if it decides none.
+        ProtocolError: if it decides no term.
     """
     lock, number = lock_and_term(decree.key)
     term = term_of(decree)
@@ -128,10 +128,10 @@ def holder_of(decree: Decree) -> Holder:
 
 
 def checked_tenure(holder: object) -> Tenure:
-    """Whose hold of which term it is that a caller names.
+    """The lease id of the holder that a caller names.
 
     Raises:
-        BadRequest: if it is no `Holder`, or none that anything told.
+        BadRequest: if it is not a `Holder`, or not one that the client returned.
     """
     if not isinstance(holder, Holder):
         raise wrong("holder", "a Holder, as `standing` tells it", holder)
@@ -143,14 +143,14 @@ def checked_tenure(holder: object) -> Tenure:
 
 
 def standing_of(answer: HeldBy) -> Standing:
-    """How a lock stands, by a node's answer."""
+    """The state of a lock, from a node's answer."""
     return Standing(
         holder_of(answer.decree), answer.remaining_ms / 1000, answer.ending, answer.waiters
     )
 
 
 def held_error(answer: HeldBy) -> LockHeld:
-    """The error for one who did not get the lock."""
+    """The error for a caller that did not get the lock."""
     standing = standing_of(answer)
     holder = standing.holder
     return LockHeld(
@@ -165,7 +165,7 @@ def held_error(answer: HeldBy) -> LockHeld:
 
 
 def past_terms(decrees: list[Decree]) -> list[PastTerm]:
-    """The history that the decrees of a lock's terms tell, in order of the terms."""
+    """The history of a lock, from the decrees of its terms, in order of the terms."""
     ordered = sorted(decrees, key=lambda decree: series_and_slot(decree.key)[1] or 0)
     endings: dict[int, Ending] = {}
     for decree in ordered:

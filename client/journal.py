@@ -1,12 +1,12 @@
-"""What the client logs, without loading `logging`: where nobody has loaded it, nobody reads logs."""
+"""The client's log, without loading `logging`: if nobody else loaded it, nobody reads logs."""
 
 import sys
 
 
 class Journal:
-    """Stands for the logger `name`, and is told nothing worse than `logging.INFO`.
+    """Stands for the logger `name`, for nothing above `logging.INFO`.
 
-    Worse would be shown even if nobody had set up logging.
+    Warnings would be shown even if nobody had set up logging.
     """
 
     def __init__(self, name: str) -> None:

@@ -1,12 +1,12 @@
-"""Last words: what must reach the nodes although the caller may be gone, such as a release.
+"""Last words: messages that must reach the nodes even if the caller is gone, such as a release.
 
-They are said by tasks of the client. The callers wait for them as long as they can; whoever closes the
-client waits for them too, for a bounded time.
+Tasks of the client send them. Callers wait for them as long as they can; closing the client waits for
+them too, for a bounded time.
 
 Invariants kept here:
 
-* no cancellation of a caller stops a task of the client: neither one of a scope around the whole
-  block of the client, nor a native one of asyncio, which no shield keeps off;
+* no cancellation of a caller stops a task of the client: neither of a scope around the whole block of
+  the client, nor a native one of asyncio, which ignores shields;
 * `Tasks.close` stops them all.
 """
 
@@ -24,7 +24,7 @@ class Tasks:
     """The tasks of a client.
 
     Args:
-        start: starts a task in whatever task group the client lives.
+        start: starts a task in the client's task group.
     """
 
     def __init__(self, start: Callable[[Work], None]) -> None:
@@ -36,12 +36,12 @@ class Tasks:
 
     @property
     def unsaid(self) -> int:
-        """How much is being said just now."""
+        """How many last words are being sent now."""
         return len(self._unsaid)
 
     @contextmanager
     def parting(self, farewell: Callable[[], None]) -> Generator[None]:
-        """Have `farewell` called if the client is closed meanwhile; it may still say something."""
+        """Have `farewell` called if the client is closed meanwhile; it may start last words."""
         self._farewells[farewell] = None
         try:
             yield
@@ -49,11 +49,11 @@ class Tasks:
             self._farewells.pop(farewell, None)
 
     def spawn(self, work: Work) -> None:
-        """Start a task that goes on until it ends or the client is closed."""
+        """Start a task that runs until it ends or the client is closed."""
         self._start(lambda: self._run(work))
 
     def say(self, work: Work) -> anyio.Event:
-        """Start a task that is waited for when the client is closed; the event tells of its end."""
+        """Start a task that closing the client waits for; the event is set at its end."""
         said = anyio.Event()
 
         async def say() -> None:
@@ -71,7 +71,7 @@ class Tasks:
         return said
 
     async def spoken(self) -> None:
-        """The client is about to be closed: return once all is said, or tried for `LAST_SECONDS`."""
+        """Before the client is closed: return once all was sent, or tried for `LAST_SECONDS`."""
         for farewell in list(self._farewells):
             farewell()
         while self._unsaid:
@@ -81,7 +81,7 @@ class Tasks:
             self._unsaid.pop(said, None)
 
     def close(self) -> None:
-        """Stop them all."""
+        """Stop all tasks."""
         self._closed = True
         for scope in list(self._scopes):
             scope.cancel()
@@ -90,7 +90,7 @@ class Tasks:
         with anyio.CancelScope(shield=True) as scope:
             self._scopes.add(scope)
             if self._closed:
-                # it must get to its end, at its first await
+                # cancelled at its first await, so that it runs to its end
                 scope.cancel()
             try:
                 await work()

@@ -1,16 +1,16 @@
-"""The lifetime of a client: where its tasks live, and how they end, whoever ends them.
+"""The lifetime of a client: where its tasks run, and how they end.
 
-A client belongs to no task of its callers. Its tasks live in a task group that is entered by a task
-of the client's own, its *host*. On asyncio the host is started beside the caller; on trio in a
-nursery, since there every task has one.
+A client belongs to no task of its callers. Its tasks run in a task group that a task of the client,
+its *host*, enters. On asyncio the host is a task of its own; on trio it runs in a nursery, since every
+trio task needs one.
 
 Invariants kept here:
 
-* No cancel scope stays open in a task of a caller, so a client may be opened by one task and closed
-  by another, and several in any order.
-* However the host ends (it was told to, was cancelled, its event loop is closing, something failed),
-  the last words are said first, for a bounded time, and then the pool is closed: who waits is woken,
-  and nothing is sent any more.
+* No cancel scope stays open in a task of a caller. So one task may open a client and another may close
+  it, and several clients may be closed in any order.
+* For whatever reason the host ends (`end` was called, it was cancelled, its event loop closes, an error
+  was raised), the last words are sent first, for a bounded time. Then the pool is closed: waiting calls
+  are woken, and nothing more is sent.
 """
 
 import logging
@@ -35,12 +35,12 @@ NEEDS_NURSERY = (
 )
 
 Work = Callable[[], Coroutine[Any, Any, None]]
-# asyncio itself holds its tasks by weak references only
+# asyncio holds its tasks by weak references only
 _HOSTS: set[Any] = set()
 
 
 class Nursery(Protocol):
-    """Where tasks are started: a nursery of trio, or a task group of anyio."""
+    """Starts tasks: a nursery of trio, or a task group of anyio."""
 
     def start_soon(self, async_fn: Work, /) -> object:
         """Start a task."""
@@ -50,10 +50,10 @@ class Lifetime:
     """The tasks of one client, in the event loop that runs when this is made.
 
     Args:
-        nursery: where the host lives; on asyncio it may be None.
+        nursery: where the host runs; on asyncio it may be None.
 
     Raises:
-        BadRequest: if trio runs, and there is no nursery.
+        BadRequest: if trio runs and `nursery` is None.
     """
 
     def __init__(self, nursery: Nursery | None) -> None:
@@ -91,7 +91,7 @@ class Lifetime:
             host = self._loop.start(self._host, "decreed-client")
             _HOSTS.difference_update([x for x in _HOSTS if x.get_loop().is_closed()])
             _HOSTS.add(host)
-            # one that is cancelled before its first step never gets to a `finally`
+            # a task that is cancelled before its first step never runs its `finally`
             host.add_done_callback(self._note_end)
 
     def spawn(self, work: Work) -> None:
@@ -111,24 +111,24 @@ class Lifetime:
         """Check that the client is used in its own event loop.
 
         Raises:
-            Closed: if it is not.
+            Closed: if another event loop runs.
         """
         if not self._loop.runs_here:
             raise Closed(ELSEWHERE)
 
     @property
     def is_foreign(self) -> bool:
-        """Whether this process is another one than that of the client."""
+        """Whether this is another process than the client's."""
         return self._process != this_process()
 
     async def end(self) -> None:
         """End the client and wait until its tasks have ended. Does nothing if it has ended.
 
-        If this is cancelled, the client ends all the same.
+        If this is cancelled, the client still ends.
 
         Raises:
-            Closed: if it belongs to another event loop, which still goes on.
-            ExceptionGroup: what the client has failed with, once, if it did so on asyncio.
+            Closed: if it belongs to another event loop, which is still open.
+            ExceptionGroup: the error that the client failed with on asyncio; raised once.
         """
         if self.is_foreign:
             return
@@ -145,15 +145,15 @@ class Lifetime:
         if not self._loop.runs_here:
             raise Closed(f"{ELSEWHERE}, and close each in its own")
         self._ending.set()
-        # bounded: last words and what is not on disk yet have a few seconds, and connections none
+        # bounded: last words and the disk cache get a few seconds, connections end immediately
         with anyio.CancelScope(shield=True):
             await self._ended.wait()
 
     def forget(self, what: str) -> None:
-        """Nobody can reach the client any more, and so nobody can end it. From any thread.
+        """End a client that is no longer referenced, with a warning. From any thread.
 
         Args:
-            what: names the client and says how to end it.
+            what: the warning; it names the client and says how to end it.
         """
         if self.over or self.is_foreign or self._loop.is_closed:
             return
@@ -169,7 +169,7 @@ class Lifetime:
             if self._nursery is not None:
                 raise
             if not self._loop.is_closed:
-                # nobody awaits the host: `end` says it
+                # nobody awaits the host: `end` raises it
                 LOG.exception("a client has failed, and is closed")
                 self._failure = error
         finally:
@@ -185,18 +185,18 @@ class Lifetime:
         finally:
             try:
                 with anyio.CancelScope(shield=True):
-                    # those who were cancelled together with this task have something to say first
+                    # tasks that were cancelled together with this one start their last words first
                     await anyio.lowlevel.checkpoint()
                     await self._last_words()
             finally:
                 self._close_pool()
 
     def _bury(self) -> None:
-        """The event loop was closed and never ended its tasks: who waits there waits forever."""
+        """End a client whose event loop was closed without ending its tasks, which wait forever."""
         try:
             self._close_pool()
         except RuntimeError as error:
-            LOG.debug("a client is closed behind its event loop: %s", error)
+            LOG.debug("a client is closed after its event loop: %s", error)
         self._ended.set()
 
     def _note_end(self, host: Any) -> None:

@@ -1,20 +1,20 @@
-"""One link: the connection to one endpoint, made when first needed and made anew when it broke.
+"""One link: the connection to one endpoint, made when first needed and made again when it broke.
 
-Requests are handed in as tickets and never wait for the caller. What has gathered is sent together,
-and answers are handed out by id. No I/O is done here: `task_link` moves the bytes in an event loop,
-`socket_link` for a caller who blocks.
+Requests are submitted as tickets; submitting never waits. Requests that have gathered are sent
+together, and answers are delivered by id. No I/O is done here: `task_link` moves the bytes in an event
+loop, `socket_link` for a blocking caller.
 
 Invariants kept here:
 
-* Each ticket that is not withdrawn hears exactly once: an answer, the welcome, or `Lost`. Before
-  that it may hear `Silent`.
+* Each ticket that is not withdrawn gets exactly one of these: an answer, the welcome, or `Lost`. Before
+  that it may get `Silent`.
 * `Ticket.written_at` is set before the first byte goes to the socket. A ticket without it was
   certainly never seen by a node.
-* Those who wait here hear soon when the node says nothing any more (`Pulse`), and while the
-  connection is being made, `stalls_at` tells when that takes too long.
-* At most ``max_in_flight`` of the node's requests are unanswered at a time, and `WINDOW_BYTES` of
-  values; the rest waits here. So a node that is busy with megabytes is not sent more of them, and
-  `Link.weight` tells how long an answer may well take.
+* Waiting tickets are told soon when the node falls silent (`Pulse`). While the connection is being
+  made, `stalls_at` tells when that takes too long.
+* At most ``max_in_flight`` requests, and `WINDOW_BYTES` of values, are unanswered at a time; the rest
+  waits here. So a node that is busy with megabytes gets no more of them, and `Link.weight` tells how
+  long an answer may take.
 """
 
 import random
@@ -39,25 +39,25 @@ WINDOW_BYTES = 8 * 1024 * 1024
 SHORT_AVOID_SECONDS = 0.1
 LONG_AVOID_SECONDS = 2.0
 BYTES_PER_SECOND = 2 * 1024 * 1024
-"""A node that has megabytes to freeze gets through so many of them in a second, at the least."""
+"""A node that is busy with megabytes of values handles at least this many bytes a second."""
 CONNECT_SECONDS = 0.25
-"""So long connecting may take before others are preferred."""
+"""How long connecting may take before other links are preferred."""
 LATEST_CONNECT_SECONDS = 0.9
-"""So long it may take before those who wait for this link alone have waited enough."""
+"""How long connecting may take before requests stop waiting for this link alone."""
 
 
 class Outlet(Protocol):
-    """What a link asks of an open connection: its bounds, and to send without waiting."""
+    """What a link needs of an open connection: its bounds, and sending without waiting."""
 
     welcome: ClientWelcome
 
     @property
     def idle(self) -> bool:
-        """Whether all that was to be sent has been handed to the system."""
+        """Whether everything was handed to the system."""
         ...
 
     def encode(self, request: Request) -> bytes:
-        """The bytes of `request`; raises `BadRequest` if it is larger than this node takes."""
+        """The bytes of `request`; raises `BadRequest` if it is larger than this node accepts."""
         ...
 
     def send_now(self, messages: Sequence[bytes]) -> None:
@@ -65,7 +65,7 @@ class Outlet(Protocol):
         ...
 
     def let_go(self) -> None:
-        """In a forked process: give up the connection, which stays the parent's."""
+        """In a forked process: give up the connection, which still belongs to the parent."""
 
 
 class Link(ABC):
@@ -73,7 +73,7 @@ class Link(ABC):
 
     Args:
         endpoint: where to connect.
-        admit: told of each welcome before it is used; raises `DecreedError` to refuse it.
+        admit: called with each welcome before it is used; raises `DecreedError` to refuse it.
         now: the time in seconds, on the clock of all deadlines.
     """
 
@@ -85,12 +85,12 @@ class Link(ABC):
     ) -> None:
         self.endpoint = endpoint
         self.welcome: ClientWelcome | None = None
-        # when a request was answered here last; a pong says nothing about requests
+        # when the last answer to a request came; pongs do not count
         self.heard_at = 0.0
         self.avoid_until = 0.0
-        # how many requests have been passed on to other nodes since something was heard here
+        # how many requests were also sent to other nodes since the last answer here
         self.late = 0
-        # bytes of the values in the requests that were written and not answered
+        # bytes of the values in the written, unanswered requests
         self.weight = 0
         self._admit, self._now = admit, now
         self._dialled_at: float | None = None
@@ -100,7 +100,7 @@ class Link(ABC):
         self._ids = count(1)
         self._queue: deque[Ticket | Cancel | ClientPing] = deque()
         self._pending: dict[int, Ticket] = {}
-        # whether a decree was answered on this connection
+        # whether a decree was received on this connection
         self._decreed = False
 
     @property
@@ -120,18 +120,18 @@ class Link(ABC):
 
     @property
     def silent(self) -> bool:
-        """Whether the connection is open and its node says nothing, though it was pinged."""
+        """Whether the connection is open and its node did not answer a ping."""
         return self._pulse is not None and self._pulse.silent
 
     def stalls_at(self) -> float:
-        """From when on nobody should wait for this link alone, as far as known."""
+        """The time after which no request should wait for this link alone; infinite if unknown."""
         if self.up or self._dialled_at is None:
             return -inf if self.silent else inf
         return self._dialled_at + LATEST_CONNECT_SECONDS
 
     @property
     def avoided(self) -> bool:
-        """Whether others are preferred to this one, for it failed, is silent, or slow to connect."""
+        """Whether other links are preferred, since this one failed, is silent, or connects slowly."""
         if self.avoid_until > 0.0 and self._now() < self.avoid_until:
             return True
         if self._pulse is not None:
@@ -146,9 +146,9 @@ class Link(ABC):
         deliver: Callable[[Ticket, News], None],
         now: float,
     ) -> Ticket:
-        """Queue the request that `make` builds for its id; connect if need be. Never waits.
+        """Queue the request that `make` builds for its id; connect if needed. Never waits.
 
-        It is sent after `push`, so that what is submitted together goes in one frame.
+        It is sent after `push`, so that requests that are submitted together go in one frame.
         """
         id = next(self._ids)
         ticket = Ticket(self, id, make(id), deliver, now)
@@ -167,8 +167,8 @@ class Link(ABC):
     def push(self) -> None:
         """Send what was submitted.
 
-        With nothing on its way here it goes at once. Otherwise others are at work too, and the
-        writer, whose turn comes soon, sends all that has gathered until then.
+        If no request is in flight here, it is sent immediately. Otherwise other calls are active too,
+        and the writer soon sends everything that has gathered until then.
         """
         if not self._queue or self._channel is None:
             return
@@ -180,24 +180,24 @@ class Link(ABC):
             self._wake_writer()
 
     def withdraw(self, ticket: Ticket) -> None:
-        """Nobody waits for `ticket` any more: it is not sent, or the node is told."""
+        """Do not send `ticket`; if it was sent already, send the node a cancel."""
         ticket.withdrawn = True
         if self._settle(ticket.id) is not None:
             self._queue.appendleft(Cancel(ticket.id))
             self._wake_writer()
 
     def passed_on(self) -> None:
-        """A request was late here and is asked elsewhere too: find out whether the node is there."""
+        """Note a late request that also went to another node; have the pulse check this node."""
         self.late += 1
         if self._pulse is not None:
             self._pulse.stir()
 
     def avoid(self, seconds: float) -> None:
-        """Prefer other links for about so long, or until something is heard on this one."""
+        """Prefer other links for about `seconds`, or until this one delivers an answer."""
         self.avoid_until = self._now() + seconds * random.uniform(0.5, 1.0)
 
     def let_go(self) -> None:
-        """In a forked process: give up the connection, which is the parent's."""
+        """In a forked process: give up the connection, which belongs to the parent."""
         if self._channel is not None:
             self._channel.let_go()
 
@@ -207,11 +207,11 @@ class Link(ABC):
 
     @abstractmethod
     def _wake_writer(self) -> None:
-        """There is something to send, or room for it: `_take` soon."""
+        """Have `_take` called soon: there is something to send, or room for it."""
 
     @abstractmethod
     def wake_watcher(self) -> None:
-        """The pulse is to be looked at earlier than it said before."""
+        """Have the pulse advanced earlier than was planned."""
 
     def _open(self, channel: Outlet) -> None:
         self._admit(self.endpoint, channel.welcome)
@@ -223,7 +223,7 @@ class Link(ABC):
         self._heard()
 
     def _end(self, error: DecreedError) -> None:
-        """Tell all who wait, and how long to keep away from here."""
+        """Deliver `Lost` to all tickets, and avoid this link for a while."""
         was_up, self._channel, self._pulse, self._dialled_at = self.up, None, None, None
         ours = isinstance(error, Closed) or not was_up
         (LOG.debug if ours else LOG.info)("left %s: %s", self.endpoint, error)
@@ -238,7 +238,7 @@ class Link(ABC):
             self._hand_out(ticket, Lost(error))
 
     def _take(self, channel: Outlet) -> list[bytes]:
-        """The encoded requests that may go now."""
+        """The encoded requests that may be sent now."""
         batch: list[bytes] = []
         size = 0
         now = self._now()
@@ -276,14 +276,14 @@ class Link(ABC):
         return data
 
     def _settle(self, id: int) -> Ticket | None:
-        """Nothing more is expected for the request `id`; its ticket, if it had one."""
+        """Stop expecting an answer to the request `id`; returns its ticket, if it had one."""
         ticket = self._pending.pop(id, None)
         if ticket is not None:
             self.weight -= ticket.weight
         return ticket
 
     def _take_in(self, answers: Sequence[Answer]) -> None:
-        """Hand out what arrived, if it holds whole answers; anything at all is a sign of life."""
+        """Deliver the answers that arrived; even bytes without a whole answer are a sign of life."""
         assert self._pulse is not None
         self._pulse.heard()
         if not all(isinstance(answer, ClientPong) for answer in answers):
@@ -295,11 +295,11 @@ class Link(ABC):
                 self._hand_out(ticket, answer)
         self._decreed = self._decreed or any(isinstance(answer, Decreed) for answer in answers)
         if self._queue:
-            # there may be room for what had to wait
+            # there may be room now for requests that had to wait
             self._wake_writer()
 
     def _outdated(self, channel: Outlet) -> bool:
-        """Whether to be welcomed once more: the cluster has formed since, and nothing is asked here."""
+        """Whether to reconnect for a new welcome: the cluster was formed since, the link is idle."""
         unformed = self._decreed and channel.welcome.formation is None
         return unformed and not self._pending and not self._queue
 
@@ -310,29 +310,29 @@ class Link(ABC):
         self.avoid_until = 0.0
         self.late = 0
 
-    # -- whether the node is there, as `Pulse` asks it
+    # -- what `Pulse` needs
 
     def expects(self) -> bool:
-        """Whether anybody waits for something here."""
+        """Whether a request waits here."""
         return bool(self._pending or self._queue or self.late)
 
     def allowance(self) -> float:
-        """Seconds that the node may need for the values that are on their way."""
+        """Seconds that the node may need for the values in flight."""
         return self.weight / BYTES_PER_SECOND
 
     def ping(self) -> None:
-        """Ask whether the node is there."""
+        """Send a ping."""
         self._queue.appendleft(ClientPing(next(self._ids)))
         self.push()
 
     def fall_silent(self) -> None:
-        """Tell all who wait that the node says nothing."""
+        """Deliver `Silent` to all tickets."""
         silent = Silent(Unreachable("it says nothing"))
         for ticket in self._tickets():
             self._hand_out(ticket, silent)
 
     def _tickets(self) -> list[Ticket]:
-        """All that wait here, written or not."""
+        """All waiting tickets, written or not."""
         return [*self._pending.values(), *(x for x in self._queue if isinstance(x, Ticket))]
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Reading all decrees under a prefix, page by page, as far as the caller iterates."""
+"""Reading all decrees under a prefix, page by page; a page is read when the caller gets to it."""
 
 from collections import deque
 from collections.abc import AsyncIterator
@@ -15,10 +15,10 @@ class Listing(NotCopied, AsyncIterator[Decree]):
     """The decrees under a prefix, in key order. Holds nothing open between two pages.
 
     Args:
-        asker: asks the cluster.
+        asker: sends requests to the cluster.
         prefix: a checked prefix.
         timeout: seconds that a page may take.
-        after: only the keys behind this text.
+        after: only the keys after this text.
     """
 
     instead: ClassVar[str] = (

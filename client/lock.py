@@ -1,10 +1,11 @@
-"""A lock as asynchronous callers use it: a block that runs while the lock is held, and no longer.
+"""A lock for asynchronous callers: a block that runs only while the lock is held.
 
-The block runs in a cancel scope whose deadline is the end of validity, moved by each confirmation. So
-a program that was stopped for a while is cancelled at its next await, before any task of ours ran.
+The block runs in a cancel scope whose deadline is the end of validity, which each confirmation moves.
+So a program that was suspended for a while is cancelled at its next await, even before a task of ours
+runs.
 
-A lock that is got with `acquire` has no block, and so nothing that could be stopped: any task may
-release it, and whoever works under it must ask.
+A lock that is acquired with `acquire` has no block that could be cancelled: any task may release it,
+and code under it must check that it is still held.
 """
 
 from collections.abc import Awaitable, Callable, Generator
@@ -24,8 +25,8 @@ from .loops import current_task
 from .stopping import Stop
 
 Owners = dict[tuple[str, int], object]
-"""Who holds or asks for which lock: its name, and the id of the task or thread, which is kept so
-that no other gets its id."""
+"""Who holds or asks for which lock: its name, and the id of the task or thread. The object is kept
+too, so that its id is not used again."""
 Owner = tuple[str, int]
 
 
@@ -234,7 +235,7 @@ class Locked(Unentered, AbstractAsyncContextManager[Lock]):
             return stop.leave(kind, error, trace)
         except RuntimeError as failure:
             if error is not None:
-                # the block has an error of its own, which tells more
+                # the block's own error tells more
                 error.add_note(str(failure))
                 return False
             raise BadRequest(
@@ -268,7 +269,7 @@ class Locked(Unentered, AbstractAsyncContextManager[Lock]):
             self._owners.pop(self._owner, None)
 
     def _on_change(self) -> None:
-        """Validity was confirmed, or the lock was lost or released."""
+        """Called when validity was confirmed, or the lock was lost or released."""
         if self._hold.loss:
             if self._stop is not None:
                 self._stop.now()

@@ -1,4 +1,4 @@
-"""What is asked of nodes about locks, as errands."""
+"""The operations on locks, as errands."""
 
 from collections.abc import Callable
 from math import inf
@@ -25,7 +25,7 @@ from .errands import Errand
 from .link import Link
 from .results import shown_id
 
-# how long a node may take to find a quorum before another is told as well
+# how long a node may take to reach a quorum before another node is told too
 GIVE_UP_NODE_SECONDS = 2.0
 
 
@@ -35,7 +35,7 @@ def home_key(lock: str) -> Key:
 
 
 def to_lock(lock: str, claim: TermClaim, queue: bool, link: Link, longest: float) -> Errand:
-    """Get a lock from the node behind `link`, and no other; it may work at it for `longest` s."""
+    """Acquire a lock through the node of `link` only; it may work at it for `longest` seconds."""
     return Errand(
         lambda id, timeout_ms, here: LockRequest(id, timeout_ms, lock, queue, claim),
         (Granted, HeldBy),
@@ -58,7 +58,7 @@ def to_keep(tenure: Tenure, secret: Secret) -> Errand:
 
 
 def to_release(tenure: Tenure, secret: Secret) -> Errand:
-    """Say that a term of ours is over."""
+    """Release a term of ours."""
     ending = Ending(How.RELEASED)
     return Errand(
         lambda id, timeout_ms, here: EndRequest(id, timeout_ms, tenure, ending, secret.show()),
@@ -68,7 +68,7 @@ def to_release(tenure: Tenure, secret: Secret) -> Errand:
 
 
 def to_break(tenure: Tenure, ending: Ending) -> Errand:
-    """Say, as an operator, that somebody's term is over."""
+    """End somebody's term, as an operator."""
     return Errand(
         lambda id, timeout_ms, here: EndRequest(id, timeout_ms, tenure, ending, None),
         (Ended,),
@@ -77,7 +77,7 @@ def to_break(tenure: Tenure, ending: Ending) -> Errand:
 
 
 def to_give_up(lock: str, claim: TermClaim, secret: Secret, link: Link | None) -> Errand:
-    """Say that a claim is given up, to the node behind `link`; None: to any that passes it on."""
+    """Give up a claim at the node of `link`; None: at any node, which passes it on."""
     claim_id, ttl_ms = claim.claim_id, claim.ttl_ms
     return Errand(
         lambda id, timeout_ms, here: GiveUpRequest(
@@ -92,7 +92,7 @@ def to_give_up(lock: str, claim: TermClaim, secret: Secret, link: Link | None) -
 
 
 def to_find_holder(lock: str) -> Errand:
-    """Ask who has a lock."""
+    """Ask who holds a lock."""
     return Errand(
         lambda id, timeout_ms, here: HolderRequest(id, timeout_ms, lock),
         (HeldBy, Undecided),
@@ -101,5 +101,5 @@ def to_find_holder(lock: str) -> Errand:
 
 
 def is_term_of(lock: str) -> Callable[[str], bool]:
-    """Whether a key is a term of exactly this lock, and not of one whose name goes on."""
+    """Whether a key is a term of exactly this lock, rather than of one with a longer name."""
     return lambda key: key.startswith(slot_key(lock_path(lock), 1)[:-1])

@@ -1,4 +1,4 @@
-"""The part of the registry that is about locks: every method checks, asks, and says what came."""
+"""The part of the registry that is about locks: each method checks, asks, and returns the answer."""
 
 import json
 import logging
@@ -51,8 +51,8 @@ class Locking:
     """Locks and leaders of a cluster; `Registry` has all of this.
 
     Args:
-        asker: asks the cluster.
-        claimant: the name that terms carry, with host and process.
+        asker: sends requests to the cluster.
+        claimant: the name in terms, to which host and process are added.
     """
 
     def __init__(self, asker: Asker, claimant: str) -> None:
@@ -71,11 +71,11 @@ class Locking:
     ) -> Locked:
         """Hold a lock while the block runs: ``async with registry.lock("migrate") as lock: …``.
 
-        The block is cancelled at its next await when the lock is lost, and `LockLost` is raised
-        behind it, unless an error of its own comes out. Code that does not await must ask
-        `Lock.ensure_held`. Whatever must never be done by two should also check `Lock.token`.
+        When the lock is lost, the block is cancelled at its next await. `LockLost` is raised after it,
+        unless the block raises an error of its own. Code that does not await must call
+        `Lock.ensure_held`. Work that two must never do at once should also check `Lock.token`.
 
-        Where no block fits, as in start and stop hooks, it is
+        Where no block fits, as in start and stop hooks, use
         ``lock = await registry.lock("migrate").acquire()`` and ``await lock.release()``, which any
         task may do; see `Locked.acquire`.
 
@@ -83,15 +83,15 @@ class Locking:
             name: the lock's name, such as ``prod/migrate``.
             ttl: seconds (or a `timedelta`) after which the lock is free again if this process dies;
                 0.1 to 3600.
-            wait: seconds (or a `timedelta`) to wait for it; 0 not to wait at all, None for ever.
-            note: free text for those who find the lock held.
+            wait: seconds (or a `timedelta`) to wait for it; 0 not to wait, None for no limit.
+            note: free text for callers that find the lock held.
             info: bytes to publish while it is held.
 
         Raises:
-            LockHeld: somebody else has it; the error says who.
+            LockHeld: somebody else holds it; the error says who.
             LockLost: it was lost before the block's end.
-            Reentrant: this task has it already.
-            OutcomeUnknown: it may have been decreed to this call; then it is free again in a ttl.
+            Reentrant: this task holds it already.
+            OutcomeUnknown: it may have been decreed to this call; then it is free again after one ttl.
             Unreachable: no quorum answered in time.
         """
         seconds = arguments.seconds_or_none("wait", wait)
@@ -106,11 +106,11 @@ class Locking:
         wait: Seconds | None = None,
         note: str = "",
     ) -> Locked:
-        """Lead while the block runs; the same as `lock`, but it waits for ever by default.
+        """Lead while the block runs; the same as `lock`, except that `wait` has no limit by default.
 
         Args:
-            name: of what is to be led. A lock of the same name is the same thing.
-            info: what can be written as JSON, for those who look for the leader.
+            name: what to lead. A lock of the same name is the same lock.
+            info: anything that can be written as JSON, for callers that look for the leader.
             ttl, wait, note: as for `lock`.
 
         Raises:
@@ -128,14 +128,14 @@ class Locking:
         note: str = "",
         pause: Seconds = 1.0,
     ) -> None:
-        """Run `work` whenever this program leads, and campaign again whenever it does so no more.
+        """Run `work` whenever this program leads, and campaign again whenever it stops leading.
 
         `work` is called with each new term; it is cancelled when the term is lost. When it returns,
-        this resigns and returns. Its errors come out, other than `LockLost`.
+        this resigns and returns. Its errors are raised, except `LockLost`.
 
         Args:
             name, info, ttl, note: as for `lead`.
-            work: what a leader does.
+            work: what the leader does.
             pause: seconds between two campaigns.
         """
         arguments.function("work", work)
@@ -156,16 +156,16 @@ class Locking:
             await anyio.sleep(seconds)
 
     def observe(self, name: str) -> AsyncIterator[Holder]:
-        """The leader of `name`, and each new one, as terms begin; never ends by itself.
+        """The leader of `name`, and each new one as its term begins; never ends by itself.
 
-        A leader that comes and goes while nobody answers may be left out; terms never go back.
-        That a leader's term has begun does not say that it is alive: ask `standing` for that.
+        A leader whose term begins and ends while no node answers may be left out; terms only increase.
+        A leader whose term has begun may be dead since: `standing` tells whether its lease still runs.
         """
         self._asker.guard()
         return Observing(self._asker, arguments.lock_name(name))
 
     async def standing(self, name: str, *, timeout: Seconds | None = None) -> Standing | None:
-        """Who has the lock `name`, by the word of a quorum; None if nobody ever had it.
+        """Who holds the lock `name`, as a quorum says; None if nobody ever held it.
 
         Args:
             name: the lock's name.
@@ -176,7 +176,7 @@ class Locking:
         return standing_of(reply.answer) if isinstance(reply.answer, HeldBy) else None
 
     async def lock_names(self, *, timeout: Seconds | None = None) -> list[str]:
-        """The names of all locks that anybody ever had, in order.
+        """The names of all locks that were ever held, in order.
 
         Args:
             timeout: seconds for each page of terms.
@@ -188,7 +188,7 @@ class Locking:
         return sorted(names)
 
     async def lock_history(self, name: str, *, timeout: Seconds | None = None) -> list[PastTerm]:
-        """All terms of the lock `name` that are remembered, the first one first.
+        """All terms of the lock `name` that are still stored, oldest first.
 
         Args:
             name: the lock's name.
@@ -206,18 +206,18 @@ class Locking:
     async def break_lock(
         self, holder: Holder, reason: str, *, force: bool = False, timeout: Seconds | None = None
     ) -> None:
-        """End somebody's term: it is renewed no more, and the next term says who and why.
+        """End somebody's term: its renewals are refused; the next term records who broke it and why.
 
         Args:
-            holder: whose term, as `standing` told it.
-            reason: for those who wonder later.
+            holder: the holder of the term, as `standing` returned it.
+            reason: kept in the history of the lock.
             force: do not wait until its lease has run out. The holder may still be at work then;
                 only fencing tokens keep the two apart.
             timeout: seconds.
 
         Raises:
             BadRequest: if the term is not that holder's.
-            Unreachable: no quorum has said in time that it knows.
+            Unreachable: no quorum confirmed in time that it knows of the end.
         """
         deadline = self._asker.deadline(timeout)
         broken = checked_tenure(holder)
@@ -226,14 +226,14 @@ class Locking:
         ending = Ending(how, holder_text(self._claimant), reason)
         while True:
             await self._asker.ask(to_break(broken, ending), deadline)
-            # the node that took it may be cut off: a quorum must know of it
+            # the node that accepted it may be partitioned: a quorum must know of it
             reply = await self._asker.ask(to_find_holder(broken.lock), deadline)
             if isinstance(reply.answer, HeldBy) and _is_over(reply.answer, broken):
                 return
             await anyio.sleep(BREAK_PAUSE)
 
     def hold(self, name: str, ttl: Seconds, note: str, info: bytes) -> Hold:
-        """A hold that is not begun yet, for those who build their own block around it.
+        """A hold that is not begun yet, for callers that build their own block around it.
 
         Raises:
             BadRequest: if an argument is malformed or over its bound.
@@ -252,12 +252,12 @@ class Locking:
 
 
 def _is_over(held: HeldBy, broken: Tenure) -> bool:
-    """Whether a quorum knows that a term was ended, or knows a later one."""
+    """Whether a quorum knows that a term was ended, or knows a later term."""
     return held.ending is not None or tenure(held.decree) != broken
 
 
 def json_bytes(info: Any) -> bytes:
-    """`info` as JSON; nothing for None.
+    """`info` as JSON; empty for None.
 
     Raises:
         BadRequest: if it cannot be written as JSON.

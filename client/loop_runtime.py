@@ -1,4 +1,4 @@
-"""Running a client in an event loop, that of trio or asyncio: see `runtime`."""
+"""Running a client in an event loop of trio or asyncio: see `runtime`."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ class LoopRuntime:
     """The event loop that the caller is in.
 
     Args:
-        spawn: starts a task in whatever task group the client lives.
+        spawn: starts a task in the client's task group.
     """
 
     def __init__(self, spawn: Callable[[Work], None]) -> None:

@@ -9,7 +9,7 @@ class Loop:
     """The event loop that ran when this was made.
 
     Raises:
-        RuntimeError: if none does.
+        RuntimeError: if no event loop runs.
     """
 
     __slots__ = ("_find", "_native", "is_trio")
@@ -20,7 +20,7 @@ class Loop:
 
     @property
     def runs_here(self) -> bool:
-        """Whether it is the one that runs now, in this thread."""
+        """Whether it is the event loop that runs now, in this thread."""
         try:
             return bool(self._find() is self._native)
         except RuntimeError:
@@ -28,11 +28,11 @@ class Loop:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it was closed, so that nothing in it ever goes on."""
+        """Whether it was closed, so that none of its tasks continues. Always false for trio."""
         return not self.is_trio and bool(self._native.is_closed())
 
     def start(self, work: Callable[[], Any], name: str) -> Any:
-        """Start a task of its own; asyncio only."""
+        """Start a task without a nursery; asyncio only."""
         return self._native.create_task(work(), name=name)
 
     def soon(self, work: Callable[[], object]) -> None:
@@ -46,14 +46,14 @@ class Loop:
 
 
 def current_task() -> Any:
-    """The task that runs now, of whichever library it is."""
+    """The task that runs now, of trio or asyncio."""
     if _in_trio():
         return sys.modules["trio"].lowlevel.current_task()
     return sys.modules["asyncio"].current_task()
 
 
 def in_asyncio() -> bool:
-    """Whether the task that runs now is one of asyncio's."""
+    """Whether the task that runs now belongs to asyncio."""
     return not _in_trio()
 
 

@@ -1,10 +1,10 @@
-"""Decrees in memory: least recently used go first, bounded by number and by bytes. No I/O."""
+"""Decrees in memory, bounded by number and by bytes; least recently used dropped first. No I/O."""
 
 from collections import OrderedDict
 
 from ..registry.types import Decree
 
-# what a decree costs besides its texts and bytes: the objects, and its place in the table
+# memory of a decree besides its texts and bytes: the objects, and its entry in the table
 OVERHEAD_BYTES = 512
 
 
@@ -13,7 +13,7 @@ class Memory:
 
     Args:
         max_decrees: how many it holds at most.
-        max_bytes: how large they are together at most, roughly.
+        max_bytes: their total size at most, approximately.
     """
 
     def __init__(self, max_decrees: int, max_bytes: int) -> None:
@@ -26,18 +26,18 @@ class Memory:
         return len(self._table)
 
     def get(self, key: str) -> Decree | None:
-        """The decree of `key`, if it is held; it is then the last to be dropped."""
+        """The decree of `key`, if it is held; this makes it the most recently used."""
         decree = self._table.get(key)
         if decree is not None:
             try:
                 self._table.move_to_end(key)
             except KeyError:
-                # dropped by another thread since; a decree stays true all the same
+                # dropped by another thread since; a decree stays true
                 return decree
         return decree
 
     def put(self, decree: Decree) -> None:
-        """Hold `decree`, and drop others if there is no room. One over all bounds is not held."""
+        """Hold `decree`, and drop others if there is no room; one larger than the bound is not held."""
         size = size_of(decree)
         if decree.key in self._table or size > self._max_bytes:
             return
@@ -48,8 +48,8 @@ class Memory:
             self._bytes -= size_of(dropped)
 
     def recount(self) -> None:
-        """Add the sizes up again: a fork may have come between a decree and its size."""
-        # the list is made in one step, while other threads may read
+        """Sum the sizes again: a fork may have happened between adding a decree and its size."""
+        # copied to a list in one step, since other threads may read meanwhile
         self._bytes = sum(map(size_of, list(self._table.values())))
 
     def clear(self) -> None:
@@ -59,6 +59,6 @@ class Memory:
 
 
 def size_of(decree: Decree) -> int:
-    """About how many bytes of memory `decree` takes."""
+    """The approximate number of bytes of memory that `decree` takes."""
     texts = len(decree.key) + len(decree.content_type) + len(decree.claimant) + len(decree.note)
     return OVERHEAD_BYTES + len(decree.value) + len(decree.claim_id) + texts

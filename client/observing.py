@@ -1,4 +1,4 @@
-"""Observing a lock: its holders, one after the other, as a watch of its terms shows them."""
+"""Observing a lock: its holders, one after another, from a watch of its terms."""
 
 from collections.abc import AsyncIterator
 from math import inf
@@ -13,10 +13,10 @@ from .watching import Watching
 
 
 class Observing(NotCopied, AsyncIterator[Holder]):
-    """The present holder, and every new one. Within one formation, terms never go back.
+    """The present holder, and every new one. Within one formation, terms only increase.
 
     Args:
-        asker: asks the cluster.
+        asker: sends requests to the cluster.
         lock: a checked name.
     """
 
@@ -47,7 +47,7 @@ class Observing(NotCopied, AsyncIterator[Holder]):
 
     def _is_newer(self, holder: Holder) -> bool:
         formation = self._asker.cache.formation
-        if formation != self._formation:  # in another one, terms begin with the first again
+        if formation != self._formation:  # in a new formation, terms begin at 1 again
             self._term, self._formation = 0, formation
         newer = holder.term > self._term
         self._term = max(self._term, holder.term)

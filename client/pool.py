@@ -1,7 +1,7 @@
-"""The pool: all links, who the members are, and in which order links are tried.
+"""The pool: all links, the members, and the order in which links are tried.
 
-Knows nothing of requests. Members and bounds are learned from the welcomes. A member is reached by
-whichever link is known to lead to it, so that a client which can reach only proxies still works.
+Knows nothing of requests. Members and bounds come from the welcomes. A member is reached by any link
+that is known to lead to it, so that a client that can reach only proxies still works.
 """
 
 import random
@@ -28,11 +28,11 @@ class Pool:
 
     Args:
         seeds: the endpoints that the user gave.
-        runtime: makes the links, and knows the time.
-        on_welcome: told of each welcome of our cluster.
+        runtime: makes the links, and tells the time.
+        on_welcome: called with each welcome of our cluster.
 
     Attributes:
-        mixed: how the endpoints that the user gave contradict each other, as `compare` found.
+        mixed: how the endpoints that the user gave contradict each other, as found by `compare`.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Pool:
         self.now = runtime.now
         self._on_welcome = on_welcome
         self._links: dict[Endpoint, Link] = {}
-        # the best link to each member, as it was last found; good while it works
+        # the best link to each member when last looked for; used while it works
         self._ways: dict[NodeId, Link] = {}
         self._bells: set[Bell] = set()
         FORKS.share(self)
-        # which members this client prefers where any will do: each client others, so that the load
-        # is spread, also that of those who leave a node together
+        # a random order of members for requests that any node can answer: it differs between clients,
+        # so that the load is spread, also after many clients leave one node together
         self._ranks: dict[NodeId, float] = {}
 
     @property
@@ -66,12 +66,12 @@ class Pool:
 
     @property
     def introduced(self) -> bool:
-        """Whether a node has told us who the members are."""
+        """Whether a node has told us the members."""
         return self.welcome is not None
 
     @property
     def up(self) -> list[Link]:
-        """The links that are open; safe to ask for from any thread."""
+        """The open links; safe to call from any thread."""
         return [link for link in list(self._links.values()) if link.up]
 
     def link(self, endpoint: Endpoint) -> Link:
@@ -91,9 +91,9 @@ class Pool:
         return way
 
     def home(self, key: Key | None) -> Link | None:
-        """The first link of `route`, if it is that to the key's home; None to ask `route`.
+        """The first link of `route`, if it leads to the key's home; None to ask `route`.
 
-        It nearly always is, and then there is nothing to sort.
+        It nearly always does, and this avoids sorting.
         """
         if key is None or not self.addresses:
             return None
@@ -114,8 +114,8 @@ class Pool:
     def compare(self) -> None:
         """Note whether the seeds that have answered so far belong to different clusters.
 
-        It is asked once, when the client begins: later on, an address may well change its owner,
-        and then that link alone is refused.
+        Called once, when the client begins: later on, an address may change its owner, and then only
+        that link is refused.
         """
         ours = {
             welcome.formation: str(seed)
@@ -135,7 +135,7 @@ class Pool:
             )
 
     def nudge(self) -> None:
-        """Try to be welcomed by a seed that is not kept away from; wait for nothing."""
+        """Connect to the seeds that are not avoided, to get a welcome; does not wait."""
         now = self.now()
         for link in map(self.link, self.seeds):
             if not (self.closed or link.running or self.avoided(link)):
@@ -148,7 +148,7 @@ class Pool:
 
     @staticmethod
     def avoided(link: Link) -> bool:
-        """Whether others are preferred to `link` at present."""
+        """Whether other links are preferred to `link` now."""
         return link.avoided
 
     @contextmanager
@@ -161,14 +161,14 @@ class Pool:
             self._bells.discard(bell)
 
     def close(self) -> None:
-        """From now on nothing is sent; wakes everybody who waits."""
+        """Send nothing more, and wake all waiting calls."""
         self.closed = True
         for bell in self._bells:
             bell.ring()
         self.runtime.close()
 
     def let_go(self) -> None:
-        """In a forked process: use none of the parent's connections, and hold none of them open."""
+        """In a forked process: give up all connections, which still belong to the parent."""
         self.closed = True
         for link in self._links.values():
             link.let_go()
@@ -202,7 +202,7 @@ def _leads_to(link: Link) -> NodeId | None:
 
 
 def _once_per_node(links: Iterable[Link]) -> list[Link]:
-    """`links` without repetitions, and without a second way to a node that is connected."""
+    """`links` without repetitions, and without a second link to a connected node."""
     chosen: dict[object, Link] = {}
     for link in links:
         chosen.setdefault(_leads_to(link) if link.up else link.endpoint, link)

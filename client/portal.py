@@ -2,10 +2,10 @@
 
 Invariants kept here:
 
-* The thread is started by the first call, so a client that was made and not used has none, and a
-  fork before that shares nothing.
-* After the end nothing hangs: a call that is under way hears how it ended.
-* A process that was forked from the portal's own uses nothing of it: no lock, no descriptor.
+* The first call starts the thread. So an unused client has no thread, and a fork before the first call
+  shares nothing.
+* After the end nothing hangs: a call that is under way returns or raises.
+* A process that was forked from the portal's process uses nothing of it: no lock, no descriptor.
 """
 
 import threading
@@ -31,8 +31,8 @@ T = TypeVar("T")
 FORKED = (
     "it belongs to the process that this one was forked from: ask the registry for another one here"
 )
-# what a forked process has of its parent's portals: kept, since to take it apart would close the
-# parent's event loop and take its connections out of the selector that both share
+# the parent's portals in a forked process: kept alive, since their destruction would close the
+# parent's event loop and remove its connections from the selector that both share
 _LEFT_BEHIND: "list[Portal]" = []
 
 
@@ -53,35 +53,35 @@ class Portal:
     def __init__(self, plan: Plan, known: Cache | None = None) -> None:
         self.process = this_process()
         self.owners: Owners = {}
-        """Who holds which lock, of the threads of this process."""
+        """The threads of this process that hold locks."""
         self._plan, self._known = plan, known
         self._running: Future[_Running] = Future()
-        # beside the future, whose lock another thread may hold when a fork comes
+        # kept outside the future: another thread may hold the future's lock at a fork
         self._asker: Asker | None = None
         # a signal handler may close the client while this thread is in here
         self._turn = threading.RLock()
         self._taken = threading.Lock()
         self._thread: threading.Thread | None = None
         self._calls: set[Future[Any]] = set()
-        # no new calls are taken; the event loop is over
+        # `_ended`: no new calls are accepted; `_finished`: the event loop has ended
         self._ended = False
         self._finished = False
         FORKS.share(self)
 
     def __str__(self) -> str:
-        """Of which cluster this is a client, and whether it is connected; from any thread."""
+        """The cluster of this client, and whether it is connected; may be called from any thread."""
         if self._asker is not None and not self.is_foreign:
             return str(self._asker)
         return f"{seeds_text(self._plan.seeds)}; {'closed' if self._ended else 'not connected'}"
 
     @property
     def is_foreign(self) -> bool:
-        """Whether this process is another one than the portal's."""
+        """Whether this is another process than the portal's."""
         return self.process != this_process()
 
     @property
     def is_open(self) -> bool:
-        """Whether it is used, and not closed, in this process."""
+        """Whether it was used in this process and is not closed."""
         return self._thread is not None and not self._ended and not self.is_foreign
 
     @property
@@ -89,17 +89,17 @@ class Portal:
         """The asynchronous registry.
 
         Raises:
-            Closed: if it may not be used.
+            Closed: if it is closed, or belongs to another process.
         """
         return self._start().registry
 
     @property
     def cache(self) -> Cache | None:
-        """The cache by now, for a process that was forked from this one."""
+        """The current cache, for a process that was forked from this one."""
         return self._asker.cache if self._asker is not None else self._known
 
     def run(self, work: Callable[[aio.Registry], Awaitable[T]]) -> T:
-        """Do `work` in the event loop and wait for its end.
+        """Run `work` in the event loop and wait for its end.
 
         Raises:
             Closed: if the client is closed, or is closed meanwhile.
@@ -113,7 +113,7 @@ class Portal:
             future = asyncio.run_coroutine_threadsafe(coroutine, running.loop)
             self._calls.add(future)
             if self._finished:
-                # the loop ended just now, and will not come to this
+                # the loop ended just now, and will not run this
                 future.cancel()
             return future.result()
         except CancelledError as error:
@@ -125,7 +125,7 @@ class Portal:
             raise Closed(CLOSED) from error
         finally:
             if future is not None:
-                # an interrupted caller takes its request back
+                # cancels the work of an interrupted caller
                 future.cancel()
                 self._calls.discard(future)
 
@@ -142,13 +142,13 @@ class Portal:
             thread = self._thread
         if thread is None:
             return
-        # told when it runs, if it is only starting
+        # a thread that is still starting is told once it runs
         self._running.add_done_callback(_stop)
         if wait and thread is not threading.current_thread():
             thread.join()
 
     def let_go(self) -> None:
-        """In a forked process: never use this again, and never take it apart."""
+        """In a forked process: never use this portal again, and never destroy it."""
         if self not in _LEFT_BEHIND:
             _LEFT_BEHIND.append(self)
         if self._asker is not None:
@@ -175,12 +175,12 @@ class Portal:
         if self._thread is None:
             raise Closed(CLOSED)
         if self._ended:
-            # closed by a signal handler, which did not see the thread yet
+            # a signal handler closed the client before it could see the thread
             self._running.add_done_callback(_stop)
 
     def _work(self) -> None:
         if not self._taken.acquire(blocking=False):
-            # an interrupt hid from the caller that a thread was started already
+            # after an interrupt, a thread had been started already without the caller's knowledge
             return
         self._thread = threading.current_thread()
         try:
@@ -200,18 +200,18 @@ class Portal:
         async with aio.Registry(self._asker, self._plan.claimant) as registry:
             self._running.set_result(_Running(asyncio.get_running_loop(), registry, stop))
             await stop.wait()
-        # the client is closed now, and each call that runs finds out how it ended
+        # the client is closed now; wait until each running call has ended
         while calls := [asyncio.wrap_future(x) for x in list(self._calls) if not x.done()]:
             await asyncio.wait(calls)
 
 
 def _stop(running: Future[_Running]) -> None:
-    """Tell a thread that runs to end; one that did not start has nothing to end."""
+    """Tell a running thread to end; one that did not start needs no end."""
     if running.exception() is None:
         try:
             running.result().loop.call_soon_threadsafe(running.result().stop.set)
         except RuntimeError:
-            # it has ended already
+            # already ended
             return
 
 

@@ -1,14 +1,13 @@
-"""The pulse of a link: asks a quiet node whether it is there, and says when it has fallen silent.
+"""The pulse of a link: pings a quiet node, and tells when it has fallen silent.
 
-A node that is stopped, or a link that swallows everything, breaks no connection. So while somebody
-waits, a quiet node is pinged; one that says nothing for a while longer is *silent*. That may be wrong,
-and harms nothing then: those who wait are told and may ask elsewhere too, and what the node says later
-counts as ever.
+A stopped node, or a network that drops everything, breaks no connection. So while a request waits, a
+quiet node is pinged; if it says nothing for a while longer it is *silent*. A wrong suspicion does no
+harm: the waiting requests may also go to another node, and later answers of this node still count.
 
-A node that answers late was slow and not gone. It is given more time from then on, until it answers
-promptly again: an overloaded node must not lose its clients to others that are overloaded as well.
+A node that answers late was slow, not gone. From then on it gets more time, until it answers promptly
+again: an overloaded node must not lose its clients to others that are overloaded too.
 
-A state machine that never waits: whoever moves the link's bytes calls `advance` at `wake_at`.
+A state machine that never waits: the code that moves the link's bytes calls `advance` at `wake_at`.
 """
 
 from collections.abc import Callable
@@ -18,35 +17,35 @@ from typing import Protocol
 from ..registry.errors import Unreachable
 
 PING_SECONDS = 0.4
-"""So long a link on which somebody waits may be quiet before its node is pinged."""
+"""How long a link on which a request waits may be quiet before its node is pinged."""
 PATIENCE_SECONDS = 0.4
-"""So long a ping may go without anything being heard, before the node is silent."""
+"""How long after a ping nothing may come before the node is silent."""
 LONGEST_PATIENCE_SECONDS = 3.0
 LAST_LOOK_SECONDS = 0.02
-"""What has come while this process was held up is read in this time, before a node is judged by it."""
+"""Time to read what came while this process was held up, before the node is found silent."""
 DEAD_SECONDS = 10.0
-"""The connection to a node that is silent for so long is ended."""
+"""After this long a silence the connection is closed."""
 
 
 class Body(Protocol):
-    """What a pulse is of: one open connection and those who wait on it."""
+    """What a pulse watches: one open connection and the requests that wait on it."""
 
     def ping(self) -> None:
         """Send a ping, without waiting."""
 
     def expects(self) -> bool:
-        """Whether anybody waits for something."""
+        """Whether a request waits."""
         ...
 
     def allowance(self) -> float:
-        """Seconds that what is on its way may take, beyond the usual."""
+        """Extra seconds that the values in flight may need."""
         ...
 
     def fall_silent(self) -> None:
-        """The node has fallen silent."""
+        """Called when the node has fallen silent."""
 
     def wake_watcher(self) -> None:
-        """`Pulse.wake_at` is earlier than it was."""
+        """Called when `Pulse.wake_at` has become earlier."""
 
 
 class Pulse:
@@ -57,9 +56,9 @@ class Pulse:
         now: the time in seconds, on the clock of all deadlines.
 
     Attributes:
-        silent: nothing came since the node was pinged, and that is too long ago.
-        heard_at: when something came last.
-        wake_at: when to call `advance` next; infinite while nobody waits.
+        silent: nothing came for too long after a ping.
+        heard_at: when something last came.
+        wake_at: when to call `advance` next; infinite while no request waits.
     """
 
     def __init__(self, body: Body, now: Callable[[], float]) -> None:
@@ -72,14 +71,14 @@ class Pulse:
         self.wake_at = self.heard_at + PING_SECONDS if body.expects() else inf
 
     def stir(self) -> None:
-        """Somebody may wait for something now."""
+        """Start watching: a request may wait now."""
         if self.wake_at == inf:
             self._since = self._now()
             self.wake_at = self._since + PING_SECONDS
             self._body.wake_watcher()
 
     def heard(self) -> None:
-        """Something came."""
+        """Note that something came."""
         self.heard_at = self._now()
         if self._asked_at < inf:
             self._learn(self.heard_at - self._asked_at)
@@ -89,10 +88,10 @@ class Pulse:
             self._body.wake_watcher()
 
     def advance(self, now: float) -> None:
-        """Ping, or judge, if it is time to.
+        """Ping, or judge the node silent, if it is time to.
 
         Raises:
-            Unreachable: the node was silent for too long to keep the connection.
+            Unreachable: the node was silent for `DEAD_SECONDS`.
         """
         if now >= self.wake_at:
             self._step(now)
@@ -132,7 +131,7 @@ class Pulse:
         raise Unreachable(f"nothing came for {DEAD_SECONDS:g} seconds")
 
     def _learn(self, seconds: float) -> None:
-        """A ping was answered after so long, or something else came then."""
+        """Adapt the patience: something came `seconds` after a ping."""
         self._asked_at = inf
         if seconds > self._patience:
             self._patience = min(LONGEST_PATIENCE_SECONDS, 2 * self._patience)

@@ -1,6 +1,6 @@
 """The keys of a cluster as callers see them: claims, reads, lists and watches.
 
-Every method is short: it checks, asks, and says what came. `cluster.Registry` is this and the locks.
+Every method is short: it checks, asks, and returns the answer. `cluster.Registry` adds the locks.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -25,7 +25,7 @@ from .results import Claimed, NodeDown
 if TYPE_CHECKING:
     from .watching import Watching
 
-# `list` is a method below
+# defined here since `list` is a method below
 Settled = list[Claimed | DecreedError]
 Reports = list[StatusReport | NodeDown]
 ONCE_PAUSE_SECONDS = 0.1

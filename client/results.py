@@ -17,7 +17,7 @@ class Claimed(Struct, Documented, frozen=True):
     Args:
         outcome: `Outcome.WON`, `Outcome.SAME` (another claim froze the same value) or
             `Outcome.LOST`.
-        decree: what the key is frozen to, whoever won.
+        decree: what the key is frozen to, even if another claim won.
         claim_id: the id of the claim; repeating it with the same content is safe.
     """
 
@@ -36,7 +36,7 @@ class Claimed(Struct, Documented, frozen=True):
         return series_and_slot(self.decree.key)[1]
 
     def to_dict(self) -> dict[str, Any]:
-        """How it ended as plain data, which can be written as JSON.
+        """The result as plain data, which can be written as JSON.
 
         Returns:
             ``outcome`` (``won``, ``same``, ``lost``), ``claim_id`` (or ``claim_id_base64``), and
@@ -62,14 +62,14 @@ class Watched(Struct, Documented, frozen=True):
 
     Args:
         decree: what was learned.
-        position: where to go on, for ``watch(since=…)``; nothing behind it is missed.
+        position: where to go on, for ``watch(since=…)``; nothing after it is missed.
     """
 
     decree: Decree
     position: str
 
     def to_dict(self) -> dict[str, Any]:
-        """What was seen as plain data, which can be written as JSON.
+        """The event as plain data, which can be written as JSON.
 
         Returns:
             ``position``, and ``decree`` as `Decree.to_dict` gives it; ``decreed watch --json`` prints
@@ -91,7 +91,7 @@ class NodeDown(Struct, frozen=True):
 
     Args:
         node: the member's name.
-        address: where it should be, as ``host:port``.
+        address: its configured address, as ``host:port``.
         error: why there is no report.
     """
 
@@ -101,7 +101,7 @@ class NodeDown(Struct, frozen=True):
 
 
 def shown_id(claim_id: bytes) -> str:
-    """A claim id for people: as the text that it was given as, or in hex."""
+    """A claim id for people: as text if it is printable, otherwise in hex."""
     try:
         text = claim_id.decode()
     except UnicodeDecodeError:

@@ -1,9 +1,9 @@
-"""What the client needs of whatever it runs in: the time, a way to wait, links, tasks, and its end.
+"""What the client needs of its surroundings: the time, a way to wait, links, tasks, and its end.
 
-`loop_runtime.LoopRuntime` and `lifetime.Lifetime` are those of trio and asyncio. `blocking.Exchange` is
-both for a caller who blocks: it loads neither of the two, which takes longer than to ask a node.
-Everything that decides (which node is asked when, what an answer means, what is definite) lies above
-this seam, and is the same for both.
+`loop_runtime.LoopRuntime` and `lifetime.Lifetime` are for trio and asyncio. `blocking.Exchange` is both
+for a blocking caller: it loads no event loop, since that takes longer than one request. All decisions
+(which node is asked when, what an answer means, what is definite) are above this interface, and the
+same for both.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Runtime(Protocol):
 
     @property
     def tasks(self) -> "Tasks":
-        """The tasks that live as long as the client; raises `RuntimeError` where there are none."""
+        """The tasks that live as long as the client; raises `RuntimeError` if it cannot have tasks."""
         ...
 
     def now(self) -> float:
@@ -51,7 +51,7 @@ class Runtime(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop all that goes on."""
+        """Stop everything."""
 
 
 class Life(Protocol):
@@ -59,14 +59,14 @@ class Life(Protocol):
 
     @property
     def is_foreign(self) -> bool:
-        """Whether this process is another one than that of the client."""
+        """Whether this is another process than the client's."""
         ...
 
     def guard(self) -> None:
-        """Check that the client is used where it lives; raises `Closed` if it is not."""
+        """Check that the client is used in its own event loop; raises `Closed` otherwise."""
 
     def forget(self, what: str) -> None:
-        """Nobody can reach the client any more; `what` names it and says how to end it."""
+        """End a client that is no longer referenced; `what` names it and says how to end it."""
 
     async def end(self) -> None:
         """End the client. Does nothing if it has ended."""

@@ -16,10 +16,10 @@ WINDOW = 1_024
 async def settle(
     pool: Pool, errands: Sequence[Errand], deadline: float
 ) -> list[Reply | DecreedError]:
-    """Settle all errands, each by itself, and return their results in order.
+    """Settle all errands independently, and return their results in order.
 
     What is not settled at `deadline`, on the runtime's clock, ends with an error. At most `WINDOW` are
-    on their way at a time. If the caller is cancelled, the nodes are told that nobody waits any more.
+    in flight at a time. If the caller is cancelled, the nodes are sent cancels.
     """
     driver = _Driver(pool, errands, deadline)
     try:
@@ -32,11 +32,11 @@ async def settle(
 
 
 class _Driver:
-    """Turns those attempts that have news, and all of them when a time has come."""
+    """Advances the attempts that have events, and all of them when a timeout is due."""
 
     def __init__(self, pool: Pool, errands: Sequence[Errand], deadline: float) -> None:
         self.bell = Bell()
-        # no attempt must be turned before this time, unless it has news
+        # before this time only attempts with events need to be advanced
         self.wake_at = inf
         self._pool = pool
         self._attempts = [Attempt(errand, pool, self._wake, deadline) for errand in errands]
@@ -45,7 +45,7 @@ class _Driver:
         self._woken: dict[Attempt, None] = {}
 
     def turn(self, now: float) -> bool:
-        """Do all that is to be done at `now`; whether anything is left to wait for."""
+        """Advance everything that is due at `now`; returns whether anything is left to wait for."""
         due, self._woken = self._woken, {}
         if now >= self.wake_at or self._pool.closed:
             due, self.wake_at = dict(self._live), inf
@@ -58,12 +58,12 @@ class _Driver:
         return bool(self._live)
 
     def withdraw(self) -> None:
-        """Nobody waits for the results any more."""
+        """Withdraw all attempts: nobody waits for their results any more."""
         for attempt in self._live:
             attempt.withdraw()
 
     def results(self) -> list[Reply | DecreedError]:
-        """What became of the errands, in order."""
+        """The results of the errands, in order."""
         return [_result(attempt) for attempt in self._attempts]
 
     def _wake(self, attempt: Attempt) -> None:

@@ -1,7 +1,7 @@
 """The directory of disk caches: one file for each cluster and formation. Blocks.
 
-A formation is one life of a cluster; what was decreed in another one is worth nothing. Before any
-node could be asked, the newest formation that was seen at our endpoints is the best guess.
+A formation is one incarnation of a cluster; decrees of another formation are worthless. Until a node
+answers, the newest formation that was seen at our endpoints is the best guess.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class Shelf:
         self._max_bytes = max_bytes
 
     def take(self, cluster_id: str, formation: bytes, addresses: Iterable[str]) -> DecreeFile:
-        """The file of a formation that was just seen at `addresses`; older lives are removed."""
+        """The file of a formation that was just seen at `addresses`; other formations' are removed."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -47,7 +47,7 @@ class Shelf:
         return file
 
     def guess(self, addresses: Iterable[str]) -> tuple[bytes, DecreeFile] | None:
-        """The formation last seen at one of `addresses`, with its file; None if there is none."""
+        """The formation last seen at one of `addresses`, with its file; None if there is no such."""
         best: tuple[float, str] | None = None
         wanted = frozenset(addresses)
         for name in self._names():

@@ -1,4 +1,4 @@
-"""Connecting without an event loop: names are looked up, and all addresses of one are tried at once."""
+"""Connecting without an event loop: the name is looked up, and all its addresses are tried at once."""
 
 import contextlib
 import errno
@@ -19,7 +19,7 @@ class Poller(Protocol):
     """Tells when sockets can be read or written."""
 
     def watch(self, connection: socket.socket, events: int, turn: Callable[[int], None]) -> None:
-        """Call `turn` with what `connection` is ready for, of `events`; 0 to watch it no more."""
+        """Call `turn` with the ones of `events` that `connection` is ready for; 0 stops watching it."""
         ...
 
 
@@ -27,8 +27,8 @@ class Dial:
     """An attempt to connect to one endpoint.
 
     Args:
-        endpoint: where to.
-        poller: tells what has become of it.
+        endpoint: where to connect.
+        poller: tells when the connection is made or has failed.
         connected: called with the connection.
         failed: called with the last error once every address has failed.
     """
@@ -47,7 +47,7 @@ class Dial:
         self._error: Exception = OSError("the name has no address")
 
     def begin(self) -> None:
-        """Look the name up, off this thread where that may take time, and connect."""
+        """Look the name up, in another thread if that may take time, and connect."""
         try:
             self._try_all(_look_up(self._endpoint, socket.AI_NUMERICHOST))
         except (OSError, UnicodeError):
@@ -61,7 +61,7 @@ class Dial:
     def _look_up_aside(self) -> None:
         ours, theirs = socket.socketpair()
         self._watch(ours, EVENT_READ, lambda _: self._looked_up(ours))
-        # a name server may be silent for longer than anybody waits here
+        # a name server may be silent for longer than the caller waits
         Thread(target=self._look_up, args=(theirs,), name="decreed-names", daemon=True).start()
 
     def _look_up(self, theirs: socket.socket) -> None:
@@ -89,7 +89,7 @@ class Dial:
         try:
             connection = socket.socket(family, socket.SOCK_STREAM)
         except OSError as error:
-            self._error = error  # a family that this system does not have
+            self._error = error  # an address family that this system lacks
             return
         connection.setblocking(False)
         code = connection.connect_ex(address)
@@ -123,16 +123,16 @@ class Dial:
 
 
 def _look_up(endpoint: Endpoint, flags: int) -> list[tuple[int, Address]]:
-    """Family and address of all that a name stands for.
+    """The families and addresses of a name.
 
     Raises:
-        OSError, UnicodeError: if it stands for nothing.
+        OSError, UnicodeError: if it has no address.
     """
-    # as bytes where it may be: texts are put through the rules of international names first
+    # as bytes if possible: a str would go through IDNA encoding first
     host = endpoint.host.encode() if endpoint.host.isascii() else endpoint.host
     found = socket.getaddrinfo(host, endpoint.port, type=socket.SOCK_STREAM, flags=flags)
     return [(family, address) for family, _, _, _, address in found]
 
 
 def _nothing(_: int) -> None:
-    """What is called for a connection that is watched no more."""
+    """The callback of a connection that is no longer watched."""

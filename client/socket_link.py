@@ -1,4 +1,4 @@
-"""A link for a caller who blocks: its bytes are moved while the caller waits, and at no other time."""
+"""A link for a blocking caller: its bytes move only while the caller waits."""
 
 import socket
 from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ class SocketChannel(Framing):
 
     Args:
         connection: the bytes; it does not block.
-        welcome: what the node said of itself and its bounds.
+        welcome: the node's identity and its bounds.
     """
 
     def __init__(self, connection: socket.socket, welcome: ClientWelcome) -> None:
@@ -45,13 +45,13 @@ class SocketChannel(Framing):
 
     @property
     def idle(self) -> bool:
-        """Whether all that was to be sent has been handed to the system."""
+        """Whether everything was handed to the system."""
         return not self._rest
 
     def send_now(self, messages: Iterable[bytes]) -> None:
         """Send encoded messages while the channel is idle; what the system does not take is kept.
 
-        If the connection broke, `flush` meets the error.
+        If the connection broke, `flush` raises the error.
         """
         assert self.idle
         self._rest = memoryview(b"".join(self.frames_of(messages)))
@@ -75,7 +75,7 @@ class SocketChannel(Framing):
             raise Unreachable(f"the connection broke: {said(error)}") from error
 
     def receive(self) -> list[Answer] | None:
-        """The answers that became whole by what has arrived; None if nothing has.
+        """The answers that the bytes that have arrived complete; None if nothing has arrived.
 
         Raises:
             Unreachable: if the connection ended.
@@ -92,12 +92,12 @@ class SocketChannel(Framing):
         return self.answers_in(data)
 
     def let_go(self) -> None:
-        """In a forked process: give up the connection, which stays the parent's."""
+        """In a forked process: give up the connection, which still belongs to the parent."""
         let_go(self._connection)
 
 
 class SocketLink(Link):
-    """A link that is moved by a `Poller`.
+    """A link whose bytes are moved when a `Poller` says that its socket is ready.
 
     Args:
         endpoint, admit, now: as for `Link`.
@@ -117,7 +117,8 @@ class SocketLink(Link):
         self._connection: socket.socket | None = None
         self._socket_channel: SocketChannel | None = None
         self._greeting = Greeting()
-        # while there is no welcome: when to give up, when to look who else is there, and that look
+        # until there is a welcome: when to give up, when to find out what other service is there, and
+        # the look that does so
         self._give_up_at = self._look_at = inf
         self._look: Look | None = None
         self._broken: DecreedError | None = None
@@ -133,7 +134,7 @@ class SocketLink(Link):
         )
 
     def advance(self, now: float) -> None:
-        """Do what it is time for: give up connecting, look who is there, ping, or judge."""
+        """Handle what is due: give up connecting, identify the service, ping, or find it silent."""
         if now >= self._give_up_at:
             self.close(too_late())
         elif now >= self._look_at:
@@ -147,7 +148,7 @@ class SocketLink(Link):
                 self.close(error)
 
     def close(self, error: DecreedError) -> None:
-        """End the connection, or the attempt to make one; all who wait are told `error`."""
+        """End the connection, or the attempt to make one; all tickets get `error`."""
         self._stop_looking()
         if self._dial is not None:
             self._dial.close()
@@ -170,7 +171,7 @@ class SocketLink(Link):
             self._poller.watch(self._connection, EVENT_READ | EVENT_WRITE, self._turn)
 
     def wake_watcher(self) -> None:
-        """Nothing to do: whoever waits asks `wake_at` each time."""
+        """Do nothing: the caller that waits reads `wake_at` each time."""
 
     def _connected(self, connection: socket.socket) -> None:
         self._dial = None
@@ -182,13 +183,13 @@ class SocketLink(Link):
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             keep_alive(connection)
-            # the first bytes of a connection always fit
+            # the first bytes always fit into the send buffer of a new connection
             connection.sendall(hello(SOFTWARE))
         except OSError as error:
             self._hung_up(_broken_greeting(error))
 
     def _turn(self, events: int) -> None:
-        """Do what the connection is ready for."""
+        """Read or write, as the connection is ready for."""
         try:
             if self._socket_channel is None:
                 self._greet()
@@ -223,23 +224,23 @@ class SocketLink(Link):
             if answers is not None:
                 self._take_in(answers)
             if self._outdated(channel):
-                raise Unreachable("the connection is made anew")
+                raise Unreachable("the connection is made again")
         if events & EVENT_WRITE:
             channel.flush()
             self._send(channel)
 
     def _send(self, channel: SocketChannel) -> None:
-        """Send all that may go, and ask to be called for the rest."""
+        """Send all that may be sent, and ask to be called for the rest."""
         while channel.idle and (batch := self._take(channel)):
             channel.send_now(batch)
         assert self._connection is not None
         events = EVENT_READ if channel.idle else EVENT_READ | EVENT_WRITE
         self._poller.watch(self._connection, events, self._turn)
 
-    # -- who else may be there, where no node has ever welcomed us
+    # -- what other service may be there, if no node has ever welcomed us
 
     def _hung_up(self, error: DecreedError) -> None:
-        """It hung up instead of a greeting, perhaps on what it did not understand."""
+        """Handle a peer that closed the connection instead of a greeting, perhaps another service."""
         if self.welcome is not None:
             self.close(error)
             return

@@ -1,4 +1,4 @@
-"""Finding out without an event loop which server is at an endpoint, if no decreed node is."""
+"""Finding out without an event loop which service is at an endpoint that is no decreed node."""
 
 import socket
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from .strangers import LOOK_BYTES, LOOK_SECONDS, questions, verdict
 
 
 class Look:
-    """A look at one endpoint, on connections of its own.
+    """Identifies the service at one endpoint, on connections of its own.
 
     Args:
         endpoint: where to look.
         poller: tells when there is something to do.
         now: the time in seconds.
-        found: called once with the kind of server, or with nothing if that cannot be found out.
+        found: called once with the kind of server; empty if that cannot be found out.
     """
 
     def __init__(
@@ -31,17 +31,17 @@ class Look:
         self._over = False
 
     def begin(self) -> None:
-        """Say something to whoever is there."""
+        """Send the questions."""
         for way, question in self._questions.items():
             self._ask(way, question)
 
     def advance(self, now: float) -> None:
-        """End the look, if its time is over."""
+        """End, if the time is over."""
         if now >= self.over_at:
             self._end()
 
     def close(self) -> None:
-        """Stop looking; nothing more is found."""
+        """Stop; `found` is not called any more."""
         self._over = True
         for dial in self._dials:
             dial.close()
@@ -53,7 +53,7 @@ class Look:
             self._open.add(connection)
             self._poller.watch(connection, EVENT_READ, lambda _: self._hear(way, connection))
             try:
-                # the first bytes of a connection always fit
+                # the first bytes always fit into the send buffer of a new connection
                 connection.sendall(question)
             except OSError:
                 self._take(way, b"")

@@ -1,9 +1,9 @@
-"""Who answers at an endpoint, if it is no decreed node: told by the first bytes that it sends.
+"""Identifies a service that is no decreed node by the first bytes that it sends.
 
-Some servers speak first, or complain about what they do not know; those are recognised by that.
-Others wait for a line, or for a handshake of their own; `questions` are such things, to be said on
-connections of their own, and `verdict` is what the answers mean. `task_look` and `socket_look` ask. All
-this is for people who look at an error, so it may fail to find out. No I/O.
+Some servers speak first, or send an error about bytes that they do not understand. Others wait for a
+line, or for a handshake of their own: `questions` are sent to them, each on its own connection, and
+`verdict` interprets the answers. `task_look` and `socket_look` send the questions. All this only makes
+error messages clearer, so it may fail to find out. No I/O.
 """
 
 from collections.abc import Mapping
@@ -29,35 +29,35 @@ _GREETINGS = (
 
 
 def recognise(data: bytes) -> str:
-    """What kind of server begins with `data`; empty if it is none of those known here."""
+    """The kind of server that begins with `data`; empty if it is not known here."""
     return next((name for start, name in _GREETINGS if data.startswith(start)), "")
 
 
 def complaint(data: bytes) -> str:
-    """What to say of a server that began with `data`, which is no greeting of a decreed node."""
+    """The error text for a server that began with `data`, which is no greeting of a decreed node."""
     if name := recognise(data):
         return is_there(name)
     return f"what answers there is no decreed node: it began with {data[:SHOWN_BYTES]!r}"
 
 
 def is_there(name: str) -> str:
-    """What to say of an endpoint where a server of another kind was recognised."""
+    """The error text for an endpoint where a server of another kind was recognised."""
     return f"{name} answers there, and no decreed node"
 
 
 def questions() -> dict[str, bytes]:
-    """What to say to servers that wait for a word, each on a connection of its own."""
+    """The bytes to send to servers that wait, by a name, each on a connection of its own."""
     return {"tls": _tls_hello(), "http": b"GET / HTTP/1.0\r\n\r\n"}
 
 
 def verdict(answers: Mapping[str, bytes]) -> str:
-    """What kind of server began with these answers to `questions`; empty if that is unknown."""
-    # some that speak TLS complain in plain HTTP about plain HTTP
+    """The kind of server that gave these answers to `questions`; empty if unknown."""
+    # TLS first: some TLS servers answer plain HTTP with an error in plain HTTP
     return recognise(answers["tls"]) or recognise(answers["http"])
 
 
 def _tls_hello() -> bytes:
-    """How a TLS client begins."""
+    """The first bytes of a TLS client."""
     import ssl  # only a failing client needs it
 
     context = ssl.create_default_context()

@@ -1,10 +1,10 @@
 """The registry for code without an event loop: the same calls, blocking, from any thread.
 
 One background thread, the `portal`, runs the event loop of one client; the first call starts it. A
-call hands its work to that thread and waits; what is in memory is read in the caller's own thread.
+call passes its work to that thread and waits; decrees in memory are read in the caller's own thread.
 
 Threads and connections do not survive a fork. So a registry has a portal for each process that uses
-it: in a forked one the first call starts another, which goes on with the decrees that are in memory.
+it: in a forked process the first call starts another, which uses the decrees that are in memory.
 Iterators and locks stay with the process that made them.
 """
 
@@ -99,7 +99,7 @@ class Registry(NotCopied):
         self.close()
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        # when the interpreter ends, the modules that this needs may be gone
+        # at the end of the interpreter, the modules that this needs may have been unloaded
         if self._closed or is_finalizing():
             return
         portal = self._portal
@@ -133,10 +133,10 @@ class Registry(NotCopied):
         return self._move() if self._portal.is_foreign else self._portal
 
     def _move(self) -> Portal:
-        """This process was forked from the one that used the client last: begin here."""
+        """A portal for this process, which was forked from the one that used the client last."""
         old = self._portal
         old.let_go()
-        # not under a lock: a thread that is not here may hold it
+        # without a lock: a thread of the parent, which is not here, may hold it
         self._portal = self._portals.setdefault(this_process(), Portal(self._plan, old.cache))
         return self._portal
 
@@ -256,7 +256,7 @@ def connect(
     return Registry(Plan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir))
 
 
-# what is closed when the interpreter exits
+# closed when the interpreter exits
 _OPEN: "WeakSet[Registry]" = WeakSet()
 
 
@@ -270,7 +270,7 @@ class _Steps(NotCopied, Iterator[T]):
     """An asynchronous iterator, stepped from outside its event loop.
 
     Args:
-        registry: kept, since it is closed when nobody has it any more.
+        registry: kept alive, since it is closed when it is no longer referenced.
         portal: where the iterator is stepped.
         steps: the iterator.
     """

@@ -1,8 +1,8 @@
-"""A lock as blocking callers use it: a block whose lock is kept by the client's own thread.
+"""A lock for blocking callers: a block whose lock is kept by the client's own thread.
 
-Nothing can stop blocking code from outside. So it asks `Lock.ensure_held` before whatever must not be
-done by two, or is told by `on_lost`, from a thread that waits for nothing but the end of validity:
-also a client whose thread hangs cannot lose a lock in silence.
+Nothing can stop blocking code from outside. So the code calls `Lock.ensure_held` before work that two
+must not do at once, or is told by `on_lost`. That is called from a thread that waits only for the end
+of validity, so that the loss is reported even if the client's thread hangs.
 """
 
 import logging
@@ -31,7 +31,7 @@ class Runs(Protocol):
 
 
 class Lock(HeldLock):
-    """A lock that is held, as the blocking code under it sees it; any thread may ask.
+    """A lock that is held, as the blocking code under it sees it; usable from any thread.
 
     Args:
         hold: the hold that it is about.
@@ -57,11 +57,11 @@ class Locked(Unentered, AbstractContextManager[Lock]):
     """What `Registry.lock` returns: use it in ``with``, or `acquire` it; once.
 
     Args:
-        registry: kept, since it is closed when nobody has it any more.
-        loop: where the lock is got and kept.
-        hold: what gets and keeps it.
-        wait: seconds to wait for it; 0 not to wait, None for ever.
-        owners: who else uses locks of this client.
+        registry: kept alive, since it is closed when it is no longer referenced.
+        loop: where the lock is acquired and kept.
+        hold: acquires and keeps it.
+        wait: seconds to wait for it; 0 not to wait, None to wait without a limit.
+        owners: the other users of locks of this client.
         on_lost: called with the reason, in a thread of its own, when the lock is lost.
     """
 
@@ -87,7 +87,7 @@ class Locked(Unentered, AbstractContextManager[Lock]):
         self._used = self._left = False
 
     def acquire(self) -> Lock:
-        """Get the lock without a block; whoever has what this returns may release it.
+        """Get the lock without a block; any holder of the returned object may release it.
 
         It is kept until it is released or the client is closed.
 
@@ -121,7 +121,7 @@ class Locked(Unentered, AbstractContextManager[Lock]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # the lock is not a forked process's own
+        # the lock does not belong to a forked process
         if self._is_foreign:
             return
         loss = self._hold.lost_error() if self._hold.loss else None
@@ -152,7 +152,7 @@ class Locked(Unentered, AbstractContextManager[Lock]):
 
     def _release(self) -> None:
         if self._is_foreign:
-            # says whose it is
+            # raises the error that says who holds it
             self._hold.ensure_held()
         if self._left:
             return

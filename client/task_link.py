@@ -1,7 +1,7 @@
-"""A link in an event loop: a writer task sends what has gathered, a reader task takes what comes.
+"""A link in an event loop: a writer task sends queued requests, a reader task receives answers.
 
-A third task has the pulse. No task is started for a request; see `link` for the rules of what is sent
-when.
+A third task runs the pulse. No task is started for a single request; `link` has the rules of what is
+sent when.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
@@ -19,7 +19,7 @@ from .pulse import Pulse
 
 
 class Dial(Protocol):
-    """Opens a channel; `curious` asks it to find out who else is there if no node is."""
+    """Opens a channel; with `curious` it finds out what other service is there if no node is."""
 
     async def __call__(self, endpoint: Endpoint, /, *, curious: bool) -> Channel: ...
 
@@ -51,13 +51,13 @@ class TaskLink(Link):
         self._bell.ring()
 
     def wake_watcher(self) -> None:
-        """Have the pulse looked at."""
+        """Have the pulse's time read again."""
         self._watcher.ring()
 
     async def _run(self) -> None:
         error: DecreedError = Closed("the client was closed")
         try:
-            # where no node has ever welcomed us, something else may be at the port
+            # if no node has ever welcomed us here, another service may be at the port
             channel = await self._dial(self.endpoint, curious=self.welcome is None)
             try:
                 self._open(channel)
@@ -83,7 +83,7 @@ class TaskLink(Link):
             tasks.start_soon(until_it_breaks, self._write)
             tasks.start_soon(until_it_breaks, self._watch)
             await until_it_breaks(self._read)
-        return ends[0] if ends else Unreachable("the connection is made anew")
+        return ends[0] if ends else Unreachable("the connection is made again")
 
     async def _write(self, channel: Channel) -> None:
         while True:
@@ -103,10 +103,10 @@ class TaskLink(Link):
 
 
 async def watch(pulse: Pulse, bell: Bell) -> None:
-    """Turn `pulse` whenever it is time to, and when `bell` says that this is earlier than it was.
+    """Advance `pulse` at its `wake_at`; `bell` is rung when that has become earlier.
 
     Raises:
-        Unreachable: the node was silent for too long to keep the connection.
+        Unreachable: the node was silent for `DEAD_SECONDS`.
     """
     while True:
         with anyio.CancelScope(deadline=pulse.wake_at):

@@ -1,4 +1,4 @@
-"""Finding out in an event loop which server is at an endpoint, if no decreed node is."""
+"""Finding out in an event loop which service is at an endpoint that is no decreed node."""
 
 import anyio
 
@@ -7,7 +7,7 @@ from .strangers import LOOK_BYTES, LOOK_SECONDS, questions, verdict
 
 
 async def identify(endpoint: Endpoint) -> str:
-    """What kind of server is at `endpoint`; empty if that cannot be found out. Never raises."""
+    """The kind of server at `endpoint`; empty if that cannot be found out. Never raises."""
     answers: dict[str, bytes] = {}
 
     async def look(way: str, question: bytes) -> None:
@@ -20,7 +20,7 @@ async def identify(endpoint: Endpoint) -> str:
 
 
 async def _first_words(endpoint: Endpoint, question: bytes) -> bytes:
-    """What a server answers first; empty if it says nothing for a while, or hangs up."""
+    """The first bytes of a server's answer; empty after a timeout, or if it closes the connection."""
     try:
         with anyio.move_on_after(LOOK_SECONDS):
             async with await anyio.connect_tcp(endpoint.host, endpoint.port) as stream:

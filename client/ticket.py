@@ -1,4 +1,4 @@
-"""A ticket: one request that was handed to a link, and what its owner hears of it."""
+"""A ticket: one request in flight on a link, and the events that its owner gets."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class Lost(Struct, frozen=True):
-    """The ticket will get no answer, and why."""
+    """The ticket gets no answer, because of `error`."""
 
     error: DecreedError
 
 
 class Silent(Struct, frozen=True):
-    """The node has fallen silent; the ticket's answer may come yet."""
+    """The node has fallen silent; the answer may still come."""
 
     error: DecreedError
 
@@ -30,14 +30,14 @@ AnyClaim = ClaimRequest | ClaimNextRequest
 
 
 class Ticket:
-    """A request that was handed to a link.
+    """A request that was submitted to a link.
 
     Args:
-        link: where.
+        link: the link.
         id: its id on the connection.
-        request: what to send; None to hear the welcome alone.
-        deliver: called with what became of it, once; and before that when the node falls silent.
-        now: when it was handed in.
+        request: what to send; None to get only the welcome.
+        deliver: called once with the outcome; before that, if the node falls silent, with `Silent`.
+        now: when it was submitted.
     """
 
     __slots__ = ("deliver", "id", "link", "made_at", "request", "weight", "withdrawn", "written_at")

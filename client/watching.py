@@ -1,10 +1,10 @@
-"""Watching a prefix: what a node learns, in the order in which it learns it.
+"""Watching a prefix: the decrees that a node learns, in the order in which it learns them.
 
-A position belongs to the feed of one node. When another node has to go on, it is asked for its own
-position first, then everything under the prefix is listed, then the watch goes on from the position
-taken: nothing is missed. What was yielded already is left out as far as it is remembered, so after
-a change of node a decree may come twice, or from before the watch began: at least once, not once.
-Where the cluster was formed again, a key may be decreed again: what counts is the decree, not its key.
+A position belongs to the feed of one node. To go on at another node, the client first asks for that
+node's position, then lists everything under the prefix, then watches from that position: nothing is
+missed. Decrees that were already yielded are skipped as far as they are remembered. So delivery is at
+least once: after a change of node a decree may come twice, or one from before the watch began. If the
+cluster was formed again, a key may be decreed again: decrees are compared, not keys.
 """
 
 import logging
@@ -26,23 +26,23 @@ from .results import Watched
 LOG = logging.getLogger(__name__)
 PAGE_SIZE = 256
 REMEMBERED = 65_536
-# names of nodes are checked where a cluster is configured; compiled when it is first used
+# names of nodes are checked where a cluster is configured; compiled at its first use
 _POSITION = r"(?P<node>[A-Za-z0-9_-]{1,63}):(?P<disk>[0-9a-f]{32}):(?P<index>[0-9]{1,19})"
 
 _Mark = tuple[bytes, int, Ballot]
-"""What tells two decrees of one key apart, which only two formations can have."""
+"""Tells two decrees of one key apart; one key has two decrees only in two formations."""
 
 
 def position_text(position: Position) -> str:
-    """`position` as the text that callers keep."""
+    """`position` as text, for callers to store."""
     return f"{position.node}:{position.disk_id.hex()}:{position.index}"
 
 
 def parse_position(text: str) -> Position:
-    """The position that `text`, once made by `position_text`, names.
+    """The position in `text`, which `position_text` made.
 
     Raises:
-        BadRequest: if it names none.
+        BadRequest: if `text` is malformed.
     """
     found = re.fullmatch(_POSITION, arguments.text("since", text))
     if found is None or int(found["index"]) > MAX_COUNTER:
@@ -54,7 +54,7 @@ class Watching(NotCopied, AsyncIterator[Watched]):
     """A watch, which never ends by itself. Holds nothing open between two steps.
 
     Args:
-        asker: asks the cluster.
+        asker: sends requests to the cluster.
         prefix: a checked prefix.
         since: where to go on; None to begin with what is learned after the first step.
     """
@@ -68,7 +68,7 @@ class Watching(NotCopied, AsyncIterator[Watched]):
         self._asker = asker
         self._prefix = prefix
         self._position = since
-        # while the prefix is listed: where the list stands, and where to go on afterwards
+        # while the prefix is listed: the last key listed, and where to go on afterwards
         self._after: str | None = None
         self._goal: Position | None = None
         self._ready: deque[Watched] = deque()
@@ -78,11 +78,11 @@ class Watching(NotCopied, AsyncIterator[Watched]):
         """Take the position now: all that is decreed after this returns will be seen.
 
         Args:
-            timeout: seconds that reaching a node for the first time may take; None to wait for one.
+            timeout: seconds that reaching a node for the first time may take; None for no limit.
 
         Raises:
             Closed: if the client is closed.
-            Unreachable: if no node was ever reached, and none is in time.
+            Unreachable: if no node was ever reached, nor is one in time.
         """
         if timeout is not None:
             await self._asker.meet(self._asker.deadline(timeout))
@@ -110,14 +110,14 @@ class Watching(NotCopied, AsyncIterator[Watched]):
         if self._position is None or self._goal is None:
             raise ProtocolError("a list without a position")
         page = await self._asker.page(self._prefix, after, PAGE_SIZE, inf)
-        # whoever goes on from the middle of the list must list again, so the old position stands
+        # a watch resumed from the middle of the list must list again, so the old position stays
         self._offer(page.decrees, self._position, self._position)
         self._after = page.next_after
         if page.next_after is None:
             self._position, self._goal = self._goal, None
 
     def _offer(self, decrees: Sequence[Decree], before: Position, behind: Position) -> None:
-        """Make those `decrees` ready that were not yielded yet; the last one is at `behind`."""
+        """Queue the `decrees` that were not yielded yet; `behind` is the position of the last one."""
         last = len(decrees) - 1
         for place, decree in enumerate(decrees):
             mark = (decree.claim_id, decree.time_ms, decree.ballot)

@@ -1,4 +1,4 @@
-"""Run a job once, ever, however many machines try: whoever wins the claim runs it.
+"""Run a job at most once, although many machines try: the winner of the claim runs it.
 
     python examples/claim_once.py reports/2026-01-31
 

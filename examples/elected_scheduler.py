@@ -1,9 +1,9 @@
-"""A scheduler of which many run and one is at work: the others take over when it dies.
+"""A scheduler that runs on many machines with one at work: another takes over when it dies.
 
     python examples/elected_scheduler.py 5
 
-It is a trio program; under asyncio the same code works with `asyncio.run`. The argument says after how
-many ticks it retires, so that it can be tried; leave it out to run for ever.
+It is a trio program; under asyncio the same code works with `asyncio.run`. The argument is the number
+of ticks after which it retires, for trying it out; leave it out to run forever.
 """
 
 import os
@@ -19,7 +19,7 @@ ENDPOINTS = os.environ.get("DECREED_ENDPOINTS", "127.0.0.1:7400").split(",")
 
 
 async def main(ticks: float) -> None:
-    """Lead whenever possible, and tick as long as this leads."""
+    """Lead whenever possible, and tick while leading."""
 
     async def schedule(term: Lock) -> None:
         print(f"leading, term {term.token}", flush=True)

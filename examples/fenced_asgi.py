@@ -1,8 +1,8 @@
-"""An HTTP service that refuses writes of those who once had a lock: plain ASGI, for any server.
+"""An HTTP service that refuses writes of earlier holders of a lock: plain ASGI, for any server.
 
     uvicorn fenced_asgi:app          (any ASGI server will do)
 
-A client that holds the lock ``documents`` sends its token along:
+A client that holds the lock ``documents`` sends its token with each write:
 
     PUT /documents/1  with the header  Decreed-Token: 17
 
@@ -30,7 +30,7 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
         return
     body = await read(receive)
     try:
-        # nothing waits between the check and the write, so that none can come in between
+        # no await between the check and the write, so that no other write can come in between
         fence.check(RESOURCE, token_of(scope["headers"]))
         documents[scope["path"]] = body
         await answer(send, 204, "")

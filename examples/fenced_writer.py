@@ -1,9 +1,9 @@
-"""A writer that a pause cannot make dangerous: its database refuses tokens that are too old.
+"""A writer that is safe even after a pause: its database refuses stale tokens.
 
     python examples/fenced_writer.py accounts.db
 
-Two workers share a lock. The first is paused for longer than its lock is valid, as a swapping machine
-might be, and then goes on with its write. The second has written meanwhile; the late write is refused.
+Two workers share a lock. The first pauses for longer than its lock is valid, as a swapping machine
+might, and then goes on with its write. The second has written meanwhile; the late write is refused.
 """
 
 import os
@@ -27,7 +27,7 @@ def open_database(path: str) -> sqlite3.Connection:
 
 
 def write(database: sqlite3.Connection, token: int, amount: int) -> None:
-    """Replace the balance, unless a newer token has been here: check and write are one transaction."""
+    """Replace the balance, unless a newer token was seen; check and write are one transaction."""
     with database:
         cursor = database.cursor()
         pass_fence(cursor, LOCK, token)
@@ -41,7 +41,7 @@ def main(path: str) -> None:
     with sync.connect(*ENDPOINTS) as first, sync.connect(*ENDPOINTS) as second:
         with first.lock(LOCK, ttl=5) as lock:
             late = lock.token
-        # the first worker believes that it still has the lock, as one that was paused does
+        # the first worker believes that it still holds the lock, as after a pause
         with second.lock(LOCK, ttl=5) as lock:
             write(database, lock.token, 200)
         try:

@@ -21,7 +21,7 @@ FIRST: Mapping[str, Any] = {"currency": "EUR", "page_size": 50}
 
 @dataclass(frozen=True)
 class Settings:
-    """What the application needs to know."""
+    """The settings of the application."""
 
     currency: str
     page_size: int

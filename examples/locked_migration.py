@@ -1,9 +1,9 @@
-"""A schema migration that runs on one machine at a time, and not again where it was done.
+"""A schema migration that runs on one machine at a time, and does each step once.
 
     python examples/locked_migration.py app.db
 
-Start it on every machine at every deployment. A machine that finds the lock taken waits for it, and
-then finds that there is nothing left to do.
+Start it on every machine at every deployment. If the lock is held, the machine waits for it, and then
+finds nothing left to do.
 """
 
 import os
@@ -21,10 +21,10 @@ STEPS = (
 
 
 def migrate(database: sqlite3.Connection, lock: sync.Lock) -> int:
-    """Do what is left to do, a step in a transaction; returns how many steps that were."""
+    """Do the remaining steps, each in a transaction; returns how many there were."""
     done = int(database.execute("PRAGMA user_version").fetchone()[0])
     for number, step in enumerate(STEPS[done:], done + 1):
-        # a machine that was paused here must not go on
+        # a machine that paused here must stop if it lost the lock
         lock.ensure_held()
         database.execute("BEGIN IMMEDIATE")
         database.execute(step)

@@ -1,10 +1,10 @@
-"""Periodic tasks that run once each time, though the program runs on many machines.
+"""Periodic tasks that run once in each period, although the program runs on many machines.
 
     python examples/periodic_singleton.py reports 3
 
-As with the beat of a task queue, one program of many sends the tasks out. Which tasks were sent is a
-series in the registry, so that no tick is sent twice and none is left out when another takes over: a
-slot of the series is claimed before its task is sent.
+As with the beat of a task queue, one of many programs sends the tasks. The tasks that were sent are a
+series in the registry: a slot is claimed before its task is sent. So no tick is sent twice or left out
+when another program takes over.
 """
 
 import os
@@ -18,7 +18,7 @@ PERIOD_SECONDS = 0.2
 
 
 def beat(registry: sync.Registry, name: str, last: int) -> None:
-    """Send the ticks up to number `last`, as long as this program is the singleton."""
+    """Send the ticks up to number `last` while this program is the singleton."""
     with registry.lead(f"beat/{name}", info={"pid": os.getpid()}, ttl=5) as term:
         latest = registry.latest(f"beat/{name}/sent")
         sent = int(latest.text) if latest else 0
@@ -31,7 +31,7 @@ def beat(registry: sync.Registry, name: str, last: int) -> None:
 
 
 def main(name: str, last: int) -> None:
-    """Be the singleton until all ticks are sent; queue again when another had to take over."""
+    """Be the singleton until all ticks are sent; queue again after another took over."""
     with sync.connect(*ENDPOINTS) as registry:
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A startup that waits for a value which another process is going to freeze.
+"""A startup that waits for a value that another process will freeze.
 
     python examples/wait_for_value.py deploy/database-url 30
 
@@ -22,7 +22,7 @@ async def start(key: str, seconds: float) -> str:
 
 
 def main(key: str, seconds: float) -> int:
-    """Wait, and say what came of it."""
+    """Wait, and print the outcome."""
     try:
         print("starting with", asyncio.run(start(key, seconds)))
     except errors.StillUndecided:

@@ -1,4 +1,4 @@
-"""``python -m bench.library ORDER``: one load in a process of its own; prints what came of it."""
+"""``python -m bench.library ORDER``: one load in a process of its own; prints its report."""
 
 import importlib
 import json

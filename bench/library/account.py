@@ -1,4 +1,4 @@
-"""What a load by a library keeps, under the names that the load generator prints."""
+"""The measurements of a load by a library, under the names that the load generator prints."""
 
 import itertools
 import resource
@@ -16,7 +16,7 @@ class Account:
     """Latencies, gaps and CPU time of one load; any thread of the load may acknowledge.
 
     Args:
-        op: what is asked.
+        op: the kind of operation.
         outstanding: operations under way at a time.
         seconds, warm_up: measured, and before that unmeasured.
         pids: the servers.
@@ -41,21 +41,21 @@ class Account:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is to be asked. Also takes the accounts when measuring begins."""
+        """Whether the load is over. Also reads the CPU times when measuring begins."""
         now = now_ns()
         if self._before is None and now >= self.begins:
             self._before = self._cpu()
         return now >= self.ends
 
     def acknowledged(self, since: int, operations: int = 1) -> None:
-        """Operations that were asked at `since` (nanoseconds) are done."""
+        """Record that operations that were started at `since` (nanoseconds) are done."""
         now = now_ns()
         if self.begins <= now < self.ends:
             self.done += operations
             self._samples.append((now, now - since))
 
     def report(self) -> dict[str, Any]:
-        """All of it, at the end."""
+        """All measurements; called at the end."""
         servers, client = self._cpu()
         servers_before, client_before = self._before or (servers, client)
         seconds = (min(now_ns(), self.ends) - self.begins) / 1e9

@@ -14,7 +14,7 @@ from .account import Account, now_ns
 from .order import Order
 
 Call = Callable[[], Awaitable[int]]
-"""One operation; says how many keys it was about."""
+"""One operation; returns how many keys it handled."""
 
 
 def perform(order: Order) -> Account:
@@ -23,7 +23,7 @@ def perform(order: Order) -> Account:
 
 
 async def _perform(order: Order) -> Account:
-    # each contender for a lock is a program of its own, and so is each lister; all else shares one
+    # each contender for a lock and each lister has a client of its own; all else shares one
     clients = order.outstanding if order.op in ("lock", "list") else 1
     cached = 2 * order.keyspace if order.op == "cached-read" else 1
     async with AsyncExitStack() as stack:
@@ -107,7 +107,7 @@ async def _lock(registry: Registry, order: Order) -> int:
 
 
 class Lister:
-    """Lists all keys, page after page, and begins again at the end.
+    """Lists all keys page by page, and starts again at the end.
 
     Args:
         registry: its own client.
@@ -118,7 +118,7 @@ class Lister:
         self._decrees = aiter(registry.list())
 
     async def page(self) -> int:
-        """One page more; or what is left, at the end."""
+        """Read one more page, or the rest at the end."""
         for _ in range(PAGE_SIZE):
             try:
                 await anext(self._decrees)
@@ -129,7 +129,7 @@ class Lister:
 
 
 async def _read_cached(registry: Registry, order: Order) -> Account:
-    """Read what is in memory, in one thread; a thousand at a time, so that the clock costs little."""
+    """Read keys in memory, in one thread; a thousand at a time, to spread the cost of the clock."""
     keys = [order.key(number) for number in range(order.keyspace)]
     await registry.get_many(keys)
     account = order.account()

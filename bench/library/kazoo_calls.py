@@ -42,7 +42,7 @@ def _connect(order: Order, number: int) -> Any:
 
 
 def _pipeline(clients: list[Any], order: Order, account: Account) -> None:
-    """Keep operations under way; each answer, in a thread of kazoo's, asks the next."""
+    """Keep operations under way; each answer, in a thread of kazoo's, starts the next."""
     numbers = itertools.count()
     idle = threading.Semaphore(0)
 
@@ -71,7 +71,7 @@ def _send(client: Any, order: Order, numbers: "itertools.count[int]") -> Any:
     if order.op == "claim":
         return client.create_async(order.key(next(numbers)), order.value)
     path = order.key(random.randrange(order.keyspace))
-    # a session keeps the order, so a read behind a sync is linearizable
+    # a session keeps the order, so a read after a sync is linearizable
     client.sync_async(path)
     return client.get_async(path)
 

@@ -1,4 +1,4 @@
-"""The order that a library load is given: a line of JSON on its command line."""
+"""The order for a library load: a line of JSON on its command line."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from .account import Account
 
 @dataclass(frozen=True)
 class Order:
-    """What to ask of whom.
+    """A load, and the system to run it on.
 
     Args:
         system: decreed, zookeeper or redis.
@@ -19,7 +19,7 @@ class Order:
         batch: keys in one call.
         value_size: bytes.
         seconds, warm_up: measured, and before that unmeasured.
-        keyspace: reads choose among so many keys.
+        keyspace: how many keys reads choose from.
         prefix: of keys, or the lock's name.
         series_ms: length of the cells of a series; 0 for none.
     """
@@ -38,7 +38,7 @@ class Order:
     series_ms: float
 
     def encoded(self) -> str:
-        """As the command line takes it."""
+        """The order as a command-line argument."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -47,16 +47,16 @@ class Order:
         return cls(**json.loads(text))
 
     def account(self) -> Account:
-        """An account of it, which begins now."""
+        """An account for this order, which begins now."""
         return Account(
             self.op, self.outstanding, self.seconds, self.warm_up, self.pids, self.series_ms
         )
 
     def key(self, number: int) -> str:
-        """The name of a key, as the load generator makes it."""
+        """The name of a key, by the rule of the load generator."""
         return f"{self.prefix}{number:010d}"
 
     @property
     def value(self) -> bytes:
-        """What is claimed."""
+        """The value that is claimed."""
         return b"x" * self.value_size

@@ -1,1 +1,1 @@
-"""The suites: what is measured. Each has `run(bench)`; none knows how a system is started or driven."""
+"""The suites: what is measured. Each has `run(bench)`, and is independent of how systems are driven."""

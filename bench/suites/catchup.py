@@ -1,4 +1,4 @@
-"""Catching up: a node of decreed that missed many decrees, until it has them, while others serve."""
+"""Catching up: how long a node that missed many decrees takes to get them, while the others serve."""
 
 import time
 from pathlib import Path
@@ -19,7 +19,7 @@ PATIENCE_S = 600.0
 
 
 def run(bench: Bench) -> None:
-    """Once, for it takes long; every repetition has a cluster of its own."""
+    """Catch up, each time on a new cluster; once only in short mode, since it takes long."""
     missed = 2000 if bench.settings.short else 100_000
     for repeat in range(1 if bench.settings.short else bench.settings.repeats):
         cluster = Decreed(_folder(bench))

@@ -1,4 +1,4 @@
-"""Claims: create if absent, with ever more outstanding; many keys a call; many clients for one key."""
+"""Claims: create if absent, with 1 to 512 outstanding; many keys a call; many clients for one key."""
 
 from ..bench import Bench
 from ..load import Load
@@ -10,7 +10,7 @@ NAME = "claims"
 
 
 def works(bench: Bench) -> dict[str, Load]:
-    """What is asked of every system by the protocol; what a system has not is left out."""
+    """The works that are run by the protocol; those that a system lacks are skipped."""
     outstanding = (1, 64, 256) if bench.settings.short else (1, 4, 16, 64, 256, 512)
     found = {
         f"claim, {count} outstanding": bench.timed(Load(outstanding=count)) for count in outstanding
@@ -23,7 +23,7 @@ def works(bench: Bench) -> dict[str, Load]:
 
 
 def library_works(bench: Bench) -> dict[str, Load]:
-    """What is asked by the usual Python clients."""
+    """The works that are run by the usual Python clients."""
     outstanding = (64,) if bench.settings.short else (1, 64, 256)
     found = {
         f"claim, {count} outstanding": bench.timed(Load(outstanding=count)) for count in outstanding

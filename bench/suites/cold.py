@@ -1,4 +1,4 @@
-"""Cold start: from nothing running to the first claim acknowledged, on empty disks and on full ones."""
+"""Cold start: from starting the nodes to the first acknowledged claim, on empty and on full disks."""
 
 import time
 
@@ -14,7 +14,7 @@ FIRST = Column("first_ms", "ms to the first claim")
 
 
 def run(bench: Bench) -> None:
-    """Each system alone, since starting takes all there is of the machine."""
+    """Each system alone, since starting uses the whole machine."""
     for repeat in range(bench.settings.repeats):
         for system in bench.systems:
             cluster = bench.cluster(system)
@@ -40,7 +40,7 @@ def _one(bench: Bench, cluster: Cluster, repeat: int) -> None:
 
 
 def record(bench: Bench, work: str, cluster: Cluster, began: int, repeat: int) -> None:
-    """Wait for the first claim, and keep how long it took since `began` (nanoseconds)."""
+    """Wait for the first claim, and record how long it took since `began` (nanoseconds)."""
     taken = first_claim(bench, cluster) - began
     bench.record(NAME, work, cluster, {"first_ms": taken / 1e6}, repeat=repeat)
 
@@ -60,7 +60,7 @@ def first_claim(bench: Bench, cluster: Cluster, nodes: tuple[int, ...] = ()) -> 
     )
     if cluster.protocol:
         return int(bench.load(cluster, load)["first_ack_ns"])
-    # a system that drives itself must be up to be asked
+    # a system that runs its own load must be up first
     cluster.await_serving()
     bench.load(cluster, load)
     return time.monotonic_ns()

@@ -1,4 +1,4 @@
-"""Failover: how long nobody's claim is acknowledged when a node is killed, or stopped by SIGSTOP."""
+"""Failover: how long no claim is acknowledged when a node is killed, or stopped by SIGSTOP."""
 
 import signal
 import subprocess
@@ -22,7 +22,7 @@ FAILED = Column("failed", "errors seen")
 CELL_MS = 10.0
 OUTSTANDING = 32
 SILENT_S = 0.1
-"""After so long the generator asks the neighbour of a silent decreed node; half a second elsewhere."""
+"""After this silence the generator asks another node of decreed; for other systems, after 0.5 s."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Fault:
     """What happens to a node.
 
     Args:
-        work: as tables say it.
-        leader: whether to the leader; where nobody leads any node is as good.
+        work: its name in tables.
+        leader: whether the leader is hit; without a leader, any node.
         number: the signal.
     """
 
@@ -62,7 +62,7 @@ def run(bench: Bench) -> None:
 def _all_ways(bench: Bench, cluster: Cluster, fault: Fault, repeat: int) -> None:
     load = _load(bench, cluster)
     if isinstance(cluster, PySyncObj):
-        # the load lives inside a node: not in the one that is struck
+        # the load runs inside a node: choose another one than the victim
         load = replace(load, nodes=((victim(cluster, fault, repeat) + 1) % cluster.size,))
     if bench.drives(cluster, load):
         with bench.attempt(f"{fault.work} on {cluster.name}"):
@@ -97,7 +97,7 @@ def _load(bench: Bench, cluster: Cluster) -> Load:
 
 
 def victim(cluster: Cluster, fault: Fault, repeat: int) -> int:
-    """Which node it happens to; in turn where there is a choice."""
+    """The node that is hit; if there is a choice, each in turn."""
     leader = cluster.leader()
     if cluster.name == "decreed":
         return (leader + repeat) % cluster.size

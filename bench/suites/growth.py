@@ -1,4 +1,4 @@
-"""Growth: whether a claim, a node's memory and its start cost more when there are more keys."""
+"""Growth: whether claims, memory and restarts cost more with more keys."""
 
 from ..bench import Bench
 from ..load import Load
@@ -12,11 +12,11 @@ from .suite import Suite
 NAME = "growth"
 SHARES = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0)
 MOST = 3
-"""Three times the keys of the settings."""
+"""The largest number of keys, as a multiple of the settings' keys."""
 
 
 def run(bench: Bench) -> None:
-    """decreed alone, with ever more keys."""
+    """decreed alone, with more and more keys."""
     cluster = bench.cluster(Decreed)
     with bench.attempt("growth"), running([cluster]):
         bench.warm_up(cluster)
@@ -29,7 +29,7 @@ def run(bench: Bench) -> None:
 
 
 def marks(bench: Bench) -> list[int]:
-    """How many keys are there when it is measured."""
+    """The numbers of keys at which it is measured."""
     if bench.settings.short:
         return [1000, bench.settings.keys // 4]
     return [int(MOST * bench.settings.keys * share) for share in SHARES]

@@ -1,4 +1,4 @@
-"""Lists: what a page costs one lister and fifty, what claims feel of them, what is left after."""
+"""Lists: the cost of a page with 1 and 50 listers, their effect on claims, and what load remains."""
 
 import signal
 import subprocess
@@ -29,7 +29,7 @@ LEFT = Column("left_cpu_s", "node CPU s in the second after that")
 
 
 def run(bench: Bench) -> None:
-    """decreed alone: pages by one lister and by fifty, then claims without and with them."""
+    """decreed alone: pages by 1 and by 50 listers, then claims without and with listers."""
     cluster = bench.cluster(Decreed)
     with bench.attempt("lists"), running([cluster]):
         fill(bench, cluster, min(bench.settings.keys, MOST_KEYS))
@@ -40,7 +40,7 @@ def run(bench: Bench) -> None:
 
 
 def _pages(bench: Bench, cluster: Cluster, listers: int, repeat: int) -> None:
-    """So many listers, each from the first key on, again and again; then they are killed."""
+    """Run listers, each of which lists all keys repeatedly; then they are killed."""
     load = bench.timed(Load(op="list", outstanding=listers, clients=listers, prefix="-"))
     found = outcome(Library.begin(cluster, load), load)
     found["per_cpu_s"] = found["done"] / max(found["server_cpu_s"], 1e-3)
@@ -48,7 +48,7 @@ def _pages(bench: Bench, cluster: Cluster, listers: int, repeat: int) -> None:
 
 
 def _claims(bench: Bench, cluster: Cluster, repeat: int) -> None:
-    """Claims alone, then with fifty listers of the lowest priority, who are killed in the end."""
+    """Claims alone, then with 50 listers of the lowest priority, which are killed at the end."""
     load = bench.timed(Load(outstanding=CLAIMS))
     alone = bench.load(cluster, load)
     bench.record(NAME, "claims alone", cluster, alone, repeat=repeat)
@@ -69,7 +69,7 @@ def _kill(listers: "subprocess.Popen[str]") -> None:
 
 
 def _left(cluster: Cluster) -> Outcome:
-    """What nodes still do a second after all who listed have gone, and how long one page takes then."""
+    """The nodes' CPU use after all listers have gone, and how long one page takes then."""
     time.sleep(IDLE_S)
     began = time.monotonic()
     with sync.connect(*cluster.addresses(), timeout=120.0) as registry:

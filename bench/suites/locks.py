@@ -1,4 +1,4 @@
-"""Locks: taken and given back by one client alone, and handed on among eight."""
+"""Locks: acquired and released by one client alone, and passed on among eight."""
 
 from ..bench import Bench
 from ..load import Load

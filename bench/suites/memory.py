@@ -27,7 +27,7 @@ SETTLE_S = 3.0
 
 
 def run(bench: Bench) -> None:
-    """One system after the other: together they would not fit."""
+    """One system after another: together they would not fit into memory."""
     for system in bench.systems:
         cluster = bench.cluster(system)
         with bench.attempt(f"memory of {cluster.name}"), running([cluster]):
@@ -44,7 +44,7 @@ def _one(bench: Bench, cluster: Cluster) -> None:
 
 
 def fill(bench: Bench, cluster: Cluster, keys: int) -> Outcome:
-    """Claim `keys` keys, or as many as can be in a quarter of an hour."""
+    """Claim `keys` keys, or as many as fit into 15 minutes."""
     outstanding, batch = (8, 100) if cluster.name == "decreed" else (256, 1)
     seconds = 2.0 if bench.settings.short else FILL_S
     load = Load(
@@ -60,7 +60,7 @@ def fill(bench: Bench, cluster: Cluster, keys: int) -> Outcome:
 
 
 def footprint(bench: Bench, cluster: Cluster) -> dict[str, float]:
-    """What the largest node takes, after a while of rest."""
+    """The memory and disk space of the largest node, after a pause."""
     time.sleep(0.2 if bench.settings.short else SETTLE_S)
     nodes = range(cluster.size)
     return {
@@ -70,7 +70,7 @@ def footprint(bench: Bench, cluster: Cluster) -> dict[str, float]:
 
 
 def restarts(bench: Bench, cluster: Cluster) -> dict[str, float]:
-    """Kill one node, then all; milliseconds until a claim that they are asked for is acknowledged."""
+    """Kill and restart one node, then all; milliseconds until they acknowledge a claim."""
     began = time.monotonic_ns()
     cluster.kill(0)
     cluster.start_node(0)

@@ -1,4 +1,4 @@
-"""Claims on clusters of 1, 3, 5 and 7 nodes: what a further node costs."""
+"""Claims on clusters of 1, 3, 5 and 7 nodes: the cost of each further node."""
 
 from ..bench import Bench
 from ..load import Load
@@ -13,7 +13,7 @@ PER_NODE = Column("cpu_us_per_node", "CPU us/op and node")
 
 
 def run(bench: Bench) -> None:
-    """One size after the other, since they would not fit side by side."""
+    """One size after another, since they would not fit side by side."""
     for size in (1,) if bench.settings.short else (1, 3, 5, 7):
         with bench.clusters(size) as clusters:
             for repeat in range(bench.settings.repeats):

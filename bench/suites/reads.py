@@ -1,4 +1,4 @@
-"""Reads: of what is decided, of what is not, many at once, from a client's memory; and watching."""
+"""Reads: of decided and of undecided keys, many at once, from a client's memory; and watches."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,7 +38,7 @@ def _keys(bench: Bench) -> int:
 
 
 def fill(bench: Bench, cluster: Cluster, keys: int) -> str:
-    """Claim `keys` keys; returns their prefix. Empty where a system cannot be filled."""
+    """Claim `keys` keys; returns their prefix. Empty if no load generator drives the system."""
     prefix = cluster.prefix()
     load = Load(outstanding=64, count=keys, prefix=prefix, warm_up=0.0, seconds=120.0)
     if not bench.drives(cluster, load):
@@ -48,7 +48,7 @@ def fill(bench: Bench, cluster: Cluster, keys: int) -> str:
 
 
 def _warm_up(bench: Bench, cluster: Cluster, prefix: str) -> None:
-    """Claims alone do not warm the way of a read."""
+    """Warm up reads: claims alone do not warm their code."""
     load = Load(
         op=cluster.linearizable_read,
         outstanding=64,
@@ -61,7 +61,7 @@ def _warm_up(bench: Bench, cluster: Cluster, prefix: str) -> None:
 
 
 def works(bench: Bench) -> dict[str, Load]:
-    """What is read by the protocol."""
+    """The reads by the protocol."""
     read = bench.timed(Load(op="read", keyspace=_keys(bench)))
     undecided = bench.timed(Load(op="read", keyspace=1_000_000))
     return {
@@ -76,7 +76,7 @@ def works(bench: Bench) -> dict[str, Load]:
 
 
 def library_works(bench: Bench) -> dict[str, Load]:
-    """What is read by the usual Python clients."""
+    """The reads by the usual Python clients."""
     read = bench.timed(Load(op="read", keyspace=_keys(bench)))
     alone = {} if bench.settings.short else {"read, decided, 1 outstanding": read}
     return alone | {
@@ -103,7 +103,7 @@ def _each(
 
 
 def watch(bench: Bench, cluster: Cluster, repeat: int) -> None:
-    """One claims at one node, one watches at another: how long behind the answer is the event."""
+    """Claim at one node and watch at another: how long after the answer the event comes."""
     load = bench.timed(Load(op="watch"))
     if not bench.drives(cluster, load):
         return

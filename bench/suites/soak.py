@@ -1,4 +1,4 @@
-"""Soak: long at half of the peak. Whether memory, open files or latency grow; how long stalls are."""
+"""Soak: a long load at half of the peak. Do memory, open files or latency grow? How long are stalls?"""
 
 import threading
 import time
@@ -18,7 +18,7 @@ CELL_MS = 1000.0
 
 
 def run(bench: Bench) -> None:
-    """decreed alone: find its peak, then ask half of it for the time that the settings say."""
+    """decreed alone: find its peak, then run half of it for the time in the settings."""
     cluster = bench.cluster(Decreed)
     with bench.attempt("soak"), running([cluster]):
         bench.warm_up(cluster)
@@ -34,11 +34,11 @@ def run(bench: Bench) -> None:
 
 
 class Sizes:
-    """Notes memory and open files while a load runs.
+    """Samples memory and open files while a load runs.
 
     Args:
-        cluster: whose.
-        every_s: seconds between two looks.
+        cluster: the cluster.
+        every_s: seconds between two samples.
     """
 
     def __init__(self, cluster: Cluster, every_s: float) -> None:
@@ -55,7 +55,7 @@ class Sizes:
             self._seen.append((time.monotonic(), memory, max(map(open_files, self._pids))))
 
     def end(self) -> Outcome:
-        """Stop looking; the first, a middle and the last look, and all of them."""
+        """Stop; returns the first, a middle and the last sample, and all of them."""
         self._ended.set()
         self._thread.join()
         first, middle, last = self._seen[0], self._seen[len(self._seen) // 2], self._seen[-1]
@@ -70,7 +70,7 @@ class Sizes:
 
 
 def trend(found: Outcome) -> dict[str, float]:
-    """How the first and the last fifth differ, and which stalls there were."""
+    """The first and the last fifth compared, and the stalls."""
     cells = [cell for cell in found["series"] if cell[0]]
     fifth = max(1, len(cells) // 5)
     worst = sorted(cell[3] / 1e3 for cell in cells)

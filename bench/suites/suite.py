@@ -18,10 +18,10 @@ class Suite:
     """A suite.
 
     Args:
-        name: as the command line has it.
-        title: above its table.
-        columns: of its table; the first is the one that systems are compared by.
-        run: measures, and records in the bench.
+        name: its name on the command line.
+        title: the title of its table.
+        columns: of its table; systems are compared by the first.
+        run: measures, and records the outcomes in the bench.
         plot: draws its runs into an SVG and a PNG file, named by a path without a suffix.
     """
 

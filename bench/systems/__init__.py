@@ -1,1 +1,1 @@
-"""The systems that are measured, each behind `bench.systems.cluster.Cluster`."""
+"""The systems that are measured, each a subclass of `bench.systems.cluster.Cluster`."""

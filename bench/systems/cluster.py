@@ -1,6 +1,6 @@
-"""What all systems have in common: nodes that are processes, started, paused, killed and always ended.
+"""The common part of all systems: nodes are processes that are started, paused, killed, always ended.
 
-A system says how a node is started and when it serves; the rest is here. Nodes count from 0. Every
+A subclass says how a node is started and when it serves; the rest is here. Nodes count from 0. Every
 process is ended by its own pid, and by the kernel if the suite dies first.
 """
 
@@ -23,14 +23,14 @@ _LIBC = ctypes.CDLL(None)
 
 
 class NotReady(Exception):
-    """A server did not come up, or did not do what the benchmark needs of it."""
+    """A server did not come up, or did not do what the benchmark needs."""
 
 
 def await_that(what: str, holds: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
     """Poll until `holds`.
 
     Raises:
-        NotReady: if it does not within `patience_s` seconds.
+        NotReady: if that takes more than `patience_s` seconds.
     """
     deadline = time.monotonic() + patience_s
     while not holds():
@@ -51,11 +51,11 @@ class Cluster(ABC):
         size: how many nodes.
 
     Attributes:
-        name: what tables call the system.
-        protocol: what the load generator calls it; empty if it cannot drive it.
-        clients: how many connections a load of 64 outstanding is spread over.
-        linearizable_read: the load's op that reads what was decided before, wherever it is asked.
-        warm_up_s: how long a load must run before the servers are warm (a JIT takes its time).
+        name: the name of the system in tables.
+        protocol: its name in the load generator; empty if that cannot drive it.
+        clients: over how many connections a load of 64 outstanding is spread.
+        linearizable_read: the load's op for linearizable reads at any node.
+        warm_up_s: how long a load must run until the servers are warm (a JIT takes time).
     """
 
     name: ClassVar[str]
@@ -82,31 +82,31 @@ class Cluster(ABC):
 
     @abstractmethod
     def serving(self) -> bool:
-        """Whether all nodes that run take part and the cluster takes claims."""
+        """Whether all running nodes take part and the cluster accepts claims."""
 
     @abstractmethod
     def leader(self) -> int:
-        """The node that leads; any node where there is no such thing."""
+        """The leader; any node if the system has no leader."""
 
     @abstractmethod
     def prepare(self) -> None:
-        """Write what the nodes need before their first start."""
+        """Write the files that nodes need before their first start."""
 
     def hold_ports(self) -> tuple[int, ...]:
-        """A port for each node, which nobody else gets, whether the node runs or not."""
+        """A port for each node, reserved even while the node does not run."""
         return held_ports(self._held, self.size)
 
     def give_ports_back(self) -> None:
-        """The cluster is over."""
+        """Release the ports."""
         self._held.close()
 
     def prefix(self) -> str:
-        """A prefix for keys that nobody has used yet."""
+        """An unused prefix for keys."""
         self._keys += 1
         return f"/b{self._keys}-"
 
     def lock_name(self) -> str:
-        """A name for a lock that nobody has used yet."""
+        """An unused name for a lock."""
         self._keys += 1
         return f"/lock{self._keys}"
 
@@ -115,11 +115,11 @@ class Cluster(ABC):
         return ",".join(f"127.0.0.1:{self.ports[node]}" for node in nodes or range(self.size))
 
     def addresses(self, nodes: Sequence[int] = ()) -> list[str]:
-        """The same as clients of other kinds take them."""
+        """The same for clients of other kinds, as a list."""
         return [f"127.0.0.1:{self.ports[node]}" for node in nodes or range(self.size)]
 
     def data(self, node: int) -> Path:
-        """The folder that holds all that a node stores."""
+        """The folder of a node's data."""
         return self.folder / f"node{node}"
 
     # ---- processes ----
@@ -145,7 +145,7 @@ class Cluster(ABC):
         self.start_again(wait=wait)
 
     def start_again(self, *, wait: bool = True) -> None:
-        """Start all nodes on what they have stored."""
+        """Start all nodes on the data that they have stored."""
         for node in range(self.size):
             self.start_node(node)
         if wait:
@@ -167,7 +167,7 @@ class Cluster(ABC):
             self._running.pop(node).wait(PATIENCE_S)
 
     def end(self) -> None:
-        """Kill every node that still runs, a paused one too."""
+        """Kill every running node, even a paused one."""
         self.kill(*self._running)
 
     def wipe(self) -> None:
@@ -190,7 +190,7 @@ class Cluster(ABC):
 
 @contextlib.contextmanager
 def running(clusters: Sequence[Cluster]) -> Generator[None]:
-    """Start clusters on empty disks; whatever happens, end them and remove their data."""
+    """Start clusters on empty disks; always end them and remove their data."""
     try:
         for cluster in clusters:
             cluster.start()

@@ -32,12 +32,12 @@ class Decreed(Cluster):
 
     @classmethod
     def missing(cls) -> str:
-        """Nothing is missing: it is what we are."""
+        """Always empty: decreed is here."""
         return ""
 
     @classmethod
     def compile(cls) -> None:
-        """Leave decreed's modules compiled, as an installer does; in a checkout nobody else may.
+        """Compile decreed's modules, as an installer does; a checkout may not be compiled yet.
 
         Raises:
             NotReady: if they do not compile.
@@ -60,7 +60,7 @@ class Decreed(Cluster):
         return [*serve, "--node", f"n{node + 1}", "--data", f"{self.data(node)}/data"]
 
     def endpoints(self, nodes: Sequence[int] = ()) -> str:
-        """Addresses with the names of the nodes, from which the homes of keys follow."""
+        """Addresses with the names of the nodes, which determine the homes of keys."""
         chosen = nodes or range(self.size)
         return ",".join(f"n{node + 1}=127.0.0.1:{self.ports[node]}" for node in chosen)
 
@@ -70,7 +70,7 @@ class Decreed(Cluster):
         return f"b{self._keys}/"
 
     def lock_name(self) -> str:
-        """A name without a slash before it."""
+        """A name without a leading slash."""
         self._keys += 1
         return f"lock{self._keys}"
 
@@ -86,7 +86,7 @@ class Decreed(Cluster):
         )
 
     def report(self, node: int) -> StatusReport | None:
-        """What a node says of itself; None if it does not answer."""
+        """A node's status report; None if it does not answer."""
         try:
             with sync.connect(f"127.0.0.1:{self.ports[node]}", timeout=2.0) as registry:
                 reports = registry.status(timeout=2.0)
@@ -96,5 +96,5 @@ class Decreed(Cluster):
         return own[0] if own else None
 
     def leader(self) -> int:
-        """Nobody leads; the first node is as good as any."""
+        """The first node; decreed has no leader."""
         return 0

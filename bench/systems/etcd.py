@@ -27,7 +27,7 @@ class Etcd(Cluster):
         return f"{' and '.join(absent)} not installed (etcd-server, etcd-client)" if absent else ""
 
     def prepare(self) -> None:
-        """Everything stands on the command line."""
+        """Nothing: everything is on the command line."""
 
     def command(self, node: int) -> list[str]:
         """One member of a static cluster."""

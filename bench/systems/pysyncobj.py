@@ -1,7 +1,7 @@
-"""PySyncObj: Raft in Python, as a library. The caller lives inside a node, so nodes drive themselves.
+"""PySyncObj: Raft in Python, as a library. The caller runs inside a node, so nodes run their own load.
 
-Its journal is on, though it is not synced; its batching by ticks is off, since with it every
-operation takes a tenth of a second.
+Its journal is on, though it is not synced. Its batching by ticks is off, since with it every operation
+takes 0.1 s.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 class PySyncObj(Cluster):
-    """Processes that each hold a PySyncObj node, told over a socket what to do."""
+    """Processes with one PySyncObj node each, which get their orders over a socket."""
 
     name = "pysyncobj"
 
@@ -35,7 +35,7 @@ class PySyncObj(Cluster):
         return "" if found else "pysyncobj not installed (pip install 'decreed[bench]')"
 
     def prepare(self) -> None:
-        """Everything stands on the command line."""
+        """Nothing: everything is on the command line."""
 
     def command(self, node: int) -> list[str]:
         """A node, with the ports of all nodes; its own comes first."""
@@ -72,7 +72,7 @@ class PySyncObj(Cluster):
         raise NotReady("PySyncObj has no leader")
 
     def begin(self, load: Load) -> Callable[[], Outcome]:
-        """Have a node do the load, by default the one that leads; what is returned waits for it."""
+        """Have a node do the load, by default the leader; the returned function waits for it."""
         load = settled(self, load)
         node = load.nodes[0] if load.nodes else self.leader()
         asked = self._connect(node)

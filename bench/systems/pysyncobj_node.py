@@ -19,7 +19,7 @@ LOCK_S = 60.0
 
 
 class Node:
-    """The node: a table that claims write once, and locks.
+    """The node: a write-once table, and locks.
 
     Args:
         data: the folder for journal and dumps.
@@ -45,7 +45,7 @@ class Node:
         return {"ready": self._node.isReady(), "leader": leader, "self": str(found["self"])}
 
     def claim(self, key: str, value: str, then: Callable[[bool], None]) -> None:
-        """Claim a key; `then` is told whether it was done."""
+        """Claim a key; `then` is called with whether it succeeded."""
 
         def answered(_: Any, error: Any) -> None:
             then(error == self._done)
@@ -53,7 +53,7 @@ class Node:
         self._table.claim(key, value, callback=answered)
 
     def cycle(self, lock: str, owner: str) -> None:
-        """Get a lock and give it back."""
+        """Acquire and release a lock."""
         inner = self._locks._consumer()
         while not inner.acquire(lock, owner, time.time(), sync=True, timeout=5):
             pass
@@ -70,19 +70,19 @@ def _table_class(library: Any) -> Any:
 
         @library.replicated  # type: ignore[untyped-decorator]
         def claim(self, key: str, value: str) -> str:
-            """Create if absent; who comes first wins."""
+            """Create if absent; the first claim wins."""
             return self.values.setdefault(key, value)
 
     return Table
 
 
 class Claims:
-    """A closed loop of claims; one that failed, or whose answer is lost, is made again.
+    """A closed loop of claims; a claim that failed, or whose answer is lost, is repeated.
 
     Args:
-        node: makes them.
+        node: makes the claims.
         load: a `bench.load.Load` as a dictionary, with the pids of the nodes.
-        account: where they are kept.
+        account: records the claims.
     """
 
     def __init__(self, node: Node, load: dict[str, Any], account: Account) -> None:
@@ -93,7 +93,7 @@ class Claims:
         self._counted = 0
 
     def run(self) -> None:
-        """Until the time is up or the count is reached."""
+        """Run until the time is up or the count is reached."""
         for _ in range(self._load["outstanding"]):
             self._next()
         while not self._account.over and not self._complete():
@@ -148,7 +148,7 @@ def _locks(node: Node, load: dict[str, Any], account: Account) -> None:
 
 
 def perform(node: Node, order: dict[str, Any]) -> dict[str, Any]:
-    """Do what an order says; returns the answer."""
+    """Carry out an order; returns the answer."""
     if order["op"] == "status":
         return node.status()
     account = Account(

@@ -1,4 +1,4 @@
-"""Redis: one node, every write synced. The popular choice, and no consensus at all."""
+"""Redis: one node, every write synced. A popular choice, without consensus."""
 
 import shutil
 import socket
@@ -8,7 +8,7 @@ from .cluster import Cluster
 
 
 class Redis(Cluster):
-    """One Redis server; whatever size is asked for, there is one node."""
+    """One Redis server; `size` is ignored."""
 
     name = "redis"
     protocol = "redis"
@@ -22,7 +22,7 @@ class Redis(Cluster):
         return "" if shutil.which("redis-server") else "redis-server not installed"
 
     def prepare(self) -> None:
-        """Everything stands on the command line."""
+        """Nothing: everything is on the command line."""
 
     def command(self, node: int) -> list[str]:
         """An append-only file, synced before each answer; key events for watches."""

@@ -50,7 +50,7 @@ class ZooKeeper(Cluster):
             "admin.enableServer": "false",
             "maxClientCnxns": 0,
         }
-        # alone, a server in a list of one would not start
+        # a single server does not start with a list of servers
         if self.size > 1:
             for other in range(self.size):
                 ports = f"{self._peer_ports[other]}:{self._election_ports[other]}"

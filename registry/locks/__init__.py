@@ -1,5 +1,5 @@
-"""Locks: the terms that they are made of, the leases that nodes keep, and how long a holder holds.
+"""Locks: their terms, the leases that nodes keep on terms, and how long a holder's validity lasts.
 
-Pure, like `paxos`: time comes in as an argument. Design section 11 is the protocol; the argument that
-two holders never overlap stands in `leases`.
+Pure, like `paxos`: time is an argument. Design section 11 is the protocol; `leases` has the argument
+that two holders never overlap.
 """

@@ -1,18 +1,18 @@
-"""Give-ups: claims of locks that their own claimers want no more. Pure.
+"""Give-ups: claims of locks that their claimers no longer want. Pure.
 
-A claimer who gives up promises that he will never count himself holder of any term of that claim. The
-promise is proven by his secret, and is kept here by the hash of what was shown: it meets a claim of
-the same id and the same hash, and no other. So it may arrive before the acquire that it is about.
+A claimer that gives up promises that it will never count itself the holder of any term of that claim.
+Its secret proves the promise, which is stored here by the hash of that secret. It matches only a claim
+with the same id and the same hash, so it may arrive before the acquire that it is about.
 
 Invariants kept here:
 
-* what is remembered is remembered for one ttl of the claim, unless the node is restarted;
-* at most `MAX_GIVEN_UP` are remembered. Beyond that a new one is not, and its sender is told so by
-  silence: what was promised to others is never forgotten to make room.
+* each is remembered for one ttl of the claim, unless the node is restarted;
+* at most `MAX_GIVEN_UP` are remembered. Further ones are refused by silence: a give-up that a node has
+  accepted is never dropped to make room.
 """
 
 MAX_GIVEN_UP = 65_536
-"""Some thirty megabytes: 1,000 give-ups a second, each with a ttl of a minute, are fewer."""
+"""About 30 MB; enough for 1,000 give-ups a second with a ttl of a minute each."""
 
 
 class GiveUps:
@@ -31,7 +31,7 @@ class GiveUps:
         return self._count
 
     def add(self, claim_id: bytes, secret_hash: bytes, until_ms: float) -> bool:
-        """Somebody has shown the secret of this hash for this claim; whether that is remembered."""
+        """Remember that the secret of this hash was shown for this claim; False if there is no room."""
         shown = self._until_ms.get(claim_id, {})
         if secret_hash not in shown:
             if self._count >= self._most:
@@ -42,15 +42,15 @@ class GiveUps:
         return True
 
     def may_have(self, claim_id: bytes) -> bool:
-        """Whether anything was shown for this id: worth a look at the hash of the claim."""
+        """Whether any secret was shown for this id, so that the hash of the claim must be compared."""
         return claim_id in self._until_ms
 
     def has(self, claim_id: bytes, secret_hash: bytes | None) -> bool:
-        """Whether the claim of this id and this hash is given up; one without a hash never is."""
+        """Whether the claim with this id and hash is given up; never true of a claim without a hash."""
         return secret_hash in self._until_ms.get(claim_id, ())
 
     def prune(self, now_ms: float) -> None:
-        """Forget what was remembered for long enough."""
+        """Drop the give-ups whose ttl is over."""
         for claim_id, shown in list(self._until_ms.items()):
             left = {hash_: until for hash_, until in shown.items() if until > now_ms}
             self._count -= len(shown) - len(left)

@@ -1,15 +1,15 @@
-"""Holding: until when a holder may take itself for the holder. Pure.
+"""Holding: how long a holder may count itself the holder. Pure.
 
-The client's hold goes by `confirmed` and `valid`, and so do the simulator's contenders; whether a
-claim counts itself, the client decides as `granted` does, while it still asks.
+The client's hold uses `confirmed` and `valid`, and so do the simulator's contenders. Whether validity
+may count from the claim itself, the client decides by the rule of `granted`, in its own acquire.
 
 Invariants kept here:
 
 * validity counts from the moment at which a request was *sent*, never from its answer;
-* a margin of twice the bound on clock rates is taken off the ttl, since the holder's clock and a
-  node's may drift apart in opposite directions;
-* what was sent more than once is not counted from: which sending was answered is not known;
-* a validity that has lapsed is never revived: an answer that comes too late changes nothing.
+* a margin of twice the bound on clock rates is subtracted from the ttl, since the holder's clock and a
+  node's may drift in opposite directions;
+* validity never counts from a request that was sent twice: which sending was answered is not known;
+* a lapsed validity is never revived: an answer that comes too late changes nothing.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ MAX_CLOCK_DRIFT = 0.005
 
 
 def validity_ms(ttl_ms: float) -> float:
-    """How long after the sending of an answered request its sender is the holder."""
+    """For how long after sending an answered request its sender is the holder."""
     return ttl_ms * (1 - 2 * MAX_CLOCK_DRIFT)
 
 
@@ -32,9 +32,9 @@ class Holding(Struct, frozen=True):
     """A term that was granted.
 
     Args:
-        tenure: whose hold of which term.
+        tenure: the lease id of the hold.
         ttl_ms: how long its leases run.
-        until_ms: when validity ends on the holder's own clock; None before it has begun.
+        until_ms: when validity ends on the holder's own clock; None until it begins.
     """
 
     tenure: Tenure
@@ -45,16 +45,16 @@ class Holding(Struct, frozen=True):
     def granted(
         cls, tenure: Tenure, ttl_ms: float, leased: bool, sent_ms: Sequence[float], now_ms: float
     ) -> "Holding":
-        """A claim was granted, which may itself be the first request that validity counts from.
+        """The holding of a claim that was granted; validity may count from the claim itself.
 
-        It is so only if it was sent exactly once and its validity is not over by now, as it is
-        after a wait in the queue; otherwise validity begins with the first keep-alive.
+        It does only if the claim was sent exactly once and that validity is not over already, as it
+        is after a long wait in the queue. Otherwise validity begins with the first keep-alive.
 
         Args:
-            tenure: whose hold of which term.
+            tenure: the lease id of the hold.
             ttl_ms: how long its leases run.
-            leased: so many nodes had accepted that no accept quorum is without one of them.
-            sent_ms: when the claim was sent, each time that it was.
+            leased: whether every accept quorum contains a node that accepted the claim with a lease.
+            sent_ms: the times at which the claim was sent.
             now_ms: the time now.
         """
         held = cls(tenure, ttl_ms)
@@ -63,7 +63,7 @@ class Holding(Struct, frozen=True):
         return held.confirmed(sent_ms[0], now_ms)
 
     def confirmed(self, sent_ms: float, now_ms: float) -> "Holding":
-        """A prepare quorum has answered what was sent at `sent_ms`; it is `now_ms` now."""
+        """The holding once a prepare quorum has answered the request that was sent at `sent_ms`."""
         if self.until_ms is not None and not self.valid(now_ms):
             return self
         until_ms = sent_ms + validity_ms(self.ttl_ms)

@@ -1,23 +1,23 @@
-"""Leases: until when a node takes a term to be held, on its own clock and in memory alone.
+"""Leases: how long a node counts a term as held, by its own clock, in memory only.
 
 Why two holders never overlap (design 11). A holder counts itself holder until *s* + ttl, less a
 margin for clocks of different rates, where *s* is when it sent a request that a prepare quorum
 answered. Each node of that quorum started its lease after *s*. The next term is chosen by an accept
-quorum, which shares a node with it; and that node, having a lease on the term, did not accept the
-next one until its lease was over. A node that forgot its leases at a restart refuses for as long as
-the longest of them could have run. Nodes that have accepted the next term renew nothing. So the next
-holder's first request is answered after the last validity of the one before has ended.
+quorum, which shares a node with the prepare quorum. That node had a lease on the term, so it did not
+accept the next one until its lease was over. A node that lost its leases at a restart refuses for as
+long as the longest of them could have run. Nodes that have accepted the next term renew nothing. So
+the next holder's first request is answered only after the last validity of the previous holder ended.
 
 Invariants kept here:
 
 * a lease runs for the whole ttl from the moment at which it is started or renewed;
-* `refusal_ms` lets a term pass only if the one before was released by its own holder (or forced), or
-  if no lease on it runs here and none from before this node's start could;
-* what is released is not renewed;
-* no lease runs for a claim that was given up: its claimer has promised never to count himself holder,
-  which is worth as much as his release;
-* no lease takes the place of another: what a node accepted for a claim that lost, late or once more,
-  ends no lease of the holder.
+* `refusal_ms` lets a term pass only if the previous one was released by its own holder (or forced), or
+  if no lease on it runs here, nor can one from before this node's start still run;
+* a released term is not renewed;
+* no lease runs for a claim that was given up: its claimer has promised never to count itself the
+  holder, which is equivalent to a release;
+* no lease replaces another: when a node accepts a claim that lost, late or again, no lease of the
+  holder ends.
 
 Time is an argument: milliseconds on a clock of the node that also runs while the machine sleeps.
 """
@@ -29,17 +29,17 @@ from .giveups import GiveUps
 from .terms import Ending, How, Previous, Tenure, lock_and_term, tenure, term_of
 
 MAX_ENDED = 10_000
-"""Of so many locks that nobody has at the time is it remembered how their last term ended."""
+"""For how many expired leases the node remembers how their term ended."""
 
 _PASSES = frozenset({How.RELEASED, How.FORCED})
 _RELEASED = Ending(How.RELEASED)
 
 
 class Lease(Struct, frozen=True):
-    """A node's lease on one tenure.
+    """A node's lease on one hold of a term.
 
     Args:
-        tenure: whose hold of which term.
+        tenure: the lease id.
         until_ms: when it runs out, unless it is renewed.
         ending: how the term ended, if this node was told.
         secret_hash: of the holder's secret, if this node was told.
@@ -52,13 +52,13 @@ class Lease(Struct, frozen=True):
 
 
 class Leases:
-    """All leases of a node, one for each tenure: a term that two contend for may have two.
+    """All leases of a node, one for each `Tenure`: a term for which two claims compete may have two.
 
-    No lease ever takes the place of another. An acceptance of a claim that lost may reach a node late,
-    or be shown to it again, and must not end the lease of the holder.
+    No lease ever replaces another. The accept of a claim that lost may reach a node late, or again, and
+    must not end the lease of the holder.
 
     Args:
-        started_ms: when this life of the node began, and all leases of earlier ones were forgotten.
+        started_ms: when this incarnation of the node began; the leases of earlier ones are lost.
 
     Attributes:
         given_up: the claims for which no lease runs.
@@ -74,22 +74,22 @@ class Leases:
 
     @property
     def running(self) -> int:
-        """How many leases are on terms that nobody has ended."""
+        """How many leases are on terms that were neither released nor broken."""
         return sum(lease.ending is None for lease in self._all())
 
     def start(
         self, now_ms: float, tenure: Tenure, ttl_ms: float, secret_hash: bytes | None
     ) -> None:
-        """The node accepts a term for this holder: its lease runs from now on."""
+        """Start a lease: the node accepts a term for this holder."""
         self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure), secret_hash))
         self.end_if_given_up(now_ms, tenure, ttl_ms, secret_hash)
 
     def renew(
         self, now_ms: float, tenure: Tenure, ttl_ms: float, secret_hash: bytes | None
     ) -> bool:
-        """A keep-alive: start the lease anew, unless the term is over.
+        """Start the lease again at a keep-alive, unless the term is over; returns whether it did.
 
-        The caller has seen that the node has neither accepted nor learned the next term.
+        The caller has checked that the node has neither accepted nor learned the next term.
         """
         self.end_if_given_up(now_ms, tenure, ttl_ms, secret_hash)
         later = any(held.term > tenure.term for held in self._leases.get(tenure.lock, ()))
@@ -99,10 +99,10 @@ class Leases:
         return True
 
     def end(self, now_ms: float, tenure: Tenure, ttl_ms: float, ending: Ending) -> None:
-        """The holder has released the term, or an operator has broken it: nothing renews it.
+        """Note that the holder released the term or an operator broke it, so that it is not renewed.
 
-        Kept until the next term is decided, whose decree says it. A release counts more than a
-        break, whichever came first.
+        Remembered until the next term is decided, whose decree records it. A release takes precedence
+        over a break, in either order.
         """
         known = self.ending(tenure)
         if known is None or known.how not in _PASSES:
@@ -114,10 +114,10 @@ class Leases:
     def give_up(
         self, now_ms: float, lock: str, claim_id: bytes, ttl_ms: float, secret_hash: bytes
     ) -> bool:
-        """The claimer wants no term of this claim any more: end those that run, and start no other.
+        """Note that a claim is given up: end its leases that run, and start no other.
 
         Returns:
-            Whether it will be remembered: there may be too many.
+            Whether the give-up is remembered; False if there are too many.
         """
         for lease in list(self._leases.get(lock, {}).values()):
             if (lease.tenure.claim_id, lease.secret_hash) == (claim_id, secret_hash):
@@ -127,21 +127,21 @@ class Leases:
     def end_if_given_up(
         self, now_ms: float, tenure: Tenure, ttl_ms: float, secret_hash: bytes | None
     ) -> bool:
-        """A term was heard of: end it if its claim was given up; whether that is so."""
+        """End a term whose claim was given up; returns whether it was."""
         given_up = self.given_up.has(tenure.claim_id, secret_hash)
         if given_up:
             self.end(now_ms, tenure, ttl_ms, _RELEASED)
         return given_up
 
     def end_if_decreed_to_given_up(self, now_ms: float, decree: Decree) -> bool:
-        """A term is known to be decreed: end it if its claim was given up; whether that is so."""
+        """End a decreed term if its claim was given up; returns whether it was."""
         if not self.given_up.may_have(decree.claim_id):
             return False
         term = term_of(decree)
         return self.end_if_given_up(now_ms, tenure(decree), term.ttl_ms, term.secret_hash)
 
     def superseded(self, lock: str, term: int) -> None:
-        """Term `term` of `lock` is decided: leases on earlier ones are of no use."""
+        """Drop the leases on earlier terms: term `term` of `lock` is decided."""
         for held in [held for held in self._leases.get(lock, ()) if held.term < term]:
             self._drop(held)
 
@@ -151,7 +151,7 @@ class Leases:
         return held.ending if held is not None else None
 
     def remaining_ms(self, now_ms: float, tenure: Tenure, ttl_ms: float) -> float:
-        """For how long this node would refuse the term after `tenure`; 0 if it would not."""
+        """How long this node would still refuse the term after `tenure`; 0 if it accepts it now."""
         ending = self.ending(tenure)
         if ending is not None and ending.how in _PASSES:
             return 0.0
@@ -160,13 +160,13 @@ class Leases:
         return max(0.0, until_ms - now_ms, self.started_ms + ttl_ms - now_ms)
 
     def refusal_ms(self, now_ms: float, key: Key, previous: Previous | None) -> float:
-        """The guard: for how long the term at `key`, which follows `previous`, must be refused.
+        """The lease check: how long the term at `key`, which follows `previous`, must be refused.
 
-        A release that the proposal carries is the holder's own, and so is one that this node was
-        told of: either ends the lease at once.
+        A release in the proposal came from the holder itself, and so did one that this node was told
+        of: either ends the lease immediately.
 
         Returns:
-            0 if it may be accepted now. To refuse is always safe.
+            Milliseconds; 0 if it may be accepted now. Refusing is always safe.
         """
         if previous is None or previous.ending.how in _PASSES:
             return 0.0
@@ -175,9 +175,9 @@ class Leases:
         return self.remaining_ms(now_ms, before, previous.ttl_ms)
 
     def prune(self, now_ms: float) -> None:
-        """Forget what has run out, and old give-ups.
+        """Drop expired leases and old give-ups.
 
-        How terms ended is kept, of the latest `MAX_ENDED` of them.
+        The endings of the latest `MAX_ENDED` expired leases are kept.
         """
         self.given_up.prune(now_ms)
         over = [lease for lease in self._all() if lease.until_ms <= now_ms]

@@ -1,8 +1,8 @@
-"""The secret behind a claim of a lock: whoever shows it is who claimed.
+"""The secret of a claim of a lock: it proves that a request comes from the claimer.
 
-The id of a claim stands in its term's decree, for all to read, so it opens nothing. What does is a
-secret that the claimer draws. Its hash travels with the acquire and stands in the decree; the secret
-itself is shown to nodes alone, with each keep-alive, release and give-up, and is never shown to people.
+The id of a claim is in its term's decree, which everybody can read, so it proves nothing. The claimer
+draws a secret. The secret's hash is sent with the acquire and recorded in the decree. The secret itself
+is sent only to nodes, with each keep-alive, release and give-up, and is never shown to people.
 """
 
 from hashlib import sha256
@@ -18,12 +18,12 @@ SecretHash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 
 
 def hash_of(secret: bytes) -> bytes:
-    """What everybody may know of a secret: its SHA-256."""
+    """The public part of a secret: its SHA-256."""
     return sha256(secret).digest()
 
 
 class Secret:
-    """A secret in the hands of its owner. It has no text, and is not pickled.
+    """A secret, held by its owner. It is not shown as text, and cannot be pickled.
 
     Args:
         data: `SECRET_BYTES` random bytes, used for one claim.
@@ -37,7 +37,7 @@ class Secret:
         self.hash = hash_of(data)
 
     def show(self) -> bytes:
-        """The bytes, for a message to a node and nothing else."""
+        """The bytes, only for messages to nodes."""
         return self._data
 
     def __repr__(self) -> str:
@@ -48,7 +48,7 @@ class Secret:
 
 
 class Secretive(Value, frozen=True):
-    """A message whose field ``secret`` is left out when it is written as text."""
+    """A message whose ``repr`` leaves out its field ``secret``."""
 
     def __repr__(self) -> str:
         names = (name for name in self.__struct_fields__ if name != "secret")

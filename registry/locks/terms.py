@@ -1,9 +1,8 @@
-"""Terms: what a lock is made of.
+"""Terms, which a lock consists of.
 
-A lock is a series of terms, ``$locks/NAME@N``: keys of a kind
-of our own, which no claim can name. The
-decree of term N names its holder, and N is the fencing token. Nothing is ever unlocked in place: a
-new term supersedes the one before, and its decree says how that one ended.
+A lock is a series of terms, ``$locks/NAME@N``: reserved keys, which no claim can name. The decree of
+term N names its holder, and N is the fencing token. Nothing is ever unlocked in place: a new term
+supersedes the previous one, and its decree records how that one ended.
 """
 
 from enum import IntEnum
@@ -31,7 +30,7 @@ MIN_TTL_MS = 100
 MAX_TTL_MS = 3_600_000
 MAX_INFO_BYTES = 16_384
 MAX_LOCK_BYTES = 480
-"""So that the key of the last possible term is still a key."""
+"""Short enough that the key of the last possible term is a valid key."""
 
 TtlMs = Annotated[int, Meta(ge=MIN_TTL_MS, le=MAX_TTL_MS)]
 Holder = Annotated[str, Meta(min_length=1, max_length=MAX_CLAIMANT_CHARS)]
@@ -39,9 +38,9 @@ Reason = Annotated[str, Meta(max_length=MAX_NOTE_CHARS)]
 
 
 class How(IntEnum):
-    """How a term ended, as far as whoever proposed the next one knew.
+    """How a term ended, as far as the proposer of the next one knew.
 
-    `RELEASED` and `FORCED` are the two that need not wait for the lease; the second may overlap.
+    `RELEASED` and `FORCED` do not wait for the lease; after `FORCED` two holders may overlap.
     """
 
     RELEASED = 1
@@ -55,7 +54,7 @@ class Ending(Value, frozen=True):
 
     Args:
         how: what ended it.
-        by: who broke it; empty unless somebody did.
+        by: who broke it; empty if it was not broken.
         reason: why it was broken.
     """
 
@@ -65,13 +64,13 @@ class Ending(Value, frozen=True):
 
 
 class Tenure(Value, frozen=True):
-    """One holder's hold of one term: what leases and releases are about.
+    """The lease id: one holder's hold of one term. Leases and releases refer to it.
 
     Args:
         lock: the lock's name.
         term: its number, which is the fencing token.
-        claim_id: of the claim that the term is about; a term that two contend for has two tenures
-            until it is decided which of them is the holder's.
+        claim_id: of the claim for the term; a term for which two claims compete has two lease ids
+            until it is decided which of them holds it.
     """
 
     lock: Annotated[str, Meta(min_length=1, max_length=MAX_LOCK_BYTES)]
@@ -90,7 +89,7 @@ class Tenure(Value, frozen=True):
 
 
 class Previous(Value, frozen=True):
-    """The term before, as the next one's decree records it.
+    """The previous term, as the next one's decree records it.
 
     Args:
         claim_id: of its holder.
@@ -104,14 +103,14 @@ class Previous(Value, frozen=True):
 
 
 class Term(Value, frozen=True):
-    """What the value of a term's decree says; holder, claim id and note are the decree's own.
+    """The value of a term's decree; holder, claim id and note are fields of the decree itself.
 
     Args:
         ttl_ms: how long a lease on the term runs.
         info: bytes that the holder publishes, such as the address of a leader.
-        previous: the term before, None for the first.
-        secret_hash: of the holder's secret; None in terms from before there were secrets, which
-            nobody can renew or release: they run out, or are broken.
+        previous: the previous term; None for the first.
+        secret_hash: of the holder's secret; None in terms of versions without secrets, which nobody
+            can renew or release: they expire, or are broken.
     """
 
     ttl_ms: TtlMs
@@ -125,15 +124,15 @@ class Term(Value, frozen=True):
 
 
 class TermClaim(Value, frozen=True):
-    """What somebody who wants a lock says of himself.
+    """A claim for a term of a lock.
 
     Args:
-        holder: who, for people to read.
-        claim_id: chosen by the caller, never used for another try to get a lock.
-        ttl_ms: how long his leases shall run.
-        secret_hash: of the secret that he shows to keep, to release and to give up.
+        holder: the claimer, as text for people.
+        claim_id: chosen by the claimer, never used for another acquire.
+        ttl_ms: how long its leases are to run.
+        secret_hash: of the secret that the claimer shows to keep, to release and to give up.
         note: free text, kept in the decree.
-        info: bytes that he publishes while he holds it.
+        info: bytes that the claimer publishes while it holds the lock.
     """
 
     holder: Holder
@@ -144,21 +143,21 @@ class TermClaim(Value, frozen=True):
     info: Annotated[bytes, Meta(max_length=MAX_INFO_BYTES)] = b""
 
     def claim(self, key: Key, previous: Previous | None) -> Claim:
-        """The claim of the term at `key`, which says how the term before ended."""
+        """The claim of the term at `key`, which records how the previous term ended."""
         value = encode(Term(self.ttl_ms, self.info, previous, self.secret_hash))
         return Claim(key, value, CONTENT_TYPE, self.holder, self.claim_id, self.note)
 
 
 def is_term(key: Key) -> bool:
-    """Whether `key` is a term of a lock, and not what users claim."""
+    """Whether `key` is a term of a lock, rather than a key that users claim."""
     return key.startswith(_TERMS)
 
 
 def parse_lock(text: str) -> str:
-    """Check that `text` can name a lock: like the name of a series.
+    """Check that `text` can name a lock, by the rules for names of series.
 
     Raises:
-        BadRequest: naming what is wrong with it; definite.
+        BadRequest: if it cannot; the message says why; definite.
     """
     if text.startswith("$"):
         raise BadRequest(f"{text[:60]!a} is no name of a lock: the character '$' is not allowed")
@@ -171,12 +170,12 @@ def parse_lock(text: str) -> str:
 
 
 def lock_path(lock: str) -> str:
-    """The path of the series that a lock's terms make up."""
+    """The path of the series of a lock's terms."""
     return f"{LOCKS}/{lock}"
 
 
 def lock_of(path: str) -> str:
-    """The lock whose terms' path `path` is."""
+    """The lock whose terms are the series at `path`."""
     assert path.startswith(LOCKS + "/"), f"{path!r} is no lock's"
     return path.removeprefix(LOCKS + "/")
 
@@ -187,22 +186,22 @@ def term_key(lock: str, term: int) -> Key:
 
 
 def lock_and_term(key: Key) -> tuple[str, int]:
-    """The lock and the number of the term whose key `key` is."""
+    """The lock and the term number in the key of a term."""
     path, term = series_and_slot(key)
     assert term is not None, f"{key!r} is no term"
     return lock_of(path), term
 
 
 def tenure(decree: Decree) -> Tenure:
-    """Whose hold of which term a term's decree decides."""
+    """The lease id of the hold that a term's decree decides."""
     return Tenure(*lock_and_term(decree.key), decree.claim_id)
 
 
 def term_of(decree: Decree) -> Term:
-    """What a term's decree says.
+    """The value of a term's decree.
 
     Raises:
-        ProtocolError: if it is none of ours.
+        ProtocolError: if it is not the decree of a term.
     """
     if decree.content_type != CONTENT_TYPE:
         raise ProtocolError(f"the decree of {decree.key!r} is no term of a lock")

@@ -1,17 +1,17 @@
 """The bytes of all answers that wait at a node, each large value counted once.
 
-Every client has a bound of its own (`Outbox`); this one is of all together, so that many clients that
-do not read cannot take what none of them could alone.
+Every client has a bound of its own (`Outbox`). This bound is for all clients together, so that many
+clients that do not read cannot together exhaust the memory.
 """
 
 from .pieces import Encoded, Shared
 
 
 class Backlog:
-    """How many bytes wait.
+    """Counts the bytes that wait.
 
     Args:
-        max_bytes: how many may; whoever queues looks at `is_over` and drops somebody.
+        max_bytes: the bound; the code that queues checks `is_over` and drops a client.
     """
 
     def __init__(self, max_bytes: float) -> None:
@@ -20,11 +20,11 @@ class Backlog:
 
     @property
     def is_over(self) -> bool:
-        """Whether more waits than may."""
+        """Whether more bytes wait than the bound."""
         return self.held > self._max_bytes
 
     def add(self, message: Encoded) -> None:
-        """It waits."""
+        """Count a message that waits from now on."""
         if isinstance(message, bytes):
             self.held += len(message)
             return
@@ -36,7 +36,7 @@ class Backlog:
                 self.held += len(item)
 
     def remove(self, message: Encoded) -> None:
-        """It has left, or its receiver has."""
+        """Stop counting a message that was sent, or whose receiver has gone."""
         if isinstance(message, bytes):
             self.held -= len(message)
             return

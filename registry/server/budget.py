@@ -1,4 +1,4 @@
-"""A budget of bytes: who wants more than is left waits until others have given theirs back."""
+"""A budget of bytes: a request for more than is left waits until others have given bytes back."""
 
 import trio
 
@@ -7,7 +7,7 @@ class Budget:
     """Bytes that may be held at a time.
 
     Args:
-        max_bytes: how many; one that is larger by itself is let through when nothing else is held.
+        max_bytes: how many; a larger single request is admitted when nothing else is held.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -16,11 +16,11 @@ class Budget:
         self.held = 0
 
     def has_room(self, weight: int) -> bool:
-        """Whether `weight` bytes may be held now; none always may."""
+        """Whether `weight` bytes may be held now; always true of 0."""
         return not (weight and self.held and self.held + weight > self._max_bytes)
 
     async def room(self, weight: int) -> None:
-        """Wait until there is room for `weight` bytes; whoever then takes it first has it."""
+        """Wait until there is room for `weight` bytes; the first waiter that then takes it gets it."""
         while not self.has_room(weight):
             await self._freed.park()
 

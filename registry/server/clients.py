@@ -1,10 +1,10 @@
-"""Connections of clients: requests in, answers out, bounds kept on both.
+"""Connections of clients: requests in, answers out, both bounded.
 
-Reading pauses while a client has as many requests in flight as it may, or as many bytes of values,
-or while all clients together have; and while the node's inbox is full. A client that does not read
-its answers is dropped when too many bytes wait for it; and when too many wait for all clients
-together, those go first for whom most waits. So nothing that clients do makes the node's memory grow
-without end.
+Reading pauses while a client has too many requests or bytes of values in flight, while all clients
+together have too many bytes in flight, and while the node's inbox is full. A client that does not read
+its answers is dropped when too many bytes wait for it. When too many wait for all clients together, the
+client with most of them is dropped first. So no behaviour of clients makes the node's memory grow
+without a bound.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,36 +33,36 @@ from .turns import TurnLoop
 from .weights import weight
 
 LIGHT_BYTES = 4_096
-"""A request with a value up to this counts by number alone, and never waits for others' bytes."""
+"""Requests with values up to this size count by number only, and never wait for bytes of others."""
 
 UNBOUNDED = frozenset((Cancel, ClientPing))
-"""They never wait for room: a client says them about requests that have taken all there was."""
+"""Never wait for room: a client sends them about requests that have used up all the room."""
 
 _TO = attrgetter("to")
 
 _SIZE = attrgetter("outbox.size")
 
 PORTION = 256
-"""Answers that are queued together; more together would cost no less each."""
+"""How many answers are queued together; larger portions would not be cheaper per answer."""
 
 
 class Client(Struct, eq=False):
     """One connected client; it takes its requests (`Taker`).
 
     Attributes:
-        number: its connection, as the replica knows it.
+        number: the number of its connection at the replica.
         name: its address, for the logs.
         outbox: its answers.
         scope: ends its connection.
         budget: bounds the bytes of its requests in flight.
-        shared: bounds those of all clients together.
+        shared: bounds the bytes of all clients together.
         max_in_flight: bounds the number of its requests in flight.
         loop: where its requests go.
-        draining: is set when no more requests are taken.
-        answers: those of this turn, not encoded yet.
-        weights: the bytes of its requests in flight, by id; a careless client repeats an id.
+        draining: set when no more requests are taken.
+        answers: the answers of this turn, not encoded yet.
+        weights: the bytes of its requests in flight, by id; lists, since a client may repeat an id.
         in_flight: how many requests are in flight.
-        answered: where is waited for fewer in flight.
+        answered: where readers wait for fewer requests in flight.
     """
 
     number: int
@@ -80,7 +80,7 @@ class Client(Struct, eq=False):
     answered: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
 
     def take(self, requests: Sequence[Request]) -> Sequence[Request]:
-        """Take requests as far as there is room for them; returns the rest."""
+        """Take as many requests as there is room for; returns the rest."""
         if self.draining.is_set() or not self.loop.has_room_for(self.number):
             return requests
         count, size = self._admit(requests)
@@ -102,7 +102,7 @@ class Client(Struct, eq=False):
                 await self.shared.room(size)
 
     def take_answers(self) -> list[Answer]:
-        """The answers of this turn, on their way now: their requests make room."""
+        """Take the answers of this turn to send them; frees the room of their requests."""
         answers, self.answers = self.answers, []
         self.in_flight -= len(answers)
         for answer in answers if self.weights else ():
@@ -112,10 +112,10 @@ class Client(Struct, eq=False):
         return answers
 
     def _admit(self, requests: Sequence[Request]) -> tuple[int, int]:
-        """Hold the room that the first requests take, as many as there is room for.
+        """Reserve room for as many requests as fit, in order.
 
         Returns:
-            How many these are, and the bytes of their values.
+            The number of these requests, and the bytes of their values.
         """
         count = total = begun = 0
         room = self.max_in_flight - self.in_flight
@@ -133,7 +133,7 @@ class Client(Struct, eq=False):
         return count, total
 
     def _hold(self, request_id: int, size: int) -> bool:
-        """Hold the bytes of a large request, if there is room for them here and in all."""
+        """Reserve the bytes of a large request, if the client's and the shared budget have room."""
         if not (self.budget.has_room(size) and self.shared.has_room(size)):
             return False
         self.budget.take(size)
@@ -156,7 +156,7 @@ class Clients:
 
     Args:
         config: members and bounds.
-        node: who we are.
+        node: this node.
         sockets: where requests are read.
     """
 
@@ -178,11 +178,11 @@ class Clients:
 
     @property
     def held_bytes(self) -> int:
-        """The bytes of large values asked for, and of the answers that wait."""
+        """The bytes of large values in requests in flight, and of the answers that wait."""
         return self._budget.held + self._backlog.held
 
     def deliver(self, replies: Iterable[Reply]) -> None:
-        """Queue answers; those that nobody waits for any more are dropped."""
+        """Queue answers; answers to clients that have gone are dropped."""
         for connection, together in groupby(replies, _TO):
             client = self._clients.get(connection)
             if client is not None:
@@ -192,7 +192,7 @@ class Clients:
     def flush(self) -> None:
         """Send what this turn has queued."""
         for client in self._touched:
-            if client.number in self._clients:  # who is dropped meanwhile is sent nothing more
+            if client.number in self._clients:  # it may have been dropped meanwhile
                 self._flush(client)
         self._touched.clear()
 
@@ -208,7 +208,7 @@ class Clients:
             self._drop(largest, "too many answers wait; the client with most of them is dropped")
 
     def _drop(self, client: Client, event: str) -> None:
-        """End a client's connection, and give back at once what waits for it."""
+        """End a client's connection, and free its waiting answers immediately."""
         log.strangers(event, client.name, bytes=client.outbox.size)
         client.outbox.close()
         client.scope.cancel()
@@ -218,8 +218,8 @@ class Clients:
         """Welcome a client and serve it until it goes.
 
         Raises:
-            Refused: if it speaks no protocol version that we do.
-            ProtocolError: if it sends what is no request.
+            Refused: if it supports no protocol version of ours.
+            ProtocolError: if it sends a malformed request.
         """
         choose_version(hello.lowest_version, hello.highest_version, VERSION)
         await connection.send(self._welcome())
@@ -236,7 +236,7 @@ class Clients:
                 loop.post(ClientGone(client.number))
 
     def _welcomed(self, connection: Connection, scope: trio.CancelScope, loop: TurnLoop) -> Client:
-        """A client more."""
+        """Register a new client."""
         limits = self._config.limits
         self._count += 1
         client = self._clients[self._count] = Client(
@@ -276,7 +276,7 @@ class Clients:
 
 
 def _together(some: list[Encoded]) -> tuple[Encoded, int]:
-    """A portion as it is queued; pieces come alone, since they are larger than a portion may be."""
+    """A portion for the queue; pieces come alone, since they are larger than a portion may be."""
     first = some[0]
     if isinstance(first, Pieces):
         return first, 1

@@ -21,24 +21,24 @@ GREETING_BYTES = 4_096
 GREETING_SECONDS = 10.0
 FRAME_SECONDS = 30.0
 SLOWEST_BYTES_PER_SECOND = 64 * 1024
-"""A frame has `FRAME_SECONDS` from its first byte on, and more only as bytes come this fast."""
+"""A frame has `FRAME_SECONDS` from its first byte on, and more time only if bytes come this fast."""
 CHUNK_BYTES = 256 * 1024
 AT_ONCE_BYTES = 64 * 1024
-"""Read of a socket before a turn; for more, the memory would be mapped anew each time."""
+"""Bytes read from a socket before a turn; a larger buffer would be mapped again at each read."""
 
 BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 """What a stream raises when the other side, or we, have closed it."""
 
 
 class NothingSaid(ProtocolError):
-    """The other side has gone without a word: a look whether somebody listens, and no fault."""
+    """The peer closed the connection without a byte, as a port check does; not a fault."""
 
 
 class Taker(Protocol):
-    """Who takes the messages of a connection."""
+    """Takes the messages of a connection."""
 
     def take(self, messages: Sequence[Any], /) -> Sequence[Any]:
-        """Take messages as far as there is room for them; returns the rest."""
+        """Take as many messages as there is room for; returns the rest."""
         ...
 
     async def room(self, message: Any, /) -> None:
@@ -47,7 +47,7 @@ class Taker(Protocol):
 
 
 class Connection:
-    """A stream and the bytes of it that do not make a whole frame yet.
+    """A stream, and its bytes that are not a complete frame yet.
 
     Args:
         stream: the connection.
@@ -83,9 +83,8 @@ class Connection:
         """The first frame's only message, in time.
 
         Raises:
-            NothingSaid: if the other side goes without having said anything, as who only looks whether
-                somebody listens.
-            ProtocolError: if it is late, malformed, or none of `kind`.
+            NothingSaid: if the peer closes the connection without a byte, as a port check does.
+            ProtocolError: if it is late, malformed, or not of `kind`.
         """
         with trio.move_on_after(GREETING_SECONDS):
             while not self._waiting:
@@ -98,9 +97,9 @@ class Connection:
         raise ProtocolError(f"no greeting within {GREETING_SECONDS:.0f} s")
 
     async def read(self, kind: Any, taker: Taker, sockets: Sockets) -> None:
-        """Let `taker` take the messages of each frame, until the other side closes the connection.
+        """Pass the messages of each frame to `taker`, until the peer closes the connection.
 
-        While frames come whole and there is room, this task is parked and `sockets` does all of it.
+        While frames come whole and there is room, this task is parked and `sockets` does the work.
 
         Raises:
             ProtocolError: if a frame is malformed, too large, or takes too long.
@@ -120,17 +119,17 @@ class Connection:
             self._release()
 
     def let_go(self) -> None:
-        """Forget what was read: an error that ended the connection may refer to it for a while."""
+        """Drop what was read: an error that ended the connection may keep this object alive."""
         self._cutter.clear()
         self._waiting.clear()
         self._rest = ()
 
     def send_some(self, data: bytes | memoryview) -> int:
-        """Hand bytes to the system, as many as it takes without waiting; returns how many."""
+        """Pass bytes to the system, as many as it takes without waiting; returns how many."""
         try:
             return os.write(self.stream.socket.fileno(), data)
         except OSError:
-            return 0  # it must be waited for, or it broke; who waits for it will find out
+            return 0  # full or broken; the task that waits for it finds out
 
     async def send(self, message: object) -> None:
         """Send one message in a frame of its own."""
@@ -138,7 +137,7 @@ class Connection:
             await self.stream.send_all(frame)
 
     async def _admit(self) -> None:
-        """Wait until the unfinished frame may be read on; what came before it is taken by now."""
+        """Wait until the unfinished frame may be read further; earlier frames are taken already."""
         if self._large is not None and not self._large.whole:
             return
         self._release()
@@ -156,7 +155,7 @@ class Connection:
         self._scope.cancel()
 
     def _late_s(self) -> float:
-        """For how long bytes of the unfinished frame were waited for; 0 if some have come."""
+        """For how long we have waited for bytes of the unfinished frame; 0 if some have come."""
         come = select.poll()
         come.register(self.stream.socket.fileno(), select.POLLIN)
         return 0.0 if come.poll(0) else self._waited_s()
@@ -165,7 +164,7 @@ class Connection:
         return self._spent + max(0.0, trio.current_time() - self._asked_at)
 
     async def _receive_in_time(self) -> bytes:
-        """Some bytes. Only time spent waiting for them counts, not that in which we do not read."""
+        """Some bytes. Only the time spent waiting for them counts, not the time we do not read."""
         allowed = FRAME_SECONDS + self._cutter.pending / SLOWEST_BYTES_PER_SECOND - self._spent
         self._asked_at = trio.current_time()
         self._scope.deadline = self._asked_at + allowed
@@ -181,7 +180,7 @@ class Connection:
         raise ProtocolError(f"a frame began and did not end for {self._spent + allowed:.0f} s")
 
     def _read_at_once(self, kind: Any, taker: Taker) -> bool:
-        """Read what has come; returns whether all of it was taken and more may come."""
+        """Read the bytes that have come; returns whether all were taken and more may come."""
         try:
             self._feed(os.read(self.stream.socket.fileno(), AT_ONCE_BYTES))
         except BlockingIOError:
@@ -196,10 +195,10 @@ class Connection:
             self._spent = 0.0
             if self._large is not None:
                 self._large.whole = True
-                self._scope = trio.CancelScope()  # who is whole is dropped no more
+                self._scope = trio.CancelScope()  # a complete frame is never dropped
 
     def _hand_on(self, kind: Any, taker: Taker) -> bool:
-        """Let `taker` take what has come, as far as there is room; returns whether some is left."""
+        """Pass the messages that have come to `taker`, as far as it has room; True if some are left."""
         if self._rest:
             self._rest = taker.take(self._rest)
         while self._waiting and not self._rest:
@@ -216,10 +215,10 @@ class Connection:
 
 
 def choose_version(lowest: int, highest: int, ours: int) -> int:
-    """The protocol version to speak.
+    """The protocol version to use.
 
     Raises:
-        Refused: if the other side does not speak ours.
+        Refused: if the peer does not support ours.
     """
     if not lowest <= ours <= highest:
         raise Refused(
@@ -230,7 +229,7 @@ def choose_version(lowest: int, highest: int, ours: int) -> int:
 
 
 def reasons(group: BaseExceptionGroup[BaseException]) -> str:
-    """What the exceptions in a group say, in one line."""
+    """The messages of the exceptions in a group, in one line."""
     return "; ".join(str(error) or type(error).__name__ for error in _leaves(group))
 
 

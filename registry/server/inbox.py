@@ -1,12 +1,12 @@
-"""What has happened and waits for a turn, bounded by messages and by the bytes of their values.
+"""Events that wait for a turn, bounded by messages and by the bytes of their values.
 
-An event may be many messages, since the requests of a frame come as one (`FromClient`). What counts is
-messages: a turn takes so many of them at most, and parts an event that holds more than are left.
+An event may hold many messages, since the requests of a frame come as one (`FromClient`). The bounds
+count messages: a turn takes a limited number, and splits an event that holds more than are left.
 
-What peers say and what the node tells itself ends what was begun for many. So it goes first, and
-leaves clients a part of the turn: if more was begun than is ended, every request would wait behind the
-answers to all others. When clients ask more than is left, each connection has its share (`shares`).
-And a client of which nothing waits may always put something in, so nobody stands in line behind others.
+Messages from peers and from the node itself complete requests that were started. So they go first, and
+leave clients a part of the turn: if more requests were started than completed, each would wait for the
+answers to all others. When clients send more than is left, each connection has its share (`shares`).
+A client with nothing in the inbox may always put something in, so that no client waits for the others.
 """
 
 import trio
@@ -15,26 +15,26 @@ from ..replica.events import ClientGone, Event, FromClient
 from .shares import messages, share
 
 MAX_TAKEN = 4_096
-"""How many messages a turn takes at most."""
+"""The most messages that a turn takes."""
 ASKED_PART = 8
-"""Of a turn's messages, one in so many may be a client's, however much others have said."""
+"""One in this many of a turn's messages may always be a client's, however many others wait."""
 MIN_TAKEN = 256
-"""How many it may take at least, however long turns are."""
+"""How many messages a turn may take at least, however long turns are."""
 TURN_MS = 50.0
-"""So long a turn should be at most: nobody is answered before its end."""
+"""The intended maximum of a turn's duration: no request is answered before its end."""
 MAX_WAITING = 16_384
 MAX_WAITING_BYTES = 16 * 1024 * 1024
-"""How many bytes of values may wait for a turn; a turn needs several times its bytes of memory."""
+"""How many bytes of values may wait for a turn; a turn needs several times as much memory."""
 
 
 def fitting(count: int, took_ms: float) -> int:
-    """How many messages a turn may take, if `count` of them took so long."""
+    """How many messages a turn may take, if `count` of them took `took_ms`."""
     fit = int(count * TURN_MS / max(took_ms, 1.0))
     return max(MIN_TAKEN, min(MAX_TAKEN, fit))
 
 
 class Room:
-    """What waits of one kind: how many messages, and how many bytes of values."""
+    """The waiting messages of one kind: their number, and the bytes of their values."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -42,7 +42,7 @@ class Room:
 
     @property
     def is_left(self) -> bool:
-        """Whether there is so little that more may be taken from outside."""
+        """Whether more may be taken from outside."""
         return self.count <= MAX_WAITING and self.size <= MAX_WAITING_BYTES
 
 
@@ -63,7 +63,7 @@ class Inbox:
         return bool(self._asked or self._others)
 
     def put(self, event: Event, weight: int = 0) -> None:
-        """Behind all others. `weight`: the bytes of its values."""
+        """Append an event. `weight`: the bytes of its values."""
         if type(event) is FromClient:
             self._asked.append(event)
             self._askers.add(event.connection)
@@ -78,16 +78,16 @@ class Inbox:
             self._others_room.size += weight
 
     def put_first(self, *events: Event) -> None:
-        """Before all others, in this order."""
+        """Put events in front, in this order."""
         asked = [event for event in events if isinstance(event, FromClient | ClientGone)]
         others = [event for event in events if not isinstance(event, FromClient | ClientGone)]
         self._leave(asked + self._asked, others + self._others)
 
     def take(self, most_asked: int = MAX_TAKEN) -> list[Event]:
-        """The oldest events, as many as a turn takes; who waits for room may look again.
+        """Take the oldest events, as many as a turn takes, and wake those that wait for room.
 
         Args:
-            most_asked: how many messages from clients may be among them.
+            most_asked: the most messages from clients among them.
         """
         asked_count, others_count = self._asked_room.count, self._others_room.count
         most_asked = min(asked_count, most_asked)
@@ -111,11 +111,11 @@ class Inbox:
 
     @property
     def took_many(self) -> bool:
-        """Whether the last turn took so many messages that its time matters for the next."""
+        """Whether the last turn took enough messages that its duration counts for the next."""
         return self._taken >= MIN_TAKEN
 
     def turn_took(self, took_ms: float) -> None:
-        """The turn with what was taken last took so long: the next ones take as many as fit."""
+        """Adapt the size of the next turns to the duration of the last one."""
         self._most = fitting(self._taken, took_ms)
 
     @property
@@ -133,7 +133,7 @@ class Inbox:
             await self._crowd.park()
 
     def _leave(self, asked: list[Event], others: list[Event]) -> None:
-        """This is what waits now. Bytes count until nothing does: too early is not too late."""
+        """Set what waits now. Bytes are counted as waiting until nothing waits, which is safe."""
         self._asked, self._others = asked, others
         self._askers = {event.connection for event in asked if type(event) is FromClient}
         self._asked_room.count = sum(map(messages, asked))

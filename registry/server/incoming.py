@@ -1,11 +1,11 @@
-"""Large frames on their way in, of all connections: bounded together.
+"""Large frames that are being received, of all connections: bounded together.
 
-A small frame is read at once. A large one is read on only once there is room for the whole of it, and
-keeps that room until its messages are taken; of those that wait, the smallest goes first. A client
-that begins a large frame and does not end it would keep the room for long. So when somebody has waited
-for a while, the largest frame that is late is dropped, with its connection.
+A small frame is read immediately. A large one is read further only once there is room for all of it,
+and keeps that room until its messages are taken; the smallest waiting frame goes first. A client that
+begins a large frame and does not finish it would keep the room for long. So when a frame has waited for
+a while, the largest late frame is dropped, with its connection.
 
-One that is whole is never dropped: that it is not taken yet is our doing, not its sender's.
+A complete frame is never dropped: its delay is ours, not its sender's.
 """
 
 import heapq
@@ -17,15 +17,15 @@ from msgspec import Struct
 
 LARGE_FRAME_BYTES = 128 * 1024
 GRACE_S = 0.5
-"""A frame is late when so long was waited for its bytes."""
+"""A frame is late when its bytes have been waited for longer than this."""
 
 
 class Frame(Struct, eq=False):
-    """A large frame that is read.
+    """A large frame that is being read.
 
     Attributes:
         size: its bytes.
-        late_s: for how long bytes of it were waited for until now.
+        late_s: how long its bytes have been waited for until now.
         drop: ends its connection.
         whole: whether all of it has come.
     """
@@ -40,7 +40,7 @@ class Incoming:
     """The large frames of all connections.
 
     Args:
-        max_bytes: how many bytes they may have; one that is larger by itself goes when no other does.
+        max_bytes: their total size; a larger single frame is admitted when there is no other.
     """
 
     def __init__(self, max_bytes: float) -> None:
@@ -51,7 +51,7 @@ class Incoming:
         self.held = 0
 
     async def admit(self, frame: Frame) -> None:
-        """Wait until there is room for `frame`, and hold it."""
+        """Wait until there is room for `frame`, and reserve it."""
         if not self._waiting and self._has_room(frame.size):
             self._hold(frame)
             return
@@ -70,7 +70,7 @@ class Incoming:
             raise
 
     def release(self, frame: Frame) -> None:
-        """What was in `frame` is taken, or its connection has ended."""
+        """Free the room of `frame`: its messages are taken, or its connection has ended."""
         if frame in self._frames:
             del self._frames[frame]
             self.held -= frame.size
@@ -96,7 +96,7 @@ class Incoming:
             admitted.set()
 
     def _drop_one(self) -> None:
-        """Drop the largest frame that is late; the one that was let in first of those of a size."""
+        """Drop the largest late frame; of equally large ones, the one admitted first."""
         late = [f for f in self._frames if not f.whole and f.late_s() > GRACE_S]
         if late:
             frame = max(late, key=lambda one: one.size)

@@ -1,10 +1,10 @@
 """Links between nodes: each node dials every other and sends on the link that it dialled.
 
-So a pair of nodes has two links, one each way, and there is no tie to break. A link carries messages
-only after the replica has judged who is at the other end (`Membership`). Messages to a peer without
-a link, or with a full queue, are dropped: Paxos may lose messages (R02), and whoever needs an answer
-sends again. Claims that are passed on are the exception: they arrive once, or the link breaks and the
-peer is suspected; a repetition could propose one that its caller was told is over.
+So a pair of nodes has two links, one in each direction, and there is no tie to break. A link carries
+messages only after the replica has judged the identity of the peer (`Membership`). Messages to a peer
+without a link, or with a full queue, are dropped: Paxos may lose messages (R02), and a sender that
+needs an answer sends again. Forwarded claims are the exception: they arrive once, or the link breaks
+and the peer is suspected. A repetition could propose a claim that its caller was told is over.
 """
 
 import logging
@@ -37,13 +37,13 @@ from .weights import weight
 CONNECT_SECONDS = 2.0
 REDIAL_SECONDS = (0.02, 1.0)
 LEAST_SECONDS = 0.02
-"""Two nodes that drop each other's links again and again do not dial more often than this."""
+"""The least time between two dials, for nodes that repeatedly drop each other's links."""
 
 UNHURRIED = frozenset((Commit, CommitMany))
-"""They leave with the next message that is none of these, or a little later: hardly anybody waits for
-them. A peer that says in its pings that somebody does, since it is watched, is sent them at once."""
+"""Commits are not urgent: they leave with the next urgent message to that peer, or after
+`UNHURRIED_MS`. A peer that says in its pings that requests wait for commits gets them immediately."""
 SAID_ONCE = frozenset((ClaimRequest, ClaimNextRequest, Decreed, Failed))
-"""Claims that are passed on, and their answers."""
+"""Forwarded claims, and their answers."""
 
 Verdict = Welcome | UseLink | Reject | AskPast
 
@@ -56,7 +56,7 @@ class Judged(Struct, eq=False):
 
 
 class Carrier(Struct, eq=False):
-    """A link in use: what waits to be sent on it, whether that is urgent, and how to end the link."""
+    """A link in use: its queue, whether a message in it is urgent, and the scope that ends the link."""
 
     outbox: Outbox
     scope: trio.CancelScope
@@ -64,13 +64,13 @@ class Carrier(Struct, eq=False):
 
 
 class Peer(Struct, eq=False):
-    """Takes what a peer says on the link that it dialled (`Taker`).
+    """Takes the messages of a peer on the link that it dialled (`Taker`).
 
     Attributes:
         node: the peer.
         loop: where its messages go.
-        liveness: is told that it was heard.
-        eager: the peers that want commits at once.
+        liveness: notified when the peer is heard.
+        eager: the peers that want commits immediately.
         on_refusal: called when the peer refuses this node.
     """
 
@@ -94,7 +94,7 @@ class Peer(Struct, eq=False):
         await self.loop.room()
 
     def _take_one(self, message: PeerMessage) -> None:
-        # types are compared: asking a class whether it has an instance is dear when it has not
+        # types are compared: a failed isinstance costs more than one that succeeds
         if type(message) is Refusal:
             self.on_refusal(self.node, message)
             return
@@ -109,9 +109,9 @@ class Links:
 
     Args:
         config: members and bounds.
-        node: who we are.
-        membership: what we say of ourselves.
-        liveness: is told whom we hear from.
+        node: this node.
+        membership: the identities of this node and its peers.
+        liveness: notified of the peers that are heard.
         on_refused: called with the reason when a peer refuses this node's directory.
         sockets: where messages are read.
     """
@@ -140,10 +140,10 @@ class Links:
         self._count = 0
 
     def deliver(self, node: NodeId, message: PeerMessage, encoded: bytes) -> None:
-        """Queue a message for a peer, or lose it (R02).
+        """Queue a message for a peer, or drop it (R02).
 
-        Claims that are passed on, and their answers, are said once: when one of them does not fit
-        the queue, the link is begun anew, so that both sides know that it is lost.
+        Forwarded claims and their answers are sent once. If one of them does not fit into the queue,
+        the link is made again, so that both sides know that it is lost.
         """
         carrier = self._carriers.get(node)
         if carrier is None:
@@ -152,7 +152,7 @@ class Links:
         carrier.hurried = carrier.hurried or urgent
         if type(message) in SAID_ONCE:
             if not carrier.outbox.put(encoded):
-                log.warning("the queue to a peer is full; the link is begun anew", peer=node)
+                log.warning("the queue to a peer is full; the link is made again", peer=node)
                 carrier.scope.cancel()
         elif not carrier.outbox.put_once(encoded):
             log.debug("the queue to a peer is full; a message is dropped", peer=node)
@@ -160,7 +160,8 @@ class Links:
     def flush(self) -> bool:
         """Send what this turn has queued; returns whether anything was left for `flush_all`.
 
-        What nobody waits for is left, to leave with the next message: it would cost the peer a turn.
+        Messages that are not urgent are left for the next urgent one: alone they would cost the peer a
+        turn.
         """
         left = False
         for carrier in self._carriers.values():
@@ -180,7 +181,7 @@ class Links:
         carrier.hurried = False
 
     def judge(self, verdict: Verdict) -> None:
-        """The replica has judged who is at the other end of a link."""
+        """Pass on the replica's verdict about the peer of a link."""
         judged = self._judged.get(verdict.link)
         if judged is not None:
             judged.verdict = verdict
@@ -189,7 +190,7 @@ class Links:
     # -- links that we dialled
 
     async def dial(self, peer: NodeId, loop: TurnLoop) -> None:
-        """Keep a link to `peer`, for ever."""
+        """Keep a link to `peer` until cancelled."""
         pause = REDIAL_SECONDS[0]
         while True:
             began = trio.current_time()
@@ -204,7 +205,7 @@ class Links:
             pause = min(2 * pause, REDIAL_SECONDS[1])
 
     async def _pause(self, peer: NodeId, began: float, pause: float) -> None:
-        """Wait before `peer` is dialled again: for less if it dials us meanwhile, so it is up."""
+        """Wait before `peer` is dialled again; less if it dials us meanwhile, which shows it is up."""
         with trio.move_on_after(pause):
             await self._knocks[peer].wait()
         await trio.sleep_until(began + LEAST_SECONDS)
@@ -225,14 +226,14 @@ class Links:
                     _say_refused(connection, verdict)
                     await connection.send(verdict.refusal)
                 case AskPast():
-                    pass  # a life of the peer was met meanwhile; the next hello asks for that one
+                    pass  # a newer incarnation of the peer was met; the next hello asks for that one
                 case UseLink():
                     await self._carry(peer, connection, loop)
                 case Welcome():
                     raise AssertionError("an outgoing link is never judged as an incoming one")
 
     async def _greet(self, peer: NodeId, connection: Connection) -> PeerWelcome | Refusal:
-        """Say who we are, and show whatever past life the peer asks for, until it has judged."""
+        """Send our identity, and prove each past incarnation that the peer asks for."""
         past: Life | None = None
         while True:
             await connection.send(self._membership.hello(peer, past))
@@ -252,7 +253,7 @@ class Links:
         return await self._await_verdict(loop, lambda link: Welcomed(link, shown, welcome.past))
 
     async def _carry(self, peer: NodeId, connection: Connection, loop: TurnLoop) -> None:
-        """Send to `peer` what is queued for it, until the link breaks."""
+        """Send the queue to `peer` until the link breaks."""
         outbox = Outbox(self._config.limits.max_peer_queue_bytes, connection.send_some)
         log.info("linked to a peer", peer=peer)
         try:
@@ -261,7 +262,7 @@ class Links:
                 self._liveness.linked(peer, loop)
                 nursery.start_soon(outbox.write_to, connection.stream)
                 nursery.start_soon(self._ping, outbox)
-                # nothing is ever sent back on this link, so this ends when the peer closes it
+                # the peer sends nothing on this link, so this ends when it closes the link
                 await connection.stream.receive_some(1)
                 nursery.cancel_scope.cancel()
         finally:
@@ -270,7 +271,7 @@ class Links:
             log.info("the link to a peer is gone", peer=peer)
 
     async def _ping(self, outbox: Outbox) -> None:
-        """Say that we are alive. While our own disk keeps us waiting, nothing is said."""
+        """Send pings. While our own disk blocks the process, no ping is sent."""
         while True:
             outbox.put_once(encode(self._node.ping()))
             outbox.flush()
@@ -279,11 +280,11 @@ class Links:
     # -- links that peers dialled
 
     async def serve(self, connection: Connection, hello: PeerHello, loop: TurnLoop) -> None:
-        """Judge who connected, and take messages from it until it goes.
+        """Judge the peer that connected, and take its messages until it goes.
 
         Raises:
-            Refused: if it speaks no protocol version that we do.
-            ProtocolError: if it sends what is no message.
+            Refused: if it supports no protocol version of ours.
+            ProtocolError: if it sends a malformed message.
         """
         choose_version(hello.lowest_version, hello.highest_version, VERSION)
         try:
@@ -305,7 +306,7 @@ class Links:
     async def _judge_hello(
         self, connection: Connection, hello: PeerHello, loop: TurnLoop
     ) -> Verdict:
-        """The verdict on who connected, once it has shown the past life that it is asked for."""
+        """The verdict on the peer, once it has proved the past incarnation that it is asked for."""
         while True:
             verdict = await self._await_verdict(loop, partial(_greeted, hello))
             if not isinstance(verdict, AskPast):

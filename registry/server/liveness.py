@@ -1,8 +1,8 @@
-"""Who is reachable: a link to send on, and something heard lately.
+"""Which peers are reachable: those with a link to send on, that were heard recently.
 
-Suspicion only chooses coordinators; it is allowed to be wrong, and it ends as soon as the peer is
-heard again. After this process itself was stopped for a while, everybody looks silent, so a round in
-which our own clock jumped suspects nobody.
+Suspicion only affects the choice of coordinators; it may be wrong, and it ends as soon as the peer is
+heard again. After this process was suspended for a while all peers look silent, so a round in which
+our own clock jumped suspects no peer.
 """
 
 from collections.abc import Iterable
@@ -17,11 +17,11 @@ ROUNDS = 4
 
 
 class Liveness:
-    """What is heard of each peer.
+    """The reachability of each peer.
 
     Args:
         peers: the other members.
-        suspect_ms: a peer silent for so long is suspected.
+        suspect_ms: a peer is suspected after this much silence.
     """
 
     def __init__(self, peers: Iterable[NodeId], suspect_ms: float) -> None:
@@ -32,31 +32,31 @@ class Liveness:
         self._said: dict[NodeId, bool] = dict.fromkeys(self._heard, False)
 
     def heard(self, peer: NodeId) -> None:
-        """Something came from `peer`."""
+        """Note that something came from `peer`."""
         self._heard[peer] = trio.current_time()
 
     def says_voting(self, peer: NodeId, voting: bool, loop: TurnLoop) -> None:
-        """The peer says whether it takes part: if that makes a difference, say so at once."""
+        """Note whether the peer takes part, and report a change of its reachability immediately."""
         self._voting[peer] = voting
         self._say(peer, loop)
 
     def linked(self, peer: NodeId, loop: TurnLoop) -> None:
-        """We can send to `peer`: if it was heard before, say so at once."""
+        """Note a link to `peer`, and report a change of its reachability immediately."""
         self._linked.add(peer)
         self._say(peer, loop)
 
     def unlinked(self, peer: NodeId, loop: TurnLoop) -> None:
-        """We cannot send to `peer` any more: say so at once."""
+        """Note that the link to `peer` is gone, and report the change immediately."""
         self._linked.discard(peer)
         self._say(peer, loop)
 
     def unheard(self, peer: NodeId, loop: TurnLoop) -> None:
-        """The link on which we heard `peer` has ended: suspect it until it is heard again."""
+        """Suspect `peer` until it is heard again: the link on which we heard it has ended."""
         self._heard[peer] = float("-inf")
         self._say(peer, loop)
 
     async def run(self, loop: TurnLoop) -> None:
-        """Look at everybody, several times in each suspicion period."""
+        """Check all peers, several times in each suspicion period."""
         period_s = self._suspect_s / ROUNDS
         last = trio.current_time()
         while True:
@@ -67,7 +67,7 @@ class Liveness:
             last = now
 
     def look(self, loop: TurnLoop) -> None:
-        """Tell the replica whose reachability has changed."""
+        """Tell the replica which peers' reachability has changed."""
         for peer in self._heard:
             self._say(peer, loop)
 

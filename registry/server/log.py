@@ -1,7 +1,7 @@
-"""What a node says of itself: events with facts, by the standard library's logging.
+"""A node's log: events with facts, by the standard library's logging.
 
-Where the lines go and how they look is not known here: see `decreed.cli.logs`. What strangers can cause
-is said by `strangers`, in bounded numbers and with their address.
+`decreed.cli.logs` decides where the lines go and how they look. Events that strangers can cause are
+logged by `strangers`, at a bounded rate and with their address.
 """
 
 import logging
@@ -14,33 +14,33 @@ RATES = Rates()
 
 
 def debug(event: str, **facts: object) -> None:
-    """Say what only somebody who looks for a fault wants to know."""
+    """Log a detail for somebody who looks for a fault."""
     _say(logging.DEBUG, event, facts)
 
 
 def info(event: str, **facts: object) -> None:
-    """Say what is as it should be."""
+    """Log a normal event."""
     _say(logging.INFO, event, facts)
 
 
 def warning(event: str, **facts: object) -> None:
-    """Say what somebody should look at."""
+    """Log an event that an operator should look at."""
     _say(logging.WARNING, event, facts)
 
 
 def error(event: str, **facts: object) -> None:
-    """Say what somebody must see to."""
+    """Log an event that an operator must act on."""
     _say(logging.ERROR, event, facts)
 
 
 def strangers(event: str, address: str, *, level: int = logging.WARNING, **facts: object) -> None:
-    """Say what anybody can cause who can connect. Said seldom; `unsaid` counts the others.
+    """Log an event that anybody who can connect may cause, at a bounded rate; `unsaid` counts the rest.
 
     Args:
-        event: what happened; each event has a rate of its own, so it holds nothing that others choose.
-        address: of who caused it.
-        level: how weighty it is.
-        facts: what else is known.
+        event: what happened; each event has a rate of its own, so it must hold no text from outside.
+        address: the address of the stranger.
+        level: the log level.
+        facts: further facts.
     """
     unsaid = RATES.ask(event, time.monotonic())
     if unsaid is not None:
@@ -49,7 +49,7 @@ def strangers(event: str, address: str, *, level: int = logging.WARNING, **facts
 
 
 def alarm(event: str) -> None:
-    """Say what somebody must see to, and what clients may cause again and again, each at its rate."""
+    """Log an event that an operator must act on and that clients may cause often, at a bounded rate."""
     unsaid = RATES.ask(event, time.monotonic())
     if unsaid is not None:
         _say(logging.ERROR, event, {"unsaid": unsaid} if unsaid else {})

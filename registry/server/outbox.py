@@ -1,9 +1,9 @@
-"""What waits to be written to one connection: bounded, and joined into as few frames as possible.
+"""The queue of one connection: bounded, and joined into as few frames as possible.
 
-A turn puts all its messages and then flushes: what the system takes at once has left when `flush`
-returns, without a turn of another task. The rest is left to the task that runs `write_to`.
+A turn puts all its messages and then flushes. What the system takes without waiting has left when
+`flush` returns, without a switch of tasks. The rest is left to the task that runs `write_to`.
 
-A message in pieces travels in a frame of its own, and none of its bytes is copied.
+A message in pieces gets a frame of its own, and its bytes are not copied.
 """
 
 from collections import deque
@@ -18,14 +18,14 @@ from .pieces import Encoded, Pieces
 
 
 class Outbox:
-    """Encoded messages on their way to one connection.
+    """Encoded messages that wait to be sent on one connection.
 
     A message counts until the system has taken it, so the bound holds for a slow receiver too.
 
     Args:
         max_bytes: how many may wait; `put` refuses more.
-        send_some: hands bytes to the system and returns how many it took, without ever waiting.
-        backlog: counts what waits in all outboxes together, if anything does.
+        send_some: passes bytes to the system and returns how many it took, without waiting.
+        backlog: counts what waits in all outboxes together; None for no such count.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Outbox:
         self._emptied = trio.lowlevel.ParkingLot()
 
     def put(self, encoded: Encoded, count: int = 1) -> bool:
-        """Queue `count` messages, encoded one behind the other; or one in pieces.
+        """Queue `count` messages, encoded one after another; or one message in pieces.
 
         Returns:
-            Whether there was room for them; if not, nothing of them is queued.
+            Whether there was room for them; if not, none of them is queued.
         """
         size = len(encoded)
         if self._closed or (self.size and self.size + size > self._max_bytes):
@@ -62,10 +62,10 @@ class Outbox:
         return True
 
     def put_once(self, message: bytes) -> bool:
-        """Queue a message that may be repeated (R02), unless the very same one still waits.
+        """Queue a message that may be repeated (R02), unless an equal one still waits.
 
-        What has not left yet gains nothing from being said again; megabytes said again and again
-        would keep a slow receiver slow.
+        Repeating a message that has not left yet is useless, and repeated megabytes would keep a slow
+        receiver slow.
         """
         if message in self._unwritten:
             return True
@@ -80,12 +80,12 @@ class Outbox:
         return bool(self._waiting)
 
     async def drained(self) -> None:
-        """Wait until everything has been handed to the system."""
+        """Wait until everything was passed to the system."""
         while self.size:
             await self._emptied.park()
 
     def close(self) -> None:
-        """Give up what waits, and take nothing more."""
+        """Drop what waits, and refuse further messages."""
         self._closed = True
         self._rest.clear()
         self._writing += [message for message, _ in self._waiting]
@@ -93,7 +93,7 @@ class Outbox:
         self._end()
 
     def flush(self) -> None:
-        """Send what waits, as far as the system takes it at once."""
+        """Send what waits, as far as the system takes it without waiting."""
         while self._waiting and not self._writing:
             self._begin()
             if not self._send_rest():
@@ -114,7 +114,7 @@ class Outbox:
                 self._end()
 
     def _send_rest(self) -> bool:
-        """Send the frame in hand, as far as the system takes it; returns whether it took it all."""
+        """Send the current frame, as far as the system takes it; returns whether it took all of it."""
         while self._rest:
             data = self._rest.popleft()
             sent = self._send_some(data)
@@ -124,7 +124,7 @@ class Outbox:
         return True
 
     def _begin(self) -> None:
-        """Take a frame full in hand; nothing else is sent until it is through."""
+        """Begin the next frame; it is sent wholly before another one is begun."""
         first, _ = self._waiting[0]
         if isinstance(first, Pieces):
             self._waiting.popleft()
@@ -150,7 +150,7 @@ class Outbox:
         self._rest.append(join(batch, messages))
 
     def _end(self) -> None:
-        """The system has the whole batch."""
+        """Stop counting the current messages: the system has taken all of them."""
         self.size -= sum(map(len, self._writing))
         if self._backlog is not None:
             for message in self._writing:
@@ -163,7 +163,7 @@ class Outbox:
 
 
 def _frame_of(pieces: Pieces) -> Iterable[bytes]:
-    """The frame of one message, in pieces as it is."""
+    """The frame of one message, as pieces."""
     head = array_header(1)
     yield (len(head) + len(pieces)).to_bytes(HEADER_BYTES, "big") + head
     yield from pieces.data()

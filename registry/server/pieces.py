@@ -1,9 +1,9 @@
-"""Answers with large values in pieces, so that a value is in memory once, whoever is sent it.
+"""Answers with large values in pieces, so that a value is in memory once, for all its receivers.
 
-An answer of a few bytes is one string of bytes. One with a large value is pieces: what stands before
-the value, the value itself, and what stands behind it. The value is the same object in all answers
-that wait anywhere, even if it was read from the disk several times. Joined, the pieces are what
-`codec.encode` gives, byte for byte.
+A small answer is one string of bytes. An answer with a large value consists of pieces: the bytes before
+the value, the value itself, and the bytes after it. All waiting answers share one object for the value,
+even if it was read from the disk several times. Joined, the pieces equal the result of `codec.encode`,
+byte for byte.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ from ..wire.decrees import encode_decree, encode_message
 from ..wire.requests import Answer, Decreed, ListPage, WatchPage
 
 LARGE_BYTES = 128 * 1024
-"""A value of so many bytes is a piece of its own; it costs less to send it apart than to copy it."""
+"""A value of this size is a piece of its own: sending it separately is cheaper than copying it."""
 
 
 class Shared(Struct, eq=False, weakref=True):
@@ -27,7 +27,7 @@ class Shared(Struct, eq=False, weakref=True):
 
     Attributes:
         data: its bytes.
-        holders: how many waiting answers have it; who counts memory counts it once.
+        holders: how many waiting answers have it; `Backlog` counts it once.
     """
 
     data: bytes
@@ -51,12 +51,12 @@ class Pieces(Struct, eq=False):
 Encoded = bytes | Pieces
 
 _SHARED: WeakValueDictionary[Key, Shared] = WeakValueDictionary()
-"""The large values that wait anywhere, by key; one leaves with the last answer that has it."""
+"""The large values in waiting answers, by key; a value goes with the last answer that has it."""
 
 
 def encode_answer(answer: Answer) -> Encoded:
     """The CBOR of an answer to a client, in pieces if it carries a large value."""
-    # one of them is made for every claim, so types are compared and no function is called
+    # called for every claim, so types are compared before any function is called
     if type(answer) is Decreed and len(answer.decree.value) < LARGE_BYTES:
         return encode_message(answer)
     match answer:
@@ -76,7 +76,7 @@ def _is_large(decree: Decree) -> bool:
 
 
 def _message(message: Value, fields: list[bytes | Shared]) -> Pieces:
-    """A message is an array of its tag and its fields."""
+    """The pieces of a message, which is an array of its tag and its fields."""
     count = 1 + len(message.__struct_fields__)
     head = array_header(count) + encode(message.__struct_config__.tag)
     items = tuple(_joined([head, *fields]))
@@ -100,7 +100,7 @@ def _pieces_of_decree(decree: Decree) -> list[bytes | Shared]:
 
 
 def _shared(key: Key, value: bytes) -> Shared:
-    """The value as it waits already, or for the first time."""
+    """The shared value of a key: the one that waits already, or a new one."""
     known = _SHARED.get(key)
     if known is None or known.data != value:
         known = _SHARED[key] = Shared(value)
@@ -113,7 +113,7 @@ def _bytes_header(size: int) -> bytes:
 
 
 def _joined(items: Iterable[bytes | Shared]) -> Iterable[bytes | Shared]:
-    """The same with neighbours that are small joined."""
+    """The same items, with small neighbours joined."""
     small = b""
     for item in items:
         if type(item) is bytes:

@@ -1,20 +1,20 @@
-"""How often one thing may be said: lines of a log that others can cause must not fill a disk."""
+"""Rate limits for log events: lines that others can cause must not fill a disk."""
 
 from msgspec import Struct
 
 BURST = 10
 PER_S = 1.0
 MOST_THINGS = 1_000
-"""So many are remembered; the one that was said first is forgotten then."""
+"""How many events are remembered; beyond that the oldest is dropped."""
 
 
 class Said(Struct):
-    """How often something was said.
+    """The rate of one event.
 
     Attributes:
-        left: how many times it may be said at once.
-        at_s: when that was so.
-        unsaid: how many times it was not said since it was said last.
+        left: how many times it may be logged at `at_s`.
+        at_s: the time of `left`.
+        unsaid: how many times it was suppressed since it was last logged.
     """
 
     left: float
@@ -23,16 +23,16 @@ class Said(Struct):
 
 
 class Rates:
-    """`BURST` times at once, and `PER_S` times a second in the long run, of each thing."""
+    """Allows `BURST` of each event at once, and `PER_S` a second in the long run."""
 
     def __init__(self) -> None:
         self._said: dict[str, Said] = {}
 
     def ask(self, thing: str, now_s: float) -> int | None:
-        """May it be said now?
+        """Ask whether an event may be logged now.
 
         Returns:
-            How many times it went unsaid before; None if it may not.
+            How many times it was suppressed before; None if it may not be logged.
         """
         if thing not in self._said and len(self._said) >= MOST_THINGS:
             del self._said[next(iter(self._said))]

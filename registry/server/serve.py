@@ -1,7 +1,7 @@
 """One node as a server: the parts put together, from the first listener to the last sync.
 
 `serve_node` runs until it is told to stop, a peer refuses this node's directory, or a part fails. It
-raises what ended it, so that the process can say so.
+raises the error that ended it, so that the process can report it.
 """
 
 import os
@@ -32,7 +32,7 @@ from .turns import TurnLoop
 
 BACKLOG = 1_024
 UNHURRIED_MS = 1.0
-"""So long a message to a peer that nobody waits for waits for one that somebody does."""
+"""How long a message that is not urgent waits for an urgent one to the same peer."""
 
 
 class Server:
@@ -40,7 +40,7 @@ class Server:
 
     Args:
         config: the cluster.
-        storage: the node's disk, opened for this life of it.
+        storage: the node's disk, opened for this incarnation.
         on_formed: called with the formation id when the cluster forms.
     """
 
@@ -105,7 +105,7 @@ class Server:
         listeners: Sequence[trio.SocketListener],
         task_status: trio.TaskStatus[trio.CancelScope],
     ) -> None:
-        """Accept connections; they go on when accepting is cancelled."""
+        """Accept connections; open connections continue when accepting is cancelled."""
         async with trio.open_nursery() as handlers:
             with trio.CancelScope() as scope:
                 task_status.started(scope)
@@ -114,7 +114,7 @@ class Server:
                 )
 
     async def _drain(self) -> None:
-        """Answer what is in flight, within the bound; writes are synced as always."""
+        """Answer the requests in flight, within the time limit; writes are synced as always."""
         log.info("stopping", in_flight=self._replica.in_flight)
         with trio.move_on_after(self._config.timing.drain_ms / 1000):
             self._clients.stop_reading()
@@ -123,7 +123,7 @@ class Server:
             await self._clients.drained()
 
     async def _serve_stream(self, stream: trio.SocketStream) -> None:
-        """One connection, from greeting to end. What goes wrong in it ends it, and nothing else."""
+        """One connection, from greeting to end. Its errors end only this connection."""
         connection = Connection(stream, self._config.limits.max_frame_bytes, self._incoming)
         name = connection.peer_name
         self._connections += 1
@@ -148,7 +148,7 @@ class Server:
             raise ProtocolError(f"the greeting says {greeting.magic!a}, not {MAGIC!a}")
         limit = self._config.limits.max_connections
         if isinstance(greeting, ClientHello) and self._clients.count >= limit:
-            # peers are never locked out by clients
+            # the limit is for clients only, so that they never lock out peers
             message = f"{limit} connections are open, which is the limit; try again later"
             await connection.send(Refusal(Busy.code, message))
             return
@@ -164,10 +164,10 @@ class Server:
             await connection.send(Refusal(refused.code, str(refused)))
 
     async def _greeting(self, connection: Connection, name: str) -> ClientHello | PeerHello | None:
-        """What a connection greets with; None if it must go since it said nothing for too long.
+        """The greeting of a connection; None if the connection is ended since it sent no greeting.
 
-        With twice as many connections as there may be clients, the one goes that has been silent for
-        the longest: so the silent ones never lock out who greets.
+        With more than twice as many connections as clients are allowed, the one that has been silent
+        longest is ended, so that silent connections never lock out others.
         """
         if self._connections > 2 * self._config.limits.max_connections and self._silent:
             self._silent.pop(next(iter(self._silent))).cancel()
@@ -183,7 +183,7 @@ class Server:
 
     def _deliver(self, outgoing: Sequence[Outgoing]) -> None:
         """Queue messages; one that goes to several peers is encoded once."""
-        # types are compared: asking a class whether it has an instance is dear when it has not
+        # types are compared: a failed isinstance costs more than one that succeeds
         self._clients.deliver([item for item in outgoing if type(item) is Reply])
         encoded: dict[int, bytes] = {}
         for item in outgoing:
@@ -196,7 +196,7 @@ class Server:
             elif type(item) is not Reply:
                 assert not isinstance(item, Reply | Send), "each has its branch above"
                 self._links.judge(item)
-        # clients first: theirs is the latency that anybody sees
+        # clients first: users see only their latency
         self._clients.flush()
         if self._links.flush():
             self.loop.later(UNHURRIED_MS, self._links.flush_all)
@@ -236,7 +236,7 @@ async def serve_node(
 
     Args:
         config: the cluster.
-        storage: the node's disk, opened for this life of it.
+        storage: the node's disk, opened for this incarnation.
         stop: set it to stop gracefully.
         listen_on: ``host:port`` to listen on, if it is not the node's own address.
         on_formed: called with the formation id when the cluster forms.
@@ -252,5 +252,5 @@ async def serve_node(
         listeners = await listen(config, address)
         await Server(config, storage, on_formed).run(listeners, stop, started)
     finally:
-        # not in a thread: a cancelled task could not wait for it
+        # without a thread: a cancelled task could not wait for one
         storage.close()

@@ -1,6 +1,6 @@
-"""Who has his turn when clients ask more than a turn takes: each connection a share, in its order.
+"""Fair shares when clients send more than a turn takes: one for each connection, in its order.
 
-So nobody waits behind all that another has sent, however much that is.
+So no client waits for all requests that another has sent, however many those are.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..replica.events import ClientGone, Event, FromClient
 
 _OWN = -1
-"""Stands for what comes from no client; connections have numbers from 1 on."""
+"""The origin of events that come from no client; connections have numbers from 1 on."""
 
 
 def share(events: Sequence[Event], most: int) -> tuple[list[Event], list[Event]]:
-    """Part what waits in what the turn takes and the rest, both in order of arrival.
+    """Split the waiting events into those that the turn takes and the rest, both in order of arrival.
 
     Args:
-        events: what comes from clients and waits.
-        most: how many messages are taken; there are more.
+        events: the waiting events from clients.
+        most: how many messages are taken; more are waiting.
     """
     waiting: dict[int, int] = {}
     for event in events:
@@ -26,11 +26,11 @@ def share(events: Sequence[Event], most: int) -> tuple[list[Event], list[Event]]
 
 
 def shares(waiting: Mapping[int, int], most: int) -> dict[int, int]:
-    """How many messages each connection may have of `most`: as many as it wants, or as all others.
+    """How many of `most` messages each connection may have: as many as it wants, or an equal share.
 
     Args:
-        waiting: how many each wants, in order of arrival.
-        most: how many there are to have.
+        waiting: how many messages of each connection wait, in order of arrival.
+        most: how many are taken in total.
     """
     given: dict[int, int] = {}
     modest_first = sorted(waiting, key=lambda origin: waiting[origin])
@@ -42,14 +42,14 @@ def shares(waiting: Mapping[int, int], most: int) -> dict[int, int]:
 
 
 def messages(event: Event) -> int:
-    """How many messages an event is."""
+    """How many messages an event holds."""
     return len(event.requests) if type(event) is FromClient else 1
 
 
 def one_by_one(events: Iterable[Event]) -> list[Event]:
-    """The events in parts of one message: the first of each connection, the second of each, and so on.
+    """The events split into single messages: the first of each connection, then the second, and so on.
 
-    What comes from no client is before all of it. Each connection's messages stay in their order.
+    Events from no client come first. Each connection's messages stay in their order.
     """
     own: list[Event] = []
     by_rank: dict[int, list[Event]] = {}

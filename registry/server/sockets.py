@@ -1,9 +1,9 @@
-"""The sockets that the turns' own task reads, all in one go before each turn.
+"""The sockets that the loop's own task reads, all together before each turn.
 
 A task for each connection would cost a system call and two switches of tasks for each frame. Here a
-connection's task is parked for as long as nothing must be waited for, whatever already lies in the
-sockets when a turn begins is in it, and waiting for all of them is one wait. What must be waited for
-(room, the rest of a frame) is the business of the connection's task: it is resumed for that.
+connection's task is parked as long as it has nothing to wait for. A turn includes all bytes that are in
+the sockets when it begins, and one wait covers all sockets. If a connection must wait (for room, or for
+the rest of a frame), its task is resumed.
 """
 
 import selectors
@@ -23,9 +23,9 @@ class Watched(Struct, eq=False):
     Attributes:
         fd: the socket.
         task: its connection's task, parked meanwhile.
-        read: reads it, and says whether it may be read on in this way.
-        parked: whether the task still waits; it is resumed once.
-        error: what reading raised; the task raises it.
+        read: reads it, and returns whether it may be read in this way again.
+        parked: whether the task is still parked; it is resumed once.
+        error: the error of reading; the task raises it.
     """
 
     fd: int
@@ -36,7 +36,7 @@ class Watched(Struct, eq=False):
 
 
 class Sockets:
-    """All sockets that are watched, and a bell for those who have something to say without bytes."""
+    """All watched sockets, and a bell that ends the wait without bytes on a socket."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -59,7 +59,7 @@ class Sockets:
         """Have `read` called whenever bytes have come, until it returns False.
 
         Raises:
-            ProtocolError, OSError: what `read` raises; it is called no more then.
+            ProtocolError, OSError: the error of `read`, which is then not called again.
         """
         watched = Watched(fd, trio.lowlevel.current_task(), read)
 
@@ -73,11 +73,11 @@ class Sockets:
             raise watched.error
 
     async def wait(self) -> None:
-        """Wait until bytes have come on any of them, or the bell rings."""
+        """Wait until bytes have come on a socket, or the bell rings."""
         await trio.lowlevel.wait_readable(self._selector.fileno())
 
     def ring(self) -> None:
-        """End `wait`, this time or next time."""
+        """End the present `wait`, or the next one."""
         if not self._rung:
             self._rung = True
             self._button.send(b"!")
@@ -105,7 +105,7 @@ class Sockets:
                 return
         except (ProtocolError, OSError) as error:
             watched.error = error
-        if watched.parked:  # what was read may have ended its own connection
+        if watched.parked:  # the bytes may have ended their own connection
             self._forget(watched)
             trio.lowlevel.reschedule(watched.task)
 

@@ -1,8 +1,8 @@
-"""Timers that the replica set, in order of when they are due.
+"""The replica's timers, in order of their due times.
 
-Times that need not be exact are rounded up a little, so that timers end together: each end is a turn of
-the node. And most timers have nothing left to do when they are due, since what they were set for has
-come about; those are dropped, and the node has no turn for them.
+Times that need not be exact are rounded up a little, so that timers fire together: each firing costs
+the node a turn. Most timers have nothing left to do when they are due, since what they waited for has
+happened; those are dropped without a turn.
 """
 
 import heapq
@@ -18,8 +18,8 @@ class Timers:
     """A heap of times, and the timers that are due at each.
 
     Args:
-        chance: where the random part of each delay comes from.
-        counts: whether a timer still has something to do; all have, if it is not given.
+        chance: draws the random part of each delay.
+        counts: whether a timer still has something to do; by default every timer has.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class Timers:
 
     @property
     def next_ms(self) -> float:
-        """When the next one is due that counts; infinity if there is none."""
+        """When the next timer that counts is due; infinite if there is none."""
         while self._times and not any(map(self._counts, self._timers[self._times[0]])):
             del self._timers[heapq.heappop(self._times)]
         return self._times[0] if self._times else math.inf
 
 
 def _step_ms(delay_ms: float) -> float:
-    """A power of two, so that steps of all lengths meet; the largest up to a sixteenth of a delay.
+    """The step for rounding: the largest power of two up to a sixteenth of the delay.
 
-    A delay of less than a millisecond is as good as none, and none is exact.
+    Powers of two make steps of all lengths coincide. Delays below 1 ms are rounded as 1 ms is.
     """
     return math.ldexp(1.0, math.frexp(max(delay_ms, 1.0))[1] - 5)

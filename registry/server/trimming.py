@@ -1,8 +1,8 @@
-"""Memory that much was held in is given back to the system once little is.
+"""Giving memory back to the system after a peak.
 
-The C library keeps what was freed, in case that it is wanted again, and gives back only what lies at
-the end of its heap. After a flood of large values that would be hundreds of megabytes. Where the
-library cannot be asked (it is not glibc), its own habits stand.
+The C library keeps freed memory for later use, and returns only what is at the end of its heap. After a
+flood of large values it would keep hundreds of megabytes. Other libraries than glibc have no call for
+this, and are left alone.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import trio
 
 PERIOD_S = 1.0
 MUCH_BYTES = 16 * 1024 * 1024
-"""When so much less is held than there was, it is worth some milliseconds."""
+"""When this much less is held than at the peak, a trim is worth some milliseconds."""
 
 
 async def give_back(held: Callable[[], int], trim: Callable[[], object] | None = None) -> None:
@@ -21,7 +21,7 @@ async def give_back(held: Callable[[], int], trim: Callable[[], object] | None =
 
     Args:
         held: how many bytes are held now.
-        trim: gives it back; None for what the C library has.
+        trim: gives memory back; None for the function of the C library.
     """
     trim = trim or _library_trim()
     most = held()
@@ -30,7 +30,7 @@ async def give_back(held: Callable[[], int], trim: Callable[[], object] | None =
         most = max(most, held())
         if most - held() > MUCH_BYTES:
             most = held()
-            gc.collect(1)  # errors that ended connections, and what they refer to
+            gc.collect(1)  # errors that ended connections keep buffers alive
             trim()
 
 

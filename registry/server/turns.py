@@ -1,9 +1,10 @@
-"""The node's loop (design 4): gather, read the clock once, step, write, then speak.
+"""The node's loop (design 4): gather, read the clock once, step, write, then send.
 
-While a write is at the disk, the next turn gathers in the sockets' buffers, and is read from there
-when it begins (`Sockets`); so load makes batches larger, not turns longer.
-The order in `_turn` is the whole of the durability argument: what a step put into `after` is
-delivered only on the line behind the synced write.
+During a write to the disk, the messages of the next turn gather in the sockets' buffers, and are read
+from there when it begins (`Sockets`). So load makes batches larger, not turns longer.
+
+The order in `_carry_out` is the durability argument: what a step put into `after` is sent only after
+the synced write.
 """
 
 import math
@@ -46,28 +47,28 @@ from .sockets import Sockets
 from .timers import Timers
 
 OWN_PATIENCE_MS = 1.0
-"""So long what a node says to itself waits for something from others, and shares its turn with that.
+"""How long a node's messages to itself wait for messages from others, to share a turn with them.
 
-Its own vote is hardly ever the last of a quorum, and a turn for it alone would be in vain."""
+Its own vote is hardly ever the last of a quorum, so a turn for it alone would be wasted."""
 ALONE_MS = 5.0
-"""Turns follow each other for so long before the other tasks have theirs.
+"""For how long turns follow each other before other tasks run.
 
-By time and not by number: on a slow disk turns are long, and who looks out for silent peers must not be
-kept waiting."""
+A time rather than a number: on a slow disk turns are long, and the task that suspects silent peers must
+not wait long."""
 MAX_LOADED_BYTES = 16 * 1024 * 1024
-"""A turn loads no more than this and the instances of one event, as far as it can be told before."""
+"""A turn loads about this much at most, plus the instances of one event."""
 MAX_READS = 2_048
-"""With so many reads under way at peers, clients' further requests wait here, where they are taken from
-each connection in turn; at a peer they would stand in one line."""
+"""With this many reads under way at peers, further requests wait here, where each connection has its
+share; at a peer they would wait in one queue."""
 MIN_ASKED = 64
-"""So many are taken in each turn all the same: the peers may be down."""
+"""How many requests each turn takes even then, since the peers may be down."""
 READERS = 2
 TOLERANCE_S = 0.000_5
-"""By how much the two clocks, that of timers and that of waiting, may drift before it matters."""
+"""How far the clock of timers and the clock of waiting may drift apart before the wait is set again."""
 
 
 class Deliver(Protocol):
-    """Hands a step's messages to the connections that they are for."""
+    """Passes a step's messages to their connections."""
 
     def __call__(self, outgoing: Sequence[Outgoing]) -> None: ...
 
@@ -114,17 +115,17 @@ class TurnLoop:
         self._started_ms = clock_ms()
 
     def now_ms(self) -> float:
-        """Milliseconds since the node started, those that the machine slept through included."""
+        """Milliseconds since the node started, including the time that the machine slept."""
         return self._clock_ms() - self._started_ms
 
     def post(self, event: Event, weight: int = 0) -> None:
-        """Something has happened; the next turn handles it. `weight`: the bytes of its values."""
+        """Queue an event for the next turn. `weight`: the bytes of its values."""
         self._inbox.put(event, weight)
         if self._idle:
             self._sockets.ring()
 
     def later(self, delay_ms: float, chore: Callable[[], None]) -> None:
-        """Do `chore` once `delay_ms` have passed; there is one kind of it, and one at a time."""
+        """Call `chore` after `delay_ms`; ignored while one is set, since there is only one kind."""
         if self._chore_ms == math.inf:
             self._chore, self._chore_ms = chore, self.now_ms() + delay_ms
 
@@ -142,7 +143,7 @@ class TurnLoop:
         await self._inbox.room(connection)
 
     async def run(self) -> None:
-        """Turn after turn, until cancelled."""
+        """Run turns until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_time)
             self._carry_out(self._replica.start(self._moment()), nursery)
@@ -154,14 +155,14 @@ class TurnLoop:
                     self._inbox.turn_took(self.now_ms() - began_ms)
 
     async def _gather(self) -> list[Event]:
-        """Wait until there is something to do, and take all of it."""
+        """Wait until there is something to do, and take it."""
         await self._let_others_run()
         self._sockets.read()
         own, self._own, self._own_ms = self._own, [], math.inf
         return self._inbox.take(max(MIN_ASKED, MAX_READS - self._replica.reads_under_way)) + own
 
     async def _let_others_run(self) -> None:
-        """Rest if there is nothing to do; while there is, stop now and then alone: it is dear."""
+        """Sleep if idle. Under load, yield at most every `ALONE_MS`: a checkpoint is expensive."""
         if not self._inbox and not self._sockets.look():
             await self._rest()
         elif self.now_ms() - self._others_ran_ms < ALONE_MS:
@@ -171,7 +172,7 @@ class TurnLoop:
         self._others_ran_ms = self.now_ms()
 
     async def _rest(self) -> None:
-        """Wait for bytes in the sockets, for somebody's `post`, or for the next timer."""
+        """Wait for bytes in the sockets, for a `post`, or for the next timer."""
         due_ms = min(self._timers.next_ms, self._chore_ms, self._own_ms)
         due_s = trio.current_time() + (due_ms - self.now_ms()) / 1000
         if not abs(due_s - self._alarm.deadline) < TOLERANCE_S:
@@ -183,11 +184,11 @@ class TurnLoop:
             self._idle = False
 
     async def _keep_time(self) -> None:
-        """Ring when the next timer is due. One scope for many turns: a scope is dear to make."""
+        """Ring when the next timer is due. One scope serves many turns: making one is expensive."""
         while True:
             with self._alarm:
                 await trio.sleep_forever()
-            # not made when the wait begins: a deadline may be set before this task has its turn
+            # made here rather than when the wait begins: a deadline may be set before this task runs
             self._alarm = trio.CancelScope()
             self._sockets.ring()
 
@@ -200,14 +201,14 @@ class TurnLoop:
         if not events:
             return
         events, instances = self._load(events)
-        # the clock is read after the last event arrived, never before (design 4)
+        # the clock is read only after the last event arrived (design 4)
         effects = self._replica.step(self._moment(), events, instances)
         self._carry_out(effects, nursery)
 
     def _load(self, events: list[Event]) -> tuple[list[Event], Mapping[Key, Instance | Unserved]]:
-        """The instances that a step with `events` needs; without those events that must wait.
+        """The events of this turn, and the instances that they need; other events are put back.
 
-        Gets of a few bytes may be of keys with megabytes, so what is too much for one turn is put back.
+        Gets of a few bytes may read megabytes, so events that load too much are put back.
         """
         keys = self._replica.needs(events)
         instances = self._storage.load(keys, MAX_LOADED_BYTES)
@@ -219,7 +220,7 @@ class TurnLoop:
         return now, self._storage.load(self._replica.needs(now))
 
     def _affordable(self, events: list[Event]) -> tuple[list[Event], list[Event]]:
-        """Events for this turn, at least one, and those that are for the next ones. Timers wait not."""
+        """Events for this turn, at least one, and events for the next ones. Timers do not wait."""
         timers = [event for event in events if type(event) is Fired]
         others = one_by_one(event for event in events if type(event) is not Fired)
         size = 0
@@ -231,8 +232,8 @@ class TurnLoop:
         return others + timers, []
 
     def _carry_out(self, effects: Effects, nursery: trio.Nursery) -> None:
-        """See `Effects` for the order; it is the contract."""
-        # timers run from the step that set them: a slow disk must not put deadlines off
+        """Carry out the effects of a step, in the order of the contract of `Effects`."""
+        # timers count from the step that set them: a slow disk must not delay deadlines
         now_ms = self.now_ms()
         self._say(effects)
         self._send(effects.at_once)
@@ -246,11 +247,11 @@ class TurnLoop:
             self.post(event)
 
     def _write(self, effects: Effects) -> bool:
-        """Write the records, and sync them if need be; returns whether `after` may leave.
+        """Write the records, and sync them if needed; returns whether `after` may be sent.
 
-        Not in a thread: nothing could go on before the sync but reading, which the sockets' buffers
-        do as well; and what leaves at once has left already. Going to a thread and back costs more
-        processor time than the whole write.
+        Not in a thread: before the sync only reading could go on, and the sockets' buffers take what
+        arrives; messages of `at_once` have left already. Going to a thread and back costs more CPU
+        time than the whole write.
         """
         if not effects.records and not effects.sync:
             return True
@@ -265,7 +266,7 @@ class TurnLoop:
         return True
 
     def _send(self, outgoing: list[Outgoing]) -> None:
-        """Messages of the node to itself are events; the rest goes to the connections."""
+        """Send messages: those of the node to itself become events, others go to the connections."""
         name = self._replica.node.name
         others: list[Outgoing] = []
         for item in outgoing:
@@ -277,7 +278,7 @@ class TurnLoop:
             self._deliver(others)
 
     def _say_to_itself(self, said: FromPeer) -> None:
-        """Something for the next turn; only a node that is alone has a turn for nothing else."""
+        """Queue a message to itself; it starts a turn immediately only in a single-node cluster."""
         if not self._replica.node.others:
             self.post(said)
             return
@@ -293,7 +294,7 @@ class TurnLoop:
         self.post(event)
 
     def _look_up(self, read: Read) -> Event:
-        """In a worker thread: read durable state."""
+        """Read durable state, in a worker thread."""
         match read:
             case ReadScan(token, prefix, after, limit, max_bytes, until):
                 return ScanDone(token, self._storage.scan(prefix, after, limit, max_bytes, until))
@@ -316,4 +317,4 @@ class TurnLoop:
 
 
 def _nothing() -> None:
-    """There is no chore yet."""
+    """The chore when none is set."""

@@ -1,4 +1,4 @@
-"""How many bytes of values a message carries: what bounds on memory count.
+"""The bytes of values in a message, which the bounds on memory count.
 
 The rest of a message is small and bounded by its types; it is counted by number, not by bytes.
 """
@@ -49,7 +49,7 @@ def _of_many(message: AcceptMany | Fetched | ListPage | WatchPage) -> int:
     return sum(len(decree.value) for decree in message.decrees)
 
 
-# looked up by type: it is done for every message, and most of them carry nothing
+# looked up by type: this runs for every message, and most messages carry no value
 _WEIGHTS: dict[type[object], Callable[[Any], int]] = {
     ClaimRequest: _of_claim,
     ClaimNextRequest: _of_claim,

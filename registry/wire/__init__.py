@@ -1,5 +1,5 @@
-"""What goes over TCP: length-prefixed frames of CBOR, and the messages in them.
+"""The protocol on TCP: length-prefixed frames of CBOR, and the messages in them.
 
-`frames` cuts and joins frames, `codec` turns bytes into checked values and back, `handshake`,
-`requests` and `peers` are the messages. No module here does I/O.
+`frames` cuts and joins frames. `codec` turns bytes into checked values and back. `handshake`,
+`requests` and `peers` hold the messages. No module here does I/O.
 """

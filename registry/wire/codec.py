@@ -1,8 +1,8 @@
 """Bytes to checked values and back.
 
-Every byte that comes from outside passes here. Nesting is bounded, tags, indefinite lengths and
-duplicate keys are refused, and each value is checked against its type and bounds; what fails is a
-`ProtocolError`, never a crash and never a half-checked value.
+Every byte from outside passes here. Nesting is bounded. Tags, indefinite lengths and duplicate keys
+are refused. Each value is checked against its type and bounds. A failed check raises a
+`ProtocolError`; there is no crash and no half-checked value.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from ..errors import ProtocolError
 
 MAX_DEPTH = 12
 MAX_MESSAGES = 16_384
-"""How many messages a frame may hold; senders stay below it by far."""
+"""How many messages a frame may hold; senders stay far below it."""
 
 T = TypeVar("T")
 
-# every tag that the decoder would act on by itself: dates, big numbers, regular expressions, …
+# every tag that the decoder would interpret itself: dates, big numbers, regular expressions, …
 _KNOWN_TAGS = (
     *range(6),
     *(21, 22, 23, 24, 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43000, 55799),
@@ -56,7 +56,7 @@ def decode(data: bytes, kind: type[T]) -> T:
     """The value of type `kind` that `data` encodes.
 
     Raises:
-        ProtocolError: if `data` is not CBOR, is nested too deeply, or is no such value.
+        ProtocolError: if `data` is not CBOR, is nested too deeply, or is not of type `kind`.
     """
     return _convert(_loads(data), kind)
 
@@ -73,7 +73,7 @@ def decode_batch(data: bytes, kind: Any) -> Sequence[Any]:
 
 @lru_cache
 def _batch_of(kind: Any) -> Any:
-    """A value that holds messages of `kind`: what msgspec works out for such a class is kept."""
+    """A class that holds messages of `kind`; cached, since msgspec analyses each new class."""
     bounded = Annotated[tuple[kind, ...], msgspec.Meta(max_length=MAX_MESSAGES)]
     return defstruct("Batch", [("messages", bounded)], array_like=True, frozen=True)
 
@@ -93,13 +93,13 @@ def _loads(data: bytes) -> object:
     except (cbor2.CBORError, UnicodeError) as error:
         raise ProtocolError(f"not CBOR as we speak it: {error}") from error
     if stream.tell() != len(data):
-        raise ProtocolError(f"{len(data) - stream.tell()} bytes behind the end of the CBOR")
+        raise ProtocolError(f"{len(data) - stream.tell()} bytes after the end of the CBOR")
     return value
 
 
 def _convert(plain: object, kind: type[T]) -> T:
     try:
-        # text is not bytes: without this, it would be taken for base64
+        # text is not bytes: without this, msgspec would decode it as base64
         return msgspec.convert(plain, kind, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise ProtocolError(f"not a message of ours: {error}") from error

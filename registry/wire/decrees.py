@@ -1,9 +1,9 @@
-"""Messages in CBOR, where a decree is encoded once for all the messages that carry it.
+"""Messages in CBOR; a decree is encoded once for all the messages that carry it.
 
-A decree travels to every acceptor and then to whoever claimed or reads it, always as the same bytes.
-To encode one costs more than all the rest of such a message, so what was encoded lately is kept. What
-leaves is what `codec.encode` gives, byte for byte, since values that are equal have fields of the same
-types: they come from our own decoders, or from our own code.
+A decree is sent to every acceptor, then to the claimer and to readers, always as the same bytes.
+Encoding it costs more than the rest of such a message, so recently encoded decrees are cached. The
+result equals that of `codec.encode`, byte for byte: equal values have fields of equal types, since all
+of them come from our own decoders or our own code.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ from .peers import Fetched
 from .requests import Decreed
 
 KEPT = 16_384
-"""How many encoded decrees are kept: some 13 MiB of the usual kind, and three times that at most."""
+"""How many encoded decrees are cached: usually some 13 MiB, at most three times that."""
 SHORT_BYTES = 512
-"""What is kept has no more than this in its value and its texts, where a character may take four."""
+"""A decree is cached if its value and texts have at most this many bytes, counting four a character."""
 
 
 def encode_message(message: Value) -> bytes:
@@ -51,10 +51,11 @@ def encode_decree(decree: Decree) -> bytes:
 
 @lru_cache(maxsize=KEPT)
 def kept(decree: Decree) -> bytes:
-    """The CBOR of a decree that is asked for again, as a rule."""
+    """The CBOR of a decree, from the cache if it is there."""
     *plain, _ = fields = astuple(decree)
     begun = dumps(plain)[len(array_header(len(plain))) :]
-    return array_header(len(fields)) + begun + _ballot(decree.ballot)  # arrays are what is dear
+    # the ballot is cached by itself: encoding a nested array is the expensive part
+    return array_header(len(fields)) + begun + _ballot(decree.ballot)
 
 
 @lru_cache(maxsize=16)
@@ -63,7 +64,7 @@ def _ballot(ballot: Ballot) -> bytes:
 
 
 def _start(kind: type[Value]) -> bytes:
-    """What a message of this kind begins with: it is an array of its tag and its fields."""
+    """The first bytes of a message of this kind: it is an array of its tag and its fields."""
     return array_header(1 + len(kind.__struct_fields__)) + encode(kind.__struct_config__.tag)
 
 

@@ -1,7 +1,7 @@
-"""Frames: a length in four bytes, big end first, then that many bytes of CBOR.
+"""Frames: a length in four bytes, big-endian, then that many bytes of CBOR.
 
-Cutting and joining alone; no I/O. A length over the limit is an error at once, before a byte of
-the body is kept, so that a stranger's first four bytes cannot make us wait for a gigabyte.
+Only cutting and joining; no I/O. A length over the limit raises an error before a byte of the body is
+kept, so that the first four bytes of a stranger cannot make us wait for a gigabyte.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,13 +21,13 @@ T = TypeVar("T")
 def portions(
     items: Iterable[T], size_of: Callable[[T], int], max_size: int, max_count: int
 ) -> Iterator[list[T]]:
-    """All items in their order, as many together as may be; one that is larger comes alone.
+    """All items in order, in groups as large as the bounds allow; an item over the bound comes alone.
 
     Args:
-        items: what is to travel.
-        size_of: the bytes of one.
-        max_size: how many bytes may be together.
-        max_count: how many items may be.
+        items: what is to be sent.
+        size_of: the size of one item, in bytes.
+        max_size: the most bytes in a group.
+        max_count: the most items in a group.
     """
     together: list[T] = []
     size = 0
@@ -43,7 +43,7 @@ def portions(
 
 
 def frame(payload: bytes) -> bytes:
-    """`payload` with its length before it."""
+    """`payload` with its length in front."""
     return len(payload).to_bytes(HEADER_BYTES, "big") + payload
 
 
@@ -59,7 +59,7 @@ class FrameCutter:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take more bytes; returns the payloads that are now whole.
+        """Take more bytes; returns the payloads that are now complete.
 
         Raises:
             ProtocolError: if a length is over the limit.
@@ -68,7 +68,7 @@ class FrameCutter:
             return self._cut(data)
         self._buffer += data
         if self._end(self._buffer, 0) > len(self._buffer):
-            return []  # nothing is copied until there is a whole frame
+            return []  # nothing is copied until a frame is complete
         joined = bytes(self._buffer)
         self._buffer.clear()
         return self._cut(joined)
@@ -80,15 +80,15 @@ class FrameCutter:
 
     @property
     def expected(self) -> int:
-        """How many bytes the unfinished frame will have, as far as its length is known."""
+        """How many bytes the unfinished frame will have; those of its length until that is known."""
         return self._end(self._buffer, 0)
 
     def clear(self) -> None:
-        """Forget the unfinished frame."""
+        """Drop the unfinished frame."""
         self._buffer = bytearray()
 
     def _cut(self, data: bytes) -> list[bytes]:
-        """All whole payloads in `data`; the rest is kept."""
+        """All complete payloads in `data`; the rest is kept."""
         payloads: list[bytes] = []
         start = 0
         while (end := self._end(data, start)) <= len(data):
@@ -98,7 +98,7 @@ class FrameCutter:
         return payloads
 
     def _end(self, data: bytes | bytearray, start: int) -> int:
-        """Where the frame that begins at `start` ends, as far as its length is known."""
+        """Where the frame that begins at `start` ends; where its length ends until that is known."""
         body = start + HEADER_BYTES
         if len(data) < body:
             return body
@@ -111,8 +111,8 @@ class FrameCutter:
 def pack(encoded: Iterable[bytes]) -> Iterator[bytes]:
     """Join encoded messages into frames of about `TARGET_BYTES`, each a CBOR array of messages.
 
-    Messages are encoded one by one, so that one that goes to several receivers is encoded once. One
-    larger than the target travels in a frame of its own.
+    Messages are encoded one by one, so that a message to several receivers is encoded once. A message
+    larger than the target gets a frame of its own.
     """
     batch: list[bytes] = []
     size = 0
@@ -127,5 +127,5 @@ def pack(encoded: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def join(encoded: Iterable[bytes], count: int) -> bytes:
-    """One frame of `count` messages that were encoded one by one or several at a time."""
+    """One frame of `count` messages; an item of `encoded` may hold several of them."""
     return frame(b"".join((array_header(count), *encoded)))

@@ -1,9 +1,9 @@
-"""The first frame in each direction: who is there, and whether they may talk.
+"""The first frame in each direction: both identities, and whether the connection is accepted.
 
 A client sends `ClientHello` and gets `ClientWelcome`; a node sends `PeerHello` to another node and
-gets `PeerWelcome`. Either may get a `Refusal` instead, after which the connection is closed. A node
-may be asked by `PeerRecall` for a life of its directory that the other remembers; it then says hello
-once more, and shows that life.
+gets `PeerWelcome`. Either may get a `Refusal` instead, after which the connection is closed. A peer
+may answer with `PeerRecall`, which asks for an incarnation of the node's directory that it remembers;
+the node then sends another `PeerHello` that proves that incarnation.
 """
 
 from typing import Annotated
@@ -30,7 +30,7 @@ class Refusal(Value, frozen=True, tag=0):
 
 
 class ClientHello(Value, frozen=True, tag=1):
-    """A client's first frame: the protocol versions that it speaks, and its name for the logs."""
+    """A client's first frame: the protocol versions that it supports, and its name for the logs."""
 
     magic: Annotated[str, Meta(max_length=16)]
     lowest_version: Counter
@@ -51,7 +51,7 @@ class ClientWelcome(Value, frozen=True, tag=2):
     Args:
         version: the protocol version that both will speak.
         cluster_id: the cluster's id, from ``cluster.toml``.
-        formation: names this life of the cluster; None until it has formed. Caches are keyed by it.
+        formation: the id of this formation of the cluster; None until it has formed. The key of caches.
         node: the answering node.
         members: all nodes with their addresses.
         max_value_bytes, max_frame_bytes, max_in_flight: this node's bounds.
@@ -68,11 +68,11 @@ class ClientWelcome(Value, frozen=True, tag=2):
 
 
 class Life(Value, frozen=True):
-    """One life of a directory, from one opening of it to the next.
+    """One incarnation of a directory: from one opening of it to the next.
 
     Args:
-        incarnation: which one; the first is 1.
-        nonce: random, made when the life began; another copy of the directory has another one.
+        incarnation: its number; the first is 1.
+        nonce: random, made when the incarnation began; another copy of the directory has another one.
     """
 
     incarnation: Counter
@@ -80,7 +80,7 @@ class Life(Value, frozen=True):
 
 
 class Standing(Value, frozen=True):
-    """What a node says of itself to its peers; they compare it with what they remember.
+    """A node's identity, for its peers; they compare it with what they remember.
 
     Args:
         cluster_id: the cluster's id, from ``cluster.toml``.
@@ -88,9 +88,9 @@ class Standing(Value, frozen=True):
         node: the node's name.
         disk_id: random, made with the directory.
         incarnation: how often the directory has been opened.
-        nonce: of this life; tells two processes of one incarnation apart.
+        nonce: of this incarnation; tells two processes with the same incarnation number apart.
         feed_end: how many entries the node's feed has.
-        formation: the formation that the node belongs to, None while it has not formed.
+        formation: the formation that the node belongs to; None until it has formed.
     """
 
     cluster_id: ClusterId
@@ -107,11 +107,12 @@ class PeerHello(Value, frozen=True, tag=3):
     """A node's first frame to another node.
 
     Args:
-        magic: the word by which a frame of ours is known.
-        lowest_version, highest_version: the protocol versions that it speaks.
-        standing: who it is.
-        recall: which life of the other it remembers, 0 if none; the other is to show that life.
-        past: the life of its own that `PeerRecall` asked for, None if nothing was asked yet.
+        magic: the word that identifies the protocol.
+        lowest_version, highest_version: the protocol versions that it supports.
+        standing: the sender's identity.
+        recall: the incarnation of the receiver that the sender remembers, 0 if it remembers nothing;
+            the receiver is to prove that incarnation.
+        past: the sender's own incarnation that `PeerRecall` asked for; None if nothing was asked yet.
     """
 
     magic: Annotated[str, Meta(max_length=16)]
@@ -127,8 +128,8 @@ class PeerWelcome(Value, frozen=True, tag=4):
 
     Args:
         version: the protocol version that both will speak.
-        standing: who answers.
-        past: the life of its own that `PeerHello.recall` named, None if it has had none such.
+        standing: the sender's identity.
+        past: the sender's own incarnation that `PeerHello.recall` named; None if it never had it.
     """
 
     version: Counter
@@ -137,7 +138,7 @@ class PeerWelcome(Value, frozen=True, tag=4):
 
 
 class PeerRecall(Value, frozen=True, tag=5):
-    """Another answer to `PeerHello`: say it once more, and show this life of your directory."""
+    """Another answer to `PeerHello`: send it again, and prove this incarnation of your directory."""
 
     incarnation: Counter
 

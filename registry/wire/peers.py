@@ -1,4 +1,4 @@
-"""What nodes say to each other: Paxos, reads of a quorum, catching up, and requests passed on."""
+"""The messages between nodes: Paxos, quorum reads, catching up, and forwarded requests."""
 
 from typing import Annotated
 
@@ -30,7 +30,7 @@ SpanDigest = Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BY
 
 
 class Query(Value, frozen=True, tag=30):
-    """R22 for readers: what do you hold for `key`? `id` ties the answer to one read."""
+    """R22 for readers: asks what the receiver holds for `key`. `id` ties the answer to one read."""
 
     id: Counter
     key: KeyText
@@ -41,7 +41,7 @@ class QueryAnswer(Value, frozen=True, tag=31):
 
     Args:
         id: the query's id.
-        accepted: it has accepted something, and does not know whether that was chosen.
+        accepted: whether it has accepted something and does not know whether that was chosen.
         learned: the decree, if it has learned it.
     """
 
@@ -51,10 +51,10 @@ class QueryAnswer(Value, frozen=True, tag=31):
 
 
 class Span(Value, frozen=True):
-    """What the sender of a scan has learned in a stretch of keys.
+    """What the sender of a scan has learned in a range of keys.
 
     Args:
-        end: its last key; it begins behind the stretch before. None: the prefix ends with it.
+        end: its last key; it begins after the span before. None: it goes to the end of the prefix.
         digest: of all decrees that are learned in it, in key order, see
             `decreed.registry.replica.digests.span_digest`.
     """
@@ -64,14 +64,14 @@ class Span(Value, frozen=True):
 
 
 class Scan(Value, frozen=True, tag=32):
-    """What do you hold under `prefix` and behind `after` that I have not learned?
+    """Asks what the receiver holds under `prefix` and after `after` that the sender has not learned.
 
     Args:
         id: ties the answer to one list; never used for another one.
-        timeout_ms: after so long nobody waits for the answer.
+        timeout_ms: how long the sender waits for the answer.
         prefix, after: where to look.
-        limit: about so many keys are wanted in an answer.
-        spans: what the sender has learned there, in key order; nothing behind the last is asked about.
+        limit: the approximate number of keys wanted in an answer.
+        spans: what the sender has learned there, in key order; keys after the last are not asked about.
     """
 
     id: Counter
@@ -83,15 +83,15 @@ class Scan(Value, frozen=True, tag=32):
 
 
 class ScanAnswer(Value, frozen=True, tag=33):
-    """What the sender holds in those spans in which it differs, read after the scan arrived.
+    """What the sender holds in the spans in which it differs, read after the scan arrived.
 
-    In every other span it has learned just what the asker has, and accepted nothing else.
+    In every other span it has learned exactly what the receiver has, and accepted nothing else.
 
     Args:
         id: the scan's id.
         learned: decrees, in key order.
-        unlearned: keys that it has accepted a proposal for and not learned.
-        end: nothing is said of what lies behind this key; None: all that was asked about is answered.
+        unlearned: keys for which it has accepted a proposal and learned no decree.
+        end: the answer ends at this key; None: it covers all that was asked about.
     """
 
     id: Counter
@@ -101,13 +101,13 @@ class ScanAnswer(Value, frozen=True, tag=33):
 
 
 class CancelScan(Value, frozen=True, tag=39):
-    """Nobody waits for the answer to the sender's scan `id` any more."""
+    """The sender no longer waits for the answer to its scan `id`."""
 
     id: Counter
 
 
 class Pull(Value, frozen=True, tag=34):
-    """Send me your feed from entry `start` on, if `disk_id` is still your disk."""
+    """Asks for the receiver's feed from entry `start` on, if `disk_id` is still its disk."""
 
     disk_id: IdBytes
     start: Counter
@@ -115,13 +115,13 @@ class Pull(Value, frozen=True, tag=34):
 
 
 class FeedPage(Value, frozen=True, tag=35):
-    """Entries `start` and following of the sender's feed, and where its feed ends now.
+    """Entries of the sender's feed from `start` on, and where its feed ends now.
 
-    `next_start` is where the following page begins: behind the last entry given, or further where
-    entries were deleted.
+    `next_start` is where the next page begins: after the last entry given, or further on if entries
+    were deleted.
 
     Args:
-        keys: what the sender learned, in order.
+        keys: the keys that the sender learned, in order.
         digests: of their decrees, `DIGEST_BYTES` each, in the same order.
     """
 
@@ -138,18 +138,18 @@ class FeedPage(Value, frozen=True, tag=35):
 
 
 class Fetch(Value, frozen=True, tag=36):
-    """Send me the decrees of those of these keys that you have learned, in `Fetched`."""
+    """Asks for the decrees of these keys, as far as the receiver has learned them, in `Fetched`."""
 
     keys: Annotated[tuple[KeyText, ...], Meta(max_length=MAX_FETCH)]
 
 
 class Ping(Value, frozen=True, tag=37):
-    """I am alive.
+    """The sender is alive.
 
     Args:
-        feed_end: where my feed ends.
-        voting: I may vote.
-        eager: somebody waits here for what is decided: let commits leave at once.
+        feed_end: where its feed ends.
+        voting: whether it may vote.
+        eager: whether requests wait there for decisions, so that commits should be sent immediately.
     """
 
     feed_end: Counter
@@ -158,15 +158,15 @@ class Ping(Value, frozen=True, tag=37):
 
 
 class Fetched(Value, frozen=True, tag=38):
-    """R20: each of these is chosen for its key. A fetch is answered by as many of these as it takes."""
+    """R20: each of these is chosen for its key. One fetch may be answered by several messages."""
 
     decrees: Annotated[tuple[Decree, ...], Meta(max_length=MAX_FETCHED)]
 
 
 class Held(Value, frozen=True, tag=41):
-    """The guard of a term: the sender refuses to accept `key` in `ballot` for `remaining_ms` more.
+    """The lease check: the sender refuses to accept the term `key` in `ballot` for `remaining_ms` more.
 
-    It is no nack: the ballot is not outbid, and the same accept may be sent again later.
+    It is not a nack: the ballot is not preempted, and the same accept may be sent again later.
     """
 
     key: KeyText
@@ -175,9 +175,10 @@ class Held(Value, frozen=True, tag=41):
 
 
 class AskLease(Value, frozen=True, tag=42):
-    """Is this term live with you, and do you know more than it? `id` ties the answer to one ask.
+    """Asks whether the receiver's lease on this term runs, and whether it knows a later term.
 
-    `secret_hash` stands in the term, and tells whether a give-up that the receiver took is about it.
+    `id` ties the answer to one question. `secret_hash` is recorded in the term; by it the receiver
+    knows whether a give-up that it accepted is about this term.
     """
 
     id: Counter
@@ -191,9 +192,9 @@ class LeaseAnswer(Value, frozen=True, tag=43):
 
     Args:
         id: the question's id.
-        remaining_ms: for how long it would refuse the next term.
+        remaining_ms: how long it would still refuse the next term.
         ending: how the term ended, if it was told.
-        accepted: it has accepted something for the next term.
+        accepted: whether it has accepted something for the next term.
         learned: the decree of the next term, if it has learned it.
     """
 
@@ -205,8 +206,8 @@ class LeaseAnswer(Value, frozen=True, tag=43):
 
 
 class Renew(Value, frozen=True, tag=44):
-    """Start your lease on this term again; the sender has learned that it is decided, and was shown
-    the secret of this hash, which stands in it."""
+    """Asks the receiver to start its lease on this term again. The sender has learned that the term is
+    decided, and was shown the secret whose hash is recorded in it."""
 
     id: Counter
     tenure: Tenure
@@ -215,14 +216,14 @@ class Renew(Value, frozen=True, tag=44):
 
 
 class Renewed(Value, frozen=True, tag=45):
-    """Whether the sender did so; if not, the next term is under way there, or the term was ended."""
+    """Whether the sender renewed its lease; if not, it knows the next term, or the term was ended."""
 
     id: Counter
     kept: bool
 
 
 class EndTerm(Value, frozen=True, tag=46):
-    """The term is over, as its holder or an operator said; its leases are not to be renewed."""
+    """The holder released the term, or an operator broke it; its leases must not be renewed."""
 
     tenure: Tenure
     ttl_ms: TtlMs
@@ -232,8 +233,8 @@ class EndTerm(Value, frozen=True, tag=46):
 class ForgottenTerms(Value, frozen=True, tag=47):
     """The answer to any question about a term that the sender has forgotten.
 
-    All terms of `lock` below `floor` are decided and forgotten here, and so will the receiver forget
-    them; the term at `floor` is decided, and the sender still knows what it knew of it.
+    All terms of `lock` below `floor` are decided and forgotten at the sender, and the receiver will
+    forget them too. The term at `floor` is decided; the sender still has all that it knew of it.
     """
 
     lock: Annotated[str, Meta(min_length=1, max_length=MAX_LOCK_BYTES)]
@@ -241,7 +242,7 @@ class ForgottenTerms(Value, frozen=True, tag=47):
 
 
 class GiveUp(Value, frozen=True, tag=48):
-    """The sender was shown a secret of this hash: the claim of this id and this hash is given up."""
+    """The sender was shown the secret of this hash: the claim with this id and hash is given up."""
 
     id: Counter
     lock: Annotated[str, Meta(min_length=1, max_length=MAX_LOCK_BYTES)]
@@ -262,7 +263,7 @@ LockMessage = (
 FeedMessage = Pull | FeedPage | Fetch | Fetched | Ping
 ScanMessage = Scan | ScanAnswer | CancelScan
 SupportMessage = ScanMessage | FeedMessage | Decreed | Failed | Refusal | LockMessage
-"""Everything that is neither Paxos, nor a read of one key, nor a claim passed on."""
+"""Everything except Paxos, reads of one key, and forwarded claims."""
 
 PeerMessage = (
     PaxosMessage | Held | Query | QueryAnswer | ClaimRequest | ClaimNextRequest | SupportMessage

@@ -1,8 +1,8 @@
-"""What clients ask of a node, and what it answers.
+"""The requests of clients, and the answers of nodes.
 
 Every request carries an id that is unique on its connection; answers carry the same id and may come
-in any order. `timeout_ms` is how long the node may work at it before it must say how things stand.
-A node that passes a request on to another node uses the same messages.
+in any order. `timeout_ms` is how long the node may work at it before it must answer. A node that
+forwards a request to another node uses the same messages.
 """
 
 from typing import Annotated
@@ -24,12 +24,12 @@ PathText = Annotated[str, Meta(max_length=512)]
 
 
 class ClaimRequest(Value, frozen=True, tag=50):
-    """Freeze a key. Answer: `Decreed` with whatever it is frozen to, or `Failed`.
+    """Freeze a key. Answer: `Decreed` with what it is frozen to, or `Failed`.
 
     Args:
         id: the request's id.
         timeout_ms: how long the node may try.
-        here: the node must coordinate itself and not pass the claim on to the key's home.
+        here: the node must coordinate itself, and not forward the claim to the key's home.
         claim: what to freeze.
     """
 
@@ -46,7 +46,7 @@ class ClaimNextRequest(Value, frozen=True, tag=51):
         id: the request's id.
         timeout_ms: how long the node may try.
         here: the node must coordinate itself.
-        claim: what to freeze; its key is the slot from which its caller first tried. A repetition
+        claim: what to freeze; its key is the slot at which its caller first tried. A repetition
             carries the same slot, so that the value is never frozen twice.
     """
 
@@ -65,7 +65,7 @@ class GetRequest(Value, frozen=True, tag=52):
 
 
 class WaitRequest(Value, frozen=True, tag=53):
-    """Wait for a key. Answer: `Decreed`; `Undecided` when time ran out; or `Failed`."""
+    """Wait for a key. Answer: `Decreed`; `Undecided` after the timeout; or `Failed`."""
 
     id: Counter
     timeout_ms: TimeoutMs
@@ -73,7 +73,7 @@ class WaitRequest(Value, frozen=True, tag=53):
 
 
 class LatestRequest(Value, frozen=True, tag=54):
-    """Find the last decided slot of a series. Answer: `Decreed`, `Undecided` (none), `Failed`."""
+    """Find the last decided slot of a series. Answer: `Decreed`, `Undecided` (no slot), `Failed`."""
 
     id: Counter
     timeout_ms: TimeoutMs
@@ -87,8 +87,8 @@ class ListRequest(Value, frozen=True, tag=55):
         id: the request's id.
         timeout_ms: how long the node may try.
         prefix: a path, or empty for all keys.
-        after: only keys behind this one; empty to begin.
-        limit: at most so many decrees.
+        after: only keys after this one; empty to begin.
+        limit: the most decrees in the page.
     """
 
     id: Counter
@@ -99,7 +99,7 @@ class ListRequest(Value, frozen=True, tag=55):
 
 
 class Position(Value, frozen=True):
-    """A place in the feed on disk `disk_id` of `node`. What `index` means is the node's affair."""
+    """A place in the feed on disk `disk_id` of `node`. Only the node knows what `index` means."""
 
     node: NodeText
     disk_id: IdBytes
@@ -111,10 +111,10 @@ class WatchRequest(Value, frozen=True, tag=56):
 
     Args:
         id: the request's id.
-        timeout_ms: an empty page is the answer when nothing came in this time.
+        timeout_ms: how long to wait for a decree; after that the answer is an empty page.
         prefix: a path, or empty for all keys.
-        since: where to go on; None to learn the node's present position, at once.
-        limit: at most so many decrees.
+        since: where to go on; None to get the node's present position immediately.
+        limit: the most decrees in the page.
     """
 
     id: Counter
@@ -125,36 +125,36 @@ class WatchRequest(Value, frozen=True, tag=56):
 
 
 class StatusRequest(Value, frozen=True, tag=57):
-    """Ask a node about itself. Answer: `StatusReport`."""
+    """Ask a node for its status. Answer: `StatusReport`."""
 
     id: Counter
 
 
 class Cancel(Value, frozen=True, tag=58):
-    """Nobody waits for request `id` any more. If it is still live, it is answered with `Failed`."""
+    """The client no longer waits for request `id`. If that is pending, it is answered with `Failed`."""
 
     id: Counter
 
 
 class ClientPing(Value, frozen=True, tag=59):
-    """Is the node still there? Answer: `ClientPong`. It never waits for room among the requests."""
+    """Asks whether the node is alive. Answer: `ClientPong`. Does not count as a request in flight."""
 
     id: Counter
 
 
 class LockRequest(Value, frozen=True, tag=60):
-    """Get a lock: have the next term of it decreed to the caller, once the one before is over.
+    """Acquire a lock: have its next term decreed to the caller, once the present one is over.
 
-    Answer: `Granted`; `HeldBy` if somebody else has it and `queue` is false, or when time ran out
-    before anything was proposed for this request; or `Failed`. The node that is asked coordinates
-    it itself, and keeps the order of those who wait there.
+    Answer: `Granted`; `HeldBy` if somebody else holds it and `queue` is false, or if the timeout passed
+    before anything was proposed for this request; or `Failed`. The node that is asked coordinates the
+    request itself, and keeps the order of its waiters.
 
     Args:
         id: the request's id.
         timeout_ms: how long to wait for the lock.
         lock: its name.
-        queue: whether to wait for it at all.
-        claim: who wants it.
+        queue: whether to wait while somebody else holds it.
+        claim: the claim for the term.
     """
 
     id: Counter
@@ -170,8 +170,8 @@ class KeepAliveRequest(Secretive, frozen=True, tag=61):
     Args:
         id: the request's id.
         timeout_ms: how long the node may try.
-        tenure: what is to be kept.
-        secret: the holder's, whose hash stands in the term.
+        tenure: whose leases to renew.
+        secret: the holder's; its hash is recorded in the term.
     """
 
     id: Counter
@@ -186,8 +186,8 @@ class EndRequest(Secretive, frozen=True, tag=62):
     Args:
         id: the request's id.
         timeout_ms: how long the node may take to find out about the term.
-        tenure: what is over.
-        ending: how.
+        tenure: the hold that is over.
+        ending: how it ended.
         secret: the holder's, for a release; None for a break, which needs none.
     """
 
@@ -199,7 +199,7 @@ class EndRequest(Secretive, frozen=True, tag=62):
 
 
 class HolderRequest(Value, frozen=True, tag=63):
-    """Who has the lock now? Answer: `HeldBy`, `Undecided` if nobody ever had it, or `Failed`."""
+    """Asks who holds a lock. Answer: `HeldBy`, `Undecided` if nobody ever held it, or `Failed`."""
 
     id: Counter
     timeout_ms: TimeoutMs
@@ -207,18 +207,18 @@ class HolderRequest(Value, frozen=True, tag=63):
 
 
 class GiveUpRequest(Secretive, frozen=True, tag=64):
-    """A claim of a lock is given up: its sender will never count himself holder of a term of it.
+    """Give up a claim of a lock: its sender will never count itself the holder of a term of it.
 
-    Answer: `GivenUp`, once a prepare quorum has taken it, or `Failed`. A node that took it begins
-    nothing for the claim any more, and ends each term that was or will be decreed to it.
+    Answer: `GivenUp`, once a prepare quorum has accepted it, or `Failed`. A node that accepted it
+    starts nothing more for the claim, and ends each term that was or will be decreed to it.
 
     Args:
         id: the request's id.
         timeout_ms: how long the node may try.
         lock: which lock the claim is for.
-        claim_id: of the claim; it need not have arrived yet.
-        ttl_ms: of the claim; for so long the give-up is remembered.
-        secret: of the claimer; it is about the claim of this id and this secret's hash alone.
+        claim_id: of the claim; the claim itself need not have arrived yet.
+        ttl_ms: of the claim; the give-up is remembered for this long.
+        secret: of the claimer; the give-up is about the claim with this id and this secret's hash only.
     """
 
     id: Counter
@@ -230,7 +230,7 @@ class GiveUpRequest(Secretive, frozen=True, tag=64):
 
 
 class Decreed(Value, frozen=True, tag=70):
-    """The key is frozen, to this."""
+    """The key is frozen to this decree."""
 
     id: Counter
     decree: Decree
@@ -259,10 +259,10 @@ class ListPage(Value, frozen=True, tag=73):
 
 
 class WatchPage(Value, frozen=True, tag=74):
-    """Decrees in the order in which the node learned them, and the position behind them.
+    """Decrees in the order in which the node learned them, and the position after them.
 
-    `lost` says that the position asked for is not in this node's feed (it belongs to another node
-    or disk): list first, then go on from `position`.
+    `lost` says that the position asked for is not in this node's feed, since it belongs to another
+    node or disk: list first, then go on from `position`.
     """
 
     id: Counter
@@ -272,19 +272,19 @@ class WatchPage(Value, frozen=True, tag=74):
 
 
 class ClientPong(Value, frozen=True, tag=76):
-    """The node takes its turns."""
+    """The node is alive: its loop runs."""
 
     id: Counter
 
 
 class Granted(Value, frozen=True, tag=80):
-    """The term is the caller's.
+    """The caller holds the term.
 
     Args:
         id: the request's id.
         decree: of the term.
-        leased: so many nodes started a lease when they accepted it that validity may count from
-            the sending of the request; otherwise it begins with the first keep-alive.
+        leased: whether enough nodes started a lease when they accepted it, so that validity may count
+            from the sending of the request; otherwise it begins with the first keep-alive.
     """
 
     id: Counter
@@ -293,7 +293,7 @@ class Granted(Value, frozen=True, tag=80):
 
 
 class HeldBy(Value, frozen=True, tag=81):
-    """How things stand with a lock, as a prepare quorum said after the request arrived.
+    """The state of a lock, as a prepare quorum said after the request arrived.
 
     Args:
         id: the request's id.
@@ -318,19 +318,19 @@ class Kept(Value, frozen=True, tag=82):
 
 
 class Superseded(Value, frozen=True, tag=83):
-    """The term is over for good: the next one is under way or decreed, or this one was ended."""
+    """The term is over permanently: the next one is under way or decreed, or this one was ended."""
 
     id: Counter
 
 
 class Ended(Value, frozen=True, tag=84):
-    """The node has noted that the term is over, and tells the others."""
+    """The node has recorded that the term is over, and tells the others."""
 
     id: Counter
 
 
 class GivenUp(Value, frozen=True, tag=85):
-    """A prepare quorum has taken the give-up: the claim can hold nothing from now on."""
+    """A prepare quorum has accepted the give-up: the claim can hold nothing from now on."""
 
     id: Counter
 

@@ -1,4 +1,4 @@
-"""What a node says of itself and of its peers, as its clients are told."""
+"""A node's status report to clients: itself and its peers."""
 
 from ..types import Counter, NodeText, Value
 from .handshake import IdBytes
@@ -20,12 +20,12 @@ class StatusReport(Value, frozen=True, tag=75):
 
     Args:
         id: the request's id.
-        node, cluster_id, formation, incarnation, version: who it is.
+        node, cluster_id, formation, incarnation, version: its identity.
         voting: whether it takes part in Paxos; `trouble` says why not.
         decrees: how many it has learned (the end of its feed).
-        unlearned: instances with an acceptance whose outcome it does not know yet.
+        unlearned: instances in which it has accepted a proposal and does not know the outcome yet.
         prepare_quorum, accept_quorum: the quorum sizes.
-        uptime_ms: since its start.
+        uptime_ms: milliseconds since its start.
         peers: how it sees the others.
     """
 

@@ -1,8 +1,8 @@
-"""``python -m tests.attacks``: clients that keep to no manners, a node's memory, and a bystander.
+"""``python -m tests.attacks``: hostile clients, a node's memory, and a bystander.
 
-A cluster of real nodes; each attack is at one of them. Printed are the node's memory before, at most,
-and after the attackers have gone, and how long a bystander's reads took meanwhile. Exit code 1 if a
-node needed more than it may, or kept it.
+Each attack hits one node of a real cluster. The report has the node's memory before the attack, at its
+peak, and after the attackers have gone, and how long a bystander's reads took meanwhile. Exit code 1 if
+a node used more memory than it may, or did not free it.
 """
 
 import argparse
@@ -28,14 +28,14 @@ AFTER_S = 10.0
 
 @dataclass
 class Seen:
-    """What was measured while an attack lasted: memory in MiB, a bystander's reads in seconds."""
+    """The measurements during an attack: memory in MiB, a bystander's reads in seconds."""
 
     memory: list[float] = field(default_factory=list[float])
     reads: list[float] = field(default_factory=list[float])
 
 
 def memory_of(pid: int) -> float:
-    """The resident memory of a process, in MiB; of that which it has for itself."""
+    """The resident memory of a process, in MiB, without shared memory."""
     text = Path(f"/proc/{pid}/status").read_text()
     return next(int(line.split()[1]) for line in text.splitlines() if "RssAnon" in line) / 1024
 
@@ -55,7 +55,7 @@ def unread_gets(address: str, hold: Callable[[], None], keys: int = 1) -> None:
 
 
 def unread_gets_of_many(address: str, hold: Callable[[], None]) -> None:
-    """The same with 300 keys, so that hardly an answer is like another."""
+    """The same with 300 keys, so that few answers are equal."""
     unread_gets(address, hold, 300)
 
 
@@ -160,7 +160,7 @@ def run(cluster: Processes, name: str, seconds: float) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read the command line, run, and print what was seen."""
+    """Read the command line, run, and print the measurements."""
     parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
     parser.add_argument("attacks", nargs="*", help=f"of {', '.join(ATTACKS)}  [all]")
     parser.add_argument("--seconds", type=float, default=15.0, help="each lasts  [15]")

@@ -1,4 +1,4 @@
-"""Clients that do as little as they may, or less: they do not read, do not finish, do not greet."""
+"""Clients that misbehave: they do not read answers, do not finish frames, or do not greet."""
 
 import contextlib
 import socket
@@ -25,11 +25,11 @@ MIB = 1024 * 1024
 
 
 class Raw:
-    """A connection that speaks the protocol by hand, and waits for nothing unless it is told to.
+    """A connection that speaks the protocol by hand, and waits only for `greet`, `hear` and `ask`.
 
     Args:
         address: ``host:port`` of a node.
-        receive_bytes: how much the system keeps for us that we do not read.
+        receive_bytes: the size of the system's receive buffer, for bytes that we do not read.
     """
 
     def __init__(self, address: str, receive_bytes: int = 0) -> None:
@@ -49,7 +49,7 @@ class Raw:
         return self
 
     def say(self, *messages: object) -> None:
-        """Send messages, as few frames as they make."""
+        """Send messages in as few frames as possible."""
         for frame in pack(map(encode, messages)):
             self.socket.sendall(frame)
 
@@ -69,7 +69,7 @@ class Raw:
         return self.hear()
 
     def say_half(self, size: int) -> None:
-        """Begin a frame of `size` bytes and leave its last one out; whoever resets us is free to."""
+        """Send a frame of `size` bytes without its last byte; the node may reset the connection."""
         with contextlib.suppress(OSError):
             self.socket.sendall(size.to_bytes(4, "big") + bytes(size - 1))
 
@@ -80,7 +80,7 @@ class Raw:
 
 @contextlib.contextmanager
 def raws(address: str, count: int, receive_bytes: int = 0) -> Generator[list[Raw]]:
-    """So many connections, closed behind the block."""
+    """`count` connections, closed after the block."""
     made: list[Raw] = []
     try:
         for _ in range(count):
@@ -103,16 +103,16 @@ def gets(keys: Iterable[str]) -> list[GetRequest]:
 
 
 def waits(prefix: str, count: int) -> list[WaitRequest]:
-    """So many waits, each of a key that nobody decides."""
+    """`count` waits, each for a key that stays undecided."""
     return [WaitRequest(n, TIMEOUT_MS, Key(f"{prefix}/{n}")) for n in range(1, count + 1)]
 
 
 def watches(position: Position, count: int) -> list[WatchRequest]:
-    """So many watches of all keys from a position on."""
+    """`count` watches of all keys from a position on."""
     return [WatchRequest(number, TIMEOUT_MS, "", position, 100) for number in range(1, count + 1)]
 
 
 def where(raw: Raw) -> Position:
-    """Where the feed of a node is now."""
+    """The present position in the feed of a node."""
     page: WatchPage = raw.ask(WatchRequest(1, TIMEOUT_MS, "", None, 100))
     return page.position

@@ -1,4 +1,4 @@
-"""The suite is run from a checkout and is no part of the package: tests find it by its folder."""
+"""The suite is run from a checkout and is not in the package: tests find it by its folder."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command: what is missing is skipped and said; and one short run of decreed alone."""
+"""The command: missing systems are skipped and reported; and one short run of decreed alone."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def command() -> typer.Typer:
     return app
 
 
-def test_missing_peers_are_skipped_and_it_is_said(
+def test_missing_peers_are_skipped_and_reported(
     command: typer.Typer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
@@ -39,7 +39,7 @@ def test_missing_peers_are_skipped_and_it_is_said(
 
 
 @pytest.mark.parametrize("wrong", [["nothing"], ["--peers", "nobody"]])
-def test_what_is_unknown_is_refused(command: typer.Typer, wrong: list[str]) -> None:
+def test_unknown_suites_and_systems_are_refused(command: typer.Typer, wrong: list[str]) -> None:
     done = CliRunner().invoke(command, [*wrong, "--dry"])
     assert done.exit_code == 2
     assert "there are" in done.output

@@ -17,7 +17,7 @@ needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not i
 
 
 @needs_gcc
-def test_its_hash_is_blake2b(tmp_path: Path) -> None:
+def test_the_hash_of_the_generator_is_blake2b(tmp_path: Path) -> None:
     library = tmp_path / "hash.so"
     command = ["gcc", "-shared", "-fPIC", "-o", str(library), str(SOURCES / "blake2b.c")]
     subprocess.run(command, check=True)
@@ -30,7 +30,7 @@ def test_its_hash_is_blake2b(tmp_path: Path) -> None:
 
 
 @needs_gcc
-def test_it_compiles_without_a_warning(tmp_path: Path) -> None:
+def test_the_generator_compiles_without_a_warning(tmp_path: Path) -> None:
     sources = [str(path) for path in sorted(SOURCES.glob("*.c"))]
     strict = ["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror"]
     done = subprocess.run(
@@ -45,14 +45,16 @@ def test_a_source_file_is_short() -> None:
 
 
 @needs_gcc
-def test_what_does_not_compile_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_compiler_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "broken.c").write_text("this is no program")
     monkeypatch.setattr("bench.load.SOURCES", tmp_path)
     with pytest.raises(NotReady, match="does not compile"):
         LoadGenerator.build(tmp_path)
 
 
-def test_each_system_is_asked_in_its_own_names(tmp_path: Path) -> None:
+def test_each_system_gets_its_own_names_of_keys_and_locks(tmp_path: Path) -> None:
     ours, theirs = Decreed(tmp_path), ZooKeeper(tmp_path)
     line = " ".join(options(ours, Load(outstanding=64)))
     assert f"n1=127.0.0.1:{ours.ports[0]}" in line

@@ -1,4 +1,4 @@
-"""Percentiles, spreads, and the accounts of processes."""
+"""Percentiles, spreads, and the resources of processes."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_a_spread_is_the_median_and_both_ends() -> None:
     assert measure.spread([9.0, 1.0, 4.0]) == measure.Spread(4.0, 1.0, 9.0, 3)
 
 
-def test_the_accounts_of_a_process_grow_with_what_it_does() -> None:
+def test_the_cpu_time_of_a_process_grows_with_its_work() -> None:
     before = measure.cpu_seconds(os.getpid())
     while measure.cpu_seconds(os.getpid()) == before:
         sum(range(10_000))
@@ -32,7 +32,7 @@ def test_the_accounts_of_a_process_grow_with_what_it_does() -> None:
     assert measure.open_files(os.getpid()) > 2
 
 
-def test_a_process_that_is_gone_has_no_account() -> None:
+def test_a_process_that_is_gone_has_zero_figures() -> None:
     gone = 2**22 + 1  # above the kernel's highest
     assert measure.cpu_seconds(gone) == measure.memory_mb(gone) == measure.open_files(gone) == 0
 

@@ -58,7 +58,7 @@ def test_a_plot_is_drawn(
     assert "<svg" in (tmp_path / f"{written}.svg").read_text()
 
 
-def test_without_matplotlib_nothing_is_drawn_and_it_is_said(
+def test_without_matplotlib_no_plot_is_drawn_and_that_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

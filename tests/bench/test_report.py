@@ -71,7 +71,7 @@ def test_the_table_ends_with_the_ratio() -> None:
     assert written[3].startswith("| claim | etcd | protocol | 110 (100 to 120) |")
 
 
-def test_where_the_first_figure_is_lacking_the_next_is_compared() -> None:
+def test_if_the_first_figure_is_missing_the_next_is_compared() -> None:
     runs = [
         Run("reads", "watch", system, "protocol", 0, {"latency.p50_us": p50})
         for system, p50 in (("decreed", 300.0), ("etcd", 100.0))

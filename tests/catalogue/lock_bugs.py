@@ -231,7 +231,7 @@ GIVING_UP = (
     _bug(
         "a term that is accepted after the give-up is kept",
         "locks.leases",
-        'None:\n        """The node accepts a term for this holder: its lease runs from now on."""\n'
+        'None:\n        """Start a lease: the node accepts a term for this holder."""\n'
         "        self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure), secret_hash))\n"
         "        self.end_if_given_up(now_ms, tenure, ttl_ms, secret_hash)",
         "None:\n"

@@ -1,8 +1,8 @@
-"""``python -m tests.chaos``: faults on real processes for as long as wanted, and the judge's verdict.
+"""``python -m tests.chaos``: faults on real processes for a chosen time, and the judge's verdict.
 
-The same seed draws the same schedule. Exit code 0: nothing wrong; 1: something is, and the folder that
+The same seed draws the same schedule. Exit code 0: no fault was found; 1: one was, and the folder that
 is named at the end has the history and the nodes' logs. With ``--seeded MISTAKE`` all nodes run with
-that mistake from the catalogue, only wires go wrong, and 0 means that it was caught.
+that mistake from the catalogue, only wires fail, and 0 means that it was caught.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Wall clocks that jump, one a node, while the monotonic clock goes on undisturbed.
+"""Wall clocks that jump, one for each node; the monotonic clock is not changed.
 
-libfaketime stands between a process and its C library and adds to the wall clock what a file says;
-the file may change while the process runs. The library comes with the Python package of its name, or
-with the distribution. Where it is missing, clocks cannot jump.
+libfaketime intercepts the C library and adds an offset from a file to the wall clock; the file may
+change while the process runs. The library comes with the Python package of its name, or with the
+distribution. Without it, clocks cannot jump.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ PLACES = (
 
 @cache
 def library() -> Path | None:
-    """Where libfaketime is; None if it is not on this machine."""
+    """The path of libfaketime; None if it is not installed."""
     found = importlib.util.find_spec("libfaketime")
     folders = [Path(place) for place in (found.submodule_search_locations or ())] if found else []
     inside = [folder / "vendor/libfaketime/src/libfaketime.so.1" for folder in folders]
@@ -31,19 +31,19 @@ class Clock:
     """The wall clock of one node.
 
     Args:
-        file: says by how many seconds it is wrong.
+        file: holds the offset in seconds.
     """
 
     file: Path
 
     def jump(self, seconds: int) -> None:
-        """From now on the clock is wrong by so many seconds."""
+        """Set the offset of the clock."""
         written = self.file.with_suffix(".new")
         written.write_text(f"{seconds:+d}\n")
         written.replace(self.file)
 
     def environment(self) -> dict[str, str]:
-        """The variables for a process that shall see this clock."""
+        """The environment variables for a process that is to use this clock."""
         found = library()
         assert found is not None, "without the library there is no such clock"
         return os.environ | {

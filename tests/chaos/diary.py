@@ -1,4 +1,4 @@
-"""Where a client's operations are written as they end, one line each, for the judge."""
+"""Writing a client's operations for the judge, one line each, as they end."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -18,10 +18,10 @@ def begin() -> Recorder:
 
 
 class Diary:
-    """Writes operations down.
+    """Writes operations to a file.
 
     Args:
-        file: gets a line an operation.
+        file: gets one line for each operation.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -30,10 +30,10 @@ class Diary:
     async def note(
         self, pending: Pending, work: Awaitable[T], end: Callable[[T], None]
     ) -> T | None:
-        """Wait for `work`, tell `end` what it returned, and write down how `pending` stands then.
+        """Wait for `work`, call `end` with its result, and write the final state of `pending`.
 
         Returns:
-            What was returned; None after an error of ours. What is cancelled never returned.
+            The result; None after an error of ours. A cancelled operation never returned.
         """
         try:
             result = await work

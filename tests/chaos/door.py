@@ -1,11 +1,11 @@
-"""A door before each node: a TCP proxy that stands at the node's address and knows who comes in.
+"""A door in front of each node: a TCP proxy at the node's address that knows who connects.
 
-Peers and clients are told of the door alone; the node listens elsewhere. The first frame of a
-connection says whose it is, so one door serves the wires from everybody to its node, and nodes and
-clients need no configuration of their own.
+Peers and clients know only the door; the node listens elsewhere. The first frame of a connection names
+its sender, so one door serves the wires from all senders to its node, and nodes and clients need no
+extra configuration.
 
-A dead wire takes connections in and then tells nobody anything, as a route does that drops packets.
-It differs from one in that the connection is made; the greeting is what goes unanswered.
+A dead wire accepts connections and then passes nothing on, as a route that drops packets. The
+difference is that the connection is made: only the greeting gets no answer.
 """
 
 import socket
@@ -29,7 +29,7 @@ BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 
 
 class Stranger(Exception):
-    """Whoever connected said nothing that tells who it is."""
+    """The first frame of a connection does not name its sender."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Door:
     """The proxy before one node.
 
     Args:
-        node: whose it is.
-        address: where others find the node.
+        node: the node that it serves.
+        address: where others connect to.
         behind: where the node listens.
-        network: the weather.
+        network: the weather on its wires.
     """
 
     node: str
@@ -49,7 +49,7 @@ class Door:
     network: Network
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Let connections in until cancelled."""
+        """Accept connections until cancelled."""
         host, port = self.address
         listeners = await trio.open_tcp_listeners(port, host=host, backlog=1_024)
         task_status.started()
@@ -71,7 +71,7 @@ class Door:
     async def _connect(
         self, outside: trio.SocketStream, greeting: bytes, wires: Sequence[Wire]
     ) -> None:
-        """Both directions, until both have ended or one breaks."""
+        """Carry both directions, until both have ended or one breaks."""
         there, back = wires
         try:
             await there.passable()
@@ -89,7 +89,7 @@ class Door:
 
 
 async def _greeting(stream: trio.SocketStream) -> tuple[bytes, str]:
-    """What was read up to the first frame's end, and whose connection it is."""
+    """The bytes up to the end of the first frame, and the sender of the connection."""
     cutter, read = FrameCutter(GREETING_BYTES), b""
     while data := await stream.receive_some(GREETING_BYTES):
         read += data
@@ -102,7 +102,7 @@ async def _greeting(stream: trio.SocketStream) -> tuple[bytes, str]:
 async def _pump(
     source: trio.SocketStream, target: trio.SocketStream, wire: Wire, first: bytes = b""
 ) -> None:
-    """Carry bytes one way, in order, each chunk when it is due; the end comes last."""
+    """Carry bytes in one direction, in order, each chunk when it is due, then the end of the stream."""
     into, under_way = trio.open_memory_channel[tuple[float, bytes]](CHUNKS_UNDER_WAY)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_deliver, under_way, target, wire)
@@ -131,7 +131,7 @@ async def _deliver(
 
 
 def _reset(stream: trio.SocketStream) -> None:
-    """Close at once; the other side is told that the connection broke."""
+    """Close immediately, with a reset for the other side."""
     if stream.socket.fileno() != -1:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         stream.socket.close()

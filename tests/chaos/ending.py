@@ -1,4 +1,4 @@
-"""What must hold when all faults are over: every node knows everything, and all know the same."""
+"""What must hold after all faults: every node has learned every decree, and all have the same."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -18,17 +18,17 @@ PAGE = 500
 
 
 class Disagreement(AssertionError):
-    """The nodes, or the nodes and the history, do not fit."""
+    """Two nodes, or a node and the history, disagree."""
 
 
 async def heal(world: World) -> None:
-    """Clear the wires, and wait until all nodes take part, whatever the load."""
+    """Clear the wires, and wait until all nodes take part, even under load."""
     world.network.clear()
     await _until("all nodes take part and see each other", world.nodes.are_whole)
 
 
 async def level(world: World) -> None:
-    """Wait until all nodes know equally much; while there is load they never do."""
+    """Wait until all nodes have learned the same number of decrees; needs the load to have ended."""
     await _until("all nodes know equally much", partial(_even, world))
 
 
@@ -37,7 +37,7 @@ async def _until(what: str, condition: Callable[[], bool]) -> None:
 
 
 def _even(world: World) -> bool:
-    """Whether all nodes hold as many decrees, and have read each other's feeds to the end."""
+    """Whether all nodes have the same number of decrees, and have read all feeds to the end."""
     reports = [world.nodes.report(node) for node in world.nodes.nodes]
     known = [report for report in reports if report is not None]
     if len(known) < len(reports):
@@ -48,13 +48,13 @@ def _even(world: World) -> bool:
 
 
 async def check(world: World, history: Iterable[Operation]) -> int:
-    """Ask every node alone for everything.
+    """Read all decrees from every node by itself.
 
     Returns:
-        How many decrees there are.
+        The number of decrees.
 
     Raises:
-        Disagreement: if two nodes differ, or a decree that a client saw is not there.
+        Disagreement: if two nodes differ, or a decree that a client saw is missing.
     """
     told = _seen(history)
     found = {node: await _asked_alone(world, node) for node in world.nodes.nodes}
@@ -80,7 +80,7 @@ def _seen(history: Iterable[Operation]) -> Decrees:
 
 
 async def _asked_alone(world: World, node: str) -> Decrees:
-    """All decrees, listed and read one by one, with no other node to be reached by clients."""
+    """All decrees, listed and read one by one, while clients can reach no other node."""
     others = [other for other in world.nodes.nodes if other != node]
     for other in others:
         world.network.wire(CLIENTS, other).set(REFUSED)

@@ -1,8 +1,8 @@
-"""Faults: what is done to a cluster, and how it is undone.
+"""Faults of a cluster, and how they are undone.
 
-Each fault is a frozen value, so a schedule can be printed and drawn again from its seed. `begin` and
-`end` do what the name says; between the two the load goes on. `end` leaves the cluster whole, with
-every process started again, but does not wait until it works.
+Each fault is a frozen value, so a schedule can be printed and drawn again from its seed. Between
+`begin` and `end` the load goes on. `end` starts every process again, but does not wait until the
+cluster works.
 """
 
 import shutil
@@ -24,7 +24,7 @@ Wires = tuple[tuple[str, str], ...]
 
 
 class Quorum(Enum):
-    """What a fault leaves of the quorum; the value is the word for the table."""
+    """Whether a fault leaves a quorum; the value is the word in the table."""
 
     UP = "up"
     LOST = "lost"
@@ -36,12 +36,12 @@ NO_MORE_BYTES = 0
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What faults act upon.
+    """The cluster that faults act on.
 
     Args:
         nodes: the processes.
         network: the wires between them.
-        nursery: for what a fault does while it lasts.
+        nursery: for tasks of a fault while it lasts.
     """
 
     nodes: Nodes
@@ -54,25 +54,25 @@ class Fault(Protocol):
 
     @property
     def name(self) -> str:
-        """The kind, for the table."""
+        """The kind of fault, for the table."""
         ...
 
     @property
     def where(self) -> str:
-        """Whom it hits."""
+        """The nodes or wires that it hits."""
         ...
 
     @property
     def quorum(self) -> Quorum:
-        """Whether a quorum stays up that hear each other and the clients."""
+        """Whether a quorum of nodes stays connected to each other and to the clients."""
         ...
 
     async def begin(self, world: World) -> None:
-        """Do it."""
+        """Begin the fault."""
         ...
 
     async def end(self, world: World) -> None:
-        """Undo it."""
+        """Undo the fault."""
         ...
 
 
@@ -81,9 +81,9 @@ class Kill:
     """SIGKILL; at the end the nodes are started again.
 
     Args:
-        name: the kind.
-        victims: whom.
-        quorum: whether enough are left.
+        name: the kind of fault.
+        victims: the nodes.
+        quorum: whether enough nodes are left.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Restart:
     """SIGTERM, as for an upgrade; at the end the node is started again.
 
     Args:
-        where: whom.
+        where: the node.
     """
 
     where: str
@@ -126,12 +126,12 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """SIGSTOP: alive, and silent; sockets and locks stay as they are.
+    """SIGSTOP: alive but silent; sockets and locks stay as they are.
 
     Args:
-        name: the kind.
-        victims: whom.
-        quorum: whether enough go on.
+        name: the kind of fault.
+        victims: the nodes.
+        quorum: whether enough nodes go on.
     """
 
     name: str
@@ -156,13 +156,13 @@ class BadWires:
     """Weather on some wires.
 
     Args:
-        name: the kind.
-        where: which wires, for people.
-        wires: which wires.
+        name: the kind of fault.
+        where: the wires, as text for people.
+        wires: the wires.
         weather: what happens on them.
-        quorum: whether enough nodes still hear each other.
-        forgotten: at the end connections over these wires break and what they held is lost, as
-            behind a router that was replaced; otherwise it arrives late.
+        quorum: whether enough nodes are still connected to each other.
+        forgotten: whether, at the end, connections over these wires break and lose their bytes, as
+            after the replacement of a router; otherwise the bytes arrive late.
     """
 
     name: str
@@ -186,11 +186,11 @@ class BadWires:
 
 @dataclass(frozen=True, slots=True)
 class Flapping:
-    """Wires that die and come back, again and again.
+    """Wires that die and come back repeatedly.
 
     Args:
-        where: which wires, for people.
-        wires: which wires.
+        where: the wires, as text for people.
+        wires: the wires.
         period_s: how long each state lasts.
         scope: ends the flapping; made with the fault.
     """
@@ -223,12 +223,12 @@ class Flapping:
 
 @dataclass(frozen=True, slots=True)
 class FullDisk:
-    """No more room where a node keeps its data; at the end there is, and the node is restarted.
+    """The disk of a node is full; at the end there is room again, and the node is restarted.
 
-    Without a volume of its own the node meets a quota: no file of it may grow.
+    Without a volume of its own the node gets a quota: its files may not grow.
 
     Args:
-        where: whose disk.
+        where: the node.
     """
 
     where: str
@@ -259,10 +259,10 @@ def _allow_files(process: int, bytes: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ClockJump:
-    """The wall clocks of some nodes are wrong, each by another time; the monotonic clocks go on.
+    """The wall clocks of some nodes jump, each by another time; the monotonic clocks do not.
 
     Args:
-        jumps: nodes, and by how many seconds their clocks are wrong.
+        jumps: the nodes, and the offsets of their clocks in seconds.
     """
 
     jumps: tuple[tuple[str, int], ...]
@@ -286,12 +286,12 @@ class ClockJump:
 class Wipe:
     """A node loses its directory and is started on an empty one, which it must refuse.
 
-    A wiped node stays out for ever, so at the end it finds its directory again: nothing that it had
-    promised is lost, and it may come back.
+    A wiped node stays out permanently, so at the end it gets its directory back: its promises are not
+    lost, and it may take part again.
 
     Args:
-        where: whom.
-        noted: whether the note beside the config is still there; without it the peers refuse.
+        where: the node.
+        noted: whether the note beside the config is still there; without it, the peers refuse the node.
     """
 
     where: str
@@ -324,10 +324,10 @@ def _aside(data: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Several faults at once; nothing is said about a quorum.
+    """Several faults at the same time; it does not tell whether there is a quorum.
 
     Args:
-        faults: begun in this order, and ended in it.
+        faults: begun and ended in this order.
     """
 
     faults: Sequence[Fault]

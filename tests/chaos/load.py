@@ -1,7 +1,7 @@
 """``python -m tests.chaos.load``: many clients in one process, each with connections of its own.
 
-They claim keys that all want, keys that nobody else wants and slots of series; they read, wait and
-list. The process ends when its standard input does, so it never outlives the run that started it.
+They claim contended keys, keys of their own and slots of series; they read, wait and list. The process
+ends when its standard input does, so it never outlives the run that started it.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from ..history.recorder import Pending
 from .diary import Diary, begin
 
 ERA_S = 5.0
-"""Keys and series that all want are new ones after so long."""
+"""After this long, contended keys and series are replaced by new ones."""
 SHARDS = 4
 KEYS_PER_SHARD = 12
 TIMEOUTS_S = (1.0, 3.0, 8.0)
@@ -30,13 +30,13 @@ TRIES = 3
 
 
 class Client:
-    """One client, which does one thing after the other.
+    """One client, which runs one operation after another.
 
     Args:
-        name: who it says that it is.
+        name: its name as a claimant.
         registry: its connection.
         diary: where its operations are written.
-        chance: what it does.
+        chance: draws its operations.
     """
 
     def __init__(self, name: str, registry: Registry, diary: Diary, chance: random.Random) -> None:
@@ -56,7 +56,7 @@ class Client:
         )
 
     async def run(self, pause_s: float) -> None:
-        """Until cancelled, with pauses of about so many seconds."""
+        """Run operations until cancelled, with pauses of about `pause_s`."""
         doings = [doing for doing, _ in self._doings]
         weights = [weight for _, weight in self._doings]
         while True:
@@ -65,14 +65,14 @@ class Client:
             await doing()
 
     async def _claim_contended(self) -> None:
-        # few values, so that some claims find their own value decreed for another
+        # few values, so that some claims find their own value decreed for another claim
         await self._claim(self._contended_key(), self._chance.choice(("same", self._name)))
 
     async def _claim_fresh(self) -> None:
         await self._claim(f"own/{self._name}/{self._count + 1}", "mine")
 
     async def _claim(self, key: str, value: str) -> None:
-        """Claim, and claim again under the same id while the outcome is unknown."""
+        """Claim, and repeat the claim with the same id while the outcome is unknown."""
         claim_id = self._next_id()
         claim = make_claim(parse_key(key), value, self._name, claim_id=claim_id)
         for _ in range(TRIES):
@@ -181,9 +181,9 @@ async def load(endpoints: str, clients: int, rate: float, seed: str, path: Path)
     Args:
         endpoints: the nodes.
         clients: how many.
-        rate: how many operations a second all clients begin together, at most.
-        seed: names these clients and their luck.
-        path: where the history goes.
+        rate: the most operations that all clients together begin in a second.
+        seed: seeds the names and the random choices of these clients.
+        path: the file for the history.
     """
     with path.open("w", encoding="utf-8") as file:
         diary = Diary(file)
@@ -197,7 +197,7 @@ async def load(endpoints: str, clients: int, rate: float, seed: str, path: Path)
 
 
 async def _one(endpoints: str, name: str, diary: Diary, pause_s: float) -> None:
-    # no cache to speak of: reads are to be answered by nodes
+    # the smallest cache, so that nodes answer the reads
     async with connect(endpoints, claimant=name, cache_decrees=1) as registry:
         await Client(name, registry, diary, random.Random(name)).run(pause_s)
 

@@ -1,8 +1,8 @@
 """What happens to bytes between nodes and clients: the weather on each directed wire.
 
-A wire leads from one place to another; a place is a node, or `CLIENTS`. The weather on it can be
-changed at any time, for the bytes under way too. It knows nothing of sockets: doors ask it when a
-chunk is due, and whether anything passes.
+A wire leads from one place to another; a place is a node, or `CLIENTS`. Its weather may change at any
+time, also for bytes under way. A wire knows nothing of sockets: doors ask it when a chunk is due, and
+whether anything passes.
 """
 
 import random
@@ -19,14 +19,14 @@ RETRANSMISSION_S = (0.2, 0.8)
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """What a wire does to chunks of bytes. TCP hides loss from its ends: it shows as waiting.
+    """The faults of a wire. TCP hides loss from its ends: loss shows as a delay.
 
     Args:
         delay_s: the least and the most seconds that a chunk is under way.
-        loss: the chance that a chunk is lost and waits until it was sent again.
-        resets: the chance that a chunk takes its connection with it.
-        dead: nothing passes, and nobody is told; what waits is delivered when it is over.
-        refused: connections are reset, new ones too.
+        loss: the probability that a chunk is lost and delayed until it is sent again.
+        resets: the probability that a chunk breaks its connection.
+        dead: nothing passes, without an error; waiting chunks are delivered afterwards.
+        refused: all connections are reset, new ones too.
     """
 
     delay_s: tuple[float, float] = (0.0, 0.0)
@@ -55,7 +55,7 @@ class Wire:
         self._connections: set[trio.CancelScope] = set()
 
     def set(self, weather: Weather) -> None:
-        """From now on this is the weather."""
+        """Set the weather."""
         self.weather = weather
         self._changed.set()
         self._changed = trio.Event()
@@ -63,13 +63,13 @@ class Wire:
             self.reset()
 
     def reset(self) -> None:
-        """Every connection ends now; what was under way is lost."""
+        """End all connections; bytes under way are lost."""
         for scope in list(self._connections):
             scope.cancel()
 
     @contextmanager
     def carrying(self, connection: trio.CancelScope) -> Iterator[None]:
-        """For as long as the block runs, `connection` uses this wire."""
+        """Note that `connection` uses this wire while the block runs."""
         self._connections.add(connection)
         try:
             yield
@@ -77,11 +77,11 @@ class Wire:
             self._connections.discard(connection)
 
     def breaks(self) -> bool:
-        """Whether the chunk that comes now takes its connection with it."""
+        """Draw whether the next chunk breaks its connection."""
         return self._chance.random() < self.weather.resets
 
     def delay_s(self) -> float:
-        """How long the chunk that comes now is under way."""
+        """Draw how long the next chunk is under way."""
         lost = self._chance.random() < self.weather.loss
         again_s = self._chance.uniform(*RETRANSMISSION_S) if lost else 0.0
         return self._chance.uniform(*self.weather.delay_s) + again_s
@@ -96,7 +96,7 @@ class Network:
     """All wires.
 
     Args:
-        chance: where the luck of the wires comes from.
+        chance: seeds the randomness of the wires.
     """
 
     def __init__(self, chance: random.Random) -> None:
@@ -107,6 +107,6 @@ class Network:
         return self._wires[source, target]
 
     def clear(self) -> None:
-        """All wires work as they should."""
+        """Set all wires to no faults."""
         for wire in self._wires.values():
             wire.set(CLEAR)

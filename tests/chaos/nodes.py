@@ -1,4 +1,4 @@
-"""The processes of the cluster: each behind its door, with a clock and perhaps a volume of its own."""
+"""The processes of the cluster: each has a door, a clock, and perhaps a volume of its own."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from .volume import Volume, small_volume
 
 ROOT = Path(__file__).parents[2]
 BEHIND = "127.0.0.2"
-"""Nodes listen on the same port as their doors, at an address that no outgoing connection has."""
+"""Nodes listen on the port of their door, at an address that no outgoing connection uses."""
 VOLUME_BYTES = 512 * 1024 * 1024
 
 
@@ -24,9 +24,9 @@ class Nodes(Processes):
 
     Attributes:
         seeded: the name of a mistake from the catalogue that all nodes run with; empty for none.
-        lifetime_s: nodes stop by themselves after so long, should nobody be left to stop them.
-        clocks: the wall clock of each node, where clocks can jump.
-        volumes: the nodes whose data is on a volume of its own.
+        lifetime_s: after this long nodes stop by themselves, in case the test was killed.
+        clocks: the wall clock of each node, if clocks can jump.
+        volumes: the volumes of the nodes that have one.
     """
 
     seeded: str = ""
@@ -49,7 +49,7 @@ class Nodes(Processes):
         return BEHIND, self.door(node)[1]
 
     def door(self, node: str) -> tuple[str, int]:
-        """Where others find a node."""
+        """Where others connect to a node."""
         host, _, port = self.addresses[node].rpartition(":")
         return host, int(port)
 
@@ -85,19 +85,19 @@ class Nodes(Processes):
         return all(self._sees(node, {*self.nodes}) for node in self.nodes)
 
     def ended(self, node: str) -> int:
-        """Wait until a node has ended; until then it is one of those that run."""
+        """Wait until a node has ended; returns its exit code."""
         code = self.running[node].wait(2 * PATIENCE_S)
         del self.running[node]
         return code
 
     def close(self) -> None:
-        """End all that is left: processes, and then volumes."""
+        """End all processes, then all volumes."""
         self.end()
         for volume in self.volumes.values():
             volume.close()
 
     def resume(self, node: str) -> None:
-        """A paused node goes on."""
+        """Resume a paused node."""
         if node in self.running:
             self.signal(node, signal.SIGCONT)
 
@@ -110,12 +110,12 @@ class Nodes(Processes):
 
 
 def _while_we_live() -> list[str]:
-    """What to put before a command that shall be killed when this process is; nothing if missing."""
+    """The command prefix that kills a command with this process; empty if it is not installed."""
     return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
 
 
 def build(folder: Path, size: int, lifetime_s: float, seeded: str = "") -> Nodes:
-    """Write a cluster's configuration; the last node gets a volume, if there can be one."""
+    """Write a cluster's configuration; the last node gets a volume, if this machine allows one."""
     made = make(folder, size, further_hosts=(BEHIND,))
     nodes = Nodes(made.folder, made.addresses, seeded=seeded, lifetime_s=lifetime_s)
     last = nodes.nodes[-1]

@@ -1,8 +1,8 @@
-"""How long claims stood still, measured at the clients: what a fault cost whoever used the cluster.
+"""How long claims stopped during a fault, measured at the clients.
 
-Only claims that were told that they won count: what was decided before is known to any node, quorum or
-not. A claim that was called before a fault says nothing about the time after it, so claims flow again
-when one has won that was called after the moment in question.
+Only claims that won count: a node can answer others without a quorum, from earlier decrees. A claim
+that was called before a fault says nothing about the time after it. So claims flow again once a claim
+that was called after the moment in question has won.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,7 +16,7 @@ from .faults import Quorum
 
 Seconds = float
 STILL_UNDER_WAY_S = 0.3
-"""A signal may be so late on a busy machine."""
+"""How late a signal may be on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,15 @@ class Outage:
     """One fault as it was carried out, on the clock of the history.
 
     Args:
-        name: the kind.
-        where: whom it hit.
-        quorum: what it left of the quorum.
-        began: when it was begun.
-        in_force: when all was done that it does.
-        lifted: when it began to be undone.
-        ended: when all was undone; processes may still be starting.
+        name: the kind of fault.
+        where: the nodes or wires that it hit.
+        quorum: whether it left a quorum.
+        began: when its `begin` was called.
+        in_force: when its `begin` was done.
+        lifted: when its `end` was called.
+        ended: when its `end` was done; processes may still be starting.
         whole: when all nodes voted and saw each other again.
-        quiet_until: when the next one was begun.
+        quiet_until: when the next fault was begun.
     """
 
     name: str
@@ -48,16 +48,16 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What one fault cost.
+    """The effect of one fault on claims.
 
     Args:
-        outage: which.
-        gap_s: the longest time in which no claim won, from the fault's begin until the next one's.
-        flows_s: from its begin until a claim called after that had won; None: none had before the
-            next fault began.
+        outage: the fault.
+        gap_s: the longest time without a winning claim, from its begin until the next fault's.
+        flows_s: from its begin until a claim that was called after that had won; None if no such claim
+            won before the next fault began.
         back_s: the same, from its end.
         whole_s: from its end until all nodes took part again.
-        slowest_s: the longest that a claim took which was called while it lasted, and won.
+        slowest_s: the longest duration of a winning claim that was called during the fault.
     """
 
     outage: Outage
@@ -90,7 +90,7 @@ class Flow:
         return len(self._by_end)
 
     def recovery(self, outage: Outage) -> Recovery:
-        """What `outage` cost."""
+        """The effect of `outage`."""
         until = outage.quiet_until
         return Recovery(
             outage,
@@ -102,9 +102,9 @@ class Flow:
         )
 
     def won_without_a_quorum(self, outage: Outage) -> int:
-        """How many claims won that were first called when the quorum was gone, while it was gone.
+        """How many claims were first called without a quorum, and won before it was back.
 
-        One that had been called before may have won then, and be told only now.
+        A claim that had been called before may have won earlier and got its answer only now.
         """
         if outage.quorum is not Quorum.LOST:
             return 0
@@ -130,7 +130,7 @@ class Flow:
 
 
 def table(recoveries: Iterable[Recovery]) -> str:
-    """One line a kind of fault: how often, and the median and the worst of each measure."""
+    """One line for each kind of fault: its count, and the median and the worst of each measure."""
     kinds: dict[str, list[Recovery]] = {}
     for each in recoveries:
         kinds.setdefault(each.outage.name, []).append(each)

@@ -1,6 +1,6 @@
-"""One run: a cluster behind doors, a load, faults one after the other, and what came of it.
+"""One run: a cluster with doors, a load, faults one after another, and a report.
 
-Everything that a run starts is ended with it. Its folder keeps the logs of the nodes, the history as
+Everything that a run starts ends with it. Its folder keeps the logs of the nodes, the history as
 ``history.jsonl`` (``python -m tests.history`` judges it again) and ``recovery.json``.
 """
 
@@ -39,16 +39,16 @@ PATIENCE_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run is like.
+    """The settings of a run.
 
     Args:
-        folder: its own; what is left of the run stays there.
+        folder: its own folder, which keeps its files.
         schedule: draws the faults, from the members and whether clocks can jump.
-        seconds: after so long no further fault is begun.
-        size: how many nodes.
-        clients: how many, in all processes together.
-        rate: operations a second, of all clients together, at most.
-        seed: names the luck of wires and clients.
+        seconds: after this long no further fault is begun.
+        size: the number of nodes.
+        clients: the number of clients, in all processes together.
+        rate: the most operations a second, of all clients together.
+        seed: seeds the randomness of wires and clients.
         seeded: a mistake from the catalogue for all nodes; empty for none.
     """
 
@@ -64,17 +64,17 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of a run.
+    """The results of a run.
 
     Args:
-        verdict: the judge's.
-        recoveries: what each fault cost, in order.
-        won: how many claims did.
-        impossible: how many of them while there was no quorum.
-        decrees: how many every node holds in the end; None if they do not agree.
-        complaint: how they do not, or which fault went wrong: a cluster that did not come back, a
-            wiped node that was let in.
-        left_out: kinds of faults that this machine cannot have, and stand-ins.
+        verdict: the judge's verdict.
+        recoveries: the effects of the faults, in order.
+        won: how many claims won.
+        impossible: how many of them won while there was no quorum.
+        decrees: how many decrees every node has at the end; None if the nodes disagree.
+        complaint: how they disagree, or which fault failed: a cluster that did not come back, a
+            wiped node that was admitted.
+        left_out: kinds of faults that this machine cannot have, and their substitutes.
     """
 
     verdict: Verdict
@@ -87,7 +87,7 @@ class Report:
 
     @property
     def right(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether the run found no fault."""
         return self.verdict.right and self.impossible == 0 and self.decrees is not None
 
 
@@ -95,8 +95,8 @@ async def run(settings: Settings, say: Callable[[str], None] = print) -> Report:
     """Carry out a run and judge it.
 
     Args:
-        settings: what the run is like.
-        say: is told of each fault that is over.
+        settings: of the run.
+        say: called with each fault that is over.
 
     Raises:
         AssertionError: if the cluster does not form, or the clients' processes fail.
@@ -132,7 +132,7 @@ def _left_out(nodes: Nodes) -> Iterator[str]:
 
 @asynccontextmanager
 async def _served(nodes: Nodes, seed: int) -> AsyncIterator[World]:
-    """Doors, and nodes that vote behind them."""
+    """Doors, and nodes that vote."""
     network = Network(random.Random(seed))
     async with trio.open_nursery() as nursery:
         for node in nodes.nodes:
@@ -148,7 +148,7 @@ async def _served(nodes: Nodes, seed: int) -> AsyncIterator[World]:
 async def _trouble(
     world: World, settings: Settings, say: Callable[[str], None]
 ) -> tuple[list[Outage], str]:
-    """The faults under load; returns them as they were, and what went wrong on the way."""
+    """Carry out the faults under load; returns their outages, and a complaint if one failed."""
     with _load(world, settings):
         await trio.sleep(WARM_S)
         until = time.monotonic() + settings.seconds
@@ -185,7 +185,7 @@ async def _carry_out(world: World, planned: Planned, say: Callable[[str], None])
 
 @contextmanager
 def _load(world: World, settings: Settings) -> Iterator[None]:
-    """Clients in processes of their own, for as long as the block runs."""
+    """Clients in processes of their own, while the block runs."""
     loads = [_start_load(world, settings, number) for number in range(LOADS)]
     try:
         yield

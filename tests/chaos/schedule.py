@@ -1,7 +1,7 @@
-"""Which fault comes when: decks with one fault of each kind, shuffled and dealt by a seed.
+"""The order of faults: decks with one fault of each kind, shuffled and dealt by a seed.
 
-One seed gives one schedule, whatever the machine is like, except that a kind which the machine cannot
-have is left out.
+One seed gives the same schedule on every machine, except that kinds that a machine cannot have are
+left out.
 """
 
 import random
@@ -31,12 +31,12 @@ SLOW = Weather(delay_s=(0.1, 0.5))
 LOSSY = Weather(loss=0.1, resets=0.01)
 HOUR_S = 3_600
 CLOCK_SEEN_S = 3.0
-"""A process looks up to a second late what its clock should say, and claims must win after that."""
+"""Processes read the offset of their clock up to 1 s late, and claims must win after that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long faults and the calm between them last, in seconds: the least and the most."""
+    """The durations of faults and of the calm between them, in seconds: the least and the most."""
 
     fault_s: tuple[float, float]
     calm_s: tuple[float, float]
@@ -52,9 +52,9 @@ class Planned:
     """One fault of a schedule.
 
     Args:
-        fault: what.
-        lasts_s: how long.
-        calm_s: how long it is quiet after it.
+        fault: the fault.
+        lasts_s: its duration.
+        calm_s: the pause after it.
     """
 
     fault: Fault
@@ -66,11 +66,11 @@ class Planned:
 
 
 class Deck:
-    """One fault of each kind, with fresh luck.
+    """One fault of each kind, with fresh random choices.
 
     Args:
         nodes: the members; three or more.
-        chance: the luck.
+        chance: draws the choices.
         clocks: whether clocks can jump.
     """
 
@@ -81,7 +81,7 @@ class Deck:
         self._spare = (len(nodes) - 1) // 2
 
     def deal(self) -> list[Fault]:
-        """All kinds once, in any order."""
+        """All kinds once, in random order."""
         makers: list[Callable[[], Fault]] = [
             *(lambda k=k: self._kill(k) for k in ("one", "two", "all")),
             *(lambda k=k: self._pause(k) for k in ("one", "two", "all")),
@@ -96,13 +96,13 @@ class Deck:
         return faults
 
     def wires(self) -> list[Fault]:
-        """Everything that can be wrong with wires, in any order."""
+        """All faults of wires, in random order."""
         faults = [make() for make in self._wires()]
         self._chance.shuffle(faults)
         return faults
 
     def pair(self) -> Fault:
-        """Something wrong with the wires, and with processes at the same time."""
+        """A fault of wires and a fault of processes at the same time."""
         wires = self._chance.choice(self._wires())()
         process = self._kill("one") if self._chance.random() < 0.5 else self._pause("one")
         return Together((wires, process))
@@ -151,7 +151,7 @@ class Deck:
         return BadWires("one-way cut", f"{one}->{other}", ((one, other),), DEAD, Quorum.UP)
 
     def _isolated(self) -> Fault:
-        """The clients still reach the node that no other node reaches."""
+        """One node that clients reach and other nodes do not."""
         one = self._one()
         others = [node for node in self._nodes if node != one]
         wires = (*((one, node) for node in others), *((node, one) for node in others))
@@ -200,19 +200,19 @@ def one_of_each(seed: int, nodes: list[str], clocks: bool) -> Iterator[Planned]:
 
 
 def deck_after_deck(seed: int, nodes: list[str], clocks: bool) -> Iterator[Planned]:
-    """Faults without end, some of them two at once."""
+    """Endless faults, some of them in pairs."""
     chance = random.Random(seed)
     deck = Deck(nodes, chance, clocks)
     least_s, most_s = LONG.fault_s
     while True:
         for fault in [*deck.deal(), deck.pair(), deck.pair()]:
-            # short ones as often as long ones
+            # drawn on a logarithmic scale: short ones as often as long ones
             lasts_s = least_s * (most_s / least_s) ** chance.random()
             yield Planned(fault, lasts_s, chance.uniform(*LONG.calm_s))
 
 
 def wires_alone(seed: int, nodes: list[str], clocks: bool) -> Iterator[Planned]:
-    """Bad wires without end, and hardly any calm: what finds mistakes soonest."""
+    """Endless faults of wires with hardly any calm: the schedule that finds mistakes soonest."""
     chance = random.Random(seed)
     deck = Deck(nodes, chance, clocks)
     while True:

@@ -11,7 +11,7 @@ def mistake(name: str) -> Bug:
     """The mistake of that name in the catalogue.
 
     Raises:
-        ValueError: naming those that there are.
+        ValueError: if there is none; the message names those that exist.
     """
     for bug in BUGS:
         if bug.name == name:
@@ -20,7 +20,7 @@ def mistake(name: str) -> Bug:
 
 
 def main() -> None:
-    """Seed the mistake of that name, then be the program."""
+    """Seed the mistake, then run the program."""
     seed(mistake(sys.argv.pop(1)))
     from decreed.cli.main import main as decreed
 

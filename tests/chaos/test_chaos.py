@@ -25,18 +25,18 @@ SEED = int(os.environ.get("DECREED_CHAOS_SEED", "1"))
 SECONDS = float(os.environ.get("DECREED_CHAOS_SECONDS", "0"))
 LONGEST_S = 300.0
 GAP_S = 30.0
-"""Generous, for a machine that does many other things; what is usual stands in the table."""
+"""Generous, for a busy machine; the table shows what is usual."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the one run that all tests here look at."""
+    """The folder of the one run that all tests here inspect."""
     return tmp_path_factory.mktemp("chaos")
 
 
 @pytest.fixture(scope="module")
 def report(folder: Path) -> Report:
-    """What came of it."""
+    """The report of the run."""
     draw = deck_after_deck if SECONDS else one_of_each
     settings = Settings(folder, partial(draw, SEED), SECONDS or LONGEST_S, seed=SEED)
     print(f"seed {SEED}")
@@ -45,7 +45,7 @@ def report(folder: Path) -> Report:
     return report
 
 
-# a fifth of what two idle cores do: a busy machine runs the same faults with fewer claims between
+# a fifth of what two idle cores do: a busy machine makes fewer claims between the same faults
 MOVED = 60
 
 
@@ -53,11 +53,11 @@ def history_in(folder: Path) -> list[Operation]:
     return list(load(folder / "history.jsonl"))
 
 
-def test_nobody_is_told_anything_wrong_whatever_fails(report: Report) -> None:
+def test_no_client_gets_a_wrong_answer_under_any_fault(report: Report) -> None:
     assert report.verdict.right, str(report.verdict)[:10_000]
 
 
-def test_every_node_asked_alone_has_the_same_decrees_and_all_that_were_told(
+def test_every_node_by_itself_has_the_same_decrees_and_all_that_clients_saw(
     report: Report,
 ) -> None:
     assert report.complaint == ""
@@ -78,8 +78,8 @@ def test_no_claim_wins_while_there_is_no_quorum(report: Report) -> None:
     assert any(each.outage.quorum is Quorum.LOST for each in report.recoveries)
 
 
-def test_every_kind_of_operation_ended_in_many_ways(report: Report, folder: Path) -> None:
-    """A load that only ever does one thing proves little."""
+def test_every_kind_of_operation_ends_in_many_ways(report: Report, folder: Path) -> None:
+    """A load of one kind of operation would prove little."""
     history = history_in(folder)
     assert {operation.kind for operation in history} == set(Kind)
     wanted = {Result.WON, Result.SAME, Result.LOST, Result.UNDECIDED, Result.LISTED}
@@ -96,7 +96,7 @@ def test_wall_clocks_did_jump(report: Report, folder: Path) -> None:
 
 
 def changed(history: Iterable[Operation]) -> list[Operation]:
-    """The history with the decree of the first answer to a loser changed."""
+    """The history with a change in the decree of the first losing claim's answer."""
     operations = list(history)
     place = next(n for n, each in enumerate(operations) if each.result is Result.LOST)
     other = structs.replace(operations[place].decree, value=b"something else")

@@ -1,4 +1,4 @@
-"""Doors: what the weather does to bytes, on real sockets, seen from both ends."""
+"""Doors: the effect of weather on bytes, on real sockets, seen from both ends."""
 
 import random
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ PATIENCE_S = 120.0
 
 @dataclass
 class Hall:
-    """A door, and an echo behind it."""
+    """A door, and an echo server after it."""
 
     door: Door
     network: Network
@@ -82,7 +82,7 @@ async def is_silent(stream: trio.SocketStream) -> bool:
     return True
 
 
-async def test_in_clear_weather_every_byte_passes_in_order_and_so_does_the_end() -> None:
+async def test_without_faults_every_byte_and_the_end_arrive_in_order() -> None:
     async with hall() as here, await here.enter() as stream:
         data = random.Random(2).randbytes(1 << 20)
         async with trio.open_nursery() as nursery:
@@ -93,7 +93,7 @@ async def test_in_clear_weather_every_byte_passes_in_order_and_so_does_the_end()
 
 
 @pytest.mark.parametrize("way", ["there", "back"])
-async def test_a_dead_wire_tells_nobody_anything_and_delivers_late(way: str) -> None:
+async def test_a_dead_wire_delays_bytes_without_an_error(way: str) -> None:
     async with hall() as here, await here.enter() as stream:
         await hear(stream, len(HELLO))
         wire = here.there if way == "there" else here.back
@@ -104,7 +104,7 @@ async def test_a_dead_wire_tells_nobody_anything_and_delivers_late(way: str) -> 
         assert await hear(stream, 4) == b"held"
 
 
-async def test_on_a_dead_wire_a_greeting_goes_unanswered() -> None:
+async def test_on_a_dead_wire_a_greeting_gets_no_answer() -> None:
     async with hall() as here:
         here.there.set(DEAD)
         async with await here.enter() as stream:
@@ -113,7 +113,7 @@ async def test_on_a_dead_wire_a_greeting_goes_unanswered() -> None:
             assert await hear(stream, len(HELLO)) == HELLO
 
 
-async def test_a_wire_that_refuses_breaks_connections_and_lets_none_in() -> None:
+async def test_a_refusing_wire_breaks_connections_and_accepts_no_new_ones() -> None:
     async with hall() as here, await here.enter() as stream:
         await hear(stream, len(HELLO))
         here.back.set(REFUSED)
@@ -124,7 +124,7 @@ async def test_a_wire_that_refuses_breaks_connections_and_lets_none_in() -> None
                 await second.receive_some()
 
 
-async def test_the_weather_of_others_does_not_matter() -> None:
+async def test_the_weather_on_other_wires_does_not_matter() -> None:
     async with hall() as here:
         here.network.wire("n2", "n1").set(DEAD)
         here.network.wire("n1", "n2").set(REFUSED)
@@ -132,14 +132,14 @@ async def test_the_weather_of_others_does_not_matter() -> None:
             assert await hear(stream, len(HELLO)) == HELLO
 
 
-async def test_a_stranger_is_sent_away() -> None:
+async def test_a_stranger_is_refused_by_the_door() -> None:
     async with hall() as here, await trio.open_tcp_stream(*here.door.address) as stream:
         await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
         with suppress(trio.BrokenResourceError):
             assert await stream.receive_some() == b""
 
 
-async def test_with_nobody_behind_the_door_a_connection_breaks() -> None:
+async def test_without_a_node_after_the_door_a_connection_breaks() -> None:
     with held(2) as (outer, inner), trio.fail_after(PATIENCE_S):
         door = Door("n1", ("127.0.0.1", outer), ("127.0.0.1", inner), Network(random.Random(1)))
         async with trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""Recovery is measured right: from times that are written out."""
+"""Recovery is measured correctly, by examples with fixed times."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def test_claims_flow_again_with_the_first_winner_that_was_called_after_the_begin
     assert len(flow) == 4
 
 
-def test_a_fault_after_which_nothing_flows_is_told() -> None:
+def test_a_fault_after_which_no_claim_wins_is_reported() -> None:
     recovery = Flow([won(1, 2), won(30, 31)]).recovery(OUTAGE)
     assert (recovery.flows_s, recovery.back_s, recovery.gap_s) == (None, None, 10.0)
     assert "never" in table([recovery])

@@ -1,4 +1,4 @@
-"""A schedule is drawn from its seed, and leaves no kind of fault out."""
+"""A schedule is drawn from its seed, and has every kind of fault."""
 
 import random
 from itertools import islice

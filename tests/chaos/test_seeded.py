@@ -1,4 +1,4 @@
-"""Chaos that cannot fail proves nothing: a cluster with a mistake in it must be found out."""
+"""Chaos must be able to fail: a mistake that is seeded into a cluster is found."""
 
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from .schedule import wires_alone
 
 MISTAKE = "read of undecided without a quorum"
 SECONDS = (6.0, 20.0, 60.0, 180.0)
-"""Longer when the machine was too busy for the mistake to show."""
+"""Repeated with longer times, in case the machine was too busy for the mistake to show."""
 
 
 def is_found(folder: Path, seconds: float) -> bool:

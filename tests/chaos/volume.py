@@ -1,8 +1,8 @@
 """A small volume for one node's data, so that its disk can be full.
 
-It is a tmpfs in a mount namespace which a process of ours holds open, so nothing stays mounted when
-the run ends, however it ends. Where that is not allowed there is none, and a quota on the size of
-files takes its place (see `faults`).
+It is a tmpfs in a mount namespace that a process of ours holds open, so nothing stays mounted after the
+run, even if it is killed. If the system does not allow that, there is no volume, and a quota on the
+size of files is used instead (see `faults`).
 """
 
 import os
@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 PAGE_BYTES = 4_096
-# the namespace must not pass mounts on to the rest of the machine
+# the namespace must not propagate mounts to the rest of the machine
 HOLD = 'mount -t tmpfs -o size="$1" tmpfs "$2" && echo ready && read -r _'
 
 
@@ -49,17 +49,17 @@ class Volume:
 
     @property
     def inside(self) -> list[str]:
-        """What to put before a command that shall see the volume."""
+        """The command prefix for commands that use the volume."""
         return ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", "--wd=.", "--"]
 
     def fill(self) -> None:
-        """From now on there is room for a page or two."""
+        """Leave room for a page or two."""
         status = os.statvfs(self.path)
         used = (status.f_blocks - status.f_bfree) * status.f_frsize
         self._resize(used + 2 * PAGE_BYTES)
 
     def free(self) -> None:
-        """There is room again."""
+        """Make room again."""
         self._resize(self._bytes)
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class Volume:
 
 
 def small_volume(folder: Path, bytes: int) -> Volume | None:
-    """A volume at `folder`, or None where none can be had."""
+    """A volume at `folder`; None if this machine does not allow one."""
     if os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("nsenter") is None:
         return None
     try:

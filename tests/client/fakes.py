@@ -1,4 +1,4 @@
-"""A small cluster of fake servers on loopback: they speak the wire protocol and do as told."""
+"""A small cluster of fake servers on loopback: they speak the wire protocol and follow scripts."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -37,13 +37,13 @@ from decreed.registry.wire.status import StatusReport
 
 FORMATION = b"f" * 16
 LIMIT_S = 120.0
-"""Far more than anything takes here, on a machine with much else to do too."""
+"""Far more than anything takes here, even on a busy machine."""
 MAX_FRAME = 1024 * 1024
 Script = Callable[["FakeNode", Any], Any]
 
 
 class Silence:
-    """What a script returns for no answer at all."""
+    """What a script returns to give no answer."""
 
 
 class HangUp:
@@ -51,7 +51,7 @@ class HangUp:
 
 
 class Garbage:
-    """What a script returns to answer with bytes that are no message."""
+    """What a script returns to answer with malformed bytes."""
 
 
 class Half:
@@ -70,7 +70,7 @@ def decree_of(key: str, value: bytes = b"v", claim_id: bytes = b"other") -> Decr
 
 @dataclass
 class FakeCluster:
-    """What all fake nodes share: the decrees, in order, and who they are."""
+    """The state that all fake nodes share: the decrees, in order, and the cluster's identity."""
 
     nodes: list["FakeNode"] = field(default_factory=list)
     decrees: dict[str, Decree] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class FakeCluster:
         return [self.node(name) for name in names]
 
     def decide(self, decree: Decree) -> Decree:
-        """Freeze a key, unless it is frozen, and say what it is frozen to."""
+        """Freeze a key, unless it is frozen; returns what it is frozen to."""
         if decree.key not in self.decrees:
             self.decrees[decree.key] = decree
             self.changed.set()
@@ -99,7 +99,7 @@ class FakeCluster:
         return self.decrees[decree.key]
 
     async def form_again(self, formation: bytes, *nodes: "FakeNode") -> None:
-        """Begin a new life without any decree; connections to `nodes`, or to all, are closed."""
+        """Form the cluster again, without decrees; connections to `nodes`, or to all, are closed."""
         self.formation = formation
         self.decrees.clear()
         for node in nodes or self.nodes:
@@ -111,7 +111,7 @@ class FakeCluster:
 
 
 class FakeNode:
-    """One fake server. `script`, if set, is asked first what to answer to each request."""
+    """One fake server. `script`, if set, decides the answer to each request."""
 
     def __init__(self, name: str, cluster: FakeCluster) -> None:
         self.name = NodeId(name)
@@ -139,22 +139,22 @@ class FakeNode:
         return [request for request in self.requests if isinstance(request, kind)]
 
     async def until(self, enough: Callable[["FakeNode"], object]) -> None:
-        """Return once `enough` holds, which is looked at whenever a frame arrives."""
+        """Return once `enough` holds; it is checked whenever a frame arrives."""
         with anyio.fail_after(LIMIT_S):
             while not enough(self):
                 await self._seen.wait()
 
     def halt(self) -> None:
-        """Stop as by SIGSTOP: connections stay, new ones are accepted, and nothing is said."""
+        """Stop as by SIGSTOP: connections stay open, new ones are accepted, nothing is sent."""
         self._running = anyio.Event()
 
     def resume(self) -> None:
-        """Go on, with whatever has come meanwhile."""
+        """Go on, and answer what came meanwhile."""
         self._running.set()
 
     @property
     def open_connections(self) -> int:
-        """How many connections the other side has not closed."""
+        """How many connections the client has not closed."""
         return len(self._streams)
 
     async def start(self, tasks: TaskGroup) -> None:
@@ -264,7 +264,7 @@ class FakeNode:
                     self.halt()
 
     async def say(self, data: bytes) -> None:
-        """Send bytes as they are on all connections."""
+        """Send raw bytes on all connections."""
         for stream in list(self._streams):
             await stream.send(data)
 

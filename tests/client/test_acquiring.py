@@ -1,4 +1,4 @@
-"""Getting a term from nodes that do as told: which is asked, when validity counts, what is unknown."""
+"""Acquiring a term from scripted nodes: which is asked, when validity counts, what is unknown."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +47,7 @@ def someone_elses(number: int = 1) -> Decree:
 
 
 def honest(node: FakeNode, request: Any) -> Any:
-    """A node that gives everybody what is asked for."""
+    """A node that grants every request."""
     match request:
         case LockRequest(id=id, claim=claim):
             return Granted(id, term(claim), True)
@@ -75,7 +75,7 @@ def scripted(cluster: FakeCluster, *scripts: Script) -> list[FakeNode]:
 
 
 @pytest.mark.anyio
-async def test_the_home_is_asked_and_its_answer_is_enough_to_begin() -> None:
+async def test_the_grant_of_the_home_alone_starts_validity() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         home, *others = scripted(cluster, honest, honest, honest)
         async with registry.lock(LOCK, ttl=10) as lock:
@@ -122,7 +122,7 @@ async def test_a_grant_that_comes_late_is_confirmed_first() -> None:
     ],
     ids=["refuses", "does not know", "hangs up"],
 )
-async def test_after_trouble_the_next_node_is_asked_with_the_same_id_and_confirms(
+async def test_after_a_failure_the_next_node_is_asked_with_the_same_id_and_confirms(
     trouble: Callable[[Any], Any],
 ) -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
@@ -134,7 +134,7 @@ async def test_after_trouble_the_next_node_is_asked_with_the_same_id_and_confirm
 
 
 @pytest.mark.anyio
-async def test_a_home_that_falls_silent_is_left_for_the_next_node() -> None:
+async def test_if_the_home_falls_silent_the_next_node_is_asked() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         home, *_ = scripted(cluster, honest, honest, honest)
         await registry.get("k")
@@ -145,7 +145,7 @@ async def test_a_home_that_falls_silent_is_left_for_the_next_node() -> None:
 
 
 @pytest.mark.anyio
-async def test_held_is_said_only_if_no_earlier_try_may_have_got_it() -> None:
+async def test_lock_held_is_raised_only_if_no_earlier_try_may_have_got_the_lock() -> None:
     def held(request: Any) -> Any:
         return HeldBy(request.id, someone_elses(), 700, None, 0)
 
@@ -165,7 +165,7 @@ async def test_held_is_said_only_if_no_earlier_try_may_have_got_it() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_is_wrong_with_the_request_is_said_at_once() -> None:
+async def test_an_error_of_a_lock_request_is_raised_immediately() -> None:
     def wrong(request: Any) -> Any:
         return Failed(request.id, BadRequest.code, "no")
 
@@ -177,7 +177,7 @@ async def test_what_is_wrong_with_the_request_is_said_at_once() -> None:
 
 
 @pytest.mark.anyio
-async def test_refusals_of_all_nodes_are_unreachable_in_the_end() -> None:
+async def test_refusals_of_all_nodes_end_as_unreachable() -> None:
     def refuse(request: Any) -> Any:
         return Failed(request.id, StorageFailed.code, "the disk is full")
 
@@ -190,7 +190,7 @@ async def test_refusals_of_all_nodes_are_unreachable_in_the_end() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("wait", [0.001, 0.3])
-async def test_a_waiter_that_heard_nothing_asks_how_things_stand_in_the_end(
+async def test_a_waiter_without_an_answer_asks_for_the_holder_at_its_deadline(
     wait: float,
 ) -> None:
     def busy(request: Any) -> Any:
@@ -206,7 +206,7 @@ async def test_a_waiter_that_heard_nothing_asks_how_things_stand_in_the_end(
 
 
 @pytest.mark.anyio
-async def test_what_a_quorum_said_while_one_waited_is_the_answer_when_nobody_says_more() -> None:
+async def test_the_last_answer_of_a_quorum_during_a_wait_is_its_result() -> None:
     def held_once(request: Any) -> Any:
         again = len(home.asked(LockRequest)) > 1
         refused = Failed(request.id, StorageFailed.code, "the disk is full")
@@ -246,7 +246,7 @@ async def test_a_term_that_is_over_before_it_was_confirmed_is_lost_without_a_blo
 
 
 @pytest.mark.anyio
-async def test_answers_to_keep_alives_that_come_too_late_revive_nothing() -> None:
+async def test_late_answers_to_keep_alives_revive_no_validity() -> None:
     async def late(request: Any) -> Any:
         await anyio.sleep(2)
         return Kept(request.id)

@@ -1,4 +1,4 @@
-"""Addresses that are none are refused at once, and told in the form that was meant."""
+"""Malformed addresses are refused immediately, with an error that shows the right form."""
 
 import pytest
 
@@ -43,14 +43,14 @@ from decreed.registry.errors import ConfigError
         ("", "write host:port"),
     ],
 )
-def test_what_is_no_address_is_told_with_the_right_form(text: str, way_out: str) -> None:
+def test_a_malformed_address_is_refused_with_the_right_form(text: str, way_out: str) -> None:
     with pytest.raises(ConfigError) as caught:
         connect(text)
     assert way_out in str(caught.value)
     assert len(str(caught.value)) < 300
 
 
-def test_a_password_in_an_address_is_not_told_again() -> None:
+def test_a_password_in_an_address_is_not_repeated_in_the_error() -> None:
     with pytest.raises(ConfigError) as caught:
         split_address("https://me:secret@h:1")
     assert "secret" not in str(caught.value)
@@ -66,10 +66,10 @@ def test_a_password_in_an_address_is_not_told_again() -> None:
         ("[fe80::1%eth0]:1", ("fe80::1%eth0", 1)),
     ],
 )
-def test_what_is_an_address_is_taken(text: str, pair: tuple[str, int]) -> None:
+def test_valid_addresses_are_parsed(text: str, pair: tuple[str, int]) -> None:
     assert split_address(text) == pair
     assert split_address(join_address(*pair)) == pair
 
 
-def test_blanks_around_commas_and_one_comma_behind_are_passed_over() -> None:
+def test_spaces_around_commas_and_a_trailing_comma_are_ignored() -> None:
     assert [str(each) for each in parse_endpoints([" a:1 , [::1]:2,", "a:1"])] == ["a:1", "[::1]:2"]

@@ -1,7 +1,7 @@
 """Every parameter of every public method, with wrong values: each is named, and nothing is sent.
 
 The tables are by name, since a parameter of one name means the same everywhere. The methods are found
-by themselves: a new parameter that is in no table fails here.
+by introspection: a new parameter that is in no table fails here.
 """
 
 import inspect
@@ -42,7 +42,7 @@ NO_TIME: tuple[Any, ...] = (
 NO_PATH_OF_A_KEY: tuple[Any, ...] = (*NO_TEXT, "", "a//b", "/a", "a b", "$x", "a" * 513, "a@0")
 HOLDER = Holder("jobs", 3, "me@host pid 1", "host", 1, 0, 10.0, "", b"", b"id")
 
-# what stands for an argument that is not the one looked at
+# right values, for the arguments that are not under test
 RIGHT: dict[str, Any] = {
     "items": {"k": "v"},
     "key": "k",
@@ -62,7 +62,7 @@ RIGHT: dict[str, Any] = {
     "endpoints": NOBODY,
 }
 
-# values that a parameter does not take
+# values that a parameter refuses
 WRONG: dict[str, tuple[Any, ...]] = {
     "key": NO_PATH_OF_A_KEY,
     "keys": (None, 7, "abc", b"abc", bytearray(b"abc"), [7], ["a", b"b"], ["a//b"], [LONE], [[]]),
@@ -107,7 +107,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "headers": (None, 7, "text", b"text", ["text"], [("decreed-token", "1")], {"decreed-token": "1"}),
 }  # fmt: skip
 
-# where a name means something else
+# exceptions: parameters whose name means something else
 WRONG_AT: dict[tuple[str, str], tuple[Any, ...]] = {
     ("lead", "info"): (object(), nan, {1, 2}, b"bytes"),
     ("keep_leading", "info"): (object(), nan, {1, 2}, b"bytes"),
@@ -116,9 +116,9 @@ WRONG_AT: dict[tuple[str, str], tuple[Any, ...]] = {
     ("connect", "timeout"): (None, *NO_TIME),
     ("fence_sql", "token"): NO_TEXT,
 }
-# whose reasons are given in other words: by the noun of what is malformed
+# parameters whose errors name the malformed thing instead
 NOUNS = {"keys": ("keys", "is no key"), "endpoints": ("endpoint",)}
-# an object of a driver of databases, which we cannot know
+# an object of a database driver, whose type we cannot know
 UNCHECKED = {("pass_fence", "cursor")}
 
 
@@ -167,7 +167,7 @@ def right(name: str, parameter: str) -> Any:
 
 
 async def nothing(_: object) -> None:
-    """Work of a leader, which is never begun."""
+    """The work of a leader; never called here."""
 
 
 def named_by(parameter: str, error: BadRequest) -> bool:
@@ -175,7 +175,7 @@ def named_by(parameter: str, error: BadRequest) -> bool:
 
 
 async def run(made: object) -> object:
-    """Whatever a method of the asynchronous registry returns, used for the first time."""
+    """Use the result of a method of the asynchronous registry for the first time."""
     if isinstance(made, AsyncIterator):
         return await anext(made)
     if isinstance(made, AbstractAsyncContextManager):
@@ -185,7 +185,7 @@ async def run(made: object) -> object:
 
 
 def run_blocking(made: object) -> object:
-    """Whatever a method of the blocking registry returns, used for the first time."""
+    """Use the result of a method of the blocking registry for the first time."""
     if isinstance(made, AbstractContextManager):
         with made:
             return None
@@ -215,7 +215,7 @@ async def test_every_wrong_argument_of_an_asynchronous_method_is_named(name: str
 
 
 def refuse_in_batch(made: object, value: object) -> None:
-    """`claim_many` has an error for each item."""
+    """Check that `claim_many` returns an error for the item."""
     if isinstance(made, list) and made and isinstance(made[0], BadRequest):
         raise made[0]
     raise AssertionError(f"{value!r:.60} was taken")
@@ -271,7 +271,7 @@ def test_every_wrong_argument_of_a_function_is_named(name: str) -> None:
         assert named_by(parameter, caught.value), f"{name}({parameter}={value!r:.60})"
 
 
-def test_every_public_function_is_among_them() -> None:
+def test_every_public_function_is_in_the_tables() -> None:
     public = {name: getattr(client, name) for name in client.__all__}
     public |= {f"sync.{name}": getattr(sync, name) for name in sync.__all__}
     public |= {
@@ -280,11 +280,11 @@ def test_every_public_function_is_among_them() -> None:
         if getattr(value, "__module__", "") == fencing.__name__ and not name.startswith("_")
     }
     functions = {name for name, value in public.items() if inspect.isfunction(value)}
-    # `stale` makes an error, and is for those who write a fence of their own
+    # `stale` makes an error, for users who write a fence of their own
     assert functions - {"stale"} <= {*FUNCTIONS}
 
 
-def test_the_beginning_of_a_blocking_watch() -> None:
+def test_every_wrong_timeout_of_begin_of_a_blocking_watch_is_named() -> None:
     with running_cluster(1) as cluster, sync.connect(*cluster.endpoints) as registry:
         watching = registry.watch()
         for _, value, positional, named in wrong_calls("begin", watching.begin):
@@ -330,7 +330,7 @@ def test_endpoints_may_be_given_in_a_list_to_the_blocking_client() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_is_sent_is_plain_whatever_it_was_made_of() -> None:
+async def test_sent_messages_hold_plain_types_only() -> None:
     async with cluster_of(1) as cluster, connect(Text(cluster.endpoints[0])) as registry:
         claimed = await registry.claim(
             Text("k"), Text("v"), note=Text("n"), claimant=Text("me"), claim_id=Text("id")
@@ -342,7 +342,7 @@ async def test_what_is_sent_is_plain_whatever_it_was_made_of() -> None:
         assert (await registry.get(Text("k"))) == claimed.decree
 
 
-def test_the_tables_have_nothing_that_no_method_has() -> None:
+def test_every_entry_of_the_tables_belongs_to_a_method() -> None:
     names = {
         parameter
         for kind in (Registry, sync.Registry)

@@ -1,8 +1,8 @@
-"""The client without an event loop: the same tests as over one, and what is its own.
+"""The client without an event loop: the same tests as with one, and tests of its own.
 
 Each test of reads, claims, connections, silent nodes and strangers runs again here, with its registry
-over plain sockets in a thread beside the fake nodes. Left out is what asks for tasks: several calls at
-a time, calls that are cancelled or closed, locks, and watches.
+over plain sockets in a thread beside the fake nodes. Tests that need tasks are left out: concurrent
+calls, calls that are cancelled or closed, locks, and watches.
 """
 
 import socket
@@ -35,16 +35,16 @@ pytestmark = pytest.mark.anyio
 
 SAME_TESTS = (test_reads, test_claims, test_connections, test_silence, test_strangers)
 NEED_TASKS = {
-    "test_a_burst_at_a_slow_node_is_not_all_asked_twice",
-    "test_a_lock_whose_home_never_greets_is_got_elsewhere",
-    "test_a_node_is_pinged_though_those_who_wait_have_taken_all_room",
+    "test_a_burst_at_a_slow_node_is_not_sent_twice",
+    "test_a_lock_whose_home_never_greets_is_acquired_at_another_node",
+    "test_a_node_is_pinged_although_waits_use_all_its_room_in_flight",
     "test_a_watch_leaves_a_silent_node_misses_nothing_and_repeats_nothing",
     "test_closing_does_not_wait_for_a_look_at_a_stranger",
-    "test_every_call_that_has_an_end_ends_soon_when_nobody_listens",
-    "test_many_that_wait_move_together_and_none_of_them_fails",
-    "test_a_cancelled_call_takes_its_request_back",
-    "test_a_read_from_memory_lets_nobody_else_run",
-    "test_calls_at_once_wait_for_the_same_comparison",
+    "test_every_call_with_a_deadline_ends_soon_if_nothing_listens",
+    "test_many_waits_move_together_and_no_wait_fails",
+    "test_a_cancelled_call_cancels_its_request",
+    "test_a_read_from_memory_is_no_checkpoint",
+    "test_concurrent_first_calls_share_one_comparison_of_endpoints",
     "test_malformed_positions_are_refused",
     "test_no_more_requests_are_in_flight_than_the_node_allows",
     "test_watch_goes_on_from_a_position",
@@ -104,7 +104,7 @@ _times: list[Steady] = []
 
 @asynccontextmanager
 async def connect(*endpoints: str, **options: Any) -> AsyncGenerator[Aside]:
-    """Stands in for `decreed.client.connect`."""
+    """Replaces `decreed.client.connect`."""
     with keys_of(endpoints, **options) as keys:
         yield Aside(keys)
 
@@ -117,7 +117,7 @@ def anyio_backend(steady: Steady) -> tuple[str, dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def without_a_loop(monkeypatch: pytest.MonkeyPatch, steady: Steady) -> None:
-    """The tests of the other modules find the blocking client, which goes by the time of the nodes."""
+    """Have the tests of the other modules use the blocking client, by the time of the nodes."""
     for module in SAME_TESTS:
         monkeypatch.setattr(module, "connect", connect)
 
@@ -144,7 +144,7 @@ globals().update(
 )
 
 
-def test_what_is_left_out_is_there() -> None:
+def test_every_test_that_is_left_out_exists() -> None:
     assert set(_the_same(SAME_TESTS)) >= NEED_TASKS
 
 
@@ -159,12 +159,12 @@ def _asked(cluster: FakeCluster, endpoints: list[str] | None = None, **named: An
 async def test_a_name_is_looked_up_and_each_of_its_addresses_tried() -> None:
     async with cluster_of(1) as cluster:
         cluster.decide(decree_of("k"))
-        # the nodes listen at 127.0.0.1 alone, whatever else the name stands for
+        # the nodes listen at 127.0.0.1 only, although the name may have other addresses
         port = cluster.endpoints[0].rpartition(":")[2]
         assert (await _asked(cluster, [f"localhost:{port}"])).key == "k"
 
 
-async def test_a_name_server_that_is_silent_holds_up_nobody(
+async def test_a_silent_name_server_delays_no_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answered = threading.Event()
@@ -185,7 +185,7 @@ async def test_a_name_server_that_is_silent_holds_up_nobody(
         answered.set()
 
 
-async def test_a_name_without_an_address_is_said() -> None:
+async def test_a_name_without_an_address_is_reported() -> None:
     async with cluster_of(1) as cluster:
         with pytest.raises(Unreachable, match="cannot connect"):
             await _asked(cluster, ["no-such-name.invalid:7400"], timeout=0.5)
@@ -193,7 +193,7 @@ async def test_a_name_without_an_address_is_said() -> None:
             await _asked(cluster, [f"{'x' * 70}.example:7400"], timeout=0.5)
 
 
-async def test_a_peer_that_accepts_and_says_nothing_holds_up_nobody() -> None:
+async def test_a_peer_that_accepts_and_stays_silent_delays_no_call() -> None:
     async with cluster_of(1) as cluster:
         cluster.decide(decree_of("k"))
         with socket.create_server(("127.0.0.1", 0)) as mute:
@@ -234,7 +234,7 @@ async def test_a_value_larger_than_what_the_system_takes_at_once_arrives_whole()
         assert len(node.asked(ClaimRequest)) == 1
 
 
-def test_what_needs_a_task_says_so() -> None:
+def test_a_call_that_needs_a_task_raises_an_error_that_says_so() -> None:
     async def watch(keys: Keys) -> None:
         await anyio.sleep(0)
 
@@ -260,13 +260,13 @@ def test_bad_requests_reach_the_caller() -> None:
         ("decreed", ("anyio", "asyncio", "msgspec", "trio", "typing")),
     ],
 )
-def test_nothing_is_loaded_that_is_not_used(imported: str, unwanted: tuple[str, ...]) -> None:
+def test_unused_modules_are_not_imported(imported: str, unwanted: tuple[str, ...]) -> None:
     code = f"import sys, {imported}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {name.partition(".")[0] for name in done.stdout.split()} & set(unwanted) == set()
 
 
-async def test_only_the_home_is_asked_once() -> None:
+async def test_one_request_goes_to_the_home_only() -> None:
     async with cluster_of(3) as cluster:
         cluster.decide(decree_of("k"))
         await _asked(cluster)

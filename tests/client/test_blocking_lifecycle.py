@@ -1,4 +1,4 @@
-"""Blocking clients: made and used at once, closed by whoever has them, or by nobody."""
+"""Blocking clients: opening, concurrent first use, and closing, explicitly or by garbage collection."""
 
 import gc
 import os
@@ -27,7 +27,7 @@ def client_threads() -> int:
     return [thread.name for thread in threading.enumerate()].count("decreed-client")
 
 
-def test_a_client_is_of_use_at_once_and_until_it_is_closed() -> None:
+def test_a_client_works_immediately_and_until_it_is_closed() -> None:
     with running_cluster(1) as cluster:
         registry = sync.connect(*cluster.endpoints)
         assert client_threads() == 0
@@ -49,7 +49,7 @@ def test_a_client_that_was_never_used_is_closed_too() -> None:
     assert client_threads() == 0
 
 
-def test_several_are_closed_oldest_first_by_other_threads() -> None:
+def test_several_clients_are_closed_oldest_first_by_other_threads() -> None:
     with running_cluster(1) as cluster, ThreadPoolExecutor(4) as threads:
         registries = [sync.connect(*cluster.endpoints) for _ in range(4)]
         for registry in registries:
@@ -94,13 +94,13 @@ def test_a_client_may_be_closed_while_it_begins() -> None:
             registry = sync.connect(*cluster.endpoints)
             asked = threads.submit(registry.get, "k")
             registry.close()
-            # either it came before the end or after it, and neither hangs
+            # it came before the end or after it; in both cases it does not hang
             assert isinstance(asked.exception(20), Closed | None)
             assert client_threads() == 0
 
 
 def lost_after(use: Callable[[sync.Registry], object], cluster: FakeCluster) -> list[str]:
-    """What is warned of when the only registry is forgotten after `use`."""
+    """The warnings when the only reference to the registry is dropped after `use`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         registry = sync.connect(*cluster.endpoints)
@@ -111,7 +111,7 @@ def lost_after(use: Callable[[sync.Registry], object], cluster: FakeCluster) -> 
     return [str(warning.message) for warning in caught if warning.category is ResourceWarning]
 
 
-def test_a_client_that_nobody_has_any_more_is_warned_of_and_ends() -> None:
+def test_an_unreferenced_client_is_closed_with_a_warning() -> None:
     with running_cluster(1) as cluster:
         [said] = lost_after(lambda registry: registry.get("k"), cluster)
         assert "was not closed" in said and "close()" in said
@@ -146,7 +146,7 @@ def test_what_is_still_open_is_closed_when_the_interpreter_exits(tmp_path: Path)
         endpoints = cluster.endpoints
         cluster.decide(decree_of("k"))
         assert run_it() == (0, "k\n", "")
-    # what it had read was written, so nobody need be asked
+    # the decrees that it had read are on disk, so no node is asked
     assert run_it() == (0, "k\n", "")
 
 
@@ -200,7 +200,7 @@ def test_an_interrupt_while_the_thread_starts_leaves_the_client_usable() -> None
 
         def start(self: threading.Thread) -> None:
             started(self)
-            # Ctrl-C just when the thread runs, and before anybody could note that it does
+            # Ctrl-C when the thread runs already, before the caller could note that it does
             if self.name == "decreed-client" and not interrupts:
                 interrupts.append(1)
                 raise KeyboardInterrupt

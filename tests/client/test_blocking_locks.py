@@ -1,4 +1,4 @@
-"""Locks of blocking callers: threads, forks, interrupts, and losses that nobody can sleep through."""
+"""Locks of blocking callers: threads, forks, interrupts, and losses that are always reported."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def test_a_block_holds_the_lock_and_releases_it(registry: sync.Registry) -> None
             lock.ensure_held()
 
 
-def test_it_is_kept_without_the_blocks_doing_anything(registry: sync.Registry) -> None:
+def test_a_lock_is_kept_although_the_block_does_nothing(registry: sync.Registry) -> None:
     with registry.lock("kept", ttl=1.2) as lock:
         assert not lock.lost.wait(2.6)
         lock.ensure_held()
@@ -73,7 +73,7 @@ def test_a_thread_that_has_the_lock_is_refused(registry: sync.Registry) -> None:
 
 
 def sync_lock_elsewhere(registry: sync.Registry, name: str) -> ThreadPoolExecutor:
-    """Ask in another thread, without waiting; raises what it raises there."""
+    """Ask for the lock in another thread, without waiting; its errors are raised here."""
 
     def ask() -> None:
         with registry.lock(name, wait=0):
@@ -84,14 +84,14 @@ def sync_lock_elsewhere(registry: sync.Registry, name: str) -> ThreadPoolExecuto
     return pool
 
 
-def test_errors_of_the_block_come_out_and_the_lock_is_free(registry: sync.Registry) -> None:
+def test_errors_of_the_block_are_raised_and_the_lock_is_free(registry: sync.Registry) -> None:
     with pytest.raises(KeyError, match="mine"), registry.lock("raises", ttl=30):
         raise KeyError("mine")
     with registry.lock("raises", wait=5) as lock:
         assert lock.term == 2
 
 
-def test_a_loss_is_told_and_raised_behind_the_block(registry: sync.Registry) -> None:
+def test_a_loss_is_reported_and_raised_after_the_block(registry: sync.Registry) -> None:
     told: list[str] = []
     with (
         pytest.raises(LockLost, match="broken"),
@@ -113,7 +113,7 @@ def test_an_error_of_the_block_is_not_masked_by_the_loss(registry: sync.Registry
     assert "was lost" in caught.value.__notes__[0]
 
 
-def test_a_thread_of_the_client_that_hangs_loses_no_lock_in_silence(cluster: Servers) -> None:
+def test_a_loss_is_reported_even_if_the_clients_thread_hangs(cluster: Servers) -> None:
     told = threading.Event()
     go_on = threading.Event()
     with sync.connect(*cluster.endpoints) as registry:
@@ -171,7 +171,7 @@ def test_a_forked_process_does_not_hold_what_its_parent_holds(registry: sync.Reg
     locked = registry.lock("forked", ttl=30)
     with locked as lock:
         assert "forked" in said_in_a_fork(lock.ensure_held)
-        # leaving the block there neither hangs nor releases the lock
+        # leaving the block there does not hang, and does not release the lock
         assert said_in_a_fork(lambda: locked.__exit__(None, None, None)) == "nothing"
         lock.ensure_held()
         standing = registry.standing("forked")
@@ -184,13 +184,13 @@ def test_leading_publishes_what_the_leader_says_of_itself(registry: sync.Registr
         assert (seen.term, seen.info) == (term.term, b'{"url": "http://a"}')
 
 
-def test_once_is_won_by_one_and_again_with_its_id(registry: sync.Registry) -> None:
+def test_once_is_won_by_one_caller_and_by_repetitions_with_its_id(registry: sync.Registry) -> None:
     results = [registry.once("jobs/1", claim_id=f"worker-{number}") for number in range(3)]
     assert [result.won for result in results] == [True, False, False]
     assert registry.once("jobs/1", claim_id="worker-0").won
 
 
-def test_a_block_that_somebody_else_enters_as_well_stays_the_first_ones(
+def test_a_block_that_a_second_thread_enters_stays_with_the_first(
     registry: sync.Registry, cluster: Servers
 ) -> None:
     block = registry.lock("entered", ttl=TTL)

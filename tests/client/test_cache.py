@@ -1,4 +1,4 @@
-"""The cache: bounded in memory, kept on disk, of one formation, and never an error."""
+"""The cache: bounded in memory, kept on disk, of one formation; it raises no errors."""
 
 import logging
 import os
@@ -54,7 +54,7 @@ def test_a_file_keeps_decrees_and_drops_the_oldest(tmp_path: Path) -> None:
 
 
 def totals(path: Path) -> tuple[int, int]:
-    """What a file says of itself: how many decrees, and how large together."""
+    """The totals in a file: the number of decrees, and their size."""
     with closing(sqlite3.connect(path)) as database:
         [row] = database.execute("SELECT decrees, bytes FROM totals").fetchall()
         [(count, size)] = database.execute("SELECT COUNT(*), SUM(LENGTH(record)) FROM decrees")
@@ -62,7 +62,7 @@ def totals(path: Path) -> tuple[int, int]:
     return count, size
 
 
-def test_a_file_keeps_count_of_what_is_in_it(tmp_path: Path) -> None:
+def test_a_file_counts_its_decrees_and_bytes(tmp_path: Path) -> None:
     one, two = (DecreeFile(tmp_path / "f", 300, 1_000_000) for _ in range(2))
     one.put([decree_of("a"), decree_of("b", b"v" * 100)])
     two.put([decree_of("a"), decree_of("c")])
@@ -73,7 +73,7 @@ def test_a_file_keeps_count_of_what_is_in_it(tmp_path: Path) -> None:
     two.close()
 
 
-def test_what_was_in_a_file_before_it_kept_count_is_counted(tmp_path: Path) -> None:
+def test_decrees_in_a_file_without_totals_are_counted(tmp_path: Path) -> None:
     file = DecreeFile(tmp_path / "f", 300, 1_000_000)
     file.put([decree_of("a"), decree_of("b")])
     file.close()
@@ -108,26 +108,26 @@ def test_a_damaged_record_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFi
     file.close()
 
 
-def test_a_damaged_file_is_begun_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_file_is_started_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "f").write_bytes(b"no database at all" * 1000)
     file = DecreeFile(tmp_path / "f", 100, 100_000)
     with caplog.at_level(logging.WARNING):
         assert file.get([Key("a")]) == []
-    assert "begun anew" in caplog.text
+    assert "started again" in caplog.text
     file.put([decree_of("a")])
     assert len(file.get([Key("a")])) == 1
     file.close()
 
 
 @pytest.mark.anyio
-async def test_cached_is_fast_and_asks_nobody() -> None:
+async def test_cached_is_fast_and_sends_no_request() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.decide(decree_of("k"))
         await registry.get("k")
         began = time.thread_time()
         for _ in range(100_000):
             registry.cached("k")
-        # of this thread's own processor time: how busy the machine is does not matter
+        # CPU time of this thread, which does not depend on the load of the machine
         assert time.thread_time() - began < 1
         assert len(cluster.nodes[0].requests) == 1
 
@@ -168,7 +168,7 @@ async def test_decrees_of_a_cluster_that_has_not_formed_are_not_kept() -> None:
         cluster.decide(decree_of("k"))
         await registry.get("k")
         assert registry.cached("k") is None
-        # the welcome is out of date then: the connection is renewed, and the formation learned
+        # the welcome is out of date now: the client reconnects and learns the formation
         cluster.formation = b"f" * 16
         with anyio.fail_after(LIMIT_S):
             while registry.cached("k") is None:
@@ -193,7 +193,7 @@ async def test_a_disk_cache_answers_while_the_cluster_is_down(tmp_path: Path) ->
 
 
 @pytest.mark.anyio
-async def test_a_disk_cache_of_other_endpoints_is_not_believed(tmp_path: Path) -> None:
+async def test_a_disk_cache_of_other_endpoints_is_not_used(tmp_path: Path) -> None:
     async with (
         cluster_of(1) as cluster,
         connect(*cluster.endpoints, cache_dir=tmp_path) as registry,
@@ -206,7 +206,7 @@ async def test_a_disk_cache_of_other_endpoints_is_not_believed(tmp_path: Path) -
 
 
 @pytest.mark.anyio
-async def test_a_disk_cache_of_an_older_formation_is_not_believed(tmp_path: Path) -> None:
+async def test_a_disk_cache_of_an_older_formation_is_not_used(tmp_path: Path) -> None:
     async with cluster_of(1) as cluster:
         async with connect(*cluster.endpoints, cache_dir=tmp_path) as registry:
             cluster.decide(decree_of("a"))
@@ -257,7 +257,7 @@ for number in range(300):
 """
 
 
-def test_a_file_that_is_truncated_while_programs_use_it_takes_none_along(tmp_path: Path) -> None:
+def test_truncating_a_file_in_use_crashes_no_program(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ROUNDS, str(tmp_path / "f")]
     programs = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

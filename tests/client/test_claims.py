@@ -1,4 +1,4 @@
-"""Claims: where they go, what becomes of them when nodes fail, and what is said at the end."""
+"""Claims: the nodes they go to, what happens when nodes fail, and how they end."""
 
 import anyio
 import pytest
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 KEY = "prod/db/region"
 
 
-async def test_a_claim_goes_to_the_home_alone() -> None:
+async def test_a_claim_goes_to_the_home_only() -> None:
     async with cluster_of(3) as cluster, connect(cluster.endpoints[0]) as registry:
         for number in range(10):
             key = f"key{number}"
@@ -40,7 +40,7 @@ async def test_a_claim_goes_to_the_home_alone() -> None:
             assert asked == [cluster.order(key)[0].name]
 
 
-async def test_outcomes() -> None:
+async def test_a_claim_of_a_frozen_key_ends_as_same_lost_or_id_reused() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.decide(decree_of("k", b"taken"))
         assert (await registry.claim("k", b"taken")).outcome is Outcome.SAME
@@ -112,7 +112,7 @@ async def test_the_next_node_coordinates_when_the_home_is_down() -> None:
 
 
 @pytest.mark.parametrize("error", [NotFormed, StorageFailed, Unreachable, Damaged, OutcomeUnknown])
-async def test_the_fault_of_one_node_is_tried_at_the_next(error: type[Unreachable]) -> None:
+async def test_after_an_error_of_one_node_the_next_is_tried(error: type[Unreachable]) -> None:
     def fail(node: FakeNode, request: ClaimRequest) -> Failed:
         return Failed(request.id, error.code, "no")
 
@@ -126,7 +126,7 @@ async def test_the_fault_of_one_node_is_tried_at_the_next(error: type[Unreachabl
 
 
 @pytest.mark.parametrize("error", [BadRequest, SeriesGap, Disputed])
-async def test_the_fault_of_the_request_is_raised_at_once(error: type[BadRequest]) -> None:
+async def test_an_error_of_a_claim_request_is_raised_immediately(error: type[BadRequest]) -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         for node in cluster.nodes:
             node.script = lambda node, request: Failed(request.id, error.code, "your fault")
@@ -135,7 +135,7 @@ async def test_the_fault_of_the_request_is_raised_at_once(error: type[BadRequest
         assert sum(len(node.asked(ClaimRequest)) for node in cluster.nodes) == 1
 
 
-async def test_a_silent_home_is_passed_over_and_told_so() -> None:
+async def test_if_the_home_is_silent_the_next_node_answers_and_the_home_gets_a_cancel() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         home, second, _ = cluster.order(KEY)
         home.script = lambda node, request: Silence
@@ -145,7 +145,7 @@ async def test_a_silent_home_is_passed_over_and_told_so() -> None:
         assert (late.here, hedge.here) == (False, True)
         assert late.claim == hedge.claim
         await home.until(lambda node: any(r.id == late.id for r in node.requests[1:]))
-        # the silent node is kept away from: its next key goes to another node at once
+        # the silent node is avoided: its next key goes to another node immediately
         assert (await registry.claim(f"{KEY}@1", "v")).won
         assert len(home.asked(ClaimRequest)) == 1
 
@@ -203,13 +203,13 @@ async def test_an_error_without_a_name_leaves_the_outcome_unknown(code: int) -> 
             await registry.get(KEY, timeout=0.3)
 
 
-async def test_garbage_from_one_node_is_tried_at_the_next() -> None:
+async def test_after_garbage_from_one_node_the_next_is_tried() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         cluster.order(KEY)[0].script = lambda node, request: Garbage
         assert (await registry.claim(KEY, "v")).won
 
 
-async def test_not_formed_is_said_when_all_say_so() -> None:
+async def test_not_formed_is_raised_when_all_nodes_say_so() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         for node in cluster.nodes:
             node.script = lambda node, request: Failed(request.id, NotFormed.code, "not yet")
@@ -224,7 +224,7 @@ async def test_the_node_is_given_a_little_less_time_than_the_caller_waits() -> N
         assert 150_000 < request.timeout_ms < 200_000
 
 
-async def test_claim_many_settles_each_by_itself_in_one_frame_for_each_node() -> None:
+async def test_claim_many_settles_claims_independently_in_one_frame_for_each_node() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints, cache_decrees=0) as registry:
         cluster.decide(decree_of("key7", b"taken"))
         await registry.status()  # all connections are open
@@ -247,7 +247,7 @@ async def test_claim_many_when_nobody_answers() -> None:
         assert await registry.claim_many({}, timeout=0.2) == []
 
 
-async def test_claim_next_begins_behind_the_latest_slot() -> None:
+async def test_claim_next_begins_after_the_latest_slot() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         assert (await registry.claim_next("settings", "one")).slot == 1
         cluster.decide(decree_of("settings@2"))
@@ -275,14 +275,14 @@ async def test_a_repeated_claim_next_carries_the_same_slot_and_id() -> None:
         assert len(home.asked(LatestRequest)) == 1
 
 
-async def test_an_unknown_claim_next_tells_how_to_repeat_it() -> None:
+async def test_an_unknown_outcome_of_claim_next_says_how_to_repeat_it() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.nodes[0].script = lambda node, request: Silence
         with pytest.raises(OutcomeUnknown, match="first_slot=4"):
             await registry.claim_next("settings", "v", first_slot=4, timeout=1)
 
 
-async def test_a_burst_at_a_slow_node_is_not_all_asked_twice() -> None:
+async def test_a_burst_at_a_slow_node_is_not_sent_twice() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         await registry.status()
         keys = [key for n in range(600) if cluster.order(key := f"key{n}")[0].name == "n1"]
@@ -296,7 +296,7 @@ async def test_a_burst_at_a_slow_node_is_not_all_asked_twice() -> None:
         slow.script = answer_late
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(registry.claim_many, [(key, "v") for key in keys])
-            # the first that are late go to the others; then the node speaks again
+            # the first late ones go to the others; then the node answers again
             async with anyio.create_task_group() as watchers:
                 for node in others:
                     watchers.start_soon(node.until, lambda node: node.asked(ClaimRequest))

@@ -85,7 +85,7 @@ async def test_endpoints_of_two_formations_are_an_error_before_anything_is_asked
         assert not one.nodes[0].requests and not other.nodes[0].requests
 
 
-async def test_calls_at_once_wait_for_the_same_comparison() -> None:
+async def test_concurrent_first_calls_share_one_comparison_of_endpoints() -> None:
     async with cluster_of(1) as one, cluster_of(1) as other:
         other.nodes[0].welcome_bytes = renamed(other)
         errors: list[type[BaseException]] = []
@@ -112,7 +112,7 @@ def renamed(cluster: FakeCluster) -> bytes:
     return b"".join(frames.pack([codec.encode(welcome)]))
 
 
-async def test_a_cancelled_call_takes_its_request_back() -> None:
+async def test_a_cancelled_call_cancels_its_request() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         node = cluster.nodes[0]
         release = anyio.Event()
@@ -170,7 +170,7 @@ async def test_large_batches_stay_within_the_frames_of_the_node() -> None:
         assert cluster.nodes[0].connections == 1
 
 
-async def test_a_connection_that_breaks_is_made_anew() -> None:
+async def test_a_broken_connection_is_made_again() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         node = cluster.nodes[0]
         node.script = lambda node, request: HangUp

@@ -1,4 +1,4 @@
-"""What can be pickled or copied, and what says that it cannot, and what to do instead."""
+"""Results can be pickled and copied; objects of a client raise an error that names the way out."""
 
 import copy
 import pickle
@@ -22,12 +22,14 @@ def refused(thing: object, way: Callable[[object], object], instead: str) -> Non
         errors.BadRequest, match=f"cannot be pickled or copied: .*{instead}"
     ) as told:
         way(thing)
-    # which is what others expect of the like
+    # the type that pickle and copy raise by convention
     assert isinstance(told.value, TypeError)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_belongs_to_an_asynchronous_client(way: Callable[[object], object]) -> None:
+def test_objects_of_an_asynchronous_client_cannot_be_copied(
+    way: Callable[[object], object],
+) -> None:
     async def main() -> None:
         client = connect(NOBODY)
         refused(client, way, "the endpoints")
@@ -42,7 +44,7 @@ def test_what_belongs_to_an_asynchronous_client(way: Callable[[object], object])
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_belongs_to_a_blocking_client(way: Callable[[object], object]) -> None:
+def test_objects_of_a_blocking_client_cannot_be_copied(way: Callable[[object], object]) -> None:
     with sync.connect(NOBODY) as registry:
         refused(registry, way, "the endpoints")
         refused(registry.lock("x"), way, "ask for the lock itself")
@@ -52,7 +54,7 @@ def test_what_belongs_to_a_blocking_client(way: Callable[[object], object]) -> N
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_lock_that_is_held(way: Callable[[object], object]) -> None:
+def test_a_held_lock_cannot_be_copied(way: Callable[[object], object]) -> None:
     lock = sync.Lock.__new__(sync.Lock)
     refused(lock, way, "the token")
 
@@ -67,11 +69,11 @@ def test_a_lock_that_is_held(way: Callable[[object], object]) -> None:
     ],
     ids=lambda result: type(result).__name__,
 )
-def test_what_a_client_answers_travels(result: object) -> None:
+def test_results_can_be_pickled_and_copied(result: object) -> None:
     assert pickle.loads(pickle.dumps(result)) == result == copy.deepcopy(result)
 
 
-def test_errors_travel() -> None:
+def test_errors_can_be_pickled_and_copied() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     for kind in [*kinds, NotOpened, CannotCopy]:
         if issubclass(kind, errors.DecreedError):

@@ -1,4 +1,4 @@
-"""A decree as its readers use it: as text, as JSON, as a type of theirs, as a document, as a repr."""
+"""Reading a decree: as text, as JSON, as a type of the reader's, as a document, as a repr."""
 
 import json
 from collections.abc import Callable
@@ -62,21 +62,23 @@ class Point(msgspec.Struct):
         (lambda found: found.as_(int | None), b"twelve"),
     ],
 )
-def test_what_cannot_be_read_names_the_key(read: Callable[[Decree], Any], value: bytes) -> None:
+def test_an_unreadable_value_is_an_error_that_names_the_key(
+    read: Callable[[Decree], Any], value: bytes
+) -> None:
     for content_type in (TEXT, JSON):
         with pytest.raises(ValueError, match=KEY) as caught:
             read(decree(value, content_type))
         assert len(str(caught.value)) < 300
 
 
-def test_what_is_no_json_is_the_error_of_its_reader() -> None:
+def test_invalid_json_raises_the_error_of_the_decoder() -> None:
     with pytest.raises(
         json.JSONDecodeError, match=rf"'{KEY}' is no JSON: Expecting value: line 1 column 5"
     ):
         decree(b"[1, ").json()
 
 
-def test_text_that_is_none_is_the_error_of_the_codec() -> None:
+def test_invalid_text_raises_the_error_of_the_codec() -> None:
     with pytest.raises(UnicodeDecodeError, match=f"invalid start byte, in the value of '{KEY}'"):
         decree(b"\xff").text  # noqa: B018
 
@@ -117,7 +119,7 @@ def test_json_is_of_the_type_exactly() -> None:
         decree(b'"20"', JSON).as_(int)
 
 
-def test_the_time_is_one_that_knows_its_zone() -> None:
+def test_the_time_has_a_timezone() -> None:
     assert decree(b"").time == datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC)
     assert decree(b"").time.utcoffset() is not None
     before = replace(decree(b""), time_ms=-1)

@@ -1,7 +1,7 @@
-"""An error is definite only if nothing that was asked can have come about, whatever any node did.
+"""An error is definite only if the claim cannot have been chosen, whatever any node did.
 
-One node takes the request and then does each of the things that leave it open whether the claim was
-chosen; the next says at once that the request is wrong, which for that node alone is definite.
+One node takes the request and then does one of the things that leave open whether the claim was
+chosen. The next answers immediately that the request is wrong, which is definite for that node only.
 """
 
 from collections.abc import Awaitable, Callable
@@ -62,7 +62,7 @@ OPEN: dict[str, Trouble] = {
     "answers another question": lambda request: Kept(request.id),
     "tells of another key": lambda request: Decreed(request.id, decree_of("another@7")),
 }
-"""What leaves open whether the claim was chosen."""
+"""Troubles that leave open whether the claim was chosen."""
 
 
 def says(error: type[DecreedError]) -> Trouble:
@@ -70,7 +70,7 @@ def says(error: type[DecreedError]) -> Trouble:
 
 
 SHUT = {error.__name__: says(error) for error in (NotFormed, StorageFailed, Damaged, Unreachable)}
-"""What does not."""
+"""Troubles after which the claim certainly was not chosen."""
 
 
 def of(troubles: dict[str, Trouble]) -> pytest.MarkDecorator:
@@ -78,7 +78,7 @@ def of(troubles: dict[str, Trouble]) -> pytest.MarkDecorator:
 
 
 def troubled(nodes: list[FakeNode], kind: type, *troubles: Trouble) -> None:
-    """The first nodes do as told with requests of one kind; the next refuses it, once they have it."""
+    """The first nodes have `troubles` with requests of one kind; then the next one refuses it."""
 
     def script(trouble: Trouble) -> Callable[[FakeNode, Any], Any]:
         return lambda node, request: trouble(request) if isinstance(request, kind) else AsUsual
@@ -108,7 +108,7 @@ async def claims_next(registry: Registry) -> object:
 
 
 async def met(registry: Registry, cluster: FakeCluster) -> None:
-    """The client is connected to all, so that whoever is asked first is the home."""
+    """Connect the client to all nodes, so that the home is asked first."""
     await registry.status()
     for node in cluster.nodes:
         node.requests.clear()
@@ -128,7 +128,7 @@ def order(cluster: FakeCluster, kind: type) -> list[FakeNode]:
 
 @of(OPEN)
 @CALLS
-async def test_a_claim_of_which_a_node_may_have_made_something_is_unknown(
+async def test_a_claim_that_a_node_may_have_proposed_ends_as_unknown(
     call: Call, kind: type, trouble: Trouble
 ) -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
@@ -140,7 +140,7 @@ async def test_a_claim_of_which_a_node_may_have_made_something_is_unknown(
 
 @of(SHUT)
 @CALLS
-async def test_a_claim_of_which_nobody_made_anything_is_refused(
+async def test_a_claim_that_no_node_proposed_is_refused(
     call: Call, kind: type, trouble: Trouble
 ) -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
@@ -152,7 +152,7 @@ async def test_a_claim_of_which_nobody_made_anything_is_refused(
 
 @pytest.mark.parametrize("first", [True, False], ids=["open first", "open second"])
 @of(OPEN)
-async def test_one_node_that_leaves_it_open_is_enough_whoever_else_does_not(
+async def test_one_indefinite_node_is_enough_for_an_unknown_outcome(
     trouble: Trouble, first: bool
 ) -> None:
     shut = SHUT["StorageFailed"]
@@ -165,7 +165,7 @@ async def test_one_node_that_leaves_it_open_is_enough_whoever_else_does_not(
 
 
 @of(OPEN | SHUT)
-async def test_a_read_leaves_nothing_open_whatever_a_node_does(trouble: Trouble) -> None:
+async def test_a_read_never_ends_as_unknown(trouble: Trouble) -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         await met(registry, cluster)
         troubled(order(cluster, ClaimRequest), GetRequest, trouble)
@@ -174,7 +174,7 @@ async def test_a_read_leaves_nothing_open_whatever_a_node_does(trouble: Trouble)
 
 
 @pytest.mark.parametrize("answer", [Undecided, lambda id: Decreed(id, decree_of("other"))])
-async def test_an_answer_that_does_not_fit_is_believed_by_nobody(
+async def test_an_answer_that_does_not_fit_the_request_is_not_used(
     answer: Callable[[int], Any],
 ) -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
@@ -187,8 +187,8 @@ async def test_an_answer_that_does_not_fit_is_believed_by_nobody(
         assert claimed.decree.key == KEY
 
 
-async def test_of_claims_that_are_made_together_each_ends_by_what_became_of_itself() -> None:
-    """One is left open, one refused, one won."""
+async def test_claims_that_are_made_together_end_independently() -> None:
+    """One stays unknown, one is refused, one wins."""
     keys, tries = {"open": "v", "refused": "v", "won": "v"}, list[str]()
 
     def script(node: FakeNode, request: Any) -> Any:
@@ -209,7 +209,7 @@ async def test_of_claims_that_are_made_together_each_ends_by_what_became_of_itse
         assert not isinstance(won, DecreedError)
 
 
-def test_an_error_that_nobody_knows_is_indefinite() -> None:
+def test_an_unknown_error_code_is_indefinite() -> None:
     unknown = [code for code in (0, 250, 999, 65_535) if code not in ERRORS]
     assert unknown
     assert all(not error_kind(code).definite for code in unknown)
@@ -220,7 +220,7 @@ def test_an_error_that_nobody_knows_is_indefinite() -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody takes the give-up here, and nobody waits for that."""
+    """No node accepts the give-up here, and the callers do not wait for it."""
     monkeypatch.setattr("decreed.client.giving_up.GIVE_UP_SECONDS", 0.05)
 
 
@@ -234,11 +234,11 @@ def held_once_asked(first: FakeNode) -> Trouble:
 
 STOPS: dict[str, Trouble] = {"stops in the middle of its answer": lambda request: Half}
 OF_LOCKS = STOPS | {name: OPEN[name] for name in OPEN if name != "says nothing"}
-"""A node that says nothing is left after seconds, and tested with those that stop."""
+"""Silence is left out here: it takes seconds to notice, and is tested with the nodes that stop."""
 
 
 @of(OF_LOCKS)
-async def test_held_is_not_said_where_a_node_may_have_made_a_term_of_it(
+async def test_lock_held_is_not_raised_if_a_term_may_have_been_decreed(
     trouble: Trouble, quick: None
 ) -> None:
     async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
@@ -251,7 +251,7 @@ async def test_held_is_not_said_where_a_node_may_have_made_a_term_of_it(
 
 
 @of(SHUT)
-async def test_held_is_said_where_nobody_can_have_made_a_term_of_it(trouble: Trouble) -> None:
+async def test_lock_held_is_raised_if_no_term_can_have_been_decreed(trouble: Trouble) -> None:
     async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
         await met(registry, cluster)
         home, second = scripted(cluster, *[answering(LockRequest, trouble)] * 2)
@@ -261,7 +261,7 @@ async def test_held_is_said_where_nobody_can_have_made_a_term_of_it(trouble: Tro
                 pytest.fail("entered")
 
 
-async def test_latest_of_a_node_that_names_no_error_is_asked_for_elsewhere() -> None:
+async def test_after_an_unknown_error_code_latest_is_read_at_another_node() -> None:
     async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
         await met(registry, cluster)
         asked = list[Any]()

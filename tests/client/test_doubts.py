@@ -46,7 +46,7 @@ async def test_after_an_unknown_outcome_no_error_of_the_same_claim_is_definite(
         for _ in range(2):
             with pytest.raises(OutcomeUnknown, match=r"earlier call.*the claim id mine.*no"):
                 await registry.claim("k", "v", claim_id="mine", timeout=0.2)
-        # it speaks for that claim alone
+        # the doubt is about that claim only
         with pytest.raises(error):
             await registry.claim("k", "v", claim_id="another", timeout=0.2)
         with pytest.raises(error):
@@ -55,7 +55,7 @@ async def test_after_an_unknown_outcome_no_error_of_the_same_claim_is_definite(
         assert (await registry.claim("k", "v", claim_id="mine")).won
 
 
-async def test_that_no_node_can_be_reached_at_all_changes_nothing() -> None:
+async def test_a_claim_stays_in_doubt_while_no_node_can_be_reached() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.nodes[0].script = lambda node, request: HangUp
         with pytest.raises(OutcomeUnknown):
@@ -80,18 +80,18 @@ async def test_a_cancelled_claim_is_in_doubt_too() -> None:
             await registry.claim("k", "v", claim_id="mine", timeout=0.2)
 
 
-async def test_a_closed_client_says_so_whatever_is_in_doubt() -> None:
+async def test_a_closed_client_raises_closed_even_for_a_claim_in_doubt() -> None:
     async with cluster_of(1) as cluster:
         async with connect(*cluster.endpoints) as registry:
             cluster.nodes[0].script = silent
             with pytest.raises(OutcomeUnknown):
                 await registry.claim("k", "v", claim_id="mine", timeout=0.2)
-        # a loop that asks again until the outcome is known must come to its end
+        # a loop that repeats the claim until the outcome is known must end
         with pytest.raises(Closed):
             await registry.claim("k", "v", claim_id="mine")
 
 
-async def test_who_may_have_been_the_one_is_not_told_that_nothing_was_frozen() -> None:
+async def test_once_stays_unknown_if_its_first_try_may_have_won() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         [node] = cluster.nodes
 
@@ -102,7 +102,7 @@ async def test_who_may_have_been_the_one_is_not_told_that_nothing_was_frozen() -
         node.script = unknown_then_unreachable
         with pytest.raises(OutcomeUnknown):
             await registry.once("jobs/1", timeout=0.4)
-        # it does not ask without a pause
+        # it pauses between tries
         assert len(node.asked(ClaimRequest)) < 20
 
 
@@ -115,7 +115,7 @@ async def test_claim_next_repeated_begins_where_it_was_first_tried() -> None:
         )
         with pytest.raises(OutcomeUnknown, match="first_slot=2"):
             await registry.claim_next("s", "v", claim_id="mine", timeout=0.2)
-        # it was chosen all the same, and others came behind it
+        # it was chosen nevertheless, and others came after it
         frozen = cluster.decide(node.freeze(node.asked(ClaimNextRequest)[0].claim))
         cluster.decide(decree_of("s@3"))
         node.script = None

@@ -23,7 +23,7 @@ def test_a_fence_lets_tokens_grow_and_never_shrink() -> None:
     fence.check("a", 5)
 
 
-def test_a_fence_used_by_many_threads_lets_nothing_stale_pass_behind_a_newer() -> None:
+def test_a_fence_used_by_many_threads_lets_no_stale_token_pass_after_a_newer() -> None:
     fence, seen, guard = Fence(), list[int](), threading.Lock()
 
     def use(token: int) -> None:
@@ -87,7 +87,7 @@ def test_two_writers_cannot_pass_the_fence_at_once(
 
 
 def test_the_statement_for_postgresql_means_the_same(database: sqlite3.Connection) -> None:
-    """SQLite took this statement over from PostgreSQL, and knows ``$1`` as a name."""
+    """SQLite adopted this statement from PostgreSQL, and accepts ``$1`` as a parameter."""
     statement = fence_sql("$1", "$2")
     passed = [
         database.execute(statement, {"1": "a", "2": token}).rowcount for token in (3, 3, 2, 4, 3)

@@ -1,4 +1,4 @@
-"""The first contact of a client with little time: no node may take all of it. On a clock of its own."""
+"""The first contact of a client with little time: no node may use all of it. On a simulated clock."""
 
 from decreed.client.attempt import Attempt
 from decreed.client.bell import Bell
@@ -11,7 +11,7 @@ from decreed.client.runtime import Admit
 
 
 class Mute(Link):
-    """A link to a node that is stopped: connecting to it never ends."""
+    """A link to a stopped node: connecting never ends."""
 
     def _start(self) -> None:
         pass
@@ -24,7 +24,7 @@ class Mute(Link):
 
 
 class Still:
-    """A runtime whose time is told by the test."""
+    """A runtime whose time the test sets."""
 
     time = 0.0
 

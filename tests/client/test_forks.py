@@ -1,4 +1,4 @@
-"""Clients in forked processes: they reconnect there, and leave what is their parent's alone."""
+"""Clients in forked processes: they reconnect there, and do not touch their parent's connections."""
 
 import gc
 import os
@@ -82,12 +82,12 @@ def test_a_child_reconnects_by_itself_and_its_parent_goes_on() -> None:
         for count in (1, 2, 3):
             assert said_in_a_fork(use) == ("won" if count == 1 else "same")
             assert registry.claim(f"from/parent/{count}", "v").won
-        # the parent's connection was left alone by all of them
+        # no child touched the parent's connection
         assert cluster.nodes[0].connections == 4
         eventually("children are gone", lambda: cluster.nodes[0].open_connections == 1)
 
 
-def test_a_child_knows_what_its_parent_has_read_and_asks_nobody_for_it() -> None:
+def test_a_child_reads_its_parents_decrees_from_memory() -> None:
     def use() -> object:
         with sync.connect("127.0.0.1:1") as other:
             assert other.cached("k") is None
@@ -99,7 +99,7 @@ def test_a_child_knows_what_its_parent_has_read_and_asks_nobody_for_it() -> None
         assert len(cluster.nodes[0].asked(GetRequest)) == asked
 
 
-def test_what_is_in_memory_is_dropped_when_the_child_meets_another_formation() -> None:
+def test_a_child_drops_its_memory_when_it_meets_another_formation() -> None:
     def use() -> object:
         assert registry.cached("k") is not None
         registry.get("other")
@@ -167,7 +167,7 @@ def test_threads_of_a_child_share_one_connection() -> None:
         assert cluster.nodes[0].connections == 2
 
 
-def test_forks_at_any_moment_of_a_busy_client_hang_nowhere() -> None:
+def test_forks_of_a_busy_client_never_hang() -> None:
     over = threading.Event()
 
     def hammer(number: int) -> None:
@@ -191,10 +191,10 @@ def test_forks_at_any_moment_of_a_busy_client_hang_nowhere() -> None:
                 thread.join()
 
 
-# -- leaving alone what is the parent's
+# -- the parent's connections, calls and iterators
 
 
-def test_a_child_that_closes_the_client_leaves_the_parents_alone() -> None:
+def test_closing_the_client_in_a_child_does_not_affect_the_parent() -> None:
     def close() -> object:
         registry.close()
         return registry.get("other")
@@ -204,12 +204,12 @@ def test_a_child_that_closes_the_client_leaves_the_parents_alone() -> None:
         assert said_in_a_fork(lambda: registry.__exit__(None, None, None)) == "None"
         assert registry.get("not/in/memory") is None
         assert cluster.nodes[0].connections == 1
-    # what was closed before the fork is closed behind it
+    # a client that was closed before the fork is closed after it
     assert said_in_a_fork(lambda: registry.get("k")).startswith("Closed")
 
 
 @pytest.mark.parametrize("used_there", [True, False], ids=["used there", "not used there"])
-def test_a_child_that_forgets_the_client_leaves_the_parents_alone(used_there: bool) -> None:
+def test_dropping_the_client_in_a_child_does_not_affect_the_parent(used_there: bool) -> None:
     def forget() -> object:
         if used_there:
             only[0].get("other")
@@ -234,7 +234,7 @@ def test_a_child_holds_no_connection_of_its_parent_open() -> None:
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
-            # it lives on, and does nothing
+            # it stays alive and does nothing
             os.close(writer)
             os.read(reader, 1)
             os._exit(0)
@@ -248,7 +248,7 @@ def test_a_child_holds_no_connection_of_its_parent_open() -> None:
             os.waitpid(child, 0)
 
 
-def test_iterators_of_the_parent_stay_the_parents_and_say_so() -> None:
+def test_iterators_of_the_parent_raise_closed_in_the_child() -> None:
     with fake() as (_, registry):
         watching, listing = registry.watch(), registry.list()
         watching.begin()
@@ -262,7 +262,7 @@ def test_iterators_of_the_parent_stay_the_parents_and_say_so() -> None:
         assert next(watching).decree.key == "seen"
 
 
-def test_a_call_that_is_under_way_in_the_parent_is_none_of_the_childs() -> None:
+def test_a_child_is_independent_of_calls_under_way_in_its_parent() -> None:
     with fake() as (cluster, registry):
         thread = threading.Thread(target=lambda: registry.wait("late", timeout=PATIENCE_S))
         thread.start()
@@ -273,7 +273,7 @@ def test_a_call_that_is_under_way_in_the_parent_is_none_of_the_childs() -> None:
         assert not thread.is_alive()
 
 
-def test_an_asynchronous_client_is_of_no_use_in_a_forked_process() -> None:
+def test_an_asynchronous_client_raises_closed_in_a_forked_process() -> None:
     async def main() -> None:
         async with connect("127.0.0.1:1") as registry:
             coroutine = registry.get("k")
@@ -293,7 +293,7 @@ def cluster() -> Iterator[Servers]:
         yield running
 
 
-def test_a_lock_of_the_parent_is_somebody_elses_in_the_child(cluster: Servers) -> None:
+def test_a_child_does_not_hold_its_parents_lock(cluster: Servers) -> None:
     with sync.connect(*cluster.endpoints) as registry:
         unused = registry.lock("unused")
         locked = registry.lock("mine", ttl=30)
@@ -303,7 +303,7 @@ def test_a_lock_of_the_parent_is_somebody_elses_in_the_child(cluster: Servers) -
                 with registry.lock("mine", wait=0):
                     pass
 
-            # the same thread of the child asks for it: that is somebody else, not the holder
+            # the same thread asks in the child: it counts as another caller, not as the holder
             assert said_in_a_fork(ask_again).startswith("LockHeld")
             assert "forked" in said_in_a_fork(lock.ensure_held)
             assert "forked" in said_in_a_fork(lock.release)

@@ -1,4 +1,4 @@
-"""An acquire that ends without the lock says so: to whom, when, and what the caller is told."""
+"""An acquire that ends without the lock gives its claim up: at which nodes, when, with what result."""
 
 import asyncio
 import logging
@@ -41,7 +41,7 @@ Answers = dict[type, Callable[[Any], Any]]
 
 
 def node_that(answers: Answers) -> Script:
-    """A node that answers some kinds of requests in its own way, takes give-ups, and is honest."""
+    """A node that answers some requests by `answers`, accepts give-ups, and is honest otherwise."""
 
     def script(node: FakeNode, request: Any) -> Any:
         if type(request) in answers:
@@ -56,7 +56,7 @@ def unknown(request: Any) -> Failed:
 
 
 async def unknown_in_the_end(request: Any) -> Failed:
-    """As a node does whose grant is under way: it waits for as long as it was given."""
+    """Answer as a node with a grant under way: after all the time that it was given."""
     await anyio.sleep(request.timeout_ms / 1000)
     return unknown(request)
 
@@ -70,13 +70,13 @@ def silence(request: Any) -> Any:
 
 
 def one_after_the_other(*answers: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The first request is answered by the first, and so on; the last one answers all that follow."""
+    """Answer the first request by the first of `answers`, and so on; the last answers all the rest."""
     left = list(answers)
     return lambda request: (left.pop(0) if len(left) > 1 else left[0])(request)
 
 
 def checked(node: FakeNode) -> GiveUpRequest:
-    """The give-up that arrived, which shows the secret of the claim."""
+    """The give-up that arrived, after a check that it shows the secret of the claim."""
     said: GiveUpRequest
     [said], [asked] = node.asked(GiveUpRequest), node.asked(LockRequest)[:1]
     assert (said.lock, said.claim_id) == (LOCK, asked.claim.claim_id)
@@ -87,7 +87,7 @@ def checked(node: FakeNode) -> GiveUpRequest:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow machine changes nothing: what is bounded in time has all the time that it needs."""
+    """Raise the time limits, so that a slow machine changes nothing."""
     monkeypatch.setattr(acquiring, "OUTCOME_SECONDS", 20.0)
     monkeypatch.setattr(acquiring, "HOLDER_SECONDS", 20.0)
     monkeypatch.setattr(hold, "RELEASE_SECONDS", 20.0)
@@ -120,7 +120,7 @@ async def enter(locked: Any) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_caller_who_asked_nobody_has_nothing_to_say() -> None:
+async def test_a_cancelled_caller_that_asked_no_node_sends_no_give_up() -> None:
     async with cluster_of(1) as cluster, connect("127.0.0.1:1") as registry:
         with anyio.move_on_after(0.05):
             await enter(registry.lock(LOCK, wait=None))
@@ -128,7 +128,7 @@ async def test_a_cancelled_caller_who_asked_nobody_has_nothing_to_say() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_caller_waits_for_deaf_nodes_for_a_bounded_time(
+async def test_a_cancelled_caller_waits_a_bounded_time_for_silent_nodes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.1)
@@ -142,7 +142,7 @@ async def test_a_cancelled_caller_waits_for_deaf_nodes_for_a_bounded_time(
 
 
 @pytest.mark.anyio
-async def test_it_goes_on_behind_the_callers_back_until_a_quorum_has_taken_it(
+async def test_a_give_up_is_sent_in_the_background_until_a_quorum_accepts_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.0)
@@ -156,9 +156,15 @@ async def test_it_goes_on_behind_the_callers_back_until_a_quorum_has_taken_it(
 
 
 @pytest.mark.anyio
+<<<<<<< HEAD
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_natively_cancelled_twice_it_is_said_all_the_same() -> None:
     """No shield keeps off the cancellation of a task of asyncio."""
+=======
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_give_up_is_sent_even_after_two_native_cancellations() -> None:
+    """A shield does not stop the native cancellation of an asyncio task."""
+>>>>>>> c-prose
 
     async def late(request: Any) -> Any:
         await anyio.sleep(0.2)
@@ -221,7 +227,7 @@ async def test_a_deadline_around_the_whole_client_lets_it_give_up_and_release() 
         assert [said.lock for said in node.asked(GiveUpRequest)] == ["another"]
 
 
-# -- time is up while a grant is under way
+# -- the deadline passes while a grant is under way
 
 
 @pytest.mark.anyio
@@ -240,7 +246,7 @@ async def test_a_grant_that_was_under_way_is_waited_for_and_got() -> None:
 @pytest.mark.parametrize(
     ("then", "says"), [(held, "them@there pid 5"), (unknown, "about to be handed over")]
 )
-async def test_held_is_said_once_a_quorum_has_taken_the_give_up(
+async def test_lock_held_is_raised_once_a_quorum_has_accepted_the_give_up(
     then: Callable[[Any], Any], says: str
 ) -> None:
     answers: Answers = {
@@ -256,7 +262,7 @@ async def test_held_is_said_once_a_quorum_has_taken_the_give_up(
 
 
 @pytest.mark.anyio
-async def test_it_says_who_has_the_lock_if_only_a_quorum_knows() -> None:
+async def test_the_error_names_the_holder_even_if_only_a_quorum_knows_it() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         await registry.get("k")  # the connection is there when the time begins
         asked = one_after_the_other(unknown_in_the_end, unknown)
@@ -267,7 +273,7 @@ async def test_it_says_who_has_the_lock_if_only_a_quorum_knows() -> None:
 
 
 @pytest.mark.anyio
-async def test_unknown_is_said_if_no_quorum_takes_the_give_up(
+async def test_outcome_unknown_is_raised_if_no_quorum_accepts_the_give_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.1)
@@ -284,9 +290,7 @@ async def test_unknown_is_said_if_no_quorum_takes_the_give_up(
 
 
 @pytest.mark.anyio
-async def test_behind_an_indefinite_try_an_error_of_the_request_stays_itself_once_given_up() -> (
-    None
-):
+async def test_after_an_indefinite_try_an_error_of_the_request_is_raised_once_given_up() -> None:
     def wrong(request: Any) -> Failed:
         return Failed(request.id, BadRequest.code, "no")
 
@@ -300,11 +304,11 @@ async def test_behind_an_indefinite_try_an_error_of_the_request_stays_itself_onc
             await enter(registry.lock(LOCK))
 
 
-# -- when there is nothing, or more, to say
+# -- claims that need no give-up, and claims that need one
 
 
 @pytest.mark.anyio
-async def test_what_ended_definitely_is_not_given_up() -> None:
+async def test_an_acquire_that_ended_definitely_is_not_given_up() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         [node] = scripted(cluster, node_that({LockRequest: held}))
         with pytest.raises(LockHeld):
@@ -330,7 +334,7 @@ async def test_a_grant_that_cannot_be_confirmed_is_given_up() -> None:
 
 @pytest.mark.anyio
 async def test_a_claim_that_two_nodes_were_asked_for_is_given_up_when_it_is_released() -> None:
-    """The first may still have it in its queue, and would grant it a term that nobody holds."""
+    """The first may still have it in its queue, and would grant a term that nobody uses."""
     async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
         home, other = scripted(cluster, node_that({LockRequest: unknown}), node_that({}))
         async with registry.lock(LOCK):
@@ -348,7 +352,7 @@ async def test_the_secret_is_shown_to_nodes_and_to_nobody_else(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        # it begins with a keep-alive
+        # its validity begins with a keep-alive
         unsure = node_that({LockRequest: lambda r: Granted(r.id, term(r.claim), False)})
         [node] = scripted(cluster, unsure)
         locked = registry.lock(LOCK)

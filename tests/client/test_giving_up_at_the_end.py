@@ -1,4 +1,4 @@
-"""A client that is closed while locks are asked for: what it says, and that it comes to an end."""
+"""A client that is closed while acquires wait: it gives their claims up, and it ends."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ async def want(registry: Registry) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_client_that_is_closed_gives_up_for_those_who_still_ask() -> None:
+async def test_closing_a_client_gives_up_its_waiting_acquires() -> None:
     async with cluster_of(1) as cluster, anyio.create_task_group() as tasks:
         [node] = scripted(cluster, node_that({LockRequest: silence}))
         async with connect(*cluster.endpoints) as registry:
@@ -41,9 +41,7 @@ async def test_a_client_that_is_closed_gives_up_for_those_who_still_ask() -> Non
 
 
 @pytest.mark.anyio
-async def test_a_client_that_is_closed_gives_up_at_a_node_that_it_met_by_asking_for_the_lock() -> (
-    None
-):
+async def test_closing_a_client_gives_up_at_a_node_that_it_met_by_asking_for_the_lock() -> None:
     async with cluster_of(2) as cluster, anyio.create_task_group() as tasks:
         home, other = scripted(cluster, *[node_that({LockRequest: silence})] * 2)
         async with connect(other.address) as registry:
@@ -53,7 +51,7 @@ async def test_a_client_that_is_closed_gives_up_at_a_node_that_it_met_by_asking_
 
 
 @pytest.mark.anyio
-async def test_a_client_that_is_closed_gives_up_a_term_that_is_not_confirmed_yet() -> None:
+async def test_closing_a_client_gives_up_a_term_that_is_not_confirmed_yet() -> None:
     unsure: Answers = {
         LockRequest: lambda r: Granted(r.id, term(r.claim), False),
         KeepAliveRequest: silence,
@@ -68,7 +66,7 @@ async def test_a_client_that_is_closed_gives_up_a_term_that_is_not_confirmed_yet
 
 @pytest.mark.anyio
 async def test_a_grant_that_comes_while_the_client_is_closed_is_not_kept() -> None:
-    """A hold that is given up is confirmed by nothing, so nothing must wait for that."""
+    """A hold that was given up is never confirmed, so nothing may wait for a confirmation."""
     given_up = anyio.Event()
 
     async def grant(request: Any) -> Any:
@@ -94,9 +92,7 @@ async def test_a_grant_that_comes_while_the_client_is_closed_is_not_kept() -> No
 
 
 @pytest.mark.anyio
-async def test_those_who_still_ask_hear_that_the_client_is_closed_and_not_what_a_node_makes_of_it() -> (
-    None
-):
+async def test_waiting_acquires_of_a_closed_client_end_as_closed_whatever_a_node_answers() -> None:
     given_up = anyio.Event()
 
     async def refuse(request: Any) -> Any:
@@ -117,7 +113,7 @@ async def test_those_who_still_ask_hear_that_the_client_is_closed_and_not_what_a
 
 @pytest.mark.anyio
 async def test_a_block_that_takes_its_time_to_end_still_releases_when_all_is_cancelled() -> None:
-    """The client's own task must not be ended by what cancels the block of the client."""
+    """A cancellation of the client's block must not end the client's own task."""
     async with cluster_of(1) as cluster:
         [node] = scripted(cluster, node_that({}))
         with anyio.CancelScope() as scope:
@@ -135,7 +131,7 @@ async def test_a_block_that_takes_its_time_to_end_still_releases_when_all_is_can
 async def test_a_lock_in_the_nursery_that_the_client_lives_in_is_released_when_that_is_cancelled(
     attempt: int,
 ) -> None:
-    """Trio lets tasks that are cancelled together run in a random order."""
+    """Trio runs tasks that are cancelled together in random order."""
 
     async def work(registry: Registry) -> None:
         async with registry.lock(LOCK):

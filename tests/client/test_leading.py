@@ -1,4 +1,4 @@
-"""Leaders: who leads, who is told, and what is done again after a loss."""
+"""Leaders: election, observers, and campaigns after a loss."""
 
 import json
 from collections.abc import Iterator
@@ -79,7 +79,7 @@ async def test_a_program_that_lost_the_lead_campaigns_again(cluster: Servers, na
 
 
 @pytest.mark.anyio
-async def test_errors_of_a_leaders_work_come_out(cluster: Servers, name: str) -> None:
+async def test_errors_of_a_leaders_work_are_raised(cluster: Servers, name: str) -> None:
     async def work(term: Lock) -> None:
         raise Unreachable("something of the work's own")
 

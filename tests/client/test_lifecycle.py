@@ -1,4 +1,4 @@
-"""Opening, closing, threads, and what is imported."""
+"""Opening, closing, threads, and imports."""
 
 import subprocess
 import sys
@@ -48,7 +48,7 @@ async def test_a_cancelled_body_ends_the_client() -> None:
 
 
 async def every_call(registry: Registry) -> AsyncIterator[Callable[[], object]]:
-    """All ways to use a registry, one after the other."""
+    """All calls of a registry, one after another."""
 
     async def step(iterator: AsyncIterator[object]) -> object:
         return await anext(iterator)
@@ -95,7 +95,7 @@ async def test_a_client_is_entered_once() -> None:
 
 
 @pytest.mark.anyio
-async def test_closing_wakes_those_who_wait() -> None:
+async def test_closing_wakes_waiting_calls() -> None:
     async with cluster_of(1) as cluster, anyio.create_task_group() as tasks:
         ends: list[str] = []
 
@@ -114,7 +114,7 @@ async def test_closing_wakes_those_who_wait() -> None:
     assert ends == ["the client was closed"]
 
 
-def test_the_blocking_client() -> None:
+def test_the_blocking_client_claims_reads_lists_and_watches() -> None:
     with running_cluster(3) as cluster, sync.connect(*cluster.endpoints) as registry:
         assert registry.claim("k", "v").won
         assert registry.cached("k") is not None
@@ -194,7 +194,7 @@ print([name for name in sys.modules if name.startswith(unwanted)])
 """
 
 
-def test_nothing_of_the_server_is_imported() -> None:
+def test_no_module_of_the_server_is_imported() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", IMPORTS], capture_output=True, text=True, check=True
     )
@@ -202,7 +202,7 @@ def test_nothing_of_the_server_is_imported() -> None:
 
 
 @pytest.mark.anyio
-async def test_decrees_that_others_know_are_shared_between_tasks() -> None:
+async def test_decrees_in_memory_are_shared_between_tasks() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.decide(decree_of("k"))
         async with anyio.create_task_group() as tasks:

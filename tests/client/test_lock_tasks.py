@@ -1,4 +1,4 @@
-"""Locks that one task gets and another gives back: fixtures, hooks, any order, no block."""
+"""Locks that one task acquires and another releases: fixtures, hooks, any order, no block."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -48,7 +48,7 @@ async def in_a_task(work: Callable[[], Any]) -> Any:
 
 
 async def renewed(lock: Lock) -> None:
-    """Return once the lock was kept: some time later it is held for longer than before."""
+    """Return once the lock was renewed: its remaining validity has grown."""
     left = lock.remaining
     with anyio.fail_after(120):
         while lock.remaining <= left:
@@ -58,7 +58,7 @@ async def renewed(lock: Lock) -> None:
 
 
 def stops_nothing(locked: Any) -> bool:
-    """Whether the scope of a block is left without a time at which it would cancel its task."""
+    """Whether the scope of a block has no deadline any more."""
     return bool(locked._stop._scope.deadline == inf and not locked._stop.was_called)
 
 
@@ -90,13 +90,13 @@ async def test_several_are_released_in_any_order(registry: Registry, name: str) 
     await first.release()
     second.ensure_held()
     await locked.release()
-    # nothing is left that could cancel this task
+    # no scope is left that could cancel this task
     await anyio.sleep(0.01)
     assert await is_free(registry, f"{name}/1") and await is_free(registry, f"{name}/2")
 
 
 @pytest.mark.anyio
-async def test_a_lock_without_a_block_that_is_lost_is_told_and_cancels_nobody(
+async def test_the_loss_of_a_lock_without_a_block_is_reported_and_cancels_nothing(
     registry: Registry, name: str
 ) -> None:
     lock = await registry.lock(name, ttl=TTL).acquire()
@@ -131,9 +131,7 @@ async def test_the_same_task_may_wait_for_a_lock_that_another_task_releases(
 
 
 @pytest.mark.anyio
-async def test_a_task_that_is_inside_a_block_is_refused_all_the_same(
-    registry: Registry, name: str
-) -> None:
+async def test_a_task_that_is_inside_a_block_is_refused(registry: Registry, name: str) -> None:
     async with registry.lock(name):
         with pytest.raises(Reentrant):
             await registry.lock(name).acquire()
@@ -144,13 +142,13 @@ async def test_a_block_may_end_its_lock_early(registry: Registry, name: str) -> 
     locked = registry.lock(name)
     async with locked as lock:
         await lock.release()
-        # nothing stops the block at the time at which validity would have ended
+        # nothing stops the block when validity would have ended
         assert stops_nothing(locked)
         assert await is_free(registry, name)
 
 
 @pytest.mark.anyio
-async def test_a_lock_outlives_neither_its_client_nor_says_so_quietly(
+async def test_a_lock_of_a_closed_client_is_lost_and_raises_lock_lost(
     cluster: Servers, name: str
 ) -> None:
     async with connect(*cluster.endpoints) as registry:
@@ -178,11 +176,11 @@ async def test_a_lock_is_acquired_or_entered_once_and_says_how(
     await lock.release()
 
 
-# -- blocks on asyncio that are left in other ways than the usual one
+# -- blocks on asyncio that are left in unusual ways
 
 
 def test_a_fixture_may_enter_in_one_task_and_leave_in_another(cluster: Servers) -> None:
-    """As pytest-asyncio does it: setup, test and teardown are tasks of their own."""
+    """As in pytest-asyncio: setup, test and teardown are tasks of their own."""
 
     async def fixture() -> AsyncIterator[Lock]:
         async with (
@@ -203,7 +201,7 @@ def test_a_fixture_may_enter_in_one_task_and_leave_in_another(cluster: Servers) 
         assert lock.remaining == 0
 
 
-def test_a_fixtures_lock_that_is_lost_is_raised_behind_it_and_cancels_nobody(
+def test_the_loss_of_a_fixtures_lock_is_raised_after_it_and_cancels_nothing(
     cluster: Servers,
 ) -> None:
     async def lose() -> None:
@@ -217,7 +215,7 @@ def test_a_fixtures_lock_that_is_lost_is_raised_behind_it_and_cancels_nobody(
         locked = registry.lock("lost-fixture", ttl=TTL)
         lock = runner.run(locked.__aenter__())
         runner.run(lose())
-        # some versions of anyio try again and again to cancel a task that has ended
+        # some versions of anyio try forever to cancel a task that has ended
         assert stops_nothing(locked)
         with pytest.raises(LockLost, match="broken"):
             runner.run(locked.__aexit__(None, None, None))
@@ -238,7 +236,7 @@ def test_blocks_that_are_left_oldest_first_are_released_and_told_what_to_use(
             assert one.remaining == 0 and await is_free(registry, "one")
             two.ensure_held()
             await second.aclose()
-            # the scope of the first one is left over, and cancels nobody
+            # the scope of the first block still exists, and cancels nothing
             assert stops_nothing(locked)
             await asyncio.sleep(0)
 
@@ -282,7 +280,7 @@ def test_one_thread_acquires_and_another_releases(cluster: Servers) -> None:
         assert told == []
 
 
-def test_a_threads_lock_that_is_lost_is_told_at_the_release(cluster: Servers) -> None:
+def test_the_loss_of_a_threads_lock_is_raised_at_the_release(cluster: Servers) -> None:
     with sync.connect(*cluster.endpoints) as registry:
         told: list[str] = []
         lock = registry.lock("lost", ttl=TTL, on_lost=told.append).acquire()

@@ -1,4 +1,4 @@
-"""Locks of asynchronous callers, on real servers: getting, keeping, losing and leaving them."""
+"""Locks of asynchronous callers, on real servers: acquiring, keeping, losing and releasing them."""
 
 import os
 import re
@@ -24,7 +24,7 @@ from ..support.background import Servers, servers
 
 TTL = 1.5
 LONG = 120.0
-"""A ttl that nobody waits for: whoever gets the lock sooner got it by an end of the term before."""
+"""A ttl that no test waits for: a lock granted sooner was granted since the previous term ended."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ async def until(condition: Callable[[], object]) -> None:
             await anyio.sleep(0.01)
 
 
-# -- getting it
+# -- acquiring
 
 
 @pytest.mark.anyio
@@ -69,7 +69,7 @@ async def test_a_block_runs_with_a_token_that_grows(cluster: Servers, name: str)
 
 
 @pytest.mark.anyio
-async def test_a_held_lock_says_who_has_it(cluster: Servers, name: str) -> None:
+async def test_lock_held_names_the_holder(cluster: Servers, name: str) -> None:
     async with connect(*cluster.endpoints) as registry, connect(*cluster.endpoints) as other:
         async with registry.lock(name, ttl=30, note="release 12"):
             with pytest.raises(LockHeld) as caught:
@@ -84,7 +84,9 @@ async def test_a_held_lock_says_who_has_it(cluster: Servers, name: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_wait_that_is_too_short_says_who_has_it(cluster: Servers, name: str) -> None:
+async def test_a_wait_that_is_too_short_ends_as_lock_held_with_the_holder(
+    cluster: Servers, name: str
+) -> None:
     async with (
         connect(*cluster.endpoints) as registry,
         connect(*cluster.endpoints) as other,
@@ -96,7 +98,7 @@ async def test_a_wait_that_is_too_short_says_who_has_it(cluster: Servers, name: 
 
 
 @pytest.mark.anyio
-async def test_a_waiter_follows_at_once_when_the_lock_is_released(
+async def test_a_waiter_gets_the_lock_immediately_when_it_is_released(
     cluster: Servers, name: str
 ) -> None:
     order: list[str] = []
@@ -179,7 +181,7 @@ async def test_without_servers_it_is_unreachable() -> None:
 
 
 @pytest.mark.anyio
-async def test_errors_of_the_block_come_out_bare_and_the_lock_is_released(
+async def test_errors_of_the_block_are_raised_unchanged_and_the_lock_is_released(
     cluster: Servers, name: str
 ) -> None:
     async with connect(*cluster.endpoints) as registry:
@@ -205,7 +207,7 @@ async def test_a_cancelled_block_releases_the_lock(cluster: Servers, name: str) 
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_waiter_is_passed_over(cluster: Servers, name: str) -> None:
+async def test_a_cancelled_waiter_is_skipped(cluster: Servers, name: str) -> None:
     async def wait_for_it() -> None:
         async with other.lock(name, ttl=LONG, wait=None):
             pytest.fail("both have it")
@@ -229,7 +231,7 @@ async def until_nobody_waits(registry: Registry, name: str) -> None:
             await anyio.sleep(0.01)
 
 
-# -- losing it
+# -- losing
 
 
 @pytest.mark.anyio
@@ -313,7 +315,7 @@ async def test_a_waiter_outlives_the_home_of_its_lock(name: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_closed_registry_takes_its_locks_along(cluster: Servers, name: str) -> None:
+async def test_closing_the_registry_loses_its_locks(cluster: Servers, name: str) -> None:
     held = anyio.Event()
     ends: list[str] = []
 
@@ -334,7 +336,7 @@ async def test_a_closed_registry_takes_its_locks_along(cluster: Servers, name: s
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("left", "error"), [(2, LockHeld), (1, OutcomeUnknown)])
-async def test_a_lock_that_may_have_been_got_is_given_up_or_said_to_be_unknown(
+async def test_a_lock_that_may_have_been_granted_is_given_up_or_ends_as_unknown(
     name: str, left: int, error: type[Exception]
 ) -> None:
     async def wait_for_it() -> None:
@@ -355,7 +357,7 @@ async def test_a_lock_that_may_have_been_got_is_given_up_or_said_to_be_unknown(
             own.kill(home, *[node for node in own.nodes if node != home][: 2 - left])
 
 
-# -- who has it, and who had
+# -- holders, now and before
 
 
 @pytest.mark.anyio

@@ -1,6 +1,6 @@
-"""Acquires that are given up, on real servers: whoever is next does not wait for a lease.
+"""Acquires that are given up, on real servers: the next waiter does not wait for a lease.
 
-Leases last for minutes here, so that nobody is let in by one that ran out, however slow the machine is.
+Leases last for minutes here, so that no lease runs out during a test, even on a slow machine.
 """
 
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ async def test_an_acquire_that_is_cancelled_at_any_await_leaves_the_lock_to_othe
 async def test_an_acquire_that_ends_in_a_hand_over_leaves_the_lock_to_others(
     cluster: Servers, name: str, milliseconds: int, deadline: str
 ) -> None:
-    """The holder releases at a moment near to that at which the waiter's time is up."""
+    """The holder releases at about the deadline of the waiter."""
 
     async def hold() -> None:
         async with holder.lock(name, ttl=LONG):

@@ -1,4 +1,4 @@
-"""What the client logs, and what it says of itself: enough to follow it, and no value ever."""
+"""The client's log and its reprs: enough to follow it, and never a value."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ SECRET = "hunter2"
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, str]]]:
-    """What was logged so far under `decreed.client`: level and text."""
+    """The log so far under `decreed.client`: level and text."""
     caplog.set_level(logging.DEBUG, logger="decreed.client")
 
     def found() -> list[tuple[str, str]]:
@@ -98,11 +98,11 @@ def test_no_handler_is_installed_and_nothing_is_printed() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-# -- what a client says of itself
+# -- reprs
 
 
 @pytest.mark.anyio
-async def test_a_client_says_of_which_cluster_it_is_and_how_it_stands() -> None:
+async def test_the_repr_of_a_client_shows_its_cluster_and_its_state() -> None:
     async with cluster_of(2) as cluster:
         seeds = ", ".join(cluster.endpoints)
         async with connect(*cluster.endpoints) as registry:
@@ -117,7 +117,7 @@ async def test_a_client_says_of_which_cluster_it_is_and_how_it_stands() -> None:
         assert repr(registry) == f"<decreed.client.Registry {met}; closed>"
 
 
-def test_a_blocking_client_says_it_too() -> None:
+def test_the_repr_of_a_blocking_client_shows_the_same() -> None:
     with running_cluster(1) as cluster, sync.connect(*cluster.endpoints) as registry:
         registry.claim("k", SECRET)
         assert repr(registry).startswith(
@@ -126,7 +126,7 @@ def test_a_blocking_client_says_it_too() -> None:
         assert repr(registry).endswith("; connected to n1>")
 
 
-def test_many_endpoints_and_a_fork_are_said_shortly() -> None:
+def test_the_repr_shortens_many_endpoints_and_names_a_fork() -> None:
     with sync.connect([f"127.0.0.1:{port}" for port in range(1, 1_000)]) as registry:
         assert "127.0.0.1:7 and 992 more; not connected" in repr(registry)
         process = os.fork()

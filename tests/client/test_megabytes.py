@@ -1,4 +1,4 @@
-"""Large values: so many on their way to a node, and more patience with one that has them."""
+"""Large values: a bound on the bytes in flight to a node, and more time for a node that has them."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ async def test_no_more_bytes_are_in_flight_than_the_window_holds() -> None:
 
 
 async def test_a_node_that_has_megabytes_to_freeze_is_given_more_time() -> None:
-    """Another node is asked after the usual time for small values, but later for large ones."""
+    """Another node is asked after the usual time for small values, and later for large ones."""
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         take_megabytes(cluster)
         home, second, _ = cluster.order("k")
@@ -60,8 +60,8 @@ async def test_a_node_that_has_megabytes_to_freeze_is_given_more_time() -> None:
         assert anyio.current_time() - began > 0.25 + 0.5
 
 
-async def test_what_waits_for_room_on_a_link_that_is_busy_is_not_sent_elsewhere() -> None:
-    """All claims of one home at once: until the first answer, only the window is on its way."""
+async def test_requests_that_wait_for_room_on_a_busy_link_are_not_sent_elsewhere() -> None:
+    """All claims of one home together: until the first answer, only the window is in flight."""
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         take_megabytes(cluster)
         home = cluster.order("k")[0]

@@ -1,4 +1,4 @@
-"""A cluster that was formed again has forgotten everything; so does the client."""
+"""A cluster that was formed again has lost everything, so the client drops its cache."""
 
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -36,7 +36,7 @@ NEW = b"g" * 16
 
 
 class Gate:
-    """Holds up the first call of a method on a worker thread, until it is opened."""
+    """Blocks the first call of a method on a worker thread until it is opened."""
 
     def __init__(self, patch: pytest.MonkeyPatch, owner: type, name: str) -> None:
         self._reached, self._opened = threading.Event(), threading.Event()
@@ -52,11 +52,11 @@ class Gate:
         patch.setattr(owner, name, held_up)
 
     async def reached(self) -> None:
-        """Return once somebody is held up."""
+        """Return once a call is blocked."""
         assert await anyio.to_thread.run_sync(self._reached.wait, LIMIT_S)
 
     def open(self) -> None:
-        """Let them pass."""
+        """Let the call proceed."""
         self._opened.set()
 
 
@@ -73,7 +73,7 @@ async def stop(cluster: FakeCluster) -> None:
 
 @asynccontextmanager
 async def kept_on_disk(folder: Path, *keys: str) -> AsyncIterator[FakeCluster]:
-    """A cluster of one whose decrees of `keys` a client has kept on disk, and left."""
+    """A cluster of one; a client has stored its decrees of `keys` on disk, and is closed."""
     async with cluster_of(1) as cluster:
         async with connect(*cluster.endpoints, cache_dir=folder) as registry:
             for key in keys:
@@ -85,7 +85,7 @@ async def kept_on_disk(folder: Path, *keys: str) -> AsyncIterator[FakeCluster]:
 # -- in memory
 
 
-async def test_a_claim_is_not_answered_from_what_an_earlier_formation_decreed() -> None:
+async def test_a_claim_is_not_answered_from_a_decree_of_an_earlier_formation() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.decide(decree_of("k", b"old"))
         assert not (await registry.claim("k", b"new")).won
@@ -132,7 +132,7 @@ async def test_an_answer_of_the_earlier_formation_that_comes_late_is_not_kept() 
 # -- on disk
 
 
-async def test_what_is_being_read_from_disk_is_not_believed_if_the_cluster_is_formed_meanwhile(
+async def test_a_read_from_disk_is_dropped_if_the_cluster_is_formed_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with (
@@ -155,7 +155,7 @@ async def test_what_is_being_read_from_disk_is_not_believed_if_the_cluster_is_fo
         assert registry.cached("k") is None
 
 
-async def test_a_guess_from_disk_does_not_outweigh_what_a_node_says_meanwhile(
+async def test_a_nodes_answer_takes_precedence_over_a_guess_from_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with kept_on_disk(tmp_path, "k") as cluster, anyio.create_task_group() as tasks:
@@ -183,7 +183,7 @@ async def test_a_guess_from_disk_does_not_outweigh_what_a_node_says_meanwhile(
 
 
 async def test_no_claim_is_answered_from_a_guess(tmp_path: Path) -> None:
-    """The cluster is down, and the disk knows; then it is up, and was formed again."""
+    """The cluster is down and the decree is on disk; then it is up again, in a new formation."""
     async with kept_on_disk(tmp_path, "k") as cluster, anyio.create_task_group() as tasks:
         [node] = cluster.nodes
         await node.stop()
@@ -199,7 +199,7 @@ async def test_no_claim_is_answered_from_a_guess(tmp_path: Path) -> None:
 async def test_each_decree_is_kept_with_its_own_formation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One waits to be written while the cluster is formed again, another comes behind that."""
+    """One decree waits to be written while the cluster is formed again; another comes after that."""
     async with cluster_of(1) as cluster:
         gate = Gate(monkeypatch, DecreeFile, "put")
         async with connect(*cluster.endpoints, cache_dir=tmp_path) as registry:
@@ -207,7 +207,7 @@ async def test_each_decree_is_kept_with_its_own_formation(
             cluster.decide(decree_of("waits"))
             await registry.get("first")
             await gate.reached()
-            # not by a read, which would wait for the disk too
+            # a claim, since a read would wait for the disk too
             assert not (await registry.claim("waits", b"mine")).won
             await cluster.form_again(NEW)
             await registry.latest("s")
@@ -224,8 +224,8 @@ async def test_each_decree_is_kept_with_its_own_formation(
                     await registry.get(key, timeout=0.1)
 
 
-async def test_of_several_formations_on_disk_the_one_seen_last_is_believed(tmp_path: Path) -> None:
-    """Of clusters with other names, at the same endpoint, one after the other."""
+async def test_of_several_formations_on_disk_the_one_seen_last_is_used(tmp_path: Path) -> None:
+    """Clusters with other names were at the same endpoint, one after another."""
     shelf = Shelf(tmp_path, 10, 10_000)
     for number, name in enumerate(("b", "a", "c")):
         file = shelf.take(name, bytes([number]) * 16, ["127.0.0.1:1"])
@@ -243,7 +243,7 @@ async def steps(watching: Watching, count: int) -> list[Decree]:
         return [(await anext(watching)).decree for _ in range(count)]
 
 
-async def test_a_watch_tells_of_a_key_that_the_next_formation_decrees_again() -> None:
+async def test_a_watch_yields_a_key_that_the_next_formation_decrees_again() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         watching = registry.watch("p")
         await watching.begin()
@@ -260,7 +260,7 @@ def held_by(name: str, term: int) -> Decree:
     return Decree.of(claim.claim(term_key("l", term), None), Ballot(1, Process(NodeId("n1"), 1)), 0)
 
 
-async def test_an_observer_is_told_of_the_first_term_of_the_next_formation() -> None:
+async def test_an_observer_yields_the_first_term_of_the_next_formation() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         for number in (1, 2, 3):
             cluster.decide(held_by(f"h{number}", number))

@@ -24,7 +24,7 @@ NOBODY = "127.0.0.1:1"
 
 @asynccontextmanager
 async def nursery() -> AsyncIterator[Any]:
-    """Where clients live under trio; under asyncio they need nothing."""
+    """The nursery that clients need under trio; None under asyncio."""
     if asyncio_runs():
         yield None
         return
@@ -42,7 +42,7 @@ def asyncio_runs() -> bool:
 
 
 async def in_a_task(work: Callable[[], Awaitable[object]]) -> list[Any]:
-    """Run `work` in a task of its own; what it returned."""
+    """Run `work` in a task of its own; returns its result in a list."""
     results: list[Any] = []
 
     async def run() -> None:
@@ -80,7 +80,7 @@ async def test_one_task_opens_another_uses_and_a_third_one_closes() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("oldest_first", [True, False])
-async def test_several_are_closed_in_any_order(oldest_first: bool) -> None:
+async def test_several_clients_are_closed_in_any_order(oldest_first: bool) -> None:
     async with cluster_of(1) as cluster, nursery() as home:
         registries = [await open_registry(*cluster.endpoints, nursery=home) for _ in range(3)]
         if not oldest_first:
@@ -91,7 +91,7 @@ async def test_several_are_closed_in_any_order(oldest_first: bool) -> None:
             await registry.aclose()
             for other in registries[place + 1 :]:
                 assert await other.get("k") is None
-        # nothing cancels the caller
+        # the caller is not cancelled
         await anyio.sleep(0.01)
 
 
@@ -195,7 +195,7 @@ async def test_a_task_cannot_be_started_in_a_client_that_has_ended() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_close_that_is_cancelled_closes_all_the_same() -> None:
+async def test_a_cancelled_close_still_closes_the_client() -> None:
     async with cluster_of(1) as cluster, nursery() as home:
         registry = await open_registry(*cluster.endpoints, nursery=home)
         await registry.get("k")
@@ -209,7 +209,7 @@ async def test_a_close_that_is_cancelled_closes_all_the_same() -> None:
 
 
 @on_asyncio
-async def test_a_close_that_asyncio_cancels_closes_all_the_same() -> None:
+async def test_a_close_that_asyncio_cancels_still_closes_the_client() -> None:
     async with cluster_of(1) as cluster:
         registry = await open_registry(*cluster.endpoints)
         await registry.get("k")
@@ -224,9 +224,7 @@ async def test_a_close_that_asyncio_cancels_closes_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("used", [True, False], ids=["used", "never used"])
-def test_a_loop_that_closes_takes_its_clients_along(
-    used: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_closing_a_loop_closes_its_clients(used: bool, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> Registry:
         async with cluster_of(1) as cluster:
             registry = await open_registry(*cluster.endpoints)
@@ -235,7 +233,7 @@ def test_a_loop_that_closes_takes_its_clients_along(
             return registry
 
     registry = asyncio.run(main())
-    # what the loop has cancelled is closed; closing it once more, in whichever loop, does nothing
+    # the loop cancelled and closed the client; closing it again, in any loop, does nothing
     asyncio.run(registry.aclose())
     with pytest.raises(Closed):
         asyncio.run(registry.get("k"))
@@ -243,7 +241,7 @@ def test_a_loop_that_closes_takes_its_clients_along(
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-def test_a_loop_that_is_gone_cannot_keep_a_client_from_being_closed() -> None:
+def test_a_client_can_be_closed_after_its_loop_is_gone() -> None:
     loop = asyncio.new_event_loop()
     registry = loop.run_until_complete(open_registry(NOBODY))
     tasks = asyncio.all_tasks(loop)
@@ -252,11 +250,11 @@ def test_a_loop_that_is_gone_cannot_keep_a_client_from_being_closed() -> None:
     with pytest.raises(Closed):
         registry.cached("k")
     for task in tasks:
-        # nobody will ever step it: it goes without a complaint
+        # no loop will ever run it: close it without a warning
         task.get_coro().close()
 
 
-def test_a_nursery_that_is_cancelled_takes_its_clients_along() -> None:
+def test_cancelling_a_nursery_closes_its_clients() -> None:
     async def main() -> None:
         async with trio.open_nursery() as home:
             registry = await open_registry(NOBODY, nursery=home)
@@ -269,7 +267,7 @@ def test_a_nursery_that_is_cancelled_takes_its_clients_along() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_task_of_the_client_that_fails_closes_it_and_is_told(
+async def test_a_failure_of_a_clients_task_closes_it_and_is_raised(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def fail() -> None:
@@ -286,7 +284,7 @@ async def test_a_task_of_the_client_that_fails_closes_it_and_is_told(
     await registry.aclose()
 
 
-# -- what is not right is said
+# -- wrong uses raise errors
 
 
 @pytest.mark.parametrize("name", ["get", "claim", "lock", "watch", "aclose"])
@@ -321,11 +319,11 @@ def test_a_client_of_another_event_loop_says_so(other: str) -> None:
         one.run(registry.aclose())
 
 
-# -- nobody closes it
+# -- clients that nobody closes
 
 
 def lost_in(use: Callable[[Registry], Awaitable[object]]) -> list[str]:
-    """What is warned of when the only registry is forgotten after `use`."""
+    """The warnings when the only reference to the registry is dropped after `use`."""
 
     async def main() -> None:
         async with cluster_of(1) as cluster:
@@ -342,7 +340,7 @@ def lost_in(use: Callable[[Registry], Awaitable[object]]) -> list[str]:
     return [str(warning.message) for warning in caught if warning.category is ResourceWarning]
 
 
-def test_a_client_that_nobody_has_any_more_is_warned_of_and_ends() -> None:
+def test_an_unreferenced_client_is_closed_with_a_warning() -> None:
     async def nothing(registry: Registry) -> None:
         pass
 
@@ -351,7 +349,7 @@ def test_a_client_that_nobody_has_any_more_is_warned_of_and_ends() -> None:
         assert "was not closed" in said and "aclose" in said
 
 
-def test_on_trio_a_client_that_nobody_has_any_more_leaves_its_nursery() -> None:
+def test_on_trio_an_unreferenced_client_leaves_its_nursery() -> None:
     async def main() -> None:
         with pytest.warns(ResourceWarning, match="was not closed"):
             async with trio.open_nursery() as home:
@@ -359,12 +357,12 @@ def test_on_trio_a_client_that_nobody_has_any_more_leaves_its_nursery() -> None:
                 await trio.testing.wait_all_tasks_blocked()
                 del registry
                 gc.collect()
-        # the nursery has ended, though nobody cancelled it
+        # the nursery has ended without a cancellation
 
     trio.run(main)
 
 
-def test_a_client_that_was_closed_is_not_warned_of() -> None:
+def test_a_closed_client_causes_no_warning() -> None:
     assert lost_in(lambda registry: registry.aclose()) == []
 
 

@@ -1,4 +1,4 @@
-"""The pulse of a link, on a clock of its own: when a node is pinged, silent, slow, or gone."""
+"""The pulse of a link, on a mock clock: when a node is pinged, silent, slow, or gone."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.trio
 
 
 class Patient:
-    """A link as its pulse sees it, with a node that answers after `delay` seconds, if ever."""
+    """A link for the pulse, with a node that answers after `delay` seconds, or never if None."""
 
     def __init__(self) -> None:
         self.waits = False
@@ -57,7 +57,7 @@ class Patient:
         self.fell.append(trio.current_time())
 
     def wait(self) -> None:
-        """Somebody waits from now on."""
+        """Let a request wait from now on."""
         self.waits = True
         self.pulse.stir()
 
@@ -73,7 +73,7 @@ async def a_patient(clock: trio.testing.MockClock) -> AsyncIterator[Patient]:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_link_on_which_nobody_waits_is_left_alone(
+async def test_a_link_without_waiting_requests_is_not_pinged(
     mock_clock: trio.testing.MockClock,
 ) -> None:
     async with a_patient(mock_clock) as patient:
@@ -87,7 +87,7 @@ async def test_a_link_on_which_nobody_waits_is_left_alone(
         assert len(patient.pings) == 10
 
 
-async def test_what_is_heard_anyway_saves_the_ping(mock_clock: trio.testing.MockClock) -> None:
+async def test_bytes_that_arrive_anyway_save_the_ping(mock_clock: trio.testing.MockClock) -> None:
     async with a_patient(mock_clock) as patient:
         patient.wait()
         for _ in range(50):
@@ -110,7 +110,7 @@ async def test_a_node_that_stops_is_silent_within_a_second(
         assert fell_at - stopped_at <= 1
 
 
-async def test_a_silent_node_is_not_pinged_again_and_is_welcome_when_it_speaks(
+async def test_a_silent_node_is_not_pinged_again_and_is_used_again_once_it_answers(
     mock_clock: trio.testing.MockClock,
 ) -> None:
     async with a_patient(mock_clock) as patient:
@@ -155,7 +155,7 @@ async def test_a_slow_node_is_given_more_time_until_it_is_prompt_again(
         assert patient.fell[fell] - stopped_at <= 1
 
 
-async def test_even_a_slow_node_is_given_so_much_time_and_no_more(
+async def test_the_extra_time_of_a_slow_node_is_bounded(
     mock_clock: trio.testing.MockClock,
 ) -> None:
     async with a_patient(mock_clock) as patient:
@@ -171,7 +171,7 @@ async def test_even_a_slow_node_is_given_so_much_time_and_no_more(
         assert 2 < patient.fell[before] - spoke_at <= longest + 0.01
 
 
-async def test_megabytes_on_their_way_are_given_their_time(
+async def test_megabytes_in_flight_get_extra_time(
     mock_clock: trio.testing.MockClock,
 ) -> None:
     async with a_patient(mock_clock) as patient:
@@ -189,7 +189,7 @@ async def test_a_client_that_was_held_up_itself_does_not_blame_the_node(
         patient.wait()
         while not patient.pings:
             await trio.sleep(0.01)
-        # the answer has come, and nobody read it for long
+        # the answer has come, and was not read for long
         mock_clock.jump(5)
         await trio.sleep(LAST_LOOK_SECONDS / 2)
         patient.pulse.heard()

@@ -28,7 +28,7 @@ from .fakes import LIMIT_S, AsUsual, cluster_of, decree_of
 pytestmark = pytest.mark.anyio
 
 
-async def test_get_asks_the_home_and_remembers() -> None:
+async def test_get_asks_the_home_and_caches_the_decree() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         cluster.decide(decree_of("k", b"v"))
         assert registry.cached("k") is None
@@ -39,7 +39,7 @@ async def test_get_asks_the_home_and_remembers() -> None:
         assert len(cluster.order("k")[0].asked(GetRequest)) == 1
 
 
-async def test_undecided_is_none_and_not_remembered() -> None:
+async def test_undecided_is_none_and_not_cached() -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         assert await registry.get("k") is None
         cluster.decide(decree_of("k"))
@@ -67,7 +67,7 @@ async def test_unreachable_is_an_error_and_never_undecided() -> None:
             await registry.get_many(["a", "b"], timeout=0.2)
 
 
-async def test_a_decree_of_another_key_is_not_believed() -> None:
+async def test_a_decree_of_another_key_is_not_used() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.nodes[0].script = lambda node, request: Decreed(request.id, decree_of("other"))
         with pytest.raises(ProtocolError):
@@ -75,9 +75,9 @@ async def test_a_decree_of_another_key_is_not_believed() -> None:
         assert registry.cached("other") is None
 
 
-async def test_proxies_are_enough() -> None:
+async def test_a_client_that_reaches_only_proxies_works() -> None:
     async with cluster_of(3) as cluster:
-        # the members' own addresses lead nowhere
+        # the members' own addresses are unreachable
         cluster.advertised = {
             node.name: f"127.0.0.1:{n + 1}" for n, node in enumerate(cluster.nodes)
         }
@@ -100,8 +100,8 @@ async def test_wait_ends_with_the_decree() -> None:
         assert (await registry.wait("k", timeout=0)).key == "k"
 
 
-async def test_wait_says_when_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What if the node's clock has ticks of its own: see `test_waiting`."""
+async def test_wait_raises_still_undecided_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`test_waiting` has the case of a node that answers early."""
     monkeypatch.setattr(asker, "WAIT_SLACK_SECONDS", 2 * LIMIT_S)
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         for node in cluster.nodes:
@@ -146,10 +146,10 @@ async def test_list_reads_page_by_page_as_far_as_needed() -> None:
             registry.list("a//b")
 
 
-async def test_a_page_that_waits_in_line_is_not_asked_for_elsewhere_as_well(
+async def test_a_page_that_waits_in_the_queue_of_its_node_is_not_requested_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The node is there and answers pings: to ask all nodes would make each one's line longer."""
+    """The node answers pings: asking all nodes would make each one's queue longer."""
     monkeypatch.setattr(errands, "LIST_HEDGE_SECONDS", LIMIT_S)
 
     async def late(request: object) -> object:
@@ -164,7 +164,7 @@ async def test_a_page_that_waits_in_line_is_not_asked_for_elsewhere_as_well(
 
 
 async def steps(watching: Watching, count: int) -> list[Watched]:
-    """The next `count` things seen."""
+    """The next `count` events."""
     with anyio.fail_after(LIMIT_S):
         return [await anext(watching) for _ in range(count)]
 
@@ -195,13 +195,13 @@ async def test_watch_lists_after_a_change_of_node_and_misses_nothing() -> None:
             cluster.decide(decree_of(key))
         seen = await steps(watching, 2)
         assert [watched.decree.key for watched in seen] == ["p/2", "p/3"]
-        # in the middle of the list, the position that stands is the one before it
+        # in the middle of the list, the position is still the one before it
         assert seen[0].position == first.position
         cluster.decide(decree_of("p/4"))
         [after] = await steps(watching, 1)
         assert after.decree.key == "p/4"
         assert after.position.partition(":")[0] != asked.name
-        # a position of the lost node is good for a new watch: it lists
+        # a new watch can start from a position of the lost node: it lists
         resumed = await steps(registry.watch("p", since=first.position), 4)
         assert [watched.decree.key for watched in resumed] == ["p/1", "p/2", "p/3", "p/4"]
 
@@ -223,7 +223,7 @@ async def test_status_has_one_entry_for_each_member() -> None:
         assert (second.node, second.address) == ("n2", cluster.node("n2").address)
 
 
-async def test_a_read_from_memory_lets_nobody_else_run() -> None:
+async def test_a_read_from_memory_is_no_checkpoint() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.decide(decree_of("k"))
         await registry.get("k")
@@ -234,7 +234,7 @@ async def test_a_read_from_memory_lets_nobody_else_run() -> None:
         assert not scope.cancelled_caught
 
 
-async def test_a_read_from_memory_checks_its_time_and_that_the_client_is_open() -> None:
+async def test_a_read_from_memory_checks_its_timeout_and_that_the_client_is_open() -> None:
     async with cluster_of(1) as cluster:
         async with connect(*cluster.endpoints) as registry:
             cluster.decide(decree_of("k"))
@@ -248,12 +248,12 @@ async def test_a_read_from_memory_checks_its_time_and_that_the_client_is_open() 
             registry.cached("k")
 
 
-async def test_the_largest_value_is_what_a_node_says() -> None:
+async def test_the_largest_value_is_the_one_that_a_node_names() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         assert await registry.max_value_bytes() == cluster.nodes[0].max_value_bytes
 
 
-async def test_the_largest_value_is_asked_for_until_the_time_is_up() -> None:
+async def test_the_largest_value_is_requested_until_the_deadline() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         await cluster.nodes[0].stop()
         with pytest.raises(Unreachable):

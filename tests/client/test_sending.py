@@ -1,4 +1,4 @@
-"""Sending: at once where nothing is on its way, together where something is, and never torn."""
+"""Sending: immediately if nothing is in flight, otherwise together; messages stay whole."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from .fakes import FORMATION, LIMIT_S, Silence, cluster_of
 
 pytestmark = pytest.mark.anyio
 MAX_FRAME = 16 * 1024 * 1024
-# CBOR's one-byte text, so often that no system takes it at once
+# one-byte texts in CBOR, too many for any send buffer
 LARGE = b"\x61x" * (6 * 1024 * 1024)
 WELCOME = ClientWelcome(VERSION, "c", FORMATION, NodeId("n1"), (), 1024, MAX_FRAME, 1024)
 
@@ -47,7 +47,7 @@ def payloads_of(other: socket.socket, count: int) -> list[bytes]:
     return found
 
 
-async def test_what_the_system_does_not_take_at_once_goes_first_later() -> None:
+async def test_bytes_that_the_system_does_not_take_are_sent_first_later() -> None:
     async with a_channel() as (channel, other):
         channel.send_now([LARGE])
         assert not channel.idle
@@ -58,7 +58,7 @@ async def test_what_the_system_does_not_take_at_once_goes_first_later() -> None:
         assert channel.idle
 
 
-async def test_a_broken_connection_is_met_by_the_next_send() -> None:
+async def test_a_broken_connection_raises_at_the_next_send() -> None:
     async with a_channel() as (channel, other):
         other.close()
         with pytest.raises(Unreachable), anyio.fail_after(LIMIT_S):
@@ -67,7 +67,7 @@ async def test_a_broken_connection_is_met_by_the_next_send() -> None:
                 await channel.send([])
 
 
-async def test_what_is_asked_together_goes_together() -> None:
+async def test_requests_that_are_made_together_are_sent_together() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         node = cluster.nodes[0]
         await registry.get("first")
@@ -75,7 +75,7 @@ async def test_what_is_asked_together_goes_together() -> None:
             for number in range(20):
                 tasks.start_soon(registry.get, f"k{number}")
         sizes = [len(frame) for frame in node.frames if isinstance(frame[0], GetRequest)]
-        # the one that finds nothing on its way does not wait for the others
+        # a request that finds nothing in flight does not wait for the others
         assert sizes == [1, 1, 19]
 
 
@@ -91,7 +91,7 @@ async def test_a_request_leaves_while_another_one_waits_for_its_answer() -> None
             tasks.cancel_scope.cancel()
 
 
-async def test_a_bell_keeps_a_ring_until_it_is_taken() -> None:
+async def test_a_bell_stays_rung_until_somebody_waits() -> None:
     bell = Bell()
     bell.ring()
     bell.ring()

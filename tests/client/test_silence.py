@@ -1,6 +1,6 @@
-"""Nodes that are stopped and not dead: those who wait there are served elsewhere, and miss nothing.
+"""Nodes that are stopped, not dead: their waiting requests are answered elsewhere, and miss nothing.
 
-How soon a node is found to be silent is held by `test_pulse`, on a clock of its own.
+`test_pulse` checks how soon a node is found silent, on a mock clock.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -26,7 +26,7 @@ from .fakes import AsUsual, FakeCluster, FakeNode, Half, cluster_of, decree_of
 from .test_acquiring import honest
 
 pytestmark = pytest.mark.anyio
-# none of this takes so long, and what it replaces took longer
+# a test takes less; without the pulse it would take longer
 LIMIT_S = 15
 
 
@@ -45,7 +45,7 @@ async def during(
     kind: type,
     then: Callable[[], object],
 ) -> None:
-    """Make a call; once a request of its kind has reached `node`, do something."""
+    """Make a call; once a request of its kind has reached `node`, call `then`."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(call)
         await node.until(lambda node: node.asked(kind))
@@ -118,13 +118,13 @@ async def test_a_watch_leaves_a_silent_node_misses_nothing_and_repeats_nothing()
                 await anyio.sleep(0.01)
             cluster.decide(decree_of("p/4"))
         assert seen == ["p/1", "p/2", "p/3", "p/4"]
-        # what the stopped node says when it goes on is not told again
+        # the late answers of the stopped node are not yielded again
         asked.resume()
         with anyio.move_on_after(1.5):
             pytest.fail(f"{await anext(watching)} came twice")
 
 
-async def test_many_that_wait_move_together_and_none_of_them_fails() -> None:
+async def test_many_waits_move_together_and_no_wait_fails() -> None:
     count = 20
     async with known() as (cluster, registry):
         keys = [f"k{number}" for number in range(count)]
@@ -153,7 +153,7 @@ async def test_many_that_wait_move_together_and_none_of_them_fails() -> None:
         assert sorted(seen) == sorted(keys * 2)
 
 
-async def test_those_who_left_a_silent_node_do_not_go_back_before_it_speaks() -> None:
+async def test_requests_do_not_return_to_a_silent_node_before_it_answers() -> None:
     async with known() as (cluster, registry):
         home = cluster.order("k")[0]
         home.halt()
@@ -169,7 +169,7 @@ async def test_those_who_left_a_silent_node_do_not_go_back_before_it_speaks() ->
         assert not [r for r in home.asked(GetRequest) if r.key in asked]
 
 
-async def test_a_wait_that_everybody_is_silent_about_goes_on_where_somebody_speaks_again() -> None:
+async def test_a_wait_while_all_nodes_are_silent_goes_on_at_the_first_that_answers() -> None:
     async with known() as (cluster, registry):
         first, second, third = cluster.order("k")
 
@@ -192,7 +192,7 @@ async def test_a_wait_that_everybody_is_silent_about_goes_on_where_somebody_spea
         assert not second.asked(WaitRequest)
 
 
-async def test_a_node_that_never_greets_delays_nobody_who_waits() -> None:
+async def test_a_node_that_never_greets_delays_no_wait() -> None:
     async with cluster_of(3) as cluster:
         home = cluster.order("k")[0]
         home.halt()
@@ -202,13 +202,13 @@ async def test_a_node_that_never_greets_delays_nobody_who_waits() -> None:
                 await cluster.order("k")[1].until(lambda node: node.asked(WaitRequest))
                 cluster.decide(decree_of("k"))
 
-            with anyio.fail_after(4):  # connecting alone is given 5
+            with anyio.fail_after(4):  # the limit for connecting is 5
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(decide_later)
                     await registry.wait("k", timeout=None)
 
 
-async def test_a_lock_whose_home_never_greets_is_got_elsewhere() -> None:
+async def test_a_lock_whose_home_never_greets_is_acquired_at_another_node() -> None:
     async with cluster_of(3) as cluster:
         for node in cluster.nodes:
             node.script = honest
@@ -219,7 +219,7 @@ async def test_a_lock_whose_home_never_greets_is_got_elsewhere() -> None:
                     pass
 
 
-async def test_a_node_that_stops_in_the_middle_of_a_frame_is_left() -> None:
+async def test_if_a_node_stops_in_the_middle_of_a_frame_the_next_is_asked() -> None:
     async with known() as (cluster, registry):
         cluster.decide(decree_of("k", b"v" * 1000))
         home = cluster.order("k")[0]
@@ -250,7 +250,7 @@ async def test_the_connection_to_a_node_that_is_silent_for_long_is_made_again(
             await during(wait, node, WaitRequest, node.halt)
 
 
-async def test_a_node_is_pinged_though_those_who_wait_have_taken_all_room() -> None:
+async def test_a_node_is_pinged_although_waits_use_all_its_room_in_flight() -> None:
     async with cluster_of(2) as cluster:
         for node in cluster.nodes:
             node.max_in_flight = 2
@@ -276,7 +276,7 @@ async def test_a_node_is_pinged_though_those_who_wait_have_taken_all_room() -> N
             assert sorted(ended) == sorted(keys)
 
 
-async def test_status_says_of_a_silent_node_that_it_is_down_and_does_not_wait_for_it() -> None:
+async def test_status_reports_a_silent_node_as_down_without_waiting_for_it() -> None:
     async with known() as (cluster, registry):
         cluster.node("n2").halt()
         with anyio.fail_after(LIMIT_S):
@@ -286,7 +286,7 @@ async def test_status_says_of_a_silent_node_that_it_is_down_and_does_not_wait_fo
 
 
 @pytest.mark.parametrize("kind", [ClaimRequest, GetRequest, ListRequest])
-async def test_calls_that_do_not_wait_are_served_elsewhere(kind: type) -> None:
+async def test_calls_that_do_not_wait_are_answered_by_another_node(kind: type) -> None:
     async with known() as (cluster, registry):
         cluster.order("k")[0].halt()
         if kind is ClaimRequest:

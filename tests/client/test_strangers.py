@@ -1,4 +1,4 @@
-"""Endpoints where no node is: nobody listens, or something else does, and the error says which."""
+"""Endpoints without a node: nothing listens, or another service does, and the error says which."""
 
 import socket
 import ssl
@@ -19,7 +19,7 @@ from decreed.registry.errors import Closed, DecreedError, ProtocolError, Unreach
 from .fakes import cluster_of, decree_of
 
 pytestmark = pytest.mark.anyio
-# far beyond what it takes, and far below what the calls are given
+# far more than a test takes, and far less than the timeout of the calls
 LIMIT_S = 30
 PATIENCE_S = 120
 Server = Callable[[], AbstractContextManager[str]]
@@ -27,7 +27,7 @@ Server = Callable[[], AbstractContextManager[str]]
 
 @contextmanager
 def serving(server: TCPServer) -> Iterator[str]:
-    """Run a server in a thread; gives its endpoint."""
+    """Run a server in a thread; yields its endpoint."""
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
@@ -39,7 +39,7 @@ def serving(server: TCPServer) -> Iterator[str]:
 
 
 def speaking(answer: Callable[[socket.socket], None]) -> Server:
-    """A server that treats each connection like this."""
+    """A server that calls `answer` with each connection."""
 
     class Threads(ThreadingTCPServer):
         daemon_threads = True
@@ -51,13 +51,13 @@ def speaking(answer: Callable[[socket.socket], None]) -> Server:
                 while self.request.recv(1_024):
                     pass
             except OSError:
-                pass  # the other side has left
+                pass  # the client closed the connection
 
     return lambda: serving(Threads(("127.0.0.1", 0), Handler))
 
 
 def web_server() -> AbstractContextManager[str]:
-    """A real one, which waits for a line."""
+    """A real web server, which waits for a line."""
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
@@ -67,27 +67,27 @@ def web_server() -> AbstractContextManager[str]:
 
 
 def bad_request(connection: socket.socket) -> None:
-    """A web server that does not wait for the end of a line."""
+    """A web server that answers before the end of a line."""
     connection.recv(1)
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
 
 def real_tls(connection: socket.socket) -> None:
-    """It has no certificate, so it ends the handshake with an alert."""
+    """A TLS server without a certificate, which ends the handshake with an alert."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with context.wrap_socket(connection, server_side=True):
         pass
 
 
 def picky_tls(connection: socket.socket) -> None:
-    """It hangs up on what is no TLS, without a word."""
+    """A TLS server that closes other connections without an answer."""
     if connection.recv(1) == b"\x16":
         connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
     connection.shutdown(socket.SHUT_WR)
 
 
 def tls_that_complains_in_http(connection: socket.socket) -> None:
-    """As web servers do that are asked in plain HTTP where they expect TLS."""
+    """A web server that expects TLS and answers plain HTTP with an error in plain HTTP."""
     first = connection.recv(1)
     if first == b"\x16":
         connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
@@ -96,7 +96,7 @@ def tls_that_complains_in_http(connection: socket.socket) -> None:
 
 
 async def failure_of(endpoints: list[str], timeout: float = PATIENCE_S) -> DecreedError:
-    """How a call ends with a client of these endpoints."""
+    """The error of a call of a client of these endpoints."""
     async with connect(*endpoints) as registry:
         with anyio.fail_after(LIMIT_S), pytest.raises(DecreedError) as caught:
             await registry.get("k", timeout=timeout)
@@ -116,42 +116,42 @@ async def failure_of(endpoints: list[str], timeout: float = PATIENCE_S) -> Decre
         (speaking(lambda c: c.sendall(b"\x4a\0\0\0\x0a8.0.36\0")), r"began with b'J\x00"),
     ],
 )
-async def test_something_else_at_the_port_is_named(server: Server, name: str) -> None:
+async def test_another_service_at_the_port_is_named(server: Server, name: str) -> None:
     with server() as endpoint:
         error = await failure_of([endpoint])
     assert isinstance(error, ProtocolError)
     assert name in str(error) and endpoint in str(error)
 
 
-async def test_a_server_that_says_nothing_or_hangs_up_has_not_answered() -> None:
+async def test_a_server_that_stays_silent_or_hangs_up_is_unreachable() -> None:
     for silent in (lambda c: None, lambda c: c.shutdown(socket.SHUT_RDWR)):
         with speaking(silent)() as endpoint:
             error = await failure_of([endpoint], timeout=2)
         assert isinstance(error, Unreachable) and endpoint in str(error)
 
 
-async def test_a_stranger_among_the_endpoints_harms_nobody() -> None:
+async def test_a_stranger_among_the_endpoints_does_no_harm() -> None:
     with web_server() as stranger:
         async with cluster_of(1) as cluster, connect(stranger, *cluster.endpoints) as registry:
             with anyio.fail_after(LIMIT_S):
                 assert (await registry.claim("k", "v")).won
 
 
-async def test_with_nobody_listening_the_error_comes_soon_and_says_what_to_do() -> None:
+async def test_if_nothing_listens_the_error_comes_soon_and_says_what_to_do() -> None:
     error = await failure_of(["127.0.0.1:1", "127.0.0.1:2"])
     assert isinstance(error, Unreachable)
     assert "nothing listens at 127.0.0.1:1 or 127.0.0.1:2" in str(error)
     assert "decreed dev" in str(error)
 
 
-async def test_with_a_stranger_and_nobody_else_the_error_comes_soon_and_says_both() -> None:
+async def test_if_only_a_stranger_listens_the_error_comes_soon_and_says_so() -> None:
     with web_server() as stranger:
         error = await failure_of(["127.0.0.1:1", stranger])
     assert isinstance(error, Unreachable)
     assert "127.0.0.1:1: nothing listens" in str(error) and "an HTTP server" in str(error)
 
 
-async def test_every_call_that_has_an_end_ends_soon_when_nobody_listens() -> None:
+async def test_every_call_with_a_deadline_ends_soon_if_nothing_listens() -> None:
     async with connect("127.0.0.1:1", timeout=PATIENCE_S) as registry:
         with anyio.fail_after(LIMIT_S):
             for call in (
@@ -166,7 +166,7 @@ async def test_every_call_that_has_an_end_ends_soon_when_nobody_listens() -> Non
                     await call()
 
 
-async def test_a_call_without_an_end_waits_for_the_nodes_too() -> None:
+async def test_a_call_without_a_deadline_waits_for_the_nodes() -> None:
     async with cluster_of(1) as cluster:
         [node] = cluster.nodes
         await node.stop()
@@ -183,7 +183,7 @@ async def test_a_call_without_an_end_waits_for_the_nodes_too() -> None:
             tasks.cancel_scope.cancel()
 
 
-async def test_a_cluster_that_was_met_is_given_the_whole_time_to_come_back() -> None:
+async def test_a_known_cluster_gets_the_whole_timeout_to_come_back() -> None:
     async with (
         cluster_of(1) as cluster,
         connect(*cluster.endpoints) as registry,

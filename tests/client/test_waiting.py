@@ -1,4 +1,4 @@
-"""When a wait ends: at its deadline, by the client's clock, whatever ticks the node's clock has."""
+"""When a wait ends: at its deadline, by the client's clock, even if the node's clock ticks coarsely."""
 
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ NOBODY: Any = None
 
 
 class Ticking(Asker):
-    """Asks a node that is over after this part of the time that it may take."""
+    """Asks a node that answers "undecided" after a part of the time that it was given."""
 
     def __init__(self, part: float) -> None:
         self.part = part
@@ -26,7 +26,7 @@ class Ticking(Asker):
         self.pool: Any = SimpleNamespace(now=trio.current_time)
 
     def __del__(self, is_finalizing: Callable[[], bool] = bool) -> None:
-        """It has nothing to close."""
+        """There is nothing to close."""
 
     async def _recall(self, keys: Sequence[Key], deadline: float) -> dict[Key, Decree]:
         return {}
@@ -42,7 +42,7 @@ class Ticking(Asker):
 @pytest.mark.parametrize(
     ("part", "seconds", "asked"), [(1.0, 5.0, 1), (0.9, 0.5, 1), (0.9, 5.0, 2), (0.5, 5.0, 6)]
 )
-async def test_a_node_that_answers_early_is_asked_again_until_hardly_any_time_is_left(
+async def test_a_wait_that_a_node_ends_early_is_repeated_until_its_deadline(
     autojump_clock: MockClock, part: float, seconds: float, asked: int
 ) -> None:
     asker, began = Ticking(part), trio.current_time()

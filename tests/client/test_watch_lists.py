@@ -1,4 +1,4 @@
-"""A watch that lost its place lists; from each position that it gives nothing is missed."""
+"""A watch whose position was lost lists; from every position that it yields nothing is missed."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def steps(watching: Watching, count: int) -> list[Watched]:
-    """The next `count` things seen."""
+    """The next `count` events."""
     with anyio.fail_after(LIMIT_S):
         return [await anext(watching) for _ in range(count)]
 
@@ -26,7 +26,7 @@ def keys(seen: list[Watched]) -> list[str]:
 
 
 def loses_once() -> Script:
-    """A node that says once that it has lost a watch's place, and else is honest."""
+    """A node that says once that it has lost a watch's position, and is honest otherwise."""
     lost = list[Any]()
 
     def script(node: FakeNode, request: Any) -> Any:
@@ -38,8 +38,8 @@ def loses_once() -> Script:
     return script
 
 
-async def test_a_place_that_is_lost_at_the_very_node_that_gave_it_is_listed_for() -> None:
-    """Its position has the same node and disk as before: that it says "lost" is enough."""
+async def test_a_position_that_its_own_node_has_lost_leads_to_a_list() -> None:
+    """Its position has the same node and disk as before: the answer "lost" is enough."""
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         [node] = cluster.nodes
         watching = registry.watch("p")
@@ -55,10 +55,10 @@ async def test_a_place_that_is_lost_at_the_very_node_that_gave_it_is_listed_for(
         assert keys(await steps(watching, 1)) == ["p/4"]
 
 
-async def test_a_position_amid_a_list_is_the_one_from_before_it(
+async def test_a_position_in_the_middle_of_a_list_is_the_one_before_the_list(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever goes on from it lists again: a list is in order of keys, unlike the feed."""
+    """A watch resumed from it lists again: a list is in order of keys, unlike the feed."""
     monkeypatch.setattr("decreed.client.watching.PAGE_SIZE", 2)
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         [node] = cluster.nodes
@@ -86,9 +86,7 @@ async def test_a_position_amid_a_list_is_the_one_from_before_it(
         assert keys(await steps(registry.watch("p", since=behind.position), 1)) == ["p/7"]
 
 
-async def test_of_decrees_that_came_together_the_last_alone_is_at_the_position_behind_them() -> (
-    None
-):
+async def test_only_the_last_decree_of_a_page_has_the_position_after_the_page() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         cluster.decide(decree_of("p/0"))
         watching = registry.watch("p")
@@ -103,10 +101,10 @@ async def test_of_decrees_that_came_together_the_last_alone_is_at_the_position_b
             assert set(rest) >= set(keys(seen[count:])), "none that came behind it is missed"
 
 
-async def test_a_list_that_fails_amid_its_pages_is_not_taken_for_whole(
+async def test_a_list_that_fails_between_pages_does_not_count_as_complete(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The place that stands is the one from before it, until the last page has come."""
+    """Until the last page has come, the position is still the one before the list."""
     monkeypatch.setattr("decreed.client.watching.PAGE_SIZE", 1)
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         [node] = cluster.nodes

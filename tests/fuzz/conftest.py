@@ -1,6 +1,6 @@
-"""Profiles of Hypothesis: the same examples at every run by default, many new ones when asked.
+"""Profiles of Hypothesis: by default the same examples at every run, on request many new ones.
 
-``HYPOTHESIS_PROFILE=search`` draws afresh, many times as many, and keeps what fails.
+``HYPOTHESIS_PROFILE=search`` draws new examples, many times as many, and keeps those that fail.
 """
 
 import os

@@ -1,10 +1,9 @@
 """Coverage-guided fuzzing: ``python -m tests.fuzz.guided TARGET --seconds N``.
 
-Needs atheris, which is no dependency of the tests: ``pip install atheris``. It starts from the kept
-corpus of the target and works in a folder of its own, so that nothing is added to the checkout; with
-``--keep --work FOLDER`` nothing is searched: of the inputs in FOLDER, as few as possible that reach
-new code are added to ``corpus/TARGET/``. An input that breaks the target is written beside the
-working corpus and named.
+Needs atheris, which is not a dependency of the tests: ``pip install atheris``. It starts from the kept
+corpus of the target and works in a folder of its own, so that the checkout is not changed. With
+``--keep --work FOLDER`` it does not search: it adds the fewest inputs of FOLDER that reach new code to
+``corpus/TARGET/``. An input that breaks the target is written beside the working corpus, and named.
 """
 
 import argparse
@@ -24,7 +23,7 @@ NAMES = ("frames", "wire", "record", "key", "config", "options", "settings_file"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fuzz one target; libFuzzer ends the process itself, and calls it again to merge."""
+    """Fuzz one target; libFuzzer ends the process itself, and starts it again to merge."""
     options, flags = _parser().parse_known_args(arguments)
     options.work = options.work and options.work.resolve()
     try:
@@ -71,7 +70,7 @@ def _merge(options: argparse.Namespace, work: Path) -> list[str]:
 
 
 def _command(target: str, work: Path) -> str:
-    """A command by which libFuzzer can start this run again, with flags of its own behind it."""
+    """A command with which libFuzzer can start this run again, followed by its own flags."""
     script = work.parent / f"{work.name}.sh"
     again = [sys.executable, "-m", "tests.fuzz.guided", target, "--work", str(work)]
     script.write_text(f'#!/bin/sh\ncd {shlex.quote(str(ROOT))}\nexec {shlex.join(again)} "$@"\n')

@@ -1,7 +1,7 @@
-"""Strategies for every value that is on the wire or on disk, made from the types themselves.
+"""Strategies for every value that is on the wire or on disk, derived from the types.
 
-A field's strategy follows its annotation and its bounds, so a new message or field is fuzzed from
-the day it is written.
+A field's strategy follows its annotation and its bounds, so a new message or field is fuzzed without
+further work.
 """
 
 from functools import lru_cache
@@ -30,7 +30,7 @@ MESSAGES: dict[str, tuple[Any, type[Any]]] = {
     for kind in get_args(union)
 }
 
-# what a text field may hold: any Unicode that UTF-8 can carry
+# the characters of a text field: all of Unicode that UTF-8 can encode
 CHARACTERS = st.characters(exclude_categories=["Cs"])
 LONGEST = 20
 MOST = 3
@@ -47,12 +47,12 @@ def messages() -> st.SearchStrategy[Any]:
 
 
 def instances() -> st.SearchStrategy[Instance]:
-    """What a node may hold for a key."""
+    """The instances that a node may hold for a key."""
     return values_of(Instance)
 
 
 def plain_values() -> st.SearchStrategy[Any]:
-    """Whatever CBOR can say without tags, whether it means something to us or not."""
+    """All values of CBOR without tags, whether they are messages or not."""
     leaves = st.one_of(
         st.none(),
         st.booleans(),
@@ -114,7 +114,7 @@ def _structs(cls: type[Any]) -> st.SearchStrategy[Any]:
 
 
 def _with_its_digests(fields: dict[str, Any]) -> dict[str, Any]:
-    """A page of a feed has a digest for each of its keys."""
+    """Give a page of a feed a digest for each of its keys."""
     if "digests" not in fields:
         return fields
     wanted = len(fields["keys"]) * DIGEST_BYTES
@@ -122,7 +122,7 @@ def _with_its_digests(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _about_one_key(fields: dict[str, Any]) -> dict[str, Any]:
-    """A message about a key carries decrees of that key only."""
+    """Give a message about a key only decrees of that key."""
     if "key" not in fields:
         return fields
     return {name: _for_key(value, fields["key"]) for name, value in fields.items()}

@@ -1,8 +1,7 @@
-"""What is fuzzed by bytes alone: each target takes any bytes, and must raise nothing.
+"""The fuzz targets: each takes any bytes, and must not raise.
 
-A target turns the errors that its part documents into a quiet return, and checks what comes out
-where there is something to check. Anything else that is raised is a bug in the product. The same
-targets serve the corpus test and the coverage-guided run.
+A target catches the errors that the code under test documents, and checks results where it can. Any
+other error is a bug in the product. The corpus test and the coverage-guided run use the same targets.
 """
 
 import contextlib
@@ -32,7 +31,7 @@ STORED = instance_key("a/b@7")
 
 
 def frames(data: bytes) -> None:
-    """The first byte says how the rest is chunked; what is cut joins to what was given."""
+    """The first byte sets the size of chunks; the cut payloads join to the input."""
     step = data[0] + 1 if data else 1
     stream = data[1:]
     cutter, payloads = FrameCutter(MAX_FRAME), list[bytes]()
@@ -47,7 +46,7 @@ def frames(data: bytes) -> None:
 
 
 def wire(data: bytes) -> None:
-    """A payload, read as each kind of batch; what is read encodes to something that reads alike."""
+    """A payload, decoded as each kind of batch; the result survives encoding and decoding."""
     for union in UNIONS.values():
         try:
             batch = decode_batch(data, union)
@@ -57,7 +56,7 @@ def wire(data: bytes) -> None:
 
 
 def record(data: bytes) -> None:
-    """A stored record, as it is and behind a sound checksum."""
+    """A stored record, without and with a valid checksum in front."""
     for stored in (data, seal(STORED, VERSION, data)):
         try:
             value = unpack(STORED, stored, Instance, "here")
@@ -89,7 +88,7 @@ def config(data: bytes) -> None:
 
 
 def settings_file(data: bytes) -> None:
-    """The first byte chooses a format, the rest is a file of it; what is sound can be frozen."""
+    """The first byte chooses a format, the rest is a file in it; valid settings can be frozen."""
     form = list(formats.FORMATS)[data[0] % len(formats.FORMATS)] if data else "json"
     with contextlib.suppress(BadRequest):
         value = formats.read(form, formats.text_of(data[1:]))

@@ -1,7 +1,7 @@
 """The command line: any arguments end with one of our exit codes and a line, never a traceback.
 
-The commands that start servers or go on for ever are left out, and so are the options by which
-completion is installed into the user's shell. Exit code 1 means "unexpected": it must not be met.
+The commands that start servers or never end are left out, and so are the options that install
+completion into the user's shell. Exit code 1 means "unexpected": it must not occur.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from tests.cli.fakes import FakeRegistry
 
 OFFLINE = ("init", "version")
 ASKING = ("claim", "next", "get", "list", "latest", "wait", "status", "import")
-# they go on for ever, or run what they are told to
+# they never end, or run any given command
 WITHOUT_END = ("dev", "elect", "leader", "lock", "once", "serve", "watch")
 OPTIONS = [
     "--json", "--raw", "--literal", "--exclusive", "--keys", "--help", "--force", "--", "-",
@@ -41,7 +41,7 @@ VALUES = [
     "0", "-1", "1e9", "99999999999999999999", "h:1", "h:1,h:2", "n1=h:1", "n2=h:2", "n3=h:3",
     "n1=h", "=", "", " ", "\udcff", "\0", "\n", "x" * 600, "out", ".", "values.toml", "bad.json", "b=c",
 ]  # fmt: skip
-# no slashes: nothing outside the test's own folder is to be read or written
+# no slashes, so that nothing outside the test's own folder is read or written
 TEXTS = st.text(st.characters(exclude_characters="/"), max_size=6).filter(lambda text: text != "..")
 TOKENS = st.sampled_from(OPTIONS) | st.sampled_from(VALUES) | TEXTS
 
@@ -66,7 +66,7 @@ class StrictRegistry(FakeRegistry):
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with a few files, a home of its own, and a registry behind every endpoint."""
+    """A folder with a few files, a home of its own, and a registry for every endpoint."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("DECREED_ENDPOINTS", "DECREED_CLAIMANT", "DECREED_DEBUG"):
@@ -81,7 +81,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def outcome_of(arguments: list[str]) -> tuple[int, str]:
-    """The exit code and what was written to standard error."""
+    """The exit code and the standard error output."""
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(3)]
     before = sys.stdin, sys.stdout, sys.stderr
     sys.stdin, sys.stdout, sys.stderr = streams

@@ -95,7 +95,9 @@ def test_deep_nesting_is_a_config_error(text: str) -> None:
 
 
 @given(sound_documents(), st.integers(0, 7), st.integers(0, 7))
-def test_what_init_writes_can_be_read(sound: dict[str, Any], prepare: int, accept: int) -> None:
+def test_a_config_that_init_writes_can_be_read(
+    sound: dict[str, Any], prepare: int, accept: int
+) -> None:
     try:
         text = config_text(sound["cluster_id"], sound["members"], prepare, accept)
     except ConfigError:

@@ -1,4 +1,4 @@
-"""The key parser takes the documented alphabet and nothing else; order and prefixes are as told."""
+"""The key parser accepts exactly the documented alphabet; order and prefixes are as documented."""
 
 import unicodedata
 
@@ -32,7 +32,7 @@ def is_visible_word(character: str) -> bool:
 
 
 def is_path(text: str) -> bool:
-    """The documented rule for paths, word for word."""
+    """The documented rule for paths."""
     segments = text.split("/")
     letters = all(
         character in ASCII_MARKS or is_visible_word(character)
@@ -61,7 +61,7 @@ def takes(parse: object, text: str) -> bool:
 
 
 @given(keys())
-def test_every_documented_key_is_taken_as_it_is(key: Key) -> None:
+def test_every_documented_key_is_accepted_unchanged(key: Key) -> None:
     assert parse_key(key) == key
     assert parse_key(parse_key(key)) == key
 
@@ -72,7 +72,7 @@ def test_exactly_the_documented_texts_are_keys(text: str) -> None:
 
 
 @pytest.mark.parametrize("character", [chr(code) for code in range(256)])
-def test_exactly_the_documented_characters_are_taken(character: str) -> None:
+def test_exactly_the_documented_characters_are_accepted(character: str) -> None:
     marks = "/@" + ASCII_MARKS
     allowed = character in marks or is_visible_word(character)
     assert takes(parse_key, f"a{character}1") == allowed
@@ -92,7 +92,7 @@ def test_no_key_has_a_letter_or_mark_that_cannot_be_seen(code: int) -> None:
 
 
 @given(st.characters())
-def test_every_character_is_taken_by_its_category(character: str) -> None:
+def test_every_character_is_accepted_or_refused_by_its_category(character: str) -> None:
     assert takes(parse_key, character + "1") == is_key(character + "1")
 
 
@@ -150,7 +150,7 @@ def test_prefixes_match_whole_segments(some: list[Key], path: str, depth: int) -
 
 
 @given(keys(), st.permutations([NodeId(f"n{n}") for n in range(5)]))
-def test_homes_depend_on_the_path_and_the_set_of_nodes_alone(key: Key, nodes: list[NodeId]) -> None:
+def test_homes_depend_only_on_the_path_and_the_set_of_nodes(key: Key, nodes: list[NodeId]) -> None:
     series = Key(key.partition("@")[0])
     assert homes(key, nodes) == homes(series, sorted(nodes))
     assert sorted(homes(key, nodes)) == sorted(nodes)

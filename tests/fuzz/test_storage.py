@@ -1,4 +1,4 @@
-"""Records on disk are what was written, or an error; stored keys lead back to their keys."""
+"""Records on disk are read as they were written, or raise an error; stored keys map back to keys."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Frames and messages: whatever arrives, in whatever pieces."""
+"""Frames and messages: any bytes, in any pieces."""
 
 import contextlib
 import itertools
@@ -65,7 +65,9 @@ def test_a_length_over_the_limit_is_refused_with_its_last_byte(
 
 
 @given(st.lists(st.sampled_from([0, 1, 40_000, TARGET_BYTES - 3, TARGET_BYTES + 1]), max_size=40))
-def test_packed_messages_come_back_in_order_in_frames_near_the_target(sizes: list[int]) -> None:
+def test_packed_messages_are_unpacked_in_order_from_frames_near_the_target(
+    sizes: list[int],
+) -> None:
     encoded = [encode(bytes(size)) for size in sizes]
     frames = list(pack(encoded))
     cutter = FrameCutter(2 * TARGET_BYTES)
@@ -79,7 +81,7 @@ def test_packed_messages_come_back_in_order_in_frames_near_the_target(sizes: lis
 @pytest.mark.parametrize("name", KINDS)
 @settings(max_examples=max(30, settings().max_examples // 40))
 @given(data=st.data())
-def test_every_message_comes_back_as_it_was_sent(name: str, data: st.DataObject) -> None:
+def test_every_message_is_decoded_as_it_was_encoded(name: str, data: st.DataObject) -> None:
     union, kind = MESSAGES[name]
     sent = data.draw(st.lists(values_of(kind), min_size=1, max_size=3))
     payload = b"".join(pack(encode(message) for message in sent))[HEADER_BYTES:]
@@ -156,7 +158,7 @@ def test_a_bomb_is_refused_in_little_time_and_memory(name: str) -> None:
 
 
 @pytest.mark.parametrize("data", [b"\x80\x80", b"\x80\xff", b"\x80junk"])
-def test_bytes_behind_the_value_are_a_protocol_error(data: bytes) -> None:
+def test_bytes_after_the_value_are_a_protocol_error(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode_batch(data, UNIONS["peer"])
 

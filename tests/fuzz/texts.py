@@ -30,14 +30,14 @@ def paths() -> st.SearchStrategy[str]:
 
 
 def slots() -> st.SearchStrategy[int]:
-    """Slot numbers, those of other lengths as often as near ones."""
+    """Slot numbers: numbers of other lengths as often as near ones."""
     return st.integers(0, 15).flatmap(
         lambda digits: st.integers(10 ** max(digits - 1, 0), MAX_SLOT)
     )
 
 
 def keys() -> st.SearchStrategy[Key]:
-    """Keys that must be taken."""
+    """Keys that must be accepted."""
     return st.builds(
         lambda path, slot: Key(path if slot is None else f"{path}@{slot}"),
         paths(),
@@ -74,7 +74,7 @@ def settings_documents() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def sound_documents() -> st.SearchStrategy[dict[str, Any]]:
-    """Documents that must be taken."""
+    """Documents that must be accepted."""
     return st.builds(
         lambda size, cluster_id: {
             "cluster_id": cluster_id,

@@ -1,4 +1,4 @@
-"""Rules about one answer alone: it is about what was asked, and a claim is told the truth."""
+"""Rules about one answer by itself: it fits the request, and a claim gets the right outcome."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from .verdict import Rule, Violation
 
 
 def check_answer(operation: Operation) -> Iterator[Violation]:
-    """What is wrong with an answer, whatever else happened."""
+    """What is wrong with an answer by itself."""
     for decree in operation.decrees:
         if not _fits(operation, decree):
             detail = f"this answer is about another key: {described(decree)}"

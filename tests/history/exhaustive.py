@@ -1,11 +1,11 @@
-"""Linearizability by trying every order: the measure that the judge is held against.
+"""Linearizability by trying every order: the reference that the judge is compared with.
 
-It knows the registry only as a sequential machine (`_after`) and searches all orders of operations
-that respect real time, with each one of unknown outcome put in or left out. Exponential, so for a
-handful of operations only. It shares no rule with the judge.
+It knows the registry only as a sequential machine (`_after`). It searches all orders of operations
+that respect real time, with each operation of unknown outcome put in or left out. That is exponential,
+so it works for a handful of operations only. It shares no rule with the judge.
 
-One thing it takes as given, as the judge does too: a claim that was refused for its id is a definite
-failure, and on a slot of a series says nothing more.
+It makes one assumption, as the judge does: a claim that was refused for its id is a definite failure,
+and on a slot of a series says nothing more.
 """
 
 from collections.abc import Iterator
@@ -17,20 +17,20 @@ from decreed.registry.types import Ballot, Decree
 from .operations import Kind, Operation, Result, Wish
 
 Stamp = tuple[int, Ballot] | None
-"""The time and ballot of a decree; None where nobody will ever see them."""
+"""The time and ballot of a decree; None if no operation returned it."""
 
 State = frozenset[tuple[str, Wish, Stamp]]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing done to one key, or to a series.
+    """One action on one key, or on a series.
 
     Args:
         kind: `CLAIM`, `CLAIM_NEXT` or `GET`.
         subject: the key or series.
-        called: it takes effect no earlier.
-        end: nor later.
+        called: it takes effect no earlier than this.
+        end: it takes effect no later than this.
         result: how it ended.
         wish: of a claim.
         first: of a claim of the next slot.
@@ -54,7 +54,7 @@ def is_right(history: list[Operation]) -> bool:
 
 
 def _steps(operation: Operation) -> Iterator[Step]:
-    """What an operation does, key by key; nothing for those that do nothing."""
+    """The steps of an operation, key by key; empty if it has no effect."""
     end = float("inf") if operation.result is Result.UNKNOWN else operation.end
     start, result = operation.called, operation.result
     if operation.wish is not None:
@@ -112,7 +112,7 @@ class _Search:
         return not any(other.end < step.called for other in others)
 
     def _after(self, step: Step, state: State) -> Iterator[State]:
-        """The states that the machine may be in when it has given this step's answer."""
+        """The states that the machine may be in after it gave this step's answer."""
         frozen = {key: (wish, stamp) for key, wish, stamp in state}
         if step.wish is None:
             found = frozen.get(step.subject)
@@ -131,7 +131,7 @@ class _Search:
 
 
 def _slot_for(step: Step, wish: Wish, frozen: dict[str, tuple[Wish, Stamp]]) -> str:
-    """The slot that a claim of the next one is answered with, empty if it must fail."""
+    """The slot in the answer to a claim of the next slot; empty if the claim must fail."""
     count = 0
     while (key := f"{step.subject}@{count + 1}") in frozen:
         count += 1
@@ -141,7 +141,7 @@ def _slot_for(step: Step, wish: Wish, frozen: dict[str, tuple[Wish, Stamp]]) -> 
 
 
 def _is_free(key: str, frozen: dict[str, tuple[Wish, Stamp]]) -> bool:
-    """Whether a key that is not frozen may be: a slot only behind the one before it."""
+    """Whether a key that is not frozen may be frozen; a slot only after the slot before it."""
     series, at, slot = key.partition("@")
     return not at or slot == "1" or f"{series}@{int(slot) - 1}" in frozen
 
@@ -152,7 +152,7 @@ def _is(decree: Decree, key: str, wish: Wish, stamp: Stamp) -> bool:
 
 
 def _may_answer(step: Step, own: Wish, key: str, wish: Wish, stamp: Stamp) -> bool:
-    """Whether a claim may be answered as it was when the key is frozen to `wish`."""
+    """Whether a claim may get the answer that it got if the key is frozen to `wish`."""
     if step.result is Result.UNKNOWN:
         return True
     if own.claim_id == wish.claim_id:

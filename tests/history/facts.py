@@ -1,8 +1,7 @@
-"""What a history says of each key: who may have frozen it, who saw it frozen, who saw it empty.
+"""The facts about each key: which claims may have frozen it, which operations saw it frozen or empty.
 
-Each operation is taken apart into such facts about single keys: a list into one sighting for each
-of its decrees, ``latest`` into a sighting of its slot and an empty read of the one behind it. No
-rule is checked here.
+Each operation is split into facts about single keys: a list into one sighting for each of its decrees,
+``latest`` into a sighting of its slot and an empty read of the slot after it. No rule is checked here.
 """
 
 from collections.abc import Iterable
@@ -27,9 +26,9 @@ class KeyFacts:
     """Everything known of one key.
 
     Attributes:
-        claims: the claims of this very key, whatever became of them.
-        seen: who returned a decree.
-        empty: who returned undecided.
+        claims: the claims of this key itself, with any outcome.
+        seen: the operations that returned a decree.
+        empty: the operations that returned undecided.
         reused: claims that were refused for their id.
     """
 

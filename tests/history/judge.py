@@ -1,8 +1,8 @@
-"""The judge: every rule, over a whole history, in time about proportional to its length.
+"""The judge: checks every rule over a whole history, in time about proportional to its length.
 
 Keys are judged one by one (`register`), then series (`series`) whose slots are right by themselves,
-then lists (`lists`). The only things that are sorted are slots and the times at which decrees became
-known, so n operations cost n log n.
+then lists (`lists`). Only slots and the times at which decrees became known are sorted, so n operations
+take O(n log n).
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ from .verdict import Verdict, Violation
 
 
 def judge(history: Iterable[Operation]) -> Verdict:
-    """Whether what all clients saw was possible for a write-once registry."""
+    """Whether the answers that all clients got were possible for a write-once registry."""
     operations = list(history)
     facts = Facts(operations)
     found = [violation for operation in operations for violation in check_answer(operation)]

@@ -139,7 +139,7 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> float:
-    """A time as it stands: whole nanoseconds must not lose digits by becoming a float."""
+    """A time, unchanged: whole nanoseconds would lose digits as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         raise HistoryError(f"{value!r} is no time")
     return value

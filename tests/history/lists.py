@@ -1,12 +1,12 @@
-"""The weaker promise of `list`: whole as of its beginning, ordered, and no snapshot.
+"""The weaker promise of `list`: complete as of its beginning, in order, but not a snapshot.
 
-A list has every decree that anybody had been told of before it began. What is decided while it runs
-may or may not be in it. That its decrees are the true ones, and were claimed, is judged key by key:
-each is a sighting like any other.
+A list has every decree that any client had got before it began. Keys that are decided while it runs
+may or may not be in it. Whether its decrees are right, and were claimed, is judged key by key: each is
+a sighting like any other.
 
-The decrees known under a prefix are sorted by the moment when somebody was first told. Those known
-before a list began are then the first so many, and all must be in it: it costs no more than reading
-the list.
+The decrees known under a prefix are sorted by the time at which a client first got them. The ones that
+were known before a list began are then a prefix of that order, and all must be in the list. So the
+check takes no longer than reading the list.
 """
 
 from bisect import bisect_left
@@ -20,11 +20,11 @@ from .operations import Operation
 from .verdict import Rule, Violation
 
 Told = list[tuple[float, str, Sighting]]
-"""Decrees under one prefix: since when known, the key, and to whom."""
+"""Decrees under one prefix: when a client first got each, its key, and that sighting."""
 
 
 def check_lists(facts: Facts) -> Iterator[Violation]:
-    """Everything that is wrong with what lists have and lack."""
+    """Everything that is wrong with lists: decrees that are missing or out of order."""
     told = _told_by_prefix(facts)
     times = {prefix: [since for since, _, _ in known] for prefix, known in told.items()}
     for operation in facts.lists:

@@ -1,6 +1,6 @@
-"""Keys taken apart by the judge's own simple means.
+"""Keys parsed by simple functions of the judge's own.
 
-The product has functions for this. The judge does not use them, so that a mistake in them cannot
+The product has functions for this. The judge does not use them, since a mistake in them could then
 hide itself.
 """
 
@@ -22,7 +22,7 @@ def path_of(key: str) -> str:
 
 
 def place_of(key: str) -> tuple[bytes, int]:
-    """Where a key stands in a list: by the bytes up to the ``@``, and within a series by number."""
+    """The place of a key in a list: by the bytes up to the ``@``, and within a series by number."""
     path, at, _ = key.partition("@")
     return (path + at).encode(errors="surrogatepass"), slot_of(key) or 0
 

@@ -1,7 +1,7 @@
-"""What a history is made of: operations, each with its call, its return and how it ended.
+"""Operations, the elements of a history: each has its call, its return and its result.
 
-An operation knows nothing of the others. Times are of any one clock that never goes back, shared by
-all clients; `called` is read before the request leaves, `returned` after its answer came.
+An operation knows nothing of the others. All times are of one monotonic clock that all clients share;
+`called` is read before the request is sent, `returned` after its answer came.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from decreed.registry.types import Claim, Decree
 
 
 class Kind(Enum):
-    """What was asked. The subject is a key, or for the last three a series, series and prefix."""
+    """The kind of call. The subject is a key; for the last three a series, a series and a prefix."""
 
     CLAIM = "claim"
     GET = "get"
@@ -25,10 +25,10 @@ class Kind(Enum):
 class Result(Enum):
     """How an operation ended.
 
-    A claim may be told a decree plainly (`DECREED`), or with what it means for the claim (`WON`,
-    `SAME`, `LOST`). `REUSED` is the refusal of a claim whose id froze the key with other content.
-    `FAILED` is a definite failure: nothing was or will be chosen by it. After `UNKNOWN` the
-    operation may take effect at any later time, or never.
+    A claim may get only a decree (`DECREED`), or also the outcome of the claim (`WON`, `SAME`,
+    `LOST`). `REUSED` is the refusal of a claim whose id froze the key with other content. `FAILED`
+    is a definite failure: nothing was or will be chosen by it. After `UNKNOWN` the operation may take
+    effect at any later time, or never.
     """
 
     WON = "won"
@@ -59,12 +59,12 @@ NOT_CHOSEN_BY = frozenset({Result.FAILED, Result.REUSED})
 
 
 class HistoryError(ValueError):
-    """What was given is no history: an operation contradicts itself, or a line cannot be read."""
+    """The input is not a history: an operation contradicts itself, or a line is malformed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a claim wants to freeze a key to, and the id that makes it this wish and no other."""
+    """The content that a claim wants to freeze a key to, and the claim id, which identifies it."""
 
     value: bytes
     claim_id: bytes
@@ -74,7 +74,7 @@ class Wish:
 
     @classmethod
     def of(cls, source: Claim | Decree) -> Self:
-        """The wish in a claim, or the one that a decree grants."""
+        """The wish of a claim, or of the claim that won a decree."""
         return cls(source.value, source.claim_id, source.content_type, source.claimant, source.note)
 
 
@@ -83,16 +83,16 @@ class Operation:
     """One call of one client.
 
     Args:
-        client: who called, for people to read.
-        kind: what was asked.
+        client: the name of the client, for people.
+        kind: the kind of call.
         subject: the key, series or prefix.
-        called: when.
-        returned: when it ended for its caller; None if it never did.
+        called: when it was called.
+        returned: when it ended for its caller; None if it never ended.
         result: how it ended.
-        wish: what a claim wants; None for reads.
-        first_slot: of `CLAIM_NEXT`, the slot from which it searches; None if not known.
-        decrees: the decree of the answer, or those of a list. A list that failed midway may have
-            some; they count as seen, and nothing is expected of what is missing.
+        wish: the content of a claim; None for reads.
+        first_slot: of `CLAIM_NEXT`, the slot at which it starts; None if unknown.
+        decrees: the decree of the answer, or those of a list. A list that failed between pages may
+            have some; they count as seen, and missing ones are no violation.
 
     Raises:
         HistoryError: if these contradict each other.
@@ -124,7 +124,7 @@ class Operation:
 
     @property
     def end(self) -> float:
-        """When it returned; never is later than everything."""
+        """When it returned; infinite if it never did."""
         return float("inf") if self.returned is None else self.returned
 
     @property

@@ -1,7 +1,7 @@
-"""Making histories: tell the recorder when an operation begins and how it ends.
+"""Making histories: the recorder is told when an operation begins and how it ends.
 
-For the simulator, `Pending.answered` takes the answer of a node as it comes off the wire. Whatever
-is never ended is in the history as an operation that never returned.
+For the simulator, `Pending.answered` takes the answer of a node as it comes from the wire. An operation
+that is never ended is in the history as one that never returned.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ class Recorder:
     """Collects operations.
 
     Args:
-        clock: the time now, on one clock for all clients; never goes back.
+        clock: the time now, on one monotonic clock for all clients.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -29,7 +29,7 @@ class Recorder:
 
     @property
     def history(self) -> list[Operation]:
-        """Everything so far, in order of the calls."""
+        """All operations so far, in order of their calls."""
         return [pending.operation for pending in self._pending]
 
     def claim(self, client: str, claim: Claim) -> "Pending":
@@ -39,7 +39,7 @@ class Recorder:
     def claim_next(
         self, client: str, series: str, wish: Wish, first_slot: int | None = None
     ) -> "Pending":
-        """A claim of the next slot begins; give `first_slot` whenever it is known."""
+        """A claim of the next slot begins; pass `first_slot` if it is known."""
         return self._begin(client, Kind.CLAIM_NEXT, series, wish, first_slot)
 
     def get(self, client: str, key: str) -> "Pending":
@@ -80,7 +80,7 @@ class Pending:
 
     Args:
         clock: the recorder's.
-        operation: as it stands.
+        operation: its present state.
     """
 
     clock: Callable[[], float]
@@ -88,7 +88,7 @@ class Pending:
     listed_so_far: tuple[Decree, ...] = ()
 
     def decreed(self, decree: Decree, outcome: Outcome | None = None) -> None:
-        """It returned a decree; `outcome` is what a claim was told that it means."""
+        """It returned a decree; `outcome` is the outcome that a claim got."""
         self._end(Result.DECREED if outcome is None else _TOLD[outcome], (decree,))
 
     def undecided(self) -> None:
@@ -100,16 +100,16 @@ class Pending:
         self.listed_so_far += tuple(decrees)
 
     def listed(self, decrees: Iterable[Decree] = ()) -> None:
-        """The list is at its end, with these behind the pages before."""
+        """The list has ended, with these decrees after the earlier pages."""
         self.page(decrees)
         self._end(Result.LISTED, self.listed_so_far)
 
     def failed(self, definite: bool) -> None:
-        """It failed; definitely, so that nothing was or will be chosen by it, or not."""
+        """It failed; `definite` if nothing was or will be chosen by it."""
         self._end(Result.FAILED if definite else Result.UNKNOWN, self.listed_so_far)
 
     def raised(self, error: BaseException) -> None:
-        """It raised this; what is none of our errors leaves the outcome open."""
+        """It raised this error; an error that is not ours leaves the outcome unknown."""
         if isinstance(error, ClaimIdReused) and self.operation.kind is Kind.CLAIM:
             self._end(Result.REUSED)
         else:

@@ -3,23 +3,22 @@
 For registers in general, whether a history is linearizable is NP-complete (Gibbons and Korach,
 1997): any order of the overlapping writes may be the one that explains the reads, and each write of
 unknown outcome doubles the cases. A write-once register is different. Its state changes at most
-once, so an order of all operations comes down to one moment m, at which the key was frozen:
-everything that says "undecided" lies before m, everything that returned the decree lies at or after
-it, and all other operations change nothing and may lie anywhere. An operation may be put at any
-moment from its call to its return. So m must be
+once, so an order of all operations reduces to one moment m, at which the key was frozen: every read
+that says "undecided" is before m, every operation that returned the decree is at or after m, and all
+others change nothing and may be anywhere. An operation may take effect at any moment from its call to
+its return. So m must be
 
-* no earlier than the call of the claim that won: of the earliest one that asked for just this,
+* no earlier than the call of the claim that won: the earliest claim with exactly this wish,
 * no earlier than the latest call of a read that found the key undecided,
 * no later than the earliest return of the decree.
 
-The first two are a maximum, the last is a minimum, and the history is linearizable exactly if the
-maximum is not above the minimum. Nothing is searched: the decree names its winner by claim id, which
-makes every other claim of unknown outcome a claim that never took effect, and if nobody saw a
-decree, then "none ever took effect" is an explanation. Each key costs time in proportion to its own
-operations. That keys can be judged one by one is the locality of linearizability (Herlihy and Wing,
-1990).
+The first two give a maximum, the last a minimum, and the history is linearizable exactly if the
+maximum is not above the minimum. No search is needed: the decree names its winner by claim id, so every
+other claim of unknown outcome never took effect. If no operation saw a decree, "no claim ever took
+effect" is an explanation. Each key takes time in proportion to its own operations. Keys can be judged
+one by one by the locality of linearizability (Herlihy and Wing, 1990).
 
-Two moments that are equal count as overlapping.
+Two equal moments count as overlapping.
 """
 
 from collections.abc import Iterator
@@ -100,7 +99,7 @@ def _without_origin(facts: Facts, known: KeyFacts) -> Violation:
 
 
 def _stale(known: KeyFacts, seen: Operation) -> Iterator[Violation]:
-    """The latest empty read must not have begun after the decree was known to somebody."""
+    """The latest empty read must not have begun after some client got the decree."""
     empty = known.last_empty
     if empty is not None and empty.called > seen.end:
         detail = "it was said to be undecided after somebody had been told otherwise"
@@ -120,9 +119,9 @@ def _reused(
 
 
 def _undecided(known: KeyFacts) -> Iterator[Violation]:
-    """Nobody saw a decree. Only a claim refused for its id says that there is one.
+    """If no operation saw a decree, a claim that was refused for its id still implies one.
 
-    A slot may have been frozen by a claim of the next slot, so nothing is said of slots here.
+    A slot may have been frozen by a claim of the next slot, so slots are not judged here.
     """
     if not known.reused or slot_of(known.key):
         return

@@ -29,7 +29,7 @@ def claim(
     told: Result = Result.DECREED,
     value: str | None = None,
 ) -> Operation:
-    """A claim that got a decree (told what it means, or plainly) or ended otherwise."""
+    """A claim that got a decree, with or without its outcome, or ended otherwise."""
     return _claimed(Kind.CLAIM, times, key, wish(claim_id, value), end, told, None)
 
 
@@ -59,7 +59,7 @@ def _claimed(
 
 
 def read(times: Times, key: str, found: Decree | None, kind: Kind = Kind.GET) -> Operation:
-    """A read that found a decree, or that the key is undecided."""
+    """A read that found a decree, or the key undecided."""
     decrees = () if found is None else (found,)
     result = Result.UNDECIDED if found is None else Result.DECREED
     called, returned = times
@@ -67,7 +67,7 @@ def read(times: Times, key: str, found: Decree | None, kind: Kind = Kind.GET) ->
 
 
 def lists(times: Times, prefix: str, *decrees: Decree) -> Operation:
-    """A list that returned these."""
+    """A list that returned these decrees."""
     called, returned = times
     return Operation(
         f"c{called:g}", Kind.LIST, prefix, called, returned, Result.LISTED, None, None, decrees

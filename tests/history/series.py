@@ -1,17 +1,17 @@
-"""A series: its slots one after the other, without gaps, and no claim id in two of them.
+"""A series: its slots are decided in order without gaps, and no claim id wins two of them.
 
-Each slot is a register of its own and judged as one; here is only what ties the slots together.
-Slot n is frozen at a moment m(n) between `low`, the latest thing that must come before, and `high`,
-the earliest return of its decree. No gaps means m(1) <= m(2) <= …, and such moments exist exactly if
-no `low` is above the `high` of a later slot: again one pass.
+Each slot is a register of its own and judged as one; this module checks the relations between slots.
+Slot n is frozen at a moment m(n) between `low`, the latest event that must come before, and `high`, the
+earliest return of its decree. No gaps means m(1) <= m(2) <= …, and such moments exist exactly if no
+`low` is above the `high` of a later slot: again one pass.
 
-A slot below a decided one that nobody read must have been frozen by a claim of unknown outcome, one
-for each such slot. A claim that was called in time for a slot and may have taken it is in time for
-all later ones, so the claims are handed out from the lowest slot up, and nothing is ever taken back.
+A slot below a decided one whose decree no operation returned must have been frozen by a claim of
+unknown outcome, one for each such slot. A claim that was called in time for a slot, and may have taken
+it, is in time for all later ones. So claims are assigned from the lowest slot up, without backtracking.
 
-Two exceptions are the caller's own doing, and nothing is promised then: an id that was also used in
-a plain claim of a slot, and one that was repeated with another (or no) `first_slot`, which tells the
-registry not to look for it in the slots before.
+In two cases, both caused by the caller, nothing is promised: a claim id that was also used in a claim
+of one particular slot, and a claim id that was repeated with another `first_slot` (or without one),
+which tells the registry not to look for it in the slots before.
 """
 
 from bisect import bisect_left
@@ -41,7 +41,7 @@ class Series:
         self._seen = {slot: known.first_seen for slot, known in self._slots.items() if known.seen}
         self._decided = list(self._seen)
         ends = [sighting.operation.end for sighting in self._seen.values()]
-        # by when each decided slot was frozen: before any later one was seen
+        # the latest time at which each decided slot was frozen: before any later one was seen
         self._highs = list(accumulate(reversed(ends), min))[::-1]
         self._tries: dict[bytes, list[Operation]] = defaultdict(list)
         for wish, claims in facts.next_claims.get(name, {}).items():
@@ -65,7 +65,7 @@ class Series:
                 yield Violation(Rule.ONE_SLOT, self._name, (*sightings, *tries[:3]), detail)
 
     def _may_win_again(self, claim_id: bytes, slot: int) -> bool:
-        """Whether its caller repeated it in a way that does not find it in `slot`."""
+        """Whether the caller repeated the claim in a way that does not find it in `slot`."""
         if any(claim.id == claim_id for known in self._slots.values() for claim in known.claims):
             return True
         tries = self._tries[claim_id]
@@ -111,7 +111,7 @@ class Series:
         return any(c.result is Result.UNKNOWN and c.called <= high for c in claims)
 
     def _starts(self) -> Iterator[int]:
-        """For each claim that may have taken a slot unseen, the lowest that it can have taken."""
+        """For each claim that may have won a slot without an answer, the lowest such slot."""
         for claim_id, tries in self._tries.items():
             unknown = [claim for claim in tries if claim.result is Result.UNKNOWN]
             held = self._held.get(claim_id)

@@ -1,8 +1,8 @@
-"""Small random histories: right ones from a simulated register, and ones with something changed.
+"""Small random histories: right ones from a simulated register, and changed ones.
 
-A right history is made by letting each operation take effect at one moment between its call and its
-return; lists are filled in afterwards. Times are small whole numbers, so that equal ones are
-common. What is changed may leave the history right: the exhaustive search says which.
+In a right history each operation takes effect at one moment between its call and its return; lists are
+filled in afterwards. Times are small integers, so that equal times are common. A change may leave the
+history right: the exhaustive search decides.
 """
 
 import random
@@ -22,7 +22,7 @@ LATEST_TIME = 16
 
 @dataclass(slots=True)
 class Plan:
-    """An operation before it is known how it ends: it takes effect at `moment`, if it does."""
+    """An operation before its result is known: it takes effect at `moment`, if at all."""
 
     kind: Kind
     subject: str
@@ -36,14 +36,14 @@ class Plan:
 
 @dataclass
 class Register:
-    """What is frozen, and since when."""
+    """The frozen keys, and when each was frozen."""
 
     chance: random.Random
     decrees: dict[str, Decree] = field(default_factory=dict[str, Decree])
     since: dict[str, int] = field(default_factory=dict[str, int])
 
     def carry_out(self, plan: Plan) -> tuple[Result, tuple[Decree, ...]]:
-        """Do what is planned, and say how it ends."""
+        """Carry out the plan; returns its result."""
         match plan.kind:
             case Kind.LATEST:
                 count = self.count(plan.subject)
@@ -101,7 +101,7 @@ def made(key: str, wish: Wish, chance: random.Random) -> Decree:
 
 
 def right_history(chance: random.Random) -> list[Operation]:
-    """What clients of a register might see, in no particular order."""
+    """A possible history of clients of a register, in no particular order."""
     series = chance.random() < 0.5
     firsts: dict[bytes, int | None] = {}
     plans = [_plan(chance, series, firsts) for _ in range(chance.randint(3, 8))]
@@ -112,7 +112,7 @@ def right_history(chance: random.Random) -> list[Operation]:
 
 
 def changed(history: list[Operation], chance: random.Random) -> list[Operation]:
-    """The history with a few things changed in it."""
+    """The history with a few changes."""
     for _ in range(chance.randint(2, 5)):
         place = chance.randrange(len(history)) if history else 0
         if history and chance.random() < 0.15:
@@ -162,7 +162,7 @@ def _fill(plan: Plan, chance: random.Random, series: bool, firsts: dict[bytes, i
 def _search_from(
     plan: Plan, claim_id: bytes, chance: random.Random, firsts: dict[bytes, int | None]
 ) -> None:
-    """The same first slot for each repetition of an id; none only for an id used once."""
+    """The same first slot for each repetition of an id; no first slot only for an id used once."""
     if claim_id not in firsts:
         firsts[claim_id] = chance.choice([1, 1, 2])
         if chance.random() < 0.1 and plan.wish is not None:
@@ -217,7 +217,7 @@ def _listed(plan: Plan, register: Register) -> Iterator[Decree]:
 def _changes(
     operation: Operation, history: list[Operation], chance: random.Random
 ) -> Iterator[Operation]:
-    """One change that makes sense for this operation; a shift in time if none does."""
+    """One change that makes sense for this operation; a shift in time if there is no other."""
     lot = chance.random()
     if operation.decrees and lot < 0.45:
         yield _with_other_decrees(operation, history, chance)

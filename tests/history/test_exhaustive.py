@@ -1,4 +1,4 @@
-"""The judge agrees with a search of all orders, on thousands of small histories, right and wrong."""
+"""The judge agrees with a search of all orders on thousands of small histories, right and wrong."""
 
 import random
 from collections import Counter
@@ -18,7 +18,7 @@ def explained(history: list[Operation]) -> str:
     return "\n".join(map(str, [*history, judge(history)]))
 
 
-def test_the_judge_accepts_whatever_a_register_does() -> None:
+def test_the_judge_accepts_every_history_of_a_register() -> None:
     chance = random.Random(1)
     sizes: Counter[int] = Counter()
     for _ in range(RUNS):
@@ -28,7 +28,7 @@ def test_the_judge_accepts_whatever_a_register_does() -> None:
     assert min(sizes[size] for size in range(3, 9)) > RUNS // 12
 
 
-def test_the_search_of_all_orders_accepts_whatever_a_register_does() -> None:
+def test_the_search_of_all_orders_accepts_every_history_of_a_register() -> None:
     chance = random.Random(2)
     for _ in range(RUNS // 2):
         history = right_history(chance)

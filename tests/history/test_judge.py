@@ -1,4 +1,4 @@
-"""One test for each rule of the judge, for what it must let pass, and for how fast it is."""
+"""Each rule of the judge, histories that it must accept, and its speed."""
 
 import time
 
@@ -162,7 +162,7 @@ def test_a_verdict_names_key_rule_and_operations() -> None:
 
 
 def long_history(count: int) -> list[Operation]:
-    """Everything at once on many keys, with one key in eight left undecided."""
+    """All kinds of operations on many keys, with one key in eight left undecided."""
     history: list[Operation] = []
     for n in range(count // 8):
         key, at = f"k/{n % 97}/{n}", float(n)

@@ -25,7 +25,7 @@ RIGHT = [claim((1, 2), "a", "1", D1, Result.WON), read((3, 4), "a", D1)]
 WRONG = [*RIGHT, read((5, 6), "a", None)]
 
 
-def test_what_is_dumped_is_loaded(tmp_path: Path) -> None:
+def test_a_dumped_history_is_loaded_unchanged(tmp_path: Path) -> None:
     chance = random.Random(5)
     path = tmp_path / "history.jsonl"
     for _ in range(100):
@@ -86,7 +86,7 @@ def test_the_command_judges_a_file(
     assert done.stderr == ""
 
 
-def test_the_command_tells_bad_files_and_usage_from_wrong_histories(
+def test_bad_files_and_usage_have_another_exit_code_than_wrong_histories(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "bad").write_text("bad")
@@ -95,7 +95,7 @@ def test_the_command_tells_bad_files_and_usage_from_wrong_histories(
 
 
 class Clock:
-    """One tick for each look."""
+    """A clock that ticks at each call."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -139,7 +139,7 @@ def test_only_a_definite_error_of_ours_is_recorded_as_a_failure(
     assert pending.operation.result is result
 
 
-def test_answers_off_the_wire_end_operations() -> None:
+def test_answers_from_the_wire_end_operations() -> None:
     recorder = Recorder(Clock())
     claimed, failed, read_, listed = (
         recorder.claim("c", Claim(Key("a"), b"v", "text/plain", "me", b"1")),

@@ -1,4 +1,4 @@
-"""What the judge says: right, or which rule was broken for which key by which operations."""
+"""The judge's verdict: right, or which rule was broken, for which key, by which operations."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from .operations import Operation
 
 
 class Rule(Enum):
-    """What must hold of every history; the value is the rule in a sentence."""
+    """The rules for every history; the value is the rule in a sentence."""
 
     FITS = "an answer is about what was asked"
     TOLD = "a claim is told what the decree means for it"
@@ -29,9 +29,9 @@ class Violation:
     """One broken rule.
 
     Args:
-        rule: which.
+        rule: the rule.
         subject: the key, series or prefix.
-        operations: those that cannot all be as they are.
+        operations: the ones that contradict each other.
         detail: what is wrong, in a sentence.
     """
 
@@ -50,10 +50,10 @@ class Verdict:
     """The outcome for a whole history.
 
     Args:
-        violations: everything found; empty if the history is right.
+        violations: all violations; empty if the history is right.
         operations: how many were judged.
         keys: how many keys they are about.
-        decided: for how many of them a decree was seen.
+        decided: for how many of these keys a decree was seen.
     """
 
     violations: tuple[Violation, ...]

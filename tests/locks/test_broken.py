@@ -1,4 +1,4 @@
-"""A term that was ended stays ended, whatever comes again, and in whatever order."""
+"""A term that was ended stays ended, even if messages are repeated or reordered."""
 
 from itertools import permutations
 
@@ -47,7 +47,7 @@ def test_a_term_that_was_ended_before_it_was_accepted_here_stays_ended(ending: E
     assert not held.renew(20, HELD, TTL_MS, None)
 
 
-def test_what_ran_out_and_was_broken_is_not_renewed_behind_a_sweep() -> None:
+def test_a_broken_term_that_expired_is_not_renewed_after_a_prune() -> None:
     held = leases()
     held.start(0, HELD, TTL_MS, None)
     held.end(10, HELD, TTL_MS, BROKEN)
@@ -58,7 +58,7 @@ def test_what_ran_out_and_was_broken_is_not_renewed_behind_a_sweep() -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations([BROKEN, FORCED, RELEASED], 2)))
-def test_of_two_ends_the_first_that_needs_no_wait_stands(order: tuple[Ending, ...]) -> None:
+def test_of_two_endings_the_first_that_needs_no_wait_counts(order: tuple[Ending, ...]) -> None:
     held = leases()
     held.start(0, HELD, TTL_MS, None)
     for ending in order:
@@ -67,7 +67,7 @@ def test_of_two_ends_the_first_that_needs_no_wait_stands(order: tuple[Ending, ..
     assert held.remaining_ms(20, HELD, TTL_MS) == 0
 
 
-def test_a_second_break_changes_the_first_and_lengthens_nothing() -> None:
+def test_a_second_break_replaces_the_first_and_extends_no_lease() -> None:
     held = leases()
     held.start(0, HELD, TTL_MS, None)
     held.end(10, HELD, TTL_MS, BROKEN)
@@ -75,8 +75,8 @@ def test_a_second_break_changes_the_first_and_lengthens_nothing() -> None:
     assert held.remaining_ms(600, HELD, TTL_MS) == TTL_MS - 600
 
 
-def test_a_term_that_was_broken_is_not_kept_though_its_accept_and_keep_alive_come_again() -> None:
-    """The links were bad: each node hears the accept and a keep-alive again behind the break."""
+def test_a_broken_term_is_not_renewed_when_its_accept_and_keep_alive_come_again() -> None:
+    """After bad links each node gets the accept and a keep-alive again, after the break."""
     world = World()
     granted = lock(world, "n1", "a")
     held = tenure(granted.decree)
@@ -94,7 +94,7 @@ def test_a_term_that_was_broken_is_not_kept_though_its_accept_and_keep_alive_com
 
 
 def test_a_break_that_overtakes_the_accept_holds() -> None:
-    """n2 is told of the break first, and of what was broken afterwards."""
+    """n2 gets the break first, and the accept of the broken term afterwards."""
     world = World()
     world.delays = lambda sender, to, message: (
         50.0 if isinstance(message, Accept) and to == N2 else 0.0,

@@ -1,4 +1,4 @@
-"""What a node remembers of give-ups, and what that does to its leases."""
+"""The give-ups that a node remembers, and their effect on its leases."""
 
 from decreed.registry.locks.giveups import GiveUps
 from decreed.registry.locks.leases import Leases
@@ -9,7 +9,7 @@ FIRST = Tenure("l", 1, b"a")
 TTL_MS = 1_000.0
 
 
-def test_it_meets_a_claim_of_the_same_id_and_the_same_hash_and_no_other() -> None:
+def test_a_give_up_matches_only_a_claim_with_its_id_and_its_hash() -> None:
     given_up = GiveUps()
     assert given_up.add(b"a", MINE, 5)
     assert given_up.has(b"a", MINE)
@@ -18,7 +18,7 @@ def test_it_meets_a_claim_of_the_same_id_and_the_same_hash_and_no_other() -> Non
     assert not given_up.has(b"b", MINE)
 
 
-def test_what_was_promised_is_not_forgotten_to_make_room() -> None:
+def test_no_give_up_is_dropped_to_make_room() -> None:
     given_up = GiveUps(2)
     assert given_up.add(b"a", MINE, 5) and given_up.add(b"a", OTHER, 5)
     assert not given_up.add(b"b", MINE, 5)
@@ -31,7 +31,7 @@ def test_what_was_promised_is_not_forgotten_to_make_room() -> None:
     assert given_up.add(b"b", MINE, 5)
 
 
-def test_no_lease_runs_for_a_given_up_claim_whatever_comes_first() -> None:
+def test_no_lease_runs_for_a_given_up_claim_in_any_order_of_messages() -> None:
     before, after = Leases(-1e9), Leases(-1e9)
     before.give_up(0, "l", b"a", TTL_MS, MINE)
     before.start(1, FIRST, TTL_MS, MINE)
@@ -44,7 +44,7 @@ def test_no_lease_runs_for_a_given_up_claim_whatever_comes_first() -> None:
         assert leases.running == 0
 
 
-def test_a_lease_of_another_secret_goes_on() -> None:
+def test_a_give_up_ends_no_lease_of_another_secret() -> None:
     leases = Leases(-1e9)
     leases.start(0, FIRST, TTL_MS, OTHER)
     leases.give_up(1, "l", b"a", TTL_MS, MINE)
@@ -52,7 +52,7 @@ def test_a_lease_of_another_secret_goes_on() -> None:
     assert leases.renew(2, FIRST, TTL_MS, OTHER)
 
 
-def test_a_keep_alive_that_comes_behind_a_give_up_starts_no_lease() -> None:
+def test_a_keep_alive_after_a_give_up_starts_no_lease() -> None:
     leases = Leases(-1e9)
     leases.give_up(0, "l", b"a", TTL_MS, MINE)
     assert not leases.renew(1, FIRST, TTL_MS, MINE)

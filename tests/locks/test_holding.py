@@ -1,4 +1,4 @@
-"""Holding: until when a holder may take itself for the holder."""
+"""Holding: how long a holder may count itself the holder."""
 
 from decreed.registry.locks.holding import MAX_CLOCK_DRIFT, Holding, validity_ms
 from decreed.registry.locks.terms import Tenure
@@ -27,24 +27,24 @@ def test_a_lapsed_validity_is_never_revived() -> None:
     assert not late.valid(1_200)
 
 
-def test_an_answer_that_is_older_than_the_last_takes_nothing_away() -> None:
+def test_an_older_answer_does_not_shorten_validity() -> None:
     held = NEW.confirmed(500, 600)
     assert held.confirmed(400, 700) == held
 
 
-def test_a_grant_that_came_too_late_gives_nothing() -> None:
+def test_a_grant_that_came_too_late_gives_no_validity() -> None:
     assert not NEW.confirmed(sent_ms=0, now_ms=2_000).valid(2_000)
 
 
 def test_two_clocks_at_the_bounds_of_their_rates_still_leave_no_overlap() -> None:
-    """The holder's clock is slow, the node's is fast; both started the same instant."""
+    """The holder's clock is slow, the node's is fast; both started at the same moment."""
     slow, fast = 1 - MAX_CLOCK_DRIFT, 1 + MAX_CLOCK_DRIFT
     holder_ends = validity_ms(TTL_MS) / slow
     lease_ends = TTL_MS / fast
     assert holder_ends <= lease_ends
 
 
-def test_a_claim_counts_itself_only_if_it_was_sent_once_and_enough_had_accepted() -> None:
+def test_validity_counts_from_the_claim_only_if_it_was_sent_once_and_leased() -> None:
     def begins(leased: bool, *sent_ms: float) -> bool:
         return Holding.granted(NEW.tenure, TTL_MS, leased, sent_ms, now_ms=500).valid(500)
 

@@ -16,7 +16,7 @@ def before(how: How, claim_id: bytes = b"a") -> Previous:
 
 
 def long_running() -> Leases:
-    """A node that started so long ago that nothing from before its start can run any more."""
+    """A node that started so long ago that no lease from before its start can still run."""
     return Leases(started_ms=-10 * TTL_MS)
 
 
@@ -37,7 +37,7 @@ def test_a_lease_runs_for_the_whole_ttl_from_its_start_and_from_each_renewal() -
     assert refused(leases, 1_900) == 0
 
 
-def test_what_an_earlier_life_may_have_granted_is_waited_for() -> None:
+def test_leases_from_before_a_restart_are_waited_for() -> None:
     leases = Leases(started_ms=100)
     assert refused(leases, 600) == 500, "whether or not this node ever knew the term"
     assert refused(leases, 1_100) == 0
@@ -50,7 +50,7 @@ def test_only_a_release_or_force_passes_a_running_lease(how: How) -> None:
     assert (refused(leases, 10, how) == 0) == (how in (How.RELEASED, How.FORCED))
 
 
-def test_a_lease_on_a_claim_that_was_not_chosen_holds_nobody_up() -> None:
+def test_a_lease_on_a_claim_that_was_not_chosen_delays_no_term() -> None:
     leases = long_running()
     leases.start(0, Tenure("l", 1, b"loser"), TTL_MS, None)
     assert refused(leases, 10) == 0
@@ -72,7 +72,7 @@ def test_a_losers_late_acceptance_does_not_end_the_holders_lease() -> None:
     assert refused(leases, 40) == TTL_MS - 40, "nor does an acceptance of the next term"
 
 
-def test_leases_on_other_locks_are_none_of_its_business() -> None:
+def test_leases_on_other_locks_do_not_matter() -> None:
     leases = long_running()
     leases.start(0, Tenure("other", 1, b"a"), TTL_MS, None)
     assert refused(leases, 10) == 0
@@ -101,7 +101,7 @@ def test_a_break_of_a_lease_that_this_node_never_saw_waits_for_the_whole_ttl() -
     assert refused(leases, 500) == TTL_MS
 
 
-def test_the_holders_release_counts_more_than_a_break_whichever_came_first() -> None:
+def test_the_holders_release_takes_precedence_over_a_break_in_either_order() -> None:
     for order in ((How.BROKEN, How.RELEASED), (How.RELEASED, How.BROKEN)):
         leases = long_running()
         leases.start(0, FIRST, TTL_MS, None)
@@ -120,7 +120,7 @@ def test_no_keep_alive_brings_an_earlier_term_back() -> None:
     assert leases.refusal_ms(2, term_key("l", 3), before(How.EXPIRED, b"b")) == TTL_MS - 2
 
 
-def test_a_decided_term_does_away_with_leases_on_earlier_ones() -> None:
+def test_a_decided_term_drops_the_leases_on_earlier_terms() -> None:
     leases = long_running()
     leases.start(0, FIRST, TTL_MS, None)
     leases.superseded("l", 1)
@@ -129,7 +129,7 @@ def test_a_decided_term_does_away_with_leases_on_earlier_ones() -> None:
     assert len(leases) == 0
 
 
-def test_what_has_run_out_is_forgotten_and_nothing_else() -> None:
+def test_pruning_drops_only_expired_leases() -> None:
     leases = long_running()
     leases.start(0, FIRST, TTL_MS, None)
     leases.start(0, Tenure("m", 1, b"a"), 2 * TTL_MS, None)

@@ -1,4 +1,4 @@
-"""A secret is shown to nodes, and to nobody who reads a log."""
+"""A secret is shown to nodes only, and never in a log."""
 
 import pickle
 from hashlib import sha256
@@ -19,11 +19,11 @@ REQUESTS = (
 )
 
 
-def test_its_hash_is_its_sha_256() -> None:
+def test_the_hash_of_a_secret_is_its_sha_256() -> None:
     assert Secret(BYTES).hash == sha256(BYTES).digest()
 
 
-def test_it_has_no_text_and_is_not_pickled() -> None:
+def test_a_secret_is_not_shown_as_text_and_cannot_be_pickled() -> None:
     secret = Secret(BYTES)
     for text in (repr(secret), str(secret), f"{secret}"):
         assert text == "Secret(…)"

@@ -1,4 +1,4 @@
-"""Terms: their names, and what their decrees say."""
+"""Terms: their keys, and the contents of their decrees."""
 
 import pytest
 
@@ -57,7 +57,7 @@ def test_terms_can_be_read_listed_and_watched_under_their_own_path() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "$locks/a", "a@1", "a//b", "$other/a", "a$", "x" * 481])
-def test_what_cannot_name_a_lock(name: str) -> None:
+def test_a_text_that_cannot_name_a_lock_is_refused(name: str) -> None:
     with pytest.raises(BadRequest):
         parse_lock(name)
 
@@ -68,7 +68,7 @@ def test_the_longest_name_leaves_room_for_the_last_term() -> None:
 
 
 @pytest.mark.parametrize("name", ["$locks", "$locks/", "$lock/a", "$locks/a@x", "$locks/$locks/a"])
-def test_what_cannot_be_read_as_a_term(name: str) -> None:
+def test_a_name_that_cannot_be_read_as_a_term_is_refused(name: str) -> None:
     with pytest.raises(BadRequest):
         parse_readable(name)
 
@@ -83,7 +83,7 @@ def test_a_terms_decree_says_who_for_how_long_and_how_the_one_before_ended() -> 
     assert (term.ttl_ms, term.info, term.previous) == (1_000, b'{"url": 1}', previous)
 
 
-def test_a_decree_that_is_no_term_is_not_taken_for_one() -> None:
+def test_a_decree_that_is_no_term_is_refused_as_a_term() -> None:
     for content_type in ("text/plain", "application/vnd.decreed.term+cbor"):
         claim = Claim(TERM, b"junk", content_type, "me", b"id")
         with pytest.raises(ProtocolError):
