@@ -174,7 +174,7 @@ class Decree(Value, Documented, frozen=True):
         """The value as JSON.
 
         Raises:
-            ValueError: if it is not, a `json.JSONDecodeError` as a rule; it names the key.
+            ValueError: if it is not, a ``json.JSONDecodeError`` as a rule; it names the key.
         """
         what = f"the value of {self.key!r} is no JSON"
         try:
