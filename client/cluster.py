@@ -12,7 +12,7 @@ class Registry(Keys, Locking):
     """A cluster of decreed servers; made by `decreed.client.connect`, or by `open_registry`.
 
     Any number of tasks may use it at once. Every call that asks the cluster takes a `timeout`: seconds
-    as a number, or a `datetime.timedelta`. It covers connecting and trying other nodes; None is the
+    as a number, or a ``datetime.timedelta``. It covers connecting and trying other nodes; None is the
     time given to `connect`. A cancelled call leaves the registry usable; whether a cancelled claim is
     chosen is unknown.
 

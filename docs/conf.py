@@ -29,7 +29,7 @@ ROOT = DOCS.parent
 
 NAVIGATION = {
     "Tutorial": ["tutorial"],
-    "How-to": ["import", "servers", "operations"],
+    "How-to": ["how-to/examples", "import", "servers", "operations"],
     "Reference": [
         *("reference/client", "reference/locks", "reference/sync", "reference/values"),
         *("reference/errors", "reference/fencing", "reference/command-line"),
@@ -37,13 +37,19 @@ NAVIGATION = {
     ],
     "Explanation": [
         *("locks", "design", "architecture", "correctness", "performance", "laboratory"),
-        "contributing",
+        *("testing", "security", "contributing"),
     ],
 }
 """The pages of each part. A page that is not named here comes last, under its own heading."""
 REST = "More"
 
-COPIED = {"README.md": "index", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}
+COPIED = {
+    "README.md": "index",
+    "CONTRIBUTING.md": "contributing",
+    "CHANGELOG.md": "changelog",
+    "SECURITY.md": "security",
+    "tests/README.md": "testing",
+}
 """Pages of the repository above this folder; here each has a stub that leads to it."""
 
 # ---- what Sphinx reads ----
@@ -54,7 +60,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 exclude_patterns = ["Thumbs.db", ".DS_Store"]
 source_suffix = {".md": "markdown"}
 default_role = "name"
-smartquotes = False
+smartquotes_action = "D"  # dashes; quotation marks stay as they are written
 nitpicky = True
 # types of the standard library, and what type checkers alone see
 nitpick_ignore_regex = [
@@ -148,8 +154,23 @@ def without_parts(
     if issubclass(obj, msgspec.Struct | Exception):
         lines[start] = "Attributes:"
         return
-    end = next((n for n in range(start + 1, len(lines)) if lines[n][:1].strip()), len(lines))
-    del lines[start:end]
+    del lines[start : end_of(lines, start)]
+
+
+def with_returns(
+    app: Sphinx, what: str, name: str, obj: Any, options: object, lines: list[str]
+) -> None:
+    """Say what is returned as a sentence, whose colons are no types."""
+    if "Returns:" in lines:
+        start = lines.index("Returns:")
+        end = end_of(lines, start)
+        text = " ".join(line.strip() for line in lines[start + 1 : end])
+        lines[start:end] = [f":returns: {text}", ""]
+
+
+def end_of(lines: list[str], start: int) -> int:
+    """The first line behind a section of a docstring."""
+    return next((n for n in range(start + 1, len(lines)) if lines[n][:1].strip()), len(lines))
 
 
 class NameRole(PyXRefRole):
@@ -245,3 +266,4 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", without_signature)
     # before napoleon, which makes markup of the sections
     app.connect("autodoc-process-docstring", without_parts, priority=400)
+    app.connect("autodoc-process-docstring", with_returns, priority=400)

@@ -96,6 +96,7 @@ def test_everything_that_is_installed_is_pinned_and_nothing_names_an_index() -> 
         *extras["server"],
         *extras["dev"],
         *extras["bench"],
+        *extras["docs"],
         *extras["servers-tests"],
     ]:
         name = requirement.split(">")[0].split("=")[0].split("[")[0].lower()
