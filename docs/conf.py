@@ -17,6 +17,7 @@ import msgspec
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.domains.python import PyXRefRole
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 from decreed.cli.commands import COMMANDS, GROUPS
@@ -209,6 +210,35 @@ def other_name(app: Sphinx, env: Any, node: Any, content: Any) -> Any:
     return content if node.get("reftype") == "obj" and "refspecific" not in node else None
 
 
+SHARED = {"decreed.client.registry": "Keys", "decreed.client.locking": "Locking"}
+"""Modules with a part of `Registry`, and what that part is called there."""
+
+
+def find_source(app: Sphinx, module: str) -> tuple[str, dict[str, Any]] | None:
+    """The source of a part of `Registry`, whose methods the reference has under that name."""
+    part = SHARED.get(module)
+    if part is None:
+        return None
+    analyzer = ModuleAnalyzer.for_module(module)
+    analyzer.analyze()
+    renamed = {name.replace(f"{part}.", "Registry."): tag for name, tag in analyzer.tags.items()}
+    return analyzer.code, analyzer.tags | renamed
+
+
+def mend_source(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Lead from a page of source to where the reference has the name; viewcode knows one module."""
+    if not page.startswith("_modules/") or "body" not in context:
+        return
+    objects = app.env.domains.python_domain.objects
+    short = {name.rpartition(".")[2]: name for name in objects}
+
+    def known(found: re.Match[str]) -> str:
+        name = found[1] if found[1] in objects else short[found[1].rpartition(".")[2]]
+        return f'href="{app.builder.get_relative_uri(page, objects[name].docname)}#{name}"'
+
+    context["body"] = re.sub(r'href="[^"#]*#(decreed\.[\w.]+)"', known, context["body"])
+
+
 class Errors(SphinxDirective):
     """``{errors}``: every error of the table, each under its own name."""
 
@@ -216,11 +246,8 @@ class Errors(SphinxDirective):
         lines = [".. py:module:: decreed.client.errors", ""]
         for error in ERRORS.values():
             lines += [f".. autoexception:: {error.__name__}", "   :show-inheritance:", ""]
-        lines += [
-            ".. autoclass:: decreed.registry.errors.Exit",
-            "   :members:",
-            "   :undoc-members:",
-        ]
+        lines += [".. py:currentmodule:: decreed.registry.errors", ""]
+        lines += [".. autoclass:: Exit", "   :members:", "   :undoc-members:"]
         return self.parse_text_to_nodes("```{eval-rst}\n" + "\n".join(lines) + "\n```")
 
 
@@ -263,6 +290,8 @@ def setup(app: Sphinx) -> None:
     app.add_directive("command-help", Help)
     app.connect("source-read", read_page)
     app.connect("missing-reference", other_name)
+    app.connect("viewcode-find-source", find_source)
+    app.connect("html-page-context", mend_source)
     app.connect("autodoc-process-signature", without_signature)
     # before napoleon, which makes markup of the sections
     app.connect("autodoc-process-docstring", without_parts, priority=400)
