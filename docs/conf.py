@@ -22,7 +22,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from decreed.cli.commands import COMMANDS, GROUPS
 from decreed.cli.main import run
-from decreed.registry.errors import ERRORS
+from decreed.client import Registry
+from decreed.registry.errors import ERRORS, DecreedError
 from decreed.registry.version import VERSION
 
 DOCS = Path(__file__).parent
@@ -67,9 +68,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:class", r"(collections|contextlib|datetime|os|pathlib|threading)\..*"),
     ("py:class", r"(decreed\.[a-z.]+\.)?[PT]"),
-    ("py:class", r"decreed\.client\.lifetime\.Nursery"),
-    # texts with a type of their own
-    ("py:class", r"decreed\.registry\.types\.(Key|NodeId)"),
+    # a protocol, and texts with a type of their own
+    ("py:class", r"decreed\.[a-z.]+\.(Nursery|Key|NodeId)"),
 ]
 
 myst_heading_anchors = 4
@@ -158,6 +158,16 @@ def without_parts(
     del lines[start : end_of(lines, start)]
 
 
+def with_codes(
+    app: Sphinx, what: str, name: str, obj: Any, options: object, lines: list[str]
+) -> None:
+    """Say of each error whether it is definite, and its codes."""
+    if inspect.isclass(obj) and issubclass(obj, DecreedError):
+        kind = "Definite" if obj.definite else "Indefinite"
+        codes = f"exit code {int(obj.exit_code)}; code {obj.code} on the wire."
+        lines[1:1] = ["", f"*{kind}*; {codes}", ""]
+
+
 def with_returns(
     app: Sphinx, what: str, name: str, obj: Any, options: object, lines: list[str]
 ) -> None:
@@ -210,7 +220,7 @@ def other_name(app: Sphinx, env: Any, node: Any, content: Any) -> Any:
     return content if node.get("reftype") == "obj" and "refspecific" not in node else None
 
 
-SHARED = {"decreed.client.registry": "Keys", "decreed.client.locking": "Locking"}
+SHARED = {part.__module__: part.__name__ for part in Registry.__bases__}
 """Modules with a part of `Registry`, and what that part is called there."""
 
 
@@ -296,3 +306,4 @@ def setup(app: Sphinx) -> None:
     # before napoleon, which makes markup of the sections
     app.connect("autodoc-process-docstring", without_parts, priority=400)
     app.connect("autodoc-process-docstring", with_returns, priority=400)
+    app.connect("autodoc-process-docstring", with_codes, priority=400)
