@@ -1,11 +1,16 @@
-# The checks of `.ci/run` one by one, and longer ones; see docs/correctness.md.
+# The checks of `.ci/run` one by one, and longer ones; tests/README.md leads through them.
 PYTHON ?= .venv/bin/python
 SEED ?= 1-100
+JOBS ?= 1
 CHAOS_SECONDS ?= 3600
 CHAOS_SEED ?= 1
 SUITES ?=
+SITE ?= site
 
-.PHONY: ci test lint types servers sim load fingerprints trace model catalogue chaos attacks bench
+.PHONY: help ci test lint types docs servers sim load fingerprints trace model catalogue chaos attacks bench
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z]*\): ## /\1\t/p' Makefile | expand -t 12
 
 ci: ## everything that must pass before a change goes in
 	.ci/run
@@ -14,18 +19,19 @@ test: ## the default tests
 	$(PYTHON) -m pytest
 
 lint: ## style and format
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
 
 types: ## strict types, by two checkers
-	$(PYTHON) -m mypy
-	$(PYTHON) -m pyright --pythonpath $(PYTHON)
+	$(PYTHON) -m mypy && $(PYTHON) -m pyright --pythonpath $(PYTHON)
+
+docs: ## the documentation site, into the folder SITE; needs the extra docs
+	$(PYTHON) -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -b html -d $(SITE)/.doctrees docs $(SITE)
 
 servers: ## with real servers of other projects
 	$(PYTHON) -m pytest -m servers
 
-sim: ## storms with the seeds SEED
-	$(PYTHON) -m tests.simulation --seed $(SEED) --shrink
+sim: ## storms with the seeds SEED, in JOBS processes
+	$(PYTHON) -m tests.simulation --seed $(SEED) --jobs $(JOBS) --shrink
 
 load: ## thousands of claims by many clients, and how fast they went
 	$(PYTHON) -m tests.simulation --load --seed 1-3

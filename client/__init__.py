@@ -1,13 +1,30 @@
-"""The client: `connect` to a cluster, under trio, asyncio, or (in `decreed.client.sync`) neither.
+"""A client of a decreed cluster, for trio and asyncio: claim keys, read them, hold locks.
 
-The parts, from the outside in: `cluster` is what callers see; its `registry` is about keys and its
-`locking` about locks. `arguments` checks what callers pass. `asker` sends requests with a deadline
-and through the `cache`, and records which claims are in `doubts`. `settle` drives attempts, `attempt`
-decides which node is tried when. `pool` knows the members, `link` is one connection with many
-requests in flight, and `pulse` tells whether its node is alive. Below the interface of `runtime` there
-are two ways to move bytes: `loop_runtime`, `task_link` and `channel` in an event loop; `blocking`,
-`socket_link` and `socket_dial` without one.
+Begin with `connect`::
+
+    async with connect("127.0.0.1:7400") as registry:
+        claimed = await registry.claim("shop/currency", "EUR")
+        print(claimed.won, claimed.decree.text)
+
+* `connect` and `open_registry` make a client: for one block, or until it is closed.
+* `Registry` is that client. Everything that can be asked of a cluster is one of its methods.
+* `Claimed`, `Decree`, `Outcome` and `Watched` are what its methods return; `Json` is a value to claim.
+* `Locked` and `Lock` are a lock before it is held, and while it is held. `Standing`, `Holder` and
+  `PastTerm` say who holds it, and who did.
+* `errors` has every error, and `errors.DecreedError` is the base of all.
+
+`decreed.client.sync` has the same calls for blocking code, and `decreed.client.fencing` refuses those
+who held a lock once and hold it no longer. All other modules of this package are internal: import
+their public names from here, since the modules change without notice.
 """
+
+# The parts, from the outside in: `cluster` is what callers see, its `registry` is about keys and its
+# `locking` about locks; `arguments` checks what they give; `asker` asks with a deadline and through
+# the `cache`, and knows which claims are in `doubts`; `settle` drives attempts, `attempt` decides which
+# node is tried when; `pool` knows the members, `link` is one connection with many requests in flight,
+# and `pulse` tells whether its node is there. Below the seam of `runtime` lie two ways to move bytes:
+# `loop_runtime`, `task_link` and `channel` in an event loop; `blocking`, `socket_link` and
+# `socket_dial` without one.
 
 from importlib import import_module
 
@@ -27,24 +44,25 @@ if TYPE_CHECKING:
     from .results import Claimed, NodeDown, Watched
     from .watching import Watching
 
-__all__ = [
+# in the order in which they are met
+__all__ = [  # noqa: RUF022
+    "connect",
+    "open_registry",
+    "Registry",
     "Claimed",
     "Decree",
-    "Holder",
-    "Json",
-    "Lock",
-    "Locked",
-    "NodeDown",
     "Outcome",
-    "PastTerm",
-    "Registry",
-    "Standing",
-    "StatusReport",
-    "Watched",
+    "Json",
     "Watching",
-    "connect",
+    "Watched",
+    "Locked",
+    "Lock",
+    "Standing",
+    "Holder",
+    "PastTerm",
+    "StatusReport",
+    "NodeDown",
     "errors",
-    "open_registry",
 ]
 
 _WHERE = {

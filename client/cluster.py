@@ -11,6 +11,17 @@ from .registry import Keys
 class Registry(Keys, Locking):
     """A cluster of decreed servers; made by `decreed.client.connect`, or by `open_registry`.
 
+    Any number of tasks may use it at once. Every call that asks the cluster takes a `timeout`: seconds
+    as a number, or a ``datetime.timedelta``. It covers connecting and trying other nodes; None is the
+    time given to `connect`. A cancelled call leaves the registry usable; whether a cancelled claim is
+    chosen is unknown.
+
+    Besides what each call names, any call may raise `errors.Closed` (the registry was closed, or
+    belongs to another event loop or to the process that this one was forked from), `errors.BadRequest`
+    (an argument is malformed or of the wrong type, and nothing was sent), `errors.Unreachable` (no
+    quorum answered in time, and nothing was or will be chosen by this call), and `errors.Disputed` or
+    `errors.Damaged` (what the nodes have stored cannot be trusted).
+
     Args:
         asker: sends requests to the cluster.
         claimant: the name in claims that do not set one.

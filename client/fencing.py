@@ -1,15 +1,15 @@
 """Fencing: how a resource refuses writes of earlier holders of a lock. Pure; asks no server.
 
-A lock alone cannot stop a holder that pauses in the middle of a write and goes on after another
-holder got the lock. So each write carries the holder's token, `Lock.token`. The resource remembers
-the highest token that it has seen and refuses all lower ones. The parts:
+A lock alone cannot stop a holder that is paused in the middle of a write and goes on when the lock is
+another's. So each write carries the token of its holder, ``lock.token``, and the resource remembers the
+highest token that it has seen and refuses all lower ones. That is all of it:
 
 * `Fence` remembers in memory, for a resource that lives in one process;
 * `SQL_TABLE`, `fence_sql` and `pass_fence` remember in a database, in the transaction of the write;
 * `HEADER` is how a token travels over HTTP, `token_of` how it is read.
 
-A fence refuses late writes; it does not tell who holds the lock now. Until a resource is written
-under a newer token, it accepts the old one.
+A fence refuses those who are late; it does not tell who has the lock now. A resource that was never
+written under a newer token takes the old one.
 """
 
 import functools
@@ -73,6 +73,10 @@ class Fence:
 
         Args:
             resource: what the function changes.
+
+        Returns:
+            What makes of a function one that takes the token first, and raises `StaleToken` if it
+            does not pass.
         """
 
         resource = arguments.text("resource", resource)
@@ -106,6 +110,12 @@ def fence_sql(resource: str = "?", token: str = "?") -> str:
     Args:
         resource, token: how the driver writes its parameters: ``?`` for SQLite, ``%s`` for psycopg,
             ``$1`` and ``$2`` for asyncpg.
+
+    Returns:
+        One SQL statement with two parameters, the resource and the token.
+
+    Raises:
+        BadRequest: if one of them is no text.
     """
     resource, token = arguments.text("resource", resource), arguments.text("token", token)
     return (
@@ -136,7 +146,13 @@ def pass_fence(cursor: Cursor, resource: str, token: int, *, parameter: str = "?
 
 
 def token_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
-    """The token that the headers of a request carry, as ASGI gives them.
+    """The token that the headers of a request carry.
+
+    Args:
+        headers: names and values, as ASGI gives them.
+
+    Returns:
+        The token; whether it passes, a fence says.
 
     Raises:
         BadRequest: if they carry no token, several, or a malformed one.

@@ -77,7 +77,7 @@ class HeldLock(NotCopied):
 
     @property
     def token(self) -> int:
-        """The fencing token: it grows with every term. Give it to whatever the lock protects."""
+        """The fencing token, which grows with every term. Give it to whatever the lock protects."""
         return self._hold.holder.term
 
     @property
@@ -143,7 +143,7 @@ class Locked(Unentered, AbstractAsyncContextManager[Lock]):
 
     Args:
         hold: what gets and keeps the lock.
-        wait: seconds to wait for it; 0 not to wait, None for ever.
+        wait: seconds to wait for it; 0 not to wait, None to wait forever.
         owners: who else uses locks of this client, to refuse those who would wait for themselves.
     """
 
@@ -163,11 +163,14 @@ class Locked(Unentered, AbstractAsyncContextManager[Lock]):
         return f"<lock {shown(self._hold.lock)}, for use in `async with`>"
 
     async def acquire(self) -> Lock:
-        """Get the lock without a block; whoever has what this returns may release it.
+        """Get the lock without a block.
 
         Any task may release it, and in any order. But there is no block that could be cancelled
-        when the lock is lost: whoever works under it asks `Lock.ensure_held`, or awaits
+        when the lock is lost: the code under it asks `Lock.ensure_held`, or awaits
         `Lock.lost`. It is kept until it is released or the client is closed.
+
+        Returns:
+            The lock, held. Give it to those who work under it and to those who release it.
 
         Raises:
             DecreedError: as `Registry.lock` says. A second `acquire` by the same task is not

@@ -83,9 +83,13 @@ class Locking:
             name: the lock's name, such as ``prod/migrate``.
             ttl: seconds (or a `timedelta`) after which the lock is free again if this process dies;
                 0.1 to 3600.
-            wait: seconds (or a `timedelta`) to wait for it; 0 not to wait, None for no limit.
-            note: free text for callers that find the lock held.
-            info: bytes to publish while it is held.
+            wait: seconds (or a `timedelta`) to wait for it; 0 not to wait at all, None to wait forever.
+            note: free text for those who find the lock held.
+            info: bytes to publish while it is held, at most 16384.
+
+        Returns:
+            What gets the lock: enter it once, or `Locked.acquire` it. Nothing is sent before that,
+            and the errors below come from there.
 
         Raises:
             LockHeld: somebody else holds it; the error says who.
@@ -106,12 +110,15 @@ class Locking:
         wait: Seconds | None = None,
         note: str = "",
     ) -> Locked:
-        """Lead while the block runs; the same as `lock`, except that `wait` has no limit by default.
+        """Lead while the block runs; the same as `lock`, but it waits forever by default.
 
         Args:
             name: what to lead. A lock of the same name is the same lock.
             info: anything that can be written as JSON, for callers that look for the leader.
             ttl, wait, note: as for `lock`.
+
+        Returns:
+            What gets the lock, as `lock` does.
 
         Raises:
             DecreedError: as `lock` does.
@@ -137,6 +144,10 @@ class Locking:
             name, info, ttl, note: as for `lead`.
             work: what the leader does.
             pause: seconds between two campaigns.
+
+        Raises:
+            BadRequest: an argument is malformed.
+            Unreachable: no quorum answered a call of `work`; while it campaigns this is waited out.
         """
         arguments.function("work", work)
         seconds = arguments.seconds("pause", pause)
@@ -158,8 +169,14 @@ class Locking:
     def observe(self, name: str) -> AsyncIterator[Holder]:
         """The leader of `name`, and each new one as its term begins; never ends by itself.
 
-        A leader whose term begins and ends while no node answers may be left out; terms only increase.
-        A leader whose term has begun may be dead since: `standing` tells whether its lease still runs.
+        A leader that comes and goes while nobody answers may be left out; terms never go back.
+        That a leader's term has begun does not say that it is alive: ask `standing` for that.
+
+        Args:
+            name: of what is led.
+
+        Returns:
+            An asynchronous iterator of `Holder`.
         """
         self._asker.guard()
         return Observing(self._asker, arguments.lock_name(name))
@@ -169,7 +186,13 @@ class Locking:
 
         Args:
             name: the lock's name.
-            timeout: seconds.
+            timeout: seconds; None for the time given to `connect`.
+
+        Returns:
+            The holder of the latest term, and for how long the lock is taken.
+
+        Raises:
+            Unreachable: no quorum answered in time.
         """
         deadline = self._asker.deadline(timeout)
         reply = await self._asker.ask(to_find_holder(arguments.lock_name(name)), deadline)
@@ -179,7 +202,10 @@ class Locking:
         """The names of all locks that were ever held, in order.
 
         Args:
-            timeout: seconds for each page of terms.
+            timeout: seconds for each page of terms; None for the time given to `connect`.
+
+        Returns:
+            The names, sorted.
         """
         names: dict[str, None] = {}
         seconds = arguments.seconds_or_none("timeout", timeout)
@@ -192,7 +218,10 @@ class Locking:
 
         Args:
             name: the lock's name.
-            timeout: seconds for each page of terms.
+            timeout: seconds for each page of terms; None for the time given to `connect`.
+
+        Returns:
+            One entry for each term. Old terms are forgotten, so it need not begin with the first.
         """
         lock = arguments.lock_name(name)
         seconds = arguments.seconds_or_none("timeout", timeout)
@@ -213,11 +242,11 @@ class Locking:
             reason: kept in the history of the lock.
             force: do not wait until its lease has run out. The holder may still be at work then;
                 only fencing tokens keep the two apart.
-            timeout: seconds.
+            timeout: seconds; None for the time given to `connect`.
 
         Raises:
-            BadRequest: if the term is not that holder's.
-            Unreachable: no quorum confirmed in time that it knows of the end.
+            BadRequest: the term is not that holder's.
+            Unreachable: no quorum has said in time that it knows.
         """
         deadline = self._asker.deadline(timeout)
         broken = checked_tenure(holder)

@@ -32,18 +32,7 @@ ONCE_PAUSE_SECONDS = 0.1
 
 
 class Keys(NotCopied):
-    """The keys of a cluster; `Registry` has all of this.
-
-    Any number of tasks may use it at once. Every call has a timeout in seconds, or as a `timedelta`,
-    which covers connecting and trying other nodes; None means the one given to `connect`. A cancelled
-    call leaves the registry usable; whether a cancelled claim is chosen is unknown.
-
-    Any call may raise these, besides what it names:
-        Closed: the registry was closed, or belongs to another event loop, or to the process that
-            this one was forked from.
-        BadRequest: a key or another argument is malformed or of the wrong type; nothing was sent.
-        Unreachable: no node answered in time, and nothing was or will be chosen by this call.
-        Disputed, Damaged: the stored data are not trustworthy.
+    """The keys of a cluster. `Registry` has all of this, and says what holds for every call.
 
     Args:
         asker: asks the cluster.
@@ -75,7 +64,7 @@ class Keys(NotCopied):
             claim_id: 1 to 64 bytes, or text, that name this wish; random by default. Repeating a
                 claim with the same id, value, claimant and note is safe.
             claimant: who asks; by default as given to `connect`.
-            timeout: seconds.
+            timeout: seconds for connecting, trying other nodes and the claim together.
 
         Returns:
             What the key is frozen to, and whether this claim won. Losing is no error.
@@ -113,8 +102,8 @@ class Keys(NotCopied):
             timeout: seconds for all together.
 
         Returns:
-            For each item, in order, how its claim ended: `Claimed`, or the error that `claim` would
-            have raised.
+            How each claim ended, in the order of the items; `Claimed`, or the error that `claim`
+            would have raised.
 
         Raises:
             BadRequest: if `items` are no such collection, or what is for all of them is wrong.
@@ -219,6 +208,17 @@ class Keys(NotCopied):
         A decree that was read before is answered from the cache, even when the cluster is down. One
         that is in memory is answered at once, and that is no checkpoint: no other task runs, and a
         cancellation is not looked at. A loop of nothing but such reads must make its own.
+
+        Args:
+            key: the key.
+            timeout: seconds; None for the time given to `connect`.
+
+        Returns:
+            The decree, or None when nobody has frozen the key yet.
+
+        Raises:
+            Unreachable: no quorum answered in time. That the key is undecided is never said without
+                one.
         """
         seconds = arguments.seconds_or_none("timeout", timeout)
         decree = self._asker.at_hand(key)
@@ -230,7 +230,18 @@ class Keys(NotCopied):
     async def get_many(
         self, keys: Iterable[str], *, timeout: Seconds | None = None
     ) -> dict[str, Decree | None]:
-        """Read many keys at once, each as `get` does; raises the first error met."""
+        """Read many keys at once, each as `get` does.
+
+        Args:
+            keys: the keys.
+            timeout: seconds for all together; None for the time given to `connect`.
+
+        Returns:
+            The decree of each key, or None for a key that is undecided.
+
+        Raises:
+            DecreedError: as `get` does; the first error met.
+        """
         deadline = self._asker.deadline(timeout)
         found = await self._asker.get_all(arguments.keys(keys), deadline)
         return {str(key): decree for key, decree in found.items()}
@@ -240,7 +251,10 @@ class Keys(NotCopied):
 
         Args:
             key: the key.
-            timeout: seconds; None to wait for ever, also while no node can be reached.
+            timeout: seconds; None to wait forever, also while no node can be reached.
+
+        Returns:
+            The decree, as soon as there is one.
 
         Raises:
             StillUndecided: time ran out, and nobody has frozen the key yet.
@@ -262,7 +276,11 @@ class Keys(NotCopied):
         Args:
             prefix: whole path segments; empty for all keys.
             after: only the keys behind this text, in key order; empty for all.
-            timeout: seconds for each page.
+            timeout: seconds for each page; None for the time given to `connect`.
+
+        Returns:
+            An asynchronous iterator. It asks for a page when the one before is used up, and raises
+            what a read raises.
         """
         self._asker.guard()
         seconds = arguments.seconds_or_none("timeout", timeout)
@@ -271,7 +289,7 @@ class Keys(NotCopied):
         )
 
     def watch(self, prefix: str = "", *, since: str | None = None) -> "Watching":
-        """The decrees under `prefix` as they are learned, for ever, also across failures of nodes.
+        """The decrees under `prefix` as they are learned; never ends, also across failures of nodes.
 
         Each comes at least once: after a change of node some may come again, and some from before
         the watch began; so may some when a `since` is older than a crash of its node.
@@ -280,6 +298,12 @@ class Keys(NotCopied):
             prefix: whole path segments; empty for all keys.
             since: a `Watched.position`, to go on behind it. None begins at the first step of the
                 iteration, or when `Watching.begin` is awaited.
+
+        Returns:
+            An asynchronous iterator of `Watched`. While no node answers it waits.
+
+        Raises:
+            BadRequest: `since` is no position of a watch, or the prefix is malformed.
         """
         from .watching import Watching, parse_position
 
@@ -288,20 +312,49 @@ class Keys(NotCopied):
         return Watching(self._asker, arguments.prefix(prefix), position)
 
     async def latest(self, series: str, *, timeout: Seconds | None = None) -> Decree | None:
-        """The last decided slot of `series`; None when no slot is decided."""
+        """The last decided slot of a series.
+
+        Args:
+            series: the series, without a slot.
+            timeout: seconds; None for the time given to `connect`.
+
+        Returns:
+            The decree of the slot, or None when no slot is decided.
+        """
         deadline = self._asker.deadline(timeout)
         return await self._asker.latest(arguments.series(series), deadline)
 
     async def status(self, *, timeout: Seconds | None = None) -> Reports:
-        """What each member says of itself, or why it says nothing: one entry for each member."""
+        """What each member says of itself.
+
+        Args:
+            timeout: seconds; None for the time given to `connect`.
+
+        Returns:
+            One entry for each member: its report, or a `NodeDown` that says why there is none.
+        """
         return await self._asker.status(self._asker.deadline(timeout))
 
-    async def max_value_bytes(self, *, timeout: float | None = None) -> int:
-        """The size of the largest value that may be claimed, as the node at hand is set."""
+    async def max_value_bytes(self, *, timeout: Seconds | None = None) -> int:
+        """The size of the largest value that may be claimed, as the connected node is set.
+
+        Args:
+            timeout: seconds; None for the time given to `connect`.
+
+        Returns:
+            A number of bytes.
+        """
         return await self._asker.max_value_bytes(self._asker.deadline(timeout))
 
     def cached(self, key: str) -> Decree | None:
-        """The decree of `key` if it is in memory. Asks nobody, waits for nothing."""
+        """The decree of `key` if it is in memory. Asks nobody, waits for nothing.
+
+        Args:
+            key: the key.
+
+        Returns:
+            The decree, or None when it is not in memory; the key may be frozen all the same.
+        """
         decree = self._asker.at_hand(key)
         if decree is None:
             self._asker.guard()

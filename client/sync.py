@@ -168,6 +168,16 @@ class Registry(NotCopied):
 
         A decree that was read before is answered from the cache, even when the cluster is down. One
         that is in memory is read in the caller's own thread.
+
+        Args:
+            key: the key.
+            timeout: seconds; None for the time given to `connect`.
+
+        Returns:
+            The decree, or None when nobody has frozen the key yet.
+
+        Raises:
+            Unreachable: no quorum answered in time.
         """
         arguments.seconds_or_none("timeout", timeout)
         decree = self._memory.get(key) if type(key) is str and not self._closed else None
@@ -196,6 +206,9 @@ class Registry(NotCopied):
             name, ttl, wait, note, info: as for `decreed.client.Registry.lock`.
             on_lost: called with the reason, in a thread of its own, when the lock is lost.
 
+        Returns:
+            What gets the lock: enter it once, or `Locked.acquire` it.
+
         Raises:
             DecreedError: as `decreed.client.Registry.lock` does.
         """
@@ -216,12 +229,15 @@ class Registry(NotCopied):
         note: str = "",
         on_lost: OnLost | None = None,
     ) -> Locked:
-        """Lead while the block runs; the same as `lock`, but it waits for ever by default.
+        """Lead while the block runs; the same as `lock`, but it waits forever by default.
 
         Args:
             name: of what is to be led.
             info: what can be written as JSON, for those who look for the leader.
             ttl, wait, note, on_lost: as for `lock`.
+
+        Returns:
+            What gets the lock, as `lock` does.
 
         Raises:
             DecreedError: as `lock` does.
@@ -230,12 +246,26 @@ class Registry(NotCopied):
         return self.lock(name, ttl=ttl, wait=wait, note=note, info=data, on_lost=on_lost)
 
     def watch(self, prefix: str = "", *, since: str | None = None) -> "Watching":
-        """Iterate over the decrees under `prefix` as they are frozen; see `Watching`."""
+        """The decrees under `prefix` as they are learned; never ends, also across failures of nodes.
+
+        Args:
+            prefix, since: as for `decreed.client.Registry.watch`.
+
+        Returns:
+            An iterator of `decreed.client.Watched`; each step waits for the next one.
+        """
         portal = self.portal
         return Watching(self, portal, portal.registry.watch(prefix, since=since))
 
     def cached(self, key: str) -> Decree | None:
-        """The decree of `key` if it is in memory. Asks nobody, waits for nothing."""
+        """The decree of `key` if it is in memory. Asks nobody, waits for nothing.
+
+        Args:
+            key: the key.
+
+        Returns:
+            The decree, or None when it is not in memory; the key may be frozen all the same.
+        """
         self._guard()
         return self._memory.get(arguments.key(key))
 
@@ -250,8 +280,16 @@ def connect(
 ) -> Registry:
     """A blocking client of the cluster at `endpoints`, for use in ``with``, or until `close`.
 
-    Takes what `decreed.client.connect` takes, and raises what it raises. Nothing is started before
-    the first call, so a client may be made while a module is imported, and be used after a fork.
+    Nothing is started before the first call, so a client may be made while a module is imported, and
+    be used after a fork.
+
+    Args:
+        endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir: as for
+            `decreed.client.connect`.
+
+    Raises:
+        ConfigError: if an endpoint is malformed, or none is given.
+        BadRequest: if another argument is of the wrong type or out of bounds.
     """
     return Registry(Plan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir))
 
@@ -311,8 +349,8 @@ class Watching(_Steps[Watched]):
             timeout: seconds until it gives up.
 
         Raises:
-            Unreachable: if no node answered in time.
-            Closed: if the client is closed.
+            Unreachable: no node answered in time.
+            Closed: the client is closed.
         """
 
         seconds = arguments.seconds("timeout", timeout)

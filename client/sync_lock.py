@@ -57,11 +57,11 @@ class Locked(Unentered, AbstractContextManager[Lock]):
     """What `Registry.lock` returns: use it in ``with``, or `acquire` it; once.
 
     Args:
-        registry: kept alive, since it is closed when it is no longer referenced.
-        loop: where the lock is acquired and kept.
-        hold: acquires and keeps it.
-        wait: seconds to wait for it; 0 not to wait, None to wait without a limit.
-        owners: the other users of locks of this client.
+        registry: kept, since it is closed when nobody has it any more.
+        loop: where the lock is got and kept.
+        hold: what gets and keeps it.
+        wait: seconds to wait for it; 0 not to wait, None to wait forever.
+        owners: who else uses locks of this client.
         on_lost: called with the reason, in a thread of its own, when the lock is lost.
     """
 
@@ -87,9 +87,12 @@ class Locked(Unentered, AbstractContextManager[Lock]):
         self._used = self._left = False
 
     def acquire(self) -> Lock:
-        """Get the lock without a block; any holder of the returned object may release it.
+        """Get the lock without a block.
 
         It is kept until it is released or the client is closed.
+
+        Returns:
+            The lock, held. Give it to those who work under it and to those who release it.
 
         Raises:
             DecreedError: as `Registry.lock` says. A second `acquire` by the same thread is not

@@ -18,6 +18,7 @@ from ..registry.errors import BadRequest, ProtocolError
 from ..registry.types import MAX_COUNTER, Ballot, Decree, Key, NodeId
 from ..registry.wire.requests import Position, WatchPage
 from . import arguments
+from .arguments import Seconds
 from .asker import Asker
 from .copying import NotCopied
 from .errands import to_watch
@@ -74,15 +75,15 @@ class Watching(NotCopied, AsyncIterator[Watched]):
         self._ready: deque[Watched] = deque()
         self._seen: OrderedDict[Key, _Mark] = OrderedDict()
 
-    async def begin(self, timeout: float | None = None) -> None:
+    async def begin(self, timeout: Seconds | None = None) -> None:
         """Take the position now: all that is decreed after this returns will be seen.
 
         Args:
             timeout: seconds that reaching a node for the first time may take; None for no limit.
 
         Raises:
-            Closed: if the client is closed.
-            Unreachable: if no node was ever reached, nor is one in time.
+            Closed: the client is closed.
+            Unreachable: no node was ever reached, and none is in time.
         """
         if timeout is not None:
             await self._asker.meet(self._asker.deadline(timeout))

@@ -1,4 +1,8 @@
-"""decreed: a distributed write-once registry. `connect` is the way in; see README.md."""
+"""decreed: a distributed write-once registry. `connect` opens a client; `decreed.client` has all of it.
+
+`decreed.client.sync` is the same for blocking code. The packages beside `decreed.client` are the
+command line, the server and its storage; they are internal, and change without notice.
+"""
 
 from importlib import import_module
 

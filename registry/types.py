@@ -72,7 +72,7 @@ class Ballot(Value, frozen=True, order=True):
 
     Args:
         round: counts a proposer's attempts at one key, above every round it has heard of. Round 0 is
-            kept for standing promises, which are for all keys of a home (`paxos/standing.py`).
+            kept for standing promises, which are for all keys of a home (``paxos/standing.py``).
         process: who made it; breaks ties, so that no two processes ever make the same ballot.
     """
 
@@ -174,7 +174,7 @@ class Decree(Value, Documented, frozen=True):
         """The value as JSON.
 
         Raises:
-            ValueError: if it is not, a `json.JSONDecodeError` as a rule; it names the key.
+            ValueError: if it is not, a ``json.JSONDecodeError`` as a rule; it names the key.
         """
         what = f"the value of {self.key!r} is no JSON"
         try:

@@ -96,6 +96,7 @@ def test_everything_that_is_installed_is_pinned_and_nothing_names_an_index() -> 
         *extras["server"],
         *extras["dev"],
         *extras["bench"],
+        *extras["docs"],
         *extras["servers-tests"],
     ]:
         name = requirement.split(">")[0].split("=")[0].split("[")[0].lower()
@@ -129,6 +130,28 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The sdist and the wheel of what is tracked."""
     pytest.importorskip("build")
     return build(tracked(), tmp_path_factory.mktemp("built"))
+
+
+CHECKOUT_ONLY = (".git", ".github/", ".pre-commit-config.yaml")
+"""What begins with one of these is of use in a checkout alone."""
+
+
+def test_the_sdist_is_the_repository(built: tuple[Path, Path]) -> None:
+    """Its docs, examples, tests and changelog too, so that it can be read, tested and packaged."""
+    with tarfile.open(built[0]) as tar:
+        inside = {member.name.split("/", 1)[-1] for member in tar if member.isfile()}
+    made = {name for name in inside if ".egg-info/" in name} | {"PKG-INFO", "setup.cfg"}
+    ours = {name for mode, name in tracked() if not mode.startswith("120000")}
+    assert inside - made == {name for name in ours if not name.startswith(CHECKOUT_ONLY)}
+
+
+def test_what_the_registry_of_packages_shows_is_said() -> None:
+    project = PROJECT["project"]
+    assert len(project["keywords"]) >= 5
+    versions = [each for each in project["classifiers"] if each[:23] == "Programming Language ::"]
+    assert f"Programming Language :: Python :: {project['requires-python'][2:]}" in versions
+    # a place is named when there is one, and its name is no guess
+    assert "example" not in str(project.get("urls", ""))
 
 
 def test_sdist_and_wheel_hold_each_tracked_file_once(built: tuple[Path, Path]) -> None:

@@ -1,6 +1,8 @@
 """The bounds of the house: short files, short functions, and names that say something."""
 
 import ast
+import re
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -86,3 +88,142 @@ def test_modules_say_what_they_are() -> None:
         and not (source.path.name == "__init__.py" and source.lines <= 3)
     ]
     assert silent == []
+
+
+# ---- words ----
+TEXTS = (
+    *("*.md", "Makefile", "pyproject.toml", ".ci/run", ".github/**/*.md", "docs/**/*.md"),
+    *("docs/*.cddl", "docs/*.py", "findings/*", "tests/**/*.md", "tests/scenarios/*"),
+)
+"""What people read besides the Python files of `FOLDERS`."""
+
+WORDS = {
+    "dear": "expensive",
+    "but for": "except",
+    "anew": "again",
+    "whoever": "those who, the client that, …",
+    "in vain": "without effect, or what did not happen",
+    "for ever": "forever, permanently",
+    "so many at": "the number itself, or at most that many",
+}
+"""Words that make a reader stop, and what to write instead. In identifiers they are no words."""
+
+STILL_THERE: dict[str, int] = {
+    "README.md": 7,
+    "cli": 33,
+    "client": 20,
+    "docs": 28,
+    "examples": 2,
+    "findings": 1,
+    "pyproject.toml": 1,
+    "registry": 7,
+    "registry/locks": 3,
+    "registry/paxos": 3,
+    "registry/replica": 41,
+    "registry/server": 13,
+    "registry/wire": 2,
+    "storage": 6,
+    "tests": 1,
+    "tests/attacks": 1,
+    "tests/catalogue": 2,
+    "tests/chaos": 3,
+    "tests/cli": 8,
+    "tests/client": 6,
+    "tests/fuzz": 2,
+    "tests/model": 4,
+    "tests/processes": 3,
+    "tests/replica": 6,
+    "tests/server": 2,
+    "tests/simulation": 15,
+    "tests/storage": 2,
+    "tests/support": 2,
+}
+"""How many of them a folder may have yet. This only shrinks: a folder that has none goes from it."""
+
+
+def readable() -> dict[str, str]:
+    """All that people read, by path. Words that stand on two lines are next to each other."""
+    paths = {path for pattern in TEXTS for path in ROOT.glob(pattern) if path.is_file()}
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in paths}
+    texts |= {name: source.text for name, source in sources().items()}
+    del texts["tests/test_style.py"]
+    return {name: re.sub(r"[\s#>*\"']+", " ", text) for name, text in texts.items()}
+
+
+def folder_of(name: str) -> str:
+    """Where the words of a file are counted: its top-level folder, for large ones the folder in it."""
+    levels = 2 if name.startswith(("registry/", "tests/")) else 1
+    return "/".join(name.split("/")[:-1][:levels]) or name
+
+
+def words_in(text: str) -> list[str]:
+    """The words of the list that `text` has."""
+    return [word for word in WORDS for _ in re.finditer(rf"\b{word}\b", text, re.IGNORECASE)]
+
+
+def test_the_words_of_the_list_are_found_and_nothing_else() -> None:
+    assert words_in("It is dear. But for one; whoever asks for ever.") == [
+        *("dear", "but for", "whoever", "for ever"),
+    ]
+    innocent = (
+        "but_forgets, but forgets, but fortunately, for every, for_ever(), in vainglory, renew"
+    )
+    assert words_in(innocent) == []
+
+
+def test_the_text_has_no_word_of_the_list() -> None:
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for name, text in readable().items():
+        found[folder_of(name)] += [(name, word) for word in words_in(text)]
+    more = {at: all for at, all in found.items() if len(all) > STILL_THERE.get(at, 0)}
+    assert more == {}, f"instead: {WORDS}"
+    mended = [folder for folder in STILL_THERE if not found.get(folder)]
+    assert mended == [], "none is left there: take these folders from STILL_THERE"
+
+
+# ---- names of classes ----
+TWINS = {"Lock", "Locked", "Registry", "Watching"}
+"""The same thing for asynchronous and blocking callers, in `decreed.client` and its `sync`."""
+
+TWICE: dict[str, int] = {
+    "Asking": 2,
+    "Attempt": 2,
+    "Bench": 2,
+    "Claims": 3,
+    "Damaged": 2,
+    "Decreed": 2,
+    "Dial": 2,
+    "Ended": 2,
+    "Fault": 2,
+    "Forgotten": 2,
+    "GivingUp": 2,
+    "Granted": 2,
+    "Held": 2,
+    "Kind": 2,
+    "Life": 2,
+    "Line": 2,
+    "Node": 3,
+    "Plan": 2,
+    "Reply": 2,
+    "Run": 2,
+    "Source": 2,
+    "Standing": 3,
+    "Table": 2,
+    "Verdict": 2,
+    "Watched": 2,
+}
+"""In how many modules a name is a class yet. This only shrinks: a name that is mended goes from it."""
+
+
+def test_a_name_of_a_class_means_one_thing() -> None:
+    """Of what ships; tests and examples have words of their own."""
+    parts = ("bench/", "cli/", "client/", "decreed/", "registry/", "storage/")
+    modules: dict[str, set[str]] = defaultdict(set)
+    for name, source in sources().items():
+        for each in source.classes if name.startswith(parts) else ():
+            modules[each.name].add(name)
+    twice = {name: sorted(places) for name, places in modules.items() if len(places) > 1}
+    homes = {place.split("/")[0] for name in TWINS for place in twice.pop(name)}
+    assert homes == {"client"}
+    assert {name: at for name, at in twice.items() if len(at) > TWICE.get(name, 1)} == {}
+    assert TWICE.keys() - twice.keys() == set(), "they mean one thing now: take them from TWICE"
