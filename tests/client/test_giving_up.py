@@ -156,15 +156,9 @@ async def test_a_give_up_is_sent_in_the_background_until_a_quorum_accepts_it(
 
 
 @pytest.mark.anyio
-<<<<<<< HEAD
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
-async def test_natively_cancelled_twice_it_is_said_all_the_same() -> None:
-    """No shield keeps off the cancellation of a task of asyncio."""
-=======
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_give_up_is_sent_even_after_two_native_cancellations() -> None:
     """A shield does not stop the native cancellation of an asyncio task."""
->>>>>>> c-prose
 
     async def late(request: Any) -> Any:
         await anyio.sleep(0.2)
