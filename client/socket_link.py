@@ -1,7 +1,7 @@
 """A link for a caller who blocks: its bytes are moved while the caller waits, and at no other time."""
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
 
@@ -160,9 +160,7 @@ class SocketLink(Link):
 
     def _start(self) -> None:
         self._give_up_at = self._now() + DIAL_SECONDS
-        self._dial = Dial(
-            self.endpoint, self._poller, self._connected, lambda e: self.close(cannot_connect(e))
-        )
+        self._dial = Dial(self.endpoint, self._poller, self._connected, self._cannot_connect)
         self._dial.begin()
 
     def _wake_writer(self) -> None:
@@ -171,6 +169,9 @@ class SocketLink(Link):
 
     def wake_watcher(self) -> None:
         """Nothing to do: whoever waits asks `wake_at` each time."""
+
+    def _cannot_connect(self, errors: Sequence[Exception]) -> None:
+        self.close(cannot_connect(self.endpoint.host, errors))
 
     def _connected(self, connection: socket.socket) -> None:
         self._dial = None
