@@ -203,6 +203,8 @@ def _faults(path: str) -> Iterator[str]:
 
 def _empty_segment(path: str) -> str:
     """What is wrong with an empty segment; keys of other stores do begin with a slash."""
+    if not path:
+        return "it is empty"
     if path.startswith("/"):
         return "it begins with a slash, and no key does"
     if path.endswith("/"):

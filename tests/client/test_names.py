@@ -1,4 +1,4 @@
-"""Names of endpoints: unknown ones are told soon, and those that cannot be looked up just now are not."""
+"""Names of endpoints: an unknown one is told soon; one that cannot be looked up now is tried again."""
 
 import errno
 import socket
