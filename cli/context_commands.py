@@ -12,8 +12,8 @@ from .contexts import (
     Context,
     chosen_context,
     config_path,
-    read_call,
     read_config,
+    settle_call,
 )
 from .deferred import typer
 from .failures import CommandFailed
@@ -45,13 +45,21 @@ def list_contexts(context: o.ContextName = None, as_json: o.Json = False) -> int
 
 
 def show_context(
-    name: MaybeName = None, context: o.ContextName = None, as_json: o.Json = False
+    name: MaybeName = None,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
+    timeout: o.Timeout = None,
+    claimant: o.Claimant = None,
+    as_json: o.Json = False,
 ) -> int:
-    """Print where the context NAME leads, after variables and defaults are counted in."""
+    """Print where the context NAME leads, after options, variables and defaults are counted in."""
     name = _one_name(name, context)
     with o.about_config():
         chosen = chosen_context(name, os.environ)
-        settled = read_call({"--context": name} if name else {}, os.environ)
+    nodes = endpoints.addresses if endpoints else None
+    settled = settle_call(nodes, timeout, chosen, os.environ)
+    if claimant:
+        settled = settled._replace(claimant=claimant)
     facts: dict[str, Any] = {
         "context": chosen.name or None,
         "file": config_path(os.environ) or None,

@@ -127,12 +127,12 @@ def import_command(
 def _checked_prefix(prefix: str, root: bool, whole: bool) -> str:
     with about(prefix or "PREFIX", "see 'decreed import --help'"):
         under = parse_prefix(prefix)
+        if whole and not under:
+            raise BadRequest("it is the key of what --whole freezes, so it must be there")
         if not under and not root:
             raise BadRequest("it is empty: name a path, or say --root for keys at the top")
         if under and root:
             raise BadRequest("--root puts keys at the top, under no prefix")
-        if whole and not under:
-            raise BadRequest("it is the key of what --whole freezes, so it must be there")
         return parse_key(under) if under else ""
 
 

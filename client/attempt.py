@@ -68,7 +68,6 @@ _OF_THE_REQUEST = (BadRequest, Disputed)
 _ABSENT = (NothingListens, NoSuchName, ProtocolError)
 # time will not heal the node: worth no second round when all nodes say so
 _PERMANENT = (ProtocolError, IdentityRefused, Damaged, StorageFailed)
-_START = ": start the cluster's nodes, or one on this machine with 'decreed dev'"
 
 
 class Reply(Struct, frozen=True):
@@ -278,9 +277,12 @@ class Attempt:
 
     def _out_of_time(self) -> DecreedError:
         kinds = {type(error) for error in self._faults.values()}
+        kind = NotFormed if kinds == {NotFormed} else Unreachable
+        if self._errand.only:
+            # of one node, which says nothing about the cluster
+            return kind(self._reasons() or f"{self._errand.only.endpoint}: no answer")
         if kinds in ({NothingListens}, {NoSuchName}):
             return self._absent()
-        kind = NotFormed if kinds == {NotFormed} else Unreachable
         return kind(f"no answer in time ({self._reasons() or 'nobody answered'})")
 
     def _reasons(self) -> str:
@@ -295,7 +297,10 @@ class Attempt:
         ends = [link.endpoint for link in self._faults]
         if kinds == {NothingListens}:
             places = " or ".join(map(str, ends))
-            return Unreachable(f"nothing listens at {places}{'' if self._errand.only else _START}")
+            return Unreachable(
+                f"nothing listens at {places}: start the cluster's nodes, or one on this machine "
+                "with 'decreed dev'"
+            )
         if kinds == {NoSuchName}:
             names = " or ".join(dict.fromkeys(repr(end.host) for end in ends))
             return Unreachable(f"no address is known for {names}: check how it is written")

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 from ..registry.errors import (
     BadRequest,
@@ -207,12 +208,12 @@ def cannot_connect(host: str, errors: Sequence[BaseException]) -> DecreedError:
 
 def _reasons(error: BaseException) -> Iterator[BaseException]:
     """The reasons themselves, where the network's library wraps them."""
-    cause = error.__cause__
+    cause: object = error.__cause__
     if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
+        for part in cast("BaseExceptionGroup[BaseException]", error).exceptions:
             yield from _reasons(part)
     elif isinstance(cause, OSError | BaseExceptionGroup):
-        yield from _reasons(cause)
+        yield from _reasons(cast("BaseException", cause))
     else:
         yield error
 

@@ -193,6 +193,8 @@ def _faults(path: str) -> Iterator[str]:
     if not all(path.split("/")):
         yield _empty_segment(path)
     for character in path:
+        if character == "@":
+            yield "it has a slot, and none belongs there"
         if character not in _PUNCTUATION and character != "/" and not _is_word(character):
             yield f"the character {character!a} is not allowed"
         if INVISIBLE.match(character):

@@ -220,7 +220,8 @@ def test_next_says_which_slot_it_froze(cli: Cli, registry: FakeRegistry) -> None
 
 
 def test_next_takes_a_series_and_no_slot(cli: Cli, registry: FakeRegistry) -> None:
-    assert cli("next", "s@1", "a").code == 2
+    refused = cli("next", "s@1", "a")
+    assert refused.code == 2 and "it has a slot, and none belongs there" in refused.err
     assert registry.calls == []
 
 

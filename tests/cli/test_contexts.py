@@ -212,6 +212,9 @@ def test_a_context_may_be_named_before_the_commands_about_contexts(cli: Cli, wri
         assert cli("--context", "prod", *words).text.splitlines()[0] == "context    prod"
     used = [row["used"] for row in cli("--context", "bare", "--json", "context", "list").rows]
     assert used == [False, False, True]
+    before = ("--endpoints", "h:1", "--timeout", "5s", "--claimant", "me", "--context", "prod")
+    shown = cli(*before, "context", "show").text.splitlines()
+    assert [line.split()[1] for line in shown] == ["prod", "h:1", "5s", "me"]
     refused = cli("--context", "dev", "context", "show", "prod")
     assert refused.code == 2 and "--context names 'dev', and NAME is 'prod'" in refused.err
     assert cli("--context", "none", "context", "show").code == 2

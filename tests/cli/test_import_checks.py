@@ -323,6 +323,13 @@ def test_the_way_out_fits_what_is_wrong(cli: Cli, registry: FakeRegistry, tmp_pa
     )
 
 
+def test_what_is_frozen_whole_needs_a_key(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text("[1]")
+    for words in ((), ("--root",)):
+        said = cli("import", str(tmp_path / "list.json"), "", "--whole", *words).err
+        assert "it is the key of what --whole freezes" in said
+
+
 def test_one_entry_is_no_entries(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "one.json").write_text('{"a b": 1}')
     said = cli("import", str(tmp_path / "one.json"), "p").err

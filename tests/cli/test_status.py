@@ -47,9 +47,9 @@ def test_a_quorum_that_votes_is_0(cli: Cli, registry: FakeRegistry) -> None:
 
 
 def test_the_address_of_a_node_that_is_down_is_said_once(cli: Cli, registry: FakeRegistry) -> None:
-    said = Unreachable("nothing listens at 127.0.0.1:7402")
+    said = Unreachable("127.0.0.1:7402: nothing listens there")
     registry.nodes = [NodeDown(NodeId("n3"), "127.0.0.1:7402", said)]
-    assert cli("status").text == "n3       down     nothing listens at 127.0.0.1:7402\n"
+    assert cli("status").text == "n3       down     127.0.0.1:7402: nothing listens there\n"
 
 
 def test_one_decree_is_no_decrees(cli: Cli, registry: FakeRegistry) -> None:

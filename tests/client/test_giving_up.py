@@ -116,7 +116,8 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.anyio
 async def test_a_cancelled_caller_gives_up_at_the_node_that_was_asked() -> None:
-    async with nodes_that(*[{LockRequest: silence}] * 3) as (registry, [home, *others]):
+    silent: Answers = {LockRequest: silence}
+    async with nodes_that(silent, silent, silent) as (registry, [home, *others]):
         await cancel_when_asked(registry, home)
         checked(home)
         assert not any(node.asked(GiveUpRequest) for node in others)
