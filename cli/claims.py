@@ -12,7 +12,14 @@ from typing import Annotated, Any
 
 from ..client.registry import Keys
 from ..client.results import Claimed
-from ..registry.errors import BadRequest, DecreedError, Exit, OutcomeUnknown, Unreachable
+from ..registry.errors import (
+    BadRequest,
+    DecreedError,
+    Exit,
+    OutcomeUnknown,
+    SeriesGap,
+    Unreachable,
+)
 from ..registry.keys import MAX_SLOT, parse_key, parse_series
 from ..registry.types import MAX_CLAIM_ID_BYTES, MAX_CONTENT_TYPE_CHARS, Decree, Outcome
 from . import options as o
@@ -21,6 +28,7 @@ from .deferred import typer
 from .documents import claim_line
 from .failures import INTERRUPTED, CommandFailed, about, error_line
 from .output import write_bytes, write_error, write_json, write_line
+from .series_hints import name_next_slot
 from .values import (
     Literal,
     ValueText,
@@ -176,10 +184,15 @@ def _ask(
         claimed = with_keys(call, ask)
     except OutcomeUnknown as error:
         way_out = f"it may be chosen; ask again with --claim-id {wish.claim_id}"
-        raise CommandFailed(error, thing, way_out, claim_id=wish.claim_id) from error
+        # the error itself names the claim id too, in the words of the library
+        reason = OutcomeUnknown(str(error.__cause__ or error))
+        raise CommandFailed(reason, thing, way_out, claim_id=wish.claim_id) from error
     except DecreedError as error:
         way_out = NOTHING_CHOSEN if isinstance(error, Unreachable) else ""
-        raise CommandFailed(error, thing, way_out, claim_id=wish.claim_id) from error
+        failure = CommandFailed(error, thing, way_out, claim_id=wish.claim_id)
+        if isinstance(error, SeriesGap):
+            name_next_slot(failure, call)
+        raise failure from error
     except KeyboardInterrupt:
         way_out = f"it may be chosen; ask again with --claim-id {wish.claim_id}"
         write_error(error_line(thing, "interrupted", way_out))

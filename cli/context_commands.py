@@ -12,11 +12,11 @@ from .contexts import (
     Context,
     chosen_context,
     config_path,
-    read_call,
     read_config,
+    settle_call,
 )
 from .deferred import typer
-from .failures import CommandFailed, about
+from .failures import CommandFailed
 from .output import write_json, write_line
 from .shown import show as shown
 
@@ -27,14 +27,14 @@ MaybeName = Annotated[
 ]
 
 
-def list_contexts(as_json: o.Json = False) -> int:
+def list_contexts(context: o.ContextName = None, as_json: o.Json = False) -> int:
     """Print all contexts of the config file; a star stands before the one that is in use.
 
     A context with something wrong in it is listed too, with what is wrong.
     """
-    with about("config"):
+    with o.about_config():
         file = read_config(os.environ)
-        used = os.environ.get(CONTEXT_VARIABLE) or (file.current if file else "")
+        used = context or (file.current if file else "")
     for name in file.contexts if file else ():
         document = _checked(file, name) if file else {}
         if as_json:
@@ -44,11 +44,22 @@ def list_contexts(as_json: o.Json = False) -> int:
     return Exit.DONE
 
 
-def show_context(name: MaybeName = None, as_json: o.Json = False) -> int:
-    """Print where the context NAME leads, after variables and defaults are counted in."""
-    with about("config", "see 'decreed context list'"):
+def show_context(
+    name: MaybeName = None,
+    endpoints: o.EndpointsText = None,
+    context: o.ContextName = None,
+    timeout: o.Timeout = None,
+    claimant: o.Claimant = None,
+    as_json: o.Json = False,
+) -> int:
+    """Print where the context NAME leads, after options, variables and defaults are counted in."""
+    name = _one_name(name, context)
+    with o.about_config():
         chosen = chosen_context(name, os.environ)
-        settled = read_call({"--context": name} if name else {}, os.environ)
+    nodes = endpoints.addresses if endpoints else None
+    settled = settle_call(nodes, timeout, chosen, os.environ)
+    if claimant:
+        settled = settled._replace(claimant=claimant)
     facts: dict[str, Any] = {
         "context": chosen.name or None,
         "file": config_path(os.environ) or None,
@@ -75,7 +86,7 @@ def use_context(name: Name, as_json: o.Json = False) -> int:
 
     from .settings_text import write_file
 
-    with about("config", "see 'decreed context list'"):
+    with o.about_config():
         file = _existing(read_config(os.environ))
         file.context(name)
     document: Any = tomlkit.parse(file.text)
@@ -91,6 +102,14 @@ def use_context(name: Name, as_json: o.Json = False) -> int:
         cause = BadRequest(f"it says {os.environ[CONTEXT_VARIABLE]!r}, and counts before the file")
         raise CommandFailed(cause, CONTEXT_VARIABLE, "unset it")
     return Exit.DONE
+
+
+def _one_name(name: str | None, context: str | None) -> str | None:
+    """The context that is named, by an argument, by --context, or by its variable."""
+    if name and context not in (None, name, os.environ.get(CONTEXT_VARIABLE)):
+        cause = BadRequest(f"--context names {context!r}, and NAME is {name!r}")
+        raise CommandFailed(cause, "usage", "name one of them")
+    return name or context
 
 
 def _existing(file: ConfigFile | None) -> ConfigFile:

@@ -94,9 +94,7 @@ class ConfigFile(NamedTuple):
         """The error that names the file, the line, the setting, and the way out."""
         from .settings import line_of
 
-        line = line_of(self.text, setting)
-        where = f"{self.path}, line {line}" if line else self.path
-        return ConfigError(f"{where}: {setting} {fault}")
+        return ConfigError(f"{_place(self.path, line_of(self.text, setting))}: {setting} {fault}")
 
     def _check_names(self, at: str, settings: Mapping[str, Any]) -> None:
         if "tls" in settings:
@@ -190,12 +188,16 @@ def parse_config(path: str, data: bytes) -> ConfigFile:
         raise ConfigError(f"{path}: it has more than {_LARGEST_FILE} bytes, as no config file has")
     try:
         text = data.decode("utf-8-sig")
-        document = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from error
+        raise ConfigError(f"{_place(path, line)}: not UTF-8, as it must be") from error
+    try:
+        document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+        from .toml_faults import toml_fault
+
+        found, fault = toml_fault(error, text)
+        raise ConfigError(f"{_place(path, found)}: not TOML: {fault}") from error
     bare = ConfigFile(path, text, "", {})
     for name in document:
         if name not in _TOP_LEVEL:
@@ -231,7 +233,11 @@ def chosen_context(option: str | None, environ: Mapping[str, str]) -> Context:
 
 def _unreadable(path: str, reason: str | None, environ: Mapping[str, str]) -> ConfigError:
     said = f", which {CONFIG_VARIABLE} names" if environ.get(CONFIG_VARIABLE) else ""
-    return ConfigError(f"{path}{said}: {reason}; check the path and its permissions")
+    return ConfigError(f"{path}{said}: {reason}")
+
+
+def _place(path: str, line: int | None) -> str:
+    return f"{path}, line {line}" if line else path
 
 
 class CallSettings(NamedTuple):

@@ -30,7 +30,7 @@ class CommandFailed(Exception):
 
     Args:
         error: what happened.
-        thing: what it happened to: a key, a file, an option.
+        thing: what it happened to: a key, a file, an option; empty if the error's own text says it.
         way_out: what to do now; empty if the error's own text says it.
         facts: more fields for the JSON document.
     """
@@ -78,8 +78,8 @@ def _way_out(error: DecreedError) -> str:
 
 
 def error_line(thing: str, cause: str, way_out: str = "") -> str:
-    """``decreed: thing: cause; way out``, on one line."""
-    parts = [f"decreed: {thing}: {cause.strip() or 'no reason was given'}"]
+    """``decreed: thing: cause; way out``, on one line; an empty thing is left out."""
+    parts = [f"decreed: {f'{thing}: ' if thing else ''}{cause.strip() or 'no reason was given'}"]
     return one_line("; ".join([*parts, way_out] if way_out else parts).replace("\n", " "), 2_000)
 
 
@@ -99,4 +99,4 @@ def reading(path: str) -> Generator[None]:
         yield
     except OSError as error:
         cause = BadRequest(error.strerror or str(error))
-        raise CommandFailed(cause, path, "check the path and its permissions") from error
+        raise CommandFailed(cause, path or "''", "check the path and its permissions") from error

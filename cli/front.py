@@ -19,7 +19,17 @@ from .declared import Parameter, parameters_of
 from .early import GLOBAL_VALUES
 from .entry import Entry
 from .failures import CommandFailed
-from .line import Line, is_dashed, meant, mistake, next_value, no_such_option, split, values
+from .line import (
+    Line,
+    is_dashed,
+    meant,
+    mistake,
+    next_value,
+    no_such_option,
+    see_help,
+    split,
+    values,
+)
 
 HELP = ("-h", "--help")
 VERSION = ("-V", "--version")
@@ -156,15 +166,11 @@ def _entry(name: str, entries: Sequence[Entry], more: Sequence[str], group: str 
     if name in by_name:
         return by_name[name]
     if is_dashed(name):
-        raise no_such_option(f"'{group.strip() or 'decreed'}' has no option {name}", name, ())
+        raise no_such_option(group.strip(), name, (), False)
     if not group and name in ANSWERS:
         _answer(name)
     known = (*by_name, *more)
-    raise mistake(f"No such command '{group}{name}'{meant(name, known)}", _see_help(group))
-
-
-def _see_help(group: str) -> str:
-    return f"see 'decreed {group}--help'"
+    raise mistake(f"No such command '{group}{name}'{meant(name, known)}", see_help(group.strip()))
 
 
 def _answer(name: str) -> NoReturn:
@@ -208,6 +214,13 @@ def _run(command: Command, before: Sequence[tuple[str, str | None]]) -> int:
     return result if isinstance(result, int) else Exit.DONE
 
 
+def _instead(command: Command, name: str) -> str:
+    """What to write instead of a place that the command has no option for."""
+    if command.path == ("context", "use") and name == "--context":
+        return "write 'decreed context use NAME'"
+    return "leave it out" if command.path[0] == "context" else ""
+
+
 def _heeded(
     command: Command, before: Sequence[tuple[str, str | None]], parameters: Sequence[Parameter]
 ) -> list[tuple[Parameter, str | None]]:
@@ -216,5 +229,5 @@ def _heeded(
     goes_somewhere = command.path[0] == "context" or any(name in by_name for name in PLACES)
     for name, _ in before:
         if name in PLACES and goes_somewhere and name not in by_name:
-            raise mistake(f"'{command.name}' has no option {name}")
+            raise mistake(f"'{command.name}' has no option {name}", _instead(command, name))
     return [(by_name[name], value) for name, value in before if name in by_name]

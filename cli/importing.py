@@ -27,7 +27,6 @@ from .tally import Tally
 
 IMPORT_TIMEOUT = 60.0
 
-
 From = Annotated[
     Path,
     typer.Argument(
@@ -128,12 +127,12 @@ def import_command(
 def _checked_prefix(prefix: str, root: bool, whole: bool) -> str:
     with about(prefix or "PREFIX", "see 'decreed import --help'"):
         under = parse_prefix(prefix)
+        if whole and not under:
+            raise BadRequest("it is the key of what --whole freezes, so it must be there")
         if not under and not root:
             raise BadRequest("it is empty: name a path, or say --root for keys at the top")
         if under and root:
             raise BadRequest("--root puts keys at the top, under no prefix")
-        if whole and not under:
-            raise BadRequest("it is the key of what --whole freezes, so it must be there")
         return parse_key(under) if under else ""
 
 
@@ -182,11 +181,14 @@ class Import:
         if wrong and not (self.keep_going or self.dry_run):
             for row in wrong:
                 tally.tell(row)
-            raise CommandFailed(
-                BadRequest(f"{len(wrong)} of {len(items)} entries cannot be frozen, so none was"),
-                self.source,
-                "correct them, or see --rename, --skip-bad-names, --exclude and --keep-going",
-            )
+            raise self._refused(len(wrong), len(items))
+
+    def _refused(self, wrong: int, count: int) -> CommandFailed:
+        which, them = f"{wrong} of {count} entries cannot be frozen, so none was", "them"
+        if count == 1:
+            which, them = "its only entry cannot be frozen, so nothing was", "it"
+        way_out = f"correct {them}, or see --rename, --skip-bad-names, --exclude and --keep-going"
+        return CommandFailed(BadRequest(which), self.source, way_out)
 
     def _skip(self, tally: Tally) -> None:
         for item in self.items:

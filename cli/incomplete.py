@@ -17,4 +17,4 @@ def tell(arguments: Sequence[str]) -> int:
 
 def missing(reason: str) -> CommandFailed:
     """The failure of a command that needs the extra ``cli``."""
-    return CommandFailed(MissingExtra(reason), "decreed", "pip install 'decreed[cli]'")
+    return CommandFailed(MissingExtra(reason), "", "pip install 'decreed[cli]'")

@@ -92,22 +92,40 @@ def split(command: str, words: Sequence[str], parameters: Sequence[Parameter]) -
         name, equals, value = word.partition("=")
         parameter = by_name.get(name)
         if parameter is None:
-            raise no_such_option(f"'{command}' has no option {name}", name, by_name)
+            takes_arguments = not all(each.is_option for each in parameters)
+            raise no_such_option(command, name, by_name, takes_arguments)
         options.append((parameter, _value(parameter, name, value if equals else None, rest)))
     return Line(tuple(options), tuple(arguments))
 
 
-def no_such_option(message: str, name: str, known: Iterable[str]) -> CommandFailed:
-    """The failure of a word that looks like an option, with what was perhaps meant."""
-    return mistake(message + meant(name, known), SEPARATOR_HINT)
+def no_such_option(
+    command: str, name: str, known: Iterable[str], takes_arguments: bool
+) -> CommandFailed:
+    """The failure of a word that looks like an option, with what was perhaps meant.
+
+    Args:
+        command: whose option it is not; empty for the program itself.
+        name: the word.
+        known: the options that there are.
+        takes_arguments: whether it may have been meant as an argument.
+    """
+    message = f"'{command or 'decreed'}' has no option {name}{meant(name, known)}"
+    return mistake(message, SEPARATOR_HINT if takes_arguments else see_help(command))
 
 
 def meant(word: str, known: Iterable[str]) -> str:
     """What was perhaps meant by a mistyped word, as a question; empty if nobody knows."""
     from difflib import get_close_matches  # only for mistakes
 
-    close = get_close_matches(word, list(known), n=2)
+    # the dashes that all options begin with would make any two of them alike
+    bare = {each.lstrip("-"): each for each in known}
+    close = [bare[each] for each in get_close_matches(word.lstrip("-"), bare, n=2)]
     return f". Did you mean {' or '.join(close)}?" if close else ""
+
+
+def see_help(command: str) -> str:
+    """Which help to look at; that of the program if `command` is empty."""
+    return f"see 'decreed {command} --help'" if command else "see 'decreed --help'"
 
 
 def mistake(message: str, way_out: str = "") -> CommandFailed:

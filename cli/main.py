@@ -49,7 +49,7 @@ def _end(error: BaseException, arguments: Sequence[str]) -> int:
         case CommandFailed():
             failure = error
         case DecreedError():
-            failure = CommandFailed(error, "decreed")
+            failure = CommandFailed(error, "")
         case SystemExit(__context__=BrokenPipeError()):
             return OUTPUT_CLOSED  # Typer has seen to the rest of the output
         case SystemExit():

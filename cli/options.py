@@ -7,7 +7,8 @@ or confirms something, has none. What is wrong in a variable is told of the vari
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -17,7 +18,7 @@ from . import contexts, durations
 from .contexts import DEFAULT_ENDPOINTS as DEFAULT_ENDPOINTS
 from .contexts import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
 from .deferred import Sources, typer
-from .failures import about
+from .failures import CommandFailed
 from .key_completion import complete_key, complete_prefix, complete_series
 
 T = TypeVar("T")
@@ -90,6 +91,23 @@ def duration(
         help=f"{text}  [default: {default}]",
         show_default=False,
     )
+
+
+@contextmanager
+def about_config() -> Generator[None]:
+    """Errors raised inside are about the config file, or a context in it."""
+    try:
+        yield
+    except DecreedError as error:
+        raise CommandFailed(error, "config", _way_out_of_config(error.__cause__)) from error
+
+
+def _way_out_of_config(cause: BaseException | None) -> str:
+    """What to do about a config file that cannot be read, or about a context of one that can."""
+    if isinstance(cause, OSError):
+        return "check the path and its permissions"
+    unread = isinstance(cause, ValueError | RecursionError)
+    return "correct the file" if unread else "see 'decreed context list'"
 
 
 def _raw_unless_json(context: Sources, value: bool) -> bool:
@@ -239,7 +257,7 @@ class Call:
         Raises:
             CommandFailed: if the config file is wrong, or has no such context.
         """
-        with about("config", "see 'decreed context list'"):
+        with about_config():
             chosen = contexts.chosen_context(context, os.environ)
             nodes = endpoints.addresses if endpoints else None
             if context and context != os.environ.get(contexts.CONTEXT_VARIABLE):

@@ -12,6 +12,7 @@ from .deferred import typer
 from .documents import decree_line
 from .failures import CommandFailed, about, error_line
 from .output import is_terminal, write_bytes, write_error, write_json, write_line, write_text
+from .series_hints import is_plain_key, unfrozen_hint
 from .shown import show, show_lines, show_piped
 
 EXACT = "--raw writes the exact bytes"
@@ -33,14 +34,17 @@ def get(
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
 
-    async def ask(registry: Keys) -> Decree | None:
-        return await registry.get(key, timeout=call.seconds)
+    async def ask(registry: Keys) -> tuple[Decree | None, str]:
+        decree = await registry.get(key, timeout=call.seconds)
+        if decree is not None:
+            return decree, ""
+        return None, await unfrozen_hint(registry, key, call)
 
     with about(key):
         parse_key(key)
-        decree = with_keys(call, ask)
-        if decree is None:
-            raise StillUndecided("undecided: nobody has frozen it")
+        decree, hint = with_keys(call, ask)
+    if decree is None:
+        raise CommandFailed(StillUndecided("undecided: nobody has frozen it"), key, hint)
     return show_value(decree, call, raw)
 
 
@@ -58,15 +62,18 @@ def latest(
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
 
-    async def ask(registry: Keys) -> Decree | None:
-        return await registry.latest(series, timeout=call.seconds)
+    async def ask(registry: Keys) -> tuple[Decree | None, bool]:
+        decree = await registry.latest(series, timeout=call.seconds)
+        return decree, decree is None and await is_plain_key(registry, series, call)
 
     with about(series):
         parse_series(series)
-        decree = with_keys(call, ask)
+        decree, is_key = with_keys(call, ask)
     if decree is None:
         error = StillUndecided("undecided: the series has no slot yet")
-        raise CommandFailed(error, series, "freeze the first with 'decreed next'")
+        key_hint = f"the key of that name is frozen: 'decreed get {series}' reads it"
+        way_out = key_hint if is_key else "freeze the first with 'decreed next'"
+        raise CommandFailed(error, series, way_out)
     if raw or call.as_json:
         return show_value(decree, call, raw)
     write_line(decree_line(decree))

@@ -30,7 +30,7 @@ def refused(command: Sequence[str], as_json: bool) -> int | None:
         return None
     code, cause = trouble
     hint = _hint(command) if code == RunExit.NOT_FOUND else _CHECK
-    failure = CommandFailed(BadRequest(cause), program, hint)
+    failure = CommandFailed(BadRequest(cause), program or "''", hint)
     failure.exit_code = code
     failure.report(as_json)
     return code

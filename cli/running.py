@@ -22,6 +22,7 @@ from ..registry.errors import (
 from ..registry.keys import parse_key
 from ..registry.locks.terms import MAX_TTL_MS, MIN_TTL_MS, parse_lock
 from . import options as o
+from .backoff import FIRST_SECONDS, Backoff
 from .connection import with_registry
 from .contexts import TIMEOUT_VARIABLE
 from .deferred import typer
@@ -34,7 +35,6 @@ from .signals import restored_for_exec
 
 DEFAULT_TTL = 15.0
 DEFAULT_WAIT = 60.0
-PAUSE_SECONDS = 1.0
 STOP = "the command was stopped before another could run"
 
 
@@ -213,10 +213,11 @@ def elect(
 ) -> int:
     """Campaign for NAME for ever: run CMD whenever this leads, and stop it when it does not.
 
-    When CMD ends by itself, others get their turn, and the campaign goes on after a second. CMD is
-    run and stopped as by 'decreed lock run'. A signal ends this: it is passed on to CMD, whose exit
-    code is returned. When the time of --timeout is up there is no further campaign; a CMD that runs
-    then is left to its end. Exit code 121: this never led in that time.
+    When CMD ends by itself, others get their turn, and the campaign goes on after a second. While CMD
+    keeps ending within ten seconds, each pause is twice the one before, up to 30 seconds. CMD is run
+    and stopped as by 'decreed lock run'. A signal ends this: it is passed on to CMD, whose exit code
+    is returned. When the time of --timeout is up there is no further campaign; a CMD that runs then
+    is left to its end. Exit code 121: this never led in that time.
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
     with about(name):
@@ -226,38 +227,55 @@ def elect(
 
     async def work(registry: Registry, relay: Relay) -> int:
         deadline = trio.current_time() + (inf if call.timeout is None else call.timeout)
-        while True:
-            code = await _lead_once(registry, relay, job, deadline)
-            if relay.caught is not None or code in (RunExit.CANNOT_RUN, RunExit.NOT_FOUND):
-                return code
-            if trio.current_time() + PAUSE_SECONDS >= deadline:
-                return code
-            await trio.sleep(PAUSE_SECONDS)
+        return await _campaign(registry, relay, job, deadline)
 
     with about(name):
         return _relayed(call, work)
 
 
-async def _lead_once(registry: Registry, relay: Relay, job: Job, deadline: float) -> int:
-    """One campaign and one term; what goes wrong with them is said, and is no end."""
+async def _campaign(registry: Registry, relay: Relay, job: Job, deadline: float) -> int:
+    """Lead again and again, with pauses between."""
+    backoff = Backoff()
+    while True:
+        code, ran_seconds = await _lead_once(registry, relay, job, deadline)
+        if relay.caught is not None or code in (RunExit.CANNOT_RUN, RunExit.NOT_FOUND):
+            return code
+        pause = FIRST_SECONDS if ran_seconds is None else backoff.pause_after(ran_seconds)
+        if trio.current_time() + pause >= deadline:
+            return code
+        if pause > FIRST_SECONDS:
+            write_error(error_line(job.lock, f"the command ends at once; rests for {pause:g} s"))
+        await trio.sleep(pause)
+
+
+async def _lead_once(
+    registry: Registry, relay: Relay, job: Job, deadline: float
+) -> tuple[int, float | None]:
+    """One campaign and one term; what goes wrong with them is said, and is no end.
+
+    Returns:
+        The exit code, and how many seconds the command ran; None if it did not end by itself.
+    """
     led = False
     wait = None if deadline == inf else max(0.0, deadline - trio.current_time())
     try:
         async with registry.lead(job.lock, ttl=job.ttl, note=job.note, wait=wait) as term:
             led = True
             write_error(error_line(job.lock, f"leads, with term {term.token}"))
+            began = trio.current_time()
             ended = await job.run(term, relay)
+            ran_seconds = trio.current_time() - began
         code = _told(ended, job)
         write_error(error_line(job.lock, f"leads no more: the command exited with {code}"))
-        return code
+        return code, ran_seconds
     except LockLost as error:
         write_error(error_line(job.lock, str(error)))
-        return RunExit.LOST
+        return RunExit.LOST, None
     except (LockHeld, Unreachable, OutcomeUnknown) as error:
         if led:
             raise
         write_error(error_line(job.lock, str(error)))
-        return run_exit(error)
+        return run_exit(error), None
 
 
 def once(
@@ -283,9 +301,14 @@ def once(
         claimed = await registry.once(key, note=note, timeout=call.seconds)
         return "" if claimed.won else claimed.decree.claimant
 
-    with about(key):
-        parse_key(key)
-        winner = with_registry(call, ask)
+    try:
+        with about(key):
+            parse_key(key)
+            winner = with_registry(call, ask)
+    except CommandFailed as failure:
+        if isinstance(failure.error, OutcomeUnknown):
+            failure.way_out = f"it may be won, and nobody runs CMD then: see 'decreed get {key}'"
+        raise
     if winner:
         write_error(error_line(key, f"it is {winner}'s to run"))
         return RunExit.HELD

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..registry.config import ClusterConfig, parse_config
 from ..registry.errors import ConfigError
 from .failures import CommandFailed, reading
+from .toml_faults import toml_fault
 
 WAY_OUT = "correct the file, the same way on every node"
 
@@ -53,12 +54,16 @@ def parse_text(text: str) -> ClusterConfig:
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"not TOML: {error}") from error
+        line, fault = toml_fault(error, text)
+        raise _at(line, f"not TOML: {fault}") from error
     try:
         return parse_config(document)
     except ConfigError as error:
-        line = line_of(text, str(error).partition(":")[0])
-        raise ConfigError(f"line {line}: {error}" if line else str(error)) from error
+        raise _at(line_of(text, str(error).partition(":")[0]), str(error)) from error
+
+
+def _at(line: int | None, fault: str) -> ConfigError:
+    return ConfigError(f"line {line}: {fault}" if line else fault)
 
 
 def line_of(text: str, setting: str) -> int | None:

@@ -79,6 +79,11 @@ def one_line(text: str, most: int) -> str:
     return f"{line}… ({len(text)} characters)" if len(text) > most else line
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: ``1 key``, ``2 keys``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def unshown(shown: str) -> bytes:
     """The bytes that `show` showed, if nothing was cut: the proof that nothing is ambiguous."""
     parts: list[bytes] = []

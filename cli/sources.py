@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..registry.errors import BadRequest
 from . import formats
-from .failures import about, reading
+from .failures import CommandFailed, about, reading
 from .flatten import flatten, whole
 from .folders import folder_items
 from .items import Item
@@ -16,7 +16,8 @@ from .written import Wrong, is_table
 
 STANDARD_INPUT = Path("-")
 NAMES = Names()
-_WAY_OUT = "correct the file, or name its format with --format"
+_CORRECT = "correct the file"
+_FORMAT = "name its format with --format"
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,21 @@ class Source:
             return arranged(found, prefix, self.names)
 
     def _of_text(self, prefix: str, data: bytes, name: str) -> list[Item]:
-        with about(self.shown, _WAY_OUT):
-            if self.hidden:
-                raise BadRequest("--hidden is for a folder")
+        if self.hidden:
+            raise CommandFailed(BadRequest("--hidden is for a folder"), self.shown, "leave it out")
+        with about(self.shown, _FORMAT):
             form = formats.checked_format(self.form or formats.format_of(name))
-            value = formats.read(form, formats.text_of(data), self.document)
-        with about(self.shown, "correct the file"):
-            return arranged(self._of_value(prefix, value), prefix, self.names)
+        with about(self.shown, _CORRECT if self.form else f"{_CORRECT}, or {_FORMAT}"):
+            documents = formats.documents_of(form, formats.text_of(data))
+        several = len(documents) > 1
+        with about(
+            self.shown, "choose one with --document N" if several else "leave out --document"
+        ):
+            value = formats.chosen(documents, self.document)
+        with about(self.shown, _CORRECT):
+            items = self._of_value(prefix, value)
+        with about(self.shown):
+            return arranged(items, prefix, self.names)
 
     def _of_value(self, prefix: str, value: object) -> Sequence[Item]:
         if self.whole:

@@ -15,7 +15,7 @@ from . import options as o
 from .connection import with_keys
 from .failures import about
 from .output import write_json, write_line
-from .shown import one_line
+from .shown import counted, one_line
 
 
 def status(
@@ -70,13 +70,13 @@ def has_quorum(nodes: list[StatusReport | NodeDown]) -> bool:
 def _line(node: StatusReport | NodeDown) -> str:
     if not isinstance(node, StatusReport):
         cause = one_line(str(node.error), 500)
-        return (
-            f"{one_line(node.node or '?', 100):<8} down     {one_line(node.address, 200)}: {cause}"
-        )
+        at = "" if node.address in cause else f"{one_line(node.address, 200)}: "
+        return f"{one_line(node.node or '?', 100):<8} down     {at}{cause}"
+    name, decrees = one_line(node.node, 100), counted(node.decrees, "decree")
     state = "voting" if node.voting else "silent"
     trouble = f"; {one_line(node.trouble, 500)}" if node.trouble else ""
     return (
-        f"{one_line(node.node, 100):<8} {state:<8} {node.decrees} decrees, {node.unlearned} unlearned, "
+        f"{name:<8} {state:<8} {decrees}, {node.unlearned} unlearned, "
         f"life {node.incarnation}, up {node.uptime_ms / 1000:.0f} s, "
         f"version {one_line(node.version, 200)}{trouble}"
     )

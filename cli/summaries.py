@@ -43,7 +43,7 @@ SUMMARIES = {
         "Print all contexts of the config file; a star stands before the one that is in use."
     ),
     "context_commands:show_context": (
-        "Print where the context NAME leads, after variables and defaults are counted in."
+        "Print where the context NAME leads, after options, variables and defaults are counted in."
     ),
     "context_commands:use_context": (
         "Have the config file name NAME as the context that is taken when nothing names another."

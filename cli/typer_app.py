@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from .commands import COMMANDS, GROUPS, commands_under
 from .declared import for_typer
@@ -28,6 +28,22 @@ class InOrder(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of all commands."""
         return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
+class Plain(TyperCommand):
+    """A command whose usage shows an argument as its metavar says it, without signs of Typer's own."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the usage behind the command's name."""
+        return [_unwrapped(piece) for piece in super().collect_usage_pieces(ctx)]
+
+
+def _unwrapped(piece: str) -> str:
+    """``{KEY}`` is ``KEY``, and ``[[PREFIX]]`` is ``[PREFIX]``."""
+    word = piece.removesuffix("...")
+    if word.startswith("{") and word.endswith("}"):
+        return word[1:-1]
+    return word[1:-1] if word.startswith("[[") and word.endswith("]]") else piece
 
 
 def run_command(path: Sequence[str], entry: Entry, words: Sequence[str]) -> Any:
@@ -89,7 +105,7 @@ def _group(
 
 
 def _add(group: typer.Typer, entry: Entry, load: Callable[[Entry], Callable[..., object]]) -> None:
-    declare = group.command(entry.name, epilog=entry.epilog, context_settings=HELP_NAMES)
+    declare = group.command(entry.name, cls=Plain, epilog=entry.epilog, context_settings=HELP_NAMES)
     declare(load(entry))
 
 

@@ -162,7 +162,7 @@ class Acquiring:
             case Reply(answer=Granted(decree=decree)) if self._is_ours(decree):
                 return Grant(decree, None)
             case Reply(answer=HeldBy() as held):
-                self._held = held
+                self._note(held)
             case _:
                 pass
         return None
@@ -193,15 +193,21 @@ class Acquiring:
                 fresh = now_ms() - sent_ms < self._claim.ttl_ms / 3
                 alone = leased and self._tries == 1 and fresh
                 return Grant(decree, sent_ms if alone else None)
-            case HeldBy() as held if self._is_over():
-                self._held = held
-                raise held_error(held)
             case HeldBy() as held:
-                self._held = held
+                newest = self._note(held)
+                if self._is_over():
+                    raise held_error(newest)
                 self._rounds = 0
                 return None
             case answer:
                 raise ProtocolError(f"no answer about a lock: {type(answer).__name__}")
+
+    def _note(self, held: HeldBy) -> HeldBy:
+        """The answer that names the newest term: a node may know less than one that spoke before."""
+        known = self._held
+        if known is None or _term_number(held) >= _term_number(known):
+            self._held = known = held
+        return known
 
     def _on_time_up(self) -> None:
         """The wait is over. If no quorum has answered yet, ask once more who holds the lock.
@@ -233,12 +239,12 @@ class Acquiring:
         return lock == self._lock and decree.claim_id == self._claim.claim_id
 
     async def _not_got(self) -> DecreedError:
-        """The claim can hold nothing: say who holds the lock, if that is known."""
-        if self._held is None:
-            until = anyio.current_time() + HOLDER_SECONDS
-            [result] = await settle(self._asker.pool, [to_find_holder(self._lock)], until)
-            if isinstance(result, Reply) and isinstance(result.answer, HeldBy):
-                self._held = result.answer
+        """The claim can hold nothing: say who has the lock, as far as that is known."""
+        until = anyio.current_time() + HOLDER_SECONDS
+        # whoever was named before may have left the lock since
+        [result] = await settle(self._asker.pool, [to_find_holder(self._lock)], until)
+        if isinstance(result, Reply) and isinstance(result.answer, HeldBy):
+            self._note(result.answer)
         if self._held is not None and not self._is_ours(self._held.decree):
             return held_error(self._held)
         return LockHeld(
@@ -291,3 +297,7 @@ class Acquiring:
         seconds = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._rounds, 10))
         left = max(0.0, self._deadline - anyio.current_time())
         await anyio.sleep(min(left, seconds * random.uniform(0.5, 1.0)))
+
+
+def _term_number(held: HeldBy) -> int:
+    return lock_and_term(held.decree.key)[1]

@@ -40,7 +40,7 @@ from ..registry.errors import (
 from ..registry.wire.handshake import ClientWelcome
 from ..registry.wire.requests import MAX_TIMEOUT_MS, Answer, Decreed, Failed, Request
 from .errands import HEDGE_SECONDS, Errand
-from .framing import NothingListens
+from .framing import NoSuchName, NothingListens
 from .journal import Journal
 from .link import BYTES_PER_SECOND, CONNECT_SECONDS, Link
 from .pool import Pool
@@ -64,9 +64,9 @@ LONGEST_PAUSE_SECONDS = 1.0
 
 # the same at every node and at any later time
 _OF_THE_REQUEST = (BadRequest, Disputed)
-# no node of ours is there
-_ABSENT = (NothingListens, ProtocolError)
-# permanent errors of a node: if all nodes have one, there is no second round
+# no node is there
+_ABSENT = (NothingListens, NoSuchName, ProtocolError)
+# time will not heal the node: worth no second round when all nodes say so
 _PERMANENT = (ProtocolError, IdentityRefused, Damaged, StorageFailed)
 
 
@@ -277,9 +277,12 @@ class Attempt:
 
     def _out_of_time(self) -> DecreedError:
         kinds = {type(error) for error in self._faults.values()}
-        if kinds == {NothingListens}:
-            return self._absent()
         kind = NotFormed if kinds == {NotFormed} else Unreachable
+        if self._errand.only:
+            # of one node, which says nothing about the cluster
+            return kind(self._reasons() or f"{self._errand.only.endpoint}: no answer")
+        if kinds in ({NothingListens}, {NoSuchName}):
+            return self._absent()
         return kind(f"no answer in time ({self._reasons() or 'nobody answered'})")
 
     def _reasons(self) -> str:
@@ -289,22 +292,29 @@ class Attempt:
         return "; ".join(f"{endpoint}: {reason}" for endpoint, reason in said.items())
 
     def _absent(self) -> DecreedError:
-        """The error when no cluster is at the endpoints."""
-        if any(not isinstance(error, NothingListens) for error in self._faults.values()):
-            return Unreachable(f"no decreed node is there ({self._reasons()})")
-        places = " or ".join(str(link.endpoint) for link in self._faults)
-        return Unreachable(
-            f"nothing listens at {places}: start the cluster's nodes, or one on this machine "
-            "with 'decreed dev'"
-        )
+        """There is no cluster where we were told to look."""
+        kinds = {type(error) for error in self._faults.values()}
+        ends = [link.endpoint for link in self._faults]
+        if kinds == {NothingListens}:
+            places = " or ".join(map(str, ends))
+            return Unreachable(
+                f"nothing listens at {places}: start the cluster's nodes, or one on this machine "
+                "with 'decreed dev'"
+            )
+        if kinds == {NoSuchName}:
+            names = " or ".join(dict.fromkeys(repr(end.host) for end in ends))
+            return Unreachable(f"no address is known for {names}: check how it is written")
+        return Unreachable(f"no decreed node is there ({self._reasons()})")
 
     def _end(self, error: DecreedError) -> None:
         written = any(ticket.written_at is not None for ticket in self._tickets)
         self.withdraw()
         claim = self._errand.claim
         if claim and (self._doubtful or written) and not isinstance(error, ClaimIdReused):
-            error = OutcomeUnknown(
+            unknown = OutcomeUnknown(
                 f"whether {claim.key!r} was claimed is unknown; ask again with "
                 f"{self._errand.again()} ({error})"
             )
+            unknown.__cause__ = error
+            error = unknown
         self.result = error

@@ -115,10 +115,11 @@ async def open_channel(endpoint: Endpoint, software: str, *, curious: bool = Fal
         curious: whether to find out what other service is there if no node greets us.
 
     Raises:
-        NothingListens: if nothing accepts connections there.
-        Unreachable: if nothing answers within `DIAL_SECONDS`.
-        ProtocolError: if the peer does not speak our protocol.
-        DecreedError: the error with which the node refused us.
+        NothingListens: if nobody takes connections there.
+        NoSuchName: if its name has no address.
+        Unreachable: if nobody answers there in `DIAL_SECONDS`.
+        ProtocolError: if who answers does not speak our protocol.
+        DecreedError: as the node said, when it refused us.
     """
     with anyio.move_on_after(DIAL_SECONDS):
         stream = await _dial(endpoint)
@@ -135,7 +136,7 @@ async def _dial(endpoint: Endpoint) -> ByteStream:
     try:
         stream = await anyio.connect_tcp(endpoint.host, endpoint.port)
     except (OSError, UnicodeError) as error:
-        raise cannot_connect(error) from error
+        raise cannot_connect(endpoint.host, [error]) from error
     keep_alive(stream.extra(SocketAttribute.raw_socket))
     return stream
 

@@ -6,7 +6,8 @@ No I/O. `channel` moves the bytes in an event loop, `socket_link` for a blocking
 import errno
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 from ..registry.errors import (
     BadRequest,
@@ -44,8 +45,22 @@ ARRAY_HEAD_BYTES = 5
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
 
 
+# the system has no way to addresses of this kind, as is common with IPv6: another address counts
+_NO_WAY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH)
+# the name is known to have no address; any other failure of a look-up may pass
+_NO_ADDRESS = tuple(
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+    if hasattr(socket, name)
+)
+
+
 class NothingListens(Unreachable):
     """Nothing accepts connections at an endpoint. To callers it is `Unreachable`."""
+
+
+class NoSuchName(Unreachable):
+    """The name of an endpoint has no address. To callers it is `Unreachable`."""
 
 
 def hello(software: str) -> bytes:
@@ -172,13 +187,40 @@ def let_go(*connections: socket.socket) -> None:
         LOG.debug("a forked process holds a connection of its parent open: %s", error)
 
 
-def cannot_connect(error: BaseException) -> DecreedError:
-    """The error when no connection could be made."""
-    # anyio wraps the reason
-    reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    if isinstance(reason, OSError) and reason.errno == errno.ECONNREFUSED:
+def cannot_connect(host: str, errors: Sequence[BaseException]) -> DecreedError:
+    """What it means that no connection could be made.
+
+    Args:
+        host: whose addresses were tried.
+        errors: what was met, at least one: of the look-up, or of each address.
+    """
+    met = [reason for error in errors for reason in _reasons(error)]
+    reasons = [reason for reason in met if not _is(reason, _NO_WAY)] or met
+    if all(_is(reason, (errno.ECONNREFUSED,)) for reason in reasons):
         return NothingListens("nothing listens there")
-    return Unreachable(f"cannot connect: {said(reason)}")
+    if all(isinstance(x, UnicodeError) or _is(x, _NO_ADDRESS) for x in reasons):
+        return NoSuchName(f"the name {host!r} has no address")
+    words = "; ".join(dict.fromkeys(map(said, reasons)))
+    if any(isinstance(reason, socket.gaierror) for reason in reasons):
+        return Unreachable(f"the name {host!r} cannot be looked up: {words}")
+    return Unreachable(f"cannot connect: {words}")
+
+
+def _reasons(error: BaseException) -> Iterator[BaseException]:
+    """The reasons themselves, where the network's library wraps them."""
+    cause: object = error.__cause__
+    if isinstance(error, BaseExceptionGroup):
+        for part in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _reasons(part)
+    elif isinstance(cause, OSError | BaseExceptionGroup):
+        yield from _reasons(cast("BaseException", cause))
+    else:
+        yield error
+
+
+def _is(error: BaseException, numbers: Sequence[int]) -> bool:
+    """Whether an error of the system has one of these numbers."""
+    return isinstance(error, OSError) and error.errno in numbers
 
 
 def too_late() -> DecreedError:

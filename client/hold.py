@@ -13,7 +13,6 @@ Invariants kept here:
 """
 
 import logging
-import os
 from collections.abc import Callable
 from math import inf
 
@@ -28,6 +27,7 @@ from ..registry.wire.requests import Kept, Superseded
 from .acquiring import Acquiring, Grant
 from .asker import Asker
 from .attempt import Reply
+from .forks import this_process
 from .giving_up import GivingUp
 from .holder import Holder, holder_of
 from .lock_errands import to_keep, to_release
@@ -61,7 +61,7 @@ class Hold:
         self._asker, self._claim, self._secret = asker, claim, secret
         self._giving_up = GivingUp(asker, lock, claim, secret)
         self._acquiring: Acquiring | None = None
-        self._process = os.getpid()
+        self._process = this_process()
         self._holding: Holding | None = None
         self._holder: Holder | None = None
         self._loss = ""
@@ -84,8 +84,8 @@ class Hold:
 
     @property
     def remaining(self) -> float:
-        """Seconds of validity left unless it is confirmed again; 0 if the lock is not held."""
-        if self._over or self._loss or self._holding is None or os.getpid() != self._process:
+        """Seconds of validity that are left unless it is confirmed again; 0 if it is not held."""
+        if self._over or self._loss or self._holding is None or this_process() != self._process:
             return 0.0
         return self._holding.remaining_ms(now_ms()) / 1000
 
@@ -102,7 +102,7 @@ class Hold:
         Raises:
             LockLost: if it is not held, or is held by another process.
         """
-        if os.getpid() != self._process:
+        if this_process() != self._process:
             raise LockLost(
                 f"the lock {self.lock!r} is held by the process that this was forked from"
             )
@@ -166,7 +166,7 @@ class Hold:
 
         A release that reaches no node raises no error: the term ends by itself.
         """
-        if os.getpid() != self._process:
+        if this_process() != self._process:
             return
         if self._over:
             await self._giving_up.wait()

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from selectors import EVENT_READ, EVENT_WRITE
 from threading import Thread
 from typing import Any, Protocol
@@ -30,7 +30,7 @@ class Dial:
         endpoint: where to connect.
         poller: tells when the connection is made or has failed.
         connected: called with the connection.
-        failed: called with the last error once every address has failed.
+        failed: called once every address has failed, with what was met: at least one error.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class Dial:
         endpoint: Endpoint,
         poller: Poller,
         connected: Callable[[socket.socket], None],
-        failed: Callable[[Exception], None],
+        failed: Callable[[Sequence[Exception]], None],
     ) -> None:
         self._endpoint, self._poller = endpoint, poller
         self._connected, self._failed = connected, failed
         self._open: set[socket.socket] = set()
         self._found: list[tuple[int, Address]] | Exception = []
-        self._error: Exception = OSError("the name has no address")
+        self._errors: list[Exception] = []
 
     def begin(self) -> None:
         """Look the name up, in another thread if that may take time, and connect."""
@@ -75,7 +75,7 @@ class Dial:
     def _looked_up(self, ours: socket.socket) -> None:
         self._drop(ours)
         if isinstance(self._found, Exception):
-            self._failed(self._found)
+            self._failed([self._found])
         else:
             self._try_all(self._found)
 
@@ -83,13 +83,13 @@ class Dial:
         for family, address in addresses:
             self._try(family, address)
         if not self._open:
-            self._failed(self._error)
+            self._failed(self._errors)
 
     def _try(self, family: int, address: Address) -> None:
         try:
             connection = socket.socket(family, socket.SOCK_STREAM)
         except OSError as error:
-            self._error = error  # an address family that this system lacks
+            self._errors.append(error)  # a family that this system does not have
             return
         connection.setblocking(False)
         code = connection.connect_ex(address)
@@ -97,15 +97,15 @@ class Dial:
             self._watch(connection, EVENT_WRITE, lambda _: self._ended(connection))
         else:
             connection.close()
-            self._error = OSError(code, os.strerror(code))
+            self._errors.append(OSError(code, os.strerror(code)))
 
     def _ended(self, connection: socket.socket) -> None:
         code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            self._error = OSError(code, os.strerror(code))
+            self._errors.append(OSError(code, os.strerror(code)))
             self._drop(connection)
             if not self._open:
-                self._failed(self._error)
+                self._failed(self._errors)
             return
         self._poller.watch(connection, 0, _nothing)
         self._open.discard(connection)
@@ -123,7 +123,7 @@ class Dial:
 
 
 def _look_up(endpoint: Endpoint, flags: int) -> list[tuple[int, Address]]:
-    """The families and addresses of a name.
+    """Family and address of all that a name stands for: at least one.
 
     Raises:
         OSError, UnicodeError: if it has no address.

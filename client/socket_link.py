@@ -1,7 +1,7 @@
 """A link for a blocking caller: its bytes move only while the caller waits."""
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
 
@@ -161,9 +161,7 @@ class SocketLink(Link):
 
     def _start(self) -> None:
         self._give_up_at = self._now() + DIAL_SECONDS
-        self._dial = Dial(
-            self.endpoint, self._poller, self._connected, lambda e: self.close(cannot_connect(e))
-        )
+        self._dial = Dial(self.endpoint, self._poller, self._connected, self._cannot_connect)
         self._dial.begin()
 
     def _wake_writer(self) -> None:
@@ -172,6 +170,9 @@ class SocketLink(Link):
 
     def wake_watcher(self) -> None:
         """Do nothing: the caller that waits reads `wake_at` each time."""
+
+    def _cannot_connect(self, errors: Sequence[Exception]) -> None:
+        self.close(cannot_connect(self.endpoint.host, errors))
 
     def _connected(self, connection: socket.socket) -> None:
         self._dial = None

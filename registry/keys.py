@@ -193,6 +193,8 @@ def _faults(path: str) -> Iterator[str]:
     if not all(path.split("/")):
         yield _empty_segment(path)
     for character in path:
+        if character == "@":
+            yield "it has a slot, and none belongs there"
         if character not in _PUNCTUATION and character != "/" and not _is_word(character):
             yield f"the character {character!a} is not allowed"
         if INVISIBLE.match(character):
@@ -203,6 +205,8 @@ def _faults(path: str) -> Iterator[str]:
 
 def _empty_segment(path: str) -> str:
     """What is wrong with an empty segment; keys of other stores do begin with a slash."""
+    if not path:
+        return "it is empty"
     if path.startswith("/"):
         return "it begins with a slash, and no key does"
     if path.endswith("/"):

@@ -235,7 +235,7 @@ with decreed.client.sync.connect("127.0.0.1:1") as registry:
         done = run(str(script), *words)
         assert (done.returncode, done.stdout) == (7, "")
         assert done.stderr == (
-            "decreed: decreed: the command line is not installed, only the library; "
+            "decreed: the command line is not installed, only the library; "
             "pip install 'decreed[cli]'\n"
         )
     error = json.loads(run(str(script), "get", "k", "--json").stderr)["error"]

@@ -68,14 +68,32 @@ def read(form: str, text: str, document: int | None = None) -> Any:
     Raises:
         BadRequest: if it cannot be read, or there is no such document, or more than one.
     """
+    return chosen(documents_of(form, text), document)
+
+
+def documents_of(form: str, text: str) -> Sequence[Any]:
+    """The documents of a settings file: one, except in YAML, and none if there is nothing in it.
+
+    Raises:
+        BadRequest: if it cannot be read.
+    """
     reader: Any = import_module(f".{FORMATS[checked_format(form)]}", __name__)
     documents: Sequence[Any] = reader.read(text)
+    return documents
+
+
+def chosen(documents: Sequence[Any], document: int | None) -> Any:
+    """The document of that number, from 1, or the only one; an empty table if there is none.
+
+    Raises:
+        BadRequest: if there is no such document, or more than one.
+    """
     if document is not None:
         if not 1 <= document <= len(documents):
             raise BadRequest(f"there is no document {document}: it has {len(documents)}")
         return documents[document - 1]
     if len(documents) > 1:
-        raise BadRequest(f"it has {len(documents)} documents; choose one with --document N")
+        raise BadRequest(f"it has {len(documents)} documents")
     return documents[0] if documents else {}
 
 

@@ -10,6 +10,7 @@ import tomli
 import tomlkit
 
 from ...registry.errors import BadRequest
+from ..toml_faults import toml_fault
 from ..written import Written, is_list, is_table
 
 
@@ -20,7 +21,8 @@ def read(text: str) -> list[Any]:
         document: Any = tomlkit.parse(text)
         tables = _as_written(document)
     except (ValueError, RecursionError) as error:
-        raise BadRequest(f"not TOML 1.1: {error}") from error
+        line, fault = toml_fault(error, text)
+        raise BadRequest(f"{f'line {line}: ' if line else ''}not TOML 1.1: {fault}") from error
     if not _alike(tables, strict):
         raise BadRequest("two readers of TOML differ on what it means: write it more plainly")
     return [tables]

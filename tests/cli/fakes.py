@@ -16,7 +16,7 @@ from decreed.cli.main import run
 from decreed.client.blocking import finish
 from decreed.client.results import Claimed, Watched
 from decreed.registry.errors import DecreedError, StillUndecided
-from decreed.registry.keys import matches, series_and_slot, slot_key, sort_key
+from decreed.registry.keys import matches, slot_key, sort_key
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Outcome, Process
 
 TEXT = "text/plain; charset=utf-8"
@@ -102,7 +102,7 @@ class FakeRegistry:
         self, series: str, value: bytes | str, *, claim_id: bytes, **details: Any
     ) -> Claimed:
         self._called("claim_next", series=series, value=value, claim_id=claim_id, **details)
-        slot = len([key for key in self.decrees if series_and_slot(Key(key))[0] == series]) + 1
+        slot = len(self._slots(series)) + 1
         key = slot_key(series, slot)
         self.decrees[key] = decree(key, value, claim_id)
         return Claimed(Outcome.WON, self.decrees[key], claim_id)
@@ -131,7 +131,7 @@ class FakeRegistry:
 
     async def latest(self, series: str, *, timeout: float | None = None) -> Decree | None:
         self._called("latest", series=series, timeout=timeout)
-        slots = [key for key in self.decrees if series_and_slot(Key(key))[0] == series]
+        slots = self._slots(series)
         return self.decrees[max(slots, key=sort_key)] if slots else None
 
     async def list(
@@ -159,6 +159,9 @@ class FakeRegistry:
     async def status(self) -> Anything:
         self._called("status")
         return self.nodes
+
+    def _slots(self, series: str) -> Anything:
+        return [key for key in self.decrees if key.startswith(f"{series}@")]
 
     def _called(self, name: str, **arguments: Any) -> None:
         self.calls.append((name, arguments))

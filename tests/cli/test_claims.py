@@ -150,6 +150,13 @@ def test_a_bad_key_is_bad_input(cli: Cli, registry: FakeRegistry, key: str) -> N
     assert result.err.count("\n") == 1
 
 
+def test_what_is_empty_is_said_to_be_so(cli: Cli, registry: FakeRegistry) -> None:
+    said = "decreed: '' is no key: it is empty; see 'decreed claim --help'\n"
+    assert cli("claim", "", "v").err == said
+    for words in (("claim", "k", "@"), ("lock", "run", "n", "--", "")):
+        assert cli(*words).err.startswith("decreed: '': ")
+
+
 def test_an_open_outcome_names_the_claim_id_to_ask_again_with(
     cli: Cli, registry: FakeRegistry
 ) -> None:
@@ -158,6 +165,18 @@ def test_an_open_outcome_names_the_claim_id_to_ask_again_with(
     assert result.code == 6
     assert result.err == (
         "decreed: k: time ran out; it may be chosen; ask again with --claim-id abc\n"
+    )
+
+
+def test_the_claim_id_is_named_once_though_the_error_of_the_library_names_it_too(
+    cli: Cli, registry: FakeRegistry
+) -> None:
+    unknown = OutcomeUnknown("ask again with the claim id abc (the connection broke)")
+    unknown.__cause__ = Unreachable("the connection broke")
+    registry.failures = [unknown]
+    result = cli("claim", "k", "v", "--claim-id", "abc")
+    assert result.err == (
+        "decreed: k: the connection broke; it may be chosen; ask again with --claim-id abc\n"
     )
 
 
@@ -201,7 +220,8 @@ def test_next_says_which_slot_it_froze(cli: Cli, registry: FakeRegistry) -> None
 
 
 def test_next_takes_a_series_and_no_slot(cli: Cli, registry: FakeRegistry) -> None:
-    assert cli("next", "s@1", "a").code == 2
+    refused = cli("next", "s@1", "a")
+    assert refused.code == 2 and "it has a slot, and none belongs there" in refused.err
     assert registry.calls == []
 
 

@@ -150,7 +150,9 @@ def test_a_byte_order_mark_and_crlf_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("x =\n", "f: not TOML: .*line 1"),
+        ("x =\n", "f, line 1: not TOML: "),
+        ("\nx = {a = 1", "f, line 2: not TOML: "),
+        ("a = 1\na = 2\n", "f, line 2: not TOML: Cannot overwrite a value, in column 6"),
         ("contxt = 'a'", "f, line 1: contxt is no setting"),
         ("\ncontext = 1", "f, line 2: context is the name of a context"),
         ("contexts = 1", "f, line 1: contexts is a table"),
@@ -188,6 +190,34 @@ def test_a_mistake_ends_a_command_with_2_in_one_line(
     result = cli("get", "k", "--context", "a")
     assert (result.code, result.err.count("\n"), registry.calls) == (2, 1, [])
     assert "line 2: contexts.a.timeout" in result.err and "\x1b" not in result.err
+
+
+@pytest.mark.parametrize("words", [("context", "list"), ("context", "show"), ("get", "k")])
+def test_a_file_that_cannot_be_read_is_to_be_corrected(
+    cli: Cli, write: Write, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write("[contexts.a\n")
+    said = cli(*words).err
+    assert said.startswith(f"decreed: config: {path}, line 1: not TOML: ")
+    assert said.endswith("; correct the file\n")
+    monkeypatch.setenv("DECREED_CONFIG", str(path.parent / "none"))
+    assert cli(*words).err.endswith(
+        "No such file or directory; check the path and its permissions\n"
+    )
+
+
+def test_a_context_may_be_named_before_the_commands_about_contexts(cli: Cli, write: Write) -> None:
+    write(FILE)
+    for words in (("context", "show"), ("context", "show", "prod")):
+        assert cli("--context", "prod", *words).text.splitlines()[0] == "context    prod"
+    used = [row["used"] for row in cli("--context", "bare", "--json", "context", "list").rows]
+    assert used == [False, False, True]
+    before = ("--endpoints", "h:1", "--timeout", "5s", "--claimant", "me", "--context", "prod")
+    shown = cli(*before, "context", "show").text.splitlines()
+    assert [line.split()[1] for line in shown] == ["prod", "h:1", "5s", "me"]
+    refused = cli("--context", "dev", "context", "show", "prod")
+    assert refused.code == 2 and "--context names 'dev', and NAME is 'prod'" in refused.err
+    assert cli("--context", "none", "context", "show").code == 2
 
 
 def test_contexts_are_listed_and_shown(cli: Cli, write: Write) -> None:

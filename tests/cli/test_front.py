@@ -11,7 +11,7 @@ from decreed.cli import commands
 from decreed.cli.declared import parameters_of
 from decreed.cli.deferred import typer
 from decreed.cli.entry import Entry, first_sentence
-from decreed.cli.front import ANSWERS, GLOBALS
+from decreed.cli.front import ANSWERS, GLOBALS, find
 from decreed.cli.summaries import SUMMARIES
 
 from .fakes import Cli, FakeRegistry
@@ -60,6 +60,13 @@ def test_help_is_a_command_too(cli: Cli, path: list[str]) -> None:
     assert cli("help", *path).code == 0
 
 
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_the_usage_shows_arguments_without_braces(cli: Cli, path: list[str]) -> None:
+    usage = cli(*path, "--help").text.splitlines()[0]
+    assert usage.startswith(f"Usage: decreed {' '.join(path)} [OPTIONS]")
+    assert "{" not in usage and "[[" not in usage and "..." not in usage
+
+
 @pytest.mark.parametrize("words", [["help", "stauts"], ["help", "lock", "sho"], ["lock", "sho"]])
 def test_help_for_what_there_is_not_is_bad_usage(cli: Cli, words: list[str]) -> None:
     result = cli(*words)
@@ -81,7 +88,16 @@ def test_a_word_with_a_dash_is_an_option_or_an_error(
 ) -> None:
     result = cli(*path, *(["k", word] if word != "--" else ["k", "--x", "--"]))
     assert (result.code in (2, 125), result.out, registry.calls) == (True, b"", [])
-    assert "has no option" in result.err and "write -- before" in result.err
+    assert "has no option" in result.err
+    # a command without arguments has nothing that could begin with a dash
+    hint = "write -- before" if takes_arguments(path) else f"see 'decreed {' '.join(path)} --help'"
+    assert hint in result.err
+
+
+def takes_arguments(path: list[str]) -> bool:
+    found = find(path)
+    assert not isinstance(found, int)
+    return not all(each.is_option for each in parameters_of(found.entry.load()))
 
 
 @pytest.mark.parametrize(
@@ -124,12 +140,18 @@ def test_an_option_has_its_value_or_none(
         (["claim", "k", "v", "--exclusiv"], "--exclusive"),
         (["--jsno", "get", "k"], "--json"),
         (["lock", "lst"], "list"),
+        (["get", "k", "--claimat", "me"], None),
+        (["list", "--limit", "3"], None),
+        (["status", "--verbose"], None),
     ],
 )
-def test_typos_are_told_what_was_meant(cli: Cli, words: list[str], meant: str) -> None:
+def test_typos_are_told_what_was_meant(cli: Cli, words: list[str], meant: str | None) -> None:
     result = cli(*words)
     assert (result.code, result.out) == (2, b"")
-    assert f"Did you mean {meant}?" in result.err
+    if meant is None:
+        assert "has no option" in result.err and "Did you mean" not in result.err
+    else:
+        assert f"Did you mean {meant}?" in result.err
 
 
 @pytest.mark.parametrize("word", [*ANSWERS, "put", "set", "rm", "delete", "del", "unset", "update"])
@@ -186,13 +208,14 @@ def test_no_command_goes_to_another_place_than_was_said(
     assert (cli("--endpoints", "a:1", "get", "k").code, asked) == (0, ["k"])
 
 
-@pytest.mark.parametrize("word", ["show", "list"])
-def test_a_context_before_the_commands_about_contexts_is_not_passed_over(
-    cli: Cli, word: str
-) -> None:
-    result = cli("--context", "prod", "context", word)
+@pytest.mark.parametrize("word", ["list", "use"])
+def test_a_place_that_a_command_about_contexts_has_no_use_for_is_told(cli: Cli, word: str) -> None:
+    result = cli("--endpoints", "a:1", "context", word)
     assert (result.code, result.out) == (2, b"")
-    assert f"'context {word}' has no option --context" in result.err
+    assert f"'context {word}' has no option --endpoints; leave it out" in result.err
+    result = cli("--context", "prod", "context", "use", "dev")
+    assert (result.code, result.out) == (2, b"")
+    assert "write 'decreed context use NAME'" in result.err
 
 
 def test_a_forgotten_separator_is_told_before_help_and_before_other_options(cli: Cli) -> None:

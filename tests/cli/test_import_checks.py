@@ -297,3 +297,40 @@ def test_what_has_no_names_says_how_it_can_be_frozen(
     result = cli("import", "-", "p", "--format=json", stdin=text.encode())
     assert result.code == 2
     assert "is no table" in result.err and "--whole freezes it as one value" in result.err
+
+
+def test_the_way_out_fits_what_is_wrong(cli: Cli, registry: FakeRegistry, tmp_path: Path) -> None:
+    """The format of a file is no reason for a bad number of a document."""
+    (tmp_path / "two.yaml").write_text("a: 1\n---\na: 2\n")
+    (tmp_path / "one.toml").write_text("a = 1\n")
+    (tmp_path / "broken.toml").write_text("a = 1\nb = {x = 1")
+    (tmp_path / "unknown").write_text("a = 1\n")
+    for words, way_out in (
+        (("two.yaml",), "choose one with --document N"),
+        (("two.yaml", "--document", "3"), "choose one with --document N"),
+        (("one.toml", "--document", "2"), "leave out --document"),
+        (("one.toml", "--hidden"), "leave it out"),
+        (("one.toml", "--rename", "b=c"), "see 'decreed import --help'"),
+        (("broken.toml",), "correct the file, or name its format with --format"),
+        (("broken.toml", "--format", "toml"), "correct the file"),
+        (("unknown",), "name its format with --format"),
+    ):
+        result = cli("import", str(tmp_path / words[0]), "p", *words[1:])
+        assert (result.code, registry.calls) == (2, [])
+        assert result.err.endswith(f"; {way_out}\n"), words
+    assert (
+        "broken.toml: line 2: not TOML 1.1: " in cli("import", f"{tmp_path}/broken.toml", "p").err
+    )
+
+
+def test_what_is_frozen_whole_needs_a_key(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text("[1]")
+    for words in ((), ("--root",)):
+        said = cli("import", str(tmp_path / "list.json"), "", "--whole", *words).err
+        assert "it is the key of what --whole freezes" in said
+
+
+def test_one_entry_is_no_entries(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text('{"a b": 1}')
+    said = cli("import", str(tmp_path / "one.json"), "p").err
+    assert "its only entry cannot be frozen, so nothing was; correct it, or see --rename" in said

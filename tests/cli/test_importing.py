@@ -223,7 +223,7 @@ def test_a_list_travels_with_its_content_type(
 @pytest.mark.parametrize(
     ("name", "data", "why"),
     [
-        ("s.toml", b"a = ", "at end of document"),
+        ("s.toml", b"a = ", "line 1: not TOML 1.1: "),
         ("s.json", "{}".encode("utf-16"), "it is UTF-16"),
         ("s.json", b"\xff", "not UTF-8"),
         ("s.ini", b"", "none of toml, json, yaml, env"),

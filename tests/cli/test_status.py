@@ -13,10 +13,23 @@ from decreed.registry.wire.status import PeerStatus, StatusReport
 from .fakes import Cli, FakeRegistry
 
 
-def report(node: str, voting: bool = True, trouble: str = "") -> StatusReport:
+def report(node: str, voting: bool = True, trouble: str = "", decrees: int = 7) -> StatusReport:
     peer = PeerStatus(NodeId("n9"), "127.0.0.1:1", False, "", 3, 4)
     return StatusReport(
-        1, NodeId(node), "c", bytes(16), 4, "0.1.0", voting, trouble, 7, 0, 2, 2, 5_000, (peer,)
+        1,
+        NodeId(node),
+        "c",
+        bytes(16),
+        4,
+        "0.1.0",
+        voting,
+        trouble,
+        decrees,
+        0,
+        2,
+        2,
+        5_000,
+        (peer,),
     )
 
 
@@ -31,6 +44,17 @@ def test_a_quorum_that_votes_is_0(cli: Cli, registry: FakeRegistry) -> None:
     lines = result.text.splitlines()
     assert lines[0].split()[:4] == ["n1", "voting", "7", "decrees,"]
     assert lines[2].endswith("127.0.0.1:7402: connection refused")
+
+
+def test_the_address_of_a_node_that_is_down_is_said_once(cli: Cli, registry: FakeRegistry) -> None:
+    said = Unreachable("127.0.0.1:7402: nothing listens there")
+    registry.nodes = [NodeDown(NodeId("n3"), "127.0.0.1:7402", said)]
+    assert cli("status").text == "n3       down     127.0.0.1:7402: nothing listens there\n"
+
+
+def test_one_decree_is_no_decrees(cli: Cli, registry: FakeRegistry) -> None:
+    registry.nodes = [report("n1", decrees=1)]
+    assert "voting   1 decree, 0 unlearned" in cli("status").text
 
 
 def test_no_quorum_is_5(cli: Cli, registry: FakeRegistry) -> None:

@@ -191,6 +191,26 @@ def test_forks_of_a_busy_client_never_hang() -> None:
                 thread.join()
 
 
+def with_number(number: int, use: Callable[[], object]) -> Callable[[], object]:
+    """As `use`, in a child that has this number, as one in a namespace of its own may."""
+
+    def use_with_number() -> object:
+        pytest.MonkeyPatch().setattr(os, "getpid", lambda: number)
+        return use()
+
+    return use_with_number
+
+
+def test_a_child_that_has_the_number_of_its_parent_reconnects_all_the_same() -> None:
+    def use() -> object:
+        return registry.claim("from/child", "v").outcome.value
+
+    with fake() as (cluster, registry):
+        assert said_in_a_fork(with_number(os.getpid(), use)) == "won"
+        assert registry.claim("from/parent", "v").won
+        assert cluster.nodes[0].connections == 2
+
+
 # -- the parent's connections, calls and iterators
 
 
@@ -312,6 +332,13 @@ def test_a_child_does_not_hold_its_parents_lock(cluster: Servers) -> None:
             lock.ensure_held()
             standing = registry.standing("mine")
             assert standing is not None and standing.held
+
+
+def test_a_lock_is_the_parents_also_in_a_child_that_has_its_number(cluster: Servers) -> None:
+    with sync.connect(*cluster.endpoints) as registry, registry.lock("numbered", ttl=30) as lock:
+        for use in (lock.ensure_held, lock.release):
+            assert "forked" in said_in_a_fork(with_number(os.getpid(), use))
+        lock.ensure_held()
 
 
 def test_a_child_gets_and_releases_locks_of_its_own(cluster: Servers) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any
 
@@ -33,6 +34,7 @@ from decreed.registry.wire.requests import (
     Undecided,
 )
 
+from ..support.proven import wish
 from .fakes import FakeNode, HangUp, Script, Silence, cluster_of
 from .test_acquiring import LOCK, honest, scripted, someone_elses, term
 
@@ -49,6 +51,20 @@ def node_that(answers: Answers) -> Script:
         return GivenUp(request.id) if isinstance(request, GiveUpRequest) else honest(node, request)
 
     return script
+
+
+@asynccontextmanager
+async def nodes_that(*answers: Answers) -> AsyncGenerator[tuple[Registry, list[FakeNode]]]:
+    """A client that is connected, and its nodes, in the order in which they are asked for the lock."""
+    async with cluster_of(len(answers)) as cluster, connect(*cluster.endpoints) as registry:
+        await registry.get("k")  # the connection is there when the time begins
+        yield registry, scripted(cluster, *map(node_that, answers))
+
+
+def held_by(number: int, name: str) -> Callable[[Any], HeldBy]:
+    """A node that knows of a term, and of none after it."""
+    decree = term(wish(f"{name} pid 5", name.encode(), 1_000, ""), number)
+    return lambda request: HeldBy(request.id, decree, 700, None, 0)
 
 
 def unknown(request: Any) -> Failed:
@@ -100,8 +116,8 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.anyio
 async def test_a_cancelled_caller_gives_up_at_the_node_that_was_asked() -> None:
-    async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
-        home, *others = scripted(cluster, *[node_that({LockRequest: silence})] * 3)
+    silent: Answers = {LockRequest: silence}
+    async with nodes_that(silent, silent, silent) as (registry, [home, *others]):
         await cancel_when_asked(registry, home)
         checked(home)
         assert not any(node.asked(GiveUpRequest) for node in others)
@@ -133,9 +149,7 @@ async def test_a_cancelled_caller_waits_a_bounded_time_for_silent_nodes(
 ) -> None:
     monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.1)
     monkeypatch.setattr(last_words, "LAST_SECONDS", 0.1)
-    deaf = node_that({LockRequest: silence, GiveUpRequest: silence})
-    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        [node] = scripted(cluster, deaf)
+    async with nodes_that({LockRequest: silence, GiveUpRequest: silence}) as (registry, [node]):
         with anyio.fail_after(60):
             await cancel_when_asked(registry, node)
         await node.until(lambda node: node.asked(GiveUpRequest))
@@ -147,9 +161,8 @@ async def test_a_give_up_is_sent_in_the_background_until_a_quorum_accepts_it(
 ) -> None:
     monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.0)
     monkeypatch.setattr(last_words, "LAST_SECONDS", 0.1)
-    deaf = node_that({LockRequest: silence, GiveUpRequest: lambda _: HangUp})
-    async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
-        home, other = scripted(cluster, deaf, deaf)
+    deaf: Answers = {LockRequest: silence, GiveUpRequest: lambda _: HangUp}
+    async with nodes_that(deaf, deaf) as (registry, [home, other]):
         await cancel_when_asked(registry, home)
         await home.until(lambda node: node.asked(GiveUpRequest))
         await other.until(lambda node: node.asked(GiveUpRequest))
@@ -164,8 +177,7 @@ async def test_a_give_up_is_sent_even_after_two_native_cancellations() -> None:
         await anyio.sleep(0.2)
         return GivenUp(request.id)
 
-    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        [node] = scripted(cluster, node_that({LockRequest: silence, GiveUpRequest: late}))
+    async with nodes_that({LockRequest: silence, GiveUpRequest: late}) as (registry, [node]):
         task = asyncio.create_task(enter(registry.lock(LOCK)))
         await node.until(lambda node: node.asked(LockRequest))
         for _ in range(2):
@@ -184,8 +196,7 @@ async def test_a_native_deadline_in_the_release_does_not_stop_it() -> None:
         await anyio.sleep(0.2)
         return honest(node, request)
 
-    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        [node] = scripted(cluster, node_that({EndRequest: late}))
+    async with nodes_that({EndRequest: late}) as (registry, [node]):
         entered = asyncio.Event()
 
         async def hold() -> None:
@@ -227,9 +238,7 @@ async def test_a_deadline_around_the_whole_client_lets_it_give_up_and_release() 
 @pytest.mark.anyio
 async def test_a_grant_that_was_under_way_is_waited_for_and_got() -> None:
     asked = one_after_the_other(unknown_in_the_end, lambda r: Granted(r.id, term(r.claim), True))
-    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        await registry.get("k")  # the connection is there when the time begins
-        [node] = scripted(cluster, node_that({LockRequest: asked}))
+    async with nodes_that({LockRequest: asked}) as (registry, [node]):
         async with registry.lock(LOCK, wait=WAIT):
             assert node.asked(KeepAliveRequest), "what was sent twice begins with a keep-alive"
         assert [request.queue for request in node.asked(LockRequest)] == [True, False]
@@ -247,9 +256,7 @@ async def test_lock_held_is_raised_once_a_quorum_has_accepted_the_give_up(
         LockRequest: one_after_the_other(unknown_in_the_end, then),
         HolderRequest: lambda request: Undecided(request.id),
     }
-    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        await registry.get("k")  # the connection is there when the time begins
-        [node] = scripted(cluster, node_that(answers))
+    async with nodes_that(answers) as (registry, [node]):
         with pytest.raises(LockHeld, match=says):
             await enter(registry.lock(LOCK, wait=WAIT))
         checked(node)
@@ -257,13 +264,31 @@ async def test_lock_held_is_raised_once_a_quorum_has_accepted_the_give_up(
 
 @pytest.mark.anyio
 async def test_the_error_names_the_holder_even_if_only_a_quorum_knows_it() -> None:
-    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        await registry.get("k")  # the connection is there when the time begins
-        asked = one_after_the_other(unknown_in_the_end, unknown)
-        scripted(cluster, node_that({LockRequest: asked, HolderRequest: held}))
+    asked = one_after_the_other(unknown_in_the_end, unknown)
+    async with nodes_that({LockRequest: asked, HolderRequest: held}) as (registry, _):
         with pytest.raises(LockHeld, match="them@there pid 5") as caught:
             await enter(registry.lock(LOCK, wait=WAIT))
         assert caught.value.host == "there"
+
+
+@pytest.mark.anyio
+async def test_it_names_the_holder_of_the_newest_term_that_it_heard_of() -> None:
+    answers = one_after_the_other(held_by(2, "new@there"), held_by(1, "old@there"))
+    async with nodes_that({LockRequest: answers}) as (registry, [node]):
+        with pytest.raises(LockHeld, match="new@there"):
+            await enter(registry.lock(LOCK, wait=WAIT))
+        assert len(node.asked(LockRequest)) > 1
+
+
+@pytest.mark.anyio
+async def test_once_given_up_it_asks_who_has_the_lock_now() -> None:
+    answers: Answers = {
+        LockRequest: one_after_the_other(unknown_in_the_end, held_by(1, "old@there")),
+        HolderRequest: held_by(2, "new@there"),
+    }
+    async with nodes_that(answers) as (registry, _):
+        with pytest.raises(LockHeld, match="new@there"):
+            await enter(registry.lock(LOCK, wait=WAIT))
 
 
 @pytest.mark.anyio
@@ -276,9 +301,7 @@ async def test_outcome_unknown_is_raised_if_no_quorum_accepts_the_give_up(
         LockRequest: one_after_the_other(unknown_in_the_end, unknown),
         GiveUpRequest: lambda request: Failed(request.id, Unreachable.code, "no quorum"),
     }
-    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        await registry.get("k")  # the connection is there when the time begins
-        scripted(cluster, node_that(refuses))
+    async with nodes_that(refuses) as (registry, _):
         with pytest.raises(OutcomeUnknown, match="ends by itself 15 s later"):
             await enter(registry.lock(LOCK, wait=WAIT))
 
@@ -288,12 +311,7 @@ async def test_after_an_indefinite_try_an_error_of_the_request_is_raised_once_gi
     def wrong(request: Any) -> Failed:
         return Failed(request.id, BadRequest.code, "no")
 
-    async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
-        scripted(
-            cluster,
-            node_that({LockRequest: lambda _: HangUp}),
-            node_that({LockRequest: wrong}),
-        )
+    async with nodes_that({LockRequest: lambda _: HangUp}, {LockRequest: wrong}) as (registry, _):
         with pytest.raises(BadRequest):
             await enter(registry.lock(LOCK))
 
@@ -303,8 +321,7 @@ async def test_after_an_indefinite_try_an_error_of_the_request_is_raised_once_gi
 
 @pytest.mark.anyio
 async def test_an_acquire_that_ended_definitely_is_not_given_up() -> None:
-    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        [node] = scripted(cluster, node_that({LockRequest: held}))
+    async with nodes_that({LockRequest: held}) as (registry, [node]):
         with pytest.raises(LockHeld):
             await enter(registry.lock(LOCK, wait=0))
         node.script = node_that({})
@@ -319,8 +336,7 @@ async def test_a_grant_that_cannot_be_confirmed_is_given_up() -> None:
         LockRequest: lambda r: Granted(r.id, term(r.claim), False),
         KeepAliveRequest: lambda r: Superseded(r.id),
     }
-    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        [node] = scripted(cluster, node_that(answers))
+    async with nodes_that(answers) as (registry, [node]):
         with pytest.raises(LockLost):
             await enter(registry.lock(LOCK))
         checked(node)
@@ -328,9 +344,8 @@ async def test_a_grant_that_cannot_be_confirmed_is_given_up() -> None:
 
 @pytest.mark.anyio
 async def test_a_claim_that_two_nodes_were_asked_for_is_given_up_when_it_is_released() -> None:
-    """The first may still have it in its queue, and would grant a term that nobody uses."""
-    async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
-        home, other = scripted(cluster, node_that({LockRequest: unknown}), node_that({}))
+    """The first may still have it in its queue, and would grant it a term that nobody holds."""
+    async with nodes_that({LockRequest: unknown}, {}) as (registry, [home, other]):
         async with registry.lock(LOCK):
             assert not home.asked(GiveUpRequest) + other.asked(GiveUpRequest)
         for node in (home, other):
@@ -345,10 +360,9 @@ async def test_the_secret_is_shown_to_nodes_and_to_nobody_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        # its validity begins with a keep-alive
-        unsure = node_that({LockRequest: lambda r: Granted(r.id, term(r.claim), False)})
-        [node] = scripted(cluster, unsure)
+    # it begins with a keep-alive
+    unsure: Answers = {LockRequest: lambda r: Granted(r.id, term(r.claim), False)}
+    async with nodes_that(unsure) as (registry, [node]):
         locked = registry.lock(LOCK)
         async with locked as lock:
             assert isinstance(locked, Locked)
@@ -369,8 +383,7 @@ def lock_claim(node: FakeNode) -> Any:
 
 @pytest.mark.anyio
 async def test_each_acquire_has_a_secret_of_its_own() -> None:
-    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
-        [node] = scripted(cluster, node_that({}))
+    async with nodes_that({}) as (registry, [node]):
         for _ in range(2):
             async with registry.lock(LOCK):
                 pass

@@ -11,7 +11,7 @@ from socketserver import BaseRequestHandler, TCPServer, ThreadingTCPServer
 import anyio
 import pytest
 
-from decreed.client import Registry, connect
+from decreed.client import NodeDown, Registry, connect
 from decreed.client.framing import CURIOUS_SECONDS
 from decreed.client.strangers import complaint, recognise
 from decreed.registry.errors import Closed, DecreedError, ProtocolError, Unreachable
@@ -164,6 +164,14 @@ async def test_every_call_with_a_deadline_ends_soon_if_nothing_listens() -> None
             ):
                 with pytest.raises(Unreachable, match="nothing listens"):
                     await call()
+
+
+async def test_what_is_said_of_one_node_is_no_advice_for_a_whole_cluster() -> None:
+    async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
+        await registry.get("k")
+        await cluster.nodes[1].stop()
+        [down] = [x for x in await registry.status() if isinstance(x, NodeDown)]
+    assert str(down.error) == f"{cluster.nodes[1].address}: nothing listens there"
 
 
 async def test_a_call_without_a_deadline_waits_for_the_nodes() -> None:

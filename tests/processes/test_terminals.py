@@ -5,7 +5,7 @@ import pty
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -82,29 +82,38 @@ class Typist:
         return bool(data)
 
 
+Sit = Callable[..., Typist]
+
+
 @pytest.fixture
-def typists() -> Iterator[list[Typist]]:
-    """Those who were put at terminals; they leave at the end."""
+def sit(cluster: Processes) -> Iterator[Sit]:
+    """Puts somebody at a terminal, at which a program runs; all leave at the end."""
     found: list[Typist] = []
-    yield found
+
+    def sit(*words: str) -> Typist:
+        found.append(Typist([*words], cluster.endpoints))
+        return found[-1]
+
+    yield sit
     for each in found:
         each.close()
 
 
-def sit(typists: list[Typist], cluster: Processes, *words: str) -> Typist:
-    typists.append(Typist([*words], cluster.endpoints))
-    return typists[-1]
+@pytest.fixture
+def shell(sit: Sit) -> Typist:
+    """Somebody at an interactive shell, in which what is typed is a job as any other is."""
+    typist = sit("bash", "--norc", "--noprofile", "-i")
+    typist.see("ready> ")
+    return typist
 
 
 def locked(lock: str, script: str, *options: str) -> list[str]:
     return decreed("lock", "run", lock, *options, "--", "sh", "-c", script)
 
 
-def test_a_command_in_the_foreground_has_the_terminal(
-    cluster: Processes, typists: list[Typist]
-) -> None:
+def test_a_command_in_the_foreground_has_the_terminal(sit: Sit) -> None:
     script = f"echo begun; {READS_TERMINAL}"
-    typist = sit(typists, cluster, *locked("has", script, "--foreground"))
+    typist = sit(*locked("has", script, "--foreground"))
     typist.see("begun")
     typist.type("hello\n")
     typist.see("read hello")
@@ -112,34 +121,25 @@ def test_a_command_in_the_foreground_has_the_terminal(
 
 
 def test_without_foreground_there_is_no_terminal_to_open_and_input_is_read_all_the_same(
-    cluster: Processes, typists: list[Typist]
+    sit: Sit,
 ) -> None:
     script = "(: < /dev/tty) 2> /dev/null || echo none; read line && echo read $line"
-    typist = sit(typists, cluster, *locked("has-not", script))
+    typist = sit(*locked("has-not", script))
     typist.see("none")
     typist.type("hello\n")
     typist.see("read hello")
     assert typist.end() == 0
 
 
-def test_ctrl_c_reaches_the_command_once_and_its_exit_code_is_ours(
-    cluster: Processes, typists: list[Typist]
-) -> None:
+def test_ctrl_c_reaches_the_command_once_and_its_exit_code_is_ours(sit: Sit) -> None:
     script = "trap 'echo caught; exit 9' INT; echo begun; while :; do sleep 0.05; done"
     for number, options in enumerate(((), ("--foreground",))):
-        typist = sit(typists, cluster, *locked(f"interrupted-{number}", script, *options))
+        typist = sit(*locked(f"interrupted-{number}", script, *options))
         typist.see("begun")
         typist.type("\x03")
         typist.see("caught")
         assert typist.end() == 9
         assert "caught" not in typist.seen
-
-
-def shell(typists: list[Typist], cluster: Processes) -> Typist:
-    """An interactive shell, in which what is typed is a job as any other is."""
-    typist = sit(typists, cluster, "bash", "--norc", "--noprofile", "-i")
-    typist.see("ready> ")
-    return typist
 
 
 def job(tmp_path: Path, lock: str, script: str, ttl: str = "60s") -> str:
@@ -166,62 +166,57 @@ def leave(typist: Typist, code: int) -> None:
 
 
 def test_a_job_is_suspended_goes_on_and_gives_the_terminal_back(
-    cluster: Processes, typists: list[Typist], tmp_path: Path
+    shell: Typist, tmp_path: Path
 ) -> None:
-    typist = shell(typists, cluster)
     script = "echo begun\nwhile read line < /dev/tty; do echo read $line; done\n"
-    typist.type(job(tmp_path, "job", script) + "\n")
-    typist.see("begun")
+    shell.type(job(tmp_path, "job", script) + "\n")
+    shell.see("begun")
     for word in ("one", "two", "three"):
-        typist.type(f"{word}\n")
-        typist.see(f"read {word}")
-        typist.type("\x1a")
-        typist.see("Stopped")
-        typist.see("ready> ")
-        see_that_the_shell_has_the_terminal(typist)
-        typist.type("fg\n")
-        typist.see("decreed")
-    typist.type("last\n")
-    typist.see("read last")
-    typist.type("\x03")
-    leave(typist, 130)
+        shell.type(f"{word}\n")
+        shell.see(f"read {word}")
+        shell.type("\x1a")
+        shell.see("Stopped")
+        shell.see("ready> ")
+        see_that_the_shell_has_the_terminal(shell)
+        shell.type("fg\n")
+        shell.see("decreed")
+    shell.type("last\n")
+    shell.see("read last")
+    shell.type("\x03")
+    leave(shell, 130)
 
 
 def test_a_job_in_the_background_takes_the_terminal_from_nobody(
-    cluster: Processes, typists: list[Typist], tmp_path: Path
+    shell: Typist, tmp_path: Path
 ) -> None:
-    typist = shell(typists, cluster)
-    typist.type(job(tmp_path, "aside", f"echo begun\n{READS_TERMINAL}\n") + " &\n")
-    typist.see("begun")
-    see_that_the_shell_has_the_terminal(typist)
-    typist.type("fg\n")
-    typist.see("decreed")
-    typist.type("mine\n")
-    typist.see("read mine")
-    leave(typist, 0)
+    shell.type(job(tmp_path, "aside", f"echo begun\n{READS_TERMINAL}\n") + " &\n")
+    shell.see("begun")
+    see_that_the_shell_has_the_terminal(shell)
+    shell.type("fg\n")
+    shell.see("decreed")
+    shell.type("mine\n")
+    shell.see("read mine")
+    leave(shell, 0)
 
 
 def test_a_job_that_waits_for_the_terminal_in_the_background_is_stopped_until_it_has_it(
-    cluster: Processes, typists: list[Typist], tmp_path: Path
+    shell: Typist, tmp_path: Path
 ) -> None:
-    typist = shell(typists, cluster)
-    typist.type("set -b\n")
-    typist.type(job(tmp_path, "waits", f"{READS_TERMINAL}\n") + " &\n")
-    typist.see("Stopped")
-    see_that_the_shell_has_the_terminal(typist)
-    typist.type("fg\n")
-    typist.see("decreed")
-    typist.type("mine\n")
-    typist.see("read mine")
-    leave(typist, 0)
+    shell.type("set -b\n")
+    shell.type(job(tmp_path, "waits", f"{READS_TERMINAL}\n") + " &\n")
+    shell.see("Stopped")
+    see_that_the_shell_has_the_terminal(shell)
+    shell.type("fg\n")
+    shell.see("decreed")
+    shell.type("mine\n")
+    shell.see("read mine")
+    leave(shell, 0)
 
 
-def test_where_nobody_could_resume_it_a_suspended_command_goes_on(
-    cluster: Processes, typists: list[Typist]
-) -> None:
+def test_where_nobody_could_resume_it_a_suspended_command_goes_on(sit: Sit) -> None:
     """There is no shell, as in a container: the system does not let the group stop."""
     script = f"echo begun; {READS_TERMINAL}"
-    typist = sit(typists, cluster, *locked("orphan", script, "--foreground"))
+    typist = sit(*locked("orphan", script, "--foreground"))
     typist.see("begun")
     typist.type("\x1a")
     typist.type("hello\n")
@@ -230,17 +225,16 @@ def test_where_nobody_could_resume_it_a_suspended_command_goes_on(
 
 
 def test_a_lock_that_is_lost_while_the_job_is_suspended_ends_the_command(
-    cluster: Processes, typists: list[Typist], tmp_path: Path
+    cluster: Processes, shell: Typist, tmp_path: Path
 ) -> None:
-    typist = shell(typists, cluster)
     # the shell waits: one that is about to begin a program by vfork cannot be stopped
-    typist.type(job(tmp_path, "late", "sleep 60 &\necho begun\nwait\n", ttl="3s") + "\n")
-    typist.see("begun")
-    typist.type("\x1a")
-    typist.see("Stopped")
+    shell.type(job(tmp_path, "late", "sleep 60 &\necho begun\nwait\n", ttl="3s") + "\n")
+    shell.see("begun")
+    shell.type("\x1a")
+    shell.see("Stopped")
     with cluster.client() as registry, registry.lock("late", ttl=30, wait=30) as lock:
         assert lock.token == 2
-    typist.see("ready> ")
-    typist.type("fg\n")
-    typist.see("was lost")
-    leave(typist, 120)
+    shell.see("ready> ")
+    shell.type("fg\n")
+    shell.see("was lost")
+    leave(shell, 120)
