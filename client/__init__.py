@@ -8,7 +8,8 @@ Begin with `connect`::
 
 * `connect` and `open_registry` make a client: for one block, or until it is closed.
 * `Registry` is that client. Everything that can be asked of a cluster is one of its methods.
-* `Claimed`, `Decree`, `Outcome` and `Watched` are what its methods return; `Json` is a value to claim.
+* `Claimed`, `Decree`, `Outcome` and, from a `Watching`, `Watched` are what its methods return; so are
+  `StatusReport` and `NodeDown`, about the nodes. `Json` is a value to claim.
 * `Locked` and `Lock` are a lock before it is held, and while it is held. `Standing`, `Holder` and
   `PastTerm` say who holds it, and who did.
 * `errors` has every error, and `errors.DecreedError` is the base of all.

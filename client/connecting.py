@@ -60,6 +60,9 @@ def connect(
         cache_dir: a directory to hold decrees on disk too, four times as many; several processes
             may share it. None for no disk cache.
 
+    Returns:
+        What gives the `Registry` to its block, and closes it at the block's end.
+
     Raises:
         ConfigError: if an endpoint is malformed, or none is given.
         BadRequest: if another argument is of the wrong type or out of bounds.
@@ -84,6 +87,9 @@ async def open_registry(
         endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir: as for `connect`.
         nursery: where the client's tasks run. Trio needs one; it does not end before the client is
             closed. On asyncio the client has a task of its own if this is None.
+
+    Returns:
+        The client, open.
 
     Raises:
         ConfigError: if an endpoint is malformed, or none is given.

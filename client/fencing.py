@@ -21,6 +21,8 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from ..registry.errors import BadRequest, StaleToken
 from . import arguments
 
+__all__ = ["HEADER", "SQL_TABLE", "Cursor", "Fence", "fence_sql", "pass_fence", "token_of"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

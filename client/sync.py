@@ -287,6 +287,9 @@ def connect(
         endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir: as for
             `decreed.client.connect`.
 
+    Returns:
+        The client. Nothing runs yet.
+
     Raises:
         ConfigError: if an endpoint is malformed, or none is given.
         BadRequest: if another argument is of the wrong type or out of bounds.

@@ -139,19 +139,11 @@ def test_the_reference_has_every_public_name(site: Path) -> None:
         # for those who build a block of their own around it
         "decreed.client.Registry.hold",
     }
-    wanted = {
-        *public(
-            "decreed.client", ((n, getattr(decreed.client, n)) for n in decreed.client.__all__)
-        ),
-        *public("decreed.client.sync", ((n, getattr(sync, n)) for n in sync.__all__)),
-        *(f"decreed.client.errors.{error.__name__}" for error in ERRORS.values()),
-        *(
-            f"decreed.client.fencing.{n}"
-            for n in ("SQL_TABLE", "HEADER", "fence_sql", "pass_fence")
-        ),
-        *public("decreed.client.fencing", iter([("Fence", fencing.Fence)])),
-        "decreed.client.fencing.token_of",
-    }
+    modules = {"decreed.client": decreed.client, "decreed.client.sync": sync}
+    modules["decreed.client.fencing"] = fencing
+    wanted = {f"decreed.client.errors.{error.__name__}" for error in ERRORS.values()}
+    for name, module in modules.items():
+        wanted |= {*public(name, ((each, getattr(module, each)) for each in module.__all__))}
     assert sorted(wanted - internal - described(site)) == []
 
 

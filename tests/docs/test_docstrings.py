@@ -1,0 +1,85 @@
+"""What `help` says of the public client: it begins with what people use, and leaves out no argument."""
+
+import inspect
+import pydoc
+import re
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import decreed.client
+from decreed.client import fencing, sync
+
+ACTS = {"Registry", "Lock", "Locked", "Watching", "Fence"}
+"""Classes whose methods people call; the others are values."""
+
+OWN = "decreed."
+
+
+def named(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """The public names of a module."""
+    for name in getattr(module, "__all__", vars(module)):
+        found = getattr(module, name)
+        if not name.startswith("_") and getattr(found, "__module__", "").startswith(OWN):
+            yield f"{module.__name__}.{name}", found
+
+
+def callables() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """All functions and methods that people call."""
+    for module in (decreed.client, sync, fencing):
+        for name, found in named(module):
+            if inspect.isfunction(found):
+                yield name, found
+            elif inspect.isclass(found) and found.__name__ in ACTS:
+                for method, member in inspect.getmembers(found, inspect.isfunction):
+                    if not method.startswith("_") and method != "hold":
+                        yield f"{name}.{method}", member
+
+
+CALLABLES = dict(callables())
+
+
+def section(text: str, heading: str) -> str:
+    """A section of a docstring; empty if it has none of that heading."""
+    found = re.search(rf"^{heading}:\n((?:    .*\n|\n)+)", text + "\n", re.MULTILINE)
+    return found[1] if found else ""
+
+
+def arguments(text: str) -> list[str]:
+    """The arguments that a docstring describes, some of them several at once."""
+    entries = re.findall(r"^    (\w+(?:, *\w+)*):", section(text, "Args"), re.MULTILINE)
+    return [name.strip() for entry in entries for name in entry.split(",")]
+
+
+def test_there_is_much_to_call() -> None:
+    known = {
+        "decreed.client.connect",
+        "decreed.client.Registry.claim",
+        "decreed.client.sync.connect",
+    }
+    assert known < CALLABLES.keys() and len(CALLABLES) > 50
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_each_argument_and_what_is_returned_are_described(name: str) -> None:
+    text = inspect.getdoc(CALLABLES[name]) or ""
+    signature = inspect.signature(CALLABLES[name])
+    assert text and set(arguments(text)) == signature.parameters.keys() - {"self"}
+    returns = signature.return_annotation
+    assert returns in (None, "None") or section(text, "Returns"), f"{name} returns {returns}"
+
+
+@pytest.mark.parametrize("module", [decreed.client, sync, fencing], ids=lambda each: each.__name__)
+def test_what_is_public_has_a_docstring(module: ModuleType) -> None:
+    assert inspect.getdoc(module)
+    assert [name for name, found in named(module) if callable(found) and not found.__doc__] == []
+
+
+def test_help_begins_with_what_people_use_and_says_what_is_internal() -> None:
+    said = pydoc.render_doc(decreed.client, renderer=pydoc.plaintext)
+    before, _, _ = said.partition("PACKAGE CONTENTS")
+    assert re.findall(r"`([\w.]+)`", before)[0] == "connect" == decreed.client.__all__[0]
+    assert [name for name in decreed.client.__all__ if f"`{name}`" not in before] == []
+    assert "internal" in before
