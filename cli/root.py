@@ -1,8 +1,8 @@
-"""What the program says of itself as a whole."""
+"""The help of the program as a whole."""
 
 
 def root() -> None:
-    """A distributed write-once registry: the first claim freezes a key for ever.
+    """A distributed write-once registry: the first claim freezes a key forever.
 
     'decreed help COMMAND' explains a command. Options that say where, as whom, how long and in what
     form (--endpoints, --context, --claimant, --timeout, --json) may stand before the command, too.

@@ -199,7 +199,7 @@ def test_a_forgotten_separator_is_told_before_help_and_before_other_options(cli:
     for words in (["once", "k", "ls", "--help"], ["lock", "run", "n", "ls", "--json"]):
         result = cli(*words)
         assert (result.code, result.out) == (125, b"")
-        assert "stands behind the command, and no -- before it" in result.text + result.err
+        assert "comes after the command, with no -- before it" in result.text + result.err
 
 
 def _options(entry: Entry) -> list[tuple[str, ...]]:

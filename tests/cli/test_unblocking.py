@@ -34,7 +34,7 @@ def test_who_writes_never_waits_and_what_was_lost_is_told() -> None:
     lines.drain(PATIENCE_S)
     kept = b"".join(pipe.taken).decode().splitlines()
     assert kept[:11] == [f"line {number:03}" for number in range(11)]
-    assert kept[11:] == ["989 lines were lost: whoever reads this log was too slow", "after"]
+    assert kept[11:] == ["989 lines were lost: the reader of this log was too slow", "after"]
 
 
 def test_a_write_that_fails_is_nobodys_and_the_next_is_tried() -> None:
