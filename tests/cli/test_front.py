@@ -154,7 +154,7 @@ def test_global_options_stand_before_the_command_too(cli: Cli, registry: FakeReg
     cli("--endpoints=a:1", "get", "k", "--endpoints", "b:2")
     *_, first, second = registry.connections
     assert (first["endpoints"], first["timeout"]) == (("a:1",), 2.0)
-    assert second["endpoints"] == ("b:2",)  # what stands behind the command counts
+    assert second["endpoints"] == ("b:2",)  # options after the command take precedence
     cli("--claimant", "me", "claim", "k2", "v")
     assert registry.calls[-1][1]["claimant"] == "me"
 

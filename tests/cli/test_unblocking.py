@@ -1,4 +1,4 @@
-"""A log whose reader has stopped stops nobody: lines wait, or are lost and counted."""
+"""A log whose reader has stopped blocks no writer: lines wait, or are lost and counted."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from ..support.processes import PATIENCE_S
 
 
 class Pipe:
-    """A reader that reads when it is told to."""
+    """A reader that reads on request."""
 
     def __init__(self) -> None:
         self.reads = threading.Event()

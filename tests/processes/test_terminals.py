@@ -1,4 +1,4 @@
-"""``lock run`` at a terminal: who has it, what is typed there, and suspending a job."""
+"""``lock run`` at a terminal: which process has it, typed keys, and suspending a job."""
 
 import os
 import pty
@@ -64,7 +64,7 @@ class Typist:
         return os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
-        """Hang up; whatever is left is killed."""
+        """Hang up; processes that are left are killed."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
@@ -84,7 +84,7 @@ class Typist:
 
 @pytest.fixture
 def typists() -> Iterator[list[Typist]]:
-    """Those who were put at terminals; they leave at the end."""
+    """The typists of a test; closed at its end."""
     found: list[Typist] = []
     yield found
     for each in found:
@@ -136,7 +136,7 @@ def test_ctrl_c_reaches_the_command_once_and_its_exit_code_is_ours(
 
 
 def shell(typists: list[Typist], cluster: Processes) -> Typist:
-    """An interactive shell, in which what is typed is a job as any other is."""
+    """An interactive shell, in which typed commands are jobs."""
     typist = sit(typists, cluster, "bash", "--norc", "--noprofile", "-i")
     typist.see("ready> ")
     return typist
@@ -187,7 +187,7 @@ def test_a_job_is_suspended_goes_on_and_gives_the_terminal_back(
     leave(typist, 130)
 
 
-def test_a_job_in_the_background_takes_the_terminal_from_nobody(
+def test_a_job_in_the_background_never_takes_the_terminal(
     cluster: Processes, typists: list[Typist], tmp_path: Path
 ) -> None:
     typist = shell(typists, cluster)
@@ -216,10 +216,10 @@ def test_a_job_that_waits_for_the_terminal_in_the_background_is_stopped_until_it
     leave(typist, 0)
 
 
-def test_where_nobody_could_resume_it_a_suspended_command_goes_on(
+def test_without_a_shell_to_resume_it_a_suspended_command_goes_on(
     cluster: Processes, typists: list[Typist]
 ) -> None:
-    """There is no shell, as in a container: the system does not let the group stop."""
+    """Without a shell, as in a container, the system does not let the group stop."""
     script = f"echo begun; {READS_TERMINAL}"
     typist = sit(typists, cluster, *locked("orphan", script, "--foreground"))
     typist.see("begun")
