@@ -1,6 +1,6 @@
-"""Errors that come in groups, let out bare: a command ends with one error.
+"""Errors out of exception groups: a command ends with one error.
 
-Every command loads this module. trio takes long to load, so it is loaded when something runs in it.
+Every command loads this module. trio is loaded only when something runs in it, since that takes long.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def run_async(body: Callable[[], Awaitable[T]]) -> T:
-    """Run `body` in trio; an error that comes in groups is raised bare."""
+    """Run `body` in trio; an error in exception groups is raised without them."""
     import trio
 
     try:
@@ -23,7 +23,7 @@ def run_async(body: Callable[[], Awaitable[T]]) -> T:
 
 
 def leading_error(error: BaseException) -> BaseException:
-    """The error to report of a group: an interrupt before what is unexpected before our own."""
+    """The error of a group to report: an interrupt, otherwise an unexpected error, otherwise ours."""
     return min(_leaves(error), key=_rank)
 
 

@@ -1,6 +1,6 @@
-"""Freezing many items: in batches bounded by count and bytes, each tried until its time is up.
+"""Freezing many items: in batches bounded by count and bytes, each tried until its deadline.
 
-Repeating is safe: an item that an earlier try froze is found frozen to the same value.
+Repeating is safe: an item that an earlier try froze is then found frozen to the same value.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,13 +20,13 @@ from .items import Item
 BATCH_ITEMS = 128
 BATCH_BYTES = 2 * MIB
 PAUSE = 0.2
-"""Seconds between two tries of what a cluster could not take."""
+"""Seconds between two tries of items that the cluster could not accept."""
 
 WORTH_ANOTHER_TRY = (Unreachable, OutcomeUnknown, Busy)
 
 
 class Fate(Enum):
-    """What became of an item, or would become of it."""
+    """The outcome of an item, or in a dry run the expected outcome."""
 
     FROZEN = "frozen"
     NEW = "new"
@@ -38,7 +38,7 @@ class Fate(Enum):
 
 @dataclass(frozen=True)
 class Row:
-    """An item's fate, with the decree that stands, the error that met it, or why it was left out."""
+    """An item's fate, with the decree of its key, its error, or why it was left out."""
 
     key: str
     fate: Fate
@@ -49,7 +49,7 @@ class Row:
 
     @property
     def exit_code(self) -> int:
-        """What the command would exit with if this were all."""
+        """The exit code of the command if this were the only item."""
         if self.error is not None:
             return self.error.exit_code
         return Exit.LOST if self.fate is Fate.LOST else Exit.DONE
@@ -65,7 +65,7 @@ async def freeze_all(
     seconds: float,
     tell: Callable[[Row], None],
 ) -> None:
-    """Freeze all items in order and `tell` each one's fate; a failure of one stops no other."""
+    """Freeze all items in order and `tell` each one's fate; a failed item does not stop the others."""
     for batch in batches(items, tell):
         for row in await freeze_batch(registry, batch, note, seconds):
             tell(row)
@@ -74,7 +74,7 @@ async def freeze_all(
 async def look_up_all(
     registry: Registry, items: Iterable[Item], seconds: float, tell: Callable[[Row], None]
 ) -> None:
-    """Read all keys in order and `tell` what would become of each item; nothing is frozen."""
+    """Read all keys in order and `tell` each item's expected fate; nothing is frozen."""
     for batch in batches(items, tell):
         for row in await _look_up(registry, batch, seconds):
             tell(row)
@@ -96,10 +96,10 @@ def _foreseen(item: Item, decree: Decree | None) -> Row:
 
 
 def batches(items: Iterable[Item], tell: Callable[[Row], None]) -> Iterator[list[Item]]:
-    """Loaded items, so many at a time that each batch is bounded and of one content type.
+    """Loaded items in bounded batches, each of one content type.
 
-    A slot can be frozen only behind the one before it, so a batch has one slot of a series at most.
-    Items that cannot be loaded, or whose key is none, are told of and left out.
+    A slot can be frozen only after the one before it, so a batch has at most one slot of a series.
+    Items that cannot be loaded, or whose key is malformed, are reported and left out.
     """
     batch: list[Item] = []
     size = 0
@@ -124,7 +124,7 @@ def _go_together(last: Item, item: Item) -> bool:
 async def freeze_batch(
     registry: Registry, batch: Sequence[Item], note: str, seconds: float
 ) -> list[Row]:
-    """Freeze one batch; what the cluster could not take is tried again until the time is up."""
+    """Freeze one batch; items that the cluster could not accept are tried again until the deadline."""
     deadline = trio.current_time() + seconds
     rows: dict[str, Row] = {}
     left = list(batch)

@@ -1,6 +1,6 @@
 """``decreed bench``: a load test of the user's own cluster, and of a node's disk.
 
-It freezes keys, and those stay for ever, so it asks first, and keeps to a prefix that nobody uses.
+It freezes keys permanently, so it asks first, and uses a prefix that nobody else uses.
 """
 
 import secrets
@@ -72,7 +72,7 @@ DiskDir = Annotated[
     ),
 ]
 DiskOnly = Annotated[bool, typer.Option("--disk-only", help="Measure the disk and ask no cluster.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before keys are frozen for ever.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before keys are frozen permanently.")]
 
 
 def bench(
@@ -91,7 +91,7 @@ def bench(
 ) -> int:
     """Put the cluster under load, and print how fast claims, reads and locks are.
 
-    The keys that it claims stay for ever, under PREFIX and a random name; it asks before. Errors
+    The keys that it claims stay forever, under PREFIX and a random name; it asks before. Errors
     are counted, and the exit code is the highest of theirs. Ctrl-C gives the figures so far.
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
@@ -125,15 +125,15 @@ def _measure(disk: Path | None, disk_only: bool) -> DiskReport | None:
 
 
 def _confirm(plan: Plan, yes: bool) -> None:
-    """Ask whether what cannot be undone is to be done.
+    """Ask for confirmation, since frozen keys cannot be removed.
 
     Raises:
-        CommandFailed: if there is nobody to ask.
-        typer.Abort: if it is not.
+        CommandFailed: if there is no terminal to ask at.
+        typer.Abort: if the answer is no.
     """
     if yes:
         return
-    what = f"this freezes keys under {plan.prefix}, for ever, on a cluster that others may use"
+    what = f"this freezes keys under {plan.prefix} permanently, on a cluster that others may use"
     if not (sys.stdin and sys.stdin.isatty()):
         raise CommandFailed(BadRequest(what), "bench", "say --yes if that is all right")
     write_error(f"{what}; go on? [y/N]")
@@ -145,8 +145,8 @@ class _Run:
     """One run against a cluster.
 
     Args:
-        call: whom to ask.
-        plan: what to do.
+        call: how to reach the cluster.
+        plan: the works.
     """
 
     def __init__(self, call: o.Call, plan: Plan) -> None:
@@ -156,7 +156,7 @@ class _Run:
         self.frozen = 0
 
     async def go(self) -> None:
-        """Do what is planned, until it is done or an interrupt comes."""
+        """Carry out the plan, until its end or an interrupt."""
         call = self.call
         async with (
             connect(*call.endpoints, timeout=call.seconds, cache_decrees=0) as registry,
@@ -188,14 +188,14 @@ class _Run:
 
 
 def _tell(run: _Run, report: DiskReport | None) -> int:
-    """Print what was found; the exit code says what went wrong."""
+    """Print the results; returns the exit code."""
     prefix, figures = run.plan.prefix, run.figures
     if run.call.as_json:
         write_json(document(prefix, figures, run.frozen, report, run.cut))
     else:
         _write_lines(table_lines(figures))
         _write_lines([*remarks(figures)])
-        write_line(f"at least {run.frozen} keys under {prefix} are frozen now, for ever")
+        write_line(f"at least {run.frozen} keys under {prefix} are frozen now, permanently")
     if run.cut:
         return INTERRUPTED
     return max((each.exit_code for each in figures), default=Exit.DONE)

@@ -1,7 +1,7 @@
-"""How long a disk takes to sync a small write, and what that means for claims.
+"""How long a disk takes to sync a small write, which bounds the latency of claims.
 
-Whoever promises or accepts syncs first, so no claim is faster than the disks of a quorum. What is
-measured here is what a node does: append a little to a file, and wait until it is on the disk.
+A node syncs before it promises or accepts, so no claim is faster than the disks of a quorum. This
+measures what a node does: append a little to a file, and wait until it is on the disk.
 """
 
 import os
@@ -19,14 +19,14 @@ WRITE_BYTES = 4_096
 MAX_SYNCS = 2_000
 MAX_SECONDS = 2.0
 
-# seconds: no disk that waits for its medium is faster, no good one is slower
+# seconds: faster than `DOUBTFUL` no disk syncs to its medium; slower than `GOOD` no good disk is
 DOUBTFUL = 10e-6
 GOOD = 1.5e-3
 FAIR = 6e-3
 
 
 class Verdict(Enum):
-    """What to think of a disk."""
+    """The assessment of a disk."""
 
     DOUBTFUL = "doubtful"
     GOOD = "good"
@@ -46,11 +46,11 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class DiskReport:
-    """What was measured on a disk.
+    """The measurements of a disk.
 
     Args:
         path: the directory.
-        syncs: of each write that was synced, how long it took.
+        syncs: the duration of each synced write.
     """
 
     path: str
@@ -58,7 +58,7 @@ class DiskReport:
 
     @property
     def verdict(self) -> Verdict:
-        """By the median, and by the slowest of a hundred."""
+        """The assessment by the median and the 99th percentile."""
         median, slow = self.syncs.percentile(50) or 0.0, self.syncs.percentile(99) or 0.0
         if median < DOUBTFUL:
             return Verdict.DOUBTFUL
@@ -72,8 +72,8 @@ def measure_disk(folder: Path, seconds: float = MAX_SECONDS) -> DiskReport:
     """Append to a file in `folder`, which is removed again, and sync each write.
 
     Args:
-        folder: on the disk of the node's data.
-        seconds: how long at most.
+        folder: a directory on the disk of the node's data.
+        seconds: the longest duration.
 
     Raises:
         OSError: if the directory cannot be written to.
@@ -94,5 +94,5 @@ def _append(file: BinaryIO) -> None:
     _SYNC(file.fileno())
 
 
-# not every system has the one that leaves out what a reader does not need
+# not every system has fdatasync, which skips metadata that readers do not need
 _SYNC: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)

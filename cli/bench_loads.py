@@ -1,4 +1,4 @@
-"""The kinds of work of a load test: what is done again and again, and by how many at a time."""
+"""The kinds of work of a load test: the repeated operations, and their concurrency."""
 
 import os
 import random
@@ -18,7 +18,7 @@ READ_KEYS = 1_000
 READ_BATCH = 100
 LOCK_TTL = 10.0
 PAUSE = 0.05
-"""Seconds that whoever met an error waits, so that a cluster in trouble is not hammered."""
+"""Seconds that a worker waits after an error, so that a failing cluster is not overloaded."""
 
 
 class Kind(Enum):
@@ -31,10 +31,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done.
+    """The settings of a load test.
 
     Args:
-        prefix: of all keys and locks; nobody else's.
+        prefix: of all keys and locks; used by nobody else.
         seconds: how long each kind of work lasts.
         outstanding: how many operations are under way at a time.
         value_bytes: the size of a value.
@@ -51,15 +51,15 @@ class Plan:
 
 
 Act = Callable[[int, int], Awaitable[object]]
-"""One operation, by the worker named first, with a number that no other operation has."""
+"""One operation, by the worker in the first argument, with a unique number."""
 
 
 class Bench:
     """A load test under way.
 
     Args:
-        registry: a client without a cache, so that each read is asked for.
-        plan: what is to be done.
+        registry: a client without a cache, so that a node answers each read.
+        plan: the settings.
 
     Attributes:
         figures: of each kind of work, done or under way.
@@ -71,14 +71,14 @@ class Bench:
         self.frozen = 0
         self._registry = registry
         self._plan = plan
-        # not all the same, in case disks compress
+        # random, in case disks compress
         self._value = os.urandom(plan.value_bytes)
 
     async def run(self) -> None:
-        """Do all of it, one kind after the other.
+        """Run all kinds of work, one after another.
 
         Raises:
-            DecreedError: if the cluster does not answer at all, before anything is frozen.
+            DecreedError: if the cluster does not answer; nothing was frozen then.
         """
         await self._get("nobody")
         for kind in self._plan.kinds:
@@ -115,7 +115,7 @@ class Bench:
         )
 
     async def _freeze_some(self, figures: Figures) -> list[str]:
-        """Freeze keys to be read, and name those for which it went well."""
+        """Freeze keys to read later; returns the ones that were frozen."""
         frozen: list[str] = []
         self.figures.append(figures)
         for start in range(0, READ_KEYS, READ_BATCH):
@@ -130,10 +130,10 @@ class Bench:
         self.frozen += len(frozen)
         return frozen
 
-    # ---- again and again ----
+    # ---- the workers ----
 
     async def _work(self, figures: Figures, act: Act) -> None:
-        """Have all workers do `act` until the time is up; what is under way then is finished."""
+        """Have all workers repeat `act` until the time is up, and finish what is under way then."""
         if figures not in self.figures:
             self.figures.append(figures)
         watch = _Watch(figures, self._plan.seconds)
@@ -144,7 +144,7 @@ class Bench:
 
 
 class _Watch:
-    """Knows how long figures have been gathered, and when it is enough."""
+    """Measures how long figures have been gathered, and whether the time is up."""
 
     def __init__(self, figures: Figures, seconds: float) -> None:
         self.figures = figures
@@ -152,7 +152,7 @@ class _Watch:
         self._began, self._cpu = perf_counter(), process_time()
 
     def tick(self) -> float:
-        """Note how long it has been, and return the time."""
+        """Update the duration; returns the time."""
         now = perf_counter()
         self.figures.seconds = now - self._began
         self.figures.cpu_seconds = process_time() - self._cpu

@@ -1,4 +1,4 @@
-"""How a load test is shown: a table that lives while it runs, one at its end, or JSON."""
+"""The output of a load test: a live table while it runs, a table at its end, or JSON."""
 
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 HEADINGS = ("work", "done", "per second", *(f"p{p} ms" for p in PERCENTILES), "max ms", "errors")
-# above this share of one processor the client may well be what sets the pace
+# above this share of one processor the client is probably the bottleneck
 BUSY_CLIENT = 0.85
 
 
@@ -25,7 +25,7 @@ def table_lines(figures: Sequence[Figures]) -> list[str]:
 
 
 def remarks(figures: Sequence[Figures]) -> Iterator[str]:
-    """What the figures alone do not say: the errors, and who was too slow."""
+    """Remarks on the figures: the errors, and whether the client was too slow."""
     for each in figures:
         for kind, error in each.examples.items():
             yield f"{each.name}: {each.failed[kind]} x {kind}, such as: {one_line(str(error), 200)}"
@@ -37,7 +37,7 @@ def remarks(figures: Sequence[Figures]) -> Iterator[str]:
 
 
 def disk_lines(report: DiskReport) -> list[str]:
-    """What was measured on a disk, and what it means."""
+    """The measurements of a disk, and their meaning."""
     median, slow = report.syncs.percentile(50), report.syncs.percentile(99)
     bounds = [] if report.verdict is Verdict.DOUBTFUL else [*_bounds(median)]
     return [
@@ -59,7 +59,7 @@ def _bounds(median: float | None) -> Iterator[str]:
 def document(
     prefix: str, figures: Sequence[Figures], frozen: int, disk: DiskReport | None, cut: bool
 ) -> dict[str, Any]:
-    """All of it as JSON."""
+    """All results as JSON."""
     return {
         "prefix": prefix,
         "frozen": frozen,
@@ -71,7 +71,7 @@ def document(
 
 @contextmanager
 def live_table(look: Callable[[], Sequence[Figures]]) -> Generator[Callable[[], None]]:
-    """A table on standard error while somebody looks at it; yields what brings it up to date."""
+    """A live table on standard error if that is a terminal; yields a function that updates it."""
     if not sys.stderr.isatty():
         yield lambda: None
         return

@@ -1,4 +1,4 @@
-"""What only a cluster can say of an import before it begins: its limit, and what slots stand on."""
+"""Checks of an import that need the cluster: its size limit, and the slots before new slots."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,11 +10,11 @@ from ..registry.types import Key
 from .items import Item
 
 PORTION = 1_000
-"""So many keys are read at a time."""
+"""How many keys are read at a time."""
 
 
 async def checked(registry: Registry, items: Sequence[Item], seconds: float) -> list[Item]:
-    """The items, those that the cluster would refuse with an error each.
+    """The items; the ones that the cluster would refuse have an error.
 
     Raises:
         DecreedError: if the cluster cannot be asked.
@@ -32,7 +32,7 @@ def _sized(item: Item, limit: int) -> Item:
 
 
 async def _loose(registry: Registry, items: Sequence[Item], seconds: float) -> set[Key]:
-    """The slots that some items stand on, which are neither frozen nor among the items."""
+    """The slots before slots among the items that are neither frozen nor among the items."""
     here = {item.key for item in items if _is_sound(item)}
     before = {slot_before(Key(key)) for key in here} - {None}
     missing = sorted(key for key in before if key is not None and key not in here)

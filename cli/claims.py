@@ -1,7 +1,7 @@
 """``decreed claim`` and ``decreed next``: freeze a key, or the next slot of a series.
 
-The claim id is chosen here, before anything is sent, so that whatever happens afterwards the user
-can be told it and ask again with it.
+The claim id is chosen here, before anything is sent, so that the user can always be told it and repeat
+the claim with it.
 """
 
 import os
@@ -68,7 +68,7 @@ FirstSlot = Annotated[
         metavar="N",
         min=1,
         max=MAX_SLOT,
-        help="Where this was first tried.  [default: behind the last slot; 1 with --claim-id]",
+        help="Where this was first tried.  [default: after the last slot; 1 with --claim-id]",
         show_default=False,
     ),
 ]
@@ -80,7 +80,7 @@ Exclusive = Annotated[
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be frozen, and how to say so.
+    """The value to freeze, and the details of the claim.
 
     Args:
         value: the exact bytes.
@@ -122,9 +122,9 @@ def claim(
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
-    """Freeze KEY to VALUE, for ever, unless it is frozen already.
+    """Freeze KEY to VALUE permanently, unless it is frozen already.
 
-    The first claim wins; whoever comes later is told what the key is frozen to. Exit code 0: won,
+    The first claim wins; later claims get what the key is frozen to. Exit code 0: won,
     or frozen to the same value before; 3: lost to another value, which is printed.
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
@@ -179,7 +179,7 @@ def claim_next(
 def _ask(
     call: o.Call, thing: str, wish: Wish, ask: Callable[[Keys], Coroutine[Any, Any, Claimed]]
 ) -> Claimed:
-    """Send the claim; whatever leaves its outcome open names the claim id."""
+    """Send the claim; an error that leaves its outcome unknown names the claim id."""
     try:
         claimed = with_keys(call, ask)
     except OutcomeUnknown as error:
@@ -201,7 +201,7 @@ def _ask(
 
 
 def _tell(claimed: Claimed, call: o.Call, raw: bool, exclusive: bool) -> int:
-    """Print how the claim ended; the exit code says it too."""
+    """Print how the claim ended; returns the exit code."""
     decree: Decree = claimed.decree
     if raw:
         write_bytes(decree.value)

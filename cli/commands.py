@@ -1,4 +1,4 @@
-"""The table of all commands: what each is called, where it is, and examples of it.
+"""The table of all commands: the name, the module and examples of each.
 
 The modules are named, not imported: a command is loaded when it runs.
 """
@@ -120,9 +120,9 @@ CONTEXT_COMMANDS = (
 )
 
 GROUPS = {"lock": LOCK_COMMANDS, "context": CONTEXT_COMMANDS}
-"""The commands that have a word before their own."""
+"""The commands in groups, by the word before their name."""
 
 
 def commands_under(path: Sequence[str]) -> tuple[Entry, ...]:
-    """The commands of the group that `path` names; those of the program if it names none."""
+    """The commands of the group that `path` names; the top-level commands if it is empty."""
     return GROUPS[path[0]] if path else COMMANDS

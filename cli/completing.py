@@ -1,9 +1,9 @@
-"""Completion at the shell's prompt: keys are asked of the cluster, all else is Typer's to complete.
+"""Completion at the shell's prompt: keys come from the cluster, Typer completes everything else.
 
-The shells call the program through the scripts that ``--install-completion`` puts in place. What
-they say and expect is fixed by scripts that stand in users' files already. Where a key is wanted it
-is answered here, without Typer, so that it comes at once. The cluster is asked for a bounded time and
-for a bounded number of keys; whatever goes wrong, nothing is said.
+The shells call the program through the scripts that ``--install-completion`` installs. Their interface
+is fixed, since the scripts are in users' files already. Keys are completed here, without Typer, so that
+the answer is fast. The request to the cluster is bounded in time and in the number of keys; after any
+error nothing is printed.
 """
 
 import os
@@ -23,7 +23,7 @@ from .line import Line, split
 from .output import write_line
 
 SHELLS = ("bash", "zsh", "fish")
-# where bash begins a new word, though a key goes on
+# the characters in keys at which bash begins a new word
 BREAKS = ":=@"
 _BROKEN = re.compile(rf"[^{BREAKS}]*\Z")
 
@@ -31,7 +31,7 @@ Complete = Callable[[str], list[str]]
 
 
 class Typed(NamedTuple):
-    """What stands on the line.
+    """The words on the command line.
 
     Args:
         words: the words before the one that is to be completed, without the program's name.
@@ -43,11 +43,11 @@ class Typed(NamedTuple):
 
 
 def run_completion(instruction: str, environ: Mapping[str, str]) -> int:
-    """Answer a shell that wants to complete a line; the exit code.
+    """Answer a shell that completes a line; returns the exit code.
 
     Args:
-        instruction: what it wants, such as ``complete_bash``.
-        environ: where it says what stands on the line.
+        instruction: the shell's request, such as ``complete_bash``.
+        environ: holds the command line.
     """
     shell = instruction.removeprefix("complete_")
     typed = typed_in(shell, environ) if shell in SHELLS else Typed((), "")
@@ -56,7 +56,7 @@ def run_completion(instruction: str, environ: Mapping[str, str]) -> int:
         return _leave_to_typer(typed)
     complete, line = wanted
     if shell == "fish" and environ.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args":
-        return 0  # a key is wanted, and no file
+        return 0  # a key is wanted rather than a file
     with _heeded(line):
         found = complete(typed.incomplete)
     if found:
@@ -65,7 +65,7 @@ def run_completion(instruction: str, environ: Mapping[str, str]) -> int:
 
 
 def typed_in(shell: str, environ: Mapping[str, str]) -> Typed:
-    """What a shell says that stands on the line."""
+    """The command line, from the variables of a shell."""
     if shell == "bash":
         words = _words(environ.get("COMP_WORDS", ""))
         count = environ.get("COMP_CWORD", "")
@@ -93,7 +93,7 @@ def _words(text: str) -> list[str]:
 
 
 def _rejoined(pieces: Sequence[str]) -> list[str]:
-    """Words that bash has broken in pieces, whole again: ``s``, ``@``, ``1`` is ``s@1``."""
+    """The words that bash has split, joined again: ``s``, ``@``, ``1`` is ``s@1``."""
     words: list[str] = []
     for piece in pieces:
         broken = words and (piece[:1] in BREAKS or words[-1][-1:] in BREAKS)
@@ -105,7 +105,7 @@ def _rejoined(pieces: Sequence[str]) -> list[str]:
 
 
 def _wanted(typed: Typed) -> tuple[Complete, Line] | None:
-    """What completes the word, if that is ours; and the line before it."""
+    """The function that completes the word, if it is one of ours, and the line before the word."""
     try:
         before, rest = take_globals(list(typed.words))
         path, entry = _command(rest)
@@ -130,7 +130,7 @@ def _argument(parameters: Sequence[Parameter], place: int) -> Parameter | None:
 
 
 def _command(words: Sequence[str]) -> tuple[Sequence[str], Entry | None]:
-    """The command that `words` begin with, if they do, and where it is."""
+    """The path of the command that `words` begin with, and its entry, if there is one."""
     group = words[:1] if words and words[0] in GROUPS else ()
     path = words[: len(group) + 1]
     table = commands_under(group)
@@ -139,7 +139,7 @@ def _command(words: Sequence[str]) -> tuple[Sequence[str], Entry | None]:
 
 @contextmanager
 def _heeded(line: Line) -> Generator[None]:
-    """What the line says of where to ask counts before the variables, as for the command itself."""
+    """Options of the line about the cluster take precedence over variables, as for the command."""
     said = {
         variable: value
         for parameter, value in line.options
@@ -155,7 +155,7 @@ def _heeded(line: Line) -> Generator[None]:
 
 
 def _shown(shell: str, found: Sequence[str], incomplete: str) -> str:
-    """What the shell's script expects."""
+    """The completions in the form that the shell's script expects."""
     if shell == "zsh":
         quoted = "\n".join(f'"{each.replace(":", chr(92) * 2 + ":")}"' for each in found)
         return f"_arguments '*: :(({quoted}))'"

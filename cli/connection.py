@@ -1,4 +1,4 @@
-"""From a command to the client library: connect, run the body, and let errors out bare."""
+"""From a command to the client library: connect, run the body, and raise errors without groups."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 
 def ask(*arguments: Any, **settings: Any) -> Any:
-    """`decreed.client.blocking.ask`, loaded when a command asks."""
+    """`decreed.client.blocking.ask`, loaded at its first use."""
     from ..client import blocking
 
     return blocking.ask(*arguments, **settings)
 
 
 def connect(*endpoints: str, **settings: Any) -> "AbstractAsyncContextManager[Registry]":
-    """`decreed.client.connect`, loaded when a command connects."""
+    """`decreed.client.connect`, loaded at its first use."""
     from .. import client
 
     return client.connect(*endpoints, **settings)
@@ -31,7 +31,7 @@ def connect(*endpoints: str, **settings: Any) -> "AbstractAsyncContextManager[Re
 def with_keys(call: Call, body: "Callable[[Keys], Coroutine[Any, Any, T]]") -> T:
     """Run `body` with the keys of the cluster, and return what it returns.
 
-    No event loop is loaded: for commands that ask once and end.
+    For commands with one request: no event loop is loaded.
     """
     result: T = ask(call.endpoints, body, timeout=call.seconds, claimant=call.claimant)
     return result

@@ -91,7 +91,7 @@ def use_context(name: Name, as_json: o.Json = False) -> int:
         file.context(name)
     document: Any = tomlkit.parse(file.text)
     document["context"] = name
-    # a link to the file stays one, and what it leads to is written
+    # a symbolic link to the file is kept, and its target is written
     path = Path(os.path.realpath(file.path))
     write_file(path, tomlkit.dumps(document), replace=True, mode=path.stat().st_mode & 0o777)
     if as_json:
@@ -120,7 +120,7 @@ def _existing(file: ConfigFile | None) -> ConfigFile:
 
 
 def _checked(file: ConfigFile, name: str) -> dict[str, Any]:
-    """What a context says, or what is wrong with it."""
+    """The settings of a context, or its fault."""
     try:
         said: Context = file.context(name)
     except DecreedError as error:

@@ -8,9 +8,9 @@
     claimant = "deploy"
 
 It is ``DECREED_CONFIG``, or ``decreed/config.toml`` in ``XDG_CONFIG_HOME``, by default ``~/.config``.
-What a command is told counts first, then a variable, then the context, then the default. Plain
-functions from texts and the environment to values: this needs neither Typer nor an event loop, and
-where there is no file it costs one failed look-up.
+An option takes precedence over a variable, that over the context, and that over the default. These are
+plain functions from texts and the environment to values: they need neither Typer nor an event loop, and
+without a config file they cost one failed look-up.
 """
 
 import os
@@ -38,10 +38,10 @@ _LARGEST_FILE = 1 << 20
 
 
 class Context(NamedTuple):
-    """What one context says; None or nothing where it is silent.
+    """The settings of one context; None or empty if not set.
 
     Args:
-        name: how it is called; empty if none was chosen.
+        name: its name; empty if no context was chosen.
         endpoints: the nodes to talk to.
         timeout: seconds that a call may take.
         claimant: who claims.
@@ -57,9 +57,9 @@ class ConfigFile(NamedTuple):
     """A config file that was read; nothing of its contexts is checked yet.
 
     Args:
-        path: where it is.
-        text: what stands in it, for saying on which line something is wrong.
-        current: the context that is taken when nothing names another; empty for none.
+        path: its path.
+        text: its text, for naming the line of a fault.
+        current: the context that is used if no other is named; empty for no context.
         contexts: the table of each context, by name.
     """
 
@@ -72,7 +72,7 @@ class ConfigFile(NamedTuple):
         """The context called `name`, checked.
 
         Raises:
-            ConfigError: if there is none, or something in it is wrong.
+            ConfigError: if it does not exist, or is malformed.
         """
         if name not in self.contexts:
             known = ", ".join(self.contexts) or "none"
@@ -134,21 +134,21 @@ class ConfigFile(NamedTuple):
 
 
 def parse_endpoints(text: str) -> tuple[str, ...]:
-    """The addresses of a list with commas between, each as ``host:port``.
+    """The addresses of a comma-separated list, each as ``host:port``.
 
     Raises:
-        ConfigError: if one is none.
+        ConfigError: if one is malformed.
     """
     return tuple(join_address(*pair) for pair in split_addresses(text))
 
 
 def config_path(environ: Mapping[str, str]) -> str:
-    """Where the config file is, or would be; empty where a user without a home has none."""
+    """The path of the config file, even if it does not exist; empty for a user without a home."""
     if named := environ.get(CONFIG_VARIABLE):
         return named
     home = environ.get("XDG_CONFIG_HOME", "")
     if not os.path.isabs(home):
-        # a relative one is to be ignored, as the specification of these folders says
+        # the XDG specification says to ignore a relative path
         own = os.path.expanduser("~")
         if own == "~":
             return ""
@@ -157,10 +157,10 @@ def config_path(environ: Mapping[str, str]) -> str:
 
 
 def read_config(environ: Mapping[str, str]) -> ConfigFile | None:
-    """The config file; None if there is none and no variable names one.
+    """The config file; None if it does not exist and no variable names one.
 
     Raises:
-        ConfigError: if it cannot be read, or is no config file.
+        ConfigError: if it cannot be read, or is malformed.
     """
     path = config_path(environ)
     try:
@@ -177,10 +177,10 @@ def read_config(environ: Mapping[str, str]) -> ConfigFile | None:
 
 
 def parse_config(path: str, data: bytes) -> ConfigFile:
-    """The config file whose bytes are `data`; a byte order mark at its head is passed over.
+    """The config file with the bytes `data`; a byte order mark at its beginning is skipped.
 
     Raises:
-        ConfigError: naming the file, the line or the setting, and the way out.
+        ConfigError: if it is malformed; names the file, the line or the setting, and the way out.
     """
     import tomllib  # only where there is a file
 
@@ -211,7 +211,7 @@ def parse_config(path: str, data: bytes) -> ConfigFile:
 
 
 def chosen_context(option: str | None, environ: Mapping[str, str]) -> Context:
-    """The context that a command works in: as ``--context``, the variable, or the file says.
+    """The context of a command: from ``--context``, the variable, or the file.
 
     Raises:
         ConfigError: if the file is wrong, or has no context of that name.
@@ -241,12 +241,12 @@ def _place(path: str, line: int | None) -> str:
 
 
 class CallSettings(NamedTuple):
-    """Where a call goes, how long it may take, and as whom it is made.
+    """The endpoints, the timeout and the claimant of a call.
 
     Args:
         endpoints: the nodes to talk to.
         timeout: seconds.
-        claimant: as the variable or the context says; None to leave that to the client.
+        claimant: from the variable or the context; None for the client's default.
     """
 
     endpoints: tuple[str, ...]
@@ -260,7 +260,7 @@ def settle_call(
     context: Context,
     environ: Mapping[str, str],
 ) -> CallSettings:
-    """What counts: what was told, then the context, then the default."""
+    """The settings of a call, by precedence: options and variables, the context, the default."""
     usual = DEFAULT_TIMEOUT if context.timeout is None else context.timeout
     return CallSettings(
         endpoints or context.endpoints or parse_endpoints(DEFAULT_ENDPOINTS),
@@ -272,10 +272,10 @@ def settle_call(
 def read_call(options: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> CallSettings:
     """The settings of a call from the texts of its options, such as ``{"--timeout": "5s"}``.
 
-    The same as Typer's way through the options, for those who do not load Typer.
+    The same result as with Typer's options, without loading Typer.
 
     Raises:
-        DecreedError: naming the option, the variable, or the file and the line that is wrong.
+        DecreedError: if one is wrong; names the option, the variable, or the file and the line.
     """
     return settle_call(
         _read(told(options, "--endpoints", environ, ENDPOINTS_VARIABLE), parse_endpoints),
@@ -288,12 +288,12 @@ def read_call(options: Mapping[str, str], environ: Mapping[str, str] = os.enviro
 def check_one_place(
     endpoints: tuple[str, ...] | None, context: Context, environ: Mapping[str, str]
 ) -> None:
-    """Check that a context that was asked for by name is not passed over for a variable.
+    """Check that a variable does not override a context that was chosen by name.
 
-    A key that is frozen in another cluster than the one that was named stays so permanently.
+    A key that is frozen in another cluster than the named one is frozen there permanently.
 
     Raises:
-        ConfigError: if the variable leads to other nodes than the context.
+        ConfigError: if the variable names other nodes than the context.
     """
     variable = environ.get(ENDPOINTS_VARIABLE)
     if not (variable and endpoints and context.endpoints) or endpoints == context.endpoints:
@@ -306,14 +306,14 @@ def check_one_place(
 
 
 def is_on(text: str | None) -> bool:
-    """Whether a switch's variable is on; the same words as Typer's."""
+    """Whether the variable of a flag is on; accepts the words that Typer accepts."""
     return (text or "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
 
 
 def told(
     options: Mapping[str, str], option: str, environ: Mapping[str, str], variable: str
 ) -> tuple[str, str] | None:
-    """What says a setting, and its text: the option, else the variable unless it is empty."""
+    """The source of a setting, and its text: the option, otherwise the variable unless it is empty."""
     if option in options:
         return option, options[option]
     text = environ.get(variable)
@@ -321,7 +321,7 @@ def told(
 
 
 def _read(said: tuple[str, str] | None, read: Callable[[str], T]) -> T | None:
-    """The value that was told; None if nothing was."""
+    """The value of a setting; None if it was not given."""
     if said is None:
         return None
     source, text = said

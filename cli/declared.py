@@ -19,7 +19,7 @@ class Parameter:
         name: of the function's parameter.
         kind: the type of its values, without None.
         declared: how it was declared.
-        default: its value where the command line names none; `REQUIRED` if there is none.
+        default: its value if the command line has none; `REQUIRED` if it must be given.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Parameter:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The names of an option; none for an argument."""
+        """The names of an option; empty for an argument."""
         if not self.is_option:
             return ()
         return self.declared.names or (f"--{self.name.replace('_', '-')}",)
 
     def setting(self, name: str) -> Any:
-        """What was declared under one of Typer's names; None if nothing was."""
+        """The setting with one of Typer's names; None if it was not declared."""
         return self.declared.settings.get(name)
 
 

@@ -1,9 +1,9 @@
-"""Typer, loaded when it is needed: for help, for telling mistakes, and for completion.
+"""Typer, loaded only when it is needed: for help, error messages and completion.
 
-The commands declare their parameters with `typer.Option` and `typer.Argument`, as Typer's own users do.
-Here that only writes down what was declared. A command line that is in order is read from those notes
-(`line`), and Typer, which takes longer to load than a node takes to answer, is left alone. Where Typer
-is needed, `typer_app` repeats the declarations to it, and nothing but its public names is used.
+The commands declare their parameters with `typer.Option` and `typer.Argument`, as usual with Typer.
+Here that only records the declarations. A correct command line is parsed by them (`line`), without
+Typer, since loading it takes longer than a request. When Typer is needed, `typer_app` repeats the
+declarations to it; only its public names are used.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Declared:
-    """What was declared of one parameter.
+    """The declaration of one parameter.
 
     Args:
         kind: ``Option`` or ``Argument``.
         names: the names of an option.
-        settings: all else, by Typer's names.
+        settings: all other settings, by Typer's names.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Declared:
 
 
 class Sources(Protocol):
-    """What the callback of a parameter is told by Typer's context, and by `line.Told`."""
+    """What the callback of a parameter may ask; Typer's context has it, and `line.Told`."""
 
     def get_parameter_source(self, name: str) -> object:
         """Where the value of a parameter comes from, as an enum with Typer's names; None if unknown."""
@@ -39,7 +39,7 @@ class Sources(Protocol):
 
 
 class _Deferred:
-    """Stands for the module ``typer``."""
+    """Replaces the module ``typer``."""
 
     def Option(self, *names: str, **settings: Any) -> Any:
         """An option of a command."""

@@ -1,7 +1,7 @@
 """``decreed dev``: a cluster of three nodes in one process, to try things and to develop against.
 
-Its data stays on restart: ``.decreed/cluster.toml`` and a directory for each node. With ``--demo``
-it runs in a folder and on ports of its own, freezes a key, reads it back, and is gone again.
+Its data survives a restart: ``.decreed/cluster.toml`` and a directory for each node. With ``--demo`` it
+runs in a temporary folder on other ports, freezes a key, reads it back, and ends.
 """
 
 import secrets
@@ -123,12 +123,12 @@ def dev(
 def prepare(
     folder: Path, port: int | None = None, free: tuple[int, ...] | None = None
 ) -> DevCluster:
-    """The cluster that lives in `folder`, made if it is not there yet.
+    """The cluster in `folder`; created if it does not exist.
 
     Args:
-        folder: where it lives.
-        port: the first of its ports, if it is to be another than before.
-        free: ports to take when `port` says nothing.
+        folder: its folder.
+        port: the first of its ports; None to keep the ports.
+        free: the ports to use if `port` is None.
     """
     path = folder / "cluster.toml"
     if port is not None:
@@ -139,7 +139,7 @@ def prepare(
         members = _addresses(ports or tuple(range(DEFAULT_PORT, DEFAULT_PORT + len(NODES))))
         write_file(path, config_text(secrets.token_hex(16), members), replace=False)
     elif ports:
-        load_config(path)  # which says what is wrong with it
+        load_config(path)  # raises an error that names its faults
         text = with_addresses(read_config(path), _addresses(ports))
         write_file(path, text, replace=True)
     return DevCluster(folder, path, load_config(path))
@@ -161,7 +161,7 @@ async def run_cluster(cluster: DevCluster, body: Callable[[], Awaitable[None]]) 
 
 
 def _open(stack: ExitStack, parts: ServerParts, start: NodeStart) -> Storage:
-    """Open a node's directory, to be given back when the cluster stops."""
+    """Open a node's directory; it is closed when the cluster stops."""
     with about(str(start.data)):
         storage = open_node(parts, start)
     stack.callback(storage.close)
@@ -212,7 +212,7 @@ def _announcement(
 
 
 async def _all_vote(cluster: DevCluster) -> None:
-    """Wait until the cluster takes claims, so that what is typed next works; but not for ever."""
+    """Wait for a limited time until the cluster accepts claims, so that the next command works."""
     with trio.move_on_after(FORMING_SECONDS):
         async with connect(*cluster.endpoints) as registry:
             while not await _vote(registry):
@@ -220,7 +220,7 @@ async def _all_vote(cluster: DevCluster) -> None:
 
 
 async def _vote(registry: Registry) -> bool:
-    """Whether all nodes take part; none may listen yet."""
+    """Whether all nodes take part; perhaps no node listens yet."""
     try:
         return all(map(_votes, await registry.status()))
     except Unreachable:
@@ -232,7 +232,7 @@ def _votes(report: StatusReport | NodeDown) -> bool:
 
 
 def how_to_use(cluster: DevCluster) -> Iterator[str]:
-    """What ``decreed dev`` prints."""
+    """The text that ``decreed dev`` prints."""
     yield f"three nodes run at {', '.join(cluster.endpoints)}; their data is in {cluster.folder}"
     yield "in another terminal:"
     if ",".join(cluster.endpoints) != o.DEFAULT_ENDPOINTS:
@@ -260,7 +260,7 @@ def _demonstration(
 
 async def _freeze_and_read(registry: Registry, as_json: bool) -> None:
     """Claim a key, read it back, and show that another claim of it loses."""
-    for value in ("hello, for ever", "something else"):
+    for value in ("hello, forever", "something else"):
         claimed = await registry.claim(DEMO_KEY, value)
         if as_json:
             write_json(claimed.to_dict())

@@ -1,6 +1,6 @@
 """Spans of time as people write them: ``500ms``, ``10s``, ``1h30m``, ``1.5h``, ``2d``, or seconds.
 
-The one reader of them, for options, variables and the config file. Knows nothing of any of these.
+The only parser of durations, for options, variables and the config file; it knows nothing of these.
 """
 
 import re
@@ -29,8 +29,7 @@ def seconds_of(text: str) -> float:
     """The seconds that `text` means: parts in falling order of their units, or a plain number.
 
     Raises:
-        BadRequest: naming what is wrong with it; it is shorter than a millisecond or longer than a
-            year, too.
+        BadRequest: if it is malformed, shorter than a millisecond, or longer than a year.
     """
     plain = text.strip()
     seconds = float(plain) if _PLAIN.fullmatch(plain) else _sum(plain, text)

@@ -1,7 +1,7 @@
-"""The first things that the process does, before the parts of the program are loaded.
+"""The first steps of the process, before the parts of the program are loaded.
 
-Loading takes a good part of a second. A SIGTERM in that time is kept for the node, which then stops as
-if it had come later. This module must import nothing that takes time.
+Loading takes a good part of a second. A SIGTERM in that time is remembered for the node, which then
+stops as if it had come later. This module must import nothing that takes time.
 """
 
 import gc
@@ -21,13 +21,13 @@ GLOBAL_VALUES = ("--endpoints", "--context", "--claimant", "--timeout")
 
 
 class EarlyStop:
-    """Whether SIGTERM came before anybody could heed it; a second one ends the process at once."""
+    """Whether SIGTERM came before the node could handle it; a second one ends the process."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def listen(self) -> None:
-        """From now on, keep a SIGTERM."""
+        """Remember a SIGTERM from now on."""
         signal.signal(signal.SIGTERM, self._keep)
 
     def _keep(self, number: int, frame: FrameType | None) -> None:
@@ -39,10 +39,10 @@ EARLY = EarlyStop()
 
 
 def hold_closed_streams() -> None:
-    """Keep the descriptors of standard streams that were closed from going to other files.
+    """Reserve the descriptors of closed standard streams, so that no other file gets them.
 
-    A table or a connection behind descriptor 1 would take whatever is printed. What is said on a
-    closed standard error is said to nobody.
+    A table or a connection with descriptor 1 would receive printed text. Text to a closed standard
+    error is dropped.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -60,7 +60,7 @@ def command_words(words: Sequence[str]) -> Sequence[str]:
 
 
 def is_complete() -> bool:
-    """Whether what the command needs is installed; the library alone has this script, too."""
+    """Whether the command's packages are installed; the library alone installs this script too."""
     return all(any(finder.find_spec(name, None) for finder in sys.meta_path) for name in NEEDED)
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     if command and command[0] in SERVING:
         EARLY.listen()
     if command == ["serve"]:
-        # loading makes hardly any garbage, and looking for it takes long; `collect_seldom` ends this
+        # loading makes hardly any garbage, and collecting takes long; `collect_seldom` enables it again
         gc.disable()
     hold_closed_streams()
     if not is_complete():

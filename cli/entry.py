@@ -10,10 +10,10 @@ class Entry:
     """A command that may not be loaded yet.
 
     Args:
-        name: how it is called.
+        name: its name.
         where: ``module:function`` in this package.
         examples: command lines for the end of its help.
-        runs_another: whether its last arguments are a command of somebody else's.
+        runs_another: whether its last arguments are another program's command line.
     """
 
     def __init__(self, name: str, where: str, *examples: str, runs_another: bool = False) -> None:
@@ -27,7 +27,7 @@ class Entry:
 
     @property
     def summary(self) -> str:
-        """Its help in one sentence, for the list of all commands; nothing is loaded for it."""
+        """Its help in one sentence, for the list of all commands; does not load it."""
         return SUMMARIES.get(self.where) or first_sentence(self.load())
 
     @property
@@ -43,5 +43,5 @@ class Entry:
 
 
 def first_sentence(function: Callable[..., object]) -> str:
-    """The first line of what a function says of itself."""
+    """The first line of a function's docstring."""
     return (function.__doc__ or "").strip().partition("\n")[0]

@@ -1,7 +1,7 @@
-"""How a failed command ends: one line that says what to do, or one JSON document, and an exit code.
+"""The end of a failed command: one line that says what to do, or one JSON document, and an exit code.
 
-The codes are those of `decreed.registry.errors.Exit`; beside them stand 130 (interrupted) and 141
-(the reader of our output has gone), which are the shell's own.
+The codes are those of `decreed.registry.errors.Exit`, and the shell's own 130 (interrupted) and 141
+(the reader of our output has gone).
 """
 
 from collections.abc import Generator
@@ -47,12 +47,12 @@ class CommandFailed(Exception):
         """What the process exits with."""
 
     def name_command(self, name: str) -> None:
-        """Let the way out name the command that failed, where it is known."""
+        """Name the failed command in the way out."""
         if name and self.way_out == SEE_HELP:
             self.way_out = f"see 'decreed {name} --help'"
 
     def report(self, as_json: bool) -> None:
-        """Say it on standard error."""
+        """Print it to standard error."""
         write_error(to_json(self._document()) if as_json else self._line())
 
     def _line(self) -> str:
@@ -94,7 +94,7 @@ def about(thing: str, way_out: str = "", **facts: str | None) -> Generator[None]
 
 @contextmanager
 def reading(path: str) -> Generator[None]:
-    """Failures of the file system inside are the caller's bad input: exit code 2."""
+    """Report failures of the file system in the block as bad input: exit code 2."""
     try:
         yield
     except OSError as error:

@@ -1,9 +1,8 @@
 """From nested tables to keys and values.
 
-A table becomes a path segment and its names the segments below it; a scalar becomes text, as it is
-written in the file; a list becomes one value in JSON, so that it is frozen whole, its numbers as
-they are written. A null or an empty table says nothing and is reported, not frozen; so is a list
-with something that JSON would write in another way.
+A table becomes a path segment and its names the segments below it. A scalar becomes text, as written
+in the file. A list becomes one value in JSON, so that it is frozen as a whole, its numbers as written.
+A null or an empty table is reported and not frozen; so is a list with content that JSON would change.
 """
 
 import json
@@ -25,7 +24,7 @@ def flatten(prefix: str, tables: Any) -> list[Item]:
     """The items of nested tables; two of them may have the same key.
 
     Raises:
-        BadRequest: if the outermost value is no table, or it is too much.
+        BadRequest: if the outermost value is not a table, or there are too many items.
     """
     if isinstance(tables, Wrong):
         raise BadRequest(tables.why)
@@ -43,7 +42,7 @@ def whole(key: str, value: Any) -> Item:
     """A whole file as one value in JSON.
 
     Raises:
-        BadRequest: if JSON cannot say it in the same way.
+        BadRequest: if JSON would change it.
     """
     if value is None:
         raise BadRequest(_why_not(value))
@@ -84,10 +83,10 @@ def _unnamed(prefix: str, name: str, why: str) -> Item:
 
 
 def list_json(value: Any) -> str:
-    """A list, or what else a file holds, as compact JSON with sorted names.
+    """A list, or any other value of a file, as compact JSON with sorted names.
 
     Raises:
-        BadRequest: if JSON cannot hold it, or it grows beyond any value.
+        BadRequest: if JSON cannot hold it, or it gets larger than a value may be.
     """
     parts: list[str] = []
     size = 0
@@ -103,7 +102,7 @@ def list_json(value: Any) -> str:
 
 
 def _json(value: object) -> Iterator[str]:
-    """Compact JSON in pieces; scalars of the file as they are written there."""
+    """Compact JSON in pieces; scalars of the file are unchanged."""
     if is_table(value):
         for mark, name in _with_commas("{", sorted(value, key=_name)):
             yield mark + json.dumps(_name(name), ensure_ascii=False) + ":"

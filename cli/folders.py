@@ -1,7 +1,7 @@
 """A folder of files: which of them are imported, and why others are not.
 
-Symbolic links are followed if what they lead to lies in the folder, so a mounted ConfigMap or Secret
-reads as it looks. Names that begin with two dots are how those are mounted, and never of interest.
+Symbolic links are followed if their target is in the folder, so that a mounted ConfigMap or Secret
+works. Names that begin with two dots belong to the mechanism of such mounts, and are ignored.
 """
 
 import os
@@ -14,19 +14,18 @@ from .flatten import MOST_ITEMS
 from .items import File, Item, key_below
 
 _GENERATION = "..data"
-"""The link by which a mounted folder is exchanged as a whole."""
+"""The symbolic link that replaces a mounted folder as a whole."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder that is looked through.
+    """A folder that is searched.
 
     Args:
         real: its path, with every link followed.
-        prefix: what keys are put under.
-        hidden: whether names that begin with a dot are wanted.
-        unwanted: says of a path below the folder, with ``/`` at the end of that of a folder, whether
-            it is to be left out.
+        prefix: the prefix of keys.
+        hidden: whether names that begin with a dot are included.
+        unwanted: whether a path below the folder is to be left out; a folder's path ends with ``/``.
     """
 
     real: str
@@ -35,7 +34,7 @@ class Folder:
     unwanted: Callable[[str], bool]
 
     def items(self) -> Iterator[Item]:
-        """An item for each file, its path as its name, and for whatever else is met."""
+        """An item for each file, with its path as its name, and for every other entry."""
         waiting = [_Place(self.real, "", (self.real,))]
         while waiting:
             place = waiting.pop()
@@ -52,7 +51,7 @@ class Folder:
                     yield found
 
     def _look(self, place: "_Place", entry: "os.DirEntry[str]") -> "_Place | Item | None":
-        """The item of an entry, or the folder that it is; None for what is never of interest."""
+        """The item of an entry, or the folder that it is; None for ignored entries."""
         if entry.name.startswith(".."):
             return None
         name = f"{place.name}/{entry.name}" if place.name else entry.name
@@ -71,10 +70,10 @@ class Folder:
             return item.failing(str(error))
 
     def _target(self, link: str) -> str:
-        """Where a symbolic link leads in the end.
+        """The final target of a symbolic link.
 
         Raises:
-            BadRequest: if that is nothing, or lies outside of the folder.
+            BadRequest: if it does not exist, or is outside the folder.
         """
         shown = os.readlink(link)
         try:
@@ -91,17 +90,17 @@ class Folder:
 
 @dataclass(frozen=True)
 class _Place:
-    """A folder to be looked through: its real path, its name, and the real paths of all above it."""
+    """A folder to be searched: its real path, its name, and the real paths of all folders above it."""
 
     real: str
     name: str
     above: tuple[str, ...]
 
     def inside(self, real: str, name: str) -> "_Place":
-        """The folder `real`, which lies in this one.
+        """The folder `real` inside this one.
 
         Raises:
-            BadRequest: if it is one that this one lies in: there would be no end.
+            BadRequest: if it contains this one, which would be an endless loop.
         """
         if real in self.above:
             raise BadRequest("a symbolic link to a folder that it lies in, which has no end")
@@ -113,11 +112,11 @@ def folder_items(
 ) -> list[Item]:
     """An item for each file below `folder`.
 
-    What cannot be read or must not be followed comes back with an error, and what is not wanted as
-    left out. Values are read later, one by one.
+    Entries that cannot be read or must not be followed have an error; unwanted ones are marked as left
+    out. Values are read later, one by one.
 
     Raises:
-        BadRequest: if there is too much, or the folder was exchanged meanwhile.
+        BadRequest: if there are too many, or the folder was replaced meanwhile.
     """
     real = os.path.realpath(folder)
     before = _generation(real)

@@ -1,8 +1,8 @@
 """A small file beside the config that remembers which nodes have formed, and in which formation.
 
-A data directory that was lost must not come back empty and vote (design, section 8). The peers
-refuse it; this file lets the node itself refuse, even when no peer is up. It is best effort: if it
-cannot be written, a warning is all, and the peers still stand guard.
+A lost data directory must not come back empty and vote (design, section 8). The peers refuse it; with
+this file the node itself refuses, even when no peer is up. It is best effort: if it cannot be written,
+there is only a warning, and the peers still refuse.
 
 Each line is a JSON object with ``cluster_id``, ``node``, ``formation`` (hexadecimal) and ``time``.
 """
@@ -23,7 +23,7 @@ _NOT_DATA = {"lost+found"}
 
 
 def marker_path(config_path: Path) -> Path:
-    """Where the file stands: ``cluster.toml.formed`` beside ``cluster.toml``."""
+    """The path of the file: ``cluster.toml.formed`` beside ``cluster.toml``."""
     return config_path.with_name(config_path.name + ".formed")
 
 
@@ -44,7 +44,7 @@ def check_not_formed_before(
     """Refuse to start `node` on a fresh directory if it has formed before.
 
     Raises:
-        IdentityRefused: naming the ways out.
+        IdentityRefused: if it has; names the ways out.
     """
     with reading(str(data_dir)):
         fresh = is_fresh(data_dir)
@@ -68,7 +68,7 @@ def is_fresh(data_dir: Path) -> bool:
 
 
 def _notes(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines that can be read; one cut off by a crash says nothing."""
+    """The readable lines; a line that a crash cut off is skipped."""
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -81,7 +81,7 @@ def _notes(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _append(path: Path, note: dict[str, str]) -> None:
-    """Add one line, on a line of its own even behind one that was cut off."""
+    """Append one line, on a line of its own even after one that was cut off."""
     before = path.read_bytes() if path.exists() else b""
     cut_off = before and not before.endswith(b"\n")
     with path.open("a", encoding="utf-8") as file:

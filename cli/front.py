@@ -1,11 +1,12 @@
-"""The front door: which command is meant, who wants help, and what stands before the command.
+"""The front door: finds the command, handles help, and the options before the command.
 
 Rules kept here:
 
-* ``-h`` and ``--help`` are help wherever they stand, unless behind ``--``.
-* Global options (where, as whom, how long, in what form) are taken before the command too. One that
-  the command has no use for is passed over, but no command goes to another place than was said.
-* Words that other programs use to change or delete are answered, not run: nothing ever is.
+* ``-h`` and ``--help`` mean help anywhere, except after ``--``.
+* Global options (cluster, claimant, timeout, output) are accepted before the command too. An option
+  that the command does not have is ignored; it is an error if it names a place, for a command that
+  goes to one.
+* Words that other programs use for changing or deleting get an explanation: nothing is ever deleted.
 """
 
 import os
@@ -54,12 +55,12 @@ ANSWERS = {
 
 @dataclass(frozen=True)
 class Command:
-    """A command that was named.
+    """A command on a command line.
 
     Args:
         path: its words, such as ``lock run``.
-        entry: where it is.
-        rest: the words behind it.
+        entry: its entry in the table.
+        rest: the words after it.
     """
 
     path: tuple[str, ...]
@@ -77,11 +78,11 @@ def run_line(words: Sequence[str]) -> int:
 
     Raises:
         CommandFailed: if it is not understood; exit code 2.
-        DecreedError, typer.TyperException: as the command, or Typer, ends.
+        DecreedError, typer.TyperException: errors of the command or of Typer.
     """
     before, rest = take_globals(list(words))
     if before and not rest:
-        raise mistake("there is no command behind the options", "see 'decreed --help'")
+        raise mistake("there is no command after the options", "see 'decreed --help'")
     if not rest or rest[0] in (*HELP, *COMPLETION):
         return _root(rest)
     if rest[0] in VERSION:
@@ -108,7 +109,7 @@ def explain(words: Sequence[str]) -> int:
 
 
 def find(words: Sequence[str], group_rest: Sequence[str] = ()) -> Command | int:
-    """The command that `words` begin with; an exit code if they name a group, whose help is shown.
+    """The command that `words` begin with; for a group, shows its help and returns an exit code.
 
     Raises:
         CommandFailed: if there is no such command; exit code 2.
@@ -125,7 +126,7 @@ def find(words: Sequence[str], group_rest: Sequence[str] = ()) -> Command | int:
 
 
 def named(words: Sequence[str]) -> str:
-    """The name of the command that `words` begin with, such as ``lock run``; empty if there is none."""
+    """The name of the command that `words` begin with, such as ``lock run``; empty for no command."""
     length = 2 if words[:1] and words[0] in GROUPS else 1
     known = commands_under(words[: length - 1])
     path = words[:length]
@@ -157,7 +158,7 @@ def take_globals(words: list[str]) -> tuple[list[tuple[str, str | None]], list[s
         else:
             known = (*GLOBALS, "--help", "--version")
             message = f"there is no option {name} before the command{meant(name, known)}"
-            raise mistake(message, "options of a command stand behind its name")
+            raise mistake(message, "options of a command come after its name")
     return before, words
 
 
@@ -224,7 +225,7 @@ def _instead(command: Command, name: str) -> str:
 def _heeded(
     command: Command, before: Sequence[tuple[str, str | None]], parameters: Sequence[Parameter]
 ) -> list[tuple[Parameter, str | None]]:
-    """Those of the options before the command that it has a use for."""
+    """The options before the command that the command has."""
     by_name = {name: each for each in parameters for name in each.options}
     goes_somewhere = command.path[0] == "context" or any(name in by_name for name in PLACES)
     for name, _ in before:

@@ -2,12 +2,12 @@
 
     python guard.py CONTROL REPORT GRACE_MS apart|foreground COMMAND…
 
-Whoever holds the lock keeps moving a deadline, through the pipe CONTROL. When the deadline has come,
-because the holder was stopped, has died or has lost the lock, the guard ends the command and all that
-it has started: TERM first, KILL soon enough that nothing of it outlives the validity of the lock.
+The holder of the lock keeps moving a deadline, through the pipe CONTROL. When the deadline passes,
+because the holder was stopped, died or lost the lock, the guard ends the command and all processes that
+it has started: TERM first, KILL early enough that none of them outlives the validity of the lock.
 
-What it reads, a line each: ``until TERM_MS KILL_MS`` on the clock that runs while the machine sleeps,
-``signal N`` to pass on, ``stop``, ``resume``. What it writes to REPORT: ``started GROUP``,
+It reads lines: ``until TERM_MS KILL_MS`` on the clock that also runs while the machine sleeps,
+``signal N`` to pass on, ``stop``, ``resume``. It writes lines to REPORT: ``started GROUP``,
 ``suspended``, ``stopping``, ``exit CODE``, ``failed CODE TEXT``.
 
 With ``foreground`` the command has the terminal while it runs, as a shell's job has: it is the group
@@ -42,7 +42,7 @@ def now_ms() -> float:
 
 
 def exit_code(status: int) -> int:
-    """What a shell would say of a process that ended so: 128 and the signal, or its code."""
+    """The exit code that a shell would report for a wait status: the code, or 128 plus the signal."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
@@ -60,7 +60,7 @@ def take_terminal_back(group: int, ours: int) -> None:
     terminal = open_terminal()
     if terminal is None:
         return
-    # who is not in the foreground would be stopped for this
+    # a process that is not in the foreground would be stopped for this
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
     try:
         with suppress(OSError):
@@ -74,11 +74,11 @@ def take_terminal_back(group: int, ours: int) -> None:
 class Terminal:
     """The terminal of the holder, lent to the command while that is not suspended.
 
-    It is given only while the holder's group has it: a job in the background takes it from nobody.
+    It is lent only while the holder's group has it: a job in the background never takes it.
 
     Args:
         descriptor: of the terminal.
-        owner: the process group that it is given back to.
+        owner: the process group that gets it back.
     """
 
     def __init__(self, descriptor: int, owner: int) -> None:
@@ -87,12 +87,12 @@ class Terminal:
         self._heeding = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
 
     def lend_from_within(self) -> None:
-        """In the command's process, before it is the command: have the terminal from the start."""
+        """In the command's process, before exec: take the terminal from the start."""
         self.lend(os.getpid())
         signal.signal(signal.SIGTTOU, self._heeding)
 
     def lend(self, group: int) -> bool:
-        """Give the terminal to the command's group, if the owner has it; whether it did."""
+        """Give the terminal to the command's group, if the owner has it; returns whether it did."""
         with suppress(OSError):
             if os.tcgetpgrp(self._descriptor) == self._owner:
                 os.tcsetpgrp(self._descriptor, group)
@@ -101,7 +101,7 @@ class Terminal:
         return False
 
     def expect_lending(self) -> None:
-        """The command is about to be begun, and takes the terminal if its owner has it."""
+        """Note whether the command, which is about to start, takes the terminal from its owner."""
         with suppress(OSError):
             self._lent = os.tcgetpgrp(self._descriptor) == self._owner
 
@@ -117,10 +117,10 @@ class Guard:
     """Watches over one command.
 
     Args:
-        control: where orders are read.
-        report: where news are written.
-        grace_ms: from TERM to KILL, when there is no earlier deadline.
-        terminal: what is lent to the command, if anything is.
+        control: the descriptor that orders are read from.
+        report: the descriptor that reports are written to.
+        grace_ms: from TERM to KILL, if there is no earlier deadline.
+        terminal: the terminal that is lent to the command, or None.
     """
 
     def __init__(
@@ -138,9 +138,9 @@ class Guard:
         self._pending: list[int] = []
 
     def run(self, command: list[str]) -> int:
-        """Start the command and stay until nothing of it is left; returns its exit code.
+        """Start the command and stay until all its processes have ended; returns its exit code.
 
-        The first deadline is there before the command is, so that it never runs without one.
+        The first deadline is set before the command starts, so that it never runs without one.
         """
         wake = self._catch_signals()
         self._hear(os.read(self._control, 4096))
@@ -169,7 +169,7 @@ class Guard:
         return self._code
 
     def _before_command(self) -> None:
-        """In the command's process, which is in a group of its own already."""
+        """Runs in the command's process, which is already in a group of its own."""
         _die_with_parent()
         if self._terminal is not None:
             self._terminal.lend_from_within()
@@ -179,7 +179,7 @@ class Guard:
             self._terminal.take_back()
 
     def _all_gone(self, child: int) -> bool:
-        """Reap what has ended. What the command left running is stopped once it has ended."""
+        """Reap ended processes. Once the command has ended, the processes that it left are stopped."""
         while True:
             try:
                 pid, status = os.waitpid(-1, self._heeded_changes())
@@ -196,13 +196,13 @@ class Guard:
         return False
 
     def _heeded_changes(self) -> int:
-        """What is waited for: ends; of a job that may be suspended, that too."""
+        """The options of waitpid: exits, and stops too if the job may be suspended."""
         return os.WNOHANG if self._terminal is None else os.WNOHANG | os.WUNTRACED
 
     def _suspended(self, itself: bool, number: int) -> None:
-        """The command was suspended; not one of those that it left to us.
+        """Handle a suspended command; other processes are ignored.
 
-        If it wanted the terminal, and its holder has that by now, as behind ``fg``, it goes on.
+        If it wanted the terminal, and its holder has that by now, as after ``fg``, it is resumed.
         """
         if not itself or self._terminal is None or self._stopping:
             return
@@ -244,7 +244,7 @@ class Guard:
         self._send_to_all(signal.SIGCONT)
 
     def _send_to_all(self, number: int) -> None:
-        """To the command's group, and to those of its processes that left the group and came to us."""
+        """Signal the command's group, and its processes that left the group and became our children."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._group, number)
         for pid in _children():
@@ -272,7 +272,7 @@ class Guard:
         return max(0.0, min(LONGEST_NAP_S, (coming - now) / 1000))
 
     def _hear(self, data: bytes) -> None:
-        if not data:  # whoever holds the lock is gone
+        if not data:  # the holder of the lock is gone
             self._listening = False
             self._term_at = 0
             return
@@ -285,7 +285,7 @@ class Guard:
             case ["until", term_at, kill_at] if not self._stopping:
                 self._term_at, self._kill_at = float(term_at), float(kill_at)
             case ["until", *_]:
-                pass  # what is being stopped is not let go on
+                pass  # a command that is being stopped gets no new deadline
             case ["signal", number]:
                 self._pass_on(int(number))
             case ["stop"]:
@@ -296,7 +296,7 @@ class Guard:
                 raise ValueError(f"no order: {order}")
 
     def _pass_on(self, number: int) -> None:
-        """A signal for the command; one that comes before there is a command waits for it."""
+        """Pass a signal to the command; a signal before its start is delivered afterwards."""
         if not self._group:
             self._pending.append(number)
             return
@@ -308,7 +308,7 @@ class Guard:
             os.write(self._report, text.encode() + b"\n")
 
     def _catch_signals(self) -> int:
-        """Have signals noted, and a pipe made readable by each of them."""
+        """Note signals from now on; each makes a pipe readable."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -320,7 +320,7 @@ class Guard:
 
 
 def _children() -> list[int]:
-    """Our children; none where the system does not say."""
+    """Our children; empty if the system does not tell."""
     found: list[int] = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
@@ -344,7 +344,7 @@ def main(arguments: list[str]) -> int:
     control, report, grace_ms, form, *command = arguments
     for descriptor in (int(control), int(report)):
         os.set_inheritable(descriptor, False)
-    # so that whatever leaves the command's group comes to us when its parent has ended
+    # so that processes that leave the command's group become our children when their parent ends
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     terminal = _terminal_of_holder() if form == "foreground" else None
     return Guard(int(control), int(report), float(grace_ms), terminal).run(command)

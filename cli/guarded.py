@@ -21,7 +21,7 @@ PASSED_ON = (
     signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
 )  # fmt: skip
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-# parts of the ttl before the end of validity at which the command is told, and forced, to end
+# fractions of the ttl before the end of validity at which the command gets TERM and KILL
 TERM_PART = 1 / 4
 KILL_PART = 1 / 12
 MOVES_PER_TTL = 12
@@ -33,7 +33,7 @@ class Ended:
     """How a command ended.
 
     Attributes:
-        code: what a shell would say: its exit code, or 128 and the signal; 126 or 127 if it could
+        code: as a shell reports it: its exit code, or 128 plus the signal; 126 or 127 if it could
             not be started.
         trouble: why it could not be started; empty if it was.
         stopped: whether it was stopped because the lock could not be kept.
@@ -45,10 +45,10 @@ class Ended:
 
 
 class Relay:
-    """Passes signals on to the command that runs; without one, those that end a program end us.
+    """Passes signals on to the running command; without a command, signals that end a program end us.
 
-    A signal that was ignored when we were begun, as under ``nohup``, is not heeded: it stays ignored
-    for us, and for the command, which inherits that.
+    A signal that was ignored when we were started, as under ``nohup``, stays ignored by us, and by the
+    command, which inherits that.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Relay:
         self._to: Guarded | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
-        """Pass signals on, for ever; starts with the scope that a signal ends."""
+        """Pass signals on until cancelled; reports the scope that a signal ends."""
         heard = heeded(*PASSED_ON)
         if not heard:
             task_status.started(self._scope)
@@ -74,7 +74,7 @@ class Relay:
                     self._scope.cancel()
 
     def lead_to(self, guarded: "Guarded | None") -> None:
-        """From now on signals go to this command."""
+        """Send signals to this command from now on."""
         self._to = guarded
 
 
@@ -82,9 +82,9 @@ class Guarded:
     """One command under a guard.
 
     Args:
-        lock: while it is held, the command may run.
-        relay: where signals come from.
-        foreground: whether the command is to have our terminal, if we have one.
+        lock: the command may run while it is held.
+        relay: passes signals on.
+        foreground: whether the command gets our terminal, if we have one.
     """
 
     def __init__(self, lock: Lock, relay: Relay, foreground: bool = False) -> None:
@@ -109,7 +109,7 @@ class Guarded:
                 [*guard, str(grace_ms), form, *command],
                 env=dict(environment),
                 pass_fds=(read_control, write_report),
-                # what is typed at the terminal must not reach the guard, in either way
+                # signals of the terminal must not reach the guard, in both cases
                 start_new_session=not self._foreground,
                 process_group=0 if self._foreground else None,
             )
@@ -123,7 +123,7 @@ class Guarded:
         return self._ended
 
     def send(self, order: str) -> None:
-        """Tell the guard something; one that is gone hears nothing."""
+        """Send an order to the guard; ignored if it has ended."""
         with suppress(OSError):
             os.write(self._control, order.encode() + b"\n")
 
@@ -141,7 +141,7 @@ class Guarded:
                 await self._see_it_dead(process)
 
     async def _see_it_dead(self, process: trio.Process) -> None:
-        """The guard stays until nothing of the command is left; without it, we see to that."""
+        """Wait for the guard, which stays until the command has ended; if it died, kill the command."""
         with trio.move_on_after(self._lock.holder.ttl + DEAD_SECONDS):
             await process.wait()
         process.kill()
@@ -178,9 +178,9 @@ class Guarded:
                     raise DecreedError(f"the guard said {line!r}")
 
     def _suspend(self) -> None:
-        """Stop with the command, as a job does; when the shell has us go on, so does the command.
+        """Stop together with the command, as a job does; when the shell resumes us, resume the command.
 
-        Where no shell would ever have us go on, the system leaves us running, and the command too.
+        Without a shell that could resume us, the system leaves us running, and the command too.
         """
         heeding = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         os.killpg(os.getpgrp(), signal.SIGTSTP)

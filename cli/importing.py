@@ -147,11 +147,11 @@ class Import:
 
     Args:
         call: how to reach the cluster.
-        source: what the source is called.
-        items: what it holds, in order of key.
+        source: the name of the source.
+        items: its items, in order of key.
         note: kept in every decree.
         dry_run: whether to freeze nothing.
-        keep_going: whether to freeze what can be, though something else cannot.
+        keep_going: whether to freeze the good items although others are wrong.
     """
 
     call: o.Call
@@ -162,7 +162,7 @@ class Import:
     keep_going: bool
 
     def run(self) -> int:
-        """Check, freeze, and say what became of each key; returns the exit code."""
+        """Check, freeze, and report each key's fate; returns the exit code."""
         tally = Tally(len(self.items), self.call.as_json, self.dry_run)
         try:
             self._skip(tally)
@@ -176,7 +176,7 @@ class Import:
         return tally.exit_code
 
     def _check(self, items: Sequence[Item], tally: Tally) -> None:
-        """Refuse it all if anything is wrong, and say all that is."""
+        """Refuse the whole import if any item is wrong, and report all wrong ones."""
         wrong = [row for item in items if (row := _wrong(item)) is not None]
         if wrong and not (self.keep_going or self.dry_run):
             for row in wrong:
@@ -230,7 +230,7 @@ def _wrong(item: Item) -> Row | None:
 
 @contextmanager
 def _progress(tally: Tally) -> Generator[None]:
-    """A progress bar on standard error while somebody looks at it."""
+    """A progress bar on standard error if that is a terminal."""
     if not sys.stderr.isatty():
         yield
         return

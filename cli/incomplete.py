@@ -1,4 +1,4 @@
-"""What the command says where the library is installed without the extra that the command needs."""
+"""The command's message if the library is installed without the extra that the command needs."""
 
 import os
 from collections.abc import Sequence

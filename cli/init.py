@@ -62,7 +62,7 @@ def parse_members(nodes: list[str]) -> dict[str, str]:
     """Names and addresses of ``NAME=HOST:PORT`` texts.
 
     Raises:
-        ConfigError: naming the one that is wrong.
+        ConfigError: if one is malformed; names it.
     """
     members: dict[str, str] = {}
     for text in nodes:

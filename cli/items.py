@@ -1,4 +1,4 @@
-"""What is imported, one key at a time, and the file that a value is read from when its turn comes."""
+"""The items of an import, one for each key, and the files that their values are read from later."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from .values import LARGEST_VALUE, payload
 
 JSON_TYPE = "application/json"
 
-# a pipe must not be waited for, and a link that has taken a file's place must not be followed
+# do not wait for a pipe, and do not follow a link that has replaced a file
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -20,7 +20,7 @@ class File:
     """A regular file as it was when it was checked.
 
     Args:
-        path: where it is, with every link followed.
+        path: its path, with every link followed.
         size: its bytes.
         stamp: changes when the file does.
     """
@@ -35,7 +35,7 @@ class File:
 
         Raises:
             OSError: if it cannot be opened to be read.
-            BadRequest: if it is no regular file, or larger than any value.
+            BadRequest: if it is not a regular file, or is larger than a value may be.
         """
         descriptor = os.open(path, _FLAGS)
         try:
@@ -56,7 +56,7 @@ class File:
         """Its bytes.
 
         Raises:
-            BadRequest: if it cannot be read, or is another one than was checked.
+            BadRequest: if it cannot be read, or has changed since it was checked.
         """
         try:
             with open(os.open(self.path, _FLAGS), "rb") as file:
@@ -64,7 +64,7 @@ class File:
                 data = file.read(LARGEST_VALUE + 1)
         except OSError as error:
             raise BadRequest(f"{self.path}: {error.strerror or error}") from error
-        # a file of the system's own, as in /proc, says that it is empty
+        # files of the system, as in /proc, have the size 0
         if not unchanged or len(data) != (self.size or len(data)):
             raise BadRequest(f"{self.path}: it was changed after it was checked")
         return data
@@ -77,12 +77,12 @@ class Item:
     Args:
         key: its name, not yet checked.
         value: text or bytes.
-        file: what holds the value, if it is not given.
-        content_type: the media type, None for that of text or bytes.
+        file: the file with the value, if the value is not given.
+        content_type: the media type; None for that of text or bytes.
         error: why it cannot be frozen, if that is known already.
         name: the key below the prefix, as the source names it.
         bad_name: whether its name is the reason.
-        left_out: why it is not wanted; empty if it is.
+        left_out: why it is left out; empty if it is not.
     """
 
     key: str

@@ -1,7 +1,7 @@
-"""The keys, series and paths that a cluster has, for completing what somebody has begun to type.
+"""The keys, series and paths of a cluster, for completion.
 
-Bounded in time and in number: a prompt must not hang. A name that is no key is left out, whoever says
-it, for the shell takes what it is given for its own words.
+Bounded in time and in number: a prompt must not hang. A name that is not a key is left out, even if a
+node sends it, since the shell uses completions as words of a command line.
 """
 
 import os
@@ -45,7 +45,7 @@ def complete_prefix(incomplete: str) -> list[str]:
 
 
 def behind(incomplete: str) -> str:
-    """What lies before every key that begins with `incomplete`, and behind nearly all others."""
+    """A text before every key that begins with `incomplete`, and after nearly all smaller keys."""
     if not incomplete or incomplete.endswith("/") or "@" in incomplete:
         return ""
     last = ord(incomplete[-1])
@@ -64,7 +64,7 @@ def _found(incomplete: str, shown: Callable[[str], str]) -> list[str]:
         nodes = read_call({}, os.environ).endpoints
         found: list[str] = connection.ask(nodes, ask, timeout=SECONDS)
     except DecreedError:
-        return []  # whoever presses a key at a prompt wants no errors
+        return []  # no errors at a prompt
     return found
 
 

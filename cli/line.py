@@ -1,12 +1,12 @@
-"""A command line, read: which words are options, which are arguments, and what values they stand for.
+"""Parsing a command line: which words are options, which are arguments, and their values.
 
 Rules kept here:
 
 * A word that begins with a dash is an option of the command, a number, a single ``-``, or an error, so
-  that a mistyped option is never frozen. Behind ``--`` every word is an argument.
-* The value of an option that begins with a dash is written ``--note=-x``; a number needs not be.
-* What is in order is converted here. Whatever is not (a number out of bounds, an argument too many) is
-  Typer's to tell: `values` returns None, and `canonical` is the same line for Typer, beyond doubt.
+  that a mistyped option is never frozen. After ``--`` every word is an argument.
+* An option's value that begins with a dash is written ``--note=-x``, unless it is a number.
+* A correct line is converted here. For any other (a number out of bounds, an argument too many) Typer
+  writes the error: `values` returns None, and `canonical` is the same line in an unambiguous form.
 """
 
 import os
@@ -30,7 +30,7 @@ _OFF = ("0", "false", "f", "no", "n", "off")
 
 
 class Source(Enum):
-    """Where a value comes from; the names are Typer's."""
+    """The source of a value; the names are Typer's."""
 
     COMMANDLINE = 1
     ENVIRONMENT = 2
@@ -39,7 +39,7 @@ class Source(Enum):
 
 @dataclass(frozen=True)
 class Line:
-    """The words behind a command's name.
+    """The words after a command's name.
 
     Args:
         options: each option that was given, in order, with its value; None for a flag.
@@ -50,7 +50,7 @@ class Line:
     arguments: tuple[str, ...]
 
     def canonical(self) -> list[str]:
-        """The same line, where nothing can be taken for anything else."""
+        """The same line in an unambiguous form."""
         options = [
             each.options[0] if value is None else f"{each.options[0]}={value}"
             for each, value in self.options
@@ -63,7 +63,7 @@ class Line:
 
 
 def is_dashed(word: str) -> bool:
-    """Whether a word would be taken for an option."""
+    """Whether a word looks like an option."""
     return word.startswith("-") and word != "-" and not _NUMBER.fullmatch(word)
 
 
@@ -72,11 +72,11 @@ def split(command: str, words: Sequence[str], parameters: Sequence[Parameter]) -
 
     Args:
         command: its name, for messages.
-        words: what stands behind it.
+        words: the words after it.
         parameters: of the command.
 
     Raises:
-        CommandFailed: if a word looks like an option and is none; exit code 2.
+        CommandFailed: if a word looks like an option and is not one; exit code 2.
     """
     by_name = {name: each for each in parameters for name in each.options}
     options: list[tuple[Parameter, str | None]] = []
@@ -114,7 +114,7 @@ def no_such_option(
 
 
 def meant(word: str, known: Iterable[str]) -> str:
-    """What was perhaps meant by a mistyped word, as a question; empty if nobody knows."""
+    """A suggestion for a mistyped word, as a question; empty if no name is similar."""
     from difflib import get_close_matches  # only for mistakes
 
     # the dashes that all options begin with would make any two of them alike
@@ -134,7 +134,7 @@ def mistake(message: str, way_out: str = "") -> CommandFailed:
 
 
 def _value(parameter: Parameter, name: str, value: str | None, rest: list[str]) -> str | None:
-    """The value of an option: behind its ``=``, or the next word."""
+    """The value of an option: after its ``=``, or the next word."""
     if parameter.is_flag:
         if value is not None:
             raise mistake(f"{name} takes no value")
@@ -143,10 +143,10 @@ def _value(parameter: Parameter, name: str, value: str | None, rest: list[str]) 
 
 
 def next_value(name: str, rest: list[str]) -> str:
-    """Take the value of option `name` from the words behind it.
+    """Take the value of option `name` from the words after it.
 
     Raises:
-        CommandFailed: if there is none, or it looks like another option; exit code 2.
+        CommandFailed: if it is missing, or looks like another option; exit code 2.
     """
     if not rest or rest[0] == "--":
         raise mistake(f"{name} needs a value")
@@ -158,7 +158,7 @@ def next_value(name: str, rest: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Told:
-    """What a parameter's callback may ask: where the values come from.
+    """The context of a parameter's callback: the sources of values.
 
     Args:
         sources: of each parameter, by its name.
@@ -172,13 +172,13 @@ class Told:
 
 
 class _NotPlain(Exception):
-    """Something is wrong, or is not understood here: Typer knows."""
+    """The line is wrong or not understood here: leave it to Typer."""
 
 
 def values(
     line: Line, parameters: Sequence[Parameter], environ: Mapping[str, str]
 ) -> dict[str, Any] | None:
-    """What the command's function is called with; None if Typer has to look at the line."""
+    """The arguments of the command's function; None if Typer must parse the line."""
     try:
         texts = _texts(line, parameters)
         found = {each.name: _found(each, texts[each.name], environ) for each in parameters}
@@ -189,7 +189,7 @@ def values(
 
 
 def _texts(line: Line, parameters: Sequence[Parameter]) -> dict[str, list[str | None]]:
-    """What was given to each parameter."""
+    """The texts given to each parameter."""
     texts = {each.name: line.given(each) for each in parameters if each.is_option}
     rest: list[str | None] = list(line.arguments)
     for each in parameters:
@@ -234,7 +234,7 @@ def _read(parameter: Parameter, texts: list[str | None]) -> Any:
 
 
 def _convert(parameter: Parameter, text: str) -> Any:
-    """The value that a text stands for, where that is plain."""
+    """The value of a text, for simple types."""
     parser = parameter.setting("parser")
     if parser is not None:
         try:
@@ -264,7 +264,7 @@ def _whole(parameter: Parameter, text: str) -> int:
 
 
 def _path(text: str) -> Path:
-    """A path, unless it is none, or there is something at it that cannot be read."""
+    """A path, unless it is malformed, or there is a file that cannot be read."""
     if "\0" in text or not (os.access(text, os.R_OK) or not os.path.lexists(text)):
         raise _NotPlain
     return Path(text)

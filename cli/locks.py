@@ -103,7 +103,7 @@ def break_lock(
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
-    """End the term of whoever has the lock NAME; the next term's decree says who did it, and why.
+    """End the term of the holder of the lock NAME; the next term's decree says who did it, and why.
 
     The holder can renew it no more, finds out, and the lock is free when its lease has run out.
     """
@@ -144,7 +144,7 @@ def leader(
         return Exit.DONE
 
     async def ask(registry: Registry) -> None:
-        await registry.standing(name, timeout=call.seconds)  # says so if nobody answers
+        await registry.standing(name, timeout=call.seconds)  # raises an error if no node answers
         with trio.move_on_after(call.timeout or float("inf")):
             async for holder in registry.observe(name):
                 _show_leader(holder, call)
@@ -167,7 +167,7 @@ def _standing(name: str, call: o.Call) -> Standing:
 
 
 def _confirm(standing: Standing) -> None:
-    """Ask whoever sits at the terminal; scripts say --yes."""
+    """Ask for confirmation at the terminal; scripts pass --yes."""
     if not sys.stdin.isatty():
         raise typer.BadParameter("there is nobody to ask: say --yes")
     typer.confirm(f"{_line(standing)}\nbreak it?", abort=True, err=True)

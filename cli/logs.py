@@ -1,7 +1,7 @@
 """Logs of a serving node: text for people or JSON lines for machines, on standard error.
 
-Parts say events with facts (`decreed.registry.server.log`), and trio logs in its own way. This module
-decides what becomes of both, once, when a node starts. Who logs never waits for who reads the log
+Parts log events with facts (`decreed.registry.server.log`), and trio logs in its own way. This module
+sets up the output of both, once, when a node starts. Logging never waits for the reader of the log
 (`unblocking`).
 """
 
@@ -23,7 +23,7 @@ from .unblocking import Unblocking, to_descriptor
 
 LOGGERS = ("decreed", "trio")
 LONGEST = 10_000
-"""Characters of an event or a fact; what a peer says may be long."""
+"""The most characters of an event or a fact; a peer's text may be long."""
 
 _WIDTH = 30
 _PLAIN = re.compile(r"[^\s\"'=]+")
@@ -32,14 +32,14 @@ _COLOURS = {"INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m"}
 
 
 class LogForm(Enum):
-    """How log lines look."""
+    """The format of log lines."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class LogLevel(Enum):
-    """The least weighty lines that are written."""
+    """The lowest level that is written."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -48,23 +48,23 @@ class LogLevel(Enum):
 
 
 class Unfailing:
-    """A stream whose failures are nobody's: a full disk for logs must not end a node.
+    """A stream that ignores failures: a full disk for logs must not end a node.
 
     Args:
-        stream: where the lines go as long as they can.
+        stream: where the lines go if it works.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write `text`, or lose it."""
+        """Write `text`, or drop it on a failure."""
         with suppress(OSError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush, if that can be done."""
+        """Flush, if that works."""
         with suppress(OSError):
             self._stream.flush()
 
@@ -73,7 +73,7 @@ class JsonLines(logging.Formatter):
     """Each event as a JSON object on a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of `record`; what JSON has no word for is said as Python does."""
+        """The line of `record`; values that JSON cannot hold are written as by Python."""
         facts = {
             name: value if _is_json(value) else str(value) for name, value in _facts(record).items()
         }
@@ -85,7 +85,7 @@ class TextLines(logging.Formatter):
     """Each event as a line for people.
 
     Args:
-        coloured: whether they look at a terminal.
+        coloured: whether the output is a terminal.
     """
 
     def __init__(self, coloured: bool) -> None:
@@ -93,7 +93,7 @@ class TextLines(logging.Formatter):
         self._coloured = coloured
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of `record`: when, how weighty, what, and the facts in order of name."""
+        """The line of `record`: time, level, event, and the facts in order of name."""
         facts = [f"{name}={_shown(value)}" for name, value in sorted(_facts(record).items())]
         event = one_line(record.getMessage(), LONGEST)
         level = self._in(_COLOURS.get(record.levelname, ""), f"{_level(record):<9}")
@@ -105,17 +105,17 @@ class TextLines(logging.Formatter):
 
 
 class Lines(logging.StreamHandler[TextIO]):
-    """Writes lines, and gives those that wait a little time when the process ends."""
+    """Writes lines, and waits a little for queued ones when the process ends."""
 
     def close(self) -> None:
-        """Write what waits, as far as that can be done soon."""
+        """Write the queued lines, for a limited time."""
         if isinstance(self.stream, Unblocking):
             self.stream.drain()
         super().close()
 
 
 def _target() -> TextIO:
-    """Standard error: in a thread of its own if it is a file or a pipe, which may not take anything."""
+    """Standard error; through a thread of its own if it is a file or a pipe, which may block."""
     try:
         number = sys.stderr.fileno()
     except (AttributeError, OSError, io.UnsupportedOperation):
@@ -136,12 +136,12 @@ def set_up_logs(form: LogForm, level: LogLevel) -> None:
 
 
 def _is_json(value: object) -> bool:
-    """Whether JSON has a word for it."""
+    """Whether JSON can hold it."""
     return isinstance(value, str | int | None) or (isinstance(value, float) and isfinite(value))
 
 
 def _facts(record: logging.LogRecord) -> Mapping[str, Any]:
-    """What is known besides the event. Of trio's lines that is who says it, and the error."""
+    """The facts of an event; for trio's records the logger's name and the error."""
     facts: Mapping[str, Any] | None = getattr(record, "facts", None)
     if facts is not None:
         return facts
@@ -165,6 +165,6 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _shown(value: object) -> str:
-    """A fact on a line for people, quoted if its end could not be seen otherwise."""
+    """A fact on a line for people, quoted if its end would not be visible otherwise."""
     text = str(value)
     return one_line(text if _PLAIN.fullmatch(text) else repr(text), LONGEST)

@@ -1,7 +1,7 @@
 """The command ``decreed``: its commands, and the one place where their errors end.
 
-Commands return their exit code and raise errors; `run` turns whatever comes out into a line on
-standard error and a number. ``DECREED_DEBUG=1`` shows the traceback of an unexpected error.
+Commands return their exit code and raise errors; `run` turns every error into a line on standard error
+and an exit code. ``DECREED_DEBUG=1`` shows the traceback of an unexpected error.
 """
 
 import errno
@@ -13,7 +13,7 @@ from .bare import leading_error
 from .contexts import JSON_VARIABLE, is_on
 from .deferred import typer
 from .early import command_words
-from .early import main as main  # scripts that were installed before look for it here
+from .early import main as main  # scripts of earlier installations import it from here
 from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
 from .front import named, run_line
 from .incomplete import missing
@@ -26,7 +26,7 @@ COMPLETION_VARIABLE = "_DECREED_COMPLETE"
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; nothing but that comes out of it."""
+    """Run one command line and return its exit code; raises no errors."""
     try:
         if instruction := os.environ.get(COMPLETION_VARIABLE):
             from .completing import run_completion
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether errors are wanted as JSON; asked before the command line is understood."""
+    """Whether errors are wanted as JSON; works before the command line is parsed."""
     before = list(arguments)
     told = "--json" in (before[: before.index("--")] if "--" in before else before)
     return told or is_on(os.environ.get(JSON_VARIABLE))
@@ -72,7 +72,7 @@ def _end(error: BaseException, arguments: Sequence[str]) -> int:
 
 
 def _end_of_typer(error: BaseException, arguments: Sequence[str]) -> int:
-    """The end of an error that only Typer has a name for, and of those that nobody has."""
+    """The exit code of an error of Typer, or of an unexpected one."""
     match error:
         case ModuleNotFoundError(name=str(name)) if not name.startswith("decreed"):
             return _report(missing(f"this needs {name}, which is not installed"), arguments)
@@ -102,7 +102,7 @@ def _output_lost(reason: str) -> CommandFailed:
 
 def _unexpected(error: BaseException) -> CommandFailed:
     if os.environ.get("DECREED_DEBUG"):
-        import traceback  # only where somebody looks for a fault of ours
+        import traceback  # loaded only for debugging
 
         write_error("".join(traceback.format_exception(error)).rstrip())
     cause = DecreedError(f"{type(error).__name__}: {error}")

@@ -1,9 +1,8 @@
 """The options that commands share, and how their texts become values.
 
-A command takes what it needs of these as annotated parameters and joins them in a `Call`. Every
-option that says where, as whom, how long or in what form has a variable; one that names one request,
-or confirms something, has none. What is wrong in a variable is told of the variable
-(`decreed.cli.usage`).
+A command takes the ones that it needs as annotated parameters and joins them in a `Call`. Options for
+the cluster, the claimant, the timeout and the output have a variable; options about one request, and
+confirmations, have no variable. An error in a variable names the variable (`decreed.cli.usage`).
 """
 
 import os
@@ -25,7 +24,7 @@ T = TypeVar("T")
 
 
 def parsed(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """`parse` for an option: what it finds wrong is bad usage."""
+    """`parse` for an option: its errors are bad usage."""
 
     def parse_option(text: str) -> T:
         try:
@@ -57,7 +56,7 @@ parse_endpoints = parsed(contexts.parse_endpoints)
 
 
 def at_most(chars: int, what: str) -> Callable[[str], str]:
-    """A parser of texts of no more than `chars` characters."""
+    """A parser of texts of at most `chars` characters."""
 
     def parse_text(text: str) -> str:
         if len(text) > chars:
@@ -78,10 +77,10 @@ def duration(
 
     Args:
         name: the option.
-        variable: what says it where the option does not.
+        variable: the variable that is used without the option.
         text: its help.
-        default: what it is without both, for the help.
-        parse: what reads it.
+        default: the value without both, for the help.
+        parse: parses it.
     """
     return typer.Option(
         name,
@@ -111,7 +110,7 @@ def _way_out_of_config(cause: BaseException | None) -> str:
 
 
 def _raw_unless_json(context: Sources, value: bool) -> bool:
-    """An option counts before a variable: ``--json`` before ``DECREED_RAW``."""
+    """An option takes precedence over a variable: ``--json`` over ``DECREED_RAW``."""
     by_variable = getattr(context.get_parameter_source("raw"), "name", "") == "ENVIRONMENT"
     asked = getattr(context.get_parameter_source("as_json"), "name", "") == "COMMANDLINE"
     return value and not (by_variable and asked)
@@ -228,14 +227,14 @@ Prefix = Annotated[
 
 @dataclass(frozen=True)
 class Call:
-    """What every command that talks to a cluster was told.
+    """The shared settings of every command that talks to a cluster.
 
     Args:
         endpoints: the nodes to talk to.
-        timeout: seconds, as the option or its variable said; None where neither did.
+        timeout: seconds, from the option or its variable; None without both.
         as_json: whether to print JSON.
         seconds: how long one call may take.
-        claimant: who claims, as the variable or the context says; None to leave that to the client.
+        claimant: from the variable or the context; None for the client's default.
     """
 
     endpoints: tuple[str, ...]
@@ -252,10 +251,10 @@ class Call:
         as_json: bool,
         context: str | None = None,
     ) -> "Call":
-        """Join the options, and fill in what the context says, or the defaults.
+        """Join the options, and fill in the settings of the context, or the defaults.
 
         Raises:
-            CommandFailed: if the config file is wrong, or has no such context.
+            CommandFailed: if the config file is malformed, or has no such context.
         """
         with about_config():
             chosen = contexts.chosen_context(context, os.environ)

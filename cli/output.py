@@ -1,7 +1,7 @@
 """Writing to standard output and standard error: exact bytes, guarded text, JSON.
 
-Everything that a command prints goes through here, as UTF-8 whatever the locale says. How foreign
-text is shown is `decreed.cli.shown`'s to say; what nobody made fit to be looked at is guarded here.
+Everything that a command prints goes through here, as UTF-8 in every locale. `decreed.cli.shown`
+defines how foreign text is shown; text that was not escaped there is guarded here.
 """
 
 import json
@@ -13,15 +13,15 @@ from .shown import guard, guard_json
 
 
 class OutputClosed(Exception):
-    """Whoever read our output has gone, as ``head`` does; there is nobody to tell."""
+    """The reader of our output has gone, as ``head`` does; nothing more can be printed."""
 
 
 class OutputLost(Exception):
-    """Standard output is closed, or cannot take what is written to it; the text says why."""
+    """Standard output is closed, or a write to it failed; the text says why."""
 
 
 def write_bytes(data: bytes) -> None:
-    """Write to standard output, with nothing added.
+    """Write bytes to standard output unchanged.
 
     Raises:
         OutputClosed: if its reader has gone.
@@ -42,7 +42,7 @@ def write_bytes(data: bytes) -> None:
 
 
 def write_line(text: str) -> None:
-    """Write text and a newline to standard output; newlines inside are meant, controls are not."""
+    """Write text and a newline to standard output; its newlines are kept, other controls escaped."""
     write_text(guard(text, keep="\n\t"))
 
 
@@ -57,7 +57,7 @@ def write_json(document: Any) -> None:
 
 
 def write_error(text: str) -> None:
-    """Write text and a newline to standard error; if that is closed, nobody is told."""
+    """Write text and a newline to standard error; dropped if that is closed."""
     try:
         sys.stderr.buffer.write(guard(text, keep="\n\t").encode() + b"\n")
         sys.stderr.buffer.flush()
@@ -66,17 +66,17 @@ def write_error(text: str) -> None:
 
 
 def to_json(document: Any) -> str:
-    """One line of JSON; text stays readable, and what could steer a terminal is escaped."""
+    """One line of JSON; text stays readable, and terminal control characters are escaped."""
     return guard_json(json.dumps(document, ensure_ascii=False))
 
 
 def is_terminal() -> bool:
-    """Whether somebody looks at standard output."""
+    """Whether standard output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
 def send_the_rest_nowhere() -> None:
-    """Python flushes standard output once more when it exits; that must not fail again."""
+    """Redirect standard output, since Python flushes it at exit and that must not fail again."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):

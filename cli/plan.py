@@ -1,6 +1,6 @@
-"""Which of what a source holds is to be frozen, under which names: renamed, excluded, checked.
+"""Which items of a source are frozen, and under which names: renaming, excluding, checking.
 
-Everything that can be known without a cluster is found out here, before anything is frozen.
+Everything that can be checked without a cluster is checked here, before anything is frozen.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,17 +13,17 @@ from .items import Item, in_order, key_below
 from .shown import show
 
 MOST_SHOWN = 3
-"""Of the entries that make one key, so many are named."""
+"""How many of the entries that make one key are named in the error."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """What is asked for about names.
+    """The options about names.
 
     Args:
         renames: pairs as ``OLD=NEW``; each is the name of an entry, or of a table or folder.
-        excludes: patterns as in a ``.gitignore`` of names that are left out.
-        skip_bad: whether names that make no key are left out.
+        excludes: patterns, as in a ``.gitignore``, of names that are left out.
+        skip_bad: whether names that make no valid key are left out.
     """
 
     renames: Sequence[str] = ()
@@ -32,10 +32,10 @@ class Names:
 
 
 def arranged(items: Sequence[Item], prefix: str, names: Names) -> list[Item]:
-    """The items in order of key, with the names that were asked for; each has been checked.
+    """The items in order of key, renamed and checked.
 
     Raises:
-        BadRequest: if a name that is to be changed is not there.
+        BadRequest: if a name that is to be changed does not exist.
     """
     unwanted = excluding(names.excludes)
     wanted = [replace(i, left_out="excluded") if unwanted(i.name) else i for i in items]
@@ -44,7 +44,7 @@ def arranged(items: Sequence[Item], prefix: str, names: Names) -> list[Item]:
 
 
 def excluding(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Says of a name whether one of the patterns takes it out; the last that fits counts."""
+    """A function that tells whether a name is excluded; the last pattern that matches counts."""
     if not patterns:
         return lambda name: False
     from pathspec import GitIgnoreSpec
@@ -61,7 +61,7 @@ def _renamed(items: Sequence[Item], prefix: str, renames: Sequence[str]) -> list
 
 
 def _change(text: str, items: Iterable[Item]) -> tuple[str, str]:
-    """The old and the new name; of several ``=`` the first counts that an old name ends before."""
+    """The old and the new name; of several ``=`` the first counts that follows an existing name."""
     pairs = [(text[:at], text[at + 1 :]) for at, mark in enumerate(text) if mark == "="]
     if not pairs:
         raise BadRequest(f"--rename {show(text)!r}: write OLD=NEW")
@@ -76,7 +76,7 @@ def _is_in(name: str, path: str) -> bool:
 
 
 def _with_name(item: Item, prefix: str, changes: Iterable[tuple[str, str]]) -> Item:
-    """The item with its new name: by the longest of the old ones that fits."""
+    """The item with its new name, by the longest old name that matches."""
     fitting = [pair for pair in changes if _is_in(item.name, pair[0])]
     if not fitting:
         return item
@@ -85,7 +85,7 @@ def _with_name(item: Item, prefix: str, changes: Iterable[tuple[str, str]]) -> I
 
 
 def _checked(item: Item, skip_bad: bool) -> Item:
-    """The item with what is wrong with its key, if anything is."""
+    """The item, with an error if its key is malformed."""
     if item.left_out:
         return item
     if not item.bad_name:
@@ -97,7 +97,7 @@ def _checked(item: Item, skip_bad: bool) -> Item:
 
 
 def _without_twins(items: Iterable[Item]) -> list[Item]:
-    """The items, where those that would freeze one key twice have an error each."""
+    """The items; the ones with the same key have an error."""
     return [item for _, alike in groupby(items, lambda i: i.key) for item in _twins([*alike])]
 
 

@@ -1,9 +1,9 @@
-"""Ports that nobody else gets before a server of ours listens on them.
+"""Ports that are reserved until a server of ours listens on them.
 
-A port that was only found free may be taken before the server that it was found for binds it. So a
-socket that never listens stays bound to it. Linux gives such a port to nobody who asks for any port,
-be it to listen or to connect; a server that names the port, and sets SO_REUSEADDR as ours and most
-others do, is let in beside it. On other systems it is not: there, a port is given up once it is found.
+A port that was only found free may be taken before our server binds it. So a socket that never listens
+stays bound to it. Linux does not give such a port to a process that asks for any port, to listen or to
+connect. A server that names the port and sets SO_REUSEADDR, as ours and most others do, can bind it
+too. Other systems do not allow that: there, a port is released once it is found.
 """
 
 import socket
@@ -16,14 +16,14 @@ HELD = sys.platform == "linux"
 
 
 def bound(host: str = LOCALHOST, port: int = 0) -> socket.socket:
-    """A socket that had its port alone when it was bound, and now lets a server in beside it.
+    """A socket that was bound exclusively, and now allows a server on the same port.
 
     Args:
         host: the address.
         port: the port; any if it is 0.
 
     Raises:
-        OSError: if somebody has the port.
+        OSError: if the port is in use.
     """
     holder = socket.socket()
     try:
@@ -36,7 +36,7 @@ def bound(host: str = LOCALHOST, port: int = 0) -> socket.socket:
 
 
 def held_ports(stack: ExitStack, count: int) -> tuple[int, ...]:
-    """So many ports of this machine, held until `stack` is closed."""
+    """`count` ports of this machine, reserved until `stack` is closed."""
     with ExitStack() as found:
         holders = [found.enter_context(bound()) for _ in range(count)]
         if HELD:

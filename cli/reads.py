@@ -119,7 +119,7 @@ def show_value(decree: Decree, call: o.Call, raw: bool) -> int:
 
 
 def _pipe_value(decree: Decree) -> None:
-    """Text goes on exactly; what is none, or could steer a terminal, does not, which is said."""
+    """Print text exactly; other bytes and terminal controls are escaped, with a warning."""
     text, exact = show_piped(decree.value)
     write_text(text)
     if not exact:

@@ -1,10 +1,10 @@
-"""What the program says of itself as a whole."""
+"""The help of the program as a whole."""
 
 
 def root() -> None:
-    """A distributed write-once registry: the first claim freezes a key for ever.
+    """A distributed write-once registry: the first claim freezes a key forever.
 
-    'decreed help COMMAND' explains a command. Options that say where, as whom, how long and in what
+    'decreed help COMMAND' explains a command. Options about the cluster, the claimant, the timeout and the
     form (--endpoints, --context, --claimant, --timeout, --json) may stand before the command, too.
 
     Exit codes: 0 done, 1 unexpected, 2 bad usage or input, 3 lost to another value, 4 undecided,

@@ -1,7 +1,7 @@
-"""What ``lock run``, ``elect`` and ``once`` exit with, besides the codes of the commands that they run.
+"""The exit codes of ``lock run``, ``elect`` and ``once``, besides those of the commands that they run.
 
-Their exit codes stand apart from those of the command: 120 and 121 are said of the lock, 125 of
-decreed itself, 126 and 127 of a command that cannot be run, as other programs of this kind do.
+They differ from the usual codes of commands: 120 and 121 are about the lock, 125 is about decreed
+itself, 126 and 127 are about a command that cannot be run, as in other programs of this kind.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ..registry.errors import DecreedError, LockHeld, LockLost
 
 
 class RunExit(IntEnum):
-    """What commands that run another one exit with, besides that one's own codes."""
+    """The exit codes of commands that run another one, besides that one's own codes."""
 
     LOST = 120
     HELD = 121
@@ -21,7 +21,7 @@ class RunExit(IntEnum):
 
 
 def run_exit(error: DecreedError) -> RunExit:
-    """What such a command exits with when it meets `error`."""
+    """The exit code of such a command after `error`."""
     match error:
         case LockLost():
             return RunExit.LOST

@@ -1,8 +1,8 @@
-"""The words of a command that ``lock run``, ``elect`` and ``once`` are to run, looked at beforehand.
+"""Checks of the command that ``lock run``, ``elect`` and ``once`` are to run, before they run it.
 
-A program that is not there is told of before a lock is taken or a key is frozen for it. Two mistakes
-are told apart: a line for a shell given as one word, and a forgotten ``--``, without which an option
-of the command would be taken for one of ours, or a ``--`` of its own be dropped.
+A missing program is reported before a lock is acquired or a key is frozen for it. Two more mistakes are
+recognised: a shell command line given as one word, and a forgotten ``--``, without which an option of
+the command would be used as one of ours, or its own ``--`` be dropped.
 """
 
 import os
@@ -23,7 +23,7 @@ _WORDS_BEFORE = 2
 
 
 def refused(command: Sequence[str], as_json: bool) -> int | None:
-    """The exit code if the command cannot be run, which is said; None if it may be."""
+    """The exit code if the command cannot be run, after an error message; None if it can."""
     program = command[0]
     trouble = _trouble(program)
     if trouble is None:
@@ -37,7 +37,7 @@ def refused(command: Sequence[str], as_json: bool) -> int | None:
 
 
 def _hint(command: Sequence[str]) -> str:
-    """What may have been meant by a command that is not there."""
+    """A suggestion for a command that does not exist."""
     if _SETTING.match(command[0]):
         return f"to set a variable for it, write: -- env {shlex.join(command)}"
     if _OF_A_SHELL.search(command[0]):
@@ -46,7 +46,7 @@ def _hint(command: Sequence[str]) -> str:
 
 
 def _trouble(program: str) -> tuple[int, str] | None:
-    """Why a program cannot be run, as far as that can be seen."""
+    """Why a program cannot be run, if that is known before trying."""
     if shutil.which(program) is not None:
         return None
     if os.sep not in program or not os.path.exists(program):
@@ -55,26 +55,26 @@ def _trouble(program: str) -> tuple[int, str] | None:
 
 
 def check_separator(command: str, words: Sequence[str], valued: Container[str]) -> None:
-    """Refuse what was probably meant for the other command.
+    """Refuse options that were probably meant for the other command.
 
     Args:
-        command: the name of ours.
-        words: what stands behind it.
+        command: the name of our command.
+        words: the words after it.
         valued: its options that take a value.
 
     Raises:
-        CommandFailed: if a word that looks like an option stands behind the other command, and no
+        CommandFailed: if a word that looks like an option comes after the other command, without a
             ``--`` before that; exit code 2.
     """
     word = misplaced(words, valued)
     if word is not None:
-        cause = BadRequest(f"{word} stands behind the command, and no -- before it")
+        cause = BadRequest(f"{word} comes after the command, with no -- before it")
         way_out = f"write -- before the command: decreed {command} NAME -- CMD …"
         raise CommandFailed(cause, "usage", way_out)
 
 
 def misplaced(arguments: Sequence[str], valued: Container[str]) -> str | None:
-    """The first option or ``--`` behind the first word of a command that no ``--`` stands before.
+    """The first option or ``--`` after the first word of a command without a ``--`` before it.
 
     Args:
         arguments: those of our command.

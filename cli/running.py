@@ -1,6 +1,6 @@
 """``decreed lock run``, ``decreed elect`` and ``decreed once``: commands that run under a lock.
 
-What they exit with besides the codes of the command is `decreed.cli.run_exits`'s to say.
+`decreed.cli.run_exits` has their exit codes besides those of the command.
 """
 
 import os
@@ -39,7 +39,7 @@ STOP = "the command was stopped before another could run"
 
 
 def parse_wait(text: str) -> float:
-    """Seconds to wait for a lock: as other times, or ``0`` not to wait, ``forever``."""
+    """Seconds to wait for a lock: a duration, ``0`` not to wait, or ``forever``."""
     if text in ("0", "0s"):
         return 0.0
     if text == "forever":
@@ -51,7 +51,7 @@ def parse_wait(text: str) -> float:
 
 
 def parse_ttl(text: str) -> float:
-    """Seconds that a lock may be held without a word of its holder."""
+    """Seconds that a lock stays held without a renewal."""
     ttl = o.parse_duration(text)
     if not MIN_TTL_MS <= ttl * 1000 <= MAX_TTL_MS:
         raise typer.BadParameter(
@@ -115,7 +115,7 @@ class Job:
         command: the command and its arguments.
         ttl: of the lock, in seconds.
         note: kept in the term.
-        foreground: whether the command is to have the terminal.
+        foreground: whether the command gets the terminal.
     """
 
     lock: str
@@ -145,7 +145,7 @@ class Job:
         """Run the command while the lock is held.
 
         Raises:
-            LockLost: if it had to be stopped for the lock's sake.
+            LockLost: if it was stopped since the lock was lost.
         """
         ended = await Guarded(lock, relay, self.foreground).run(
             self.command, self.environment(lock)
@@ -188,7 +188,7 @@ def run(
     async def work(registry: Registry, relay: Relay) -> int:
         wanted = None if seconds == inf else seconds
         if call.timeout is not None and seconds:
-            await registry.standing(job.lock, timeout=call.timeout)  # says so if nobody answers
+            await registry.standing(job.lock, timeout=call.timeout)  # raises if no node answers
         async with registry.lock(job.lock, ttl=job.ttl, wait=wanted, note=note) as lock:
             ended = await job.run(lock, relay)
         return _told(ended, job)
@@ -211,7 +211,7 @@ def elect(
     timeout: o.Patience = None,
     as_json: o.Json = False,
 ) -> int:
-    """Campaign for NAME for ever: run CMD whenever this leads, and stop it when it does not.
+    """Campaign for NAME forever: run CMD whenever this leads, and stop it when it does not.
 
     When CMD ends by itself, others get their turn, and the campaign goes on after a second. While CMD
     keeps ending within ten seconds, each pause is twice the one before, up to 30 seconds. CMD is run
@@ -326,7 +326,7 @@ def _become(command: Sequence[str]) -> int:
 
 
 def _relayed(call: o.Call, work: Callable[[Registry, Relay], Awaitable[int]]) -> int:
-    """Do the work with signals passed on; one that nothing takes ends it as a signal would."""
+    """Do the work with signals passed on; a signal without a command ends it as usual."""
 
     async def body(registry: Registry) -> int:
         relay = Relay()
@@ -342,7 +342,7 @@ def _relayed(call: o.Call, work: Callable[[Registry, Relay], Awaitable[int]]) ->
 
 
 def _told(ended: Ended, job: Job) -> int:
-    """The exit code of a command; why it could not be started is said."""
+    """The exit code of a command; prints why it could not be started."""
     if ended.trouble:
         write_error(error_line(job.command[0], ended.trouble))
     return ended.code

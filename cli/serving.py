@@ -1,7 +1,7 @@
 """``decreed serve``: one node as a process. Here a node's parts are put together.
 
-The storage and the server belong to the extra ``server``; they are imported when a node starts and
-not before, so that the rest of the CLI needs neither.
+The storage and the server belong to the extra ``server``; they are imported only when a node starts, so
+that the rest of the CLI does not need them.
 """
 
 import gc
@@ -33,10 +33,10 @@ from .signals import end_by, heeded
 from .usage import said_by
 
 OWN_FILES = 400
-"""Files that a node needs beside its connections: tables, logs, links."""
+"""How many files a node needs besides its connections: tables, logs, links."""
 
 YOUNG_OBJECTS = 20_000
-"""So many objects more than before, and Python looks for garbage among them."""
+"""How many new objects start a garbage collection."""
 
 
 ConfigPath = Annotated[
@@ -64,7 +64,7 @@ Listen = Annotated[
         "--listen",
         envvar="DECREED_LISTEN",
         metavar="HOST:PORT",
-        help="Listen here instead of at the address in the config, as behind a port mapping.",
+        help="Listen here instead of at the address in the config, for example with a port mapping.",
     ),
 ]
 Log = Annotated[LogForm, typer.Option("--log", envvar="DECREED_LOG", help="How log lines look.")]
@@ -78,7 +78,7 @@ NewFormation = Annotated[
     bool,
     typer.Option(
         "--new-formation",
-        help="The directories of ALL members are gone: form anew, empty. Give it to every node.",
+        help="The directories of ALL members are gone: form again, empty. Give it to every node.",
     ),
 ]
 
@@ -88,9 +88,9 @@ class NodeStart:
     """Everything that one node is started with.
 
     Args:
-        config_path: the ``cluster.toml``; the marker of formed nodes stands beside it.
-        config: what it says.
-        node: which member to be.
+        config_path: the ``cluster.toml``; the marker of formed nodes is beside it.
+        config: its settings.
+        node: the member's name.
         data: the data directory.
         listen: where to listen, if not at the member's address.
         new_formation: whether a fresh directory of a node that has formed before is accepted.
@@ -104,7 +104,7 @@ class NodeStart:
     new_formation: bool = False
 
     def note_formed(self, formation: bytes) -> None:
-        """Remember beside the config that the node belongs to `formation`."""
+        """Record beside the config that the node belongs to `formation`."""
         note_formed(self.config_path, self.config.cluster_id, self.node, formation)
 
 
@@ -139,7 +139,7 @@ def prepare(
     """Check everything that can be checked before a directory is opened.
 
     Raises:
-        CommandFailed: naming the file or option that is wrong.
+        CommandFailed: if a check fails; names the file or option.
     """
     with said_by("DECREED_CLUSTER_CONFIG", config_path):
         config = load_config(config_path)
@@ -155,7 +155,7 @@ def prepare(
 
 
 def run_node(start: NodeStart, timeout: float | None = None) -> None:
-    """Open the node's directory, serve until told to stop, and give the directory back."""
+    """Open the node's directory, serve until told to stop, and close the directory."""
     allow_open_files(start.config.limits.max_connections)
     parts = server_parts()
     storage = open_node(parts, start)
@@ -164,11 +164,11 @@ def run_node(start: NodeStart, timeout: float | None = None) -> None:
 
 
 def collect_seldom() -> None:
-    """Have Python look for cycles of garbage less often, and never among what was there at start.
+    """Have Python collect cyclic garbage less often, and never among the objects of the start.
 
-    Each claim leaves objects behind that are kept for long, and hardly any cycle, so nearly all of
-    that search is in vain. What a few ten thousand objects may hold meanwhile is a few megabytes; the
-    garbage of loading is one, and the node that is up sooner keeps it.
+    Claims leave objects that live long and hardly any cycles, so nearly all of that search is useless.
+    A few ten thousand uncollected objects hold a few megabytes. The garbage of loading is about one
+    megabyte, which the node keeps in return for a faster start.
     """
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
@@ -176,7 +176,7 @@ def collect_seldom() -> None:
 
 
 def allow_open_files(connections: int) -> None:
-    """Raise the limit of open files as far as it goes; without files the database must stop.
+    """Raise the limit of open files as far as possible; without free files the database stops.
 
     Raises:
         CommandFailed: if it is still too low for the connections that the config allows.
@@ -190,7 +190,7 @@ def allow_open_files(connections: int) -> None:
 
 
 def open_node(parts: "ServerParts", start: NodeStart) -> Storage:
-    """Open the node's directory; if it has formed, see that the marker beside the config says so."""
+    """Open the node's directory; if it has formed, write the marker beside the config."""
     storage = parts.open_directory(start.data, start.config, start.node)
     formation = storage.recovered().identity.formation
     if formation is not None:
@@ -218,7 +218,7 @@ async def stop_on_signal(stop: trio.Event) -> None:
             number = await anext(aiter(signals))
             say.info("stopping", signal=signal.Signals(number).name)
             stop.set()
-    # the receiver has put back whoever kept an early signal
+    # the receiver has restored the handler of `EarlyStop`
     end_by(signal.SIGTERM)
 
 
@@ -230,7 +230,7 @@ async def _stop_after(timeout: float | None, stop: trio.Event) -> None:
 
 @dataclass(frozen=True)
 class ServerParts:
-    """What the extra ``server`` brings: the opener of a directory and the node itself."""
+    """The parts of the extra ``server``: opening a directory, and the node itself."""
 
     open_directory: Callable[[Path, ClusterConfig, NodeId], Storage]
     serve_node: Callable[..., Awaitable[None]]
@@ -242,7 +242,7 @@ class ServerParts:
         stop: trio.Event,
         started: Callable[[], None] = lambda: None,
     ) -> None:
-        """Run a node on its opened directory until `stop` is set; the directory is given back."""
+        """Run a node on its open directory until `stop` is set; closes the directory."""
         await self.serve_node(
             start.config,
             storage,

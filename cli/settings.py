@@ -1,6 +1,6 @@
-"""``cluster.toml`` as a file that is read: what is wrong with it is named, with its line.
+"""Reading ``cluster.toml``: errors name the setting and its line.
 
-What the settings mean and which values they take is `decreed.registry.config`'s to say.
+`decreed.registry.config` defines the settings and their values.
 """
 
 import codecs
@@ -20,7 +20,7 @@ def load_config(path: Path) -> ClusterConfig:
     """Read and check a ``cluster.toml``.
 
     Raises:
-        CommandFailed: naming the file, the line and the setting that is wrong; exit code 2.
+        CommandFailed: if it is wrong; names the file, the line and the setting; exit code 2.
     """
     try:
         return parse_text(read_config(path))
@@ -49,7 +49,7 @@ def parse_text(text: str) -> ClusterConfig:
     """Check the text of a ``cluster.toml``.
 
     Raises:
-        ConfigError: naming the line and the setting that is wrong.
+        ConfigError: if it is wrong; names the line and the setting.
     """
     try:
         document = tomllib.loads(text)

@@ -1,6 +1,6 @@
-"""``cluster.toml`` as a file that is written: every setting with a comment, and whole or not at all.
+"""Writing ``cluster.toml``: every setting with a comment, atomically.
 
-What the settings mean and which values they take is `decreed.registry.config`'s to say.
+`decreed.registry.config` defines the settings and their values.
 """
 
 import os
@@ -67,7 +67,7 @@ def config_text(
     """A ``cluster.toml`` with every setting in it, each explained, and checked.
 
     Raises:
-        ConfigError: naming what is wrong with the members or the quorums.
+        ConfigError: if the members or the quorums are wrong.
     """
     head = HEAD.format(
         cluster_id=_quoted(cluster_id),
@@ -86,7 +86,7 @@ def config_text(
 
 
 def with_addresses(text: str, members: Mapping[str, str]) -> str:
-    """The text of a ``cluster.toml`` with other addresses and all else, comments too, as it was."""
+    """The text of a ``cluster.toml`` with other addresses; all else, even comments, is unchanged."""
     document: Any = tomlkit.parse(text)
     for node, address in members.items():
         document["members"][node] = address
@@ -94,10 +94,10 @@ def with_addresses(text: str, members: Mapping[str, str]) -> str:
 
 
 def write_file(path: Path, text: str, replace: bool, mode: int = 0o644) -> None:
-    """Write a whole file or none of it; who may read it is `mode`'s to say.
+    """Write a file atomically, with the permissions `mode`.
 
     Raises:
-        CommandFailed: if it cannot be written, or is there and may not be replaced; exit code 2.
+        CommandFailed: if it cannot be written, or exists and may not be replaced; exit code 2.
     """
     with reading(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def write_file(path: Path, text: str, replace: bool, mode: int = 0o644) -> None:
 
 
 def _publish(written: str, path: Path, replace: bool) -> None:
-    """Give a finished file its name; a link beside it makes that one step."""
+    """Give a finished file its name, in one step by a link beside it."""
     try:
         os.link(written, path)
     except FileExistsError:

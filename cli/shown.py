@@ -1,15 +1,15 @@
-r"""Foreign text made fit to be looked at: it steers no terminal, and passes for no other text.
+r"""Escaping foreign text for display: it controls no terminal, and looks like no other text.
 
-All that the cluster or a file says and a command shows goes through here. There is one convention,
-the same in every command:
+Every text from the cluster or a file that a command shows goes through here. There is one convention
+for all commands:
 
 - a backslash begins an escape; a backslash of the text itself is ``\\``;
 - ``\n``, ``\r``, ``\t`` and ``\xNN``: one byte, a control character or part of what is not UTF-8;
-- ``\uNNNN`` and ``\UNNNNNNNN``: a character that cannot be seen, or that turns the writing around;
-- a blank at an end of the text, or behind another blank, is ``\x20``, for two blanks part fields;
-- a text that is too long ends in ``…`` and its size, which no text can: there its ``…`` is ``\u2026``.
+- ``\uNNNN`` and ``\UNNNNNNNN``: a character that is invisible, or reverses the direction of writing;
+- a blank at an end of the text, or after another blank, is ``\x20``, since two blanks separate fields;
+- a text that is too long ends in ``…`` and its size; a ``…`` of the text itself is ``\u2026``.
 
-So no two values are shown alike (but for what was cut), and `unshown` gives the bytes back. No I/O.
+So no two values look alike (except where they are cut), and `unshown` returns the bytes. No I/O.
 """
 
 import re
@@ -28,7 +28,7 @@ _MEANT = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
 
 
 def show(data: bytes | str, most: int = SHOWN_CHARS) -> str:
-    """Bytes or text on one line, by the convention above, cut behind `most` characters."""
+    """Bytes or text on one line, by the convention above, cut after `most` characters."""
     text = _decoded(data)
     cut = text[:most]
     shown = _escaped(_NOT_BARE.sub(_escape, cut), keep="\\")
@@ -36,15 +36,15 @@ def show(data: bytes | str, most: int = SHOWN_CHARS) -> str:
 
 
 def show_lines(data: bytes) -> str:
-    """A whole value for a terminal: its lines, tabs and blanks lay it out, all else as in `show`."""
+    """A whole value for a terminal: newlines, tabs and blanks are kept, all else is as in `show`."""
     text = _decoded(data).replace("\\", "\\\\")
     return _escaped(text, keep="\\\n\t")
 
 
 def show_piped(data: bytes) -> tuple[str, bool]:
-    """A whole value for a program, exactly, but for what is no text or could steer a terminal.
+    """A whole value for a program, exact except for bytes that are not text or control a terminal.
 
-    A pipe may well end at a terminal, behind ``ssh``, ``kubectl exec`` or in the log of a CI job.
+    A pipe may end at a terminal, after ``ssh``, ``kubectl exec`` or in the log of a CI job.
 
     Returns:
         The text, and whether it is exact.
@@ -55,9 +55,9 @@ def show_piped(data: bytes) -> tuple[str, bool]:
 
 
 def guard(text: str, keep: str = "") -> str:
-    """What is already written for people, with all escaped that a terminal would heed or hide.
+    """A text for people, with all characters escaped that control a terminal or are invisible.
 
-    A backslash stays one, so that this can be done to a text in which values are shown already.
+    A backslash is not escaped, so that the text may contain values that are shown already.
 
     Args:
         text: what is to be printed.
@@ -74,7 +74,7 @@ def guard_json(text: str) -> str:
 
 
 def one_line(text: str, most: int) -> str:
-    """A guarded text on one line, cut behind `most` characters."""
+    """A guarded text on one line, cut after `most` characters."""
     line = guard(text[:most])
     return f"{line}… ({len(text)} characters)" if len(text) > most else line
 
@@ -85,7 +85,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def unshown(shown: str) -> bytes:
-    """The bytes that `show` showed, if nothing was cut: the proof that nothing is ambiguous."""
+    """The bytes that `show` showed, if nothing was cut; this proves that the form is unambiguous."""
     parts: list[bytes] = []
     end = 0
     for found in _ESCAPES.finditer(shown):
@@ -104,7 +104,7 @@ def _is_hidden(character: str) -> bool:
 
 
 def _escaped(text: str, keep: str) -> str:
-    """All that is hidden is escaped; `keep` is left."""
+    """The text with hidden characters escaped, except `keep`."""
     if text.isprintable() and not INVISIBLE.search(text):
         return text
     return "".join(

@@ -1,9 +1,9 @@
-"""Signals: which of them are heeded, and how the first process of a container ends by one.
+"""Signals: which of them are handled, and how one ends the first process of a container.
 
-Two rules of the system stand behind this. A signal that was ignored when a program was begun stays
-ignored, for it and for what it begins: so say ``nohup``, and shells that run something in the
-background. And the first process of a process namespace, number 1, is sent no signal whose handling
-is the default, so that without a handler it would never end by SIGTERM.
+This follows from two rules of the system. A signal that was ignored when a program was started stays
+ignored, by it and by its children: ``nohup`` uses that, and shells for background jobs. And the first
+process of a process namespace, number 1, gets no signal whose handling is the default, so that without
+a handler SIGTERM would never end it.
 
 A third is Python's: an interrupt is an exception that is raised wherever the program happens to be,
 and in places that can let no exception out (finalizers, callbacks of the collector, some checks inside
@@ -30,20 +30,20 @@ AGAIN_S = 0.001
 
 
 def heeded(*numbers: signal.Signals) -> tuple[signal.Signals, ...]:
-    """Those of `numbers` that were not ignored when this process was begun."""
+    """The ones of `numbers` that were not ignored when this process was started."""
     return tuple(x for x in numbers if signal.getsignal(x) is not signal.SIG_IGN)
 
 
 def end_by(number: int) -> None:
-    """From now on this signal ends the process at once."""
+    """Have this signal end the process immediately from now on."""
     first = os.getpid() == FIRST_PROCESS
     signal.signal(number, _exit if first else signal.SIG_DFL)
 
 
 def end_as_first_process() -> None:
-    """If this is the first process, have signals end it that end any other; SIGINT does so anyway.
+    """If this is process 1, have the usual signals end it; SIGINT does so anyway.
 
-    All that is printed is flushed where it is written, so nothing is lost by ending at once.
+    Output is flushed where it is written, so ending immediately loses nothing.
     """
     if os.getpid() == FIRST_PROCESS:
         for number in heeded(*ENDING):
@@ -69,7 +69,7 @@ def _interrupt_again(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def restored_for_exec() -> Generator[None]:
-    """Heed what Python ignores and other programs do not, while one of them takes our place."""
+    """Restore the signals that Python ignores and other programs do not, around an exec."""
     before = {x: signal.signal(x, signal.SIG_DFL) for x in (signal.SIGPIPE, signal.SIGXFSZ)}
     try:
         yield

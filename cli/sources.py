@@ -1,4 +1,4 @@
-"""Where an import comes from: a folder, a settings file, or standard input; and what is in it."""
+"""The source of an import, a folder, a settings file, or standard input, and its items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ _FORMAT = "name its format with --format"
 
 @dataclass(frozen=True)
 class Source:
-    """What is to be imported.
+    """A source of an import.
 
     Args:
         path: a folder, a file, or ``-`` for standard input.
-        form: the format of the file; None: by its name.
+        form: the format of the file; None to derive it from the name.
         document: which document of a YAML file, from 1.
         whole: whether a file is one value.
-        hidden: whether names in a folder that begin with a dot are wanted.
-        names: what is asked for about names.
+        hidden: whether names in a folder that begin with a dot are included.
+        names: the options about names.
     """
 
     path: Path
@@ -42,11 +42,11 @@ class Source:
 
     @property
     def shown(self) -> str:
-        """What it is called in messages."""
+        """Its name in messages."""
         return "standard input" if self.path == STANDARD_INPUT else str(self.path)
 
     def items(self, prefix: str) -> list[Item]:
-        """What it holds, in order of key; each item says whether and why it is not to be frozen.
+        """Its items, in order of key; each tells whether and why it is not frozen.
 
         Raises:
             CommandFailed: if it cannot be read, or an option does not fit it; exit code 2.

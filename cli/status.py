@@ -1,4 +1,4 @@
-"""``decreed status`` and ``decreed version``: what the nodes say of themselves, and what we are."""
+"""``decreed status`` and ``decreed version``: the nodes' status, and the version of this program."""
 
 import platform
 from typing import Any

@@ -1,6 +1,6 @@
-"""What each command does, in a sentence: the first line of what its function says of itself.
+"""A summary of each command, in a sentence: the first line of its function's docstring.
 
-It is written here once more so that the list of all commands is shown with none of them loaded.
+It is repeated here so that the list of all commands can be shown without loading them.
 """
 
 GROUP_HELP = {
@@ -14,7 +14,7 @@ SUMMARIES = {
     "serving:serve": (
         "Run one node of a cluster until SIGTERM or SIGINT; then answer what is in flight and stop."
     ),
-    "claims:claim": "Freeze KEY to VALUE, for ever, unless it is frozen already.",
+    "claims:claim": "Freeze KEY to VALUE permanently, unless it is frozen already.",
     "reads:get": "Print the value that KEY is frozen to.",
     "reads:list_keys": "Print all frozen keys under PREFIX with their values, in order.",
     "waiting:wait": "Wait until KEY is frozen, and print its value.",
@@ -27,7 +27,7 @@ SUMMARIES = {
     "claims:claim_next": "Freeze the next free slot of SERIES to VALUE, and say which slot it is.",
     "reads:latest": "Print the last decided slot of SERIES and its value.",
     "running:elect": (
-        "Campaign for NAME for ever: run CMD whenever this leads, and stop it when it does not."
+        "Campaign for NAME forever: run CMD whenever this leads, and stop it when it does not."
     ),
     "locks:leader": (
         "Print who leads NAME; with --watch also each new leader, until interrupted or time is up."
@@ -56,7 +56,7 @@ SUMMARIES = {
         "Print all terms of the lock NAME that are remembered, and how each of them ended."
     ),
     "locks:break_lock": (
-        "End the term of whoever has the lock NAME; the next term's "
+        "End the term of the holder of the lock NAME; the next term's "
         "decree says who did it, and why."
     ),
 }

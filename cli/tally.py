@@ -1,4 +1,4 @@
-"""What an import says: a line or a document for each row that matters, a summary, an exit code."""
+"""The output of an import: a line or a document for each relevant row, a summary, an exit code."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,19 +12,19 @@ from .output import write_json, write_line
 from .shown import one_line, show
 
 MOST_LINES = 100
-"""So many failed or skipped keys are shown, each on a line; JSON has them all."""
+"""How many failed or skipped keys are shown, each on a line; JSON has all of them."""
 
 _FROZEN = (Fate.FROZEN, Fate.SAME, Fate.LOST, Fate.FAILED)
 _FORESEEN = (Fate.NEW, Fate.SAME, Fate.LOST, Fate.FAILED)
 
 
 class Tally:
-    """Counts the rows, shows what matters of them, and knows the exit code: the highest of them.
+    """Counts the rows, prints the relevant ones, and has the exit code: the highest of them.
 
     Args:
         total: how many rows there are.
         as_json: whether to print JSON.
-        dry_run: whether the rows say what would be.
+        dry_run: whether the rows are expected fates.
     """
 
     def __init__(self, total: int, as_json: bool, dry_run: bool) -> None:
@@ -37,7 +37,7 @@ class Tally:
         self._unshown = 0
 
     def tell(self, row: Row) -> None:
-        """Take in one row."""
+        """Add one row."""
         self.counts[row.fate] += 1
         self.exit_code = max(self.exit_code, row.exit_code)
         self.advance()
@@ -48,11 +48,11 @@ class Tally:
 
     @property
     def unsettled(self) -> int:
-        """How many rows have not been told."""
+        """How many rows were not added yet."""
         return self._total - self.counts.total()
 
     def summarise(self) -> None:
-        """Say how many items had which fate."""
+        """Print how many items had which fate."""
         if self._as_json:
             write_json({"summary": self._summary()})
             return
@@ -61,7 +61,7 @@ class Tally:
         write_line(", ".join(f"{count} {name}" for name, count in self._shown()))
 
     def _show(self, row: Row) -> None:
-        """A line for the row; of failed and skipped ones only so many."""
+        """Print a line for the row; failed and skipped ones up to `MOST_LINES`."""
         bounded = row.fate in (Fate.FAILED, Fate.SKIPPED)
         if bounded and self.counts[row.fate] > MOST_LINES:
             self._unshown += 1

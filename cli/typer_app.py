@@ -1,7 +1,7 @@
-"""The commands as Typer knows them: it writes the help, tells what is wrong with a line, and completes.
+"""The commands for Typer, which writes the help and error messages, and completes.
 
-Nothing but Typer's public names is used, and nothing of it is changed, so that another version of it
-explains in its own way what is understood here (`line`) without it.
+Only Typer's public names are used, and nothing of it is patched, so that other versions of it work;
+command lines are parsed without it (`line`).
 """
 
 import inspect
@@ -50,27 +50,27 @@ def run_command(path: Sequence[str], entry: Entry, words: Sequence[str]) -> Any:
     """Have Typer run one command, and return what it returns.
 
     Args:
-        path: how the command is called, such as ``lock run``.
-        entry: where it is.
-        words: what stands behind its name.
+        path: the words of the command, such as ``lock run``.
+        entry: its entry in the table.
+        words: the words after its name.
 
     Raises:
         typer.TyperException: if the line is wrong.
     """
-    # alone, and not in its group, for whose own options Typer loads pydantic
+    # without its group, since Typer loads pydantic for a group's own options
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
     _add(app, entry, _loaded)
     return app(args=list(words), prog_name=" ".join(("decreed", *path)), standalone_mode=False)
 
 
 def run_group(path: Sequence[str], words: Sequence[str]) -> Any:
-    """Have Typer run the program, or one of its groups, with options of its own alone."""
+    """Have Typer run the program, or one of its groups, with only its own options."""
     app = _inner_group(path[0], _not_loaded) if path else _program(_not_loaded)
     return app(args=list(words), prog_name=" ".join(("decreed", *path)), standalone_mode=False)
 
 
 def completing_app(wanted: Entry | None) -> typer.Typer:
-    """All commands by name, and the parameters of the one on the line, as completion needs it."""
+    """All commands by name, with the parameters of the one on the line, for completion."""
     return _program(lambda entry: _loaded(entry) if entry is wanted else _not_loaded(entry))
 
 
@@ -118,7 +118,7 @@ def _not_loaded(entry: Entry) -> Callable[..., object]:
 
 
 def _saying(text: str) -> Callable[..., None]:
-    """A function that does nothing, and says this of itself."""
+    """A function that does nothing, with this docstring."""
 
     def nothing() -> None: ...
 

@@ -1,8 +1,8 @@
-"""Standard error for the lines of a log, such that who writes them never waits.
+"""Standard error for log lines, without blocking their writer.
 
-A pipe whose reader has stopped takes nothing more, and a plain write to it would stop the node. So
-lines are queued, within a bound, and a thread of its own writes them. What does not fit is lost and
-counted, and the log says how many lines were.
+A pipe whose reader has stopped fills up, and a plain write to it would block the node. So lines are
+queued, within a bound, and a separate thread writes them. Lines that do not fit are dropped and
+counted, and the log says how many were lost.
 """
 
 import os
@@ -14,15 +14,15 @@ from contextlib import suppress
 
 MAX_QUEUED_CHARS = 1024 * 1024
 AT_END_S = 2.0
-"""So long lines are still written when the process ends."""
+"""How long queued lines are still written when the process ends."""
 
 
 class Unblocking:
-    """Takes lines at once and writes them when that can be done; a failure to write is nobody's.
+    """Takes lines without waiting and writes them later; failures to write are ignored.
 
     Args:
-        write: writes bytes and may take forever over it; `OSError` loses them.
-        max_chars: how much may wait.
+        write: writes bytes and may block forever; an `OSError` drops them.
+        max_chars: how many characters may wait.
     """
 
     def __init__(self, write: Callable[[bytes], object], max_chars: int = MAX_QUEUED_CHARS) -> None:
@@ -35,13 +35,13 @@ class Unblocking:
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> int:
-        """Queue `text`, or lose it; never waits for its reader."""
+        """Queue `text`, or drop it; never waits for the reader."""
         with self._changed:
             if self._chars + len(text) > self._max_chars:
                 self._lost += 1
                 return len(text)
             if self._lost:
-                self._queue(f"{self._lost} lines were lost: whoever reads this log was too slow\n")
+                self._queue(f"{self._lost} lines were lost: the reader of this log was too slow\n")
                 self._lost = 0
             self._queue(text)
             self._changed.notify_all()
@@ -51,10 +51,10 @@ class Unblocking:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing: the thread writes each line as soon as it can."""
+        """Do nothing: the thread writes each line as soon as it can."""
 
     def drain(self, seconds: float = AT_END_S) -> None:
-        """Wait until all lines are written, for so long at most."""
+        """Wait until all lines are written, for at most `seconds`."""
         deadline = time.monotonic() + seconds
         with self._changed:
             while self._chars and (left := deadline - time.monotonic()) > 0:
@@ -81,7 +81,7 @@ class Unblocking:
 
 
 def to_descriptor(number: int) -> Callable[[bytes], None]:
-    """Writes to an open file past Python's buffers, whose lock would keep the process from ending."""
+    """Writes to an open file without Python's buffers, whose lock could block the process's exit."""
 
     def write(data: bytes) -> None:
         while data:

@@ -1,4 +1,4 @@
-"""Bad usage, told of the option or variable that it came from."""
+"""Errors of bad usage, which name the option or variable that they came from."""
 
 import os
 from collections.abc import Generator
@@ -16,8 +16,8 @@ SWITCH = "it is a switch: write 1 or 0"
 def usage_failure(error: Any) -> CommandFailed:
     """The failure of a command line that was not understood.
 
-    A value that came from a variable is told of that variable, and one from an option of the option
-    alone: whoever gave one of the two is not to look at the other.
+    The error names the variable if the value came from one, and otherwise only the option, so that the
+    user looks at the right one.
     """
     parameter: Any = getattr(error, "param", None)
     if not isinstance(error, typer.BadParameter) or not _is_told(error, parameter):
@@ -31,7 +31,7 @@ def usage_failure(error: Any) -> CommandFailed:
 
 @contextmanager
 def said_by(variable: str, value: object) -> Generator[None]:
-    """Failures inside name the variable too, if it is what said `value`."""
+    """Have errors in the block name the variable too, if `value` came from it."""
     try:
         yield
     except CommandFailed as failure:
@@ -41,7 +41,7 @@ def said_by(variable: str, value: object) -> Generator[None]:
 
 
 def _is_told(error: Any, parameter: Any) -> bool:
-    """Whether a value was given, by an option that has a variable too."""
+    """Whether the value was given by an option that also has a variable."""
     return bool(error.message and getattr(parameter, "envvar", None))
 
 

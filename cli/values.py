@@ -1,9 +1,9 @@
-"""What stands for a value on the command line, and how it becomes exact bytes.
+"""Values on the command line, and their exact bytes.
 
-``-`` is standard input and ``@FILE`` the bytes of a file; ``@@x`` is the text ``@x``. Anything else
-is the text itself; with ``--literal`` everything is. No newline is added or cut.
+``-`` is standard input and ``@FILE`` the bytes of a file; ``@@x`` is the text ``@x``. Anything else is
+the text itself; with ``--literal`` everything is. No newline is added or removed.
 
-A value that begins with a dash is a number, such as ``-5``, or stands behind ``--``: see `line`.
+A value that begins with a dash is a number, such as ``-5``, or comes after ``--``: see `line`.
 """
 
 import os
@@ -30,7 +30,7 @@ Literal = Annotated[
 
 
 def value_bytes(text: str, literal: bool) -> bytes:
-    """The exact bytes that `text` stands for."""
+    """The exact bytes of the value that `text` denotes."""
     if literal:
         return os.fsencode(text)
     if text == "-":
@@ -41,10 +41,10 @@ def value_bytes(text: str, literal: bool) -> bytes:
 
 
 def _not_empty(data: bytes, source: str) -> bytes:
-    """What was read, unless it is nothing: a program before the pipe may have failed.
+    """The data, unless it is empty: a program before the pipe may have failed.
 
     Raises:
-        CommandFailed: if it is empty; what is frozen by mistake stays so permanently.
+        CommandFailed: if it is empty; a mistake would be frozen permanently.
     """
     if not data:
         reason = BadRequest("it is empty, so nothing was frozen")
@@ -53,13 +53,13 @@ def _not_empty(data: bytes, source: str) -> bytes:
 
 
 def read_file(path: str) -> bytes:
-    """The bytes of a file; exit code 2 if it cannot be read or is larger than any value."""
+    """The bytes of a file; exit code 2 if it cannot be read or is larger than a value may be."""
     with reading(path), open(path, "rb") as file:
         return _bounded(file, path)
 
 
 def payload(data: bytes) -> str | bytes:
-    """`data` as the client wants it: text if it is UTF-8, which gives it the type of text."""
+    """`data` for the client: a str if it is UTF-8, so that its content type is text."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -67,7 +67,7 @@ def payload(data: bytes) -> str | bytes:
 
 
 def read_standard_input() -> bytes:
-    """All of standard input; exit code 2 if it is closed or larger than any value."""
+    """All of standard input; exit code 2 if it is closed or larger than a value may be."""
     name = "standard input"
     if sys.stdin is None:
         raise CommandFailed(BadRequest("it is closed"), name, "give it something to read")

@@ -1,4 +1,4 @@
-"""``decreed wait`` and ``decreed watch``: be there when keys are frozen."""
+"""``decreed wait`` and ``decreed watch``: wait for keys to be frozen."""
 
 from typing import Annotated
 
@@ -17,14 +17,14 @@ from .output import write_json, write_line
 from .reads import show_value
 
 LONG_SECONDS = 100 * 365 * 86_400.0
-"""No end at all would also mean to wait where no node has ever been, which is a mistaken address."""
+"""Rather than no limit, with which a wrong address would wait forever instead of raising an error."""
 
 Since = Annotated[
     str | None,
     typer.Option(
         "--since",
         metavar="POS",
-        help="Go on behind this position, as --json printed it.  [default: from now on]",
+        help="Go on after this position, as --json printed it.  [default: from now on]",
         show_default=False,
     ),
 ]

@@ -1,9 +1,9 @@
-"""The values of a settings file, with numbers, dates and booleans as the text that stands there.
+"""The values of a settings file, with numbers, dates and booleans as their text in the file.
 
-What is frozen is frozen for ever, so ``1.10`` must not become ``1.1`` on the way, nor ``0xff`` or
-``0644`` another number. Of a string its content counts; anything else is a `Written` scalar: the
-text as it stands in the file, and how JSON writes it, which is needed where it is part of a list.
-What a reader found but cannot stand behind is `Wrong`: an error of the entry, not of the file.
+Values are frozen permanently, so ``1.10`` must not become ``1.1``, nor ``0xff`` or ``0644`` another
+number. Strings are used by their content. Any other scalar is `Written`: its text in the file, and its
+form in JSON, which is needed inside lists. A value that a parser found but that cannot be frozen is
+`Wrong`: an error of the entry, not of the file.
 """
 
 import json
@@ -21,8 +21,8 @@ class Written:
     """A scalar that is not a string.
 
     Args:
-        text: how it stands in the file.
-        json: the same in JSON; None if JSON cannot say it in the same way.
+        text: its text in the file.
+        json: its form in JSON; None if JSON would change it.
     """
 
     text: str
@@ -30,7 +30,7 @@ class Written:
 
     @classmethod
     def of(cls, text: str) -> "Written":
-        """A number or a truth value; ``0xff``, ``1_000`` and ``yes`` are none in JSON."""
+        """A number or a boolean; ``0xff``, ``1_000`` and ``yes`` have no form in JSON."""
         return cls(text, text if _JSON_SCALAR.fullmatch(text) else None)
 
     @classmethod

@@ -1,7 +1,7 @@
-"""`Batch`: what the records of one write come to, row by row.
+"""`Batch`: the rows of the records of one write.
 
-Owns how each kind of record becomes rows. It must not know what is stored already; what a new floor
-deletes is therefore not its part.
+Owns how each kind of record becomes rows. It must not know what is stored already, so the deletions of
+a new floor are not its part.
 """
 
 from collections.abc import Iterable
@@ -29,13 +29,13 @@ from .runs import rows_of
 
 @dataclass
 class Batch:
-    """A batch in the making.
+    """A batch that is being built.
 
     Args:
         identity: the node's identity once the batch is written.
         feed_end: the end of the feed once it is written.
-        instances: the last one of each key.
-        rows: what to put at all other stored keys; None deletes.
+        instances: the last instance of each key.
+        rows: the values of all other stored keys; None deletes.
         floors: the records of floors.
     """
 
@@ -46,10 +46,10 @@ class Batch:
     floors: list[ForgetRecord] = field(default_factory=list[ForgetRecord])
 
     def add(self, records: Iterable[Record]) -> None:
-        """Put all records in, once; the last one for a place stands."""
+        """Add all records; called once. The last record for a place counts."""
         entries: list[FeedRecord] = []
         for record in records:
-            # by how often they come: to find out that it is not a kind takes longer than that it is
+            # most frequent first: a failed isinstance costs more than one that succeeds
             match record:
                 case InstanceRecord():
                     self.instances[record.key] = record.instance

@@ -1,11 +1,10 @@
-"""The seam below the records: an ordered map of bytes that writes whole batches, and syncs them.
+"""The interface below the records: an ordered map of bytes that writes whole batches, and syncs them.
 
-Owns the interface and nothing else. `decreed.storage.rocks` keeps the map on disk,
-`decreed.storage.memory` in memory; `decreed.storage.store` keeps records in either and cannot tell
-them apart.
+Owns only the interface. `decreed.storage.rocks` keeps the map on disk, `decreed.storage.memory` in
+memory; `decreed.storage.store` keeps records in either and cannot tell them apart.
 
-Reads hand out lists, never iterators: an iterator that somebody still holds would keep the
-directory locked after it was closed.
+Reads return lists, never iterators: an iterator that is still referenced would keep the directory
+locked after it was closed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ Range = tuple[bytes, bytes]
 
 
 class Unreadable(Exception):
-    """Bytes that were written cannot be read back; the message names the file where it can."""
+    """Bytes that were written cannot be read back; the message names the file if possible."""
 
 
 class ByteStore(Protocol):
@@ -25,7 +24,7 @@ class ByteStore(Protocol):
 
     @property
     def where(self) -> str:
-        """What to call this store in a message: the directory, as a rule."""
+        """The name of this store in messages, usually its directory."""
         ...
 
     def get(self, key: bytes) -> bytes | None:
@@ -33,27 +32,27 @@ class ByteStore(Protocol):
         ...
 
     def get_many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
-        """The values at `keys`, in their order. One unreadable value fails them all."""
+        """The values at `keys`, in their order. One unreadable value fails the whole call."""
         ...
 
     def write(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
-        """Put every value, or delete where it is None, all of them or none.
+        """Put every value, or delete it if it is None; atomically.
 
         Args:
             changes: what to put and to delete.
-            sync: whether they are durable on return, with all that was written before. If not, a
-                loss of power may take them, and with them all that was written later.
+            sync: whether they are durable on return, with all earlier writes. If not, a power cut may
+                lose them, and with them all later writes.
 
         Raises:
-            StorageFailed: if that failed. Changes that were to be synced are not read then.
+            StorageFailed: if the write failed. Changes that were to be synced are then not visible.
         """
         ...
 
     def sync(self) -> None:
-        """Make everything durable that was written.
+        """Make all writes durable.
 
         Raises:
-            StorageFailed: if that failed.
+            StorageFailed: if the sync failed.
         """
         ...
 
@@ -66,5 +65,5 @@ class ByteStore(Protocol):
         ...
 
     def close(self) -> None:
-        """Give everything back. Safe to call twice."""
+        """Release all resources. Safe to call twice."""
         ...

@@ -1,10 +1,10 @@
-"""`InstanceCache`: the instances that were written or read last, as values.
+"""`InstanceCache`: the instances that were written or read recently, as values.
 
 Owns a bounded memory and nothing else. It knows neither disks nor records.
 
-Invariant (R13, R14): what it gives is what the byte store holds. The store puts an instance in only
-once its batch is written; and what a reader found is dropped if a batch was written meanwhile,
-since it may be older than that batch.
+Invariant (R13, R14): an instance in the cache equals the one in the byte store. The store adds an
+instance only once its batch is written. An instance that was read is dropped if a batch was written
+meanwhile, since it may be older than that batch.
 """
 
 from collections import OrderedDict
@@ -19,22 +19,20 @@ CACHE_BYTES = 32 * 1024 * 1024
 
 _SHORT_BYTES = 256
 _SHORT_COST = 1_600
-"""What an instance with short texts takes: objects, the texts, its place in the cache."""
+"""The memory of an instance with short texts: objects, the texts, its entry in the cache."""
 
 
 class InstanceCache:
-    """Instances by key; those go first that were not asked for the longest.
-
-    Threads may use it side by side.
+    """Instances by key, least recently used evicted first. Thread-safe.
 
     Args:
-        capacity: how many bytes of memory it may take, as far as they can be told.
+        capacity: how many bytes of memory it may take, approximately.
     """
 
     def __init__(self, capacity: int = CACHE_BYTES) -> None:
         self._capacity = capacity
         self._lock = Lock()
-        # a plain dict would look for its oldest entry behind all that were dropped
+        # a plain dict would search for its oldest entry past all evicted ones
         self._kept: OrderedDict[Key, Instance] = OrderedDict()
         self._long: dict[Key, int] = {}
         self._size = 0
@@ -47,11 +45,11 @@ class InstanceCache:
 
     @property
     def writes(self) -> int:
-        """How many batches it has seen; `keep` asks for what this was before the reading."""
+        """How many batches were written; `keep` needs the value from before the read."""
         return self._writes
 
     def find(self, keys: Iterable[Key]) -> dict[Key, Instance | Unserved]:
-        """What it has of `keys`, to be added to; it has nothing of what is not served."""
+        """The cached instances of `keys`, in a new dict; keys that are not served are never cached."""
         found: dict[Key, Instance | Unserved] = {}
         kept = self._kept
         with self._lock:
@@ -63,13 +61,13 @@ class InstanceCache:
         return found
 
     def blank(self, keys: Iterable[Key]) -> list[Key]:
-        """Those of `keys` that it knows to have nothing stored."""
+        """The ones of `keys` that are known to have no stored instance."""
         kept = self._kept
         with self._lock:
             return [key for key in keys if kept.get(key) is EMPTY]
 
     def written(self, instances: Mapping[Key, Instance], gone: Collection[Key] = ()) -> None:
-        """A batch is written: these are the instances now, and of those that are `gone` none is."""
+        """Update the cache after a write: `instances` are stored now, `gone` were deleted."""
         with self._lock:
             self._writes += 1
             for key in gone:
@@ -77,13 +75,13 @@ class InstanceCache:
             self._put({k: i for k, i in instances.items() if k not in gone} if gone else instances)
 
     def keep(self, instances: Mapping[Key, Instance], writes: int) -> None:
-        """These were read, when as many batches had been written as `writes` says."""
+        """Add instances that were read after `writes` batches; dropped if there were more since."""
         with self._lock:
             if self._writes == writes:
                 self._put(instances)
 
     def clear(self) -> None:
-        """Forget all of it."""
+        """Drop all instances."""
         with self._lock:
             self._kept.clear()
             self._long.clear()
@@ -96,7 +94,7 @@ class InstanceCache:
             kept[key] = instance
             if instance is EMPTY:
                 continue
-            # nearly all are short, and counted by number: to measure each costs more than to keep it
+            # nearly all are short and counted by number: measuring one costs more than storing it
             decree = instance.learned or _proposed(instance)
             if key in long or (decree is not None and _length(key, decree) > _SHORT_BYTES):
                 self._measure(key, instance)
@@ -105,7 +103,7 @@ class InstanceCache:
             self._drop(next(iter(kept)))
 
     def _measure(self, key: Key, instance: Instance) -> None:
-        """Count what a long instance takes above a short one, instead of what it took before."""
+        """Count the extra memory of a long instance over a short one; replaces an earlier count."""
         decrees = (instance.learned, _proposed(instance))
         length = sum(_length(key, decree) for decree in decrees if decree is not None)
         self._size += length - self._long.get(key, 0)
@@ -118,7 +116,7 @@ class InstanceCache:
 
 
 def _length(key: Key, decree: Decree) -> int:
-    """The bytes of what may be long; a character of a text may take four."""
+    """The bytes of the parts that may be long; a character of a text may take four."""
     return len(key) + len(decree.value) + 4 * (len(decree.note) + len(decree.claimant))
 
 

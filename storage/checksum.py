@@ -1,11 +1,11 @@
-"""CRC-32C, with the types that its library leaves out."""
+"""CRC-32C, with the types that its library lacks."""
 
 from collections.abc import Callable
 
 import google_crc32c
 
 extend: Callable[[int, bytes], int] = google_crc32c.extend  # pyright: ignore
-"""The checksum of what the first argument is the checksum of, followed by the second."""
+"""Extends a checksum: from the checksum of some data, that of the data and further bytes."""
 
 
 def checksum(data: bytes) -> int:

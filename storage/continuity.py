@@ -1,17 +1,17 @@
-"""Whether a database still holds all that was synced to it, asked before RocksDB opens it.
+"""Checks, before RocksDB opens a database, that it still holds everything that was synced to it.
 
-RocksDB opens what it finds. With a MANIFEST that ends early it deletes the tables that the lost edits
-named; a log that is gone it does not miss. Every row has a sequence number, and no number is left
-out. So what is gone shows as a hole.
+RocksDB opens what it finds. If the MANIFEST ends early, it deletes the tables that the lost edits
+named. It does not notice a missing log. Every row has a sequence number, without gaps, so lost rows
+show as a hole.
 
 Invariants (R13, R14), for a database in which one file was lost or changed:
 
 * each log is whole, except for a torn last record, which was never synced;
 * the log that was in use at the last edit of the MANIFEST is there;
-* the logs hold every sequence number behind those in tables, without a hole;
-* they reach as far as the high-water mark says, and so do the numbers of the logs.
+* the logs hold every sequence number after those in tables, without a hole;
+* the sequence numbers and the numbers of the logs reach the high-water mark.
 
-It cannot see a newest log that lost whole records at its end, if they came after the last mark.
+It cannot detect a newest log that lost whole records at its end after the last mark.
 """
 
 import re
@@ -28,18 +28,18 @@ from .manifest import Edits, read_edits
 _CURRENT = re.compile(rb"(MANIFEST-[0-9]{6,})\n")
 _LOG = re.compile(r"([0-9]{6,})\.log")
 _BATCH = struct.Struct("<QI")
-"""How each record of a write-ahead log begins: its first sequence number, and how many it takes."""
+"""The head of each record of a write-ahead log: its first sequence number, and how many it takes."""
 
 
 def check_directory(directory: Path, *, marked: bool = True) -> None:
-    """Check the current MANIFEST and every write-ahead log of a database that nobody has open.
+    """Check the current MANIFEST and every write-ahead log of a database that is not open.
 
     Args:
         directory: the database's folder.
-        marked: whether there must be a high-water mark; formats before 6 had none.
+        marked: whether there must be a high-water mark; formats before 6 had no mark.
 
     Raises:
-        Damaged: naming what is wrong, and the file.
+        Damaged: if a check fails; the message names the fault and the file.
     """
     manifest = directory / _manifest(directory)
     edits = read_edits(manifest, verify(manifest).records)
@@ -60,7 +60,7 @@ def count_records(directory: Path) -> int:
 
 
 def _check_log_in_use(directory: Path, manifest: Path, edits: Edits) -> None:
-    """The log in use at the last edit stays until a later edit says that it may go."""
+    """Check that the log in use at the last edit is there: only a later edit may remove it."""
     if not any(edits.log <= number < edits.next_file for number, _ in _logs(directory)):
         raise Damaged(
             f"{directory} has no log from {edits.log:06} on that was there when the last edit of"
@@ -69,10 +69,10 @@ def _check_log_in_use(directory: Path, manifest: Path, edits: Edits) -> None:
 
 
 def _follow(directory: Path, manifest: Path, covered: int) -> int:
-    """Follow the logs from where the tables end; returns the last sequence number.
+    """Follow the logs from the end of the tables; returns the last sequence number.
 
-    A torn log may be followed only by logs that hold nothing: recovery begins a new one, and nothing is
-    written to it before the torn one is emptied into a table and deleted.
+    A torn log may be followed only by empty logs: recovery begins a new log, and writes to it only
+    after the torn one was moved into a table and deleted.
     """
     reached: int | None = None
     torn: Path | None = None
@@ -131,6 +131,6 @@ def _manifest(directory: Path) -> str:
 
 
 def _logs(directory: Path) -> list[tuple[int, Path]]:
-    """The write-ahead logs and their numbers, the oldest first."""
+    """The write-ahead logs and their numbers, oldest first."""
     found = [(int(m[1]), path) for path in directory.iterdir() if (m := _LOG.fullmatch(path.name))]
     return sorted(found)

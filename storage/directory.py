@@ -1,4 +1,4 @@
-"""The data directory: whether it is ours, held by one process, and whole enough to be opened.
+"""The data directory: checks that it is ours, not in use, and complete, and opens it.
 
 Owns the files around the database::
 
@@ -10,9 +10,10 @@ It must not know what is in the database; `decreed.storage.identity` checks whos
 
 Invariants:
 
-* Nothing is written, and no lock taken, in a directory that is not ours or is of another format.
-* R01, R13: a directory that was ready once is never begun anew. What is damaged or gone is refused.
-* One process at a time, so that the logs can be checked while nobody writes to them.
+* Nothing is written, and no lock is taken, in a directory that is not ours or has another format.
+* R01, R13: a directory that was ready once is never initialised again. If it is damaged or incomplete,
+  it is refused.
+* One process at a time, so that the logs can be checked while no process writes to them.
 """
 
 import fcntl
@@ -53,19 +54,19 @@ def open_directory(
     *,
     log_bytes: int = LOG_BYTES,
 ) -> RocksStorage:
-    """Open the node's data directory, and make it if there is none.
+    """Open the node's data directory; create it if it does not exist.
 
     Args:
         path: the directory.
-        config: the cluster as the node's own ``cluster.toml`` has it.
-        node: who the node is.
-        random_bytes: where a new disk id and the nonce of the life come from.
-        log_bytes: how much goes into one write-ahead log at most.
+        config: the cluster, from the node's own ``cluster.toml``.
+        node: the node's name.
+        random_bytes: makes a new disk id and the nonce of the incarnation.
+        log_bytes: the largest size of one write-ahead log, in bytes.
 
     Raises:
-        IdentityRefused: if the directory is not this node's, of another format, or in use.
-        Damaged: if anything in it is broken or gone.
-        StorageFailed: if the disk is full, or does not let us.
+        IdentityRefused: if the directory is another node's, has another format, or is in use.
+        Damaged: if anything in it is broken or missing.
+        StorageFailed: if the disk is full, or access is denied.
     """
     check_member(config, node)
     try:
@@ -95,10 +96,10 @@ def _open(
 
 
 def _format_of_ready(path: Path) -> int | None:
-    """The format of a directory that was made to the end; None if there is none yet.
+    """The format of a directory whose creation was completed; None if there is no such directory yet.
 
     Raises:
-        IdentityRefused: if it is no directory of ours, or has a format that we do not read.
+        IdentityRefused: if it is not a directory of ours, or has a format that we cannot read.
     """
     names: set[str] = set(os.listdir(path)) if path.exists() else set()
     if MARKER not in names:
@@ -132,10 +133,10 @@ def _check_nothing_there(path: Path, names: set[str]) -> None:
 
 
 def _make(path: Path) -> None:
-    """Make a directory, and those in which it lies, each with a durable name.
+    """Create a directory and its parents, each with a durable name.
 
-    One that is there may have been made by an earlier start that was killed before the name was
-    durable. Where we may not write, somebody else has made it.
+    An existing directory may come from an earlier start that was killed before the name was durable. If
+    we may not write to its parent, another user made it.
     """
     if not path.exists():
         _make(path.parent)
@@ -162,21 +163,21 @@ def _lock(path: Path) -> Callable[[], None]:
 
 
 def _check_database(path: Path, found: int | None) -> None:
-    """Check the database of a directory that has the format `found`, or make room for a new one."""
+    """Check the database of a directory with the format `found`, or prepare for a new one."""
     if found:
         check_directory(path / DATABASE, marked=found >= FIRST_MARKED)
         return
-    # what an interrupted first start left was never used, so it goes
+    # the remains of an interrupted first start were never used, so they are removed
     _check_never_used(path / DATABASE)
     _mark(path, "making")
     shutil.rmtree(path / DATABASE, ignore_errors=True)
 
 
 def _check_never_used(database: Path) -> None:
-    """A first start writes one batch, the identity, and makes no table.
+    """Check that a database is that of an interrupted first start: at most one batch, and no table.
 
     Raises:
-        Damaged: if there is more, so that the marker is not the newest that was written.
+        Damaged: if there is more, so that the marker is older than the database.
     """
     if not database.exists():
         return

@@ -1,11 +1,11 @@
-"""Replacing a small file so that a crash leaves the old text or the new one, never a part of either."""
+"""Replacing a small file atomically: a crash leaves the old text or the new one."""
 
 import os
 from pathlib import Path
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Give the file at `path` this text, durably."""
+    """Replace the text of the file at `path`, durably."""
     new = path.with_suffix(".new")
     with new.open("w") as file:
         file.write(text)
@@ -16,7 +16,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def sync_names(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make the names of files in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,15 +1,15 @@
-"""`Floors`: below which slot each series is forgotten, and what a new floor deletes.
+"""`Floors`: the slot below which each series is forgotten, and the rows that a new floor deletes.
 
-Owns the floors in memory, and the choice of the rows that go with one. It reads through a function
+Owns the floors in memory, and the choice of the rows that a floor deletes. It reads through a function
 that it is given, and must not write: the store puts its changes into the batch of the record.
 
 Invariants:
 
-* A floor and the deletions below it are one batch, so whatever is gone from the disk lies below a
-  floor that is on the disk (R13, R14: a promise is remembered, or the acceptor is known to be none).
+* A floor and the deletions below it are one batch, so every deleted row is below a floor that is on
+  the disk (R13, R14: a promise is remembered, or the node is known not to be an acceptor there).
 * A floor never goes down.
-* The newest entry of the feed stays, since it says where the feed ends; the floor's row remembers
-  it, and the series' next floor deletes it.
+* The newest entry of the feed stays, since it tells where the feed ends; the floor's row records it,
+  and the next floor of the series deletes it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -23,7 +23,7 @@ from .bytestore import Range
 from .layout import Table
 
 TermRows = Callable[[Range], Iterable[tuple[bytes, int | None]]]
-"""Gives the stored keys of a range, each with its feed position if it is of `Table.TERMS`."""
+"""Returns the stored keys of a range, each with its feed position if it is in `Table.TERMS`."""
 
 
 class Floor(Value, frozen=True):
@@ -32,7 +32,7 @@ class Floor(Value, frozen=True):
     Args:
         series: its path.
         floor: all slots below it are forgotten.
-        left: the feed entry of a forgotten slot that had to stay, as it was the newest of all.
+        left: the feed entry of a forgotten slot that had to stay, since it was the newest entry.
     """
 
     series: PathText
@@ -41,31 +41,31 @@ class Floor(Value, frozen=True):
 
 
 class Floors:
-    """The floors of all series of a node, one small value for each that ever forgot something."""
+    """The floors of all series of a node, one small value for each series that has a floor."""
 
     def __init__(self, floors: Iterable[Floor]) -> None:
         self._floors = {floor.series: floor for floor in floors}
 
     def of(self, series: str) -> int:
-        """The floor of `series`, 0 if it has none."""
+        """The floor of `series`; 0 if it has no floor."""
         floor = self._floors.get(series)
         return floor.floor if floor is not None else 0
 
     def forgotten_of(self, keys: Collection[Key]) -> Mapping[Key, Forgotten]:
-        """What to say of those of `keys` that are forgotten."""
+        """The `Forgotten` of each of `keys` that is forgotten."""
         if not self._floors:
             return {}
         judged = {key: self.forgotten(key) for key in keys if "@" in key}
         return {key: why for key, why in judged.items() if why is not None}
 
     def forgotten(self, key: Key) -> Forgotten | None:
-        """What to say of `key` if it is forgotten."""
+        """The `Forgotten` of `key`; None if it is not forgotten."""
         series, slot = series_and_slot(key)
         floor = self.of(series) if slot is not None else 0
         return Forgotten.below(series, floor) if slot is not None and slot < floor else None
 
     def raised(self, records: Iterable[ForgetRecord]) -> list[ForgetRecord]:
-        """For each series whose floor goes up with these records, the highest one."""
+        """The highest record of each series whose floor these records raise."""
         highest: dict[str, ForgetRecord] = {}
         for record in records:
             known = highest.get(record.series)
@@ -77,15 +77,15 @@ class Floors:
     def rows(
         self, record: ForgetRecord, newest: int, read: TermRows
     ) -> tuple[Floor, Mapping[bytes, object | None]]:
-        """What a floor that goes up changes.
+        """The changes of a raised floor.
 
         Args:
             record: the new floor.
-            newest: the index of the newest feed entry once the batch is written, -1 without any.
-            read: reads the store, and the batch in the making above it.
+            newest: the index of the newest feed entry once the batch is written; -1 for an empty feed.
+            read: reads the store, with the batch that is being built applied.
 
         Returns:
-            The floor, and the rows to put and to delete, its own among them.
+            The floor, and the rows to put and to delete, including its own.
         """
         before = self._floors.get(record.series, Floor(record.series, 0))
         changes: dict[bytes, object | None] = {}
@@ -101,5 +101,5 @@ class Floors:
         return floor, changes
 
     def remember(self, floors: Iterable[Floor]) -> None:
-        """These floors are durable."""
+        """Remember floors that were written."""
         self._floors.update((floor.series, floor) for floor in floors)

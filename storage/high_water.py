@@ -1,10 +1,10 @@
-"""The high-water mark of a database: how far its logs had come, kept outside of RocksDB's own files.
+"""The high-water mark of a database: how far its logs had come, kept outside RocksDB's own files.
 
-RocksDB takes a MANIFEST that ends early for one that a crash cut short, and opens without the tables
-that the lost edits named. After a real crash the data of those tables are still in a log. So we note,
-in a file of our own, how far the logs had come. What is found later may be more, never less.
+RocksDB treats a MANIFEST that ends early as one that a crash cut short, and opens without the tables
+that the lost edits named. After a real crash the data of those tables are still in a log. So we record
+in a file of our own how far the logs had come. Later the database may have more, never less.
 
-The mark is a lower bound. An older one that is put back makes the check weaker, never wrong.
+The mark is a lower bound. Restoring an older mark makes the check weaker, but never wrong.
 """
 
 import re
@@ -22,11 +22,11 @@ _FORM = re.compile(r"(log ([0-9]{1,18}), sequence number ([0-9]{1,18})), checksu
 
 
 class HighWater(NamedTuple):
-    """How far a database had come at some time.
+    """The progress of a database at some time.
 
     Args:
         log: the number of the newest write-ahead log.
-        sequence: the sequence number of the last row that was synced, which RocksDB counts.
+        sequence: RocksDB's sequence number of the last row that was synced.
     """
 
     log: int
@@ -34,7 +34,7 @@ class HighWater(NamedTuple):
 
 
 def note(directory: Path, mark: HighWater) -> None:
-    """Make `mark` the mark of the database in `directory`, durably."""
+    """Write `mark` as the mark of the database in `directory`, durably."""
     body = f"log {mark.log}, sequence number {mark.sequence}"
     replace_text(directory / NAME, f"{body}, checksum {checksum(body.encode()):08x}\n")
 
@@ -43,7 +43,7 @@ def noted(directory: Path) -> HighWater:
     """The mark of the database in `directory`.
 
     Raises:
-        Damaged: if there is none, or it is not as it was written.
+        Damaged: if it is missing or damaged.
     """
     path = directory / NAME
     try:

@@ -1,15 +1,15 @@
-"""Whose data this is: the checks and the count that stand before the first record is read.
+"""The identity of the data: checked, and its incarnation counted, before any record is read.
 
 Owns the identity record at each start, for every `ByteStore` alike. It must not know about files.
 
 Invariants:
 
-* R05: each opening is a new incarnation, durable before anybody can use it; the count never goes
-  back, so no ballot is used twice.
-* Each opening draws a nonce, durable in the same batch and kept for ever, so that the directory can
-  show each life that it has been through, and a copy of it cannot show those behind the copying.
+* R05: each opening is a new incarnation, durable before it is used; the count never decreases, so no
+  ballot is used twice.
+* Each opening draws a nonce, durable in the same batch and kept permanently, so that the directory can
+  prove each of its incarnations, and a copy of it cannot prove those after the copying.
 * R07: members and quorum sizes are those with which the directory was made.
-* R13: records without an identity are not taken for a fresh start.
+* R13: records without an identity do not count as a fresh start.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from .records import damaged, pack, unpack
 RandomBytes = Callable[[int], bytes]
 
 _UNBORN = bytes(NONCE_BYTES)
-"""Stands for a nonce before the first life."""
+"""The placeholder for a nonce before the first incarnation."""
 
 STAYS_OUT = (
     "A node that may have forgotten a promise must not vote: leave it out. The others go on without"
@@ -41,18 +41,18 @@ STAYS_OUT = (
 def take(
     data: ByteStore, config: ClusterConfig, node: NodeId, random_bytes: RandomBytes, *, fresh: bool
 ) -> Identity:
-    """Check that `data` is the node's, and begin its next incarnation, durably.
+    """Check that `data` belongs to the node, and begin its next incarnation, durably.
 
     Args:
         data: the node's bytes.
-        config: the cluster as the node's own ``cluster.toml`` has it.
-        node: who the node is.
-        random_bytes: where a new disk id and the nonce of the life come from.
-        fresh: whether `data` was made just now; only then may the identity be missing.
+        config: the cluster, from the node's own ``cluster.toml``.
+        node: the node's name.
+        random_bytes: makes a new disk id and the nonce of the incarnation.
+        fresh: whether `data` was created just now; only then may the identity be missing.
 
     Raises:
-        IdentityRefused: if it is another's; naming what was found, expected, and the way out.
-        Damaged: if the identity or an earlier life cannot be read, or is gone.
+        IdentityRefused: if it belongs to another node; names what was found, expected, the way out.
+        Damaged: if the identity or the record of an earlier incarnation is unreadable or missing.
         StorageFailed: if the new incarnation could not be written.
     """
     check_member(config, node)
@@ -94,7 +94,7 @@ def _found(data: ByteStore, fresh: bool) -> Identity | None:
 
 
 def _check(found: Identity, config: ClusterConfig, node: NodeId, where: str) -> None:
-    """Compare what `found` says with what is expected, the widest difference first."""
+    """Compare the identity with the expected one, the most basic difference first."""
     if found.cluster_id != config.cluster_id:
         raise IdentityRefused(
             f"{where} belongs to cluster {found.cluster_id!r}, not to {config.cluster_id!r}:"

@@ -1,20 +1,20 @@
-"""Where each record lies: the keys of the byte store, in an order that makes reads short.
+"""The keys of the byte store, in an order that makes reads short.
 
-Owns the first byte of every stored key, which names a table, and what follows it::
+Owns the first byte of every stored key, which names a table, and the rest of it::
 
     i  instances   sort_key(key)            lists page in order, the slots of a series by number
     n  notes       4 bytes, big-endian      pages of keys that were accepted, see `notes`
     f  feed        8 bytes, big-endian      runs of entries, each at its first, see `runs`
-    t  terms       sort_key(key)            where in the feed a term of a lock stands
-    o  floors      the path of a series     below which its slots are forgotten
-    k  classes     the name of the home that a standing promise was given to
+    t  terms       sort_key(key)            the position of a lock's term in the feed
+    o  floors      the path of a series     the slot below which it is forgotten
+    k  classes     the name of the home that got the class promise
     p  peers       the node's name
     c  cursors     the node's name
     m  identity    nothing
-    l  lives       8 bytes, big-endian      pages of them in order
+    l  lives       8 bytes, big-endian      pages of the nonces of all incarnations, in order
 
-It knows nothing of what the values are. The order of the bytes is the order of
-`decreed.registry.keys.sort_key`, and every stored key can be turned back into what it stands for.
+It knows nothing of the values. The order of the bytes is the order of `decreed.registry.keys.sort_key`,
+and every stored key can be decoded.
 """
 
 from enum import Enum
@@ -52,13 +52,13 @@ def table_range(table: Table) -> Range:
 
 
 def instance_key(key: str) -> bytes:
-    """Where the instance of `key` lies."""
-    # asked for several times a claim: most keys are no slots, and the value of an enum is slow
+    """The stored key of the instance of `key`."""
+    # called several times a claim: most keys are not slots, and reading the value of an enum is slow
     return _INSTANCES + (sort_key(key) if "@" in key else key.encode())
 
 
 def notes_key(page: int) -> bytes:
-    """Where a page of notes lies."""
+    """The stored key of a page of notes."""
     return Table.NOTES.value + page.to_bytes(4, "big")
 
 
@@ -68,18 +68,18 @@ def notes_page(stored: bytes) -> int:
 
 
 def is_instance(stored: bytes) -> bool:
-    """Whether an instance lies at `stored`."""
+    """Whether `stored` is the stored key of an instance."""
     return stored.startswith(_INSTANCES)
 
 
 def key_of(stored: bytes) -> Key:
-    """The registry's key behind the stored key of an instance."""
+    """The registry's key of the stored key of an instance."""
     path, at, slot = stored[1:].partition(b"@")
     return slot_key(path.decode(), int(slot[1:])) if at else Key(path.decode())
 
 
 def feed_key(index: int) -> bytes:
-    """Where the run of the feed lies that begins with entry `index`."""
+    """The stored key of the run of the feed that begins with entry `index`."""
     return _FEED + index.to_bytes(8, "big")
 
 
@@ -94,37 +94,37 @@ def feed_range(start: int) -> Range:
 
 
 def term_key(key: str) -> bytes:
-    """Where the index of the feed entry of a term lies."""
+    """The stored key of the feed position of a term."""
     return Table.TERMS.value + sort_key(key)
 
 
 def is_term(key: str) -> bool:
-    """Whether `key` is a term of a lock, and so may be forgotten one day."""
+    """Whether `key` is a term of a lock, which may be forgotten later."""
     return key.startswith(_TERMS)
 
 
 def floor_key(series: str) -> bytes:
-    """Where the floor of a series lies."""
+    """The stored key of the floor of a series."""
     return Table.FLOORS.value + series.encode()
 
 
 def class_key(home: str) -> bytes:
-    """Where the standing promise to a home lies."""
+    """The stored key of the class promise to a home."""
     return Table.CLASSES.value + home.encode()
 
 
 def peer_key(node: str) -> bytes:
-    """Where the record of a peer lies."""
+    """The stored key of the record of a peer."""
     return Table.PEERS.value + node.encode()
 
 
 def cursor_key(node: str) -> bytes:
-    """Where the cursor into a peer's feed lies."""
+    """The stored key of the cursor into a peer's feed."""
     return Table.CURSORS.value + node.encode()
 
 
 def lives_key(page: int) -> bytes:
-    """Where a page of the directory's lives lies."""
+    """The stored key of a page of the directory's incarnations."""
     return Table.LIVES.value + page.to_bytes(8, "big")
 
 
@@ -135,17 +135,17 @@ def slots_range(series: str, start: int = 0) -> Range:
 
 
 def forgotten_range(table: Table, series: str, start: int, floor: int) -> Range:
-    """What a table that is sorted by keys holds of the slots from `start` up to `floor`."""
+    """The slots from `start` up to `floor` in a table that is sorted by keys."""
     first, behind = (sort_key(slot_key(series, slot)) for slot in (start, floor))
     return table.value + first, table.value + behind
 
 
 def scan_ranges(prefix: str, after: str, until: str = "") -> list[Range]:
-    """The ranges that hold exactly the keys under `prefix`, behind `after` and up to `until`, in order.
+    """The ranges of exactly the keys under `prefix`, after `after` and up to `until`, in order.
 
-    Under ``p`` lie ``p`` itself, ``p/…`` and ``p@…``. Between them sort siblings such as ``p-x``
-    and ``p0``, which are stepped over and never read. Terms of locks lie before all other keys, and
-    under no prefix that does not name them.
+    Under ``p`` are ``p`` itself, ``p/…`` and ``p@…``. Siblings such as ``p-x`` and ``p0`` sort between
+    them, and are skipped without a read. Terms of locks come before all other keys, and are listed only
+    under prefixes that name them.
     """
     ranges = [(Table.INSTANCES.value + _BEHIND_LOCKS, table_range(Table.INSTANCES)[1])]
     if prefix:
@@ -158,7 +158,7 @@ def scan_ranges(prefix: str, after: str, until: str = "") -> list[Range]:
 
 
 def describe(stored: bytes) -> str:
-    """What lies at `stored`, in words for a message."""
+    """The record at `stored`, in words for a message."""
     table, name = Table(stored[:1]), stored[1:].decode(errors="replace")
     match table:
         case Table.INSTANCES:

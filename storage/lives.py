@@ -1,10 +1,10 @@
-"""The lives of a directory as they are stored: their nonces, a page of them to a record.
+"""The stored incarnations of a directory: their nonces, one page in a record.
 
-Owns what an opening adds, and how all of it is read back. A page takes 4 KiB, so that an opening
-writes little and a directory that was opened a million times is read in a moment.
+Owns what an opening adds, and how the nonces are read back. A page takes 4 KiB, so that an opening
+writes little, and a directory that was opened a million times is read quickly.
 
-Invariant: R13: the lives on disk are as many as the incarnation counts, one nonce each. A directory
-that has lost some of them could not show where it comes from, and is refused as damaged.
+Invariant: R13: the disk has one nonce for each incarnation up to the present one. A directory that has
+lost some of them could not prove its history, and is refused as damaged.
 """
 
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ LIVES_A_PAGE = 256
 
 
 def added(data: ByteStore, incarnation: int, nonce: bytes) -> dict[bytes, bytes]:
-    """What to write when life `incarnation` begins, with its nonce behind those of all earlier ones.
+    """The row to write when `incarnation` begins, with its nonce after those of all earlier ones.
 
     Raises:
-        Damaged: if the lives before it are not all there.
+        Damaged: if earlier incarnations are missing.
     """
     number, place = divmod(incarnation - 1, LIVES_A_PAGE)
     stored = lives_key(number)
@@ -32,10 +32,10 @@ def added(data: ByteStore, incarnation: int, nonce: bytes) -> dict[bytes, bytes]
 
 
 def joined(pages: Iterable[bytes], incarnation: int, where: str) -> Lineage:
-    """The lineage in all pages, in order, of a directory in its life `incarnation`.
+    """The history of incarnations in all pages, in order; `incarnation` is the present one.
 
     Raises:
-        Damaged: if lives are missing.
+        Damaged: if incarnations are missing.
     """
     nonces = b"".join(pages)
     _check(nonces, incarnation, where)

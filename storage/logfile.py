@@ -2,16 +2,16 @@
 
 A log (a write-ahead log, or the MANIFEST) is cut into blocks of 32 KiB. A record is one or more
 fragments, none of which crosses a block; each has a header of seven bytes: a masked CRC-32C over
-type and payload, the payload's length, and the type. A rest of a block that is too short for a
-header is filled up.
+type and payload, the payload's length, and the type. The rest of a block that is too short for a
+header is padded.
 
-A crash in the middle of a write leaves a log whose last record is cut short. RocksDB takes any
-record that seems to reach beyond the end for such a one and drops it; but a flipped bit in a
-length, which no checksum covers, looks the same, and then synced records behind it vanish too.
-This module tells them apart. It reads only, and knows nothing of what the records say.
+A crash in the middle of a write leaves a log whose last record is cut short. RocksDB drops any record
+that seems to reach beyond the end as such a torn record. But a flipped bit in a length, which no
+checksum covers, looks the same, and then the synced records after it vanish too. This module tells the
+two apart. It only reads, and knows nothing of the contents of records.
 
-Invariant (R13, R14): a log that this module lets pass holds every record that was synced to it, if
-no more than one byte of it has changed.
+Invariant (R13, R14): a log that passes this check holds every record that was synced to it, if at most
+one byte of it has changed.
 """
 
 import struct
@@ -29,7 +29,7 @@ _HEADER = struct.Struct("<IHB")
 
 
 class Kind(IntEnum):
-    """The type of a fragment; we never let logs be recycled, which would bring more of them."""
+    """The type of a fragment; recycled logs would have more types, but we never recycle logs."""
 
     FILL = 0
     FULL = 1
@@ -39,7 +39,7 @@ class Kind(IntEnum):
 
 
 class Verdict(NamedTuple):
-    """The whole records of a log, and whether the beginning of one more follows."""
+    """The complete records of a log, and whether a torn record follows."""
 
     records: tuple[bytes, ...]
     torn: bool
@@ -56,7 +56,7 @@ def verify(path: Path) -> Verdict:
     """Check one log from end to end.
 
     Raises:
-        Damaged: if anything but a torn last record is wrong, naming file and offset.
+        Damaged: at any fault except a torn last record; names the file and the offset.
     """
     try:
         data = path.read_bytes()
@@ -104,15 +104,16 @@ def _fragment(path: Path, data: bytes, position: int) -> Fragment | None:
 
 
 def _check_nothing_follows(path: Path, data: bytes, position: int) -> None:
-    """Space that was set aside and never written is zero to the end of the file."""
+    """Check that only zeros follow, as in preallocated space that was never written."""
     if data.count(0, position) != len(data) - position:
         raise damaged_at(path, position, "data follows an empty header")
 
 
 def _check_length_is_not_flipped(path: Path, data: bytes, position: int, stored: int) -> None:
-    """A torn record has lost bytes, so its checksum matches no part of what is left of it.
+    """Check that a record that seems torn is not a complete one with a flipped length.
 
-    If it does match, the record is whole and its length is not what was written.
+    A torn record has lost bytes, so its checksum matches no part of the rest. If it does match, the
+    record is complete and its length was changed.
     """
     body = position + _HEADER.size
     running = checksum(data[body - 1 : body])
@@ -128,5 +129,5 @@ def _masked(crc: int) -> int:
 
 
 def damaged_at(path: Path, offset: int, reason: str) -> Damaged:
-    """The error for a file that is wrong from some byte on."""
+    """The error for a file that is damaged at some byte."""
     return Damaged(f"{path} is damaged at byte {offset}: {reason}. {STAYS_OUT}")

@@ -1,9 +1,9 @@
-"""What a MANIFEST says of the logs: which of them are needed, and how far the tables reach.
+"""Reading from a MANIFEST which logs are needed, and how far the tables reach.
 
-A MANIFEST is a log of edits. An edit is a row of fields, each a tag and what belongs to it. A number
-is a varint; a text is its length and its bytes. Of the many fields we need four: the first log that is
-needed, the next number for a file, the last sequence number that an edit knows of, and those of each
-table. The others are stepped over, and a field that we do not know is refused.
+A MANIFEST is a log of edits. An edit is a series of fields, each a tag and its contents. A number is a
+varint; a text is its length and its bytes. We need four of the fields: the first log that is needed,
+the next number for a file, the last sequence number that an edit knows of, and those of each table.
+Other known fields are skipped, and an unknown field is refused.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from ..registry.errors import Damaged
 from .identity import STAYS_OUT
 
 _MASK = 1 << 13
-"""The bit of tags that older readers may step over; their contents are one text."""
+"""The bit of tags that older readers may skip; their contents are one text."""
 
 _END_OF_TABLE = 1
 """The tag of a table's own last field."""
@@ -40,10 +40,10 @@ class Tag(IntEnum):
 
 
 class Edits(NamedTuple):
-    """What all edits of a MANIFEST say together.
+    """The combined contents of all edits of a MANIFEST.
 
     Args:
-        sequence: up to which sequence number the tables hold everything.
+        sequence: the sequence number up to which the tables hold everything.
         log: the number of the first log that is needed.
         next_file: a number that no file had when the last edit was made.
     """
@@ -80,14 +80,14 @@ class _Reader:
 
 
 def read_edits(path: Path, payloads: Iterable[bytes]) -> Edits:
-    """What the edits say.
+    """The combined contents of the edits.
 
     Args:
         path: of the MANIFEST, for messages.
         payloads: its records.
 
     Raises:
-        Damaged: if an edit has a form that we do not know.
+        Damaged: if an edit has an unknown form.
     """
     edits = Edits(0, 0, 0)
     for payload in payloads:
@@ -101,7 +101,7 @@ def read_edits(path: Path, payloads: Iterable[bytes]) -> Edits:
 
 
 def _with(edits: Edits, edit: _Reader) -> Edits:
-    """What these edits and one more say."""
+    """The combined contents of these edits and one more."""
     while edit:
         tag = edit.number()
         if tag & _MASK:
@@ -122,7 +122,7 @@ def _with(edits: Edits, edit: _Reader) -> Edits:
 
 
 def _step_over(tag: Tag, edit: _Reader) -> None:
-    """Read what belongs to a field that says nothing of the logs."""
+    """Skip the contents of a field that we do not need."""
     match tag:
         case (
             Tag.PREVIOUS_LOG

@@ -1,8 +1,8 @@
-"""`MemoryStorage`: the in-memory twin, with a disk that loses what was not synced.
+"""`MemoryStorage`: the in-memory twin, with a disk that loses writes that were not synced.
 
 Owns a `MemoryDisk`, which outlives the storages opened on it as a real disk outlives a process, and
-the ways in which it can be told to fail. Records pass through the same codec and layout as on a real
-disk, so that an error there shows here.
+its injected faults. Records use the same codec and layout as on a real disk, so that errors there show
+here.
 """
 
 from bisect import bisect_left, insort
@@ -25,16 +25,16 @@ T = TypeVar("T")
 
 
 class MemoryDisk:
-    """What survives a crash, and what does not yet.
+    """A disk in memory: its durable values, and the batches that are not synced yet.
 
     Attributes:
         writes: how many batches were written.
         syncs: how many syncs succeeded.
         fail_writes: how many of the next writes fail, with nothing written.
         fail_syncs: how many of the next syncs fail, with everything left unsynced.
-        sync_failed: whether one has failed since the disk was last opened.
-        damages: how often something on it was changed or lost behind everybody's back.
-        capacity: how many bytes of keys and values fit, None for no bound.
+        sync_failed: whether a sync has failed since the disk was last opened.
+        damages: how often something on it was changed or lost by a fault.
+        capacity: how many bytes of keys and values fit; None for no bound.
     """
 
     def __init__(self, name: str = "memory") -> None:
@@ -61,15 +61,15 @@ class MemoryDisk:
 
     @property
     def unsynced(self) -> int:
-        """How many batches are written and not synced."""
+        """How many batches are written but not synced."""
         return len(self._unsynced)
 
     def write(self, changes: Changes, *, sync: bool = True) -> None:
         """Write a batch.
 
-        Nobody reads a batch whose own sync failed, though it may be there after a crash: RocksDB
-        puts a batch where reads find it only when its log is synced. Batches before it that asked
-        for no sync are read, and may be lost.
+        A batch whose own sync failed is not visible to reads, though it may be there after a crash:
+        RocksDB makes a batch visible only after its log is synced. Earlier batches without a sync are
+        visible, and may be lost.
 
         Raises:
             StorageFailed: if told to, or if the disk is full.
@@ -103,12 +103,12 @@ class MemoryDisk:
         self.syncs += 1
 
     def crash(self, kept: int = 0) -> None:
-        """Lose what was not synced, and whoever has the disk open.
+        """Lose the unsynced batches, and the storage that has the disk open.
 
         Args:
-            kept: how many of the unsynced batches, the oldest first, had reached the disk all the
-                same: any number, whether nobody asked for a sync or one failed. A batch is never
-                torn: all of it is there or nothing.
+            kept: how many of the unsynced batches, oldest first, had reached the disk nevertheless:
+                any number is possible, whether no sync was requested or one failed. A batch is never
+                torn: it is there as a whole or not at all.
         """
         for changes in self._unsynced[:kept]:
             _update(self._durable, changes)
@@ -118,14 +118,14 @@ class MemoryDisk:
         self._restore()
 
     def copy(self) -> "MemoryDisk":
-        """Another disk with all that is durable on this one, as a backup would have it."""
+        """Another disk with the durable values of this one, like a backup."""
         other = MemoryDisk(self.name)
         other._durable = dict(self._durable)
         other._restore()
         return other
 
     def flip(self, key: bytes, position: int, mask: int = 1) -> None:
-        """Change bits of one stored value, behind everybody's back."""
+        """Change bits of one stored value, as a fault of the disk."""
         data = bytearray(self.values[key])
         data[position] ^= mask
         self.values[key] = self._durable[key] = bytes(data)
@@ -137,7 +137,7 @@ class MemoryDisk:
         self.damages += 1
 
     def has_durable(self, key: bytes) -> bool:
-        """Whether some value at `key` outlives any crash."""
+        """Whether `key` has a value that survives a crash."""
         return key in self._durable
 
     def legible(self, key: bytes) -> bool:
@@ -145,7 +145,7 @@ class MemoryDisk:
         return key not in self._unreadable
 
     def restore(self) -> None:
-        """Make everything readable again, as it was when that was lost."""
+        """Make all lost values readable again."""
         self._unreadable.clear()
         self.damages += 1
 
@@ -187,7 +187,7 @@ class MemoryBytes:
     """A `ByteStore` on a `MemoryDisk`, until it is closed or the disk crashes.
 
     Raises:
-        IdentityRefused: if somebody has the disk open.
+        IdentityRefused: if the disk is open already.
     """
 
     def __init__(self, disk: MemoryDisk) -> None:
@@ -226,7 +226,7 @@ class MemoryBytes:
         return self._pairs(self._held().keys_within(within)[::-1][:limit])
 
     def close(self) -> None:
-        """Give the disk back. Safe to call twice."""
+        """Release the disk. Safe to call twice."""
         if self.disk.holder is self:
             self.disk.holder = None
 
@@ -248,7 +248,7 @@ class MemoryBytes:
 class MemoryStorage(RecordStore):
     """The node's `Storage` on a `MemoryDisk`; `open_memory` makes it.
 
-    The same bytes at the same place are the same value, so each is decoded once.
+    Equal bytes at one place decode to the same value, so each is decoded once.
     """
 
     _KEPT = 4_096
@@ -262,7 +262,7 @@ class MemoryStorage(RecordStore):
     def load(
         self, keys: Collection[Key], max_bytes: float = inf
     ) -> Mapping[Key, Instance | Unserved]:
-        """The instances of `keys`. What the cache hides of a damage, time would bring to light."""
+        """The instances of `keys`. After a damage the cache is cleared, so that it does not hide it."""
         if self._damages != self._disk.damages:
             self._damages = self._disk.damages
             self._cache.clear()
@@ -285,7 +285,7 @@ def open_memory(
     random_bytes: RandomBytes,
     max_held: int = MAX_HELD,
 ) -> MemoryStorage:
-    """Open the node's disk: the same checks, and the same next incarnation, as for a directory."""
+    """Open the node's disk, with the same checks and the same next incarnation as for a directory."""
     data = MemoryBytes(disk)
     try:
         identity = take(data, config, node, random_bytes, fresh=not disk.values)

@@ -1,16 +1,15 @@
-"""`Notes`: which keys are accepted and not learned, so that a start finds them without a scan.
+"""`Notes`: the keys that are accepted but not learned, so that a start finds them without a scan.
 
 Owns the pages on which these keys are noted. A page names all keys that one batch accepted, and is
-part of that batch; mostly it holds their instances, too (`held`). It is free once all of them are
-learned or forgotten, durably, and a later batch writes over it. Nothing is ever deleted: on a page may
-stand keys that are learned long since, and whoever reads the pages asks the instances. So a note
-costs one row for a batch, however many keys it has, and there are as many pages as batches were ever
-unsettled at once.
+part of that batch; usually it holds their instances too (`held`). A page is free once all its keys are
+learned or forgotten durably; then a later batch overwrites it. Pages are never deleted: a page may name
+keys that were learned long ago, so readers of pages check the instances. So the notes of a batch cost
+one row for any number of keys, and there are as many pages as batches were ever unsettled at once.
 
 It must not know how pages are stored.
 
-Invariant (R22): a key that is accepted and not learned stands on a page that is on the disk
-whenever its instance is.
+Invariant (R22): a key that is accepted and not learned is named on a page that is on the disk whenever
+its instance is.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,11 +24,11 @@ def unsettled(instance: Instance) -> bool:
 
 
 class Page(Value, frozen=True):
-    """What one batch accepted; the outcome of some of it may be known since.
+    """The keys that one batch accepted; the outcome of some of them may be known since.
 
     Args:
-        keys: those whose instances lie in rows of their own.
-        held: the instances of the others.
+        keys: the keys whose instances have rows of their own.
+        held: the instances of the other keys.
     """
 
     keys: tuple[KeyText, ...]
@@ -52,8 +51,8 @@ class Notes:
     """The notes of one store.
 
     Args:
-        pages: what stands on each page, by number.
-        still: the keys among them whose outcome is not known.
+        pages: the pages, by number.
+        still: the keys on them whose outcome is not known.
     """
 
     def __init__(self, pages: Mapping[int, Page], still: Iterable[Key]) -> None:
@@ -69,7 +68,7 @@ class Notes:
         self._pages = max(pages, default=-1) + 1
 
     def changed(self, instances: Mapping[Key, Instance]) -> tuple[int, list[Key]] | None:
-        """A batch has these instances: the number of a page for it, and the keys to note there."""
+        """The number of a page for a batch with these instances, and the keys to note on it."""
         fresh: list[Key] = []
         page_of = self._page_of
         for key, instance in instances.items():
@@ -81,14 +80,14 @@ class Notes:
         return (self._begin(fresh), fresh) if fresh else None
 
     def forgotten(self, keys: Iterable[Key]) -> None:
-        """Nobody asks about the outcome of these any more."""
+        """Settle keys that are forgotten."""
         for key in keys:
             self._settle(key)
 
     def synced(self) -> None:
-        """All that was written is durable: pages that nobody needs any more may be written over.
+        """Allow emptied pages to be overwritten, since all writes are durable now.
 
-        Not before: a power cut may keep a page that was written over and lose what made it free.
+        Not earlier: a power cut might keep an overwritten page and lose the write that emptied it.
         """
         self._free += self._emptied
         self._emptied.clear()

@@ -1,13 +1,13 @@
-"""The record codec: a value, sealed to the place where it lies.
+"""The record codec: a value, sealed to its place.
 
 A stored record is a version byte, four bytes of CRC-32C, and the MessagePack of the value. The
-checksum covers the version, the stored key and the value, so that a record that turns up at another
-key is as damaged as one with a flipped bit. These first five bytes keep their meaning in every
-version. On the wire values are CBOR, which anybody reads; here only we read, and MessagePack goes
-between bytes and checked values in one step, at a fifth of the cost.
+checksum covers the version, the stored key and the value, so a record at another key is as damaged as
+one with a flipped bit. These first five bytes keep their meaning in every version. On the wire values
+are CBOR, for other programs to read. Here only we read, and msgspec converts between MessagePack and
+checked values in one step, at a fifth of the cost.
 
-It knows nothing of files; `where` is a name for messages. What it keeps: a promise or an acceptance
-is read back as it was written (R13, R14), or the reader is told that it cannot be.
+It knows nothing of files; `where` is a name for messages. Invariant: a promise or an accepted proposal
+is read back as it was written (R13, R14), or an error is raised.
 """
 
 import struct
@@ -32,12 +32,12 @@ T = TypeVar("T")
 
 
 def pack(stored: bytes, value: object) -> bytes:
-    """The bytes to keep `value` as, at the stored key `stored`."""
+    """The stored bytes of `value` at the stored key `stored`."""
     return seal(stored, VERSION, _encode(value))
 
 
 def pack_all(values: Mapping[bytes, object | None]) -> dict[bytes, bytes | None]:
-    """All values as `pack` has them, by their stored keys; None stays None."""
+    """All values, packed as by `pack`, by their stored keys; None stays None."""
     return {
         stored: None if value is None else seal(stored, VERSION, _encode(value))
         for stored, value in values.items()
@@ -45,16 +45,16 @@ def pack_all(values: Mapping[bytes, object | None]) -> dict[bytes, bytes | None]
 
 
 def seal(stored: bytes, version: int, payload: bytes) -> bytes:
-    """A payload behind its version and its checksum."""
+    """A payload after its version and its checksum."""
     place = _PLACE.pack(version, len(stored))
     return _PLACE.pack(version, extend(0, place + stored + payload)) + payload
 
 
 def unpack(stored: bytes, data: bytes, kind: type[T], where: str) -> T:
-    """The value of type `kind` that `data`, found at `stored`, was packed from.
+    """The value of type `kind` in `data`, which was found at `stored`.
 
     Raises:
-        Damaged: if it is not what was written there.
+        Damaged: if `data` is not what was written there.
         Refused: if a newer version of decreed wrote it.
     """
     version, payload = data[0] if data else VERSION, data[_HEAD:]
@@ -79,7 +79,7 @@ def damaged(stored: bytes, where: str, reason: str) -> Damaged:
 
 
 def _decoder(kind: type[T]) -> Decoder[T]:
-    """The decoder for a kind of value; there are few kinds, and to make one takes long."""
+    """The decoder for a kind of value; cached, since making one takes long."""
     decoder = _DECODERS.get(kind)
     if decoder is None:
         decoder = _DECODERS[kind] = Decoder(kind)

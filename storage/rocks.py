@@ -1,21 +1,21 @@
 """`RocksStorage`: the records of a node in RocksDB.
 
-Owns every call of rocksdict; its plain exceptions end here, as ours. It must not know what the
+Owns every call of rocksdict; its plain exceptions are turned into ours here. It must not know what the
 bytes mean, nor whose directory it opens.
 
 Invariants:
 
-* R13, R14: a synced write returns when it is synced, and all before it. Recovery tolerates a torn
-  tail and refuses anything else; the default mode would drop synced records behind a flipped byte,
-  silently.
-* What a crash takes of what was not synced is a suffix, as far as RocksDB can see to it: a log is begun
-  only when the one before is synced. A power cut may keep a later page of a log and lose an earlier
-  one, neither synced. Such a hole is refused as damage mostly, but may be passed over in silence.
-  So nothing that is needed for safety is left without a sync, nor made free by what was.
+* R13, R14: a synced write returns when it and all earlier writes are synced. Recovery tolerates a torn
+  tail and refuses any other fault; the default mode would silently drop synced records after a flipped
+  byte.
+* A crash loses a suffix of the unsynced writes, as far as RocksDB can ensure it: a log is begun only
+  after the previous one is synced. A power cut may keep a later page of a log and lose an earlier one,
+  both unsynced. Such a hole is mostly refused as damage, but may go unnoticed. So every write that
+  safety needs is synced, and no space is reused on the strength of an unsynced write.
 * The high-water mark is noted at each start, before a log ends (a close ends one too), and once the
-  next has begun. It never says more than is synced. `continuity` compares with it at the next start.
-* Every option is given in code. What rocksdict remembers in the directory decides nothing.
-* An iterator lives for one call: one left over would hold the directory's lock.
+  next has begun. It never exceeds what is synced. `continuity` compares with it at the next start.
+* Every option is set in code. Options that rocksdict stores in the directory are ignored.
+* An iterator lives for one call: one that is left over would hold the directory's lock.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -35,13 +35,13 @@ from .store import RecordStore
 
 MIB = 1024 * 1024
 LOG_BYTES = 16 * MIB
-"""How much goes into one write-ahead log at most; a start after a crash reads two of them."""
+"""The largest size of one write-ahead log; a start after a crash reads two of them."""
 
 _ROW_BYTES = 64
-"""What a row takes in a write buffer besides its bytes; it counts as part of the log."""
+"""The overhead of a row in a write buffer; it counts as part of the log."""
 
 _BLOOM_SHARE = 0.005
-"""The share of a write buffer that tells which keys are not in it: ten bits for the smallest rows."""
+"""The share of a write buffer for its Bloom filter: ten bits a row for the smallest rows."""
 
 Walk = Callable[[rocksdict.RdictIter, bytes], Iterator[Pair]]
 
@@ -51,13 +51,13 @@ class RocksBytes:
 
     Args:
         path: the database's own folder.
-        create: whether to make it; otherwise it must be there.
-        log_bytes: how much goes into one write-ahead log at most.
+        create: whether to create it; otherwise it must exist.
+        log_bytes: the largest size of one write-ahead log, in bytes.
 
     Raises:
         IdentityRefused: if a process has it open.
         Damaged: if RocksDB finds that something is missing or broken.
-        StorageFailed: if the disk does not let it be opened.
+        StorageFailed: if the disk fails, or access is denied.
     """
 
     def __init__(self, path: Path, *, create: bool, log_bytes: int = LOG_BYTES) -> None:
@@ -70,7 +70,7 @@ class RocksBytes:
         options = _options(log_bytes)
         options.create_if_missing(create)
         with _as_ours(lambda reason: _not_opened(self._where, reason)):
-            # by name too: what is opened again would have tables by rocksdict's defaults otherwise
+            # by name too: otherwise a reopened database would use rocksdict's defaults for tables
             self._db: rocksdict.Rdict | None = rocksdict.Rdict(
                 self._where, options, column_families={"default": options}
             )
@@ -94,7 +94,7 @@ class RocksBytes:
             return self._open().get(list(keys)) or []
 
     def write(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
-        """One batch. A sync of the log makes all before it durable as well."""
+        """Write one batch. A sync of the log makes all earlier batches durable too."""
         batch = rocksdict.WriteBatch(raw_mode=True)
         for key, value in changes.items():
             if value is None:
@@ -113,7 +113,7 @@ class RocksBytes:
             self._open().flush_wal(sync=True)
 
     def _begin_log(self) -> None:
-        """Go on in a new log and a new write buffer; the full one becomes a table meanwhile."""
+        """Begin a new log and a new write buffer; the full buffer becomes a table meanwhile."""
         self.sync()
         with _as_ours(self._not_written):
             self._note()
@@ -122,7 +122,7 @@ class RocksBytes:
         self._in_log = 0
 
     def _note(self) -> None:
-        """Note how far the logs have come; all of it is synced, and nothing is written meanwhile."""
+        """Note the high-water mark; everything is synced, and nothing is written meanwhile."""
         sequence = self._open().latest_sequence_number()
         note(Path(self._where), HighWater(newest_log(Path(self._where)), sequence))
 
@@ -137,14 +137,13 @@ class RocksBytes:
     def close(self) -> None:
         """Close the database. Safe to call twice.
 
-        Whatever was promised to anybody is synced, so a database that failed before and cannot be
-        flushed now loses nothing of it, and that error has been told. RocksDB may take a second
-        over it.
+        All promises are synced, so a database that failed earlier and cannot be flushed now loses none
+        of them, and that error was reported. RocksDB may take a second to close.
         """
         if self._db is None:
             return
         with suppress(Exception):
-            # closing begins a log too
+            # closing begins a new log too
             self.sync()
             self._note()
         db, self._db = self._db, None
@@ -157,9 +156,9 @@ class RocksBytes:
         return self._db
 
     def _pairs(self, within: Range, limit: int, walk: Walk) -> list[Pair]:
-        """Up to `limit` pairs. The error keeps no frame in which the iterator would live on.
+        """Up to `limit` pairs. The error holds no frame, since a frame would keep the iterator alive.
 
-        Only the upper bound is left to RocksDB: rocksdict takes a lower bound for an upper one.
+        Only the upper bound is set in RocksDB: rocksdict uses a lower bound as an upper one.
         """
         options = rocksdict.ReadOptions()
         options.set_iterate_upper_bound(within[1])
@@ -183,7 +182,7 @@ class RocksStorage(RecordStore):
     Args:
         data: the open database.
         identity: with the new incarnation, already durable.
-        release: gives the directory back, called once behind the database's closing.
+        release: unlocks the directory; called once, after the database is closed.
     """
 
     def __init__(self, data: RocksBytes, identity: Identity, release: Callable[[], None]) -> None:
@@ -191,13 +190,13 @@ class RocksStorage(RecordStore):
         self._release = release
 
     def close(self) -> None:
-        """Close the database and give the directory back. Safe to call twice."""
+        """Close the database and unlock the directory. Safe to call twice."""
         super().close()
         self._release()
 
 
 def _forwards(cursor: rocksdict.RdictIter, start: bytes) -> Iterator[Pair]:
-    """All pairs from `start` on; an iterator that stopped early says why in its status."""
+    """All pairs from `start` on; the status of an iterator that stopped early raises the error."""
     cursor.seek(start)
     while cursor.valid():
         yield cursor.key(), cursor.value()
@@ -216,7 +215,7 @@ def _backwards(cursor: rocksdict.RdictIter, start: bytes) -> Iterator[Pair]:
 
 @contextmanager
 def _as_ours(error_of: Callable[[str], Exception]) -> Generator[None, None, None]:
-    """rocksdict raises plain `Exception`; around a call of it, and nothing else, make it ours."""
+    """Turn the plain `Exception` of a rocksdict call into our error; use it around such calls only."""
     try:
         yield
     except Exception as error:  # noqa: BLE001
@@ -234,8 +233,8 @@ def _not_opened(where: str, reason: str) -> DecreedError:
 def _options(log_bytes: int) -> rocksdict.Options:
     """Small and bounded: some 60 MiB of memory, few files; see `docs/laboratory.md` for each choice.
 
-    RocksDB must not begin a log of its own accord, so the bounds at which it would are out of reach:
-    a write buffer takes no more than what counts as written to the log.
+    RocksDB must not begin a log by itself, so the bounds at which it would are out of reach: a write
+    buffer takes no more than what counts as written to the log.
     """
     options = rocksdict.Options(raw_mode=True)
     options.set_wal_recovery_mode(rocksdict.DBRecoveryMode.tolerate_corrupted_tail_records())
@@ -243,11 +242,11 @@ def _options(log_bytes: int) -> rocksdict.Options:
     options.set_recycle_log_file_num(0)
     options.set_write_buffer_size(2 * log_bytes)
     options.set_max_total_wal_size(4 * log_bytes)
-    # most keys that are asked for are new: what tells so without a search is worth most of all
+    # most keys that are read are new, so a Bloom filter saves most searches
     options.set_memtable_prefix_bloom_ratio(_BLOOM_SHARE)
     options.set_memtable_whole_key_filtering(True)
     options.set_level_zero_file_num_compaction_trigger(8)
-    # a MANIFEST that is begun in the middle of a life forgets how far each table reaches
+    # a MANIFEST that is begun while the database is open does not have how far each table reaches
     options.set_max_manifest_file_size(1024 * MIB)
     options.set_max_open_files(256)
     options.set_max_background_jobs(2)
@@ -262,9 +261,9 @@ def _options(log_bytes: int) -> rocksdict.Options:
 
 
 def _patient() -> rocksdict.Env:
-    """Compaction takes what processor time others leave: it may be late, and a claim may not.
+    """An environment in which compaction has low CPU priority: it may be late, but claims may not.
 
-    If it is much too late, RocksDB itself holds up writes for it.
+    If it is much too late, RocksDB itself delays writes for it.
     """
     env = rocksdict.Env()
     env.lower_thread_pool_cpu_priority()
@@ -272,10 +271,10 @@ def _patient() -> rocksdict.Env:
 
 
 def _tables() -> rocksdict.BlockBasedOptions:
-    """Version 6 of the table format is the first whose footer has a checksum of its own.
+    """The options of tables; version 6 of their format is the first with a checksum for the footer.
 
-    Filters and indices lie outside of the cache, at some three bytes a key: the cache is cut into
-    shards, and a filter that is as large as a shard would push out all others with each use.
+    Filters and indices are kept outside the cache, at some three bytes a key: the cache is divided into
+    shards, and a filter as large as a shard would evict everything else at each use.
     """
     tables = rocksdict.BlockBasedOptions()
     tables.set_format_version(6)

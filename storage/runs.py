@@ -1,9 +1,9 @@
-"""How the feed lies on disk: entries that one batch appends are one record, a run.
+"""The feed on disk: the entries that one batch appends are one record, a run.
 
-Owns the form of a run, and how entries become runs and are found in them. A row of its own for each
-entry would cost more than the rest of it. A term of a lock has a run to itself, since it is deleted
-alone when it is forgotten (see `floors`); beside it goes the row that says where it stands. A run
-lies at its first entry; where terms were deleted, there are gaps between runs.
+Owns the form of a run, and how entries are put into runs and found in them. One row for each entry
+would cost more than the entry itself. A term of a lock has a run of its own, since it is deleted by
+itself when it is forgotten (see `floors`), and another row with its position. The stored key of a run
+has the index of its first entry; deleted terms leave gaps between runs.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from ..registry.wire.peers import DIGEST_BYTES
 from . import layout
 
 MAX_RUN = 256
-"""How many entries a run may have: whoever wants one of them reads all."""
+"""How many entries a run may have: reading one of them reads all."""
 
 
 class Run(Value, frozen=True):
@@ -24,7 +24,7 @@ class Run(Value, frozen=True):
     digests: bytes
 
     def entries(self, first: int, start: int, limit: int) -> list[FeedEntry]:
-        """Up to `limit` of its entries from index `start` on, if the run begins at `first`."""
+        """Up to `limit` of its entries from index `start` on; the run begins at `first`."""
         begin = max(0, start - first)
         each = enumerate(self.keys[begin : begin + limit], begin)
         return [FeedEntry(first + at, key, self._digest(at)) for at, key in each]
@@ -34,7 +34,7 @@ class Run(Value, frozen=True):
 
 
 def rows_of(records: Iterable[FeedRecord]) -> dict[bytes, object | None]:
-    """The rows of what one batch appends to the feed."""
+    """The rows of the entries that one batch appends to the feed."""
     rows: dict[bytes, object | None] = {}
     for first, keys, digests in _joined(records):
         for start, end in _cut(keys):
@@ -46,7 +46,7 @@ def rows_of(records: Iterable[FeedRecord]) -> dict[bytes, object | None]:
 
 
 def _joined(records: Iterable[FeedRecord]) -> Iterator[tuple[int, list[Key], bytes]]:
-    """What follows each other without a gap, as one."""
+    """The records, with those joined that follow each other without a gap."""
     first, keys, digests = 0, list[Key](), b""
     for record in records:
         if keys and record.index != first + len(keys):
@@ -61,7 +61,7 @@ def _joined(records: Iterable[FeedRecord]) -> Iterator[tuple[int, list[Key], byt
 
 
 def _cut(keys: Sequence[Key]) -> Iterator[tuple[int, int]]:
-    """Where runs begin and end among these keys: a term is alone, and none is too long."""
+    """The beginnings and ends of runs among these keys: a term is alone, and no run is too long."""
     start = 0
     for at, key in enumerate(keys):
         is_term = layout.is_term(key)

@@ -6,12 +6,12 @@ whether there is a disk below.
 Invariants:
 
 * R13, R14: all records of one `write` are one batch of the byte store, durable together.
-* The note that a key is accepted but not learned is part of the batch that makes it so; no crash
-  can separate the two (R22: what is half-done is found again at start). See `notes`, and `held` for
-  which instances have no rows.
-* What is in the cache is what is stored; see `cache`.
-* Below the floor of a series nothing is served, whatever lies there; see `floors`.
-* After a failed write or sync every later one fails, and reads go on.
+* The note that a key is accepted but not learned is part of the batch that accepts it; no crash can
+  separate the two (R22: keys in doubt are found again at the start). See `notes`, and `held` for the
+  instances that have no rows.
+* The cache equals what is stored; see `cache`.
+* No instance below the floor of a series is served, even if rows of it exist; see `floors`.
+* After a failed write or sync every later one fails; reads still work.
 * A synced write makes everything before it durable, even if it holds no records itself.
 """
 
@@ -51,9 +51,9 @@ from .runs import Run
 
 _FIRST_CHUNK, _CHUNK = 16, 64
 _CHUNK_BYTES = 256 * 1024
-"""So many rows are fetched together at most, and about so many bytes once their length is known."""
+"""The bounds on rows that are fetched together: their number, and their bytes once that is known."""
 READ_AT_ONCE = 32
-"""Instances read from the disk together when there is a bound on their bytes."""
+"""How many instances are read from the disk together when there is a bound on their bytes."""
 
 T = TypeVar("T")
 
@@ -62,13 +62,13 @@ class RecordStore:
     """A `decreed.registry.disk.Storage` above any `ByteStore`.
 
     Args:
-        data: where the bytes go; it is this store's from now on.
+        data: where the bytes go; the store owns it from now on.
         identity: with the new incarnation, already durable in `data`.
-        cache_bytes: how much memory the instances that were used last may take.
-        max_held: how many instances may lie on pages of notes alone.
+        cache_bytes: how much memory the recently used instances may take.
+        max_held: how many instances may be stored on pages of notes only.
 
     Raises:
-        Damaged: if what a node needs at its start cannot be read.
+        Damaged: if a record that a node needs at its start cannot be read.
     """
 
     def __init__(
@@ -92,13 +92,13 @@ class RecordStore:
         self._feed_end = self._recovered.feed_end
 
     def recovered(self) -> Recovered:
-        """What was found when the store was opened."""
+        """The state that was found when the store was opened."""
         return self._recovered
 
     def load(
         self, keys: Collection[Key], max_bytes: float = inf
     ) -> Mapping[Key, Instance | Unserved]:
-        """The instances of `keys`; one that cannot be read takes no other with it."""
+        """The instances of `keys`; an unreadable one does not affect the others."""
         gone = self._floors.forgotten_of(keys)
         kept = [key for key in keys if key not in gone] if gone else keys
         writes = self._cache.writes
@@ -111,7 +111,7 @@ class RecordStore:
         return found
 
     def _read(self, keys: Sequence[Key], max_bytes: float) -> dict[Key, Instance | Unserved]:
-        """What the disk has of `keys`: some after others, until it is more than `max_bytes`."""
+        """Read `keys` from the disk, some at a time, until they are more than `max_bytes`."""
         if len(keys) <= READ_AT_ONCE or max_bytes == inf:
             return self._read_some(keys)
         read: dict[Key, Instance | Unserved] = {}
@@ -132,9 +132,9 @@ class RecordStore:
         return {key: self._judge(key, data) for key, data in zip(keys, found, strict=True)}
 
     def _instances(self, within: Range) -> Iterator[tuple[bytes, Instance, int]]:
-        """All instances of a range in order, each with its place and about how many bytes it has.
+        """All instances of a range in order: stored key, instance, approximate bytes.
 
-        What is held is looked at first: if it gets a row meanwhile, the row counts.
+        The held instances are read first: if one gets a row meanwhile, the row counts.
         """
         held = self._held.within(within)
         rows = (
@@ -150,7 +150,7 @@ class RecordStore:
         """Write all records in one batch; see `decreed.registry.disk.Storage.write`.
 
         Raises:
-            StorageFailed: if that failed, now or ever before.
+            StorageFailed: if this write failed, or an earlier write or sync.
         """
         self._check_healthy()
         batch = Batch(self._identity, self._feed_end)
@@ -167,10 +167,10 @@ class RecordStore:
         self._cache.written(batch.instances, gone)
 
     def sync(self) -> None:
-        """Make everything durable that was written so far.
+        """Make all writes so far durable.
 
         Raises:
-            StorageFailed: if that failed, or a write or sync ever before.
+            StorageFailed: if this sync failed, or an earlier write or sync.
         """
         self._check_healthy()
         if self._unsynced:
@@ -182,7 +182,7 @@ class RecordStore:
     def scan(
         self, prefix: str, after: str, limit: int, max_bytes: int, until: str = ""
     ) -> ScanPage:
-        """Instances under `prefix` behind `after`: at most `limit`, none more behind `max_bytes`."""
+        """Instances under `prefix` after `after`: at most `limit`, and no more after `max_bytes`."""
         instances: list[tuple[Key, Instance]] = []
         size = 0
         for within in layout.scan_ranges(prefix, after, until):
@@ -196,7 +196,7 @@ class RecordStore:
         return ScanPage(tuple(instances), complete=True)
 
     def feed(self, start: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
-        """Up to `limit` entries from `start` on, and the index behind the last one given."""
+        """Up to `limit` entries from `start` on, and the index after the last one returned."""
         entries: list[FeedEntry] = []
         for stored, data in self._each(layout.feed_range(self._run_with(start))):
             run, first = self._unpack(stored, data, Run), layout.feed_index(stored)
@@ -208,7 +208,7 @@ class RecordStore:
         return entries, start
 
     def last_slot(self, series: str) -> int:
-        """The highest slot that is learned here, or the floor: a seek, and a few steps back."""
+        """The highest slot that is learned here, or the floor; takes a seek and a few steps back."""
         floor = self._floors.of(series)
         start, end = layout.slots_range(series, floor)
         while pairs := self._descending((start, end), 1):
@@ -219,7 +219,7 @@ class RecordStore:
         return floor
 
     def close(self) -> None:
-        """Give the bytes back. Safe to call twice."""
+        """Close the byte store. Safe to call twice."""
         self._data.close()
 
     def _pages(self) -> Iterator[tuple[int, Page]]:
@@ -229,7 +229,7 @@ class RecordStore:
     def _unlearned(self, pages: Mapping[int, Page]) -> tuple[Key, ...]:
         """The keys on these pages whose outcome is not known, in order.
 
-        One that cannot be read is among them: it was accepted, and nobody can say any more.
+        A key that cannot be read is included: it was accepted, and its state is unknown.
         """
         noted = sorted({key for page in pages.values() for key in page.each_key()}, key=sort_key)
         found = self.load(noted)
@@ -249,12 +249,12 @@ class RecordStore:
         )
 
     def _run_with(self, index: int) -> int:
-        """Where the run begins that has entry `index`, if any has; one before that does no harm."""
+        """The first entry of the run with entry `index`, or of an earlier run, which does no harm."""
         pairs = self._descending((layout.feed_key(0), layout.feed_key(index + 1)), 1)
         return layout.feed_index(pairs[0][0]) if pairs else index
 
     def _feed_end_found(self) -> int:
-        """Where the feed ends, which its last run tells."""
+        """The end of the feed, from its last run."""
         for stored, data in self._descending(layout.table_range(Table.FEED), 1):
             return layout.feed_index(stored) + len(self._unpack(stored, data, Run).keys)
         return 0
@@ -264,10 +264,10 @@ class RecordStore:
             yield self._unpack(stored, data, kind)
 
     def _note(self, batch: Batch) -> Mapping[Key, Instance]:
-        """Put the instances into the batch, and a page of what it leaves unsettled.
+        """Add the instances to the batch, and a page of the keys that it leaves unsettled.
 
         Returns:
-            Those that the page holds; they have no rows.
+            The instances on the page, which have no rows.
         """
         held: Mapping[Key, Instance] = {}
         page = self._notes.changed(batch.instances)
@@ -282,13 +282,13 @@ class RecordStore:
         return held
 
     def _forget(self, batch: Batch) -> tuple[list[Floor], set[Key]]:
-        """Put the rows of all new floors into the batch, above what the other records changed.
+        """Add the rows of all new floors to the batch, after the changes of its other records.
 
         Returns:
-            The floors, and the keys of the instances that go.
+            The floors, and the keys of the instances that are deleted.
 
         Raises:
-            StorageFailed: if what goes with a floor cannot be found.
+            StorageFailed: if the rows below a floor cannot be read.
         """
         values, feed_end = batch.rows, batch.feed_end
         floors: list[Floor] = []
@@ -304,7 +304,7 @@ class RecordStore:
         return floors, {layout.key_of(stored) for stored in gone}
 
     def _above(self, values: Mapping[bytes, object | None]) -> TermRows:
-        """The rows of terms as they are with `values` written."""
+        """A function that reads rows of terms as if `values` were written."""
 
         def rows(within: Range) -> Iterator[tuple[bytes, int | None]]:
             for stored, data in self._each(within):
@@ -329,17 +329,17 @@ class RecordStore:
             self.sync()
 
     def _check_healthy(self) -> None:
-        """Nothing may follow what failed.
+        """Check that no write or sync has failed.
 
         Raises:
-            StorageFailed: if a write or a sync has.
+            StorageFailed: if one has failed.
         """
         if self._failure is not None:
             raise errors.StorageFailed(self._failure)
 
     @contextmanager
     def _noting_failure(self) -> Generator[None, None, None]:
-        """Around a write or a sync: once one has failed, nobody knows what the disk holds."""
+        """Note a failed write or sync, after which it is unknown what the disk holds."""
         try:
             yield
         except errors.StorageFailed as error:
@@ -365,7 +365,7 @@ class RecordStore:
         return unpack(stored, data, kind, self._data.where)
 
     def _each(self, within: Range) -> Iterator[Pair]:
-        """All pairs of a range in order, fetched a few at a time, and fewer if they are long."""
+        """All pairs of a range in order, fetched a few at a time; fewer if they are long."""
         start, end = within
         count = _FIRST_CHUNK
         while pairs := self._ascending((start, end), count):
@@ -393,5 +393,5 @@ class RecordStore:
 
 
 def _is_unlearned(found: Instance | Unserved) -> bool:
-    """Whether the outcome of what was noted may still be open; of what is forgotten it is not."""
+    """Whether the outcome of a noted key may still be unknown; a forgotten key counts as settled."""
     return unsettled(found) if isinstance(found, Instance) else isinstance(found, Damaged)

@@ -29,7 +29,7 @@ def checked_format(form: str) -> str:
     """`form`, if it is the name of a format.
 
     Raises:
-        BadRequest: if it is none.
+        BadRequest: if it is not.
     """
     if form not in FORMATS:
         names = ", ".join(FORMATS)
@@ -40,9 +40,9 @@ def checked_format(form: str) -> str:
 
 
 def text_of(data: bytes) -> str:
-    """The text of a file: UTF-8, without a byte order mark, each line ended by a newline alone.
+    """The text of a file: UTF-8, without a byte order mark, with newlines as line ends.
 
-    Where lines end must not change what is frozen, so this is done before any format is read.
+    The kind of line ends must not change what is frozen, so this is done before any format is parsed.
 
     Raises:
         BadRequest: if it is not UTF-8.
@@ -62,8 +62,8 @@ def read(form: str, text: str, document: int | None = None) -> Any:
 
     Args:
         form: the name of its format.
-        text: what stands in it.
-        document: which of several documents, from 1; None if there may be one only.
+        text: its text.
+        document: which of several documents, from 1; None if there may be only one.
 
     Raises:
         BadRequest: if it cannot be read, or there is no such document, or more than one.

@@ -40,7 +40,7 @@ def _no_number(text: str) -> Any:
 
 
 def _reason(text: str, error: json.JSONDecodeError) -> str:
-    """What is wrong: the likely mistake that the reader stumbled over, else what the reader says."""
+    """The fault: the likely mistake if one is found, otherwise the parser's own message."""
     fault = first_fault(text)
     if fault and not text[error.pos : fault.at].strip(" \t\n,"):
         return _said(text, fault)

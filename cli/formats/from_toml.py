@@ -1,6 +1,6 @@
-"""TOML 1.1, read twice: tomli is strict and says where a mistake is, tomlkit keeps what is written.
+"""TOML 1.1, parsed twice: tomli is strict and locates mistakes, tomlkit keeps the text of scalars.
 
-What they find must be alike, so that no mistake of one of them is ever frozen.
+Their results must agree, so that no mistake of one parser is ever frozen.
 """
 
 from datetime import date, time

@@ -1,7 +1,7 @@
 """YAML 1.2 with its core schema, and merge keys (``<<``); see docs/import.md for each rule.
 
-A file is read twice: ruamel.yaml keeps what is written and says where, yaml12 reads by the letter of
-the specification. What they find must be alike, so that no mistake of one of them is ever frozen.
+A file is parsed twice: ruamel.yaml keeps the text and the lines, yaml12 follows the specification
+exactly. Their results must agree, so that no mistake of one parser is ever frozen.
 """
 
 import base64
@@ -36,10 +36,10 @@ from .yaml_nodes import (
 def read(text: str) -> list[Any]:
     """The values of the documents of a YAML stream; a document with nothing in it counts for none."""
     if not text.endswith("\n"):
-        text += "\n"  # readers differ on a block scalar whose last line has no end
+        text += "\n"  # the parsers differ on a block scalar whose last line has no newline
     try:
         nodes = yaml_nodes.compose(text)
-        # only behind the bound on aliases, which this reader replaces by what they stand for
+        # only after the bound on aliases was checked, since this parser expands them
         strict = yaml12.parse_yaml(text, multi=True)
     except (YAMLError, ValueError, RecursionError) as error:
         raise BadRequest(f"not YAML 1.2: {_reason(error)}") from error
@@ -48,7 +48,7 @@ def read(text: str) -> list[Any]:
 
 
 def _reason(error: Any) -> str:
-    """What a reader says, and where if it says that."""
+    """A parser's message, with the place if it has one."""
     if not isinstance(error, MarkedYAMLError):
         return " ".join(str(error).split())
     said: Any = error
@@ -87,7 +87,7 @@ def _entries(node: Entries) -> Iterator[tuple[Any, Any]]:
 
 
 def _merged(node: Node) -> Iterator[tuple[Any, Any]]:
-    """What a merge key puts in; of several tables the earlier counts, so it comes later."""
+    """The entries of a merge key; of several tables the earlier one counts, so it comes later."""
     for table in reversed(node.parts) if isinstance(node, Items) else [node]:
         if not isinstance(table, Entries):
             raise BadRequest(f"line {node.line}: << takes a table, or a list of tables")

@@ -1,6 +1,6 @@
-"""Why a text is not JSON, said for people: the mistakes that are usually made, and where they are.
+"""Why a text is not JSON, for people: the usual mistakes, and their places.
 
-This is asked only when a reader has refused a text already, or may have let a lone surrogate pass.
+Used only after a parser has refused a text, or may have accepted a lone surrogate.
 """
 
 import json
@@ -93,5 +93,5 @@ def _odd_string(token: str) -> str:
     except UnicodeEncodeError:
         return "half of a surrogate pair, which is no character, stands"
     except json.JSONDecodeError:
-        pass  # the reader says what is wrong with it
+        pass  # the parser names its fault
     return ""

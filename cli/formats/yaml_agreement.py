@@ -1,7 +1,7 @@
-"""Whether two readers of YAML found the same: nodes with their text, and values by the strict one.
+"""Whether two parsers of YAML agree: nodes with their text, and the values of the strict one.
 
-Of ruamel.yaml it is known from the suite of the specification that it reads some texts wrongly and
-takes others that are no YAML; yaml12 passes the suite, and keeps no text. So both must agree.
+By the test suite of the specification, ruamel.yaml misreads some texts and accepts others that are not
+YAML; yaml12 passes the suite but does not keep the text. So both must agree.
 """
 
 from collections.abc import Iterable, Sequence
@@ -60,7 +60,7 @@ def _same_scalar(node: Scalar, value: Any) -> bool:
     if node.tag == BOOL:
         return value is (node.text.lower() == "true")
     if node.tag in (INT, FLOAT):
-        # what is too large for a machine's number comes as another kind of number, or as text
+        # a number too large for a machine word comes as another kind of number, or as text
         return isinstance(value, int | float | str) and not isinstance(value, bool)
     return bool(value == node.text)
 

@@ -1,7 +1,7 @@
 """The nodes of a YAML stream, composed by ruamel.yaml and tagged by the core schema of YAML 1.2.
 
-Bounded before anything is made of them: how deep they nest, and how much their aliases stand for. An
-alias is the very node that its anchor names.
+Their depth and the size of their expanded aliases are bounded before they are used. An alias is the
+same node as its anchor.
 """
 
 import re
@@ -16,9 +16,9 @@ from ruamel.yaml.tag import Tag
 
 EXPANDED_FACTOR = 4
 EXPANDED_EXTRA = 1_000_000
-"""The aliases of a file may make so many times its own length, and so many characters more."""
+"""The bound on the size with aliases expanded: a factor of the file's length, and extra characters."""
 DEEPEST = 100
-"""How many tables and lists may lie in one another."""
+"""How deep tables and lists may be nested."""
 
 _PREFIX = "tag:yaml.org,2002:"
 STR, MAP, SEQ = f"{_PREFIX}str", f"{_PREFIX}map", f"{_PREFIX}seq"

@@ -7,7 +7,7 @@ from .fakes import Cli, FakeRegistry
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
-    """The registry that commands find behind every endpoint."""
+    """The registry that commands find at every endpoint."""
     fake = FakeRegistry()
     monkeypatch.setattr("decreed.cli.connection.ask", fake.ask)
     for module in ("connection", "dev"):

@@ -41,7 +41,7 @@ Seen = list[Watched]
 
 
 class FakeWatching:
-    """A watch that sees some decrees, and then nothing for ever."""
+    """A watch that sees some decrees, and then nothing more."""
 
     def __init__(self, seen: Iterable[Watched]) -> None:
         self._seen = iter(seen)
@@ -188,7 +188,7 @@ class FakeRegistry:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command line did."""
+    """The result of a command line."""
 
     code: int
     out: bytes

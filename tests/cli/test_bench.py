@@ -132,7 +132,7 @@ def test_an_interrupt_gives_the_figures_so_far(cli: Cli, failing: Failing) -> No
 def test_nothing_is_frozen_unless_somebody_says_yes(cli: Cli, failing: Failing) -> None:
     result = cli("bench", "--only", "claims")
     assert result.code == 2
-    assert "for ever" in result.err and "--yes" in result.err
+    assert "permanently" in result.err and "--yes" in result.err
     assert failing.calls == []
 
 
@@ -145,7 +145,7 @@ def test_who_is_asked_and_says_no_is_left_alone(answer: bytes) -> None:
     os.close(ours)
     os.close(theirs)
     assert (done.returncode, done.stdout) == (130, b"")
-    assert b"for ever" in done.stderr and b"go on?" in done.stderr
+    assert b"permanently" in done.stderr and b"go on?" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``claim`` and ``next``: exact bytes, outcomes, exit codes, and what is said of an open outcome."""
+"""``claim`` and ``next``: exact bytes, outcomes, exit codes, and errors with unknown outcomes."""
 
 import base64
 from pathlib import Path
@@ -236,7 +236,7 @@ def test_next_repeated_with_its_id_searches_the_slots_before(
 def test_nothing_that_was_read_is_frozen_for_a_value(
     cli: Cli, registry: FakeRegistry, tmp_path: Path
 ) -> None:
-    """The program before a pipe may have failed, and what is frozen stays so permanently."""
+    """The program before a pipe may have failed, and an empty value would be frozen permanently."""
     (tmp_path / "empty").write_bytes(b"")
     for words, source in (("-", "standard input"), (f"@{tmp_path / 'empty'}", "empty")):
         refused = cli("claim", "k", words, stdin=b"")

@@ -1,4 +1,4 @@
-"""Completion: what each shell says, what it is answered, and that a prompt never hangs or is misled."""
+"""Completion: the requests of each shell, the answers, and that a prompt never hangs or is misled."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def keys(registry: FakeRegistry) -> FakeRegistry:
 
 
 def bash(cli: Cli, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
-    """What bash is offered when the last word is to be completed."""
+    """The completions that bash gets for the last word."""
     environ = {
         "_DECREED_COMPLETE": "complete_bash",
         "COMP_WORDS": "\n".join(["decreed", *words]),
@@ -228,7 +228,7 @@ def test_commands_options_and_choices_are_completed_by_typer(
 
 
 def test_bash_itself_completes_a_command(tmp_path: Path) -> None:
-    """Through the very script that is put in place."""
+    """Through the same script that is installed."""
     program = tmp_path / "decreed"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m decreed "$@"\n')
     program.chmod(0o755)

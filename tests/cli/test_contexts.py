@@ -1,4 +1,4 @@
-"""The config file and its contexts: what counts before what, and what is said of mistakes."""
+"""The config file and its contexts: precedence of settings, and errors."""
 
 import os
 import stat

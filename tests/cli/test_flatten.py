@@ -1,4 +1,4 @@
-"""Settings files become keys and values; what stands in the file is what is frozen."""
+"""Settings files become keys and values; the text in the file is what is frozen."""
 
 from typing import Any
 

@@ -32,7 +32,7 @@ def mounted(root: Path, files: dict[str, bytes]) -> Path:
 
 
 def found(folder: Path, hidden: bool = False) -> dict[str, str]:
-    """What becomes of each name: its value, why it is left out, or its error."""
+    """The result for each name: its value, why it is left out, or its error."""
     items = folders.folder_items(folder, "", hidden, nothing_unwanted)
     return {item.name: item.left_out or str(item.error or item.load().value) for item in items}
 

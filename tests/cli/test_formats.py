@@ -1,4 +1,4 @@
-"""The readers of settings files: where a mistake is, what two readers must agree on, what is loaded."""
+"""The parsers of settings files: places of mistakes, agreement of two parsers, loaded modules."""
 
 import subprocess
 import sys

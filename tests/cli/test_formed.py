@@ -1,4 +1,4 @@
-"""The marker of formed nodes: who is refused on an empty directory, and what may go wrong."""
+"""The marker of formed nodes: which nodes are refused on an empty directory, and faults of the file."""
 
 import json
 from pathlib import Path

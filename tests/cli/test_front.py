@@ -176,7 +176,7 @@ def test_global_options_stand_before_the_command_too(cli: Cli, registry: FakeReg
     cli("--endpoints=a:1", "get", "k", "--endpoints", "b:2")
     *_, first, second = registry.connections
     assert (first["endpoints"], first["timeout"]) == (("a:1",), 2.0)
-    assert second["endpoints"] == ("b:2",)  # what stands behind the command counts
+    assert second["endpoints"] == ("b:2",)  # options after the command take precedence
     cli("--claimant", "me", "claim", "k2", "v")
     assert registry.calls[-1][1]["claimant"] == "me"
 
@@ -222,7 +222,7 @@ def test_a_forgotten_separator_is_told_before_help_and_before_other_options(cli:
     for words in (["once", "k", "ls", "--help"], ["lock", "run", "n", "ls", "--json"]):
         result = cli(*words)
         assert (result.code, result.out) == (125, b"")
-        assert "stands behind the command, and no -- before it" in result.text + result.err
+        assert "comes after the command, with no -- before it" in result.text + result.err
 
 
 def _options(entry: Entry) -> list[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""How a node's process looks for garbage: seldom, and never among what was there at its start."""
+"""How a node's process collects garbage: seldom, and never among the objects of its start."""
 
 import gc
 

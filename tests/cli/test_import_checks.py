@@ -1,4 +1,4 @@
-"""What `import` finds out before it freezes anything, and what is asked for about names."""
+"""The checks of `import` before it freezes anything, and its options about names."""
 
 import json
 from pathlib import Path

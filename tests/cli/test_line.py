@@ -1,4 +1,4 @@
-"""A line that is read here means what Typer takes it for, whichever Typer is installed."""
+"""A line that is parsed here means the same to Typer, in every version of it."""
 
 import ast
 import contextlib
@@ -59,12 +59,12 @@ PARAMETERS = parameters_of(command)
 
 
 def read(words: list[str], environ: Mapping[str, str] | None = None) -> dict[str, Any] | None:
-    """What the line is taken for here; None if it is left to Typer."""
+    """Our result for the line; None if it is left to Typer."""
     return values(split("x", words, PARAMETERS), PARAMETERS, environ or {})
 
 
 def read_by_typer(function: Any, words: list[str]) -> dict[str, Any]:
-    """What Typer takes a line for that is put beyond doubt."""
+    """Typer's result for the line in its unambiguous form."""
     given: dict[str, Any] = {}
 
     def take(**found: Any) -> int:
@@ -232,7 +232,7 @@ def test_every_command_means_the_same_to_typer(entry: Entry) -> None:
 
 
 def least_words(parameters: Sequence[Parameter]) -> list[str]:
-    """The words behind a command that it cannot do without."""
+    """The words after a command that it needs."""
     needed = [each for each in parameters if each.is_option and each.default is REQUIRED]
     return [*("a" for each in parameters if not each.is_option), *map(plausible, needed)]
 

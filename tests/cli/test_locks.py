@@ -1,4 +1,4 @@
-"""``decreed lock …``, ``leader`` and ``once``, as far as they go without a cluster."""
+"""``decreed lock …``, ``leader`` and ``once``, without a cluster."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def holder(lock: str = "l", term: int = 3, note: str = "") -> Holder:
 
 @dataclass
 class FakeLocks(FakeRegistry):
-    """A registry in memory with locks that stand as they are told to."""
+    """A registry in memory with locks whose state the test sets."""
 
     standings: dict[str, Standing] = field(default_factory=dict[str, Standing])
     broken_terms: list[tuple[Holder, str, bool]] = field(

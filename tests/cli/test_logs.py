@@ -1,4 +1,4 @@
-"""What a node says of itself: lines for people and for machines, and nothing that steers a terminal."""
+"""A node's log: lines for people and for machines, without terminal controls."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""Ports that are held: the server that names one gets it, and nobody else."""
+"""Ports that are held: only the server that names one gets it."""
 
 import errno
 import socket

@@ -212,16 +212,16 @@ def test_the_demo_freezes_a_key_and_reads_it_back(
 ) -> None:
     result = cli("dev", "--demo")
     assert result.code == 0
-    assert "won   demo/greeting = hello, for ever" in result.text
-    assert "lost  demo/greeting = hello, for ever" in result.text
-    assert result.text.endswith("hello, for ever\n")
+    assert "won   demo/greeting = hello, forever" in result.text
+    assert "lost  demo/greeting = hello, forever" in result.text
+    assert result.text.endswith("hello, forever\n")
     assert parts.closed == 3
     assert not parts.opened[0][0].parent.exists()
 
 
 def test_the_demo_as_json(cli: Cli, parts: Parts, registry: FakeRegistry) -> None:
     won, lost, read = cli("dev", "--demo", "--json").rows
-    assert (won["outcome"], lost["outcome"], read["value"]) == ("won", "lost", "hello, for ever")
+    assert (won["outcome"], lost["outcome"], read["value"]) == ("won", "lost", "hello, forever")
 
 
 OPEN_FILES = """

@@ -1,4 +1,4 @@
-"""What is shown of foreign text: it steers nothing, forges nothing, and tells all values apart."""
+"""Foreign text as it is shown: it controls and forges nothing, and distinguishes all values."""
 
 import json
 import sys

@@ -80,7 +80,7 @@ def config_of_one(tmp_path: Path) -> Iterator[Path]:
 def test_a_stop_while_the_program_is_being_loaded_is_kept(
     tmp_path: Path, config_of_one: Path
 ) -> None:
-    """The signal comes behind the first lines of the process, before any other part is loaded."""
+    """The signal comes after the first lines of the process, before any other part is loaded."""
     code = (
         "import os, signal, sys\n"
         "from decreed.cli import early\n"

@@ -1,4 +1,4 @@
-"""A log whose reader has stopped stops nobody: lines wait, or are lost and counted."""
+"""A log whose reader has stopped blocks no writer: lines wait, or are lost and counted."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from ..support.processes import PATIENCE_S
 
 
 class Pipe:
-    """A reader that reads when it is told to."""
+    """A reader that reads on request."""
 
     def __init__(self) -> None:
         self.reads = threading.Event()
@@ -34,7 +34,7 @@ def test_who_writes_never_waits_and_what_was_lost_is_told() -> None:
     lines.drain(PATIENCE_S)
     kept = b"".join(pipe.taken).decode().splitlines()
     assert kept[:11] == [f"line {number:03}" for number in range(11)]
-    assert kept[11:] == ["989 lines were lost: whoever reads this log was too slow", "after"]
+    assert kept[11:] == ["989 lines were lost: the reader of this log was too slow", "after"]
 
 
 def test_a_write_that_fails_is_nobodys_and_the_next_is_tried() -> None:

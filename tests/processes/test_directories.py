@@ -41,12 +41,14 @@ def last_line(cluster: Processes, node: str) -> str:
 
 
 @pytest.mark.parametrize("up", [("n2",), ("n3",), ("n2", "n3")])
-def test_a_wiped_directory_is_refused_whoever_is_up(tmp_path: Path, up: tuple[str, ...]) -> None:
+def test_a_wiped_directory_is_refused_whichever_peers_are_up(
+    tmp_path: Path, up: tuple[str, ...]
+) -> None:
     with running(tmp_path) as cluster:
         freeze(cluster, "k")
         cluster.kill(*cluster.nodes)
         shutil.rmtree(cluster.data("n1"))
-        Path(f"{cluster.config}.formed").unlink()  # as on a machine that is new altogether
+        Path(f"{cluster.config}.formed").unlink()  # as on a new machine
         for node in up:
             cluster.start(node)
         cluster.start("n1")

@@ -1,4 +1,4 @@
-"""``decreed lock run`` and its kin on a real cluster: exit codes, signals, and nothing that runs on."""
+"""``decreed lock run``, ``elect`` and ``once`` on a real cluster: exit codes, signals, no leftovers."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ def locked(
     how: tuple[str, ...] = ("lock", "run"),
     ttl_s: float = TTL_S,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A shell script that runs under a lock; whatever is left of it at the end is killed."""
+    """A shell script that runs under a lock; what is left of it at the end is killed."""
     command = decreed(*how, lock, "--ttl", f"{ttl_s}s", *options, "--", "sh", "-c", script)
     process = subprocess.Popen(
         command,
@@ -61,7 +61,7 @@ def alive(pid: int) -> bool:
 
 
 def pids(file: Path, count: int) -> list[int]:
-    """The process ids that a script has written, once there are so many."""
+    """The process ids that a script has written; waits for `count` of them."""
     eventually(f"{count} lines in {file.name}", lambda: file.exists() and len(lines(file)) >= count)
     return [int(line) for line in lines(file)]
 
@@ -80,7 +80,7 @@ def test_the_command_has_a_token_and_its_exit_code_comes_through(cluster: Proces
         assert done.stderr == b""
 
 
-def test_our_own_exit_codes_stand_apart(cluster: Processes) -> None:
+def test_our_own_exit_codes_differ_from_those_of_commands(cluster: Processes) -> None:
     def code(*arguments: str, endpoints: str = cluster.endpoints) -> int:
         done = run("lock", "run", *arguments, endpoints=endpoints)
         assert done.stdout == b"" and done.stderr.count(b"\n") == 1, done
@@ -102,8 +102,8 @@ def test_our_own_exit_codes_stand_apart(cluster: Processes) -> None:
         )  # fmt: skip
 
 
-def test_a_timeout_ends_what_cannot_begin(cluster: Processes) -> None:
-    """Of lock run it is the time to reach the cluster, of elect that of the whole campaign."""
+def test_a_timeout_ends_a_command_that_cannot_begin(cluster: Processes) -> None:
+    """For lock run it is the time to reach the cluster, for elect that of the whole campaign."""
 
     def code(words: str, endpoints: str, script: str = "true") -> int:
         return run(*words.split(), "--", "sh", "-c", script, endpoints=endpoints).returncode
@@ -198,7 +198,7 @@ def test_a_broken_lock_stops_its_command(cluster: Processes, tmp_path: Path) -> 
     assert "broken by" in told and "it hangs" in told
 
 
-def test_what_a_command_leaves_running_is_stopped_with_it(
+def test_processes_that_a_command_leaves_running_are_stopped(
     cluster: Processes, tmp_path: Path
 ) -> None:
     file = tmp_path / "pids"
@@ -212,7 +212,7 @@ def test_what_a_command_leaves_running_is_stopped_with_it(
         assert [pid for pid in left if alive(pid)] == []
 
 
-def test_a_killed_guard_takes_the_command_along(cluster: Processes, tmp_path: Path) -> None:
+def test_the_command_of_a_killed_guard_is_killed(cluster: Processes, tmp_path: Path) -> None:
     file = tmp_path / "pids"
     script = f"echo $PPID >> {file}; echo $$ >> {file}; exec sleep 600"
     with locked(cluster, "guardless", script) as process:
@@ -232,7 +232,7 @@ def test_the_locks_are_listed(cluster: Processes) -> None:
     assert run("lock", "show", "never", endpoints=cluster.endpoints).returncode == 4
 
 
-def test_whoever_is_elected_runs_and_the_next_follows(cluster: Processes, tmp_path: Path) -> None:
+def test_the_elected_one_runs_and_the_next_follows(cluster: Processes, tmp_path: Path) -> None:
     file = tmp_path / "pids"
     script = f"echo $$ >> {file}; exec sleep 600"
     with (

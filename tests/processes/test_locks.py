@@ -60,7 +60,7 @@ def said(process: subprocess.Popen[str]) -> str:
 
 @dataclass
 class Window:
-    """When one holder took itself for the holder of one term, in ms on the machine's clock."""
+    """The time in which a holder counted itself the holder of a term, in ms on the machine's clock."""
 
     begin: float = float("inf")
     until: float = 0.0
@@ -68,7 +68,7 @@ class Window:
 
     @property
     def end(self) -> float:
-        """When it was surely over: it left the lock, or its validity ended."""
+        """When it was certainly over: the holder left the lock, or its validity ended."""
         return min(self.until, self.left)
 
 
@@ -115,7 +115,7 @@ def stop_for(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def harm(cluster: Processes, fighters: list[subprocess.Popen[bytes]], folder: Path) -> None:
-    """Kill and stop nodes and holders, one after the other, for a while."""
+    """Kill and stop nodes and holders, one after another, for a while."""
     chance = random.Random(SEED)
     ends_at = time.monotonic() + FIGHT_S
     while time.monotonic() < ends_at:
@@ -138,7 +138,7 @@ def harm(cluster: Processes, fighters: list[subprocess.Popen[bytes]], folder: Pa
                 stop_for(fighters[place], TTL_S * chance.uniform(0.5, 2.0))
 
 
-def test_two_who_fight_for_a_lock_never_have_it_at_once(tmp_path: Path) -> None:
+def test_two_contenders_never_hold_a_lock_at_the_same_time(tmp_path: Path) -> None:
     prepare(tmp_path)
     with running(tmp_path / "cluster") as own:
         fighters = [contender(own, tmp_path) for _ in range(2)]
@@ -231,7 +231,9 @@ anyio.run(main)
 """
 
 
-def test_the_living_get_the_lock_in_order_with_no_wait_for_the_dead(cluster: Processes) -> None:
+def test_living_waiters_get_the_lock_in_order_without_waiting_for_dead_ones(
+    cluster: Processes,
+) -> None:
     """Two hundred wait, in four programs; three of these are killed."""
     with contextlib.ExitStack() as stack, cluster.client() as registry:
         with registry.lock("queue", ttl=QUEUE_TTL_S):
@@ -268,7 +270,7 @@ with sync.connect(endpoints) as registry, registry.lock(name, ttl=float(ttl)) as
 
 
 def last_word(holder: subprocess.Popen[str]) -> float:
-    """Until when a holder that is dead took itself for the holder."""
+    """Until when a dead holder counted itself the holder."""
     assert holder.stdout is not None
     *_, last = holder.stdout.read().split()
     return float(last)

@@ -1,4 +1,4 @@
-"""Programs interrupted while they ask for a lock: whoever is next does not wait for a lease."""
+"""Programs interrupted while they wait for a lock: the next waiter does not wait for a lease."""
 
 import os
 import signal
@@ -61,7 +61,7 @@ def test_a_program_that_is_interrupted_in_a_hand_over_leaves_the_lock_to_others(
 def interrupt(
     registry: sync.Registry, lock: str, command: list[str], after_s: float, cluster: Processes
 ) -> None:
-    """Interrupt a command that waits for a lock, at a moment near to the release of that lock."""
+    """Interrupt a command that waits for a lock, at about the release of that lock."""
     environment = {**os.environ, "DECREED_ENDPOINTS": cluster.endpoints}
     with registry.lock(lock, ttl=LONG_S):
         waiter = subprocess.Popen(command, env=environment, cwd=ROOT)

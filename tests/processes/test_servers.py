@@ -49,7 +49,7 @@ def write(folder: Path, name: str, cluster: Processes) -> None:
 
 
 def command(beginning: str, *, more: str = "", port: int = 0) -> list[str]:
-    """A command of the page, with the programs of this environment, and `more` behind its name."""
+    """A command of the page, with the programs of this environment, and `more` after its name."""
     [text] = [x.text.strip() for x in blocks(PAGE, "text") if x.text.startswith(beginning + " ")]
     program, rest = text.split(" ", 1)
     rest = rest.replace("127.0.0.1:7480", f"127.0.0.1:{port}")
@@ -58,7 +58,7 @@ def command(beginning: str, *, more: str = "", port: int = 0) -> list[str]:
 
 @contextmanager
 def serving(folder: Path, words: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a server; it must end by itself, and with success, when it is told to."""
+    """Run a server; it must end by itself, and with success, after its signal."""
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -94,9 +94,9 @@ def listens(port: int) -> bool:
 
 
 def check_web(port: int, workers: int, run: str, known: Set[str] = frozenset()) -> set[str]:
-    """Ask until so many workers have answered that are not `known`, and return those.
+    """Send requests until `workers` that are not `known` have answered; returns those.
 
-    Each order has one worker, whoever is asked.
+    Each order has one worker, whichever worker is asked.
     """
     eventually("it listens", lambda: listens(port), PATIENCE_S)
     seen: set[str] = set()

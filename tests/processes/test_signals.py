@@ -1,7 +1,7 @@
-"""Signals: what was ignored stays ignored, and the first process of a container ends by SIGTERM.
+"""Signals: ignored signals stay ignored, and SIGTERM ends the first process of a container.
 
-No cluster runs here, but for the commands under a lock: the others talk to a port that takes
-connections and says nothing, so that each is in the middle of its work.
+A cluster runs here only for the commands under a lock. The others talk to a port that accepts
+connections and stays silent, so that each is in the middle of its work.
 """
 
 import contextlib
@@ -77,7 +77,7 @@ def begun(listener: socket.socket, words: list[str]) -> Iterator[subprocess.Pope
 
 
 def code_of_first_process(listener: socket.socket, words: list[str], number: int) -> int:
-    """What a command ends with that is the first of a namespace and gets a signal."""
+    """The exit code of a command that is the first process of a namespace and gets a signal."""
     with begun(listener, [*UNSHARE, *decreed(*words)]) as process:
         first = child_of(process)
         try:
@@ -206,7 +206,7 @@ def ignore() -> None:
 
 
 @pytest.mark.parametrize("how", [("lock", "run"), ("elect",)], ids=["lock run", "elect"])
-def test_what_was_ignored_stays_ignored_for_us_and_for_the_command(
+def test_ignored_signals_stay_ignored_by_us_and_by_the_command(
     cluster: Processes, how: tuple[str, ...]
 ) -> None:
     process = subprocess.Popen(
@@ -233,7 +233,7 @@ def test_what_was_ignored_stays_ignored_for_us_and_for_the_command(
 
 
 def test_a_node_in_the_background_of_a_script_is_not_stopped_by_ctrl_c(tmp_path: Path) -> None:
-    """A shell without job control has what it begins in the background ignore SIGINT."""
+    """A shell without job control has its background processes ignore SIGINT."""
     with ports.held(1) as [port]:
         init = decreed("init", tmp_path, "--node", f"n1=127.0.0.1:{port}")
         subprocess.run(init, check=True, capture_output=True)

@@ -24,7 +24,7 @@ CLAIMANTS = int(os.environ.get("DECREED_TEST_CLAIMANTS", "8"))
 KEYS = 200
 LIMIT_S = 600.0
 MOST_FAULTS = 12
-"""Then there is peace: a slow machine would do nothing but start nodes."""
+"""The most faults of a test: otherwise a slow machine would only start nodes."""
 SUSPECT_MS = 15_000
 ROUNDS = int(os.environ.get("DECREED_TEST_ROUNDS", "3"))
 
@@ -180,7 +180,7 @@ def test_nothing_acknowledged_is_lost_when_all_nodes_are_killed_at_once(tmp_path
             assert acknowledged.items() <= read.items()
 
 
-def test_with_one_node_down_claims_go_on_and_with_two_down_the_truth_is_told(
+def test_with_one_node_down_claims_go_on_and_with_two_down_they_end_as_unreachable_or_unknown(
     tmp_path: Path,
 ) -> None:
     def slow_to_suspect(text: str) -> str:
@@ -243,9 +243,7 @@ def test_a_command_leaves_a_stopped_node_long_before_its_time_is_over(tmp_path: 
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_those_who_wait_at_a_stopped_node_are_served_by_the_others(
-    tmp_path: Path, backend: str
-) -> None:
+def test_waits_at_a_stopped_node_are_answered_by_the_others(tmp_path: Path, backend: str) -> None:
     count = 20
     with running(tmp_path) as cluster:
         for stopped in cluster.nodes:
@@ -258,7 +256,7 @@ def test_those_who_wait_at_a_stopped_node_are_served_by_the_others(
 
 
 async def wait_and_watch(cluster: Processes, stopped: str, count: int) -> dict[str, list[str]]:
-    """What many that wait and watch are told of keys that are decided once `stopped` is."""
+    """The events that many waits and watches get of keys decided after `stopped` was stopped."""
     seen: dict[str, list[str]] = {"wait": [], "watch": []}
     begun = anyio.Semaphore(0)
     enough = anyio.Event()

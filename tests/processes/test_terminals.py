@@ -1,4 +1,4 @@
-"""``lock run`` at a terminal: who has it, what is typed there, and suspending a job."""
+"""``lock run`` at a terminal: which process has it, typed keys, and suspending a job."""
 
 import os
 import pty
@@ -64,7 +64,7 @@ class Typist:
         return os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
-        """Hang up; whatever is left is killed."""
+        """Hang up; processes that are left are killed."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
@@ -186,7 +186,7 @@ def test_a_job_is_suspended_goes_on_and_gives_the_terminal_back(
     leave(shell, 130)
 
 
-def test_a_job_in_the_background_takes_the_terminal_from_nobody(
+def test_a_job_in_the_background_never_takes_the_terminal(
     shell: Typist, tmp_path: Path
 ) -> None:
     shell.type(job(tmp_path, "aside", f"echo begun\n{READS_TERMINAL}\n") + " &\n")
@@ -213,7 +213,7 @@ def test_a_job_that_waits_for_the_terminal_in_the_background_is_stopped_until_it
     leave(shell, 0)
 
 
-def test_where_nobody_could_resume_it_a_suspended_command_goes_on(sit: Sit) -> None:
+def test_without_a_shell_to_resume_it_a_suspended_command_goes_on(sit: Sit) -> None:
     """There is no shell, as in a container: the system does not let the group stop."""
     script = f"echo begun; {READS_TERMINAL}"
     typist = sit(*locked("orphan", script, "--foreground"))

@@ -1,4 +1,4 @@
-"""A node whose log nobody reads serves on, and ends when it is told to."""
+"""A node whose log is not read keeps serving, and stops on request."""
 
 import fcntl
 import os

@@ -77,7 +77,7 @@ def test_a_formed_cluster_restarts_without_all_its_members() -> None:
 
 
 @pytest.mark.parametrize("other", [N2, N3])
-def test_a_wiped_directory_is_refused_whoever_is_up(other: NodeId) -> None:
+def test_a_wiped_directory_is_refused_whichever_peers_are_up(other: NodeId) -> None:
     world = World()
     for node in (N1, N2, N3):
         world.crash(node)

@@ -34,8 +34,8 @@ def test_values_of_16_mib_are_the_largest_that_can_be_allowed() -> None:
     assert parse_config(document).limits.max_value_bytes == 16 * MIB
 
 
-def test_text_is_not_taken_for_bytes() -> None:
-    """A value that came as text would otherwise be decoded as base64, and frozen for ever."""
+def test_text_is_not_accepted_as_bytes() -> None:
+    """A value that came as text would otherwise be decoded as base64, and frozen permanently."""
     request = [50, 1, 1_000, False, ["k", "text", "", "", b"1", ""]]
     with pytest.raises(ProtocolError, match="Expected `bytes`"):
         decode_batch(encode([request]), Request)

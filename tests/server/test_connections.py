@@ -1,4 +1,4 @@
-"""What comes over a socket: garbage, half frames, floods, and a stop in the middle of it."""
+"""Input from sockets: garbage, half frames, floods, and a stop in the middle of them."""
 
 import pytest
 import trio
@@ -132,7 +132,7 @@ async def test_a_frame_over_the_limit_is_refused_before_it_is_read() -> None:
             assert await client.ended()
 
 
-async def test_one_connection_too_many_is_told_so() -> None:
+async def test_one_connection_too_many_is_refused_as_busy() -> None:
     async with live_cluster(await live_config(1, limits={"max_connections": 8})) as cluster:
         clients = [await cluster.client("n1") for _ in range(8)]
         extra = await cluster.raw("n1")
@@ -162,7 +162,7 @@ async def test_requests_beyond_the_bound_wait_for_their_turn() -> None:
         assert {(await client.hear()).id, (await client.hear()).id} == {2, 99}
 
 
-async def test_a_client_that_does_not_read_is_dropped_not_buffered_for_ever() -> None:
+async def test_a_client_that_does_not_read_is_dropped_rather_than_buffered() -> None:
     limits = {"max_client_queue_bytes": 1024 * 1024}
     async with live_cluster(await live_config(1, limits=limits)) as cluster:
         client = await cluster.client("n1")
@@ -177,7 +177,7 @@ async def test_a_client_that_does_not_read_is_dropped_not_buffered_for_ever() ->
         await still_serves(cluster, "after")
 
 
-async def test_a_client_of_another_version_is_told_what_to_do() -> None:
+async def test_a_client_of_another_version_is_refused_with_the_way_out() -> None:
     async with live_cluster(await live_config(1)) as cluster:
         client = await cluster.raw("n1")
         await client.say(ClientHello("decreed", 7, 9))
@@ -257,7 +257,7 @@ async def test_a_stop_is_bounded_though_an_answer_never_comes() -> None:
             assert await client.ended()
 
 
-async def test_a_killed_node_is_passed_over_at_once_and_comes_back() -> None:
+async def test_a_killed_node_is_replaced_immediately_and_comes_back() -> None:
     async with live_cluster(await live_config(3)) as cluster:
         client = await cluster.client("n1")
         cluster.kill(NodeId("n2"))
@@ -285,7 +285,7 @@ async def test_a_wiped_node_ends_with_the_reason_and_the_others_go_on() -> None:
         await still_serves(cluster, "after")
 
 
-async def test_cancelled_requests_give_their_place_back() -> None:
+async def test_cancelled_requests_free_their_room() -> None:
     async with live_cluster(await live_config(1, limits={"max_in_flight": 4})) as cluster:
         client = await cluster.client("n1")
         for number in range(0, 40, 4):

@@ -1,4 +1,4 @@
-"""A decree is encoded once for all who get it, and every message is what the codec makes of it."""
+"""A decree is encoded once for all its receivers, and every message equals the codec's encoding."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def test_a_value_of_any_size_is_encoded_as_the_codec_does_it(size: int) -> None:
     assert encode_message(answer) == encode(answer)
 
 
-def test_what_was_proposed_is_not_encoded_again_for_those_who_claimed_or_read_it() -> None:
+def test_a_proposed_decree_is_not_encoded_again_for_claimers_and_readers() -> None:
     both = (decree("a"), decree("b"))
     encode_message(AcceptMany(BALLOT, 1, both))
     for reader in range(5):
@@ -81,17 +81,17 @@ def test_decrees_that_differ_in_anything_are_told_apart(other: Decree) -> None:
     assert kept.cache_info().misses == 2
 
 
-# -- what is kept is bounded: in number, and in what each may take
+# -- the cache is bounded: in number, and in the size of each
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_what_is_just_short_enough_is_kept(over: int) -> None:
+def test_a_decree_just_short_enough_is_cached(over: int) -> None:
     texts = len("k") + 4 * len("me" + "text/plain")
     encode_decree(decree("k", SHORT_BYTES - texts + over))
     assert kept.cache_info().currsize == 1 - over
 
 
-def test_no_more_than_so_many_are_kept() -> None:
+def test_the_number_of_cached_decrees_is_bounded() -> None:
     assert kept.cache_info().maxsize == KEPT
 
 

@@ -1,4 +1,4 @@
-"""A frame must come to an end in time, however it is cut; time in which we do not read is free."""
+"""A frame must be complete in time, however it is cut; time in which we do not read does not count."""
 
 import socket
 from collections.abc import AsyncIterator, Sequence
@@ -22,13 +22,13 @@ HALF_A_MIB = 512 * 1024
 
 
 def frame_of(count: int) -> bytes:
-    """One frame of so many requests."""
+    """One frame of `count` requests."""
     [data] = pack([encode(GetRequest(number, 1_000, Key("k"))) for number in range(count)])
     return data
 
 
 class Heard:
-    """Takes messages as long as there is room for them, and notes how many at a time."""
+    """Takes messages while there is room for them, and notes how many at a time."""
 
     def __init__(self, room: int) -> None:
         self.counts: list[int] = []
@@ -49,7 +49,7 @@ class Heard:
         self.left = 1_000
 
     async def of(self, count: int) -> list[int]:
-        """How many were taken at a time, once there are so many of these."""
+        """How many were taken at a time; waits for `count` such numbers."""
         while len(self.counts) < count:
             await trio.sleep(0.1)
         return self.counts
@@ -57,7 +57,7 @@ class Heard:
 
 @asynccontextmanager
 async def greeted() -> AsyncIterator[tuple[trio.SocketStream, Connection, Sockets]]:
-    """The stream on which a client sends, behind its greeting, and the connection there."""
+    """The stream on which a client sends, after its greeting, and the connection at the server."""
     ours, theirs = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in tcp_pair())
     async with ours, theirs, trio.open_nursery() as nursery:
         with Sockets() as sockets:
@@ -78,7 +78,7 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 
 async def turns(sockets: Sockets) -> None:
-    """What the node's loop does with sockets."""
+    """Read sockets as the node's loop does."""
     while True:
         await sockets.wait()
         sockets.read()
@@ -138,7 +138,7 @@ async def test_time_in_which_we_do_not_read_is_not_counted(autojump_clock: Any) 
         nursery.cancel_scope.cancel()
 
 
-async def test_what_came_before_the_end_is_taken_once_there_is_room(autojump_clock: Any) -> None:
+async def test_messages_before_the_end_are_taken_once_there_is_room(autojump_clock: Any) -> None:
     async with greeted() as (stream, reader, sockets), trio.open_nursery() as nursery:
         heard = Heard(5)
         await stream.send_all(frame_of(10) + frame_of(3) + b"\0")

@@ -1,4 +1,4 @@
-"""What waits for a turn is bounded by messages, however many of them one event is."""
+"""The inbox is bounded by messages, however many of them one event holds."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -23,7 +23,7 @@ FAILED = WriteFailed("full", ())
 
 @pytest.fixture(autouse=True, scope="module")
 def small() -> Iterator[None]:
-    """Bounds that a test reaches."""
+    """Bounds small enough for a test to reach."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MAX_TAKEN", MOST)
         patch.setattr(module, "MIN_TAKEN", LEAST)
@@ -48,7 +48,7 @@ def messages(events: list[Event]) -> list[object]:
 
 @given(st.lists(st.integers(0, 3 * MOST), max_size=12))
 def test_turns_take_all_messages_in_order_and_none_more_than_it_may(sizes: list[int]) -> None:
-    """A size of none stands for an event that is one message."""
+    """A size of 0 is an event that is one message."""
     inbox = Inbox()
     posted: list[Event] = []
     for number, size in enumerate(sizes):
@@ -64,7 +64,7 @@ def test_turns_take_all_messages_in_order_and_none_more_than_it_may(sizes: list[
     assert inbox.take() == []
 
 
-def test_what_is_put_first_is_taken_first_and_counts() -> None:
+def test_events_that_are_put_first_are_taken_first_and_count() -> None:
     inbox = Inbox()
     inbox.put(asked(1, MOST))
     inbox.put_first(FAILED)
@@ -75,7 +75,7 @@ def test_what_is_put_first_is_taken_first_and_counts() -> None:
     assert not inbox
 
 
-def test_bytes_take_room_until_all_is_taken() -> None:
+def test_bytes_use_room_until_all_events_are_taken() -> None:
     inbox = Inbox()
     inbox.put(asked(1, MOST), 600)
     assert inbox.has_room_for(1)
@@ -88,7 +88,7 @@ def test_bytes_take_room_until_all_is_taken() -> None:
 
 
 @pytest.mark.trio
-async def test_who_waits_for_room_goes_on_when_there_is_some_and_not_before() -> None:
+async def test_a_wait_for_room_ends_only_when_there_is_room() -> None:
     inbox = Inbox()
     inbox.put(asked(1, WAITING + MOST + 1))
     went_on = trio.Event()
@@ -109,11 +109,11 @@ async def test_who_waits_for_room_goes_on_when_there_is_some_and_not_before() ->
 
 
 def connections(events: list[Event]) -> list[int]:
-    """Whose requests they are, one by one."""
+    """The connections of the requests, one by one."""
     return [e.connection for e in events if isinstance(e, FromClient) for _ in e.requests]
 
 
-def test_a_turn_takes_from_each_connection_alike_however_much_one_has_sent() -> None:
+def test_a_turn_takes_an_equal_share_from_each_connection() -> None:
     inbox = Inbox()
     for number in range(8):
         inbox.put(asked(100 * number, 100, 1))
@@ -123,7 +123,7 @@ def test_a_turn_takes_from_each_connection_alike_however_much_one_has_sent() -> 
     assert [taken.count(connection) for connection in (1, 2, 3)] == [4, 3, 3]
 
 
-def test_a_client_of_which_nothing_waits_has_room_in_a_full_inbox() -> None:
+def test_a_client_with_nothing_in_a_full_inbox_has_room() -> None:
     inbox = Inbox()
     inbox.put(asked(1, WAITING + 1, 1))
     assert not inbox.has_room_for(1)
@@ -135,7 +135,7 @@ def test_a_client_of_which_nothing_waits_has_room_in_a_full_inbox() -> None:
     assert inbox.has_room_for(2), "what was asked is in this turn"
 
 
-def test_what_ends_requests_goes_first_and_leaves_clients_a_part() -> None:
+def test_messages_that_end_requests_go_first_and_leave_clients_a_part() -> None:
     inbox = Inbox()
     inbox.put(asked(1, 3 * MOST))
     for _ in range(3 * MOST):
@@ -145,7 +145,7 @@ def test_what_ends_requests_goes_first_and_leaves_clients_a_part() -> None:
     assert len(connections(taken)) == MOST // module.ASKED_PART
 
 
-def test_with_much_under_way_few_requests_are_taken_and_all_else_is() -> None:
+def test_with_many_reads_under_way_few_requests_and_all_other_events_are_taken() -> None:
     inbox = Inbox()
     inbox.put(asked(1, MOST - 4))
     inbox.put(FAILED)
@@ -154,7 +154,7 @@ def test_with_much_under_way_few_requests_are_taken_and_all_else_is() -> None:
     assert len(connections(inbox.take(MOST))) == MOST - 4 - 2
 
 
-def test_turns_that_take_long_take_less() -> None:
+def test_after_long_turns_the_next_ones_take_less() -> None:
     assert fitting(10, 2 * TURN_MS) == 5
     assert fitting(10, 100 * TURN_MS) == LEAST
     assert fitting(4, TURN_MS / 2) == 8

@@ -1,4 +1,4 @@
-"""Large frames have a bounded room; the smallest goes first, and who is late makes room."""
+"""Large frames share a bounded room; the smallest goes first, and late ones are dropped."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ async def test_frames_wait_for_room_and_the_smallest_goes_first(autojump_clock: 
     assert order[-1] == 90
 
 
-async def test_the_largest_that_is_late_makes_room_for_who_waits(autojump_clock: Any) -> None:
+async def test_the_largest_late_frame_is_dropped_for_a_waiting_one(autojump_clock: Any) -> None:
     incoming, dropped = Incoming(100), list[int]()
     for one in (frame(40, 9.0, dropped), frame(50, 9.0, dropped), frame(10, 0.0, dropped)):
         await incoming.admit(one)
@@ -51,7 +51,7 @@ async def test_the_largest_that_is_late_makes_room_for_who_waits(autojump_clock:
     assert dropped == [50], "there was room"
 
 
-async def test_what_is_whole_or_comes_on_is_never_dropped(autojump_clock: Any) -> None:
+async def test_a_complete_or_progressing_frame_is_never_dropped(autojump_clock: Any) -> None:
     incoming, dropped = Incoming(100), list[int]()
     whole, coming = frame(60, 9.0, dropped), frame(40, 0.0, dropped)
     whole.whole = True
@@ -65,7 +65,7 @@ async def test_what_is_whole_or_comes_on_is_never_dropped(autojump_clock: Any) -
     assert incoming.held == 100, "who stopped waiting holds nothing"
 
 
-async def test_one_that_is_larger_than_the_room_goes_alone(autojump_clock: Any) -> None:
+async def test_a_frame_larger_than_the_room_is_admitted_alone(autojump_clock: Any) -> None:
     incoming = Incoming(100)
     large = frame(500)
     await incoming.admit(large)

@@ -1,4 +1,4 @@
-"""Limits as they are met: room for peers, full queues to them, large values that were missed."""
+"""Limits in use: room for peers, full queues to them, large values that were missed."""
 
 import pytest
 import trio
@@ -21,14 +21,14 @@ def large(number: int) -> ClaimRequest:
 
 
 async def has_learned(cluster: Cluster, node: str, count: int) -> None:
-    """Wait until a node has learned so many decrees."""
+    """Wait until a node has learned `count` decrees."""
     with trio.fail_after(PATIENCE_S):
         while (await cluster.report(node)).decrees < count:
             await trio.sleep(0.05)
 
 
 async def test_clients_cannot_lock_peers_out() -> None:
-    """With all places of clients taken, a peer that comes back is still let in."""
+    """While clients use all their places, a peer that comes back is still accepted."""
     async with live_cluster(await live_config(3, limits={"max_connections": 8})) as cluster:
         cluster.kill(NodeId("n3"))
         cluster.kill(NodeId("n2"))
@@ -38,7 +38,7 @@ async def test_clients_cannot_lock_peers_out() -> None:
         assert isinstance(answer, Decreed)
 
 
-async def test_what_a_full_queue_to_a_peer_drops_is_said_again(
+async def test_a_message_that_a_full_queue_to_a_peer_drops_is_sent_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     dropped: list[bytes] = []

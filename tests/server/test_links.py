@@ -1,4 +1,4 @@
-"""How soon nodes find each other: when they dial, and when they say that a peer is there."""
+"""How soon nodes find each other: when they dial, and when they report a peer as reachable."""
 
 from typing import Any, cast
 from unittest.mock import AsyncMock, Mock
@@ -22,7 +22,7 @@ PEER = NodeId("n2")
 
 
 class Loop:
-    """Keeps what is posted."""
+    """Records posted events."""
 
     def __init__(self) -> None:
         self.posted: list[object] = []
@@ -36,7 +36,7 @@ class Node:
 
 
 class Dropping(Links):
-    """Links to a peer that dials us whenever we dial it, and keeps no link."""
+    """Links to a peer that dials us whenever we dial it, and drops every link."""
 
     def __init__(self) -> None:
         nothing: Any = None
@@ -92,7 +92,9 @@ async def test_nodes_that_drop_each_others_links_do_not_chase_each_other(
     assert 10 < len(dropping.dialled) <= 1.0 / LEAST_SECONDS + 1
 
 
-async def test_a_peer_that_votes_is_said_to_be_reachable_at_once(autojump_clock: MockClock) -> None:
+async def test_a_peer_that_votes_is_reported_reachable_immediately(
+    autojump_clock: MockClock,
+) -> None:
     for late in ("link", "ping"):
         loop: Any = Loop()
         liveness = Liveness([PEER], 250)

@@ -1,4 +1,4 @@
-"""What waits for a slow receiver: bounded, said once while it waits, and said again later."""
+"""The queue to a slow receiver: bounded, without repetitions while a message waits."""
 
 import cbor2
 import pytest
@@ -16,7 +16,7 @@ LARGE = bytes(1_000_000)
 
 
 def nothing(data: bytes | memoryview) -> int:
-    """A system that takes nothing at once."""
+    """A system whose send buffer is full."""
     return 0
 
 
@@ -39,7 +39,7 @@ class SlowStream(trio.abc.SendStream):
 
 
 @pytest.mark.trio
-async def test_what_still_waits_is_not_queued_again_and_what_has_left_is() -> None:
+async def test_a_message_that_still_waits_is_not_queued_again_and_a_sent_one_is() -> None:
     outbox, stream = Outbox(10_000_000, nothing), SlowStream()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(outbox.write_to, stream)
@@ -59,7 +59,7 @@ async def test_what_still_waits_is_not_queued_again_and_what_has_left_is() -> No
 
 
 @pytest.mark.trio
-async def test_what_is_being_written_counts_until_it_has_left() -> None:
+async def test_a_message_counts_until_it_is_written() -> None:
     outbox, stream = Outbox(3_000_000, nothing), SlowStream()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(outbox.write_to, stream)
@@ -76,7 +76,7 @@ async def test_what_is_being_written_counts_until_it_has_left() -> None:
 
 
 @pytest.mark.trio
-async def test_what_was_dropped_at_a_full_queue_may_be_said_again() -> None:
+async def test_a_message_dropped_at_a_full_queue_may_be_queued_again() -> None:
     outbox, stream = Outbox(1_500_000, nothing), SlowStream()
     other = b"x" * 1_000_000
     async with trio.open_nursery() as nursery:
@@ -95,7 +95,7 @@ async def test_what_was_dropped_at_a_full_queue_may_be_said_again() -> None:
 
 
 @pytest.mark.trio
-async def test_what_the_system_takes_leaves_at_once_and_in_order() -> None:
+async def test_messages_that_the_system_takes_leave_immediately_and_in_order() -> None:
     taken: list[bytes] = []
     room = [7]
 

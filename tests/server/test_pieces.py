@@ -1,4 +1,4 @@
-"""A large value is in memory once, whoever is sent it, and travels as any other does."""
+"""A large value is in memory once, for all its receivers, and is encoded as any other."""
 
 import gc
 
@@ -60,13 +60,13 @@ def test_a_value_that_was_read_twice_waits_once() -> None:
     assert joined(again) == encode(WatchPage(2, (decree("k", LARGE_BYTES),), POSITION, False))
 
 
-def test_another_value_of_the_key_is_never_taken_for_it() -> None:
+def test_another_value_of_the_same_key_is_never_shared() -> None:
     first = encode_answer(Decreed(1, decree("k", LARGE_BYTES)))
     other = encode_answer(Decreed(1, decree("k", LARGE_BYTES, b"y")))
     assert values(first)[0].data != values(other)[0].data
 
 
-def test_nothing_is_kept_once_nobody_waits() -> None:
+def test_no_value_is_kept_once_no_answer_waits() -> None:
     encoded = encode_answer(Decreed(1, decree("gone", LARGE_BYTES)))
     shared = values(encoded)[0]
     again = encode_answer(Decreed(1, decree("gone", LARGE_BYTES)))

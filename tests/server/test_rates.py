@@ -1,9 +1,9 @@
-"""Lines that others can cause have a rate."""
+"""Log lines that strangers can cause have a bounded rate."""
 
 from decreed.registry.server.rates import BURST, MOST_THINGS, Rates
 
 
-def test_a_thing_is_said_at_once_then_seldom_and_what_went_unsaid_is_counted() -> None:
+def test_an_event_is_logged_immediately_then_at_its_rate_and_the_rest_is_counted() -> None:
     rates = Rates()
     assert [rates.ask("x", 0.0) for _ in range(BURST + 5)] == [0] * BURST + [None] * 5
     assert rates.ask("y", 0.0) == 0, "each has its own"
@@ -12,7 +12,7 @@ def test_a_thing_is_said_at_once_then_seldom_and_what_went_unsaid_is_counted() -
     assert [rates.ask("x", 1_000.0) for _ in range(BURST + 1)] == [1, *[0] * (BURST - 1), None]
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_the_number_of_remembered_events_is_bounded() -> None:
     rates = Rates()
     for number in range(3 * MOST_THINGS):
         assert rates.ask(str(number), 0.0) == 0

@@ -1,4 +1,4 @@
-"""A peer that falls silent is noticed, however busy this node and slow its disk."""
+"""A peer that falls silent is noticed, even if this node is busy and its disk slow."""
 
 import random
 
@@ -21,7 +21,7 @@ LOAD_S = 10.0
 
 
 class BusyLoop(TurnLoop):
-    """A loop whose every turn takes long, and that has something to do behind each."""
+    """A loop whose turns all take long, and that always has another turn to do."""
 
     turn_s = 0.0
     told_s: float | None = None

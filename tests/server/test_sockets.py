@@ -1,4 +1,4 @@
-"""What the turns' own task reads: every socket that has bytes, until its connection must wait."""
+"""The sockets that the loop's own task reads: all that have bytes, until their connection must wait."""
 
 import os
 import socket
@@ -57,7 +57,7 @@ async def test_the_connections_task_goes_on_once_there_is_something_to_wait_for(
         await sockets_are_silent(sockets)
 
 
-async def test_what_reading_raises_is_raised_in_the_connections_task(
+async def test_an_error_of_reading_is_raised_in_the_connections_task(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     def garbage() -> bool:
@@ -108,7 +108,7 @@ async def raises(sockets: Sockets, fd: int, read: Callable[[], bool]) -> None:
 
 
 async def sockets_are_silent(sockets: Sockets) -> None:
-    """Nothing is left that would end a wait."""
+    """Check that nothing is left that would end a wait."""
     with trio.move_on_after(0.05) as patience:
         await sockets.wait()
     assert patience.cancelled_caught

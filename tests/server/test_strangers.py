@@ -1,4 +1,4 @@
-"""What connects and has no manners: it takes nothing from others, and hardly fills the log."""
+"""Hostile connections: they take nothing from other clients, and hardly fill the log."""
 
 import logging
 from contextlib import suppress
@@ -39,7 +39,7 @@ def said(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, object]
 
 
 async def large_keys(cluster: Cluster, count: int) -> None:
-    """Freeze so many keys of nearly a MiB, each to a value of its own."""
+    """Freeze `count` keys to values of nearly a MiB, all different."""
     writer = await cluster.client("n1")
     for number in range(count):
         value = number.to_bytes(1, "big") * (MIB - 1)
@@ -68,7 +68,7 @@ async def test_all_answers_that_wait_are_bounded_and_the_largest_holder_goes_fir
     assert str(facts["address"]).startswith("127.0.0.1:")
 
 
-async def test_what_waited_for_clients_that_are_gone_counts_no_more(
+async def test_answers_to_clients_that_are_gone_no_longer_count(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     limits = {"max_all_client_queue_bytes": 16 * MIB}
@@ -140,7 +140,7 @@ async def test_gets_of_more_megabytes_than_a_turn_loads_are_all_answered(
     assert all(answer.decree.value[0] == answer.id for answer in answers)
 
 
-async def test_who_says_nothing_goes_first_when_there_are_too_many() -> None:
+async def test_silent_connections_are_ended_first_when_there_are_too_many() -> None:
     async with live_cluster(await live_config(3, limits={"max_connections": 8})) as cluster:
         cluster.kill(NodeId("n3"))
         cluster.kill(NodeId("n2"))
@@ -153,7 +153,7 @@ async def test_who_says_nothing_goes_first_when_there_are_too_many() -> None:
             assert await silent[0].ended(), "the oldest"
 
 
-async def test_a_look_whether_somebody_listens_is_no_warning(
+async def test_a_port_check_causes_no_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with live_cluster(await live_config(1)) as cluster:

@@ -1,4 +1,4 @@
-"""A client's requests are taken as far as there is room for them, and their answers make room."""
+"""A client's requests are taken while there is room for them, and their answers free room."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -28,7 +28,7 @@ def put(number: int, size: int = 1) -> ClaimRequest:
 
 
 class Desk:
-    """A client, and what it has posted."""
+    """A client, and the events that it has posted."""
 
     def __init__(self, budget: int = LARGE, shared: int = 100 * LARGE) -> None:
         self.posted: list[tuple[Event, int]] = []
@@ -57,14 +57,14 @@ class Desk:
         self.posted.append((event, weight))
 
     def takes(self, *requests: Request) -> int:
-        """How many are taken; the others are given back, in order."""
+        """How many are taken; checks that the others are returned, in order."""
         left = self.client.take(requests)
         taken = len(requests) - len(left)
         assert list(left) == list(requests[taken:])
         return taken
 
     def answers(self, *numbers: int) -> None:
-        """These requests are answered, in one turn."""
+        """Answer these requests in one turn."""
         self.client.answers += [Failed(number, 6, "time") for number in numbers]
         assert len(self.client.take_answers()) == len(numbers)
 
@@ -84,7 +84,7 @@ def test_nothing_is_taken_nor_posted_while_the_inbox_is_full_or_the_node_drains(
     assert full.posted == draining.posted == []
 
 
-def test_so_many_are_in_flight_and_cancels_do_not_count() -> None:
+def test_requests_in_flight_are_bounded_and_cancels_do_not_count() -> None:
     desk = Desk()
     assert desk.takes(*map(get, range(IN_FLIGHT - 1)), Cancel(0), get(98), get(99)) == IN_FLIGHT + 1
     assert desk.takes(Cancel(1), get(99)) == 1
@@ -109,7 +109,7 @@ def test_the_bytes_of_all_clients_are_bounded_too() -> None:
     assert desk.client.shared.held == desk.client.budget.held == 0
 
 
-def test_an_id_that_is_used_twice_gives_back_what_it_took_twice() -> None:
+def test_an_id_that_is_used_twice_frees_its_bytes_twice() -> None:
     desk = Desk(budget=100 * LARGE)
     assert desk.takes(put(1, LARGE), put(1, LARGE + 1)) == 2
     desk.answers(1)
@@ -119,7 +119,7 @@ def test_an_id_that_is_used_twice_gives_back_what_it_took_twice() -> None:
 
 
 @pytest.mark.trio
-async def test_who_waits_for_an_answer_to_make_room_goes_on_behind_it() -> None:
+async def test_a_wait_for_room_ends_after_an_answer() -> None:
     desk = Desk()
     assert desk.takes(*map(get, range(IN_FLIGHT))) == IN_FLIGHT
     went_on = trio.Event()

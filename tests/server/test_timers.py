@@ -1,4 +1,4 @@
-"""Timers: never early, hardly late, in order, and many of them together."""
+"""Timers: never early, at most a little late, in order, and fired together."""
 
 import math
 import random
@@ -52,7 +52,7 @@ def test_timers_set_one_after_the_other_end_together() -> None:
     assert turns <= 8
 
 
-def test_what_does_not_count_any_more_is_dropped_and_is_waited_for_by_nobody() -> None:
+def test_timers_that_no_longer_count_are_dropped_and_not_waited_for() -> None:
     over: set[Timer] = set()
     timers = Timers(random.Random(1), lambda timer: timer not in over)
     for number in range(1, 5):

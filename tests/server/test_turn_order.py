@@ -1,4 +1,4 @@
-"""The order of a turn, which the durability of everything hangs on: at once, write, then after."""
+"""The order of a turn, on which durability depends: `at_once`, write, then `after`."""
 
 import random
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ SOON, LATER = Reply(1, Undecided(1)), Reply(1, Undecided(2))
 
 
 def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object], TurnLoop]:
-    """What one turn does, in order, on a disk that takes the write or does not."""
+    """The actions of one turn, in order, on a disk whose write succeeds or fails."""
     done: list[object] = []
     machine = World(config(1)).machines[NodeId("n1")]
     assert machine.storage is not None and machine.replica is not None
@@ -63,7 +63,7 @@ def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object],
         return done, trio.run(main, sockets)
 
 
-def test_R13_R14_what_waits_for_the_disk_leaves_behind_the_write(
+def test_R13_R14_messages_that_wait_for_the_disk_are_sent_after_the_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     done, loop = turn_of(monkeypatch, fails=False)
@@ -71,7 +71,7 @@ def test_R13_R14_what_waits_for_the_disk_leaves_behind_the_write(
     assert not [event for event in loop._inbox.take() if isinstance(event, WriteFailed)]
 
 
-def test_R13_R14_after_a_failed_write_nothing_leaves_and_the_node_hears_of_it_first(
+def test_R13_R14_after_a_failed_write_no_message_is_sent_and_the_failure_is_handled_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     done, loop = turn_of(monkeypatch, fails=True)

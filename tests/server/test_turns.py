@@ -1,4 +1,4 @@
-"""The node's loop: what it does with what a step asks for."""
+"""The node's loop: how it carries out the effects of a step."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +43,7 @@ class StalledStorage(MemoryStorage):
 
 
 class NotedTimers(Timers):
-    """Timers that remember when they were set."""
+    """Timers that record when they were set."""
 
     def __init__(self) -> None:
         super().__init__(random.Random(1))
@@ -99,7 +99,7 @@ async def test_timers_fire_for_as_long_as_nothing_else_happens(
 
 
 @pytest.mark.trio
-async def test_what_is_posted_while_the_loop_rests_is_handled_at_once(
+async def test_an_event_posted_while_the_loop_sleeps_is_handled_immediately(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     storage = fresh_storage()
@@ -125,7 +125,7 @@ async def test_what_is_posted_while_the_loop_rests_is_handled_at_once(
 
 
 class SpeakingLoop(TurnLoop):
-    """A loop that says something to itself when a client asks, and notes what shared a turn."""
+    """A loop that sends itself a message when a client asks, and records what shared a turn."""
 
     def __init__(self, members: int, sockets: Sockets) -> None:
         replica, storage = parts(members)
@@ -147,7 +147,7 @@ class SpeakingLoop(TurnLoop):
             self._send([Send(NodeId("n1"), Ping(0, True, False))])
 
     async def turns_of(self, *later: tuple[float, Event]) -> list[tuple[float, list[Event]]]:
-        """The turns behind that in which the client asks, with what is posted so much later."""
+        """The turns after the one in which the client asks, with events posted at the given times."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.run)
             await trio.sleep(1)
@@ -168,7 +168,7 @@ OTHER = FromClient(2, (StatusRequest(2),))
 
 
 @pytest.mark.trio
-async def test_what_a_node_says_to_itself_shares_the_turn_of_what_comes_next(
+async def test_a_nodes_message_to_itself_shares_the_turn_of_the_next_event(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     with Sockets() as sockets:
@@ -177,7 +177,7 @@ async def test_what_a_node_says_to_itself_shares_the_turn_of_what_comes_next(
 
 
 @pytest.mark.trio
-async def test_what_a_node_says_to_itself_waits_for_no_longer_than_the_patience(
+async def test_a_nodes_message_to_itself_waits_at_most_its_patience(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     with Sockets() as sockets:
@@ -187,7 +187,7 @@ async def test_what_a_node_says_to_itself_waits_for_no_longer_than_the_patience(
 
 
 @pytest.mark.trio
-async def test_a_node_that_is_alone_hears_itself_at_once(
+async def test_a_single_node_handles_its_message_to_itself_immediately(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     with Sockets() as sockets:
@@ -196,11 +196,11 @@ async def test_a_node_that_is_alone_hears_itself_at_once(
     assert waited_ms < OWN_PATIENCE_MS / 2
 
 
-# -- what a step is given, and what it is done with
+# -- the inputs of a step, and its effects
 
 
 class Told(Replica):
-    """A replica that notes the clock of each step, and what came in it."""
+    """A replica that records the clock and the events of each step."""
 
     moments: list[tuple[float, list[Event]]]
 
@@ -215,7 +215,7 @@ class Told(Replica):
 
 
 class LateSockets(Sockets):
-    """Sockets that take long to read, in which something more arrives meanwhile."""
+    """Sockets that take long to read, while more bytes arrive."""
 
     def __init__(self, clock: trio.testing.MockClock) -> None:
         super().__init__()
@@ -265,7 +265,7 @@ async def test_the_clock_is_read_after_the_last_event_arrived(
 async def test_a_step_without_records_is_synced_if_it_must_settle_what_was_written_before(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """Nothing else happens: the timer alone makes it durable."""
+    """Nothing else happens: only the timer makes it durable."""
     replica, storage = parts(3)
     disk = disk_of(storage)
     decree = Decree.of(claim("k"), Ballot(5, Process(NodeId("n2"), 1)), 0)

@@ -1,4 +1,4 @@
-"""What nobody waits for leaves with what somebody waits for; and what else a loop does by the way."""
+"""Messages that are not urgent leave with urgent ones; and other small duties of the loop."""
 
 import socket
 from types import SimpleNamespace
@@ -30,7 +30,7 @@ ACCEPTED = Accepted(Key("c"), BALLOT)
 
 
 class Wire:
-    """Links with one peer, and what was sent to it."""
+    """Links with one peer, and the messages that were sent to it."""
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
@@ -47,7 +47,7 @@ class Wire:
         self.links.deliver(PEER, message, encode(message))
 
 
-def test_a_commit_leaves_with_the_next_message_that_somebody_waits_for() -> None:
+def test_a_commit_leaves_with_the_next_urgent_message() -> None:
     wire = Wire()
     wire.deliver(COMMIT)
     assert wire.links.flush(), "something is left"
@@ -59,7 +59,7 @@ def test_a_commit_leaves_with_the_next_message_that_somebody_waits_for() -> None
     assert encode(ACCEPTED) in frame
 
 
-def test_a_commit_waits_for_no_other_message_for_ever() -> None:
+def test_a_commit_waits_a_bounded_time_for_another_message() -> None:
     wire = Wire()
     wire.deliver(COMMIT)
     assert wire.links.flush()
@@ -68,7 +68,7 @@ def test_a_commit_waits_for_no_other_message_for_ever() -> None:
     assert not wire.links.flush()
 
 
-def test_a_commit_leaves_at_once_for_a_peer_that_says_that_somebody_waits_there() -> None:
+def test_a_commit_leaves_immediately_to_a_peer_that_wants_commits() -> None:
     wire = Wire()
     nothing = cast(Any, SimpleNamespace(post=lambda *_: None, has_room=True))
     liveness = cast(Any, SimpleNamespace(heard=lambda _: None, says_voting=lambda *_: None))
@@ -111,7 +111,7 @@ async def test_a_chore_is_done_in_its_time_though_nothing_happens(
 
 
 @pytest.mark.trio
-async def test_who_waits_for_room_goes_on_when_a_turn_has_made_it(
+async def test_a_wait_for_room_ends_when_a_turn_has_freed_it(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox, "MAX_WAITING", 0)

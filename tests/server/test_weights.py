@@ -1,4 +1,4 @@
-"""What bounds on memory count: the bytes of the values that a message carries."""
+"""The bounds on memory count the bytes of the values in messages."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from decreed.registry.wire.requests import Granted, HeldBy, LockRequest
 from tests.fuzz.strategies import MESSAGES, values_of
 
 OF_TERMS = LockMessage | LockRequest | Granted | HeldBy
-"""What is about a term is short, and counted by number."""
+"""Messages about terms are short, and counted by number."""
 
 
 def values(message: Any) -> Iterator[bytes]:

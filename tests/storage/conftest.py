@@ -1,4 +1,4 @@
-"""Both storages behind one `Disk`: open, close, and open again what was written."""
+"""Both storages as a `Disk`: open it, close it, and open it again with what was written."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ NODE = NodeId("a")
 
 
 class Disk:
-    """A disk of one node, whatever it is made of; at most one storage is open on it."""
+    """A disk of one node, real or in memory; at most one storage is open on it."""
 
     def __init__(self, opener: Callable[[], RecordStore]) -> None:
         self._opener = opener

@@ -1,4 +1,4 @@
-"""The cache of instances: what is stored is what it gives, within its bound."""
+"""The cache of instances: it equals what is stored, within its bound."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ ONE = learned("k", b"x" * 10_000).instance
 
 
 class Counted(MemoryBytes):
-    """Bytes that count what is read by key."""
+    """A byte store that counts reads by key."""
 
     def __init__(self, disk: MemoryDisk) -> None:
         super().__init__(disk)
@@ -50,9 +50,7 @@ def storage(data: Counted) -> RecordStore:
     return RecordStore(data, identity)
 
 
-def test_what_was_written_is_read_back_without_the_disk(
-    storage: RecordStore, data: Counted
-) -> None:
+def test_a_written_instance_is_read_without_the_disk(storage: RecordStore, data: Counted) -> None:
     for sync in (True, False):
         for record in (promised("k"), accepted("k"), learned("k")):
             storage.write([record], sync=sync)
@@ -60,7 +58,7 @@ def test_what_was_written_is_read_back_without_the_disk(
     assert data.asked == []
 
 
-def test_what_was_read_is_read_once_and_so_is_what_is_not_there(
+def test_a_key_is_read_from_the_disk_once_even_if_it_is_blank(
     storage: RecordStore, data: Counted, disk: MemoryDisk
 ) -> None:
     storage.write([learned("k")])
@@ -73,7 +71,7 @@ def test_what_was_read_is_read_once_and_so_is_what_is_not_there(
 
 
 @pytest.mark.parametrize("fails", ["fail_writes", "fail_syncs"])
-def test_nothing_of_a_failed_batch_is_served(
+def test_no_instance_of_a_failed_batch_is_served(
     storage: RecordStore, disk: MemoryDisk, fails: str
 ) -> None:
     storage.write([accepted("k")])
@@ -83,7 +81,7 @@ def test_nothing_of_a_failed_batch_is_served(
     assert storage.load([K, A]) == {"k": accepted("k").instance, "a": EMPTY}
 
 
-def test_what_is_forgotten_is_not_kept(storage: RecordStore) -> None:
+def test_a_forgotten_instance_leaves_the_cache(storage: RecordStore) -> None:
     key = Key("$locks/l@3")
     storage.write([learned("k"), feed_record(0, "k")])
     kept = storage._cache.size
@@ -105,7 +103,7 @@ def test_damage_is_found_at_the_first_reading(disk: MemoryDisk) -> None:
         assert isinstance(second.load([K])[K], Damaged)
 
 
-def test_the_one_not_asked_for_the_longest_goes_first() -> None:
+def test_the_least_recently_used_instance_is_evicted_first() -> None:
     cache = InstanceCache(35_000)
     for key in (A, B, C):
         cache.written({key: ONE})
@@ -115,7 +113,7 @@ def test_the_one_not_asked_for_the_longest_goes_first() -> None:
     assert cache.size <= 35_000
 
 
-def test_the_bound_is_one_of_bytes() -> None:
+def test_the_cache_is_bounded_by_bytes() -> None:
     cache = InstanceCache(1_000_000)
     for number in range(10_000):
         cache.written({Key(f"k{number}"): EMPTY})
@@ -154,7 +152,7 @@ def test_an_instance_counts_once_however_often_it_is_written() -> None:
     assert (cache.size, cache.find([A])) == (0, {})
 
 
-def test_what_was_read_before_a_batch_was_written_is_not_kept() -> None:
+def test_an_instance_read_before_a_batch_was_written_is_not_cached() -> None:
     cache = InstanceCache()
     before = cache.writes
     cache.written({K: ONE})

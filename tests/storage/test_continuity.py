@@ -55,7 +55,7 @@ def test_logs_that_follow_one_another_pass(database: Path) -> None:
     check_directory(database)
 
 
-def test_R13_a_hole_behind_the_tables_is_damage(database: Path) -> None:
+def test_R13_a_hole_after_the_tables_is_damage(database: Path) -> None:
     (database / "000009.log").write_bytes(TWO)
     with pytest.raises(Damaged, match=r"begins a batch with row 7, .* ends with row 5"):
         check_directory(database)
@@ -74,7 +74,9 @@ def test_R13_a_batch_that_comes_twice_is_damage(database: Path) -> None:
         check_directory(database)
 
 
-def test_R13_without_the_log_that_was_in_use_at_the_last_edit_it_is_damaged(database: Path) -> None:
+def test_R13_without_the_log_that_was_in_use_at_the_last_edit_the_database_is_damaged(
+    database: Path,
+) -> None:
     (database / "000010.log").write_bytes(b"")
     with pytest.raises(Damaged, match="no log from 000008 on that was there"):
         check_directory(database)
@@ -96,7 +98,7 @@ def test_R13_a_newest_log_older_than_the_mark_is_damage(database: Path) -> None:
         check_directory(database)
 
 
-def test_R13_a_missing_mark_is_damage_but_for_formats_that_had_none(database: Path) -> None:
+def test_R13_a_missing_mark_is_damage_except_in_formats_without_marks(database: Path) -> None:
     (database / NAME).unlink()
     (database / "000009.log").write_bytes(ONE)
     check_directory(database, marked=False)

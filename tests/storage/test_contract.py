@@ -1,4 +1,4 @@
-"""What every storage keeps, on disk and in memory alike."""
+"""The contract of every storage, on disk and in memory alike."""
 
 import pytest
 
@@ -64,7 +64,7 @@ def test_no_keys_no_instances(disk: Disk) -> None:
     assert disk.open().load([]) == {}
 
 
-def test_the_last_record_for_a_key_in_a_batch_stands(disk: Disk) -> None:
+def test_the_last_record_for_a_key_in_a_batch_counts(disk: Disk) -> None:
     storage = disk.open()
     storage.write([promised("k"), accepted("k"), learned("k")])
     assert storage.load([Key("k")]) == {"k": learned("k").instance}
@@ -75,7 +75,7 @@ def test_a_write_of_nothing_does_nothing(disk: Disk) -> None:
     disk.open().write([])
 
 
-def test_what_was_not_synced_is_read_at_once_and_outlives_the_process(disk: Disk) -> None:
+def test_an_unsynced_write_is_visible_immediately_and_outlives_the_process(disk: Disk) -> None:
     storage = disk.open()
     storage.write([learned("s@1"), feed_record(0, "s@1")], sync=False)
     storage.write([accepted("k")], sync=False)
@@ -114,7 +114,7 @@ def test_R05_the_incarnation_grows_at_each_opening_and_the_disk_id_stays(disk: D
     assert {identity.node for identity in identities} == {NODE}
 
 
-def test_a_formation_keeps_the_life(disk: Disk) -> None:
+def test_forming_keeps_the_incarnation(disk: Disk) -> None:
     disk.open()
     storage = disk.open()
     storage.write([FormationRecord(b"f" * 16)])
@@ -125,7 +125,7 @@ def test_a_formation_keeps_the_life(disk: Disk) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2, 5])
-def test_every_life_is_remembered_with_its_nonce(disk: Disk, times: int) -> None:
+def test_every_incarnation_is_recorded_with_its_nonce(disk: Disk, times: int) -> None:
     lives: list[Life] = []
     for _ in range(times):
         identity = disk.open().recovered().identity
@@ -163,7 +163,7 @@ def test_a_scan_gives_whole_segments_in_key_order(disk: Disk, prefix: str, limit
 
 
 @pytest.mark.parametrize("after", ["a", "p", "p/a", "p/zz", "p@1", "p@3", "p0", "z"])
-def test_a_scan_begins_behind_a_key_whether_it_is_there_or_not(disk: Disk, after: str) -> None:
+def test_a_scan_begins_after_a_key_whether_it_exists_or_not(disk: Disk, after: str) -> None:
     storage = disk.open()
     storage.write([learned(key) for key in KEYS])
     found = [key for key, _ in storage.scan("p", after, 1000, MANY).instances]

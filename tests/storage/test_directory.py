@@ -1,4 +1,4 @@
-"""The data directory: only ours, only whole, only one process, and never begun anew."""
+"""The data directory: only ours, only if complete, one process, never initialised again."""
 
 import os
 import shutil
@@ -120,7 +120,7 @@ def test_an_interrupted_first_start_is_begun_again(tmp_path: Path, config: Clust
 
 
 @pytest.mark.parametrize("closed", [False, True])
-def test_R13_a_directory_that_was_used_is_not_begun_again_for_an_older_marker(
+def test_R13_a_used_directory_is_not_initialised_again_for_an_older_marker(
     tmp_path: Path, config: ClusterConfig, closed: bool
 ) -> None:
     data = tmp_path / "data"
@@ -137,7 +137,7 @@ def test_R13_a_directory_that_was_used_is_not_begun_again_for_an_older_marker(
 
 
 @pytest.mark.parametrize("gone", ["db", "db/CURRENT"])
-def test_R13_a_directory_that_lost_its_records_is_not_begun_anew(
+def test_R13_a_directory_that_lost_its_records_is_not_initialised_again(
     tmp_path: Path, config: ClusterConfig, gone: str
 ) -> None:
     make(tmp_path, config)
@@ -199,7 +199,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def test_a_full_disk_stops_writes_for_good_and_reads_go_on(
+def test_a_full_disk_stops_writes_permanently_and_reads_go_on(
     small_disk: Path, config: ClusterConfig
 ) -> None:
     storage = open_directory(small_disk / "data", config, NODE)

@@ -31,7 +31,7 @@ RIGHT = {record.key: record.instance for record in RECORDS if isinstance(record,
 FILLER = [
     learned(f"{name}/{at}", shake_128(b"%d" % at).digest(700)) for name in "jl" for at in range(7)
 ]
-"""So much before and behind the keys that they have a block of a table to themselves."""
+"""Filler before and after the keys, so that they have a block of a table of their own."""
 
 
 class Bench:
@@ -224,7 +224,7 @@ def test_a_damaged_table_names_key_and_file(settled: Bench) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 6, 7, 100, 40_000])
-def test_a_log_with_space_set_aside_behind_it_opens_with_all_records(
+def test_a_log_with_preallocated_space_at_its_end_opens_with_all_records(
     bench: Bench, size: int
 ) -> None:
     (log,) = bench.files("*.log")

@@ -65,7 +65,7 @@ def test_a_slot_below_the_floor_is_forgotten_now_and_after_a_restart(disk: Disk)
         assert entries(storage) == list(range(10, 20))
 
 
-def test_a_floor_covers_what_was_never_seen(disk: Disk) -> None:
+def test_a_floor_covers_slots_that_were_never_seen(disk: Disk) -> None:
     disk.open().write([ForgetRecord(SERIES, 1_000)])
     storage = disk.open()
     assert isinstance(storage.load([term(999)])[term(999)], Forgotten)
@@ -73,14 +73,14 @@ def test_a_floor_covers_what_was_never_seen(disk: Disk) -> None:
     assert storage.last_slot(SERIES) == 1_000
 
 
-def test_what_is_written_in_the_batch_of_the_floor_is_forgotten_too(disk: Disk) -> None:
+def test_slots_written_in_the_batch_of_the_floor_are_forgotten_too(disk: Disk) -> None:
     disk.open().write([ForgetRecord(SERIES, 5), *terms(1, 6)])
     storage = disk.open()
     assert slots(storage) == ["5", "6"]
     assert entries(storage) == [4, 5]
 
 
-def test_what_is_written_below_a_floor_later_stays_forgotten(disk: Disk) -> None:
+def test_slots_written_below_a_floor_later_stay_forgotten(disk: Disk) -> None:
     storage = disk.open()
     storage.write([ForgetRecord(SERIES, 5)])
     storage.write([InstanceRecord(term(3), Instance(promised=BALLOT))])
@@ -107,7 +107,7 @@ def test_the_last_slot_is_the_floor_until_a_later_one_is_learned(disk: Disk) -> 
     assert disk.open().last_slot(SERIES) == 22
 
 
-def test_other_series_and_keys_are_left_alone(disk: Disk) -> None:
+def test_a_floor_does_not_affect_other_series_and_keys(disk: Disk) -> None:
     others = ["$locks/a", "$locks/a/l2@3", "$locks/a/l/m@3", "$locks/b@3", "a/l@3", "k"]
     keys = [Key(key) for key in others]
     storage = disk.open()
@@ -118,7 +118,7 @@ def test_other_series_and_keys_are_left_alone(disk: Disk) -> None:
     assert entries(disk.open()) == [*range(len(keys)), len(keys) + 8]
 
 
-def test_nothing_half_done_below_the_floor_is_found_at_start(disk: Disk) -> None:
+def test_no_key_in_doubt_below_the_floor_is_found_at_the_start(disk: Disk) -> None:
     held = [InstanceRecord(term(n), _accepted(n)) for n in range(1, 21)]
     storage = disk.open()
     storage.write(held)
@@ -144,7 +144,7 @@ def test_an_entry_that_stayed_as_the_newest_goes_with_the_next_floor(disk: Disk)
     assert entries(disk.open()) == [9]
 
 
-def test_ten_thousand_terms_leave_no_row_but_those_that_are_kept() -> None:
+def test_ten_thousand_terms_leave_only_the_rows_that_are_kept() -> None:
     memory = MemoryDisk()
     storage = open_memory(memory, make_config(), NODE, lambda count: b"m" * count)
     for number in range(1, 10_001):

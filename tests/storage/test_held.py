@@ -49,7 +49,7 @@ def storage(disk: MemoryDisk) -> MemoryStorage:
     return opened(disk)
 
 
-def test_what_was_blank_and_is_accepted_takes_no_row(
+def test_an_accepted_instance_of_a_blank_key_gets_no_row(
     storage: MemoryStorage, disk: MemoryDisk
 ) -> None:
     write(storage, accepted("a"), promised("b"), accepted("c"))
@@ -58,7 +58,7 @@ def test_what_was_blank_and_is_accepted_takes_no_row(
     assert rows(disk) == ["a", "b"]
 
 
-def test_what_has_a_row_keeps_it(storage: MemoryStorage, disk: MemoryDisk) -> None:
+def test_an_instance_with_a_row_keeps_it(storage: MemoryStorage, disk: MemoryDisk) -> None:
     write(storage, promised("a"))
     write(storage, accepted("a", b"new"))
     assert rows(disk) == ["a"]
@@ -66,14 +66,14 @@ def test_what_has_a_row_keeps_it(storage: MemoryStorage, disk: MemoryDisk) -> No
     assert found(opened(disk), "a") == [accepted("a", b"new").instance]
 
 
-def test_what_nobody_has_looked_at_gets_a_row_since_it_may_have_one(
+def test_a_key_that_was_not_read_gets_a_row_since_it_may_have_one(
     storage: MemoryStorage, disk: MemoryDisk
 ) -> None:
     storage.write([accepted("a")])
     assert rows(disk) == ["a"]
 
 
-def test_it_is_found_without_the_cache_and_by_the_next_life(
+def test_a_held_instance_is_found_without_the_cache_and_after_a_restart(
     storage: MemoryStorage, disk: MemoryDisk
 ) -> None:
     write(storage, accepted("a"), accepted("b"))
@@ -85,7 +85,7 @@ def test_it_is_found_without_the_cache_and_by_the_next_life(
     assert again.recovered().unlearned == ("a", "b")
 
 
-def test_a_row_counts_and_not_what_its_page_still_holds(
+def test_a_row_counts_rather_than_the_instance_on_its_page(
     storage: MemoryStorage, disk: MemoryDisk
 ) -> None:
     write(storage, accepted("a"), accepted("b"), accepted("c"))
@@ -101,7 +101,7 @@ def test_a_row_counts_and_not_what_its_page_still_holds(
         storage = opened(disk)
 
 
-def test_a_page_that_holds_something_open_is_not_written_over(
+def test_a_page_with_an_unsettled_key_is_not_overwritten(
     storage: MemoryStorage, disk: MemoryDisk
 ) -> None:
     write(storage, accepted("a"))
@@ -111,7 +111,7 @@ def test_a_page_that_holds_something_open_is_not_written_over(
     assert found(opened(disk), "a", "b") == [accepted("a").instance, EMPTY]
 
 
-def test_R14_what_cannot_be_looked_up_for_a_while_is_not_forgotten(
+def test_R14_a_held_instance_is_kept_while_rows_cannot_be_read(
     storage: MemoryStorage, disk: MemoryDisk
 ) -> None:
     write(storage, accepted("a"), accepted("b"))
@@ -134,7 +134,7 @@ def test_a_row_that_cannot_be_read_counts_too(storage: MemoryStorage, disk: Memo
     assert found(again, "a", "b") == [accepted("b").instance]
 
 
-def test_what_has_a_row_or_is_settled_is_not_held_any_more(
+def test_an_instance_with_a_row_or_a_settled_one_is_no_longer_held(
     storage: MemoryStorage, disk: MemoryDisk
 ) -> None:
     write(storage, *map(accepted, "abcd"))
@@ -154,7 +154,7 @@ def test_large_values_and_terms_of_locks_have_rows(
     assert rows(disk) == ["$locks/l@1", "large"]
 
 
-def test_there_are_only_so_many(storage: MemoryStorage, disk: MemoryDisk) -> None:
+def test_the_number_of_held_instances_is_bounded(storage: MemoryStorage, disk: MemoryDisk) -> None:
     write(storage, *(accepted(f"k{number}") for number in range(MAX_HELD)))
     assert rows(disk) == []
     write(storage, accepted("a"))
@@ -164,7 +164,7 @@ def test_there_are_only_so_many(storage: MemoryStorage, disk: MemoryDisk) -> Non
     assert rows(disk) == ["a", "k0"]
 
 
-def test_a_scan_shows_it_among_the_rows_and_page_by_page(storage: MemoryStorage) -> None:
+def test_a_scan_has_held_instances_among_the_rows_and_page_by_page(storage: MemoryStorage) -> None:
     write(storage, *(accepted(f"p/{name}") for name in "aceg"))
     write(storage, *(learned(f"p/{name}") for name in "bcd"), accepted("q/a"))
     expected = [accepted("p/a"), *map(learned, ("p/b", "p/c", "p/d")), accepted("p/e")]
@@ -178,7 +178,7 @@ def test_a_scan_shows_it_among_the_rows_and_page_by_page(storage: MemoryStorage)
         assert len(held_alone.instances) == count, "the bytes of what is held count"
 
 
-def test_what_gets_a_row_while_it_is_scanned_is_shown_once(
+def test_an_instance_that_gets_a_row_during_a_scan_is_returned_once(
     storage: MemoryStorage, disk: MemoryDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(storage, accepted("a"), accepted("b"), accepted("c"))
@@ -199,7 +199,7 @@ def test_what_gets_a_row_while_it_is_scanned_is_shown_once(
     )
 
 
-def test_nothing_of_a_failed_batch_is_held(storage: MemoryStorage, disk: MemoryDisk) -> None:
+def test_no_instance_of_a_failed_batch_is_held(storage: MemoryStorage, disk: MemoryDisk) -> None:
     storage.load([Key("a")])
     disk.fail_writes = 1
     with pytest.raises(Exception, match="told to"):
@@ -259,7 +259,7 @@ class Run:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_whatever_a_crash_takes_each_key_is_what_was_written_last(
+def test_after_any_crash_each_key_has_its_last_durable_instance(
     seed: int,
 ) -> None:
     run = Run(seed)

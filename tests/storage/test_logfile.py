@@ -1,4 +1,4 @@
-"""The check of log files: a torn tail passes, anything else does not."""
+"""The check of log files: a torn tail passes, any other fault does not."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def test_a_log_cut_anywhere_in_its_last_record_is_torn(log: Path) -> None:
         assert checked(log, b"".join(LARGE)[:cut]) == ([], True)
 
 
-def test_space_set_aside_and_never_written_is_a_torn_tail(log: Path) -> None:
+def test_preallocated_space_is_a_torn_tail(log: Path) -> None:
     assert checked(log, ONE + b"\0" * 5000) == ([b"one"], True)
     with pytest.raises(Damaged, match="data follows"):
         checked(log, ONE + b"\0" * 5000 + b"x")

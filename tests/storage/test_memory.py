@@ -1,4 +1,4 @@
-"""The in-memory twin: what a crash takes, and how it fails."""
+"""The in-memory twin: what a crash loses, and its injected faults."""
 
 import os
 
@@ -30,7 +30,7 @@ def opened(platter: MemoryDisk) -> MemoryStorage:
     return open_memory(platter, make_config(), NODE, lambda count: b"m" * count)
 
 
-def test_a_crash_takes_what_was_not_synced_and_nothing_else(platter: MemoryDisk) -> None:
+def test_a_crash_loses_only_unsynced_writes(platter: MemoryDisk) -> None:
     storage = opened(platter)
     storage.write([learned("k")])
     storage.write([learned("lost"), feed_record(0, "lost")], sync=False)
@@ -41,7 +41,7 @@ def test_a_crash_takes_what_was_not_synced_and_nothing_else(platter: MemoryDisk)
     assert again.recovered().feed_end == 0
 
 
-def test_what_was_synced_later_survives(platter: MemoryDisk) -> None:
+def test_a_write_that_was_synced_later_survives(platter: MemoryDisk) -> None:
     storage = opened(platter)
     storage.write([accepted("k")], sync=False)
     storage.write([learned("k")], sync=False)
@@ -64,7 +64,7 @@ def test_a_synced_write_makes_all_before_it_durable_even_if_it_holds_nothing(
     assert opened(platter).load([K])[K] == learned("k").instance
 
 
-def test_nothing_is_synced_that_is_synced_already(platter: MemoryDisk) -> None:
+def test_synced_writes_are_not_synced_again(platter: MemoryDisk) -> None:
     storage = opened(platter)
     storage.write([learned("k")])
     before = platter.syncs
@@ -82,7 +82,7 @@ LATER = [Key("k0"), Key("k1"), Key("k2")]
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2, 3])
-def test_a_crash_takes_any_suffix_of_what_was_not_synced(platter: MemoryDisk, kept: int) -> None:
+def test_a_crash_loses_any_suffix_of_the_unsynced_writes(platter: MemoryDisk, kept: int) -> None:
     storage = opened(platter)
     storage.write([learned("k")])
     for index, key in enumerate(LATER):
@@ -124,7 +124,7 @@ def test_after_a_failed_sync_every_later_write_and_sync_fails(platter: MemoryDis
     assert storage.load([K])[K] == learned("k").instance
 
 
-def test_what_was_not_synced_may_have_reached_the_disk_all_the_same(platter: MemoryDisk) -> None:
+def test_unsynced_writes_may_have_reached_the_disk(platter: MemoryDisk) -> None:
     storage = opened(platter)
     platter.fail_syncs = 1
     with pytest.raises(StorageFailed):
@@ -137,7 +137,7 @@ def test_what_was_not_synced_may_have_reached_the_disk_all_the_same(platter: Mem
     assert again.recovered().feed_end == 1
 
 
-def test_a_copy_has_what_was_durable_and_goes_its_own_way(platter: MemoryDisk) -> None:
+def test_a_copy_has_the_durable_values_and_is_independent(platter: MemoryDisk) -> None:
     storage = opened(platter)
     storage.write([learned("k")])
     backup = platter.copy()
@@ -146,7 +146,7 @@ def test_a_copy_has_what_was_durable_and_goes_its_own_way(platter: MemoryDisk) -
     assert backup.size < platter.size
 
 
-def test_a_storage_from_before_the_crash_is_dead(platter: MemoryDisk) -> None:
+def test_a_storage_from_before_the_crash_cannot_be_used(platter: MemoryDisk) -> None:
     before = opened(platter)
     platter.crash()
     opened(platter)
@@ -190,7 +190,7 @@ def test_a_turn_is_one_write_and_one_sync(platter: MemoryDisk) -> None:
     assert (platter.writes, platter.syncs) == (before[0] + 1, before[1] + 1)
 
 
-def test_a_damaged_record_hurts_its_key_alone(platter: MemoryDisk) -> None:
+def test_a_damaged_record_affects_only_its_key(platter: MemoryDisk) -> None:
     storage = opened(platter)
     storage.write([learned("a"), learned("k"), learned("z")])
     platter.flip(layout.instance_key("k"), 20)
@@ -203,7 +203,7 @@ def test_a_damaged_record_hurts_its_key_alone(platter: MemoryDisk) -> None:
         storage.scan("", "", 10, 10**9)
 
 
-def test_a_broken_block_hurts_its_keys_alone(platter: MemoryDisk) -> None:
+def test_a_broken_block_affects_only_its_keys(platter: MemoryDisk) -> None:
     storage = opened(platter)
     storage.write([learned("a"), learned("k"), learned("s@2")])
     platter.lose(layout.instance_key("k"))
@@ -217,7 +217,7 @@ def test_a_broken_block_hurts_its_keys_alone(platter: MemoryDisk) -> None:
         storage.last_slot("s")
 
 
-def test_what_was_unreadable_is_as_it_was_once_it_is_restored(platter: MemoryDisk) -> None:
+def test_an_unreadable_value_is_unchanged_once_it_is_restored(platter: MemoryDisk) -> None:
     storage, at = opened(platter), layout.instance_key("k")
     storage.write([learned("k")], sync=False)
     assert not platter.has_durable(at)
@@ -233,7 +233,7 @@ def test_what_was_unreadable_is_as_it_was_once_it_is_restored(platter: MemoryDis
     assert storage.load([K])[K] == learned("k").instance
 
 
-def test_R13_records_without_an_identity_are_no_fresh_start(platter: MemoryDisk) -> None:
+def test_R13_records_without_an_identity_do_not_count_as_a_fresh_start(platter: MemoryDisk) -> None:
     storage = opened(platter)
     storage.write([learned("k")])
     storage.close()
@@ -253,7 +253,7 @@ def test_a_damaged_identity_is_refused(platter: MemoryDisk) -> None:
 
 
 @pytest.mark.parametrize("opened_before", [1, LIVES_A_PAGE, LIVES_A_PAGE + 9])
-def test_R13_a_directory_that_lost_a_page_of_its_lives_is_damaged(
+def test_R13_a_directory_that_lost_a_page_of_its_incarnations_is_damaged(
     platter: MemoryDisk, opened_before: int
 ) -> None:
     for _ in range(opened_before):
@@ -271,7 +271,7 @@ def test_R13_a_directory_that_lost_a_page_of_its_lives_is_damaged(
 
 
 @pytest.mark.parametrize("times", [LIVES_A_PAGE, LIVES_A_PAGE + 1, 2 * LIVES_A_PAGE + 3])
-def test_lives_fill_page_after_page(platter: MemoryDisk, times: int) -> None:
+def test_incarnations_fill_page_after_page(platter: MemoryDisk, times: int) -> None:
     lives: list[Life | None] = []
     for _ in range(times):
         storage = open_memory(platter, make_config(), NODE, os.urandom)
@@ -282,7 +282,7 @@ def test_lives_fill_page_after_page(platter: MemoryDisk, times: int) -> None:
     assert [lineage.life(number) for number in range(1, times + 1)] == lives
 
 
-def test_a_life_whose_write_failed_was_none(platter: MemoryDisk) -> None:
+def test_an_incarnation_whose_write_failed_does_not_count(platter: MemoryDisk) -> None:
     opened(platter).close()
     platter.fail_writes = 1
     with pytest.raises(StorageFailed):
@@ -292,7 +292,7 @@ def test_a_life_whose_write_failed_was_none(platter: MemoryDisk) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 1])
-def test_a_life_whose_sync_failed_is_there_whole_or_not_at_all(
+def test_an_incarnation_whose_sync_failed_is_stored_wholly_or_not_at_all(
     platter: MemoryDisk, kept: int
 ) -> None:
     opened(platter).close()

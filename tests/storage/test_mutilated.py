@@ -61,7 +61,7 @@ def live(path: Path, numbers: range) -> RocksStorage:
 
 
 class Case(NamedTuple):
-    """One file of a directory, and what becomes of it."""
+    """One file of a directory, and its change."""
 
     file: str
     what: str
@@ -159,7 +159,7 @@ def tables(path: Path) -> dict[str, bytes]:
 
 
 def judge(lives: Lives, case: Case, config: ClusterConfig) -> str | None:
-    """What is wrong with how the node takes it; None if nothing is."""
+    """What is wrong with the node's reaction; None if it is right."""
     path = lives.mutilated(case)
     before = tables(path)
     try:
@@ -205,19 +205,19 @@ def test_R13_R14_the_directory_as_it_was_left_opens_with_every_key(
     assert {MARKER, f"db/{NAME}", "db/CURRENT"} < {*lives.files()}
 
 
-def test_R13_R14_no_file_that_is_lost_or_changed_takes_a_key_with_it(
+def test_R13_R14_no_lost_or_changed_file_silently_loses_a_key(
     lives: Lives, config: ClusterConfig
 ) -> None:
     check_all(lives, config, cases)
 
 
-def test_R13_R14_no_file_that_comes_back_takes_a_key_with_it(
+def test_R13_R14_no_restored_old_file_silently_loses_a_key(
     lives: Lives, config: ClusterConfig
 ) -> None:
     check_all(lives, config, returned)
 
 
-def test_R13_R14_a_current_and_manifest_of_an_earlier_life_are_refused(
+def test_R13_R14_a_current_and_manifest_of_an_earlier_incarnation_are_refused(
     lives: Lives, config: ClusterConfig
 ) -> None:
     for copy in lives.older:

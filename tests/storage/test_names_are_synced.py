@@ -1,7 +1,7 @@
-"""R13: whatever is found by its name after a power cut was made durable together with that name.
+"""R13: every file that is found by its name was made durable together with that name.
 
-What a file holds is durable once the file is synced, and its name once the folder is. Here somebody
-watches every sync and every renaming, and knows what a power cut would leave at any moment.
+The content of a file is durable once the file is synced, its name once the folder is. Here every sync
+and every renaming is recorded, so that the tests know what a power cut would leave at any moment.
 """
 
 import os
@@ -81,7 +81,7 @@ def power_cut(monkeypatch: pytest.MonkeyPatch) -> Iterator[PowerCut]:
     assert watcher.torn == []
 
 
-def test_a_text_is_durable_before_it_takes_the_place_of_another_and_its_name_afterwards(
+def test_a_text_is_durable_before_it_replaces_another_and_its_name_afterwards(
     tmp_path: Path, power_cut: PowerCut
 ) -> None:
     path = tmp_path / "text.txt"
@@ -100,7 +100,7 @@ def test_a_new_mark_of_the_logs_is_durable(tmp_path: Path, power_cut: PowerCut) 
 def test_a_directory_that_was_made_is_found_after_a_power_cut(
     tmp_path: Path, config: ClusterConfig, power_cut: PowerCut
 ) -> None:
-    """With those in which it lies: a node must not begin anew beside what it has promised."""
+    """Its parents too: a node must not start empty beside a directory with its promises."""
     data = tmp_path / "srv" / "decreed" / "n1"
     open_directory(data, config, NODE).close()
     for made in (data.parent.parent, data.parent, data):
@@ -112,7 +112,7 @@ def test_a_directory_that_was_made_is_found_after_a_power_cut(
 
 
 @pytest.mark.parametrize("name", ["srv", "decreed", "n1"])
-def test_a_start_that_was_killed_before_a_name_was_durable_is_made_up_for(
+def test_a_start_makes_names_durable_that_a_killed_start_did_not(
     tmp_path: Path,
     config: ClusterConfig,
     power_cut: PowerCut,

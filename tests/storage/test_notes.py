@@ -1,4 +1,4 @@
-"""R22: what is accepted and not learned stands on a page, whatever the pages went through."""
+"""R22: every key that is accepted and not learned is on a page, after any history of the pages."""
 
 import random
 
@@ -35,14 +35,14 @@ def test_a_batch_takes_one_page_for_all_that_it_accepts() -> None:
     assert notes.changed(changes("de", OPEN)) == (1, list("de"))
 
 
-def test_what_is_noted_already_or_merely_promised_takes_none() -> None:
+def test_a_key_that_is_noted_already_or_only_promised_takes_no_page() -> None:
     notes = Notes({}, ())
     notes.changed(changes("a", OPEN))
     assert notes.changed(changes("a", OPEN) | changes("p", promised("p").instance)) is None
     assert notes.changed(changes("b", DONE)) is None
 
 
-def test_a_page_is_used_again_only_when_all_on_it_is_learned() -> None:
+def test_a_page_is_reused_only_when_all_its_keys_are_learned() -> None:
     notes = Notes({}, ())
     notes.changed(changes("ab", OPEN))
     notes.changed(changes("a", DONE))
@@ -53,7 +53,7 @@ def test_a_page_is_used_again_only_when_all_on_it_is_learned() -> None:
     assert notes.changed(changes("e", OPEN)) == (0, list("e"))
 
 
-def test_what_is_forgotten_holds_no_page() -> None:
+def test_a_forgotten_key_holds_no_page() -> None:
     notes = Notes({}, ())
     notes.changed(changes("a", OPEN))
     notes.forgotten(keys("ax"))
@@ -61,7 +61,7 @@ def test_what_is_forgotten_holds_no_page() -> None:
     assert notes.changed(changes("b", OPEN)) == (0, list("b"))
 
 
-def test_after_a_start_pages_with_anything_open_are_left_alone() -> None:
+def test_after_a_start_pages_with_unsettled_keys_are_kept() -> None:
     pages = {0: Page(keys("ab")), 2: Page(keys("cd")), 3: Page(keys("a"))}
     notes = Notes(pages, keys("bc"))
     assert notes.changed(changes("e", OPEN)) == (3, list("e"))
@@ -75,7 +75,7 @@ def pages_on(disk: MemoryDisk) -> list[bytes]:
     return [key for key in disk.values if key.startswith(Table.NOTES.value)]
 
 
-def test_terms_that_are_forgotten_with_their_outcome_unknown_leave_no_page_behind() -> None:
+def test_forgotten_terms_with_unknown_outcomes_leave_no_page() -> None:
     disk = MemoryDisk()
     storage = opened(disk)
     for number in range(1, 50):
@@ -95,7 +95,7 @@ def test_a_sync_alone_makes_pages_free() -> None:
     assert len(pages_on(disk)) == 1
 
 
-def test_there_are_as_many_pages_as_batches_were_open_at_once() -> None:
+def test_there_are_as_many_pages_as_batches_were_unsettled_at_once() -> None:
     disk = MemoryDisk()
     storage = opened(disk)
     for number in range(500):
@@ -111,7 +111,7 @@ def opened_again(storage: MemoryStorage, disk: MemoryDisk) -> MemoryStorage:
     return opened(disk)
 
 
-def test_R22_whatever_a_crash_takes_all_that_is_open_is_found() -> None:
+def test_R22_after_any_crash_all_unsettled_keys_are_found() -> None:
     chance = random.Random(5)
     disk = MemoryDisk()
     storage = opened(disk)
@@ -132,7 +132,7 @@ def test_R22_whatever_a_crash_takes_all_that_is_open_is_found() -> None:
             assert half_done == set(storage.recovered().unlearned)
 
 
-def test_a_key_that_cannot_be_read_counts_as_open() -> None:
+def test_an_unreadable_key_counts_as_unsettled() -> None:
     disk = MemoryDisk()
     storage = opened(disk)
     storage.write([promised("a"), accepted("b")])

@@ -1,4 +1,4 @@
-"""The record codec: what was written, or an error that names it."""
+"""The record codec: a record is read as it was written, or raises an error that names it."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_a_record_of_another_version_is_refused_with_the_way_out(version: int, a
     assert not isinstance(caught.value, Damaged)
 
 
-def test_a_record_with_a_sound_checksum_and_no_sense_is_damaged() -> None:
+def test_a_malformed_record_with_a_valid_checksum_is_damaged() -> None:
     with pytest.raises(Damaged, match="makes no sense"):
         unpack(STORED, seal(STORED, VERSION, b"\x01"), Instance, "here")
 
@@ -61,7 +61,7 @@ def test_a_record_with_a_sound_checksum_and_no_sense_is_damaged() -> None:
         (layout.lives_key(3), "page 3 of the directory's lives"),
     ],
 )
-def test_a_message_says_what_lies_where(stored: bytes, words: str) -> None:
+def test_a_message_names_the_record_and_its_place(stored: bytes, words: str) -> None:
     assert layout.describe(stored) == words
 
 

@@ -33,7 +33,7 @@ def test_a_restart_keeps_every_option_of_the_first_start(
     assert first == opened(tmp_path, config) == opened(tmp_path, config)
 
 
-def test_tables_have_filters_and_checksums_of_our_choice_behind_a_restart(
+def test_tables_have_the_chosen_filters_and_checksums_after_a_restart(
     tmp_path: Path, config: ClusterConfig
 ) -> None:
     opened(tmp_path, config)
@@ -55,7 +55,7 @@ def named(task: Path) -> str:
         return ""  # it has just ended
 
 
-def test_compaction_steps_back_for_all_others_and_the_flush_of_a_full_log_does_not(
+def test_compaction_has_low_priority_and_the_flush_of_a_full_log_has_not(
     tmp_path: Path,
 ) -> None:
     ours = os.getpriority(os.PRIO_PROCESS, 0)

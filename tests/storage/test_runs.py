@@ -1,4 +1,4 @@
-"""The feed in runs: few rows, and read from anywhere as if each entry had one of its own."""
+"""The feed in runs: few rows, readable from any entry as if each had a row of its own."""
 
 import random
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def batch(*names: str, start: int = 0) -> list[Record]:
     return [feed_record(start + at, name) for at, name in enumerate(names)]
 
 
-def test_what_one_batch_appends_is_one_row() -> None:
+def test_the_entries_of_one_batch_are_one_row() -> None:
     disk = MemoryDisk()
     storage = opened(disk)
     storage.write(batch("a", "b", "c"))
@@ -39,7 +39,7 @@ def test_what_one_batch_appends_is_one_row() -> None:
     assert rows(disk) == [0, 3]
 
 
-def test_a_term_of_a_lock_has_a_row_to_itself_since_it_may_go_alone() -> None:
+def test_a_term_of_a_lock_has_a_row_of_its_own_since_it_may_be_deleted() -> None:
     disk = MemoryDisk()
     opened(disk).write(batch("a", "b", f"{SERIES}@1", f"{SERIES}@2", "c", "d"))
     assert rows(disk) == [0, 2, 3, 4]
@@ -92,7 +92,7 @@ class Model:
         assert self.storage.feed(start, limit) == (expected, following)
 
     def _portions(self, count: int) -> Iterator[FeedRecord]:
-        """So many entries, several in a record."""
+        """`count` entries, several in a record."""
         while count > 0:
             some = [self._entry() for _ in range(min(count, self._chance.choice((1, 5, 70))))]
             keys = tuple(key for record in some for key in record.keys)
@@ -111,7 +111,7 @@ class Model:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_however_it_was_written_it_is_read_from_anywhere_entry_by_entry(seed: int) -> None:
+def test_a_feed_in_any_runs_is_read_from_any_entry(seed: int) -> None:
     model = Model(seed)
     for _ in range(12):
         model.grow()
