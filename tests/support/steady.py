@@ -82,9 +82,7 @@ class SteadySelector(selectors.DefaultSelector):
         super().__init__()
         self._steady = steady
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """What is ready, or nothing after a slice: whoever waits for longer asks again."""
         slice_s = min(SLICE_S, max(0.0, inf if timeout is None else timeout))
         with self._steady.waiting(slice_s):
