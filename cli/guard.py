@@ -8,7 +8,8 @@ it has started: TERM first, KILL early enough that none of them outlives the val
 
 It reads lines: ``until TERM_MS KILL_MS`` on the clock that also runs while the machine sleeps,
 ``signal N`` to pass on, ``stop``, ``resume``. It writes lines to REPORT: ``started GROUP``,
-``suspended``, ``stopping``, ``exit CODE``, ``failed CODE TEXT``.
+``suspended``, ``wanting`` (the terminal, which stops it), ``stopping``, ``exit CODE``,
+``failed CODE TEXT``.
 
 With ``foreground`` the command has the terminal while it runs, as a shell's job has: it is the group
 that the terminal sends its signals to, and may read. When it is suspended, as by Ctrl-Z, the terminal
@@ -211,7 +212,7 @@ class Guard:
             self._pass_on(signal.SIGCONT)
         else:
             self._terminal.take_back()
-            self._say("suspended")
+            self._say("wanting" if wanted else "suspended")
 
     def _resume(self) -> None:
         if self._terminal is not None and self._group:

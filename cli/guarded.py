@@ -168,6 +168,8 @@ class Guarded:
                     self._group = int(group)
                 case ["suspended"]:
                     self._suspend()
+                case ["wanting"]:
+                    self._await_terminal()
                 case ["stopping"]:
                     self._ended.stopped = True
                 case ["exit", code]:
@@ -187,6 +189,19 @@ class Guarded:
         signal.signal(signal.SIGTSTP, heeding)
         # to this thread: it is stopped before the call returns, so that nothing is resumed too soon
         signal.raise_signal(signal.SIGTSTP)
+        self.send("resume")
+
+    def _await_terminal(self) -> None:
+        """Stop with the command, which wants the terminal, until our job is in the foreground.
+
+        The system looks whether it is, and stops us, in one step: an ``fg`` that came since the guard
+        looked is not missed. Without a shell, or with SIGTTOU ignored, nobody is stopped.
+        """
+        terminal = open_terminal()
+        if terminal is not None:
+            with suppress(OSError):
+                os.tcsetpgrp(terminal, os.getpgrp())
+            os.close(terminal)
         self.send("resume")
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FIRST_PROCESS = 1
 ENDING = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
 AGAIN_S = 0.001
-"""So soon a lost interrupt comes again: the place that lost it has been left by then, or it is lost again."""
+"""So soon an interrupt that was lost comes again, and again if it is lost once more."""
 
 
 def heeded(*numbers: signal.Signals) -> tuple[signal.Signals, ...]:

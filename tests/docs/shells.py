@@ -11,11 +11,13 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from ..support.processes import eventually, told_by
 from .pages import Command
 
 FIRST_DOCUMENTED_PORT = 7400
@@ -25,6 +27,7 @@ LIMIT = 1_500.0
 MARK = "-- the command has ended with"
 
 _PORT = re.compile(r"(?<=127\.0\.0\.1:)74\d\d\b|(?<=127\.0\.0\.1\", )74\d\d\b")
+_SERVES = re.compile(r"decreed serve .*&$")
 # what bash says of a process that was killed, whenever it notices
 _KILLED = re.compile(r"^.*: line \d+: +\d+ Killed .*$")
 
@@ -40,6 +43,12 @@ def looks_like(shown: tuple[str, ...], output: list[str]) -> bool:
         return True
     pattern = re.escape("\n".join(shown)).replace(re.escape("..."), "(?:.|\n)*?")
     return re.fullmatch(pattern, "\n".join(output)) is not None
+
+
+def votes(address: str) -> bool:
+    """Whether the node at an address says that it votes."""
+    report = told_by(address)
+    return report is not None and report.voting
 
 
 @contextmanager
@@ -73,6 +82,7 @@ class Shell:
             "LC_ALL": "C.UTF-8",
         }
         self._shell = self._start(["bash", "--noprofile", "--norc"], stdin=subprocess.PIPE)
+        self._started: list[str] = []
 
     def run(self, command: Command) -> tuple[int, list[str]]:
         """Run a command and return its exit code and what it printed."""
@@ -90,6 +100,7 @@ class Shell:
     def check(self, command: Command) -> int:
         """Run a command and compare what it prints with what the page shows."""
         shown = tuple(with_ports(line, self.first_port) for line in command.shown)
+        self._await_nodes(command.text)
         code, output = self.run(command)
         until = time.monotonic() + (PATIENCE if command.text == "decreed status" else 0)
         while not looks_like(shown, output) and time.monotonic() < until:
@@ -98,6 +109,20 @@ class Shell:
         printed = "\n".join(output)
         assert looks_like(shown, output), f"{command.block}: $ {command.text}\n{printed}"
         return code
+
+    def _await_nodes(self, text: str) -> None:
+        """Nodes that were started in the background vote before anything else is typed.
+
+        A reader types slower than nodes start. A machine that is busy may be slower than that.
+        """
+        if _SERVES.match(text):
+            self._started.append(text)
+            return
+        for words in (started.split() for started in self._started):
+            config, node = (words[words.index(name) + 1] for name in ("--config", "--node"))
+            members = tomllib.loads((self.folder / config).read_text("utf-8"))["members"]
+            eventually(f"{node} votes", lambda address=members[node]: votes(address))
+        self._started.clear()
 
     @contextmanager
     def beside(self, text: str) -> "Generator[subprocess.Popen[str]]":

@@ -18,25 +18,24 @@ import pytest
 
 from ..docs.pages import ROOT, blocks, files
 from ..support import ports
-from ..support.processes import Processes, eventually, running
+from ..support.processes import PATIENCE_S, Processes, eventually, running
 
 pytestmark = pytest.mark.servers
 PAGE = ROOT / "docs" / "servers.md"
-PATIENCE_S = 60
 _DOCUMENTED = re.compile(r"127\.0\.0\.1:74\d\d(,127\.0\.0\.1:74\d\d)*")
-
-
-def free_port() -> int:
-    """A port for a server that is not ours and must bind it itself."""
-    [port] = ports.hold(1)
-    ports.let_go([port])
-    return port
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     with running(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port for a server that is not ours, which nobody else is given before it binds it."""
+    with ports.held(1) as [port]:
+        yield port
 
 
 def needs(package: str) -> None:
@@ -98,7 +97,7 @@ def check_web(port: int, workers: int, run: str, known: Set[str] = frozenset()) 
 
     Each order has one worker, whichever worker is asked.
     """
-    eventually("it listens", lambda: listens(port), PATIENCE_S)
+    eventually("it listens", lambda: listens(port))
     seen: set[str] = set()
     with ThreadPoolExecutor(8) as pool:
         for count in range(500):
@@ -113,10 +112,9 @@ def check_web(port: int, workers: int, run: str, known: Set[str] = frozenset()) 
 
 
 @pytest.mark.parametrize("preload", [True, False], ids=["preload", "each worker imports"])
-def test_gunicorn(cluster: Processes, tmp_path: Path, preload: bool) -> None:
+def test_gunicorn(cluster: Processes, tmp_path: Path, port: int, preload: bool) -> None:
     needs("gunicorn")
     write(tmp_path, "web.py", cluster)
-    port = free_port()
     words = [word for word in command("gunicorn", port=port) if preload or word != "--preload"]
     with serving(tmp_path, words) as process:
         first = check_web(port, 2, f"gunicorn-{preload}")
@@ -127,10 +125,9 @@ def test_gunicorn(cluster: Processes, tmp_path: Path, preload: bool) -> None:
 
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
 @pytest.mark.parametrize("more", ["", "--lazy-apps", "--py-call-uwsgi-fork-hooks"])
-def test_uwsgi(cluster: Processes, tmp_path: Path, more: str, threads: bool) -> None:
+def test_uwsgi(cluster: Processes, tmp_path: Path, port: int, more: str, threads: bool) -> None:
     needs("pyuwsgi")
     write(tmp_path, "web.py", cluster)
-    port = free_port()
     words = command("uwsgi", more=f"--die-on-term {more}", port=port)
     with serving(tmp_path, [word for word in words if threads or word != "--enable-threads"]):
         check_web(port, 2, f"uwsgi{more}-{threads}")

@@ -14,9 +14,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
-from decreed.client import Claimed, Outcome, Registry, connect, errors, sync
+from decreed.client import Claimed, Outcome, Registry, asker, connect, errands, errors, pulse, sync
 
 from ..support.processes import Processes, eventually, run, running
 
@@ -26,6 +27,8 @@ LIMIT_S = 600.0
 MOST_FAULTS = 12
 """The most faults of a test: otherwise a slow machine would only start nodes."""
 SUSPECT_MS = 15_000
+PROMPT_S = 0.25
+"""A node that answers so soon, and a machine that lets it, are not held up."""
 ROUNDS = int(os.environ.get("DECREED_TEST_ROUNDS", "3"))
 
 CLAIMANT = """
@@ -234,17 +237,23 @@ def test_a_command_leaves_a_stopped_node_long_before_its_time_is_over(tmp_path: 
                 (("get", f"{stopped}/none"), 4),
             ):
                 began = time.monotonic()
-                ended = run(*command, "--timeout", "60s", endpoints=cluster.endpoints)
+                ended = run(*command, "--timeout", f"{LIMIT_S}s", endpoints=cluster.endpoints)
                 assert ended.returncode == expected, ended
                 # about a second, when the machine has nothing else to do
-                assert time.monotonic() - began < 20
+                assert time.monotonic() - began < LIMIT_S / 4
             cluster.signal(stopped, signal.SIGCONT)
             cluster.await_voting(*cluster.nodes)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_waits_at_a_stopped_node_are_answered_by_the_others(tmp_path: Path, backend: str) -> None:
+def test_waits_at_a_stopped_node_are_answered_by_the_others(
+    tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     count = 20
+    # whoever does not leave the silent node would be there when the test is over
+    monkeypatch.setattr(asker, "POLL_SECONDS", LIMIT_S)
+    monkeypatch.setattr(errands, "POLL_SECONDS", LIMIT_S)
+    monkeypatch.setattr(pulse, "DEAD_SECONDS", LIMIT_S)
     with running(tmp_path) as cluster:
         for stopped in cluster.nodes:
             seen = anyio.run(wait_and_watch, cluster, stopped, count, backend=backend)
@@ -262,7 +271,7 @@ async def wait_and_watch(cluster: Processes, stopped: str, count: int) -> dict[s
     enough = anyio.Event()
 
     async def wait(registry: Registry, key: str) -> None:
-        seen["wait"].append((await registry.wait(key, timeout=15)).key)
+        seen["wait"].append((await registry.wait(key, timeout=LIMIT_S)).key)
 
     async def watch(registry: Registry, key: str) -> None:
         watching = registry.watch(key)
@@ -274,8 +283,7 @@ async def wait_and_watch(cluster: Processes, stopped: str, count: int) -> dict[s
                 enough.set()
 
     addresses = [*cluster.addresses.values()]
-    # what this replaces took 20 seconds
-    with anyio.fail_after(18):
+    with anyio.fail_after(LIMIT_S / 4):
         async with (
             connect(*addresses) as registry,
             connect(*addresses) as other,
@@ -299,24 +307,48 @@ async def wait_and_watch(cluster: Processes, stopped: str, count: int) -> dict[s
 
 
 def test_a_wait_that_ends_at_a_stopped_node_ends_as_undecided(tmp_path: Path) -> None:
-    ended: list[str] = []
+    """Where the others, or we, were held up in its last moment, it may end otherwise: try again."""
+    with running(tmp_path) as cluster:
+        for _ in range(10):
+            ended, slowest_s = anyio.run(ends_of_waits, cluster)
+            if set(ended) == {errors.StillUndecided} or slowest_s < PROMPT_S:
+                break
+            cluster.signal("n1", signal.SIGCONT)
+            cluster.await_voting(*cluster.nodes)
+    assert ended == [errors.StillUndecided] * 10
+
+
+async def ends_of_waits(cluster: Processes) -> tuple[list[type[errors.DecreedError]], float]:
+    """How waits end once n1 is stopped, and the longest that another node took to answer meanwhile."""
+    ended: list[type[errors.DecreedError]] = []
+    slowest_s = 0.0
 
     async def wait(registry: Registry, key: str) -> None:
-        with pytest.raises(errors.StillUndecided):
+        with pytest.raises(errors.DecreedError) as caught:
             await registry.wait(key, timeout=5)
-        ended.append(key)
+        ended.append(caught.type)
 
-    async def wait_for_all(cluster: Processes) -> None:
-        async with connect(*cluster.addresses.values()) as registry:
-            await registry.status()
-            cluster.signal("n1", signal.SIGSTOP)
-            async with anyio.create_task_group() as tasks:
-                for number in range(10):
-                    tasks.start_soon(wait, registry, f"k{number}")
+    async def look(node: str) -> None:
+        nonlocal slowest_s
+        while True:
+            began = anyio.current_time()
+            await anyio.to_thread.run_sync(cluster.report, node)
+            await anyio.sleep(0.02)
+            slowest_s = max(slowest_s, anyio.current_time() - began)
 
-    with running(tmp_path) as cluster:
-        anyio.run(wait_for_all, cluster)
-    assert len(ended) == 10
+    async with (
+        connect(*cluster.addresses.values()) as registry,
+        anyio.create_task_group() as looking,
+    ):
+        await registry.status()
+        cluster.signal("n1", signal.SIGSTOP)
+        for node in ("n2", "n3"):
+            looking.start_soon(look, node)
+        async with anyio.create_task_group() as tasks:
+            for number in range(10):
+                tasks.start_soon(wait, registry, f"k{number}")
+        looking.cancel_scope.cancel()
+    return ended, slowest_s
 
 
 def test_a_node_that_was_down_has_everything_soon_after_it_is_back(tmp_path: Path) -> None:
