@@ -9,38 +9,21 @@ delivered only on the line behind the synced write.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, assert_never
+from typing import Protocol
 
 import trio
 
 from ..clock import now_ms
 from ..disk import FormationRecord, Storage, Unserved, weight_of_learned
-from ..errors import Damaged, StorageFailed
+from ..errors import StorageFailed
 from ..paxos.instance import Instance
-from ..replica.effects import (
-    Effects,
-    Outgoing,
-    Read,
-    ReadFeed,
-    ReadLastSlot,
-    ReadScan,
-    Send,
-)
-from ..replica.events import (
-    Event,
-    FeedDone,
-    Fired,
-    FromPeer,
-    Moment,
-    ReadFailed,
-    ScanDone,
-    SlotDone,
-    WriteFailed,
-)
+from ..replica.effects import Effects, Outgoing, Send
+from ..replica.events import Event, Fired, FromPeer, Moment, WriteFailed
 from ..replica.replica import Replica
 from ..types import Key
 from . import log
 from .inbox import Inbox
+from .reading import Readers
 from .shares import one_by_one
 from .sockets import Sockets
 from .timers import Timers
@@ -61,7 +44,6 @@ MAX_READS = 2_048
 each connection in turn; at a peer they would stand in one line."""
 MIN_ASKED = 64
 """So many are taken in each turn all the same: the peers may be down."""
-READERS = 2
 TOLERANCE_S = 0.000_5
 """By how much the two clocks, that of timers and that of waiting, may drift before it matters."""
 
@@ -83,6 +65,9 @@ class TurnLoop:
         on_formed: called with the formation id once it is durable.
         sockets: the connections that are read before each turn.
         clock_ms: a clock that also runs while the machine sleeps.
+
+    Attributes:
+        crowded: says before each step whose requests are too many; nobody's, unless it is set.
     """
 
     def __init__(
@@ -110,7 +95,8 @@ class TurnLoop:
         self._chore: Callable[[], None] = _nothing
         self._chore_ms = math.inf
         self._alarm = trio.CancelScope()
-        self._readers = trio.CapacityLimiter(READERS)
+        self._readers = Readers(storage, self.post)
+        self.crowded: Callable[[], Sequence[Event]] = tuple
         self._started_ms = clock_ms()
 
     def now_ms(self) -> float:
@@ -145,11 +131,12 @@ class TurnLoop:
         """Turn after turn, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_time)
-            self._carry_out(self._replica.start(self._moment()), nursery)
+            nursery.start_soon(self._readers.run)
+            self._carry_out(self._replica.start(self._moment()))
             while True:
                 events = await self._gather()
                 began_ms = self.now_ms()
-                self._turn(events, nursery)
+                self._turn(events)
                 if self._inbox.took_many:
                     self._inbox.turn_took(self.now_ms() - began_ms)
 
@@ -191,7 +178,7 @@ class TurnLoop:
             self._alarm = trio.CancelScope()
             self._sockets.ring()
 
-    def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
+    def _turn(self, events: list[Event]) -> None:
         now_ms = self.now_ms()
         if now_ms >= self._chore_ms:
             self._chore_ms = math.inf
@@ -200,9 +187,10 @@ class TurnLoop:
         if not events:
             return
         events, instances = self._load(events)
+        events += self.crowded()
         # the clock is read after the last event arrived, never before (design 4)
         effects = self._replica.step(self._moment(), events, instances)
-        self._carry_out(effects, nursery)
+        self._carry_out(effects)
 
     def _load(self, events: list[Event]) -> tuple[list[Event], Mapping[Key, Instance | Unserved]]:
         """The instances that a step with `events` needs; without those events that must wait.
@@ -230,7 +218,7 @@ class TurnLoop:
             size += weight_of_learned(loaded.values())
         return others + timers, []
 
-    def _carry_out(self, effects: Effects, nursery: trio.Nursery) -> None:
+    def _carry_out(self, effects: Effects) -> None:
         """See `Effects` for the order; it is the contract."""
         # timers run from the step that set them: a slow disk must not put deadlines off
         now_ms = self.now_ms()
@@ -239,7 +227,7 @@ class TurnLoop:
         if self._write(effects):
             self._send(effects.after)
         for read in effects.reads:
-            nursery.start_soon(self._read, read)
+            self._readers.add(read)
         for timer in effects.timers:
             self._timers.set(now_ms, timer)
         for event in effects.again:
@@ -284,26 +272,6 @@ class TurnLoop:
         if not self._own:
             self._own_ms = self.now_ms() + OWN_PATIENCE_MS
         self._own.append(said)
-
-    async def _read(self, read: Read) -> None:
-        try:
-            event = await trio.to_thread.run_sync(self._look_up, read, limiter=self._readers)
-        except Damaged as error:
-            event = ReadFailed(read.token, str(error))
-        self.post(event)
-
-    def _look_up(self, read: Read) -> Event:
-        """In a worker thread: read durable state."""
-        match read:
-            case ReadScan(token, prefix, after, limit, max_bytes, until):
-                return ScanDone(token, self._storage.scan(prefix, after, limit, max_bytes, until))
-            case ReadFeed(token, start, limit):
-                entries, next_index = self._storage.feed(start, limit)
-                return FeedDone(token, tuple(entries), next_index)
-            case ReadLastSlot(token, series):
-                return SlotDone(token, self._storage.last_slot(series))
-            case _:
-                assert_never(read)
 
     def _say(self, effects: Effects) -> None:
         for text in effects.notices:

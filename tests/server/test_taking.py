@@ -10,6 +10,8 @@ from trio.testing import wait_all_tasks_blocked
 from decreed.registry.replica.events import Event, FromClient
 from decreed.registry.server.budget import Budget
 from decreed.registry.server.clients import LIGHT_BYTES, Client
+from decreed.registry.server.crowd import Crowd
+from decreed.registry.server.weights import size
 from decreed.registry.types import Key
 from decreed.registry.wire.requests import Cancel, ClaimRequest, Failed, GetRequest, Request
 
@@ -48,6 +50,7 @@ class Desk:
             IN_FLIGHT,
             cast(Any, self.loop),
             self.draining,
+            Crowd(LARGE),
         )
 
     async def _room(self, connection: int) -> None:
@@ -69,11 +72,12 @@ class Desk:
         assert len(self.client.take_answers()) == len(numbers)
 
 
-def test_a_frame_is_posted_as_one_event_with_the_bytes_of_all_its_values() -> None:
+def test_a_frame_is_posted_as_one_event_with_the_bytes_of_all_its_values_and_texts() -> None:
     desk = Desk()
     requests = (put(1, 100), get(2), put(3, 20))
     assert desk.takes(*requests) == 3
-    assert desk.posted == [(FromClient(7, requests), 120)]
+    assert desk.posted == [(FromClient(7, requests), sum(map(size, requests)))]
+    assert 120 < sum(map(size, requests)) < 160
 
 
 def test_nothing_is_taken_nor_posted_while_the_inbox_is_full_or_the_node_drains() -> None:
@@ -99,7 +103,7 @@ def test_a_large_request_waits_for_bytes_and_takes_no_other_room_meanwhile() -> 
         assert desk.takes(put(3, LARGE), get(4)) == 0
     desk.answers(1)
     assert desk.takes(put(3, LARGE), get(4)) == 2
-    assert [weight for _, weight in desk.posted] == [LARGE, LARGE]
+    assert [weight for _, weight in desk.posted] == [size(put(1, LARGE)) + 1] * 2
 
 
 def test_the_bytes_of_all_clients_are_bounded_too() -> None:
