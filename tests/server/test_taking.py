@@ -76,8 +76,8 @@ def test_a_frame_is_posted_as_one_event_with_the_bytes_of_all_its_values_and_tex
     desk = Desk()
     requests = (put(1, 100), get(2), put(3, 20))
     assert desk.takes(*requests) == 3
-    assert desk.posted == [(FromClient(7, requests), sum(map(size, requests)))]
-    assert 120 < sum(map(size, requests)) < 160
+    assert desk.posted == [(FromClient(7, requests), sum(size(request) for request in requests))]
+    assert 120 < sum(size(request) for request in requests) < 160
 
 
 def test_nothing_is_taken_nor_posted_while_the_inbox_is_full_or_the_node_drains() -> None:
