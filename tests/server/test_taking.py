@@ -10,7 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 from decreed.registry.replica.events import Event, FromClient
 from decreed.registry.server.budget import Budget
 from decreed.registry.server.clients import LIGHT_BYTES, Client
-from decreed.registry.server.crowd import Crowd
+from decreed.registry.server.crowd import REQUEST_BYTES, Crowd
 from decreed.registry.server.weights import size
 from decreed.registry.types import Key
 from decreed.registry.wire.requests import Cancel, ClaimRequest, Failed, GetRequest, Request
@@ -39,18 +39,18 @@ class Desk:
             post=self._post, has_room_for=lambda _: self.has_room, room=self._room
         )
         self.draining = trio.Event()
-        nothing = cast(Any, None)
+        self.crowd = Crowd(LARGE)
         self.client = Client(
             7,
             "127.0.0.1:1",
-            nothing,
-            nothing,
+            cast(Any, SimpleNamespace(close=lambda: None)),
+            cast(Any, None),
             Budget(budget),
             Budget(shared),
             IN_FLIGHT,
             cast(Any, self.loop),
             self.draining,
-            Crowd(LARGE),
+            self.crowd,
         )
 
     async def _room(self, connection: int) -> None:
@@ -139,3 +139,18 @@ async def test_who_waits_for_an_answer_to_make_room_goes_on_behind_it() -> None:
         desk.answers(0)
         with trio.fail_after(60):
             await went_on.wait()
+
+
+def test_what_was_read_counts_until_it_is_answered_or_the_client_is_gone() -> (
+    None
+):
+    desk = Desk()
+    small, middling, large = get(1), put(2, 1_000), put(3, LARGE)
+    assert desk.takes(small, middling, large) == 3
+    assert desk.crowd.held == 3 * REQUEST_BYTES + size(middling), "what is large counts elsewhere"
+    desk.answers(2)
+    assert desk.crowd.held == 2 * REQUEST_BYTES
+    assert desk.takes(*(get(n) for n in range(10, 20 + IN_FLIGHT))) == IN_FLIGHT - 2
+    assert desk.crowd.held == (10 + IN_FLIGHT + 2) * REQUEST_BYTES, "those that are left count too"
+    desk.client.leave()
+    assert desk.crowd.held == desk.client.budget.held == desk.client.shared.held == 0
