@@ -141,9 +141,7 @@ async def test_who_waits_for_an_answer_to_make_room_goes_on_behind_it() -> None:
             await went_on.wait()
 
 
-def test_what_was_read_counts_until_it_is_answered_or_the_client_is_gone() -> (
-    None
-):
+def test_what_was_read_counts_until_it_is_answered_or_the_client_is_gone() -> None:
     desk = Desk()
     small, middling, large = get(1), put(2, 1_000), put(3, LARGE)
     assert desk.takes(small, middling, large) == 3
