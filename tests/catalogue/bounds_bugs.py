@@ -123,7 +123,7 @@ SHARING = (
     ),
     _bug(
         "a value that waits for several counts for each",
-        "server/test_outbox.py",
+        "server/test_pieces.py",
         "registry.server.backlog",
         "self.held += len(item.data) if item.holders == 1 else 0",
         "self.held += len(item.data)",

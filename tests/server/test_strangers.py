@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from decreed.registry.config import MIB
-from decreed.registry.server import log
+from decreed.registry.server import connections, log
 from decreed.registry.server.rates import BURST, Rates
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.handshake import VERSION, PeerHello, Reception, Refusal, Standing
@@ -140,7 +140,10 @@ async def test_gets_of_more_megabytes_than_a_turn_loads_are_all_answered(
     assert all(answer.decree.value[0] == answer.id for answer in answers)
 
 
-async def test_who_says_nothing_goes_first_when_there_are_too_many() -> None:
+async def test_who_says_nothing_goes_first_when_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "GREETING_SECONDS", 600.0)  # so that nobody goes by himself
     async with live_cluster(await live_config(3, limits={"max_connections": 8})) as cluster:
         cluster.kill(NodeId("n3"))
         cluster.kill(NodeId("n2"))
@@ -151,6 +154,7 @@ async def test_who_says_nothing_goes_first_when_there_are_too_many() -> None:
             answer = await client.ask(ClaimRequest(1, 600_000, True, claim("k")))
             assert isinstance(answer, Decreed), "the peer was let in, and so was the client"
             assert await silent[0].ended(), "the oldest"
+            assert (await silent[-1].greet()).node == "n1", "the newest has its time"
 
 
 async def test_a_look_whether_somebody_listens_is_no_warning(
