@@ -43,6 +43,7 @@ LIMITS = {
     "max_in_flight": "Requests of one connection at a time; reading pauses there.",
     "max_in_flight_bytes": "Bytes of their values at a time; reading pauses there.",
     "max_all_in_flight_bytes": "The same for all clients together.",
+    "max_all_requests_bytes": "Memory of all that wait; the newest of those with most are refused.",
     "max_client_queue_bytes": "Answers waiting for a slow client, which is dropped beyond it.",
     "max_all_client_queue_bytes": "The same of all clients; those with most are dropped beyond it.",
     "max_all_frame_bytes": "Large frames on their way in; more wait, and who is late is dropped.",

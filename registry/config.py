@@ -36,6 +36,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_in_flight: requests of one connection at a time; reading pauses there.
         max_in_flight_bytes: the bytes of their values; reading pauses there.
         max_all_in_flight_bytes: the same for all clients together.
+        max_all_requests_bytes: the memory of all requests that wait, 1 KiB each and what their texts
+            and small values take; beyond it the newest of the clients with most are refused.
         max_client_queue_bytes: answers waiting for a slow client; beyond it the client is dropped.
         max_all_client_queue_bytes: the same for all clients together, a large value counted once;
             beyond it the clients with most of them are dropped.
@@ -50,6 +52,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_in_flight: Annotated[int, Meta(ge=1, le=1_000_000)] = 4_096
     max_in_flight_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 16 * MIB
     max_all_in_flight_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
+    max_all_requests_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 96 * MIB
     max_client_queue_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
     max_all_client_queue_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 128 * MIB
     max_all_frame_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB

@@ -16,7 +16,7 @@ It cannot detect a newest log that lost whole records at its end after the last 
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..registry.errors import Damaged
@@ -27,6 +27,8 @@ from .manifest import Edits, read_edits
 
 _CURRENT = re.compile(rb"(MANIFEST-[0-9]{6,})\n")
 _LOG = re.compile(r"([0-9]{6,})\.log")
+Logs = Sequence[tuple[int, Path]]
+
 _BATCH = struct.Struct("<QI")
 """The head of each record of a write-ahead log: its first sequence number, and how many it takes."""
 
@@ -43,15 +45,17 @@ def check_directory(directory: Path, *, marked: bool = True) -> None:
     """
     manifest = directory / _manifest(directory)
     edits = read_edits(manifest, verify(manifest).records)
-    _check_log_in_use(directory, manifest, edits)
-    reached = _follow(directory, manifest, edits.sequence)
+    logs = _logs(directory)
+    if not any(edits.log <= number < edits.next_file for number, _ in logs):
+        raise _not_in_use(directory, manifest, edits)
+    reached = _follow(logs, manifest, edits.sequence)
     if marked:
-        _check_mark(directory, noted(directory), manifest, reached)
+        _check_mark(directory, noted(directory), manifest, _newest(logs), reached)
 
 
 def newest_log(directory: Path) -> int:
     """The number of the newest write-ahead log; 0 if there is none."""
-    return max((number for number, _ in _logs(directory)), default=0)
+    return _newest(_logs(directory))
 
 
 def count_records(directory: Path) -> int:
@@ -59,24 +63,23 @@ def count_records(directory: Path) -> int:
     return sum(len(verify(path).records) for _, path in _logs(directory))
 
 
-def _check_log_in_use(directory: Path, manifest: Path, edits: Edits) -> None:
-    """Check that the log in use at the last edit is there: only a later edit may remove it."""
-    if not any(edits.log <= number < edits.next_file for number, _ in _logs(directory)):
-        raise Damaged(
-            f"{directory} has no log from {edits.log:06} on that was there when the last edit of"
-            f" {manifest.name} was made: the log is gone, or later edits are. {STAYS_OUT}"
-        )
+def _not_in_use(directory: Path, manifest: Path, edits: Edits) -> Damaged:
+    """The log in use at the last edit stays until a later edit says that it may go."""
+    return Damaged(
+        f"{directory} has no log from {edits.log:06} on that was there when the last edit of"
+        f" {manifest.name} was made: the log is gone, or later edits are. {STAYS_OUT}"
+    )
 
 
-def _follow(directory: Path, manifest: Path, covered: int) -> int:
-    """Follow the logs from the end of the tables; returns the last sequence number.
+def _follow(logs: Logs, manifest: Path, covered: int) -> int:
+    """Follow the logs from where the tables end; returns the last sequence number.
 
     A torn log may be followed only by empty logs: recovery begins a new log, and writes to it only
     after the torn one was moved into a table and deleted.
     """
     reached: int | None = None
     torn: Path | None = None
-    for _, path in _logs(directory):
+    for _, path in logs:
         verdict = verify(path)
         if torn is not None and verdict.records:
             raise damaged_at(torn, torn.stat().st_size, f"it breaks off, yet {path.name} goes on")
@@ -97,8 +100,9 @@ def _batches(path: Path, records: tuple[bytes, ...]) -> Iterator[tuple[int, int]
         yield first, first + count
 
 
-def _check_mark(directory: Path, mark: HighWater, manifest: Path, reached: int) -> None:
-    newest = newest_log(directory)
+def _check_mark(
+    directory: Path, mark: HighWater, manifest: Path, newest: int, reached: int
+) -> None:
     if newest < mark.log:
         raise Damaged(
             f"{directory} has lost its log {mark.log:06}: the newest that is left is {newest:06}."
@@ -130,7 +134,11 @@ def _manifest(directory: Path) -> str:
     return named[1].decode()
 
 
-def _logs(directory: Path) -> list[tuple[int, Path]]:
-    """The write-ahead logs and their numbers, oldest first."""
+def _newest(logs: Logs) -> int:
+    return max((number for number, _ in logs), default=0)
+
+
+def _logs(directory: Path) -> Logs:
+    """The write-ahead logs and their numbers, the oldest first."""
     found = [(int(m[1]), path) for path in directory.iterdir() if (m := _LOG.fullmatch(path.name))]
     return sorted(found)

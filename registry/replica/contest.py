@@ -1,6 +1,8 @@
 """A contest: those who wait for one lock at a node, and the question that is asked for them."""
 
-from msgspec import Struct
+from collections import OrderedDict
+
+from msgspec import Struct, field
 
 from ..locks.terms import Ending, How, tenure, term_of
 from ..paxos.quorums import Quorums
@@ -88,6 +90,8 @@ class Contest(Struct, eq=False):
     Attributes:
         lock: its name.
         waiters: the requests, in order of arrival.
+        queued: how many of them wait until it is theirs.
+        by_claim: those who want it, by the ids of their claims.
         ask: the question under way.
         candidate: the waiter whose claim of the next term is proposed.
         serial: of the timer that counts now.
@@ -98,7 +102,9 @@ class Contest(Struct, eq=False):
     """
 
     lock: str
-    waiters: list[Live] = []
+    waiters: OrderedDict[Live, None] = field(default_factory=OrderedDict[Live, None])
+    queued: int = 0
+    by_claim: dict[bytes, dict[Live, None]] = {}
     ask: Ask | None = None
     candidate: Live | None = None
     serial: int = 0
@@ -107,11 +113,38 @@ class Contest(Struct, eq=False):
     held_until_ms: float = 0.0
     looks_ms: float = 0.0
 
+    def join(self, live: Live) -> None:
+        """Somebody waits, behind all others."""
+        self.waiters[live] = None
+        self.queued += queues(live)
+        if live.claim_id is not None:
+            self.by_claim.setdefault(live.claim_id, {})[live] = None
+
+    def leave(self, live: Live) -> None:
+        """Somebody waits no more. There may be thousands, and all may leave one by one."""
+        if live in self.waiters:
+            del self.waiters[live]
+            self.queued -= queues(live)
+            self._forget_claim(live)
+        if self.candidate is live:
+            self.candidate = None
+
+    def _forget_claim(self, live: Live) -> None:
+        if live.claim_id is not None:
+            del self.by_claim[live.claim_id][live]
+            if not self.by_claim[live.claim_id]:
+                del self.by_claim[live.claim_id]
+
     def tidy(self) -> None:
         """Pass over those who have gone."""
-        self.waiters = [live for live in self.waiters if not live.done]
+        for live in [live for live in self.waiters if live.done]:
+            self.leave(live)
         if self.candidate is not None and self.candidate.done:
             self.candidate = None
+
+    def foremost(self) -> Live:
+        """Who has waited for longest."""
+        return next(iter(self.waiters))
 
     def first(self) -> Live | None:
         """The waiter whose turn it is."""
@@ -128,10 +161,6 @@ class Contest(Struct, eq=False):
     def patient(self, until_ms: float) -> bool:
         """Whether all are content to wait, and have time beyond `until_ms`."""
         return all(queues(live) and live.deadline_ms > until_ms for live in self.waiters)
-
-    def queued(self) -> int:
-        """How many wait until it is theirs."""
-        return sum(queues(live) for live in self.waiters)
 
 
 def wants_it(live: Live) -> bool:

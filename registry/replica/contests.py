@@ -79,6 +79,7 @@ class Contests:
         self.latest = LatestTerms(node)
         self.granting = Granting(node, requests)
         self._serial = 0
+        self._joined: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._contests)
@@ -90,44 +91,47 @@ class Contests:
         if not self._node.voting:
             self._requests.fail(turn, live, *refusal(self._node))
             return
-        contest = self._contests.get(request.lock)
-        if contest is None:
-            contest = self._contests[request.lock] = Contest(request.lock)
-        contest.waiters.append(live)
+        contest = self._contests.setdefault(request.lock, Contest(request.lock))
+        contest.join(live)
         # one whose time ends before the contest looks again must be told as well how things stand
         short = request.timeout_ms <= 2 * MAX_PAUSE_MS
         if len(contest.waiters) == 1 or short or not queues(live):
+            self._joined[request.lock] = None
+
+    def end_turn(self, turn: Turn) -> None:
+        """Go on for those who came in this step; once a lock, since each look is at all who wait."""
+        joined, self._joined = self._joined, {}
+        for contest in filter(None, map(self._contests.get, joined)):
             self._go_on(turn, contest)
 
     def expire(self, turn: Turn, live: Live) -> None:
         """A waiter's time is over: say who has the lock, if a quorum said so and it is so."""
-        request = live.request
-        assert isinstance(request, LockRequest | HolderRequest)
-        contest = self._contests.get(request.lock)
-        decree = self.latest.of(request.lock)
+        contest = self._contests.get(live.lock or "")
+        decree = self.latest.of(live.lock or "")
         if decree is None and contest is not None and contest.ask is not None:
             decree = contest.ask.decree  # so many other locks were heard of since
         if live.undecided and not live.indefinite and decree and contest:
             self.granting.tell_held(turn, live, decree, contest, contest.held_until_ms)
         else:
             self._requests.fail(turn, live, *out_of_time(live))
-        self.tidy(turn)
+        self.leave(turn, live)
 
-    def tidy(self, turn: Turn, lock: str | None = None) -> None:
-        """Somebody has gone, who waited for `lock` if that is known: whoever is next need not wait."""
-        known = self._contests.values() if lock is None else (self._contests.get(lock),)
-        for contest in [contest for contest in known if contest is not None]:
-            waited = contest.candidate is not None
-            contest.tidy()
-            if not contest.waiters:
-                self._close(contest)
-            elif waited and contest.candidate is None:
-                self.latest.find(turn, contest)
+    def leave(self, turn: Turn, live: Live) -> None:
+        """Somebody is gone, who may have waited for a lock: whoever is next need not wait for him."""
+        contest = self._contests.get(live.lock or "")
+        if contest is None:
+            return
+        waited = contest.candidate is not None
+        contest.leave(live)
+        if not contest.waiters:
+            self._close(contest)
+        elif waited and contest.candidate is None:
+            self.latest.find(turn, contest)
 
-    def waiting(self, lock: str) -> list[Live]:
-        """Those who wait for a lock here, or want to know who has it."""
+    def waiting(self, lock: str, claim_id: bytes) -> list[Live]:
+        """Those who wait for a lock here with this claim."""
         contest = self._contests.get(lock)
-        return list(contest.waiters) if contest is not None else []
+        return list(contest.by_claim.get(claim_id, ())) if contest is not None else []
 
     def abandon(self) -> None:
         """The disk failed; the requests themselves are failed by whoever says so."""
@@ -241,7 +245,7 @@ class Contests:
             self._close(contest)
 
     def _look_for_the_first(self, turn: Turn, contest: Contest, live: Live) -> None:
-        contest.waiters.remove(live)
+        contest.leave(live)
 
         def then(turn: Turn, found: Found) -> None:
             if found is None:
@@ -266,7 +270,7 @@ class Contests:
     def _learn_floor(self, turn: Turn, contest: Contest, key: Key) -> None:
         """The term at the floor is decided: a quorum knows how, and `on_learned` goes on."""
         if contest.floor_for is None or contest.floor_for.done:
-            contest.floor_for = contest.waiters[0]
+            contest.floor_for = contest.foremost()
 
             def then(turn: Turn, found: Found) -> None:
                 contest.floor_for = None
@@ -334,7 +338,7 @@ class Contests:
 
         If it is, or if it is forgotten, the contest goes on from there by itself.
         """
-        live = contest.waiters[0]
+        live = contest.foremost()
 
         def then(turn: Turn, found: Found) -> None:
             # a minority has accepted it, in vain, and would say so again at once

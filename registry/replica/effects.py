@@ -95,18 +95,20 @@ class ReadScan(Value, frozen=True, tag=True):
 
 
 class ReadFeed(Value, frozen=True, tag=True):
-    """Read the node's own feed; comes back as `FeedDone`."""
+    """Read the node's own feed, for somebody; comes back as `FeedDone`."""
 
     token: int
     start: int
     limit: int
+    asker: Origin | None = None
 
 
 class ReadLastSlot(Value, frozen=True, tag=True):
-    """Find the last learned slot of a series; comes back as `SlotDone`."""
+    """Find the last learned slot of a series, for somebody; comes back as `SlotDone`."""
 
     token: int
     series: str
+    asker: Origin | None = None
 
 
 Read = ReadScan | ReadFeed | ReadLastSlot

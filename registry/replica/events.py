@@ -45,6 +45,18 @@ class ClientGone(Value, frozen=True, tag=True):
     connection: Connection
 
 
+class Crowded(Value, frozen=True, tag=True):
+    """Too many requests wait, and most of them on this connection: its newest are refused.
+
+    Args:
+        connection: whose.
+        count: how many of them.
+    """
+
+    connection: Connection
+    count: int
+
+
 class Greeted(Value, frozen=True, tag=True):
     """A node connected to us and said who it is.
 
@@ -253,6 +265,7 @@ Event = (
     FromPeer
     | FromClient
     | ClientGone
+    | Crowded
     | Greeted
     | Welcomed
     | Reachable

@@ -150,11 +150,9 @@ class GivingUp:
 
     def _pass_over(self, turn: Turn, message: GiveUp) -> None:
         """Those who wait for the claim here leave the queue."""
-        said = (message.claim_id, message.secret_hash)
-        for live in self._contests.waiting(message.lock):
+        for live in self._contests.waiting(message.lock, message.claim_id):
             request = live.request
-            if isinstance(request, LockRequest):
-                claim = request.claim
-                if (claim.claim_id, claim.secret_hash) == said:
-                    self._requests.fail(turn, live, BadRequest, GIVEN_UP)
-        self._contests.tidy(turn, message.lock)
+            assert isinstance(request, LockRequest), "who only asks makes no claim"
+            if request.claim.secret_hash == message.secret_hash:
+                self._requests.fail(turn, live, BadRequest, GIVEN_UP)
+                self._contests.leave(turn, live)

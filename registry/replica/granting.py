@@ -46,7 +46,7 @@ class Granting:
     ) -> None:
         """Somebody else has the lock, until `free_ms` at least."""
         remaining_ms = max(0, ceil(free_ms - turn.now_ms))
-        held = HeldBy(live.request.id, decree, remaining_ms, ending, contest.queued())
+        held = HeldBy(live.request.id, decree, remaining_ms, ending, contest.queued)
         self._requests.answer(turn, live, held)
 
 

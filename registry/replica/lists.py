@@ -27,6 +27,7 @@ from .attempts import Found
 from .coordinator import Coordinator
 from .effects import Send
 from .events import Finish, FromPeer, ResendRead
+from .in_turn import InTurn
 from .list_read import ListRead, Question, question_of
 from .node import Node
 from .reads import dispute_message
@@ -68,6 +69,7 @@ class Lists:
         self._coordinator = coordinator
         self._scans = scans
         self._waiting: dict[Question, ListRead] = {}
+        self._line = InTurn[Live]()
         self._reads: dict[int, ListRead] = {}
         self._of: dict[Live, ListRead] = {}
         self._late: dict[NodeId, float] = {}
@@ -78,6 +80,7 @@ class Lists:
         read = self._waiting.setdefault(question, ListRead(question))
         read.lives[live] = None
         self._of[live] = read
+        self._line.add(live.origin, live)
         self._begin_next(turn)
 
     def leave(self, turn: Turn, live: Live) -> None:
@@ -85,6 +88,7 @@ class Lists:
         read = self._of.pop(live, None)
         if read is None:
             return
+        self._line.discard(live.origin, live)
         del read.lives[live]
         if read.lives:
             return
@@ -101,12 +105,14 @@ class Lists:
     # -- asking
 
     def _begin_next(self, turn: Turn) -> None:
-        """Begin with the pages that have waited longest, as far as there is room."""
-        while self._waiting and self._asking < MAX_ASKING and len(self._reads) < MAX_BEGUN:
-            question = next(iter(self._waiting))
-            self._begin(turn, self._waiting.pop(question))
+        """Begin with the page of whoever's turn it is, as far as there is room."""
+        while self._line and self._asking < MAX_ASKING and len(self._reads) < MAX_BEGUN:
+            self._begin(turn, self._of[self._line.take()])
 
     def _begin(self, turn: Turn, read: ListRead) -> None:
+        del self._waiting[read.question]
+        for live in read.lives:
+            self._line.discard(live.origin, live)
         read.token = self._node.token()
         self._reads[read.token] = read
         prefix, after, _ = read.question

@@ -155,9 +155,17 @@ class Membership:
         if stranger:
             return Refused, stranger
         lost = self._lost(shown, past)
-        if lost:
-            return IdentityRefused, f"node {shown.node} was refused by {self._node.name}: {lost}"
-        return None
+        if not lost:
+            return None
+        if shown.formation and not self._node.formed:
+            # what we met may be the directory that was wiped, or ours may be: neither lets the other
+            # in, but only who has formed has a memory that may end a node that has formed as well
+            return Refused, (
+                f"{self._node.name} has not formed yet, and the {shown.node} that it met before is not"
+                f" this one: a directory of {shown.node} or of {self._node.name} was wiped or replaced;"
+                " put each node's own latest directory back"
+            )
+        return IdentityRefused, f"node {shown.node} was refused by {self._node.name}: {lost}"
 
     def _stranger(self, shown: Standing) -> str:
         """Why the node shown does not belong to this cluster, as it is configured."""

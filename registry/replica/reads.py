@@ -119,7 +119,7 @@ class Reads:
         """Find the last decided slot: from the last one learned here, slot by slot."""
         token = self._node.token()
         self._series[token] = live
-        turn.read(ReadLastSlot(token, request.series))
+        turn.read(ReadLastSlot(token, request.series, live.origin))
 
     def on_slot(self, turn: Turn, done: SlotDone) -> None:
         """The disk has said which slot of a series was learned last."""

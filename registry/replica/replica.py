@@ -37,6 +37,7 @@ from .events import (
     Connection,
     Contend,
     Coordinate,
+    Crowded,
     Depart,
     Event,
     Expire,
@@ -206,6 +207,7 @@ class Replica:
             self.node.settled_feed_end = self.node.feed_end
         for event in events:
             self._handle(turn, event)
+        self._locks.contests.end_turn(turn)
         self._coordinator.boarding.depart(turn)
         self._standing.count(turn)
         self._watches.end_turn(turn)
@@ -230,8 +232,11 @@ class Replica:
                 self._peers.on_message(turn, event.sender, event.message)
             case ClientGone(connection):
                 for live in self._requests.abandon(connection):
-                    self._lists.leave(turn, live)
-                self._locks.contests.tidy(turn)
+                    self._leave(turn, live)
+            case Crowded(connection, count):
+                for live in self._requests.newest(connection, count):
+                    self._requests.refuse(turn, live)
+                    self._leave(turn, live)
             case Fired(timer):
                 self._on_timer(turn, timer)
             case Greeted():
@@ -365,10 +370,14 @@ class Replica:
             case Cancel():
                 cancelled = self._requests.cancel(turn, connection, request)
                 if cancelled is not None:
-                    self._lists.leave(turn, cancelled)
-                self._locks.contests.tidy(turn)
+                    self._leave(turn, cancelled)
             case _:
                 self._intake.open(turn, connection, request)
+
+    def _leave(self, turn: Turn, live: Live) -> None:
+        """Nobody waits for this any more."""
+        self._lists.leave(turn, live)
+        self._locks.contests.leave(turn, live)
 
     def _cursor_of(self, peer: NodeId) -> int:
         return self.catchup.cursor(peer)

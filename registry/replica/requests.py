@@ -7,11 +7,12 @@ A claim that runs out of time is *unreachable* only if no accept for its claim i
 will (it is done, so the coordinator never proposes it); otherwise its outcome is *unknown*.
 """
 
+from itertools import islice
 from typing import assert_never
 
 from msgspec import Struct
 
-from ..errors import DecreedError, Forgotten, OutcomeUnknown, Unreachable
+from ..errors import Busy, DecreedError, Forgotten, OutcomeUnknown, Unreachable
 from ..types import NodeId
 from ..wire.requests import (
     Answer,
@@ -51,6 +52,12 @@ COARSE_MS, FINE_MS = 32, 4
 """Requests end together, so late by at most this; by the first, if they have `LONG_MS` of time or more.
 
 A client gives a node less time than it has itself, by more than that, so the node speaks first."""
+
+CROWDED = (
+    "too many requests wait at this node, and most of them on this connection: wait for fewer at a time"
+    " (one watch of a prefix stands for many waits), ask another node, or raise"
+    " limits.max_all_requests_bytes"
+)
 
 Lasting = (
     ClaimRequest
@@ -100,12 +107,26 @@ class Live(Struct, eq=False):
             case _:
                 return None
 
+    @property
+    def lock(self) -> str | None:
+        """The lock that it waits for, or asks about, if it does."""
+        match self.request:
+            case LockRequest() | HolderRequest():
+                return self.request.lock
+            case _:
+                return None
+
 
 class Requests:
-    """All live requests of a node, by who asked and by deadline."""
+    """All live requests of a node, by who asked and by deadline.
+
+    A careless client may repeat an id. Then the id is the later request's, and both are live until they
+    are over, or their asker is gone.
+    """
 
     def __init__(self) -> None:
-        self._by_origin: dict[Origin, dict[int, Live]] = {}
+        self._by_origin: dict[Origin, dict[Live, None]] = {}
+        self._by_id: dict[tuple[Origin, int], Live] = {}
         self._buckets: dict[int, dict[Live, None]] = {}
 
     @property
@@ -117,17 +138,22 @@ class Requests:
     def open(self, turn: Turn, origin: Origin, request: Lasting) -> Live:
         """A request has arrived; its time starts to run."""
         live = Live(origin, request, turn.now_ms + request.timeout_ms)
-        self._by_origin.setdefault(origin, {})[request.id] = live
+        self._by_origin.setdefault(origin, {})[live] = None
+        self._by_id[origin, request.id] = live
         self._bucket_of(turn, live)[live] = None
         return live
 
     def find(self, origin: Origin, request_id: int) -> Live | None:
         """The live request under this id, if it still is."""
-        return self._by_origin.get(origin, {}).get(request_id)
+        return self._by_id.get((origin, request_id))
 
     def all(self) -> list[Live]:
         """Every live request."""
-        return [live for lives in self._by_origin.values() for live in lives.values()]
+        return [live for lives in self._by_origin.values() for live in lives]
+
+    def newest(self, origin: Origin, count: int) -> list[Live]:
+        """The last requests that somebody made and that are live; the latest first."""
+        return list(islice(reversed(self._by_origin.get(origin, {})), count))
 
     def answer(self, turn: Turn, live: Live, answer: Answer, *, durable: bool = False) -> None:
         """Answer, unless the request is done.
@@ -165,7 +191,7 @@ class Requests:
 
     def abandon(self, origin: Connection) -> list[Live]:
         """The asker has gone; returns what it waited for."""
-        lives = list(self._by_origin.get(origin, {}).values())
+        lives = list(self._by_origin.get(origin, {}))
         for live in lives:
             self._close(live)
         return lives
@@ -180,6 +206,13 @@ class Requests:
         if live is not None:
             self.fail(turn, live, *out_of_time(live))
         return live
+
+    def refuse(self, turn: Turn, live: Live) -> None:
+        """There is no room for it. A claim of which an accept may have left ends as unknown."""
+        if live.indefinite or live.passed_to is not None:
+            self.fail(turn, live, OutcomeUnknown, f"the claim may yet be chosen; {CROWDED}")
+        else:
+            self.fail(turn, live, Busy, CROWDED)
 
     def expired(self, timer: Expire) -> list[Live]:
         """The live requests whose time has run out."""
@@ -198,11 +231,12 @@ class Requests:
 
     def _close(self, live: Live) -> None:
         live.done = True
-        lives = self._by_origin.get(live.origin, {})
-        if lives.get(live.request.id) is live:
-            del lives[live.request.id]
-            if not lives:
-                del self._by_origin[live.origin]
+        lives = self._by_origin[live.origin]
+        del lives[live]
+        if not lives:
+            del self._by_origin[live.origin]
+        if self._by_id.get(place := (live.origin, live.request.id)) is live:
+            del self._by_id[place]
         bucket = self._buckets.get(_bucket(live))
         if bucket is not None:
             bucket.pop(live, None)

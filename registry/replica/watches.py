@@ -47,7 +47,8 @@ class Watches:
         self._node = node
         self._requests = requests
         self._reading: dict[int, Watch] = {}
-        self._parked: dict[str, list[Watch]] = {}
+        self._read_for: dict[Live, Watch] = {}
+        self._parked: dict[str, dict[Watch, None]] = {}
 
     @property
     def parked(self) -> bool:
@@ -73,7 +74,7 @@ class Watches:
 
     def on_feed(self, turn: Turn, done: FeedDone) -> bool:
         """Entries were read; returns whether they were for a watch."""
-        watch = self._reading.pop(done.token, None)
+        watch = self._taken(done.token)
         if watch is None:
             return False
         done = servable(self._node, done)
@@ -87,7 +88,7 @@ class Watches:
 
     def on_failed(self, turn: Turn, token: int) -> None:
         """The feed could not be read: the watcher starts over, on another node perhaps."""
-        watch = self._reading.pop(token, None)
+        watch = self._taken(token)
         if watch is not None:
             self._answer(turn, watch.live, watch.request, (), self._node.feed_end, lost=True)
 
@@ -105,9 +106,8 @@ class Watches:
 
     def expire(self, turn: Turn, live: Live, request: WatchRequest) -> None:
         """Time is up: an empty page, from where the watcher goes on."""
-        index = next((w.index for w in self._reading.values() if w.live is live), None)
-        if index is None:
-            index = self._node.feed_end - len(turn.learned)
+        watch = self._read_for.get(live)
+        index = self._node.feed_end - len(turn.learned) if watch is None else watch.index
         self._answer(turn, live, request, (), index)
 
     def prune(self) -> None:
@@ -118,16 +118,23 @@ class Watches:
 
     def _read_on(self, turn: Turn, watch: Watch) -> None:
         if watch.index >= self._node.feed_end:
-            self._parked.setdefault(watch.request.prefix, []).append(watch)
+            self._parked.setdefault(watch.request.prefix, {})[watch] = None
             self._node.eager = True
             return
         token = self._node.token()
-        self._reading[token] = watch
-        turn.read(ReadFeed(token, watch.index, READ_ENTRIES))
+        self._reading[token] = self._read_for[watch.live] = watch
+        turn.read(ReadFeed(token, watch.index, READ_ENTRIES, watch.live.origin))
+
+    def _taken(self, token: int) -> Watch | None:
+        """The watch that a reading was for, now that the reading is over."""
+        watch = self._reading.pop(token, None)
+        if watch is not None:
+            del self._read_for[watch.live]
+        return watch
 
     def _unpark(self, watch: Watch) -> None:
         watches = self._parked[watch.request.prefix]
-        watches.remove(watch)
+        del watches[watch]
         if not watches:
             del self._parked[watch.request.prefix]
 

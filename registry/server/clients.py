@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from ..config import ClusterConfig
 from ..replica.effects import Reply
-from ..replica.events import ClientGone, FromClient
+from ..replica.events import ClientGone, Crowded, FromClient
 from ..replica.node import Node
 from ..wire.frames import TARGET_BYTES, portions
 from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
@@ -26,14 +26,18 @@ from . import log
 from .backlog import Backlog
 from .budget import Budget
 from .connections import Connection, choose_version
+from .crowd import Crowd, Held
 from .outbox import Outbox
 from .pieces import Encoded, Pieces, encode_answer
 from .sockets import Sockets
 from .turns import TurnLoop
-from .weights import weight
+from .weights import size
 
 LIGHT_BYTES = 4_096
-"""Requests with values up to this size count by number only, and never wait for bytes of others."""
+"""A request up to this never waits for others' bytes."""
+
+USUAL_BYTES = 256
+"""A request up to this counts by number alone."""
 
 UNBOUNDED = frozenset((Cancel, ClientPing))
 """Never wait for room: a client sends them about requests that have used up all the room."""
@@ -58,11 +62,12 @@ class Client(Struct, eq=False):
         shared: bounds the bytes of all clients together.
         max_in_flight: bounds the number of its requests in flight.
         loop: where its requests go.
-        draining: set when no more requests are taken.
-        answers: the answers of this turn, not encoded yet.
-        weights: the bytes of its requests in flight, by id; lists, since a client may repeat an id.
-        in_flight: how many requests are in flight.
-        answered: where readers wait for fewer requests in flight.
+        draining: is set when no more requests are taken.
+        answers: those of this turn, not encoded yet.
+        crowd: counts the requests of all clients.
+        weights: the bytes of its requests in flight, by id; a careless client repeats an id.
+        held: its requests in flight.
+        answered: where is waited for fewer in flight.
     """
 
     number: int
@@ -74,18 +79,20 @@ class Client(Struct, eq=False):
     max_in_flight: int
     loop: TurnLoop
     draining: trio.Event
+    crowd: Crowd
     answers: list[Answer] = []
     weights: dict[int, list[int]] = {}
-    in_flight: int = 0
+    held: Held = field(default_factory=Held)
     answered: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
 
     def take(self, requests: Sequence[Request]) -> Sequence[Request]:
-        """Take as many requests as there is room for; returns the rest."""
-        if self.draining.is_set() or not self.loop.has_room_for(self.number):
-            return requests
-        count, size = self._admit(requests)
+        """Take requests as far as there is room for them; returns the rest."""
+        count = total = 0
+        if not self.draining.is_set() and self.loop.has_room_for(self.number):
+            count, total = self._admit(requests)
         if count:
-            self.loop.post(FromClient(self.number, tuple(requests[:count])), size)
+            self.loop.post(FromClient(self.number, tuple(requests[:count])), total)
+        self.crowd.leave_untaken(self.held, len(requests) - count)
         return requests[count:]
 
     async def room(self, request: Request) -> None:
@@ -94,19 +101,18 @@ class Client(Struct, eq=False):
             await trio.sleep_forever()
         await self.loop.room(self.number)
         if type(request) not in UNBOUNDED:
-            while self.in_flight >= self.max_in_flight:
+            while self.held.requests >= self.max_in_flight:
                 await self.answered.park()
-            size = weight(request)
-            if size > LIGHT_BYTES:
-                await self.budget.room(size)
-                await self.shared.room(size)
+            weight = size(request)
+            if weight > LIGHT_BYTES:
+                await self.budget.room(weight)
+                await self.shared.room(weight)
 
     def take_answers(self) -> list[Answer]:
         """Take the answers of this turn to send them; frees the room of their requests."""
         answers, self.answers = self.answers, []
-        self.in_flight -= len(answers)
-        for answer in answers if self.weights else ():
-            self._lighten(answer.id)
+        lighter = sum(self._lighten(answer.id) for answer in answers) if self.weights else 0
+        self.crowd.take(self.held, -len(answers), -lighter)
         if self.answered:
             self.answered.unpark_all()
         return answers
@@ -115,40 +121,54 @@ class Client(Struct, eq=False):
         """Reserve room for as many requests as fit, in order.
 
         Returns:
-            The number of these requests, and the bytes of their values.
+            How many these are, and the bytes of their values and texts.
         """
-        count = total = begun = 0
-        room = self.max_in_flight - self.in_flight
+        count = total = begun = further = 0
+        room = self.max_in_flight - self.held.requests
         for request in requests:
-            size = weight(request)
+            weight = size(request)
             if type(request) not in UNBOUNDED:
-                if begun >= room or (size > LIGHT_BYTES and not self._hold(request.id, size)):
+                if begun >= room or (weight > LIGHT_BYTES and not self._hold(weight)):
                     break
                 begun += 1
+                if weight > USUAL_BYTES:
+                    self.weights.setdefault(request.id, []).append(weight)
+                    further += _further(weight)
             elif type(request) is ClientPing:
                 begun, room = begun + 1, room + 1
             count += 1
-            total += size
-        self.in_flight += begun
+            total += weight
+        self.crowd.take(self.held, begun, further)
         return count, total
 
-    def _hold(self, request_id: int, size: int) -> bool:
-        """Reserve the bytes of a large request, if the client's and the shared budget have room."""
-        if not (self.budget.has_room(size) and self.shared.has_room(size)):
+    def _hold(self, weight: int) -> bool:
+        """Hold the bytes of a large request, if there is room for them here and in all."""
+        if not (self.budget.has_room(weight) and self.shared.has_room(weight)):
             return False
-        self.budget.take(size)
-        self.shared.take(size)
-        self.weights.setdefault(request_id, []).append(size)
+        self.budget.take(weight)
+        self.shared.take(weight)
         return True
 
-    def _lighten(self, request_id: int) -> None:
-        sizes = self.weights.pop(request_id, [])
-        if sizes:
-            size = sizes.pop()
-            self.budget.give_back(size)
-            self.shared.give_back(size)
-        if sizes:
-            self.weights[request_id] = sizes
+    def _lighten(self, request_id: int) -> int:
+        """Give back what a request took; returns what that is of all that counts in the crowd."""
+        weights = self.weights.pop(request_id, [])
+        if not weights:
+            return 0
+        weight = weights.pop()
+        if weights:
+            self.weights[request_id] = weights
+        if weight > LIGHT_BYTES:
+            self.budget.give_back(weight)
+            self.shared.give_back(weight)
+        return _further(weight)
+
+    def leave(self) -> None:
+        """It has gone: give back all that it held."""
+        self.outbox.close()
+        self.shared.give_back(self.budget.held)
+        self.budget.give_back(self.budget.held)
+        self.weights.clear()
+        self.crowd.go(self.held)
 
 
 class Clients:
@@ -166,7 +186,8 @@ class Clients:
         self._node = node
         self._clients: dict[int, Client] = {}
         self._touched: set[Client] = set()
-        self._count = 0
+        self._count = self._arriving = 0
+        self._crowd = Crowd(config.limits.max_all_requests_bytes)
         self._budget = Budget(config.limits.max_all_in_flight_bytes)
         self._backlog = Backlog(config.limits.max_all_client_queue_bytes)
         self._draining = trio.Event()
@@ -174,12 +195,23 @@ class Clients:
     @property
     def count(self) -> int:
         """How many clients are connected."""
-        return len(self._clients)
+        return len(self._clients) + self._arriving
 
     @property
     def held_bytes(self) -> int:
-        """The bytes of large values in requests in flight, and of the answers that wait."""
-        return self._budget.held + self._backlog.held
+        """The bytes of requests, of large values asked for, and of the answers that wait."""
+        return self._crowd.held + self._budget.held + self._backlog.held
+
+    def crowded(self) -> Sequence[Crowded]:
+        """Whose requests are to be refused, since all together are too many."""
+        if not self._crowd.is_over:
+            return ()
+        refusals = self._crowd.refusals({n: one.held for n, one in self._clients.items()})
+        if refusals:
+            most = max(refusals, key=lambda number: refusals[number])
+            event = "too many requests wait; the newest of the clients with most are refused"
+            log.strangers(event, self._clients[most].name, refused=refusals[most])
+        return [Crowded(number, count) for number, count in refusals.items()]
 
     def deliver(self, replies: Iterable[Reply]) -> None:
         """Queue answers; answers to clients that have gone are dropped."""
@@ -222,7 +254,11 @@ class Clients:
             ProtocolError: if it sends a malformed request.
         """
         choose_version(hello.lowest_version, hello.highest_version, VERSION)
-        await connection.send(self._welcome())
+        self._arriving += 1  # they count from now on, however many greet at the same time
+        try:
+            await connection.send(self._welcome())
+        finally:
+            self._arriving -= 1
         async with trio.open_nursery() as nursery:
             client = self._welcomed(connection, nursery.cancel_scope, loop)
             try:
@@ -231,8 +267,7 @@ class Clients:
                 nursery.cancel_scope.cancel()
             finally:
                 self._clients.pop(client.number, None)
-                client.outbox.close()
-                self._budget.give_back(sum(map(sum, client.weights.values())))
+                client.leave()
                 loop.post(ClientGone(client.number))
 
     def _welcomed(self, connection: Connection, scope: trio.CancelScope, loop: TurnLoop) -> Client:
@@ -249,6 +284,7 @@ class Clients:
             limits.max_in_flight,
             loop,
             self._draining,
+            self._crowd,
         )
         return client
 
@@ -273,6 +309,11 @@ class Clients:
             limits.max_frame_bytes,
             limits.max_in_flight,
         )
+
+
+def _further(weight: int) -> int:
+    """What a request takes in the crowd beyond the usual; one that is large counts elsewhere."""
+    return weight if USUAL_BYTES < weight <= LIGHT_BYTES else 0
 
 
 def _together(some: list[Encoded]) -> tuple[Encoded, int]:

@@ -169,7 +169,7 @@ class Connection:
         self._asked_at = trio.current_time()
         self._scope.deadline = self._asked_at + allowed
         with self._scope:
-            data = await self.stream.receive_some(CHUNK_BYTES)
+            data = await self.stream.receive_some(CHUNK_BYTES if self._large else AT_ONCE_BYTES)
             self._spent, self._asked_at = self._waited_s(), inf
             self._scope = trio.CancelScope()
             return bytes(data)

@@ -15,7 +15,7 @@ from itertools import count
 import trio
 from msgspec import Struct
 
-LARGE_FRAME_BYTES = 128 * 1024
+LARGE_FRAME_BYTES = 32 * 1024
 GRACE_S = 0.5
 """A frame is late when its bytes have been waited for longer than this."""
 

@@ -57,6 +57,7 @@ class Server:
         )
         self._liveness = Liveness(node.others, config.timing.suspect_ms)
         self._clients = Clients(config, node, self._sockets)
+        self.loop.crowded = self._clients.crowded
         self._links = Links(
             config,
             node,

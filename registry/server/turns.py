@@ -10,38 +10,21 @@ the synced write.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, assert_never
+from typing import Protocol
 
 import trio
 
 from ..clock import now_ms
 from ..disk import FormationRecord, Storage, Unserved, weight_of_learned
-from ..errors import Damaged, StorageFailed
+from ..errors import StorageFailed
 from ..paxos.instance import Instance
-from ..replica.effects import (
-    Effects,
-    Outgoing,
-    Read,
-    ReadFeed,
-    ReadLastSlot,
-    ReadScan,
-    Send,
-)
-from ..replica.events import (
-    Event,
-    FeedDone,
-    Fired,
-    FromPeer,
-    Moment,
-    ReadFailed,
-    ScanDone,
-    SlotDone,
-    WriteFailed,
-)
+from ..replica.effects import Effects, Outgoing, Send
+from ..replica.events import Event, Fired, FromPeer, Moment, WriteFailed
 from ..replica.replica import Replica
 from ..types import Key
 from . import log
 from .inbox import Inbox
+from .reading import Readers
 from .shares import one_by_one
 from .sockets import Sockets
 from .timers import Timers
@@ -61,8 +44,7 @@ MAX_READS = 2_048
 """With this many reads under way at peers, further requests wait here, where each connection has its
 share; at a peer they would wait in one queue."""
 MIN_ASKED = 64
-"""How many requests each turn takes even then, since the peers may be down."""
-READERS = 2
+"""So many are taken in each turn all the same: the peers may be down."""
 TOLERANCE_S = 0.000_5
 """How far the clock of timers and the clock of waiting may drift apart before the wait is set again."""
 
@@ -84,6 +66,9 @@ class TurnLoop:
         on_formed: called with the formation id once it is durable.
         sockets: the connections that are read before each turn.
         clock_ms: a clock that also runs while the machine sleeps.
+
+    Attributes:
+        crowded: says before each step whose requests are too many; nobody's, unless it is set.
     """
 
     def __init__(
@@ -111,7 +96,8 @@ class TurnLoop:
         self._chore: Callable[[], None] = _nothing
         self._chore_ms = math.inf
         self._alarm = trio.CancelScope()
-        self._readers = trio.CapacityLimiter(READERS)
+        self._readers = Readers(storage, self.post)
+        self.crowded: Callable[[], Sequence[Event]] = tuple
         self._started_ms = clock_ms()
 
     def now_ms(self) -> float:
@@ -146,11 +132,12 @@ class TurnLoop:
         """Run turns until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_time)
-            self._carry_out(self._replica.start(self._moment()), nursery)
+            nursery.start_soon(self._readers.run)
+            self._carry_out(self._replica.start(self._moment()))
             while True:
                 events = await self._gather()
                 began_ms = self.now_ms()
-                self._turn(events, nursery)
+                self._turn(events)
                 if self._inbox.took_many:
                     self._inbox.turn_took(self.now_ms() - began_ms)
 
@@ -192,7 +179,7 @@ class TurnLoop:
             self._alarm = trio.CancelScope()
             self._sockets.ring()
 
-    def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
+    def _turn(self, events: list[Event]) -> None:
         now_ms = self.now_ms()
         if now_ms >= self._chore_ms:
             self._chore_ms = math.inf
@@ -201,9 +188,10 @@ class TurnLoop:
         if not events:
             return
         events, instances = self._load(events)
-        # the clock is read only after the last event arrived (design 4)
+        events += self.crowded()
+        # the clock is read after the last event arrived, never before (design 4)
         effects = self._replica.step(self._moment(), events, instances)
-        self._carry_out(effects, nursery)
+        self._carry_out(effects)
 
     def _load(self, events: list[Event]) -> tuple[list[Event], Mapping[Key, Instance | Unserved]]:
         """The events of this turn, and the instances that they need; other events are put back.
@@ -231,16 +219,16 @@ class TurnLoop:
             size += weight_of_learned(loaded.values())
         return others + timers, []
 
-    def _carry_out(self, effects: Effects, nursery: trio.Nursery) -> None:
-        """Carry out the effects of a step, in the order of the contract of `Effects`."""
-        # timers count from the step that set them: a slow disk must not delay deadlines
+    def _carry_out(self, effects: Effects) -> None:
+        """See `Effects` for the order; it is the contract."""
+        # timers run from the step that set them: a slow disk must not put deadlines off
         now_ms = self.now_ms()
         self._say(effects)
         self._send(effects.at_once)
         if self._write(effects):
             self._send(effects.after)
         for read in effects.reads:
-            nursery.start_soon(self._read, read)
+            self._readers.add(read)
         for timer in effects.timers:
             self._timers.set(now_ms, timer)
         for event in effects.again:
@@ -285,26 +273,6 @@ class TurnLoop:
         if not self._own:
             self._own_ms = self.now_ms() + OWN_PATIENCE_MS
         self._own.append(said)
-
-    async def _read(self, read: Read) -> None:
-        try:
-            event = await trio.to_thread.run_sync(self._look_up, read, limiter=self._readers)
-        except Damaged as error:
-            event = ReadFailed(read.token, str(error))
-        self.post(event)
-
-    def _look_up(self, read: Read) -> Event:
-        """Read durable state, in a worker thread."""
-        match read:
-            case ReadScan(token, prefix, after, limit, max_bytes, until):
-                return ScanDone(token, self._storage.scan(prefix, after, limit, max_bytes, until))
-            case ReadFeed(token, start, limit):
-                entries, next_index = self._storage.feed(start, limit)
-                return FeedDone(token, tuple(entries), next_index)
-            case ReadLastSlot(token, series):
-                return SlotDone(token, self._storage.last_slot(series))
-            case _:
-                assert_never(read)
 
     def _say(self, effects: Effects) -> None:
         for text in effects.notices:

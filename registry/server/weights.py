@@ -1,6 +1,7 @@
-"""The bytes of values in a message, which the bounds on memory count.
+"""How many bytes a message carries: what bounds on memory count.
 
-The rest of a message is small and bounded by its types; it is counted by number, not by bytes.
+Of what peers say and of answers, values count; the rest is small and bounded by its types. Of requests
+all counts that a client may make long, since they may wait for long.
 """
 
 from collections.abc import Callable
@@ -13,13 +14,32 @@ from ..wire.requests import (
     ClaimNextRequest,
     ClaimRequest,
     Decreed,
+    EndRequest,
+    GetRequest,
+    GiveUpRequest,
+    HolderRequest,
+    KeepAliveRequest,
+    LatestRequest,
     ListPage,
+    ListRequest,
+    LockRequest,
     Request,
+    WaitRequest,
     WatchPage,
+    WatchRequest,
 )
 
+LIST_BYTES = 768
+"""A page in the making takes so much more than other requests."""
 
-def weight(message: PeerMessage | Request | Answer) -> int:
+
+def size(request: Request) -> int:
+    """About the bytes of all values and texts in a request."""
+    measure = _SIZES.get(type(request))
+    return measure(request) if measure is not None else 0
+
+
+def weight(message: PeerMessage | Answer) -> int:
     """The bytes of all values in `message`."""
     weigh = _WEIGHTS.get(type(message))
     return weigh(message) if weigh is not None else 0
@@ -27,6 +47,39 @@ def weight(message: PeerMessage | Request | Answer) -> int:
 
 def _of_claim(message: ClaimRequest | ClaimNextRequest) -> int:
     return len(message.claim.value)
+
+
+def _of_whole_claim(request: ClaimRequest | ClaimNextRequest) -> int:
+    claim = request.claim
+    return len(claim.value) + len(claim.key) + len(claim.note)
+
+
+def _of_key(request: GetRequest | WaitRequest) -> int:
+    return len(request.key)
+
+
+def _of_series(request: LatestRequest) -> int:
+    return len(request.series)
+
+
+def _of_list(request: ListRequest) -> int:
+    return len(request.prefix) + len(request.after) + LIST_BYTES
+
+
+def _of_watch(request: WatchRequest) -> int:
+    return len(request.prefix)
+
+
+def _of_lock(request: LockRequest) -> int:
+    return len(request.lock) + len(request.claim.info) + len(request.claim.note)
+
+
+def _of_holder(request: HolderRequest | GiveUpRequest) -> int:
+    return len(request.lock)
+
+
+def _of_tenure(request: KeepAliveRequest | EndRequest) -> int:
+    return len(request.tenure.lock)
 
 
 def _of_decree(message: Accept | Commit | Decreed) -> int:
@@ -49,7 +102,21 @@ def _of_many(message: AcceptMany | Fetched | ListPage | WatchPage) -> int:
     return sum(len(decree.value) for decree in message.decrees)
 
 
-# looked up by type: this runs for every message, and most messages carry no value
+# looked up by type: it is done for every message, and most of them carry nothing
+_SIZES: dict[type[object], Callable[[Any], int]] = {
+    ClaimRequest: _of_whole_claim,
+    ClaimNextRequest: _of_whole_claim,
+    GetRequest: _of_key,
+    WaitRequest: _of_key,
+    LatestRequest: _of_series,
+    ListRequest: _of_list,
+    WatchRequest: _of_watch,
+    LockRequest: _of_lock,
+    HolderRequest: _of_holder,
+    GiveUpRequest: _of_holder,
+    KeepAliveRequest: _of_tenure,
+    EndRequest: _of_tenure,
+}
 _WEIGHTS: dict[type[object], Callable[[Any], int]] = {
     ClaimRequest: _of_claim,
     ClaimNextRequest: _of_claim,

@@ -19,7 +19,8 @@ from decreed.registry.types import Key
 from decreed.registry.wire.requests import GetRequest
 
 from ..support.processes import Processes, running
-from .clients import MIB, TIMEOUT_MS, claim_of, gets, raws, waits, watches, where
+from . import waiting
+from .clients import MIB, TIMEOUT_MS, claim_of, gets, raws, watches, where
 
 MOST_MIB = 400
 KEPT_MIB = 150
@@ -83,12 +84,12 @@ def half_frames(address: str, hold: Callable[[], None]) -> None:
         sender.join()
 
 
-def many_waits(address: str, hold: Callable[[], None]) -> None:
-    """20 clients wait for 4,096 keys each."""
-    with raws(address, 20) as clients:
-        for number, client in enumerate(clients):
+def small_half_frames(address: str, hold: Callable[[], None]) -> None:
+    """900 clients send all but the last byte of a frame of 32 KB, too small to wait for room."""
+    with raws(address, 900) as clients:
+        for client in clients:
             with suppress(OSError, EOFError):
-                client.greet().say(*waits(f"never{number}", 4_096))
+                client.greet().say_half(32_000)
         hold()
 
 
@@ -98,17 +99,40 @@ def never_greeted(address: str, hold: Callable[[], None]) -> None:
         hold()
 
 
-ATTACKS = {
+Attack = Callable[[str, Callable[[], None]], None]
+ATTACKS: dict[str, Attack] = {
     attack.__name__.replace("_", "-"): attack
     for attack in (
         unread_gets,
         unread_gets_of_many,
         stalled_watches,
         half_frames,
-        many_waits,
+        small_half_frames,
         never_greeted,
+        *waiting.ATTACKS,
     )
 }
+
+
+def everything(address: str, hold: Callable[[], None]) -> None:
+    """What takes most memory, all at the same time."""
+    names = ("unread-gets-of-many", "stalled-watches", "half-frames", "small-half-frames")
+    waits = ("waits-on-many-connections", "lists-in-line")
+    attackers = [
+        threading.Thread(target=_until_dropped, args=(ATTACKS[name], address, hold))
+        for name in (*names, *waits)
+    ]
+    for attacker in attackers:
+        attacker.start()
+    for attacker in attackers:
+        attacker.join()
+
+
+def _until_dropped(attack: Attack, address: str, hold: Callable[[], None]) -> None:
+    with suppress(OSError, EOFError):
+        attack(address, hold)
+        return
+    hold()
 
 
 @contextmanager
@@ -146,7 +170,7 @@ def run(cluster: Processes, name: str, seconds: float) -> bool:
     before = memory_of(pid)
     with observed(address, pid) as seen:
         time.sleep(0.5)
-        ATTACKS[name](address, lambda: time.sleep(seconds))
+        (ATTACKS | {"everything": everything})[name](address, lambda: time.sleep(seconds))
     time.sleep(AFTER_S)
     after, most = memory_of(pid), max(seen.memory)
     fine = most - before <= MOST_MIB and after - before <= KEPT_MIB
@@ -167,7 +191,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--nodes", type=int, choices=(1, 3), default=3, help="[3]")
     parser.add_argument("--fresh", action="store_true", help="new nodes for each attack")
     given = parser.parse_args(arguments)
-    names: list[str] = given.attacks or list(ATTACKS)
+    names: list[str] = given.attacks or [*ATTACKS, "everything"]
     rounds = [[name] for name in names] if given.fresh else [names]
     fine = True
     for attacks in rounds:

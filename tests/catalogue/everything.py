@@ -2,6 +2,7 @@
 
 from . import (
     again_bugs,
+    bounds_bugs,
     client_bugs,
     disk_bugs,
     flight_bugs,
@@ -15,6 +16,6 @@ from . import (
 
 _OF_NODES = paxos_bugs.BUGS + flight_bugs.BUGS + replica_bugs.BUGS + service_bugs.BUGS
 _OF_LOCKS = lock_bugs.BUGS + quorum_bugs.BUGS
-_OF_WAITING = again_bugs.BUGS + shared_bugs.BUGS
+_OF_WAITING = again_bugs.BUGS + shared_bugs.BUGS + bounds_bugs.BUGS
 
 BUGS = _OF_NODES + _OF_LOCKS + _OF_WAITING + disk_bugs.BUGS + client_bugs.BUGS

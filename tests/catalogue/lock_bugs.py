@@ -266,7 +266,7 @@ GIVING_UP = (
     _bug(
         "those who wait for a given-up claim stay in the queue",
         "replica.giving_up",
-        "if (claim.claim_id, claim.secret_hash) == said:",
+        "if request.claim.secret_hash == message.secret_hash:",
         "if False:",
         None,  # a term comes of it that is over at once
         tests=_TESTS,

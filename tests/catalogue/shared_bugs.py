@@ -15,12 +15,12 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.contests",
-            "            if not contest.waiters:\n"
-            "                self._close(contest)\n"
-            "            elif waited",
-            "            if not contest.waiters or not waited:\n"
-            "                self._close(contest)\n"
-            "            elif waited",
+            "        if not contest.waiters:\n"
+            "            self._close(contest)\n"
+            "        elif waited",
+            "        if not contest.waiters or not waited:\n"
+            "            self._close(contest)\n"
+            "        elif waited",
         ),
     ),
     _bug(
@@ -89,8 +89,8 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.contests",
-            "            elif waited and contest.candidate is None:\n"
-            "                self.latest.find(turn, contest)\n",
+            "        elif waited and contest.candidate is None:\n"
+            "            self.latest.find(turn, contest)\n",
             "",
         ),
     ),
@@ -99,8 +99,7 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.replica",
-            "                    self._lists.leave(turn, cancelled)\n"
-            "                self._locks.contests.tidy(turn)\n",
+            "                    self._leave(turn, cancelled)\n",
             "                    self._lists.leave(turn, cancelled)\n",
         ),
     ),
@@ -109,10 +108,8 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.contest",
-            "        self.waiters = [live for live in self.waiters if not live.done]\n",
-            "        if any(live.done for live in self.waiters):\n"
-            "            self.ask = None\n"
-            "        self.waiters = [live for live in self.waiters if not live.done]\n",
+            "            self._forget_claim(live)\n",
+            "            self._forget_claim(live)\n            self.ask = None\n",
         ),
     ),
     _bug(

@@ -26,12 +26,12 @@ class BusyLoop(TurnLoop):
     turn_s = 0.0
     told_s: float | None = None
 
-    def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
+    def _turn(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Reachable) and not event.reachable:
                 self.told_s = self.told_s or trio.current_time()
         rest: list[Event] = [event for event in events if not isinstance(event, Reachable)]
-        super()._turn(rest, nursery)
+        super()._turn(rest)
         self.clock.jump(self.turn_s)
         if trio.current_time() < LOAD_S:
             self.post(FromClient(1, (StatusRequest(random.randrange(1 << 30)),)))

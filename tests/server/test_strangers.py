@@ -140,7 +140,9 @@ async def test_gets_of_more_megabytes_than_a_turn_loads_are_all_answered(
     assert all(answer.decree.value[0] == answer.id for answer in answers)
 
 
-async def test_silent_connections_are_ended_first_when_there_are_too_many() -> None:
+async def test_silent_connections_are_ended_first_when_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with live_cluster(await live_config(3, limits={"max_connections": 8})) as cluster:
         cluster.kill(NodeId("n3"))
         cluster.kill(NodeId("n2"))
@@ -151,6 +153,7 @@ async def test_silent_connections_are_ended_first_when_there_are_too_many() -> N
             answer = await client.ask(ClaimRequest(1, 600_000, True, claim("k")))
             assert isinstance(answer, Decreed), "the peer was let in, and so was the client"
             assert await silent[0].ended(), "the oldest"
+            assert (await silent[-1].greet()).node == "n1", "the newest has its time"
 
 
 async def test_a_port_check_causes_no_warning(

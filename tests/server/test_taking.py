@@ -10,6 +10,8 @@ from trio.testing import wait_all_tasks_blocked
 from decreed.registry.replica.events import Event, FromClient
 from decreed.registry.server.budget import Budget
 from decreed.registry.server.clients import LIGHT_BYTES, Client
+from decreed.registry.server.crowd import REQUEST_BYTES, Crowd
+from decreed.registry.server.weights import size
 from decreed.registry.types import Key
 from decreed.registry.wire.requests import Cancel, ClaimRequest, Failed, GetRequest, Request
 
@@ -37,17 +39,18 @@ class Desk:
             post=self._post, has_room_for=lambda _: self.has_room, room=self._room
         )
         self.draining = trio.Event()
-        nothing = cast(Any, None)
+        self.crowd = Crowd(LARGE)
         self.client = Client(
             7,
             "127.0.0.1:1",
-            nothing,
-            nothing,
+            cast(Any, SimpleNamespace(close=lambda: None)),
+            cast(Any, None),
             Budget(budget),
             Budget(shared),
             IN_FLIGHT,
             cast(Any, self.loop),
             self.draining,
+            self.crowd,
         )
 
     async def _room(self, connection: int) -> None:
@@ -69,11 +72,12 @@ class Desk:
         assert len(self.client.take_answers()) == len(numbers)
 
 
-def test_a_frame_is_posted_as_one_event_with_the_bytes_of_all_its_values() -> None:
+def test_a_frame_is_posted_as_one_event_with_the_bytes_of_all_its_values_and_texts() -> None:
     desk = Desk()
     requests = (put(1, 100), get(2), put(3, 20))
     assert desk.takes(*requests) == 3
-    assert desk.posted == [(FromClient(7, requests), 120)]
+    assert desk.posted == [(FromClient(7, requests), sum(size(request) for request in requests))]
+    assert 120 < sum(size(request) for request in requests) < 160
 
 
 def test_nothing_is_taken_nor_posted_while_the_inbox_is_full_or_the_node_drains() -> None:
@@ -99,7 +103,7 @@ def test_a_large_request_waits_for_bytes_and_takes_no_other_room_meanwhile() -> 
         assert desk.takes(put(3, LARGE), get(4)) == 0
     desk.answers(1)
     assert desk.takes(put(3, LARGE), get(4)) == 2
-    assert [weight for _, weight in desk.posted] == [LARGE, LARGE]
+    assert [weight for _, weight in desk.posted] == [size(put(1, LARGE)) + 1] * 2
 
 
 def test_the_bytes_of_all_clients_are_bounded_too() -> None:
@@ -135,3 +139,16 @@ async def test_a_wait_for_room_ends_after_an_answer() -> None:
         desk.answers(0)
         with trio.fail_after(60):
             await went_on.wait()
+
+
+def test_what_was_read_counts_until_it_is_answered_or_the_client_is_gone() -> None:
+    desk = Desk()
+    small, middling, large = get(1), put(2, 1_000), put(3, LARGE)
+    assert desk.takes(small, middling, large) == 3
+    assert desk.crowd.held == 3 * REQUEST_BYTES + size(middling), "what is large counts elsewhere"
+    desk.answers(2)
+    assert desk.crowd.held == 2 * REQUEST_BYTES
+    assert desk.takes(*(get(n) for n in range(10, 20 + IN_FLIGHT))) == IN_FLIGHT - 2
+    assert desk.crowd.held == (10 + IN_FLIGHT + 2) * REQUEST_BYTES, "those that are left count too"
+    desk.client.leave()
+    assert desk.crowd.held == desk.client.budget.held == desk.client.shared.held == 0

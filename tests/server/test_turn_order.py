@@ -55,8 +55,7 @@ def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object],
         effects.records.append(RECORD)
         effects.after.append(LATER)
         effects.sync = True
-        async with trio.open_nursery() as nursery:
-            loop._carry_out(effects, nursery)
+        loop._carry_out(effects)
         return loop
 
     with Sockets() as sockets:

@@ -140,7 +140,7 @@ class SpeakingLoop(TurnLoop):
         )
         self.turns: list[tuple[float, list[Event]]] = []
 
-    def _turn(self, events: list[Event], nursery: trio.Nursery) -> None:
+    def _turn(self, events: list[Event]) -> None:
         if events:
             self.turns.append((self.now_ms(), events))
         if ASKED in events:

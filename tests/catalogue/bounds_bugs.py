@@ -1,0 +1,248 @@
+"""Mistakes in what bounds the memory, the lists, the time and the log that clients can take."""
+
+from .bug import Bug, Change
+
+
+def _bug(name: str, held_by: str, module: str, old: str, new: str) -> Bug:
+    return Bug(name, (Change(module, old, new),), held_by=held_by)
+
+
+_CROWD = "server/test_crowd.py"
+_MANY = "replica/test_many_who_wait.py"
+_STRANGERS = "server/test_strangers.py"
+_INCOMING = "server/test_incoming.py"
+
+WAITING = (
+    _bug(
+        "requests that wait are not bounded in all",
+        _CROWD,
+        "registry.server.serve",
+        "        self.loop.crowded = self._clients.crowded\n",
+        "",
+    ),
+    _bug(
+        "whoever comes last is refused, however little it has",
+        _CROWD,
+        "registry.server.crowd",
+        "given = shares(wanted, self._max_bytes)",
+        "given = {n: min(size, self._max_bytes // 2) for n, size in wanted.items()}",
+    ),
+    _bug(
+        "what a client that is gone had in flight counts forever",
+        "server/test_taking.py",
+        "registry.server.clients",
+        "        self.crowd.go(self.held)\n",
+        "",
+    ),
+    _bug(
+        "what is answered counts forever",
+        _CROWD,
+        "registry.server.clients",
+        "self.crowd.take(self.held, -len(answers), -lighter)",
+        "self.held.requests -= len(answers)",
+    ),
+    _bug(
+        "clients that are being welcomed are not counted",
+        _CROWD,
+        "registry.server.clients",
+        "len(self._clients) + self._arriving",
+        "len(self._clients)",
+    ),
+    _bug(
+        "the oldest requests are refused",
+        _CROWD,
+        "registry.replica.requests",
+        "islice(reversed(self._by_origin.get(origin, {})), count)",
+        "islice(self._by_origin.get(origin, {}), count)",
+    ),
+    _bug(
+        "a claim that may be chosen is refused as if it were not",
+        _MANY,
+        "registry.replica.requests",
+        "        if live.indefinite or live.passed_to is not None:\n            self.fail(turn",
+        "        if live.indefinite:\n            self.fail(turn",
+    ),
+    _bug(
+        "of requests with one id, only the last is forgotten with its client",
+        _MANY,
+        "registry.replica.requests",
+        "        lives = list(self._by_origin.get(origin, {}))\n",
+        "        lives = [one for (who, _), one in self._by_id.items() if who == origin]\n",
+    ),
+    _bug(
+        "a client's lists wait in front of those of all who come later",
+        _MANY,
+        "registry.replica.in_turn",
+        "self._lines[asker] = line",
+        "self._lines[asker] = line\n            self._lines.move_to_end(asker, last=False)",
+    ),
+    _bug(
+        "who leaves a queue has all others looked at",
+        _MANY,
+        "registry.replica.contests",
+        "        contest.leave(live)\n        if not",
+        "        contest.tidy()\n        if not",
+    ),
+    _bug(
+        "a contest goes on for each who joins",
+        _MANY,
+        "registry.replica.contests",
+        "            self._joined[request.lock] = None\n",
+        "            self._go_on(turn, contest)\n",
+    ),
+    _bug(
+        "a node that has not formed ends those that have",
+        "replica/test_membership.py",
+        "registry.replica.membership",
+        "if shown.formation and not self._node.formed:",
+        "if shown.formation is None:",
+    ),
+)
+
+SHARING = (
+    _bug(
+        "the newest of the silent connections goes first",
+        _STRANGERS,
+        "registry.server.serve",
+        "next(iter(self._silent))",
+        "next(reversed(self._silent))",
+    ),
+    _bug(
+        "answers that wait are not bounded in all",
+        _STRANGERS,
+        "registry.server.clients",
+        "while self._backlog.is_over:",
+        "while False:",
+    ),
+    _bug(
+        "the client with fewest answers is dropped",
+        _STRANGERS,
+        "registry.server.clients",
+        "largest = max(self._clients.values(), key=_SIZE)",
+        "largest = min(self._clients.values(), key=_SIZE)",
+    ),
+    _bug(
+        "a value that waits for several counts for each",
+        "server/test_pieces.py",
+        "registry.server.backlog",
+        "self.held += len(item.data) if item.holders == 1 else 0",
+        "self.held += len(item.data)",
+    ),
+    _bug(
+        "a stranger changes what is said of a member that is heard",
+        _STRANGERS,
+        "registry.replica.membership",
+        "if node in self._node.others and node not in self._node.reachable:",
+        "if node in self._node.others:",
+    ),
+    _bug(
+        "a look whether somebody listens is a warning",
+        _STRANGERS,
+        "registry.server.connections",
+        'raise NothingSaid("the connection was closed before a greeting came")',
+        'raise ProtocolError("the connection was closed before a greeting came")',
+    ),
+    _bug(
+        "a whole frame is dropped as if it were late",
+        _INCOMING,
+        "registry.server.incoming",
+        "if not f.whole and f.late_s() > GRACE_S",
+        "if f.late_s() > GRACE_S",
+    ),
+    _bug(
+        "large frames are not bounded",
+        _INCOMING,
+        "registry.server.incoming",
+        "return not self._frames or self.held + size <= self._max_bytes",
+        "return True",
+    ),
+    _bug(
+        "a turn is shared out as if each were alone",
+        "server/test_inbox.py",
+        "registry.server.shares",
+        "fair = max(1, most // (len(waiting) - rank))",
+        "fair = most",
+    ),
+    _bug(
+        "a client of which nothing waits stands behind others",
+        "server/test_inbox.py",
+        "registry.server.inbox",
+        "return self._asked_room.is_left or connection not in self._askers",
+        "return self._asked_room.is_left",
+    ),
+    _bug(
+        "lines that strangers cause are not limited",
+        "server/test_rates.py",
+        "registry.server.rates",
+        "if said.left < 1:",
+        "if said.left < -1e9:",
+    ),
+    _bug(
+        "lines for a reader that has stopped are kept without bound",
+        "cli/test_unblocking.py",
+        "cli.unblocking",
+        "if self._chars + len(text) > self._max_chars:",
+        "if len(text) > self._max_chars:",
+    ),
+    _bug(
+        "what was lost of a log is not said",
+        "cli/test_unblocking.py",
+        "cli.unblocking",
+        "            if self._lost:\n",
+        "            if False:\n",
+    ),
+    _bug(
+        "a scan that nobody wants any more is made",
+        "replica/test_lists_in_line.py",
+        "registry.replica.scans",
+        "            scan = self._waiting.popleft()\n            if scan.wanted(turn):",
+        "            scan = self._waiting.popleft()\n            if True:",
+    ),
+    _bug(
+        "a span in which a key is accepted alone counts as the same",
+        "replica/test_spans.py",
+        "registry.replica.spans",
+        "if _is_settled(rows) and _digest(rows) == span.digest:",
+        "if _digest(rows) == span.digest:",
+    ),
+)
+
+DISK = (
+    _bug(
+        "the log in use at the last edit is not missed",
+        "storage/test_mutilated.py",
+        "storage.continuity",
+        "if not any(edits.log <= number < edits.next_file for number, _ in logs):",
+        "if False:",
+    ),
+    _bug(
+        "a database that lost rows before its mark is opened",
+        "storage/test_mutilated.py",
+        "storage.continuity",
+        "    if reached < mark.sequence:\n",
+        "    if False:\n",
+    ),
+    _bug(
+        "a hole between two logs is not seen",
+        "storage/test_mutilated.py",
+        "storage.continuity",
+        "if first > covered + 1 if reached is None else first != reached + 1:",
+        "if False:",
+    ),
+    _bug(
+        "a log that is gone is not missed by its number",
+        "storage/test_mutilated.py",
+        "storage.continuity",
+        "    if newest < mark.log:\n",
+        "    if False:\n",
+    ),
+    _bug(
+        "a torn log may be followed by another that holds rows",
+        "storage/test_continuity.py",
+        "storage.continuity",
+        "if torn is not None and verdict.records:",
+        "if False:",
+    ),
+)
+
+BUGS = WAITING + SHARING + DISK
