@@ -72,10 +72,13 @@ def watch(
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
 
+    thing = prefix or "watch"
+
     async def ask(registry: Registry) -> None:
         begun = False
         with trio.move_on_after(call.timeout or float("inf")):
-            watching = registry.watch(prefix, since=since)
+            with about("--since" if since is not None else thing):
+                watching = registry.watch(prefix, since=since)
             await watching.begin(LONG_SECONDS)
             begun = True
             async for seen in watching:
@@ -83,7 +86,7 @@ def watch(
         if not begun:
             raise Unreachable("no node answered in time")
 
-    with about(prefix or "watch"):
+    with about(thing):
         parse_prefix(prefix)
         with_registry(call, ask)
     return Exit.DONE

@@ -2,6 +2,7 @@
 
 from decreed.cli.waiting import LONG_SECONDS
 from decreed.client.results import Watched
+from decreed.registry.errors import BadRequest
 
 from .fakes import Cli, FakeRegistry, decree
 
@@ -40,6 +41,12 @@ def test_watch_as_json_tells_the_position_to_go_on_from(cli: Cli, registry: Fake
     assert (row["position"], row["decree"]["key"]) == ("n1:7", "a/k")
     cli("watch", "--since", "n1:7", "--timeout", "50ms")
     assert registry.calls[-1] == ("watch", {"prefix": "", "since": "n1:7"})
+
+
+def test_a_position_that_is_none_is_told_of_its_option(cli: Cli, registry: FakeRegistry) -> None:
+    registry.failures = [BadRequest("'x' is no position")]
+    result = cli("watch", "a", "--since", "x")
+    assert (result.code, result.err.startswith("decreed: --since: 'x' is no")) == (2, True)
 
 
 def test_an_interrupted_watch_is_130(cli: Cli, registry: FakeRegistry) -> None:

@@ -165,6 +165,13 @@ def see_that_the_shell_has_the_terminal(typist: Typist) -> None:
     typist.see("ready> ")
 
 
+def see_that_the_job_has_it_in_the_foreground(typist: Typist) -> None:
+    typist.type("fg\n")
+    typist.see("decreed")
+    typist.type("mine\n")
+    typist.see("read mine")
+
+
 def leave(typist: Typist, code: int) -> None:
     """See the last exit code, and leave the shell."""
     typist.see("ready> ")
@@ -199,10 +206,7 @@ def test_a_job_in_the_background_never_takes_the_terminal(shell: Typist, tmp_pat
     shell.type(job(tmp_path, "aside", f"echo begun\n{READS_TERMINAL}\n") + " &\n")
     shell.see("begun")
     see_that_the_shell_has_the_terminal(shell)
-    shell.type("fg\n")
-    shell.see("decreed")
-    shell.type("mine\n")
-    shell.see("read mine")
+    see_that_the_job_has_it_in_the_foreground(shell)
     leave(shell, 0)
 
 
@@ -213,10 +217,7 @@ def test_a_job_that_waits_for_the_terminal_in_the_background_is_stopped_until_it
     shell.type(job(tmp_path, "waits", f"{READS_TERMINAL}\n") + " &\n")
     shell.see("Stopped")
     see_that_the_shell_has_the_terminal(shell)
-    shell.type("fg\n")
-    shell.see("decreed")
-    shell.type("mine\n")
-    shell.see("read mine")
+    see_that_the_job_has_it_in_the_foreground(shell)
     leave(shell, 0)
 
 
