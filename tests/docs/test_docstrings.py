@@ -78,7 +78,7 @@ def test_what_is_public_has_a_docstring(module: ModuleType) -> None:
 
 
 def test_help_begins_with_what_people_use_and_says_what_is_internal() -> None:
-    said = pydoc.render_doc(decreed.client, renderer=pydoc.plaintext)
+    said = pydoc.plain(pydoc.render_doc(decreed.client))
     before, _, _ = said.partition("PACKAGE CONTENTS")
     assert re.findall(r"`([\w.]+)`", before)[0] == "connect" == decreed.client.__all__[0]
     assert [name for name in decreed.client.__all__ if f"`{name}`" not in before] == []
