@@ -14,6 +14,7 @@ import time
 import tomllib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -121,7 +122,7 @@ class Shell:
         for words in (started.split() for started in self._started):
             config, node = (words[words.index(name) + 1] for name in ("--config", "--node"))
             members = tomllib.loads((self.folder / config).read_text("utf-8"))["members"]
-            eventually(f"{node} votes", lambda address=members[node]: votes(address))
+            eventually(f"{node} votes", partial(votes, members[node]))
         self._started.clear()
 
     @contextmanager

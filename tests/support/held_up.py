@@ -1,0 +1,96 @@
+"""Tests with leases, which run by the clock of the machine: what a process that stood still can prove.
+
+A lease ends at its time, whether its holder was allowed to run or not. A test that holds one, in a
+process that was stopped for a good part of it, fails for that reason alone. So it is tried again. One
+that fails while its process ran has failed.
+"""
+
+import functools
+import inspect
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+LOOK_S = 0.05
+HELD_UP_S = 0.4
+"""A third of the shortest lease is about so long: then a keep-alive was late."""
+TRIES = 8
+
+
+class Watch:
+    """Finds out, in a thread of its own, for how long this process stood still at most."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        before = time.monotonic()
+        while not self._over.wait(LOOK_S):
+            now = time.monotonic()
+            self.longest_s = max(self.longest_s, now - before - LOOK_S)
+            before = now
+
+
+_LOOKS = """
+import select, sys, time
+longest_s, before = 0.0, time.monotonic()
+while not select.select([sys.stdin], [], [], 0.02)[0]:
+    now = time.monotonic()
+    longest_s, before = max(longest_s, now - before - 0.02), now
+print(max(longest_s, time.monotonic() - before - 0.02))
+"""
+
+
+@contextmanager
+def watched_from_beside() -> Iterator[Callable[[], float]]:
+    """A process that is held up if our other children are; gives for how long it was at most.
+
+    To be asked once.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", _LOOKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield lambda: float(process.communicate()[0])
+        finally:
+            process.kill()
+
+
+def again_if_held_up(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Try `test` again where it failed and the process stood still, each time with another `name`."""
+
+    @functools.wraps(test)
+    async def tried(name: str, **fixtures: Any) -> None:
+        for number in range(TRIES):
+            watch = Watch()
+            try:
+                with watch:
+                    return await test(name=f"{name}-{number}", **fixtures)
+            except (Exception, BaseExceptionGroup, pytest.fail.Exception):
+                if watch.longest_s < HELD_UP_S or number == TRIES - 1:
+                    raise
+
+    return tried
+
+
+def is_leased(item: pytest.Item) -> bool:
+    """Whether a test has the name of a lock of its own, and real servers in a thread."""
+    asynchronous = inspect.iscoroutinefunction(getattr(item, "obj", None))
+    named = "name" in getattr(item, "fixturenames", ())
+    return asynchronous and named and hasattr(getattr(item, "module", None), "servers")
