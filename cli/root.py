@@ -4,8 +4,9 @@
 def root() -> None:
     """A distributed write-once registry: the first claim freezes a key forever.
 
-    'decreed help COMMAND' explains a command. Options about the cluster, the claimant, the timeout and the
-    form (--endpoints, --context, --claimant, --timeout, --json) may stand before the command, too.
+    'decreed help COMMAND' explains a command. Options about the cluster, the claimant, the timeout
+    and the output (--endpoints, --context, --claimant, --timeout, --json) may also come before the
+    command.
 
     Exit codes: 0 done, 1 unexpected, 2 bad usage or input, 3 lost to another value, 4 undecided,
     5 unreachable (nothing was chosen by this request), 6 outcome unknown (ask again with the same
