@@ -92,7 +92,7 @@ WAITING = (
     ),
     _bug(
         "a node that has not formed ends those that have",
-        "replica/test_membership.py",
+        "replica/test_unformed.py",
         "registry.replica.membership",
         "if shown.formation and not self._node.formed:",
         "if shown.formation is None:",
@@ -193,7 +193,7 @@ SHARING = (
     ),
     _bug(
         "a scan that nobody wants any more is made",
-        "replica/test_lists_in_line.py",
+        "replica/test_scans.py",
         "registry.replica.scans",
         "            scan = self._waiting.popleft()\n            if scan.wanted(turn):",
         "            scan = self._waiting.popleft()\n            if True:",
