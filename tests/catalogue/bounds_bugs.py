@@ -92,7 +92,7 @@ WAITING = (
     ),
     _bug(
         "a node that has not formed ends those that have",
-        "replica/test_membership.py",
+        "replica/test_unformed.py",
         "registry.replica.membership",
         "if shown.formation and not self._node.formed:",
         "if shown.formation is None:",
@@ -193,7 +193,7 @@ SHARING = (
     ),
     _bug(
         "a scan that nobody wants any more is made",
-        "replica/test_lists_in_line.py",
+        "replica/test_scans.py",
         "registry.replica.scans",
         "            scan = self._waiting.popleft()\n            if scan.wanted(turn):",
         "            scan = self._waiting.popleft()\n            if True:",
@@ -217,21 +217,21 @@ DISK = (
     ),
     _bug(
         "a database that lost rows before its mark is opened",
-        "storage/test_mutilated.py",
+        "storage/test_continuity.py",
         "storage.continuity",
         "    if reached < mark.sequence:\n",
         "    if False:\n",
     ),
     _bug(
         "a hole between two logs is not seen",
-        "storage/test_mutilated.py",
+        "storage/test_continuity.py",
         "storage.continuity",
         "if first > covered + 1 if reached is None else first != reached + 1:",
         "if False:",
     ),
     _bug(
         "a log that is gone is not missed by its number",
-        "storage/test_mutilated.py",
+        "storage/test_continuity.py",
         "storage.continuity",
         "    if newest < mark.log:\n",
         "    if False:\n",

@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from decreed.registry.config import parse_config
-from decreed.registry.errors import IdentityRefused, Refused
+from decreed.registry.errors import IdentityRefused
 from decreed.registry.paxos.messages import PrepareClass
-from decreed.registry.replica.effects import AskPast, Reject
-from decreed.registry.replica.events import Greeted, Moment, Reachable, Welcomed
+from decreed.registry.replica.effects import AskPast
+from decreed.registry.replica.events import Greeted, Reachable, Welcomed
 from decreed.registry.replica.membership import formation_id
 from decreed.registry.types import NodeId
 from decreed.registry.wire.handshake import Life, PeerRecall
@@ -88,34 +88,6 @@ def test_a_wiped_directory_is_refused_whichever_peers_are_up(other: NodeId) -> N
     assert any("wiped" in reason and "stays out" in reason for reason in reasons(world, N1))
     assert not world.replica("n1").node.formed
     assert not reasons(world, other), "the healthy node is not the one that is refused"
-
-
-def test_a_wiped_directory_that_met_another_wiped_one_ends_no_sound_node() -> None:
-    """What a node remembers that has not formed is worth nothing against one that has."""
-    world = World()
-    for node in (N1, N2, N3):
-        world.crash(node)
-    own = world.machines[N1].disk
-    world.wipe(N1)
-    world.wipe(N2)
-    world.boot(N2)
-    world.boot(N1)
-    world.run(100)
-    world.crash(N1)
-    world.machines[N1].disk = own
-    world.boot(N1)
-    world.run(2_000)
-    [reason] = reasons(world, N1)
-    assert "n2 has not formed yet" in reason and "stays out" not in reason
-    hello = Greeted(99, world.replica("n1").membership.standing(), 0, None)
-    [rejected] = world.replica("n2").step(Moment(2_000, 0), [hello], {}).at_once
-    assert isinstance(rejected, Reject) and rejected.refusal.code == Refused.code
-    assert not world.replica("n2").node.formed
-    assert N1 not in world.replica("n2").node.reachable
-    world.boot(N3)
-    world.run(2_000)
-    assert world.freeze("n1", "k")
-    assert any("stays out" in reason for reason in reasons(world, N2)), "those who formed know"
 
 
 def test_a_directory_put_back_after_a_restart_is_refused() -> None:
