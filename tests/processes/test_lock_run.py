@@ -177,7 +177,7 @@ def stubborn(
     On a slow machine the lock may be lost before all of it has begun. Then it is tried with another.
     """
     for number in range(20):
-        lock, file = f"stubborn-{name}-{number}", folder / f"pids-{number}"
+        lock, file = f"stubborn-{name}-{number}", folder / f"pids-{name}-{number}"
         script = STUBBORN.format(file=file)
         with locked(cluster, lock, script, ttl_s=SHORT_TTL_S) as process:
             await_start(process, file, 3)
