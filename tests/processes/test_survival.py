@@ -54,6 +54,7 @@ def trouble(cluster: Processes, *kinds: str, pause_s: float = 0.3) -> Iterator[l
         while len(done) < MOST_FAULTS and not over.wait(pause_s):
             node, kind = chance.choice(cluster.nodes), chance.choice(kinds)
             if kind == "kill":
+                await_another(cluster, node)
                 cluster.kill(node)
                 over.wait(pause_s)
                 cluster.start(node)
@@ -70,6 +71,12 @@ def trouble(cluster: Processes, *kinds: str, pause_s: float = 0.3) -> Iterator[l
     finally:
         over.set()
         thread.join()
+
+
+def await_another(cluster: Processes, node: str) -> None:
+    """Wait until a node other than `node` answers: to whom nobody listens, it is said at once."""
+    others = [other for other in cluster.nodes if other != node]
+    eventually("another answers", lambda: any(cluster.report(other) for other in others))
 
 
 def zone_files() -> dict[str, bytes]:
