@@ -9,33 +9,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
-from .signals import end_as_first_process, end_by, keep_interrupts
+from .signals import EARLY, end_as_first_process, keep_interrupts
 
 NEEDED = ("typer", "trio")
 """Packages that come with the extra ``cli`` and not with the library."""
 SERVING = ("serve", "dev")
 GLOBAL_VALUES = ("--endpoints", "--context", "--claimant", "--timeout")
 """Options with a value that may stand before the command."""
-
-
-class EarlyStop:
-    """Whether SIGTERM came before the node could handle it; a second one ends the process."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def listen(self) -> None:
-        """Remember a SIGTERM from now on."""
-        signal.signal(signal.SIGTERM, self._keep)
-
-    def _keep(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        end_by(number)
-
-
-EARLY = EarlyStop()
 
 
 def hold_closed_streams() -> None:

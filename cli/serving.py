@@ -23,13 +23,12 @@ from ..registry.types import NodeId
 from . import options as o
 from .bare import run_async
 from .deferred import typer
-from .early import EARLY
 from .failures import CommandFailed, about
 from .formed import check_not_formed_before, note_formed
 from .logs import LogForm, LogLevel, set_up_logs
 from .output import write_json
 from .settings import load_config
-from .signals import end_by, heeded
+from .signals import EARLY, end_by, heeded
 from .usage import said_by
 
 OWN_FILES = 400

@@ -67,6 +67,24 @@ def _interrupt_again(number: int, frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
+class EarlyStop:
+    """Whether SIGTERM came before the node could handle it; a second one ends the process."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def listen(self) -> None:
+        """Remember a SIGTERM from now on."""
+        signal.signal(signal.SIGTERM, self._keep)
+
+    def _keep(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        end_by(number)
+
+
+EARLY = EarlyStop()
+
+
 @contextmanager
 def restored_for_exec() -> Generator[None]:
     """Restore the signals that Python ignores and other programs do not, around an exec."""
