@@ -1,5 +1,6 @@
 """What holds for every test, and how tests are shared out."""
 
+import gc
 import logging
 import os
 import sys
@@ -14,6 +15,8 @@ from decreed.cli.logs import LOGGERS
 from .support import order
 
 TESTS = Path(__file__).parent
+YOUNG_OBJECTS = 10_000
+"""How many objects may be new before garbage is looked for among them; Python's 700 are few."""
 
 if sys.dont_write_bytecode:
     # whoever wants no bytecode beside the sources gets none, but thousands of programs start here
@@ -21,6 +24,18 @@ if sys.dont_write_bytecode:
     sys.pycache_prefix = str(TESTS.parent / ".pytest_cache" / "bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+
+
+# collecting makes half a million objects, of which none is garbage until the very end
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From now on garbage is looked for, but not among what was there before the first test."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

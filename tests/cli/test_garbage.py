@@ -15,5 +15,6 @@ def test_a_node_looks_for_garbage_seldom_and_not_among_what_was_there() -> None:
         assert gc.isenabled(), "what cycles there are must not pile up"
     finally:
         gc.enable()
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
         gc.set_threshold(*before)

@@ -3,8 +3,7 @@
 States are tuples of these numbers, so that millions of them fit into memory and compare fast.
 """
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -22,23 +21,35 @@ class Cells:
 
     Args:
         lanes: the network.
+        proposers: the nodes that propose.
         alike: the nodes that are told apart by nothing but their names.
+
+    Attributes:
+        held: of each cell, the number of what the node holds, and its lane.
+        heard: of each cell, what was heard of each of the nodes that are alike; see `canonical`.
+        judged_by: of each cell, the number of the facts that a state is judged by.
+        answers: for each proposer, the answers to it in the lane of each cell.
+        locals, facts: what the numbers stand for.
     """
 
-    def __init__(self, lanes: Lanes, alike: tuple[NodeId, ...]) -> None:
+    def __init__(
+        self, lanes: Lanes, proposers: Sequence[NodeId], alike: tuple[NodeId, ...]
+    ) -> None:
         self._lanes = lanes
+        self._proposers = proposers
         self._alike = alike
+        self.answers: tuple[list[int], ...] = tuple([] for _ in proposers)
         self.held: list[tuple[int, int]] = []
         self.heard: list[tuple[int, ...]] = []
         self._told: dict[PromiseClass, int] = {}
         self._numbers: dict[tuple[int, int], int] = {}
         self.locals: list[Local] = []
         self._local_numbers: dict[Local, int] = {}
-        self._grown: dict[tuple[int, int], int] = {}
+        self._grown: dict[int, dict[int, int]] = {}
         self._facts: dict[Facts, int] = {}
         self.facts: list[Facts] = []
         self.judged_by: list[int] = []
-        self.renamed = cache(self._renamed)
+        self._renamed: dict[tuple[int, tuple[int, ...]], int] = {}
 
     def number(self, local: Local, lane: int) -> int:
         """The number of a cell."""
@@ -60,12 +71,17 @@ class Cells:
         """The node's lane of the network."""
         return self.held[cell][1]
 
+    def growing(self, bits: int) -> dict[int, int]:
+        """For the cells so far, the same with these messages in the lane; see `grown`."""
+        return self._grown.setdefault(bits, {})
+
     def grown(self, cell: int, bits: int) -> int:
         """The cell with more messages in its lane."""
-        grown = self._grown.get((cell, bits))
+        growing = self.growing(bits)
+        grown = growing.get(cell)
         if grown is None:
             local, lane = self.held[cell]
-            grown = self._grown[cell, bits] = self.numbered(local, lane | bits)
+            grown = growing[cell] = self.numbered(local, lane | bits)
         return grown
 
     def numbered(self, local: int, lane: int) -> int:
@@ -76,6 +92,8 @@ class Cells:
             self.held.append((local, lane))
             self.heard.append(self._heard(self.locals[local]))
             self.judged_by.append(self._fact(local, lane))
+            for name, answers in zip(self._proposers, self.answers, strict=True):
+                answers.append(lane & self._lanes.answers_to.get(name, 0))
         return number
 
     def _fact(self, local: int, lane: int) -> int:
@@ -95,11 +113,14 @@ class Cells:
     def _number(self, told: PromiseClass | None) -> int:
         return 0 if told is None else self._told.setdefault(told, len(self._told) + 1)
 
-    def _renamed(self, cell: int, order: tuple[int, ...]) -> int:
+    def renamed(self, cell: int, order: tuple[int, ...]) -> int:
         """The cell when the nodes that are alike change places: the i-th was the `order[i]`-th."""
-        local, lane = self.local(cell), self.lane(cell)
-        places = {self._alike[old]: self._alike[new] for new, old in enumerate(order)}
-        return self.number(_rename(local, places), lane)
+        number = self._renamed.get((cell, order))
+        if number is None:
+            places = {self._alike[old]: self._alike[new] for new, old in enumerate(order)}
+            number = self.number(_rename(self.local(cell), places), self.lane(cell))
+            self._renamed[cell, order] = number
+        return number
 
 
 def _answered(local: Local) -> frozenset[str]:

@@ -127,9 +127,10 @@ class Search(Generic[State]):
 def explore(model: Model[State], limit: int = 100_000_000) -> Report[State]:
     """Meet every state of `model`, nearest first, until one is wrong or `limit` are met."""
     began = time.perf_counter()
-    # the states are let go of before garbage is looked for again: to look through them takes long
+    # all is let go of before garbage is looked for again: to look through it takes long
     with without_garbage_collection():
         report = _explored(model, limit)
+        del model
     report.seconds = time.perf_counter() - began
     return report
 

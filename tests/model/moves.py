@@ -17,7 +17,6 @@ sync is there or not.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -116,9 +115,9 @@ class Moves:
         self._idle: list[dict[int, list[int]]] = [{} for _ in self._names]
         self._radix = len(self._names) + 1
         self._seen: list[dict[int, list[int]]] = [{} for _ in self._names]
-        self._asleep: list[dict[int, list[int]]] = [{} for _ in self._names]
-        self._awake = [0] * len(self._names)
-        self._timed = cache(self._timed_events)
+        self._awake: list[dict[int, tuple[int, ...]]] = [{} for _ in self._names]
+        self._all_awake = (-1,) * len(self._names)
+        self._timed_by: list[dict[int, tuple[int, ...]]] = [{} for _ in self._names]
 
     def of(self, place: int, cell: int, answers: Sequence[int]) -> list[Move]:
         """What a node can do, given the answers to it that stand in the lane of each node."""
@@ -136,9 +135,9 @@ class Moves:
                 kept.append(Move(self._cells.number(left, lane), (), 1, 0, ()))
         return kept
 
-    def asleep(self, place: int, cell: int) -> Sequence[int]:
-        """For each node, answers that do nothing here, wherever silent steps may lead before."""
-        return self._asleep[place].get(self._cells.held[cell][0], self._awake)
+    def awake(self, place: int, cell: int) -> tuple[int, ...]:
+        """For each node, all answers but those that do nothing here, wherever silent steps lead."""
+        return self._awake[place].get(self._cells.held[cell][0], self._all_awake)
 
     def _look(self, place: int, local: int, bits: Sequence[int]) -> None:
         """Find out which messages do nothing, of all that ever stood before a node like this."""
@@ -150,7 +149,7 @@ class Moves:
         for at in self._silently(place, local, seen[0], seen[1:]):
             self._effects_on(place, at, seen[0], seen[1:])
             idle = [one & other for one, other in zip(idle, self._idle[place][at], strict=True)]
-        self._asleep[place][local] = idle[1:]
+        self._awake[place][local] = tuple(~bits for bits in idle[1:])
 
     def echoes(self, place: int, cell: int) -> tuple[int, Grows]:
         """What a node answers to what is in its lane, staying the same; its own lane first."""
@@ -187,8 +186,14 @@ class Moves:
         post = self._lanes.posts[number]
         return FromPeer(self._names[sender - 1] if sender else post.peer, post.message)
 
-    def _timed_events(self, place: int, local: int) -> tuple[int, ...]:
+    def _timed(self, place: int, local: int) -> tuple[int, ...]:
         """What happens to a proposer without any message."""
+        events = self._timed_by[place].get(local)
+        if events is None:
+            events = self._timed_by[place][local] = self._timed_events(place, local)
+        return events
+
+    def _timed_events(self, place: int, local: int) -> tuple[int, ...]:
         held = self._cells.locals[local]
         if place >= len(self._ballots) or held.instance.learned is not None:
             return ()

@@ -18,7 +18,6 @@ Where proposals fly, a flight has the one key on board, and a home makes at most
 """
 
 from collections.abc import Mapping
-from functools import cache
 
 from msgspec.structs import replace
 
@@ -148,7 +147,7 @@ class Reaction(Value, frozen=True):
 
 
 class Nodes:
-    """Reactions of the nodes of one cluster; each is worked out once.
+    """Reactions of the nodes of one cluster.
 
     Args:
         config: the cluster.
@@ -172,7 +171,6 @@ class Nodes:
         self._loses = loses
         self._config = config
         self._claims = claims
-        self.react = cache(self._react)
 
     def wish(self, name: NodeId, local: Local) -> int:
         """Which of its claims a node makes next: another one each time, as long as there are."""
@@ -183,7 +181,8 @@ class Nodes:
         claims = self._claims[name]
         return FromClient(1, (ClaimRequest(1, 1_000, True, claims[wish]),)) if claims else FINISH
 
-    def _react(self, name: NodeId, local: Local, event: Event) -> Reaction:
+    def react(self, name: NodeId, local: Local, event: Event) -> Reaction:
+        """What an event does to a node that holds this."""
         replica = self._revive(name, local)
         effects = replica.step(NOW, [event], {KEY: local.instance})
         at_once = _sent(effects.at_once)

@@ -16,6 +16,8 @@ Acceptors that do not propose are alike: states that differ only in which of the
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from operator import and_
+from typing import NamedTuple
 
 from .cells import Cells
 from .moves import Grows, Move, Moves
@@ -27,6 +29,25 @@ from .traces import tell, tell_crash
 
 State = tuple[int, ...]
 """The number of each node's cell, then how many crashes there have been."""
+Growth = tuple[tuple[int, int, dict[int, int]], ...]
+"""`Grows`, each with what the cells become that have grown so far."""
+_QUIET: tuple[int, Growth] = (0, ())
+"""What a node echoes that echoes nothing."""
+
+
+class Plan(NamedTuple):
+    """A move, made ready for being made in very many states.
+
+    Attributes:
+        cell, growth, crashes, mark: as in `move`; the mark of what is judged.
+        move: the move.
+    """
+
+    cell: int
+    growth: Growth
+    crashes: int
+    mark: int
+    move: Move
 
 
 class PaxosModel:
@@ -51,12 +72,12 @@ class PaxosModel:
         self._quorums = scenario.config.quorums
         self._claims = [claim for claims in scenario.wishes().values() for claim in claims]
         self._lanes = Lanes()
-        self._cells = Cells(self._lanes, scenario.names[self._proposers :])
+        alike = scenario.names[self._proposers :]
+        self._cells = Cells(self._lanes, scenario.proposers, alike)
         self._moves = Moves(scenario, self._lanes, self._cells, reduced)
-        self._known: list[dict[tuple[int, ...], list[Move]]]
+        self._known: list[dict[tuple[int, ...], list[Plan]]]
         self._known = [{} for _ in scenario.names]
-        self._answers: list[dict[int, int]] = [{} for _ in scenario.proposers]
-        self._echoes: list[dict[int, tuple[int, Grows]]] = [{} for _ in scenario.names]
+        self._echoes: list[dict[int, tuple[int, Growth]]] = [{} for _ in scenario.names]
         self._marks: dict[tuple[int, ...], int] = {}
         self._names = scenario.names
 
@@ -71,16 +92,15 @@ class PaxosModel:
         """Every state one step away, and what the step breaks."""
         found: list[tuple[State, int]] = []
         for place in range(self._size):
-            for move in self._moves_of(place, state):
-                after = self._after(place, state, move)
+            for plan in self._plans_of(place, state):
+                after = self._after(place, state, plan)
                 if after is not None:
-                    found.append((self.canonical(after), move.mark & self._judged))
+                    found.append((self.canonical(after), plan.mark))
         return found
 
     def judge(self, state: State) -> int:
         """The mark of a state."""
-        judged_by = self._cells.judged_by
-        key = tuple([judged_by[cell] for cell in state[:-1]])
+        key = tuple(map(self._cells.judged_by.__getitem__, state[:-1]))
         mark = self._marks.get(key)
         if mark is None:
             facts = [self._cells.facts[number] for number in key]
@@ -116,66 +136,75 @@ class PaxosModel:
         at = path[0]
         for wanted in path[1:]:
             at, move, place = next(
-                (after, move, place)
+                (after, plan.move, place)
                 for place in range(self._size)
-                for move in self._moves_of(place, at)
-                if (after := self._after(place, at, move)) and self.canonical(after) == wanted
+                for plan in self._plans_of(place, at)
+                if (after := self._after(place, at, plan)) and self.canonical(after) == wanted
             )
             told += [tell(step) for step in move.steps]
             told += [tell_crash(self._names[place])] * move.crashes
         return told
 
-    def _moves_of(self, place: int, state: State) -> list[Move]:
+    def _plans_of(self, place: int, state: State) -> list[Plan]:
         cell = state[place]
-        key = [cell]
+        key: tuple[int, ...] = (cell,)
         if place < self._proposers:
-            told = self._answers[place]
-            asleep = self._moves.asleep(place, cell)
-            for other, idle in zip(state, asleep, strict=False):
-                bits = told.get(other, -1)
-                key.append((self._answers_to(place, other) if bits < 0 else bits) & ~idle)
+            answers = map(self._cells.answers[place].__getitem__, state)
+            key = (cell, *map(and_, self._moves.awake(place, cell), answers))
         known = self._known[place]
-        moves = known.get(tuple(key))
-        if moves is None:
-            moves = known[tuple(key)] = self._moves.of(place, cell, key[1:])
-        return moves
+        plans = known.get(key)
+        if plans is None:
+            plans = known[key] = list(map(self._plan, self._moves.of(place, cell, key[1:])))
+        return plans
 
-    def _answers_to(self, place: int, cell: int) -> int:
-        """The answers to a proposer in the lane of another node."""
-        bits = self._cells.lane(cell) & self._lanes.answers_to.get(self._names[place], 0)
-        self._answers[place][cell] = bits
-        return bits
+    def _plan(self, move: Move) -> Plan:
+        growth = self._growth(move.grows)
+        return Plan(move.cell, growth, move.crashes, move.mark & self._judged, move)
 
-    def _after(self, place: int, state: State, move: Move) -> State | None:
+    def _growth(self, grows: Grows) -> Growth:
+        return tuple((other, bits, self._cells.growing(bits)) for other, bits in grows)
+
+    def _after(self, place: int, state: State, plan: Plan) -> State | None:
         """The state behind a move; None if it is out of bounds or changes nothing."""
-        if move.crashes and state[-1] == self._crashes:
+        cell, growth, crashes, _, _ = plan
+        if crashes and state[-1] == self._crashes:
             return None
         after = list(state)
-        after[place] = move.cell
+        after[place] = cell
+        after[-1] += crashes
         changed = [place]
-        for other, bits in move.grows:
-            cell = after[other]
-            grown = after[other] = self._cells.grown(cell, bits)
-            if grown != cell:
+        for other, bits, growing in growth:
+            before = after[other]
+            grown = growing.get(before)
+            if grown is None:
+                grown = self._cells.grown(before, bits)
+            if grown != before:
+                after[other] = grown
                 changed.append(other)
-        if len(changed) == 1 and move.cell == state[place]:
+        if len(changed) == 1 and cell == state[place]:
             return None
         for other in changed:
-            self._echo(other, after)
-        after[-1] += move.crashes
+            if self._echoes[other].get(after[other]) is not _QUIET:
+                self._echo(other, after)
         return tuple(after)
 
     def _echo(self, place: int, after: list[int]) -> None:
         """Let a node whose cell has changed say what takes nothing away from anybody."""
         cell = after[place]
-        echoes = self._echoes[place].get(cell)
-        if echoes is None:
-            echoes = self._echoes[place][cell] = self._moves.echoes(place, cell)
-        own, grows = echoes
+        own, growth = self._echoes[place].get(cell) or self._echoes_of(place, cell)
         if own:
             after[place] = self._cells.grown(cell, own)
-        for other, bits in grows:
+        for other, bits, growing in growth:
             before = after[other]
-            after[other] = self._cells.grown(before, bits)
-            if after[other] != before:
+            grown = growing.get(before)
+            if grown is None:
+                grown = self._cells.grown(before, bits)
+            if grown != before:
+                after[other] = grown
                 self._echo(other, after)
+
+    def _echoes_of(self, place: int, cell: int) -> tuple[int, Growth]:
+        own, grows = self._moves.echoes(place, cell)
+        echoes = (own, self._growth(grows)) if own or grows else _QUIET
+        self._echoes[place][cell] = echoes
+        return echoes

@@ -18,9 +18,20 @@ FIRST = (
     "processes/test_survival.py",
     "docs/test_console.py",
     "storage/test_flips.py",
-    "chaos/test_seeded.py",
     "client/test_acquiring.py",
+    "fuzz/test_storage.py",
+    "chaos/test_seeded.py",
     "bench/test_command.py",
+    "fuzz/test_wire.py",
+    "processes/test_locks_given_up.py",
+    "processes/test_terminals.py",
+    "client/test_strangers.py",
+    "catalogue/test_catalogue.py",
+    "simulation/test_giveups.py",
+    "storage/test_mutilated.py",
+    "test_typing.py",
+    "test_layout.py",
+    "test_style.py",
 )
 """The longest files, longest first."""
 
