@@ -5,7 +5,7 @@ CHAOS_SECONDS ?= 3600
 CHAOS_SEED ?= 1
 SUITES ?=
 
-.PHONY: ci test lint types servers sim load trace model catalogue chaos attacks bench
+.PHONY: ci test lint types servers sim load trace calls model catalogue chaos attacks bench
 
 ci: ## everything that must pass before a change goes in
 	.ci/run
@@ -32,6 +32,9 @@ load: ## thousands of claims by many clients, and how fast they went
 
 trace: ## every event of one storm
 	$(PYTHON) -m tests.simulation --seed $(SEED) --trace
+
+calls: ## the files, functions and rooms that one claim goes through at its home
+	$(PYTHON) -m tests.support.calls
 
 model: ## the larger clusters of the model checker too
 	$(PYTHON) -m tests.model --full
