@@ -13,6 +13,7 @@ from .turn import Turn
 Found = Decree | Forgotten | None
 """What a key is decided to be, that it is forgotten, or that it is undecided."""
 Then = Callable[[Turn, Found], None]
+Settle = Callable[[Turn, Live, Decree], None]
 
 
 class Follower(Struct, eq=False):
@@ -31,10 +32,17 @@ class Follower(Struct, eq=False):
 
 
 class Candidate(Struct, eq=False):
-    """A request that wants the key, and what it would have it frozen to."""
+    """A request that wants the key.
+
+    Attributes:
+        live: the request.
+        claim: what it would have the key frozen to.
+        settle: called with the request and the decree, whoever's that is.
+    """
 
     live: Live
     claim: Claim
+    settle: Settle
 
 
 class Attempt(Struct, eq=False):
@@ -66,9 +74,13 @@ class Attempt(Struct, eq=False):
     resends: int = 0
     outbids: int = 0
 
+    @property
     def wanted(self) -> bool:
-        """Whether anybody still waits for it."""
+        """Whether anybody waits for it; those who are done count until they are dropped."""
+        return bool(self.claims or self.followers)
+
+    def drop_finished(self) -> None:
+        """Drop the claims and reads that are done: a claim that is done is never proposed."""
         self.claims = [candidate for candidate in self.claims if not candidate.live.done]
         if self.followers:
             self.followers = [f for f in self.followers if not f.live.done]
-        return bool(self.claims or self.followers)

@@ -5,11 +5,14 @@ larger, and not more of them. Nobody waits for another's missing votes for longe
 And who is answered claims again, as a rule: when more have just landed than wait, those who wait are
 joined by them, or leave a moment later.
 
-It decides when, and who goes together; what may be proposed at all is the coordinator's to say.
+It decides when, and who goes together, and hands them over (`due`); what may be proposed at all is the
+coordinator's to say.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from math import inf
+
+from msgspec import Struct
 
 from ..locks.terms import is_term
 from ..paxos.messages import MAX_FLIGHT
@@ -25,8 +28,22 @@ PATIENCE_MS = 50.0
 JOINING_MS = 1.0
 MAX_BYTES_PER_CHAR = 4
 
-Go = Callable[[Turn, Attempt], None]
-GoTogether = Callable[[Turn, Sequence[Attempt]], None]
+
+class Due(Struct, frozen=True):
+    """The attempts that may leave now, to be handled in this order.
+
+    Attributes:
+        unclaimed: nobody wants these to be proposed any more.
+        alone: each is proposed by itself, and nobody waits for its votes.
+        together: each group is proposed as a flight.
+    """
+
+    unclaimed: Sequence[Attempt] = ()
+    alone: Sequence[Attempt] = ()
+    together: Sequence[Sequence[Attempt]] = ()
+
+
+NOTHING = Due()
 
 
 class Boarding:
@@ -34,15 +51,10 @@ class Boarding:
 
     Args:
         flights: what is under way.
-        alone, together: propose one attempt, or several as a flight.
-        unclaimed: goes on with an attempt that nobody wants to be proposed any more.
     """
 
-    def __init__(self, flights: Flights, alone: Go, together: GoTogether, unclaimed: Go) -> None:
+    def __init__(self, flights: Flights) -> None:
         self._flights = flights
-        self._alone = alone
-        self._together = together
-        self._unclaimed = unclaimed
         self._waiting: dict[Key, Attempt] = {}
         self._overdue = False
         self._serial = 0
@@ -74,11 +86,11 @@ class Boarding:
         if self.counts(timer):
             self._overdue, self._due_ms = True, inf
 
-    def depart(self, turn: Turn) -> None:
-        """All events of the step are handled: let go who may (R18)."""
+    def due(self, turn: Turn) -> Due:
+        """All events of the step are handled: take out those who may leave (R18)."""
         overdue, self._overdue = self._overdue, False
         if not self._waiting:
-            return
+            return NOTHING
         if self._flights.under_way and not overdue:
             self._be_patient(turn, PATIENCE_MS)
         elif self._are_joined(turn):
@@ -86,7 +98,8 @@ class Boarding:
         elif not all(map(turn.has, self._waiting)):
             turn.again(Fired(Depart(self._serial)))  # in the next step, with their instances
         else:
-            self._let_go(turn)
+            return self._take_all()
+        return NOTHING
 
     def _are_joined(self, turn: Turn) -> bool:
         """Whether more have just landed than wait."""
@@ -99,37 +112,31 @@ class Boarding:
             self._serial += 1
             turn.timer(Depart(self._serial), delay_ms)
 
-    def _let_go(self, turn: Turn) -> None:
-        self._serial += 1
-        self._due_ms = inf
-        light: list[Attempt] = []
-        for attempt in self._claimed(turn):
-            if self._is_light(attempt):
-                light.append(attempt)
-            else:
-                self._alone(turn, attempt)
-        for start in range(0, len(light), MAX_FLIGHT):
-            self._together(turn, light[start : start + MAX_FLIGHT])
-
-    def _claimed(self, turn: Turn) -> list[Attempt]:
-        """Those who are still claimed.
+    def _take_all(self) -> Due:
+        """Part all who wait.
 
         Where nobody claims a key any more, a standing promise is no evidence that it is vacant: the
         reads that wait for it need both phases.
         """
         waiting, self._waiting = self._waiting, {}
-        claimed: list[Attempt] = []
+        self._serial += 1
+        self._due_ms = inf
+        unclaimed: list[Attempt] = []
+        alone: list[Attempt] = []
+        light: list[Attempt] = []
         for attempt in waiting.values():
             assert isinstance(attempt.state, Prepared), "what boards is prepared, and stays so"
-            attempt.wanted()
-            if attempt.claims:
-                claimed.append(attempt)
+            attempt.drop_finished()
+            if not attempt.claims:
+                unclaimed.append(attempt)
             else:
-                self._unclaimed(turn, attempt)
-        return claimed
+                (light if _is_light(attempt) else alone).append(attempt)
+        groups = [light[at : at + MAX_FLIGHT] for at in range(0, len(light), MAX_FLIGHT)]
+        return Due(unclaimed, alone, groups)
 
-    def _is_light(self, attempt: Attempt) -> bool:
-        """Whether it travels with others: a term may be held up for long, and megabytes are slow."""
-        claim = attempt.claims[0].claim
-        size = len(claim.value) + MAX_BYTES_PER_CHAR * len(claim.note)
-        return size <= LIGHT_BYTES and not is_term(attempt.key)
+
+def _is_light(attempt: Attempt) -> bool:
+    """Whether it travels with others: a term may be held up for long, and megabytes are slow."""
+    claim = attempt.claims[0].claim
+    size = len(claim.value) + MAX_BYTES_PER_CHAR * len(claim.note)
+    return size <= LIGHT_BYTES and not is_term(attempt.key)

@@ -213,7 +213,7 @@ class Claims:
         instance = turn.instance(before) if before is not None else None
         if before is None or (isinstance(instance, Instance) and instance.learned):
             claim = request.claim if request.claim.key == key else replace(request.claim, key=key)
-            self._coordinator.join(turn, live, claim)
+            self._coordinator.join(turn, live, claim, self.settle)
             return
 
         def then(turn: Turn, found: Found) -> None:

@@ -302,7 +302,8 @@ class Contests:
         if contest.candidate is None:
             assert isinstance(first.request, LockRequest)
             contest.candidate = first
-            self._coordinator.join(turn, first, first.request.claim.claim(key, previous))
+            claim = first.request.claim.claim(key, previous)
+            self._coordinator.join(turn, first, claim, self.granting.settle)
 
     # -- asking first
 

@@ -17,15 +17,15 @@ from collections.abc import Callable, Iterable, Sequence
 from ..disk import Forgotten
 from ..paxos import proposer
 from ..paxos.instance import Instance
-from ..paxos.messages import Accepted, Commit, Nack, Promise
+from ..paxos.messages import Accepted, AcceptedMany, Commit, Nack, Promise
 from ..paxos.proposer import Chosen, Outbid, Prepared, Preparing, Proposing, Uncovered, Vacant
 from ..types import Ballot, Claim, Decree, Key, NodeId
 from ..wire.peers import Held
 from .acceptors import LIGHT_BYTES, Acceptors
-from .attempts import Attempt, Candidate, Follower, Then
+from .attempts import Attempt, Candidate, Follower, Settle, Then
 from .boarding import Boarding
 from .effects import Send
-from .events import Resend, Retry
+from .events import Resend, ResendFlight, Retry
 from .flights import STANDING_RESENDS, Flights
 from .node import Node
 from .requests import Live
@@ -35,10 +35,7 @@ from .turn import Turn
 MAX_RESEND_MS = 2_000
 MAX_BACKOFF_MS = 1_000
 UNWANTED_RESENDS = 5
-"""An attempt that nobody waits for, such as a finish, is given up behind so many repetitions."""
-
-
-Settle = Callable[[Turn, Live, Decree], None]
+"""An attempt that nobody waits for, such as a finish, is given up after this many repetitions."""
 
 
 class Coordinator:
@@ -49,7 +46,6 @@ class Coordinator:
         acceptors: the node's own acceptor, which votes like any other.
         standing: spares phase 1 for a new key that this node is home to.
         learn: makes chosen decrees known to the whole node.
-        settle: answers a claim with the decree.
 
     Attributes:
         flights: what was proposed under the standing promise.
@@ -65,16 +61,14 @@ class Coordinator:
         acceptors: Acceptors,
         standing: Standing,
         learn: Callable[[Turn, Sequence[Decree]], None],
-        settle: Settle,
     ) -> None:
         self._node = node
         self._acceptors = acceptors
         self._standing = standing
         self._learn = learn
-        self._settle = settle
         self._attempts: dict[Key, Attempt] = {}
-        self.flights = Flights(node, acceptors, learn, self._alone)
-        self.boarding = Boarding(self.flights, self._go_alone, self._fly, self._unclaimed)
+        self.flights = Flights(node, acceptors)
+        self.boarding = Boarding(self.flights)
         self._serial = 0
 
     def __len__(self) -> int:
@@ -84,10 +78,10 @@ class Coordinator:
         """The instance that a timer needs: none if its attempt is over."""
         return (timer.key,) if self._current(timer) else ()
 
-    def join(self, turn: Turn, live: Live, claim: Claim) -> None:
+    def join(self, turn: Turn, live: Live, claim: Claim, settle: Settle) -> None:
         """Claim a key: join its attempt, or start one. The first claim in it is proposed."""
         attempt = self._open(claim.key)
-        attempt.claims.append(Candidate(live, claim))
+        attempt.claims.append(Candidate(live, claim, settle))
         self._note_proposed(attempt)
         self._begin_if_new(turn, attempt)
 
@@ -106,12 +100,10 @@ class Coordinator:
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Preparing):
             return
-        state = proposer.on_promise(attempt.state, sender, message, self._node.config.quorums)
-        match state:
-            case Preparing():
-                attempt.state = state
-            case Prepared():
-                self._propose(turn, attempt, state)
+        quorums = self._node.config.quorums
+        attempt.state = proposer.on_promise(attempt.state, sender, message, quorums)
+        if isinstance(attempt.state, Prepared):
+            self._propose(turn, attempt)
 
     def on_accepted(self, turn: Turn, sender: str, message: Accepted) -> None:
         """Phase 2 goes on; with a quorum, the decree is chosen and published (R20)."""
@@ -125,6 +117,15 @@ class Coordinator:
             case Chosen(decree):
                 turn.broadcast(self._node.others, Commit(message.key, decree))
                 self._learn(turn, (decree,))
+
+    def on_accepted_many(self, turn: Turn, sender: NodeId, message: AcceptedMany) -> None:
+        """Phase 2 of a flight goes on: what the vote refuses leaves it, and goes on alone."""
+        refused, chosen = self.flights.on_accepted(turn, sender, message)
+        for key in refused:
+            self._go_alone(turn, key)
+        if chosen is not None:
+            turn.broadcast(self._node.others, chosen.commit())
+            self._learn(turn, list(chosen.aboard.values()))
 
     def on_nack(self, turn: Turn, sender: NodeId, message: Nack) -> None:
         """Somebody promised a higher ballot: pause, and begin again above it (R04, R10)."""
@@ -155,10 +156,7 @@ class Coordinator:
                 self._end(turn, decree.key, decree)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
-        """Give up what cannot be decided here any more; whoever waits for a term is told elsewhere.
-
-        An accept may have left for a claim in it, so the claim stays indefinite.
-        """
+        """Give up what cannot be decided here; its claims stay as indefinite as they were."""
         for key in [key for key in self._attempts if gone.covers(key)]:
             attempt = self._attempts.pop(key)
             self._leave(attempt)
@@ -170,11 +168,11 @@ class Coordinator:
         attempt = self._current(timer)
         if attempt is None or not isinstance(attempt.state, Preparing | Proposing):
             return
-        if not attempt.wanted() and attempt.resends >= UNWANTED_RESENDS:
+        attempt.drop_finished()
+        if not attempt.wanted and attempt.resends >= UNWANTED_RESENDS:
             del self._attempts[attempt.key]
             return
-        left_ms = attempt.said_ms + self._backlog_ms(attempt) - turn.now_ms
-        if left_ms > 0:
+        if (left_ms := self._due_ms(attempt) - turn.now_ms) > 0:
             turn.timer(Resend(attempt.key, self._next_serial(attempt)), left_ms)
             return
         attempt.resends += 1
@@ -182,6 +180,11 @@ class Coordinator:
             self._begin(turn, attempt)  # those who are up may not have given the standing promise
         else:
             self._send(turn, attempt, attempt.state)
+
+    def on_resend_flight(self, turn: Turn, timer: ResendFlight) -> None:
+        """Votes on a flight are missing, for the second time perhaps."""
+        for key in self.flights.on_resend(turn, timer):
+            self._go_alone(turn, key)
 
     def on_reachable(self, turn: Turn, node: NodeId) -> None:
         """A node may have missed what was asked while it could not be reached: ask it again (R02)."""
@@ -194,18 +197,23 @@ class Coordinator:
         attempt = self._current(timer)
         if attempt is None or attempt.state is not None:
             return
-        if attempt.wanted():
-            self._begin(turn, attempt)
-        else:
-            del self._attempts[attempt.key]
+        self._begin_if_wanted(turn, attempt)
 
-    def abandon(self) -> list[Live]:
-        """Drop everything, since the disk failed; returns the claims that nobody serves now."""
-        claims = [candidate for attempt in self._attempts.values() for candidate in attempt.claims]
+    def abandon(self) -> None:
+        """Drop everything, since the disk failed; the requests themselves are failed elsewhere."""
         self._attempts.clear()
         self.flights.clear()
         self.boarding.clear()
-        return [candidate.live for candidate in claims if not candidate.live.done]
+
+    def propose_due(self, turn: Turn) -> None:
+        """All events of the step are handled: propose what may leave (R16 to R18)."""
+        due = self.boarding.due(turn)
+        for attempt in due.unclaimed:
+            self._begin_if_wanted(turn, attempt)
+        for attempt in due.alone:
+            self._propose(turn, attempt)
+        for attempts in due.together:
+            self._propose_together(turn, attempts)
 
     # -- one attempt
 
@@ -229,46 +237,34 @@ class Coordinator:
         attempt.ballots += 1
         attempt.resends = 0
         prepared = self._standing.prepared(turn, attempt.key, instance)
-        if prepared is not None and attempt.claims and attempt.wanted():
-            attempt.state = prepared
-            self.boarding.add(attempt)
-            return
+        if prepared is not None and attempt.claims:
+            attempt.drop_finished()
+            if attempt.wanted:
+                attempt.state = prepared
+                self.boarding.add(attempt)
+                return
         above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)
         self._send(turn, attempt, proposer.start(attempt.key, self._node.process, above))
 
-    def _propose(self, turn: Turn, attempt: Attempt, prepared: Prepared) -> None:
-        """R16 to R18, alone."""
-        state = self._proposal(turn, attempt, prepared)
-        match state:
-            case Vacant():
-                self._end_vacant(turn, attempt)
-            case Proposing():
-                attempt.resends = 0
-                self._send(turn, attempt, state)
-
-    def _proposal(self, turn: Turn, attempt: Attempt, prepared: Prepared) -> Proposing | Vacant:
-        """R16, R17, with the first claim that is still wanted as our own value."""
-        attempt.wanted()
-        claim = attempt.claims[0].claim if attempt.claims else None
-        own = Decree.of(claim, prepared.ballot, turn.moment.wall_ms) if claim else None
-        return proposer.propose(prepared, own)
-
-    def _go_alone(self, turn: Turn, attempt: Attempt) -> None:
+    def _propose(self, turn: Turn, attempt: Attempt) -> None:
         """R16 to R18, in the plain messages."""
-        assert isinstance(attempt.state, Prepared), "what boards is prepared"
-        self._propose(turn, attempt, attempt.state)
+        state = self._proposal(turn, attempt)
+        if isinstance(state, Vacant):
+            self._end_vacant(turn, attempt)
+        else:
+            attempt.resends = 0
+            self._send(turn, attempt, state)
 
-    def _fly(self, turn: Turn, attempts: Sequence[Attempt]) -> None:
-        """R16 to R18, together; what our own acceptor refuses goes nowhere. One is no company."""
+    def _propose_together(self, turn: Turn, attempts: Sequence[Attempt]) -> None:
+        """R16 to R18 for a flight; what our own acceptor refuses goes nowhere. One is no company."""
         if len(attempts) < self.smallest_flight:
             for attempt in attempts:
                 attempt.flight = self.flights.lone()
-                self._go_alone(turn, attempt)
+                self._propose(turn, attempt)
             return
         decrees: list[Decree] = []
         for attempt in attempts:
-            assert isinstance(attempt.state, Prepared), "what boards is prepared"
-            state = self._proposal(turn, attempt, attempt.state)
+            state = self._proposal(turn, attempt)
             assert isinstance(state, Proposing), "what goes is claimed"
             attempt.state = state
             decrees.append(state.decree)
@@ -277,16 +273,25 @@ class Coordinator:
             attempt.flight = flight
             self._note_proposed(attempt)
         for key in refused:
-            self._alone(turn, key)
+            self._go_alone(turn, key)
 
-    def _unclaimed(self, turn: Turn, attempt: Attempt) -> None:
-        """Its claims were given up before it left: reads need both phases, and nobody needs nothing."""
-        if attempt.wanted():
+    def _proposal(self, turn: Turn, attempt: Attempt) -> Proposing | Vacant:
+        """R16, R17, with the first claim that is still wanted as our own value."""
+        assert isinstance(attempt.state, Prepared), "a proposal needs a prepare quorum (R15)"
+        attempt.drop_finished()
+        claim = attempt.claims[0].claim if attempt.claims else None
+        own = Decree.of(claim, attempt.state.ballot, turn.moment.wall_ms) if claim else None
+        return proposer.propose(attempt.state, own)
+
+    def _begin_if_wanted(self, turn: Turn, attempt: Attempt) -> None:
+        """Begin again for those who still wait; give up what nobody waits for."""
+        attempt.drop_finished()
+        if attempt.wanted:
             self._begin(turn, attempt)
         else:
             del self._attempts[attempt.key]
 
-    def _alone(self, turn: Turn, key: Key) -> None:
+    def _go_alone(self, turn: Turn, key: Key) -> None:
         """A flight left the key behind: begin again, with both phases (R15)."""
         attempt = self._attempts.get(key)
         if attempt is not None and attempt.flight is not None:
@@ -326,11 +331,10 @@ class Coordinator:
         delay_ms = min(max(delay_ms, at_least_ms), MAX_RESEND_MS)
         turn.timer(Resend(attempt.key, self._next_serial(attempt)), delay_ms, delay_ms / 4)
 
-    def _backlog_ms(self, attempt: Attempt) -> float:
-        """How long a large value may wait behind others; a message without one is soon there."""
-        if isinstance(attempt.state, Proposing) and len(attempt.state.decree.value) > LIGHT_BYTES:
-            return self._acceptors.backlog_ms
-        return 0.0
+    def _due_ms(self, attempt: Attempt) -> float:
+        """When to say it again: a large value may wait behind others, all else is soon there."""
+        value = attempt.state.decree.value if isinstance(attempt.state, Proposing) else b""
+        return attempt.said_ms + (len(value) > LIGHT_BYTES) * self._acceptors.backlog_ms
 
     def _next_serial(self, attempt: Attempt) -> int:
         """Make all timers of the attempt stale but the one that is set now."""
@@ -375,7 +379,7 @@ class Coordinator:
             return
         self._leave(attempt)
         for candidate in attempt.claims:
-            self._settle(turn, candidate.live, decree)
+            candidate.settle(turn, candidate.live, decree)
         for follower in attempt.followers:
             follower.then(turn, decree)
 

@@ -12,7 +12,7 @@ Invariants kept here:
 * nothing is aboard that the node's own acceptor has not accepted in the step in which it left (R05).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..paxos.messages import AcceptedMany, AcceptMany, CommitMany
@@ -49,6 +49,10 @@ class Flight:
         """R18: what goes to every acceptor."""
         return AcceptMany(self.ballot, self.number, tuple(self.aboard.values()))
 
+    def commit(self) -> CommitMany:
+        """R20: what everybody is told when all of it is chosen."""
+        return CommitMany(self.ballot, tuple(self.aboard))
+
 
 class Flights:
     """All flights of a node.
@@ -56,24 +60,14 @@ class Flights:
     Args:
         node: who we are.
         acceptors: the node's own acceptor, which votes like any other.
-        learn: makes chosen decrees known to the whole node.
-        alone: goes on with a key that left its flight.
 
     Attributes:
         landed, landed_ms: how many the last flight that landed had aboard, and when that was.
     """
 
-    def __init__(
-        self,
-        node: Node,
-        acceptors: Acceptors,
-        learn: Callable[[Turn, Sequence[Decree]], None],
-        alone: Callable[[Turn, Key], None],
-    ) -> None:
+    def __init__(self, node: Node, acceptors: Acceptors) -> None:
         self._node = node
         self._acceptors = acceptors
-        self._learn = learn
-        self._alone = alone
         self._flights: dict[int, Flight] = {}
         self._lone: set[int] = set()
         self._last = 0
@@ -114,33 +108,45 @@ class Flights:
             self._set_resend(turn, flight)
         return self._last, list(refused)
 
-    def on_accepted(self, turn: Turn, sender: NodeId, message: AcceptedMany) -> None:
-        """R20: a vote on all that is aboard but for what it refuses; a quorum of them chooses it."""
+    def on_accepted(
+        self, turn: Turn, sender: NodeId, message: AcceptedMany
+    ) -> tuple[list[Key], Flight | None]:
+        """R20: a vote on all that is aboard except what it refuses; a quorum of them chooses it.
+
+        Returns:
+            The keys that leave the flight, since the vote is not for them, whatever comes of it; and
+            the flight, if all that is left aboard is chosen.
+        """
         flight = self._flights.get(message.number)
         quorums = self._node.config.quorums
         if flight is None or flight.ballot != message.ballot or sender not in quorums.members:
-            return
-        for key in message.refused:
-            if key in flight.aboard:
-                self.leave(flight.number, key)  # whatever comes of it, this vote is not for it
-                self._alone(turn, key)
+            return [], None
+        refused = [key for key in message.refused if key in flight.aboard]
+        for key in refused:
+            self.leave(flight.number, key)
         flight.votes.add(sender)
-        if flight.aboard and quorums.accepted(flight.votes):
-            self._land(turn, flight)
+        if not flight.aboard or not quorums.accepted(flight.votes):
+            return refused, None
+        del self._flights[flight.number]
+        self.landed, self.landed_ms = len(flight.aboard), turn.now_ms
+        return refused, flight
 
-    def on_resend(self, turn: Turn, timer: ResendFlight) -> None:
-        """Votes are missing: say it again; then let everybody on board go on alone (R02)."""
+    def on_resend(self, turn: Turn, timer: ResendFlight) -> list[Key]:
+        """Votes are missing: say it again, once (R02).
+
+        Returns:
+            The keys on board, if that was done before: each must go on alone.
+        """
         flight = self._flights.get(timer.number)
         if flight is None:
-            return
-        if flight.resends < STANDING_RESENDS:
-            flight.resends += 1
-            missing = [node for node in self._node.others if node not in flight.votes]
-            turn.broadcast(missing, flight.message())
-            self._set_resend(turn, flight)
-        else:
-            for key in list(flight.aboard):
-                self._alone(turn, key)
+            return []
+        if flight.resends >= STANDING_RESENDS:
+            return list(flight.aboard)
+        flight.resends += 1
+        missing = [node for node in self._node.others if node not in flight.votes]
+        turn.broadcast(missing, flight.message())
+        self._set_resend(turn, flight)
+        return []
 
     def leave(self, number: int, key: Key) -> None:
         """The key is not proposed with this flight any more."""
@@ -155,13 +161,6 @@ class Flights:
         """Drop everything, since the disk failed."""
         self._flights.clear()
         self._lone.clear()
-
-    def _land(self, turn: Turn, flight: Flight) -> None:
-        """All that is aboard is chosen: tell everybody (R20)."""
-        del self._flights[flight.number]
-        self.landed, self.landed_ms = len(flight.aboard), turn.now_ms
-        turn.broadcast(self._node.others, CommitMany(flight.ballot, tuple(flight.aboard)))
-        self._learn(turn, list(flight.aboard.values()))
 
     def _set_resend(self, turn: Turn, flight: Flight) -> None:
         delay_ms = self._node.config.timing.resend_ms << flight.resends

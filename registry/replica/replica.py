@@ -13,7 +13,7 @@ from ..disk import Recovered, Unserved
 from ..errors import OutcomeUnknown
 from ..locks.leases import Leases
 from ..paxos.instance import Instance
-from ..types import Decree, Key, NodeId
+from ..types import Key, NodeId
 from ..version import VERSION
 from ..wire.requests import (
     Cancel,
@@ -22,7 +22,6 @@ from ..wire.requests import (
     ClientPong,
     Failed,
     GetRequest,
-    LockRequest,
     Request,
     StatusRequest,
 )
@@ -79,7 +78,7 @@ from .peers import Peers
 from .reads import Reads
 from .recent import Recent
 from .renewals import Renewals
-from .requests import Live, Requests, address
+from .requests import Requests, address
 from .scan_service import ScanService
 from .scans import Scans
 from .standing import Standing
@@ -113,7 +112,7 @@ class Replica:
         self._acceptors = Acceptors(node.config.nodes, classes, unlearned, self._leases)
         standing = self._standing = Standing(node, self._acceptors, self._cursor_of)
         knowledge = self._knowledge = Knowledge(node, recent)
-        coordinator = Coordinator(node, self._acceptors, standing, knowledge.learn, self._settle)
+        coordinator = Coordinator(node, self._acceptors, standing, knowledge.learn)
         self._coordinator = coordinator
         reads = self._reads = Reads(node, requests, coordinator, knowledge.learn)
         claims = self._claims = Claims(node, requests, coordinator, reads)
@@ -206,7 +205,7 @@ class Replica:
             self.node.settled_feed_end = self.node.feed_end
         for event in events:
             self._handle(turn, event)
-        self._coordinator.boarding.depart(turn)
+        self._coordinator.propose_due(turn)
         self._standing.count(turn)
         self._watches.end_turn(turn)
         return self._finish(turn)
@@ -282,7 +281,7 @@ class Replica:
             case Depart():
                 self._coordinator.boarding.on_timer(timer)
             case ResendFlight():
-                self._coordinator.flights.on_resend(turn, timer)
+                self._coordinator.on_resend_flight(turn, timer)
             case Retry():
                 self._coordinator.on_retry(turn, timer)
             case ResendRead():
@@ -372,12 +371,6 @@ class Replica:
 
     def _cursor_of(self, peer: NodeId) -> int:
         return self.catchup.cursor(peer)
-
-    def _settle(self, turn: Turn, live: Live, decree: Decree) -> None:
-        part = (
-            self._locks.contests.granting if isinstance(live.request, LockRequest) else self._claims
-        )
-        part.settle(turn, live, decree)
 
     def _disk_of(self, node: NodeId) -> bytes | None:
         record = self.membership.known(node)

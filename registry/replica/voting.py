@@ -94,7 +94,7 @@ class Voting:
     def _on_answer(self, turn: Turn, sender: NodeId, message: Answer) -> None:
         match message:
             case AcceptedMany():
-                self._coordinator.flights.on_accepted(turn, sender, message)
+                self._coordinator.on_accepted_many(turn, sender, message)
             case Accepted():
                 self._coordinator.on_accepted(turn, sender, message)
             case Promise():

@@ -69,9 +69,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.flights",
-            "            turn.broadcast(missing, flight.message())\n"
-            "            self._set_resend(turn, flight)\n",
-            "            turn.broadcast(missing, flight.message())\n",
+            "        turn.broadcast(missing, flight.message())\n"
+            "        self._set_resend(turn, flight)\n",
+            "        turn.broadcast(missing, flight.message())\n",
         ),
     ),
     _bug(

@@ -147,8 +147,8 @@ COUNTING = (
     _bug(
         "what a vote on a flight refuses is counted all the same",
         "replica.flights",
-        "            if key in flight.aboard:\n",
-        "            if False:\n",
+        "refused = [key for key in message.refused if key in flight.aboard]",
+        "refused: list[Key] = []",
         _RARE_STATES,
     ),
     Bug(
@@ -156,8 +156,8 @@ COUNTING = (
         (
             Change(
                 "registry.replica.flights",
-                "                self.leave(flight.number, key)  # whatever comes",
-                "                # whatever comes",
+                "            self.leave(flight.number, key)\n        flight.votes",
+                "            pass\n        flight.votes",
             ),
             Change(
                 "registry.replica.coordinator",
@@ -188,8 +188,8 @@ COUNTING = (
     _bug(
         "a flight lands on one vote",
         "replica.flights",
-        "if flight.aboard and quorums.accepted(flight.votes):",
-        "if flight.aboard:",
+        "if not flight.aboard or not quorums.accepted(flight.votes):",
+        "if not flight.aboard:",
     ),
 )
 
@@ -215,12 +215,12 @@ PROPOSING = (
         (
             Change(
                 "registry.replica.boarding",
-                "            attempt.wanted()\n            if attempt.claims:",
-                "            if attempt.claims:",
+                "            attempt.drop_finished()\n            if not attempt.claims:",
+                "            if not attempt.claims:",
             ),
             Change(
                 "registry.replica.coordinator",
-                "        attempt.wanted()\n        claim =",
+                "        attempt.drop_finished()\n        claim =",
                 "        claim =",
             ),
         ),

@@ -95,7 +95,7 @@ PROPOSING = (
     ),
     Bug(
         "a claim that is over is proposed",
-        _coordinator("        attempt.wanted()\n        claim =", "        claim ="),
+        _coordinator("        attempt.drop_finished()\n        claim =", "        claim ="),
         None,  # nobody in the model gives a claim up
         _SEEDS,
     ),

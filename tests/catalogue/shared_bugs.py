@@ -28,10 +28,10 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.attempts",
-            '        """Whether anybody still waits for it."""\n',
-            '        """Whether anybody still waits for it."""\n'
+            "        self.claims = [candidate for candidate in",
             "        if any(one.live.done for one in (*self.claims, *self.followers)):\n"
-            "            return False\n",
+            "            self.claims, self.followers = [], []\n"
+            "        self.claims = [candidate for candidate in",
         ),
     ),
     _bug(
