@@ -51,7 +51,7 @@ class Asking:
 
     def ask(self, turn: Turn, contest: Contest, decree: Decree) -> None:
         """Ask all nodes, this one included, how they stand with the term of `decree`."""
-        ask = contest.ask = Ask(self._node.token(), decree, list(contest.waiters))
+        ask = contest.ask = Ask(self._node.tokens.ask(self), decree, list(contest.waiters))
         self._contests[ask.token] = contest
         turn.broadcast(self._node.others, ask.question())
         turn.at_once(Send(self._node.name, ask.question()))
@@ -63,6 +63,7 @@ class Asking:
         if ask is None:
             return
         del self._contests[ask.token]
+        self._node.tokens.close(ask.token)
         if not ask.told and not ask.answered(self._node.config.quorums) and ask.awaited:
             self._overtaken[ask.token] = ask
             if len(self._overtaken) > MAX_OVERTAKEN:
@@ -83,6 +84,8 @@ class Asking:
 
     def abandon(self) -> None:
         """Drop them all."""
+        for token in self._contests:
+            self._node.tokens.close(token)
         self._contests.clear()
         self._overtaken.clear()
 

@@ -20,6 +20,7 @@ from .events import FeedDone, FetchOn, PullFeeds
 from .forgetting import tell_forgotten
 from .node import Node, servable
 from .recent import Recent
+from .tokens import ReadDone
 from .turn import Turn
 
 PAGE_ENTRIES = 1_024
@@ -144,27 +145,26 @@ class CatchUp:
             page = FeedPage(pull.disk_id, pull.start, end, settled, *columns)
             turn.at_once(Send(sender, page))
         else:
-            token = self._node.token()
+            token = self._node.tokens.read(self)
             self._serving[token] = (sender, pull)
             turn.read(ReadFeed(token, pull.start, min(pull.limit, PAGE_ENTRIES)))
 
-    def on_feed(self, turn: Turn, done: FeedDone) -> None:
+    def on_read(self, turn: Turn, done: ReadDone) -> None:
         """The page has been read; it may be served once all of it is durable."""
-        served = self._serving.pop(done.token, None)
-        if served is not None:
-            sender, pull = served
-            done = servable(self._node, done)
-            settled = self._node.settled_feed_end
-            end = max(done.next_index, settled)
-            keys = tuple([entry.key for entry in done.entries])
-            digests = b"".join([entry.digest for entry in done.entries])
-            page = FeedPage(pull.disk_id, pull.start, done.next_index, end, keys, digests)
-            send = turn.after if done.next_index > settled else turn.at_once
-            send(Send(sender, page))
+        assert isinstance(done, FeedDone), "the feed was asked for"
+        sender, pull = self._serving.pop(done.token)
+        done = servable(self._node, done)
+        settled = self._node.settled_feed_end
+        end = max(done.next_index, settled)
+        keys = tuple([entry.key for entry in done.entries])
+        digests = b"".join([entry.digest for entry in done.entries])
+        page = FeedPage(pull.disk_id, pull.start, done.next_index, end, keys, digests)
+        send = turn.after if done.next_index > settled else turn.at_once
+        send(Send(sender, page))
 
-    def on_failed(self, token: int) -> None:
+    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
         """The feed could not be read; the peer will ask again."""
-        self._serving.pop(token, None)
+        del self._serving[token]
 
     def serve_fetch(self, turn: Turn, sender: NodeId, keys: tuple[Key, ...]) -> None:
         """Send the decrees asked for, a few in each step, so that no step grows without bound."""

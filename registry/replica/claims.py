@@ -177,7 +177,7 @@ class Claims:
             self._coordinate(turn, live, request, key)
 
     def _pass_on(self, turn: Turn, live: Live, request: AnyClaim, node: NodeId) -> None:
-        token = self._node.token()
+        token = self._node.tokens.new()
         timeout_ms = max(1, int(live.deadline_ms - turn.now_ms))
         passed = replace(request, id=token, timeout_ms=timeout_ms, here=True)
         self._passed[token] = live

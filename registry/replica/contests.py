@@ -44,6 +44,7 @@ from .latest import LatestTerms
 from .node import Node, refusal
 from .reads import Reads
 from .requests import Live, Requests, out_of_time
+from .tokens import ReadDone
 from .turn import Turn
 
 
@@ -76,7 +77,7 @@ class Contests:
         self._leases = leases
         self._contests: dict[str, Contest] = {}
         self.asking = Asking(node)
-        self.latest = LatestTerms(node)
+        self.latest = LatestTerms(node, self)
         self.granting = Granting(node, requests)
         self._serial = 0
 
@@ -173,12 +174,13 @@ class Contests:
             self.asking.drop(contest)
             self._go_on(turn, contest)
 
-    def on_slot(self, turn: Turn, done: SlotDone) -> None:
+    def on_read(self, turn: Turn, done: ReadDone) -> None:
         """The disk has said which term was learned last."""
+        assert isinstance(done, SlotDone), "the last slot was asked for"
         if (contest := self.latest.take(done.token)) is not None:
             turn.again(Contend(contest.lock, done.slot))
 
-    def on_slot_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
         """The disk could not say it."""
         if (contest := self.latest.take(token)) is not None:
             self._fail(turn, contest, message)

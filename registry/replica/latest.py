@@ -11,6 +11,7 @@ from .contest import Contest
 from .effects import ReadLastSlot
 from .events import Contend
 from .node import Node
+from .tokens import Reader
 from .turn import Turn
 
 MAX_LOCKS = 4_096
@@ -21,10 +22,12 @@ class LatestTerms:
 
     Args:
         node: gives the disk's searches their numbers.
+        reader: is told what they come to.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, reader: Reader) -> None:
         self._node = node
+        self._reader = reader
         self._decrees: dict[str, Decree] = {}
         self._searches: dict[int, Contest] = {}
 
@@ -61,7 +64,7 @@ class LatestTerms:
         if latest is not None:
             turn.again(Contend(contest.lock, lock_and_term(latest.key)[1]))
             return
-        token = contest.searching = self._node.token()
+        token = contest.searching = self._node.tokens.read(self._reader)
         self._searches[token] = contest
         turn.read(ReadLastSlot(token, lock_path(contest.lock)))
 

@@ -107,7 +107,7 @@ class Lists:
             self._begin(turn, self._waiting.pop(question))
 
     def _begin(self, turn: Turn, read: ListRead) -> None:
-        read.token = self._node.token()
+        read.token = self._node.tokens.ask(self)
         self._reads[read.token] = read
         prefix, after, _ = read.question
         take, fail = partial(self._on_chunk, read), partial(self._on_unreadable, read)
@@ -285,6 +285,7 @@ class Lists:
         if not read.merged:
             self._call_off(turn, read)
         del self._reads[read.token]
+        self._node.tokens.close(read.token)
         for live in read.lives:
             del self._of[live]
         self._begin_next(turn)

@@ -24,7 +24,6 @@ from ..wire.requests import (
     LockRequest,
 )
 from .contests import Contests
-from .events import ResendRead
 from .forgetting import Forgetting
 from .giving_up import GivingUp
 from .renewals import Renewals
@@ -120,12 +119,6 @@ class Locks:
         """Terms of a lock are forgotten."""
         self.contests.on_forgotten(turn, gone)
         self.renewals.on_forgotten(turn, gone)
-
-    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
-        """Answers are missing: ask again."""
-        self.contests.asking.on_resend(turn, timer)
-        self.renewals.on_resend(turn, timer)
-        self.giving_up.on_resend(turn, timer)
 
     def prune(self) -> None:
         """Forget what nobody waits for any more."""

@@ -9,9 +9,7 @@ from ..lineage import Lineage
 from ..types import NodeId, Process
 from ..wire.peers import Ping
 from .events import FeedDone
-
-TOKEN_BITS = 36
-"""How many questions one life may ask; the bits above it count lives."""
+from .tokens import Tokens
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +27,7 @@ class Node:
         settled_feed_end: up to where the feed is durable; no more of it is told to a peer.
         reachable: peers that are not suspected and that say that they vote.
         eager: somebody here waits to be told what others decide.
-        last_token: the last number given to a question.
+        tokens: the numbers of its questions, and who asked them.
     """
 
     config: ClusterConfig
@@ -38,26 +36,18 @@ class Node:
     feed_end: int
     failed: str = ""
     reachable: set[NodeId] = field(default_factory=set[NodeId])
-    last_token: int = 0
     eager: bool = False
+    tokens: Tokens = field(init=False)
     found_feed_end: int = field(init=False)
     settled_feed_end: int = field(init=False)
     nodes: tuple[NodeId, ...] = field(init=False)
     others: tuple[NodeId, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.tokens = Tokens(self.identity.incarnation)
         self.found_feed_end = self.settled_feed_end = self.feed_end
         self.nodes = self.config.nodes
         self.others = tuple(node for node in self.nodes if node != self.name)
-
-    def token(self) -> int:
-        """A number for a question to peers or to the disk, never used twice in any life.
-
-        A late answer to a question of an earlier life must not be taken for one of this life: a
-        read would count what was said before it arrived (design 6).
-        """
-        self.last_token += 1
-        return (self.identity.incarnation << TOKEN_BITS) | self.last_token
 
     @property
     def name(self) -> NodeId:

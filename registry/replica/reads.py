@@ -23,6 +23,7 @@ from .events import ReadOn, ResendRead, SlotDone
 from .forgetting import tell_forgotten
 from .node import Node, refusal
 from .requests import Live, Requests
+from .tokens import ReadDone
 from .turn import Turn
 
 PROMPT_READS = 512
@@ -117,22 +118,21 @@ class Reads:
 
     def latest(self, turn: Turn, live: Live, request: LatestRequest) -> None:
         """Find the last decided slot: from the last one learned here, slot by slot."""
-        token = self._node.token()
+        token = self._node.tokens.read(self)
         self._series[token] = live
         turn.read(ReadLastSlot(token, request.series))
 
-    def on_slot(self, turn: Turn, done: SlotDone) -> None:
+    def on_read(self, turn: Turn, done: ReadDone) -> None:
         """The disk has said which slot of a series was learned last."""
-        live = self._series.pop(done.token, None)
-        if live is not None and isinstance(live.request, LatestRequest):
-            key = slot_key(live.request.series, max(done.slot, 1))
-            turn.again(ReadOn(live.origin, live.request.id, key, None))
+        assert isinstance(done, SlotDone), "the last slot was asked for"
+        live = self._series.pop(done.token)
+        assert isinstance(live.request, LatestRequest)
+        key = slot_key(live.request.series, max(done.slot, 1))
+        turn.again(ReadOn(live.origin, live.request.id, key, None))
 
-    def on_slot_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
         """The disk could not say it."""
-        live = self._series.pop(token, None)
-        if live is not None:
-            self._requests.fail(turn, live, DamagedError, message)
+        self._requests.fail(turn, self._series.pop(token), DamagedError, message)
 
     def read_on(self, turn: Turn, event: ReadOn) -> None:
         """Read one slot of a series; the first undecided one ends the search (design 10)."""
@@ -245,7 +245,7 @@ class Reads:
         turn.vouch(query.key, Send(sender, answer))
 
     def _ask(self, turn: Turn, read: QuorumRead) -> None:
-        token = self._node.token()
+        token = self._node.tokens.ask(self)
         self._reads[token] = read
         self._reads_by_key.setdefault(read.key, set()).add(token)
         turn.broadcast(self._node.others, Query(token, read.key))
@@ -260,6 +260,7 @@ class Reads:
 
     def _drop(self, token: int) -> QuorumRead:
         read = self._reads.pop(token)
+        self._node.tokens.close(token)
         tokens = self._reads_by_key[read.key]
         tokens.discard(token)
         if not tokens:

@@ -88,7 +88,7 @@ class Renewals:
             if not term.is_opened_by(request.secret):
                 self._requests.fail(turn, live, BadRequest, _not_his_secret(held))
                 return
-            token = self._node.token()
+            token = self._node.tokens.ask(self)
             self._ask(turn, live, Renew(token, held, term.ttl_ms, term.secret_hash))
 
         if not self._node.voting:
@@ -128,11 +128,17 @@ class Renewals:
     def prune(self) -> None:
         """Forget the keep-alives that nobody waits for any more."""
         for token in [t for t, renewal in self._renewals.items() if renewal.live.done]:
-            del self._renewals[token]
+            self._drop(token)
 
     def abandon(self) -> None:
         """The disk failed; the requests themselves are failed by whoever says so."""
-        self._renewals.clear()
+        for token in list(self._renewals):
+            self._drop(token)
+
+    def _drop(self, token: int) -> None:
+        """A keep-alive is over."""
+        del self._renewals[token]
+        self._node.tokens.close(token)
 
     # -- as the node that was asked
 
@@ -151,10 +157,10 @@ class Renewals:
         quorums = self._node.config.quorums
         request_id = renewal.live.request.id
         if quorums.prepared(renewal.kept):
-            del self._renewals[answer.id]
+            self._drop(answer.id)
             self._requests.answer(turn, renewal.live, Kept(request_id))
         elif not quorums.prepared(set(self._node.config.nodes) - renewal.refused):
-            del self._renewals[answer.id]
+            self._drop(answer.id)
             self._requests.answer(turn, renewal.live, Superseded(request_id))
 
     def on_resend(self, turn: Turn, timer: ResendRead) -> None:
@@ -163,7 +169,7 @@ class Renewals:
         if renewal is None:
             return
         if renewal.live.done:
-            del self._renewals[timer.token]
+            self._drop(timer.token)
             return
         answered = renewal.kept | renewal.refused
         missing = [node for node in self._node.config.nodes if node not in answered]
@@ -175,7 +181,7 @@ class Renewals:
         for token, renewal in list(self._renewals.items()):
             held = renewal.message.tenure
             if gone.covers(held.key):
-                del self._renewals[token]
+                self._drop(token)
                 self._requests.answer(turn, renewal.live, Superseded(renewal.live.request.id))
 
     # -- as a node that keeps leases

@@ -246,16 +246,11 @@ class Replica:
 
     def _on_read_or_rest(self, turn: Turn, event: ReadOrRest) -> None:
         match event:
-            case ScanDone():
-                self._scans.on_done(turn, event)
-            case FeedDone():
-                if not self._watches.on_feed(turn, event):
-                    self.catchup.on_feed(turn, event)
-            case SlotDone():
-                self._reads.on_slot(turn, event)
-                self._locks.contests.on_slot(turn, event)
+            case ScanDone() | FeedDone() | SlotDone():
+                self.node.tokens.on_read(turn, event)
             case ReadFailed(token, message):
-                self._on_read_failed(turn, token, message)
+                turn.alarm(message)
+                self.node.tokens.on_read_failed(turn, token, message)
             case Finish():
                 self._finishing.finish(turn, event)
             case Coordinate():
@@ -285,8 +280,7 @@ class Replica:
             case Retry():
                 self._coordinator.on_retry(turn, timer)
             case ResendRead():
-                for part in (self._reads, self._lists, self._locks):
-                    part.on_resend(turn, timer)
+                self.node.tokens.on_resend(turn, timer)
             case Sweep():
                 self._on_sweep(turn)
             case PullFeeds():
@@ -343,14 +337,6 @@ class Replica:
             unknown = live.indefinite or live.passed_to is not None
             self._requests.fail(turn, live, OutcomeUnknown if unknown else error, message)
         self._lists.prune(turn)
-
-    def _on_read_failed(self, turn: Turn, token: int, message: str) -> None:
-        turn.alarm(message)
-        self._scans.on_failed(turn, token, message)
-        self._reads.on_slot_failed(turn, token, message)
-        self._locks.contests.on_slot_failed(turn, token, message)
-        self._watches.on_failed(turn, token)
-        self.catchup.on_failed(token)
 
     def _on_request(self, turn: Turn, connection: Connection, request: Request) -> None:
         match request:

@@ -17,6 +17,7 @@ from ..disk import ScanPage
 from .effects import ReadScan
 from .events import ScanDone
 from .node import Node
+from .tokens import ReadDone
 from .turn import Turn
 
 CHUNK_ROWS = 128
@@ -72,8 +73,9 @@ class Scans:
         self._waiting.append(scan)
         self._next(turn)
 
-    def on_done(self, turn: Turn, done: ScanDone) -> None:
+    def on_read(self, turn: Turn, done: ReadDone) -> None:
         """A chunk has been read."""
+        assert isinstance(done, ScanDone), "a scan was asked for"
         scan = self._taken(done.token)
         if scan is not None:
             if scan.wanted(turn) and self._handed(turn, scan, done.page):
@@ -81,7 +83,7 @@ class Scans:
                 self._read(turn, scan)
             self._next(turn)
 
-    def on_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
         """The disk has a damaged record."""
         scan = self._taken(token)
         if scan is not None:
@@ -110,7 +112,7 @@ class Scans:
                 self._read(turn, scan)
 
     def _read(self, turn: Turn, scan: DiskScan) -> None:
-        token = self._node.token()
+        token = self._node.tokens.read(self)
         self._reading = (token, scan)
         turn.read(
             ReadScan(token, scan.prefix, scan.after, self.chunk_rows, CHUNK_BYTES, scan.until)

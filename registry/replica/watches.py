@@ -21,6 +21,7 @@ from .events import FeedDone
 from .node import Node, servable
 from .positions import index_of, number_of
 from .requests import Live, Requests
+from .tokens import ReadDone
 from .turn import Turn
 
 READ_ENTRIES = 128
@@ -71,11 +72,10 @@ class Watches:
         else:
             self._read_on(turn, Watch(live, request, index))
 
-    def on_feed(self, turn: Turn, done: FeedDone) -> bool:
-        """Entries were read; returns whether they were for a watch."""
-        watch = self._reading.pop(done.token, None)
-        if watch is None:
-            return False
+    def on_read(self, turn: Turn, done: ReadDone) -> None:
+        """Entries were read for a watch."""
+        assert isinstance(done, FeedDone), "the feed was asked for"
+        watch = self._reading.pop(done.token)
         done = servable(self._node, done)
         found = _found(turn, watch, done.entries)
         watch.index = max(watch.index, done.next_index)
@@ -83,13 +83,11 @@ class Watches:
             self._answer_page(turn, watch, found)
         elif not watch.live.done:
             self._read_on(turn, watch)
-        return True
 
-    def on_failed(self, turn: Turn, token: int) -> None:
+    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
         """The feed could not be read: the watcher starts over, on another node perhaps."""
-        watch = self._reading.pop(token, None)
-        if watch is not None:
-            self._answer(turn, watch.live, watch.request, (), self._node.feed_end, lost=True)
+        watch = self._reading.pop(token)
+        self._answer(turn, watch.live, watch.request, (), self._node.feed_end, lost=True)
 
     def end_turn(self, turn: Turn) -> None:
         """Answer the parked watches that this step's decrees concern."""
@@ -121,7 +119,7 @@ class Watches:
             self._parked.setdefault(watch.request.prefix, []).append(watch)
             self._node.eager = True
             return
-        token = self._node.token()
+        token = self._node.tokens.read(self)
         self._reading[token] = watch
         turn.read(ReadFeed(token, watch.index, READ_ENTRIES))
 

@@ -69,9 +69,9 @@ READING = (
     ),
     _bug(
         "an answer to an earlier life is counted",
-        "node",
-        "return (self.identity.incarnation << TOKEN_BITS) | self.last_token",
-        "return self.last_token",
+        "tokens",
+        "return (self._incarnation << TOKEN_BITS) | self._last",
+        "return self._last",
         None,  # storms meet it once in hundreds of seeds
         tests=_TESTS,
     ),

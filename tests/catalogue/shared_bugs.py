@@ -145,8 +145,8 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.asking",
-            "Ask(self._node.token(), decree, list(contest.waiters))",
-            "Ask(self._node.token(), decree, contest.waiters)",
+            "Ask(self._node.tokens.ask(self), decree, list(contest.waiters))",
+            "Ask(self._node.tokens.ask(self), decree, contest.waiters)",
         ),
     ),
     _bug(

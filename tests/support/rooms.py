@@ -1,7 +1,7 @@
 """The rooms of the core: which file stands where, and in which order the rooms depend on each other."""
 
 ROOMS = {
-    "step": ("effects", "events", "node", "requests", "turn"),
+    "step": ("effects", "events", "node", "requests", "tokens", "turn"),
     "feed": ("catchup", "digests", "forgetting", "knowledge", "positions", "recent", "watches"),
     "consensus": (
         *("acceptors", "attempts", "boarding", "coordinator", "flights", "standing", "voting"),
