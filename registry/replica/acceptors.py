@@ -35,7 +35,7 @@ from ..paxos.messages import (
 )
 from ..types import Ballot, Decree, Key, NodeId
 from ..wire.peers import Held
-from .turn import Turn
+from .turn import Pending, Turn
 
 Answer = Promise | Accepted | Nack | Commit | Held
 LIGHT_BYTES = 4_096
@@ -75,6 +75,10 @@ class Acceptors:
     def unlearned(self) -> int:
         """How many acceptances have an unknown outcome."""
         return len(self._unlearned)
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"half-done": self._unlearned}
 
     @property
     def backlog_ms(self) -> float:

@@ -17,7 +17,7 @@ from .contest import Ask, Contest
 from .effects import Send
 from .events import ResendRead
 from .node import Node
-from .turn import Turn
+from .turn import Pending, Turn
 
 MAX_OVERTAKEN = 1_024
 """So many overtaken questions are kept; answers to those that are older prove nothing."""
@@ -34,6 +34,10 @@ class Asking:
         self._node = node
         self._contests: dict[int, Contest] = {}
         self._overtaken: dict[int, Ask] = {}
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"questions": self._contests, "overtaken questions": self._overtaken}
 
     def needs(self, answer: LeaseAnswer) -> Iterable[Key]:
         """The instances that an answer is about: the next term's, which it may report."""

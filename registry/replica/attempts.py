@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..disk import Forgotten
 from ..paxos.proposer import Prepared, Preparing, Proposing
-from ..types import Ballot, Claim, Decree, Key
+from ..types import Ballot, Claim, Decree, Key, Value
+from .flights import Flight
 from .requests import Live
 from .turn import Turn
 
@@ -14,6 +16,23 @@ Found = Decree | Forgotten | None
 """What a key is decided to be, that it is forgotten, or that it is undecided."""
 Then = Callable[[Turn, Found], None]
 Settle = Callable[[Turn, Live, Decree], None]
+
+
+class Progress(Value, frozen=True):
+    """How far an attempt has come: what a crash takes of it, as a value.
+
+    Args:
+        state: where the ballot stands, all votes counted; None while it pauses.
+        heard: the highest ballot that a nack spoke of.
+        flight: the number of the flight that it travels in; 0 if it travels in none.
+        resends, outbids: how many so far.
+    """
+
+    state: Preparing | Proposing | None
+    heard: Ballot | None
+    flight: int = 0
+    resends: int = 0
+    outbids: int = 0
 
 
 class Follower(Struct, eq=False):
@@ -84,3 +103,31 @@ class Attempt(Struct, eq=False):
         self.claims = [candidate for candidate in self.claims if not candidate.live.done]
         if self.followers:
             self.followers = [f for f in self.followers if not f.live.done]
+
+    def note_proposed(self) -> None:
+        """From here on, a claim whose id is in the proposal may be chosen: say so if time ends."""
+        if isinstance(self.state, Proposing):
+            for candidate in self.claims:
+                if candidate.claim.claim_id == self.state.decree.claim_id:
+                    candidate.live.indefinite = True
+
+    def take_answered(self) -> list[Follower]:
+        """Take out the reads that the present ballot began after: that it found nothing tells them."""
+        answered = [f for f in self.followers if f.joined < self.ballots]
+        self.followers = [f for f in self.followers if f.joined >= self.ballots]
+        return answered
+
+    def progress(self, flight: Flight | None) -> Progress:
+        """How far it has come, in the flight that it travels in, if there is one."""
+        state = self.state
+        assert not isinstance(state, Prepared), "what boards leaves in the same step"
+        if flight is not None and isinstance(state, Proposing):
+            state = replace(state, votes=state.votes | flight.votes)
+        number = flight.number if flight is not None else 0
+        return Progress(state, self.heard, number, self.resends, self.outbids)
+
+    def restore(self, progress: Progress) -> None:
+        """Come as far as another attempt."""
+        self.state, self.heard = progress.state, progress.heard
+        self.resends, self.outbids = progress.resends, progress.outbids
+        self.flight = progress.flight or None

@@ -21,7 +21,7 @@ from .forgetting import tell_forgotten
 from .node import Node, servable
 from .recent import Recent
 from .tokens import ReadDone
-from .turn import Turn
+from .turn import Pending, Turn
 
 PAGE_ENTRIES = 1_024
 """How many entries are read from the disk at a time; from memory a page may have more."""
@@ -79,6 +79,10 @@ class CatchUp:
         """Up to where a peer's feed has been read."""
         record = self._cursors.get(peer)
         return record.index if record is not None else 0
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"fetching": self._fetching, "pulling": self._pulling, "served pages": self._serving}
 
     # -- reading a peer's feed
 
@@ -165,6 +169,10 @@ class CatchUp:
     def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
         """The feed could not be read; the peer will ask again."""
         del self._serving[token]
+
+    def on_fetch(self, turn: Turn, sender: NodeId, message: Fetch) -> None:
+        """A peer asks for decrees that it lacks."""
+        self.serve_fetch(turn, sender, message.keys)
 
     def serve_fetch(self, turn: Turn, sender: NodeId, keys: tuple[Key, ...]) -> None:
         """Send the decrees asked for, a few in each step, so that no step grows without bound."""

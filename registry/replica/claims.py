@@ -24,10 +24,11 @@ from .attempts import Found
 from .coordinator import Coordinator
 from .effects import Send
 from .events import Coordinate
+from .knowledge import dispute_message
 from .node import Node, refusal
-from .reads import Reads, dispute_message
+from .reads import Reads
 from .requests import Live, Requests
-from .turn import Turn
+from .turn import Pending, Turn
 
 AnyClaim = ClaimRequest | ClaimNextRequest
 
@@ -54,6 +55,10 @@ class Claims:
         self._reads = reads
         self._passed: dict[int, Live] = {}
         self._passed_by_key: dict[Key, set[int]] = {}
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"claims passed on": self._passed}
 
     def begin(self, turn: Turn, live: Live, request: AnyClaim) -> None:
         """A claim has arrived: answer it, pass it on, or coordinate it."""

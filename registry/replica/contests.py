@@ -45,7 +45,7 @@ from .node import Node, refusal
 from .reads import Reads
 from .requests import Live, Requests, out_of_time
 from .tokens import ReadDone
-from .turn import Turn
+from .turn import Pending, Turn
 
 
 class Contests:
@@ -81,8 +81,9 @@ class Contests:
         self.granting = Granting(node, requests)
         self._serial = 0
 
-    def __len__(self) -> int:
-        return len(self._contests)
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"contests": self._contests, **self.asking.pending(), **self.latest.pending()}
 
     # -- who waits
 

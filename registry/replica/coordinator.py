@@ -22,7 +22,7 @@ from ..paxos.proposer import Chosen, Outbid, Prepared, Preparing, Proposing, Unc
 from ..types import Ballot, Claim, Decree, Key, NodeId
 from ..wire.peers import Held
 from .acceptors import LIGHT_BYTES, Acceptors
-from .attempts import Attempt, Candidate, Follower, Settle, Then
+from .attempts import Attempt, Candidate, Follower, Progress, Settle, Then
 from .boarding import Boarding
 from .effects import Send
 from .events import Resend, ResendFlight, Retry
@@ -30,7 +30,7 @@ from .flights import STANDING_RESENDS, Flights
 from .node import Node
 from .requests import Live
 from .standing import Standing
-from .turn import Turn
+from .turn import Pending, Turn
 
 MAX_RESEND_MS = 2_000
 MAX_BACKOFF_MS = 1_000
@@ -71,8 +71,9 @@ class Coordinator:
         self.boarding = Boarding(self.flights)
         self._serial = 0
 
-    def __len__(self) -> int:
-        return len(self._attempts)
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"attempts": self._attempts, **self.flights.pending()}
 
     def needs(self, timer: Resend | Retry) -> Iterable[Key]:
         """The instance that a timer needs: none if its attempt is over."""
@@ -82,7 +83,7 @@ class Coordinator:
         """Claim a key: join its attempt, or start one. The first claim in it is proposed."""
         attempt = self._open(claim.key)
         attempt.claims.append(Candidate(live, claim, settle))
-        self._note_proposed(attempt)
+        attempt.note_proposed()
         self._begin_if_new(turn, attempt)
 
     def follow(self, turn: Turn, key: Key, live: Live, then: Then) -> None:
@@ -141,7 +142,7 @@ class Coordinator:
             case Preparing() | Proposing():
                 pass
 
-    def on_held(self, turn: Turn, message: Held) -> None:
+    def on_held(self, turn: Turn, sender: NodeId, message: Held) -> None:
         """An acceptor's guard refuses a term for now: the same accept is sent again in time."""
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Proposing):
@@ -151,9 +152,8 @@ class Coordinator:
 
     def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
         """Keys are decided, here or elsewhere: everybody who waited gets the decree."""
-        if self._attempts:
-            for decree in decrees:
-                self._end(turn, decree.key, decree)
+        for decree in decrees if self._attempts else ():
+            self._end(turn, decree.key, decree)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
         """Give up what cannot be decided here; its claims stay as indefinite as they were."""
@@ -173,7 +173,7 @@ class Coordinator:
             del self._attempts[attempt.key]
             return
         if (left_ms := self._due_ms(attempt) - turn.now_ms) > 0:
-            turn.timer(Resend(attempt.key, self._next_serial(attempt)), left_ms)
+            self._wake(turn, attempt, Resend, left_ms)
             return
         attempt.resends += 1
         if attempt.state.ballot.is_standing and attempt.resends > STANDING_RESENDS:
@@ -195,15 +195,25 @@ class Coordinator:
     def on_retry(self, turn: Turn, timer: Retry) -> None:
         """The pause is over: begin again in a higher ballot."""
         attempt = self._current(timer)
-        if attempt is None or attempt.state is not None:
-            return
-        self._begin_if_wanted(turn, attempt)
+        if attempt is not None and attempt.state is None:
+            self._begin_if_wanted(turn, attempt)
 
     def abandon(self) -> None:
         """Drop everything, since the disk failed; the requests themselves are failed elsewhere."""
         self._attempts.clear()
         self.flights.clear()
         self.boarding.clear()
+
+    def progress(self, key: Key) -> Progress | None:
+        """How far the attempt at `key` has come; None if there is none."""
+        attempt = self._attempts.get(key)
+        return attempt.progress(self.flights.find(attempt.flight)) if attempt is not None else None
+
+    def restore(self, key: Key, progress: Progress) -> None:
+        """Put the attempt at `key`, which has been opened, where another one had come to."""
+        self._attempts[key].restore(progress)
+        if progress.flight and isinstance(progress.state, Proposing):
+            self.flights.restore(progress.flight, progress.state, progress.resends)
 
     def propose_due(self, turn: Turn) -> None:
         """All events of the step are handled: propose what may leave (R16 to R18)."""
@@ -271,7 +281,7 @@ class Coordinator:
         flight, refused = self.flights.depart(turn, decrees)
         for attempt in attempts:
             attempt.flight = flight
-            self._note_proposed(attempt)
+            attempt.note_proposed()
         for key in refused:
             self._go_alone(turn, key)
 
@@ -308,15 +318,14 @@ class Coordinator:
         """Say it to our own acceptor first; if that agrees, to all the others, at once."""
         message = state.message()
         attempt.state = state
-        answer = self._acceptors.answer(turn, message)
-        match answer:
+        match answer := self._acceptors.answer(turn, message):
             case Nack():
                 assert answer.promised is not None, "we rely on no promise that we have not given"
                 self._pause(turn, attempt, answer.promised)
             case Promise() | Accepted():
                 turn.vouch(attempt.key, Send(self._node.name, answer))
                 turn.broadcast(self._node.others, message)
-                self._note_proposed(attempt)
+                attempt.note_proposed()
                 self._set_resend(turn, attempt)
             case Held():
                 self._wait(turn, attempt, answer.remaining_ms)
@@ -329,49 +338,41 @@ class Coordinator:
         attempt.said_ms = turn.now_ms
         delay_ms = self._node.config.timing.resend_ms << min(attempt.resends, 8)
         delay_ms = min(max(delay_ms, at_least_ms), MAX_RESEND_MS)
-        turn.timer(Resend(attempt.key, self._next_serial(attempt)), delay_ms, delay_ms / 4)
+        self._wake(turn, attempt, Resend, delay_ms, delay_ms / 4)
 
     def _due_ms(self, attempt: Attempt) -> float:
         """When to say it again: a large value may wait behind others, all else is soon there."""
         value = attempt.state.decree.value if isinstance(attempt.state, Proposing) else b""
         return attempt.said_ms + (len(value) > LIGHT_BYTES) * self._acceptors.backlog_ms
 
-    def _next_serial(self, attempt: Attempt) -> int:
-        """Make all timers of the attempt stale but the one that is set now."""
+    def _wake(self, turn: Turn, attempt: Attempt, timer: type[Resend | Retry], *ms: float) -> None:
+        """Set the attempt's timer, to a delay and a spread; those that were set before are stale."""
         self._serial += 1
         attempt.serial = self._serial
-        return self._serial
+        turn.timer(timer(attempt.key, attempt.serial), *ms)
 
     def _pause(self, turn: Turn, attempt: Attempt, promised: Ballot) -> None:
         """R04: duels end because pauses grow and are randomised, outside."""
         self._leave(attempt)
         attempt.state = None
         attempt.heard = max(promised, attempt.heard or promised)
-        delay_ms = min(
-            self._node.config.timing.backoff_ms << min(attempt.outbids, 10), MAX_BACKOFF_MS
-        )
+        backoff_ms = self._node.config.timing.backoff_ms << min(attempt.outbids, 10)
+        delay_ms = min(backoff_ms, MAX_BACKOFF_MS)
         attempt.outbids += 1
-        turn.timer(Retry(attempt.key, self._next_serial(attempt)), delay_ms / 2, delay_ms)
+        self._wake(turn, attempt, Retry, delay_ms / 2, delay_ms)
 
     def _wait(self, turn: Turn, attempt: Attempt, remaining_ms: int) -> None:
         """Our own guard refuses the term, so the accept may go nowhere (see above): later."""
         attempt.state = None
         attempt.outbids += 1  # whoever joins meanwhile waits as well
         delay_ms = min(remaining_ms + 1, MAX_RESEND_MS)
-        turn.timer(Retry(attempt.key, self._next_serial(attempt)), delay_ms, delay_ms / 8)
+        self._wake(turn, attempt, Retry, delay_ms, delay_ms / 8)
 
     def _stall(self, turn: Turn, attempt: Attempt) -> None:
         """Our own instance is damaged or disputed: say nothing, rather than something doubtful."""
         self._leave(attempt)
         attempt.state = None
-        turn.timer(Retry(attempt.key, self._next_serial(attempt)), MAX_BACKOFF_MS)
-
-    def _note_proposed(self, attempt: Attempt) -> None:
-        """From here on, a claim whose id is in the proposal may be chosen: say so if time ends."""
-        if isinstance(attempt.state, Proposing):
-            for candidate in attempt.claims:
-                if candidate.claim.claim_id == attempt.state.decree.claim_id:
-                    candidate.live.indefinite = True
+        self._wake(turn, attempt, Retry, MAX_BACKOFF_MS)
 
     def _end(self, turn: Turn, key: Key, decree: Decree) -> None:
         attempt = self._attempts.pop(key, None)
@@ -385,8 +386,7 @@ class Coordinator:
 
     def _end_vacant(self, turn: Turn, attempt: Attempt) -> None:
         """Tell the reads that this ballot began after; for later ones, begin another (design 6)."""
-        answered = [f for f in attempt.followers if f.joined < attempt.ballots]
-        attempt.followers = [f for f in attempt.followers if f.joined >= attempt.ballots]
+        answered = attempt.take_answered()
         attempt.state = None
         if attempt.followers:
             self._begin(turn, attempt)

@@ -12,16 +12,17 @@ Invariants kept here:
 * nothing is aboard that the node's own acceptor has not accepted in the step in which it left (R05).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..paxos.messages import AcceptedMany, AcceptMany, CommitMany
+from ..paxos.proposer import Proposing
 from ..types import Ballot, Decree, Key, NodeId
 from .acceptors import Acceptors
 from .effects import Send
 from .events import ResendFlight
 from .node import Node
-from .turn import Turn
+from .turn import Pending, Turn
 
 STANDING_RESENDS = 1
 """So often a proposal that relies on the standing promise is said again; then comes phase 1."""
@@ -62,6 +63,7 @@ class Flights:
         acceptors: the node's own acceptor, which votes like any other.
 
     Attributes:
+        made: how many there have been in this life, single keys included.
         landed, landed_ms: how many the last flight that landed had aboard, and when that was.
     """
 
@@ -70,7 +72,7 @@ class Flights:
         self._acceptors = acceptors
         self._flights: dict[int, Flight] = {}
         self._lone: set[int] = set()
-        self._last = 0
+        self.made = 0
         self.landed = 0
         self.landed_ms = 0.0
 
@@ -79,16 +81,35 @@ class Flights:
         """Whether votes on anything that left are missing."""
         return bool(self._flights or self._lone)
 
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"flights": self._flights}
+
+    @property
+    def numbers(self) -> Collection[int]:
+        """Those of the flights that are under way."""
+        return self._flights
+
     def lone(self) -> int:
         """A number for a key that travels by itself, in the plain messages, until it is left."""
-        self._last += 1
-        self._lone.add(self._last)
-        return self._last
+        self.made += 1
+        self._lone.add(self.made)
+        return self.made
 
     def aboard(self, number: int) -> Iterable[Key]:
         """The keys of a flight that is under way."""
         flight = self._flights.get(number)
         return flight.aboard if flight is not None else ()
+
+    def find(self, number: int | None) -> Flight | None:
+        """The flight of a number, if it is under way."""
+        return self._flights.get(number) if number is not None else None
+
+    def restore(self, number: int, state: Proposing, resends: int) -> None:
+        """Put a flight with one key on board under way, which has come as far as `state`."""
+        votes = {NodeId(name) for name in state.votes}
+        aboard = {state.key: state.decree}
+        self._flights[number] = Flight(number, state.ballot, aboard, votes, resends)
 
     def depart(self, turn: Turn, decrees: Sequence[Decree]) -> tuple[int, list[Key]]:
         """Propose these in the standing ballot: to our own acceptor first, then to all others.
@@ -99,14 +120,14 @@ class Flights:
         ballot = Ballot.standing(self._node.process)
         refused = self._acceptors.vote(turn, ballot, decrees)
         aboard = {decree.key: decree for decree in decrees if decree.key not in refused}
-        self._last += 1
+        self.made += 1
         if aboard:
-            flight = self._flights[self._last] = Flight(self._last, ballot, aboard)
+            flight = self._flights[self.made] = Flight(self.made, ballot, aboard)
             vote = AcceptedMany(ballot, flight.number, ())
             turn.vouch_for_all(aboard, Send(self._node.name, vote))
             turn.broadcast(self._node.others, flight.message())
             self._set_resend(turn, flight)
-        return self._last, list(refused)
+        return self.made, list(refused)
 
     def on_accepted(
         self, turn: Turn, sender: NodeId, message: AcceptedMany

@@ -28,7 +28,7 @@ from .effects import Send
 from .events import ResendRead
 from .node import Node, refusal
 from .requests import Live, Requests
-from .turn import Turn
+from .turn import Pending, Turn
 
 GIVEN_UP = "the claim was given up by its claimer"
 
@@ -64,8 +64,9 @@ class GivingUp:
         self._contests = contests
         self._passing: dict[int, Passing] = {}
 
-    def __len__(self) -> int:
-        return len(self._passing)
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"give-ups": self._passing}
 
     # -- requests
 

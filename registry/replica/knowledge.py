@@ -12,10 +12,10 @@ from ..locks.terms import is_term
 from ..paxos import learner
 from ..paxos.instance import Instance
 from ..paxos.messages import Commit, CommitMany
-from ..types import Decree, Key
+from ..types import Decree, Key, NodeId
+from ..wire.peers import Fetched
 from .digests import decree_digest
 from .node import Node
-from .reads import dispute_message
 from .recent import Recent
 from .turn import Turn
 
@@ -80,7 +80,11 @@ class Knowledge:
             self._append(turn, fresh)
         self._spread(turn, known + fresh, fresh)
 
-    def learn_flight(self, turn: Turn, message: CommitMany) -> None:
+    def on_commit(self, turn: Turn, sender: NodeId, message: Commit) -> None:
+        """R20: a peer has learned that a decree is chosen."""
+        self.learn(turn, (message.decree,))
+
+    def on_commit_many(self, turn: Turn, sender: NodeId, message: CommitMany) -> None:
         """What was proposed in a ballot for these keys is chosen; what is not held here comes later."""
         chosen: dict[Key, Decree] = {}
         for key in message.keys:
@@ -91,10 +95,10 @@ class Knowledge:
                     chosen[key] = decree
         self.learn(turn, chosen.values())
 
-    def learn_fetched(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+    def on_fetched(self, turn: Turn, sender: NodeId, message: Fetched) -> None:
         """A peer has learned these. Terms come one by one: each may make earlier ones forgotten."""
-        self.learn(turn, [decree for decree in decrees if not is_term(decree.key)])
-        for term in [decree for decree in decrees if is_term(decree.key)]:
+        self.learn(turn, [decree for decree in message.decrees if not is_term(decree.key)])
+        for term in [decree for decree in message.decrees if is_term(decree.key)]:
             self.learn(turn, (term,))
 
     def _append(self, turn: Turn, decrees: Sequence[Decree]) -> None:
@@ -125,3 +129,11 @@ class Knowledge:
         turn.broadcast(self._node.others, Commit(key, instance.learned))
         if self._on_disputed is not None:
             self._on_disputed(turn, key)
+
+
+def dispute_message(key: Key) -> str:
+    """What to say of a key for which two decrees are known."""
+    return (
+        f"key {key!r}: two nodes know different decrees for it, which means a corrupt disk or a"
+        " bug; it is not served until an operator has compared the nodes' data"
+    )

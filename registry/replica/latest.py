@@ -12,7 +12,7 @@ from .effects import ReadLastSlot
 from .events import Contend
 from .node import Node
 from .tokens import Reader
-from .turn import Turn
+from .turn import Pending, Turn
 
 MAX_LOCKS = 4_096
 
@@ -30,6 +30,10 @@ class LatestTerms:
         self._reader = reader
         self._decrees: dict[str, Decree] = {}
         self._searches: dict[int, Contest] = {}
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"searches": self._searches}
 
     def of(self, lock: str) -> Decree | None:
         """The latest term of `lock`, None if that is not known here."""

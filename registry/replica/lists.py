@@ -27,13 +27,13 @@ from .attempts import Found
 from .coordinator import Coordinator
 from .effects import Send
 from .events import Finish, FromPeer, ResendRead
+from .knowledge import dispute_message
 from .list_read import ListRead, Question, question_of
 from .node import Node
-from .reads import dispute_message
 from .requests import Live, Requests
 from .scans import DiskScan, Scans
 from .spans import SPAN_ROWS, answer_of, spans_of
-from .turn import Turn
+from .turn import Pending, Turn
 
 MAX_ASKING = 8
 """So many pages wait for this node's disk or for peers at a time."""
@@ -71,6 +71,10 @@ class Lists:
         self._reads: dict[int, ListRead] = {}
         self._of: dict[Live, ListRead] = {}
         self._late: dict[NodeId, float] = {}
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"lists": self._reads, "lists in line": self._waiting, "who lists": self._of}
 
     def begin(self, turn: Turn, live: Live, request: ListRequest) -> None:
         """Wait in line, with all who ask the same."""

@@ -59,6 +59,11 @@ class Membership:
         """What is remembered of a peer."""
         return self._peers.get(node)
 
+    def disk_of(self, node: NodeId) -> bytes | None:
+        """The disk id that a peer is known by."""
+        known = self._peers.get(node)
+        return known.disk_id if known is not None else None
+
     def standing(self) -> Standing:
         """What this node says of itself. Its feed counts as far as it is durable."""
         node, identity = self._node, self._node.identity

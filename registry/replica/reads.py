@@ -21,10 +21,11 @@ from .coordinator import Coordinator
 from .effects import ReadLastSlot, Send
 from .events import ReadOn, ResendRead, SlotDone
 from .forgetting import tell_forgotten
+from .knowledge import dispute_message
 from .node import Node, refusal
 from .requests import Live, Requests
 from .tokens import ReadDone
-from .turn import Turn
+from .turn import Pending, Turn
 
 PROMPT_READS = 512
 """With so many questions under way, their answers may take twice as long as that of one."""
@@ -92,6 +93,10 @@ class Reads:
         """The instance that an answer may change."""
         read = self._reads.get(answer.id)
         return (read.key,) if read is not None else ()
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"reads": self._reads, "series": self._series, "waits": self._waits}
 
     # -- requests
 
@@ -297,11 +302,3 @@ class Reads:
                 self._requests.fail(turn, live, found.error, found.message)
             case Decree():
                 self._requests.answer(turn, live, Decreed(request_id, found))
-
-
-def dispute_message(key: Key) -> str:
-    """What to say of a key for which two decrees are known."""
-    return (
-        f"key {key!r}: two nodes know different decrees for it, which means a corrupt disk or a"
-        " bug; it is not served until an operator has compared the nodes' data"
-    )

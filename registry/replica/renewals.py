@@ -29,7 +29,7 @@ from .forgetting import tell_forgotten
 from .node import Node, refusal
 from .reads import Reads
 from .requests import Live, Requests
-from .turn import Turn
+from .turn import Pending, Turn
 
 OnEnded = Callable[[Turn, Tenure], None]
 
@@ -71,8 +71,9 @@ class Renewals:
         self._on_ended = on_ended
         self._renewals: dict[int, Renewal] = {}
 
-    def __len__(self) -> int:
-        return len(self._renewals)
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"keep-alives": self._renewals}
 
     # -- requests
 
@@ -121,7 +122,7 @@ class Renewals:
             over = EndTerm(request.tenure, term.ttl_ms, request.ending)
             turn.broadcast(self._node.others, over)
             self._requests.answer(turn, live, Ended(request.id))
-            self.on_end(turn, over)  # at once: whoever is next waits for it
+            self._end(turn, over)  # at once: whoever is next waits for it
 
         self._reads.read(turn, request.tenure.key, live, then)
 
@@ -197,7 +198,11 @@ class Renewals:
             )
             turn.at_once(Send(sender, Renewed(message.id, kept)))
 
-    def on_end(self, turn: Turn, message: EndTerm) -> None:
+    def on_end(self, turn: Turn, sender: NodeId, message: EndTerm) -> None:
+        """The node that was asked to end a term says so."""
+        self._end(turn, message)
+
+    def _end(self, turn: Turn, message: EndTerm) -> None:
         """A term is over: renew it no more, and let the next one follow."""
         self._leases.end(turn.now_ms, message.tenure, message.ttl_ms, message.ending)
         self._on_ended(turn, message.tenure)

@@ -44,7 +44,7 @@ from ..wire.requests import (
 from ..wire.status import StatusReport
 from .effects import Outgoing, Reply, Send
 from .events import Connection, Expire, Origin
-from .turn import Turn
+from .turn import Pending, Turn
 
 LONG_MS = 1_000
 COARSE_MS, FINE_MS = 32, 4
@@ -113,6 +113,10 @@ class Requests:
         """How many are being worked at; a wait, a watch or a lock may last for ever."""
         patient = (WaitRequest, WatchRequest, LockRequest)
         return sum(not isinstance(live.request, patient) for live in self.all())
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"requests": self.all(), "deadlines": self._buckets}
 
     def open(self, turn: Turn, origin: Origin, request: Lasting) -> Live:
         """A request has arrived; its time starts to run."""

@@ -18,7 +18,7 @@ from .effects import ReadScan
 from .events import ScanDone
 from .node import Node
 from .tokens import ReadDone
-from .turn import Turn
+from .turn import Pending, Turn
 
 CHUNK_ROWS = 128
 CHUNK_BYTES = 256 * 1024
@@ -67,6 +67,10 @@ class Scans:
     def idle(self) -> bool:
         """Whether nothing is read, and nobody waits."""
         return self._reading is None and not self._waiting
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"scan": () if self._reading is None else (self._reading,), "scans": self._waiting}
 
     def add(self, turn: Turn, scan: DiskScan) -> None:
         """Read this behind all others."""

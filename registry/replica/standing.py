@@ -4,7 +4,7 @@
 which promises still wait for the feed that they name to be read, and which keys may rely on it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..keys import home, slot_before
 from ..locks.terms import is_term
@@ -40,6 +40,16 @@ class Standing:
     def granted(self) -> bool:
         """Whether new keys need phase 2 alone."""
         return isinstance(self._state, standing.Granted)
+
+    @property
+    def unlearned(self) -> frozenset[Key]:
+        """The keys that all of phase 1 is needed for, since an acceptor had them half-done."""
+        return self._state.unlearned
+
+    @property
+    def told(self) -> Mapping[NodeId, PromiseClass]:
+        """The promises that this life was told, whether they count yet or not."""
+        return self._told
 
     # -- as the home
 

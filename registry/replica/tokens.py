@@ -10,7 +10,7 @@ life must not be taken for one of this life, or a read would count what was said
 from typing import Protocol
 
 from .events import FeedDone, ResendRead, ScanDone, SlotDone
-from .turn import Turn
+from .turn import Pending, Turn
 
 TOKEN_BITS = 36
 """How many questions one life may ask; the bits above it count lives."""
@@ -51,8 +51,9 @@ class Tokens:
         self._askers: dict[int, Asker] = {}
         self._readers: dict[int, Reader] = {}
 
-    def __len__(self) -> int:
-        return len(self._askers) + len(self._readers)
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"tokens": (*self._askers, *self._readers)}
 
     def new(self) -> int:
         """A token for what is answered by a message that names its kind, and is never asked again."""

@@ -16,6 +16,9 @@ from ..wire.peers import PeerMessage
 from .effects import Effects, Outgoing, Read, Send, SetTimer
 from .events import Event, Moment, ResendRead, Timer
 
+Pending = Mapping[str, Collection[object]]
+"""What a part holds in memory for work that is not over, by kind."""
+
 
 class Turn:
     """One step in the making.

@@ -22,7 +22,7 @@ from .node import Node, servable
 from .positions import index_of, number_of
 from .requests import Live, Requests
 from .tokens import ReadDone
-from .turn import Turn
+from .turn import Pending, Turn
 
 READ_ENTRIES = 128
 PAGE_BYTES = 1024 * 1024
@@ -59,6 +59,11 @@ class Watches:
         """The instances of the feed entries that a watch has read."""
         watch = self._reading.get(done.token)
         return _keys(watch, done.entries) if watch is not None else ()
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        parked = [watch for watches in self._parked.values() for watch in watches]
+        return {"watch reads": self._reading, "parked watches": parked}
 
     def begin(self, turn: Turn, live: Live, request: WatchRequest) -> None:
         """Say where the feed is, or go on from where the watcher was."""

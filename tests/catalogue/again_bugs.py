@@ -57,9 +57,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.coordinator",
-            "                self._note_proposed(attempt)\n"
+            "                attempt.note_proposed()\n"
             "                self._set_resend(turn, attempt)\n",
-            "                self._note_proposed(attempt)\n"
+            "                attempt.note_proposed()\n"
             "                if not attempt.resends:\n"
             "                    self._set_resend(turn, attempt)\n",
         ),

@@ -98,10 +98,10 @@ SHARED = (
         "a cancelled request leaves its contest as it was",
         _SHARED_TESTS,
         (
-            "registry.replica.replica",
-            "                    self._lists.leave(turn, cancelled)\n"
-            "                self._locks.contests.tidy(turn)\n",
-            "                    self._lists.leave(turn, cancelled)\n",
+            "registry.replica.intake",
+            "            self._parts.lists.leave(turn, cancelled)\n"
+            "        self._parts.contests.tidy(turn)\n",
+            "            self._parts.lists.leave(turn, cancelled)\n",
         ),
     ),
     _bug(

@@ -264,6 +264,6 @@ def test_a_key_whose_claim_is_given_up_on_board_is_not_heard_of_by_anybody() -> 
     world.run(1_000)
     assert not said(world, Prepare, N1, N2)
     assert stored(world, N1, given_up) == stored(world, N2, given_up) == EMPTY
-    assert not len(world.replica(N1)._coordinator)
+    assert "attempts" not in world.replica(N1).pending_work()
     (decree,) = settled(world, fly(world, [given_up]))
     assert decree.ballot == standing(), "the fast path is still open to it"

@@ -13,7 +13,7 @@ ROOMS = {
     "locks": (
         *("asking", "contest", "contests", "giving_up", "granting", "latest", "locks", "renewals"),
     ),
-    "front": ("intake", "membership", "needs", "peers", "replica", "status"),
+    "front": ("intake", "membership", "parts", "peers", "replica", "status"),
 }
 """The files of `registry/replica`, room by room. A room imports itself and those before it."""
 

@@ -346,12 +346,12 @@ class World:
             if other != node and not self.lose(node, other, ping):
                 self.post(other, FromPeer(node, ping))
 
-    def _moment(self) -> Moment:
+    def moment(self) -> Moment:
         return Moment(self.now_ms, int(self.now_ms) + EPOCH_MS)
 
     def _moment_of(self, node: NodeId) -> Moment:
         """What a node's own clocks show."""
-        return self._moment()
+        return self.moment()
 
     def _passes_in(self, node: NodeId, ms: float) -> float:
         """How much time passes in the world while this much passes on the node's own clock."""
