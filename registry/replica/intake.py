@@ -1,18 +1,16 @@
-"""What clients ask: checked, led to the part that works at it, and ended when time runs out.
+"""What clients ask: led to the part that works at it, and ended when time runs out.
 
 A claim that another node passes on comes in here too. One table says for each kind of request which
 instances it needs, and who begins it.
 """
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from ..errors import BadRequest
-from ..keys import parse_readable, slot_before
-from ..locks.terms import is_term
+from ..keys import slot_before
 from ..types import Decree, Key, NodeId
 from ..wire.requests import (
     Cancel,
@@ -22,6 +20,7 @@ from ..wire.requests import (
     ClientPong,
     Decreed,
     EndRequest,
+    Failed,
     GetRequest,
     GiveUpRequest,
     HolderRequest,
@@ -35,8 +34,8 @@ from ..wire.requests import (
     WaitRequest,
     WatchRequest,
 )
-from .effects import Reply
-from .events import Connection, Expire, Origin
+from .effects import Reply, Send
+from .events import Connection, Expire, Misnamed, Origin
 from .names import check_names
 from .node import refusal
 from .parts import Parts
@@ -78,14 +77,17 @@ class Intake:
         self.openings: dict[type[Any], Opening] = {}
         self._add_openings(parts)
 
-    def needs(self, request: Request) -> Iterable[Key]:
+    def needs(self, request: Request | Misnamed) -> Iterable[Key]:
         """The keys whose instances must be loaded for a request."""
         opening = self.openings.get(type(request))
         return opening.needs(request) if opening is not None else ()
 
-    def on_request(self, turn: Turn, connection: Connection, request: Request) -> None:
+    def on_request(self, turn: Turn, connection: Connection, request: Request | Misnamed) -> None:
         """A client asks."""
         match request:
+            case Misnamed():
+                refused = Failed(request.id, BadRequest.code, request.message)
+                turn.at_once(Reply(connection, refused))
             case StatusRequest():
                 report = status_report(self._parts, self._version, request.id, turn.now_ms)
                 turn.at_once(Reply(connection, report))
@@ -100,20 +102,20 @@ class Intake:
         self, turn: Turn, sender: NodeId, request: ClaimRequest | ClaimNextRequest
     ) -> None:
         """A node passes on a claim that a client asked of it."""
-        self.open(turn, sender, request)
+        try:
+            check_names(request)
+        except BadRequest as error:
+            turn.at_once(Send(sender, Failed(request.id, BadRequest.code, str(error))))
+        else:
+            self.open(turn, sender, request)
 
     def open(self, turn: Turn, origin: Origin, request: Lasting) -> None:
-        """Answer at the door what is decided here; of the rest check the names, then begin it."""
+        """Answer at the door what is decided here, and begin the rest."""
         decree = self._at_hand(turn, request) if self._node.formed else None
         if decree is not None:
             turn.at_once(address(origin, Decreed(request.id, decree)))
             return
         live = self._requests.open(turn, origin, request)
-        try:
-            check_names(request)
-        except BadRequest as error:
-            self._requests.fail(turn, live, type(error), str(error))
-            return
         if self._node.formed:
             self.openings[type(request)].begin(turn, live, request)
         else:
@@ -127,7 +129,7 @@ class Intake:
             case ClaimRequest():
                 claim = request.claim
                 fits = len(claim.value) <= self._node.config.limits.max_value_bytes
-                return turn.decree(claim.key) if fits and not is_term(claim.key) else None
+                return turn.decree(claim.key) if fits else None
             case _:
                 return None
 
@@ -211,12 +213,9 @@ def _key_of_tenure(request: KeepAliveRequest | EndRequest) -> Iterable[Key]:
     return with_slot_before(request.tenure.key)
 
 
-@lru_cache(maxsize=16_384)
 def with_slot_before(key: Key) -> tuple[Key, ...]:
-    """`key`, and the slot before it if it is a slot of a series; nothing if it is no key."""
-    try:
-        parse_readable(key)
-    except BadRequest:
-        return ()  # refused before its instance is looked at
+    """`key`, and the slot before it if it is a slot of a series."""
+    if "@" not in key:
+        return (key,)
     before = slot_before(key)
     return (key,) if before is None else (before, key)

@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from ..config import ClusterConfig
 from ..replica.effects import Reply
 from ..replica.events import ClientGone, FromClient
+from ..replica.names import named
 from ..replica.node import Node
 from ..wire.frames import TARGET_BYTES, portions
 from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
@@ -85,7 +86,7 @@ class Client(Struct, eq=False):
             return requests
         count, size = self._admit(requests)
         if count:
-            self.loop.post(FromClient(self.number, tuple(requests[:count])), size)
+            self.loop.post(FromClient(self.number, tuple(map(named, requests[:count]))), size)
         return requests[count:]
 
     async def room(self, request: Request) -> None:

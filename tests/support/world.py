@@ -36,6 +36,7 @@ from decreed.registry.replica.events import (
     Welcomed,
     WriteFailed,
 )
+from decreed.registry.replica.names import named
 from decreed.registry.replica.replica import Replica
 from decreed.registry.types import Claim, Key, NodeId
 from decreed.registry.wire.handshake import Life, PeerHello, PeerRecall
@@ -191,7 +192,7 @@ class World:
         """Ask a node something; the answers appear in `answers` under what is returned."""
         mark = (NodeId(node), request.id)
         self.answers[mark] = []
-        self.post(NodeId(node), FromClient(1, (request,)))
+        self.post(NodeId(node), FromClient(1, (named(request),)))
         return mark
 
     def claim(
