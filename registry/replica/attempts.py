@@ -1,14 +1,13 @@
 """What a coordinator keeps of one key: who waits for it, and where its ballot stands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ..disk import Forgotten
 from ..paxos.proposer import Prepared, Preparing, Proposing
-from ..types import Ballot, Claim, Decree, Key, Value
-from .flights import Flight
+from ..types import Ballot, Claim, Decree, Key, NodeId, Value
 from .requests import Live
 from .turn import Turn
 
@@ -117,14 +116,13 @@ class Attempt(Struct, eq=False):
         self.followers = [f for f in self.followers if f.joined >= self.ballots]
         return answered
 
-    def progress(self, flight: Flight | None) -> Progress:
-        """How far it has come, in the flight that it travels in, if there is one."""
+    def progress(self, flight: int = 0, votes: Collection[NodeId] = ()) -> Progress:
+        """How far it has come, in the flight that it travels in and with the votes on that."""
         state = self.state
         assert not isinstance(state, Prepared), "what boards leaves in the same step"
-        if flight is not None and isinstance(state, Proposing):
-            state = replace(state, votes=state.votes | flight.votes)
-        number = flight.number if flight is not None else 0
-        return Progress(state, self.heard, number, self.resends, self.outbids)
+        if isinstance(state, Proposing):
+            state = replace(state, votes=state.votes.union(votes))
+        return Progress(state, self.heard, flight, self.resends, self.outbids)
 
     def restore(self, progress: Progress) -> None:
         """Come as far as another attempt."""

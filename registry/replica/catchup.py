@@ -14,12 +14,11 @@ from ..disk import CursorRecord, Forgotten, Unserved
 from ..types import Decree, Key, NodeId
 from ..wire.frames import portions
 from ..wire.peers import MAX_FEED_PAGE, MAX_FETCH, MAX_FETCHED, FeedPage, Fetch, Fetched, Ping, Pull
-from .digests import decree_digest
 from .effects import ReadFeed, Send
 from .events import FeedDone, FetchOn, PullFeeds
 from .forgetting import tell_forgotten
+from .knowledge import Recent, decree_digest
 from .node import Node, servable
-from .recent import Recent
 from .tokens import ReadDone
 from .turn import Pending, Turn
 
@@ -74,6 +73,7 @@ class CatchUp:
         self._fetching: dict[Key, NodeId] = {}
         self._serving: dict[int, tuple[NodeId, Pull]] = {}
         self._ends: dict[NodeId, int] = {}
+        self.awaited = (self._fetching, self._pulling)
 
     def cursor(self, peer: NodeId) -> int:
         """Up to where a peer's feed has been read."""
@@ -178,7 +178,7 @@ class CatchUp:
         """Send the decrees asked for, a few in each step, so that no step grows without bound."""
         learned: list[Decree] = []
         for key in keys[:SERVE_KEYS]:
-            instance = turn.instance(key)
+            instance = turn.instances[key]
             if isinstance(instance, Forgotten):
                 tell_forgotten(turn, sender, key, instance)
             elif not isinstance(instance, Unserved) and instance.learned is not None:
@@ -240,9 +240,9 @@ def _value_bytes(decree: Decree) -> int:
 
 def _is_wanted(turn: Turn, key: Key, digest: bytes) -> bool:
     """Whether an entry of a page tells of a decree that is not the one learned here."""
-    if not turn.has(key):
+    if key not in turn.instances:
         return False  # it agreed when the step began, or it would have been loaded
-    instance = turn.instance(key)
+    instance = turn.instances[key]
     if isinstance(instance, Unserved) or instance.disputed is not None:
         return False
     return instance.learned is None or decree_digest(instance.learned) != digest

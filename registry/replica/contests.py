@@ -208,7 +208,7 @@ class Contests:
         """Contend in this very step if what that needs is loaded."""
         latest = self.latest.of(contest.lock)
         needed = self.latest.needs(contest.lock)
-        if latest and contest.searching is None and all(map(turn.has, needed)):
+        if latest and contest.searching is None and all(key in turn.instances for key in needed):
             self.contend(turn, Contend(contest.lock, lock_and_term(latest.key)[1]))
         else:
             self.latest.find(turn, contest)
@@ -222,7 +222,7 @@ class Contests:
         if not contest.waiters:
             self._close(contest)
             return
-        following = turn.instance(term_key(event.lock, event.term + 1))
+        following = turn.instances[term_key(event.lock, event.term + 1)]
         if isinstance(following, Forgotten):
             self.latest.find(turn, contest)
         elif isinstance(following, Unserved):
@@ -256,7 +256,7 @@ class Contests:
 
     def _contend_above(self, turn: Turn, contest: Contest, key: Key) -> None:
         """A term came before: it must be learned, which one at the floor may not be."""
-        before = turn.instance(key)
+        before = turn.instances[key]
         if isinstance(before, Forgotten):
             self.latest.find(turn, contest)
         elif isinstance(before, Unserved):

@@ -23,10 +23,9 @@ from ..types import Ballot, Claim, Decree, Key, NodeId
 from ..wire.peers import Held
 from .acceptors import LIGHT_BYTES, Acceptors
 from .attempts import Attempt, Candidate, Follower, Progress, Settle, Then
-from .boarding import Boarding
 from .effects import Send
 from .events import Resend, ResendFlight, Retry
-from .flights import STANDING_RESENDS, Flights
+from .flights import STANDING_RESENDS, Boarding, Flights
 from .node import Node
 from .requests import Live
 from .standing import Standing
@@ -70,6 +69,7 @@ class Coordinator:
         self.flights = Flights(node, acceptors)
         self.boarding = Boarding(self.flights)
         self._serial = 0
+        self.awaited = (self._attempts,)
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
@@ -152,7 +152,7 @@ class Coordinator:
 
     def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
         """Keys are decided, here or elsewhere: everybody who waited gets the decree."""
-        for decree in decrees if self._attempts else ():
+        for decree in decrees:
             self._end(turn, decree.key, decree)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
@@ -207,13 +207,12 @@ class Coordinator:
     def progress(self, key: Key) -> Progress | None:
         """How far the attempt at `key` has come; None if there is none."""
         attempt = self._attempts.get(key)
-        return attempt.progress(self.flights.find(attempt.flight)) if attempt is not None else None
+        return self.flights.progress(attempt) if attempt is not None else None
 
     def restore(self, key: Key, progress: Progress) -> None:
         """Put the attempt at `key`, which has been opened, where another one had come to."""
         self._attempts[key].restore(progress)
-        if progress.flight and isinstance(progress.state, Proposing):
-            self.flights.restore(progress.flight, progress.state, progress.resends)
+        self.flights.restore(progress)
 
     def propose_due(self, turn: Turn) -> None:
         """All events of the step are handled: propose what may leave (R16 to R18)."""
@@ -239,7 +238,7 @@ class Coordinator:
 
     def _begin(self, turn: Turn, attempt: Attempt) -> None:
         """R09: a new ballot, above all that this acceptor promised and all that we heard of."""
-        instance = turn.instance(attempt.key)
+        instance = turn.instances[attempt.key]
         if not isinstance(instance, Instance):
             self._stall(turn, attempt)
             return

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from ..errors import BadRequest
 from ..keys import slot_before
-from ..types import Decree, Key, NodeId
+from ..paxos.instance import Instance
+from ..types import Key, NodeId
 from ..wire.requests import (
     Cancel,
     ClaimNextRequest,
@@ -74,6 +75,7 @@ class Intake:
         self._version = version
         self._node = parts.node
         self._requests = parts.requests
+        self._max_value_bytes = parts.node.config.limits.max_value_bytes
         self.openings: dict[type[Any], Opening] = {}
         self._add_openings(parts)
 
@@ -110,10 +112,8 @@ class Intake:
             self.open(turn, sender, request)
 
     def open(self, turn: Turn, origin: Origin, request: Lasting) -> None:
-        """Answer at the door what is decided here, and begin the rest."""
-        decree = self._at_hand(turn, request) if self._node.formed else None
-        if decree is not None:
-            turn.at_once(address(origin, Decreed(request.id, decree)))
+        """Begin to work at a request, unless it is answered at the door."""
+        if self._node.formed and self._is_answered(turn, origin, request):
             return
         live = self._requests.open(turn, origin, request)
         if self._node.formed:
@@ -121,17 +121,20 @@ class Intake:
         else:
             self._requests.fail(turn, live, *refusal(self._node))
 
-    def _at_hand(self, turn: Turn, request: Lasting) -> Decree | None:
-        """The decree that answers a request for one key, if it is learned here: it is final (R08)."""
+    def _is_answered(self, turn: Turn, origin: Origin, request: Lasting) -> bool:
+        """Answer a request for one key that is learned here, if it is one: a decree is final (R08)."""
         match request:
             case GetRequest():
-                return turn.decree(request.key)
-            case ClaimRequest():
-                claim = request.claim
-                fits = len(claim.value) <= self._node.config.limits.max_value_bytes
-                return turn.decree(claim.key) if fits else None
+                instance = turn.instances.get(request.key)
+            case ClaimRequest() if len(request.claim.value) <= self._max_value_bytes:
+                instance = turn.instances.get(request.claim.key)
             case _:
-                return None
+                return False
+        if not isinstance(instance, Instance) or instance.disputed is not None:
+            return False
+        if instance.learned is not None:
+            turn.at_once(address(origin, Decreed(request.id, instance.learned)))
+        return instance.learned is not None
 
     # -- ends
 

@@ -31,7 +31,7 @@ class Locks:
         if not self._giving_up.refuses(turn, live, request):
             self._contests.begin(turn, live, request)
 
-    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+    def on_terms(self, turn: Turn, decrees: Sequence[Decree]) -> None:
         """Terms are decided."""
         for decree in decrees:
             self._giving_up.on_learned(turn, decree)  # first: whoever is next looks at how it ended

@@ -16,13 +16,12 @@ from .coordinator import Coordinator
 from .finishing import Finishing
 from .forgetting import Forgetting
 from .giving_up import GivingUp
-from .knowledge import Knowledge
+from .knowledge import Knowledge, Recent
 from .lists import Lists
 from .locks import Locks
 from .membership import Membership
 from .node import Node
 from .reads import Reads
-from .recent import Recent
 from .renewals import Renewals
 from .requests import Requests
 from .scan_service import ScanService

@@ -72,6 +72,7 @@ class Reads:
         self._series: dict[int, Live] = {}
         self._reads_by_key: dict[Key, set[int]] = {}
         self._waits: dict[Key, list[Live]] = {}
+        self.awaited = (self._reads_by_key, self._waits)
 
     @property
     def under_way(self) -> int:
@@ -85,7 +86,7 @@ class Reads:
         return self._node.config.timing.resend_ms * (1 + len(self._reads) / PROMPT_READS)
 
     @property
-    def awaited(self) -> bool:
+    def awaits_decrees(self) -> bool:
         """Whether anybody waits for a decree."""
         return bool(self._waits)
 
@@ -166,7 +167,7 @@ class Reads:
 
         If the key is forgotten, `then` is told that.
         """
-        instance = turn.instance(key)
+        instance = turn.instances[key]
         if isinstance(instance, Forgotten):
             then(turn, instance)
         elif isinstance(instance, Unserved):
@@ -201,9 +202,8 @@ class Reads:
 
     def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
         """Whoever waits for these keys has waited long enough, reads on their way round included."""
-        if self._reads_by_key or self._waits:
-            for decree in decrees:
-                self._end(turn, decree)
+        for decree in decrees:
+            self._end(turn, decree)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
         """Nobody will find out what those keys are decided to be."""
@@ -237,7 +237,7 @@ class Reads:
 
     def tell(self, turn: Turn, sender: NodeId, query: Query) -> None:
         """Answer a peer's query with what this node holds, once that is durable."""
-        instance = turn.instance(query.key)
+        instance = turn.instances[query.key]
         if isinstance(instance, Forgotten):
             tell_forgotten(turn, sender, query.key, instance)
             return
@@ -280,14 +280,14 @@ class Reads:
 
     def _conclude(self, turn: Turn, read: QuorumRead) -> None:
         """A prepare quorum holds nothing; but our own instance may have changed meanwhile."""
-        instance = turn.instance(read.key)
+        instance = turn.instances[read.key]
         if not isinstance(instance, Unserved) and instance.learned is None:
             read.then(turn, None)
         else:
             self.read(turn, read.key, read.live, read.then)
 
     def _finish(self, turn: Turn, read: QuorumRead) -> None:
-        instance = turn.instance(read.key)
+        instance = turn.instances[read.key]
         if isinstance(instance, Unserved) or instance.learned is not None:
             self.read(turn, read.key, read.live, read.then)
         else:

@@ -189,7 +189,7 @@ class Renewals:
 
     def on_renew(self, turn: Turn, sender: NodeId, message: Renew) -> None:
         """Start the lease anew, unless the next term is under way here."""
-        key, following = message.tenure.next_key, turn.instance(message.tenure.next_key)
+        key, following = message.tenure.next_key, turn.instances[message.tenure.next_key]
         if isinstance(following, Forgotten):
             tell_forgotten(turn, sender, key, following)
         elif self._node.voting:
@@ -209,7 +209,7 @@ class Renewals:
 
     def tell(self, turn: Turn, sender: NodeId, message: AskLease) -> None:
         """Answer a node that asks for the next term, once what is said here is durable."""
-        following = turn.instance(message.tenure.next_key)
+        following = turn.instances[message.tenure.next_key]
         if isinstance(following, Forgotten):
             tell_forgotten(turn, sender, message.tenure.next_key, following)
             return

@@ -110,7 +110,7 @@ class Replica:
 
     def start(self, moment: Moment) -> Effects:
         """The first step of a life: set the timers, and form at once if there are no others."""
-        turn = Turn(moment, {})
+        turn = Turn(moment, moment.now_ms, {})
         self.parts.leases.started_ms = turn.now_ms  # leases that an earlier life gave are forgotten
         self.membership.form_if_confirmed(turn)
         self._on_sweep(turn)
@@ -142,7 +142,7 @@ class Replica:
         coordinator.flights.made = volatile.flights
         if volatile.attempt is not None:
             coordinator.restore(key, volatile.attempt)
-        turn = Turn(Moment(0.0, 0), {})
+        turn = Turn(Moment(0.0, 0), 0.0, {})
         for sender, promise in volatile.told:
             standing.on_promise(turn, sender, promise)
         standing.count(turn)
@@ -154,7 +154,7 @@ class Replica:
         keys: set[Key] = set()
         for event in events:
             keys.update(self._needs_of(event))
-        boarding = self._coordinator.boarding.keys
+        boarding = self._coordinator.boarding.waiting
         if boarding and any(map(_is_vote, events)):
             # those who leave if a flight lands; once, however many votes there are
             keys.update(boarding)
@@ -189,7 +189,7 @@ class Replica:
             case ResendFlight(number):
                 return self._coordinator.flights.aboard(number)
             case Depart():
-                return self._coordinator.boarding.keys
+                return self._coordinator.boarding.waiting
             case _:
                 return ()
 
@@ -219,15 +219,17 @@ class Replica:
         Returns:
             What must happen, sorted by what it waits for; see `Effects`.
         """
-        turn = Turn(moment, instances)
+        turn = Turn(moment, moment.now_ms, dict(instances))
         failed = bool(events) and isinstance(events[0], WriteFailed)
         if self._settling and not failed:
             self.node.settled_feed_end = self.node.feed_end
         for event in events:
             self._handle(turn, event)
         self._coordinator.propose_due(turn)
-        self.parts.standing.count(turn)
-        self.parts.watches.end_turn(turn)
+        if self.parts.standing.uncounted:
+            self.parts.standing.count(turn)
+        if turn.learned and self.parts.watches.parked:
+            self.parts.watches.end_turn(turn)
         return self._finish(turn)
 
     def _finish(self, turn: Turn) -> Effects:
@@ -315,7 +317,7 @@ class Replica:
             part.prune()
         parts.lists.prune(turn)
         parts.scan_service.prune(turn.now_ms)
-        self.node.eager = parts.watches.parked or parts.reads.awaited
+        self.node.eager = bool(parts.watches.parked) or parts.reads.awaits_decrees
         parts.leases.prune(turn.now_ms)
         every_ms = self.node.config.timing.finish_ms / 2
         turn.timer(Sweep(), every_ms, every_ms)
@@ -341,7 +343,7 @@ class Replica:
         reason = event.reason
         if not self.node.failed:
             turn.alarm(f"writing failed, so this node no longer votes or takes claims: {reason}")
-        self.node.failed = self.node.failed or reason
+        self.node.fail(reason)
         # what the failed step appended is not there, and must be neither counted nor waited for
         self.node.feed_end = self.node.settled_feed_end
         self._unsynced = False

@@ -28,7 +28,7 @@ class Voting:
 
     def on_proposal(self, turn: Turn, sender: NodeId, message: Prepare | Accept) -> None:
         """As an acceptor: vote if we may, and in any case say what we have learned."""
-        instance = turn.instance(message.key)
+        instance = turn.instances[message.key]
         if isinstance(instance, Forgotten):
             tell_forgotten(turn, sender, message.key, instance)
             return

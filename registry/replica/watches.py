@@ -42,18 +42,16 @@ class Watches:
     Args:
         node: who we are, and where its feed ends.
         requests: where answers go.
+
+    Attributes:
+        parked: the watches that wait for what is not learned yet, by prefix.
     """
 
     def __init__(self, node: Node, requests: Requests) -> None:
         self._node = node
         self._requests = requests
         self._reading: dict[int, Watch] = {}
-        self._parked: dict[str, list[Watch]] = {}
-
-    @property
-    def parked(self) -> bool:
-        """Whether a watch waits for what is not learned yet."""
-        return bool(self._parked)
+        self.parked: dict[str, list[Watch]] = {}
 
     def needs(self, done: FeedDone) -> Iterable[Key]:
         """The instances of the feed entries that a watch has read."""
@@ -62,7 +60,7 @@ class Watches:
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
-        parked = [watch for watches in self._parked.values() for watch in watches]
+        parked = [watch for watches in self.parked.values() for watch in watches]
         return {"watch reads": self._reading, "parked watches": parked}
 
     def begin(self, turn: Turn, live: Live, request: WatchRequest) -> None:
@@ -97,9 +95,9 @@ class Watches:
     def end_turn(self, turn: Turn) -> None:
         """Answer the parked watches that this step's decrees concern."""
         hits: dict[Watch, list[tuple[int, Decree]]] = {}
-        for index, decree in turn.learned if self._parked else ():
+        for index, decree in turn.learned:
             for prefix in prefixes(decree.key):
-                for watch in self._parked.get(prefix, ()):
+                for watch in self.parked.get(prefix, ()):
                     hits.setdefault(watch, []).append((index, decree))
         for watch, found in hits.items():
             self._unpark(watch)
@@ -115,13 +113,13 @@ class Watches:
 
     def prune(self) -> None:
         """Forget parked watches that nobody waits for any more."""
-        for watches in list(self._parked.values()):
+        for watches in list(self.parked.values()):
             for watch in [w for w in watches if w.live.done]:
                 self._unpark(watch)
 
     def _read_on(self, turn: Turn, watch: Watch) -> None:
         if watch.index >= self._node.feed_end:
-            self._parked.setdefault(watch.request.prefix, []).append(watch)
+            self.parked.setdefault(watch.request.prefix, []).append(watch)
             self._node.eager = True
             return
         token = self._node.tokens.read(self)
@@ -129,10 +127,10 @@ class Watches:
         turn.read(ReadFeed(token, watch.index, READ_ENTRIES))
 
     def _unpark(self, watch: Watch) -> None:
-        watches = self._parked[watch.request.prefix]
+        watches = self.parked[watch.request.prefix]
         watches.remove(watch)
         if not watches:
-            del self._parked[watch.request.prefix]
+            del self.parked[watch.request.prefix]
 
     def _answer_page(self, turn: Turn, watch: Watch, found: list[tuple[int, Decree]]) -> None:
         page, index = _cut(found, watch.request.limit, watch.index)
@@ -168,7 +166,7 @@ def _found(turn: Turn, watch: Watch, entries: Iterable[FeedEntry]) -> list[tuple
     for entry in entries:
         if not matches(watch.request.prefix, entry.key):
             continue
-        instance = turn.instance(entry.key)
+        instance = turn.instances[entry.key]
         if isinstance(instance, Forgotten):
             continue
         if isinstance(instance, Unserved) or instance.disputed is not None:

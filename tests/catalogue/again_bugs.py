@@ -152,8 +152,8 @@ STANDING = (
         _STANDING_TESTS,
         (
             "registry.replica.standing",
-            "        if message.ballot == self._state.ballot:\n            self._told",
-            "        if message.ballot.process.node == self._node.name:\n            self._told",
+            "        if message.ballot == self._state.ballot:\n            self.uncounted",
+            "        if message.ballot.process.node == self._node.name:\n            self.uncounted",
         ),
     ),
     _bug(
@@ -161,8 +161,8 @@ STANDING = (
         _STANDING_TESTS,
         (
             "registry.replica.standing",
-            "        if message.ballot == self._state.ballot:\n            self._told",
-            "        if True:\n            self._told",
+            "        if message.ballot == self._state.ballot:\n            self.uncounted",
+            "        if True:\n            self.uncounted",
         ),
     ),
     _bug(

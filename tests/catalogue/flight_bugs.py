@@ -69,7 +69,7 @@ PROMISING = (
     _bug(
         "a standing proposal is accepted without the promise that it relies on",
         "paxos.acceptor",
-        "if message.ballot.is_standing and message.ballot != standing:",
+        "if message.ballot != standing and message.ballot.is_standing:",
         "if False:",
     ),
 )
@@ -114,14 +114,14 @@ VOTING = (
     _bug(
         "whatever flies is accepted as if nothing were held of it",
         "replica.acceptors",
-        "if standing == ballot and turn.instance(key) is EMPTY:",
+        "if standing == ballot and turn.instances[key] is EMPTY:",
         "if standing == ballot:",
     ),
     _bug(
         "a new key of a flight is accepted on any standing promise to its home",
         "replica.acceptors",
-        "if standing == ballot and turn.instance(key) is EMPTY:",
-        "if standing is not None and turn.instance(key) is EMPTY:",
+        "if standing == ballot and turn.instances[key] is EMPTY:",
+        "if standing is not None and turn.instances[key] is EMPTY:",
         None,  # who has another promise is not asked to vote on a flight as a whole
         None,
         _TESTS,
@@ -214,7 +214,7 @@ PROPOSING = (
         "a claim that was cancelled before it left flies all the same",
         (
             Change(
-                "registry.replica.boarding",
+                "registry.replica.flights",
                 "            attempt.drop_finished()\n            if not attempt.claims:",
                 "            if not attempt.claims:",
             ),
@@ -241,8 +241,8 @@ LEARNING = (
     _bug(
         "a commit of a flight is sent for what has left it",
         "replica.flights",
-        "            flight.aboard.pop(key, None)\n            if not",
-        "            if not",
+        "            flight.aboard.pop(key, None)\n            if flight",
+        "            if flight",
         _RARE_STATES,
         None,
     ),

@@ -312,7 +312,11 @@ KNOWING = (
                 "            raise errors.StorageFailed(self._failure)\n",
                 "        pass\n",
             ),
-            Change("registry.replica.replica", "self.node.failed or reason", '""'),
+            Change(
+                "registry.replica.node",
+                "self.failed or reason\n        self.voting = False",
+                '""',
+            ),
         ),
         seeds=_SEEDS,
     ),

@@ -150,7 +150,7 @@ def test_a_wait_ends_when_what_it_waits_for_is_forgotten() -> None:
 
 
 def test_a_claim_of_what_is_forgotten_may_have_been_won_so_its_refusal_is_indefinite() -> None:
-    turn, requests = Turn(Moment(0.0, 0), {}), Requests()
+    turn, requests = Turn(Moment(0.0, 0), 0.0, {}), Requests()
     wanted = ClaimRequest(7, 1_000, True, claim("k"))
     requests.fail(turn, requests.open(turn, 1, wanted), ForgottenError, "gone")
     [reply] = turn.finish().at_once

@@ -66,7 +66,7 @@ def test_a_feed_that_nobody_adds_to_is_durable_soon_and_told_so_far() -> None:
 
 
 def test_what_waits_for_the_disk_waits_for_a_sync_though_nothing_is_written_with_it() -> None:
-    turn = Turn(Moment(0, 0), {})
+    turn = Turn(Moment(0, 0), 0, {})
     turn.after(Send(N2, Ping(0, True, False)))
     effects = turn.finish()
     assert not effects.records and effects.sync
@@ -83,6 +83,6 @@ def test_a_page_of_what_is_not_durable_yet_leaves_behind_a_sync() -> None:
 
 
 def test_a_cursor_alone_is_settled_too() -> None:
-    turn = Turn(Moment(0, 0), {})
+    turn = Turn(Moment(0, 0), 0, {})
     turn.note(CursorRecord(N2, bytes(16), 1))
     assert not turn.finish().sync

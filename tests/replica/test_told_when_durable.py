@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from decreed.registry.errors import Damaged
 from decreed.registry.paxos.messages import Accept, Commit
-from decreed.registry.replica.digests import decree_digest
 from decreed.registry.replica.effects import Reply, Send, UseLink
 from decreed.registry.replica.events import (
     Event,
@@ -17,6 +16,7 @@ from decreed.registry.replica.events import (
     FromPeer,
     Welcomed,
 )
+from decreed.registry.replica.knowledge import decree_digest
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.handshake import Life
 from decreed.registry.wire.peers import (

@@ -2,10 +2,8 @@
 
 ROOMS = {
     "step": ("effects", "events", "node", "requests", "tokens", "turn"),
-    "feed": ("catchup", "digests", "forgetting", "knowledge", "positions", "recent", "watches"),
-    "consensus": (
-        *("acceptors", "attempts", "boarding", "coordinator", "flights", "standing", "voting"),
-    ),
+    "feed": ("catchup", "forgetting", "knowledge", "positions", "watches"),
+    "consensus": (*("acceptors", "attempts", "coordinator", "flights", "standing", "voting"),),
     "requests": (
         *("claims", "finishing", "list_read", "lists", "names", "reads", "scan_service", "scans"),
         "spans",
