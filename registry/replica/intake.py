@@ -12,7 +12,7 @@ from msgspec import Struct
 from ..errors import BadRequest
 from ..keys import slot_before
 from ..paxos.instance import Instance
-from ..types import Key, NodeId
+from ..types import Decree, Key, NodeId
 from ..wire.requests import (
     Cancel,
     ClaimNextRequest,
@@ -112,8 +112,10 @@ class Intake:
             self.open(turn, sender, request)
 
     def open(self, turn: Turn, origin: Origin, request: Lasting) -> None:
-        """Begin to work at a request, unless it is answered at the door."""
-        if self._node.formed and self._is_answered(turn, origin, request):
+        """Answer at the door what is decided here, and begin the rest."""
+        decree = self._decided(turn, request) if self._node.formed else None
+        if decree is not None:
+            turn.at_once(address(origin, Decreed(request.id, decree)))
             return
         live = self._requests.open(turn, origin, request)
         if self._node.formed:
@@ -121,20 +123,18 @@ class Intake:
         else:
             self._requests.fail(turn, live, *refusal(self._node))
 
-    def _is_answered(self, turn: Turn, origin: Origin, request: Lasting) -> bool:
-        """Answer a request for one key that is learned here, if it is one: a decree is final (R08)."""
+    def _decided(self, turn: Turn, request: Lasting) -> Decree | None:
+        """The decree that answers a request for one key, if it is learned here: it is final (R08)."""
         match request:
             case GetRequest():
                 instance = turn.instances.get(request.key)
             case ClaimRequest() if len(request.claim.value) <= self._max_value_bytes:
                 instance = turn.instances.get(request.claim.key)
             case _:
-                return False
+                return None
         if not isinstance(instance, Instance) or instance.disputed is not None:
-            return False
-        if instance.learned is not None:
-            turn.at_once(address(origin, Decreed(request.id, instance.learned)))
-        return instance.learned is not None
+            return None
+        return instance.learned
 
     # -- ends
 
