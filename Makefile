@@ -7,7 +7,7 @@ CHAOS_SEED ?= 1
 SUITES ?=
 SITE ?= site
 
-.PHONY: help ci test lint types docs servers sim load fingerprints trace model catalogue chaos attacks bench
+.PHONY: help ci test lint types docs servers sim load fingerprints trace calls model catalogue chaos attacks bench
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\): ## /\1\t/p' Makefile | expand -t 12
@@ -41,6 +41,9 @@ fingerprints: ## a hash of each storm, to compare two builds that must behave al
 
 trace: ## every event of one storm
 	$(PYTHON) -m tests.simulation --seed $(SEED) --trace
+
+calls: ## the files, functions and rooms that one claim goes through at its home
+	$(PYTHON) -m tests.support.calls
 
 model: ## the larger clusters of the model checker too
 	$(PYTHON) -m tests.model --full

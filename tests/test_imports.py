@@ -16,6 +16,8 @@ import pytest
 
 from decreed.cli.commands import COMMANDS, LOCK_COMMANDS
 
+from .support.rooms import ROOMS, room_of
+
 ROOT = Path(__file__).parent.parent
 PARTS = ("cli", "client", "registry", "storage")
 
@@ -141,6 +143,16 @@ def test_no_module_is_part_of_a_circle() -> None:
         for module, path in modules(part)
     }
     TopologicalSorter(graph).prepare()
+
+
+def test_no_room_of_the_replica_imports_one_that_comes_after_it() -> None:
+    order = list(ROOMS)
+    for module, path in modules("registry.replica"):
+        room = room_of(f"replica/{path.name}") if path.stem != "__init__" else order[-1]
+        for name in imports(module, path):
+            if is_below(name, ("decreed.registry.replica",)):
+                other = room_of(f"replica/{name.rpartition('.')[2]}.py")
+                assert order.index(other) <= order.index(room), f"{module} imports {name}"
 
 
 def test_examples_use_the_public_client_only() -> None:

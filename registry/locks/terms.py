@@ -25,7 +25,8 @@ from ..wire.codec import decode, encode
 from .secret import SecretHash, hash_of
 
 CONTENT_TYPE = "application/vnd.decreed.term+cbor"
-_TERMS = LOCKS + "/"
+TERMS = LOCKS + "/"
+"""What the key of every term begins with."""
 MIN_TTL_MS = 100
 MAX_TTL_MS = 3_600_000
 MAX_INFO_BYTES = 16_384
@@ -150,7 +151,7 @@ class TermClaim(Value, frozen=True):
 
 def is_term(key: Key) -> bool:
     """Whether `key` is a term of a lock, rather than a key that users claim."""
-    return key.startswith(_TERMS)
+    return key.startswith(TERMS)
 
 
 def parse_lock(text: str) -> str:

@@ -49,7 +49,7 @@ def on_accept(
         return instance, Commit(message.key, instance.learned)
     if instance.promised is not None and instance.promised > message.ballot:
         return instance, Nack(message.key, message.ballot, instance.promised)
-    if message.ballot.is_standing and message.ballot != standing:
+    if message.ballot != standing and message.ballot.is_standing:
         higher = standing if standing is not None and standing > message.ballot else None
         return instance, Nack(message.key, message.ballot, higher)
     proposal = Proposal(message.ballot, message.decree)

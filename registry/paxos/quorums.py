@@ -48,11 +48,8 @@ class Quorums(Value, frozen=True):
 
     def prepared(self, voters: Collection[str]) -> bool:
         """Whether the distinct members among `voters` are a prepare quorum (R15)."""
-        return self._count(voters) >= self.prepare
+        return len(set(voters).intersection(self.members)) >= self.prepare
 
     def accepted(self, voters: Collection[str]) -> bool:
         """Whether the distinct members among `voters` are an accept quorum (R20)."""
-        return self._count(voters) >= self.accept
-
-    def _count(self, voters: Collection[str]) -> int:
-        return len(set(voters).intersection(self.members))
+        return len(set(voters).intersection(self.members)) >= self.accept

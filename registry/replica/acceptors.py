@@ -19,7 +19,7 @@ from ..disk import ClassRecord, Forgotten
 from ..errors import ProtocolError
 from ..keys import home
 from ..locks.leases import Leases
-from ..locks.terms import is_term, tenure, term_of
+from ..locks.terms import TERMS, is_term, tenure, term_of
 from ..paxos import acceptor, standing
 from ..paxos.instance import EMPTY, Class, Contradiction, Instance
 from ..paxos.messages import (
@@ -35,7 +35,7 @@ from ..paxos.messages import (
 )
 from ..types import Ballot, Decree, Key, NodeId
 from ..wire.peers import Held
-from .turn import Turn
+from .turn import Pending, Turn
 
 Answer = Promise | Accepted | Nack | Commit | Held
 LIGHT_BYTES = 4_096
@@ -70,11 +70,16 @@ class Acceptors:
         # since when the outcome is unknown, and how many bytes that is about
         self._unlearned: dict[Key, tuple[float, int]] = dict.fromkeys(unlearned, (0.0, 0))
         self._bytes = 0
+        self.awaited = (self._unlearned,)
 
     @property
     def unlearned(self) -> int:
         """How many acceptances have an unknown outcome."""
         return len(self._unlearned)
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"half-done": self._unlearned}
 
     @property
     def backlog_ms(self) -> float:
@@ -86,7 +91,7 @@ class Acceptors:
 
         The new instance is stored in `turn`, so that the answer can only leave behind it.
         """
-        return self._vote_on(turn, message, self._promised_for(message))
+        return self._vote_on(turn, message, self._promise_to(home(message.key, self._nodes)))
 
     def vote(
         self, turn: Turn, ballot: Ballot, decrees: Iterable[Decree]
@@ -105,7 +110,7 @@ class Acceptors:
             answer = None
             if not is_term(key):
                 standing = promised if home(key, self._nodes) == home_name else None
-                if standing == ballot and turn.instance(key) is EMPTY:  # as nearly always
+                if standing == ballot and turn.instances[key] is EMPTY:  # as nearly always
                     self._store(turn, key, acceptor.accept_first(ballot, decree))
                     continue
                 answer = self._vote_on(turn, Accept(key, ballot, decree), standing)
@@ -163,34 +168,23 @@ class Acceptors:
     def _vote_on(
         self, turn: Turn, message: Prepare | Accept, standing: Ballot | None
     ) -> Answer | None:
-        instance = turn.instance(message.key)
+        instance = turn.instances[message.key]
         if not isinstance(instance, Instance) or instance.disputed is not None:
             return None
         try:
-            changed, answer = self._handle(turn, instance, message, standing)
+            match message:
+                case Accept() if message.key.startswith(TERMS):
+                    changed, answer = self._guarded(turn, instance, message, standing)
+                case Accept():
+                    changed, answer = acceptor.on_accept(instance, message, standing)
+                case Prepare():
+                    changed, answer = acceptor.on_prepare(instance, message)
         except (Contradiction, ProtocolError) as fault:
             turn.alarm(str(fault))
             return None
         if changed != instance:
             self._store(turn, message.key, changed)
         return answer
-
-    def _handle(
-        self, turn: Turn, instance: Instance, message: Prepare | Accept, standing: Ballot | None
-    ) -> tuple[Instance, Answer]:
-        match message:
-            case Accept() if is_term(message.key):
-                return self._guarded(turn, instance, message, standing)
-            case Accept():
-                return acceptor.on_accept(instance, message, standing)
-            case Prepare():
-                return acceptor.on_prepare(instance, message)
-
-    def _promised_for(self, message: Prepare | Accept) -> Ballot | None:
-        """The standing promise that covers the key, if the message relies on one."""
-        if not message.ballot.is_standing:
-            return None
-        return self._promise_to(home(message.key, self._nodes))
 
     def _promise_to(self, node: NodeId) -> Ballot | None:
         """The standing promise that was given to a home."""

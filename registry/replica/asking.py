@@ -17,7 +17,7 @@ from .contest import Ask, Contest
 from .effects import Send
 from .events import ResendRead
 from .node import Node
-from .turn import Turn
+from .turn import Pending, Turn
 
 MAX_OVERTAKEN = 1_024
 """So many overtaken questions are kept; answers to those that are older prove nothing."""
@@ -35,6 +35,10 @@ class Asking:
         self._contests: dict[int, Contest] = {}
         self._overtaken: dict[int, Ask] = {}
 
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"questions": self._contests, "overtaken questions": self._overtaken}
+
     def needs(self, answer: LeaseAnswer) -> Iterable[Key]:
         """The instances that an answer is about: the next term's, which it may report."""
         ask = self.asked(answer)
@@ -51,7 +55,7 @@ class Asking:
 
     def ask(self, turn: Turn, contest: Contest, decree: Decree) -> None:
         """Ask all nodes, this one included, how they stand with the term of `decree`."""
-        ask = contest.ask = Ask(self._node.token(), decree, list(contest.waiters))
+        ask = contest.ask = Ask(self._node.tokens.ask(self), decree, list(contest.waiters))
         self._contests[ask.token] = contest
         turn.broadcast(self._node.others, ask.question())
         turn.at_once(Send(self._node.name, ask.question()))
@@ -63,6 +67,7 @@ class Asking:
         if ask is None:
             return
         del self._contests[ask.token]
+        self._node.tokens.close(ask.token)
         if not ask.told and not ask.answered(self._node.config.quorums) and ask.awaited:
             self._overtaken[ask.token] = ask
             if len(self._overtaken) > MAX_OVERTAKEN:
@@ -83,6 +88,8 @@ class Asking:
 
     def abandon(self) -> None:
         """Drop them all."""
+        for token in self._contests:
+            self._node.tokens.close(token)
         self._contests.clear()
         self._overtaken.clear()
 

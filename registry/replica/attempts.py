@@ -1,18 +1,37 @@
 """What a coordinator keeps of one key: who waits for it, and where its ballot stands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..disk import Forgotten
 from ..paxos.proposer import Prepared, Preparing, Proposing
-from ..types import Ballot, Claim, Decree, Key
+from ..types import Ballot, Claim, Decree, Key, NodeId, Value
 from .requests import Live
 from .turn import Turn
 
 Found = Decree | Forgotten | None
 """What a key is decided to be, that it is forgotten, or that it is undecided."""
 Then = Callable[[Turn, Found], None]
+Settle = Callable[[Turn, Live, Decree], None]
+
+
+class Progress(Value, frozen=True):
+    """How far an attempt has come: what a crash takes of it, as a value.
+
+    Args:
+        state: where the ballot stands, all votes counted; None while it pauses.
+        heard: the highest ballot that a nack spoke of.
+        flight: the number of the flight that it travels in; 0 if it travels in none.
+        resends, outbids: how many so far.
+    """
+
+    state: Preparing | Proposing | None
+    heard: Ballot | None
+    flight: int = 0
+    resends: int = 0
+    outbids: int = 0
 
 
 class Follower(Struct, eq=False):
@@ -31,10 +50,17 @@ class Follower(Struct, eq=False):
 
 
 class Candidate(Struct, eq=False):
-    """A request that wants the key, and what it would have it frozen to."""
+    """A request that wants the key.
+
+    Attributes:
+        live: the request.
+        claim: what it would have the key frozen to.
+        settle: called with the request and the decree, whoever's that is.
+    """
 
     live: Live
     claim: Claim
+    settle: Settle
 
 
 class Attempt(Struct, eq=False):
@@ -66,9 +92,40 @@ class Attempt(Struct, eq=False):
     resends: int = 0
     outbids: int = 0
 
+    @property
     def wanted(self) -> bool:
-        """Whether anybody still waits for it."""
+        """Whether anybody waits for it; those who are done count until they are dropped."""
+        return bool(self.claims or self.followers)
+
+    def drop_finished(self) -> None:
+        """Drop the claims and reads that are done: a claim that is done is never proposed."""
         self.claims = [candidate for candidate in self.claims if not candidate.live.done]
         if self.followers:
             self.followers = [f for f in self.followers if not f.live.done]
-        return bool(self.claims or self.followers)
+
+    def note_proposed(self) -> None:
+        """From here on, a claim whose id is in the proposal may be chosen: say so if time ends."""
+        if isinstance(self.state, Proposing):
+            for candidate in self.claims:
+                if candidate.claim.claim_id == self.state.decree.claim_id:
+                    candidate.live.indefinite = True
+
+    def take_answered(self) -> list[Follower]:
+        """Take out the reads that the present ballot began after: that it found nothing tells them."""
+        answered = [f for f in self.followers if f.joined < self.ballots]
+        self.followers = [f for f in self.followers if f.joined >= self.ballots]
+        return answered
+
+    def progress(self, flight: int = 0, votes: Collection[NodeId] = ()) -> Progress:
+        """How far it has come, in the flight that it travels in and with the votes on that."""
+        state = self.state
+        assert not isinstance(state, Prepared), "what boards leaves in the same step"
+        if isinstance(state, Proposing):
+            state = replace(state, votes=state.votes.union(votes))
+        return Progress(state, self.heard, flight, self.resends, self.outbids)
+
+    def restore(self, progress: Progress) -> None:
+        """Come as far as another attempt."""
+        self.state, self.heard = progress.state, progress.heard
+        self.resends, self.outbids = progress.resends, progress.outbids
+        self.flight = progress.flight or None

@@ -14,13 +14,13 @@ from ..disk import CursorRecord, Forgotten, Unserved
 from ..types import Decree, Key, NodeId
 from ..wire.frames import portions
 from ..wire.peers import MAX_FEED_PAGE, MAX_FETCH, MAX_FETCHED, FeedPage, Fetch, Fetched, Ping, Pull
-from .digests import decree_digest
 from .effects import ReadFeed, Send
 from .events import FeedDone, FetchOn, PullFeeds
 from .forgetting import tell_forgotten
+from .knowledge import Recent, decree_digest
 from .node import Node, servable
-from .recent import Recent
-from .turn import Turn
+from .tokens import ReadDone
+from .turn import Pending, Turn
 
 PAGE_ENTRIES = 1_024
 """How many entries are read from the disk at a time; from memory a page may have more."""
@@ -73,11 +73,16 @@ class CatchUp:
         self._fetching: dict[Key, NodeId] = {}
         self._serving: dict[int, tuple[NodeId, Pull]] = {}
         self._ends: dict[NodeId, int] = {}
+        self.awaited = (self._fetching, self._pulling)
 
     def cursor(self, peer: NodeId) -> int:
         """Up to where a peer's feed has been read."""
         record = self._cursors.get(peer)
         return record.index if record is not None else 0
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"fetching": self._fetching, "pulling": self._pulling, "served pages": self._serving}
 
     # -- reading a peer's feed
 
@@ -144,33 +149,36 @@ class CatchUp:
             page = FeedPage(pull.disk_id, pull.start, end, settled, *columns)
             turn.at_once(Send(sender, page))
         else:
-            token = self._node.token()
+            token = self._node.tokens.read(self)
             self._serving[token] = (sender, pull)
             turn.read(ReadFeed(token, pull.start, min(pull.limit, PAGE_ENTRIES)))
 
-    def on_feed(self, turn: Turn, done: FeedDone) -> None:
+    def on_read(self, turn: Turn, done: ReadDone) -> None:
         """The page has been read; it may be served once all of it is durable."""
-        served = self._serving.pop(done.token, None)
-        if served is not None:
-            sender, pull = served
-            done = servable(self._node, done)
-            settled = self._node.settled_feed_end
-            end = max(done.next_index, settled)
-            keys = tuple([entry.key for entry in done.entries])
-            digests = b"".join([entry.digest for entry in done.entries])
-            page = FeedPage(pull.disk_id, pull.start, done.next_index, end, keys, digests)
-            send = turn.after if done.next_index > settled else turn.at_once
-            send(Send(sender, page))
+        assert isinstance(done, FeedDone), "the feed was asked for"
+        sender, pull = self._serving.pop(done.token)
+        done = servable(self._node, done)
+        settled = self._node.settled_feed_end
+        end = max(done.next_index, settled)
+        keys = tuple([entry.key for entry in done.entries])
+        digests = b"".join([entry.digest for entry in done.entries])
+        page = FeedPage(pull.disk_id, pull.start, done.next_index, end, keys, digests)
+        send = turn.after if done.next_index > settled else turn.at_once
+        send(Send(sender, page))
 
-    def on_failed(self, token: int) -> None:
+    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
         """The feed could not be read; the peer will ask again."""
-        self._serving.pop(token, None)
+        del self._serving[token]
+
+    def on_fetch(self, turn: Turn, sender: NodeId, message: Fetch) -> None:
+        """A peer asks for decrees that it lacks."""
+        self.serve_fetch(turn, sender, message.keys)
 
     def serve_fetch(self, turn: Turn, sender: NodeId, keys: tuple[Key, ...]) -> None:
         """Send the decrees asked for, a few in each step, so that no step grows without bound."""
         learned: list[Decree] = []
         for key in keys[:SERVE_KEYS]:
-            instance = turn.instance(key)
+            instance = turn.instances[key]
             if isinstance(instance, Forgotten):
                 tell_forgotten(turn, sender, key, instance)
             elif not isinstance(instance, Unserved) and instance.learned is not None:
@@ -232,9 +240,9 @@ def _value_bytes(decree: Decree) -> int:
 
 def _is_wanted(turn: Turn, key: Key, digest: bytes) -> bool:
     """Whether an entry of a page tells of a decree that is not the one learned here."""
-    if not turn.has(key):
+    if key not in turn.instances:
         return False  # it agreed when the step began, or it would have been loaded
-    instance = turn.instance(key)
+    instance = turn.instances[key]
     if isinstance(instance, Unserved) or instance.disputed is not None:
         return False
     return instance.learned is None or decree_digest(instance.learned) != digest

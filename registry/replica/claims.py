@@ -24,10 +24,11 @@ from .attempts import Found
 from .coordinator import Coordinator
 from .effects import Send
 from .events import Coordinate
+from .knowledge import dispute_message
 from .node import Node, refusal
-from .reads import Reads, dispute_message
+from .reads import Reads
 from .requests import Live, Requests
-from .turn import Turn
+from .turn import Pending, Turn
 
 AnyClaim = ClaimRequest | ClaimNextRequest
 
@@ -54,6 +55,11 @@ class Claims:
         self._reads = reads
         self._passed: dict[int, Live] = {}
         self._passed_by_key: dict[Key, set[int]] = {}
+        self.awaited = (self._passed,)
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"claims passed on": self._passed}
 
     def begin(self, turn: Turn, live: Live, request: AnyClaim) -> None:
         """A claim has arrived: answer it, pass it on, or coordinate it."""
@@ -88,9 +94,8 @@ class Claims:
 
     def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
         """Keys are decided: claims of them that were passed on need not wait for the answer."""
-        if self._passed:
-            for decree in decrees:
-                self._end_passed(turn, decree)
+        for decree in decrees:
+            self._end_passed(turn, decree)
 
     # -- claims passed on
 
@@ -166,7 +171,7 @@ class Claims:
         if request.here or home(key, self._node.nodes) == self._node.name:
             self._coordinate(turn, live, request, key)
             return
-        instance = turn.instance(key)
+        instance = turn.instances[key]
         open_here = isinstance(instance, Instance) and instance.learned is None
         candidates = (self._node.reachable - live.passed_over) | {self._node.name}
         first = next(n for n in homes(key, self._node.nodes) if n in candidates)
@@ -177,7 +182,7 @@ class Claims:
             self._coordinate(turn, live, request, key)
 
     def _pass_on(self, turn: Turn, live: Live, request: AnyClaim, node: NodeId) -> None:
-        token = self._node.token()
+        token = self._node.tokens.new()
         timeout_ms = max(1, int(live.deadline_ms - turn.now_ms))
         passed = replace(request, id=token, timeout_ms=timeout_ms, here=True)
         self._passed[token] = live
@@ -188,32 +193,27 @@ class Claims:
     # -- claims coordinated here
 
     def _coordinate(self, turn: Turn, live: Live, request: AnyClaim, key: Key) -> None:
-        if not self._answer_learned(turn, live, key):
-            self._check_slot(turn, live, request, key)
-
-    def _answer_learned(self, turn: Turn, live: Live, key: Key) -> bool:
-        """Answer from what is learned or broken; returns whether there was anything to do so."""
-        instance = turn.instance(key)
+        """Answer from what is learned or broken; otherwise this node proposes, if it may."""
+        instance = turn.instances[key]
         if not isinstance(instance, Instance):
             self._requests.fail(turn, live, instance.error, instance.message)
         elif instance.disputed is not None:
             self._requests.fail(turn, live, Disputed, dispute_message(key))
         elif instance.learned is not None:
             self.settle(turn, live, instance.learned)
+        elif not self._node.voting:
+            self._requests.fail(turn, live, *refusal(self._node))
+        elif "@" in key:
+            self._check_slot(turn, live, request, key)
         else:
-            return False
-        return True
+            self._join(turn, live, request, key)
 
     def _check_slot(self, turn: Turn, live: Live, request: AnyClaim, key: Key) -> None:
         """Design 10: a slot is proposed only by a node that has learned the one before."""
-        if not self._node.voting:
-            self._refuse(turn, live)
-            return
         before = slot_before(key)
-        instance = turn.instance(before) if before is not None else None
+        instance = turn.instances[before] if before is not None else None
         if before is None or (isinstance(instance, Instance) and instance.learned):
-            claim = request.claim if request.claim.key == key else replace(request.claim, key=key)
-            self._coordinator.join(turn, live, claim)
+            self._join(turn, live, request, key)
             return
 
         def then(turn: Turn, found: Found) -> None:
@@ -230,9 +230,9 @@ class Claims:
     def _again(self, turn: Turn, live: Live, request: AnyClaim, key: Key) -> None:
         turn.again(Coordinate(live.origin, request, key, anew=False))
 
-    def _refuse(self, turn: Turn, live: Live) -> None:
-        error, message = refusal(self._node)
-        self._requests.fail(turn, live, error, message)
+    def _join(self, turn: Turn, live: Live, request: AnyClaim, key: Key) -> None:
+        claim = request.claim if request.claim.key == key else replace(request.claim, key=key)
+        self._coordinator.join(turn, live, claim, self.settle)
 
 
 def _key_of(live: Live) -> Key:

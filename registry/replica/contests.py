@@ -44,7 +44,8 @@ from .latest import LatestTerms
 from .node import Node, refusal
 from .reads import Reads
 from .requests import Live, Requests, out_of_time
-from .turn import Turn
+from .tokens import ReadDone
+from .turn import Pending, Turn
 
 
 class Contests:
@@ -76,13 +77,14 @@ class Contests:
         self._leases = leases
         self._contests: dict[str, Contest] = {}
         self.asking = Asking(node)
-        self.latest = LatestTerms(node)
+        self.latest = LatestTerms(node, self)
         self.granting = Granting(node, requests)
         self._serial = 0
-        self._joined: dict[str, None] = {}
+        self.joined: dict[str, None] = {}
 
-    def __len__(self) -> int:
-        return len(self._contests)
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"contests": self._contests, **self.asking.pending(), **self.latest.pending()}
 
     # -- who waits
 
@@ -96,11 +98,11 @@ class Contests:
         # one whose time ends before the contest looks again must be told as well how things stand
         short = request.timeout_ms <= 2 * MAX_PAUSE_MS
         if len(contest.waiters) == 1 or short or not queues(live):
-            self._joined[request.lock] = None
+            self.joined[request.lock] = None
 
     def end_turn(self, turn: Turn) -> None:
         """Go on for those who came in this step; once a lock, since each look is at all who wait."""
-        joined, self._joined = self._joined, {}
+        joined, self.joined = self.joined, {}
         for contest in filter(None, map(self._contests.get, joined)):
             self._go_on(turn, contest)
 
@@ -177,12 +179,13 @@ class Contests:
             self.asking.drop(contest)
             self._go_on(turn, contest)
 
-    def on_slot(self, turn: Turn, done: SlotDone) -> None:
+    def on_read(self, turn: Turn, done: ReadDone) -> None:
         """The disk has said which term was learned last."""
+        assert isinstance(done, SlotDone), "the last slot was asked for"
         if (contest := self.latest.take(done.token)) is not None:
             turn.again(Contend(contest.lock, done.slot))
 
-    def on_slot_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
         """The disk could not say it."""
         if (contest := self.latest.take(token)) is not None:
             self._fail(turn, contest, message)
@@ -209,7 +212,7 @@ class Contests:
         """Contend in this very step if what that needs is loaded."""
         latest = self.latest.of(contest.lock)
         needed = self.latest.needs(contest.lock)
-        if latest and contest.searching is None and all(map(turn.has, needed)):
+        if latest and contest.searching is None and all(key in turn.instances for key in needed):
             self.contend(turn, Contend(contest.lock, lock_and_term(latest.key)[1]))
         else:
             self.latest.find(turn, contest)
@@ -223,7 +226,7 @@ class Contests:
         if not contest.waiters:
             self._close(contest)
             return
-        following = turn.instance(term_key(event.lock, event.term + 1))
+        following = turn.instances[term_key(event.lock, event.term + 1)]
         if isinstance(following, Forgotten):
             self.latest.find(turn, contest)
         elif isinstance(following, Unserved):
@@ -257,7 +260,7 @@ class Contests:
 
     def _contend_above(self, turn: Turn, contest: Contest, key: Key) -> None:
         """A term came before: it must be learned, which one at the floor may not be."""
-        before = turn.instance(key)
+        before = turn.instances[key]
         if isinstance(before, Forgotten):
             self.latest.find(turn, contest)
         elif isinstance(before, Unserved):
@@ -306,7 +309,8 @@ class Contests:
         if contest.candidate is None:
             assert isinstance(first.request, LockRequest)
             contest.candidate = first
-            self._coordinator.join(turn, first, first.request.claim.claim(key, previous))
+            claim = first.request.claim.claim(key, previous)
+            self._coordinator.join(turn, first, claim, self.granting.settle)
 
     # -- asking first
 

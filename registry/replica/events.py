@@ -32,11 +32,21 @@ class FromPeer(Value, frozen=True, tag=True):
     message: PeerMessage
 
 
+class Misnamed(Value, frozen=True, tag=True):
+    """Stands for a request whose key, series or prefix is none; `message` says why."""
+
+    id: int
+    message: str
+
+
 class FromClient(Value, frozen=True, tag=True):
-    """Requests came from a client: those of a frame, or as many of them as were taken."""
+    """Requests came from a client: those of a frame, or as many of them as were taken.
+
+    Their names have been checked (`names.named`).
+    """
 
     connection: Connection
-    requests: tuple[Request, ...]
+    requests: tuple[Request | Misnamed, ...]
 
 
 class ClientGone(Value, frozen=True, tag=True):

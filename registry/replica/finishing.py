@@ -49,12 +49,12 @@ class Finishing:
         if event.token is not None:
             self._finish_for_list(turn, event, event.token)
             return
-        instance = turn.instance(event.key)
+        instance = turn.instances[event.key]
         if self._node.voting and isinstance(instance, Instance) and instance.learned is None:
             self._coordinator.finish(turn, event.key)
 
     def _finish_for_list(self, turn: Turn, event: Finish, token: int) -> None:
-        instance = turn.instance(event.key)
+        instance = turn.instances[event.key]
         if isinstance(instance, Forgotten):
             self._lists.leave_out(turn, event)
         elif isinstance(instance, Unserved):

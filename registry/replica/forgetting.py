@@ -68,9 +68,9 @@ class Forgetting:
         if term % AT_A_TIME == 0 and term > keep:
             self._forget(turn, Forgotten.below(lock_path(lock), term - keep + 1))
 
-    def on_told(self, turn: Turn, message: ForgottenTerms) -> None:
+    def on_told(self, turn: Turn, sender: NodeId, message: ForgottenTerms) -> None:
         """A peer that was asked about a term has forgotten it."""
-        last = turn.instance(term_key(message.lock, message.floor - 1))
+        last = turn.instances[term_key(message.lock, message.floor - 1)]
         if not isinstance(last, Forgotten) and not self._node.failed:
             self._forget(turn, Forgotten.below(lock_path(message.lock), message.floor))
 

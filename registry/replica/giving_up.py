@@ -28,7 +28,7 @@ from .effects import Send
 from .events import ResendRead
 from .node import Node, refusal
 from .requests import Live, Requests
-from .turn import Turn
+from .turn import Pending, Turn
 
 GIVEN_UP = "the claim was given up by its claimer"
 
@@ -64,8 +64,9 @@ class GivingUp:
         self._contests = contests
         self._passing: dict[int, Passing] = {}
 
-    def __len__(self) -> int:
-        return len(self._passing)
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"give-ups": self._passing}
 
     # -- requests
 
@@ -75,7 +76,7 @@ class GivingUp:
             self._requests.fail(turn, live, *refusal(self._node))
             return
         message = GiveUp(
-            self._node.token(),
+            self._node.tokens.ask(self),
             request.lock,
             request.claim_id,
             request.ttl_ms,
@@ -96,11 +97,17 @@ class GivingUp:
     def prune(self) -> None:
         """Forget what nobody waits for any more."""
         for token in [t for t, passing in self._passing.items() if passing.live.done]:
-            del self._passing[token]
+            self._drop(token)
 
     def abandon(self) -> None:
         """The disk failed; the requests themselves are failed by whoever says so."""
-        self._passing.clear()
+        for token in list(self._passing):
+            self._drop(token)
+
+    def _drop(self, token: int) -> None:
+        """A give-up is over."""
+        del self._passing[token]
+        self._node.tokens.close(token)
 
     def on_taken(self, turn: Turn, sender: NodeId, answer: GiveUpTaken) -> None:
         """A node has taken it; with a prepare quorum, the claim can hold nothing any more."""
@@ -109,7 +116,7 @@ class GivingUp:
             return
         passing.taken.add(sender)
         if self._node.config.quorums.prepared(passing.taken):
-            del self._passing[answer.id]
+            self._drop(answer.id)
             self._requests.answer(turn, passing.live, GivenUp(passing.live.request.id))
 
     def on_resend(self, turn: Turn, timer: ResendRead) -> None:
@@ -118,7 +125,7 @@ class GivingUp:
         if passing is None:
             return
         if passing.live.done:
-            del self._passing[timer.token]
+            self._drop(timer.token)
             return
         missing = [node for node in self._node.config.nodes if node not in passing.taken]
         turn.broadcast(missing, passing.message)

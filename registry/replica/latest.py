@@ -11,7 +11,8 @@ from .contest import Contest
 from .effects import ReadLastSlot
 from .events import Contend
 from .node import Node
-from .turn import Turn
+from .tokens import Reader
+from .turn import Pending, Turn
 
 MAX_LOCKS = 4_096
 
@@ -21,12 +22,18 @@ class LatestTerms:
 
     Args:
         node: gives the disk's searches their numbers.
+        reader: is told what they come to.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, reader: Reader) -> None:
         self._node = node
+        self._reader = reader
         self._decrees: dict[str, Decree] = {}
         self._searches: dict[int, Contest] = {}
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"searches": self._searches}
 
     def of(self, lock: str) -> Decree | None:
         """The latest term of `lock`, None if that is not known here."""
@@ -61,7 +68,7 @@ class LatestTerms:
         if latest is not None:
             turn.again(Contend(contest.lock, lock_and_term(latest.key)[1]))
             return
-        token = contest.searching = self._node.token()
+        token = contest.searching = self._node.tokens.read(self._reader)
         self._searches[token] = contest
         turn.read(ReadLastSlot(token, lock_path(contest.lock)))
 

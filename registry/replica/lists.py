@@ -28,13 +28,13 @@ from .coordinator import Coordinator
 from .effects import Send
 from .events import Finish, FromPeer, ResendRead
 from .in_turn import InTurn
+from .knowledge import dispute_message
 from .list_read import ListRead, Question, question_of
 from .node import Node
-from .reads import dispute_message
 from .requests import Live, Requests
 from .scans import DiskScan, Scans
 from .spans import SPAN_ROWS, answer_of, spans_of
-from .turn import Turn
+from .turn import Pending, Turn
 
 MAX_ASKING = 8
 """So many pages wait for this node's disk or for peers at a time."""
@@ -73,6 +73,10 @@ class Lists:
         self._reads: dict[int, ListRead] = {}
         self._of: dict[Live, ListRead] = {}
         self._late: dict[NodeId, float] = {}
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"lists": self._reads, "lists in line": self._waiting, "who lists": self._of}
 
     def begin(self, turn: Turn, live: Live, request: ListRequest) -> None:
         """Wait in line, with all who ask the same."""
@@ -113,7 +117,7 @@ class Lists:
         del self._waiting[read.question]
         for live in read.lives:
             self._line.discard(live.origin, live)
-        read.token = self._node.token()
+        read.token = self._node.tokens.ask(self)
         self._reads[read.token] = read
         prefix, after, _ = read.question
         take, fail = partial(self._on_chunk, read), partial(self._on_unreadable, read)
@@ -291,6 +295,7 @@ class Lists:
         if not read.merged:
             self._call_off(turn, read)
         del self._reads[read.token]
+        self._node.tokens.close(read.token)
         for live in read.lives:
             del self._of[live]
         self._begin_next(turn)

@@ -15,8 +15,6 @@ so that nodes which formed together agree on it without having to agree on anyth
 import hashlib
 from collections.abc import Iterable
 
-from msgspec.structs import replace
-
 from ..config import ClusterConfig
 from ..disk import CursorRecord, FormationRecord, PeerRecord
 from ..errors import DecreedError, IdentityRefused, Refused
@@ -58,6 +56,11 @@ class Membership:
     def known(self, node: NodeId) -> PeerRecord | None:
         """What is remembered of a peer."""
         return self._peers.get(node)
+
+    def disk_of(self, node: NodeId) -> bytes | None:
+        """The disk id that a peer is known by."""
+        known = self._peers.get(node)
+        return known.disk_id if known is not None else None
 
     def standing(self) -> Standing:
         """What this node says of itself. Its feed counts as far as it is durable."""
@@ -104,7 +107,7 @@ class Membership:
         disks = {name: self._peers[name].disk_id for name in node.others}
         disks[node.name] = node.identity.disk_id
         formation = formation_id(node.config, disks)
-        node.identity = replace(node.identity, formation=formation)
+        node.form(formation)
         turn.record(FormationRecord(formation))
         for name in node.others:
             turn.after(Send(name, node.ping()))

@@ -1,12 +1,20 @@
-"""Checks of the names in a request, which came from outside."""
+"""Checks of the names in requests, which come from outside.
+
+They are made once, where a frame becomes requests: what is in a `FromClient` has sound names, or is
+`Misnamed`. A claim that a peer passes on is checked when it is opened.
+"""
+
+from typing import assert_never
 
 from ..errors import BadRequest
 from ..keys import parse_key, parse_prefix, parse_readable, parse_series, slot_key
 from ..locks.terms import parse_lock
 from ..types import Key
 from ..wire.requests import (
+    Cancel,
     ClaimNextRequest,
     ClaimRequest,
+    ClientPing,
     EndRequest,
     GetRequest,
     GiveUpRequest,
@@ -15,13 +23,24 @@ from ..wire.requests import (
     LatestRequest,
     ListRequest,
     LockRequest,
+    Request,
+    StatusRequest,
     WaitRequest,
     WatchRequest,
 )
-from .requests import Lasting
+from .events import Misnamed
 
 
-def check_names(request: Lasting) -> None:
+def named(request: Request) -> Request | Misnamed:
+    """The request, or what stands for it if its key, series or prefix is none."""
+    try:
+        check_names(request)
+    except BadRequest as error:
+        return Misnamed(request.id, str(error))
+    return request
+
+
+def check_names(request: Request) -> None:
     """Refuse a request whose key, series or prefix is none.
 
     Raises:
@@ -43,6 +62,10 @@ def check_names(request: Lasting) -> None:
             parse_lock(request.lock)
         case KeepAliveRequest() | EndRequest():
             parse_lock(request.tenure.lock)
+        case StatusRequest() | Cancel() | ClientPing():
+            pass
+        case _:
+            assert_never(request)
 
 
 def _check_slot(key: Key) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from ..config import ClusterConfig
 from ..disk import Identity
 from ..errors import DecreedError, NotFormed, StorageFailed
@@ -9,9 +11,7 @@ from ..lineage import Lineage
 from ..types import NodeId, Process
 from ..wire.peers import Ping
 from .events import FeedDone
-
-TOKEN_BITS = 36
-"""How many questions one life may ask; the bits above it count lives."""
+from .tokens import Tokens
 
 
 @dataclass(slots=True, eq=False)
@@ -20,8 +20,11 @@ class Node:
 
     Attributes:
         config: the cluster.
+        name: the node's name.
         identity: of the node's directory; the formation is filled in when the cluster forms.
         lineage: all lives of the node's directory.
+        formed: whether every member has confirmed this node's disk id, now or in an earlier life.
+        voting: whether the node takes part in Paxos: it is formed, and its disk has not failed.
         failed: why the disk takes no writes any more; empty while it does.
         feed_end: the index of the next feed entry.
         nodes, others: all members, in order, and all but this one.
@@ -29,55 +32,47 @@ class Node:
         settled_feed_end: up to where the feed is durable; no more of it is told to a peer.
         reachable: peers that are not suspected and that say that they vote.
         eager: somebody here waits to be told what others decide.
-        last_token: the last number given to a question.
+        tokens: the numbers of its questions, and who asked them.
     """
 
     config: ClusterConfig
     identity: Identity
     lineage: Lineage
     feed_end: int
-    failed: str = ""
+    failed: str = field(default="", init=False)
     reachable: set[NodeId] = field(default_factory=set[NodeId])
-    last_token: int = 0
     eager: bool = False
+    name: NodeId = field(init=False)
+    formed: bool = field(init=False)
+    voting: bool = field(init=False)
+    tokens: Tokens = field(init=False)
     found_feed_end: int = field(init=False)
     settled_feed_end: int = field(init=False)
     nodes: tuple[NodeId, ...] = field(init=False)
     others: tuple[NodeId, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.name = self.identity.node
+        self.formed = self.voting = self.identity.formation is not None
+        self.tokens = Tokens(self.identity.incarnation)
         self.found_feed_end = self.settled_feed_end = self.feed_end
         self.nodes = self.config.nodes
         self.others = tuple(node for node in self.nodes if node != self.name)
-
-    def token(self) -> int:
-        """A number for a question to peers or to the disk, never used twice in any life.
-
-        A late answer to a question of an earlier life must not be taken for one of this life: a
-        read would count what was said before it arrived (design 6).
-        """
-        self.last_token += 1
-        return (self.identity.incarnation << TOKEN_BITS) | self.last_token
-
-    @property
-    def name(self) -> NodeId:
-        """The node's name."""
-        return self.identity.node
 
     @property
     def process(self) -> Process:
         """This life of the node; the second half of all its ballots (R05)."""
         return Process(self.identity.node, self.identity.incarnation)
 
-    @property
-    def formed(self) -> bool:
-        """Whether every member has confirmed this node's disk id, now or in an earlier life."""
-        return self.identity.formation is not None
+    def form(self, formation: bytes) -> None:
+        """Every member has confirmed this node's disk id: it takes part from now on."""
+        self.identity = replace(self.identity, formation=formation)
+        self.formed, self.voting = True, not self.failed
 
-    @property
-    def voting(self) -> bool:
-        """Whether the node takes part in Paxos: a disk that may have lost anything must not."""
-        return self.formed and not self.failed
+    def fail(self, reason: str) -> None:
+        """A disk that may have lost anything must not vote; the first reason is the one that counts."""
+        self.failed = self.failed or reason
+        self.voting = False
 
     def ping(self) -> Ping:
         """What peers are told of this node now and then."""

@@ -21,9 +21,11 @@ from .coordinator import Coordinator
 from .effects import ReadLastSlot, Send
 from .events import ReadOn, ResendRead, SlotDone
 from .forgetting import tell_forgotten
+from .knowledge import dispute_message
 from .node import Node, refusal
 from .requests import Live, Requests
-from .turn import Turn
+from .tokens import ReadDone
+from .turn import Pending, Turn
 
 PROMPT_READS = 512
 """With so many questions under way, their answers may take twice as long as that of one."""
@@ -70,6 +72,7 @@ class Reads:
         self._series: dict[int, Live] = {}
         self._reads_by_key: dict[Key, set[int]] = {}
         self._waits: dict[Key, list[Live]] = {}
+        self.awaited = (self._reads_by_key, self._waits)
 
     @property
     def under_way(self) -> int:
@@ -83,7 +86,7 @@ class Reads:
         return self._node.config.timing.resend_ms * (1 + len(self._reads) / PROMPT_READS)
 
     @property
-    def awaited(self) -> bool:
+    def awaits_decrees(self) -> bool:
         """Whether anybody waits for a decree."""
         return bool(self._waits)
 
@@ -91,6 +94,10 @@ class Reads:
         """The instance that an answer may change."""
         read = self._reads.get(answer.id)
         return (read.key,) if read is not None else ()
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"reads": self._reads, "series": self._series, "waits": self._waits}
 
     # -- requests
 
@@ -117,22 +124,21 @@ class Reads:
 
     def latest(self, turn: Turn, live: Live, request: LatestRequest) -> None:
         """Find the last decided slot: from the last one learned here, slot by slot."""
-        token = self._node.token()
+        token = self._node.tokens.read(self)
         self._series[token] = live
         turn.read(ReadLastSlot(token, request.series, live.origin))
 
-    def on_slot(self, turn: Turn, done: SlotDone) -> None:
+    def on_read(self, turn: Turn, done: ReadDone) -> None:
         """The disk has said which slot of a series was learned last."""
-        live = self._series.pop(done.token, None)
-        if live is not None and isinstance(live.request, LatestRequest):
-            key = slot_key(live.request.series, max(done.slot, 1))
-            turn.again(ReadOn(live.origin, live.request.id, key, None))
+        assert isinstance(done, SlotDone), "the last slot was asked for"
+        live = self._series.pop(done.token)
+        assert isinstance(live.request, LatestRequest)
+        key = slot_key(live.request.series, max(done.slot, 1))
+        turn.again(ReadOn(live.origin, live.request.id, key, None))
 
-    def on_slot_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
         """The disk could not say it."""
-        live = self._series.pop(token, None)
-        if live is not None:
-            self._requests.fail(turn, live, DamagedError, message)
+        self._requests.fail(turn, self._series.pop(token), DamagedError, message)
 
     def read_on(self, turn: Turn, event: ReadOn) -> None:
         """Read one slot of a series; the first undecided one ends the search (design 10)."""
@@ -161,7 +167,7 @@ class Reads:
 
         If the key is forgotten, `then` is told that.
         """
-        instance = turn.instance(key)
+        instance = turn.instances[key]
         if isinstance(instance, Forgotten):
             then(turn, instance)
         elif isinstance(instance, Unserved):
@@ -196,9 +202,8 @@ class Reads:
 
     def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
         """Whoever waits for these keys has waited long enough, reads on their way round included."""
-        if self._reads_by_key or self._waits:
-            for decree in decrees:
-                self._end(turn, decree)
+        for decree in decrees:
+            self._end(turn, decree)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
         """Nobody will find out what those keys are decided to be."""
@@ -232,7 +237,7 @@ class Reads:
 
     def tell(self, turn: Turn, sender: NodeId, query: Query) -> None:
         """Answer a peer's query with what this node holds, once that is durable."""
-        instance = turn.instance(query.key)
+        instance = turn.instances[query.key]
         if isinstance(instance, Forgotten):
             tell_forgotten(turn, sender, query.key, instance)
             return
@@ -245,7 +250,7 @@ class Reads:
         turn.vouch(query.key, Send(sender, answer))
 
     def _ask(self, turn: Turn, read: QuorumRead) -> None:
-        token = self._node.token()
+        token = self._node.tokens.ask(self)
         self._reads[token] = read
         self._reads_by_key.setdefault(read.key, set()).add(token)
         turn.broadcast(self._node.others, Query(token, read.key))
@@ -260,6 +265,7 @@ class Reads:
 
     def _drop(self, token: int) -> QuorumRead:
         read = self._reads.pop(token)
+        self._node.tokens.close(token)
         tokens = self._reads_by_key[read.key]
         tokens.discard(token)
         if not tokens:
@@ -274,14 +280,14 @@ class Reads:
 
     def _conclude(self, turn: Turn, read: QuorumRead) -> None:
         """A prepare quorum holds nothing; but our own instance may have changed meanwhile."""
-        instance = turn.instance(read.key)
+        instance = turn.instances[read.key]
         if not isinstance(instance, Unserved) and instance.learned is None:
             read.then(turn, None)
         else:
             self.read(turn, read.key, read.live, read.then)
 
     def _finish(self, turn: Turn, read: QuorumRead) -> None:
-        instance = turn.instance(read.key)
+        instance = turn.instances[read.key]
         if isinstance(instance, Unserved) or instance.learned is not None:
             self.read(turn, read.key, read.live, read.then)
         else:
@@ -296,11 +302,3 @@ class Reads:
                 self._requests.fail(turn, live, found.error, found.message)
             case Decree():
                 self._requests.answer(turn, live, Decreed(request_id, found))
-
-
-def dispute_message(key: Key) -> str:
-    """What to say of a key for which two decrees are known."""
-    return (
-        f"key {key!r}: two nodes know different decrees for it, which means a corrupt disk or a"
-        " bug; it is not served until an operator has compared the nodes' data"
-    )

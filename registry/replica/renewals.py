@@ -29,7 +29,7 @@ from .forgetting import tell_forgotten
 from .node import Node, refusal
 from .reads import Reads
 from .requests import Live, Requests
-from .turn import Turn
+from .turn import Pending, Turn
 
 OnEnded = Callable[[Turn, Tenure], None]
 
@@ -71,8 +71,9 @@ class Renewals:
         self._on_ended = on_ended
         self._renewals: dict[int, Renewal] = {}
 
-    def __len__(self) -> int:
-        return len(self._renewals)
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"keep-alives": self._renewals}
 
     # -- requests
 
@@ -88,7 +89,7 @@ class Renewals:
             if not term.is_opened_by(request.secret):
                 self._requests.fail(turn, live, BadRequest, _not_his_secret(held))
                 return
-            token = self._node.token()
+            token = self._node.tokens.ask(self)
             self._ask(turn, live, Renew(token, held, term.ttl_ms, term.secret_hash))
 
         if not self._node.voting:
@@ -121,18 +122,24 @@ class Renewals:
             over = EndTerm(request.tenure, term.ttl_ms, request.ending)
             turn.broadcast(self._node.others, over)
             self._requests.answer(turn, live, Ended(request.id))
-            self.on_end(turn, over)  # at once: whoever is next waits for it
+            self._end(turn, over)  # at once: whoever is next waits for it
 
         self._reads.read(turn, request.tenure.key, live, then)
 
     def prune(self) -> None:
         """Forget the keep-alives that nobody waits for any more."""
         for token in [t for t, renewal in self._renewals.items() if renewal.live.done]:
-            del self._renewals[token]
+            self._drop(token)
 
     def abandon(self) -> None:
         """The disk failed; the requests themselves are failed by whoever says so."""
-        self._renewals.clear()
+        for token in list(self._renewals):
+            self._drop(token)
+
+    def _drop(self, token: int) -> None:
+        """A keep-alive is over."""
+        del self._renewals[token]
+        self._node.tokens.close(token)
 
     # -- as the node that was asked
 
@@ -151,10 +158,10 @@ class Renewals:
         quorums = self._node.config.quorums
         request_id = renewal.live.request.id
         if quorums.prepared(renewal.kept):
-            del self._renewals[answer.id]
+            self._drop(answer.id)
             self._requests.answer(turn, renewal.live, Kept(request_id))
         elif not quorums.prepared(set(self._node.config.nodes) - renewal.refused):
-            del self._renewals[answer.id]
+            self._drop(answer.id)
             self._requests.answer(turn, renewal.live, Superseded(request_id))
 
     def on_resend(self, turn: Turn, timer: ResendRead) -> None:
@@ -163,7 +170,7 @@ class Renewals:
         if renewal is None:
             return
         if renewal.live.done:
-            del self._renewals[timer.token]
+            self._drop(timer.token)
             return
         answered = renewal.kept | renewal.refused
         missing = [node for node in self._node.config.nodes if node not in answered]
@@ -175,14 +182,14 @@ class Renewals:
         for token, renewal in list(self._renewals.items()):
             held = renewal.message.tenure
             if gone.covers(held.key):
-                del self._renewals[token]
+                self._drop(token)
                 self._requests.answer(turn, renewal.live, Superseded(renewal.live.request.id))
 
     # -- as a node that keeps leases
 
     def on_renew(self, turn: Turn, sender: NodeId, message: Renew) -> None:
         """Start the lease anew, unless the next term is under way here."""
-        key, following = message.tenure.next_key, turn.instance(message.tenure.next_key)
+        key, following = message.tenure.next_key, turn.instances[message.tenure.next_key]
         if isinstance(following, Forgotten):
             tell_forgotten(turn, sender, key, following)
         elif self._node.voting:
@@ -191,14 +198,18 @@ class Renewals:
             )
             turn.at_once(Send(sender, Renewed(message.id, kept)))
 
-    def on_end(self, turn: Turn, message: EndTerm) -> None:
+    def on_end(self, turn: Turn, sender: NodeId, message: EndTerm) -> None:
+        """The node that was asked to end a term says so."""
+        self._end(turn, message)
+
+    def _end(self, turn: Turn, message: EndTerm) -> None:
         """A term is over: renew it no more, and let the next one follow."""
         self._leases.end(turn.now_ms, message.tenure, message.ttl_ms, message.ending)
         self._on_ended(turn, message.tenure)
 
     def tell(self, turn: Turn, sender: NodeId, message: AskLease) -> None:
         """Answer a node that asks for the next term, once what is said here is durable."""
-        following = turn.instance(message.tenure.next_key)
+        following = turn.instances[message.tenure.next_key]
         if isinstance(following, Forgotten):
             tell_forgotten(turn, sender, message.tenure.next_key, following)
             return

@@ -1,40 +1,27 @@
 """One node's whole state machine: `needs`, then `step`.
 
-`Replica` only leads each event to the part that it belongs to, and keeps what they share: a learned
-decree becomes known to all of them in one place. See `effects` for the contract with the world, and
-`docs/architecture.md` for a claim's way through the parts.
+`Replica` only leads each event to the part that it is for (`parts`); the front door is a table of what
+clients may ask (`intake`) and one of what peers may say (`peers`). See `effects` for the contract with
+the world, and `docs/architecture.md` for a claim's way through the parts.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import assert_never
 
 from ..config import ClusterConfig
 from ..disk import Recovered, Unserved
 from ..errors import OutcomeUnknown
-from ..locks.leases import Leases
+from ..locks.terms import term_key
 from ..paxos.instance import Instance
-from ..types import Decree, Key, NodeId
+from ..paxos.messages import Accepted, AcceptedMany, PromiseClass
+from ..types import Key, NodeId, Value
 from ..version import VERSION
-from ..wire.requests import (
-    Cancel,
-    ClaimRequest,
-    ClientPing,
-    ClientPong,
-    Failed,
-    GetRequest,
-    LockRequest,
-    Request,
-    StatusRequest,
-)
-from .acceptors import Acceptors
-from .catchup import CatchUp
-from .claims import Claims
-from .contests import Contests
-from .coordinator import Coordinator
-from .effects import Effects, Reply
+from ..wire.requests import Failed
+from .attempts import Progress
+from .catchup import SERVE_KEYS
+from .effects import Effects
 from .events import (
     ClientGone,
-    Connection,
     Contend,
     Coordinate,
     Crowded,
@@ -66,28 +53,28 @@ from .events import (
     Welcomed,
     WriteFailed,
 )
-from .finishing import Finishing
-from .forgetting import Forgetting
-from .giving_up import GivingUp
-from .intake import Intake
-from .knowledge import Knowledge
-from .lists import Lists
-from .locks import Locks
-from .membership import Membership
-from .needs import Needs
-from .node import Node, refusal
+from .intake import Intake, with_slot_before
+from .node import refusal
+from .parts import Parts
 from .peers import Peers
-from .reads import Reads
-from .recent import Recent
-from .renewals import Renewals
-from .requests import Live, Requests, address
-from .scan_service import ScanService
-from .scans import Scans
-from .standing import Standing
-from .status import status_report
-from .turn import Turn
-from .voting import Voting
-from .watches import Watches
+from .requests import address
+from .turn import Pending, Turn
+
+_VOTES = (Accepted, AcceptedMany)
+
+
+class Volatile(Value, frozen=True):
+    """What a crash takes of the work on one key.
+
+    Args:
+        attempt: how far the attempt at it has come; None if there is none.
+        told: the standing promises that this life was told, and by whom.
+        flights: how many flights this life has made.
+    """
+
+    attempt: Progress | None
+    told: tuple[tuple[NodeId, PromiseClass], ...] = ()
+    flights: int = 0
 
 
 class Replica:
@@ -96,90 +83,122 @@ class Replica:
     Args:
         config: the cluster.
         recovered: what was found on the node's disk.
-        version: which decreed this is, for who asks for the node's status.
+        version: which decreed this is, for those who ask for the node's status.
     """
 
     def __init__(self, config: ClusterConfig, recovered: Recovered, version: str = VERSION) -> None:
-        self.version = version
-        lineage, feed_end = recovered.lineage, recovered.feed_end
-        node = self.node = Node(config, recovered.identity, lineage, feed_end)
+        parts = self.parts = Parts(config, recovered)
+        self.node, self.membership, self.catchup = parts.node, parts.membership, parts.catchup
+        self._coordinator = parts.coordinator
+        self._intake = Intake(parts, version)
+        self._peers = Peers(parts, self._intake)
         self._settling = self._unsynced = False
-        cursors = {cursor.node: cursor for cursor in recovered.cursors}
-        self.membership = Membership(node, recovered.peers, cursors)
-        recent = Recent(feed_end)
-        requests = self._requests = Requests()
-        self._leases = Leases()
-        self._forgetting = Forgetting(node)
-        unlearned, classes = recovered.unlearned, recovered.classes
-        self._acceptors = Acceptors(node.config.nodes, classes, unlearned, self._leases)
-        standing = self._standing = Standing(node, self._acceptors, self._cursor_of)
-        knowledge = self._knowledge = Knowledge(node, recent)
-        coordinator = Coordinator(node, self._acceptors, standing, knowledge.learn, self._settle)
-        self._coordinator = coordinator
-        reads = self._reads = Reads(node, requests, coordinator, knowledge.learn)
-        claims = self._claims = Claims(node, requests, coordinator, reads)
-        scans = self._scans = Scans(node)
-        lists = self._lists = Lists(node, requests, coordinator, scans)
-        self._scan_service = ScanService(node, scans)
-        watches = self._watches = Watches(node, requests)
-        locks = self._locks = self._locks_of(knowledge)
-        self._voting = Voting(node, self._acceptors, coordinator, standing)
-        self._finishing = Finishing(node, self._acceptors, coordinator, lists)
-        self.catchup = CatchUp(node, cursors, self._disk_of, recent)
-        self._needs = Needs(coordinator, reads, watches, self.catchup, locks)
-        self._intake = Intake(node, requests, claims, reads, lists, watches, locks)
-        parts = (self._voting, knowledge, reads, claims, self._intake, lists, self.catchup, locks)
-        self._peers = Peers(*parts, self._scan_service)
-        self._forgetting.tell(self._acceptors, coordinator, reads, self.catchup, locks)
-        knowledge.tell(
-            *(self._acceptors, coordinator, reads, claims, self.catchup),
-            of_terms=locks,
-            new_term=self._forgetting.on_new,
-            disputed=self.catchup.on_disputed,
-        )
-
-    def _locks_of(self, knowledge: Knowledge) -> Locks:
-        node, requests, leases = self.node, self._requests, self._leases
-        contests = Contests(node, requests, self._coordinator, self._reads, leases, knowledge.learn)
-        renewals = Renewals(node, requests, self._reads, leases, contests.on_ended)
-        giving_up = GivingUp(node, requests, leases, contests)
-        return Locks(contests, renewals, giving_up, self._forgetting)
 
     @property
     def unlearned(self) -> int:
         """How many acceptances of this node have an unknown outcome."""
-        return self._acceptors.unlearned
+        return self.parts.acceptors.unlearned
 
     @property
     def reads_under_way(self) -> int:
         """How many questions about single keys wait for answers of peers."""
-        return self._reads.under_way
+        return self.parts.reads.under_way
 
     @property
     def in_flight(self) -> int:
         """How many requests wait for an answer that is on its way; waits and watches are not."""
-        return self._requests.working
+        return self.parts.requests.working
 
     def start(self, moment: Moment) -> Effects:
         """The first step of a life: set the timers, and form at once if there are no others."""
-        turn = Turn(moment, {})
-        self._leases.started_ms = turn.now_ms  # what leases an earlier life gave is forgotten
+        turn = Turn(moment, moment.now_ms, {})
+        self.parts.leases.started_ms = turn.now_ms  # leases that an earlier life gave are forgotten
         self.membership.form_if_confirmed(turn)
         self._on_sweep(turn)
         self.catchup.on_timer(turn)
         return self._finish(turn)
 
+    # -- what is in memory
+
+    def pending_work(self) -> Pending:
+        """What is held in memory for work that is not over, by kind, where there is any."""
+        parts = self.parts
+        working = (
+            *(parts.requests, parts.node.tokens, parts.acceptors, parts.coordinator, parts.catchup),
+            *(parts.watches, parts.reads, parts.claims, parts.lists, parts.scans),
+            *(parts.scan_service, parts.contests, parts.renewals, parts.giving_up),
+        )
+        held = [item for part in working for item in part.pending().items()]
+        return {kind: what for kind, what in held if what}
+
+    def volatile(self, key: Key) -> Volatile:
+        """What a crash would take of the work on `key`, as a value."""
+        coordinator = self._coordinator
+        told = tuple(sorted(self.parts.standing.told.items()))
+        return Volatile(coordinator.progress(key), told, coordinator.flights.made)
+
+    def restore(self, key: Key, volatile: Volatile) -> None:
+        """Put a node, which has just been started and asked the same, where another had come to."""
+        coordinator, standing = self._coordinator, self.parts.standing
+        coordinator.flights.made = volatile.flights
+        if volatile.attempt is not None:
+            coordinator.restore(key, volatile.attempt)
+        turn = Turn(Moment(0.0, 0), 0.0, {})
+        for sender, promise in volatile.told:
+            standing.on_promise(turn, sender, promise)
+        standing.count(turn)
+
+    # -- what a step needs
+
     def needs(self, events: Collection[Event]) -> set[Key]:
         """The keys whose instances `step` must be given for these events."""
-        return self._needs.of_events(events)
+        keys: set[Key] = set()
+        for event in events:
+            keys.update(self._needs_of(event))
+        boarding = self._coordinator.boarding.waiting
+        if boarding and any(map(_is_vote, events)):
+            # those who leave if a flight lands; once, however many votes there are
+            keys.update(boarding)
+        return keys
+
+    def _needs_of(self, event: Event) -> Iterable[Key]:
+        match event:
+            case FromClient():
+                return [key for asked in event.requests for key in self._intake.needs(asked)]
+            case FromPeer():
+                return self._peers.needs(event.message)
+            case Fired(timer):
+                return self._needs_of_timer(timer)
+            case FeedDone():
+                return self.parts.watches.needs(event)
+            case Coordinate(_, _, key):
+                return with_slot_before(key)
+            case Finish(key) | ReadOn(_, _, key):
+                return (key,)
+            case FetchOn(_, keys):
+                return keys[:SERVE_KEYS]
+            case Contend(lock, term):
+                known = (term_key(lock, term),) if term else ()
+                return (*known, term_key(lock, term + 1))
+            case _:
+                return ()
+
+    def _needs_of_timer(self, timer: Timer) -> Iterable[Key]:
+        match timer:
+            case Resend() | Retry():
+                return self._coordinator.needs(timer)
+            case ResendFlight(number):
+                return self._coordinator.flights.aboard(number)
+            case Depart():
+                return self._coordinator.boarding.waiting
+            case _:
+                return ()
 
     def counts(self, timer: Timer) -> bool:
         """Whether a timer may still have something to do; one that has not need never fire."""
         match timer:
-            case Resend() | Retry():
-                return bool(self._coordinator.needs(timer))
-            case ResendFlight(number):
-                return bool(self._coordinator.flights.aboard(number))
+            case Resend() | Retry() | ResendFlight():
+                return bool(self._needs_of_timer(timer))
             case Depart():
                 return self._coordinator.boarding.counts(timer)
             case _:
@@ -201,16 +220,19 @@ class Replica:
         Returns:
             What must happen, sorted by what it waits for; see `Effects`.
         """
-        turn = Turn(moment, instances)
+        turn = Turn(moment, moment.now_ms, dict(instances))
         failed = bool(events) and isinstance(events[0], WriteFailed)
         if self._settling and not failed:
             self.node.settled_feed_end = self.node.feed_end
         for event in events:
             self._handle(turn, event)
-        self._locks.contests.end_turn(turn)
-        self._coordinator.boarding.depart(turn)
-        self._standing.count(turn)
-        self._watches.end_turn(turn)
+        if self.parts.contests.joined:
+            self.parts.contests.end_turn(turn)
+        self._coordinator.propose_due(turn)
+        if self.parts.standing.uncounted:
+            self.parts.standing.count(turn)
+        if turn.learned and self.parts.watches.parked:
+            self.parts.watches.end_turn(turn)
         return self._finish(turn)
 
     def _finish(self, turn: Turn) -> Effects:
@@ -227,16 +249,13 @@ class Replica:
             # the most frequent first, and by type alone: a pattern with positions fetches every field
             case FromClient():
                 for request in event.requests:
-                    self._on_request(turn, event.connection, request)
+                    self._intake.on_request(turn, event.connection, request)
             case FromPeer():
                 self._peers.on_message(turn, event.sender, event.message)
             case ClientGone(connection):
-                for live in self._requests.abandon(connection):
-                    self._leave(turn, live)
+                self._intake.on_client_gone(turn, connection)
             case Crowded(connection, count):
-                for live in self._requests.newest(connection, count):
-                    self._requests.refuse(turn, live)
-                    self._leave(turn, live)
+                self._intake.on_crowded(turn, connection, count)
             case Fired(timer):
                 self._on_timer(turn, timer)
             case Greeted():
@@ -251,67 +270,60 @@ class Replica:
                 self._on_read_or_rest(turn, event)
 
     def _on_read_or_rest(self, turn: Turn, event: ReadOrRest) -> None:
+        parts = self.parts
         match event:
-            case ScanDone():
-                self._scans.on_done(turn, event)
-            case FeedDone():
-                if not self._watches.on_feed(turn, event):
-                    self.catchup.on_feed(turn, event)
-            case SlotDone():
-                self._reads.on_slot(turn, event)
-                self._locks.contests.on_slot(turn, event)
+            case ScanDone() | FeedDone() | SlotDone():
+                self.node.tokens.on_read(turn, event)
             case ReadFailed(token, message):
-                self._on_read_failed(turn, token, message)
+                turn.alarm(message)
+                self.node.tokens.on_read_failed(turn, token, message)
             case Finish():
-                self._finishing.finish(turn, event)
+                parts.finishing.finish(turn, event)
             case Coordinate():
-                self._claims.go_on(turn, event)
+                parts.claims.go_on(turn, event)
             case ReadOn():
-                self._reads.read_on(turn, event)
+                parts.reads.read_on(turn, event)
             case FetchOn(sender, keys):
                 self.catchup.serve_fetch(turn, sender, keys)
             case Contend():
-                self._locks.contests.contend(turn, event)
+                parts.contests.contend(turn, event)
             case _:
                 assert_never(event)
 
     def _on_timer(self, turn: Turn, timer: Timer) -> None:
         match timer:
             case Expire():
-                for live in self._requests.expired(timer):
-                    self._intake.expire(turn, live)
-                    self._lists.leave(turn, live)
-                self._requests.close_bucket(timer)
+                self._intake.on_expire(turn, timer)
             case Resend():
                 self._coordinator.on_resend(turn, timer)
             case Depart():
                 self._coordinator.boarding.on_timer(timer)
             case ResendFlight():
-                self._coordinator.flights.on_resend(turn, timer)
+                self._coordinator.on_resend_flight(turn, timer)
             case Retry():
                 self._coordinator.on_retry(turn, timer)
             case ResendRead():
-                for part in (self._reads, self._lists, self._locks):
-                    part.on_resend(turn, timer)
+                self.node.tokens.on_resend(turn, timer)
             case Sweep():
                 self._on_sweep(turn)
             case PullFeeds():
                 self.catchup.on_timer(turn)
             case Reconsider():
-                self._locks.contests.on_timer(turn, timer)
+                self.parts.contests.on_timer(turn, timer)
             case _:
                 assert_never(timer)
 
     def _on_sweep(self, turn: Turn) -> None:
-        """R22: finish what has been half-done for too long; and forget what nobody waits for."""
-        self._finishing.sweep(turn)
-        self._standing.sweep(turn)
-        for part in (self._reads, self._watches, self._claims, self._locks):
+        """R22: finish what has been half-done for too long; and drop what nobody waits for."""
+        parts = self.parts
+        parts.finishing.sweep(turn)
+        parts.standing.sweep(turn)
+        for part in (parts.reads, parts.watches, parts.claims, parts.locks):
             part.prune()
-        self._lists.prune(turn)
-        self._scan_service.prune(turn.now_ms)
-        self.node.eager = self._watches.parked or self._reads.awaited
-        self._leases.prune(turn.now_ms)
+        parts.lists.prune(turn)
+        parts.scan_service.prune(turn.now_ms)
+        self.node.eager = bool(parts.watches.parked) or parts.reads.awaits_decrees
+        parts.leases.prune(turn.now_ms)
         every_ms = self.node.config.timing.finish_ms / 2
         turn.timer(Sweep(), every_ms, every_ms)
 
@@ -319,24 +331,24 @@ class Replica:
         formed = self.node.formed
         self.membership.on_welcomed(turn, event)
         if self.node.formed and not formed:
-            self._standing.sweep(turn)
+            self.parts.standing.sweep(turn)
 
     def _on_reachable(self, turn: Turn, event: Reachable) -> None:
         if event.reachable:
             self.node.reachable.add(event.node)
-            self._standing.ask(turn, self.node.name, event.node)
+            self.parts.standing.ask(turn, self.node.name, event.node)
             self._coordinator.on_reachable(turn, event.node)
         else:
             self.node.reachable.discard(event.node)
-            self._claims.on_unreachable(turn, event.node)
-        self._lists.on_reachable(turn)
+            self.parts.claims.on_unreachable(turn, event.node)
+        self.parts.lists.on_reachable(turn)
 
     def _on_write_failed(self, turn: Turn, event: WriteFailed) -> None:
         """Stop voting and proposing until restarted (design 4); serve what was learned."""
         reason = event.reason
         if not self.node.failed:
             turn.alarm(f"writing failed, so this node no longer votes or takes claims: {reason}")
-        self.node.failed = self.node.failed or reason
+        self.node.fail(reason)
         # what the failed step appended is not there, and must be neither counted nor waited for
         self.node.feed_end = self.node.settled_feed_end
         self._unsynced = False
@@ -344,50 +356,12 @@ class Replica:
         for origin, request_id in event.lost:
             turn.at_once(address(origin, Failed(request_id, OutcomeUnknown.code, message)))
         self._coordinator.abandon()
-        self._locks.abandon()
-        for live in self._requests.all():
+        self.parts.locks.abandon()
+        for live in self.parts.requests.all():
             unknown = live.indefinite or live.passed_to is not None
-            self._requests.fail(turn, live, OutcomeUnknown if unknown else error, message)
-        self._lists.prune(turn)
+            self.parts.requests.fail(turn, live, OutcomeUnknown if unknown else error, message)
+        self.parts.lists.prune(turn)
 
-    def _on_read_failed(self, turn: Turn, token: int, message: str) -> None:
-        turn.alarm(message)
-        self._scans.on_failed(turn, token, message)
-        self._reads.on_slot_failed(turn, token, message)
-        self._locks.contests.on_slot_failed(turn, token, message)
-        self._watches.on_failed(turn, token)
-        self.catchup.on_failed(token)
 
-    def _on_request(self, turn: Turn, connection: Connection, request: Request) -> None:
-        match request:
-            case GetRequest() | ClaimRequest():  # the most frequent first
-                self._intake.open(turn, connection, request)
-            case StatusRequest():
-                report = status_report(self, request.id, turn.now_ms)
-                turn.at_once(Reply(connection, report))
-            case ClientPing():
-                turn.at_once(Reply(connection, ClientPong(request.id)))
-            case Cancel():
-                cancelled = self._requests.cancel(turn, connection, request)
-                if cancelled is not None:
-                    self._leave(turn, cancelled)
-            case _:
-                self._intake.open(turn, connection, request)
-
-    def _leave(self, turn: Turn, live: Live) -> None:
-        """Nobody waits for this any more."""
-        self._lists.leave(turn, live)
-        self._locks.contests.leave(turn, live)
-
-    def _cursor_of(self, peer: NodeId) -> int:
-        return self.catchup.cursor(peer)
-
-    def _settle(self, turn: Turn, live: Live, decree: Decree) -> None:
-        part = (
-            self._locks.contests.granting if isinstance(live.request, LockRequest) else self._claims
-        )
-        part.settle(turn, live, decree)
-
-    def _disk_of(self, node: NodeId) -> bytes | None:
-        record = self.membership.known(node)
-        return record.disk_id if record is not None else None
+def _is_vote(event: Event) -> bool:
+    return isinstance(event, FromPeer) and type(event.message) in _VOTES

@@ -45,7 +45,7 @@ from ..wire.requests import (
 from ..wire.status import StatusReport
 from .effects import Outgoing, Reply, Send
 from .events import Connection, Expire, Origin
-from .turn import Turn
+from .turn import Pending, Turn
 
 LONG_MS = 1_000
 COARSE_MS, FINE_MS = 32, 4
@@ -82,6 +82,7 @@ class Live(Struct, eq=False):
         origin: who asked.
         request: what was asked.
         deadline_ms: when it runs out of time.
+        bucket: when it ends, with others.
         passed_to: the node that works at it now, if it was passed on.
         passed_over: nodes that refused it, or were suspected while they had it.
         indefinite: an accept for its claim may have left, here or elsewhere.
@@ -92,6 +93,7 @@ class Live(Struct, eq=False):
     origin: Origin
     request: Lasting
     deadline_ms: float
+    bucket: int = 0
     passed_to: NodeId | None = None
     passed_over: frozenset[NodeId] = frozenset()
     indefinite: bool = False
@@ -135,12 +137,23 @@ class Requests:
         patient = (WaitRequest, WatchRequest, LockRequest)
         return sum(not isinstance(live.request, patient) for live in self.all())
 
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"requests": self.all(), "deadlines": self._buckets}
+
     def open(self, turn: Turn, origin: Origin, request: Lasting) -> Live:
         """A request has arrived; its time starts to run."""
-        live = Live(origin, request, turn.now_ms + request.timeout_ms)
+        deadline_ms = turn.now_ms + request.timeout_ms
+        step_ms = COARSE_MS if request.timeout_ms >= LONG_MS else FINE_MS
+        end_ms = (int(deadline_ms) // step_ms + 1) * step_ms
+        live = Live(origin, request, deadline_ms, end_ms)
         self._by_origin.setdefault(origin, {})[live] = None
         self._by_id[origin, request.id] = live
-        self._bucket_of(turn, live)[live] = None
+        bucket = self._buckets.get(end_ms)
+        if bucket is None:
+            bucket = self._buckets[end_ms] = {}
+            turn.timer(Expire(end_ms), end_ms - turn.now_ms)
+        bucket[live] = None
         return live
 
     def find(self, origin: Origin, request_id: int) -> Live | None:
@@ -218,13 +231,6 @@ class Requests:
         """The live requests whose time has run out."""
         return list(self._buckets.get(timer.bucket, ()))
 
-    def _bucket_of(self, turn: Turn, live: Live) -> dict[Live, None]:
-        bucket = _bucket(live)
-        if bucket not in self._buckets:
-            self._buckets[bucket] = {}
-            turn.timer(Expire(bucket), bucket - turn.now_ms)
-        return self._buckets[bucket]
-
     def close_bucket(self, timer: Expire) -> None:
         """Forget a bucket, all of whose requests have been answered."""
         self._buckets.pop(timer.bucket, None)
@@ -237,15 +243,9 @@ class Requests:
             del self._by_origin[live.origin]
         if self._by_id.get(place := (live.origin, live.request.id)) is live:
             del self._by_id[place]
-        bucket = self._buckets.get(_bucket(live))
+        bucket = self._buckets.get(live.bucket)
         if bucket is not None:
             bucket.pop(live, None)
-
-
-def _bucket(live: Live) -> int:
-    """When a request ends, with others."""
-    step_ms = COARSE_MS if live.request.timeout_ms >= LONG_MS else FINE_MS
-    return (int(live.deadline_ms) // step_ms + 1) * step_ms
 
 
 def address(origin: Origin, answer: Answer) -> Outgoing:

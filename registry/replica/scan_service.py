@@ -18,7 +18,7 @@ from .list_read import PAGE_BYTES
 from .node import Node
 from .scans import DiskScan, Scans
 from .spans import Comparison
-from .turn import Turn
+from .turn import Pending, Turn
 
 MAX_SERVED = 64
 """So many scans of a peer may wait; it asks for far fewer at a time, and the oldest go first."""
@@ -54,6 +54,10 @@ class ScanService:
         """How many scans peers wait for."""
         return sum(map(len, self._served.values()))
 
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"served scans": [scan for served in self._served.values() for scan in served]}
+
     def serve(self, turn: Turn, sender: NodeId, scan: Scan) -> None:
         """Scan for a peer; a node that may not vote keeps silent."""
         served = self._served.setdefault(sender, {})
@@ -65,7 +69,7 @@ class ScanService:
         served[scan.id] = Served(turn.now_ms + scan.timeout_ms, compared)
         self._scans.add(turn, self._disk_scan(sender, scan, served[scan.id]))
 
-    def cancel(self, sender: NodeId, cancel: CancelScan) -> None:
+    def cancel(self, turn: Turn, sender: NodeId, cancel: CancelScan) -> None:
         """The asker does not wait any more."""
         self._served.get(sender, {}).pop(cancel.id, None)
 

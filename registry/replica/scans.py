@@ -17,7 +17,8 @@ from ..disk import ScanPage
 from .effects import ReadScan
 from .events import ScanDone
 from .node import Node
-from .turn import Turn
+from .tokens import ReadDone
+from .turn import Pending, Turn
 
 CHUNK_ROWS = 128
 CHUNK_BYTES = 256 * 1024
@@ -67,13 +68,18 @@ class Scans:
         """Whether nothing is read, and nobody waits."""
         return self._reading is None and not self._waiting
 
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"scan": () if self._reading is None else (self._reading,), "scans": self._waiting}
+
     def add(self, turn: Turn, scan: DiskScan) -> None:
         """Read this behind all others."""
         self._waiting.append(scan)
         self._next(turn)
 
-    def on_done(self, turn: Turn, done: ScanDone) -> None:
+    def on_read(self, turn: Turn, done: ReadDone) -> None:
         """A chunk has been read."""
+        assert isinstance(done, ScanDone), "a scan was asked for"
         scan = self._taken(done.token)
         if scan is not None:
             if scan.wanted(turn) and self._handed(turn, scan, done.page):
@@ -81,7 +87,7 @@ class Scans:
                 self._read(turn, scan)
             self._next(turn)
 
-    def on_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
         """The disk has a damaged record."""
         scan = self._taken(token)
         if scan is not None:
@@ -110,7 +116,7 @@ class Scans:
                 self._read(turn, scan)
 
     def _read(self, turn: Turn, scan: DiskScan) -> None:
-        token = self._node.token()
+        token = self._node.tokens.read(self)
         self._reading = (token, scan)
         turn.read(
             ReadScan(token, scan.prefix, scan.after, self.chunk_rows, CHUNK_BYTES, scan.until)

@@ -8,19 +8,22 @@ may be chosen, and is always reported, with its whole span.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+
+from msgspec.msgpack import Encoder
 
 from ..disk import ScanPage
 from ..keys import sort_key
 from ..paxos.instance import Instance
-from ..types import Key
-from ..wire.peers import ScanAnswer, Span
-from .digests import span_digest
+from ..types import Decree, Key
+from ..wire.peers import DIGEST_BYTES, ScanAnswer, Span
 
 SPAN_ROWS = 32
 """How many keys of the asker lie in a span: all of them are sent if one differs."""
 
 Row = tuple[Key, Instance]
+_encode = Encoder().encode
 
 
 def spans_of(
@@ -121,3 +124,11 @@ def _digest(rows: Sequence[Row]) -> bytes:
 
 def _end(rows: Sequence[Row]) -> Key | None:
     return rows[-1][0] if rows else None
+
+
+def span_digest(decrees: Iterable[Decree]) -> bytes:
+    """16 bytes of BLAKE2b over the MessagePack of decrees in key order, one behind the other.
+
+    Each tells where it ends, and names its key, so lists of decrees that differ are different bytes.
+    """
+    return blake2b(b"".join(map(_encode, decrees)), digest_size=DIGEST_BYTES).digest()

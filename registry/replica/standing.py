@@ -4,10 +4,10 @@
 which promises still wait for the feed that they name to be read, and which keys may rely on it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..keys import home, slot_before
-from ..locks.terms import is_term
+from ..locks.terms import TERMS
 from ..paxos import standing
 from ..paxos.instance import Instance
 from ..paxos.messages import PrepareClass, PromiseClass
@@ -26,6 +26,9 @@ class Standing:
         node: who we are.
         acceptors: the node's own acceptor, which is asked like any other.
         cursor: up to where a peer's feed has been read.
+
+    Attributes:
+        uncounted: the promises that wait for a feed to be read.
     """
 
     def __init__(self, node: Node, acceptors: Acceptors, cursor: Callable[[NodeId], int]) -> None:
@@ -35,11 +38,22 @@ class Standing:
         self._digest = node.config.class_digest()
         self._state: standing.Asking | standing.Granted = standing.ask(node.process)
         self._told: dict[NodeId, PromiseClass] = {}
+        self.uncounted: dict[NodeId, PromiseClass] = {}
 
     @property
     def granted(self) -> bool:
         """Whether new keys need phase 2 alone."""
         return isinstance(self._state, standing.Granted)
+
+    @property
+    def unlearned(self) -> frozenset[Key]:
+        """The keys that all of phase 1 is needed for, since an acceptor had them half-done."""
+        return self._state.unlearned
+
+    @property
+    def told(self) -> Mapping[NodeId, PromiseClass]:
+        """The promises that this life was told, whether they count yet or not."""
+        return self._told
 
     # -- as the home
 
@@ -56,12 +70,13 @@ class Standing:
     def on_promise(self, turn: Turn, sender: NodeId, message: PromiseClass) -> None:
         """An acceptor has promised; that counts once all that it has learned is learned here."""
         if message.ballot == self._state.ballot:
-            self._told.setdefault(sender, message)
+            self.uncounted[sender] = self._told.setdefault(sender, message)
 
     def count(self, turn: Turn) -> None:
         """Count the promises whose senders' feeds have been read far enough."""
-        for sender, message in self._told.items():
-            if sender not in self._state.promises and self._has_read(sender, message.feed_end):
+        for sender, message in list(self.uncounted.items()):
+            if self._has_read(sender, message.feed_end):
+                del self.uncounted[sender]
                 self._state = standing.on_promise(
                     self._state, sender, frozenset(message.unlearned), self._node.config.quorums
                 )
@@ -77,7 +92,7 @@ class Standing:
         name = self._node.name
         if name not in self._state.promises or home(key, self._node.nodes) != name:
             return None
-        if is_term(key) and not self._is_new(turn, key):
+        if key.startswith(TERMS) and not self._is_new(turn, key):
             return None
         return standing.prepared(self._state, key, own)
 
@@ -91,7 +106,7 @@ class Standing:
         propose that one, then nobody has proposed its successor before.
         """
         before = slot_before(term)
-        instance = turn.instance(before) if before and turn.has(before) else None
+        instance = turn.instances[before] if before and before in turn.instances else None
         learned = instance.learned if isinstance(instance, Instance) else None
         return learned is not None and learned.ballot.process == self._node.process
 

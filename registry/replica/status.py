@@ -1,38 +1,34 @@
 """What a node says when it is asked for its status."""
 
-from typing import TYPE_CHECKING
-
 from ..types import NodeId
 from ..wire.status import PeerStatus, StatusReport
 from .node import refusal
-
-if TYPE_CHECKING:
-    from .replica import Replica
+from .parts import Parts
 
 
-def status_report(replica: "Replica", request_id: int, now_ms: float) -> StatusReport:
-    """A report on the node that `replica` is, at `now_ms` since it started."""
-    node = replica.node
+def status_report(parts: Parts, version: str, request_id: int, now_ms: float) -> StatusReport:
+    """A report on the node that consists of `parts`, at `now_ms` since it started."""
+    node = parts.node
     return StatusReport(
         request_id,
         node.name,
         node.identity.cluster_id,
         node.identity.formation,
         node.identity.incarnation,
-        replica.version,
+        version,
         node.voting,
         "" if node.voting else refusal(node)[1],
         node.feed_end,
-        replica.unlearned,
+        parts.acceptors.unlearned,
         node.config.quorums.prepare,
         node.config.quorums.accept,
         max(0, int(now_ms)),
-        tuple(_peer_status(replica, peer) for peer in node.others),
+        tuple(_peer_status(parts, peer) for peer in node.others),
     )
 
 
-def _peer_status(replica: "Replica", peer: NodeId) -> PeerStatus:
-    node, membership = replica.node, replica.membership
+def _peer_status(parts: Parts, peer: NodeId) -> PeerStatus:
+    node, membership = parts.node, parts.membership
     known = membership.known(peer)
     return PeerStatus(
         peer,
@@ -40,5 +36,5 @@ def _peer_status(replica: "Replica", peer: NodeId) -> PeerStatus:
         peer in node.reachable,
         membership.refused.get(peer, ""),
         known.incarnation if known is not None else 0,
-        replica.catchup.cursor(peer),
+        parts.catchup.cursor(peer),
     )

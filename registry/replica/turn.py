@@ -8,6 +8,8 @@ once.
 
 from collections.abc import Collection, Iterable, Mapping
 
+from msgspec import Struct, field
+
 from ..disk import FeedRecord, ForgetRecord, Forgotten, InstanceRecord, Record, Unserved
 from ..paxos.instance import Instance
 from ..paxos.messages import Accepted, Promise
@@ -16,46 +18,32 @@ from ..wire.peers import PeerMessage
 from .effects import Effects, Outgoing, Read, Send, SetTimer
 from .events import Event, Moment, ResendRead, Timer
 
+Pending = Mapping[str, Collection[object]]
+"""What a part holds in memory for work that is not over, by kind."""
 
-class Turn:
+
+class Turn(Struct, eq=False):
     """One step in the making.
 
-    Args:
+    Attributes:
         moment: the step's clock reading.
-        instances: durable instances of all keys that the step's events need.
+        now_ms: monotonic time of the step.
+        instances: those of all keys that the step's events need, with what it has done to them so far;
+            only `store` and `forget` change them.
+        learned: what the step has learned, each with its index in the feed.
     """
 
-    def __init__(self, moment: Moment, instances: Mapping[Key, Instance | Unserved]) -> None:
-        self.moment = moment
-        self.learned: list[tuple[int, Decree]] = []
-        self._instances = dict(instances)
-        self._dirty: dict[Key, Instance] = {}
-        self._forgotten: set[Key] = set()
-        self._effects = Effects()
-
-    @property
-    def now_ms(self) -> float:
-        """Monotonic time of the step."""
-        return self.moment.now_ms
-
-    def instance(self, key: Key) -> Instance | Unserved:
-        """The instance of `key`, with what this step has done to it so far."""
-        return self._instances[key]
-
-    def has(self, key: Key) -> bool:
-        """Whether the instance of `key` was loaded for this step."""
-        return key in self._instances
-
-    def decree(self, key: Key) -> Decree | None:
-        """The decree of `key`, if the key was loaded for this step and its decree may be told."""
-        instance = self._instances.get(key)
-        if isinstance(instance, Instance) and instance.disputed is None:
-            return instance.learned
-        return None
+    moment: Moment
+    now_ms: float
+    instances: dict[Key, Instance | Unserved]
+    learned: list[tuple[int, Decree]] = []
+    _dirty: dict[Key, Instance] = {}
+    _forgotten: set[Key] = set()
+    _effects: Effects = field(default_factory=Effects)
 
     def store(self, key: Key, instance: Instance) -> None:
         """Replace the instance of `key`; all that is said of it from now on waits for the disk."""
-        self._instances[key] = instance
+        self.instances[key] = instance
         self._dirty[key] = instance
 
     def forget(self, gone: Forgotten) -> None:
@@ -66,9 +54,9 @@ class Turn:
         after = self._effects.after
         after[:] = [item for item in after if not _is_vote(item, gone)]
         self.record(ForgetRecord(gone.series, gone.floor))
-        for key, instance in list(self._instances.items()):
+        for key, instance in list(self.instances.items()):
             if gone.covers(key) and not isinstance(instance, Forgotten):
-                self._instances[key] = gone
+                self.instances[key] = gone
                 self._dirty.pop(key, None)
                 self._forgotten.add(key)
 
@@ -91,7 +79,8 @@ class Turn:
         No sync is waited for: they are chosen, whatever this node remembers. What a crash takes is
         learned again, and no peer has been told of an entry that is not durable.
         """
-        self.note(FeedRecord(index, tuple(digests), b"".join(digests.values())))
+        record = FeedRecord(index, tuple(digests), b"".join(digests.values()))
+        self._effects.records.append(record)
         self.learned += enumerate(decrees, index)
 
     def vouch(self, key: Key, outgoing: Outgoing) -> None:
@@ -114,8 +103,7 @@ class Turn:
 
     def broadcast(self, nodes: Iterable[NodeId], message: PeerMessage) -> None:
         """Send a message that promises nothing to several nodes, at once."""
-        for node in nodes:
-            self.at_once(Send(node, message))
+        self._effects.at_once += [Send(node, message) for node in nodes]
 
     def read(self, read: Read) -> None:
         """Look at durable state, after this step's records."""

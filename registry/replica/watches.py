@@ -21,7 +21,8 @@ from .events import FeedDone
 from .node import Node, servable
 from .positions import index_of, number_of
 from .requests import Live, Requests
-from .turn import Turn
+from .tokens import ReadDone
+from .turn import Pending, Turn
 
 READ_ENTRIES = 128
 PAGE_BYTES = 1024 * 1024
@@ -41,6 +42,9 @@ class Watches:
     Args:
         node: who we are, and where its feed ends.
         requests: where answers go.
+
+    Attributes:
+        parked: the watches that wait for what is not learned yet, by prefix.
     """
 
     def __init__(self, node: Node, requests: Requests) -> None:
@@ -48,17 +52,17 @@ class Watches:
         self._requests = requests
         self._reading: dict[int, Watch] = {}
         self._read_for: dict[Live, Watch] = {}
-        self._parked: dict[str, dict[Watch, None]] = {}
-
-    @property
-    def parked(self) -> bool:
-        """Whether a watch waits for what is not learned yet."""
-        return bool(self._parked)
+        self.parked: dict[str, dict[Watch, None]] = {}
 
     def needs(self, done: FeedDone) -> Iterable[Key]:
         """The instances of the feed entries that a watch has read."""
         watch = self._reading.get(done.token)
         return _keys(watch, done.entries) if watch is not None else ()
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        parked = [watch for watches in self.parked.values() for watch in watches]
+        return {"watch reads": self._reading, "parked watches": parked}
 
     def begin(self, turn: Turn, live: Live, request: WatchRequest) -> None:
         """Say where the feed is, or go on from where the watcher was."""
@@ -72,11 +76,10 @@ class Watches:
         else:
             self._read_on(turn, Watch(live, request, index))
 
-    def on_feed(self, turn: Turn, done: FeedDone) -> bool:
-        """Entries were read; returns whether they were for a watch."""
+    def on_read(self, turn: Turn, done: ReadDone) -> None:
+        """Entries were read for a watch."""
+        assert isinstance(done, FeedDone), "the feed was asked for"
         watch = self._taken(done.token)
-        if watch is None:
-            return False
         done = servable(self._node, done)
         found = _found(turn, watch, done.entries)
         watch.index = max(watch.index, done.next_index)
@@ -84,20 +87,18 @@ class Watches:
             self._answer_page(turn, watch, found)
         elif not watch.live.done:
             self._read_on(turn, watch)
-        return True
 
-    def on_failed(self, turn: Turn, token: int) -> None:
+    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
         """The feed could not be read: the watcher starts over, on another node perhaps."""
         watch = self._taken(token)
-        if watch is not None:
-            self._answer(turn, watch.live, watch.request, (), self._node.feed_end, lost=True)
+        self._answer(turn, watch.live, watch.request, (), self._node.feed_end, lost=True)
 
     def end_turn(self, turn: Turn) -> None:
         """Answer the parked watches that this step's decrees concern."""
         hits: dict[Watch, list[tuple[int, Decree]]] = {}
-        for index, decree in turn.learned if self._parked else ():
+        for index, decree in turn.learned:
             for prefix in prefixes(decree.key):
-                for watch in self._parked.get(prefix, ()):
+                for watch in self.parked.get(prefix, ()):
                     hits.setdefault(watch, []).append((index, decree))
         for watch, found in hits.items():
             self._unpark(watch)
@@ -112,31 +113,30 @@ class Watches:
 
     def prune(self) -> None:
         """Forget parked watches that nobody waits for any more."""
-        for watches in list(self._parked.values()):
+        for watches in list(self.parked.values()):
             for watch in [w for w in watches if w.live.done]:
                 self._unpark(watch)
 
     def _read_on(self, turn: Turn, watch: Watch) -> None:
         if watch.index >= self._node.feed_end:
-            self._parked.setdefault(watch.request.prefix, {})[watch] = None
+            self.parked.setdefault(watch.request.prefix, {})[watch] = None
             self._node.eager = True
             return
-        token = self._node.token()
+        token = self._node.tokens.read(self)
         self._reading[token] = self._read_for[watch.live] = watch
         turn.read(ReadFeed(token, watch.index, READ_ENTRIES, watch.live.origin))
 
-    def _taken(self, token: int) -> Watch | None:
+    def _taken(self, token: int) -> Watch:
         """The watch that a reading was for, now that the reading is over."""
-        watch = self._reading.pop(token, None)
-        if watch is not None:
-            del self._read_for[watch.live]
+        watch = self._reading.pop(token)
+        del self._read_for[watch.live]
         return watch
 
     def _unpark(self, watch: Watch) -> None:
-        watches = self._parked[watch.request.prefix]
+        watches = self.parked[watch.request.prefix]
         del watches[watch]
         if not watches:
-            del self._parked[watch.request.prefix]
+            del self.parked[watch.request.prefix]
 
     def _answer_page(self, turn: Turn, watch: Watch, found: list[tuple[int, Decree]]) -> None:
         page, index = _cut(found, watch.request.limit, watch.index)
@@ -172,7 +172,7 @@ def _found(turn: Turn, watch: Watch, entries: Iterable[FeedEntry]) -> list[tuple
     for entry in entries:
         if not matches(watch.request.prefix, entry.key):
             continue
-        instance = turn.instance(entry.key)
+        instance = turn.instances[entry.key]
         if isinstance(instance, Forgotten):
             continue
         if isinstance(instance, Unserved) or instance.disputed is not None:

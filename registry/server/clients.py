@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from ..config import ClusterConfig
 from ..replica.effects import Reply
 from ..replica.events import ClientGone, Crowded, FromClient
+from ..replica.names import named
 from ..replica.node import Node
 from ..wire.frames import TARGET_BYTES, portions
 from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
@@ -91,7 +92,7 @@ class Client(Struct, eq=False):
         if not self.draining.is_set() and self.loop.has_room_for(self.number):
             count, total = self._admit(requests)
         if count:
-            self.loop.post(FromClient(self.number, tuple(requests[:count])), total)
+            self.loop.post(FromClient(self.number, tuple(map(named, requests[:count]))), total)
         self.crowd.leave_untaken(self.held, len(requests) - count)
         return requests[count:]
 

@@ -57,9 +57,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.coordinator",
-            "                self._note_proposed(attempt)\n"
+            "                attempt.note_proposed()\n"
             "                self._set_resend(turn, attempt)\n",
-            "                self._note_proposed(attempt)\n"
+            "                attempt.note_proposed()\n"
             "                if not attempt.resends:\n"
             "                    self._set_resend(turn, attempt)\n",
         ),
@@ -69,9 +69,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.flights",
-            "            turn.broadcast(missing, flight.message())\n"
-            "            self._set_resend(turn, flight)\n",
-            "            turn.broadcast(missing, flight.message())\n",
+            "        turn.broadcast(missing, flight.message())\n"
+            "        self._set_resend(turn, flight)\n",
+            "        turn.broadcast(missing, flight.message())\n",
         ),
     ),
     _bug(
@@ -152,8 +152,8 @@ STANDING = (
         _STANDING_TESTS,
         (
             "registry.replica.standing",
-            "        if message.ballot == self._state.ballot:\n            self._told",
-            "        if message.ballot.process.node == self._node.name:\n            self._told",
+            "        if message.ballot == self._state.ballot:\n            self.uncounted",
+            "        if message.ballot.process.node == self._node.name:\n            self.uncounted",
         ),
     ),
     _bug(
@@ -161,8 +161,8 @@ STANDING = (
         _STANDING_TESTS,
         (
             "registry.replica.standing",
-            "        if message.ballot == self._state.ballot:\n            self._told",
-            "        if True:\n            self._told",
+            "        if message.ballot == self._state.ballot:\n            self.uncounted",
+            "        if True:\n            self.uncounted",
         ),
     ),
     _bug(

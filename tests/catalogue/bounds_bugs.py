@@ -87,7 +87,7 @@ WAITING = (
         "a contest goes on for each who joins",
         _MANY,
         "registry.replica.contests",
-        "            self._joined[request.lock] = None\n",
+        "            self.joined[request.lock] = None\n",
         "            self._go_on(turn, contest)\n",
     ),
     _bug(

@@ -69,7 +69,7 @@ PROMISING = (
     _bug(
         "a standing proposal is accepted without the promise that it relies on",
         "paxos.acceptor",
-        "if message.ballot.is_standing and message.ballot != standing:",
+        "if message.ballot != standing and message.ballot.is_standing:",
         "if False:",
     ),
 )
@@ -114,14 +114,14 @@ VOTING = (
     _bug(
         "whatever flies is accepted as if nothing were held of it",
         "replica.acceptors",
-        "if standing == ballot and turn.instance(key) is EMPTY:",
+        "if standing == ballot and turn.instances[key] is EMPTY:",
         "if standing == ballot:",
     ),
     _bug(
         "a new key of a flight is accepted on any standing promise to its home",
         "replica.acceptors",
-        "if standing == ballot and turn.instance(key) is EMPTY:",
-        "if standing is not None and turn.instance(key) is EMPTY:",
+        "if standing == ballot and turn.instances[key] is EMPTY:",
+        "if standing is not None and turn.instances[key] is EMPTY:",
         None,  # who has another promise is not asked to vote on a flight as a whole
         None,
         _TESTS,
@@ -147,8 +147,8 @@ COUNTING = (
     _bug(
         "what a vote on a flight refuses is counted all the same",
         "replica.flights",
-        "            if key in flight.aboard:\n",
-        "            if False:\n",
+        "refused = [key for key in message.refused if key in flight.aboard]",
+        "refused: list[Key] = []",
         _RARE_STATES,
     ),
     Bug(
@@ -156,8 +156,8 @@ COUNTING = (
         (
             Change(
                 "registry.replica.flights",
-                "                self.leave(flight.number, key)  # whatever comes",
-                "                # whatever comes",
+                "            self.leave(flight.number, key)\n        flight.votes",
+                "            pass\n        flight.votes",
             ),
             Change(
                 "registry.replica.coordinator",
@@ -188,8 +188,8 @@ COUNTING = (
     _bug(
         "a flight lands on one vote",
         "replica.flights",
-        "if flight.aboard and quorums.accepted(flight.votes):",
-        "if flight.aboard:",
+        "if not flight.aboard or not quorums.accepted(flight.votes):",
+        "if not flight.aboard:",
     ),
 )
 
@@ -214,13 +214,13 @@ PROPOSING = (
         "a claim that was cancelled before it left flies all the same",
         (
             Change(
-                "registry.replica.boarding",
-                "            attempt.wanted()\n            if attempt.claims:",
-                "            if attempt.claims:",
+                "registry.replica.flights",
+                "            attempt.drop_finished()\n            if not attempt.claims:",
+                "            if not attempt.claims:",
             ),
             Change(
                 "registry.replica.coordinator",
-                "        attempt.wanted()\n        claim =",
+                "        attempt.drop_finished()\n        claim =",
                 "        claim =",
             ),
         ),
@@ -241,8 +241,8 @@ LEARNING = (
     _bug(
         "a commit of a flight is sent for what has left it",
         "replica.flights",
-        "            flight.aboard.pop(key, None)\n            if not",
-        "            if not",
+        "            flight.aboard.pop(key, None)\n            if flight",
+        "            if flight",
         _RARE_STATES,
         None,
     ),

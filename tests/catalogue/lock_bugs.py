@@ -45,8 +45,8 @@ GUARD = (
     _bug(
         "lease forgotten at a restart that nobody noted",
         "replica.replica",
-        "self._leases.started_ms = turn.now_ms",
-        "self._leases.started_ms = -1e9",
+        "self.parts.leases.started_ms = turn.now_ms",
+        "self.parts.leases.started_ms = -1e9",
     ),
     _bug(
         "a lease that has not run out is taken for expired",

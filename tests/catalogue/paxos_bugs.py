@@ -31,8 +31,8 @@ ACCEPTOR = (
     Bug(
         "accept below the promise",
         _acceptor(
-            f"{_REFUSED}if message.ballot.is",
-            f"{_REFUSED}if message.ballot.is".replace("> message.ballot", "is message"),
+            f"{_REFUSED}if message.ballot != s",
+            f"{_REFUSED}if message.ballot != s".replace("> message.ballot", "is message"),
         ),
         _STATES,
         _SEEDS,
@@ -50,7 +50,8 @@ ACCEPTOR = (
     Bug(
         "< for <=: the very ballot that was promised is refused",
         _acceptor(
-            f"{_REFUSED}if message.ballot.is", f"{_REFUSED}if message.ballot.is".replace(">", ">=")
+            f"{_REFUSED}if message.ballot != s",
+            f"{_REFUSED}if message.ballot != s".replace(">", ">="),
         ),
         _STATES,
         _SEEDS,
@@ -58,8 +59,8 @@ ACCEPTOR = (
     Bug(
         "the rounds of ballots are compared, and not whose they are",
         _acceptor(
-            f"{_REFUSED}if message.ballot.is",
-            f"{_REFUSED}if message.ballot.is".replace(
+            f"{_REFUSED}if message.ballot != s",
+            f"{_REFUSED}if message.ballot != s".replace(
                 "> message.ballot", ".round > message.ballot.round"
             ),
         ),
@@ -186,13 +187,13 @@ COUNTING = (
         (
             Change(
                 "registry.paxos.quorums",
-                "return self._count(voters) >= self.accept",
-                "return self._count(voters) >= len(self.members) // 2",
+                "return len(set(voters).intersection(self.members)) >= self.accept",
+                "return len(set(voters).intersection(self.members)) >= len(self.members) // 2",
             ),
             Change(
                 "registry.paxos.quorums",
-                "return self._count(voters) >= self.prepare",
-                "return self._count(voters) >= len(self.members) // 2",
+                "return len(set(voters).intersection(self.members)) >= self.prepare",
+                "return len(set(voters).intersection(self.members)) >= len(self.members) // 2",
             ),
         ),
         _STATES,
@@ -205,8 +206,8 @@ COUNTING = (
         (
             Change(
                 "registry.paxos.quorums",
-                "return self._count(voters) >= self.accept",
-                "return self._count(voters) >= self.accept - 1",
+                "return len(set(voters).intersection(self.members)) >= self.accept",
+                "return len(set(voters).intersection(self.members)) >= self.accept - 1",
             ),
         ),
         _STATES,
@@ -218,8 +219,8 @@ COUNTING = (
         (
             Change(
                 "registry.paxos.quorums",
-                "return self._count(voters) >= self.prepare",
-                "return self._count(voters) >= self.prepare - 1",
+                "return len(set(voters).intersection(self.members)) >= self.prepare",
+                "return len(set(voters).intersection(self.members)) >= self.prepare - 1",
             ),
         ),
         _STATES,

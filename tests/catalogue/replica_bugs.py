@@ -95,7 +95,7 @@ PROPOSING = (
     ),
     Bug(
         "a claim that is over is proposed",
-        _coordinator("        attempt.wanted()\n        claim =", "        claim ="),
+        _coordinator("        attempt.drop_finished()\n        claim =", "        claim ="),
         None,  # nobody in the model gives a claim up
         _SEEDS,
     ),
@@ -130,8 +130,8 @@ LEARNING = (
     Bug(
         "answer cached before it was chosen",
         _coordinator(
-            "                self._note_proposed(attempt)\n                self._set_resend",
-            "                self._note_proposed(attempt)\n"
+            "                attempt.note_proposed()\n                self._set_resend",
+            "                attempt.note_proposed()\n"
             "                if isinstance(state, Proposing):\n"
             "                    self._learn(turn, (state.decree,))\n"
             "                    return\n                self._set_resend",

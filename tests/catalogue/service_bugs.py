@@ -46,9 +46,9 @@ READING = (
     ),
     _bug(
         "a read counts promises that are older than itself",
-        "coordinator",
-        "[f for f in attempt.followers if f.joined < attempt.ballots]",
-        "list(attempt.followers)",
+        "attempts",
+        "[f for f in self.followers if f.joined < self.ballots]",
+        "list(self.followers)",
         None,  # storms meet it once in a thousand seeds or more
         tests=_TESTS,
     ),
@@ -69,9 +69,9 @@ READING = (
     ),
     _bug(
         "an answer to an earlier life is counted",
-        "node",
-        "return (self.identity.incarnation << TOKEN_BITS) | self.last_token",
-        "return self.last_token",
+        "tokens",
+        "return (self._incarnation << TOKEN_BITS) | self._last",
+        "return self._last",
         None,  # storms meet it once in hundreds of seeds
         tests=_TESTS,
     ),
@@ -244,9 +244,9 @@ KNOWING = (
     ),
     _bug(
         "of what was fetched together only the first is learned",
-        "peers",
-        "self._knowledge.learn_fetched(turn, decrees)",
-        "self._knowledge.learn_fetched(turn, decrees[:1])",
+        "knowledge",
+        "[decree for decree in message.decrees if not is_term(decree.key)]",
+        "[decree for decree in message.decrees[:1] if not is_term(decree.key)]",
     ),
     _bug(
         "of the requests of a frame only the first is handled",
@@ -312,7 +312,11 @@ KNOWING = (
                 "            raise errors.StorageFailed(self._failure)\n",
                 "        pass\n",
             ),
-            Change("registry.replica.replica", "self.node.failed or reason", '""'),
+            Change(
+                "registry.replica.node",
+                "self.failed or reason\n        self.voting = False",
+                '""',
+            ),
         ),
         seeds=_SEEDS,
     ),

@@ -28,10 +28,10 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.attempts",
-            '        """Whether anybody still waits for it."""\n',
-            '        """Whether anybody still waits for it."""\n'
+            "        self.claims = [candidate for candidate in",
             "        if any(one.live.done for one in (*self.claims, *self.followers)):\n"
-            "            return False\n",
+            "            self.claims, self.followers = [], []\n"
+            "        self.claims = [candidate for candidate in",
         ),
     ),
     _bug(
@@ -98,9 +98,9 @@ SHARED = (
         "a cancelled request leaves its contest as it was",
         _SHARED_TESTS,
         (
-            "registry.replica.replica",
-            "                    self._leave(turn, cancelled)\n",
-            "                    self._lists.leave(turn, cancelled)\n",
+            "registry.replica.intake",
+            "            self._leave(turn, cancelled)\n",
+            "            self._parts.lists.leave(turn, cancelled)\n",
         ),
     ),
     _bug(
@@ -142,8 +142,8 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.asking",
-            "Ask(self._node.token(), decree, list(contest.waiters))",
-            "Ask(self._node.token(), decree, contest.waiters)",
+            "Ask(self._node.tokens.ask(self), decree, list(contest.waiters))",
+            "Ask(self._node.tokens.ask(self), decree, contest.waiters)",
         ),
     ),
     _bug(

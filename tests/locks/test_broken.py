@@ -102,5 +102,5 @@ def test_a_break_that_overtakes_the_accept_holds() -> None:
     held = tenure(lock(world, "n1", "a").decree)
     world.post(N2, FromPeer(NodeId("n1"), EndTerm(held, TTL_MS, BROKEN)))
     world.run(100)
-    assert world.replica("n2")._leases.ending(held) == BROKEN
-    assert not world.replica("n2")._leases.renew(world.now_ms, held, TTL_MS, None)
+    assert world.replica("n2").parts.leases.ending(held) == BROKEN
+    assert not world.replica("n2").parts.leases.renew(world.now_ms, held, TTL_MS, None)

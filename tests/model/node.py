@@ -32,8 +32,8 @@ from decreed.registry.paxos.messages import (
     Prepare,
     PromiseClass,
 )
-from decreed.registry.paxos.proposer import Prepared, Preparing, Proposing
-from decreed.registry.replica.attempts import Attempt
+from decreed.registry.paxos.proposer import Preparing, Proposing
+from decreed.registry.replica.attempts import Progress
 from decreed.registry.replica.effects import Effects, Outgoing, Send
 from decreed.registry.replica.events import (
     Event,
@@ -47,9 +47,9 @@ from decreed.registry.replica.events import (
     Retry,
     Sweep,
 )
-from decreed.registry.replica.flights import STANDING_RESENDS, Flight
+from decreed.registry.replica.flights import STANDING_RESENDS
 from decreed.registry.replica.replica import Replica
-from decreed.registry.replica.turn import Turn
+from decreed.registry.replica.replica import Volatile as Held
 from decreed.registry.types import Ballot, Claim, Key, NodeId, Value
 from decreed.registry.wire.requests import ClaimRequest
 
@@ -80,6 +80,11 @@ class Volatile(Value, frozen=True):
     heard: Ballot | None
     wish: int = 0
     flight: int = 0
+
+    def progress(self) -> Progress:
+        """The attempt, in which all that may be said again has been said again."""
+        outbids = int(self.state is None)
+        return Progress(self.state, self.heard, self.flight, STANDING_RESENDS, outbids)
 
     def resend(self) -> Fired:
         """What happens when it stays unanswered."""
@@ -193,7 +198,7 @@ class Nodes:
             local.life,
             local.begun if begins is None else (*local.begun, begins),
             self._volatile(name, local, replica),
-            frozenset(replica._standing._told.items()),
+            frozenset(replica.volatile(KEY).told),
             _unsynced(effects, local, disk) if self._loses else None,
         )
         if len(after.begun) > max(len(local.begun), self._ballots.get(name, 0)):
@@ -211,18 +216,12 @@ class Nodes:
         """A replica that holds what `local` says."""
         replica = Replica(self._config, self._recovered(name, local))
         if self._flies:
-            replica._coordinator.smallest_flight = 1
-            replica._coordinator.flights._last = _flown(local)
+            replica.parts.coordinator.smallest_flight = 1
         if local.volatile is not None:
             replica.step(NOW, [self.opening(name, local.volatile.wish)], {KEY: EMPTY})
-            attempt = _attempt(replica)
-            assert attempt is not None, "an opening opens an attempt"
-            attempt.state, attempt.heard = local.volatile.state, local.volatile.heard
-            attempt.outbids = int(attempt.state is None)
-            attempt.resends = STANDING_RESENDS
-            _board(replica, attempt, local.volatile)
-        replica._standing._told.update(sorted(local.told))
-        replica._standing.count(Turn(NOW, {}))
+        progress = local.volatile.progress() if local.volatile is not None else None
+        told = tuple(sorted(local.told))
+        replica.restore(KEY, Held(progress, told, _flown(local)))
         return replica
 
     def _recovered(self, name: NodeId, local: Local) -> Recovered:
@@ -243,35 +242,12 @@ class Nodes:
         )
 
     def _volatile(self, name: NodeId, before: Local, replica: Replica) -> Volatile | None:
-        attempt = _attempt(replica)
-        if attempt is None:
+        progress = replica.volatile(KEY).attempt
+        if progress is None:
             return None
         held = before.volatile
         wish = self.wish(name, before) if held is None else held.wish
-        assert not isinstance(attempt.state, Prepared), "what boards leaves in the same step"
-        state, flight = attempt.state, _flight(replica, attempt)
-        if flight is not None and isinstance(state, Proposing):
-            state = replace(state, votes=state.votes | flight.votes)
-        return Volatile(state, attempt.heard, wish, flight.number if flight is not None else 0)
-
-
-def _attempt(replica: Replica) -> Attempt | None:
-    return replica._coordinator._attempts.get(KEY)
-
-
-def _flight(replica: Replica, attempt: Attempt) -> Flight | None:
-    number = attempt.flight
-    return replica._coordinator.flights._flights.get(number) if number is not None else None
-
-
-def _board(replica: Replica, attempt: Attempt, held: Volatile) -> None:
-    """Put the attempt on the flight that it travels in."""
-    if held.flight:
-        assert isinstance(held.state, Proposing), "what flies is proposed"
-        attempt.flight = held.flight
-        aboard, votes = {KEY: held.state.decree}, {NodeId(name) for name in held.state.votes}
-        flight = Flight(held.flight, held.state.ballot, aboard, votes, STANDING_RESENDS)
-        replica._coordinator.flights._flights[held.flight] = flight
+        return Volatile(progress.state, progress.heard, wish, progress.flight)
 
 
 def _flown(local: Local) -> int:

@@ -48,7 +48,7 @@ def acceptors_of(*promised: Ballot, unlearned: Sequence[Key] = ()) -> Acceptors:
 
 
 def turn_of(instances: Mapping[Key, Instance | Unserved], now_ms: float = NOW_MS) -> Turn:
-    return Turn(Moment(now_ms, 0), instances)
+    return Turn(Moment(now_ms, 0), now_ms, dict(instances))
 
 
 def written(effects: Effects) -> dict[Key, Instance]:
@@ -65,7 +65,7 @@ def test_R19_a_key_of_a_flight_is_judged_as_if_it_had_come_alone(
     answer = alone.answer(slow, Accept(FIRST, standing(), decree))
     others = together.vote(fast, standing(), [decree, proposed(SECOND, standing())])
     assert others == ({} if isinstance(answer, Accepted) else {FIRST: answer})
-    assert fast.instance(FIRST) == slow.instance(FIRST)
+    assert fast.instances[FIRST] == slow.instances[FIRST]
     by_itself, in_flight = slow.finish(), fast.finish()
     stored = written(in_flight)
     assert stored.pop(SECOND).accepted is not None
@@ -85,7 +85,7 @@ def test_R05_of_two_values_for_one_key_in_a_flight_the_second_is_refused_and_tol
     turn = turn_of({FIRST: EMPTY})
     one, two = (proposed(FIRST, standing(), value) for value in (b"one", b"two"))
     assert acceptors_of(standing()).vote(turn, standing(), [one, two]) == {FIRST: None}
-    assert turn.instance(FIRST) == Instance(standing(), Proposal(standing(), one))
+    assert turn.instances[FIRST] == Instance(standing(), Proposal(standing(), one))
     assert "two values" in turn.finish().alarms[0]
 
 
@@ -106,7 +106,7 @@ def test_R14_what_is_accepted_is_held_in_the_ballot_of_the_flight() -> None:
     turn = turn_of({FIRST: EMPTY})
     adopted = proposed(FIRST, OLDER)
     acceptors_of(standing()).vote(turn, standing(), [adopted])
-    assert turn.instance(FIRST) == Instance(standing(), Proposal(standing(), adopted))
+    assert turn.instances[FIRST] == Instance(standing(), Proposal(standing(), adopted))
 
 
 def test_the_bytes_of_a_flight_are_under_way_until_the_outcome_is_known() -> None:

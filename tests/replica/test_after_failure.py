@@ -79,7 +79,7 @@ def test_nothing_is_learned_that_could_not_be_kept() -> None:
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
     event = FromPeer(N2, Commit(KEY, Decree.of(claim(KEY), HIGH, 0)))
-    effects = replica.step(world._moment(), [event], storage.load(replica.needs([event])))
+    effects = replica.step(world.moment(), [event], storage.load(replica.needs([event])))
     assert not effects.records
 
 

@@ -53,10 +53,16 @@ def nacked(world: World, promised: Ballot) -> Sequence[SetTimer]:
     return timers_of(world, FromPeer(N2, Nack(KEY, mine, promised)))
 
 
+def serials(world: World) -> list[int]:
+    """Those of the timers that n1 has set for its attempt."""
+    events = [event for _, _, event in world.machines[N1].timers]
+    return [e.timer.serial for e in events if isinstance(e, Fired) and isinstance(e.timer, Resend)]
+
+
 def timers_of(world: World, event: Event) -> Sequence[SetTimer]:
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
-    effects = replica.step(world._moment(), [event], storage.load(replica.needs([event])))
+    effects = replica.step(world.moment(), [event], storage.load(replica.needs([event])))
     world._carry_out(N1, effects)
     return [timer for timer in effects.timers if isinstance(timer.timer, Retry)]
 
@@ -114,17 +120,16 @@ def test_an_attempt_that_pauses_ends_with_the_last_who_wants_it() -> None:
     world.sent.clear()
     world.run(5_000)
     assert not said_by(world, N1)
-    assert len(world.replica(N1)._coordinator) == 0
+    assert "attempts" not in world.replica(N1).pending_work()
 
 
 def test_a_timer_that_was_overtaken_does_nothing() -> None:
     world = World()
     begun(world)
-    coordinator = world.replica(N1)._coordinator
-    old = coordinator._attempts[KEY].serial
+    (old,) = serials(world)
     nacked(world, ballot(9))
     for timer in (Resend(KEY, old), Retry(KEY, old)):
-        assert not list(coordinator.needs(timer))
+        assert not world.replica(N1).needs([Fired(timer)])
         world.sent.clear()
         world.post(N1, Fired(timer))
         world.settle()
@@ -139,13 +144,13 @@ def test_an_attempt_whose_record_is_damaged_meanwhile_ends_with_its_claim() -> N
     world.sent.clear()
     world.run(10_000)
     assert not said_by(world, N1)
-    assert len(world.replica(N1)._coordinator) == 0
+    assert "attempts" not in world.replica(N1).pending_work()
 
 
 def test_a_decree_has_the_wall_clock_of_its_first_proposer() -> None:
     world = World()
     decreed = world.freeze("n1", KEY)
-    assert 0 <= world._moment().wall_ms - decreed.decree.time_ms < 1_000
+    assert 0 <= world.moment().wall_ms - decreed.decree.time_ms < 1_000
 
 
 def test_R05_two_values_in_one_ballot_are_told_loudly_and_not_answered() -> None:

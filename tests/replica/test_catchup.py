@@ -185,7 +185,7 @@ def test_what_a_peer_that_died_was_asked_for_comes_from_another() -> None:
     )
     world.claim("n1", claim("k"), here=True)
     world.run(1_000)
-    assert world.replica("n3").catchup._fetching == {"k": N1}
+    assert world.replica("n3").pending_work()["fetching"] == {"k": N1}
     world.crash(N1)
     world.lose = lambda sender, to, message: False
     world.run(8_000)
@@ -202,17 +202,17 @@ def test_a_page_is_complete_with_its_last_key_even_if_nobody_is_asked_for_it_any
     decreed = world.claim("n1", claim("k"), here=True)
     assert isinstance(decreed, Decreed)
     world.run(1_500)
-    catchup = world.replica("n3").catchup
-    assert catchup._fetching == {"k": N1}
+    replica = world.replica("n3")
+    assert replica.pending_work()["fetching"] == {"k": N1}
     world.lose = lambda sender, to, message: (
         N3 in (sender, to) and (isinstance(message, lost) or N1 in (sender, to))
     )
-    while catchup._fetching:
+    while "fetching" in replica.pending_work():
         world.run(10)
-    assert catchup._pulling[N2].missing == {"k"}
+    assert N2 in replica.pending_work()["pulling"]
     world.post(N3, FromPeer(N2, Commit(Key("k"), decreed.decree)))
     world.settle()
-    assert catchup.cursor(N2) == 1
+    assert replica.catchup.cursor(N2) == 1
 
 
 def test_nodes_in_step_read_nothing_of_their_feeds_from_the_disk() -> None:

@@ -11,7 +11,7 @@ from decreed.registry.errors import (
 )
 from decreed.registry.keys import homes
 from decreed.registry.paxos.messages import Accept, Accepted, Prepare, Promise
-from decreed.registry.replica.events import ClientGone, Reachable
+from decreed.registry.replica.events import ClientGone, FromPeer, Reachable
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import Cancel, ClaimNextRequest, ClaimRequest, Decreed, Failed
 
@@ -183,6 +183,17 @@ def test_a_cancelled_claim_is_not_proposed() -> None:
 def test_a_bad_key_is_refused_and_harms_nothing(key: str) -> None:
     world = World()
     assert code_of(world.claim("n1", claim(key))) == BadRequest.code
+    world.freeze("n1", "good")
+
+
+@pytest.mark.parametrize("key", ["a b", "a@x", "a@0", "$locks/a@2", "$locks/a@x"])
+def test_a_bad_key_that_a_peer_passes_on_is_refused_and_harms_nothing(key: str) -> None:
+    world = World()
+    world.sent.clear()
+    world.post(NodeId("n1"), FromPeer(NodeId("n2"), ClaimRequest(7, 1_000, True, claim(key))))
+    world.settle()
+    failed = [message for _, _, message in world.sent if isinstance(message, Failed)]
+    assert [(answer.id, answer.code) for answer in failed] == [(7, BadRequest.code)]
     world.freeze("n1", "good")
 
 

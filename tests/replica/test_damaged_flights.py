@@ -100,7 +100,7 @@ def test_a_key_that_is_found_damaged_as_it_leaves_keeps_nobody_waiting(
     world.run(30_000)
     (answer,) = world.answers[boards]
     assert isinstance(answer, Failed) and answer.code == Unreachable.code
-    assert not world.replica(N1)._coordinator.flights.under_way
+    assert not world.replica(N1).parts.coordinator.flights.under_way
 
 
 def test_R14_a_vote_is_remembered_though_its_row_could_not_be_looked_up_at_a_start() -> None:

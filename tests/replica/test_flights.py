@@ -14,11 +14,11 @@ from decreed.registry.paxos.messages import (
     Prepare,
     SingleMessage,
 )
-from decreed.registry.replica import boarding
+from decreed.registry.replica import flights as flights_module
 from decreed.registry.replica.acceptors import LIGHT_BYTES
-from decreed.registry.replica.boarding import PATIENCE_MS
 from decreed.registry.replica.effects import Send
 from decreed.registry.replica.events import FromClient, FromPeer
+from decreed.registry.replica.flights import PATIENCE_MS
 from decreed.registry.types import (
     MAX_KEY_BYTES,
     MAX_NOTE_CHARS,
@@ -117,7 +117,7 @@ def test_a_full_flight_fits_the_smallest_frame_that_a_cluster_may_allow() -> Non
 
 
 def test_no_flight_is_larger_than_a_message_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boarding, "MAX_FLIGHT", 2)
+    monkeypatch.setattr(flights_module, "MAX_FLIGHT", 2)
     world = World()
     world.sent.clear()
     settled(world, fly(world, keys_of(world, 5)))
@@ -289,7 +289,7 @@ def test_a_refusal_counts_before_the_vote_that_it_comes_with() -> None:
     committed = [m.message for m in effects.at_once if isinstance(m, Send) and m.to == N2]
     assert CommitMany(standing(), tuple(keys[1:])) in committed
     assert not any(isinstance(m, Commit) for m in committed)
-    assert len(replica._coordinator) == 1
+    assert len(replica.pending_work()["attempts"]) == 1
 
 
 def test_what_the_own_acceptor_has_promised_meanwhile_goes_nowhere_and_begins_anew() -> None:

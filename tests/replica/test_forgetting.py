@@ -60,9 +60,9 @@ def test_many_cycles_leave_no_more_on_disk_and_in_memory_than_the_retention() ->
         kept = CYCLES - floor_after(CYCLES) + 1
         assert len(rows) <= 3 * kept + 1, "instances, feed, its index, and one floor"
         replica = world.replica(node)
-        assert len(replica._locks.contests) == len(replica._locks.renewals) == 0
-        assert len(replica._leases) <= 1, "how the last term ended"
-        assert len(replica._coordinator) == replica.unlearned == 0
+        assert not replica.pending_work().keys() & {"contests", "keep-alives", "attempts"}
+        assert len(replica.parts.leases) <= 1, "how the last term ended"
+        assert replica.unlearned == 0
 
 
 def test_a_term_that_is_told_again_pushes_nothing_out_again() -> None:
@@ -163,7 +163,7 @@ def test_a_vote_that_is_forgotten_in_its_own_step_is_not_given() -> None:
     assert storage is not None
     key = term_key("l", 5)
     events = [FromPeer(N1, Prepare(key, HIGH)), FromPeer(N2, ForgottenTerms("l", 9))]
-    effects = replica.step(world._moment(), events, storage.load(replica.needs(events)))
+    effects = replica.step(world.moment(), events, storage.load(replica.needs(events)))
     assert not any(isinstance(item.message, Promise) for item in effects.after)  # type: ignore[union-attr]
     storage.write(effects.records)
     assert has_forgotten(world, "n3", 5)
@@ -178,7 +178,7 @@ def test_a_floor_is_told_only_behind_the_batch_in_which_it_was_raised() -> None:
         FromPeer(N2, ForgottenTerms("l", 9)),
         FromPeer(N1, Prepare(term_key("l", 5), HIGH)),
     ]
-    effects = replica.step(world._moment(), events, storage.load(replica.needs(events)))
+    effects = replica.step(world.moment(), events, storage.load(replica.needs(events)))
     assert effects.at_once == []
     assert [item.message for item in effects.after] == [ForgottenTerms("l", 9)]  # type: ignore[union-attr]
 

@@ -150,7 +150,7 @@ def test_a_wait_ends_when_what_it_waits_for_is_forgotten() -> None:
 
 
 def test_a_claim_of_what_is_forgotten_may_have_been_won_so_its_refusal_is_indefinite() -> None:
-    turn, requests = Turn(Moment(0.0, 0), {}), Requests()
+    turn, requests = Turn(Moment(0.0, 0), 0.0, {}), Requests()
     wanted = ClaimRequest(7, 1_000, True, claim("k"))
     requests.fail(turn, requests.open(turn, 1, wanted), ForgottenError, "gone")
     [reply] = turn.finish().at_once
@@ -247,9 +247,9 @@ def test_leases_on_forgotten_terms_are_forgotten() -> None:
     cycle(world)
     world.lose = lambda sender, to, _: N3 in (sender, to)
     cycles(world, 40)
-    assert len(world.replica("n3")._leases) == 1
+    assert len(world.replica("n3").parts.leases) == 1
     tell_floor(world)
-    assert len(world.replica("n3")._leases) == 0
+    assert len(world.replica("n3").parts.leases) == 0
 
 
 def test_what_was_half_done_below_the_floor_is_finished_by_nobody() -> None:
@@ -264,7 +264,7 @@ def test_what_was_half_done_below_the_floor_is_finished_by_nobody() -> None:
     world.lose = lambda sender, to, message: to == N3 and isinstance(message, FeedPage)
     world.run(5_000)
     assert world.replica("n3").unlearned == 0
-    assert len(world.replica("n3")._coordinator) == 0
+    assert "attempts" not in world.replica("n3").pending_work()
     world.crash(N3)
     world.boot(N3)
     assert world.replica("n3").unlearned == 0

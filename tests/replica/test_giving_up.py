@@ -184,13 +184,13 @@ def test_it_is_said_to_be_given_up_only_when_a_prepare_quorum_has_taken_it() -> 
     alone = world.ask("n1", to_give_up(world.new_id(), 500, "l", of("b")))
     assert isinstance(alone, Failed) and alone.code == Unreachable.code
     world.run(2 * world.config.timing.finish_ms)
-    assert not any(len(world.replica(n)._locks.giving_up) for n in world.config.nodes)
+    assert not any("give-ups" in world.replica(n).pending_work() for n in world.config.nodes)
 
 
 def test_it_is_remembered_for_one_ttl_and_no_longer() -> None:
     world = World()
     given_up(world, "a")
-    leases: list[Leases] = [world.replica(node)._leases for node in world.config.nodes]
+    leases: list[Leases] = [world.replica(node).parts.leases for node in world.config.nodes]
     world.run(TTL_MS - 1_000)
     assert [len(held.given_up) for held in leases] == [1, 1, 1]
     world.run(1_000 + 2 * world.config.timing.finish_ms)
@@ -203,7 +203,7 @@ def test_one_too_many_ends_what_is_there_and_is_not_said_to_be_taken() -> None:
     world.run(20)
     assert term(told(world, lock_of_a)) == 1
     for node in world.config.nodes:
-        world.replica(node)._leases.given_up._most = 0
+        world.replica(node).parts.leases.given_up._most = 0
     answer = world.ask("n1", to_give_up(world.new_id(), 300, "l", of("a")))
     assert isinstance(answer, Failed)
     granted_within(world, asks(world, "n2", "b"), BOUND_MS)

@@ -54,13 +54,15 @@ def answers(world: World) -> list[ScanAnswer]:
     return [message for _, _, message in world.sent if isinstance(message, ScanAnswer)]
 
 
+OF_LISTS = {"lists", "lists in line", "who lists", "scan", "scans", "served scans"}
+
+
 def left(world: World) -> dict[str, object]:
     """What nodes still hold for lists."""
     found: dict[str, object] = {}
     for node in world.up():
-        replica = world.replica(node)
-        held = (replica._lists._reads, replica._lists._waiting, replica._lists._of)
-        if any(held) or not replica._scans.idle or replica._scan_service.waiting:
+        held = {k: v for k, v in world.replica(node).pending_work().items() if k in OF_LISTS}
+        if held:
             found[node] = held
     return found
 
@@ -324,7 +326,7 @@ def test_a_scan_that_is_called_off_is_not_served() -> None:
 
 def test_a_scan_whose_time_is_over_is_not_served() -> None:
     world = filled(3)
-    service = world.replica(N2)._scan_service
+    service = world.replica(N2).parts.scan_service
     held = world.machines[N2]
     world.post(N2, FromPeer(N1, scan_of(1)))
     world.post(N2, FromPeer(N1, scan_of(2, timeout_ms=5)))

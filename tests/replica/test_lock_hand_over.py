@@ -45,7 +45,7 @@ def leaving(effects: Effects) -> list[PeerMessage]:
 
 
 def contests(world: World, node: NodeId) -> int:
-    return len(world.replica(node)._locks.contests)
+    return len(world.replica(node).pending_work().get("contests", ()))
 
 
 def over(held: Tenure) -> EndTerm:

@@ -73,7 +73,7 @@ class Count:
 
 
 def lives(world: World) -> int:
-    return len(world.replica("n1")._requests.all())
+    return len(world.replica("n1").parts.requests.all())
 
 
 # -- ids that are repeated
@@ -87,7 +87,7 @@ def test_requests_with_one_id_are_all_over_when_their_client_is_gone() -> None:
     world.post(N1, ClientGone(7))
     world.run(10)
     assert lives(world) == 0
-    assert not world.replica("n1")._requests._by_id
+    assert not world.replica("n1").parts.requests._by_id
 
 
 def test_requests_with_one_id_are_each_answered() -> None:
@@ -96,7 +96,7 @@ def test_requests_with_one_id_are_each_answered() -> None:
     world.run(2_000)
     assert lives(world) == 0
     replica = world.replica("n1")
-    assert not replica._requests._by_origin and not replica._requests._by_id
+    assert not replica.parts.requests._by_origin and not replica.parts.requests._by_id
 
 
 # -- work that does not grow with who waits
@@ -124,7 +124,7 @@ def test_a_parked_watch_leaves_without_a_look_at_the_others(
     world.run(100)
     world.post(N1, ClientGone(1_002))
     world.run(2_000)
-    assert len(world.replica("n1")._watches._parked[""]) == MANY
+    assert len(world.replica("n1").parts.watches.parked[""]) == MANY
     assert compared.times <= MANY
 
 
@@ -175,7 +175,7 @@ def test_who_waits_for_a_lock_leaves_without_a_look_at_the_others(
     assert len(told) == (0 if way == "gone" else MANY)
     if way in ("time", "tries", "curious"):
         assert all(isinstance(answer, HeldBy) for answer in told)
-    assert len(world.replica("n1")._locks.contests._contests["l"].waiters) in (MANY, 2 * MANY)
+    assert len(world.replica("n1").parts.contests._contests["l"].waiters) in (MANY, 2 * MANY)
 
 
 # -- whose turn it is

@@ -51,14 +51,14 @@ def test_the_bytes_on_their_way_are_forgotten_with_the_outcome() -> None:
     world = World()
     for number in range(CLAIMS):
         world.freeze("n1", f"k{number}", bytes(MIB))
-    assert [world.replica(node)._acceptors.backlog_ms for node in world.up()] == [0.0] * 3
+    assert [world.replica(node).parts.acceptors.backlog_ms for node in world.up()] == [0.0] * 3
 
 
 def test_the_bytes_of_what_was_put_off_are_forgotten_with_the_outcome_too() -> None:
     world = World()
     world.lose = lambda _, to, message: isinstance(message, Accepted | AcceptedMany | Commit)
     world.claim("n1", claim("k", bytes(MIB)), timeout_ms=8_000, here=True)
-    acceptors = world.replica("n2")._acceptors
+    acceptors = world.replica("n2").parts.acceptors
     assert acceptors.backlog_ms > 0
     assert any(sender == N2 and isinstance(m, Prepare) for sender, _, m in world.sent), "put off"
     world.lose = lambda *_: False
@@ -71,7 +71,7 @@ def test_the_bytes_of_terms_are_forgotten_with_them() -> None:
     world = forgetful()
     world.lose = cut_off(N3)
     cycle(world)
-    acceptors = world.replica("n3")._acceptors
+    acceptors = world.replica("n3").parts.acceptors
     assert acceptors.backlog_ms > 0
     world.post(N3, FromPeer(N1, ForgottenTerms("l", 10)))
     world.settle()

@@ -226,7 +226,7 @@ def test_a_hello_that_shows_another_life_than_the_one_remembered_is_asked_again(
     wrong = Greeted(4711, later, 0, membership.past(1))
     replica, storage = world.replica("n2"), world.machines[N2].storage
     assert storage is not None
-    effects = replica.step(world._moment(), [wrong], storage.load(replica.needs([wrong])))
+    effects = replica.step(world.moment(), [wrong], storage.load(replica.needs([wrong])))
     assert effects.at_once == [AskPast(4711, N1, PeerRecall(3))]
     assert not effects.records and not effects.after
 

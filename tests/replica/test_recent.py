@@ -3,7 +3,7 @@
 import pytest
 
 from decreed.registry.errors import ProtocolError
-from decreed.registry.replica.recent import CAPACITY, Recent
+from decreed.registry.replica.knowledge import CAPACITY, Recent
 from decreed.registry.types import Key
 from decreed.registry.wire.codec import decode, encode
 from decreed.registry.wire.peers import FeedPage

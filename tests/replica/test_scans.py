@@ -29,17 +29,17 @@ def read_in(turn: Turn) -> list[str]:
 
 def test_a_scan_that_is_called_off_in_line_is_never_read() -> None:
     numbers = count(1)
-    node = SimpleNamespace(token=lambda: next(numbers))
+    node = SimpleNamespace(tokens=SimpleNamespace(read=lambda _: next(numbers)))
     scans = Scans(cast(Any, node))
     wanted = {"a", "b", "c"}
-    turn = Turn(Moment(0, 0), {})
+    turn = Turn(Moment(0, 0), 0, {})
     for prefix in ("a", "b", "c"):
         scans.add(turn, scan(prefix, wanted))
     assert read_in(turn) == ["a"], "one at a time"
     wanted.discard("b")
-    turn = Turn(Moment(1, 0), {})
-    scans.on_done(turn, ScanDone(1, EMPTY))
+    turn = Turn(Moment(1, 0), 1, {})
+    scans.on_read(turn, ScanDone(1, EMPTY))
     assert read_in(turn) == ["c"]
-    turn = Turn(Moment(2, 0), {})
-    scans.on_done(turn, ScanDone(2, EMPTY))
+    turn = Turn(Moment(2, 0), 2, {})
+    scans.on_read(turn, ScanDone(2, EMPTY))
     assert read_in(turn) == [] and scans.idle

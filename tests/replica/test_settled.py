@@ -20,9 +20,14 @@ def commit(key: str) -> FromPeer:
     return FromPeer(N2, Commit(Key(key), Decree.of(claim(key, claim_id=key.encode()), BALLOT, 0)))
 
 
-def alone() -> World:
+def alone(after: str = "") -> World:
     """n1 hears of nobody, and has settled what it had."""
     world = World()
+    if after:
+        world.freeze("n1", "earlier", after.encode())
+        world.run(1_000)
+        world.crash(N1)
+        world.boot(N1)
     world.run(1_000)
     world.lose = lambda *_: True
     return world
@@ -61,23 +66,23 @@ def test_a_feed_that_nobody_adds_to_is_durable_soon_and_told_so_far() -> None:
 
 
 def test_what_waits_for_the_disk_waits_for_a_sync_though_nothing_is_written_with_it() -> None:
-    turn = Turn(Moment(0, 0), {})
+    turn = Turn(Moment(0, 0), 0, {})
     turn.after(Send(N2, Ping(0, True, False)))
     effects = turn.finish()
     assert not effects.records and effects.sync
 
 
 def test_a_page_of_what_is_not_durable_yet_leaves_behind_a_sync() -> None:
-    world = alone()
+    world = alone(after="a decree of an earlier life, which is read from the disk")
     node = world.replica("n1").node
     step(world, N1, commit("k"))
-    world.replica("n1").catchup._serving[7] = (N2, Pull(node.identity.disk_id, 0, 10))
-    told = step(world, N1, FeedDone(7, (), node.feed_end))
+    asked = step(world, N1, FromPeer(N2, Pull(node.identity.disk_id, 0, 10)))
+    told = step(world, N1, FeedDone(asked.reads[0].token, (), node.feed_end))
     assert told.sync and not told.records
     assert [type(item.message) for item in told.after if isinstance(item, Send)] == [FeedPage]
 
 
 def test_a_cursor_alone_is_settled_too() -> None:
-    turn = Turn(Moment(0, 0), {})
+    turn = Turn(Moment(0, 0), 0, {})
     turn.note(CursorRecord(N2, bytes(16), 1))
     assert not turn.finish().sync

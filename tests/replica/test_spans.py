@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from decreed.registry.disk import ScanPage
 from decreed.registry.keys import sort_key
 from decreed.registry.paxos.instance import Instance
-from decreed.registry.replica.digests import span_digest
 from decreed.registry.replica.list_read import ListRead, within
-from decreed.registry.replica.spans import Comparison, Row, answer_of, spans_of
+from decreed.registry.replica.spans import Comparison, Row, answer_of, span_digest, spans_of
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process, Proposal
 from decreed.registry.wire.peers import ScanAnswer
 

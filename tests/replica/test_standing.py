@@ -32,7 +32,7 @@ def at_home(world: World, node: str = N1, number: int = 0) -> Key:
 
 
 def granted(world: World, node: str = N1) -> bool:
-    return world.replica(node)._standing.granted
+    return world.replica(node).parts.standing.granted
 
 
 def standing(incarnation: int, node: NodeId = N1) -> Ballot:

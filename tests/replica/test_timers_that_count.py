@@ -1,7 +1,6 @@
 """Timers whose reason is gone need not fire: the node says which those are."""
 
 from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, Nack
-from decreed.registry.replica.boarding import PATIENCE_MS
 from decreed.registry.replica.events import (
     Depart,
     Expire,
@@ -11,6 +10,7 @@ from decreed.registry.replica.events import (
     ResendFlight,
     Retry,
 )
+from decreed.registry.replica.flights import PATIENCE_MS
 
 from ..support.flying import N1, N2, asks, fly, keys_of, standing, step, take, unheard
 from ..support.world import World

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from decreed.registry.errors import Damaged
 from decreed.registry.paxos.messages import Accept, Commit
-from decreed.registry.replica.digests import decree_digest
 from decreed.registry.replica.effects import Reply, Send, UseLink
 from decreed.registry.replica.events import (
     Event,
@@ -17,6 +16,7 @@ from decreed.registry.replica.events import (
     FromPeer,
     Welcomed,
 )
+from decreed.registry.replica.knowledge import decree_digest
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.handshake import Life
 from decreed.registry.wire.peers import (
@@ -73,7 +73,7 @@ def test_what_changed_in_this_very_step_is_told_behind_its_record(
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
     events = [before, question]
-    effects = replica.step(world._moment(), events, storage.load(replica.needs(events)))
+    effects = replica.step(world.moment(), events, storage.load(replica.needs(events)))
     assert effects.records
     told = [item for item in effects.at_once if isinstance(item, Reply | Send)]
     assert not told
@@ -85,26 +85,32 @@ def test_a_decree_is_told_before_its_record_is_synced_for_it_is_chosen_anyhow() 
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
     events: list[Event] = [LEARN, FromClient(1, (GetRequest(1, 500, KEY),))]
-    effects = replica.step(world._moment(), events, storage.load(replica.needs(events)))
+    effects = replica.step(world.moment(), events, storage.load(replica.needs(events)))
     assert [item.answer for item in effects.at_once if isinstance(item, Reply)]
     assert effects.records and not effects.sync
 
 
 def test_no_peer_is_told_of_a_feed_entry_that_is_not_durable() -> None:
     world = World()
+    world.freeze("n1", "earlier")
+    world.run(1_000)
+    world.crash(N1)  # so that what came before is read from the disk
+    world.boot(N1)
+    world.run(1_000)
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
     before = replica.membership.standing().feed_end
-    effects = replica.step(world._moment(), [LEARN], storage.load((KEY,)))
+    effects = replica.step(world.moment(), [LEARN], storage.load((KEY,)))
     storage.write(effects.records, sync=effects.sync)
     assert replica.node.feed_end == before + 1
     assert replica.membership.standing().feed_end == before
-    replica.catchup._serving[4711] = (N2, Pull(replica.node.identity.disk_id, before, 10))
-    entries, behind = storage.feed(before, 10)
-    page = replica.step(world._moment(), [FeedDone(4711, tuple(entries), behind)], {})
+    pull = FromPeer(N2, Pull(replica.node.identity.disk_id, 0, 10))
+    (read,) = replica.step(world.moment(), [pull], {}).reads
+    entries, behind = storage.feed(0, 10)
+    page = replica.step(world.moment(), [FeedDone(read.token, tuple(entries), behind)], {})
     assert page.sync and [item for item in page.after if isinstance(item, Send)]
     storage.write(page.records, sync=page.sync)
-    replica.step(world._moment(), [], {})
+    replica.step(world.moment(), [], {})
     assert replica.membership.standing().feed_end == before + 1
 
 
@@ -130,7 +136,7 @@ def test_a_page_from_elsewhere_in_the_feed_moves_no_cursor() -> None:
     world.run(300)
     catchup, disk_id = world.replica(N3).catchup, world.replica(N1).node.identity.disk_id
     before = catchup.cursor(N1)
-    assert N1 in catchup._pulling
+    assert N1 in world.replica(N3).pending_work()["pulling"]
     world.post(N3, FromPeer(N1, FeedPage(disk_id, before + 5, before + 6, before + 6, (), b"")))
     world.settle()
     assert catchup.cursor(N1) == before
@@ -178,7 +184,7 @@ def test_a_link_is_used_only_once_it_is_recorded_who_is_there() -> None:
     replica, standing = world.replica(N1), world.replica(N2).membership.standing()
     shown = replace(standing, incarnation=standing.incarnation + 1, nonce=b"another life....")
     past = Life(standing.incarnation, standing.nonce)
-    effects = replica.step(world._moment(), [Welcomed(4711, shown, past)], {})
+    effects = replica.step(world.moment(), [Welcomed(4711, shown, past)], {})
     assert effects.records and not effects.at_once
     assert [item for item in effects.after if isinstance(item, UseLink)]
 
@@ -191,7 +197,7 @@ def test_a_watch_hears_of_a_decree_before_its_record_is_synced_for_it_is_chosen_
     since = Position(identity.node, identity.disk_id, 0)
     world.send(N1, WatchRequest(world.new_id(), 5_000, "", since, 10))
     world.settle()
-    effects = replica.step(world._moment(), [LEARN], storage.load(replica.needs([LEARN])))
+    effects = replica.step(world.moment(), [LEARN], storage.load(replica.needs([LEARN])))
     pages = [item.answer for item in effects.at_once if isinstance(item, Reply)]
     assert [isinstance(page, WatchPage) and page.decrees for page in pages] == [(DECREE,)]
     assert effects.records and not effects.sync

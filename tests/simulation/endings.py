@@ -129,38 +129,23 @@ def _without(some: Collection[Key], keys: Iterable[Key]) -> list[Key]:
     return [key for key in keys if key not in some]
 
 
-def left_over(world: WitnessedWorld, replica: Replica) -> dict[str, object]:
+def left_over(world: WitnessedWorld, replica: Replica) -> dict[str, Collection[object]]:
     """What a node still holds in memory for work that should be over.
 
     A node that is out for ever is asked for its feed again and again.
     """
-    pulling = [peer for peer in replica.catchup._pulling if peer not in world.impostors]
-    left: dict[str, object] = {
-        "attempts": replica._coordinator._attempts,
-        "flights": replica._coordinator.flights._flights,
-        "reads": replica._reads._reads,
-        "series": replica._reads._series,
-        "waits": replica._reads._waits,
-        "passed": replica._claims._passed,
-        "lists": replica._lists._reads,
-        "lists in line": replica._lists._waiting,
-        "who lists": replica._lists._of,
-        "scans": not replica._scans.idle,
-        "served scans": replica._scan_service.waiting,
-        "watch reads": replica._watches._reading,
-        "fetching": replica.catchup._fetching,
-        "pulling": pulling,
-        "served pages": replica.catchup._serving,
-        "half-done": replica._acceptors._unlearned,
-    }
-    left["deadlines"] = list(replica._requests._buckets)[2:]  # a watch has one
-    return {name: held for name, held in left.items() if held}
+    left: dict[str, Collection[object]] = dict(replica.pending_work())
+    left["pulling"] = [p for p in left.get("pulling", ()) if p not in world.impostors]
+    for expected in ("requests", "parked watches"):  # a watch; see below
+        left.pop(expected, None)
+    left["deadlines"] = list(left.get("deadlines", ()))[2:]  # a watch has one
+    return {kind: held for kind, held in left.items() if held}
 
 
 def _check_nothing_is_left(world: WitnessedWorld, replica: Replica) -> None:
     """Only the one parked watch may still be there."""
-    waiting = [type(live.request) for live in replica._requests.all()]
+    waiting = [type(live.request) for live in replica.parts.requests.all()]
     assert waiting in ([], [WatchRequest])
     left = left_over(world, replica)
     assert not left, f"left over at {replica.node.name}: {left}"
-    assert sum(map(len, replica._watches._parked.values())) <= 5
+    assert len(replica.pending_work().get("parked watches", ())) <= 5

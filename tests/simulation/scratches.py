@@ -82,8 +82,9 @@ class Scratches:
         return node not in self._world.impostors and self._world.machines[node].writing is None
 
     def _flying(self, node: NodeId) -> list[Key]:
-        flights = self._world.replica(node)._coordinator.flights._flights.values()
-        return [key for flight in flights for key in flight.aboard if self._lies(node, key)]
+        flights = self._world.replica(node).parts.coordinator.flights
+        flying = [key for number in flights.numbers for key in flights.aboard(number)]
+        return [key for key in flying if self._lies(node, key)]
 
     def _keys(self, node: NodeId) -> list[Key]:
         """What lies on a node's disk, of the keys that anybody wanted, latest last."""

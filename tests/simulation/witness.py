@@ -119,7 +119,7 @@ class WitnessedWorld(RoughWorld):
         super().boot(node, cluster)
         replica = self.machines[node].replica
         if replica is not None:  # a storm has few keys; these shall be many spans and chunks
-            replica._scans.chunk_rows, replica._lists.span_rows = 3, 2
+            replica.parts.scans.chunk_rows, replica.parts.lists.span_rows = 3, 2
         at = (layout.instance_key(key) for key in self.scratched.get(node, ()))
         if not all(map(self.machines[node].disk.legible, at)):
             self.sightings.saw("a node started with a record that it could not read")

@@ -72,11 +72,11 @@ def step(world: World, node: NodeId, *events: Event) -> Effects:
     """What a node wants done in one step; none of it is done."""
     replica, storage = world.replica(node), world.machines[node].storage
     assert storage is not None
-    return replica.step(world._moment(), events, storage.load(replica.needs(events)))
+    return replica.step(world.moment(), events, storage.load(replica.needs(events)))
 
 
 def under_way(world: World, node: str = N1) -> int:
-    return len(world.replica(node)._coordinator.flights._flights)
+    return len(world.replica(node).pending_work().get("flights", ()))
 
 
 def unheard(world: World, *kinds: type) -> None:

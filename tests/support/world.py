@@ -36,6 +36,7 @@ from decreed.registry.replica.events import (
     Welcomed,
     WriteFailed,
 )
+from decreed.registry.replica.names import named
 from decreed.registry.replica.replica import Replica
 from decreed.registry.types import Claim, Key, NodeId
 from decreed.registry.wire.handshake import Life, PeerHello, PeerRecall
@@ -191,7 +192,7 @@ class World:
         """Ask a node something; the answers appear in `answers` under what is returned."""
         mark = (NodeId(node), request.id)
         self.answers[mark] = []
-        self.post(NodeId(node), FromClient(1, (request,)))
+        self.post(NodeId(node), FromClient(1, (named(request),)))
         return mark
 
     def claim(
@@ -346,12 +347,12 @@ class World:
             if other != node and not self.lose(node, other, ping):
                 self.post(other, FromPeer(node, ping))
 
-    def _moment(self) -> Moment:
+    def moment(self) -> Moment:
         return Moment(self.now_ms, int(self.now_ms) + EPOCH_MS)
 
     def _moment_of(self, node: NodeId) -> Moment:
         """What a node's own clocks show."""
-        return self._moment()
+        return self.moment()
 
     def _passes_in(self, node: NodeId, ms: float) -> float:
         """How much time passes in the world while this much passes on the node's own clock."""
