@@ -16,7 +16,7 @@ from .support import order
 TESTS = Path(__file__).parent
 
 if sys.dont_write_bytecode:
-    # whoever wants no bytecode beside the sources gets none, but thousands of programs start here
+    # no bytecode beside the sources, as the variable asks, but some elsewhere: thousands of programs start here
     sys.dont_write_bytecode = False
     sys.pycache_prefix = str(TESTS.parent / ".pytest_cache" / "bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
