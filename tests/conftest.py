@@ -16,7 +16,8 @@ from .support import order
 TESTS = Path(__file__).parent
 
 if sys.dont_write_bytecode:
-    # no bytecode beside the sources, as the variable asks, but some elsewhere: thousands of programs start here
+    # bytecode goes elsewhere and not beside the sources, which the variable forbids; without any, the
+    # thousands of programs that start here would be slow
     sys.dont_write_bytecode = False
     sys.pycache_prefix = str(TESTS.parent / ".pytest_cache" / "bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
