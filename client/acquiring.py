@@ -241,7 +241,7 @@ class Acquiring:
     async def _not_got(self) -> DecreedError:
         """The claim can hold nothing: say who has the lock, as far as that is known."""
         until = anyio.current_time() + HOLDER_SECONDS
-        # whoever was named before may have left the lock since
+        # the holder that was named before may have left the lock since
         [result] = await settle(self._asker.pool, [to_find_holder(self._lock)], until)
         if isinstance(result, Reply) and isinstance(result.answer, HeldBy):
             self._note(result.answer)

@@ -38,8 +38,8 @@ class Registry(Keys, Locking):
         """Close the client: calls that are under way end with `Closed`, or `OutcomeUnknown`.
 
         Any task of the client's event loop may do so, once or several times. A lock that is still
-        held is kept no longer; it is free again after its ttl. If this is cancelled, the client is
-        closed all the same.
+        held gets no more keep-alives; it is free again after its ttl. If this is cancelled, the
+        client is still closed.
         """
         await self._asker.lifetime.end()
 

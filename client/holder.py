@@ -71,14 +71,14 @@ class Holder(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """How a lock stands, as a quorum said.
+    """The state of a lock, as a quorum answered.
 
     Args:
-        holder: of the latest term.
-        remaining: seconds until the next term can begin if the holder renews no more; 0 if the lock
-            is free.
+        holder: the holder of the latest term.
+        remaining: seconds until the next term can begin if the holder sends no more keep-alives; 0 if
+            the lock is free.
         ending: how the latest term ended, if it was released or broken.
-        waiters: how many wait at the node that was asked.
+        waiters: how many clients wait at the node that was asked.
     """
 
     holder: Holder

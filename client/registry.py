@@ -217,8 +217,8 @@ class Keys(NotCopied):
             The decree, or None when nobody has frozen the key yet.
 
         Raises:
-            Unreachable: no quorum answered in time. That the key is undecided is never said without
-                one.
+            Unreachable: no quorum answered in time. That the key is undecided is never answered
+                without a quorum.
         """
         seconds = arguments.seconds_or_none("timeout", timeout)
         decree = self._asker.at_hand(key)
@@ -275,7 +275,7 @@ class Keys(NotCopied):
 
         Args:
             prefix: whole path segments; empty for all keys.
-            after: only the keys behind this text, in key order; empty for all.
+            after: only the keys after this text, in key order; empty for all.
             timeout: seconds for each page; None for the time given to `connect`.
 
         Returns:
@@ -296,8 +296,8 @@ class Keys(NotCopied):
 
         Args:
             prefix: whole path segments; empty for all keys.
-            since: a `Watched.position`, to go on behind it. None begins at the first step of the
-                iteration, or when `Watching.begin` is awaited.
+            since: a `Watched.position`, to continue after it. With None the watch begins at the first
+                step of the iteration, or when `Watching.begin` is awaited.
 
         Returns:
             An asynchronous iterator of `Watched`. While no node answers it waits.
@@ -353,7 +353,7 @@ class Keys(NotCopied):
             key: the key.
 
         Returns:
-            The decree, or None when it is not in memory; the key may be frozen all the same.
+            The decree, or None if it is not in memory; the key may still be frozen.
         """
         decree = self._asker.at_hand(key)
         if decree is None:

@@ -114,8 +114,9 @@ class Registry(NotCopied):
     def close(self) -> None:
         """Close the client: calls that are under way end with `Closed`, or `OutcomeUnknown`.
 
-        Any thread may do so, once or several times. A lock that is still held is kept no longer; it
-        is free again after its ttl. A forked process closes its own client, not its parent's.
+        Any thread may do so, once or several times. A lock that is still held gets no more
+        keep-alives; it is free again after its ttl. A forked process closes its own client, not its
+        parent's.
         """
         self._closed = True
         if self._portal.is_foreign:
@@ -199,7 +200,7 @@ class Registry(NotCopied):
 
         The lock is kept by the client's thread. The block cannot be stopped from outside: it must
         ask `Lock.ensure_held`. If the lock is lost before the block's end, `LockLost` is raised
-        behind it, unless an error of its own comes out. Where no block fits, it is
+        after the block, unless the block raises an error itself. Where no block fits, use
         ``lock = registry.lock("migrate").acquire()`` and ``lock.release()``, from any thread.
 
         Args:
@@ -264,7 +265,7 @@ class Registry(NotCopied):
             key: the key.
 
         Returns:
-            The decree, or None when it is not in memory; the key may be frozen all the same.
+            The decree, or None if it is not in memory; the key may still be frozen.
         """
         self._guard()
         return self._memory.get(arguments.key(key))

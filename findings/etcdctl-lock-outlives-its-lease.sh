@@ -4,7 +4,7 @@
 # Guess from memory: when the session's lease ends, etcdctl stops the command, or at least exits with an error.
 # Seen: a holder that was frozen for longer than its ttl (a paused virtual machine, a laptop's lid) wakes up, its command
 #   runs on to its end although somebody else got the lock and ended meanwhile, and etcdctl exits with 0 and says nothing.
-#   Whoever protects data this way needs the fencing number (`ETCD_LOCK_REV` is handed to the command) checked there.
+#   Those who protect data this way need the fencing number (`ETCD_LOCK_REV` is handed to the command) checked there.
 # Source: the output below. `lock` waits for the command and does not look at the session's `Done` channel meanwhile.
 set -euo pipefail
 folder=$(mktemp -d); server=

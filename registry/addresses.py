@@ -1,4 +1,4 @@
-"""Addresses as ``host:port`` texts: what is none is refused with the form that was meant. No I/O."""
+"""Addresses as ``host:port`` texts; a wrong one is refused with the form that was meant. No I/O."""
 
 import re
 
@@ -33,10 +33,10 @@ def split_address(address: str) -> tuple[str, int]:
 
 
 def split_addresses(text: str) -> tuple[tuple[str, int], ...]:
-    """The addresses of a list with commas between, blanks around them and one comma behind allowed.
+    """The addresses of a list with commas; blanks around them and one comma at the end are allowed.
 
     Raises:
-        ConfigError: if one is none, or if a part is empty.
+        ConfigError: if one of them is no address, or if a part is empty.
     """
     parts = text.strip().removesuffix(",").split(",")
     if not text.strip():
@@ -54,7 +54,7 @@ def join_address(host: str, port: int) -> str:
 
 
 def _check_bare(address: str, text: str) -> None:
-    """Refuse what stands around an address, or parts several of them."""
+    """Refuse a text with more than one address, or with parts that belong to a URL."""
     if not text:
         raise _bad(address, f"it is empty: write host:port, such as {_EXAMPLE}")
     if any(mark in text for mark in _LIST_MARKS) or len(text.split()) > 1:
@@ -101,7 +101,7 @@ def _bracketed(text: str) -> str:
 
 
 def _is_v6(text: str) -> bool:
-    import ipaddress  # it takes long to load, and few addresses need it
+    import ipaddress  # slow to load, and few addresses need it
 
     try:
         ipaddress.IPv6Address(text)
@@ -129,5 +129,5 @@ def _short(text: str) -> str:
 
 def _bad(address: str, fault: str) -> ConfigError:
     before, at, rest = address.rpartition("@")
-    known = f"…@{rest}" if before and at else address  # a password is not told again
+    known = f"…@{rest}" if before and at else address  # never repeat a password
     return ConfigError(f"{_short(known)} is no address: {fault}")

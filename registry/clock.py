@@ -1,7 +1,7 @@
-"""The clock that leases and their holders go by: it also runs while the machine sleeps.
+"""The clock for leases and their holders: it also runs while the machine sleeps.
 
-A lease that stood still during a suspend would run longer than its holder thinks, and a holder whose
-clock stood still would take itself for the holder for too long.
+A lease whose clock stops during a suspend would run longer than its holder thinks. A holder whose clock
+stops would count itself as holder for too long.
 """
 
 import time

@@ -32,12 +32,13 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         max_value_bytes: the largest value that may be claimed.
         max_frame_bytes: the largest frame taken from a client or a peer.
-        max_connections: connections at a time; one more is refused.
-        max_in_flight: requests of one connection at a time; reading pauses there.
-        max_in_flight_bytes: the bytes of their values; reading pauses there.
+        max_connections: connections at a time; further ones are refused.
+        max_in_flight: requests of one connection at a time; at this number reading pauses.
+        max_in_flight_bytes: the bytes of their values; at this number reading pauses.
         max_all_in_flight_bytes: the same for all clients together.
-        max_all_requests_bytes: the memory of all requests that wait, 1 KiB each and what their texts
-            and small values take; beyond it the newest of the clients with most are refused.
+        max_all_requests_bytes: the memory of all waiting requests, counted as 1 KiB each plus their
+            texts and small values; beyond it the newest requests of the clients with most are
+            refused.
         max_client_queue_bytes: answers waiting for a slow client; beyond it the client is dropped.
         max_all_client_queue_bytes: the same for all clients together, a large value counted once;
             beyond it the clients with most of them are dropped.
@@ -67,15 +68,16 @@ class QuorumSizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The section ``[timing]``, in milliseconds. Speed alone depends on it, never safety.
+    """The section ``[timing]``, in milliseconds. Only speed depends on it, never safety.
 
     Args:
-        suspect_ms: a peer silent for so long is passed over as a coordinator.
-        resend_ms: unanswered prepares and accepts are sent again after this, then ever less often.
-        backoff_ms: the first pause after losing to a higher ballot; doubles, and is randomised.
-        finish_ms: an acceptance whose outcome is unknown for so long is finished by its holder.
-        pull_ms: how often a peer's feed is asked for.
-        drain_ms: how long a stopping node goes on answering what is in flight.
+        suspect_ms: a peer that is silent for this time is skipped as a coordinator.
+        resend_ms: unanswered prepares and accepts are sent again after this time, then less and less
+            often.
+        backoff_ms: the first pause after losing to a higher ballot; it doubles, and is randomised.
+        finish_ms: a node finishes an acceptance whose outcome is unknown for this time.
+        pull_ms: the time between two requests for a peer's feed.
+        drain_ms: how long a stopping node continues to answer requests in flight.
     """
 
     suspect_ms: Annotated[int, Meta(ge=20, le=60_000)] = 250
@@ -91,7 +93,7 @@ class LockTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         keep_terms: how many of the latest terms of each lock are kept at least; older ones are
-            forgotten, some at a time.
+            forgotten in batches.
     """
 
     keep_terms: Annotated[int, Meta(ge=8, le=100_000)] = 1_000
@@ -112,10 +114,10 @@ class ClusterConfig(Value, frozen=True):
     Args:
         cluster_id: names the cluster; made by ``decreed init``.
         addresses: node name and ``host:port`` of each member, in order of name.
-        quorums: what a prepare and an accept quorum is (R07).
+        quorums: the sizes of prepare and accept quorums (R07).
         limits: the bounds of a node.
         timing: periods and pauses.
-        locks: how much of a lock's past is kept.
+        locks: how many terms of a lock are kept.
     """
 
     cluster_id: ClusterId
@@ -170,7 +172,7 @@ def parse_config(document: dict[str, Any]) -> ClusterConfig:
         )
     least = FRAMES_QUEUED * limits.max_frame_bytes
     if limits.max_peer_queue_bytes < least:
-        # repetitions of one large message must not fill the queue, or the link is reset for ever
+        # repetitions of one large message must not fill the queue, or the link is reset again and again
         raise ConfigError(f"limits.max_peer_queue_bytes must be {least} at least, for such frames")
     return ClusterConfig(
         parsed.cluster_id,
@@ -207,6 +209,6 @@ def _check_members(members: dict[NodeId, str]) -> None:
 
 
 def _say(text: str) -> str:
-    """msgspec's message with its JSON path turned into the dotted name of the setting."""
+    """msgspec's message, with the dotted name of the setting instead of its JSON path."""
     fault, at, path = text.partition(" - at `$")
     return f"{path.strip('.`').replace('[...]', '')}: {fault}" if at else fault

@@ -1,8 +1,8 @@
-"""What a node keeps on disk: the records, and what a storage must offer.
+"""The records that a node keeps on disk, and the protocol that a storage implements.
 
-The node's state machine emits records; the server hands all records of one turn to `Storage.write`,
-which makes them durable in one batch, at once or with the next sync. `decreed.storage` has the
-implementations; nothing in `registry` imports them.
+The node's state machine emits records. The server passes all records of one turn to `Storage.write`,
+which makes them durable in one batch, immediately or with the next sync. `decreed.storage` has the
+implementations; no module of `registry` imports them.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,16 +18,16 @@ from .wire.requests import PathText
 
 
 class Identity(Value, frozen=True):
-    """Whose directory this is, and which life of the node is using it (R05).
+    """The owner of a directory, and the incarnation that is using it (R05).
 
     Args:
         cluster_id: the cluster's id, from ``cluster.toml``.
         node: the member's name.
-        digest: of members and quorum sizes, as they were when the directory was made.
+        digest: the digest of members and quorum sizes at the time when the directory was made.
         disk_id: random, made with the directory.
-        incarnation: how often the directory has been opened, this time included.
-        nonce: random, made at this opening; tells this life from those of copies of the directory.
-        formation: the formation that the node belongs to, None while it has not formed.
+        incarnation: how often the directory has been opened, including this time.
+        nonce: random, made at this opening; distinguishes this incarnation from those of copies.
+        formation: the formation that the node belongs to; None until it has formed.
     """
 
     cluster_id: ClusterId
@@ -40,19 +40,19 @@ class Identity(Value, frozen=True):
 
 
 class InstanceRecord(Value, frozen=True, tag=1):
-    """The node's state of one Paxos instance, replacing the one before (R13, R14)."""
+    """The node's state of one Paxos instance; replaces the record before (R13, R14)."""
 
     key: KeyText
     instance: Instance
 
 
 class FeedRecord(Value, frozen=True, tag=2):
-    """The node's feed goes on with entry `index`: these keys were learned.
+    """Entries of the node's feed from `index` on: these keys were learned.
 
     Args:
-        index: of the first one.
+        index: the index of the first entry.
         keys: one for each entry.
-        digests: those of their decrees, in one string.
+        digests: the digests of their decrees, joined.
     """
 
     index: Counter
@@ -69,7 +69,7 @@ class FeedEntry(Value, frozen=True):
 
 
 class PeerRecord(Value, frozen=True, tag=3):
-    """What the node remembers of a peer: its disk, and the highest life of it that was met."""
+    """What the node remembers of a peer: its disk, and the highest incarnation that it met."""
 
     node: NodeText
     disk_id: IdBytes
@@ -78,7 +78,7 @@ class PeerRecord(Value, frozen=True, tag=3):
 
 
 class CursorRecord(Value, frozen=True, tag=4):
-    """Up to where a peer's feed has been pulled: all entries below `index` are learned here too."""
+    """How far a peer's feed has been read: all entries below `index` are learned here too."""
 
     node: NodeText
     disk_id: IdBytes
@@ -92,11 +92,11 @@ class FormationRecord(Value, frozen=True, tag=5):
 
 
 class ForgetRecord(Value, frozen=True, tag=6):
-    """The slots of `series` below `floor` are forgotten, for ever.
+    """The slots of `series` below `floor` are forgotten permanently.
 
-    The floor is written in the same batch in which the instances below it are deleted, so no crash
-    leaves a node that has dropped a promise and does not know it. A floor never goes down: a record
-    that would lower it changes nothing.
+    The floor is written in the batch that deletes the instances below it. So after a crash a node
+    knows that it has dropped a promise. A floor never goes down: a record that would lower it changes
+    nothing.
     """
 
     series: PathText
@@ -104,7 +104,7 @@ class ForgetRecord(Value, frozen=True, tag=6):
 
 
 class ClassRecord(Value, frozen=True, tag=7):
-    """The standing promise that this node has given to a home, replacing the one before (R13)."""
+    """The class promise that this node has given to a home; replaces the one before (R13)."""
 
     promised: Class
 
@@ -121,10 +121,10 @@ Record = (
 
 
 class Unserved(Value, frozen=True):
-    """Stands in for an instance that this node can say nothing about, as an acceptor least of all.
+    """Stands in for an instance that this node cannot answer about, least of all as an acceptor.
 
     Args:
-        message: why, for people to read.
+        message: the reason, for people to read.
     """
 
     error: ClassVar[type[errors.DecreedError]] = errors.Refused
@@ -141,8 +141,8 @@ class Damaged(Unserved, frozen=True):
 class Forgotten(Unserved, frozen=True):
     """The slots of `series` below `floor` are forgotten; the one at `floor` is decided somewhere.
 
-    Whoever has forgotten an instance never acts as its acceptor again: an empty one would let another
-    value be chosen. To all the others it is as good as a node that is down.
+    A node that has forgotten an instance never acts as its acceptor again: an empty instance would let
+    another value be chosen. For such an instance the node counts as down.
     """
 
     error = errors.Forgotten
@@ -164,9 +164,10 @@ class Forgotten(Unserved, frozen=True):
 
 
 class ScanPage(Value, frozen=True):
-    """Instances in key order; `complete` says that nothing lies behind the last one.
+    """Instances in key order; `complete` means that there is none after the last one.
 
-    Only instances with a decree learned or a proposal accepted are given; a mere promise is not.
+    It contains only instances with a learned decree or an accepted proposal, and none with only a
+    promise.
     """
 
     instances: tuple[tuple[Key, Instance], ...]
@@ -178,13 +179,13 @@ class Recovered(Value, frozen=True):
 
     Args:
         identity: with the new incarnation and its nonce, already durable.
-        lineage: all lives of the directory, this one included.
+        lineage: all incarnations of the directory, including this one.
         peers: what is remembered of each peer.
-        cursors: how far each peer's feed has been pulled.
+        cursors: how far each peer's feed has been read.
         feed_end: the index of the next feed entry.
-        unlearned: keys with an acceptance whose outcome is not known; none may be left out, since
-            standing promises are given on the strength of it.
-        classes: the standing promises given to homes, one each at most.
+        unlearned: all keys with an acceptance whose outcome is not known; class promises report them,
+            so none may be missing.
+        classes: the class promises to homes, at most one for each.
     """
 
     identity: Identity
@@ -197,92 +198,93 @@ class Recovered(Value, frozen=True):
 
 
 def weight_of_learned(instances: Iterable[Instance | Unserved]) -> int:
-    """The bytes of the decrees that were learned. What is accepted only is bounded otherwise."""
-    # in one expression, and types are compared: it is done for each key that is read
+    """The bytes of the learned decrees. Proposals that are only accepted have another bound."""
+    # one expression that compares types, since this runs for each key that is read
     return sum(
         [len(i.learned.value) for i in instances if type(i) is Instance and i.learned is not None]
     )
 
 
 class Storage(Protocol):
-    """A node's disk. Calls block. Loads and writes are made by one thread, scans and reads by others.
+    """A node's disk. Calls block. One thread loads and writes; other threads scan and read.
 
-    A batch is durable once it is synced. One that is not may be lost when the machine loses power,
-    but never alone: what is lost is a suffix of all that was written since the last sync, in whole
-    batches. Nothing is lost when only the process is killed. Every read sees every batch, synced or
-    not.
+    A batch is durable once it is synced. When the machine loses power, a suffix of the batches since
+    the last sync may be lost, in whole batches. Nothing is lost when only the process is killed.
+    Every read sees every batch, synced or not.
 
-    All reading methods raise `Damaged` as an error (`decreed.registry.errors.Damaged`) when what
-    they read is damaged; `load` reports it key by key instead.
+    All reading methods except `load` raise `decreed.registry.errors.Damaged` if they read a damaged
+    record; `load` reports it for each key instead.
     """
 
     def recovered(self) -> Recovered:
-        """What was found when the directory was opened."""
+        """What was recovered when the directory was opened."""
         ...
 
     def load(
         self, keys: Collection[Key], max_bytes: float = ...
     ) -> Mapping[Key, Instance | Unserved]:
-        """The instances of `keys`, each one; a key never seen has the empty instance.
+        """The instances of `keys`; a key never seen has the empty instance.
 
-        Of a slot below the floor of its series only that is said: it is `Forgotten`.
+        A slot below the floor of its series is only reported as `Forgotten`.
 
         Args:
-            keys: which are wanted.
-            max_bytes: once more was read from the disk, the others are left out. None are at first.
+            keys: the keys to load.
+            max_bytes: once more than this was read from the disk, the other keys are left out; by
+                default there is no limit.
         """
         ...
 
     def write(self, records: Sequence[Record], *, sync: bool = True) -> None:
         """Write all records in one batch.
 
-        A `ForgetRecord` counts last, wherever it stands among the others. The newest feed entry is
-        never deleted, whatever it is about: where the feed ends is read from it.
+        A `ForgetRecord` takes effect last, wherever it stands among the others. The newest feed entry
+        is never deleted, since the end of the feed is read from it.
 
         Args:
-            records: what to write; none at all is a batch, too.
-            sync: whether they are durable when this returns, and with them everything written
-                before. Otherwise they are with the next synced write, or the next `sync`.
+            records: what to write; an empty batch is a batch too.
+            sync: whether the batch is durable when this returns, with everything written before it.
+                Otherwise it becomes durable with the next synced write, or the next `sync`.
 
         Raises:
             StorageFailed: if the disk is full or the write failed. Every later write and sync
-                raises it too. A synced batch that failed is never read in this life; after a crash
-                it may be there.
+                raises it too. A synced batch that failed is never read in this incarnation; after
+                a crash it may be there.
         """
         ...
 
     def sync(self) -> None:
-        """Make everything durable that was written so far; nothing to do is nothing done.
+        """Make everything durable that was written so far; does nothing if all of it is durable.
 
         Raises:
-            StorageFailed: if that failed, or an earlier write or sync. Every later one raises it.
+            StorageFailed: if this sync, or an earlier write or sync, failed. All later ones raise it.
         """
         ...
 
     def scan(
         self, prefix: str, after: str, limit: int, max_bytes: int, until: str = ""
     ) -> ScanPage:
-        """Instances under `prefix` (whole segments) behind the key `after`, in key order.
+        """Instances under `prefix` (whole segments) after the key `after`, in key order.
 
-        None behind `until`, if that is given; the page is complete then if none lies before it either.
+        If `until` is given, no instance after it is returned, and a page is complete if it has all
+        others.
 
-        At most `limit` of them, and none more once `max_bytes` are met; at least one if there is
-        any, so a page that is not complete is never empty.
+        It has at most `limit` instances, and stops once it has `max_bytes`. It has at least one if
+        there is any, so a page that is not complete is never empty.
         """
         ...
 
     def feed(self, start: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
-        """Up to `limit` entries from `start` on, and the index behind the last one given."""
+        """Up to `limit` entries from `start` on, and the index after the last of them."""
         ...
 
     def last_slot(self, series: str) -> int:
-        """The highest slot of `series` that is known here to be decided, 0 if none.
+        """The highest slot of `series` that this node knows to be decided; 0 if there is none.
 
-        It is the highest learned one, or the floor if that is higher: what is decided there may not
-        be learned here.
+        It is the highest learned slot, or the floor if that is higher: the slot at the floor is
+        decided, but this node may not have learned it.
         """
         ...
 
     def close(self) -> None:
-        """Give the directory back. Safe to call twice."""
+        """Release the directory. It is safe to call this twice."""
         ...

@@ -1,7 +1,7 @@
-"""Values as JSON documents, and the bytes of values as what they say. No I/O.
+"""Values as JSON documents, and the bytes of values as Python objects. No I/O.
 
-One shape serves the command line, the library, and whoever sends a decree over HTTP: text where
-bytes are UTF-8, and ``…_base64`` beside it where they are not; times in ISO 8601, in UTC.
+The command line, the library and applications that send decrees over HTTP use the same form: bytes are
+text if they are UTF-8, and otherwise base64 in a field ``…_base64``; times are in ISO 8601, in UTC.
 """
 
 from binascii import b2a_base64
@@ -18,19 +18,19 @@ SHOWN_CHARS = 60
 class Documented:
     """A value that has a JSON document.
 
-    It can be turned into a dict by ``dict(value)`` too, and pydantic can write it, so that an endpoint
-    of FastAPI may return it.
+    ``dict(value)`` gives it too, and pydantic can write it, so that an endpoint of FastAPI may return
+    the value.
     """
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The document: plain data, which ``json.dumps`` can write."""
+        """The document, as plain data that ``json.dumps`` can write."""
         raise NotImplementedError
 
     @classmethod
     def document_fields(cls) -> Mapping[str, Any]:
-        """For each field that every document has, what pydantic calls the schema of its values."""
+        """The pydantic schema of each field that all documents have."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
@@ -38,7 +38,7 @@ class Documented:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> dict[str, Any]:
-        """What pydantic asks for: an instance is taken as it is, and written as its document."""
+        """Called by pydantic: an instance is taken as it is, and written as its document."""
         document = {
             "type": "typed-dict",
             "fields": {
@@ -63,13 +63,13 @@ def time_of(time_ms: int) -> datetime:
     """Milliseconds since 1970 as a time in UTC.
 
     Raises:
-        OverflowError: if no calendar holds it.
+        OverflowError: if it is outside the calendar.
     """
     return EPOCH + timedelta(milliseconds=time_ms)
 
 
 def time_text(time_ms: int, timespec: str = "milliseconds") -> str:
-    """Milliseconds since 1970 as text; a time that no calendar holds stays a number."""
+    """Milliseconds since 1970 as text; a time outside the calendar stays a number."""
     try:
         return time_of(time_ms).isoformat(timespec=timespec)
     except OverflowError:
@@ -77,13 +77,13 @@ def time_text(time_ms: int, timespec: str = "milliseconds") -> str:
 
 
 def read_as(data: bytes, content_type: str, kind: Any) -> Any:
-    """What `data` say, as a value of the type `kind`.
+    """`data` as a value of the type `kind`.
 
-    JSON is read as JSON. Anything else is text, of which a number, a truth value, a date or an enum
-    is read as from a variable of the environment; what that cannot give is read as JSON.
+    JSON is read as JSON. Anything else is text: numbers, booleans, dates and enums are read from it as
+    from an environment variable, and other types as JSON.
 
     Raises:
-        msgspec.DecodeError, UnicodeDecodeError, RecursionError: if they say no such value.
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: if `data` are no such value.
     """
     if kind is bytes:
         return data
@@ -102,7 +102,7 @@ def _read_as_json(data: bytes, kind: Any, before: msgspec.ValidationError) -> An
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        # it is no JSON at all: what was wrong with the text says more
+        # not JSON either: the error about the text says more
         raise before from None
 
 

@@ -1,12 +1,12 @@
 """All errors, in one hierarchy; each is definite or indefinite.
 
-*Definite*: nothing was or will be chosen by this request. *Indefinite*: it may be, so ask again
-with the same claim id. Losing a race is a result, not an error.
+*Definite*: nothing was or will be chosen by this request. *Indefinite*: something may be chosen, so
+repeat the request with the same claim id. Losing a race is a result, not an error.
 
-An error is indefinite unless its class says otherwise. So `DecreedError` itself, which has no cause
-that we know of, promises nothing, and neither does a code that a peer of a later version sends.
+An error is indefinite unless its class says otherwise. So `DecreedError` itself, whose cause is
+unknown, is indefinite, and so is a code from a peer of a later version.
 
-The same table, `ERRORS`, gives the exception, its code on the wire and the CLI's exit code.
+One table, `ERRORS`, has the exceptions with their codes on the wire and exit codes of the CLI.
 """
 
 from enum import IntEnum
@@ -29,12 +29,12 @@ class Exit(IntEnum):
 
 
 class DecreedError(Exception):
-    """Base of all errors of decreed. Raised as itself, it is an error that nobody foresaw.
+    """Base of all errors of decreed. Raised as itself, it is an unforeseen error.
 
     Attributes:
         code: the error's number on the wire.
-        definite: whether nothing was or will be chosen by the request that met it.
-        exit_code: what the CLI exits with.
+        definite: whether nothing was or will be chosen by the failed request.
+        exit_code: the exit code of the CLI.
     """
 
     code: ClassVar[int] = 0
@@ -51,7 +51,7 @@ class BadRequest(DecreedError):
 
 
 class ClaimIdReused(BadRequest):
-    """The key is frozen by this very claim id, but with another value, claimant or note."""
+    """The key is frozen by this claim id, but with another value, claimant or note."""
 
     code = 2
 
@@ -77,14 +77,14 @@ class NotFormed(Unreachable):
 
 
 class OutcomeUnknown(DecreedError):
-    """Time ran out after a proposal had left: it may be chosen. Ask again with the same claim id."""
+    """Time ran out after a proposal was sent: it may be chosen. Repeat it with the same claim id."""
 
     code = 6
     exit_code = Exit.UNKNOWN
 
 
 class Refused(DecreedError):
-    """The node will not do this, now or ever; the message says why and what the way out is."""
+    """The node will not do this, now or later; the message says why, and what to do."""
 
     code = 7
     definite = True
@@ -92,7 +92,7 @@ class Refused(DecreedError):
 
 
 class StorageFailed(Refused):
-    """A write of the node failed: it takes no claims until restarted, and serves what it learned."""
+    """A write of the node failed: until a restart it takes no claims and serves what it learned."""
 
     code = 8
 
@@ -104,13 +104,13 @@ class Damaged(Refused):
 
 
 class Disputed(Refused):
-    """Two nodes know different decrees for this key: corruption or a bug. Nobody serves the key."""
+    """Two nodes have different decrees for this key: corruption or a bug. The key is not served."""
 
     code = 10
 
 
 class Busy(Refused):
-    """A bound was met (connections, requests in flight): try again later."""
+    """A bound was reached (connections, requests in flight): try again later."""
 
     code = 11
 
@@ -122,7 +122,7 @@ class IdentityRefused(Refused):
 
 
 class ProtocolError(Refused):
-    """The other side does not speak our protocol, or no version of it that we speak."""
+    """The other side does not speak this protocol, or none of its versions that we speak."""
 
     code = 13
 
@@ -134,13 +134,13 @@ class ConfigError(BadRequest):
 
 
 class Closed(Refused):
-    """The client was closed, or belongs to another process (it was carried across a fork)."""
+    """The client was closed, or belongs to another process (it was inherited by a fork)."""
 
     code = 15
 
 
 class MissingExtra(Refused):
-    """A part of decreed that is not installed is needed; the message names the extra."""
+    """A part of decreed that is needed is not installed; the message names the extra."""
 
     code = 16
 
@@ -156,16 +156,16 @@ class StillUndecided(DecreedError):
 class LockHeld(DecreedError):
     """Somebody else has the lock, and this request holds nothing, now or later.
 
-    No term was or will be decreed by it, or a quorum has taken its give-up.
+    Either no term was or will be decreed by it, or a quorum has taken its give-up.
 
     Args:
-        message: who has it, since when, and when it can be had at the earliest.
-        holder: the holder's whole text.
-        host: where it runs; empty if its text names none.
-        pid: its process; None if its text names none.
+        message: who has the lock, since when, and when it can be free at the earliest.
+        holder: the whole text about the holder.
+        host: the host of the holder; empty if the text names no host.
+        pid: the process of the holder; None if the text names no process.
         since_ms: when the term was first proposed, in milliseconds since 1970 (information only).
-        note: what the holder gave as a note.
-        remaining: seconds until another can take over, if the holder renews no more.
+        note: the holder's note.
+        remaining: seconds until another can take over, if the holder sends no more keep-alives.
     """
 
     code = 18
@@ -193,7 +193,7 @@ class LockHeld(DecreedError):
 
 
 class LockLost(DecreedError):
-    """The lock is not, or not any more, the caller's; the message says why."""
+    """The caller does not hold the lock, or no longer; the message says why."""
 
     code = 19
     definite = True
@@ -201,19 +201,19 @@ class LockLost(DecreedError):
 
 
 class Reentrant(BadRequest):
-    """A task or thread asked for a lock that it has already: it would wait for itself."""
+    """A task or thread asked for a lock that it holds already: it would wait for itself."""
 
     code = 20
 
 
 class StaleToken(Refused):
-    """A fencing token is older than one that the resource has seen: whoever sent it holds no more."""
+    """A fencing token is older than one that the resource has seen: its sender lost the lock."""
 
     code = 21
 
 
 class Forgotten(Refused):
-    """The term is older than what is kept of its lock: it was decided, and nobody says what."""
+    """The term is older than those that are kept of its lock: it was decided, and is forgotten."""
 
     code = 22
 
@@ -249,13 +249,13 @@ ERRORS: dict[int, type[DecreedError]] = {
 
 
 def error_from_wire(code: int, message: str) -> DecreedError:
-    """The exception that a peer of ours described; an unknown code is taken as indefinite."""
+    """The exception that a node described; an unknown code is indefinite."""
     return error_kind(code)(message)
 
 
 def error_kind(code: int) -> type[DecreedError]:
     """The class of the error that has this number on the wire.
 
-    A number that we do not know was given by a later version: it is taken as indefinite.
+    An unknown number comes from a later version, and is indefinite.
     """
     return ERRORS.get(code, OutcomeUnknown)

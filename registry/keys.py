@@ -6,9 +6,9 @@ digits and marks of any script and the ASCII characters ``_ - . + = : , ~ ( )``;
 nor ``..``. No character is invisible, or two keys could look alike. A key is at most 512 bytes of
 UTF-8 in Unicode's NFC form. Slots count from 1, in canonical decimal.
 
-The character ``$`` is in no segment, so that keys of our own kinds can never be claimed by name. The
-terms of locks lie under ``$locks``; they can be read, listed and watched there, and are under no other
-prefix, the empty one included.
+No segment contains ``$``, so internal keys can never be claimed by name. The terms of locks are under
+``$locks``. They can be read, listed and watched there, and are under no other prefix, not even the
+empty one.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ from .types import MAX_KEY_BYTES, Key, NodeId
 
 MAX_SLOT = 10**15
 HOMES_VERSION = 1
-"""Of the rule that `homes` follows. Standing promises name it, for they are given by it."""
+"""The version of the rule in `homes`. Class promises name it, since they depend on it."""
 LOCKS = "$locks"
-"""The path that the terms of all locks lie under."""
+"""The path above the terms of all locks."""
 
 _ASCII_KEY = re.compile(r"[A-Za-z0-9_\-.+=:,~()]+(?:/[A-Za-z0-9_\-.+=:,~()]+)*")
 _PUNCTUATION = frozenset("_-.+=:,~()")
@@ -84,14 +84,14 @@ def parse_series(text: str, what: str = "series") -> str:
 
     Args:
         text: the name.
-        what: what it is called where something is wrong with it.
+        what: what error messages call it.
 
     Raises:
         BadRequest: naming what is wrong with it; definite.
     """
     inner = _within_locks(text)
     _check_path(text if inner is None else inner, what, text)
-    # the longest slot must still fit behind it
+    # there must be room for the longest slot after it
     _check_length(slot_key(text, MAX_SLOT), what)
     return text
 
@@ -102,7 +102,7 @@ def slot_key(series: str, slot: int) -> Key:
 
 
 def series_and_slot(key: Key) -> tuple[str, int | None]:
-    """The path of `key` and its slot, or None when it is no slot of a series."""
+    """The path of `key` and its slot, or None if it is no slot of a series."""
     path, at, slot = key.partition("@")
     return path, int(slot) if at else None
 
@@ -117,9 +117,9 @@ def slot_before(key: Key) -> Key | None:
 
 
 def matches(prefix: str, key: Key) -> bool:
-    """Whether `key` lies under `prefix`, segment by segment; a series holds its slots.
+    """Whether `key` is under `prefix`, segment by segment; slots are under their series.
 
-    Under the empty prefix lies everything that can be claimed.
+    All keys that can be claimed are under the empty prefix.
     """
     path = key.partition("@")[0]
     if not prefix:
@@ -128,14 +128,14 @@ def matches(prefix: str, key: Key) -> bool:
 
 
 def prefixes(key: Key) -> list[str]:
-    """Every prefix that `key` lies under, the empty one included if it can be claimed."""
+    """Every prefix that `key` is under, with the empty one if `key` can be claimed."""
     segments = key.partition("@")[0].split("/")
     first = 1 if segments[0] == LOCKS else 0
     return ["/".join(segments[:count]) for count in range(first, len(segments) + 1)]
 
 
 def sort_key(key: str) -> bytes:
-    """Bytes that order keys: by the bytes of the path, slots behind it, and those by number."""
+    """Bytes that order keys: by the bytes of the path, then slots after it, by number."""
     path, at, slot = key.partition("@")
     return path.encode() + (b"@" + bytes([min(len(slot), 255)]) + slot.encode() if at else b"")
 
@@ -143,8 +143,9 @@ def sort_key(key: str) -> bytes:
 def homes(key: Key, nodes: Iterable[NodeId]) -> list[NodeId]:
     """All nodes in the order in which they are preferred as coordinators of `key`.
 
-    Rendezvous hashing: each node scores the first eight bytes of BLAKE2b over the node's name, a
-    zero byte and the key's path; the highest score is home. All slots of a series share a home.
+    Rendezvous hashing: each node scores the first eight bytes of BLAKE2b over the node's name, a zero
+    byte and the key's path; the node with the highest score is the home. All slots of a series share
+    a home.
     """
     return _ranked(key, tuple(nodes))
 
@@ -159,7 +160,7 @@ def _ranked(key: Key, nodes: tuple[NodeId, ...]) -> list[NodeId]:
     data = key.partition("@")[0].encode()
     scores: list[tuple[bytes, NodeId]] = []
     for node, begun in _begun(nodes):
-        # worked out for every new key at every node: to go on from a copy takes half the time
+        # computed for every new key at every node; to continue from a copy takes half the time
         score = begun.copy()
         score.update(data)
         scores.append((score.digest(), node))
@@ -168,12 +169,12 @@ def _ranked(key: Key, nodes: tuple[NodeId, ...]) -> list[NodeId]:
 
 @lru_cache
 def _begun(nodes: tuple[NodeId, ...]) -> "list[tuple[NodeId, hashlib.blake2b]]":
-    """The hash of each node's score, up to where the path follows."""
+    """The hash of each node's score, up to the point where the path follows."""
     return [(node, hashlib.blake2b(f"{node}\0".encode(), digest_size=8)) for node in nodes]
 
 
 def _within_locks(text: str) -> str | None:
-    """What follows the path of all locks, None if `text` does not begin with it."""
+    """The rest of `text` after the path of all locks; None if it does not begin with that path."""
     if not text.startswith(LOCKS):
         return None
     root, _, inner = text.partition("/")
@@ -205,7 +206,7 @@ def _faults(path: str) -> Iterator[str]:
 
 
 def _empty_segment(path: str) -> str:
-    """What is wrong with an empty segment; keys of other stores do begin with a slash."""
+    """The error about an empty segment; keys in other stores may begin with a slash."""
     if not path:
         return "it is empty"
     if path.startswith("/"):

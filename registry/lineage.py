@@ -1,8 +1,8 @@
-"""The lineage of a directory: all lives that it has had, each known by its nonce.
+"""The history of a directory: all its incarnations, each with its nonce.
 
-A copy of a directory shares the lives up to the copying and none behind it, however often either is
-opened: each opening draws a new nonce. So whoever remembers one life can tell whether a directory
-has been through it.
+A copy of a directory shares the incarnations before the copying and none after it, however often either
+is opened, since each opening draws a new nonce. So a node that remembers one incarnation can tell
+whether a directory has had it.
 """
 
 from .types import Value
@@ -12,21 +12,21 @@ NONCE_BYTES = 16
 
 
 class Lineage(Value, frozen=True):
-    """All lives of a directory.
+    """All incarnations of a directory.
 
     Args:
-        nonces: of the first life to the present one, 16 bytes each, in one piece.
+        nonces: the nonces of the first incarnation to the present one, 16 bytes each, joined.
     """
 
     nonces: bytes
 
     @property
     def lives(self) -> int:
-        """How many there were, the present one included."""
+        """How many there were, including the present one."""
         return len(self.nonces) // NONCE_BYTES
 
     def life(self, incarnation: int) -> Life | None:
-        """The life with this number; None if there was none, as for 0."""
+        """The incarnation with this number; None if there is no such, as for 0."""
         if not 1 <= incarnation <= self.lives:
             return None
         end = incarnation * NONCE_BYTES

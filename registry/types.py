@@ -1,16 +1,15 @@
 """The vocabulary: ballots, proposals, claims and decrees, as immutable values.
 
-Owns the words that every other part speaks. It knows nothing of messages, disks, clocks or
-sockets. All values are frozen and hashable, so that the model checker can keep sets of states, and
-encode as plain CBOR arrays (``array_like``), so that what is on the wire and on disk is the value
-itself.
+All other parts use these types. They know nothing of messages, disks, clocks or sockets. All values are
+frozen and hashable, so that the model checker can keep sets of states. They are encoded as plain CBOR
+arrays (``array_like``), so that wire and disk hold the value itself.
 
 Invariants kept here:
 
 * R05, R06: a `Ballot` is (round, process) and a `Process` is (node, incarnation); both are totally
   ordered, and no wall clock takes part.
 * A `Decree` is what Paxos chooses. The ballot and the time in it are those of its first proposer;
-  nobody who finishes it later rewrites them.
+  a node that finishes it later does not change them.
 """
 
 import json
@@ -50,17 +49,17 @@ ClaimIdBytes = Annotated[bytes, Meta(min_length=1, max_length=MAX_CLAIM_ID_BYTES
 class Value(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """Base of all values: frozen, hashable, encoded as an array of its fields in order.
 
-    A value is made of other values, so it is never part of a cycle, and the search for cycles may pass
-    over it. A node keeps hundreds of thousands of them.
+    A value consists of other values, so it is never part of a cycle, and the garbage collector may
+    skip it. A node keeps hundreds of thousands of them.
     """
 
 
 class Process(Value, frozen=True, order=True):
-    """One life of one node. A restart makes a new process (R05), so no ballot is used twice.
+    """One incarnation of one node. A restart makes a new process (R05), so no ballot is used twice.
 
     Args:
         node: the member's name.
-        incarnation: how often the node's directory has been opened; durable, grows at each start.
+        incarnation: how often the node's directory has been opened; durable, and grows at each start.
     """
 
     node: NodeText
@@ -72,8 +71,9 @@ class Ballot(Value, frozen=True, order=True):
 
     Args:
         round: counts a proposer's attempts at one key, above every round it has heard of. Round 0 is
-            kept for standing promises, which are for all keys of a home (``paxos/standing.py``).
-        process: who made it; breaks ties, so that no two processes ever make the same ballot.
+            reserved for class promises, which are for all keys of a home (``paxos/standing.py``).
+        process: the process that made it; breaks ties, so that no two processes ever make the same
+            ballot.
     """
 
     round: Counter
@@ -81,12 +81,12 @@ class Ballot(Value, frozen=True, order=True):
 
     @classmethod
     def standing(cls, process: Process) -> "Ballot":
-        """The one ballot of `process` that lies below every ballot of an attempt at one key."""
+        """The one ballot of `process` that is below every ballot of an attempt at one key."""
         return cls(0, process)
 
     @property
     def is_standing(self) -> bool:
-        """Whether a proposal in it relies on a standing promise."""
+        """Whether a proposal in it relies on class promises."""
         return self.round == 0
 
     def above(self, process: Process) -> "Ballot":
@@ -104,8 +104,8 @@ class Claim(Value, frozen=True):
         key: the key to freeze.
         value: the exact bytes.
         content_type: how to read the bytes, as a media type.
-        claimant: who asks, for people to read.
-        claim_id: chosen by the caller, unique to this wish; repeating a claim with it is safe.
+        claimant: the name of the caller, for people to read.
+        claim_id: chosen by the caller, and unique to this claim; repeating the claim with it is safe.
         note: free text, kept in the decree.
     """
 
@@ -121,9 +121,9 @@ class Claim(Value, frozen=True):
 
 
 class Decree(Value, Documented, frozen=True):
-    """What was chosen for a key, for ever, and where it came from.
+    """What was chosen for a key, permanently, and where it came from.
 
-    Its `repr` shows neither value nor note: they may be long, or secret.
+    Its `repr` shows neither value nor note, since they may be long or secret.
 
     Args:
         key: the frozen key.
@@ -131,7 +131,7 @@ class Decree(Value, Documented, frozen=True):
         content_type: how to read the bytes, as a media type.
         claimant: who claimed it.
         claim_id: the id of the claim that won.
-        note: free text of the claimant.
+        note: free text from the claimant.
         time_ms: wall clock of the first proposer, in milliseconds since 1970 (information only).
         ballot: the ballot of the first proposer.
     """
@@ -150,7 +150,7 @@ class Decree(Value, Documented, frozen=True):
         """The value as UTF-8 text.
 
         Raises:
-            UnicodeDecodeError: if it is not; it names the key.
+            UnicodeDecodeError: if the value is not UTF-8; the error names the key.
         """
         try:
             return self.value.decode()
@@ -163,7 +163,7 @@ class Decree(Value, Documented, frozen=True):
         """`time_ms` as a time in UTC.
 
         Raises:
-            ValueError: if no calendar holds it; it names the key.
+            ValueError: if it is outside the calendar; the error names the key.
         """
         try:
             return time_of(self.time_ms)
@@ -174,7 +174,7 @@ class Decree(Value, Documented, frozen=True):
         """The value as JSON.
 
         Raises:
-            ValueError: if it is not, a ``json.JSONDecodeError`` as a rule; it names the key.
+            ValueError: if the value is not JSON, usually a ``json.JSONDecodeError``; it names the key.
         """
         what = f"the value of {self.key!r} is no JSON"
         try:
@@ -197,12 +197,12 @@ class Decree(Value, Documented, frozen=True):
             kind: a type that msgspec knows: numbers, `bool`, `str`, `bytes` (the value itself), dates,
                 enums, containers, dataclasses, attrs classes, ``msgspec.Struct``.
 
-        JSON (by the content type) must be of that type exactly. Any other value is text: a number, a
-        truth value or a date is read from it as from a variable of the environment; what that cannot
-        give, such as a list, is read as JSON.
+        JSON (by the content type) must be of exactly that type. Any other value is text: numbers,
+        booleans and dates are read from it as from an environment variable, and other types, such as
+        lists, as JSON.
 
         Raises:
-            ValueError: if the value is none; it names the key.
+            ValueError: if the value is not of that type; the error names the key.
         """
         try:
             return read_as(self.value, self.content_type, kind)
@@ -215,9 +215,9 @@ class Decree(Value, Documented, frozen=True):
 
         Returns:
             The texts ``key``, ``value``, ``content_type``, ``claimant``, ``claim_id``, ``note``,
-            ``time`` (ISO 8601, in UTC) and ``ballot``. In place of ``value`` stands ``value_base64``
-            if the value is not UTF-8; so also for ``claim_id``. The slot of a series has ``series``
-            and the number ``slot`` besides.
+            ``time`` (ISO 8601, in UTC) and ``ballot``. If the value is not UTF-8, there is
+            ``value_base64`` instead of ``value``, and likewise for ``claim_id``. The slot of a series
+            also has ``series`` and the number ``slot``.
         """
         path, at, slot = self.key.partition("@")
         return {
@@ -234,7 +234,7 @@ class Decree(Value, Documented, frozen=True):
 
     @classmethod
     def document_fields(cls) -> Mapping[str, Any]:
-        """What every decree's document has."""
+        """The fields in the document of every decree."""
         names = ("key", "content_type", "claimant", "note", "time", "ballot")
         return {name: {"type": "str"} for name in names}
 
@@ -259,15 +259,15 @@ class Decree(Value, Documented, frozen=True):
 
 
 def _size(what: Claim | Decree) -> str:
-    """How large a value is, and of what type: a repr must not show more of it."""
+    """The size and the content type of a value, which is all that a repr may show of it."""
     return f"{len(what.value)} bytes of {shown(what.content_type)}"
 
 
 class Proposal(Value, frozen=True):
     """A ballot and the decree proposed in it.
 
-    The ballot is the one of the attempt that carries the decree now; `decree.ballot` stays the one
-    of the attempt that proposed it first.
+    The ballot is that of the attempt that proposes the decree now; `decree.ballot` stays that of the
+    attempt that proposed it first.
     """
 
     ballot: Ballot

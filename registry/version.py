@@ -1,7 +1,7 @@
-"""Which decreed this is: its version, its build, and the format of its directories.
+"""The version and the build of decreed, and the format of its data directories.
 
-`pyproject.toml` says the same version, and a test holds them together. Two builds may have one version:
-the build names the very sources, installed or in a work tree, and asks no version control for it.
+`pyproject.toml` has the same version, which a test checks. Two builds may have the same version. The
+build is a hash of the sources, installed or in a work tree, and needs no version control.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 VERSION = "0.1.0"
 
 FORMAT = 6
-"""The format of a data directory that this decreed makes."""
+"""The format of the data directories that this version makes."""
 
 PARTS = ("cli", "client", "registry", "storage")
 _BUILD_BYTES = 5
@@ -20,7 +20,7 @@ _BUILD_BYTES = 5
 
 @cache
 def build() -> str:
-    """The build: ten hexadecimal digits that are others as soon as any module is another."""
+    """The build: ten hexadecimal digits, which change when any module changes."""
     return digest_of(Path(__file__).parent.parent)
 
 
@@ -39,7 +39,7 @@ def digest_of(package: Path) -> str:
 
 
 def _modules(package: Path) -> Iterable[tuple[str, Path]]:
-    """Each module's name and file; those of the parts alone, which are the same however installed."""
+    """The name and file of each module of the parts, which are the same in each kind of install."""
     for part in PARTS:
         folder = package / part
         for path in sorted(folder.rglob("*.py")):

@@ -19,7 +19,8 @@ YOUNG_OBJECTS = 10_000
 """How many objects may be new before garbage is looked for among them; Python's 700 are few."""
 
 if sys.dont_write_bytecode:
-    # whoever wants no bytecode beside the sources gets none, but thousands of programs start here
+    # bytecode goes elsewhere and not beside the sources, which the variable forbids; without any, the
+    # thousands of programs that start here would be slow
     sys.dont_write_bytecode = False
     sys.pycache_prefix = str(TESTS.parent / ".pytest_cache" / "bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -26,7 +26,7 @@ TIME_MS = 1_767_225_600_000
 
 
 def decree(key: str, value: bytes | str, claim_id: bytes = b"other") -> Decree:
-    """A decree as another claimer would have left it."""
+    """A decree of another claimant."""
     data = value.encode() if isinstance(value, str) else value
     kind = TEXT if isinstance(value, str) else BYTES
     return Decree(Key(key), data, kind, "bob@there", claim_id, "", TIME_MS, BALLOT)
@@ -41,7 +41,7 @@ Seen = list[Watched]
 
 
 class FakeWatching:
-    """A watch that sees some decrees, and then nothing more."""
+    """A watch that sees some decrees and no more."""
 
     def __init__(self, seen: Iterable[Watched]) -> None:
         self._seen = iter(seen)
@@ -60,12 +60,12 @@ class FakeWatching:
 
 @dataclass
 class FakeRegistry:
-    """What the client offers, without a cluster.
+    """The methods of the client, without a cluster.
 
     Args:
-        decrees: what is frozen.
-        failures: raised by the coming calls, one each; None lets a call pass.
-        broken: raised by every claim of the key.
+        decrees: the decrees by key.
+        failures: raised by the next calls, one each; None lets a call succeed.
+        broken: the error that every claim of a key raises.
         calls: the name and arguments of each call.
         nodes: what `status` returns.
         limit: the largest value that is taken, in bytes.

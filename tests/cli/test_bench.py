@@ -31,7 +31,7 @@ def cluster() -> Iterator[Servers]:
 
 
 class Failing(FakeRegistry):
-    """A registry of which every third claim ends with an error, and that can be interrupted."""
+    """A registry in which every third claim fails, and which can be interrupted."""
 
     interrupt_at = 0
 
@@ -59,7 +59,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
 # ---- against servers ----
 
 
-def test_all_kinds_of_work_are_done_and_what_was_frozen_is_named(
+def test_all_kinds_of_operations_are_measured_and_the_frozen_keys_are_named(
     cli: Cli, cluster: Servers
 ) -> None:
     endpoints = ",".join(cluster.endpoints)
@@ -85,7 +85,9 @@ def test_all_kinds_of_work_are_done_and_what_was_frozen_is_named(
         ("locks", ["lock cycles"]),
     ],
 )
-def test_one_kind_of_work_alone(cli: Cli, cluster: Servers, only: str, rows: list[str]) -> None:
+def test_only_one_kind_of_operation_is_measured(
+    cli: Cli, cluster: Servers, only: str, rows: list[str]
+) -> None:
     endpoints = ",".join(cluster.endpoints)
     result = cli("bench", *SHORT, "--only", only, "--prefix", "mine/too/", "--endpoints", endpoints)
     assert result.code == 0
@@ -95,7 +97,7 @@ def test_one_kind_of_work_alone(cli: Cli, cluster: Servers, only: str, rows: lis
     assert "keys under mine/too/" in lines[-1]
 
 
-def test_a_cluster_that_does_not_answer_is_5_and_nothing_is_claimed(cli: Cli) -> None:
+def test_without_an_answer_bench_exits_with_5_and_claims_nothing(cli: Cli) -> None:
     result = cli("bench", *SHORT, "--endpoints", "127.0.0.1:1", "--timeout", "100ms")
     assert result.code == 5
     assert result.err.startswith("decreed: bench: ")
@@ -104,7 +106,7 @@ def test_a_cluster_that_does_not_answer_is_5_and_nothing_is_claimed(cli: Cli) ->
 # ---- failures and interrupts ----
 
 
-def test_errors_are_counted_and_go_into_the_exit_code(cli: Cli, failing: Failing) -> None:
+def test_errors_are_counted_and_set_the_exit_code(cli: Cli, failing: Failing) -> None:
     result = cli("bench", *SHORT, "--only", "claims", "--json")
     assert result.code == 6
     [row] = result.json["work"]
@@ -120,7 +122,7 @@ def test_errors_are_shown_with_an_example(cli: Cli, failing: Failing) -> None:
     assert "x OutcomeUnknown, such as: too late" in result.text
 
 
-def test_an_interrupt_gives_the_figures_so_far(cli: Cli, failing: Failing) -> None:
+def test_an_interrupt_prints_the_figures_so_far(cli: Cli, failing: Failing) -> None:
     failing.interrupt_at = 20
     result = cli("bench", "--yes", "--duration", "1h", "--outstanding", "1", "--json")
     assert result.code == 130
@@ -129,7 +131,7 @@ def test_an_interrupt_gives_the_figures_so_far(cli: Cli, failing: Failing) -> No
     assert row["work"] == "claims" and row["done"] > 0
 
 
-def test_nothing_is_frozen_unless_somebody_says_yes(cli: Cli, failing: Failing) -> None:
+def test_bench_freezes_nothing_without_a_yes(cli: Cli, failing: Failing) -> None:
     result = cli("bench", "--only", "claims")
     assert result.code == 2
     assert "permanently" in result.err and "--yes" in result.err
@@ -137,7 +139,7 @@ def test_nothing_is_frozen_unless_somebody_says_yes(cli: Cli, failing: Failing) 
 
 
 @pytest.mark.parametrize("answer", [b"n\n", b"\n"])
-def test_who_is_asked_and_says_no_is_left_alone(answer: bytes) -> None:
+def test_bench_asks_first_and_a_no_freezes_nothing(answer: bytes) -> None:
     ours, theirs = os.openpty()
     os.write(ours, answer)
     command = [sys.executable, "-m", "decreed", "bench", "--endpoints", "127.0.0.1:1"]
@@ -159,7 +161,7 @@ def test_who_is_asked_and_says_no_is_left_alone(answer: bytes) -> None:
         ("--disk", "no/such/folder"),
     ],
 )
-def test_bad_arguments_are_2(cli: Cli, failing: Failing, bad: tuple[str, ...]) -> None:
+def test_bad_arguments_exit_with_2(cli: Cli, failing: Failing, bad: tuple[str, ...]) -> None:
     assert cli("bench", "--yes", *bad).code == 2
     assert failing.calls == []
 
@@ -210,7 +212,7 @@ def test_the_verdict_on_a_disk(usual: float, slow: float, verdict: Verdict) -> N
 # ---- the figures ----
 
 
-def test_percentiles_are_within_some_percent() -> None:
+def test_percentiles_are_within_a_few_percent() -> None:
     latencies = Latencies()
     assert latencies.percentile(50) is None
     for number in range(1, 1001):
@@ -220,14 +222,14 @@ def test_percentiles_are_within_some_percent() -> None:
     assert latencies.percentile(100) == latencies.longest == 1.0
 
 
-def test_figures_of_nothing() -> None:
+def test_figures_without_any_operation() -> None:
     figures = Figures("claims")
     assert (figures.rate, figures.client_share, figures.exit_code) == (0, 0, 0)
     assert table_lines([figures])[1].split() == ["claims", "0", "0", "-", "-", "-", "-", "0"]
     assert [*remarks([figures])] == []
 
 
-def test_the_exit_code_is_the_highest_of_the_errors() -> None:
+def test_the_exit_code_is_the_highest_among_the_errors() -> None:
     figures = Figures("claims", seconds=2, cpu_seconds=1.9)
     for error in (Unreachable("a"), Busy("b"), Unreachable("c")):
         figures.fail(error)
@@ -237,7 +239,7 @@ def test_the_exit_code_is_the_highest_of_the_errors() -> None:
     assert "whole processor" in said[-1]
 
 
-def test_a_table_lives_while_somebody_looks(
+def test_the_live_table_is_only_drawn_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def show(watched: bool) -> str:

@@ -110,7 +110,7 @@ def test_a_lost_claim_exits_with_3_and_prints_the_winners_value(
     assert cli("claim", "k", "late", "--raw").out == b"winner"
 
 
-def test_the_same_value_is_done_unless_exclusive(cli: Cli, registry: FakeRegistry) -> None:
+def test_the_same_value_exits_with_0_unless_exclusive(cli: Cli, registry: FakeRegistry) -> None:
     registry.freeze("k", "v")
     assert cli("claim", "k", "v").code == 0
     assert cli("claim", "k", "v", "--exclusive").code == 3
@@ -150,14 +150,14 @@ def test_a_bad_key_is_bad_input(cli: Cli, registry: FakeRegistry, key: str) -> N
     assert result.err.count("\n") == 1
 
 
-def test_what_is_empty_is_said_to_be_so(cli: Cli, registry: FakeRegistry) -> None:
+def test_empty_arguments_are_reported(cli: Cli, registry: FakeRegistry) -> None:
     said = "decreed: '' is no key: it is empty; see 'decreed claim --help'\n"
     assert cli("claim", "", "v").err == said
     for words in (("claim", "k", "@"), ("lock", "run", "n", "--", "")):
         assert cli(*words).err.startswith("decreed: '': ")
 
 
-def test_an_open_outcome_names_the_claim_id_to_ask_again_with(
+def test_an_unknown_outcome_names_the_claim_id_to_repeat_with(
     cli: Cli, registry: FakeRegistry
 ) -> None:
     registry.failures = [OutcomeUnknown("time ran out")]
@@ -168,9 +168,7 @@ def test_an_open_outcome_names_the_claim_id_to_ask_again_with(
     )
 
 
-def test_the_claim_id_is_named_once_though_the_error_of_the_library_names_it_too(
-    cli: Cli, registry: FakeRegistry
-) -> None:
+def test_the_claim_id_is_named_only_once(cli: Cli, registry: FakeRegistry) -> None:
     unknown = OutcomeUnknown("ask again with the claim id abc (the connection broke)")
     unknown.__cause__ = Unreachable("the connection broke")
     registry.failures = [unknown]
@@ -180,7 +178,7 @@ def test_the_claim_id_is_named_once_though_the_error_of_the_library_names_it_too
     )
 
 
-def test_an_open_outcome_names_the_id_that_was_made_up(cli: Cli, registry: FakeRegistry) -> None:
+def test_an_unknown_outcome_names_a_generated_claim_id(cli: Cli, registry: FakeRegistry) -> None:
     registry.failures = [OutcomeUnknown("time ran out")]
     error = cli("claim", "k", "v", "--json").error
     assert error["claim_id"].encode() == registry.calls[0][1]["claim_id"]
@@ -219,7 +217,7 @@ def test_next_says_which_slot_it_froze(cli: Cli, registry: FakeRegistry) -> None
     assert (document["decree"]["series"], document["decree"]["slot"]) == ("s", 2)
 
 
-def test_next_takes_a_series_and_no_slot(cli: Cli, registry: FakeRegistry) -> None:
+def test_next_refuses_a_slot(cli: Cli, registry: FakeRegistry) -> None:
     refused = cli("next", "s@1", "a")
     assert refused.code == 2 and "it has a slot, and none belongs there" in refused.err
     assert registry.calls == []
@@ -233,7 +231,7 @@ def test_next_repeated_with_its_id_searches_the_slots_before(
     assert [call["first_slot"] for _, call in registry.calls] == [None, 1, 7]
 
 
-def test_nothing_that_was_read_is_frozen_for_a_value(
+def test_empty_input_is_refused_as_a_value(
     cli: Cli, registry: FakeRegistry, tmp_path: Path
 ) -> None:
     """The program before a pipe may have failed, and an empty value would be frozen permanently."""

@@ -1,4 +1,4 @@
-"""Completion: the requests of each shell, the answers, and that a prompt never hangs or is misled."""
+"""Completion: the requests of each shell, the answers, and prompts that never hang or mislead."""
 
 import os
 import subprocess
@@ -68,7 +68,7 @@ def test_series_and_paths_are_offered_where_they_are_wanted(
     assert bash(cli, monkeypatch, "list", "p") == ["prod/"]
 
 
-def test_bash_breaks_words_where_a_key_goes_on(
+def test_bash_completes_keys_at_characters_where_it_breaks_words(
     cli: Cli, keys: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert bash(cli, monkeypatch, "get", "prod/s", "@", "1") == ["1", "10"]
@@ -86,7 +86,7 @@ def test_bash_breaks_words_where_a_key_goes_on(
         ["get", "--", "prod/db/h"],
     ],
 )
-def test_options_before_the_key_are_heeded(
+def test_options_before_the_key_count(
     cli: Cli, keys: FakeRegistry, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.setenv("DECREED_ENDPOINTS", "b:2")
@@ -106,7 +106,7 @@ def test_options_before_the_key_are_heeded(
         (("--endpoints", "a:1"), {"DECREED_ENDPOINTS": "b:2"}, "a:1"),
     ],
 )
-def test_the_cluster_that_the_command_would_ask_is_asked(
+def test_completion_asks_the_cluster_that_the_command_would_ask(
     cli: Cli, keys: FakeRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     words: tuple[str, ...], variables: dict[str, str], asked: str,
 ) -> None:  # fmt: skip
@@ -122,7 +122,7 @@ def test_the_cluster_that_the_command_would_ask_is_asked(
     assert all(os.environ.get(name) == value for name, value in before.items())
 
 
-def test_with_a_config_file_that_is_wrong_there_is_nothing_to_offer(
+def test_a_wrong_config_file_gives_no_completions(
     cli: Cli, keys: FakeRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DECREED_CONFIG", str(tmp_path / "none"))
@@ -130,7 +130,7 @@ def test_with_a_config_file_that_is_wrong_there_is_nothing_to_offer(
     assert keys.connections == []
 
 
-def test_zsh_and_fish_are_answered_in_their_own_way(
+def test_zsh_and_fish_get_completions_in_their_own_form(
     cli: Cli, keys: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = {"_TYPER_COMPLETE_ARGS": "decreed get prod/re"}
@@ -151,7 +151,7 @@ def test_a_name_that_is_no_key_never_reaches_a_shell(
     assert bash(cli, monkeypatch, "get", "o") == ["ok"]
 
 
-def test_a_cluster_that_does_not_answer_is_nothing_to_offer(
+def test_without_an_answer_there_are_no_completions(
     cli: Cli, keys: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys.failures = [Unreachable("no quorum")]
@@ -160,7 +160,7 @@ def test_a_cluster_that_does_not_answer_is_nothing_to_offer(
     assert keys.connections[-1]["timeout"] <= 1.0
 
 
-def test_not_more_is_offered_than_anybody_reads(
+def test_the_number_of_completions_is_bounded(
     cli: Cli, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(MOST + 50):
@@ -169,7 +169,7 @@ def test_not_more_is_offered_than_anybody_reads(
 
 
 @pytest.mark.parametrize("incomplete", ["a", "prod/re", "é", "z", "prod/-", "+", "\ue000", "~"])
-def test_nothing_that_begins_so_lies_before_where_the_list_begins(incomplete: str) -> None:
+def test_the_list_begins_before_all_keys_with_the_incomplete_beginning(incomplete: str) -> None:
     for more in ("", "x", "@1", "/x", "\U00010000"):
         assert sort_key(behind(incomplete)) < sort_key(incomplete + more)
 
@@ -186,7 +186,7 @@ def test_nothing_that_begins_so_lies_before_where_the_list_begins(incomplete: st
         ("fish", {}, ((), "")),
     ],
 )
-def test_what_a_shell_says_is_understood(
+def test_the_words_typed_are_read_from_each_shell(
     shell: str, environ: dict[str, str], typed: tuple[tuple[str, ...], str]
 ) -> None:
     assert typed_in(shell, environ) == Typed(*typed)
@@ -205,7 +205,7 @@ def typer_completes(**environ: str) -> str:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_is_there_for_each_shell(shell: str) -> None:
+def test_each_shell_has_a_completion_script(shell: str) -> None:
     assert "_DECREED_COMPLETE" in typer_completes(_DECREED_COMPLETE=f"source_{shell}")
 
 
@@ -228,7 +228,7 @@ def test_commands_options_and_choices_are_completed_by_typer(
 
 
 def test_bash_itself_completes_a_command(tmp_path: Path) -> None:
-    """Through the same script that is installed."""
+    """With the script that is installed."""
     program = tmp_path / "decreed"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m decreed "$@"\n')
     program.chmod(0o755)

@@ -76,7 +76,7 @@ def test_an_option_counts_before_a_variable_before_the_context_before_the_defaul
 
 
 @pytest.mark.parametrize("words", [("claim", "k", "v"), ("get", "k")])
-def test_a_context_that_is_named_is_not_passed_over_for_a_variable(
+def test_a_named_context_and_a_variable_that_disagree_are_refused(
     cli: Cli,
     registry: FakeRegistry,
     write: Write,
@@ -95,7 +95,7 @@ def test_a_context_that_is_named_is_not_passed_over_for_a_variable(
     assert used(registry)[0] == ("10.0.0.1:7400", "[fd00::2]:7400")
 
 
-def test_who_claims_is_said_by_the_option_the_variable_or_the_context(
+def test_the_claimant_comes_from_option_variable_or_context(
     cli: Cli, registry: FakeRegistry, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(FILE)
@@ -107,7 +107,7 @@ def test_who_claims_is_said_by_the_option_the_variable_or_the_context(
     assert claims == ["deploy", "me", "you"]
 
 
-def test_plain_functions_say_the_same_without_typer(write: Write) -> None:
+def test_settings_are_read_in_the_same_way_without_typer(write: Write) -> None:
     write(FILE)
     environ = {"XDG_CONFIG_HOME": os.environ["XDG_CONFIG_HOME"], "DECREED_TIMEOUT": "7s"}
     call = read_call({"--context": "prod"}, environ)
@@ -125,7 +125,7 @@ def test_reading_contexts_loads_neither_typer_nor_an_event_loop_nor_toml() -> No
     assert {"typer", "trio", "anyio", "tomllib", "tomlkit"}.isdisjoint(done.stdout.split())
 
 
-def test_where_the_file_is() -> None:
+def test_the_place_of_the_config_file() -> None:
     assert config_path({"DECREED_CONFIG": "x", "XDG_CONFIG_HOME": "/y"}) == "x"
     assert config_path({"XDG_CONFIG_HOME": "/y"}) == "/y/decreed/config.toml"
     own = os.path.expanduser("~/.config/decreed/config.toml")
@@ -142,7 +142,7 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
         chosen_context(None, {"XDG_CONFIG_HOME": str(tmp_path), "DECREED_CONTEXT": "prod"})
 
 
-def test_a_byte_order_mark_and_crlf_are_passed_over() -> None:
+def test_a_byte_order_mark_and_crlf_are_ignored() -> None:
     data = b"\xef\xbb\xbf" + FILE.replace("\n", "\r\n").encode()
     assert parse_config("f", data).context("prod").timeout == 90
 
@@ -171,21 +171,19 @@ def test_a_byte_order_mark_and_crlf_are_passed_over() -> None:
         ("[contexts.b]", "there is no context 'a'; there are: b"),
     ],
 )
-def test_a_mistake_is_told_with_the_file_the_line_and_the_way_out(text: str, said: str) -> None:
+def test_a_mistake_is_reported_with_file_line_and_correction(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         parse_config("f", text.encode()).context("a")
 
 
-def test_what_is_no_text_at_all_is_refused() -> None:
+def test_a_config_file_that_is_not_utf8_or_too_large_is_refused() -> None:
     with pytest.raises(ConfigError, match="f, line 2: not UTF-8"):
         parse_config("f", b"# x\ncontext = '\xff'")
     with pytest.raises(ConfigError, match="more than"):
         parse_config("f", b"#" * 2_000_000)
 
 
-def test_a_mistake_ends_a_command_with_2_in_one_line(
-    cli: Cli, registry: FakeRegistry, write: Write
-) -> None:
+def test_a_mistake_exits_with_2_in_one_line(cli: Cli, registry: FakeRegistry, write: Write) -> None:
     write("[contexts.a]\ntimeout = 'x\\u001b'\n")
     result = cli("get", "k", "--context", "a")
     assert (result.code, result.err.count("\n"), registry.calls) == (2, 1, [])
@@ -193,7 +191,7 @@ def test_a_mistake_ends_a_command_with_2_in_one_line(
 
 
 @pytest.mark.parametrize("words", [("context", "list"), ("context", "show"), ("get", "k")])
-def test_a_file_that_cannot_be_read_is_to_be_corrected(
+def test_an_unreadable_config_file_is_reported_with_its_correction(
     cli: Cli, write: Write, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write("[contexts.a\n")
@@ -235,7 +233,7 @@ def test_contexts_are_listed_and_shown(cli: Cli, write: Write) -> None:
     assert cli("context", "show", "bare").code == 2
 
 
-def test_another_context_is_put_into_use_and_the_rest_of_the_file_stays(
+def test_context_use_leaves_the_rest_of_the_file_as_it_is(
     cli: Cli, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cli("context", "use", "prod").code == 2

@@ -1,4 +1,4 @@
-"""``elect``: how long it rests between terms, on a clock of its own."""
+"""``elect``: how long it pauses between terms, on a mock clock."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from decreed.registry.errors import LockLost
 
 
 class Terms:
-    """A registry that lets us lead at once, and when each term began and ended."""
+    """A registry in which a campaign always wins, and the times at which each term began and ended."""
 
     def __init__(self) -> None:
         self.begun: list[float] = []
@@ -32,13 +32,13 @@ class Terms:
 
     @property
     def pauses(self) -> list[float]:
-        """From the end of each term to the beginning of the next."""
+        """The times from the end of each term to the beginning of the next."""
         pairs = zip(self.ended, self.begun[1:], strict=False)
         return [round(begun - ended, 6) for ended, begun in pairs]
 
 
 def campaign(monkeypatch: pytest.MonkeyPatch, *runs: float | LockLost, seconds: float) -> Terms:
-    """Campaign with a command that runs for so long each time, the last one for all that follow."""
+    """Campaign with a command whose runs take these times; the last one is repeated."""
     left = list(runs)
 
     async def run(job: running.Job, lock: Any, relay: Any) -> Ended:
@@ -61,7 +61,7 @@ def campaign(monkeypatch: pytest.MonkeyPatch, *runs: float | LockLost, seconds: 
     return terms
 
 
-def test_a_command_that_fails_at_once_is_run_more_and_more_seldom(
+def test_elect_pauses_longer_after_each_command_that_fails_immediately(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     terms = campaign(monkeypatch, 0.5, seconds=200)
@@ -71,12 +71,16 @@ def test_a_command_that_fails_at_once_is_run_more_and_more_seldom(
     assert "decreed: service: the command ends at once; rests for 16 s\n" in said
 
 
-def test_one_that_ran_for_a_while_is_run_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elect_runs_a_command_again_soon_if_it_ran_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     terms = campaign(monkeypatch, 0, 0, 0, STEADY_SECONDS, 0, 0, seconds=30)
     assert terms.pauses == [1, 2, 4, FIRST_SECONDS, 2, 4]
 
 
-def test_a_lock_that_was_lost_is_no_fault_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_lock_does_not_count_as_a_failure_of_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     lost = LockLost("nobody confirmed it in time")
     terms = campaign(monkeypatch, lost, lost, lost, 0, seconds=6)
     assert terms.pauses == [1, 1, 1, 1]

@@ -173,7 +173,7 @@ def test_an_empty_table_is_reported_and_does_not_vanish(form: str, text: str) ->
 
 
 @pytest.mark.parametrize("text", ["~: 1", "a: [{~: 1}]"])
-def test_names_that_are_no_text_are_reported(text: str) -> None:
+def test_names_that_are_not_text_are_reported(text: str) -> None:
     (error,) = frozen("yaml", text).values()
     assert isinstance(error, BadRequest) and "cannot name anything" in str(error)
 
@@ -192,7 +192,7 @@ def test_an_alias_inside_itself_is_refused(text: str) -> None:
         "l{n}: &l{n} {{<<: [*l{m}, *l{m}], k{n}: 1}}\n",
     ],
 )
-def test_aliases_that_multiply_are_refused_before_anything_is_made_of_them(each: str) -> None:
+def test_aliases_that_multiply_are_refused_before_they_are_expanded(each: str) -> None:
     text = "l0: &l0 {x: x}\n" + "".join(each.format(n=n, m=n - 1) for n in range(1, 200))
     with pytest.raises(BadRequest, match=r"its aliases make [0-9]{50,} characters"):
         frozen("yaml", text)

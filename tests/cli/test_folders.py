@@ -32,12 +32,12 @@ def mounted(root: Path, files: dict[str, bytes]) -> Path:
 
 
 def found(folder: Path, hidden: bool = False) -> dict[str, str]:
-    """The result for each name: its value, why it is left out, or its error."""
+    """The result for each name: its value, the reason why it is left out, or its error."""
     items = folders.folder_items(folder, "", hidden, nothing_unwanted)
     return {item.name: item.left_out or str(item.error or item.load().value) for item in items}
 
 
-def test_a_mounted_folder_reads_as_it_looks(
+def test_a_mounted_folder_is_imported_by_its_visible_names(
     cli: Cli, registry: FakeRegistry, tmp_path: Path
 ) -> None:
     files = {"ca.crt": b"text\n", "key": b"\xff\x00", "empty": b"", "sub/name": b"x"}
@@ -55,7 +55,7 @@ def test_a_folder_may_itself_be_a_link(tmp_path: Path) -> None:
     assert found(tmp_path / "link") == found(folder) == {"a": "1"}
 
 
-def test_a_mounted_folder_that_is_updated_meanwhile_is_not_read(
+def test_a_mounted_folder_that_changes_during_the_import_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = mounted(tmp_path / "m", {"a": b"1"})
@@ -134,7 +134,7 @@ def too_large(path: Path) -> None:
         (too_large, "more than 67108864 bytes"),
     ],
 )
-def test_what_is_no_value_is_an_error_and_nothing_is_waited_for(
+def test_a_special_file_is_an_error_and_never_blocks(
     tmp_path: Path, make: Callable[[Path], None], why: str
 ) -> None:
     make(tmp_path / "x")
@@ -190,5 +190,5 @@ def test_options_for_a_file_are_refused_for_a_folder(
     assert "are for a file" in result.err
 
 
-def test_standard_input_is_a_file_that_is_not_there() -> None:
+def test_a_dash_is_shown_as_standard_input() -> None:
     assert sources.Source(Path("-")).shown == "standard input"

@@ -40,7 +40,7 @@ def keys(form: str, text: str) -> dict[str, Any]:
         (".env.json", "json"), (".env.toml", "toml"), (".envrc", ""), ("env", ""), ("a.ini", ""),
     ],
 )  # fmt: skip
-def test_the_format_is_told_by_the_suffix(name: str, form: str) -> None:
+def test_the_suffix_decides_the_format(name: str, form: str) -> None:
     assert formats.format_of(name) == form
 
 
@@ -53,11 +53,11 @@ def test_the_format_is_told_by_the_suffix(name: str, form: str) -> None:
         ("json", '{\r\n"a": "x\\r\\ny"\r\n}'),
     ],
 )
-def test_either_line_end_freezes_the_same(form: str, text: str) -> None:
+def test_both_line_ends_give_the_same_values(form: str, text: str) -> None:
     assert keys(form, text) == keys(form, text.replace("\r\n", "\n"))
 
 
-def test_a_byte_order_mark_does_not_count_at_the_beginning_and_is_named_elsewhere() -> None:
+def test_a_byte_order_mark_is_ignored_at_the_beginning_and_reported_elsewhere() -> None:
     assert keys("json", '\ufeff{"a": 1}') == {"a": "1"}
     assert "a byte order mark stands in line 1, column 8" in refusal("json", '{"a": 1\ufeff}')
 
@@ -94,7 +94,7 @@ def test_json_says_what_is_wrong_and_where(text: str, why: str) -> None:
     "text", ['{"a": "// no comment, # nor this, NaN"}', '{"a": [{"b": 1}, {"b": 2}], "b": 3}',
              '{"a": "\\ud83d\\ude00", "b": "\\\\ud800"}', '{"a": "x,]"}'],
 )  # fmt: skip
-def test_nothing_is_wrong_with_what_only_looks_like_a_mistake(text: str) -> None:
+def test_valid_json_that_looks_like_a_mistake_is_read(text: str) -> None:
     assert keys("json", text)
     assert json_faults.first_fault(text) is None
 
@@ -112,7 +112,7 @@ def test_nothing_is_wrong_with_what_only_looks_like_a_mistake(text: str) -> None
         "a: 1\n%YAML 1.2\n---\n",
     ],
 )
-def test_what_readers_of_yaml_differ_on_is_refused_or_read_by_the_letter(text: str) -> None:
+def test_yaml_on_which_readers_differ_is_refused_or_read_as_written(text: str) -> None:
     try:
         found = formats.read("yaml", text)
     except BadRequest as error:
@@ -139,7 +139,7 @@ def test_what_readers_of_yaml_differ_on_is_refused_or_read_by_the_letter(text: s
         ("a: 1", None),
     ],
 )
-def test_each_difference_between_the_readers_is_seen(
+def test_each_difference_between_the_yaml_readers_is_refused(
     monkeypatch: pytest.MonkeyPatch, text: str, other: Any
 ) -> None:
     assert formats.read("yaml", text)
@@ -159,7 +159,7 @@ def test_yaml_may_nest_a_hundred_deep() -> None:
     assert "maximum depth" in refusal("yaml", "a: " + "[" * (deep + 1) + "]" * (deep + 1))
 
 
-def test_merge_keys_put_in_what_is_not_there() -> None:
+def test_merge_keys_add_only_missing_keys() -> None:
     text = """
     a: &a {x: 1, y: 1}
     b: &b {y: 2, z: 2}
@@ -209,7 +209,7 @@ def test_line_separators_of_older_versions_are_text_or_refused() -> None:
     assert "two readers differ" in refusal("yaml", "a: x\u0085y\n")
 
 
-def test_a_number_keeps_what_is_written_of_it() -> None:
+def test_a_number_keeps_its_text() -> None:
     value = formats.read("yaml", "a: 0x1F\nb: 1.50\nc: 123456789012345678901234567890\n")
     assert value == {
         "a": Written("0x1F", None),
@@ -224,12 +224,12 @@ def test_a_number_must_be_what_its_tag_says(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["!!int x1", "!!float 1_0", '!!bool "yes"', "!!null 'nil'"])
-def test_what_is_not_what_its_tag_says_is_refused(text: str) -> None:
+def test_a_value_that_does_not_fit_its_tag_is_refused(text: str) -> None:
     assert "not YAML 1.2" in refusal("yaml", f"a: {text}\n")
 
 
 def test_aliases_cannot_nest_deeper_than_the_file_may() -> None:
-    """Nothing is recursive in reading them: a chain of aliases is as deep as it is long."""
+    """Aliases are read without recursion, so a chain of aliases may be as deep as it is long."""
     chain = "l0: &l0 [1]\n" + "".join(f"l{n}: &l{n} [*l{n - 1}]\n" for n in range(1, 1_000))
     assert "nest more than 100 deep" in refusal("yaml", chain)
 

@@ -57,7 +57,9 @@ def test_the_marker_says_who_and_when(path: Path) -> None:
     assert all(line["time"].endswith("+00:00") for line in lines)
 
 
-def test_a_line_that_was_cut_off_hides_no_other(path: Path, config: ClusterConfig) -> None:
+def test_a_truncated_line_of_the_marker_does_not_hide_the_next(
+    path: Path, config: ClusterConfig
+) -> None:
     marker_path(path).write_bytes(b'{"cluster_id": "c", "no')
     note_formed(path, "c", N1, bytes(16))
     with pytest.raises(IdentityRefused):

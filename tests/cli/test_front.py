@@ -33,7 +33,7 @@ def loaded(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize("word", ["-h", "--help"])
 @pytest.mark.parametrize("path", [[], *PATHS, ["lock"], ["context"]], ids=" ".join)
-def test_help_is_help_wherever_it_stands(cli: Cli, path: list[str], word: str) -> None:
+def test_help_is_shown_wherever_it_stands(cli: Cli, path: list[str], word: str) -> None:
     result = cli(*path, word)
     assert (result.code, result.err) == (0, "")
     assert result.text.startswith(f"Usage: {' '.join(['decreed', *path])} [OPTIONS]")
@@ -49,7 +49,7 @@ def test_help_is_never_frozen(cli: Cli, registry: FakeRegistry, words: list[str]
     assert "Usage: decreed claim" in result.text
 
 
-def test_help_behind_the_separator_is_an_argument(cli: Cli, registry: FakeRegistry) -> None:
+def test_help_after_the_separator_is_an_argument(cli: Cli, registry: FakeRegistry) -> None:
     assert cli("claim", "k", "--", "-h").code == 0
     assert registry.decrees["k"].value == b"-h"
 
@@ -68,14 +68,14 @@ def test_the_usage_shows_arguments_without_braces(cli: Cli, path: list[str]) -> 
 
 
 @pytest.mark.parametrize("words", [["help", "stauts"], ["help", "lock", "sho"], ["lock", "sho"]])
-def test_help_for_what_there_is_not_is_bad_usage(cli: Cli, words: list[str]) -> None:
+def test_help_for_an_unknown_command_is_bad_usage(cli: Cli, words: list[str]) -> None:
     result = cli(*words)
     assert (result.code, result.out) == (2, b"")
     assert "No such command" in result.err and "Did you mean" in result.err
 
 
 @pytest.mark.parametrize("words", [["--version"], ["-V"], ["--json", "-V"], ["-V", "--json"]])
-def test_the_version_is_told(cli: Cli, words: list[str]) -> None:
+def test_the_version_is_printed(cli: Cli, words: list[str]) -> None:
     result = cli(*words)
     assert result.code == 0
     assert result.out == cli("version", *(["--json"] if "--json" in words else [])).out
@@ -89,7 +89,7 @@ def test_a_word_with_a_dash_is_an_option_or_an_error(
     result = cli(*path, *(["k", word] if word != "--" else ["k", "--x", "--"]))
     assert (result.code in (2, 125), result.out, registry.calls) == (True, b"", [])
     assert "has no option" in result.err
-    # a command without arguments has nothing that could begin with a dash
+    # a command without arguments has no argument that could begin with a dash
     hint = "write -- before" if takes_arguments(path) else f"see 'decreed {' '.join(path)} --help'"
     assert hint in result.err
 
@@ -112,7 +112,7 @@ def test_numbers_and_a_single_dash_are_arguments(
     assert registry.decrees["stdin"].value == b"in"
 
 
-def test_the_value_of_an_option_may_begin_with_a_dash_behind_its_sign(
+def test_the_value_of_an_option_may_begin_with_a_dash_after_an_equals_sign(
     cli: Cli, registry: FakeRegistry
 ) -> None:
     assert cli("claim", "k", "v", "--note=-x", "--claimant=--json", "--claim-id", "-1").code == 0
@@ -124,7 +124,7 @@ def test_the_value_of_an_option_may_begin_with_a_dash_behind_its_sign(
 
 
 @pytest.mark.parametrize("words", [["--note"], ["--note", "--", "x"], ["--json=1"], ["--claim-id"]])
-def test_an_option_has_its_value_or_none(
+def test_an_option_with_a_missing_or_surplus_value_is_bad_usage(
     cli: Cli, registry: FakeRegistry, words: list[str]
 ) -> None:
     assert (cli("claim", "k", "v", *words).code, registry.calls) == (2, [])
@@ -145,7 +145,7 @@ def test_an_option_has_its_value_or_none(
         (["status", "--verbose"], None),
     ],
 )
-def test_typos_are_told_what_was_meant(cli: Cli, words: list[str], meant: str | None) -> None:
+def test_typos_get_a_suggestion(cli: Cli, words: list[str], meant: str | None) -> None:
     result = cli(*words)
     assert (result.code, result.out) == (2, b"")
     if meant is None:
@@ -155,7 +155,7 @@ def test_typos_are_told_what_was_meant(cli: Cli, words: list[str], meant: str | 
 
 
 @pytest.mark.parametrize("word", [*ANSWERS, "put", "set", "rm", "delete", "del", "unset", "update"])
-def test_words_that_change_or_delete_are_answered(
+def test_commands_of_other_stores_that_change_or_delete_get_an_explanation(
     cli: Cli, registry: FakeRegistry, word: str
 ) -> None:
     result = cli(word, "k", "v")
@@ -165,11 +165,11 @@ def test_words_that_change_or_delete_are_answered(
     assert cli("--json", word, "k").error["exit_code"] == 2
 
 
-def test_no_command_of_ours_is_answered_so() -> None:
+def test_no_existing_command_gets_that_explanation() -> None:
     assert not {entry.name for entry in ENTRIES} & set(ANSWERS)
 
 
-def test_global_options_stand_before_the_command_too(cli: Cli, registry: FakeRegistry) -> None:
+def test_global_options_may_come_before_the_command(cli: Cli, registry: FakeRegistry) -> None:
     registry.freeze("k", "v")
     assert cli("--json", "get", "k").out == cli("get", "k", "--json").out
     cli("--endpoints", "a:1", "--timeout=2s", "get", "k")
@@ -181,7 +181,7 @@ def test_global_options_stand_before_the_command_too(cli: Cli, registry: FakeReg
     assert registry.calls[-1][1]["claimant"] == "me"
 
 
-def test_a_global_option_that_a_command_has_no_use_for_is_passed_over(
+def test_a_global_option_that_a_command_does_not_use_is_ignored(
     cli: Cli, registry: FakeRegistry
 ) -> None:
     registry.freeze("k", "v")
@@ -189,9 +189,7 @@ def test_a_global_option_that_a_command_has_no_use_for_is_passed_over(
     assert cli("--endpoints", "a:1", "version").code == 0
 
 
-def test_no_command_goes_to_another_place_than_was_said(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_command_without_contexts_refuses_one(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def get(
@@ -209,7 +207,7 @@ def test_no_command_goes_to_another_place_than_was_said(
 
 
 @pytest.mark.parametrize("word", ["list", "use"])
-def test_a_place_that_a_command_about_contexts_has_no_use_for_is_told(cli: Cli, word: str) -> None:
+def test_commands_about_contexts_refuse_endpoints_and_another_context(cli: Cli, word: str) -> None:
     result = cli("--endpoints", "a:1", "context", word)
     assert (result.code, result.out) == (2, b"")
     assert f"'context {word}' has no option --endpoints; leave it out" in result.err
@@ -218,7 +216,7 @@ def test_a_place_that_a_command_about_contexts_has_no_use_for_is_told(cli: Cli, 
     assert "write 'decreed context use NAME'" in result.err
 
 
-def test_a_forgotten_separator_is_told_before_help_and_before_other_options(cli: Cli) -> None:
+def test_a_forgotten_separator_is_reported_before_help_and_other_options(cli: Cli) -> None:
     for words in (["once", "k", "ls", "--help"], ["lock", "run", "n", "ls", "--json"]):
         result = cli(*words)
         assert (result.code, result.out) == (125, b"")
@@ -252,12 +250,12 @@ def test_the_global_options_are_options_of_commands() -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)
-def test_the_table_says_of_a_command_what_its_function_says(entry: Entry) -> None:
+def test_the_table_of_commands_has_the_summary_of_each_function(entry: Entry) -> None:
     assert SUMMARIES[entry.where] == entry.summary == first_sentence(entry.load())
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)
-def test_every_parameter_of_every_command_is_understood(entry: Entry) -> None:
+def test_every_parameter_has_help_and_a_known_type(entry: Entry) -> None:
     for parameter in parameters_of(entry.load()):
         assert parameter.setting("help") and parameter.kind is not None
 
@@ -289,7 +287,9 @@ def test_a_command_loads_only_its_own_module() -> None:
         (["stauts"], {"typer", "msgspec", "trio", "decreed.cli.status"}),
     ],
 )  # fmt: skip
-def test_nothing_is_loaded_that_a_line_has_no_use_for(words: list[str], unwanted: set[str]) -> None:
+def test_a_command_loads_no_module_that_it_does_not_use(
+    words: list[str], unwanted: set[str]
+) -> None:
     assert loaded(*words) & unwanted == set()
 
 
@@ -314,7 +314,7 @@ def test_bad_usage_names_the_help_of_its_command(cli: Cli, words: list[str], com
     assert f"see 'decreed {command} --help'" in cli(*words).err
 
 
-def test_a_key_as_other_stores_have_it_is_told_of_its_slash(cli: Cli) -> None:
+def test_a_key_with_an_empty_segment_is_reported(cli: Cli) -> None:
     assert "it begins with a slash" in cli("get", "/prod/db").err
     assert "it ends with a slash" in cli("get", "prod/db/").err
     assert "it has an empty segment" in cli("get", "prod//db").err

@@ -5,14 +5,14 @@ import gc
 from decreed.cli.serving import YOUNG_OBJECTS, collect_seldom
 
 
-def test_a_node_looks_for_garbage_seldom_and_not_among_what_was_there() -> None:
+def test_a_node_collects_garbage_rarely_and_skips_the_objects_of_its_start() -> None:
     before, frozen = gc.get_threshold(), gc.get_freeze_count()
     try:
         gc.disable()  # as it is while a node loads
         collect_seldom()
         assert gc.get_threshold() == (YOUNG_OBJECTS, *before[1:])
         assert gc.get_freeze_count() > frozen
-        assert gc.isenabled(), "what cycles there are must not pile up"
+        assert gc.isenabled(), "cycles must not accumulate"
     finally:
         gc.enable()
         if not frozen:

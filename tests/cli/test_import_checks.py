@@ -27,7 +27,7 @@ def nothing_was_frozen(registry: FakeRegistry) -> bool:
     return (claims, registry.decrees) == ([], {})
 
 
-def test_names_that_are_no_keys_are_all_listed_and_nothing_is_frozen(
+def test_all_bad_names_are_listed_and_nothing_is_frozen(
     cli: Cli, registry: FakeRegistry, odd: str
 ) -> None:
     result = cli("import", odd, "p")
@@ -40,7 +40,7 @@ def test_names_that_are_no_keys_are_all_listed_and_nothing_is_frozen(
     assert result.err.startswith(f"decreed: {odd}: 4 of 5 entries cannot be frozen, so none was;")
 
 
-def test_the_list_of_what_is_wrong_is_bounded(
+def test_the_list_of_errors_is_bounded(
     cli: Cli, registry: FakeRegistry, odd: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tally, "MOST_LINES", 2)
@@ -135,7 +135,9 @@ def test_entries_of_a_file_are_excluded_too(cli: Cli, registry: FakeRegistry, od
     assert sorted(registry.decrees) == ["p/c", "p/none"]
 
 
-def test_what_is_excluded_may_be_wrong(cli: Cli, registry: FakeRegistry, tmp_path: Path) -> None:
+def test_errors_in_excluded_entries_are_ignored(
+    cli: Cli, registry: FakeRegistry, tmp_path: Path
+) -> None:
     (tmp_path / "big").mkdir()
     (tmp_path / "big" / "gone").symlink_to("nowhere")
     (tmp_path / "a").write_text("1")
@@ -173,7 +175,7 @@ def test_a_slot_without_the_one_before_it_is_found_before_anything_is_frozen(
     assert cli("import", str(tmp_path), "p").text.startswith("5 frozen")
 
 
-def test_a_dry_run_says_what_would_be_and_freezes_nothing(
+def test_a_dry_run_shows_the_result_and_freezes_nothing(
     cli: Cli, registry: FakeRegistry, tmp_path: Path
 ) -> None:
     (tmp_path / "s.json").write_text('{"a": 1, "b": "x", "c": [1], "d": null}')
@@ -245,7 +247,7 @@ def test_bad_usage_asks_no_cluster(
     assert why in result.err
 
 
-def test_keys_at_the_top_are_asked_for(cli: Cli, registry: FakeRegistry, tmp_path: Path) -> None:
+def test_root_imports_without_a_prefix(cli: Cli, registry: FakeRegistry, tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text('{"a": 1}')
     for place in (["--root"], ["", "--root"]):
         assert cli("import", str(tmp_path / "s.json"), *place).code == 0
@@ -259,7 +261,7 @@ def test_standard_input_needs_a_format(cli: Cli, registry: FakeRegistry) -> None
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "---\n...\n"])
-def test_a_file_with_nothing_in_it_freezes_nothing_and_asks_nobody(
+def test_an_empty_file_freezes_nothing_and_asks_no_cluster(
     cli: Cli, registry: FakeRegistry, text: str
 ) -> None:
     result = cli("import", "-", "p", "--format", "yaml", stdin=text.encode())
@@ -291,7 +293,7 @@ def test_a_whole_file_is_one_value(
 
 
 @pytest.mark.parametrize("text", ["[1]", "1", '"x"', "true"])
-def test_what_has_no_names_says_how_it_can_be_frozen(
+def test_a_document_without_names_suggests_whole(
     cli: Cli, registry: FakeRegistry, text: str
 ) -> None:
     result = cli("import", "-", "p", "--format=json", stdin=text.encode())
@@ -299,8 +301,8 @@ def test_what_has_no_names_says_how_it_can_be_frozen(
     assert "is no table" in result.err and "--whole freezes it as one value" in result.err
 
 
-def test_the_way_out_fits_what_is_wrong(cli: Cli, registry: FakeRegistry, tmp_path: Path) -> None:
-    """The format of a file is no reason for a bad number of a document."""
+def test_the_suggestion_fits_the_error(cli: Cli, registry: FakeRegistry, tmp_path: Path) -> None:
+    """A wrong number of a document is not reported as an error in the format."""
     (tmp_path / "two.yaml").write_text("a: 1\n---\na: 2\n")
     (tmp_path / "one.toml").write_text("a = 1\n")
     (tmp_path / "broken.toml").write_text("a = 1\nb = {x = 1")
@@ -323,14 +325,14 @@ def test_the_way_out_fits_what_is_wrong(cli: Cli, registry: FakeRegistry, tmp_pa
     )
 
 
-def test_what_is_frozen_whole_needs_a_key(cli: Cli, tmp_path: Path) -> None:
+def test_whole_needs_a_key(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[1]")
     for words in ((), ("--root",)):
         said = cli("import", str(tmp_path / "list.json"), "", "--whole", *words).err
         assert "it is the key of what --whole freezes" in said
 
 
-def test_one_entry_is_no_entries(cli: Cli, tmp_path: Path) -> None:
+def test_a_single_entry_is_reported_in_the_singular(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "one.json").write_text('{"a b": 1}')
     said = cli("import", str(tmp_path / "one.json"), "p").err
     assert "its only entry cannot be frozen, so nothing was; correct it, or see --rename" in said

@@ -44,7 +44,9 @@ def test_a_folder_is_frozen_byte_for_byte(cli: Cli, registry: FakeRegistry, fold
     }
 
 
-def test_repeating_finds_the_same(cli: Cli, registry: FakeRegistry, folder: Path) -> None:
+def test_a_repeated_import_finds_the_same_values(
+    cli: Cli, registry: FakeRegistry, folder: Path
+) -> None:
     cli("import", str(folder), "p")
     assert cli("import", str(folder), "p").text == "0 frozen, 3 same, 0 lost, 0 failed\n"
 
@@ -80,7 +82,7 @@ def test_an_import_as_json_is_a_row_per_key_and_a_summary(
     assert summary == {"summary": {**counts, "unsettled": 0}}
 
 
-def test_with_keep_going_what_cannot_be_read_or_named_stops_nothing(
+def test_with_keep_going_entries_with_errors_do_not_stop_the_import(
     cli: Cli, registry: FakeRegistry, folder: Path
 ) -> None:
     (folder / "a b").write_bytes(b"")
@@ -109,7 +111,7 @@ def test_a_file_without_permission_is_reported(
 @pytest.mark.parametrize(
     ("error", "code"), [(Unreachable("x"), 5), (OutcomeUnknown("x"), 6), (StorageFailed("x"), 7)]
 )
-def test_the_worst_row_is_the_exit_code(
+def test_the_worst_row_sets_the_exit_code(
     cli: Cli,
     registry: FakeRegistry,
     folder: Path,
@@ -125,7 +127,7 @@ def test_the_worst_row_is_the_exit_code(
     assert "failed  p/empty: x\n" in result.text
 
 
-def test_what_a_cluster_could_not_take_is_tried_again(
+def test_claims_that_failed_are_tried_again(
     cli: Cli, registry: FakeRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "PAUSE", 0.001)
@@ -175,7 +177,7 @@ def turn_into_a_link(path: Path) -> None:
         (Path.unlink, "No such file"),
     ],
 )
-def test_a_file_that_is_not_what_was_checked_is_never_frozen(
+def test_a_file_that_changed_after_the_check_is_never_frozen(
     cli: Cli,
     registry: FakeRegistry,
     folder: Path,
@@ -210,7 +212,7 @@ def test_a_settings_file_is_known_by_its_name(
     assert registry.decrees["p/a"].value == b"1"
 
 
-def test_a_list_travels_with_its_content_type(
+def test_a_list_is_frozen_with_its_content_type(
     cli: Cli, registry: FakeRegistry, tmp_path: Path
 ) -> None:
     (tmp_path / "s.json").write_text('{"a": "x", "b": [1], "c": "y"}')
@@ -243,7 +245,7 @@ def test_a_source_that_is_not_there_is_bad_input(cli: Cli, registry: FakeRegistr
     assert cli("import", "/", "a b").code == 2
 
 
-def test_a_failure_of_all_still_says_what_was_done(
+def test_an_import_that_fails_as_a_whole_still_prints_the_summary(
     cli: Cli, registry: FakeRegistry, folder: Path
 ) -> None:
     registry.failures = [BadRequest("the client is closed")]
@@ -252,7 +254,7 @@ def test_a_failure_of_all_still_says_what_was_done(
     assert "run it again to go on" in result.err
 
 
-def test_slots_of_a_series_come_one_behind_the_other(
+def test_slots_of_a_series_are_claimed_one_after_another(
     cli: Cli, registry: FakeRegistry, tmp_path: Path
 ) -> None:
     """A slot is claimed only when the claim of the one before has been answered."""

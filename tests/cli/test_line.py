@@ -88,7 +88,7 @@ def plain_lists(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_each_kind_of_parameter_becomes_what_typer_makes_of_it(tmp_path: Path) -> None:
+def test_each_kind_of_parameter_is_parsed_as_typer_parses_it(tmp_path: Path) -> None:
     given = ["--fruit", "apple", "--path", str(tmp_path), "--flag", "--size", "7"]
     more = ["--names", "a", "--names", "", "--double", "1.5", "--some-word=-x"]
     for words in (["x"], ["-", *given, *more], ["-5", "b", "-", "c"], ["x", "--", "--flag", "-h"]):
@@ -114,8 +114,8 @@ def test_each_kind_of_parameter_becomes_what_typer_makes_of_it(tmp_path: Path) -
         ([], "TEXT"),
     ],
 )
-def test_mistakes_are_left_to_typer_to_tell(words: list[str], named: str) -> None:
-    """In its own words, which are not the same in each version."""
+def test_mistakes_are_reported_by_typer(words: list[str], named: str) -> None:
+    """Typer's messages differ from version to version."""
     assert read(words) is None
     with pytest.raises(real.TyperException) as raised:
         read_by_typer(command, words)
@@ -139,7 +139,7 @@ def _is_typer(module: str) -> bool:
     return module.partition(".")[0] == "typer"
 
 
-def test_only_what_typer_documents_is_used_of_it() -> None:
+def test_only_the_documented_names_of_typer_are_used() -> None:
     used = {name for path in CLI.rglob("*.py") for name in typer_names(path)}
     documented = {
         "Abort", "Argument", "BadParameter", "Context", "Exit", "Option", "Typer", "TyperException",
@@ -169,11 +169,11 @@ def test_variables_count_as_they_do_for_typer(
 
 
 @pytest.mark.parametrize("environ", [{"FRUIT": "plum"}, {"SIZE": "x"}, {"FLAG": "perhaps"}])
-def test_a_wrong_variable_is_left_to_typer_too(environ: dict[str, str]) -> None:
+def test_a_wrong_variable_is_left_to_typer(environ: dict[str, str]) -> None:
     assert read(["x"], environ) is None
 
 
-def test_a_callback_is_asked_and_told_where_values_come_from() -> None:
+def test_a_callback_gets_the_source_of_each_value() -> None:
     def told(
         flag: Annotated[bool, typer.Option("--flag", envvar="FLAG", callback=quiet)] = False,
     ) -> int:
@@ -194,7 +194,7 @@ WORDS = st.lists(
 
 
 @given(WORDS)
-def test_whatever_is_read_here_typer_takes_for_the_same(words: list[str]) -> None:
+def test_every_line_that_is_parsed_here_means_the_same_to_typer(words: list[str]) -> None:
     with contextlib.suppress(CommandFailed):
         found = read(words)
         if found is not None:
@@ -260,7 +260,7 @@ def test_every_variable_of_every_command_means_the_same_to_typer(
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)
-def test_a_wrong_variable_of_a_command_is_told_of_that_variable(
+def test_a_wrong_variable_of_a_command_is_named_in_the_error(
     cli: Cli, entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = [name for name, inner in GROUPS.items() if entry in inner] + [entry.name]

@@ -83,7 +83,7 @@ def test_a_list_has_a_line_for_each_lock(cli: Cli, locks: FakeLocks) -> None:
     assert [row["lock"] for row in cli("lock", "list", "--json").rows] == ["free", "held"]
 
 
-def test_one_lock_is_shown_for_programs_too(cli: Cli, locks: FakeLocks) -> None:
+def test_one_lock_is_shown_as_json(cli: Cli, locks: FakeLocks) -> None:
     shown = cli("lock", "show", "held", "--json").json
     assert (shown["held"], shown["remaining"], shown["waiters"]) == (True, 7.25, 2)
     assert (shown["host"], shown["pid"], shown["info"], shown["ending"]) == ("there", 7, "\0", None)
@@ -101,7 +101,7 @@ def test_a_history_says_how_each_term_ended(cli: Cli, locks: FakeLocks) -> None:
     assert cli("lock", "history", "never").code == 4
 
 
-def test_a_lock_is_broken_only_when_somebody_says_so(cli: Cli, locks: FakeLocks) -> None:
+def test_a_lock_is_broken_only_after_confirmation(cli: Cli, locks: FakeLocks) -> None:
     refused = cli("lock", "break", "held", "--reason", "x")
     assert (refused.code, locks.broken_terms) == (2, [])
     assert "--yes" in refused.err
@@ -116,7 +116,7 @@ def test_a_lock_is_broken_only_when_somebody_says_so(cli: Cli, locks: FakeLocks)
 
 
 @pytest.mark.parametrize(("answer", "code", "count"), [(b"y\n", 0, 1), (b"n\n", 130, 0)])
-def test_whoever_sits_at_a_terminal_is_asked(
+def test_at_a_terminal_break_asks_for_confirmation(
     cli: Cli,
     locks: FakeLocks,
     monkeypatch: pytest.MonkeyPatch,
@@ -131,7 +131,7 @@ def test_whoever_sits_at_a_terminal_is_asked(
     assert "held by bob@there pid 7" in result.err
 
 
-def test_the_leader_is_told_and_each_new_one(cli: Cli, locks: FakeLocks) -> None:
+def test_the_leader_and_each_new_leader_are_printed(cli: Cli, locks: FakeLocks) -> None:
     assert cli("leader", "held").text.startswith("held  bob@there pid 7 since")
     assert cli("leader", "free").code == 4
     watched = cli("leader", "held", "--watch", "--json", "--timeout", "2s").rows
@@ -188,7 +188,7 @@ def test_times_to_wait() -> None:
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_what_cannot_be_run_is_told_of_before_anything_is_asked(
+def test_a_command_that_cannot_be_run_is_reported_before_the_cluster_is_asked(
     cli: Cli, locks: FakeLocks, how: tuple[str, ...], words: list[str], code: int, hint: str
 ) -> None:
     result = cli(*how, "free", "--", *words)
@@ -209,7 +209,7 @@ def test_what_cannot_be_run_is_told_of_before_anything_is_asked(
     ],
     ids=" ".join,
 )
-def test_a_forgotten_separator_is_told_of(
+def test_a_forgotten_separator_is_reported(
     cli: Cli, locks: FakeLocks, how: tuple[str, ...], words: list[str]
 ) -> None:
     result = cli(*how, *words)
@@ -229,13 +229,13 @@ def test_a_forgotten_separator_is_told_of(
         (["--json", "n", "ls", "--", "x"], "--"),
     ],
 )
-def test_what_stands_behind_a_command_without_a_separator(
+def test_misplaced_options_are_found_after_a_command_without_a_separator(
     arguments: list[str], word: str | None
 ) -> None:
     assert misplaced(arguments, {"--ttl"}) == word
 
 
-def test_once_hands_on_no_signal_that_python_ignores(
+def test_once_restores_the_signals_that_python_ignores(
     cli: Cli, locks: FakeLocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heeded: list[bool] = []
@@ -249,7 +249,7 @@ def test_once_hands_on_no_signal_that_python_ignores(
     assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
 
 
-def test_a_wait_says_all_that_it_may_be(cli: Cli, locks: FakeLocks) -> None:
+def test_a_wrong_time_to_wait_lists_the_valid_forms(cli: Cli, locks: FakeLocks) -> None:
     assert (parse_wait("0"), parse_wait("1h30m"), parse_wait("forever")) == (0, 5400, inf)
     result = cli("lock", "run", "free", "--wait", "soon", "--", "true")
     assert result.code == 125 and "or 0, or forever" in result.err

@@ -34,7 +34,7 @@ def test_logs_are_lines_on_standard_error() -> None:
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
-def test_lines_of_less_weight_are_not_written(
+def test_lines_below_the_log_level_are_not_written(
     level: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     set_up_logs(LogForm.TEXT, LogLevel(level))
@@ -45,7 +45,7 @@ def test_lines_of_less_weight_are_not_written(
     assert said == every[every.index(level) :]
 
 
-def test_facts_follow_in_order_and_are_quoted_where_their_end_could_not_be_seen(
+def test_fields_are_in_order_and_are_quoted_if_empty_or_with_blanks(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     set_up_logs(LogForm.TEXT, LogLevel.INFO)
@@ -56,7 +56,7 @@ def test_facts_follow_in_order_and_are_quoted_where_their_end_could_not_be_seen(
     )
 
 
-def test_nothing_in_a_log_ends_its_line_or_steers_a_terminal(
+def test_no_field_breaks_a_log_line_or_controls_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for form in LogForm:
@@ -67,7 +67,7 @@ def test_nothing_in_a_log_ends_its_line_or_steers_a_terminal(
         assert "%s" in said
 
 
-def test_what_json_has_no_word_for_is_said_all_the_same(
+def test_values_that_json_cannot_express_are_logged_as_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     set_up_logs(LogForm.JSON, LogLevel.INFO)
@@ -79,7 +79,7 @@ def test_what_json_has_no_word_for_is_said_all_the_same(
     assert (line["share"], line["worst"]) == (0.5, "nan")
 
 
-def test_a_terminal_is_shown_colours_and_a_file_is_not(
+def test_only_a_terminal_gets_colours(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for terminal in (True, False):
@@ -89,7 +89,7 @@ def test_a_terminal_is_shown_colours_and_a_file_is_not(
         assert ("\x1b[" in capsys.readouterr().err) is terminal
 
 
-def test_a_log_that_cannot_be_written_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_cannot_be_written_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(io.StringIO):
         def write(self, text: str) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -122,7 +122,7 @@ except BaseException:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_what_trio_logs_by_itself_is_a_line_like_any_other(form: str) -> None:
+def test_an_error_that_trio_logs_is_one_line(form: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", ACCEPT_FAILS, form], capture_output=True, text=True, check=True
     )

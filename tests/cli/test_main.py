@@ -37,9 +37,7 @@ def test_every_command_has_help_with_an_example_json_and_timeout(cli: Cli, comma
 
 
 @pytest.mark.parametrize("command", ASKING_NOBODY)
-def test_a_timeout_that_has_nothing_to_end_is_taken_and_not_shown(
-    cli: Cli, tmp_path: Path, command: str
-) -> None:
+def test_every_command_accepts_a_timeout(cli: Cli, tmp_path: Path, command: str) -> None:
     words = ("init", str(tmp_path), "--node", "n1=h:1") if command == "init" else (command,)
     assert cli(*words, "--timeout", "1s").code == 0
 
@@ -62,7 +60,7 @@ def test_the_bare_command_shows_help_and_is_bad_usage(cli: Cli) -> None:
     "arguments",
     [["nonsense"], ["get"], ["get", "a", "b"], ["get", "k", "--nonsense"], ["get", "--timeout"]],
 )
-def test_bad_usage_is_2_in_one_line(cli: Cli, arguments: list[str]) -> None:
+def test_bad_usage_exits_with_2_in_one_line(cli: Cli, arguments: list[str]) -> None:
     result = cli(*arguments)
     assert (result.code, result.out, result.err.count("\n")) == (2, b"", 1)
     assert result.err.startswith("decreed: usage: ")
@@ -73,7 +71,7 @@ def test_bad_usage_as_json(cli: Cli) -> None:
     assert (error["exit_code"], error["kind"], error["thing"]) == (2, "BadRequest", "usage")
 
 
-def test_json_behind_the_separator_is_an_argument(cli: Cli, registry: FakeRegistry) -> None:
+def test_json_after_the_separator_is_an_argument(cli: Cli, registry: FakeRegistry) -> None:
     registry.failures = [Unreachable("x")]
     assert cli("claim", "--", "k", "--json").err.startswith("decreed: k: x")
 
@@ -87,7 +85,9 @@ def test_every_error_of_the_table_ends_with_its_exit_code(cli: Cli, registry: Fa
         assert (error["code"], error["message"]) == (kind.code, "why")
 
 
-def test_an_error_inside_groups_is_told_bare(cli: Cli, registry: FakeRegistry) -> None:
+def test_an_error_in_exception_groups_exits_with_its_own_code(
+    cli: Cli, registry: FakeRegistry
+) -> None:
     inner = ExceptionGroup("inner", [Unreachable("no quorum")])
     registry.failures = [BaseExceptionGroup("outer", [inner])]
     assert cli("get", "k").code == 5
@@ -95,7 +95,7 @@ def test_an_error_inside_groups_is_told_bare(cli: Cli, registry: FakeRegistry) -
     assert cli("get", "k").code == 130
 
 
-def test_the_unexpected_is_1_in_one_line(
+def test_an_unexpected_error_exits_with_1_in_one_line(
     cli: Cli, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.failures = [RuntimeError("a\nb")]
@@ -107,7 +107,7 @@ def test_the_unexpected_is_1_in_one_line(
     assert "Traceback" in cli("get", "k").err
 
 
-def test_an_interrupt_is_130(cli: Cli, registry: FakeRegistry) -> None:
+def test_an_interrupt_exits_with_130(cli: Cli, registry: FakeRegistry) -> None:
     registry.failures = [KeyboardInterrupt()]
     result = cli("get", "k")
     assert (result.code, result.err) == (130, "")
@@ -141,7 +141,7 @@ def test_endpoints_come_from_the_option_the_environment_or_the_default(
     ("text", "said"),
     [("5min", "'min' is written 'm'"), ("1w", "the units are d, h, m"), ("10S", "'s'")],
 )
-def test_a_bad_time_is_told_with_its_fault(cli: Cli, text: str, said: str) -> None:
+def test_a_bad_time_is_reported_with_its_fault(cli: Cli, text: str, said: str) -> None:
     result = cli("get", "a b", "--timeout", text)
     assert said in result.err
 
@@ -158,7 +158,7 @@ def test_bad_endpoints_are_bad_usage(cli: Cli, endpoints: str) -> None:
         ("DECREED_CONTEXT", "nowhere"), ("DECREED_CONFIG", "/no/such/file"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_in_a_variable_is_told_of_the_variable(
+def test_an_error_in_a_variable_names_the_variable(
     cli: Cli, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -194,7 +194,7 @@ def test_every_variable_is_named_when_it_is_wrong(
     assert result.err.count("\n") == 1
 
 
-def test_an_option_counts_and_its_variable_is_not_looked_at(
+def test_an_option_takes_precedence_over_its_variable(
     cli: Cli, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DECREED_TIMEOUT", "soon")

@@ -11,14 +11,14 @@ import pytest
 from decreed.cli.ports import HELD, LOCALHOST, held_ports
 
 IP_LOCAL_PORT_RANGE = 51
-"""A socket's own range of ports for those who ask for any; Linux 6.3."""
+"""The range of ports of one socket, from which it gets one when it asks for any; Linux 6.3."""
 
 pytestmark = pytest.mark.skipif(not HELD, reason="ports cannot be held on this system")
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """One that is held."""
+    """A held port."""
     with ExitStack() as stack:
         yield held_ports(stack, 1)[0]
 
@@ -46,7 +46,7 @@ def only(port: int) -> socket.socket:
     return asking
 
 
-def test_a_server_that_names_it_gets_it_as_often_as_it_starts(port: int) -> None:
+def test_a_server_that_names_the_held_port_gets_it_at_each_start(port: int) -> None:
     for _ in range(3):
         with (
             listener(port),
@@ -58,12 +58,12 @@ def test_a_server_that_names_it_gets_it_as_often_as_it_starts(port: int) -> None
         socket.create_connection((LOCALHOST, port))
 
 
-def test_one_that_wants_it_for_itself_does_not_get_it(port: int) -> None:
+def test_a_server_that_does_not_share_does_not_get_the_held_port(port: int) -> None:
     with pytest.raises(OSError, match="in use"):
         listener(port, shares=False)
 
 
-def test_nobody_who_asks_for_any_port_gets_it(port: int) -> None:
+def test_no_socket_that_asks_for_any_port_gets_the_held_one(port: int) -> None:
     for shares in (False, True):
         with closing(only(port)) as asking, pytest.raises(OSError) as caught:
             asking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shares)
@@ -74,7 +74,7 @@ def test_nobody_who_asks_for_any_port_gets_it(port: int) -> None:
     assert caught.value.errno == errno.EADDRNOTAVAIL
 
 
-def test_it_can_be_had_again_when_it_is_given_back() -> None:
+def test_a_port_that_was_released_can_be_held_again() -> None:
     with ExitStack() as stack:
         [port] = held_ports(stack, 1)
     with closing(only(port)) as asking:

@@ -62,7 +62,7 @@ def test_get_as_json_has_text_or_base64(cli: Cli, registry: FakeRegistry) -> Non
     assert (base64.b64decode(document["value_base64"]), "value" in document) == (b"\xfe", False)
 
 
-def test_undecided_is_4_and_says_what_to_do(cli: Cli, registry: FakeRegistry) -> None:
+def test_undecided_exits_with_4_and_names_the_next_step(cli: Cli, registry: FakeRegistry) -> None:
     result = cli("get", "k")
     assert (result.code, result.out) == (4, b"")
     assert result.err == (
@@ -71,7 +71,7 @@ def test_undecided_is_4_and_says_what_to_do(cli: Cli, registry: FakeRegistry) ->
     )
 
 
-def test_unreachable_is_5_and_never_empty(cli: Cli, registry: FakeRegistry) -> None:
+def test_unreachable_exits_with_5_and_prints_no_value(cli: Cli, registry: FakeRegistry) -> None:
     for command in (["get", "k"], ["list"], ["latest", "s"], ["wait", "k"], ["watch"]):
         registry.failures = [Unreachable("no quorum")]
         result = cli(*command)
@@ -94,9 +94,7 @@ def test_list_as_json_is_one_document_per_line(cli: Cli, registry: FakeRegistry)
     assert (rows[0]["value"], rows[1]["value_base64"]) == ("x\ny", "/w==")
 
 
-def test_a_long_value_is_cut_on_a_line_and_whole_by_itself(
-    cli: Cli, registry: FakeRegistry
-) -> None:
+def test_a_long_value_is_cut_in_a_list_and_whole_in_get(cli: Cli, registry: FakeRegistry) -> None:
     registry.freeze("k", "x" * 5_000)
     assert cli("list").text == "k = " + "x" * 200 + "… (5000 bytes)\n"
     assert cli("get", "k").text == "x" * 5_000 + "\n"

@@ -15,9 +15,7 @@ def deploys(registry: FakeRegistry) -> FakeRegistry:
     return registry
 
 
-def test_a_series_that_is_read_as_a_key_is_told_with_its_newest_slot(
-    cli: Cli, deploys: FakeRegistry
-) -> None:
+def test_get_of_a_series_names_its_newest_slot(cli: Cli, deploys: FakeRegistry) -> None:
     result = cli("get", "deploys")
     assert (result.code, result.out) == (4, b"")
     assert result.err == (
@@ -27,15 +25,13 @@ def test_a_series_that_is_read_as_a_key_is_told_with_its_newest_slot(
     assert "decreed latest deploys" in cli("get", "deploys", "--json").error["way_out"]
 
 
-def test_a_slot_that_is_not_there_yet_is_told_with_the_newest(
-    cli: Cli, deploys: FakeRegistry
-) -> None:
+def test_get_of_a_future_slot_names_the_newest(cli: Cli, deploys: FakeRegistry) -> None:
     result = cli("get", "deploys@9")
     assert result.code == 4
     assert "the newest slot of the series is deploys@2: 'decreed latest deploys'" in result.err
 
 
-def test_a_key_that_is_read_as_a_series_is_told(cli: Cli, registry: FakeRegistry) -> None:
+def test_latest_of_a_key_names_the_command_that_reads_it(cli: Cli, registry: FakeRegistry) -> None:
     registry.freeze("region", "eu")
     result = cli("latest", "region")
     assert result.code == 4
@@ -43,7 +39,7 @@ def test_a_key_that_is_read_as_a_series_is_told(cli: Cli, registry: FakeRegistry
     assert "freeze the first with 'decreed next'" in cli("latest", "nothing").err
 
 
-def test_a_hint_that_cannot_be_got_is_left_out(cli: Cli, registry: FakeRegistry) -> None:
+def test_a_hint_that_fails_is_left_out(cli: Cli, registry: FakeRegistry) -> None:
     for words in (["get", "k"], ["latest", "k"]):
         registry.failures = [None, Unreachable("no quorum")]
         result = cli(*words)
@@ -52,7 +48,7 @@ def test_a_hint_that_cannot_be_got_is_left_out(cli: Cli, registry: FakeRegistry)
     assert cli("get", "k" * 510).code == 4
 
 
-def test_a_key_that_is_frozen_is_asked_for_once(cli: Cli, deploys: FakeRegistry) -> None:
+def test_a_frozen_key_takes_one_request(cli: Cli, deploys: FakeRegistry) -> None:
     cli("get", "deploys@1")
     cli("latest", "deploys")
     assert [name for name, _ in deploys.calls] == ["get", "latest"]
@@ -71,7 +67,7 @@ def test_a_slot_claimed_too_far_ahead_names_the_one_that_is_free(
     )
 
 
-def test_without_an_answer_the_way_out_is_the_plain_one(cli: Cli, deploys: FakeRegistry) -> None:
+def test_without_an_answer_the_general_hint_is_given(cli: Cli, deploys: FakeRegistry) -> None:
     deploys.failures = [SeriesGap("it would leave a gap"), Unreachable("no quorum")]
     result = cli("claim", "deploys@9", "v")
     assert result.err.endswith("; claim that slot first, or use 'decreed next'\n")

@@ -25,7 +25,7 @@ from .fakes import Cli, FakeRegistry
 
 
 class Parts:
-    """Stands in for the extra ``server``: nodes that do nothing until told to stop."""
+    """Stands in for the extra ``server``: nodes that do nothing until they are stopped."""
 
     def __init__(self) -> None:
         self.opened: list[tuple[Path, str]] = []
@@ -110,7 +110,7 @@ def test_a_node_that_fails_ends_the_process_with_its_code(
         (["--log", "x"], "usage"),
     ],
 )
-def test_bad_arguments_are_2(
+def test_bad_arguments_exit_with_2(
     cli: Cli, parts: Parts, config_path: Path, changed: list[str], thing: str
 ) -> None:
     arguments = ["--config", str(config_path), "--node", "n1", "--data", "d", *changed]
@@ -130,7 +130,7 @@ def test_a_node_that_forms_is_remembered(cli: Cli, parts: Parts, config_path: Pa
     assert json.loads(marker.read_text().splitlines()[0])["formation"] == (b"g" * 16).hex()
 
 
-def test_a_new_formation_is_only_made_when_told(cli: Cli, parts: Parts, config_path: Path) -> None:
+def test_a_new_formation_is_made_only_on_request(cli: Cli, parts: Parts, config_path: Path) -> None:
     note_formed(config_path, "c", NodeId("n1"), bytes(16))
     data = str(config_path.parent / "d")
     arguments = ("--config", str(config_path), "--node", "n1", "--data", data)
@@ -185,7 +185,7 @@ def test_dev_on_the_usual_ports_needs_no_endpoints(
     assert (tmp_path / ".decreed" / "cluster.toml").exists()
 
 
-def test_dev_does_not_wait_for_ever_until_the_nodes_vote(
+def test_dev_waits_only_for_a_while_until_the_nodes_vote(
     cli: Cli, parts: Parts, registry: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dev, "FORMING_SECONDS", 0.05)
@@ -238,7 +238,7 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def open_files(soft: int, hard: int, connections: int) -> list[str]:
-    """What a process with these limits says of a node with so many connections."""
+    """What a process with these limits reports about a node with `connections` connections."""
     numbers = map(str, (soft, hard, connections))
     done = subprocess.run(
         [sys.executable, "-c", OPEN_FILES, *numbers], capture_output=True, text=True, check=True

@@ -32,7 +32,7 @@ def test_init_writes_a_config_that_can_be_read(cli: Cli, tmp_path: Path) -> None
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["cluster.toml"]
 
 
-def test_a_byte_order_mark_before_a_config_is_no_part_of_it(cli: Cli, tmp_path: Path) -> None:
+def test_a_byte_order_mark_before_a_config_is_ignored(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "cluster.toml"
     text = config_text("c", MEMBERS)
     path.write_text(text, encoding="utf-8-sig")
@@ -89,7 +89,7 @@ def test_init_does_not_write_over_a_config(cli: Cli, tmp_path: Path) -> None:
         ([], "--node"),
     ],
 )
-def test_a_cluster_that_cannot_be_is_refused(
+def test_an_impossible_cluster_is_refused(
     cli: Cli, tmp_path: Path, arguments: list[str], why: str
 ) -> None:
     result = cli("init", str(tmp_path), *arguments)

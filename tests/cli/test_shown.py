@@ -1,4 +1,4 @@
-"""Foreign text as it is shown: it controls and forges nothing, and distinguishes all values."""
+"""How foreign text is shown: it controls no terminal, forges no line, and identifies each value."""
 
 import json
 import sys
@@ -40,7 +40,7 @@ PIECES += ["…".encode(), b" (5 bytes)", "\u200b".encode(), b"\xed", b"\xa0"]
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join) | st.binary(max_size=40))
 @example(b"\xc2\x85")
 @example(b"\x85")
-def test_what_is_shown_says_which_bytes_it_is(data: bytes) -> None:
+def test_the_shown_text_gives_the_exact_bytes_back(data: bytes) -> None:
     assert unshown(show(data, WHOLE)) == data
 
 
@@ -58,13 +58,13 @@ def test_what_is_shown_says_which_bytes_it_is(data: bytes) -> None:
         ("wait…", "wait…"),
     ],
 )
-def test_the_convention(value: str, shown: str) -> None:
+def test_values_are_shown_by_the_convention(value: str, shown: str) -> None:
     assert show(value) == shown
     assert show(value.encode()) == shown
 
 
 @pytest.mark.parametrize("character", HIDDEN, ids=lambda each: f"U+{ord(each):04X}")
-def test_what_cannot_be_seen_is_escaped_everywhere(character: str) -> None:
+def test_invisible_characters_are_escaped_everywhere(character: str) -> None:
     text = f"a{character}b"
     for shown in (show(text), guard(text), one_line(text, 99), guard_json(json.dumps(text))):
         assert "\\" in shown and character not in shown
@@ -72,7 +72,7 @@ def test_what_cannot_be_seen_is_escaped_everywhere(character: str) -> None:
         assert character not in show_lines(text.encode())
 
 
-def test_nothing_that_moves_a_cursor_is_left_of_any_character() -> None:
+def test_no_character_that_moves_the_cursor_is_left() -> None:
     text = "".join(map(chr, range(sys.maxunicode + 1)))
     for shown in (show(text, len(text)), guard(text), guard_json(json.dumps(text))):
         left = {unicodedata.category(each) for each in set(shown)}
@@ -82,7 +82,7 @@ def test_nothing_that_moves_a_cursor_is_left_of_any_character() -> None:
     )
 
 
-def test_a_pipe_gets_text_exactly_unless_it_could_steer() -> None:
+def test_a_pipe_gets_the_exact_text_unless_it_could_control_a_terminal() -> None:
     assert show_piped("a\\n\n\t\u200b".encode()) == ("a\\n\n\t\u200b", True)
     assert show_piped(b"\x1b]0;x\x07\xff") == ("\\x1b]0;x\\x07\\xff", False)
 
@@ -105,7 +105,7 @@ def test_no_value_forges_another_line_or_another_claimant(cli: Cli, registry: Fa
     assert cli("claim", "l", "x").text.startswith(r"lost  l = v \x20(claimed by eve)  (claimed by")
 
 
-def test_all_that_a_decree_says_is_guarded(cli: Cli, registry: FakeRegistry) -> None:
+def test_all_fields_of_a_decree_are_escaped(cli: Cli, registry: FakeRegistry) -> None:
     steering = "\x1b\x9b\u202e\u3164\n"
     of = decree("k", steering)
     registry.decrees["k"] = type(of)(

@@ -37,7 +37,7 @@ def down(node: str) -> NodeDown:
     return NodeDown(NodeId(node), "127.0.0.1:7402", Unreachable("connection refused"))
 
 
-def test_a_quorum_that_votes_is_0(cli: Cli, registry: FakeRegistry) -> None:
+def test_a_voting_quorum_exits_with_0(cli: Cli, registry: FakeRegistry) -> None:
     registry.nodes = [report("n1"), report("n2"), down("n3")]
     result = cli("status")
     assert result.code == 0
@@ -46,18 +46,20 @@ def test_a_quorum_that_votes_is_0(cli: Cli, registry: FakeRegistry) -> None:
     assert lines[2].endswith("127.0.0.1:7402: connection refused")
 
 
-def test_the_address_of_a_node_that_is_down_is_said_once(cli: Cli, registry: FakeRegistry) -> None:
+def test_the_address_of_a_node_that_is_down_is_printed_once(
+    cli: Cli, registry: FakeRegistry
+) -> None:
     said = Unreachable("127.0.0.1:7402: nothing listens there")
     registry.nodes = [NodeDown(NodeId("n3"), "127.0.0.1:7402", said)]
     assert cli("status").text == "n3       down     127.0.0.1:7402: nothing listens there\n"
 
 
-def test_one_decree_is_no_decrees(cli: Cli, registry: FakeRegistry) -> None:
+def test_one_decree_is_counted_in_the_singular(cli: Cli, registry: FakeRegistry) -> None:
     registry.nodes = [report("n1", decrees=1)]
     assert "voting   1 decree, 0 unlearned" in cli("status").text
 
 
-def test_no_quorum_is_5(cli: Cli, registry: FakeRegistry) -> None:
+def test_no_quorum_exits_with_5(cli: Cli, registry: FakeRegistry) -> None:
     registry.nodes = [report("n1"), report("n2", voting=False, trouble="disk full"), down("n3")]
     result = cli("status", "--json")
     assert result.code == 5

@@ -34,7 +34,7 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
         pytest.param("decreed >/dev/full", "No space left", marks=needs_full),
     ],
 )
-def test_output_that_is_lost_is_said_in_one_line(line: str, reason: str) -> None:
+def test_lost_output_is_reported_in_one_line(line: str, reason: str) -> None:
     done = shell(line)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "standard output" in done.stderr and reason in done.stderr
@@ -47,12 +47,12 @@ def test_a_closed_input_is_bad_input() -> None:
 
 
 @pytest.mark.parametrize("where", ["2>&-", pytest.param("2>/dev/full", marks=needs_full)])
-def test_without_standard_error_the_exit_code_still_tells(where: str) -> None:
+def test_without_standard_error_the_exit_code_is_the_same(where: str) -> None:
     assert shell(f"decreed version {where}").stdout.startswith("decreed ")
     assert shell(f"decreed get 'a b' {where}").returncode == 2
 
 
-def test_help_whose_reader_has_gone_is_silent() -> None:
+def test_help_into_a_closed_pipe_is_silent() -> None:
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
@@ -77,9 +77,7 @@ def config_of_one(tmp_path: Path) -> Iterator[Path]:
         yield path
 
 
-def test_a_stop_while_the_program_is_being_loaded_is_kept(
-    tmp_path: Path, config_of_one: Path
-) -> None:
+def test_a_stop_signal_during_loading_is_not_lost(tmp_path: Path, config_of_one: Path) -> None:
     """The signal comes after the first lines of the process, before any other part is loaded."""
     code = (
         "import os, signal, sys\n"

@@ -22,7 +22,7 @@ class Pipe:
         self.taken.append(data)
 
 
-def test_who_writes_never_waits_and_what_was_lost_is_told() -> None:
+def test_a_writer_never_waits_and_lost_lines_are_counted() -> None:
     pipe = Pipe()
     lines = Unblocking(pipe.write, max_chars=100)
     for number in range(1_000):
@@ -37,7 +37,7 @@ def test_who_writes_never_waits_and_what_was_lost_is_told() -> None:
     assert kept[11:] == ["989 lines were lost: the reader of this log was too slow", "after"]
 
 
-def test_a_write_that_fails_is_nobodys_and_the_next_is_tried() -> None:
+def test_a_write_that_fails_is_dropped_and_the_next_is_tried() -> None:
     said: list[bytes] = []
 
     def write(data: bytes) -> None:

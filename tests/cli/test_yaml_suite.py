@@ -1,4 +1,4 @@
-"""The suite of the YAML specification: each text is read as it says, or refused, and never wrongly.
+"""The suite of the YAML specification: each text is read as the suite says, or refused.
 
 The suite comes from npm (`.ci/run` installs it); without it these tests are skipped.
 """
@@ -53,7 +53,7 @@ def documents(text: str) -> list[Any]:
 
 
 def is_like(found: Any, wanted: Any) -> bool:
-    """Whether a value is what the suite says; numbers count as numbers, and bytes as they are."""
+    """Whether a value is what the suite says; numbers are compared by value, and bytes exactly."""
     match found:
         case Written():
             return found.text.lower() == str(wanted).lower() or number(found.text) == number(wanted)

@@ -14,7 +14,7 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its page, the line behind its fence, its language, and what is in it."""
+    """A fenced block: its page, its first line, its language, and its content."""
 
     page: Path
     line: int
@@ -45,7 +45,7 @@ def blocks(page: Path, *languages: str) -> list[Block]:
 
 
 def files(page: Path) -> dict[str, str]:
-    """The Python blocks that are files of their own, which begin with their name in a comment."""
+    """The Python blocks that are whole files; these begin with the name in a comment."""
     named = {block.text.partition("\n")[0]: block.text for block in blocks(page, "python")}
     return {head.removeprefix("# "): text for head, text in named.items() if _FILE.fullmatch(head)}
 
@@ -67,5 +67,5 @@ def rows(page: Path, heading: str) -> list[list[str]]:
 
 
 def quoted(text: str) -> list[str]:
-    """What stands between backticks, outside of fenced blocks."""
+    """The texts between backticks, outside of fenced blocks."""
     return re.findall(r"`([^`]+)`", _FENCE.sub("", text))

@@ -1,7 +1,7 @@
 """A shell in which the commands of a page run as a reader would type them.
 
-The ports of the pages are exchanged for free ones. `decreed dev` and `decreed watch`, which have no
-end of their own, run beside the shell, and are stopped by their process id.
+The ports of the pages are replaced by free ones. `decreed dev` and `decreed watch`, which do not end by
+themselves, run beside the shell, and are stopped by their process id.
 """
 
 import os
@@ -29,12 +29,12 @@ MARK = "-- the command has ended with"
 
 _PORT = re.compile(r"(?<=127\.0\.0\.1:)74\d\d\b|(?<=127\.0\.0\.1\", )74\d\d\b")
 _SERVES = re.compile(r"decreed serve .*&$")
-# what bash says of a process that was killed, whenever it notices
+# what bash prints about a killed process, at the time when it notices
 _KILLED = re.compile(r"^.*: line \d+: +\d+ Killed .*$")
 
 
 def with_ports(text: str, first: int) -> str:
-    """`text` with the ports that a page names exchanged for those from `first` on."""
+    """`text` with the ports of a page replaced by those from `first` on."""
     return _PORT.sub(lambda port: str(int(port[0]) - FIRST_DOCUMENTED_PORT + first), text)
 
 
@@ -47,14 +47,14 @@ def looks_like(shown: tuple[str, ...], output: list[str]) -> bool:
 
 
 def votes(address: str) -> bool:
-    """Whether the node at an address says that it votes."""
+    """Whether the node at an address reports that it votes."""
     report = told_by(address)
     return report is not None and report.voting
 
 
 @contextmanager
 def stopped_by(seconds: float, process: "subprocess.Popen[str]") -> Generator[None]:
-    """Kill `process`, which somebody reads from, if this takes too long."""
+    """Kill `process`, whose output is being read, after `seconds`."""
     timer = threading.Timer(seconds, process.kill)
     timer.start()
     try:
@@ -64,11 +64,11 @@ def stopped_by(seconds: float, process: "subprocess.Popen[str]") -> Generator[No
 
 
 class Shell:
-    """A shell in a folder of its own.
+    """A shell in its own folder.
 
     Args:
-        folder: where it runs.
-        first_port: stands for the first port of the pages.
+        folder: the folder in which it runs.
+        first_port: replaces the first port of the pages.
     """
 
     def __init__(self, folder: Path, first_port: int) -> None:
@@ -105,16 +105,16 @@ class Shell:
         code, output = self.run(command)
         until = time.monotonic() + (PATIENCE if command.text == "decreed status" else 0)
         while not looks_like(shown, output) and time.monotonic() < until:
-            # nodes are on their way up or down: their status is asked for until it is as shown
+            # nodes are starting or stopping: ask for their status until it is as shown
             code, output = self.run(command)
         printed = "\n".join(output)
         assert looks_like(shown, output), f"{command.block}: $ {command.text}\n{printed}"
         return code
 
     def _await_nodes(self, text: str) -> None:
-        """Nodes that were started in the background vote before anything else is typed.
+        """Wait until the nodes that were started in the background vote.
 
-        A reader types slower than nodes start. A machine that is busy may be slower than that.
+        A reader types more slowly than nodes start, but a busy machine may start them even more slowly.
         """
         if _SERVES.match(text):
             self._started.append(text)
@@ -127,7 +127,7 @@ class Shell:
 
     @contextmanager
     def beside(self, text: str) -> "Generator[subprocess.Popen[str]]":
-        """Run a command that has no end of its own; interrupt it afterwards."""
+        """Run a command that does not end by itself; interrupt it afterwards."""
         process = self._start(["bash", "-c", f"exec {text}"])
         try:
             with stopped_by(LIMIT, process):
@@ -148,7 +148,7 @@ class Shell:
             self.type("kill $(jobs -p) 2> jobs; wait")
         self._shell.stdin.close()
         self._shell.wait(PATIENCE)
-        # what it left behind, if it was killed before it could stop its jobs
+        # the jobs that are left, if the shell was killed before it could stop them
         with suppress(ProcessLookupError):
             os.killpg(self._shell.pid, signal.SIGKILL)
         lines_of(self._shell).close()
@@ -158,7 +158,7 @@ class Shell:
         for line in lines_of(self._shell):
             if line.startswith(MARK):
                 if lines[-1] == "":
-                    lines.pop()  # it is ours, unless the output ended without one
+                    lines.pop()  # the newline is ours, unless the output ended without one
                 return int(line.removeprefix(MARK)), [x for x in lines if not _KILLED.match(x)]
             lines.append(line.rstrip("\n"))
         raise EOFError("the shell has ended: a command took too long, or broke it")
@@ -179,7 +179,7 @@ class Shell:
 
 
 def _hear_interrupts() -> None:
-    """What a shell began in the background, and all that comes of it, is deaf to them."""
+    """Take interrupts: the background processes of a shell, and their children, ignore them."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

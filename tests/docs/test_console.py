@@ -1,4 +1,4 @@
-"""Every command of the pages, run in order as it is typed there; the output is the one shown."""
+"""Every command of the pages runs in order as it is shown there, and prints what the page shows."""
 
 import re
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def run_python(shell: Shell, block: Block, shown: str) -> None:
 
 
 def with_python_ports(text: str, first: int) -> str:
-    """Addresses that are pairs, as sockets take them."""
+    """Replace the ports in addresses that are pairs, as sockets take them."""
     return text.replace('("127.0.0.1", 7400)', f'("127.0.0.1", {first})')
 
 

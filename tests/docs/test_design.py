@@ -11,7 +11,7 @@ DESIGN = ROOT / "docs" / "design.md"
 FOLDERS = ("bench", "cli", "client", "examples", "registry", "storage", "tests")
 
 _SECTION = re.compile(r"^## (\d+)\. ", re.MULTILINE)
-# also where a line of a comment ends in the middle of it
+# also if a line of a comment ends inside it
 _CITATION = re.compile(
     r"\bdesign,?[\s#]+(?:sections?[\s#]+)?(\d+(?:(?:,| and)[\s#]+\d+)*)", re.IGNORECASE
 )
@@ -28,7 +28,7 @@ def cited(text: str) -> list[int]:
 
 
 def texts() -> list[Path]:
-    """Everything that may cite the design, except this file, which shows how."""
+    """Everything that may cite the design, except this file, which has examples."""
     sources = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
     return [path for path in (*sources, *PAGES, ROOT / "CONTRIBUTING.md") if path != Path(__file__)]
 

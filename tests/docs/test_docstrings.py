@@ -1,4 +1,4 @@
-"""What `help` says of the public client: it begins with what people use, and leaves out no argument."""
+"""`help` of the public client: it begins with what people use, and describes each argument."""
 
 import inspect
 import pydoc
@@ -42,7 +42,7 @@ CALLABLES = dict(callables())
 
 
 def section(text: str, heading: str) -> str:
-    """A section of a docstring; empty if it has none of that heading."""
+    """A section of a docstring; empty if there is no such heading."""
     found = re.search(rf"^{heading}:\n((?:    .*\n|\n)+)", text + "\n", re.MULTILINE)
     return found[1] if found else ""
 
@@ -53,7 +53,7 @@ def arguments(text: str) -> list[str]:
     return [name.strip() for entry in entries for name in entry.split(",")]
 
 
-def test_there_is_much_to_call() -> None:
+def test_the_public_callables_are_found() -> None:
     known = {
         "decreed.client.connect",
         "decreed.client.Registry.claim",

@@ -29,7 +29,7 @@ def test_the_files_that_a_guide_names_exist(guide: str) -> None:
     linked = [path.parent / name for name in _LINK.findall(text)]
     assert [str(each) for each in linked if not each.exists()] == []
     named = [each for each in quoted(text) if re.fullmatch(r"[\w./-]+(\.py|\.md|/)", each)]
-    # what is made here is no file of the repository
+    # files that are built are not in the repository
     made = set(re.findall(r"^/(.*)$", (ROOT / ".gitignore").read_text("utf-8"), re.MULTILINE))
     named = [name for name in named if name not in made]
     # beside the guide or from the top
@@ -54,14 +54,14 @@ def test_each_target_is_one_command() -> None:
     assert set(phony.split()) == targets().keys()
 
 
-def test_make_alone_says_what_there_is_to_make() -> None:
+def test_make_without_a_target_lists_the_targets() -> None:
     said = subprocess.run(
         ["make", "-C", str(ROOT), "-s"], capture_output=True, text=True, check=True
     )
     assert {line.split()[0] for line in said.stdout.splitlines()} == targets().keys()
 
 
-def test_the_hooks_are_valid_and_need_nothing_from_elsewhere() -> None:
+def test_the_hooks_are_valid_and_need_no_other_repository() -> None:
     pytest.importorskip("pre_commit", reason="an environment from before it was in the extra dev")
     config = ROOT / ".pre-commit-config.yaml"
     command = [sys.executable, "-m", "pre_commit", "validate-config", str(config)]

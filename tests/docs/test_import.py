@@ -22,7 +22,7 @@ EXAMPLES = [(form, *row) for heading, form in TABLES.items() for row in rows(PAG
 
 
 def written_out(cell: str) -> str:
-    """What a cell of a table stands for: a line's end is shown as a sign, and a bar is escaped."""
+    """The text that a cell stands for: a sign stands for the end of a line, and bars are escaped."""
     return cell.replace("⏎", "\n").replace("␛", "\x1b").replace("⇥", "\t").replace("\\|", "|")
 
 
@@ -38,7 +38,7 @@ def frozen(item: Item) -> str:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
 @pytest.mark.parametrize(("form", "example", "outcome"), EXAMPLES, ids=lambda cell: cell[:40])
-def test_a_row_is_what_happens(form: str, example: str, outcome: str, end: str) -> None:
+def test_an_import_gives_what_the_row_says(form: str, example: str, outcome: str, end: str) -> None:
     [text] = quoted(example)
     source = written_out(text).replace("\n", end)
     kind, _, why = outcome.partition(": ")
@@ -58,7 +58,7 @@ def test_a_row_is_what_happens(form: str, example: str, outcome: str, end: str) 
 
 @dataclass(frozen=True)
 class Case:
-    """What to put into a folder, and what becomes of the name ``x`` in it."""
+    """What to put into a folder, and what happens to the name ``x`` in it."""
 
     make: Callable[[Path], object]
     frozen: bool = False
@@ -90,7 +90,7 @@ FOLDER = {
 
 
 @pytest.mark.parametrize("what", FOLDER)
-def test_a_row_on_folders_is_what_happens(tmp_path: Path, what: str) -> None:
+def test_an_import_of_a_folder_gives_what_the_row_says(tmp_path: Path, what: str) -> None:
     case = FOLDER[what]
     case.make(tmp_path)
     found = folder_items(tmp_path, "p", False, lambda name: False)
@@ -102,7 +102,7 @@ def test_a_row_on_folders_is_what_happens(tmp_path: Path, what: str) -> None:
     assert len(errors) == bool(case.error) and all(case.error in error for error in errors)
 
 
-def test_no_row_on_folders_is_left_out() -> None:
+def test_all_rows_about_folders_are_tested() -> None:
     assert [what for what, _ in rows(PAGE, "in the folder")] == list(FOLDER)
 
 

@@ -157,10 +157,10 @@ def refuses(rule: str, message: list[Any]) -> bool:
 
 
 def fits(rule: str, message: list[Any]) -> None:
-    """Check one message; the validator looks at no more than the first of an array of them."""
+    """Check one message; the validator checks only the first of an array of messages."""
     found = re.search(rf"^{rule} += ((?:.+\n)+?)(?=[a-z\n;]|\Z)", SCHEMA, re.MULTILINE)
     assert found, rule
-    # by what the rule stands for: behind a second name the validator believes any choice
+    # use what the rule stands for: after a second name the validator accepts any choice
     pycddl.Schema(f"this-message = {found[1]}\n{SCHEMA}").validate_cbor(cbor2.dumps(message))
 
 

@@ -1,4 +1,4 @@
-"""The documentation site: it builds without a warning, its links lead somewhere, nothing is left out.
+"""The documentation site: it builds without a warning, its links are valid, and it is complete.
 
 It needs the extra `docs`; where that is missing these tests are skipped.
 """
@@ -27,7 +27,7 @@ from .pages import ROOT
 
 SOURCES = ("docs", "examples", "Makefile", "*.md", "LICENSE", "tests/README.md")
 PARTS = ("Tutorial", "How-to", "Reference", "Explanation")
-# what a browser fetches by itself; `a` is followed by people alone
+# what a browser fetches by itself; only people follow `a`
 FETCHED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 
 missing = [name for name in ("sphinx", "myst_parser", "furo") if find_spec(name) is None]
@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Page(HTMLParser):
-    """What a built page names, fetches and leads to."""
+    """The names, the fetched files and the links of a built page."""
 
     path: Path
     ids: set[str] = field(default_factory=set[str])
@@ -64,7 +64,7 @@ class Page(HTMLParser):
         self.feed(self.path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take down what a tag says."""
+        """Record the names and addresses of a tag."""
         given = dict(attrs)
         self.ids.add(given.get("id") or "")
         if tag == "a" and given.get("href"):
@@ -73,7 +73,7 @@ class Page(HTMLParser):
             self.fetched.append(given[FETCHED[tag]] or "")
 
     def handle_data(self, data: str) -> None:
-        """Take down what is read."""
+        """Record the text of the page."""
         self.words.append(data)
 
 
@@ -103,7 +103,7 @@ def test_the_pages_load_nothing_from_elsewhere(site: Path) -> None:
             assert word not in text, (path.name, word)
 
 
-def test_every_link_leads_to_a_page_and_a_place_on_it(site: Path) -> None:
+def test_every_link_leads_to_a_page_and_an_anchor_on_it(site: Path) -> None:
     broken: list[tuple[str, str]] = []
     for each in pages(site):
         for link in each.links:
@@ -136,7 +136,7 @@ def public(module: str, kinds: Iterator[tuple[str, object]]) -> Iterator[str]:
 
 def test_the_reference_has_every_public_name(site: Path) -> None:
     internal = {
-        # for those who build a block of their own around it
+        # for callers that write their own block around it
         "decreed.client.Registry.hold",
     }
     modules = {"decreed.client": decreed.client, "decreed.client.sync": sync}
@@ -159,7 +159,7 @@ def test_the_first_page_leads_to_all_parts(site: Path) -> None:
     assert "More" not in first.words, "a page is in no part: see NAVIGATION in docs/conf.py"
 
 
-def test_a_new_page_is_found_and_a_link_to_nowhere_ends_the_build(tmp_path: Path) -> None:
+def test_a_new_page_is_found_and_a_broken_link_fails_the_build(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     for pattern in SOURCES:
         for source in ROOT.glob(pattern):

@@ -1,4 +1,4 @@
-"""What the pages list is what the program has: errors, settings, limits, commands, names."""
+"""The tables of the pages agree with the code: errors, settings, limits, commands, names."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ CORRECTNESS = ROOT / "docs" / "correctness.md"
 PROTOCOL = ROOT / "docs" / "protocol.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt "
-# what users install has types (tests/test_typing.py); an editable install has none for checkers
+# a normal install has types (tests/test_typing.py); checkers see no types in an editable install
 COMMANDS = (f"{SET_UP}'.[server]' && .venv/bin/decreed dev --demo",
             f"{SET_UP}-e '.[server,dev]' && .venv/bin/pytest")  # fmt: skip
 
@@ -48,7 +48,7 @@ def test_only_one_named_error_is_indefinite_as_the_readme_says() -> None:
     assert "Only `OutcomeUnknown` is indefinite" in text
 
 
-def test_an_error_without_a_name_promises_nothing_in_the_code_and_on_the_page() -> None:
+def test_an_unknown_error_is_indefinite_in_the_code_and_on_the_page() -> None:
     for code in (0, 999):
         assert not error_from_wire(code, "something").definite
     text = " ".join(PROTOCOL.read_text(encoding="utf-8").split())
@@ -110,7 +110,7 @@ def test_every_option_of_the_server_is_on_a_page() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link to a heading of a page is called: `Why not Redlock?` is `why-not-redlock`."""
+    """The anchors of the headings of a page: `Why not Redlock?` is `why-not-redlock`."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
 

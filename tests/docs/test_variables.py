@@ -1,4 +1,4 @@
-"""The table of variables on the page about settings, against the options of the commands themselves."""
+"""The table of variables in docs/settings.md agrees with the options of the commands."""
 
 from collections import defaultdict
 
@@ -39,7 +39,7 @@ def options() -> list[tuple[str, Parameter]]:
 
 
 def variable_of(option: Parameter) -> str | None:
-    """The variable that says what the option says, if there is one."""
+    """The variable that sets the same as the option, if there is one."""
     variable = option.setting("envvar")
     assert variable is None or isinstance(variable, str)
     return variable
@@ -53,7 +53,7 @@ def test_every_option_has_a_variable_or_a_reason_to_have_none() -> None:
         assert (variable_of(option) is None) == (names[0] in none), (command, names)
 
 
-def test_no_variable_means_two_things_or_is_the_fencing_token() -> None:
+def test_no_variable_has_two_meanings_or_is_the_fencing_token() -> None:
     names: dict[str, set[str]] = defaultdict(set)
     for _, option in options():
         if (variable := variable_of(option)) is not None:

@@ -1,4 +1,4 @@
-"""The glossary is where a reader meets its words first."""
+"""The README links the words of the glossary where they come first."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ LINKED = ("claim", "decree", "home", "term")
 
 
 def prose(page: Path) -> str:
-    """A page as one line, without its fenced blocks and what stands between backticks."""
+    """A page as one line, without fenced blocks and texts between backticks."""
     text = page.read_text(encoding="utf-8")
     for block in blocks(page):
         text = text.replace(block.text, "")

@@ -1,4 +1,4 @@
-"""A newest log that lost whole records at its end: what peers notice, and what cannot be noticed.
+"""A newest log that lost whole records at its end: what peers notice, and what nobody can notice.
 
 The rows of docs/operations.md, section "A log that lost its end", one test each.
 """

@@ -21,9 +21,9 @@ TTL_S = 60.0
 SHORT_TTL_S = 3.0
 """For the tests that wait until a lock runs out."""
 LONGER_TTL_S = 12.0
-"""The guard kills a twelfth of it before the end: room for a machine that is busy."""
+"""The watchdog kills a twelfth of it before the end, which leaves room on a busy machine."""
 MARGIN_S = SHORT_TTL_S / 12 / 2
-"""Half of what the guard has of a short one: it must also wake up and find all that it kills."""
+"""Half of the watchdog's time for a short ttl: it must also wake up and find all processes."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def locked(
     how: tuple[str, ...] = ("lock", "run"),
     ttl_s: float = TTL_S,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A shell script that runs under a lock; what is left of it at the end is killed."""
+    """A shell script that runs under a lock; processes that are left at the end are killed."""
     command = decreed(*how, lock, "--ttl", f"{ttl_s}s", *options, "--", "sh", "-c", script)
     process = subprocess.Popen(
         command,
@@ -66,7 +66,7 @@ def alive(pid: int) -> bool:
 
 
 def pids(file: Path, count: int) -> list[int]:
-    """The process ids that a script has written, once there are so many."""
+    """The process ids that a script has written, once there are `count` of them."""
     eventually(f"{count} lines in {file.name}", lambda: begun(file, count))
     return [int(line) for line in lines(file)]
 
@@ -75,7 +75,7 @@ def lines(file: Path) -> list[str]:
     return file.read_text().split()
 
 
-def test_the_command_has_a_token_and_its_exit_code_comes_through(cluster: Processes) -> None:
+def test_the_command_gets_a_token_and_its_exit_code_is_passed_on(cluster: Processes) -> None:
     for token in (1, 2):
         done = run(
             "lock", "run", "codes", "--", "sh", "-c", 'echo "$DECREED_LOCK $DECREED_TOKEN"; exit 7',
@@ -108,7 +108,7 @@ def test_our_own_exit_codes_differ_from_those_of_commands(cluster: Processes) ->
 
 
 def test_a_timeout_ends_a_command_that_cannot_begin(cluster: Processes) -> None:
-    """For lock run it is the time to reach the cluster, for elect that of the whole campaign."""
+    """The timeout of lock run limits reaching the cluster, that of elect the whole campaign."""
 
     def code(words: str, endpoints: str, script: str = "true") -> int:
         return run(*words.split(), "--", "sh", "-c", script, endpoints=endpoints).returncode
@@ -122,14 +122,14 @@ def test_a_timeout_ends_a_command_that_cannot_begin(cluster: Processes) -> None:
     with locked(cluster, "taken", "echo ready; sleep 60") as process:
         assert process.stdout is not None and process.stdout.readline()
         assert code("elect taken --timeout 500ms", cluster.endpoints) == 121
-    # what has begun goes on; on a slow machine the time may be over before that
+    # a command that has begun continues; on a slow machine the time may end before that
     codes = (
         code("elect led --timeout 2s", cluster.endpoints, "sleep 3; exit 3") for _ in range(20)
     )
     assert next(each for each in codes if each not in (121, 125)) == 3
 
 
-def test_signals_are_passed_on_and_the_commands_answer_to_them_counts(cluster: Processes) -> None:
+def test_signals_are_passed_on_and_the_command_decides_the_exit_code(cluster: Processes) -> None:
     script = "trap 'exit 9' TERM; trap 'echo usr1' USR1; echo ready; while :; do sleep 0.2; done"
     with locked(cluster, "signals", script) as process:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
@@ -143,7 +143,7 @@ def test_signals_are_passed_on_and_the_commands_answer_to_them_counts(cluster: P
         assert process.wait(PATIENCE_S) == 128 + signal.SIGINT
 
 
-def test_a_signal_while_it_waits_ends_it(cluster: Processes) -> None:
+def test_a_signal_ends_lock_run_while_it_waits(cluster: Processes) -> None:
     with locked(cluster, "busy", "echo ready; sleep 600") as holder:
         assert holder.stdout is not None and holder.stdout.readline()
         with locked(cluster, "busy", "true") as waiter:
@@ -188,12 +188,12 @@ def stubborn(
 
 
 def await_start(process: subprocess.Popen[bytes], file: Path, count: int) -> None:
-    """Wait until a script has written so many lines, or has ended."""
+    """Wait until a script has written `count` lines, or has ended."""
     eventually("it begins or ends", lambda: begun(file, count) or process.poll() is not None)
 
 
 def begun(file: Path, count: int) -> bool:
-    """Whether a script has written so many lines."""
+    """Whether a script has written `count` lines."""
     return file.exists() and len(lines(file)) >= count
 
 
@@ -214,7 +214,7 @@ def test_nothing_of_a_stubborn_command_outlives_the_validity(
 
 
 def outlives(cluster: Processes, folder: Path, name: str, fate: signal.Signals) -> list[int]:
-    """Which processes of such a command still run when another has the lock."""
+    """The processes of such a command that still run when another client has the lock."""
     with stubborn(cluster, folder, name) as (lock, process, command):
         process.send_signal(fate)
         with cluster.client() as registry, registry.lock(lock, wait=PATIENCE_S) as lock_of_another:
@@ -260,7 +260,7 @@ def test_processes_that_a_command_leaves_running_are_stopped(
         assert [pid for pid in left if alive(pid)] == []
 
 
-def test_the_command_of_a_killed_guard_is_killed(cluster: Processes, tmp_path: Path) -> None:
+def test_the_command_of_a_killed_watchdog_is_killed(cluster: Processes, tmp_path: Path) -> None:
     file = tmp_path / "pids"
     script = f"echo $PPID >> {file}; echo $$ >> {file}; exec sleep 600"
     with locked(cluster, "guardless", script) as process:
@@ -280,7 +280,9 @@ def test_the_locks_are_listed(cluster: Processes) -> None:
     assert run("lock", "show", "never", endpoints=cluster.endpoints).returncode == 4
 
 
-def test_the_elected_one_runs_and_the_next_follows(cluster: Processes, tmp_path: Path) -> None:
+def test_the_leader_runs_its_command_and_the_next_leader_follows(
+    cluster: Processes, tmp_path: Path
+) -> None:
     file = tmp_path / "pids"
     script = f"echo $$ >> {file}; exec sleep 600"
     with (

@@ -1,4 +1,4 @@
-"""Locks on real processes, which are killed and stopped: two never hold one at the same time."""
+"""Locks in real processes that are killed and stopped: two never hold a lock at the same time."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 
 @contextlib.contextmanager
 def program(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """A Python program; killed at the end, also if it is stopped."""
+    """A Python program, which is killed at the end, even if it is stopped."""
     process = subprocess.Popen(
         [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
@@ -55,7 +55,7 @@ def said(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-# -- the fight
+# -- contenders
 
 
 @dataclass
@@ -68,12 +68,12 @@ class Window:
 
     @property
     def end(self) -> float:
-        """When it was certainly over: the holder left the lock, or its validity ended."""
+        """When the holder left the lock, or its validity ended."""
         return min(self.until, self.left)
 
 
 def windows(folder: Path) -> dict[int, Window]:
-    """What the contenders wrote down, by token."""
+    """The windows that the contenders recorded, by token."""
     found: dict[int, Window] = {}
     log = folder / "log"
     for line in log.read_text().splitlines() if log.exists() else []:
@@ -162,7 +162,7 @@ def counted(folder: Path) -> list[int]:
         return [token for (token,) in database.execute("SELECT token FROM counts ORDER BY id")]
 
 
-def test_windows_that_overlap_would_be_found() -> None:
+def test_the_check_finds_windows_that_overlap() -> None:
     assert overlaps({1: Window(0, 10), 2: Window(10, 20), 3: Window(20, 30, 25)}) == []
     assert overlaps({1: Window(0, 10, 5), 2: Window(6, 20)}) == []
     assert [bad[0] for bad in overlaps({1: Window(0, 10), 2: Window(9, 20)})] == [2]
@@ -173,7 +173,7 @@ def test_windows_that_overlap_would_be_found() -> None:
 
 # -- a holder that is stopped
 
-# on a slow machine the first term may be over before it is begun, and then there is another one
+# on a slow machine the first term may end before the work begins; then there is another term
 STOPPED = """
 import sys, anyio
 from decreed.client import connect, errors
@@ -236,7 +236,7 @@ anyio.run(main)
 """
 
 
-def test_living_waiters_get_the_lock_in_order_without_waiting_for_dead_ones(
+def test_live_waiters_get_the_lock_in_order_without_waiting_for_dead_ones(
     cluster: Processes,
 ) -> None:
     """Two hundred wait, in four programs; three of these are killed."""
@@ -256,7 +256,7 @@ def test_living_waiters_get_the_lock_in_order_without_waiting_for_dead_ones(
             eventually("the dead wait no more", lambda: waiting() == 50)
         began = time.monotonic()
         assert [said(programs[3]) for _ in range(50)] == [f"got {n}" for n in range(50)]
-        assert time.monotonic() - began < QUEUE_TTL_S, "no ttl was waited for"
+        assert time.monotonic() - began < QUEUE_TTL_S, "the waiters waited for a ttl"
 
 
 # -- death
@@ -280,7 +280,7 @@ with sync.connect(endpoints) as registry:
 
 
 def last_word(holder: subprocess.Popen[str]) -> float:
-    """Until when a dead holder counted itself the holder."""
+    """The time until which a dead holder counted itself the holder."""
     assert holder.stdout is not None
     *_, last = holder.stdout.read().split()
     return float(last)
@@ -317,7 +317,7 @@ def home_first(cluster: Processes, lock: str) -> list[str]:
 
 
 def got_at(cluster: Processes, name: str) -> float:
-    """When somebody else got the lock."""
+    """The time at which another client got the lock."""
     with cluster.client() as registry:
         registry.wait("up", timeout=None)  # all nodes may be down at the first contact
         with registry.lock(name, ttl=5, wait=PATIENCE_S):

@@ -1,6 +1,6 @@
-"""The page about servers, run by real ones: gunicorn, uWSGI, Celery, and pytest with its plugins.
+"""The examples of docs/servers.md in real servers: gunicorn, uWSGI, Celery, and pytest plugins.
 
-Not part of the default run: `pytest -m servers` runs these. What is not installed is left out.
+Not part of the default run: `pytest -m servers` runs these. Servers that are not installed are skipped.
 """
 
 import os
@@ -33,7 +33,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port for a server that is not ours, which nobody else is given before it binds it."""
+    """A port for a server of others; no other socket gets it before the server binds it."""
     with ports.held(1) as [port]:
         yield port
 

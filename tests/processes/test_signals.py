@@ -115,7 +115,7 @@ def test_the_first_process_of_a_container_ends_by_others_too(
 
 
 @pytest.mark.parametrize("command", [x for x in IN_THE_MIDDLE if x not in ENDED_BY_A_FRIEND])
-def test_any_other_process_is_seen_to_end_by_the_signal(
+def test_the_parent_of_any_other_process_sees_the_signal_that_ended_it(
     silent: socket.socket, command: str
 ) -> None:
     with begun(silent, decreed(*IN_THE_MIDDLE[command])) as process:
@@ -134,14 +134,14 @@ signal.raise_signal(signal.SIGTERM)
 """
 
 
-def test_where_no_namespace_can_be_made_the_handlers_are_the_same() -> None:
+def test_the_handlers_are_set_even_without_namespaces() -> None:
     done = subprocess.run([sys.executable, "-c", FIRST_STOP], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (143, "[True, True, True]\n"), done.stderr
 
 
-# -- an interrupt that comes where no exception can get out
+# -- an interrupt at a place where exceptions are lost
 
-# in a callback of the collector, as in a finalizer
+# in a callback of the garbage collector, as in a finalizer
 DEAF = """
 import signal, sys, weakref
 from decreed.cli import early
@@ -187,7 +187,7 @@ def test_an_interrupt_is_not_lost_wherever_it_comes(
     assert ("interrupted; it may be chosen" in done.stderr) == ("claim" in words)
 
 
-# -- what was ignored
+# -- ignored signals
 
 
 @pytest.fixture(scope="module")

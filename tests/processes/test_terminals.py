@@ -22,11 +22,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 
 
 class Typist:
-    """Somebody at a terminal of their own, at which a program runs.
+    """A user at a terminal, at which a program runs.
 
     Args:
         words: the program and its arguments.
-        endpoints: of the cluster.
+        endpoints: the addresses of the cluster.
     """
 
     def __init__(self, words: list[str], endpoints: str) -> None:
@@ -96,7 +96,7 @@ Sit = Callable[..., Typist]
 
 @pytest.fixture
 def sit(cluster: Processes) -> Iterator[Sit]:
-    """Puts somebody at a terminal, at which a program runs; all leave at the end."""
+    """Makes terminals, at each of which a program runs; all are closed at the end."""
     found: list[Typist] = []
 
     def sit(*words: str) -> Typist:
@@ -110,7 +110,7 @@ def sit(cluster: Processes) -> Iterator[Sit]:
 
 @pytest.fixture
 def shell(sit: Sit) -> Typist:
-    """Somebody at an interactive shell, in which what is typed is a job as any other is."""
+    """A user at an interactive shell, in which each command is a job."""
     typist = sit("bash", "--norc", "--noprofile", "-i")
     typist.see("ready> ")
     return typist
@@ -129,7 +129,7 @@ def test_a_command_in_the_foreground_has_the_terminal(sit: Sit) -> None:
     assert typist.end() == 0
 
 
-def test_without_foreground_there_is_no_terminal_to_open_and_input_is_read_all_the_same(
+def test_without_foreground_a_command_cannot_open_the_terminal_but_reads_its_input(
     sit: Sit,
 ) -> None:
     script = "(: < /dev/tty) 2> /dev/null || echo none; read line && echo read $line"
@@ -181,7 +181,7 @@ def leave(typist: Typist, code: int) -> None:
     typist.end()
 
 
-def test_a_job_is_suspended_goes_on_and_gives_the_terminal_back(
+def test_a_job_is_suspended_continues_and_gives_the_terminal_back(
     shell: Typist, tmp_path: Path
 ) -> None:
     script = "echo begun\nwhile read line < /dev/tty; do echo read $line; done\n"
@@ -221,10 +221,10 @@ def test_a_job_that_waits_for_the_terminal_in_the_background_is_stopped_until_it
     leave(shell, 0)
 
 
-def test_a_job_that_is_put_into_the_foreground_as_it_wants_the_terminal_goes_on(
+def test_a_job_continues_when_it_is_put_into_the_foreground_as_it_asks_for_the_terminal(
     shell: Typist, tmp_path: Path
 ) -> None:
-    """Its holder hears of the want when the terminal is there already."""
+    """The holder learns that the job wants the terminal when the job has it already."""
     shell.type("set -b\n")
     go, pid = tmp_path / "go", tmp_path / "pid"
     waits = f"echo $$ > {pid}\necho begun\nuntil [ -e {go} ]; do sleep 0.05; done\n"
@@ -248,8 +248,8 @@ def is_stopped(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-def test_without_a_shell_to_resume_it_a_suspended_command_goes_on(sit: Sit) -> None:
-    """There is no shell, as in a container: the system does not let the group stop."""
+def test_a_suspended_command_continues_if_no_shell_can_resume_it(sit: Sit) -> None:
+    """Without a shell, as in a container, the system does not let the process group stop."""
     script = f"echo begun; {READS_TERMINAL}"
     typist = sit(*locked("orphan", script, "--foreground"))
     typist.see("begun")
@@ -264,7 +264,7 @@ TRIES = [f"late-{number}" for number in range(20)]
 
 def suspended(typist: Typist, tmp_path: Path, lock: str) -> bool:
     """Run a job under a lock with a short ttl and suspend it; False if the machine took too long."""
-    # the shell waits: one that is about to begin a program by vfork cannot be stopped
+    # wait for the shell: while it begins a program by vfork it cannot be stopped
     typist.type(job(tmp_path, lock, "sleep 60 &\necho begun\nwait\n", ttl="3s") + "\n")
     if typist.see_either("begun", "was lost") == "begun":
         typist.type("\x1a")

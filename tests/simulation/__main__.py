@@ -18,7 +18,7 @@ PROGRESS_S = 10.0
 
 
 def main() -> int:
-    """Run the seeds or the scenario asked for; 1 if any failed."""
+    """Run the given seeds or the given scenario; returns 1 if any run failed."""
     arguments = _parser().parse_args()
     first, _, last = arguments.seed.partition("-")
     seeds = range(int(first), int(last or first) + 1)
@@ -71,7 +71,7 @@ def _run(plan: Plan, trace: bool) -> bool:
 
 
 def _many(seeds: range, jobs: int) -> list[Plan]:
-    """Run many seeds, with a line now and then; returns the plans of those that failed."""
+    """Run many seeds, with a line of progress at times; returns the plans that failed."""
     summary, told_s = Summary(), time.monotonic()
     for run in run_seeds(seeds, jobs):
         summary.add(run)
@@ -112,7 +112,7 @@ def _fails(plan: Plan) -> bool:
 def _reason(plan: Plan) -> str:
     try:
         Storm(plan).run()
-    except Exception as error:  # noqa: BLE001 - whatever went wrong is what we look for
+    except Exception as error:  # noqa: BLE001 - any error is a failure of the run
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     return ""
 

@@ -1,4 +1,4 @@
-"""Many seeds in a row, over several processes, and what came of them all."""
+"""Many seeds in a row, on several processes, and a summary of the results."""
 
 import multiprocessing
 import time
@@ -18,16 +18,16 @@ CHUNK = 10
 
 @dataclass(frozen=True)
 class Run:
-    """What came of one seed.
+    """The result of one seed.
 
     Args:
-        seed: which.
+        seed: the seed.
         failure: what went wrong; empty if nothing did.
-        decrees, claims, requests: how many there were.
+        decrees, claims, requests: their numbers.
         hours: simulated time.
         spent_s: seconds of processor time.
-        sightings: what was seen to happen.
-        story: where it went wrong.
+        sightings: the counts of what happened.
+        story: the traceback of the failure.
     """
 
     seed: int
@@ -51,7 +51,7 @@ class Run:
 
 
 def run_storm(storm: Storm) -> Run:
-    """Run a storm to its end, or to what goes wrong in it."""
+    """Run a storm to its end, or to its first failure."""
     began, failure, story = time.process_time(), "", ""
     try:
         with without_garbage_collection():
@@ -97,7 +97,7 @@ def run_seeds(seeds: Iterable[int], jobs: int) -> Iterator[Run]:
 
 @dataclass
 class Summary:
-    """What came of many runs."""
+    """The results of many runs, added up."""
 
     began_s: float = field(default_factory=time.monotonic)
     seeds: int = 0
@@ -110,7 +110,7 @@ class Summary:
     sightings: Sightings = field(default_factory=Sightings)
 
     def add(self, run: Run) -> None:
-        """One more."""
+        """Add the result of one run."""
         self.seeds += 1
         self.decrees += run.decrees
         self.claims += run.claims
@@ -122,7 +122,7 @@ class Summary:
             self.failures.append(run)
 
     def line(self) -> str:
-        """How far it has come."""
+        """The progress, in one line."""
         real_s = time.monotonic() - self.began_s
         return (
             f"{self.seeds} seeds in {real_s:.0f} s, {len(self.failures)} failed:"

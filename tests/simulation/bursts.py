@@ -1,8 +1,8 @@
-"""Bursts of claims: several fresh keys of one home are claimed at once, so that they fly together.
+"""Bursts of claims: several new keys of one home are claimed at once, so that they share a batch.
 
-Now and then a rival claims some of them at another node, a reader asks for one, or a client gives its
-claim up before the home has done anything. Whoever retries or reads later picks them up like any wish,
-and a later burst may want the same keys, from a later life of their home.
+Sometimes a rival claims some of them at another node, a reader asks for one, or a client gives its
+claim up before the home has done anything. Clients that retry or read later use these keys too. A
+later burst may claim the same keys, when their home is in a later incarnation.
 """
 
 import random
@@ -23,11 +23,11 @@ TIMEOUTS_MS = (20, 100, 500, 2_000)
 
 
 class Bursts:
-    """Clients that ask for much at once.
+    """Clients that send many claims at once.
 
     Args:
-        world: whom they ask.
-        clients: who they are.
+        world: the cluster that they ask.
+        clients: sends the claims and records them.
     """
 
     def __init__(self, world: WitnessedWorld, clients: Clients) -> None:
@@ -36,7 +36,7 @@ class Bursts:
         self._latest: dict[NodeId, list[Key]] = {}
 
     def ask(self, chance: random.Random, tick: int) -> None:
-        """Maybe there is a burst in this tick, at any node that is up."""
+        """Send a burst in some of the ticks, to any node that is up."""
         up = self._world.up()
         if not up or chance.random() > OFTEN:
             return
@@ -53,13 +53,13 @@ class Bursts:
             case 0 | 1:
                 self._rival(chance.choice(up), chance, keys)
             case 2:
-                self._world.sightings.saw("a claim was given up before it could fly")
+                self._world.sightings.saw("a claim was given up before its batch left")
                 self._clients.give_up(marks[-1])
             case _:
                 pass
 
     def _keys(self, node: NodeId, tick: int, number: int) -> list[Key]:
-        """Keys that nobody has claimed, and that a node is home to."""
+        """Keys of this home that nobody has claimed yet."""
         keys = (Key(f"burst/{tick}/{n}") for n in count())
         nodes = self._world.config.nodes
         return list(islice((key for key in keys if home(key, nodes) == node), number))
@@ -70,7 +70,7 @@ class Bursts:
         return node, number
 
     def _rival(self, node: NodeId, chance: random.Random, keys: list[Key]) -> None:
-        """Another value for some of the keys, wherever."""
+        """Claim another value for some of the keys, at this node."""
         for key in chance.sample(keys, chance.randint(1, len(keys))):
             self._claim(node, key, chance.choice(TIMEOUTS_MS))
 

@@ -1,6 +1,6 @@
 """Clients in a storm: they claim few keys with many values, grow series, read, list and give up.
 
-Every operation is recorded for the judge, with the world's own time, as it begins and as it ends.
+Every operation is recorded for the judge, with the world's time of its begin and of its end.
 """
 
 import random
@@ -43,15 +43,15 @@ class Clients:
     """All clients of a storm.
 
     Args:
-        world: whom they ask.
-        chance: how their lists go on from page to page.
+        world: the cluster that they ask.
+        chance: decides how their lists continue from page to page.
 
     Attributes:
-        asked: what waits for an answer.
+        asked: the requests that wait for an answer.
         recorder: the history so far.
-        requests, claims: how many were made.
-        answered: is told of each request that was answered.
-        lost: is told of each request whose node died over it.
+        requests, claims: the numbers of those that were sent.
+        answered: called with each request that was answered.
+        lost: called with each request whose node died before it answered.
     """
 
     def __init__(self, world: WitnessedWorld, chance: random.Random) -> None:
@@ -69,7 +69,7 @@ class Clients:
     # -- asking
 
     def ask(self, chance: random.Random, tick: int) -> None:
-        """One more request, of any kind, to any node that is up."""
+        """Send one more request, of any kind, to any node that is up."""
         up = self._world.up()
         if not up:
             return
@@ -92,7 +92,7 @@ class Clients:
                 self._give_up(node, chance)
 
     def _list(self, node: NodeId, request: ListRequest) -> None:
-        """Ask for a page; now and then for the same one again and for others, so that lists wait."""
+        """Ask for a page; sometimes for the same one again and for others, so that lists queue."""
         self.send(node, request)
         if request.id % 3 == 0:
             self._world.sightings.saw("a list was asked for twice at once")
@@ -105,7 +105,7 @@ class Clients:
             self.give_up(chance.choice(mine))
 
     def give_up(self, mark: Mark) -> None:
-        """Do not want the answer any more, and say so."""
+        """Cancel a request, and tell its node."""
         node, number = mark
         del self.asked[mark]
         self._given_up.add(mark)
@@ -113,7 +113,7 @@ class Clients:
         self._world.post(node, FromClient(1, (Cancel(number),)))
 
     def _key(self, chance: random.Random, tick: int) -> Key:
-        """One of a few keys that are fresh for a while, or a slot near the end of a series."""
+        """One of a few keys, which change every few ticks, or a slot near the end of a series."""
         if chance.random() < 0.6:
             return Key(f"{chance.choice(KEYS)}{tick // FRESH_TICKS}")
         series = chance.choice(SERIES)
@@ -121,7 +121,7 @@ class Clients:
         return slot_key(series, max(1, last + chance.choice([-1, 0, 1, 1, 2])))
 
     def _read_key(self, chance: random.Random, key: Key) -> Key:
-        """Most reads look at what was claimed just now: it may be half-done."""
+        """Most reads are of a key that was claimed just now: it may be in doubt."""
         wishes = list(self._world.wishes.values())[-3:]
         if chance.random() < 0.75 and wishes:
             return chance.choice(wishes).claim.key
@@ -134,7 +134,7 @@ class Clients:
         self.claim(node, number, timeout_ms, chance.random() < 0.5, wish)
 
     def claim(self, node: NodeId, number: int, timeout_ms: int, here: bool, wish: Wish) -> None:
-        """Try to have a wish come true."""
+        """Send a claim for a wish."""
         wish.tries += 1
         self.claims += 1
         kind = ClaimNextRequest if wish.following else ClaimRequest
@@ -149,7 +149,7 @@ class Clients:
         return self.wish(key, following)
 
     def wish(self, key: Key, following: bool = False) -> Wish:
-        """A new wish, for a key or for the next free slot from there on."""
+        """A new wish, for a key or for the next free slot from that slot on."""
         wishes = self._world.wishes
         claim_id = b"wish %d" % len(wishes)
         claim = Claim(key, b"of " + claim_id, "text/plain", "tester", claim_id)
@@ -157,7 +157,7 @@ class Clients:
         return wish
 
     def send(self, node: NodeId, request: Query | AnyClaim, wish: Wish | None = None) -> None:
-        """Ask a node something, as an operation of its own."""
+        """Send a request to a node, and record it as an operation."""
         self.requests += 1
         known = len(self._world.order)
         self.asked[node, request.id] = Asked(request, self._begun(request), known, wish)
@@ -185,7 +185,7 @@ class Clients:
     # -- being answered
 
     def take(self, mark: Mark, answer: Answer) -> None:
-        """An answer has come: look at it, write it down, and ask for the next page of a list."""
+        """Check an answer, record it, and ask for the next page of a list."""
         asked = self.asked.pop(mark, None)
         if asked is None:
             assert mark in self._given_up, f"a request was answered twice: {answer}"
@@ -213,7 +213,7 @@ class Clients:
         self._world.post(node, FromClient(1, (page,)))
 
     def lose(self, node: NodeId) -> None:
-        """A node has died; nobody will ever be told what became of what it was asked."""
+        """A node has died: its requests get no answer, and their outcome stays unknown."""
         lost = [mark for mark in self.asked if mark[0] == node]
         over = [self.asked.pop(mark) for mark in lost]
         self._given_up = {mark for mark in self._given_up if mark[0] != node}

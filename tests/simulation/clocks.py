@@ -1,7 +1,7 @@
-"""What time it is for a node: its own clocks, which agree neither with each other nor with the world's.
+"""The clocks of a node, which agree neither with each other nor with the time of the world.
 
-The monotonic clock starts at zero with each life of a node and runs at the node's own rate. The wall
-clock is off by as much as it likes and jumps; nothing may depend on it.
+The monotonic clock starts at zero in each incarnation and runs at the node's own rate. The wall clock
+is wrong by any amount, and jumps; nothing may depend on it.
 """
 
 import random
@@ -21,7 +21,7 @@ class Clock:
     Attributes:
         rate: how fast the monotonic clock runs; 1 is right.
         wall_off_ms: by how much the wall clock is wrong.
-        started_ms: when this life of the node began, in the time of the world.
+        started_ms: when this incarnation of the node began, in the time of the world.
     """
 
     rate: float = 1.0
@@ -30,7 +30,7 @@ class Clock:
 
     @classmethod
     def drawn(cls, chance: random.Random) -> "Clock":
-        """Clocks as they come: most are a little wrong, a few are far off."""
+        """Random clocks: most are a little wrong, a few are very wrong."""
         rate = chance.uniform(0.9, 1.1)
         if chance.random() < 0.1:
             rate = chance.choice([0.3, 0.5, 2.0, 4.0])
@@ -45,9 +45,9 @@ class Clock:
         return Moment(self.now_ms(world_ms), EPOCH_MS + int(world_ms) + self.wall_off_ms)
 
     def passes_in(self, ms: float) -> float:
-        """How long the world needs until this much has passed here."""
+        """How much time passes in the world while `ms` pass on the monotonic clock."""
         return ms / self.rate
 
     def jump(self, chance: random.Random) -> None:
-        """Somebody sets the wall clock."""
+        """Set the wall clock to another time."""
         self.wall_off_ms += chance.randint(-DAY_MS, DAY_MS)

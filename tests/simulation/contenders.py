@@ -1,10 +1,10 @@
 """Contenders for locks: programs with clocks, pauses and a bad connection to the cluster.
 
-A contender does what the client library does, by the same pure rules (`registry.locks.holding`): it
-asks with one claim id until it is told, counts validity from the sending, keeps its term alive, and
-releases it in the end, or dies, or stops for as long as it likes and goes on without knowing it. At any
-point it may give up, and says so until a quorum has taken it. Some are thieves, who name the claims of
-others, which all can read, and show secrets of their own.
+A contender does what the client library does, by the same pure rules (`registry.locks.holding`). It
+asks with one claim id until it is answered, counts validity from the time of sending, keeps its term
+alive, and releases it. Or it dies, or it stops for any time and continues without noticing. It may
+give up at any point, and repeats that until a quorum has taken the give-up. Some contenders are
+thieves: they name the claims of others, which all can read, and show secrets of their own.
 """
 
 import random
@@ -46,7 +46,7 @@ Sent = LockRequest | KeepAliveRequest | EndRequest | HolderRequest | GiveUpReque
 
 
 class Stage(Enum):
-    """How far a contender is."""
+    """The state of a contender."""
 
     ASKING = "asking"
     CONFIRMING = "confirming"
@@ -56,11 +56,11 @@ class Stage(Enum):
 
 
 class Mood(Enum):
-    """What kind of trouble a run looks for.
+    """The kind of trouble in a run.
 
-    In *sluggish* runs leases are shorter than the nodes' messages take, so that everything crosses.
-    In *drifting* ones the nodes' clocks are as fast and the contenders' as slow as they may be, and
-    leases are long. In *patient* ones leases are so long that nobody gets a lock by one that ran out.
+    *Sluggish*: leases are shorter than messages between nodes take, so that requests cross each other.
+    *Drifting*: leases are long; the nodes' clocks run as fast as allowed, the contenders' as slowly.
+    *Patient*: leases are so long that nobody gets a lock because one ran out.
     """
 
     MIXED = (100, 200, 300, 1_000, 5_000)
@@ -73,12 +73,12 @@ class Contender:
     """One program that wants one lock, once.
 
     Args:
-        world: where.
-        spans: is told of every validity.
-        number: tells contenders apart.
-        lock: what it wants.
-        mood: what kind of trouble there should be.
-        chance: decides everything about it.
+        world: the cluster.
+        spans: records every validity.
+        number: identifies the contender.
+        lock: the lock that it wants.
+        mood: the kind of trouble in this run.
+        chance: decides everything about the contender.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Contender:
         return self._world.now_ms * self._rate
 
     def _later(self, ms: float, action: Callable[[], None]) -> None:
-        """Do something when so much time has passed on its own clock, and it is awake."""
+        """Do something when `ms` have passed on its own clock, and it is awake."""
         self._world.at(self._world.now_ms + ms / self._rate, partial(self._awake, action))
 
     def _awake(self, action: Callable[[], None]) -> None:
@@ -133,7 +133,7 @@ class Contender:
         self._world.seen[f"a contender paused while {self.stage.value}"] += 1
 
     def cut_off(self, ms: float) -> None:
-        """Lose everything that is sent in either direction for a while."""
+        """Lose all messages in both directions for `ms`."""
         self._cut_until_ms = max(self._cut_until_ms, self._world.now_ms + ms)
         self._world.seen[f"a contender was cut off while {self.stage.value}"] += 1
 
@@ -141,7 +141,7 @@ class Contender:
         return self._world.now_ms < self._cut_until_ms or self._chance.random() < LOSS
 
     def die(self, noticed: bool) -> None:
-        """End without a word; the nodes may notice that the connection is gone."""
+        """End without releasing; the nodes may notice that the connection is gone."""
         self._world.seen[f"a contender died while {self.stage.value}"] += 1
         self._end()
         self._gone = noticed
@@ -149,7 +149,7 @@ class Contender:
             self._hang_up()
 
     def reconnect(self) -> None:
-        """Lose the connections, and make others: to the nodes it is somebody new from now on."""
+        """Lose the connections and make new ones, by which the nodes do not know it."""
         self._world.seen[f"a contender's links broke while {self.stage.value}"] += 1
         self._hang_up()
         self._connection += 1_000
@@ -159,7 +159,7 @@ class Contender:
             self._world.post(node, ClientGone(self._connection))
 
     def _send(self, request: Sent, to: NodeId | None = None) -> None:
-        """To some node that is up; it may be lost, or late."""
+        """Send a request to a node that is up; it may be lost or late."""
         self._sent[request.id] = self._now_ms()
         node = to or self._chance.choice(self._world.config.nodes)
         if isinstance(request, LockRequest):
@@ -170,7 +170,7 @@ class Contender:
         self._world.at(self._world.now_ms + self._trip_ms(), arrive)
 
     def _arrive(self, node: NodeId, event: FromClient) -> None:
-        """Nothing comes from a connection that a node has seen end."""
+        """Deliver a request, unless the node has seen its connection end."""
         if not self._gone and event.connection == self._connection:
             self._world.post(node, event)
 
@@ -179,15 +179,15 @@ class Contender:
         return self._chance.random() * (600.0 if slow else 5.0)
 
     def take(self, answer: Answer) -> None:
-        """A node has answered; the answer is on its way."""
+        """A node has answered; the answer travels to the contender."""
         if not self._is_lost():
             handle = partial(self._awake, partial(self._take, answer))
             self._world.at(self._world.now_ms + self._trip_ms(), handle)
 
-    # -- what it does
+    # -- what a contender does
 
     def begin(self) -> None:
-        """Ask for the lock; again, with the same claim id, while there is no answer."""
+        """Ask for the lock; repeat that with the same claim id until there is an answer."""
         if self.stage is not Stage.ASKING:
             return
         self._asked_ms.append(self._now_ms())
@@ -201,7 +201,7 @@ class Contender:
         self._later(self._chance.choice([50, 200, 2_500, 21_000]), self.begin)
 
     def _release_what_is_not_his(self) -> None:
-        """A confused program: it takes itself for the holder of a term that it lost."""
+        """As a confused program does, release a term that another claim won."""
         prefix = f"$locks/{self._lock}@"
         terms = [
             key
@@ -215,7 +215,7 @@ class Contender:
             self._send(to_end(self._world.new_id(), 500, others, RELEASED))
 
     def _steal(self) -> None:
-        """A thief: he gives up, keeps or releases what others claimed, without their secret."""
+        """As a thief does, give up, keep or release the claims of others without their secret."""
         others = [one for one in self._world.wanted if one != self.claim.claim_id]
         if not others:
             return
@@ -230,7 +230,7 @@ class Contender:
             self._send(KeepAliveRequest(self._world.new_id(), 500, held, secret))
 
     def give_up(self) -> None:
-        """Want it no more, whatever comes; every node that was asked is told."""
+        """Give the claim up, and tell every node that was asked."""
         if self.stage in (Stage.OVER, Stage.GIVING_UP):
             return
         self._world.seen[f"a contender gave up while {self.stage.value}"] += 1
@@ -248,7 +248,7 @@ class Contender:
         self._send(request, to)
 
     def _say_it_again(self) -> None:
-        """For one ttl, to one node or another, until it is taken."""
+        """Repeat the give-up, to one node or another, for one ttl or until it is taken."""
         if self.stage is not Stage.GIVING_UP:
             return
         if self._now_ms() > self._given_up_ms + self.claim.ttl_ms:
@@ -273,8 +273,8 @@ class Contender:
                 self._world.seen["a holder was superseded"] += 1
                 self._end()
             case HeldBy() if self.stage is Stage.ASKING and not self.queue:
-                self._world.seen["held was said"] += 1
-                # another try, at another node, may get a term
+                self._world.seen["the lock was held"] += 1
+                # an earlier request, at another node, may get a term
                 if len(self._asked_ms) > 1:
                     self.give_up()
                 else:
@@ -297,7 +297,7 @@ class Contender:
         self._later(ttl_ms * self._chance.uniform(0.5, 1.5) if late else 0.0, self._keep_alive)
 
     def _confirmed(self, sent_ms: float) -> None:
-        """A quorum has answered: from the sending on, for a ttl less the margin."""
+        """A quorum has answered: the validity is a ttl less the margin, from the time of sending."""
         assert self.holding is not None
         self.holding = self.holding.confirmed(sent_ms, self._now_ms())
         self._hold()
@@ -331,7 +331,7 @@ class Contender:
         self._later(self.holding.ttl_ms / 3, self._keep_alive)
 
     def _finish(self) -> None:
-        """The work is done: give the lock back."""
+        """The work is done: release the lock."""
         if self.holding is None or self.stage in (Stage.OVER, Stage.GIVING_UP):
             return
         held = self.holding.tenure

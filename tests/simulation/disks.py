@@ -1,6 +1,6 @@
-"""What is wrong with a node's disk: it stalls, fails, is full, or did more than it said.
+"""Faults of a node's disk: it stalls, fails, is full, or kept a batch whose sync failed.
 
-It knows disks and nothing of nodes. How a disk fails is `MemoryDisk`'s part; here is when.
+This module knows disks and nothing of nodes. It decides when a disk fails; `MemoryDisk` does how.
 """
 
 import random
@@ -12,16 +12,16 @@ LONGEST_STALL_MS = 5_000.0
 
 
 class Drive:
-    """One node's disk, and its moods. It stays with the node; the disk in it may be exchanged.
+    """One node's drive and its faults. It stays with the node; the disk in it may be exchanged.
 
     Args:
-        disk: what is in it now.
-        chance: decides how long a write takes and what survives.
+        disk: the disk that is in it now.
+        chance: decides how long a write takes and what a crash leaves.
 
     Attributes:
-        usual_ms: how long a write takes at most; 0 for no time.
-        stalling: the part of all writes that take long.
-        longest_ms: how long those take at most.
+        usual_ms: the longest time of a usual write; 0 for no time.
+        stalling: the part of all writes that take longer.
+        longest_ms: the longest time of those.
     """
 
     def __init__(self, disk: MemoryDisk, chance: random.Random) -> None:
@@ -34,7 +34,7 @@ class Drive:
     def write_ms(self) -> float:
         """How long the next write takes, in milliseconds."""
         if self.stalling and self._chance.random() < self.stalling:
-            # any length is as likely as one twice as long
+            # any time is as likely as twice that time
             longer = self.longest_ms / SHORTEST_STALL_MS
             return SHORTEST_STALL_MS * float(longer ** self._chance.random())
         return self._chance.random() * self.usual_ms if self.usual_ms else 0.0
@@ -48,13 +48,13 @@ class Drive:
         self.disk.capacity = self.disk.size + self._chance.choice([0, 200, 1_000])
 
     def mend(self) -> None:
-        """From now on all is well; what is lost is lost."""
+        """End all faults; what was lost stays lost."""
         self.disk.fail_writes = self.disk.fail_syncs = 0
         self.disk.capacity = None
         self.stalling = 0.0
 
     def crash(self) -> bool:
-        """The node dies, and the disk loses any suffix of what was not synced, or nothing.
+        """The node dies, and the disk loses a suffix of what was not synced, or nothing.
 
         Returns:
             Whether a batch whose sync had failed was on the disk all the same.

@@ -1,4 +1,4 @@
-"""What disks and nodes must hold, now and then and when all has healed."""
+"""What disks and nodes must hold during a run, and after it has healed."""
 
 from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations
@@ -16,12 +16,12 @@ EVERYTHING = 1_000_000
 
 
 def members(world: WitnessedWorld) -> list[NodeId]:
-    """The nodes that may take part: all but those whose directory was exchanged."""
+    """The nodes that may take part: all except those whose directory was exchanged."""
     return [node for node in world.config.nodes if node not in world.impostors]
 
 
 def check_disks(world: WitnessedWorld) -> None:
-    """R08: no disk ever holds another decree; and no cursor runs ahead of what is learned."""
+    """R08: no disk holds another decree. No cursor is ahead of what is learned."""
     for node in members(world):
         storage = world.machines[node].storage
         if storage is None:
@@ -38,7 +38,7 @@ def check_disks(world: WitnessedWorld) -> None:
 
 
 def _check_cursors(world: WitnessedWorld, node: NodeId, learned: set[Key]) -> None:
-    """What is at the disk just now counts as learned: the cursor moves in that very batch."""
+    """A batch that is being written counts as learned: it also holds the cursor."""
     if world.machines[node].writing is not None or world.replica(node).node.failed:
         return
     for peer in members(world):
@@ -46,12 +46,12 @@ def _check_cursors(world: WitnessedWorld, node: NodeId, learned: set[Key]) -> No
         if peer != node and machine.storage is not None:
             cursor = world.replica(node).catchup.cursor(peer)
             entries, end = machine.storage.feed(0, cursor) if cursor else ((), 0)
-            assert end == cursor, "the cursor is behind the end of the feed"
+            assert end == cursor, "the cursor is past the end of the feed"
             assert {entry.key for entry in entries} <= learned
 
 
 def is_quiet(world: WitnessedWorld) -> bool:
-    """Whether everybody knows everything, and nothing is left over."""
+    """Whether each node has learned everything, and has no work left."""
     return all(
         world.machines[node].replica is not None
         and world.replica(node).node.feed_end == len(world.chosen) - len(world.deaf(node))
@@ -62,11 +62,11 @@ def is_quiet(world: WitnessedWorld) -> bool:
 
 
 def check_the_end(world: WitnessedWorld, watchers: Mapping[NodeId, Watcher]) -> None:
-    """R22, and all the rest: everybody knows everything, and nothing is left over."""
+    """R22 and the rest: each node has learned everything, and has no work left."""
     for node in members(world):
         replica = world.replica(node)
         assert replica.node.voting
-        assert replica.unlearned == 0, "R22: something is half-done"
+        assert replica.unlearned == 0, "R22: a key is in doubt"
         deaf = world.deaf(node)
         for key, decree in world.chosen.items():
             assert key in deaf or stored(world, node, key).learned == decree
@@ -92,7 +92,7 @@ def _check_nothing_was_skipped(world: WitnessedWorld, node: NodeId, watcher: Wat
     assert storage is not None
     if watcher.position is not None:
         entries, _ = storage.feed(0, EVERYTHING)
-        # who began ahead of what a crash took has gone back behind its start
+        # a watch that began in the part that a crash took has gone back to before its start
         first = min(watcher.start, len(entries) - len(watcher.seen))
         expected = [entry.key for entry in entries[first:]]
         scratched = world.scratched.get(node, set())
@@ -104,19 +104,19 @@ def _check_nothing_was_skipped(world: WitnessedWorld, node: NodeId, watcher: Wat
 def out_of_place(
     seen: Mapping[Key, int], expected: Iterable[Key], scratched: Collection[Key]
 ) -> list[tuple[Key, Key]]:
-    """Two decrees each that a watch was told in the wrong order.
+    """The pairs of decrees that a watch was sent in the wrong order.
 
-    What cannot be read is passed over, also where others are told again behind a crash. So it may have
-    been told before they were told the last time, but in an earlier life of the node; and nothing that
-    can be read may.
+    A decree that cannot be read is left out, also when the decrees around it are sent again after a
+    crash. So the watch may have it from an earlier incarnation of the node, and have the others later.
+    For a decree that can be read this is wrong.
 
     Args:
-        seen: what the watch was told, in order, and in which life of the node the last time.
+        seen: what the watch was sent, in order, with the last incarnation that sent it.
         expected: the order of the feed.
-        scratched: what could not be read at some time.
+        scratched: the keys that could not be read at some time.
     """
     if not scratched:
-        return []  # then the order was compared as a whole
+        return []  # the whole order was compared in this case
     places = {key: place for place, key in enumerate(expected)}
     return [
         (early, late)
@@ -132,7 +132,7 @@ def _without(some: Collection[Key], keys: Iterable[Key]) -> list[Key]:
 def left_over(world: WitnessedWorld, replica: Replica) -> dict[str, Collection[object]]:
     """What a node still holds in memory for work that should be over.
 
-    A node that is out for ever is asked for its feed again and again.
+    A node that stays out permanently is asked for its feed again and again, so that is not counted.
     """
     left: dict[str, Collection[object]] = dict(replica.pending_work())
     left["pulling"] = [p for p in left.get("pulling", ()) if p not in world.impostors]

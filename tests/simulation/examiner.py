@@ -1,4 +1,4 @@
-"""What may be answered to what was asked, given what was chosen by then."""
+"""Which answers a request may get, given what was chosen by then."""
 
 from decreed.registry.errors import (
     ERRORS,
@@ -33,7 +33,7 @@ ALLOWED: set[type[DecreedError]] = {Unreachable, OutcomeUnknown, StorageFailed}
 
 
 class Examiner:
-    """Holds answers against what the witness knows.
+    """Checks answers against what the witness knows.
 
     Args:
         world: the witness.
@@ -44,7 +44,7 @@ class Examiner:
         self._saw = world.sightings.saw
 
     def check(self, node: NodeId, asked: Asked, answer: Answer) -> None:
-        """Fail if this cannot be what `node` answers."""
+        """Fail if `node` must not give this answer."""
         match asked.request, answer:
             case ((ClaimRequest() | ClaimNextRequest()), Decreed(_, decree)):
                 self._check_claim(asked, decree)
@@ -81,7 +81,7 @@ class Examiner:
             self._saw(f"a claim was {'won' if outcome(claim, decree).value == 'won' else 'lost'}")
 
     def _is_known(self, asked: Asked, key: Key) -> bool:
-        """Whether it was chosen before the request was made."""
+        """Whether `key` was decided before the request was made."""
         return self._world.place.get(key, asked.known) < asked.known
 
     def _last_slot(self, series: str, asked: Asked) -> int:
@@ -126,7 +126,7 @@ class Examiner:
         wish.refusals += 1
         if wish.tries == 1:
             proposed = wish.claim.claim_id in self._world.proposed
-            assert not proposed, f"{answer} was said, but it was proposed"
+            assert not proposed, f"{answer} was answered, but the claim was proposed"
 
     def _count(self, error: type[DecreedError]) -> None:
         words = {

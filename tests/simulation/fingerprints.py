@@ -1,6 +1,6 @@
-"""What happened in a run, as a short hash: two builds that behave alike have the same one.
+"""The events of a run as a short hash: two builds that behave alike have the same one.
 
-The hash covers every event of every node, when it came, and all that it carries. Names of classes and
+The hash covers every event of every node, its time, and all that it carries. Names of classes and
 fields are left out, and so are texts for people: a rename changes no fingerprint.
 """
 
@@ -19,7 +19,7 @@ DIGITS = 16
 
 
 def fingerprint(storm: Storm | LockStorm) -> str:
-    """Run a storm; the hash of all its events."""
+    """Run a storm and return the hash of all its events."""
     digest = hashlib.sha256()
 
     def add(now_ms: float, node: str, kind: str, what: object) -> None:
@@ -50,5 +50,5 @@ def _plain(value: Any) -> object:
 
 
 def _is_prose(value: object) -> bool:
-    """Keys and names hold no blank; messages for people do."""
+    """Whether a text is a message for people: keys and names have no blanks."""
     return isinstance(value, str) and " " in value

@@ -1,7 +1,7 @@
-"""Flights as they were sent, for whoever holds the answers to them against the rules.
+"""Batches as they were sent, so that the votes on them can be checked against the rules.
 
-A flight may be said again with fewer keys on board, and a vote answers one of those times. Whichever it
-was, the vote speaks for all keys that were on board when it was said last.
+A batch may be sent again with fewer keys. Whichever copy a vote answers, it counts for all keys that
+were in the batch when it was sent last.
 """
 
 from decreed.registry.paxos.messages import AcceptedMany, AcceptMany, Prepare
@@ -10,14 +10,14 @@ from decreed.registry.types import Ballot, Key, NodeId
 from .sightings import Sightings
 
 At = tuple[Ballot, int]
-"""Which flight: its ballot, and its number in it."""
+"""Identifies a batch: its ballot, and its number in that ballot."""
 
 
 class Flown:
-    """All flights of a run.
+    """All batches of a run.
 
     Args:
-        sightings: what was seen to happen.
+        sightings: counts what happens.
     """
 
     def __init__(self, sightings: Sightings) -> None:
@@ -27,27 +27,27 @@ class Flown:
         self._flights: dict[tuple[Key, Ballot], int] = {}
 
     def sent(self, to: NodeId, message: AcceptMany) -> None:
-        """A flight leaves for a node, for the first time or again."""
+        """A batch is sent to a node, for the first time or again."""
         at = (message.ballot, message.number)
         keys = tuple(Key(decree.key) for decree in message.decrees)
-        assert len(set(keys)) == len(keys) > 0, "a flight has each key once"
-        assert set(keys) <= set(self._aboard.get(at, keys)), "somebody boards what has left"
+        assert len(set(keys)) == len(keys) > 0, "a batch has each key once"
+        assert set(keys) <= set(self._aboard.get(at, keys)), "a key joined a batch that was sent"
         for key in keys:
             number = self._flights.setdefault((key, message.ballot), message.number)
-            assert number == message.number, f"R05: {key} flies twice in {message.ballot}"
+            assert number == message.number, f"R05: {key} is in two batches of {message.ballot}"
         if (to, at) in self._told:
-            self._sightings.saw("a flight was said again")
+            self._sightings.saw("a batch was sent again")
         self._told.add((to, at))
         self._aboard[at] = keys
 
     def accepted(self, message: AcceptedMany) -> list[Key]:
-        """What a vote says to be accepted; nothing of a flight that went to nobody else."""
+        """The keys that a vote accepts; no key if the batch was sent to no other node."""
         if message.refused:
-            self._sightings.saw("a key of a flight was refused")
+            self._sightings.saw("a key of a batch was refused")
         aboard = self._aboard.get((message.ballot, message.number), ())
         return [key for key in aboard if key not in message.refused]
 
     def prepared(self, message: Prepare) -> None:
         """A node begins an attempt at one key alone."""
         if (message.key, Ballot.standing(message.ballot.process)) in self._flights:
-            self._sightings.saw("a key left its flight")
+            self._sightings.saw("a key left its batch")

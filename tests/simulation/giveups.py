@@ -1,8 +1,8 @@
 """Contenders that give up at every point, while their links flap and their messages are late.
 
-The nodes stay up. As soon as all who gave up were told that a quorum has taken it, and all who held and
-released were told so too, the lock is free, on the world's own time: whoever asks then gets it within a
-bound that no lease comes near.
+The nodes stay up. The lock is free as soon as all contenders that gave up were answered that a quorum
+has taken it, and all that held and released were answered too. A client that asks then gets the lock
+within a bound, on the world's own time, which is far shorter than a lease.
 """
 
 import random
@@ -19,19 +19,19 @@ from .plan import Plan
 from .tenures import LockWorld, Spans
 
 BOUND_MS = 250.0
-"""As the design promises; a lease of the contenders below lasts for twenty times as long, at least."""
+"""As the design promises. A lease of the contenders below lasts at least twenty times as long."""
 TTL_MS = 5_000
 POINTS_MS = 60
-"""By then a lock without trouble is had, so each moment of an acquire and of a hand-over is met."""
+"""An acquire without trouble ends in this time, so give-ups come at each moment of it."""
 LOCK = "a"
 LAST = 7
 
 
 class GiveUpStorm:
-    """One run: a cluster whose nodes are well, and contenders who are not patient.
+    """One run: a cluster without faults of nodes, and contenders that give up.
 
     Args:
-        plan: what it is made of; it decides everything.
+        plan: decides everything that is left to chance.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -43,7 +43,7 @@ class GiveUpStorm:
         self.world.replied = self._replied
 
     def run(self) -> None:
-        """Round after round, in the same lock."""
+        """Run some rounds, all for the same lock."""
         for number in range(self.plan.chance("rounds").choice([2, 4, 8])):
             chance = self.plan.chance("round", number)
             crowd = [self._add(chance) for _ in range(chance.choice([1, 1, 2, 5]))]
@@ -54,7 +54,7 @@ class GiveUpStorm:
             self._somebody_else_gets_it(chance.choice(self.world.config.nodes), number)
 
     def _add(self, chance: random.Random) -> Contender:
-        """Somebody who asks now, and gives up at any moment from then on."""
+        """Add a contender that asks now, and gives up at some moment after that."""
         number = len(self.contenders) + 1
         own = self.plan.chance("contender", number)
         one = Contender(self.world, self.spans, number, LOCK, Mood.PATIENT, own)
@@ -75,7 +75,7 @@ class GiveUpStorm:
                 pass
 
     def _end(self, crowd: list[Contender]) -> None:
-        """All have given up and been told so, or held and released."""
+        """Wait until all have given up and were answered, or have held and released."""
         for one in crowd:
             one.give_up()
         for _ in range(200):
@@ -86,7 +86,7 @@ class GiveUpStorm:
         raise AssertionError("no quorum takes the give-ups")
 
     def _confirm_releases(self, crowd: list[Contender]) -> None:
-        """A client says it until it is answered; a contender says it once."""
+        """Release again: a client repeats that until it is answered, a contender does it once."""
         for one in crowd:
             if one.holding is not None and (one.holding.tenure, RELEASED.how) in self.world.ended:
                 said = to_end(self.world.new_id(), 500, one.holding.tenure, RELEASED)

@@ -1,9 +1,9 @@
 """Directories that are not what they seem: wiped, put back from a backup, or another node's.
 
-Such a node must be refused, however often it is started and whoever is up meanwhile, and stays out
-until its own latest disk is put back. Nodes remember what they met of each other; a backup, which may
-have been made while the node ran, is exchanged here only when all others have met a later life of the
-node, since that memory is what the product promises to hold against it.
+Such a node must be refused, however often it is started and whichever nodes are up. It stays out until
+its own latest disk is put back. Nodes remember the incarnations of each other, and only that memory can
+reveal a backup. So a node gets a backup, which may have been made while it ran, only when all others
+have met a later incarnation of it.
 """
 
 import random
@@ -18,10 +18,10 @@ BACKUPS = 6
 
 
 class Impostors:
-    """Whose directory was exchanged, and what it should be.
+    """The nodes whose directory was exchanged, and their own directories.
 
     Args:
-        world: where.
+        world: the cluster.
     """
 
     def __init__(self, world: WitnessedWorld) -> None:
@@ -31,7 +31,7 @@ class Impostors:
         self._backups: dict[NodeId, list[tuple[int, MemoryDisk]]] = {}
 
     def boot(self, node: NodeId) -> bool:
-        """Start a node on whatever disk is in it, if that is possible."""
+        """Start a node on the disk that is in it; returns whether it started."""
         world = self._world
         backup = world.machines[node].disk.copy()
         try:
@@ -52,7 +52,7 @@ class Impostors:
             self._keep(node, lacks, machine.disk.copy())
 
     def start_often(self, node: NodeId, times: int) -> None:
-        """Start a node again and again, so quickly that nobody meets any life but the last."""
+        """Start a node again and again, so quickly that the others meet only its last incarnation."""
         world = self._world
         world.refused.pop(node, None)
         if node in world.impostors:
@@ -65,19 +65,19 @@ class Impostors:
         world.sightings.saw("a node was started again and again")
 
     def wipe(self, node: NodeId) -> None:
-        """The node comes back with an empty disk."""
+        """Start the node on an empty disk."""
         if self._spare():
             self._exchange(node, MemoryDisk(node), "a wiped directory")
 
     def roll_back(self, node: NodeId, chance: random.Random) -> None:
-        """The node comes back with a copy of its disk that lacks a life which all others met."""
+        """Start the node on a copy of its disk without an incarnation that all others met."""
         met = self._met_by_all(node)
         known = [disk for lacks, disk in self._backups.get(node, []) if lacks <= met]
         if known and self._spare():
             self._exchange(node, chance.choice(known).copy(), "an older directory")
 
     def confuse(self, node: NodeId, other: NodeId) -> None:
-        """The node is started once on another node's directory; its own is put back at once."""
+        """Start the node once on another node's directory, then put its own back."""
         world = self._world
         if node in world.up():
             world.crash(node)
@@ -92,7 +92,7 @@ class Impostors:
         world.insert(node, own)
 
     def put_back(self) -> None:
-        """Every impostor gets its own latest disk again."""
+        """Give every impostor its own latest disk back."""
         for node in sorted(self._own):
             if node in self._world.up():
                 self._world.crash(node)
@@ -103,7 +103,7 @@ class Impostors:
             self._world.sightings.saw("the right directory was put back")
 
     def check(self) -> None:
-        """Only impostors are ever refused; at the end they all must have been (`check_refused`)."""
+        """Check that only impostors are refused; in the end all must be (`check_refused`)."""
         for node, reason in self._world.refused.items():
             assert node in self._world.impostors, f"{node} was refused: {reason}"
             kind = self._awaited.pop(node, None)
@@ -111,13 +111,13 @@ class Impostors:
                 self._world.sightings.saw(f"{kind} was refused")
 
     def check_refused(self) -> None:
-        """All has been well for a while, so everybody who had to be refused was."""
+        """Check, after a while without faults, that all impostors were refused."""
         self.check()
         for node in self._world.impostors:
             assert node in self._world.refused, f"{node} was not refused"
 
     def _spare(self) -> bool:
-        """Whether the cluster can do without one more node, for ever; one at a time."""
+        """Whether the cluster can do without this node permanently; one node at a time."""
         quorums = self._world.config.quorums
         needed = max(quorums.prepare, quorums.accept)
         return not self._world.impostors and needed < len(self._world.config.nodes)
@@ -133,13 +133,13 @@ class Impostors:
         self.boot(node)
 
     def _keep(self, node: NodeId, lacks: int, backup: MemoryDisk) -> None:
-        """Keep a copy of a sound disk that lacks this life of the node and all later ones."""
+        """Keep a copy of a sound disk that lacks this incarnation and all later ones."""
         if node not in self._world.impostors:
             self._backups.setdefault(node, []).append((lacks, backup))
             del self._backups[node][:-BACKUPS]
 
     def _met_by_all(self, node: NodeId) -> int:
-        """The latest life of a node that every other one has durably met."""
+        """The latest incarnation of a node that every other node has durably met."""
         world = self._world
         others = [other for other in world.config.nodes if other != node]
         met = 0

@@ -1,7 +1,7 @@
-"""What of a node's records is durable: what was synced, and what stands on its disk without that.
+"""Which records of a node are durable, and which are on its disk but not synced.
 
-Kept by what was written and by the words of `Effects`, never by asking the disk, so that the two can be
-held against each other.
+It follows what was written and the contract of `Effects` and never asks the disk, so that the two can
+be compared.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,13 +16,13 @@ Note = Callable[[Record], None]
 
 @dataclass(eq=False)
 class Ledger:
-    """One life of a node.
+    """The records of one incarnation of a node.
 
     Attributes:
         feed_end: how many entries of its feed are durable.
-        classes: the standing ballot that it has promised each home, durably.
-        instances: what it holds durably, for keys that were written or asked for in this life.
-        unsynced: what may be lost in a crash, oldest first.
+        classes: the class promise to each home that is durable, by its ballot.
+        instances: the durable instances of the keys that this incarnation wrote or looked up.
+        unsynced: the records that a crash may take, oldest first.
     """
 
     feed_end: int
@@ -32,18 +32,18 @@ class Ledger:
 
     @classmethod
     def of(cls, recovered: Recovered) -> "Ledger":
-        """What a node found on its disk."""
+        """The ledger of a node that has just started."""
         classes = {held.ballot.process.node: held.ballot for held in recovered.classes}
         return cls(recovered.feed_end, classes)
 
     @property
     def doubtful(self) -> set[Key]:
-        """The keys of which a crash may take the decree."""
+        """The keys whose decree a crash may take."""
         feeds = [record for record in self.unsynced if isinstance(record, FeedRecord)]
         return {key for record in feeds for key in record.keys}
 
     def write(self, records: Iterable[Record], sync: bool, note: Note) -> None:
-        """A batch was written; `note` is told of each record that is durable now."""
+        """A batch was written; `note` is called with each record that is durable now."""
         self.unsynced += records
         if not sync:
             return

@@ -1,8 +1,8 @@
-"""Links between nodes, as the real server has them: one each way, dialled by whoever sends on it.
+"""Links between nodes, as the real server has them: one each way, dialled by the node that sends on it.
 
-Owns which links there are and who was heard when. It does nothing by itself: `wired` dials, carries
-and looks. What is lost with a link is noticed at both of its ends, and suspicion ends as soon as a
-node is heard again.
+This module owns the links, and when each node heard each other. It does nothing by itself: `wired`
+dials, delivers and checks. Both ends notice when a link breaks. A node is suspected no longer once it
+is heard again.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ class Link:
     """One connection.
 
     Attributes:
-        number: names it, to the nodes too.
-        pair: who dialled, and whom; messages go this way alone.
+        number: identifies it, to the nodes too.
+        pair: the node that dialled, and the one that it dialled; messages go only this way.
         since_ms: when it was dialled.
-        used: both ends have judged each other.
+        used: both ends have checked each other.
         open: it was not reset.
-        pinged: what the last ping on it said.
+        pinged: the content of the last ping on it.
     """
 
     number: int
@@ -34,11 +34,11 @@ class Link:
 
 
 class Links:
-    """All links of a cluster, and what each node has heard of each other.
+    """All links of a cluster, and when each node heard each other.
 
     Attributes:
         current: the link of each pair, while it is dialled or used.
-        redial_ms: not before this is a pair without a link dialled again.
+        redial_ms: the earliest time to dial a pair without a link again.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Links:
         self._said: dict[Pair, bool] = {}
 
     def dial(self, pair: Pair, now_ms: float) -> Link:
-        """Begin a link, in place of an earlier one."""
+        """Begin a link, which replaces an earlier one."""
         self.close(pair)
         link = Link(len(self._numbered) + 1, pair, now_ms)
         self.current[pair] = self._numbered[link.number] = link
@@ -74,10 +74,10 @@ class Links:
         return link.used
 
     def let_go(self, pair: Pair) -> None:
-        """The sender is gone; what is on the link arrives all the same."""
+        """The sender is gone; messages that are on the link still arrive."""
         self.current.pop(pair, None)
 
-    # -- who was heard; a pair here is the one who listens, and the one who is heard
+    # -- who was heard; here a pair is the node that listens and the node that is heard
 
     def hear(self, pair: Pair, now_ms: float, voting: bool) -> None:
         """The first of the pair heard the other, which says whether it votes."""
@@ -89,17 +89,17 @@ class Links:
         self._heard_ms.pop(pair, None)
 
     def suspect(self, pair: Pair, reachable: bool) -> None:
-        """The first was told something of the other, rightly or not."""
+        """The first was told whether it can reach the other, rightly or not."""
         self._said[pair] = reachable
 
     def forget(self, node: NodeId) -> None:
-        """A node has died, and what it heard with it."""
+        """A node has died, so what it heard is gone."""
         for known in (self._heard_ms, self._voting, self._said):
             for pair in [pair for pair in known if pair[0] == node]:
                 del known[pair]
 
     def news(self, pair: Pair, since_ms: float) -> bool | None:
-        """Whether the first of the pair can reach the other; None if it was told so already.
+        """Whether the first of the pair can reach the other; None if it knows that already.
 
         Args:
             since_ms: the other must have been heard since then.

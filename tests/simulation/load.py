@@ -1,7 +1,7 @@
-"""Many clients at once in fair weather with a storm now and then: how fast the simulator is.
+"""Many clients at once and few faults: measures how fast the simulator is.
 
-Each client does one thing after the other and tries again when its node dies. Everything is watched
-and judged as in a storm; only the network sends whole frames, as the real one does.
+Each client has one request at a time and tries again when its node dies. Everything is checked and
+judged as in a storm. The network delivers whole frames, as the real one does.
 """
 
 import random
@@ -34,8 +34,8 @@ class Load(Storm):
 
     Args:
         plan: decides everything that is left to chance.
-        clients: how many there are; each has one request at a time.
-        claims: how many are made.
+        clients: the number of clients; each has one request at a time.
+        claims: the number of claims to make.
     """
 
     WATCHED = 1_000
@@ -62,7 +62,7 @@ class Load(Storm):
         return Weather(self.world, self.plan, OFTEN)
 
     def run(self) -> None:
-        """Until enough claims were made; then all must be well, as after a storm."""
+        """Run until enough claims were made; then check everything, as after a storm."""
         for _ in range(self._count):
             self._ask()
         tick = 0
@@ -80,7 +80,7 @@ class Load(Storm):
         self._go_on()
 
     def _on_lost(self, asked: Asked) -> None:
-        """The node died: a claim is tried again, with the same id, elsewhere."""
+        """The node died: try a claim again, with the same id, at another node."""
         if asked.wish is not None and self.clients.claims < self._wanted:
             self._claim(asked.wish)
         else:
@@ -88,7 +88,7 @@ class Load(Storm):
 
     def _go_on(self) -> None:
         if self.clients.claims < self._wanted:
-            # not at once: a node that is cut off answers without any time passing
+            # later: a node that is cut off answers immediately, and time would never pass
             self.world.at(self.world.now_ms + 1 + self._will.random(), self._ask)
 
     def _ask(self) -> None:
@@ -106,7 +106,7 @@ class Load(Storm):
             self.clients.send(node, ListRequest(number, TIMEOUT_MS, prefix, "", 1_000))
 
     def _claim(self, wish: Wish) -> None:
-        """At the key's home, as a client that knows it; or at any other node that is up."""
+        """Claim at the key's home, as the client library does, or at the next node that is up."""
         nodes = self.world.config.nodes
         up = self.world.up()
         node = next((n for n in homes(wish.claim.key, nodes) if n in up), None)
@@ -131,7 +131,7 @@ class Load(Storm):
         return wish
 
     def _key(self) -> Key:
-        """Any of many keys; some are wanted by several clients at about the same time."""
+        """One of many keys; some of them are claimed by several clients at about the same time."""
         near = len(self.world.wishes) + self._will.randrange(64)
         return Key(f"k/{near % 256}/{near}")
 

@@ -1,7 +1,7 @@
-"""Contenders fight for locks while the cluster has bad luck; no two validities may ever overlap.
+"""Contenders compete for locks while the cluster has faults; no two validities may ever overlap.
 
-The nodes' clocks and the contenders' run at rates up to the bound; everything that strikes a storm
-strikes here too. When all has healed, whoever asks must get each lock within a bound, and nothing may
+The clocks of nodes and contenders run at rates up to the bound, and all faults of a storm happen here
+too. When all faults have ended, a client that asks must get each lock within a bound, and nothing may
 be left in memory once the leases have run out.
 """
 
@@ -30,7 +30,7 @@ from .weather import Stroke, Weather
 
 
 class LockWeather(Weather):
-    """Bad luck of every kind but exchanged directories, which are the plain storms' part."""
+    """Faults of every kind except exchanged directories, which other storms test."""
 
     def _kinds(self) -> list[tuple[Stroke, float]]:
         exchanges = {self._wipe, self._roll_back, self._confuse}
@@ -53,10 +53,10 @@ OPERATOR = 1
 
 
 class LockStorm:
-    """One run: a cluster, two locks, and many who want them.
+    """One run: a cluster, two locks, and many contenders.
 
     Args:
-        plan: what it is made of; it decides everything.
+        plan: decides everything that is left to chance.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -82,7 +82,7 @@ class LockStorm:
         return config(*chance.choice(SHAPES))
 
     def run(self) -> None:
-        """Bad weather, then good."""
+        """Run with faults, then without."""
         for tick in range(self.plan.ticks):
             if tick not in self.plan.calm:
                 self.weather.strike(self.plan.chance("misfortune", tick))
@@ -93,7 +93,7 @@ class LockStorm:
         self._check_everybody_gets_the_locks()
         self._check_nothing_is_left()
 
-    # -- who wants what
+    # -- contenders
 
     def _stir(self, chance: random.Random) -> None:
         for _ in range(chance.choice([0, 0, 0, 1, 2])):
@@ -105,7 +105,7 @@ class LockStorm:
             self._break(chance)
 
     def _trouble(self, chance: random.Random, alive: list[Contender]) -> None:
-        """Holders are struck more often than those who wait."""
+        """Trouble a contender; holders more often than those that wait."""
         holders = [one for one in alive if one.stage is not Stage.ASKING]
         victim = chance.choice(holders if holders and chance.random() < 0.7 else alive)
         longest_ms = chance.choice([100, 1_000, 6_000, 30_000]) * self._pace
@@ -137,7 +137,7 @@ class LockStorm:
         contender.begin()
 
     def _break(self, chance: random.Random) -> None:
-        """An operator breaks whatever term is the latest."""
+        """An operator breaks the latest term."""
         latest = [decree for key, decree in self.world.chosen.items() if key.startswith("$")]
         up = self.world.up()
         if latest and up:
@@ -164,7 +164,7 @@ class LockStorm:
 
     def _heal(self) -> None:
         for contender in self.contenders:
-            contender.die(noticed=True)  # what it asked long ago may still be on its way
+            contender.die(noticed=True)  # an old request of it may still be on its way
         self.weather.clear_up()
         self._pass(ROUND_MS)
         while any(machine.writing is not None for machine in self.world.machines.values()):
@@ -174,9 +174,9 @@ class LockStorm:
             self._pass(ROUND_MS)
 
     def _check_everybody_gets_the_locks(self) -> None:
-        """A waiter gets the lock within a bound of its expiry; then all agree on who has it."""
+        """A client gets the lock within a bound after its expiry; then all nodes name it as holder."""
         for lock in LOCKS:
-            # the last holder's lease, and that of somebody dead whose grant was under way
+            # the lease of the last holder, and of a dead contender whose grant was under way
             within_ms = 2 * LONGEST_TTL_MS * (1 + 2 * MAX_CLOCK_DRIFT) + SLACK_MS
             for node in members(self.world):
                 claim_id = f"last {lock} {node}".encode()

@@ -1,7 +1,7 @@
-"""What becomes of a message on its way: the wires between the nodes, and all that is wrong with them.
+"""The network between the nodes and its faults: what happens to a message on its way.
 
-It knows pairs of nodes, a sender and a receiver, and nothing of what they say. A pair that is cut
-lets nothing through; what is sent meanwhile is lost, or arrives in a burst when the cut ends.
+It knows pairs of nodes, a sender and a receiver, and nothing of their messages. Nothing passes
+between a pair that is cut: messages are lost, or arrive in a burst when the cut ends.
 """
 
 import random
@@ -20,8 +20,8 @@ class Cut:
     """A pair between which nothing passes.
 
     Attributes:
-        holds: what is sent meanwhile arrives when the cut ends.
-        held: that.
+        holds: whether messages arrive when the cut ends.
+        held: these messages.
     """
 
     holds: bool
@@ -29,15 +29,15 @@ class Cut:
 
 
 class Network:
-    """The wires.
+    """The network.
 
     Args:
         chance: decides the fate of each message.
 
     Attributes:
         loss: the part of all messages that is lost.
-        slow_ms: how long most messages take at most.
-        straggling: the part that takes as long as `STRAGGLER_MS`.
+        slow_ms: the longest time of most messages.
+        straggling: the part that takes up to `STRAGGLER_MS`.
         repeating: the part that arrives twice.
         at_once: the part that takes no time at all.
     """
@@ -54,17 +54,17 @@ class Network:
         self.at_once = 0.5
 
     def roughen(self) -> None:
-        """From now on some messages are late, and some come twice."""
+        """Let some messages be late, and some arrive twice, from now on."""
         self.slow_ms, self.at_once = 5.0, 0.3
         self.straggling = self.repeating = 0.05
 
     def calm_down(self) -> None:
-        """All is well from now on, as at the beginning; cuts are mended apart."""
+        """End all faults except cuts, which `mend` ends."""
         self.loss = self.straggling = self.repeating = 0.0
         self.slow_ms, self.at_once = 1.0, 0.5
 
     def delays(self, repeats: bool) -> list[float]:
-        """How long each copy of a message is on its way, in milliseconds; none if it is lost.
+        """How long each copy of a message travels, in milliseconds; empty if it is lost.
 
         Args:
             repeats: whether it may arrive twice.
@@ -85,16 +85,16 @@ class Network:
     # -- cuts
 
     def passes(self, pair: Pair) -> bool:
-        """Whether anything gets from the one to the other."""
+        """Whether messages pass from the first of the pair to the second."""
         return pair not in self._cuts
 
     @property
     def is_cut(self) -> bool:
-        """Whether anything is cut."""
+        """Whether any pair is cut."""
         return bool(self._cuts)
 
     def hold(self, pair: Pair, arrive: Arrive) -> bool:
-        """A message meets the cut between a pair; returns whether it will arrive one day."""
+        """Hand a message to the cut of a pair; returns whether it will arrive later."""
         cut = self._cuts[pair]
         if cut.holds:
             cut.held.append(arrive)
@@ -113,6 +113,6 @@ class Network:
 
 
 def between(some: Iterable[NodeId], others: Iterable[NodeId]) -> list[Pair]:
-    """Every pair of one of these and one of those, both ways."""
+    """Every pair of a node of the one group and a node of the other, in both directions."""
     pairs = list(product(some, others))
     return pairs + [(to, sender) for sender, to in pairs]

@@ -1,7 +1,7 @@
-"""What one run is made of, small enough to write down: a seed, a length, and what is left out.
+"""The plan of one run, small enough to write down: a seed, a length, and what is left out.
 
-Each tick's bad luck and each tick's requests have a source of chance of their own, so leaving one out
-changes nothing in the others; that is what makes a failing run shrinkable. A plan is a text file::
+The faults and the requests of each tick have their own random source. So a tick can be left out without
+a change in the others, and a failing run can be shrunk. A plan is a text file::
 
     # why it is kept
     seed 17
@@ -10,8 +10,8 @@ changes nothing in the others; that is what makes a failing run shrinkable. A pl
     silent 0-40
     sound
 
-Ticks that are *calm* have no misfortune; *silent* ones have no requests. In a *sound* run no record
-ever becomes unreadable.
+*Calm* ticks have no faults; *silent* ticks have no requests. In a *sound* run no record becomes
+unreadable.
 """
 
 import random
@@ -29,8 +29,8 @@ class Plan:
 
     Args:
         seed: decides everything that is left to chance.
-        ticks: how many ticks the bad weather lasts.
-        calm: ticks without misfortune.
+        ticks: the number of ticks with faults.
+        calm: ticks without faults.
         silent: ticks without requests.
         sound: no record ever becomes unreadable.
     """
@@ -42,12 +42,12 @@ class Plan:
     sound: bool = False
 
     def chance(self, what: str, tick: int = 0) -> random.Random:
-        """The source of chance for one purpose in one tick."""
+        """The random source for one purpose in one tick."""
         return random.Random(f"{self.seed} {what} {tick}")
 
     @property
     def scratches(self) -> float:
-        """How often records become unreadable; in most runs they do not."""
+        """How often records become unreadable; 0 in most runs."""
         return 0.0 if self.sound else self.chance("scratches").choice(SCRATCHES)
 
     def text(self, why: str) -> str:
@@ -65,7 +65,7 @@ def parse_plan(text: str) -> Plan:
     """The plan in a file.
 
     Raises:
-        ValueError: naming the line that says nothing known.
+        ValueError: if a line is not understood; it names the line.
     """
     facts: dict[str, list[str]] = {}
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""Standing promises as they are told, and proposals that rely on them, held against each other."""
+"""Checks class promises against the proposals that rely on them."""
 
 from collections.abc import Iterable
 
@@ -11,11 +11,11 @@ from .sightings import Sightings
 
 
 class Pledges:
-    """All standing promises of a run.
+    """All class promises of a run.
 
     Args:
-        quorums: how many of them a home needs.
-        sightings: what was seen to happen.
+        quorums: how many promises a home needs.
+        sightings: counts what happens.
     """
 
     def __init__(self, quorums: Quorums, sightings: Sightings) -> None:
@@ -29,13 +29,13 @@ class Pledges:
     def told(
         self, node: NodeId, message: PromiseClass, ledger: Ledger, unknown: Iterable[Key]
     ) -> None:
-        """A node tells its promise.
+        """R12, R13: a node sends its class promise.
 
         Args:
-            node: who.
-            message: what it says.
-            ledger: what it has on its disk.
-            unknown: the keys that it accepted in the class, and of which it has not learned anything.
+            node: the node.
+            message: the promise that it sends.
+            ledger: what is on its disk.
+            unknown: the keys of the class that it has accepted and not learned.
         """
         ballot = message.ballot
         home = ballot.process.node
@@ -47,10 +47,10 @@ class Pledges:
         self._told.setdefault(ballot, set()).add(node)
         self._highest[node, home] = max(self._highest.get((node, home), ballot), ballot)
         if node != home and ballot.process.incarnation > 1:
-            self._sightings.saw("a standing promise was told to a home that restarted")
+            self._sightings.saw("a class promise was sent to a home that restarted")
 
     def accepted(self, node: NodeId, ballot: Ballot, home: NodeId, ledger: Ledger) -> None:
-        """R11, R19: a node says that it has accepted in a standing ballot."""
+        """R11, R19: a node answers that it has accepted in a standing ballot."""
         assert ballot.process.node == home, f"{ballot} for a key of {home}"
         held = ledger.classes.get(home)
         assert held is not None and held >= ballot, "R19: accepted without the standing promise"
@@ -58,13 +58,13 @@ class Pledges:
         assert highest is None or highest <= ballot, "R11: a standing promise was broken"
 
     def proposed(self, key: Key, ballot: Ballot) -> None:
-        """R15: a home relies on the promises that it was given."""
+        """R15: a home has the promises of a quorum for what it proposes."""
         backers = self._told.get(ballot, set())
         assert self._quorums.prepared(backers), f"R15: {ballot} was promised by {backers} alone"
         self._proposed.setdefault(ballot.process.node, {})[key] = ballot
 
     def died(self, node: NodeId, voted: set[Key], chosen: dict[Key, Decree]) -> None:
-        """A home has died: what it proposed and had not written itself may be chosen all the same."""
+        """A home has died: proposals that it has not written itself may still be chosen."""
         for key, ballot in self._proposed.pop(node, {}).items():
             if key not in voted:
                 self._orphans.add((key, ballot))
@@ -72,12 +72,12 @@ class Pledges:
                     self.chosen(key, chosen[key])
 
     def chosen(self, key: Key, decree: Decree) -> None:
-        """A decree is chosen, or was before its home died."""
+        """A decree is chosen, or was chosen before its home died."""
         if (key, decree.ballot) in self._orphans:
             self._orphans.discard((key, decree.ballot))
             self._sightings.saw("what a home proposed and never wrote was chosen")
 
     def count(self, ballot: Ballot) -> None:
-        """A decree is chosen in this ballot."""
+        """Count a decree that is chosen in this ballot."""
         if ballot.is_standing:
             self._sightings.saw("a decree was chosen in a standing ballot")

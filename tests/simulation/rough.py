@@ -1,8 +1,8 @@
 """A linked cluster whose nodes die at every point of a step, pause, and wait for their disks.
 
-Owns how one step is carried out when the world is against it. The order is that of the real loop:
-while a write is at the disk the next step's events gather, timers are taken by the step that handles
-them, and a stopped node finds everything at once when it goes on.
+This module owns how the effects of one step are carried out with faults. The order is that of the real
+loop. While the disk writes, the events of the next step gather. Timers are taken by the step that
+handles them. A paused node finds all its events when it continues.
 """
 
 import heapq
@@ -32,7 +32,7 @@ LATE_READ_MS = 40.0
 
 
 class Point(Enum):
-    """Where in a step a node may die, in order; the value is how that is counted."""
+    """Where in a step a node may die, in order; the value is the name of its count."""
 
     BEFORE_AT_ONCE = "died before its messages left"
     AMID_AT_ONCE = "died with some of its messages left"
@@ -44,15 +44,15 @@ class Point(Enum):
 
 
 class RoughWorld(WiredWorld):
-    """A cluster in which a step may end anywhere.
+    """A cluster in which a step may end at any point.
 
     Args:
         cluster: its configuration.
         plan: decides everything that is left to chance.
 
     Attributes:
-        drives: what is wrong with each node's disk.
-        doomed: where the next step that gets there may end, if any.
+        drives: the drive of each node.
+        doomed: the next step that gets to this point may end there; None if no node is to die.
     """
 
     def __init__(self, cluster: ClusterConfig, plan: Plan) -> None:
@@ -64,7 +64,7 @@ class RoughWorld(WiredWorld):
         super().__init__(cluster, plan)
 
     def drive(self, node: NodeId) -> Drive:
-        """What is wrong with a node's disk."""
+        """The drive of a node."""
         drive = self.drives.get(node)
         if drive is None:
             drive = self.drives[node] = Drive(self.machines[node].disk, self._luck)
@@ -79,7 +79,7 @@ class RoughWorld(WiredWorld):
     # -- pauses
 
     def pause(self, node: NodeId, ms: float) -> None:
-        """Stop a node for a while, as by SIGSTOP; everything piles up."""
+        """Stop a node for `ms`, as by SIGSTOP; its events queue."""
         machine = self.machines[node]
         self.note(node, "pauses", f"for {ms:.0f} ms")
         self.sightings.saw("a node paused")
@@ -87,7 +87,7 @@ class RoughWorld(WiredWorld):
         self.at(self.now_ms + ms, partial(self.resume, node, machine))
 
     def resume(self, node: NodeId, machine: Machine) -> None:
-        """Let a stopped life of a node go on, if it is still that one and still stopped."""
+        """Continue a paused node, unless it has died or continued meanwhile."""
         if self.machines[node] is machine and machine.paused:
             self.note(node, "resumes", "")
             machine.paused = False
@@ -95,7 +95,7 @@ class RoughWorld(WiredWorld):
     # -- death
 
     def crash(self, node: NodeId, silent: bool = False) -> None:
-        """Kill a node. A batch that was on its way to the disk is all there or not at all."""
+        """Kill a node. A batch that it was writing is on the disk as a whole or not at all."""
         if self.machines[node].writing is not None:
             self.sightings.saw("was killed while the disk was busy")
             self._tear(node)
@@ -111,7 +111,7 @@ class RoughWorld(WiredWorld):
         self.died(node)
 
     def _tear(self, node: NodeId) -> None:
-        """The node dies in the middle of its write, and never hears what became of it."""
+        """The node dies during its write; the write may be on the disk or not."""
         effects = self.machines[node].writing
         there = self._luck.random() < 0.5
         if effects is not None and there:
@@ -136,7 +136,7 @@ class RoughWorld(WiredWorld):
         super()._step(node)
 
     def _carry_out(self, node: NodeId, effects: Effects) -> None:
-        """See `Effects` for the order; it is the contract."""
+        """Carry effects out in the order that the contract of `Effects` demands."""
         self.machines[node].stepped_ms = self.now_ms
         self.alarms += effects.alarms
         if effects.at_once and not self._say(node, effects.at_once, Point.AMID_AT_ONCE):
@@ -149,7 +149,7 @@ class RoughWorld(WiredWorld):
             self._begin_write(node, effects)
 
     def _say(self, node: NodeId, outgoing: list[Outgoing], point: Point) -> bool:
-        """Let messages leave; returns whether the node is still alive."""
+        """Send messages; returns whether the node is still alive."""
         if point is Point.AMID_AT_ONCE and self._dies(node, Point.BEFORE_AT_ONCE):
             self.crash(node)
             return False
@@ -180,7 +180,7 @@ class RoughWorld(WiredWorld):
             self.sightings.saw("a write stalled")
 
     def _end_write(self, node: NodeId, machine: Machine) -> None:
-        """The disk is done, unless the node has died over it; a stopped node hears of it later."""
+        """The write ends, unless the node has died; a paused node learns of it later."""
         effects = machine.writing
         if self.machines[node] is not machine or effects is None:
             return
@@ -207,7 +207,7 @@ class RoughWorld(WiredWorld):
                 self.sightings.saw(what)
 
     def _speak_on(self, node: NodeId, effects: Effects) -> None:
-        """What had to wait for the disk leaves."""
+        """Send the messages that had to wait for the disk."""
         if not effects.after or self._say(node, effects.after, Point.AMID_AFTER):
             self._finish(node, effects)
 
@@ -218,9 +218,10 @@ class RoughWorld(WiredWorld):
             self._end_step(node, effects)
 
     def _end_step(self, node: NodeId, effects: Effects) -> None:
-        """Some reads take their time; the node goes on meanwhile.
+        """Delay some reads, while the node continues.
 
-        Those of the feed never do: a watch that reads it in a circle must never come to rest.
+        Reads of the feed are never delayed, so that a watch which reads the feed in a circle is
+        noticed: such a node never becomes quiet.
         """
         late = [
             read
@@ -238,7 +239,7 @@ class RoughWorld(WiredWorld):
         if self.machines[node] is machine and machine.storage is not None:
             self.post(node, look_up(machine.storage, read))
 
-    # -- who is awake
+    # -- which nodes are awake
 
     def _has_work(self, machine: Machine) -> bool:
         if machine.paused or machine.writing is not None or machine.replica is None:

@@ -1,13 +1,13 @@
-"""Records that cannot be read any more: of one key at one node, while the node runs and when it starts.
+"""Records that become unreadable: of one key at one node, while the node runs and when it starts.
 
-The node must be silent in Paxos about such a key, and say to clients that its record is damaged; and it
-must never write the record anew, which would forget what it had promised. What is struck may become
-legible again at any time, as when a disk failed to read it once; at the latest when the storm is over,
-and then the node starts anew: nothing was lost, so all must come to rest as ever, but that the node may
-never hear of a decree that it would have learned meanwhile (`WitnessedWorld.deaf`).
+The node must not answer Paxos messages about such a key, and must tell clients that the record is
+damaged. It must never write the record again, which would forget its promises. A record may become
+legible again at any time, as when a disk fails to read it once. All are legible when the storm is over,
+and the nodes that could not read one start again. Nothing was lost, so all must end as in other storms,
+except that the node may miss a decree which was sent to it meanwhile (`WitnessedWorld.deaf`).
 
-The chance is a source of its own, so that all else in a seed goes as it would without scratches, until
-the first; and most seeds have none.
+Scratches have their own random source, so a seed runs as it would without them until the first one.
+Most seeds have none.
 """
 
 import random
@@ -20,19 +20,19 @@ from .plan import Plan
 from .witness import WitnessedWorld
 
 IN_FLIGHT = 0.6
-"""How often a home that waits for votes is struck, at one of the keys that fly; where there are any."""
+"""How often a record is struck that is in a batch of its home, if there is such a batch."""
 
 MENDED = 0.04
-"""How often all of a disk becomes legible again, in a tick."""
+"""How often a whole disk becomes legible again, in a tick."""
 LATEST = 12
-"""Only so many keys that were wanted last are worth while: nobody asks for others."""
+"""Only this many of the last claimed keys are struck: nobody asks for older ones."""
 
 
 class Scratches:
     """The damaged records of one run.
 
     Args:
-        world: whose.
+        world: the cluster.
         plan: decides how many there are.
     """
 
@@ -42,7 +42,7 @@ class Scratches:
         self._disks: dict[NodeId, MemoryDisk] = {}
 
     def strike(self, chance: random.Random) -> None:
-        """One tick's damage, or none."""
+        """Damage or restore some records in this tick, or do nothing."""
         if not self._often:
             return
         for node, disk in self._disks.items():
@@ -54,7 +54,7 @@ class Scratches:
         flying = [(node, key) for node in nodes for key in self._flying(node)]
         if flying and chance.random() < IN_FLIGHT:
             self._scratch(*chance.choice(flying))
-            self._world.sightings.saw("a home could not read what it had let fly")
+            self._world.sightings.saw("a home could not read a key of its batch")
         elif nodes and chance.random() < self._often:
             node = chance.choice(nodes)
             keys = self._keys(node)[-LATEST:]
@@ -62,23 +62,23 @@ class Scratches:
                 self._scratch(node, chance.choice(keys))
 
     def clear_up(self) -> None:
-        """Every record is legible again; whoever could not read one starts anew."""
+        """Make every record legible; the nodes that could not read one are killed, to start again."""
         for node, disk in self._disks.items():
             disk.restore()
             if node in self._world.up():
                 self._world.crash(node)
 
     def _lies(self, node: NodeId, key: Key) -> bool:
-        """Whether there is a record that no crash takes: what is gone is not unreadable."""
+        """Whether there is a record that no crash can take: a lost record is not an unreadable one."""
         machine = self._world.machines[node]
         if machine.disk.has_durable(layout.instance_key(key)):
             return True
-        # what lies on a page has no row, and that there is none must be read as well
+        # an instance on a journal page has no row, and to see that the row is read as well
         held = machine.storage is not None and machine.storage._held.get(key) is not None
         return held and not machine.disk.unsynced
 
     def _may_strike(self, node: NodeId) -> bool:
-        """Not while a write is under way, which would mend what it writes on a real disk."""
+        """False during a write, which would mend what it writes on a real disk."""
         return node not in self._world.impostors and self._world.machines[node].writing is None
 
     def _flying(self, node: NodeId) -> list[Key]:
@@ -87,7 +87,7 @@ class Scratches:
         return [key for key in flying if self._lies(node, key)]
 
     def _keys(self, node: NodeId) -> list[Key]:
-        """What lies on a node's disk, of the keys that anybody wanted, latest last."""
+        """The claimed keys that are on a node's disk, latest last."""
         wanted = dict.fromkeys(wish.claim.key for wish in self._world.wishes.values())
         return [key for key in wanted if self._lies(node, key)]
 

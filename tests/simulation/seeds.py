@@ -1,4 +1,4 @@
-"""Which seeds of a kind of storm are run, a block a test, and what was seen in all of them."""
+"""The seeds of a kind of storm, in blocks of one test each, and what happened in all of them."""
 
 import os
 from collections import Counter
@@ -20,7 +20,7 @@ class Storm(Protocol):
     world: LockWorld
 
     def run(self) -> None:
-        """Run it, and judge it."""
+        """Run it and check it."""
 
 
 class Seeds:
@@ -28,7 +28,7 @@ class Seeds:
 
     Args:
         default: in the same form.
-        block: how many a test runs.
+        block: how many seeds a test runs.
     """
 
     def __init__(self, default: str, block: int) -> None:
@@ -54,7 +54,7 @@ class Seeds:
             self.seen.update(storm.world.seen)
 
     def missing(self, wanted: Iterable[str]) -> list[str]:
-        """What was not seen in any of them; with a few seeds, the test that asks is skipped."""
+        """What happened in no seed; the test that asks is skipped if there are few seeds."""
         if self.last - self.first < FEW:
             pytest.skip("a few seeds need not show everything")
         return [what for what in wanted if not self.seen[what]]

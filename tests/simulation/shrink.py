@@ -1,4 +1,4 @@
-"""Making a failing run small: fewer ticks, then less bad luck and fewer requests in them."""
+"""Making a failing run small: fewer ticks, then fewer faults and fewer requests in them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +24,7 @@ def shrink(plan: Plan, fails: Fails, budget: int = 400) -> Plan:
 
 
 def _fewer_ticks(plan: Plan, fails: Fails) -> Plan:
-    """Cut the end off, by ever smaller steps."""
+    """Cut the end off, in smaller and smaller steps."""
     step = plan.ticks // 2
     while step:
         shorter = replace(plan, ticks=plan.ticks - step)
@@ -41,7 +41,7 @@ def _leave_out(
     without: Callable[[Plan, frozenset[int]], Plan],
     fails: Fails,
 ) -> Plan:
-    """Leave ticks out of one part, in blocks that get smaller."""
+    """Leave ticks out of one part, in smaller and smaller blocks."""
     size = plan.ticks
     while size:
         for start in range(0, plan.ticks, size):

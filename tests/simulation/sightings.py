@@ -1,4 +1,4 @@
-"""What was seen to happen, counted: a storm in which nothing happens proves nothing."""
+"""Counts of what happened: a storm in which nothing happens proves nothing."""
 
 from collections import Counter
 
@@ -22,7 +22,7 @@ FAULTS = (
     "a write stalled",
     "a record became unreadable",
     "a record became legible again",
-    "a home could not read what it had let fly",
+    "a home could not read a key of its batch",
     "a node started with a record that it could not read",
     "a node paused",
     "a wall clock jumped",
@@ -43,7 +43,7 @@ FAULTS = (
     "another node's directory was refused",
     "the right directory was put back",
 )
-"""Every kind of bad luck."""
+"""Every kind of fault."""
 
 EVENTS = (
     "a duel",
@@ -58,9 +58,9 @@ EVENTS = (
     "a claim was unreachable",
     "a read was unreachable",
     "an undecided key was read",
-    "a half-done key was read",
-    "a half-done key was finished by its holder",
-    "a half-done key was listed",
+    "a key in doubt was read",
+    "a key in doubt was finished by its holder",
+    "a key in doubt was listed",
     "a peer sent spans that differed from the lister's",
     "a peer held just what the lister holds",
     "a peer had more to tell than a page holds",
@@ -71,35 +71,35 @@ EVENTS = (
     "a node said that its record is damaged",
     "a decree was fetched from a feed",
     "a watch saw a decree",
-    "a watch was told before the disk had it",
-    "a watch was told again what a crash had taken",
+    "a watch was sent what was not durable yet",
+    "a watch was sent again what a crash had taken",
     "a client gave up",
     "a decree was chosen in a standing ballot",
     "a standing proposal was refused for want of a promise",
-    "a standing promise was told to a home that restarted",
+    "a class promise was sent to a home that restarted",
     "what a home proposed and never wrote was chosen",
     "a decree that a crash had taken was learned again",
-    "a flight of several keys was chosen",
-    "a flight was said again",
-    "a key of a flight was refused",
-    "a key left its flight",
-    "a commit of a flight came to a node that holds only part of it",
-    "a claim was given up before it could fly",
+    "a batch of several keys was chosen",
+    "a batch was sent again",
+    "a key of a batch was refused",
+    "a key left its batch",
+    "a commit of a batch came to a node that holds only part of it",
+    "a claim was given up before its batch left",
 )
-"""Every kind of thing that the rules speak of."""
+"""Every kind of event that the rules are about."""
 
 
 class Sightings(Counter[str]):
-    """How often each thing was seen."""
+    """How often each fault and event happened."""
 
     def saw(self, what: str, count: int = 1) -> None:
-        """It happened."""
+        """Count a fault or an event."""
         self[what] += count
 
     def missing(self) -> list[str]:
-        """What should be seen now and then, and was not."""
+        """The faults and events that never happened."""
         return [what for what in (*FAULTS, *EVENTS) if not self[what]]
 
     def unknown(self) -> list[str]:
-        """What was seen and is on no list, as a misspelt word would be."""
+        """What was counted and is on neither list, such as a misspelt name."""
         return sorted(self.keys() - set(FAULTS) - set(EVENTS))

@@ -1,10 +1,10 @@
-"""A whole cluster in a storm of faults, chosen by a seed; every rule is watched all the time.
+"""A whole cluster in a storm of faults, chosen by a seed; every rule is checked at each step.
 
-Messages are lost, late, repeated and reordered, links break, nodes die at any point of a step, pause
-and come back, disks fail and stall, records become unreadable, clocks disagree. Clients claim the
-same few keys and the same series, read, list and watch. After a while everything heals; then every
-request must have ended, everybody must know everything, nothing may be left in memory, the cluster
-must still decide, and a judge must find that what the clients saw was possible.
+Messages are lost, late, repeated and reordered. Links break. Nodes die at any point of a step, pause
+and come back. Disks fail and stall, records become unreadable, clocks disagree. Clients claim the
+same few keys and the same series, read, list and watch. After a while all faults end. Then every
+request must have ended, each node must have learned everything, nothing may be left in memory, and
+the cluster must still decide. The judge must find that what the clients saw was possible.
 """
 
 import random
@@ -44,10 +44,10 @@ CLUSTERS = (
 
 
 class Storm:
-    """One run: a cluster, its clients and their bad luck.
+    """One run: a cluster, its clients and its faults.
 
     Args:
-        plan: what it is made of; it decides everything.
+        plan: decides everything that is left to chance.
     """
 
     WATCHED = 3
@@ -65,7 +65,7 @@ class Storm:
         self.world.died = self._died
 
     def _cluster(self, chance: random.Random) -> ClusterConfig:
-        """A cluster of any size, most of them of three."""
+        """A cluster of any size, mostly of three nodes."""
         weights = [weight for weight, _ in CLUSTERS]
         size, prepare, accept = chance.choices([shape for _, shape in CLUSTERS], weights)[0]
         return config(size, prepare, accept)
@@ -74,7 +74,7 @@ class Storm:
         return Weather(self.world, self.plan)
 
     def run(self) -> None:
-        """Bad weather, then good."""
+        """Run with faults, then without; then check everything."""
         for tick in range(self.plan.ticks):
             self._tick(tick)
             if tick % 10 == 0:
@@ -117,7 +117,7 @@ class Storm:
     # -- the end
 
     def _heal(self) -> None:
-        """All is well, so it must become quiet; and then the cluster must still decide."""
+        """End all faults: the cluster must become quiet, and must still decide."""
         self._crash_everybody(self.plan.chance("healing"))
         self.scratches.clear_up()
         self.weather.clear_up()
@@ -149,7 +149,7 @@ class Storm:
                 break
 
     def _freeze_after(self, node: NodeId) -> None:
-        """All is well again, so the next claim at any node must be decided."""
+        """Claim a new key at a node: without faults it must be decided."""
         claim_id = b"after " + node.encode()
         wanted = Claim(Key(f"after/{node}"), b"calm", "text/plain", "tester", claim_id)
         self.world.wishes[claim_id] = Wish(wanted, following=False, tries=1)

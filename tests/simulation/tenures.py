@@ -1,8 +1,8 @@
-"""What must hold of locks, judged on the world's own time, which nobody in it can read.
+"""What must hold of locks, judged on the world's own time, which no node or contender can read.
 
-A holder's validity is a span of true time: from the moment at which it was told, to the moment at
-which its own clock reaches the end that it worked out, or at which it gave the lock up. No two spans
-of one lock may meet, and they come in the order of the terms.
+A holder's validity is a span of true time. It begins when the holder gets the answer. It ends when
+the holder's clock reaches the end that it computed, or when it gives the lock up. The spans of one
+lock must not overlap, and they come in the order of the terms.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ from .witness import WitnessedWorld
 
 @dataclass(slots=True)
 class Span:
-    """When a holder took itself for the holder, in true time."""
+    """When a contender counted itself as holder, in true time."""
 
     tenure: Tenure
     start_ms: float
@@ -44,7 +44,7 @@ class Spans:
         return sum(map(len, self._spans.values()))
 
     def holds(self, held: Tenure, now_ms: float, end_ms: float) -> None:
-        """A holder has worked out, just now, that it is the holder until `end_ms`."""
+        """A holder has computed that it is the holder until `end_ms`."""
         spans = self._spans.setdefault(held.lock, {})
         span = spans.setdefault(held.term, Span(held, now_ms, end_ms))
         assert span.tenure == held, f"{held} and {span.tenure} hold one term"
@@ -56,20 +56,20 @@ class Spans:
                 assert span.end_ms <= other.start_ms, f"{span} overlaps {other}"
 
     def gives_up(self, held: Tenure, now_ms: float) -> None:
-        """A holder is the holder no more."""
+        """A holder has stopped being the holder."""
         span = self._spans.get(held.lock, {}).get(held.term)
         if span is not None and span.tenure == held:
             span.end_ms = min(span.end_ms, now_ms)
 
 
 class LockWorld(WitnessedWorld):
-    """A rough cluster in which terms are held against the rules of locks as well.
+    """A rough cluster in which terms are checked against the rules of locks as well.
 
     Attributes:
-        wanted: what each contender said of himself, and for which lock, by claim id.
-        given_up: the claims whose claimers have said that they want them no more.
-        ended: how terms were ended by those who may, as soon as they have said so.
-        seen: what was seen to happen.
+        wanted: the lock and the claim of each contender, by claim id.
+        given_up: the ids of the claims that were given up.
+        ended: how terms were ended by those that may, from the time at which they asked for it.
+        seen: the counts of what happened.
     """
 
     def __init__(self, cluster: ClusterConfig, plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""The checks at the end of a storm find what they are for, and nothing else."""
+"""The check of the order in which a watch is sent decrees, at the end of a storm."""
 
 from decreed.registry.types import Key
 
@@ -8,19 +8,19 @@ A, B, C = Key("a"), Key("b"), Key("c")
 FEED = [A, B, C]
 
 
-def test_what_is_told_in_the_order_of_the_feed_is_in_its_place() -> None:
+def test_decrees_sent_in_the_order_of_the_feed_are_in_place() -> None:
     assert out_of_place({A: 1, B: 1, C: 2}, FEED, {B}) == []
 
 
-def test_what_cannot_be_read_is_passed_over_when_others_are_told_again() -> None:
+def test_an_unreadable_decree_may_be_left_out_when_others_are_sent_again() -> None:
     assert out_of_place({B: 1, A: 2, C: 2}, FEED, {B}) == []
-    assert out_of_place({B: 1, A: 2, C: 2}, FEED, {A, B}) == [], "and they could not either, once"
+    assert out_of_place({B: 1, A: 2, C: 2}, FEED, {A, B}) == [], "when both were unreadable"
 
 
-def test_what_can_be_read_is_told_again_behind_what_is_before_it() -> None:
+def test_a_readable_decree_is_sent_again_after_those_before_it_in_the_feed() -> None:
     assert out_of_place({B: 1, A: 2, C: 2}, FEED, {A}) == [(B, A)]
 
 
-def test_in_one_life_everything_is_told_in_order() -> None:
+def test_one_incarnation_sends_everything_in_order() -> None:
     assert out_of_place({B: 2, A: 2, C: 2}, FEED, {A, B}) == [(B, A)]
     assert out_of_place({A: 1, C: 2, B: 2}, FEED, {C}) == [(C, B)]

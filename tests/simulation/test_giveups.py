@@ -1,4 +1,4 @@
-"""Whoever gives up, at whatever point, keeps nobody waiting for a lease.
+"""A contender that gives up, at any point, makes no other wait for a lease.
 
 `DECREED_SEEDS=17-17 pytest tests/simulation` runs one seed again.
 """

@@ -1,4 +1,4 @@
-"""Locks in storms: two validities never overlap, and whoever waits gets the lock in time.
+"""Locks in storms: two validities never overlap, and a client that waits gets the lock in time.
 
 `DECREED_SEEDS=17-17 pytest tests/simulation` runs one seed again.
 """
@@ -11,7 +11,7 @@ from .seeds import Seeds
 SEEDS = Seeds("1-60", block=10)
 SEEN = (
     "granted",
-    "held was said",
+    "the lock was held",
     "a holder released",
     "a holder was superseded",
     "a validity lapsed",

@@ -28,14 +28,12 @@ SCENARIOS = ROOT / "tests" / "scenarios"
 
 @pytest.fixture(scope="module")
 def summary() -> Summary:
-    """What the storms below came to."""
+    """The results of the storms below."""
     return Summary()
 
 
 @pytest.mark.parametrize("first", range(FIRST, LAST + 1, BLOCK))
-def test_whatever_the_network_the_disks_and_the_nodes_do_every_rule_holds(
-    first: int, summary: Summary
-) -> None:
+def test_every_rule_holds_whatever_network_disks_and_nodes_do(first: int, summary: Summary) -> None:
     for seed in range(first, min(first + BLOCK, LAST + 1)):
         run = run_seed(seed)
         summary.add(run)
@@ -43,7 +41,7 @@ def test_whatever_the_network_the_disks_and_the_nodes_do_every_rule_holds(
 
 
 def test_everything_that_can_happen_has_happened_in_these_storms(summary: Summary) -> None:
-    """A storm in which nothing happens holds every rule."""
+    """A storm in which nothing happens breaks no rule, so it proves nothing."""
     if summary.seeds < ENOUGH:
         pytest.skip("these are too few storms to see everything")
     assert not summary.sightings.missing()
@@ -52,7 +50,7 @@ def test_everything_that_can_happen_has_happened_in_these_storms(summary: Summar
     assert summary.claims > 30 * summary.seeds
 
 
-def test_a_load_of_claims_is_carried_and_judged() -> None:
+def test_thousands_of_claims_of_many_clients_are_decided_and_judged() -> None:
     load = Load(Plan(3), clients=64, claims=400)
     load.run()
     assert load.answered > 300
@@ -60,12 +58,12 @@ def test_a_load_of_claims_is_carried_and_judged() -> None:
 
 
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS.glob("*.txt")), ids=lambda path: path.stem)
-def test_what_once_failed_holds_now(scenario: Path) -> None:
+def test_a_scenario_that_failed_once_passes(scenario: Path) -> None:
     Storm(parse_plan(scenario.read_text())).run()
 
 
-def test_one_seed_gives_one_run_to_the_byte_whatever_else_differs() -> None:
-    """Another process, with other hashes of strings, tells the same story."""
+def test_a_seed_gives_the_same_trace_in_each_process() -> None:
+    """Another process hashes strings differently and prints the same trace."""
     command = [sys.executable, "-m", "tests.simulation", "--seed", "7", "--trace"]
     told = [
         subprocess.run(
@@ -81,7 +79,7 @@ def test_one_seed_gives_one_run_to_the_byte_whatever_else_differs() -> None:
     assert told[0].count(b"\n") > 1_000
 
 
-def test_a_plan_survives_being_written_down() -> None:
+def test_a_plan_is_read_back_as_it_was_written() -> None:
     for sound in (False, True):
         plan = Plan(17, 45, frozenset({3, 9, 10, 11}), frozenset(range(40)), sound)
         assert parse_plan(plan.text("a reason")) == plan
@@ -101,7 +99,7 @@ def test_a_failing_run_is_shrunk_to_what_it_needs() -> None:
     assert small.silent == frozenset(range(10)) - {9}
 
 
-def test_a_run_has_one_fingerprint_and_another_run_another() -> None:
-    """Renames and moves are proven harmless by comparing these between two builds."""
+def test_equal_runs_have_equal_fingerprints_and_other_runs_others() -> None:
+    """Comparing the fingerprints of two builds shows that a rename changed no behaviour."""
     assert fingerprint(Storm(Plan(5))) == fingerprint(Storm(Plan(5)))
     assert fingerprint(Storm(Plan(5))) != fingerprint(Storm(Plan(6)))

@@ -1,7 +1,7 @@
-"""A run as text: one line an event, in forms short enough to be read.
+"""A run as text: one short line for each event.
 
-Nodes, keys and ballots are written as they are; ``a/b`` of a claim is its key and its id; times are
-those of the world, in milliseconds.
+Nodes, keys and ballots are written in full; ``a/b`` of a claim is its key and its id. Times are those
+of the world, in milliseconds.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Clients that follow each node's feed, through every life of that node."""
+"""Clients that follow each node's feed, through all incarnations of that node."""
 
 from dataclasses import dataclass, field
 
@@ -15,13 +15,13 @@ WATCH_MS = 300
 
 @dataclass(eq=False)
 class Watcher:
-    """One of them, and what it has seen since the position where it began.
+    """One client, and what it was sent since the position where it began.
 
     Attributes:
-        position: where it goes on.
+        position: where it continues.
         start: where it began.
-        asked: its request under way.
-        seen: what it was told, in order, and in which life of the node; what is told again moves to
+        asked: its pending request.
+        seen: what it was sent, in order, with the incarnation of the node; what is sent again moves to
             the end.
     """
 
@@ -35,7 +35,7 @@ class Watchers:
     """A watcher for each node.
 
     Args:
-        world: what they watch.
+        world: the cluster that they watch.
         page: how many decrees they take at a time.
     """
 
@@ -45,7 +45,7 @@ class Watchers:
         self.each = {node: Watcher() for node in world.config.nodes}
 
     def watch(self) -> None:
-        """Keep one watch open at each node, always from where the last one ended."""
+        """Keep one watch open at each node, from where the last one ended."""
         for node, watcher in self.each.items():
             up = self._world.machines[node].replica is not None
             if up and watcher.asked is None and node not in self._world.impostors:
@@ -68,7 +68,7 @@ class Watchers:
         self.each[node].asked = None
 
     def take(self, mark: Mark, answer: Answer) -> bool:
-        """An answer has come; returns whether it was for a watcher."""
+        """Take an answer; returns whether it was for a watcher."""
         node, number = mark
         watcher = self.each[node]
         if watcher.asked != number:
@@ -87,15 +87,15 @@ class Watchers:
         for decree in page.decrees:
             self._world.agree(decree)
             told_in = watcher.seen.pop(decree.key, 0)
-            assert told_in < life, "told twice in one life"
+            assert told_in < life, "sent twice by one incarnation"
             if told_in:
-                self._world.sightings.saw("a watch was told again what a crash had taken")
+                self._world.sightings.saw("a watch was sent again what a crash had taken")
             watcher.seen[decree.key] = life
             self._world.sightings.saw("a watch saw a decree")
 
 
 def _index(world: WitnessedWorld, node: NodeId, watcher: Watcher) -> int | None:
-    """Where the node would go on for a watcher; None if that one has not begun."""
+    """Where the node would continue for a watcher; None if the watcher has not begun."""
     if watcher.position is None:
         return None
     return index_of(world.replica(node).node, watcher.position.index)

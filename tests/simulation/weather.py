@@ -1,8 +1,8 @@
-"""How bad the luck of a run is, and what it consists of.
+"""Which faults happen in a run, and how often.
 
-Each seed has a climate: how often something happens, and how likely each kind is. Many kinds are
-missing in any one climate, so that those which are left come thick, and every mixture turns up in
-some seed. What gets better gets so by chance too; at the end all of it does.
+Each seed has its own rates: how often something happens, and how likely each kind of fault is. Many
+kinds are missing in a seed, so that the others happen often, and every mixture comes up in some seed.
+Faults end by chance too; at the end of a run all of them do.
 """
 
 import math
@@ -26,12 +26,12 @@ Stroke = Callable[[random.Random], None]
 
 
 class Weather:
-    """The bad luck of one run.
+    """The faults of one run.
 
     Args:
-        world: whom it strikes.
-        plan: decides the climate.
-        often: the chance of something in each tick; drawn if None.
+        world: the cluster.
+        plan: decides the rates.
+        often: the chance that something happens in a tick; drawn if None.
     """
 
     def __init__(self, world: WitnessedWorld, plan: Plan, often: float | None = None) -> None:
@@ -55,7 +55,7 @@ class Weather:
             world.drive(node).usual_ms = climate.choice([0.0, 0.0, 0.0, 2.0, 15.0])
 
     def strike(self, chance: random.Random) -> None:
-        """One tick's bad luck, or its good luck, or nothing."""
+        """Let a fault happen or end in this tick, or do nothing."""
         if chance.random() < self._often and any(self._weights):
             chance.choices(self._strokes, self._weights)[0](chance)
         if chance.random() < self._often * 0.7:
@@ -128,7 +128,7 @@ class Weather:
         self.impostors.back_up(chance.choice(self._nodes))
 
     def _start_often(self, chance: random.Random) -> None:
-        """A node starts again and again, with the others out of reach or down, or neither."""
+        """Start a node again and again, while the others are cut off, down or well."""
         exchanged = sorted(self._world.impostors)
         often = bool(exchanged) and chance.random() < 0.8
         node = chance.choice(exchanged if often else self._nodes)
@@ -180,7 +180,7 @@ class Weather:
         self._world.sightings.saw("the cluster was split")
 
     def _flap(self, chance: random.Random) -> None:
-        """A pair is cut and mended again and again, for a while; a few times its link breaks too."""
+        """Cut and mend a pair again and again for a while; sometimes break its link too."""
         if len(self._nodes) == 1:
             return
         world, pair = self._world, tuple(chance.sample(self._nodes, 2))
@@ -214,7 +214,7 @@ class Weather:
     # -- what gets better
 
     def _restart(self, chance: random.Random) -> None:
-        """A node that is down starts again; or one that was refused gets its own disk back."""
+        """Start a node that is down, or give a refused node its own disk back."""
         world = self._world
         refused = world.impostors and world.impostors <= world.refused.keys()
         if refused and self._puts_back and chance.random() < 0.1:
@@ -227,7 +227,7 @@ class Weather:
         self._world.mend()
 
     def _mend(self, chance: random.Random) -> None:
-        """Failed nodes are mended and restarted, and stalling disks come to their senses."""
+        """Mend and restart failed nodes, and end the stalls of disks."""
         world = self._world
         for node in self._nodes:
             machine = world.machines[node]
@@ -242,7 +242,7 @@ class Weather:
         self._world.network.slow_ms = 5.0
 
     def clear_up(self) -> None:
-        """From now on all is well: everybody is up, awake and linked, and every disk is sound."""
+        """End all faults: every node is up, awake and linked, and every disk is sound."""
         world = self._world
         self._over = True
         world.doomed = None
@@ -257,14 +257,14 @@ class Weather:
         world.mend()
 
     def restart_failed(self) -> None:
-        """Every write has ended by now; a node that lost one is restarted on its sound disk."""
+        """Restart the nodes whose write failed, on their sound disks; all writes have ended."""
         self._mend(random.Random(0))
         for node in self._nodes:
             if node not in self._world.up() and node not in self._world.refused:
                 assert self.impostors.boot(node), f"{node} does not start on a sound disk"
 
     def clear_impostors(self) -> None:
-        """All impostors have been refused by now; their own disks may be put back."""
+        """Put the impostors' own disks back; all impostors have been refused."""
         self.impostors.check_refused()
         if self._puts_back and self._world.impostors:
             nodes = sorted(self._world.impostors)
@@ -274,5 +274,5 @@ class Weather:
 
 
 def _between(chance: random.Random, least: float, most: float) -> float:
-    """A length such that any is as likely as one twice as long."""
+    """A random length; any length is as likely as twice that length."""
     return least * math.pow(most / least, chance.random())

@@ -1,8 +1,8 @@
-"""A cluster whose nodes are linked as by the real server: they dial, judge each other and listen.
+"""A cluster whose nodes are linked as by the real server: they dial, check each other and listen.
 
-Messages go over links alone, through a `Network` that treats them badly. A link that is reset loses
-what is on it, and both ends hear of it. A claim that is passed on arrives once or not at all; any
-other message may come twice, and now and then one that was lost with its link comes all the same.
+Messages use links only, through a `Network` with faults. A link that is reset loses its messages, and
+both ends notice. A claim that is passed on arrives once or not at all. Any other message may arrive
+twice, and sometimes one that was lost with its link still arrives.
 """
 
 from collections.abc import Callable
@@ -41,13 +41,13 @@ class WiredWorld(World):
         plan: decides everything that is left to chance.
 
     Attributes:
-        network: what becomes of messages.
-        links: which links there are.
-        clocks: of each node.
+        network: delays and loses messages.
+        links: all links.
+        clocks: the clocks of each node.
         refused: why each node was refused by a peer that found its directory unsound.
-        replied, died: are told of answers to clients, and of deaths.
-        sightings: what was seen to happen.
-        framed: all that a step says to one node arrives together, as in one frame.
+        replied, died: called with answers to clients, and with nodes that die.
+        sightings: counts what happens.
+        framed: all messages of a step to one node arrive together, as in one frame.
     """
 
     def __init__(self, cluster: ClusterConfig, plan: Plan) -> None:
@@ -66,12 +66,12 @@ class WiredWorld(World):
         self._suspect_ms = float(cluster.timing.suspect_ms)
         super().__init__(cluster, seed=plan.seed)
 
-    # -- lives
+    # -- starts and deaths
 
     def boot(self, node: NodeId, cluster: ClusterConfig | None = None) -> None:
         """Start a node on its disk, and let it and the others dial each other."""
         for other in self.config.nodes:
-            self._hang_up((other, node))  # whoever did not notice its death does so now
+            self._hang_up((other, node))  # a node that did not notice its death does so now
         self.clocks[node].started_ms = self.now_ms
         super().boot(node, cluster)
         if not self._looking:
@@ -82,8 +82,8 @@ class WiredWorld(World):
         """Kill a node; its disk keeps what was synced.
 
         Args:
-            node: which.
-            silent: nobody is told, as when its machine loses power.
+            node: the node to kill.
+            silent: no other node notices, as when its machine loses power.
         """
         self._kill(node)
         self.links.forget(node)
@@ -138,20 +138,20 @@ class WiredWorld(World):
             self._carry(asked, (node, other), partial(self._show, asked, recall.incarnation))
 
     def _answer_dial(self, link: Link, event: Welcomed) -> None:
-        """Who dialled is answered, if it is still the life that dialled."""
+        """Answer the node that dialled, if it is still the incarnation that dialled."""
         if self.links.current.get(link.pair) is link:
             self.post(link.pair[0], event)
 
     def _show(self, link: Link, incarnation: int) -> None:
-        """Who dialled shows a past life of its directory, if it is still the one that dialled."""
+        """Let the node that dialled show a past incarnation, if it is still the one that dialled."""
         if self.links.current.get(link.pair) is link:
             past = self.replica(link.pair[0]).membership.past(incarnation)
-            assert past is not None, f"{link.pair[0]} is asked for life {incarnation}"
+            assert past is not None, f"{link.pair[0]} is asked for incarnation {incarnation}"
             self.sightings.saw("a past life was shown")
             self._greet(link, past)
 
     def _carry(self, link: Link, pair: Pair, arrive: Arrive) -> None:
-        """A frame or a part of a handshake is on its way, on a link that may be reset meanwhile."""
+        """Send a frame or a part of a handshake on a link, which may be reset meanwhile."""
         for delay_ms in self.network.delays(repeats=False):
             self.at(self.now_ms + delay_ms, partial(self._arrive, link, pair, arrive, False))
 
@@ -166,7 +166,7 @@ class WiredWorld(World):
             self.sightings.saw("a cut held messages back")
 
     def mend(self, pairs: list[Pair] | None = None) -> None:
-        """End cuts; what was held back arrives now."""
+        """End cuts; messages that were held back arrive now."""
         for arrive in self.network.mend(pairs):
             arrive()
 
@@ -230,7 +230,7 @@ class WiredWorld(World):
     def _reject(self, node: NodeId, number: int, other: NodeId, refusal: Refusal) -> None:
         link = self.links.numbered(number)
         if self.links.current.get(link.pair) is not link:
-            return  # it was the link of an earlier life, which hears nothing any more
+            return  # it was the link of an earlier incarnation
         self._hang_up(link.pair)
         if self.network.passes((node, other)) and self.machines[other].replica is not None:
             self.rejected.append((other, refusal.message))
@@ -243,10 +243,10 @@ class WiredWorld(World):
             self.refused[node] = reason
             self.crash(node)
 
-    # -- who hears whom
+    # -- which nodes hear each other
 
     def _look(self) -> None:
-        """Pings are sent, and everybody looks whom it has heard."""
+        """Send pings, and let each node check which others it has heard."""
         self.at(self.now_ms + self._suspect_ms / 2, self._look)
         for pair in permutations(self.up(), 2):
             self._ping_on(pair)
@@ -256,7 +256,7 @@ class WiredWorld(World):
                 self._say_news(pair)
 
     def _ping_on(self, pair: Pair) -> None:
-        """The first of the pair pings the other, or dials it; only news makes a message."""
+        """Let the first of the pair ping the other, or dial it; only a change is sent."""
         sender, receiver = pair
         if not self._pings(sender):
             return
@@ -275,7 +275,7 @@ class WiredWorld(World):
                 self.post(receiver, FromPeer(sender, Ping(*link.pinged, eager=False)))
 
     def _pings(self, node: NodeId) -> bool:
-        """Whether a node is awake enough to say so."""
+        """Whether a node is awake enough to send pings."""
         return not self.machines[node].paused
 
     def _say_news(self, pair: Pair) -> None:
@@ -285,7 +285,7 @@ class WiredWorld(World):
             self.post(pair[0], Reachable(pair[1], reachable))
 
     def suspect(self, pair: Pair, reachable: bool) -> None:
-        """Let the first of the pair believe something of the other, until it looks again."""
+        """Let the first of the pair suspect the other or not, until its next check."""
         self.links.suspect(pair, reachable)
         self.post(pair[0], Reachable(pair[1], reachable))
 

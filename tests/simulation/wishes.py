@@ -1,4 +1,4 @@
-"""What clients want, and what they have asked."""
+"""What clients want, and which requests they have sent."""
 
 from dataclasses import dataclass
 
@@ -23,14 +23,14 @@ AnyClaim = ClaimRequest | ClaimNextRequest
 
 @dataclass(eq=False)
 class Wish:
-    """What one client wants frozen, however often it tries.
+    """What one client wants to freeze, in one request or several.
 
     Attributes:
-        claim: what it asks for; its key is the first slot if it wants the next free one.
-        following: whether it wants the next free slot of a series.
-        tries: how many requests were made for it.
+        claim: the claim; its key is the first slot if the client wants the next free one.
+        following: whether the client wants the next free slot of a series.
+        tries: how many requests were sent for it.
         refusals: how many of them got a definite error.
-        over: all tries were refused definitely, so it must never be proposed.
+        over: all requests got a definite error, so the claim must never be proposed.
     """
 
     claim: Claim
@@ -48,12 +48,12 @@ class Asked:
     """A request without an answer yet.
 
     Attributes:
-        request: what was asked.
-        pending: the operation in the history that it belongs to; None if it is in none.
-        known: how many keys had been chosen when it was made.
-        wish: what it is a try for, if it is a claim.
-        due_ms: by when, on the node's own clock, it must have been answered one way or another;
-            None until the node has seen it.
+        request: the request.
+        pending: its operation in the history; None if it has no operation.
+        known: how many keys were decided when it was sent.
+        wish: the wish that it is sent for, if it is a claim.
+        due_ms: the time on the node's own clock by which it must have an answer or an error; None until
+            the node has seen it.
     """
 
     request: Query | AnyClaim

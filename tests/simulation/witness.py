@@ -1,4 +1,4 @@
-"""A cluster in which everything that is said or written is held against the rules, at once."""
+"""A cluster in which each message and each write is checked against the rules immediately."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ from .wishes import Wish
 
 
 class WitnessedWorld(RoughWorld):
-    """A rough cluster, and what must hold of it.
+    """A rough cluster that checks the rules of Paxos.
 
     Args:
         cluster: its configuration.
@@ -56,10 +56,10 @@ class WitnessedWorld(RoughWorld):
     Attributes:
         wishes: what clients want, by claim id.
         impostors: nodes whose directory is not their own latest one; they must never take part.
-        scratched: the keys whose record a node could not read, at any time.
+        scratched: the keys whose record a node could not read at some time.
         chosen: each key's decree, from the moment when a quorum has it on disk.
         order: the keys in the order in which they were chosen.
-        place: where a key stands in that order.
+        place: the place of each key in that order.
         proposed: the ids of all claims that were ever proposed.
     """
 
@@ -78,30 +78,30 @@ class WitnessedWorld(RoughWorld):
         self._doubtful: dict[NodeId, set[Key]] = {}
         self._pledges: Pledges | None = None
         if plan.scratches == max(SCRATCHES):
-            self.max_held = 0  # so that a home that flies can be struck
+            self.max_held = 0  # so that a record can be struck that is in a batch
         self._flown: Flown | None = None
         super().__init__(cluster, plan)
 
     @property
     def flown(self) -> Flown:
-        """What left together."""
+        """The batches that were sent."""
         if self._flown is None:
             self._flown = Flown(self.sightings)
         return self._flown
 
     @property
     def pledges(self) -> Pledges:
-        """What was promised to homes."""
+        """The promises to homes."""
         if self._pledges is None:
             self._pledges = Pledges(self.config.quorums, self.sightings)
         return self._pledges
 
     def agree(self, decree: Decree) -> None:
-        """R08, R21: whatever anybody takes for chosen is what a quorum chose."""
+        """R08, R21: a decree that a node takes for chosen was chosen by a quorum."""
         assert self.chosen.get(decree.key) == decree, f"{decree} was never chosen"
 
     def held(self, node: NodeId, key: Key) -> Instance:
-        """What is on a node's disk for a key, whether the node itself can read it or not."""
+        """The instance on a node's disk, even if the node itself cannot read it."""
         machine, at = self.machines[node], layout.instance_key(key)
         assert machine.storage is not None, f"{node} is down"
         data = machine.disk.values.get(at)
@@ -110,12 +110,12 @@ class WitnessedWorld(RoughWorld):
         return machine.storage._unpack(at, data, Instance)
 
     def deaf(self, node: NodeId) -> set[Key]:
-        """What a node never heard of, since it could not read its record when others told it."""
+        """The keys that a node has not learned, since it could not read its record at that time."""
         unread = self.scratched.get(node, set()) & self.chosen.keys()
         return {key for key in unread if self.held(node, key).learned is None}
 
     def boot(self, node: NodeId, cluster: ClusterConfig | None = None) -> None:
-        """Start a node on its disk, whatever of it cannot be read."""
+        """Start a node on its disk, even if some records cannot be read."""
         super().boot(node, cluster)
         replica = self.machines[node].replica
         if replica is not None:  # a storm has few keys; these shall be many spans and chunks
@@ -124,7 +124,7 @@ class WitnessedWorld(RoughWorld):
         if not all(map(self.machines[node].disk.legible, at)):
             self.sightings.saw("a node started with a record that it could not read")
 
-    # -- what is written
+    # -- writes
 
     def _write(self, node: NodeId, effects: Effects) -> bool:
         if node in self.impostors:
@@ -163,7 +163,7 @@ class WitnessedWorld(RoughWorld):
         self.pledges.died(node, voted, self.chosen)
 
     def _ledger(self, node: NodeId) -> Ledger:
-        """What this life of a node has on its disk."""
+        """The ledger of this incarnation of a node."""
         ledger = self._ledgers.get(node)
         if ledger is None:
             storage = self.machines[node].storage
@@ -172,14 +172,14 @@ class WitnessedWorld(RoughWorld):
         return ledger
 
     def _held(self, node: NodeId, key: Key) -> Instance:
-        """What a node has durably on its disk."""
+        """The durable instance of a key at a node."""
         held = self._ledger(node).instances
         if key not in held:
             held[key] = self.held(node, key)
         return held[key]
 
     def _vote(self, node: NodeId, key: Key, proposal: Proposal) -> None:
-        """R05, R08: an acceptance is durable; with a quorum of them in one ballot, it is chosen."""
+        """R05, R08: count a durable acceptance; a quorum of them in one ballot chooses."""
         at = (key, proposal.ballot)
         decree = self._values.setdefault(at, proposal.decree)
         assert decree == proposal.decree, f"R05: {proposal.ballot} carries two values"
@@ -205,14 +205,14 @@ class WitnessedWorld(RoughWorld):
         if slot is not None:
             places = self._slots.setdefault(series, [])
             places.append(self.place[key])
-            assert len(places) == slot, f"{key} was chosen over a gap"
+            assert len(places) == slot, f"{key} was chosen after a gap"
 
     def last_slot(self, series: str, known: int | None = None) -> int:
-        """The last slot of a series among the first `known` keys that were chosen, or among all."""
+        """The last slot of a series among the first `known` decided keys, or among all."""
         places = self._slots.get(series, [])
         return len(places) if known is None else bisect_left(places, known)
 
-    # -- what is said
+    # -- messages
 
     def _transmit(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
         if node not in self.impostors:
@@ -229,7 +229,7 @@ class WitnessedWorld(RoughWorld):
 
     def _carry_out(self, node: NodeId, effects: Effects) -> None:
         if any(isinstance(event, Finish) and event.token is None for event in effects.again):
-            self.sightings.saw("a half-done key was finished by its holder")
+            self.sightings.saw("a key in doubt was finished by its holder")
         super()._carry_out(node, effects)
 
     def _witness(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
@@ -262,10 +262,10 @@ class WitnessedWorld(RoughWorld):
                 self._count_message(node, to, message)
 
     def _witness_flight(self, node: NodeId, to: NodeId, message: FlightMessage) -> None:
-        """What holds for a message about one key holds for each key of a flight."""
+        """Check a message about a batch as one message for each key."""
         match message:
             case AcceptMany(ballot, _, decrees):
-                assert ballot.is_standing, "what flies relies on a standing promise"
+                assert ballot.is_standing, "a batch relies on class promises"
                 for decree in decrees:
                     self._shown(node, decree.key, ballot, decree)
                 self.flown.sent(to, message)
@@ -276,10 +276,10 @@ class WitnessedWorld(RoughWorld):
                 for key in keys:
                     self.agree(self._values[key, ballot])
                 if len(keys) > 1:
-                    self.sightings.saw("a flight of several keys was chosen")
+                    self.sightings.saw("a batch of several keys was chosen")
 
     def post(self, node: NodeId, event: Event) -> None:
-        """Let something happen to a node, if it is up."""
+        """Give an event to a node, if it is up."""
         if isinstance(event, FromPeer) and isinstance(event.message, CommitMany):
             self._see_what_is_held(node, event.message)
         super().post(node, event)
@@ -291,12 +291,12 @@ class WitnessedWorld(RoughWorld):
         open_yet = [instance for instance in instances if instance.learned is None]
         held = [chosen_in(instance, message.ballot) is not None for instance in open_yet]
         if any(held) and not all(held):
-            self.sightings.saw("a commit of a flight came to a node that holds only part of it")
+            self.sightings.saw("a commit of a batch came to a node that holds only part of it")
 
     def _count_message(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
         match message:
             case QueryAnswer(_, True, None):
-                self.sightings.saw("a half-done key was read")
+                self.sightings.saw("a key in doubt was read")
             case ScanAnswer():
                 self._count_scan(message)
             case CancelScan():
@@ -310,7 +310,7 @@ class WitnessedWorld(RoughWorld):
 
     def _count_scan(self, answer: ScanAnswer) -> None:
         if answer.unlearned:
-            self.sightings.saw("a half-done key was listed")
+            self.sightings.saw("a key in doubt was listed")
         if answer.end is not None:
             self.sightings.saw("a peer had more to tell than a page holds")
         elif answer.learned:
@@ -328,7 +328,7 @@ class WitnessedWorld(RoughWorld):
         self._proposed(key, decree)
 
     def _promised(self, node: NodeId, key: Key, ballot: Ballot, accepted: Proposal | None) -> None:
-        """R12 to R14. The disk may hold more: what came behind it in the same step."""
+        """R12 to R14. The disk may hold more, from later messages of the same step."""
         held = self._held(node, key)
         if held.learned is None:
             assert held.promised is not None and held.promised >= ballot, "R13: not on disk"
@@ -373,16 +373,16 @@ class WitnessedWorld(RoughWorld):
         self.pledges.told(node, message, self._ledger(node), unknown)
 
     def _check_position(self, node: NodeId, index: int) -> None:
-        """A position that is told is durable, or it might stand for something else later."""
+        """A position that a node sends is durable; else it might mean something else later."""
         durable = node in self.impostors or index <= self._ledger(node).feed_end
         assert durable, f"{node} tells of its feed to {index}, which is not on its disk"
 
     def _check_watched(self, node: NodeId, number: int) -> None:
-        """What is told before it is durable says so, and by how much."""
+        """A position that is ahead of what is durable says so, and by how much."""
         life, rest = divmod(number, 1 << DURABLE_BITS + AHEAD_BITS)
         if life and node not in self.impostors:
             assert life == self.replica(node).node.identity.incarnation
-            self.sightings.saw("a watch was told before the disk had it")
+            self.sightings.saw("a watch was sent what was not durable yet")
         self._check_position(node, rest >> AHEAD_BITS if life else number)
 
     def _accepted(self, node: NodeId, key: Key, ballot: Ballot) -> None:
@@ -395,5 +395,5 @@ class WitnessedWorld(RoughWorld):
             if held.accepted.ballot == ballot:
                 self._vote(node, key, held.accepted)
                 return
-        # it went on behind that acceptance in the same step
+        # it accepted in a higher ballot later in the same step, or learned
         self._vote(node, key, Proposal(ballot, self._values[key, ballot]))
