@@ -114,7 +114,7 @@ class Contests:
         self.tidy(turn)
 
     def tidy(self, turn: Turn, lock: str | None = None) -> None:
-        """Somebody has gone, who waited for `lock` if that is known: the next in line need not wait."""
+        """Somebody has gone, who waited for `lock` if that is known: whoever is next need not wait."""
         known = self._contests.values() if lock is None else (self._contests.get(lock),)
         for contest in [contest for contest in known if contest is not None]:
             waited = contest.candidate is not None
