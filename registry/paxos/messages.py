@@ -117,7 +117,7 @@ class AcceptMany(Value, frozen=True, tag=18):
 
 
 class AcceptedMany(Value, frozen=True, tag=19):
-    """R19 for a flight: the sender has stored all proposals in it, but for those that it `refused`."""
+    """R19 for a flight: the sender has stored all proposals in it, except those that it `refused`."""
 
     ballot: Ballot
     number: Counter

@@ -11,7 +11,7 @@ An attempt moves through values::
 proposal without a prepare quorum (R15), or one that ignores an accepted value (R16), cannot be
 written. Besides `on_promise`, only a standing promise makes one (`standing.py`). After `Outbid` the
 caller may start again in a higher ballot, after a pause that comes from outside: without one, two
-proposers can outbid each other for ever (R04).
+proposers can outbid each other forever (R04).
 
 The caller keeps one more rule, since it alone has the node's own acceptor at hand: prepare(b)
 leaves only in a step in which the node's own acceptor promises b, and accept(b, v) only in one in

@@ -51,7 +51,7 @@ class Asking(Value, frozen=True):
 
 
 class Granted(Value, frozen=True):
-    """A prepare quorum has promised `ballot` for the whole class, but for the keys in `unlearned`."""
+    """A prepare quorum has promised `ballot` for the whole class, except the keys in `unlearned`."""
 
     ballot: Ballot
     promises: Voters

@@ -8,8 +8,8 @@ It also gives standing promises, each for all keys of a home (`paxos/standing.py
 
 An acceptance whose outcome is not known is remembered in memory, oldest first, so that the node can
 finish it later (R22). The bytes of these tell how busy the cluster is: while megabytes are on their
-way, an outcome takes longer, and whoever says things again or bids higher too early makes it take
-longer still.
+way, an outcome takes longer, and to say things again or to bid higher too early makes it take longer
+still.
 """
 
 from collections.abc import Iterable, Sequence

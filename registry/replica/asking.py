@@ -94,7 +94,7 @@ class Asking:
         self._overtaken.clear()
 
     def on_resend(self, turn: Turn, timer: ResendRead) -> None:
-        """Ask again whoever has not answered (R02)."""
+        """Ask those again who have not answered (R02)."""
         contest = self._contests.get(timer.token)
         if contest is not None and contest.ask is not None and not contest.ask.told:
             missing = [n for n in self._node.others if n not in contest.ask.answers]

@@ -55,7 +55,7 @@ class Candidate(Struct, eq=False):
     Attributes:
         live: the request.
         claim: what it would have the key frozen to.
-        settle: called with the request and the decree, whoever's that is.
+        settle: called with the request and the decree, which may be another claim's.
     """
 
     live: Live

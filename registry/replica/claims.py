@@ -155,7 +155,7 @@ class Claims:
             del self._passed_by_key[_key_of(live)]
 
     def _pass_over(self, turn: Turn, live: Live, peer: NodeId) -> None:
-        """Route again, past `peer`, once the claim's instances are loaded anew.
+        """Route again, past `peer`, once the claim's instances are loaded again.
 
         Nobody is asked twice; in the end this node does it itself, or refuses.
         """

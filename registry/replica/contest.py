@@ -15,7 +15,7 @@ MAX_PAUSE_MS = 2_000
 FRESH_MS = 100.0
 """So long nobody is asked about a term that has just begun: many are over sooner."""
 PATIENT_MS = 1_000.0
-"""Whoever has less time left is told at once how things stand."""
+"""Requests with less time left than this are answered immediately."""
 
 AT_ONCE = (How.RELEASED, How.FORCED)
 """Endings that need no lease to run out."""

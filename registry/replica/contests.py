@@ -2,8 +2,8 @@
 
 The node that a client asks, by preference the lock's home, keeps its waiters in order of arrival. It
 proposes the next term for the first of them once the one before was released, or once a prepare
-quorum has said that no lease on that one runs there. So whoever gives up has left no half-accepted
-term behind, and a waiter whose connection has ended is passed over.
+quorum has said that no lease on that one runs there. So a waiter that gives up has left no
+half-accepted term behind, and a waiter whose connection has ended is passed over.
 
 Invariants kept here:
 
@@ -86,8 +86,6 @@ class Contests:
         """What is not over; see `Replica.pending_work`."""
         return {"contests": self._contests, **self.asking.pending(), **self.latest.pending()}
 
-    # -- who waits
-
     def begin(self, turn: Turn, live: Live, request: LockRequest | HolderRequest) -> None:
         """Somebody wants the lock, or wants to know who has it."""
         if not self._node.voting:
@@ -136,7 +134,7 @@ class Contests:
         return list(contest.by_claim.get(claim_id, ())) if contest is not None else []
 
     def abandon(self) -> None:
-        """The disk failed; the requests themselves are failed by whoever says so."""
+        """The disk failed. The replica fails the requests themselves."""
         self._contests.clear()
         self.asking.abandon()
         self.latest.abandon()
@@ -345,7 +343,7 @@ class Contests:
         live = contest.foremost()
 
         def then(turn: Turn, found: Found) -> None:
-            # a minority has accepted it, in vain, and would say so again at once
+            # a minority has accepted it, which decides nothing, and would say so again at once
             if found is None:
                 self._pause(turn, contest, self._node.config.timing.resend_ms)
 
@@ -385,8 +383,7 @@ class Contests:
             self._pause(turn, contest, wait_ms)
 
     def _pause(self, turn: Turn, contest: Contest, wait_ms: float) -> None:
-        self._serial += 1
-        contest.serial = self._serial
+        contest.serial = self._serial = self._serial + 1
         delay_ms = min(wait_ms + 1, MAX_PAUSE_MS)
         contest.looks_ms = turn.now_ms + delay_ms
         turn.timer(Reconsider(contest.lock, contest.serial), delay_ms, delay_ms / 16)

@@ -363,7 +363,7 @@ class Coordinator:
     def _wait(self, turn: Turn, attempt: Attempt, remaining_ms: int) -> None:
         """Our own guard refuses the term, so the accept may go nowhere (see above): later."""
         attempt.state = None
-        attempt.outbids += 1  # whoever joins meanwhile waits as well
+        attempt.outbids += 1  # those who join meanwhile wait as well
         delay_ms = min(remaining_ms + 1, MAX_RESEND_MS)
         self._wake(turn, attempt, Retry, delay_ms, delay_ms / 8)
 

@@ -64,7 +64,7 @@ class AskPast(Value, frozen=True, tag=True):
     """Ask the node on this link for a life of its directory, before it is judged.
 
     On an incoming link the message is sent and the next hello awaited; an outgoing one is dialled
-    anew, since a hello asks by itself.
+    again, since a hello asks by itself.
     """
 
     link: Link

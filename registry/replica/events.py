@@ -111,7 +111,7 @@ class WriteFailed(Value, frozen=True, tag=True):
 
     Args:
         reason: what the disk said.
-        lost: the answers that did not leave; whoever waits for them is told that it is unknown.
+        lost: the answers that did not leave; their requests end as unknown.
     """
 
     reason: str
@@ -177,7 +177,7 @@ class ResendFlight(Value, frozen=True, tag=True):
 
 
 class Depart(Value, frozen=True, tag=True):
-    """Whoever waits to be proposed has waited for long enough, if this timer counts."""
+    """Those who wait to be proposed have waited for long enough, if this timer counts."""
 
     serial: int
 

@@ -1,8 +1,8 @@
 """Forgetting: the old terms of a lock are dropped, and no node that dropped them votes on them again.
 
 A node that learns a term keeps the latest ``keep_terms`` of the lock, and forgets what lies below: a
-floor. A question about a term below the floor is answered with the floor, and whoever is told raises
-his own to it, so that a node which was down does not contend for what is long past.
+floor. A question about a term below the floor is answered with the floor, and the node that is told
+raises its own to it, so that a node which was down does not contend for what is long past.
 
 Why that is safe. A term is only ever proposed by a node that has learned the one before, so all terms
 below one that is learned are decided, and so is the term at the floor. Below its floor a node says
@@ -81,5 +81,5 @@ class Forgetting:
 
 
 def tell_forgotten(turn: Turn, sender: NodeId, key: Key, gone: Forgotten) -> None:
-    """Answer whoever asked about `key` with the floor that it lies below."""
+    """Answer a question about `key` with the floor that it lies below."""
     turn.vouch(key, Send(sender, ForgottenTerms(lock_of(gone.series), gone.floor)))

@@ -100,7 +100,7 @@ class GivingUp:
             self._drop(token)
 
     def abandon(self) -> None:
-        """The disk failed; the requests themselves are failed by whoever says so."""
+        """The disk failed. The replica fails the requests themselves."""
         for token in list(self._passing):
             self._drop(token)
 
@@ -120,7 +120,7 @@ class GivingUp:
             self._requests.answer(turn, passing.live, GivenUp(passing.live.request.id))
 
     def on_resend(self, turn: Turn, timer: ResendRead) -> None:
-        """Tell again whoever has not taken it (R02)."""
+        """Tell those again who have not taken it (R02)."""
         passing = self._passing.get(timer.token)
         if passing is None:
             return

@@ -11,7 +11,7 @@ from .contest import Contest
 from .effects import ReadLastSlot
 from .events import Contend
 from .node import Node
-from .tokens import Reader
+from .tokens import ReadsDisk
 from .turn import Pending, Turn
 
 MAX_LOCKS = 4_096
@@ -25,7 +25,7 @@ class LatestTerms:
         reader: is told what they come to.
     """
 
-    def __init__(self, node: Node, reader: Reader) -> None:
+    def __init__(self, node: Node, reader: ReadsDisk) -> None:
         self._node = node
         self._reader = reader
         self._decrees: dict[str, Decree] = {}

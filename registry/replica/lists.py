@@ -9,7 +9,7 @@ This node's own disk is read first. Its peers are told digests of what lies ther
 late. Only a few pages are in the making at a time. All others wait in line, take no memory to speak of,
 and go when nobody waits for them any more.
 
-Invariant: whoever joins a page does so before the first look at the disk, and a page has a token of its
+Invariant: a request joins a page before the first look at the disk, and a page has a token of its
 own. So all that counts for a request was asked for, read and said after it arrived.
 """
 

@@ -34,7 +34,9 @@ class Locks:
     def on_terms(self, turn: Turn, decrees: Sequence[Decree]) -> None:
         """Terms are decided."""
         for decree in decrees:
-            self._giving_up.on_learned(turn, decree)  # first: whoever is next looks at how it ended
+            self._giving_up.on_learned(
+                turn, decree
+            )  # first: the next in line looks at how it ended
             self._contests.on_learned(turn, decree)
 
     def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
@@ -49,7 +51,7 @@ class Locks:
         self._giving_up.prune()
 
     def abandon(self) -> None:
-        """The disk failed; the requests themselves are failed by whoever says so."""
+        """The disk failed. The replica fails the requests themselves."""
         self._contests.abandon()
         self._renewals.abandon()
         self._giving_up.abandon()

@@ -2,9 +2,9 @@
 
 A forgotten promise breaks Paxos (R13), so a disk that was wiped, copied or rolled back must never
 vote. Every node remembers each peer's disk id and the last life of it that it met, by incarnation and
-nonce; what contradicts that memory is refused, by every node, whoever else is up. A later life must
-show that the one remembered is in its own directory's past (`Lineage`): a count alone would let in an
-older copy that was opened often enough. A node with a fresh directory takes no part until every
+nonce; what contradicts that memory is refused, by every node, whichever others are up. A later life
+must show that the one remembered is in its own directory's past (`Lineage`): a count alone would let in
+an older copy that was opened often enough. A node with a fresh directory takes no part until every
 member has confirmed that it has durably recorded the node's disk id; until then nobody could tell it
 from a wiped one.
 
@@ -116,7 +116,7 @@ class Membership:
     def _admit(self, turn: Turn, event: Greeted | Welcomed) -> bool:
         """Record the node shown, if it may take part."""
         link, shown = event.link, event.standing
-        if self._node.failed:  # whoever it is, we could not record it
+        if self._node.failed:  # we could not record it, whichever node it is
             error_type, message = refusal(self._node)
             turn.at_once(Reject(link, shown.node, Refusal(error_type.code, message)))
             return False

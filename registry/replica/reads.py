@@ -201,7 +201,7 @@ class Reads:
             self._count(turn, answer.id, read, sender)
 
     def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
-        """Whoever waits for these keys has waited long enough, reads on their way round included."""
+        """All who wait for these keys are answered, reads that ask a quorum included."""
         for decree in decrees:
             self._end(turn, decree)
 
@@ -215,7 +215,7 @@ class Reads:
                 self._answer(turn, live, gone)
 
     def on_resend(self, turn: Turn, timer: ResendRead) -> None:
-        """Ask again whoever has not answered (R02)."""
+        """Ask those again who have not answered (R02)."""
         read = self._reads.get(timer.token)
         if read is None:
             return

@@ -1,7 +1,7 @@
 """Keeping leases, and ending them: what a holder says while it holds, and when it is done.
 
 A keep-alive is passed to all nodes and costs no write; all that arrive in one turn travel together. It
-is answered when a prepare quorum has started its leases anew since it was sent, which is what the
+is answered when a prepare quorum has restarted its leases since it was sent, which is what the
 holder's validity rests on. A node refuses once it has accepted or learned the next term.
 
 A term is renewed or released only on the word of a node that has learned whose it is and was shown
@@ -40,7 +40,7 @@ class Renewal(Struct, eq=False):
     Attributes:
         live: the request behind it.
         message: what goes to every node.
-        kept: who has started its lease anew.
+        kept: who has restarted its lease.
         refused: who has not.
     """
 
@@ -122,7 +122,7 @@ class Renewals:
             over = EndTerm(request.tenure, term.ttl_ms, request.ending)
             turn.broadcast(self._node.others, over)
             self._requests.answer(turn, live, Ended(request.id))
-            self._end(turn, over)  # at once: whoever is next waits for it
+            self._end(turn, over)  # at once: the next in line waits for it
 
         self._reads.read(turn, request.tenure.key, live, then)
 
@@ -132,7 +132,7 @@ class Renewals:
             self._drop(token)
 
     def abandon(self) -> None:
-        """The disk failed; the requests themselves are failed by whoever says so."""
+        """The disk failed. The replica fails the requests themselves."""
         for token in list(self._renewals):
             self._drop(token)
 
@@ -165,7 +165,7 @@ class Renewals:
             self._requests.answer(turn, renewal.live, Superseded(request_id))
 
     def on_resend(self, turn: Turn, timer: ResendRead) -> None:
-        """Ask again whoever has not answered (R02)."""
+        """Ask those again who have not answered (R02)."""
         renewal = self._renewals.get(timer.token)
         if renewal is None:
             return
@@ -188,7 +188,7 @@ class Renewals:
     # -- as a node that keeps leases
 
     def on_renew(self, turn: Turn, sender: NodeId, message: Renew) -> None:
-        """Start the lease anew, unless the next term is under way here."""
+        """Restart the lease, unless the next term is under way here."""
         key, following = message.tenure.next_key, turn.instances[message.tenure.next_key]
         if isinstance(following, Forgotten):
             tell_forgotten(turn, sender, key, following)

@@ -1,7 +1,7 @@
 """Requests that wait for an answer, and their deadlines.
 
 A request is live from its arrival until it is answered, has run out of time, or its asker has gone.
-Whoever works for it holds the `Live` value and looks at `done`; nobody has to be told.
+Each part that works for it holds the `Live` value and looks at `done`; none has to be told.
 
 A claim that runs out of time is *unreachable* only if no accept for its claim id ever left and none
 will (it is done, so the coordinator never proposes it); otherwise its outcome is *unknown*.
@@ -133,7 +133,7 @@ class Requests:
 
     @property
     def working(self) -> int:
-        """How many are being worked at; a wait, a watch or a lock may last for ever."""
+        """How many are being worked at; a wait, a watch or a lock may last forever."""
         patient = (WaitRequest, WatchRequest, LockRequest)
         return sum(not isinstance(live.request, patient) for live in self.all())
 
@@ -249,7 +249,7 @@ class Requests:
 
 
 def address(origin: Origin, answer: Answer) -> Outgoing:
-    """The answer on its way to whoever asked."""
+    """The answer, addressed to the client or the node that asked."""
     if isinstance(origin, int):
         return Reply(origin, answer)
     assert isinstance(answer, Decreed | Failed), "only claims are passed on between nodes"

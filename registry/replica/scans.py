@@ -1,6 +1,6 @@
 """Scans of this node's own disk, for its lists and for its peers': one at a time, a chunk a turn.
 
-Whoever wants to read a stretch of the disk waits here in line, so that many lists cost what they cost
+All who want to read a stretch of the disk wait here in line, so that many lists cost what they cost
 one after the other, and claims go on between any two chunks. A scan that is not wanted any more when
 its turn comes, or between two chunks, costs nothing more.
 

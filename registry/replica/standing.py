@@ -62,7 +62,7 @@ class Standing:
         self.ask(turn, self._node.name, *self._node.others)
 
     def ask(self, turn: Turn, *nodes: NodeId) -> None:
-        """Ask these acceptors, but for those who have promised."""
+        """Ask these acceptors, except those that have promised."""
         for node in nodes if self._node.voting else ():
             if node not in self._told:
                 turn.at_once(Send(node, PrepareClass(self._state.ballot, self._digest)))

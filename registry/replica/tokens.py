@@ -18,7 +18,7 @@ TOKEN_BITS = 36
 ReadDone = ScanDone | FeedDone | SlotDone
 
 
-class Asker(Protocol):
+class AsksPeers(Protocol):
     """A part of the node that asks peers, again and again until they have answered (R02)."""
 
     def on_resend(self, turn: Turn, timer: ResendRead) -> None:
@@ -26,7 +26,7 @@ class Asker(Protocol):
         ...
 
 
-class Reader(Protocol):
+class ReadsDisk(Protocol):
     """A part of the node that reads the disk. Each read ends in one of these two."""
 
     def on_read(self, turn: Turn, done: ReadDone) -> None:
@@ -48,8 +48,8 @@ class Tokens:
     def __init__(self, incarnation: int) -> None:
         self._incarnation = incarnation
         self._last = 0
-        self._askers: dict[int, Asker] = {}
-        self._readers: dict[int, Reader] = {}
+        self._askers: dict[int, AsksPeers] = {}
+        self._readers: dict[int, ReadsDisk] = {}
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
@@ -60,7 +60,7 @@ class Tokens:
         self._last += 1
         return (self._incarnation << TOKEN_BITS) | self._last
 
-    def ask(self, asker: Asker) -> int:
+    def ask(self, asker: AsksPeers) -> int:
         """A token for a question to peers."""
         token = self.new()
         self._askers[token] = asker
@@ -70,14 +70,14 @@ class Tokens:
         """A question to peers is over: nobody asks it again."""
         self._askers.pop(token, None)
 
-    def read(self, reader: Reader) -> int:
+    def read(self, reader: ReadsDisk) -> int:
         """A token for a read of the disk, which is over with its result."""
         token = self.new()
         self._readers[token] = reader
         return token
 
     def on_resend(self, turn: Turn, timer: ResendRead) -> None:
-        """Answers are missing; if the question is not over, whoever asked it asks again."""
+        """Answers are missing; if the question is not over, the part that asked it asks again."""
         asker = self._askers.get(timer.token)
         if asker is not None:
             asker.on_resend(turn, timer)

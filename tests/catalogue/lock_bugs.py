@@ -199,7 +199,7 @@ GIVING_UP = (
                 "            self._leases.end_if_decreed_to_given_up(turn.now_ms, latest)\n",
                 "",
             ),
-            Change(  # whoever asks about it would find out
+            Change(  # a node that asks about it would find out
                 "registry.replica.renewals",
                 "        self._leases.end_if_given_up(turn.now_ms, held, message.ttl_ms, "
                 "message.secret_hash)\n",

@@ -113,7 +113,7 @@ SHARED = (
         ),
     ),
     _bug(
-        "a contest waits for ever for one who looked into the next term",
+        "a contest waits forever for one who looked into the next term",
         _SHARED_TESTS,
         (
             "registry.replica.contests",

@@ -102,7 +102,7 @@ class Local(Value, frozen=True):
     """All that a node holds.
 
     Args:
-        disk: what is on its disk, as whoever reads it sees it.
+        disk: what is on its disk, as a reader sees it.
         life: its incarnation.
         begun: the ballots that it has begun, in all its lives, in order; the model's own memory.
         volatile: what a crash takes; None if no attempt is under way.

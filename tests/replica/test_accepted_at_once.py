@@ -102,7 +102,7 @@ def test_R19_nothing_is_accepted_without_that_very_standing_promise(
 
 
 def test_R14_what_is_accepted_is_held_in_the_ballot_of_the_flight() -> None:
-    """Whoever proposed the decree first: a later proposer looks at the ballot that was accepted."""
+    """Another node may have proposed the decree first: the ballot that was accepted counts."""
     turn = turn_of({FIRST: EMPTY})
     adopted = proposed(FIRST, OLDER)
     acceptors_of(standing()).vote(turn, standing(), [adopted])

@@ -1,4 +1,4 @@
-"""Catching up: nobody misses a decree for long, and whoever disagrees finds out."""
+"""Catching up: nobody misses a decree for long, and nodes that disagree find out."""
 
 from collections.abc import Mapping
 

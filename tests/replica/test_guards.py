@@ -146,7 +146,7 @@ def test_a_node_that_may_not_vote_counts_for_nothing_in_reads_and_lists() -> Non
     assert isinstance(answer, Failed) and answer.code == NotFormed.code
 
 
-# -- nobody waits for what is known, and nothing is half-done for ever
+# -- nobody waits for what is known, and nothing stays half-done
 
 
 def test_a_read_on_its_way_round_is_answered_when_the_key_is_learned_here() -> None:

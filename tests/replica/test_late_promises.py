@@ -14,7 +14,7 @@ def granted(world: World) -> bool:
 
 
 def test_a_promise_to_an_earlier_life_that_comes_late_counts_for_nothing() -> None:
-    """Whoever gave it may have accepted, since then, what the life between has proposed."""
+    """The node that gave it may have accepted, since then, what the life between has proposed."""
     world = World()
     world.crash(N1)
     world.lose = lambda sender, to, message: isinstance(message, PrepareClass | PromiseClass)

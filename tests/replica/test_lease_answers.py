@@ -1,8 +1,8 @@
 """What the nodes' answers about a term amount to, where prepare and accept quorums differ (design 11).
 
 A question is answered, a term free, kept or given up by prepare quorums alone: each meets every accept
-quorum, and so whoever has accepted the next term, or a keep-alive of this one. How long the term may
-last is what the quorum says, not what one node does.
+quorum, and so a node that has accepted the next term, or a keep-alive of this one. How long the term
+may last is what the quorum says, not what one node does.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A term is kept and released by whoever shows its secret, and by nobody else (S10)."""
+"""A term is kept and released by those who show its secret, and by nobody else (S10)."""
 
 import pytest
 

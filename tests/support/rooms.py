@@ -3,10 +3,10 @@
 ROOMS = {
     "step": ("effects", "events", "node", "requests", "tokens", "turn"),
     "feed": ("catchup", "forgetting", "knowledge", "positions", "watches"),
-    "consensus": (*("acceptors", "attempts", "coordinator", "flights", "standing", "voting"),),
+    "consensus": ("acceptors", "attempts", "coordinator", "flights", "standing", "voting"),
     "requests": (
-        *("claims", "finishing", "list_read", "lists", "names", "reads", "scan_service", "scans"),
-        "spans",
+        *("claims", "finishing", "in_turn", "list_read", "lists", "names", "reads"),
+        *("scan_service", "scans", "spans"),
     ),
     "locks": (
         *("asking", "contest", "contests", "giving_up", "granting", "latest", "locks", "renewals"),

@@ -208,7 +208,7 @@ class World:
         return answer
 
     def note(self, node: str, kind: str, what: object) -> None:
-        """Tell whoever traces this world."""
+        """Tell the trace of this world, if there is one."""
         if self.trace is not None:
             self.trace(self.now_ms, node, kind, what)
 
@@ -286,7 +286,7 @@ class World:
                 assert_never(item)
 
     def _ask_past(self, node: NodeId, link: int, other: NodeId, recall: PeerRecall) -> None:
-        """The node that dialled shows the life that it is asked for; the other dials anew."""
+        """The node that dialled shows the life that it is asked for; the other dials again."""
         if link == _link(node, other):
             self.shake_hands(node, other)
         elif other in self.up():
