@@ -80,7 +80,7 @@ class Ballot(Value, frozen=True, order=True):
     process: Process
 
     @classmethod
-    def standing(cls, process: Process) -> "Ballot":
+    def of_home(cls, process: Process) -> "Ballot":
         """The one ballot of `process` that is below every ballot of an attempt at one key."""
         return cls(0, process)
 

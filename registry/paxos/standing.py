@@ -60,7 +60,7 @@ class Granted(Value, frozen=True):
 
 def ask(process: Process) -> Asking:
     """Begin, in the only standing ballot of this life of the home (R05)."""
-    return Asking(Ballot.standing(process))
+    return Asking(Ballot.of_home(process))
 
 
 def on_promise(

@@ -109,11 +109,11 @@ class Acceptors:
             key = decree.key
             answer = None
             if not is_term(key):
-                standing = promised if home(key, self._nodes) == home_name else None
-                if standing == ballot and turn.instances[key] is EMPTY:  # as nearly always
+                home_ballot = promised if home(key, self._nodes) == home_name else None
+                if home_ballot == ballot and turn.instances[key] is EMPTY:  # as nearly always
                     self._store(turn, key, acceptor.accept_first(ballot, decree))
                     continue
-                answer = self._vote_on(turn, Accept(key, ballot, decree), standing)
+                answer = self._vote_on(turn, Accept(key, ballot, decree), home_ballot)
             if not isinstance(answer, Accepted):
                 others[key] = answer
         return others
@@ -166,7 +166,7 @@ class Acceptors:
             self._unlearned[key] = (now_ms, waiting[1])
 
     def _vote_on(
-        self, turn: Turn, message: Prepare | Accept, standing: Ballot | None
+        self, turn: Turn, message: Prepare | Accept, home_ballot: Ballot | None
     ) -> Answer | None:
         instance = turn.instances[message.key]
         if not isinstance(instance, Instance) or instance.disputed is not None:
@@ -174,9 +174,9 @@ class Acceptors:
         try:
             match message:
                 case Accept() if message.key.startswith(TERMS):
-                    changed, answer = self._guarded(turn, instance, message, standing)
+                    changed, answer = self._guarded(turn, instance, message, home_ballot)
                 case Accept():
-                    changed, answer = acceptor.on_accept(instance, message, standing)
+                    changed, answer = acceptor.on_accept(instance, message, home_ballot)
                 case Prepare():
                     changed, answer = acceptor.on_prepare(instance, message)
         except (Contradiction, ProtocolError) as fault:
@@ -192,11 +192,11 @@ class Acceptors:
         return held.ballot if held is not None else None
 
     def _guarded(
-        self, turn: Turn, instance: Instance, message: Accept, standing: Ballot | None
+        self, turn: Turn, instance: Instance, message: Accept, home_ballot: Ballot | None
     ) -> tuple[Instance, Answer]:
         """Accept a term only when no lease on the one before can run here; then start one."""
         term = term_of(message.decree)
-        changed, answer = acceptor.on_accept(instance, message, standing)
+        changed, answer = acceptor.on_accept(instance, message, home_ballot)
         if not isinstance(answer, Accepted):
             return changed, answer
         refusal_ms = self._leases.refusal_ms(turn.now_ms, message.key, term.previous)

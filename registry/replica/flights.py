@@ -132,7 +132,7 @@ class Flights:
         Returns:
             The flight's number, and the keys that our own acceptor refused.
         """
-        ballot = Ballot.standing(self._node.process)
+        ballot = Ballot.of_home(self._node.process)
         refused = self._acceptors.vote(turn, ballot, decrees)
         aboard = {decree.key: decree for decree in decrees if decree.key not in refused}
         self.made += 1

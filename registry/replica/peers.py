@@ -109,7 +109,7 @@ class Peers:
 
     def _add_paxos(self, parts: Parts) -> None:
         """A node that may not vote counts no answers; but what it has learned it says to anybody."""
-        voting, coordinator, standing = parts.voting, parts.coordinator, parts.standing
+        voting, coordinator, standing = parts.voting, parts.coordinator, parts.home_promise
         aboard = coordinator.flights.aboard
         self.add(Prepare, voting.on_proposal, _its_key)
         self.add(Accept, voting.on_proposal, _its_key)

@@ -134,12 +134,12 @@ class Replica:
     def volatile(self, key: Key) -> Volatile:
         """What a crash would take of the work on `key`, as a value."""
         coordinator = self._coordinator
-        told = tuple(sorted(self.parts.standing.told.items()))
+        told = tuple(sorted(self.parts.home_promise.told.items()))
         return Volatile(coordinator.progress(key), told, coordinator.flights.made)
 
     def restore(self, key: Key, volatile: Volatile) -> None:
         """Put a node, which has just been started and asked the same, where another had come to."""
-        coordinator, standing = self._coordinator, self.parts.standing
+        coordinator, standing = self._coordinator, self.parts.home_promise
         coordinator.flights.made = volatile.flights
         if volatile.attempt is not None:
             coordinator.restore(key, volatile.attempt)
@@ -229,8 +229,8 @@ class Replica:
         if self.parts.contests.joined:
             self.parts.contests.end_turn(turn)
         self._coordinator.propose_due(turn)
-        if self.parts.standing.uncounted:
-            self.parts.standing.count(turn)
+        if self.parts.home_promise.uncounted:
+            self.parts.home_promise.count(turn)
         if turn.learned and self.parts.watches.parked:
             self.parts.watches.end_turn(turn)
         return self._finish(turn)
@@ -317,7 +317,7 @@ class Replica:
         """R22: finish what has been half-done for too long; and drop what nobody waits for."""
         parts = self.parts
         parts.finishing.sweep(turn)
-        parts.standing.sweep(turn)
+        parts.home_promise.sweep(turn)
         for part in (parts.reads, parts.watches, parts.claims, parts.locks):
             part.prune()
         parts.lists.prune(turn)
@@ -331,12 +331,12 @@ class Replica:
         formed = self.node.formed
         self.membership.on_welcomed(turn, event)
         if self.node.formed and not formed:
-            self.parts.standing.sweep(turn)
+            self.parts.home_promise.sweep(turn)
 
     def _on_reachable(self, turn: Turn, event: Reachable) -> None:
         if event.reachable:
             self.node.reachable.add(event.node)
-            self.parts.standing.ask(turn, self.node.name, event.node)
+            self.parts.home_promise.ask(turn, self.node.name, event.node)
             self._coordinator.on_reachable(turn, event.node)
         else:
             self.node.reachable.discard(event.node)

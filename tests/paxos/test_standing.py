@@ -24,7 +24,7 @@ def quorums(size: int, prepare: int = 0, accept: int = 0) -> Quorums:
 
 
 def asks(process: Process) -> PrepareClass:
-    return PrepareClass(Ballot.standing(process), DIGEST)
+    return PrepareClass(Ballot.of_home(process), DIGEST)
 
 
 def proposal(ballot: Ballot, value: bytes = b"v") -> Accept:
@@ -40,12 +40,12 @@ def granted(*half_done: Key) -> Granted:
 
 
 def test_R05_each_life_of_a_home_has_one_standing_ballot_above_those_of_its_earlier_lives() -> None:
-    assert standing.ask(FIRST).ballot == Ballot.standing(FIRST)
+    assert standing.ask(FIRST).ballot == Ballot.of_home(FIRST)
     assert standing.ask(FIRST).ballot < standing.ask(SECOND).ballot
 
 
 def test_R06_a_standing_ballot_lies_below_every_ballot_of_an_attempt_at_one_key() -> None:
-    last = Ballot.standing(Process(NodeId("z"), 1_000_000))
+    last = Ballot.of_home(Process(NodeId("z"), 1_000_000))
     lowest = proposer.start(KEY, Process(NodeId("a"), 1), None).ballot
     assert last < lowest
     assert last < proposer.start(KEY, FIRST, last).ballot
@@ -53,7 +53,7 @@ def test_R06_a_standing_ballot_lies_below_every_ballot_of_an_attempt_at_one_key(
 
 def test_R10_a_lower_standing_ballot_is_refused_once_a_higher_one_was_promised() -> None:
     held = standing.on_prepare_class(None, asks(SECOND))
-    assert held == Class(Ballot.standing(SECOND), DIGEST)
+    assert held == Class(Ballot.of_home(SECOND), DIGEST)
     assert standing.on_prepare_class(held, asks(FIRST)) is None
 
 
@@ -63,22 +63,22 @@ def test_R02_a_repeated_question_is_promised_again() -> None:
 
 
 def test_R11_behind_the_promise_of_a_later_life_nothing_of_an_earlier_one_is_accepted() -> None:
-    message = proposal(Ballot.standing(FIRST))
-    instance, answer = acceptor.on_accept(EMPTY, message, Ballot.standing(SECOND))
-    assert (instance, answer) == (EMPTY, Nack(KEY, message.ballot, Ballot.standing(SECOND)))
+    message = proposal(Ballot.of_home(FIRST))
+    instance, answer = acceptor.on_accept(EMPTY, message, Ballot.of_home(SECOND))
+    assert (instance, answer) == (EMPTY, Nack(KEY, message.ballot, Ballot.of_home(SECOND)))
 
 
-@pytest.mark.parametrize("promised", [None, Ballot.standing(FIRST)], ids=["none", "an older one"])
+@pytest.mark.parametrize("promised", [None, Ballot.of_home(FIRST)], ids=["none", "an older one"])
 def test_R19_without_that_very_promise_a_standing_proposal_is_refused(
     promised: Ballot | None,
 ) -> None:
-    message = proposal(Ballot.standing(SECOND))
+    message = proposal(Ballot.of_home(SECOND))
     instance, answer = acceptor.on_accept(EMPTY, message, promised)
     assert (instance, answer) == (EMPTY, Nack(KEY, message.ballot, None))
 
 
 def test_R19_with_it_a_standing_proposal_is_accepted_and_stored() -> None:
-    message = proposal(Ballot.standing(FIRST))
+    message = proposal(Ballot.of_home(FIRST))
     instance, answer = acceptor.on_accept(EMPTY, message, message.ballot)
     assert answer == Accepted(KEY, message.ballot)
     assert instance.promised == message.ballot
@@ -87,7 +87,7 @@ def test_R19_with_it_a_standing_proposal_is_accepted_and_stored() -> None:
 
 def test_R11_a_promise_for_the_key_alone_outranks_every_standing_ballot() -> None:
     higher = Ballot(1, Process(NodeId("n2"), 1))
-    message = proposal(Ballot.standing(FIRST))
+    message = proposal(Ballot.of_home(FIRST))
     instance, answer = acceptor.on_accept(Instance(promised=higher), message, message.ballot)
     assert instance == Instance(promised=higher)
     assert answer == Nack(KEY, message.ballot, higher)
@@ -97,12 +97,12 @@ def test_a_standing_promise_hinders_no_attempt_at_one_key() -> None:
     ballot = Ballot(1, Process(NodeId("n3"), 1))
     _, promise = acceptor.on_prepare(EMPTY, Prepare(KEY, ballot))
     assert isinstance(promise, Promise)
-    _, accepted = acceptor.on_accept(EMPTY, proposal(ballot), Ballot.standing(SECOND))
+    _, accepted = acceptor.on_accept(EMPTY, proposal(ballot), Ballot.of_home(SECOND))
     assert isinstance(accepted, Accepted)
 
 
 def test_R12_what_was_accepted_in_a_standing_ballot_is_reported_to_any_attempt() -> None:
-    message = proposal(Ballot.standing(FIRST))
+    message = proposal(Ballot.of_home(FIRST))
     instance, _ = acceptor.on_accept(EMPTY, message, message.ballot)
     _, promise = acceptor.on_prepare(instance, Prepare(KEY, Ballot(1, SECOND)))
     assert isinstance(promise, Promise) and promise.accepted is not None
@@ -110,7 +110,7 @@ def test_R12_what_was_accepted_in_a_standing_ballot_is_reported_to_any_attempt()
 
 
 def test_R05_one_standing_ballot_never_carries_two_values_for_a_key() -> None:
-    ballot = Ballot.standing(FIRST)
+    ballot = Ballot.of_home(FIRST)
     instance, _ = acceptor.on_accept(EMPTY, proposal(ballot, b"one"), ballot)
     with pytest.raises(Contradiction):
         acceptor.on_accept(instance, proposal(ballot, b"other"), ballot)
@@ -151,7 +151,7 @@ def test_R16_what_promises_behind_the_quorum_name_as_half_done_counts_too() -> N
 def test_R17_any_other_key_of_which_nothing_is_held_needs_phase_2_alone() -> None:
     state = granted()
     prepared = standing.prepared(state, KEY, EMPTY)
-    assert prepared == Prepared(KEY, Ballot.standing(FIRST), None)
+    assert prepared == Prepared(KEY, Ballot.of_home(FIRST), None)
     own = proposal(state.ballot).decree
     assert proposer.propose(prepared, own) == Proposing(KEY, state.ballot, own)
 
@@ -160,8 +160,8 @@ def test_R17_any_other_key_of_which_nothing_is_held_needs_phase_2_alone() -> Non
     "own",
     [
         Instance(promised=Ballot(1, FIRST)),
-        acceptor.on_accept(EMPTY, proposal(Ballot.standing(FIRST)), Ballot.standing(FIRST))[0],
-        Instance(learned=proposal(Ballot.standing(FIRST)).decree),
+        acceptor.on_accept(EMPTY, proposal(Ballot.of_home(FIRST)), Ballot.of_home(FIRST))[0],
+        Instance(learned=proposal(Ballot.of_home(FIRST)).decree),
     ],
     ids=["promised", "accepted", "learned"],
 )
@@ -170,10 +170,10 @@ def test_R05_a_key_of_which_the_home_holds_anything_needs_all_of_phase_1(own: In
 
 
 def test_R10_a_refusal_for_want_of_a_promise_is_no_higher_ballot() -> None:
-    message = proposal(Ballot.standing(FIRST))
+    message = proposal(Ballot.of_home(FIRST))
     state = Proposing(KEY, message.ballot, message.decree)
     assert proposer.on_nack(state, Nack(KEY, message.ballot, None)) == Uncovered(KEY)
-    higher = Ballot.standing(SECOND)
+    higher = Ballot.of_home(SECOND)
     assert proposer.on_nack(state, Nack(KEY, message.ballot, higher)) == Outbid(KEY, higher)
     other = Nack(KEY, Ballot(1, FIRST), None)
     assert proposer.on_nack(state, other) == state, "it is about another ballot"

@@ -22,7 +22,7 @@ NODES = (N1, N2, N3)
 FIRST, SECOND, THIRD = keys_of(World(), 3)
 NOW_MS = 5_000.0
 RIVAL = Ballot(1, Process(N3, 1))
-OLDER = Ballot.standing(Process(N1, 0))
+OLDER = Ballot.of_home(Process(N1, 0))
 
 STATES: Mapping[str, Instance | Unserved] = {
     "blank": EMPTY,
@@ -90,7 +90,7 @@ def test_R05_of_two_values_for_one_key_in_a_flight_the_second_is_refused_and_tol
 
 
 @pytest.mark.parametrize(
-    "promised", [(), (OLDER,), (standing(2),), (Ballot.standing(Process(N2, 1)),)]
+    "promised", [(), (OLDER,), (standing(2),), (Ballot.of_home(Process(N2, 1)),)]
 )
 def test_R19_nothing_is_accepted_without_that_very_standing_promise(
     promised: Sequence[Ballot],

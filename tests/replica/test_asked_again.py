@@ -176,7 +176,7 @@ def test_a_standing_promise_is_asked_for_again(kind: type) -> None:
     lose_first(world, kind, 2 * LOSSES)
     world.boot(N1)
     world.run(30_000)
-    assert world.replica("n1").parts.standing.granted
+    assert world.replica("n1").parts.home_promise.granted
 
 
 # -- finishing what is half-done

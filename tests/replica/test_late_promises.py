@@ -10,7 +10,7 @@ from ..support.world import World, claim
 
 
 def granted(world: World) -> bool:
-    return world.replica("n1").parts.standing.granted
+    return world.replica("n1").parts.home_promise.granted
 
 
 def test_a_promise_to_an_earlier_life_that_comes_late_counts_for_nothing() -> None:
@@ -51,7 +51,7 @@ def test_a_promise_to_an_earlier_life_hides_nothing_of_what_a_later_one_is_told(
     world.lose = lambda sender, to, message: isinstance(message, FeedPage)
     world.run(3_000)
     assert granted(world)
-    assert key in world.replica(N1).parts.standing.unlearned
+    assert key in world.replica(N1).parts.home_promise.unlearned
 
 
 def test_a_home_goes_by_the_first_promise_of_each_acceptor_to_this_life() -> None:
@@ -66,5 +66,5 @@ def test_a_home_goes_by_the_first_promise_of_each_acceptor_to_this_life() -> Non
             world.post(N1, FromPeer(node, PromiseClass(standing(2), unlearned, 10)))
     world.run(10)
     assert not granted(world), "the feeds are not read as far"
-    told_of = [m.unlearned for m in world.replica(N1).parts.standing.told.values()]
+    told_of = [m.unlearned for m in world.replica(N1).parts.home_promise.told.values()]
     assert told_of and all(one == (key,) for one in told_of)

@@ -32,11 +32,11 @@ def at_home(world: World, node: str = N1, number: int = 0) -> Key:
 
 
 def granted(world: World, node: str = N1) -> bool:
-    return world.replica(node).parts.standing.granted
+    return world.replica(node).parts.home_promise.granted
 
 
 def standing(incarnation: int, node: NodeId = N1) -> Ballot:
-    return Ballot.standing(Process(node, incarnation))
+    return Ballot.of_home(Process(node, incarnation))
 
 
 def told(world: World, by: str, to: str = N1) -> list[PromiseClass]:

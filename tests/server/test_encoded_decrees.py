@@ -21,8 +21,8 @@ from decreed.registry.wire.decrees import KEPT, SHORT_BYTES, encode_decree, enco
 from decreed.registry.wire.requests import Decreed
 from tests.fuzz.strategies import messages
 
-BALLOT = Ballot.standing(Process(NodeId("n1"), 1))
-LATER = Ballot.standing(Process(NodeId("n1"), 2))
+BALLOT = Ballot.of_home(Process(NodeId("n1"), 1))
+LATER = Ballot.of_home(Process(NodeId("n1"), 2))
 
 
 def decree(

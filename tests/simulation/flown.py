@@ -49,5 +49,5 @@ class Flown:
 
     def prepared(self, message: Prepare) -> None:
         """A node begins an attempt at one key alone."""
-        if (message.key, Ballot.standing(message.ballot.process)) in self._flights:
+        if (message.key, Ballot.of_home(message.ballot.process)) in self._flights:
             self._sightings.saw("a key left its batch")

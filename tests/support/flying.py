@@ -27,7 +27,7 @@ def keys_of(world: World, number: int = 3, node: str = N1) -> list[Key]:
 
 
 def standing(incarnation: int = 1, node: NodeId = N1) -> Ballot:
-    return Ballot.standing(Process(node, incarnation))
+    return Ballot.of_home(Process(node, incarnation))
 
 
 def asks(world: World, key: Key, value: bytes = b"v", timeout_ms: int = 5_000) -> ClaimRequest:
