@@ -30,14 +30,14 @@ from .suites import (
 )
 from .suites.suite import Suite
 from .systems.cluster import Cluster
-from .systems.decreed import Decreed
+from .systems.decreed import DecreedSystem
 from .systems.etcd import Etcd
 from .systems.pysyncobj import PySyncObj
 from .systems.redis import Redis
 from .systems.zookeeper import ZooKeeper
 
 SYSTEMS: dict[str, type[Cluster]] = {
-    system.name: system for system in (Decreed, Etcd, ZooKeeper, PySyncObj, Redis)
+    system.name: system for system in (DecreedSystem, Etcd, ZooKeeper, PySyncObj, Redis)
 }
 _MODULES = (
     claims,
@@ -94,7 +94,7 @@ def main(
     """Measure decreed and its peers, side by side, on this machine."""
     signal.signal(signal.SIGTERM, _end)
     console = Console(width=None if sys.stdout.isatty() else 180)
-    Decreed.python = str(python.absolute())
+    DecreedSystem.python = str(python.absolute())
     chosen = [_known(name, SUITES, "suite") for name in suites or SUITES]
     systems = _systems((peers or (FEW if short else EVERYBODY)).split(","), console)
     _say_what_is_missing(console)
@@ -150,7 +150,7 @@ def _measure(
 ) -> list[str]:
     """Run the suites; returns the failures. Nothing is left running, even after an error."""
     settings.scratch.mkdir(parents=True, exist_ok=True)
-    Decreed.compile()
+    DecreedSystem.compile()
     generator = None if LoadGenerator.missing() else LoadGenerator.build(settings.scratch)
     bench = Bench(settings, systems, generator, lambda text: console.print(text, style="dim"))
     try:

@@ -53,7 +53,7 @@ class Sample(NamedTuple):
         return cls(time.process_time(), int(fields["wchar"]), time.perf_counter())
 
 
-class Claims:
+class ClaimRows:
     """Claims of fresh keys in batches.
 
     Args:
@@ -120,7 +120,7 @@ def disk_mib(folder: Path) -> float:
     return sum(sizes) / MIB
 
 
-def reading(storage: RocksStorage, claims: Claims, keys: int, count: int) -> float:
+def reading(storage: RocksStorage, claims: ClaimRows, keys: int, count: int) -> float:
     """The CPU time of reading one of `keys` keys, chosen uniformly, in microseconds."""
     numbers = [int.from_bytes(os.urandom(6)) % keys for _ in range(count)]
     wanted = [claims.key(number) for number in numbers]
@@ -136,7 +136,7 @@ def header() -> str:
     return " ".join(f"{name:>10}" for name in names)
 
 
-def stage(storage: RocksStorage, claims: Claims, first: int, until: int, folder: Path) -> str:
+def stage(storage: RocksStorage, claims: ClaimRows, first: int, until: int, folder: Path) -> str:
     """Claim keys up to `until`; returns the table row of their costs."""
     before, made_s = Sample.now(), claims.making_s
     syncs = sorted(claims.run(storage, first, until - first))
@@ -153,7 +153,7 @@ def stage(storage: RocksStorage, claims: Claims, first: int, until: int, folder:
     return f"{until:10}" + "".join(f" {figure:10.2f}" for figure in figures)
 
 
-def restart(folder: Path, claims: Claims) -> str:
+def restart(folder: Path, claims: ClaimRows) -> str:
     """Open the directory as it was left; returns what that costs."""
     before = Sample.now()
     storage = open_directory(folder, config(), NODE)
@@ -171,7 +171,7 @@ def stages(keys: int) -> list[int]:
     ]
 
 
-def fill(folder: Path, claims: Claims, keys: int) -> None:
+def fill(folder: Path, claims: ClaimRows, keys: int) -> None:
     """Print all rows for a directory that grows to `keys` keys; then kill this process."""
     storage = open_directory(folder, config(), NODE)
     print(header())
@@ -182,7 +182,7 @@ def fill(folder: Path, claims: Claims, keys: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def measure(folder: Path, arguments: list[str], claims: Claims) -> None:
+def measure(folder: Path, arguments: list[str], claims: ClaimRows) -> None:
     """Fill a directory in a process of its own, then open it in this one."""
     subprocess.run([sys.executable, "-m", "bench.storage_costs", *arguments, "--fill", folder])
     print("after a kill:", restart(folder, claims))
@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="a folder on the disk to measure")
     parser.add_argument("--fill", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    claims = Claims(given.value_bytes, given.batch)
+    claims = ClaimRows(given.value_bytes, given.batch)
     if given.fill is not None:
         fill(given.fill, claims, given.keys)
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:

@@ -19,7 +19,7 @@ from . import options as o
 from .bare import run_async
 from .bench_disk import DiskReport, measure_disk
 from .bench_figures import Figures
-from .bench_loads import Bench, Kind, Plan
+from .bench_loads import LoadKind, LoadPlan, LoadTest
 from .bench_view import disk_lines, document, live_table, remarks, table_lines
 from .deferred import typer
 from .failures import INTERRUPTED, CommandFailed, about, reading
@@ -50,7 +50,7 @@ ValueBytes = Annotated[
         "--value-bytes", metavar="N", min=0, max=16 * MIB, help="The size of the values claimed."
     ),
 ]
-Only = Annotated[Kind | None, typer.Option("--only", help="Do this kind of work alone.")]
+Only = Annotated[LoadKind | None, typer.Option("--only", help="Do this kind of work alone.")]
 Under = Annotated[
     str,
     typer.Option(
@@ -105,9 +105,9 @@ def bench(
     with about("--prefix"):
         path = f"{parse_prefix(prefix)}/{secrets.token_hex(4)}".lstrip("/")
         parse_prefix(path)
-    kinds = tuple(Kind) if only is None else (only,)
+    kinds = tuple(LoadKind) if only is None else (only,)
     seconds = DEFAULT_SECONDS if duration is None else duration
-    plan = Plan(path, seconds, outstanding, value_bytes, call.seconds, kinds)
+    plan = LoadPlan(path, seconds, outstanding, value_bytes, call.seconds, kinds)
     _confirm(plan, yes)
     run = _Run(call, plan)
     with about("bench"):
@@ -124,7 +124,7 @@ def _measure(disk: Path | None, disk_only: bool) -> DiskReport | None:
         return measure_disk(disk)
 
 
-def _confirm(plan: Plan, yes: bool) -> None:
+def _confirm(plan: LoadPlan, yes: bool) -> None:
     """Ask for confirmation, since frozen keys cannot be removed.
 
     Raises:
@@ -149,7 +149,7 @@ class _Run:
         plan: the works.
     """
 
-    def __init__(self, call: o.Call, plan: Plan) -> None:
+    def __init__(self, call: o.Call, plan: LoadPlan) -> None:
         self.call, self.plan = call, plan
         self.cut = False
         self.figures: list[Figures] = []
@@ -162,7 +162,7 @@ class _Run:
             connect(*call.endpoints, timeout=call.seconds, cache_decrees=0) as registry,
             trio.open_nursery() as nursery,
         ):
-            bench = Bench(registry, self.plan)
+            bench = LoadTest(registry, self.plan)
             self.figures = bench.figures
             nursery.start_soon(self._heed_interrupts, nursery.cancel_scope)
             nursery.start_soon(self._show)

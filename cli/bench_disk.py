@@ -25,7 +25,7 @@ GOOD = 1.5e-3
 FAIR = 6e-3
 
 
-class Verdict(Enum):
+class DiskVerdict(Enum):
     """The assessment of a disk."""
 
     DOUBTFUL = "doubtful"
@@ -35,11 +35,11 @@ class Verdict(Enum):
 
 
 MEANINGS = {
-    Verdict.DOUBTFUL: "faster than disks are: a file system in memory, or a disk that does not wait"
+    DiskVerdict.DOUBTFUL: "faster than disks are: a file system in memory, or a disk that does not wait"
     " for its medium. What was promised there may be lost with the power; do not run a node on it",
-    Verdict.GOOD: "it will hardly hold claims up",
-    Verdict.FAIR: "one claim after the other will be slow; many at a time share their syncs",
-    Verdict.POOR: "claims will be slow, and slower still while the disk is busy otherwise; a disk"
+    DiskVerdict.GOOD: "it will hardly hold claims up",
+    DiskVerdict.FAIR: "one claim after the other will be slow; many at a time share their syncs",
+    DiskVerdict.POOR: "claims will be slow, and slower still while the disk is busy otherwise; a disk"
     " with a write cache that survives a loss of power is what helps",
 }
 
@@ -57,15 +57,15 @@ class DiskReport:
     syncs: Latencies
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> DiskVerdict:
         """The assessment by the median and the 99th percentile."""
         median, slow = self.syncs.percentile(50) or 0.0, self.syncs.percentile(99) or 0.0
         if median < DOUBTFUL:
-            return Verdict.DOUBTFUL
-        for verdict, bound in ((Verdict.GOOD, GOOD), (Verdict.FAIR, FAIR)):
+            return DiskVerdict.DOUBTFUL
+        for verdict, bound in ((DiskVerdict.GOOD, GOOD), (DiskVerdict.FAIR, FAIR)):
             if median <= bound and slow <= 5 * bound:
                 return verdict
-        return Verdict.POOR
+        return DiskVerdict.POOR
 
 
 def measure_disk(folder: Path, seconds: float = MAX_SECONDS) -> DiskReport:

@@ -21,7 +21,7 @@ PAUSE = 0.05
 """Seconds that a worker waits after an error, so that a failing cluster is not overloaded."""
 
 
-class Kind(Enum):
+class LoadKind(Enum):
     """The kinds of work that may be chosen."""
 
     CLAIMS = "claims"
@@ -30,7 +30,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadPlan:
     """The settings of a load test.
 
     Args:
@@ -47,14 +47,14 @@ class Plan:
     outstanding: int
     value_bytes: int
     timeout: float
-    kinds: tuple[Kind, ...]
+    kinds: tuple[LoadKind, ...]
 
 
 Act = Callable[[int, int], Awaitable[object]]
 """One operation, by the worker in the first argument, with a unique number."""
 
 
-class Bench:
+class LoadTest:
     """A load test under way.
 
     Args:
@@ -66,7 +66,7 @@ class Bench:
         frozen: how many keys it is known to have frozen.
     """
 
-    def __init__(self, registry: Registry, plan: Plan) -> None:
+    def __init__(self, registry: Registry, plan: LoadPlan) -> None:
         self.figures: list[Figures] = []
         self.frozen = 0
         self._registry = registry
@@ -83,11 +83,11 @@ class Bench:
         await self._get("nobody")
         for kind in self._plan.kinds:
             match kind:
-                case Kind.CLAIMS:
+                case LoadKind.CLAIMS:
                     await self._work(Figures("claims"), self._claim)
-                case Kind.READS:
+                case LoadKind.READS:
                     await self._read()
-                case Kind.LOCKS:
+                case LoadKind.LOCKS:
                     await self._work(Figures("lock cycles"), self._cycle)
 
     # ---- the operations ----

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .bench_disk import MEANINGS, DiskReport, Verdict
+from .bench_disk import MEANINGS, DiskReport, DiskVerdict
 from .bench_figures import PERCENTILES, Figures
 from .shown import one_line
 
@@ -39,7 +39,7 @@ def remarks(figures: Sequence[Figures]) -> Iterator[str]:
 def disk_lines(report: DiskReport) -> list[str]:
     """The measurements of a disk, and their meaning."""
     median, slow = report.syncs.percentile(50), report.syncs.percentile(99)
-    bounds = [] if report.verdict is Verdict.DOUBTFUL else [*_bounds(median)]
+    bounds = [] if report.verdict is DiskVerdict.DOUBTFUL else [*_bounds(median)]
     return [
         f"disk at {one_line(report.path, 200)}: {report.verdict.value}; a sync takes {_ms(median)} ms "
         f"(p50), {_ms(slow)} ms (p99), {_ms(report.syncs.longest)} ms at most",

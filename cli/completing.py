@@ -19,7 +19,7 @@ from .early import command_words
 from .entry import Entry
 from .failures import CommandFailed
 from .front import take_globals
-from .line import Line, split
+from .line import CommandLine, split
 from .output import write_line
 
 SHELLS = ("bash", "zsh", "fish")
@@ -104,7 +104,7 @@ def _rejoined(pieces: Sequence[str]) -> list[str]:
     return words
 
 
-def _wanted(typed: Typed) -> tuple[Complete, Line] | None:
+def _wanted(typed: Typed) -> tuple[Complete, CommandLine] | None:
     """The function that completes the word, if it is one of ours, and the line before the word."""
     try:
         before, rest = take_globals(list(typed.words))
@@ -121,7 +121,7 @@ def _wanted(typed: Typed) -> tuple[Complete, Line] | None:
     told = [(by_name[name], value) for name, value in before if name in by_name]
     parameter = _argument(parameters, len(line.arguments))
     complete: Complete | None = parameter.setting("autocompletion") if parameter else None
-    return (complete, Line((*told, *line.options), line.arguments)) if complete else None
+    return (complete, CommandLine((*told, *line.options), line.arguments)) if complete else None
 
 
 def _argument(parameters: Sequence[Parameter], place: int) -> Parameter | None:
@@ -138,7 +138,7 @@ def _command(words: Sequence[str]) -> tuple[Sequence[str], Entry | None]:
 
 
 @contextmanager
-def _heeded(line: Line) -> Generator[None]:
+def _heeded(line: CommandLine) -> Generator[None]:
     """Options of the line about the cluster take precedence over variables, as for the command."""
     said = {
         variable: value

@@ -21,7 +21,7 @@ from .early import GLOBAL_VALUES
 from .entry import Entry
 from .failures import CommandFailed
 from .line import (
-    Line,
+    CommandLine,
     is_dashed,
     meant,
     mistake,
@@ -205,7 +205,7 @@ def _run(command: Command, before: Sequence[tuple[str, str | None]]) -> int:
     function = command.entry.load()
     parameters = parameters_of(function)
     line = split(command.name, command.rest, parameters)
-    line = Line((*_heeded(command, before, parameters), *line.options), line.arguments)
+    line = CommandLine((*_heeded(command, before, parameters), *line.options), line.arguments)
     plain = values(line, parameters, os.environ)
     if plain is not None:
         return function(**plain)

@@ -29,7 +29,7 @@ DEAD_SECONDS = 5.0
 
 
 @dataclass
-class Ended:
+class CommandEnded:
     """How a command ended.
 
     Attributes:
@@ -92,10 +92,10 @@ class Guarded:
         self._relay = relay
         self._foreground = foreground and _has_terminal()
         self._group = 0
-        self._ended = Ended()
+        self._ended = CommandEnded()
         self._control = -1
 
-    async def run(self, command: Sequence[str], environment: Mapping[str, str]) -> Ended:
+    async def run(self, command: Sequence[str], environment: Mapping[str, str]) -> CommandEnded:
         """Run the command to its end; when cancelled, end it first."""
         read_control, self._control = os.pipe()
         read_report, write_report = os.pipe()

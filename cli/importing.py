@@ -22,7 +22,7 @@ from .formats import checked_format
 from .items import Item
 from .output import write_error
 from .plan import Names
-from .sources import Source
+from .sources import ImportSource
 from .tally import Tally
 
 IMPORT_TIMEOUT = 60.0
@@ -120,7 +120,7 @@ def import_command(
     under = _checked_prefix(prefix, root, whole)
     _check_note(note)
     names = Names(rename or (), exclude or (), skip_bad_names)
-    chosen = Source(source, form, document, whole, hidden, names)
+    chosen = ImportSource(source, form, document, whole, hidden, names)
     return Import(call, chosen.shown, chosen.items(under), note, dry_run, keep_going).run()
 
 

@@ -29,7 +29,7 @@ _ON = ("1", "true", "t", "yes", "y", "on")
 _OFF = ("0", "false", "f", "no", "n", "off")
 
 
-class Source(Enum):
+class ValueSource(Enum):
     """The source of a value; the names are Typer's."""
 
     COMMANDLINE = 1
@@ -38,7 +38,7 @@ class Source(Enum):
 
 
 @dataclass(frozen=True)
-class Line:
+class CommandLine:
     """The words after a command's name.
 
     Args:
@@ -67,7 +67,7 @@ def is_dashed(word: str) -> bool:
     return word.startswith("-") and word != "-" and not _NUMBER.fullmatch(word)
 
 
-def split(command: str, words: Sequence[str], parameters: Sequence[Parameter]) -> Line:
+def split(command: str, words: Sequence[str], parameters: Sequence[Parameter]) -> CommandLine:
     """The options and the arguments among `words`.
 
     Args:
@@ -85,7 +85,7 @@ def split(command: str, words: Sequence[str], parameters: Sequence[Parameter]) -
     while rest:
         word = rest.pop(0)
         if word == "--":
-            return Line(tuple(options), (*arguments, *rest))
+            return CommandLine(tuple(options), (*arguments, *rest))
         if not is_dashed(word):
             arguments.append(word)
             continue
@@ -95,7 +95,7 @@ def split(command: str, words: Sequence[str], parameters: Sequence[Parameter]) -
             takes_arguments = not all(each.is_option for each in parameters)
             raise no_such_option(command, name, by_name, takes_arguments)
         options.append((parameter, _value(parameter, name, value if equals else None, rest)))
-    return Line(tuple(options), tuple(arguments))
+    return CommandLine(tuple(options), tuple(arguments))
 
 
 def no_such_option(
@@ -164,9 +164,9 @@ class Told:
         sources: of each parameter, by its name.
     """
 
-    sources: Mapping[str, Source]
+    sources: Mapping[str, ValueSource]
 
-    def get_parameter_source(self, name: str) -> Source | None:
+    def get_parameter_source(self, name: str) -> ValueSource | None:
         """Where the value of a parameter comes from; the name is Typer's."""
         return self.sources.get(name)
 
@@ -176,7 +176,7 @@ class _NotPlain(Exception):
 
 
 def values(
-    line: Line, parameters: Sequence[Parameter], environ: Mapping[str, str]
+    line: CommandLine, parameters: Sequence[Parameter], environ: Mapping[str, str]
 ) -> dict[str, Any] | None:
     """The arguments of the command's function; None if Typer must parse the line."""
     try:
@@ -188,7 +188,7 @@ def values(
         return None
 
 
-def _texts(line: Line, parameters: Sequence[Parameter]) -> dict[str, list[str | None]]:
+def _texts(line: CommandLine, parameters: Sequence[Parameter]) -> dict[str, list[str | None]]:
     """The texts given to each parameter."""
     texts = {each.name: line.given(each) for each in parameters if each.is_option}
     rest: list[str | None] = list(line.arguments)
@@ -203,16 +203,16 @@ def _texts(line: Line, parameters: Sequence[Parameter]) -> dict[str, list[str | 
 
 def _found(
     parameter: Parameter, texts: list[str | None], environ: Mapping[str, str]
-) -> tuple[Any, Source]:
+) -> tuple[Any, ValueSource]:
     if texts:
-        return _read(parameter, texts), Source.COMMANDLINE
+        return _read(parameter, texts), ValueSource.COMMANDLINE
     variable = parameter.setting("envvar")
     text = environ.get(variable) if isinstance(variable, str) else None
     if text:
-        return _from_variable(parameter, text), Source.ENVIRONMENT
+        return _from_variable(parameter, text), ValueSource.ENVIRONMENT
     if parameter.default is REQUIRED:
         raise _NotPlain
-    return parameter.default, Source.DEFAULT
+    return parameter.default, ValueSource.DEFAULT
 
 
 def _from_variable(parameter: Parameter, text: str) -> Any:

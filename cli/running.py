@@ -27,7 +27,7 @@ from .connection import with_registry
 from .contexts import TIMEOUT_VARIABLE
 from .deferred import typer
 from .failures import CommandFailed, about, error_line
-from .guarded import Ended, Guarded, Relay
+from .guarded import CommandEnded, Guarded, Relay
 from .output import write_error
 from .run_exits import RunExit, run_exit
 from .run_words import refused
@@ -141,7 +141,7 @@ class Job:
         """The environment of the command: ours, the lock's name, and the fencing token."""
         return {**os.environ, "DECREED_LOCK": self.lock, "DECREED_TOKEN": str(lock.token)}
 
-    async def run(self, lock: Lock, relay: Relay) -> Ended:
+    async def run(self, lock: Lock, relay: Relay) -> CommandEnded:
         """Run the command while the lock is held.
 
         Raises:
@@ -341,7 +341,7 @@ def _relayed(call: o.Call, work: Callable[[Registry, Relay], Awaitable[int]]) ->
     return with_registry(call, body)
 
 
-def _told(ended: Ended, job: Job) -> int:
+def _told(ended: CommandEnded, job: Job) -> int:
     """The exit code of a command; prints why it could not be started."""
     if ended.trouble:
         write_error(error_line(job.command[0], ended.trouble))

@@ -21,7 +21,7 @@ _FORMAT = "name its format with --format"
 
 
 @dataclass(frozen=True)
-class Source:
+class ImportSource:
     """A source of an import.
 
     Args:

@@ -34,7 +34,7 @@ from ..registry.locks.terms import TermClaim, lock_and_term
 from ..registry.types import Decree
 from ..registry.wire.requests import MAX_TIMEOUT_MS, Granted, HeldBy
 from .asker import Asker
-from .attempt import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Reply
+from .attempt import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, NodeReply
 from .holder import held_error
 from .link import Link
 from .lock_errands import home_key, to_find_holder, to_lock
@@ -159,9 +159,9 @@ class Acquiring:
         until = anyio.current_time() + OUTCOME_SECONDS
         [result] = await settle(self._asker.pool, [errand], until)
         match result:
-            case Reply(answer=Granted(decree=decree)) if self._is_ours(decree):
+            case NodeReply(answer=Granted(decree=decree)) if self._is_ours(decree):
                 return Grant(decree, None)
-            case Reply(answer=HeldBy() as held):
+            case NodeReply(answer=HeldBy() as held):
                 self._note(held)
             case _:
                 pass
@@ -174,7 +174,7 @@ class Acquiring:
         sent_ms = now_ms()
         self._tries += 1
         result = await self._ask(link)
-        if isinstance(result, Reply):
+        if isinstance(result, NodeReply):
             return self._hear(result, sent_ms)
         self._last = result
         if isinstance(result, _OF_THE_REQUEST):
@@ -186,7 +186,7 @@ class Acquiring:
                 raise self._out_of_time()
         return None
 
-    def _hear(self, reply: Reply, sent_ms: float) -> Grant | None:
+    def _hear(self, reply: NodeReply, sent_ms: float) -> Grant | None:
         match reply.answer:
             case Granted(decree=decree, leased=leased) if self._is_ours(decree):
                 # sent long ago, little validity is left: a keep-alive gains more than it costs
@@ -243,7 +243,7 @@ class Acquiring:
         until = anyio.current_time() + HOLDER_SECONDS
         # the holder that was named before may have left the lock since
         [result] = await settle(self._asker.pool, [to_find_holder(self._lock)], until)
-        if isinstance(result, Reply) and isinstance(result.answer, HeldBy):
+        if isinstance(result, NodeReply) and isinstance(result.answer, HeldBy):
             self._note(result.answer)
         if self._held is not None and not self._is_ours(self._held.decree):
             return held_error(self._held)
@@ -263,7 +263,7 @@ class Acquiring:
 
     # -- one node
 
-    async def _ask(self, link: Link) -> Reply | DecreedError:
+    async def _ask(self, link: Link) -> NodeReply | DecreedError:
         """Ask one node, for as long as is useful; give up on it if it falls silent."""
         self._asking = link, anyio.current_time()
         self._note_asked()
@@ -280,7 +280,7 @@ class Acquiring:
             if link.up or link.heard_at >= began:
                 self._asked[link] = None
 
-    async def _ask_for(self, link: Link, seconds: float) -> Reply | DecreedError:
+    async def _ask_for(self, link: Link, seconds: float) -> NodeReply | DecreedError:
         errand = to_lock(self._lock, self._claim, self._queue, link, seconds)
         [result] = await settle(self._asker.pool, [errand], self._deadline + LATE_SECONDS)
         return result

@@ -17,7 +17,7 @@ from ..registry.wire.requests import Decreed, ListPage, Undecided, WatchPage
 from ..registry.wire.status import StatusReport
 from . import arguments
 from .arguments import Seconds
-from .attempt import Reply
+from .attempt import NodeReply
 from .cache import Cache
 from .doubts import Doubts
 from .endpoints import Endpoint
@@ -37,7 +37,7 @@ from .forks import FORKS
 from .framing import check_value
 from .pool import Pool
 from .results import Claimed, NodeDown, settled
-from .runtime import CLOSED, FORKED, Life
+from .runtime import CLOSED, FORKED, ClientScope
 from .settle import settle
 
 # how long a read waits for a node to tell the formation, before the disk cache answers without it
@@ -73,7 +73,7 @@ class Asker:
         lifetime: of the client.
     """
 
-    def __init__(self, pool: Pool, cache: Cache, timeout: float, lifetime: Life) -> None:
+    def __init__(self, pool: Pool, cache: Cache, timeout: float, lifetime: ClientScope) -> None:
         self.lifetime = lifetime
         self.pool = pool
         self.cache = cache
@@ -189,7 +189,7 @@ class Asker:
         self.pool.compare()
         self._met = True
 
-    async def ask(self, errand: Errand, deadline: float) -> Reply:
+    async def ask(self, errand: Errand, deadline: float) -> NodeReply:
         """Settle one errand.
 
         Raises:
@@ -233,7 +233,7 @@ class Asker:
         decree = self.cache.memory.get(claim.key) if self.cache.confirmed else None
         return settled(claim, decree) if decree is not None else None
 
-    def decree(self, reply: Reply) -> Decree | None:
+    def decree(self, reply: NodeReply) -> Decree | None:
         """Cache and return the decree in an answer; None for undecided."""
         if isinstance(reply.answer, Undecided):
             return None
@@ -330,7 +330,7 @@ class Asker:
 
     async def _each(
         self, errands: Sequence[Errand], deadline: float
-    ) -> Sequence[Reply | DecreedError]:
+    ) -> Sequence[NodeReply | DecreedError]:
         """Settle errands independently; if no node could be met, all get that error."""
         try:
             await self.meet(deadline)
@@ -338,7 +338,7 @@ class Asker:
             return [error] * len(errands)
         return await settle(self.pool, errands, deadline)
 
-    async def _one(self, errand: Errand, deadline: float) -> Reply:
+    async def _one(self, errand: Errand, deadline: float) -> NodeReply:
         [result] = await settle(self.pool, [errand], deadline)
         if isinstance(result, DecreedError):
             raise result
@@ -362,24 +362,24 @@ class Asker:
         except Unreachable:
             await self.cache.fall_back()
 
-    def _read(self, reply: Reply | DecreedError) -> Decree | None:
+    def _read(self, reply: NodeReply | DecreedError) -> Decree | None:
         if isinstance(reply, DecreedError):
             raise reply
         return self.decree(reply)
 
-    def _claimed(self, claim: Claim, reply: Reply | DecreedError) -> Claimed | DecreedError:
+    def _claimed(self, claim: Claim, reply: NodeReply | DecreedError) -> Claimed | DecreedError:
         try:
             decree = self._read(reply)
             return settled(claim, decree) if decree else ProtocolError("no decree in the answer")
         except DecreedError as error:
             return error
 
-    def _report(self, node: NodeId, reply: Reply | DecreedError) -> StatusReport | NodeDown:
-        if isinstance(reply, Reply) and isinstance(reply.answer, StatusReport):
+    def _report(self, node: NodeId, reply: NodeReply | DecreedError) -> StatusReport | NodeDown:
+        if isinstance(reply, NodeReply) and isinstance(reply.answer, StatusReport):
             return reply.answer
         error = reply if isinstance(reply, DecreedError) else ProtocolError("no report")
         return NodeDown(node, str(self.pool.addresses[node]), error)
 
-    def _keep(self, reply: Reply, decrees: Sequence[Decree]) -> None:
+    def _keep(self, reply: NodeReply, decrees: Sequence[Decree]) -> None:
         for decree in decrees:
             self.cache.put(reply.welcome.formation, decree)

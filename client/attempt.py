@@ -70,14 +70,14 @@ _ABSENT = (NothingListens, NoSuchName, ProtocolError)
 _PERMANENT = (ProtocolError, IdentityRefused, Damaged, StorageFailed)
 
 
-class Reply(Struct, frozen=True):
+class NodeReply(Struct, frozen=True):
     """The answer that settled an errand, and the welcome of the node that gave it."""
 
     answer: Answer | ClientWelcome
     welcome: ClientWelcome
 
 
-class Attempt:
+class RequestAttempt:
     """An errand being settled.
 
     Args:
@@ -93,9 +93,9 @@ class Attempt:
     )  # fmt: skip
 
     def __init__(
-        self, errand: Errand, pool: Pool, wake: Callable[["Attempt"], None], deadline: float
+        self, errand: Errand, pool: Pool, wake: Callable[["RequestAttempt"], None], deadline: float
     ) -> None:
-        self.result: Reply | DecreedError | None = None
+        self.result: NodeReply | DecreedError | None = None
         self._errand, self._pool, self._wake = errand, pool, wake
         self._deadline = deadline
         self._absent_at = inf
@@ -153,7 +153,7 @@ class Attempt:
             error = error_from_wire(news.code, news.message)
             self._fault(ticket.link, error, not error.definite, now)
         elif welcome and self._fits(news):
-            self.result = Reply(news, welcome)
+            self.result = NodeReply(news, welcome)
             self.withdraw()
         else:
             error = ProtocolError(f"an answer that does not fit the request: {type(news).__name__}")

@@ -67,7 +67,9 @@ def connect(
         ConfigError: if an endpoint is malformed, or none is given.
         BadRequest: if another argument is of the wrong type or out of bounds.
     """
-    return _Connection(Plan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir))
+    return _Connection(
+        ConnectionPlan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir)
+    )
 
 
 async def open_registry(
@@ -95,13 +97,13 @@ async def open_registry(
         ConfigError: if an endpoint is malformed, or none is given.
         BadRequest: if trio runs and there is no nursery, or an argument is of the wrong type.
     """
-    plan = Plan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir)
+    plan = ConnectionPlan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir)
     if nursery is not None:
         arguments.function("nursery", getattr(nursery, "start_soon", nursery))
     return plan.open(nursery)
 
 
-class Plan(Struct, frozen=True):
+class ConnectionPlan(Struct, frozen=True):
     """The settings of a client; no event loop and no connection yet.
 
     Args:
@@ -127,7 +129,7 @@ class Plan(Struct, frozen=True):
         cache_decrees: int,
         cache_bytes: int,
         cache_dir: str | os.PathLike[str] | None,
-    ) -> "Plan":
+    ) -> "ConnectionPlan":
         """The plan of a client, from what `connect` takes."""
         seeds = parse_endpoints(arguments.endpoints(endpoints))
         seconds = arguments.seconds("timeout", timeout)
@@ -190,7 +192,7 @@ class _Sheltered:
 class _Connection(NotCopied, AbstractAsyncContextManager[Registry]):
     """A client for one block. Errors of the block pass through unchanged."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ConnectionPlan) -> None:
         self._plan = plan
         self._registry: Registry | None = None
         # trio's tasks need a nursery in the task that enters the block; asyncio's do not

@@ -22,7 +22,7 @@ import anyio
 from ..registry.locks.secret import Secret
 from ..registry.locks.terms import TermClaim
 from .asker import Asker
-from .attempt import Reply
+from .attempt import NodeReply
 from .errands import HEDGE_SECONDS
 from .link import Link
 from .lock_errands import to_give_up
@@ -99,7 +99,7 @@ class GivingUp:
         """Send it to one node, or to one after another, until a quorum has accepted it."""
         errand = to_give_up(self._lock, self._claim, self._secret, link)
         [result] = await settle(self._asker.pool, [errand], until)
-        if isinstance(result, Reply):
+        if isinstance(result, NodeReply):
             self._taken = True
             self._told.set()
             self._over.set()

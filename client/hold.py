@@ -26,7 +26,7 @@ from ..registry.locks.terms import TermClaim, tenure, term_of
 from ..registry.wire.requests import Kept, Superseded
 from .acquiring import Acquiring, Grant
 from .asker import Asker
-from .attempt import Reply
+from .attempt import NodeReply
 from .forks import this_process
 from .giving_up import GivingUp
 from .holder import Holder, holder_of
@@ -264,10 +264,10 @@ class Hold:
         errand = to_keep(self._holding.tenure, self._secret)
         [result] = await settle(self._asker.pool, [errand], deadline)
         match result:
-            case Reply(answer=Kept()):
+            case NodeReply(answer=Kept()):
                 self._holding = self._holding.confirmed(sent_ms, now_ms())
                 self.changed()
-            case Reply(answer=Superseded()):
+            case NodeReply(answer=Superseded()):
                 self._lose("its term is over: it was broken, or another holder's has begun")
             case BadRequest() | Closed():
                 self._lose(str(result))

@@ -19,7 +19,7 @@ from ..registry.errors import Closed
 from . import cluster as aio
 from .asker import Asker, seeds_text
 from .cache import Cache
-from .connecting import Plan
+from .connecting import ConnectionPlan
 from .forks import FORKS, this_process
 from .lock import Owners
 from .runtime import CLOSED
@@ -50,7 +50,7 @@ class Portal:
         known: the cache of this client in the process that this one was forked from.
     """
 
-    def __init__(self, plan: Plan, known: Cache | None = None) -> None:
+    def __init__(self, plan: ConnectionPlan, known: Cache | None = None) -> None:
         self.process = this_process()
         self.owners: Owners = {}
         """The threads of this process that hold locks."""

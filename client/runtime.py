@@ -54,7 +54,7 @@ class Runtime(Protocol):
         """Stop everything."""
 
 
-class Life(Protocol):
+class ClientScope(Protocol):
     """Where a client may be used, and how it ends."""
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from ..registry.errors import DecreedError
-from .attempt import Attempt, Reply
+from .attempt import NodeReply, RequestAttempt
 from .bell import Bell
 from .errands import Errand
 from .pool import Pool
@@ -15,7 +15,7 @@ WINDOW = 1_024
 
 async def settle(
     pool: Pool, errands: Sequence[Errand], deadline: float
-) -> list[Reply | DecreedError]:
+) -> list[NodeReply | DecreedError]:
     """Settle all errands independently, and return their results in order.
 
     What is not settled at `deadline`, on the runtime's clock, ends with an error. At most `WINDOW` are
@@ -39,10 +39,10 @@ class _Driver:
         # before this time only attempts with events need to be advanced
         self.wake_at = inf
         self._pool = pool
-        self._attempts = [Attempt(errand, pool, self._wake, deadline) for errand in errands]
+        self._attempts = [RequestAttempt(errand, pool, self._wake, deadline) for errand in errands]
         self._waiting = deque(self._attempts)
-        self._live: dict[Attempt, None] = {}
-        self._woken: dict[Attempt, None] = {}
+        self._live: dict[RequestAttempt, None] = {}
+        self._woken: dict[RequestAttempt, None] = {}
 
     def turn(self, now: float) -> bool:
         """Advance everything that is due at `now`; returns whether anything is left to wait for."""
@@ -62,15 +62,15 @@ class _Driver:
         for attempt in self._live:
             attempt.withdraw()
 
-    def results(self) -> list[Reply | DecreedError]:
+    def results(self) -> list[NodeReply | DecreedError]:
         """The results of the errands, in order."""
         return [_result(attempt) for attempt in self._attempts]
 
-    def _wake(self, attempt: Attempt) -> None:
+    def _wake(self, attempt: RequestAttempt) -> None:
         self._woken[attempt] = None
         self.bell.ring()
 
-    def _advance(self, attempts: Iterable[Attempt], now: float) -> None:
+    def _advance(self, attempts: Iterable[RequestAttempt], now: float) -> None:
         for attempt in attempts:
             attempt.advance(now)
             if attempt.result is None:
@@ -79,6 +79,6 @@ class _Driver:
                 self._live.pop(attempt, None)
 
 
-def _result(attempt: Attempt) -> Reply | DecreedError:
+def _result(attempt: RequestAttempt) -> NodeReply | DecreedError:
     assert attempt.result is not None
     return attempt.result

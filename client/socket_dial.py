@@ -23,7 +23,7 @@ class Poller(Protocol):
         ...
 
 
-class Dial:
+class SocketDial:
     """An attempt to connect to one endpoint.
 
     Args:

@@ -25,7 +25,7 @@ from .framing import (
     too_late,
 )
 from .link import Link
-from .socket_dial import Dial, Poller
+from .socket_dial import Poller, SocketDial
 from .socket_look import Look
 from .strangers import is_there
 
@@ -113,7 +113,7 @@ class SocketLink(Link):
     ) -> None:
         super().__init__(endpoint, admit, now)
         self._poller = poller
-        self._dial: Dial | None = None
+        self._dial: SocketDial | None = None
         self._connection: socket.socket | None = None
         self._socket_channel: SocketChannel | None = None
         self._greeting = Greeting()
@@ -161,7 +161,7 @@ class SocketLink(Link):
 
     def _start(self) -> None:
         self._give_up_at = self._now() + DIAL_SECONDS
-        self._dial = Dial(self.endpoint, self._poller, self._connected, self._cannot_connect)
+        self._dial = SocketDial(self.endpoint, self._poller, self._connected, self._cannot_connect)
         self._dial.begin()
 
     def _wake_writer(self) -> None:

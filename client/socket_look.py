@@ -5,7 +5,7 @@ from collections.abc import Callable
 from selectors import EVENT_READ
 
 from .endpoints import Endpoint
-from .socket_dial import Dial, Poller
+from .socket_dial import Poller, SocketDial
 from .strangers import LOOK_BYTES, LOOK_SECONDS, questions, verdict
 
 
@@ -26,7 +26,7 @@ class Look:
         self._endpoint, self._poller, self._found = endpoint, poller, found
         self._questions = questions()
         self._answers: dict[str, bytes] = {}
-        self._dials: list[Dial] = []
+        self._dials: list[SocketDial] = []
         self._open: set[socket.socket] = set()
         self._over = False
 
@@ -58,7 +58,7 @@ class Look:
             except OSError:
                 self._take(way, b"")
 
-        dial = Dial(self._endpoint, self._poller, say, lambda error: self._take(way, b""))
+        dial = SocketDial(self._endpoint, self._poller, say, lambda error: self._take(way, b""))
         self._dials.append(dial)
         dial.begin()
 

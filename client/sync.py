@@ -25,7 +25,7 @@ from ..registry.types import Decree
 from . import arguments
 from . import cluster as aio
 from .arguments import Endpoints, Seconds
-from .connecting import MIB, Plan
+from .connecting import MIB, ConnectionPlan
 from .copying import NotCopied
 from .forks import this_process
 from .listing import Listing
@@ -78,7 +78,7 @@ class Registry(NotCopied):
         plan: of the client.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ConnectionPlan) -> None:
         self._plan = plan
         self._memory = plan.memory
         self._closed = False
@@ -295,7 +295,9 @@ def connect(
         ConfigError: if an endpoint is malformed, or none is given.
         BadRequest: if another argument is of the wrong type or out of bounds.
     """
-    return Registry(Plan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir))
+    return Registry(
+        ConnectionPlan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir)
+    )
 
 
 # closed when the interpreter exits

@@ -18,7 +18,7 @@ from .link import Link
 from .pulse import Pulse
 
 
-class Dial(Protocol):
+class TaskDial(Protocol):
     """Opens a channel; with `curious` it finds out what other service is there if no node is."""
 
     async def __call__(self, endpoint: Endpoint, /, *, curious: bool) -> Channel: ...
@@ -36,7 +36,7 @@ class TaskLink(Link):
     def __init__(
         self,
         endpoint: Endpoint,
-        dial: Dial,
+        dial: TaskDial,
         admit: Callable[[Endpoint, ClientWelcome], None],
         spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
     ) -> None:

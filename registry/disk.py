@@ -132,13 +132,13 @@ class Unserved(Value, frozen=True):
     message: str
 
 
-class Damaged(Unserved, frozen=True):
+class DamagedInstance(Unserved, frozen=True):
     """The instance's record cannot be read; `message` names key and file."""
 
     error = errors.Damaged
 
 
-class Forgotten(Unserved, frozen=True):
+class ForgottenInstance(Unserved, frozen=True):
     """The slots of `series` below `floor` are forgotten; the one at `floor` is decided somewhere.
 
     A node that has forgotten an instance never acts as its acceptor again: an empty instance would let
@@ -225,7 +225,7 @@ class Storage(Protocol):
     ) -> Mapping[Key, Instance | Unserved]:
         """The instances of `keys`; a key never seen has the empty instance.
 
-        A slot below the floor of its series is only reported as `Forgotten`.
+        A slot below the floor of its series is only reported as `ForgottenInstance`.
 
         Args:
             keys: the keys to load.

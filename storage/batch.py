@@ -1,4 +1,4 @@
-"""`Batch`: the rows of the records of one write.
+"""`WriteBatch`: the rows of the records of one write.
 
 Owns how each kind of record becomes rows. It must not know what is stored already, so the deletions of
 a new floor are not its part.
@@ -28,7 +28,7 @@ from .runs import rows_of
 
 
 @dataclass
-class Batch:
+class WriteBatch:
     """A batch that is being built.
 
     Args:

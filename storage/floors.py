@@ -14,7 +14,7 @@ Invariants:
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from ..registry.disk import ForgetRecord, Forgotten
+from ..registry.disk import ForgetRecord, ForgottenInstance
 from ..registry.keys import series_and_slot
 from ..registry.types import Counter, Key, Value
 from ..registry.wire.requests import PathText
@@ -51,18 +51,18 @@ class Floors:
         floor = self._floors.get(series)
         return floor.floor if floor is not None else 0
 
-    def forgotten_of(self, keys: Collection[Key]) -> Mapping[Key, Forgotten]:
-        """The `Forgotten` of each of `keys` that is forgotten."""
+    def forgotten_of(self, keys: Collection[Key]) -> Mapping[Key, ForgottenInstance]:
+        """The `ForgottenInstance` of each of `keys` that is forgotten."""
         if not self._floors:
             return {}
         judged = {key: self.forgotten(key) for key in keys if "@" in key}
         return {key: why for key, why in judged.items() if why is not None}
 
-    def forgotten(self, key: Key) -> Forgotten | None:
-        """The `Forgotten` of `key`; None if it is not forgotten."""
+    def forgotten(self, key: Key) -> ForgottenInstance | None:
+        """The `ForgottenInstance` of `key`; None if it is not forgotten."""
         series, slot = series_and_slot(key)
         floor = self.of(series) if slot is not None else 0
-        return Forgotten.below(series, floor) if slot is not None and slot < floor else None
+        return ForgottenInstance.below(series, floor) if slot is not None and slot < floor else None
 
     def raised(self, records: Iterable[ForgetRecord]) -> list[ForgetRecord]:
         """The highest record of each series whose floor these records raise."""

@@ -18,7 +18,7 @@ Invariants:
 from collections.abc import Iterable, Mapping
 from operator import itemgetter
 
-from ..registry.disk import Damaged
+from ..registry.disk import DamagedInstance
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key
 from . import layout
@@ -74,7 +74,7 @@ class Held:
 
 
 def _may_lack_row(held: Instance, found: object) -> bool:
-    return found is held or isinstance(found, Damaged)
+    return found is held or isinstance(found, DamagedInstance)
 
 
 def _is_light(key: Key, instance: Instance) -> bool:

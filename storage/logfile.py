@@ -28,7 +28,7 @@ BLOCK = 32 * 1024
 _HEADER = struct.Struct("<IHB")
 
 
-class Kind(IntEnum):
+class RecordKind(IntEnum):
     """The type of a fragment; recycled logs would have more types, but we never recycle logs."""
 
     FILL = 0
@@ -38,7 +38,7 @@ class Kind(IntEnum):
     LAST = 4
 
 
-class Verdict(NamedTuple):
+class LogVerdict(NamedTuple):
     """The complete records of a log, and whether a torn record follows."""
 
     records: tuple[bytes, ...]
@@ -52,7 +52,7 @@ class Fragment(NamedTuple):
     end: int
 
 
-def verify(path: Path) -> Verdict:
+def verify(path: Path) -> LogVerdict:
     """Check one log from end to end.
 
     Raises:
@@ -70,15 +70,15 @@ def verify(path: Path) -> Verdict:
             continue
         fragment = _fragment(path, data, position)
         if fragment is None:
-            return Verdict(tuple(records), torn=True)
-        if bool(parts) is not (fragment.kind in (Kind.MIDDLE, Kind.LAST)):
+            return LogVerdict(tuple(records), torn=True)
+        if bool(parts) is not (fragment.kind in (RecordKind.MIDDLE, RecordKind.LAST)):
             raise damaged_at(path, position, "its fragments are out of order")
         parts.append(data[position + _HEADER.size : fragment.end])
-        if fragment.kind in (Kind.FULL, Kind.LAST):
+        if fragment.kind in (RecordKind.FULL, RecordKind.LAST):
             records.append(parts[0] if len(parts) == 1 else b"".join(parts))
             parts.clear()
         position = fragment.end
-    return Verdict(tuple(records), torn=bool(parts))
+    return LogVerdict(tuple(records), torn=bool(parts))
 
 
 def _fragment(path: Path, data: bytes, position: int) -> Fragment | None:
@@ -87,10 +87,10 @@ def _fragment(path: Path, data: bytes, position: int) -> Fragment | None:
     if body > len(data):
         return None
     stored, length, kind = _HEADER.unpack_from(data, position)
-    if kind == Kind.FILL:
+    if kind == RecordKind.FILL:
         _check_nothing_follows(path, data, position)
         return None
-    if kind > Kind.LAST:
+    if kind > RecordKind.LAST:
         raise damaged_at(path, position, f"there is no record type {kind}")
     end = body + length
     if end > position - position % BLOCK + BLOCK:

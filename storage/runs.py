@@ -17,7 +17,7 @@ MAX_RUN = 256
 """How many entries a run may have: reading one of them reads all."""
 
 
-class Run(Value, frozen=True):
+class FeedRun(Value, frozen=True):
     """Entries of the feed without a gap: their keys, and the digests of their decrees in one string."""
 
     keys: tuple[KeyText, ...]
@@ -39,7 +39,7 @@ def rows_of(records: Iterable[FeedRecord]) -> dict[bytes, object | None]:
     for first, keys, digests in _joined(records):
         for start, end in _cut(keys):
             part = digests[start * DIGEST_BYTES : end * DIGEST_BYTES]
-            rows[layout.feed_key(first + start)] = Run(tuple(keys[start:end]), part)
+            rows[layout.feed_key(first + start)] = FeedRun(tuple(keys[start:end]), part)
             if layout.is_term(keys[start]):
                 rows[layout.term_key(keys[start])] = first + start
     return rows

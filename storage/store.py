@@ -25,7 +25,7 @@ from typing import TypeVar
 from ..registry import errors
 from ..registry.disk import (
     CursorRecord,
-    Damaged,
+    DamagedInstance,
     FeedEntry,
     Identity,
     PeerRecord,
@@ -39,7 +39,7 @@ from ..registry.keys import sort_key
 from ..registry.paxos.instance import EMPTY, Class, Instance
 from ..registry.types import Key
 from . import layout, lives
-from .batch import Batch
+from .batch import WriteBatch
 from .bytestore import ByteStore, Pair, Range, Unreadable
 from .cache import CACHE_BYTES, InstanceCache
 from .floors import Floor, Floors, TermRows
@@ -47,7 +47,7 @@ from .held import MAX_HELD, Held
 from .layout import Table
 from .notes import Notes, Page, unsettled
 from .records import damaged, pack_all, unpack
-from .runs import Run
+from .runs import FeedRun
 
 _FIRST_CHUNK, _CHUNK = 16, 64
 _CHUNK_BYTES = 256 * 1024
@@ -153,7 +153,7 @@ class RecordStore:
             StorageFailed: if this write failed, or an earlier write or sync.
         """
         self._check_healthy()
-        batch = Batch(self._identity, self._feed_end)
+        batch = WriteBatch(self._identity, self._feed_end)
         batch.add(records)
         held = self._note(batch)
         floors, gone = self._forget(batch) if batch.floors else ([], set[Key]())
@@ -199,7 +199,7 @@ class RecordStore:
         """Up to `limit` entries from `start` on, and the index after the last one returned."""
         entries: list[FeedEntry] = []
         for stored, data in self._each(layout.feed_range(self._run_with(start))):
-            run, first = self._unpack(stored, data, Run), layout.feed_index(stored)
+            run, first = self._unpack(stored, data, FeedRun), layout.feed_index(stored)
             found = run.entries(first, start, limit - len(entries))
             entries += found
             start = found[-1].index + 1 if found else start
@@ -256,14 +256,14 @@ class RecordStore:
     def _feed_end_found(self) -> int:
         """The end of the feed, from its last run."""
         for stored, data in self._descending(layout.table_range(Table.FEED), 1):
-            return layout.feed_index(stored) + len(self._unpack(stored, data, Run).keys)
+            return layout.feed_index(stored) + len(self._unpack(stored, data, FeedRun).keys)
         return 0
 
     def _table(self, table: Table, kind: type[T]) -> Iterator[T]:
         for stored, data in self._each(layout.table_range(table)):
             yield self._unpack(stored, data, kind)
 
-    def _note(self, batch: Batch) -> Mapping[Key, Instance]:
+    def _note(self, batch: WriteBatch) -> Mapping[Key, Instance]:
         """Add the instances to the batch, and a page of the keys that it leaves unsettled.
 
         Returns:
@@ -281,7 +281,7 @@ class RecordStore:
                 batch.rows[layout.instance_key(key)] = instance
         return held
 
-    def _forget(self, batch: Batch) -> tuple[list[Floor], set[Key]]:
+    def _forget(self, batch: WriteBatch) -> tuple[list[Floor], set[Key]]:
         """Add the rows of all new floors to the batch, after the changes of its other records.
 
         Returns:
@@ -351,7 +351,7 @@ class RecordStore:
         try:
             return self._judge(key, self._data.get(stored))
         except Unreadable as error:
-            return Damaged(str(damaged(stored, self._data.where, str(error))))
+            return DamagedInstance(str(damaged(stored, self._data.where, str(error))))
 
     def _judge(self, key: Key, data: bytes | None) -> Instance | Unserved:
         if data is None:
@@ -359,7 +359,7 @@ class RecordStore:
         try:
             return self._unpack(layout.instance_key(key), data, Instance)
         except errors.Damaged as error:
-            return Damaged(str(error))
+            return DamagedInstance(str(error))
 
     def _unpack(self, stored: bytes, data: bytes, kind: type[T]) -> T:
         return unpack(stored, data, kind, self._data.where)
@@ -394,4 +394,4 @@ class RecordStore:
 
 def _is_unlearned(found: Instance | Unserved) -> bool:
     """Whether the outcome of a noted key may still be unknown; a forgotten key counts as settled."""
-    return unsettled(found) if isinstance(found, Instance) else isinstance(found, Damaged)
+    return unsettled(found) if isinstance(found, Instance) else isinstance(found, DamagedInstance)

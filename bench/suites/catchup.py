@@ -7,7 +7,7 @@ from ..bench import Bench
 from ..load import Load
 from ..report import P99_MS, Column
 from ..systems.cluster import NotReady, await_that, running
-from ..systems.decreed import Decreed
+from ..systems.decreed import DecreedSystem
 from .suite import Suite
 
 NAME = "catchup"
@@ -22,7 +22,7 @@ def run(bench: Bench) -> None:
     """Catch up, each time on a new cluster; once only in short mode, since it takes long."""
     missed = 2000 if bench.settings.short else 100_000
     for repeat in range(1 if bench.settings.short else bench.settings.repeats):
-        cluster = Decreed(_folder(bench))
+        cluster = DecreedSystem(_folder(bench))
         with bench.attempt(f"catching up on {missed:,} decrees"), running([cluster]):
             _one(bench, cluster, missed, repeat)
 
@@ -31,7 +31,7 @@ def _folder(bench: Bench) -> Path:
     return bench.settings.scratch / f"catchup-{time.monotonic_ns()}"
 
 
-def _one(bench: Bench, cluster: Decreed, missed: int, repeat: int) -> None:
+def _one(bench: Bench, cluster: DecreedSystem, missed: int, repeat: int) -> None:
     cluster.kill(LOST)
     fill = Load(outstanding=256, count=missed, warm_up=0.0, seconds=PATIENCE_S, eager=True)
     bench.load(cluster, fill)
@@ -51,7 +51,7 @@ def _one(bench: Bench, cluster: Decreed, missed: int, repeat: int) -> None:
     bench.record(NAME, work, cluster, figures, repeat=repeat)
 
 
-def _has(cluster: Decreed, decrees: int) -> bool:
+def _has(cluster: DecreedSystem, decrees: int) -> bool:
     report = cluster.report(LOST)
     return report is not None and report.decrees >= decrees
 

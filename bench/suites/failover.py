@@ -26,7 +26,7 @@ SILENT_S = 0.1
 
 
 @dataclass(frozen=True)
-class Fault:
+class ServerFault:
     """What happens to a node.
 
     Args:
@@ -41,10 +41,10 @@ class Fault:
 
 
 FAULTS = (
-    Fault("leader or home killed", True, signal.SIGKILL),
-    Fault("follower killed", False, signal.SIGKILL),
-    Fault("leader or home paused", True, signal.SIGSTOP),
-    Fault("follower paused", False, signal.SIGSTOP),
+    ServerFault("leader or home killed", True, signal.SIGKILL),
+    ServerFault("follower killed", False, signal.SIGKILL),
+    ServerFault("leader or home paused", True, signal.SIGSTOP),
+    ServerFault("follower paused", False, signal.SIGSTOP),
 )
 
 
@@ -59,7 +59,7 @@ def run(bench: Bench) -> None:
                         _all_ways(bench, cluster, fault, repeat)
 
 
-def _all_ways(bench: Bench, cluster: Cluster, fault: Fault, repeat: int) -> None:
+def _all_ways(bench: Bench, cluster: Cluster, fault: ServerFault, repeat: int) -> None:
     load = _load(bench, cluster)
     if isinstance(cluster, PySyncObj):
         # the load runs inside a node: choose another one than the victim
@@ -96,7 +96,7 @@ def _load(bench: Bench, cluster: Cluster) -> Load:
     )
 
 
-def victim(cluster: Cluster, fault: Fault, repeat: int) -> int:
+def victim(cluster: Cluster, fault: ServerFault, repeat: int) -> int:
     """The node that is hit; if there is a choice, each in turn."""
     leader = cluster.leader()
     if cluster.name == "decreed":
@@ -107,7 +107,7 @@ def victim(cluster: Cluster, fault: Fault, repeat: int) -> int:
 def _strike(
     bench: Bench,
     cluster: Cluster,
-    fault: Fault,
+    fault: ServerFault,
     repeat: int,
     way: str,
     begin: Callable[[], Callable[[], Outcome]],
@@ -126,7 +126,7 @@ def _strike(
     bench.record(NAME, fault.work, cluster, found, repeat=repeat, way=way)
 
 
-def _hit(cluster: Cluster, node: int, fault: Fault) -> None:
+def _hit(cluster: Cluster, node: int, fault: ServerFault) -> None:
     if fault.number is signal.SIGKILL:
         cluster.kill(node)
     else:

@@ -5,7 +5,7 @@ from ..load import Load
 from ..plots import growth
 from ..report import P50_MS, P99_MS, PER_S, SERVER_CPU, Column
 from ..systems.cluster import Cluster, running
-from ..systems.decreed import Decreed
+from ..systems.decreed import DecreedSystem
 from .memory import fill, footprint, restarts
 from .suite import Suite
 
@@ -17,7 +17,7 @@ MOST = 3
 
 def run(bench: Bench) -> None:
     """decreed alone, with more and more keys."""
-    cluster = bench.cluster(Decreed)
+    cluster = bench.cluster(DecreedSystem)
     with bench.attempt("growth"), running([cluster]):
         bench.warm_up(cluster)
         present = 0

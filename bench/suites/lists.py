@@ -13,7 +13,7 @@ from ..load import Load, Outcome, outcome
 from ..measure import cpu_seconds
 from ..report import P50_MS, P99_MS, PER_S, SERVER_CPU, Column
 from ..systems.cluster import Cluster, running
-from ..systems.decreed import Decreed
+from ..systems.decreed import DecreedSystem
 from .memory import fill
 from .suite import Suite
 
@@ -30,7 +30,7 @@ LEFT = Column("left_cpu_s", "node CPU s in the second after that")
 
 def run(bench: Bench) -> None:
     """decreed alone: pages by 1 and by 50 listers, then claims without and with listers."""
-    cluster = bench.cluster(Decreed)
+    cluster = bench.cluster(DecreedSystem)
     with bench.attempt("lists"), running([cluster]):
         fill(bench, cluster, min(bench.settings.keys, MOST_KEYS))
         for repeat in range(bench.settings.repeats):

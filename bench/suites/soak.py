@@ -9,7 +9,7 @@ from ..measure import memory_mb, open_files, percentile
 from ..plots import soak
 from ..report import P50_MS, P99_MS, PER_S, SERVER_CPU, Column
 from ..systems.cluster import Cluster, running
-from ..systems.decreed import Decreed
+from ..systems.decreed import DecreedSystem
 from .suite import Suite
 
 NAME = "soak"
@@ -19,7 +19,7 @@ CELL_MS = 1000.0
 
 def run(bench: Bench) -> None:
     """decreed alone: find its peak, then run half of it for the time in the settings."""
-    cluster = bench.cluster(Decreed)
+    cluster = bench.cluster(DecreedSystem)
     with bench.attempt("soak"), running([cluster]):
         bench.warm_up(cluster)
         peak = bench.load(cluster, bench.timed(Load(outstanding=64)))["per_s"]

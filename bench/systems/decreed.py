@@ -18,7 +18,7 @@ assert all([compileall.compile_dir(folder, quiet=1) for folder in folders])
 """
 
 
-class Decreed(Cluster):
+class DecreedSystem(Cluster):
     """A cluster of decreed nodes.
 
     Attributes:

@@ -18,7 +18,7 @@ LOST_S = 1.0
 LOCK_S = 60.0
 
 
-class Node:
+class ReplicatedNode:
     """The node: a write-once table, and locks.
 
     Args:
@@ -61,7 +61,7 @@ class Node:
 
 
 def _table_class(library: Any) -> Any:
-    class Table(library.SyncObjConsumer):  # type: ignore[misc]
+    class ReplicatedTable(library.SyncObjConsumer):  # type: ignore[misc]
         """Keys and what they are frozen to."""
 
         def __init__(self) -> None:
@@ -73,10 +73,10 @@ def _table_class(library: Any) -> Any:
             """Create if absent; the first claim wins."""
             return self.values.setdefault(key, value)
 
-    return Table
+    return ReplicatedTable
 
 
-class Claims:
+class ReplicatedClaims:
     """A closed loop of claims; a claim that failed, or whose answer is lost, is repeated.
 
     Args:
@@ -85,7 +85,7 @@ class Claims:
         account: records the claims.
     """
 
-    def __init__(self, node: Node, load: dict[str, Any], account: Account) -> None:
+    def __init__(self, node: ReplicatedNode, load: dict[str, Any], account: Account) -> None:
         self._node, self._load, self._account = node, load, account
         self._value = "x" * load["value_size"]
         self._numbers = itertools.count(load["key_base"])
@@ -130,7 +130,7 @@ class Claims:
         self._node.claim(key, self._value, then)
 
 
-def _locks(node: Node, load: dict[str, Any], account: Account) -> None:
+def _locks(node: ReplicatedNode, load: dict[str, Any], account: Account) -> None:
     def repeat(owner: str) -> None:
         while not account.over:
             since = now_ns()
@@ -147,7 +147,7 @@ def _locks(node: Node, load: dict[str, Any], account: Account) -> None:
         thread.join()
 
 
-def perform(node: Node, order: dict[str, Any]) -> dict[str, Any]:
+def perform(node: ReplicatedNode, order: dict[str, Any]) -> dict[str, Any]:
     """Carry out an order; returns the answer."""
     if order["op"] == "status":
         return node.status()
@@ -156,13 +156,13 @@ def perform(node: Node, order: dict[str, Any]) -> dict[str, Any]:
         order["series_ms"],
     )  # fmt: skip
     if order["op"] == "claim":
-        Claims(node, order, account).run()
+        ReplicatedClaims(node, order, account).run()
     else:
         _locks(node, order, account)
     return account.report()
 
 
-def _serve(node: Node, caller: socket.socket) -> None:
+def _serve(node: ReplicatedNode, caller: socket.socket) -> None:
     with caller, caller.makefile() as lines:
         for line in lines:
             caller.sendall(json.dumps(perform(node, json.loads(line))).encode() + b"\n")
@@ -171,7 +171,7 @@ def _serve(node: Node, caller: socket.socket) -> None:
 def main() -> None:
     """Arguments: the port for orders, the data folder, and the ports of the nodes, the own first."""
     port, data, *raft = sys.argv[1:]
-    node = Node(data, [f"127.0.0.1:{number}" for number in raft])
+    node = ReplicatedNode(data, [f"127.0.0.1:{number}" for number in raft])
     with socket.create_server(("127.0.0.1", int(port))) as listener:
         while True:
             caller, _ = listener.accept()

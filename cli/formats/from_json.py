@@ -7,7 +7,7 @@ from typing import Any
 from ...registry.errors import BadRequest
 from ..written import Written
 from . import once_each
-from .json_faults import Fault, first_fault, place
+from .json_faults import JsonFault, first_fault, place
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -51,5 +51,5 @@ def _reason(text: str, error: json.JSONDecodeError) -> str:
     return f"{error.msg} in {place(text, error.pos)}"
 
 
-def _said(text: str, fault: Fault | None) -> str:
+def _said(text: str, fault: JsonFault | None) -> str:
     return f"{fault.what} in {place(text, fault.at)}" if fault else ""

@@ -28,8 +28,8 @@ from .yaml_nodes import (
     TIMESTAMP,
     Entries,
     Items,
-    Node,
     Scalar,
+    YamlNode,
 )
 
 
@@ -60,11 +60,11 @@ def _reason(error: Any) -> str:
     )
 
 
-def _is_nothing(node: Node) -> bool:
+def _is_nothing(node: YamlNode) -> bool:
     return isinstance(node, Scalar) and node.tag == NULL and not node.text
 
 
-def _value(node: Node) -> Any:
+def _value(node: YamlNode) -> Any:
     match node:
         case Entries(tag=tag) if tag == MAP:
             return dict(_entries(node))
@@ -86,7 +86,7 @@ def _entries(node: Entries) -> Iterator[tuple[Any, Any]]:
             yield _name(name), _value(value)
 
 
-def _merged(node: Node) -> Iterator[tuple[Any, Any]]:
+def _merged(node: YamlNode) -> Iterator[tuple[Any, Any]]:
     """The entries of a merge key; of several tables the earlier one counts, so it comes later."""
     for table in reversed(node.parts) if isinstance(node, Items) else [node]:
         if not isinstance(table, Entries):
@@ -94,7 +94,7 @@ def _merged(node: Node) -> Iterator[tuple[Any, Any]]:
         yield from _entries(table)
 
 
-def _name(node: Node) -> Any:
+def _name(node: YamlNode) -> Any:
     """The name of an entry: text, or another scalar as it is written."""
     name = _value(node) if isinstance(node, Scalar) else None
     if isinstance(name, str | Written | Wrong):
@@ -128,7 +128,7 @@ SCALARS: dict[str, Callable[[Scalar], Any]] = {
 }
 
 
-def _wrong(node: Node, why: str) -> Wrong:
+def _wrong(node: YamlNode, why: str) -> Wrong:
     return Wrong(f"line {node.line}: {why}")
 
 

@@ -14,7 +14,7 @@ _NO_NUMBERS = frozenset(("NaN", "Infinity", "-Infinity", "+Infinity", "-NaN"))
 
 
 @dataclass(frozen=True)
-class Fault:
+class JsonFault:
     """A mistake.
 
     Args:
@@ -45,7 +45,7 @@ class _Names:
         return ""
 
 
-def first_fault(text: str) -> Fault | None:
+def first_fault(text: str) -> JsonFault | None:
     """The first usual mistake in a text; None if there is none."""
     return next(_faults(text), None)
 
@@ -57,7 +57,7 @@ def place(text: str, at: int) -> str:
     return f"line {line}, column {column}"
 
 
-def _faults(text: str) -> Iterator[Fault]:
+def _faults(text: str) -> Iterator[JsonFault]:
     names = _Names()
     tokens = ((found.start(), found[0]) for found in _TOKEN.finditer(text))
     for (at, token), (_, then) in pairwise(chain(tokens, [(len(text), "")])):
@@ -66,7 +66,7 @@ def _faults(text: str) -> Iterator[Fault]:
         if repeated:
             what = f"the name {repeated} is there twice, the second time"
         if what:
-            yield Fault(at, what)
+            yield JsonFault(at, what)
 
 
 def _odd_pair(token: str, then: str) -> str:

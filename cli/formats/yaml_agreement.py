@@ -11,12 +11,12 @@ import yaml12
 
 from ...registry.errors import BadRequest
 from ..written import is_list, is_table
-from .yaml_nodes import BOOL, FLOAT, INT, NULL, STR, Entries, Items, Node, Scalar
+from .yaml_nodes import BOOL, FLOAT, INT, NULL, STR, Entries, Items, Scalar, YamlNode
 
 T = TypeVar("T")
 
 
-def check(nodes: Sequence[Node], strict: Sequence[Any]) -> None:
+def check(nodes: Sequence[YamlNode], strict: Sequence[Any]) -> None:
     """Compare all documents of a stream.
 
     Raises:
@@ -28,7 +28,7 @@ def check(nodes: Sequence[Node], strict: Sequence[Any]) -> None:
         _check(node, value)
 
 
-def _check(node: Node, value: Any) -> None:
+def _check(node: YamlNode, value: Any) -> None:
     if isinstance(value, yaml12.Yaml):  # of a tag of its own, or a name that is a table or a list
         wrapped = cast(Any, value)
         if wrapped.tag == "!" and isinstance(node, Scalar) and node.tag != STR:
@@ -42,7 +42,7 @@ def _check(node: Node, value: Any) -> None:
         raise _difference(node)
 
 
-def _check_parts(node: Node, parts: Sequence[Node], values: Sequence[Any]) -> None:
+def _check_parts(node: YamlNode, parts: Sequence[YamlNode], values: Sequence[Any]) -> None:
     if len(parts) != len(values):
         raise _difference(node)
     for part, value in zip(parts, values, strict=True):
@@ -65,7 +65,7 @@ def _same_scalar(node: Scalar, value: Any) -> bool:
     return bool(value == node.text)
 
 
-def _difference(node: Node) -> BadRequest:
+def _difference(node: YamlNode) -> BadRequest:
     return BadRequest(
         f"not YAML 1.2: two readers differ on what begins in line {node.line}: write it more"
         " plainly, with quotes or on lines of its own"

@@ -39,7 +39,7 @@ _VERSION = re.compile(r"^%YAML[ \t]+(?!1\.2(?:[ \t\n]|$))(\S*)", re.MULTILINE)
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
+class YamlNode:
     """A node.
 
     Args:
@@ -56,24 +56,24 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
-class Scalar(Node):
+class Scalar(YamlNode):
     """A scalar, with its content as text."""
 
     text: str
 
 
 @dataclass(frozen=True, eq=False)
-class Items(Node):
+class Items(YamlNode):
     """A list, with its parts."""
 
-    parts: tuple[Node, ...]
+    parts: tuple[YamlNode, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Entries(Node):
+class Entries(YamlNode):
     """A table, with its names and values as they come."""
 
-    pairs: tuple[tuple[Node, Node], ...]
+    pairs: tuple[tuple[YamlNode, YamlNode], ...]
 
 
 class _CoreSchema(VersionedResolver):
@@ -86,7 +86,7 @@ class _CoreSchema(VersionedResolver):
         return Tag(suffix=_plain_tag(value) if implicit[0] else STR)
 
 
-def compose(text: str) -> list[Node]:
+def compose(text: str) -> list[YamlNode]:
     """The outermost node of each document.
 
     Raises:
@@ -105,7 +105,7 @@ def compose(text: str) -> list[Node]:
         found = list(reader.compose_all(text))
     except AssertionError as error:  # how it refuses a version that it does not know
         raise MarkedYAMLError(problem=str(error)) from error
-    made: dict[int, Node | None] = {}
+    made: dict[int, YamlNode | None] = {}
     nodes = [_node(each, made) for each in found]
     _check_bounds(text, nodes)
     return nodes
@@ -122,7 +122,7 @@ def _plain_tag(text: str) -> str:
     return next((tag for tag, shape in CORE_SCHEMA.items() if shape.fullmatch(text)), STR)
 
 
-def _check_bounds(text: str, nodes: list[Node]) -> None:
+def _check_bounds(text: str, nodes: list[YamlNode]) -> None:
     size = sum(node.size for node in nodes)
     if size > EXPANDED_FACTOR * len(text) + EXPANDED_EXTRA:
         raise MarkedYAMLError(problem=f"its aliases make {size} characters of it")
@@ -130,7 +130,7 @@ def _check_bounds(text: str, nodes: list[Node]) -> None:
         raise MarkedYAMLError(problem=f"its aliases make it nest more than {DEEPEST} deep")
 
 
-def _node(found: Any, made: dict[int, Node | None]) -> Node:
+def _node(found: Any, made: dict[int, YamlNode | None]) -> YamlNode:
     """A node of the library as one of ours; each is made once, None while it is being made."""
     place = id(found)
     if place not in made:
@@ -142,7 +142,7 @@ def _node(found: Any, made: dict[int, Node | None]) -> Node:
     return node
 
 
-def _made(found: Any, made: dict[int, Node | None]) -> Node:
+def _made(found: Any, made: dict[int, YamlNode | None]) -> YamlNode:
     tag, line = str(found.tag), int(found.start_mark.line) + 1
     if found.id == "scalar":
         text = str(found.value)
@@ -155,7 +155,7 @@ def _made(found: Any, made: dict[int, Node | None]) -> Node:
     return Entries(tag, line, *_measure(tuple(part for pair in pairs for part in pair)), pairs)
 
 
-def _measure(parts: tuple[Node, ...]) -> tuple[int, int]:
+def _measure(parts: tuple[YamlNode, ...]) -> tuple[int, int]:
     """The size and the depth of what consists of `parts`."""
     size = 1 + sum(part.size for part in parts)
     return size, 1 + max((part.depth for part in parts), default=0)

@@ -42,7 +42,7 @@ def on_prepare_class(held: Class | None, message: PrepareClass) -> Class | None:
     return Class(message.ballot, message.digest)
 
 
-class Asking(Value, frozen=True):
+class AskingClass(Value, frozen=True):
     """The home has asked; who has promised, and what they had half-done."""
 
     ballot: Ballot
@@ -50,7 +50,7 @@ class Asking(Value, frozen=True):
     unlearned: frozenset[Key] = frozenset()
 
 
-class Granted(Value, frozen=True):
+class GrantedClass(Value, frozen=True):
     """A prepare quorum has promised `ballot` for the whole class, except the keys in `unlearned`."""
 
     ballot: Ballot
@@ -58,14 +58,14 @@ class Granted(Value, frozen=True):
     unlearned: frozenset[Key]
 
 
-def ask(process: Process) -> Asking:
+def ask(process: Process) -> AskingClass:
     """Begin, in the only standing ballot of this life of the home (R05)."""
-    return Asking(Ballot.of_home(process))
+    return AskingClass(Ballot.of_home(process))
 
 
 def on_promise(
-    state: Asking | Granted, sender: str, unlearned: frozenset[Key], quorums: Quorums
-) -> Asking | Granted:
+    state: AskingClass | GrantedClass, sender: str, unlearned: frozenset[Key], quorums: Quorums
+) -> AskingClass | GrantedClass:
     """Count a promise of `state.ballot`, once all that the sender had learned is learned here.
 
     Promises behind the quorum add what their senders had half-done: plain Paxos is always right.
@@ -75,11 +75,11 @@ def on_promise(
     promises = state.promises | {sender}
     half_done = state.unlearned | unlearned
     if quorums.prepared(promises):
-        return Granted(state.ballot, promises, half_done)
-    return Asking(state.ballot, promises, half_done)
+        return GrantedClass(state.ballot, promises, half_done)
+    return AskingClass(state.ballot, promises, half_done)
 
 
-def prepared(state: Asking | Granted, key: Key, own: Instance) -> Prepared | None:
+def prepared(state: AskingClass | GrantedClass, key: Key, own: Instance) -> Prepared | None:
     """R15, R16: what the standing promise says of `key`; None if all of phase 1 is needed.
 
     Args:
@@ -89,6 +89,6 @@ def prepared(state: Asking | Granted, key: Key, own: Instance) -> Prepared | Non
             respect; and the home itself may have used its standing ballot for the key already,
             which it must not do with another value (R05).
     """
-    if isinstance(state, Asking) or key in state.unlearned or own != EMPTY:
+    if isinstance(state, AskingClass) or key in state.unlearned or own != EMPTY:
         return None
     return Prepared(key, state.ballot, None)

@@ -15,7 +15,7 @@ still.
 from collections.abc import Iterable, Sequence
 from math import ceil
 
-from ..disk import ClassRecord, Forgotten
+from ..disk import ClassRecord, ForgottenInstance
 from ..errors import ProtocolError
 from ..keys import home
 from ..locks.leases import Leases
@@ -145,7 +145,7 @@ class Acceptors:
         for decree in decrees:
             self._bytes -= self._unlearned.pop(decree.key, _NOTHING)[1]
 
-    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
         """What was half-done there is of no interest any more, and cannot be finished here."""
         for key in [key for key in self._unlearned if gone.covers(key)]:
             self._bytes -= self._unlearned.pop(key)[1]

@@ -23,7 +23,7 @@ MAX_OVERTAKEN = 1_024
 """So many overtaken questions are kept; answers to those that are older prove nothing."""
 
 
-class Asking:
+class LeaseQueries:
     """All questions of a node that are under way.
 
     Args:

@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..disk import Forgotten
+from ..disk import ForgottenInstance
 from ..paxos.proposer import Prepared, Preparing, Proposing
 from ..types import Ballot, Claim, Decree, Key, NodeId, Value
 from .requests import Live
 from .turn import Turn
 
-Found = Decree | Forgotten | None
+Found = Decree | ForgottenInstance | None
 """What a key is decided to be, that it is forgotten, or that it is undecided."""
 Then = Callable[[Turn, Found], None]
 Settle = Callable[[Turn, Live, Decree], None]

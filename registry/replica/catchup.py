@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
-from ..disk import CursorRecord, Forgotten, Unserved
+from ..disk import CursorRecord, ForgottenInstance, Unserved
 from ..types import Decree, Key, NodeId
 from ..wire.frames import portions
 from ..wire.peers import MAX_FEED_PAGE, MAX_FETCH, MAX_FETCHED, FeedPage, Fetch, Fetched, Ping, Pull
@@ -130,7 +130,7 @@ class CatchUp:
         """The key will never be learned the same way; the evidence is kept, so go on."""
         self._arrived(turn, key)
 
-    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
         """What is forgotten will never be learned, so nothing waits for it."""
         missing = {key for pulling in self._pulling.values() for key in pulling.missing}
         for key in [key for key in missing if gone.covers(key)]:
@@ -179,7 +179,7 @@ class CatchUp:
         learned: list[Decree] = []
         for key in keys[:SERVE_KEYS]:
             instance = turn.instances[key]
-            if isinstance(instance, Forgotten):
+            if isinstance(instance, ForgottenInstance):
                 tell_forgotten(turn, sender, key, instance)
             elif not isinstance(instance, Unserved) and instance.learned is not None:
                 learned.append(instance.learned)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from ..disk import Forgotten
+from ..disk import ForgottenInstance
 from ..errors import BadRequest, Disputed, NotFormed, SeriesGap, StorageFailed, error_kind
 from ..errors import Damaged as DamagedError
 from ..keys import home, homes, series_and_slot, slot_before, slot_key
@@ -217,7 +217,7 @@ class Claims:
             return
 
         def then(turn: Turn, found: Found) -> None:
-            if isinstance(found, Forgotten):
+            if isinstance(found, ForgottenInstance):
                 self._requests.fail(turn, live, found.error, found.message)
             elif found is None:
                 message = f"slot {key!r} would leave a gap: {before!r} is undecided"

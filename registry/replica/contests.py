@@ -17,7 +17,7 @@ Invariants kept here:
 
 from collections.abc import Callable, Sequence
 
-from ..disk import Forgotten, Unserved
+from ..disk import ForgottenInstance, Unserved
 from ..errors import Damaged as DamagedError
 from ..locks.leases import Leases
 from ..locks.terms import (
@@ -34,7 +34,7 @@ from ..locks.terms import (
 from ..types import Decree, Key, NodeId
 from ..wire.peers import LeaseAnswer
 from ..wire.requests import HolderRequest, LockRequest, Undecided
-from .asking import Asking
+from .asking import LeaseQueries
 from .attempts import Found
 from .contest import AT_ONCE, FRESH_MS, MAX_PAUSE_MS, PATIENT_MS, Ask, Contest, queues, wants_it
 from .coordinator import Coordinator
@@ -76,7 +76,7 @@ class Contests:
         self._reads = reads
         self._leases = leases
         self._contests: dict[str, Contest] = {}
-        self.asking = Asking(node)
+        self.asking = LeaseQueries(node)
         self.latest = LatestTerms(node, self)
         self.granting = Granting(node, requests)
         self._serial = 0
@@ -154,7 +154,7 @@ class Contests:
             self.asking.drop(contest)
             self._look_behind(turn, contest, decree)
 
-    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
         """Terms are forgotten: a contest about one of them goes on from the floor.
 
         The term at the floor is decided, so leases on earlier ones are of no use.
@@ -225,7 +225,7 @@ class Contests:
             self._close(contest)
             return
         following = turn.instances[term_key(event.lock, event.term + 1)]
-        if isinstance(following, Forgotten):
+        if isinstance(following, ForgottenInstance):
             self.latest.find(turn, contest)
         elif isinstance(following, Unserved):
             self._fail(turn, contest, following.message)
@@ -259,7 +259,7 @@ class Contests:
     def _contend_above(self, turn: Turn, contest: Contest, key: Key) -> None:
         """A term came before: it must be learned, which one at the floor may not be."""
         before = turn.instances[key]
-        if isinstance(before, Forgotten):
+        if isinstance(before, ForgottenInstance):
             self.latest.find(turn, contest)
         elif isinstance(before, Unserved):
             self._fail(turn, contest, before.message)

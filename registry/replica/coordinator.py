@@ -14,7 +14,7 @@ Invariants kept here:
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ..disk import Forgotten
+from ..disk import ForgottenInstance
 from ..paxos import proposer
 from ..paxos.instance import Instance
 from ..paxos.messages import Accepted, AcceptedMany, Commit, Nack, Promise
@@ -28,7 +28,7 @@ from .events import Resend, ResendFlight, Retry
 from .flights import STANDING_RESENDS, Boarding, Flights
 from .node import Node
 from .requests import Live
-from .standing import Standing
+from .standing import HomePromise
 from .turn import Pending, Turn
 
 MAX_RESEND_MS = 2_000
@@ -58,7 +58,7 @@ class Coordinator:
         self,
         node: Node,
         acceptors: Acceptors,
-        standing: Standing,
+        standing: HomePromise,
         learn: Callable[[Turn, Sequence[Decree]], None],
     ) -> None:
         self._node = node
@@ -155,7 +155,7 @@ class Coordinator:
         for decree in decrees:
             self._end(turn, decree.key, decree)
 
-    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
         """Give up what cannot be decided here; its claims stay as indefinite as they were."""
         for key in [key for key in self._attempts if gone.covers(key)]:
             attempt = self._attempts.pop(key)

@@ -4,7 +4,7 @@ A node that holds an acceptance whose outcome it has not learned for a while fin
 and a list has the half-done keys that it met finished before it answers (design 5, 6).
 """
 
-from ..disk import Forgotten, Unserved
+from ..disk import ForgottenInstance, Unserved
 from ..paxos.instance import Instance
 from .acceptors import Acceptors
 from .coordinator import Coordinator
@@ -55,7 +55,7 @@ class Finishing:
 
     def _finish_for_list(self, turn: Turn, event: Finish, token: int) -> None:
         instance = turn.instances[event.key]
-        if isinstance(instance, Forgotten):
+        if isinstance(instance, ForgottenInstance):
             self._lists.leave_out(turn, event)
         elif isinstance(instance, Unserved):
             self._lists.give_up(turn, token, instance.error, instance.message)

@@ -22,7 +22,7 @@ Invariants kept here:
 from collections.abc import Iterable
 from typing import Protocol
 
-from ..disk import Forgotten
+from ..disk import ForgottenInstance
 from ..locks.terms import lock_and_term, lock_of, lock_path, term_key
 from ..types import Decree, Key, NodeId
 from ..wire.peers import ForgottenTerms
@@ -37,7 +37,7 @@ AT_A_TIME = 16
 class Forgetful(Protocol):
     """A part of the node that holds something about keys in memory."""
 
-    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
         """Some slots of a series are forgotten: hold nothing about them, and wait for nothing."""
         ...
 
@@ -66,20 +66,20 @@ class Forgetting:
         lock, term = lock_and_term(decree.key)
         keep = self._node.config.locks.keep_terms
         if term % AT_A_TIME == 0 and term > keep:
-            self._forget(turn, Forgotten.below(lock_path(lock), term - keep + 1))
+            self._forget(turn, ForgottenInstance.below(lock_path(lock), term - keep + 1))
 
     def on_told(self, turn: Turn, sender: NodeId, message: ForgottenTerms) -> None:
         """A peer that was asked about a term has forgotten it."""
         last = turn.instances[term_key(message.lock, message.floor - 1)]
-        if not isinstance(last, Forgotten) and not self._node.failed:
-            self._forget(turn, Forgotten.below(lock_path(message.lock), message.floor))
+        if not isinstance(last, ForgottenInstance) and not self._node.failed:
+            self._forget(turn, ForgottenInstance.below(lock_path(message.lock), message.floor))
 
-    def _forget(self, turn: Turn, gone: Forgotten) -> None:
+    def _forget(self, turn: Turn, gone: ForgottenInstance) -> None:
         turn.forget(gone)
         for part in self._parts:
             part.on_forgotten(turn, gone)
 
 
-def tell_forgotten(turn: Turn, sender: NodeId, key: Key, gone: Forgotten) -> None:
+def tell_forgotten(turn: Turn, sender: NodeId, key: Key, gone: ForgottenInstance) -> None:
     """Answer a question about `key` with the floor that it lies below."""
     turn.vouch(key, Send(sender, ForgottenTerms(lock_of(gone.series), gone.floor)))

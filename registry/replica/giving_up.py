@@ -47,7 +47,7 @@ class Passing(Struct, eq=False):
     taken: set[NodeId] = set()
 
 
-class GivingUp:
+class GiveUpRequests:
     """All give-ups of a node.
 
     Args:

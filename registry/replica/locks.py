@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from ..disk import Forgotten
+from ..disk import ForgottenInstance
 from ..types import Decree
 from ..wire.requests import LockRequest
 from .contests import Contests
-from .giving_up import GivingUp
+from .giving_up import GiveUpRequests
 from .renewals import Renewals
 from .requests import Live
 from .turn import Turn
@@ -21,7 +21,7 @@ class Locks:
         giving_up: those who want it no more.
     """
 
-    def __init__(self, contests: Contests, renewals: Renewals, giving_up: GivingUp) -> None:
+    def __init__(self, contests: Contests, renewals: Renewals, giving_up: GiveUpRequests) -> None:
         self._contests = contests
         self._renewals = renewals
         self._giving_up = giving_up
@@ -39,7 +39,7 @@ class Locks:
             )  # first: the next in line looks at how it ended
             self._contests.on_learned(turn, decree)
 
-    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
         """Terms of a lock are forgotten."""
         self._contests.on_forgotten(turn, gone)
         self._renewals.on_forgotten(turn, gone)

@@ -15,7 +15,7 @@ from .contests import Contests
 from .coordinator import Coordinator
 from .finishing import Finishing
 from .forgetting import Forgetting
-from .giving_up import GivingUp
+from .giving_up import GiveUpRequests
 from .knowledge import Knowledge, Recent
 from .lists import Lists
 from .locks import Locks
@@ -26,7 +26,7 @@ from .renewals import Renewals
 from .requests import Requests
 from .scan_service import ScanService
 from .scans import Scans
-from .standing import Standing
+from .standing import HomePromise
 from .voting import Voting
 from .watches import Watches
 
@@ -54,7 +54,7 @@ class Parts:
 
         unlearned, classes = recovered.unlearned, recovered.classes
         acceptors = self.acceptors = Acceptors(node.nodes, classes, unlearned, leases)
-        standing = self.standing = Standing(node, acceptors, catchup.cursor)
+        standing = self.standing = HomePromise(node, acceptors, catchup.cursor)
         coordinator = Coordinator(node, acceptors, standing, knowledge.learn)
         self.coordinator = coordinator
         self.voting = Voting(node, acceptors)
@@ -69,7 +69,7 @@ class Parts:
         contests = Contests(node, requests, coordinator, reads, leases, knowledge.learn)
         self.contests = contests
         self.renewals = Renewals(node, requests, reads, leases, contests.on_ended)
-        self.giving_up = GivingUp(node, requests, leases, contests)
+        self.giving_up = GiveUpRequests(node, requests, leases, contests)
         self.locks = Locks(contests, self.renewals, self.giving_up)
 
         self.forgetting.tell(acceptors, coordinator, reads, catchup, self.locks)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
-from ..disk import Forgotten, Unserved
+from ..disk import ForgottenInstance, Unserved
 from ..errors import Damaged as DamagedError
 from ..errors import Disputed
 from ..keys import slot_key
@@ -151,7 +151,7 @@ class Reads:
             match found:
                 case None:
                     self._answer(turn, live, event.latest)
-                case Forgotten():
+                case ForgottenInstance():
                     floor = slot_key(series, found.floor)
                     turn.again(ReadOn(event.origin, event.id, floor, None))
                 case Decree():
@@ -168,7 +168,7 @@ class Reads:
         If the key is forgotten, `then` is told that.
         """
         instance = turn.instances[key]
-        if isinstance(instance, Forgotten):
+        if isinstance(instance, ForgottenInstance):
             then(turn, instance)
         elif isinstance(instance, Unserved):
             self._requests.fail(turn, live, instance.error, instance.message)
@@ -205,7 +205,7 @@ class Reads:
         for decree in decrees:
             self._end(turn, decree)
 
-    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
         """Nobody will find out what those keys are decided to be."""
         for key in [key for key in self._reads_by_key if gone.covers(key)]:
             for token in list(self._reads_by_key.get(key, ())):
@@ -238,7 +238,7 @@ class Reads:
     def tell(self, turn: Turn, sender: NodeId, query: Query) -> None:
         """Answer a peer's query with what this node holds, once that is durable."""
         instance = turn.instances[query.key]
-        if isinstance(instance, Forgotten):
+        if isinstance(instance, ForgottenInstance):
             tell_forgotten(turn, sender, query.key, instance)
             return
         if isinstance(instance, Unserved) or instance.disputed is not None:
@@ -298,7 +298,7 @@ class Reads:
         match found:
             case None:
                 self._requests.answer(turn, live, Undecided(request_id))
-            case Forgotten():
+            case ForgottenInstance():
                 self._requests.fail(turn, live, found.error, found.message)
             case Decree():
                 self._requests.answer(turn, live, Decreed(request_id, found))

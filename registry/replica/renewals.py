@@ -14,7 +14,7 @@ from math import ceil
 
 from msgspec import Struct
 
-from ..disk import Forgotten, Unserved
+from ..disk import ForgottenInstance, Unserved
 from ..errors import BadRequest
 from ..locks.leases import Leases
 from ..locks.terms import How, Tenure, term_of
@@ -105,7 +105,7 @@ class Renewals:
             return
 
         def then(turn: Turn, found: Found) -> None:
-            if isinstance(found, Forgotten):
+            if isinstance(found, ForgottenInstance):
                 self._requests.fail(turn, live, found.error, found.message)
                 return
             if found is None or found.claim_id != request.tenure.claim_id:
@@ -177,7 +177,7 @@ class Renewals:
         turn.broadcast(missing, renewal.message)
         turn.ask_again(timer.token, self._node.config.timing.resend_ms)
 
-    def on_forgotten(self, turn: Turn, gone: Forgotten) -> None:
+    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
         """Terms that are followed by one which is decided need not be kept any more."""
         for token, renewal in list(self._renewals.items()):
             held = renewal.message.tenure
@@ -190,7 +190,7 @@ class Renewals:
     def on_renew(self, turn: Turn, sender: NodeId, message: Renew) -> None:
         """Restart the lease, unless the next term is under way here."""
         key, following = message.tenure.next_key, turn.instances[message.tenure.next_key]
-        if isinstance(following, Forgotten):
+        if isinstance(following, ForgottenInstance):
             tell_forgotten(turn, sender, key, following)
         elif self._node.voting:
             kept = _is_open(following) and self._leases.renew(
@@ -210,7 +210,7 @@ class Renewals:
     def tell(self, turn: Turn, sender: NodeId, message: AskLease) -> None:
         """Answer a node that asks for the next term, once what is said here is durable."""
         following = turn.instances[message.tenure.next_key]
-        if isinstance(following, Forgotten):
+        if isinstance(following, ForgottenInstance):
             tell_forgotten(turn, sender, message.tenure.next_key, following)
             return
         if isinstance(following, Unserved) or following.disputed is not None:

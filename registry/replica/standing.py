@@ -19,7 +19,7 @@ from .node import Node
 from .turn import Turn
 
 
-class Standing:
+class HomePromise:
     """The standing promise to this life of a node, for all keys that it is home to.
 
     Args:
@@ -36,14 +36,14 @@ class Standing:
         self._acceptors = acceptors
         self._cursor = cursor
         self._digest = node.config.class_digest()
-        self._state: standing.Asking | standing.Granted = standing.ask(node.process)
+        self._state: standing.AskingClass | standing.GrantedClass = standing.ask(node.process)
         self._told: dict[NodeId, PromiseClass] = {}
         self.uncounted: dict[NodeId, PromiseClass] = {}
 
     @property
     def granted(self) -> bool:
         """Whether new keys need phase 2 alone."""
-        return isinstance(self._state, standing.Granted)
+        return isinstance(self._state, standing.GrantedClass)
 
     @property
     def unlearned(self) -> frozenset[Key]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import Struct, field
 
-from ..disk import FeedRecord, ForgetRecord, Forgotten, InstanceRecord, Record, Unserved
+from ..disk import FeedRecord, ForgetRecord, ForgottenInstance, InstanceRecord, Record, Unserved
 from ..paxos.instance import Instance
 from ..paxos.messages import Accepted, Promise
 from ..types import Decree, Key, NodeId
@@ -46,7 +46,7 @@ class Turn(Struct, eq=False):
         self.instances[key] = instance
         self._dirty[key] = instance
 
-    def forget(self, gone: Forgotten) -> None:
+    def forget(self, gone: ForgottenInstance) -> None:
         """Forget instances: with this step's batch for good, and for the rest of the step at once.
 
         The votes that this step has given on them are in no batch, so they do not leave (R13, R14).
@@ -55,7 +55,7 @@ class Turn(Struct, eq=False):
         after[:] = [item for item in after if not _is_vote(item, gone)]
         self.record(ForgetRecord(gone.series, gone.floor))
         for key, instance in list(self.instances.items()):
-            if gone.covers(key) and not isinstance(instance, Forgotten):
+            if gone.covers(key) and not isinstance(instance, ForgottenInstance):
                 self.instances[key] = gone
                 self._dirty.pop(key, None)
                 self._forgotten.add(key)
@@ -137,6 +137,6 @@ class Turn(Struct, eq=False):
         return self._effects
 
 
-def _is_vote(item: Outgoing, gone: Forgotten) -> bool:
+def _is_vote(item: Outgoing, gone: ForgottenInstance) -> bool:
     message = item.message if isinstance(item, Send) else None
     return isinstance(message, Promise | Accepted) and gone.covers(message.key)

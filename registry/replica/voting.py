@@ -3,7 +3,7 @@
 A node that may not vote is no acceptor; but what it has learned it says to anybody.
 """
 
-from ..disk import Forgotten
+from ..disk import ForgottenInstance
 from ..paxos.instance import Instance
 from ..paxos.messages import Accept, AcceptedMany, AcceptMany, Prepare
 from ..types import NodeId
@@ -29,7 +29,7 @@ class Voting:
     def on_proposal(self, turn: Turn, sender: NodeId, message: Prepare | Accept) -> None:
         """As an acceptor: vote if we may, and in any case say what we have learned."""
         instance = turn.instances[message.key]
-        if isinstance(instance, Forgotten):
+        if isinstance(instance, ForgottenInstance):
             tell_forgotten(turn, sender, message.key, instance)
             return
         may_say = isinstance(instance, Instance) and instance.learned is not None

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from ..disk import FeedEntry, Forgotten, Unserved
+from ..disk import FeedEntry, ForgottenInstance, Unserved
 from ..keys import matches, prefixes
 from ..types import Decree, Key
 from ..wire.requests import Position, WatchPage, WatchRequest
@@ -173,7 +173,7 @@ def _found(turn: Turn, watch: Watch, entries: Iterable[FeedEntry]) -> list[tuple
         if not matches(watch.request.prefix, entry.key):
             continue
         instance = turn.instances[entry.key]
-        if isinstance(instance, Forgotten):
+        if isinstance(instance, ForgottenInstance):
             continue
         if isinstance(instance, Unserved) or instance.disputed is not None:
             turn.alarm(f"key {entry.key!r} was left out of a watch: its record is not sound")

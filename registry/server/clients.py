@@ -27,7 +27,7 @@ from . import log
 from .backlog import Backlog
 from .budget import Budget
 from .connections import Connection, choose_version
-from .crowd import Crowd, Held
+from .crowd import ClientShare, Crowd
 from .outbox import Outbox
 from .pieces import Encoded, Pieces, encode_answer
 from .sockets import Sockets
@@ -83,7 +83,7 @@ class Client(Struct, eq=False):
     crowd: Crowd
     answers: list[Answer] = []
     weights: dict[int, list[int]] = {}
-    held: Held = field(default_factory=Held)
+    held: ClientShare = field(default_factory=ClientShare)
     answered: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
 
     def take(self, requests: Sequence[Request]) -> Sequence[Request]:

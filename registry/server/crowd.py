@@ -17,7 +17,7 @@ REQUEST_BYTES = 1_024
 """About what a request takes until it is answered, its key and other small texts included."""
 
 
-class Held(Struct, eq=False):
+class ClientShare(Struct, eq=False):
     """What one connection holds.
 
     Attributes:
@@ -47,20 +47,20 @@ class Crowd:
         self._max_bytes = max_bytes
         self.held = 0
 
-    def take(self, held: Held, requests: int, further_bytes: int) -> None:
+    def take(self, held: ClientShare, requests: int, further_bytes: int) -> None:
         """So many requests more, or fewer, are in flight, and take so much beyond the usual."""
         size = requests * REQUEST_BYTES + further_bytes
         held.requests += requests
         held.bytes += size
         self.held += size
 
-    def leave_untaken(self, held: Held, requests: int) -> None:
+    def leave_untaken(self, held: ClientShare, requests: int) -> None:
         """So many requests were read and are not in flight yet."""
         untaken = requests * REQUEST_BYTES
         self.held += untaken - held.untaken
         held.untaken = untaken
 
-    def go(self, held: Held) -> None:
+    def go(self, held: ClientShare) -> None:
         """The connection has ended."""
         self.held -= held.all
         held.requests = held.bytes = held.untaken = 0
@@ -70,7 +70,7 @@ class Crowd:
         """Whether they take more than they may."""
         return self.held > self._max_bytes
 
-    def refusals(self, holders: Mapping[int, Held]) -> dict[int, int]:
+    def refusals(self, holders: Mapping[int, ClientShare]) -> dict[int, int]:
         """How many of its newest requests each connection loses."""
         wanted = {number: held.all for number, held in holders.items() if held.all}
         given = shares(wanted, self._max_bytes)
@@ -80,6 +80,6 @@ class Crowd:
         }
 
 
-def _worth(held: Held, size: int) -> int:
+def _worth(held: ClientShare, size: int) -> int:
     """How many of its requests take `size` bytes together."""
     return min(held.requests, ceil(size * held.requests / held.bytes))

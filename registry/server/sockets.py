@@ -17,7 +17,7 @@ from msgspec import Struct
 from ..errors import ProtocolError
 
 
-class Watched(Struct, eq=False):
+class WatchedSocket(Struct, eq=False):
     """A socket that is read whenever bytes have come on it.
 
     Attributes:
@@ -61,7 +61,7 @@ class Sockets:
         Raises:
             ProtocolError, OSError: the error of `read`, which is then not called again.
         """
-        watched = Watched(fd, trio.lowlevel.current_task(), read)
+        watched = WatchedSocket(fd, trio.lowlevel.current_task(), read)
 
         def abort(_: object) -> trio.lowlevel.Abort:
             self._forget(watched)
@@ -99,7 +99,7 @@ class Sockets:
             elif key.data.parked:
                 self._read_one(key.data)
 
-    def _read_one(self, watched: Watched) -> None:
+    def _read_one(self, watched: WatchedSocket) -> None:
         try:
             if watched.read():
                 return
@@ -109,6 +109,6 @@ class Sockets:
             self._forget(watched)
             trio.lowlevel.reschedule(watched.task)
 
-    def _forget(self, watched: Watched) -> None:
+    def _forget(self, watched: WatchedSocket) -> None:
         watched.parked = False
         self._selector.unregister(watched.fd)

@@ -10,7 +10,7 @@ import pytest
 
 from bench.load import SOURCES, Load, LoadGenerator, options
 from bench.systems.cluster import NotReady
-from bench.systems.decreed import Decreed
+from bench.systems.decreed import DecreedSystem
 from bench.systems.zookeeper import ZooKeeper
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
@@ -55,7 +55,7 @@ def test_an_error_of_the_compiler_is_reported(
 
 
 def test_each_system_gets_its_own_names_of_keys_and_locks(tmp_path: Path) -> None:
-    ours, theirs = Decreed(tmp_path), ZooKeeper(tmp_path)
+    ours, theirs = DecreedSystem(tmp_path), ZooKeeper(tmp_path)
     line = " ".join(options(ours, Load(outstanding=64)))
     assert f"n1=127.0.0.1:{ours.ports[0]}" in line
     assert "--prefix b1/ --clients 2 --outstanding 64" in line

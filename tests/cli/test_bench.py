@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from decreed.cli import bench_disk
-from decreed.cli.bench_disk import DiskReport, Verdict, measure_disk
+from decreed.cli.bench_disk import DiskReport, DiskVerdict, measure_disk
 from decreed.cli.bench_figures import Figures, Latencies
 from decreed.cli.bench_view import disk_lines, live_table, remarks, table_lines
 from decreed.client import sync
@@ -173,7 +173,7 @@ def test_a_disk_is_measured_without_a_cluster(cli: Cli, tmp_path: Path) -> None:
     result = cli("bench", "--disk", str(tmp_path), "--disk-only", "--json")
     assert result.code == 0
     disk = result.json["disk"]
-    assert disk["path"] == str(tmp_path) and disk["verdict"] in [v.value for v in Verdict]
+    assert disk["path"] == str(tmp_path) and disk["verdict"] in [v.value for v in DiskVerdict]
     assert disk["syncs"] > 0 and disk["p50_ms"] <= disk["p99_ms"] <= disk["max_ms"]
     assert [*tmp_path.iterdir()] == []
     text = cli("bench", "--disk", str(tmp_path), "--disk-only").text
@@ -192,21 +192,21 @@ def test_each_write_to_the_disk_is_synced(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("usual", "slow", "verdict"),
     [
-        (2e-6, 2e-6, Verdict.DOUBTFUL),
-        (1e-3, 2e-3, Verdict.GOOD),
-        (1e-3, 20e-3, Verdict.FAIR),
-        (3e-3, 10e-3, Verdict.FAIR),
-        (3e-3, 90e-3, Verdict.POOR),
-        (12e-3, 20e-3, Verdict.POOR),
+        (2e-6, 2e-6, DiskVerdict.DOUBTFUL),
+        (1e-3, 2e-3, DiskVerdict.GOOD),
+        (1e-3, 20e-3, DiskVerdict.FAIR),
+        (3e-3, 10e-3, DiskVerdict.FAIR),
+        (3e-3, 90e-3, DiskVerdict.POOR),
+        (12e-3, 20e-3, DiskVerdict.POOR),
     ],
 )
-def test_the_verdict_on_a_disk(usual: float, slow: float, verdict: Verdict) -> None:
+def test_the_verdict_on_a_disk(usual: float, slow: float, verdict: DiskVerdict) -> None:
     syncs = Latencies()
     for number in range(100):
         syncs.add(slow if number >= 95 else usual)
     report = DiskReport("d", syncs)
     assert report.verdict is verdict
-    assert len(disk_lines(report)) == (2 if verdict is Verdict.DOUBTFUL else 3)
+    assert len(disk_lines(report)) == (2 if verdict is DiskVerdict.DOUBTFUL else 3)
 
 
 # ---- the figures ----

@@ -11,7 +11,7 @@ import trio.testing
 
 from decreed.cli import running
 from decreed.cli.backoff import FIRST_SECONDS, LONGEST_SECONDS, STEADY_SECONDS
-from decreed.cli.guarded import Ended
+from decreed.cli.guarded import CommandEnded
 from decreed.registry.errors import LockLost
 
 
@@ -41,12 +41,12 @@ def campaign(monkeypatch: pytest.MonkeyPatch, *runs: float | LockLost, seconds: 
     """Campaign with a command whose runs take these times; the last one is repeated."""
     left = list(runs)
 
-    async def run(job: running.Job, lock: Any, relay: Any) -> Ended:
+    async def run(job: running.Job, lock: Any, relay: Any) -> CommandEnded:
         this = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(this, LockLost):
             raise this
         await trio.sleep(this)
-        return Ended(1)
+        return CommandEnded(1)
 
     monkeypatch.setattr(running.Job, "run", run)
     terms = Terms()

@@ -191,4 +191,4 @@ def test_options_for_a_file_are_refused_for_a_folder(
 
 
 def test_a_dash_is_shown_as_standard_input() -> None:
-    assert sources.Source(Path("-")).shown == "standard input"
+    assert sources.ImportSource(Path("-")).shown == "standard input"

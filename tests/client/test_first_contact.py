@@ -1,6 +1,6 @@
 """The first contact of a client with little time: no node may use all of it. On a simulated clock."""
 
-from decreed.client.attempt import Attempt
+from decreed.client.attempt import RequestAttempt
 from decreed.client.bell import Bell
 from decreed.client.endpoints import Endpoint, parse_endpoints
 from decreed.client.errands import to_meet
@@ -51,7 +51,7 @@ class Still:
 def test_a_node_that_does_not_greet_leaves_time_for_another() -> None:
     still = Still()
     pool = Pool(parse_endpoints(["h:1", "h:2"]), still, lambda welcome: None)  # type: ignore[arg-type]
-    attempt = Attempt(to_meet(), pool, lambda attempt: None, deadline=0.3)
+    attempt = RequestAttempt(to_meet(), pool, lambda attempt: None, deadline=0.3)
     attempt.advance(still.now())
     assert [pool.link(seed).running for seed in pool.seeds] == [True, False]
     still.time = attempt.wake_at

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from decreed.client.asker import LATE_SECONDS, WAIT_SLACK_SECONDS, Asker
-from decreed.client.attempt import Reply
+from decreed.client.attempt import NodeReply
 from decreed.client.errands import Errand
 from decreed.registry.types import Decree, Key
 from decreed.registry.wire.requests import Undecided
@@ -31,11 +31,11 @@ class Ticking(Asker):
     async def _recall(self, keys: Sequence[Key], deadline: float) -> dict[Key, Decree]:
         return {}
 
-    async def ask(self, errand: Errand, deadline: float) -> Reply:
+    async def ask(self, errand: Errand, deadline: float) -> NodeReply:
         self.asked += 1
         # the client listens a little longer than the node waits
         await trio.sleep((deadline - LATE_SECONDS - trio.current_time()) * self.part)
-        return Reply(Undecided(1), NOBODY)
+        return NodeReply(Undecided(1), NOBODY)
 
 
 @pytest.mark.trio

@@ -7,7 +7,7 @@ from decreed.registry.paxos.instance import EMPTY, Class, Contradiction, Instanc
 from decreed.registry.paxos.messages import Accept, Accepted, Nack, Prepare, PrepareClass, Promise
 from decreed.registry.paxos.proposer import Outbid, Prepared, Proposing, Uncovered
 from decreed.registry.paxos.quorums import Quorums
-from decreed.registry.paxos.standing import Asking, Granted
+from decreed.registry.paxos.standing import AskingClass, GrantedClass
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 
 from ..support.world import claim
@@ -31,11 +31,11 @@ def proposal(ballot: Ballot, value: bytes = b"v") -> Accept:
     return Accept(KEY, ballot, Decree.of(claim(KEY, value, b"id-" + value), ballot, 0))
 
 
-def granted(*half_done: Key) -> Granted:
-    state: Asking | Granted = standing.ask(FIRST)
+def granted(*half_done: Key) -> GrantedClass:
+    state: AskingClass | GrantedClass = standing.ask(FIRST)
     for node in ("n1", "n2"):
         state = standing.on_promise(state, node, frozenset(half_done), quorums(3))
-    assert isinstance(state, Granted)
+    assert isinstance(state, GrantedClass)
     return state
 
 
@@ -124,11 +124,11 @@ def test_R15_it_is_granted_by_a_prepare_quorum_of_members_each_counted_once(
     size: int, prepare: int, accept: int, needed: int
 ) -> None:
     among = quorums(size, prepare, accept)
-    state: Asking | Granted = standing.ask(FIRST)
+    state: AskingClass | GrantedClass = standing.ask(FIRST)
     for count, node in enumerate(FIVE[:size], 1):
         for name in ("stranger", node, node):
             state = standing.on_promise(state, name, frozenset(), among)
-        assert isinstance(state, Granted) == (count >= needed)
+        assert isinstance(state, GrantedClass) == (count >= needed)
 
 
 def test_R15_before_it_is_granted_all_of_phase_1_is_needed() -> None:
@@ -144,7 +144,7 @@ def test_R16_a_key_that_is_half_done_somewhere_needs_all_of_phase_1() -> None:
 
 def test_R16_what_promises_behind_the_quorum_name_as_half_done_counts_too() -> None:
     state = standing.on_promise(granted(), "n3", frozenset({KEY}), quorums(3))
-    assert isinstance(state, Granted)
+    assert isinstance(state, GrantedClass)
     assert standing.prepared(state, KEY, EMPTY) is None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from decreed.registry.disk import Damaged, Forgotten, InstanceRecord, Unserved
+from decreed.registry.disk import DamagedInstance, ForgottenInstance, InstanceRecord, Unserved
 from decreed.registry.locks.leases import Leases
 from decreed.registry.paxos import acceptor
 from decreed.registry.paxos.instance import EMPTY, Class, Instance
@@ -37,8 +37,8 @@ STATES: Mapping[str, Instance | Unserved] = {
     "disputed": Instance(
         learned=proposed(FIRST, OLDER, b"old"), disputed=proposed(FIRST, OLDER, b"b")
     ),
-    "damaged": Damaged("it is damaged"),
-    "forgotten": Forgotten.below("k", 7),
+    "damaged": DamagedInstance("it is damaged"),
+    "forgotten": ForgottenInstance.below("k", 7),
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
-from decreed.registry.disk import Damaged
+from decreed.registry.disk import DamagedInstance
 from decreed.registry.errors import Unreachable
 from decreed.registry.paxos.messages import (
     Accept,
@@ -44,7 +44,7 @@ def damage(world: World, key: Key, patch: pytest.MonkeyPatch) -> None:
     load = storage.load
 
     def damaged(keys: Collection[Key]) -> object:
-        return {**load(keys), **({key: Damaged("it is damaged")} if key in keys else {})}
+        return {**load(keys), **({key: DamagedInstance("it is damaged")} if key in keys else {})}
 
     patch.setattr(storage, "load", damaged)
 

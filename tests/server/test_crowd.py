@@ -10,7 +10,7 @@ import trio
 from decreed.registry.config import MIB
 from decreed.registry.errors import Busy
 from decreed.registry.server import log
-from decreed.registry.server.crowd import REQUEST_BYTES, Crowd, Held
+from decreed.registry.server.crowd import REQUEST_BYTES, ClientShare, Crowd
 from decreed.registry.server.rates import BURST, Rates
 from decreed.registry.types import Key
 from decreed.registry.wire.handshake import (
@@ -73,8 +73,8 @@ async def refused(client: RawClient, *requests: Request) -> list[Failed]:
 # -- who is refused
 
 
-def held(crowd: Crowd, *requests: int) -> dict[int, Held]:
-    holders = {number: Held() for number, _ in enumerate(requests, 1)}
+def held(crowd: Crowd, *requests: int) -> dict[int, ClientShare]:
+    holders = {number: ClientShare() for number, _ in enumerate(requests, 1)}
     for holder, count in zip(holders.values(), requests, strict=True):
         crowd.take(holder, count, 0)
     return holders

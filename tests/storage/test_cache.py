@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from decreed.registry.disk import Damaged, ForgetRecord, Forgotten
+from decreed.registry.disk import DamagedInstance, ForgetRecord, ForgottenInstance
 from decreed.registry.errors import StorageFailed
 from decreed.registry.paxos.instance import EMPTY, Instance
 from decreed.registry.types import Key
@@ -90,7 +90,7 @@ def test_a_forgotten_instance_leaves_the_cache(storage: RecordStore) -> None:
     assert storage._cache.size > kept
     storage.write([ForgetRecord("$locks/l", 9)])
     assert storage._cache.size == kept
-    assert isinstance(storage.load([key])[key], Forgotten)
+    assert isinstance(storage.load([key])[key], ForgottenInstance)
 
 
 def test_damage_is_found_at_the_first_reading(disk: MemoryDisk) -> None:
@@ -100,7 +100,7 @@ def test_damage_is_found_at_the_first_reading(disk: MemoryDisk) -> None:
     disk.flip(layout.instance_key("k"), 20)
     second = open_memory(disk, make_config(), NODE, lambda count: b"m" * count)
     for _ in range(2):
-        assert isinstance(second.load([K])[K], Damaged)
+        assert isinstance(second.load([K])[K], DamagedInstance)
 
 
 def test_the_least_recently_used_instance_is_evicted_first() -> None:

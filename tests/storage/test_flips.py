@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from decreed.registry.config import ClusterConfig
-from decreed.registry.disk import Damaged as DamagedValue
+from decreed.registry.disk import DamagedInstance as DamagedValue
 from decreed.registry.disk import InstanceRecord, Record
 from decreed.registry.errors import DecreedError
 from decreed.registry.paxos.instance import EMPTY

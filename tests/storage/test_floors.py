@@ -2,7 +2,13 @@
 
 import pytest
 
-from decreed.registry.disk import Damaged, ForgetRecord, Forgotten, InstanceRecord, Record
+from decreed.registry.disk import (
+    DamagedInstance,
+    ForgetRecord,
+    ForgottenInstance,
+    InstanceRecord,
+    Record,
+)
 from decreed.registry.errors import Forgotten as ForgottenError
 from decreed.registry.errors import StorageFailed
 from decreed.registry.paxos.instance import EMPTY, Instance
@@ -57,7 +63,7 @@ def test_a_slot_below_the_floor_is_forgotten_now_and_after_a_restart(disk: Disk)
         found = storage.load([term(n) for n in range(1, 22)])
         for number in range(1, 11):
             gone = found[term(number)]
-            assert isinstance(gone, Forgotten) and gone.error is ForgottenError
+            assert isinstance(gone, ForgottenInstance) and gone.error is ForgottenError
             assert (gone.series, gone.floor) == (SERIES, 11)
         assert all(isinstance(found[term(n)], Instance) for n in range(11, 21))
         assert found[term(21)] == EMPTY
@@ -68,7 +74,7 @@ def test_a_slot_below_the_floor_is_forgotten_now_and_after_a_restart(disk: Disk)
 def test_a_floor_covers_slots_that_were_never_seen(disk: Disk) -> None:
     disk.open().write([ForgetRecord(SERIES, 1_000)])
     storage = disk.open()
-    assert isinstance(storage.load([term(999)])[term(999)], Forgotten)
+    assert isinstance(storage.load([term(999)])[term(999)], ForgottenInstance)
     assert storage.load([term(1_000)]) == {term(1_000): EMPTY}
     assert storage.last_slot(SERIES) == 1_000
 
@@ -84,7 +90,7 @@ def test_slots_written_below_a_floor_later_stay_forgotten(disk: Disk) -> None:
     storage = disk.open()
     storage.write([ForgetRecord(SERIES, 5)])
     storage.write([InstanceRecord(term(3), Instance(promised=BALLOT))])
-    assert isinstance(disk.open().load([term(3)])[term(3)], Forgotten)
+    assert isinstance(disk.open().load([term(3)])[term(3)], ForgottenInstance)
 
 
 def test_a_floor_never_goes_down(disk: Disk) -> None:
@@ -92,7 +98,7 @@ def test_a_floor_never_goes_down(disk: Disk) -> None:
     storage.write([ForgetRecord(SERIES, 9), ForgetRecord(SERIES, 5)])
     storage.write([ForgetRecord(SERIES, 7)])
     for _ in range(2):
-        assert isinstance(storage.load([term(8)])[term(8)], Forgotten)
+        assert isinstance(storage.load([term(8)])[term(8)], ForgottenInstance)
         assert storage.last_slot(SERIES) == 9
         storage = disk.open()
 
@@ -172,7 +178,7 @@ def test_if_the_rows_below_a_floor_cannot_be_read_the_write_fails_whole() -> Non
     with pytest.raises(StorageFailed, match="the feed position of key"):
         storage.write([*terms(10, 10, index=9), ForgetRecord(SERIES, 9)])
     assert storage.load([term(10)]) == {term(10): EMPTY}
-    assert not isinstance(storage.load([term(1)])[term(1)], Forgotten | Damaged)
+    assert not isinstance(storage.load([term(1)])[term(1)], ForgottenInstance | DamagedInstance)
 
 
 @pytest.mark.parametrize("table", list(Table))

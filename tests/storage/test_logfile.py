@@ -6,10 +6,10 @@ import google_crc32c
 import pytest
 
 from decreed.registry.errors import Damaged
-from decreed.storage.logfile import BLOCK, Kind, verify
+from decreed.storage.logfile import BLOCK, RecordKind, verify
 
 
-def fragment(payload: bytes, kind: int = Kind.FULL) -> bytes:
+def fragment(payload: bytes, kind: int = RecordKind.FULL) -> bytes:
     """One fragment, as RocksDB writes it."""
     crc: int = google_crc32c.value(bytes([kind]) + payload)
     masked = (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
@@ -33,9 +33,9 @@ def log(tmp_path: Path) -> Path:
 ONE = fragment(b"one")
 TWO = fragment(b"second")
 LARGE = [
-    fragment(b"a" * (BLOCK - 7), Kind.FIRST),
-    fragment(b"b" * (BLOCK - 7), Kind.MIDDLE),
-    fragment(b"c" * 100, Kind.LAST),
+    fragment(b"a" * (BLOCK - 7), RecordKind.FIRST),
+    fragment(b"b" * (BLOCK - 7), RecordKind.MIDDLE),
+    fragment(b"c" * 100, RecordKind.LAST),
 ]
 WHOLE = b"a" * (BLOCK - 7) + b"b" * (BLOCK - 7) + b"c" * 100
 

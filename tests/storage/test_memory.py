@@ -5,7 +5,7 @@ import os
 import pytest
 
 from decreed.registry.config import ClusterConfig
-from decreed.registry.disk import Damaged as DamagedValue
+from decreed.registry.disk import DamagedInstance as DamagedValue
 from decreed.registry.disk import Record
 from decreed.registry.errors import Damaged, IdentityRefused, StorageFailed
 from decreed.registry.paxos.instance import EMPTY

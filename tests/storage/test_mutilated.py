@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from decreed.registry.config import ClusterConfig
-from decreed.registry.disk import Damaged as DamagedValue
+from decreed.registry.disk import DamagedInstance as DamagedValue
 from decreed.registry.errors import DecreedError, Exit
 from decreed.registry.types import Key
 from decreed.storage.continuity import newest_log

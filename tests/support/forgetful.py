@@ -5,7 +5,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from decreed.registry.config import LockTerms
-from decreed.registry.disk import Forgotten
+from decreed.registry.disk import ForgottenInstance
 from decreed.registry.locks.terms import (
     Ending,
     How,
@@ -84,7 +84,7 @@ def held_for(world: World, node: str, term: int) -> object:
 
 
 def has_forgotten(world: World, node: str, term: int) -> bool:
-    return isinstance(held_for(world, node, term), Forgotten)
+    return isinstance(held_for(world, node, term), ForgottenInstance)
 
 
 def votes(world: World, node: str, term: int) -> list[PeerMessage]:
@@ -131,6 +131,6 @@ def tell_floor(world: World) -> None:
     storage = world.machines[N1].storage
     assert storage is not None
     held = storage.load([term_key("l", 1)])[term_key("l", 1)]
-    assert isinstance(held, Forgotten)
+    assert isinstance(held, ForgottenInstance)
     world.post(N3, FromPeer(N1, ForgottenTerms("l", held.floor)))
     world.settle()
