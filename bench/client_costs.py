@@ -22,8 +22,8 @@ from typing import Any
 import anyio
 
 from decreed.client import Registry, connect, sync
-from decreed.client.disk import DecreeFile
-from decreed.client.shelf import Shelf
+from decreed.client.caching.cache_directory import Shelf
+from decreed.client.caching.disk import DecreeFile
 from decreed.registry.keys import parse_key
 from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Process
 from decreed.registry.wire import codec, frames

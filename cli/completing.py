@@ -13,14 +13,14 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from .commands import GROUPS, commands_under
 from .declared import Parameter, parameters_of
 from .early import command_words
 from .entry import Entry
-from .failures import CommandFailed
 from .front import take_globals
 from .line import CommandLine, split
-from .output import write_line
+from .shell.failures import CommandFailed
+from .shell.output import write_line
+from .table import GROUPS, commands_under
 
 SHELLS = ("bash", "zsh", "fish")
 # the characters in keys at which bash begins a new word

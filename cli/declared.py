@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, get_args, get_origin
 
-from .deferred import Declared
+from .shell.deferred import Declared
 
 REQUIRED = inspect.Parameter.empty
 

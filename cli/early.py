@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from .signals import EARLY, end_as_first_process, keep_interrupts
+from .shell.signals import EARLY, end_as_first_process, keep_interrupts
 
 NEEDED = ("typer", "trio")
 """Packages that come with the extra ``cli`` and not with the library."""

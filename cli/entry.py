@@ -11,7 +11,7 @@ class Entry:
 
     Args:
         name: its name.
-        where: ``module:function`` in this package.
+        where: ``module:function`` in the folder `commands`.
         examples: command lines for the end of its help.
         runs_another: whether its last arguments are another program's command line.
     """
@@ -38,7 +38,9 @@ class Entry:
     def load(self) -> Callable[..., int]:
         """The function of the command."""
         module, _, name = self.where.partition(":")
-        function: Callable[..., int] = getattr(import_module(f".{module}", __package__), name)
+        function: Callable[..., int] = getattr(
+            import_module(f".commands.{module}", __package__), name
+        )
         return function
 
 

@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ..registry.errors import BadRequest, Exit
-from .commands import COMMANDS, GROUPS, commands_under
 from .declared import Parameter, parameters_of
 from .early import GLOBAL_VALUES
 from .entry import Entry
-from .failures import CommandFailed
 from .line import (
     CommandLine,
     is_dashed,
@@ -31,6 +29,8 @@ from .line import (
     split,
     values,
 )
+from .shell.failures import CommandFailed
+from .table import COMMANDS, GROUPS, commands_under
 
 HELP = ("-h", "--help")
 VERSION = ("-V", "--version")
@@ -184,7 +184,7 @@ def _wants_help(words: Sequence[str]) -> bool:
 
 
 def _check_separator(command: Command) -> None:
-    from .run_words import check_separator
+    from .supervise.words import check_separator
 
     parameters = parameters_of(command.entry.load())
     valued = {name for each in parameters if not each.is_flag for name in each.options}

@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 
 from ..registry.errors import MissingExtra
-from .contexts import JSON_VARIABLE, is_on
-from .failures import CommandFailed
+from .config.contexts import JSON_VARIABLE, is_on
+from .shell.failures import CommandFailed
 
 
 def tell(arguments: Sequence[str]) -> int:

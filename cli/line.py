@@ -19,8 +19,8 @@ from typing import Any
 
 from ..registry.errors import BadRequest, DecreedError
 from .declared import REQUIRED, Parameter
-from .deferred import typer
-from .failures import CommandFailed
+from .shell.deferred import typer
+from .shell.failures import CommandFailed
 
 SEPARATOR_HINT = "write -- before arguments that begin with a dash"
 _NUMBER = re.compile(r"-([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)

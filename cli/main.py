@@ -9,17 +9,17 @@ import os
 from collections.abc import Sequence
 
 from ..registry.errors import DecreedError
-from .bare import leading_error
-from .contexts import JSON_VARIABLE, is_on
-from .deferred import typer
+from .config.contexts import JSON_VARIABLE, is_on
 from .early import command_words
 from .early import main as main  # scripts of earlier installations import it from here
-from .failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
 from .front import named, run_line
 from .incomplete import missing
-from .output import OutputClosed, OutputLost, send_the_rest_nowhere, write_error
-from .run_exits import run_exit, runs_another
-from .usage import usage_failure
+from .options.usage import usage_failure
+from .shell.deferred import typer
+from .shell.error_groups import leading_error
+from .shell.failures import INTERRUPTED, OUTPUT_CLOSED, CommandFailed
+from .shell.output import OutputClosed, OutputLost, send_the_rest_nowhere, write_error
+from .supervise.exits import run_exit, runs_another
 
 COMPLETION_VARIABLE = "_DECREED_COMPLETE"
 """Set by the shells' scripts, which Typer writes; its name is Typer's."""

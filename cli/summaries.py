@@ -11,41 +11,41 @@ GROUP_HELP = {
 SUMMARIES = {
     "dev:dev": "Run a cluster of three nodes in this process; its data stays for the next time.",
     "init:init": "Write DIR/cluster.toml for a new cluster, with every setting explained.",
-    "serving:serve": (
+    "serve:serve": (
         "Run one node of a cluster until SIGTERM or SIGINT; then answer what is in flight and stop."
     ),
-    "claims:claim": "Freeze KEY to VALUE permanently, unless it is frozen already.",
-    "reads:get": "Print the value that KEY is frozen to.",
-    "reads:list_keys": "Print all frozen keys under PREFIX with their values, in order.",
-    "waiting:wait": "Wait until KEY is frozen, and print its value.",
-    "waiting:watch": (
+    "claim:claim": "Freeze KEY to VALUE permanently, unless it is frozen already.",
+    "read:get": "Print the value that KEY is frozen to.",
+    "read:list_keys": "Print all frozen keys under PREFIX with their values, in order.",
+    "wait:wait": "Wait until KEY is frozen, and print its value.",
+    "wait:watch": (
         "Print keys under PREFIX as they are frozen, until interrupted or the time is up."
     ),
-    "importing:import_command": (
+    "import_command:import_command": (
         "Freeze every file below DIR, or every entry of FILE, under PREFIX."
     ),
-    "claims:claim_next": "Freeze the next free slot of SERIES to VALUE, and say which slot it is.",
-    "reads:latest": "Print the last decided slot of SERIES and its value.",
-    "running:elect": (
+    "claim:claim_next": "Freeze the next free slot of SERIES to VALUE, and say which slot it is.",
+    "read:latest": "Print the last decided slot of SERIES and its value.",
+    "lock_run:elect": (
         "Campaign for NAME forever: run CMD whenever this leads, and stop it when it does not."
     ),
     "locks:leader": (
         "Print who leads NAME; with --watch also each new leader, until interrupted or time is up."
     ),
-    "running:once": "Run CMD if nobody ever claimed KEY: at most once, on one machine of many.",
+    "lock_run:once": "Run CMD if nobody ever claimed KEY: at most once, on one machine of many.",
     "status:status": "Print what each node says of itself.",
     "bench:bench": "Put the cluster under load, and print how fast claims, reads and locks are.",
     "status:version": (
         "Print the versions of decreed, its build, Python, the protocol and the format on disk."
     ),
-    "running:run": "Run CMD while holding the lock NAME, and exit with its exit code.",
-    "context_commands:list_contexts": (
+    "lock_run:run": "Run CMD while holding the lock NAME, and exit with its exit code.",
+    "context:list_contexts": (
         "Print all contexts of the config file; a star stands before the one that is in use."
     ),
-    "context_commands:show_context": (
+    "context:show_context": (
         "Print where the context NAME leads, after options, variables and defaults are counted in."
     ),
-    "context_commands:use_context": (
+    "context:use_context": (
         "Have the config file name NAME as the context that is taken when nothing names another."
     ),
     "locks:list_locks": (

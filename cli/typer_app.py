@@ -11,11 +11,11 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from .commands import COMMANDS, GROUPS, commands_under
 from .declared import for_typer
 from .entry import Entry
 from .root import root
 from .summaries import GROUP_HELP
+from .table import COMMANDS, GROUPS, commands_under
 
 # the same everywhere: `front` has taken help out of a line before Typer sees it
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}

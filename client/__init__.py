@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from ..registry import errors
     from ..registry.types import Decree, Outcome
     from ..registry.wire.status import StatusReport
-    from .claims import Json
-    from .cluster import Registry
     from .connecting import connect, open_registry
-    from .holder import Holder, PastTerm, Standing
-    from .lock import Lock, Locked
-    from .results import Claimed, NodeDown, Watched
-    from .watching import Watching
+    from .locks.holder import Holder, PastTerm, Standing
+    from .locks.lock import Lock, Locked
+    from .registry import Registry
+    from .requests.claims import Json
+    from .requests.results import Claimed, NodeDown, Watched
+    from .requests.watching import Watching
 
 # in the order in which they are met
 __all__ = [  # noqa: RUF022
@@ -67,20 +67,20 @@ __all__ = [  # noqa: RUF022
 ]
 
 _WHERE = {
-    "Claimed": ".results",
+    "Claimed": ".requests.results",
     "Decree": "..registry.types",
-    "Holder": ".holder",
-    "Json": ".claims",
-    "Lock": ".lock",
-    "Locked": ".lock",
-    "NodeDown": ".results",
+    "Holder": ".locks.holder",
+    "Json": ".requests.claims",
+    "Lock": ".locks.lock",
+    "Locked": ".locks.lock",
+    "NodeDown": ".requests.results",
     "Outcome": "..registry.types",
-    "PastTerm": ".holder",
-    "Registry": ".cluster",
-    "Standing": ".holder",
+    "PastTerm": ".locks.holder",
+    "Registry": ".registry",
+    "Standing": ".locks.holder",
     "StatusReport": "..registry.wire.status",
-    "Watched": ".results",
-    "Watching": ".watching",
+    "Watched": ".requests.results",
+    "Watching": ".requests.watching",
     "connect": ".connecting",
     "open_registry": ".connecting",
 }

@@ -13,18 +13,18 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, NoReturn, TypeVar
 
 from ..registry.errors import Closed
-from . import arguments
-from .asker import Asker
-from .bell import Bell
-from .cache import Cache
-from .claims import checked_claimant
-from .endpoints import Endpoint, parse_endpoints
-from .forks import this_process
-from .memory import Memory
-from .pool import Pool
-from .registry import Keys
-from .runtime import Admit
-from .socket_link import SocketLink
+from .caching.cache import Cache
+from .caching.memory import Memory
+from .keys import Keys
+from .requests import arguments
+from .requests.claims import checked_claimant
+from .requests.pool import Pool
+from .requests.sender import Asker
+from .runtime.forks import this_process
+from .runtime.runtime import Admit
+from .transport.endpoints import Endpoint, parse_endpoints
+from .transport.socket_link import SocketLink
+from .transport.wakeup import Bell
 
 T = TypeVar("T")
 # below the system's own bound on how long one wait may be

@@ -12,22 +12,22 @@ from msgspec import Struct
 
 from ..registry.errors import Closed
 from ..registry.types import MAX_COUNTER
-from . import arguments
-from .arguments import Endpoints, Seconds
-from .asker import Asker
-from .cache import Cache
-from .claims import checked_claimant
-from .cluster import Registry
-from .copying import NotCopied
-from .endpoints import Endpoint, parse_endpoints
-from .lifetime import Lifetime, Nursery, Work
-from .loop_runtime import LoopRuntime
-from .loops import in_asyncio
-from .memory import Memory
-from .pool import Pool
+from .caching.cache import Cache
+from .caching.memory import Memory
+from .registry import Registry
+from .requests import arguments
+from .requests.arguments import Endpoints, Seconds
+from .requests.claims import checked_claimant
+from .requests.pool import Pool
+from .requests.sender import Asker
+from .runtime.copying import NotCopied
+from .runtime.lifetime import Lifetime, Nursery, Work
+from .runtime.loop_runtime import LoopRuntime
+from .transport.endpoints import Endpoint, parse_endpoints
+from .transport.loops import in_asyncio
 
 if TYPE_CHECKING:
-    from .shelf import Shelf
+    from .caching.cache_directory import Shelf
 
 MIB = 1024 * 1024
 DISK_FACTOR = 4
@@ -140,7 +140,7 @@ class ConnectionPlan(Struct, frozen=True):
         shelf = None
         if cache_dir is not None:
             # loads SQLite, which takes a while
-            from .shelf import Shelf
+            from .caching.cache_directory import Shelf
 
             directory = Path(arguments.path("cache_dir", cache_dir))
             shelf = Shelf(directory, *(max(1, bound * DISK_FACTOR) for bound in bounds))

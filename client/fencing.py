@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..registry.errors import BadRequest, StaleToken
-from . import arguments
+from .requests import arguments
 
 __all__ = ["HEADER", "SQL_TABLE", "Cursor", "Fence", "fence_sql", "pass_fence", "token_of"]
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import anyio
 
 from ..registry.errors import Closed
-from . import cluster as aio
-from .asker import Asker, seeds_text
-from .cache import Cache
+from . import registry as aio
+from .caching.cache import Cache
 from .connecting import ConnectionPlan
-from .forks import FORKS, this_process
-from .lock import Owners
-from .runtime import CLOSED
+from .locks.lock import Owners
+from .requests.sender import Asker, seeds_text
+from .runtime.forks import FORKS, this_process
+from .runtime.runtime import CLOSED
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

@@ -22,19 +22,19 @@ import anyio
 
 from ..registry.errors import Closed, Unreachable
 from ..registry.types import Decree
-from . import arguments
-from . import cluster as aio
-from .arguments import Endpoints, Seconds
+from . import registry as aio
 from .connecting import MIB, ConnectionPlan
-from .copying import NotCopied
-from .forks import this_process
-from .listing import Listing
-from .locking import DEFAULT_TTL, DEFAULT_WAIT, json_bytes
+from .locks.locking import DEFAULT_TTL, DEFAULT_WAIT, json_bytes
 from .portal import Portal
-from .results import Watched
-from .runtime import CLOSED
+from .requests import arguments
+from .requests.arguments import Endpoints, Seconds
+from .requests.listing import Listing
+from .requests.results import Watched
+from .requests.watching import Watching as AsyncWatching
+from .runtime.copying import NotCopied
+from .runtime.forks import this_process
+from .runtime.runtime import CLOSED
 from .sync_lock import Lock, Locked, OnLost
-from .watching import Watching as AsyncWatching
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Protocol
 
 from ..registry.documents import shown
 from ..registry.errors import BadRequest, Closed, LockLost
-from . import cluster as aio
-from .forks import this_process
-from .hold import LONGEST_NAP_SECONDS, Hold
-from .lock import HeldLock, Owner, Owners, Unentered, enlist
+from . import registry as aio
+from .locks.lease import LONGEST_NAP_SECONDS, Hold
+from .locks.lock import HeldLock, Owner, Owners, Unentered, enlist
+from .runtime.forks import this_process
 
 LOG = logging.getLogger(__name__)
 

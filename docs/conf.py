@@ -20,8 +20,8 @@ from sphinx.domains.python import PyXRefRole
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
-from decreed.cli.commands import COMMANDS, GROUPS
 from decreed.cli.main import run
+from decreed.cli.table import COMMANDS, GROUPS
 from decreed.client import Registry
 from decreed.registry.errors import ERRORS, DecreedError
 from decreed.registry.version import VERSION

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, Protocol, Self
 
 from . import errors
+from .incarnations import Lineage
 from .keys import series_and_slot
-from .lineage import Lineage
 from .paxos.instance import Class, Instance
 from .types import Counter, Key, KeyText, NodeText, Value
 from .wire.handshake import ClusterId, Digest, IdBytes

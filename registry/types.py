@@ -71,7 +71,7 @@ class Ballot(Value, frozen=True, order=True):
 
     Args:
         round: counts a proposer's attempts at one key, above every round it has heard of. Round 0 is
-            reserved for class promises, which are for all keys of a home (``paxos/standing.py``).
+            reserved for class promises, which are for all keys of a home (``paxos/class_promise.py``).
         process: the process that made it; breaks ties, so that no two processes ever make the same
             ballot.
     """

@@ -19,11 +19,11 @@ from msgspec.structs import replace
 from ..registry.config import ClusterConfig
 from ..registry.disk import Identity
 from ..registry.errors import Damaged, IdentityRefused
-from ..registry.lineage import NONCE_BYTES
+from ..registry.incarnations import NONCE_BYTES
 from ..registry.types import NodeId
 from .bytestore import ByteStore, Unreadable
+from .incarnations import added
 from .layout import IDENTITY_KEY
-from .lives import added
 from .records import damaged, pack, unpack
 
 RandomBytes = Callable[[int], bytes]

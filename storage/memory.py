@@ -16,8 +16,8 @@ from ..registry.errors import IdentityRefused, StorageFailed
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key, NodeId
 from .bytestore import Pair, Range, Unreadable
-from .held import MAX_HELD
 from .identity import RandomBytes, take
+from .inline import MAX_HELD
 from .store import RecordStore
 
 Changes = Mapping[bytes, bytes | None]

@@ -38,14 +38,14 @@ from ..registry.disk import (
 from ..registry.keys import sort_key
 from ..registry.paxos.instance import EMPTY, Class, Instance
 from ..registry.types import Key
-from . import layout, lives
+from . import incarnations, layout
 from .batch import WriteBatch
 from .bytestore import ByteStore, Pair, Range, Unreadable
 from .cache import CACHE_BYTES, InstanceCache
 from .floors import Floor, Floors, TermRows
-from .held import MAX_HELD, Held
+from .inline import MAX_HELD, Held
 from .layout import Table
-from .notes import Notes, Page, unsettled
+from .pending_journal import Notes, Page, unsettled
 from .records import damaged, pack_all, unpack
 from .runs import FeedRun
 
@@ -240,7 +240,7 @@ class RecordStore:
         pages = self._table(Table.LIVES, bytes)
         return Recovered(
             identity=self._identity,
-            lineage=lives.joined(pages, self._identity.incarnation, self._data.where),
+            lineage=incarnations.joined(pages, self._identity.incarnation, self._data.where),
             peers=tuple(self._table(Table.PEERS, PeerRecord)),
             cursors=tuple(self._table(Table.CURSORS, CursorRecord)),
             feed_end=self._feed_end_found(),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from decreed.cli.logs import LOGGERS
+from decreed.cli.shell.logs import LOGGERS
 
 from .support import order
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from decreed.cli.commands import COMMANDS, LOCK_COMMANDS
+from decreed.cli.table import COMMANDS, LOCK_COMMANDS
 
-from .support.rooms import ROOMS, room_of
+from .support.rooms import ROOMS, room
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("cli", "client", "registry", "storage")
@@ -145,14 +145,24 @@ def test_no_module_is_part_of_a_circle() -> None:
     TopologicalSorter(graph).prepare()
 
 
-def test_no_room_of_the_replica_imports_one_that_comes_after_it() -> None:
-    order = list(ROOMS)
-    for module, path in modules("registry.replica"):
-        room = room_of(f"replica/{path.name}") if path.stem != "__init__" else order[-1]
+@pytest.mark.parametrize("part", ROOMS)
+def test_a_room_imports_only_the_rooms_before_it(part: str) -> None:
+    order = ROOMS[part]
+    for module, path in modules(part):
+        here = room(part, module)
+        assert here in order, f"{module} is in no room of the table"
         for name in imports(module, path):
-            if is_below(name, ("decreed.registry.replica",)):
-                other = room_of(f"replica/{name.rpartition('.')[2]}.py")
-                assert order.index(other) <= order.index(room), f"{module} imports {name}"
+            there = room(part, name)
+            if there is not None:
+                assert order.index(there) <= order.index(here), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("part", ROOMS)
+def test_each_room_says_what_it_owns(part: str) -> None:
+    for name in ROOMS[part]:
+        package = ROOT / part.replace(".", "/") / name / "__init__.py"
+        text = ast.get_docstring(ast.parse(package.read_text(encoding="utf-8")))
+        assert text or (part, name) == ("cli", ""), package
 
 
 def test_examples_use_the_public_client_only() -> None:
@@ -212,5 +222,5 @@ def test_a_node_loads_only_what_it_needs_before_it_listens(tmp_path: Path) -> No
     )  # fmt: skip
     assert [name for name in loaded if is_below(name, needless)] == []
     commands = {entry.where.partition(":")[0] for entry in (*COMMANDS, *LOCK_COMMANDS)}
-    own = {name.removeprefix("decreed.cli.") for name in loaded}
-    assert commands & own == {"serving"}
+    own = {name.removeprefix("decreed.cli.commands.") for name in loaded}
+    assert commands & own == {"serve"}

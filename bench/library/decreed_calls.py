@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import trio
 
 from decreed.client import Claimed, Outcome, Registry, connect, errors
-from decreed.client.listing import PAGE_SIZE
+from decreed.client.requests.listing import PAGE_SIZE
 
 from .account import Account, now_ns
 from .order import Order

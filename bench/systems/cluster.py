@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from decreed.cli.ports import held_ports
+from decreed.cli.shell.ports import held_ports
 
 PATIENCE_S = 60.0
 _PR_SET_PDEATHSIG = 1

@@ -29,10 +29,10 @@ from ..wire.handshake import (
     Refusal,
     Standing,
 )
-from .effects import AskPast, Reject, Send, UseLink, Welcome
-from .events import Greeted, Link, Welcomed
-from .node import Node, refusal
-from .turn import Turn
+from .step.effects import AskPast, Reject, Send, UseLink, Welcome
+from .step.events import Greeted, Link, Welcomed
+from .step.node import Node, refusal
+from .step.step_builder import Turn
 
 
 class Membership:

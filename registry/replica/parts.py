@@ -8,27 +8,27 @@ forgotten (`Forgetting`).
 from ..config import ClusterConfig
 from ..disk import Recovered
 from ..locks.leases import Leases
-from .acceptors import Acceptors
-from .catchup import CatchUp
-from .claims import Claims
-from .contests import Contests
-from .coordinator import Coordinator
-from .finishing import Finishing
-from .forgetting import Forgetting
-from .giving_up import GiveUpRequests
-from .knowledge import Knowledge, Recent
-from .lists import Lists
-from .locks import Locks
+from .consensus.acceptor import Acceptors
+from .consensus.coordinator import Coordinator
+from .consensus.home_promise import HomePromise
+from .consensus.messages import Voting
+from .feed.catchup import CatchUp
+from .feed.learner import Knowledge, Recent
+from .feed.truncation import Forgetting
+from .feed.watches import Watches
+from .locks.giving_up import GiveUpRequests
+from .locks.lock_queues import Contests
+from .locks.renewals import Renewals
+from .locks.routing import Locks
 from .membership import Membership
-from .node import Node
-from .reads import Reads
-from .renewals import Renewals
-from .requests import Requests
-from .scan_service import ScanService
-from .scans import Scans
-from .standing import HomePromise
-from .voting import Voting
-from .watches import Watches
+from .requests.claims import Claims
+from .requests.lists import Lists
+from .requests.reads import Reads
+from .requests.recovery import Finishing
+from .requests.scan_service import ScanService
+from .requests.scans import Scans
+from .step.node import Node
+from .step.pending import Requests
 
 
 class Parts:

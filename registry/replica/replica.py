@@ -17,10 +17,13 @@ from ..paxos.messages import Accepted, AcceptedMany, PromiseClass
 from ..types import Key, NodeId, Value
 from ..version import VERSION
 from ..wire.requests import Failed
-from .attempts import Progress
-from .catchup import SERVE_KEYS
-from .effects import Effects
-from .events import (
+from .client_requests import Intake, with_slot_before
+from .consensus.attempt import Progress
+from .feed.catchup import SERVE_KEYS
+from .parts import Parts
+from .peer_messages import Peers
+from .step.effects import Effects
+from .step.events import (
     ClientGone,
     Contend,
     Coordinate,
@@ -53,12 +56,9 @@ from .events import (
     Welcomed,
     WriteFailed,
 )
-from .intake import Intake, with_slot_before
-from .node import refusal
-from .parts import Parts
-from .peers import Peers
-from .requests import address
-from .turn import Pending, Turn
+from .step.node import refusal
+from .step.pending import address
+from .step.step_builder import Pending, Turn
 
 _VOTES = (Accepted, AcceptedMany)
 

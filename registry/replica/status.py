@@ -2,8 +2,8 @@
 
 from ..types import NodeId
 from ..wire.status import PeerStatus, StatusReport
-from .node import refusal
 from .parts import Parts
+from .step.node import refusal
 
 
 def status_report(parts: Parts, version: str, request_id: int, now_ms: float) -> StatusReport:

@@ -16,10 +16,10 @@ import trio
 from msgspec import Struct, field
 
 from ..config import ClusterConfig
-from ..replica.effects import Reply
-from ..replica.events import ClientGone, Crowded, FromClient
-from ..replica.names import named
-from ..replica.node import Node
+from ..replica.requests.validation import named
+from ..replica.step.effects import Reply
+from ..replica.step.events import ClientGone, Crowded, FromClient
+from ..replica.step.node import Node
 from ..wire.frames import TARGET_BYTES, portions
 from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
 from ..wire.requests import Answer, Cancel, ClientPing, Request
@@ -28,10 +28,10 @@ from .backlog import Backlog
 from .budget import Budget
 from .connections import Connection, choose_version
 from .crowd import ClientShare, Crowd
+from .node_loop import TurnLoop
 from .outbox import Outbox
 from .pieces import Encoded, Pieces, encode_answer
 from .sockets import Sockets
-from .turns import TurnLoop
 from .weights import size
 
 LIGHT_BYTES = 4_096

@@ -11,7 +11,7 @@ A client with nothing in the inbox may always put something in, so that no clien
 
 import trio
 
-from ..replica.events import ClientGone, Event, FromClient
+from ..replica.step.events import ClientGone, Event, FromClient
 from .shares import messages, share
 
 MAX_TAKEN = 4_096

@@ -17,10 +17,10 @@ from msgspec import Struct
 from ..config import ClusterConfig
 from ..errors import IdentityRefused, ProtocolError
 from ..paxos.messages import Commit, CommitMany
-from ..replica.effects import AskPast, Reject, UseLink, Welcome
-from ..replica.events import FromPeer, Greeted, Welcomed
 from ..replica.membership import Membership
-from ..replica.node import Node
+from ..replica.step.effects import AskPast, Reject, UseLink, Welcome
+from ..replica.step.events import FromPeer, Greeted, Welcomed
+from ..replica.step.node import Node
 from ..types import NodeId
 from ..wire.codec import encode
 from ..wire.handshake import VERSION, Life, PeerHello, PeerRecall, PeerWelcome, Refusal
@@ -29,9 +29,9 @@ from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
 from . import log
 from .connections import BROKEN, Connection, choose_version, reasons
 from .liveness import Liveness
+from .node_loop import TurnLoop
 from .outbox import Outbox
 from .sockets import Sockets
-from .turns import TurnLoop
 from .weights import weight
 
 CONNECT_SECONDS = 2.0

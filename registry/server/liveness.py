@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 import trio
 
-from ..replica.events import Reachable
+from ..replica.step.events import Reachable
 from ..types import NodeId
-from .turns import TurnLoop
+from .node_loop import TurnLoop
 
 ROUNDS = 4
 

@@ -10,9 +10,9 @@ import trio
 
 from ..disk import Storage
 from ..errors import Damaged
-from ..replica.effects import Read, ReadFeed, ReadLastSlot, ReadScan
-from ..replica.events import Event, FeedDone, Origin, ReadFailed, ScanDone, SlotDone
-from ..replica.in_turn import InTurn
+from ..replica.step.effects import Read, ReadFeed, ReadLastSlot, ReadScan
+from ..replica.step.events import Event, FeedDone, Origin, ReadFailed, ScanDone, SlotDone
+from ..replica.step.in_turn import InTurn
 
 READERS = 2
 

@@ -14,8 +14,8 @@ from ..addresses import split_address
 from ..config import ClusterConfig
 from ..disk import Storage
 from ..errors import Busy, IdentityRefused, ProtocolError, Refused
-from ..replica.effects import Outgoing, Reply, Send
 from ..replica.replica import Replica
+from ..replica.step.effects import Outgoing, Reply, Send
 from ..version import described
 from ..wire.decrees import encode_message
 from ..wire.handshake import MAGIC, ClientHello, Greeting, PeerHello, Refusal
@@ -25,10 +25,10 @@ from .connections import BROKEN, Connection, NothingSaid, reasons
 from .incoming import Incoming
 from .links import Links
 from .liveness import Liveness
+from .node_loop import TurnLoop
 from .sockets import Sockets
 from .timers import Timers
 from .trimming import give_back
-from .turns import TurnLoop
 
 BACKLOG = 1_024
 UNHURRIED_MS = 1.0

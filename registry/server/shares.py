@@ -5,7 +5,7 @@ So no client waits for all requests that another has sent, however many those ar
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..replica.events import ClientGone, Event, FromClient
+from ..replica.step.events import ClientGone, Event, FromClient
 
 _OWN = -1
 """The origin of events that come from no client; connections have numbers from 1 on."""

@@ -10,8 +10,8 @@ import math
 import random
 from collections.abc import Callable
 
-from ..replica.effects import SetTimer
-from ..replica.events import Timer
+from ..replica.step.effects import SetTimer
+from ..replica.step.events import Timer
 
 
 class Timers:

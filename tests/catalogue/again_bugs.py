@@ -11,13 +11,13 @@ def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
     return Bug(name, made, held_by=held_by)
 
 
-_AGAIN_TESTS = "replica/test_asked_again.py"
+_AGAIN_TESTS = "replica/requests/test_asked_again.py"
 AGAIN = (
     _bug(
         "a read is asked for again once",
         _AGAIN_TESTS,
         (
-            "registry.replica.reads",
+            "registry.replica.requests.reads",
             "        turn.ask_again(timer.token, self._patience_ms)\n",
             "",
         ),
@@ -26,7 +26,7 @@ AGAIN = (
         "a question about a term is asked again once",
         _AGAIN_TESTS,
         (
-            "registry.replica.asking",
+            "registry.replica.locks.lease_queries",
             "            turn.broadcast(missing, contest.ask.question())\n"
             "            turn.ask_again(contest.ask.token, self._node.config.timing.resend_ms)\n",
             "            turn.broadcast(missing, contest.ask.question())\n",
@@ -36,7 +36,7 @@ AGAIN = (
         "a keep-alive is said again once",
         _AGAIN_TESTS,
         (
-            "registry.replica.renewals",
+            "registry.replica.locks.renewals",
             "        turn.broadcast(missing, renewal.message)\n"
             "        turn.ask_again(timer.token, self._node.config.timing.resend_ms)\n",
             "        turn.broadcast(missing, renewal.message)\n",
@@ -46,7 +46,7 @@ AGAIN = (
         "a give-up is said again once",
         _AGAIN_TESTS,
         (
-            "registry.replica.giving_up",
+            "registry.replica.locks.giving_up",
             "        turn.broadcast(missing, passing.message)\n"
             "        turn.ask_again(timer.token, self._node.config.timing.resend_ms)\n",
             "        turn.broadcast(missing, passing.message)\n",
@@ -56,7 +56,7 @@ AGAIN = (
         "a proposal is said again once",
         _AGAIN_TESTS,
         (
-            "registry.replica.coordinator",
+            "registry.replica.consensus.coordinator",
             "                attempt.note_proposed()\n"
             "                self._set_resend(turn, attempt)\n",
             "                attempt.note_proposed()\n"
@@ -68,7 +68,7 @@ AGAIN = (
         "a flight is said again and then forgotten",
         _AGAIN_TESTS,
         (
-            "registry.replica.flights",
+            "registry.replica.consensus.batches",
             "        turn.broadcast(missing, flight.message())\n"
             "        self._set_resend(turn, flight)\n",
             "        turn.broadcast(missing, flight.message())\n",
@@ -78,7 +78,7 @@ AGAIN = (
         "what is half-done is finished once",
         _AGAIN_TESTS,
         (
-            "registry.replica.acceptors",
+            "registry.replica.consensus.acceptor",
             "            self._unlearned[key] = (now_ms, waiting[1])\n",
             "            pass\n",
         ),
@@ -87,7 +87,7 @@ AGAIN = (
         "what was put off is never due again",
         _AGAIN_TESTS,
         (
-            "registry.replica.finishing",
+            "registry.replica.requests.recovery",
             "        for key in self._acceptors.overdue(before_ms, FINISH_AT_A_TIME):\n"
             "            self._acceptors.postpone(key, turn.now_ms)\n",
             "        for key in self._acceptors.overdue(before_ms, FINISH_AT_A_TIME):\n"
@@ -108,7 +108,7 @@ AGAIN = (
         "a page of a feed that is lost is never pulled again",
         _AGAIN_TESTS,
         (
-            "registry.replica.catchup",
+            "registry.replica.feed.catchup",
             "        if pulling is not None and turn.now_ms - pulling.asked_ms > PATIENCE_MS:\n"
             "            self._forget(peer)\n"
             "            pulling = None\n",
@@ -119,7 +119,7 @@ AGAIN = (
         "the term at the floor is read for nobody once its reader has gone",
         _AGAIN_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "if contest.floor_for is None or contest.floor_for.done:",
             "if contest.floor_for is None:",
         ),
@@ -128,7 +128,7 @@ AGAIN = (
         "a contest does not look again while the term at the floor is read",
         _AGAIN_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "            self._reads.read(turn, key, contest.floor_for, then)\n"
             "        self._pause(turn, contest, MAX_PAUSE_MS)\n",
             "            self._reads.read(turn, key, contest.floor_for, then)\n",
@@ -138,20 +138,20 @@ AGAIN = (
         "a contest looks once whether a lease has run out",
         _AGAIN_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "        else:\n            self._pause(turn, contest, wait_ms)\n",
             "        elif not contest.serial:\n            self._pause(turn, contest, wait_ms)\n",
         ),
     ),
 )
 
-_STANDING_TESTS = "replica/test_late_promises.py"
+_STANDING_TESTS = "replica/consensus/test_late_promises.py"
 STANDING = (
     _bug(
         "a promise to an earlier life is counted",
         _STANDING_TESTS,
         (
-            "registry.replica.standing",
+            "registry.replica.consensus.home_promise",
             "        if message.ballot == self._state.ballot:\n            self.uncounted",
             "        if message.ballot.process.node == self._node.name:\n            self.uncounted",
         ),
@@ -160,7 +160,7 @@ STANDING = (
         "any standing promise is counted",
         _STANDING_TESTS,
         (
-            "registry.replica.standing",
+            "registry.replica.consensus.home_promise",
             "        if message.ballot == self._state.ballot:\n            self.uncounted",
             "        if True:\n            self.uncounted",
         ),
@@ -169,33 +169,33 @@ STANDING = (
         "a second promise hides what the first told of",
         _STANDING_TESTS,
         (
-            "registry.replica.standing",
+            "registry.replica.consensus.home_promise",
             "self._told.setdefault(sender, message)",
             "self._told[sender] = message",
         ),
     ),
 )
 
-_FEED_TESTS = "replica/test_standing.py"
+_FEED_TESTS = "replica/consensus/test_home_promise.py"
 FEED = (
     _bug(
         "a promise counts before the feed it names is read",
         _FEED_TESTS,
         (
-            "registry.replica.standing",
+            "registry.replica.consensus.home_promise",
             "return sender == self._node.name or self._cursor(sender) >= feed_end",
             "return True",
         ),
     ),
 )
 
-_LOST_TESTS = "replica/test_watch_positions.py"
+_LOST_TESTS = "replica/feed/test_watch_positions.py"
 LOST = (
     _bug(
         "a position that was never told is not lost",
         _LOST_TESTS,
         (
-            "registry.replica.watches",
+            "registry.replica.feed.watches",
             "            self._answer(turn, live, request, (), self._node.feed_end, lost=True)\n"
             "        else:",
             "            self._answer(turn, live, request, (), self._node.feed_end)\n        else:",
@@ -205,7 +205,7 @@ LOST = (
         "a watch whose feed cannot be read is not lost",
         _LOST_TESTS,
         (
-            "registry.replica.watches",
+            "registry.replica.feed.watches",
             "watch.request, (), self._node.feed_end, lost=True)",
             "watch.request, (), self._node.feed_end)",
         ),
@@ -214,7 +214,7 @@ LOST = (
         "a position on another disk is taken for ours",
         _LOST_TESTS,
         (
-            "registry.replica.watches",
+            "registry.replica.feed.watches",
             "return (since.node, since.disk_id) == (self._node.name, self._node.identity.disk_id)",
             "return since.node == self._node.name",
         ),
@@ -223,7 +223,7 @@ LOST = (
         "a position behind the end is taken for the end",
         _LOST_TESTS,
         (
-            "registry.replica.positions",
+            "registry.replica.feed.watch_positions",
             "return index if known else None",
             "return min(index, node.feed_end) if life <= node.identity.incarnation else None",
         ),

@@ -8,7 +8,7 @@ def _bug(name: str, held_by: str, module: str, old: str, new: str) -> Bug:
 
 
 _CROWD = "server/test_crowd.py"
-_MANY = "replica/test_many_who_wait.py"
+_MANY = "replica/requests/test_many_who_wait.py"
 _STRANGERS = "server/test_strangers.py"
 _INCOMING = "server/test_incoming.py"
 
@@ -51,42 +51,42 @@ WAITING = (
     _bug(
         "the oldest requests are refused",
         _CROWD,
-        "registry.replica.requests",
+        "registry.replica.step.pending",
         "islice(reversed(self._by_origin.get(origin, {})), count)",
         "islice(self._by_origin.get(origin, {}), count)",
     ),
     _bug(
         "a claim that may be chosen is refused as if it were not",
         _MANY,
-        "registry.replica.requests",
+        "registry.replica.step.pending",
         "        if live.indefinite or live.passed_to is not None:\n            self.fail(turn",
         "        if live.indefinite:\n            self.fail(turn",
     ),
     _bug(
         "of requests with one id, only the last is forgotten with its client",
         _MANY,
-        "registry.replica.requests",
+        "registry.replica.step.pending",
         "        lives = list(self._by_origin.get(origin, {}))\n",
         "        lives = [one for (who, _), one in self._by_id.items() if who == origin]\n",
     ),
     _bug(
         "a client's lists wait in front of those of all who come later",
         _MANY,
-        "registry.replica.in_turn",
+        "registry.replica.step.in_turn",
         "self._lines[asker] = line",
         "self._lines[asker] = line\n            self._lines.move_to_end(asker, last=False)",
     ),
     _bug(
         "who leaves a queue has all others looked at",
         _MANY,
-        "registry.replica.contests",
+        "registry.replica.locks.lock_queues",
         "        contest.leave(live)\n        if not",
         "        contest.tidy()\n        if not",
     ),
     _bug(
         "a contest goes on for each who joins",
         _MANY,
-        "registry.replica.contests",
+        "registry.replica.locks.lock_queues",
         "            self.joined[request.lock] = None\n",
         "            self._go_on(turn, contest)\n",
     ),
@@ -179,29 +179,29 @@ SHARING = (
     ),
     _bug(
         "lines for a reader that has stopped are kept without bound",
-        "cli/test_unblocking.py",
-        "cli.unblocking",
+        "cli/shell/test_unblocking.py",
+        "cli.shell.unblocking",
         "if self._chars + len(text) > self._max_chars:",
         "if len(text) > self._max_chars:",
     ),
     _bug(
         "what was lost of a log is not said",
-        "cli/test_unblocking.py",
-        "cli.unblocking",
+        "cli/shell/test_unblocking.py",
+        "cli.shell.unblocking",
         "            if self._lost:\n",
         "            if False:\n",
     ),
     _bug(
         "a scan that nobody wants any more is made",
-        "replica/test_scans.py",
-        "registry.replica.scans",
+        "replica/requests/test_scans.py",
+        "registry.replica.requests.scans",
         "            scan = self._waiting.popleft()\n            if scan.wanted(turn):",
         "            scan = self._waiting.popleft()\n            if True:",
     ),
     _bug(
         "a span in which a key is accepted alone counts as the same",
-        "replica/test_spans.py",
-        "registry.replica.spans",
+        "replica/requests/test_spans.py",
+        "registry.replica.requests.spans",
         "if _is_settled(rows) and _digest(rows) == span.digest:",
         "if _digest(rows) == span.digest:",
     ),

@@ -8,13 +8,13 @@ def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
     return Bug(name, made, held_by=held_by)
 
 
-_DEFINITE_TESTS = "client/test_definite.py"
+_DEFINITE_TESTS = "client/requests/test_definite.py"
 DEFINITE = (
     _bug(
         "a claim that lies with a silent node is definitely refused",
         _DEFINITE_TESTS,
         (
-            "client.attempt",
+            "client.requests.attempt",
             "        if claim and (self._doubtful or written) and not",
             "        if claim and self._doubtful and not",
         ),
@@ -23,7 +23,7 @@ DEFINITE = (
         "a claim that was cut off is definitely refused",
         _DEFINITE_TESTS,
         (
-            "client.attempt",
+            "client.requests.attempt",
             "self._fault(ticket.link, news.error, ticket.written_at is not None, now)",
             "self._fault(ticket.link, news.error, False, now)",
         ),
@@ -32,7 +32,7 @@ DEFINITE = (
         "an indefinite error is taken for definite",
         _DEFINITE_TESTS,
         (
-            "client.attempt",
+            "client.requests.attempt",
             "self._fault(ticket.link, error, not error.definite, now)",
             "self._fault(ticket.link, error, False, now)",
         ),
@@ -41,7 +41,7 @@ DEFINITE = (
         "an answer that does not fit is taken for a refusal",
         _DEFINITE_TESTS,
         (
-            "client.attempt",
+            "client.requests.attempt",
             "            self._fault(ticket.link, error, True, now)\n",
             "            self._fault(ticket.link, error, False, now)\n",
         ),
@@ -50,7 +50,7 @@ DEFINITE = (
         "a definite refusal ends the doubt that was before it",
         _DEFINITE_TESTS,
         (
-            "client.attempt",
+            "client.requests.attempt",
             "self._doubtful = self._doubtful or doubtful",
             "self._doubtful = doubtful",
         ),
@@ -59,7 +59,7 @@ DEFINITE = (
         "every refusal leaves a claim in doubt",
         _DEFINITE_TESTS,
         (
-            "client.attempt",
+            "client.requests.attempt",
             "self._doubtful = self._doubtful or doubtful",
             "self._doubtful = True",
         ),
@@ -68,7 +68,7 @@ DEFINITE = (
         "a decree of another key settles a claim",
         _DEFINITE_TESTS,
         (
-            "client.attempt",
+            "client.requests.attempt",
             "return not isinstance(news, Decreed) or self._errand.fits(news.decree)",
             "return True",
         ),
@@ -77,7 +77,7 @@ DEFINITE = (
         "a read is in doubt",
         _DEFINITE_TESTS,
         (
-            "client.attempt",
+            "client.requests.attempt",
             "        self.withdraw()\n        claim = self._errand.claim\n",
             "        self.withdraw()\n"
             "        claim = self._errand.claim\n"
@@ -98,7 +98,7 @@ DEFINITE = (
         "nobody remembers that a term may be decreed",
         _DEFINITE_TESTS,
         (
-            "client.acquiring",
+            "client.locks.acquiring",
             "            self._doubt, self._doubted = result, link\n",
             "            self._doubted = link\n",
         ),
@@ -107,20 +107,20 @@ DEFINITE = (
         "held is said though a term may be decreed",
         _DEFINITE_TESTS,
         (
-            "client.acquiring",
+            "client.locks.acquiring",
             "        if not given_up:\n            return self._unknown(error)\n",
             "        if not given_up:\n            return error\n",
         ),
     ),
 )
 
-_FORMATIONS_TESTS = "client/test_new_formations.py"
+_FORMATIONS_TESTS = "client/caching/test_new_formations.py"
 FORMATIONS = (
     _bug(
         "a late answer of an earlier formation is cached",
         _FORMATIONS_TESTS,
         (
-            "client.cache",
+            "client.caching.cache",
             "        if formation is None or formation != self.formation:\n            return\n",
             "        if formation is None:\n            return\n",
         ),
@@ -129,7 +129,7 @@ FORMATIONS = (
         "an answer is cached for the formation of today",
         _FORMATIONS_TESTS,
         (
-            "client.asker",
+            "client.requests.sender",
             "        self.cache.put(reply.welcome.formation, decree)\n        return decree\n",
             "        self.cache.put(self.cache.formation, decree)\n        return decree\n",
         ),
@@ -138,7 +138,7 @@ FORMATIONS = (
         "what was read from disk meanwhile is of any formation",
         _FORMATIONS_TESTS,
         (
-            "client.cache",
+            "client.caching.cache",
             "        if formation != self.formation:\n            return {}\n",
             "",
         ),
@@ -147,7 +147,7 @@ FORMATIONS = (
         "a guess from disk outweighs a node",
         _FORMATIONS_TESTS,
         (
-            "client.cache",
+            "client.caching.cache",
             "        if guess is not None and self.formation is None:\n",
             "        if guess is not None:\n",
         ),
@@ -156,7 +156,7 @@ FORMATIONS = (
         "decrees of an earlier formation are written to the new file",
         _FORMATIONS_TESTS,
         (
-            "client.cache",
+            "client.caching.cache",
             "decrees = [decree for formation, decree in waiting if formation == welcome.formation]",
             "decrees = [decree for _, decree in waiting]",
         ),
@@ -165,7 +165,7 @@ FORMATIONS = (
         "the file of an earlier formation is written on",
         _FORMATIONS_TESTS,
         (
-            "client.cache",
+            "client.caching.cache",
             "        if welcome is None or welcome is self._opened_for:\n",
             "        if welcome is None or self._opened_for is not None:\n",
         ),
@@ -174,7 +174,7 @@ FORMATIONS = (
         "the memory outlives a formation",
         _FORMATIONS_TESTS,
         (
-            "client.cache",
+            "client.caching.cache",
             "            self.memory.clear()\n            self.formation = welcome.formation\n",
             "            self.formation = welcome.formation\n",
         ),
@@ -183,7 +183,7 @@ FORMATIONS = (
         "the files of earlier formations stay",
         _FORMATIONS_TESTS,
         (
-            "client.shelf",
+            "client.caching.cache_directory",
             "            if name.startswith(cluster) and name != file.path.name:\n"
             "                self._file(name).remove()\n",
             "            pass\n",
@@ -193,7 +193,7 @@ FORMATIONS = (
         "the oldest formation on disk is believed",
         _FORMATIONS_TESTS,
         (
-            "client.shelf",
+            "client.caching.cache_directory",
             "best = max(best or (confirmed, name), (confirmed, name))",
             "best = min(best or (confirmed, name), (confirmed, name))",
         ),
@@ -202,7 +202,7 @@ FORMATIONS = (
         "a claim is answered from a guess",
         _FORMATIONS_TESTS,
         (
-            "client.asker",
+            "client.requests.sender",
             "decree = self.cache.memory.get(claim.key) if self.cache.confirmed else None",
             "decree = self.cache.memory.get(claim.key)",
         ),
@@ -211,7 +211,7 @@ FORMATIONS = (
         "a watch knows decrees by their keys alone",
         _FORMATIONS_TESTS,
         (
-            "client.watching",
+            "client.requests.watching",
             "if self._seen.get(decree.key) != mark:",
             "if decree.key not in self._seen:",
         ),
@@ -220,20 +220,20 @@ FORMATIONS = (
         "terms of an earlier formation are later for an observer",
         _FORMATIONS_TESTS,
         (
-            "client.observing",
+            "client.locks.observing",
             "            self._term, self._formation = 0, formation\n",
             "            self._formation = formation\n",
         ),
     ),
 )
 
-_WATCHING_TESTS = "client/test_watch_lists.py"
+_WATCHING_TESTS = "client/requests/test_watch_lists.py"
 WATCHING = (
     _bug(
         "lost is heard from other nodes alone",
         _WATCHING_TESTS,
         (
-            "client.watching",
+            "client.requests.watching",
             "return page.lost or (new.node, new.disk_id) != (old.node, old.disk_id)",
             "return (new.node, new.disk_id) != (old.node, old.disk_id)",
         ),
@@ -242,7 +242,7 @@ WATCHING = (
         "the last of a page of a list is at the list's end",
         _WATCHING_TESTS,
         (
-            "client.watching",
+            "client.requests.watching",
             "        self._offer(page.decrees, self._position, self._position)\n",
             "        self._offer(page.decrees, self._position, self._goal)\n",
         ),
@@ -251,7 +251,7 @@ WATCHING = (
         "positions amid a list are behind it",
         _WATCHING_TESTS,
         (
-            "client.watching",
+            "client.requests.watching",
             "        self._offer(page.decrees, self._position, self._position)\n",
             "        self._offer(page.decrees, self._goal, self._goal)\n",
         ),
@@ -260,7 +260,7 @@ WATCHING = (
         "all of a page are at the position behind it",
         _WATCHING_TESTS,
         (
-            "client.watching",
+            "client.requests.watching",
             "position = behind if place == last else before",
             "position = behind",
         ),
@@ -269,7 +269,7 @@ WATCHING = (
         "a watch goes on from before its list",
         _WATCHING_TESTS,
         (
-            "client.watching",
+            "client.requests.watching",
             "            self._position, self._goal = self._goal, None\n",
             "            self._goal = None\n",
         ),
@@ -278,7 +278,7 @@ WATCHING = (
         "a list ends with its first page",
         _WATCHING_TESTS,
         (
-            "client.watching",
+            "client.requests.watching",
             "        self._after = page.next_after\n        if page.next_after is None:\n",
             "        self._after = page.next_after\n        if True:\n",
         ),

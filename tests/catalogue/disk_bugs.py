@@ -11,13 +11,13 @@ def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
     return Bug(name, made, held_by=held_by)
 
 
-_SETTLING_TESTS = "replica/test_settled.py"
+_SETTLING_TESTS = "replica/consensus/test_settled.py"
 SETTLING = (
     _bug(
         "what was not synced is never settled",
         _SETTLING_TESTS,
         (
-            "registry.replica.catchup",
+            "registry.replica.feed.catchup",
             "        turn.settle()\n",
             "",
         ),
@@ -26,7 +26,7 @@ SETTLING = (
         "a step without records does not settle",
         _SETTLING_TESTS,
         (
-            "registry.replica.turn",
+            "registry.replica.step.step_builder",
             '        """Make everything durable that was written without a sync so far."""\n'
             "        self._effects.sync = True\n",
             '        """Make everything durable that was written without a sync so far."""\n'
@@ -37,7 +37,7 @@ SETTLING = (
         "what leaves behind the disk waits for no sync without records",
         _SETTLING_TESTS,
         (
-            "registry.replica.turn",
+            "registry.replica.step.step_builder",
             " or bool(self._effects.after)",
             " or bool(self._effects.after and self._effects.records)",
         ),
@@ -68,7 +68,7 @@ TURNS = (
         "the loop does not sync a step without records",
         _TURNS_TESTS,
         (
-            "registry.server.turns",
+            "registry.server.node_loop",
             "if not effects.records and not effects.sync:",
             "if not effects.records:",
         ),
@@ -77,12 +77,12 @@ TURNS = (
         "the clock is read before the last event arrives",
         _TURNS_TESTS,
         (
-            "registry.server.turns",
+            "registry.server.node_loop",
             "        self._sockets.read()\n",
             "        self._early = self._moment()\n        self._sockets.read()\n",
         ),
         (
-            "registry.server.turns",
+            "registry.server.node_loop",
             "self._replica.step(self._moment(), events, instances)",
             "self._replica.step(self._early, events, instances)",
         ),
@@ -91,7 +91,7 @@ TURNS = (
         "the clock of a step is that of the one before",
         _TURNS_TESTS,
         (
-            "registry.server.turns",
+            "registry.server.node_loop",
             "        effects = self._replica.step(self._moment(), events, instances)\n",
             '        moment = getattr(self, "_last", self._moment())\n'
             "        effects = self._replica.step(moment, events, instances)\n"
@@ -102,7 +102,7 @@ TURNS = (
         "timers run from the end of a slow write",
         _TURNS_TESTS,
         (
-            "registry.server.turns",
+            "registry.server.node_loop",
             "            self._timers.set(now_ms, timer)\n",
             "            self._timers.set(self.now_ms(), timer)\n",
         ),

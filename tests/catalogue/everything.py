@@ -2,10 +2,10 @@
 
 from . import (
     again_bugs,
+    batch_bugs,
     bounds_bugs,
     client_bugs,
     disk_bugs,
-    flight_bugs,
     lock_bugs,
     paxos_bugs,
     quorum_bugs,
@@ -14,7 +14,7 @@ from . import (
     shared_bugs,
 )
 
-_OF_NODES = paxos_bugs.BUGS + flight_bugs.BUGS + replica_bugs.BUGS + service_bugs.BUGS
+_OF_NODES = paxos_bugs.BUGS + batch_bugs.BUGS + replica_bugs.BUGS + service_bugs.BUGS
 _OF_LOCKS = lock_bugs.BUGS + quorum_bugs.BUGS
 _OF_WAITING = again_bugs.BUGS + shared_bugs.BUGS + bounds_bugs.BUGS
 

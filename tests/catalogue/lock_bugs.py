@@ -29,10 +29,10 @@ def _bug(
 
 
 GUARD = (
-    _bug("guard left out", "replica.acceptors", "if refusal_ms > 0:", "if False:"),
+    _bug("guard left out", "replica.consensus.acceptor", "if refusal_ms > 0:", "if False:"),
     _bug(
         "guard on the promise only",
-        "replica.acceptors",
+        "replica.consensus.acceptor",
         "if refusal_ms > 0:",
         "if refusal_ms > 0 and instance.promised != message.ballot:",
     ),
@@ -76,7 +76,7 @@ GUARD = (
     ),
     _bug(
         "accepting a term starts no lease",
-        "replica.acceptors",
+        "replica.consensus.acceptor",
         "        self._leases.start(",
         "        None and self._leases.start(",
     ),
@@ -86,13 +86,13 @@ ENDINGS = (
         "a loser's release is taken for the holder's",
         (
             Change(
-                "registry.replica.renewals",
+                "registry.replica.locks.renewals",
                 "if found is None or found.claim_id != request.tenure.claim_id:\n"
                 "                message",
                 "if found is None:\n                message",
             ),
             Change(  # his secret is another
-                "registry.replica.renewals",
+                "registry.replica.locks.renewals",
                 "if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):",
                 "if False:",
             ),
@@ -101,7 +101,7 @@ ENDINGS = (
     ),
     _bug(
         "what has expired is said to be released",
-        "replica.contests",
+        "replica.locks.lock_queues",
         "ending or Ending(How.EXPIRED)",
         "ending or Ending(How.RELEASED)",
     ),
@@ -109,7 +109,7 @@ ENDINGS = (
 KEEPING = (
     _bug(
         "keep-alive accepted after n+1",
-        "replica.renewals",
+        "replica.locks.renewals",
         "kept = _is_open(following) and",
         "kept =",
     ),
@@ -121,7 +121,7 @@ KEEPING = (
     ),
     _bug(
         "a term is kept without a quorum",
-        "replica.renewals",
+        "replica.locks.renewals",
         "if quorums.prepared(renewal.kept):",
         "if renewal.kept:",
     ),
@@ -157,7 +157,7 @@ HOLDING = (
     ),
     _bug(
         "a claim confirms itself though too few had accepted",
-        "replica.granting",
+        "replica.locks.granting",
         "leased = 2 * quorums.accept > len(quorums.members)",
         "leased = True",
         None,  # the same
@@ -195,12 +195,12 @@ GIVING_UP = (
                 "if False:",
             ),
             Change(
-                "registry.replica.giving_up",
+                "registry.replica.locks.giving_up",
                 "            self._leases.end_if_decreed_to_given_up(turn.now_ms, latest)\n",
                 "",
             ),
             Change(  # a node that asks about it would find out
-                "registry.replica.renewals",
+                "registry.replica.locks.renewals",
                 "        self._leases.end_if_given_up(turn.now_ms, held, message.ttl_ms, "
                 "message.secret_hash)\n",
                 "",
@@ -216,13 +216,13 @@ GIVING_UP = (
     ),
     _bug(
         "a release needs no secret",
-        "replica.renewals",
+        "replica.locks.renewals",
         "if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):",
         "if False:",
     ),
     _bug(
         "a keep-alive needs no secret",
-        "replica.renewals",
+        "replica.locks.renewals",
         "            if not term.is_opened_by(request.secret):\n                self._requests",
         "            if False:\n                self._requests",
         None,  # who keeps what is another's delays the next holder, and overlaps nobody
@@ -249,7 +249,7 @@ GIVING_UP = (
     ),
     _bug(
         "given up is said without a quorum",
-        "replica.giving_up",
+        "replica.locks.giving_up",
         "if self._node.config.quorums.prepared(passing.taken):",
         "if passing.taken:",
         None,
@@ -257,7 +257,7 @@ GIVING_UP = (
     ),
     _bug(
         "a claim that was given up is asked for once more",
-        "replica.giving_up",
+        "replica.locks.giving_up",
         "        given_up = self._leases.given_up.has(claim.claim_id, claim.secret_hash)\n",
         "        given_up = False\n",
         None,
@@ -265,7 +265,7 @@ GIVING_UP = (
     ),
     _bug(
         "those who wait for a given-up claim stay in the queue",
-        "replica.giving_up",
+        "replica.locks.giving_up",
         "if request.claim.secret_hash == message.secret_hash:",
         "if False:",
         None,  # a term comes of it that is over at once

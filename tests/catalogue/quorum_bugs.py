@@ -11,13 +11,13 @@ def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
     return Bug(name, made, held_by=held_by)
 
 
-_ANSWERS_TESTS = "replica/test_lease_answers.py"
+_ANSWERS_TESTS = "replica/locks/test_lease_answers.py"
 ANSWERS = (
     _bug(
         "a question for whom one has gone is awaited by nobody",
         _ANSWERS_TESTS,
         (
-            "registry.replica.contest",
+            "registry.replica.locks.lock_queue",
             "return any(not live.done for live in self.serves)",
             "return all(not live.done for live in self.serves)",
         ),
@@ -26,7 +26,7 @@ ANSWERS = (
         "a term is kept by an accept quorum",
         _ANSWERS_TESTS,
         (
-            "registry.replica.renewals",
+            "registry.replica.locks.renewals",
             "if quorums.prepared(renewal.kept):",
             "if quorums.accepted(renewal.kept):",
         ),
@@ -35,7 +35,7 @@ ANSWERS = (
         "a term is kept by a majority",
         _ANSWERS_TESTS,
         (
-            "registry.replica.renewals",
+            "registry.replica.locks.renewals",
             "if quorums.prepared(renewal.kept):",
             "if 2 * len(renewal.kept) > len(quorums.members):",
         ),
@@ -44,7 +44,7 @@ ANSWERS = (
         "a term is superseded once an accept quorum cannot keep it",
         _ANSWERS_TESTS,
         (
-            "registry.replica.renewals",
+            "registry.replica.locks.renewals",
             "elif not quorums.prepared(set(self._node.config.nodes) - renewal.refused):",
             "elif not quorums.accepted(set(self._node.config.nodes) - renewal.refused):",
         ),
@@ -53,7 +53,7 @@ ANSWERS = (
         "one node's refusal supersedes a term",
         _ANSWERS_TESTS,
         (
-            "registry.replica.renewals",
+            "registry.replica.locks.renewals",
             "elif not quorums.prepared(set(self._node.config.nodes) - renewal.refused):",
             "elif renewal.refused:",
         ),
@@ -62,7 +62,7 @@ ANSWERS = (
         "a question is answered by an accept quorum",
         _ANSWERS_TESTS,
         (
-            "registry.replica.contest",
+            "registry.replica.locks.lock_queue",
             "return quorums.prepared(self.answers.keys())",
             "return quorums.accepted(self.answers.keys())",
         ),
@@ -71,7 +71,7 @@ ANSWERS = (
         "a term is free by an accept quorum",
         _ANSWERS_TESTS,
         (
-            "registry.replica.contest",
+            "registry.replica.locks.lock_queue",
             "return quorums.prepared([n for n, given",
             "return quorums.accepted([n for n, given",
         ),
@@ -80,7 +80,7 @@ ANSWERS = (
         "a give-up is taken by an accept quorum",
         _ANSWERS_TESTS,
         (
-            "registry.replica.giving_up",
+            "registry.replica.locks.giving_up",
             "if self._node.config.quorums.prepared(passing.taken):",
             "if self._node.config.quorums.accepted(passing.taken):",
         ),
@@ -89,7 +89,7 @@ ANSWERS = (
         "undecided is said by an accept quorum",
         _ANSWERS_TESTS,
         (
-            "registry.replica.reads",
+            "registry.replica.requests.reads",
             "if self._node.config.quorums.prepared(read.answered):",
             "if self._node.config.quorums.accepted(read.answered):",
         ),
@@ -98,7 +98,7 @@ ANSWERS = (
         "a list is made by an accept quorum",
         _ANSWERS_TESTS,
         (
-            "registry.replica.lists",
+            "registry.replica.requests.lists",
             "if not self._node.config.quorums.prepared(read.answers.keys()):",
             "if not self._node.config.quorums.accepted(read.answers.keys()):",
         ),
@@ -107,7 +107,7 @@ ANSWERS = (
         "a claim confirms itself if prepare quorums are majorities",
         _ANSWERS_TESTS,
         (
-            "registry.replica.granting",
+            "registry.replica.locks.granting",
             "leased = 2 * quorums.accept > len(quorums.members)",
             "leased = 2 * quorums.prepare > len(quorums.members)",
         ),
@@ -116,7 +116,7 @@ ANSWERS = (
         "remaining time is what an accept quorum says",
         _ANSWERS_TESTS,
         (
-            "registry.replica.contest",
+            "registry.replica.locks.lock_queue",
             "[quorums.prepare - 1]",
             "[quorums.accept - 1]",
         ),
@@ -125,7 +125,7 @@ ANSWERS = (
         "remaining time is what a majority says",
         _ANSWERS_TESTS,
         (
-            "registry.replica.contest",
+            "registry.replica.locks.lock_queue",
             "[quorums.prepare - 1]",
             "[len(quorums.members) // 2]",
         ),
@@ -134,7 +134,7 @@ ANSWERS = (
         "remaining time is the shortest lease",
         _ANSWERS_TESTS,
         (
-            "registry.replica.contest",
+            "registry.replica.locks.lock_queue",
             "[quorums.prepare - 1]",
             "[0]",
         ),
@@ -143,7 +143,7 @@ ANSWERS = (
         "remaining time is the longest lease",
         _ANSWERS_TESTS,
         (
-            "registry.replica.contest",
+            "registry.replica.locks.lock_queue",
             "[quorums.prepare - 1]",
             "[-1]",
         ),
@@ -152,7 +152,7 @@ ANSWERS = (
         "remaining time is that of the node that was asked",
         _ANSWERS_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "        wait_ms = ask.wait_ms(self._node.config.quorums)\n",
             "        wait_ms = self._leases.remaining_ms(turn.now_ms, tenure(ask.decree), 0)\n",
         ),
@@ -161,7 +161,7 @@ ANSWERS = (
         "remaining time is told before it is a quorum's",
         _ANSWERS_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "                free_ms = contest.held_until_ms\n",
             "                lefts = [one.remaining_ms for one in ask.answers.values()]\n"
             "                free_ms = turn.now_ms + min(lefts)\n",
@@ -171,7 +171,7 @@ ANSWERS = (
         "remaining time is what it was when the term began",
         _ANSWERS_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "        contest.held_until_ms = turn.now_ms + wait_ms\n",
             "",
         ),
@@ -180,7 +180,7 @@ ANSWERS = (
         "a term ended as the first who answered says",
         _ANSWERS_TESTS,
         (
-            "registry.replica.contest",
+            "registry.replica.locks.lock_queue",
             "return min(endings, key=lambda one: (one.how not in AT_ONCE, one.how), default=None)",
             "return endings[0] if endings else None",
         ),

@@ -15,12 +15,16 @@ def _early(kind: str) -> tuple[Change, ...]:
     """An acceptor's answers of one kind leave at once; all others wait for the disk."""
     chosen = f"(turn.at_once if isinstance(answer, {kind}) else turn.after)"
     return (
-        Change("registry.replica.voting", _ANSWER, f"            {chosen}(Send(sender, answer))"),
+        Change(
+            "registry.replica.consensus.messages",
+            _ANSWER,
+            f"            {chosen}(Send(sender, answer))",
+        ),
     )
 
 
 def _coordinator(old: str, new: str) -> tuple[Change, ...]:
-    return (Change("registry.replica.coordinator", old, new),)
+    return (Change("registry.replica.consensus.coordinator", old, new),)
 
 
 DISK = (
@@ -39,7 +43,7 @@ DISK = (
         "answers leave before the disk has what they say",
         (
             Change(
-                "registry.replica.turn",
+                "registry.replica.step.step_builder",
                 "changed = key in self._dirty or key in self._forgotten",
                 "changed = False",
             ),
@@ -51,7 +55,7 @@ DISK = (
         "mere promises are not written down",
         (
             Change(
-                "registry.replica.acceptors",
+                "registry.replica.consensus.acceptor",
                 "if changed != instance:",
                 "if changed.accepted != instance.accepted:",
             ),
@@ -63,7 +67,7 @@ DISK = (
         "a ballot reused after restart",
         (
             Change(
-                "registry.replica.node",
+                "registry.replica.step.node",
                 "return Process(self.identity.node, self.identity.incarnation)",
                 "return Process(self.identity.node, 1)",
             ),
@@ -152,7 +156,7 @@ LEARNING = (
         "nobody finishes what a dead proposer left",
         (
             Change(
-                "registry.replica.finishing",
+                "registry.replica.requests.recovery",
                 "            turn.again(Finish(key, None))",
                 "            pass",
             ),

@@ -25,28 +25,28 @@ def _bug(
 READING = (
     _bug(
         "read of undecided without a quorum",
-        "reads",
+        "requests.reads",
         "if self._node.config.quorums.prepared(read.answered):",
         "if read.answered:",
         trials=50,
     ),
     _bug(
         "undecided is said in spite of an acceptance",
-        "reads",
+        "requests.reads",
         "        elif answer.accepted:",
         "        elif False:",
         trials=300,
     ),
     _bug(
         "what is accepted is served as if it were chosen",
-        "reads",
+        "requests.reads",
         "            self._coordinator.follow(turn, key, live, then)",
         "            then(turn, instance.accepted.decree)",
         trials=300,
     ),
     _bug(
         "a read counts promises that are older than itself",
-        "attempts",
+        "consensus.attempt",
         "[f for f in self.followers if f.joined < self.ballots]",
         "list(self.followers)",
         None,  # storms meet it once in a thousand seeds or more
@@ -54,7 +54,7 @@ READING = (
     ),
     _bug(
         "a read that joins after a nack counts promises that are older than itself",
-        "coordinator",
+        "consensus.coordinator",
         "Follower(live, then, attempt.ballots)",
         "Follower(live, then, 0 if attempt.outbids else attempt.ballots)",
         None,  # rarer still
@@ -62,14 +62,14 @@ READING = (
     ),
     _bug(
         "an acceptance is not reported once more is promised",
-        "reads",
+        "requests.reads",
         "accepted = instance.accepted is not None\n",
         "accepted = instance.accepted is not None and instance.promised == instance.accepted.ballot\n",
         600,
     ),
     _bug(
         "an answer to an earlier life is counted",
-        "tokens",
+        "step.tokens",
         "return (self._incarnation << TOKEN_BITS) | self._last",
         "return self._last",
         None,  # storms meet it once in hundreds of seeds
@@ -77,42 +77,42 @@ READING = (
     ),
     _bug(
         "list from one node",
-        "lists",
+        "requests.lists",
         "if not self._node.config.quorums.prepared(read.answers.keys()):",
         "if not read.answers:",
         trials=20,
     ),
     _bug(
         "a list leaves out what is half-done",
-        "list_read",
+        "requests.list_read",
         "self.unsettled = unlearned - self.decrees.keys()",
         "self.unsettled = set()",
         trials=100,
     ),
     _bug(
         "a list's page goes further than one of its answers",
-        "list_read",
+        "requests.list_read",
         "self.horizon = horizon(self.answers.values())",
         "self.horizon = None",
         400,
     ),
     _bug(
         "the same is said of a span in which something is accepted that the asker does not know",
-        "spans",
+        "requests.spans",
         "if _is_settled(rows) and _digest(rows) == span.digest:",
         "if _digest(rows) == span.digest:",
         tests=_TESTS,
     ),
     _bug(
         "the same is said of whatever is no more than the asker has",
-        "spans",
+        "requests.spans",
         "_digest(rows) == span.digest:",
         "(_digest(rows) == span.digest or not rows or len(rows) == 2):",
         tests=_TESTS,
     ),
     _bug(
         "an answer that breaks off is taken for all that was asked about",
-        "spans",
+        "requests.spans",
         "return answer_of(id, self._told, self._cut_at)",
         "return answer_of(id, self._told, None)",
         None,  # the page is cut there as well, unless it is full by its bytes
@@ -120,14 +120,14 @@ READING = (
     ),
     _bug(
         "a page goes on behind what the peers were asked about",
-        "lists",
+        "requests.lists",
         "end = None if complete else read.rows[-1][0]",
         "end = None",
         tests=_TESTS,
     ),
     _bug(
         "an answer to another page is counted",
-        "lists",
+        "requests.lists",
         "        read = self._reads.get(answer.id)\n"
         "        if read is not None and not read.merged and",
         "        read = next((r for r in self._reads.values() if not r.merged), None)\n"
@@ -136,7 +136,7 @@ READING = (
     ),
     _bug(
         "a list is given a page that was read before it arrived",
-        "lists",
+        "requests.lists",
         "        read = self._waiting.setdefault(question, ListRead(question))",
         "        begun = (r for r in self._reads.values() if r.question == question)\n"
         "        read = next(begun, None) or self._waiting.setdefault(question, ListRead(question))",
@@ -145,7 +145,7 @@ READING = (
     ),
     _bug(
         "who leaves a page takes it from all who share it",
-        "lists",
+        "requests.lists",
         "        if read.lives:\n            return\n",
         "",
         None,  # it is late then, and not wrong
@@ -153,7 +153,7 @@ READING = (
     ),
     _bug(
         "a scan that is lost twice is never asked for again",
-        "lists",
+        "requests.lists",
         "if node not in read.answers])\n        turn.ask_again(read.token, self._patience_ms(read))",
         "if node not in read.answers])",
         None,  # a request ends in time all the same
@@ -161,7 +161,7 @@ READING = (
     ),
     _bug(
         "a scan that nobody waits for is served all the same",
-        "scan_service",
+        "requests.scan_service",
         "return current and turn.now_ms <= served.deadline_ms",
         "return True",
         None,  # it costs time, and nothing else
@@ -169,19 +169,19 @@ READING = (
     ),
     _bug(
         "a watch that is cut short skips the rest",
-        "watches",
+        "feed.watches",
         "return tuple(d for _, d in found[:count]), index",
         "return tuple(d for _, d in found[:count]), end",
     ),
     _bug(
         "a position that a crash may take is told to a watch as if it were durable",
-        "positions",
+        "feed.watch_positions",
         "    if ahead <= 0:\n",
         "    if True:\n",
     ),
     _bug(
         "a watch goes on behind what a crash has taken",
-        "positions",
+        "feed.watch_positions",
         "index = min(durable + ahead, node.found_feed_end)",
         "index = min(durable + ahead, node.feed_end)",
         seeds=None,
@@ -189,7 +189,7 @@ READING = (
     ),
     _bug(
         "a watch that is two lives old is taken at its word",
-        "positions",
+        "feed.watch_positions",
         "    else:\n        index = durable\n",
         "    else:\n        index = min(durable + ahead, node.found_feed_end)\n",
         seeds=None,
@@ -200,29 +200,31 @@ READING = (
 CLAIMING = (
     _bug(
         "claim id ignored on retry",
-        "claims",
+        "requests.claims",
         "and decree.claim_id != live.claim_id:",
         "and True:",
         trials=20,
     ),
     _bug(
         "a claim of the next slot takes one that another won",
-        "claims",
+        "requests.claims",
         "if isinstance(live.request, ClaimNextRequest) and",
         "if False and",
         trials=20,
     ),
-    _bug("a slot is proposed over a gap", "claims", "if before is None or (", "if True or ("),
+    _bug(
+        "a slot is proposed over a gap", "requests.claims", "if before is None or (", "if True or ("
+    ),
     _bug(
         "what was passed on and lost is called definite",
-        "claims",
+        "requests.claims",
         "                live.indefinite = True\n",
         "                live.indefinite = False\n",
         400,
     ),
     _bug(
         "an error behind an indefinite try sounds definite",
-        "requests",
+        "step.pending",
         "if live.claim_id is not None and indefinite and error.definite:",
         "if False:",
         1_500,
@@ -232,19 +234,19 @@ CLAIMING = (
 KNOWING = (
     _bug(
         "the cursor moves past what is missing",
-        "catchup",
+        "feed.catchup",
         "if pulling.missing or pulling.next_start",
         "if pulling.next_start",
     ),
     _bug(
         "feeds are not read",
-        "catchup",
+        "feed.catchup",
         "        if pulling is None and self._ends",
         "        if False and self._ends",
     ),
     _bug(
         "of what was fetched together only the first is learned",
-        "knowledge",
+        "feed.learner",
         "[decree for decree in message.decrees if not is_term(decree.key)]",
         "[decree for decree in message.decrees[:1] if not is_term(decree.key)]",
     ),
@@ -291,7 +293,7 @@ KNOWING = (
         "what cannot be looked up at a start is held no more",
         (
             Change(
-                "storage.held",
+                "storage.inline",
                 "return found is held or isinstance(found, Damaged)",
                 "return found is held",
             ),
@@ -300,7 +302,11 @@ KNOWING = (
     ),
     Bug(
         "a page is written over before what made it free is on disk",
-        (Change("storage.notes", "self._emptied.append(page)", "self._free.append(page)"),),
+        (
+            Change(
+                "storage.pending_journal", "self._emptied.append(page)", "self._free.append(page)"
+            ),
+        ),
         tests=100,  # it takes a crash between two batches that nobody waits for
     ),
     Bug(
@@ -313,7 +319,7 @@ KNOWING = (
                 "        pass\n",
             ),
             Change(
-                "registry.replica.node",
+                "registry.replica.step.node",
                 "self.failed or reason\n        self.voting = False",
                 '""',
             ),

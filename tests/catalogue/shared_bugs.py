@@ -8,13 +8,13 @@ def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
     return Bug(name, made, held_by=held_by)
 
 
-_SHARED_TESTS = "replica/test_shared_questions.py"
+_SHARED_TESTS = "replica/requests/test_shared_questions.py"
 SHARED = (
     _bug(
         "a contest ends with the first who leaves it",
         _SHARED_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "        if not contest.waiters:\n"
             "            self._close(contest)\n"
             "        elif waited",
@@ -27,7 +27,7 @@ SHARED = (
         "an attempt ends with the first who leaves it",
         _SHARED_TESTS,
         (
-            "registry.replica.attempts",
+            "registry.replica.consensus.attempt",
             "        self.claims = [candidate for candidate in",
             "        if any(one.live.done for one in (*self.claims, *self.followers)):\n"
             "            self.claims, self.followers = [], []\n"
@@ -38,7 +38,7 @@ SHARED = (
         "an attempt that reads alone wait for is wanted by nobody",
         _SHARED_TESTS,
         (
-            "registry.replica.attempts",
+            "registry.replica.consensus.attempt",
             "return bool(self.claims or self.followers)",
             "return bool(self.claims)",
         ),
@@ -47,7 +47,7 @@ SHARED = (
         "all reads leave an attempt with the first",
         _SHARED_TESTS,
         (
-            "registry.replica.attempts",
+            "registry.replica.consensus.attempt",
             "self.followers = [f for f in self.followers if not f.live.done]",
             "self.followers = [] if any(f.live.done for f in self.followers) else self.followers",
         ),
@@ -56,7 +56,7 @@ SHARED = (
         "waits for a key are forgotten with the first that ends",
         _SHARED_TESTS,
         (
-            "registry.replica.reads",
+            "registry.replica.requests.reads",
             "            if remaining:\n                self._waits[key] = remaining\n",
             "            if len(remaining) == len(lives):\n                pass\n",
         ),
@@ -65,7 +65,7 @@ SHARED = (
         "a read that is over ends all reads of its key",
         _SHARED_TESTS,
         (
-            "registry.replica.reads",
+            "registry.replica.requests.reads",
             "        if read.live.done:\n            self._drop(timer.token)\n            return\n",
             "        if read.live.done:\n"
             "            for token in list(self._reads_by_key[read.key]):\n"
@@ -77,7 +77,7 @@ SHARED = (
         "an answer for a read that is over ends all reads of its key",
         _SHARED_TESTS,
         (
-            "registry.replica.reads",
+            "registry.replica.requests.reads",
             "        if read.live.done:\n            self._drop(answer.id)\n",
             "        if read.live.done:\n"
             "            for token in list(self._reads_by_key[read.key]):\n"
@@ -88,7 +88,7 @@ SHARED = (
         "nobody follows a candidate that has gone",
         _SHARED_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "        elif waited and contest.candidate is None:\n"
             "            self.latest.find(turn, contest)\n",
             "",
@@ -98,7 +98,7 @@ SHARED = (
         "a cancelled request leaves its contest as it was",
         _SHARED_TESTS,
         (
-            "registry.replica.intake",
+            "registry.replica.client_requests",
             "            self._leave(turn, cancelled)\n",
             "            self._parts.lists.leave(turn, cancelled)\n",
         ),
@@ -107,7 +107,7 @@ SHARED = (
         "a question about a term is dropped with the first who leaves",
         _SHARED_TESTS,
         (
-            "registry.replica.contest",
+            "registry.replica.locks.lock_queue",
             "            self._forget_claim(live)\n",
             "            self._forget_claim(live)\n            self.ask = None\n",
         ),
@@ -116,7 +116,7 @@ SHARED = (
         "a contest waits forever for one who looked into the next term",
         _SHARED_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "        self._coordinator.follow(turn, tenure(ask.decree).next_key, live, then)\n"
             "        self._pause(turn, contest, MAX_PAUSE_MS)\n",
             "        self._coordinator.follow(turn, tenure(ask.decree).next_key, live, then)\n",
@@ -124,13 +124,13 @@ SHARED = (
     ),
 )
 
-_FRESH_TESTS = "replica/test_held_is_fresh.py"
+_FRESH_TESTS = "replica/locks/test_held_is_fresh.py"
 FRESH = (
     _bug(
         "held is said to those who came behind the question",
         _FRESH_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "        for live in ask.serves:\n"
             "            if not queues(live) and not live.indefinite:",
             "        for live in list(contest.waiters):\n"
@@ -141,7 +141,7 @@ FRESH = (
         "a question serves those who come behind it",
         _FRESH_TESTS,
         (
-            "registry.replica.asking",
+            "registry.replica.locks.lease_queries",
             "Ask(self._node.tokens.ask(self), decree, list(contest.waiters))",
             "Ask(self._node.tokens.ask(self), decree, contest.waiters)",
         ),
@@ -150,7 +150,7 @@ FRESH = (
         "free is said to those who came behind the question",
         _FRESH_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "        for live in ask.serves:\n            if not wants_it(live):",
             "        for live in list(contest.waiters):\n            if not wants_it(live):",
         ),
@@ -159,7 +159,7 @@ FRESH = (
         "a quorum is said to have answered those who came behind the question",
         _FRESH_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "        ask.mark_undecided()\n        for live",
             "        for live in contest.waiters:\n"
             "            live.undecided = True\n"
@@ -170,7 +170,7 @@ FRESH = (
         "what was told before answers who comes next",
         _FRESH_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "elif contest.ask is None or contest.ask.told:",
             "elif contest.ask is None:",
         ),
@@ -179,7 +179,7 @@ FRESH = (
         "held is said at the end though no quorum answered",
         _FRESH_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "if live.undecided and not live.indefinite and decree and contest:",
             "if not live.indefinite and decree and contest:",
         ),
@@ -188,7 +188,7 @@ FRESH = (
         "held is said at the end to one who was proposed",
         _FRESH_TESTS,
         (
-            "registry.replica.contests",
+            "registry.replica.locks.lock_queues",
             "if live.undecided and not live.indefinite and decree and contest:",
             "if live.undecided and decree and contest:",
         ),
@@ -197,7 +197,7 @@ FRESH = (
         "one answer to an overtaken question proves a quorum",
         _FRESH_TESTS,
         (
-            "registry.replica.asking",
+            "registry.replica.locks.lease_queries",
             "            if ask.answered(self._node.config.quorums):\n"
             "                ask.mark_undecided()",
             "            if ask.answers:\n                ask.mark_undecided()",

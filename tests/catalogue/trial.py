@@ -7,7 +7,7 @@ more may happen: a node may lose its whole disk, and come back as if it were new
 import random
 from collections.abc import Callable
 
-from decreed.registry.replica.events import Reachable
+from decreed.registry.replica.step.events import Reachable
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.peers import PeerMessage
 from decreed.registry.wire.requests import (

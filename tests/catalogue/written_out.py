@@ -8,7 +8,7 @@ import pytest
 
 from .bug import ROOT
 
-_PLACES = ("storage/test_notes.py", "storage/test_held.py", "locks", "replica")
+_PLACES = ("storage/test_pending_journal.py", "storage/test_inline.py", "locks", "replica")
 
 
 class _Counter:

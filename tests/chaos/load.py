@@ -14,7 +14,7 @@ from pathlib import Path
 import trio
 
 from decreed.client import Claimed, Decree, Registry, connect
-from decreed.client.claims import make_claim
+from decreed.client.requests.claims import make_claim
 from decreed.registry.keys import parse_key, series_and_slot, slot_key
 
 from ..history.operations import Kind, Result, Wish

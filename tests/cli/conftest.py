@@ -9,8 +9,8 @@ from .fakes import Cli, FakeRegistry
 def registry(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
     """The registry that commands find at every endpoint."""
     fake = FakeRegistry()
-    monkeypatch.setattr("decreed.cli.connection.ask", fake.ask)
-    for module in ("connection", "dev"):
+    monkeypatch.setattr("decreed.cli.options.connection.ask", fake.ask)
+    for module in ("options.connection", "commands.dev"):
         monkeypatch.setattr(f"decreed.cli.{module}.connect", fake.connect)
     return fake
 

@@ -14,7 +14,7 @@ import trio
 
 from decreed.cli.main import run
 from decreed.client.blocking import finish
-from decreed.client.results import Claimed, Watched
+from decreed.client.requests.results import Claimed, Watched
 from decreed.registry.errors import DecreedError, StillUndecided
 from decreed.registry.keys import matches, slot_key, sort_key
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Outcome, Process

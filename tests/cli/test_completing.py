@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from decreed.cli.completing import Typed, typed_in
-from decreed.cli.key_completion import MOST, behind
+from decreed.cli.options.key_completion import MOST, behind
 from decreed.registry.errors import Unreachable
 from decreed.registry.keys import sort_key
 

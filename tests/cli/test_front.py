@@ -7,19 +7,19 @@ from typing import Annotated
 
 import pytest
 
-from decreed.cli import commands
+from decreed.cli import table
 from decreed.cli.declared import parameters_of
-from decreed.cli.deferred import typer
 from decreed.cli.entry import Entry, first_sentence
 from decreed.cli.front import ANSWERS, GLOBALS, find
+from decreed.cli.shell.deferred import typer
 from decreed.cli.summaries import SUMMARIES
 
 from .fakes import Cli, FakeRegistry
 
-INNER = [(group, entry) for group, entries in commands.GROUPS.items() for entry in entries]
-ENTRIES = [*commands.COMMANDS, *(entry for _, entry in INNER)]
+INNER = [(group, entry) for group, entries in table.GROUPS.items() for entry in entries]
+ENTRIES = [*table.COMMANDS, *(entry for _, entry in INNER)]
 PATHS = [
-    *([entry.name] for entry in commands.COMMANDS),
+    *([entry.name] for entry in table.COMMANDS),
     *([group, entry.name] for group, entry in INNER),
 ]
 
@@ -199,7 +199,7 @@ def test_a_command_without_contexts_refuses_one(cli: Cli, monkeypatch: pytest.Mo
         asked.append(key)
         return 0
 
-    monkeypatch.setattr("decreed.cli.reads.get", get)
+    monkeypatch.setattr("decreed.cli.commands.read.get", get)
     result = cli("--context", "prod", "get", "k")
     assert (result.code, asked) == (2, [])
     assert "'get' has no option --context" in result.err
@@ -263,12 +263,13 @@ def test_every_parameter_has_help_and_a_known_type(entry: Entry) -> None:
 def test_the_help_of_the_program_shows_all_commands_with_a_line_each(cli: Cli) -> None:
     _, _, listed = cli("--help").text.partition("Commands:\n")
     lines = [line.split(maxsplit=1) for line in listed.splitlines()]
-    assert [name for name, _ in lines] == [*(e.name for e in commands.COMMANDS), "lock", "context"]
+    assert [name for name, _ in lines] == [*(e.name for e in table.COMMANDS), "lock", "context"]
 
 
 def test_a_command_loads_only_its_own_module() -> None:
     own = {
-        entry.name: f"decreed.cli.{entry.where.partition(':')[0]}" for entry in commands.COMMANDS
+        entry.name: f"decreed.cli.commands.{entry.where.partition(':')[0]}"
+        for entry in table.COMMANDS
     }
     modules = loaded("version")
     assert own["version"] in modules
@@ -284,7 +285,7 @@ def test_a_command_loads_only_its_own_module() -> None:
          {"typer", "pydantic", "anyio", "trio", "asyncio"}),
         (["--help"], {"pydantic", "rich", "msgspec", "trio", "anyio", "decreed.client"}),
         (["get", "--help"], {"pydantic", "rich", "trio", "anyio"}),
-        (["stauts"], {"typer", "msgspec", "trio", "decreed.cli.status"}),
+        (["stauts"], {"typer", "msgspec", "trio", "decreed.cli.commands.status"}),
     ],
 )  # fmt: skip
 def test_a_command_loads_no_module_that_it_does_not_use(
@@ -295,7 +296,7 @@ def test_a_command_loads_no_module_that_it_does_not_use(
 
 def test_what_only_writes_a_file_loads_neither_typer_nor_trio(tmp_path: Path) -> None:
     modules = loaded("init", str(tmp_path), "--node", "n1=127.0.0.1:7400")
-    assert "decreed.cli.init" in modules
+    assert "decreed.cli.commands.init" in modules
     assert modules & {"typer", "pydantic", "trio", "anyio", "rich"} == set()
 
 

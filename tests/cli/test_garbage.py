@@ -2,7 +2,7 @@
 
 import gc
 
-from decreed.cli.serving import YOUNG_OBJECTS, collect_seldom
+from decreed.cli.commands.serve import YOUNG_OBJECTS, collect_seldom
 
 
 def test_a_node_collects_garbage_rarely_and_skips_the_objects_of_its_start() -> None:

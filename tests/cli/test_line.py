@@ -12,13 +12,13 @@ import typer as real
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decreed.cli import options as o
-from decreed.cli.commands import COMMANDS, GROUPS
 from decreed.cli.declared import REQUIRED, Parameter, parameters_of
-from decreed.cli.deferred import typer
 from decreed.cli.entry import Entry
-from decreed.cli.failures import CommandFailed
 from decreed.cli.line import Told, split, values
+from decreed.cli.options import types as o
+from decreed.cli.shell.deferred import typer
+from decreed.cli.shell.failures import CommandFailed
+from decreed.cli.table import COMMANDS, GROUPS
 from decreed.cli.typer_app import stand_in
 
 from .fakes import Cli

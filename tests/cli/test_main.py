@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from decreed.cli import commands, options
+from decreed.cli import table
 from decreed.cli.main import run
+from decreed.cli.options import types
 from decreed.registry.errors import ERRORS, Exit, Unreachable
 
 from .fakes import Cli, FakeRegistry
@@ -23,7 +24,7 @@ ASKING_NOBODY = ("init", "version")
 
 
 def test_these_are_the_commands() -> None:
-    assert sorted(entry.name for entry in commands.COMMANDS) == COMMANDS
+    assert sorted(entry.name for entry in table.COMMANDS) == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -233,7 +234,7 @@ def test_json_by_a_variable_is_for_errors_too(
     ],
 )
 def test_times(text: str, seconds: float) -> None:
-    assert options.parse_duration(text) == seconds
+    assert types.parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_times(text: str, seconds: float) -> None:
 )
 def test_bad_times_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
-        options.parse_duration(text)
+        types.parse_duration(text)
 
 
 def test_python_m_decreed_is_the_command(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from decreed.client import acquiring, hold
+from decreed.client.locks import acquiring, lease
 
 from ..support.held_up import again_if_held_up, is_leased
 from ..support.steady import Steady, SteadyClock, SteadyLoop
@@ -33,7 +33,7 @@ def anyio_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if REAL_SERVERS in request.fixturenames:
         return name
     steady: Steady = request.getfixturevalue("steady")
-    for module in (acquiring, hold):
+    for module in (acquiring, lease):
         monkeypatch.setattr(module, "now_ms", lambda: steady.now() * 1_000)
     return name, backend_options(name, steady)
 

@@ -20,24 +20,18 @@ import pytest
 
 from decreed.client import blocking
 from decreed.client.blocking import Exchange, ask, finish, keys_of
-from decreed.client.registry import Keys
+from decreed.client.keys import Keys
 from decreed.registry.errors import BadRequest, ConfigError, DecreedError, Unreachable
 from decreed.registry.types import Decree
 from decreed.registry.wire import codec, frames
 from decreed.registry.wire.requests import ClaimRequest, GetRequest
 
 from ..support.steady import Steady, SteadySelector
-from . import (
-    test_claims,
-    test_connections,
-    test_names,
-    test_reads,
-    test_silence,
-    test_strangers,
-)
 from .conftest import backend_options
 from .fakes import FakeCluster, Silence, cluster_of, decree_of
-from .test_names import names as names  # a fixture of tests that are run here too
+from .requests import test_claims, test_reads, test_silence
+from .transport import test_connections, test_names, test_strangers
+from .transport.test_names import names as names  # a fixture of tests that are run here too
 
 pytestmark = pytest.mark.anyio
 

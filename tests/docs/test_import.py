@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from decreed.cli import formats, importing
-from decreed.cli.flatten import flatten
-from decreed.cli.folders import folder_items
-from decreed.cli.items import Item
-from decreed.cli.plan import Names, arranged
+from decreed.cli.commands import import_command
+from decreed.cli.importing import formats
+from decreed.cli.importing.flatten import flatten
+from decreed.cli.importing.folders import folder_items
+from decreed.cli.importing.items import Item
+from decreed.cli.importing.plan import Names, arranged
 from decreed.registry.errors import BadRequest
 
 from .pages import ROOT, quoted, rows
@@ -108,7 +109,7 @@ def test_all_rows_about_folders_are_tested() -> None:
 
 def test_the_options_are_those_of_the_command() -> None:
     listed = {quoted(option)[0].split()[0] for option, _ in rows(PAGE, "option")}
-    code = Path(importing.__file__).read_text(encoding="utf-8")
+    code = Path(import_command.__file__).read_text(encoding="utf-8")
     shared = {"--timeout"}
     given = {word for word in code.split('"') if word.startswith("--") and " " not in word}
     assert listed == given - shared

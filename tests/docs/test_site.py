@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import pytest
 
 import decreed.client
-from decreed.cli.commands import COMMANDS, GROUPS
+from decreed.cli.table import COMMANDS, GROUPS
 from decreed.client import fencing, sync
 from decreed.registry.errors import ERRORS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from decreed.cli.commands import COMMANDS as ALL_COMMANDS
+from decreed.cli.table import COMMANDS as ALL_COMMANDS
 from decreed.registry import config, keys, types
 from decreed.registry.errors import ERRORS, DecreedError, Exit, error_from_wire
 from decreed.registry.wire.requests import MAX_TIMEOUT_MS

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 
-from decreed.cli import contexts
-from decreed.cli.commands import COMMANDS, GROUPS
+from decreed.cli.config import contexts
 from decreed.cli.declared import Parameter, parameters_of
+from decreed.cli.table import COMMANDS, GROUPS
 
 from .pages import ROOT, quoted, rows
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import typer
 
-from decreed.cli import formats
-from decreed.cli.flatten import flatten, whole
-from decreed.cli.options import parse_duration, parse_endpoints
-from decreed.cli.plan import Names, arranged
-from decreed.cli.settings import parse_text
+from decreed.cli.config.settings import parse_text
+from decreed.cli.importing import formats
+from decreed.cli.importing.flatten import flatten, whole
+from decreed.cli.importing.plan import Names, arranged
+from decreed.cli.options.types import parse_duration, parse_endpoints
 from decreed.registry.errors import BadRequest, ConfigError, Damaged, ProtocolError, Refused
 from decreed.registry.keys import parse_key, parse_prefix, parse_series
 from decreed.registry.paxos.instance import Instance

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decreed.cli.main import run
-from decreed.cli.options import parse_duration, parse_endpoints
-from decreed.client.claims import make_claim
-from decreed.client.results import Claimed
+from decreed.cli.options.types import parse_duration, parse_endpoints
+from decreed.client.requests.claims import make_claim
+from decreed.client.requests.results import Claimed
 from decreed.registry.errors import Exit
 from decreed.registry.keys import parse_key, slot_key
 from tests.cli.fakes import FakeRegistry
@@ -72,8 +72,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("DECREED_ENDPOINTS", "DECREED_CLAIMANT", "DECREED_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     registry = StrictRegistry()
-    monkeypatch.setattr("decreed.cli.connection.connect", registry.connect)
-    monkeypatch.setattr("decreed.cli.connection.ask", registry.ask)
+    monkeypatch.setattr("decreed.cli.options.connection.connect", registry.connect)
+    monkeypatch.setattr("decreed.cli.options.connection.ask", registry.ask)
     (tmp_path / "file").write_bytes(b"\xff\x00")
     (tmp_path / "values.toml").write_text("[a]\nb = 1\n")
     (tmp_path / "bad.json").write_text("{")

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tomlkit.exceptions import TOMLKitError
 
-from decreed.cli.failures import CommandFailed
-from decreed.cli.settings import load_config, parse_text
-from decreed.cli.settings_text import config_text
+from decreed.cli.config.settings import load_config, parse_text
+from decreed.cli.config.settings_text import config_text
+from decreed.cli.shell.failures import CommandFailed
 from decreed.registry.addresses import split_address
 from decreed.registry.config import ClusterConfig, parse_config
 from decreed.registry.errors import ConfigError

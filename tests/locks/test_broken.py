@@ -7,7 +7,7 @@ import pytest
 from decreed.registry.locks.leases import Leases
 from decreed.registry.locks.terms import Ending, How, Tenure, tenure
 from decreed.registry.paxos.messages import Accept
-from decreed.registry.replica.events import FromPeer
+from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import NodeId
 from decreed.registry.wire.peers import EndTerm, Renew
 from decreed.registry.wire.requests import HeldBy, HolderRequest, Superseded

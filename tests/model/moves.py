@@ -30,7 +30,7 @@ from decreed.registry.paxos.messages import (
     Promise,
     PromiseClass,
 )
-from decreed.registry.replica.events import Event, FromPeer
+from decreed.registry.replica.step.events import Event, FromPeer
 from decreed.registry.types import NodeId
 
 from .cells import Cells

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from decreed.registry.config import ClusterConfig
 from decreed.registry.disk import ClassRecord, CursorRecord, Identity, InstanceRecord, Recovered
-from decreed.registry.lineage import Lineage
+from decreed.registry.incarnations import Lineage
 from decreed.registry.paxos.instance import EMPTY, Class, Instance
 from decreed.registry.paxos.messages import (
     Accept,
@@ -33,9 +33,12 @@ from decreed.registry.paxos.messages import (
     PromiseClass,
 )
 from decreed.registry.paxos.proposer import Preparing, Proposing
-from decreed.registry.replica.attempts import Progress
-from decreed.registry.replica.effects import Effects, Outgoing, Send
-from decreed.registry.replica.events import (
+from decreed.registry.replica.consensus.attempt import Progress
+from decreed.registry.replica.consensus.batches import STANDING_RESENDS
+from decreed.registry.replica.replica import Replica
+from decreed.registry.replica.replica import Volatile as Held
+from decreed.registry.replica.step.effects import Effects, Outgoing, Send
+from decreed.registry.replica.step.events import (
     Event,
     Finish,
     Fired,
@@ -47,9 +50,6 @@ from decreed.registry.replica.events import (
     Retry,
     Sweep,
 )
-from decreed.registry.replica.flights import STANDING_RESENDS
-from decreed.registry.replica.replica import Replica
-from decreed.registry.replica.replica import Volatile as Held
 from decreed.registry.types import Ballot, Claim, Key, NodeId, Value
 from decreed.registry.wire.requests import ClaimRequest
 

@@ -16,7 +16,15 @@ from decreed.registry.paxos.messages import (
     Promise,
     PromiseClass,
 )
-from decreed.registry.replica.events import Event, Finish, Fired, FromClient, FromPeer, Retry, Sweep
+from decreed.registry.replica.step.events import (
+    Event,
+    Finish,
+    Fired,
+    FromClient,
+    FromPeer,
+    Retry,
+    Sweep,
+)
 from decreed.registry.types import Decree, NodeId, Proposal
 
 from .checker import Report

@@ -20,7 +20,7 @@ from decreed.registry.paxos.proposer import (
     Vacant,
 )
 from decreed.registry.paxos.quorums import Quorums
-from decreed.registry.replica.events import FromPeer
+from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Outcome, Process, Proposal, outcome
 from decreed.registry.wire.requests import ClaimRequest, Decreed
 

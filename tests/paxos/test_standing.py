@@ -2,12 +2,12 @@
 
 import pytest
 
-from decreed.registry.paxos import acceptor, proposer, standing
+from decreed.registry.paxos import acceptor, class_promise, proposer
+from decreed.registry.paxos.class_promise import AskingClass, GrantedClass
 from decreed.registry.paxos.instance import EMPTY, Class, Contradiction, Instance
 from decreed.registry.paxos.messages import Accept, Accepted, Nack, Prepare, PrepareClass, Promise
 from decreed.registry.paxos.proposer import Outbid, Prepared, Proposing, Uncovered
 from decreed.registry.paxos.quorums import Quorums
-from decreed.registry.paxos.standing import AskingClass, GrantedClass
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 
 from ..support.world import claim
@@ -32,16 +32,16 @@ def proposal(ballot: Ballot, value: bytes = b"v") -> Accept:
 
 
 def granted(*half_done: Key) -> GrantedClass:
-    state: AskingClass | GrantedClass = standing.ask(FIRST)
+    state: AskingClass | GrantedClass = class_promise.ask(FIRST)
     for node in ("n1", "n2"):
-        state = standing.on_promise(state, node, frozenset(half_done), quorums(3))
+        state = class_promise.on_promise(state, node, frozenset(half_done), quorums(3))
     assert isinstance(state, GrantedClass)
     return state
 
 
 def test_R05_each_life_of_a_home_has_one_standing_ballot_above_those_of_its_earlier_lives() -> None:
-    assert standing.ask(FIRST).ballot == Ballot.of_home(FIRST)
-    assert standing.ask(FIRST).ballot < standing.ask(SECOND).ballot
+    assert class_promise.ask(FIRST).ballot == Ballot.of_home(FIRST)
+    assert class_promise.ask(FIRST).ballot < class_promise.ask(SECOND).ballot
 
 
 def test_R06_a_standing_ballot_lies_below_every_ballot_of_an_attempt_at_one_key() -> None:
@@ -52,14 +52,14 @@ def test_R06_a_standing_ballot_lies_below_every_ballot_of_an_attempt_at_one_key(
 
 
 def test_R10_a_lower_standing_ballot_is_refused_once_a_higher_one_was_promised() -> None:
-    held = standing.on_prepare_class(None, asks(SECOND))
+    held = class_promise.on_prepare_class(None, asks(SECOND))
     assert held == Class(Ballot.of_home(SECOND), DIGEST)
-    assert standing.on_prepare_class(held, asks(FIRST)) is None
+    assert class_promise.on_prepare_class(held, asks(FIRST)) is None
 
 
 def test_R02_a_repeated_question_is_promised_again() -> None:
-    held = standing.on_prepare_class(None, asks(FIRST))
-    assert standing.on_prepare_class(held, asks(FIRST)) == held
+    held = class_promise.on_prepare_class(None, asks(FIRST))
+    assert class_promise.on_prepare_class(held, asks(FIRST)) == held
 
 
 def test_R11_behind_the_promise_of_a_later_life_nothing_of_an_earlier_one_is_accepted() -> None:
@@ -124,33 +124,33 @@ def test_R15_it_is_granted_by_a_prepare_quorum_of_members_each_counted_once(
     size: int, prepare: int, accept: int, needed: int
 ) -> None:
     among = quorums(size, prepare, accept)
-    state: AskingClass | GrantedClass = standing.ask(FIRST)
+    state: AskingClass | GrantedClass = class_promise.ask(FIRST)
     for count, node in enumerate(FIVE[:size], 1):
         for name in ("stranger", node, node):
-            state = standing.on_promise(state, name, frozenset(), among)
+            state = class_promise.on_promise(state, name, frozenset(), among)
         assert isinstance(state, GrantedClass) == (count >= needed)
 
 
 def test_R15_before_it_is_granted_all_of_phase_1_is_needed() -> None:
-    state = standing.on_promise(standing.ask(FIRST), "n2", frozenset(), quorums(3))
-    assert standing.prepared(state, KEY, EMPTY) is None
+    state = class_promise.on_promise(class_promise.ask(FIRST), "n2", frozenset(), quorums(3))
+    assert class_promise.prepared(state, KEY, EMPTY) is None
 
 
 def test_R16_a_key_that_is_half_done_somewhere_needs_all_of_phase_1() -> None:
     state = granted(KEY)
-    assert standing.prepared(state, KEY, EMPTY) is None
-    assert standing.prepared(state, Key("other"), EMPTY) is not None
+    assert class_promise.prepared(state, KEY, EMPTY) is None
+    assert class_promise.prepared(state, Key("other"), EMPTY) is not None
 
 
 def test_R16_what_promises_behind_the_quorum_name_as_half_done_counts_too() -> None:
-    state = standing.on_promise(granted(), "n3", frozenset({KEY}), quorums(3))
+    state = class_promise.on_promise(granted(), "n3", frozenset({KEY}), quorums(3))
     assert isinstance(state, GrantedClass)
-    assert standing.prepared(state, KEY, EMPTY) is None
+    assert class_promise.prepared(state, KEY, EMPTY) is None
 
 
 def test_R17_any_other_key_of_which_nothing_is_held_needs_phase_2_alone() -> None:
     state = granted()
-    prepared = standing.prepared(state, KEY, EMPTY)
+    prepared = class_promise.prepared(state, KEY, EMPTY)
     assert prepared == Prepared(KEY, Ballot.of_home(FIRST), None)
     own = proposal(state.ballot).decree
     assert proposer.propose(prepared, own) == Proposing(KEY, state.ballot, own)
@@ -166,7 +166,7 @@ def test_R17_any_other_key_of_which_nothing_is_held_needs_phase_2_alone() -> Non
     ids=["promised", "accepted", "learned"],
 )
 def test_R05_a_key_of_which_the_home_holds_anything_needs_all_of_phase_1(own: Instance) -> None:
-    assert standing.prepared(granted(), KEY, own) is None
+    assert class_promise.prepared(granted(), KEY, own) is None
 
 
 def test_R10_a_refusal_for_want_of_a_promise_is_no_higher_ballot() -> None:

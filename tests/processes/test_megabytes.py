@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from decreed.client.results import Claimed
+from decreed.client.requests.results import Claimed
 from decreed.registry.config import MIB
 
 from ..support.processes import Processes, running

@@ -17,7 +17,9 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from decreed.client import Claimed, Outcome, Registry, asker, connect, errands, errors, pulse, sync
+from decreed.client import Claimed, Outcome, Registry, connect, errors, sync
+from decreed.client.requests import operations, sender
+from decreed.client.transport import pulse
 
 from ..support.processes import Processes, eventually, run, running
 
@@ -258,8 +260,8 @@ def test_waits_at_a_stopped_node_are_answered_by_the_others(
 ) -> None:
     count = 20
     # a client that does not leave the silent node would still be there when the test ends
-    monkeypatch.setattr(asker, "POLL_SECONDS", LIMIT_S)
-    monkeypatch.setattr(errands, "POLL_SECONDS", LIMIT_S)
+    monkeypatch.setattr(sender, "POLL_SECONDS", LIMIT_S)
+    monkeypatch.setattr(operations, "POLL_SECONDS", LIMIT_S)
     monkeypatch.setattr(pulse, "DEAD_SECONDS", LIMIT_S)
     with running(tmp_path) as cluster:
         for stopped in cluster.nodes:

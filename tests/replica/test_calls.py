@@ -32,4 +32,4 @@ def test_a_claim_is_proposed_voted_on_learned_and_answered_on_its_way() -> None:
 
 
 def test_names_are_not_checked_again_within_the_core() -> None:
-    assert "replica/names.py" not in way_of_a_claim().files
+    assert "replica/requests/validation.py" not in way_of_a_claim().files

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from decreed.registry.config import parse_config
 from decreed.registry.errors import IdentityRefused
 from decreed.registry.paxos.messages import PrepareClass
-from decreed.registry.replica.effects import AskPast
-from decreed.registry.replica.events import Greeted, Reachable, Welcomed
 from decreed.registry.replica.membership import formation_id
+from decreed.registry.replica.step.effects import AskPast
+from decreed.registry.replica.step.events import Greeted, Reachable, Welcomed
 from decreed.registry.types import NodeId
 from decreed.registry.wire.handshake import Life, PeerRecall
 from decreed.registry.wire.peers import Ping

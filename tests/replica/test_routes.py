@@ -4,9 +4,9 @@ from typing import get_args
 
 import pytest
 
-from decreed.registry.replica.intake import Intake
+from decreed.registry.replica.client_requests import Intake
 from decreed.registry.replica.parts import Parts
-from decreed.registry.replica.peers import Peers
+from decreed.registry.replica.peer_messages import Peers
 from decreed.registry.version import VERSION
 from decreed.registry.wire.peers import PeerMessage
 from decreed.registry.wire.requests import Cancel, ClientPing, Request, StatusRequest

@@ -2,7 +2,7 @@
 
 from decreed.registry.errors import Damaged, OutcomeUnknown, StorageFailed
 from decreed.registry.paxos.messages import Accept, Accepted, Promise
-from decreed.registry.replica.events import Reachable
+from decreed.registry.replica.step.events import Reachable
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import (
     ClaimRequest,

@@ -1,7 +1,8 @@
 """Timers whose reason is gone need not fire: the node says which those are."""
 
 from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, Nack
-from decreed.registry.replica.events import (
+from decreed.registry.replica.consensus.batches import PATIENCE_MS
+from decreed.registry.replica.step.events import (
     Depart,
     Expire,
     Fired,
@@ -10,9 +11,8 @@ from decreed.registry.replica.events import (
     ResendFlight,
     Retry,
 )
-from decreed.registry.replica.flights import PATIENCE_MS
 
-from ..support.flying import N1, N2, asks, fly, keys_of, standing, step, take, unheard
+from ..support.batches import N1, N2, asks, fly, keys_of, standing, step, take, unheard
 from ..support.world import World
 
 

@@ -1,8 +1,8 @@
 """What a node met before it formed ends nobody who has formed."""
 
 from decreed.registry.errors import Refused
-from decreed.registry.replica.effects import Reject
-from decreed.registry.replica.events import Greeted, Moment
+from decreed.registry.replica.step.effects import Reject
+from decreed.registry.replica.step.events import Greeted, Moment
 from decreed.registry.types import NodeId
 
 from ..support.world import World

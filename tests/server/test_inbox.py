@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from decreed.registry.replica.events import ClientGone, Event, FromClient, WriteFailed
+from decreed.registry.replica.step.events import ClientGone, Event, FromClient, WriteFailed
 from decreed.registry.server import inbox as module
 from decreed.registry.server.inbox import TURN_MS, Inbox, fitting
 from decreed.registry.server.shares import one_by_one, share, shares

@@ -7,12 +7,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from decreed.registry.replica.effects import Welcome
-from decreed.registry.replica.events import Greeted, Reachable
+from decreed.registry.replica.step.effects import Welcome
+from decreed.registry.replica.step.events import Greeted, Reachable
 from decreed.registry.server import links
 from decreed.registry.server.links import LEAST_SECONDS, Links
 from decreed.registry.server.liveness import Liveness
-from decreed.registry.server.turns import TurnLoop
+from decreed.registry.server.node_loop import TurnLoop
 from decreed.registry.types import NodeId
 from decreed.registry.wire.handshake import VERSION
 

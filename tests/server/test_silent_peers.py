@@ -6,10 +6,10 @@ import pytest
 import trio
 import trio.testing
 
-from decreed.registry.replica.events import Event, FromClient, Reachable
+from decreed.registry.replica.step.events import Event, FromClient, Reachable
 from decreed.registry.server.liveness import Liveness
+from decreed.registry.server.node_loop import TurnLoop
 from decreed.registry.server.sockets import Sockets
-from decreed.registry.server.turns import TurnLoop
 from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import StatusRequest
 

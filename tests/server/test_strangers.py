@@ -127,7 +127,7 @@ async def _say_half(client: RawClient) -> None:
 async def test_gets_of_more_megabytes_than_a_turn_loads_are_all_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("decreed.registry.server.turns.MAX_LOADED_BYTES", 2 * MIB)
+    monkeypatch.setattr("decreed.registry.server.node_loop.MAX_LOADED_BYTES", 2 * MIB)
     monkeypatch.setattr("decreed.storage.store.READ_AT_ONCE", 2)
     monkeypatch.setattr(InstanceCache, "find", lambda _cache, _keys: {})
     async with live_cluster(await live_config(1)) as cluster:

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from decreed.registry.replica.events import Event, FromClient
+from decreed.registry.replica.step.events import Event, FromClient
 from decreed.registry.server.budget import Budget
 from decreed.registry.server.clients import LIGHT_BYTES, Client
 from decreed.registry.server.crowd import REQUEST_BYTES, Crowd

@@ -6,8 +6,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decreed.registry.replica.effects import SetTimer
-from decreed.registry.replica.events import Expire, Timer
+from decreed.registry.replica.step.effects import SetTimer
+from decreed.registry.replica.step.events import Expire, Timer
 from decreed.registry.server.timers import Timers
 
 TIMES = st.floats(0, 1e9)

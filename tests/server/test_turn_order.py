@@ -8,11 +8,11 @@ import trio
 
 from decreed.registry.disk import FormationRecord, Record
 from decreed.registry.errors import StorageFailed
-from decreed.registry.replica.effects import Effects, Outgoing, Reply
-from decreed.registry.replica.events import FromClient, WriteFailed
+from decreed.registry.replica.step.effects import Effects, Outgoing, Reply
+from decreed.registry.replica.step.events import FromClient, WriteFailed
+from decreed.registry.server.node_loop import TurnLoop
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.server.timers import Timers
-from decreed.registry.server.turns import TurnLoop
 from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import StatusRequest, Undecided
 from decreed.storage.memory import MemoryStorage

@@ -10,12 +10,12 @@ import trio.testing
 from decreed.registry.disk import Record, Unserved
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.paxos.messages import Commit
-from decreed.registry.replica.effects import Effects, Outgoing, Send, SetTimer
-from decreed.registry.replica.events import Event, FromClient, FromPeer, Moment
 from decreed.registry.replica.replica import Replica
+from decreed.registry.replica.step.effects import Effects, Outgoing, Send, SetTimer
+from decreed.registry.replica.step.events import Event, FromClient, FromPeer, Moment
+from decreed.registry.server.node_loop import MAX_READS, MIN_ASKED, OWN_PATIENCE_MS, TurnLoop
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.server.timers import Timers
-from decreed.registry.server.turns import MAX_READS, MIN_ASKED, OWN_PATIENCE_MS, TurnLoop
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import Ping
 from decreed.registry.wire.requests import StatusRequest

@@ -9,12 +9,12 @@ import trio
 import trio.testing
 
 from decreed.registry.paxos.messages import Accepted, CommitMany
-from decreed.registry.replica.events import FromClient
+from decreed.registry.replica.step.events import FromClient
 from decreed.registry.server import inbox
 from decreed.registry.server.links import Carrier, Links, Peer
+from decreed.registry.server.node_loop import TurnLoop
 from decreed.registry.server.outbox import Outbox
 from decreed.registry.server.sockets import Sockets
-from decreed.registry.server.turns import TurnLoop
 from decreed.registry.types import Ballot, Key, NodeId, Process
 from decreed.registry.wire.codec import encode
 from decreed.registry.wire.peers import Ping

@@ -8,8 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 from ..model.checker import without_garbage_collection
+from .event_counts import FAULTS, Sightings
 from .plan import Plan
-from .sightings import FAULTS, Sightings
 from .storm import Storm
 
 HOUR_MS = 3_600_000

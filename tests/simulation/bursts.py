@@ -13,8 +13,8 @@ from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import GetRequest
 
 from .clients import Clients
-from .wishes import Mark
-from .witness import WitnessedWorld
+from .invariants import WitnessedWorld
+from .wanted import Mark
 
 OFTEN = 0.04
 AGAIN = 0.4

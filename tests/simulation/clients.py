@@ -9,8 +9,8 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from decreed.registry.keys import slot_key
-from decreed.registry.replica.events import FromClient
-from decreed.registry.replica.requests import COARSE_MS
+from decreed.registry.replica.step.events import FromClient
+from decreed.registry.replica.step.pending import COARSE_MS
 from decreed.registry.types import Claim, Key, NodeId
 from decreed.registry.wire.requests import (
     Answer,
@@ -27,8 +27,8 @@ from decreed.registry.wire.requests import (
 from ..history import operations
 from ..history.recorder import Pending, Recorder
 from .examiner import Examiner
-from .wishes import AnyClaim, Asked, Mark, Query, Wish
-from .witness import WitnessedWorld
+from .invariants import WitnessedWorld
+from .wanted import AnyClaim, Asked, Mark, Query, Wish
 
 KEYS = ["a", "b", "p/c"]
 SERIES = ["s", "p/s"]

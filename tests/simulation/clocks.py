@@ -7,7 +7,7 @@ is wrong by any amount, and jumps; nothing may depend on it.
 import random
 from dataclasses import dataclass
 
-from decreed.registry.replica.events import Moment
+from decreed.registry.replica.step.events import Moment
 
 from ..support.world import EPOCH_MS
 

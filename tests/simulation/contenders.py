@@ -21,7 +21,7 @@ from decreed.registry.locks.terms import (
     tenure,
     term_of,
 )
-from decreed.registry.replica.events import ClientGone, FromClient
+from decreed.registry.replica.step.events import ClientGone, FromClient
 from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import (
     Answer,
@@ -38,7 +38,7 @@ from decreed.registry.wire.requests import (
 )
 
 from ..support.proven import secret_of, to_end, to_give_up, to_keep, wish
-from .tenures import LockWorld, Spans
+from .lease_spans import LockWorld, Spans
 
 LOSS = 0.05
 RELEASED = Ending(How.RELEASED)

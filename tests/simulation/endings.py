@@ -9,8 +9,8 @@ from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import WatchRequest
 
 from ..support.world import stored
+from .invariants import WitnessedWorld
 from .watchers import Watcher
-from .witness import WitnessedWorld
 
 EVERYTHING = 1_000_000
 

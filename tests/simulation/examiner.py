@@ -26,8 +26,8 @@ from decreed.registry.wire.requests import (
     WaitRequest,
 )
 
-from .wishes import Asked, Wish
-from .witness import WitnessedWorld
+from .invariants import WitnessedWorld
+from .wanted import Asked, Wish
 
 ALLOWED: set[type[DecreedError]] = {Unreachable, OutcomeUnknown, StorageFailed}
 

@@ -8,15 +8,15 @@ within a bound, on the world's own time, which is far shorter than a lease.
 import random
 
 from decreed.registry.locks.terms import tenure
-from decreed.registry.replica.events import FromClient
+from decreed.registry.replica.step.events import FromClient
 from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import Answer, Granted, LockRequest
 
 from ..support.proven import to_end, wish
 from ..support.world import config
 from .contenders import RELEASED, Contender, Mood, Stage
+from .lease_spans import LockWorld, Spans
 from .plan import Plan
-from .tenures import LockWorld, Spans
 
 BOUND_MS = 250.0
 """As the design promises. A lease of the contenders below lasts at least twenty times as long."""

@@ -19,10 +19,10 @@ from decreed.registry.wire.requests import (
 
 from ..support.world import config
 from .endings import check_disks, check_the_end
+from .fault_rates import Weather
 from .plan import Plan
 from .storm import Storm
-from .weather import Weather
-from .wishes import Asked, Wish
+from .wanted import Asked, Wish
 
 TICK_MS = 25
 TIMEOUT_MS = 2_000

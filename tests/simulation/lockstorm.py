@@ -10,7 +10,7 @@ import random
 from decreed.registry.config import ClusterConfig
 from decreed.registry.locks.holding import MAX_CLOCK_DRIFT
 from decreed.registry.locks.terms import Ending, How, tenure
-from decreed.registry.replica.events import FromClient
+from decreed.registry.replica.step.events import FromClient
 from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import (
     Answer,
@@ -24,9 +24,9 @@ from ..support.proven import to_end, wish
 from ..support.world import config
 from .contenders import Contender, Mood, Stage
 from .endings import members
+from .fault_rates import Stroke, Weather
+from .lease_spans import LockWorld, Spans
 from .plan import Plan
-from .tenures import LockWorld, Spans
-from .weather import Stroke, Weather
 
 
 class LockWeather(Weather):

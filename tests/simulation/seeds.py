@@ -8,8 +8,8 @@ from typing import Protocol
 import pytest
 
 from ..model.checker import without_garbage_collection
+from .lease_spans import LockWorld
 from .plan import Plan
-from .tenures import LockWorld
 
 FEW = 50
 

@@ -17,13 +17,13 @@ from ..history.judge import judge
 from ..support.world import config
 from .bursts import Bursts
 from .clients import Clients
+from .corrupt_records import Scratches
 from .endings import check_disks, check_the_end, is_quiet, members
+from .fault_rates import Weather
+from .invariants import WitnessedWorld
 from .plan import Plan
-from .scratches import Scratches
+from .wanted import Wish
 from .watchers import Watchers
-from .weather import Weather
-from .wishes import Wish
-from .witness import WitnessedWorld
 
 TICK_MS = [0.5, 0.5, 2, 2, 8, 8, 30, 30, 60, 60, 250]
 REQUESTS = [0, 0, 1, 1, 1, 1, 2, 4]

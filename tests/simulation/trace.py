@@ -9,8 +9,8 @@ from typing import Any
 from msgspec import Struct
 
 from decreed.registry.disk import FeedEntry, ScanPage
-from decreed.registry.replica.events import Fired, FromClient, FromPeer
-from decreed.registry.replica.tokens import TOKEN_BITS
+from decreed.registry.replica.step.events import Fired, FromClient, FromPeer
+from decreed.registry.replica.step.tokens import TOKEN_BITS
 from decreed.registry.types import Ballot, Claim, Decree, Proposal
 from decreed.registry.wire.handshake import Standing
 from decreed.registry.wire.requests import Position

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from decreed.registry.replica.events import FromClient
-from decreed.registry.replica.positions import index_of
+from decreed.registry.replica.feed.watch_positions import index_of
+from decreed.registry.replica.step.events import FromClient
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import Answer, Position, WatchPage, WatchRequest
 
-from .wishes import Mark
-from .witness import WitnessedWorld
+from .invariants import WitnessedWorld
+from .wanted import Mark
 
 WATCH_MS = 300
 

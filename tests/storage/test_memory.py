@@ -12,7 +12,7 @@ from decreed.registry.paxos.instance import EMPTY
 from decreed.registry.types import Key
 from decreed.registry.wire.handshake import Life
 from decreed.storage import layout
-from decreed.storage.lives import LIVES_A_PAGE
+from decreed.storage.incarnations import LIVES_A_PAGE
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
 
 from .conftest import NODE, make_config

@@ -13,8 +13,8 @@ from decreed.registry.locks.terms import (
     term_key,
 )
 from decreed.registry.paxos.messages import Accepted, Commit, Nack, Promise
-from decreed.registry.replica.effects import Effects
-from decreed.registry.replica.events import FromPeer
+from decreed.registry.replica.step.effects import Effects
+from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import Decree, NodeId
 from decreed.registry.wire.peers import FeedPage, Fetched, ForgottenTerms, PeerMessage
 from decreed.registry.wire.requests import (

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import groupby
 
-from decreed.registry.replica.events import Event, FromClient
+from decreed.registry.replica.step.events import Event, FromClient
 
 
 def in_frames(events: Iterable[Event]) -> list[Event]:

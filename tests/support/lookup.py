@@ -1,8 +1,8 @@
 """What a step reads, looked up in a storage as the threads of the real server do."""
 
 from decreed.registry.errors import Damaged
-from decreed.registry.replica.effects import Read, ReadFeed, ReadLastSlot, ReadScan
-from decreed.registry.replica.events import Event, FeedDone, ReadFailed, ScanDone, SlotDone
+from decreed.registry.replica.step.effects import Read, ReadFeed, ReadLastSlot, ReadScan
+from decreed.registry.replica.step.events import Event, FeedDone, ReadFailed, ScanDone, SlotDone
 from decreed.storage.memory import MemoryStorage
 
 

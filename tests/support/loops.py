@@ -4,8 +4,8 @@ import random
 
 import trio
 
-from decreed.registry.replica.effects import SetTimer
 from decreed.registry.replica.replica import Replica
+from decreed.registry.replica.step.effects import SetTimer
 from decreed.registry.server.timers import Timers
 from decreed.registry.types import NodeId
 from decreed.storage.memory import MemoryStorage

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from decreed.registry.replica.effects import Effects
-from decreed.registry.replica.events import Event, Fired
 from decreed.registry.replica.replica import Replica
+from decreed.registry.replica.step.effects import Effects
+from decreed.registry.replica.step.events import Event, Fired
 from decreed.storage.memory import MemoryDisk, MemoryStorage
 
 

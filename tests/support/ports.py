@@ -1,13 +1,13 @@
 """Ports that are ours until we let go of them, whether a server listens on them or not.
 
 So nobody else gets one before the server that it is for has bound it, nor while that server is down
-between a kill and its next start. See `decreed.cli.ports` for how that is done.
+between a kill and its next start. See `decreed.cli.shell.ports` for how that is done.
 """
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from decreed.cli.ports import HELD, LOCALHOST, bound
+from decreed.cli.shell.ports import HELD, LOCALHOST, bound
 
 FIRST, LAST = 20_000, 32_000
 """Where rows are looked for: below the ports that the kernel gives to those who ask for any."""

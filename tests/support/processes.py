@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from decreed.cli.settings_text import config_text
+from decreed.cli.config.settings_text import config_text
 from decreed.client import sync
 from decreed.client.sync import Registry
 from decreed.registry.config import MIB

@@ -1,29 +1,23 @@
-"""The rooms of the core: which file stands where, and in which order the rooms depend on each other."""
+"""The rooms of the product: folders with one purpose each, in an order that imports follow."""
 
 ROOMS = {
-    "step": ("effects", "events", "node", "requests", "tokens", "turn"),
-    "feed": ("catchup", "forgetting", "knowledge", "positions", "watches"),
-    "consensus": ("acceptors", "attempts", "coordinator", "flights", "standing", "voting"),
-    "requests": (
-        *("claims", "finishing", "in_turn", "list_read", "lists", "names", "reads"),
-        *("scan_service", "scans", "spans"),
-    ),
-    "locks": (
-        *("asking", "contest", "contests", "giving_up", "granting", "latest", "locks", "renewals"),
-    ),
-    "front": ("intake", "membership", "parts", "peers", "replica", "status"),
+    "registry.replica": ("step", "feed", "consensus", "requests", "locks", ""),
+    "client": ("transport", "runtime", "caching", "requests", "locks", ""),
+    "cli": ("shell", "config", "supervise", "options", "bench", "importing", "commands", ""),
 }
-"""The files of `registry/replica`, room by room. A room imports itself and those before it."""
+"""For each part its rooms. A room imports itself and those before it; "" is the part's own folder."""
 
-_ROOM = {name: room for room, names in ROOMS.items() for name in names}
+
+def room(part: str, module: str) -> str | None:
+    """The room of `part` in which a module is; None if it is in another part."""
+    above, _, below = module.partition(f"decreed.{part}")
+    if above or below[:1] not in ("", "."):
+        return None
+    first, _, rest = below[1:].partition(".")
+    return first if rest or first in ROOMS[part] else ""
 
 
 def room_of(file: str) -> str:
-    """The room of a file, whose name is given below ``registry``.
-
-    Outside `registry/replica` each folder is a room, and the vocabulary that all share is one.
-    """
-    folder, slash, name = file.rpartition("/")
-    if folder == "replica":
-        return _ROOM[name.removesuffix(".py")]
-    return folder if slash else "words"
+    """The room of a file, which is named as below ``registry``; other folders are rooms as well."""
+    folder, _, _ = file.rpartition("/")
+    return "front" if folder == "replica" else folder.removeprefix("replica/") or "words"

@@ -15,7 +15,9 @@ from typing import assert_never
 from decreed.registry.config import ClusterConfig, parse_config
 from decreed.registry.errors import StorageFailed
 from decreed.registry.paxos.instance import Instance
-from decreed.registry.replica.effects import (
+from decreed.registry.replica.replica import Replica
+from decreed.registry.replica.requests.validation import named
+from decreed.registry.replica.step.effects import (
     AskPast,
     Effects,
     Outgoing,
@@ -25,7 +27,7 @@ from decreed.registry.replica.effects import (
     UseLink,
     Welcome,
 )
-from decreed.registry.replica.events import (
+from decreed.registry.replica.step.events import (
     Event,
     Fired,
     FromClient,
@@ -36,13 +38,11 @@ from decreed.registry.replica.events import (
     Welcomed,
     WriteFailed,
 )
-from decreed.registry.replica.names import named
-from decreed.registry.replica.replica import Replica
 from decreed.registry.types import Claim, Key, NodeId
 from decreed.registry.wire.handshake import Life, PeerHello, PeerRecall
 from decreed.registry.wire.peers import PeerMessage, Ping
 from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Request
-from decreed.storage.held import MAX_HELD
+from decreed.storage.inline import MAX_HELD
 from decreed.storage.memory import MemoryDisk, open_memory
 
 from .frames import in_frames

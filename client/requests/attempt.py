@@ -1,0 +1,320 @@
+"""One errand under way: which node is tried next, when a second one is asked too, how it ends.
+
+A state machine that is driven by `settle`: links put events into its inbox, `advance` handles the
+events and the timeouts. It never waits.
+
+Rules kept here:
+
+* The same claim id goes to every node, so trying again is safe. A try after the first says
+  ``here``: nothing stalls on a home that does not answer.
+* A claim ends as `OutcomeUnknown` if any try of it was written and got no definite answer. It ends
+  with another error only if every try was definite.
+* If a node falls silent, the next one is asked, and both are listened to: the first answer counts.
+  So the late answer to a long wait is not missed.
+* Shortly before the deadline a request asks the next node too, so that a node that was just stopped
+  is not reported as a quorum that is down.
+* An error of the request is raised immediately; after an error of a node the next node is tried.
+"""
+
+import random
+from collections.abc import Callable
+from math import inf
+
+from msgspec import Struct
+
+from ...registry.errors import (
+    BadRequest,
+    ClaimIdReused,
+    Closed,
+    Damaged,
+    DecreedError,
+    Disputed,
+    IdentityRefused,
+    NotFormed,
+    OutcomeUnknown,
+    ProtocolError,
+    StorageFailed,
+    Unreachable,
+    error_from_wire,
+)
+from ...registry.wire.handshake import ClientWelcome
+from ...registry.wire.requests import MAX_TIMEOUT_MS, Answer, Decreed, Failed, Request
+from ..transport.framing import NoSuchName, NothingListens
+from ..transport.in_flight import Lost, News, Silent, Ticket
+from ..transport.journal import Journal
+from ..transport.link import BYTES_PER_SECOND, CONNECT_SECONDS, Link
+from .operations import HEDGE_SECONDS, Errand
+from .pool import Pool
+
+LOG = Journal(__name__)
+SILENT_AVOID_SECONDS = 1.0
+# extra time for a node that answers other requests, or already has many late answers: an overloaded
+# cluster must not get every request twice
+BUSY_EXTRA_SECONDS = 0.75
+LOAD_SECONDS = 0.001
+# while such a node answers, a large request waits its turn, at most this long
+LONGEST_TURN_SECONDS = 20.0
+FIRST_LATE = 16
+# this long before its deadline an errand asks the next node, if the last one said nothing lately; if
+# the whole time is short, its last two thirds are used
+LAST_CALL_SECONDS = 0.3
+LIGHT_BYTES = 4_096
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
+
+# the same at every node and at any later time
+_OF_THE_REQUEST = (BadRequest, Disputed)
+# no node is there
+_ABSENT = (NothingListens, NoSuchName, ProtocolError)
+# time will not heal the node: worth no second round when all nodes say so
+_PERMANENT = (ProtocolError, IdentityRefused, Damaged, StorageFailed)
+
+
+class NodeReply(Struct, frozen=True):
+    """The answer that settled an errand, and the welcome of the node that gave it."""
+
+    answer: Answer | ClientWelcome
+    welcome: ClientWelcome
+
+
+class RequestAttempt:
+    """An errand being settled.
+
+    Args:
+        errand: what to ask.
+        pool: the links to ask.
+        wake: called when there is an event.
+        deadline: on the runtime's clock.
+    """
+
+    __slots__ = (
+        "_absent_at", "_deadline", "_doubtful", "_errand", "_faults", "_inbox", "_pool", "_rounds",
+        "_tickets", "_tried", "_tries", "_wake", "_wake_at", "result",
+    )  # fmt: skip
+
+    def __init__(
+        self, errand: Errand, pool: Pool, wake: Callable[["RequestAttempt"], None], deadline: float
+    ) -> None:
+        self.result: NodeReply | DecreedError | None = None
+        self._errand, self._pool, self._wake = errand, pool, wake
+        self._deadline = deadline
+        self._absent_at = inf
+        self._wake_at = -inf
+        self._inbox: list[tuple[Ticket, News]] = []
+        self._tickets: list[Ticket] = []
+        self._tried: set[Link] = set()
+        self._faults: dict[Link, DecreedError] = {}
+        self._rounds = 0
+        self._tries = 0
+        self._doubtful = False
+
+    @property
+    def wake_at(self) -> float:
+        """When to call `advance` again at the latest, on the runtime's clock."""
+        return min(self._wake_at, self._deadline)
+
+    def advance(self, now: float) -> None:
+        """Handle the events, and the timeouts at the time `now`; `result` is set at the end."""
+        inbox, self._inbox = self._inbox, []
+        for ticket, news in inbox:
+            if self.result is None:
+                self._hear(ticket, news, now)
+        if self.result is not None:
+            return
+        if self._absent_at == inf and self._errand.absent < inf:
+            self._absent_at = now + self._errand.absent
+        if self._pool.closed:
+            self._end(Closed("the client was closed"))
+        elif now >= self._deadline:
+            self._end(self._out_of_time())
+        elif now >= self._wake_at:
+            self._press_on(now)
+
+    def withdraw(self) -> None:
+        """Withdraw all requests: nobody waits for the result any more."""
+        for ticket in self._tickets:
+            ticket.link.withdraw(ticket)
+        self._tickets.clear()
+
+    def _deliver(self, ticket: Ticket, news: News) -> None:
+        self._inbox.append((ticket, news))
+        self._wake(self)
+
+    def _hear(self, ticket: Ticket, news: News, now: float) -> None:
+        if isinstance(news, Silent):
+            self._faults.setdefault(ticket.link, news.error)
+            self._wake_at = now
+            return
+        self._tickets.remove(ticket)
+        welcome = ticket.link.welcome
+        if isinstance(news, Lost):
+            self._fault(ticket.link, news.error, ticket.written_at is not None, now)
+        elif isinstance(news, Failed):
+            error = error_from_wire(news.code, news.message)
+            self._fault(ticket.link, error, not error.definite, now)
+        elif welcome and self._fits(news):
+            self.result = NodeReply(news, welcome)
+            self.withdraw()
+        else:
+            error = ProtocolError(f"an answer that does not fit the request: {type(news).__name__}")
+            self._fault(ticket.link, error, True, now)
+
+    def _fits(self, news: Answer | ClientWelcome) -> bool:
+        if not isinstance(news, self._errand.expects):
+            return False
+        return not isinstance(news, Decreed) or self._errand.fits(news.decree)
+
+    def _fault(self, link: Link, error: DecreedError, doubtful: bool, now: float) -> None:
+        self._doubtful = self._doubtful or doubtful
+        self._faults[link] = error
+        if isinstance(error, _OF_THE_REQUEST):
+            self._end(error)
+        elif not any(ticket.link.stalls_at() > now for ticket in self._tickets):
+            self._wake_at = now
+
+    def _press_on(self, now: float) -> None:
+        """Try the next node, unless the last one may have more time."""
+        if self._tickets:
+            patience = self._patience(self._tickets[-1], now)
+            if patience > now:
+                self._wake_at = patience
+                return
+        link = self._next_link()
+        stalls_at = max((ticket.link.stalls_at() for ticket in self._tickets), default=-inf)
+        if link is not None:
+            self._try(link, now)
+        elif stalls_at > now:
+            self._wake_at = stalls_at
+        else:
+            self._end_round(now)
+
+    def _patience(self, ticket: Ticket, now: float) -> float:
+        """Until when to wait for `ticket` alone. Avoids its node from now on if it is silent."""
+        link = ticket.link
+        if link.silent:
+            return now
+        if ticket.written_at is None and not link.up:
+            connecting = ticket.made_at + min(self._errand.hedge, CONNECT_SECONDS)
+            return min(connecting, self._last_call(ticket.made_at))
+        hedge = self._errand.hedge + max(link.weight, ticket.weight) / BYTES_PER_SECOND
+        since = ticket.made_at if ticket.written_at is None else ticket.written_at
+        heard = link.heard_at > since
+        if heard and ticket.weight > LIGHT_BYTES:
+            since = min(link.heard_at, since + LONGEST_TURN_SECONDS)
+        if heard and ticket.written_at is None:
+            # the request waits for room in a working connection
+            return now + hedge
+        if heard or link.late >= FIRST_LATE:
+            hedge += BUSY_EXTRA_SECONDS + link.load * LOAD_SECONDS
+        if now >= since + hedge and not heard:
+            if not link.late:
+                LOG.info("%s does not answer: others are asked meanwhile", link.endpoint)
+            link.passed_on()
+            link.avoid(SILENT_AVOID_SECONDS)
+        last_call = self._last_call(ticket.made_at)
+        return min(since + hedge, max(last_call, link.heard_at + HEDGE_SECONDS))
+
+    def _last_call(self, since: float) -> float:
+        """When to ask the next node at the latest, if the last one was asked at `since`."""
+        return self._deadline - min(LAST_CALL_SECONDS, (self._deadline - since) * 2 / 3)
+
+    def _next_link(self) -> Link | None:
+        if self._errand.only:
+            links = [self._errand.only]
+        elif not self._tries and (home := self._pool.home(self._errand.key)):
+            return home
+        else:
+            links = self._pool.route(self._errand.key, self._errand.prefer)
+        asked = {ticket.link for ticket in self._tickets}
+        return next((link for link in links if link not in self._tried | asked), None)
+
+    def _try(self, link: Link, now: float) -> None:
+        self._tried.add(link)
+        self._tries += 1
+        here = self._tries > 1
+        if here:
+            LOG.debug("asking %s, about %s", link.endpoint, self._errand.key or "no key")
+        milliseconds = self._milliseconds(now)
+        if link.late and not self._pool.avoided(link):
+            # this request finds out whether the node answers again; others avoid it until then
+            link.late = 1
+            link.avoid(SILENT_AVOID_SECONDS)
+
+        def make(id: int) -> Request | None:
+            return self._errand.build(id, milliseconds, here)
+
+        hedge = self._errand.hedge if link.up else min(self._errand.hedge, CONNECT_SECONDS)
+        self._wake_at = min(now + hedge, self._last_call(now))
+        ticket = link.submit(make, self._deliver, now)
+        self._tickets.append(ticket)
+
+    def _milliseconds(self, now: float) -> int:
+        """How long the node may try: a little less than we wait, so that its answer is in time."""
+        left = self._deadline - now
+        seconds = min(left - min(0.1, left / 6), self._errand.longest)
+        return max(1, min(int(seconds * 1000), MAX_TIMEOUT_MS))
+
+    def _end_round(self, now: float) -> None:
+        """All nodes failed: give up if that is permanent, otherwise pause and try all again."""
+        self._rounds += 1
+        errors = list(self._faults.values())
+        if errors and all(isinstance(error, _PERMANENT) for error in errors):
+            self._end(type(errors[-1])(self._reasons()))
+        elif errors and all(isinstance(x, _ABSENT) for x in errors) and now >= self._absent_at:
+            self._end(self._absent())
+        elif self._rounds >= self._errand.rounds:
+            self._end(self._out_of_time())
+        else:
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._rounds, 10))
+            self._tried.clear()
+            self._wake_at = now + pause * random.uniform(0.5, 1.0)
+            reasons = self._reasons() or "nobody answered"
+            LOG.debug("asking all again soon, for all have failed: %s", reasons)
+            if not all(isinstance(error, _ABSENT) for error in errors):
+                self._absent_at = now + self._errand.absent  # some node is there
+            if now < self._absent_at:
+                self._wake_at = min(self._wake_at, self._absent_at)
+
+    def _out_of_time(self) -> DecreedError:
+        kinds = {type(error) for error in self._faults.values()}
+        kind = NotFormed if kinds == {NotFormed} else Unreachable
+        if self._errand.only:
+            # of one node, which says nothing about the cluster
+            return kind(self._reasons() or f"{self._errand.only.endpoint}: no answer")
+        if kinds in ({NothingListens}, {NoSuchName}):
+            return self._absent()
+        return kind(f"no answer in time ({self._reasons() or 'nobody answered'})")
+
+    def _reasons(self) -> str:
+        said = {link.endpoint: str(error) for link, error in self._faults.items()}
+        for ticket in self._tickets:
+            said.setdefault(ticket.link.endpoint, "no answer")
+        return "; ".join(f"{endpoint}: {reason}" for endpoint, reason in said.items())
+
+    def _absent(self) -> DecreedError:
+        """There is no cluster where we were told to look."""
+        kinds = {type(error) for error in self._faults.values()}
+        ends = [link.endpoint for link in self._faults]
+        if kinds == {NothingListens}:
+            places = " or ".join(map(str, ends))
+            return Unreachable(
+                f"nothing listens at {places}: start the cluster's nodes, or one on this machine "
+                "with 'decreed dev'"
+            )
+        if kinds == {NoSuchName}:
+            names = " or ".join(dict.fromkeys(repr(end.host) for end in ends))
+            return Unreachable(f"no address is known for {names}: check how it is written")
+        return Unreachable(f"no decreed node is there ({self._reasons()})")
+
+    def _end(self, error: DecreedError) -> None:
+        written = any(ticket.written_at is not None for ticket in self._tickets)
+        self.withdraw()
+        claim = self._errand.claim
+        if claim and (self._doubtful or written) and not isinstance(error, ClaimIdReused):
+            unknown = OutcomeUnknown(
+                f"whether {claim.key!r} was claimed is unknown; ask again with "
+                f"{self._errand.again()} ({error})"
+            )
+            unknown.__cause__ = error
+            error = unknown
+        self.result = error

@@ -1,0 +1,185 @@
+"""The operations that a client asks of a node: an `Errand` builds the request.
+
+`attempt` chooses the node and the time. One errand may be sent to several nodes, each time with
+another request id, but always with the same claim, so that repeating it is safe.
+"""
+
+from collections.abc import Callable
+from math import inf
+from typing import Protocol
+
+from msgspec import Struct
+
+from ...registry.keys import series_and_slot, slot_key
+from ...registry.types import Claim, Decree, Key, NodeId
+from ...registry.wire.handshake import ClientWelcome
+from ...registry.wire.requests import (
+    MAX_TIMEOUT_MS,
+    ClaimNextRequest,
+    ClaimRequest,
+    Decreed,
+    GetRequest,
+    LatestRequest,
+    ListPage,
+    ListRequest,
+    Position,
+    Request,
+    StatusRequest,
+    Undecided,
+    WaitRequest,
+    WatchPage,
+    WatchRequest,
+)
+from ...registry.wire.status import StatusReport
+from ..transport.link import Link
+from .results import shown_id
+
+HEDGE_SECONDS = 0.25
+POLL_SECONDS = 20.0
+GRACE_SECONDS = 1.0
+LIST_HEDGE_SECONDS = 2.0
+"""A page may queue at its node after the pages of others, and asking a second node makes both queues
+longer. A node that says nothing at all is given up sooner (`Pulse`)."""
+
+
+class Build(Protocol):
+    """Builds the request from its id on the connection, the node's time limit, and ``here``."""
+
+    def __call__(self, id: int, timeout_ms: int, here: bool) -> Request | None: ...
+
+
+class Errand(Struct, frozen=True):
+    """One operation, which any node may answer.
+
+    Args:
+        build: builds the request.
+        expects: the kinds of answers that settle it, besides errors.
+        key: routes to the key's home.
+        fits: whether a decree can be the answer.
+        claim: the claim that this may get chosen, whose outcome may remain unknown.
+        again: what to repeat when the outcome remains unknown.
+        prefer: the node to ask first if there is no key.
+        only: the only link to ask.
+        rounds: how often all nodes are tried.
+        hedge: seconds of silence after which the next node is asked too.
+        longest: the most seconds that a node may work at it.
+        absent: seconds after which it fails if nothing listens at any endpoint.
+    """
+
+    build: Build
+    expects: tuple[type, ...]
+    key: Key | None = None
+    fits: Callable[[Decree], bool] = lambda decree: True
+    claim: Claim | None = None
+    again: Callable[[], str] = lambda: ""
+    prefer: NodeId | None = None
+    only: Link | None = None
+    rounds: float = inf
+    hedge: float = HEDGE_SECONDS
+    longest: float = MAX_TIMEOUT_MS / 1000
+    absent: float = inf
+
+
+def to_meet(rounds: float = inf, only: Link | None = None, absent: float = inf) -> Errand:
+    """Get the welcome of any node; nothing else is requested."""
+    return Errand(
+        lambda id, timeout_ms, here: None,
+        (ClientWelcome,),
+        rounds=rounds,
+        only=only,
+        absent=absent,
+    )
+
+
+def to_claim(claim: Claim) -> Errand:
+    """Claim a key."""
+    return Errand(
+        lambda id, timeout_ms, here: ClaimRequest(id, timeout_ms, here, claim),
+        (Decreed,),
+        key=claim.key,
+        fits=_is_of(claim.key),
+        claim=claim,
+        again=lambda: f"the claim id {shown_id(claim.claim_id)}",
+    )
+
+
+def to_claim_next(claim: Claim) -> Errand:
+    """Claim the next free slot, starting with the one in the claim's key."""
+    series, slot = series_and_slot(claim.key)
+    return Errand(
+        lambda id, timeout_ms, here: ClaimNextRequest(id, timeout_ms, here, claim),
+        (Decreed,),
+        key=claim.key,
+        fits=_is_slot_of(series),
+        claim=claim,
+        again=lambda: f"the claim id {shown_id(claim.claim_id)} and first_slot={slot}",
+    )
+
+
+def to_get(key: Key) -> Errand:
+    """Read a key."""
+    return Errand(
+        lambda id, timeout_ms, here: GetRequest(id, timeout_ms, key),
+        (Decreed, Undecided),
+        key=key,
+        fits=_is_of(key),
+    )
+
+
+def to_wait(key: Key, longest: float) -> Errand:
+    """Wait for a key for at most `longest` seconds."""
+    return Errand(
+        lambda id, timeout_ms, here: WaitRequest(id, timeout_ms, key),
+        (Decreed, Undecided),
+        key=key,
+        fits=_is_of(key),
+        hedge=longest + GRACE_SECONDS,
+        longest=longest,
+    )
+
+
+def to_find_latest(series: str) -> Errand:
+    """Read the last decided slot of a series."""
+    return Errand(
+        lambda id, timeout_ms, here: LatestRequest(id, timeout_ms, series),
+        (Decreed, Undecided),
+        key=slot_key(series, 1),
+        fits=_is_slot_of(series),
+    )
+
+
+def to_list(prefix: str, after: str, limit: int) -> Errand:
+    """Read one page of decrees."""
+    return Errand(
+        lambda id, timeout_ms, here: ListRequest(id, timeout_ms, prefix, after, limit),
+        (ListPage,),
+        hedge=LIST_HEDGE_SECONDS,
+    )
+
+
+def to_watch(prefix: str, since: Position | None, limit: int, prefer: NodeId | None) -> Errand:
+    """Read the decrees that a node learned after `since`; waits for at most `POLL_SECONDS`."""
+    # without a position the answer comes immediately
+    waits = 0.0 if since is None else POLL_SECONDS
+    return Errand(
+        lambda id, timeout_ms, here: WatchRequest(id, timeout_ms, prefix, since, limit),
+        (WatchPage,),
+        prefer=prefer,
+        hedge=max(HEDGE_SECONDS, waits + GRACE_SECONDS if waits else 0.0),
+        longest=POLL_SECONDS,
+    )
+
+
+def to_report(link: Link) -> Errand:
+    """Ask the node of `link`, and no other, for its status."""
+    return Errand(
+        lambda id, timeout_ms, here: StatusRequest(id), (StatusReport,), only=link, rounds=1
+    )
+
+
+def _is_of(key: Key) -> Callable[[Decree], bool]:
+    return lambda decree: decree.key == key
+
+
+def _is_slot_of(series: str) -> Callable[[Decree], bool]:
+    return lambda decree: decree.key.startswith(series + "@")

@@ -1,0 +1,84 @@
+"""Driving attempts: one task settles any number of errands at once, until a deadline."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from math import inf
+
+from ...registry.errors import DecreedError
+from ..transport.wakeup import Bell
+from .attempt import NodeReply, RequestAttempt
+from .operations import Errand
+from .pool import Pool
+
+WINDOW = 1_024
+
+
+async def settle(
+    pool: Pool, errands: Sequence[Errand], deadline: float
+) -> list[NodeReply | DecreedError]:
+    """Settle all errands independently, and return their results in order.
+
+    What is not settled at `deadline`, on the runtime's clock, ends with an error. At most `WINDOW` are
+    in flight at a time. If the caller is cancelled, the nodes are sent cancels.
+    """
+    driver = _Driver(pool, errands, deadline)
+    try:
+        with pool.ringing(driver.bell):
+            while driver.turn(pool.now()):
+                await pool.runtime.listen(driver.bell, driver.wake_at)
+    finally:
+        driver.withdraw()
+    return driver.results()
+
+
+class _Driver:
+    """Advances the attempts that have events, and all of them when a timeout is due."""
+
+    def __init__(self, pool: Pool, errands: Sequence[Errand], deadline: float) -> None:
+        self.bell = Bell()
+        # before this time only attempts with events need to be advanced
+        self.wake_at = inf
+        self._pool = pool
+        self._attempts = [RequestAttempt(errand, pool, self._wake, deadline) for errand in errands]
+        self._waiting = deque(self._attempts)
+        self._live: dict[RequestAttempt, None] = {}
+        self._woken: dict[RequestAttempt, None] = {}
+
+    def turn(self, now: float) -> bool:
+        """Advance everything that is due at `now`; returns whether anything is left to wait for."""
+        due, self._woken = self._woken, {}
+        if now >= self.wake_at or self._pool.closed:
+            due, self.wake_at = dict(self._live), inf
+        self._advance(due, now)
+        while self._waiting and len(self._live) < WINDOW:
+            started = self._waiting.popleft()
+            self._live[started] = None
+            self._advance((started,), now)
+        self._pool.push()
+        return bool(self._live)
+
+    def withdraw(self) -> None:
+        """Withdraw all attempts: nobody waits for their results any more."""
+        for attempt in self._live:
+            attempt.withdraw()
+
+    def results(self) -> list[NodeReply | DecreedError]:
+        """The results of the errands, in order."""
+        return [_result(attempt) for attempt in self._attempts]
+
+    def _wake(self, attempt: RequestAttempt) -> None:
+        self._woken[attempt] = None
+        self.bell.ring()
+
+    def _advance(self, attempts: Iterable[RequestAttempt], now: float) -> None:
+        for attempt in attempts:
+            attempt.advance(now)
+            if attempt.result is None:
+                self.wake_at = min(self.wake_at, attempt.wake_at)
+            else:
+                self._live.pop(attempt, None)
+
+
+def _result(attempt: RequestAttempt) -> NodeReply | DecreedError:
+    assert attempt.result is not None
+    return attempt.result

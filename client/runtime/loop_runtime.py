@@ -1,0 +1,55 @@
+"""Running a client in an event loop of trio or asyncio: see `runtime`."""
+
+from collections.abc import Callable
+
+import anyio
+
+from ..transport.channel import Channel, open_channel
+from ..transport.endpoints import Endpoint
+from ..transport.framing import SOFTWARE
+from ..transport.task_link import TaskLink
+from ..transport.wakeup import Bell
+from .last_words import Tasks, Work
+from .runtime import Admit
+
+
+async def dial(endpoint: Endpoint, *, curious: bool) -> Channel:
+    """Open a channel to `endpoint`, as `open_channel` does."""
+    return await open_channel(endpoint, SOFTWARE, curious=curious)
+
+
+class LoopRuntime:
+    """The event loop that the caller is in.
+
+    Args:
+        spawn: starts a task in the client's task group.
+    """
+
+    def __init__(self, spawn: Callable[[Work], None]) -> None:
+        self._tasks = Tasks(spawn)
+
+    @property
+    def tasks(self) -> Tasks:
+        """The tasks of the client."""
+        return self._tasks
+
+    def now(self) -> float:
+        """The loop's own time."""
+        return anyio.current_time()
+
+    def lock(self) -> anyio.Lock:
+        """A lock of anyio's."""
+        return anyio.Lock()
+
+    async def listen(self, bell: Bell, until: float) -> None:
+        """Return once `bell` has been rung, or at the time `until`."""
+        with anyio.CancelScope(deadline=until):
+            await bell.wait()
+
+    def link(self, endpoint: Endpoint, admit: Admit) -> TaskLink:
+        """A link whose tasks run in the loop."""
+        return TaskLink(endpoint, dial, admit, self._tasks.spawn)
+
+    def close(self) -> None:
+        """Stop all tasks."""
+        self._tasks.close()

@@ -1,0 +1,233 @@
+"""What clients ask: led to the part that works at it, and ended when time runs out.
+
+A claim that another node passes on comes in here too. One table says for each kind of request which
+instances it needs, and who begins it.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from ..errors import BadRequest
+from ..keys import slot_before
+from ..paxos.instance import Instance
+from ..types import Decree, Key, NodeId
+from ..wire.requests import (
+    Cancel,
+    ClaimNextRequest,
+    ClaimRequest,
+    ClientPing,
+    ClientPong,
+    Decreed,
+    EndRequest,
+    Failed,
+    GetRequest,
+    GiveUpRequest,
+    HolderRequest,
+    KeepAliveRequest,
+    LatestRequest,
+    ListRequest,
+    LockRequest,
+    Request,
+    StatusRequest,
+    Undecided,
+    WaitRequest,
+    WatchRequest,
+)
+from .parts import Parts
+from .requests.validation import check_names
+from .status import status_report
+from .step.effects import Reply, Send
+from .step.events import Connection, Expire, Misnamed, Origin
+from .step.node import refusal
+from .step.pending import Lasting, Live, address, out_of_time
+from .step.step_builder import Turn
+
+R = TypeVar("R", bound=Lasting)
+
+
+class Opening(Struct, frozen=True):
+    """What is done with one kind of request.
+
+    Attributes:
+        needs: the keys whose instances the step must be given.
+        begin: begins to work at it.
+    """
+
+    needs: Callable[[Any], Iterable[Key]]
+    begin: Callable[[Turn, Live, Any], None]
+
+
+class Intake:
+    """Where requests begin and end.
+
+    Args:
+        parts: those that work at them; nobody is served before the cluster has formed.
+        version: which decreed this is, for those who ask for the node's status.
+
+    Attributes:
+        openings: what is done with each kind of request that takes time.
+    """
+
+    def __init__(self, parts: Parts, version: str) -> None:
+        self._parts = parts
+        self._version = version
+        self._node = parts.node
+        self._requests = parts.requests
+        self._max_value_bytes = parts.node.config.limits.max_value_bytes
+        self.openings: dict[type[Any], Opening] = {}
+        self._add_openings(parts)
+
+    def needs(self, request: Request | Misnamed) -> Iterable[Key]:
+        """The keys whose instances must be loaded for a request."""
+        opening = self.openings.get(type(request))
+        return opening.needs(request) if opening is not None else ()
+
+    def on_request(self, turn: Turn, connection: Connection, request: Request | Misnamed) -> None:
+        """A client asks."""
+        match request:
+            case Misnamed():
+                refused = Failed(request.id, BadRequest.code, request.message)
+                turn.at_once(Reply(connection, refused))
+            case StatusRequest():
+                report = status_report(self._parts, self._version, request.id, turn.now_ms)
+                turn.at_once(Reply(connection, report))
+            case ClientPing():
+                turn.at_once(Reply(connection, ClientPong(request.id)))
+            case Cancel():
+                self._on_cancel(turn, connection, request)
+            case _:
+                self.open(turn, connection, request)
+
+    def on_passed(
+        self, turn: Turn, sender: NodeId, request: ClaimRequest | ClaimNextRequest
+    ) -> None:
+        """A node passes on a claim that a client asked of it."""
+        try:
+            check_names(request)
+        except BadRequest as error:
+            turn.at_once(Send(sender, Failed(request.id, BadRequest.code, str(error))))
+        else:
+            self.open(turn, sender, request)
+
+    def open(self, turn: Turn, origin: Origin, request: Lasting) -> None:
+        """Answer at the door what is decided here, and begin the rest."""
+        decree = self._decided(turn, request) if self._node.formed else None
+        if decree is not None:
+            turn.at_once(address(origin, Decreed(request.id, decree)))
+            return
+        live = self._requests.open(turn, origin, request)
+        if self._node.formed:
+            self.openings[type(request)].begin(turn, live, request)
+        else:
+            self._requests.fail(turn, live, *refusal(self._node))
+
+    def _decided(self, turn: Turn, request: Lasting) -> Decree | None:
+        """The decree that answers a request for one key, if it is learned here: it is final (R08)."""
+        match request:
+            case GetRequest():
+                instance = turn.instances.get(request.key)
+            case ClaimRequest() if len(request.claim.value) <= self._max_value_bytes:
+                instance = turn.instances.get(request.claim.key)
+            case _:
+                return None
+        if not isinstance(instance, Instance) or instance.disputed is not None:
+            return None
+        return instance.learned
+
+    # -- ends
+
+    def on_client_gone(self, turn: Turn, connection: Connection) -> None:
+        """A client's connection has ended: nobody waits for what it asked."""
+        for live in self._requests.abandon(connection):
+            self._leave(turn, live)
+
+    def on_crowded(self, turn: Turn, connection: Connection, count: int) -> None:
+        """Too many requests wait, and most of them on this connection: refuse its newest ones."""
+        for live in self._requests.newest(connection, count):
+            self._requests.refuse(turn, live)
+            self._leave(turn, live)
+
+    def on_expire(self, turn: Turn, timer: Expire) -> None:
+        """Requests have run out of time: say how things stand."""
+        for live in self._requests.expired(timer):
+            self._expire(turn, live)
+            self._parts.lists.leave(turn, live)
+        self._requests.close_bucket(timer)
+
+    def _on_cancel(self, turn: Turn, connection: Connection, cancel: Cancel) -> None:
+        cancelled = self._requests.cancel(turn, connection, cancel)
+        if cancelled is not None:
+            self._leave(turn, cancelled)
+
+    def _leave(self, turn: Turn, live: Live) -> None:
+        """Nobody waits for this any more."""
+        self._parts.lists.leave(turn, live)
+        self._parts.contests.leave(turn, live)
+
+    def _expire(self, turn: Turn, live: Live) -> None:
+        match live.request:
+            case WaitRequest() if live.undecided:
+                self._requests.answer(turn, live, Undecided(live.request.id))
+            case WatchRequest():
+                self._parts.watches.expire(turn, live, live.request)
+            case LockRequest() | HolderRequest():
+                self._parts.contests.expire(turn, live)
+            case _:
+                self._requests.fail(turn, live, *out_of_time(live))
+
+    # -- what is done with each kind
+
+    def add(
+        self,
+        kind: type[R],
+        begin: Callable[[Turn, Live, R], None],
+        needs: Callable[[R], Iterable[Key]],
+    ) -> None:
+        """Add a line to the table, with functions that take the kind of request that it is for."""
+        assert kind not in self.openings, f"{kind.__name__} has an opening"
+        self.openings[kind] = Opening(needs, begin)
+
+    def _add_openings(self, parts: Parts) -> None:
+        claims, reads, latest = parts.claims, parts.reads, parts.contests.latest
+        self.add(GetRequest, reads.get, _its_key)
+        self.add(ClaimRequest, claims.begin, _key_of_claim)
+        self.add(ClaimNextRequest, claims.begin, _key_of_claim)
+        self.add(WaitRequest, reads.wait, _its_key)
+        self.add(LatestRequest, reads.latest, _nothing)
+        self.add(ListRequest, parts.lists.begin, _nothing)
+        self.add(WatchRequest, parts.watches.begin, _nothing)
+        self.add(LockRequest, parts.locks.begin, lambda r: latest.needs(r.lock))
+        self.add(HolderRequest, parts.contests.begin, lambda r: latest.needs(r.lock))
+        self.add(KeepAliveRequest, parts.renewals.keep, _key_of_tenure)
+        self.add(
+            EndRequest,
+            parts.renewals.end,
+            lambda r: (*_key_of_tenure(r), *latest.needs(r.tenure.lock)),
+        )
+        self.add(GiveUpRequest, parts.giving_up.begin, _nothing)
+
+
+def _nothing(_: Request) -> Iterable[Key]:
+    return ()
+
+
+def _its_key(request: GetRequest | WaitRequest) -> Iterable[Key]:
+    return with_slot_before(request.key)
+
+
+def _key_of_claim(request: ClaimRequest | ClaimNextRequest) -> Iterable[Key]:
+    return with_slot_before(request.claim.key)
+
+
+def _key_of_tenure(request: KeepAliveRequest | EndRequest) -> Iterable[Key]:
+    return with_slot_before(request.tenure.key)
+
+
+def with_slot_before(key: Key) -> tuple[Key, ...]:
+    """`key`, and the slot before it if it is a slot of a series."""
+    if "@" not in key:
+        return (key,)
+    before = slot_before(key)
+    return (key,) if before is None else (before, key)

@@ -1,0 +1,314 @@
+"""Flights: proposals under the standing promise that travel, are voted on and are counted together.
+
+A claim alone is cheap; what costs is to do everything for it alone. So all that a home proposes in one
+step, in its standing ballot, leaves as one flight: one message to each acceptor, one vote of each, one
+count, one timer, one commit. Each key stays an instance of its own: what an acceptor refuses leaves
+the flight, and goes on with both phases by itself.
+
+Invariants kept here:
+
+* every node in `votes` has durably accepted each decree that is aboard (R19, R20): who refused a key
+  has thereby taken it off, before the vote is counted.
+* nothing is aboard that the node's own acceptor has not accepted in the step in which it left (R05).
+
+Those who wait for a departure do so in `Boarding`. One departure at a time is under way: who comes
+meanwhile leaves with the next, so load makes flights larger, and not more of them. Nobody waits for
+another's missing votes for longer than `PATIENCE_MS`. And clients that are answered claim again, as a
+rule: when more have just landed than wait, those who wait are joined by them, or leave a moment later.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+from msgspec import Struct
+
+from ...locks.terms import TERMS
+from ...paxos.messages import MAX_FLIGHT, AcceptedMany, AcceptMany, CommitMany
+from ...paxos.proposer import Prepared, Proposing
+from ...types import Ballot, Decree, Key, NodeId
+from ..step.effects import Send
+from ..step.events import Depart, Fired, ResendFlight
+from ..step.node import Node
+from ..step.step_builder import Pending, Turn
+from .acceptor import LIGHT_BYTES, Acceptors
+from .attempt import Attempt, Progress
+
+PATIENCE_MS = 50.0
+JOINING_MS = 1.0
+MAX_BYTES_PER_CHAR = 4
+STANDING_RESENDS = 1
+"""So often a proposal that relies on the standing promise is said again; then comes phase 1."""
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """What left together.
+
+    Attributes:
+        number: of all flights of this life.
+        ballot: the standing ballot.
+        aboard: what is still proposed, by key.
+        votes: who has accepted all of it.
+        resends: how often it was said again.
+    """
+
+    number: int
+    ballot: Ballot
+    aboard: dict[Key, Decree]
+    votes: set[NodeId] = field(default_factory=set[NodeId])
+    resends: int = 0
+
+    def message(self) -> AcceptMany:
+        """R18: what goes to every acceptor."""
+        return AcceptMany(self.ballot, self.number, tuple(self.aboard.values()))
+
+    def commit(self) -> CommitMany:
+        """R20: what everybody is told when all of it is chosen."""
+        return CommitMany(self.ballot, tuple(self.aboard))
+
+
+class Flights:
+    """All flights of a node.
+
+    Args:
+        node: who we are.
+        acceptors: the node's own acceptor, which votes like any other.
+
+    Attributes:
+        under_way: the numbers of what left and misses votes, single keys included.
+        made: how many there have been in this life, single keys included.
+        landed, landed_ms: how many the last flight that landed had aboard, and when that was.
+    """
+
+    def __init__(self, node: Node, acceptors: Acceptors) -> None:
+        self._node = node
+        self._acceptors = acceptors
+        self._flights: dict[int, Flight] = {}
+        self.under_way: set[int] = set()
+        self.made = 0
+        self.landed = 0
+        self.landed_ms = 0.0
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"flights": self._flights}
+
+    @property
+    def numbers(self) -> Collection[int]:
+        """Those of the flights that are under way."""
+        return self._flights
+
+    def lone(self) -> int:
+        """A number for a key that travels by itself, in the plain messages, until it is left."""
+        self.made += 1
+        self.under_way.add(self.made)
+        return self.made
+
+    def aboard(self, number: int) -> Iterable[Key]:
+        """The keys of a flight that is under way."""
+        flight = self._flights.get(number)
+        return flight.aboard if flight is not None else ()
+
+    def progress(self, attempt: Attempt) -> Progress:
+        """How far an attempt has come, with the votes on the flight that it travels in, if any."""
+        flight = self._flights.get(attempt.flight or 0)
+        return (
+            attempt.progress() if flight is None else attempt.progress(flight.number, flight.votes)
+        )
+
+    def restore(self, progress: Progress) -> None:
+        """Put the flight under way that an attempt travels in, if any, with its one key on board."""
+        number, state = progress.flight, progress.state
+        if number and isinstance(state, Proposing):
+            votes = {NodeId(name) for name in state.votes}
+            aboard = {state.key: state.decree}
+            self.under_way.add(number)
+            self._flights[number] = Flight(number, state.ballot, aboard, votes, progress.resends)
+
+    def depart(self, turn: Turn, decrees: Sequence[Decree]) -> tuple[int, list[Key]]:
+        """Propose these in the standing ballot: to our own acceptor first, then to all others.
+
+        Returns:
+            The flight's number, and the keys that our own acceptor refused.
+        """
+        ballot = Ballot.of_home(self._node.process)
+        refused = self._acceptors.vote(turn, ballot, decrees)
+        aboard = {decree.key: decree for decree in decrees if decree.key not in refused}
+        self.made += 1
+        if aboard:
+            self.under_way.add(self.made)
+            flight = self._flights[self.made] = Flight(self.made, ballot, aboard)
+            vote = AcceptedMany(ballot, flight.number, ())
+            turn.vouch_for_all(aboard, Send(self._node.name, vote))
+            turn.broadcast(self._node.others, flight.message())
+            self._set_resend(turn, flight)
+        return self.made, list(refused)
+
+    def on_accepted(
+        self, turn: Turn, sender: NodeId, message: AcceptedMany
+    ) -> tuple[list[Key], Flight | None]:
+        """R20: a vote on all that is aboard except what it refuses; a quorum of them chooses it.
+
+        Returns:
+            The keys that leave the flight, since the vote is not for them, whatever comes of it; and
+            the flight, if all that is left aboard is chosen.
+        """
+        flight = self._flights.get(message.number)
+        quorums = self._node.config.quorums
+        if flight is None or flight.ballot != message.ballot or sender not in quorums.members:
+            return [], None
+        refused = [key for key in message.refused if key in flight.aboard]
+        for key in refused:
+            self.leave(flight.number, key)
+        flight.votes.add(sender)
+        if not flight.aboard or not quorums.accepted(flight.votes):
+            return refused, None
+        del self._flights[flight.number]
+        self.under_way.discard(flight.number)
+        self.landed, self.landed_ms = len(flight.aboard), turn.now_ms
+        return refused, flight
+
+    def on_resend(self, turn: Turn, timer: ResendFlight) -> list[Key]:
+        """Votes are missing: say it again, once (R02).
+
+        Returns:
+            The keys on board, if that was done before: each must go on alone.
+        """
+        flight = self._flights.get(timer.number)
+        if flight is None:
+            return []
+        if flight.resends >= STANDING_RESENDS:
+            return list(flight.aboard)
+        flight.resends += 1
+        missing = [node for node in self._node.others if node not in flight.votes]
+        turn.broadcast(missing, flight.message())
+        self._set_resend(turn, flight)
+        return []
+
+    def leave(self, number: int, key: Key) -> None:
+        """The key is not proposed with this flight any more."""
+        flight = self._flights.get(number)
+        if flight is not None:
+            flight.aboard.pop(key, None)
+            if flight.aboard:
+                return
+            del self._flights[number]
+        self.under_way.discard(number)
+
+    def clear(self) -> None:
+        """Drop everything, since the disk failed."""
+        self._flights.clear()
+        self.under_way.clear()
+
+    def _set_resend(self, turn: Turn, flight: Flight) -> None:
+        delay_ms = self._node.config.timing.resend_ms << flight.resends
+        turn.timer(ResendFlight(flight.number), delay_ms, delay_ms / 4)
+
+
+class Due(Struct, frozen=True):
+    """The attempts that may leave now, to be handled in this order.
+
+    Attributes:
+        unclaimed: nobody wants these to be proposed any more.
+        alone: each is proposed by itself, and nobody waits for its votes.
+        together: each group is proposed as a flight.
+    """
+
+    unclaimed: Sequence[Attempt] = ()
+    alone: Sequence[Attempt] = ()
+    together: Sequence[Sequence[Attempt]] = ()
+
+
+NOTHING = Due()
+
+
+class Boarding:
+    """The attempts that are prepared by the standing promise and have not been proposed yet.
+
+    Args:
+        flights: what is under way.
+
+    Attributes:
+        waiting: the attempts by key; a departure needs the instances of all of them.
+    """
+
+    def __init__(self, flights: Flights) -> None:
+        self._flights = flights
+        self.waiting: dict[Key, Attempt] = {}
+        self._overdue = False
+        self._serial = 0
+        self._due_ms = inf
+
+    def add(self, attempt: Attempt) -> None:
+        """It may leave with the next departure."""
+        self.waiting[attempt.key] = attempt
+
+    def drop(self, key: Key) -> None:
+        """The key is decided, or of no interest any more."""
+        self.waiting.pop(key, None)
+
+    def clear(self) -> None:
+        """Drop everything, since the disk failed."""
+        self.waiting.clear()
+
+    def counts(self, timer: Depart) -> bool:
+        """Whether nobody has left since the timer was set."""
+        return timer.serial == self._serial
+
+    def on_timer(self, timer: Depart) -> None:
+        """Somebody has waited for long enough, if the timer counts."""
+        if self.counts(timer):
+            self._overdue, self._due_ms = True, inf
+
+    def due(self, turn: Turn) -> Due:
+        """All events of the step are handled: take out those who may leave (R18)."""
+        overdue, self._overdue = self._overdue, False
+        if not self.waiting:
+            return NOTHING
+        since_ms = turn.now_ms - self._flights.landed_ms
+        joined = since_ms < JOINING_MS and len(self.waiting) < self._flights.landed
+        if self._flights.under_way and not overdue:
+            self._be_patient(turn, PATIENCE_MS)
+        elif joined:
+            self._be_patient(turn, JOINING_MS)
+        elif not self.waiting.keys() <= turn.instances.keys():
+            turn.again(Fired(Depart(self._serial)))  # in the next step, with their instances
+        else:
+            return self._take_all()
+        return NOTHING
+
+    def _be_patient(self, turn: Turn, delay_ms: float) -> None:
+        if turn.now_ms + delay_ms < self._due_ms:
+            self._due_ms = turn.now_ms + delay_ms
+            self._serial += 1
+            turn.timer(Depart(self._serial), delay_ms)
+
+    def _take_all(self) -> Due:
+        """Part all who wait.
+
+        Where nobody claims a key any more, a standing promise is no evidence that it is vacant: the
+        reads that wait for it need both phases.
+        """
+        waiting, self.waiting = self.waiting, {}
+        self._serial += 1
+        self._due_ms = inf
+        unclaimed: list[Attempt] = []
+        alone: list[Attempt] = []
+        light: list[Attempt] = []
+        for attempt in waiting.values():
+            assert isinstance(attempt.state, Prepared), "what boards is prepared, and stays so"
+            attempt.drop_finished()
+            if not attempt.claims:
+                unclaimed.append(attempt)
+            else:
+                (light if _is_light(attempt) else alone).append(attempt)
+        groups = [light[at : at + MAX_FLIGHT] for at in range(0, len(light), MAX_FLIGHT)]
+        return Due(unclaimed, alone, groups)
+
+
+def _is_light(attempt: Attempt) -> bool:
+    """Whether it travels with others: a term may be held up for long, and megabytes are slow."""
+    claim = attempt.claims[0].claim
+    size = len(claim.value) + MAX_BYTES_PER_CHAR * len(claim.note)
+    return size <= LIGHT_BYTES and not attempt.key.startswith(TERMS)

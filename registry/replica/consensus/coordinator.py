@@ -1,0 +1,399 @@
+"""The node as a coordinator: one attempt a key, which all claims of that key join (design 5).
+
+An attempt goes through ballots until the key is decided or nobody waits any more. Its messages are
+sent again until answered (R02); after a nack it pauses for a random, growing while and starts in a
+higher ballot (R04).
+
+Invariants kept here:
+
+* prepare(b) leaves only in a step in which this node's own acceptor promises b, and accept(b, v)
+  only in one in which it accepts (b, v). So the own instance, which is durable before the next
+  step, always shows the highest ballot used, and none is used twice (R05).
+* a claim that is done is never proposed, so "unreachable" stays true after it was said.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from ...disk import ForgottenInstance
+from ...paxos import proposer
+from ...paxos.instance import Instance
+from ...paxos.messages import Accepted, AcceptedMany, Commit, Nack, Promise
+from ...paxos.proposer import Chosen, Outbid, Prepared, Preparing, Proposing, Uncovered, Vacant
+from ...types import Ballot, Claim, Decree, Key, NodeId
+from ...wire.peers import Held
+from ..step.effects import Send
+from ..step.events import Resend, ResendFlight, Retry
+from ..step.node import Node
+from ..step.pending import Live
+from ..step.step_builder import Pending, Turn
+from .acceptor import LIGHT_BYTES, Acceptors
+from .attempt import Attempt, Candidate, Follower, Progress, Settle, Then
+from .batches import STANDING_RESENDS, Boarding, Flights
+from .home_promise import HomePromise
+
+MAX_RESEND_MS = 2_000
+MAX_BACKOFF_MS = 1_000
+UNWANTED_RESENDS = 5
+"""An attempt that nobody waits for, such as a finish, is given up after this many repetitions."""
+
+
+class Coordinator:
+    """All attempts of a node.
+
+    Args:
+        node: who we are.
+        acceptors: the node's own acceptor, which votes like any other.
+        standing: spares phase 1 for a new key that this node is home to.
+        learn: makes chosen decrees known to the whole node.
+
+    Attributes:
+        flights: what was proposed under the standing promise.
+        boarding: what is about to be.
+        smallest_flight: fewer proposals than these travel each alone.
+    """
+
+    smallest_flight = 2
+
+    def __init__(
+        self,
+        node: Node,
+        acceptors: Acceptors,
+        standing: HomePromise,
+        learn: Callable[[Turn, Sequence[Decree]], None],
+    ) -> None:
+        self._node = node
+        self._acceptors = acceptors
+        self._standing = standing
+        self._learn = learn
+        self._attempts: dict[Key, Attempt] = {}
+        self.flights = Flights(node, acceptors)
+        self.boarding = Boarding(self.flights)
+        self._serial = 0
+        self.awaited = (self._attempts,)
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"attempts": self._attempts, **self.flights.pending()}
+
+    def needs(self, timer: Resend | Retry) -> Iterable[Key]:
+        """The instance that a timer needs: none if its attempt is over."""
+        return (timer.key,) if self._current(timer) else ()
+
+    def join(self, turn: Turn, live: Live, claim: Claim, settle: Settle) -> None:
+        """Claim a key: join its attempt, or start one. The first claim in it is proposed."""
+        attempt = self._open(claim.key)
+        attempt.claims.append(Candidate(live, claim, settle))
+        attempt.note_proposed()
+        self._begin_if_new(turn, attempt)
+
+    def follow(self, turn: Turn, key: Key, live: Live, then: Then) -> None:
+        """Finish what others left half-done, for a read that must know how it ends (R22)."""
+        attempt = self._open(key)
+        attempt.followers.append(Follower(live, then, attempt.ballots))
+        self._begin_if_new(turn, attempt)
+
+    def finish(self, turn: Turn, key: Key) -> None:
+        """Finish what others left half-done, for nobody in particular (R22)."""
+        self._begin_if_new(turn, self._open(key))
+
+    def on_promise(self, turn: Turn, sender: str, message: Promise) -> None:
+        """Phase 1 goes on; with a quorum, phase 2 begins (R15 to R18)."""
+        attempt = self._attempts.get(message.key)
+        if attempt is None or not isinstance(attempt.state, Preparing):
+            return
+        quorums = self._node.config.quorums
+        attempt.state = proposer.on_promise(attempt.state, sender, message, quorums)
+        if isinstance(attempt.state, Prepared):
+            self._propose(turn, attempt)
+
+    def on_accepted(self, turn: Turn, sender: str, message: Accepted) -> None:
+        """Phase 2 goes on; with a quorum, the decree is chosen and published (R20)."""
+        attempt = self._attempts.get(message.key)
+        if attempt is None or not isinstance(attempt.state, Proposing):
+            return
+        state = proposer.on_accepted(attempt.state, sender, message, self._node.config.quorums)
+        match state:
+            case Proposing():
+                attempt.state = state
+            case Chosen(decree):
+                turn.broadcast(self._node.others, Commit(message.key, decree))
+                self._learn(turn, (decree,))
+
+    def on_accepted_many(self, turn: Turn, sender: NodeId, message: AcceptedMany) -> None:
+        """Phase 2 of a flight goes on: what the vote refuses leaves it, and goes on alone."""
+        refused, chosen = self.flights.on_accepted(turn, sender, message)
+        for key in refused:
+            self._go_alone(turn, key)
+        if chosen is not None:
+            turn.broadcast(self._node.others, chosen.commit())
+            self._learn(turn, list(chosen.aboard.values()))
+
+    def on_nack(self, turn: Turn, sender: NodeId, message: Nack) -> None:
+        """Somebody promised a higher ballot: pause, and begin again above it (R04, R10)."""
+        attempt = self._attempts.get(message.key)
+        if attempt is None or not isinstance(attempt.state, Preparing | Proposing):
+            return
+        state = proposer.on_nack(attempt.state, message)
+        match state:
+            case Outbid():
+                self._pause(turn, attempt, state.promised)
+            case Uncovered():
+                self._standing.ask(turn, sender)
+            case Preparing() | Proposing():
+                pass
+
+    def on_held(self, turn: Turn, sender: NodeId, message: Held) -> None:
+        """An acceptor's guard refuses a term for now: the same accept is sent again in time."""
+        attempt = self._attempts.get(message.key)
+        if attempt is None or not isinstance(attempt.state, Proposing):
+            return
+        if attempt.state.ballot == message.ballot:
+            self._set_resend(turn, attempt, message.remaining_ms)
+
+    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        """Keys are decided, here or elsewhere: everybody who waited gets the decree."""
+        for decree in decrees:
+            self._end(turn, decree.key, decree)
+
+    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
+        """Give up what cannot be decided here; its claims stay as indefinite as they were."""
+        for key in [key for key in self._attempts if gone.covers(key)]:
+            attempt = self._attempts.pop(key)
+            self._leave(attempt)
+            for follower in attempt.followers:
+                follower.then(turn, gone)
+
+    def on_resend(self, turn: Turn, timer: Resend) -> None:
+        """Answers are missing: say it again, unless nobody waits any more."""
+        attempt = self._current(timer)
+        if attempt is None or not isinstance(attempt.state, Preparing | Proposing):
+            return
+        attempt.drop_finished()
+        if not attempt.wanted and attempt.resends >= UNWANTED_RESENDS:
+            del self._attempts[attempt.key]
+            return
+        if (left_ms := self._due_ms(attempt) - turn.now_ms) > 0:
+            self._wake(turn, attempt, Resend, left_ms)
+            return
+        attempt.resends += 1
+        if attempt.state.ballot.is_standing and attempt.resends > STANDING_RESENDS:
+            self._begin(turn, attempt)  # those who are up may not have given the standing promise
+        else:
+            self._send(turn, attempt, attempt.state)
+
+    def on_resend_flight(self, turn: Turn, timer: ResendFlight) -> None:
+        """Votes on a flight are missing, for the second time perhaps."""
+        for key in self.flights.on_resend(turn, timer):
+            self._go_alone(turn, key)
+
+    def on_reachable(self, turn: Turn, node: NodeId) -> None:
+        """A node may have missed what was asked while it could not be reached: ask it again (R02)."""
+        for attempt in self._attempts.values():
+            if isinstance(attempt.state, Preparing):
+                turn.at_once(Send(node, attempt.state.message()))
+
+    def on_retry(self, turn: Turn, timer: Retry) -> None:
+        """The pause is over: begin again in a higher ballot."""
+        attempt = self._current(timer)
+        if attempt is not None and attempt.state is None:
+            self._begin_if_wanted(turn, attempt)
+
+    def abandon(self) -> None:
+        """Drop everything, since the disk failed; the requests themselves are failed elsewhere."""
+        self._attempts.clear()
+        self.flights.clear()
+        self.boarding.clear()
+
+    def progress(self, key: Key) -> Progress | None:
+        """How far the attempt at `key` has come; None if there is none."""
+        attempt = self._attempts.get(key)
+        return self.flights.progress(attempt) if attempt is not None else None
+
+    def restore(self, key: Key, progress: Progress) -> None:
+        """Put the attempt at `key`, which has been opened, where another one had come to."""
+        self._attempts[key].restore(progress)
+        self.flights.restore(progress)
+
+    def propose_due(self, turn: Turn) -> None:
+        """All events of the step are handled: propose what may leave (R16 to R18)."""
+        due = self.boarding.due(turn)
+        for attempt in due.unclaimed:
+            self._begin_if_wanted(turn, attempt)
+        for attempt in due.alone:
+            self._propose(turn, attempt)
+        for attempts in due.together:
+            self._propose_together(turn, attempts)
+
+    # -- one attempt
+
+    def _open(self, key: Key) -> Attempt:
+        attempt = self._attempts.get(key)
+        if attempt is None:
+            attempt = self._attempts[key] = Attempt(key)
+        return attempt
+
+    def _begin_if_new(self, turn: Turn, attempt: Attempt) -> None:
+        if attempt.state is None and not attempt.outbids:
+            self._begin(turn, attempt)
+
+    def _begin(self, turn: Turn, attempt: Attempt) -> None:
+        """R09: a new ballot, above all that this acceptor promised and all that we heard of."""
+        instance = turn.instances[attempt.key]
+        if not isinstance(instance, Instance):
+            self._stall(turn, attempt)
+            return
+        self._leave(attempt)
+        attempt.ballots += 1
+        attempt.resends = 0
+        prepared = self._standing.prepared(turn, attempt.key, instance)
+        if prepared is not None and attempt.claims:
+            attempt.drop_finished()
+            if attempt.wanted:
+                attempt.state = prepared
+                self.boarding.add(attempt)
+                return
+        above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)
+        self._send(turn, attempt, proposer.start(attempt.key, self._node.process, above))
+
+    def _propose(self, turn: Turn, attempt: Attempt) -> None:
+        """R16 to R18, in the plain messages."""
+        state = self._proposal(turn, attempt)
+        if isinstance(state, Vacant):
+            self._end_vacant(turn, attempt)
+        else:
+            attempt.resends = 0
+            self._send(turn, attempt, state)
+
+    def _propose_together(self, turn: Turn, attempts: Sequence[Attempt]) -> None:
+        """R16 to R18 for a flight; what our own acceptor refuses goes nowhere. One is no company."""
+        if len(attempts) < self.smallest_flight:
+            for attempt in attempts:
+                attempt.flight = self.flights.lone()
+                self._propose(turn, attempt)
+            return
+        decrees: list[Decree] = []
+        for attempt in attempts:
+            state = self._proposal(turn, attempt)
+            assert isinstance(state, Proposing), "what goes is claimed"
+            attempt.state = state
+            decrees.append(state.decree)
+        flight, refused = self.flights.depart(turn, decrees)
+        for attempt in attempts:
+            attempt.flight = flight
+            attempt.note_proposed()
+        for key in refused:
+            self._go_alone(turn, key)
+
+    def _proposal(self, turn: Turn, attempt: Attempt) -> Proposing | Vacant:
+        """R16, R17, with the first claim that is still wanted as our own value."""
+        assert isinstance(attempt.state, Prepared), "a proposal needs a prepare quorum (R15)"
+        attempt.drop_finished()
+        claim = attempt.claims[0].claim if attempt.claims else None
+        own = Decree.of(claim, attempt.state.ballot, turn.moment.wall_ms) if claim else None
+        return proposer.propose(attempt.state, own)
+
+    def _begin_if_wanted(self, turn: Turn, attempt: Attempt) -> None:
+        """Begin again for those who still wait; give up what nobody waits for."""
+        attempt.drop_finished()
+        if attempt.wanted:
+            self._begin(turn, attempt)
+        else:
+            del self._attempts[attempt.key]
+
+    def _go_alone(self, turn: Turn, key: Key) -> None:
+        """A flight left the key behind: begin again, with both phases (R15)."""
+        attempt = self._attempts.get(key)
+        if attempt is not None and attempt.flight is not None:
+            self._begin(turn, attempt)
+
+    def _leave(self, attempt: Attempt) -> None:
+        """The attempt is not boarding, nor part of its flight any more."""
+        self.boarding.drop(attempt.key)
+        if attempt.flight is not None:
+            self.flights.leave(attempt.flight, attempt.key)
+            attempt.flight = None
+
+    def _send(self, turn: Turn, attempt: Attempt, state: Preparing | Proposing) -> None:
+        """Say it to our own acceptor first; if that agrees, to all the others, at once."""
+        message = state.message()
+        attempt.state = state
+        match answer := self._acceptors.answer(turn, message):
+            case Nack():
+                assert answer.promised is not None, "we rely on no promise that we have not given"
+                self._pause(turn, attempt, answer.promised)
+            case Promise() | Accepted():
+                turn.vouch(attempt.key, Send(self._node.name, answer))
+                turn.broadcast(self._node.others, message)
+                attempt.note_proposed()
+                self._set_resend(turn, attempt)
+            case Held():
+                self._wait(turn, attempt, answer.remaining_ms)
+            case Commit():
+                self._end(turn, attempt.key, answer.decree)
+            case None:
+                self._stall(turn, attempt)
+
+    def _set_resend(self, turn: Turn, attempt: Attempt, at_least_ms: int = 0) -> None:
+        attempt.said_ms = turn.now_ms
+        delay_ms = self._node.config.timing.resend_ms << min(attempt.resends, 8)
+        delay_ms = min(max(delay_ms, at_least_ms), MAX_RESEND_MS)
+        self._wake(turn, attempt, Resend, delay_ms, delay_ms / 4)
+
+    def _due_ms(self, attempt: Attempt) -> float:
+        """When to say it again: a large value may wait behind others, all else is soon there."""
+        value = attempt.state.decree.value if isinstance(attempt.state, Proposing) else b""
+        return attempt.said_ms + (len(value) > LIGHT_BYTES) * self._acceptors.backlog_ms
+
+    def _wake(self, turn: Turn, attempt: Attempt, timer: type[Resend | Retry], *ms: float) -> None:
+        """Set the attempt's timer, to a delay and a spread; those that were set before are stale."""
+        self._serial += 1
+        attempt.serial = self._serial
+        turn.timer(timer(attempt.key, attempt.serial), *ms)
+
+    def _pause(self, turn: Turn, attempt: Attempt, promised: Ballot) -> None:
+        """R04: duels end because pauses grow and are randomised, outside."""
+        self._leave(attempt)
+        attempt.state = None
+        attempt.heard = max(promised, attempt.heard or promised)
+        backoff_ms = self._node.config.timing.backoff_ms << min(attempt.outbids, 10)
+        delay_ms = min(backoff_ms, MAX_BACKOFF_MS)
+        attempt.outbids += 1
+        self._wake(turn, attempt, Retry, delay_ms / 2, delay_ms)
+
+    def _wait(self, turn: Turn, attempt: Attempt, remaining_ms: int) -> None:
+        """Our own guard refuses the term, so the accept may go nowhere (see above): later."""
+        attempt.state = None
+        attempt.outbids += 1  # those who join meanwhile wait as well
+        delay_ms = min(remaining_ms + 1, MAX_RESEND_MS)
+        self._wake(turn, attempt, Retry, delay_ms, delay_ms / 8)
+
+    def _stall(self, turn: Turn, attempt: Attempt) -> None:
+        """Our own instance is damaged or disputed: say nothing, rather than something doubtful."""
+        self._leave(attempt)
+        attempt.state = None
+        self._wake(turn, attempt, Retry, MAX_BACKOFF_MS)
+
+    def _end(self, turn: Turn, key: Key, decree: Decree) -> None:
+        attempt = self._attempts.pop(key, None)
+        if attempt is None:
+            return
+        self._leave(attempt)
+        for candidate in attempt.claims:
+            candidate.settle(turn, candidate.live, decree)
+        for follower in attempt.followers:
+            follower.then(turn, decree)
+
+    def _end_vacant(self, turn: Turn, attempt: Attempt) -> None:
+        """Tell the reads that this ballot began after; for later ones, begin another (design 6)."""
+        answered = attempt.take_answered()
+        attempt.state = None
+        if attempt.followers:
+            self._begin(turn, attempt)
+        else:
+            del self._attempts[attempt.key]
+        for follower in answered:
+            follower.then(turn, None)
+
+    def _current(self, timer: Resend | Retry) -> Attempt | None:
+        attempt = self._attempts.get(timer.key)
+        return attempt if attempt is not None and attempt.serial == timer.serial else None

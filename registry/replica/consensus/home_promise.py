@@ -1,0 +1,129 @@
+"""The home's side of the standing promise: asking for it, and relying on it (design 5).
+
+`paxos/class_promise.py` says why it is safe. What is added here is the world around it: who has been asked,
+which promises still wait for the feed that they name to be read, and which keys may rely on it.
+"""
+
+from collections.abc import Callable, Mapping
+
+from ...keys import home, slot_before
+from ...locks.terms import TERMS
+from ...paxos import class_promise
+from ...paxos.instance import Instance
+from ...paxos.messages import PrepareClass, PromiseClass
+from ...paxos.proposer import Prepared
+from ...types import Key, NodeId
+from ..step.effects import Send
+from ..step.node import Node
+from ..step.step_builder import Turn
+from .acceptor import Acceptors
+
+
+class HomePromise:
+    """The standing promise to this life of a node, for all keys that it is home to.
+
+    Args:
+        node: who we are.
+        acceptors: the node's own acceptor, which is asked like any other.
+        cursor: up to where a peer's feed has been read.
+
+    Attributes:
+        uncounted: the promises that wait for a feed to be read.
+    """
+
+    def __init__(self, node: Node, acceptors: Acceptors, cursor: Callable[[NodeId], int]) -> None:
+        self._node = node
+        self._acceptors = acceptors
+        self._cursor = cursor
+        self._digest = node.config.class_digest()
+        self._state: class_promise.AskingClass | class_promise.GrantedClass = class_promise.ask(
+            node.process
+        )
+        self._told: dict[NodeId, PromiseClass] = {}
+        self.uncounted: dict[NodeId, PromiseClass] = {}
+
+    @property
+    def granted(self) -> bool:
+        """Whether new keys need phase 2 alone."""
+        return isinstance(self._state, class_promise.GrantedClass)
+
+    @property
+    def unlearned(self) -> frozenset[Key]:
+        """The keys that all of phase 1 is needed for, since an acceptor had them half-done."""
+        return self._state.unlearned
+
+    @property
+    def told(self) -> Mapping[NodeId, PromiseClass]:
+        """The promises that this life was told, whether they count yet or not."""
+        return self._told
+
+    # -- as the home
+
+    def sweep(self, turn: Turn) -> None:
+        """Ask all who have not promised yet; a question or an answer may have been lost (R02)."""
+        self.ask(turn, self._node.name, *self._node.others)
+
+    def ask(self, turn: Turn, *nodes: NodeId) -> None:
+        """Ask these acceptors, except those that have promised."""
+        for node in nodes if self._node.voting else ():
+            if node not in self._told:
+                turn.at_once(Send(node, PrepareClass(self._state.ballot, self._digest)))
+
+    def on_promise(self, turn: Turn, sender: NodeId, message: PromiseClass) -> None:
+        """An acceptor has promised; that counts once all that it has learned is learned here."""
+        if message.ballot == self._state.ballot:
+            self.uncounted[sender] = self._told.setdefault(sender, message)
+
+    def count(self, turn: Turn) -> None:
+        """Count the promises whose senders' feeds have been read far enough."""
+        for sender, message in list(self.uncounted.items()):
+            if self._has_read(sender, message.feed_end):
+                del self.uncounted[sender]
+                self._state = class_promise.on_promise(
+                    self._state, sender, frozenset(message.unlearned), self._node.config.quorums
+                )
+
+    def prepared(self, turn: Turn, key: Key, own: Instance) -> Prepared | None:
+        """What the standing promise says of `key`; None if all of phase 1 is needed.
+
+        Args:
+            turn: the step.
+            key: the key to propose for.
+            own: what this node holds for it.
+        """
+        name = self._node.name
+        if name not in self._state.promises or home(key, self._node.nodes) != name:
+            return None
+        if key.startswith(TERMS) and not self._is_new(turn, key):
+            return None
+        return class_promise.prepared(self._state, key, own)
+
+    def _has_read(self, sender: NodeId, feed_end: int) -> bool:
+        return sender == self._node.name or self._cursor(sender) >= feed_end
+
+    def _is_new(self, turn: Turn, term: Key) -> bool:
+        """Whether no earlier life of ours can have proposed a term, which others may have forgotten.
+
+        A term is proposed only by who has learned the one before. If this very life was the first to
+        propose that one, then nobody has proposed its successor before.
+        """
+        before = slot_before(term)
+        instance = turn.instances[before] if before and before in turn.instances else None
+        learned = instance.learned if isinstance(instance, Instance) else None
+        return learned is not None and learned.ballot.process == self._node.process
+
+    # -- as an acceptor
+
+    def on_prepare_class(self, turn: Turn, sender: NodeId, message: PrepareClass) -> None:
+        """A home asks for our standing promise; it is told once it is durable (R13)."""
+        ballot = message.ballot
+        if (
+            not ballot.is_standing
+            or ballot.process.node != sender
+            or message.digest != self._digest
+        ):
+            turn.alarm(f"node {sender} asks for a standing promise that is not its to ask for")
+            return
+        promise = self._acceptors.promise_class(turn, message, self._node.feed_end)
+        if promise is not None:
+            turn.after(Send(sender, promise))

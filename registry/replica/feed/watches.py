@@ -1,0 +1,192 @@
+"""Watching a prefix: what this node learns, in the order in which it learns it (design 7).
+
+A watch asks for what came after a position in this node's feed. While there is something, it is read
+from the disk; when there is nothing, the watch is parked, and the next decree under its prefix
+answers it. So nothing is queued for a slow watcher, and a watcher that goes away costs nothing.
+
+A decree is told at once, before this node's record of it is durable: it is chosen. What a crash takes
+comes again (see `positions`).
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from ...disk import FeedEntry, ForgottenInstance, Unserved
+from ...keys import matches, prefixes
+from ...types import Decree, Key
+from ...wire.requests import Position, WatchPage, WatchRequest
+from ..step.effects import ReadFeed
+from ..step.events import FeedDone
+from ..step.node import Node, servable
+from ..step.pending import Live, Requests
+from ..step.step_builder import Pending, Turn
+from ..step.tokens import ReadDone
+from .watch_positions import index_of, number_of
+
+READ_ENTRIES = 128
+PAGE_BYTES = 1024 * 1024
+
+
+class Watch(Struct, eq=False):
+    """One request to watch: all entries below `index` have been looked at for it."""
+
+    live: Live
+    request: WatchRequest
+    index: int
+
+
+class Watches:
+    """All watches of a node.
+
+    Args:
+        node: who we are, and where its feed ends.
+        requests: where answers go.
+
+    Attributes:
+        parked: the watches that wait for what is not learned yet, by prefix.
+    """
+
+    def __init__(self, node: Node, requests: Requests) -> None:
+        self._node = node
+        self._requests = requests
+        self._reading: dict[int, Watch] = {}
+        self._read_for: dict[Live, Watch] = {}
+        self.parked: dict[str, dict[Watch, None]] = {}
+
+    def needs(self, done: FeedDone) -> Iterable[Key]:
+        """The instances of the feed entries that a watch has read."""
+        watch = self._reading.get(done.token)
+        return _keys(watch, done.entries) if watch is not None else ()
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        parked = [watch for watches in self.parked.values() for watch in watches]
+        return {"watch reads": self._reading, "parked watches": parked}
+
+    def begin(self, turn: Turn, live: Live, request: WatchRequest) -> None:
+        """Say where the feed is, or go on from where the watcher was."""
+        since = request.since
+        if since is None:
+            self._answer(turn, live, request, (), self._node.feed_end)
+            return
+        index = index_of(self._node, since.index) if self._is_ours(since) else None
+        if index is None:
+            self._answer(turn, live, request, (), self._node.feed_end, lost=True)
+        else:
+            self._read_on(turn, Watch(live, request, index))
+
+    def on_read(self, turn: Turn, done: ReadDone) -> None:
+        """Entries were read for a watch."""
+        assert isinstance(done, FeedDone), "the feed was asked for"
+        watch = self._taken(done.token)
+        done = servable(self._node, done)
+        found = _found(turn, watch, done.entries)
+        watch.index = max(watch.index, done.next_index)
+        if found:
+            self._answer_page(turn, watch, found)
+        elif not watch.live.done:
+            self._read_on(turn, watch)
+
+    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
+        """The feed could not be read: the watcher starts over, on another node perhaps."""
+        watch = self._taken(token)
+        self._answer(turn, watch.live, watch.request, (), self._node.feed_end, lost=True)
+
+    def end_turn(self, turn: Turn) -> None:
+        """Answer the parked watches that this step's decrees concern."""
+        hits: dict[Watch, list[tuple[int, Decree]]] = {}
+        for index, decree in turn.learned:
+            for prefix in prefixes(decree.key):
+                for watch in self.parked.get(prefix, ()):
+                    hits.setdefault(watch, []).append((index, decree))
+        for watch, found in hits.items():
+            self._unpark(watch)
+            watch.index = self._node.feed_end
+            self._answer_page(turn, watch, found)
+
+    def expire(self, turn: Turn, live: Live, request: WatchRequest) -> None:
+        """Time is up: an empty page, from where the watcher goes on."""
+        watch = self._read_for.get(live)
+        index = self._node.feed_end - len(turn.learned) if watch is None else watch.index
+        self._answer(turn, live, request, (), index)
+
+    def prune(self) -> None:
+        """Forget parked watches that nobody waits for any more."""
+        for watches in list(self.parked.values()):
+            for watch in [w for w in watches if w.live.done]:
+                self._unpark(watch)
+
+    def _read_on(self, turn: Turn, watch: Watch) -> None:
+        if watch.index >= self._node.feed_end:
+            self.parked.setdefault(watch.request.prefix, {})[watch] = None
+            self._node.eager = True
+            return
+        token = self._node.tokens.read(self)
+        self._reading[token] = self._read_for[watch.live] = watch
+        turn.read(ReadFeed(token, watch.index, READ_ENTRIES, watch.live.origin))
+
+    def _taken(self, token: int) -> Watch:
+        """The watch that a reading was for, now that the reading is over."""
+        watch = self._reading.pop(token)
+        del self._read_for[watch.live]
+        return watch
+
+    def _unpark(self, watch: Watch) -> None:
+        watches = self.parked[watch.request.prefix]
+        del watches[watch]
+        if not watches:
+            del self.parked[watch.request.prefix]
+
+    def _answer_page(self, turn: Turn, watch: Watch, found: list[tuple[int, Decree]]) -> None:
+        page, index = _cut(found, watch.request.limit, watch.index)
+        self._answer(turn, watch.live, watch.request, page, index)
+
+    def _answer(
+        self,
+        turn: Turn,
+        live: Live,
+        request: WatchRequest,
+        decrees: tuple[Decree, ...],
+        index: int,
+        lost: bool = False,
+    ) -> None:
+        if self._node.failed:  # what it read before may never be durable
+            index = min(index, self._node.settled_feed_end)
+        number = number_of(self._node, index)
+        told = index if number is None else number
+        position = Position(self._node.name, self._node.identity.disk_id, told)
+        page = WatchPage(request.id, decrees, position, lost)
+        self._requests.answer(turn, live, page, durable=number is None)
+
+    def _is_ours(self, since: Position) -> bool:
+        return (since.node, since.disk_id) == (self._node.name, self._node.identity.disk_id)
+
+
+def _keys(watch: Watch, entries: Iterable[FeedEntry]) -> list[Key]:
+    return [entry.key for entry in entries if matches(watch.request.prefix, entry.key)]
+
+
+def _found(turn: Turn, watch: Watch, entries: Iterable[FeedEntry]) -> list[tuple[int, Decree]]:
+    found: list[tuple[int, Decree]] = []
+    for entry in entries:
+        if not matches(watch.request.prefix, entry.key):
+            continue
+        instance = turn.instances[entry.key]
+        if isinstance(instance, ForgottenInstance):
+            continue
+        if isinstance(instance, Unserved) or instance.disputed is not None:
+            turn.alarm(f"key {entry.key!r} was left out of a watch: its record is not sound")
+        elif instance.learned is not None:
+            found.append((entry.index, instance.learned))
+    return found
+
+
+def _cut(found: list[tuple[int, Decree]], limit: int, end: int) -> tuple[tuple[Decree, ...], int]:
+    """As many decrees as fit a page, at least one, and the position behind the last of them."""
+    room = PAGE_BYTES
+    for count, (index, decree) in enumerate(found):
+        if count == limit or (count and len(decree.value) > room):
+            return tuple(d for _, d in found[:count]), index
+        room -= len(decree.value) + 512
+    return tuple(decree for _, decree in found), end

@@ -1,0 +1,57 @@
+"""What those who want a lock are told: that it is theirs, or whose it is (design 11)."""
+
+from math import ceil
+
+from ...locks.terms import Ending, TermClaim, term_of
+from ...types import Decree
+from ...wire.requests import Granted, HeldBy, LockRequest
+from ..step.node import Node
+from ..step.pending import Live, Requests
+from ..step.step_builder import Turn
+from .lock_queue import Contest
+
+
+class Granting:
+    """The answers to waiters.
+
+    Args:
+        node: whose quorums tell what a grant is worth.
+        requests: where answers go.
+    """
+
+    def __init__(self, node: Node, requests: Requests) -> None:
+        self._node = node
+        self._requests = requests
+
+    def settle(self, turn: Turn, live: Live, decree: Decree) -> None:
+        """The term that a waiter was proposed for is decided; if it is not his, he waits on."""
+        if isinstance(live.request, LockRequest) and _is_won(live.request.claim, decree):
+            quorums = self._node.config.quorums
+            leased = 2 * quorums.accept > len(quorums.members)
+            self._requests.answer(turn, live, Granted(live.request.id, decree, leased))
+
+    def grant(self, turn: Turn, contest: Contest, decree: Decree) -> None:
+        """A repeated request may find its claim decreed, by whatever way it got there."""
+        for live in contest.waiters:
+            self.settle(turn, live, decree)
+
+    def tell_held(
+        self,
+        turn: Turn,
+        live: Live,
+        decree: Decree,
+        contest: Contest,
+        free_ms: float,
+        ending: Ending | None = None,
+    ) -> None:
+        """Somebody else has the lock, until `free_ms` at least."""
+        remaining_ms = max(0, ceil(free_ms - turn.now_ms))
+        held = HeldBy(live.request.id, decree, remaining_ms, ending, contest.queued)
+        self._requests.answer(turn, live, held)
+
+
+def _is_won(claim: TermClaim, decree: Decree) -> bool:
+    """Whether a term is the claim's; its id alone, which all can read, is not enough."""
+    if decree.claim_id != claim.claim_id:
+        return False
+    return term_of(decree).secret_hash == claim.secret_hash

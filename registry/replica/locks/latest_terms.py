@@ -1,0 +1,90 @@
+"""The latest term of each lock that is known here: where a contest goes on from.
+
+What was learned lately is remembered, within a bound and only as a shortcut; the disk knows the rest.
+"""
+
+from collections.abc import Iterable
+
+from ...locks.terms import lock_and_term, lock_path, tenure
+from ...types import Decree, Key
+from ..step.effects import ReadLastSlot
+from ..step.events import Contend
+from ..step.node import Node
+from ..step.step_builder import Pending, Turn
+from ..step.tokens import ReadsDisk
+from .lock_queue import Contest
+
+MAX_LOCKS = 4_096
+
+
+class LatestTerms:
+    """Decrees by lock; those that were not heard of for longest are forgotten first.
+
+    Args:
+        node: gives the disk's searches their numbers.
+        reader: is told what they come to.
+    """
+
+    def __init__(self, node: Node, reader: ReadsDisk) -> None:
+        self._node = node
+        self._reader = reader
+        self._decrees: dict[str, Decree] = {}
+        self._searches: dict[int, Contest] = {}
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"searches": self._searches}
+
+    def of(self, lock: str) -> Decree | None:
+        """The latest term of `lock`, None if that is not known here."""
+        return self._decrees.get(lock)
+
+    def needs(self, lock: str) -> Iterable[Key]:
+        """The instances with which a contest about `lock` can go on in the same step."""
+        latest = self.of(lock)
+        return (latest.key, tenure(latest).next_key) if latest is not None else ()
+
+    def remember(self, decree: Decree) -> None:
+        """A term was learned, or read; an earlier one does not replace a later one."""
+        lock, term = lock_and_term(decree.key)
+        known = self._decrees.pop(lock, None)
+        if known is not None and lock_and_term(known.key)[1] > term:
+            decree = known
+        self._decrees[lock] = decree
+        if len(self._decrees) > MAX_LOCKS:
+            del self._decrees[next(iter(self._decrees))]
+
+    def forget(self, lock: str) -> None:
+        """What is remembered of `lock` is of no use any more."""
+        self._decrees.pop(lock, None)
+
+    # -- for a contest
+
+    def find(self, turn: Turn, contest: Contest) -> None:
+        """Let the contest go on from the latest term that is learned here; later ones will show."""
+        if contest.searching is not None:
+            return
+        latest = self.of(contest.lock)
+        if latest is not None:
+            turn.again(Contend(contest.lock, lock_and_term(latest.key)[1]))
+            return
+        token = contest.searching = self._node.tokens.read(self._reader)
+        self._searches[token] = contest
+        turn.read(ReadLastSlot(token, lock_path(contest.lock)))
+
+    def take(self, token: int) -> Contest | None:
+        """The contest that a search of the disk was for, now that the search is over."""
+        contest = self._searches.pop(token, None)
+        if contest is None or contest.searching != token:
+            return None
+        contest.searching = None
+        return contest
+
+    def drop(self, contest: Contest) -> None:
+        """Nobody waits for the contest's search any more."""
+        if contest.searching is not None:
+            self._searches.pop(contest.searching, None)
+
+    def abandon(self) -> None:
+        """The disk failed: no search is of use."""
+        self._searches.clear()

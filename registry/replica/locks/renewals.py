@@ -1,0 +1,241 @@
+"""Keeping leases, and ending them: what a holder says while it holds, and when it is done.
+
+A keep-alive is passed to all nodes and costs no write; all that arrive in one turn travel together. It
+is answered when a prepare quorum has restarted its leases since it was sent, which is what the
+holder's validity rests on. A node refuses once it has accepted or learned the next term.
+
+A term is renewed or released only on the word of a node that has learned whose it is and was shown
+the holder's secret, so that nobody can end, or keep, a term that is not his own. An operator's break
+needs no secret. A term from before there were secrets is neither renewed nor released by anybody.
+"""
+
+from collections.abc import Callable
+from math import ceil
+
+from msgspec import Struct
+
+from ...disk import ForgottenInstance, Unserved
+from ...errors import BadRequest
+from ...locks.leases import Leases
+from ...locks.terms import How, Tenure, term_of
+from ...paxos.instance import Instance
+from ...types import Decree, NodeId
+from ...wire.peers import AskLease, EndTerm, LeaseAnswer, Renew, Renewed
+from ...wire.requests import Ended, EndRequest, KeepAliveRequest, Kept, Superseded
+from ..consensus.attempt import Found
+from ..feed.truncation import tell_forgotten
+from ..requests.reads import Reads
+from ..step.effects import Send
+from ..step.events import ResendRead
+from ..step.node import Node, refusal
+from ..step.pending import Live, Requests
+from ..step.step_builder import Pending, Turn
+
+OnEnded = Callable[[Turn, Tenure], None]
+
+
+class Renewal(Struct, eq=False):
+    """One keep-alive on its way round.
+
+    Attributes:
+        live: the request behind it.
+        message: what goes to every node.
+        kept: who has restarted its lease.
+        refused: who has not.
+    """
+
+    live: Live
+    message: Renew
+    kept: set[NodeId] = set()
+    refused: set[NodeId] = set()
+
+
+class Renewals:
+    """All keep-alives and endings of a node.
+
+    Args:
+        node: who we are.
+        requests: where answers go.
+        reads: finds out whose a term is.
+        leases: the node's own.
+        on_ended: told of each term that is over.
+    """
+
+    def __init__(
+        self, node: Node, requests: Requests, reads: Reads, leases: Leases, on_ended: OnEnded
+    ) -> None:
+        self._node = node
+        self._requests = requests
+        self._reads = reads
+        self._leases = leases
+        self._on_ended = on_ended
+        self._renewals: dict[int, Renewal] = {}
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"keep-alives": self._renewals}
+
+    # -- requests
+
+    def keep(self, turn: Turn, live: Live, request: KeepAliveRequest) -> None:
+        """A holder is alive."""
+
+        def then(turn: Turn, found: Found) -> None:
+            held = request.tenure
+            if not isinstance(found, Decree) or found.claim_id != held.claim_id:
+                self._requests.answer(turn, live, Superseded(request.id))
+                return
+            term = term_of(found)
+            if not term.is_opened_by(request.secret):
+                self._requests.fail(turn, live, BadRequest, _not_his_secret(held))
+                return
+            token = self._node.tokens.ask(self)
+            self._ask(turn, live, Renew(token, held, term.ttl_ms, term.secret_hash))
+
+        if not self._node.voting:
+            self._requests.fail(turn, live, *refusal(self._node))
+        else:
+            self._reads.read(turn, request.tenure.key, live, then)
+
+    def end(self, turn: Turn, live: Live, request: EndRequest) -> None:
+        """The holder is done, or an operator breaks the term."""
+        if request.ending.how is How.EXPIRED:
+            message = "a term expires by itself; release it or break it"
+            self._requests.fail(turn, live, BadRequest, message)
+            return
+
+        def then(turn: Turn, found: Found) -> None:
+            if isinstance(found, ForgottenInstance):
+                self._requests.fail(turn, live, found.error, found.message)
+                return
+            if found is None or found.claim_id != request.tenure.claim_id:
+                message = (
+                    f"term {request.tenure.term} of {request.tenure.lock!r} is not this claim's"
+                )
+                self._requests.fail(turn, live, BadRequest, message)
+                return
+            term = term_of(found)
+            if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):
+                message = _not_his_secret(request.tenure)
+                self._requests.fail(turn, live, BadRequest, message)
+                return
+            over = EndTerm(request.tenure, term.ttl_ms, request.ending)
+            turn.broadcast(self._node.others, over)
+            self._requests.answer(turn, live, Ended(request.id))
+            self._end(turn, over)  # at once: the next in line waits for it
+
+        self._reads.read(turn, request.tenure.key, live, then)
+
+    def prune(self) -> None:
+        """Forget the keep-alives that nobody waits for any more."""
+        for token in [t for t, renewal in self._renewals.items() if renewal.live.done]:
+            self._drop(token)
+
+    def abandon(self) -> None:
+        """The disk failed. The replica fails the requests themselves."""
+        for token in list(self._renewals):
+            self._drop(token)
+
+    def _drop(self, token: int) -> None:
+        """A keep-alive is over."""
+        del self._renewals[token]
+        self._node.tokens.close(token)
+
+    # -- as the node that was asked
+
+    def _ask(self, turn: Turn, live: Live, message: Renew) -> None:
+        """Our own lease is renewed like any other, by a message to ourselves."""
+        self._renewals[message.id] = Renewal(live, message)
+        turn.broadcast((*self._node.others, self._node.name), message)
+        turn.ask_again(message.id, self._node.config.timing.resend_ms)
+
+    def on_renewed(self, turn: Turn, sender: NodeId, answer: Renewed) -> None:
+        """A prepare quorum keeps the term; without those who refuse, there must be one left."""
+        renewal = self._renewals.get(answer.id)
+        if renewal is None:
+            return
+        (renewal.kept if answer.kept else renewal.refused).add(sender)
+        quorums = self._node.config.quorums
+        request_id = renewal.live.request.id
+        if quorums.prepared(renewal.kept):
+            self._drop(answer.id)
+            self._requests.answer(turn, renewal.live, Kept(request_id))
+        elif not quorums.prepared(set(self._node.config.nodes) - renewal.refused):
+            self._drop(answer.id)
+            self._requests.answer(turn, renewal.live, Superseded(request_id))
+
+    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+        """Ask those again who have not answered (R02)."""
+        renewal = self._renewals.get(timer.token)
+        if renewal is None:
+            return
+        if renewal.live.done:
+            self._drop(timer.token)
+            return
+        answered = renewal.kept | renewal.refused
+        missing = [node for node in self._node.config.nodes if node not in answered]
+        turn.broadcast(missing, renewal.message)
+        turn.ask_again(timer.token, self._node.config.timing.resend_ms)
+
+    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
+        """Terms that are followed by one which is decided need not be kept any more."""
+        for token, renewal in list(self._renewals.items()):
+            held = renewal.message.tenure
+            if gone.covers(held.key):
+                self._drop(token)
+                self._requests.answer(turn, renewal.live, Superseded(renewal.live.request.id))
+
+    # -- as a node that keeps leases
+
+    def on_renew(self, turn: Turn, sender: NodeId, message: Renew) -> None:
+        """Restart the lease, unless the next term is under way here."""
+        key, following = message.tenure.next_key, turn.instances[message.tenure.next_key]
+        if isinstance(following, ForgottenInstance):
+            tell_forgotten(turn, sender, key, following)
+        elif self._node.voting:
+            kept = _is_open(following) and self._leases.renew(
+                turn.now_ms, message.tenure, message.ttl_ms, message.secret_hash
+            )
+            turn.at_once(Send(sender, Renewed(message.id, kept)))
+
+    def on_end(self, turn: Turn, sender: NodeId, message: EndTerm) -> None:
+        """The node that was asked to end a term says so."""
+        self._end(turn, message)
+
+    def _end(self, turn: Turn, message: EndTerm) -> None:
+        """A term is over: renew it no more, and let the next one follow."""
+        self._leases.end(turn.now_ms, message.tenure, message.ttl_ms, message.ending)
+        self._on_ended(turn, message.tenure)
+
+    def tell(self, turn: Turn, sender: NodeId, message: AskLease) -> None:
+        """Answer a node that asks for the next term, once what is said here is durable."""
+        following = turn.instances[message.tenure.next_key]
+        if isinstance(following, ForgottenInstance):
+            tell_forgotten(turn, sender, message.tenure.next_key, following)
+            return
+        if isinstance(following, Unserved) or following.disputed is not None:
+            return
+        if following.learned is None and not self._node.voting:
+            return
+        held = message.tenure
+        self._leases.end_if_given_up(turn.now_ms, held, message.ttl_ms, message.secret_hash)
+        remaining_ms = self._leases.remaining_ms(turn.now_ms, held, message.ttl_ms)
+        answer = LeaseAnswer(
+            message.id,
+            ceil(remaining_ms),
+            self._leases.ending(held),
+            following.accepted is not None,
+            following.learned,
+        )
+        turn.vouch(held.next_key, Send(sender, answer))
+
+
+def _is_open(following: Instance | Unserved) -> bool:
+    """Whether nothing is accepted or learned for the term that follows one that is to be kept."""
+    if isinstance(following, Unserved):
+        return False
+    return following.accepted is None and following.learned is None
+
+
+def _not_his_secret(held: Tenure) -> str:
+    return f"the secret is not that of the holder of term {held.term} of {held.lock!r}"

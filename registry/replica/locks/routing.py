@@ -1,0 +1,57 @@
+"""Locks at a node: what those who wait, those who hold and those who give up do together."""
+
+from collections.abc import Sequence
+
+from ...disk import ForgottenInstance
+from ...types import Decree
+from ...wire.requests import LockRequest
+from ..step.pending import Live
+from ..step.step_builder import Turn
+from .giving_up import GiveUpRequests
+from .lock_queues import Contests
+from .renewals import Renewals
+
+
+class Locks:
+    """What a node does for locks, besides voting on their terms.
+
+    Args:
+        contests: those who wait.
+        renewals: those who hold.
+        giving_up: those who want it no more.
+    """
+
+    def __init__(self, contests: Contests, renewals: Renewals, giving_up: GiveUpRequests) -> None:
+        self._contests = contests
+        self._renewals = renewals
+        self._giving_up = giving_up
+
+    def begin(self, turn: Turn, live: Live, request: LockRequest) -> None:
+        """Somebody wants a lock, unless its claim was given up, perhaps before it arrived."""
+        if not self._giving_up.refuses(turn, live, request):
+            self._contests.begin(turn, live, request)
+
+    def on_terms(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        """Terms are decided."""
+        for decree in decrees:
+            self._giving_up.on_learned(
+                turn, decree
+            )  # first: the next in line looks at how it ended
+            self._contests.on_learned(turn, decree)
+
+    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
+        """Terms of a lock are forgotten."""
+        self._contests.on_forgotten(turn, gone)
+        self._renewals.on_forgotten(turn, gone)
+
+    def prune(self) -> None:
+        """Forget what nobody waits for any more."""
+        self._contests.asking.prune()
+        self._renewals.prune()
+        self._giving_up.prune()
+
+    def abandon(self) -> None:
+        """The disk failed. The replica fails the requests themselves."""
+        self._contests.abandon()
+        self._renewals.abandon()
+        self._giving_up.abandon()

@@ -1,0 +1,129 @@
+"""One page of a list in the making, and what the answers of a quorum come to. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from ...keys import sort_key
+from ...types import Decree, Key, NodeId
+from ...wire.peers import ScanAnswer, Span
+from ...wire.requests import ListRequest
+from ..step.pending import Live
+from .spans import Row, row_bytes
+
+PAGE_BYTES = 1024 * 1024
+
+Question = tuple[str, str, int]
+"""Prefix, behind which key, and how many decrees at most."""
+
+
+class ListRead(Struct, eq=False):
+    """One page in the making, for all who asked for it before its reading began.
+
+    Attributes:
+        question: what they asked.
+        lives: their requests.
+        token: ties answers to it; 0 until its reading begins.
+        rows: what lies on this node's disk, with `size` bytes of it.
+        spans: the digests of that, which peers are asked by; empty until they are.
+        asked: who has been asked.
+        tries: how often.
+        answers: what each node has said, this one included.
+        decrees: the union of what is learned.
+        unsettled: keys that somebody accepted a proposal for, being finished.
+        horizon: no node's answer reaches behind this key; None if all are complete.
+        merged: whether a quorum has answered.
+    """
+
+    question: Question
+    lives: dict[Live, None] = {}
+    token: int = 0
+    rows: list[Row] = []
+    size: int = 0
+    spans: tuple[Span, ...] = ()
+    asked: set[NodeId] = set()
+    tries: int = 0
+    answers: dict[NodeId, ScanAnswer] = {}
+    decrees: dict[Key, Decree] = {}
+    unsettled: set[Key] = set()
+    horizon: Key | None = None
+    merged: bool = False
+
+    @property
+    def full(self) -> bool:
+        """Whether this node's own rows are enough for a page."""
+        return len(self.rows) >= self.question[2] or self.size >= PAGE_BYTES
+
+    @property
+    def deadline_ms(self) -> float:
+        """When the last of those who asked stops waiting."""
+        return max((live.deadline_ms for live in self.lives), default=0.0)
+
+    def unanswered(self) -> list[NodeId]:
+        """Who was asked and has not answered."""
+        return sorted(self.asked - self.answers.keys())
+
+    def add(self, rows: Iterable[Row]) -> bool:
+        """Take rows of this node while there is room; returns whether all were taken."""
+        for row in rows:
+            if self.full:
+                return False
+            self.rows.append(row)
+            self.size += row_bytes(row)
+        return True
+
+    def merge(self) -> tuple[Decree, Decree] | None:
+        """Unite what the quorum has said.
+
+        Returns:
+            Two decrees of one key, if nodes disagree.
+        """
+        self.merged = True
+        self.horizon = horizon(self.answers.values())
+        unlearned: set[Key] = set()
+        for answer in self.answers.values():
+            unlearned.update(key for key in answer.unlearned if within(key, self.horizon))
+            for decree in answer.learned:
+                if not within(decree.key, self.horizon):
+                    continue
+                known = self.decrees.setdefault(decree.key, decree)
+                if known != decree:
+                    return known, decree
+        self.unsettled = unlearned - self.decrees.keys()
+        return None
+
+    def page(self) -> tuple[tuple[Decree, ...], str | None]:
+        """The decrees of the page, and behind which key the next one begins; None at the end."""
+        keys = sorted(self.decrees, key=sort_key)
+        page = _cut([self.decrees[key] for key in keys], self.question[2])
+        return page, page[-1].key if len(page) < len(keys) else self.horizon
+
+    def moves_on(self, answer: ScanAnswer) -> bool:
+        """Whether an answer tells of anything behind the key that the page begins behind."""
+        return answer.end is None or sort_key(answer.end) > sort_key(self.question[1])
+
+
+def question_of(request: ListRequest) -> Question:
+    """What a request asks."""
+    return request.prefix, request.after, request.limit
+
+
+def horizon(answers: Iterable[ScanAnswer]) -> Key | None:
+    """The last key up to which every answer speaks; None if all reach the end."""
+    ends = [answer.end for answer in answers if answer.end is not None]
+    return min(ends, key=sort_key, default=None)
+
+
+def within(key: Key, end: Key | None) -> bool:
+    """Whether `key` does not lie behind `end`."""
+    return end is None or sort_key(key) <= sort_key(end)
+
+
+def _cut(decrees: Sequence[Decree], limit: int) -> tuple[Decree, ...]:
+    """As many decrees as a page holds: at least one, up to `limit` and about `PAGE_BYTES`."""
+    room = PAGE_BYTES
+    for count, decree in enumerate(decrees[:limit]):
+        if count and len(decree.value) > room:
+            return tuple(decrees[:count])
+        room -= len(decree.value) + 512
+    return tuple(decrees[:limit])

@@ -1,0 +1,306 @@
+"""Listing a prefix: the union over a prepare quorum, with half-done keys finished (design 6).
+
+A page holds every decree under the prefix whose claim was answered before the page was asked for: an
+accept quorum holds such a claim, and every prepare quorum has one of those. It is not a snapshot of
+one instant. Terms of locks that some of the nodes have forgotten may be missing from it.
+
+This node's own disk is read first. Its peers are told digests of what lies there and send what differs
+(`spans`), so a page costs them little; as many are asked as a quorum needs, the others when those are
+late. Only a few pages are in the making at a time. All others wait in line, take no memory to speak of,
+and go when nobody waits for them any more.
+
+Invariant: a request joins a page before the first look at the disk, and a page has a token of its
+own. So all that counts for a request was asked for, read and said after it arrived.
+"""
+
+from functools import partial
+
+from ...disk import ScanPage
+from ...errors import Damaged as DamagedError
+from ...errors import DecreedError, Disputed
+from ...keys import sort_key
+from ...paxos.messages import Commit
+from ...types import Decree, Key, NodeId
+from ...wire.peers import CancelScan, Scan, ScanAnswer
+from ...wire.requests import MAX_TIMEOUT_MS, ListPage, ListRequest
+from ..consensus.attempt import Found
+from ..consensus.coordinator import Coordinator
+from ..feed.learner import dispute_message
+from ..step.effects import Send
+from ..step.events import Finish, FromPeer, ResendRead
+from ..step.in_turn import InTurn
+from ..step.node import Node
+from ..step.pending import Live, Requests
+from ..step.step_builder import Pending, Turn
+from .list_read import ListRead, Question, question_of
+from .scans import DiskScan, Scans
+from .spans import SPAN_ROWS, answer_of, spans_of
+
+MAX_ASKING = 8
+"""So many pages wait for this node's disk or for peers at a time."""
+MAX_BEGUN = 64
+"""So many are in the making, with those whose half-done keys are being finished."""
+PATIENCE = 4
+"""So many times the usual patience has who is asked for a page; and once more for each that waits."""
+MOST_DOUBLINGS = 3
+LATE_MS = 10_000.0
+"""So long a peer that was late is asked after the others, unless it answers."""
+
+
+class Lists:
+    """All lists of a node.
+
+    Args:
+        node: who we are.
+        requests: where answers go.
+        coordinator: finishes what is half-done.
+        scans: reads this node's disk.
+
+    Attributes:
+        span_rows: how many keys of this node lie in a span.
+    """
+
+    def __init__(
+        self, node: Node, requests: Requests, coordinator: Coordinator, scans: Scans
+    ) -> None:
+        self.span_rows = SPAN_ROWS
+        self._node = node
+        self._requests = requests
+        self._coordinator = coordinator
+        self._scans = scans
+        self._waiting: dict[Question, ListRead] = {}
+        self._line = InTurn[Live]()
+        self._reads: dict[int, ListRead] = {}
+        self._of: dict[Live, ListRead] = {}
+        self._late: dict[NodeId, float] = {}
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"lists": self._reads, "lists in line": self._waiting, "who lists": self._of}
+
+    def begin(self, turn: Turn, live: Live, request: ListRequest) -> None:
+        """Wait in line, with all who ask the same."""
+        question = question_of(request)
+        read = self._waiting.setdefault(question, ListRead(question))
+        read.lives[live] = None
+        self._of[live] = read
+        self._line.add(live.origin, live)
+        self._begin_next(turn)
+
+    def leave(self, turn: Turn, live: Live) -> None:
+        """A request is over. What nobody else waits for is called off."""
+        read = self._of.pop(live, None)
+        if read is None:
+            return
+        self._line.discard(live.origin, live)
+        del read.lives[live]
+        if read.lives:
+            return
+        if read.token:
+            self._end(turn, read)
+        else:
+            del self._waiting[read.question]
+
+    def prune(self, turn: Turn) -> None:
+        """Call off what nobody waits for any more."""
+        for live in [live for live in self._of if live.done]:
+            self.leave(turn, live)
+
+    # -- asking
+
+    def _begin_next(self, turn: Turn) -> None:
+        """Begin with the page of whoever's turn it is, as far as there is room."""
+        while self._line and self._asking < MAX_ASKING and len(self._reads) < MAX_BEGUN:
+            self._begin(turn, self._of[self._line.take()])
+
+    def _begin(self, turn: Turn, read: ListRead) -> None:
+        del self._waiting[read.question]
+        for live in read.lives:
+            self._line.discard(live.origin, live)
+        read.token = self._node.tokens.ask(self)
+        self._reads[read.token] = read
+        prefix, after, _ = read.question
+        take, fail = partial(self._on_chunk, read), partial(self._on_unreadable, read)
+        dispute = partial(self._on_disputed, read)
+        scan = DiskScan(prefix, after, "", partial(self._is_wanted, read), take, dispute, fail)
+        self._scans.add(turn, scan)
+
+    @property
+    def _asking(self) -> int:
+        return sum(not read.merged for read in self._reads.values())
+
+    def _is_wanted(self, read: ListRead, turn: Turn) -> bool:
+        return read.token in self._reads
+
+    def _on_chunk(self, read: ListRead, turn: Turn, page: ScanPage) -> bool:
+        """More of this node's disk; peers are asked when there is enough of it."""
+        complete = read.add(page.instances) and page.complete
+        if not complete and not read.full:
+            return True
+        end = None if complete else read.rows[-1][0]
+        read.answers[self._node.name] = answer_of(read.token, read.rows, end)
+        self._ask_first(turn, read, complete=complete)
+        return False
+
+    def _on_unreadable(self, read: ListRead, turn: Turn, message: str) -> None:
+        """The disk has a damaged record: other nodes may still make a quorum, without this one."""
+        if len(self._node.others) < self._node.config.quorums.prepare:
+            self._drop(turn, read, DamagedError, message)
+            return
+        read.rows = []
+        self._ask_first(turn, read, complete=True)
+
+    def _on_disputed(self, read: ListRead, turn: Turn, key: str) -> None:
+        self._drop(turn, read, Disputed, dispute_message(Key(key)))
+
+    def _ask_first(self, turn: Turn, read: ListRead, *, complete: bool) -> None:
+        read.spans = spans_of(read.rows, complete=complete, span_rows=self.span_rows)
+        read.rows = []
+        self._ask_enough(turn, read)
+        self._merge_if_enough(turn, read)
+        if not read.merged:
+            turn.ask_again(read.token, self._patience_ms(read))
+
+    def _ask_enough(self, turn: Turn, read: ListRead) -> None:
+        """Ask as many as a quorum needs; all, if so many are not to be reached."""
+        late = {node for node, until_ms in self._late.items() if turn.now_ms < until_ms}
+        sound = self._node.reachable - late
+        expected = read.answers.keys() | (read.asked & sound)
+        lacking = self._node.config.quorums.prepare - len(expected)
+        if lacking <= 0:
+            return
+        others = [node for node in self._in_turn(read) if node not in expected]
+        chosen = [node for node in others if node in sound][:lacking]
+        self._ask(turn, read, chosen if len(chosen) == lacking else others)
+
+    def _in_turn(self, read: ListRead) -> list[NodeId]:
+        """The other nodes, beginning with another one for each page."""
+        others = list(self._node.others)
+        first = read.token % max(1, len(others))
+        return others[first:] + others[:first]
+
+    def _ask(self, turn: Turn, read: ListRead, nodes: list[NodeId]) -> None:
+        prefix, after, limit = read.question
+        left_ms = min(max(1, int(read.deadline_ms - turn.now_ms)), MAX_TIMEOUT_MS)
+        turn.broadcast(nodes, Scan(read.token, left_ms, prefix, after, limit, read.spans))
+        read.asked.update(nodes)
+
+    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+        """Ask again all who have not answered (R02); they are asked last for a while."""
+        read = self._reads.get(timer.token)
+        if read is None or read.merged:
+            return
+        self._late.update(dict.fromkeys(read.unanswered(), turn.now_ms + LATE_MS))
+        read.tries += 1
+        self._ask(turn, read, [node for node in self._node.others if node not in read.answers])
+        turn.ask_again(read.token, self._patience_ms(read))
+
+    def on_reachable(self, turn: Turn) -> None:
+        """A node is there again, or is not: others may have to be asked."""
+        for read in self._reads.values():
+            if read.spans and not read.merged:
+                self._ask_enough(turn, read)
+
+    def _patience_ms(self, read: ListRead) -> float:
+        """How long peers may take; the more waits there, the longer, and ever longer."""
+        usual_ms = self._node.config.timing.resend_ms * (PATIENCE + self._asking)
+        return usual_ms * 2.0 ** min(read.tries, MOST_DOUBLINGS)
+
+    # -- answers
+
+    def on_answer(self, turn: Turn, sender: NodeId, answer: ScanAnswer) -> None:
+        """One more node has answered; with a prepare quorum, the page can be made."""
+        self._late.pop(sender, None)
+        read = self._reads.get(answer.id)
+        if read is not None and not read.merged and read.moves_on(answer):
+            read.answers[sender] = answer
+            self._merge_if_enough(turn, read)
+
+    def _merge_if_enough(self, turn: Turn, read: ListRead) -> None:
+        if not self._node.config.quorums.prepared(read.answers.keys()):
+            return
+        self._call_off(turn, read)
+        contradiction = read.merge()
+        if contradiction is not None:
+            self._on_disagreement(turn, read, *contradiction)
+            return
+        for key in sorted(read.unsettled, key=sort_key):
+            turn.again(Finish(key, read.token))
+        self._end_if_settled(turn, read)
+        self._begin_next(turn)
+
+    def _on_disagreement(self, turn: Turn, read: ListRead, one: Decree, other: Decree) -> None:
+        """Two nodes know different decrees: learn both, so that the key is disputed here too."""
+        for decree in (one, other):
+            turn.again(FromPeer(self._node.name, Commit(decree.key, decree)))
+        self._drop(turn, read, Disputed, dispute_message(one.key))
+
+    # -- what is half-done
+
+    def finish(self, turn: Turn, event: Finish) -> None:
+        """Finish one key of a list, now that its instance is loaded.
+
+        It is for each who waits: one who leaves takes nothing from the others.
+        """
+        read = self._reads.get(event.token or 0)
+        if read is None:
+            return
+
+        def then(turn: Turn, found: Found) -> None:
+            self._settled(turn, read.token, event.key, found)
+
+        for live in list(read.lives):
+            self._coordinator.follow(turn, event.key, live, then)
+
+    def leave_out(self, turn: Turn, event: Finish) -> None:
+        """The key to be finished is forgotten here: the page goes without it."""
+        self._settled(turn, event.token or 0, event.key, None)
+
+    def settle(self, turn: Turn, event: Finish, decree: Decree) -> None:
+        """The key to be finished turned out to be learned here."""
+        self._settled(turn, event.token or 0, event.key, decree)
+
+    def give_up(self, turn: Turn, token: int, error: type[DecreedError], message: str) -> None:
+        """A key of a list cannot be finished here: the list fails, rather than leave it out."""
+        read = self._reads.get(token)
+        if read is not None:
+            self._drop(turn, read, error, message)
+
+    def _settled(self, turn: Turn, token: int, key: Key, found: Found) -> None:
+        read = self._reads.get(token)
+        if read is not None and key in read.unsettled:
+            read.unsettled.discard(key)
+            if isinstance(found, Decree):
+                read.decrees[key] = found
+            self._end_if_settled(turn, read)
+
+    # -- ends
+
+    def _end_if_settled(self, turn: Turn, read: ListRead) -> None:
+        if not read.unsettled:
+            decrees, next_after = read.page()
+            lives = list(read.lives)
+            self._end(turn, read)
+            for live in lives:
+                self._requests.answer(turn, live, ListPage(live.request.id, decrees, next_after))
+
+    def _drop(self, turn: Turn, read: ListRead, error: type[DecreedError], message: str) -> None:
+        lives = list(read.lives)
+        self._end(turn, read)
+        for live in lives:
+            self._requests.fail(turn, live, error, message)
+
+    def _end(self, turn: Turn, read: ListRead) -> None:
+        """Forget a page, and begin with another one."""
+        if not read.merged:
+            self._call_off(turn, read)
+        del self._reads[read.token]
+        self._node.tokens.close(read.token)
+        for live in read.lives:
+            del self._of[live]
+        self._begin_next(turn)
+
+    def _call_off(self, turn: Turn, read: ListRead) -> None:
+        """Tell those who were asked and have not answered that nobody waits for it."""
+        for node in read.unanswered():
+            turn.at_once(Send(node, CancelScan(read.token)))

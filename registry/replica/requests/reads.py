@@ -1,0 +1,304 @@
+"""Reading one key: at once if it is learned, otherwise from a prepare quorum (design 6).
+
+Only *undecided* needs a quorum. A read counts only answers to queries that it sent itself, so all of
+them were given after it arrived; a key that somebody has accepted a proposal for is finished first.
+`Reads.read` is what gets, waits, series and lists of gaps are made of.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from msgspec import Struct
+
+from ...disk import ForgottenInstance, Unserved
+from ...errors import Damaged as DamagedError
+from ...errors import Disputed
+from ...keys import slot_key
+from ...types import Decree, Key, NodeId
+from ...wire.peers import Query, QueryAnswer
+from ...wire.requests import Decreed, GetRequest, LatestRequest, Undecided, WaitRequest
+from ..consensus.attempt import Found, Then
+from ..consensus.coordinator import Coordinator
+from ..feed.learner import dispute_message
+from ..feed.truncation import tell_forgotten
+from ..step.effects import ReadLastSlot, Send
+from ..step.events import ReadOn, ResendRead, SlotDone
+from ..step.node import Node, refusal
+from ..step.pending import Live, Requests
+from ..step.step_builder import Pending, Turn
+from ..step.tokens import ReadDone
+
+PROMPT_READS = 512
+"""With so many questions under way, their answers may take twice as long as that of one."""
+
+
+class QuorumRead(Struct, eq=False):
+    """One read on its way round.
+
+    Attributes:
+        key: the key.
+        live: the request behind it.
+        then: called with the decree, or with None for undecided.
+        answered: who has said that it holds nothing.
+    """
+
+    key: Key
+    live: Live
+    then: Then
+    answered: set[NodeId] = set()
+
+
+class Reads:
+    """All reads of a node.
+
+    Args:
+        node: who we are.
+        requests: where answers go.
+        coordinator: finishes what is half-done.
+        learn: makes decrees known to the whole node.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        requests: Requests,
+        coordinator: Coordinator,
+        learn: Callable[[Turn, Sequence[Decree]], None],
+    ) -> None:
+        self._node = node
+        self._requests = requests
+        self._coordinator = coordinator
+        self._learn = learn
+        self._reads: dict[int, QuorumRead] = {}
+        self._series: dict[int, Live] = {}
+        self._reads_by_key: dict[Key, set[int]] = {}
+        self._waits: dict[Key, list[Live]] = {}
+        self.awaited = (self._reads_by_key, self._waits)
+
+    @property
+    def under_way(self) -> int:
+        """How many questions wait for answers of peers."""
+        return len(self._reads)
+
+    @property
+    def _patience_ms(self) -> float:
+        """When a question is asked again: with many under way each answer takes its time, and questions
+        that are asked again before that make all answers later still."""
+        return self._node.config.timing.resend_ms * (1 + len(self._reads) / PROMPT_READS)
+
+    @property
+    def awaits_decrees(self) -> bool:
+        """Whether anybody waits for a decree."""
+        return bool(self._waits)
+
+    def needs(self, answer: QueryAnswer) -> Iterable[Key]:
+        """The instance that an answer may change."""
+        read = self._reads.get(answer.id)
+        return (read.key,) if read is not None else ()
+
+    def pending(self) -> Pending:
+        """What is not over; see `Replica.pending_work`."""
+        return {"reads": self._reads, "series": self._series, "waits": self._waits}
+
+    # -- requests
+
+    def get(self, turn: Turn, live: Live, request: GetRequest) -> None:
+        """Answer with the decree, or with undecided."""
+
+        def then(turn: Turn, found: Found) -> None:
+            self._answer(turn, live, found)
+
+        self.read(turn, request.key, live, then)
+
+    def wait(self, turn: Turn, live: Live, request: WaitRequest) -> None:
+        """Answer with the decree as soon as there is one."""
+
+        def then(turn: Turn, found: Found) -> None:
+            if found is not None:
+                self._answer(turn, live, found)
+                return
+            live.undecided = True
+            self._waits.setdefault(request.key, []).append(live)
+            self._node.eager = True
+
+        self.read(turn, request.key, live, then)
+
+    def latest(self, turn: Turn, live: Live, request: LatestRequest) -> None:
+        """Find the last decided slot: from the last one learned here, slot by slot."""
+        token = self._node.tokens.read(self)
+        self._series[token] = live
+        turn.read(ReadLastSlot(token, request.series, live.origin))
+
+    def on_read(self, turn: Turn, done: ReadDone) -> None:
+        """The disk has said which slot of a series was learned last."""
+        assert isinstance(done, SlotDone), "the last slot was asked for"
+        live = self._series.pop(done.token)
+        assert isinstance(live.request, LatestRequest)
+        key = slot_key(live.request.series, max(done.slot, 1))
+        turn.again(ReadOn(live.origin, live.request.id, key, None))
+
+    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
+        """The disk could not say it."""
+        self._requests.fail(turn, self._series.pop(token), DamagedError, message)
+
+    def read_on(self, turn: Turn, event: ReadOn) -> None:
+        """Read one slot of a series; the first undecided one ends the search (design 10)."""
+        live = self._requests.find(event.origin, event.id)
+        if live is None or not isinstance(live.request, LatestRequest):
+            return
+        series, slot = live.request.series, int(event.key.rpartition("@")[2])
+
+        def then(turn: Turn, found: Found) -> None:
+            match found:
+                case None:
+                    self._answer(turn, live, event.latest)
+                case ForgottenInstance():
+                    floor = slot_key(series, found.floor)
+                    turn.again(ReadOn(event.origin, event.id, floor, None))
+                case Decree():
+                    following = slot_key(series, slot + 1)
+                    turn.again(ReadOn(event.origin, event.id, following, found))
+
+        self.read(turn, event.key, live, then)
+
+    # -- one key
+
+    def read(self, turn: Turn, key: Key, live: Live, then: Then) -> None:
+        """Find out what `key` is decided to be, and call `then` with it, or with None.
+
+        If the key is forgotten, `then` is told that.
+        """
+        instance = turn.instances[key]
+        if isinstance(instance, ForgottenInstance):
+            then(turn, instance)
+        elif isinstance(instance, Unserved):
+            self._requests.fail(turn, live, instance.error, instance.message)
+        elif instance.disputed is not None:
+            self._requests.fail(turn, live, Disputed, dispute_message(key))
+        elif instance.learned is not None:
+            then(turn, instance.learned)
+        elif not self._node.voting:
+            error, message = refusal(self._node)
+            self._requests.fail(turn, live, error, message)
+        elif instance.accepted is not None:
+            self._coordinator.follow(turn, key, live, then)
+        else:
+            self._ask(turn, QuorumRead(key, live, then))
+
+    def on_answer(self, turn: Turn, sender: NodeId, answer: QueryAnswer) -> None:
+        """A peer has said what it holds."""
+        read = self._reads.get(answer.id)
+        if read is None:
+            return
+        if read.live.done:
+            self._drop(answer.id)
+        elif answer.learned is not None:
+            if answer.learned.key == read.key:
+                self._learn(turn, (answer.learned,))  # which ends this read too
+        elif answer.accepted:
+            self._drop(answer.id)
+            self._finish(turn, read)
+        else:
+            self._count(turn, answer.id, read, sender)
+
+    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+        """All who wait for these keys are answered, reads that ask a quorum included."""
+        for decree in decrees:
+            self._end(turn, decree)
+
+    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
+        """Nobody will find out what those keys are decided to be."""
+        for key in [key for key in self._reads_by_key if gone.covers(key)]:
+            for token in list(self._reads_by_key.get(key, ())):
+                self._drop(token).then(turn, gone)
+        for key in [key for key in self._waits if gone.covers(key)]:
+            for live in self._waits.pop(key):
+                self._answer(turn, live, gone)
+
+    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+        """Ask those again who have not answered (R02)."""
+        read = self._reads.get(timer.token)
+        if read is None:
+            return
+        if read.live.done:
+            self._drop(timer.token)
+            return
+        missing = (node for node in self._node.others if node not in read.answered)
+        turn.broadcast(missing, Query(timer.token, read.key))
+        turn.ask_again(timer.token, self._patience_ms)
+
+    def prune(self) -> None:
+        """Forget the waits that nobody waits for any more."""
+        for key, lives in list(self._waits.items()):
+            remaining = [live for live in lives if not live.done]
+            if remaining:
+                self._waits[key] = remaining
+            else:
+                del self._waits[key]
+
+    def tell(self, turn: Turn, sender: NodeId, query: Query) -> None:
+        """Answer a peer's query with what this node holds, once that is durable."""
+        instance = turn.instances[query.key]
+        if isinstance(instance, ForgottenInstance):
+            tell_forgotten(turn, sender, query.key, instance)
+            return
+        if isinstance(instance, Unserved) or instance.disputed is not None:
+            return
+        if instance.learned is None and not self._node.voting:
+            return
+        accepted = instance.accepted is not None
+        answer = QueryAnswer(query.id, accepted, instance.learned)
+        turn.vouch(query.key, Send(sender, answer))
+
+    def _ask(self, turn: Turn, read: QuorumRead) -> None:
+        token = self._node.tokens.ask(self)
+        self._reads[token] = read
+        self._reads_by_key.setdefault(read.key, set()).add(token)
+        turn.broadcast(self._node.others, Query(token, read.key))
+        turn.ask_again(token, self._patience_ms)
+        self._count(turn, token, read, self._node.name)
+
+    def _count(self, turn: Turn, token: int, read: QuorumRead, sender: NodeId) -> None:
+        read.answered.add(sender)
+        if self._node.config.quorums.prepared(read.answered):
+            self._drop(token)
+            self._conclude(turn, read)
+
+    def _drop(self, token: int) -> QuorumRead:
+        read = self._reads.pop(token)
+        self._node.tokens.close(token)
+        tokens = self._reads_by_key[read.key]
+        tokens.discard(token)
+        if not tokens:
+            del self._reads_by_key[read.key]
+        return read
+
+    def _end(self, turn: Turn, decree: Decree) -> None:
+        for token in list(self._reads_by_key.get(decree.key, ())):
+            self._drop(token).then(turn, decree)
+        for live in self._waits.pop(decree.key, ()):
+            self._answer(turn, live, decree)
+
+    def _conclude(self, turn: Turn, read: QuorumRead) -> None:
+        """A prepare quorum holds nothing; but our own instance may have changed meanwhile."""
+        instance = turn.instances[read.key]
+        if not isinstance(instance, Unserved) and instance.learned is None:
+            read.then(turn, None)
+        else:
+            self.read(turn, read.key, read.live, read.then)
+
+    def _finish(self, turn: Turn, read: QuorumRead) -> None:
+        instance = turn.instances[read.key]
+        if isinstance(instance, Unserved) or instance.learned is not None:
+            self.read(turn, read.key, read.live, read.then)
+        else:
+            self._coordinator.follow(turn, read.key, read.live, read.then)
+
+    def _answer(self, turn: Turn, live: Live, found: Found) -> None:
+        request_id = live.request.id
+        match found:
+            case None:
+                self._requests.answer(turn, live, Undecided(request_id))
+            case ForgottenInstance():
+                self._requests.fail(turn, live, found.error, found.message)
+            case Decree():
+                self._requests.answer(turn, live, Decreed(request_id, found))

@@ -1,0 +1,67 @@
+"""Finishing what is half-done (R22): a chosen value that nobody knows of does not stay unknown.
+
+A node that holds an acceptance whose outcome it has not learned for a while finishes that key itself;
+and a list has the half-done keys that it met finished before it answers (design 5, 6).
+"""
+
+from ...disk import ForgottenInstance, Unserved
+from ...paxos.instance import Instance
+from ..consensus.acceptor import Acceptors
+from ..consensus.coordinator import Coordinator
+from ..step.events import Finish
+from ..step.node import Node, refusal
+from ..step.step_builder import Turn
+from .lists import Lists
+
+FINISH_AT_A_TIME = 256
+
+
+class Finishing:
+    """Sees to it that what was begun is ended.
+
+    Args:
+        node: who we are.
+        acceptors: knows which acceptances have an unknown outcome.
+        coordinator: runs Paxos.
+        lists: may wait for the outcome.
+    """
+
+    def __init__(
+        self, node: Node, acceptors: Acceptors, coordinator: Coordinator, lists: Lists
+    ) -> None:
+        self._node = node
+        self._acceptors = acceptors
+        self._coordinator = coordinator
+        self._lists = lists
+
+    def sweep(self, turn: Turn) -> None:
+        """Finish, in the next step, what has been half-done for too long."""
+        if not self._node.voting:
+            return
+        finish_ms = self._node.config.timing.finish_ms
+        before_ms = turn.now_ms - finish_ms - self._acceptors.backlog_ms
+        for key in self._acceptors.overdue(before_ms, FINISH_AT_A_TIME):
+            self._acceptors.postpone(key, turn.now_ms)
+            turn.again(Finish(key, None))
+
+    def finish(self, turn: Turn, event: Finish) -> None:
+        """Finish one key, whose instance is loaded."""
+        if event.token is not None:
+            self._finish_for_list(turn, event, event.token)
+            return
+        instance = turn.instances[event.key]
+        if self._node.voting and isinstance(instance, Instance) and instance.learned is None:
+            self._coordinator.finish(turn, event.key)
+
+    def _finish_for_list(self, turn: Turn, event: Finish, token: int) -> None:
+        instance = turn.instances[event.key]
+        if isinstance(instance, ForgottenInstance):
+            self._lists.leave_out(turn, event)
+        elif isinstance(instance, Unserved):
+            self._lists.give_up(turn, token, instance.error, instance.message)
+        elif instance.learned is not None:
+            self._lists.settle(turn, event, instance.learned)
+        elif self._node.voting:
+            self._lists.finish(turn, event)
+        else:
+            self._lists.give_up(turn, token, *refusal(self._node))

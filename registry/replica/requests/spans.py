@@ -1,0 +1,134 @@
+"""Spans: what one node has learned of a stretch of keys, told by digests, and compared by another.
+
+Pure: rows in, answers out. Why a span that is the same need not be sent: say node A asks, and B finds
+in the span (1) nothing that it has accepted and not learned, and (2) learned decrees whose digest is
+A's. Then what B would have sent is a list of decrees, all of which A has, and nothing else. So the
+union of A's page with it is A's page. Anything less is not the same: a key that B has merely accepted
+may be chosen, and is always reported, with its whole span.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+
+from msgspec.msgpack import Encoder
+
+from ...disk import ScanPage
+from ...keys import sort_key
+from ...paxos.instance import Instance
+from ...types import Decree, Key
+from ...wire.peers import DIGEST_BYTES, ScanAnswer, Span
+
+SPAN_ROWS = 32
+"""How many keys of the asker lie in a span: all of them are sent if one differs."""
+
+Row = tuple[Key, Instance]
+_encode = Encoder().encode
+
+
+def spans_of(
+    rows: Sequence[Row], *, complete: bool, span_rows: int = SPAN_ROWS
+) -> tuple[Span, ...]:
+    """What is learned in these rows; the last span is open if nothing lies behind them."""
+    parts = [rows[at : at + span_rows] for at in range(0, len(rows), span_rows)] or [rows]
+    spans = [Span(_end(part), _digest(part)) for part in parts]
+    if complete:
+        spans[-1] = Span(None, spans[-1].digest)
+    return tuple(spans)
+
+
+def answer_of(id: int, rows: Sequence[Row], end: Key | None) -> ScanAnswer:
+    """The answer to a scan that tells these rows."""
+    learned = [i.learned for _, i in rows if i.learned is not None]
+    unlearned = [key for key, i in rows if i.learned is None]
+    return ScanAnswer(id, tuple(learned), tuple(unlearned), end)
+
+
+def row_bytes(row: Row) -> int:
+    """About how many bytes a row takes in a message."""
+    decree = row[1].learned or (row[1].accepted.decree if row[1].accepted else None)
+    return 128 + len(row[0]) + (len(decree.value) + len(decree.note) if decree else 0)
+
+
+class Comparison:
+    """Goes through this node's rows and keeps those that lie in spans that differ.
+
+    Args:
+        spans: the asker's.
+        limit, max_bytes: it ends early once there is more to tell than this.
+    """
+
+    def __init__(self, spans: Sequence[Span], limit: int, max_bytes: int) -> None:
+        self._spans = deque(spans)
+        self._limit, self._max_bytes = limit, max_bytes
+        self._told: list[Row] = []
+        self._rows: list[Row] = []
+        self._bytes = 0
+        self._cut_at: Key | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether all that was asked about is compared, or there is enough to tell."""
+        return not self._spans or self._cut_at is not None
+
+    def take(self, page: ScanPage) -> None:
+        """Compare the rows that follow."""
+        for row in page.instances:
+            self._end_before(row[0])
+            if self.over:
+                return
+            self._add(row)
+        while page.complete and not self.over:
+            self._end_span()
+
+    def answer(self, id: int) -> ScanAnswer:
+        """What there is to tell."""
+        return answer_of(id, self._told, self._cut_at)
+
+    def _end_before(self, key: Key) -> None:
+        """End the spans that this key lies behind."""
+        while not self.over:
+            end = self._spans[0].end
+            if end is None or sort_key(key) <= sort_key(end):
+                return
+            self._end_span()
+
+    def _add(self, row: Row) -> None:
+        self._rows.append(row)
+        self._bytes += row_bytes(row)
+        if row[0] == self._spans[0].end:
+            self._end_span()
+        elif len(self._told) + len(self._rows) > self._limit or self._bytes > self._max_bytes:
+            # of the span under way only this much is told, and nothing of what lies behind
+            self._told += self._rows
+            self._rows, self._cut_at = [], row[0]
+
+    def _end_span(self) -> None:
+        """Tell all rows of the span, unless the asker holds just the same."""
+        span = self._spans.popleft()
+        rows, self._rows = self._rows, []
+        if _is_settled(rows) and _digest(rows) == span.digest:
+            self._bytes -= sum(map(row_bytes, rows))
+        else:
+            self._told += rows
+
+
+def _is_settled(rows: Sequence[Row]) -> bool:
+    """Whether all of it is learned."""
+    return all(instance.learned is not None for _, instance in rows)
+
+
+def _digest(rows: Sequence[Row]) -> bytes:
+    return span_digest(i.learned for _, i in rows if i.learned is not None)
+
+
+def _end(rows: Sequence[Row]) -> Key | None:
+    return rows[-1][0] if rows else None
+
+
+def span_digest(decrees: Iterable[Decree]) -> bytes:
+    """16 bytes of BLAKE2b over the MessagePack of decrees in key order, one behind the other.
+
+    Each tells where it ends, and names its key, so lists of decrees that differ are different bytes.
+    """
+    return blake2b(b"".join(map(_encode, decrees)), digest_size=DIGEST_BYTES).digest()

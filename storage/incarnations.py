@@ -1,0 +1,55 @@
+"""The stored incarnations of a directory: their nonces, one page in a record.
+
+Owns what an opening adds, and how the nonces are read back. A page takes 4 KiB, so that an opening
+writes little, and a directory that was opened a million times is read quickly.
+
+Invariant: R13: the disk has one nonce for each incarnation up to the present one. A directory that has
+lost some of them could not prove its history, and is refused as damaged.
+"""
+
+from collections.abc import Iterable
+
+from ..registry.errors import Damaged
+from ..registry.incarnations import NONCE_BYTES, Lineage
+from .bytestore import ByteStore, Unreadable
+from .layout import lives_key
+from .records import damaged, pack, unpack
+
+LIVES_A_PAGE = 256
+
+
+def added(data: ByteStore, incarnation: int, nonce: bytes) -> dict[bytes, bytes]:
+    """The row to write when `incarnation` begins, with its nonce after those of all earlier ones.
+
+    Raises:
+        Damaged: if earlier incarnations are missing.
+    """
+    number, place = divmod(incarnation - 1, LIVES_A_PAGE)
+    stored = lives_key(number)
+    before = _page(data, stored) if place else b""
+    _check(before, place, data.where)
+    return {stored: pack(stored, before + nonce)}
+
+
+def joined(pages: Iterable[bytes], incarnation: int, where: str) -> Lineage:
+    """The history of incarnations in all pages, in order; `incarnation` is the present one.
+
+    Raises:
+        Damaged: if incarnations are missing.
+    """
+    nonces = b"".join(pages)
+    _check(nonces, incarnation, where)
+    return Lineage(nonces)
+
+
+def _page(data: ByteStore, stored: bytes) -> bytes:
+    try:
+        found = data.get(stored)
+    except Unreadable as error:
+        raise damaged(stored, data.where, str(error)) from error
+    return b"" if found is None else unpack(stored, found, bytes, data.where)
+
+
+def _check(nonces: bytes, lives: int, where: str) -> None:
+    if len(nonces) != lives * NONCE_BYTES:
+        raise Damaged(f"{where} has lost some of the lives that it has had; leave its node stopped")

@@ -1,0 +1,251 @@
+"""Mistakes on the fast path: in the standing promise, and in flights that rely on it.
+
+The model checker meets them in clusters whose first node is home to the key; its flights have one key.
+What takes several keys, or a node that does several things in one step, is for storms and tests.
+"""
+
+from .bug import Bug, Change
+
+_STATES = 20_000
+_RARE_STATES = 600_000
+_SEEDS = 100
+_TESTS = 1_000
+
+
+def _bug(
+    name: str,
+    module: str,
+    old: str,
+    new: str,
+    home_states: int | None = _STATES,
+    seeds: int | None = _SEEDS,
+    tests: int | None = None,
+) -> Bug:
+    change = Change(f"registry.{module}", old, new)
+    return Bug(name, (change,), home_states=home_states, seeds=seeds, tests=tests)
+
+
+PROMISING = (
+    _bug(
+        "a standing promise is not written down",
+        "replica.consensus.acceptor",
+        "            turn.record(ClassRecord(held))\n",
+        "",
+    ),
+    _bug(
+        "a standing promise is told before it is on disk",
+        "replica.consensus.home_promise",
+        "turn.after(Send(sender, promise))",
+        "turn.at_once(Send(sender, promise))",
+    ),
+    _bug(
+        "a standing promise hides what is half-done",
+        "replica.consensus.acceptor",
+        "PromiseClass(held.ballot, tuple(unlearned), feed_end)",
+        "PromiseClass(held.ballot, (), feed_end)",
+    ),
+    _bug(
+        "what standing promises report as half-done is not looked at",
+        "paxos.standing",
+        "isinstance(state, Asking) or key in state.unlearned or",
+        "isinstance(state, Asking) or",
+        _RARE_STATES,
+        None,  # a storm hardly ever wants another value for what only one acceptor has of a dead life
+    ),
+    _bug(
+        "a standing promise is relied on without a quorum",
+        "paxos.standing",
+        "if quorums.prepared(promises):",
+        "if promises:",
+    ),
+    _bug(
+        "a later life's standing promise is taken back for an earlier one",
+        "paxos.standing",
+        "if held is not None and held.ballot > message.ballot:",
+        "if False:",
+        _RARE_STATES,
+        None,  # in a storm the question of an earlier life hardly ever outlives its answer
+    ),
+    _bug(
+        "a standing proposal is accepted without the promise that it relies on",
+        "paxos.acceptor",
+        "if message.ballot != standing and message.ballot.is_standing:",
+        "if False:",
+    ),
+)
+
+VOTING = (
+    _bug(
+        "a vote on a flight leaves before the sync",
+        "replica.consensus.messages",
+        "turn.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))",
+        "turn.at_once(Send(sender, vote))",
+    ),
+    _bug(
+        "a vote on a flight waits for its first key alone",
+        "replica.consensus.messages",
+        "turn.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))",
+        "turn.vouch(message.decrees[0].key, Send(sender, vote))",
+        None,  # it takes two keys, of which the first was accepted before
+        None,
+        _TESTS,
+    ),
+    _bug(
+        "a home counts its own vote on a flight before it is on disk",
+        "replica.consensus.batches",
+        "turn.vouch_for_all(aboard, Send(self._node.name, vote))",
+        "turn.at_once(Send(self._node.name, vote))",
+    ),
+    _bug(
+        "a vote does not say what of a flight it refuses",
+        "replica.consensus.messages",
+        "AcceptedMany(message.ballot, message.number, tuple(others))",
+        "AcceptedMany(message.ballot, message.number, ())",
+    ),
+    _bug(
+        "a new key of a flight is accepted though the ballot's home is not its home",
+        "replica.consensus.acceptor",
+        "standing = promised if home(key, self._nodes) == home_name else None",
+        "standing = promised",
+        None,  # in the model and in storms a home flies with its own keys alone
+        None,
+        _TESTS,
+    ),
+    _bug(
+        "whatever flies is accepted as if nothing were held of it",
+        "replica.consensus.acceptor",
+        "if standing == ballot and turn.instances[key] is EMPTY:",
+        "if standing == ballot:",
+    ),
+    _bug(
+        "a new key of a flight is accepted on any standing promise to its home",
+        "replica.consensus.acceptor",
+        "if standing == ballot and turn.instances[key] is EMPTY:",
+        "if standing is not None and turn.instances[key] is EMPTY:",
+        None,  # who has another promise is not asked to vote on a flight as a whole
+        None,
+        _TESTS,
+    ),
+    _bug(
+        "what is accepted in a flight is not promised",
+        "paxos.acceptor",
+        "return Instance(promised=ballot, accepted=",
+        "return Instance(accepted=",
+        _STATES,
+        None,  # below it are the ballots of earlier lives alone, which hardly ever come so late
+        _TESTS,
+    ),
+    _bug(
+        "what is promised higher is refused and voted for within a flight",
+        "replica.consensus.acceptor",
+        "if not isinstance(answer, Accepted):\n                others",
+        "if not isinstance(answer, Accepted | Nack):\n                others",
+    ),
+)
+
+COUNTING = (
+    _bug(
+        "what a vote on a flight refuses is counted all the same",
+        "replica.consensus.batches",
+        "refused = [key for key in message.refused if key in flight.aboard]",
+        "refused: list[Key] = []",
+        _RARE_STATES,
+    ),
+    Bug(
+        "a refused key that the home cannot read stays aboard",
+        (
+            Change(
+                "registry.replica.consensus.batches",
+                "            self.leave(flight.number, key)\n        flight.votes",
+                "            pass\n        flight.votes",
+            ),
+            Change(
+                "registry.replica.consensus.coordinator",
+                'rather than something doubtful."""\n        self._leave(attempt)\n',
+                'rather than something doubtful."""\n',
+            ),
+        ),
+        seeds=600,  # in the model every record can be read
+    ),
+    _bug(
+        "a vote on one flight is counted for another",
+        "replica.consensus.batches",
+        "flight = self._flights.get(message.number)\n        quorums",
+        "flight = next(iter(self._flights.values()), None)\n        quorums",
+        None,  # a home in the model flies once in each life
+        None,  # in a storm it takes two flights under way, of which one acceptor has met but one
+        _TESTS,
+    ),
+    _bug(
+        "a vote on a flight of an earlier life is counted",
+        "replica.consensus.batches",
+        "if flight is None or flight.ballot != message.ballot or sender",
+        "if flight is None or sender",
+        _RARE_STATES,
+        None,  # in a storm such a vote comes late, and rarely meets a flight of the same number
+        _TESTS,
+    ),
+    _bug(
+        "a flight lands on one vote",
+        "replica.consensus.batches",
+        "if not flight.aboard or not quorums.accepted(flight.votes):",
+        "if not flight.aboard:",
+    ),
+)
+
+PROPOSING = (
+    _bug(
+        "a key flies again in the ballot in which it has flown",
+        "paxos.standing",
+        " or own != EMPTY:",
+        ":",
+        None,  # the model ends over a node that boards again in the step in which it has left
+    ),
+    _bug(
+        "what the own acceptor refuses flies all the same",
+        "replica.consensus.batches",
+        "for decree in decrees if decree.key not in refused}",
+        "for decree in decrees}",
+        None,  # a node in the model does one thing in a step
+        None,
+        _TESTS,
+    ),
+    Bug(
+        "a claim that was cancelled before it left flies all the same",
+        (
+            Change(
+                "registry.replica.consensus.batches",
+                "            attempt.drop_finished()\n            if not attempt.claims:",
+                "            if not attempt.claims:",
+            ),
+            Change(
+                "registry.replica.consensus.coordinator",
+                "        attempt.drop_finished()\n        claim =",
+                "        claim =",
+            ),
+        ),
+        seeds=_SEEDS,  # nobody in the model gives a claim up
+    ),
+)
+
+LEARNING = (
+    _bug(
+        "a commit of a flight is believed of what was accepted in another ballot",
+        "paxos.learner",
+        "accepted is not None and accepted.ballot == ballot else",
+        "accepted is not None else",
+        _RARE_STATES,
+        None,  # it takes two lives of a home that fly with one key, and an acceptor that missed one
+        _TESTS,
+    ),
+    _bug(
+        "a commit of a flight is sent for what has left it",
+        "replica.consensus.batches",
+        "            flight.aboard.pop(key, None)\n            if flight",
+        "            if flight",
+        _RARE_STATES,
+        None,
+    ),
+)
+
+BUGS = PROMISING + VOTING + COUNTING + PROPOSING + LEARNING

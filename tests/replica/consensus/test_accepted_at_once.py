@@ -1,0 +1,129 @@
+"""What a flight brings to blank keys is accepted at once: as if each had come alone (R19)."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from decreed.registry.disk import DamagedInstance, ForgottenInstance, InstanceRecord, Unserved
+from decreed.registry.locks.leases import Leases
+from decreed.registry.paxos import acceptor
+from decreed.registry.paxos.instance import EMPTY, Class, Instance
+from decreed.registry.paxos.messages import Accept, Accepted, Nack
+from decreed.registry.replica.consensus.acceptor import BYTES_PER_SECOND, Acceptors
+from decreed.registry.replica.step.effects import Effects
+from decreed.registry.replica.step.events import Moment
+from decreed.registry.replica.step.step_builder import Turn
+from decreed.registry.types import Ballot, Key, Process, Proposal
+
+from ...support.batches import N1, N2, N3, keys_of, proposed, standing
+from ...support.world import World
+
+NODES = (N1, N2, N3)
+FIRST, SECOND, THIRD = keys_of(World(), 3)
+NOW_MS = 5_000.0
+RIVAL = Ballot(1, Process(N3, 1))
+OLDER = Ballot.of_home(Process(N1, 0))
+
+STATES: Mapping[str, Instance | Unserved] = {
+    "blank": EMPTY,
+    "promised higher": Instance(promised=RIVAL),
+    "promised lower": Instance(promised=OLDER),
+    "accepted lower": Instance(OLDER, Proposal(OLDER, proposed(FIRST, OLDER, b"old"))),
+    "accepted this": Instance(standing(), Proposal(standing(), proposed(FIRST, standing()))),
+    "accepted other": Instance(
+        standing(), Proposal(standing(), proposed(FIRST, standing(), b"other"))
+    ),
+    "learned": Instance(learned=proposed(FIRST, OLDER, b"old")),
+    "disputed": Instance(
+        learned=proposed(FIRST, OLDER, b"old"), disputed=proposed(FIRST, OLDER, b"b")
+    ),
+    "damaged": DamagedInstance("it is damaged"),
+    "forgotten": ForgottenInstance.below("k", 7),
+}
+
+
+def acceptors_of(*promised: Ballot, unlearned: Sequence[Key] = ()) -> Acceptors:
+    classes = [Class(ballot, bytes(16)) for ballot in promised]
+    return Acceptors(NODES, classes, tuple(unlearned), Leases())
+
+
+def turn_of(instances: Mapping[Key, Instance | Unserved], now_ms: float = NOW_MS) -> Turn:
+    return Turn(Moment(now_ms, 0), now_ms, dict(instances))
+
+
+def written(effects: Effects) -> dict[Key, Instance]:
+    return {r.key: r.instance for r in effects.records if isinstance(r, InstanceRecord)}
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+def test_R19_a_key_of_a_flight_is_judged_as_if_it_had_come_alone(
+    state: Instance | Unserved,
+) -> None:
+    decree = proposed(FIRST, standing())
+    alone, together = acceptors_of(standing()), acceptors_of(standing())
+    slow, fast = turn_of({FIRST: state}), turn_of({FIRST: state, SECOND: EMPTY})
+    answer = alone.answer(slow, Accept(FIRST, standing(), decree))
+    others = together.vote(fast, standing(), [decree, proposed(SECOND, standing())])
+    assert others == ({} if isinstance(answer, Accepted) else {FIRST: answer})
+    assert fast.instances[FIRST] == slow.instances[FIRST]
+    by_itself, in_flight = slow.finish(), fast.finish()
+    stored = written(in_flight)
+    assert stored.pop(SECOND).accepted is not None
+    assert stored == written(by_itself)
+    assert in_flight.alarms == by_itself.alarms
+
+
+def test_blank_keys_are_accepted_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(acceptor, "on_accept")
+    turn = turn_of({FIRST: EMPTY, SECOND: EMPTY})
+    flight = [proposed(key, standing()) for key in (FIRST, SECOND)]
+    assert acceptors_of(standing()).vote(turn, standing(), flight) == {}
+    assert set(written(turn.finish())) == {FIRST, SECOND}
+
+
+def test_R05_of_two_values_for_one_key_in_a_flight_the_second_is_refused_and_told_loudly() -> None:
+    turn = turn_of({FIRST: EMPTY})
+    one, two = (proposed(FIRST, standing(), value) for value in (b"one", b"two"))
+    assert acceptors_of(standing()).vote(turn, standing(), [one, two]) == {FIRST: None}
+    assert turn.instances[FIRST] == Instance(standing(), Proposal(standing(), one))
+    assert "two values" in turn.finish().alarms[0]
+
+
+@pytest.mark.parametrize(
+    "promised", [(), (OLDER,), (standing(2),), (Ballot.of_home(Process(N2, 1)),)]
+)
+def test_R19_nothing_is_accepted_without_that_very_standing_promise(
+    promised: Sequence[Ballot],
+) -> None:
+    turn = turn_of({FIRST: EMPTY})
+    others = acceptors_of(*promised).vote(turn, standing(), [proposed(FIRST, standing())])
+    assert isinstance(others[FIRST], Nack)
+    assert not written(turn.finish())
+
+
+def test_R14_what_is_accepted_is_held_in_the_ballot_of_the_flight() -> None:
+    """Another node may have proposed the decree first: the ballot that was accepted counts."""
+    turn = turn_of({FIRST: EMPTY})
+    adopted = proposed(FIRST, OLDER)
+    acceptors_of(standing()).vote(turn, standing(), [adopted])
+    assert turn.instances[FIRST] == Instance(standing(), Proposal(standing(), adopted))
+
+
+def test_the_bytes_of_a_flight_are_under_way_until_the_outcome_is_known() -> None:
+    acceptors = acceptors_of(standing())
+    flight = [proposed(key, standing(), bytes(BYTES_PER_SECOND)) for key in (FIRST, SECOND)]
+    acceptors.vote(turn_of({FIRST: EMPTY, SECOND: EMPTY}), standing(), flight)
+    assert acceptors.backlog_ms == 2_000
+    again = turn_of({d.key: Instance(standing(), Proposal(standing(), d)) for d in flight})
+    acceptors.vote(again, standing(), flight)
+    assert acceptors.backlog_ms == 2_000, "counted once"
+    acceptors.on_learned(again, flight)
+    assert (acceptors.backlog_ms, acceptors.unlearned) == (0, 0)
+
+
+def test_R22_what_a_flight_brought_waits_since_then_behind_what_is_older() -> None:
+    acceptors = acceptors_of(standing(), unlearned=[THIRD])
+    flight = [proposed(key, standing()) for key in (FIRST, SECOND)]
+    acceptors.vote(turn_of({FIRST: EMPTY, SECOND: EMPTY}), standing(), flight)
+    assert acceptors.overdue(NOW_MS - 1, 9) == [THIRD]
+    assert acceptors.overdue(NOW_MS, 9) == [THIRD, FIRST, SECOND]

@@ -1,0 +1,274 @@
+"""Who waits to be proposed under the standing promise, and when they leave."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from decreed.registry.paxos.instance import EMPTY
+from decreed.registry.paxos.messages import (
+    Accept,
+    Accepted,
+    AcceptedMany,
+    AcceptMany,
+    Commit,
+    Prepare,
+)
+from decreed.registry.replica.consensus.attempt import Attempt
+from decreed.registry.replica.consensus.batches import JOINING_MS, PATIENCE_MS
+from decreed.registry.replica.step.events import FromClient, FromPeer
+from decreed.registry.types import Decree, Key
+from decreed.registry.wire.requests import Cancel, Failed, GetRequest
+
+from ...support.batches import (
+    N1,
+    N2,
+    N3,
+    asks,
+    decrees,
+    fly,
+    keys_of,
+    proposed,
+    said,
+    settled,
+    standing,
+    take,
+    under_way,
+    unheard,
+)
+from ...support.world import World, claim, stored
+
+
+def flights(world: World) -> list[tuple[int, int]]:
+    """The number and the size of each flight that was sent to the second node."""
+    sent = [m for m in said(world, AcceptMany, N1, N2) if isinstance(m, AcceptMany)]
+    return [(message.number, len(message.decrees)) for message in sent]
+
+
+def test_who_comes_while_a_flight_is_under_way_leaves_with_the_next_one_when_it_lands() -> None:
+    world = World()
+    keys = keys_of(world, 7)
+    unheard(world, AcceptMany)
+    first = fly(world, keys[:2])
+    world.settle()
+    second = fly(world, keys[2:4])
+    world.settle()
+    third = fly(world, keys[4:])
+    world.settle()
+    assert flights(world) == [(1, 2)]
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    assert len(decrees(world, first)) == 2
+    assert flights(world) == [(1, 2), (2, 5)]
+    take(world, N1, (N2, AcceptedMany(standing(), 2, ())))
+    assert len(decrees(world, [*second, *third])) == 5
+
+
+def test_a_lone_key_that_is_under_way_is_waited_for_too() -> None:
+    world = World()
+    keys = keys_of(world, 3)
+    unheard(world, Accept, AcceptMany)
+    world.send(N1, asks(world, keys[0]))
+    world.settle()
+    fly(world, keys[1:])
+    world.settle()
+    assert flights(world) == []
+    take(world, N1, (N2, Accepted(keys[0], standing())))
+    assert [size for _, size in flights(world)] == [2]
+
+
+def test_nobody_waits_for_the_missing_votes_of_others_for_longer_than_the_patience() -> None:
+    world = World()
+    keys = keys_of(world, 4)
+    unheard(world, AcceptMany)
+    fly(world, keys[:2])
+    world.settle()
+    fly(world, keys[2:])
+    world.run(PATIENCE_MS / 2)
+    assert len(flights(world)) == 1
+    world.run(PATIENCE_MS)
+    assert flights(world) == [(1, 2), (2, 2)]
+    assert under_way(world) == 2
+
+
+def test_who_waits_is_joined_by_as_many_as_have_just_landed() -> None:
+    world = World()
+    keys = keys_of(world, 7)
+    unheard(world, AcceptMany)
+    fly(world, keys[:3])
+    world.settle()
+    fly(world, keys[3:4])
+    world.settle()
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    assert flights(world) == [(1, 3)]
+    fly(world, keys[4:])
+    world.settle()
+    assert flights(world) == [(1, 3), (2, 4)]
+
+
+def test_whom_nobody_joins_leaves_a_moment_later() -> None:
+    world = World()
+    keys = keys_of(world, 5)
+    unheard(world, AcceptMany)
+    fly(world, keys[:3])
+    world.settle()
+    fly(world, keys[3:])
+    world.settle()
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    assert flights(world) == [(1, 3)]
+    world.run(JOINING_MS)
+    assert flights(world) == [(1, 3), (2, 2)]
+
+
+def test_a_timer_of_those_who_have_left_lets_nobody_leave_early() -> None:
+    world = World()
+    keys = keys_of(world, 6)
+    unheard(world, AcceptMany)
+    fly(world, keys[:2])
+    world.settle()
+    fly(world, keys[2:4])
+    world.run(PATIENCE_MS / 2)
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    fly(world, keys[4:])
+    world.run(PATIENCE_MS * 3 / 4)
+    assert flights(world) == [(1, 2), (2, 2)], "the first timer has fired by now"
+    world.run(PATIENCE_MS / 2)
+    assert flights(world) == [(1, 2), (2, 2), (3, 2)]
+
+
+def test_whoever_was_patient_for_long_may_still_be_joined_and_leaves_in_time() -> None:
+    """The time of patience ends in the very moment in which the flight before lands."""
+    world = World()
+    keys = keys_of(world, 7)
+    unheard(world, AcceptMany)
+    fly(world, keys[:3])
+    world.settle()
+    fly(world, keys[3:5])
+    world.run(PATIENCE_MS - 0.1)
+    assert len(flights(world)) == 1
+    world.post(N1, FromPeer(N2, AcceptedMany(standing(), 1, ())))
+    world.run(JOINING_MS + 0.2)
+    assert flights(world) == [(1, 3), (2, 2)]
+    fly(world, keys[5:])
+    world.settle()
+    assert len(flights(world)) == 2, "one departure at a time, as before"
+
+
+def test_who_waits_is_answered_when_the_key_is_decided_elsewhere_and_is_not_proposed() -> None:
+    world = World()
+    keys = keys_of(world, 4)
+    unheard(world, AcceptMany)
+    fly(world, keys[:2])
+    world.settle()
+    marks = fly(world, keys[2:])
+    world.settle()
+    elsewhere = proposed(keys[2], standing(9, N3), b"other")
+    world.post(N1, FromPeer(N3, Commit(keys[2], elsewhere)))
+    world.settle()
+    (answer,) = decrees(world, marks[:1])
+    assert answer == elsewhere
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    world.run(JOINING_MS)
+    proposals = said(world, Accept, N1, N2)
+    assert [m.key for m in proposals if isinstance(m, Accept)] == [keys[3]]
+
+
+def test_what_was_promised_to_a_rival_meanwhile_is_refused_by_the_own_acceptor_and_goes_alone() -> (
+    None
+):
+    """The instance was empty when the claim came, and is not when it leaves."""
+    world = World()
+    keys = keys_of(world, 5)
+    unheard(world, AcceptMany)
+    fly(world, keys[:2])
+    world.settle()
+    fly(world, keys[2:])
+    world.settle()
+    rival = standing(1, N3).above(standing(1, N3).process)
+    world.post(N1, FromPeer(N3, Prepare(keys[2], rival)))
+    world.settle()
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    assert flights(world)[-1] == (2, 2)
+    prepares = said(world, Prepare, N1, N2)
+    assert [(m.key, m.ballot > rival) for m in prepares if isinstance(m, Prepare)] == [
+        (keys[2], True)
+    ]
+
+
+def test_a_read_that_joined_a_claim_which_was_cancelled_while_it_waited_asks_a_quorum() -> None:
+    world = World()
+    keys = keys_of(world, 3)
+    unheard(world, AcceptMany)
+    fly(world, keys[:2])
+    world.settle()
+    node, number = world.send(N1, asks(world, keys[2]))
+    world.settle()
+    # another node has it chosen, which the standing promise of the home knows nothing of
+    chosen = Decree.of(claim(keys[2], b"chosen"), standing(1, N3).above(standing(1, N3).process), 0)
+    for voter in (N2, N3):
+        world.post(voter, FromPeer(N3, Accept(keys[2], chosen.ballot, chosen)))
+    world.settle()
+    read = world.send(N1, GetRequest(world.new_id(), 5_000, keys[2]))
+    world.post(N1, FromClient(1, (Cancel(number),)))
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    world.run(1_000)
+    assert isinstance(world.answers[node, number][0], Failed)
+    (found,) = decrees(world, [read])
+    assert found.value == b"chosen"
+
+
+class Counted(dict[Key, Attempt]):
+    """Counts how often it is gone through."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[Key]:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_many_votes_in_one_step_ask_once_for_who_boards() -> None:
+    world = World()
+    keys = keys_of(world, 100)
+    unheard(world, AcceptMany)
+    fly(world, keys[:50])
+    world.settle()
+    fly(world, keys[50:])
+    world.settle()
+    boarding = world.replica(N1).parts.coordinator.boarding
+    boarding.waiting = counted = Counted(boarding.waiting)
+    votes = [FromPeer(N2, Accepted(key, standing())) for key in keys[:50]]
+    assert world.replica(N1).needs(votes) == {*keys}
+    assert counted.times == 1
+
+
+@pytest.mark.parametrize("kind", ["a flight", "a lone key"])
+def test_whoever_boards_is_loaded_for_any_vote_that_may_let_it_leave(kind: str) -> None:
+    world = World()
+    keys = keys_of(world, 4)
+    unheard(world, Accept, AcceptMany)
+    first = keys[:2] if kind == "a flight" else keys[:1]
+    fly(world, first)
+    world.settle()
+    fly(world, keys[2:])
+    world.settle()
+    lone = Accepted(keys[0], standing())
+    vote = AcceptedMany(standing(), 1, ()) if kind == "a flight" else lone
+    assert world.replica(N1).needs([FromPeer(N2, vote)]) == {*first, *keys[2:]}
+
+
+def test_a_key_whose_claim_is_given_up_on_board_is_not_heard_of_by_anybody() -> None:
+    world = World()
+    *flying, given_up = keys_of(world, 3)
+    unheard(world, AcceptMany)
+    fly(world, flying)
+    world.settle()
+    wanted = asks(world, given_up)
+    world.send(N1, wanted)
+    world.settle()
+    world.post(N1, FromClient(1, (Cancel(wanted.id),)))
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    world.run(1_000)
+    assert not said(world, Prepare, N1, N2)
+    assert stored(world, N1, given_up) == stored(world, N2, given_up) == EMPTY
+    assert "attempts" not in world.replica(N1).pending_work()
+    (decree,) = settled(world, fly(world, [given_up]))
+    assert decree.ballot == standing(), "the fast path is still open to it"

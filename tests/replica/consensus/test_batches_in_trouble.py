@@ -1,0 +1,335 @@
+"""Flights that are lost, refused, half-done or never wanted, and what is learned of them."""
+
+from collections.abc import Sequence
+
+from decreed.registry.errors import ERRORS, OutcomeUnknown
+from decreed.registry.paxos.messages import (
+    Accept,
+    Accepted,
+    AcceptedMany,
+    AcceptMany,
+    Commit,
+    CommitMany,
+    Nack,
+    Prepare,
+    PrepareClass,
+)
+from decreed.registry.replica.step.events import Fired, FromClient, FromPeer, ResendFlight
+from decreed.registry.types import Ballot, Key, NodeId, Process
+from decreed.registry.wire.peers import QueryAnswer
+from decreed.registry.wire.requests import Cancel, Decreed, Failed, GetRequest
+
+from ...support.batches import (
+    N1,
+    N2,
+    N3,
+    asks,
+    decrees,
+    fly,
+    heard,
+    keys_of,
+    proposal,
+    proposed,
+    said,
+    settled,
+    standing,
+    step,
+    take,
+    under_way,
+    unheard,
+)
+from ...support.world import World, config, stored
+
+# -- saying it again
+
+
+def test_R02_a_lost_flight_is_said_again_to_who_has_not_voted() -> None:
+    world = World(config(5))
+    n4, n5 = NodeId("n4"), NodeId("n5")
+    world.lose = lambda sender, to, m: isinstance(m, AcceptMany) and to != N2
+    world.sent.clear()
+    marks = fly(world, keys_of(world))
+    world.settle()
+    heard(world)
+    world.run(400)
+    assert len(decrees(world, marks)) == 3
+    assert [len(said(world, AcceptMany, N1, node)) for node in (N2, N3, n4, n5)] == [1, 2, 2, 2]
+
+
+def test_a_flight_that_stays_unanswered_is_said_again_once_and_then_all_go_on_alone() -> None:
+    world = World()
+    keys = keys_of(world)
+    unheard(world, AcceptMany)
+    world.sent.clear()
+    marks = fly(world, keys)
+    world.run(5_000)
+    assert len(said(world, AcceptMany, N1, N2)) == 2
+    assert {m.key for m in said(world, Prepare, N1, N2) if isinstance(m, Prepare)} == {*keys}
+    assert {decree.ballot for decree in decrees(world, marks)} == {standing()}, "adopted"
+    assert not under_way(world)
+
+
+def test_R05_what_has_flown_is_proposed_alone_with_the_value_that_it_flew_with() -> None:
+    world = World()
+    keys = keys_of(world)
+    unheard(world, AcceptMany, Prepare)
+    world.sent.clear()
+    for key in keys:
+        world.send(N1, asks(world, key, b"first", timeout_ms=400))
+    world.run(10_000)
+    heard(world)
+    again = fly(world, keys, b"again")
+    world.run(2_000)
+    assert {decree.value for decree in decrees(world, again)} == {b"first"}
+    flights = [m for m in said(world, AcceptMany, N1, N2) if isinstance(m, AcceptMany)]
+    assert {m.number for m in flights} == {1}, "it does not fly again"
+
+
+def test_a_flight_that_has_landed_is_not_said_again() -> None:
+    world = World()
+    fly(world, keys_of(world))
+    world.settle()
+    world.sent.clear()
+    world.post(N1, Fired(ResendFlight(1)))
+    world.run(2_000)
+    assert not [m for _, _, m in world.sent if isinstance(m, AcceptMany | Prepare)]
+
+
+# -- who has not promised
+
+
+def test_who_has_not_promised_does_not_vote_but_asks_once_for_all_and_votes_behind_it() -> None:
+    world = World()
+    world.crash(N1)
+    world.lose = lambda sender, to, message: to == N3 and isinstance(message, PrepareClass)
+    world.boot(N1)
+    world.run(50)
+    keys = keys_of(world)
+    world.sent.clear()
+    world.lose = lambda sender, to, message: sender == N2  # or it would be over before n3 answers
+    marks = fly(world, keys)
+    world.settle()
+    assert said(world, Nack, N3, N1) == [Nack(keys[0], standing(2), None)]
+    assert said(world, PrepareClass, N1, N3)
+    assert not said(world, AcceptedMany, N3, N1)
+    assert stored(world, N3, keys[1]).accepted is None
+    world.run(400)
+    assert said(world, AcceptedMany, N3, N1) == [AcceptedMany(standing(2), 1, ())]
+    assert len(decrees(world, marks)) == 3
+
+
+def test_R11_a_flight_of_an_earlier_life_is_not_voted_on_behind_the_promise_to_a_later_one() -> (
+    None
+):
+    world = World()
+    world.crash(N1)
+    world.boot(N1)
+    world.run(100)
+    keys = keys_of(world)
+    world.sent.clear()
+    take(world, N2, (N1, proposal(keys, standing(1))))
+    assert not said(world, AcceptedMany, N2, N1)
+    assert said(world, Nack, N2, N1) == [Nack(keys[0], standing(1), standing(2))]
+    assert all(stored(world, N2, key).accepted is None for key in keys)
+
+
+# -- learning
+
+
+def test_R20_a_commit_of_a_flight_teaches_what_was_accepted_in_that_very_ballot_alone() -> None:
+    world = World()
+    flown, other, unseen, known = keys_of(world, 4)
+    take(world, N2, (N1, proposal([flown])))
+    elsewhere = Ballot(5, Process(N3, 1))
+    take(world, N2, (N3, Accept(other, elsewhere, proposed(other, elsewhere, b"other"))))
+    take(world, N2, (N3, Commit(known, proposed(known, elsewhere))))
+    world.lose = lambda *_: True
+    take(world, N2, (N1, CommitMany(standing(), (unseen, other, flown, known))))
+    assert stored(world, N2, flown).learned == proposed(flown, standing())
+    assert stored(world, N2, other).learned is None
+    assert stored(world, N2, unseen).learned is None
+    assert stored(world, N2, known).learned == proposed(known, elsewhere)
+
+
+def test_a_commit_of_an_earlier_life_teaches_nothing_of_what_this_one_flew_with() -> None:
+    world = World()
+    keys = keys_of(world)
+    world.crash(N1)
+    world.boot(N1)
+    world.run(100)
+    world.lose = lambda *_: True
+    take(world, N2, (N1, proposal(keys, standing(2))))
+    take(world, N2, (N1, CommitMany(standing(1), tuple(keys))))
+    assert all(stored(world, N2, key).learned is None for key in keys)
+    take(world, N2, (N1, CommitMany(standing(2), tuple(keys))))
+    assert all(stored(world, N2, key).learned is not None for key in keys)
+
+
+def test_who_missed_the_flight_learns_from_a_feed() -> None:
+    world = World()
+    world.lose = lambda sender, to, message: to == N3 and isinstance(message, AcceptMany)
+    keys = keys_of(world)
+    flown = settled(world, fly(world, keys))
+    assert all(stored(world, N3, key).learned is None for key in keys)
+    heard(world)
+    world.run(2_000)
+    assert [stored(world, N3, key).learned for key in keys] == flown
+
+
+def test_a_commit_that_comes_with_its_flight_in_one_step_is_learned_in_it() -> None:
+    world = World()
+    keys = keys_of(world)
+    take(world, N2, (N1, proposal(keys)), (N1, CommitMany(standing(), tuple(keys))))
+    assert [stored(world, N2, key).learned for key in keys] == [
+        proposed(key, standing()) for key in keys
+    ]
+
+
+# -- claims that end early
+
+
+def test_a_claim_that_is_cancelled_in_the_step_in_which_it_boards_is_never_proposed() -> None:
+    world = World()
+    keys = keys_of(world)
+    world.sent.clear()
+    first, *rest = fly(world, keys)
+    world.post(N1, FromClient(1, (Cancel(first[1]),)))
+    world.settle()
+    world.run(5_000)
+    assert len(decrees(world, rest)) == 2
+    assert not any(
+        (isinstance(m, Accept) and m.key == keys[0])
+        or (isinstance(m, AcceptMany) and keys[0] in {decree.key for decree in m.decrees})
+        for _, _, m in world.sent
+    )
+    assert "attempts" not in world.replica(N1).pending_work()
+
+
+def test_a_read_that_joined_a_claim_that_never_flew_is_told_what_both_phases_found() -> None:
+    """The standing promise says that nothing was accepted when it was given, and no more than that."""
+    world = World()
+    (key,) = keys_of(world, 1)
+    ballot = Ballot(5, Process(N3, 1))
+    world.lose = lambda sender, to, m: isinstance(m, QueryAnswer | Commit) or N3 in (sender, to)
+    take(world, N2, (N3, Accept(key, ballot, proposed(key, ballot, b"half-done"))))
+    mark = world.send(N1, GetRequest(world.new_id(), 5_000, key))
+    world.settle()
+    (answer,) = said(world, QueryAnswer, N2, N1)
+    heard(world)
+    (cancelled,) = fly(world, [key])
+    world.post(N1, FromPeer(N2, answer))
+    world.post(N1, FromClient(1, (Cancel(cancelled[1]),)))
+    world.run(1_000)
+    (found,) = world.answers[mark]
+    assert isinstance(found, Decreed) and found.decree.value == b"half-done"
+
+
+def test_what_is_learned_in_the_step_in_which_it_boards_does_not_fly() -> None:
+    world = World()
+    keys = keys_of(world)
+    other = proposed(keys[0], Ballot(1, Process(N3, 1)), b"other")
+    world.sent.clear()
+    marks = fly(world, keys)
+    take(world, N1, (N3, Commit(keys[0], other)))
+    assert decrees(world, marks)[0] == other
+    (flight,) = said(world, AcceptMany, N1, N2)
+    assert isinstance(flight, AcceptMany)
+    assert [decree.key for decree in flight.decrees] == keys[1:]
+
+
+# -- disks and lives
+
+
+def test_a_node_whose_disk_has_failed_votes_on_no_flight() -> None:
+    world = World()
+    world.machines[N2].disk.fail_writes = 1
+    take(world, N2, (N1, proposal(keys_of(world))))
+    assert not world.replica(N2).node.voting
+    effects = step(world, N2, FromPeer(N1, proposal(keys_of(world), number=2)))
+    assert not (effects.records or effects.after or effects.at_once)
+
+
+def test_when_the_own_disk_fails_claims_in_flight_are_unknown_and_no_vote_counts() -> None:
+    world = World()
+    keys = keys_of(world)
+    world.lose = lambda sender, to, m: isinstance(m, AcceptedMany) and sender != to
+    world.machines[N1].disk.fail_writes = 1
+    world.sent.clear()
+    marks = fly(world, keys)
+    world.settle()
+    for mark in marks:
+        (answer,) = world.answers[mark]
+        assert isinstance(answer, Failed) and ERRORS[answer.code] is OutcomeUnknown
+    assert said(world, AcceptMany, N1, N2), "it had left by then"
+    assert not said(world, AcceptedMany, N1, N1)
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())), (N3, AcceptedMany(standing(), 1, ())))
+    world.run(2_000)
+    assert not said(world, CommitMany, N1, N2)
+    assert not under_way(world)
+    heard(world)
+    world.run(10_000)
+    assert {stored(world, node, keys[0]).learned for node in world.up()} != {None}, "R22"
+
+
+def half_chosen(world: World, keys: Sequence[Key]) -> None:
+    """n2 and n3 accept what n1 proposes together; n1 dies before its own write."""
+    world.machines[N1].disk.fail_writes = 1
+    unheard(world, AcceptedMany)
+    fly(world, keys, b"first")
+    world.settle()
+    assert all(stored(world, node, key).accepted for node in (N2, N3) for key in keys)
+    world.crash(N1)
+    heard(world)
+
+
+def test_a_home_that_restarts_respects_what_an_earlier_life_of_it_flew_with() -> None:
+    world = World()
+    keys = keys_of(world, 5)
+    half_chosen(world, keys[:3])
+    world.boot(N1)
+    world.run(50)
+    assert all(stored(world, N1, key).accepted is None for key in keys[:3])
+    world.sent.clear()
+    marks = fly(world, keys, b"second")
+    world.run(1_000)
+    values = [decree.value for decree in decrees(world, marks)]
+    assert values == [b"first"] * 3 + [b"second"] * 2
+    (flight,) = said(world, AcceptMany, N1, N2)
+    assert isinstance(flight, AcceptMany)
+    assert [decree.key for decree in flight.decrees] == keys[3:]
+
+
+def test_a_vote_on_a_flight_of_an_earlier_life_is_not_counted_for_one_of_this_life() -> None:
+    world = World()
+    world.crash(N1)
+    world.boot(N1)
+    world.run(100)
+    unheard(world, AcceptMany)
+    marks = fly(world, keys_of(world))
+    world.settle()
+    late = AcceptedMany(standing(1), 1, ())
+    take(world, N1, (N2, late), (N3, late))
+    assert not any(world.answers[mark] for mark in marks)
+
+
+def test_a_home_that_dies_with_a_flight_half_done_leaves_it_to_the_others() -> None:
+    world = World()
+    keys = keys_of(world)
+    half_chosen(world, keys)
+    world.run(20_000)
+    for key in keys:
+        learned = {stored(world, node, key).learned for node in world.up()}
+        assert [decree.value for decree in learned if decree] == [b"first"]
+
+
+def test_a_single_vote_still_counts_for_a_key_that_flies() -> None:
+    """One acceptance is one acceptance, however it is told (R20)."""
+    world = World()
+    keys = keys_of(world)
+    unheard(world, AcceptMany)
+    marks = fly(world, keys)
+    world.settle()
+    take(world, N1, (N2, Accepted(keys[0], standing())), (N3, Accepted(keys[0], standing())))
+    assert [bool(world.answers[mark]) for mark in marks] == [True, False, False]
+    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    assert len(decrees(world, marks)) == 3

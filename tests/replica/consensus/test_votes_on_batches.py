@@ -1,0 +1,76 @@
+"""What an acceptor makes of a flight: each key is judged by itself, new ones at a glance."""
+
+from decreed.registry.keys import home
+from decreed.registry.locks.terms import term_key
+from decreed.registry.paxos.instance import Instance
+from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, Nack
+from decreed.registry.types import Decree, Proposal
+
+from ...support.batches import (
+    N1,
+    N2,
+    keys_of,
+    promised_to,
+    proposal,
+    proposed,
+    said,
+    standing,
+    take,
+)
+from ...support.proven import wish
+from ...support.world import World, stored
+
+
+def test_R19_within_a_flight_each_key_is_judged_by_itself() -> None:
+    """One for another home, and one that is promised higher, are refused; the last is not."""
+    world = World()
+    (foreign,) = keys_of(world, 1, N2)
+    held, sound = keys_of(world, 2)
+    promised_to(world, N2, [held])
+    world.sent.clear()
+    take(world, N2, (N1, proposal([foreign, held, sound])))
+    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (foreign, held))]
+    accepted = [stored(world, N2, key).accepted for key in (foreign, held, sound)]
+    assert [proposal is not None for proposal in accepted] == [False, False, True]
+
+
+def test_a_term_is_not_voted_on_in_a_flight_since_its_guard_has_its_own_answers() -> None:
+    world = World()
+    keys = (term_key(f"l{n}", 1) for n in range(100))
+    key = next(key for key in keys if home(key, world.config.nodes) == N1)
+    (sound,) = keys_of(world, 1)
+    term = Decree.of(wish("tester", b"id", 1_000).claim(key, None), standing(), 0)
+    world.sent.clear()
+    take(world, N2, (N1, AcceptMany(standing(), 1, (term, proposed(sound, standing())))))
+    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (key,))]
+    assert stored(world, N2, key).accepted is None
+    take(world, N2, (N1, Accept(key, standing(), term)))
+    assert stored(world, N2, key).accepted is not None, "alone it is accepted"
+
+
+def test_a_node_that_may_not_vote_says_nothing_of_a_flight() -> None:
+    world = World(up=["n1", "n2"])
+    world.sent.clear()
+    take(world, N2, (N1, proposal(keys_of(world))))
+    assert not [m for s, _, m in world.sent if s == N2 and isinstance(m, AcceptedMany | Nack)]
+
+
+def test_R05_another_value_in_a_ballot_that_flew_is_refused_and_told_loudly() -> None:
+    world = World()
+    keys = keys_of(world)
+    take(world, N2, (N1, proposal(keys)))
+    other = AcceptMany(standing(), 2, (proposed(keys[0], standing(), b"other"),))
+    world.sent.clear()
+    take(world, N2, (N1, other))
+    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 2, (keys[0],))]
+    assert any("two values" in alarm for alarm in world.alarms)
+    world.alarms.clear()
+
+
+def test_R11_what_is_accepted_in_a_flight_is_promised_too() -> None:
+    world = World()
+    (key,) = keys_of(world, 1)
+    take(world, N2, (N1, proposal([key])))
+    assert stored(world, N2, key) == Instance(
+        promised=standing(), accepted=Proposal(standing(), proposed(key, standing()))
+    )

@@ -1,0 +1,228 @@
+"""Catching up: nobody misses a decree for long, and nodes that disagree find out."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from decreed.registry.errors import Disputed
+from decreed.registry.paxos.messages import Commit
+from decreed.registry.replica.feed.catchup import SERVE_BYTES, SERVE_KEYS
+from decreed.registry.replica.step.events import FromPeer
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
+from decreed.registry.wire.peers import FeedPage, Fetch, Fetched, Ping
+from decreed.registry.wire.requests import Decreed, Failed, GetRequest
+
+from ...support.world import World, claim, stored
+
+N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
+
+
+def decree(key: str, value: bytes, claim_id: bytes) -> Decree:
+    return Decree.of(claim(key, value, claim_id), Ballot(1, Process(N1, 1)), 0)
+
+
+def known(world: World, node: str) -> int:
+    return world.replica(node).node.feed_end
+
+
+def fetched(world: World) -> list[list[str]]:
+    """The keys in each message that brought decrees which were asked for."""
+    messages = [message for _, _, message in world.sent if isinstance(message, Fetched)]
+    return [[decree.key for decree in message.decrees] for message in messages]
+
+
+def missed(values: Mapping[str, bytes]) -> World:
+    """A node has come back that was down while these keys were decided."""
+    world = World()
+    world.crash(N3)
+    for key, value in values.items():
+        world.freeze("n1", key, value)
+    world.boot(N3)
+    return world
+
+
+def test_a_node_that_was_down_has_everything_soon_after_it_is_back() -> None:
+    world = missed({f"k{number}": b"v" for number in range(3_000)})
+    world.run(3_000)
+    assert known(world, "n3") == 3_000
+    assert all(stored(world, "n3", f"k{number}").learned for number in range(0, 3_000, 100))
+
+
+def test_a_lost_commit_is_made_up_for() -> None:
+    world = World()
+    world.lose = lambda sender, to, message: isinstance(message, Commit)
+    world.claim("n1", claim("k"), here=True)
+    assert stored(world, "n3", "k").learned is None
+    world.lose = lambda sender, to, message: False
+    world.run(1_000)
+    assert stored(world, "n3", "k").learned is not None
+
+
+@pytest.mark.parametrize("kind", [FeedPage, Fetch, Fetched])
+def test_lost_pages_are_asked_for_again(kind: type) -> None:
+    world = missed({f"k{number}": b"v" for number in range(20)})
+    world.lose = lambda sender, to, message: isinstance(message, kind)
+    world.run(1_000)
+    world.lose = lambda sender, to, message: False
+    world.run(6_000)
+    assert known(world, "n3") == 20
+
+
+def test_the_cursor_survives_a_restart_so_nothing_is_read_twice() -> None:
+    world = World()
+    for number in range(10):
+        world.freeze("n1", f"k{number}")
+    world.run(2_000)
+    before = [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)]
+    world.crash(N3)
+    world.boot(N3)
+    assert [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)] == before == [10, 10]
+
+
+def test_the_cursor_never_moves_past_what_is_not_learned() -> None:
+    world = missed({f"k{number}": bytes(SERVE_BYTES) for number in range(20)})
+    world.lose = lambda sender, to, message: (
+        isinstance(message, Fetched) and message.decrees[0].key == "k7"
+    )
+    world.run(5_000)
+    assert world.replica("n3").catchup.cursor(N1) == 0
+    assert stored(world, "n3", "k7").learned is None
+    assert known(world, "n3") == 19
+
+
+def test_what_is_short_is_fetched_together_and_learned_in_one_step() -> None:
+    world = missed({f"k{number}": b"v" for number in range(20)})
+    world.run(5_000)
+    assert fetched(world) == [[f"k{number}" for number in range(20)]]
+    assert known(world, "n3") == 20
+
+
+def test_a_message_of_decrees_is_full_with_so_many_bytes_of_values() -> None:
+    third = bytes(SERVE_BYTES // 3)
+    sizes = {
+        "a": third,
+        "b": third,
+        "c": third,
+        "d": b"v" * 4,
+        "e": bytes(2 * SERVE_BYTES),
+        "f": b"",
+    }
+    world = missed(sizes)
+    world.run(5_000)
+    assert fetched(world) == [["a", "b", "c"], ["d"], ["e"], ["f"]]
+    assert known(world, "n3") == 6
+
+
+def test_no_step_serves_more_keys_than_it_may() -> None:
+    world = missed({f"k{number}": b"v" for number in range(SERVE_KEYS + 1)})
+    world.run(5_000)
+    assert [len(keys) for keys in fetched(world)] == [SERVE_KEYS, 1]
+
+
+def test_one_decree_that_differs_does_not_keep_those_that_came_with_it_from_being_learned() -> None:
+    world = World()
+    right, other = (decree(key, b"right", b"r") for key in ("k", "other"))
+    wrong = decree("k", b"wrong", b"w")
+    world.post(N1, FromPeer(N2, Fetched((right, wrong, other, other))))
+    world.settle()
+    assert stored(world, "n1", "k").disputed == wrong
+    assert stored(world, "n1", "other").learned == other
+    assert sum("different decrees" in alarm for alarm in world.alarms) == 1
+
+
+def test_two_nodes_that_disagree_stop_serving_the_key_loudly() -> None:
+    world = World()
+    world.freeze("n1", "k", b"right")
+    wrong = Decree.of(claim("k", b"wrong", b"w"), Ballot(1, Process(N3, 1)), 0)
+    world.post(N1, FromPeer(N3, Commit(Key("k"), wrong)))
+    world.run(100)
+    assert any("different decrees" in alarm for alarm in world.alarms)
+    answer = world.ask("n1", GetRequest(world.new_id(), 500, Key("k")))
+    assert isinstance(answer, Failed) and answer.code == Disputed.code
+    assert world.freeze("n1", "other")
+
+
+def test_disagreement_is_found_by_reading_feeds_too() -> None:
+    world = World()
+    wrong = Decree.of(claim("k", b"wrong", b"w"), Ballot(1, Process(N3, 1)), 0)
+    right = Decree.of(claim("k", b"right", b"r"), Ballot(1, Process(N1, 1)), 0)
+    world.lose = lambda sender, to, message: True
+    world.post(N1, FromPeer(N2, Commit(Key("k"), right)))
+    world.post(N3, FromPeer(N2, Commit(Key("k"), wrong)))
+    world.settle()
+    world.lose = lambda sender, to, message: False
+    world.run(3_000)
+    for node in ("n1", "n3"):
+        assert stored(world, node, "k").disputed is not None
+        answer = world.ask(node, GetRequest(world.new_id(), 500, Key("k")))
+        assert isinstance(answer, Failed) and answer.code == Disputed.code
+
+
+def test_a_dispute_does_not_stop_the_feed() -> None:
+    world = World()
+    right = Decree.of(claim("k", b"right", b"r"), Ballot(1, Process(N1, 1)), 0)
+    wrong = Decree.of(claim("k", b"wrong", b"w"), Ballot(1, Process(N3, 1)), 0)
+    world.lose = lambda sender, to, message: True
+    world.post(N1, FromPeer(N2, Commit(Key("k"), right)))
+    world.post(N3, FromPeer(N2, Commit(Key("k"), wrong)))
+    world.settle()
+    world.lose = lambda sender, to, message: isinstance(message, Commit) and message.key != "k"
+    world.freeze("n1", "after")
+    world.lose = lambda sender, to, message: False
+    world.run(2_500)
+    assert all(stored(world, node, "after").learned for node in world.up())
+
+
+def test_what_a_peer_that_died_was_asked_for_comes_from_another() -> None:
+    world = World()
+    world.lose = lambda sender, to, message: (
+        isinstance(message, Commit | Fetch)
+        and "n3"
+        in (
+            sender,
+            to,
+        )
+    )
+    world.claim("n1", claim("k"), here=True)
+    world.run(1_000)
+    assert world.replica("n3").pending_work()["fetching"] == {"k": N1}
+    world.crash(N1)
+    world.lose = lambda sender, to, message: False
+    world.run(8_000)
+    assert stored(world, "n3", "k").learned is not None
+
+
+def test_a_page_is_complete_with_its_last_key_even_if_nobody_is_asked_for_it_any_more() -> None:
+    """It waits for what another peer was asked for, who was given up meanwhile."""
+    world = World()
+    lost: tuple[type, ...] = (Commit, Fetch)
+    world.lose = lambda sender, to, message: (
+        N3 in (sender, to) and (isinstance(message, lost) or (sender, type(message)) == (N2, Ping))
+    )
+    decreed = world.claim("n1", claim("k"), here=True)
+    assert isinstance(decreed, Decreed)
+    world.run(1_500)
+    replica = world.replica("n3")
+    assert replica.pending_work()["fetching"] == {"k": N1}
+    world.lose = lambda sender, to, message: (
+        N3 in (sender, to) and (isinstance(message, lost) or N1 in (sender, to))
+    )
+    while "fetching" in replica.pending_work():
+        world.run(10)
+    assert N2 in replica.pending_work()["pulling"]
+    world.post(N3, FromPeer(N2, Commit(Key("k"), decreed.decree)))
+    world.settle()
+    assert replica.catchup.cursor(N2) == 1
+
+
+def test_nodes_in_step_read_nothing_of_their_feeds_from_the_disk() -> None:
+    world = World()
+    read: list[int] = []
+    for machine in world.machines.values():
+        assert machine.storage is not None
+        machine.storage.feed = lambda start, limit: read.append(start) or ([], start)  # type: ignore
+    for number in range(50):
+        world.freeze("n1", f"k{number}")
+    world.run(2_000)
+    assert [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)] == [50, 50]
+    assert not read

@@ -1,0 +1,75 @@
+"""The end of the feed in memory: what it serves is the feed, and what it calls known is known."""
+
+import pytest
+
+from decreed.registry.errors import ProtocolError
+from decreed.registry.replica.feed.learner import CAPACITY, Recent
+from decreed.registry.types import Key
+from decreed.registry.wire.codec import decode, encode
+from decreed.registry.wire.peers import FeedPage
+
+PORTION = 3
+"""So many keys are learned at once."""
+DISK = b"a disk of sixteen"[:16]
+
+
+def key(number: int) -> Key:
+    return Key(f"k{number}")
+
+
+def digest(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def filled(start: int, count: int) -> Recent:
+    recent = Recent(start)
+    for first in range(start, start + count, PORTION):
+        portion = range(first, min(first + PORTION, start + count))
+        recent.add({key(number): digest(number) for number in portion})
+    return recent
+
+
+def columns(*numbers: int) -> tuple[tuple[Key, ...], bytes]:
+    return tuple(map(key, numbers)), b"".join(map(digest, numbers))
+
+
+def test_a_page_has_the_entries_of_the_feed_where_they_stand_in_it() -> None:
+    recent = filled(100, 5)
+    assert recent.page(101, 104) == columns(101, 102, 103)
+    assert recent.page(105, 105) == ((), b"")
+
+
+@pytest.mark.parametrize("part", [(99, 102), (104, 106), (103, 102), (0, 0)])
+def test_there_is_no_page_of_what_is_not_remembered(part: tuple[int, int]) -> None:
+    assert filled(100, 5).page(*part) is None
+
+
+def test_only_what_differs_or_is_unknown_is_news() -> None:
+    recent = filled(0, 9)
+    assert list(recent.news(*columns(*range(9)))) == []
+    keys, digests = columns(3, 4, 5)
+    wrong = digests[:16] + digest(77) + digests[32:]
+    assert list(recent.news(keys, wrong)) == [(key(4), digest(77))]
+    assert list(recent.news(*columns(8, 9))) == [(key(9), digest(9))]
+
+
+def test_an_unknown_key_is_news_even_if_the_digests_behind_it_would_fit_without_it() -> None:
+    keys, digests = columns(1, 2)
+    assert len(filled(0, 3).news((Key("x"), *keys), digest(7) + digests)) == 1
+
+
+def test_the_memory_is_bounded_and_the_oldest_go_first() -> None:
+    count = CAPACITY * 2
+    recent = filled(0, count)
+    assert recent.page(0, 1) is None
+    assert recent.page(count - CAPACITY, count - CAPACITY + 1) == columns(count - CAPACITY)
+    assert recent.page(count - 1, count) == columns(count - 1)
+    assert list(recent.news(*columns(0, count - 1))) == [(key(0), digest(0))]
+
+
+@pytest.mark.parametrize("digests", [b"", b"d" * 31, b"d" * 33, b"d" * 48])
+def test_a_page_with_too_few_or_too_many_digests_is_refused(digests: bytes) -> None:
+    plain = [35, DISK, 0, 2, 2, ["k1", "k2"]]
+    assert decode(encode([*plain, b"d" * 32]), FeedPage).keys == ("k1", "k2")
+    with pytest.raises(ProtocolError):
+        decode(encode([*plain, digests]), FeedPage)

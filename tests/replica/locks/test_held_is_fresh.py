@@ -1,0 +1,171 @@
+"""`HeldBy`, and so `LockHeld`, rest on answers to questions that were asked after the request.
+
+An answer to an older question may be from before somebody released, or got, the lock.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from decreed.registry.errors import OutcomeUnknown, Unreachable
+from decreed.registry.locks.terms import tenure
+from decreed.registry.paxos.messages import Accepted
+from decreed.registry.types import NodeId
+from decreed.registry.wire.peers import AskLease, LeaseAnswer
+from decreed.registry.wire.requests import (
+    Failed,
+    HeldBy,
+    HolderRequest,
+    LockRequest,
+    Request,
+)
+
+from ...support.lockers import TTL_MS, lock, release, told, want, wanted
+from ...support.world import World, config
+
+N1, N2 = NodeId("n1"), NodeId("n2")
+SLOW_MS = 100.0
+Ask = Callable[[World], Request]
+
+
+def who_has_it(world: World) -> Request:
+    return HolderRequest(world.new_id(), 5_000, "l")
+
+
+def tries(world: World) -> Request:
+    return LockRequest(world.new_id(), 5_000, "l", False, wanted(f"t{world.new_id()}"))
+
+
+def slow_answers(world: World) -> None:
+    world.delays = lambda sender, to, message: (
+        SLOW_MS if isinstance(message, LeaseAnswer) else 0.0,
+    )
+
+
+def questions(world: World) -> int:
+    """How many questions about terms have been asked of n2."""
+    return sum(isinstance(m, AskLease) and to == N2 for _, to, m in world.sent)
+
+
+@pytest.mark.parametrize("asks", [who_has_it, tries])
+def test_what_was_asked_before_the_request_does_not_answer_it(asks: Ask) -> None:
+    world = World()
+    lock(world, "n1", "a")
+    slow_answers(world)
+    world.sent.clear()
+    first = world.send("n1", asks(world))
+    world.run(SLOW_MS / 2)
+    second = world.send("n1", asks(world))
+    world.run(SLOW_MS / 2 + 10)
+    assert isinstance(told(world, first), HeldBy)
+    assert told(world, second) is None, "its question has not been answered yet"
+    world.run(SLOW_MS + 10)
+    assert isinstance(told(world, second), HeldBy)
+    assert questions(world) == 2
+
+
+@pytest.mark.parametrize("asks", [who_has_it, tries])
+def test_what_was_answered_before_the_request_does_not_answer_it(asks: Ask) -> None:
+    """Somebody waits, and has been told how things stand: the next who asks has it asked again."""
+    world = World()
+    lock(world, "n1", "a")
+    want(world, "n1", "b")
+    world.run(50)
+    world.sent.clear()
+    slow_answers(world)
+    mark = world.send("n1", asks(world))
+    world.run(SLOW_MS / 2)
+    assert told(world, mark) is None
+    world.run(SLOW_MS)
+    assert isinstance(told(world, mark), HeldBy) and questions(world) == 1
+
+
+def test_nobody_is_told_of_a_holder_who_released_before_he_asked() -> None:
+    """An answer from before the release arrives behind it: it is not for who asked behind it."""
+    world = World()
+    held = tenure(lock(world, "n1", "a").decree)
+    slow_answers(world)
+    early = world.send("n2", who_has_it(world))
+    world.run(SLOW_MS / 2)
+    release(world, "n1", held)
+    late = world.send("n2", who_has_it(world))
+    world.run(3 * SLOW_MS)
+    assert told(world, early) is not None
+    answer = told(world, late)
+    assert isinstance(answer, HeldBy)
+    assert answer.ending is not None and answer.remaining_ms == 0, "it was over before he asked"
+
+
+def test_a_free_lock_is_told_to_those_alone_who_asked_before_the_question() -> None:
+    """The lease has run out: who asked since may have asked behind the next grant."""
+    world = World()
+    lock(world, "n1", "a")
+    world.run(2 * TTL_MS)
+    slow_answers(world)
+    world.sent.clear()
+    first = world.send("n1", who_has_it(world))
+    world.run(SLOW_MS / 2)
+    second = world.send("n1", who_has_it(world))
+    world.run(SLOW_MS / 2 + 10)
+    assert isinstance(told(world, first), HeldBy) and told(world, second) is None
+    world.run(SLOW_MS + 10)
+    assert isinstance(told(world, second), HeldBy) and questions(world) == 2
+
+
+def test_one_whose_time_ends_before_his_question_is_answered_is_told_of_nobody() -> None:
+    """Questions before his were answered, and his own was not."""
+    world = World()
+    lock(world, "n1", "a")
+    want(world, "n1", "b")
+    world.run(50)
+    world.lose = lambda sender, to, message: isinstance(message, LeaseAnswer)
+    mark = want(world, "n1", "c", timeout_ms=200)
+    world.run(400)
+    answer = told(world, mark)
+    assert isinstance(answer, Failed) and answer.code == Unreachable.code
+
+
+def test_an_answer_to_a_question_from_before_he_came_proves_nothing_to_him() -> None:
+    world = World()
+    lock(world, "n1", "a")
+    slow_answers(world)
+    want(world, "n1", "b")
+    world.run(SLOW_MS / 2)
+    mark = want(world, "n1", "c", timeout_ms=300)
+    world.run(SLOW_MS / 2 + 10)
+    world.lose = lambda sender, to, message: isinstance(message, LeaseAnswer)
+    world.run(400)
+    answer = told(world, mark)
+    assert isinstance(answer, Failed) and answer.code == Unreachable.code
+
+
+@pytest.mark.parametrize("answering", [0, 1, 2])
+def test_an_overtaken_question_proves_nothing_before_a_quorum_has_answered_it(
+    answering: int,
+) -> None:
+    world = World(config(5))
+    held = tenure(lock(world, "n1", "a").decree)
+    want(world, "n1", "next")
+    world.run(50)
+    speaking = ["n1", "n2", "n3"][:answering]
+    slow_answers(world)
+    world.lose = lambda sender, to, message: (
+        isinstance(message, LeaseAnswer) and sender not in speaking
+    )
+    mark = want(world, "n1", "c", timeout_ms=400)
+    world.run(20)
+    release(world, "n1", held)
+    world.run(600)
+    answer = told(world, mark)
+    assert isinstance(answer, Failed) and answer.code == Unreachable.code
+
+
+def test_held_is_not_said_to_one_whose_claim_may_be_chosen_yet() -> None:
+    """A quorum had told how things stand before; then he was proposed, and his time ends."""
+    world = World()
+    lock(world, "n1", "a")
+    world.lose = lambda sender, to, message: isinstance(message, Accepted) and sender != to
+    mark = want(world, "n1", "b", timeout_ms=2 * TTL_MS)
+    world.run(4 * TTL_MS)
+    answer = told(world, mark)
+    assert isinstance(answer, Failed) and answer.code == OutcomeUnknown.code

@@ -1,0 +1,225 @@
+"""From one holder to the next: nobody asks too early how long a term may last, and nobody too late."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from decreed.registry.locks.terms import Previous, Tenure, lock_and_term, tenure, term_key
+from decreed.registry.paxos.messages import Accept, Commit, Prepare
+from decreed.registry.replica.locks.lock_queue import FRESH_MS
+from decreed.registry.replica.step.effects import Effects, Send
+from decreed.registry.replica.step.events import FromClient, FromPeer
+from decreed.registry.types import Ballot, Decree, NodeId, Process
+from decreed.registry.wire.peers import AskLease, EndTerm, LeaseAnswer, PeerMessage, Renew
+from decreed.registry.wire.requests import HeldBy, LockRequest
+
+from ...support.batches import heard, step, take, unheard
+from ...support.lockers import RELEASED, TTL_MS, lock, release, term, told, want, wanted
+from ...support.proven import to_end
+from ...support.world import World
+
+N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
+SOON_MS = FRESH_MS * 17 / 16 + 2
+"""By then the question has left that waited until a term was no longer fresh."""
+
+
+def asked(world: World, node: NodeId) -> list[int]:
+    """The terms that a node has asked another about."""
+    return [
+        message.tenure.term
+        for sender, to, message in world.sent
+        if sender == node != to and isinstance(message, AskLease)
+    ]
+
+
+def proposes(messages: Sequence[PeerMessage], number: int) -> bool:
+    return any(
+        isinstance(message, Accept | Prepare) and message.key == term_key("l", number)
+        for message in messages
+    )
+
+
+def leaving(effects: Effects) -> list[PeerMessage]:
+    items = (*effects.at_once, *effects.after)
+    return [item.message for item in items if isinstance(item, Send)]
+
+
+def contests(world: World, node: NodeId) -> int:
+    return len(world.replica(node).pending_work().get("contests", ()))
+
+
+def over(held: Tenure) -> EndTerm:
+    return EndTerm(held, TTL_MS, RELEASED)
+
+
+def second(held: Tenure, name: str = "b") -> Decree:
+    """The term behind the first, which somebody got elsewhere."""
+    claim = wanted(name).claim(held.next_key, Previous(held.claim_id, TTL_MS, RELEASED))
+    return Decree.of(claim, Ballot(1, Process(N2, 1)), 0)
+
+
+def held_here(world: World, node: NodeId = N1) -> Tenure:
+    return tenure(lock(world, node, "a").decree)
+
+
+def told_from_elsewhere() -> tuple[World, Commit, EndTerm]:
+    """One waits at n3, which hears of the second term, and of its end, only what it is shown."""
+    world = World()
+    held = held_here(world)
+    want(world, N3, "c")
+    world.run(10)
+    heard_of = second(held)
+    world.sent.clear()
+    return world, Commit(heard_of.key, heard_of), over(tenure(heard_of))
+
+
+# -- no sooner and no later
+
+
+def test_nobody_asks_about_a_term_that_has_just_begun_until_it_is_no_longer_fresh() -> None:
+    world = World()
+    held = held_here(world)
+    marks = [want(world, N1, name) for name in "bc"]
+    world.run(10)
+    world.sent.clear()
+    release(world, N1, held)
+    began_ms = world.now_ms
+    assert term(told(world, marks[0])) == 2
+    world.run(began_ms + FRESH_MS - 6 - world.now_ms)
+    assert not asked(world, N1)
+    world.run(began_ms + SOON_MS - world.now_ms)
+    assert set(asked(world, N1)) == {2}, "however far off the timer was that was set before"
+
+
+def test_it_is_asked_about_even_if_nobody_has_answered_about_the_one_before() -> None:
+    world = World()
+    held = held_here(world)
+    unheard(world, AskLease)
+    mark = want(world, N1, "b")
+    want(world, N1, "c")
+    world.run(10)
+    assert set(asked(world, N1)) == {1}
+    heard(world)
+    world.sent.clear()
+    release(world, N1, held)
+    assert term(told(world, mark)) == 2
+    world.run(SOON_MS)
+    assert set(asked(world, N1)) == {2}
+
+
+def test_quick_hand_overs_do_not_put_the_question_off_for_ever() -> None:
+    world = World()
+    held = held_here(world)
+    marks = [want(world, N1, f"w{number}") for number in range(12)]
+    world.run(10)
+    world.sent.clear()
+    for number, mark in enumerate(marks[:10], 2):
+        release(world, N1, held)
+        granted = told(world, mark)
+        assert term(granted) == number
+        held = Tenure("l", number, wanted(f"w{number - 2}").claim_id)
+        world.run(45)
+    assert len(set(asked(world, N1))) >= 2
+
+
+def test_a_question_about_the_term_before_is_asked_no_more_and_no_answer_to_it_counts() -> None:
+    world = World()
+    held = held_here(world)
+    unheard(world, LeaseAnswer)
+    want(world, N3, "c")
+    world.run(10)
+    (question,) = {m for s, _, m in world.sent if s == N3 and isinstance(m, AskLease)}
+    world.sent.clear()
+    heard_of = second(held)
+    take(world, N3, (N2, Commit(heard_of.key, heard_of)))
+    late = LeaseAnswer(question.id, 0, RELEASED, False, None)
+    take(world, N3, (N1, late), (N2, late))
+    assert not proposes([message for _, _, message in world.sent], 2)
+    world.run(SOON_MS)
+    assert set(asked(world, N3)) == {2}
+
+
+@pytest.mark.parametrize(("queue", "timeout_ms"), [(True, 300), (False, 5_000)])
+def test_whoever_has_little_time_or_does_not_queue_is_told_at_once_who_has_it_now(
+    queue: bool, timeout_ms: int
+) -> None:
+    """What it asked about the term before was never answered."""
+    world = World()
+    held = held_here(world)
+    want(world, N1, "b")
+    world.run(10)
+    unheard(world, AskLease)
+    mark = want(world, N1, "c", queue=queue, timeout_ms=timeout_ms)
+    world.run(240)
+    assert told(world, mark) is None
+    heard(world)
+    release(world, N1, held)
+    assert queue or isinstance(told(world, mark), HeldBy)
+    world.run(80)
+    answer = told(world, mark)
+    assert isinstance(answer, HeldBy)
+    assert lock_and_term(answer.decree.key)[1] == 2
+
+
+def test_a_contest_ends_with_the_grant_to_the_last_who_waits() -> None:
+    world = World()
+    mark = want(world, N1, "a")
+    world.settle()
+    assert term(told(world, mark)) == 1
+    assert contests(world, N1) == 0
+
+
+# -- at once
+
+
+def test_a_term_that_was_over_before_it_was_heard_of_is_followed_at_once() -> None:
+    world, commit, end = told_from_elsewhere()
+    take(world, N3, (N1, end))
+    assert not proposes([message for _, _, message in world.sent], 3)
+    take(world, N3, (N1, commit))
+    assert proposes([m for sender, _, m in world.sent if sender == N3], 3)
+
+
+def test_a_term_may_begin_and_end_in_one_step() -> None:
+    world, commit, end = told_from_elsewhere()
+    take(world, N3, (N1, commit), (N1, end))
+    assert proposes([m for sender, _, m in world.sent if sender == N3], 3)
+
+
+@pytest.mark.parametrize("node", [N1, N2])
+def test_a_release_and_the_proposal_of_the_next_term_leave_together(node: NodeId) -> None:
+    world = World()
+    held = held_here(world, node)
+    want(world, node, "b")
+    world.run(10)
+    request = to_end(world.new_id(), 1_000, held, RELEASED)
+    messages = leaving(step(world, node, FromClient(1, (request,))))
+    assert over(held) in messages
+    assert proposes(messages, 2)
+
+
+def test_a_release_that_a_peer_tells_of_lets_the_next_term_be_proposed_in_the_same_step() -> None:
+    world = World()
+    held = held_here(world)
+    want(world, N3, "b")
+    world.run(10)
+    assert proposes(leaving(step(world, N3, FromPeer(N1, over(held)))), 2)
+
+
+def test_while_the_disk_is_searched_for_the_latest_term_nobody_contends() -> None:
+    """It is learned meanwhile, and all is loaded that the contest needs; one question is enough."""
+    world = World()
+    first = lock(world, N1, "a").decree
+    world.crash(N3)
+    world.boot(N3)
+    world.run(100)
+    world.sent.clear()
+    requests = [LockRequest(world.new_id(), 3_000, "l", True, wanted(name)) for name in ("b", "c")]
+    world.answers |= {(N3, request.id): [] for request in requests}
+    world.post(N3, FromClient(1, (requests[0],)))
+    world.post(N3, FromPeer(N1, Commit(first.key, first)))
+    world.post(N3, FromPeer(N1, Renew(7, tenure(first), TTL_MS, None)))
+    world.post(N3, FromClient(1, (requests[1],)))
+    world.settle()
+    questions = {m.id for s, _, m in world.sent if s == N3 and isinstance(m, AskLease)}
+    assert len(questions) == 1

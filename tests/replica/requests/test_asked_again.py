@@ -1,0 +1,267 @@
+"""R02: what is lost is said again, and again if that is lost as well, whatever it is.
+
+Each question here, or the answer to it, is lost on every way until it has been said often enough that
+only a timer which is set again each time gets it through.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from decreed.registry.keys import home
+from decreed.registry.locks.terms import Tenure, tenure, term_key
+from decreed.registry.paxos.messages import (
+    Accept,
+    Accepted,
+    AcceptedMany,
+    AcceptMany,
+    Prepare,
+    PrepareClass,
+    Promise,
+    PromiseClass,
+)
+from decreed.registry.replica.consensus.coordinator import UNWANTED_RESENDS
+from decreed.registry.replica.locks.lock_queue import MAX_PAUSE_MS
+from decreed.registry.replica.step.events import FromPeer
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
+from decreed.registry.wire.peers import (
+    AskLease,
+    FeedPage,
+    Fetch,
+    Fetched,
+    GiveUp,
+    GiveUpTaken,
+    LeaseAnswer,
+    PeerMessage,
+    Pull,
+    Query,
+    QueryAnswer,
+    Renew,
+    Renewed,
+    Scan,
+    ScanAnswer,
+)
+from decreed.registry.wire.requests import (
+    Answer,
+    Decreed,
+    GetRequest,
+    GivenUp,
+    Granted,
+    HeldBy,
+    HolderRequest,
+    Kept,
+    ListPage,
+    ListRequest,
+    Undecided,
+)
+
+from ...support.batches import asks, fly, keys_of
+from ...support.forgetful import N1, N3, cut_off, lagging, tell_floor
+from ...support.lockers import RELEASED, TTL_MS, lock, told, want, wanted
+from ...support.proven import to_give_up, to_keep
+from ...support.world import World, claim, stored
+
+LOSSES = 3
+"""The first is covered by a timer that was set, the second by one that was set again."""
+LONG_MS = 60_000
+Mark = tuple[NodeId, int]
+
+
+def lose_first(world: World, kind: type, times: int = LOSSES) -> None:
+    """Of each kind, and on each way, so many messages are lost; then all arrive."""
+    lost = Counter[tuple[NodeId, NodeId, type]]()
+
+    def lose(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
+        if not isinstance(message, kind):
+            return False
+        way = (sender, to, type(message))
+        lost[way] += 1
+        return lost[way] <= times
+
+    world.lose = lose
+
+
+def elsewhere(world: World) -> Key:
+    """A key that n1 claims with both phases."""
+    return next(k for n in range(99) if home(k := Key(f"e{n}"), world.config.nodes) != N1)
+
+
+def reads(world: World) -> Mark:
+    return world.send(N1, GetRequest(world.new_id(), LONG_MS, Key("undecided")))
+
+
+def lists(world: World) -> Mark:
+    return world.send(N1, ListRequest(world.new_id(), LONG_MS, "", "", 10))
+
+
+def claims(world: World) -> Mark:
+    return world.send(N1, asks(world, elsewhere(world), timeout_ms=LONG_MS))
+
+
+def flies(world: World) -> Mark:
+    marks = fly(world, keys_of(world, 2))
+    return marks[0]
+
+
+def held(world: World) -> Tenure:
+    return tenure(lock(world, "n1", "a").decree)
+
+
+def asks_who_has_it(world: World) -> Mark:
+    held(world)
+    return world.send(N1, HolderRequest(world.new_id(), LONG_MS, "l"))
+
+
+def keeps(world: World) -> Mark:
+    return world.send(N1, to_keep(world.new_id(), LONG_MS, held(world)))
+
+
+def gives_up(world: World) -> Mark:
+    return world.send(N1, to_give_up(world.new_id(), LONG_MS, "l", wanted("a")))
+
+
+CASES: list[tuple[Callable[[World], Mark], type[Answer], tuple[type, type]]] = [
+    (reads, Undecided, (Query, QueryAnswer)),
+    (lists, ListPage, (Scan, ScanAnswer)),
+    (claims, Decreed, (Prepare, Promise)),
+    (claims, Decreed, (Accept, Accepted)),
+    (flies, Decreed, (AcceptMany, AcceptedMany)),
+    (asks_who_has_it, HeldBy, (AskLease, LeaseAnswer)),
+    (keeps, Kept, (Renew, Renewed)),
+    (gives_up, GivenUp, (GiveUp, GiveUpTaken)),
+]
+EACH = [
+    pytest.param(begin, expected, kind, id=f"{begin.__name__}-{kind.__name__}")
+    for begin, expected, kinds in CASES
+    for kind in kinds
+]
+
+
+@pytest.mark.parametrize(("begin", "expected", "kind"), EACH)
+def test_a_question_is_asked_again_until_it_is_answered(
+    begin: Callable[[World], Mark], expected: type[Answer], kind: type
+) -> None:
+    world = World()
+    lose_first(world, kind)
+    mark = begin(world)
+    world.run(10_000)
+    assert isinstance(told(world, mark), expected), f"{kind.__name__} was not said often enough"
+
+
+@pytest.mark.parametrize("kind", [AcceptMany, AcceptedMany])
+def test_a_flight_is_said_again_and_then_goes_on_alone(kind: type) -> None:
+    world = World()
+    keys = keys_of(world, 2)
+    world.lose = lambda sender, to, message: isinstance(message, kind)
+    marks = fly(world, keys)
+    world.run(10_000)
+    assert all(isinstance(told(world, mark), Decreed) for mark in marks)
+
+
+@pytest.mark.parametrize("kind", [Pull, FeedPage, Fetch, Fetched])
+def test_a_page_of_the_feed_that_is_lost_again_is_pulled_again(kind: type) -> None:
+    world = World()
+    world.lose = lambda sender, to, message: N3 in (sender, to)
+    world.freeze("n1", "k")
+    lose_first(world, kind)
+    world.run(30_000)
+    assert stored(world, "n3", "k").learned is not None
+
+
+@pytest.mark.parametrize("kind", [PrepareClass, PromiseClass])
+def test_a_standing_promise_is_asked_for_again(kind: type) -> None:
+    world = World()
+    world.crash(N1)
+    lose_first(world, kind, 2 * LOSSES)
+    world.boot(N1)
+    world.run(30_000)
+    assert world.replica("n1").parts.home_promise.granted
+
+
+# -- finishing what is half-done
+
+
+def half_done_at(world: World, node: NodeId) -> Key:
+    """A key for which one node has accepted a proposal whose proposer is no more."""
+    ballot = Ballot(1, Process(N3, 1))
+    decree = Decree.of(claim("half-done"), ballot, 0)
+    world.post(node, FromPeer(N3, Accept(decree.key, ballot, decree)))
+    world.settle()
+    return decree.key
+
+
+@pytest.mark.parametrize("kind", [Prepare, Promise, Accept, Accepted])
+def test_what_is_half_done_is_finished_again_until_it_is_done(kind: type) -> None:
+    """An attempt for nobody gives up; the next one begins with a sweep, and so does the third."""
+    world = World()
+    lose_first(world, kind, 3 * (UNWANTED_RESENDS + 1))
+    key = half_done_at(world, N1)
+    world.run(90_000)
+    assert stored(world, "n1", key).learned is not None
+
+
+# -- a contest goes on, however long it takes
+
+
+def test_a_holder_that_lives_is_asked_about_again_and_again() -> None:
+    """Each look of the one who waits is set by the one before."""
+    world = World()
+    has_it = held(world)
+    mark = want(world, "n2", "b", timeout_ms=LONG_MS)
+    for _ in range(20):
+        assert isinstance(world.ask("n1", to_keep(world.new_id(), 1_000, has_it)), Kept)
+        world.run(400)
+    assert told(world, mark) is None
+    world.run(3 * TTL_MS + MAX_PAUSE_MS)
+    assert isinstance(told(world, mark), Granted), "nobody told it that the holder is no more"
+
+
+@pytest.mark.parametrize("kind", [Prepare, Promise])
+def test_a_next_term_that_may_be_chosen_is_looked_at_again(kind: type) -> None:
+    """One node has accepted the next term, of which nobody hears anything more."""
+    world = World()
+    held(world)
+    world.lose = lambda sender, to, message: isinstance(message, Accepted) and sender != to
+    want(world, "n2", "b", timeout_ms=300)
+    world.run(4_000)
+    lose_first(world, kind, 2 * LOSSES)
+    mark = want(world, "n1", "c", timeout_ms=LONG_MS)
+    world.run(30_000)
+    assert isinstance(told(world, mark), Granted)
+
+
+# -- the term at the floor
+
+
+@pytest.mark.parametrize("kind", [Query, QueryAnswer])
+def test_the_term_at_the_floor_is_read_again_until_it_is_known(kind: type) -> None:
+    world = lagging(40)
+    tell_floor(world)
+    cut, times = cut_off(N3), Counter[tuple[NodeId, NodeId]]()
+
+    def lose(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
+        if isinstance(message, kind):
+            times[sender, to] += 1
+            return times[sender, to] <= LOSSES
+        return cut(sender, to, message)
+
+    world.lose = lose
+    mark = world.send("n3", HolderRequest(world.new_id(), LONG_MS, "l"))
+    world.run(20_000)
+    answer = told(world, mark)
+    assert isinstance(answer, HeldBy) and answer.decree.key == term_key("l", 41)
+    assert answer.ending == RELEASED
+
+
+def test_the_term_at_the_floor_is_read_for_the_next_who_waits_if_the_first_has_gone() -> None:
+    world = lagging(40)
+    tell_floor(world)
+    world.lose = lambda sender, to, message: N3 in (sender, to)
+    first = world.send("n3", HolderRequest(world.new_id(), 500, "l"))
+    second = world.send("n3", HolderRequest(world.new_id(), LONG_MS, "l"))
+    world.run(1_000)
+    assert told(world, first) is not None and told(world, second) is None
+    world.lose = cut_off(N3)
+    world.run(10_000)
+    assert isinstance(told(world, second), HeldBy)

@@ -1,0 +1,281 @@
+"""Thousands who wait: each costs what one costs, whoever else waits, and none is left behind."""
+
+from typing import Any
+
+import pytest
+
+from decreed.registry.errors import Busy, OutcomeUnknown
+from decreed.registry.keys import home
+from decreed.registry.locks.terms import TermClaim
+from decreed.registry.paxos.messages import Accept, AcceptMany
+from decreed.registry.replica.feed import watches
+from decreed.registry.replica.locks import lock_queue
+from decreed.registry.replica.requests import lists
+from decreed.registry.replica.step.effects import Outgoing, Reply
+from decreed.registry.replica.step.events import ClientGone, Crowded, FromClient
+from decreed.registry.replica.step.in_turn import InTurn
+from decreed.registry.types import Key, NodeId
+from decreed.registry.wire.requests import (
+    Cancel,
+    ClaimRequest,
+    Failed,
+    HeldBy,
+    HolderRequest,
+    ListPage,
+    ListRequest,
+    LockRequest,
+    Request,
+    Undecided,
+    WaitRequest,
+    WatchPage,
+    WatchRequest,
+)
+
+from ...support.world import World, claim, config
+
+N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
+MANY = 300
+LONG_MS = 600_000
+
+
+def said(world: World, connection: int, *requests: Request) -> None:
+    world.post(N1, FromClient(connection, requests))
+
+
+class Telling(World):
+    """A world that notes what each client of n1 is told, oldest first."""
+
+    def __init__(self, size: int = 3) -> None:
+        self.told: dict[int, list[Any]] = {}
+        self.order: list[tuple[int, Any]] = []
+        super().__init__(config(size))
+
+    def _hand_over(self, node: NodeId, item: Outgoing) -> None:
+        if node == N1 and isinstance(item, Reply):
+            self.told.setdefault(item.to, []).append(item.answer)
+            self.order.append((item.to, item.answer))
+        super()._hand_over(node, item)
+
+
+def answered(world: Telling, connection: int) -> list[Any]:
+    """What a client of n1 was told."""
+    return world.told.get(connection, [])
+
+
+def wants(number: int, timeout_ms: int = LONG_MS, *, queue: bool = True) -> LockRequest:
+    wish = TermClaim("somebody", b"%08d" % number, 60_000, bytes(32))
+    return LockRequest(number, timeout_ms, "l", queue, wish)
+
+
+class Count:
+    """How often something was done."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+
+def lives(world: World) -> int:
+    return len(world.replica("n1").parts.requests.all())
+
+
+# -- ids that are repeated
+
+
+def test_requests_with_one_id_are_all_over_when_their_client_is_gone() -> None:
+    world = Telling(1)
+    said(world, 7, *(WaitRequest(1, LONG_MS, Key(f"k/{n}")) for n in range(10)))
+    world.run(10)
+    assert lives(world) == 10
+    world.post(N1, ClientGone(7))
+    world.run(10)
+    assert lives(world) == 0
+    assert not world.replica("n1").parts.requests._by_id
+
+
+def test_requests_with_one_id_are_each_answered() -> None:
+    world = Telling(1)
+    said(world, 7, *(WaitRequest(1, 1_000, Key(f"k/{n}")) for n in range(3)), Cancel(1))
+    world.run(2_000)
+    assert lives(world) == 0
+    replica = world.replica("n1")
+    assert not replica.parts.requests._by_origin and not replica.parts.requests._by_id
+
+
+# -- work that does not grow with who waits
+
+
+def test_a_parked_watch_leaves_without_a_look_at_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = Count()
+
+    class Counting(watches.Watch, eq=False):
+        def __eq__(self, other: object) -> bool:
+            compared.times += 1
+            return self is other
+
+        __hash__ = object.__hash__
+
+    monkeypatch.setattr(watches, "Watch", Counting)
+    world = Telling(1)
+    page = world.ask("n1", WatchRequest(1, LONG_MS, "", None, 10))
+    assert isinstance(page, WatchPage)
+    for connection in (1_001, 1_002):
+        requests = (WatchRequest(n, LONG_MS, "", page.position, 10) for n in range(MANY))
+        said(world, connection, *requests)
+    world.run(100)
+    world.post(N1, ClientGone(1_002))
+    world.run(2_000)
+    assert len(world.replica("n1").parts.watches.parked[""]) == MANY
+    assert compared.times <= MANY
+
+
+@pytest.mark.parametrize("way", ["time", "cancel", "gone", "crowded", "tries", "curious"])
+def test_who_waits_for_a_lock_leaves_without_a_look_at_the_others(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Telling(1)
+    world.ask("n1", wants(1))
+    said(world, 1_001, *(wants(10 + n) for n in range(MANY)))
+    leaving_ms = 5_000 if way == "time" else LONG_MS
+    leaving = [wants(10_000 + n, leaving_ms) for n in range(MANY)]
+    said(world, 1_002, *leaving)
+    world.run(3_500)
+    looked = Count()
+    queues = lock_queue.queues
+
+    def counted(live: Any) -> bool:
+        looked.times += 1
+        return queues(live)
+
+    monkeypatch.setattr(lock_queue, "queues", counted)
+    tidied = Count()
+    tidy = lock_queue.Contest.tidy
+
+    def counted_tidy(one: lock_queue.Contest) -> None:
+        tidied.times += 1
+        tidy(one)
+
+    monkeypatch.setattr(lock_queue.Contest, "tidy", counted_tidy)
+    match way:
+        case "cancel":
+            said(world, 1_002, *(Cancel(request.id) for request in leaving))
+        case "gone":
+            world.post(N1, ClientGone(1_002))
+        case "crowded":
+            world.post(N1, Crowded(1_002, MANY))
+        case "tries":
+            said(world, 1_003, *(wants(30_000 + n, queue=False) for n in range(MANY)))
+        case "curious":
+            said(world, 1_003, *(HolderRequest(n, LONG_MS, "l") for n in range(MANY)))
+        case _:
+            pass
+    world.run(3_000)
+    assert tidied.times < MANY / 4
+    assert looked.times < 20 * MANY
+    told = answered(world, 1_003 if way in ("tries", "curious") else 1_002)
+    assert len(told) == (0 if way == "gone" else MANY)
+    if way in ("time", "tries", "curious"):
+        assert all(isinstance(answer, HeldBy) for answer in told)
+    assert len(world.replica("n1").parts.contests._contests["l"].waiters) in (MANY, 2 * MANY)
+
+
+# -- whose turn it is
+
+
+def test_each_asker_has_one_served_before_anybody_has_a_second() -> None:
+    line = InTurn[str]()
+    for item in ("a1", "a2", "a3"):
+        line.add(1, item)
+    line.add(2, "b1")
+    line.add(2, "b2")
+    line.add(None, "own")
+    line.discard(2, "b2")
+    line.discard(2, "never there")
+    line.discard(9, "nobody's")
+    served: list[str] = []
+    while line:
+        served.append(line.take())
+    assert served == ["a1", "b1", "own", "a2", "a3"]
+
+
+def test_a_list_waits_for_one_page_of_each_other_client_and_not_for_all() -> None:
+    world = Telling()
+    world.freeze("n1", "p/k")
+    world.run(1_000)
+    said(world, 1_001, *(ListRequest(n, LONG_MS, f"q/{n}", "", 10) for n in range(MANY)))
+    said(world, 1_002, ListRequest(1, LONG_MS, "p", "", 10))
+    for _ in range(1_000):
+        if not answered(world, 1_002):
+            world.run(1)
+    [page] = answered(world, 1_002)
+    assert isinstance(page, ListPage) and len(page.decrees) == 1
+    told = [connection for connection, _ in world.order]
+    assert told.index(1_002) <= 2 * lists.MAX_ASKING
+    world.run(5_000)
+    assert len(answered(world, 1_001)) == MANY
+
+
+# -- refused for want of room
+
+
+def test_who_is_refused_leaves_nothing_and_the_others_wait_on() -> None:
+    world = Telling()
+    said(world, 1_001, *(WaitRequest(n, LONG_MS, Key(f"k/{n}")) for n in range(10)))
+    said(world, 1_002, WaitRequest(1, LONG_MS, Key("k/1")))
+    world.run(500)
+    world.post(N1, Crowded(1_001, 4))
+    world.run(10)
+    told = answered(world, 1_001)
+    assert [answer.id for answer in told] == [9, 8, 7, 6]
+    assert {answer.code for answer in told if isinstance(answer, Failed)} == {Busy.code}
+    assert lives(world) == 7
+    world.post(N1, Crowded(1_001, 100))
+    world.post(N1, Crowded(999, 1))
+    world.run(10)
+    assert lives(world) == 1 and not answered(world, 1_002)
+
+
+@pytest.mark.parametrize("proposed", [False, True])
+def test_a_claim_that_is_refused_is_told_to_be_over_only_if_it_is(proposed: bool) -> None:
+    world = Telling()
+    world.run(1_000)
+    accepts = (Accept, AcceptMany)
+    if proposed:
+        world.lose = lambda sender, to, message: sender == N1 and isinstance(message, accepts)
+    else:
+        world.crash(N2)
+        world.crash(N3)
+    # its home has a standing promise, so that accepts leave at once; another node has to prepare
+    key = next(Key(f"k/{n}") for n in range(100) if _is_home(world, f"k/{n}") is proposed)
+    said(world, 1_001, ClaimRequest(1, LONG_MS, True, claim(key)))
+    world.run(30 if proposed else 500)
+    world.post(N1, Crowded(1_001, 1))
+    world.run(30)
+    [answer] = answered(world, 1_001)
+    assert isinstance(answer, Failed)
+    if proposed:
+        assert answer.code == OutcomeUnknown.code and "may yet be chosen" in answer.message
+    else:
+        assert answer.code == Busy.code
+        world.boot(N2)
+        world.boot(N3)
+        world.run(5_000)
+        assert isinstance(world.ask("n1", WaitRequest(5, 500, key)), Undecided)
+
+
+def _is_home(world: World, key: str) -> bool:
+    return home(Key(key), world.config.nodes) == N1
+
+
+def test_a_claim_that_is_with_another_node_is_refused_as_unknown() -> None:
+    world = Telling()
+    world.run(1_000)
+    key = next(Key(f"k/{n}") for n in range(100) if not _is_home(world, f"k/{n}"))
+    world.lose = lambda sender, to, message: sender == N1
+    said(world, 1_001, ClaimRequest(1, LONG_MS, False, claim(key)))
+    world.run(1)
+    world.post(N1, Crowded(1_001, 1))
+    world.run(30)
+    [answer] = answered(world, 1_001)
+    assert isinstance(answer, Failed) and answer.code == OutcomeUnknown.code

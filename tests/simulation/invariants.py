@@ -1,0 +1,399 @@
+"""A cluster in which each message and each write is checked against the rules immediately."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import partial
+
+from decreed.registry.config import ClusterConfig
+from decreed.registry.disk import FeedRecord, InstanceRecord, Record
+from decreed.registry.keys import home, series_and_slot, slot_before, slot_key
+from decreed.registry.paxos.instance import EMPTY, Instance
+from decreed.registry.paxos.learner import chosen_in
+from decreed.registry.paxos.messages import (
+    Accept,
+    Accepted,
+    AcceptedMany,
+    AcceptMany,
+    Commit,
+    CommitMany,
+    FlightMessage,
+    Nack,
+    Prepare,
+    Promise,
+    PromiseClass,
+)
+from decreed.registry.replica.feed.watch_positions import AHEAD_BITS, DURABLE_BITS
+from decreed.registry.replica.step.effects import Effects, Outgoing, Reply, UseLink
+from decreed.registry.replica.step.events import Event, Finish, FromPeer
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Proposal
+from decreed.registry.wire.peers import (
+    CancelScan,
+    FeedPage,
+    Fetch,
+    Fetched,
+    PeerMessage,
+    QueryAnswer,
+    ScanAnswer,
+)
+from decreed.registry.wire.requests import ClaimNextRequest, ClaimRequest, Decreed, WatchPage
+from decreed.storage import layout
+
+from .batch_check import Flown
+from .crash_faults import RoughWorld
+from .ledger import Ledger
+from .plan import SCRATCHES, Plan
+from .promise_check import Pledges
+from .wanted import Wish
+
+
+class WitnessedWorld(RoughWorld):
+    """A rough cluster that checks the rules of Paxos.
+
+    Args:
+        cluster: its configuration.
+        plan: decides everything that is left to chance.
+
+    Attributes:
+        wishes: what clients want, by claim id.
+        impostors: nodes whose directory is not their own latest one; they must never take part.
+        scratched: the keys whose record a node could not read at some time.
+        chosen: each key's decree, from the moment when a quorum has it on disk.
+        order: the keys in the order in which they were chosen.
+        place: the place of each key in that order.
+        proposed: the ids of all claims that were ever proposed.
+    """
+
+    def __init__(self, cluster: ClusterConfig, plan: Plan) -> None:
+        self.wishes: dict[bytes, Wish] = {}
+        self.impostors: set[NodeId] = set()
+        self.scratched: dict[NodeId, set[Key]] = {}
+        self.chosen: dict[Key, Decree] = {}
+        self.order: list[Key] = []
+        self.place: dict[Key, int] = {}
+        self.proposed: set[bytes] = set()
+        self._slots: dict[str, list[int]] = {}
+        self._values: dict[tuple[Key, Ballot], Decree] = {}
+        self._votes: dict[tuple[Key, Ballot], set[NodeId]] = {}
+        self._ledgers: dict[NodeId, Ledger] = {}
+        self._doubtful: dict[NodeId, set[Key]] = {}
+        self._pledges: Pledges | None = None
+        if plan.scratches == max(SCRATCHES):
+            self.max_held = 0  # so that a record can be struck that is in a batch
+        self._flown: Flown | None = None
+        super().__init__(cluster, plan)
+
+    @property
+    def flown(self) -> Flown:
+        """The batches that were sent."""
+        if self._flown is None:
+            self._flown = Flown(self.sightings)
+        return self._flown
+
+    @property
+    def pledges(self) -> Pledges:
+        """The promises to homes."""
+        if self._pledges is None:
+            self._pledges = Pledges(self.config.quorums, self.sightings)
+        return self._pledges
+
+    def agree(self, decree: Decree) -> None:
+        """R08, R21: a decree that a node takes for chosen was chosen by a quorum."""
+        assert self.chosen.get(decree.key) == decree, f"{decree} was never chosen"
+
+    def held(self, node: NodeId, key: Key) -> Instance:
+        """The instance on a node's disk, even if the node itself cannot read it."""
+        machine, at = self.machines[node], layout.instance_key(key)
+        assert machine.storage is not None, f"{node} is down"
+        data = machine.disk.values.get(at)
+        if data is None:
+            return machine.storage._held.get(key) or EMPTY
+        return machine.storage._unpack(at, data, Instance)
+
+    def deaf(self, node: NodeId) -> set[Key]:
+        """The keys that a node has not learned, since it could not read its record at that time."""
+        unread = self.scratched.get(node, set()) & self.chosen.keys()
+        return {key for key in unread if self.held(node, key).learned is None}
+
+    def boot(self, node: NodeId, cluster: ClusterConfig | None = None) -> None:
+        """Start a node on its disk, even if some records cannot be read."""
+        super().boot(node, cluster)
+        replica = self.machines[node].replica
+        if replica is not None:  # a storm has few keys; these shall be many spans and chunks
+            replica.parts.scans.chunk_rows, replica.parts.lists.span_rows = 3, 2
+        at = (layout.instance_key(key) for key in self.scratched.get(node, ()))
+        if not all(map(self.machines[node].disk.legible, at)):
+            self.sightings.saw("a node started with a record that it could not read")
+
+    # -- writes
+
+    def _write(self, node: NodeId, effects: Effects) -> bool:
+        if node in self.impostors:
+            return super()._write(node, effects)
+        ledger = self._ledger(node)
+        for record in effects.records:
+            if isinstance(record, InstanceRecord):
+                legible = self.machines[node].disk.legible(layout.instance_key(record.key))
+                assert legible, f"{node} writes over a record that it cannot read: {record.key}"
+                if not effects.sync:
+                    self._held(node, record.key)  # as it is before the write, which may be lost
+        written = super()._write(node, effects)
+        if written:
+            self._see_learned_again(node, effects.records)
+            ledger.write(effects.records, effects.sync, partial(self._note_durable, node))
+            assert ledger.unsynced or not self.machines[node].disk.unsynced, "a sync was left out"
+        return written
+
+    def _note_durable(self, node: NodeId, record: Record) -> None:
+        if isinstance(record, InstanceRecord) and record.instance.accepted is not None:
+            self._vote(node, record.key, record.instance.accepted)
+
+    def _see_learned_again(self, node: NodeId, records: Iterable[Record]) -> None:
+        lost = self._doubtful.get(node, set())
+        again = {key for r in records if isinstance(r, FeedRecord) for key in r.keys} & lost
+        if again:
+            self.sightings.saw("a decree that a crash had taken was learned again", len(again))
+            lost -= again
+
+    def _kill(self, node: NodeId) -> None:
+        ledger = self._ledgers.pop(node, None)
+        if ledger is not None:
+            self._doubtful.setdefault(node, set()).update(ledger.doubtful)
+        super()._kill(node)
+        voted = {key for (key, ballot), nodes in self._votes.items() if node in nodes}
+        self.pledges.died(node, voted, self.chosen)
+
+    def _ledger(self, node: NodeId) -> Ledger:
+        """The ledger of this incarnation of a node."""
+        ledger = self._ledgers.get(node)
+        if ledger is None:
+            storage = self.machines[node].storage
+            assert storage is not None, f"{node} is down"
+            ledger = self._ledgers[node] = Ledger.of(storage.recovered())
+        return ledger
+
+    def _held(self, node: NodeId, key: Key) -> Instance:
+        """The durable instance of a key at a node."""
+        held = self._ledger(node).instances
+        if key not in held:
+            held[key] = self.held(node, key)
+        return held[key]
+
+    def _vote(self, node: NodeId, key: Key, proposal: Proposal) -> None:
+        """R05, R08: count a durable acceptance; a quorum of them in one ballot chooses."""
+        at = (key, proposal.ballot)
+        decree = self._values.setdefault(at, proposal.decree)
+        assert decree == proposal.decree, f"R05: {proposal.ballot} carries two values"
+        votes = self._votes.setdefault(at, set())
+        votes.add(node)
+        if self.config.quorums.accepted(votes):
+            self._choose(key, proposal.ballot, decree)
+
+    def _choose(self, key: Key, ballot: Ballot, decree: Decree) -> None:
+        if key not in self.chosen:
+            self.place[key] = len(self.order)
+            self.order.append(key)
+            self._choose_slot(key)
+            self.chosen[key] = decree
+            self.pledges.count(ballot)
+            self.pledges.chosen(key, decree)
+            if decree.ballot != ballot:
+                self.sightings.saw("an adopted value was chosen")
+        assert self.chosen[key] == decree, f"R08: {key} chosen twice"
+
+    def _choose_slot(self, key: Key) -> None:
+        series, slot = series_and_slot(key)
+        if slot is not None:
+            places = self._slots.setdefault(series, [])
+            places.append(self.place[key])
+            assert len(places) == slot, f"{key} was chosen after a gap"
+
+    def last_slot(self, series: str, known: int | None = None) -> int:
+        """The last slot of a series among the first `known` decided keys, or among all."""
+        places = self._slots.get(series, [])
+        return len(places) if known is None else bisect_left(places, known)
+
+    # -- messages
+
+    def _transmit(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
+        if node not in self.impostors:
+            self._witness(node, to, message)
+        super()._transmit(node, to, message)
+
+    def _hand_over(self, node: NodeId, item: Outgoing) -> None:
+        if isinstance(item, UseLink) and self.links.numbered(item.link).open:
+            unsound = self.impostors & {node, item.node}
+            assert not unsound, f"{unsound} was let in with a directory that lost something"
+        if isinstance(item, Reply) and isinstance(item.answer, WatchPage):
+            self._check_watched(node, item.answer.position.index)
+        super()._hand_over(node, item)
+
+    def _carry_out(self, node: NodeId, effects: Effects) -> None:
+        if any(isinstance(event, Finish) and event.token is None for event in effects.again):
+            self.sightings.saw("a key in doubt was finished by its holder")
+        super()._carry_out(node, effects)
+
+    def _witness(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
+        match message:
+            case Prepare(_, ballot):
+                assert ballot.process == self.replica(node).node.process, "R05"
+                self.flown.prepared(message)
+            case Accept(key, ballot, decree):
+                self._shown(node, key, ballot, decree)
+            case AcceptMany() | AcceptedMany() | CommitMany():
+                self._witness_flight(node, to, message)
+            case Promise(key, ballot, accepted):
+                self._promised(node, key, ballot, accepted)
+            case Accepted(key, ballot):
+                self._accepted(node, key, ballot)
+            case Commit(_, decree) | Decreed(_, decree):
+                self.agree(decree)
+            case Fetched(decrees):
+                for decree in decrees:
+                    self.agree(decree)
+            case PromiseClass():
+                self._tell_class(node, message)
+            case FeedPage(_, _, next_start):
+                self._check_position(node, next_start)
+            case Nack(_, _, None):
+                self.sightings.saw("a standing proposal was refused for want of a promise")
+            case Nack():
+                self.sightings.saw("a duel")
+            case _:
+                self._count_message(node, to, message)
+
+    def _witness_flight(self, node: NodeId, to: NodeId, message: FlightMessage) -> None:
+        """Check a message about a batch as one message for each key."""
+        match message:
+            case AcceptMany(ballot, _, decrees):
+                assert ballot.is_standing, "a batch relies on class promises"
+                for decree in decrees:
+                    self._shown(node, decree.key, ballot, decree)
+                self.flown.sent(to, message)
+            case AcceptedMany(ballot):
+                for key in self.flown.accepted(message):
+                    self._accepted(node, key, ballot)
+            case CommitMany(ballot, keys):
+                for key in keys:
+                    self.agree(self._values[key, ballot])
+                if len(keys) > 1:
+                    self.sightings.saw("a batch of several keys was chosen")
+
+    def post(self, node: NodeId, event: Event) -> None:
+        """Give an event to a node, if it is up."""
+        if isinstance(event, FromPeer) and isinstance(event.message, CommitMany):
+            self._see_what_is_held(node, event.message)
+        super().post(node, event)
+
+    def _see_what_is_held(self, node: NodeId, message: CommitMany) -> None:
+        if self.machines[node].storage is None or node in self.impostors:
+            return
+        instances = [self.held(node, key) for key in message.keys]
+        open_yet = [instance for instance in instances if instance.learned is None]
+        held = [chosen_in(instance, message.ballot) is not None for instance in open_yet]
+        if any(held) and not all(held):
+            self.sightings.saw("a commit of a batch came to a node that holds only part of it")
+
+    def _count_message(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
+        match message:
+            case QueryAnswer(_, True, None):
+                self.sightings.saw("a key in doubt was read")
+            case ScanAnswer():
+                self._count_scan(message)
+            case CancelScan():
+                self.sightings.saw("a scan was called off")
+            case Fetch():
+                self.sightings.saw("a decree was fetched from a feed")
+            case ClaimRequest() | ClaimNextRequest() if node != to:
+                self.sightings.saw("a claim was passed on")
+            case _:
+                pass
+
+    def _count_scan(self, answer: ScanAnswer) -> None:
+        if answer.unlearned:
+            self.sightings.saw("a key in doubt was listed")
+        if answer.end is not None:
+            self.sightings.saw("a peer had more to tell than a page holds")
+        elif answer.learned:
+            self.sightings.saw("a peer sent spans that differed from the lister's")
+        elif not answer.unlearned:
+            self.sightings.saw("a peer held just what the lister holds")
+
+    def _shown(self, node: NodeId, key: Key, ballot: Ballot, decree: Decree) -> None:
+        """R05, R15, R18: a proposal leaves."""
+        assert ballot.process == self.replica(node).node.process, "R05"
+        held = self._values.setdefault((key, ballot), decree)
+        assert held == decree, f"R05: {ballot} carries two values: {held}, {decree}"
+        if ballot.is_standing:
+            self.pledges.proposed(key, ballot)
+        self._proposed(key, decree)
+
+    def _promised(self, node: NodeId, key: Key, ballot: Ballot, accepted: Proposal | None) -> None:
+        """R12 to R14. The disk may hold more, from later messages of the same step."""
+        held = self._held(node, key)
+        if held.learned is None:
+            assert held.promised is not None and held.promised >= ballot, "R13: not on disk"
+            if accepted is not None:
+                assert held.accepted is not None, "R14: not on disk"
+                assert held.accepted.ballot >= accepted.ballot, "R14: not on disk"
+
+    def _proposed(self, key: Key, decree: Decree) -> None:
+        """Validity, series without gaps, and no proposal after a definite refusal."""
+        wish = self.wishes[decree.claim_id]
+        claim = wish.claim
+        content = (decree.value, decree.content_type, decree.claimant, decree.note)
+        assert content == (claim.value, claim.content_type, claim.claimant, claim.note)
+        assert decree.key == key
+        assert not wish.over, f"{decree.claim_id!r} was refused definitely, then proposed"
+        self.proposed.add(decree.claim_id)
+        if wish.following:
+            self._proposed_next(key, decree, claim.key)
+        else:
+            assert key == claim.key
+        before = slot_before(key)
+        assert before is None or before in self.chosen, f"{key} would leave a gap"
+
+    def _proposed_next(self, key: Key, decree: Decree, first_key: Key) -> None:
+        series, slot = series_and_slot(key)
+        first_series, first = series_and_slot(first_key)
+        assert series == first_series and slot is not None and first is not None
+        for earlier in range(first, slot):
+            held = self.chosen.get(slot_key(series, earlier))
+            assert held is not None, f"{key} proposed before slot {earlier} was chosen"
+            assert held.claim_id != decree.claim_id, "one claim in two slots"
+
+    def _tell_class(self, node: NodeId, message: PromiseClass) -> None:
+        """R12, R13, for all keys of a home."""
+        name, nodes = message.ballot.process.node, self.config.nodes
+        accepted = {
+            key
+            for (key, ballot), voters in self._votes.items()
+            if ballot < message.ballot and node in voters and home(key, nodes) == name
+        }
+        unknown = [key for key in accepted if self.held(node, key).learned is None]
+        self.pledges.told(node, message, self._ledger(node), unknown)
+
+    def _check_position(self, node: NodeId, index: int) -> None:
+        """A position that a node sends is durable; else it might mean something else later."""
+        durable = node in self.impostors or index <= self._ledger(node).feed_end
+        assert durable, f"{node} tells of its feed to {index}, which is not on its disk"
+
+    def _check_watched(self, node: NodeId, number: int) -> None:
+        """A position that is ahead of what is durable says so, and by how much."""
+        life, rest = divmod(number, 1 << DURABLE_BITS + AHEAD_BITS)
+        if life and node not in self.impostors:
+            assert life == self.replica(node).node.identity.incarnation
+            self.sightings.saw("a watch was sent what was not durable yet")
+        self._check_position(node, rest >> AHEAD_BITS if life else number)
+
+    def _accepted(self, node: NodeId, key: Key, ballot: Ballot) -> None:
+        if ballot.is_standing:
+            of_home = home(key, self.config.nodes)
+            self.pledges.accepted(node, ballot, of_home, self._ledger(node))
+        held = self._held(node, key)
+        if held.learned is None:
+            assert held.accepted is not None and held.accepted.ballot >= ballot, "R14: not on disk"
+            if held.accepted.ballot == ballot:
+                self._vote(node, key, held.accepted)
+                return
+        # it accepted in a higher ballot later in the same step, or learned
+        self._vote(node, key, Proposal(ballot, self._values[key, ballot]))
