@@ -42,7 +42,7 @@ from .step.effects import Reply, Send
 from .step.events import Connection, Expire, Misnamed, Origin
 from .step.node import refusal
 from .step.pending import Lasting, Live, address, out_of_time
-from .step.step_builder import Turn
+from .step.step_builder import StepBuilder
 
 R = TypeVar("R", bound=Lasting)
 
@@ -56,7 +56,7 @@ class Opening(Struct, frozen=True):
     """
 
     needs: Callable[[Any], Iterable[Key]]
-    begin: Callable[[Turn, Live, Any], None]
+    begin: Callable[[StepBuilder, Live, Any], None]
 
 
 class Intake:
@@ -84,52 +84,54 @@ class Intake:
         opening = self.openings.get(type(request))
         return opening.needs(request) if opening is not None else ()
 
-    def on_request(self, turn: Turn, connection: Connection, request: Request | Misnamed) -> None:
+    def on_request(
+        self, step: StepBuilder, connection: Connection, request: Request | Misnamed
+    ) -> None:
         """A client asks."""
         match request:
             case Misnamed():
                 refused = Failed(request.id, BadRequest.code, request.message)
-                turn.at_once(Reply(connection, refused))
+                step.at_once(Reply(connection, refused))
             case StatusRequest():
-                report = status_report(self._parts, self._version, request.id, turn.now_ms)
-                turn.at_once(Reply(connection, report))
+                report = status_report(self._parts, self._version, request.id, step.now_ms)
+                step.at_once(Reply(connection, report))
             case ClientPing():
-                turn.at_once(Reply(connection, ClientPong(request.id)))
+                step.at_once(Reply(connection, ClientPong(request.id)))
             case Cancel():
-                self._on_cancel(turn, connection, request)
+                self._on_cancel(step, connection, request)
             case _:
-                self.open(turn, connection, request)
+                self.open(step, connection, request)
 
     def on_passed(
-        self, turn: Turn, sender: NodeId, request: ClaimRequest | ClaimNextRequest
+        self, step: StepBuilder, sender: NodeId, request: ClaimRequest | ClaimNextRequest
     ) -> None:
         """A node passes on a claim that a client asked of it."""
         try:
             check_names(request)
         except BadRequest as error:
-            turn.at_once(Send(sender, Failed(request.id, BadRequest.code, str(error))))
+            step.at_once(Send(sender, Failed(request.id, BadRequest.code, str(error))))
         else:
-            self.open(turn, sender, request)
+            self.open(step, sender, request)
 
-    def open(self, turn: Turn, origin: Origin, request: Lasting) -> None:
+    def open(self, step: StepBuilder, origin: Origin, request: Lasting) -> None:
         """Answer at the door what is decided here, and begin the rest."""
-        decree = self._decided(turn, request) if self._node.formed else None
+        decree = self._decided(step, request) if self._node.formed else None
         if decree is not None:
-            turn.at_once(address(origin, Decreed(request.id, decree)))
+            step.at_once(address(origin, Decreed(request.id, decree)))
             return
-        live = self._requests.open(turn, origin, request)
+        live = self._requests.open(step, origin, request)
         if self._node.formed:
-            self.openings[type(request)].begin(turn, live, request)
+            self.openings[type(request)].begin(step, live, request)
         else:
-            self._requests.fail(turn, live, *refusal(self._node))
+            self._requests.fail(step, live, *refusal(self._node))
 
-    def _decided(self, turn: Turn, request: Lasting) -> Decree | None:
+    def _decided(self, step: StepBuilder, request: Lasting) -> Decree | None:
         """The decree that answers a request for one key, if it is learned here: it is final (R08)."""
         match request:
             case GetRequest():
-                instance = turn.instances.get(request.key)
+                instance = step.instances.get(request.key)
             case ClaimRequest() if len(request.claim.value) <= self._max_value_bytes:
-                instance = turn.instances.get(request.claim.key)
+                instance = step.instances.get(request.claim.key)
             case _:
                 return None
         if not isinstance(instance, Instance) or instance.disputed is not None:
@@ -138,51 +140,51 @@ class Intake:
 
     # -- ends
 
-    def on_client_gone(self, turn: Turn, connection: Connection) -> None:
+    def on_client_gone(self, step: StepBuilder, connection: Connection) -> None:
         """A client's connection has ended: nobody waits for what it asked."""
         for live in self._requests.abandon(connection):
-            self._leave(turn, live)
+            self._leave(step, live)
 
-    def on_crowded(self, turn: Turn, connection: Connection, count: int) -> None:
+    def on_crowded(self, step: StepBuilder, connection: Connection, count: int) -> None:
         """Too many requests wait, and most of them on this connection: refuse its newest ones."""
         for live in self._requests.newest(connection, count):
-            self._requests.refuse(turn, live)
-            self._leave(turn, live)
+            self._requests.refuse(step, live)
+            self._leave(step, live)
 
-    def on_expire(self, turn: Turn, timer: Expire) -> None:
+    def on_expire(self, step: StepBuilder, timer: Expire) -> None:
         """Requests have run out of time: say how things stand."""
         for live in self._requests.expired(timer):
-            self._expire(turn, live)
-            self._parts.lists.leave(turn, live)
+            self._expire(step, live)
+            self._parts.lists.leave(step, live)
         self._requests.close_bucket(timer)
 
-    def _on_cancel(self, turn: Turn, connection: Connection, cancel: Cancel) -> None:
-        cancelled = self._requests.cancel(turn, connection, cancel)
+    def _on_cancel(self, step: StepBuilder, connection: Connection, cancel: Cancel) -> None:
+        cancelled = self._requests.cancel(step, connection, cancel)
         if cancelled is not None:
-            self._leave(turn, cancelled)
+            self._leave(step, cancelled)
 
-    def _leave(self, turn: Turn, live: Live) -> None:
+    def _leave(self, step: StepBuilder, live: Live) -> None:
         """Nobody waits for this any more."""
-        self._parts.lists.leave(turn, live)
-        self._parts.contests.leave(turn, live)
+        self._parts.lists.leave(step, live)
+        self._parts.contests.leave(step, live)
 
-    def _expire(self, turn: Turn, live: Live) -> None:
+    def _expire(self, step: StepBuilder, live: Live) -> None:
         match live.request:
             case WaitRequest() if live.undecided:
-                self._requests.answer(turn, live, Undecided(live.request.id))
+                self._requests.answer(step, live, Undecided(live.request.id))
             case WatchRequest():
-                self._parts.watches.expire(turn, live, live.request)
+                self._parts.watches.expire(step, live, live.request)
             case LockRequest() | HolderRequest():
-                self._parts.contests.expire(turn, live)
+                self._parts.contests.expire(step, live)
             case _:
-                self._requests.fail(turn, live, *out_of_time(live))
+                self._requests.fail(step, live, *out_of_time(live))
 
     # -- what is done with each kind
 
     def add(
         self,
         kind: type[R],
-        begin: Callable[[Turn, Live, R], None],
+        begin: Callable[[StepBuilder, Live, R], None],
         needs: Callable[[R], Iterable[Key]],
     ) -> None:
         """Add a line to the table, with functions that take the kind of request that it is for."""

@@ -32,7 +32,7 @@ from ..wire.handshake import (
 from .step.effects import AskPast, Reject, Send, UseLink, Welcome
 from .step.events import Greeted, Link, Welcomed
 from .step.node import Node, refusal
-from .step.step_builder import Turn
+from .step.step_builder import StepBuilder
 
 
 class Membership:
@@ -86,20 +86,20 @@ class Membership:
         """A life of this node's own directory, None if it has had none with this number."""
         return self._node.lineage.life(incarnation)
 
-    def on_greeted(self, turn: Turn, event: Greeted) -> None:
+    def on_greeted(self, step: StepBuilder, event: Greeted) -> None:
         """A node connected to us: record it, then welcome it; or refuse it."""
-        if self._admit(turn, event):
+        if self._admit(step, event):
             welcome = PeerWelcome(VERSION, self.standing(), self.past(event.recall))
-            turn.after(Welcome(event.link, event.standing.node, welcome))
+            step.after(Welcome(event.link, event.standing.node, welcome))
 
-    def on_welcomed(self, turn: Turn, event: Welcomed) -> None:
+    def on_welcomed(self, step: StepBuilder, event: Welcomed) -> None:
         """A node that we connected to has recorded our disk id."""
-        if self._admit(turn, event):
+        if self._admit(step, event):
             self._confirmed.add(event.standing.node)
-            turn.after(UseLink(event.link, event.standing.node))
-            self.form_if_confirmed(turn)
+            step.after(UseLink(event.link, event.standing.node))
+            self.form_if_confirmed(step)
 
-    def form_if_confirmed(self, turn: Turn) -> None:
+    def form_if_confirmed(self, step: StepBuilder) -> None:
         """Take part from now on, if every member has confirmed our disk id, and say so to all."""
         node = self._node
         if node.formed or not self._confirmed.issuperset(node.others):
@@ -108,40 +108,40 @@ class Membership:
         disks[node.name] = node.identity.disk_id
         formation = formation_id(node.config, disks)
         node.form(formation)
-        turn.record(FormationRecord(formation))
+        step.record(FormationRecord(formation))
         for name in node.others:
-            turn.after(Send(name, node.ping()))
-        turn.notice(f"the cluster has formed: formation {formation.hex()}")
+            step.after(Send(name, node.ping()))
+        step.notice(f"the cluster has formed: formation {formation.hex()}")
 
-    def _admit(self, turn: Turn, event: Greeted | Welcomed) -> bool:
+    def _admit(self, step: StepBuilder, event: Greeted | Welcomed) -> bool:
         """Record the node shown, if it may take part."""
         link, shown = event.link, event.standing
         if self._node.failed:  # we could not record it, whichever node it is
             error_type, message = refusal(self._node)
-            turn.at_once(Reject(link, shown.node, Refusal(error_type.code, message)))
+            step.at_once(Reject(link, shown.node, Refusal(error_type.code, message)))
             return False
         fault = self._fault(shown, event.past)
         if fault is not None:
-            self._refuse(turn, link, shown.node, *fault)
+            self._refuse(step, link, shown.node, *fault)
             return False
         unproven = self._unproven(shown, event.past)
         if unproven is not None:
-            turn.at_once(AskPast(link, shown.node, unproven))
+            step.at_once(AskPast(link, shown.node, unproven))
             return False
         self.refused.pop(shown.node, None)
         record = PeerRecord(shown.node, shown.disk_id, shown.incarnation, shown.nonce)
         if self._peers.get(shown.node) != record:
             self._peers[shown.node] = record
-            turn.record(record)
+            step.record(record)
         return True
 
     def _refuse(
-        self, turn: Turn, link: Link, node: NodeId, error: type[DecreedError], message: str
+        self, step: StepBuilder, link: Link, node: NodeId, error: type[DecreedError], message: str
     ) -> None:
         # a stranger may call itself anything, so it changes nothing about a member that is heard
         if node in self._node.others and node not in self._node.reachable:
             self.refused[node] = message
-        turn.at_once(Reject(link, node, Refusal(error.code, message)))
+        step.at_once(Reject(link, node, Refusal(error.code, message)))
 
     def _unproven(self, shown: Standing, past: Life | None) -> PeerRecall | None:
         """The question for the life that we remember, unless the node shown is it or has shown it."""

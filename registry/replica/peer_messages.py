@@ -50,10 +50,10 @@ from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
 from .client_requests import Intake, with_slot_before
 from .feed.catchup import SERVE_KEYS
 from .parts import Parts
-from .step.step_builder import Turn
+from .step.step_builder import StepBuilder
 
 M = TypeVar("M", bound=PeerMessage)
-Handle = Callable[[Turn, NodeId, M], None]
+Handle = Callable[[StepBuilder, NodeId, M], None]
 Needs = Callable[[M], Iterable[Key]]
 
 
@@ -94,11 +94,11 @@ class Peers:
         """The keys whose instances must be loaded for a message."""
         return self.routes[type(message)].needs(message)
 
-    def on_message(self, turn: Turn, sender: NodeId, message: PeerMessage) -> None:
+    def on_message(self, step: StepBuilder, sender: NodeId, message: PeerMessage) -> None:
         """A peer, or this node itself, has said something."""
         route = self.routes[type(message)]
         if self._node.voting or not route.for_voters:
-            route.handle(turn, sender, message)
+            route.handle(step, sender, message)
 
     def add(
         self, kind: type[M], handle: Handle[M], needs: Needs[M], *, for_voters: bool = False
@@ -180,5 +180,5 @@ def _next_term(message: AskLease | Renew) -> tuple[Key]:
     return (message.tenure.next_key,)
 
 
-def _leave_to_the_server(turn: Turn, sender: NodeId, message: Refusal) -> None:
+def _leave_to_the_server(step: StepBuilder, sender: NodeId, message: Refusal) -> None:
     """The server ends the process over it, or the link."""

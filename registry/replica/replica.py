@@ -58,7 +58,7 @@ from .step.events import (
 )
 from .step.node import refusal
 from .step.pending import address
-from .step.step_builder import Pending, Turn
+from .step.step_builder import Pending, StepBuilder
 
 _VOTES = (Accepted, AcceptedMany)
 
@@ -111,12 +111,12 @@ class Replica:
 
     def start(self, moment: Moment) -> Effects:
         """The first step of a life: set the timers, and form at once if there are no others."""
-        turn = Turn(moment, moment.now_ms, {})
-        self.parts.leases.started_ms = turn.now_ms  # leases that an earlier life gave are forgotten
-        self.membership.form_if_confirmed(turn)
-        self._on_sweep(turn)
-        self.catchup.on_timer(turn)
-        return self._finish(turn)
+        step = StepBuilder(moment, moment.now_ms, {})
+        self.parts.leases.started_ms = step.now_ms  # leases that an earlier life gave are forgotten
+        self.membership.form_if_confirmed(step)
+        self._on_sweep(step)
+        self.catchup.on_timer(step)
+        return self._finish(step)
 
     # -- what is in memory
 
@@ -143,10 +143,10 @@ class Replica:
         coordinator.flights.made = volatile.flights
         if volatile.attempt is not None:
             coordinator.restore(key, volatile.attempt)
-        turn = Turn(Moment(0.0, 0), 0.0, {})
+        step = StepBuilder(Moment(0.0, 0), 0.0, {})
         for sender, promise in volatile.told:
-            standing.on_promise(turn, sender, promise)
-        standing.count(turn)
+            standing.on_promise(step, sender, promise)
+        standing.count(step)
 
     # -- what a step needs
 
@@ -220,23 +220,23 @@ class Replica:
         Returns:
             What must happen, sorted by what it waits for; see `Effects`.
         """
-        turn = Turn(moment, moment.now_ms, dict(instances))
+        step = StepBuilder(moment, moment.now_ms, dict(instances))
         failed = bool(events) and isinstance(events[0], WriteFailed)
         if self._settling and not failed:
             self.node.settled_feed_end = self.node.feed_end
         for event in events:
-            self._handle(turn, event)
+            self._handle(step, event)
         if self.parts.contests.joined:
-            self.parts.contests.end_turn(turn)
-        self._coordinator.propose_due(turn)
+            self.parts.contests.end_turn(step)
+        self._coordinator.propose_due(step)
         if self.parts.home_promise.uncounted:
-            self.parts.home_promise.count(turn)
-        if turn.learned and self.parts.watches.parked:
-            self.parts.watches.end_turn(turn)
-        return self._finish(turn)
+            self.parts.home_promise.count(step)
+        if step.learned and self.parts.watches.parked:
+            self.parts.watches.end_turn(step)
+        return self._finish(step)
 
-    def _finish(self, turn: Turn) -> Effects:
-        effects = turn.finish()
+    def _finish(self, step: StepBuilder) -> Effects:
+        effects = step.finish()
         unsynced = bool(effects.records) or self._unsynced
         self._settling = effects.sync = effects.sync and unsynced
         self._unsynced = unsynced and not effects.sync
@@ -244,123 +244,123 @@ class Replica:
 
     # -- events
 
-    def _handle(self, turn: Turn, event: Event) -> None:
+    def _handle(self, step: StepBuilder, event: Event) -> None:
         match event:
             # the most frequent first, and by type alone: a pattern with positions fetches every field
             case FromClient():
                 for request in event.requests:
-                    self._intake.on_request(turn, event.connection, request)
+                    self._intake.on_request(step, event.connection, request)
             case FromPeer():
-                self._peers.on_message(turn, event.sender, event.message)
+                self._peers.on_message(step, event.sender, event.message)
             case ClientGone(connection):
-                self._intake.on_client_gone(turn, connection)
+                self._intake.on_client_gone(step, connection)
             case Crowded(connection, count):
-                self._intake.on_crowded(turn, connection, count)
+                self._intake.on_crowded(step, connection, count)
             case Fired(timer):
-                self._on_timer(turn, timer)
+                self._on_timer(step, timer)
             case Greeted():
-                self.membership.on_greeted(turn, event)
+                self.membership.on_greeted(step, event)
             case Welcomed():
-                self._on_welcomed(turn, event)
+                self._on_welcomed(step, event)
             case Reachable():
-                self._on_reachable(turn, event)
+                self._on_reachable(step, event)
             case WriteFailed():
-                self._on_write_failed(turn, event)
+                self._on_write_failed(step, event)
             case _:
-                self._on_read_or_rest(turn, event)
+                self._on_read_or_rest(step, event)
 
-    def _on_read_or_rest(self, turn: Turn, event: ReadOrRest) -> None:
+    def _on_read_or_rest(self, step: StepBuilder, event: ReadOrRest) -> None:
         parts = self.parts
         match event:
             case ScanDone() | FeedDone() | SlotDone():
-                self.node.tokens.on_read(turn, event)
+                self.node.tokens.on_read(step, event)
             case ReadFailed(token, message):
-                turn.alarm(message)
-                self.node.tokens.on_read_failed(turn, token, message)
+                step.alarm(message)
+                self.node.tokens.on_read_failed(step, token, message)
             case Finish():
-                parts.finishing.finish(turn, event)
+                parts.finishing.finish(step, event)
             case Coordinate():
-                parts.claims.go_on(turn, event)
+                parts.claims.go_on(step, event)
             case ReadOn():
-                parts.reads.read_on(turn, event)
+                parts.reads.read_on(step, event)
             case FetchOn(sender, keys):
-                self.catchup.serve_fetch(turn, sender, keys)
+                self.catchup.serve_fetch(step, sender, keys)
             case Contend():
-                parts.contests.contend(turn, event)
+                parts.contests.contend(step, event)
             case _:
                 assert_never(event)
 
-    def _on_timer(self, turn: Turn, timer: Timer) -> None:
+    def _on_timer(self, step: StepBuilder, timer: Timer) -> None:
         match timer:
             case Expire():
-                self._intake.on_expire(turn, timer)
+                self._intake.on_expire(step, timer)
             case Resend():
-                self._coordinator.on_resend(turn, timer)
+                self._coordinator.on_resend(step, timer)
             case Depart():
                 self._coordinator.boarding.on_timer(timer)
             case ResendFlight():
-                self._coordinator.on_resend_flight(turn, timer)
+                self._coordinator.on_resend_flight(step, timer)
             case Retry():
-                self._coordinator.on_retry(turn, timer)
+                self._coordinator.on_retry(step, timer)
             case ResendRead():
-                self.node.tokens.on_resend(turn, timer)
+                self.node.tokens.on_resend(step, timer)
             case Sweep():
-                self._on_sweep(turn)
+                self._on_sweep(step)
             case PullFeeds():
-                self.catchup.on_timer(turn)
+                self.catchup.on_timer(step)
             case Reconsider():
-                self.parts.contests.on_timer(turn, timer)
+                self.parts.contests.on_timer(step, timer)
             case _:
                 assert_never(timer)
 
-    def _on_sweep(self, turn: Turn) -> None:
+    def _on_sweep(self, step: StepBuilder) -> None:
         """R22: finish what has been half-done for too long; and drop what nobody waits for."""
         parts = self.parts
-        parts.finishing.sweep(turn)
-        parts.home_promise.sweep(turn)
+        parts.finishing.sweep(step)
+        parts.home_promise.sweep(step)
         for part in (parts.reads, parts.watches, parts.claims, parts.locks):
             part.prune()
-        parts.lists.prune(turn)
-        parts.scan_service.prune(turn.now_ms)
+        parts.lists.prune(step)
+        parts.scan_service.prune(step.now_ms)
         self.node.eager = bool(parts.watches.parked) or parts.reads.awaits_decrees
-        parts.leases.prune(turn.now_ms)
+        parts.leases.prune(step.now_ms)
         every_ms = self.node.config.timing.finish_ms / 2
-        turn.timer(Sweep(), every_ms, every_ms)
+        step.timer(Sweep(), every_ms, every_ms)
 
-    def _on_welcomed(self, turn: Turn, event: Welcomed) -> None:
+    def _on_welcomed(self, step: StepBuilder, event: Welcomed) -> None:
         formed = self.node.formed
-        self.membership.on_welcomed(turn, event)
+        self.membership.on_welcomed(step, event)
         if self.node.formed and not formed:
-            self.parts.home_promise.sweep(turn)
+            self.parts.home_promise.sweep(step)
 
-    def _on_reachable(self, turn: Turn, event: Reachable) -> None:
+    def _on_reachable(self, step: StepBuilder, event: Reachable) -> None:
         if event.reachable:
             self.node.reachable.add(event.node)
-            self.parts.home_promise.ask(turn, self.node.name, event.node)
-            self._coordinator.on_reachable(turn, event.node)
+            self.parts.home_promise.ask(step, self.node.name, event.node)
+            self._coordinator.on_reachable(step, event.node)
         else:
             self.node.reachable.discard(event.node)
-            self.parts.claims.on_unreachable(turn, event.node)
-        self.parts.lists.on_reachable(turn)
+            self.parts.claims.on_unreachable(step, event.node)
+        self.parts.lists.on_reachable(step)
 
-    def _on_write_failed(self, turn: Turn, event: WriteFailed) -> None:
+    def _on_write_failed(self, step: StepBuilder, event: WriteFailed) -> None:
         """Stop voting and proposing until restarted (design 4); serve what was learned."""
         reason = event.reason
         if not self.node.failed:
-            turn.alarm(f"writing failed, so this node no longer votes or takes claims: {reason}")
+            step.alarm(f"writing failed, so this node no longer votes or takes claims: {reason}")
         self.node.fail(reason)
         # what the failed step appended is not there, and must be neither counted nor waited for
         self.node.feed_end = self.node.settled_feed_end
         self._unsynced = False
         error, message = refusal(self.node)
         for origin, request_id in event.lost:
-            turn.at_once(address(origin, Failed(request_id, OutcomeUnknown.code, message)))
+            step.at_once(address(origin, Failed(request_id, OutcomeUnknown.code, message)))
         self._coordinator.abandon()
         self.parts.locks.abandon()
         for live in self.parts.requests.all():
             unknown = live.indefinite or live.passed_to is not None
-            self.parts.requests.fail(turn, live, OutcomeUnknown if unknown else error, message)
-        self.parts.lists.prune(turn)
+            self.parts.requests.fail(step, live, OutcomeUnknown if unknown else error, message)
+        self.parts.lists.prune(step)
 
 
 def _is_vote(event: Event) -> bool:

@@ -28,7 +28,7 @@ from .backlog import Backlog
 from .budget import Budget
 from .connections import Connection, choose_version
 from .crowd import ClientShare, Crowd
-from .node_loop import TurnLoop
+from .node_loop import NodeLoop
 from .outbox import Outbox
 from .pieces import Encoded, Pieces, encode_answer
 from .sockets import Sockets
@@ -78,7 +78,7 @@ class Client(Struct, eq=False):
     budget: Budget
     shared: Budget
     max_in_flight: int
-    loop: TurnLoop
+    loop: NodeLoop
     draining: trio.Event
     crowd: Crowd
     answers: list[Answer] = []
@@ -247,7 +247,7 @@ class Clients:
         client.scope.cancel()
         self._clients.pop(client.number, None)
 
-    async def serve(self, connection: Connection, hello: ClientHello, loop: TurnLoop) -> None:
+    async def serve(self, connection: Connection, hello: ClientHello, loop: NodeLoop) -> None:
         """Welcome a client and serve it until it goes.
 
         Raises:
@@ -271,7 +271,7 @@ class Clients:
                 client.leave()
                 loop.post(ClientGone(client.number))
 
-    def _welcomed(self, connection: Connection, scope: trio.CancelScope, loop: TurnLoop) -> Client:
+    def _welcomed(self, connection: Connection, scope: trio.CancelScope, loop: NodeLoop) -> Client:
         """Register a new client."""
         limits = self._config.limits
         self._count += 1

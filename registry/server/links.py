@@ -29,7 +29,7 @@ from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
 from . import log
 from .connections import BROKEN, Connection, choose_version, reasons
 from .liveness import Liveness
-from .node_loop import TurnLoop
+from .node_loop import NodeLoop
 from .outbox import Outbox
 from .sockets import Sockets
 from .weights import weight
@@ -75,7 +75,7 @@ class Peer(Struct, eq=False):
     """
 
     node: NodeId
-    loop: TurnLoop
+    loop: NodeLoop
     liveness: Liveness
     eager: set[NodeId]
     on_refusal: Callable[[NodeId, Refusal], None]
@@ -189,7 +189,7 @@ class Links:
 
     # -- links that we dialled
 
-    async def dial(self, peer: NodeId, loop: TurnLoop) -> None:
+    async def dial(self, peer: NodeId, loop: NodeLoop) -> None:
         """Keep a link to `peer` until cancelled."""
         pause = REDIAL_SECONDS[0]
         while True:
@@ -210,7 +210,7 @@ class Links:
             await self._knocks[peer].wait()
         await trio.sleep_until(began + LEAST_SECONDS)
 
-    async def _dial_once(self, peer: NodeId, loop: TurnLoop) -> None:
+    async def _dial_once(self, peer: NodeId, loop: NodeLoop) -> None:
         with trio.fail_after(CONNECT_SECONDS):
             stream = await trio.open_tcp_stream(*self._config.address(peer))
         async with stream:
@@ -246,13 +246,13 @@ class Links:
             if past is None:
                 raise ProtocolError(f"{peer} asks for life {reception.incarnation}: there was none")
 
-    async def _judge_welcome(self, peer: NodeId, welcome: PeerWelcome, loop: TurnLoop) -> Verdict:
+    async def _judge_welcome(self, peer: NodeId, welcome: PeerWelcome, loop: NodeLoop) -> Verdict:
         shown = welcome.standing
         if shown.node != peer:
             raise ProtocolError(f"the address of {peer} is answered by {shown.node}")
         return await self._await_verdict(loop, lambda link: Welcomed(link, shown, welcome.past))
 
-    async def _carry(self, peer: NodeId, connection: Connection, loop: TurnLoop) -> None:
+    async def _carry(self, peer: NodeId, connection: Connection, loop: NodeLoop) -> None:
         """Send the queue to `peer` until the link breaks."""
         outbox = Outbox(self._config.limits.max_peer_queue_bytes, connection.send_some)
         log.info("linked to a peer", peer=peer)
@@ -279,7 +279,7 @@ class Links:
 
     # -- links that peers dialled
 
-    async def serve(self, connection: Connection, hello: PeerHello, loop: TurnLoop) -> None:
+    async def serve(self, connection: Connection, hello: PeerHello, loop: NodeLoop) -> None:
         """Judge the peer that connected, and take its messages until it goes.
 
         Raises:
@@ -304,7 +304,7 @@ class Links:
                 raise AssertionError("an incoming link is never judged as an outgoing one")
 
     async def _judge_hello(
-        self, connection: Connection, hello: PeerHello, loop: TurnLoop
+        self, connection: Connection, hello: PeerHello, loop: NodeLoop
     ) -> Verdict:
         """The verdict on the peer, once it has proved the past incarnation that it is asked for."""
         while True:
@@ -314,7 +314,7 @@ class Links:
             await connection.send(verdict.message)
             hello = await connection.greeting(PeerHello)
 
-    async def _take(self, connection: Connection, node: NodeId, loop: TurnLoop) -> None:
+    async def _take(self, connection: Connection, node: NodeId, loop: NodeLoop) -> None:
         with trio.CancelScope() as scope:
             older = self._incoming.pop(node, None)
             if older is not None:
@@ -329,7 +329,7 @@ class Links:
     # -- both
 
     async def _await_verdict(
-        self, loop: TurnLoop, event_for: Callable[[int], Greeted | Welcomed]
+        self, loop: NodeLoop, event_for: Callable[[int], Greeted | Welcomed]
     ) -> Verdict:
         self._count += 1
         link = self._count

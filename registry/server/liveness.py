@@ -11,7 +11,7 @@ import trio
 
 from ..replica.step.events import Reachable
 from ..types import NodeId
-from .node_loop import TurnLoop
+from .node_loop import NodeLoop
 
 ROUNDS = 4
 
@@ -35,27 +35,27 @@ class Liveness:
         """Note that something came from `peer`."""
         self._heard[peer] = trio.current_time()
 
-    def says_voting(self, peer: NodeId, voting: bool, loop: TurnLoop) -> None:
+    def says_voting(self, peer: NodeId, voting: bool, loop: NodeLoop) -> None:
         """Note whether the peer takes part, and report a change of its reachability immediately."""
         self._voting[peer] = voting
         self._say(peer, loop)
 
-    def linked(self, peer: NodeId, loop: TurnLoop) -> None:
+    def linked(self, peer: NodeId, loop: NodeLoop) -> None:
         """Note a link to `peer`, and report a change of its reachability immediately."""
         self._linked.add(peer)
         self._say(peer, loop)
 
-    def unlinked(self, peer: NodeId, loop: TurnLoop) -> None:
+    def unlinked(self, peer: NodeId, loop: NodeLoop) -> None:
         """Note that the link to `peer` is gone, and report the change immediately."""
         self._linked.discard(peer)
         self._say(peer, loop)
 
-    def unheard(self, peer: NodeId, loop: TurnLoop) -> None:
+    def unheard(self, peer: NodeId, loop: NodeLoop) -> None:
         """Suspect `peer` until it is heard again: the link on which we heard it has ended."""
         self._heard[peer] = float("-inf")
         self._say(peer, loop)
 
-    async def run(self, loop: TurnLoop) -> None:
+    async def run(self, loop: NodeLoop) -> None:
         """Check all peers, several times in each suspicion period."""
         period_s = self._suspect_s / ROUNDS
         last = trio.current_time()
@@ -66,12 +66,12 @@ class Liveness:
                 self.look(loop)
             last = now
 
-    def look(self, loop: TurnLoop) -> None:
+    def look(self, loop: NodeLoop) -> None:
         """Tell the replica which peers' reachability has changed."""
         for peer in self._heard:
             self._say(peer, loop)
 
-    def _say(self, peer: NodeId, loop: TurnLoop) -> None:
+    def _say(self, peer: NodeId, loop: NodeLoop) -> None:
         silent_s = trio.current_time() - self._heard[peer]
         reachable = peer in self._linked and self._voting[peer] and silent_s < self._suspect_s
         if reachable != self._said[peer]:

@@ -55,7 +55,7 @@ class Deliver(Protocol):
     def __call__(self, outgoing: Sequence[Outgoing]) -> None: ...
 
 
-class TurnLoop:
+class NodeLoop:
     """Drives one replica.
 
     Args:

@@ -25,7 +25,7 @@ from .connections import BROKEN, Connection, NothingSaid, reasons
 from .incoming import Incoming
 from .links import Links
 from .liveness import Liveness
-from .node_loop import TurnLoop
+from .node_loop import NodeLoop
 from .sockets import Sockets
 from .timers import Timers
 from .trimming import give_back
@@ -52,7 +52,7 @@ class Server:
         node = self._replica.node
         timers = Timers(random.Random(os.urandom(16)), self._replica.counts)
         self._sockets = Sockets()
-        self.loop = TurnLoop(
+        self.loop = NodeLoop(
             self._replica, storage, timers, self._deliver, on_formed, self._sockets
         )
         self._liveness = Liveness(node.others, config.timing.suspect_ms)

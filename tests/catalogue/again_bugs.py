@@ -18,7 +18,7 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.requests.reads",
-            "        turn.ask_again(timer.token, self._patience_ms)\n",
+            "        step.ask_again(timer.token, self._patience_ms)\n",
             "",
         ),
     ),
@@ -27,9 +27,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.locks.lease_queries",
-            "            turn.broadcast(missing, contest.ask.question())\n"
-            "            turn.ask_again(contest.ask.token, self._node.config.timing.resend_ms)\n",
-            "            turn.broadcast(missing, contest.ask.question())\n",
+            "            step.broadcast(missing, contest.ask.question())\n"
+            "            step.ask_again(contest.ask.token, self._node.config.timing.resend_ms)\n",
+            "            step.broadcast(missing, contest.ask.question())\n",
         ),
     ),
     _bug(
@@ -37,9 +37,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.locks.renewals",
-            "        turn.broadcast(missing, renewal.message)\n"
-            "        turn.ask_again(timer.token, self._node.config.timing.resend_ms)\n",
-            "        turn.broadcast(missing, renewal.message)\n",
+            "        step.broadcast(missing, renewal.message)\n"
+            "        step.ask_again(timer.token, self._node.config.timing.resend_ms)\n",
+            "        step.broadcast(missing, renewal.message)\n",
         ),
     ),
     _bug(
@@ -47,9 +47,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.locks.giving_up",
-            "        turn.broadcast(missing, passing.message)\n"
-            "        turn.ask_again(timer.token, self._node.config.timing.resend_ms)\n",
-            "        turn.broadcast(missing, passing.message)\n",
+            "        step.broadcast(missing, passing.message)\n"
+            "        step.ask_again(timer.token, self._node.config.timing.resend_ms)\n",
+            "        step.broadcast(missing, passing.message)\n",
         ),
     ),
     _bug(
@@ -58,10 +58,10 @@ AGAIN = (
         (
             "registry.replica.consensus.coordinator",
             "                attempt.note_proposed()\n"
-            "                self._set_resend(turn, attempt)\n",
+            "                self._set_resend(step, attempt)\n",
             "                attempt.note_proposed()\n"
             "                if not attempt.resends:\n"
-            "                    self._set_resend(turn, attempt)\n",
+            "                    self._set_resend(step, attempt)\n",
         ),
     ),
     _bug(
@@ -69,9 +69,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.consensus.batches",
-            "        turn.broadcast(missing, flight.message())\n"
-            "        self._set_resend(turn, flight)\n",
-            "        turn.broadcast(missing, flight.message())\n",
+            "        step.broadcast(missing, flight.message())\n"
+            "        self._set_resend(step, flight)\n",
+            "        step.broadcast(missing, flight.message())\n",
         ),
     ),
     _bug(
@@ -89,7 +89,7 @@ AGAIN = (
         (
             "registry.replica.requests.recovery",
             "        for key in self._acceptors.overdue(before_ms, FINISH_AT_A_TIME):\n"
-            "            self._acceptors.postpone(key, turn.now_ms)\n",
+            "            self._acceptors.postpone(key, step.now_ms)\n",
             "        for key in self._acceptors.overdue(before_ms, FINISH_AT_A_TIME):\n"
             "            self._acceptors.postpone(key, 1e18)\n",
         ),
@@ -99,9 +99,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.replica",
-            "        turn.timer(Sweep(), every_ms, every_ms)\n",
-            "        if turn.now_ms < 1_500:\n"
-            "            turn.timer(Sweep(), every_ms, every_ms)\n",
+            "        step.timer(Sweep(), every_ms, every_ms)\n",
+            "        if step.now_ms < 1_500:\n"
+            "            step.timer(Sweep(), every_ms, every_ms)\n",
         ),
     ),
     _bug(
@@ -109,7 +109,7 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.feed.catchup",
-            "        if pulling is not None and turn.now_ms - pulling.asked_ms > PATIENCE_MS:\n"
+            "        if pulling is not None and step.now_ms - pulling.asked_ms > PATIENCE_MS:\n"
             "            self._forget(peer)\n"
             "            pulling = None\n",
             "",
@@ -129,9 +129,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "            self._reads.read(turn, key, contest.floor_for, then)\n"
-            "        self._pause(turn, contest, MAX_PAUSE_MS)\n",
-            "            self._reads.read(turn, key, contest.floor_for, then)\n",
+            "            self._reads.read(step, key, contest.floor_for, then)\n"
+            "        self._pause(step, contest, MAX_PAUSE_MS)\n",
+            "            self._reads.read(step, key, contest.floor_for, then)\n",
         ),
     ),
     _bug(
@@ -139,8 +139,8 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        else:\n            self._pause(turn, contest, wait_ms)\n",
-            "        elif not contest.serial:\n            self._pause(turn, contest, wait_ms)\n",
+            "        else:\n            self._pause(step, contest, wait_ms)\n",
+            "        elif not contest.serial:\n            self._pause(step, contest, wait_ms)\n",
         ),
     ),
 )
@@ -196,9 +196,9 @@ LOST = (
         _LOST_TESTS,
         (
             "registry.replica.feed.watches",
-            "            self._answer(turn, live, request, (), self._node.feed_end, lost=True)\n"
+            "            self._answer(step, live, request, (), self._node.feed_end, lost=True)\n"
             "        else:",
-            "            self._answer(turn, live, request, (), self._node.feed_end)\n        else:",
+            "            self._answer(step, live, request, (), self._node.feed_end)\n        else:",
         ),
     ),
     _bug(

@@ -29,14 +29,14 @@ PROMISING = (
     _bug(
         "a standing promise is not written down",
         "replica.consensus.acceptor",
-        "            turn.record(ClassRecord(held))\n",
+        "            step.record(ClassRecord(held))\n",
         "",
     ),
     _bug(
         "a standing promise is told before it is on disk",
         "replica.consensus.home_promise",
-        "turn.after(Send(sender, promise))",
-        "turn.at_once(Send(sender, promise))",
+        "step.after(Send(sender, promise))",
+        "step.at_once(Send(sender, promise))",
     ),
     _bug(
         "a standing promise hides what is half-done",
@@ -78,14 +78,14 @@ VOTING = (
     _bug(
         "a vote on a flight leaves before the sync",
         "replica.consensus.messages",
-        "turn.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))",
-        "turn.at_once(Send(sender, vote))",
+        "step.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))",
+        "step.at_once(Send(sender, vote))",
     ),
     _bug(
         "a vote on a flight waits for its first key alone",
         "replica.consensus.messages",
-        "turn.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))",
-        "turn.vouch(message.decrees[0].key, Send(sender, vote))",
+        "step.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))",
+        "step.vouch(message.decrees[0].key, Send(sender, vote))",
         None,  # it takes two keys, of which the first was accepted before
         None,
         _TESTS,
@@ -93,8 +93,8 @@ VOTING = (
     _bug(
         "a home counts its own vote on a flight before it is on disk",
         "replica.consensus.batches",
-        "turn.vouch_for_all(aboard, Send(self._node.name, vote))",
-        "turn.at_once(Send(self._node.name, vote))",
+        "step.vouch_for_all(aboard, Send(self._node.name, vote))",
+        "step.at_once(Send(self._node.name, vote))",
     ),
     _bug(
         "a vote does not say what of a flight it refuses",
@@ -114,14 +114,14 @@ VOTING = (
     _bug(
         "whatever flies is accepted as if nothing were held of it",
         "replica.consensus.acceptor",
-        "if standing == ballot and turn.instances[key] is EMPTY:",
+        "if standing == ballot and step.instances[key] is EMPTY:",
         "if standing == ballot:",
     ),
     _bug(
         "a new key of a flight is accepted on any standing promise to its home",
         "replica.consensus.acceptor",
-        "if standing == ballot and turn.instances[key] is EMPTY:",
-        "if standing is not None and turn.instances[key] is EMPTY:",
+        "if standing == ballot and step.instances[key] is EMPTY:",
+        "if standing is not None and step.instances[key] is EMPTY:",
         None,  # who has another promise is not asked to vote on a flight as a whole
         None,
         _TESTS,

@@ -59,8 +59,8 @@ WAITING = (
         "a claim that may be chosen is refused as if it were not",
         _MANY,
         "registry.replica.step.pending",
-        "        if live.indefinite or live.passed_to is not None:\n            self.fail(turn",
-        "        if live.indefinite:\n            self.fail(turn",
+        "        if live.indefinite or live.passed_to is not None:\n            self.fail(step",
+        "        if live.indefinite:\n            self.fail(step",
     ),
     _bug(
         "of requests with one id, only the last is forgotten with its client",
@@ -88,7 +88,7 @@ WAITING = (
         _MANY,
         "registry.replica.locks.lock_queues",
         "            self.joined[request.lock] = None\n",
-        "            self._go_on(turn, contest)\n",
+        "            self._go_on(step, contest)\n",
     ),
     _bug(
         "a node that has not formed ends those that have",
@@ -157,7 +157,7 @@ SHARING = (
         "return True",
     ),
     _bug(
-        "a turn is shared out as if each were alone",
+        "a step is shared out as if each were alone",
         "server/test_inbox.py",
         "registry.server.shares",
         "fair = max(1, most // (len(waiting) - rank))",
@@ -195,7 +195,7 @@ SHARING = (
         "a scan that nobody wants any more is made",
         "replica/requests/test_scans.py",
         "registry.replica.requests.scans",
-        "            scan = self._waiting.popleft()\n            if scan.wanted(turn):",
+        "            scan = self._waiting.popleft()\n            if scan.wanted(step):",
         "            scan = self._waiting.popleft()\n            if True:",
     ),
     _bug(

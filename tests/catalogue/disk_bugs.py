@@ -1,4 +1,4 @@
-"""Mistakes in what is durable when, and in what the clock of a turn shows.
+"""Mistakes in what is durable when, and in what the clock of a step shows.
 
 No simulated disk has folders, and no crash of a process takes what was not synced.
 """
@@ -18,7 +18,7 @@ SETTLING = (
         _SETTLING_TESTS,
         (
             "registry.replica.feed.catchup",
-            "        turn.settle()\n",
+            "        step.settle()\n",
             "",
         ),
     ),

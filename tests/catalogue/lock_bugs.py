@@ -45,7 +45,7 @@ GUARD = (
     _bug(
         "lease forgotten at a restart that nobody noted",
         "replica.replica",
-        "self.parts.leases.started_ms = turn.now_ms",
+        "self.parts.leases.started_ms = step.now_ms",
         "self.parts.leases.started_ms = -1e9",
     ),
     _bug(
@@ -196,12 +196,12 @@ GIVING_UP = (
             ),
             Change(
                 "registry.replica.locks.giving_up",
-                "            self._leases.end_if_decreed_to_given_up(turn.now_ms, latest)\n",
+                "            self._leases.end_if_decreed_to_given_up(step.now_ms, latest)\n",
                 "",
             ),
             Change(  # a node that asks about it would find out
                 "registry.replica.locks.renewals",
-                "        self._leases.end_if_given_up(turn.now_ms, held, message.ttl_ms, "
+                "        self._leases.end_if_given_up(step.now_ms, held, message.ttl_ms, "
                 "message.secret_hash)\n",
                 "",
             ),

@@ -154,7 +154,7 @@ ANSWERS = (
         (
             "registry.replica.locks.lock_queues",
             "        wait_ms = ask.wait_ms(self._node.config.quorums)\n",
-            "        wait_ms = self._leases.remaining_ms(turn.now_ms, tenure(ask.decree), 0)\n",
+            "        wait_ms = self._leases.remaining_ms(step.now_ms, tenure(ask.decree), 0)\n",
         ),
     ),
     _bug(
@@ -164,7 +164,7 @@ ANSWERS = (
             "registry.replica.locks.lock_queues",
             "                free_ms = contest.held_until_ms\n",
             "                lefts = [one.remaining_ms for one in ask.answers.values()]\n"
-            "                free_ms = turn.now_ms + min(lefts)\n",
+            "                free_ms = step.now_ms + min(lefts)\n",
         ),
     ),
     _bug(
@@ -172,7 +172,7 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        contest.held_until_ms = turn.now_ms + wait_ms\n",
+            "        contest.held_until_ms = step.now_ms + wait_ms\n",
             "",
         ),
     ),

@@ -8,12 +8,12 @@ from .bug import Bug, Change
 _STATES = 10_000
 _SEEDS = 100
 
-_ANSWER = "            turn.vouch(message.key, Send(sender, answer))"
+_ANSWER = "            step.vouch(message.key, Send(sender, answer))"
 
 
 def _early(kind: str) -> tuple[Change, ...]:
     """An acceptor's answers of one kind leave at once; all others wait for the disk."""
-    chosen = f"(turn.at_once if isinstance(answer, {kind}) else turn.after)"
+    chosen = f"(step.at_once if isinstance(answer, {kind}) else step.after)"
     return (
         Change(
             "registry.replica.consensus.messages",
@@ -33,8 +33,8 @@ DISK = (
     Bug(
         "a proposer counts its own vote before it is on disk",
         _coordinator(
-            "turn.vouch(attempt.key, Send(self._node.name, answer))",
-            "turn.at_once(Send(self._node.name, answer))",
+            "step.vouch(attempt.key, Send(self._node.name, answer))",
+            "step.at_once(Send(self._node.name, answer))",
         ),
         _STATES,
         _SEEDS,
@@ -81,9 +81,9 @@ PROPOSING = (
     Bug(
         "prepare and accept leave though the own acceptor refuses",
         _coordinator(
-            "                self._pause(turn, attempt, answer.promised)",
-            "                turn.broadcast(self._node.others, message)\n"
-            "                self._pause(turn, attempt, answer.promised)",
+            "                self._pause(step, attempt, answer.promised)",
+            "                step.broadcast(self._node.others, message)\n"
+            "                self._pause(step, attempt, answer.promised)",
         ),
         _STATES,
         400,
@@ -111,9 +111,9 @@ LEARNING = (
         _coordinator(
             "            case Outbid():\n",
             "            case Outbid() if isinstance(attempt.state, Proposing):\n"
-            "                turn.broadcast("
+            "                step.broadcast("
             "self._node.others, Commit(message.key, attempt.state.decree))\n"
-            "                self._learn(turn, (attempt.state.decree,))\n"
+            "                self._learn(step, (attempt.state.decree,))\n"
             "            case Outbid():\n",
         ),
         _STATES,
@@ -122,11 +122,11 @@ LEARNING = (
     Bug(
         "another value is published than the one that was chosen",
         _coordinator(
-            "                turn.broadcast(self._node.others, Commit(message.key, decree))\n",
+            "                step.broadcast(self._node.others, Commit(message.key, decree))\n",
             "                if attempt.claims:\n"
             "                    own = attempt.claims[-1].claim\n"
             "                    decree = Decree.of(own, decree.ballot, decree.time_ms)\n"
-            "                turn.broadcast(self._node.others, Commit(message.key, decree))\n",
+            "                step.broadcast(self._node.others, Commit(message.key, decree))\n",
         ),
         _STATES,
         _SEEDS,
@@ -137,7 +137,7 @@ LEARNING = (
             "                attempt.note_proposed()\n                self._set_resend",
             "                attempt.note_proposed()\n"
             "                if isinstance(state, Proposing):\n"
-            "                    self._learn(turn, (state.decree,))\n"
+            "                    self._learn(step, (state.decree,))\n"
             "                    return\n                self._set_resend",
         ),
         _STATES,
@@ -147,7 +147,7 @@ LEARNING = (
     Bug(
         "what is chosen is not told to the others",
         _coordinator(
-            "                turn.broadcast(self._node.others, Commit(message.key, decree))\n", ""
+            "                step.broadcast(self._node.others, Commit(message.key, decree))\n", ""
         ),
         _STATES,
         # in a storm, feeds make up for it
@@ -157,7 +157,7 @@ LEARNING = (
         (
             Change(
                 "registry.replica.requests.recovery",
-                "            turn.again(Finish(key, None))",
+                "            step.again(Finish(key, None))",
                 "            pass",
             ),
         ),

@@ -40,8 +40,8 @@ READING = (
     _bug(
         "what is accepted is served as if it were chosen",
         "requests.reads",
-        "            self._coordinator.follow(turn, key, live, then)",
-        "            then(turn, instance.accepted.decree)",
+        "            self._coordinator.follow(step, key, live, then)",
+        "            then(step, instance.accepted.decree)",
         trials=300,
     ),
     _bug(
@@ -154,7 +154,7 @@ READING = (
     _bug(
         "a scan that is lost twice is never asked for again",
         "requests.lists",
-        "if node not in read.answers])\n        turn.ask_again(read.token, self._patience_ms(read))",
+        "if node not in read.answers])\n        step.ask_again(read.token, self._patience_ms(read))",
         "if node not in read.answers])",
         None,  # a request ends in time all the same
         tests=_TESTS,
@@ -162,7 +162,7 @@ READING = (
     _bug(
         "a scan that nobody waits for is served all the same",
         "requests.scan_service",
-        "return current and turn.now_ms <= served.deadline_ms",
+        "return current and step.now_ms <= served.deadline_ms",
         "return True",
         None,  # it costs time, and nothing else
         tests=_TESTS,

@@ -90,7 +90,7 @@ SHARED = (
         (
             "registry.replica.locks.lock_queues",
             "        elif waited and contest.candidate is None:\n"
-            "            self.latest.find(turn, contest)\n",
+            "            self.latest.find(step, contest)\n",
             "",
         ),
     ),
@@ -99,8 +99,8 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.client_requests",
-            "            self._leave(turn, cancelled)\n",
-            "            self._parts.lists.leave(turn, cancelled)\n",
+            "            self._leave(step, cancelled)\n",
+            "            self._parts.lists.leave(step, cancelled)\n",
         ),
     ),
     _bug(
@@ -117,9 +117,9 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        self._coordinator.follow(turn, tenure(ask.decree).next_key, live, then)\n"
-            "        self._pause(turn, contest, MAX_PAUSE_MS)\n",
-            "        self._coordinator.follow(turn, tenure(ask.decree).next_key, live, then)\n",
+            "        self._coordinator.follow(step, tenure(ask.decree).next_key, live, then)\n"
+            "        self._pause(step, contest, MAX_PAUSE_MS)\n",
+            "        self._coordinator.follow(step, tenure(ask.decree).next_key, live, then)\n",
         ),
     ),
 )

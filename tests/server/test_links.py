@@ -12,7 +12,7 @@ from decreed.registry.replica.step.events import Greeted, Reachable
 from decreed.registry.server import links
 from decreed.registry.server.links import LEAST_SECONDS, Links
 from decreed.registry.server.liveness import Liveness
-from decreed.registry.server.node_loop import TurnLoop
+from decreed.registry.server.node_loop import NodeLoop
 from decreed.registry.types import NodeId
 from decreed.registry.wire.handshake import VERSION
 
@@ -43,7 +43,7 @@ class Dropping(Links):
         super().__init__(nothing, cast(Any, Node()), nothing, nothing, nothing, nothing)
         self.dialled: list[float] = []
 
-    async def _dial_once(self, peer: NodeId, loop: TurnLoop) -> None:
+    async def _dial_once(self, peer: NodeId, loop: NodeLoop) -> None:
         self.dialled.append(trio.current_time())
         self._knocks[peer].set()
         await trio.lowlevel.checkpoint()
@@ -57,7 +57,7 @@ class Failing(Links):
         super().__init__(nothing, cast(Any, Node()), nothing, nothing, nothing, nothing)
         self.dialled: list[float] = []
 
-    async def _dial_once(self, peer: NodeId, loop: TurnLoop) -> None:
+    async def _dial_once(self, peer: NodeId, loop: NodeLoop) -> None:
         self.dialled.append(trio.current_time())
         await trio.lowlevel.checkpoint()
 

@@ -8,7 +8,7 @@ import trio.testing
 
 from decreed.registry.replica.step.events import Event, FromClient, Reachable
 from decreed.registry.server.liveness import Liveness
-from decreed.registry.server.node_loop import TurnLoop
+from decreed.registry.server.node_loop import NodeLoop
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import StatusRequest
@@ -20,7 +20,7 @@ SUSPECT_MS = 250
 LOAD_S = 10.0
 
 
-class BusyLoop(TurnLoop):
+class BusyLoop(NodeLoop):
     """A loop whose turns all take long, and that always has another turn to do."""
 
     turn_s = 0.0

@@ -10,7 +10,7 @@ from decreed.registry.disk import FormationRecord, Record
 from decreed.registry.errors import StorageFailed
 from decreed.registry.replica.step.effects import Effects, Outgoing, Reply
 from decreed.registry.replica.step.events import FromClient, WriteFailed
-from decreed.registry.server.node_loop import TurnLoop
+from decreed.registry.server.node_loop import NodeLoop
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.server.timers import Timers
 from decreed.registry.types import NodeId
@@ -23,7 +23,7 @@ RECORD = FormationRecord(b"f" * 16)
 SOON, LATER = Reply(1, Undecided(1)), Reply(1, Undecided(2))
 
 
-def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object], TurnLoop]:
+def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object], NodeLoop]:
     """The actions of one turn, in order, on a disk whose write succeeds or fails."""
     done: list[object] = []
     machine = World(config(1)).machines[NodeId("n1")]
@@ -39,9 +39,9 @@ def turn_of(monkeypatch: pytest.MonkeyPatch, fails: bool) -> tuple[list[object],
 
     monkeypatch.setattr(MemoryStorage, "write", write)
 
-    async def main(sockets: Sockets) -> TurnLoop:
+    async def main(sockets: Sockets) -> NodeLoop:
         timers = Timers(random.Random(1))
-        loop = TurnLoop(
+        loop = NodeLoop(
             machine.replica,  # type: ignore[arg-type]
             machine.storage,  # type: ignore[arg-type]
             timers,

@@ -13,7 +13,7 @@ from decreed.registry.paxos.messages import Commit
 from decreed.registry.replica.replica import Replica
 from decreed.registry.replica.step.effects import Effects, Outgoing, Send, SetTimer
 from decreed.registry.replica.step.events import Event, FromClient, FromPeer, Moment
-from decreed.registry.server.node_loop import MAX_READS, MIN_ASKED, OWN_PATIENCE_MS, TurnLoop
+from decreed.registry.server.node_loop import MAX_READS, MIN_ASKED, OWN_PATIENCE_MS, NodeLoop
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.server.timers import Timers
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
@@ -68,7 +68,7 @@ async def test_a_timer_runs_from_its_step_however_long_the_disk_takes(
     storage, timers, formed = StalledStorage(MemoryDisk(), mock_clock), NotedTimers(), trio.Event()
     replica = Replica(config(1), storage.recovered())
     with Sockets() as sockets:
-        loop = TurnLoop(
+        loop = NodeLoop(
             replica, storage, timers, lambda _: None, lambda _: formed.set(), sockets, mocked_ms
         )
         async with trio.open_nursery() as nursery:
@@ -88,7 +88,7 @@ async def test_timers_fire_for_as_long_as_nothing_else_happens(
     storage = fresh_storage()
     replica = Replica(config(1), storage.recovered())
     with Sockets() as sockets:
-        loop = TurnLoop(
+        loop = NodeLoop(
             replica, storage, timers, lambda _: None, lambda _: None, sockets, mocked_ms
         )
         async with trio.open_nursery() as nursery:
@@ -105,7 +105,7 @@ async def test_an_event_posted_while_the_loop_sleeps_is_handled_immediately(
     storage = fresh_storage()
     said: list[Outgoing] = []
     with Sockets() as sockets:
-        loop = TurnLoop(
+        loop = NodeLoop(
             Replica(config(1), storage.recovered()),
             storage,
             Timers(random.Random(1)),
@@ -124,7 +124,7 @@ async def test_an_event_posted_while_the_loop_sleeps_is_handled_immediately(
             nursery.cancel_scope.cancel()
 
 
-class SpeakingLoop(TurnLoop):
+class SpeakingLoop(NodeLoop):
     """A loop that sends itself a message when a client asks, and records what shared a turn."""
 
     def __init__(self, members: int, sockets: Sockets) -> None:
@@ -239,7 +239,7 @@ async def test_the_clock_is_read_after_the_last_event_arrived(
     replica = Told(config(1), storage.recovered())
     replica.moments = []
     with LateSockets(mock_clock) as sockets:
-        loop = TurnLoop(
+        loop = NodeLoop(
             replica, storage, SilentTimers(), lambda _: None, lambda _: None, sockets, mocked_ms
         )
         async with trio.open_nursery() as nursery:
@@ -270,7 +270,7 @@ async def test_a_step_without_records_is_synced_if_it_must_settle_what_was_writt
     disk = disk_of(storage)
     decree = Decree.of(claim("k"), Ballot(5, Process(NodeId("n2"), 1)), 0)
     with Sockets() as sockets:
-        loop = TurnLoop(
+        loop = NodeLoop(
             replica,
             storage,
             Timers(random.Random(1)),
@@ -304,7 +304,7 @@ async def test_with_many_reads_under_way_a_turn_takes_few_requests(
     monkeypatch.setattr(Replica, "reads_under_way", MAX_READS)
     turns: list[int] = []
     with Sockets() as sockets:
-        loop = TurnLoop(
+        loop = NodeLoop(
             Replica(config(1), fresh_storage().recovered()),
             fresh_storage(),
             Timers(random.Random(1)),

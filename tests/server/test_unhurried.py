@@ -12,7 +12,7 @@ from decreed.registry.paxos.messages import Accepted, CommitMany
 from decreed.registry.replica.step.events import FromClient
 from decreed.registry.server import inbox
 from decreed.registry.server.links import Carrier, Links, Peer
-from decreed.registry.server.node_loop import TurnLoop
+from decreed.registry.server.node_loop import NodeLoop
 from decreed.registry.server.outbox import Outbox
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.types import Ballot, Key, NodeId, Process
@@ -82,10 +82,10 @@ def test_a_commit_leaves_immediately_to_a_peer_that_wants_commits() -> None:
     assert wire.links.flush()
 
 
-def idle_loop(sockets: Sockets) -> TurnLoop:
+def idle_loop(sockets: Sockets) -> NodeLoop:
     """A loop in which nothing happens."""
     replica, storage = parts()
-    return TurnLoop(
+    return NodeLoop(
         replica, storage, SilentTimers(), lambda _: None, lambda _: None, sockets, mocked_ms
     )
 

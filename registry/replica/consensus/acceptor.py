@@ -35,7 +35,7 @@ from ...paxos.messages import (
 )
 from ...types import Ballot, Decree, Key, NodeId
 from ...wire.peers import Held
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 
 Answer = Promise | Accepted | Nack | Commit | Held
 LIGHT_BYTES = 4_096
@@ -86,15 +86,15 @@ class Acceptors:
         """How much longer than usual an outcome may well take, for the bytes that are under way."""
         return min(self._bytes * 1000 / BYTES_PER_SECOND, MAX_BACKLOG_MS)
 
-    def answer(self, turn: Turn, message: Prepare | Accept) -> Answer | None:
+    def answer(self, step: StepBuilder, message: Prepare | Accept) -> Answer | None:
         """What this node's acceptor says; None if it must keep silent about the key.
 
-        The new instance is stored in `turn`, so that the answer can only leave behind it.
+        The new instance is stored in `step`, so that the answer can only leave behind it.
         """
-        return self._vote_on(turn, message, self._promise_to(home(message.key, self._nodes)))
+        return self._vote_on(step, message, self._promise_to(home(message.key, self._nodes)))
 
     def vote(
-        self, turn: Turn, ballot: Ballot, decrees: Iterable[Decree]
+        self, step: StepBuilder, ballot: Ballot, decrees: Iterable[Decree]
     ) -> dict[Key, Answer | None]:
         """R19 for each proposal of a flight, as if it had come alone.
 
@@ -110,10 +110,10 @@ class Acceptors:
             answer = None
             if not is_term(key):
                 home_ballot = promised if home(key, self._nodes) == home_name else None
-                if home_ballot == ballot and turn.instances[key] is EMPTY:  # as nearly always
-                    self._store(turn, key, acceptor.accept_first(ballot, decree))
+                if home_ballot == ballot and step.instances[key] is EMPTY:  # as nearly always
+                    self._store(step, key, acceptor.accept_first(ballot, decree))
                     continue
-                answer = self._vote_on(turn, Accept(key, ballot, decree), home_ballot)
+                answer = self._vote_on(step, Accept(key, ballot, decree), home_ballot)
             if not isinstance(answer, Accepted):
                 others[key] = answer
         return others
@@ -123,7 +123,7 @@ class Acceptors:
         return self._promise_to(ballot.process.node) == ballot
 
     def promise_class(
-        self, turn: Turn, message: PrepareClass, feed_end: int
+        self, step: StepBuilder, message: PrepareClass, feed_end: int
     ) -> PromiseClass | None:
         """Give a home its standing promise; None if that must not be, or there is too much to tell.
 
@@ -137,15 +137,15 @@ class Acceptors:
             return None
         if held != self._classes.get(node):
             self._classes[node] = held
-            turn.record(ClassRecord(held))
+            step.record(ClassRecord(held))
         return PromiseClass(held.ballot, tuple(unlearned), feed_end)
 
-    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+    def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """The outcome of these keys is known."""
         for decree in decrees:
             self._bytes -= self._unlearned.pop(decree.key, _NOTHING)[1]
 
-    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
+    def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """What was half-done there is of no interest any more, and cannot be finished here."""
         for key in [key for key in self._unlearned if gone.covers(key)]:
             self._bytes -= self._unlearned.pop(key)[1]
@@ -166,24 +166,24 @@ class Acceptors:
             self._unlearned[key] = (now_ms, waiting[1])
 
     def _vote_on(
-        self, turn: Turn, message: Prepare | Accept, home_ballot: Ballot | None
+        self, step: StepBuilder, message: Prepare | Accept, home_ballot: Ballot | None
     ) -> Answer | None:
-        instance = turn.instances[message.key]
+        instance = step.instances[message.key]
         if not isinstance(instance, Instance) or instance.disputed is not None:
             return None
         try:
             match message:
                 case Accept() if message.key.startswith(TERMS):
-                    changed, answer = self._guarded(turn, instance, message, home_ballot)
+                    changed, answer = self._guarded(step, instance, message, home_ballot)
                 case Accept():
                     changed, answer = acceptor.on_accept(instance, message, home_ballot)
                 case Prepare():
                     changed, answer = acceptor.on_prepare(instance, message)
         except (Contradiction, ProtocolError) as fault:
-            turn.alarm(str(fault))
+            step.alarm(str(fault))
             return None
         if changed != instance:
-            self._store(turn, message.key, changed)
+            self._store(step, message.key, changed)
         return answer
 
     def _promise_to(self, node: NodeId) -> Ballot | None:
@@ -192,23 +192,23 @@ class Acceptors:
         return held.ballot if held is not None else None
 
     def _guarded(
-        self, turn: Turn, instance: Instance, message: Accept, home_ballot: Ballot | None
+        self, step: StepBuilder, instance: Instance, message: Accept, home_ballot: Ballot | None
     ) -> tuple[Instance, Answer]:
         """Accept a term only when no lease on the one before can run here; then start one."""
         term = term_of(message.decree)
         changed, answer = acceptor.on_accept(instance, message, home_ballot)
         if not isinstance(answer, Accepted):
             return changed, answer
-        refusal_ms = self._leases.refusal_ms(turn.now_ms, message.key, term.previous)
+        refusal_ms = self._leases.refusal_ms(step.now_ms, message.key, term.previous)
         if refusal_ms > 0:
             return instance, Held(message.key, message.ballot, ceil(refusal_ms))
-        self._leases.start(turn.now_ms, tenure(message.decree), term.ttl_ms, term.secret_hash)
+        self._leases.start(step.now_ms, tenure(message.decree), term.ttl_ms, term.secret_hash)
         return changed, answer
 
-    def _store(self, turn: Turn, key: Key, instance: Instance) -> None:
-        turn.store(key, instance)
+    def _store(self, step: StepBuilder, key: Key, instance: Instance) -> None:
+        step.store(key, instance)
         if instance.accepted is not None:
             size = len(instance.accepted.decree.value)
-            since_ms, before = self._unlearned.get(key, (turn.now_ms, 0))
+            since_ms, before = self._unlearned.get(key, (step.now_ms, 0))
             self._unlearned[key] = (since_ms, size)
             self._bytes += size - before

@@ -9,12 +9,12 @@ from ...disk import ForgottenInstance
 from ...paxos.proposer import Prepared, Preparing, Proposing
 from ...types import Ballot, Claim, Decree, Key, NodeId, Value
 from ..step.pending import Live
-from ..step.step_builder import Turn
+from ..step.step_builder import StepBuilder
 
 Found = Decree | ForgottenInstance | None
 """What a key is decided to be, that it is forgotten, or that it is undecided."""
-Then = Callable[[Turn, Found], None]
-Settle = Callable[[Turn, Live, Decree], None]
+Then = Callable[[StepBuilder, Found], None]
+Settle = Callable[[StepBuilder, Live, Decree], None]
 
 
 class Progress(Value, frozen=True):

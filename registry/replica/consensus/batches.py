@@ -30,7 +30,7 @@ from ...types import Ballot, Decree, Key, NodeId
 from ..step.effects import Send
 from ..step.events import Depart, Fired, ResendFlight
 from ..step.node import Node
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from .acceptor import LIGHT_BYTES, Acceptors
 from .attempt import Attempt, Progress
 
@@ -126,27 +126,27 @@ class Flights:
             self.under_way.add(number)
             self._flights[number] = Flight(number, state.ballot, aboard, votes, progress.resends)
 
-    def depart(self, turn: Turn, decrees: Sequence[Decree]) -> tuple[int, list[Key]]:
+    def depart(self, step: StepBuilder, decrees: Sequence[Decree]) -> tuple[int, list[Key]]:
         """Propose these in the standing ballot: to our own acceptor first, then to all others.
 
         Returns:
             The flight's number, and the keys that our own acceptor refused.
         """
         ballot = Ballot.of_home(self._node.process)
-        refused = self._acceptors.vote(turn, ballot, decrees)
+        refused = self._acceptors.vote(step, ballot, decrees)
         aboard = {decree.key: decree for decree in decrees if decree.key not in refused}
         self.made += 1
         if aboard:
             self.under_way.add(self.made)
             flight = self._flights[self.made] = Flight(self.made, ballot, aboard)
             vote = AcceptedMany(ballot, flight.number, ())
-            turn.vouch_for_all(aboard, Send(self._node.name, vote))
-            turn.broadcast(self._node.others, flight.message())
-            self._set_resend(turn, flight)
+            step.vouch_for_all(aboard, Send(self._node.name, vote))
+            step.broadcast(self._node.others, flight.message())
+            self._set_resend(step, flight)
         return self.made, list(refused)
 
     def on_accepted(
-        self, turn: Turn, sender: NodeId, message: AcceptedMany
+        self, step: StepBuilder, sender: NodeId, message: AcceptedMany
     ) -> tuple[list[Key], Flight | None]:
         """R20: a vote on all that is aboard except what it refuses; a quorum of them chooses it.
 
@@ -166,10 +166,10 @@ class Flights:
             return refused, None
         del self._flights[flight.number]
         self.under_way.discard(flight.number)
-        self.landed, self.landed_ms = len(flight.aboard), turn.now_ms
+        self.landed, self.landed_ms = len(flight.aboard), step.now_ms
         return refused, flight
 
-    def on_resend(self, turn: Turn, timer: ResendFlight) -> list[Key]:
+    def on_resend(self, step: StepBuilder, timer: ResendFlight) -> list[Key]:
         """Votes are missing: say it again, once (R02).
 
         Returns:
@@ -182,8 +182,8 @@ class Flights:
             return list(flight.aboard)
         flight.resends += 1
         missing = [node for node in self._node.others if node not in flight.votes]
-        turn.broadcast(missing, flight.message())
-        self._set_resend(turn, flight)
+        step.broadcast(missing, flight.message())
+        self._set_resend(step, flight)
         return []
 
     def leave(self, number: int, key: Key) -> None:
@@ -201,9 +201,9 @@ class Flights:
         self._flights.clear()
         self.under_way.clear()
 
-    def _set_resend(self, turn: Turn, flight: Flight) -> None:
+    def _set_resend(self, step: StepBuilder, flight: Flight) -> None:
         delay_ms = self._node.config.timing.resend_ms << flight.resends
-        turn.timer(ResendFlight(flight.number), delay_ms, delay_ms / 4)
+        step.timer(ResendFlight(flight.number), delay_ms, delay_ms / 4)
 
 
 class Due(Struct, frozen=True):
@@ -261,28 +261,28 @@ class Boarding:
         if self.counts(timer):
             self._overdue, self._due_ms = True, inf
 
-    def due(self, turn: Turn) -> Due:
+    def due(self, step: StepBuilder) -> Due:
         """All events of the step are handled: take out those who may leave (R18)."""
         overdue, self._overdue = self._overdue, False
         if not self.waiting:
             return NOTHING
-        since_ms = turn.now_ms - self._flights.landed_ms
+        since_ms = step.now_ms - self._flights.landed_ms
         joined = since_ms < JOINING_MS and len(self.waiting) < self._flights.landed
         if self._flights.under_way and not overdue:
-            self._be_patient(turn, PATIENCE_MS)
+            self._be_patient(step, PATIENCE_MS)
         elif joined:
-            self._be_patient(turn, JOINING_MS)
-        elif not self.waiting.keys() <= turn.instances.keys():
-            turn.again(Fired(Depart(self._serial)))  # in the next step, with their instances
+            self._be_patient(step, JOINING_MS)
+        elif not self.waiting.keys() <= step.instances.keys():
+            step.again(Fired(Depart(self._serial)))  # in the next step, with their instances
         else:
             return self._take_all()
         return NOTHING
 
-    def _be_patient(self, turn: Turn, delay_ms: float) -> None:
-        if turn.now_ms + delay_ms < self._due_ms:
-            self._due_ms = turn.now_ms + delay_ms
+    def _be_patient(self, step: StepBuilder, delay_ms: float) -> None:
+        if step.now_ms + delay_ms < self._due_ms:
+            self._due_ms = step.now_ms + delay_ms
             self._serial += 1
-            turn.timer(Depart(self._serial), delay_ms)
+            step.timer(Depart(self._serial), delay_ms)
 
     def _take_all(self) -> Due:
         """Part all who wait.

@@ -25,7 +25,7 @@ from ..step.effects import Send
 from ..step.events import Resend, ResendFlight, Retry
 from ..step.node import Node
 from ..step.pending import Live
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from .acceptor import LIGHT_BYTES, Acceptors
 from .attempt import Attempt, Candidate, Follower, Progress, Settle, Then
 from .batches import STANDING_RESENDS, Boarding, Flights
@@ -59,7 +59,7 @@ class Coordinator:
         node: Node,
         acceptors: Acceptors,
         standing: HomePromise,
-        learn: Callable[[Turn, Sequence[Decree]], None],
+        learn: Callable[[StepBuilder, Sequence[Decree]], None],
     ) -> None:
         self._node = node
         self._acceptors = acceptors
@@ -79,24 +79,24 @@ class Coordinator:
         """The instance that a timer needs: none if its attempt is over."""
         return (timer.key,) if self._current(timer) else ()
 
-    def join(self, turn: Turn, live: Live, claim: Claim, settle: Settle) -> None:
+    def join(self, step: StepBuilder, live: Live, claim: Claim, settle: Settle) -> None:
         """Claim a key: join its attempt, or start one. The first claim in it is proposed."""
         attempt = self._open(claim.key)
         attempt.claims.append(Candidate(live, claim, settle))
         attempt.note_proposed()
-        self._begin_if_new(turn, attempt)
+        self._begin_if_new(step, attempt)
 
-    def follow(self, turn: Turn, key: Key, live: Live, then: Then) -> None:
+    def follow(self, step: StepBuilder, key: Key, live: Live, then: Then) -> None:
         """Finish what others left half-done, for a read that must know how it ends (R22)."""
         attempt = self._open(key)
         attempt.followers.append(Follower(live, then, attempt.ballots))
-        self._begin_if_new(turn, attempt)
+        self._begin_if_new(step, attempt)
 
-    def finish(self, turn: Turn, key: Key) -> None:
+    def finish(self, step: StepBuilder, key: Key) -> None:
         """Finish what others left half-done, for nobody in particular (R22)."""
-        self._begin_if_new(turn, self._open(key))
+        self._begin_if_new(step, self._open(key))
 
-    def on_promise(self, turn: Turn, sender: str, message: Promise) -> None:
+    def on_promise(self, step: StepBuilder, sender: str, message: Promise) -> None:
         """Phase 1 goes on; with a quorum, phase 2 begins (R15 to R18)."""
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Preparing):
@@ -104,9 +104,9 @@ class Coordinator:
         quorums = self._node.config.quorums
         attempt.state = proposer.on_promise(attempt.state, sender, message, quorums)
         if isinstance(attempt.state, Prepared):
-            self._propose(turn, attempt)
+            self._propose(step, attempt)
 
-    def on_accepted(self, turn: Turn, sender: str, message: Accepted) -> None:
+    def on_accepted(self, step: StepBuilder, sender: str, message: Accepted) -> None:
         """Phase 2 goes on; with a quorum, the decree is chosen and published (R20)."""
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Proposing):
@@ -116,19 +116,19 @@ class Coordinator:
             case Proposing():
                 attempt.state = state
             case Chosen(decree):
-                turn.broadcast(self._node.others, Commit(message.key, decree))
-                self._learn(turn, (decree,))
+                step.broadcast(self._node.others, Commit(message.key, decree))
+                self._learn(step, (decree,))
 
-    def on_accepted_many(self, turn: Turn, sender: NodeId, message: AcceptedMany) -> None:
+    def on_accepted_many(self, step: StepBuilder, sender: NodeId, message: AcceptedMany) -> None:
         """Phase 2 of a flight goes on: what the vote refuses leaves it, and goes on alone."""
-        refused, chosen = self.flights.on_accepted(turn, sender, message)
+        refused, chosen = self.flights.on_accepted(step, sender, message)
         for key in refused:
-            self._go_alone(turn, key)
+            self._go_alone(step, key)
         if chosen is not None:
-            turn.broadcast(self._node.others, chosen.commit())
-            self._learn(turn, list(chosen.aboard.values()))
+            step.broadcast(self._node.others, chosen.commit())
+            self._learn(step, list(chosen.aboard.values()))
 
-    def on_nack(self, turn: Turn, sender: NodeId, message: Nack) -> None:
+    def on_nack(self, step: StepBuilder, sender: NodeId, message: Nack) -> None:
         """Somebody promised a higher ballot: pause, and begin again above it (R04, R10)."""
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Preparing | Proposing):
@@ -136,34 +136,34 @@ class Coordinator:
         state = proposer.on_nack(attempt.state, message)
         match state:
             case Outbid():
-                self._pause(turn, attempt, state.promised)
+                self._pause(step, attempt, state.promised)
             case Uncovered():
-                self._standing.ask(turn, sender)
+                self._standing.ask(step, sender)
             case Preparing() | Proposing():
                 pass
 
-    def on_held(self, turn: Turn, sender: NodeId, message: Held) -> None:
+    def on_held(self, step: StepBuilder, sender: NodeId, message: Held) -> None:
         """An acceptor's guard refuses a term for now: the same accept is sent again in time."""
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Proposing):
             return
         if attempt.state.ballot == message.ballot:
-            self._set_resend(turn, attempt, message.remaining_ms)
+            self._set_resend(step, attempt, message.remaining_ms)
 
-    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+    def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """Keys are decided, here or elsewhere: everybody who waited gets the decree."""
         for decree in decrees:
-            self._end(turn, decree.key, decree)
+            self._end(step, decree.key, decree)
 
-    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
+    def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Give up what cannot be decided here; its claims stay as indefinite as they were."""
         for key in [key for key in self._attempts if gone.covers(key)]:
             attempt = self._attempts.pop(key)
             self._leave(attempt)
             for follower in attempt.followers:
-                follower.then(turn, gone)
+                follower.then(step, gone)
 
-    def on_resend(self, turn: Turn, timer: Resend) -> None:
+    def on_resend(self, step: StepBuilder, timer: Resend) -> None:
         """Answers are missing: say it again, unless nobody waits any more."""
         attempt = self._current(timer)
         if attempt is None or not isinstance(attempt.state, Preparing | Proposing):
@@ -172,31 +172,31 @@ class Coordinator:
         if not attempt.wanted and attempt.resends >= UNWANTED_RESENDS:
             del self._attempts[attempt.key]
             return
-        if (left_ms := self._due_ms(attempt) - turn.now_ms) > 0:
-            self._wake(turn, attempt, Resend, left_ms)
+        if (left_ms := self._due_ms(attempt) - step.now_ms) > 0:
+            self._wake(step, attempt, Resend, left_ms)
             return
         attempt.resends += 1
         if attempt.state.ballot.is_standing and attempt.resends > STANDING_RESENDS:
-            self._begin(turn, attempt)  # those who are up may not have given the standing promise
+            self._begin(step, attempt)  # those who are up may not have given the standing promise
         else:
-            self._send(turn, attempt, attempt.state)
+            self._send(step, attempt, attempt.state)
 
-    def on_resend_flight(self, turn: Turn, timer: ResendFlight) -> None:
+    def on_resend_flight(self, step: StepBuilder, timer: ResendFlight) -> None:
         """Votes on a flight are missing, for the second time perhaps."""
-        for key in self.flights.on_resend(turn, timer):
-            self._go_alone(turn, key)
+        for key in self.flights.on_resend(step, timer):
+            self._go_alone(step, key)
 
-    def on_reachable(self, turn: Turn, node: NodeId) -> None:
+    def on_reachable(self, step: StepBuilder, node: NodeId) -> None:
         """A node may have missed what was asked while it could not be reached: ask it again (R02)."""
         for attempt in self._attempts.values():
             if isinstance(attempt.state, Preparing):
-                turn.at_once(Send(node, attempt.state.message()))
+                step.at_once(Send(node, attempt.state.message()))
 
-    def on_retry(self, turn: Turn, timer: Retry) -> None:
+    def on_retry(self, step: StepBuilder, timer: Retry) -> None:
         """The pause is over: begin again in a higher ballot."""
         attempt = self._current(timer)
         if attempt is not None and attempt.state is None:
-            self._begin_if_wanted(turn, attempt)
+            self._begin_if_wanted(step, attempt)
 
     def abandon(self) -> None:
         """Drop everything, since the disk failed; the requests themselves are failed elsewhere."""
@@ -214,15 +214,15 @@ class Coordinator:
         self._attempts[key].restore(progress)
         self.flights.restore(progress)
 
-    def propose_due(self, turn: Turn) -> None:
+    def propose_due(self, step: StepBuilder) -> None:
         """All events of the step are handled: propose what may leave (R16 to R18)."""
-        due = self.boarding.due(turn)
+        due = self.boarding.due(step)
         for attempt in due.unclaimed:
-            self._begin_if_wanted(turn, attempt)
+            self._begin_if_wanted(step, attempt)
         for attempt in due.alone:
-            self._propose(turn, attempt)
+            self._propose(step, attempt)
         for attempts in due.together:
-            self._propose_together(turn, attempts)
+            self._propose_together(step, attempts)
 
     # -- one attempt
 
@@ -232,20 +232,20 @@ class Coordinator:
             attempt = self._attempts[key] = Attempt(key)
         return attempt
 
-    def _begin_if_new(self, turn: Turn, attempt: Attempt) -> None:
+    def _begin_if_new(self, step: StepBuilder, attempt: Attempt) -> None:
         if attempt.state is None and not attempt.outbids:
-            self._begin(turn, attempt)
+            self._begin(step, attempt)
 
-    def _begin(self, turn: Turn, attempt: Attempt) -> None:
+    def _begin(self, step: StepBuilder, attempt: Attempt) -> None:
         """R09: a new ballot, above all that this acceptor promised and all that we heard of."""
-        instance = turn.instances[attempt.key]
+        instance = step.instances[attempt.key]
         if not isinstance(instance, Instance):
-            self._stall(turn, attempt)
+            self._stall(step, attempt)
             return
         self._leave(attempt)
         attempt.ballots += 1
         attempt.resends = 0
-        prepared = self._standing.prepared(turn, attempt.key, instance)
+        prepared = self._standing.prepared(step, attempt.key, instance)
         if prepared is not None and attempt.claims:
             attempt.drop_finished()
             if attempt.wanted:
@@ -253,58 +253,58 @@ class Coordinator:
                 self.boarding.add(attempt)
                 return
         above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)
-        self._send(turn, attempt, proposer.start(attempt.key, self._node.process, above))
+        self._send(step, attempt, proposer.start(attempt.key, self._node.process, above))
 
-    def _propose(self, turn: Turn, attempt: Attempt) -> None:
+    def _propose(self, step: StepBuilder, attempt: Attempt) -> None:
         """R16 to R18, in the plain messages."""
-        state = self._proposal(turn, attempt)
+        state = self._proposal(step, attempt)
         if isinstance(state, Vacant):
-            self._end_vacant(turn, attempt)
+            self._end_vacant(step, attempt)
         else:
             attempt.resends = 0
-            self._send(turn, attempt, state)
+            self._send(step, attempt, state)
 
-    def _propose_together(self, turn: Turn, attempts: Sequence[Attempt]) -> None:
+    def _propose_together(self, step: StepBuilder, attempts: Sequence[Attempt]) -> None:
         """R16 to R18 for a flight; what our own acceptor refuses goes nowhere. One is no company."""
         if len(attempts) < self.smallest_flight:
             for attempt in attempts:
                 attempt.flight = self.flights.lone()
-                self._propose(turn, attempt)
+                self._propose(step, attempt)
             return
         decrees: list[Decree] = []
         for attempt in attempts:
-            state = self._proposal(turn, attempt)
+            state = self._proposal(step, attempt)
             assert isinstance(state, Proposing), "what goes is claimed"
             attempt.state = state
             decrees.append(state.decree)
-        flight, refused = self.flights.depart(turn, decrees)
+        flight, refused = self.flights.depart(step, decrees)
         for attempt in attempts:
             attempt.flight = flight
             attempt.note_proposed()
         for key in refused:
-            self._go_alone(turn, key)
+            self._go_alone(step, key)
 
-    def _proposal(self, turn: Turn, attempt: Attempt) -> Proposing | Vacant:
+    def _proposal(self, step: StepBuilder, attempt: Attempt) -> Proposing | Vacant:
         """R16, R17, with the first claim that is still wanted as our own value."""
         assert isinstance(attempt.state, Prepared), "a proposal needs a prepare quorum (R15)"
         attempt.drop_finished()
         claim = attempt.claims[0].claim if attempt.claims else None
-        own = Decree.of(claim, attempt.state.ballot, turn.moment.wall_ms) if claim else None
+        own = Decree.of(claim, attempt.state.ballot, step.moment.wall_ms) if claim else None
         return proposer.propose(attempt.state, own)
 
-    def _begin_if_wanted(self, turn: Turn, attempt: Attempt) -> None:
+    def _begin_if_wanted(self, step: StepBuilder, attempt: Attempt) -> None:
         """Begin again for those who still wait; give up what nobody waits for."""
         attempt.drop_finished()
         if attempt.wanted:
-            self._begin(turn, attempt)
+            self._begin(step, attempt)
         else:
             del self._attempts[attempt.key]
 
-    def _go_alone(self, turn: Turn, key: Key) -> None:
+    def _go_alone(self, step: StepBuilder, key: Key) -> None:
         """A flight left the key behind: begin again, with both phases (R15)."""
         attempt = self._attempts.get(key)
         if attempt is not None and attempt.flight is not None:
-            self._begin(turn, attempt)
+            self._begin(step, attempt)
 
     def _leave(self, attempt: Attempt) -> None:
         """The attempt is not boarding, nor part of its flight any more."""
@@ -313,44 +313,46 @@ class Coordinator:
             self.flights.leave(attempt.flight, attempt.key)
             attempt.flight = None
 
-    def _send(self, turn: Turn, attempt: Attempt, state: Preparing | Proposing) -> None:
+    def _send(self, step: StepBuilder, attempt: Attempt, state: Preparing | Proposing) -> None:
         """Say it to our own acceptor first; if that agrees, to all the others, at once."""
         message = state.message()
         attempt.state = state
-        match answer := self._acceptors.answer(turn, message):
+        match answer := self._acceptors.answer(step, message):
             case Nack():
                 assert answer.promised is not None, "we rely on no promise that we have not given"
-                self._pause(turn, attempt, answer.promised)
+                self._pause(step, attempt, answer.promised)
             case Promise() | Accepted():
-                turn.vouch(attempt.key, Send(self._node.name, answer))
-                turn.broadcast(self._node.others, message)
+                step.vouch(attempt.key, Send(self._node.name, answer))
+                step.broadcast(self._node.others, message)
                 attempt.note_proposed()
-                self._set_resend(turn, attempt)
+                self._set_resend(step, attempt)
             case Held():
-                self._wait(turn, attempt, answer.remaining_ms)
+                self._wait(step, attempt, answer.remaining_ms)
             case Commit():
-                self._end(turn, attempt.key, answer.decree)
+                self._end(step, attempt.key, answer.decree)
             case None:
-                self._stall(turn, attempt)
+                self._stall(step, attempt)
 
-    def _set_resend(self, turn: Turn, attempt: Attempt, at_least_ms: int = 0) -> None:
-        attempt.said_ms = turn.now_ms
+    def _set_resend(self, step: StepBuilder, attempt: Attempt, at_least_ms: int = 0) -> None:
+        attempt.said_ms = step.now_ms
         delay_ms = self._node.config.timing.resend_ms << min(attempt.resends, 8)
         delay_ms = min(max(delay_ms, at_least_ms), MAX_RESEND_MS)
-        self._wake(turn, attempt, Resend, delay_ms, delay_ms / 4)
+        self._wake(step, attempt, Resend, delay_ms, delay_ms / 4)
 
     def _due_ms(self, attempt: Attempt) -> float:
         """When to say it again: a large value may wait behind others, all else is soon there."""
         value = attempt.state.decree.value if isinstance(attempt.state, Proposing) else b""
         return attempt.said_ms + (len(value) > LIGHT_BYTES) * self._acceptors.backlog_ms
 
-    def _wake(self, turn: Turn, attempt: Attempt, timer: type[Resend | Retry], *ms: float) -> None:
+    def _wake(
+        self, step: StepBuilder, attempt: Attempt, timer: type[Resend | Retry], *ms: float
+    ) -> None:
         """Set the attempt's timer, to a delay and a spread; those that were set before are stale."""
         self._serial += 1
         attempt.serial = self._serial
-        turn.timer(timer(attempt.key, attempt.serial), *ms)
+        step.timer(timer(attempt.key, attempt.serial), *ms)
 
-    def _pause(self, turn: Turn, attempt: Attempt, promised: Ballot) -> None:
+    def _pause(self, step: StepBuilder, attempt: Attempt, promised: Ballot) -> None:
         """R04: duels end because pauses grow and are randomised, outside."""
         self._leave(attempt)
         attempt.state = None
@@ -358,41 +360,41 @@ class Coordinator:
         backoff_ms = self._node.config.timing.backoff_ms << min(attempt.outbids, 10)
         delay_ms = min(backoff_ms, MAX_BACKOFF_MS)
         attempt.outbids += 1
-        self._wake(turn, attempt, Retry, delay_ms / 2, delay_ms)
+        self._wake(step, attempt, Retry, delay_ms / 2, delay_ms)
 
-    def _wait(self, turn: Turn, attempt: Attempt, remaining_ms: int) -> None:
+    def _wait(self, step: StepBuilder, attempt: Attempt, remaining_ms: int) -> None:
         """Our own guard refuses the term, so the accept may go nowhere (see above): later."""
         attempt.state = None
         attempt.outbids += 1  # those who join meanwhile wait as well
         delay_ms = min(remaining_ms + 1, MAX_RESEND_MS)
-        self._wake(turn, attempt, Retry, delay_ms, delay_ms / 8)
+        self._wake(step, attempt, Retry, delay_ms, delay_ms / 8)
 
-    def _stall(self, turn: Turn, attempt: Attempt) -> None:
+    def _stall(self, step: StepBuilder, attempt: Attempt) -> None:
         """Our own instance is damaged or disputed: say nothing, rather than something doubtful."""
         self._leave(attempt)
         attempt.state = None
-        self._wake(turn, attempt, Retry, MAX_BACKOFF_MS)
+        self._wake(step, attempt, Retry, MAX_BACKOFF_MS)
 
-    def _end(self, turn: Turn, key: Key, decree: Decree) -> None:
+    def _end(self, step: StepBuilder, key: Key, decree: Decree) -> None:
         attempt = self._attempts.pop(key, None)
         if attempt is None:
             return
         self._leave(attempt)
         for candidate in attempt.claims:
-            candidate.settle(turn, candidate.live, decree)
+            candidate.settle(step, candidate.live, decree)
         for follower in attempt.followers:
-            follower.then(turn, decree)
+            follower.then(step, decree)
 
-    def _end_vacant(self, turn: Turn, attempt: Attempt) -> None:
+    def _end_vacant(self, step: StepBuilder, attempt: Attempt) -> None:
         """Tell the reads that this ballot began after; for later ones, begin another (design 6)."""
         answered = attempt.take_answered()
         attempt.state = None
         if attempt.followers:
-            self._begin(turn, attempt)
+            self._begin(step, attempt)
         else:
             del self._attempts[attempt.key]
         for follower in answered:
-            follower.then(turn, None)
+            follower.then(step, None)
 
     def _current(self, timer: Resend | Retry) -> Attempt | None:
         attempt = self._attempts.get(timer.key)

@@ -15,7 +15,7 @@ from ...paxos.proposer import Prepared
 from ...types import Key, NodeId
 from ..step.effects import Send
 from ..step.node import Node
-from ..step.step_builder import Turn
+from ..step.step_builder import StepBuilder
 from .acceptor import Acceptors
 
 
@@ -59,22 +59,22 @@ class HomePromise:
 
     # -- as the home
 
-    def sweep(self, turn: Turn) -> None:
+    def sweep(self, step: StepBuilder) -> None:
         """Ask all who have not promised yet; a question or an answer may have been lost (R02)."""
-        self.ask(turn, self._node.name, *self._node.others)
+        self.ask(step, self._node.name, *self._node.others)
 
-    def ask(self, turn: Turn, *nodes: NodeId) -> None:
+    def ask(self, step: StepBuilder, *nodes: NodeId) -> None:
         """Ask these acceptors, except those that have promised."""
         for node in nodes if self._node.voting else ():
             if node not in self._told:
-                turn.at_once(Send(node, PrepareClass(self._state.ballot, self._digest)))
+                step.at_once(Send(node, PrepareClass(self._state.ballot, self._digest)))
 
-    def on_promise(self, turn: Turn, sender: NodeId, message: PromiseClass) -> None:
+    def on_promise(self, step: StepBuilder, sender: NodeId, message: PromiseClass) -> None:
         """An acceptor has promised; that counts once all that it has learned is learned here."""
         if message.ballot == self._state.ballot:
             self.uncounted[sender] = self._told.setdefault(sender, message)
 
-    def count(self, turn: Turn) -> None:
+    def count(self, step: StepBuilder) -> None:
         """Count the promises whose senders' feeds have been read far enough."""
         for sender, message in list(self.uncounted.items()):
             if self._has_read(sender, message.feed_end):
@@ -83,38 +83,38 @@ class HomePromise:
                     self._state, sender, frozenset(message.unlearned), self._node.config.quorums
                 )
 
-    def prepared(self, turn: Turn, key: Key, own: Instance) -> Prepared | None:
+    def prepared(self, step: StepBuilder, key: Key, own: Instance) -> Prepared | None:
         """What the standing promise says of `key`; None if all of phase 1 is needed.
 
         Args:
-            turn: the step.
+            step: the step.
             key: the key to propose for.
             own: what this node holds for it.
         """
         name = self._node.name
         if name not in self._state.promises or home(key, self._node.nodes) != name:
             return None
-        if key.startswith(TERMS) and not self._is_new(turn, key):
+        if key.startswith(TERMS) and not self._is_new(step, key):
             return None
         return class_promise.prepared(self._state, key, own)
 
     def _has_read(self, sender: NodeId, feed_end: int) -> bool:
         return sender == self._node.name or self._cursor(sender) >= feed_end
 
-    def _is_new(self, turn: Turn, term: Key) -> bool:
+    def _is_new(self, step: StepBuilder, term: Key) -> bool:
         """Whether no earlier life of ours can have proposed a term, which others may have forgotten.
 
         A term is proposed only by who has learned the one before. If this very life was the first to
         propose that one, then nobody has proposed its successor before.
         """
         before = slot_before(term)
-        instance = turn.instances[before] if before and before in turn.instances else None
+        instance = step.instances[before] if before and before in step.instances else None
         learned = instance.learned if isinstance(instance, Instance) else None
         return learned is not None and learned.ballot.process == self._node.process
 
     # -- as an acceptor
 
-    def on_prepare_class(self, turn: Turn, sender: NodeId, message: PrepareClass) -> None:
+    def on_prepare_class(self, step: StepBuilder, sender: NodeId, message: PrepareClass) -> None:
         """A home asks for our standing promise; it is told once it is durable (R13)."""
         ballot = message.ballot
         if (
@@ -122,8 +122,8 @@ class HomePromise:
             or ballot.process.node != sender
             or message.digest != self._digest
         ):
-            turn.alarm(f"node {sender} asks for a standing promise that is not its to ask for")
+            step.alarm(f"node {sender} asks for a standing promise that is not its to ask for")
             return
-        promise = self._acceptors.promise_class(turn, message, self._node.feed_end)
+        promise = self._acceptors.promise_class(step, message, self._node.feed_end)
         if promise is not None:
-            turn.after(Send(sender, promise))
+            step.after(Send(sender, promise))

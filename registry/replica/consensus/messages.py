@@ -10,7 +10,7 @@ from ...types import NodeId
 from ..feed.truncation import tell_forgotten
 from ..step.effects import Send
 from ..step.node import Node
-from ..step.step_builder import Turn
+from ..step.step_builder import StepBuilder
 from .acceptor import Acceptors
 
 
@@ -26,31 +26,31 @@ class Voting:
         self._node = node
         self._acceptors = acceptors
 
-    def on_proposal(self, turn: Turn, sender: NodeId, message: Prepare | Accept) -> None:
+    def on_proposal(self, step: StepBuilder, sender: NodeId, message: Prepare | Accept) -> None:
         """As an acceptor: vote if we may, and in any case say what we have learned."""
-        instance = turn.instances[message.key]
+        instance = step.instances[message.key]
         if isinstance(instance, ForgottenInstance):
-            tell_forgotten(turn, sender, message.key, instance)
+            tell_forgotten(step, sender, message.key, instance)
             return
         may_say = isinstance(instance, Instance) and instance.learned is not None
         if not self._node.voting and not may_say:
             return
-        answer = self._acceptors.answer(turn, message)
+        answer = self._acceptors.answer(step, message)
         if answer is not None:
-            turn.vouch(message.key, Send(sender, answer))
+            step.vouch(message.key, Send(sender, answer))
 
-    def on_flight(self, turn: Turn, sender: NodeId, message: AcceptMany) -> None:
+    def on_flight(self, step: StepBuilder, sender: NodeId, message: AcceptMany) -> None:
         """Vote on each proposal by itself; what is accepted is answered together, behind the rest.
 
         Without the standing promise nothing can be accepted, and to say so of one key is enough.
         """
         if not self._node.voting or not self._acceptors.covers(message.ballot):
             for decree in message.decrees[:1]:
-                self.on_proposal(turn, sender, Accept(decree.key, message.ballot, decree))
+                self.on_proposal(step, sender, Accept(decree.key, message.ballot, decree))
             return
-        others = self._acceptors.vote(turn, message.ballot, message.decrees)
+        others = self._acceptors.vote(step, message.ballot, message.decrees)
         for key, answer in others.items():
             if answer is not None:
-                turn.vouch(key, Send(sender, answer))
+                step.vouch(key, Send(sender, answer))
         vote = AcceptedMany(message.ballot, message.number, tuple(others))
-        turn.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))
+        step.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))

@@ -26,7 +26,7 @@ from ...wire.peers import (
 from ..step.effects import ReadFeed, Send
 from ..step.events import FeedDone, FetchOn, PullFeeds
 from ..step.node import Node, servable
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
 from .learner import Recent, decree_digest
 from .truncation import tell_forgotten
@@ -95,23 +95,23 @@ class CatchUp:
 
     # -- reading a peer's feed
 
-    def on_ping(self, turn: Turn, sender: NodeId, ping: Ping) -> None:
+    def on_ping(self, step: StepBuilder, sender: NodeId, ping: Ping) -> None:
         """A peer says how long its feed is."""
         self._ends[sender] = ping.feed_end
 
-    def on_timer(self, turn: Turn) -> None:
+    def on_timer(self, step: StepBuilder) -> None:
         """Look whether a peer has something new, and whether a page got lost."""
         for peer in self._node.others:
-            self._pull_if_due(turn, peer)
-        turn.settle()
+            self._pull_if_due(step, peer)
+        step.settle()
         period_ms = self._node.config.timing.pull_ms
-        turn.timer(PullFeeds(), period_ms, period_ms / 4)
+        step.timer(PullFeeds(), period_ms, period_ms / 4)
 
     def needs(self, page: FeedPage) -> Iterable[Key]:
         """The instances that a page speaks of and that are not known to agree."""
         return [key for key, _ in self._recent.news(page.keys, page.digests)]
 
-    def on_page(self, turn: Turn, sender: NodeId, page: FeedPage) -> None:
+    def on_page(self, step: StepBuilder, sender: NodeId, page: FeedPage) -> None:
         """A page has come: fetch what is missing here."""
         pulling = self._pulling.get(sender)
         if pulling is None or pulling.next_start is not None or page.start != pulling.start:
@@ -124,30 +124,30 @@ class CatchUp:
             return
         pulling.next_start, pulling.end = page.next_start, page.end
         news = self._recent.news(page.keys, page.digests)
-        wanted = [key for key, digest in news if _is_wanted(turn, key, digest)]
+        wanted = [key for key, digest in news if _is_wanted(step, key, digest)]
         pulling.missing = set(wanted)
-        self._fetch(turn, sender, wanted)
-        self._advance_if_complete(turn, sender, pulling)
+        self._fetch(step, sender, wanted)
+        self._advance_if_complete(step, sender, pulling)
 
-    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+    def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """So many keys less to wait for; pages that waited for them alone are complete."""
         if self._fetching or any(pulling.missing for pulling in self._pulling.values()):
             for decree in decrees:
-                self._arrived(turn, decree.key)
+                self._arrived(step, decree.key)
 
-    def on_disputed(self, turn: Turn, key: Key) -> None:
+    def on_disputed(self, step: StepBuilder, key: Key) -> None:
         """The key will never be learned the same way; the evidence is kept, so go on."""
-        self._arrived(turn, key)
+        self._arrived(step, key)
 
-    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
+    def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """What is forgotten will never be learned, so nothing waits for it."""
         missing = {key for pulling in self._pulling.values() for key in pulling.missing}
         for key in [key for key in missing if gone.covers(key)]:
-            self._arrived(turn, key)
+            self._arrived(step, key)
 
     # -- serving this node's feed
 
-    def serve(self, turn: Turn, sender: NodeId, pull: Pull) -> None:
+    def serve(self, step: StepBuilder, sender: NodeId, pull: Pull) -> None:
         """Give the page that a peer asks for: from memory as far as it is durable, or read it."""
         if pull.disk_id != self._node.identity.disk_id or pull.start > self._node.feed_end:
             return
@@ -156,13 +156,13 @@ class CatchUp:
         columns = self._recent.page(pull.start, end)
         if columns is not None:
             page = FeedPage(pull.disk_id, pull.start, end, settled, *columns)
-            turn.at_once(Send(sender, page))
+            step.at_once(Send(sender, page))
         else:
             token = self._node.tokens.read(self)
             self._serving[token] = (sender, pull)
-            turn.read(ReadFeed(token, pull.start, min(pull.limit, PAGE_ENTRIES)))
+            step.read(ReadFeed(token, pull.start, min(pull.limit, PAGE_ENTRIES)))
 
-    def on_read(self, turn: Turn, done: ReadDone) -> None:
+    def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """The page has been read; it may be served once all of it is durable."""
         assert isinstance(done, FeedDone), "the feed was asked for"
         sender, pull = self._serving.pop(done.token)
@@ -172,60 +172,60 @@ class CatchUp:
         keys = tuple([entry.key for entry in done.entries])
         digests = b"".join([entry.digest for entry in done.entries])
         page = FeedPage(pull.disk_id, pull.start, done.next_index, end, keys, digests)
-        send = turn.after if done.next_index > settled else turn.at_once
+        send = step.after if done.next_index > settled else step.at_once
         send(Send(sender, page))
 
-    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """The feed could not be read; the peer will ask again."""
         del self._serving[token]
 
-    def on_fetch(self, turn: Turn, sender: NodeId, message: Fetch) -> None:
+    def on_fetch(self, step: StepBuilder, sender: NodeId, message: Fetch) -> None:
         """A peer asks for decrees that it lacks."""
-        self.serve_fetch(turn, sender, message.keys)
+        self.serve_fetch(step, sender, message.keys)
 
-    def serve_fetch(self, turn: Turn, sender: NodeId, keys: tuple[Key, ...]) -> None:
+    def serve_fetch(self, step: StepBuilder, sender: NodeId, keys: tuple[Key, ...]) -> None:
         """Send the decrees asked for, a few in each step, so that no step grows without bound."""
         learned: list[Decree] = []
         for key in keys[:SERVE_KEYS]:
-            instance = turn.instances[key]
+            instance = step.instances[key]
             if isinstance(instance, ForgottenInstance):
-                tell_forgotten(turn, sender, key, instance)
+                tell_forgotten(step, sender, key, instance)
             elif not isinstance(instance, Unserved) and instance.learned is not None:
                 learned.append(instance.learned)
         for decrees in portions(learned, _value_bytes, SERVE_BYTES, MAX_FETCHED):
             told = [decree.key for decree in decrees]
-            turn.vouch_for_all(told, Send(sender, Fetched(tuple(decrees))))
+            step.vouch_for_all(told, Send(sender, Fetched(tuple(decrees))))
         if keys[SERVE_KEYS:]:
-            turn.again(FetchOn(sender, keys[SERVE_KEYS:]))
+            step.again(FetchOn(sender, keys[SERVE_KEYS:]))
 
-    def _pull_if_due(self, turn: Turn, peer: NodeId) -> None:
+    def _pull_if_due(self, step: StepBuilder, peer: NodeId) -> None:
         pulling = self._pulling.get(peer)
-        if pulling is not None and turn.now_ms - pulling.asked_ms > PATIENCE_MS:
+        if pulling is not None and step.now_ms - pulling.asked_ms > PATIENCE_MS:
             self._forget(peer)
             pulling = None
         if pulling is None and self._ends.get(peer, 0) > self.cursor(peer):
-            self._pull(turn, peer)
+            self._pull(step, peer)
 
-    def _pull(self, turn: Turn, peer: NodeId) -> None:
+    def _pull(self, step: StepBuilder, peer: NodeId) -> None:
         disk_id = self._disk_of(peer)
         if disk_id is not None and not self._node.failed:
             start = self.cursor(peer)
-            self._pulling[peer] = Pulling(start, turn.now_ms)
-            turn.at_once(Send(peer, Pull(disk_id, start, MAX_FEED_PAGE)))
+            self._pulling[peer] = Pulling(start, step.now_ms)
+            step.at_once(Send(peer, Pull(disk_id, start, MAX_FEED_PAGE)))
 
-    def _fetch(self, turn: Turn, sender: NodeId, wanted: list[Key]) -> None:
+    def _fetch(self, step: StepBuilder, sender: NodeId, wanted: list[Key]) -> None:
         mine = [key for key in wanted if self._fetching.setdefault(key, sender) == sender]
         for start in range(0, len(mine), MAX_FETCH):
-            turn.at_once(Send(sender, Fetch(tuple(mine[start : start + MAX_FETCH]))))
+            step.at_once(Send(sender, Fetch(tuple(mine[start : start + MAX_FETCH]))))
 
-    def _arrived(self, turn: Turn, key: Key) -> None:
+    def _arrived(self, step: StepBuilder, key: Key) -> None:
         self._fetching.pop(key, None)
         waiting = [item for item in self._pulling.items() if key in item[1].missing]
         for peer, pulling in waiting:
             pulling.missing.discard(key)
-            self._advance_if_complete(turn, peer, pulling)
+            self._advance_if_complete(step, peer, pulling)
 
-    def _advance_if_complete(self, turn: Turn, peer: NodeId, pulling: Pulling) -> None:
+    def _advance_if_complete(self, step: StepBuilder, peer: NodeId, pulling: Pulling) -> None:
         """Move the cursor, in this step's batch, and read on if there is more."""
         disk_id = self._disk_of(peer)
         if pulling.missing or pulling.next_start is None or disk_id is None:
@@ -233,9 +233,9 @@ class CatchUp:
         del self._pulling[peer]
         if pulling.next_start > pulling.start:
             self._cursors[peer] = CursorRecord(peer, disk_id, pulling.next_start)
-            turn.note(self._cursors[peer])
+            step.note(self._cursors[peer])
             if pulling.end > pulling.next_start:
-                self._pull(turn, peer)
+                self._pull(step, peer)
 
     def _forget(self, peer: NodeId) -> None:
         del self._pulling[peer]
@@ -247,11 +247,11 @@ def _value_bytes(decree: Decree) -> int:
     return len(decree.value)
 
 
-def _is_wanted(turn: Turn, key: Key, digest: bytes) -> bool:
+def _is_wanted(step: StepBuilder, key: Key, digest: bytes) -> bool:
     """Whether an entry of a page tells of a decree that is not the one learned here."""
-    if key not in turn.instances:
+    if key not in step.instances:
         return False  # it agreed when the step began, or it would have been loaded
-    instance = turn.instances[key]
+    instance = step.instances[key]
     if isinstance(instance, Unserved) or instance.disputed is not None:
         return False
     return instance.learned is None or decree_digest(instance.learned) != digest

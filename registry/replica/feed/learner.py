@@ -22,7 +22,7 @@ from ...paxos.messages import Commit, CommitMany
 from ...types import Decree, Key, NodeId
 from ...wire.peers import DIGEST_BYTES, Fetched
 from ..step.node import Node
-from ..step.step_builder import Turn
+from ..step.step_builder import StepBuilder
 
 CAPACITY = 65_536
 _DROPPED = 1_024
@@ -39,16 +39,16 @@ class Listener(Protocol):
         """The tables of what it waits for; while all are empty, it is told nothing."""
         ...
 
-    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
-        """The keys of `decrees` are decided, and stored in `turn`."""
+    def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
+        """The keys of `decrees` are decided, and stored in `step`."""
         ...
 
 
 class TermListener(Protocol):
     """The part of the node that is told of every term of a lock, whether anybody waits or not."""
 
-    def on_terms(self, turn: Turn, decrees: Sequence[Decree]) -> None:
-        """Terms are decided, and stored in `turn`."""
+    def on_terms(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
+        """Terms are decided, and stored in `step`."""
         ...
 
 
@@ -110,15 +110,15 @@ class Knowledge:
         self._recent = recent
         self._listeners: list[Listener] = []
         self._of_terms: TermListener | None = None
-        self._on_new_term: Callable[[Turn, Decree], None] | None = None
-        self._on_disputed: Callable[[Turn, Key], None] | None = None
+        self._on_new_term: Callable[[StepBuilder, Decree], None] | None = None
+        self._on_disputed: Callable[[StepBuilder, Key], None] | None = None
 
     def tell(
         self,
         *listeners: Listener,
         of_terms: TermListener,
-        new_term: Callable[[Turn, Decree], None],
-        disputed: Callable[[Turn, Key], None],
+        new_term: Callable[[StepBuilder, Decree], None],
+        disputed: Callable[[StepBuilder, Key], None],
     ) -> None:
         """Name those who want to know, once they exist; `new_term` is told behind the others, once."""
         self._listeners += listeners
@@ -126,12 +126,12 @@ class Knowledge:
         self._on_new_term = new_term
         self._on_disputed = disputed
 
-    def learn(self, turn: Turn, decrees: Iterable[Decree]) -> None:
+    def learn(self, step: StepBuilder, decrees: Iterable[Decree]) -> None:
         """`decrees` are known to be chosen."""
         known: list[Decree] = []
         fresh: list[Decree] = []
         for decree in decrees:
-            instance = turn.instances[decree.key]
+            instance = step.instances[decree.key]
             if not isinstance(instance, Instance) or (
                 self._node.failed and instance.learned is None
             ):
@@ -140,65 +140,69 @@ class Knowledge:
             if learned is instance:
                 known.append(instance.learned or decree)
                 continue
-            turn.store(decree.key, learned)
+            step.store(decree.key, learned)
             if learned.disputed is None:
                 fresh.append(decree)
             else:
-                self._dispute(turn, learned, decree.key)
+                self._dispute(step, learned, decree.key)
         if fresh:
-            self._append(turn, fresh)
-        self._spread(turn, known + fresh, fresh)
+            self._append(step, fresh)
+        self._spread(step, known + fresh, fresh)
 
-    def on_commit(self, turn: Turn, sender: NodeId, message: Commit) -> None:
+    def on_commit(self, step: StepBuilder, sender: NodeId, message: Commit) -> None:
         """R20: a peer has learned that a decree is chosen."""
-        self.learn(turn, (message.decree,))
+        self.learn(step, (message.decree,))
 
-    def on_commit_many(self, turn: Turn, sender: NodeId, message: CommitMany) -> None:
+    def on_commit_many(self, step: StepBuilder, sender: NodeId, message: CommitMany) -> None:
         """What was proposed in a ballot for these keys is chosen; what is not held here comes later."""
         chosen: dict[Key, Decree] = {}
         for key in message.keys:
-            instance = turn.instances[key]
+            instance = step.instances[key]
             if isinstance(instance, Instance):
                 decree = learner.chosen_in(instance, message.ballot)
                 if decree is not None:
                     chosen[key] = decree
-        self.learn(turn, chosen.values())
+        self.learn(step, chosen.values())
 
-    def on_fetched(self, turn: Turn, sender: NodeId, message: Fetched) -> None:
+    def on_fetched(self, step: StepBuilder, sender: NodeId, message: Fetched) -> None:
         """A peer has learned these. Terms come one by one: each may make earlier ones forgotten."""
-        self.learn(turn, [decree for decree in message.decrees if not is_term(decree.key)])
+        self.learn(step, [decree for decree in message.decrees if not is_term(decree.key)])
         for term in [decree for decree in message.decrees if is_term(decree.key)]:
-            self.learn(turn, (term,))
+            self.learn(step, (term,))
 
-    def _append(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+    def _append(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """Put what was not known before into the feed."""
         digests = {decree.key: decree_digest(decree) for decree in decrees}
         assert len(digests) == len(decrees), "a key is learned once"
-        turn.learn(self._node.feed_end, decrees, digests)
+        step.learn(self._node.feed_end, decrees, digests)
         self._node.feed_end += len(digests)
         self._recent.add(digests)
 
-    def _spread(self, turn: Turn, decrees: Sequence[Decree], fresh: Sequence[Decree]) -> None:
+    def _spread(
+        self, step: StepBuilder, decrees: Sequence[Decree], fresh: Sequence[Decree]
+    ) -> None:
         for listener in self._listeners if decrees else ():
             if any(listener.awaited):
-                listener.on_learned(turn, decrees)
+                listener.on_learned(step, decrees)
         terms = [decree for decree in decrees if decree.key.startswith(TERMS)]
         if terms:
-            self._spread_terms(turn, terms, [decree for decree in fresh if is_term(decree.key)])
+            self._spread_terms(step, terms, [decree for decree in fresh if is_term(decree.key)])
 
-    def _spread_terms(self, turn: Turn, terms: Sequence[Decree], fresh: Sequence[Decree]) -> None:
+    def _spread_terms(
+        self, step: StepBuilder, terms: Sequence[Decree], fresh: Sequence[Decree]
+    ) -> None:
         if self._of_terms is not None:
-            self._of_terms.on_terms(turn, terms)
+            self._of_terms.on_terms(step, terms)
         for decree in fresh:
             if self._on_new_term is not None:
-                self._on_new_term(turn, decree)
+                self._on_new_term(step, decree)
 
-    def _dispute(self, turn: Turn, instance: Instance, key: Key) -> None:
+    def _dispute(self, step: StepBuilder, instance: Instance, key: Key) -> None:
         assert instance.learned is not None, "only what is learned can be disputed"
-        turn.alarm(dispute_message(key))
-        turn.broadcast(self._node.others, Commit(key, instance.learned))
+        step.alarm(dispute_message(key))
+        step.broadcast(self._node.others, Commit(key, instance.learned))
         if self._on_disputed is not None:
-            self._on_disputed(turn, key)
+            self._on_disputed(step, key)
 
 
 def dispute_message(key: Key) -> str:

@@ -28,7 +28,7 @@ from ...types import Decree, Key, NodeId
 from ...wire.peers import ForgottenTerms
 from ..step.effects import Send
 from ..step.node import Node
-from ..step.step_builder import Turn
+from ..step.step_builder import StepBuilder
 
 AT_A_TIME = 16
 """Terms are forgotten when one with a multiple of this number is learned, all that are due at once."""
@@ -37,7 +37,7 @@ AT_A_TIME = 16
 class Forgetful(Protocol):
     """A part of the node that holds something about keys in memory."""
 
-    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
+    def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Some slots of a series are forgotten: hold nothing about them, and wait for nothing."""
         ...
 
@@ -61,25 +61,25 @@ class Forgetting:
         """The last term that the peer has forgotten: it says whether this node has, too."""
         return (term_key(message.lock, message.floor - 1),)
 
-    def on_new(self, turn: Turn, decree: Decree) -> None:
+    def on_new(self, step: StepBuilder, decree: Decree) -> None:
         """A term was learned: now and then it pushes older ones out."""
         lock, term = lock_and_term(decree.key)
         keep = self._node.config.locks.keep_terms
         if term % AT_A_TIME == 0 and term > keep:
-            self._forget(turn, ForgottenInstance.below(lock_path(lock), term - keep + 1))
+            self._forget(step, ForgottenInstance.below(lock_path(lock), term - keep + 1))
 
-    def on_told(self, turn: Turn, sender: NodeId, message: ForgottenTerms) -> None:
+    def on_told(self, step: StepBuilder, sender: NodeId, message: ForgottenTerms) -> None:
         """A peer that was asked about a term has forgotten it."""
-        last = turn.instances[term_key(message.lock, message.floor - 1)]
+        last = step.instances[term_key(message.lock, message.floor - 1)]
         if not isinstance(last, ForgottenInstance) and not self._node.failed:
-            self._forget(turn, ForgottenInstance.below(lock_path(message.lock), message.floor))
+            self._forget(step, ForgottenInstance.below(lock_path(message.lock), message.floor))
 
-    def _forget(self, turn: Turn, gone: ForgottenInstance) -> None:
-        turn.forget(gone)
+    def _forget(self, step: StepBuilder, gone: ForgottenInstance) -> None:
+        step.forget(gone)
         for part in self._parts:
-            part.on_forgotten(turn, gone)
+            part.on_forgotten(step, gone)
 
 
-def tell_forgotten(turn: Turn, sender: NodeId, key: Key, gone: ForgottenInstance) -> None:
+def tell_forgotten(step: StepBuilder, sender: NodeId, key: Key, gone: ForgottenInstance) -> None:
     """Answer a question about `key` with the floor that it lies below."""
-    turn.vouch(key, Send(sender, ForgottenTerms(lock_of(gone.series), gone.floor)))
+    step.vouch(key, Send(sender, ForgottenTerms(lock_of(gone.series), gone.floor)))

@@ -20,7 +20,7 @@ from ..step.effects import ReadFeed
 from ..step.events import FeedDone
 from ..step.node import Node, servable
 from ..step.pending import Live, Requests
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
 from .watch_positions import index_of, number_of
 
@@ -64,52 +64,52 @@ class Watches:
         parked = [watch for watches in self.parked.values() for watch in watches]
         return {"watch reads": self._reading, "parked watches": parked}
 
-    def begin(self, turn: Turn, live: Live, request: WatchRequest) -> None:
+    def begin(self, step: StepBuilder, live: Live, request: WatchRequest) -> None:
         """Say where the feed is, or go on from where the watcher was."""
         since = request.since
         if since is None:
-            self._answer(turn, live, request, (), self._node.feed_end)
+            self._answer(step, live, request, (), self._node.feed_end)
             return
         index = index_of(self._node, since.index) if self._is_ours(since) else None
         if index is None:
-            self._answer(turn, live, request, (), self._node.feed_end, lost=True)
+            self._answer(step, live, request, (), self._node.feed_end, lost=True)
         else:
-            self._read_on(turn, Watch(live, request, index))
+            self._read_on(step, Watch(live, request, index))
 
-    def on_read(self, turn: Turn, done: ReadDone) -> None:
+    def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """Entries were read for a watch."""
         assert isinstance(done, FeedDone), "the feed was asked for"
         watch = self._taken(done.token)
         done = servable(self._node, done)
-        found = _found(turn, watch, done.entries)
+        found = _found(step, watch, done.entries)
         watch.index = max(watch.index, done.next_index)
         if found:
-            self._answer_page(turn, watch, found)
+            self._answer_page(step, watch, found)
         elif not watch.live.done:
-            self._read_on(turn, watch)
+            self._read_on(step, watch)
 
-    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """The feed could not be read: the watcher starts over, on another node perhaps."""
         watch = self._taken(token)
-        self._answer(turn, watch.live, watch.request, (), self._node.feed_end, lost=True)
+        self._answer(step, watch.live, watch.request, (), self._node.feed_end, lost=True)
 
-    def end_turn(self, turn: Turn) -> None:
+    def end_turn(self, step: StepBuilder) -> None:
         """Answer the parked watches that this step's decrees concern."""
         hits: dict[Watch, list[tuple[int, Decree]]] = {}
-        for index, decree in turn.learned:
+        for index, decree in step.learned:
             for prefix in prefixes(decree.key):
                 for watch in self.parked.get(prefix, ()):
                     hits.setdefault(watch, []).append((index, decree))
         for watch, found in hits.items():
             self._unpark(watch)
             watch.index = self._node.feed_end
-            self._answer_page(turn, watch, found)
+            self._answer_page(step, watch, found)
 
-    def expire(self, turn: Turn, live: Live, request: WatchRequest) -> None:
+    def expire(self, step: StepBuilder, live: Live, request: WatchRequest) -> None:
         """Time is up: an empty page, from where the watcher goes on."""
         watch = self._read_for.get(live)
-        index = self._node.feed_end - len(turn.learned) if watch is None else watch.index
-        self._answer(turn, live, request, (), index)
+        index = self._node.feed_end - len(step.learned) if watch is None else watch.index
+        self._answer(step, live, request, (), index)
 
     def prune(self) -> None:
         """Forget parked watches that nobody waits for any more."""
@@ -117,14 +117,14 @@ class Watches:
             for watch in [w for w in watches if w.live.done]:
                 self._unpark(watch)
 
-    def _read_on(self, turn: Turn, watch: Watch) -> None:
+    def _read_on(self, step: StepBuilder, watch: Watch) -> None:
         if watch.index >= self._node.feed_end:
             self.parked.setdefault(watch.request.prefix, {})[watch] = None
             self._node.eager = True
             return
         token = self._node.tokens.read(self)
         self._reading[token] = self._read_for[watch.live] = watch
-        turn.read(ReadFeed(token, watch.index, READ_ENTRIES, watch.live.origin))
+        step.read(ReadFeed(token, watch.index, READ_ENTRIES, watch.live.origin))
 
     def _taken(self, token: int) -> Watch:
         """The watch that a reading was for, now that the reading is over."""
@@ -138,13 +138,15 @@ class Watches:
         if not watches:
             del self.parked[watch.request.prefix]
 
-    def _answer_page(self, turn: Turn, watch: Watch, found: list[tuple[int, Decree]]) -> None:
+    def _answer_page(
+        self, step: StepBuilder, watch: Watch, found: list[tuple[int, Decree]]
+    ) -> None:
         page, index = _cut(found, watch.request.limit, watch.index)
-        self._answer(turn, watch.live, watch.request, page, index)
+        self._answer(step, watch.live, watch.request, page, index)
 
     def _answer(
         self,
-        turn: Turn,
+        step: StepBuilder,
         live: Live,
         request: WatchRequest,
         decrees: tuple[Decree, ...],
@@ -157,7 +159,7 @@ class Watches:
         told = index if number is None else number
         position = Position(self._node.name, self._node.identity.disk_id, told)
         page = WatchPage(request.id, decrees, position, lost)
-        self._requests.answer(turn, live, page, durable=number is None)
+        self._requests.answer(step, live, page, durable=number is None)
 
     def _is_ours(self, since: Position) -> bool:
         return (since.node, since.disk_id) == (self._node.name, self._node.identity.disk_id)
@@ -167,16 +169,18 @@ def _keys(watch: Watch, entries: Iterable[FeedEntry]) -> list[Key]:
     return [entry.key for entry in entries if matches(watch.request.prefix, entry.key)]
 
 
-def _found(turn: Turn, watch: Watch, entries: Iterable[FeedEntry]) -> list[tuple[int, Decree]]:
+def _found(
+    step: StepBuilder, watch: Watch, entries: Iterable[FeedEntry]
+) -> list[tuple[int, Decree]]:
     found: list[tuple[int, Decree]] = []
     for entry in entries:
         if not matches(watch.request.prefix, entry.key):
             continue
-        instance = turn.instances[entry.key]
+        instance = step.instances[entry.key]
         if isinstance(instance, ForgottenInstance):
             continue
         if isinstance(instance, Unserved) or instance.disputed is not None:
-            turn.alarm(f"key {entry.key!r} was left out of a watch: its record is not sound")
+            step.alarm(f"key {entry.key!r} was left out of a watch: its record is not sound")
         elif instance.learned is not None:
             found.append((entry.index, instance.learned))
     return found

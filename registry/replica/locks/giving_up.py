@@ -27,7 +27,7 @@ from ..step.effects import Send
 from ..step.events import ResendRead
 from ..step.node import Node, refusal
 from ..step.pending import Live, Requests
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from .lock_queues import Contests
 
 GIVEN_UP = "the claim was given up by its claimer"
@@ -70,10 +70,10 @@ class GiveUpRequests:
 
     # -- requests
 
-    def begin(self, turn: Turn, live: Live, request: GiveUpRequest) -> None:
+    def begin(self, step: StepBuilder, live: Live, request: GiveUpRequest) -> None:
         """A claimer has shown his secret: tell all nodes, this one included."""
         if not self._node.voting:
-            self._requests.fail(turn, live, *refusal(self._node))
+            self._requests.fail(step, live, *refusal(self._node))
             return
         message = GiveUp(
             self._node.tokens.ask(self),
@@ -83,15 +83,15 @@ class GiveUpRequests:
             hash_of(request.secret),
         )
         self._passing[message.id] = Passing(live, message)
-        turn.broadcast((*self._node.others, self._node.name), message)
-        turn.ask_again(message.id, self._node.config.timing.resend_ms)
+        step.broadcast((*self._node.others, self._node.name), message)
+        step.ask_again(message.id, self._node.config.timing.resend_ms)
 
-    def refuses(self, turn: Turn, live: Live, request: LockRequest) -> bool:
+    def refuses(self, step: StepBuilder, live: Live, request: LockRequest) -> bool:
         """Whether the claim was given up, perhaps before it arrived; then it is answered here."""
         claim = request.claim
         given_up = self._leases.given_up.has(claim.claim_id, claim.secret_hash)
         if given_up:
-            self._requests.fail(turn, live, BadRequest, GIVEN_UP)
+            self._requests.fail(step, live, BadRequest, GIVEN_UP)
         return given_up
 
     def prune(self) -> None:
@@ -109,7 +109,7 @@ class GiveUpRequests:
         del self._passing[token]
         self._node.tokens.close(token)
 
-    def on_taken(self, turn: Turn, sender: NodeId, answer: GiveUpTaken) -> None:
+    def on_taken(self, step: StepBuilder, sender: NodeId, answer: GiveUpTaken) -> None:
         """A node has taken it; with a prepare quorum, the claim can hold nothing any more."""
         passing = self._passing.get(answer.id)
         if passing is None:
@@ -117,9 +117,9 @@ class GiveUpRequests:
         passing.taken.add(sender)
         if self._node.config.quorums.prepared(passing.taken):
             self._drop(answer.id)
-            self._requests.answer(turn, passing.live, GivenUp(passing.live.request.id))
+            self._requests.answer(step, passing.live, GivenUp(passing.live.request.id))
 
-    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+    def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Tell those again who have not taken it (R02)."""
         passing = self._passing.get(timer.token)
         if passing is None:
@@ -128,38 +128,38 @@ class GiveUpRequests:
             self._drop(timer.token)
             return
         missing = [node for node in self._node.config.nodes if node not in passing.taken]
-        turn.broadcast(missing, passing.message)
-        turn.ask_again(timer.token, self._node.config.timing.resend_ms)
+        step.broadcast(missing, passing.message)
+        step.ask_again(timer.token, self._node.config.timing.resend_ms)
 
     # -- as a node that takes it
 
-    def on_give_up(self, turn: Turn, sender: NodeId, message: GiveUp) -> None:
+    def on_give_up(self, step: StepBuilder, sender: NodeId, message: GiveUp) -> None:
         """Take it, and say so if there is room to remember it."""
         if not self._node.voting:
             return
         taken = self._leases.give_up(
-            turn.now_ms, message.lock, message.claim_id, message.ttl_ms, message.secret_hash
+            step.now_ms, message.lock, message.claim_id, message.ttl_ms, message.secret_hash
         )
-        self._pass_over(turn, message)
+        self._pass_over(step, message)
         latest = self._contests.latest.of(message.lock)
         if latest is not None:
-            self._leases.end_if_decreed_to_given_up(turn.now_ms, latest)
+            self._leases.end_if_decreed_to_given_up(step.now_ms, latest)
             if latest.claim_id == message.claim_id and self._leases.ending(tenure(latest)):
-                self._contests.on_ended(turn, tenure(latest))
+                self._contests.on_ended(step, tenure(latest))
         if taken:
-            turn.at_once(Send(sender, GiveUpTaken(message.id)))
+            step.at_once(Send(sender, GiveUpTaken(message.id)))
 
-    def on_learned(self, turn: Turn, decree: Decree) -> None:
+    def on_learned(self, step: StepBuilder, decree: Decree) -> None:
         """A term is decided: a given-up claim's is over, and those who missed the give-up are told."""
-        if self._leases.end_if_decreed_to_given_up(turn.now_ms, decree):
+        if self._leases.end_if_decreed_to_given_up(step.now_ms, decree):
             over = EndTerm(tenure(decree), term_of(decree).ttl_ms, Ending(How.RELEASED))
-            turn.broadcast(self._node.others, over)
+            step.broadcast(self._node.others, over)
 
-    def _pass_over(self, turn: Turn, message: GiveUp) -> None:
+    def _pass_over(self, step: StepBuilder, message: GiveUp) -> None:
         """Those who wait for the claim here leave the queue."""
         for live in self._contests.waiting(message.lock, message.claim_id):
             request = live.request
             assert isinstance(request, LockRequest), "who only asks makes no claim"
             if request.claim.secret_hash == message.secret_hash:
-                self._requests.fail(turn, live, BadRequest, GIVEN_UP)
-                self._contests.leave(turn, live)
+                self._requests.fail(step, live, BadRequest, GIVEN_UP)
+                self._contests.leave(step, live)

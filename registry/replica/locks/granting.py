@@ -7,7 +7,7 @@ from ...types import Decree
 from ...wire.requests import Granted, HeldBy, LockRequest
 from ..step.node import Node
 from ..step.pending import Live, Requests
-from ..step.step_builder import Turn
+from ..step.step_builder import StepBuilder
 from .lock_queue import Contest
 
 
@@ -23,21 +23,21 @@ class Granting:
         self._node = node
         self._requests = requests
 
-    def settle(self, turn: Turn, live: Live, decree: Decree) -> None:
+    def settle(self, step: StepBuilder, live: Live, decree: Decree) -> None:
         """The term that a waiter was proposed for is decided; if it is not his, he waits on."""
         if isinstance(live.request, LockRequest) and _is_won(live.request.claim, decree):
             quorums = self._node.config.quorums
             leased = 2 * quorums.accept > len(quorums.members)
-            self._requests.answer(turn, live, Granted(live.request.id, decree, leased))
+            self._requests.answer(step, live, Granted(live.request.id, decree, leased))
 
-    def grant(self, turn: Turn, contest: Contest, decree: Decree) -> None:
+    def grant(self, step: StepBuilder, contest: Contest, decree: Decree) -> None:
         """A repeated request may find its claim decreed, by whatever way it got there."""
         for live in contest.waiters:
-            self.settle(turn, live, decree)
+            self.settle(step, live, decree)
 
     def tell_held(
         self,
-        turn: Turn,
+        step: StepBuilder,
         live: Live,
         decree: Decree,
         contest: Contest,
@@ -45,9 +45,9 @@ class Granting:
         ending: Ending | None = None,
     ) -> None:
         """Somebody else has the lock, until `free_ms` at least."""
-        remaining_ms = max(0, ceil(free_ms - turn.now_ms))
+        remaining_ms = max(0, ceil(free_ms - step.now_ms))
         held = HeldBy(live.request.id, decree, remaining_ms, ending, contest.queued)
-        self._requests.answer(turn, live, held)
+        self._requests.answer(step, live, held)
 
 
 def _is_won(claim: TermClaim, decree: Decree) -> bool:

@@ -10,7 +10,7 @@ from ...types import Decree, Key
 from ..step.effects import ReadLastSlot
 from ..step.events import Contend
 from ..step.node import Node
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadsDisk
 from .lock_queue import Contest
 
@@ -60,17 +60,17 @@ class LatestTerms:
 
     # -- for a contest
 
-    def find(self, turn: Turn, contest: Contest) -> None:
+    def find(self, step: StepBuilder, contest: Contest) -> None:
         """Let the contest go on from the latest term that is learned here; later ones will show."""
         if contest.searching is not None:
             return
         latest = self.of(contest.lock)
         if latest is not None:
-            turn.again(Contend(contest.lock, lock_and_term(latest.key)[1]))
+            step.again(Contend(contest.lock, lock_and_term(latest.key)[1]))
             return
         token = contest.searching = self._node.tokens.read(self._reader)
         self._searches[token] = contest
-        turn.read(ReadLastSlot(token, lock_path(contest.lock)))
+        step.read(ReadLastSlot(token, lock_path(contest.lock)))
 
     def take(self, token: int) -> Contest | None:
         """The contest that a search of the disk was for, now that the search is over."""

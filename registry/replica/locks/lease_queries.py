@@ -16,7 +16,7 @@ from ...wire.peers import LeaseAnswer
 from ..step.effects import Send
 from ..step.events import ResendRead
 from ..step.node import Node
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from .lock_queue import Ask, Contest
 
 MAX_OVERTAKEN = 1_024
@@ -53,13 +53,13 @@ class LeaseQueries:
         """The contest that a question was asked for."""
         return self._contests[answer.id]
 
-    def ask(self, turn: Turn, contest: Contest, decree: Decree) -> None:
+    def ask(self, step: StepBuilder, contest: Contest, decree: Decree) -> None:
         """Ask all nodes, this one included, how they stand with the term of `decree`."""
         ask = contest.ask = Ask(self._node.tokens.ask(self), decree, list(contest.waiters))
         self._contests[ask.token] = contest
-        turn.broadcast(self._node.others, ask.question())
-        turn.at_once(Send(self._node.name, ask.question()))
-        turn.ask_again(ask.token, self._node.config.timing.resend_ms)
+        step.broadcast(self._node.others, ask.question())
+        step.at_once(Send(self._node.name, ask.question()))
+        step.ask_again(ask.token, self._node.config.timing.resend_ms)
 
     def drop(self, contest: Contest) -> None:
         """The question of a contest is of no interest any more, except for who has answered it."""
@@ -93,10 +93,10 @@ class LeaseQueries:
         self._contests.clear()
         self._overtaken.clear()
 
-    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+    def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Ask those again who have not answered (R02)."""
         contest = self._contests.get(timer.token)
         if contest is not None and contest.ask is not None and not contest.ask.told:
             missing = [n for n in self._node.others if n not in contest.ask.answers]
-            turn.broadcast(missing, contest.ask.question())
-            turn.ask_again(contest.ask.token, self._node.config.timing.resend_ms)
+            step.broadcast(missing, contest.ask.question())
+            step.ask_again(contest.ask.token, self._node.config.timing.resend_ms)

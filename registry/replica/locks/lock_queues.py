@@ -40,7 +40,7 @@ from ..requests.reads import Reads
 from ..step.events import Contend, Reconsider, SlotDone
 from ..step.node import Node, refusal
 from ..step.pending import Live, Requests, out_of_time
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
 from .granting import Granting
 from .latest_terms import LatestTerms
@@ -67,7 +67,7 @@ class Contests:
         coordinator: Coordinator,
         reads: Reads,
         leases: Leases,
-        learn: Callable[[Turn, Sequence[Decree]], None],
+        learn: Callable[[StepBuilder, Sequence[Decree]], None],
     ) -> None:
         self._learn = learn
         self._node = node
@@ -86,10 +86,10 @@ class Contests:
         """What is not over; see `Replica.pending_work`."""
         return {"contests": self._contests, **self.asking.pending(), **self.latest.pending()}
 
-    def begin(self, turn: Turn, live: Live, request: LockRequest | HolderRequest) -> None:
+    def begin(self, step: StepBuilder, live: Live, request: LockRequest | HolderRequest) -> None:
         """Somebody wants the lock, or wants to know who has it."""
         if not self._node.voting:
-            self._requests.fail(turn, live, *refusal(self._node))
+            self._requests.fail(step, live, *refusal(self._node))
             return
         contest = self._contests.setdefault(request.lock, Contest(request.lock))
         contest.join(live)
@@ -98,25 +98,25 @@ class Contests:
         if len(contest.waiters) == 1 or short or not queues(live):
             self.joined[request.lock] = None
 
-    def end_turn(self, turn: Turn) -> None:
+    def end_turn(self, step: StepBuilder) -> None:
         """Go on for those who came in this step; once a lock, since each look is at all who wait."""
         joined, self.joined = self.joined, {}
         for contest in filter(None, map(self._contests.get, joined)):
-            self._go_on(turn, contest)
+            self._go_on(step, contest)
 
-    def expire(self, turn: Turn, live: Live) -> None:
+    def expire(self, step: StepBuilder, live: Live) -> None:
         """A waiter's time is over: say who has the lock, if a quorum said so and it is so."""
         contest = self._contests.get(live.lock or "")
         decree = self.latest.of(live.lock or "")
         if decree is None and contest is not None and contest.ask is not None:
             decree = contest.ask.decree  # so many other locks were heard of since
         if live.undecided and not live.indefinite and decree and contest:
-            self.granting.tell_held(turn, live, decree, contest, contest.held_until_ms)
+            self.granting.tell_held(step, live, decree, contest, contest.held_until_ms)
         else:
-            self._requests.fail(turn, live, *out_of_time(live))
-        self.leave(turn, live)
+            self._requests.fail(step, live, *out_of_time(live))
+        self.leave(step, live)
 
-    def leave(self, turn: Turn, live: Live) -> None:
+    def leave(self, step: StepBuilder, live: Live) -> None:
         """Somebody is gone, who may have waited for a lock: whoever is next need not wait for him."""
         contest = self._contests.get(live.lock or "")
         if contest is None:
@@ -126,7 +126,7 @@ class Contests:
         if not contest.waiters:
             self._close(contest)
         elif waited and contest.candidate is None:
-            self.latest.find(turn, contest)
+            self.latest.find(step, contest)
 
     def waiting(self, lock: str, claim_id: bytes) -> list[Live]:
         """Those who wait for a lock here with this claim."""
@@ -141,20 +141,20 @@ class Contests:
 
     # -- what happens
 
-    def on_learned(self, turn: Turn, decree: Decree) -> None:
+    def on_learned(self, step: StepBuilder, decree: Decree) -> None:
         """A term is decided: it supersedes all earlier ones."""
         lock, term = lock_and_term(decree.key)
         self._leases.superseded(lock, term)
         self.latest.remember(decree)
         contest = self._contests.get(lock)
         if contest is not None:
-            self.granting.grant(turn, contest, decree)
-            contest.held_until_ms = turn.now_ms + term_of(decree).ttl_ms
+            self.granting.grant(step, contest, decree)
+            contest.held_until_ms = step.now_ms + term_of(decree).ttl_ms
             contest.candidate = None
             self.asking.drop(contest)
-            self._look_behind(turn, contest, decree)
+            self._look_behind(step, contest, decree)
 
-    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
+    def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Terms are forgotten: a contest about one of them goes on from the floor.
 
         The term at the floor is decided, so leases on earlier ones are of no use.
@@ -168,54 +168,54 @@ class Contests:
         if contest is not None:
             contest.candidate = None
             self.asking.drop(contest)
-            self.latest.find(turn, contest)
+            self.latest.find(step, contest)
 
-    def on_ended(self, turn: Turn, over: Tenure) -> None:
+    def on_ended(self, step: StepBuilder, over: Tenure) -> None:
         """A term was released or broken: the next waiter may be proposed."""
         contest = self._contests.get(over.lock)
         if contest is not None and contest.candidate is None:
             self.asking.drop(contest)
-            self._go_on(turn, contest)
+            self._go_on(step, contest)
 
-    def on_read(self, turn: Turn, done: ReadDone) -> None:
+    def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """The disk has said which term was learned last."""
         assert isinstance(done, SlotDone), "the last slot was asked for"
         if (contest := self.latest.take(done.token)) is not None:
-            turn.again(Contend(contest.lock, done.slot))
+            step.again(Contend(contest.lock, done.slot))
 
-    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """The disk could not say it."""
         if (contest := self.latest.take(token)) is not None:
-            self._fail(turn, contest, message)
+            self._fail(step, contest, message)
 
-    def on_timer(self, turn: Turn, timer: Reconsider) -> None:
+    def on_timer(self, step: StepBuilder, timer: Reconsider) -> None:
         """A lease may have run out."""
         contest = self._contests.get(timer.lock)
         if contest is not None and contest.serial == timer.serial and contest.candidate is None:
-            self.latest.find(turn, contest)
+            self.latest.find(step, contest)
 
-    def _look_behind(self, turn: Turn, contest: Contest, decree: Decree) -> None:
+    def _look_behind(self, step: StepBuilder, contest: Contest, decree: Decree) -> None:
         """A term begins: those who queue behind it need not know at once how long it may last."""
         contest.tidy()
         if not contest.waiters:
             self._close(contest)
-        elif self._leases.ending(tenure(decree)) or not contest.patient(turn.now_ms + PATIENT_MS):
-            self.latest.find(turn, contest)
-        elif not turn.now_ms < contest.looks_ms <= turn.now_ms + FRESH_MS:
-            self._pause(turn, contest, FRESH_MS)
+        elif self._leases.ending(tenure(decree)) or not contest.patient(step.now_ms + PATIENT_MS):
+            self.latest.find(step, contest)
+        elif not step.now_ms < contest.looks_ms <= step.now_ms + FRESH_MS:
+            self._pause(step, contest, FRESH_MS)
 
     # -- the next term
 
-    def _go_on(self, turn: Turn, contest: Contest) -> None:
+    def _go_on(self, step: StepBuilder, contest: Contest) -> None:
         """Contend in this very step if what that needs is loaded."""
         latest = self.latest.of(contest.lock)
         needed = self.latest.needs(contest.lock)
-        if latest and contest.searching is None and all(key in turn.instances for key in needed):
-            self.contend(turn, Contend(contest.lock, lock_and_term(latest.key)[1]))
+        if latest and contest.searching is None and all(key in step.instances for key in needed):
+            self.contend(step, Contend(contest.lock, lock_and_term(latest.key)[1]))
         else:
-            self.latest.find(turn, contest)
+            self.latest.find(step, contest)
 
-    def contend(self, turn: Turn, event: Contend) -> None:
+    def contend(self, step: StepBuilder, event: Contend) -> None:
         """Decide what to do for the first waiter; his instances are loaded."""
         contest = self._contests.get(event.lock)
         if contest is None:
@@ -224,95 +224,95 @@ class Contests:
         if not contest.waiters:
             self._close(contest)
             return
-        following = turn.instances[term_key(event.lock, event.term + 1)]
+        following = step.instances[term_key(event.lock, event.term + 1)]
         if isinstance(following, ForgottenInstance):
-            self.latest.find(turn, contest)
+            self.latest.find(step, contest)
         elif isinstance(following, Unserved):
-            self._fail(turn, contest, following.message)
+            self._fail(step, contest, following.message)
         elif following.learned is not None:
-            turn.again(Contend(event.lock, event.term + 1))
+            step.again(Contend(event.lock, event.term + 1))
         elif event.term == 0:
-            self._contend_for_the_first(turn, contest)
+            self._contend_for_the_first(step, contest)
         else:
-            self._contend_above(turn, contest, term_key(event.lock, event.term))
+            self._contend_above(step, contest, term_key(event.lock, event.term))
 
-    def _contend_for_the_first(self, turn: Turn, contest: Contest) -> None:
+    def _contend_for_the_first(self, step: StepBuilder, contest: Contest) -> None:
         first = contest.first()
         if first is not None:
-            self._propose(turn, contest, first, term_key(contest.lock, 1), None)
+            self._propose(step, contest, first, term_key(contest.lock, 1), None)
         for live in contest.curious():
-            self._look_for_the_first(turn, contest, live)
+            self._look_for_the_first(step, contest, live)
         if not contest.waiters:
             self._close(contest)
 
-    def _look_for_the_first(self, turn: Turn, contest: Contest, live: Live) -> None:
+    def _look_for_the_first(self, step: StepBuilder, contest: Contest, live: Live) -> None:
         contest.leave(live)
 
-        def then(turn: Turn, found: Found) -> None:
+        def then(step: StepBuilder, found: Found) -> None:
             if found is None:
-                self._requests.answer(turn, live, Undecided(live.request.id))
+                self._requests.answer(step, live, Undecided(live.request.id))
             elif not live.done and isinstance(live.request, HolderRequest):
-                self.begin(turn, live, live.request)
+                self.begin(step, live, live.request)
 
-        self._reads.read(turn, term_key(contest.lock, 1), live, then)
+        self._reads.read(step, term_key(contest.lock, 1), live, then)
 
-    def _contend_above(self, turn: Turn, contest: Contest, key: Key) -> None:
+    def _contend_above(self, step: StepBuilder, contest: Contest, key: Key) -> None:
         """A term came before: it must be learned, which one at the floor may not be."""
-        before = turn.instances[key]
+        before = step.instances[key]
         if isinstance(before, ForgottenInstance):
-            self.latest.find(turn, contest)
+            self.latest.find(step, contest)
         elif isinstance(before, Unserved):
-            self._fail(turn, contest, before.message)
+            self._fail(step, contest, before.message)
         elif before.learned is None:
-            self._learn_floor(turn, contest, key)
+            self._learn_floor(step, contest, key)
         else:
-            self._contend_after(turn, contest, before.learned)
+            self._contend_after(step, contest, before.learned)
 
-    def _learn_floor(self, turn: Turn, contest: Contest, key: Key) -> None:
+    def _learn_floor(self, step: StepBuilder, contest: Contest, key: Key) -> None:
         """The term at the floor is decided: a quorum knows how, and `on_learned` goes on."""
         if contest.floor_for is None or contest.floor_for.done:
             contest.floor_for = contest.foremost()
 
-            def then(turn: Turn, found: Found) -> None:
+            def then(step: StepBuilder, found: Found) -> None:
                 contest.floor_for = None
 
-            self._reads.read(turn, key, contest.floor_for, then)
-        self._pause(turn, contest, MAX_PAUSE_MS)
+            self._reads.read(step, key, contest.floor_for, then)
+        self._pause(step, contest, MAX_PAUSE_MS)
 
-    def _contend_after(self, turn: Turn, contest: Contest, before: Decree) -> None:
+    def _contend_after(self, step: StepBuilder, contest: Contest, before: Decree) -> None:
         """A term came before: it must be over."""
         self.latest.remember(before)
-        self.granting.grant(turn, contest, before)
+        self.granting.grant(step, contest, before)
         contest.tidy()
         ending = self._leases.ending(tenure(before))
         first = contest.first()
         if not contest.waiters:
             self._close(contest)
         elif first and not contest.curious() and ending is not None and ending.how in AT_ONCE:
-            self._propose_after(turn, contest, first, before, ending)
+            self._propose_after(step, contest, first, before, ending)
         elif contest.ask is None or contest.ask.told:
             self.asking.drop(contest)
-            self.asking.ask(turn, contest, before)
+            self.asking.ask(step, contest, before)
 
     def _propose_after(
-        self, turn: Turn, contest: Contest, first: Live, decree: Decree, ending: Ending
+        self, step: StepBuilder, contest: Contest, first: Live, decree: Decree, ending: Ending
     ) -> None:
         over = tenure(decree)
         previous = Previous(over.claim_id, term_of(decree).ttl_ms, ending)
-        self._propose(turn, contest, first, over.next_key, previous)
+        self._propose(step, contest, first, over.next_key, previous)
 
     def _propose(
-        self, turn: Turn, contest: Contest, first: Live, key: Key, previous: Previous | None
+        self, step: StepBuilder, contest: Contest, first: Live, key: Key, previous: Previous | None
     ) -> None:
         if contest.candidate is None:
             assert isinstance(first.request, LockRequest)
             contest.candidate = first
             claim = first.request.claim.claim(key, previous)
-            self._coordinator.join(turn, first, claim, self.granting.settle)
+            self._coordinator.join(step, first, claim, self.granting.settle)
 
     # -- asking first
 
-    def on_answer(self, turn: Turn, sender: NodeId, answer: LeaseAnswer) -> None:
+    def on_answer(self, step: StepBuilder, sender: NodeId, answer: LeaseAnswer) -> None:
         """A node has said how the term stands with it."""
         ask = self.asking.asked(answer)
         if ask is None:
@@ -321,76 +321,76 @@ class Contests:
         contest = self.asking.contest(answer)
         if answer.learned is not None:
             if answer.learned.key == tenure(ask.decree).next_key:
-                self._learn(turn, (answer.learned,))  # which ends this question
+                self._learn(step, (answer.learned,))  # which ends this question
             return
         ask.answers[sender] = answer
         quorums = self._node.config.quorums
         if ask.next_may_be_chosen():
             self.asking.drop(contest)
-            self._finish_next(turn, contest, ask)
+            self._finish_next(step, contest, ask)
         elif ask.free(quorums) or ask.released(quorums):
             self.asking.drop(contest)
-            self._on_free(turn, contest, ask)
+            self._on_free(step, contest, ask)
         elif ask.answered(quorums) and not ask.told:
             ask.told = True
-            self._on_held(turn, contest, ask)
+            self._on_held(step, contest, ask)
 
-    def _finish_next(self, turn: Turn, contest: Contest, ask: Ask) -> None:
+    def _finish_next(self, step: StepBuilder, contest: Contest, ask: Ask) -> None:
         """The next term may be chosen already: find out, for the first who waits.
 
         If it is, or if it is forgotten, the contest goes on from there by itself.
         """
         live = contest.foremost()
 
-        def then(turn: Turn, found: Found) -> None:
+        def then(step: StepBuilder, found: Found) -> None:
             # a minority has accepted it, which decides nothing, and would say so again at once
             if found is None:
-                self._pause(turn, contest, self._node.config.timing.resend_ms)
+                self._pause(step, contest, self._node.config.timing.resend_ms)
 
-        self._coordinator.follow(turn, tenure(ask.decree).next_key, live, then)
-        self._pause(turn, contest, MAX_PAUSE_MS)
+        self._coordinator.follow(step, tenure(ask.decree).next_key, live, then)
+        self._pause(step, contest, MAX_PAUSE_MS)
 
-    def _on_free(self, turn: Turn, contest: Contest, ask: Ask) -> None:
+    def _on_free(self, step: StepBuilder, contest: Contest, ask: Ask) -> None:
         """The term is over: a prepare quorum has no lease on it, or has told of its release."""
         ending = ask.ending()
         for live in ask.serves:
             if not wants_it(live):
-                self.granting.tell_held(turn, live, ask.decree, contest, turn.now_ms, ending)
+                self.granting.tell_held(step, live, ask.decree, contest, step.now_ms, ending)
         contest.tidy()
         first = contest.first()
         if first is not None:
-            self._propose_after(turn, contest, first, ask.decree, ending or Ending(How.EXPIRED))
+            self._propose_after(step, contest, first, ask.decree, ending or Ending(How.EXPIRED))
         elif contest.waiters:
-            self.latest.find(turn, contest)
+            self.latest.find(step, contest)
         else:
             self._close(contest)
 
-    def _on_held(self, turn: Turn, contest: Contest, ask: Ask) -> None:
+    def _on_held(self, step: StepBuilder, contest: Contest, ask: Ask) -> None:
         """A prepare quorum has not accepted the next term, and one of them has a lease on this."""
         wait_ms = ask.wait_ms(self._node.config.quorums)
-        contest.held_until_ms = turn.now_ms + wait_ms
+        contest.held_until_ms = step.now_ms + wait_ms
         ask.mark_undecided()
         for live in ask.serves:
             if not queues(live) and not live.indefinite:
                 free_ms = contest.held_until_ms
-                self.granting.tell_held(turn, live, ask.decree, contest, free_ms, ask.ending())
+                self.granting.tell_held(step, live, ask.decree, contest, free_ms, ask.ending())
         contest.tidy()
         if not contest.waiters:
             self._close(contest)
         elif contest.impatient():
-            self.latest.find(turn, contest)
+            self.latest.find(step, contest)
         else:
-            self._pause(turn, contest, wait_ms)
+            self._pause(step, contest, wait_ms)
 
-    def _pause(self, turn: Turn, contest: Contest, wait_ms: float) -> None:
+    def _pause(self, step: StepBuilder, contest: Contest, wait_ms: float) -> None:
         contest.serial = self._serial = self._serial + 1
         delay_ms = min(wait_ms + 1, MAX_PAUSE_MS)
-        contest.looks_ms = turn.now_ms + delay_ms
-        turn.timer(Reconsider(contest.lock, contest.serial), delay_ms, delay_ms / 16)
+        contest.looks_ms = step.now_ms + delay_ms
+        step.timer(Reconsider(contest.lock, contest.serial), delay_ms, delay_ms / 16)
 
-    def _fail(self, turn: Turn, contest: Contest, message: str) -> None:
+    def _fail(self, step: StepBuilder, contest: Contest, message: str) -> None:
         for live in contest.waiters:
-            self._requests.fail(turn, live, DamagedError, message)
+            self._requests.fail(step, live, DamagedError, message)
         self._close(contest)
 
     def _close(self, contest: Contest) -> None:

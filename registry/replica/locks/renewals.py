@@ -29,9 +29,9 @@ from ..step.effects import Send
 from ..step.events import ResendRead
 from ..step.node import Node, refusal
 from ..step.pending import Live, Requests
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 
-OnEnded = Callable[[Turn, Tenure], None]
+OnEnded = Callable[[StepBuilder, Tenure], None]
 
 
 class Renewal(Struct, eq=False):
@@ -77,54 +77,54 @@ class Renewals:
 
     # -- requests
 
-    def keep(self, turn: Turn, live: Live, request: KeepAliveRequest) -> None:
+    def keep(self, step: StepBuilder, live: Live, request: KeepAliveRequest) -> None:
         """A holder is alive."""
 
-        def then(turn: Turn, found: Found) -> None:
+        def then(step: StepBuilder, found: Found) -> None:
             held = request.tenure
             if not isinstance(found, Decree) or found.claim_id != held.claim_id:
-                self._requests.answer(turn, live, Superseded(request.id))
+                self._requests.answer(step, live, Superseded(request.id))
                 return
             term = term_of(found)
             if not term.is_opened_by(request.secret):
-                self._requests.fail(turn, live, BadRequest, _not_his_secret(held))
+                self._requests.fail(step, live, BadRequest, _not_his_secret(held))
                 return
             token = self._node.tokens.ask(self)
-            self._ask(turn, live, Renew(token, held, term.ttl_ms, term.secret_hash))
+            self._ask(step, live, Renew(token, held, term.ttl_ms, term.secret_hash))
 
         if not self._node.voting:
-            self._requests.fail(turn, live, *refusal(self._node))
+            self._requests.fail(step, live, *refusal(self._node))
         else:
-            self._reads.read(turn, request.tenure.key, live, then)
+            self._reads.read(step, request.tenure.key, live, then)
 
-    def end(self, turn: Turn, live: Live, request: EndRequest) -> None:
+    def end(self, step: StepBuilder, live: Live, request: EndRequest) -> None:
         """The holder is done, or an operator breaks the term."""
         if request.ending.how is How.EXPIRED:
             message = "a term expires by itself; release it or break it"
-            self._requests.fail(turn, live, BadRequest, message)
+            self._requests.fail(step, live, BadRequest, message)
             return
 
-        def then(turn: Turn, found: Found) -> None:
+        def then(step: StepBuilder, found: Found) -> None:
             if isinstance(found, ForgottenInstance):
-                self._requests.fail(turn, live, found.error, found.message)
+                self._requests.fail(step, live, found.error, found.message)
                 return
             if found is None or found.claim_id != request.tenure.claim_id:
                 message = (
                     f"term {request.tenure.term} of {request.tenure.lock!r} is not this claim's"
                 )
-                self._requests.fail(turn, live, BadRequest, message)
+                self._requests.fail(step, live, BadRequest, message)
                 return
             term = term_of(found)
             if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):
                 message = _not_his_secret(request.tenure)
-                self._requests.fail(turn, live, BadRequest, message)
+                self._requests.fail(step, live, BadRequest, message)
                 return
             over = EndTerm(request.tenure, term.ttl_ms, request.ending)
-            turn.broadcast(self._node.others, over)
-            self._requests.answer(turn, live, Ended(request.id))
-            self._end(turn, over)  # at once: the next in line waits for it
+            step.broadcast(self._node.others, over)
+            self._requests.answer(step, live, Ended(request.id))
+            self._end(step, over)  # at once: the next in line waits for it
 
-        self._reads.read(turn, request.tenure.key, live, then)
+        self._reads.read(step, request.tenure.key, live, then)
 
     def prune(self) -> None:
         """Forget the keep-alives that nobody waits for any more."""
@@ -143,13 +143,13 @@ class Renewals:
 
     # -- as the node that was asked
 
-    def _ask(self, turn: Turn, live: Live, message: Renew) -> None:
+    def _ask(self, step: StepBuilder, live: Live, message: Renew) -> None:
         """Our own lease is renewed like any other, by a message to ourselves."""
         self._renewals[message.id] = Renewal(live, message)
-        turn.broadcast((*self._node.others, self._node.name), message)
-        turn.ask_again(message.id, self._node.config.timing.resend_ms)
+        step.broadcast((*self._node.others, self._node.name), message)
+        step.ask_again(message.id, self._node.config.timing.resend_ms)
 
-    def on_renewed(self, turn: Turn, sender: NodeId, answer: Renewed) -> None:
+    def on_renewed(self, step: StepBuilder, sender: NodeId, answer: Renewed) -> None:
         """A prepare quorum keeps the term; without those who refuse, there must be one left."""
         renewal = self._renewals.get(answer.id)
         if renewal is None:
@@ -159,12 +159,12 @@ class Renewals:
         request_id = renewal.live.request.id
         if quorums.prepared(renewal.kept):
             self._drop(answer.id)
-            self._requests.answer(turn, renewal.live, Kept(request_id))
+            self._requests.answer(step, renewal.live, Kept(request_id))
         elif not quorums.prepared(set(self._node.config.nodes) - renewal.refused):
             self._drop(answer.id)
-            self._requests.answer(turn, renewal.live, Superseded(request_id))
+            self._requests.answer(step, renewal.live, Superseded(request_id))
 
-    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+    def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Ask those again who have not answered (R02)."""
         renewal = self._renewals.get(timer.token)
         if renewal is None:
@@ -174,52 +174,52 @@ class Renewals:
             return
         answered = renewal.kept | renewal.refused
         missing = [node for node in self._node.config.nodes if node not in answered]
-        turn.broadcast(missing, renewal.message)
-        turn.ask_again(timer.token, self._node.config.timing.resend_ms)
+        step.broadcast(missing, renewal.message)
+        step.ask_again(timer.token, self._node.config.timing.resend_ms)
 
-    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
+    def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Terms that are followed by one which is decided need not be kept any more."""
         for token, renewal in list(self._renewals.items()):
             held = renewal.message.tenure
             if gone.covers(held.key):
                 self._drop(token)
-                self._requests.answer(turn, renewal.live, Superseded(renewal.live.request.id))
+                self._requests.answer(step, renewal.live, Superseded(renewal.live.request.id))
 
     # -- as a node that keeps leases
 
-    def on_renew(self, turn: Turn, sender: NodeId, message: Renew) -> None:
+    def on_renew(self, step: StepBuilder, sender: NodeId, message: Renew) -> None:
         """Restart the lease, unless the next term is under way here."""
-        key, following = message.tenure.next_key, turn.instances[message.tenure.next_key]
+        key, following = message.tenure.next_key, step.instances[message.tenure.next_key]
         if isinstance(following, ForgottenInstance):
-            tell_forgotten(turn, sender, key, following)
+            tell_forgotten(step, sender, key, following)
         elif self._node.voting:
             kept = _is_open(following) and self._leases.renew(
-                turn.now_ms, message.tenure, message.ttl_ms, message.secret_hash
+                step.now_ms, message.tenure, message.ttl_ms, message.secret_hash
             )
-            turn.at_once(Send(sender, Renewed(message.id, kept)))
+            step.at_once(Send(sender, Renewed(message.id, kept)))
 
-    def on_end(self, turn: Turn, sender: NodeId, message: EndTerm) -> None:
+    def on_end(self, step: StepBuilder, sender: NodeId, message: EndTerm) -> None:
         """The node that was asked to end a term says so."""
-        self._end(turn, message)
+        self._end(step, message)
 
-    def _end(self, turn: Turn, message: EndTerm) -> None:
+    def _end(self, step: StepBuilder, message: EndTerm) -> None:
         """A term is over: renew it no more, and let the next one follow."""
-        self._leases.end(turn.now_ms, message.tenure, message.ttl_ms, message.ending)
-        self._on_ended(turn, message.tenure)
+        self._leases.end(step.now_ms, message.tenure, message.ttl_ms, message.ending)
+        self._on_ended(step, message.tenure)
 
-    def tell(self, turn: Turn, sender: NodeId, message: AskLease) -> None:
+    def tell(self, step: StepBuilder, sender: NodeId, message: AskLease) -> None:
         """Answer a node that asks for the next term, once what is said here is durable."""
-        following = turn.instances[message.tenure.next_key]
+        following = step.instances[message.tenure.next_key]
         if isinstance(following, ForgottenInstance):
-            tell_forgotten(turn, sender, message.tenure.next_key, following)
+            tell_forgotten(step, sender, message.tenure.next_key, following)
             return
         if isinstance(following, Unserved) or following.disputed is not None:
             return
         if following.learned is None and not self._node.voting:
             return
         held = message.tenure
-        self._leases.end_if_given_up(turn.now_ms, held, message.ttl_ms, message.secret_hash)
-        remaining_ms = self._leases.remaining_ms(turn.now_ms, held, message.ttl_ms)
+        self._leases.end_if_given_up(step.now_ms, held, message.ttl_ms, message.secret_hash)
+        remaining_ms = self._leases.remaining_ms(step.now_ms, held, message.ttl_ms)
         answer = LeaseAnswer(
             message.id,
             ceil(remaining_ms),
@@ -227,7 +227,7 @@ class Renewals:
             following.accepted is not None,
             following.learned,
         )
-        turn.vouch(held.next_key, Send(sender, answer))
+        step.vouch(held.next_key, Send(sender, answer))
 
 
 def _is_open(following: Instance | Unserved) -> bool:

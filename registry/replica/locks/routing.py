@@ -6,7 +6,7 @@ from ...disk import ForgottenInstance
 from ...types import Decree
 from ...wire.requests import LockRequest
 from ..step.pending import Live
-from ..step.step_builder import Turn
+from ..step.step_builder import StepBuilder
 from .giving_up import GiveUpRequests
 from .lock_queues import Contests
 from .renewals import Renewals
@@ -26,23 +26,23 @@ class Locks:
         self._renewals = renewals
         self._giving_up = giving_up
 
-    def begin(self, turn: Turn, live: Live, request: LockRequest) -> None:
+    def begin(self, step: StepBuilder, live: Live, request: LockRequest) -> None:
         """Somebody wants a lock, unless its claim was given up, perhaps before it arrived."""
-        if not self._giving_up.refuses(turn, live, request):
-            self._contests.begin(turn, live, request)
+        if not self._giving_up.refuses(step, live, request):
+            self._contests.begin(step, live, request)
 
-    def on_terms(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+    def on_terms(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """Terms are decided."""
         for decree in decrees:
             self._giving_up.on_learned(
-                turn, decree
+                step, decree
             )  # first: the next in line looks at how it ended
-            self._contests.on_learned(turn, decree)
+            self._contests.on_learned(step, decree)
 
-    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
+    def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Terms of a lock are forgotten."""
-        self._contests.on_forgotten(turn, gone)
-        self._renewals.on_forgotten(turn, gone)
+        self._contests.on_forgotten(step, gone)
+        self._renewals.on_forgotten(step, gone)
 
     def prune(self) -> None:
         """Forget what nobody waits for any more."""

@@ -27,7 +27,7 @@ from ..step.effects import Send
 from ..step.events import Coordinate
 from ..step.node import Node, refusal
 from ..step.pending import Live, Requests
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from .reads import Reads
 
 AnyClaim = ClaimRequest | ClaimNextRequest
@@ -61,52 +61,52 @@ class Claims:
         """What is not over; see `Replica.pending_work`."""
         return {"claims passed on": self._passed}
 
-    def begin(self, turn: Turn, live: Live, request: AnyClaim) -> None:
+    def begin(self, step: StepBuilder, live: Live, request: AnyClaim) -> None:
         """A claim has arrived: answer it, pass it on, or coordinate it."""
         limit = self._node.config.limits.max_value_bytes
         size = len(request.claim.value)
         if size > limit:
             message = f"the value has {size} bytes; the limit is {limit}"
-            self._requests.fail(turn, live, BadRequest, message)
+            self._requests.fail(step, live, BadRequest, message)
         else:
-            self._route(turn, live, request)
+            self._route(step, live, request)
 
-    def go_on(self, turn: Turn, event: Coordinate) -> None:
+    def go_on(self, step: StepBuilder, event: Coordinate) -> None:
         """Go on with a claim: route it again past a node, or coordinate it here, at some slot."""
         live = self._requests.find(event.origin, event.request.id)
         if live is None:
             return
         if event.anew:
-            self._route(turn, live, event.request)
+            self._route(step, live, event.request)
         else:
-            self._coordinate(turn, live, event.request, event.key)
+            self._coordinate(step, live, event.request, event.key)
 
-    def settle(self, turn: Turn, live: Live, decree: Decree) -> None:
+    def settle(self, step: StepBuilder, live: Live, decree: Decree) -> None:
         """The key that a claim joined is decided."""
         if live.done:
             return
         if isinstance(live.request, ClaimNextRequest) and decree.claim_id != live.claim_id:
             series, slot = series_and_slot(decree.key)
             assert slot is not None, "claim_next only ever joins slots"
-            self._again(turn, live, live.request, slot_key(series, slot + 1))
+            self._again(step, live, live.request, slot_key(series, slot + 1))
         else:
-            self._requests.answer(turn, live, Decreed(live.request.id, decree))
+            self._requests.answer(step, live, Decreed(live.request.id, decree))
 
-    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+    def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """Keys are decided: claims of them that were passed on need not wait for the answer."""
         for decree in decrees:
-            self._end_passed(turn, decree)
+            self._end_passed(step, decree)
 
     # -- claims passed on
 
-    def on_decreed(self, turn: Turn, sender: NodeId, answer: Decreed) -> None:
+    def on_decreed(self, step: StepBuilder, sender: NodeId, answer: Decreed) -> None:
         """The home has answered a claim that we passed on."""
         live = self._take(sender, answer.id)
         if live is not None:
             decreed = Decreed(live.request.id, answer.decree)
-            self._requests.answer(turn, live, decreed)
+            self._requests.answer(step, live, decreed)
 
-    def on_failed(self, turn: Turn, sender: NodeId, answer: Failed) -> None:
+    def on_failed(self, step: StepBuilder, sender: NodeId, answer: Failed) -> None:
         """The home has refused a claim that we passed on: try the next node, or say so."""
         live = self._take(sender, answer.id)
         if live is None:
@@ -114,29 +114,29 @@ class Claims:
         error = error_kind(answer.code)
         live.indefinite = live.indefinite or not error.definite
         if issubclass(error, _ELSEWHERE):
-            self._pass_over(turn, live, sender)
+            self._pass_over(step, live, sender)
         else:
-            self._requests.fail(turn, live, error, answer.message)
+            self._requests.fail(step, live, error, answer.message)
 
-    def on_unreachable(self, turn: Turn, peer: NodeId) -> None:
+    def on_unreachable(self, step: StepBuilder, peer: NodeId) -> None:
         """A node is suspected: what it had is coordinated elsewhere, at once."""
         for request_id, live in list(self._passed.items()):
             if live.passed_to == peer:
                 self._forget(request_id)
                 live.indefinite = True
-                self._pass_over(turn, live, peer)
+                self._pass_over(step, live, peer)
 
     def prune(self) -> None:
         """Forget claims that were passed on and that nobody waits for any more."""
         for request_id in [i for i, live in self._passed.items() if live.done]:
             self._forget(request_id)
 
-    def _end_passed(self, turn: Turn, decree: Decree) -> None:
+    def _end_passed(self, step: StepBuilder, decree: Decree) -> None:
         for token in list(self._passed_by_key.get(decree.key, ())):
             live = self._passed[token]
             if isinstance(live.request, ClaimRequest) or live.claim_id == decree.claim_id:
                 self._forget(token)
-                self.settle(turn, live, decree)
+                self.settle(step, live, decree)
 
     def _take(self, sender: NodeId, request_id: int) -> Live | None:
         live = self._passed.get(request_id)
@@ -154,7 +154,7 @@ class Claims:
         if not tokens:
             del self._passed_by_key[_key_of(live)]
 
-    def _pass_over(self, turn: Turn, live: Live, peer: NodeId) -> None:
+    def _pass_over(self, step: StepBuilder, live: Live, peer: NodeId) -> None:
         """Route again, past `peer`, once the claim's instances are loaded again.
 
         Nobody is asked twice; in the end this node does it itself, or refuses.
@@ -163,76 +163,76 @@ class Claims:
         if not live.done:
             assert isinstance(live.request, AnyClaim), "only claims are passed on"
             request = live.request
-            turn.again(Coordinate(live.origin, request, request.claim.key, anew=True))
+            step.again(Coordinate(live.origin, request, request.claim.key, anew=True))
 
-    def _route(self, turn: Turn, live: Live, request: AnyClaim) -> None:
+    def _route(self, step: StepBuilder, live: Live, request: AnyClaim) -> None:
         """To the first node in the key's order that is up; here, if the key is learned here."""
         key = request.claim.key
         if request.here or home(key, self._node.nodes) == self._node.name:
-            self._coordinate(turn, live, request, key)
+            self._coordinate(step, live, request, key)
             return
-        instance = turn.instances[key]
+        instance = step.instances[key]
         open_here = isinstance(instance, Instance) and instance.learned is None
         candidates = (self._node.reachable - live.passed_over) | {self._node.name}
         first = next(n for n in homes(key, self._node.nodes) if n in candidates)
         to_pass = open_here or not isinstance(request, ClaimRequest)
         if to_pass and first != self._node.name:
-            self._pass_on(turn, live, request, first)
+            self._pass_on(step, live, request, first)
         else:
-            self._coordinate(turn, live, request, key)
+            self._coordinate(step, live, request, key)
 
-    def _pass_on(self, turn: Turn, live: Live, request: AnyClaim, node: NodeId) -> None:
+    def _pass_on(self, step: StepBuilder, live: Live, request: AnyClaim, node: NodeId) -> None:
         token = self._node.tokens.new()
-        timeout_ms = max(1, int(live.deadline_ms - turn.now_ms))
+        timeout_ms = max(1, int(live.deadline_ms - step.now_ms))
         passed = replace(request, id=token, timeout_ms=timeout_ms, here=True)
         self._passed[token] = live
         self._passed_by_key.setdefault(request.claim.key, set()).add(token)
         live.passed_to = node
-        turn.at_once(Send(node, passed))
+        step.at_once(Send(node, passed))
 
     # -- claims coordinated here
 
-    def _coordinate(self, turn: Turn, live: Live, request: AnyClaim, key: Key) -> None:
+    def _coordinate(self, step: StepBuilder, live: Live, request: AnyClaim, key: Key) -> None:
         """Answer from what is learned or broken; otherwise this node proposes, if it may."""
-        instance = turn.instances[key]
+        instance = step.instances[key]
         if not isinstance(instance, Instance):
-            self._requests.fail(turn, live, instance.error, instance.message)
+            self._requests.fail(step, live, instance.error, instance.message)
         elif instance.disputed is not None:
-            self._requests.fail(turn, live, Disputed, dispute_message(key))
+            self._requests.fail(step, live, Disputed, dispute_message(key))
         elif instance.learned is not None:
-            self.settle(turn, live, instance.learned)
+            self.settle(step, live, instance.learned)
         elif not self._node.voting:
-            self._requests.fail(turn, live, *refusal(self._node))
+            self._requests.fail(step, live, *refusal(self._node))
         elif "@" in key:
-            self._check_slot(turn, live, request, key)
+            self._check_slot(step, live, request, key)
         else:
-            self._join(turn, live, request, key)
+            self._join(step, live, request, key)
 
-    def _check_slot(self, turn: Turn, live: Live, request: AnyClaim, key: Key) -> None:
+    def _check_slot(self, step: StepBuilder, live: Live, request: AnyClaim, key: Key) -> None:
         """Design 10: a slot is proposed only by a node that has learned the one before."""
         before = slot_before(key)
-        instance = turn.instances[before] if before is not None else None
+        instance = step.instances[before] if before is not None else None
         if before is None or (isinstance(instance, Instance) and instance.learned):
-            self._join(turn, live, request, key)
+            self._join(step, live, request, key)
             return
 
-        def then(turn: Turn, found: Found) -> None:
+        def then(step: StepBuilder, found: Found) -> None:
             if isinstance(found, ForgottenInstance):
-                self._requests.fail(turn, live, found.error, found.message)
+                self._requests.fail(step, live, found.error, found.message)
             elif found is None:
                 message = f"slot {key!r} would leave a gap: {before!r} is undecided"
-                self._requests.fail(turn, live, SeriesGap, message)
+                self._requests.fail(step, live, SeriesGap, message)
             else:
-                self._again(turn, live, request, key)
+                self._again(step, live, request, key)
 
-        self._reads.read(turn, before, live, then)
+        self._reads.read(step, before, live, then)
 
-    def _again(self, turn: Turn, live: Live, request: AnyClaim, key: Key) -> None:
-        turn.again(Coordinate(live.origin, request, key, anew=False))
+    def _again(self, step: StepBuilder, live: Live, request: AnyClaim, key: Key) -> None:
+        step.again(Coordinate(live.origin, request, key, anew=False))
 
-    def _join(self, turn: Turn, live: Live, request: AnyClaim, key: Key) -> None:
+    def _join(self, step: StepBuilder, live: Live, request: AnyClaim, key: Key) -> None:
         claim = request.claim if request.claim.key == key else replace(request.claim, key=key)
-        self._coordinator.join(turn, live, claim, self.settle)
+        self._coordinator.join(step, live, claim, self.settle)
 
 
 def _key_of(live: Live) -> Key:

@@ -31,7 +31,7 @@ from ..step.events import Finish, FromPeer, ResendRead
 from ..step.in_turn import InTurn
 from ..step.node import Node
 from ..step.pending import Live, Requests
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from .list_read import ListRead, Question, question_of
 from .scans import DiskScan, Scans
 from .spans import SPAN_ROWS, answer_of, spans_of
@@ -78,16 +78,16 @@ class Lists:
         """What is not over; see `Replica.pending_work`."""
         return {"lists": self._reads, "lists in line": self._waiting, "who lists": self._of}
 
-    def begin(self, turn: Turn, live: Live, request: ListRequest) -> None:
+    def begin(self, step: StepBuilder, live: Live, request: ListRequest) -> None:
         """Wait in line, with all who ask the same."""
         question = question_of(request)
         read = self._waiting.setdefault(question, ListRead(question))
         read.lives[live] = None
         self._of[live] = read
         self._line.add(live.origin, live)
-        self._begin_next(turn)
+        self._begin_next(step)
 
-    def leave(self, turn: Turn, live: Live) -> None:
+    def leave(self, step: StepBuilder, live: Live) -> None:
         """A request is over. What nobody else waits for is called off."""
         read = self._of.pop(live, None)
         if read is None:
@@ -97,23 +97,23 @@ class Lists:
         if read.lives:
             return
         if read.token:
-            self._end(turn, read)
+            self._end(step, read)
         else:
             del self._waiting[read.question]
 
-    def prune(self, turn: Turn) -> None:
+    def prune(self, step: StepBuilder) -> None:
         """Call off what nobody waits for any more."""
         for live in [live for live in self._of if live.done]:
-            self.leave(turn, live)
+            self.leave(step, live)
 
     # -- asking
 
-    def _begin_next(self, turn: Turn) -> None:
+    def _begin_next(self, step: StepBuilder) -> None:
         """Begin with the page of whoever's turn it is, as far as there is room."""
         while self._line and self._asking < MAX_ASKING and len(self._reads) < MAX_BEGUN:
-            self._begin(turn, self._of[self._line.take()])
+            self._begin(step, self._of[self._line.take()])
 
-    def _begin(self, turn: Turn, read: ListRead) -> None:
+    def _begin(self, step: StepBuilder, read: ListRead) -> None:
         del self._waiting[read.question]
         for live in read.lives:
             self._line.discard(live.origin, live)
@@ -123,47 +123,47 @@ class Lists:
         take, fail = partial(self._on_chunk, read), partial(self._on_unreadable, read)
         dispute = partial(self._on_disputed, read)
         scan = DiskScan(prefix, after, "", partial(self._is_wanted, read), take, dispute, fail)
-        self._scans.add(turn, scan)
+        self._scans.add(step, scan)
 
     @property
     def _asking(self) -> int:
         return sum(not read.merged for read in self._reads.values())
 
-    def _is_wanted(self, read: ListRead, turn: Turn) -> bool:
+    def _is_wanted(self, read: ListRead, step: StepBuilder) -> bool:
         return read.token in self._reads
 
-    def _on_chunk(self, read: ListRead, turn: Turn, page: ScanPage) -> bool:
+    def _on_chunk(self, read: ListRead, step: StepBuilder, page: ScanPage) -> bool:
         """More of this node's disk; peers are asked when there is enough of it."""
         complete = read.add(page.instances) and page.complete
         if not complete and not read.full:
             return True
         end = None if complete else read.rows[-1][0]
         read.answers[self._node.name] = answer_of(read.token, read.rows, end)
-        self._ask_first(turn, read, complete=complete)
+        self._ask_first(step, read, complete=complete)
         return False
 
-    def _on_unreadable(self, read: ListRead, turn: Turn, message: str) -> None:
+    def _on_unreadable(self, read: ListRead, step: StepBuilder, message: str) -> None:
         """The disk has a damaged record: other nodes may still make a quorum, without this one."""
         if len(self._node.others) < self._node.config.quorums.prepare:
-            self._drop(turn, read, DamagedError, message)
+            self._drop(step, read, DamagedError, message)
             return
         read.rows = []
-        self._ask_first(turn, read, complete=True)
+        self._ask_first(step, read, complete=True)
 
-    def _on_disputed(self, read: ListRead, turn: Turn, key: str) -> None:
-        self._drop(turn, read, Disputed, dispute_message(Key(key)))
+    def _on_disputed(self, read: ListRead, step: StepBuilder, key: str) -> None:
+        self._drop(step, read, Disputed, dispute_message(Key(key)))
 
-    def _ask_first(self, turn: Turn, read: ListRead, *, complete: bool) -> None:
+    def _ask_first(self, step: StepBuilder, read: ListRead, *, complete: bool) -> None:
         read.spans = spans_of(read.rows, complete=complete, span_rows=self.span_rows)
         read.rows = []
-        self._ask_enough(turn, read)
-        self._merge_if_enough(turn, read)
+        self._ask_enough(step, read)
+        self._merge_if_enough(step, read)
         if not read.merged:
-            turn.ask_again(read.token, self._patience_ms(read))
+            step.ask_again(read.token, self._patience_ms(read))
 
-    def _ask_enough(self, turn: Turn, read: ListRead) -> None:
+    def _ask_enough(self, step: StepBuilder, read: ListRead) -> None:
         """Ask as many as a quorum needs; all, if so many are not to be reached."""
-        late = {node for node, until_ms in self._late.items() if turn.now_ms < until_ms}
+        late = {node for node, until_ms in self._late.items() if step.now_ms < until_ms}
         sound = self._node.reachable - late
         expected = read.answers.keys() | (read.asked & sound)
         lacking = self._node.config.quorums.prepare - len(expected)
@@ -171,7 +171,7 @@ class Lists:
             return
         others = [node for node in self._in_turn(read) if node not in expected]
         chosen = [node for node in others if node in sound][:lacking]
-        self._ask(turn, read, chosen if len(chosen) == lacking else others)
+        self._ask(step, read, chosen if len(chosen) == lacking else others)
 
     def _in_turn(self, read: ListRead) -> list[NodeId]:
         """The other nodes, beginning with another one for each page."""
@@ -179,27 +179,27 @@ class Lists:
         first = read.token % max(1, len(others))
         return others[first:] + others[:first]
 
-    def _ask(self, turn: Turn, read: ListRead, nodes: list[NodeId]) -> None:
+    def _ask(self, step: StepBuilder, read: ListRead, nodes: list[NodeId]) -> None:
         prefix, after, limit = read.question
-        left_ms = min(max(1, int(read.deadline_ms - turn.now_ms)), MAX_TIMEOUT_MS)
-        turn.broadcast(nodes, Scan(read.token, left_ms, prefix, after, limit, read.spans))
+        left_ms = min(max(1, int(read.deadline_ms - step.now_ms)), MAX_TIMEOUT_MS)
+        step.broadcast(nodes, Scan(read.token, left_ms, prefix, after, limit, read.spans))
         read.asked.update(nodes)
 
-    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+    def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Ask again all who have not answered (R02); they are asked last for a while."""
         read = self._reads.get(timer.token)
         if read is None or read.merged:
             return
-        self._late.update(dict.fromkeys(read.unanswered(), turn.now_ms + LATE_MS))
+        self._late.update(dict.fromkeys(read.unanswered(), step.now_ms + LATE_MS))
         read.tries += 1
-        self._ask(turn, read, [node for node in self._node.others if node not in read.answers])
-        turn.ask_again(read.token, self._patience_ms(read))
+        self._ask(step, read, [node for node in self._node.others if node not in read.answers])
+        step.ask_again(read.token, self._patience_ms(read))
 
-    def on_reachable(self, turn: Turn) -> None:
+    def on_reachable(self, step: StepBuilder) -> None:
         """A node is there again, or is not: others may have to be asked."""
         for read in self._reads.values():
             if read.spans and not read.merged:
-                self._ask_enough(turn, read)
+                self._ask_enough(step, read)
 
     def _patience_ms(self, read: ListRead) -> float:
         """How long peers may take; the more waits there, the longer, and ever longer."""
@@ -208,36 +208,38 @@ class Lists:
 
     # -- answers
 
-    def on_answer(self, turn: Turn, sender: NodeId, answer: ScanAnswer) -> None:
+    def on_answer(self, step: StepBuilder, sender: NodeId, answer: ScanAnswer) -> None:
         """One more node has answered; with a prepare quorum, the page can be made."""
         self._late.pop(sender, None)
         read = self._reads.get(answer.id)
         if read is not None and not read.merged and read.moves_on(answer):
             read.answers[sender] = answer
-            self._merge_if_enough(turn, read)
+            self._merge_if_enough(step, read)
 
-    def _merge_if_enough(self, turn: Turn, read: ListRead) -> None:
+    def _merge_if_enough(self, step: StepBuilder, read: ListRead) -> None:
         if not self._node.config.quorums.prepared(read.answers.keys()):
             return
-        self._call_off(turn, read)
+        self._call_off(step, read)
         contradiction = read.merge()
         if contradiction is not None:
-            self._on_disagreement(turn, read, *contradiction)
+            self._on_disagreement(step, read, *contradiction)
             return
         for key in sorted(read.unsettled, key=sort_key):
-            turn.again(Finish(key, read.token))
-        self._end_if_settled(turn, read)
-        self._begin_next(turn)
+            step.again(Finish(key, read.token))
+        self._end_if_settled(step, read)
+        self._begin_next(step)
 
-    def _on_disagreement(self, turn: Turn, read: ListRead, one: Decree, other: Decree) -> None:
+    def _on_disagreement(
+        self, step: StepBuilder, read: ListRead, one: Decree, other: Decree
+    ) -> None:
         """Two nodes know different decrees: learn both, so that the key is disputed here too."""
         for decree in (one, other):
-            turn.again(FromPeer(self._node.name, Commit(decree.key, decree)))
-        self._drop(turn, read, Disputed, dispute_message(one.key))
+            step.again(FromPeer(self._node.name, Commit(decree.key, decree)))
+        self._drop(step, read, Disputed, dispute_message(one.key))
 
     # -- what is half-done
 
-    def finish(self, turn: Turn, event: Finish) -> None:
+    def finish(self, step: StepBuilder, event: Finish) -> None:
         """Finish one key of a list, now that its instance is loaded.
 
         It is for each who waits: one who leaves takes nothing from the others.
@@ -246,61 +248,65 @@ class Lists:
         if read is None:
             return
 
-        def then(turn: Turn, found: Found) -> None:
-            self._settled(turn, read.token, event.key, found)
+        def then(step: StepBuilder, found: Found) -> None:
+            self._settled(step, read.token, event.key, found)
 
         for live in list(read.lives):
-            self._coordinator.follow(turn, event.key, live, then)
+            self._coordinator.follow(step, event.key, live, then)
 
-    def leave_out(self, turn: Turn, event: Finish) -> None:
+    def leave_out(self, step: StepBuilder, event: Finish) -> None:
         """The key to be finished is forgotten here: the page goes without it."""
-        self._settled(turn, event.token or 0, event.key, None)
+        self._settled(step, event.token or 0, event.key, None)
 
-    def settle(self, turn: Turn, event: Finish, decree: Decree) -> None:
+    def settle(self, step: StepBuilder, event: Finish, decree: Decree) -> None:
         """The key to be finished turned out to be learned here."""
-        self._settled(turn, event.token or 0, event.key, decree)
+        self._settled(step, event.token or 0, event.key, decree)
 
-    def give_up(self, turn: Turn, token: int, error: type[DecreedError], message: str) -> None:
+    def give_up(
+        self, step: StepBuilder, token: int, error: type[DecreedError], message: str
+    ) -> None:
         """A key of a list cannot be finished here: the list fails, rather than leave it out."""
         read = self._reads.get(token)
         if read is not None:
-            self._drop(turn, read, error, message)
+            self._drop(step, read, error, message)
 
-    def _settled(self, turn: Turn, token: int, key: Key, found: Found) -> None:
+    def _settled(self, step: StepBuilder, token: int, key: Key, found: Found) -> None:
         read = self._reads.get(token)
         if read is not None and key in read.unsettled:
             read.unsettled.discard(key)
             if isinstance(found, Decree):
                 read.decrees[key] = found
-            self._end_if_settled(turn, read)
+            self._end_if_settled(step, read)
 
     # -- ends
 
-    def _end_if_settled(self, turn: Turn, read: ListRead) -> None:
+    def _end_if_settled(self, step: StepBuilder, read: ListRead) -> None:
         if not read.unsettled:
             decrees, next_after = read.page()
             lives = list(read.lives)
-            self._end(turn, read)
+            self._end(step, read)
             for live in lives:
-                self._requests.answer(turn, live, ListPage(live.request.id, decrees, next_after))
+                self._requests.answer(step, live, ListPage(live.request.id, decrees, next_after))
 
-    def _drop(self, turn: Turn, read: ListRead, error: type[DecreedError], message: str) -> None:
+    def _drop(
+        self, step: StepBuilder, read: ListRead, error: type[DecreedError], message: str
+    ) -> None:
         lives = list(read.lives)
-        self._end(turn, read)
+        self._end(step, read)
         for live in lives:
-            self._requests.fail(turn, live, error, message)
+            self._requests.fail(step, live, error, message)
 
-    def _end(self, turn: Turn, read: ListRead) -> None:
+    def _end(self, step: StepBuilder, read: ListRead) -> None:
         """Forget a page, and begin with another one."""
         if not read.merged:
-            self._call_off(turn, read)
+            self._call_off(step, read)
         del self._reads[read.token]
         self._node.tokens.close(read.token)
         for live in read.lives:
             del self._of[live]
-        self._begin_next(turn)
+        self._begin_next(step)
 
-    def _call_off(self, turn: Turn, read: ListRead) -> None:
+    def _call_off(self, step: StepBuilder, read: ListRead) -> None:
         """Tell those who were asked and have not answered that nobody waits for it."""
         for node in read.unanswered():
-            turn.at_once(Send(node, CancelScan(read.token)))
+            step.at_once(Send(node, CancelScan(read.token)))

@@ -24,7 +24,7 @@ from ..step.effects import ReadLastSlot, Send
 from ..step.events import ReadOn, ResendRead, SlotDone
 from ..step.node import Node, refusal
 from ..step.pending import Live, Requests
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
 
 PROMPT_READS = 512
@@ -62,7 +62,7 @@ class Reads:
         node: Node,
         requests: Requests,
         coordinator: Coordinator,
-        learn: Callable[[Turn, Sequence[Decree]], None],
+        learn: Callable[[StepBuilder, Sequence[Decree]], None],
     ) -> None:
         self._node = node
         self._requests = requests
@@ -101,90 +101,90 @@ class Reads:
 
     # -- requests
 
-    def get(self, turn: Turn, live: Live, request: GetRequest) -> None:
+    def get(self, step: StepBuilder, live: Live, request: GetRequest) -> None:
         """Answer with the decree, or with undecided."""
 
-        def then(turn: Turn, found: Found) -> None:
-            self._answer(turn, live, found)
+        def then(step: StepBuilder, found: Found) -> None:
+            self._answer(step, live, found)
 
-        self.read(turn, request.key, live, then)
+        self.read(step, request.key, live, then)
 
-    def wait(self, turn: Turn, live: Live, request: WaitRequest) -> None:
+    def wait(self, step: StepBuilder, live: Live, request: WaitRequest) -> None:
         """Answer with the decree as soon as there is one."""
 
-        def then(turn: Turn, found: Found) -> None:
+        def then(step: StepBuilder, found: Found) -> None:
             if found is not None:
-                self._answer(turn, live, found)
+                self._answer(step, live, found)
                 return
             live.undecided = True
             self._waits.setdefault(request.key, []).append(live)
             self._node.eager = True
 
-        self.read(turn, request.key, live, then)
+        self.read(step, request.key, live, then)
 
-    def latest(self, turn: Turn, live: Live, request: LatestRequest) -> None:
+    def latest(self, step: StepBuilder, live: Live, request: LatestRequest) -> None:
         """Find the last decided slot: from the last one learned here, slot by slot."""
         token = self._node.tokens.read(self)
         self._series[token] = live
-        turn.read(ReadLastSlot(token, request.series, live.origin))
+        step.read(ReadLastSlot(token, request.series, live.origin))
 
-    def on_read(self, turn: Turn, done: ReadDone) -> None:
+    def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """The disk has said which slot of a series was learned last."""
         assert isinstance(done, SlotDone), "the last slot was asked for"
         live = self._series.pop(done.token)
         assert isinstance(live.request, LatestRequest)
         key = slot_key(live.request.series, max(done.slot, 1))
-        turn.again(ReadOn(live.origin, live.request.id, key, None))
+        step.again(ReadOn(live.origin, live.request.id, key, None))
 
-    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """The disk could not say it."""
-        self._requests.fail(turn, self._series.pop(token), DamagedError, message)
+        self._requests.fail(step, self._series.pop(token), DamagedError, message)
 
-    def read_on(self, turn: Turn, event: ReadOn) -> None:
+    def read_on(self, step: StepBuilder, event: ReadOn) -> None:
         """Read one slot of a series; the first undecided one ends the search (design 10)."""
         live = self._requests.find(event.origin, event.id)
         if live is None or not isinstance(live.request, LatestRequest):
             return
         series, slot = live.request.series, int(event.key.rpartition("@")[2])
 
-        def then(turn: Turn, found: Found) -> None:
+        def then(step: StepBuilder, found: Found) -> None:
             match found:
                 case None:
-                    self._answer(turn, live, event.latest)
+                    self._answer(step, live, event.latest)
                 case ForgottenInstance():
                     floor = slot_key(series, found.floor)
-                    turn.again(ReadOn(event.origin, event.id, floor, None))
+                    step.again(ReadOn(event.origin, event.id, floor, None))
                 case Decree():
                     following = slot_key(series, slot + 1)
-                    turn.again(ReadOn(event.origin, event.id, following, found))
+                    step.again(ReadOn(event.origin, event.id, following, found))
 
-        self.read(turn, event.key, live, then)
+        self.read(step, event.key, live, then)
 
     # -- one key
 
-    def read(self, turn: Turn, key: Key, live: Live, then: Then) -> None:
+    def read(self, step: StepBuilder, key: Key, live: Live, then: Then) -> None:
         """Find out what `key` is decided to be, and call `then` with it, or with None.
 
         If the key is forgotten, `then` is told that.
         """
-        instance = turn.instances[key]
+        instance = step.instances[key]
         if isinstance(instance, ForgottenInstance):
-            then(turn, instance)
+            then(step, instance)
         elif isinstance(instance, Unserved):
-            self._requests.fail(turn, live, instance.error, instance.message)
+            self._requests.fail(step, live, instance.error, instance.message)
         elif instance.disputed is not None:
-            self._requests.fail(turn, live, Disputed, dispute_message(key))
+            self._requests.fail(step, live, Disputed, dispute_message(key))
         elif instance.learned is not None:
-            then(turn, instance.learned)
+            then(step, instance.learned)
         elif not self._node.voting:
             error, message = refusal(self._node)
-            self._requests.fail(turn, live, error, message)
+            self._requests.fail(step, live, error, message)
         elif instance.accepted is not None:
-            self._coordinator.follow(turn, key, live, then)
+            self._coordinator.follow(step, key, live, then)
         else:
-            self._ask(turn, QuorumRead(key, live, then))
+            self._ask(step, QuorumRead(key, live, then))
 
-    def on_answer(self, turn: Turn, sender: NodeId, answer: QueryAnswer) -> None:
+    def on_answer(self, step: StepBuilder, sender: NodeId, answer: QueryAnswer) -> None:
         """A peer has said what it holds."""
         read = self._reads.get(answer.id)
         if read is None:
@@ -193,28 +193,28 @@ class Reads:
             self._drop(answer.id)
         elif answer.learned is not None:
             if answer.learned.key == read.key:
-                self._learn(turn, (answer.learned,))  # which ends this read too
+                self._learn(step, (answer.learned,))  # which ends this read too
         elif answer.accepted:
             self._drop(answer.id)
-            self._finish(turn, read)
+            self._finish(step, read)
         else:
-            self._count(turn, answer.id, read, sender)
+            self._count(step, answer.id, read, sender)
 
-    def on_learned(self, turn: Turn, decrees: Sequence[Decree]) -> None:
+    def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """All who wait for these keys are answered, reads that ask a quorum included."""
         for decree in decrees:
-            self._end(turn, decree)
+            self._end(step, decree)
 
-    def on_forgotten(self, turn: Turn, gone: ForgottenInstance) -> None:
+    def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Nobody will find out what those keys are decided to be."""
         for key in [key for key in self._reads_by_key if gone.covers(key)]:
             for token in list(self._reads_by_key.get(key, ())):
-                self._drop(token).then(turn, gone)
+                self._drop(token).then(step, gone)
         for key in [key for key in self._waits if gone.covers(key)]:
             for live in self._waits.pop(key):
-                self._answer(turn, live, gone)
+                self._answer(step, live, gone)
 
-    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+    def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Ask those again who have not answered (R02)."""
         read = self._reads.get(timer.token)
         if read is None:
@@ -223,8 +223,8 @@ class Reads:
             self._drop(timer.token)
             return
         missing = (node for node in self._node.others if node not in read.answered)
-        turn.broadcast(missing, Query(timer.token, read.key))
-        turn.ask_again(timer.token, self._patience_ms)
+        step.broadcast(missing, Query(timer.token, read.key))
+        step.ask_again(timer.token, self._patience_ms)
 
     def prune(self) -> None:
         """Forget the waits that nobody waits for any more."""
@@ -235,11 +235,11 @@ class Reads:
             else:
                 del self._waits[key]
 
-    def tell(self, turn: Turn, sender: NodeId, query: Query) -> None:
+    def tell(self, step: StepBuilder, sender: NodeId, query: Query) -> None:
         """Answer a peer's query with what this node holds, once that is durable."""
-        instance = turn.instances[query.key]
+        instance = step.instances[query.key]
         if isinstance(instance, ForgottenInstance):
-            tell_forgotten(turn, sender, query.key, instance)
+            tell_forgotten(step, sender, query.key, instance)
             return
         if isinstance(instance, Unserved) or instance.disputed is not None:
             return
@@ -247,21 +247,21 @@ class Reads:
             return
         accepted = instance.accepted is not None
         answer = QueryAnswer(query.id, accepted, instance.learned)
-        turn.vouch(query.key, Send(sender, answer))
+        step.vouch(query.key, Send(sender, answer))
 
-    def _ask(self, turn: Turn, read: QuorumRead) -> None:
+    def _ask(self, step: StepBuilder, read: QuorumRead) -> None:
         token = self._node.tokens.ask(self)
         self._reads[token] = read
         self._reads_by_key.setdefault(read.key, set()).add(token)
-        turn.broadcast(self._node.others, Query(token, read.key))
-        turn.ask_again(token, self._patience_ms)
-        self._count(turn, token, read, self._node.name)
+        step.broadcast(self._node.others, Query(token, read.key))
+        step.ask_again(token, self._patience_ms)
+        self._count(step, token, read, self._node.name)
 
-    def _count(self, turn: Turn, token: int, read: QuorumRead, sender: NodeId) -> None:
+    def _count(self, step: StepBuilder, token: int, read: QuorumRead, sender: NodeId) -> None:
         read.answered.add(sender)
         if self._node.config.quorums.prepared(read.answered):
             self._drop(token)
-            self._conclude(turn, read)
+            self._conclude(step, read)
 
     def _drop(self, token: int) -> QuorumRead:
         read = self._reads.pop(token)
@@ -272,33 +272,33 @@ class Reads:
             del self._reads_by_key[read.key]
         return read
 
-    def _end(self, turn: Turn, decree: Decree) -> None:
+    def _end(self, step: StepBuilder, decree: Decree) -> None:
         for token in list(self._reads_by_key.get(decree.key, ())):
-            self._drop(token).then(turn, decree)
+            self._drop(token).then(step, decree)
         for live in self._waits.pop(decree.key, ()):
-            self._answer(turn, live, decree)
+            self._answer(step, live, decree)
 
-    def _conclude(self, turn: Turn, read: QuorumRead) -> None:
+    def _conclude(self, step: StepBuilder, read: QuorumRead) -> None:
         """A prepare quorum holds nothing; but our own instance may have changed meanwhile."""
-        instance = turn.instances[read.key]
+        instance = step.instances[read.key]
         if not isinstance(instance, Unserved) and instance.learned is None:
-            read.then(turn, None)
+            read.then(step, None)
         else:
-            self.read(turn, read.key, read.live, read.then)
+            self.read(step, read.key, read.live, read.then)
 
-    def _finish(self, turn: Turn, read: QuorumRead) -> None:
-        instance = turn.instances[read.key]
+    def _finish(self, step: StepBuilder, read: QuorumRead) -> None:
+        instance = step.instances[read.key]
         if isinstance(instance, Unserved) or instance.learned is not None:
-            self.read(turn, read.key, read.live, read.then)
+            self.read(step, read.key, read.live, read.then)
         else:
-            self._coordinator.follow(turn, read.key, read.live, read.then)
+            self._coordinator.follow(step, read.key, read.live, read.then)
 
-    def _answer(self, turn: Turn, live: Live, found: Found) -> None:
+    def _answer(self, step: StepBuilder, live: Live, found: Found) -> None:
         request_id = live.request.id
         match found:
             case None:
-                self._requests.answer(turn, live, Undecided(request_id))
+                self._requests.answer(step, live, Undecided(request_id))
             case ForgottenInstance():
-                self._requests.fail(turn, live, found.error, found.message)
+                self._requests.fail(step, live, found.error, found.message)
             case Decree():
-                self._requests.answer(turn, live, Decreed(request_id, found))
+                self._requests.answer(step, live, Decreed(request_id, found))

@@ -10,7 +10,7 @@ from ..consensus.acceptor import Acceptors
 from ..consensus.coordinator import Coordinator
 from ..step.events import Finish
 from ..step.node import Node, refusal
-from ..step.step_builder import Turn
+from ..step.step_builder import StepBuilder
 from .lists import Lists
 
 FINISH_AT_A_TIME = 256
@@ -34,34 +34,34 @@ class Finishing:
         self._coordinator = coordinator
         self._lists = lists
 
-    def sweep(self, turn: Turn) -> None:
+    def sweep(self, step: StepBuilder) -> None:
         """Finish, in the next step, what has been half-done for too long."""
         if not self._node.voting:
             return
         finish_ms = self._node.config.timing.finish_ms
-        before_ms = turn.now_ms - finish_ms - self._acceptors.backlog_ms
+        before_ms = step.now_ms - finish_ms - self._acceptors.backlog_ms
         for key in self._acceptors.overdue(before_ms, FINISH_AT_A_TIME):
-            self._acceptors.postpone(key, turn.now_ms)
-            turn.again(Finish(key, None))
+            self._acceptors.postpone(key, step.now_ms)
+            step.again(Finish(key, None))
 
-    def finish(self, turn: Turn, event: Finish) -> None:
+    def finish(self, step: StepBuilder, event: Finish) -> None:
         """Finish one key, whose instance is loaded."""
         if event.token is not None:
-            self._finish_for_list(turn, event, event.token)
+            self._finish_for_list(step, event, event.token)
             return
-        instance = turn.instances[event.key]
+        instance = step.instances[event.key]
         if self._node.voting and isinstance(instance, Instance) and instance.learned is None:
-            self._coordinator.finish(turn, event.key)
+            self._coordinator.finish(step, event.key)
 
-    def _finish_for_list(self, turn: Turn, event: Finish, token: int) -> None:
-        instance = turn.instances[event.key]
+    def _finish_for_list(self, step: StepBuilder, event: Finish, token: int) -> None:
+        instance = step.instances[event.key]
         if isinstance(instance, ForgottenInstance):
-            self._lists.leave_out(turn, event)
+            self._lists.leave_out(step, event)
         elif isinstance(instance, Unserved):
-            self._lists.give_up(turn, token, instance.error, instance.message)
+            self._lists.give_up(step, token, instance.error, instance.message)
         elif instance.learned is not None:
-            self._lists.settle(turn, event, instance.learned)
+            self._lists.settle(step, event, instance.learned)
         elif self._node.voting:
-            self._lists.finish(turn, event)
+            self._lists.finish(step, event)
         else:
-            self._lists.give_up(turn, token, *refusal(self._node))
+            self._lists.give_up(step, token, *refusal(self._node))

@@ -15,7 +15,7 @@ from ...types import NodeId
 from ...wire.peers import CancelScan, Scan
 from ..step.effects import Send
 from ..step.node import Node
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from .list_read import PAGE_BYTES
 from .scans import DiskScan, Scans
 from .spans import Comparison
@@ -58,7 +58,7 @@ class ScanService:
         """What is not over; see `Replica.pending_work`."""
         return {"served scans": [scan for served in self._served.values() for scan in served]}
 
-    def serve(self, turn: Turn, sender: NodeId, scan: Scan) -> None:
+    def serve(self, step: StepBuilder, sender: NodeId, scan: Scan) -> None:
         """Scan for a peer; a node that may not vote keeps silent."""
         served = self._served.setdefault(sender, {})
         if not self._node.voting or scan.id in served:
@@ -66,10 +66,10 @@ class ScanService:
         if len(served) >= MAX_SERVED:
             del served[next(iter(served))]
         compared = Comparison(scan.spans, scan.limit, PAGE_BYTES)
-        served[scan.id] = Served(turn.now_ms + scan.timeout_ms, compared)
-        self._scans.add(turn, self._disk_scan(sender, scan, served[scan.id]))
+        served[scan.id] = Served(step.now_ms + scan.timeout_ms, compared)
+        self._scans.add(step, self._disk_scan(sender, scan, served[scan.id]))
 
-    def cancel(self, turn: Turn, sender: NodeId, cancel: CancelScan) -> None:
+    def cancel(self, step: StepBuilder, sender: NodeId, cancel: CancelScan) -> None:
         """The asker does not wait any more."""
         self._served.get(sender, {}).pop(cancel.id, None)
 
@@ -82,19 +82,19 @@ class ScanService:
     def _disk_scan(self, sender: NodeId, scan: Scan, served: Served) -> DiskScan:
         of_sender = self._served[sender]
 
-        def wanted(turn: Turn) -> bool:
+        def wanted(step: StepBuilder) -> bool:
             current = of_sender.get(scan.id) is served and self._node.voting
-            return current and turn.now_ms <= served.deadline_ms
+            return current and step.now_ms <= served.deadline_ms
 
-        def take(turn: Turn, page: ScanPage) -> bool:
+        def take(step: StepBuilder, page: ScanPage) -> bool:
             served.comparison.take(page)
             if not served.comparison.over:
                 return True
             del of_sender[scan.id]
-            turn.at_once(Send(sender, served.comparison.answer(scan.id)))
+            step.at_once(Send(sender, served.comparison.answer(scan.id)))
             return False
 
-        def give_up(turn: Turn, reason: str) -> None:
+        def give_up(step: StepBuilder, reason: str) -> None:
             """Keep silent: other nodes may make a quorum."""
             del of_sender[scan.id]
 

@@ -17,7 +17,7 @@ from ...disk import ScanPage
 from ..step.effects import ReadScan
 from ..step.events import ScanDone
 from ..step.node import Node
-from ..step.step_builder import Pending, Turn
+from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
 
 CHUNK_ROWS = 128
@@ -41,10 +41,10 @@ class DiskScan(Struct, eq=False):
     prefix: str
     after: str
     until: str
-    wanted: Callable[[Turn], bool]
-    take: Callable[[Turn, ScanPage], bool]
-    dispute: Callable[[Turn, str], None]
-    fail: Callable[[Turn, str], None]
+    wanted: Callable[[StepBuilder], bool]
+    take: Callable[[StepBuilder, ScanPage], bool]
+    dispute: Callable[[StepBuilder, str], None]
+    fail: Callable[[StepBuilder, str], None]
 
 
 class Scans:
@@ -72,28 +72,28 @@ class Scans:
         """What is not over; see `Replica.pending_work`."""
         return {"scan": () if self._reading is None else (self._reading,), "scans": self._waiting}
 
-    def add(self, turn: Turn, scan: DiskScan) -> None:
+    def add(self, step: StepBuilder, scan: DiskScan) -> None:
         """Read this behind all others."""
         self._waiting.append(scan)
-        self._next(turn)
+        self._next(step)
 
-    def on_read(self, turn: Turn, done: ReadDone) -> None:
+    def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """A chunk has been read."""
         assert isinstance(done, ScanDone), "a scan was asked for"
         scan = self._taken(done.token)
         if scan is not None:
-            if scan.wanted(turn) and self._handed(turn, scan, done.page):
+            if scan.wanted(step) and self._handed(step, scan, done.page):
                 scan.after = done.page.instances[-1][0]
-                self._read(turn, scan)
-            self._next(turn)
+                self._read(step, scan)
+            self._next(step)
 
-    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """The disk has a damaged record."""
         scan = self._taken(token)
         if scan is not None:
-            if scan.wanted(turn):
-                scan.fail(turn, message)
-            self._next(turn)
+            if scan.wanted(step):
+                scan.fail(step, message)
+            self._next(step)
 
     def _taken(self, token: int) -> DiskScan | None:
         if self._reading is None or self._reading[0] != token:
@@ -101,23 +101,23 @@ class Scans:
         scan, self._reading = self._reading[1], None
         return scan
 
-    def _handed(self, turn: Turn, scan: DiskScan, page: ScanPage) -> bool:
+    def _handed(self, step: StepBuilder, scan: DiskScan, page: ScanPage) -> bool:
         for key, instance in page.instances:
             if instance.disputed is not None:
-                scan.dispute(turn, key)
+                scan.dispute(step, key)
                 return False
-        return scan.take(turn, page) and not page.complete
+        return scan.take(step, page) and not page.complete
 
-    def _next(self, turn: Turn) -> None:
+    def _next(self, step: StepBuilder) -> None:
         """Begin with the first who is still wanted, if nothing is read now."""
         while self._reading is None and self._waiting:
             scan = self._waiting.popleft()
-            if scan.wanted(turn):
-                self._read(turn, scan)
+            if scan.wanted(step):
+                self._read(step, scan)
 
-    def _read(self, turn: Turn, scan: DiskScan) -> None:
+    def _read(self, step: StepBuilder, scan: DiskScan) -> None:
         token = self._node.tokens.read(self)
         self._reading = (token, scan)
-        turn.read(
+        step.read(
             ReadScan(token, scan.prefix, scan.after, self.chunk_rows, CHUNK_BYTES, scan.until)
         )

@@ -45,7 +45,7 @@ from ...wire.requests import (
 from ...wire.status import StatusReport
 from .effects import Outgoing, Reply, Send
 from .events import Connection, Expire, Origin
-from .step_builder import Pending, Turn
+from .step_builder import Pending, StepBuilder
 
 LONG_MS = 1_000
 COARSE_MS, FINE_MS = 32, 4
@@ -141,9 +141,9 @@ class Requests:
         """What is not over; see `Replica.pending_work`."""
         return {"requests": self.all(), "deadlines": self._buckets}
 
-    def open(self, turn: Turn, origin: Origin, request: Lasting) -> Live:
+    def open(self, step: StepBuilder, origin: Origin, request: Lasting) -> Live:
         """A request has arrived; its time starts to run."""
-        deadline_ms = turn.now_ms + request.timeout_ms
+        deadline_ms = step.now_ms + request.timeout_ms
         step_ms = COARSE_MS if request.timeout_ms >= LONG_MS else FINE_MS
         end_ms = (int(deadline_ms) // step_ms + 1) * step_ms
         live = Live(origin, request, deadline_ms, end_ms)
@@ -152,7 +152,7 @@ class Requests:
         bucket = self._buckets.get(end_ms)
         if bucket is None:
             bucket = self._buckets[end_ms] = {}
-            turn.timer(Expire(end_ms), end_ms - turn.now_ms)
+            step.timer(Expire(end_ms), end_ms - step.now_ms)
         bucket[live] = None
         return live
 
@@ -168,7 +168,9 @@ class Requests:
         """The last requests that somebody made and that are live; the latest first."""
         return list(islice(reversed(self._by_origin.get(origin, {})), count))
 
-    def answer(self, turn: Turn, live: Live, answer: Answer, *, durable: bool = False) -> None:
+    def answer(
+        self, step: StepBuilder, live: Live, answer: Answer, *, durable: bool = False
+    ) -> None:
         """Answer, unless the request is done.
 
         A decree is chosen once a quorum has it on disk, and stays so whatever this node forgets: its
@@ -182,17 +184,17 @@ class Requests:
         outgoing = address(live.origin, answer)
         match answer:
             case Decreed() | Granted() | HeldBy() | Failed() | Undecided() | StatusReport():
-                turn.at_once(outgoing)
+                step.at_once(outgoing)
             case Kept() | Superseded() | Ended() | GivenUp() | ClientPong():
-                turn.at_once(outgoing)
+                step.at_once(outgoing)
             case ListPage():
-                turn.at_once(outgoing)
+                step.at_once(outgoing)
             case WatchPage():
-                (turn.after if durable else turn.at_once)(outgoing)
+                (step.after if durable else step.at_once)(outgoing)
             case _:
                 assert_never(answer)
 
-    def fail(self, turn: Turn, live: Live, error: type[DecreedError], message: str) -> None:
+    def fail(self, step: StepBuilder, live: Live, error: type[DecreedError], message: str) -> None:
         """Answer with an error; behind an indefinite try of a claim, none may sound definite.
 
         What is forgotten may be what an earlier try of the claim won.
@@ -200,7 +202,7 @@ class Requests:
         indefinite = live.indefinite or issubclass(error, Forgotten)
         if live.claim_id is not None and indefinite and error.definite:
             error, message = OutcomeUnknown, f"an earlier try may yet succeed; then: {message}"
-        self.answer(turn, live, Failed(live.request.id, error.code, message))
+        self.answer(step, live, Failed(live.request.id, error.code, message))
 
     def abandon(self, origin: Connection) -> list[Live]:
         """The asker has gone; returns what it waited for."""
@@ -209,7 +211,7 @@ class Requests:
             self._close(live)
         return lives
 
-    def cancel(self, turn: Turn, origin: Origin, cancel: Cancel) -> Live | None:
+    def cancel(self, step: StepBuilder, origin: Origin, cancel: Cancel) -> Live | None:
         """The asker no longer wants one answer. It gets one all the same: each request has one.
 
         Returns:
@@ -217,15 +219,15 @@ class Requests:
         """
         live = self.find(origin, cancel.id)
         if live is not None:
-            self.fail(turn, live, *out_of_time(live))
+            self.fail(step, live, *out_of_time(live))
         return live
 
-    def refuse(self, turn: Turn, live: Live) -> None:
+    def refuse(self, step: StepBuilder, live: Live) -> None:
         """There is no room for it. A claim of which an accept may have left ends as unknown."""
         if live.indefinite or live.passed_to is not None:
-            self.fail(turn, live, OutcomeUnknown, f"the claim may yet be chosen; {CROWDED}")
+            self.fail(step, live, OutcomeUnknown, f"the claim may yet be chosen; {CROWDED}")
         else:
-            self.fail(turn, live, Busy, CROWDED)
+            self.fail(step, live, Busy, CROWDED)
 
     def expired(self, timer: Expire) -> list[Live]:
         """The live requests whose time has run out."""

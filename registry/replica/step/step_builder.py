@@ -22,7 +22,7 @@ Pending = Mapping[str, Collection[object]]
 """What a part holds in memory for work that is not over, by kind."""
 
 
-class Turn(Struct, eq=False):
+class StepBuilder(Struct, eq=False):
     """One step in the making.
 
     Attributes:

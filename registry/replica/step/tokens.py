@@ -10,7 +10,7 @@ life must not be taken for one of this life, or a read would count what was said
 from typing import Protocol
 
 from .events import FeedDone, ResendRead, ScanDone, SlotDone
-from .step_builder import Pending, Turn
+from .step_builder import Pending, StepBuilder
 
 TOKEN_BITS = 36
 """How many questions one life may ask; the bits above it count lives."""
@@ -21,7 +21,7 @@ ReadDone = ScanDone | FeedDone | SlotDone
 class AsksPeers(Protocol):
     """A part of the node that asks peers, again and again until they have answered (R02)."""
 
-    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+    def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Answers to one of its questions are missing."""
         ...
 
@@ -29,11 +29,11 @@ class AsksPeers(Protocol):
 class ReadsDisk(Protocol):
     """A part of the node that reads the disk. Each read ends in one of these two."""
 
-    def on_read(self, turn: Turn, done: ReadDone) -> None:
+    def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """The disk has answered."""
         ...
 
-    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """The disk has a damaged record there."""
         ...
 
@@ -76,20 +76,20 @@ class Tokens:
         self._readers[token] = reader
         return token
 
-    def on_resend(self, turn: Turn, timer: ResendRead) -> None:
+    def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Answers are missing; if the question is not over, the part that asked it asks again."""
         asker = self._askers.get(timer.token)
         if asker is not None:
-            asker.on_resend(turn, timer)
+            asker.on_resend(step, timer)
 
-    def on_read(self, turn: Turn, done: ReadDone) -> None:
+    def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """The disk has answered."""
         reader = self._readers.pop(done.token, None)
         if reader is not None:
-            reader.on_read(turn, done)
+            reader.on_read(step, done)
 
-    def on_read_failed(self, turn: Turn, token: int, message: str) -> None:
+    def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """The disk has a damaged record."""
         reader = self._readers.pop(token, None)
         if reader is not None:
-            reader.on_read_failed(turn, token, message)
+            reader.on_read_failed(step, token, message)

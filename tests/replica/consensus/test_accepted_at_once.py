@@ -12,7 +12,7 @@ from decreed.registry.paxos.messages import Accept, Accepted, Nack
 from decreed.registry.replica.consensus.acceptor import BYTES_PER_SECOND, Acceptors
 from decreed.registry.replica.step.effects import Effects
 from decreed.registry.replica.step.events import Moment
-from decreed.registry.replica.step.step_builder import Turn
+from decreed.registry.replica.step.step_builder import StepBuilder
 from decreed.registry.types import Ballot, Key, Process, Proposal
 
 from ...support.batches import N1, N2, N3, keys_of, proposed, standing
@@ -47,8 +47,8 @@ def acceptors_of(*promised: Ballot, unlearned: Sequence[Key] = ()) -> Acceptors:
     return Acceptors(NODES, classes, tuple(unlearned), Leases())
 
 
-def turn_of(instances: Mapping[Key, Instance | Unserved], now_ms: float = NOW_MS) -> Turn:
-    return Turn(Moment(now_ms, 0), now_ms, dict(instances))
+def step_of(instances: Mapping[Key, Instance | Unserved], now_ms: float = NOW_MS) -> StepBuilder:
+    return StepBuilder(Moment(now_ms, 0), now_ms, dict(instances))
 
 
 def written(effects: Effects) -> dict[Key, Instance]:
@@ -61,7 +61,7 @@ def test_R19_a_key_of_a_flight_is_judged_as_if_it_had_come_alone(
 ) -> None:
     decree = proposed(FIRST, standing())
     alone, together = acceptors_of(standing()), acceptors_of(standing())
-    slow, fast = turn_of({FIRST: state}), turn_of({FIRST: state, SECOND: EMPTY})
+    slow, fast = step_of({FIRST: state}), step_of({FIRST: state, SECOND: EMPTY})
     answer = alone.answer(slow, Accept(FIRST, standing(), decree))
     others = together.vote(fast, standing(), [decree, proposed(SECOND, standing())])
     assert others == ({} if isinstance(answer, Accepted) else {FIRST: answer})
@@ -75,18 +75,18 @@ def test_R19_a_key_of_a_flight_is_judged_as_if_it_had_come_alone(
 
 def test_blank_keys_are_accepted_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(acceptor, "on_accept")
-    turn = turn_of({FIRST: EMPTY, SECOND: EMPTY})
+    step = step_of({FIRST: EMPTY, SECOND: EMPTY})
     flight = [proposed(key, standing()) for key in (FIRST, SECOND)]
-    assert acceptors_of(standing()).vote(turn, standing(), flight) == {}
-    assert set(written(turn.finish())) == {FIRST, SECOND}
+    assert acceptors_of(standing()).vote(step, standing(), flight) == {}
+    assert set(written(step.finish())) == {FIRST, SECOND}
 
 
 def test_R05_of_two_values_for_one_key_in_a_flight_the_second_is_refused_and_told_loudly() -> None:
-    turn = turn_of({FIRST: EMPTY})
+    step = step_of({FIRST: EMPTY})
     one, two = (proposed(FIRST, standing(), value) for value in (b"one", b"two"))
-    assert acceptors_of(standing()).vote(turn, standing(), [one, two]) == {FIRST: None}
-    assert turn.instances[FIRST] == Instance(standing(), Proposal(standing(), one))
-    assert "two values" in turn.finish().alarms[0]
+    assert acceptors_of(standing()).vote(step, standing(), [one, two]) == {FIRST: None}
+    assert step.instances[FIRST] == Instance(standing(), Proposal(standing(), one))
+    assert "two values" in step.finish().alarms[0]
 
 
 @pytest.mark.parametrize(
@@ -95,26 +95,26 @@ def test_R05_of_two_values_for_one_key_in_a_flight_the_second_is_refused_and_tol
 def test_R19_nothing_is_accepted_without_that_very_standing_promise(
     promised: Sequence[Ballot],
 ) -> None:
-    turn = turn_of({FIRST: EMPTY})
-    others = acceptors_of(*promised).vote(turn, standing(), [proposed(FIRST, standing())])
+    step = step_of({FIRST: EMPTY})
+    others = acceptors_of(*promised).vote(step, standing(), [proposed(FIRST, standing())])
     assert isinstance(others[FIRST], Nack)
-    assert not written(turn.finish())
+    assert not written(step.finish())
 
 
 def test_R14_what_is_accepted_is_held_in_the_ballot_of_the_flight() -> None:
     """Another node may have proposed the decree first: the ballot that was accepted counts."""
-    turn = turn_of({FIRST: EMPTY})
+    step = step_of({FIRST: EMPTY})
     adopted = proposed(FIRST, OLDER)
-    acceptors_of(standing()).vote(turn, standing(), [adopted])
-    assert turn.instances[FIRST] == Instance(standing(), Proposal(standing(), adopted))
+    acceptors_of(standing()).vote(step, standing(), [adopted])
+    assert step.instances[FIRST] == Instance(standing(), Proposal(standing(), adopted))
 
 
 def test_the_bytes_of_a_flight_are_under_way_until_the_outcome_is_known() -> None:
     acceptors = acceptors_of(standing())
     flight = [proposed(key, standing(), bytes(BYTES_PER_SECOND)) for key in (FIRST, SECOND)]
-    acceptors.vote(turn_of({FIRST: EMPTY, SECOND: EMPTY}), standing(), flight)
+    acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), standing(), flight)
     assert acceptors.backlog_ms == 2_000
-    again = turn_of({d.key: Instance(standing(), Proposal(standing(), d)) for d in flight})
+    again = step_of({d.key: Instance(standing(), Proposal(standing(), d)) for d in flight})
     acceptors.vote(again, standing(), flight)
     assert acceptors.backlog_ms == 2_000, "counted once"
     acceptors.on_learned(again, flight)
@@ -124,6 +124,6 @@ def test_the_bytes_of_a_flight_are_under_way_until_the_outcome_is_known() -> Non
 def test_R22_what_a_flight_brought_waits_since_then_behind_what_is_older() -> None:
     acceptors = acceptors_of(standing(), unlearned=[THIRD])
     flight = [proposed(key, standing()) for key in (FIRST, SECOND)]
-    acceptors.vote(turn_of({FIRST: EMPTY, SECOND: EMPTY}), standing(), flight)
+    acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), standing(), flight)
     assert acceptors.overdue(NOW_MS - 1, 9) == [THIRD]
     assert acceptors.overdue(NOW_MS, 9) == [THIRD, FIRST, SECOND]

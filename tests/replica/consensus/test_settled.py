@@ -4,7 +4,7 @@ from decreed.registry.disk import CursorRecord
 from decreed.registry.paxos.messages import Commit
 from decreed.registry.replica.step.effects import Effects, Send
 from decreed.registry.replica.step.events import FeedDone, Fired, FromPeer, Moment, PullFeeds
-from decreed.registry.replica.step.step_builder import Turn
+from decreed.registry.replica.step.step_builder import StepBuilder
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import FeedPage, Ping, Pull
 
@@ -66,9 +66,9 @@ def test_a_feed_that_nobody_adds_to_is_durable_soon_and_told_so_far() -> None:
 
 
 def test_what_waits_for_the_disk_waits_for_a_sync_though_nothing_is_written_with_it() -> None:
-    turn = Turn(Moment(0, 0), 0, {})
-    turn.after(Send(N2, Ping(0, True, False)))
-    effects = turn.finish()
+    step = StepBuilder(Moment(0, 0), 0, {})
+    step.after(Send(N2, Ping(0, True, False)))
+    effects = step.finish()
     assert not effects.records and effects.sync
 
 
@@ -83,6 +83,6 @@ def test_a_page_of_what_is_not_durable_yet_leaves_behind_a_sync() -> None:
 
 
 def test_a_cursor_alone_is_settled_too() -> None:
-    turn = Turn(Moment(0, 0), 0, {})
-    turn.note(CursorRecord(N2, bytes(16), 1))
-    assert not turn.finish().sync
+    step = StepBuilder(Moment(0, 0), 0, {})
+    step.note(CursorRecord(N2, bytes(16), 1))
+    assert not step.finish().sync

@@ -8,7 +8,7 @@ from decreed.registry.disk import ScanPage
 from decreed.registry.replica.requests.scans import DiskScan, Scans
 from decreed.registry.replica.step.effects import ReadScan
 from decreed.registry.replica.step.events import Moment, ScanDone
-from decreed.registry.replica.step.step_builder import Turn
+from decreed.registry.replica.step.step_builder import StepBuilder
 
 EMPTY = ScanPage((), complete=True)
 
@@ -18,11 +18,11 @@ def scan(prefix: str, wanted: set[str]) -> DiskScan:
     return DiskScan(prefix, "", "", lambda _: prefix in wanted, lambda *_: False, _never, _never)
 
 
-def _never(turn: Turn, reason: str) -> None:
+def _never(turn: StepBuilder, reason: str) -> None:
     raise AssertionError(reason)
 
 
-def read_in(turn: Turn) -> list[str]:
+def read_in(turn: StepBuilder) -> list[str]:
     reads = turn.finish().reads
     return [read.prefix for read in reads if isinstance(read, ReadScan)]
 
@@ -32,14 +32,14 @@ def test_a_scan_that_is_called_off_in_line_is_never_read() -> None:
     node = SimpleNamespace(tokens=SimpleNamespace(read=lambda _: next(numbers)))
     scans = Scans(cast(Any, node))
     wanted = {"a", "b", "c"}
-    turn = Turn(Moment(0, 0), 0, {})
+    turn = StepBuilder(Moment(0, 0), 0, {})
     for prefix in ("a", "b", "c"):
         scans.add(turn, scan(prefix, wanted))
     assert read_in(turn) == ["a"], "one at a time"
     wanted.discard("b")
-    turn = Turn(Moment(1, 0), 1, {})
+    turn = StepBuilder(Moment(1, 0), 1, {})
     scans.on_read(turn, ScanDone(1, EMPTY))
     assert read_in(turn) == ["c"]
-    turn = Turn(Moment(2, 0), 2, {})
+    turn = StepBuilder(Moment(2, 0), 2, {})
     scans.on_read(turn, ScanDone(2, EMPTY))
     assert read_in(turn) == [] and scans.idle
