@@ -41,7 +41,7 @@ from .status import status_report
 from .step.effects import Reply, Send
 from .step.events import Connection, Expire, Misnamed, Origin
 from .step.node import refusal
-from .step.pending import Lasting, Live, address, out_of_time
+from .step.pending import Lasting, PendingRequest, address, out_of_time
 from .step.step_builder import StepBuilder
 
 R = TypeVar("R", bound=Lasting)
@@ -56,7 +56,7 @@ class Opening(Struct, frozen=True):
     """
 
     needs: Callable[[Any], Iterable[Key]]
-    begin: Callable[[StepBuilder, Live, Any], None]
+    begin: Callable[[StepBuilder, PendingRequest, Any], None]
 
 
 class Intake:
@@ -119,11 +119,11 @@ class Intake:
         if decree is not None:
             step.at_once(address(origin, Decreed(request.id, decree)))
             return
-        live = self._requests.open(step, origin, request)
+        pending = self._requests.open(step, origin, request)
         if self._node.formed:
-            self.openings[type(request)].begin(step, live, request)
+            self.openings[type(request)].begin(step, pending, request)
         else:
-            self._requests.fail(step, live, *refusal(self._node))
+            self._requests.fail(step, pending, *refusal(self._node))
 
     def _decided(self, step: StepBuilder, request: Lasting) -> Decree | None:
         """The decree that answers a request for one key, if it is learned here: it is final (R08)."""
@@ -142,20 +142,20 @@ class Intake:
 
     def on_client_gone(self, step: StepBuilder, connection: Connection) -> None:
         """A client's connection has ended: nobody waits for what it asked."""
-        for live in self._requests.abandon(connection):
-            self._leave(step, live)
+        for pending in self._requests.abandon(connection):
+            self._leave(step, pending)
 
     def on_crowded(self, step: StepBuilder, connection: Connection, count: int) -> None:
         """Too many requests wait, and most of them on this connection: refuse its newest ones."""
-        for live in self._requests.newest(connection, count):
-            self._requests.refuse(step, live)
-            self._leave(step, live)
+        for pending in self._requests.newest(connection, count):
+            self._requests.refuse(step, pending)
+            self._leave(step, pending)
 
     def on_expire(self, step: StepBuilder, timer: Expire) -> None:
         """Requests have run out of time: say how things stand."""
-        for live in self._requests.expired(timer):
-            self._expire(step, live)
-            self._parts.lists.leave(step, live)
+        for pending in self._requests.expired(timer):
+            self._expire(step, pending)
+            self._parts.lists.leave(step, pending)
         self._requests.close_bucket(timer)
 
     def _on_cancel(self, step: StepBuilder, connection: Connection, cancel: Cancel) -> None:
@@ -163,28 +163,28 @@ class Intake:
         if cancelled is not None:
             self._leave(step, cancelled)
 
-    def _leave(self, step: StepBuilder, live: Live) -> None:
+    def _leave(self, step: StepBuilder, pending: PendingRequest) -> None:
         """Nobody waits for this any more."""
-        self._parts.lists.leave(step, live)
-        self._parts.contests.leave(step, live)
+        self._parts.lists.leave(step, pending)
+        self._parts.contests.leave(step, pending)
 
-    def _expire(self, step: StepBuilder, live: Live) -> None:
-        match live.request:
-            case WaitRequest() if live.undecided:
-                self._requests.answer(step, live, Undecided(live.request.id))
+    def _expire(self, step: StepBuilder, pending: PendingRequest) -> None:
+        match pending.request:
+            case WaitRequest() if pending.undecided:
+                self._requests.answer(step, pending, Undecided(pending.request.id))
             case WatchRequest():
-                self._parts.watches.expire(step, live, live.request)
+                self._parts.watches.expire(step, pending, pending.request)
             case LockRequest() | HolderRequest():
-                self._parts.contests.expire(step, live)
+                self._parts.contests.expire(step, pending)
             case _:
-                self._requests.fail(step, live, *out_of_time(live))
+                self._requests.fail(step, pending, *out_of_time(pending))
 
     # -- what is done with each kind
 
     def add(
         self,
         kind: type[R],
-        begin: Callable[[StepBuilder, Live, R], None],
+        begin: Callable[[StepBuilder, PendingRequest, R], None],
         needs: Callable[[R], Iterable[Key]],
     ) -> None:
         """Add a line to the table, with functions that take the kind of request that it is for."""

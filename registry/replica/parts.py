@@ -28,7 +28,7 @@ from .requests.recovery import Finishing
 from .requests.scan_service import ScanService
 from .requests.scans import Scans
 from .step.node import Node
-from .step.pending import Requests
+from .step.pending import PendingRequests
 
 
 class Parts:
@@ -41,7 +41,7 @@ class Parts:
 
     def __init__(self, config: ClusterConfig, recovered: Recovered) -> None:
         node = self.node = Node(config, recovered.identity, recovered.lineage, recovered.feed_end)
-        requests = self.requests = Requests()
+        requests = self.requests = PendingRequests()
         leases = self.leases = Leases()
         cursors = {cursor.node: cursor for cursor in recovered.cursors}
         membership = self.membership = Membership(node, recovered.peers, cursors)

@@ -357,9 +357,9 @@ class Replica:
             step.at_once(address(origin, Failed(request_id, OutcomeUnknown.code, message)))
         self._coordinator.abandon()
         self.parts.locks.abandon()
-        for live in self.parts.requests.all():
-            unknown = live.indefinite or live.passed_to is not None
-            self.parts.requests.fail(step, live, OutcomeUnknown if unknown else error, message)
+        for pending in self.parts.requests.all():
+            unknown = pending.indefinite or pending.passed_to is not None
+            self.parts.requests.fail(step, pending, OutcomeUnknown if unknown else error, message)
         self.parts.lists.prune(step)
 
 

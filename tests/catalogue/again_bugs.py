@@ -196,9 +196,9 @@ LOST = (
         _LOST_TESTS,
         (
             "registry.replica.feed.watches",
-            "            self._answer(step, live, request, (), self._node.feed_end, lost=True)\n"
+            "            self._answer(step, pending, request, (), self._node.feed_end, lost=True)\n"
             "        else:",
-            "            self._answer(step, live, request, (), self._node.feed_end)\n        else:",
+            "            self._answer(step, pending, request, (), self._node.feed_end)\n        else:",
         ),
     ),
     _bug(

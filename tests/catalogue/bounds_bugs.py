@@ -59,8 +59,8 @@ WAITING = (
         "a claim that may be chosen is refused as if it were not",
         _MANY,
         "registry.replica.step.pending",
-        "        if live.indefinite or live.passed_to is not None:\n            self.fail(step",
-        "        if live.indefinite:\n            self.fail(step",
+        "        if pending.indefinite or pending.passed_to is not None:\n            self.fail(step",
+        "        if pending.indefinite:\n            self.fail(step",
     ),
     _bug(
         "of requests with one id, only the last is forgotten with its client",
@@ -80,7 +80,7 @@ WAITING = (
         "who leaves a queue has all others looked at",
         _MANY,
         "registry.replica.locks.lock_queues",
-        "        contest.leave(live)\n        if not",
+        "        contest.leave(pending)\n        if not",
         "        contest.tidy()\n        if not",
     ),
     _bug(

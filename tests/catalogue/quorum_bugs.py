@@ -18,8 +18,8 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.lock_queue",
-            "return any(not live.done for live in self.serves)",
-            "return all(not live.done for live in self.serves)",
+            "return any(not pending.done for pending in self.serves)",
+            "return all(not pending.done for pending in self.serves)",
         ),
     ),
     _bug(

@@ -40,7 +40,7 @@ READING = (
     _bug(
         "what is accepted is served as if it were chosen",
         "requests.reads",
-        "            self._coordinator.follow(step, key, live, then)",
+        "            self._coordinator.follow(step, key, pending, then)",
         "            then(step, instance.accepted.decree)",
         trials=300,
     ),
@@ -55,8 +55,8 @@ READING = (
     _bug(
         "a read that joins after a nack counts promises that are older than itself",
         "consensus.coordinator",
-        "Follower(live, then, attempt.ballots)",
-        "Follower(live, then, 0 if attempt.outbids else attempt.ballots)",
+        "Follower(pending, then, attempt.ballots)",
+        "Follower(pending, then, 0 if attempt.outbids else attempt.ballots)",
         None,  # rarer still
         tests=_TESTS,
     ),
@@ -201,14 +201,14 @@ CLAIMING = (
     _bug(
         "claim id ignored on retry",
         "requests.claims",
-        "and decree.claim_id != live.claim_id:",
+        "and decree.claim_id != pending.claim_id:",
         "and True:",
         trials=20,
     ),
     _bug(
         "a claim of the next slot takes one that another won",
         "requests.claims",
-        "if isinstance(live.request, ClaimNextRequest) and",
+        "if isinstance(pending.request, ClaimNextRequest) and",
         "if False and",
         trials=20,
     ),
@@ -218,14 +218,14 @@ CLAIMING = (
     _bug(
         "what was passed on and lost is called definite",
         "requests.claims",
-        "                live.indefinite = True\n",
-        "                live.indefinite = False\n",
+        "                pending.indefinite = True\n",
+        "                pending.indefinite = False\n",
         400,
     ),
     _bug(
         "an error behind an indefinite try sounds definite",
         "step.pending",
-        "if live.claim_id is not None and indefinite and error.definite:",
+        "if pending.claim_id is not None and indefinite and error.definite:",
         "if False:",
         1_500,
     ),

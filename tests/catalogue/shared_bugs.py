@@ -29,7 +29,7 @@ SHARED = (
         (
             "registry.replica.consensus.attempt",
             "        self.claims = [candidate for candidate in",
-            "        if any(one.live.done for one in (*self.claims, *self.followers)):\n"
+            "        if any(one.pending.done for one in (*self.claims, *self.followers)):\n"
             "            self.claims, self.followers = [], []\n"
             "        self.claims = [candidate for candidate in",
         ),
@@ -48,8 +48,8 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.consensus.attempt",
-            "self.followers = [f for f in self.followers if not f.live.done]",
-            "self.followers = [] if any(f.live.done for f in self.followers) else self.followers",
+            "self.followers = [f for f in self.followers if not f.pending.done]",
+            "self.followers = [] if any(f.pending.done for f in self.followers) else self.followers",
         ),
     ),
     _bug(
@@ -66,8 +66,8 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.requests.reads",
-            "        if read.live.done:\n            self._drop(timer.token)\n            return\n",
-            "        if read.live.done:\n"
+            "        if read.pending.done:\n            self._drop(timer.token)\n            return\n",
+            "        if read.pending.done:\n"
             "            for token in list(self._reads_by_key[read.key]):\n"
             "                self._drop(token)\n"
             "            return\n",
@@ -78,8 +78,8 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.requests.reads",
-            "        if read.live.done:\n            self._drop(answer.id)\n",
-            "        if read.live.done:\n"
+            "        if read.pending.done:\n            self._drop(answer.id)\n",
+            "        if read.pending.done:\n"
             "            for token in list(self._reads_by_key[read.key]):\n"
             "                self._drop(token)\n",
         ),
@@ -108,8 +108,8 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.locks.lock_queue",
-            "            self._forget_claim(live)\n",
-            "            self._forget_claim(live)\n            self.ask = None\n",
+            "            self._forget_claim(pending)\n",
+            "            self._forget_claim(pending)\n            self.ask = None\n",
         ),
     ),
     _bug(
@@ -117,9 +117,9 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        self._coordinator.follow(step, tenure(ask.decree).next_key, live, then)\n"
+            "        self._coordinator.follow(step, tenure(ask.decree).next_key, pending, then)\n"
             "        self._pause(step, contest, MAX_PAUSE_MS)\n",
-            "        self._coordinator.follow(step, tenure(ask.decree).next_key, live, then)\n",
+            "        self._coordinator.follow(step, tenure(ask.decree).next_key, pending, then)\n",
         ),
     ),
 )
@@ -131,10 +131,10 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        for live in ask.serves:\n"
-            "            if not queues(live) and not live.indefinite:",
-            "        for live in list(contest.waiters):\n"
-            "            if not queues(live) and not live.indefinite:",
+            "        for pending in ask.serves:\n"
+            "            if not queues(pending) and not pending.indefinite:",
+            "        for pending in list(contest.waiters):\n"
+            "            if not queues(pending) and not pending.indefinite:",
         ),
     ),
     _bug(
@@ -151,8 +151,8 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        for live in ask.serves:\n            if not wants_it(live):",
-            "        for live in list(contest.waiters):\n            if not wants_it(live):",
+            "        for pending in ask.serves:\n            if not wants_it(pending):",
+            "        for pending in list(contest.waiters):\n            if not wants_it(pending):",
         ),
     ),
     _bug(
@@ -160,10 +160,10 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        ask.mark_undecided()\n        for live",
-            "        for live in contest.waiters:\n"
-            "            live.undecided = True\n"
-            "        for live",
+            "        ask.mark_undecided()\n        for pending",
+            "        for pending in contest.waiters:\n"
+            "            pending.undecided = True\n"
+            "        for pending",
         ),
     ),
     _bug(
@@ -180,8 +180,8 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "if live.undecided and not live.indefinite and decree and contest:",
-            "if not live.indefinite and decree and contest:",
+            "if pending.undecided and not pending.indefinite and decree and contest:",
+            "if not pending.indefinite and decree and contest:",
         ),
     ),
     _bug(
@@ -189,8 +189,8 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "if live.undecided and not live.indefinite and decree and contest:",
-            "if live.undecided and decree and contest:",
+            "if pending.undecided and not pending.indefinite and decree and contest:",
+            "if pending.undecided and decree and contest:",
         ),
     ),
     _bug(

@@ -27,7 +27,7 @@ def test_a_claim_is_proposed_voted_on_learned_and_answered_on_its_way() -> None:
     assert visited >= {
         *("Replica.step", "Intake.open", "Claims.begin", "Coordinator.join", "Standing.prepared"),
         *("propose", "on_accept", "on_accepted", "learn", "Knowledge.learn", "Claims.settle"),
-        *("Requests.answer", "StepBuilder.finish"),
+        *("PendingRequests.answer", "StepBuilder.finish"),
     }
 
 

@@ -8,13 +8,13 @@ from msgspec.structs import replace
 from ...disk import ForgottenInstance
 from ...paxos.proposer import Prepared, Preparing, Proposing
 from ...types import Ballot, Claim, Decree, Key, NodeId, Value
-from ..step.pending import Live
+from ..step.pending import PendingRequest
 from ..step.step_builder import StepBuilder
 
 Found = Decree | ForgottenInstance | None
 """What a key is decided to be, that it is forgotten, or that it is undecided."""
 Then = Callable[[StepBuilder, Found], None]
-Settle = Callable[[StepBuilder, Live, Decree], None]
+Settle = Callable[[StepBuilder, PendingRequest, Decree], None]
 
 
 class Progress(Value, frozen=True):
@@ -38,13 +38,13 @@ class Follower(Struct, eq=False):
     """A read that wants to know how an attempt ends.
 
     Attributes:
-        live: the request behind it.
+        pending: the request behind it.
         then: called with the decree, with None for undecided, or if the key is forgotten.
         joined: the attempt's count of ballots when the read joined. The promises of a ballot that
             had begun by then may be older than the read, so its vacancy says nothing to it.
     """
 
-    live: Live
+    pending: PendingRequest
     then: Then
     joined: int
 
@@ -53,12 +53,12 @@ class Candidate(Struct, eq=False):
     """A request that wants the key.
 
     Attributes:
-        live: the request.
+        pending: the request.
         claim: what it would have the key frozen to.
         settle: called with the request and the decree, which may be another claim's.
     """
 
-    live: Live
+    pending: PendingRequest
     claim: Claim
     settle: Settle
 
@@ -99,16 +99,16 @@ class Attempt(Struct, eq=False):
 
     def drop_finished(self) -> None:
         """Drop the claims and reads that are done: a claim that is done is never proposed."""
-        self.claims = [candidate for candidate in self.claims if not candidate.live.done]
+        self.claims = [candidate for candidate in self.claims if not candidate.pending.done]
         if self.followers:
-            self.followers = [f for f in self.followers if not f.live.done]
+            self.followers = [f for f in self.followers if not f.pending.done]
 
     def note_proposed(self) -> None:
         """From here on, a claim whose id is in the proposal may be chosen: say so if time ends."""
         if isinstance(self.state, Proposing):
             for candidate in self.claims:
                 if candidate.claim.claim_id == self.state.decree.claim_id:
-                    candidate.live.indefinite = True
+                    candidate.pending.indefinite = True
 
     def take_answered(self) -> list[Follower]:
         """Take out the reads that the present ballot began after: that it found nothing tells them."""

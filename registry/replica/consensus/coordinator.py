@@ -24,7 +24,7 @@ from ...wire.peers import Held
 from ..step.effects import Send
 from ..step.events import Resend, ResendFlight, Retry
 from ..step.node import Node
-from ..step.pending import Live
+from ..step.pending import PendingRequest
 from ..step.step_builder import Pending, StepBuilder
 from .acceptor import LIGHT_BYTES, Acceptors
 from .attempt import Attempt, Candidate, Follower, Progress, Settle, Then
@@ -79,17 +79,19 @@ class Coordinator:
         """The instance that a timer needs: none if its attempt is over."""
         return (timer.key,) if self._current(timer) else ()
 
-    def join(self, step: StepBuilder, live: Live, claim: Claim, settle: Settle) -> None:
+    def join(
+        self, step: StepBuilder, pending: PendingRequest, claim: Claim, settle: Settle
+    ) -> None:
         """Claim a key: join its attempt, or start one. The first claim in it is proposed."""
         attempt = self._open(claim.key)
-        attempt.claims.append(Candidate(live, claim, settle))
+        attempt.claims.append(Candidate(pending, claim, settle))
         attempt.note_proposed()
         self._begin_if_new(step, attempt)
 
-    def follow(self, step: StepBuilder, key: Key, live: Live, then: Then) -> None:
+    def follow(self, step: StepBuilder, key: Key, pending: PendingRequest, then: Then) -> None:
         """Finish what others left half-done, for a read that must know how it ends (R22)."""
         attempt = self._open(key)
-        attempt.followers.append(Follower(live, then, attempt.ballots))
+        attempt.followers.append(Follower(pending, then, attempt.ballots))
         self._begin_if_new(step, attempt)
 
     def finish(self, step: StepBuilder, key: Key) -> None:
@@ -381,7 +383,7 @@ class Coordinator:
             return
         self._leave(attempt)
         for candidate in attempt.claims:
-            candidate.settle(step, candidate.live, decree)
+            candidate.settle(step, candidate.pending, decree)
         for follower in attempt.followers:
             follower.then(step, decree)
 

@@ -19,7 +19,7 @@ from ...wire.requests import Position, WatchPage, WatchRequest
 from ..step.effects import ReadFeed
 from ..step.events import FeedDone
 from ..step.node import Node, servable
-from ..step.pending import Live, Requests
+from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
 from .watch_positions import index_of, number_of
@@ -31,7 +31,7 @@ PAGE_BYTES = 1024 * 1024
 class Watch(Struct, eq=False):
     """One request to watch: all entries below `index` have been looked at for it."""
 
-    live: Live
+    pending: PendingRequest
     request: WatchRequest
     index: int
 
@@ -47,11 +47,11 @@ class Watches:
         parked: the watches that wait for what is not learned yet, by prefix.
     """
 
-    def __init__(self, node: Node, requests: Requests) -> None:
+    def __init__(self, node: Node, requests: PendingRequests) -> None:
         self._node = node
         self._requests = requests
         self._reading: dict[int, Watch] = {}
-        self._read_for: dict[Live, Watch] = {}
+        self._read_for: dict[PendingRequest, Watch] = {}
         self.parked: dict[str, dict[Watch, None]] = {}
 
     def needs(self, done: FeedDone) -> Iterable[Key]:
@@ -64,17 +64,17 @@ class Watches:
         parked = [watch for watches in self.parked.values() for watch in watches]
         return {"watch reads": self._reading, "parked watches": parked}
 
-    def begin(self, step: StepBuilder, live: Live, request: WatchRequest) -> None:
+    def begin(self, step: StepBuilder, pending: PendingRequest, request: WatchRequest) -> None:
         """Say where the feed is, or go on from where the watcher was."""
         since = request.since
         if since is None:
-            self._answer(step, live, request, (), self._node.feed_end)
+            self._answer(step, pending, request, (), self._node.feed_end)
             return
         index = index_of(self._node, since.index) if self._is_ours(since) else None
         if index is None:
-            self._answer(step, live, request, (), self._node.feed_end, lost=True)
+            self._answer(step, pending, request, (), self._node.feed_end, lost=True)
         else:
-            self._read_on(step, Watch(live, request, index))
+            self._read_on(step, Watch(pending, request, index))
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """Entries were read for a watch."""
@@ -85,13 +85,13 @@ class Watches:
         watch.index = max(watch.index, done.next_index)
         if found:
             self._answer_page(step, watch, found)
-        elif not watch.live.done:
+        elif not watch.pending.done:
             self._read_on(step, watch)
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """The feed could not be read: the watcher starts over, on another node perhaps."""
         watch = self._taken(token)
-        self._answer(step, watch.live, watch.request, (), self._node.feed_end, lost=True)
+        self._answer(step, watch.pending, watch.request, (), self._node.feed_end, lost=True)
 
     def end_turn(self, step: StepBuilder) -> None:
         """Answer the parked watches that this step's decrees concern."""
@@ -105,16 +105,16 @@ class Watches:
             watch.index = self._node.feed_end
             self._answer_page(step, watch, found)
 
-    def expire(self, step: StepBuilder, live: Live, request: WatchRequest) -> None:
+    def expire(self, step: StepBuilder, pending: PendingRequest, request: WatchRequest) -> None:
         """Time is up: an empty page, from where the watcher goes on."""
-        watch = self._read_for.get(live)
+        watch = self._read_for.get(pending)
         index = self._node.feed_end - len(step.learned) if watch is None else watch.index
-        self._answer(step, live, request, (), index)
+        self._answer(step, pending, request, (), index)
 
     def prune(self) -> None:
         """Forget parked watches that nobody waits for any more."""
         for watches in list(self.parked.values()):
-            for watch in [w for w in watches if w.live.done]:
+            for watch in [w for w in watches if w.pending.done]:
                 self._unpark(watch)
 
     def _read_on(self, step: StepBuilder, watch: Watch) -> None:
@@ -123,13 +123,13 @@ class Watches:
             self._node.eager = True
             return
         token = self._node.tokens.read(self)
-        self._reading[token] = self._read_for[watch.live] = watch
-        step.read(ReadFeed(token, watch.index, READ_ENTRIES, watch.live.origin))
+        self._reading[token] = self._read_for[watch.pending] = watch
+        step.read(ReadFeed(token, watch.index, READ_ENTRIES, watch.pending.origin))
 
     def _taken(self, token: int) -> Watch:
         """The watch that a reading was for, now that the reading is over."""
         watch = self._reading.pop(token)
-        del self._read_for[watch.live]
+        del self._read_for[watch.pending]
         return watch
 
     def _unpark(self, watch: Watch) -> None:
@@ -142,12 +142,12 @@ class Watches:
         self, step: StepBuilder, watch: Watch, found: list[tuple[int, Decree]]
     ) -> None:
         page, index = _cut(found, watch.request.limit, watch.index)
-        self._answer(step, watch.live, watch.request, page, index)
+        self._answer(step, watch.pending, watch.request, page, index)
 
     def _answer(
         self,
         step: StepBuilder,
-        live: Live,
+        pending: PendingRequest,
         request: WatchRequest,
         decrees: tuple[Decree, ...],
         index: int,
@@ -159,7 +159,7 @@ class Watches:
         told = index if number is None else number
         position = Position(self._node.name, self._node.identity.disk_id, told)
         page = WatchPage(request.id, decrees, position, lost)
-        self._requests.answer(step, live, page, durable=number is None)
+        self._requests.answer(step, pending, page, durable=number is None)
 
     def _is_ours(self, since: Position) -> bool:
         return (since.node, since.disk_id) == (self._node.name, self._node.identity.disk_id)

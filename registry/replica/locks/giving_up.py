@@ -26,7 +26,7 @@ from ...wire.requests import GivenUp, GiveUpRequest, LockRequest
 from ..step.effects import Send
 from ..step.events import ResendRead
 from ..step.node import Node, refusal
-from ..step.pending import Live, Requests
+from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
 from .lock_queues import Contests
 
@@ -37,12 +37,12 @@ class Passing(Struct, eq=False):
     """One give-up on its way passing.
 
     Attributes:
-        live: the request behind it.
+        pending: the request behind it.
         message: what goes to every node.
         taken: who has taken it.
     """
 
-    live: Live
+    pending: PendingRequest
     message: GiveUp
     taken: set[NodeId] = set()
 
@@ -57,7 +57,9 @@ class GiveUpRequests:
         contests: those who wait.
     """
 
-    def __init__(self, node: Node, requests: Requests, leases: Leases, contests: Contests) -> None:
+    def __init__(
+        self, node: Node, requests: PendingRequests, leases: Leases, contests: Contests
+    ) -> None:
         self._node = node
         self._requests = requests
         self._leases = leases
@@ -70,10 +72,10 @@ class GiveUpRequests:
 
     # -- requests
 
-    def begin(self, step: StepBuilder, live: Live, request: GiveUpRequest) -> None:
+    def begin(self, step: StepBuilder, pending: PendingRequest, request: GiveUpRequest) -> None:
         """A claimer has shown his secret: tell all nodes, this one included."""
         if not self._node.voting:
-            self._requests.fail(step, live, *refusal(self._node))
+            self._requests.fail(step, pending, *refusal(self._node))
             return
         message = GiveUp(
             self._node.tokens.ask(self),
@@ -82,21 +84,21 @@ class GiveUpRequests:
             request.ttl_ms,
             hash_of(request.secret),
         )
-        self._passing[message.id] = Passing(live, message)
+        self._passing[message.id] = Passing(pending, message)
         step.broadcast((*self._node.others, self._node.name), message)
         step.ask_again(message.id, self._node.config.timing.resend_ms)
 
-    def refuses(self, step: StepBuilder, live: Live, request: LockRequest) -> bool:
+    def refuses(self, step: StepBuilder, pending: PendingRequest, request: LockRequest) -> bool:
         """Whether the claim was given up, perhaps before it arrived; then it is answered here."""
         claim = request.claim
         given_up = self._leases.given_up.has(claim.claim_id, claim.secret_hash)
         if given_up:
-            self._requests.fail(step, live, BadRequest, GIVEN_UP)
+            self._requests.fail(step, pending, BadRequest, GIVEN_UP)
         return given_up
 
     def prune(self) -> None:
         """Forget what nobody waits for any more."""
-        for token in [t for t, passing in self._passing.items() if passing.live.done]:
+        for token in [t for t, passing in self._passing.items() if passing.pending.done]:
             self._drop(token)
 
     def abandon(self) -> None:
@@ -117,14 +119,14 @@ class GiveUpRequests:
         passing.taken.add(sender)
         if self._node.config.quorums.prepared(passing.taken):
             self._drop(answer.id)
-            self._requests.answer(step, passing.live, GivenUp(passing.live.request.id))
+            self._requests.answer(step, passing.pending, GivenUp(passing.pending.request.id))
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Tell those again who have not taken it (R02)."""
         passing = self._passing.get(timer.token)
         if passing is None:
             return
-        if passing.live.done:
+        if passing.pending.done:
             self._drop(timer.token)
             return
         missing = [node for node in self._node.config.nodes if node not in passing.taken]
@@ -157,9 +159,9 @@ class GiveUpRequests:
 
     def _pass_over(self, step: StepBuilder, message: GiveUp) -> None:
         """Those who wait for the claim here leave the queue."""
-        for live in self._contests.waiting(message.lock, message.claim_id):
-            request = live.request
+        for pending in self._contests.waiting(message.lock, message.claim_id):
+            request = pending.request
             assert isinstance(request, LockRequest), "who only asks makes no claim"
             if request.claim.secret_hash == message.secret_hash:
-                self._requests.fail(step, live, BadRequest, GIVEN_UP)
-                self._contests.leave(step, live)
+                self._requests.fail(step, pending, BadRequest, GIVEN_UP)
+                self._contests.leave(step, pending)

@@ -6,7 +6,7 @@ from ...locks.terms import Ending, TermClaim, term_of
 from ...types import Decree
 from ...wire.requests import Granted, HeldBy, LockRequest
 from ..step.node import Node
-from ..step.pending import Live, Requests
+from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import StepBuilder
 from .lock_queue import Contest
 
@@ -19,26 +19,26 @@ class Granting:
         requests: where answers go.
     """
 
-    def __init__(self, node: Node, requests: Requests) -> None:
+    def __init__(self, node: Node, requests: PendingRequests) -> None:
         self._node = node
         self._requests = requests
 
-    def settle(self, step: StepBuilder, live: Live, decree: Decree) -> None:
+    def settle(self, step: StepBuilder, pending: PendingRequest, decree: Decree) -> None:
         """The term that a waiter was proposed for is decided; if it is not his, he waits on."""
-        if isinstance(live.request, LockRequest) and _is_won(live.request.claim, decree):
+        if isinstance(pending.request, LockRequest) and _is_won(pending.request.claim, decree):
             quorums = self._node.config.quorums
             leased = 2 * quorums.accept > len(quorums.members)
-            self._requests.answer(step, live, Granted(live.request.id, decree, leased))
+            self._requests.answer(step, pending, Granted(pending.request.id, decree, leased))
 
     def grant(self, step: StepBuilder, contest: Contest, decree: Decree) -> None:
         """A repeated request may find its claim decreed, by whatever way it got there."""
-        for live in contest.waiters:
-            self.settle(step, live, decree)
+        for pending in contest.waiters:
+            self.settle(step, pending, decree)
 
     def tell_held(
         self,
         step: StepBuilder,
-        live: Live,
+        pending: PendingRequest,
         decree: Decree,
         contest: Contest,
         free_ms: float,
@@ -46,8 +46,8 @@ class Granting:
     ) -> None:
         """Somebody else has the lock, until `free_ms` at least."""
         remaining_ms = max(0, ceil(free_ms - step.now_ms))
-        held = HeldBy(live.request.id, decree, remaining_ms, ending, contest.queued)
-        self._requests.answer(step, live, held)
+        held = HeldBy(pending.request.id, decree, remaining_ms, ending, contest.queued)
+        self._requests.answer(step, pending, held)
 
 
 def _is_won(claim: TermClaim, decree: Decree) -> bool:

@@ -9,7 +9,7 @@ from ...paxos.quorums import Quorums
 from ...types import Decree, NodeId
 from ...wire.peers import AskLease, LeaseAnswer
 from ...wire.requests import LockRequest
-from ..step.pending import Live
+from ..step.pending import PendingRequest
 
 MAX_PAUSE_MS = 2_000
 FRESH_MS = 100.0
@@ -35,19 +35,19 @@ class Ask(Struct, eq=False):
 
     token: int
     decree: Decree
-    serves: list[Live]
+    serves: list[PendingRequest]
     answers: dict[NodeId, LeaseAnswer] = {}
     told: bool = False
 
     @property
     def awaited(self) -> bool:
         """Whether anybody whom it was asked for still waits."""
-        return any(not live.done for live in self.serves)
+        return any(not pending.done for pending in self.serves)
 
     def mark_undecided(self) -> None:
         """A prepare quorum has told how things stand since these arrived."""
-        for live in self.serves:
-            live.undecided = True
+        for pending in self.serves:
+            pending.undecided = True
 
     def question(self) -> AskLease:
         """What goes to every node."""
@@ -102,72 +102,74 @@ class Contest(Struct, eq=False):
     """
 
     lock: str
-    waiters: OrderedDict[Live, None] = field(default_factory=OrderedDict[Live, None])
+    waiters: OrderedDict[PendingRequest, None] = field(
+        default_factory=OrderedDict[PendingRequest, None]
+    )
     queued: int = 0
-    by_claim: dict[bytes, dict[Live, None]] = {}
+    by_claim: dict[bytes, dict[PendingRequest, None]] = {}
     ask: Ask | None = None
-    candidate: Live | None = None
+    candidate: PendingRequest | None = None
     serial: int = 0
     searching: int | None = None
-    floor_for: Live | None = None
+    floor_for: PendingRequest | None = None
     held_until_ms: float = 0.0
     looks_ms: float = 0.0
 
-    def join(self, live: Live) -> None:
+    def join(self, pending: PendingRequest) -> None:
         """Somebody waits, behind all others."""
-        self.waiters[live] = None
-        self.queued += queues(live)
-        if live.claim_id is not None:
-            self.by_claim.setdefault(live.claim_id, {})[live] = None
+        self.waiters[pending] = None
+        self.queued += queues(pending)
+        if pending.claim_id is not None:
+            self.by_claim.setdefault(pending.claim_id, {})[pending] = None
 
-    def leave(self, live: Live) -> None:
+    def leave(self, pending: PendingRequest) -> None:
         """Somebody waits no more. There may be thousands, and all may leave one by one."""
-        if live in self.waiters:
-            del self.waiters[live]
-            self.queued -= queues(live)
-            self._forget_claim(live)
-        if self.candidate is live:
+        if pending in self.waiters:
+            del self.waiters[pending]
+            self.queued -= queues(pending)
+            self._forget_claim(pending)
+        if self.candidate is pending:
             self.candidate = None
 
-    def _forget_claim(self, live: Live) -> None:
-        if live.claim_id is not None:
-            del self.by_claim[live.claim_id][live]
-            if not self.by_claim[live.claim_id]:
-                del self.by_claim[live.claim_id]
+    def _forget_claim(self, pending: PendingRequest) -> None:
+        if pending.claim_id is not None:
+            del self.by_claim[pending.claim_id][pending]
+            if not self.by_claim[pending.claim_id]:
+                del self.by_claim[pending.claim_id]
 
     def tidy(self) -> None:
         """Pass over those who have gone."""
-        for live in [live for live in self.waiters if live.done]:
-            self.leave(live)
+        for pending in [pending for pending in self.waiters if pending.done]:
+            self.leave(pending)
         if self.candidate is not None and self.candidate.done:
             self.candidate = None
 
-    def foremost(self) -> Live:
+    def foremost(self) -> PendingRequest:
         """Who has waited for longest."""
         return next(iter(self.waiters))
 
-    def first(self) -> Live | None:
+    def first(self) -> PendingRequest | None:
         """The waiter whose turn it is."""
-        return next((live for live in self.waiters if wants_it(live)), None)
+        return next((pending for pending in self.waiters if wants_it(pending)), None)
 
-    def curious(self) -> list[Live]:
+    def curious(self) -> list[PendingRequest]:
         """Those who only want to know who has the lock."""
-        return [live for live in self.waiters if not wants_it(live)]
+        return [pending for pending in self.waiters if not wants_it(pending)]
 
-    def impatient(self) -> list[Live]:
+    def impatient(self) -> list[PendingRequest]:
         """Those who want an answer even if the lock is held."""
-        return [live for live in self.waiters if not queues(live)]
+        return [pending for pending in self.waiters if not queues(pending)]
 
     def patient(self, until_ms: float) -> bool:
         """Whether all are content to wait, and have time beyond `until_ms`."""
-        return all(queues(live) and live.deadline_ms > until_ms for live in self.waiters)
+        return all(queues(pending) and pending.deadline_ms > until_ms for pending in self.waiters)
 
 
-def wants_it(live: Live) -> bool:
+def wants_it(pending: PendingRequest) -> bool:
     """Whether a request is for the lock itself."""
-    return isinstance(live.request, LockRequest)
+    return isinstance(pending.request, LockRequest)
 
 
-def queues(live: Live) -> bool:
+def queues(pending: PendingRequest) -> bool:
     """Whether a request is content to wait until the lock is free."""
-    return isinstance(live.request, LockRequest) and live.request.queue
+    return isinstance(pending.request, LockRequest) and pending.request.queue

@@ -39,7 +39,7 @@ from ..consensus.coordinator import Coordinator
 from ..requests.reads import Reads
 from ..step.events import Contend, Reconsider, SlotDone
 from ..step.node import Node, refusal
-from ..step.pending import Live, Requests, out_of_time
+from ..step.pending import PendingRequest, PendingRequests, out_of_time
 from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
 from .granting import Granting
@@ -63,7 +63,7 @@ class Contests:
     def __init__(
         self,
         node: Node,
-        requests: Requests,
+        requests: PendingRequests,
         coordinator: Coordinator,
         reads: Reads,
         leases: Leases,
@@ -86,16 +86,18 @@ class Contests:
         """What is not over; see `Replica.pending_work`."""
         return {"contests": self._contests, **self.asking.pending(), **self.latest.pending()}
 
-    def begin(self, step: StepBuilder, live: Live, request: LockRequest | HolderRequest) -> None:
+    def begin(
+        self, step: StepBuilder, pending: PendingRequest, request: LockRequest | HolderRequest
+    ) -> None:
         """Somebody wants the lock, or wants to know who has it."""
         if not self._node.voting:
-            self._requests.fail(step, live, *refusal(self._node))
+            self._requests.fail(step, pending, *refusal(self._node))
             return
         contest = self._contests.setdefault(request.lock, Contest(request.lock))
-        contest.join(live)
+        contest.join(pending)
         # one whose time ends before the contest looks again must be told as well how things stand
         short = request.timeout_ms <= 2 * MAX_PAUSE_MS
-        if len(contest.waiters) == 1 or short or not queues(live):
+        if len(contest.waiters) == 1 or short or not queues(pending):
             self.joined[request.lock] = None
 
     def end_turn(self, step: StepBuilder) -> None:
@@ -104,31 +106,31 @@ class Contests:
         for contest in filter(None, map(self._contests.get, joined)):
             self._go_on(step, contest)
 
-    def expire(self, step: StepBuilder, live: Live) -> None:
+    def expire(self, step: StepBuilder, pending: PendingRequest) -> None:
         """A waiter's time is over: say who has the lock, if a quorum said so and it is so."""
-        contest = self._contests.get(live.lock or "")
-        decree = self.latest.of(live.lock or "")
+        contest = self._contests.get(pending.lock or "")
+        decree = self.latest.of(pending.lock or "")
         if decree is None and contest is not None and contest.ask is not None:
             decree = contest.ask.decree  # so many other locks were heard of since
-        if live.undecided and not live.indefinite and decree and contest:
-            self.granting.tell_held(step, live, decree, contest, contest.held_until_ms)
+        if pending.undecided and not pending.indefinite and decree and contest:
+            self.granting.tell_held(step, pending, decree, contest, contest.held_until_ms)
         else:
-            self._requests.fail(step, live, *out_of_time(live))
-        self.leave(step, live)
+            self._requests.fail(step, pending, *out_of_time(pending))
+        self.leave(step, pending)
 
-    def leave(self, step: StepBuilder, live: Live) -> None:
+    def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
         """Somebody is gone, who may have waited for a lock: whoever is next need not wait for him."""
-        contest = self._contests.get(live.lock or "")
+        contest = self._contests.get(pending.lock or "")
         if contest is None:
             return
         waited = contest.candidate is not None
-        contest.leave(live)
+        contest.leave(pending)
         if not contest.waiters:
             self._close(contest)
         elif waited and contest.candidate is None:
             self.latest.find(step, contest)
 
-    def waiting(self, lock: str, claim_id: bytes) -> list[Live]:
+    def waiting(self, lock: str, claim_id: bytes) -> list[PendingRequest]:
         """Those who wait for a lock here with this claim."""
         contest = self._contests.get(lock)
         return list(contest.by_claim.get(claim_id, ())) if contest is not None else []
@@ -240,21 +242,23 @@ class Contests:
         first = contest.first()
         if first is not None:
             self._propose(step, contest, first, term_key(contest.lock, 1), None)
-        for live in contest.curious():
-            self._look_for_the_first(step, contest, live)
+        for pending in contest.curious():
+            self._look_for_the_first(step, contest, pending)
         if not contest.waiters:
             self._close(contest)
 
-    def _look_for_the_first(self, step: StepBuilder, contest: Contest, live: Live) -> None:
-        contest.leave(live)
+    def _look_for_the_first(
+        self, step: StepBuilder, contest: Contest, pending: PendingRequest
+    ) -> None:
+        contest.leave(pending)
 
         def then(step: StepBuilder, found: Found) -> None:
             if found is None:
-                self._requests.answer(step, live, Undecided(live.request.id))
-            elif not live.done and isinstance(live.request, HolderRequest):
-                self.begin(step, live, live.request)
+                self._requests.answer(step, pending, Undecided(pending.request.id))
+            elif not pending.done and isinstance(pending.request, HolderRequest):
+                self.begin(step, pending, pending.request)
 
-        self._reads.read(step, term_key(contest.lock, 1), live, then)
+        self._reads.read(step, term_key(contest.lock, 1), pending, then)
 
     def _contend_above(self, step: StepBuilder, contest: Contest, key: Key) -> None:
         """A term came before: it must be learned, which one at the floor may not be."""
@@ -295,14 +299,24 @@ class Contests:
             self.asking.ask(step, contest, before)
 
     def _propose_after(
-        self, step: StepBuilder, contest: Contest, first: Live, decree: Decree, ending: Ending
+        self,
+        step: StepBuilder,
+        contest: Contest,
+        first: PendingRequest,
+        decree: Decree,
+        ending: Ending,
     ) -> None:
         over = tenure(decree)
         previous = Previous(over.claim_id, term_of(decree).ttl_ms, ending)
         self._propose(step, contest, first, over.next_key, previous)
 
     def _propose(
-        self, step: StepBuilder, contest: Contest, first: Live, key: Key, previous: Previous | None
+        self,
+        step: StepBuilder,
+        contest: Contest,
+        first: PendingRequest,
+        key: Key,
+        previous: Previous | None,
     ) -> None:
         if contest.candidate is None:
             assert isinstance(first.request, LockRequest)
@@ -340,22 +354,22 @@ class Contests:
 
         If it is, or if it is forgotten, the contest goes on from there by itself.
         """
-        live = contest.foremost()
+        pending = contest.foremost()
 
         def then(step: StepBuilder, found: Found) -> None:
             # a minority has accepted it, which decides nothing, and would say so again at once
             if found is None:
                 self._pause(step, contest, self._node.config.timing.resend_ms)
 
-        self._coordinator.follow(step, tenure(ask.decree).next_key, live, then)
+        self._coordinator.follow(step, tenure(ask.decree).next_key, pending, then)
         self._pause(step, contest, MAX_PAUSE_MS)
 
     def _on_free(self, step: StepBuilder, contest: Contest, ask: Ask) -> None:
         """The term is over: a prepare quorum has no lease on it, or has told of its release."""
         ending = ask.ending()
-        for live in ask.serves:
-            if not wants_it(live):
-                self.granting.tell_held(step, live, ask.decree, contest, step.now_ms, ending)
+        for pending in ask.serves:
+            if not wants_it(pending):
+                self.granting.tell_held(step, pending, ask.decree, contest, step.now_ms, ending)
         contest.tidy()
         first = contest.first()
         if first is not None:
@@ -370,10 +384,10 @@ class Contests:
         wait_ms = ask.wait_ms(self._node.config.quorums)
         contest.held_until_ms = step.now_ms + wait_ms
         ask.mark_undecided()
-        for live in ask.serves:
-            if not queues(live) and not live.indefinite:
+        for pending in ask.serves:
+            if not queues(pending) and not pending.indefinite:
                 free_ms = contest.held_until_ms
-                self.granting.tell_held(step, live, ask.decree, contest, free_ms, ask.ending())
+                self.granting.tell_held(step, pending, ask.decree, contest, free_ms, ask.ending())
         contest.tidy()
         if not contest.waiters:
             self._close(contest)
@@ -389,8 +403,8 @@ class Contests:
         step.timer(Reconsider(contest.lock, contest.serial), delay_ms, delay_ms / 16)
 
     def _fail(self, step: StepBuilder, contest: Contest, message: str) -> None:
-        for live in contest.waiters:
-            self._requests.fail(step, live, DamagedError, message)
+        for pending in contest.waiters:
+            self._requests.fail(step, pending, DamagedError, message)
         self._close(contest)
 
     def _close(self, contest: Contest) -> None:

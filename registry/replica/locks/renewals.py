@@ -28,7 +28,7 @@ from ..requests.reads import Reads
 from ..step.effects import Send
 from ..step.events import ResendRead
 from ..step.node import Node, refusal
-from ..step.pending import Live, Requests
+from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
 
 OnEnded = Callable[[StepBuilder, Tenure], None]
@@ -38,13 +38,13 @@ class Renewal(Struct, eq=False):
     """One keep-alive on its way round.
 
     Attributes:
-        live: the request behind it.
+        pending: the request behind it.
         message: what goes to every node.
         kept: who has restarted its lease.
         refused: who has not.
     """
 
-    live: Live
+    pending: PendingRequest
     message: Renew
     kept: set[NodeId] = set()
     refused: set[NodeId] = set()
@@ -62,7 +62,7 @@ class Renewals:
     """
 
     def __init__(
-        self, node: Node, requests: Requests, reads: Reads, leases: Leases, on_ended: OnEnded
+        self, node: Node, requests: PendingRequests, reads: Reads, leases: Leases, on_ended: OnEnded
     ) -> None:
         self._node = node
         self._requests = requests
@@ -77,58 +77,58 @@ class Renewals:
 
     # -- requests
 
-    def keep(self, step: StepBuilder, live: Live, request: KeepAliveRequest) -> None:
+    def keep(self, step: StepBuilder, pending: PendingRequest, request: KeepAliveRequest) -> None:
         """A holder is alive."""
 
         def then(step: StepBuilder, found: Found) -> None:
             held = request.tenure
             if not isinstance(found, Decree) or found.claim_id != held.claim_id:
-                self._requests.answer(step, live, Superseded(request.id))
+                self._requests.answer(step, pending, Superseded(request.id))
                 return
             term = term_of(found)
             if not term.is_opened_by(request.secret):
-                self._requests.fail(step, live, BadRequest, _not_his_secret(held))
+                self._requests.fail(step, pending, BadRequest, _not_his_secret(held))
                 return
             token = self._node.tokens.ask(self)
-            self._ask(step, live, Renew(token, held, term.ttl_ms, term.secret_hash))
+            self._ask(step, pending, Renew(token, held, term.ttl_ms, term.secret_hash))
 
         if not self._node.voting:
-            self._requests.fail(step, live, *refusal(self._node))
+            self._requests.fail(step, pending, *refusal(self._node))
         else:
-            self._reads.read(step, request.tenure.key, live, then)
+            self._reads.read(step, request.tenure.key, pending, then)
 
-    def end(self, step: StepBuilder, live: Live, request: EndRequest) -> None:
+    def end(self, step: StepBuilder, pending: PendingRequest, request: EndRequest) -> None:
         """The holder is done, or an operator breaks the term."""
         if request.ending.how is How.EXPIRED:
             message = "a term expires by itself; release it or break it"
-            self._requests.fail(step, live, BadRequest, message)
+            self._requests.fail(step, pending, BadRequest, message)
             return
 
         def then(step: StepBuilder, found: Found) -> None:
             if isinstance(found, ForgottenInstance):
-                self._requests.fail(step, live, found.error, found.message)
+                self._requests.fail(step, pending, found.error, found.message)
                 return
             if found is None or found.claim_id != request.tenure.claim_id:
                 message = (
                     f"term {request.tenure.term} of {request.tenure.lock!r} is not this claim's"
                 )
-                self._requests.fail(step, live, BadRequest, message)
+                self._requests.fail(step, pending, BadRequest, message)
                 return
             term = term_of(found)
             if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):
                 message = _not_his_secret(request.tenure)
-                self._requests.fail(step, live, BadRequest, message)
+                self._requests.fail(step, pending, BadRequest, message)
                 return
             over = EndTerm(request.tenure, term.ttl_ms, request.ending)
             step.broadcast(self._node.others, over)
-            self._requests.answer(step, live, Ended(request.id))
+            self._requests.answer(step, pending, Ended(request.id))
             self._end(step, over)  # at once: the next in line waits for it
 
-        self._reads.read(step, request.tenure.key, live, then)
+        self._reads.read(step, request.tenure.key, pending, then)
 
     def prune(self) -> None:
         """Forget the keep-alives that nobody waits for any more."""
-        for token in [t for t, renewal in self._renewals.items() if renewal.live.done]:
+        for token in [t for t, renewal in self._renewals.items() if renewal.pending.done]:
             self._drop(token)
 
     def abandon(self) -> None:
@@ -143,9 +143,9 @@ class Renewals:
 
     # -- as the node that was asked
 
-    def _ask(self, step: StepBuilder, live: Live, message: Renew) -> None:
+    def _ask(self, step: StepBuilder, pending: PendingRequest, message: Renew) -> None:
         """Our own lease is renewed like any other, by a message to ourselves."""
-        self._renewals[message.id] = Renewal(live, message)
+        self._renewals[message.id] = Renewal(pending, message)
         step.broadcast((*self._node.others, self._node.name), message)
         step.ask_again(message.id, self._node.config.timing.resend_ms)
 
@@ -156,20 +156,20 @@ class Renewals:
             return
         (renewal.kept if answer.kept else renewal.refused).add(sender)
         quorums = self._node.config.quorums
-        request_id = renewal.live.request.id
+        request_id = renewal.pending.request.id
         if quorums.prepared(renewal.kept):
             self._drop(answer.id)
-            self._requests.answer(step, renewal.live, Kept(request_id))
+            self._requests.answer(step, renewal.pending, Kept(request_id))
         elif not quorums.prepared(set(self._node.config.nodes) - renewal.refused):
             self._drop(answer.id)
-            self._requests.answer(step, renewal.live, Superseded(request_id))
+            self._requests.answer(step, renewal.pending, Superseded(request_id))
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Ask those again who have not answered (R02)."""
         renewal = self._renewals.get(timer.token)
         if renewal is None:
             return
-        if renewal.live.done:
+        if renewal.pending.done:
             self._drop(timer.token)
             return
         answered = renewal.kept | renewal.refused
@@ -183,7 +183,7 @@ class Renewals:
             held = renewal.message.tenure
             if gone.covers(held.key):
                 self._drop(token)
-                self._requests.answer(step, renewal.live, Superseded(renewal.live.request.id))
+                self._requests.answer(step, renewal.pending, Superseded(renewal.pending.request.id))
 
     # -- as a node that keeps leases
 

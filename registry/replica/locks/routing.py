@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ...disk import ForgottenInstance
 from ...types import Decree
 from ...wire.requests import LockRequest
-from ..step.pending import Live
+from ..step.pending import PendingRequest
 from ..step.step_builder import StepBuilder
 from .giving_up import GiveUpRequests
 from .lock_queues import Contests
@@ -26,10 +26,10 @@ class Locks:
         self._renewals = renewals
         self._giving_up = giving_up
 
-    def begin(self, step: StepBuilder, live: Live, request: LockRequest) -> None:
+    def begin(self, step: StepBuilder, pending: PendingRequest, request: LockRequest) -> None:
         """Somebody wants a lock, unless its claim was given up, perhaps before it arrived."""
-        if not self._giving_up.refuses(step, live, request):
-            self._contests.begin(step, live, request)
+        if not self._giving_up.refuses(step, pending, request):
+            self._contests.begin(step, pending, request)
 
     def on_terms(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """Terms are decided."""

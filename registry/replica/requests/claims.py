@@ -26,7 +26,7 @@ from ..feed.learner import dispute_message
 from ..step.effects import Send
 from ..step.events import Coordinate
 from ..step.node import Node, refusal
-from ..step.pending import Live, Requests
+from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
 from .reads import Reads
 
@@ -47,13 +47,13 @@ class Claims:
     """
 
     def __init__(
-        self, node: Node, requests: Requests, coordinator: Coordinator, reads: Reads
+        self, node: Node, requests: PendingRequests, coordinator: Coordinator, reads: Reads
     ) -> None:
         self._node = node
         self._requests = requests
         self._coordinator = coordinator
         self._reads = reads
-        self._passed: dict[int, Live] = {}
+        self._passed: dict[int, PendingRequest] = {}
         self._passed_by_key: dict[Key, set[int]] = {}
         self.awaited = (self._passed,)
 
@@ -61,36 +61,36 @@ class Claims:
         """What is not over; see `Replica.pending_work`."""
         return {"claims passed on": self._passed}
 
-    def begin(self, step: StepBuilder, live: Live, request: AnyClaim) -> None:
+    def begin(self, step: StepBuilder, pending: PendingRequest, request: AnyClaim) -> None:
         """A claim has arrived: answer it, pass it on, or coordinate it."""
         limit = self._node.config.limits.max_value_bytes
         size = len(request.claim.value)
         if size > limit:
             message = f"the value has {size} bytes; the limit is {limit}"
-            self._requests.fail(step, live, BadRequest, message)
+            self._requests.fail(step, pending, BadRequest, message)
         else:
-            self._route(step, live, request)
+            self._route(step, pending, request)
 
     def go_on(self, step: StepBuilder, event: Coordinate) -> None:
         """Go on with a claim: route it again past a node, or coordinate it here, at some slot."""
-        live = self._requests.find(event.origin, event.request.id)
-        if live is None:
+        pending = self._requests.find(event.origin, event.request.id)
+        if pending is None:
             return
         if event.anew:
-            self._route(step, live, event.request)
+            self._route(step, pending, event.request)
         else:
-            self._coordinate(step, live, event.request, event.key)
+            self._coordinate(step, pending, event.request, event.key)
 
-    def settle(self, step: StepBuilder, live: Live, decree: Decree) -> None:
+    def settle(self, step: StepBuilder, pending: PendingRequest, decree: Decree) -> None:
         """The key that a claim joined is decided."""
-        if live.done:
+        if pending.done:
             return
-        if isinstance(live.request, ClaimNextRequest) and decree.claim_id != live.claim_id:
+        if isinstance(pending.request, ClaimNextRequest) and decree.claim_id != pending.claim_id:
             series, slot = series_and_slot(decree.key)
             assert slot is not None, "claim_next only ever joins slots"
-            self._again(step, live, live.request, slot_key(series, slot + 1))
+            self._again(step, pending, pending.request, slot_key(series, slot + 1))
         else:
-            self._requests.answer(step, live, Decreed(live.request.id, decree))
+            self._requests.answer(step, pending, Decreed(pending.request.id, decree))
 
     def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """Keys are decided: claims of them that were passed on need not wait for the answer."""
@@ -101,140 +101,150 @@ class Claims:
 
     def on_decreed(self, step: StepBuilder, sender: NodeId, answer: Decreed) -> None:
         """The home has answered a claim that we passed on."""
-        live = self._take(sender, answer.id)
-        if live is not None:
-            decreed = Decreed(live.request.id, answer.decree)
-            self._requests.answer(step, live, decreed)
+        pending = self._take(sender, answer.id)
+        if pending is not None:
+            decreed = Decreed(pending.request.id, answer.decree)
+            self._requests.answer(step, pending, decreed)
 
     def on_failed(self, step: StepBuilder, sender: NodeId, answer: Failed) -> None:
         """The home has refused a claim that we passed on: try the next node, or say so."""
-        live = self._take(sender, answer.id)
-        if live is None:
+        pending = self._take(sender, answer.id)
+        if pending is None:
             return
         error = error_kind(answer.code)
-        live.indefinite = live.indefinite or not error.definite
+        pending.indefinite = pending.indefinite or not error.definite
         if issubclass(error, _ELSEWHERE):
-            self._pass_over(step, live, sender)
+            self._pass_over(step, pending, sender)
         else:
-            self._requests.fail(step, live, error, answer.message)
+            self._requests.fail(step, pending, error, answer.message)
 
     def on_unreachable(self, step: StepBuilder, peer: NodeId) -> None:
         """A node is suspected: what it had is coordinated elsewhere, at once."""
-        for request_id, live in list(self._passed.items()):
-            if live.passed_to == peer:
+        for request_id, pending in list(self._passed.items()):
+            if pending.passed_to == peer:
                 self._forget(request_id)
-                live.indefinite = True
-                self._pass_over(step, live, peer)
+                pending.indefinite = True
+                self._pass_over(step, pending, peer)
 
     def prune(self) -> None:
         """Forget claims that were passed on and that nobody waits for any more."""
-        for request_id in [i for i, live in self._passed.items() if live.done]:
+        for request_id in [i for i, pending in self._passed.items() if pending.done]:
             self._forget(request_id)
 
     def _end_passed(self, step: StepBuilder, decree: Decree) -> None:
         for token in list(self._passed_by_key.get(decree.key, ())):
-            live = self._passed[token]
-            if isinstance(live.request, ClaimRequest) or live.claim_id == decree.claim_id:
+            pending = self._passed[token]
+            if isinstance(pending.request, ClaimRequest) or pending.claim_id == decree.claim_id:
                 self._forget(token)
-                self.settle(step, live, decree)
+                self.settle(step, pending, decree)
 
-    def _take(self, sender: NodeId, request_id: int) -> Live | None:
-        live = self._passed.get(request_id)
-        if live is None or live.passed_to != sender:
+    def _take(self, sender: NodeId, request_id: int) -> PendingRequest | None:
+        pending = self._passed.get(request_id)
+        if pending is None or pending.passed_to != sender:
             return None
         self._forget(request_id)
-        return live
+        return pending
 
     def _forget(self, token: int) -> None:
         """The claim is with no other node any more."""
-        live = self._passed.pop(token)
-        live.passed_to = None
-        tokens = self._passed_by_key[_key_of(live)]
+        pending = self._passed.pop(token)
+        pending.passed_to = None
+        tokens = self._passed_by_key[_key_of(pending)]
         tokens.discard(token)
         if not tokens:
-            del self._passed_by_key[_key_of(live)]
+            del self._passed_by_key[_key_of(pending)]
 
-    def _pass_over(self, step: StepBuilder, live: Live, peer: NodeId) -> None:
+    def _pass_over(self, step: StepBuilder, pending: PendingRequest, peer: NodeId) -> None:
         """Route again, past `peer`, once the claim's instances are loaded again.
 
         Nobody is asked twice; in the end this node does it itself, or refuses.
         """
-        live.passed_over |= {peer}
-        if not live.done:
-            assert isinstance(live.request, AnyClaim), "only claims are passed on"
-            request = live.request
-            step.again(Coordinate(live.origin, request, request.claim.key, anew=True))
+        pending.passed_over |= {peer}
+        if not pending.done:
+            assert isinstance(pending.request, AnyClaim), "only claims are passed on"
+            request = pending.request
+            step.again(Coordinate(pending.origin, request, request.claim.key, anew=True))
 
-    def _route(self, step: StepBuilder, live: Live, request: AnyClaim) -> None:
+    def _route(self, step: StepBuilder, pending: PendingRequest, request: AnyClaim) -> None:
         """To the first node in the key's order that is up; here, if the key is learned here."""
         key = request.claim.key
         if request.here or home(key, self._node.nodes) == self._node.name:
-            self._coordinate(step, live, request, key)
+            self._coordinate(step, pending, request, key)
             return
         instance = step.instances[key]
         open_here = isinstance(instance, Instance) and instance.learned is None
-        candidates = (self._node.reachable - live.passed_over) | {self._node.name}
+        candidates = (self._node.reachable - pending.passed_over) | {self._node.name}
         first = next(n for n in homes(key, self._node.nodes) if n in candidates)
         to_pass = open_here or not isinstance(request, ClaimRequest)
         if to_pass and first != self._node.name:
-            self._pass_on(step, live, request, first)
+            self._pass_on(step, pending, request, first)
         else:
-            self._coordinate(step, live, request, key)
+            self._coordinate(step, pending, request, key)
 
-    def _pass_on(self, step: StepBuilder, live: Live, request: AnyClaim, node: NodeId) -> None:
+    def _pass_on(
+        self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, node: NodeId
+    ) -> None:
         token = self._node.tokens.new()
-        timeout_ms = max(1, int(live.deadline_ms - step.now_ms))
+        timeout_ms = max(1, int(pending.deadline_ms - step.now_ms))
         passed = replace(request, id=token, timeout_ms=timeout_ms, here=True)
-        self._passed[token] = live
+        self._passed[token] = pending
         self._passed_by_key.setdefault(request.claim.key, set()).add(token)
-        live.passed_to = node
+        pending.passed_to = node
         step.at_once(Send(node, passed))
 
     # -- claims coordinated here
 
-    def _coordinate(self, step: StepBuilder, live: Live, request: AnyClaim, key: Key) -> None:
+    def _coordinate(
+        self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, key: Key
+    ) -> None:
         """Answer from what is learned or broken; otherwise this node proposes, if it may."""
         instance = step.instances[key]
         if not isinstance(instance, Instance):
-            self._requests.fail(step, live, instance.error, instance.message)
+            self._requests.fail(step, pending, instance.error, instance.message)
         elif instance.disputed is not None:
-            self._requests.fail(step, live, Disputed, dispute_message(key))
+            self._requests.fail(step, pending, Disputed, dispute_message(key))
         elif instance.learned is not None:
-            self.settle(step, live, instance.learned)
+            self.settle(step, pending, instance.learned)
         elif not self._node.voting:
-            self._requests.fail(step, live, *refusal(self._node))
+            self._requests.fail(step, pending, *refusal(self._node))
         elif "@" in key:
-            self._check_slot(step, live, request, key)
+            self._check_slot(step, pending, request, key)
         else:
-            self._join(step, live, request, key)
+            self._join(step, pending, request, key)
 
-    def _check_slot(self, step: StepBuilder, live: Live, request: AnyClaim, key: Key) -> None:
+    def _check_slot(
+        self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, key: Key
+    ) -> None:
         """Design 10: a slot is proposed only by a node that has learned the one before."""
         before = slot_before(key)
         instance = step.instances[before] if before is not None else None
         if before is None or (isinstance(instance, Instance) and instance.learned):
-            self._join(step, live, request, key)
+            self._join(step, pending, request, key)
             return
 
         def then(step: StepBuilder, found: Found) -> None:
             if isinstance(found, ForgottenInstance):
-                self._requests.fail(step, live, found.error, found.message)
+                self._requests.fail(step, pending, found.error, found.message)
             elif found is None:
                 message = f"slot {key!r} would leave a gap: {before!r} is undecided"
-                self._requests.fail(step, live, SeriesGap, message)
+                self._requests.fail(step, pending, SeriesGap, message)
             else:
-                self._again(step, live, request, key)
+                self._again(step, pending, request, key)
 
-        self._reads.read(step, before, live, then)
+        self._reads.read(step, before, pending, then)
 
-    def _again(self, step: StepBuilder, live: Live, request: AnyClaim, key: Key) -> None:
-        step.again(Coordinate(live.origin, request, key, anew=False))
+    def _again(
+        self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, key: Key
+    ) -> None:
+        step.again(Coordinate(pending.origin, request, key, anew=False))
 
-    def _join(self, step: StepBuilder, live: Live, request: AnyClaim, key: Key) -> None:
+    def _join(
+        self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, key: Key
+    ) -> None:
         claim = request.claim if request.claim.key == key else replace(request.claim, key=key)
-        self._coordinator.join(step, live, claim, self.settle)
+        self._coordinator.join(step, pending, claim, self.settle)
 
 
-def _key_of(live: Live) -> Key:
-    assert isinstance(live.request, AnyClaim), "only claims are passed on"
-    return live.request.claim.key
+def _key_of(pending: PendingRequest) -> Key:
+    assert isinstance(pending.request, AnyClaim), "only claims are passed on"
+    return pending.request.claim.key

@@ -8,7 +8,7 @@ from ...keys import sort_key
 from ...types import Decree, Key, NodeId
 from ...wire.peers import ScanAnswer, Span
 from ...wire.requests import ListRequest
-from ..step.pending import Live
+from ..step.pending import PendingRequest
 from .spans import Row, row_bytes
 
 PAGE_BYTES = 1024 * 1024
@@ -36,7 +36,7 @@ class ListRead(Struct, eq=False):
     """
 
     question: Question
-    lives: dict[Live, None] = {}
+    lives: dict[PendingRequest, None] = {}
     token: int = 0
     rows: list[Row] = []
     size: int = 0
@@ -57,7 +57,7 @@ class ListRead(Struct, eq=False):
     @property
     def deadline_ms(self) -> float:
         """When the last of those who asked stops waiting."""
-        return max((live.deadline_ms for live in self.lives), default=0.0)
+        return max((pending.deadline_ms for pending in self.lives), default=0.0)
 
     def unanswered(self) -> list[NodeId]:
         """Who was asked and has not answered."""

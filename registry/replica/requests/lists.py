@@ -30,7 +30,7 @@ from ..step.effects import Send
 from ..step.events import Finish, FromPeer, ResendRead
 from ..step.in_turn import InTurn
 from ..step.node import Node
-from ..step.pending import Live, Requests
+from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
 from .list_read import ListRead, Question, question_of
 from .scans import DiskScan, Scans
@@ -61,7 +61,7 @@ class Lists:
     """
 
     def __init__(
-        self, node: Node, requests: Requests, coordinator: Coordinator, scans: Scans
+        self, node: Node, requests: PendingRequests, coordinator: Coordinator, scans: Scans
     ) -> None:
         self.span_rows = SPAN_ROWS
         self._node = node
@@ -69,31 +69,31 @@ class Lists:
         self._coordinator = coordinator
         self._scans = scans
         self._waiting: dict[Question, ListRead] = {}
-        self._line = InTurn[Live]()
+        self._line = InTurn[PendingRequest]()
         self._reads: dict[int, ListRead] = {}
-        self._of: dict[Live, ListRead] = {}
+        self._of: dict[PendingRequest, ListRead] = {}
         self._late: dict[NodeId, float] = {}
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
         return {"lists": self._reads, "lists in line": self._waiting, "who lists": self._of}
 
-    def begin(self, step: StepBuilder, live: Live, request: ListRequest) -> None:
+    def begin(self, step: StepBuilder, pending: PendingRequest, request: ListRequest) -> None:
         """Wait in line, with all who ask the same."""
         question = question_of(request)
         read = self._waiting.setdefault(question, ListRead(question))
-        read.lives[live] = None
-        self._of[live] = read
-        self._line.add(live.origin, live)
+        read.lives[pending] = None
+        self._of[pending] = read
+        self._line.add(pending.origin, pending)
         self._begin_next(step)
 
-    def leave(self, step: StepBuilder, live: Live) -> None:
+    def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
         """A request is over. What nobody else waits for is called off."""
-        read = self._of.pop(live, None)
+        read = self._of.pop(pending, None)
         if read is None:
             return
-        self._line.discard(live.origin, live)
-        del read.lives[live]
+        self._line.discard(pending.origin, pending)
+        del read.lives[pending]
         if read.lives:
             return
         if read.token:
@@ -103,8 +103,8 @@ class Lists:
 
     def prune(self, step: StepBuilder) -> None:
         """Call off what nobody waits for any more."""
-        for live in [live for live in self._of if live.done]:
-            self.leave(step, live)
+        for pending in [pending for pending in self._of if pending.done]:
+            self.leave(step, pending)
 
     # -- asking
 
@@ -115,8 +115,8 @@ class Lists:
 
     def _begin(self, step: StepBuilder, read: ListRead) -> None:
         del self._waiting[read.question]
-        for live in read.lives:
-            self._line.discard(live.origin, live)
+        for pending in read.lives:
+            self._line.discard(pending.origin, pending)
         read.token = self._node.tokens.ask(self)
         self._reads[read.token] = read
         prefix, after, _ = read.question
@@ -251,8 +251,8 @@ class Lists:
         def then(step: StepBuilder, found: Found) -> None:
             self._settled(step, read.token, event.key, found)
 
-        for live in list(read.lives):
-            self._coordinator.follow(step, event.key, live, then)
+        for pending in list(read.lives):
+            self._coordinator.follow(step, event.key, pending, then)
 
     def leave_out(self, step: StepBuilder, event: Finish) -> None:
         """The key to be finished is forgotten here: the page goes without it."""
@@ -285,16 +285,18 @@ class Lists:
             decrees, next_after = read.page()
             lives = list(read.lives)
             self._end(step, read)
-            for live in lives:
-                self._requests.answer(step, live, ListPage(live.request.id, decrees, next_after))
+            for pending in lives:
+                self._requests.answer(
+                    step, pending, ListPage(pending.request.id, decrees, next_after)
+                )
 
     def _drop(
         self, step: StepBuilder, read: ListRead, error: type[DecreedError], message: str
     ) -> None:
         lives = list(read.lives)
         self._end(step, read)
-        for live in lives:
-            self._requests.fail(step, live, error, message)
+        for pending in lives:
+            self._requests.fail(step, pending, error, message)
 
     def _end(self, step: StepBuilder, read: ListRead) -> None:
         """Forget a page, and begin with another one."""
@@ -302,8 +304,8 @@ class Lists:
             self._call_off(step, read)
         del self._reads[read.token]
         self._node.tokens.close(read.token)
-        for live in read.lives:
-            del self._of[live]
+        for pending in read.lives:
+            del self._of[pending]
         self._begin_next(step)
 
     def _call_off(self, step: StepBuilder, read: ListRead) -> None:

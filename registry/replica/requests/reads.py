@@ -23,7 +23,7 @@ from ..feed.truncation import tell_forgotten
 from ..step.effects import ReadLastSlot, Send
 from ..step.events import ReadOn, ResendRead, SlotDone
 from ..step.node import Node, refusal
-from ..step.pending import Live, Requests
+from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
 
@@ -36,13 +36,13 @@ class QuorumRead(Struct, eq=False):
 
     Attributes:
         key: the key.
-        live: the request behind it.
+        pending: the request behind it.
         then: called with the decree, or with None for undecided.
         answered: who has said that it holds nothing.
     """
 
     key: Key
-    live: Live
+    pending: PendingRequest
     then: Then
     answered: set[NodeId] = set()
 
@@ -60,7 +60,7 @@ class Reads:
     def __init__(
         self,
         node: Node,
-        requests: Requests,
+        requests: PendingRequests,
         coordinator: Coordinator,
         learn: Callable[[StepBuilder, Sequence[Decree]], None],
     ) -> None:
@@ -69,9 +69,9 @@ class Reads:
         self._coordinator = coordinator
         self._learn = learn
         self._reads: dict[int, QuorumRead] = {}
-        self._series: dict[int, Live] = {}
+        self._series: dict[int, PendingRequest] = {}
         self._reads_by_key: dict[Key, set[int]] = {}
-        self._waits: dict[Key, list[Live]] = {}
+        self._waits: dict[Key, list[PendingRequest]] = {}
         self.awaited = (self._reads_by_key, self._waits)
 
     @property
@@ -101,40 +101,40 @@ class Reads:
 
     # -- requests
 
-    def get(self, step: StepBuilder, live: Live, request: GetRequest) -> None:
+    def get(self, step: StepBuilder, pending: PendingRequest, request: GetRequest) -> None:
         """Answer with the decree, or with undecided."""
 
         def then(step: StepBuilder, found: Found) -> None:
-            self._answer(step, live, found)
+            self._answer(step, pending, found)
 
-        self.read(step, request.key, live, then)
+        self.read(step, request.key, pending, then)
 
-    def wait(self, step: StepBuilder, live: Live, request: WaitRequest) -> None:
+    def wait(self, step: StepBuilder, pending: PendingRequest, request: WaitRequest) -> None:
         """Answer with the decree as soon as there is one."""
 
         def then(step: StepBuilder, found: Found) -> None:
             if found is not None:
-                self._answer(step, live, found)
+                self._answer(step, pending, found)
                 return
-            live.undecided = True
-            self._waits.setdefault(request.key, []).append(live)
+            pending.undecided = True
+            self._waits.setdefault(request.key, []).append(pending)
             self._node.eager = True
 
-        self.read(step, request.key, live, then)
+        self.read(step, request.key, pending, then)
 
-    def latest(self, step: StepBuilder, live: Live, request: LatestRequest) -> None:
+    def latest(self, step: StepBuilder, pending: PendingRequest, request: LatestRequest) -> None:
         """Find the last decided slot: from the last one learned here, slot by slot."""
         token = self._node.tokens.read(self)
-        self._series[token] = live
-        step.read(ReadLastSlot(token, request.series, live.origin))
+        self._series[token] = pending
+        step.read(ReadLastSlot(token, request.series, pending.origin))
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """The disk has said which slot of a series was learned last."""
         assert isinstance(done, SlotDone), "the last slot was asked for"
-        live = self._series.pop(done.token)
-        assert isinstance(live.request, LatestRequest)
-        key = slot_key(live.request.series, max(done.slot, 1))
-        step.again(ReadOn(live.origin, live.request.id, key, None))
+        pending = self._series.pop(done.token)
+        assert isinstance(pending.request, LatestRequest)
+        key = slot_key(pending.request.series, max(done.slot, 1))
+        step.again(ReadOn(pending.origin, pending.request.id, key, None))
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """The disk could not say it."""
@@ -142,15 +142,15 @@ class Reads:
 
     def read_on(self, step: StepBuilder, event: ReadOn) -> None:
         """Read one slot of a series; the first undecided one ends the search (design 10)."""
-        live = self._requests.find(event.origin, event.id)
-        if live is None or not isinstance(live.request, LatestRequest):
+        pending = self._requests.find(event.origin, event.id)
+        if pending is None or not isinstance(pending.request, LatestRequest):
             return
-        series, slot = live.request.series, int(event.key.rpartition("@")[2])
+        series, slot = pending.request.series, int(event.key.rpartition("@")[2])
 
         def then(step: StepBuilder, found: Found) -> None:
             match found:
                 case None:
-                    self._answer(step, live, event.latest)
+                    self._answer(step, pending, event.latest)
                 case ForgottenInstance():
                     floor = slot_key(series, found.floor)
                     step.again(ReadOn(event.origin, event.id, floor, None))
@@ -158,11 +158,11 @@ class Reads:
                     following = slot_key(series, slot + 1)
                     step.again(ReadOn(event.origin, event.id, following, found))
 
-        self.read(step, event.key, live, then)
+        self.read(step, event.key, pending, then)
 
     # -- one key
 
-    def read(self, step: StepBuilder, key: Key, live: Live, then: Then) -> None:
+    def read(self, step: StepBuilder, key: Key, pending: PendingRequest, then: Then) -> None:
         """Find out what `key` is decided to be, and call `then` with it, or with None.
 
         If the key is forgotten, `then` is told that.
@@ -171,25 +171,25 @@ class Reads:
         if isinstance(instance, ForgottenInstance):
             then(step, instance)
         elif isinstance(instance, Unserved):
-            self._requests.fail(step, live, instance.error, instance.message)
+            self._requests.fail(step, pending, instance.error, instance.message)
         elif instance.disputed is not None:
-            self._requests.fail(step, live, Disputed, dispute_message(key))
+            self._requests.fail(step, pending, Disputed, dispute_message(key))
         elif instance.learned is not None:
             then(step, instance.learned)
         elif not self._node.voting:
             error, message = refusal(self._node)
-            self._requests.fail(step, live, error, message)
+            self._requests.fail(step, pending, error, message)
         elif instance.accepted is not None:
-            self._coordinator.follow(step, key, live, then)
+            self._coordinator.follow(step, key, pending, then)
         else:
-            self._ask(step, QuorumRead(key, live, then))
+            self._ask(step, QuorumRead(key, pending, then))
 
     def on_answer(self, step: StepBuilder, sender: NodeId, answer: QueryAnswer) -> None:
         """A peer has said what it holds."""
         read = self._reads.get(answer.id)
         if read is None:
             return
-        if read.live.done:
+        if read.pending.done:
             self._drop(answer.id)
         elif answer.learned is not None:
             if answer.learned.key == read.key:
@@ -211,15 +211,15 @@ class Reads:
             for token in list(self._reads_by_key.get(key, ())):
                 self._drop(token).then(step, gone)
         for key in [key for key in self._waits if gone.covers(key)]:
-            for live in self._waits.pop(key):
-                self._answer(step, live, gone)
+            for pending in self._waits.pop(key):
+                self._answer(step, pending, gone)
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Ask those again who have not answered (R02)."""
         read = self._reads.get(timer.token)
         if read is None:
             return
-        if read.live.done:
+        if read.pending.done:
             self._drop(timer.token)
             return
         missing = (node for node in self._node.others if node not in read.answered)
@@ -229,7 +229,7 @@ class Reads:
     def prune(self) -> None:
         """Forget the waits that nobody waits for any more."""
         for key, lives in list(self._waits.items()):
-            remaining = [live for live in lives if not live.done]
+            remaining = [pending for pending in lives if not pending.done]
             if remaining:
                 self._waits[key] = remaining
             else:
@@ -275,8 +275,8 @@ class Reads:
     def _end(self, step: StepBuilder, decree: Decree) -> None:
         for token in list(self._reads_by_key.get(decree.key, ())):
             self._drop(token).then(step, decree)
-        for live in self._waits.pop(decree.key, ()):
-            self._answer(step, live, decree)
+        for pending in self._waits.pop(decree.key, ()):
+            self._answer(step, pending, decree)
 
     def _conclude(self, step: StepBuilder, read: QuorumRead) -> None:
         """A prepare quorum holds nothing; but our own instance may have changed meanwhile."""
@@ -284,21 +284,21 @@ class Reads:
         if not isinstance(instance, Unserved) and instance.learned is None:
             read.then(step, None)
         else:
-            self.read(step, read.key, read.live, read.then)
+            self.read(step, read.key, read.pending, read.then)
 
     def _finish(self, step: StepBuilder, read: QuorumRead) -> None:
         instance = step.instances[read.key]
         if isinstance(instance, Unserved) or instance.learned is not None:
-            self.read(step, read.key, read.live, read.then)
+            self.read(step, read.key, read.pending, read.then)
         else:
-            self._coordinator.follow(step, read.key, read.live, read.then)
+            self._coordinator.follow(step, read.key, read.pending, read.then)
 
-    def _answer(self, step: StepBuilder, live: Live, found: Found) -> None:
-        request_id = live.request.id
+    def _answer(self, step: StepBuilder, pending: PendingRequest, found: Found) -> None:
+        request_id = pending.request.id
         match found:
             case None:
-                self._requests.answer(step, live, Undecided(request_id))
+                self._requests.answer(step, pending, Undecided(request_id))
             case ForgottenInstance():
-                self._requests.fail(step, live, found.error, found.message)
+                self._requests.fail(step, pending, found.error, found.message)
             case Decree():
-                self._requests.answer(step, live, Decreed(request_id, found))
+                self._requests.answer(step, pending, Decreed(request_id, found))

@@ -1,7 +1,7 @@
 """Requests that wait for an answer, and their deadlines.
 
 A request is live from its arrival until it is answered, has run out of time, or its asker has gone.
-Each part that works for it holds the `Live` value and looks at `done`; none has to be told.
+Each part that works for it holds the `PendingRequest` value and looks at `done`; none has to be told.
 
 A claim that runs out of time is *unreachable* only if no accept for its claim id ever left and none
 will (it is done, so the coordinator never proposes it); otherwise its outcome is *unknown*.
@@ -75,7 +75,7 @@ Lasting = (
 )
 
 
-class Live(Struct, eq=False):
+class PendingRequest(Struct, eq=False):
     """A request and how it stands.
 
     Attributes:
@@ -119,7 +119,7 @@ class Live(Struct, eq=False):
                 return None
 
 
-class Requests:
+class PendingRequests:
     """All live requests of a node, by who asked and by deadline.
 
     A careless client may repeat an id. Then the id is the later request's, and both are live until they
@@ -127,49 +127,49 @@ class Requests:
     """
 
     def __init__(self) -> None:
-        self._by_origin: dict[Origin, dict[Live, None]] = {}
-        self._by_id: dict[tuple[Origin, int], Live] = {}
-        self._buckets: dict[int, dict[Live, None]] = {}
+        self._by_origin: dict[Origin, dict[PendingRequest, None]] = {}
+        self._by_id: dict[tuple[Origin, int], PendingRequest] = {}
+        self._buckets: dict[int, dict[PendingRequest, None]] = {}
 
     @property
     def working(self) -> int:
         """How many are being worked at; a wait, a watch or a lock may last forever."""
         patient = (WaitRequest, WatchRequest, LockRequest)
-        return sum(not isinstance(live.request, patient) for live in self.all())
+        return sum(not isinstance(pending.request, patient) for pending in self.all())
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
         return {"requests": self.all(), "deadlines": self._buckets}
 
-    def open(self, step: StepBuilder, origin: Origin, request: Lasting) -> Live:
+    def open(self, step: StepBuilder, origin: Origin, request: Lasting) -> PendingRequest:
         """A request has arrived; its time starts to run."""
         deadline_ms = step.now_ms + request.timeout_ms
         step_ms = COARSE_MS if request.timeout_ms >= LONG_MS else FINE_MS
         end_ms = (int(deadline_ms) // step_ms + 1) * step_ms
-        live = Live(origin, request, deadline_ms, end_ms)
-        self._by_origin.setdefault(origin, {})[live] = None
-        self._by_id[origin, request.id] = live
+        pending = PendingRequest(origin, request, deadline_ms, end_ms)
+        self._by_origin.setdefault(origin, {})[pending] = None
+        self._by_id[origin, request.id] = pending
         bucket = self._buckets.get(end_ms)
         if bucket is None:
             bucket = self._buckets[end_ms] = {}
             step.timer(Expire(end_ms), end_ms - step.now_ms)
-        bucket[live] = None
-        return live
+        bucket[pending] = None
+        return pending
 
-    def find(self, origin: Origin, request_id: int) -> Live | None:
+    def find(self, origin: Origin, request_id: int) -> PendingRequest | None:
         """The live request under this id, if it still is."""
         return self._by_id.get((origin, request_id))
 
-    def all(self) -> list[Live]:
+    def all(self) -> list[PendingRequest]:
         """Every live request."""
-        return [live for lives in self._by_origin.values() for live in lives]
+        return [pending for lives in self._by_origin.values() for pending in lives]
 
-    def newest(self, origin: Origin, count: int) -> list[Live]:
+    def newest(self, origin: Origin, count: int) -> list[PendingRequest]:
         """The last requests that somebody made and that are live; the latest first."""
         return list(islice(reversed(self._by_origin.get(origin, {})), count))
 
     def answer(
-        self, step: StepBuilder, live: Live, answer: Answer, *, durable: bool = False
+        self, step: StepBuilder, pending: PendingRequest, answer: Answer, *, durable: bool = False
     ) -> None:
         """Answer, unless the request is done.
 
@@ -178,10 +178,10 @@ class Requests:
         node of a quorum had on disk when it read. Nor does a page of a watch, unless its position must
         be durable.
         """
-        if live.done:
+        if pending.done:
             return
-        self._close(live)
-        outgoing = address(live.origin, answer)
+        self._close(pending)
+        outgoing = address(pending.origin, answer)
         match answer:
             case Decreed() | Granted() | HeldBy() | Failed() | Undecided() | StatusReport():
                 step.at_once(outgoing)
@@ -194,42 +194,44 @@ class Requests:
             case _:
                 assert_never(answer)
 
-    def fail(self, step: StepBuilder, live: Live, error: type[DecreedError], message: str) -> None:
+    def fail(
+        self, step: StepBuilder, pending: PendingRequest, error: type[DecreedError], message: str
+    ) -> None:
         """Answer with an error; behind an indefinite try of a claim, none may sound definite.
 
         What is forgotten may be what an earlier try of the claim won.
         """
-        indefinite = live.indefinite or issubclass(error, Forgotten)
-        if live.claim_id is not None and indefinite and error.definite:
+        indefinite = pending.indefinite or issubclass(error, Forgotten)
+        if pending.claim_id is not None and indefinite and error.definite:
             error, message = OutcomeUnknown, f"an earlier try may yet succeed; then: {message}"
-        self.answer(step, live, Failed(live.request.id, error.code, message))
+        self.answer(step, pending, Failed(pending.request.id, error.code, message))
 
-    def abandon(self, origin: Connection) -> list[Live]:
+    def abandon(self, origin: Connection) -> list[PendingRequest]:
         """The asker has gone; returns what it waited for."""
         lives = list(self._by_origin.get(origin, {}))
-        for live in lives:
-            self._close(live)
+        for pending in lives:
+            self._close(pending)
         return lives
 
-    def cancel(self, step: StepBuilder, origin: Origin, cancel: Cancel) -> Live | None:
+    def cancel(self, step: StepBuilder, origin: Origin, cancel: Cancel) -> PendingRequest | None:
         """The asker no longer wants one answer. It gets one all the same: each request has one.
 
         Returns:
             The request, if it was not over.
         """
-        live = self.find(origin, cancel.id)
-        if live is not None:
-            self.fail(step, live, *out_of_time(live))
-        return live
+        pending = self.find(origin, cancel.id)
+        if pending is not None:
+            self.fail(step, pending, *out_of_time(pending))
+        return pending
 
-    def refuse(self, step: StepBuilder, live: Live) -> None:
+    def refuse(self, step: StepBuilder, pending: PendingRequest) -> None:
         """There is no room for it. A claim of which an accept may have left ends as unknown."""
-        if live.indefinite or live.passed_to is not None:
-            self.fail(step, live, OutcomeUnknown, f"the claim may yet be chosen; {CROWDED}")
+        if pending.indefinite or pending.passed_to is not None:
+            self.fail(step, pending, OutcomeUnknown, f"the claim may yet be chosen; {CROWDED}")
         else:
-            self.fail(step, live, Busy, CROWDED)
+            self.fail(step, pending, Busy, CROWDED)
 
-    def expired(self, timer: Expire) -> list[Live]:
+    def expired(self, timer: Expire) -> list[PendingRequest]:
         """The live requests whose time has run out."""
         return list(self._buckets.get(timer.bucket, ()))
 
@@ -237,17 +239,17 @@ class Requests:
         """Forget a bucket, all of whose requests have been answered."""
         self._buckets.pop(timer.bucket, None)
 
-    def _close(self, live: Live) -> None:
-        live.done = True
-        lives = self._by_origin[live.origin]
-        del lives[live]
+    def _close(self, pending: PendingRequest) -> None:
+        pending.done = True
+        lives = self._by_origin[pending.origin]
+        del lives[pending]
         if not lives:
-            del self._by_origin[live.origin]
-        if self._by_id.get(place := (live.origin, live.request.id)) is live:
+            del self._by_origin[pending.origin]
+        if self._by_id.get(place := (pending.origin, pending.request.id)) is pending:
             del self._by_id[place]
-        bucket = self._buckets.get(live.bucket)
+        bucket = self._buckets.get(pending.bucket)
         if bucket is not None:
-            bucket.pop(live, None)
+            bucket.pop(pending, None)
 
 
 def address(origin: Origin, answer: Answer) -> Outgoing:
@@ -258,10 +260,10 @@ def address(origin: Origin, answer: Answer) -> Outgoing:
     return Send(origin, answer)
 
 
-def out_of_time(live: Live) -> tuple[type[DecreedError], str]:
+def out_of_time(pending: PendingRequest) -> tuple[type[DecreedError], str]:
     """What to say of a claim or read that found no quorum in time."""
-    if live.indefinite or live.passed_to is not None:
+    if pending.indefinite or pending.passed_to is not None:
         return OutcomeUnknown, "no answer from a quorum in time; the claim may yet be chosen"
-    if live.claim_id is None:
+    if pending.claim_id is None:
         return Unreachable, "no quorum answered in time"
     return Unreachable, "no quorum answered in time; nothing was chosen by this request"

@@ -14,7 +14,7 @@ from decreed.registry.config import ClusterConfig
 from decreed.registry.locks.terms import Ending, How, Tenure, tenure
 from decreed.registry.replica.locks.lock_queue import AT_ONCE, Ask
 from decreed.registry.replica.step.events import FromPeer
-from decreed.registry.replica.step.pending import Live
+from decreed.registry.replica.step.pending import PendingRequest
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import (
     AskLease,
@@ -55,7 +55,7 @@ SIZES = pytest.mark.parametrize(
 Mark = tuple[NodeId, int]
 
 
-def asked(*serves: Live) -> Ask:
+def asked(*serves: PendingRequest) -> Ask:
     claim = wish("a", b"a", TTL_MS).claim(Tenure("l", 1, b"a").key, None)
     return Ask(7, Decree.of(claim, Ballot(1, Process(N1, 1)), 0), list(serves))
 
@@ -70,8 +70,8 @@ def answers(*given: LeaseAnswer) -> dict[NodeId, LeaseAnswer]:
     return {NodeId(f"n{number}"): one for number, one in enumerate(given, 1)}
 
 
-def asker(done: bool = False) -> Live:
-    return Live(1, HolderRequest(1, 1_000, "l"), 1_000.0, done=done)
+def asker(done: bool = False) -> PendingRequest:
+    return PendingRequest(1, HolderRequest(1, 1_000, "l"), 1_000.0, done=done)
 
 
 # -- the answers together

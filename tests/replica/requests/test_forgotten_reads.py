@@ -17,7 +17,7 @@ from decreed.registry.locks.terms import (
 from decreed.registry.paxos.messages import Commit, Prepare
 from decreed.registry.replica.step.effects import Reply
 from decreed.registry.replica.step.events import Moment
-from decreed.registry.replica.step.pending import Requests
+from decreed.registry.replica.step.pending import PendingRequests
 from decreed.registry.replica.step.step_builder import StepBuilder
 from decreed.registry.types import NodeId
 from decreed.registry.wire.peers import FeedPage, Fetched
@@ -150,7 +150,7 @@ def test_a_wait_ends_when_what_it_waits_for_is_forgotten() -> None:
 
 
 def test_a_claim_of_what_is_forgotten_may_have_been_won_so_its_refusal_is_indefinite() -> None:
-    step, requests = StepBuilder(Moment(0.0, 0), 0.0, {}), Requests()
+    step, requests = StepBuilder(Moment(0.0, 0), 0.0, {}), PendingRequests()
     wanted = ClaimRequest(7, 1_000, True, claim("k"))
     requests.fail(step, requests.open(step, 1, wanted), ForgottenError, "gone")
     [reply] = step.finish().at_once
