@@ -14,7 +14,7 @@ from .instance import ClassDigest
 
 MAX_UNLEARNED = 4_096
 """How many keys a promise for a class may name; with more half-done, none is given yet."""
-MAX_FLIGHT = 512
+MAX_BATCH = 512
 """How many proposals travel together at most."""
 
 
@@ -113,7 +113,7 @@ class AcceptMany(Value, frozen=True, tag=18):
 
     ballot: Ballot
     number: Counter
-    decrees: Annotated[tuple[Decree, ...], Meta(max_length=MAX_FLIGHT)]
+    decrees: Annotated[tuple[Decree, ...], Meta(max_length=MAX_BATCH)]
 
 
 class AcceptedMany(Value, frozen=True, tag=19):
@@ -121,7 +121,7 @@ class AcceptedMany(Value, frozen=True, tag=19):
 
     ballot: Ballot
     number: Counter
-    refused: Annotated[tuple[KeyText, ...], Meta(max_length=MAX_FLIGHT)]
+    refused: Annotated[tuple[KeyText, ...], Meta(max_length=MAX_BATCH)]
 
 
 class CommitMany(Value, frozen=True, tag=20):
@@ -132,7 +132,7 @@ class CommitMany(Value, frozen=True, tag=20):
     """
 
     ballot: Ballot
-    keys: Annotated[tuple[KeyText, ...], Meta(max_length=MAX_FLIGHT)]
+    keys: Annotated[tuple[KeyText, ...], Meta(max_length=MAX_BATCH)]
 
 
 def _check_key(key: str, decree: Decree) -> None:
@@ -143,6 +143,6 @@ def _check_key(key: str, decree: Decree) -> None:
 
 SingleMessage = Prepare | Promise | Accept | Accepted | Nack | Commit
 """What is about one key."""
-FlightMessage = AcceptMany | AcceptedMany | CommitMany
+BatchMessage = AcceptMany | AcceptedMany | CommitMany
 """What is about many keys, each an instance of its own."""
-PaxosMessage = SingleMessage | PrepareClass | PromiseClass | FlightMessage
+PaxosMessage = SingleMessage | PrepareClass | PromiseClass | BatchMessage

@@ -110,14 +110,14 @@ class Peers:
     def _add_paxos(self, parts: Parts) -> None:
         """A node that may not vote counts no answers; but what it has learned it says to anybody."""
         voting, coordinator, standing = parts.voting, parts.coordinator, parts.home_promise
-        aboard = coordinator.flights.aboard
+        entries = coordinator.batches.entries
         self.add(Prepare, voting.on_proposal, _its_key)
         self.add(Accept, voting.on_proposal, _its_key)
         self.add(AcceptMany, voting.on_flight, _keys_of_decrees)
         self.add(Promise, coordinator.on_promise, _its_key, for_voters=True)
         self.add(Accepted, coordinator.on_accepted, _its_key, for_voters=True)
         self.add(
-            AcceptedMany, coordinator.on_accepted_many, lambda m: aboard(m.number), for_voters=True
+            AcceptedMany, coordinator.on_accepted_many, lambda m: entries(m.number), for_voters=True
         )
         self.add(Nack, coordinator.on_nack, _its_key, for_voters=True)
         self.add(Held, coordinator.on_held, _nothing, for_voters=True)

@@ -28,7 +28,6 @@ from .step.events import (
     Contend,
     Coordinate,
     Crowded,
-    Depart,
     Event,
     Expire,
     FeedDone,
@@ -46,10 +45,11 @@ from .step.events import (
     ReadOrRest,
     Reconsider,
     Resend,
-    ResendFlight,
+    ResendBatch,
     ResendRead,
     Retry,
     ScanDone,
+    SendBatch,
     SlotDone,
     Sweep,
     Timer,
@@ -69,12 +69,12 @@ class Volatile(Value, frozen=True):
     Args:
         attempt: how far the attempt at it has come; None if there is none.
         told: the standing promises that this life was told, and by whom.
-        flights: how many flights this life has made.
+        batches: how many flights this life has made.
     """
 
     attempt: Progress | None
     told: tuple[tuple[NodeId, PromiseClass], ...] = ()
-    flights: int = 0
+    batches: int = 0
 
 
 class Replica:
@@ -135,12 +135,12 @@ class Replica:
         """What a crash would take of the work on `key`, as a value."""
         coordinator = self._coordinator
         told = tuple(sorted(self.parts.home_promise.told.items()))
-        return Volatile(coordinator.progress(key), told, coordinator.flights.made)
+        return Volatile(coordinator.progress(key), told, coordinator.batches.made)
 
     def restore(self, key: Key, volatile: Volatile) -> None:
         """Put a node, which has just been started and asked the same, where another had come to."""
         coordinator, standing = self._coordinator, self.parts.home_promise
-        coordinator.flights.made = volatile.flights
+        coordinator.batches.made = volatile.batches
         if volatile.attempt is not None:
             coordinator.restore(key, volatile.attempt)
         step = StepBuilder(Moment(0.0, 0), 0.0, {})
@@ -155,10 +155,10 @@ class Replica:
         keys: set[Key] = set()
         for event in events:
             keys.update(self._needs_of(event))
-        boarding = self._coordinator.boarding.waiting
-        if boarding and any(map(_is_vote, events)):
+        batch_queue = self._coordinator.batch_queue.waiting
+        if batch_queue and any(map(_is_vote, events)):
             # those who leave if a flight lands; once, however many votes there are
-            keys.update(boarding)
+            keys.update(batch_queue)
         return keys
 
     def _needs_of(self, event: Event) -> Iterable[Key]:
@@ -187,20 +187,20 @@ class Replica:
         match timer:
             case Resend() | Retry():
                 return self._coordinator.needs(timer)
-            case ResendFlight(number):
-                return self._coordinator.flights.aboard(number)
-            case Depart():
-                return self._coordinator.boarding.waiting
+            case ResendBatch(number):
+                return self._coordinator.batches.entries(number)
+            case SendBatch():
+                return self._coordinator.batch_queue.waiting
             case _:
                 return ()
 
     def counts(self, timer: Timer) -> bool:
         """Whether a timer may still have something to do; one that has not need never fire."""
         match timer:
-            case Resend() | Retry() | ResendFlight():
+            case Resend() | Retry() | ResendBatch():
                 return bool(self._needs_of_timer(timer))
-            case Depart():
-                return self._coordinator.boarding.counts(timer)
+            case SendBatch():
+                return self._coordinator.batch_queue.counts(timer)
             case _:
                 return True
 
@@ -296,9 +296,9 @@ class Replica:
                 self._intake.on_expire(step, timer)
             case Resend():
                 self._coordinator.on_resend(step, timer)
-            case Depart():
-                self._coordinator.boarding.on_timer(timer)
-            case ResendFlight():
+            case SendBatch():
+                self._coordinator.batch_queue.on_timer(timer)
+            case ResendBatch():
                 self._coordinator.on_resend_flight(step, timer)
             case Retry():
                 self._coordinator.on_retry(step, timer)

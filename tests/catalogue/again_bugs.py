@@ -65,13 +65,13 @@ AGAIN = (
         ),
     ),
     _bug(
-        "a flight is said again and then forgotten",
+        "a batch is said again and then forgotten",
         _AGAIN_TESTS,
         (
             "registry.replica.consensus.batches",
-            "        step.broadcast(missing, flight.message())\n"
-            "        self._set_resend(step, flight)\n",
-            "        step.broadcast(missing, flight.message())\n",
+            "        step.broadcast(missing, batch.message())\n"
+            "        self._set_resend(step, batch)\n",
+            "        step.broadcast(missing, batch.message())\n",
         ),
     ),
     _bug(

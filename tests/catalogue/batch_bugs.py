@@ -1,6 +1,6 @@
-"""Mistakes on the fast path: in the standing promise, and in flights that rely on it.
+"""Mistakes on the fast path: in the standing promise, and in batches that rely on it.
 
-The model checker meets them in clusters whose first node is home to the key; its flights have one key.
+The model checker meets them in clusters whose first node is home to the key; its batches have one key.
 What takes several keys, or a node that does several things in one step, is for storms and tests.
 """
 
@@ -76,13 +76,13 @@ PROMISING = (
 
 VOTING = (
     _bug(
-        "a vote on a flight leaves before the sync",
+        "a vote on a batch leaves before the sync",
         "replica.consensus.messages",
         "step.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))",
         "step.at_once(Send(sender, vote))",
     ),
     _bug(
-        "a vote on a flight waits for its first key alone",
+        "a vote on a batch waits for its first key alone",
         "replica.consensus.messages",
         "step.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))",
         "step.vouch(message.decrees[0].key, Send(sender, vote))",
@@ -91,19 +91,19 @@ VOTING = (
         _TESTS,
     ),
     _bug(
-        "a home counts its own vote on a flight before it is on disk",
+        "a home counts its own vote on a batch before it is on disk",
         "replica.consensus.batches",
-        "step.vouch_for_all(aboard, Send(self._node.name, vote))",
+        "step.vouch_for_all(entries, Send(self._node.name, vote))",
         "step.at_once(Send(self._node.name, vote))",
     ),
     _bug(
-        "a vote does not say what of a flight it refuses",
+        "a vote does not say what of a batch it refuses",
         "replica.consensus.messages",
         "AcceptedMany(message.ballot, message.number, tuple(others))",
         "AcceptedMany(message.ballot, message.number, ())",
     ),
     _bug(
-        "a new key of a flight is accepted though the ballot's home is not its home",
+        "a new key of a batch is accepted though the ballot's home is not its home",
         "replica.consensus.acceptor",
         "standing = promised if home(key, self._nodes) == home_name else None",
         "standing = promised",
@@ -118,7 +118,7 @@ VOTING = (
         "if standing == ballot:",
     ),
     _bug(
-        "a new key of a flight is accepted on any standing promise to its home",
+        "a new key of a batch is accepted on any standing promise to its home",
         "replica.consensus.acceptor",
         "if standing == ballot and step.instances[key] is EMPTY:",
         "if standing is not None and step.instances[key] is EMPTY:",
@@ -127,7 +127,7 @@ VOTING = (
         _TESTS,
     ),
     _bug(
-        "what is accepted in a flight is not promised",
+        "what is accepted in a batch is not promised",
         "paxos.acceptor",
         "return Instance(promised=ballot, accepted=",
         "return Instance(accepted=",
@@ -136,7 +136,7 @@ VOTING = (
         _TESTS,
     ),
     _bug(
-        "what is promised higher is refused and voted for within a flight",
+        "what is promised higher is refused and voted for within a batch",
         "replica.consensus.acceptor",
         "if not isinstance(answer, Accepted):\n                others",
         "if not isinstance(answer, Accepted | Nack):\n                others",
@@ -145,19 +145,19 @@ VOTING = (
 
 COUNTING = (
     _bug(
-        "what a vote on a flight refuses is counted all the same",
+        "what a vote on a batch refuses is counted all the same",
         "replica.consensus.batches",
-        "refused = [key for key in message.refused if key in flight.aboard]",
+        "refused = [key for key in message.refused if key in batch.entries]",
         "refused: list[Key] = []",
         _RARE_STATES,
     ),
     Bug(
-        "a refused key that the home cannot read stays aboard",
+        "a refused key that the home cannot read stays entries",
         (
             Change(
                 "registry.replica.consensus.batches",
-                "            self.leave(flight.number, key)\n        flight.votes",
-                "            pass\n        flight.votes",
+                "            self.leave(batch.number, key)\n        batch.votes",
+                "            pass\n        batch.votes",
             ),
             Change(
                 "registry.replica.consensus.coordinator",
@@ -168,28 +168,28 @@ COUNTING = (
         seeds=600,  # in the model every record can be read
     ),
     _bug(
-        "a vote on one flight is counted for another",
+        "a vote on one batch is counted for another",
         "replica.consensus.batches",
-        "flight = self._flights.get(message.number)\n        quorums",
-        "flight = next(iter(self._flights.values()), None)\n        quorums",
+        "batch = self._batches.get(message.number)\n        quorums",
+        "batch = next(iter(self._batches.values()), None)\n        quorums",
         None,  # a home in the model flies once in each life
         None,  # in a storm it takes two flights under way, of which one acceptor has met but one
         _TESTS,
     ),
     _bug(
-        "a vote on a flight of an earlier life is counted",
+        "a vote on a batch of an earlier life is counted",
         "replica.consensus.batches",
-        "if flight is None or flight.ballot != message.ballot or sender",
-        "if flight is None or sender",
+        "if batch is None or batch.ballot != message.ballot or sender",
+        "if batch is None or sender",
         _RARE_STATES,
         None,  # in a storm such a vote comes late, and rarely meets a flight of the same number
         _TESTS,
     ),
     _bug(
-        "a flight lands on one vote",
+        "a batch lands on one vote",
         "replica.consensus.batches",
-        "if not flight.aboard or not quorums.accepted(flight.votes):",
-        "if not flight.aboard:",
+        "if not batch.entries or not quorums.accepted(batch.votes):",
+        "if not batch.entries:",
     ),
 )
 
@@ -230,7 +230,7 @@ PROPOSING = (
 
 LEARNING = (
     _bug(
-        "a commit of a flight is believed of what was accepted in another ballot",
+        "a commit of a batch is believed of what was accepted in another ballot",
         "paxos.learner",
         "accepted is not None and accepted.ballot == ballot else",
         "accepted is not None else",
@@ -239,10 +239,10 @@ LEARNING = (
         _TESTS,
     ),
     _bug(
-        "a commit of a flight is sent for what has left it",
+        "a commit of a batch is sent for what has left it",
         "replica.consensus.batches",
-        "            flight.aboard.pop(key, None)\n            if flight",
-        "            if flight",
+        "            batch.entries.pop(key, None)\n            if batch",
+        "            if batch",
         _RARE_STATES,
         None,
     ),

@@ -28,7 +28,7 @@ WAITING = (
         "given = {n: min(size, self._max_bytes // 2) for n, size in wanted.items()}",
     ),
     _bug(
-        "what a client that is gone had in flight counts forever",
+        "what a client that is gone had in batch counts forever",
         "server/test_taking.py",
         "registry.server.clients",
         "        self.crowd.go(self.held)\n",

@@ -46,7 +46,7 @@ from decreed.registry.replica.step.events import (
     FromPeer,
     Moment,
     Resend,
-    ResendFlight,
+    ResendBatch,
     Retry,
     Sweep,
 )
@@ -73,22 +73,22 @@ class Volatile(Value, frozen=True):
         state: None while it pauses after having been outbid. Who has voted on a flight stands here too.
         heard: the highest ballot that a nack spoke of.
         wish: which of the node's claims it is for.
-        flight: the number of the flight that it travels in; 0 if it travels alone.
+        batch: the number of the flight that it travels in; 0 if it travels alone.
     """
 
     state: Preparing | Proposing | None
     heard: Ballot | None
     wish: int = 0
-    flight: int = 0
+    batch: int = 0
 
     def progress(self) -> Progress:
         """The attempt, in which all that may be said again has been said again."""
         outbids = int(self.state is None)
-        return Progress(self.state, self.heard, self.flight, STANDING_RESENDS, outbids)
+        return Progress(self.state, self.heard, self.batch, STANDING_RESENDS, outbids)
 
     def resend(self) -> Fired:
         """What happens when it stays unanswered."""
-        return Fired(ResendFlight(self.flight)) if self.flight else RESEND
+        return Fired(ResendBatch(self.batch)) if self.batch else RESEND
 
 
 class Disk(Value, frozen=True):
@@ -216,7 +216,7 @@ class Nodes:
         """A replica that holds what `local` says."""
         replica = Replica(self._config, self._recovered(name, local))
         if self._flies:
-            replica.parts.coordinator.smallest_flight = 1
+            replica.parts.coordinator.smallest_batch = 1
         if local.volatile is not None:
             replica.step(NOW, [self.opening(name, local.volatile.wish)], {KEY: EMPTY})
         progress = local.volatile.progress() if local.volatile is not None else None
@@ -247,7 +247,7 @@ class Nodes:
             return None
         held = before.volatile
         wish = self.wish(name, before) if held is None else held.wish
-        return Volatile(progress.state, progress.heard, wish, progress.flight)
+        return Volatile(progress.state, progress.heard, wish, progress.batch)
 
 
 def _flown(local: Local) -> int:

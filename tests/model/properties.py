@@ -194,7 +194,7 @@ def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int
     seen = {
         DUEL: begins and attempt is not None and attempt.state is None,
         FLOWN: any(isinstance(message, CommitMany) for _, message in reaction.at_once),
-        LEFT: begins and attempt is not None and attempt.flight > 0,
+        LEFT: begins and attempt is not None and attempt.batch > 0,
     }
     return mark_of(name for name, is_so in (broken | seen).items() if is_so)
 

@@ -3,16 +3,16 @@
 from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, Nack
 from decreed.registry.replica.consensus.batches import PATIENCE_MS
 from decreed.registry.replica.step.events import (
-    Depart,
     Expire,
     Fired,
     FromPeer,
     Resend,
-    ResendFlight,
+    ResendBatch,
     Retry,
+    SendBatch,
 )
 
-from ..support.batches import N1, N2, asks, fly, keys_of, standing, step, take, unheard
+from ..support.batches import N1, N2, asks, keys_of, propose_batch, standing, step, take, unheard
 from ..support.world import World
 
 
@@ -51,24 +51,24 @@ def test_a_pause_counts_until_the_next_ballot() -> None:
 def test_a_flight_is_said_again_only_while_votes_are_missing() -> None:
     world = World()
     unheard(world, AcceptMany)
-    fly(world, keys_of(world, 2))
+    propose_batch(world, keys_of(world, 2))
     world.settle()
-    assert pending(world, ResendFlight) == [True]
+    assert pending(world, ResendBatch) == [True]
     take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
-    assert pending(world, ResendFlight) == [False]
+    assert pending(world, ResendBatch) == [False]
 
 
 def test_nobody_need_be_patient_for_those_who_have_left() -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, AcceptMany)
-    fly(world, keys[:2])
+    propose_batch(world, keys[:2])
     world.settle()
-    fly(world, keys[2:])
+    propose_batch(world, keys[2:])
     world.settle()
-    assert pending(world, Depart) == [True]
+    assert pending(world, SendBatch) == [True]
     take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
-    assert pending(world, Depart) == [False]
+    assert pending(world, SendBatch) == [False]
     world.run(PATIENCE_MS)
 
 

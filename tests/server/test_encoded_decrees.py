@@ -44,8 +44,8 @@ def test_every_message_is_encoded_as_the_codec_does_it(message: Any) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 23, 24, 255, 256, 512])
 def test_a_flight_of_any_size_is_encoded_as_the_codec_does_it(count: int) -> None:
-    flight = AcceptMany(BALLOT, 1 << 40, tuple(decree(f"k{at}") for at in range(count)))
-    assert encode_message(flight) == encode(flight)
+    batch = AcceptMany(BALLOT, 1 << 40, tuple(decree(f"k{at}") for at in range(count)))
+    assert encode_message(batch) == encode(batch)
 
 
 @pytest.mark.parametrize("size", [0, SHORT_BYTES, SHORT_BYTES + 1, 1 << 17])

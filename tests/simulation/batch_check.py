@@ -22,32 +22,32 @@ class Flown:
 
     def __init__(self, sightings: Sightings) -> None:
         self._sightings = sightings
-        self._aboard: dict[At, tuple[Key, ...]] = {}
+        self._entries: dict[At, tuple[Key, ...]] = {}
         self._told: set[tuple[NodeId, At]] = set()
-        self._flights: dict[tuple[Key, Ballot], int] = {}
+        self._batches: dict[tuple[Key, Ballot], int] = {}
 
     def sent(self, to: NodeId, message: AcceptMany) -> None:
         """A batch is sent to a node, for the first time or again."""
         at = (message.ballot, message.number)
         keys = tuple(Key(decree.key) for decree in message.decrees)
         assert len(set(keys)) == len(keys) > 0, "a batch has each key once"
-        assert set(keys) <= set(self._aboard.get(at, keys)), "a key joined a batch that was sent"
+        assert set(keys) <= set(self._entries.get(at, keys)), "a key joined a batch that was sent"
         for key in keys:
-            number = self._flights.setdefault((key, message.ballot), message.number)
+            number = self._batches.setdefault((key, message.ballot), message.number)
             assert number == message.number, f"R05: {key} is in two batches of {message.ballot}"
         if (to, at) in self._told:
             self._sightings.saw("a batch was sent again")
         self._told.add((to, at))
-        self._aboard[at] = keys
+        self._entries[at] = keys
 
     def accepted(self, message: AcceptedMany) -> list[Key]:
         """The keys that a vote accepts; no key if the batch was sent to no other node."""
         if message.refused:
             self._sightings.saw("a key of a batch was refused")
-        aboard = self._aboard.get((message.ballot, message.number), ())
-        return [key for key in aboard if key not in message.refused]
+        entries = self._entries.get((message.ballot, message.number), ())
+        return [key for key in entries if key not in message.refused]
 
     def prepared(self, message: Prepare) -> None:
         """A node begins an attempt at one key alone."""
-        if (message.key, Ballot.of_home(message.ballot.process)) in self._flights:
+        if (message.key, Ballot.of_home(message.ballot.process)) in self._batches:
             self._sightings.saw("a key left its batch")

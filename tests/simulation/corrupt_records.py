@@ -51,9 +51,9 @@ class Scratches:
                 self._world.note(node, "mended", "")
                 self._world.sightings.saw("a record became legible again")
         nodes = [node for node in self._world.up() if self._may_strike(node)]
-        flying = [(node, key) for node in nodes for key in self._flying(node)]
-        if flying and chance.random() < IN_FLIGHT:
-            self._scratch(*chance.choice(flying))
+        proposing = [(node, key) for node in nodes for key in self._proposing(node)]
+        if proposing and chance.random() < IN_FLIGHT:
+            self._scratch(*chance.choice(proposing))
             self._world.sightings.saw("a home could not read a key of its batch")
         elif nodes and chance.random() < self._often:
             node = chance.choice(nodes)
@@ -81,10 +81,10 @@ class Scratches:
         """False during a write, which would mend what it writes on a real disk."""
         return node not in self._world.impostors and self._world.machines[node].writing is None
 
-    def _flying(self, node: NodeId) -> list[Key]:
-        flights = self._world.replica(node).parts.coordinator.flights
-        flying = [key for number in flights.numbers for key in flights.aboard(number)]
-        return [key for key in flying if self._lies(node, key)]
+    def _proposing(self, node: NodeId) -> list[Key]:
+        batches = self._world.replica(node).parts.coordinator.batches
+        proposing = [key for number in batches.numbers for key in batches.entries(number)]
+        return [key for key in proposing if self._lies(node, key)]
 
     def _keys(self, node: NodeId) -> list[Key]:
         """The claimed keys that are on a node's disk, latest last."""

@@ -14,9 +14,9 @@ from decreed.registry.paxos.messages import (
     Accepted,
     AcceptedMany,
     AcceptMany,
+    BatchMessage,
     Commit,
     CommitMany,
-    FlightMessage,
     Nack,
     Prepare,
     Promise,
@@ -240,7 +240,7 @@ class WitnessedWorld(RoughWorld):
             case Accept(key, ballot, decree):
                 self._shown(node, key, ballot, decree)
             case AcceptMany() | AcceptedMany() | CommitMany():
-                self._witness_flight(node, to, message)
+                self._witness_batch(node, to, message)
             case Promise(key, ballot, accepted):
                 self._promised(node, key, ballot, accepted)
             case Accepted(key, ballot):
@@ -261,7 +261,7 @@ class WitnessedWorld(RoughWorld):
             case _:
                 self._count_message(node, to, message)
 
-    def _witness_flight(self, node: NodeId, to: NodeId, message: FlightMessage) -> None:
+    def _witness_batch(self, node: NodeId, to: NodeId, message: BatchMessage) -> None:
         """Check a message about a batch as one message for each key."""
         match message:
             case AcceptMany(ballot, _, decrees):

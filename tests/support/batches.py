@@ -35,7 +35,7 @@ def asks(world: World, key: Key, value: bytes = b"v", timeout_ms: int = 5_000) -
     return ClaimRequest(world.new_id(), timeout_ms, True, wanted)
 
 
-def fly(world: World, keys: Sequence[Key], value: bytes = b"v") -> list[Mark]:
+def propose_batch(world: World, keys: Sequence[Key], value: bytes = b"v") -> list[Mark]:
     """Claim all of these in one step of their home."""
     return [world.send(N1, asks(world, key, value)) for key in keys]
 

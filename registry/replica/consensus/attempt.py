@@ -23,13 +23,13 @@ class Progress(Value, frozen=True):
     Args:
         state: where the ballot stands, all votes counted; None while it pauses.
         heard: the highest ballot that a nack spoke of.
-        flight: the number of the flight that it travels in; 0 if it travels in none.
+        batch: the number of the flight that it travels in; 0 if it travels in none.
         resends, outbids: how many so far.
     """
 
     state: Preparing | Proposing | None
     heard: Ballot | None
-    flight: int = 0
+    batch: int = 0
     resends: int = 0
     outbids: int = 0
 
@@ -73,7 +73,7 @@ class Attempt(Struct, eq=False):
             what may be proposed as soon as all events of the step are handled.
         claims: the claims that joined, in order of arrival.
         followers: the reads that joined.
-        flight: the number under which a standing proposal left, with others or by itself; None
+        batch: the number under which a standing proposal left, with others or by itself; None
             if none is under way.
         heard: the highest ballot that a nack spoke of.
         said_ms: when the present state's message was sent last.
@@ -83,7 +83,7 @@ class Attempt(Struct, eq=False):
     key: Key
     serial: int = 0
     state: Preparing | Prepared | Proposing | None = None
-    flight: int | None = None
+    batch: int | None = None
     claims: list[Candidate] = []
     followers: list[Follower] = []
     heard: Ballot | None = None
@@ -116,16 +116,16 @@ class Attempt(Struct, eq=False):
         self.followers = [f for f in self.followers if f.joined >= self.ballots]
         return answered
 
-    def progress(self, flight: int = 0, votes: Collection[NodeId] = ()) -> Progress:
+    def progress(self, batch: int = 0, votes: Collection[NodeId] = ()) -> Progress:
         """How far it has come, in the flight that it travels in and with the votes on that."""
         state = self.state
         assert not isinstance(state, Prepared), "what boards leaves in the same step"
         if isinstance(state, Proposing):
             state = replace(state, votes=state.votes.union(votes))
-        return Progress(state, self.heard, flight, self.resends, self.outbids)
+        return Progress(state, self.heard, batch, self.resends, self.outbids)
 
     def restore(self, progress: Progress) -> None:
         """Come as far as another attempt."""
         self.state, self.heard = progress.state, progress.heard
         self.resends, self.outbids = progress.resends, progress.outbids
-        self.flight = progress.flight or None
+        self.batch = progress.batch or None

@@ -11,7 +11,7 @@ Invariants kept here:
   has thereby taken it off, before the vote is counted.
 * nothing is aboard that the node's own acceptor has not accepted in the step in which it left (R05).
 
-Those who wait for a departure do so in `Boarding`. One departure at a time is under way: who comes
+Those who wait for a departure do so in `BatchQueue`. One departure at a time is under way: who comes
 meanwhile leaves with the next, so load makes flights larger, and not more of them. Nobody waits for
 another's missing votes for longer than `PATIENCE_MS`. And clients that are answered claim again, as a
 rule: when more have just landed than wait, those who wait are joined by them, or leave a moment later.
@@ -24,11 +24,11 @@ from math import inf
 from msgspec import Struct
 
 from ...locks.terms import TERMS
-from ...paxos.messages import MAX_FLIGHT, AcceptedMany, AcceptMany, CommitMany
+from ...paxos.messages import MAX_BATCH, AcceptedMany, AcceptMany, CommitMany
 from ...paxos.proposer import Prepared, Proposing
 from ...types import Ballot, Decree, Key, NodeId
 from ..step.effects import Send
-from ..step.events import Depart, Fired, ResendFlight
+from ..step.events import Fired, ResendBatch, SendBatch
 from ..step.node import Node
 from ..step.step_builder import Pending, StepBuilder
 from .acceptor import LIGHT_BYTES, Acceptors
@@ -42,33 +42,33 @@ STANDING_RESENDS = 1
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
+class Batch:
     """What left together.
 
     Attributes:
         number: of all flights of this life.
         ballot: the standing ballot.
-        aboard: what is still proposed, by key.
+        entries: what is still proposed, by key.
         votes: who has accepted all of it.
         resends: how often it was said again.
     """
 
     number: int
     ballot: Ballot
-    aboard: dict[Key, Decree]
+    entries: dict[Key, Decree]
     votes: set[NodeId] = field(default_factory=set[NodeId])
     resends: int = 0
 
     def message(self) -> AcceptMany:
         """R18: what goes to every acceptor."""
-        return AcceptMany(self.ballot, self.number, tuple(self.aboard.values()))
+        return AcceptMany(self.ballot, self.number, tuple(self.entries.values()))
 
     def commit(self) -> CommitMany:
         """R20: what everybody is told when all of it is chosen."""
-        return CommitMany(self.ballot, tuple(self.aboard))
+        return CommitMany(self.ballot, tuple(self.entries))
 
 
-class Flights:
+class Batches:
     """All flights of a node.
 
     Args:
@@ -78,55 +78,53 @@ class Flights:
     Attributes:
         under_way: the numbers of what left and misses votes, single keys included.
         made: how many there have been in this life, single keys included.
-        landed, landed_ms: how many the last flight that landed had aboard, and when that was.
+        completed, completed_ms: how many the last flight that landed had aboard, and when that was.
     """
 
     def __init__(self, node: Node, acceptors: Acceptors) -> None:
         self._node = node
         self._acceptors = acceptors
-        self._flights: dict[int, Flight] = {}
+        self._batches: dict[int, Batch] = {}
         self.under_way: set[int] = set()
         self.made = 0
-        self.landed = 0
-        self.landed_ms = 0.0
+        self.completed = 0
+        self.completed_ms = 0.0
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
-        return {"flights": self._flights}
+        return {"flights": self._batches}
 
     @property
     def numbers(self) -> Collection[int]:
         """Those of the flights that are under way."""
-        return self._flights
+        return self._batches
 
-    def lone(self) -> int:
+    def single(self) -> int:
         """A number for a key that travels by itself, in the plain messages, until it is left."""
         self.made += 1
         self.under_way.add(self.made)
         return self.made
 
-    def aboard(self, number: int) -> Iterable[Key]:
+    def entries(self, number: int) -> Iterable[Key]:
         """The keys of a flight that is under way."""
-        flight = self._flights.get(number)
-        return flight.aboard if flight is not None else ()
+        batch = self._batches.get(number)
+        return batch.entries if batch is not None else ()
 
     def progress(self, attempt: Attempt) -> Progress:
         """How far an attempt has come, with the votes on the flight that it travels in, if any."""
-        flight = self._flights.get(attempt.flight or 0)
-        return (
-            attempt.progress() if flight is None else attempt.progress(flight.number, flight.votes)
-        )
+        batch = self._batches.get(attempt.batch or 0)
+        return attempt.progress() if batch is None else attempt.progress(batch.number, batch.votes)
 
     def restore(self, progress: Progress) -> None:
         """Put the flight under way that an attempt travels in, if any, with its one key on board."""
-        number, state = progress.flight, progress.state
+        number, state = progress.batch, progress.state
         if number and isinstance(state, Proposing):
             votes = {NodeId(name) for name in state.votes}
-            aboard = {state.key: state.decree}
+            entries = {state.key: state.decree}
             self.under_way.add(number)
-            self._flights[number] = Flight(number, state.ballot, aboard, votes, progress.resends)
+            self._batches[number] = Batch(number, state.ballot, entries, votes, progress.resends)
 
-    def depart(self, step: StepBuilder, decrees: Sequence[Decree]) -> tuple[int, list[Key]]:
+    def send(self, step: StepBuilder, decrees: Sequence[Decree]) -> tuple[int, list[Key]]:
         """Propose these in the standing ballot: to our own acceptor first, then to all others.
 
         Returns:
@@ -134,76 +132,76 @@ class Flights:
         """
         ballot = Ballot.of_home(self._node.process)
         refused = self._acceptors.vote(step, ballot, decrees)
-        aboard = {decree.key: decree for decree in decrees if decree.key not in refused}
+        entries = {decree.key: decree for decree in decrees if decree.key not in refused}
         self.made += 1
-        if aboard:
+        if entries:
             self.under_way.add(self.made)
-            flight = self._flights[self.made] = Flight(self.made, ballot, aboard)
-            vote = AcceptedMany(ballot, flight.number, ())
-            step.vouch_for_all(aboard, Send(self._node.name, vote))
-            step.broadcast(self._node.others, flight.message())
-            self._set_resend(step, flight)
+            batch = self._batches[self.made] = Batch(self.made, ballot, entries)
+            vote = AcceptedMany(ballot, batch.number, ())
+            step.vouch_for_all(entries, Send(self._node.name, vote))
+            step.broadcast(self._node.others, batch.message())
+            self._set_resend(step, batch)
         return self.made, list(refused)
 
     def on_accepted(
         self, step: StepBuilder, sender: NodeId, message: AcceptedMany
-    ) -> tuple[list[Key], Flight | None]:
+    ) -> tuple[list[Key], Batch | None]:
         """R20: a vote on all that is aboard except what it refuses; a quorum of them chooses it.
 
         Returns:
             The keys that leave the flight, since the vote is not for them, whatever comes of it; and
             the flight, if all that is left aboard is chosen.
         """
-        flight = self._flights.get(message.number)
+        batch = self._batches.get(message.number)
         quorums = self._node.config.quorums
-        if flight is None or flight.ballot != message.ballot or sender not in quorums.members:
+        if batch is None or batch.ballot != message.ballot or sender not in quorums.members:
             return [], None
-        refused = [key for key in message.refused if key in flight.aboard]
+        refused = [key for key in message.refused if key in batch.entries]
         for key in refused:
-            self.leave(flight.number, key)
-        flight.votes.add(sender)
-        if not flight.aboard or not quorums.accepted(flight.votes):
+            self.leave(batch.number, key)
+        batch.votes.add(sender)
+        if not batch.entries or not quorums.accepted(batch.votes):
             return refused, None
-        del self._flights[flight.number]
-        self.under_way.discard(flight.number)
-        self.landed, self.landed_ms = len(flight.aboard), step.now_ms
-        return refused, flight
+        del self._batches[batch.number]
+        self.under_way.discard(batch.number)
+        self.completed, self.completed_ms = len(batch.entries), step.now_ms
+        return refused, batch
 
-    def on_resend(self, step: StepBuilder, timer: ResendFlight) -> list[Key]:
+    def on_resend(self, step: StepBuilder, timer: ResendBatch) -> list[Key]:
         """Votes are missing: say it again, once (R02).
 
         Returns:
             The keys on board, if that was done before: each must go on alone.
         """
-        flight = self._flights.get(timer.number)
-        if flight is None:
+        batch = self._batches.get(timer.number)
+        if batch is None:
             return []
-        if flight.resends >= STANDING_RESENDS:
-            return list(flight.aboard)
-        flight.resends += 1
-        missing = [node for node in self._node.others if node not in flight.votes]
-        step.broadcast(missing, flight.message())
-        self._set_resend(step, flight)
+        if batch.resends >= STANDING_RESENDS:
+            return list(batch.entries)
+        batch.resends += 1
+        missing = [node for node in self._node.others if node not in batch.votes]
+        step.broadcast(missing, batch.message())
+        self._set_resend(step, batch)
         return []
 
     def leave(self, number: int, key: Key) -> None:
         """The key is not proposed with this flight any more."""
-        flight = self._flights.get(number)
-        if flight is not None:
-            flight.aboard.pop(key, None)
-            if flight.aboard:
+        batch = self._batches.get(number)
+        if batch is not None:
+            batch.entries.pop(key, None)
+            if batch.entries:
                 return
-            del self._flights[number]
+            del self._batches[number]
         self.under_way.discard(number)
 
     def clear(self) -> None:
         """Drop everything, since the disk failed."""
-        self._flights.clear()
+        self._batches.clear()
         self.under_way.clear()
 
-    def _set_resend(self, step: StepBuilder, flight: Flight) -> None:
-        delay_ms = self._node.config.timing.resend_ms << flight.resends
-        step.timer(ResendFlight(flight.number), delay_ms, delay_ms / 4)
+    def _set_resend(self, step: StepBuilder, batch: Batch) -> None:
+        delay_ms = self._node.config.timing.resend_ms << batch.resends
+        step.timer(ResendBatch(batch.number), delay_ms, delay_ms / 4)
 
 
 class Due(Struct, frozen=True):
@@ -223,18 +221,18 @@ class Due(Struct, frozen=True):
 NOTHING = Due()
 
 
-class Boarding:
+class BatchQueue:
     """The attempts that are prepared by the standing promise and have not been proposed yet.
 
     Args:
-        flights: what is under way.
+        batches: what is under way.
 
     Attributes:
         waiting: the attempts by key; a departure needs the instances of all of them.
     """
 
-    def __init__(self, flights: Flights) -> None:
-        self._flights = flights
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
         self.waiting: dict[Key, Attempt] = {}
         self._overdue = False
         self._serial = 0
@@ -252,11 +250,11 @@ class Boarding:
         """Drop everything, since the disk failed."""
         self.waiting.clear()
 
-    def counts(self, timer: Depart) -> bool:
+    def counts(self, timer: SendBatch) -> bool:
         """Whether nobody has left since the timer was set."""
         return timer.serial == self._serial
 
-    def on_timer(self, timer: Depart) -> None:
+    def on_timer(self, timer: SendBatch) -> None:
         """Somebody has waited for long enough, if the timer counts."""
         if self.counts(timer):
             self._overdue, self._due_ms = True, inf
@@ -266,14 +264,14 @@ class Boarding:
         overdue, self._overdue = self._overdue, False
         if not self.waiting:
             return NOTHING
-        since_ms = step.now_ms - self._flights.landed_ms
-        joined = since_ms < JOINING_MS and len(self.waiting) < self._flights.landed
-        if self._flights.under_way and not overdue:
+        since_ms = step.now_ms - self._batches.completed_ms
+        joined = since_ms < JOINING_MS and len(self.waiting) < self._batches.completed
+        if self._batches.under_way and not overdue:
             self._be_patient(step, PATIENCE_MS)
         elif joined:
             self._be_patient(step, JOINING_MS)
         elif not self.waiting.keys() <= step.instances.keys():
-            step.again(Fired(Depart(self._serial)))  # in the next step, with their instances
+            step.again(Fired(SendBatch(self._serial)))  # in the next step, with their instances
         else:
             return self._take_all()
         return NOTHING
@@ -282,7 +280,7 @@ class Boarding:
         if step.now_ms + delay_ms < self._due_ms:
             self._due_ms = step.now_ms + delay_ms
             self._serial += 1
-            step.timer(Depart(self._serial), delay_ms)
+            step.timer(SendBatch(self._serial), delay_ms)
 
     def _take_all(self) -> Due:
         """Part all who wait.
@@ -303,7 +301,7 @@ class Boarding:
                 unclaimed.append(attempt)
             else:
                 (light if _is_light(attempt) else alone).append(attempt)
-        groups = [light[at : at + MAX_FLIGHT] for at in range(0, len(light), MAX_FLIGHT)]
+        groups = [light[at : at + MAX_BATCH] for at in range(0, len(light), MAX_BATCH)]
         return Due(unclaimed, alone, groups)
 
 

@@ -22,13 +22,13 @@ from ...paxos.proposer import Chosen, Outbid, Prepared, Preparing, Proposing, Un
 from ...types import Ballot, Claim, Decree, Key, NodeId
 from ...wire.peers import Held
 from ..step.effects import Send
-from ..step.events import Resend, ResendFlight, Retry
+from ..step.events import Resend, ResendBatch, Retry
 from ..step.node import Node
 from ..step.pending import PendingRequest
 from ..step.step_builder import Pending, StepBuilder
 from .acceptor import LIGHT_BYTES, Acceptors
 from .attempt import Attempt, Candidate, Follower, Progress, Settle, Then
-from .batches import STANDING_RESENDS, Boarding, Flights
+from .batches import STANDING_RESENDS, Batches, BatchQueue
 from .home_promise import HomePromise
 
 MAX_RESEND_MS = 2_000
@@ -47,12 +47,12 @@ class Coordinator:
         learn: makes chosen decrees known to the whole node.
 
     Attributes:
-        flights: what was proposed under the standing promise.
-        boarding: what is about to be.
-        smallest_flight: fewer proposals than these travel each alone.
+        batches: what was proposed under the standing promise.
+        batch_queue: what is about to be.
+        smallest_batch: fewer proposals than these travel each alone.
     """
 
-    smallest_flight = 2
+    smallest_batch = 2
 
     def __init__(
         self,
@@ -66,14 +66,14 @@ class Coordinator:
         self._standing = standing
         self._learn = learn
         self._attempts: dict[Key, Attempt] = {}
-        self.flights = Flights(node, acceptors)
-        self.boarding = Boarding(self.flights)
+        self.batches = Batches(node, acceptors)
+        self.batch_queue = BatchQueue(self.batches)
         self._serial = 0
         self.awaited = (self._attempts,)
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
-        return {"attempts": self._attempts, **self.flights.pending()}
+        return {"attempts": self._attempts, **self.batches.pending()}
 
     def needs(self, timer: Resend | Retry) -> Iterable[Key]:
         """The instance that a timer needs: none if its attempt is over."""
@@ -123,12 +123,12 @@ class Coordinator:
 
     def on_accepted_many(self, step: StepBuilder, sender: NodeId, message: AcceptedMany) -> None:
         """Phase 2 of a flight goes on: what the vote refuses leaves it, and goes on alone."""
-        refused, chosen = self.flights.on_accepted(step, sender, message)
+        refused, chosen = self.batches.on_accepted(step, sender, message)
         for key in refused:
             self._go_alone(step, key)
         if chosen is not None:
             step.broadcast(self._node.others, chosen.commit())
-            self._learn(step, list(chosen.aboard.values()))
+            self._learn(step, list(chosen.entries.values()))
 
     def on_nack(self, step: StepBuilder, sender: NodeId, message: Nack) -> None:
         """Somebody promised a higher ballot: pause, and begin again above it (R04, R10)."""
@@ -183,9 +183,9 @@ class Coordinator:
         else:
             self._send(step, attempt, attempt.state)
 
-    def on_resend_flight(self, step: StepBuilder, timer: ResendFlight) -> None:
+    def on_resend_flight(self, step: StepBuilder, timer: ResendBatch) -> None:
         """Votes on a flight are missing, for the second time perhaps."""
-        for key in self.flights.on_resend(step, timer):
+        for key in self.batches.on_resend(step, timer):
             self._go_alone(step, key)
 
     def on_reachable(self, step: StepBuilder, node: NodeId) -> None:
@@ -203,22 +203,22 @@ class Coordinator:
     def abandon(self) -> None:
         """Drop everything, since the disk failed; the requests themselves are failed elsewhere."""
         self._attempts.clear()
-        self.flights.clear()
-        self.boarding.clear()
+        self.batches.clear()
+        self.batch_queue.clear()
 
     def progress(self, key: Key) -> Progress | None:
         """How far the attempt at `key` has come; None if there is none."""
         attempt = self._attempts.get(key)
-        return self.flights.progress(attempt) if attempt is not None else None
+        return self.batches.progress(attempt) if attempt is not None else None
 
     def restore(self, key: Key, progress: Progress) -> None:
         """Put the attempt at `key`, which has been opened, where another one had come to."""
         self._attempts[key].restore(progress)
-        self.flights.restore(progress)
+        self.batches.restore(progress)
 
     def propose_due(self, step: StepBuilder) -> None:
         """All events of the step are handled: propose what may leave (R16 to R18)."""
-        due = self.boarding.due(step)
+        due = self.batch_queue.due(step)
         for attempt in due.unclaimed:
             self._begin_if_wanted(step, attempt)
         for attempt in due.alone:
@@ -252,7 +252,7 @@ class Coordinator:
             attempt.drop_finished()
             if attempt.wanted:
                 attempt.state = prepared
-                self.boarding.add(attempt)
+                self.batch_queue.add(attempt)
                 return
         above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)
         self._send(step, attempt, proposer.start(attempt.key, self._node.process, above))
@@ -268,9 +268,9 @@ class Coordinator:
 
     def _propose_together(self, step: StepBuilder, attempts: Sequence[Attempt]) -> None:
         """R16 to R18 for a flight; what our own acceptor refuses goes nowhere. One is no company."""
-        if len(attempts) < self.smallest_flight:
+        if len(attempts) < self.smallest_batch:
             for attempt in attempts:
-                attempt.flight = self.flights.lone()
+                attempt.batch = self.batches.single()
                 self._propose(step, attempt)
             return
         decrees: list[Decree] = []
@@ -279,9 +279,9 @@ class Coordinator:
             assert isinstance(state, Proposing), "what goes is claimed"
             attempt.state = state
             decrees.append(state.decree)
-        flight, refused = self.flights.depart(step, decrees)
+        batch, refused = self.batches.send(step, decrees)
         for attempt in attempts:
-            attempt.flight = flight
+            attempt.batch = batch
             attempt.note_proposed()
         for key in refused:
             self._go_alone(step, key)
@@ -305,15 +305,15 @@ class Coordinator:
     def _go_alone(self, step: StepBuilder, key: Key) -> None:
         """A flight left the key behind: begin again, with both phases (R15)."""
         attempt = self._attempts.get(key)
-        if attempt is not None and attempt.flight is not None:
+        if attempt is not None and attempt.batch is not None:
             self._begin(step, attempt)
 
     def _leave(self, attempt: Attempt) -> None:
         """The attempt is not boarding, nor part of its flight any more."""
-        self.boarding.drop(attempt.key)
-        if attempt.flight is not None:
-            self.flights.leave(attempt.flight, attempt.key)
-            attempt.flight = None
+        self.batch_queue.drop(attempt.key)
+        if attempt.batch is not None:
+            self.batches.leave(attempt.batch, attempt.key)
+            attempt.batch = None
 
     def _send(self, step: StepBuilder, attempt: Attempt, state: Preparing | Proposing) -> None:
         """Say it to our own acceptor first; if that agrees, to all the others, at once."""

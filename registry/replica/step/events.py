@@ -170,13 +170,13 @@ class Retry(Value, frozen=True, tag=True):
     serial: int
 
 
-class ResendFlight(Value, frozen=True, tag=True):
+class ResendBatch(Value, frozen=True, tag=True):
     """The flight of this number may have lost messages."""
 
     number: int
 
 
-class Depart(Value, frozen=True, tag=True):
+class SendBatch(Value, frozen=True, tag=True):
     """Those who wait to be proposed have waited for long enough, if this timer counts."""
 
     serial: int
@@ -204,7 +204,7 @@ class Reconsider(Value, frozen=True, tag=True):
 
 
 Timer = (
-    Expire | Resend | Retry | ResendFlight | Depart | ResendRead | Sweep | PullFeeds | Reconsider
+    Expire | Resend | Retry | ResendBatch | SendBatch | ResendRead | Sweep | PullFeeds | Reconsider
 )
 
 

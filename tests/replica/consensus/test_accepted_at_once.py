@@ -76,8 +76,8 @@ def test_R19_a_key_of_a_flight_is_judged_as_if_it_had_come_alone(
 def test_blank_keys_are_accepted_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(acceptor, "on_accept")
     step = step_of({FIRST: EMPTY, SECOND: EMPTY})
-    flight = [proposed(key, standing()) for key in (FIRST, SECOND)]
-    assert acceptors_of(standing()).vote(step, standing(), flight) == {}
+    batch = [proposed(key, standing()) for key in (FIRST, SECOND)]
+    assert acceptors_of(standing()).vote(step, standing(), batch) == {}
     assert set(written(step.finish())) == {FIRST, SECOND}
 
 
@@ -111,19 +111,19 @@ def test_R14_what_is_accepted_is_held_in_the_ballot_of_the_flight() -> None:
 
 def test_the_bytes_of_a_flight_are_under_way_until_the_outcome_is_known() -> None:
     acceptors = acceptors_of(standing())
-    flight = [proposed(key, standing(), bytes(BYTES_PER_SECOND)) for key in (FIRST, SECOND)]
-    acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), standing(), flight)
+    batch = [proposed(key, standing(), bytes(BYTES_PER_SECOND)) for key in (FIRST, SECOND)]
+    acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), standing(), batch)
     assert acceptors.backlog_ms == 2_000
-    again = step_of({d.key: Instance(standing(), Proposal(standing(), d)) for d in flight})
-    acceptors.vote(again, standing(), flight)
+    again = step_of({d.key: Instance(standing(), Proposal(standing(), d)) for d in batch})
+    acceptors.vote(again, standing(), batch)
     assert acceptors.backlog_ms == 2_000, "counted once"
-    acceptors.on_learned(again, flight)
+    acceptors.on_learned(again, batch)
     assert (acceptors.backlog_ms, acceptors.unlearned) == (0, 0)
 
 
 def test_R22_what_a_flight_brought_waits_since_then_behind_what_is_older() -> None:
     acceptors = acceptors_of(standing(), unlearned=[THIRD])
-    flight = [proposed(key, standing()) for key in (FIRST, SECOND)]
-    acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), standing(), flight)
+    batch = [proposed(key, standing()) for key in (FIRST, SECOND)]
+    acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), standing(), batch)
     assert acceptors.overdue(NOW_MS - 1, 9) == [THIRD]
     assert acceptors.overdue(NOW_MS, 9) == [THIRD, FIRST, SECOND]

@@ -25,8 +25,8 @@ from ...support.batches import (
     N3,
     asks,
     decrees,
-    fly,
     keys_of,
+    propose_batch,
     proposed,
     said,
     settled,
@@ -38,7 +38,7 @@ from ...support.batches import (
 from ...support.world import World, claim, stored
 
 
-def flights(world: World) -> list[tuple[int, int]]:
+def batches(world: World) -> list[tuple[int, int]]:
     """The number and the size of each flight that was sent to the second node."""
     sent = [m for m in said(world, AcceptMany, N1, N2) if isinstance(m, AcceptMany)]
     return [(message.number, len(message.decrees)) for message in sent]
@@ -48,16 +48,16 @@ def test_who_comes_while_a_flight_is_under_way_leaves_with_the_next_one_when_it_
     world = World()
     keys = keys_of(world, 7)
     unheard(world, AcceptMany)
-    first = fly(world, keys[:2])
+    first = propose_batch(world, keys[:2])
     world.settle()
-    second = fly(world, keys[2:4])
+    second = propose_batch(world, keys[2:4])
     world.settle()
-    third = fly(world, keys[4:])
+    third = propose_batch(world, keys[4:])
     world.settle()
-    assert flights(world) == [(1, 2)]
+    assert batches(world) == [(1, 2)]
     take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
     assert len(decrees(world, first)) == 2
-    assert flights(world) == [(1, 2), (2, 5)]
+    assert batches(world) == [(1, 2), (2, 5)]
     take(world, N1, (N2, AcceptedMany(standing(), 2, ())))
     assert len(decrees(world, [*second, *third])) == 5
 
@@ -68,24 +68,24 @@ def test_a_lone_key_that_is_under_way_is_waited_for_too() -> None:
     unheard(world, Accept, AcceptMany)
     world.send(N1, asks(world, keys[0]))
     world.settle()
-    fly(world, keys[1:])
+    propose_batch(world, keys[1:])
     world.settle()
-    assert flights(world) == []
+    assert batches(world) == []
     take(world, N1, (N2, Accepted(keys[0], standing())))
-    assert [size for _, size in flights(world)] == [2]
+    assert [size for _, size in batches(world)] == [2]
 
 
 def test_nobody_waits_for_the_missing_votes_of_others_for_longer_than_the_patience() -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, AcceptMany)
-    fly(world, keys[:2])
+    propose_batch(world, keys[:2])
     world.settle()
-    fly(world, keys[2:])
+    propose_batch(world, keys[2:])
     world.run(PATIENCE_MS / 2)
-    assert len(flights(world)) == 1
+    assert len(batches(world)) == 1
     world.run(PATIENCE_MS)
-    assert flights(world) == [(1, 2), (2, 2)]
+    assert batches(world) == [(1, 2), (2, 2)]
     assert under_way(world) == 2
 
 
@@ -93,45 +93,45 @@ def test_who_waits_is_joined_by_as_many_as_have_just_landed() -> None:
     world = World()
     keys = keys_of(world, 7)
     unheard(world, AcceptMany)
-    fly(world, keys[:3])
+    propose_batch(world, keys[:3])
     world.settle()
-    fly(world, keys[3:4])
+    propose_batch(world, keys[3:4])
     world.settle()
     take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
-    assert flights(world) == [(1, 3)]
-    fly(world, keys[4:])
+    assert batches(world) == [(1, 3)]
+    propose_batch(world, keys[4:])
     world.settle()
-    assert flights(world) == [(1, 3), (2, 4)]
+    assert batches(world) == [(1, 3), (2, 4)]
 
 
 def test_whom_nobody_joins_leaves_a_moment_later() -> None:
     world = World()
     keys = keys_of(world, 5)
     unheard(world, AcceptMany)
-    fly(world, keys[:3])
+    propose_batch(world, keys[:3])
     world.settle()
-    fly(world, keys[3:])
+    propose_batch(world, keys[3:])
     world.settle()
     take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
-    assert flights(world) == [(1, 3)]
+    assert batches(world) == [(1, 3)]
     world.run(JOINING_MS)
-    assert flights(world) == [(1, 3), (2, 2)]
+    assert batches(world) == [(1, 3), (2, 2)]
 
 
 def test_a_timer_of_those_who_have_left_lets_nobody_leave_early() -> None:
     world = World()
     keys = keys_of(world, 6)
     unheard(world, AcceptMany)
-    fly(world, keys[:2])
+    propose_batch(world, keys[:2])
     world.settle()
-    fly(world, keys[2:4])
+    propose_batch(world, keys[2:4])
     world.run(PATIENCE_MS / 2)
     take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
-    fly(world, keys[4:])
+    propose_batch(world, keys[4:])
     world.run(PATIENCE_MS * 3 / 4)
-    assert flights(world) == [(1, 2), (2, 2)], "the first timer has fired by now"
+    assert batches(world) == [(1, 2), (2, 2)], "the first timer has fired by now"
     world.run(PATIENCE_MS / 2)
-    assert flights(world) == [(1, 2), (2, 2), (3, 2)]
+    assert batches(world) == [(1, 2), (2, 2), (3, 2)]
 
 
 def test_whoever_was_patient_for_long_may_still_be_joined_and_leaves_in_time() -> None:
@@ -139,26 +139,26 @@ def test_whoever_was_patient_for_long_may_still_be_joined_and_leaves_in_time() -
     world = World()
     keys = keys_of(world, 7)
     unheard(world, AcceptMany)
-    fly(world, keys[:3])
+    propose_batch(world, keys[:3])
     world.settle()
-    fly(world, keys[3:5])
+    propose_batch(world, keys[3:5])
     world.run(PATIENCE_MS - 0.1)
-    assert len(flights(world)) == 1
+    assert len(batches(world)) == 1
     world.post(N1, FromPeer(N2, AcceptedMany(standing(), 1, ())))
     world.run(JOINING_MS + 0.2)
-    assert flights(world) == [(1, 3), (2, 2)]
-    fly(world, keys[5:])
+    assert batches(world) == [(1, 3), (2, 2)]
+    propose_batch(world, keys[5:])
     world.settle()
-    assert len(flights(world)) == 2, "one departure at a time, as before"
+    assert len(batches(world)) == 2, "one departure at a time, as before"
 
 
 def test_who_waits_is_answered_when_the_key_is_decided_elsewhere_and_is_not_proposed() -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, AcceptMany)
-    fly(world, keys[:2])
+    propose_batch(world, keys[:2])
     world.settle()
-    marks = fly(world, keys[2:])
+    marks = propose_batch(world, keys[2:])
     world.settle()
     elsewhere = proposed(keys[2], standing(9, N3), b"other")
     world.post(N1, FromPeer(N3, Commit(keys[2], elsewhere)))
@@ -178,15 +178,15 @@ def test_what_was_promised_to_a_rival_meanwhile_is_refused_by_the_own_acceptor_a
     world = World()
     keys = keys_of(world, 5)
     unheard(world, AcceptMany)
-    fly(world, keys[:2])
+    propose_batch(world, keys[:2])
     world.settle()
-    fly(world, keys[2:])
+    propose_batch(world, keys[2:])
     world.settle()
     rival = standing(1, N3).above(standing(1, N3).process)
     world.post(N1, FromPeer(N3, Prepare(keys[2], rival)))
     world.settle()
     take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
-    assert flights(world)[-1] == (2, 2)
+    assert batches(world)[-1] == (2, 2)
     prepares = said(world, Prepare, N1, N2)
     assert [(m.key, m.ballot > rival) for m in prepares if isinstance(m, Prepare)] == [
         (keys[2], True)
@@ -197,7 +197,7 @@ def test_a_read_that_joined_a_claim_which_was_cancelled_while_it_waited_asks_a_q
     world = World()
     keys = keys_of(world, 3)
     unheard(world, AcceptMany)
-    fly(world, keys[:2])
+    propose_batch(world, keys[:2])
     world.settle()
     node, number = world.send(N1, asks(world, keys[2]))
     world.settle()
@@ -229,12 +229,12 @@ def test_many_votes_in_one_step_ask_once_for_who_boards() -> None:
     world = World()
     keys = keys_of(world, 100)
     unheard(world, AcceptMany)
-    fly(world, keys[:50])
+    propose_batch(world, keys[:50])
     world.settle()
-    fly(world, keys[50:])
+    propose_batch(world, keys[50:])
     world.settle()
-    boarding = world.replica(N1).parts.coordinator.boarding
-    boarding.waiting = counted = Counted(boarding.waiting)
+    batch_queue = world.replica(N1).parts.coordinator.batch_queue
+    batch_queue.waiting = counted = Counted(batch_queue.waiting)
     votes = [FromPeer(N2, Accepted(key, standing())) for key in keys[:50]]
     assert world.replica(N1).needs(votes) == {*keys}
     assert counted.times == 1
@@ -246,20 +246,20 @@ def test_whoever_boards_is_loaded_for_any_vote_that_may_let_it_leave(kind: str) 
     keys = keys_of(world, 4)
     unheard(world, Accept, AcceptMany)
     first = keys[:2] if kind == "a flight" else keys[:1]
-    fly(world, first)
+    propose_batch(world, first)
     world.settle()
-    fly(world, keys[2:])
+    propose_batch(world, keys[2:])
     world.settle()
-    lone = Accepted(keys[0], standing())
-    vote = AcceptedMany(standing(), 1, ()) if kind == "a flight" else lone
+    single = Accepted(keys[0], standing())
+    vote = AcceptedMany(standing(), 1, ()) if kind == "a flight" else single
     assert world.replica(N1).needs([FromPeer(N2, vote)]) == {*first, *keys[2:]}
 
 
 def test_a_key_whose_claim_is_given_up_on_board_is_not_heard_of_by_anybody() -> None:
     world = World()
-    *flying, given_up = keys_of(world, 3)
+    *proposing, given_up = keys_of(world, 3)
     unheard(world, AcceptMany)
-    fly(world, flying)
+    propose_batch(world, proposing)
     world.settle()
     wanted = asks(world, given_up)
     world.send(N1, wanted)
@@ -270,5 +270,5 @@ def test_a_key_whose_claim_is_given_up_on_board_is_not_heard_of_by_anybody() -> 
     assert not said(world, Prepare, N1, N2)
     assert stored(world, N1, given_up) == stored(world, N2, given_up) == EMPTY
     assert "attempts" not in world.replica(N1).pending_work()
-    (decree,) = settled(world, fly(world, [given_up]))
+    (decree,) = settled(world, propose_batch(world, [given_up]))
     assert decree.ballot == standing(), "the fast path is still open to it"

@@ -4,7 +4,7 @@ import pytest
 
 from decreed.registry.config import MIB
 from decreed.registry.paxos.messages import (
-    MAX_FLIGHT,
+    MAX_BATCH,
     Accept,
     AcceptedMany,
     AcceptMany,
@@ -38,11 +38,11 @@ from ...support.batches import (
     N3,
     asks,
     decrees,
-    fly,
     heard,
     keys_of,
     promised_to,
     proposal,
+    propose_batch,
     said,
     settled,
     standing,
@@ -66,14 +66,14 @@ def test_what_a_home_proposes_in_one_step_takes_one_message_one_vote_and_one_com
     world = World(config(size, prepare, accept))
     keys = keys_of(world)
     world.sent.clear()
-    marks = fly(world, keys)
+    marks = propose_batch(world, keys)
     world.settle()
     for decree in decrees(world, marks):
         assert decree.ballot == standing()
         assert {stored(world, node, decree.key).learned for node in world.up()} == {decree}
     for node in world.replica(N1).node.others:
-        (flight,) = said(world, AcceptMany, N1, node)
-        assert isinstance(flight, AcceptMany) and [d.key for d in flight.decrees] == keys
+        (batch,) = said(world, AcceptMany, N1, node)
+        assert isinstance(batch, AcceptMany) and [d.key for d in batch.decrees] == keys
         assert said(world, AcceptedMany, node, N1) == [AcceptedMany(standing(), 1, ())]
         assert said(world, CommitMany, N1, node) == [CommitMany(standing(), tuple(keys))]
     assert not any(isinstance(m, SingleMessage) for s, to, m in world.sent if s != to)
@@ -82,7 +82,7 @@ def test_what_a_home_proposes_in_one_step_takes_one_message_one_vote_and_one_com
 
 def test_a_node_that_is_alone_flies_to_nobody_and_decides() -> None:
     world = World(config(1))
-    assert {d.ballot for d in settled(world, fly(world, keys_of(world)))} == {standing()}
+    assert {d.ballot for d in settled(world, propose_batch(world, keys_of(world)))} == {standing()}
     assert not under_way(world)
 
 
@@ -90,8 +90,8 @@ def test_what_is_claimed_alone_or_is_large_travels_alone() -> None:
     world = World()
     small, other, large = keys_of(world)
     world.sent.clear()
-    settled(world, fly(world, [small]))
-    marks = fly(world, [other])
+    settled(world, propose_batch(world, [small]))
+    marks = propose_batch(world, [other])
     marks.append(world.send(N1, asks(world, large, b"x" * (LIGHT_BYTES + 1))))
     settled(world, marks)
     assert not said(world, AcceptMany, N1, N2)
@@ -105,24 +105,24 @@ def test_what_is_claimed_alone_or_is_large_travels_alone() -> None:
 def test_a_full_flight_fits_the_smallest_frame_that_a_cluster_may_allow() -> None:
     world = World()
     world.sent.clear()
-    for number, key in enumerate(keys_of(world, 2 * MAX_FLIGHT)):
+    for number, key in enumerate(keys_of(world, 2 * MAX_BATCH)):
         note = "\U0001f512" * (0 if number % 2 else MAX_NOTE_CHARS)
         wanted = Claim(key, b"v" * LIGHT_BYTES, "t" * 128, "c" * 256, key.encode(), note)
         world.send(N1, ClaimRequest(world.new_id(), 5_000, True, wanted))
     world.settle()
-    (flight,) = said(world, AcceptMany, N1, N2)
-    assert isinstance(flight, AcceptMany)
-    assert len(flight.decrees) == MAX_FLIGHT
-    assert len(encode(flight)) + MAX_FLIGHT * MAX_KEY_BYTES < 4 * MIB
+    (batch,) = said(world, AcceptMany, N1, N2)
+    assert isinstance(batch, AcceptMany)
+    assert len(batch.decrees) == MAX_BATCH
+    assert len(encode(batch)) + MAX_BATCH * MAX_KEY_BYTES < 4 * MIB
 
 
 def test_no_flight_is_larger_than_a_message_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flights_module, "MAX_FLIGHT", 2)
+    monkeypatch.setattr(flights_module, "MAX_BATCH", 2)
     world = World()
     world.sent.clear()
-    settled(world, fly(world, keys_of(world, 5)))
-    flights = [m for m in said(world, AcceptMany, N1, N2) if isinstance(m, AcceptMany)]
-    assert [(m.number, len(m.decrees)) for m in flights] == [(1, 2), (2, 2)]
+    settled(world, propose_batch(world, keys_of(world, 5)))
+    batches = [m for m in said(world, AcceptMany, N1, N2) if isinstance(m, AcceptMany)]
+    assert [(m.number, len(m.decrees)) for m in batches] == [(1, 2), (2, 2)]
     assert len(said(world, Accept, N1, N2)) == 1, "what is left is no company"
 
 
@@ -130,10 +130,10 @@ def test_a_claim_that_comes_while_its_key_flies_joins_it() -> None:
     world = World()
     keys = keys_of(world)
     unheard(world, AcceptedMany)
-    first = fly(world, keys, b"first")
+    first = propose_batch(world, keys, b"first")
     world.settle()
     world.sent.clear()
-    later = fly(world, keys, b"later")
+    later = propose_batch(world, keys, b"later")
     world.settle()
     assert not [m for s, to, m in world.sent if s != to]
     heard(world)
@@ -146,9 +146,9 @@ def test_two_flights_are_under_way_and_their_votes_come_in_any_order_and_again()
     world = World()
     keys = keys_of(world, 4)
     unheard(world, AcceptMany)
-    first, second = fly(world, keys[:2]), None
+    first, second = propose_batch(world, keys[:2]), None
     world.settle()
-    second = fly(world, keys[2:])
+    second = propose_batch(world, keys[2:])
     world.run(2 * PATIENCE_MS)
     assert under_way(world) == 2
     votes = [AcceptedMany(standing(), number, ()) for number in (1, 2)]
@@ -168,12 +168,12 @@ def test_two_flights_are_under_way_and_their_votes_come_in_any_order_and_again()
 def test_R20_a_vote_is_counted_once_for_each_member_and_only_for_its_own_flight_and_life() -> None:
     world = World(config(5))
     unheard(world, AcceptMany)
-    marks = fly(world, keys_of(world))
+    marks = propose_batch(world, keys_of(world))
     world.settle()
     vote = AcceptedMany(standing(), 1, ())
-    another_flight, another_life = AcceptedMany(standing(), 2, ()), AcceptedMany(standing(2), 1, ())
+    another_batch, another_life = AcceptedMany(standing(), 2, ()), AcceptedMany(standing(2), 1, ())
     take(world, N1, (N2, vote), (N2, vote), (NodeId("stranger"), vote))
-    take(world, N1, (N3, another_flight), (N3, another_life))
+    take(world, N1, (N3, another_batch), (N3, another_life))
     assert not any(world.answers[mark] for mark in marks)
     take(world, N1, (N3, vote))
     assert len(decrees(world, marks)) == 3
@@ -181,8 +181,8 @@ def test_R20_a_vote_is_counted_once_for_each_member_and_only_for_its_own_flight_
 
 def test_R14_a_vote_on_a_flight_leaves_only_behind_the_records_of_all_that_is_aboard() -> None:
     world = World()
-    flight = proposal(keys_of(world))
-    effects = step(world, N2, FromPeer(N1, flight))
+    batch = proposal(keys_of(world))
+    effects = step(world, N2, FromPeer(N1, batch))
     vote = Send(N1, AcceptedMany(standing(), 1, ()))
     assert effects.after == [vote] and vote not in effects.at_once
     assert len(effects.records) == 3 and effects.sync
@@ -199,10 +199,10 @@ def test_R14_a_vote_on_what_was_held_before_but_for_one_key_waits_for_that_one()
 
 def test_R02_a_flight_that_is_said_again_is_voted_on_again() -> None:
     world = World()
-    flight = proposal(keys_of(world))
+    batch = proposal(keys_of(world))
     world.sent.clear()
-    take(world, N2, (N1, flight))
-    take(world, N2, (N1, flight))
+    take(world, N2, (N1, batch))
+    take(world, N2, (N1, batch))
     assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, ())] * 2
 
 
@@ -219,7 +219,7 @@ def test_a_vote_of_a_node_whose_disk_fails_never_leaves() -> None:
     world = World()
     world.machines[N2].disk.fail_writes = 1
     world.sent.clear()
-    marks = fly(world, keys_of(world))
+    marks = propose_batch(world, keys_of(world))
     world.run(1_000)
     assert not said(world, AcceptedMany, N2, N1)
     assert len(decrees(world, marks)) == 3, "n1 and n3 are enough"
@@ -234,7 +234,7 @@ def test_what_one_acceptor_refuses_is_decided_by_both_phases_while_the_rest_land
     without_n3(world)
     higher = promised_to(world, N2, keys[1:2])
     world.sent.clear()
-    marks = fly(world, keys)
+    marks = propose_batch(world, keys)
     world.settle()
     assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (keys[1],))]
     assert said(world, Nack, N2, N1) == [Nack(keys[1], standing(), higher)]
@@ -265,7 +265,7 @@ def test_if_all_of_a_flight_is_refused_all_are_decided_alone(nacks: bool) -> Non
     promised_to(world, N2, keys)
     world.lose = lambda sender, to, m: N3 in (sender, to) or (isinstance(m, Nack) and not nacks)
     world.sent.clear()
-    marks = fly(world, keys)
+    marks = propose_batch(world, keys)
     world.settle()
     assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, tuple(keys))]
     assert not under_way(world)
@@ -309,7 +309,7 @@ def test_a_nack_takes_its_key_off_and_the_rest_flies_on() -> None:
     world = World()
     keys = keys_of(world)
     unheard(world, AcceptMany)
-    marks = fly(world, keys)
+    marks = propose_batch(world, keys)
     world.settle()
     take(world, N1, (N2, Nack(keys[0], standing(), Ballot(7, Process(N3, 1)))))
     take(world, N1, (N3, AcceptedMany(standing(), 1, ())))
@@ -327,7 +327,7 @@ def test_what_an_acceptor_has_learned_is_told_and_the_rest_lands() -> None:
     assert isinstance(decided, Decreed)
     without_n3(world)
     world.sent.clear()
-    marks = fly(world, keys)
+    marks = propose_batch(world, keys)
     world.settle()
     assert said(world, Commit, N2, N1) == [Commit(keys[0], decided.decree)]
     assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (keys[0],))]
@@ -339,7 +339,7 @@ def test_what_is_learned_from_elsewhere_takes_its_key_off() -> None:
     world = World()
     keys = keys_of(world)
     unheard(world, AcceptMany)
-    marks = fly(world, keys)
+    marks = propose_batch(world, keys)
     world.settle()
     other = Decree.of(claim(keys[0], b"other", b"other"), Ballot(1, Process(N3, 1)), 0)
     take(world, N1, (N3, Commit(keys[0], other)))
@@ -353,9 +353,9 @@ def test_a_refusal_of_what_is_not_aboard_is_nothing_to_a_flight() -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, AcceptMany)
-    marks = fly(world, keys[:2])
+    marks = propose_batch(world, keys[:2])
     world.settle()
-    marks += fly(world, keys[2:])
+    marks += propose_batch(world, keys[2:])
     world.settle()
     world.sent.clear()
     take(world, N1, (N2, AcceptedMany(standing(), 1, (keys[3], Key("unheard-of")))))

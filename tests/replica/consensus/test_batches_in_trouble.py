@@ -14,7 +14,7 @@ from decreed.registry.paxos.messages import (
     Prepare,
     PrepareClass,
 )
-from decreed.registry.replica.step.events import Fired, FromClient, FromPeer, ResendFlight
+from decreed.registry.replica.step.events import Fired, FromClient, FromPeer, ResendBatch
 from decreed.registry.types import Ballot, Key, NodeId, Process
 from decreed.registry.wire.peers import QueryAnswer
 from decreed.registry.wire.requests import Cancel, Decreed, Failed, GetRequest
@@ -25,10 +25,10 @@ from ...support.batches import (
     N3,
     asks,
     decrees,
-    fly,
     heard,
     keys_of,
     proposal,
+    propose_batch,
     proposed,
     said,
     settled,
@@ -48,7 +48,7 @@ def test_R02_a_lost_flight_is_said_again_to_who_has_not_voted() -> None:
     n4, n5 = NodeId("n4"), NodeId("n5")
     world.lose = lambda sender, to, m: isinstance(m, AcceptMany) and to != N2
     world.sent.clear()
-    marks = fly(world, keys_of(world))
+    marks = propose_batch(world, keys_of(world))
     world.settle()
     heard(world)
     world.run(400)
@@ -61,7 +61,7 @@ def test_a_flight_that_stays_unanswered_is_said_again_once_and_then_all_go_on_al
     keys = keys_of(world)
     unheard(world, AcceptMany)
     world.sent.clear()
-    marks = fly(world, keys)
+    marks = propose_batch(world, keys)
     world.run(5_000)
     assert len(said(world, AcceptMany, N1, N2)) == 2
     assert {m.key for m in said(world, Prepare, N1, N2) if isinstance(m, Prepare)} == {*keys}
@@ -78,19 +78,19 @@ def test_R05_what_has_flown_is_proposed_alone_with_the_value_that_it_flew_with()
         world.send(N1, asks(world, key, b"first", timeout_ms=400))
     world.run(10_000)
     heard(world)
-    again = fly(world, keys, b"again")
+    again = propose_batch(world, keys, b"again")
     world.run(2_000)
     assert {decree.value for decree in decrees(world, again)} == {b"first"}
-    flights = [m for m in said(world, AcceptMany, N1, N2) if isinstance(m, AcceptMany)]
-    assert {m.number for m in flights} == {1}, "it does not fly again"
+    batches = [m for m in said(world, AcceptMany, N1, N2) if isinstance(m, AcceptMany)]
+    assert {m.number for m in batches} == {1}, "it does not fly again"
 
 
 def test_a_flight_that_has_landed_is_not_said_again() -> None:
     world = World()
-    fly(world, keys_of(world))
+    propose_batch(world, keys_of(world))
     world.settle()
     world.sent.clear()
-    world.post(N1, Fired(ResendFlight(1)))
+    world.post(N1, Fired(ResendBatch(1)))
     world.run(2_000)
     assert not [m for _, _, m in world.sent if isinstance(m, AcceptMany | Prepare)]
 
@@ -107,7 +107,7 @@ def test_who_has_not_promised_does_not_vote_but_asks_once_for_all_and_votes_behi
     keys = keys_of(world)
     world.sent.clear()
     world.lose = lambda sender, to, message: sender == N2  # or it would be over before n3 answers
-    marks = fly(world, keys)
+    marks = propose_batch(world, keys)
     world.settle()
     assert said(world, Nack, N3, N1) == [Nack(keys[0], standing(2), None)]
     assert said(world, PrepareClass, N1, N3)
@@ -138,14 +138,14 @@ def test_R11_a_flight_of_an_earlier_life_is_not_voted_on_behind_the_promise_to_a
 
 def test_R20_a_commit_of_a_flight_teaches_what_was_accepted_in_that_very_ballot_alone() -> None:
     world = World()
-    flown, other, unseen, known = keys_of(world, 4)
-    take(world, N2, (N1, proposal([flown])))
+    proposed_in_batch, other, unseen, known = keys_of(world, 4)
+    take(world, N2, (N1, proposal([proposed_in_batch])))
     elsewhere = Ballot(5, Process(N3, 1))
     take(world, N2, (N3, Accept(other, elsewhere, proposed(other, elsewhere, b"other"))))
     take(world, N2, (N3, Commit(known, proposed(known, elsewhere))))
     world.lose = lambda *_: True
-    take(world, N2, (N1, CommitMany(standing(), (unseen, other, flown, known))))
-    assert stored(world, N2, flown).learned == proposed(flown, standing())
+    take(world, N2, (N1, CommitMany(standing(), (unseen, other, proposed_in_batch, known))))
+    assert stored(world, N2, proposed_in_batch).learned == proposed(proposed_in_batch, standing())
     assert stored(world, N2, other).learned is None
     assert stored(world, N2, unseen).learned is None
     assert stored(world, N2, known).learned == proposed(known, elsewhere)
@@ -169,11 +169,11 @@ def test_who_missed_the_flight_learns_from_a_feed() -> None:
     world = World()
     world.lose = lambda sender, to, message: to == N3 and isinstance(message, AcceptMany)
     keys = keys_of(world)
-    flown = settled(world, fly(world, keys))
+    proposed_in_batch = settled(world, propose_batch(world, keys))
     assert all(stored(world, N3, key).learned is None for key in keys)
     heard(world)
     world.run(2_000)
-    assert [stored(world, N3, key).learned for key in keys] == flown
+    assert [stored(world, N3, key).learned for key in keys] == proposed_in_batch
 
 
 def test_a_commit_that_comes_with_its_flight_in_one_step_is_learned_in_it() -> None:
@@ -192,7 +192,7 @@ def test_a_claim_that_is_cancelled_in_the_step_in_which_it_boards_is_never_propo
     world = World()
     keys = keys_of(world)
     world.sent.clear()
-    first, *rest = fly(world, keys)
+    first, *rest = propose_batch(world, keys)
     world.post(N1, FromClient(1, (Cancel(first[1]),)))
     world.settle()
     world.run(5_000)
@@ -216,7 +216,7 @@ def test_a_read_that_joined_a_claim_that_never_flew_is_told_what_both_phases_fou
     world.settle()
     (answer,) = said(world, QueryAnswer, N2, N1)
     heard(world)
-    (cancelled,) = fly(world, [key])
+    (cancelled,) = propose_batch(world, [key])
     world.post(N1, FromPeer(N2, answer))
     world.post(N1, FromClient(1, (Cancel(cancelled[1]),)))
     world.run(1_000)
@@ -229,12 +229,12 @@ def test_what_is_learned_in_the_step_in_which_it_boards_does_not_fly() -> None:
     keys = keys_of(world)
     other = proposed(keys[0], Ballot(1, Process(N3, 1)), b"other")
     world.sent.clear()
-    marks = fly(world, keys)
+    marks = propose_batch(world, keys)
     take(world, N1, (N3, Commit(keys[0], other)))
     assert decrees(world, marks)[0] == other
-    (flight,) = said(world, AcceptMany, N1, N2)
-    assert isinstance(flight, AcceptMany)
-    assert [decree.key for decree in flight.decrees] == keys[1:]
+    (batch,) = said(world, AcceptMany, N1, N2)
+    assert isinstance(batch, AcceptMany)
+    assert [decree.key for decree in batch.decrees] == keys[1:]
 
 
 # -- disks and lives
@@ -255,7 +255,7 @@ def test_when_the_own_disk_fails_claims_in_flight_are_unknown_and_no_vote_counts
     world.lose = lambda sender, to, m: isinstance(m, AcceptedMany) and sender != to
     world.machines[N1].disk.fail_writes = 1
     world.sent.clear()
-    marks = fly(world, keys)
+    marks = propose_batch(world, keys)
     world.settle()
     for mark in marks:
         (answer,) = world.answers[mark]
@@ -275,7 +275,7 @@ def half_chosen(world: World, keys: Sequence[Key]) -> None:
     """n2 and n3 accept what n1 proposes together; n1 dies before its own write."""
     world.machines[N1].disk.fail_writes = 1
     unheard(world, AcceptedMany)
-    fly(world, keys, b"first")
+    propose_batch(world, keys, b"first")
     world.settle()
     assert all(stored(world, node, key).accepted for node in (N2, N3) for key in keys)
     world.crash(N1)
@@ -290,13 +290,13 @@ def test_a_home_that_restarts_respects_what_an_earlier_life_of_it_flew_with() ->
     world.run(50)
     assert all(stored(world, N1, key).accepted is None for key in keys[:3])
     world.sent.clear()
-    marks = fly(world, keys, b"second")
+    marks = propose_batch(world, keys, b"second")
     world.run(1_000)
     values = [decree.value for decree in decrees(world, marks)]
     assert values == [b"first"] * 3 + [b"second"] * 2
-    (flight,) = said(world, AcceptMany, N1, N2)
-    assert isinstance(flight, AcceptMany)
-    assert [decree.key for decree in flight.decrees] == keys[3:]
+    (batch,) = said(world, AcceptMany, N1, N2)
+    assert isinstance(batch, AcceptMany)
+    assert [decree.key for decree in batch.decrees] == keys[3:]
 
 
 def test_a_vote_on_a_flight_of_an_earlier_life_is_not_counted_for_one_of_this_life() -> None:
@@ -305,7 +305,7 @@ def test_a_vote_on_a_flight_of_an_earlier_life_is_not_counted_for_one_of_this_li
     world.boot(N1)
     world.run(100)
     unheard(world, AcceptMany)
-    marks = fly(world, keys_of(world))
+    marks = propose_batch(world, keys_of(world))
     world.settle()
     late = AcceptedMany(standing(1), 1, ())
     take(world, N1, (N2, late), (N3, late))
@@ -327,7 +327,7 @@ def test_a_single_vote_still_counts_for_a_key_that_flies() -> None:
     world = World()
     keys = keys_of(world)
     unheard(world, AcceptMany)
-    marks = fly(world, keys)
+    marks = propose_batch(world, keys)
     world.settle()
     take(world, N1, (N2, Accepted(keys[0], standing())), (N3, Accepted(keys[0], standing())))
     assert [bool(world.answers[mark]) for mark in marks] == [True, False, False]

@@ -25,9 +25,9 @@ from ...support.batches import (
     N3,
     asks,
     decrees,
-    fly,
     heard,
     keys_of,
+    propose_batch,
     said,
     standing,
     take,
@@ -57,7 +57,7 @@ def test_R20_who_refused_a_damaged_key_is_not_counted_for_it(
     world.lose = lambda sender, to, message: (
         isinstance(message, AcceptedMany) or (isinstance(message, AcceptMany) and to != N3)
     )
-    fly(world, keys)
+    propose_batch(world, keys)
     world.settle()
     assert [stored(world, node, lost).accepted is not None for node in (N1, N2, N3)] == [
         True,
@@ -79,7 +79,7 @@ def test_a_damaged_key_leaves_a_flight_that_stays_unanswered(
     world = World()
     keys = keys_of(world, 2)
     unheard(world, AcceptMany)
-    fly(world, keys)
+    propose_batch(world, keys)
     world.settle()
     damage(world, keys[0], monkeypatch)
     world.run(10_000)
@@ -100,7 +100,7 @@ def test_a_key_that_is_found_damaged_as_it_leaves_keeps_nobody_waiting(
     world.run(30_000)
     (answer,) = world.answers[boards]
     assert isinstance(answer, Failed) and answer.code == Unreachable.code
-    assert not world.replica(N1).parts.coordinator.flights.under_way
+    assert not world.replica(N1).parts.coordinator.batches.under_way
 
 
 def test_R14_a_vote_is_remembered_though_its_row_could_not_be_looked_up_at_a_start() -> None:
@@ -110,7 +110,7 @@ def test_R14_a_vote_is_remembered_though_its_row_could_not_be_looked_up_at_a_sta
     world.lose = lambda sender, to, message: (
         N3 in (sender, to) or isinstance(message, Commit | CommitMany | Pull | Fetch)
     )
-    marks = fly(world, keys, b"first")
+    marks = propose_batch(world, keys, b"first")
     world.run(20)
     first = decrees(world, marks)[0]
     world.crash(N1)

@@ -56,7 +56,7 @@ from decreed.registry.wire.requests import (
     Undecided,
 )
 
-from ...support.batches import asks, fly, keys_of
+from ...support.batches import asks, keys_of, propose_batch
 from ...support.forgetful import N1, N3, cut_off, lagging, tell_floor
 from ...support.lockers import RELEASED, TTL_MS, lock, told, want, wanted
 from ...support.proven import to_give_up, to_keep
@@ -100,7 +100,7 @@ def claims(world: World) -> Mark:
 
 
 def flies(world: World) -> Mark:
-    marks = fly(world, keys_of(world, 2))
+    marks = propose_batch(world, keys_of(world, 2))
     return marks[0]
 
 
@@ -154,7 +154,7 @@ def test_a_flight_is_said_again_and_then_goes_on_alone(kind: type) -> None:
     world = World()
     keys = keys_of(world, 2)
     world.lose = lambda sender, to, message: isinstance(message, kind)
-    marks = fly(world, keys)
+    marks = propose_batch(world, keys)
     world.run(10_000)
     assert all(isinstance(told(world, mark), Decreed) for mark in marks)
 
