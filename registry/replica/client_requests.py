@@ -166,7 +166,7 @@ class Intake:
     def _leave(self, step: StepBuilder, pending: PendingRequest) -> None:
         """Nobody waits for this any more."""
         self._parts.lists.leave(step, pending)
-        self._parts.contests.leave(step, pending)
+        self._parts.lock_queues.leave(step, pending)
 
     def _expire(self, step: StepBuilder, pending: PendingRequest) -> None:
         match pending.request:
@@ -175,7 +175,7 @@ class Intake:
             case WatchRequest():
                 self._parts.watches.expire(step, pending, pending.request)
             case LockRequest() | HolderRequest():
-                self._parts.contests.expire(step, pending)
+                self._parts.lock_queues.expire(step, pending)
             case _:
                 self._requests.fail(step, pending, *out_of_time(pending))
 
@@ -192,7 +192,7 @@ class Intake:
         self.openings[kind] = Opening(needs, begin)
 
     def _add_openings(self, parts: Parts) -> None:
-        claims, reads, latest = parts.claims, parts.reads, parts.contests.latest
+        claims, reads, latest = parts.claims, parts.reads, parts.lock_queues.latest
         self.add(GetRequest, reads.get, _its_key)
         self.add(ClaimRequest, claims.begin, _key_of_claim)
         self.add(ClaimNextRequest, claims.begin, _key_of_claim)
@@ -201,7 +201,7 @@ class Intake:
         self.add(ListRequest, parts.lists.begin, _nothing)
         self.add(WatchRequest, parts.watches.begin, _nothing)
         self.add(LockRequest, parts.locks.begin, lambda r: latest.needs(r.lock))
-        self.add(HolderRequest, parts.contests.begin, lambda r: latest.needs(r.lock))
+        self.add(HolderRequest, parts.lock_queues.begin, lambda r: latest.needs(r.lock))
         self.add(KeepAliveRequest, parts.renewals.keep, _key_of_tenure)
         self.add(
             EndRequest,

@@ -17,7 +17,7 @@ from .feed.learner import Knowledge, Recent
 from .feed.truncation import Forgetting
 from .feed.watches import Watches
 from .locks.giving_up import GiveUpRequests
-from .locks.lock_queues import Contests
+from .locks.lock_queues import LockQueues
 from .locks.renewals import Renewals
 from .locks.routing import Locks
 from .membership import Membership
@@ -66,11 +66,11 @@ class Parts:
         self.lists = Lists(node, requests, coordinator, scans)
         self.finishing = Finishing(node, acceptors, coordinator, self.lists)
 
-        contests = Contests(node, requests, coordinator, reads, leases, knowledge.learn)
-        self.contests = contests
-        self.renewals = Renewals(node, requests, reads, leases, contests.on_ended)
-        self.giving_up = GiveUpRequests(node, requests, leases, contests)
-        self.locks = Locks(contests, self.renewals, self.giving_up)
+        lock_queues = LockQueues(node, requests, coordinator, reads, leases, knowledge.learn)
+        self.lock_queues = lock_queues
+        self.renewals = Renewals(node, requests, reads, leases, lock_queues.on_ended)
+        self.giving_up = GiveUpRequests(node, requests, leases, lock_queues)
+        self.locks = Locks(lock_queues, self.renewals, self.giving_up)
 
         self.forgetting.tell(acceptors, coordinator, reads, catchup, self.locks)
         knowledge.tell(

@@ -148,10 +148,10 @@ class Peers:
         self.add(Refusal, _leave_to_the_server, _nothing)
 
     def _add_locks(self, parts: Parts) -> None:
-        contests, renewals, giving_up = parts.contests, parts.renewals, parts.giving_up
-        latest = contests.latest
+        lock_queues, renewals, giving_up = parts.lock_queues, parts.renewals, parts.giving_up
+        latest = lock_queues.latest
         self.add(AskLease, renewals.tell, _next_term)
-        self.add(LeaseAnswer, contests.on_answer, contests.asking.needs)
+        self.add(LeaseAnswer, lock_queues.on_answer, lock_queues.asking.needs)
         self.add(Renew, renewals.on_renew, _next_term)
         self.add(Renewed, renewals.on_renewed, _nothing)
         self.add(EndTerm, renewals.on_end, lambda m: latest.needs(m.tenure.lock))

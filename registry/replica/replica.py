@@ -25,7 +25,6 @@ from .peer_messages import Peers
 from .step.effects import Effects
 from .step.events import (
     ClientGone,
-    Contend,
     Coordinate,
     Crowded,
     Event,
@@ -53,6 +52,7 @@ from .step.events import (
     SlotDone,
     Sweep,
     Timer,
+    TryNextTerm,
     Welcomed,
     WriteFailed,
 )
@@ -126,7 +126,7 @@ class Replica:
         working = (
             *(parts.requests, parts.node.tokens, parts.acceptors, parts.coordinator, parts.catchup),
             *(parts.watches, parts.reads, parts.claims, parts.lists, parts.scans),
-            *(parts.scan_service, parts.contests, parts.renewals, parts.giving_up),
+            *(parts.scan_service, parts.lock_queues, parts.renewals, parts.giving_up),
         )
         held = [item for part in working for item in part.pending().items()]
         return {kind: what for kind, what in held if what}
@@ -177,7 +177,7 @@ class Replica:
                 return (key,)
             case FetchOn(_, keys):
                 return keys[:SERVE_KEYS]
-            case Contend(lock, term):
+            case TryNextTerm(lock, term):
                 known = (term_key(lock, term),) if term else ()
                 return (*known, term_key(lock, term + 1))
             case _:
@@ -226,8 +226,8 @@ class Replica:
             self.node.settled_feed_end = self.node.feed_end
         for event in events:
             self._handle(step, event)
-        if self.parts.contests.joined:
-            self.parts.contests.end_turn(step)
+        if self.parts.lock_queues.joined:
+            self.parts.lock_queues.end_turn(step)
         self._coordinator.propose_due(step)
         if self.parts.home_promise.uncounted:
             self.parts.home_promise.count(step)
@@ -285,8 +285,8 @@ class Replica:
                 parts.reads.read_on(step, event)
             case FetchOn(sender, keys):
                 self.catchup.serve_fetch(step, sender, keys)
-            case Contend():
-                parts.contests.contend(step, event)
+            case TryNextTerm():
+                parts.lock_queues.try_next_term(step, event)
             case _:
                 assert_never(event)
 
@@ -309,7 +309,7 @@ class Replica:
             case PullFeeds():
                 self.catchup.on_timer(step)
             case Reconsider():
-                self.parts.contests.on_timer(step, timer)
+                self.parts.lock_queues.on_timer(step, timer)
             case _:
                 assert_never(timer)
 

@@ -27,9 +27,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.locks.lease_queries",
-            "            step.broadcast(missing, contest.ask.question())\n"
-            "            step.ask_again(contest.ask.token, self._node.config.timing.resend_ms)\n",
-            "            step.broadcast(missing, contest.ask.question())\n",
+            "            step.broadcast(missing, queue.ask.question())\n"
+            "            step.ask_again(queue.ask.token, self._node.config.timing.resend_ms)\n",
+            "            step.broadcast(missing, queue.ask.question())\n",
         ),
     ),
     _bug(
@@ -120,27 +120,27 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "if contest.floor_for is None or contest.floor_for.done:",
-            "if contest.floor_for is None:",
+            "if queue.floor_for is None or queue.floor_for.done:",
+            "if queue.floor_for is None:",
         ),
     ),
     _bug(
-        "a contest does not look again while the term at the floor is read",
+        "a queue does not look again while the term at the floor is read",
         _AGAIN_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "            self._reads.read(step, key, contest.floor_for, then)\n"
-            "        self._pause(step, contest, MAX_PAUSE_MS)\n",
-            "            self._reads.read(step, key, contest.floor_for, then)\n",
+            "            self._reads.read(step, key, queue.floor_for, then)\n"
+            "        self._pause(step, queue, MAX_PAUSE_MS)\n",
+            "            self._reads.read(step, key, queue.floor_for, then)\n",
         ),
     ),
     _bug(
-        "a contest looks once whether a lease has run out",
+        "a queue looks once whether a lease has run out",
         _AGAIN_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        else:\n            self._pause(step, contest, wait_ms)\n",
-            "        elif not contest.serial:\n            self._pause(step, contest, wait_ms)\n",
+            "        else:\n            self._pause(step, queue, wait_ms)\n",
+            "        elif not queue.serial:\n            self._pause(step, queue, wait_ms)\n",
         ),
     ),
 )

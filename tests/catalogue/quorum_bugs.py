@@ -162,7 +162,7 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "                free_ms = contest.held_until_ms\n",
+            "                free_ms = queue.held_until_ms\n",
             "                lefts = [one.remaining_ms for one in ask.answers.values()]\n"
             "                free_ms = step.now_ms + min(lefts)\n",
         ),
@@ -172,7 +172,7 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        contest.held_until_ms = step.now_ms + wait_ms\n",
+            "        queue.held_until_ms = step.now_ms + wait_ms\n",
             "",
         ),
     ),

@@ -11,15 +11,13 @@ def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
 _SHARED_TESTS = "replica/requests/test_shared_questions.py"
 SHARED = (
     _bug(
-        "a contest ends with the first who leaves it",
+        "a queue ends with the first who leaves it",
         _SHARED_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        if not contest.waiters:\n"
-            "            self._close(contest)\n"
-            "        elif waited",
-            "        if not contest.waiters or not waited:\n"
-            "            self._close(contest)\n"
+            "        if not queue.waiters:\n            self._close(queue)\n        elif waited",
+            "        if not queue.waiters or not waited:\n"
+            "            self._close(queue)\n"
             "        elif waited",
         ),
     ),
@@ -89,13 +87,13 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        elif waited and contest.candidate is None:\n"
-            "            self.latest.find(step, contest)\n",
+            "        elif waited and queue.candidate is None:\n"
+            "            self.latest.find(step, queue)\n",
             "",
         ),
     ),
     _bug(
-        "a cancelled request leaves its contest as it was",
+        "a cancelled request leaves its queue as it was",
         _SHARED_TESTS,
         (
             "registry.replica.client_requests",
@@ -113,12 +111,12 @@ SHARED = (
         ),
     ),
     _bug(
-        "a contest waits forever for one who looked into the next term",
+        "a queue waits forever for one who looked into the next term",
         _SHARED_TESTS,
         (
             "registry.replica.locks.lock_queues",
             "        self._coordinator.follow(step, tenure(ask.decree).next_key, pending, then)\n"
-            "        self._pause(step, contest, MAX_PAUSE_MS)\n",
+            "        self._pause(step, queue, MAX_PAUSE_MS)\n",
             "        self._coordinator.follow(step, tenure(ask.decree).next_key, pending, then)\n",
         ),
     ),
@@ -133,7 +131,7 @@ FRESH = (
             "registry.replica.locks.lock_queues",
             "        for pending in ask.serves:\n"
             "            if not queues(pending) and not pending.indefinite:",
-            "        for pending in list(contest.waiters):\n"
+            "        for pending in list(queue.waiters):\n"
             "            if not queues(pending) and not pending.indefinite:",
         ),
     ),
@@ -142,8 +140,8 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.locks.lease_queries",
-            "Ask(self._node.tokens.ask(self), decree, list(contest.waiters))",
-            "Ask(self._node.tokens.ask(self), decree, contest.waiters)",
+            "Ask(self._node.tokens.ask(self), decree, list(queue.waiters))",
+            "Ask(self._node.tokens.ask(self), decree, queue.waiters)",
         ),
     ),
     _bug(
@@ -152,7 +150,7 @@ FRESH = (
         (
             "registry.replica.locks.lock_queues",
             "        for pending in ask.serves:\n            if not wants_it(pending):",
-            "        for pending in list(contest.waiters):\n            if not wants_it(pending):",
+            "        for pending in list(queue.waiters):\n            if not wants_it(pending):",
         ),
     ),
     _bug(
@@ -161,7 +159,7 @@ FRESH = (
         (
             "registry.replica.locks.lock_queues",
             "        ask.mark_undecided()\n        for pending",
-            "        for pending in contest.waiters:\n"
+            "        for pending in queue.waiters:\n"
             "            pending.undecided = True\n"
             "        for pending",
         ),
@@ -171,8 +169,8 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "elif contest.ask is None or contest.ask.told:",
-            "elif contest.ask is None:",
+            "elif queue.ask is None or queue.ask.told:",
+            "elif queue.ask is None:",
         ),
     ),
     _bug(
@@ -180,8 +178,8 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "if pending.undecided and not pending.indefinite and decree and contest:",
-            "if not pending.indefinite and decree and contest:",
+            "if pending.undecided and not pending.indefinite and decree and queue:",
+            "if not pending.indefinite and decree and queue:",
         ),
     ),
     _bug(
@@ -189,8 +187,8 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "if pending.undecided and not pending.indefinite and decree and contest:",
-            "if pending.undecided and decree and contest:",
+            "if pending.undecided and not pending.indefinite and decree and queue:",
+            "if pending.undecided and decree and queue:",
         ),
     ),
     _bug(

@@ -28,7 +28,7 @@ from ..step.events import ResendRead
 from ..step.node import Node, refusal
 from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
-from .lock_queues import Contests
+from .lock_queues import LockQueues
 
 GIVEN_UP = "the claim was given up by its claimer"
 
@@ -54,16 +54,16 @@ class GiveUpRequests:
         node: who we are.
         requests: where answers go.
         leases: the node's own, which remember what was given up.
-        contests: those who wait.
+        lock_queues: those who wait.
     """
 
     def __init__(
-        self, node: Node, requests: PendingRequests, leases: Leases, contests: Contests
+        self, node: Node, requests: PendingRequests, leases: Leases, lock_queues: LockQueues
     ) -> None:
         self._node = node
         self._requests = requests
         self._leases = leases
-        self._contests = contests
+        self._lock_queues = lock_queues
         self._passing: dict[int, Passing] = {}
 
     def pending(self) -> Pending:
@@ -143,11 +143,11 @@ class GiveUpRequests:
             step.now_ms, message.lock, message.claim_id, message.ttl_ms, message.secret_hash
         )
         self._pass_over(step, message)
-        latest = self._contests.latest.of(message.lock)
+        latest = self._lock_queues.latest.of(message.lock)
         if latest is not None:
             self._leases.end_if_decreed_to_given_up(step.now_ms, latest)
             if latest.claim_id == message.claim_id and self._leases.ending(tenure(latest)):
-                self._contests.on_ended(step, tenure(latest))
+                self._lock_queues.on_ended(step, tenure(latest))
         if taken:
             step.at_once(Send(sender, GiveUpTaken(message.id)))
 
@@ -159,9 +159,9 @@ class GiveUpRequests:
 
     def _pass_over(self, step: StepBuilder, message: GiveUp) -> None:
         """Those who wait for the claim here leave the queue."""
-        for pending in self._contests.waiting(message.lock, message.claim_id):
+        for pending in self._lock_queues.waiting(message.lock, message.claim_id):
             request = pending.request
             assert isinstance(request, LockRequest), "who only asks makes no claim"
             if request.claim.secret_hash == message.secret_hash:
                 self._requests.fail(step, pending, BadRequest, GIVEN_UP)
-                self._contests.leave(step, pending)
+                self._lock_queues.leave(step, pending)

@@ -8,7 +8,7 @@ from ...wire.requests import Granted, HeldBy, LockRequest
 from ..step.node import Node
 from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import StepBuilder
-from .lock_queue import Contest
+from .lock_queue import LockQueue
 
 
 class Granting:
@@ -30,9 +30,9 @@ class Granting:
             leased = 2 * quorums.accept > len(quorums.members)
             self._requests.answer(step, pending, Granted(pending.request.id, decree, leased))
 
-    def grant(self, step: StepBuilder, contest: Contest, decree: Decree) -> None:
+    def grant(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
         """A repeated request may find its claim decreed, by whatever way it got there."""
-        for pending in contest.waiters:
+        for pending in queue.waiters:
             self.settle(step, pending, decree)
 
     def tell_held(
@@ -40,13 +40,13 @@ class Granting:
         step: StepBuilder,
         pending: PendingRequest,
         decree: Decree,
-        contest: Contest,
+        queue: LockQueue,
         free_ms: float,
         ending: Ending | None = None,
     ) -> None:
         """Somebody else has the lock, until `free_ms` at least."""
         remaining_ms = max(0, ceil(free_ms - step.now_ms))
-        held = HeldBy(pending.request.id, decree, remaining_ms, ending, contest.queued)
+        held = HeldBy(pending.request.id, decree, remaining_ms, ending, queue.queued)
         self._requests.answer(step, pending, held)
 
 

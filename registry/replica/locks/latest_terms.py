@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from ...locks.terms import lock_and_term, lock_path, tenure
 from ...types import Decree, Key
 from ..step.effects import ReadLastSlot
-from ..step.events import Contend
+from ..step.events import TryNextTerm
 from ..step.node import Node
 from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadsDisk
-from .lock_queue import Contest
+from .lock_queue import LockQueue
 
 MAX_LOCKS = 4_096
 
@@ -29,7 +29,7 @@ class LatestTerms:
         self._node = node
         self._reader = reader
         self._decrees: dict[str, Decree] = {}
-        self._searches: dict[int, Contest] = {}
+        self._searches: dict[int, LockQueue] = {}
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
@@ -60,30 +60,30 @@ class LatestTerms:
 
     # -- for a contest
 
-    def find(self, step: StepBuilder, contest: Contest) -> None:
+    def find(self, step: StepBuilder, queue: LockQueue) -> None:
         """Let the contest go on from the latest term that is learned here; later ones will show."""
-        if contest.searching is not None:
+        if queue.searching is not None:
             return
-        latest = self.of(contest.lock)
+        latest = self.of(queue.lock)
         if latest is not None:
-            step.again(Contend(contest.lock, lock_and_term(latest.key)[1]))
+            step.again(TryNextTerm(queue.lock, lock_and_term(latest.key)[1]))
             return
-        token = contest.searching = self._node.tokens.read(self._reader)
-        self._searches[token] = contest
-        step.read(ReadLastSlot(token, lock_path(contest.lock)))
+        token = queue.searching = self._node.tokens.read(self._reader)
+        self._searches[token] = queue
+        step.read(ReadLastSlot(token, lock_path(queue.lock)))
 
-    def take(self, token: int) -> Contest | None:
+    def take(self, token: int) -> LockQueue | None:
         """The contest that a search of the disk was for, now that the search is over."""
-        contest = self._searches.pop(token, None)
-        if contest is None or contest.searching != token:
+        queue = self._searches.pop(token, None)
+        if queue is None or queue.searching != token:
             return None
-        contest.searching = None
-        return contest
+        queue.searching = None
+        return queue
 
-    def drop(self, contest: Contest) -> None:
+    def drop(self, queue: LockQueue) -> None:
         """Nobody waits for the contest's search any more."""
-        if contest.searching is not None:
-            self._searches.pop(contest.searching, None)
+        if queue.searching is not None:
+            self._searches.pop(queue.searching, None)
 
     def abandon(self) -> None:
         """The disk failed: no search is of use."""

@@ -17,7 +17,7 @@ from ..step.effects import Send
 from ..step.events import ResendRead
 from ..step.node import Node
 from ..step.step_builder import Pending, StepBuilder
-from .lock_queue import Ask, Contest
+from .lock_queue import Ask, LockQueue
 
 MAX_OVERTAKEN = 1_024
 """So many overtaken questions are kept; answers to those that are older prove nothing."""
@@ -32,12 +32,12 @@ class LeaseQueries:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._contests: dict[int, Contest] = {}
+        self._lock_queues: dict[int, LockQueue] = {}
         self._overtaken: dict[int, Ask] = {}
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
-        return {"questions": self._contests, "overtaken questions": self._overtaken}
+        return {"questions": self._lock_queues, "overtaken questions": self._overtaken}
 
     def needs(self, answer: LeaseAnswer) -> Iterable[Key]:
         """The instances that an answer is about: the next term's, which it may report."""
@@ -46,27 +46,27 @@ class LeaseQueries:
 
     def asked(self, answer: LeaseAnswer) -> Ask | None:
         """The question that an answer is to, unless it is of no interest any more."""
-        contest = self._contests.get(answer.id)
-        return contest.ask if contest is not None else None
+        queue = self._lock_queues.get(answer.id)
+        return queue.ask if queue is not None else None
 
-    def contest(self, answer: LeaseAnswer) -> Contest:
+    def queue(self, answer: LeaseAnswer) -> LockQueue:
         """The contest that a question was asked for."""
-        return self._contests[answer.id]
+        return self._lock_queues[answer.id]
 
-    def ask(self, step: StepBuilder, contest: Contest, decree: Decree) -> None:
+    def ask(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
         """Ask all nodes, this one included, how they stand with the term of `decree`."""
-        ask = contest.ask = Ask(self._node.tokens.ask(self), decree, list(contest.waiters))
-        self._contests[ask.token] = contest
+        ask = queue.ask = Ask(self._node.tokens.ask(self), decree, list(queue.waiters))
+        self._lock_queues[ask.token] = queue
         step.broadcast(self._node.others, ask.question())
         step.at_once(Send(self._node.name, ask.question()))
         step.ask_again(ask.token, self._node.config.timing.resend_ms)
 
-    def drop(self, contest: Contest) -> None:
+    def drop(self, queue: LockQueue) -> None:
         """The question of a contest is of no interest any more, except for who has answered it."""
-        ask, contest.ask = contest.ask, None
+        ask, queue.ask = queue.ask, None
         if ask is None:
             return
-        del self._contests[ask.token]
+        del self._lock_queues[ask.token]
         self._node.tokens.close(ask.token)
         if not ask.told and not ask.answered(self._node.config.quorums) and ask.awaited:
             self._overtaken[ask.token] = ask
@@ -88,15 +88,15 @@ class LeaseQueries:
 
     def abandon(self) -> None:
         """Drop them all."""
-        for token in self._contests:
+        for token in self._lock_queues:
             self._node.tokens.close(token)
-        self._contests.clear()
+        self._lock_queues.clear()
         self._overtaken.clear()
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Ask those again who have not answered (R02)."""
-        contest = self._contests.get(timer.token)
-        if contest is not None and contest.ask is not None and not contest.ask.told:
-            missing = [n for n in self._node.others if n not in contest.ask.answers]
-            step.broadcast(missing, contest.ask.question())
-            step.ask_again(contest.ask.token, self._node.config.timing.resend_ms)
+        queue = self._lock_queues.get(timer.token)
+        if queue is not None and queue.ask is not None and not queue.ask.told:
+            missing = [n for n in self._node.others if n not in queue.ask.answers]
+            step.broadcast(missing, queue.ask.question())
+            step.ask_again(queue.ask.token, self._node.config.timing.resend_ms)

@@ -84,7 +84,7 @@ class Ask(Struct, eq=False):
         return min(endings, key=lambda one: (one.how not in AT_ONCE, one.how), default=None)
 
 
-class Contest(Struct, eq=False):
+class LockQueue(Struct, eq=False):
     """The work on one lock while anybody waits for it here.
 
     Attributes:
@@ -137,7 +137,7 @@ class Contest(Struct, eq=False):
             if not self.by_claim[pending.claim_id]:
                 del self.by_claim[pending.claim_id]
 
-    def tidy(self) -> None:
+    def drop_finished(self) -> None:
         """Pass over those who have gone."""
         for pending in [pending for pending in self.waiters if pending.done]:
             self.leave(pending)

@@ -37,7 +37,7 @@ from ...wire.requests import HolderRequest, LockRequest, Undecided
 from ..consensus.attempt import Found
 from ..consensus.coordinator import Coordinator
 from ..requests.reads import Reads
-from ..step.events import Contend, Reconsider, SlotDone
+from ..step.events import Reconsider, SlotDone, TryNextTerm
 from ..step.node import Node, refusal
 from ..step.pending import PendingRequest, PendingRequests, out_of_time
 from ..step.step_builder import Pending, StepBuilder
@@ -45,10 +45,19 @@ from ..step.tokens import ReadDone
 from .granting import Granting
 from .latest_terms import LatestTerms
 from .lease_queries import LeaseQueries
-from .lock_queue import AT_ONCE, FRESH_MS, MAX_PAUSE_MS, PATIENT_MS, Ask, Contest, queues, wants_it
+from .lock_queue import (
+    AT_ONCE,
+    FRESH_MS,
+    MAX_PAUSE_MS,
+    PATIENT_MS,
+    Ask,
+    LockQueue,
+    queues,
+    wants_it,
+)
 
 
-class Contests:
+class LockQueues:
     """All contests of a node.
 
     Args:
@@ -75,7 +84,7 @@ class Contests:
         self._coordinator = coordinator
         self._reads = reads
         self._leases = leases
-        self._contests: dict[str, Contest] = {}
+        self._lock_queues: dict[str, LockQueue] = {}
         self.asking = LeaseQueries(node)
         self.latest = LatestTerms(node, self)
         self.granting = Granting(node, requests)
@@ -84,7 +93,7 @@ class Contests:
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
-        return {"contests": self._contests, **self.asking.pending(), **self.latest.pending()}
+        return {"contests": self._lock_queues, **self.asking.pending(), **self.latest.pending()}
 
     def begin(
         self, step: StepBuilder, pending: PendingRequest, request: LockRequest | HolderRequest
@@ -93,51 +102,51 @@ class Contests:
         if not self._node.voting:
             self._requests.fail(step, pending, *refusal(self._node))
             return
-        contest = self._contests.setdefault(request.lock, Contest(request.lock))
-        contest.join(pending)
+        queue = self._lock_queues.setdefault(request.lock, LockQueue(request.lock))
+        queue.join(pending)
         # one whose time ends before the contest looks again must be told as well how things stand
         short = request.timeout_ms <= 2 * MAX_PAUSE_MS
-        if len(contest.waiters) == 1 or short or not queues(pending):
+        if len(queue.waiters) == 1 or short or not queues(pending):
             self.joined[request.lock] = None
 
     def end_turn(self, step: StepBuilder) -> None:
         """Go on for those who came in this step; once a lock, since each look is at all who wait."""
         joined, self.joined = self.joined, {}
-        for contest in filter(None, map(self._contests.get, joined)):
-            self._go_on(step, contest)
+        for queue in filter(None, map(self._lock_queues.get, joined)):
+            self._go_on(step, queue)
 
     def expire(self, step: StepBuilder, pending: PendingRequest) -> None:
         """A waiter's time is over: say who has the lock, if a quorum said so and it is so."""
-        contest = self._contests.get(pending.lock or "")
+        queue = self._lock_queues.get(pending.lock or "")
         decree = self.latest.of(pending.lock or "")
-        if decree is None and contest is not None and contest.ask is not None:
-            decree = contest.ask.decree  # so many other locks were heard of since
-        if pending.undecided and not pending.indefinite and decree and contest:
-            self.granting.tell_held(step, pending, decree, contest, contest.held_until_ms)
+        if decree is None and queue is not None and queue.ask is not None:
+            decree = queue.ask.decree  # so many other locks were heard of since
+        if pending.undecided and not pending.indefinite and decree and queue:
+            self.granting.tell_held(step, pending, decree, queue, queue.held_until_ms)
         else:
             self._requests.fail(step, pending, *out_of_time(pending))
         self.leave(step, pending)
 
     def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
         """Somebody is gone, who may have waited for a lock: whoever is next need not wait for him."""
-        contest = self._contests.get(pending.lock or "")
-        if contest is None:
+        queue = self._lock_queues.get(pending.lock or "")
+        if queue is None:
             return
-        waited = contest.candidate is not None
-        contest.leave(pending)
-        if not contest.waiters:
-            self._close(contest)
-        elif waited and contest.candidate is None:
-            self.latest.find(step, contest)
+        waited = queue.candidate is not None
+        queue.leave(pending)
+        if not queue.waiters:
+            self._close(queue)
+        elif waited and queue.candidate is None:
+            self.latest.find(step, queue)
 
     def waiting(self, lock: str, claim_id: bytes) -> list[PendingRequest]:
         """Those who wait for a lock here with this claim."""
-        contest = self._contests.get(lock)
-        return list(contest.by_claim.get(claim_id, ())) if contest is not None else []
+        queue = self._lock_queues.get(lock)
+        return list(queue.by_claim.get(claim_id, ())) if queue is not None else []
 
     def abandon(self) -> None:
         """The disk failed. The replica fails the requests themselves."""
-        self._contests.clear()
+        self._lock_queues.clear()
         self.asking.abandon()
         self.latest.abandon()
 
@@ -148,13 +157,13 @@ class Contests:
         lock, term = lock_and_term(decree.key)
         self._leases.superseded(lock, term)
         self.latest.remember(decree)
-        contest = self._contests.get(lock)
-        if contest is not None:
-            self.granting.grant(step, contest, decree)
-            contest.held_until_ms = step.now_ms + term_of(decree).ttl_ms
-            contest.candidate = None
-            self.asking.drop(contest)
-            self._look_behind(step, contest, decree)
+        queue = self._lock_queues.get(lock)
+        if queue is not None:
+            self.granting.grant(step, queue, decree)
+            queue.held_until_ms = step.now_ms + term_of(decree).ttl_ms
+            queue.candidate = None
+            self.asking.drop(queue)
+            self._look_behind(step, queue, decree)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Terms are forgotten: a contest about one of them goes on from the floor.
@@ -162,95 +171,95 @@ class Contests:
         The term at the floor is decided, so leases on earlier ones are of no use.
         """
         lock = lock_of(gone.series)
-        latest, contest = self.latest.of(lock), self._contests.get(lock)
+        latest, queue = self.latest.of(lock), self._lock_queues.get(lock)
         self._leases.superseded(lock, gone.floor)
         if latest is not None and not gone.covers(latest.key):
             return
         self.latest.forget(lock)
-        if contest is not None:
-            contest.candidate = None
-            self.asking.drop(contest)
-            self.latest.find(step, contest)
+        if queue is not None:
+            queue.candidate = None
+            self.asking.drop(queue)
+            self.latest.find(step, queue)
 
     def on_ended(self, step: StepBuilder, over: Tenure) -> None:
         """A term was released or broken: the next waiter may be proposed."""
-        contest = self._contests.get(over.lock)
-        if contest is not None and contest.candidate is None:
-            self.asking.drop(contest)
-            self._go_on(step, contest)
+        queue = self._lock_queues.get(over.lock)
+        if queue is not None and queue.candidate is None:
+            self.asking.drop(queue)
+            self._go_on(step, queue)
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """The disk has said which term was learned last."""
         assert isinstance(done, SlotDone), "the last slot was asked for"
-        if (contest := self.latest.take(done.token)) is not None:
-            step.again(Contend(contest.lock, done.slot))
+        if (queue := self.latest.take(done.token)) is not None:
+            step.again(TryNextTerm(queue.lock, done.slot))
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """The disk could not say it."""
-        if (contest := self.latest.take(token)) is not None:
-            self._fail(step, contest, message)
+        if (queue := self.latest.take(token)) is not None:
+            self._fail(step, queue, message)
 
     def on_timer(self, step: StepBuilder, timer: Reconsider) -> None:
         """A lease may have run out."""
-        contest = self._contests.get(timer.lock)
-        if contest is not None and contest.serial == timer.serial and contest.candidate is None:
-            self.latest.find(step, contest)
+        queue = self._lock_queues.get(timer.lock)
+        if queue is not None and queue.serial == timer.serial and queue.candidate is None:
+            self.latest.find(step, queue)
 
-    def _look_behind(self, step: StepBuilder, contest: Contest, decree: Decree) -> None:
+    def _look_behind(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
         """A term begins: those who queue behind it need not know at once how long it may last."""
-        contest.tidy()
-        if not contest.waiters:
-            self._close(contest)
-        elif self._leases.ending(tenure(decree)) or not contest.patient(step.now_ms + PATIENT_MS):
-            self.latest.find(step, contest)
-        elif not step.now_ms < contest.looks_ms <= step.now_ms + FRESH_MS:
-            self._pause(step, contest, FRESH_MS)
+        queue.drop_finished()
+        if not queue.waiters:
+            self._close(queue)
+        elif self._leases.ending(tenure(decree)) or not queue.patient(step.now_ms + PATIENT_MS):
+            self.latest.find(step, queue)
+        elif not step.now_ms < queue.looks_ms <= step.now_ms + FRESH_MS:
+            self._pause(step, queue, FRESH_MS)
 
     # -- the next term
 
-    def _go_on(self, step: StepBuilder, contest: Contest) -> None:
+    def _go_on(self, step: StepBuilder, queue: LockQueue) -> None:
         """Contend in this very step if what that needs is loaded."""
-        latest = self.latest.of(contest.lock)
-        needed = self.latest.needs(contest.lock)
-        if latest and contest.searching is None and all(key in step.instances for key in needed):
-            self.contend(step, Contend(contest.lock, lock_and_term(latest.key)[1]))
+        latest = self.latest.of(queue.lock)
+        needed = self.latest.needs(queue.lock)
+        if latest and queue.searching is None and all(key in step.instances for key in needed):
+            self.try_next_term(step, TryNextTerm(queue.lock, lock_and_term(latest.key)[1]))
         else:
-            self.latest.find(step, contest)
+            self.latest.find(step, queue)
 
-    def contend(self, step: StepBuilder, event: Contend) -> None:
+    def try_next_term(self, step: StepBuilder, event: TryNextTerm) -> None:
         """Decide what to do for the first waiter; his instances are loaded."""
-        contest = self._contests.get(event.lock)
-        if contest is None:
+        queue = self._lock_queues.get(event.lock)
+        if queue is None:
             return
-        contest.tidy()
-        if not contest.waiters:
-            self._close(contest)
+        queue.drop_finished()
+        if not queue.waiters:
+            self._close(queue)
             return
         following = step.instances[term_key(event.lock, event.term + 1)]
         if isinstance(following, ForgottenInstance):
-            self.latest.find(step, contest)
+            self.latest.find(step, queue)
         elif isinstance(following, Unserved):
-            self._fail(step, contest, following.message)
+            self._fail(step, queue, following.message)
         elif following.learned is not None:
-            step.again(Contend(event.lock, event.term + 1))
+            step.again(TryNextTerm(event.lock, event.term + 1))
         elif event.term == 0:
-            self._contend_for_the_first(step, contest)
+            self._try_first_term(step, queue)
         else:
-            self._contend_above(step, contest, term_key(event.lock, event.term))
+            self._try_above(step, queue, term_key(event.lock, event.term))
 
-    def _contend_for_the_first(self, step: StepBuilder, contest: Contest) -> None:
-        first = contest.first()
+    def _try_first_term(self, step: StepBuilder, queue: LockQueue) -> None:
+        first = queue.first()
         if first is not None:
-            self._propose(step, contest, first, term_key(contest.lock, 1), None)
-        for pending in contest.curious():
-            self._look_for_the_first(step, contest, pending)
-        if not contest.waiters:
-            self._close(contest)
+            self._propose(step, queue, first, term_key(queue.lock, 1), None)
+        for pending in queue.curious():
+            self._look_for_the_first(step, queue, pending)
+        if not queue.waiters:
+            self._close(queue)
 
     def _look_for_the_first(
-        self, step: StepBuilder, contest: Contest, pending: PendingRequest
+        self, step: StepBuilder, queue: LockQueue, pending: PendingRequest
     ) -> None:
-        contest.leave(pending)
+        queue.leave(pending)
 
         def then(step: StepBuilder, found: Found) -> None:
             if found is None:
@@ -258,69 +267,69 @@ class Contests:
             elif not pending.done and isinstance(pending.request, HolderRequest):
                 self.begin(step, pending, pending.request)
 
-        self._reads.read(step, term_key(contest.lock, 1), pending, then)
+        self._reads.read(step, term_key(queue.lock, 1), pending, then)
 
-    def _contend_above(self, step: StepBuilder, contest: Contest, key: Key) -> None:
+    def _try_above(self, step: StepBuilder, queue: LockQueue, key: Key) -> None:
         """A term came before: it must be learned, which one at the floor may not be."""
         before = step.instances[key]
         if isinstance(before, ForgottenInstance):
-            self.latest.find(step, contest)
+            self.latest.find(step, queue)
         elif isinstance(before, Unserved):
-            self._fail(step, contest, before.message)
+            self._fail(step, queue, before.message)
         elif before.learned is None:
-            self._learn_floor(step, contest, key)
+            self._learn_floor(step, queue, key)
         else:
-            self._contend_after(step, contest, before.learned)
+            self._try_after(step, queue, before.learned)
 
-    def _learn_floor(self, step: StepBuilder, contest: Contest, key: Key) -> None:
+    def _learn_floor(self, step: StepBuilder, queue: LockQueue, key: Key) -> None:
         """The term at the floor is decided: a quorum knows how, and `on_learned` goes on."""
-        if contest.floor_for is None or contest.floor_for.done:
-            contest.floor_for = contest.foremost()
+        if queue.floor_for is None or queue.floor_for.done:
+            queue.floor_for = queue.foremost()
 
             def then(step: StepBuilder, found: Found) -> None:
-                contest.floor_for = None
+                queue.floor_for = None
 
-            self._reads.read(step, key, contest.floor_for, then)
-        self._pause(step, contest, MAX_PAUSE_MS)
+            self._reads.read(step, key, queue.floor_for, then)
+        self._pause(step, queue, MAX_PAUSE_MS)
 
-    def _contend_after(self, step: StepBuilder, contest: Contest, before: Decree) -> None:
+    def _try_after(self, step: StepBuilder, queue: LockQueue, before: Decree) -> None:
         """A term came before: it must be over."""
         self.latest.remember(before)
-        self.granting.grant(step, contest, before)
-        contest.tidy()
+        self.granting.grant(step, queue, before)
+        queue.drop_finished()
         ending = self._leases.ending(tenure(before))
-        first = contest.first()
-        if not contest.waiters:
-            self._close(contest)
-        elif first and not contest.curious() and ending is not None and ending.how in AT_ONCE:
-            self._propose_after(step, contest, first, before, ending)
-        elif contest.ask is None or contest.ask.told:
-            self.asking.drop(contest)
-            self.asking.ask(step, contest, before)
+        first = queue.first()
+        if not queue.waiters:
+            self._close(queue)
+        elif first and not queue.curious() and ending is not None and ending.how in AT_ONCE:
+            self._propose_after(step, queue, first, before, ending)
+        elif queue.ask is None or queue.ask.told:
+            self.asking.drop(queue)
+            self.asking.ask(step, queue, before)
 
     def _propose_after(
         self,
         step: StepBuilder,
-        contest: Contest,
+        queue: LockQueue,
         first: PendingRequest,
         decree: Decree,
         ending: Ending,
     ) -> None:
         over = tenure(decree)
         previous = Previous(over.claim_id, term_of(decree).ttl_ms, ending)
-        self._propose(step, contest, first, over.next_key, previous)
+        self._propose(step, queue, first, over.next_key, previous)
 
     def _propose(
         self,
         step: StepBuilder,
-        contest: Contest,
+        queue: LockQueue,
         first: PendingRequest,
         key: Key,
         previous: Previous | None,
     ) -> None:
-        if contest.candidate is None:
+        if queue.candidate is None:
             assert isinstance(first.request, LockRequest)
-            contest.candidate = first
+            queue.candidate = first
             claim = first.request.claim.claim(key, previous)
             self._coordinator.join(step, first, claim, self.granting.settle)
 
@@ -332,7 +341,7 @@ class Contests:
         if ask is None:
             self.asking.on_late_answer(sender, answer)
             return
-        contest = self.asking.contest(answer)
+        queue = self.asking.queue(answer)
         if answer.learned is not None:
             if answer.learned.key == tenure(ask.decree).next_key:
                 self._learn(step, (answer.learned,))  # which ends this question
@@ -340,75 +349,75 @@ class Contests:
         ask.answers[sender] = answer
         quorums = self._node.config.quorums
         if ask.next_may_be_chosen():
-            self.asking.drop(contest)
-            self._finish_next(step, contest, ask)
+            self.asking.drop(queue)
+            self._finish_next(step, queue, ask)
         elif ask.free(quorums) or ask.released(quorums):
-            self.asking.drop(contest)
-            self._on_free(step, contest, ask)
+            self.asking.drop(queue)
+            self._on_free(step, queue, ask)
         elif ask.answered(quorums) and not ask.told:
             ask.told = True
-            self._on_held(step, contest, ask)
+            self._on_held(step, queue, ask)
 
-    def _finish_next(self, step: StepBuilder, contest: Contest, ask: Ask) -> None:
+    def _finish_next(self, step: StepBuilder, queue: LockQueue, ask: Ask) -> None:
         """The next term may be chosen already: find out, for the first who waits.
 
         If it is, or if it is forgotten, the contest goes on from there by itself.
         """
-        pending = contest.foremost()
+        pending = queue.foremost()
 
         def then(step: StepBuilder, found: Found) -> None:
             # a minority has accepted it, which decides nothing, and would say so again at once
             if found is None:
-                self._pause(step, contest, self._node.config.timing.resend_ms)
+                self._pause(step, queue, self._node.config.timing.resend_ms)
 
         self._coordinator.follow(step, tenure(ask.decree).next_key, pending, then)
-        self._pause(step, contest, MAX_PAUSE_MS)
+        self._pause(step, queue, MAX_PAUSE_MS)
 
-    def _on_free(self, step: StepBuilder, contest: Contest, ask: Ask) -> None:
+    def _on_free(self, step: StepBuilder, queue: LockQueue, ask: Ask) -> None:
         """The term is over: a prepare quorum has no lease on it, or has told of its release."""
         ending = ask.ending()
         for pending in ask.serves:
             if not wants_it(pending):
-                self.granting.tell_held(step, pending, ask.decree, contest, step.now_ms, ending)
-        contest.tidy()
-        first = contest.first()
+                self.granting.tell_held(step, pending, ask.decree, queue, step.now_ms, ending)
+        queue.drop_finished()
+        first = queue.first()
         if first is not None:
-            self._propose_after(step, contest, first, ask.decree, ending or Ending(How.EXPIRED))
-        elif contest.waiters:
-            self.latest.find(step, contest)
+            self._propose_after(step, queue, first, ask.decree, ending or Ending(How.EXPIRED))
+        elif queue.waiters:
+            self.latest.find(step, queue)
         else:
-            self._close(contest)
+            self._close(queue)
 
-    def _on_held(self, step: StepBuilder, contest: Contest, ask: Ask) -> None:
+    def _on_held(self, step: StepBuilder, queue: LockQueue, ask: Ask) -> None:
         """A prepare quorum has not accepted the next term, and one of them has a lease on this."""
         wait_ms = ask.wait_ms(self._node.config.quorums)
-        contest.held_until_ms = step.now_ms + wait_ms
+        queue.held_until_ms = step.now_ms + wait_ms
         ask.mark_undecided()
         for pending in ask.serves:
             if not queues(pending) and not pending.indefinite:
-                free_ms = contest.held_until_ms
-                self.granting.tell_held(step, pending, ask.decree, contest, free_ms, ask.ending())
-        contest.tidy()
-        if not contest.waiters:
-            self._close(contest)
-        elif contest.impatient():
-            self.latest.find(step, contest)
+                free_ms = queue.held_until_ms
+                self.granting.tell_held(step, pending, ask.decree, queue, free_ms, ask.ending())
+        queue.drop_finished()
+        if not queue.waiters:
+            self._close(queue)
+        elif queue.impatient():
+            self.latest.find(step, queue)
         else:
-            self._pause(step, contest, wait_ms)
+            self._pause(step, queue, wait_ms)
 
-    def _pause(self, step: StepBuilder, contest: Contest, wait_ms: float) -> None:
-        contest.serial = self._serial = self._serial + 1
+    def _pause(self, step: StepBuilder, queue: LockQueue, wait_ms: float) -> None:
+        queue.serial = self._serial = self._serial + 1
         delay_ms = min(wait_ms + 1, MAX_PAUSE_MS)
-        contest.looks_ms = step.now_ms + delay_ms
-        step.timer(Reconsider(contest.lock, contest.serial), delay_ms, delay_ms / 16)
+        queue.looks_ms = step.now_ms + delay_ms
+        step.timer(Reconsider(queue.lock, queue.serial), delay_ms, delay_ms / 16)
 
-    def _fail(self, step: StepBuilder, contest: Contest, message: str) -> None:
-        for pending in contest.waiters:
+    def _fail(self, step: StepBuilder, queue: LockQueue, message: str) -> None:
+        for pending in queue.waiters:
             self._requests.fail(step, pending, DamagedError, message)
-        self._close(contest)
+        self._close(queue)
 
-    def _close(self, contest: Contest) -> None:
-        self.asking.drop(contest)
-        self.latest.drop(contest)
-        if self._contests.get(contest.lock) is contest:
-            del self._contests[contest.lock]
+    def _close(self, queue: LockQueue) -> None:
+        self.asking.drop(queue)
+        self.latest.drop(queue)
+        if self._lock_queues.get(queue.lock) is queue:
+            del self._lock_queues[queue.lock]

@@ -8,7 +8,7 @@ from ...wire.requests import LockRequest
 from ..step.pending import PendingRequest
 from ..step.step_builder import StepBuilder
 from .giving_up import GiveUpRequests
-from .lock_queues import Contests
+from .lock_queues import LockQueues
 from .renewals import Renewals
 
 
@@ -16,20 +16,22 @@ class Locks:
     """What a node does for locks, besides voting on their terms.
 
     Args:
-        contests: those who wait.
+        lock_queues: those who wait.
         renewals: those who hold.
         giving_up: those who want it no more.
     """
 
-    def __init__(self, contests: Contests, renewals: Renewals, giving_up: GiveUpRequests) -> None:
-        self._contests = contests
+    def __init__(
+        self, lock_queues: LockQueues, renewals: Renewals, giving_up: GiveUpRequests
+    ) -> None:
+        self._lock_queues = lock_queues
         self._renewals = renewals
         self._giving_up = giving_up
 
     def begin(self, step: StepBuilder, pending: PendingRequest, request: LockRequest) -> None:
         """Somebody wants a lock, unless its claim was given up, perhaps before it arrived."""
         if not self._giving_up.refuses(step, pending, request):
-            self._contests.begin(step, pending, request)
+            self._lock_queues.begin(step, pending, request)
 
     def on_terms(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """Terms are decided."""
@@ -37,21 +39,21 @@ class Locks:
             self._giving_up.on_learned(
                 step, decree
             )  # first: the next in line looks at how it ended
-            self._contests.on_learned(step, decree)
+            self._lock_queues.on_learned(step, decree)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Terms of a lock are forgotten."""
-        self._contests.on_forgotten(step, gone)
+        self._lock_queues.on_forgotten(step, gone)
         self._renewals.on_forgotten(step, gone)
 
     def prune(self) -> None:
         """Forget what nobody waits for any more."""
-        self._contests.asking.prune()
+        self._lock_queues.asking.prune()
         self._renewals.prune()
         self._giving_up.prune()
 
     def abandon(self) -> None:
         """The disk failed. The replica fails the requests themselves."""
-        self._contests.abandon()
+        self._lock_queues.abandon()
         self._renewals.abandon()
         self._giving_up.abandon()

@@ -256,7 +256,7 @@ class FetchOn(Value, frozen=True, tag=True):
     keys: tuple[Key, ...]
 
 
-class Contend(Value, frozen=True, tag=True):
+class TryNextTerm(Value, frozen=True, tag=True):
     """Go on with the contest for `lock`, in which term `term` is the latest that is known here."""
 
     lock: str
@@ -267,7 +267,15 @@ Origin = Connection | NodeId
 """Who asked: a client's connection, or a node that passed a request on."""
 
 ReadOrRest = (
-    ScanDone | FeedDone | SlotDone | ReadFailed | Finish | Coordinate | ReadOn | FetchOn | Contend
+    ScanDone
+    | FeedDone
+    | SlotDone
+    | ReadFailed
+    | Finish
+    | Coordinate
+    | ReadOn
+    | FetchOn
+    | TryNextTerm
 )
 """What the node asked of its disk, and what it left for itself."""
 

@@ -44,7 +44,7 @@ def leaving(effects: Effects) -> list[PeerMessage]:
     return [item.message for item in items if isinstance(item, Send)]
 
 
-def contests(world: World, node: NodeId) -> int:
+def lock_queues(world: World, node: NodeId) -> int:
     return len(world.replica(node).pending_work().get("contests", ()))
 
 
@@ -166,7 +166,7 @@ def test_a_contest_ends_with_the_grant_to_the_last_who_waits() -> None:
     mark = want(world, N1, "a")
     world.settle()
     assert term(told(world, mark)) == 1
-    assert contests(world, N1) == 0
+    assert lock_queues(world, N1) == 0
 
 
 # -- at once

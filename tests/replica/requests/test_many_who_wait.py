@@ -150,13 +150,13 @@ def test_who_waits_for_a_lock_leaves_without_a_look_at_the_others(
 
     monkeypatch.setattr(lock_queue, "queues", counted)
     tidied = Count()
-    tidy = lock_queue.Contest.tidy
+    drop_finished = lock_queue.LockQueue.drop_finished
 
-    def counted_tidy(one: lock_queue.Contest) -> None:
+    def counted_tidy(one: lock_queue.LockQueue) -> None:
         tidied.times += 1
-        tidy(one)
+        drop_finished(one)
 
-    monkeypatch.setattr(lock_queue.Contest, "tidy", counted_tidy)
+    monkeypatch.setattr(lock_queue.LockQueue, "tidy", counted_tidy)
     match way:
         case "cancel":
             said(world, 1_002, *(Cancel(request.id) for request in leaving))
@@ -177,7 +177,7 @@ def test_who_waits_for_a_lock_leaves_without_a_look_at_the_others(
     assert len(told) == (0 if way == "gone" else MANY)
     if way in ("time", "tries", "curious"):
         assert all(isinstance(answer, HeldBy) for answer in told)
-    assert len(world.replica("n1").parts.contests._contests["l"].waiters) in (MANY, 2 * MANY)
+    assert len(world.replica("n1").parts.lock_queues._lock_queues["l"].waiters) in (MANY, 2 * MANY)
 
 
 # -- whose turn it is
