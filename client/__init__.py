@@ -10,7 +10,7 @@ Begin with `connect`::
 * `Registry` is that client. Everything that can be asked of a cluster is one of its methods.
 * `Claimed`, `Decree`, `Outcome` and, from a `Watching`, `Watched` are what its methods return; so are
   `StatusReport` and `NodeDown`, about the nodes. `Json` is a value to claim.
-* `Locked` and `Lock` are a lock before it is held, and while it is held. `Standing`, `Holder` and
+* `Locked` and `Lock` are a lock before it is held, and while it is held. `LockState`, `Holder` and
   `PastTerm` say who holds it, and who did.
 * `errors` has every error, and `errors.DecreedError` is the base of all.
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..registry.types import Decree, Outcome
     from ..registry.wire.status import StatusReport
     from .connecting import connect, open_registry
-    from .locks.holder import Holder, PastTerm, Standing
+    from .locks.holder import Holder, LockState, PastTerm
     from .locks.lock import Lock, Locked
     from .registry import Registry
     from .requests.claims import Json
@@ -58,7 +58,7 @@ __all__ = [  # noqa: RUF022
     "Watched",
     "Locked",
     "Lock",
-    "Standing",
+    "LockState",
     "Holder",
     "PastTerm",
     "StatusReport",
@@ -77,7 +77,7 @@ _WHERE = {
     "Outcome": "..registry.types",
     "PastTerm": ".locks.holder",
     "Registry": ".registry",
-    "Standing": ".locks.holder",
+    "LockState": ".locks.holder",
     "StatusReport": "..registry.wire.status",
     "Watched": ".requests.results",
     "Watching": ".requests.watching",

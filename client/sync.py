@@ -158,7 +158,7 @@ class Registry(NotCopied):
     status = _blocking(aio.Registry.status)
     max_value_bytes = _blocking(aio.Registry.max_value_bytes)
     once = _blocking(aio.Registry.once)
-    standing = _blocking(aio.Registry.standing)
+    lock_state = _blocking(aio.Registry.lock_state)
     lock_names = _blocking(aio.Registry.lock_names)
     lock_history = _blocking(aio.Registry.lock_history)
     break_lock = _blocking(aio.Registry.break_lock)

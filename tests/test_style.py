@@ -185,7 +185,7 @@ TWICE: dict[str, int] = {
     "Reply": 2,
     "Run": 2,
     "Source": 2,
-    "Standing": 3,
+    "PeerIdentity": 3,
     "Table": 2,
     "Verdict": 2,
     "Watched": 2,

@@ -182,7 +182,7 @@ def run(
     async def work(registry: Registry, relay: Relay) -> int:
         wanted = None if seconds == inf else seconds
         if call.timeout is not None and seconds:
-            await registry.standing(job.lock, timeout=call.timeout)  # raises if no node answers
+            await registry.lock_state(job.lock, timeout=call.timeout)  # raises if no node answers
         async with registry.lock(job.lock, ttl=job.ttl, wait=wanted, note=note) as lock:
             ended = await job.run(lock, relay)
         return _told(ended, job)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import trio
 
-from ...client import Holder, PastTerm, Registry, Standing
+from ...client import Holder, LockState, PastTerm, Registry
 from ...registry.documents import bytes_field, time_text
 from ...registry.errors import Exit, StillUndecided
 from ...registry.locks.terms import Ending, How, parse_lock
@@ -43,9 +43,9 @@ def list_locks(
 
     async def ask(registry: Registry) -> None:
         for name in await registry.lock_names():
-            standing = await registry.standing(name, timeout=call.seconds)
-            if standing is not None:
-                _show(standing, call)
+            lock_state = await registry.lock_state(name, timeout=call.seconds)
+            if lock_state is not None:
+                _show(lock_state, call)
 
     with about("lock list"):
         with_registry(call, ask)
@@ -108,18 +108,18 @@ def break_lock(
     The holder can renew it no more, finds out, and the lock is free when its lease has run out.
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
-    standing = _standing(name, call)
-    if not standing.held:
+    lock_state = _standing(name, call)
+    if not lock_state.held:
         raise CommandFailed(StillUndecided("nobody has it now"), name, "there is nothing to break")
     if not yes:
-        _confirm(standing)
+        _confirm(lock_state)
 
     async def ask(registry: Registry) -> None:
-        await registry.break_lock(standing.holder, reason, force=force, timeout=call.seconds)
+        await registry.break_lock(lock_state.holder, reason, force=force, timeout=call.seconds)
 
     with about(name):
         with_registry(call, ask)
-    _show_broken(standing, force, call)
+    _show_broken(lock_state, force, call)
     return Exit.DONE
 
 
@@ -137,14 +137,14 @@ def leader(
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
     if not watch:
-        standing = _standing(name, call)
-        if not standing.held:
+        lock_state = _standing(name, call)
+        if not lock_state.held:
             raise CommandFailed(StillUndecided("nobody leads it now"), name, "wait with --watch")
-        _show_leader(standing.holder, call)
+        _show_leader(lock_state.holder, call)
         return Exit.DONE
 
     async def ask(registry: Registry) -> None:
-        await registry.standing(name, timeout=call.seconds)  # raises an error if no node answers
+        await registry.lock_state(name, timeout=call.seconds)  # raises an error if no node answers
         with trio.move_on_after(call.timeout or float("inf")):
             async for holder in registry.observe(name):
                 _show_leader(holder, call)
@@ -154,43 +154,43 @@ def leader(
     return Exit.DONE
 
 
-def _standing(name: str, call: o.Call) -> Standing:
-    async def ask(registry: Registry) -> Standing | None:
-        return await registry.standing(name, timeout=call.seconds)
+def _standing(name: str, call: o.Call) -> LockState:
+    async def ask(registry: Registry) -> LockState | None:
+        return await registry.lock_state(name, timeout=call.seconds)
 
     with about(name):
         parse_lock(name)
-        standing = with_registry(call, ask)
-    if standing is None:
+        lock_state = with_registry(call, ask)
+    if lock_state is None:
         raise CommandFailed(StillUndecided(NOBODY), name, "check the name")
-    return standing
+    return lock_state
 
 
-def _confirm(standing: Standing) -> None:
+def _confirm(lock_state: LockState) -> None:
     """Ask for confirmation at the terminal; scripts pass --yes."""
     if not sys.stdin.isatty():
         raise typer.BadParameter("there is nobody to ask: say --yes")
-    typer.confirm(f"{_line(standing)}\nbreak it?", abort=True, err=True)
+    typer.confirm(f"{_line(lock_state)}\nbreak it?", abort=True, err=True)
 
 
 # -- for people, and for programs
 
 
-def _show(standing: Standing, call: o.Call) -> None:
+def _show(lock_state: LockState, call: o.Call) -> None:
     if call.as_json:
-        write_json(_document(standing))
+        write_json(_document(lock_state))
     else:
-        write_line(_line(standing))
+        write_line(_line(lock_state))
 
 
-def _line(standing: Standing) -> str:
-    holder = standing.holder
-    waiters = f", {standing.waiters} waiting" if standing.waiters else ""
-    if not standing.held:
-        how = standing.ending.how.name.lower() if standing.ending else "expired"
+def _line(lock_state: LockState) -> str:
+    holder = lock_state.holder
+    waiters = f", {lock_state.waiters} waiting" if lock_state.waiters else ""
+    if not lock_state.held:
+        how = lock_state.ending.how.name.lower() if lock_state.ending else "expired"
         return f"{_lock(holder)}  {FREE_NOW}, {how}  last: {_who(holder)}{waiters}"
-    broken = ", broken" if standing.ending else ""
-    left = f"{standing.remaining:.1f} s left{broken}"
+    broken = ", broken" if lock_state.ending else ""
+    left = f"{lock_state.remaining:.1f} s left{broken}"
     return f"{_lock(holder)}  held by {_who(holder)}, {left}{waiters}"
 
 
@@ -203,13 +203,13 @@ def _who(holder: Holder) -> str:
     return f"{shown(holder.name)} since {time_text(holder.since_ms)} (term {holder.term}{note})"
 
 
-def _document(standing: Standing) -> dict[str, Any]:
+def _document(lock_state: LockState) -> dict[str, Any]:
     return {
-        **_holder_document(standing.holder),
-        "held": standing.held,
-        "remaining": standing.remaining,
-        "ending": _ending_document(standing.ending),
-        "waiters": standing.waiters,
+        **_holder_document(lock_state.holder),
+        "held": lock_state.held,
+        "remaining": lock_state.remaining,
+        "ending": _ending_document(lock_state.ending),
+        "waiters": lock_state.waiters,
     }
 
 
@@ -250,14 +250,14 @@ def _ending_text(ending: Ending | None) -> str:
     return ending.how.name.lower()
 
 
-def _show_broken(standing: Standing, force: bool, call: o.Call) -> None:
+def _show_broken(lock_state: LockState, force: bool, call: o.Call) -> None:
     if call.as_json:
-        write_json({**_document(standing), "forced": force})
+        write_json({**_document(lock_state), "forced": force})
     elif force:
-        write_line(f"{_lock(standing.holder)} is free now; its holder may still be at work")
+        write_line(f"{_lock(lock_state.holder)} is free now; its holder may still be at work")
     else:
-        left = f"in {standing.holder.ttl:g} s at the latest"
-        write_line(f"{_lock(standing.holder)} is broken, and free {left}")
+        left = f"in {lock_state.holder.ttl:g} s at the latest"
+        write_line(f"{_lock(lock_state.holder)} is broken, and free {left}")
 
 
 def _show_leader(holder: Holder, call: o.Call) -> None:

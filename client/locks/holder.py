@@ -70,7 +70,7 @@ class Holder(Struct, frozen=True):
         return f"{self.name} since {time_text(self.since_ms, 'seconds')} (term {self.term}{note})"
 
 
-class Standing(Struct, frozen=True):
+class LockState(Struct, frozen=True):
     """The state of a lock, as a quorum answered.
 
     Args:
@@ -134,7 +134,7 @@ def checked_tenure(holder: object) -> Tenure:
         BadRequest: if it is not a `Holder`, or not one that the client returned.
     """
     if not isinstance(holder, Holder):
-        raise wrong("holder", "a Holder, as `standing` tells it", holder)
+        raise wrong("holder", "a Holder, as `lock_state` tells it", holder)
     try:
         found = holder.tenure
         return convert(to_builtins(found, builtin_types=(bytes,)), Tenure, builtin_types=(bytes,))
@@ -142,25 +142,25 @@ def checked_tenure(holder: object) -> Tenure:
         raise BadRequest(f"holder is none that anything told: {error}") from error
 
 
-def standing_of(answer: HeldBy) -> Standing:
+def lock_state_of(answer: HeldBy) -> LockState:
     """The state of a lock, from a node's answer."""
-    return Standing(
+    return LockState(
         holder_of(answer.decree), answer.remaining_ms / 1000, answer.ending, answer.waiters
     )
 
 
 def held_error(answer: HeldBy) -> LockHeld:
     """The error for a caller that did not get the lock."""
-    standing = standing_of(answer)
-    holder = standing.holder
+    lock_state = lock_state_of(answer)
+    holder = lock_state.holder
     return LockHeld(
-        f"{holder.lock!r} is held by {holder}; free in {standing.remaining:.1f} s at the earliest",
+        f"{holder.lock!r} is held by {holder}; free in {lock_state.remaining:.1f} s at the earliest",
         holder=holder.name,
         host=holder.host,
         pid=holder.pid,
         since_ms=holder.since_ms,
         note=holder.note,
-        remaining=standing.remaining,
+        remaining=lock_state.remaining,
     )
 
 

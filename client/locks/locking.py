@@ -27,7 +27,15 @@ from ..requests import arguments
 from ..requests.arguments import Seconds
 from ..requests.listing import Listing
 from ..requests.sender import Asker
-from .holder import Holder, PastTerm, Standing, checked_tenure, holder_text, past_terms, standing_of
+from .holder import (
+    Holder,
+    LockState,
+    PastTerm,
+    checked_tenure,
+    holder_text,
+    lock_state_of,
+    past_terms,
+)
 from .lease import Hold
 from .lock import Lock, Locked, Owners
 from .observing import Observing
@@ -162,7 +170,7 @@ class Locking:
         """The leader of `name`, and each new one as its term begins; never ends by itself.
 
         A leader that comes and goes while nobody answers may be left out; terms never go back.
-        That a leader's term has begun does not say that it is alive: ask `standing` for that.
+        That a leader's term has begun does not say that it is alive: ask `lock_state` for that.
 
         Args:
             name: of what is led.
@@ -173,7 +181,7 @@ class Locking:
         self._asker.guard()
         return Observing(self._asker, arguments.lock_name(name))
 
-    async def standing(self, name: str, *, timeout: Seconds | None = None) -> Standing | None:
+    async def lock_state(self, name: str, *, timeout: Seconds | None = None) -> LockState | None:
         """Who holds the lock `name`, as a quorum says; None if nobody ever held it.
 
         Args:
@@ -188,7 +196,7 @@ class Locking:
         """
         deadline = self._asker.deadline(timeout)
         reply = await self._asker.ask(to_find_holder(arguments.lock_name(name)), deadline)
-        return standing_of(reply.answer) if isinstance(reply.answer, HeldBy) else None
+        return lock_state_of(reply.answer) if isinstance(reply.answer, HeldBy) else None
 
     async def lock_names(self, *, timeout: Seconds | None = None) -> list[str]:
         """The names of all locks that were ever held, in order.
@@ -230,7 +238,7 @@ class Locking:
         """End somebody's term: its renewals are refused; the next term records who broke it and why.
 
         Args:
-            holder: the holder of the term, as `standing` returned it.
+            holder: the holder of the term, as `lock_state` returned it.
             reason: kept in the history of the lock.
             force: do not wait until its lease has run out. The holder may still be at work then;
                 only fencing tokens keep the two apart.

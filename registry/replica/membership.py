@@ -24,10 +24,10 @@ from ..wire.handshake import (
     VERSION,
     Life,
     PeerHello,
+    PeerIdentity,
     PeerRecall,
     PeerWelcome,
     Refusal,
-    Standing,
 )
 from .step.effects import AskPast, Reject, Send, UseLink, Welcome
 from .step.events import Greeted, Link, Welcomed
@@ -62,10 +62,10 @@ class Membership:
         known = self._peers.get(node)
         return known.disk_id if known is not None else None
 
-    def standing(self) -> Standing:
+    def identity(self) -> PeerIdentity:
         """What this node says of itself. Its feed counts as far as it is durable."""
         node, identity = self._node, self._node.identity
-        return Standing(
+        return PeerIdentity(
             identity.cluster_id,
             identity.digest,
             identity.node,
@@ -80,7 +80,7 @@ class Membership:
         """What this node says when it has dialled `peer`, which may have asked for a past life."""
         known = self._peers.get(peer)
         recall = 0 if known is None else known.incarnation
-        return PeerHello(MAGIC, VERSION, VERSION, self.standing(), recall, past)
+        return PeerHello(MAGIC, VERSION, VERSION, self.identity(), recall, past)
 
     def past(self, incarnation: int) -> Life | None:
         """A life of this node's own directory, None if it has had none with this number."""
@@ -89,14 +89,14 @@ class Membership:
     def on_greeted(self, step: StepBuilder, event: Greeted) -> None:
         """A node connected to us: record it, then welcome it; or refuse it."""
         if self._admit(step, event):
-            welcome = PeerWelcome(VERSION, self.standing(), self.past(event.recall))
-            step.after(Welcome(event.link, event.standing.node, welcome))
+            welcome = PeerWelcome(VERSION, self.identity(), self.past(event.recall))
+            step.after(Welcome(event.link, event.identity.node, welcome))
 
     def on_welcomed(self, step: StepBuilder, event: Welcomed) -> None:
         """A node that we connected to has recorded our disk id."""
         if self._admit(step, event):
-            self._confirmed.add(event.standing.node)
-            step.after(UseLink(event.link, event.standing.node))
+            self._confirmed.add(event.identity.node)
+            step.after(UseLink(event.link, event.identity.node))
             self.form_if_confirmed(step)
 
     def form_if_confirmed(self, step: StepBuilder) -> None:
@@ -115,7 +115,7 @@ class Membership:
 
     def _admit(self, step: StepBuilder, event: Greeted | Welcomed) -> bool:
         """Record the node shown, if it may take part."""
-        link, shown = event.link, event.standing
+        link, shown = event.link, event.identity
         if self._node.failed:  # we could not record it, whichever node it is
             error_type, message = refusal(self._node)
             step.at_once(Reject(link, shown.node, Refusal(error_type.code, message)))
@@ -143,7 +143,7 @@ class Membership:
             self.refused[node] = message
         step.at_once(Reject(link, node, Refusal(error.code, message)))
 
-    def _unproven(self, shown: Standing, past: Life | None) -> PeerRecall | None:
+    def _unproven(self, shown: PeerIdentity, past: Life | None) -> PeerRecall | None:
         """The question for the life that we remember, unless the node shown is it or has shown it."""
         known = self._peers.get(shown.node)
         if known is None or shown.nonce == known.nonce:
@@ -152,7 +152,9 @@ class Membership:
             return None
         return PeerRecall(known.incarnation)
 
-    def _fault(self, shown: Standing, past: Life | None) -> tuple[type[DecreedError], str] | None:
+    def _fault(
+        self, shown: PeerIdentity, past: Life | None
+    ) -> tuple[type[DecreedError], str] | None:
         """Why the node shown may not take part; None if nothing speaks against it so far."""
         stranger = self._stranger(shown)
         if stranger:
@@ -170,9 +172,9 @@ class Membership:
             )
         return IdentityRefused, f"node {shown.node} was refused by {self._node.name}: {lost}"
 
-    def _stranger(self, shown: Standing) -> str:
+    def _stranger(self, shown: PeerIdentity) -> str:
         """Why the node shown does not belong to this cluster, as it is configured."""
-        ours = self.standing()
+        ours = self.identity()
         who = f"node {shown.node}"
         if shown.cluster_id != ours.cluster_id:
             return f"{who} is of cluster {shown.cluster_id}, not {ours.cluster_id}: check addresses"
@@ -187,7 +189,7 @@ class Membership:
             return f"{who} is of formation {shown.formation.hex()}, not {ours.formation.hex()}"
         return ""
 
-    def _lost(self, shown: Standing, past: Life | None) -> str:
+    def _lost(self, shown: PeerIdentity, past: Life | None) -> str:
         """Why the directory shown must have lost something."""
         known = self._peers.get(shown.node)
         if known is None:

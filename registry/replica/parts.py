@@ -54,8 +54,8 @@ class Parts:
 
         unlearned, classes = recovered.unlearned, recovered.classes
         acceptors = self.acceptors = Acceptors(node.nodes, classes, unlearned, leases)
-        standing = self.standing = HomePromise(node, acceptors, catchup.cursor)
-        coordinator = Coordinator(node, acceptors, standing, knowledge.learn)
+        home_promise = self.home_promise = HomePromise(node, acceptors, catchup.cursor)
+        coordinator = Coordinator(node, acceptors, home_promise, knowledge.learn)
         self.coordinator = coordinator
         self.voting = Voting(node, acceptors)
 

@@ -109,7 +109,7 @@ class Peers:
 
     def _add_paxos(self, parts: Parts) -> None:
         """A node that may not vote counts no answers; but what it has learned it says to anybody."""
-        voting, coordinator, standing = parts.voting, parts.coordinator, parts.home_promise
+        voting, coordinator, home_promise = parts.voting, parts.coordinator, parts.home_promise
         entries = coordinator.batches.entries
         self.add(Prepare, voting.on_proposal, _its_key)
         self.add(Accept, voting.on_proposal, _its_key)
@@ -123,8 +123,8 @@ class Peers:
         self.add(Held, coordinator.on_held, _nothing, for_voters=True)
         self.add(Commit, parts.knowledge.on_commit, _its_key)
         self.add(CommitMany, parts.knowledge.on_commit_many, lambda m: m.keys)
-        self.add(PrepareClass, standing.on_prepare_class, _nothing, for_voters=True)
-        self.add(PromiseClass, standing.on_promise, _nothing, for_voters=True)
+        self.add(PrepareClass, home_promise.on_prepare_class, _nothing, for_voters=True)
+        self.add(PromiseClass, home_promise.on_promise, _nothing, for_voters=True)
 
     def _add_reads_and_claims(self, parts: Parts, intake: Intake) -> None:
         reads, claims = parts.reads, parts.claims

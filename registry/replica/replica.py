@@ -139,14 +139,14 @@ class Replica:
 
     def restore(self, key: Key, volatile: Volatile) -> None:
         """Put a node, which has just been started and asked the same, where another had come to."""
-        coordinator, standing = self._coordinator, self.parts.home_promise
+        coordinator, home_promise = self._coordinator, self.parts.home_promise
         coordinator.batches.made = volatile.batches
         if volatile.attempt is not None:
             coordinator.restore(key, volatile.attempt)
         step = StepBuilder(Moment(0.0, 0), 0.0, {})
         for sender, promise in volatile.told:
-            standing.on_promise(step, sender, promise)
-        standing.count(step)
+            home_promise.on_promise(step, sender, promise)
+        home_promise.count(step)
 
     # -- what a step needs
 

@@ -247,7 +247,7 @@ class Links:
                 raise ProtocolError(f"{peer} asks for life {reception.incarnation}: there was none")
 
     async def _judge_welcome(self, peer: NodeId, welcome: PeerWelcome, loop: NodeLoop) -> Verdict:
-        shown = welcome.standing
+        shown = welcome.identity
         if shown.node != peer:
             raise ProtocolError(f"the address of {peer} is answered by {shown.node}")
         return await self._await_verdict(loop, lambda link: Welcomed(link, shown, welcome.past))
@@ -351,7 +351,7 @@ class Links:
 
 
 def _greeted(hello: PeerHello, link: int) -> Greeted:
-    return Greeted(link, hello.standing, hello.recall, hello.past)
+    return Greeted(link, hello.identity, hello.recall, hello.past)
 
 
 def _say_refused(connection: Connection, verdict: Reject) -> None:

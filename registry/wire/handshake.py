@@ -79,7 +79,7 @@ class Life(Value, frozen=True):
     nonce: IdBytes
 
 
-class Standing(Value, frozen=True):
+class PeerIdentity(Value, frozen=True):
     """A node's identity, for its peers; they compare it with what they remember.
 
     Args:
@@ -109,7 +109,7 @@ class PeerHello(Value, frozen=True, tag=3):
     Args:
         magic: the word that identifies the protocol.
         lowest_version, highest_version: the protocol versions that it supports.
-        standing: the sender's identity.
+        identity: the sender's identity.
         recall: the incarnation of the receiver that the sender remembers, 0 if it remembers nothing;
             the receiver is to prove that incarnation.
         past: the sender's own incarnation that `PeerRecall` asked for; None if nothing was asked yet.
@@ -118,7 +118,7 @@ class PeerHello(Value, frozen=True, tag=3):
     magic: Annotated[str, Meta(max_length=16)]
     lowest_version: Counter
     highest_version: Counter
-    standing: Standing
+    identity: PeerIdentity
     recall: Counter
     past: Life | None
 
@@ -128,12 +128,12 @@ class PeerWelcome(Value, frozen=True, tag=4):
 
     Args:
         version: the protocol version that both will speak.
-        standing: the sender's identity.
+        identity: the sender's identity.
         past: the sender's own incarnation that `PeerHello.recall` named; None if it never had it.
     """
 
     version: Counter
-    standing: Standing
+    identity: PeerIdentity
     past: Life | None
 
 

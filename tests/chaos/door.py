@@ -95,7 +95,7 @@ async def _greeting(stream: trio.SocketStream) -> tuple[bytes, str]:
         read += data
         for payload in cutter.feed(bytes(data)):
             (hello,) = decode_batch(payload, Greeting)
-            return read, hello.standing.node if isinstance(hello, PeerHello) else CLIENTS
+            return read, hello.identity.node if isinstance(hello, PeerHello) else CLIENTS
     raise Stranger
 
 

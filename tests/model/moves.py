@@ -101,7 +101,7 @@ class Moves:
         self._places = {name: place for place, name in enumerate(self._names)}
         self._ballots = scenario.ballots
         self._gives_up = scenario.gives_up
-        self._standing = scenario.standing
+        self._home_promise = scenario.identity
         self._fragile = (
             range(scenario.nodes if not scenario.spared else 1) if scenario.crashes else ()
         )
@@ -201,7 +201,7 @@ class Moves:
         if not may_begin:
             state = held.volatile.state if held.volatile is not None else None
             return (RESENT,) if state is not None and not state.ballot.is_standing else ()
-        asks = self._standing and not place and len(held.told) < len(self._names)
+        asks = self._home_promise and not place and len(held.told) < len(self._names)
         found = [ASKED] if asks else []
         if held.volatile is None or self._gives_up:
             found.append(OPEN)

@@ -244,8 +244,8 @@ def _conceals(message: PaxosMessage, said: Collection[PaxosMessage]) -> bool:
 def _remembers(disk: Disk, said: Collection[PaxosMessage]) -> bool:
     """R13, R14: the disk knows the highest ballots promised and the highest one accepted."""
     instance, promised_class = disk.instance, disk.promised
-    standing = [m.ballot for m in said if isinstance(m, PromiseClass)]
-    if not _reaches(None if promised_class is None else promised_class.ballot, standing):
+    identity = [m.ballot for m in said if isinstance(m, PromiseClass)]
+    if not _reaches(None if promised_class is None else promised_class.ballot, identity):
         return False
     if instance.learned is not None:
         return True

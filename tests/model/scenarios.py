@@ -21,7 +21,7 @@ class Scenario(Value, frozen=True):
         claims: for each proposer, whether it has a claim of its own, as all have by default; one
             that has none only finishes what others began.
         prepare, accept: the sizes of the quorums; 0 means a majority.
-        standing: whether the first node, which is home to the key, asks for standing promises. It
+        identity: whether the first node, which is home to the key, asks for standing promises. It
             claims something else in each ballot then, so that no value hides that two were possible.
         flies: whether what it proposes on the strength of them travels as a flight.
         crashes: how many crashes there may be in all.
@@ -39,7 +39,7 @@ class Scenario(Value, frozen=True):
     claims: tuple[bool, ...] = ()
     prepare: int = 0
     accept: int = 0
-    standing: bool = False
+    identity: bool = False
     flies: bool = False
     crashes: int = 0
     spared: bool = False
@@ -75,7 +75,7 @@ class Scenario(Value, frozen=True):
             name: (claim(KEY, f"value of {name}".encode(), name.encode()),) if has_one else ()
             for name, has_one in zip(self.proposers, claims, strict=True)
         }
-        if self.standing:
+        if self.identity:
             home, several = self.names[0], range(self.ballots[0])
             wishes[home] = tuple(claim(KEY, b"value %d" % n, b"claim %d" % n) for n in several)
         return wishes
@@ -168,7 +168,7 @@ DEFAULT = (
         "3 nodes, a home that gives up, 2 ballots",
         3,
         (2,),
-        standing=True,
+        identity=True,
         gives_up=True,
         out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}) | ALONE,
         states=18_449,
@@ -178,7 +178,7 @@ DEFAULT = (
         "3 nodes, a home and 1 proposer, 1 ballot each",
         3,
         (1, 1),
-        standing=True,
+        identity=True,
         out_of_reach=frozenset({DUEL, RESTARTED, HANDED_DOWN}) | ALONE,
         states=102_297,
         depth=18,
@@ -187,7 +187,7 @@ DEFAULT = (
         "3 nodes, a home that flies and gives up, 2 ballots",
         3,
         (2,),
-        standing=True,
+        identity=True,
         flies=True,
         gives_up=True,
         out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}),
@@ -200,7 +200,7 @@ DEFAULT = (
         (2,),
         prepare=3,
         accept=1,
-        standing=True,
+        identity=True,
         flies=True,
         crashes=1,
         spared=True,
@@ -214,7 +214,7 @@ DEFAULT = (
         (2, 1),
         prepare=3,
         accept=1,
-        standing=True,
+        identity=True,
         flies=True,
         out_of_reach=frozenset({RESTARTED, HANDED_DOWN}),
         states=132_019,
@@ -285,7 +285,7 @@ FULL = (
         (2,),
         prepare=3,
         accept=1,
-        standing=True,
+        identity=True,
         crashes=1,
         spared=True,
         out_of_reach=frozenset({DUEL, FINISHED}) | ALONE,
@@ -296,7 +296,7 @@ FULL = (
         "3 nodes, a home that flies and 1 proposer, 1 ballot each",
         3,
         (1, 1),
-        standing=True,
+        identity=True,
         flies=True,
         out_of_reach=frozenset({DUEL, RESTARTED, HANDED_DOWN, LEFT}),
         states=102_543,
@@ -306,7 +306,7 @@ FULL = (
         "3 nodes, a home that flies and 1 proposer, 2 ballots and 1",
         3,
         (2, 1),
-        standing=True,
+        identity=True,
         flies=True,
         out_of_reach=frozenset({RESTARTED, HANDED_DOWN}),
         states=1_200_919,
@@ -316,7 +316,7 @@ FULL = (
         "3 nodes, a home that restarts, 2 ballots",
         3,
         (2,),
-        standing=True,
+        identity=True,
         crashes=1,
         out_of_reach=frozenset({DUEL, FINISHED}) | ALONE,
     ),
@@ -326,7 +326,7 @@ FULL = (
         (2,),
         prepare=1,
         accept=3,
-        standing=True,
+        identity=True,
         crashes=1,
         spared=True,
         out_of_reach=frozenset({DUEL, FINISHED}) | ALONE,
@@ -335,7 +335,7 @@ FULL = (
         "3 nodes, a home and 1 proposer, 2 ballots and 1",
         3,
         (2, 1),
-        standing=True,
+        identity=True,
         out_of_reach=frozenset({RESTARTED, HANDED_DOWN}) | ALONE,
     ),
 )

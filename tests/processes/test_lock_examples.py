@@ -65,8 +65,8 @@ def test_example_elected_scheduler_is_followed_by_another(cluster: Processes) ->
     with cluster.client() as registry:
 
         def waits() -> bool:
-            standing = registry.standing("scheduler")
-            return standing is not None and standing.waiters == 1
+            lock_state = registry.lock_state("scheduler")
+            return lock_state is not None and lock_state.waiters == 1
 
         eventually("the second one waits", waits)
     first.kill()

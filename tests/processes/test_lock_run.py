@@ -155,8 +155,8 @@ def test_a_signal_ends_lock_run_while_it_waits(cluster: Processes) -> None:
 
 def waiters(cluster: Processes, lock: str) -> int:
     with cluster.client() as registry:
-        standing = registry.standing(lock)
-        return standing.waiters if standing else 0
+        lock_state = registry.lock_state(lock)
+        return lock_state.waiters if lock_state else 0
 
 
 STUBBORN = """

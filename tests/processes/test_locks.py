@@ -247,8 +247,8 @@ def test_live_waiters_get_the_lock_in_order_without_waiting_for_dead_ones(
             assert [said(each) for each in programs] == ["all wait"] * 4
 
             def waiting() -> int:
-                standing = registry.standing("queue")
-                return standing.waiters if standing else 0
+                lock_state = registry.lock_state("queue")
+                return lock_state.waiters if lock_state else 0
 
             eventually("all 200 wait", lambda: waiting() == 200)
             for dead in programs[:3]:

@@ -78,5 +78,5 @@ def interrupt(
 
 
 def waiters(registry: sync.Registry, lock: str) -> int:
-    standing = registry.standing(lock)
-    return standing.waiters if standing else 0
+    lock_state = registry.lock_state(lock)
+    return lock_state.waiters if lock_state else 0

@@ -25,7 +25,13 @@ def test_a_claim_is_proposed_voted_on_learned_and_answered_on_its_way() -> None:
     """The count is of something: a way that ended early would be short as well."""
     visited = {call.function for call in way_of_a_claim().functions}
     assert visited >= {
-        *("Replica.step", "Intake.open", "Claims.begin", "Coordinator.join", "Standing.prepared"),
+        *(
+            "Replica.step",
+            "Intake.open",
+            "Claims.begin",
+            "Coordinator.join",
+            "PeerIdentity.prepared",
+        ),
         *("propose", "on_accept", "on_accepted", "learn", "Knowledge.learn", "Claims.settle"),
         *("PendingRequests.answer", "StepBuilder.finish"),
     }

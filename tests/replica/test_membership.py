@@ -222,7 +222,7 @@ def test_a_hello_that_shows_another_life_than_the_one_remembered_is_asked_again(
         world.boot(N1)
         world.run(100)
     membership = world.replica("n1").membership
-    later = replace(membership.standing(), incarnation=9, nonce=b"9" * 16)
+    later = replace(membership.identity(), incarnation=9, nonce=b"9" * 16)
     wrong = Greeted(4711, later, 0, membership.past(1))
     replica, storage = world.replica("n2"), world.machines[N2].storage
     assert storage is not None
@@ -318,7 +318,7 @@ def test_a_refused_node_has_no_say_in_any_quorum() -> None:
 
 def test_a_node_that_has_met_everybody_forms_only_when_everybody_has_recorded_it() -> None:
     world = World(up=["n1"])
-    own = world.replica("n1").membership.standing()
+    own = world.replica("n1").membership.identity()
     second = replace(own, node=N2, disk_id=b"2" * 16, nonce=b"b" * 16)
     third = replace(own, node=N3, disk_id=b"3" * 16, nonce=b"c" * 16)
     world.post(N1, Greeted(1, third, 0, None))
@@ -332,7 +332,7 @@ def test_a_node_that_has_met_everybody_forms_only_when_everybody_has_recorded_it
 
 def test_a_node_of_another_cluster_is_a_stranger_whatever_else_it_says() -> None:
     world = World()
-    shown = replace(world.replica("n2").membership.standing(), cluster_id="another-cluster")
+    shown = replace(world.replica("n2").membership.identity(), cluster_id="another-cluster")
     world.post(N1, Greeted(4711, shown, 0, None))
     world.settle()
     assert any("is of cluster another-cluster" in reason for reason in reasons(world, N2))
@@ -340,7 +340,7 @@ def test_a_node_of_another_cluster_is_a_stranger_whatever_else_it_says() -> None
 
 def test_a_node_of_another_formation_is_a_stranger() -> None:
     world = World()
-    shown = replace(world.replica("n2").membership.standing(), formation=b"another life....")
+    shown = replace(world.replica("n2").membership.identity(), formation=b"another life....")
     world.post(N1, Greeted(4711, shown, 0, None))
     world.settle()
     assert any("is of formation" in reason for reason in reasons(world, N2))
@@ -348,7 +348,7 @@ def test_a_node_of_another_formation_is_a_stranger() -> None:
 
 def test_a_refusal_is_over_when_the_node_is_sound_again() -> None:
     world = World()
-    membership, sound = world.replica("n1").membership, world.replica("n2").membership.standing()
+    membership, sound = world.replica("n1").membership, world.replica("n2").membership.identity()
     world.post(N1, Reachable(N2, False))
     world.post(N1, Greeted(4711, replace(sound, disk_id=b"another disk...."), 0, None))
     world.settle()
@@ -385,7 +385,7 @@ def test_a_node_that_was_read_to_its_end_is_welcome_after_a_restart() -> None:
 
 def test_a_stranger_that_greets_as_a_member_that_is_heard_changes_nothing_about_it() -> None:
     world = World()
-    membership, sound = world.replica("n1").membership, world.replica("n2").membership.standing()
+    membership, sound = world.replica("n1").membership, world.replica("n2").membership.identity()
     known = membership.known(N2)
     world.post(N1, Greeted(4711, replace(sound, disk_id=b"another disk...."), 0, None))
     world.settle()

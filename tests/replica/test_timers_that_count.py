@@ -12,7 +12,7 @@ from decreed.registry.replica.step.events import (
     SendBatch,
 )
 
-from ..support.batches import N1, N2, asks, keys_of, propose_batch, standing, step, take, unheard
+from ..support.batches import N1, N2, asks, identity, keys_of, propose_batch, step, take, unheard
 from ..support.world import World
 
 
@@ -41,8 +41,8 @@ def test_a_pause_counts_until_the_next_ballot() -> None:
     unheard(world, Accept)
     world.send(N1, asks(world, key))
     world.settle()
-    higher = standing().above(standing().process)
-    effects = step(world, N1, FromPeer(N2, Nack(key, standing(), higher)))
+    higher = identity().above(identity().process)
+    effects = step(world, N1, FromPeer(N2, Nack(key, identity(), higher)))
     (retry,) = [wanted.timer for wanted in effects.timers if isinstance(wanted.timer, Retry)]
     assert world.replica(N1).counts(retry)
     assert not world.replica(N1).counts(Retry(key, retry.serial - 1))
@@ -54,7 +54,7 @@ def test_a_flight_is_said_again_only_while_votes_are_missing() -> None:
     propose_batch(world, keys_of(world, 2))
     world.settle()
     assert pending(world, ResendBatch) == [True]
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     assert pending(world, ResendBatch) == [False]
 
 
@@ -67,7 +67,7 @@ def test_nobody_need_be_patient_for_those_who_have_left() -> None:
     propose_batch(world, keys[2:])
     world.settle()
     assert pending(world, SendBatch) == [True]
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     assert pending(world, SendBatch) == [False]
     world.run(PATIENCE_MS)
 

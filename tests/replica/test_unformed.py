@@ -31,7 +31,7 @@ def test_a_wiped_directory_that_met_another_wiped_one_ends_no_sound_node() -> No
     world.run(2_000)
     [reason] = reasons(world, N1)
     assert "n2 has not formed yet" in reason and "stays out" not in reason
-    hello = Greeted(99, world.replica("n1").membership.standing(), 0, None)
+    hello = Greeted(99, world.replica("n1").membership.identity(), 0, None)
     [rejected] = world.replica("n2").step(Moment(2_000, 0), [hello], {}).at_once
     assert isinstance(rejected, Reject) and rejected.refusal.code == Refused.code
     assert not world.replica("n2").node.formed

@@ -12,9 +12,9 @@ from decreed.registry.wire.handshake import (
     VERSION,
     ClientHello,
     PeerHello,
+    PeerIdentity,
     Reception,
     Refusal,
-    Standing,
 )
 from decreed.registry.wire.requests import (
     Cancel,
@@ -186,7 +186,7 @@ async def test_a_client_of_another_version_is_refused_with_the_way_out() -> None
         assert "upgrade" in refusal.message
 
 
-def stranger(config_digest: bytes, **changes: object) -> Standing:
+def stranger(config_digest: bytes, **changes: object) -> PeerIdentity:
     facts: dict[str, object] = {
         "cluster_id": "live-test",
         "digest": config_digest,
@@ -197,7 +197,7 @@ def stranger(config_digest: bytes, **changes: object) -> Standing:
         "feed_end": 0,
         "formation": None,
     }
-    return Standing(**{**facts, **changes})  # type: ignore[arg-type]
+    return PeerIdentity(**{**facts, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

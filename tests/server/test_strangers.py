@@ -10,7 +10,7 @@ from decreed.registry.config import MIB
 from decreed.registry.server import log
 from decreed.registry.server.rates import BURST, Rates
 from decreed.registry.types import Key, NodeId
-from decreed.registry.wire.handshake import VERSION, PeerHello, Reception, Refusal, Standing
+from decreed.registry.wire.handshake import VERSION, PeerHello, PeerIdentity, Reception, Refusal
 from decreed.registry.wire.requests import (
     ClaimRequest,
     Decreed,
@@ -187,11 +187,11 @@ async def test_a_stranger_that_greets_as_a_peer_changes_nothing_that_status_says
 ) -> None:
     async with live_cluster(await live_config(3)) as cluster:
         before = (await cluster.report("n1")).peers
-        standing = Standing(
+        identity = PeerIdentity(
             "live-test", cluster.config.digest(), NodeId("n2"), b"d" * 16, 9, b"n" * 16, 0, None
         )
         stranger = await cluster.raw("n1")
-        await stranger.say(PeerHello("decreed", VERSION, VERSION, standing, 0, None))
+        await stranger.say(PeerHello("decreed", VERSION, VERSION, identity, 0, None))
         refusal = await stranger.hear(Reception)
         assert isinstance(refusal, Refusal) and "stays out" in refusal.message
         after = (await cluster.report("n1")).peers

@@ -176,7 +176,7 @@ class WiredWorld(World):
         match item:
             case Welcome(number, other, message):
                 link = self.links.numbered(number)
-                event = Welcomed(number, message.standing, message.past)
+                event = Welcomed(number, message.identity, message.past)
                 self._carry(link, (node, other), partial(self._answer_dial, link, event))
             case UseLink(number, _):
                 link = self.links.numbered(number)

@@ -12,7 +12,7 @@ from decreed.registry.disk import FeedEntry, ScanPage
 from decreed.registry.replica.step.events import Fired, FromClient, FromPeer
 from decreed.registry.replica.step.tokens import TOKEN_BITS
 from decreed.registry.types import Ballot, Claim, Decree, Proposal
-from decreed.registry.wire.handshake import Standing
+from decreed.registry.wire.handshake import PeerIdentity
 from decreed.registry.wire.requests import Position
 
 LONGEST = 160
@@ -57,7 +57,7 @@ def _value(value: object) -> str:
             return f"{ballot}={_value(decree)}"
         case Claim() | Decree():
             return f"{value.key}/{value.claim_id.decode(errors='replace').replace(' ', '-')}"
-        case Standing():
+        case PeerIdentity():
             return f"{value.node}#{value.incarnation} disk {_value(value.disk_id)} {value.feed_end}"
         case Position():
             return f"{value.node}@{value.index}"

@@ -26,7 +26,7 @@ def keys_of(world: World, number: int = 3, node: str = N1) -> list[Key]:
     return list(islice((k for k in keys if home(k, world.config.nodes) == node), number))
 
 
-def standing(incarnation: int = 1, node: NodeId = N1) -> Ballot:
+def identity(incarnation: int = 1, node: NodeId = N1) -> Ballot:
     return Ballot.of_home(Process(node, incarnation))
 
 
@@ -57,7 +57,7 @@ def proposed(key: Key, ballot: Ballot, value: bytes = b"v") -> Decree:
 
 
 def proposal(keys: Sequence[Key], ballot: Ballot | None = None, number: int = 1) -> AcceptMany:
-    at = ballot or standing()
+    at = ballot or identity()
     return AcceptMany(at, number, tuple(proposed(key, at) for key in keys))
 
 

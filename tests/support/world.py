@@ -274,7 +274,7 @@ class World:
             case Reply(_, answer):
                 self.answers.setdefault((node, answer.id), []).append(answer)
             case Welcome(link, other, message):
-                self.post(other, Welcomed(link, message.standing, message.past))
+                self.post(other, Welcomed(link, message.identity, message.past))
             case UseLink(_, other):
                 self.post(node, Reachable(other, True))
                 self.post(other, Reachable(node, True))
@@ -370,7 +370,7 @@ def stored(world: World, node: str, key: str) -> Instance:
 
 def greeted(link: int, hello: PeerHello) -> Greeted:
     """What happens to a node that is dialled and told this."""
-    return Greeted(link, hello.standing, hello.recall, hello.past)
+    return Greeted(link, hello.identity, hello.recall, hello.past)
 
 
 def _link(one: NodeId, other: NodeId) -> int:

@@ -43,7 +43,7 @@ class Coordinator:
     Args:
         node: who we are.
         acceptors: the node's own acceptor, which votes like any other.
-        standing: spares phase 1 for a new key that this node is home to.
+        home_promise: spares phase 1 for a new key that this node is home to.
         learn: makes chosen decrees known to the whole node.
 
     Attributes:
@@ -58,12 +58,12 @@ class Coordinator:
         self,
         node: Node,
         acceptors: Acceptors,
-        standing: HomePromise,
+        home_promise: HomePromise,
         learn: Callable[[StepBuilder, Sequence[Decree]], None],
     ) -> None:
         self._node = node
         self._acceptors = acceptors
-        self._standing = standing
+        self._home_promise = home_promise
         self._learn = learn
         self._attempts: dict[Key, Attempt] = {}
         self.batches = Batches(node, acceptors)
@@ -140,7 +140,7 @@ class Coordinator:
             case Outbid():
                 self._pause(step, attempt, state.promised)
             case Uncovered():
-                self._standing.ask(step, sender)
+                self._home_promise.ask(step, sender)
             case Preparing() | Proposing():
                 pass
 
@@ -247,7 +247,7 @@ class Coordinator:
         self._leave(attempt)
         attempt.ballots += 1
         attempt.resends = 0
-        prepared = self._standing.prepared(step, attempt.key, instance)
+        prepared = self._home_promise.prepared(step, attempt.key, instance)
         if prepared is not None and attempt.claims:
             attempt.drop_finished()
             if attempt.wanted:

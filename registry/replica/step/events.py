@@ -2,7 +2,7 @@
 
 from ...disk import FeedEntry, ScanPage
 from ...types import Decree, Key, NodeId, Value
-from ...wire.handshake import Life, Standing
+from ...wire.handshake import Life, PeerIdentity
 from ...wire.peers import PeerMessage
 from ...wire.requests import ClaimNextRequest, ClaimRequest, Request
 
@@ -72,13 +72,13 @@ class Greeted(Value, frozen=True, tag=True):
 
     Args:
         link: the connection.
-        standing: who it is.
+        identity: who it is.
         recall: which of our lives it remembers; 0 for none.
         past: the life of its own that it was asked for; None if it was not asked yet.
     """
 
     link: Link
-    standing: Standing
+    identity: PeerIdentity
     recall: int
     past: Life | None
 
@@ -88,12 +88,12 @@ class Welcomed(Value, frozen=True, tag=True):
 
     Args:
         link: the connection.
-        standing: who it is.
+        identity: who it is.
         past: the life of its own that our hello asked for.
     """
 
     link: Link
-    standing: Standing
+    identity: PeerIdentity
     past: Life | None
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from decreed.cli.commands.lock_run import parse_wait
 from decreed.cli.supervise.words import misplaced
-from decreed.client import Holder, PastTerm, Standing
+from decreed.client import Holder, LockState, PastTerm
 from decreed.client.requests.results import Claimed
 from decreed.registry.errors import LockHeld, Unreachable
 from decreed.registry.locks.terms import Ending, How
@@ -31,7 +31,7 @@ def holder(lock: str = "l", term: int = 3, note: str = "") -> Holder:
 class FakeLocks(FakeRegistry):
     """A registry in memory with locks whose state the test sets."""
 
-    standings: dict[str, Standing] = field(default_factory=dict[str, Standing])
+    standings: dict[str, LockState] = field(default_factory=dict[str, LockState])
     broken_terms: list[tuple[Holder, str, bool]] = field(
         default_factory=list[tuple[Holder, str, bool]]
     )
@@ -40,7 +40,7 @@ class FakeLocks(FakeRegistry):
         self._called("lock_names")
         return sorted(self.standings)
 
-    async def standing(self, name: str, *, timeout: float | None = None) -> Standing | None:
+    async def lock_state(self, name: str, *, timeout: float | None = None) -> LockState | None:
         self._called("standing", lock=name)
         return self.standings.get(name)
 
@@ -68,8 +68,8 @@ class FakeLocks(FakeRegistry):
 def locks(monkeypatch: pytest.MonkeyPatch) -> FakeLocks:
     fake = FakeLocks()
     monkeypatch.setattr("decreed.cli.options.connection.connect", fake.connect)
-    fake.standings["free"] = Standing(holder("free"), 0.0, Ending(How.RELEASED), 0)
-    fake.standings["held"] = Standing(holder("held", note="x\ny"), 7.25, None, 2)
+    fake.standings["free"] = LockState(holder("free"), 0.0, Ending(How.RELEASED), 0)
+    fake.standings["held"] = LockState(holder("held", note="x\ny"), 7.25, None, 2)
     return fake
 
 

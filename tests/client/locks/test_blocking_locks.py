@@ -174,8 +174,8 @@ def test_a_forked_process_does_not_hold_what_its_parent_holds(registry: sync.Reg
         # leaving the block there does not hang, and does not release the lock
         assert said_in_a_fork(lambda: locked.__exit__(None, None, None)) == "nothing"
         lock.ensure_held()
-        standing = registry.standing("forked")
-        assert standing is not None and standing.held
+        lock_state = registry.lock_state("forked")
+        assert lock_state is not None and lock_state.held
 
 
 def test_leading_publishes_what_the_leader_says_of_itself(registry: sync.Registry) -> None:

@@ -74,8 +74,8 @@ async def test_a_program_that_lost_the_lead_campaigns_again(cluster: Servers, na
         with anyio.fail_after(LIMIT_S):
             await registry.keep_leading(name, work, ttl=0.6, pause=0.01)
         assert terms == [1, 2, 3]
-        standing = await registry.standing(name)
-        assert standing is not None and not standing.held, "it has resigned"
+        lock_state = await registry.lock_state(name)
+        assert lock_state is not None and not lock_state.held, "it has resigned"
 
 
 @pytest.mark.anyio

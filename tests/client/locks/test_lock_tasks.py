@@ -63,8 +63,8 @@ def stops_nothing(locked: Any) -> bool:
 
 
 async def is_free(registry: Registry, name: str) -> bool:
-    standing = await registry.standing(name)
-    return standing is None or not standing.held
+    lock_state = await registry.lock_state(name)
+    return lock_state is None or not lock_state.held
 
 
 # -- without a block
@@ -116,8 +116,8 @@ async def test_the_same_task_may_wait_for_a_lock_that_another_task_releases(
 ) -> None:
     async def release_soon() -> None:
         while True:
-            standing = await registry.standing(name)
-            if standing is not None and standing.waiters:
+            lock_state = await registry.lock_state(name)
+            if lock_state is not None and lock_state.waiters:
                 return await lock.release()
 
     lock = await registry.lock(name).acquire()

@@ -120,8 +120,8 @@ async def test_a_waiter_gets_the_lock_immediately_when_it_is_released(
 async def until_waiting(registry: Registry, name: str, count: int) -> None:
     with anyio.fail_after(120):
         while True:
-            standing = await registry.standing(name)
-            if standing is not None and standing.waiters >= count:
+            lock_state = await registry.lock_state(name)
+            if lock_state is not None and lock_state.waiters >= count:
                 return
 
 
@@ -227,7 +227,7 @@ async def test_a_cancelled_waiter_is_skipped(cluster: Servers, name: str) -> Non
 
 async def until_nobody_waits(registry: Registry, name: str) -> None:
     with anyio.fail_after(120):
-        while (standing := await registry.standing(name)) is None or standing.waiters:
+        while (lock_state := await registry.lock_state(name)) is None or lock_state.waiters:
             await anyio.sleep(0.01)
 
 
@@ -363,13 +363,13 @@ async def test_a_lock_that_may_have_been_granted_is_given_up_or_ends_as_unknown(
 @pytest.mark.anyio
 async def test_standing_names_and_history(cluster: Servers, name: str) -> None:
     async with connect(*cluster.endpoints) as registry:
-        assert await registry.standing(name) is None
+        assert await registry.lock_state(name) is None
         async with registry.lock(name, note="one"):
-            standing = await registry.standing(name)
-            assert standing is not None and standing.held
-            assert (standing.holder.note, standing.waiters) == ("one", 0)
-        standing = await registry.standing(name)
-        assert standing is not None and not standing.held
+            lock_state = await registry.lock_state(name)
+            assert lock_state is not None and lock_state.held
+            assert (lock_state.holder.note, lock_state.waiters) == ("one", 0)
+        lock_state = await registry.lock_state(name)
+        assert lock_state is not None and not lock_state.held
         async with registry.lock(name, note="two"), registry.lock(f"{name}/deeper"):
             pass
         history = await registry.lock_history(name)

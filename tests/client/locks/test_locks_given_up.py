@@ -36,7 +36,7 @@ async def test_an_acquire_that_is_cancelled_at_any_await_leaves_the_lock_to_othe
     cluster: Servers, name: str, milliseconds: int
 ) -> None:
     async with connect(*cluster.endpoints) as registry, connect(*cluster.endpoints) as other:
-        await registry.standing(name)
+        await registry.lock_state(name)
         with anyio.move_on_after(milliseconds / 1000):
             async with registry.lock(name, ttl=LONG):
                 pass

@@ -330,8 +330,8 @@ def test_a_child_does_not_hold_its_parents_lock(cluster: Servers) -> None:
             assert said_in_a_fork(lambda: locked.__exit__(None, None, None)) == "None"
             assert "forked" in said_in_a_fork(unused.acquire)
             lock.ensure_held()
-            standing = registry.standing("mine")
-            assert standing is not None and standing.held
+            lock_state = registry.lock_state("mine")
+            assert lock_state is not None and lock_state.held
 
 
 def test_a_lock_is_the_parents_also_in_a_child_that_has_its_number(cluster: Servers) -> None:

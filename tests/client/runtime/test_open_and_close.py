@@ -309,7 +309,12 @@ def test_trio_needs_a_nursery_and_says_so() -> None:
 def test_a_client_of_another_event_loop_says_so(other: str) -> None:
     async def elsewhere(registry: Registry) -> None:
         watching = registry.watch()
-        for call in (registry.get("k"), anext(watching), registry.standing("k"), registry.aclose()):
+        for call in (
+            registry.get("k"),
+            anext(watching),
+            registry.lock_state("k"),
+            registry.aclose(),
+        ):
             with pytest.raises(Closed, match="another event loop"):
                 await call
 

@@ -160,7 +160,7 @@ async def test_every_call_with_a_deadline_ends_soon_if_nothing_listens() -> None
                 lambda: registry.status(),
                 lambda: registry.watch().begin(PATIENCE_S),
                 lambda: registry.lock("l", wait=PATIENCE_S).__aenter__(),
-                lambda: registry.standing("l"),
+                lambda: registry.lock_state("l"),
             ):
                 with pytest.raises(Unreachable, match="nothing listens"):
                     await call()

@@ -15,7 +15,7 @@ from decreed.registry.replica.step.events import Moment
 from decreed.registry.replica.step.step_builder import StepBuilder
 from decreed.registry.types import Ballot, Key, Process, Proposal
 
-from ...support.batches import N1, N2, N3, keys_of, proposed, standing
+from ...support.batches import N1, N2, N3, identity, keys_of, proposed
 from ...support.world import World
 
 NODES = (N1, N2, N3)
@@ -29,9 +29,9 @@ STATES: Mapping[str, Instance | Unserved] = {
     "promised higher": Instance(promised=RIVAL),
     "promised lower": Instance(promised=OLDER),
     "accepted lower": Instance(OLDER, Proposal(OLDER, proposed(FIRST, OLDER, b"old"))),
-    "accepted this": Instance(standing(), Proposal(standing(), proposed(FIRST, standing()))),
+    "accepted this": Instance(identity(), Proposal(identity(), proposed(FIRST, identity()))),
     "accepted other": Instance(
-        standing(), Proposal(standing(), proposed(FIRST, standing(), b"other"))
+        identity(), Proposal(identity(), proposed(FIRST, identity(), b"other"))
     ),
     "learned": Instance(learned=proposed(FIRST, OLDER, b"old")),
     "disputed": Instance(
@@ -59,11 +59,11 @@ def written(effects: Effects) -> dict[Key, Instance]:
 def test_R19_a_key_of_a_flight_is_judged_as_if_it_had_come_alone(
     state: Instance | Unserved,
 ) -> None:
-    decree = proposed(FIRST, standing())
-    alone, together = acceptors_of(standing()), acceptors_of(standing())
+    decree = proposed(FIRST, identity())
+    alone, together = acceptors_of(identity()), acceptors_of(identity())
     slow, fast = step_of({FIRST: state}), step_of({FIRST: state, SECOND: EMPTY})
-    answer = alone.answer(slow, Accept(FIRST, standing(), decree))
-    others = together.vote(fast, standing(), [decree, proposed(SECOND, standing())])
+    answer = alone.answer(slow, Accept(FIRST, identity(), decree))
+    others = together.vote(fast, identity(), [decree, proposed(SECOND, identity())])
     assert others == ({} if isinstance(answer, Accepted) else {FIRST: answer})
     assert fast.instances[FIRST] == slow.instances[FIRST]
     by_itself, in_flight = slow.finish(), fast.finish()
@@ -76,27 +76,27 @@ def test_R19_a_key_of_a_flight_is_judged_as_if_it_had_come_alone(
 def test_blank_keys_are_accepted_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(acceptor, "on_accept")
     step = step_of({FIRST: EMPTY, SECOND: EMPTY})
-    batch = [proposed(key, standing()) for key in (FIRST, SECOND)]
-    assert acceptors_of(standing()).vote(step, standing(), batch) == {}
+    batch = [proposed(key, identity()) for key in (FIRST, SECOND)]
+    assert acceptors_of(identity()).vote(step, identity(), batch) == {}
     assert set(written(step.finish())) == {FIRST, SECOND}
 
 
 def test_R05_of_two_values_for_one_key_in_a_flight_the_second_is_refused_and_told_loudly() -> None:
     step = step_of({FIRST: EMPTY})
-    one, two = (proposed(FIRST, standing(), value) for value in (b"one", b"two"))
-    assert acceptors_of(standing()).vote(step, standing(), [one, two]) == {FIRST: None}
-    assert step.instances[FIRST] == Instance(standing(), Proposal(standing(), one))
+    one, two = (proposed(FIRST, identity(), value) for value in (b"one", b"two"))
+    assert acceptors_of(identity()).vote(step, identity(), [one, two]) == {FIRST: None}
+    assert step.instances[FIRST] == Instance(identity(), Proposal(identity(), one))
     assert "two values" in step.finish().alarms[0]
 
 
 @pytest.mark.parametrize(
-    "promised", [(), (OLDER,), (standing(2),), (Ballot.of_home(Process(N2, 1)),)]
+    "promised", [(), (OLDER,), (identity(2),), (Ballot.of_home(Process(N2, 1)),)]
 )
 def test_R19_nothing_is_accepted_without_that_very_standing_promise(
     promised: Sequence[Ballot],
 ) -> None:
     step = step_of({FIRST: EMPTY})
-    others = acceptors_of(*promised).vote(step, standing(), [proposed(FIRST, standing())])
+    others = acceptors_of(*promised).vote(step, identity(), [proposed(FIRST, identity())])
     assert isinstance(others[FIRST], Nack)
     assert not written(step.finish())
 
@@ -105,25 +105,25 @@ def test_R14_what_is_accepted_is_held_in_the_ballot_of_the_flight() -> None:
     """Another node may have proposed the decree first: the ballot that was accepted counts."""
     step = step_of({FIRST: EMPTY})
     adopted = proposed(FIRST, OLDER)
-    acceptors_of(standing()).vote(step, standing(), [adopted])
-    assert step.instances[FIRST] == Instance(standing(), Proposal(standing(), adopted))
+    acceptors_of(identity()).vote(step, identity(), [adopted])
+    assert step.instances[FIRST] == Instance(identity(), Proposal(identity(), adopted))
 
 
 def test_the_bytes_of_a_flight_are_under_way_until_the_outcome_is_known() -> None:
-    acceptors = acceptors_of(standing())
-    batch = [proposed(key, standing(), bytes(BYTES_PER_SECOND)) for key in (FIRST, SECOND)]
-    acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), standing(), batch)
+    acceptors = acceptors_of(identity())
+    batch = [proposed(key, identity(), bytes(BYTES_PER_SECOND)) for key in (FIRST, SECOND)]
+    acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), identity(), batch)
     assert acceptors.backlog_ms == 2_000
-    again = step_of({d.key: Instance(standing(), Proposal(standing(), d)) for d in batch})
-    acceptors.vote(again, standing(), batch)
+    again = step_of({d.key: Instance(identity(), Proposal(identity(), d)) for d in batch})
+    acceptors.vote(again, identity(), batch)
     assert acceptors.backlog_ms == 2_000, "counted once"
     acceptors.on_learned(again, batch)
     assert (acceptors.backlog_ms, acceptors.unlearned) == (0, 0)
 
 
 def test_R22_what_a_flight_brought_waits_since_then_behind_what_is_older() -> None:
-    acceptors = acceptors_of(standing(), unlearned=[THIRD])
-    batch = [proposed(key, standing()) for key in (FIRST, SECOND)]
-    acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), standing(), batch)
+    acceptors = acceptors_of(identity(), unlearned=[THIRD])
+    batch = [proposed(key, identity()) for key in (FIRST, SECOND)]
+    acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), identity(), batch)
     assert acceptors.overdue(NOW_MS - 1, 9) == [THIRD]
     assert acceptors.overdue(NOW_MS, 9) == [THIRD, FIRST, SECOND]

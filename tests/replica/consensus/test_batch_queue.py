@@ -25,12 +25,12 @@ from ...support.batches import (
     N3,
     asks,
     decrees,
+    identity,
     keys_of,
     propose_batch,
     proposed,
     said,
     settled,
-    standing,
     take,
     under_way,
     unheard,
@@ -55,10 +55,10 @@ def test_who_comes_while_a_flight_is_under_way_leaves_with_the_next_one_when_it_
     third = propose_batch(world, keys[4:])
     world.settle()
     assert batches(world) == [(1, 2)]
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     assert len(decrees(world, first)) == 2
     assert batches(world) == [(1, 2), (2, 5)]
-    take(world, N1, (N2, AcceptedMany(standing(), 2, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 2, ())))
     assert len(decrees(world, [*second, *third])) == 5
 
 
@@ -71,7 +71,7 @@ def test_a_lone_key_that_is_under_way_is_waited_for_too() -> None:
     propose_batch(world, keys[1:])
     world.settle()
     assert batches(world) == []
-    take(world, N1, (N2, Accepted(keys[0], standing())))
+    take(world, N1, (N2, Accepted(keys[0], identity())))
     assert [size for _, size in batches(world)] == [2]
 
 
@@ -97,7 +97,7 @@ def test_who_waits_is_joined_by_as_many_as_have_just_landed() -> None:
     world.settle()
     propose_batch(world, keys[3:4])
     world.settle()
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     assert batches(world) == [(1, 3)]
     propose_batch(world, keys[4:])
     world.settle()
@@ -112,7 +112,7 @@ def test_whom_nobody_joins_leaves_a_moment_later() -> None:
     world.settle()
     propose_batch(world, keys[3:])
     world.settle()
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     assert batches(world) == [(1, 3)]
     world.run(JOINING_MS)
     assert batches(world) == [(1, 3), (2, 2)]
@@ -126,7 +126,7 @@ def test_a_timer_of_those_who_have_left_lets_nobody_leave_early() -> None:
     world.settle()
     propose_batch(world, keys[2:4])
     world.run(PATIENCE_MS / 2)
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     propose_batch(world, keys[4:])
     world.run(PATIENCE_MS * 3 / 4)
     assert batches(world) == [(1, 2), (2, 2)], "the first timer has fired by now"
@@ -144,7 +144,7 @@ def test_whoever_was_patient_for_long_may_still_be_joined_and_leaves_in_time() -
     propose_batch(world, keys[3:5])
     world.run(PATIENCE_MS - 0.1)
     assert len(batches(world)) == 1
-    world.post(N1, FromPeer(N2, AcceptedMany(standing(), 1, ())))
+    world.post(N1, FromPeer(N2, AcceptedMany(identity(), 1, ())))
     world.run(JOINING_MS + 0.2)
     assert batches(world) == [(1, 3), (2, 2)]
     propose_batch(world, keys[5:])
@@ -160,12 +160,12 @@ def test_who_waits_is_answered_when_the_key_is_decided_elsewhere_and_is_not_prop
     world.settle()
     marks = propose_batch(world, keys[2:])
     world.settle()
-    elsewhere = proposed(keys[2], standing(9, N3), b"other")
+    elsewhere = proposed(keys[2], identity(9, N3), b"other")
     world.post(N1, FromPeer(N3, Commit(keys[2], elsewhere)))
     world.settle()
     (answer,) = decrees(world, marks[:1])
     assert answer == elsewhere
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     world.run(JOINING_MS)
     proposals = said(world, Accept, N1, N2)
     assert [m.key for m in proposals if isinstance(m, Accept)] == [keys[3]]
@@ -182,10 +182,10 @@ def test_what_was_promised_to_a_rival_meanwhile_is_refused_by_the_own_acceptor_a
     world.settle()
     propose_batch(world, keys[2:])
     world.settle()
-    rival = standing(1, N3).above(standing(1, N3).process)
+    rival = identity(1, N3).above(identity(1, N3).process)
     world.post(N1, FromPeer(N3, Prepare(keys[2], rival)))
     world.settle()
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     assert batches(world)[-1] == (2, 2)
     prepares = said(world, Prepare, N1, N2)
     assert [(m.key, m.ballot > rival) for m in prepares if isinstance(m, Prepare)] == [
@@ -202,13 +202,13 @@ def test_a_read_that_joined_a_claim_which_was_cancelled_while_it_waited_asks_a_q
     node, number = world.send(N1, asks(world, keys[2]))
     world.settle()
     # another node has it chosen, which the standing promise of the home knows nothing of
-    chosen = Decree.of(claim(keys[2], b"chosen"), standing(1, N3).above(standing(1, N3).process), 0)
+    chosen = Decree.of(claim(keys[2], b"chosen"), identity(1, N3).above(identity(1, N3).process), 0)
     for voter in (N2, N3):
         world.post(voter, FromPeer(N3, Accept(keys[2], chosen.ballot, chosen)))
     world.settle()
     read = world.send(N1, GetRequest(world.new_id(), 5_000, keys[2]))
     world.post(N1, FromClient(1, (Cancel(number),)))
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     world.run(1_000)
     assert isinstance(world.answers[node, number][0], Failed)
     (found,) = decrees(world, [read])
@@ -235,7 +235,7 @@ def test_many_votes_in_one_step_ask_once_for_who_boards() -> None:
     world.settle()
     batch_queue = world.replica(N1).parts.coordinator.batch_queue
     batch_queue.waiting = counted = Counted(batch_queue.waiting)
-    votes = [FromPeer(N2, Accepted(key, standing())) for key in keys[:50]]
+    votes = [FromPeer(N2, Accepted(key, identity())) for key in keys[:50]]
     assert world.replica(N1).needs(votes) == {*keys}
     assert counted.times == 1
 
@@ -250,8 +250,8 @@ def test_whoever_boards_is_loaded_for_any_vote_that_may_let_it_leave(kind: str) 
     world.settle()
     propose_batch(world, keys[2:])
     world.settle()
-    single = Accepted(keys[0], standing())
-    vote = AcceptedMany(standing(), 1, ()) if kind == "a flight" else single
+    single = Accepted(keys[0], identity())
+    vote = AcceptedMany(identity(), 1, ()) if kind == "a flight" else single
     assert world.replica(N1).needs([FromPeer(N2, vote)]) == {*first, *keys[2:]}
 
 
@@ -265,10 +265,10 @@ def test_a_key_whose_claim_is_given_up_on_board_is_not_heard_of_by_anybody() -> 
     world.send(N1, wanted)
     world.settle()
     world.post(N1, FromClient(1, (Cancel(wanted.id),)))
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     world.run(1_000)
     assert not said(world, Prepare, N1, N2)
     assert stored(world, N1, given_up) == stored(world, N2, given_up) == EMPTY
     assert "attempts" not in world.replica(N1).pending_work()
     (decree,) = settled(world, propose_batch(world, [given_up]))
-    assert decree.ballot == standing(), "the fast path is still open to it"
+    assert decree.ballot == identity(), "the fast path is still open to it"

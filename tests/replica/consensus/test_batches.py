@@ -39,13 +39,13 @@ from ...support.batches import (
     asks,
     decrees,
     heard,
+    identity,
     keys_of,
     promised_to,
     proposal,
     propose_batch,
     said,
     settled,
-    standing,
     step,
     take,
     under_way,
@@ -69,20 +69,20 @@ def test_what_a_home_proposes_in_one_step_takes_one_message_one_vote_and_one_com
     marks = propose_batch(world, keys)
     world.settle()
     for decree in decrees(world, marks):
-        assert decree.ballot == standing()
+        assert decree.ballot == identity()
         assert {stored(world, node, decree.key).learned for node in world.up()} == {decree}
     for node in world.replica(N1).node.others:
         (batch,) = said(world, AcceptMany, N1, node)
         assert isinstance(batch, AcceptMany) and [d.key for d in batch.decrees] == keys
-        assert said(world, AcceptedMany, node, N1) == [AcceptedMany(standing(), 1, ())]
-        assert said(world, CommitMany, N1, node) == [CommitMany(standing(), tuple(keys))]
+        assert said(world, AcceptedMany, node, N1) == [AcceptedMany(identity(), 1, ())]
+        assert said(world, CommitMany, N1, node) == [CommitMany(identity(), tuple(keys))]
     assert not any(isinstance(m, SingleMessage) for s, to, m in world.sent if s != to)
     assert not under_way(world)
 
 
 def test_a_node_that_is_alone_flies_to_nobody_and_decides() -> None:
     world = World(config(1))
-    assert {d.ballot for d in settled(world, propose_batch(world, keys_of(world)))} == {standing()}
+    assert {d.ballot for d in settled(world, propose_batch(world, keys_of(world)))} == {identity()}
     assert not under_way(world)
 
 
@@ -151,7 +151,7 @@ def test_two_flights_are_under_way_and_their_votes_come_in_any_order_and_again()
     second = propose_batch(world, keys[2:])
     world.run(2 * PATIENCE_MS)
     assert under_way(world) == 2
-    votes = [AcceptedMany(standing(), number, ()) for number in (1, 2)]
+    votes = [AcceptedMany(identity(), number, ()) for number in (1, 2)]
     for _ in range(2):
         take(world, N1, (N2, votes[1]))
         assert len(decrees(world, second)) == 2
@@ -170,8 +170,8 @@ def test_R20_a_vote_is_counted_once_for_each_member_and_only_for_its_own_flight_
     unheard(world, AcceptMany)
     marks = propose_batch(world, keys_of(world))
     world.settle()
-    vote = AcceptedMany(standing(), 1, ())
-    another_batch, another_life = AcceptedMany(standing(), 2, ()), AcceptedMany(standing(2), 1, ())
+    vote = AcceptedMany(identity(), 1, ())
+    another_batch, another_life = AcceptedMany(identity(), 2, ()), AcceptedMany(identity(2), 1, ())
     take(world, N1, (N2, vote), (N2, vote), (NodeId("stranger"), vote))
     take(world, N1, (N3, another_batch), (N3, another_life))
     assert not any(world.answers[mark] for mark in marks)
@@ -183,7 +183,7 @@ def test_R14_a_vote_on_a_flight_leaves_only_behind_the_records_of_all_that_is_ab
     world = World()
     batch = proposal(keys_of(world))
     effects = step(world, N2, FromPeer(N1, batch))
-    vote = Send(N1, AcceptedMany(standing(), 1, ()))
+    vote = Send(N1, AcceptedMany(identity(), 1, ()))
     assert effects.after == [vote] and vote not in effects.at_once
     assert len(effects.records) == 3 and effects.sync
 
@@ -193,7 +193,7 @@ def test_R14_a_vote_on_what_was_held_before_but_for_one_key_waits_for_that_one()
     keys = keys_of(world)
     take(world, N2, (N1, proposal(keys[:2])))
     effects = step(world, N2, FromPeer(N1, proposal(keys, number=2)))
-    assert effects.after == [Send(N1, AcceptedMany(standing(), 2, ()))]
+    assert effects.after == [Send(N1, AcceptedMany(identity(), 2, ()))]
     assert len(effects.records) == 1
 
 
@@ -203,7 +203,7 @@ def test_R02_a_flight_that_is_said_again_is_voted_on_again() -> None:
     world.sent.clear()
     take(world, N2, (N1, batch))
     take(world, N2, (N1, batch))
-    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, ())] * 2
+    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(identity(), 1, ())] * 2
 
 
 def test_R18_a_home_sends_before_its_own_write_and_votes_behind_it() -> None:
@@ -211,7 +211,7 @@ def test_R18_a_home_sends_before_its_own_write_and_votes_behind_it() -> None:
     requests = [asks(world, key) for key in keys_of(world)]
     effects = step(world, N1, *(FromClient(1, (request,)) for request in requests))
     assert {m.to for m in effects.at_once if isinstance(m, Send)} == {N2, N3}
-    assert effects.after == [Send(N1, AcceptedMany(standing(), 1, ()))]
+    assert effects.after == [Send(N1, AcceptedMany(identity(), 1, ()))]
     assert len(effects.records) == 3 and effects.sync
 
 
@@ -236,9 +236,9 @@ def test_what_one_acceptor_refuses_is_decided_by_both_phases_while_the_rest_land
     world.sent.clear()
     marks = propose_batch(world, keys)
     world.settle()
-    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (keys[1],))]
-    assert said(world, Nack, N2, N1) == [Nack(keys[1], standing(), higher)]
-    assert said(world, CommitMany, N1, N2) == [CommitMany(standing(), (keys[0], keys[2]))]
+    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(identity(), 1, (keys[1],))]
+    assert said(world, Nack, N2, N1) == [Nack(keys[1], identity(), higher)]
+    assert said(world, CommitMany, N1, N2) == [CommitMany(identity(), (keys[0], keys[2]))]
     assert [bool(world.answers[mark]) for mark in marks] == [True, False, True]
     world.run(2_000)
     assert len(decrees(world, marks)) == 3
@@ -253,7 +253,7 @@ def test_R13_a_refusal_leaves_only_behind_the_promise_that_it_speaks_of() -> Non
     higher = Ballot(1, Process(N3, 1))
     proposals = FromPeer(N1, proposal(keys))
     effects = step(world, N2, FromPeer(N3, Prepare(keys[1], higher)), proposals)
-    nack = Send(N1, Nack(keys[1], standing(), higher))
+    nack = Send(N1, Nack(keys[1], identity(), higher))
     assert nack in effects.after
     assert nack not in effects.at_once
 
@@ -267,7 +267,7 @@ def test_if_all_of_a_flight_is_refused_all_are_decided_alone(nacks: bool) -> Non
     world.sent.clear()
     marks = propose_batch(world, keys)
     world.settle()
-    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, tuple(keys))]
+    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(identity(), 1, tuple(keys))]
     assert not under_way(world)
     heard(world)
     world.run(3_000)
@@ -285,9 +285,9 @@ def test_a_refusal_counts_before_the_vote_that_it_comes_with() -> None:
     assert storage is not None
     effects = step(world, N1, *(FromClient(1, (request,)) for request in requests))
     storage.write(effects.records, sync=True)  # and the own vote has not come round yet
-    effects = step(world, N1, FromPeer(N2, AcceptedMany(standing(), 1, (keys[0],))))
+    effects = step(world, N1, FromPeer(N2, AcceptedMany(identity(), 1, (keys[0],))))
     committed = [m.message for m in effects.at_once if isinstance(m, Send) and m.to == N2]
-    assert CommitMany(standing(), tuple(keys[1:])) in committed
+    assert CommitMany(identity(), tuple(keys[1:])) in committed
     assert not any(isinstance(m, Commit) for m in committed)
     assert len(replica.pending_work()["attempts"]) == 1
 
@@ -302,7 +302,7 @@ def test_what_the_own_acceptor_has_promised_meanwhile_goes_nowhere_and_begins_an
     assert [{d.key for d in m.decrees} for m in sent if isinstance(m, AcceptMany)] == [{*keys[1:]}]
     (prepare,) = [m for m in sent if isinstance(m, Prepare)]
     assert prepare.key == keys[0] and prepare.ballot > higher
-    assert Send(N1, AcceptedMany(standing(), 1, ())) in effects.after
+    assert Send(N1, AcceptedMany(identity(), 1, ())) in effects.after
 
 
 def test_a_nack_takes_its_key_off_and_the_rest_flies_on() -> None:
@@ -311,8 +311,8 @@ def test_a_nack_takes_its_key_off_and_the_rest_flies_on() -> None:
     unheard(world, AcceptMany)
     marks = propose_batch(world, keys)
     world.settle()
-    take(world, N1, (N2, Nack(keys[0], standing(), Ballot(7, Process(N3, 1)))))
-    take(world, N1, (N3, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, Nack(keys[0], identity(), Ballot(7, Process(N3, 1)))))
+    take(world, N1, (N3, AcceptedMany(identity(), 1, ())))
     assert [bool(world.answers[mark]) for mark in marks] == [False, True, True]
     heard(world)
     world.run(2_000)
@@ -330,9 +330,9 @@ def test_what_an_acceptor_has_learned_is_told_and_the_rest_lands() -> None:
     marks = propose_batch(world, keys)
     world.settle()
     assert said(world, Commit, N2, N1) == [Commit(keys[0], decided.decree)]
-    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (keys[0],))]
+    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(identity(), 1, (keys[0],))]
     assert decrees(world, marks)[0] == decided.decree
-    assert {decree.ballot for decree in decrees(world, marks)[1:]} == {standing()}
+    assert {decree.ballot for decree in decrees(world, marks)[1:]} == {identity()}
 
 
 def test_what_is_learned_from_elsewhere_takes_its_key_off() -> None:
@@ -344,8 +344,8 @@ def test_what_is_learned_from_elsewhere_takes_its_key_off() -> None:
     other = Decree.of(claim(keys[0], b"other", b"other"), Ballot(1, Process(N3, 1)), 0)
     take(world, N1, (N3, Commit(keys[0], other)))
     world.sent.clear()
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
-    assert said(world, CommitMany, N1, N3) == [CommitMany(standing(), tuple(keys[1:]))]
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
+    assert said(world, CommitMany, N1, N3) == [CommitMany(identity(), tuple(keys[1:]))]
     assert decrees(world, marks)[0] == other
 
 
@@ -358,8 +358,8 @@ def test_a_refusal_of_what_is_not_aboard_is_nothing_to_a_flight() -> None:
     marks += propose_batch(world, keys[2:])
     world.settle()
     world.sent.clear()
-    take(world, N1, (N2, AcceptedMany(standing(), 1, (keys[3], Key("unheard-of")))))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, (keys[3], Key("unheard-of")))))
     assert [bool(world.answers[mark]) for mark in marks] == [True, True, False, False]
     assert not said(world, Prepare, N1, N2)
-    take(world, N1, (N2, AcceptedMany(standing(), 2, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 2, ())))
     assert len(decrees(world, marks)) == 4

@@ -26,13 +26,13 @@ from ...support.batches import (
     asks,
     decrees,
     heard,
+    identity,
     keys_of,
     proposal,
     propose_batch,
     proposed,
     said,
     settled,
-    standing,
     step,
     take,
     under_way,
@@ -65,7 +65,7 @@ def test_a_flight_that_stays_unanswered_is_said_again_once_and_then_all_go_on_al
     world.run(5_000)
     assert len(said(world, AcceptMany, N1, N2)) == 2
     assert {m.key for m in said(world, Prepare, N1, N2) if isinstance(m, Prepare)} == {*keys}
-    assert {decree.ballot for decree in decrees(world, marks)} == {standing()}, "adopted"
+    assert {decree.ballot for decree in decrees(world, marks)} == {identity()}, "adopted"
     assert not under_way(world)
 
 
@@ -109,12 +109,12 @@ def test_who_has_not_promised_does_not_vote_but_asks_once_for_all_and_votes_behi
     world.lose = lambda sender, to, message: sender == N2  # or it would be over before n3 answers
     marks = propose_batch(world, keys)
     world.settle()
-    assert said(world, Nack, N3, N1) == [Nack(keys[0], standing(2), None)]
+    assert said(world, Nack, N3, N1) == [Nack(keys[0], identity(2), None)]
     assert said(world, PrepareClass, N1, N3)
     assert not said(world, AcceptedMany, N3, N1)
     assert stored(world, N3, keys[1]).accepted is None
     world.run(400)
-    assert said(world, AcceptedMany, N3, N1) == [AcceptedMany(standing(2), 1, ())]
+    assert said(world, AcceptedMany, N3, N1) == [AcceptedMany(identity(2), 1, ())]
     assert len(decrees(world, marks)) == 3
 
 
@@ -127,9 +127,9 @@ def test_R11_a_flight_of_an_earlier_life_is_not_voted_on_behind_the_promise_to_a
     world.run(100)
     keys = keys_of(world)
     world.sent.clear()
-    take(world, N2, (N1, proposal(keys, standing(1))))
+    take(world, N2, (N1, proposal(keys, identity(1))))
     assert not said(world, AcceptedMany, N2, N1)
-    assert said(world, Nack, N2, N1) == [Nack(keys[0], standing(1), standing(2))]
+    assert said(world, Nack, N2, N1) == [Nack(keys[0], identity(1), identity(2))]
     assert all(stored(world, N2, key).accepted is None for key in keys)
 
 
@@ -144,8 +144,8 @@ def test_R20_a_commit_of_a_flight_teaches_what_was_accepted_in_that_very_ballot_
     take(world, N2, (N3, Accept(other, elsewhere, proposed(other, elsewhere, b"other"))))
     take(world, N2, (N3, Commit(known, proposed(known, elsewhere))))
     world.lose = lambda *_: True
-    take(world, N2, (N1, CommitMany(standing(), (unseen, other, proposed_in_batch, known))))
-    assert stored(world, N2, proposed_in_batch).learned == proposed(proposed_in_batch, standing())
+    take(world, N2, (N1, CommitMany(identity(), (unseen, other, proposed_in_batch, known))))
+    assert stored(world, N2, proposed_in_batch).learned == proposed(proposed_in_batch, identity())
     assert stored(world, N2, other).learned is None
     assert stored(world, N2, unseen).learned is None
     assert stored(world, N2, known).learned == proposed(known, elsewhere)
@@ -158,10 +158,10 @@ def test_a_commit_of_an_earlier_life_teaches_nothing_of_what_this_one_flew_with(
     world.boot(N1)
     world.run(100)
     world.lose = lambda *_: True
-    take(world, N2, (N1, proposal(keys, standing(2))))
-    take(world, N2, (N1, CommitMany(standing(1), tuple(keys))))
+    take(world, N2, (N1, proposal(keys, identity(2))))
+    take(world, N2, (N1, CommitMany(identity(1), tuple(keys))))
     assert all(stored(world, N2, key).learned is None for key in keys)
-    take(world, N2, (N1, CommitMany(standing(2), tuple(keys))))
+    take(world, N2, (N1, CommitMany(identity(2), tuple(keys))))
     assert all(stored(world, N2, key).learned is not None for key in keys)
 
 
@@ -179,9 +179,9 @@ def test_who_missed_the_flight_learns_from_a_feed() -> None:
 def test_a_commit_that_comes_with_its_flight_in_one_step_is_learned_in_it() -> None:
     world = World()
     keys = keys_of(world)
-    take(world, N2, (N1, proposal(keys)), (N1, CommitMany(standing(), tuple(keys))))
+    take(world, N2, (N1, proposal(keys)), (N1, CommitMany(identity(), tuple(keys))))
     assert [stored(world, N2, key).learned for key in keys] == [
-        proposed(key, standing()) for key in keys
+        proposed(key, identity()) for key in keys
     ]
 
 
@@ -262,7 +262,7 @@ def test_when_the_own_disk_fails_claims_in_flight_are_unknown_and_no_vote_counts
         assert isinstance(answer, Failed) and ERRORS[answer.code] is OutcomeUnknown
     assert said(world, AcceptMany, N1, N2), "it had left by then"
     assert not said(world, AcceptedMany, N1, N1)
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())), (N3, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())), (N3, AcceptedMany(identity(), 1, ())))
     world.run(2_000)
     assert not said(world, CommitMany, N1, N2)
     assert not under_way(world)
@@ -307,7 +307,7 @@ def test_a_vote_on_a_flight_of_an_earlier_life_is_not_counted_for_one_of_this_li
     unheard(world, AcceptMany)
     marks = propose_batch(world, keys_of(world))
     world.settle()
-    late = AcceptedMany(standing(1), 1, ())
+    late = AcceptedMany(identity(1), 1, ())
     take(world, N1, (N2, late), (N3, late))
     assert not any(world.answers[mark] for mark in marks)
 
@@ -329,7 +329,7 @@ def test_a_single_vote_still_counts_for_a_key_that_flies() -> None:
     unheard(world, AcceptMany)
     marks = propose_batch(world, keys)
     world.settle()
-    take(world, N1, (N2, Accepted(keys[0], standing())), (N3, Accepted(keys[0], standing())))
+    take(world, N1, (N2, Accepted(keys[0], identity())), (N3, Accepted(keys[0], identity())))
     assert [bool(world.answers[mark]) for mark in marks] == [True, False, False]
-    take(world, N1, (N2, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     assert len(decrees(world, marks)) == 3

@@ -26,10 +26,10 @@ from ...support.batches import (
     asks,
     decrees,
     heard,
+    identity,
     keys_of,
     propose_batch,
     said,
-    standing,
     take,
     under_way,
     unheard,
@@ -66,8 +66,8 @@ def test_R20_who_refused_a_damaged_key_is_not_counted_for_it(
     ]
     damage(world, lost, monkeypatch)
     heard(world)
-    take(world, N1, (N2, AcceptedMany(standing(), 1, (lost,))))
-    take(world, N1, (N3, AcceptedMany(standing(), 1, ())))
+    take(world, N1, (N2, AcceptedMany(identity(), 1, (lost,))))
+    take(world, N1, (N3, AcceptedMany(identity(), 1, ())))
     (commit,) = said(world, CommitMany, N1, N3)
     assert isinstance(commit, CommitMany) and commit.keys == (other,)
     assert stored(world, N3, lost).learned is None, "two of five have accepted it"

@@ -35,7 +35,7 @@ def granted(world: World, node: str = N1) -> bool:
     return world.replica(node).parts.home_promise.granted
 
 
-def standing(incarnation: int, node: NodeId = N1) -> Ballot:
+def identity(incarnation: int, node: NodeId = N1) -> Ballot:
     return Ballot.of_home(Process(node, incarnation))
 
 
@@ -80,7 +80,7 @@ def test_a_new_key_at_its_home_needs_phase_2_alone(size: int, prepare: int, acce
     world = World(config(size, prepare, accept))
     world.sent.clear()
     decreed = world.freeze("n1", at_home(world))
-    assert decreed.decree.ballot == standing(1)
+    assert decreed.decree.ballot == identity(1)
     assert Prepare not in kinds(world)
 
 
@@ -120,8 +120,8 @@ def test_a_node_that_restarts_keeps_the_standing_promise_that_it_gave() -> None:
     restart(world, N1, 100)
     restart(world, N2, 100)
     key = at_home(world)
-    late = standing(1)
-    assert refusals(world, late, key, proposed(key, late)) == [Nack(key, late, standing(2))]
+    late = identity(1)
+    assert refusals(world, late, key, proposed(key, late)) == [Nack(key, late, identity(2))]
 
 
 def test_it_tells_of_what_is_half_done_in_the_class_of_that_home_and_of_its_feed() -> None:
@@ -146,17 +146,17 @@ def test_a_lower_standing_ballot_is_not_promised_behind_a_higher_one() -> None:
     digest = world.config.class_digest()
     restart(world, N1, 100)
     world.sent.clear()
-    world.post(N2, FromPeer(N1, PrepareClass(standing(1), digest)))
+    world.post(N2, FromPeer(N1, PrepareClass(identity(1), digest)))
     world.settle()
     assert not told(world, N2)
-    world.post(N2, FromPeer(N1, PrepareClass(standing(2), digest)))
+    world.post(N2, FromPeer(N1, PrepareClass(identity(2), digest)))
     world.settle()
-    assert [promise.ballot for promise in told(world, N2)] == [standing(2)]
+    assert [promise.ballot for promise in told(world, N2)] == [identity(2)]
 
 
 @pytest.mark.parametrize(
     ("ballot", "digest"),
-    [(standing(9, N3), None), (standing(9), bytes(16)), (Ballot(1, Process(N1, 9)), None)],
+    [(identity(9, N3), None), (identity(9), bytes(16)), (Ballot(1, Process(N1, 9)), None)],
     ids=["another node's", "by other rules", "no standing ballot"],
 )
 def test_nobody_is_promised_what_is_not_his_to_ask_for(
@@ -210,8 +210,8 @@ def test_a_promise_counts_only_once_the_feed_is_read_as_far_as_it_says() -> None
 def test_a_home_that_restarts_asks_anew_in_its_new_ballot() -> None:
     world = World()
     restart(world, N1, 1_000)
-    assert {promise.ballot for promise in told(world, N2)} == {standing(1), standing(2)}
-    assert world.freeze("n1", at_home(world)).decree.ballot == standing(2)
+    assert {promise.ballot for promise in told(world, N2)} == {identity(1), identity(2)}
+    assert world.freeze("n1", at_home(world)).decree.ballot == identity(2)
 
 
 def test_without_a_quorum_of_promises_a_home_runs_plain_paxos() -> None:
@@ -266,7 +266,7 @@ def test_what_an_earlier_life_proposed_and_lost_is_respected() -> None:
     assert granted(world), "other keys need not wait"
     answer = world.claim("n1", claim(key, b"second", b"second"))
     assert isinstance(answer, Decreed)
-    assert (answer.decree.value, answer.decree.ballot) == (first.value, standing(1))
+    assert (answer.decree.value, answer.decree.ballot) == (first.value, identity(1))
     world.run(1_000)
     assert {stored(world, node, key).learned for node in world.up()} == {answer.decree}
 
@@ -274,9 +274,9 @@ def test_what_an_earlier_life_proposed_and_lost_is_respected() -> None:
 def test_what_an_earlier_life_left_under_way_is_refused_behind_the_promise() -> None:
     world = World()
     key = at_home(world)
-    late = standing(1)
+    late = identity(1)
     restart(world, N1, 100)
-    assert refusals(world, late, key, proposed(key, late)) == [Nack(key, late, standing(2))]
+    assert refusals(world, late, key, proposed(key, late)) == [Nack(key, late, identity(2))]
     assert stored(world, N2, key).accepted is None
 
 
@@ -293,17 +293,17 @@ def test_who_has_not_promised_refuses_and_is_asked() -> None:
     world.send("n1", ClaimRequest(world.new_id(), 5_000, False, claim(key)))
     world.settle()
     said = [(sender, to, message) for sender, to, message in world.sent if N3 in (sender, to)]
-    assert (N3, N1, Nack(key, standing(2), None)) in said
+    assert (N3, N1, Nack(key, identity(2), None)) in said
     assert any(isinstance(m, PrepareClass) for _, to, m in said if to == N3)
 
 
 def test_for_a_key_of_another_home_it_is_no_use() -> None:
     world = World()
     key = at_home(world, N2)
-    ballot = standing(1)
+    ballot = identity(1)
     (answer,) = refusals(world, ballot, key, proposed(key, ballot))
     assert isinstance(answer, Nack)
-    assert answer.promised in (None, standing(1, N2))
+    assert answer.promised in (None, identity(1, N2))
     assert stored(world, N2, key).accepted is None
 
 
@@ -312,7 +312,7 @@ def test_a_higher_promise_for_the_key_alone_outranks_it() -> None:
     key, higher = at_home(world), Ballot(1, Process(N3, 1))
     world.post(N2, FromPeer(N3, Prepare(key, higher)))
     world.settle()
-    ballot = standing(1)
+    ballot = identity(1)
     assert refusals(world, ballot, key, proposed(key, ballot)) == [Nack(key, ballot, higher)]
 
 
@@ -343,7 +343,7 @@ def test_if_too_few_accept_it_is_said_again_and_then_phase_1_begins() -> None:
     sent = [m for sender, to, m in world.sent if (sender, to) == (N1, N2)]
     proposals = [m for m in sent if isinstance(m, Accept | Prepare)]
     assert [type(message) for message in proposals] == [Accept, Accept, Prepare, Accept]
-    assert answer.decree.ballot == standing(2), "the proposal itself is the one that was made first"
+    assert answer.decree.ballot == identity(2), "the proposal itself is the one that was made first"
 
 
 def test_what_a_home_proposed_is_not_proposed_again_with_another_value_in_that_life() -> None:
@@ -358,7 +358,7 @@ def test_what_a_home_proposed_is_not_proposed_again_with_another_value_in_that_l
     answer = world.claim("n1", claim(key, b"2", b"2"))
     assert isinstance(answer, Decreed)
     accepts = [m for _, _, m in world.sent if isinstance(m, Accept) and m.key == key]
-    assert {m.decree.value for m in accepts if m.ballot == standing(1)} == {b"1"}
+    assert {m.decree.value for m in accepts if m.ballot == identity(1)} == {b"1"}
 
 
 def test_after_a_failed_write_nothing_is_promised_and_nothing_relied_on() -> None:

@@ -5,7 +5,7 @@ from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.wire.peers import FeedPage
 from decreed.registry.wire.requests import ClaimRequest
 
-from ...support.batches import N1, N2, N3, keys_of, standing
+from ...support.batches import N1, N2, N3, identity, keys_of
 from ...support.world import World, claim
 
 
@@ -22,12 +22,12 @@ def test_a_promise_to_an_earlier_life_that_comes_late_counts_for_nothing() -> No
     world.run(3_000)
     assert not granted(world)
     for node in (N2, N3):
-        world.post(N1, FromPeer(node, PromiseClass(standing(1), (), 0)))
-        world.post(N1, FromPeer(node, PromiseClass(standing(3), (), 0)))
-        world.post(N1, FromPeer(node, PromiseClass(standing(2, N2), (), 0)))
+        world.post(N1, FromPeer(node, PromiseClass(identity(1), (), 0)))
+        world.post(N1, FromPeer(node, PromiseClass(identity(3), (), 0)))
+        world.post(N1, FromPeer(node, PromiseClass(identity(2, N2), (), 0)))
     world.run(10)
     assert not granted(world)
-    world.post(N1, FromPeer(N2, PromiseClass(standing(2), (), 0)))
+    world.post(N1, FromPeer(N2, PromiseClass(identity(2), (), 0)))
     world.run(10)
     assert granted(world), "with its own acceptor's, a quorum"
 
@@ -36,7 +36,7 @@ def test_a_promise_to_an_earlier_life_hides_nothing_of_what_a_later_one_is_told(
     """n2 promised to the first life, and has accepted a proposal of it since."""
     world = World()
     key = keys_of(world, 1)[0]
-    early = PromiseClass(standing(1), (), 0)
+    early = PromiseClass(identity(1), (), 0)
     world.lose = lambda sender, to, message: isinstance(message, Accepted) or N3 in (sender, to)
     world.send(N1, ClaimRequest(world.new_id(), 300, True, claim(key, b"early", b"early")))
     world.run(10)
@@ -63,7 +63,7 @@ def test_a_home_goes_by_the_first_promise_of_each_acceptor_to_this_life() -> Non
     world.boot(N1)
     for unlearned in ((key,), ()):
         for node in (N1, N2):
-            world.post(N1, FromPeer(node, PromiseClass(standing(2), unlearned, 10)))
+            world.post(N1, FromPeer(node, PromiseClass(identity(2), unlearned, 10)))
     world.run(10)
     assert not granted(world), "the feeds are not read as far"
     told_of = [m.unlearned for m in world.replica(N1).parts.home_promise.told.values()]

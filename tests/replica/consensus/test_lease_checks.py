@@ -244,7 +244,7 @@ def test_a_node_is_welcomed_only_once_it_is_recorded() -> None:
     world = World(up=["n1"])
     replica, storage = world.replica("n1"), world.machines[N1].storage
     assert storage is not None
-    shown = replace(replica.membership.standing(), node=N2, disk_id=b"d" * 16)
+    shown = replace(replica.membership.identity(), node=N2, disk_id=b"d" * 16)
     events = [Greeted(4711, shown, 0, None)]
     effects = replica.step(world.moment(), events, storage.load(replica.needs(events)))
     assert effects.records and not any(isinstance(item, Welcome) for item in effects.at_once)
@@ -255,7 +255,7 @@ def test_a_welcome_that_was_overtaken_by_a_page_of_the_feed_harms_nobody() -> No
     world = World()
     world.freeze("n1", "a")
     world.run(1_000)
-    old = world.replica("n1").membership.standing()
+    old = world.replica("n1").membership.identity()
     world.freeze("n1", "b")
     world.run(1_000)
     world.post(N3, Welcomed(4711, old, None))
@@ -265,9 +265,9 @@ def test_a_welcome_that_was_overtaken_by_a_page_of_the_feed_harms_nobody() -> No
 
 def test_strangers_with_made_up_names_are_not_remembered() -> None:
     world = World()
-    standing = world.replica("n1").membership.standing()
+    identity = world.replica("n1").membership.identity()
     for number in range(100):
-        stranger = replace(standing, node=NodeId(f"x{number}"))
+        stranger = replace(identity, node=NodeId(f"x{number}"))
         world.post(N1, Greeted(1_000_000 + number, stranger, 0, None))
     world.settle()
     assert world.replica("n1").membership.refused == {}

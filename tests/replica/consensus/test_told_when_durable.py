@@ -93,11 +93,11 @@ def test_no_peer_is_told_of_a_feed_entry_that_is_not_durable() -> None:
     world.run(1_000)
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
-    before = replica.membership.standing().feed_end
+    before = replica.membership.identity().feed_end
     effects = replica.step(world.moment(), [LEARN], storage.load((KEY,)))
     storage.write(effects.records, sync=effects.sync)
     assert replica.node.feed_end == before + 1
-    assert replica.membership.standing().feed_end == before
+    assert replica.membership.identity().feed_end == before
     pull = FromPeer(N2, Pull(replica.node.identity.disk_id, 0, 10))
     (read,) = replica.step(world.moment(), [pull], {}).reads
     entries, behind = storage.feed(0, 10)
@@ -105,7 +105,7 @@ def test_no_peer_is_told_of_a_feed_entry_that_is_not_durable() -> None:
     assert page.sync and [item for item in page.after if isinstance(item, Send)]
     storage.write(page.records, sync=page.sync)
     replica.step(world.moment(), [], {})
-    assert replica.membership.standing().feed_end == before + 1
+    assert replica.membership.identity().feed_end == before + 1
 
 
 def test_a_feed_is_served_to_those_who_mean_this_disk_and_ask_for_what_is_there() -> None:
@@ -175,9 +175,9 @@ def test_an_answer_says_what_is_accepted_and_what_is_learned() -> None:
 
 def test_a_link_is_used_only_once_it_is_recorded_who_is_there() -> None:
     world = World()
-    replica, standing = world.replica(N1), world.replica(N2).membership.standing()
-    shown = replace(standing, incarnation=standing.incarnation + 1, nonce=b"another life....")
-    past = Life(standing.incarnation, standing.nonce)
+    replica, identity = world.replica(N1), world.replica(N2).membership.identity()
+    shown = replace(identity, incarnation=identity.incarnation + 1, nonce=b"another life....")
+    past = Life(identity.incarnation, identity.nonce)
     effects = replica.step(world.moment(), [Welcomed(4711, shown, past)], {})
     assert effects.records and not effects.at_once
     assert [item for item in effects.after if isinstance(item, UseLink)]

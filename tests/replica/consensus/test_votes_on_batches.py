@@ -9,12 +9,12 @@ from decreed.registry.types import Decree, Proposal
 from ...support.batches import (
     N1,
     N2,
+    identity,
     keys_of,
     promised_to,
     proposal,
     proposed,
     said,
-    standing,
     take,
 )
 from ...support.proven import wish
@@ -29,7 +29,7 @@ def test_R19_within_a_flight_each_key_is_judged_by_itself() -> None:
     promised_to(world, N2, [held])
     world.sent.clear()
     take(world, N2, (N1, proposal([foreign, held, sound])))
-    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (foreign, held))]
+    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(identity(), 1, (foreign, held))]
     accepted = [stored(world, N2, key).accepted for key in (foreign, held, sound)]
     assert [proposal is not None for proposal in accepted] == [False, False, True]
 
@@ -39,12 +39,12 @@ def test_a_term_is_not_voted_on_in_a_flight_since_its_guard_has_its_own_answers(
     keys = (term_key(f"l{n}", 1) for n in range(100))
     key = next(key for key in keys if home(key, world.config.nodes) == N1)
     (sound,) = keys_of(world, 1)
-    term = Decree.of(wish("tester", b"id", 1_000).claim(key, None), standing(), 0)
+    term = Decree.of(wish("tester", b"id", 1_000).claim(key, None), identity(), 0)
     world.sent.clear()
-    take(world, N2, (N1, AcceptMany(standing(), 1, (term, proposed(sound, standing())))))
-    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 1, (key,))]
+    take(world, N2, (N1, AcceptMany(identity(), 1, (term, proposed(sound, identity())))))
+    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(identity(), 1, (key,))]
     assert stored(world, N2, key).accepted is None
-    take(world, N2, (N1, Accept(key, standing(), term)))
+    take(world, N2, (N1, Accept(key, identity(), term)))
     assert stored(world, N2, key).accepted is not None, "alone it is accepted"
 
 
@@ -59,10 +59,10 @@ def test_R05_another_value_in_a_ballot_that_flew_is_refused_and_told_loudly() ->
     world = World()
     keys = keys_of(world)
     take(world, N2, (N1, proposal(keys)))
-    other = AcceptMany(standing(), 2, (proposed(keys[0], standing(), b"other"),))
+    other = AcceptMany(identity(), 2, (proposed(keys[0], identity(), b"other"),))
     world.sent.clear()
     take(world, N2, (N1, other))
-    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(standing(), 2, (keys[0],))]
+    assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(identity(), 2, (keys[0],))]
     assert any("two values" in alarm for alarm in world.alarms)
     world.alarms.clear()
 
@@ -72,5 +72,5 @@ def test_R11_what_is_accepted_in_a_flight_is_promised_too() -> None:
     (key,) = keys_of(world, 1)
     take(world, N2, (N1, proposal([key])))
     assert stored(world, N2, key) == Instance(
-        promised=standing(), accepted=Proposal(standing(), proposed(key, standing()))
+        promised=identity(), accepted=Proposal(identity(), proposed(key, identity()))
     )

@@ -49,8 +49,8 @@ def test_another_secret_neither_keeps_nor_releases(node: str) -> None:
     assert is_refused(world.ask(node, KeepAliveRequest(world.new_id(), 500, held, OTHER)))
     for secret in (OTHER, None):
         assert is_refused(world.ask(node, EndRequest(world.new_id(), 500, held, RELEASED, secret)))
-    standing = world.ask(node, HolderRequest(world.new_id(), 500, "l"))
-    assert isinstance(standing, HeldBy) and standing.remaining_ms > 0
+    identity = world.ask(node, HolderRequest(world.new_id(), 500, "l"))
+    assert isinstance(identity, HeldBy) and identity.remaining_ms > 0
     assert isinstance(keep(world, node, held), Kept)
     assert isinstance(release(world, node, held), Ended)
 
@@ -94,8 +94,8 @@ def old_term(world: World) -> Tenure:
 def test_a_term_without_a_hash_is_read_and_followed() -> None:
     world = World()
     old_term(world)
-    standing = world.ask("n2", HolderRequest(world.new_id(), 500, "l"))
-    assert isinstance(standing, HeldBy) and term_of(standing.decree).secret_hash is None
+    identity = world.ask("n2", HolderRequest(world.new_id(), 500, "l"))
+    assert isinstance(identity, HeldBy) and term_of(identity.decree).secret_hash is None
     answer = world.ask("n1", LockRequest(world.new_id(), 5_000, "l", True, wanted("b")))
     assert isinstance(answer, Granted)
 
