@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, Protocol, Self
 
 from . import errors
-from .incarnations import Lineage
+from .incarnations import IncarnationHistory
 from .keys import series_and_slot
 from .paxos.instance import Class, Instance
 from .types import Counter, Key, KeyText, NodeText, Value
@@ -179,7 +179,7 @@ class Recovered(Value, frozen=True):
 
     Args:
         identity: with the new incarnation and its nonce, already durable.
-        lineage: all incarnations of the directory, including this one.
+        history: all incarnations of the directory, including this one.
         peers: what is remembered of each peer.
         cursors: how far each peer's feed has been read.
         feed_end: the index of the next feed entry.
@@ -189,7 +189,7 @@ class Recovered(Value, frozen=True):
     """
 
     identity: Identity
-    lineage: Lineage
+    history: IncarnationHistory
     peers: tuple[PeerRecord, ...]
     cursors: tuple[CursorRecord, ...]
     feed_end: Counter

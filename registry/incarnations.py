@@ -6,12 +6,12 @@ whether a directory has had it.
 """
 
 from .types import Value
-from .wire.handshake import Life
+from .wire.handshake import Incarnation
 
 NONCE_BYTES = 16
 
 
-class Lineage(Value, frozen=True):
+class IncarnationHistory(Value, frozen=True):
     """All incarnations of a directory.
 
     Args:
@@ -21,13 +21,13 @@ class Lineage(Value, frozen=True):
     nonces: bytes
 
     @property
-    def lives(self) -> int:
+    def incarnations(self) -> int:
         """How many there were, including the present one."""
         return len(self.nonces) // NONCE_BYTES
 
-    def life(self, incarnation: int) -> Life | None:
+    def incarnation(self, incarnation: int) -> Incarnation | None:
         """The incarnation with this number; None if there is no such, as for 0."""
-        if not 1 <= incarnation <= self.lives:
+        if not 1 <= incarnation <= self.incarnations:
             return None
         end = incarnation * NONCE_BYTES
-        return Life(incarnation, self.nonces[end - NONCE_BYTES : end])
+        return Incarnation(incarnation, self.nonces[end - NONCE_BYTES : end])

@@ -63,8 +63,8 @@ def take(
     _check(identity, config, node, data.where)
     nonce = random_bytes(NONCE_BYTES)
     identity = replace(identity, incarnation=identity.incarnation + 1, nonce=nonce)
-    life = added(data, identity.incarnation, nonce)
-    data.write({IDENTITY_KEY: pack(IDENTITY_KEY, identity), **life})
+    incarnation = added(data, identity.incarnation, nonce)
+    data.write({IDENTITY_KEY: pack(IDENTITY_KEY, identity), **incarnation})
     return identity
 
 

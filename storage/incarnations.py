@@ -10,12 +10,12 @@ lost some of them could not prove its history, and is refused as damaged.
 from collections.abc import Iterable
 
 from ..registry.errors import Damaged
-from ..registry.incarnations import NONCE_BYTES, Lineage
+from ..registry.incarnations import NONCE_BYTES, IncarnationHistory
 from .bytestore import ByteStore, Unreadable
-from .layout import lives_key
+from .layout import incarnations_key
 from .records import damaged, pack, unpack
 
-LIVES_A_PAGE = 256
+NONCES_A_PAGE = 256
 
 
 def added(data: ByteStore, incarnation: int, nonce: bytes) -> dict[bytes, bytes]:
@@ -24,14 +24,14 @@ def added(data: ByteStore, incarnation: int, nonce: bytes) -> dict[bytes, bytes]
     Raises:
         Damaged: if earlier incarnations are missing.
     """
-    number, place = divmod(incarnation - 1, LIVES_A_PAGE)
-    stored = lives_key(number)
+    number, place = divmod(incarnation - 1, NONCES_A_PAGE)
+    stored = incarnations_key(number)
     before = _page(data, stored) if place else b""
     _check(before, place, data.where)
     return {stored: pack(stored, before + nonce)}
 
 
-def joined(pages: Iterable[bytes], incarnation: int, where: str) -> Lineage:
+def joined(pages: Iterable[bytes], incarnation: int, where: str) -> IncarnationHistory:
     """The history of incarnations in all pages, in order; `incarnation` is the present one.
 
     Raises:
@@ -39,7 +39,7 @@ def joined(pages: Iterable[bytes], incarnation: int, where: str) -> Lineage:
     """
     nonces = b"".join(pages)
     _check(nonces, incarnation, where)
-    return Lineage(nonces)
+    return IncarnationHistory(nonces)
 
 
 def _page(data: ByteStore, stored: bytes) -> bytes:
@@ -50,6 +50,6 @@ def _page(data: ByteStore, stored: bytes) -> bytes:
     return b"" if found is None else unpack(stored, found, bytes, data.where)
 
 
-def _check(nonces: bytes, lives: int, where: str) -> None:
-    if len(nonces) != lives * NONCE_BYTES:
+def _check(nonces: bytes, incarnations: int, where: str) -> None:
+    if len(nonces) != incarnations * NONCE_BYTES:
         raise Damaged(f"{where} has lost some of the lives that it has had; leave its node stopped")

@@ -36,7 +36,7 @@ class Table(Enum):
     PEERS = b"p"
     CURSORS = b"c"
     IDENTITY = b"m"
-    LIVES = b"l"
+    INCARNATIONS = b"l"
 
 
 _INSTANCES = Table.INSTANCES.value
@@ -123,9 +123,9 @@ def cursor_key(node: str) -> bytes:
     return Table.CURSORS.value + node.encode()
 
 
-def lives_key(page: int) -> bytes:
+def incarnations_key(page: int) -> bytes:
     """The stored key of a page of the directory's incarnations."""
-    return Table.LIVES.value + page.to_bytes(8, "big")
+    return Table.INCARNATIONS.value + page.to_bytes(8, "big")
 
 
 def slots_range(series: str, start: int = 0) -> Range:
@@ -179,5 +179,5 @@ def describe(stored: bytes) -> str:
             return f"the cursor into the feed of {name!r}"
         case Table.IDENTITY:
             return "the identity of the node"
-        case Table.LIVES:
+        case Table.INCARNATIONS:
             return f"page {int.from_bytes(stored[1:], 'big')} of the directory's lives"

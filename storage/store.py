@@ -237,10 +237,10 @@ class RecordStore:
         return tuple(key for key in noted if _is_unlearned(found[key]))
 
     def _recover(self, unlearned: tuple[Key, ...]) -> Recovered:
-        pages = self._table(Table.LIVES, bytes)
+        pages = self._table(Table.INCARNATIONS, bytes)
         return Recovered(
             identity=self._identity,
-            lineage=incarnations.joined(pages, self._identity.incarnation, self._data.where),
+            history=incarnations.joined(pages, self._identity.incarnation, self._data.where),
             peers=tuple(self._table(Table.PEERS, PeerRecord)),
             cursors=tuple(self._table(Table.CURSORS, CursorRecord)),
             feed_end=self._feed_end_found(),

@@ -178,7 +178,7 @@ TWICE: dict[str, int] = {
     "Granted": 2,
     "Held": 2,
     "Kind": 2,
-    "Life": 2,
+    "Incarnation": 2,
     "Line": 2,
     "Node": 3,
     "Plan": 2,

@@ -3,7 +3,7 @@
 A forgotten promise breaks Paxos (R13), so a disk that was wiped, copied or rolled back must never
 vote. Every node remembers each peer's disk id and the last life of it that it met, by incarnation and
 nonce; what contradicts that memory is refused, by every node, whichever others are up. A later life
-must show that the one remembered is in its own directory's past (`Lineage`): a count alone would let in
+must show that the one remembered is in its own directory's past (`IncarnationHistory`): a count alone would let in
 an older copy that was opened often enough. A node with a fresh directory takes no part until every
 member has confirmed that it has durably recorded the node's disk id; until then nobody could tell it
 from a wiped one.
@@ -22,7 +22,7 @@ from ..types import NodeId
 from ..wire.handshake import (
     MAGIC,
     VERSION,
-    Life,
+    Incarnation,
     PeerHello,
     PeerIdentity,
     PeerRecall,
@@ -76,15 +76,15 @@ class Membership:
             identity.formation,
         )
 
-    def hello(self, peer: NodeId, past: Life | None = None) -> PeerHello:
+    def hello(self, peer: NodeId, past: Incarnation | None = None) -> PeerHello:
         """What this node says when it has dialled `peer`, which may have asked for a past life."""
         known = self._peers.get(peer)
         recall = 0 if known is None else known.incarnation
         return PeerHello(MAGIC, VERSION, VERSION, self.identity(), recall, past)
 
-    def past(self, incarnation: int) -> Life | None:
+    def past(self, incarnation: int) -> Incarnation | None:
         """A life of this node's own directory, None if it has had none with this number."""
-        return self._node.lineage.life(incarnation)
+        return self._node.history.incarnation(incarnation)
 
     def on_greeted(self, step: StepBuilder, event: Greeted) -> None:
         """A node connected to us: record it, then welcome it; or refuse it."""
@@ -143,7 +143,7 @@ class Membership:
             self.refused[node] = message
         step.at_once(Reject(link, node, Refusal(error.code, message)))
 
-    def _unproven(self, shown: PeerIdentity, past: Life | None) -> PeerRecall | None:
+    def _unproven(self, shown: PeerIdentity, past: Incarnation | None) -> PeerRecall | None:
         """The question for the life that we remember, unless the node shown is it or has shown it."""
         known = self._peers.get(shown.node)
         if known is None or shown.nonce == known.nonce:
@@ -153,7 +153,7 @@ class Membership:
         return PeerRecall(known.incarnation)
 
     def _fault(
-        self, shown: PeerIdentity, past: Life | None
+        self, shown: PeerIdentity, past: Incarnation | None
     ) -> tuple[type[DecreedError], str] | None:
         """Why the node shown may not take part; None if nothing speaks against it so far."""
         stranger = self._stranger(shown)
@@ -189,7 +189,7 @@ class Membership:
             return f"{who} is of formation {shown.formation.hex()}, not {ours.formation.hex()}"
         return ""
 
-    def _lost(self, shown: PeerIdentity, past: Life | None) -> str:
+    def _lost(self, shown: PeerIdentity, past: Incarnation | None) -> str:
         """Why the directory shown must have lost something."""
         known = self._peers.get(shown.node)
         if known is None:

@@ -40,7 +40,7 @@ class Parts:
     """
 
     def __init__(self, config: ClusterConfig, recovered: Recovered) -> None:
-        node = self.node = Node(config, recovered.identity, recovered.lineage, recovered.feed_end)
+        node = self.node = Node(config, recovered.identity, recovered.history, recovered.feed_end)
         requests = self.requests = PendingRequests()
         leases = self.leases = Leases()
         cursors = {cursor.node: cursor for cursor in recovered.cursors}

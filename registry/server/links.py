@@ -23,7 +23,7 @@ from ..replica.step.events import FromPeer, Greeted, Welcomed
 from ..replica.step.node import Node
 from ..types import NodeId
 from ..wire.codec import encode
-from ..wire.handshake import VERSION, Life, PeerHello, PeerRecall, PeerWelcome, Refusal
+from ..wire.handshake import VERSION, Incarnation, PeerHello, PeerRecall, PeerWelcome, Refusal
 from ..wire.peers import PeerMessage, Ping
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
 from . import log
@@ -234,7 +234,7 @@ class Links:
 
     async def _greet(self, peer: NodeId, connection: Connection) -> PeerWelcome | Refusal:
         """Send our identity, and prove each past incarnation that the peer asks for."""
-        past: Life | None = None
+        past: Incarnation | None = None
         while True:
             await connection.send(self._membership.hello(peer, past))
             reception: PeerWelcome | PeerRecall | Refusal = await connection.greeting(

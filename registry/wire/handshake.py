@@ -67,7 +67,7 @@ class ClientWelcome(Value, frozen=True, tag=2):
     max_in_flight: Counter
 
 
-class Life(Value, frozen=True):
+class Incarnation(Value, frozen=True):
     """One incarnation of a directory: from one opening of it to the next.
 
     Args:
@@ -120,7 +120,7 @@ class PeerHello(Value, frozen=True, tag=3):
     highest_version: Counter
     identity: PeerIdentity
     recall: Counter
-    past: Life | None
+    past: Incarnation | None
 
 
 class PeerWelcome(Value, frozen=True, tag=4):
@@ -134,7 +134,7 @@ class PeerWelcome(Value, frozen=True, tag=4):
 
     version: Counter
     identity: PeerIdentity
-    past: Life | None
+    past: Incarnation | None
 
 
 class PeerRecall(Value, frozen=True, tag=5):

@@ -148,7 +148,7 @@ AGAIN = (
 _STANDING_TESTS = "replica/consensus/test_late_promises.py"
 STANDING = (
     _bug(
-        "a promise to an earlier life is counted",
+        "a promise to an earlier incarnation is counted",
         _STANDING_TESTS,
         (
             "registry.replica.consensus.home_promise",
@@ -225,7 +225,7 @@ LOST = (
         (
             "registry.replica.feed.watch_positions",
             "return index if known else None",
-            "return min(index, node.feed_end) if life <= node.identity.incarnation else None",
+            "return min(index, node.feed_end) if incarnation <= node.identity.incarnation else None",
         ),
     ),
 )

@@ -59,7 +59,7 @@ PROMISING = (
         "if promises:",
     ),
     _bug(
-        "a later life's standing promise is taken back for an earlier one",
+        "a later incarnation's standing promise is taken back for an earlier one",
         "paxos.standing",
         "if held is not None and held.ballot > message.ballot:",
         "if False:",
@@ -177,7 +177,7 @@ COUNTING = (
         _TESTS,
     ),
     _bug(
-        "a vote on a batch of an earlier life is counted",
+        "a vote on a batch of an earlier incarnation is counted",
         "replica.consensus.batches",
         "if batch is None or batch.ballot != message.ballot or sender",
         "if batch is None or sender",

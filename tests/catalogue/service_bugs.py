@@ -68,7 +68,7 @@ READING = (
         600,
     ),
     _bug(
-        "an answer to an earlier life is counted",
+        "an answer to an earlier incarnation is counted",
         "step.tokens",
         "return (self._incarnation << TOKEN_BITS) | self._last",
         "return self._last",
@@ -360,14 +360,14 @@ KNOWING = (
         100,
     ),
     _bug(
-        "a past life counts as shown whatever its nonce",
+        "a past incarnation counts as shown whatever its nonce",
         "membership",
         "past.nonce != known.nonce",
         "past is shown",
         300,
     ),
     _bug(
-        "a later life need not show its past",
+        "a later incarnation need not show its past",
         "membership",
         "if known is None or shown.nonce == known.nonce:",
         "if known is None or shown.incarnation >= known.incarnation:",

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from decreed.registry.config import ClusterConfig
 from decreed.registry.disk import ClassRecord, CursorRecord, Identity, InstanceRecord, Recovered
-from decreed.registry.incarnations import Lineage
+from decreed.registry.incarnations import IncarnationHistory
 from decreed.registry.paxos.instance import EMPTY, Class, Instance
 from decreed.registry.paxos.messages import (
     Accept,
@@ -103,7 +103,7 @@ class Local(Value, frozen=True):
 
     Args:
         disk: what is on its disk, as a reader sees it.
-        life: its incarnation.
+        incarnation: its incarnation.
         begun: the ballots that it has begun, in all its lives, in order; the model's own memory.
         volatile: what a crash takes; None if no attempt is under way.
         told: the standing promises that this life was told, and by whom; a crash takes them too.
@@ -111,7 +111,7 @@ class Local(Value, frozen=True):
     """
 
     disk: Disk = Disk()
-    life: int = 1
+    incarnation: int = 1
     begun: tuple[Ballot, ...] = ()
     volatile: Volatile | None = None
     told: frozenset[tuple[NodeId, PromiseClass]] = frozenset()
@@ -124,7 +124,7 @@ class Local(Value, frozen=True):
 
     def restarted(self) -> "Local":
         """After a crash that took nothing from the disk: everything else is new."""
-        return Local(self.disk, self.life + 1, self.begun)
+        return Local(self.disk, self.incarnation + 1, self.begun)
 
     def crashed(self) -> "tuple[Local, ...]":
         """What a crash may leave: the disk stays as it was, or loses what was not synced."""
@@ -195,7 +195,7 @@ class Nodes:
         disk = _stored(effects, local.disk)
         after = Local(
             disk,
-            local.life,
+            local.incarnation,
             local.begun if begins is None else (*local.begun, begins),
             self._volatile(name, local, replica),
             frozenset(replica.volatile(KEY).told),
@@ -226,14 +226,20 @@ class Nodes:
 
     def _recovered(self, name: NodeId, local: Local) -> Recovered:
         identity = Identity(
-            self._config.cluster_id, name, b"digest", b"disk", local.life, b"nonce", b"formation"
+            self._config.cluster_id,
+            name,
+            b"digest",
+            b"disk",
+            local.incarnation,
+            b"nonce",
+            b"formation",
         )
         held = local.instance
         read = self._config.nodes if held.learned is not None else ()
         half_done = held.accepted is not None and held.learned is None
         return Recovered(
             identity,
-            Lineage(b""),
+            IncarnationHistory(b""),
             (),
             tuple(CursorRecord(peer, b"disk", 1) for peer in read if peer != name),
             int(held.learned is not None),
@@ -252,7 +258,7 @@ class Nodes:
 
 def _flown(local: Local) -> int:
     """How many flights this life has made."""
-    return sum(b.is_standing and b.process.incarnation == local.life for b in local.begun)
+    return sum(b.is_standing and b.process.incarnation == local.incarnation for b in local.begun)
 
 
 def _stored(effects: Effects, disk: Disk) -> Disk:

@@ -185,7 +185,7 @@ def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int
         PROMISE_KEPT: any(_breaks_promise(message, said) for message in says),
         WHOLE_TRUTH: any(_conceals(message, said) for message in says),
         DURABLE: not _remembers(reaction.local.disk, [*said, *says]),
-        OWN_FIRST: reaction.local.life == before.life and _presumes(after, says),
+        OWN_FIRST: reaction.local.incarnation == before.incarnation and _presumes(after, says),
         SILENT: reaction.alarmed,
         CLASS_KEPT: any(_breaks_standing_promise(message, said) for message in says),
         COVERED: any(_is_uncovered(message, held) for message in says),

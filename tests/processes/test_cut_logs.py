@@ -21,7 +21,7 @@ def log_of(cluster: Processes, node: str) -> Path:
     return database / f"{newest_log(database):06}.log"
 
 
-def in_its_second_life(cluster: Processes, node: str) -> None:
+def in_its_second_incarnation(cluster: Processes, node: str) -> None:
     """Restart a node, so that its log begins with the record of that start."""
     assert cluster.stop(node) == 0
     cluster.start(node)
@@ -30,7 +30,7 @@ def in_its_second_life(cluster: Processes, node: str) -> None:
 
 def test_R13_peers_refuse_a_log_that_lost_the_record_of_its_start(tmp_path: Path) -> None:
     with running(tmp_path) as cluster:
-        in_its_second_life(cluster, "n1")
+        in_its_second_incarnation(cluster, "n1")
         cluster.kill("n1")
         cut(log_of(cluster, "n1"), 0)
         cluster.start("n1")
@@ -40,7 +40,7 @@ def test_R13_peers_refuse_a_log_that_lost_the_record_of_its_start(tmp_path: Path
 
 def test_R13_peers_refuse_a_log_that_lost_feed_entries_which_they_have_read(tmp_path: Path) -> None:
     with running(tmp_path) as cluster:
-        in_its_second_life(cluster, "n1")
+        in_its_second_incarnation(cluster, "n1")
         freeze(cluster, *(f"k{number}" for number in range(5)))
         settle(cluster, 5)
         cluster.kill("n1")
@@ -52,7 +52,7 @@ def test_R13_peers_refuse_a_log_that_lost_feed_entries_which_they_have_read(tmp_
 
 def test_a_lost_acceptance_that_no_peer_heard_of_is_not_noticed(tmp_path: Path) -> None:
     with running(tmp_path) as cluster:
-        in_its_second_life(cluster, "n1")
+        in_its_second_incarnation(cluster, "n1")
         cluster.kill("n2", "n3")
         with cluster.alone("n1") as registry, pytest.raises(errors.DecreedError):
             registry.claim("k", "v", timeout=2)

@@ -12,7 +12,7 @@ from decreed.registry.replica.membership import formation_id
 from decreed.registry.replica.step.effects import AskPast
 from decreed.registry.replica.step.events import Greeted, Reachable, Welcomed
 from decreed.registry.types import NodeId
-from decreed.registry.wire.handshake import Life, PeerRecall
+from decreed.registry.wire.handshake import Incarnation, PeerRecall
 from decreed.registry.wire.peers import Ping
 from decreed.registry.wire.requests import Failed
 from decreed.storage.memory import MemoryDisk, open_memory
@@ -153,7 +153,7 @@ def test_an_older_copy_is_found_out_whoever_dials(
     start_alone(world, 3)
     shake = world.shake_hands
 
-    def shake_one_way(dialler: NodeId, other: NodeId, past: Life | None = None) -> None:
+    def shake_one_way(dialler: NodeId, other: NodeId, past: Incarnation | None = None) -> None:
         if (dialler, other) == who_dials:
             shake(dialler, other, past)
 

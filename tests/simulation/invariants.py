@@ -379,11 +379,11 @@ class WitnessedWorld(RoughWorld):
 
     def _check_watched(self, node: NodeId, number: int) -> None:
         """A position that is ahead of what is durable says so, and by how much."""
-        life, rest = divmod(number, 1 << DURABLE_BITS + AHEAD_BITS)
-        if life and node not in self.impostors:
-            assert life == self.replica(node).node.identity.incarnation
+        incarnation, rest = divmod(number, 1 << DURABLE_BITS + AHEAD_BITS)
+        if incarnation and node not in self.impostors:
+            assert incarnation == self.replica(node).node.identity.incarnation
             self.sightings.saw("a watch was sent what was not durable yet")
-        self._check_position(node, rest >> AHEAD_BITS if life else number)
+        self._check_position(node, rest >> AHEAD_BITS if incarnation else number)
 
     def _accepted(self, node: NodeId, key: Key, ballot: Ballot) -> None:
         if ballot.is_standing:

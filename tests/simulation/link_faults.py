@@ -14,7 +14,7 @@ from decreed.registry.errors import IdentityRefused
 from decreed.registry.replica.step.effects import Outgoing, Reject, Reply, UseLink, Welcome
 from decreed.registry.replica.step.events import FromPeer, Moment, Reachable, Welcomed
 from decreed.registry.types import NodeId
-from decreed.registry.wire.handshake import Life, PeerRecall, Refusal
+from decreed.registry.wire.handshake import Incarnation, PeerRecall, Refusal
 from decreed.registry.wire.peers import PeerMessage, Ping
 from decreed.registry.wire.requests import Answer, ClaimNextRequest, ClaimRequest
 
@@ -125,7 +125,7 @@ class WiredWorld(World):
     def _dial(self, pair: Pair) -> None:
         self._greet(self.links.dial(pair, self.now_ms))
 
-    def _greet(self, link: Link, past: Life | None = None) -> None:
+    def _greet(self, link: Link, past: Incarnation | None = None) -> None:
         dialler, other = link.pair
         hello = self.replica(dialler).membership.hello(other, past)
         self._carry(link, link.pair, partial(self.post, other, greeted(link.number, hello)))

@@ -83,14 +83,14 @@ class Watchers:
         began, watcher.position = watcher.position is not None, page.position
         if not began:
             watcher.start = _index(self._world, node, watcher) or 0
-        life = self._world.replica(node).node.identity.incarnation
+        incarnation = self._world.replica(node).node.identity.incarnation
         for decree in page.decrees:
             self._world.agree(decree)
             told_in = watcher.seen.pop(decree.key, 0)
-            assert told_in < life, "sent twice by one incarnation"
+            assert told_in < incarnation, "sent twice by one incarnation"
             if told_in:
                 self._world.sightings.saw("a watch was sent again what a crash had taken")
-            watcher.seen[decree.key] = life
+            watcher.seen[decree.key] = incarnation
             self._world.sightings.saw("a watch saw a decree")
 
 

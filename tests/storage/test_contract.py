@@ -15,7 +15,7 @@ from decreed.registry.errors import IdentityRefused
 from decreed.registry.keys import matches, sort_key
 from decreed.registry.paxos.instance import EMPTY, Instance
 from decreed.registry.types import Key, NodeId
-from decreed.registry.wire.handshake import Life
+from decreed.registry.wire.handshake import Incarnation
 from decreed.storage.store import READ_AT_ONCE
 
 from .conftest import NODE, Disk
@@ -121,20 +121,20 @@ def test_forming_keeps_the_incarnation(disk: Disk) -> None:
     nonce = storage.recovered().identity.nonce
     recovered = disk.open().recovered()
     assert recovered.identity.incarnation == 3
-    assert recovered.lineage.life(2) == Life(2, nonce)
+    assert recovered.history.incarnation(2) == Incarnation(2, nonce)
 
 
 @pytest.mark.parametrize("times", [1, 2, 5])
 def test_every_incarnation_is_recorded_with_its_nonce(disk: Disk, times: int) -> None:
-    lives: list[Life] = []
+    incarnations: list[Incarnation] = []
     for _ in range(times):
         identity = disk.open().recovered().identity
-        lives.append(Life(identity.incarnation, identity.nonce))
-    lineage = disk.open().recovered().lineage
-    assert [lineage.life(number) for number in range(1, times + 1)] == lives
-    assert lineage.lives == times + 1
-    assert lineage.life(0) is lineage.life(times + 2) is None
-    assert len({life.nonce for life in lives}) == times
+        incarnations.append(Incarnation(identity.incarnation, identity.nonce))
+    history = disk.open().recovered().history
+    assert [history.incarnation(number) for number in range(1, times + 1)] == incarnations
+    assert history.incarnations == times + 1
+    assert history.incarnation(0) is history.incarnation(times + 2) is None
+    assert len({incarnation.nonce for incarnation in incarnations}) == times
 
 
 def test_a_fresh_node_has_nothing_to_recover(disk: Disk) -> None:

@@ -156,7 +156,11 @@ def test_ten_thousand_terms_leave_only_the_rows_that_are_kept() -> None:
     for number in range(1, 10_001):
         forget = [ForgetRecord(SERIES, number - 31)] if number % 16 == 0 and number > 32 else []
         storage.write([*terms(number, number, index=number), *forget])
-    rows = [key for key in memory.values if key[:1] not in (layout.IDENTITY_KEY, Table.LIVES.value)]
+    rows = [
+        key
+        for key in memory.values
+        if key[:1] not in (layout.IDENTITY_KEY, Table.INCARNATIONS.value)
+    ]
     assert len(rows) == 3 * 32 + 1, "instances, feed entries, their index, and the floor"
 
 

@@ -10,9 +10,9 @@ from decreed.registry.disk import Record
 from decreed.registry.errors import Damaged, IdentityRefused, StorageFailed
 from decreed.registry.paxos.instance import EMPTY
 from decreed.registry.types import Key
-from decreed.registry.wire.handshake import Life
+from decreed.registry.wire.handshake import Incarnation
 from decreed.storage import layout
-from decreed.storage.incarnations import LIVES_A_PAGE
+from decreed.storage.incarnations import NONCES_A_PAGE
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
 
 from .conftest import NODE, make_config
@@ -252,34 +252,34 @@ def test_a_damaged_identity_is_refused(platter: MemoryDisk) -> None:
         opened(platter)
 
 
-@pytest.mark.parametrize("opened_before", [1, LIVES_A_PAGE, LIVES_A_PAGE + 9])
+@pytest.mark.parametrize("opened_before", [1, NONCES_A_PAGE, NONCES_A_PAGE + 9])
 def test_R13_a_directory_that_lost_a_page_of_its_incarnations_is_damaged(
     platter: MemoryDisk, opened_before: int
 ) -> None:
     for _ in range(opened_before):
         opened(platter).close()
     lost = platter.copy()
-    del lost.values[layout.lives_key(0)]
+    del lost.values[layout.incarnations_key(0)]
     with pytest.raises(Damaged, match="lost some of the lives"):
         opened(lost)
-    platter.flip(layout.lives_key(0), 9)
+    platter.flip(layout.incarnations_key(0), 9)
     with pytest.raises(Damaged, match="page 0 of the directory's lives"):
         opened(platter)
-    platter.lose(layout.lives_key(0))
+    platter.lose(layout.incarnations_key(0))
     with pytest.raises(Damaged):
         opened(platter)
 
 
-@pytest.mark.parametrize("times", [LIVES_A_PAGE, LIVES_A_PAGE + 1, 2 * LIVES_A_PAGE + 3])
+@pytest.mark.parametrize("times", [NONCES_A_PAGE, NONCES_A_PAGE + 1, 2 * NONCES_A_PAGE + 3])
 def test_incarnations_fill_page_after_page(platter: MemoryDisk, times: int) -> None:
-    lives: list[Life | None] = []
+    incarnations: list[Incarnation | None] = []
     for _ in range(times):
         storage = open_memory(platter, make_config(), NODE, os.urandom)
         identity = storage.recovered().identity
-        lives.append(Life(identity.incarnation, identity.nonce))
+        incarnations.append(Incarnation(identity.incarnation, identity.nonce))
         storage.close()
-    lineage = opened(platter).recovered().lineage
-    assert [lineage.life(number) for number in range(1, times + 1)] == lives
+    history = opened(platter).recovered().history
+    assert [history.incarnation(number) for number in range(1, times + 1)] == incarnations
 
 
 def test_an_incarnation_whose_write_failed_does_not_count(platter: MemoryDisk) -> None:
@@ -288,7 +288,7 @@ def test_an_incarnation_whose_write_failed_does_not_count(platter: MemoryDisk) -
     with pytest.raises(StorageFailed):
         opened(platter)
     recovered = opened(platter).recovered()
-    assert recovered.identity.incarnation == recovered.lineage.lives == 2
+    assert recovered.identity.incarnation == recovered.history.incarnations == 2
 
 
 @pytest.mark.parametrize("kept", [0, 1])
@@ -301,7 +301,7 @@ def test_an_incarnation_whose_sync_failed_is_stored_wholly_or_not_at_all(
         opened(platter)
     platter.crash(kept)
     recovered = opened(platter).recovered()
-    assert recovered.identity.incarnation == recovered.lineage.lives == 2 + kept
+    assert recovered.identity.incarnation == recovered.history.incarnations == 2 + kept
 
 
 def test_the_twin_is_refused_to_another_cluster_too(

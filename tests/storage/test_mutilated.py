@@ -68,7 +68,7 @@ class Case(NamedTuple):
     contents: bytes | None
 
 
-class Lives:
+class Starts:
     """A directory of three lives, two of which closed it, and its older copies.
 
     Args:
@@ -80,8 +80,8 @@ class Lives:
     def __init__(self, place: Path, end: str, size: int) -> None:
         self.sound = place / "data"
         self.older = [place / "older-1", place / "older-2"]
-        for life, copy in enumerate(self.older):
-            live(self.sound, range(life * size, (life + 1) * size)).close()
+        for incarnation, copy in enumerate(self.older):
+            live(self.sound, range(incarnation * size, (incarnation + 1) * size)).close()
             shutil.copytree(self.sound, copy)
         first, behind = (str(count * size) for count in (2, 3))
         done = subprocess.run([sys.executable, "-c", PROGRAM, self.sound, first, behind, end])
@@ -110,47 +110,49 @@ class Lives:
 
 # with few keys the tables of all lives are still there, with many they were merged
 @pytest.fixture(scope="module", params=[("killed", 14), ("dropped", 40)])
-def lives(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lives:
-    return Lives(tmp_path_factory.mktemp("lives"), *request.param)
+def incarnations(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Starts:
+    return Starts(tmp_path_factory.mktemp("lives"), *request.param)
 
 
-def cuts(lives: Lives, name: str) -> Iterator[int]:
-    path = lives.sound / name
+def cuts(incarnations: Starts, name: str) -> Iterator[int]:
+    path = incarnations.sound / name
     size = path.stat().st_size
     yield from {0, 1, size // 3, size // 2, max(0, size - 60), max(0, size - 1)}
     if name.endswith(".log") or "MANIFEST" in name:
         yield from record_starts(path)
 
 
-def cases(lives: Lives) -> Iterator[Case]:
-    for name in lives.files():
-        data = (lives.sound / name).read_bytes()
+def cases(incarnations: Starts) -> Iterator[Case]:
+    for name in incarnations.files():
+        data = (incarnations.sound / name).read_bytes()
         yield Case(name, "gone", None)
-        for size in sorted({*cuts(lives, name)} - {len(data)}):
+        for size in sorted({*cuts(incarnations, name)} - {len(data)}):
             yield Case(name, f"cut to {size} of {len(data)}", data[:size])
         yield Case(name, "zeroed", bytes(len(data)))
         yield Case(name, "longer", data + b"more")
-        for copy in lives.older:
+        for copy in incarnations.older:
             old = copy / name
             if old.exists() and old.read_bytes() != data:
                 yield Case(name, f"of {copy.name}", old.read_bytes())
-        yield from swapped(lives, name, data)
+        yield from swapped(incarnations, name, data)
 
 
-def swapped(lives: Lives, name: str, data: bytes) -> Iterator[Case]:
+def swapped(incarnations: Starts, name: str, data: bytes) -> Iterator[Case]:
     """The contents of other files of the same kind."""
-    for other in lives.files():
-        found = (lives.sound / other).read_bytes()
+    for other in incarnations.files():
+        found = (incarnations.sound / other).read_bytes()
         if other != name and Path(other).suffix == Path(name).suffix != "" and found != data:
             yield Case(name, f"has the contents of {other}", found)
 
 
-def returned(lives: Lives) -> Iterator[Case]:
+def returned(incarnations: Starts) -> Iterator[Case]:
     """Files of older copies that were deleted since, put back."""
-    for copy in lives.older:
+    for copy in incarnations.older:
         for path in (copy / "db").iterdir():
             name = f"db/{path.name}"
-            if path.is_file() and not (lives.sound / name).exists():
+            if path.is_file() and not (incarnations.sound / name).exists():
                 yield Case(name, f"put back from {copy.name}", path.read_bytes())
 
 
@@ -158,9 +160,9 @@ def tables(path: Path) -> dict[str, bytes]:
     return {table.name: table.read_bytes() for table in (path / "db").glob("*.sst")}
 
 
-def judge(lives: Lives, case: Case, config: ClusterConfig) -> str | None:
+def judge(incarnations: Starts, case: Case, config: ClusterConfig) -> str | None:
     """What is wrong with the node's reaction; None if it is right."""
-    path = lives.mutilated(case)
+    path = incarnations.mutilated(case)
     before = tables(path)
     try:
         storage = open_directory(path, config, NODE, log_bytes=LOG_BYTES)
@@ -169,60 +171,66 @@ def judge(lives: Lives, case: Case, config: ClusterConfig) -> str | None:
             return f"exit code {error.exit_code}: {error}"
         return None if before.items() <= tables(path).items() else f"tables are gone: {error}"
     try:
-        found = storage.load(lives.keys)
+        found = storage.load(incarnations.keys)
         lost = [
             name
-            for number, name in enumerate(lives.keys)
+            for number, name in enumerate(incarnations.keys)
             if not isinstance(found[name], DamagedValue)
             and found[name] != learned(name, value(number)).instance
         ]
     finally:
         storage.close()
-    if lost and not (case.file == lives.newest_log() and lost == lives.keys[-len(lost) :]):
+    if lost and not (
+        case.file == incarnations.newest_log() and lost == incarnations.keys[-len(lost) :]
+    ):
         return f"{len(lost)} keys are lost without a word, from {lost[0]} on"
     return None
 
 
-def check_all(lives: Lives, config: ClusterConfig, made: Callable[[Lives], Iterator[Case]]) -> None:
+def check_all(
+    incarnations: Starts, config: ClusterConfig, made: Callable[[Starts], Iterator[Case]]
+) -> None:
     wrong = [
         f"{case.file} {case.what}: {reason}"
-        for case in made(lives)
-        if (reason := judge(lives, case, config)) is not None
+        for case in made(incarnations)
+        if (reason := judge(incarnations, case, config)) is not None
     ]
     assert not wrong, "\n".join(wrong)
 
 
 def test_R13_R14_the_directory_as_it_was_left_opens_with_every_key(
-    lives: Lives, config: ClusterConfig
+    incarnations: Starts, config: ClusterConfig
 ) -> None:
     storage = open_directory(
-        lives.mutilated(Case("db/none", "gone", None)), config, NODE, log_bytes=LOG_BYTES
+        incarnations.mutilated(Case("db/none", "gone", None)), config, NODE, log_bytes=LOG_BYTES
     )
-    assert not any(isinstance(one, DamagedValue) for one in storage.load(lives.keys).values())
+    assert not any(
+        isinstance(one, DamagedValue) for one in storage.load(incarnations.keys).values()
+    )
     storage.close()
-    assert judge(lives, Case("db/none", "gone", None), config) is None
-    assert len([name for name in lives.files() if name.endswith(".sst")]) > 1
-    assert {MARKER, f"db/{NAME}", "db/CURRENT"} < {*lives.files()}
+    assert judge(incarnations, Case("db/none", "gone", None), config) is None
+    assert len([name for name in incarnations.files() if name.endswith(".sst")]) > 1
+    assert {MARKER, f"db/{NAME}", "db/CURRENT"} < {*incarnations.files()}
 
 
 def test_R13_R14_no_lost_or_changed_file_silently_loses_a_key(
-    lives: Lives, config: ClusterConfig
+    incarnations: Starts, config: ClusterConfig
 ) -> None:
-    check_all(lives, config, cases)
+    check_all(incarnations, config, cases)
 
 
 def test_R13_R14_no_restored_old_file_silently_loses_a_key(
-    lives: Lives, config: ClusterConfig
+    incarnations: Starts, config: ClusterConfig
 ) -> None:
-    check_all(lives, config, returned)
+    check_all(incarnations, config, returned)
 
 
 def test_R13_R14_a_current_and_manifest_of_an_earlier_incarnation_are_refused(
-    lives: Lives, config: ClusterConfig
+    incarnations: Starts, config: ClusterConfig
 ) -> None:
-    for copy in lives.older:
+    for copy in incarnations.older:
         named = (copy / "db" / "CURRENT").read_text()
-        path = lives.mutilated(Case("db/CURRENT", f"of {copy.name}", named.encode()))
+        path = incarnations.mutilated(Case("db/CURRENT", f"of {copy.name}", named.encode()))
         shutil.copy(copy / "db" / named.strip(), path / "db")
         before = tables(path)
         with pytest.raises(DecreedError, match="must not vote"):

@@ -39,7 +39,7 @@ from decreed.registry.replica.step.events import (
     WriteFailed,
 )
 from decreed.registry.types import Claim, Key, NodeId
-from decreed.registry.wire.handshake import Life, PeerHello, PeerRecall
+from decreed.registry.wire.handshake import Incarnation, PeerHello, PeerRecall
 from decreed.registry.wire.peers import PeerMessage, Ping
 from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Request
 from decreed.storage.inline import MAX_HELD
@@ -136,7 +136,7 @@ class World:
         assert replica is not None, f"{node} is down"
         return replica
 
-    def shake_hands(self, dialler: NodeId, other: NodeId, past: Life | None = None) -> None:
+    def shake_hands(self, dialler: NodeId, other: NodeId, past: Incarnation | None = None) -> None:
         """`dialler` connects to `other`, which judges it first and may ask for a past life."""
         hello = self.replica(dialler).membership.hello(other, past)
         self.post(other, greeted(_link(dialler, other), hello))

@@ -17,34 +17,34 @@ from ..step.node import Node
 
 AHEAD_BITS = 9
 DURABLE_BITS = 37
-LIFE_BITS = 17
+INCARNATION_BITS = 17
 """Together 63, as many as a counter on the wire has."""
 
 
 def number_of(node: Node, index: int) -> int | None:
     """The number that tells `index` at once; None if it may be told only once it is durable."""
-    durable, life = node.settled_feed_end, node.identity.incarnation
+    durable, incarnation = node.settled_feed_end, node.identity.incarnation
     ahead = index - durable
     if ahead <= 0:
         return index
-    if ahead >> AHEAD_BITS or durable >> DURABLE_BITS or life >> LIFE_BITS:
+    if ahead >> AHEAD_BITS or durable >> DURABLE_BITS or incarnation >> INCARNATION_BITS:
         return None
-    return ((life << DURABLE_BITS | durable) << AHEAD_BITS) | ahead
+    return ((incarnation << DURABLE_BITS | durable) << AHEAD_BITS) | ahead
 
 
 def index_of(node: Node, number: int) -> int | None:
     """From where to go on behind `number`; None if this node's disk cannot have told it."""
-    life, rest = divmod(number, 1 << DURABLE_BITS + AHEAD_BITS)
+    incarnation, rest = divmod(number, 1 << DURABLE_BITS + AHEAD_BITS)
     durable, ahead = divmod(rest, 1 << AHEAD_BITS)
-    if life == 0:
+    if incarnation == 0:
         index = number
-    elif life == node.identity.incarnation:
+    elif incarnation == node.identity.incarnation:
         index = durable + ahead
         if node.failed:  # what it was ahead of will never be durable
             index = min(index, node.feed_end)
-    elif life == node.identity.incarnation - 1:
+    elif incarnation == node.identity.incarnation - 1:
         index = min(durable + ahead, node.found_feed_end)
     else:
         index = durable
-    known = life <= node.identity.incarnation and index <= node.feed_end
+    known = incarnation <= node.identity.incarnation and index <= node.feed_end
     return index if known else None

@@ -2,7 +2,7 @@
 
 from ...disk import FeedEntry, ScanPage
 from ...types import Decree, Key, NodeId, Value
-from ...wire.handshake import Life, PeerIdentity
+from ...wire.handshake import Incarnation, PeerIdentity
 from ...wire.peers import PeerMessage
 from ...wire.requests import ClaimNextRequest, ClaimRequest, Request
 
@@ -80,7 +80,7 @@ class Greeted(Value, frozen=True, tag=True):
     link: Link
     identity: PeerIdentity
     recall: int
-    past: Life | None
+    past: Incarnation | None
 
 
 class Welcomed(Value, frozen=True, tag=True):
@@ -94,7 +94,7 @@ class Welcomed(Value, frozen=True, tag=True):
 
     link: Link
     identity: PeerIdentity
-    past: Life | None
+    past: Incarnation | None
 
 
 class Reachable(Value, frozen=True, tag=True):

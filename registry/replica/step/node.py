@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from ...config import ClusterConfig
 from ...disk import Identity
 from ...errors import DecreedError, NotFormed, StorageFailed
-from ...incarnations import Lineage
+from ...incarnations import IncarnationHistory
 from ...types import NodeId, Process
 from ...wire.peers import Ping
 from .events import FeedDone
@@ -22,7 +22,7 @@ class Node:
         config: the cluster.
         name: the node's name.
         identity: of the node's directory; the formation is filled in when the cluster forms.
-        lineage: all lives of the node's directory.
+        history: all lives of the node's directory.
         formed: whether every member has confirmed this node's disk id, now or in an earlier life.
         voting: whether the node takes part in Paxos: it is formed, and its disk has not failed.
         failed: why the disk takes no writes any more; empty while it does.
@@ -37,7 +37,7 @@ class Node:
 
     config: ClusterConfig
     identity: Identity
-    lineage: Lineage
+    history: IncarnationHistory
     feed_end: int
     failed: str = field(default="", init=False)
     reachable: set[NodeId] = field(default_factory=set[NodeId])

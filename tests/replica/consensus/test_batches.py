@@ -171,9 +171,12 @@ def test_R20_a_vote_is_counted_once_for_each_member_and_only_for_its_own_flight_
     marks = propose_batch(world, keys_of(world))
     world.settle()
     vote = AcceptedMany(identity(), 1, ())
-    another_batch, another_life = AcceptedMany(identity(), 2, ()), AcceptedMany(identity(2), 1, ())
+    another_batch, another_incarnation = (
+        AcceptedMany(identity(), 2, ()),
+        AcceptedMany(identity(2), 1, ()),
+    )
     take(world, N1, (N2, vote), (N2, vote), (NodeId("stranger"), vote))
-    take(world, N1, (N3, another_batch), (N3, another_life))
+    take(world, N1, (N3, another_batch), (N3, another_incarnation))
     assert not any(world.answers[mark] for mark in marks)
     take(world, N1, (N3, vote))
     assert len(decrees(world, marks)) == 3

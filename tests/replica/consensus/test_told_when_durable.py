@@ -12,7 +12,7 @@ from decreed.registry.replica.feed.learner import decree_digest
 from decreed.registry.replica.step.effects import Reply, Send, UseLink
 from decreed.registry.replica.step.events import Event, FeedDone, FromClient, FromPeer, Welcomed
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
-from decreed.registry.wire.handshake import Life
+from decreed.registry.wire.handshake import Incarnation
 from decreed.registry.wire.peers import (
     FeedPage,
     Fetch,
@@ -177,7 +177,7 @@ def test_a_link_is_used_only_once_it_is_recorded_who_is_there() -> None:
     world = World()
     replica, identity = world.replica(N1), world.replica(N2).membership.identity()
     shown = replace(identity, incarnation=identity.incarnation + 1, nonce=b"another life....")
-    past = Life(identity.incarnation, identity.nonce)
+    past = Incarnation(identity.incarnation, identity.nonce)
     effects = replica.step(world.moment(), [Welcomed(4711, shown, past)], {})
     assert effects.records and not effects.at_once
     assert [item for item in effects.after if isinstance(item, UseLink)]

@@ -9,7 +9,7 @@ from decreed.registry.paxos.messages import Commit
 from decreed.registry.replica.feed.watch_positions import (
     AHEAD_BITS,
     DURABLE_BITS,
-    LIFE_BITS,
+    INCARNATION_BITS,
     index_of,
     number_of,
 )
@@ -196,12 +196,12 @@ def test_a_node_whose_disk_failed_tells_no_position_behind_what_is_durable(
 def test_no_number_is_told_that_runs_over(watched: Watched) -> None:
     node, identity = watched.node, watched.node.identity
     node.settled_feed_end = (1 << DURABLE_BITS) - 1
-    node.identity = replace(identity, incarnation=(1 << LIFE_BITS) - 1)
+    node.identity = replace(identity, incarnation=(1 << INCARNATION_BITS) - 1)
     node.feed_end = node.settled_feed_end + 1
     number = number_of(node, node.feed_end)
     assert number is not None and number < 1 << 63
     assert index_of(node, number) == node.feed_end
-    node.identity = replace(identity, incarnation=1 << LIFE_BITS)
+    node.identity = replace(identity, incarnation=1 << INCARNATION_BITS)
     assert number_of(node, node.feed_end) is None
     node.identity = identity
     node.settled_feed_end += 1
