@@ -13,7 +13,7 @@ from msgspec import Struct, ValidationError, convert, to_builtins
 from ...registry.documents import shown, time_text
 from ...registry.errors import BadRequest, LockHeld
 from ...registry.keys import series_and_slot
-from ...registry.locks.terms import Ending, Tenure, lock_and_term, tenure, term_of
+from ...registry.locks.terms import Ending, LeaseId, lease_id, lock_and_term, term_of
 from ...registry.types import MAX_CLAIMANT_CHARS, Decree
 from ...registry.wire.requests import HeldBy
 from ..requests.arguments import wrong
@@ -58,9 +58,9 @@ class Holder(Struct, frozen=True):
     claim_id: bytes
 
     @property
-    def tenure(self) -> Tenure:
+    def lease_id(self) -> LeaseId:
         """The lease id of this hold."""
-        return Tenure(self.lock, self.term, self.claim_id)
+        return LeaseId(self.lock, self.term, self.claim_id)
 
     def __repr__(self) -> str:
         return f"<Holder of {shown(self.lock)}, term {self.term}: {shown(self.name)}>"
@@ -123,11 +123,11 @@ def holder_of(decree: Decree) -> Holder:
         term.ttl_ms / 1000,
         decree.note,
         term.info,
-        tenure(decree).claim_id,
+        lease_id(decree).claim_id,
     )
 
 
-def checked_tenure(holder: object) -> Tenure:
+def checked_lease_id(holder: object) -> LeaseId:
     """The lease id of the holder that a caller names.
 
     Raises:
@@ -136,8 +136,8 @@ def checked_tenure(holder: object) -> Tenure:
     if not isinstance(holder, Holder):
         raise wrong("holder", "a Holder, as `lock_state` tells it", holder)
     try:
-        found = holder.tenure
-        return convert(to_builtins(found, builtin_types=(bytes,)), Tenure, builtin_types=(bytes,))
+        found = holder.lease_id
+        return convert(to_builtins(found, builtin_types=(bytes,)), LeaseId, builtin_types=(bytes,))
     except (ValidationError, TypeError) as error:
         raise BadRequest(f"holder is none that anything told: {error}") from error
 

@@ -22,7 +22,7 @@ from ...registry.clock import now_ms
 from ...registry.errors import BadRequest, Closed, DecreedError, LockLost
 from ...registry.locks.holding import Holding
 from ...registry.locks.secret import Secret
-from ...registry.locks.terms import TermClaim, tenure, term_of
+from ...registry.locks.terms import TermClaim, lease_id, term_of
 from ...registry.wire.requests import Kept, Superseded
 from ..requests.attempt import NodeReply
 from ..requests.sender import Asker
@@ -203,7 +203,7 @@ class Hold:
             self._giving_up.begin(self._acquiring.asked)
 
     async def _say_released(self, holder: Holder) -> None:
-        pool, errand = self._asker.pool, to_release(holder.tenure, self._secret)
+        pool, errand = self._asker.pool, to_release(holder.lease_id, self._secret)
         seconds = min(RELEASE_SECONDS, self._claim.ttl_ms / 1000)
 
         async def say() -> None:
@@ -218,7 +218,7 @@ class Hold:
     def _take(self, grant: Grant) -> None:
         ttl_ms = term_of(grant.decree).ttl_ms
         self._holder = holder_of(grant.decree)
-        self._holding = Holding(tenure(grant.decree), ttl_ms)
+        self._holding = Holding(lease_id(grant.decree), ttl_ms)
         if grant.sent_ms is not None:
             self._holding = self._holding.confirmed(grant.sent_ms, now_ms())
 
@@ -261,7 +261,7 @@ class Hold:
         assert self._holding is not None
         deadline = min(ends_at, anyio.current_time() + self._period())
         sent_ms = now_ms()
-        errand = to_keep(self._holding.tenure, self._secret)
+        errand = to_keep(self._holding.lease_id, self._secret)
         [result] = await settle(self._asker.pool, [errand], deadline)
         match result:
             case NodeReply(answer=Kept()):

@@ -15,11 +15,11 @@ from ...registry.locks.terms import (
     MAX_INFO_BYTES,
     Ending,
     How,
-    Tenure,
+    LeaseId,
     TermClaim,
+    lease_id,
     lock_and_term,
     lock_path,
-    tenure,
 )
 from ...registry.types import MAX_NOTE_CHARS, Decree
 from ...registry.wire.requests import HeldBy
@@ -31,7 +31,7 @@ from .holder import (
     Holder,
     LockState,
     PastTerm,
-    checked_tenure,
+    checked_lease_id,
     holder_text,
     lock_state_of,
     past_terms,
@@ -249,7 +249,7 @@ class Locking:
             Unreachable: no quorum has said in time that it knows.
         """
         deadline = self._asker.deadline(timeout)
-        broken = checked_tenure(holder)
+        broken = checked_lease_id(holder)
         how = How.FORCED if arguments.flag("force", force) else How.BROKEN
         reason = arguments.text("reason", reason, MAX_NOTE_CHARS)
         ending = Ending(how, holder_text(self._claimant), reason)
@@ -280,9 +280,9 @@ class Locking:
         return Hold(self._asker, arguments.lock_name(name), claim, secret)
 
 
-def _is_over(held: HeldBy, broken: Tenure) -> bool:
+def _is_over(held: HeldBy, broken: LeaseId) -> bool:
     """Whether a quorum knows that a term was ended, or knows a later term."""
-    return held.ending is not None or tenure(held.decree) != broken
+    return held.ending is not None or lease_id(held.decree) != broken
 
 
 def json_bytes(info: Any) -> bytes:

@@ -5,7 +5,7 @@ from math import inf
 
 from ...registry.keys import slot_key
 from ...registry.locks.secret import Secret
-from ...registry.locks.terms import Ending, How, Tenure, TermClaim, lock_path, term_key
+from ...registry.locks.terms import Ending, How, LeaseId, TermClaim, lock_path, term_key
 from ...registry.types import Key
 from ...registry.wire.requests import (
     Ended,
@@ -48,31 +48,31 @@ def to_lock(lock: str, claim: TermClaim, queue: bool, link: Link, longest: float
     )
 
 
-def to_keep(tenure: Tenure, secret: Secret) -> Errand:
+def to_keep(lease_id: LeaseId, secret: Secret) -> Errand:
     """Renew the leases on a term."""
     return Errand(
-        lambda id, timeout_ms, here: KeepAliveRequest(id, timeout_ms, tenure, secret.show()),
+        lambda id, timeout_ms, here: KeepAliveRequest(id, timeout_ms, lease_id, secret.show()),
         (Kept, Superseded),
-        key=home_key(tenure.lock),
+        key=home_key(lease_id.lock),
     )
 
 
-def to_release(tenure: Tenure, secret: Secret) -> Errand:
+def to_release(lease_id: LeaseId, secret: Secret) -> Errand:
     """Release a term of ours."""
     ending = Ending(How.RELEASED)
     return Errand(
-        lambda id, timeout_ms, here: EndRequest(id, timeout_ms, tenure, ending, secret.show()),
+        lambda id, timeout_ms, here: EndRequest(id, timeout_ms, lease_id, ending, secret.show()),
         (Ended,),
-        key=home_key(tenure.lock),
+        key=home_key(lease_id.lock),
     )
 
 
-def to_break(tenure: Tenure, ending: Ending) -> Errand:
+def to_break(lease_id: LeaseId, ending: Ending) -> Errand:
     """End somebody's term, as an operator."""
     return Errand(
-        lambda id, timeout_ms, here: EndRequest(id, timeout_ms, tenure, ending, None),
+        lambda id, timeout_ms, here: EndRequest(id, timeout_ms, lease_id, ending, None),
         (Ended,),
-        key=home_key(tenure.lock),
+        key=home_key(lease_id.lock),
     )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .terms import Tenure
+from .terms import LeaseId
 
 MAX_CLOCK_DRIFT = 0.005
 """How far the rate of any clock may be from true time; beyond it, validities could overlap."""
@@ -32,18 +32,18 @@ class Holding(Struct, frozen=True):
     """A term that was granted.
 
     Args:
-        tenure: the lease id of the hold.
+        lease_id: the lease id of the hold.
         ttl_ms: how long its leases run.
         until_ms: when validity ends on the holder's own clock; None until it begins.
     """
 
-    tenure: Tenure
+    lease_id: LeaseId
     ttl_ms: float
     until_ms: float | None = None
 
     @classmethod
     def granted(
-        cls, tenure: Tenure, ttl_ms: float, leased: bool, sent_ms: Sequence[float], now_ms: float
+        cls, lease_id: LeaseId, ttl_ms: float, leased: bool, sent_ms: Sequence[float], now_ms: float
     ) -> "Holding":
         """The holding of a claim that was granted; validity may count from the claim itself.
 
@@ -51,13 +51,13 @@ class Holding(Struct, frozen=True):
         is after a long wait in the queue. Otherwise validity begins with the first keep-alive.
 
         Args:
-            tenure: the lease id of the hold.
+            lease_id: the lease id of the hold.
             ttl_ms: how long its leases run.
             leased: whether every accept quorum contains a node that accepted the claim with a lease.
             sent_ms: the times at which the claim was sent.
             now_ms: the time now.
         """
-        held = cls(tenure, ttl_ms)
+        held = cls(lease_id, ttl_ms)
         if not leased or len(sent_ms) != 1 or now_ms >= sent_ms[0] + validity_ms(ttl_ms):
             return held
         return held.confirmed(sent_ms[0], now_ms)

@@ -26,7 +26,7 @@ from msgspec import Struct
 
 from ..types import Decree, Key
 from .giveups import GiveUps
-from .terms import Ending, How, Previous, Tenure, lock_and_term, tenure, term_of
+from .terms import Ending, How, LeaseId, Previous, lease_id, lock_and_term, term_of
 
 MAX_ENDED = 10_000
 """For how many expired leases the node remembers how their term ended."""
@@ -39,20 +39,20 @@ class Lease(Struct, frozen=True):
     """A node's lease on one hold of a term.
 
     Args:
-        tenure: the lease id.
+        lease_id: the lease id.
         until_ms: when it runs out, unless it is renewed.
         ending: how the term ended, if this node was told.
         secret_hash: of the holder's secret, if this node was told.
     """
 
-    tenure: Tenure
+    lease_id: LeaseId
     until_ms: float
     ending: Ending | None = None
     secret_hash: bytes | None = None
 
 
 class Leases:
-    """All leases of a node, one for each `Tenure`: a term for which two claims compete may have two.
+    """All leases of a node, one for each `LeaseId`: a term for which two claims compete may have two.
 
     No lease ever replaces another. The accept of a claim that lost may reach a node late, or again, and
     must not end the lease of the holder.
@@ -67,7 +67,7 @@ class Leases:
     def __init__(self, started_ms: float = 0.0) -> None:
         self.started_ms = started_ms
         self.given_up = GiveUps()
-        self._leases: dict[str, dict[Tenure, Lease]] = {}
+        self._leases: dict[str, dict[LeaseId, Lease]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._leases.values()))
@@ -78,38 +78,38 @@ class Leases:
         return sum(lease.ending is None for lease in self._all())
 
     def start(
-        self, now_ms: float, tenure: Tenure, ttl_ms: float, secret_hash: bytes | None
+        self, now_ms: float, lease_id: LeaseId, ttl_ms: float, secret_hash: bytes | None
     ) -> None:
         """Start a lease: the node accepts a term for this holder."""
-        self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure), secret_hash))
-        self.end_if_given_up(now_ms, tenure, ttl_ms, secret_hash)
+        self._put(Lease(lease_id, now_ms + ttl_ms, self.ending(lease_id), secret_hash))
+        self.end_if_given_up(now_ms, lease_id, ttl_ms, secret_hash)
 
     def renew(
-        self, now_ms: float, tenure: Tenure, ttl_ms: float, secret_hash: bytes | None
+        self, now_ms: float, lease_id: LeaseId, ttl_ms: float, secret_hash: bytes | None
     ) -> bool:
         """Start the lease again at a keep-alive, unless the term is over; returns whether it did.
 
         The caller has checked that the node has neither accepted nor learned the next term.
         """
-        self.end_if_given_up(now_ms, tenure, ttl_ms, secret_hash)
-        later = any(held.term > tenure.term for held in self._leases.get(tenure.lock, ()))
-        if later or self.ending(tenure) is not None:
+        self.end_if_given_up(now_ms, lease_id, ttl_ms, secret_hash)
+        later = any(held.term > lease_id.term for held in self._leases.get(lease_id.lock, ()))
+        if later or self.ending(lease_id) is not None:
             return False
-        self._put(Lease(tenure, now_ms + ttl_ms, None, secret_hash))
+        self._put(Lease(lease_id, now_ms + ttl_ms, None, secret_hash))
         return True
 
-    def end(self, now_ms: float, tenure: Tenure, ttl_ms: float, ending: Ending) -> None:
+    def end(self, now_ms: float, lease_id: LeaseId, ttl_ms: float, ending: Ending) -> None:
         """Note that the holder released the term or an operator broke it, so that it is not renewed.
 
         Remembered until the next term is decided, whose decree records it. A release takes precedence
         over a break, in either order.
         """
-        known = self.ending(tenure)
+        known = self.ending(lease_id)
         if known is None or known.how not in _PASSES:
-            held = self._of(tenure)
+            held = self._of(lease_id)
             until_ms = held.until_ms if held is not None else now_ms + ttl_ms
             secret_hash = held.secret_hash if held is not None else None
-            self._put(Lease(tenure, until_ms, ending, secret_hash))
+            self._put(Lease(lease_id, until_ms, ending, secret_hash))
 
     def give_up(
         self, now_ms: float, lock: str, claim_id: bytes, ttl_ms: float, secret_hash: bytes
@@ -120,17 +120,17 @@ class Leases:
             Whether the give-up is remembered; False if there are too many.
         """
         for lease in list(self._leases.get(lock, {}).values()):
-            if (lease.tenure.claim_id, lease.secret_hash) == (claim_id, secret_hash):
-                self.end(now_ms, lease.tenure, ttl_ms, _RELEASED)
+            if (lease.lease_id.claim_id, lease.secret_hash) == (claim_id, secret_hash):
+                self.end(now_ms, lease.lease_id, ttl_ms, _RELEASED)
         return self.given_up.add(claim_id, secret_hash, now_ms + ttl_ms)
 
     def end_if_given_up(
-        self, now_ms: float, tenure: Tenure, ttl_ms: float, secret_hash: bytes | None
+        self, now_ms: float, lease_id: LeaseId, ttl_ms: float, secret_hash: bytes | None
     ) -> bool:
         """End a term whose claim was given up; returns whether it was."""
-        given_up = self.given_up.has(tenure.claim_id, secret_hash)
+        given_up = self.given_up.has(lease_id.claim_id, secret_hash)
         if given_up:
-            self.end(now_ms, tenure, ttl_ms, _RELEASED)
+            self.end(now_ms, lease_id, ttl_ms, _RELEASED)
         return given_up
 
     def end_if_decreed_to_given_up(self, now_ms: float, decree: Decree) -> bool:
@@ -138,24 +138,24 @@ class Leases:
         if not self.given_up.may_have(decree.claim_id):
             return False
         term = term_of(decree)
-        return self.end_if_given_up(now_ms, tenure(decree), term.ttl_ms, term.secret_hash)
+        return self.end_if_given_up(now_ms, lease_id(decree), term.ttl_ms, term.secret_hash)
 
     def superseded(self, lock: str, term: int) -> None:
         """Drop the leases on earlier terms: term `term` of `lock` is decided."""
         for held in [held for held in self._leases.get(lock, ()) if held.term < term]:
             self._drop(held)
 
-    def ending(self, tenure: Tenure) -> Ending | None:
+    def ending(self, lease_id: LeaseId) -> Ending | None:
         """How the term ended, if this node was told."""
-        held = self._of(tenure)
+        held = self._of(lease_id)
         return held.ending if held is not None else None
 
-    def remaining_ms(self, now_ms: float, tenure: Tenure, ttl_ms: float) -> float:
-        """How long this node would still refuse the term after `tenure`; 0 if it accepts it now."""
-        ending = self.ending(tenure)
+    def remaining_ms(self, now_ms: float, lease_id: LeaseId, ttl_ms: float) -> float:
+        """How long this node would still refuse the term after `lease_id`; 0 if it accepts it now."""
+        ending = self.ending(lease_id)
         if ending is not None and ending.how in _PASSES:
             return 0.0
-        held = self._of(tenure)
+        held = self._of(lease_id)
         until_ms = held.until_ms if held is not None else now_ms
         return max(0.0, until_ms - now_ms, self.started_ms + ttl_ms - now_ms)
 
@@ -171,7 +171,7 @@ class Leases:
         if previous is None or previous.ending.how in _PASSES:
             return 0.0
         lock, term = lock_and_term(key)
-        before = Tenure(lock, term - 1, previous.claim_id)
+        before = LeaseId(lock, term - 1, previous.claim_id)
         return self.remaining_ms(now_ms, before, previous.ttl_ms)
 
     def prune(self, now_ms: float) -> None:
@@ -181,23 +181,23 @@ class Leases:
         """
         self.given_up.prune(now_ms)
         over = [lease for lease in self._all() if lease.until_ms <= now_ms]
-        ended = [lease.tenure for lease in over if lease.ending is not None]
+        ended = [lease.lease_id for lease in over if lease.ending is not None]
         kept = set(ended[-MAX_ENDED:])
         for lease in over:
-            if lease.tenure not in kept:
-                self._drop(lease.tenure)
+            if lease.lease_id not in kept:
+                self._drop(lease.lease_id)
 
     def _all(self) -> list[Lease]:
         return [lease for leases in self._leases.values() for lease in leases.values()]
 
-    def _of(self, tenure: Tenure) -> Lease | None:
-        return self._leases.get(tenure.lock, {}).get(tenure)
+    def _of(self, lease_id: LeaseId) -> Lease | None:
+        return self._leases.get(lease_id.lock, {}).get(lease_id)
 
     def _put(self, lease: Lease) -> None:
-        self._leases.setdefault(lease.tenure.lock, {})[lease.tenure] = lease
+        self._leases.setdefault(lease.lease_id.lock, {})[lease.lease_id] = lease
 
-    def _drop(self, tenure: Tenure) -> None:
-        leases = self._leases[tenure.lock]
-        del leases[tenure]
+    def _drop(self, lease_id: LeaseId) -> None:
+        leases = self._leases[lease_id.lock]
+        del leases[lease_id]
         if not leases:
-            del self._leases[tenure.lock]
+            del self._leases[lease_id.lock]

@@ -64,7 +64,7 @@ class Ending(Value, frozen=True):
     reason: Reason = ""
 
 
-class Tenure(Value, frozen=True):
+class LeaseId(Value, frozen=True):
     """The lease id: one holder's hold of one term. Leases and releases refer to it.
 
     Args:
@@ -193,9 +193,9 @@ def lock_and_term(key: Key) -> tuple[str, int]:
     return lock_of(path), term
 
 
-def tenure(decree: Decree) -> Tenure:
+def lease_id(decree: Decree) -> LeaseId:
     """The lease id of the hold that a term's decree decides."""
-    return Tenure(*lock_and_term(decree.key), decree.claim_id)
+    return LeaseId(*lock_and_term(decree.key), decree.claim_id)
 
 
 def term_of(decree: Decree) -> Term:

@@ -206,7 +206,7 @@ class Intake:
         self.add(
             EndRequest,
             parts.renewals.end,
-            lambda r: (*_key_of_tenure(r), *latest.needs(r.tenure.lock)),
+            lambda r: (*_key_of_tenure(r), *latest.needs(r.lease_id.lock)),
         )
         self.add(GiveUpRequest, parts.giving_up.begin, _nothing)
 
@@ -224,7 +224,7 @@ def _key_of_claim(request: ClaimRequest | ClaimNextRequest) -> Iterable[Key]:
 
 
 def _key_of_tenure(request: KeepAliveRequest | EndRequest) -> Iterable[Key]:
-    return with_slot_before(request.tenure.key)
+    return with_slot_before(request.lease_id.key)
 
 
 def with_slot_before(key: Key) -> tuple[Key, ...]:

@@ -154,7 +154,7 @@ class Peers:
         self.add(LeaseAnswer, lock_queues.on_answer, lock_queues.asking.needs)
         self.add(Renew, renewals.on_renew, _next_term)
         self.add(Renewed, renewals.on_renewed, _nothing)
-        self.add(EndTerm, renewals.on_end, lambda m: latest.needs(m.tenure.lock))
+        self.add(EndTerm, renewals.on_end, lambda m: latest.needs(m.lease_id.lock))
         self.add(GiveUp, giving_up.on_give_up, lambda m: latest.needs(m.lock))
         self.add(GiveUpTaken, giving_up.on_taken, _nothing)
         self.add(ForgottenTerms, parts.forgetting.on_told, parts.forgetting.needs)
@@ -177,7 +177,7 @@ def _keys_of_claim(request: ClaimRequest | ClaimNextRequest) -> tuple[Key, ...]:
 
 
 def _next_term(message: AskLease | Renew) -> tuple[Key]:
-    return (message.tenure.next_key,)
+    return (message.lease_id.next_key,)
 
 
 def _leave_to_the_server(step: StepBuilder, sender: NodeId, message: Refusal) -> None:

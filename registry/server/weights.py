@@ -79,7 +79,7 @@ def _of_holder(request: HolderRequest | GiveUpRequest) -> int:
 
 
 def _of_tenure(request: KeepAliveRequest | EndRequest) -> int:
-    return len(request.tenure.lock)
+    return len(request.lease_id.lock)
 
 
 def _of_decree(message: Accept | Commit | Decreed) -> int:

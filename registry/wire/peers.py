@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from ..keys import MAX_SLOT
 from ..locks.secret import SecretHash
-from ..locks.terms import MAX_LOCK_BYTES, Ending, Tenure, TtlMs
+from ..locks.terms import MAX_LOCK_BYTES, Ending, LeaseId, TtlMs
 from ..paxos.messages import PaxosMessage
 from ..types import Ballot, ClaimIdBytes, Counter, Decree, KeyText, Value
 from .handshake import IdBytes, Refusal
@@ -182,7 +182,7 @@ class AskLease(Value, frozen=True, tag=42):
     """
 
     id: Counter
-    tenure: Tenure
+    lease_id: LeaseId
     ttl_ms: TtlMs
     secret_hash: SecretHash | None
 
@@ -210,7 +210,7 @@ class Renew(Value, frozen=True, tag=44):
     decided, and was shown the secret whose hash is recorded in it."""
 
     id: Counter
-    tenure: Tenure
+    lease_id: LeaseId
     ttl_ms: TtlMs
     secret_hash: SecretHash | None
 
@@ -225,7 +225,7 @@ class Renewed(Value, frozen=True, tag=45):
 class EndTerm(Value, frozen=True, tag=46):
     """The holder released the term, or an operator broke it; its leases must not be renewed."""
 
-    tenure: Tenure
+    lease_id: LeaseId
     ttl_ms: TtlMs
     ending: Ending
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ..locks.secret import SecretBytes, Secretive
-from ..locks.terms import MAX_LOCK_BYTES, Ending, Tenure, TermClaim, TtlMs
+from ..locks.terms import MAX_LOCK_BYTES, Ending, LeaseId, TermClaim, TtlMs
 from ..types import Claim, ClaimIdBytes, Counter, Decree, KeyText, NodeText, Value
 from .handshake import IdBytes, Text
 from .status import StatusReport
@@ -170,13 +170,13 @@ class KeepAliveRequest(Secretive, frozen=True, tag=61):
     Args:
         id: the request's id.
         timeout_ms: how long the node may try.
-        tenure: whose leases to renew.
+        lease_id: whose leases to renew.
         secret: the holder's; its hash is recorded in the term.
     """
 
     id: Counter
     timeout_ms: TimeoutMs
-    tenure: Tenure
+    lease_id: LeaseId
     secret: SecretBytes
 
 
@@ -186,14 +186,14 @@ class EndRequest(Secretive, frozen=True, tag=62):
     Args:
         id: the request's id.
         timeout_ms: how long the node may take to find out about the term.
-        tenure: the hold that is over.
+        lease_id: the hold that is over.
         ending: how it ended.
         secret: the holder's, for a release; None for a break, which needs none.
     """
 
     id: Counter
     timeout_ms: TimeoutMs
-    tenure: Tenure
+    lease_id: LeaseId
     ending: Ending
     secret: SecretBytes | None
 

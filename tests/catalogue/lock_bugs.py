@@ -69,8 +69,8 @@ GUARD = (
     _bug(
         "a loser's late acceptance ends the holder's lease",
         "locks.leases",
-        "        self._leases.setdefault(lease.tenure.lock, {})[lease.tenure] = lease",
-        "        self._leases[lease.tenure.lock] = {lease.tenure: lease}",
+        "        self._leases.setdefault(lease.lease_id.lock, {})[lease.lease_id] = lease",
+        "        self._leases[lease.lease_id.lock] = {lease.lease_id: lease}",
         None,  # storms have not met it: it takes three links that break and mend in one order
         tests=_TESTS,
     ),
@@ -87,7 +87,7 @@ ENDINGS = (
         (
             Change(
                 "registry.replica.locks.renewals",
-                "if found is None or found.claim_id != request.tenure.claim_id:\n"
+                "if found is None or found.claim_id != request.lease_id.claim_id:\n"
                 "                message",
                 "if found is None:\n                message",
             ),
@@ -116,7 +116,7 @@ KEEPING = (
     _bug(
         "keep-alive renews nothing",
         "locks.leases",
-        "        self._put(Lease(tenure, now_ms + ttl_ms, None, secret_hash))\n        return True",
+        "        self._put(Lease(lease_id, now_ms + ttl_ms, None, secret_hash))\n        return True",
         "        return True",
     ),
     _bug(
@@ -191,7 +191,7 @@ GIVING_UP = (
         (
             Change(
                 "registry.locks.leases",
-                "if (lease.tenure.claim_id, lease.secret_hash) == (claim_id, secret_hash):",
+                "if (lease.lease_id.claim_id, lease.secret_hash) == (claim_id, secret_hash):",
                 "if False:",
             ),
             Change(
@@ -232,17 +232,17 @@ GIVING_UP = (
         "a term that is accepted after the give-up is kept",
         "locks.leases",
         'None:\n        """Start a lease: the node accepts a term for this holder."""\n'
-        "        self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure), secret_hash))\n"
-        "        self.end_if_given_up(now_ms, tenure, ttl_ms, secret_hash)",
+        "        self._put(Lease(lease_id, now_ms + ttl_ms, self.ending(lease_id), secret_hash))\n"
+        "        self.end_if_given_up(now_ms, lease_id, ttl_ms, secret_hash)",
         "None:\n"
-        "        self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure), secret_hash))",
+        "        self._put(Lease(lease_id, now_ms + ttl_ms, self.ending(lease_id), secret_hash))",
         None,  # it is ended when it is learned, or asked about: nobody waits for long
         tests=_TESTS,
     ),
     _bug(
         "a term that was accepted before the give-up is kept",
         "locks.leases",
-        "if (lease.tenure.claim_id, lease.secret_hash) == (claim_id, secret_hash):",
+        "if (lease.lease_id.claim_id, lease.secret_hash) == (claim_id, secret_hash):",
         "if False:",
         None,  # the same
         tests=_TESTS,

@@ -154,7 +154,7 @@ ANSWERS = (
         (
             "registry.replica.locks.lock_queues",
             "        wait_ms = ask.wait_ms(self._node.config.quorums)\n",
-            "        wait_ms = self._leases.remaining_ms(step.now_ms, tenure(ask.decree), 0)\n",
+            "        wait_ms = self._leases.remaining_ms(step.now_ms, lease_id(ask.decree), 0)\n",
         ),
     ),
     _bug(
@@ -194,8 +194,8 @@ BROKEN = (
         _BROKEN_TESTS,
         (
             "registry.locks.leases",
-            "self._put(Lease(tenure, now_ms + ttl_ms, self.ending(tenure), secret_hash))",
-            "self._put(Lease(tenure, now_ms + ttl_ms, None, secret_hash))",
+            "self._put(Lease(lease_id, now_ms + ttl_ms, self.ending(lease_id), secret_hash))",
+            "self._put(Lease(lease_id, now_ms + ttl_ms, None, secret_hash))",
         ),
     ),
     _bug(
@@ -221,7 +221,7 @@ BROKEN = (
         _BROKEN_TESTS,
         (
             "registry.locks.leases",
-            "if later or self.ending(tenure) is not None:",
+            "if later or self.ending(lease_id) is not None:",
             "if later:",
         ),
     ),

@@ -115,9 +115,9 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        self._coordinator.follow(step, tenure(ask.decree).next_key, pending, then)\n"
+            "        self._coordinator.follow(step, lease_id(ask.decree).next_key, pending, then)\n"
             "        self._pause(step, queue, MAX_PAUSE_MS)\n",
-            "        self._coordinator.follow(step, tenure(ask.decree).next_key, pending, then)\n",
+            "        self._coordinator.follow(step, lease_id(ask.decree).next_key, pending, then)\n",
         ),
     ),
 )

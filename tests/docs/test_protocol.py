@@ -10,7 +10,7 @@ import pytest
 
 from decreed.registry.errors import ProtocolError
 from decreed.registry.keys import homes
-from decreed.registry.locks.terms import Ending, How, Previous, Tenure, Term, TermClaim
+from decreed.registry.locks.terms import Ending, How, LeaseId, Previous, Term, TermClaim
 from decreed.registry.paxos import messages as paxos
 from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Process, Proposal
 from decreed.registry.wire import handshake, peers, requests, status
@@ -28,7 +28,7 @@ BALLOT = Ballot(7, Process(NODES[0], 3))
 CLAIM = Claim(Key("prod/a@1"), b"\x00value", "text/plain", "ann", b"id", "note")
 DECREE = Decree.of(CLAIM, BALLOT, -1)
 STANDING = handshake.PeerIdentity("cluster", ID, NODES[0], ID, 1, ID, 2**63 - 1, None)
-TENURE = Tenure("jobs", 3, b"id")
+LEASE_ID = LeaseId("jobs", 3, b"id")
 BROKEN = Ending(How.BROKEN, "op", "it hung")
 SECRET = bytes(range(32))
 WISH = TermClaim("ann@host", b"id", 1_000, SECRET, "note", b"info")
@@ -94,9 +94,9 @@ EXAMPLES: list[Any] = [
     peers.Fetched((DECREE,)),
     peers.Ping(1, True, False),
     requests.LockRequest(1, 10, "jobs", True, WISH),
-    requests.KeepAliveRequest(1, 10, TENURE, SECRET),
-    requests.EndRequest(1, 10, TENURE, BROKEN, None),
-    requests.EndRequest(1, 10, TENURE, BROKEN, SECRET),
+    requests.KeepAliveRequest(1, 10, LEASE_ID, SECRET),
+    requests.EndRequest(1, 10, LEASE_ID, BROKEN, None),
+    requests.EndRequest(1, 10, LEASE_ID, BROKEN, SECRET),
     requests.GiveUpRequest(1, 10, "jobs", b"id", 1_000, SECRET),
     requests.HolderRequest(1, 10, "jobs"),
     requests.Granted(1, DECREE, True),
@@ -107,15 +107,15 @@ EXAMPLES: list[Any] = [
     requests.Ended(1),
     requests.GivenUp(1),
     peers.Held(CLAIM.key, BALLOT, 7),
-    peers.AskLease(1, TENURE, 1_000, None),
-    peers.AskLease(1, TENURE, 1_000, SECRET),
+    peers.AskLease(1, LEASE_ID, 1_000, None),
+    peers.AskLease(1, LEASE_ID, 1_000, SECRET),
     peers.LeaseAnswer(1, 7, None, False, None),
     peers.LeaseAnswer(1, 7, BROKEN, True, DECREE),
-    peers.Renew(1, TENURE, 1_000, SECRET),
+    peers.Renew(1, LEASE_ID, 1_000, SECRET),
     peers.GiveUp(1, "jobs", b"id", 1_000, SECRET),
     peers.GiveUpTaken(1),
     peers.Renewed(1, True),
-    peers.EndTerm(TENURE, 1_000, BROKEN),
+    peers.EndTerm(LEASE_ID, 1_000, BROKEN),
     peers.ForgottenTerms("jobs", 9),
 ]  # fmt: skip
 UNIONS: dict[str, Any] = {

@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 
 from decreed.registry.locks.leases import Leases
-from decreed.registry.locks.terms import Ending, How, Tenure, tenure
+from decreed.registry.locks.terms import Ending, How, LeaseId, lease_id
 from decreed.registry.paxos.messages import Accept
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import NodeId
@@ -15,7 +15,7 @@ from decreed.registry.wire.requests import HeldBy, HolderRequest, Superseded
 from ..support.lockers import TTL_MS, keep, lock, release
 from ..support.world import World
 
-HELD = Tenure("l", 1, b"a")
+HELD = LeaseId("l", 1, b"a")
 BROKEN = Ending(How.BROKEN, "op", "why")
 FORCED = Ending(How.FORCED, "op", "now")
 RELEASED = Ending(How.RELEASED)
@@ -79,7 +79,7 @@ def test_a_broken_term_is_not_renewed_when_its_accept_and_keep_alive_come_again(
     """After bad links each node gets the accept and a keep-alive again, after the break."""
     world = World()
     granted = lock(world, "n1", "a")
-    held = tenure(granted.decree)
+    held = lease_id(granted.decree)
     accepts = [(to, m) for _, to, m in world.sent if isinstance(m, Accept)]
     assert accepts
     release(world, "n2", held, BROKEN)
@@ -99,7 +99,7 @@ def test_a_break_that_overtakes_the_accept_holds() -> None:
     world.delays = lambda sender, to, message: (
         50.0 if isinstance(message, Accept) and to == N2 else 0.0,
     )
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     world.post(N2, FromPeer(NodeId("n1"), EndTerm(held, TTL_MS, BROKEN)))
     world.run(100)
     assert world.replica("n2").parts.leases.ending(held) == BROKEN

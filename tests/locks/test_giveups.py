@@ -2,10 +2,10 @@
 
 from decreed.registry.locks.giveups import GiveUps
 from decreed.registry.locks.leases import Leases
-from decreed.registry.locks.terms import Ending, How, Tenure
+from decreed.registry.locks.terms import Ending, How, LeaseId
 
 MINE, OTHER = b"m" * 32, b"o" * 32
-FIRST = Tenure("l", 1, b"a")
+FIRST = LeaseId("l", 1, b"a")
 TTL_MS = 1_000.0
 
 

@@ -1,10 +1,10 @@
 """Holding: how long a holder may count itself the holder."""
 
 from decreed.registry.locks.holding import MAX_CLOCK_DRIFT, Holding, validity_ms
-from decreed.registry.locks.terms import Tenure
+from decreed.registry.locks.terms import LeaseId
 
 TTL_MS = 1_000
-NEW = Holding(Tenure("l", 1, b"a"), TTL_MS)
+NEW = Holding(LeaseId("l", 1, b"a"), TTL_MS)
 
 
 def test_before_anything_is_confirmed_nobody_holds() -> None:
@@ -46,7 +46,7 @@ def test_two_clocks_at_the_bounds_of_their_rates_still_leave_no_overlap() -> Non
 
 def test_validity_counts_from_the_claim_only_if_it_was_sent_once_and_leased() -> None:
     def begins(leased: bool, *sent_ms: float) -> bool:
-        return Holding.granted(NEW.tenure, TTL_MS, leased, sent_ms, now_ms=500).valid(500)
+        return Holding.granted(NEW.lease_id, TTL_MS, leased, sent_ms, now_ms=500).valid(500)
 
     assert begins(True, 100)
     assert not begins(False, 100), "an accept quorum that meets not every other one"
@@ -55,6 +55,6 @@ def test_validity_counts_from_the_claim_only_if_it_was_sent_once_and_leased() ->
 
 
 def test_a_claim_that_waited_in_the_queue_begins_with_its_first_keep_alive() -> None:
-    queued = Holding.granted(NEW.tenure, TTL_MS, True, [0], now_ms=5_000)
+    queued = Holding.granted(NEW.lease_id, TTL_MS, True, [0], now_ms=5_000)
     assert not queued.valid(5_000)
     assert queued.confirmed(sent_ms=5_001, now_ms=5_002).valid(5_002)

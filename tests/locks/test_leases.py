@@ -3,11 +3,11 @@
 import pytest
 
 from decreed.registry.locks.leases import Leases
-from decreed.registry.locks.terms import Ending, How, Previous, Tenure, term_key
+from decreed.registry.locks.terms import Ending, How, LeaseId, Previous, term_key
 
 TTL_MS = 1_000
-FIRST = Tenure("l", 1, b"a")
-SECOND = Tenure("l", 2, b"b")
+FIRST = LeaseId("l", 1, b"a")
+SECOND = LeaseId("l", 2, b"b")
 NEXT = term_key("l", 2)
 
 
@@ -52,21 +52,21 @@ def test_only_a_release_or_force_passes_a_running_lease(how: How) -> None:
 
 def test_a_lease_on_a_claim_that_was_not_chosen_delays_no_term() -> None:
     leases = long_running()
-    leases.start(0, Tenure("l", 1, b"loser"), TTL_MS, None)
+    leases.start(0, LeaseId("l", 1, b"loser"), TTL_MS, None)
     assert refused(leases, 10) == 0
 
 
 def test_another_claims_release_ends_no_lease() -> None:
     leases = long_running()
     leases.start(0, FIRST, TTL_MS, None)
-    leases.end(5, Tenure("l", 1, b"loser"), TTL_MS, Ending(How.RELEASED))
+    leases.end(5, LeaseId("l", 1, b"loser"), TTL_MS, Ending(How.RELEASED))
     assert leases.ending(FIRST) is None
 
 
 def test_a_losers_late_acceptance_does_not_end_the_holders_lease() -> None:
     leases = long_running()
     leases.renew(0, FIRST, TTL_MS, None)
-    leases.start(10, Tenure("l", 1, b"loser"), TTL_MS, None)
+    leases.start(10, LeaseId("l", 1, b"loser"), TTL_MS, None)
     assert refused(leases, 20) == TTL_MS - 20
     leases.start(30, SECOND, TTL_MS, None)
     assert refused(leases, 40) == TTL_MS - 40, "nor does an acceptance of the next term"
@@ -74,7 +74,7 @@ def test_a_losers_late_acceptance_does_not_end_the_holders_lease() -> None:
 
 def test_leases_on_other_locks_do_not_matter() -> None:
     leases = long_running()
-    leases.start(0, Tenure("other", 1, b"a"), TTL_MS, None)
+    leases.start(0, LeaseId("other", 1, b"a"), TTL_MS, None)
     assert refused(leases, 10) == 0
 
 
@@ -132,7 +132,7 @@ def test_a_decided_term_drops_the_leases_on_earlier_terms() -> None:
 def test_pruning_drops_only_expired_leases() -> None:
     leases = long_running()
     leases.start(0, FIRST, TTL_MS, None)
-    leases.start(0, Tenure("m", 1, b"a"), 2 * TTL_MS, None)
+    leases.start(0, LeaseId("m", 1, b"a"), 2 * TTL_MS, None)
     leases.prune(TTL_MS)
     assert len(leases) == 1
     leases.prune(2 * TTL_MS)
@@ -146,9 +146,9 @@ def test_how_a_term_ended_is_kept_until_the_next_is_decided(
     leases = long_running()
     broken = Ending(How.BROKEN, "op", "why")
     for lock in ("k", "l", "m"):
-        leases.end(0, Tenure(lock, 1, b"a"), TTL_MS, broken)
+        leases.end(0, LeaseId(lock, 1, b"a"), TTL_MS, broken)
     leases.prune(TTL_MS)
-    assert leases.ending(Tenure("k", 1, b"a")) is None, "only so many"
+    assert leases.ending(LeaseId("k", 1, b"a")) is None, "only so many"
     assert leases.ending(FIRST) == broken
     assert refused(leases, TTL_MS) == 0
     leases.superseded("l", 2)

@@ -6,12 +6,12 @@ from hashlib import sha256
 import pytest
 
 from decreed.registry.locks.secret import Secret
-from decreed.registry.locks.terms import Ending, How, Tenure
+from decreed.registry.locks.terms import Ending, How, LeaseId
 from decreed.registry.wire.codec import decode, encode
 from decreed.registry.wire.requests import EndRequest, GiveUpRequest, KeepAliveRequest
 
 BYTES = bytes(range(64, 96))
-HELD = Tenure("l", 1, b"a")
+HELD = LeaseId("l", 1, b"a")
 REQUESTS = (
     KeepAliveRequest(1, 10, HELD, BYTES),
     EndRequest(1, 10, HELD, Ending(How.RELEASED), BYTES),

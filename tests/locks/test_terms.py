@@ -15,13 +15,13 @@ from decreed.registry.locks.terms import (
     MAX_LOCK_BYTES,
     Ending,
     How,
+    LeaseId,
     Previous,
-    Tenure,
     TermClaim,
     is_term,
+    lease_id,
     lock_and_term,
     parse_lock,
-    tenure,
     term_key,
     term_of,
 )
@@ -36,7 +36,7 @@ def test_a_term_has_a_key_that_names_lock_and_number() -> None:
     assert lock_and_term(TERM) == ("jobs/nightly", 7)
     assert is_term(TERM)
     assert not is_term(Key("jobs/nightly@7"))
-    assert Tenure("jobs/nightly", 6, b"x").next_key == TERM
+    assert LeaseId("jobs/nightly", 6, b"x").next_key == TERM
 
 
 def test_no_claim_can_name_a_term() -> None:
@@ -77,7 +77,7 @@ def test_a_terms_decree_says_who_for_how_long_and_how_the_one_before_ended() -> 
     previous = Previous(b"before", 500, Ending(How.BROKEN, "op", "it hung"))
     wish = TermClaim("me@host pid 1", b"id", 1_000, b"h" * 32, "a note", b'{"url": 1}')
     decree = Decree.of(wish.claim(TERM, previous), BALLOT, 5)
-    assert tenure(decree) == Tenure("jobs/nightly", 7, b"id")
+    assert lease_id(decree) == LeaseId("jobs/nightly", 7, b"id")
     assert (decree.claimant, decree.note) == ("me@host pid 1", "a note")
     term = term_of(decree)
     assert (term.ttl_ms, term.info, term.previous) == (1_000, b'{"url": 1}', previous)

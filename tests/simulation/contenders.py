@@ -16,9 +16,9 @@ from decreed.registry.locks.holding import MAX_CLOCK_DRIFT, Holding
 from decreed.registry.locks.terms import (
     Ending,
     How,
-    Tenure,
+    LeaseId,
+    lease_id,
     lock_and_term,
-    tenure,
     term_of,
 )
 from decreed.registry.replica.step.events import ClientGone, FromClient
@@ -210,7 +210,7 @@ class Contender:
         ]
         if terms:
             number = lock_and_term(self._chance.choice(terms[-2:]))[1]
-            others = Tenure(self._lock, number, self.claim.claim_id)
+            others = LeaseId(self._lock, number, self.claim.claim_id)
             self._world.seen["a loser released"] += 1
             self._send(to_end(self._world.new_id(), 500, others, RELEASED))
 
@@ -224,7 +224,7 @@ class Contender:
         self._world.seen["a thief showed a secret of his own"] += 1
         id, secret = self._world.new_id(), secret_of(b"thief")
         self._send(GiveUpRequest(id, 500, lock, victim, claim.ttl_ms, secret))
-        terms = [tenure(d) for d in self._world.chosen.values() if d.claim_id == victim]
+        terms = [lease_id(d) for d in self._world.chosen.values() if d.claim_id == victim]
         for held in terms[:1]:
             self._send(EndRequest(self._world.new_id(), 500, held, RELEASED, secret))
             self._send(KeepAliveRequest(self._world.new_id(), 500, held, secret))
@@ -283,7 +283,7 @@ class Contender:
                 pass
 
     def _granted(self, granted: Granted) -> None:
-        held = tenure(granted.decree)
+        held = lease_id(granted.decree)
         assert held.claim_id == self.claim.claim_id
         self._world.seen["granted"] += 1
         self._world.agree(granted.decree)
@@ -314,7 +314,7 @@ class Contender:
             self._later(self._hold_ms, self._finish)
         until_ms = self.holding.until_ms
         assert until_ms is not None
-        self._spans.holds(self.holding.tenure, self._world.now_ms, until_ms / self._rate)
+        self._spans.holds(self.holding.lease_id, self._world.now_ms, until_ms / self._rate)
 
     def _keep_alive(self) -> None:
         if self.holding is None or self.stage is Stage.GIVING_UP:
@@ -323,7 +323,7 @@ class Contender:
             self._world.seen["a validity lapsed"] += 1
             self._end()
             return
-        request = to_keep(self._world.new_id(), 500, self.holding.tenure)
+        request = to_keep(self._world.new_id(), 500, self.holding.lease_id)
         self._send(request)
         if self._chance.random() < 0.3:
             self._world.seen["a keep-alive was sent twice"] += 1
@@ -334,7 +334,7 @@ class Contender:
         """The work is done: release the lock."""
         if self.holding is None or self.stage in (Stage.OVER, Stage.GIVING_UP):
             return
-        held = self.holding.tenure
+        held = self.holding.lease_id
         self._world.seen["a holder released"] += 1
         self._world.ended.add((held, How.RELEASED))
         self._end()
@@ -342,5 +342,5 @@ class Contender:
 
     def _end(self) -> None:
         if self.holding is not None:
-            self._spans.gives_up(self.holding.tenure, self._world.now_ms)
+            self._spans.gives_up(self.holding.lease_id, self._world.now_ms)
         self.stage = Stage.OVER

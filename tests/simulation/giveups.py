@@ -7,7 +7,7 @@ within a bound, on the world's own time, which is far shorter than a lease.
 
 import random
 
-from decreed.registry.locks.terms import tenure
+from decreed.registry.locks.terms import lease_id
 from decreed.registry.replica.step.events import FromClient
 from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import Answer, Granted, LockRequest
@@ -88,8 +88,8 @@ class GiveUpStorm:
     def _confirm_releases(self, crowd: list[Contender]) -> None:
         """Release again: a client repeats that until it is answered, a contender does it once."""
         for one in crowd:
-            if one.holding is not None and (one.holding.tenure, RELEASED.how) in self.world.ended:
-                said = to_end(self.world.new_id(), 500, one.holding.tenure, RELEASED)
+            if one.holding is not None and (one.holding.lease_id, RELEASED.how) in self.world.ended:
+                said = to_end(self.world.new_id(), 500, one.holding.lease_id, RELEASED)
                 self.world.ask(self.world.config.nodes[0], said)
 
     def _somebody_else_gets_it(self, node: NodeId, number: int) -> None:
@@ -101,7 +101,7 @@ class GiveUpStorm:
         assert isinstance(granted, Granted), granted
         waited_ms = self.world.now_ms - began_ms
         assert waited_ms <= BOUND_MS, f"round {number}: another waited for {waited_ms:.0f} ms"
-        held = tenure(granted.decree)
+        held = lease_id(granted.decree)
         self.world.ended.add((held, RELEASED.how))
         release = to_end(self.world.new_id(), 500, held, RELEASED)
         self.world.post(node, FromClient(LAST, (release,)))

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from decreed.registry.config import ClusterConfig
 from decreed.registry.locks.terms import (
     How,
-    Tenure,
+    LeaseId,
     TermClaim,
     is_term,
+    lease_id,
     lock_and_term,
-    tenure,
     term_key,
     term_of,
 )
@@ -29,7 +29,7 @@ from .plan import Plan
 class Span:
     """When a contender counted itself as holder, in true time."""
 
-    tenure: Tenure
+    lease_id: LeaseId
     start_ms: float
     end_ms: float
 
@@ -43,11 +43,11 @@ class Spans:
     def __len__(self) -> int:
         return sum(map(len, self._spans.values()))
 
-    def holds(self, held: Tenure, now_ms: float, end_ms: float) -> None:
+    def holds(self, held: LeaseId, now_ms: float, end_ms: float) -> None:
         """A holder has computed that it is the holder until `end_ms`."""
         spans = self._spans.setdefault(held.lock, {})
         span = spans.setdefault(held.term, Span(held, now_ms, end_ms))
-        assert span.tenure == held, f"{held} and {span.tenure} hold one term"
+        assert span.lease_id == held, f"{held} and {span.lease_id} hold one term"
         span.end_ms = max(span.end_ms, end_ms)
         for term, other in spans.items():
             if term < held.term:
@@ -55,10 +55,10 @@ class Spans:
             elif term > held.term:
                 assert span.end_ms <= other.start_ms, f"{span} overlaps {other}"
 
-    def gives_up(self, held: Tenure, now_ms: float) -> None:
+    def gives_up(self, held: LeaseId, now_ms: float) -> None:
         """A holder has stopped being the holder."""
         span = self._spans.get(held.lock, {}).get(held.term)
-        if span is not None and span.tenure == held:
+        if span is not None and span.lease_id == held:
             span.end_ms = min(span.end_ms, now_ms)
 
 
@@ -75,7 +75,7 @@ class LockWorld(WitnessedWorld):
     def __init__(self, cluster: ClusterConfig, plan: Plan) -> None:
         self.wanted: dict[bytes, tuple[str, TermClaim]] = {}
         self.given_up: set[bytes] = set()
-        self.ended: set[tuple[Tenure, How]] = set()
+        self.ended: set[tuple[LeaseId, How]] = set()
         self.seen = Counter[str]()
         super().__init__(cluster, plan)
 
@@ -105,4 +105,4 @@ class LockWorld(WitnessedWorld):
         self.seen[f"a term ended: {how.name}"] += 1
         given_up = how is How.RELEASED and before.claim_id in self.given_up
         if how is not How.EXPIRED and not given_up:
-            assert (tenure(before), how) in self.ended, f"{key} says {how.name}, nobody else did"
+            assert (lease_id(before), how) in self.ended, f"{key} says {how.name}, nobody else did"

@@ -9,7 +9,7 @@ import random
 
 from decreed.registry.config import ClusterConfig
 from decreed.registry.locks.holding import MAX_CLOCK_DRIFT
-from decreed.registry.locks.terms import Ending, How, tenure
+from decreed.registry.locks.terms import Ending, How, lease_id
 from decreed.registry.replica.step.events import FromClient
 from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import (
@@ -141,7 +141,7 @@ class LockStorm:
         latest = [decree for key, decree in self.world.chosen.items() if key.startswith("$")]
         up = self.world.up()
         if latest and up:
-            over = tenure(latest[-1])
+            over = lease_id(latest[-1])
             self.world.ended.add((over, How.BROKEN))
             self.world.seen["an operator broke a term"] += 1
             request = to_end(self.world.new_id(), 500, over, Ending(How.BROKEN, "op", "why"))

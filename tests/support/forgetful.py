@@ -9,7 +9,7 @@ from decreed.registry.disk import ForgottenInstance
 from decreed.registry.locks.terms import (
     Ending,
     How,
-    tenure,
+    lease_id,
     term_key,
 )
 from decreed.registry.paxos.messages import Accepted, Commit, Nack, Promise
@@ -67,7 +67,7 @@ def cycle(world: World, node: str = "n1") -> Decree:
     wanted = wish(name, b"id of " + name.encode(), 1_000)
     granted = world.ask(node, LockRequest(world.new_id(), 20_000, "l", True, wanted))
     assert isinstance(granted, Granted), granted
-    over = to_end(world.new_id(), 1_000, tenure(granted.decree), Ending(How.RELEASED))
+    over = to_end(world.new_id(), 1_000, lease_id(granted.decree), Ending(How.RELEASED))
     assert isinstance(world.ask(node, over), Ended)
     return granted.decree
 

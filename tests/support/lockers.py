@@ -3,7 +3,7 @@
 from decreed.registry.locks.terms import (
     Ending,
     How,
-    Tenure,
+    LeaseId,
     TermClaim,
     lock_and_term,
 )
@@ -44,12 +44,12 @@ def lock(world: World, node: str, name: str) -> Granted:
     return granted
 
 
-def keep(world: World, node: str, held: Tenure) -> Answer:
+def keep(world: World, node: str, held: LeaseId) -> Answer:
     """Say that the holder is alive."""
     return world.ask(node, to_keep(world.new_id(), 1_000, held))
 
 
-def release(world: World, node: str, held: Tenure, ending: Ending = RELEASED) -> Answer:
+def release(world: World, node: str, held: LeaseId, ending: Ending = RELEASED) -> Answer:
     """End a term."""
     return world.ask(node, to_end(world.new_id(), 1_000, held, ending))
 

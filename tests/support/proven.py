@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 from decreed.registry.locks.secret import hash_of
-from decreed.registry.locks.terms import Ending, How, Tenure, TermClaim
+from decreed.registry.locks.terms import Ending, How, LeaseId, TermClaim
 from decreed.registry.wire.requests import EndRequest, GiveUpRequest, KeepAliveRequest
 
 
@@ -17,12 +17,12 @@ def wish(holder: str, claim_id: bytes, ttl_ms: int, note: str = "", info: bytes 
     return TermClaim(holder, claim_id, ttl_ms, hash_of(secret_of(claim_id)), note, info)
 
 
-def to_keep(id: int, timeout_ms: int, held: Tenure) -> KeepAliveRequest:
+def to_keep(id: int, timeout_ms: int, held: LeaseId) -> KeepAliveRequest:
     """The holder's keep-alive."""
     return KeepAliveRequest(id, timeout_ms, held, secret_of(held.claim_id))
 
 
-def to_end(id: int, timeout_ms: int, held: Tenure, ending: Ending) -> EndRequest:
+def to_end(id: int, timeout_ms: int, held: LeaseId, ending: Ending) -> EndRequest:
     """The holder's release, or an operator's break, which shows no secret."""
     secret = secret_of(held.claim_id) if ending.how is How.RELEASED else None
     return EndRequest(id, timeout_ms, held, ending, secret)

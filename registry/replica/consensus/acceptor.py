@@ -19,7 +19,7 @@ from ...disk import ClassRecord, ForgottenInstance
 from ...errors import ProtocolError
 from ...keys import home
 from ...locks.leases import Leases
-from ...locks.terms import TERMS, is_term, tenure, term_of
+from ...locks.terms import TERMS, is_term, lease_id, term_of
 from ...paxos import acceptor, class_promise
 from ...paxos.instance import EMPTY, Class, Contradiction, Instance
 from ...paxos.messages import (
@@ -202,7 +202,7 @@ class Acceptors:
         refusal_ms = self._leases.refusal_ms(step.now_ms, message.key, term.previous)
         if refusal_ms > 0:
             return instance, Held(message.key, message.ballot, ceil(refusal_ms))
-        self._leases.start(step.now_ms, tenure(message.decree), term.ttl_ms, term.secret_hash)
+        self._leases.start(step.now_ms, lease_id(message.decree), term.ttl_ms, term.secret_hash)
         return changed, answer
 
     def _store(self, step: StepBuilder, key: Key, instance: Instance) -> None:

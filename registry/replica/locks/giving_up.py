@@ -19,7 +19,7 @@ from msgspec import Struct
 from ...errors import BadRequest
 from ...locks.leases import Leases
 from ...locks.secret import hash_of
-from ...locks.terms import Ending, How, tenure, term_of
+from ...locks.terms import Ending, How, lease_id, term_of
 from ...types import Decree, NodeId
 from ...wire.peers import EndTerm, GiveUp, GiveUpTaken
 from ...wire.requests import GivenUp, GiveUpRequest, LockRequest
@@ -146,15 +146,15 @@ class GiveUpRequests:
         latest = self._lock_queues.latest.of(message.lock)
         if latest is not None:
             self._leases.end_if_decreed_to_given_up(step.now_ms, latest)
-            if latest.claim_id == message.claim_id and self._leases.ending(tenure(latest)):
-                self._lock_queues.on_ended(step, tenure(latest))
+            if latest.claim_id == message.claim_id and self._leases.ending(lease_id(latest)):
+                self._lock_queues.on_ended(step, lease_id(latest))
         if taken:
             step.at_once(Send(sender, GiveUpTaken(message.id)))
 
     def on_learned(self, step: StepBuilder, decree: Decree) -> None:
         """A term is decided: a given-up claim's is over, and those who missed the give-up are told."""
         if self._leases.end_if_decreed_to_given_up(step.now_ms, decree):
-            over = EndTerm(tenure(decree), term_of(decree).ttl_ms, Ending(How.RELEASED))
+            over = EndTerm(lease_id(decree), term_of(decree).ttl_ms, Ending(How.RELEASED))
             step.broadcast(self._node.others, over)
 
     def _pass_over(self, step: StepBuilder, message: GiveUp) -> None:

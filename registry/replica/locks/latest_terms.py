@@ -5,7 +5,7 @@ What was learned lately is remembered, within a bound and only as a shortcut; th
 
 from collections.abc import Iterable
 
-from ...locks.terms import lock_and_term, lock_path, tenure
+from ...locks.terms import lease_id, lock_and_term, lock_path
 from ...types import Decree, Key
 from ..step.effects import ReadLastSlot
 from ..step.events import TryNextTerm
@@ -42,7 +42,7 @@ class LatestTerms:
     def needs(self, lock: str) -> Iterable[Key]:
         """The instances with which a contest about `lock` can go on in the same step."""
         latest = self.of(lock)
-        return (latest.key, tenure(latest).next_key) if latest is not None else ()
+        return (latest.key, lease_id(latest).next_key) if latest is not None else ()
 
     def remember(self, decree: Decree) -> None:
         """A term was learned, or read; an earlier one does not replace a later one."""

@@ -10,7 +10,7 @@ arrived. So overtaken questions are kept until it has, or nobody waits for that.
 
 from collections.abc import Iterable
 
-from ...locks.terms import tenure
+from ...locks.terms import lease_id
 from ...types import Decree, Key, NodeId
 from ...wire.peers import LeaseAnswer
 from ..step.effects import Send
@@ -42,7 +42,7 @@ class LeaseQueries:
     def needs(self, answer: LeaseAnswer) -> Iterable[Key]:
         """The instances that an answer is about: the next term's, which it may report."""
         ask = self.asked(answer)
-        return (tenure(ask.decree).next_key,) if ask is not None else ()
+        return (lease_id(ask.decree).next_key,) if ask is not None else ()
 
     def asked(self, answer: LeaseAnswer) -> Ask | None:
         """The question that an answer is to, unless it is of no interest any more."""

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from msgspec import Struct, field
 
-from ...locks.terms import Ending, How, tenure, term_of
+from ...locks.terms import Ending, How, lease_id, term_of
 from ...paxos.quorums import Quorums
 from ...types import Decree, NodeId
 from ...wire.peers import AskLease, LeaseAnswer
@@ -52,7 +52,7 @@ class Ask(Struct, eq=False):
     def question(self) -> AskLease:
         """What goes to every node."""
         term = term_of(self.decree)
-        return AskLease(self.token, tenure(self.decree), term.ttl_ms, term.secret_hash)
+        return AskLease(self.token, lease_id(self.decree), term.ttl_ms, term.secret_hash)
 
     def answered(self, quorums: Quorums) -> bool:
         """Whether a prepare quorum has said how things stand."""

@@ -23,11 +23,11 @@ from ...locks.leases import Leases
 from ...locks.terms import (
     Ending,
     How,
+    LeaseId,
     Previous,
-    Tenure,
+    lease_id,
     lock_and_term,
     lock_of,
-    tenure,
     term_key,
     term_of,
 )
@@ -181,7 +181,7 @@ class LockQueues:
             self.asking.drop(queue)
             self.latest.find(step, queue)
 
-    def on_ended(self, step: StepBuilder, over: Tenure) -> None:
+    def on_ended(self, step: StepBuilder, over: LeaseId) -> None:
         """A term was released or broken: the next waiter may be proposed."""
         queue = self._lock_queues.get(over.lock)
         if queue is not None and queue.candidate is None:
@@ -210,7 +210,7 @@ class LockQueues:
         queue.drop_finished()
         if not queue.waiters:
             self._close(queue)
-        elif self._leases.ending(tenure(decree)) or not queue.patient(step.now_ms + PATIENT_MS):
+        elif self._leases.ending(lease_id(decree)) or not queue.patient(step.now_ms + PATIENT_MS):
             self.latest.find(step, queue)
         elif not step.now_ms < queue.looks_ms <= step.now_ms + FRESH_MS:
             self._pause(step, queue, FRESH_MS)
@@ -297,7 +297,7 @@ class LockQueues:
         self.latest.remember(before)
         self.granting.grant(step, queue, before)
         queue.drop_finished()
-        ending = self._leases.ending(tenure(before))
+        ending = self._leases.ending(lease_id(before))
         first = queue.first()
         if not queue.waiters:
             self._close(queue)
@@ -315,7 +315,7 @@ class LockQueues:
         decree: Decree,
         ending: Ending,
     ) -> None:
-        over = tenure(decree)
+        over = lease_id(decree)
         previous = Previous(over.claim_id, term_of(decree).ttl_ms, ending)
         self._propose(step, queue, first, over.next_key, previous)
 
@@ -343,7 +343,7 @@ class LockQueues:
             return
         queue = self.asking.queue(answer)
         if answer.learned is not None:
-            if answer.learned.key == tenure(ask.decree).next_key:
+            if answer.learned.key == lease_id(ask.decree).next_key:
                 self._learn(step, (answer.learned,))  # which ends this question
             return
         ask.answers[sender] = answer
@@ -370,7 +370,7 @@ class LockQueues:
             if found is None:
                 self._pause(step, queue, self._node.config.timing.resend_ms)
 
-        self._coordinator.follow(step, tenure(ask.decree).next_key, pending, then)
+        self._coordinator.follow(step, lease_id(ask.decree).next_key, pending, then)
         self._pause(step, queue, MAX_PAUSE_MS)
 
     def _on_free(self, step: StepBuilder, queue: LockQueue, ask: Ask) -> None:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from ...disk import ForgottenInstance, Unserved
 from ...errors import BadRequest
 from ...locks.leases import Leases
-from ...locks.terms import How, Tenure, term_of
+from ...locks.terms import How, LeaseId, term_of
 from ...paxos.instance import Instance
 from ...types import Decree, NodeId
 from ...wire.peers import AskLease, EndTerm, LeaseAnswer, Renew, Renewed
@@ -31,7 +31,7 @@ from ..step.node import Node, refusal
 from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
 
-OnEnded = Callable[[StepBuilder, Tenure], None]
+OnEnded = Callable[[StepBuilder, LeaseId], None]
 
 
 class Renewal(Struct, eq=False):
@@ -81,7 +81,7 @@ class Renewals:
         """A holder is alive."""
 
         def then(step: StepBuilder, found: Found) -> None:
-            held = request.tenure
+            held = request.lease_id
             if not isinstance(found, Decree) or found.claim_id != held.claim_id:
                 self._requests.answer(step, pending, Superseded(request.id))
                 return
@@ -95,7 +95,7 @@ class Renewals:
         if not self._node.voting:
             self._requests.fail(step, pending, *refusal(self._node))
         else:
-            self._reads.read(step, request.tenure.key, pending, then)
+            self._reads.read(step, request.lease_id.key, pending, then)
 
     def end(self, step: StepBuilder, pending: PendingRequest, request: EndRequest) -> None:
         """The holder is done, or an operator breaks the term."""
@@ -108,23 +108,23 @@ class Renewals:
             if isinstance(found, ForgottenInstance):
                 self._requests.fail(step, pending, found.error, found.message)
                 return
-            if found is None or found.claim_id != request.tenure.claim_id:
+            if found is None or found.claim_id != request.lease_id.claim_id:
                 message = (
-                    f"term {request.tenure.term} of {request.tenure.lock!r} is not this claim's"
+                    f"term {request.lease_id.term} of {request.lease_id.lock!r} is not this claim's"
                 )
                 self._requests.fail(step, pending, BadRequest, message)
                 return
             term = term_of(found)
             if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):
-                message = _not_his_secret(request.tenure)
+                message = _not_his_secret(request.lease_id)
                 self._requests.fail(step, pending, BadRequest, message)
                 return
-            over = EndTerm(request.tenure, term.ttl_ms, request.ending)
+            over = EndTerm(request.lease_id, term.ttl_ms, request.ending)
             step.broadcast(self._node.others, over)
             self._requests.answer(step, pending, Ended(request.id))
             self._end(step, over)  # at once: the next in line waits for it
 
-        self._reads.read(step, request.tenure.key, pending, then)
+        self._reads.read(step, request.lease_id.key, pending, then)
 
     def prune(self) -> None:
         """Forget the keep-alives that nobody waits for any more."""
@@ -180,7 +180,7 @@ class Renewals:
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Terms that are followed by one which is decided need not be kept any more."""
         for token, renewal in list(self._renewals.items()):
-            held = renewal.message.tenure
+            held = renewal.message.lease_id
             if gone.covers(held.key):
                 self._drop(token)
                 self._requests.answer(step, renewal.pending, Superseded(renewal.pending.request.id))
@@ -189,12 +189,12 @@ class Renewals:
 
     def on_renew(self, step: StepBuilder, sender: NodeId, message: Renew) -> None:
         """Restart the lease, unless the next term is under way here."""
-        key, following = message.tenure.next_key, step.instances[message.tenure.next_key]
+        key, following = message.lease_id.next_key, step.instances[message.lease_id.next_key]
         if isinstance(following, ForgottenInstance):
             tell_forgotten(step, sender, key, following)
         elif self._node.voting:
             kept = _is_open(following) and self._leases.renew(
-                step.now_ms, message.tenure, message.ttl_ms, message.secret_hash
+                step.now_ms, message.lease_id, message.ttl_ms, message.secret_hash
             )
             step.at_once(Send(sender, Renewed(message.id, kept)))
 
@@ -204,20 +204,20 @@ class Renewals:
 
     def _end(self, step: StepBuilder, message: EndTerm) -> None:
         """A term is over: renew it no more, and let the next one follow."""
-        self._leases.end(step.now_ms, message.tenure, message.ttl_ms, message.ending)
-        self._on_ended(step, message.tenure)
+        self._leases.end(step.now_ms, message.lease_id, message.ttl_ms, message.ending)
+        self._on_ended(step, message.lease_id)
 
     def tell(self, step: StepBuilder, sender: NodeId, message: AskLease) -> None:
         """Answer a node that asks for the next term, once what is said here is durable."""
-        following = step.instances[message.tenure.next_key]
+        following = step.instances[message.lease_id.next_key]
         if isinstance(following, ForgottenInstance):
-            tell_forgotten(step, sender, message.tenure.next_key, following)
+            tell_forgotten(step, sender, message.lease_id.next_key, following)
             return
         if isinstance(following, Unserved) or following.disputed is not None:
             return
         if following.learned is None and not self._node.voting:
             return
-        held = message.tenure
+        held = message.lease_id
         self._leases.end_if_given_up(step.now_ms, held, message.ttl_ms, message.secret_hash)
         remaining_ms = self._leases.remaining_ms(step.now_ms, held, message.ttl_ms)
         answer = LeaseAnswer(
@@ -237,5 +237,5 @@ def _is_open(following: Instance | Unserved) -> bool:
     return following.accepted is None and following.learned is None
 
 
-def _not_his_secret(held: Tenure) -> str:
+def _not_his_secret(held: LeaseId) -> str:
     return f"the secret is not that of the holder of term {held.term} of {held.lock!r}"

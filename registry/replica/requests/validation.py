@@ -61,7 +61,7 @@ def check_names(request: Request) -> None:
         case LockRequest() | HolderRequest() | GiveUpRequest():
             parse_lock(request.lock)
         case KeepAliveRequest() | EndRequest():
-            parse_lock(request.tenure.lock)
+            parse_lock(request.lease_id.lock)
         case StatusRequest() | Cancel() | ClientPing():
             pass
         case _:

@@ -92,7 +92,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "nursery": (7, "text", object()),
     "on_lost": (7, "text", True),
     "force": (None, 0, 1, "yes"),
-    "holder": (None, "me", 7, HOLDER.tenure,
+    "holder": (None, "me", 7, HOLDER.lease_id,
                Holder("", 3, "me", "", None, 0, 10.0, "", b"", b"id"),
                Holder("jobs", 0, "me", "", None, 0, 10.0, "", b"", b"id"),
                Holder("jobs", 3, "me", "", None, 0, 10.0, "", b"", "id"),  # type: ignore[arg-type]

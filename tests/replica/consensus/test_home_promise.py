@@ -3,7 +3,7 @@
 import pytest
 
 from decreed.registry.keys import homes
-from decreed.registry.locks.terms import Ending, How, tenure
+from decreed.registry.locks.terms import Ending, How, lease_id
 from decreed.registry.paxos.messages import (
     Accept,
     Accepted,
@@ -385,7 +385,7 @@ def home_of_lock(world: World) -> NodeId:
 def next_term(world: World, node: NodeId, name: str) -> Decree:
     """Get the lock and give it back."""
     decree = lock(world, node, name).decree
-    assert isinstance(release(world, node, tenure(decree), Ending(How.RELEASED)), Ended)
+    assert isinstance(release(world, node, lease_id(decree), Ending(How.RELEASED)), Ended)
     return decree
 
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from decreed.registry.config import LockTerms
 from decreed.registry.locks.terms import (
-    Tenure,
+    LeaseId,
     lock_and_term,
     term_key,
 )
@@ -100,7 +100,7 @@ def probe(world: World, node: NodeId, term: int) -> set[type]:
     key, decree = term_key("l", term), stored(world, node, term_key("l", 40)).learned
     assert decree is not None
     mark = len(world.sent)
-    held = Tenure("l", term - 1, b"id")
+    held = LeaseId("l", term - 1, b"id")
     for message in (
         Prepare(key, HIGH),
         Accept(key, HIGH, replace(decree, key=key)),

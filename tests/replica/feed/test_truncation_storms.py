@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from decreed.registry.locks.terms import Ending, How, lock_and_term, tenure, term_key
+from decreed.registry.locks.terms import Ending, How, lease_id, lock_and_term, term_key
 from decreed.registry.paxos.messages import Accept, Accepted, Commit
 from decreed.registry.types import Ballot, Decree, Key, NodeId
 from decreed.registry.wire.peers import FeedPage, Fetched, PeerMessage
@@ -127,7 +127,7 @@ class Storm:
             if isinstance(answer, Granted) and self.world.up():
                 self._check_granted(answer.decree)
                 over = Ending(How.RELEASED)
-                request = to_end(self.world.new_id(), 1_000, tenure(answer.decree), over)
+                request = to_end(self.world.new_id(), 1_000, lease_id(answer.decree), over)
                 self.world.send(self.chance.choice(self.world.up()), request)
 
     def _check_granted(self, decree: Decree) -> None:

@@ -1,7 +1,7 @@
 """A decree becomes known once: who is told of it, in which order, and what is never told."""
 
 from decreed.registry.keys import homes
-from decreed.registry.locks.terms import Previous, tenure, term_key
+from decreed.registry.locks.terms import Previous, lease_id, term_key
 from decreed.registry.paxos.messages import Accept, Commit, CommitMany
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import Ballot, Decree, Key, Process
@@ -54,7 +54,7 @@ def test_what_is_disputed_is_no_news_to_those_who_watch() -> None:
 
 def test_nobody_is_granted_a_term_that_is_disputed() -> None:
     world = World()
-    held = tenure(lock(world, N1, "a").decree)
+    held = lease_id(lock(world, N1, "a").decree)
     mark = want(world, N1, "b")
     world.run(10)
     wrong = Decree.of(wanted("b").claim(Key(held.key), None), BALLOT, 0)

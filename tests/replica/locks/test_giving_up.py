@@ -4,7 +4,7 @@ import pytest
 
 from decreed.registry.errors import BadRequest, Unreachable
 from decreed.registry.locks.leases import Leases
-from decreed.registry.locks.terms import Ending, How, TermClaim, tenure, term_of
+from decreed.registry.locks.terms import Ending, How, TermClaim, lease_id, term_of
 from decreed.registry.replica.step.events import ClientGone
 from decreed.registry.types import NodeId
 from decreed.registry.wire.peers import GiveUp, GiveUpTaken, PeerMessage
@@ -87,7 +87,7 @@ def test_given_up_at_any_point_of_a_hand_over_the_next_waiter_gets_it(
     if at_ms < 0:
         gives_up(world, "n1", "a")
         world.run(-at_ms)
-    release(world, "n1", tenure(held.decree))
+    release(world, "n1", lease_id(held.decree))
     if at_ms >= 0:
         world.run(at_ms)
         gives_up(world, "n1", "a")
@@ -113,7 +113,7 @@ def test_a_broken_connection_is_no_give_up() -> None:
     mark = want(world, "n1", "b")
     world.run(BOUND_MS)
     assert told(world, mark) is None
-    assert isinstance(keep(world, "n2", tenure(held.decree)), Kept), "it goes on by another node"
+    assert isinstance(keep(world, "n2", lease_id(held.decree)), Kept), "it goes on by another node"
 
 
 def test_those_who_wait_for_it_leave_the_queue_wherever_they_wait() -> None:
@@ -153,7 +153,7 @@ def test_a_node_that_missed_the_give_up_grants_a_term_that_is_over_at_once() -> 
     missing(world, N2)
     assert isinstance(world.answers[given_up(world, "a")][0], GivenUp)
     mark = asks(world, "n1", "b")
-    release(world, "n2", tenure(held.decree))
+    release(world, "n2", lease_id(held.decree))
     granted = granted_within(world, mark, BOUND_MS)
     assert term(granted) == 3
     previous = term_of(granted.decree).previous
@@ -217,7 +217,7 @@ def test_the_term_of_a_given_up_claim_shows_as_over() -> None:
     held = world.ask("n2", HolderRequest(world.new_id(), 1_000, "l"))
     assert isinstance(held, HeldBy)
     assert (held.remaining_ms, held.ending) == (0, RELEASED)
-    kept = keep(world, "n2", tenure(held.decree))
+    kept = keep(world, "n2", lease_id(held.decree))
     assert isinstance(kept, Superseded)
 
 
@@ -232,8 +232,8 @@ def test_a_give_up_with_another_secret_does_nothing_to_holder_or_waiter() -> Non
         claim_id = wanted(name).claim_id
         world.ask("n1", GiveUpRequest(world.new_id(), 500, "l", claim_id, TTL_MS, THIEF))
     assert told(world, mark) is None
-    assert isinstance(keep(world, "n2", tenure(held.decree)), Kept)
-    release(world, "n1", tenure(held.decree))
+    assert isinstance(keep(world, "n2", lease_id(held.decree)), Kept)
+    release(world, "n1", lease_id(held.decree))
     assert term(granted_within(world, mark, BOUND_MS)) == 2
     gone = to_give_up(world.new_id(), 500, "l", wanted("b"))
     assert isinstance(world.ask("n1", gone), GivenUp), "the thief's word is not in the way"
@@ -254,6 +254,6 @@ def test_a_break_of_a_term_whose_claim_is_given_up_needs_no_wait() -> None:
     world.run(20)
     held = world.ask("n1", HolderRequest(world.new_id(), 1_000, "l"))
     assert isinstance(held, HeldBy)
-    release(world, "n1", tenure(held.decree), Ending(How.BROKEN, "op", "why"))
+    release(world, "n1", lease_id(held.decree), Ending(How.BROKEN, "op", "why"))
     given_up(world, "a")
     granted_within(world, asks(world, "n2", "b"), BOUND_MS)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from decreed.registry.errors import OutcomeUnknown, Unreachable
-from decreed.registry.locks.terms import tenure
+from decreed.registry.locks.terms import lease_id
 from decreed.registry.paxos.messages import Accepted
 from decreed.registry.types import NodeId
 from decreed.registry.wire.peers import AskLease, LeaseAnswer
@@ -83,7 +83,7 @@ def test_what_was_answered_before_the_request_does_not_answer_it(asks: Ask) -> N
 def test_nobody_is_told_of_a_holder_who_released_before_he_asked() -> None:
     """An answer from before the release arrives behind it: it is not for who asked behind it."""
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     slow_answers(world)
     early = world.send("n2", who_has_it(world))
     world.run(SLOW_MS / 2)
@@ -144,7 +144,7 @@ def test_an_overtaken_question_proves_nothing_before_a_quorum_has_answered_it(
     answering: int,
 ) -> None:
     world = World(config(5))
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     want(world, "n1", "next")
     world.run(50)
     speaking = ["n1", "n2", "n3"][:answering]

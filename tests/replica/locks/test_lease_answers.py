@@ -11,7 +11,7 @@ from itertools import permutations
 import pytest
 
 from decreed.registry.config import ClusterConfig
-from decreed.registry.locks.terms import Ending, How, Tenure, tenure
+from decreed.registry.locks.terms import Ending, How, LeaseId, lease_id
 from decreed.registry.replica.locks.lock_queue import AT_ONCE, Ask
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.replica.step.pending import PendingRequest
@@ -56,7 +56,7 @@ Mark = tuple[NodeId, int]
 
 
 def asked(*serves: PendingRequest) -> Ask:
-    claim = wish("a", b"a", TTL_MS).claim(Tenure("l", 1, b"a").key, None)
+    claim = wish("a", b"a", TTL_MS).claim(LeaseId("l", 1, b"a").key, None)
     return Ask(7, Decree.of(claim, Ballot(1, Process(N1, 1)), 0), list(serves))
 
 
@@ -136,31 +136,31 @@ def let_through(world: World, kind: type, nodes: int) -> None:
     world.lose = lose
 
 
-def keeps(world: World, held: Tenure) -> Mark:
+def keeps(world: World, held: LeaseId) -> Mark:
     return world.send("n1", to_keep(world.new_id(), 600, held))
 
 
-def asks(world: World, held: Tenure) -> Mark:
+def asks(world: World, held: LeaseId) -> Mark:
     return world.send("n1", HolderRequest(world.new_id(), 600, "l"))
 
 
-def tries(world: World, held: Tenure) -> Mark:
+def tries(world: World, held: LeaseId) -> Mark:
     return world.send("n1", LockRequest(world.new_id(), 600, "l", False, wanted("b")))
 
 
-def gives_up(world: World, held: Tenure) -> Mark:
+def gives_up(world: World, held: LeaseId) -> Mark:
     return world.send("n1", to_give_up(world.new_id(), 600, "l", wanted("a")))
 
 
-def reads(world: World, held: Tenure) -> Mark:
+def reads(world: World, held: LeaseId) -> Mark:
     return world.send("n1", GetRequest(world.new_id(), 600, Key("undecided")))
 
 
-def lists(world: World, held: Tenure) -> Mark:
+def lists(world: World, held: LeaseId) -> Mark:
     return world.send("n1", ListRequest(world.new_id(), 10_000, "", "", 10))
 
 
-CASES: list[tuple[Callable[[World, Tenure], Mark], type, type]] = [
+CASES: list[tuple[Callable[[World, LeaseId], Mark], type, type]] = [
     (keeps, Renewed, Kept),
     (asks, LeaseAnswer, HeldBy),
     (tries, LeaseAnswer, HeldBy),
@@ -174,12 +174,12 @@ CASES: list[tuple[Callable[[World, Tenure], Mark], type, type]] = [
 @pytest.mark.parametrize(("begin", "kind", "expected"), CASES, ids=[c[0].__name__ for c in CASES])
 def test_it_takes_a_prepare_quorum_and_no_more(
     cluster: ClusterConfig,
-    begin: Callable[[World, Tenure], Mark],
+    begin: Callable[[World, LeaseId], Mark],
     kind: type,
     expected: type,
 ) -> None:
     world = World(cluster)
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     prepare = cluster.quorums.prepare
     let_through(world, kind, prepare - 1)
     mark = begin(world, held)
@@ -198,7 +198,7 @@ def test_it_takes_a_prepare_quorum_and_no_more(
 @SIZES
 def test_a_term_is_superseded_once_no_prepare_quorum_can_keep_it(cluster: ClusterConfig) -> None:
     world = World(cluster)
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     may_refuse = len(cluster.nodes) - cluster.quorums.prepare
     for refusing in (may_refuse, may_refuse + 1):
         world.lose = lambda sender, to, message: isinstance(message, Renew)
@@ -227,11 +227,11 @@ def hear(world: World, node: str, remaining_ms: int) -> None:
 @pytest.mark.parametrize("begin", [asks, tries])
 @pytest.mark.parametrize(("n2_ms", "n3_ms"), [(900, 600), (600, 900)])
 def test_the_time_that_is_told_is_the_quorums_and_no_single_nodes(
-    begin: Callable[[World, Tenure], Mark], n2_ms: int, n3_ms: int
+    begin: Callable[[World, LeaseId], Mark], n2_ms: int, n3_ms: int
 ) -> None:
     """The node that is asked has the shortest lease itself, and the last to answer another one."""
     world = World(config(5))
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     world.run(TTL_MS - 300)
     let_through(world, LeaseAnswer, 1)
     mark = begin(world, held)
@@ -245,7 +245,7 @@ def test_the_time_that_is_told_is_the_quorums_and_no_single_nodes(
 
 def test_one_whose_time_ends_in_the_queue_is_told_the_time_that_is_left_by_then() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     world.run(400)
     assert isinstance(world.ask("n1", to_keep(world.new_id(), 300, held)), Kept)
     kept_ms = world.now_ms
@@ -263,7 +263,7 @@ def test_one_whose_time_ends_in_the_queue_is_told_the_time_that_is_left_by_then(
 @SIZES
 def test_a_lock_is_kept_and_changes_hands_under_any_quorums(cluster: ClusterConfig) -> None:
     world = World(cluster)
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     mark = world.send("n2", LockRequest(world.new_id(), 60_000, "l", True, wanted("b")))
     for _ in range(6):
         world.run(TTL_MS / 3)

@@ -4,7 +4,7 @@ from decreed.registry.errors import BadRequest
 from decreed.registry.locks.terms import (
     Ending,
     How,
-    tenure,
+    lease_id,
     term_key,
     term_of,
 )
@@ -34,7 +34,7 @@ from ...support.world import World, claim, config
 def test_no_node_accepts_a_term_while_it_holds_a_lease_on_the_one_before() -> None:
     """Even if the proposer was told that it is free: the holder was heard in between."""
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     world.run(TTL_MS + 100)
     keep_first = to_keep(world.new_id(), 1_000, held)
 
@@ -56,7 +56,7 @@ def test_no_node_accepts_a_term_while_it_holds_a_lease_on_the_one_before() -> No
 
 def test_nodes_that_forgot_their_leases_refuse_for_as_long_as_one_could_run() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     assert isinstance(keep(world, "n1", held), Kept)
     for node in world.config.nodes:
         world.crash(node)
@@ -69,7 +69,7 @@ def test_nodes_that_forgot_their_leases_refuse_for_as_long_as_one_could_run() ->
 
 def test_a_release_that_the_proposal_carries_counts_though_a_node_never_heard_it() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     world.lose = lambda sender, to, message: isinstance(message, EndTerm) and sender != to
     release(world, "n1", held)
     began_ms = world.now_ms
@@ -79,7 +79,7 @@ def test_a_release_that_the_proposal_carries_counts_though_a_node_never_heard_it
 
 def test_a_lost_release_costs_a_ttl_and_no_more() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     world.lose = lambda sender, to, message: isinstance(message, EndTerm) and sender != to
     release(world, "n1", held)
     world.crash(world.config.nodes[0])
@@ -93,7 +93,7 @@ def test_a_lost_release_costs_a_ttl_and_no_more() -> None:
 
 def test_a_broken_term_is_renewed_no_more_and_the_next_says_who_and_why() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     broken = Ending(How.BROKEN, "operator", "it hangs")
     assert isinstance(release(world, "n2", held, broken), Ended)
     assert isinstance(keep(world, "n1", held), Superseded)
@@ -106,7 +106,7 @@ def test_a_broken_term_is_renewed_no_more_and_the_next_says_who_and_why() -> Non
 
 def test_the_next_term_says_who_broke_the_last_however_late_it_comes() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     broken = Ending(How.BROKEN, "operator", "it hangs")
     release(world, "n2", held, broken)
     world.run(20 * TTL_MS)
@@ -116,7 +116,7 @@ def test_the_next_term_says_who_broke_the_last_however_late_it_comes() -> None:
 
 def test_a_forced_break_does_not_wait() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     forced = Ending(How.FORCED, "operator", "now")
     release(world, "n2", held, forced)
     began_ms = world.now_ms
@@ -127,7 +127,7 @@ def test_a_forced_break_does_not_wait() -> None:
 
 def test_nobody_says_that_a_term_has_expired() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     refused = release(world, "n1", held, Ending(How.EXPIRED))
     assert isinstance(refused, Failed) and refused.code == BadRequest.code
 
@@ -160,15 +160,15 @@ def test_a_cluster_of_one_and_one_with_flexible_quorums_have_locks_too() -> None
         world = World(cluster)
         granted = lock(world, "n1", "a")
         assert granted.leased == (cluster.quorums.accept * 2 > len(cluster.nodes))
-        assert isinstance(keep(world, "n1", tenure(granted.decree)), Kept)
-        release(world, "n1", tenure(granted.decree))
+        assert isinstance(keep(world, "n1", lease_id(granted.decree)), Kept)
+        release(world, "n1", lease_id(granted.decree))
         assert term(lock(world, "n1", "b")) == 2
 
 
 def test_nothing_is_left_in_memory_when_nobody_waits_and_nobody_holds() -> None:
     world = World()
     for number in range(5):
-        release(world, "n1", tenure(lock(world, "n1", f"h{number}").decree))
+        release(world, "n1", lease_id(lock(world, "n1", f"h{number}").decree))
     world.ask("n1", LockRequest(world.new_id(), 200, "l", False, wanted("x")))
     world.run(5 * TTL_MS)
     for node in world.config.nodes:

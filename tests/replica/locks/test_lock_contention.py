@@ -2,7 +2,7 @@
 
 import pytest
 
-from decreed.registry.locks.terms import Ending, How, Previous, Tenure, tenure
+from decreed.registry.locks.terms import Ending, How, LeaseId, Previous, lease_id
 from decreed.registry.paxos.messages import Accept, Prepare
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import Ballot, Decree, NodeId, Process
@@ -36,7 +36,7 @@ def test_a_waiter_in_a_queue_that_moves_faster_than_any_answer_is_told_who_has_i
             world.run(1)
         world.send(
             "n1",
-            to_end(world.new_id(), 500, Tenure("l", number, wanted(name).claim_id), RELEASED),
+            to_end(world.new_id(), 500, LeaseId("l", number, wanted(name).claim_id), RELEASED),
         )
     answers = [told(world, mark) for mark in (*late, asks)]
     assert all(isinstance(answer, HeldBy) for answer in answers), answers
@@ -49,7 +49,7 @@ def test_a_term_that_a_minority_accepted_in_vain_is_looked_at_in_measured_steps(
     first = wish("a", b"a", TTL_MS)
     granted = world.ask("n1", LockRequest(world.new_id(), 5_000, "l", True, first))
     assert isinstance(granted, Granted)
-    held = tenure(granted.decree)
+    held = lease_id(granted.decree)
     world.run(TTL_MS / 2)
     world.lose = lambda _, to, message: to == N3 and isinstance(message, Renew)
     world.ask("n2", to_keep(world.new_id(), 1_000, held))

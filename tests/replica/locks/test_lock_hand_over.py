@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from decreed.registry.locks.terms import Previous, Tenure, lock_and_term, tenure, term_key
+from decreed.registry.locks.terms import LeaseId, Previous, lease_id, lock_and_term, term_key
 from decreed.registry.paxos.messages import Accept, Commit, Prepare
 from decreed.registry.replica.locks.lock_queue import FRESH_MS
 from decreed.registry.replica.step.effects import Effects, Send
@@ -26,7 +26,7 @@ SOON_MS = FRESH_MS * 17 / 16 + 2
 def asked(world: World, node: NodeId) -> list[int]:
     """The terms that a node has asked another about."""
     return [
-        message.tenure.term
+        message.lease_id.term
         for sender, to, message in world.sent
         if sender == node != to and isinstance(message, AskLease)
     ]
@@ -48,18 +48,18 @@ def lock_queues(world: World, node: NodeId) -> int:
     return len(world.replica(node).pending_work().get("contests", ()))
 
 
-def over(held: Tenure) -> EndTerm:
+def over(held: LeaseId) -> EndTerm:
     return EndTerm(held, TTL_MS, RELEASED)
 
 
-def second(held: Tenure, name: str = "b") -> Decree:
+def second(held: LeaseId, name: str = "b") -> Decree:
     """The term behind the first, which somebody got elsewhere."""
     claim = wanted(name).claim(held.next_key, Previous(held.claim_id, TTL_MS, RELEASED))
     return Decree.of(claim, Ballot(1, Process(N2, 1)), 0)
 
 
-def held_here(world: World, node: NodeId = N1) -> Tenure:
-    return tenure(lock(world, node, "a").decree)
+def held_here(world: World, node: NodeId = N1) -> LeaseId:
+    return lease_id(lock(world, node, "a").decree)
 
 
 def told_from_elsewhere() -> tuple[World, Commit, EndTerm]:
@@ -70,7 +70,7 @@ def told_from_elsewhere() -> tuple[World, Commit, EndTerm]:
     world.run(10)
     heard_of = second(held)
     world.sent.clear()
-    return world, Commit(heard_of.key, heard_of), over(tenure(heard_of))
+    return world, Commit(heard_of.key, heard_of), over(lease_id(heard_of))
 
 
 # -- no sooner and no later
@@ -117,7 +117,7 @@ def test_quick_hand_overs_do_not_put_the_question_off_for_ever() -> None:
         release(world, N1, held)
         granted = told(world, mark)
         assert term(granted) == number
-        held = Tenure("l", number, wanted(f"w{number - 2}").claim_id)
+        held = LeaseId("l", number, wanted(f"w{number - 2}").claim_id)
         world.run(45)
     assert len(set(asked(world, N1))) >= 2
 
@@ -218,7 +218,7 @@ def test_while_the_disk_is_searched_for_the_latest_term_nobody_contends() -> Non
     world.answers |= {(N3, request.id): [] for request in requests}
     world.post(N3, FromClient(1, (requests[0],)))
     world.post(N3, FromPeer(N1, Commit(first.key, first)))
-    world.post(N3, FromPeer(N1, Renew(7, tenure(first), TTL_MS, None)))
+    world.post(N3, FromPeer(N1, Renew(7, lease_id(first), TTL_MS, None)))
     world.post(N3, FromClient(1, (requests[1],)))
     world.settle()
     questions = {m.id for s, _, m in world.sent if s == N3 and isinstance(m, AskLease)}

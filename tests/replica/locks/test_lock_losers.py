@@ -3,7 +3,7 @@
 import pytest
 
 from decreed.registry.locks.holding import validity_ms
-from decreed.registry.locks.terms import lock_and_term, tenure
+from decreed.registry.locks.terms import lease_id, lock_and_term
 from decreed.registry.paxos.messages import Accept, Commit, Prepare
 from decreed.registry.types import NodeId
 from decreed.registry.wire.peers import AskLease, LeaseAnswer, PeerMessage, Renew, Renewed
@@ -47,7 +47,7 @@ def test_an_old_acceptance_of_a_loser_does_not_end_the_lease_of_the_holder() -> 
     waiting = want(world, "n3", "next")
     until_ms = world.now_ms
     for _ in range(12):
-        keep = to_keep(world.new_id(), 1_000, tenure(first.decree))
+        keep = to_keep(world.new_id(), 1_000, lease_id(first.decree))
         sent_ms = world.now_ms
         if isinstance(world.ask("n2", keep), Kept):
             until_ms = sent_ms + validity_ms(TTL_MS)
@@ -78,7 +78,7 @@ def test_links_that_break_and_mend_never_let_the_next_holder_in_early(at_ms: int
     world.run(at_ms)
     cut.discard(frozenset((N1, N2)))
     until_ms = world.now_ms + validity_ms(TTL_MS)
-    keep = world.send("n2", to_keep(world.new_id(), 100, tenure(first.decree)))
+    keep = world.send("n2", to_keep(world.new_id(), 100, lease_id(first.decree)))
     world.run(60)
     cut.add(frozenset((N1, N2)))
     cut.discard(frozenset((N1, N3)))

@@ -5,8 +5,8 @@ import pytest
 from decreed.registry.errors import BadRequest, OutcomeUnknown, Unreachable
 from decreed.registry.locks.terms import (
     How,
-    Tenure,
-    tenure,
+    LeaseId,
+    lease_id,
     term_key,
     term_of,
 )
@@ -45,7 +45,7 @@ def test_the_first_who_asks_gets_the_first_term() -> None:
 def test_after_a_release_the_next_term_follows_at_once_and_says_so() -> None:
     world = World()
     first = lock(world, "n1", "a")
-    assert isinstance(release(world, "n1", tenure(first.decree)), Ended)
+    assert isinstance(release(world, "n1", lease_id(first.decree)), Ended)
     began_ms = world.now_ms
     second = lock(world, "n1", "b")
     assert world.now_ms - began_ms < 100
@@ -68,7 +68,7 @@ def test_without_a_release_the_next_term_waits_for_the_lease_to_run_out() -> Non
 
 def test_a_holder_that_is_alive_keeps_its_term_for_as_long_as_it_likes() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     mark = want(world, "n2", "b")
     for _ in range(20):
         world.run(TTL_MS / 3)
@@ -84,7 +84,7 @@ def test_waiters_get_the_lock_in_the_order_in_which_they_came() -> None:
     marks = [want(world, "n1", f"w{number}") for number in range(5)]
     world.run(10)
     for number, mark in enumerate(marks):
-        release(world, "n1", tenure(held.decree))
+        release(world, "n1", lease_id(held.decree))
         world.run(50)
         answer = told(world, mark)
         assert isinstance(answer, Granted), f"waiter {number} has it"
@@ -102,7 +102,7 @@ def test_waiters_whose_connection_has_ended_are_passed_over_without_a_wait() -> 
     world.run(10)
     for number in range(50):
         world.post(world.config.nodes[0], ClientGone(100 + number))
-    release(world, "n1", tenure(held.decree))
+    release(world, "n1", lease_id(held.decree))
     world.run(50)
     assert term(told(world, mark)) == 2
 
@@ -114,7 +114,7 @@ def test_a_candidate_that_goes_away_leaves_the_way_free_for_the_next() -> None:
     dead = LockRequest(world.new_id(), 20_000, "l", True, wanted("dead"))
     world.post(NodeId("n1"), FromClient(100, (dead,)))
     mark = want(world, "n1", "alive")
-    release(world, "n1", tenure(held.decree))
+    release(world, "n1", lease_id(held.decree))
     world.run(50)
     world.post(world.config.nodes[0], ClientGone(100))
     world.lose = lambda *_: False
@@ -137,7 +137,7 @@ def test_one_who_does_not_wait_is_told_who_has_it_and_for_how_long() -> None:
 
 def test_one_who_does_not_wait_gets_a_lock_that_is_free() -> None:
     world = World()
-    release(world, "n1", tenure(lock(world, "n1", "a").decree))
+    release(world, "n1", lease_id(lock(world, "n1", "a").decree))
     answer = world.ask("n3", LockRequest(world.new_id(), 1_000, "l", False, wanted("b")))
     assert term(answer) == 2
 
@@ -191,7 +191,7 @@ def test_whoever_asks_is_told_the_holder_and_whether_it_is_over() -> None:
     assert (held.decree, held.ending, held.waiters) == (granted.decree, None, 1)
     assert held.remaining_ms > 0
     world.post(world.config.nodes[1], ClientGone(1))
-    release(world, "n1", tenure(granted.decree))
+    release(world, "n1", lease_id(granted.decree))
     over = world.ask("n3", HolderRequest(world.new_id(), 1_000, "l"))
     assert isinstance(over, HeldBy)
     assert (over.remaining_ms, over.ending) == (0, RELEASED)
@@ -203,7 +203,7 @@ def test_whoever_asks_is_told_the_holder_and_whether_it_is_over() -> None:
 
 def test_a_keep_alive_is_answered_only_when_a_prepare_quorum_keeps_the_term() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     world.lose = lambda sender, to, message: isinstance(message, Renewed)
     alone = world.send("n1", to_keep(world.new_id(), 300, held))
     world.run(400)
@@ -214,7 +214,7 @@ def test_a_keep_alive_is_answered_only_when_a_prepare_quorum_keeps_the_term() ->
 
 def test_no_keep_alive_is_taken_once_the_next_term_is_decided() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     world.run(2 * TTL_MS)
     lock(world, "n2", "b")
     for node in world.config.nodes:
@@ -223,7 +223,7 @@ def test_no_keep_alive_is_taken_once_the_next_term_is_decided() -> None:
 
 def test_a_node_that_accepted_the_next_term_keeps_the_one_before_no_more() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     world.run(2 * TTL_MS)
     world.lose = lambda sender, to, message: isinstance(message, Accepted) and sender != to
     want(world, "n2", "b", timeout_ms=300)
@@ -233,19 +233,19 @@ def test_a_node_that_accepted_the_next_term_keeps_the_one_before_no_more() -> No
 
 def test_nobody_keeps_or_ends_a_term_that_is_not_his_own() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
-    other = Tenure("l", 1, b"another id")
+    held = lease_id(lock(world, "n1", "a").decree)
+    other = LeaseId("l", 1, b"another id")
     assert isinstance(keep(world, "n1", other), Superseded)
     refused = release(world, "n1", other)
     assert isinstance(refused, Failed) and refused.code == BadRequest.code
-    future = release(world, "n1", Tenure("l", 7, held.claim_id))
+    future = release(world, "n1", LeaseId("l", 7, held.claim_id))
     assert isinstance(future, Failed) and future.code == BadRequest.code
     assert isinstance(keep(world, "n1", held), Kept), "neither did any harm"
 
 
 def test_what_is_released_is_renewed_no_more() -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     release(world, "n1", held)
     assert isinstance(keep(world, "n2", held), Superseded)
 

@@ -7,8 +7,8 @@ from decreed.registry.locks.terms import (
     CONTENT_TYPE,
     Ending,
     How,
-    Tenure,
-    tenure,
+    LeaseId,
+    lease_id,
     term_key,
     term_of,
 )
@@ -45,7 +45,7 @@ def is_refused(answer: Answer) -> bool:
 @pytest.mark.parametrize("node", ["n1", "n2"])
 def test_another_secret_neither_keeps_nor_releases(node: str) -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     assert is_refused(world.ask(node, KeepAliveRequest(world.new_id(), 500, held, OTHER)))
     for secret in (OTHER, None):
         assert is_refused(world.ask(node, EndRequest(world.new_id(), 500, held, RELEASED, secret)))
@@ -58,7 +58,7 @@ def test_another_secret_neither_keeps_nor_releases(node: str) -> None:
 @pytest.mark.parametrize("how", [How.BROKEN, How.FORCED])
 def test_an_operator_breaks_without_a_secret(how: How) -> None:
     world = World()
-    held = tenure(lock(world, "n1", "a").decree)
+    held = lease_id(lock(world, "n1", "a").decree)
     over = EndRequest(world.new_id(), 500, held, Ending(how, "op", "why"), None)
     assert isinstance(world.ask("n2", over), Ended)
 
@@ -73,7 +73,7 @@ def test_a_term_holds_the_hash_and_never_the_secret() -> None:
 # -- terms from before there were secrets
 
 
-def old_term(world: World) -> Tenure:
+def old_term(world: World) -> LeaseId:
     """A term as it was written then: three fields, and no hash."""
     decree = Decree(
         term_key("l", 1),
@@ -88,7 +88,7 @@ def old_term(world: World) -> Tenure:
     for node in world.config.nodes:
         world.post(node, FromPeer(N1, Commit(decree.key, decree)))
     world.run(10)
-    return tenure(decree)
+    return lease_id(decree)
 
 
 def test_a_term_without_a_hash_is_read_and_followed() -> None:

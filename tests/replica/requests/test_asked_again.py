@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from decreed.registry.keys import home
-from decreed.registry.locks.terms import Tenure, tenure, term_key
+from decreed.registry.locks.terms import LeaseId, lease_id, term_key
 from decreed.registry.paxos.messages import (
     Accept,
     Accepted,
@@ -104,8 +104,8 @@ def flies(world: World) -> Mark:
     return marks[0]
 
 
-def held(world: World) -> Tenure:
-    return tenure(lock(world, "n1", "a").decree)
+def held(world: World) -> LeaseId:
+    return lease_id(lock(world, "n1", "a").decree)
 
 
 def asks_who_has_it(world: World) -> Mark:

@@ -9,9 +9,9 @@ from decreed.registry.errors import OutcomeUnknown
 from decreed.registry.locks.terms import (
     Ending,
     How,
-    Tenure,
+    LeaseId,
+    lease_id,
     lock_and_term,
-    tenure,
     term_key,
 )
 from decreed.registry.paxos.messages import Commit, Prepare
@@ -87,7 +87,7 @@ def test_a_read_at_a_node_that_missed_it_all_says_forgotten_too() -> None:
 def test_keeping_or_ending_a_forgotten_term_is_refused() -> None:
     world = lagging(40)
     for node in ("n3", "n1"):
-        held = Tenure("l", 7, b"id")
+        held = LeaseId("l", 7, b"id")
         kept = world.ask(node, to_keep(world.new_id(), 1_000, held))
         assert isinstance(kept, Superseded)
         ended = world.ask(node, to_end(world.new_id(), 1_000, held, Ending(How.RELEASED)))
@@ -102,7 +102,7 @@ def test_a_holder_that_was_never_told_is_superseded_when_his_term_is_forgotten()
     cycles(world, 40)
     world.boot(N3)
     world.lose = cut_off(N3)
-    kept = world.ask("n3", to_keep(world.new_id(), 1_000, tenure(old)))
+    kept = world.ask("n3", to_keep(world.new_id(), 1_000, lease_id(old)))
     assert isinstance(kept, Superseded)
     assert has_forgotten(world, "n3", 1)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from decreed.registry.keys import home
-from decreed.registry.locks.terms import Ending, How, Previous, tenure
+from decreed.registry.locks.terms import Ending, How, Previous, lease_id
 from decreed.registry.paxos.messages import Accept, Prepare, Promise
 from decreed.registry.replica.step.events import ClientGone, FromClient, FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
@@ -225,7 +225,7 @@ def test_a_question_is_answered_though_another_for_whom_it_was_asked_ends_in_bet
 @LEAVES
 def test_the_queue_goes_on_when_one_who_was_about_to_get_the_lock_ends(leave: Leave) -> None:
     world = World()
-    held = tenure(lock(world, "n2", "a").decree)
+    held = lease_id(lock(world, "n2", "a").decree)
     first, second = (
         send(world, FIRST, acquires(world, "b")),
         send(world, SECOND, acquires(world, "c")),
@@ -246,7 +246,7 @@ def test_the_queue_goes_on_when_the_first_ends_while_a_term_that_may_be_chosen_i
 ) -> None:
     """Of the next term n3 has accepted something; it is finished for the first, and n3 ends."""
     world = World()
-    held = tenure(lock(world, "n2", "a").decree)
+    held = lease_id(lock(world, "n2", "a").decree)
     other = wish("x", b"x", TTL_MS)
     ballot = Ballot(1, Process(N2, 1))
     previous = Previous(held.claim_id, TTL_MS, Ending(How.RELEASED))
