@@ -20,7 +20,7 @@ their public names from here, since the modules change without notice.
 """
 
 # The parts, from the outside in: `cluster` is what callers see, its `registry` is about keys and its
-# `locking` about locks; `arguments` checks what they give; `asker` asks with a deadline and through
+# `locking` about locks; `arguments` checks what they give; `sender` asks with a deadline and through
 # the `cache`, and knows which claims are in `doubts`; `settle` drives attempts, `attempt` decides which
 # node is tried when; `pool` knows the members, `link` is one connection with many requests in flight,
 # and `pulse` tells whether its node is there. Below the seam of `runtime` lie two ways to move bytes:

@@ -19,7 +19,7 @@ from .keys import Keys
 from .requests import arguments
 from .requests.claims import checked_claimant
 from .requests.pool import Pool
-from .requests.sender import Asker
+from .requests.sender import RequestSender
 from .runtime.forks import this_process
 from .runtime.runtime import Admit
 from .transport.endpoints import Endpoint, parse_endpoints
@@ -72,7 +72,7 @@ def keys_of(
     cache = Cache(Memory(cache_decrees, CACHE_BYTES), None, map(str, seeds))
     pool = Pool(seeds, exchange, cache.adopt)
     try:
-        yield Keys(Asker(pool, cache, seconds, exchange), name)
+        yield Keys(RequestSender(pool, cache, seconds, exchange), name)
     finally:
         pool.close()
 

@@ -19,7 +19,7 @@ from .requests import arguments
 from .requests.arguments import Endpoints, Seconds
 from .requests.claims import checked_claimant
 from .requests.pool import Pool
-from .requests.sender import Asker
+from .requests.sender import RequestSender
 from .runtime.copying import NotCopied
 from .runtime.lifetime import Lifetime, Nursery, Work
 from .runtime.loop_runtime import LoopRuntime
@@ -151,7 +151,7 @@ class ConnectionPlan(Struct, frozen=True):
         """A client in the event loop that runs now; its tasks run in `nursery`, if it is given."""
         return Registry(self.begin(nursery), self.claimant)
 
-    def begin(self, nursery: Nursery | None, known: Cache | None = None) -> Asker:
+    def begin(self, nursery: Nursery | None, known: Cache | None = None) -> RequestSender:
         """The asker of a registry, in the event loop that runs now.
 
         Args:
@@ -163,11 +163,11 @@ class ConnectionPlan(Struct, frozen=True):
         if known is not None:
             cache.inherit(known)
         pool = Pool(self.seeds, LoopRuntime(lifetime.spawn), cache.adopt)
-        asker = Asker(pool, cache, self.timeout, lifetime)
+        sender = RequestSender(pool, cache, self.timeout, lifetime)
         lifetime.begin(pool.close, pool.tasks.spoken)
         if cache.on_disk:
             lifetime.spawn(cache.write)
-        return asker
+        return sender
 
 
 class _Sheltered:

@@ -18,7 +18,7 @@ from .requests.arguments import Seconds
 from .requests.claims import Claimable, checked_words, make_claim
 from .requests.listing import Listing
 from .requests.results import Claimed, NodeDown
-from .requests.sender import Asker
+from .requests.sender import RequestSender
 from .runtime.copying import NotCopied
 from .transport.wakeup import Bell
 
@@ -35,12 +35,12 @@ class Keys(NotCopied):
     """The keys of a cluster. `Registry` has all of this, and says what holds for every call.
 
     Args:
-        asker: asks the cluster.
+        sender: asks the cluster.
         claimant: the name that claims carry when they name none.
     """
 
-    def __init__(self, asker: Asker, claimant: str) -> None:
-        self._asker = asker
+    def __init__(self, sender: RequestSender, claimant: str) -> None:
+        self._sender = sender
         self._claimant = claimant
 
     async def claim(
@@ -75,12 +75,12 @@ class Keys(NotCopied):
             OutcomeUnknown: time ran out, and the claim may be chosen: ask again with the claim id
                 that the message names.
         """
-        deadline = self._asker.deadline(timeout)
+        deadline = self._sender.deadline(timeout)
         claim = self._make(key, value, content_type, note, claim_id, claimant)
-        held = self._asker.held(claim)
+        held = self._sender.held(claim)
         if held is not None:
             return held
-        [result] = await self._asker.claim_all([claim], deadline)
+        [result] = await self._sender.claim_all([claim], deadline)
         if isinstance(result, DecreedError):
             raise result
         return result
@@ -108,7 +108,7 @@ class Keys(NotCopied):
         Raises:
             BadRequest: if `items` are no such collection, or what is for all of them is wrong.
         """
-        deadline = self._asker.deadline(timeout)
+        deadline = self._sender.deadline(timeout)
         checked_words(content_type, self._claimant if claimant is None else claimant, note)
         results: dict[int, Claimed | DecreedError] = {}
         claims: dict[int, Claim] = {}
@@ -117,7 +117,7 @@ class Keys(NotCopied):
                 claims[place] = self._make(key, value, content_type, note, None, claimant)
             except BadRequest as error:
                 results[place] = error
-        settled = await self._asker.claim_all([*claims.values()], deadline)
+        settled = await self._sender.claim_all([*claims.values()], deadline)
         results.update(zip(claims, settled, strict=True))
         return [results[place] for place in sorted(results)]
 
@@ -149,18 +149,18 @@ class Keys(NotCopied):
         Raises:
             ClaimIdReused, OutcomeUnknown: as for `claim`.
         """
-        deadline = self._asker.deadline(timeout)
+        deadline = self._sender.deadline(timeout)
         series = arguments.series(series)
         tried = 1 if first_slot is None else arguments.slot("first_slot", first_slot)
         first_key = slot_key(series, tried)
         claim = self._make(first_key, value, content_type, note, claim_id, claimant)
         if first_slot is None:
-            first = self._asker.first_slot(series, claim.claim_id)
+            first = self._sender.first_slot(series, claim.claim_id)
             if first is None:
-                latest = await self._asker.latest(series, deadline)
+                latest = await self._sender.latest(series, deadline)
                 first = parse_key(slot_key(series, _slot_after(latest)))
             claim = replace(claim, key=first)
-        return await self._asker.claim_next(claim, deadline)
+        return await self._sender.claim_next(claim, deadline)
 
     async def once(
         self,
@@ -190,11 +190,11 @@ class Keys(NotCopied):
         Raises:
             OutcomeUnknown: it may be won. Only a call with the same `claim_id` can find out.
         """
-        deadline = self._asker.deadline(timeout)
+        deadline = self._sender.deadline(timeout)
         claim = self._make(key, self._claimant, None, note, claim_id, None)
-        pool = self._asker.pool
+        pool = self._sender.pool
         while True:
-            [result] = await self._asker.claim_all([claim], deadline)
+            [result] = await self._sender.claim_all([claim], deadline)
             if isinstance(result, Claimed):
                 return result
             left = deadline - pool.now()
@@ -221,11 +221,11 @@ class Keys(NotCopied):
                 without a quorum.
         """
         seconds = arguments.seconds_or_none("timeout", timeout)
-        decree = self._asker.at_hand(key)
+        decree = self._sender.at_hand(key)
         if decree is not None:
             return decree
-        deadline = self._asker.deadline(seconds)
-        return await self._asker.get(arguments.key(key), deadline)
+        deadline = self._sender.deadline(seconds)
+        return await self._sender.get(arguments.key(key), deadline)
 
     async def get_many(
         self, keys: Iterable[str], *, timeout: Seconds | None = None
@@ -242,8 +242,8 @@ class Keys(NotCopied):
         Raises:
             DecreedError: as `get` does; the first error met.
         """
-        deadline = self._asker.deadline(timeout)
-        found = await self._asker.get_all(arguments.keys(keys), deadline)
+        deadline = self._sender.deadline(timeout)
+        found = await self._sender.get_all(arguments.keys(keys), deadline)
         return {str(key): decree for key, decree in found.items()}
 
     async def wait(self, key: str, *, timeout: Seconds | None = 60.0) -> Decree:
@@ -259,8 +259,8 @@ class Keys(NotCopied):
         Raises:
             StillUndecided: time ran out, and nobody has frozen the key yet.
         """
-        deadline = self._asker.deadline(inf if timeout is None else timeout)
-        decree = await self._asker.wait(arguments.key(key), deadline)
+        deadline = self._sender.deadline(inf if timeout is None else timeout)
+        decree = await self._sender.wait(arguments.key(key), deadline)
         if decree is None:
             raise StillUndecided(f"{key!r} is still undecided")
         return decree
@@ -282,10 +282,10 @@ class Keys(NotCopied):
             An asynchronous iterator. It asks for a page when the one before is used up, and raises
             what a read raises.
         """
-        self._asker.guard()
+        self._sender.guard()
         seconds = arguments.seconds_or_none("timeout", timeout)
         return Listing(
-            self._asker, arguments.prefix(prefix), seconds, arguments.text("after", after)
+            self._sender, arguments.prefix(prefix), seconds, arguments.text("after", after)
         )
 
     def watch(self, prefix: str = "", *, since: str | None = None) -> "Watching":
@@ -307,9 +307,9 @@ class Keys(NotCopied):
         """
         from .requests.watching import Watching, parse_position
 
-        self._asker.guard()
+        self._sender.guard()
         position = None if since is None else parse_position(since)
-        return Watching(self._asker, arguments.prefix(prefix), position)
+        return Watching(self._sender, arguments.prefix(prefix), position)
 
     async def latest(self, series: str, *, timeout: Seconds | None = None) -> Decree | None:
         """The last decided slot of a series.
@@ -321,8 +321,8 @@ class Keys(NotCopied):
         Returns:
             The decree of the slot, or None when no slot is decided.
         """
-        deadline = self._asker.deadline(timeout)
-        return await self._asker.latest(arguments.series(series), deadline)
+        deadline = self._sender.deadline(timeout)
+        return await self._sender.latest(arguments.series(series), deadline)
 
     async def status(self, *, timeout: Seconds | None = None) -> Reports:
         """What each member says of itself.
@@ -333,7 +333,7 @@ class Keys(NotCopied):
         Returns:
             One entry for each member: its report, or a `NodeDown` that says why there is none.
         """
-        return await self._asker.status(self._asker.deadline(timeout))
+        return await self._sender.status(self._sender.deadline(timeout))
 
     async def max_value_bytes(self, *, timeout: Seconds | None = None) -> int:
         """The size of the largest value that may be claimed, as the connected node is set.
@@ -344,7 +344,7 @@ class Keys(NotCopied):
         Returns:
             A number of bytes.
         """
-        return await self._asker.max_value_bytes(self._asker.deadline(timeout))
+        return await self._sender.max_value_bytes(self._sender.deadline(timeout))
 
     def cached(self, key: str) -> Decree | None:
         """The decree of `key` if it is in memory. Asks nobody, waits for nothing.
@@ -355,9 +355,9 @@ class Keys(NotCopied):
         Returns:
             The decree, or None if it is not in memory; the key may still be frozen.
         """
-        decree = self._asker.at_hand(key)
+        decree = self._sender.at_hand(key)
         if decree is None:
-            self._asker.guard()
+            self._sender.guard()
             arguments.key(key)
         return decree
 
@@ -378,7 +378,7 @@ class Keys(NotCopied):
             note=note,
             claim_id=claim_id,
         )
-        self._asker.check_size(claim)
+        self._sender.check_size(claim)
         return claim
 
 

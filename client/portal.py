@@ -20,7 +20,7 @@ from . import registry as aio
 from .caching.cache import Cache
 from .connecting import ConnectionPlan
 from .locks.lock import Owners
-from .requests.sender import Asker, seeds_text
+from .requests.sender import RequestSender, seeds_text
 from .runtime.forks import FORKS, this_process
 from .runtime.runtime import CLOSED
 
@@ -57,7 +57,7 @@ class Portal:
         self._plan, self._known = plan, known
         self._running: Future[_Running] = Future()
         # kept outside the future: another thread may hold the future's lock at a fork
-        self._asker: Asker | None = None
+        self._sender: RequestSender | None = None
         # a signal handler may close the client while this thread is in here
         self._turn = threading.RLock()
         self._taken = threading.Lock()
@@ -70,8 +70,8 @@ class Portal:
 
     def __str__(self) -> str:
         """The cluster of this client, and whether it is connected; may be called from any thread."""
-        if self._asker is not None and not self.is_foreign:
-            return str(self._asker)
+        if self._sender is not None and not self.is_foreign:
+            return str(self._sender)
         return f"{seeds_text(self._plan.seeds)}; {'closed' if self._ended else 'not connected'}"
 
     @property
@@ -96,7 +96,7 @@ class Portal:
     @property
     def cache(self) -> Cache | None:
         """The current cache, for a process that was forked from this one."""
-        return self._asker.cache if self._asker is not None else self._known
+        return self._sender.cache if self._sender is not None else self._known
 
     def run(self, work: Callable[[aio.Registry], Awaitable[T]]) -> T:
         """Run `work` in the event loop and wait for its end.
@@ -151,8 +151,8 @@ class Portal:
         """In a forked process: never use this portal again, and never destroy it."""
         if self not in _LEFT_BEHIND:
             _LEFT_BEHIND.append(self)
-        if self._asker is not None:
-            self._asker.pool.let_go()
+        if self._sender is not None:
+            self._sender.pool.let_go()
 
     def _start(self) -> _Running:
         if self.is_foreign:
@@ -196,8 +196,8 @@ class Portal:
         import asyncio
 
         stop = anyio.Event()
-        self._asker = self._plan.begin(None, self._known)
-        async with aio.Registry(self._asker, self._plan.claimant) as registry:
+        self._sender = self._plan.begin(None, self._known)
+        async with aio.Registry(self._sender, self._plan.claimant) as registry:
             self._running.set_result(_Running(asyncio.get_running_loop(), registry, stop))
             await stop.wait()
         # the client is closed now; wait until each running call has ended

@@ -5,7 +5,7 @@ from typing import Self
 
 from .keys import Keys
 from .locks.locking import Locking
-from .requests.sender import Asker
+from .requests.sender import RequestSender
 
 
 class Registry(Keys, Locking):
@@ -23,16 +23,16 @@ class Registry(Keys, Locking):
     `errors.Damaged` (what the nodes have stored cannot be trusted).
 
     Args:
-        asker: sends requests to the cluster.
+        sender: sends requests to the cluster.
         claimant: the name in claims that do not set one.
     """
 
-    def __init__(self, asker: Asker, claimant: str) -> None:
-        Keys.__init__(self, asker, claimant)
-        Locking.__init__(self, asker, claimant)
+    def __init__(self, sender: RequestSender, claimant: str) -> None:
+        Keys.__init__(self, sender, claimant)
+        Locking.__init__(self, sender, claimant)
 
     def __repr__(self) -> str:
-        return f"<decreed.client.Registry {self._asker}>"
+        return f"<decreed.client.Registry {self._sender}>"
 
     async def aclose(self) -> None:
         """Close the client: calls that are under way end with `Closed`, or `OutcomeUnknown`.
@@ -41,10 +41,10 @@ class Registry(Keys, Locking):
         held gets no more keep-alives; it is free again after its ttl. If this is cancelled, the
         client is still closed.
         """
-        await self._asker.lifetime.end()
+        await self._sender.lifetime.end()
 
     async def __aenter__(self) -> Self:
-        self._asker.guard_here()
+        self._sender.guard_here()
         return self
 
     async def __aexit__(

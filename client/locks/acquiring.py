@@ -35,7 +35,7 @@ from ...registry.types import Decree
 from ...registry.wire.requests import MAX_TIMEOUT_MS, Granted, HeldBy
 from ..requests.attempt import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, NodeReply
 from ..requests.results import shown_id
-from ..requests.sender import Asker
+from ..requests.sender import RequestSender
 from ..requests.settle import settle
 from ..transport.link import Link
 from .holder import held_error
@@ -75,7 +75,7 @@ class Acquiring:
     """One caller's attempt to acquire a term of a lock.
 
     Args:
-        asker: sends requests to the cluster.
+        sender: sends requests to the cluster.
         lock: the lock's name.
         claim: the claim for the term; its id is used for nothing else.
         deadline: when to give up, on anyio's clock.
@@ -86,9 +86,9 @@ class Acquiring:
     """
 
     def __init__(
-        self, asker: Asker, lock: str, claim: TermClaim, deadline: float, queue: bool
+        self, sender: RequestSender, lock: str, claim: TermClaim, deadline: float, queue: bool
     ) -> None:
-        self._asker, self._lock, self._claim = asker, lock, claim
+        self._sender, self._lock, self._claim = sender, lock, claim
         self._deadline = deadline
         self._queue = queue
         self._tries = 0
@@ -142,9 +142,9 @@ class Acquiring:
 
     async def _ask_all(self) -> Grant:
         soon = anyio.current_time() + LAST_WORD_SECONDS
-        await self._asker.meet(max(self._deadline, soon))
+        await self._sender.meet(max(self._deadline, soon))
         while True:
-            for link in self._asker.pool.route(home_key(self._lock)):
+            for link in self._sender.pool.route(home_key(self._lock)):
                 grant = await self._try(link)
                 if grant is not None:
                     return grant
@@ -152,12 +152,12 @@ class Acquiring:
 
     async def _outcome(self) -> Grant | None:
         """The deadline passed while a grant may be under way: ask briefly how it ended."""
-        if self._doubted is None or not self._doubted.up or self._asker.pool.closed:
+        if self._doubted is None or not self._doubted.up or self._sender.pool.closed:
             return None
         self._tries += 1
-        errand = to_lock(self._lock, self._claim, False, self._doubted, OUTCOME_SECONDS)
+        operation = to_lock(self._lock, self._claim, False, self._doubted, OUTCOME_SECONDS)
         until = anyio.current_time() + OUTCOME_SECONDS
-        [result] = await settle(self._asker.pool, [errand], until)
+        [result] = await settle(self._sender.pool, [operation], until)
         match result:
             case NodeReply(answer=Granted(decree=decree)) if self._is_ours(decree):
                 return Grant(decree, None)
@@ -168,7 +168,7 @@ class Acquiring:
         return None
 
     async def _try(self, link: Link) -> Grant | None:
-        self._asker.guard()
+        self._sender.guard()
         if anyio.current_time() >= self._deadline:
             self._on_time_up()
         sent_ms = now_ms()
@@ -242,7 +242,7 @@ class Acquiring:
         """The claim can hold nothing: say who has the lock, as far as that is known."""
         until = anyio.current_time() + HOLDER_SECONDS
         # the holder that was named before may have left the lock since
-        [result] = await settle(self._asker.pool, [to_find_holder(self._lock)], until)
+        [result] = await settle(self._sender.pool, [to_find_holder(self._lock)], until)
         if isinstance(result, NodeReply) and isinstance(result.answer, HeldBy):
             self._note(result.answer)
         if self._held is not None and not self._is_ours(self._held.decree):
@@ -281,12 +281,12 @@ class Acquiring:
                 self._asked[link] = None
 
     async def _ask_for(self, link: Link, seconds: float) -> NodeReply | DecreedError:
-        errand = to_lock(self._lock, self._claim, self._queue, link, seconds)
-        [result] = await settle(self._asker.pool, [errand], self._deadline + LATE_SECONDS)
+        operation = to_lock(self._lock, self._claim, self._queue, link, seconds)
+        [result] = await settle(self._sender.pool, [operation], self._deadline + LATE_SECONDS)
         return result
 
     def _longest(self, link: Link) -> float:
-        pool = self._asker.pool
+        pool = self._sender.pool
         home = homes(home_key(self._lock), pool.addresses)[0]
         at_home = link.welcome is None or link.welcome.node == home
         left = max(0.001, self._deadline - anyio.current_time())

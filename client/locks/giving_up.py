@@ -23,7 +23,7 @@ from ...registry.locks.secret import Secret
 from ...registry.locks.terms import TermClaim
 from ..requests.attempt import NodeReply
 from ..requests.operations import HEDGE_SECONDS
-from ..requests.sender import Asker
+from ..requests.sender import RequestSender
 from ..requests.settle import settle
 from ..transport.link import Link
 from .operations import to_give_up
@@ -38,14 +38,14 @@ class GivingUp:
     """One claim, which is given up at most once.
 
     Args:
-        asker: sends requests to the cluster.
+        sender: sends requests to the cluster.
         lock: the lock's name.
         claim: what is given up.
         secret: proves that it is ours.
     """
 
-    def __init__(self, asker: Asker, lock: str, claim: TermClaim, secret: Secret) -> None:
-        self._asker = asker
+    def __init__(self, sender: RequestSender, lock: str, claim: TermClaim, secret: Secret) -> None:
+        self._sender = sender
         self._lock, self._claim, self._secret = lock, claim, secret
         self._begun = False
         self._taken = False
@@ -56,10 +56,10 @@ class GivingUp:
 
     def begin(self, asked: Sequence[Link]) -> None:
         """Start to send it, to the nodes of `asked` first."""
-        if not self._begun and not self._asker.pool.closed:
+        if not self._begun and not self._sender.pool.closed:
             self._begun = True
-            self._asker.pool.tasks.spawn(lambda: self._say(asked))
-            self._asker.pool.tasks.say(self._until_over)
+            self._sender.pool.tasks.spawn(lambda: self._say(asked))
+            self._sender.pool.tasks.say(self._until_over)
 
     async def wait(self) -> bool:
         """Whether a prepare quorum has accepted it; waits a bounded time, even if cancelled."""
@@ -73,7 +73,7 @@ class GivingUp:
 
     async def _say(self, asked: Sequence[Link]) -> None:
         try:
-            crowded = self._asker.pool.tasks.unsaid > MANY
+            crowded = self._sender.pool.tasks.unsaid > MANY
             longest = 0.0 if crowded else self._claim.ttl_ms / 1000
             until = anyio.current_time() + max(GIVE_UP_SECONDS, longest)
             async with anyio.create_task_group() as tasks:
@@ -97,8 +97,8 @@ class GivingUp:
 
     async def _settle(self, link: Link | None, until: float) -> None:
         """Send it to one node, or to one after another, until a quorum has accepted it."""
-        errand = to_give_up(self._lock, self._claim, self._secret, link)
-        [result] = await settle(self._asker.pool, [errand], until)
+        operation = to_give_up(self._lock, self._claim, self._secret, link)
+        [result] = await settle(self._sender.pool, [operation], until)
         if isinstance(result, NodeReply):
             self._taken = True
             self._told.set()

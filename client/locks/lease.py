@@ -25,7 +25,7 @@ from ...registry.locks.secret import Secret
 from ...registry.locks.terms import TermClaim, lease_id, term_of
 from ...registry.wire.requests import Kept, Superseded
 from ..requests.attempt import NodeReply
-from ..requests.sender import Asker
+from ..requests.sender import RequestSender
 from ..requests.settle import settle
 from ..runtime.forks import this_process
 from ..runtime.runtime import CLOSED
@@ -48,18 +48,18 @@ class Hold:
     """One caller's hold of a lock; used once.
 
     Args:
-        asker: sends requests to the cluster.
+        sender: sends requests to the cluster.
         lock: the lock's name.
         claim: the claim for the term.
         secret: proves that the claim is ours.
     """
 
-    def __init__(self, asker: Asker, lock: str, claim: TermClaim, secret: Secret) -> None:
+    def __init__(self, sender: RequestSender, lock: str, claim: TermClaim, secret: Secret) -> None:
         self.lock = lock
         self.changed: Callable[[], None] = lambda: None
         """Called in the event loop when validity is confirmed, and when the lock is lost."""
-        self._asker, self._claim, self._secret = asker, claim, secret
-        self._giving_up = GivingUp(asker, lock, claim, secret)
+        self._sender, self._claim, self._secret = sender, claim, secret
+        self._giving_up = GivingUp(sender, lock, claim, secret)
         self._acquiring: Acquiring | None = None
         self._process = this_process()
         self._holding: Holding | None = None
@@ -143,15 +143,15 @@ class Hold:
         self._used = True
         # without a wait for the lock, the nodes have as much time as for any other call
         seconds = inf if wait is None else wait or None
-        deadline = self._asker.deadline(seconds)
-        acquiring = Acquiring(self._asker, self.lock, self._claim, deadline, wait != 0)
+        deadline = self._sender.deadline(seconds)
+        acquiring = Acquiring(self._sender, self.lock, self._claim, deadline, wait != 0)
         self._acquiring = acquiring
         try:
-            with self._asker.pool.tasks.parting(self._abandon):
+            with self._sender.pool.tasks.parting(self._abandon):
                 self._take(await acquiring.run())
                 await self._begin()
             self.ensure_held()
-            self._asker.pool.tasks.spawn(self._keep)
+            self._sender.pool.tasks.spawn(self._keep)
         except DecreedError as error:
             # the client was closed and gave up the claim: report the close, not what followed from it
             reason = Closed(CLOSED) if self._over else error
@@ -203,11 +203,11 @@ class Hold:
             self._giving_up.begin(self._acquiring.asked)
 
     async def _say_released(self, holder: Holder) -> None:
-        pool, errand = self._asker.pool, to_release(holder.lease_id, self._secret)
+        pool, operation = self._sender.pool, to_release(holder.lease_id, self._secret)
         seconds = min(RELEASE_SECONDS, self._claim.ttl_ms / 1000)
 
         async def say() -> None:
-            [result] = await settle(pool, [errand], anyio.current_time() + seconds)
+            [result] = await settle(pool, [operation], anyio.current_time() + seconds)
             if isinstance(result, DecreedError):
                 LOG.debug("the release of %r was not confirmed: %s", self.lock, result)
 
@@ -261,8 +261,8 @@ class Hold:
         assert self._holding is not None
         deadline = min(ends_at, anyio.current_time() + self._period())
         sent_ms = now_ms()
-        errand = to_keep(self._holding.lease_id, self._secret)
-        [result] = await settle(self._asker.pool, [errand], deadline)
+        operation = to_keep(self._holding.lease_id, self._secret)
+        [result] = await settle(self._sender.pool, [operation], deadline)
         match result:
             case NodeReply(answer=Kept()):
                 self._holding = self._holding.confirmed(sent_ms, now_ms())

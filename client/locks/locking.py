@@ -26,7 +26,7 @@ from ...registry.wire.requests import HeldBy
 from ..requests import arguments
 from ..requests.arguments import Seconds
 from ..requests.listing import Listing
-from ..requests.sender import Asker
+from ..requests.sender import RequestSender
 from .holder import (
     Holder,
     LockState,
@@ -51,12 +51,12 @@ class Locking:
     """Locks and leaders of a cluster; `Registry` has all of this.
 
     Args:
-        asker: sends requests to the cluster.
+        sender: sends requests to the cluster.
         claimant: the name in terms, to which host and process are added.
     """
 
-    def __init__(self, asker: Asker, claimant: str) -> None:
-        self._asker = asker
+    def __init__(self, sender: RequestSender, claimant: str) -> None:
+        self._sender = sender
         self._claimant = claimant
         self._owners: Owners = {}
 
@@ -178,8 +178,8 @@ class Locking:
         Returns:
             An asynchronous iterator of `Holder`.
         """
-        self._asker.guard()
-        return Observing(self._asker, arguments.lock_name(name))
+        self._sender.guard()
+        return Observing(self._sender, arguments.lock_name(name))
 
     async def lock_state(self, name: str, *, timeout: Seconds | None = None) -> LockState | None:
         """Who holds the lock `name`, as a quorum says; None if nobody ever held it.
@@ -194,8 +194,8 @@ class Locking:
         Raises:
             Unreachable: no quorum answered in time.
         """
-        deadline = self._asker.deadline(timeout)
-        reply = await self._asker.ask(to_find_holder(arguments.lock_name(name)), deadline)
+        deadline = self._sender.deadline(timeout)
+        reply = await self._sender.ask(to_find_holder(arguments.lock_name(name)), deadline)
         return lock_state_of(reply.answer) if isinstance(reply.answer, HeldBy) else None
 
     async def lock_names(self, *, timeout: Seconds | None = None) -> list[str]:
@@ -209,7 +209,7 @@ class Locking:
         """
         names: dict[str, None] = {}
         seconds = arguments.seconds_or_none("timeout", timeout)
-        async for decree in Listing(self._asker, LOCKS, seconds):
+        async for decree in Listing(self._sender, LOCKS, seconds):
             names[lock_and_term(decree.key)[0]] = None
         return sorted(names)
 
@@ -227,7 +227,7 @@ class Locking:
         seconds = arguments.seconds_or_none("timeout", timeout)
         ours = is_term_of(lock)
         terms: list[Decree] = []
-        async for decree in Listing(self._asker, lock_path(lock), seconds):
+        async for decree in Listing(self._sender, lock_path(lock), seconds):
             if ours(decree.key):
                 terms.append(decree)
         return past_terms(terms)
@@ -248,15 +248,15 @@ class Locking:
             BadRequest: the term is not that holder's.
             Unreachable: no quorum has said in time that it knows.
         """
-        deadline = self._asker.deadline(timeout)
+        deadline = self._sender.deadline(timeout)
         broken = checked_lease_id(holder)
         how = How.FORCED if arguments.flag("force", force) else How.BROKEN
         reason = arguments.text("reason", reason, MAX_NOTE_CHARS)
         ending = Ending(how, holder_text(self._claimant), reason)
         while True:
-            await self._asker.ask(to_break(broken, ending), deadline)
+            await self._sender.ask(to_break(broken, ending), deadline)
             # the node that accepted it may be partitioned: a quorum must know of it
-            reply = await self._asker.ask(to_find_holder(broken.lock), deadline)
+            reply = await self._sender.ask(to_find_holder(broken.lock), deadline)
             if isinstance(reply.answer, HeldBy) and _is_over(reply.answer, broken):
                 return
             await anyio.sleep(BREAK_PAUSE)
@@ -267,7 +267,7 @@ class Locking:
         Raises:
             BadRequest: if an argument is malformed or over its bound.
         """
-        self._asker.guard()
+        self._sender.guard()
         secret = Secret(os.urandom(SECRET_BYTES))
         claim = TermClaim(
             holder_text(self._claimant),
@@ -277,7 +277,7 @@ class Locking:
             arguments.text("note", note, MAX_NOTE_CHARS),
             arguments.data("info", info, MAX_INFO_BYTES),
         )
-        return Hold(self._asker, arguments.lock_name(name), claim, secret)
+        return Hold(self._sender, arguments.lock_name(name), claim, secret)
 
 
 def _is_over(held: HeldBy, broken: LeaseId) -> bool:

@@ -5,7 +5,7 @@ from math import inf
 from typing import ClassVar
 
 from ...registry.locks.terms import lock_path
-from ..requests.sender import Asker
+from ..requests.sender import RequestSender
 from ..requests.watching import Watching
 from ..runtime.copying import NotCopied
 from .holder import Holder, holder_of
@@ -16,7 +16,7 @@ class Observing(NotCopied, AsyncIterator[Holder]):
     """The present holder, and every new one. Within one formation, terms only increase.
 
     Args:
-        asker: sends requests to the cluster.
+        sender: sends requests to the cluster.
         lock: a checked name.
     """
 
@@ -24,11 +24,11 @@ class Observing(NotCopied, AsyncIterator[Holder]):
         "it is a question to a cluster that is under way. Let the other process ask its own"
     )
 
-    def __init__(self, asker: Asker, lock: str) -> None:
-        self._asker = asker
+    def __init__(self, sender: RequestSender, lock: str) -> None:
+        self._sender = sender
         self._path = lock_path(lock)
         self._is_ours = is_term_of(lock)
-        self._watching = Watching(asker, self._path, None)
+        self._watching = Watching(sender, self._path, None)
         self._term = 0
         self._formation: bytes | None = None
         self._begun = False
@@ -37,7 +37,7 @@ class Observing(NotCopied, AsyncIterator[Holder]):
         if not self._begun:
             await self._watching.begin()
             self._begun = True
-            latest = await self._asker.latest(self._path, inf)
+            latest = await self._sender.latest(self._path, inf)
             if latest is not None and self._is_newer(holder_of(latest)):
                 return holder_of(latest)
         while True:
@@ -46,7 +46,7 @@ class Observing(NotCopied, AsyncIterator[Holder]):
                 return holder_of(decree)
 
     def _is_newer(self, holder: Holder) -> bool:
-        formation = self._asker.cache.formation
+        formation = self._sender.cache.formation
         if formation != self._formation:  # in a new formation, terms begin at 1 again
             self._term, self._formation = 0, formation
         newer = holder.term > self._term

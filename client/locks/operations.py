@@ -21,7 +21,7 @@ from ...registry.wire.requests import (
     Superseded,
     Undecided,
 )
-from ..requests.operations import Errand
+from ..requests.operations import Operation
 from ..requests.results import shown_id
 from ..transport.link import Link
 
@@ -34,9 +34,9 @@ def home_key(lock: str) -> Key:
     return term_key(lock, 1)
 
 
-def to_lock(lock: str, claim: TermClaim, queue: bool, link: Link, longest: float) -> Errand:
+def to_lock(lock: str, claim: TermClaim, queue: bool, link: Link, longest: float) -> Operation:
     """Acquire a lock through the node of `link` only; it may work at it for `longest` seconds."""
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: LockRequest(id, timeout_ms, lock, queue, claim),
         (Granted, HeldBy),
         claim=claim.claim(home_key(lock), None),
@@ -48,38 +48,38 @@ def to_lock(lock: str, claim: TermClaim, queue: bool, link: Link, longest: float
     )
 
 
-def to_keep(lease_id: LeaseId, secret: Secret) -> Errand:
+def to_keep(lease_id: LeaseId, secret: Secret) -> Operation:
     """Renew the leases on a term."""
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: KeepAliveRequest(id, timeout_ms, lease_id, secret.show()),
         (Kept, Superseded),
         key=home_key(lease_id.lock),
     )
 
 
-def to_release(lease_id: LeaseId, secret: Secret) -> Errand:
+def to_release(lease_id: LeaseId, secret: Secret) -> Operation:
     """Release a term of ours."""
     ending = Ending(How.RELEASED)
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: EndRequest(id, timeout_ms, lease_id, ending, secret.show()),
         (Ended,),
         key=home_key(lease_id.lock),
     )
 
 
-def to_break(lease_id: LeaseId, ending: Ending) -> Errand:
+def to_break(lease_id: LeaseId, ending: Ending) -> Operation:
     """End somebody's term, as an operator."""
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: EndRequest(id, timeout_ms, lease_id, ending, None),
         (Ended,),
         key=home_key(lease_id.lock),
     )
 
 
-def to_give_up(lock: str, claim: TermClaim, secret: Secret, link: Link | None) -> Errand:
+def to_give_up(lock: str, claim: TermClaim, secret: Secret, link: Link | None) -> Operation:
     """Give up a claim at the node of `link`; None: at any node, which passes it on."""
     claim_id, ttl_ms = claim.claim_id, claim.ttl_ms
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: GiveUpRequest(
             id, timeout_ms, lock, claim_id, ttl_ms, secret.show()
         ),
@@ -91,9 +91,9 @@ def to_give_up(lock: str, claim: TermClaim, secret: Secret, link: Link | None) -
     )
 
 
-def to_find_holder(lock: str) -> Errand:
+def to_find_holder(lock: str) -> Operation:
     """Ask who holds a lock."""
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: HolderRequest(id, timeout_ms, lock),
         (HeldBy, Undecided),
         key=home_key(lock),

@@ -40,10 +40,10 @@ from ...registry.errors import (
 from ...registry.wire.handshake import ClientWelcome
 from ...registry.wire.requests import MAX_TIMEOUT_MS, Answer, Decreed, Failed, Request
 from ..transport.framing import NoSuchName, NothingListens
-from ..transport.in_flight import Lost, News, Silent, Ticket
+from ..transport.in_flight import InFlightRequest, Lost, News, Silent
 from ..transport.journal import Journal
 from ..transport.link import BYTES_PER_SECOND, CONNECT_SECONDS, Link
-from .operations import HEDGE_SECONDS, Errand
+from .operations import HEDGE_SECONDS, Operation
 from .pool import Pool
 
 LOG = Journal(__name__)
@@ -81,27 +81,43 @@ class RequestAttempt:
     """An errand being settled.
 
     Args:
-        errand: what to ask.
+        operation: what to ask.
         pool: the links to ask.
         wake: called when there is an event.
         deadline: on the runtime's clock.
     """
 
     __slots__ = (
-        "_absent_at", "_deadline", "_doubtful", "_errand", "_faults", "_inbox", "_pool", "_rounds",
-        "_tickets", "_tried", "_tries", "_wake", "_wake_at", "result",
+        "_absent_at",
+        "_deadline",
+        "_doubtful",
+        "_faults",
+        "_in_flight",
+        "_inbox",
+        "_operation",
+        "_pool",
+        "_rounds",
+        "_tried",
+        "_tries",
+        "_wake",
+        "_wake_at",
+        "result",
     )  # fmt: skip
 
     def __init__(
-        self, errand: Errand, pool: Pool, wake: Callable[["RequestAttempt"], None], deadline: float
+        self,
+        operation: Operation,
+        pool: Pool,
+        wake: Callable[["RequestAttempt"], None],
+        deadline: float,
     ) -> None:
         self.result: NodeReply | DecreedError | None = None
-        self._errand, self._pool, self._wake = errand, pool, wake
+        self._operation, self._pool, self._wake = operation, pool, wake
         self._deadline = deadline
         self._absent_at = inf
         self._wake_at = -inf
-        self._inbox: list[tuple[Ticket, News]] = []
-        self._tickets: list[Ticket] = []
+        self._inbox: list[tuple[InFlightRequest, News]] = []
+        self._in_flight: list[InFlightRequest] = []
         self._tried: set[Link] = set()
         self._faults: dict[Link, DecreedError] = {}
         self._rounds = 0
@@ -116,13 +132,13 @@ class RequestAttempt:
     def advance(self, now: float) -> None:
         """Handle the events, and the timeouts at the time `now`; `result` is set at the end."""
         inbox, self._inbox = self._inbox, []
-        for ticket, news in inbox:
+        for in_flight, news in inbox:
             if self.result is None:
-                self._hear(ticket, news, now)
+                self._hear(in_flight, news, now)
         if self.result is not None:
             return
-        if self._absent_at == inf and self._errand.absent < inf:
-            self._absent_at = now + self._errand.absent
+        if self._absent_at == inf and self._operation.absent < inf:
+            self._absent_at = now + self._operation.absent
         if self._pool.closed:
             self._end(Closed("the client was closed"))
         elif now >= self._deadline:
@@ -132,55 +148,55 @@ class RequestAttempt:
 
     def withdraw(self) -> None:
         """Withdraw all requests: nobody waits for the result any more."""
-        for ticket in self._tickets:
-            ticket.link.withdraw(ticket)
-        self._tickets.clear()
+        for in_flight in self._in_flight:
+            in_flight.link.withdraw(in_flight)
+        self._in_flight.clear()
 
-    def _deliver(self, ticket: Ticket, news: News) -> None:
-        self._inbox.append((ticket, news))
+    def _deliver(self, in_flight: InFlightRequest, news: News) -> None:
+        self._inbox.append((in_flight, news))
         self._wake(self)
 
-    def _hear(self, ticket: Ticket, news: News, now: float) -> None:
+    def _hear(self, in_flight: InFlightRequest, news: News, now: float) -> None:
         if isinstance(news, Silent):
-            self._faults.setdefault(ticket.link, news.error)
+            self._faults.setdefault(in_flight.link, news.error)
             self._wake_at = now
             return
-        self._tickets.remove(ticket)
-        welcome = ticket.link.welcome
+        self._in_flight.remove(in_flight)
+        welcome = in_flight.link.welcome
         if isinstance(news, Lost):
-            self._fault(ticket.link, news.error, ticket.written_at is not None, now)
+            self._fault(in_flight.link, news.error, in_flight.written_at is not None, now)
         elif isinstance(news, Failed):
             error = error_from_wire(news.code, news.message)
-            self._fault(ticket.link, error, not error.definite, now)
+            self._fault(in_flight.link, error, not error.definite, now)
         elif welcome and self._fits(news):
             self.result = NodeReply(news, welcome)
             self.withdraw()
         else:
             error = ProtocolError(f"an answer that does not fit the request: {type(news).__name__}")
-            self._fault(ticket.link, error, True, now)
+            self._fault(in_flight.link, error, True, now)
 
     def _fits(self, news: Answer | ClientWelcome) -> bool:
-        if not isinstance(news, self._errand.expects):
+        if not isinstance(news, self._operation.expects):
             return False
-        return not isinstance(news, Decreed) or self._errand.fits(news.decree)
+        return not isinstance(news, Decreed) or self._operation.fits(news.decree)
 
     def _fault(self, link: Link, error: DecreedError, doubtful: bool, now: float) -> None:
         self._doubtful = self._doubtful or doubtful
         self._faults[link] = error
         if isinstance(error, _OF_THE_REQUEST):
             self._end(error)
-        elif not any(ticket.link.stalls_at() > now for ticket in self._tickets):
+        elif not any(in_flight.link.stalls_at() > now for in_flight in self._in_flight):
             self._wake_at = now
 
     def _press_on(self, now: float) -> None:
         """Try the next node, unless the last one may have more time."""
-        if self._tickets:
-            patience = self._patience(self._tickets[-1], now)
+        if self._in_flight:
+            patience = self._patience(self._in_flight[-1], now)
             if patience > now:
                 self._wake_at = patience
                 return
         link = self._next_link()
-        stalls_at = max((ticket.link.stalls_at() for ticket in self._tickets), default=-inf)
+        stalls_at = max((in_flight.link.stalls_at() for in_flight in self._in_flight), default=-inf)
         if link is not None:
             self._try(link, now)
         elif stalls_at > now:
@@ -188,20 +204,20 @@ class RequestAttempt:
         else:
             self._end_round(now)
 
-    def _patience(self, ticket: Ticket, now: float) -> float:
-        """Until when to wait for `ticket` alone. Avoids its node from now on if it is silent."""
-        link = ticket.link
+    def _patience(self, in_flight: InFlightRequest, now: float) -> float:
+        """Until when to wait for `in_flight` alone. Avoids its node from now on if it is silent."""
+        link = in_flight.link
         if link.silent:
             return now
-        if ticket.written_at is None and not link.up:
-            connecting = ticket.made_at + min(self._errand.hedge, CONNECT_SECONDS)
-            return min(connecting, self._last_call(ticket.made_at))
-        hedge = self._errand.hedge + max(link.weight, ticket.weight) / BYTES_PER_SECOND
-        since = ticket.made_at if ticket.written_at is None else ticket.written_at
+        if in_flight.written_at is None and not link.up:
+            connecting = in_flight.made_at + min(self._operation.hedge, CONNECT_SECONDS)
+            return min(connecting, self._last_call(in_flight.made_at))
+        hedge = self._operation.hedge + max(link.weight, in_flight.weight) / BYTES_PER_SECOND
+        since = in_flight.made_at if in_flight.written_at is None else in_flight.written_at
         heard = link.heard_at > since
-        if heard and ticket.weight > LIGHT_BYTES:
+        if heard and in_flight.weight > LIGHT_BYTES:
             since = min(link.heard_at, since + LONGEST_TURN_SECONDS)
-        if heard and ticket.written_at is None:
+        if heard and in_flight.written_at is None:
             # the request waits for room in a working connection
             return now + hedge
         if heard or link.late >= FIRST_LATE:
@@ -211,7 +227,7 @@ class RequestAttempt:
                 LOG.info("%s does not answer: others are asked meanwhile", link.endpoint)
             link.passed_on()
             link.avoid(SILENT_AVOID_SECONDS)
-        last_call = self._last_call(ticket.made_at)
+        last_call = self._last_call(in_flight.made_at)
         return min(since + hedge, max(last_call, link.heard_at + HEDGE_SECONDS))
 
     def _last_call(self, since: float) -> float:
@@ -219,13 +235,13 @@ class RequestAttempt:
         return self._deadline - min(LAST_CALL_SECONDS, (self._deadline - since) * 2 / 3)
 
     def _next_link(self) -> Link | None:
-        if self._errand.only:
-            links = [self._errand.only]
-        elif not self._tries and (home := self._pool.home(self._errand.key)):
+        if self._operation.only:
+            links = [self._operation.only]
+        elif not self._tries and (home := self._pool.home(self._operation.key)):
             return home
         else:
-            links = self._pool.route(self._errand.key, self._errand.prefer)
-        asked = {ticket.link for ticket in self._tickets}
+            links = self._pool.route(self._operation.key, self._operation.prefer)
+        asked = {in_flight.link for in_flight in self._in_flight}
         return next((link for link in links if link not in self._tried | asked), None)
 
     def _try(self, link: Link, now: float) -> None:
@@ -233,7 +249,7 @@ class RequestAttempt:
         self._tries += 1
         here = self._tries > 1
         if here:
-            LOG.debug("asking %s, about %s", link.endpoint, self._errand.key or "no key")
+            LOG.debug("asking %s, about %s", link.endpoint, self._operation.key or "no key")
         milliseconds = self._milliseconds(now)
         if link.late and not self._pool.avoided(link):
             # this request finds out whether the node answers again; others avoid it until then
@@ -241,17 +257,17 @@ class RequestAttempt:
             link.avoid(SILENT_AVOID_SECONDS)
 
         def make(id: int) -> Request | None:
-            return self._errand.build(id, milliseconds, here)
+            return self._operation.build(id, milliseconds, here)
 
-        hedge = self._errand.hedge if link.up else min(self._errand.hedge, CONNECT_SECONDS)
+        hedge = self._operation.hedge if link.up else min(self._operation.hedge, CONNECT_SECONDS)
         self._wake_at = min(now + hedge, self._last_call(now))
-        ticket = link.submit(make, self._deliver, now)
-        self._tickets.append(ticket)
+        in_flight = link.submit(make, self._deliver, now)
+        self._in_flight.append(in_flight)
 
     def _milliseconds(self, now: float) -> int:
         """How long the node may try: a little less than we wait, so that its answer is in time."""
         left = self._deadline - now
-        seconds = min(left - min(0.1, left / 6), self._errand.longest)
+        seconds = min(left - min(0.1, left / 6), self._operation.longest)
         return max(1, min(int(seconds * 1000), MAX_TIMEOUT_MS))
 
     def _end_round(self, now: float) -> None:
@@ -262,7 +278,7 @@ class RequestAttempt:
             self._end(type(errors[-1])(self._reasons()))
         elif errors and all(isinstance(x, _ABSENT) for x in errors) and now >= self._absent_at:
             self._end(self._absent())
-        elif self._rounds >= self._errand.rounds:
+        elif self._rounds >= self._operation.rounds:
             self._end(self._out_of_time())
         else:
             pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._rounds, 10))
@@ -271,24 +287,24 @@ class RequestAttempt:
             reasons = self._reasons() or "nobody answered"
             LOG.debug("asking all again soon, for all have failed: %s", reasons)
             if not all(isinstance(error, _ABSENT) for error in errors):
-                self._absent_at = now + self._errand.absent  # some node is there
+                self._absent_at = now + self._operation.absent  # some node is there
             if now < self._absent_at:
                 self._wake_at = min(self._wake_at, self._absent_at)
 
     def _out_of_time(self) -> DecreedError:
         kinds = {type(error) for error in self._faults.values()}
         kind = NotFormed if kinds == {NotFormed} else Unreachable
-        if self._errand.only:
+        if self._operation.only:
             # of one node, which says nothing about the cluster
-            return kind(self._reasons() or f"{self._errand.only.endpoint}: no answer")
+            return kind(self._reasons() or f"{self._operation.only.endpoint}: no answer")
         if kinds in ({NothingListens}, {NoSuchName}):
             return self._absent()
         return kind(f"no answer in time ({self._reasons() or 'nobody answered'})")
 
     def _reasons(self) -> str:
         said = {link.endpoint: str(error) for link, error in self._faults.items()}
-        for ticket in self._tickets:
-            said.setdefault(ticket.link.endpoint, "no answer")
+        for in_flight in self._in_flight:
+            said.setdefault(in_flight.link.endpoint, "no answer")
         return "; ".join(f"{endpoint}: {reason}" for endpoint, reason in said.items())
 
     def _absent(self) -> DecreedError:
@@ -307,13 +323,13 @@ class RequestAttempt:
         return Unreachable(f"no decreed node is there ({self._reasons()})")
 
     def _end(self, error: DecreedError) -> None:
-        written = any(ticket.written_at is not None for ticket in self._tickets)
+        written = any(in_flight.written_at is not None for in_flight in self._in_flight)
         self.withdraw()
-        claim = self._errand.claim
+        claim = self._operation.claim
         if claim and (self._doubtful or written) and not isinstance(error, ClaimIdReused):
             unknown = OutcomeUnknown(
                 f"whether {claim.key!r} was claimed is unknown; ask again with "
-                f"{self._errand.again()} ({error})"
+                f"{self._operation.again()} ({error})"
             )
             unknown.__cause__ = error
             error = unknown

@@ -1,4 +1,4 @@
-"""The operations that a client asks of a node: an `Errand` builds the request.
+"""The operations that a client asks of a node: an `Operation` builds the request.
 
 `attempt` chooses the node and the time. One errand may be sent to several nodes, each time with
 another request id, but always with the same claim, so that repeating it is safe.
@@ -48,7 +48,7 @@ class Build(Protocol):
     def __call__(self, id: int, timeout_ms: int, here: bool) -> Request | None: ...
 
 
-class Errand(Struct, frozen=True):
+class Operation(Struct, frozen=True):
     """One operation, which any node may answer.
 
     Args:
@@ -80,9 +80,9 @@ class Errand(Struct, frozen=True):
     absent: float = inf
 
 
-def to_meet(rounds: float = inf, only: Link | None = None, absent: float = inf) -> Errand:
+def to_meet(rounds: float = inf, only: Link | None = None, absent: float = inf) -> Operation:
     """Get the welcome of any node; nothing else is requested."""
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: None,
         (ClientWelcome,),
         rounds=rounds,
@@ -91,9 +91,9 @@ def to_meet(rounds: float = inf, only: Link | None = None, absent: float = inf) 
     )
 
 
-def to_claim(claim: Claim) -> Errand:
+def to_claim(claim: Claim) -> Operation:
     """Claim a key."""
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: ClaimRequest(id, timeout_ms, here, claim),
         (Decreed,),
         key=claim.key,
@@ -103,10 +103,10 @@ def to_claim(claim: Claim) -> Errand:
     )
 
 
-def to_claim_next(claim: Claim) -> Errand:
+def to_claim_next(claim: Claim) -> Operation:
     """Claim the next free slot, starting with the one in the claim's key."""
     series, slot = series_and_slot(claim.key)
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: ClaimNextRequest(id, timeout_ms, here, claim),
         (Decreed,),
         key=claim.key,
@@ -116,9 +116,9 @@ def to_claim_next(claim: Claim) -> Errand:
     )
 
 
-def to_get(key: Key) -> Errand:
+def to_get(key: Key) -> Operation:
     """Read a key."""
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: GetRequest(id, timeout_ms, key),
         (Decreed, Undecided),
         key=key,
@@ -126,9 +126,9 @@ def to_get(key: Key) -> Errand:
     )
 
 
-def to_wait(key: Key, longest: float) -> Errand:
+def to_wait(key: Key, longest: float) -> Operation:
     """Wait for a key for at most `longest` seconds."""
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: WaitRequest(id, timeout_ms, key),
         (Decreed, Undecided),
         key=key,
@@ -138,9 +138,9 @@ def to_wait(key: Key, longest: float) -> Errand:
     )
 
 
-def to_find_latest(series: str) -> Errand:
+def to_find_latest(series: str) -> Operation:
     """Read the last decided slot of a series."""
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: LatestRequest(id, timeout_ms, series),
         (Decreed, Undecided),
         key=slot_key(series, 1),
@@ -148,20 +148,20 @@ def to_find_latest(series: str) -> Errand:
     )
 
 
-def to_list(prefix: str, after: str, limit: int) -> Errand:
+def to_list(prefix: str, after: str, limit: int) -> Operation:
     """Read one page of decrees."""
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: ListRequest(id, timeout_ms, prefix, after, limit),
         (ListPage,),
         hedge=LIST_HEDGE_SECONDS,
     )
 
 
-def to_watch(prefix: str, since: Position | None, limit: int, prefer: NodeId | None) -> Errand:
+def to_watch(prefix: str, since: Position | None, limit: int, prefer: NodeId | None) -> Operation:
     """Read the decrees that a node learned after `since`; waits for at most `POLL_SECONDS`."""
     # without a position the answer comes immediately
     waits = 0.0 if since is None else POLL_SECONDS
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: WatchRequest(id, timeout_ms, prefix, since, limit),
         (WatchPage,),
         prefer=prefer,
@@ -170,9 +170,9 @@ def to_watch(prefix: str, since: Position | None, limit: int, prefer: NodeId | N
     )
 
 
-def to_report(link: Link) -> Errand:
+def to_report(link: Link) -> Operation:
     """Ask the node of `link`, and no other, for its status."""
-    return Errand(
+    return Operation(
         lambda id, timeout_ms, here: StatusRequest(id), (StatusReport,), only=link, rounds=1
     )
 

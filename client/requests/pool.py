@@ -139,7 +139,7 @@ class Pool:
         now = self.now()
         for link in map(self.link, self.seeds):
             if not (self.closed or link.running or self.avoided(link)):
-                link.submit(lambda id: None, lambda ticket, news: None, now)
+                link.submit(lambda id: None, lambda in_flight, news: None, now)
 
     def push(self) -> None:
         """Have all links send what was submitted to them."""

@@ -20,7 +20,7 @@ from .attempt import NodeReply
 from .doubts import Doubts
 from .operations import (
     POLL_SECONDS,
-    Errand,
+    Operation,
     to_claim,
     to_claim_next,
     to_find_latest,
@@ -57,7 +57,7 @@ def seeds_text(seeds: Sequence[Endpoint]) -> str:
     return f"of {shown_ones} and {more} more" if more > 0 else f"of {shown_ones}"
 
 
-class Asker:
+class RequestSender:
     """Sends requests to the cluster, caches the decrees in its answers; raises `Closed` once closed.
 
     Args:
@@ -183,22 +183,22 @@ class Asker:
         self.pool.compare()
         self._met = True
 
-    async def ask(self, errand: Errand, deadline: float) -> NodeReply:
+    async def ask(self, operation: Operation, deadline: float) -> NodeReply:
         """Settle one errand.
 
         Raises:
             DecreedError: the error that the errand ended with.
         """
         await self.meet(deadline)
-        return await self._one(errand, deadline)
+        return await self._one(operation, deadline)
 
     async def claim_all(
         self, claims: Sequence[Claim], deadline: float
     ) -> list[Claimed | DecreedError]:
         """Settle claims independently; the results, in order, include errors."""
-        errands = [to_claim(claim) for claim in claims]
+        operations = [to_claim(claim) for claim in claims]
         with self._doubts.unless_settled(claims):
-            replies = await self._each(errands, deadline)
+            replies = await self._each(operations, deadline)
         results = [self._claimed(*pair) for pair in zip(claims, replies, strict=True)]
         return [self._doubts.judge(*pair) for pair in zip(claims, results, strict=True)]
 
@@ -264,8 +264,8 @@ class Asker:
         found = await self._recall([key], deadline)
         while key not in found:
             left = max(SHORTEST_WAIT_SECONDS, deadline - self.pool.now())
-            errand = to_wait(key, min(left, POLL_SECONDS))
-            decree = self._read(await self.ask(errand, deadline + LATE_SECONDS))
+            operation = to_wait(key, min(left, POLL_SECONDS))
+            decree = self._read(await self.ask(operation, deadline + LATE_SECONDS))
             if decree is not None:
                 return decree
             if deadline - self.pool.now() < WAIT_SLACK_SECONDS:
@@ -301,8 +301,8 @@ class Asker:
         links = [self.pool.link(seed) for seed in self.pool.seeds]
         await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
         nodes = list(self.pool.addresses)
-        errands = [to_report(self.pool.link_to(node)) for node in nodes]
-        replies = await settle(self.pool, errands, deadline)
+        operations = [to_report(self.pool.link_to(node)) for node in nodes]
+        replies = await settle(self.pool, operations, deadline)
         return [self._report(*pair) for pair in zip(nodes, replies, strict=True)]
 
     async def page(self, prefix: str, after: str, limit: int, deadline: float) -> ListPage:
@@ -313,27 +313,27 @@ class Asker:
         self._keep(reply, reply.answer.decrees)
         return reply.answer
 
-    async def news(self, errand: Errand, deadline: float = inf) -> WatchPage:
+    async def news(self, operation: Operation, deadline: float = inf) -> WatchPage:
         """One page of a watch; its decrees are cached."""
         self.guard_here()
-        reply = await self.ask(errand, deadline)
+        reply = await self.ask(operation, deadline)
         if not isinstance(reply.answer, WatchPage):
             raise ProtocolError(f"no page: {type(reply.answer).__name__}")
         self._keep(reply, reply.answer.decrees)
         return reply.answer
 
     async def _each(
-        self, errands: Sequence[Errand], deadline: float
+        self, operations: Sequence[Operation], deadline: float
     ) -> Sequence[NodeReply | DecreedError]:
         """Settle errands independently; if no node could be met, all get that error."""
         try:
             await self.meet(deadline)
         except DecreedError as error:
-            return [error] * len(errands)
-        return await settle(self.pool, errands, deadline)
+            return [error] * len(operations)
+        return await settle(self.pool, operations, deadline)
 
-    async def _one(self, errand: Errand, deadline: float) -> NodeReply:
-        [result] = await settle(self.pool, [errand], deadline)
+    async def _one(self, operation: Operation, deadline: float) -> NodeReply:
+        [result] = await settle(self.pool, [operation], deadline)
         if isinstance(result, DecreedError):
             raise result
         return result

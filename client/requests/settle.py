@@ -7,21 +7,21 @@ from math import inf
 from ...registry.errors import DecreedError
 from ..transport.wakeup import Bell
 from .attempt import NodeReply, RequestAttempt
-from .operations import Errand
+from .operations import Operation
 from .pool import Pool
 
 WINDOW = 1_024
 
 
 async def settle(
-    pool: Pool, errands: Sequence[Errand], deadline: float
+    pool: Pool, operations: Sequence[Operation], deadline: float
 ) -> list[NodeReply | DecreedError]:
     """Settle all errands independently, and return their results in order.
 
     What is not settled at `deadline`, on the runtime's clock, ends with an error. At most `WINDOW` are
     in flight at a time. If the caller is cancelled, the nodes are sent cancels.
     """
-    driver = _Driver(pool, errands, deadline)
+    driver = _Driver(pool, operations, deadline)
     try:
         with pool.ringing(driver.bell):
             while driver.turn(pool.now()):
@@ -34,12 +34,14 @@ async def settle(
 class _Driver:
     """Advances the attempts that have events, and all of them when a timeout is due."""
 
-    def __init__(self, pool: Pool, errands: Sequence[Errand], deadline: float) -> None:
+    def __init__(self, pool: Pool, operations: Sequence[Operation], deadline: float) -> None:
         self.bell = Bell()
         # before this time only attempts with events need to be advanced
         self.wake_at = inf
         self._pool = pool
-        self._attempts = [RequestAttempt(errand, pool, self._wake, deadline) for errand in errands]
+        self._attempts = [
+            RequestAttempt(operation, pool, self._wake, deadline) for operation in operations
+        ]
         self._waiting = deque(self._attempts)
         self._live: dict[RequestAttempt, None] = {}
         self._woken: dict[RequestAttempt, None] = {}

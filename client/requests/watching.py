@@ -22,7 +22,7 @@ from . import arguments
 from .arguments import Seconds
 from .operations import to_watch
 from .results import Watched
-from .sender import Asker
+from .sender import RequestSender
 
 LOG = logging.getLogger(__name__)
 PAGE_SIZE = 256
@@ -55,7 +55,7 @@ class Watching(NotCopied, AsyncIterator[Watched]):
     """A watch, which never ends by itself. Holds nothing open between two steps.
 
     Args:
-        asker: sends requests to the cluster.
+        sender: sends requests to the cluster.
         prefix: a checked prefix.
         since: where to go on; None to begin with what is learned after the first step.
     """
@@ -65,8 +65,8 @@ class Watching(NotCopied, AsyncIterator[Watched]):
         "what was seen last, and go on there with watch(since=position)"
     )
 
-    def __init__(self, asker: Asker, prefix: str, since: Position | None) -> None:
-        self._asker = asker
+    def __init__(self, sender: RequestSender, prefix: str, since: Position | None) -> None:
+        self._sender = sender
         self._prefix = prefix
         self._position = since
         # while the prefix is listed: the last key listed, and where to go on afterwards
@@ -86,7 +86,7 @@ class Watching(NotCopied, AsyncIterator[Watched]):
             Unreachable: no node was ever reached, and none is in time.
         """
         if timeout is not None:
-            await self._asker.meet(self._asker.deadline(timeout))
+            await self._sender.meet(self._sender.deadline(timeout))
         if self._position is None:
             await self._poll()
 
@@ -97,8 +97,8 @@ class Watching(NotCopied, AsyncIterator[Watched]):
 
     async def _poll(self) -> None:
         old = self._position
-        errand = to_watch(self._prefix, old, PAGE_SIZE, old.node if old else None)
-        page = await self._asker.news(errand)
+        operation = to_watch(self._prefix, old, PAGE_SIZE, old.node if old else None)
+        page = await self._sender.news(operation)
         if old is None or not _changed(old, page):
             self._position = page.position
             self._offer(page.decrees, old or page.position, page.position)
@@ -110,7 +110,7 @@ class Watching(NotCopied, AsyncIterator[Watched]):
     async def _list_on(self, after: str) -> None:
         if self._position is None or self._goal is None:
             raise ProtocolError("a list without a position")
-        page = await self._asker.page(self._prefix, after, PAGE_SIZE, inf)
+        page = await self._sender.page(self._prefix, after, PAGE_SIZE, inf)
         # a watch resumed from the middle of the list must list again, so the old position stays
         self._offer(page.decrees, self._position, self._position)
         self._after = page.next_after

@@ -29,7 +29,7 @@ News = Answer | ClientWelcome | Lost | Silent
 AnyClaim = ClaimRequest | ClaimNextRequest
 
 
-class Ticket:
+class InFlightRequest:
     """A request that was submitted to a link.
 
     Args:
@@ -47,7 +47,7 @@ class Ticket:
         link: "Link",
         id: int,
         request: Request | None,
-        deliver: Callable[["Ticket", News], None],
+        deliver: Callable[["InFlightRequest", News], None],
         now: float,
     ) -> None:
         self.link = link

@@ -8,7 +8,7 @@ Invariants kept here:
 
 * Each ticket that is not withdrawn gets exactly one of these: an answer, the welcome, or `Lost`. Before
   that it may get `Silent`.
-* `Ticket.written_at` is set before the first byte goes to the socket. A ticket without it was
+* `InFlightRequest.written_at` is set before the first byte goes to the socket. A ticket without it was
   certainly never seen by a node.
 * Waiting tickets are told soon when the node falls silent (`Pulse`). While the connection is being
   made, `stalls_at` tells when that takes too long.
@@ -29,7 +29,7 @@ from ...registry.errors import BadRequest, Closed, DecreedError, Unreachable
 from ...registry.wire.handshake import ClientWelcome
 from ...registry.wire.requests import Answer, Cancel, ClientPing, ClientPong, Decreed, Request
 from .endpoints import Endpoint
-from .in_flight import Lost, News, Silent, Ticket
+from .in_flight import InFlightRequest, Lost, News, Silent
 from .journal import Journal
 from .pulse import Pulse
 
@@ -98,8 +98,8 @@ class Link(ABC):
         self._pulse: Pulse | None = None
         self._failures = 0
         self._ids = count(1)
-        self._queue: deque[Ticket | Cancel | ClientPing] = deque()
-        self._pending: dict[int, Ticket] = {}
+        self._queue: deque[InFlightRequest | Cancel | ClientPing] = deque()
+        self._pending: dict[int, InFlightRequest] = {}
         # whether a decree was received on this connection
         self._decreed = False
 
@@ -143,26 +143,26 @@ class Link(ABC):
     def submit(
         self,
         make: Callable[[int], Request | None],
-        deliver: Callable[[Ticket, News], None],
+        deliver: Callable[[InFlightRequest, News], None],
         now: float,
-    ) -> Ticket:
+    ) -> InFlightRequest:
         """Queue the request that `make` builds for its id; connect if needed. Never waits.
 
         It is sent after `push`, so that requests that are submitted together go in one frame.
         """
         id = next(self._ids)
-        ticket = Ticket(self, id, make(id), deliver, now)
-        if self.up and ticket.request is None and self.welcome:
-            deliver(ticket, self.welcome)
-            return ticket
-        self._queue.append(ticket)
+        in_flight = InFlightRequest(self, id, make(id), deliver, now)
+        if self.up and in_flight.request is None and self.welcome:
+            deliver(in_flight, self.welcome)
+            return in_flight
+        self._queue.append(in_flight)
         if not self.running:
             self._dialled_at = now
             LOG.debug("connecting to %s", self.endpoint)
             self._start()
         elif self._pulse is not None:
             self._pulse.stir()
-        return ticket
+        return in_flight
 
     def push(self) -> None:
         """Send what was submitted.
@@ -179,11 +179,11 @@ class Link(ABC):
         if self._queue or not self._channel.idle:
             self._wake_writer()
 
-    def withdraw(self, ticket: Ticket) -> None:
-        """Do not send `ticket`; if it was sent already, send the node a cancel."""
-        ticket.withdrawn = True
-        if self._settle(ticket.id) is not None:
-            self._queue.appendleft(Cancel(ticket.id))
+    def withdraw(self, in_flight: InFlightRequest) -> None:
+        """Do not send `in_flight`; if it was sent already, send the node a cancel."""
+        in_flight.withdrawn = True
+        if self._settle(in_flight.id) is not None:
+            self._queue.appendleft(Cancel(in_flight.id))
             self._wake_writer()
 
     def passed_on(self) -> None:
@@ -230,12 +230,12 @@ class Link(ABC):
         self.late = 0
         self._failures = 0 if was_up else self._failures + 1
         self.avoid(min(LONG_AVOID_SECONDS, SHORT_AVOID_SECONDS * 2 ** min(self._failures, 10)))
-        tickets = self._tickets()
+        all_in_flight = self._in_flight()
         self._pending.clear()
         self._queue.clear()
         self.weight = 0
-        for ticket in tickets:
-            self._hand_out(ticket, Lost(error))
+        for in_flight in all_in_flight:
+            self._hand_out(in_flight, Lost(error))
 
     def _take(self, channel: Outlet) -> list[bytes]:
         """The encoded requests that may be sent now."""
@@ -249,16 +249,16 @@ class Link(ABC):
                 size += len(data)
         return batch
 
-    def _may_go(self, item: Ticket | Cancel | ClientPing, channel: Outlet) -> bool:
-        if not isinstance(item, Ticket) or not self._pending:
+    def _may_go(self, item: InFlightRequest | Cancel | ClientPing, channel: Outlet) -> bool:
+        if not isinstance(item, InFlightRequest) or not self._pending:
             return True
         fits = not item.weight or self.weight + item.weight <= WINDOW_BYTES
         return fits and len(self._pending) < channel.welcome.max_in_flight
 
     def _encode(
-        self, item: Ticket | Cancel | ClientPing, channel: Outlet, now: float
+        self, item: InFlightRequest | Cancel | ClientPing, channel: Outlet, now: float
     ) -> bytes | None:
-        if not isinstance(item, Ticket):
+        if not isinstance(item, InFlightRequest):
             return channel.encode(item)
         if item.withdrawn:
             return None
@@ -275,12 +275,12 @@ class Link(ABC):
         self.weight += item.weight
         return data
 
-    def _settle(self, id: int) -> Ticket | None:
+    def _settle(self, id: int) -> InFlightRequest | None:
         """Stop expecting an answer to the request `id`; returns its ticket, if it had one."""
-        ticket = self._pending.pop(id, None)
-        if ticket is not None:
-            self.weight -= ticket.weight
-        return ticket
+        in_flight = self._pending.pop(id, None)
+        if in_flight is not None:
+            self.weight -= in_flight.weight
+        return in_flight
 
     def _take_in(self, answers: Sequence[Answer]) -> None:
         """Deliver the answers that arrived; even bytes without a whole answer are a sign of life."""
@@ -289,10 +289,10 @@ class Link(ABC):
         if not all(isinstance(answer, ClientPong) for answer in answers):
             self._heard()
         for answer in answers:
-            ticket = self._settle(answer.id)
+            in_flight = self._settle(answer.id)
             # an answer to a withdrawn request, or to a ping, has no ticket
-            if ticket is not None:
-                self._hand_out(ticket, answer)
+            if in_flight is not None:
+                self._hand_out(in_flight, answer)
         self._decreed = self._decreed or any(isinstance(answer, Decreed) for answer in answers)
         if self._queue:
             # there may be room now for requests that had to wait
@@ -328,14 +328,17 @@ class Link(ABC):
     def fall_silent(self) -> None:
         """Deliver `Silent` to all tickets."""
         silent = Silent(Unreachable("it says nothing"))
-        for ticket in self._tickets():
-            self._hand_out(ticket, silent)
+        for in_flight in self._in_flight():
+            self._hand_out(in_flight, silent)
 
-    def _tickets(self) -> list[Ticket]:
+    def _in_flight(self) -> list[InFlightRequest]:
         """All waiting tickets, written or not."""
-        return [*self._pending.values(), *(x for x in self._queue if isinstance(x, Ticket))]
+        return [
+            *self._pending.values(),
+            *(x for x in self._queue if isinstance(x, InFlightRequest)),
+        ]
 
     @staticmethod
-    def _hand_out(ticket: Ticket, news: News) -> None:
-        if not ticket.withdrawn:
-            ticket.deliver(ticket, news)
+    def _hand_out(in_flight: InFlightRequest, news: News) -> None:
+        if not in_flight.withdrawn:
+            in_flight.deliver(in_flight, news)

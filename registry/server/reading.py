@@ -67,4 +67,4 @@ class Readers:
 
 
 def _asker(read: Read) -> Origin | None:
-    return None if isinstance(read, ReadScan) else read.asker
+    return None if isinstance(read, ReadScan) else read.requester

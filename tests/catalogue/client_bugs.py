@@ -69,7 +69,7 @@ DEFINITE = (
         _DEFINITE_TESTS,
         (
             "client.requests.attempt",
-            "return not isinstance(news, Decreed) or self._errand.fits(news.decree)",
+            "return not isinstance(news, Decreed) or self._operation.fits(news.decree)",
             "return True",
         ),
     ),
@@ -78,9 +78,9 @@ DEFINITE = (
         _DEFINITE_TESTS,
         (
             "client.requests.attempt",
-            "        self.withdraw()\n        claim = self._errand.claim\n",
+            "        self.withdraw()\n        claim = self._operation.claim\n",
             "        self.withdraw()\n"
-            "        claim = self._errand.claim\n"
+            "        claim = self._operation.claim\n"
             "        if not claim and (self._doubtful or written):\n"
             "            error = OutcomeUnknown(str(error))\n",
         ),

@@ -100,7 +100,7 @@ class ReadFeed(Value, frozen=True, tag=True):
     token: int
     start: int
     limit: int
-    asker: Origin | None = None
+    requester: Origin | None = None
 
 
 class ReadLastSlot(Value, frozen=True, tag=True):
@@ -108,7 +108,7 @@ class ReadLastSlot(Value, frozen=True, tag=True):
 
     token: int
     series: str
-    asker: Origin | None = None
+    requester: Origin | None = None
 
 
 Read = ReadScan | ReadFeed | ReadLastSlot

@@ -22,22 +22,22 @@ class InTurn(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._lines)
 
-    def add(self, asker: Origin | None, item: T) -> None:
+    def add(self, requester: Origin | None, item: T) -> None:
         """It waits behind all others of its asker."""
-        self._lines.setdefault(asker, OrderedDict())[item] = None
+        self._lines.setdefault(requester, OrderedDict())[item] = None
 
-    def discard(self, asker: Origin | None, item: T) -> None:
+    def discard(self, requester: Origin | None, item: T) -> None:
         """It waits no more, if it did."""
-        line = self._lines.get(asker)
+        line = self._lines.get(requester)
         if line is not None:
             line.pop(item, None)
             if not line:
-                del self._lines[asker]
+                del self._lines[requester]
 
     def take(self) -> T:
         """The first of the asker whose turn it is; whoever else waits is before his next one."""
-        asker, line = self._lines.popitem(last=False)
+        requester, line = self._lines.popitem(last=False)
         item, _ = line.popitem(last=False)
         if line:
-            self._lines[asker] = line
+            self._lines[requester] = line
         return item

@@ -48,27 +48,27 @@ class Tokens:
     def __init__(self, incarnation: int) -> None:
         self._incarnation = incarnation
         self._last = 0
-        self._askers: dict[int, AsksPeers] = {}
+        self._requesters: dict[int, AsksPeers] = {}
         self._readers: dict[int, ReadsDisk] = {}
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
-        return {"tokens": (*self._askers, *self._readers)}
+        return {"tokens": (*self._requesters, *self._readers)}
 
     def new(self) -> int:
         """A token for what is answered by a message that names its kind, and is never asked again."""
         self._last += 1
         return (self._incarnation << TOKEN_BITS) | self._last
 
-    def ask(self, asker: AsksPeers) -> int:
+    def ask(self, requester: AsksPeers) -> int:
         """A token for a question to peers."""
         token = self.new()
-        self._askers[token] = asker
+        self._requesters[token] = requester
         return token
 
     def close(self, token: int) -> None:
         """A question to peers is over: nobody asks it again."""
-        self._askers.pop(token, None)
+        self._requesters.pop(token, None)
 
     def read(self, reader: ReadsDisk) -> int:
         """A token for a read of the disk, which is over with its result."""
@@ -78,9 +78,9 @@ class Tokens:
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Answers are missing; if the question is not over, the part that asked it asks again."""
-        asker = self._askers.get(timer.token)
-        if asker is not None:
-            asker.on_resend(step, timer)
+        requester = self._requesters.get(timer.token)
+        if requester is not None:
+            requester.on_resend(step, timer)
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """The disk has answered."""

@@ -9,15 +9,15 @@ import trio
 from trio.testing import MockClock
 
 from decreed.client.requests.attempt import NodeReply
-from decreed.client.requests.operations import Errand
-from decreed.client.requests.sender import LATE_SECONDS, WAIT_SLACK_SECONDS, Asker
+from decreed.client.requests.operations import Operation
+from decreed.client.requests.sender import LATE_SECONDS, WAIT_SLACK_SECONDS, RequestSender
 from decreed.registry.types import Decree, Key
 from decreed.registry.wire.requests import Undecided
 
 NOBODY: Any = None
 
 
-class Ticking(Asker):
+class Ticking(RequestSender):
     """Asks a node that answers "undecided" after a part of the time that it was given."""
 
     def __init__(self, part: float) -> None:
@@ -31,7 +31,7 @@ class Ticking(Asker):
     async def _recall(self, keys: Sequence[Key], deadline: float) -> dict[Key, Decree]:
         return {}
 
-    async def ask(self, errand: Errand, deadline: float) -> NodeReply:
+    async def ask(self, operation: Operation, deadline: float) -> NodeReply:
         self.asked += 1
         # the client listens a little longer than the node waits
         await trio.sleep((deadline - LATE_SECONDS - trio.current_time()) * self.part)
@@ -45,7 +45,7 @@ class Ticking(Asker):
 async def test_a_wait_that_a_node_ends_early_is_repeated_until_its_deadline(
     autojump_clock: MockClock, part: float, seconds: float, asked: int
 ) -> None:
-    asker, began = Ticking(part), trio.current_time()
-    assert await asker.wait(Key("k"), began + seconds) is None
+    sender, began = Ticking(part), trio.current_time()
+    assert await sender.wait(Key("k"), began + seconds) is None
     assert seconds - WAIT_SLACK_SECONDS < trio.current_time() - began <= seconds
-    assert asker.asked == asked
+    assert sender.asked == asked

@@ -191,7 +191,7 @@ async def test_a_task_cannot_be_started_in_a_client_that_has_ended() -> None:
         registry = await open_registry(NOBODY, nursery=home)
         await registry.aclose()
         with pytest.raises(Closed):
-            registry._asker.pool.tasks.spawn(work)
+            registry._sender.pool.tasks.spawn(work)
 
 
 @pytest.mark.anyio
@@ -276,7 +276,7 @@ async def test_a_failure_of_a_clients_task_closes_it_and_is_raised(
     with pytest.raises(ExceptionGroup) as caught:
         async with nursery() as home:
             registry = await open_registry(NOBODY, nursery=home)
-            registry._asker.pool.tasks.spawn(fail)
+            registry._sender.pool.tasks.spawn(fail)
             with pytest.raises(Closed):
                 await registry.wait("k", timeout=None)
             await registry.aclose()
@@ -381,7 +381,7 @@ async def test_a_watch_keeps_its_client() -> None:
         await watching.begin()
         cluster.decide(decree_of("k"))
         assert (await anext(watching)).decree.key == "k"
-        await watching._asker.lifetime.end()
+        await watching._sender.lifetime.end()
 
 
 def test_a_client_that_ends_at_once_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -70,7 +70,7 @@ def answers(*given: LeaseAnswer) -> dict[NodeId, LeaseAnswer]:
     return {NodeId(f"n{number}"): one for number, one in enumerate(given, 1)}
 
 
-def asker(done: bool = False) -> PendingRequest:
+def requester(done: bool = False) -> PendingRequest:
     return PendingRequest(1, HolderRequest(1, 1_000, "l"), 1_000.0, done=done)
 
 
@@ -119,8 +119,8 @@ def test_one_node_that_has_accepted_the_next_term_is_enough_to_look() -> None:
 
 
 def test_a_question_is_awaited_while_one_of_those_is_left_for_whom_it_was_asked() -> None:
-    assert asked(asker(done=True), asker()).awaited
-    assert not asked(asker(done=True), asker(done=True)).awaited
+    assert asked(requester(done=True), requester()).awaited
+    assert not asked(requester(done=True), requester(done=True)).awaited
 
 
 # -- questions under way: so many nodes answer, and no more
