@@ -106,7 +106,7 @@ class Exchange:
         """Whether this process is another one than that of the client."""
         return self._process != this_process()
 
-    def guard(self) -> None:
+    def check_open(self) -> None:
         """Allow every use: the client belongs to no event loop."""
 
     def forget(self, what: str) -> None:

@@ -282,7 +282,7 @@ class Keys(NotCopied):
             An asynchronous iterator. It asks for a page when the one before is used up, and raises
             what a read raises.
         """
-        self._sender.guard()
+        self._sender.check_open()
         seconds = arguments.seconds_or_none("timeout", timeout)
         return Listing(
             self._sender, arguments.prefix(prefix), seconds, arguments.text("after", after)
@@ -307,7 +307,7 @@ class Keys(NotCopied):
         """
         from .requests.watching import Watching, parse_position
 
-        self._sender.guard()
+        self._sender.check_open()
         position = None if since is None else parse_position(since)
         return Watching(self._sender, arguments.prefix(prefix), position)
 
@@ -357,7 +357,7 @@ class Keys(NotCopied):
         """
         decree = self._sender.at_hand(key)
         if decree is None:
-            self._sender.guard()
+            self._sender.check_open()
             arguments.key(key)
         return decree
 

@@ -44,7 +44,7 @@ class Registry(Keys, Locking):
         await self._sender.lifetime.end()
 
     async def __aenter__(self) -> Self:
-        self._sender.guard_here()
+        self._sender.check_open_here()
         return self
 
     async def __aexit__(

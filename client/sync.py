@@ -87,7 +87,7 @@ class Registry(NotCopied):
         _OPEN.add(self)
 
     def __enter__(self) -> Self:
-        self._guard()
+        self._check_open()
         return self
 
     def __exit__(
@@ -130,7 +130,7 @@ class Registry(NotCopied):
         Raises:
             Closed: if the client was closed.
         """
-        self._guard()
+        self._check_open()
         return self._move() if self._portal.is_foreign else self._portal
 
     def _move(self) -> Portal:
@@ -141,7 +141,7 @@ class Registry(NotCopied):
         self._portal = self._portals.setdefault(this_process(), Portal(self._plan, old.cache))
         return self._portal
 
-    def _guard(self) -> None:
+    def _check_open(self) -> None:
         if self._closed:
             raise Closed(CLOSED)
 
@@ -267,7 +267,7 @@ class Registry(NotCopied):
         Returns:
             The decree, or None if it is not in memory; the key may still be frozen.
         """
-        self._guard()
+        self._check_open()
         return self._memory.get(arguments.key(key))
 
 

@@ -24,7 +24,7 @@ from ..shell.output import write_error
 from ..shell.signals import restored_for_exec
 from ..supervise.backoff import FIRST_SECONDS, Backoff
 from ..supervise.exits import RunExit, run_exit
-from ..supervise.supervised import CommandEnded, Guarded, Relay
+from ..supervise.supervised import CommandEnded, Relay, Supervised
 from ..supervise.words import refused
 
 DEFAULT_TTL = 15.0
@@ -141,7 +141,7 @@ class Job:
         Raises:
             LockLost: if it was stopped since the lock was lost.
         """
-        ended = await Guarded(lock, relay, self.foreground).run(
+        ended = await Supervised(lock, relay, self.foreground).run(
             self.command, self.environment(lock)
         )
         if ended.stopped:

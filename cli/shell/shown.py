@@ -54,7 +54,7 @@ def show_piped(data: bytes) -> tuple[str, bool]:
     return shown, shown == text
 
 
-def guard(text: str, keep: str = "") -> str:
+def watchdog(text: str, keep: str = "") -> str:
     """A text for people, with all characters escaped that control a terminal or are invisible.
 
     A backslash is not escaped, so that the text may contain values that are shown already.
@@ -66,7 +66,7 @@ def guard(text: str, keep: str = "") -> str:
     return _escaped(text, keep="\\" + keep)
 
 
-def guard_json(text: str) -> str:
+def escape_json(text: str) -> str:
     """The same for JSON, whose strings have escapes of their own."""
     if text.isprintable() and not INVISIBLE.search(text):
         return text
@@ -75,7 +75,7 @@ def guard_json(text: str) -> str:
 
 def one_line(text: str, most: int) -> str:
     """A guarded text on one line, cut after `most` characters."""
-    line = guard(text[:most])
+    line = watchdog(text[:most])
     return f"{line}… ({len(text)} characters)" if len(text) > most else line
 
 

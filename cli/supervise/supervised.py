@@ -55,7 +55,7 @@ class Relay:
         self.caught: int | None = None
         """The last signal that asks a program to end."""
         self._scope = trio.CancelScope()
-        self._to: Guarded | None = None
+        self._to: Supervised | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
         """Pass signals on until cancelled; reports the scope that a signal ends."""
@@ -73,12 +73,12 @@ class Relay:
                 elif number in ENDING:
                     self._scope.cancel()
 
-    def lead_to(self, guarded: "Guarded | None") -> None:
+    def lead_to(self, supervised: "Supervised | None") -> None:
         """Send signals to this command from now on."""
-        self._to = guarded
+        self._to = supervised
 
 
-class Guarded:
+class Supervised:
     """One command under a guard.
 
     Args:
@@ -102,11 +102,11 @@ class Guarded:
         os.set_blocking(self._control, False)
         self._move_deadline()
         grace_ms = self._lock.holder.ttl * 1000 * (TERM_PART - KILL_PART)
-        guard = [sys.executable, "-I", "-S", str(GUARD), str(read_control), str(write_report)]
+        watchdog = [sys.executable, "-I", "-S", str(GUARD), str(read_control), str(write_report)]
         form = "foreground" if self._foreground else "apart"
         try:
             process = await trio.lowlevel.open_process(
-                [*guard, str(grace_ms), form, *command],
+                [*watchdog, str(grace_ms), form, *command],
                 env=dict(environment),
                 pass_fds=(read_control, write_report),
                 # signals of the terminal must not reach the guard, in both cases

@@ -114,7 +114,7 @@ class Terminal:
                 os.tcsetpgrp(self._descriptor, self._owner)
 
 
-class Guard:
+class Watchdog:
     """Watches over one command.
 
     Args:
@@ -348,7 +348,7 @@ def main(arguments: list[str]) -> int:
     # so that processes that leave the command's group become our children when their parent ends
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     terminal = _terminal_of_holder() if form == "foreground" else None
-    return Guard(int(control), int(report), float(grace_ms), terminal).run(command)
+    return Watchdog(int(control), int(report), float(grace_ms), terminal).run(command)
 
 
 def _terminal_of_holder() -> Terminal | None:

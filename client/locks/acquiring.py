@@ -168,7 +168,7 @@ class Acquiring:
         return None
 
     async def _try(self, link: Link) -> Grant | None:
-        self._sender.guard()
+        self._sender.check_open()
         if anyio.current_time() >= self._deadline:
             self._on_time_up()
         sent_ms = now_ms()

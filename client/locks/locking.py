@@ -178,7 +178,7 @@ class Locking:
         Returns:
             An asynchronous iterator of `Holder`.
         """
-        self._sender.guard()
+        self._sender.check_open()
         return Observing(self._sender, arguments.lock_name(name))
 
     async def lock_state(self, name: str, *, timeout: Seconds | None = None) -> LockState | None:
@@ -267,7 +267,7 @@ class Locking:
         Raises:
             BadRequest: if an argument is malformed or over its bound.
         """
-        self._sender.guard()
+        self._sender.check_open()
         secret = Secret(os.urandom(SECRET_BYTES))
         claim = TermClaim(
             holder_text(self._claimant),

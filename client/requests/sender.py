@@ -89,7 +89,7 @@ class RequestSender:
             "Registry.aclose()"
         )
 
-    def guard(self) -> None:
+    def check_open(self) -> None:
         """Check that the client may be used.
 
         Raises:
@@ -100,14 +100,14 @@ class RequestSender:
         if self.pool.closed:
             raise Closed(CLOSED)
 
-    def guard_here(self) -> None:
+    def check_open_here(self) -> None:
         """Check that the client may be used in the event loop that runs now.
 
         Raises:
-            Closed: as for `guard`, or if the client belongs to another event loop.
+            Closed: as for `check_open`, or if the client belongs to another event loop.
         """
-        self.guard()
-        self.lifetime.guard()
+        self.check_open()
+        self.lifetime.check_open()
 
     def __str__(self) -> str:
         """The cluster of this client, and whether it is connected; may be called from any thread."""
@@ -137,7 +137,7 @@ class RequestSender:
         """The decree of `key` if it is in memory and the client may be used.
 
         A read from memory does nothing else, so this skips all checks that it can: a key in memory
-        was checked when it was first asked for. Returns None where `guard` would raise an error.
+        was checked when it was first asked for. Returns None where `check_open` would raise an error.
         """
         if self.pool.closed or self._forks != FORKS.count or type(key) is not str:
             return None
@@ -150,7 +150,7 @@ class RequestSender:
             Closed: if the client may not be used, or not in this event loop.
             BadRequest: if `timeout` is no length of time.
         """
-        self.guard_here()
+        self.check_open_here()
         seconds = self._timeout if timeout is None else arguments.seconds("timeout", timeout)
         return self.pool.now() + seconds
 
@@ -315,7 +315,7 @@ class RequestSender:
 
     async def news(self, operation: Operation, deadline: float = inf) -> WatchPage:
         """One page of a watch; its decrees are cached."""
-        self.guard_here()
+        self.check_open_here()
         reply = await self.ask(operation, deadline)
         if not isinstance(reply.answer, WatchPage):
             raise ProtocolError(f"no page: {type(reply.answer).__name__}")

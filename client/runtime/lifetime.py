@@ -107,7 +107,7 @@ class Lifetime:
         else:
             self._early.append(work)
 
-    def guard(self) -> None:
+    def check_open(self) -> None:
         """Check that the client is used in its own event loop.
 
         Raises:

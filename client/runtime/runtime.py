@@ -62,7 +62,7 @@ class ClientScope(Protocol):
         """Whether this is another process than the client's."""
         ...
 
-    def guard(self) -> None:
+    def check_open(self) -> None:
         """Check that the client is used in its own event loop; raises `Closed` otherwise."""
 
     def forget(self, what: str) -> None:

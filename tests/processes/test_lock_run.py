@@ -264,8 +264,8 @@ def test_the_command_of_a_killed_watchdog_is_killed(cluster: Processes, tmp_path
     file = tmp_path / "pids"
     script = f"echo $PPID >> {file}; echo $$ >> {file}; exec sleep 600"
     with locked(cluster, "guardless", script) as process:
-        guard, command = pids(file, 2)
-        os.kill(guard, signal.SIGKILL)
+        watchdog, command = pids(file, 2)
+        os.kill(watchdog, signal.SIGKILL)
         assert process.wait(PATIENCE_S) == 128 + signal.SIGKILL
         eventually("the command is dead", lambda: not alive(command))
 

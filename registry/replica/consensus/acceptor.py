@@ -174,7 +174,7 @@ class Acceptors:
         try:
             match message:
                 case Accept() if message.key.startswith(TERMS):
-                    changed, answer = self._guarded(step, instance, message, home_ballot)
+                    changed, answer = self._lease_checked(step, instance, message, home_ballot)
                 case Accept():
                     changed, answer = acceptor.on_accept(instance, message, home_ballot)
                 case Prepare():
@@ -191,7 +191,7 @@ class Acceptors:
         held = self._classes.get(node)
         return held.ballot if held is not None else None
 
-    def _guarded(
+    def _lease_checked(
         self, step: StepBuilder, instance: Instance, message: Accept, home_ballot: Ballot | None
     ) -> tuple[Instance, Answer]:
         """Accept a term only when no lease on the one before can run here; then start one."""
