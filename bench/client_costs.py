@@ -22,7 +22,7 @@ from typing import Any
 import anyio
 
 from decreed.client import Registry, connect, sync
-from decreed.client.caching.cache_directory import Shelf
+from decreed.client.caching.cache_directory import CacheDirectory
 from decreed.client.caching.disk import DecreeFile
 from decreed.registry.keys import parse_key
 from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Process
@@ -239,8 +239,8 @@ def measure_disk(endpoints: list[str], decrees: int) -> None:
         _forget(Path(name))
         began = time.perf_counter()
         cpu = time.process_time()
-        shelf = Shelf(Path(name), DISK_LIMIT, DISK_LIMIT)
-        file = shelf.take("pretended", FORMATION, endpoints)
+        cache_directory = CacheDirectory(Path(name), DISK_LIMIT, DISK_LIMIT)
+        file = cache_directory.take("pretended", FORMATION, endpoints)
         [found] = file.get([_disk_key(decrees // 2)])
         elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu
         file.close()
@@ -273,7 +273,9 @@ def _disk_key(number: int) -> Key:
 
 
 def _fill(folder: Path, endpoints: list[str], decrees: int) -> None:
-    file: DecreeFile = Shelf(folder, DISK_LIMIT, DISK_LIMIT).take("pretended", FORMATION, endpoints)
+    file: DecreeFile = CacheDirectory(folder, DISK_LIMIT, DISK_LIMIT).take(
+        "pretended", FORMATION, endpoints
+    )
     for start in range(0, decrees, 50_000):
         some = range(start, min(decrees, start + 50_000))
         file.put([decree_of(_disk_key(number)) for number in some])

@@ -24,7 +24,7 @@ from .runtime.forks import this_process
 from .runtime.runtime import Admit
 from .transport.endpoints import Endpoint, parse_endpoints
 from .transport.socket_link import SocketLink
-from .transport.wakeup import Bell
+from .transport.wakeup import Wakeup
 
 T = TypeVar("T")
 # below the system's own bound on how long one wait may be
@@ -124,14 +124,14 @@ class Exchange:
         """A lock that does nothing: only one caller runs at a time."""
         return nullcontext()
 
-    async def listen(self, bell: Bell, until: float) -> None:
-        """Move bytes until `bell` has been rung, or the time `until`. Never suspends."""
-        while not bell.rung and (now := self.now()) < until:
+    async def listen(self, wakeup: Wakeup, until: float) -> None:
+        """Move bytes until `wakeup` has been rung, or the time `until`. Never suspends."""
+        while not wakeup.rung and (now := self.now()) < until:
             ends = [link.wake_at for link in self._links]
             self._poll(min(until, now + LONGEST_WAIT_SECONDS, *ends) - now)
             for link in self._links:
                 link.advance(self.now())
-        bell.heed()
+        wakeup.heed()
 
     def link(self, endpoint: Endpoint, admit: Admit) -> SocketLink:
         """A link whose bytes this moves."""

@@ -27,7 +27,7 @@ from .transport.endpoints import Endpoint, parse_endpoints
 from .transport.loops import in_asyncio
 
 if TYPE_CHECKING:
-    from .caching.cache_directory import Shelf
+    from .caching.cache_directory import CacheDirectory
 
 MIB = 1024 * 1024
 DISK_FACTOR = 4
@@ -111,14 +111,14 @@ class ConnectionPlan(Struct, frozen=True):
         timeout: seconds.
         claimant: the name that claims carry.
         memory: the decrees in memory.
-        shelf: those on disk, if any.
+        cache_directory: those on disk, if any.
     """
 
     seeds: tuple[Endpoint, ...]
     timeout: float
     claimant: str
     memory: Memory
-    shelf: "Shelf | None"
+    cache_directory: "CacheDirectory | None"
 
     @classmethod
     def of(
@@ -137,15 +137,17 @@ class ConnectionPlan(Struct, frozen=True):
             arguments.whole_number("cache_decrees", cache_decrees, 0, MAX_COUNTER),
             arguments.whole_number("cache_bytes", cache_bytes, 0, MAX_COUNTER),
         )
-        shelf = None
+        cache_directory = None
         if cache_dir is not None:
             # loads SQLite, which takes a while
-            from .caching.cache_directory import Shelf
+            from .caching.cache_directory import CacheDirectory
 
             directory = Path(arguments.path("cache_dir", cache_dir))
-            shelf = Shelf(directory, *(max(1, bound * DISK_FACTOR) for bound in bounds))
+            cache_directory = CacheDirectory(
+                directory, *(max(1, bound * DISK_FACTOR) for bound in bounds)
+            )
         name = checked_claimant(claimant)
-        return cls(tuple(seeds), seconds, name, Memory(*bounds), shelf)
+        return cls(tuple(seeds), seconds, name, Memory(*bounds), cache_directory)
 
     def open(self, nursery: Nursery | None) -> Registry:
         """A client in the event loop that runs now; its tasks run in `nursery`, if it is given."""
@@ -159,7 +161,7 @@ class ConnectionPlan(Struct, frozen=True):
             known: the cache of this plan's client in the process that this one was forked from.
         """
         lifetime = Lifetime(nursery)
-        cache = Cache(self.memory, self.shelf, map(str, self.seeds))
+        cache = Cache(self.memory, self.cache_directory, map(str, self.seeds))
         if known is not None:
             cache.inherit(known)
         pool = Pool(self.seeds, LoopRuntime(lifetime.spawn), cache.adopt)

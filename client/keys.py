@@ -20,7 +20,7 @@ from .requests.listing import Listing
 from .requests.results import Claimed, NodeDown
 from .requests.sender import RequestSender
 from .runtime.copying import NotCopied
-from .transport.wakeup import Bell
+from .transport.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from .requests.watching import Watching
@@ -200,7 +200,7 @@ class Keys(NotCopied):
             left = deadline - pool.now()
             if not isinstance(result, OutcomeUnknown) or left <= 0:
                 raise result
-            await pool.runtime.listen(Bell(), pool.now() + min(left, ONCE_PAUSE_SECONDS))
+            await pool.runtime.listen(Wakeup(), pool.now() + min(left, ONCE_PAUSE_SECONDS))
 
     async def get(self, key: str, *, timeout: Seconds | None = None) -> Decree | None:
         """The decree of `key`; None when a quorum said that it is undecided.

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, TypeVar
 from ...registry.types import Decree, Key
 from ...registry.wire.handshake import ClientWelcome
 from ..transport.journal import Journal
-from ..transport.wakeup import Bell
+from ..transport.wakeup import Wakeup
 from .memory import Memory
 
 if TYPE_CHECKING:
     # a client without a disk cache loads neither SQLite nor threads
     import anyio
 
-    from .cache_directory import Shelf
+    from .cache_directory import CacheDirectory
     from .disk import DecreeFile
 
 LOG = Journal(__name__)
@@ -36,21 +36,23 @@ class Cache:
 
     Args:
         memory: the table in memory.
-        shelf: the directory on disk, or None for no disk cache.
+        cache_directory: the directory on disk, or None for no disk cache.
         addresses: the endpoints of the client, by which a disk cache is found again.
     """
 
-    def __init__(self, memory: Memory, shelf: "Shelf | None", addresses: Iterable[str]) -> None:
+    def __init__(
+        self, memory: Memory, cache_directory: "CacheDirectory | None", addresses: Iterable[str]
+    ) -> None:
         self.memory = memory
         self.formation: bytes | None = None
-        self._shelf = shelf
+        self._cache_directory = cache_directory
         self._addresses = frozenset(addresses)
         self._welcome: ClientWelcome | None = None
         self._opened_for: ClientWelcome | None = None
         self._file: DecreeFile | None = None
         self._turn: anyio.Lock | None = None
         self._unwritten: deque[tuple[bytes, Decree]] = deque(maxlen=MAX_UNWRITTEN)
-        self._bell = Bell()
+        self._wakeup = Wakeup()
 
     @property
     def confirmed(self) -> bool:
@@ -60,7 +62,7 @@ class Cache:
     @property
     def on_disk(self) -> bool:
         """Whether there is a disk cache."""
-        return self._shelf is not None
+        return self._cache_directory is not None
 
     def inherit(self, known: "Cache") -> None:
         """In a forked process: take over the formation that the parent's cache knew.
@@ -82,16 +84,16 @@ class Cache:
             self.formation = welcome.formation
         if self._welcome is None or self._welcome.formation != welcome.formation:
             self._welcome = welcome
-            self._bell.ring()
+            self._wakeup.wake()
 
     def put(self, formation: bytes | None, decree: Decree) -> None:
         """Cache a decree from a node of `formation`."""
         if formation is None or formation != self.formation:
             return
         self.memory.put(decree)
-        if self._shelf is not None:
+        if self._cache_directory is not None:
             self._unwritten.append((formation, decree))
-            self._bell.ring()
+            self._wakeup.wake()
 
     async def recall(self, keys: Iterable[Key]) -> dict[Key, Decree]:
         """The decrees of `keys` that are cached, in memory or on disk."""
@@ -103,16 +105,16 @@ class Cache:
                 missing.append(key)
             else:
                 found[key] = decree
-        if missing and self._shelf is not None and self.formation is not None:
+        if missing and self._cache_directory is not None and self.formation is not None:
             found.update(await self._recall_from_disk(missing))
         return found
 
     async def fall_back(self) -> None:
         """When no node answers: use the newest formation that was seen at our endpoints, if any."""
-        shelf = self._shelf
-        if shelf is None or self.formation is not None:
+        cache_directory = self._cache_directory
+        if cache_directory is None or self.formation is not None:
             return
-        guess = await self._off_loop(lambda: shelf.guess(self._addresses))
+        guess = await self._off_loop(lambda: cache_directory.guess(self._addresses))
         # a welcome may have come in the meantime, and takes precedence
         if guess is not None and self.formation is None:
             self.formation, self._file = guess
@@ -123,7 +125,7 @@ class Cache:
 
         try:
             while True:
-                await self._bell.wait()
+                await self._wakeup.wait()
                 await self._flush()
         finally:
             with anyio.move_on_after(CLOSE_SECONDS, shield=True):
@@ -163,9 +165,11 @@ class Cache:
         if welcome is None or welcome is self._opened_for:
             return self._file
         self._close()
-        if self._shelf is not None and welcome.formation is not None:
+        if self._cache_directory is not None and welcome.formation is not None:
             addresses = self._addresses | {member.address for member in welcome.members}
-            self._file = self._shelf.take(welcome.cluster_id, welcome.formation, addresses)
+            self._file = self._cache_directory.take(
+                welcome.cluster_id, welcome.formation, addresses
+            )
             self._opened_for = welcome
         return self._file
 

@@ -19,7 +19,7 @@ SUFFIX = ".decrees"
 _NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{32})\.decrees")
 
 
-class Shelf:
+class CacheDirectory:
     """The files in one cache directory.
 
     Args:

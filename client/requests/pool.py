@@ -17,7 +17,7 @@ from ..runtime.forks import FORKS
 from ..runtime.runtime import Runtime
 from ..transport.endpoints import Endpoint, parse_endpoint
 from ..transport.link import Link
-from ..transport.wakeup import Bell
+from ..transport.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from ..runtime.last_words import Tasks
@@ -53,7 +53,7 @@ class Pool:
         self._links: dict[Endpoint, Link] = {}
         # the best link to each member when last looked for; used while it works
         self._ways: dict[NodeId, Link] = {}
-        self._bells: set[Bell] = set()
+        self._wakeups: set[Wakeup] = set()
         FORKS.share(self)
         # a random order of members for requests that any node can answer: it differs between clients,
         # so that the load is spread, also after many clients leave one node together
@@ -152,19 +152,19 @@ class Pool:
         return link.avoided
 
     @contextmanager
-    def ringing(self, bell: Bell) -> Generator[None]:
-        """Have `bell` rung when the pool is closed."""
-        self._bells.add(bell)
+    def ringing(self, wakeup: Wakeup) -> Generator[None]:
+        """Have `wakeup` rung when the pool is closed."""
+        self._wakeups.add(wakeup)
         try:
             yield
         finally:
-            self._bells.discard(bell)
+            self._wakeups.discard(wakeup)
 
     def close(self) -> None:
         """Send nothing more, and wake all waiting calls."""
         self.closed = True
-        for bell in self._bells:
-            bell.ring()
+        for wakeup in self._wakeups:
+            wakeup.wake()
         self.runtime.close()
 
     def let_go(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from ...registry.errors import DecreedError
-from ..transport.wakeup import Bell
+from ..transport.wakeup import Wakeup
 from .attempt import NodeReply, RequestAttempt
 from .operations import Operation
 from .pool import Pool
@@ -23,9 +23,9 @@ async def settle(
     """
     driver = _Driver(pool, operations, deadline)
     try:
-        with pool.ringing(driver.bell):
+        with pool.ringing(driver.wakeup):
             while driver.turn(pool.now()):
-                await pool.runtime.listen(driver.bell, driver.wake_at)
+                await pool.runtime.listen(driver.wakeup, driver.wake_at)
     finally:
         driver.withdraw()
     return driver.results()
@@ -35,7 +35,7 @@ class _Driver:
     """Advances the attempts that have events, and all of them when a timeout is due."""
 
     def __init__(self, pool: Pool, operations: Sequence[Operation], deadline: float) -> None:
-        self.bell = Bell()
+        self.wakeup = Wakeup()
         # before this time only attempts with events need to be advanced
         self.wake_at = inf
         self._pool = pool
@@ -70,7 +70,7 @@ class _Driver:
 
     def _wake(self, attempt: RequestAttempt) -> None:
         self._woken[attempt] = None
-        self.bell.ring()
+        self.wakeup.wake()
 
     def _advance(self, attempts: Iterable[RequestAttempt], now: float) -> None:
         for attempt in attempts:

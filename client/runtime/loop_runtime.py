@@ -8,7 +8,7 @@ from ..transport.channel import Channel, open_channel
 from ..transport.endpoints import Endpoint
 from ..transport.framing import SOFTWARE
 from ..transport.task_link import TaskLink
-from ..transport.wakeup import Bell
+from ..transport.wakeup import Wakeup
 from .last_words import Tasks, Work
 from .runtime import Admit
 
@@ -41,10 +41,10 @@ class LoopRuntime:
         """A lock of anyio's."""
         return anyio.Lock()
 
-    async def listen(self, bell: Bell, until: float) -> None:
-        """Return once `bell` has been rung, or at the time `until`."""
+    async def listen(self, wakeup: Wakeup, until: float) -> None:
+        """Return once `wakeup` has been rung, or at the time `until`."""
         with anyio.CancelScope(deadline=until):
-            await bell.wait()
+            await wakeup.wait()
 
     def link(self, endpoint: Endpoint, admit: Admit) -> TaskLink:
         """A link whose tasks run in the loop."""

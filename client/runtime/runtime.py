@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...registry.wire.handshake import ClientWelcome
 from ..transport.endpoints import Endpoint
 from ..transport.link import Link
-from ..transport.wakeup import Bell
+from ..transport.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from .last_words import Tasks
@@ -42,8 +42,8 @@ class Runtime(Protocol):
         """A lock among the tasks of one client."""
         ...
 
-    async def listen(self, bell: Bell, until: float) -> None:
-        """Return once `bell` has been rung, or at the time `until`."""
+    async def listen(self, wakeup: Wakeup, until: float) -> None:
+        """Return once `wakeup` has been rung, or at the time `until`."""
         ...
 
     def link(self, endpoint: Endpoint, admit: Admit) -> Link:

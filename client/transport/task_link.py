@@ -15,7 +15,7 @@ from .channel import Channel
 from .endpoints import Endpoint
 from .link import Link
 from .pulse import Pulse
-from .wakeup import Bell
+from .wakeup import Wakeup
 
 
 class TaskDial(Protocol):
@@ -42,17 +42,17 @@ class TaskLink(Link):
     ) -> None:
         super().__init__(endpoint, admit, anyio.current_time)
         self._dial, self._spawn = dial, spawn
-        self._bell, self._watcher = Bell(), Bell()
+        self._wakeup, self._watcher = Wakeup(), Wakeup()
 
     def _start(self) -> None:
         self._spawn(self._run)
 
     def _wake_writer(self) -> None:
-        self._bell.ring()
+        self._wakeup.wake()
 
     def wake_watcher(self) -> None:
         """Have the pulse's time read again."""
-        self._watcher.ring()
+        self._watcher.wake()
 
     async def _run(self) -> None:
         error: DecreedError = Closed("the client was closed")
@@ -91,7 +91,7 @@ class TaskLink(Link):
             if batch or not channel.idle:
                 await channel.send(batch)
             else:
-                await self._bell.wait()
+                await self._wakeup.wait()
 
     async def _read(self, channel: Channel) -> None:
         while not self._outdated(channel):
@@ -102,13 +102,13 @@ class TaskLink(Link):
         await watch(self._pulse, self._watcher)
 
 
-async def watch(pulse: Pulse, bell: Bell) -> None:
-    """Advance `pulse` at its `wake_at`; `bell` is rung when that has become earlier.
+async def watch(pulse: Pulse, wakeup: Wakeup) -> None:
+    """Advance `pulse` at its `wake_at`; `wakeup` is rung when that has become earlier.
 
     Raises:
         Unreachable: the node was silent for `DEAD_SECONDS`.
     """
     while True:
         with anyio.CancelScope(deadline=pulse.wake_at):
-            await bell.wait()
+            await wakeup.wait()
         pulse.advance(anyio.current_time())

@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     import anyio
 
 
-class Bell:
+class Wakeup:
     """An event that one task can wait for repeatedly; each wait resets it."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Bell:
         """Reset it without waiting."""
         self._rung = False
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the task that waits now, or let the next wait return immediately."""
         self._rung = True
         if self._event is not None:

@@ -55,7 +55,7 @@ class Judged(Struct, eq=False):
     verdict: Verdict | None = None
 
 
-class Carrier(Struct, eq=False):
+class OutboundLink(Struct, eq=False):
     """A link in use: its queue, whether a message in it is urgent, and the scope that ends the link."""
 
     outbox: Outbox
@@ -131,11 +131,11 @@ class Links:
         self._liveness = liveness
         self._on_refused = on_refused
         self._sockets = sockets
-        self._carriers: dict[NodeId, Carrier] = {}
+        self._outbound_links: dict[NodeId, OutboundLink] = {}
         self._eager: set[NodeId] = set()
         self._judged: dict[int, Judged] = {}
         self._incoming: dict[NodeId, trio.CancelScope] = {}
-        self._knocks = {peer: trio.Event() for peer in node.others}
+        self._dialled = {peer: trio.Event() for peer in node.others}
         self._refusals: dict[NodeId, str] = {}
         self._count = 0
 
@@ -145,16 +145,16 @@ class Links:
         Forwarded claims and their answers are sent once. If one of them does not fit into the queue,
         the link is made again, so that both sides know that it is lost.
         """
-        carrier = self._carriers.get(node)
-        if carrier is None:
+        outbound_link = self._outbound_links.get(node)
+        if outbound_link is None:
             return
         urgent = type(message) not in UNHURRIED or node in self._eager
-        carrier.hurried = carrier.hurried or urgent
+        outbound_link.hurried = outbound_link.hurried or urgent
         if type(message) in SAID_ONCE:
-            if not carrier.outbox.put(encoded):
+            if not outbound_link.outbox.put(encoded):
                 log.warning("the queue to a peer is full; the link is made again", peer=node)
-                carrier.scope.cancel()
-        elif not carrier.outbox.put_once(encoded):
+                outbound_link.scope.cancel()
+        elif not outbound_link.outbox.put_once(encoded):
             log.debug("the queue to a peer is full; a message is dropped", peer=node)
 
     def flush(self) -> bool:
@@ -164,21 +164,21 @@ class Links:
         turn.
         """
         left = False
-        for carrier in self._carriers.values():
-            if carrier.hurried:
-                self._flush(carrier)
+        for outbound_link in self._outbound_links.values():
+            if outbound_link.hurried:
+                self._flush(outbound_link)
             else:
-                left = left or carrier.outbox.has_waiting
+                left = left or outbound_link.outbox.has_waiting
         return left
 
     def flush_all(self) -> None:
         """Send what is left."""
-        for carrier in self._carriers.values():
-            self._flush(carrier)
+        for outbound_link in self._outbound_links.values():
+            self._flush(outbound_link)
 
-    def _flush(self, carrier: Carrier) -> None:
-        carrier.outbox.flush()
-        carrier.hurried = False
+    def _flush(self, outbound_link: OutboundLink) -> None:
+        outbound_link.outbox.flush()
+        outbound_link.hurried = False
 
     def judge(self, verdict: Verdict) -> None:
         """Pass on the replica's verdict about the peer of a link."""
@@ -194,7 +194,7 @@ class Links:
         pause = REDIAL_SECONDS[0]
         while True:
             began = trio.current_time()
-            self._knocks[peer] = trio.Event()
+            self._dialled[peer] = trio.Event()
             try:
                 await self._dial_once(peer, loop)
             except* (*BROKEN, ProtocolError, trio.TooSlowError) as errors:
@@ -207,7 +207,7 @@ class Links:
     async def _pause(self, peer: NodeId, began: float, pause: float) -> None:
         """Wait before `peer` is dialled again; less if it dials us meanwhile, which shows it is up."""
         with trio.move_on_after(pause):
-            await self._knocks[peer].wait()
+            await self._dialled[peer].wait()
         await trio.sleep_until(began + LEAST_SECONDS)
 
     async def _dial_once(self, peer: NodeId, loop: NodeLoop) -> None:
@@ -258,7 +258,7 @@ class Links:
         log.info("linked to a peer", peer=peer)
         try:
             async with trio.open_nursery() as nursery:
-                self._carriers[peer] = Carrier(outbox, nursery.cancel_scope)
+                self._outbound_links[peer] = OutboundLink(outbox, nursery.cancel_scope)
                 self._liveness.linked(peer, loop)
                 nursery.start_soon(outbox.write_to, connection.stream)
                 nursery.start_soon(self._ping, outbox)
@@ -266,7 +266,7 @@ class Links:
                 await connection.stream.receive_some(1)
                 nursery.cancel_scope.cancel()
         finally:
-            self._carriers.pop(peer, None)
+            self._outbound_links.pop(peer, None)
             self._liveness.unlinked(peer, loop)
             log.info("the link to a peer is gone", peer=peer)
 
@@ -294,7 +294,7 @@ class Links:
             return
         match verdict:
             case Welcome(_, node, message):
-                self._knocks[node].set()
+                self._dialled[node].set()
                 await connection.send(message)
                 await self._take(connection, node, loop)
             case Reject(_, _, refusal):

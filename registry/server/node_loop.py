@@ -108,7 +108,7 @@ class NodeLoop:
         """Queue an event for the next turn. `weight`: the bytes of its values."""
         self._inbox.put(event, weight)
         if self._idle:
-            self._sockets.ring()
+            self._sockets.wake()
 
     def later(self, delay_ms: float, chore: Callable[[], None]) -> None:
         """Call `chore` after `delay_ms`; ignored while one is set, since there is only one kind."""
@@ -177,7 +177,7 @@ class NodeLoop:
                 await trio.sleep_forever()
             # made here rather than when the wait begins: a deadline may be set before this task runs
             self._alarm = trio.CancelScope()
-            self._sockets.ring()
+            self._sockets.wake()
 
     def _turn(self, events: list[Event]) -> None:
         now_ms = self.now_ms()

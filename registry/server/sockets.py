@@ -40,10 +40,10 @@ class Sockets:
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
-        self._bell, self._button = socket.socketpair()
-        self._bell.setblocking(False)
+        self._wakeup, self._button = socket.socketpair()
+        self._wakeup.setblocking(False)
         self._button.setblocking(False)
-        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._selector.register(self._wakeup, selectors.EVENT_READ)
         self._rung = False
         self._ready: list[tuple[selectors.SelectorKey, int]] = []
 
@@ -52,7 +52,7 @@ class Sockets:
 
     def __exit__(self, *_: object) -> None:
         self._selector.close()
-        self._bell.close()
+        self._wakeup.close()
         self._button.close()
 
     async def watch(self, fd: int, read: Callable[[], bool]) -> None:
@@ -76,7 +76,7 @@ class Sockets:
         """Wait until bytes have come on a socket, or the bell rings."""
         await trio.lowlevel.wait_readable(self._selector.fileno())
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """End the present `wait`, or the next one."""
         if not self._rung:
             self._rung = True
@@ -95,7 +95,7 @@ class Sockets:
         for key, _ in ready:
             if key.data is None:
                 self._rung = False
-                self._bell.recv(1)
+                self._wakeup.recv(1)
             elif key.data.parked:
                 self._read_one(key.data)
 

@@ -45,7 +45,7 @@ class Dropping(Links):
 
     async def _dial_once(self, peer: NodeId, loop: NodeLoop) -> None:
         self.dialled.append(trio.current_time())
-        self._knocks[peer].set()
+        self._dialled[peer].set()
         await trio.lowlevel.checkpoint()
 
 

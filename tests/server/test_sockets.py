@@ -91,12 +91,12 @@ async def test_a_connection_that_ends_itself_while_it_is_read_is_resumed_once(
 async def test_a_bell_that_rings_ends_one_wait_however_often_it_rang() -> None:
     with Sockets() as sockets:
         for _ in range(100_000):
-            sockets.ring()
+            sockets.wake()
         with trio.fail_after(60):
             await sockets.wait()
         sockets.read()
         await sockets_are_silent(sockets)
-        sockets.ring()
+        sockets.wake()
         with trio.fail_after(60):
             await sockets.wait()
 

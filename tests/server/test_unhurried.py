@@ -11,7 +11,7 @@ import trio.testing
 from decreed.registry.paxos.messages import Accepted, CommitMany
 from decreed.registry.replica.step.events import FromClient
 from decreed.registry.server import inbox
-from decreed.registry.server.links import Carrier, Links, Peer
+from decreed.registry.server.links import Links, OutboundLink, Peer
 from decreed.registry.server.node_loop import NodeLoop
 from decreed.registry.server.outbox import Outbox
 from decreed.registry.server.sockets import Sockets
@@ -37,7 +37,9 @@ class Wire:
         nothing = cast(Any, None)
         node = cast(Any, SimpleNamespace(others=(PEER,)))
         self.links = Links(config(3), node, nothing, nothing, nothing, nothing)
-        self.links._carriers[PEER] = Carrier(Outbox(1_000_000, self._send), trio.CancelScope())
+        self.links._outbound_links[PEER] = OutboundLink(
+            Outbox(1_000_000, self._send), trio.CancelScope()
+        )
 
     def _send(self, data: bytes | memoryview) -> int:
         self.sent.append(bytes(data))

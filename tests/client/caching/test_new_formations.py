@@ -11,7 +11,7 @@ import anyio.to_thread
 import pytest
 
 from decreed.client import connect
-from decreed.client.caching.cache_directory import Shelf
+from decreed.client.caching.cache_directory import CacheDirectory
 from decreed.client.caching.disk import DecreeFile
 from decreed.client.requests.watching import Watching
 from decreed.registry.errors import Unreachable
@@ -161,7 +161,7 @@ async def test_a_nodes_answer_takes_precedence_over_a_guess_from_disk(
     async with kept_on_disk(tmp_path, "k") as cluster, anyio.create_task_group() as tasks:
         [node] = cluster.nodes
         await node.stop()
-        gate, found = Gate(monkeypatch, Shelf, "guess"), list[Decree | None]()
+        gate, found = Gate(monkeypatch, CacheDirectory, "guess"), list[Decree | None]()
         async with connect(*cluster.endpoints, cache_dir=tmp_path) as registry:
 
             async def get() -> None:
@@ -226,12 +226,12 @@ async def test_each_decree_is_kept_with_its_own_formation(
 
 async def test_of_several_formations_on_disk_the_one_seen_last_is_used(tmp_path: Path) -> None:
     """Clusters with other names were at the same endpoint, one after another."""
-    shelf = Shelf(tmp_path, 10, 10_000)
+    cache_directory = CacheDirectory(tmp_path, 10, 10_000)
     for number, name in enumerate(("b", "a", "c")):
-        file = shelf.take(name, bytes([number]) * 16, ["127.0.0.1:1"])
+        file = cache_directory.take(name, bytes([number]) * 16, ["127.0.0.1:1"])
         file.confirm(["127.0.0.1:1"], 10.0 + (number if number < 2 else -5))
         file.close()
-    guess = shelf.guess(["127.0.0.1:1"])
+    guess = cache_directory.guess(["127.0.0.1:1"])
     assert guess is not None and guess[0] == bytes([1]) * 16
 
 

@@ -7,7 +7,7 @@ from decreed.client.runtime.last_words import Tasks
 from decreed.client.runtime.runtime import Admit
 from decreed.client.transport.endpoints import Endpoint, parse_endpoints
 from decreed.client.transport.link import Link
-from decreed.client.transport.wakeup import Bell
+from decreed.client.transport.wakeup import Wakeup
 
 
 class Mute(Link):
@@ -38,7 +38,7 @@ class Still:
     def lock(self) -> object:
         raise RuntimeError
 
-    async def listen(self, bell: Bell, until: float) -> None:
+    async def listen(self, wakeup: Wakeup, until: float) -> None:
         raise RuntimeError
 
     def link(self, endpoint: Endpoint, admit: Admit) -> Mute:

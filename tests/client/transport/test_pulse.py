@@ -16,7 +16,7 @@ from decreed.client.transport.pulse import (
     Pulse,
 )
 from decreed.client.transport.task_link import watch
-from decreed.client.transport.wakeup import Bell
+from decreed.client.transport.wakeup import Wakeup
 from decreed.registry.errors import Unreachable
 
 pytestmark = pytest.mark.trio
@@ -28,7 +28,7 @@ class Patient:
     def __init__(self) -> None:
         self.waits = False
         self.seconds_more = 0.0
-        self.bell = Bell()
+        self.wakeup = Wakeup()
         self.pulse = Pulse(self, trio.current_time)
         self.delay: float | None = 0.0
         self.pings: list[float] = []
@@ -42,7 +42,7 @@ class Patient:
         return self.seconds_more
 
     def wake_watcher(self) -> None:
-        self.bell.ring()
+        self.wakeup.wake()
 
     def ping(self) -> None:
         self.pings.append(trio.current_time())
@@ -68,7 +68,7 @@ async def a_patient(clock: trio.testing.MockClock) -> AsyncIterator[Patient]:
     async with trio.open_nursery() as nursery:
         patient = Patient()
         patient.nursery = nursery
-        nursery.start_soon(watch, patient.pulse, patient.bell)
+        nursery.start_soon(watch, patient.pulse, patient.wakeup)
         yield patient
         nursery.cancel_scope.cancel()
 
@@ -133,7 +133,7 @@ async def test_a_node_that_was_silent_for_long_is_given_up(
     patient.delay = None
     patient.wait()
     with pytest.raises(Unreachable, match="10 seconds"):
-        await watch(patient.pulse, patient.bell)
+        await watch(patient.pulse, patient.wakeup)
     usual = PING_SECONDS + PATIENCE_SECONDS + LAST_LOOK_SECONDS
     assert trio.current_time() == pytest.approx(usual + DEAD_SECONDS)
 

@@ -9,7 +9,7 @@ import pytest
 
 from decreed.client import connect
 from decreed.client.transport.channel import Channel
-from decreed.client.transport.wakeup import Bell
+from decreed.client.transport.wakeup import Wakeup
 from decreed.registry.errors import Unreachable
 from decreed.registry.types import NodeId
 from decreed.registry.wire.frames import FrameCutter
@@ -92,14 +92,14 @@ async def test_a_request_leaves_while_another_one_waits_for_its_answer() -> None
 
 
 async def test_a_bell_stays_rung_until_somebody_waits() -> None:
-    bell = Bell()
-    bell.ring()
-    bell.ring()
-    await bell.wait()
+    wakeup = Wakeup()
+    wakeup.wake()
+    wakeup.wake()
+    await wakeup.wait()
     with anyio.move_on_after(0) as scope:
-        await bell.wait()
+        await wakeup.wait()
     assert scope.cancelled_caught
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(bell.wait)
+        tasks.start_soon(wakeup.wait)
         await anyio.wait_all_tasks_blocked()
-        bell.ring()
+        wakeup.wake()
