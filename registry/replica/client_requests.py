@@ -59,7 +59,7 @@ class Opening(Struct, frozen=True):
     begin: Callable[[StepBuilder, PendingRequest, Any], None]
 
 
-class Intake:
+class ClientRequests:
     """Where requests begin and end.
 
     Args:

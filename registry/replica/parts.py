@@ -1,7 +1,7 @@
 """The parts of a node, and who works with whom.
 
 Each part is given those that it works with, in the order of the rooms. Two things go the other way, and
-are told in one place each: that a decree was learned (`Knowledge`), and that terms of a lock are
+are told in one place each: that a decree was learned (`Learner`), and that terms of a lock are
 forgotten (`Forgetting`).
 """
 
@@ -13,7 +13,7 @@ from .consensus.coordinator import Coordinator
 from .consensus.home_promise import HomePromise
 from .consensus.messages import Voting
 from .feed.catchup import CatchUp
-from .feed.learner import Knowledge, Recent
+from .feed.learner import Learner, Recent
 from .feed.truncation import Forgetting
 from .feed.watches import Watches
 from .locks.giving_up import GiveUpRequests
@@ -47,7 +47,7 @@ class Parts:
         membership = self.membership = Membership(node, recovered.peers, cursors)
 
         recent = Recent(recovered.feed_end)
-        knowledge = self.knowledge = Knowledge(node, recent)
+        learner = self.learner = Learner(node, recent)
         self.forgetting = Forgetting(node)
         catchup = self.catchup = CatchUp(node, cursors, membership.disk_of, recent)
         self.watches = Watches(node, requests)
@@ -55,25 +55,25 @@ class Parts:
         unlearned, classes = recovered.unlearned, recovered.classes
         acceptors = self.acceptors = Acceptors(node.nodes, classes, unlearned, leases)
         home_promise = self.home_promise = HomePromise(node, acceptors, catchup.cursor)
-        coordinator = Coordinator(node, acceptors, home_promise, knowledge.learn)
+        coordinator = Coordinator(node, acceptors, home_promise, learner.learn)
         self.coordinator = coordinator
         self.voting = Voting(node, acceptors)
 
-        reads = self.reads = Reads(node, requests, coordinator, knowledge.learn)
+        reads = self.reads = Reads(node, requests, coordinator, learner.learn)
         self.claims = Claims(node, requests, coordinator, reads)
         scans = self.scans = Scans(node)
         self.scan_service = ScanService(node, scans)
         self.lists = Lists(node, requests, coordinator, scans)
         self.finishing = Finishing(node, acceptors, coordinator, self.lists)
 
-        lock_queues = LockQueues(node, requests, coordinator, reads, leases, knowledge.learn)
+        lock_queues = LockQueues(node, requests, coordinator, reads, leases, learner.learn)
         self.lock_queues = lock_queues
         self.renewals = Renewals(node, requests, reads, leases, lock_queues.on_ended)
         self.giving_up = GiveUpRequests(node, requests, leases, lock_queues)
         self.locks = Locks(lock_queues, self.renewals, self.giving_up)
 
         self.forgetting.tell(acceptors, coordinator, reads, catchup, self.locks)
-        knowledge.tell(
+        learner.tell(
             *(acceptors, coordinator, reads, self.claims, catchup),
             of_terms=self.locks,
             new_term=self.forgetting.on_new,

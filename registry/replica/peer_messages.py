@@ -47,7 +47,7 @@ from ..wire.peers import (
     ScanAnswer,
 )
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
-from .client_requests import Intake, with_slot_before
+from .client_requests import ClientRequests, with_slot_before
 from .feed.catchup import SERVE_KEYS
 from .parts import Parts
 from .step.step_builder import StepBuilder
@@ -76,17 +76,17 @@ class Peers:
 
     Args:
         parts: those that handle them.
-        intake: takes the claims that are passed on.
+        client_requests: takes the claims that are passed on.
 
     Attributes:
         routes: the route of each kind of message.
     """
 
-    def __init__(self, parts: Parts, intake: Intake) -> None:
+    def __init__(self, parts: Parts, client_requests: ClientRequests) -> None:
         self._node = parts.node
         self.routes: dict[type[Any], Route] = {}
         self._add_paxos(parts)
-        self._add_reads_and_claims(parts, intake)
+        self._add_reads_and_claims(parts, client_requests)
         self._add_feeds_and_lists(parts)
         self._add_locks(parts)
 
@@ -121,17 +121,17 @@ class Peers:
         )
         self.add(Nack, coordinator.on_nack, _its_key, for_voters=True)
         self.add(Held, coordinator.on_held, _nothing, for_voters=True)
-        self.add(Commit, parts.knowledge.on_commit, _its_key)
-        self.add(CommitMany, parts.knowledge.on_commit_many, lambda m: m.keys)
+        self.add(Commit, parts.learner.on_commit, _its_key)
+        self.add(CommitMany, parts.learner.on_commit_many, lambda m: m.keys)
         self.add(PrepareClass, home_promise.on_prepare_class, _nothing, for_voters=True)
         self.add(PromiseClass, home_promise.on_promise, _nothing, for_voters=True)
 
-    def _add_reads_and_claims(self, parts: Parts, intake: Intake) -> None:
+    def _add_reads_and_claims(self, parts: Parts, client_requests: ClientRequests) -> None:
         reads, claims = parts.reads, parts.claims
         self.add(Query, reads.tell, _its_key)
         self.add(QueryAnswer, reads.on_answer, reads.needs)
-        self.add(ClaimRequest, intake.on_passed, _keys_of_claim)
-        self.add(ClaimNextRequest, intake.on_passed, _keys_of_claim)
+        self.add(ClaimRequest, client_requests.on_passed, _keys_of_claim)
+        self.add(ClaimNextRequest, client_requests.on_passed, _keys_of_claim)
         self.add(Decreed, claims.on_decreed, _nothing)
         self.add(Failed, claims.on_failed, _nothing)
 
@@ -141,7 +141,7 @@ class Peers:
         self.add(Pull, catchup.serve, _nothing)
         self.add(FeedPage, catchup.on_page, catchup.needs)
         self.add(Fetch, catchup.on_fetch, lambda m: m.keys[:SERVE_KEYS])
-        self.add(Fetched, parts.knowledge.on_fetched, _keys_of_decrees)
+        self.add(Fetched, parts.learner.on_fetched, _keys_of_decrees)
         self.add(Scan, scans.serve, _nothing)
         self.add(CancelScan, scans.cancel, _nothing)
         self.add(ScanAnswer, parts.lists.on_answer, _nothing)

@@ -1,7 +1,7 @@
 """One node's whole state machine: `needs`, then `step`.
 
 `Replica` only leads each event to the part that it is for (`parts`); the front door is a table of what
-clients may ask (`intake`) and one of what peers may say (`peers`). See `effects` for the contract with
+clients may ask (`client_requests`) and one of what peers may say (`peers`). See `effects` for the contract with
 the world, and `docs/architecture.md` for a claim's way through the parts.
 """
 
@@ -17,7 +17,7 @@ from ..paxos.messages import Accepted, AcceptedMany, PromiseClass
 from ..types import Key, NodeId, Value
 from ..version import VERSION
 from ..wire.requests import Failed
-from .client_requests import Intake, with_slot_before
+from .client_requests import ClientRequests, with_slot_before
 from .consensus.attempt import Progress
 from .feed.catchup import SERVE_KEYS
 from .parts import Parts
@@ -90,8 +90,8 @@ class Replica:
         parts = self.parts = Parts(config, recovered)
         self.node, self.membership, self.catchup = parts.node, parts.membership, parts.catchup
         self._coordinator = parts.coordinator
-        self._intake = Intake(parts, version)
-        self._peers = Peers(parts, self._intake)
+        self._client_requests = ClientRequests(parts, version)
+        self._peers = Peers(parts, self._client_requests)
         self._settling = self._unsynced = False
 
     @property
@@ -164,7 +164,9 @@ class Replica:
     def _needs_of(self, event: Event) -> Iterable[Key]:
         match event:
             case FromClient():
-                return [key for asked in event.requests for key in self._intake.needs(asked)]
+                return [
+                    key for asked in event.requests for key in self._client_requests.needs(asked)
+                ]
             case FromPeer():
                 return self._peers.needs(event.message)
             case Fired(timer):
@@ -249,13 +251,13 @@ class Replica:
             # the most frequent first, and by type alone: a pattern with positions fetches every field
             case FromClient():
                 for request in event.requests:
-                    self._intake.on_request(step, event.connection, request)
+                    self._client_requests.on_request(step, event.connection, request)
             case FromPeer():
                 self._peers.on_message(step, event.sender, event.message)
             case ClientGone(connection):
-                self._intake.on_client_gone(step, connection)
+                self._client_requests.on_client_gone(step, connection)
             case Crowded(connection, count):
-                self._intake.on_crowded(step, connection, count)
+                self._client_requests.on_crowded(step, connection, count)
             case Fired(timer):
                 self._on_timer(step, timer)
             case Greeted():
@@ -293,7 +295,7 @@ class Replica:
     def _on_timer(self, step: StepBuilder, timer: Timer) -> None:
         match timer:
             case Expire():
-                self._intake.on_expire(step, timer)
+                self._client_requests.on_expire(step, timer)
             case Resend():
                 self._coordinator.on_resend(step, timer)
             case SendBatch():

@@ -78,14 +78,14 @@ VOTING = (
     _bug(
         "a vote on a batch leaves before the sync",
         "replica.consensus.messages",
-        "step.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))",
+        "step.send_when_all_durable([decree.key for decree in message.decrees], Send(sender, vote))",
         "step.at_once(Send(sender, vote))",
     ),
     _bug(
         "a vote on a batch waits for its first key alone",
         "replica.consensus.messages",
-        "step.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))",
-        "step.vouch(message.decrees[0].key, Send(sender, vote))",
+        "step.send_when_all_durable([decree.key for decree in message.decrees], Send(sender, vote))",
+        "step.send_when_durable(message.decrees[0].key, Send(sender, vote))",
         None,  # it takes two keys, of which the first was accepted before
         None,
         _TESTS,
@@ -93,7 +93,7 @@ VOTING = (
     _bug(
         "a home counts its own vote on a batch before it is on disk",
         "replica.consensus.batches",
-        "step.vouch_for_all(entries, Send(self._node.name, vote))",
+        "step.send_when_all_durable(entries, Send(self._node.name, vote))",
         "step.at_once(Send(self._node.name, vote))",
     ),
     _bug(

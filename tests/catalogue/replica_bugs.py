@@ -8,7 +8,7 @@ from .bug import Bug, Change
 _STATES = 10_000
 _SEEDS = 100
 
-_ANSWER = "            step.vouch(message.key, Send(sender, answer))"
+_ANSWER = "            step.send_when_durable(message.key, Send(sender, answer))"
 
 
 def _early(kind: str) -> tuple[Change, ...]:
@@ -33,7 +33,7 @@ DISK = (
     Bug(
         "a proposer counts its own vote before it is on disk",
         _coordinator(
-            "step.vouch(attempt.key, Send(self._node.name, answer))",
+            "step.send_when_durable(attempt.key, Send(self._node.name, answer))",
             "step.at_once(Send(self._node.name, answer))",
         ),
         _STATES,

@@ -27,12 +27,12 @@ def test_a_claim_is_proposed_voted_on_learned_and_answered_on_its_way() -> None:
     assert visited >= {
         *(
             "Replica.step",
-            "Intake.open",
+            "ClientRequests.open",
             "Claims.begin",
             "Coordinator.join",
             "PeerIdentity.prepared",
         ),
-        *("propose", "on_accept", "on_accepted", "learn", "Knowledge.learn", "Claims.settle"),
+        *("propose", "on_accept", "on_accepted", "learn", "Learner.learn", "Claims.settle"),
         *("PendingRequests.answer", "StepBuilder.finish"),
     }
 

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from decreed.registry.replica.client_requests import Intake
+from decreed.registry.replica.client_requests import ClientRequests
 from decreed.registry.replica.parts import Parts
 from decreed.registry.replica.peer_messages import Peers
 from decreed.registry.version import VERSION
@@ -26,7 +26,7 @@ def parts() -> Parts:
 
 @pytest.fixture
 def peers(parts: Parts) -> Peers:
-    return Peers(parts, Intake(parts, VERSION))
+    return Peers(parts, ClientRequests(parts, VERSION))
 
 
 def test_every_message_between_nodes_has_one_route_and_there_are_no_others(peers: Peers) -> None:
@@ -36,8 +36,8 @@ def test_every_message_between_nodes_has_one_route_and_there_are_no_others(peers
 def test_every_request_that_takes_time_has_one_opening_and_there_are_no_others(
     parts: Parts,
 ) -> None:
-    intake = Intake(parts, VERSION)
-    assert set(intake.openings) == set(get_args(Request)) - ANSWERED_AT_ONCE
+    client_requests = ClientRequests(parts, VERSION)
+    assert set(client_requests.openings) == set(get_args(Request)) - ANSWERED_AT_ONCE
 
 
 def test_a_second_route_for_a_kind_is_a_mistake(peers: Peers) -> None:

@@ -138,7 +138,7 @@ class Batches:
             self.under_way.add(self.made)
             batch = self._batches[self.made] = Batch(self.made, ballot, entries)
             vote = AcceptedMany(ballot, batch.number, ())
-            step.vouch_for_all(entries, Send(self._node.name, vote))
+            step.send_when_all_durable(entries, Send(self._node.name, vote))
             step.broadcast(self._node.others, batch.message())
             self._set_resend(step, batch)
         return self.made, list(refused)

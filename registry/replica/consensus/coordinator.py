@@ -324,7 +324,7 @@ class Coordinator:
                 assert answer.promised is not None, "we rely on no promise that we have not given"
                 self._pause(step, attempt, answer.promised)
             case Promise() | Accepted():
-                step.vouch(attempt.key, Send(self._node.name, answer))
+                step.send_when_durable(attempt.key, Send(self._node.name, answer))
                 step.broadcast(self._node.others, message)
                 attempt.note_proposed()
                 self._set_resend(step, attempt)

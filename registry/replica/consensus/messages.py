@@ -37,7 +37,7 @@ class Voting:
             return
         answer = self._acceptors.answer(step, message)
         if answer is not None:
-            step.vouch(message.key, Send(sender, answer))
+            step.send_when_durable(message.key, Send(sender, answer))
 
     def on_flight(self, step: StepBuilder, sender: NodeId, message: AcceptMany) -> None:
         """Vote on each proposal by itself; what is accepted is answered together, behind the rest.
@@ -51,6 +51,6 @@ class Voting:
         others = self._acceptors.vote(step, message.ballot, message.decrees)
         for key, answer in others.items():
             if answer is not None:
-                step.vouch(key, Send(sender, answer))
+                step.send_when_durable(key, Send(sender, answer))
         vote = AcceptedMany(message.ballot, message.number, tuple(others))
-        step.vouch_for_all([decree.key for decree in message.decrees], Send(sender, vote))
+        step.send_when_all_durable([decree.key for decree in message.decrees], Send(sender, vote))

@@ -194,7 +194,7 @@ class CatchUp:
                 learned.append(instance.learned)
         for decrees in portions(learned, _value_bytes, SERVE_BYTES, MAX_FETCHED):
             told = [decree.key for decree in decrees]
-            step.vouch_for_all(told, Send(sender, Fetched(tuple(decrees))))
+            step.send_when_all_durable(told, Send(sender, Fetched(tuple(decrees))))
         if keys[SERVE_KEYS:]:
             step.again(FetchOn(sender, keys[SERVE_KEYS:]))
 

@@ -97,7 +97,7 @@ class Recent:
         self._start += _DROPPED
 
 
-class Knowledge:
+class Learner:
     """What the node has learned.
 
     Args:

@@ -82,4 +82,4 @@ class Forgetting:
 
 def tell_forgotten(step: StepBuilder, sender: NodeId, key: Key, gone: ForgottenInstance) -> None:
     """Answer a question about `key` with the floor that it lies below."""
-    step.vouch(key, Send(sender, ForgottenTerms(lock_of(gone.series), gone.floor)))
+    step.send_when_durable(key, Send(sender, ForgottenTerms(lock_of(gone.series), gone.floor)))

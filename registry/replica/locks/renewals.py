@@ -227,7 +227,7 @@ class Renewals:
             following.accepted is not None,
             following.learned,
         )
-        step.vouch(held.next_key, Send(sender, answer))
+        step.send_when_durable(held.next_key, Send(sender, answer))
 
 
 def _is_open(following: Instance | Unserved) -> bool:

@@ -247,7 +247,7 @@ class Reads:
             return
         accepted = instance.accepted is not None
         answer = QueryAnswer(query.id, accepted, instance.learned)
-        step.vouch(query.key, Send(sender, answer))
+        step.send_when_durable(query.key, Send(sender, answer))
 
     def _ask(self, step: StepBuilder, read: QuorumRead) -> None:
         token = self._node.tokens.ask(self)

@@ -83,12 +83,12 @@ class StepBuilder(Struct, eq=False):
         self._effects.records.append(record)
         self.learned += enumerate(decrees, index)
 
-    def vouch(self, key: Key, outgoing: Outgoing) -> None:
+    def send_when_durable(self, key: Key, outgoing: Outgoing) -> None:
         """Send something that says what this node durably holds for `key`."""
         changed = key in self._dirty or key in self._forgotten
         (self._effects.after if changed else self._effects.at_once).append(outgoing)
 
-    def vouch_for_all(self, keys: Collection[Key], outgoing: Outgoing) -> None:
+    def send_when_all_durable(self, keys: Collection[Key], outgoing: Outgoing) -> None:
         """Send something that says what this node durably holds for each of `keys`."""
         changed = any(key in self._dirty or key in self._forgotten for key in keys)
         (self._effects.after if changed else self._effects.at_once).append(outgoing)
