@@ -73,10 +73,10 @@ def on_promise(
     if sender not in quorums.members:
         return state
     promises = state.promises | {sender}
-    half_done = state.unlearned | unlearned
+    in_doubt = state.unlearned | unlearned
     if quorums.prepared(promises):
-        return GrantedClass(state.ballot, promises, half_done)
-    return AskingClass(state.ballot, promises, half_done)
+        return GrantedClass(state.ballot, promises, in_doubt)
+    return AskingClass(state.ballot, promises, in_doubt)
 
 
 def prepared(state: AskingClass | GrantedClass, key: Key, own: Instance) -> Prepared | None:

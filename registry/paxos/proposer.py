@@ -9,7 +9,7 @@ An attempt moves through values::
 
 `Prepared` is the only way to `Proposing`, and holds whatever the quorum had accepted; so a
 proposal without a prepare quorum (R15), or one that ignores an accepted value (R16), cannot be
-written. Besides `on_promise`, only a standing promise makes one (`standing.py`). After `Outbid` the
+written. Besides `on_promise`, only a standing promise makes one (`standing.py`). After `Preempted` the
 caller may start again in a higher ballot, after a pause that comes from outside: without one, two
 proposers can outbid each other forever (R04).
 
@@ -66,20 +66,20 @@ class Chosen(Value, frozen=True):
     decree: Decree
 
 
-class Vacant(Value, frozen=True):
+class NothingToPropose(Value, frozen=True):
     """A prepare quorum had accepted nothing, and there was nothing to propose."""
 
     key: Key
 
 
-class Outbid(Value, frozen=True):
+class Preempted(Value, frozen=True):
     """An acceptor has promised `promised`, so this attempt cannot win there; it is given up."""
 
     key: Key
     promised: Ballot
 
 
-class Uncovered(Value, frozen=True):
+class NotPromised(Value, frozen=True):
     """An acceptor has not given the standing promise that this attempt relies on; others may have."""
 
     key: Key
@@ -109,14 +109,14 @@ def on_promise(
     return Preparing(state.key, state.ballot, promises, highest)
 
 
-def propose(state: Prepared, own: Decree | None) -> Proposing | Vacant:
+def propose(state: Prepared, own: Decree | None) -> Proposing | NothingToPropose:
     """R16: what the quorum's highest proposal says; R17: only if there is none, our own.
 
     This is where a half-done proposal of a dead proposer is finished (R22).
     """
     decree = state.highest.decree if state.highest is not None else own
     if decree is None:
-        return Vacant(state.key)
+        return NothingToPropose(state.key)
     return Proposing(state.key, state.ballot, decree)
 
 
@@ -134,13 +134,13 @@ def on_accepted(
 
 def on_nack(
     state: Preparing | Proposing, message: Nack
-) -> Preparing | Proposing | Outbid | Uncovered:
+) -> Preparing | Proposing | Preempted | NotPromised:
     """R10: give up a ballot that an acceptor refuses. A nack for an older attempt is ignored."""
     if message.ballot != state.ballot:
         return state
     if message.promised is None:
-        return Uncovered(state.key)
-    return Outbid(state.key, message.promised) if message.promised > state.ballot else state
+        return NotPromised(state.key)
+    return Preempted(state.key, message.promised) if message.promised > state.ballot else state
 
 
 def _higher(one: Proposal | None, other: Proposal | None) -> Proposal | None:

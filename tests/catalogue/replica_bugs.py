@@ -109,12 +109,12 @@ LEARNING = (
     Bug(
         "commit taken for a value that lost",
         _coordinator(
-            "            case Outbid():\n",
-            "            case Outbid() if isinstance(attempt.state, Proposing):\n"
+            "            case Preempted():\n",
+            "            case Preempted() if isinstance(attempt.state, Proposing):\n"
             "                step.broadcast("
             "self._node.others, Commit(message.key, attempt.state.decree))\n"
             "                self._learn(step, (attempt.state.decree,))\n"
-            "            case Outbid():\n",
+            "            case Preempted():\n",
         ),
         _STATES,
         _SEEDS,

@@ -56,7 +56,7 @@ READING = (
         "a read that joins after a nack counts promises that are older than itself",
         "consensus.coordinator",
         "Follower(pending, then, attempt.ballots)",
-        "Follower(pending, then, 0 if attempt.outbids else attempt.ballots)",
+        "Follower(pending, then, 0 if attempt.preemptions else attempt.ballots)",
         None,  # rarer still
         tests=_TESTS,
     ),

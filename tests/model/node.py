@@ -83,8 +83,8 @@ class Volatile(Value, frozen=True):
 
     def progress(self) -> Progress:
         """The attempt, in which all that may be said again has been said again."""
-        outbids = int(self.state is None)
-        return Progress(self.state, self.heard, self.batch, STANDING_RESENDS, outbids)
+        preemptions = int(self.state is None)
+        return Progress(self.state, self.heard, self.batch, STANDING_RESENDS, preemptions)
 
     def resend(self) -> Fired:
         """What happens when it stays unanswered."""
@@ -236,14 +236,14 @@ class Nodes:
         )
         held = local.instance
         read = self._config.nodes if held.learned is not None else ()
-        half_done = held.accepted is not None and held.learned is None
+        in_doubt = held.accepted is not None and held.learned is None
         return Recovered(
             identity,
             IncarnationHistory(b""),
             (),
             tuple(CursorRecord(peer, b"disk", 1) for peer in read if peer != name),
             int(held.learned is not None),
-            (KEY,) if half_done else (),
+            (KEY,) if in_doubt else (),
             () if local.disk.promised is None else (local.disk.promised,),
         )
 

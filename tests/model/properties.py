@@ -188,7 +188,7 @@ def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int
         OWN_FIRST: reaction.local.incarnation == before.incarnation and _presumes(after, says),
         SILENT: reaction.alarmed,
         CLASS_KEPT: any(_breaks_standing_promise(message, said) for message in says),
-        COVERED: any(_is_uncovered(message, held) for message in says),
+        COVERED: any(_is_not_promised(message, held) for message in says),
     }
     begins, attempt = reaction.begins is not None, before.volatile
     seen = {
@@ -264,7 +264,7 @@ def _breaks_standing_promise(message: PaxosMessage, said: Collection[PaxosMessag
     )
 
 
-def _is_uncovered(message: PaxosMessage, held: Class | None) -> bool:
+def _is_not_promised(message: PaxosMessage, held: Class | None) -> bool:
     """Whether a standing proposal is accepted without the promise that it relies on."""
     if not isinstance(message, Accepted) or not message.ballot.is_standing:
         return False

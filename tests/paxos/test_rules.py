@@ -13,11 +13,11 @@ from decreed.registry.paxos.instance import EMPTY, Contradiction, Instance
 from decreed.registry.paxos.messages import Accept, Accepted, Commit, Nack, Prepare, Promise
 from decreed.registry.paxos.proposer import (
     Chosen,
-    Outbid,
+    NothingToPropose,
+    Preempted,
     Prepared,
     Preparing,
     Proposing,
-    Vacant,
 )
 from decreed.registry.paxos.quorums import Quorums
 from decreed.registry.replica.step.events import FromPeer
@@ -235,8 +235,8 @@ def test_R10_an_acceptor_that_has_seen_a_higher_number_answers_with_it() -> None
 
 def test_R10_a_nack_makes_the_proposer_go_higher_at_once() -> None:
     state = proposer.start(KEY, Process(NodeId("n1"), 1), None)
-    outbid = proposer.on_nack(state, Nack(KEY, state.ballot, ballot(40, "n3")))
-    assert outbid == Outbid(KEY, ballot(40, "n3"))
+    preempted = proposer.on_nack(state, Nack(KEY, state.ballot, ballot(40, "n3")))
+    assert preempted == Preempted(KEY, ballot(40, "n3"))
     late = proposer.on_nack(state, Nack(KEY, ballot(0), ballot(40, "n3")))
     assert late == state
 
@@ -303,7 +303,7 @@ def test_R17_with_nothing_reported_ones_own_value_is_proposed() -> None:
     state = proposer.propose(prepared(None, None), decree(b"own"))
     assert isinstance(state, Proposing)
     assert state.decree == decree(b"own")
-    assert proposer.propose(prepared(None, None), None) == Vacant(KEY)
+    assert proposer.propose(prepared(None, None), None) == NothingToPropose(KEY)
 
 
 def test_R18_accept_goes_to_all_acceptors_once_the_own_one_has_agreed() -> None:

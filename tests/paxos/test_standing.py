@@ -6,7 +6,7 @@ from decreed.registry.paxos import acceptor, class_promise, proposer
 from decreed.registry.paxos.class_promise import AskingClass, GrantedClass
 from decreed.registry.paxos.instance import EMPTY, Class, Contradiction, Instance
 from decreed.registry.paxos.messages import Accept, Accepted, Nack, Prepare, PrepareClass, Promise
-from decreed.registry.paxos.proposer import Outbid, Prepared, Proposing, Uncovered
+from decreed.registry.paxos.proposer import NotPromised, Preempted, Prepared, Proposing
 from decreed.registry.paxos.quorums import Quorums
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 
@@ -31,10 +31,10 @@ def proposal(ballot: Ballot, value: bytes = b"v") -> Accept:
     return Accept(KEY, ballot, Decree.of(claim(KEY, value, b"id-" + value), ballot, 0))
 
 
-def granted(*half_done: Key) -> GrantedClass:
+def granted(*in_doubt: Key) -> GrantedClass:
     state: AskingClass | GrantedClass = class_promise.ask(FIRST)
     for node in ("n1", "n2"):
-        state = class_promise.on_promise(state, node, frozenset(half_done), quorums(3))
+        state = class_promise.on_promise(state, node, frozenset(in_doubt), quorums(3))
     assert isinstance(state, GrantedClass)
     return state
 
@@ -172,8 +172,8 @@ def test_R05_a_key_of_which_the_home_holds_anything_needs_all_of_phase_1(own: In
 def test_R10_a_refusal_for_want_of_a_promise_is_no_higher_ballot() -> None:
     message = proposal(Ballot.of_home(FIRST))
     state = Proposing(KEY, message.ballot, message.decree)
-    assert proposer.on_nack(state, Nack(KEY, message.ballot, None)) == Uncovered(KEY)
+    assert proposer.on_nack(state, Nack(KEY, message.ballot, None)) == NotPromised(KEY)
     higher = Ballot.of_home(SECOND)
-    assert proposer.on_nack(state, Nack(KEY, message.ballot, higher)) == Outbid(KEY, higher)
+    assert proposer.on_nack(state, Nack(KEY, message.ballot, higher)) == Preempted(KEY, higher)
     other = Nack(KEY, Ballot(1, FIRST), None)
     assert proposer.on_nack(state, other) == state, "it is about another ballot"

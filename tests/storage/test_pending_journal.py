@@ -124,12 +124,12 @@ def test_R22_after_any_crash_all_unsettled_keys_are_found() -> None:
             disk.crash(chance.randint(0, disk.unsynced))
             storage = opened(disk)
             found = storage.load([Key(name) for name in names])
-            half_done = {
+            in_doubt = {
                 key
                 for key, one in found.items()
                 if isinstance(one, Instance) and one.accepted and not one.learned
             }
-            assert half_done == set(storage.recovered().unlearned)
+            assert in_doubt == set(storage.recovered().unlearned)
 
 
 def test_an_unreadable_key_counts_as_unsettled() -> None:

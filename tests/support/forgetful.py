@@ -115,7 +115,7 @@ def lagging(count: int) -> World:
     return world
 
 
-def half_done() -> World:
+def in_doubt() -> World:
     """One node has accepted the second term and missed the rest, and hears of nothing unasked."""
     world = forgetful()
     world.lose = cut_off(N3)

@@ -24,14 +24,14 @@ class Progress(Value, frozen=True):
         state: where the ballot stands, all votes counted; None while it pauses.
         heard: the highest ballot that a nack spoke of.
         batch: the number of the flight that it travels in; 0 if it travels in none.
-        resends, outbids: how many so far.
+        resends, preemptions: how many so far.
     """
 
     state: Preparing | Proposing | None
     heard: Ballot | None
     batch: int = 0
     resends: int = 0
-    outbids: int = 0
+    preemptions: int = 0
 
 
 class Follower(Struct, eq=False):
@@ -77,7 +77,7 @@ class Attempt(Struct, eq=False):
             if none is under way.
         heard: the highest ballot that a nack spoke of.
         said_ms: when the present state's message was sent last.
-        ballots, resends, outbids: how many so far; pauses grow with the latter two.
+        ballots, resends, preemptions: how many so far; pauses grow with the latter two.
     """
 
     key: Key
@@ -90,7 +90,7 @@ class Attempt(Struct, eq=False):
     said_ms: float = 0.0
     ballots: int = 0
     resends: int = 0
-    outbids: int = 0
+    preemptions: int = 0
 
     @property
     def wanted(self) -> bool:
@@ -122,10 +122,10 @@ class Attempt(Struct, eq=False):
         assert not isinstance(state, Prepared), "what boards leaves in the same step"
         if isinstance(state, Proposing):
             state = replace(state, votes=state.votes.union(votes))
-        return Progress(state, self.heard, batch, self.resends, self.outbids)
+        return Progress(state, self.heard, batch, self.resends, self.preemptions)
 
     def restore(self, progress: Progress) -> None:
         """Come as far as another attempt."""
         self.state, self.heard = progress.state, progress.heard
-        self.resends, self.outbids = progress.resends, progress.outbids
+        self.resends, self.preemptions = progress.resends, progress.preemptions
         self.batch = progress.batch or None

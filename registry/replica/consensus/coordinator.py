@@ -18,7 +18,15 @@ from ...disk import ForgottenInstance
 from ...paxos import proposer
 from ...paxos.instance import Instance
 from ...paxos.messages import Accepted, AcceptedMany, Commit, Nack, Promise
-from ...paxos.proposer import Chosen, Outbid, Prepared, Preparing, Proposing, Uncovered, Vacant
+from ...paxos.proposer import (
+    Chosen,
+    NothingToPropose,
+    NotPromised,
+    Preempted,
+    Prepared,
+    Preparing,
+    Proposing,
+)
 from ...types import Ballot, Claim, Decree, Key, NodeId
 from ...wire.peers import Held
 from ..step.effects import Send
@@ -137,9 +145,9 @@ class Coordinator:
             return
         state = proposer.on_nack(attempt.state, message)
         match state:
-            case Outbid():
+            case Preempted():
                 self._pause(step, attempt, state.promised)
-            case Uncovered():
+            case NotPromised():
                 self._home_promise.ask(step, sender)
             case Preparing() | Proposing():
                 pass
@@ -235,7 +243,7 @@ class Coordinator:
         return attempt
 
     def _begin_if_new(self, step: StepBuilder, attempt: Attempt) -> None:
-        if attempt.state is None and not attempt.outbids:
+        if attempt.state is None and not attempt.preemptions:
             self._begin(step, attempt)
 
     def _begin(self, step: StepBuilder, attempt: Attempt) -> None:
@@ -260,8 +268,8 @@ class Coordinator:
     def _propose(self, step: StepBuilder, attempt: Attempt) -> None:
         """R16 to R18, in the plain messages."""
         state = self._proposal(step, attempt)
-        if isinstance(state, Vacant):
-            self._end_vacant(step, attempt)
+        if isinstance(state, NothingToPropose):
+            self._end_with_nothing_to_propose(step, attempt)
         else:
             attempt.resends = 0
             self._send(step, attempt, state)
@@ -286,7 +294,7 @@ class Coordinator:
         for key in refused:
             self._go_alone(step, key)
 
-    def _proposal(self, step: StepBuilder, attempt: Attempt) -> Proposing | Vacant:
+    def _proposal(self, step: StepBuilder, attempt: Attempt) -> Proposing | NothingToPropose:
         """R16, R17, with the first claim that is still wanted as our own value."""
         assert isinstance(attempt.state, Prepared), "a proposal needs a prepare quorum (R15)"
         attempt.drop_finished()
@@ -359,15 +367,15 @@ class Coordinator:
         self._leave(attempt)
         attempt.state = None
         attempt.heard = max(promised, attempt.heard or promised)
-        backoff_ms = self._node.config.timing.backoff_ms << min(attempt.outbids, 10)
+        backoff_ms = self._node.config.timing.backoff_ms << min(attempt.preemptions, 10)
         delay_ms = min(backoff_ms, MAX_BACKOFF_MS)
-        attempt.outbids += 1
+        attempt.preemptions += 1
         self._wake(step, attempt, Retry, delay_ms / 2, delay_ms)
 
     def _wait(self, step: StepBuilder, attempt: Attempt, remaining_ms: int) -> None:
         """Our own guard refuses the term, so the accept may go nowhere (see above): later."""
         attempt.state = None
-        attempt.outbids += 1  # those who join meanwhile wait as well
+        attempt.preemptions += 1  # those who join meanwhile wait as well
         delay_ms = min(remaining_ms + 1, MAX_RESEND_MS)
         self._wake(step, attempt, Retry, delay_ms, delay_ms / 8)
 
@@ -387,7 +395,7 @@ class Coordinator:
         for follower in attempt.followers:
             follower.then(step, decree)
 
-    def _end_vacant(self, step: StepBuilder, attempt: Attempt) -> None:
+    def _end_with_nothing_to_propose(self, step: StepBuilder, attempt: Attempt) -> None:
         """Tell the reads that this ballot began after; for later ones, begin another (design 6)."""
         answered = attempt.take_answered()
         attempt.state = None

@@ -127,8 +127,8 @@ def test_a_node_that_restarts_keeps_the_standing_promise_that_it_gave() -> None:
 def test_it_tells_of_what_is_half_done_in_the_class_of_that_home_and_of_its_feed() -> None:
     world = World()
     world.freeze("n3", at_home(world, N3))
-    half_done = [at_home(world, node, 1) for node in (N1, N2, N3)]
-    for key in half_done:
+    in_doubt = [at_home(world, node, 1) for node in (N1, N2, N3)]
+    for key in in_doubt:
         ballot = Ballot(3, Process(N3, 1))
         world.post(N2, FromPeer(N3, Accept(key, ballot, proposed(key, ballot))))
     world.settle()
@@ -137,7 +137,7 @@ def test_it_tells_of_what_is_half_done_in_the_class_of_that_home_and_of_its_feed
     world.boot(N1)
     world.settle()
     promise = told(world, N2)[0]
-    assert promise.unlearned == (half_done[0],)
+    assert promise.unlearned == (in_doubt[0],)
     assert promise.feed_end == world.replica(N2).node.feed_end == 1
 
 

@@ -182,7 +182,7 @@ def test_a_standing_promise_is_asked_for_again(kind: type) -> None:
 # -- finishing what is half-done
 
 
-def half_done_at(world: World, node: NodeId) -> Key:
+def in_doubt_at(world: World, node: NodeId) -> Key:
     """A key for which one node has accepted a proposal whose proposer is no more."""
     ballot = Ballot(1, Process(N3, 1))
     decree = Decree.of(claim("half-done"), ballot, 0)
@@ -196,7 +196,7 @@ def test_what_is_half_done_is_finished_again_until_it_is_done(kind: type) -> Non
     """An attempt for nobody gives up; the next one begins with a sweep, and so does the third."""
     world = World()
     lose_first(world, kind, 3 * (UNWANTED_RESENDS + 1))
-    key = half_done_at(world, N1)
+    key = in_doubt_at(world, N1)
     world.run(90_000)
     assert stored(world, "n1", key).learned is not None
 

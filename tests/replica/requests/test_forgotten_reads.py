@@ -47,8 +47,8 @@ from ...support.forgetful import (
     cycles,
     floor_after,
     forgetful,
-    half_done,
     has_forgotten,
+    in_doubt,
     lagging,
     tell_floor,
     votes,
@@ -213,7 +213,7 @@ def test_who_asks_a_node_that_lags_for_the_holder_hears_of_the_latest() -> None:
 
 
 def test_a_read_of_what_was_half_done_says_forgotten() -> None:
-    world = half_done()
+    world = in_doubt()
     assert stored(world, "n3", term_key("l", 2)).accepted is not None
     mark = world.send("n3", GetRequest(world.new_id(), 1_000, term_key("l", 2)))
     world.run(50)
@@ -223,7 +223,7 @@ def test_a_read_of_what_was_half_done_says_forgotten() -> None:
 
 @pytest.mark.parametrize("node", ["n1", "n3"])
 def test_a_list_leaves_out_what_is_half_done_with_one_and_forgotten_by_another(node: str) -> None:
-    world = half_done()
+    world = in_doubt()
     world.crash(N2)
     mark = world.send(node, ListRequest(world.new_id(), 1_000, "$locks", "", 100))
     world.run(100)

@@ -142,8 +142,8 @@ def test_a_read_that_arrives_during_phase_one_does_not_count_older_promises() ->
 def test_a_read_that_joins_after_a_nack_does_not_count_older_promises_either() -> None:
     """Another read keeps the attempt going, which is outbid; what n3 has accepted shows it to both."""
     world, n1, n2, n3 = World(), NodeId("n1"), NodeId("n2"), NodeId("n3")
-    half_done = Decree.of(claim("k", b"half-done"), Ballot(1, Process(n2, 1)), 0)
-    world.post(n3, FromPeer(n2, Accept(Key("k"), half_done.ballot, half_done)))
+    in_doubt = Decree.of(claim("k", b"half-done"), Ballot(1, Process(n2, 1)), 0)
+    world.post(n3, FromPeer(n2, Accept(Key("k"), in_doubt.ballot, in_doubt)))
     held: list[Promise] = []
 
     def hold(sender: NodeId, to: NodeId, message: object) -> bool:

@@ -91,7 +91,7 @@ def acquires(world: World, name: str, timeout_ms: int = LONG_MS) -> LockRequest:
     return LockRequest(world.new_id(), timeout_ms, "l", True, wanted(name))
 
 
-def half_done(world: World) -> Key:
+def in_doubt(world: World) -> Key:
     """A key for which n1 has accepted what a dead proposer proposed."""
     ballot = Ballot(1, Process(N3, 1))
     decree = Decree.of(claim("half-done"), ballot, 0)
@@ -137,7 +137,7 @@ def test_a_wait_goes_on_when_another_for_the_same_key_ends(leave: Leave) -> None
 @LEAVES
 def test_a_half_done_key_is_finished_for_whoever_is_left(leave: Leave) -> None:
     world = World()
-    key = half_done(world)
+    key = in_doubt(world)
     unheard(world, Prepare, Promise)
     first, second = send(world, FIRST, get(world, key)), send(world, SECOND, get(world, key))
     first_goes(world, leave, first, 10_000)
@@ -148,7 +148,7 @@ def test_a_half_done_key_is_finished_for_whoever_is_left(leave: Leave) -> None:
 @LEAVES
 def test_a_read_goes_on_when_the_claim_whose_attempt_it_joined_ends(leave: Leave) -> None:
     world = World()
-    key = half_done(world)
+    key = in_doubt(world)
     unheard(world, Prepare, Promise)
     first = send(world, FIRST, claims(world, b"first", key))
     second = send(world, SECOND, get(world, key))
@@ -173,7 +173,7 @@ def test_a_claim_goes_on_when_the_one_before_it_ends(leave: Leave) -> None:
 @LEAVES
 def test_a_list_goes_on_when_another_that_finishes_the_same_key_ends(leave: Leave) -> None:
     world = World()
-    key = half_done(world)
+    key = in_doubt(world)
     unheard(world, Prepare, Promise)
     lists = [ListRequest(world.new_id(), LONG_MS, "", "", 10) for _ in range(2)]
     first, second = send(world, FIRST, lists[0]), send(world, SECOND, lists[1])
