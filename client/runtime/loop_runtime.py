@@ -13,9 +13,9 @@ from .last_words import Tasks, Work
 from .runtime import Admit
 
 
-async def dial(endpoint: Endpoint, *, curious: bool) -> Channel:
+async def dial(endpoint: Endpoint, *, read_only: bool) -> Channel:
     """Open a channel to `endpoint`, as `open_channel` does."""
-    return await open_channel(endpoint, SOFTWARE, curious=curious)
+    return await open_channel(endpoint, SOFTWARE, read_only=read_only)
 
 
 class LoopRuntime:

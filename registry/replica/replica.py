@@ -324,7 +324,7 @@ class Replica:
             part.prune()
         parts.lists.prune(step)
         parts.scan_service.prune(step.now_ms)
-        self.node.eager = bool(parts.watches.parked) or parts.reads.awaits_decrees
+        self.node.wants_commits = bool(parts.watches.parked) or parts.reads.awaits_decrees
         parts.leases.prune(step.now_ms)
         every_ms = self.node.config.timing.finish_ms / 2
         step.timer(Sweep(), every_ms, every_ms)

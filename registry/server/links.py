@@ -39,9 +39,9 @@ REDIAL_SECONDS = (0.02, 1.0)
 LEAST_SECONDS = 0.02
 """The least time between two dials, for nodes that repeatedly drop each other's links."""
 
-UNHURRIED = frozenset((Commit, CommitMany))
+DEFERRABLE = frozenset((Commit, CommitMany))
 """Commits are not urgent: they leave with the next urgent message to that peer, or after
-`UNHURRIED_MS`. A peer that says in its pings that requests wait for commits gets them immediately."""
+`DEFERRABLE_MS`. A peer that says in its pings that requests wait for commits gets them immediately."""
 SAID_ONCE = frozenset((ClaimRequest, ClaimNextRequest, Decreed, Failed))
 """Forwarded claims, and their answers."""
 
@@ -60,7 +60,7 @@ class OutboundLink(Struct, eq=False):
 
     outbox: Outbox
     scope: trio.CancelScope
-    hurried: bool = False
+    urgent: bool = False
 
 
 class Peer(Struct, eq=False):
@@ -70,14 +70,14 @@ class Peer(Struct, eq=False):
         node: the peer.
         loop: where its messages go.
         liveness: notified when the peer is heard.
-        eager: the peers that want commits immediately.
+        wants_commits: the peers that want commits immediately.
         on_refusal: called when the peer refuses this node.
     """
 
     node: NodeId
     loop: NodeLoop
     liveness: Liveness
-    eager: set[NodeId]
+    wants_commits: set[NodeId]
     on_refusal: Callable[[NodeId, Refusal], None]
 
     def take(self, messages: Sequence[PeerMessage]) -> Sequence[PeerMessage]:
@@ -100,7 +100,9 @@ class Peer(Struct, eq=False):
             return
         if type(message) is Ping:
             self.liveness.says_voting(self.node, message.voting, self.loop)
-            (self.eager.add if message.eager else self.eager.discard)(self.node)
+            (self.wants_commits.add if message.wants_commits else self.wants_commits.discard)(
+                self.node
+            )
         self.loop.post(FromPeer(self.node, message), weight(message))
 
 
@@ -132,7 +134,7 @@ class Links:
         self._on_refused = on_refused
         self._sockets = sockets
         self._outbound_links: dict[NodeId, OutboundLink] = {}
-        self._eager: set[NodeId] = set()
+        self._wants_commits: set[NodeId] = set()
         self._judged: dict[int, Judged] = {}
         self._incoming: dict[NodeId, trio.CancelScope] = {}
         self._dialled = {peer: trio.Event() for peer in node.others}
@@ -148,8 +150,8 @@ class Links:
         outbound_link = self._outbound_links.get(node)
         if outbound_link is None:
             return
-        urgent = type(message) not in UNHURRIED or node in self._eager
-        outbound_link.hurried = outbound_link.hurried or urgent
+        urgent = type(message) not in DEFERRABLE or node in self._wants_commits
+        outbound_link.urgent = outbound_link.urgent or urgent
         if type(message) in SAID_ONCE:
             if not outbound_link.outbox.put(encoded):
                 log.warning("the queue to a peer is full; the link is made again", peer=node)
@@ -165,7 +167,7 @@ class Links:
         """
         left = False
         for outbound_link in self._outbound_links.values():
-            if outbound_link.hurried:
+            if outbound_link.urgent:
                 self._flush(outbound_link)
             else:
                 left = left or outbound_link.outbox.has_waiting
@@ -178,7 +180,7 @@ class Links:
 
     def _flush(self, outbound_link: OutboundLink) -> None:
         outbound_link.outbox.flush()
-        outbound_link.hurried = False
+        outbound_link.urgent = False
 
     def judge(self, verdict: Verdict) -> None:
         """Pass on the replica's verdict about the peer of a link."""
@@ -320,7 +322,7 @@ class Links:
             if older is not None:
                 older.cancel()
             self._incoming[node] = scope
-            taker = Peer(node, loop, self._liveness, self._eager, self._take_refusal)
+            taker = Peer(node, loop, self._liveness, self._wants_commits, self._take_refusal)
             await connection.read(PeerMessage, taker, self._sockets)
         if self._incoming.get(node) is scope:
             del self._incoming[node]

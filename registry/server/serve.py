@@ -31,7 +31,7 @@ from .timers import Timers
 from .trimming import give_back
 
 BACKLOG = 1_024
-UNHURRIED_MS = 1.0
+DEFERRABLE_MS = 1.0
 """How long a message that is not urgent waits for an urgent one to the same peer."""
 
 
@@ -200,7 +200,7 @@ class Server:
         # clients first: users see only their latency
         self._clients.flush()
         if self._links.flush():
-            self.loop.later(UNHURRIED_MS, self._links.flush_all)
+            self.loop.later(DEFERRABLE_MS, self._links.flush_all)
 
     def _held_bytes(self) -> int:
         """The bytes that are held for clients."""

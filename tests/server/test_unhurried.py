@@ -74,12 +74,12 @@ def test_a_commit_leaves_immediately_to_a_peer_that_wants_commits() -> None:
     wire = Wire()
     nothing = cast(Any, SimpleNamespace(post=lambda *_: None, has_room=True))
     liveness = cast(Any, SimpleNamespace(heard=lambda _: None, says_voting=lambda *_: None))
-    peer = Peer(PEER, nothing, liveness, wire.links._eager, cast(Any, None))
-    peer.take([Ping(0, True, eager=True)])
+    peer = Peer(PEER, nothing, liveness, wire.links._wants_commits, cast(Any, None))
+    peer.take([Ping(0, True, wants_commits=True)])
     wire.deliver(COMMIT)
     assert not wire.links.flush()
     assert encode(COMMIT) in wire.sent[0]
-    peer.take([Ping(0, True, eager=False)])
+    peer.take([Ping(0, True, wants_commits=False)])
     wire.deliver(COMMIT)
     assert wire.links.flush()
 

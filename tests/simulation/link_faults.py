@@ -272,7 +272,7 @@ class WiredWorld(World):
             self.links.hear((receiver, sender), self.now_ms, node.voting)
             if link.pinged != (node.settled_feed_end, node.voting):
                 link.pinged = (node.settled_feed_end, node.voting)
-                self.post(receiver, FromPeer(sender, Ping(*link.pinged, eager=False)))
+                self.post(receiver, FromPeer(sender, Ping(*link.pinged, wants_commits=False)))
 
     def _pings(self, node: NodeId) -> bool:
         """Whether a node is awake enough to send pings."""

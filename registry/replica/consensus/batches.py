@@ -267,16 +267,16 @@ class BatchQueue:
         since_ms = step.now_ms - self._batches.completed_ms
         joined = since_ms < JOINING_MS and len(self.waiting) < self._batches.completed
         if self._batches.under_way and not overdue:
-            self._be_patient(step, PATIENCE_MS)
+            self._wait_for_votes(step, PATIENCE_MS)
         elif joined:
-            self._be_patient(step, JOINING_MS)
+            self._wait_for_votes(step, JOINING_MS)
         elif not self.waiting.keys() <= step.instances.keys():
             step.again(Fired(SendBatch(self._serial)))  # in the next step, with their instances
         else:
             return self._take_all()
         return NOTHING
 
-    def _be_patient(self, step: StepBuilder, delay_ms: float) -> None:
+    def _wait_for_votes(self, step: StepBuilder, delay_ms: float) -> None:
         if step.now_ms + delay_ms < self._due_ms:
             self._due_ms = step.now_ms + delay_ms
             self._serial += 1

@@ -120,7 +120,7 @@ class Watches:
     def _read_on(self, step: StepBuilder, watch: Watch) -> None:
         if watch.index >= self._node.feed_end:
             self.parked.setdefault(watch.request.prefix, {})[watch] = None
-            self._node.eager = True
+            self._node.wants_commits = True
             return
         token = self._node.tokens.read(self)
         self._reading[token] = self._read_for[watch.pending] = watch

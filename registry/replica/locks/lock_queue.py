@@ -152,7 +152,7 @@ class LockQueue(Struct, eq=False):
         """The waiter whose turn it is."""
         return next((pending for pending in self.waiters if wants_it(pending)), None)
 
-    def curious(self) -> list[PendingRequest]:
+    def read_only(self) -> list[PendingRequest]:
         """Those who only want to know who has the lock."""
         return [pending for pending in self.waiters if not wants_it(pending)]
 

@@ -251,7 +251,7 @@ class LockQueues:
         first = queue.first()
         if first is not None:
             self._propose(step, queue, first, term_key(queue.lock, 1), None)
-        for pending in queue.curious():
+        for pending in queue.read_only():
             self._look_for_the_first(step, queue, pending)
         if not queue.waiters:
             self._close(queue)
@@ -301,7 +301,7 @@ class LockQueues:
         first = queue.first()
         if not queue.waiters:
             self._close(queue)
-        elif first and not queue.curious() and ending is not None and ending.how in AT_ONCE:
+        elif first and not queue.read_only() and ending is not None and ending.how in AT_ONCE:
             self._propose_after(step, queue, first, before, ending)
         elif queue.ask is None or queue.ask.told:
             self.asking.drop(queue)

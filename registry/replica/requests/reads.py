@@ -118,7 +118,7 @@ class Reads:
                 return
             pending.undecided = True
             self._waits.setdefault(request.key, []).append(pending)
-            self._node.eager = True
+            self._node.wants_commits = True
 
         self.read(step, request.key, pending, then)
 

@@ -31,7 +31,7 @@ class Node:
         found_feed_end: where the feed ended when this life began.
         settled_feed_end: up to where the feed is durable; no more of it is told to a peer.
         reachable: peers that are not suspected and that say that they vote.
-        eager: somebody here waits to be told what others decide.
+        wants_commits: somebody here waits to be told what others decide.
         tokens: the numbers of its questions, and who asked them.
     """
 
@@ -41,7 +41,7 @@ class Node:
     feed_end: int
     failed: str = field(default="", init=False)
     reachable: set[NodeId] = field(default_factory=set[NodeId])
-    eager: bool = False
+    wants_commits: bool = False
     name: NodeId = field(init=False)
     formed: bool = field(init=False)
     voting: bool = field(init=False)
@@ -76,7 +76,7 @@ class Node:
 
     def ping(self) -> Ping:
         """What peers are told of this node now and then."""
-        return Ping(self.settled_feed_end, self.voting, self.eager)
+        return Ping(self.settled_feed_end, self.voting, self.wants_commits)
 
 
 def servable(node: Node, done: FeedDone) -> FeedDone:

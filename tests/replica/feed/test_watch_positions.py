@@ -231,14 +231,14 @@ def test_what_fits_into_no_number_waits_for_the_disk(watched: Watched) -> None:
 def test_a_node_is_eager_while_somebody_waits_for_what_others_decide(kind: str) -> None:
     world = World()
     node = world.replica(N1).node
-    assert not node.eager
+    assert not node.wants_commits
     since = Position(N1, node.identity.disk_id, 0)
     watch = WatchRequest(world.new_id(), 3_000, "", since, 10)
     world.send("n1", watch if kind == "watch" else WaitRequest(world.new_id(), 3_000, Key("k")))
     world.settle()
-    assert node.eager
+    assert node.wants_commits
     world.run(10_000)
-    assert not node.eager
+    assert not node.wants_commits
 
 
 # -- who cannot be told what he missed is told so
