@@ -40,7 +40,7 @@ from ...registry.errors import (
 from ...registry.wire.handshake import ClientWelcome
 from ...registry.wire.requests import MAX_TIMEOUT_MS, Answer, Decreed, Failed, Request
 from ..transport.framing import NoSuchName, NothingListens
-from ..transport.in_flight import InFlightRequest, Lost, News, Silent
+from ..transport.in_flight import Event, InFlightRequest, Lost, Silent
 from ..transport.journal import Journal
 from ..transport.link import BYTES_PER_SECOND, CONNECT_SECONDS, Link
 from .operations import HEDGE_SECONDS, Operation
@@ -116,7 +116,7 @@ class RequestAttempt:
         self._deadline = deadline
         self._absent_at = inf
         self._wake_at = -inf
-        self._inbox: list[tuple[InFlightRequest, News]] = []
+        self._inbox: list[tuple[InFlightRequest, Event]] = []
         self._in_flight: list[InFlightRequest] = []
         self._tried: set[Link] = set()
         self._faults: dict[Link, DecreedError] = {}
@@ -152,11 +152,11 @@ class RequestAttempt:
             in_flight.link.withdraw(in_flight)
         self._in_flight.clear()
 
-    def _deliver(self, in_flight: InFlightRequest, news: News) -> None:
+    def _deliver(self, in_flight: InFlightRequest, news: Event) -> None:
         self._inbox.append((in_flight, news))
         self._wake(self)
 
-    def _hear(self, in_flight: InFlightRequest, news: News, now: float) -> None:
+    def _hear(self, in_flight: InFlightRequest, news: Event, now: float) -> None:
         if isinstance(news, Silent):
             self._faults.setdefault(in_flight.link, news.error)
             self._wake_at = now

@@ -25,7 +25,7 @@ class Silent(Struct, frozen=True):
     error: DecreedError
 
 
-News = Answer | ClientWelcome | Lost | Silent
+Event = Answer | ClientWelcome | Lost | Silent
 AnyClaim = ClaimRequest | ClaimNextRequest
 
 
@@ -47,7 +47,7 @@ class InFlightRequest:
         link: "Link",
         id: int,
         request: Request | None,
-        deliver: Callable[["InFlightRequest", News], None],
+        deliver: Callable[["InFlightRequest", Event], None],
         now: float,
     ) -> None:
         self.link = link

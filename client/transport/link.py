@@ -29,7 +29,7 @@ from ...registry.errors import BadRequest, Closed, DecreedError, Unreachable
 from ...registry.wire.handshake import ClientWelcome
 from ...registry.wire.requests import Answer, Cancel, ClientPing, ClientPong, Decreed, Request
 from .endpoints import Endpoint
-from .in_flight import InFlightRequest, Lost, News, Silent
+from .in_flight import Event, InFlightRequest, Lost, Silent
 from .journal import Journal
 from .pulse import Pulse
 
@@ -143,7 +143,7 @@ class Link(ABC):
     def submit(
         self,
         make: Callable[[int], Request | None],
-        deliver: Callable[[InFlightRequest, News], None],
+        deliver: Callable[[InFlightRequest, Event], None],
         now: float,
     ) -> InFlightRequest:
         """Queue the request that `make` builds for its id; connect if needed. Never waits.
@@ -339,6 +339,6 @@ class Link(ABC):
         ]
 
     @staticmethod
-    def _hand_out(in_flight: InFlightRequest, news: News) -> None:
+    def _hand_out(in_flight: InFlightRequest, news: Event) -> None:
         if not in_flight.withdrawn:
             in_flight.deliver(in_flight, news)
