@@ -1,4 +1,4 @@
-"""`Held`: instances that are stored on a page of the notes, without a row of their own.
+"""`InlineInstances`: instances that are stored on a page of the notes, without a row of their own.
 
 A key is usually accepted in one batch and learned in one of the next. Writing two rows for it would be
 expensive. So the accepted instances of keys that were blank are stored together on the page that notes
@@ -23,15 +23,15 @@ from ..registry.paxos.instance import Instance
 from ..registry.types import Key
 from . import layout
 from .bytestore import Range
-from .pending_journal import Page
+from .pending_journal import JournalPage
 
-MAX_HELD = 4_096
+MAX_INLINE = 4_096
 """How many instances may be held at once; they take memory until their outcome is known."""
 MAX_VALUE_BYTES = 4_096
 """Larger values have rows of their own."""
 
 
-class Held:
+class InlineInstances:
     """The instances of one store that have no rows. Threads may list them concurrently.
 
     Args:
@@ -39,9 +39,9 @@ class Held:
         limit: how many instances may be held at once.
     """
 
-    def __init__(self, pages: Iterable[Page], limit: int) -> None:
+    def __init__(self, pages: Iterable[JournalPage], limit: int) -> None:
         self._limit = limit
-        self._kept = {key: instance for page in pages for key, instance in page.each_held()}
+        self._kept = {key: instance for page in pages for key, instance in page.each_inline()}
 
     def get(self, key: Key) -> Instance | None:
         """The instance of a key that has no row."""

@@ -28,7 +28,7 @@ class Table(Enum):
     """The first byte of a stored key."""
 
     INSTANCES = b"i"
-    NOTES = b"n"
+    PENDING_JOURNAL = b"n"
     FEED = b"f"
     TERMS = b"t"
     FLOORS = b"o"
@@ -57,12 +57,12 @@ def instance_key(key: str) -> bytes:
     return _INSTANCES + (sort_key(key) if "@" in key else key.encode())
 
 
-def notes_key(page: int) -> bytes:
+def journal_key(page: int) -> bytes:
     """The stored key of a page of notes."""
-    return Table.NOTES.value + page.to_bytes(4, "big")
+    return Table.PENDING_JOURNAL.value + page.to_bytes(4, "big")
 
 
-def notes_page(stored: bytes) -> int:
+def journal_page(stored: bytes) -> int:
     """The number of the page of notes at `stored`."""
     return int.from_bytes(stored[1:], "big")
 
@@ -163,8 +163,8 @@ def describe(stored: bytes) -> str:
     match table:
         case Table.INSTANCES:
             return f"the record of key {key_of(stored)!r}"
-        case Table.NOTES:
-            return f"page {notes_page(stored)} of the notes about what is not learned"
+        case Table.PENDING_JOURNAL:
+            return f"page {journal_page(stored)} of the notes about what is not learned"
         case Table.TERMS:
             return f"the feed position of key {key_of(stored)!r}"
         case Table.FLOORS:

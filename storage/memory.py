@@ -17,7 +17,7 @@ from ..registry.paxos.instance import Instance
 from ..registry.types import Key, NodeId
 from .bytestore import Pair, Range, Unreadable
 from .identity import RandomBytes, take
-from .inline import MAX_HELD
+from .inline import MAX_INLINE
 from .store import RecordStore
 
 Changes = Mapping[bytes, bytes | None]
@@ -253,11 +253,11 @@ class MemoryStorage(RecordStore):
 
     _KEPT = 4_096
 
-    def __init__(self, data: MemoryBytes, identity: Identity, max_held: int = MAX_HELD) -> None:
+    def __init__(self, data: MemoryBytes, identity: Identity, max_inline: int = MAX_INLINE) -> None:
         self._known: dict[tuple[bytes, bytes], object] = {}
         self._disk = data.disk
         self._damages = self._disk.damages
-        super().__init__(data, identity, max_held=max_held)
+        super().__init__(data, identity, max_inline=max_inline)
 
     def load(
         self, keys: Collection[Key], max_bytes: float = inf
@@ -283,13 +283,13 @@ def open_memory(
     config: ClusterConfig,
     node: NodeId,
     random_bytes: RandomBytes,
-    max_held: int = MAX_HELD,
+    max_inline: int = MAX_INLINE,
 ) -> MemoryStorage:
     """Open the node's disk, with the same checks and the same next incarnation as for a directory."""
     data = MemoryBytes(disk)
     try:
         identity = take(data, config, node, random_bytes, fresh=not disk.values)
-        return MemoryStorage(data, identity, max_held)
+        return MemoryStorage(data, identity, max_inline)
     except Exception:
         data.close()
         raise

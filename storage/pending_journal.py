@@ -1,4 +1,4 @@
-"""`Notes`: the keys that are accepted but not learned, so that a start finds them without a scan.
+"""`PendingJournal`: the keys that are accepted but not learned, so that a start finds them without a scan.
 
 Owns the pages on which these keys are noted. A page names all keys that one batch accepted, and is
 part of that batch; usually it holds their instances too (`held`). A page is free once all its keys are
@@ -23,7 +23,7 @@ def unsettled(instance: Instance) -> bool:
     return instance.accepted is not None and instance.learned is None
 
 
-class Page(Value, frozen=True):
+class JournalPage(Value, frozen=True):
     """The keys that one batch accepted; the outcome of some of them may be known since.
 
     Args:
@@ -34,7 +34,7 @@ class Page(Value, frozen=True):
     keys: tuple[KeyText, ...]
     held: tuple[Instance, ...] = ()
 
-    def each_held(self) -> Iterator[tuple[Key, Instance]]:
+    def each_inline(self) -> Iterator[tuple[Key, Instance]]:
         """The instances that it holds, by key."""
         for instance in self.held:
             assert instance.accepted is not None, "what is held is accepted"
@@ -43,11 +43,11 @@ class Page(Value, frozen=True):
     def each_key(self) -> Iterator[Key]:
         """All keys on it."""
         yield from self.keys
-        for key, _ in self.each_held():
+        for key, _ in self.each_inline():
             yield key
 
 
-class Notes:
+class PendingJournal:
     """The notes of one store.
 
     Args:
@@ -55,7 +55,7 @@ class Notes:
         still: the keys on them whose outcome is not known.
     """
 
-    def __init__(self, pages: Mapping[int, Page], still: Iterable[Key]) -> None:
+    def __init__(self, pages: Mapping[int, JournalPage], still: Iterable[Key]) -> None:
         known = set(still)
         self._page_of = {
             key: number for number, page in pages.items() for key in page.each_key() if key in known

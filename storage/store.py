@@ -43,9 +43,9 @@ from .batch import WriteBatch
 from .bytestore import ByteStore, Pair, Range, Unreadable
 from .cache import CACHE_BYTES, InstanceCache
 from .floors import Floor, Floors, TermRows
-from .inline import MAX_HELD, Held
+from .inline import MAX_INLINE, InlineInstances
 from .layout import Table
-from .pending_journal import Notes, Page, unsettled
+from .pending_journal import JournalPage, PendingJournal, unsettled
 from .records import damaged, pack_all, unpack
 from .runs import FeedRun
 
@@ -65,7 +65,7 @@ class RecordStore:
         data: where the bytes go; the store owns it from now on.
         identity: with the new incarnation, already durable in `data`.
         cache_bytes: how much memory the recently used instances may take.
-        max_held: how many instances may be stored on pages of notes only.
+        max_inline: how many instances may be stored on pages of notes only.
 
     Raises:
         Damaged: if a record that a node needs at its start cannot be read.
@@ -76,7 +76,7 @@ class RecordStore:
         data: ByteStore,
         identity: Identity,
         cache_bytes: int = CACHE_BYTES,
-        max_held: int = MAX_HELD,
+        max_inline: int = MAX_INLINE,
     ) -> None:
         self._data = data
         self._identity = identity
@@ -85,9 +85,9 @@ class RecordStore:
         self._cache = InstanceCache(cache_bytes)
         self._floors = Floors(self._table(Table.FLOORS, Floor))
         pages = dict(self._pages())
-        self._held = Held(pages.values(), max_held)
+        self._held = InlineInstances(pages.values(), max_inline)
         unlearned = self._unlearned(pages)
-        self._notes = Notes(pages, unlearned)
+        self._notes = PendingJournal(pages, unlearned)
         self._recovered = self._recover(unlearned)
         self._feed_end = self._recovered.feed_end
 
@@ -222,11 +222,11 @@ class RecordStore:
         """Close the byte store. Safe to call twice."""
         self._data.close()
 
-    def _pages(self) -> Iterator[tuple[int, Page]]:
-        for stored, data in self._each(layout.table_range(Table.NOTES)):
-            yield layout.notes_page(stored), self._unpack(stored, data, Page)
+    def _pages(self) -> Iterator[tuple[int, JournalPage]]:
+        for stored, data in self._each(layout.table_range(Table.PENDING_JOURNAL)):
+            yield layout.journal_page(stored), self._unpack(stored, data, JournalPage)
 
-    def _unlearned(self, pages: Mapping[int, Page]) -> tuple[Key, ...]:
+    def _unlearned(self, pages: Mapping[int, JournalPage]) -> tuple[Key, ...]:
         """The keys on these pages whose outcome is not known, in order.
 
         A key that cannot be read is included: it was accepted, and its state is unknown.
@@ -275,7 +275,7 @@ class RecordStore:
             number, keys = page
             held = self._held.chosen({k: batch.instances[k] for k in self._cache.blank(keys)})
             noted = tuple([key for key in keys if key not in held])
-            batch.rows[layout.notes_key(number)] = Page(noted, tuple(held.values()))
+            batch.rows[layout.journal_key(number)] = JournalPage(noted, tuple(held.values()))
         for key, instance in batch.instances.items():
             if key not in held:
                 batch.rows[layout.instance_key(key)] = instance

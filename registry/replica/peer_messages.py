@@ -34,7 +34,6 @@ from ..wire.peers import (
     ForgottenTerms,
     GiveUp,
     GiveUpTaken,
-    Held,
     LeaseAnswer,
     PeerMessage,
     Ping,
@@ -45,6 +44,7 @@ from ..wire.peers import (
     Renewed,
     Scan,
     ScanAnswer,
+    TermRefused,
 )
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
 from .client_requests import ClientRequests, with_slot_before
@@ -120,7 +120,7 @@ class Peers:
             AcceptedMany, coordinator.on_accepted_many, lambda m: entries(m.number), for_voters=True
         )
         self.add(Nack, coordinator.on_nack, _its_key, for_voters=True)
-        self.add(Held, coordinator.on_held, _nothing, for_voters=True)
+        self.add(TermRefused, coordinator.on_held, _nothing, for_voters=True)
         self.add(Commit, parts.learner.on_commit, _its_key)
         self.add(CommitMany, parts.learner.on_commit_many, lambda m: m.keys)
         self.add(PrepareClass, home_promise.on_prepare_class, _nothing, for_voters=True)

@@ -163,7 +163,7 @@ class Fetched(Value, frozen=True, tag=38):
     decrees: Annotated[tuple[Decree, ...], Meta(max_length=MAX_FETCHED)]
 
 
-class Held(Value, frozen=True, tag=41):
+class TermRefused(Value, frozen=True, tag=41):
     """The lease check: the sender refuses to accept the term `key` in `ballot` for `remaining_ms` more.
 
     It is not a nack: the ballot is not preempted, and the same accept may be sent again later.
@@ -266,5 +266,11 @@ SupportMessage = ScanMessage | FeedMessage | Decreed | Failed | Refusal | LockMe
 """Everything except Paxos, reads of one key, and forwarded claims."""
 
 PeerMessage = (
-    PaxosMessage | Held | Query | QueryAnswer | ClaimRequest | ClaimNextRequest | SupportMessage
+    PaxosMessage
+    | TermRefused
+    | Query
+    | QueryAnswer
+    | ClaimRequest
+    | ClaimNextRequest
+    | SupportMessage
 )

@@ -106,7 +106,7 @@ EXAMPLES: list[Any] = [
     requests.Superseded(1),
     requests.Ended(1),
     requests.GivenUp(1),
-    peers.Held(CLAIM.key, BALLOT, 7),
+    peers.TermRefused(CLAIM.key, BALLOT, 7),
     peers.AskLease(1, LEASE_ID, 1_000, None),
     peers.AskLease(1, LEASE_ID, 1_000, SECRET),
     peers.LeaseAnswer(1, 7, None, False, None),

@@ -78,7 +78,7 @@ class WitnessedWorld(RoughWorld):
         self._doubtful: dict[NodeId, set[Key]] = {}
         self._pledges: Pledges | None = None
         if plan.scratches == max(SCRATCHES):
-            self.max_held = 0  # so that a record can be struck that is in a batch
+            self.max_inline = 0  # so that a record can be struck that is in a batch
         self._flown: Flown | None = None
         super().__init__(cluster, plan)
 

@@ -9,7 +9,7 @@ from decreed.registry.disk import InstanceRecord, Record
 from decreed.registry.paxos.instance import EMPTY, Instance
 from decreed.registry.types import Key
 from decreed.storage import layout
-from decreed.storage.inline import MAX_HELD, MAX_VALUE_BYTES
+from decreed.storage.inline import MAX_INLINE, MAX_VALUE_BYTES
 from decreed.storage.layout import Table
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
 
@@ -19,8 +19,8 @@ from .samples import accepted, learned, promised
 NAMES = [f"k{number}" for number in range(40)]
 
 
-def opened(disk: MemoryDisk, max_held: int = MAX_HELD) -> MemoryStorage:
-    return open_memory(disk, make_config(), NODE, lambda count: b"m" * count, max_held)
+def opened(disk: MemoryDisk, max_inline: int = MAX_INLINE) -> MemoryStorage:
+    return open_memory(disk, make_config(), NODE, lambda count: b"m" * count, max_inline)
 
 
 def rows(disk: MemoryDisk) -> list[str]:
@@ -155,7 +155,7 @@ def test_large_values_and_terms_of_locks_have_rows(
 
 
 def test_the_number_of_held_instances_is_bounded(storage: MemoryStorage, disk: MemoryDisk) -> None:
-    write(storage, *(accepted(f"k{number}") for number in range(MAX_HELD)))
+    write(storage, *(accepted(f"k{number}") for number in range(MAX_INLINE)))
     assert rows(disk) == []
     write(storage, accepted("a"))
     assert rows(disk) == ["a"]
@@ -174,8 +174,8 @@ def test_a_scan_has_held_instances_among_the_rows_and_page_by_page(storage: Memo
     rest = storage.scan("p", "p/e", 5, 10_000)
     assert rest.complete and [key for key, _ in rest.instances] == ["p/g"]
     for max_bytes, count in ((5, 1), (6, 2)):
-        held_alone = storage.scan("p", "p/d", 5, max_bytes)
-        assert len(held_alone.instances) == count, "the bytes of what is held count"
+        inline_alone = storage.scan("p", "p/d", 5, max_bytes)
+        assert len(inline_alone.instances) == count, "the bytes of what is held count"
 
 
 def test_an_instance_that_gets_a_row_during_a_scan_is_returned_once(

@@ -8,7 +8,7 @@ from decreed.registry.types import Key
 from decreed.storage import layout
 from decreed.storage.layout import Table
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
-from decreed.storage.pending_journal import Notes, Page
+from decreed.storage.pending_journal import JournalPage, PendingJournal
 
 from .conftest import NODE, make_config
 from .samples import accepted, learned, promised
@@ -30,20 +30,20 @@ def changes(text: str, instance: Instance) -> dict[Key, Instance]:
 
 
 def test_a_batch_takes_one_page_for_all_that_it_accepts() -> None:
-    notes = Notes({}, ())
+    notes = PendingJournal({}, ())
     assert notes.changed(changes("abc", OPEN)) == (0, list("abc"))
     assert notes.changed(changes("de", OPEN)) == (1, list("de"))
 
 
 def test_a_key_that_is_noted_already_or_only_promised_takes_no_page() -> None:
-    notes = Notes({}, ())
+    notes = PendingJournal({}, ())
     notes.changed(changes("a", OPEN))
     assert notes.changed(changes("a", OPEN) | changes("p", promised("p").instance)) is None
     assert notes.changed(changes("b", DONE)) is None
 
 
 def test_a_page_is_reused_only_when_all_its_keys_are_learned() -> None:
-    notes = Notes({}, ())
+    notes = PendingJournal({}, ())
     notes.changed(changes("ab", OPEN))
     notes.changed(changes("a", DONE))
     assert notes.changed(changes("c", OPEN)) == (1, list("c"))
@@ -54,7 +54,7 @@ def test_a_page_is_reused_only_when_all_its_keys_are_learned() -> None:
 
 
 def test_a_forgotten_key_holds_no_page() -> None:
-    notes = Notes({}, ())
+    notes = PendingJournal({}, ())
     notes.changed(changes("a", OPEN))
     notes.forgotten(keys("ax"))
     notes.synced()
@@ -62,8 +62,8 @@ def test_a_forgotten_key_holds_no_page() -> None:
 
 
 def test_after_a_start_pages_with_unsettled_keys_are_kept() -> None:
-    pages = {0: Page(keys("ab")), 2: Page(keys("cd")), 3: Page(keys("a"))}
-    notes = Notes(pages, keys("bc"))
+    pages = {0: JournalPage(keys("ab")), 2: JournalPage(keys("cd")), 3: JournalPage(keys("a"))}
+    notes = PendingJournal(pages, keys("bc"))
     assert notes.changed(changes("e", OPEN)) == (3, list("e"))
     assert notes.changed(changes("f", OPEN)) == (4, list("f"))
     notes.changed(changes("b", DONE))
@@ -72,7 +72,7 @@ def test_after_a_start_pages_with_unsettled_keys_are_kept() -> None:
 
 
 def pages_on(disk: MemoryDisk) -> list[bytes]:
-    return [key for key in disk.values if key.startswith(Table.NOTES.value)]
+    return [key for key in disk.values if key.startswith(Table.PENDING_JOURNAL.value)]
 
 
 def test_forgotten_terms_with_unknown_outcomes_leave_no_page() -> None:
@@ -102,7 +102,7 @@ def test_there_are_as_many_pages_as_batches_were_unsettled_at_once() -> None:
         storage.write([accepted(f"k{number}")])
         if number >= 3:
             storage.write([learned(f"k{number - 3}")], sync=False)
-    assert pages_on(disk) == [layout.notes_key(page) for page in range(5)]
+    assert pages_on(disk) == [layout.journal_key(page) for page in range(5)]
     assert opened_again(storage, disk).recovered().unlearned == ("k497", "k498", "k499")
 
 

@@ -53,7 +53,7 @@ def test_a_malformed_record_with_a_valid_checksum_is_damaged() -> None:
     ("stored", "words"),
     [
         (layout.instance_key("k@3"), "the record of key 'k@3'"),
-        (layout.notes_key(7), "page 7 of the notes about what is not learned"),
+        (layout.journal_key(7), "page 7 of the notes about what is not learned"),
         (layout.feed_key(7), "the feed from entry 7 on"),
         (layout.peer_key("b"), "the record of peer 'b'"),
         (layout.cursor_key("b"), "the cursor into the feed of 'b'"),

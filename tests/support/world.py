@@ -42,7 +42,7 @@ from decreed.registry.types import Claim, Key, NodeId
 from decreed.registry.wire.handshake import Incarnation, PeerHello, PeerRecall
 from decreed.registry.wire.peers import PeerMessage, Ping
 from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Request
-from decreed.storage.inline import MAX_HELD
+from decreed.storage.inline import MAX_INLINE
 from decreed.storage.memory import MemoryDisk, open_memory
 
 from .frames import in_frames
@@ -80,7 +80,7 @@ class World:
         seed: for everything that is left to chance.
     """
 
-    max_held = MAX_HELD
+    max_inline = MAX_INLINE
 
     def __init__(
         self, cluster: ClusterConfig | None = None, up: list[str] | None = None, seed: int = 1
@@ -109,7 +109,7 @@ class World:
         self.note(node, "boots", "")
         machine = self.machines[node]
         machine.storage = open_memory(
-            machine.disk, cluster or self.config, node, self.random.randbytes, self.max_held
+            machine.disk, cluster or self.config, node, self.random.randbytes, self.max_inline
         )
         machine.replica = Replica(cluster or self.config, machine.storage.recovered())
         self._carry_out(node, machine.replica.start(self._moment_of(node)))

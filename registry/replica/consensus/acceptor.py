@@ -34,10 +34,10 @@ from ...paxos.messages import (
     PromiseClass,
 )
 from ...types import Ballot, Decree, Key, NodeId
-from ...wire.peers import Held
+from ...wire.peers import TermRefused
 from ..step.step_builder import Pending, StepBuilder
 
-Answer = Promise | Accepted | Nack | Commit | Held
+Answer = Promise | Accepted | Nack | Commit | TermRefused
 LIGHT_BYTES = 4_096
 """A value up to this travels as fast as none."""
 BYTES_PER_SECOND = 2 * 1024 * 1024
@@ -201,7 +201,7 @@ class Acceptors:
             return changed, answer
         refusal_ms = self._leases.refusal_ms(step.now_ms, message.key, term.previous)
         if refusal_ms > 0:
-            return instance, Held(message.key, message.ballot, ceil(refusal_ms))
+            return instance, TermRefused(message.key, message.ballot, ceil(refusal_ms))
         self._leases.start(step.now_ms, lease_id(message.decree), term.ttl_ms, term.secret_hash)
         return changed, answer
 

@@ -28,7 +28,7 @@ from ...paxos.proposer import (
     Proposing,
 )
 from ...types import Ballot, Claim, Decree, Key, NodeId
-from ...wire.peers import Held
+from ...wire.peers import TermRefused
 from ..step.effects import Send
 from ..step.events import Resend, ResendBatch, Retry
 from ..step.node import Node
@@ -152,7 +152,7 @@ class Coordinator:
             case Preparing() | Proposing():
                 pass
 
-    def on_held(self, step: StepBuilder, sender: NodeId, message: Held) -> None:
+    def on_held(self, step: StepBuilder, sender: NodeId, message: TermRefused) -> None:
         """An acceptor's guard refuses a term for now: the same accept is sent again in time."""
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Proposing):
@@ -336,7 +336,7 @@ class Coordinator:
                 step.broadcast(self._node.others, message)
                 attempt.note_proposed()
                 self._set_resend(step, attempt)
-            case Held():
+            case TermRefused():
                 self._wait(step, attempt, answer.remaining_ms)
             case Commit():
                 self._end(step, attempt.key, answer.decree)
