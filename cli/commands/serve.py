@@ -20,7 +20,7 @@ from ...registry.disk import Storage
 from ...registry.errors import Exit, MissingExtra, Refused
 from ...registry.server import log as say
 from ...registry.types import NodeId
-from ..config.formation_marker import check_not_formed_before, note_formed
+from ..config.formation_marker import check_not_formed_before, write_marker
 from ..config.settings import load_config
 from ..options import types as o
 from ..options.usage import said_by
@@ -102,9 +102,9 @@ class NodeStart:
     listen: str | None = None
     new_formation: bool = False
 
-    def note_formed(self, formation: bytes) -> None:
+    def write_marker(self, formation: bytes) -> None:
         """Record beside the config that the node belongs to `formation`."""
-        note_formed(self.config_path, self.config.cluster_id, self.node, formation)
+        write_marker(self.config_path, self.config.cluster_id, self.node, formation)
 
 
 def serve(
@@ -193,7 +193,7 @@ def open_node(parts: "ServerParts", start: NodeStart) -> Storage:
     storage = parts.open_directory(start.data, start.config, start.node)
     formation = storage.recovered().identity.formation
     if formation is not None:
-        start.note_formed(formation)
+        start.write_marker(formation)
     return storage
 
 
@@ -247,7 +247,7 @@ class ServerParts:
             storage,
             stop,
             listen_on=start.listen,
-            on_formed=start.note_formed,
+            on_formed=start.write_marker,
             started=started,
         )
 

@@ -27,7 +27,7 @@ def marker_path(config_path: Path) -> Path:
     return config_path.with_name(config_path.name + ".formed")
 
 
-def note_formed(config_path: Path, cluster_id: str, node: NodeId, formation: bytes) -> None:
+def write_marker(config_path: Path, cluster_id: str, node: NodeId, formation: bytes) -> None:
     """Remember that `node` belongs to `formation`. Repeating it adds nothing; a failure warns."""
     path = marker_path(config_path)
     facts = {"cluster_id": cluster_id, "node": node, "formation": formation.hex()}

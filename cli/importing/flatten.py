@@ -14,7 +14,7 @@ from typing import Any
 from ...registry.errors import BadRequest
 from ...registry.types import MAX_KEY_BYTES
 from .items import JSON_TYPE, Item, key_below
-from .verbatim import Table, Written, Wrong, is_list, is_table, scalar_text
+from .verbatim import Table, Verbatim, Wrong, is_list, is_table, scalar_text
 
 MOST_ITEMS = 1_000_000
 LARGEST_LIST = 64 * 1024 * 1024
@@ -53,7 +53,7 @@ def _walk(prefix: str, path: str | None, tables: Table) -> Iterator[Item]:
     """The items below the table at `path`; None is the outermost."""
     for name, value in tables.items():
         below = _shown(name) if path is None else f"{path}/{_shown(name)}"
-        if not isinstance(name, str | Written):
+        if not isinstance(name, str | Verbatim):
             yield _unnamed(prefix, below, _why_no_name(name))
         elif len(below) > MAX_KEY_BYTES:
             yield _unnamed(prefix, below, f"its path is longer than {MAX_KEY_BYTES} bytes")
@@ -126,7 +126,7 @@ def _json_scalar(value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, Wrong):
         raise BadRequest(value.why)
-    if not isinstance(value, Written):
+    if not isinstance(value, Verbatim):
         raise BadRequest(f"a list with {_kind(value)} cannot be frozen; write it as text")
     if value.json is None:
         raise BadRequest(f"{value.text} in a list is nothing that JSON knows; write it as text")
@@ -134,13 +134,13 @@ def _json_scalar(value: object) -> str:
 
 
 def _name(name: object) -> str:
-    if not isinstance(name, str | Written):
+    if not isinstance(name, str | Verbatim):
         raise BadRequest(_why_no_name(name))
     return str(name)
 
 
 def _shown(name: object) -> str:
-    return str(name) if isinstance(name, str | Written) else "?"
+    return str(name) if isinstance(name, str | Verbatim) else "?"
 
 
 def _why_no_name(name: object) -> str:

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from ....registry.errors import BadRequest
-from ..verbatim import Written
+from ..verbatim import Verbatim
 from . import once_each
 from .json_faults import JsonFault, first_fault, place
 
@@ -18,8 +18,8 @@ def read(text: str) -> list[Any]:
         value = json.loads(
             text,
             object_pairs_hook=once_each,
-            parse_float=Written.of,
-            parse_int=Written.of,
+            parse_float=Verbatim.of,
+            parse_int=Verbatim.of,
             parse_constant=_no_number,
         )
     except json.JSONDecodeError as error:

@@ -11,7 +11,7 @@ import tomlkit
 
 from ....registry.errors import BadRequest
 from ...config.toml_faults import toml_fault
-from ..verbatim import Written, is_list, is_table
+from ..verbatim import Verbatim, is_list, is_table
 
 
 def read(text: str) -> list[Any]:
@@ -36,9 +36,9 @@ def _as_written(value: Any) -> Any:
     if isinstance(value, str):
         return str(value)
     if isinstance(value, bool):
-        return Written.of("true" if value else "false")
+        return Verbatim.of("true" if value else "false")
     source: str = value.as_string()
-    return Written.of_time(source) if isinstance(value, date | time) else Written.of(source)
+    return Verbatim.of_time(source) if isinstance(value, date | time) else Verbatim.of(source)
 
 
 def _alike(found: object, strict: object) -> bool:

@@ -13,7 +13,7 @@ import yaml12
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ....registry.errors import BadRequest
-from ..verbatim import Written, Wrong
+from ..verbatim import Verbatim, Wrong
 from . import yaml_agreement, yaml_nodes
 from .yaml_nodes import (
     BINARY,
@@ -97,7 +97,7 @@ def _merged(node: YamlNode) -> Iterator[tuple[Any, Any]]:
 def _name(node: YamlNode) -> Any:
     """The name of an entry: text, or another scalar as it is written."""
     name = _value(node) if isinstance(node, Scalar) else None
-    if isinstance(name, str | Written | Wrong):
+    if isinstance(name, str | Verbatim | Wrong):
         return name
     return _wrong(node, f"a {_shown(node.tag)} cannot name anything; write the name as text")
 
@@ -109,10 +109,10 @@ def _binary(node: Scalar) -> bytes | Wrong:
         return _wrong(node, "what follows !!binary is not base64")
 
 
-def _number(node: Scalar) -> Written | Wrong:
+def _number(node: Scalar) -> Verbatim | Wrong:
     """A number with its text; one in quotes that a tag calls a number may be none."""
     if yaml_nodes.fits(node.text, node.tag):
-        return Written.of(node.text)
+        return Verbatim.of(node.text)
     return _wrong(node, f"{node.text!r} is no {_shown(node.tag)}")
 
 
@@ -120,10 +120,10 @@ SCALARS: dict[str, Callable[[Scalar], Any]] = {
     STR: lambda node: node.text,
     MERGE: lambda node: node.text,  # as a value it is plain text
     NULL: lambda node: None,
-    BOOL: lambda node: Written.of(node.text),
+    BOOL: lambda node: Verbatim.of(node.text),
     INT: _number,
     FLOAT: _number,
-    TIMESTAMP: lambda node: Written.of_time(node.text),
+    TIMESTAMP: lambda node: Verbatim.of_time(node.text),
     BINARY: _binary,
 }
 

@@ -13,7 +13,7 @@ import trio
 
 from decreed.cli.commands import dev, serve
 from decreed.cli.commands.serve import ServerParts
-from decreed.cli.config.formation_marker import marker_path, note_formed
+from decreed.cli.config.formation_marker import marker_path, write_marker
 from decreed.cli.config.settings_text import config_text
 from decreed.cli.shell.failures import CommandFailed
 from decreed.client.requests.results import NodeDown
@@ -131,7 +131,7 @@ def test_a_node_that_forms_is_remembered(cli: Cli, parts: Parts, config_path: Pa
 
 
 def test_a_new_formation_is_made_only_on_request(cli: Cli, parts: Parts, config_path: Path) -> None:
-    note_formed(config_path, "c", NodeId("n1"), bytes(16))
+    write_marker(config_path, "c", NodeId("n1"), bytes(16))
     data = str(config_path.parent / "d")
     arguments = ("--config", str(config_path), "--node", "n1", "--data", data)
     assert cli("serve", *arguments).code == 7

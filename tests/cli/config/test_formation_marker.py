@@ -9,7 +9,7 @@ from decreed.cli.config.formation_marker import (
     check_not_formed_before,
     is_fresh,
     marker_path,
-    note_formed,
+    write_marker,
 )
 from decreed.cli.config.settings import load_config
 from decreed.cli.config.settings_text import config_text
@@ -35,13 +35,13 @@ def config(path: Path) -> ClusterConfig:
 
 
 def test_a_node_that_never_formed_may_start_empty(path: Path, config: ClusterConfig) -> None:
-    note_formed(path, "c", N2, bytes(16))
-    note_formed(path, "another", N1, bytes(16))
+    write_marker(path, "c", N2, bytes(16))
+    write_marker(path, "another", N1, bytes(16))
     check_not_formed_before(path, config, N1, path.parent / "data")
 
 
 def test_a_node_that_formed_may_not_start_empty(path: Path, config: ClusterConfig) -> None:
-    note_formed(path, "c", N1, bytes(16))
+    write_marker(path, "c", N1, bytes(16))
     data = path.parent / "data"
     with pytest.raises(IdentityRefused, match="--new-formation"):
         check_not_formed_before(path, config, N1, data)
@@ -53,9 +53,9 @@ def test_a_node_that_formed_may_not_start_empty(path: Path, config: ClusterConfi
 
 
 def test_the_marker_says_who_and_when(path: Path) -> None:
-    note_formed(path, "c", N1, b"\xab" * 16)
-    note_formed(path, "c", N1, b"\xab" * 16)
-    note_formed(path, "c", N1, b"\xcd" * 16)
+    write_marker(path, "c", N1, b"\xab" * 16)
+    write_marker(path, "c", N1, b"\xab" * 16)
+    write_marker(path, "c", N1, b"\xcd" * 16)
     assert marker_path(path).name == "cluster.toml.formed"
     lines = [json.loads(line) for line in marker_path(path).read_text().splitlines()]
     assert [line["formation"] for line in lines] == ["ab" * 16, "cd" * 16]
@@ -66,7 +66,7 @@ def test_a_truncated_line_of_the_marker_does_not_hide_the_next(
     path: Path, config: ClusterConfig
 ) -> None:
     marker_path(path).write_bytes(b'{"cluster_id": "c", "no')
-    note_formed(path, "c", N1, bytes(16))
+    write_marker(path, "c", N1, bytes(16))
     with pytest.raises(IdentityRefused):
         check_not_formed_before(path, config, N1, path.parent / "data")
 
@@ -75,7 +75,7 @@ def test_a_marker_that_cannot_be_written_is_only_a_warning(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     marker_path(path).mkdir()
-    note_formed(path, "c", N1, bytes(16))
+    write_marker(path, "c", N1, bytes(16))
     assert [(line.levelname, line.getMessage()) for line in caplog.records] == [
         ("WARNING", "marker not written")
     ]
@@ -91,7 +91,7 @@ def test_a_fresh_directory(tmp_path: Path) -> None:
 
 
 def test_serve_refuses_with_7(cli: Cli, path: Path) -> None:
-    note_formed(path, "c", N1, bytes(16))
+    write_marker(path, "c", N1, bytes(16))
     data = str(path.parent / "data")
     result = cli("serve", "--config", str(path), "--node", "n1", "--data", data)
     assert result.code == 7

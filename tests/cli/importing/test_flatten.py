@@ -7,7 +7,7 @@ import pytest
 from decreed.cli.importing import formats
 from decreed.cli.importing.flatten import flatten
 from decreed.cli.importing.plan import Names, arranged
-from decreed.cli.importing.verbatim import Written
+from decreed.cli.importing.verbatim import Verbatim
 from decreed.registry.errors import BadRequest
 
 JSON = "application/json"
@@ -124,7 +124,7 @@ def test_no_prefix() -> None:
 
 
 def test_a_list_is_json_by_its_content_type() -> None:
-    (item,) = flatten("p", {"a": [Written.of("1")]})
+    (item,) = flatten("p", {"a": [Verbatim.of("1")]})
     assert (item.content_type, item.value) == (JSON, "[1]")
 
 

@@ -13,7 +13,7 @@ from decreed.cli.importing import formats
 from decreed.cli.importing.flatten import flatten
 from decreed.cli.importing.formats import json_faults, yaml_nodes
 from decreed.cli.importing.plan import Names, arranged
-from decreed.cli.importing.verbatim import Written, Wrong
+from decreed.cli.importing.verbatim import Verbatim, Wrong
 from decreed.registry.errors import BadRequest
 
 from ..fakes import Cli, FakeRegistry
@@ -212,9 +212,9 @@ def test_line_separators_of_older_versions_are_text_or_refused() -> None:
 def test_a_number_keeps_its_text() -> None:
     value = formats.read("yaml", "a: 0x1F\nb: 1.50\nc: 123456789012345678901234567890\n")
     assert value == {
-        "a": Written("0x1F", None),
-        "b": Written("1.50", "1.50"),
-        "c": Written("1234567890" * 3, "1234567890" * 3),
+        "a": Verbatim("0x1F", None),
+        "b": Verbatim("1.50", "1.50"),
+        "c": Verbatim("1234567890" * 3, "1234567890" * 3),
     }
 
 

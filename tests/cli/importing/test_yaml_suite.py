@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from decreed.cli.importing.formats import from_yaml
-from decreed.cli.importing.verbatim import Written, Wrong
+from decreed.cli.importing.verbatim import Verbatim, Wrong
 from decreed.registry.errors import BadRequest
 
 SUITE = (
@@ -57,7 +57,7 @@ def documents(text: str) -> list[Any]:
 def is_like(found: Any, wanted: Any) -> bool:
     """Whether a value is what the suite says; numbers are compared by value, and bytes exactly."""
     match found:
-        case Written():
+        case Verbatim():
             return found.text.lower() == str(wanted).lower() or number(found.text) == number(wanted)
         case dict():
             names = {str(name): value for name, value in found.items()}
