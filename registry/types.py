@@ -85,7 +85,7 @@ class Ballot(Value, frozen=True, order=True):
         return cls(0, process)
 
     @property
-    def is_standing(self) -> bool:
+    def is_of_home(self) -> bool:
         """Whether a proposal in it relies on class promises."""
         return self.round == 0
 

@@ -29,7 +29,7 @@ def on_prepare(instance: Instance, message: Prepare) -> tuple[Instance, Promise 
 
 
 def on_accept(
-    instance: Instance, message: Accept, standing: Ballot | None = None
+    instance: Instance, message: Accept, class_promise: Ballot | None = None
 ) -> tuple[Instance, Accepted | Nack | Commit]:
     """R19: accept, unless a higher ballot was promised.
 
@@ -39,7 +39,7 @@ def on_accept(
     Args:
         instance: what is held for the key.
         message: what is proposed.
-        standing: the standing promise that was given to the key's home, None if there is none. A
+        class_promise: the standing promise that was given to the key's home, None if there is none. A
             proposal in a standing ballot relies on it, and is accepted in that very ballot alone.
 
     Raises:
@@ -49,8 +49,10 @@ def on_accept(
         return instance, Commit(message.key, instance.learned)
     if instance.promised is not None and instance.promised > message.ballot:
         return instance, Nack(message.key, message.ballot, instance.promised)
-    if message.ballot != standing and message.ballot.is_standing:
-        higher = standing if standing is not None and standing > message.ballot else None
+    if message.ballot != class_promise and message.ballot.is_of_home:
+        higher = (
+            class_promise if class_promise is not None and class_promise > message.ballot else None
+        )
         return instance, Nack(message.key, message.ballot, higher)
     proposal = Proposal(message.ballot, message.decree)
     _check_one_value_per_ballot(instance.accepted, proposal)

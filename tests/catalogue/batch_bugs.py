@@ -69,7 +69,7 @@ PROMISING = (
     _bug(
         "a standing proposal is accepted without the promise that it relies on",
         "paxos.acceptor",
-        "if message.ballot != standing and message.ballot.is_standing:",
+        "if message.ballot != standing and message.ballot.is_of_home:",
         "if False:",
     ),
 )

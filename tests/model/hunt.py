@@ -38,7 +38,7 @@ TRAPS = (
 )
 """For mistakes that need no standing promise."""
 
-STANDING_TRAPS = (
+CLASS_PROMISE_TRAPS = (
     Scenario(
         "a home that flies once and dies",
         3,
@@ -129,7 +129,7 @@ def hunt(budget: int) -> Catch:
 
 def hunt_at_home(budget: int) -> Catch:
     """Look for what is wrong where a home has standing promises, in at most `budget` states."""
-    return _hunt(STANDING_TRAPS, ALWAYS, budget)
+    return _hunt(CLASS_PROMISE_TRAPS, ALWAYS, budget)
 
 
 def hunt_for_two_decrees(budget: int) -> Catch:

@@ -200,7 +200,7 @@ class Moves:
         may_begin = len(held.begun) < self._ballots[place]
         if not may_begin:
             state = held.volatile.state if held.volatile is not None else None
-            return (RESENT,) if state is not None and not state.ballot.is_standing else ()
+            return (RESENT,) if state is not None and not state.ballot.is_of_home else ()
         asks = self._home_promise and not place and len(held.told) < len(self._names)
         found = [ASKED] if asks else []
         if held.volatile is None or self._gives_up:

@@ -34,7 +34,7 @@ from decreed.registry.paxos.messages import (
 )
 from decreed.registry.paxos.proposer import Preparing, Proposing
 from decreed.registry.replica.consensus.attempt import Progress
-from decreed.registry.replica.consensus.batches import STANDING_RESENDS
+from decreed.registry.replica.consensus.batches import CLASS_PROMISE_RESENDS
 from decreed.registry.replica.replica import Replica
 from decreed.registry.replica.replica import Volatile as Held
 from decreed.registry.replica.step.effects import Effects, Outgoing, Send
@@ -84,7 +84,7 @@ class Volatile(Value, frozen=True):
     def progress(self) -> Progress:
         """The attempt, in which all that may be said again has been said again."""
         preemptions = int(self.state is None)
-        return Progress(self.state, self.heard, self.batch, STANDING_RESENDS, preemptions)
+        return Progress(self.state, self.heard, self.batch, CLASS_PROMISE_RESENDS, preemptions)
 
     def resend(self) -> Fired:
         """What happens when it stays unanswered."""
@@ -258,7 +258,7 @@ class Nodes:
 
 def _flown(local: Local) -> int:
     """How many flights this life has made."""
-    return sum(b.is_standing and b.process.incarnation == local.incarnation for b in local.begun)
+    return sum(b.is_of_home and b.process.incarnation == local.incarnation for b in local.begun)
 
 
 def _stored(effects: Effects, disk: Disk) -> Disk:

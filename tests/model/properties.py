@@ -161,7 +161,7 @@ def judge(nodes: Sequence[Facts], quorums: Quorums, claims: Collection[Claim]) -
         ADOPTED: any(p.ballot != p.decree.ballot for p in chosen),
         FINISHED: any(p.ballot.process.node != p.decree.ballot.process.node for p in chosen),
         RESTARTED: any(len({b.process for b in facts.begun}) > 1 for facts in nodes),
-        STANDING: any(p.ballot.is_standing for p in chosen),
+        STANDING: any(p.ballot.is_of_home for p in chosen),
         HANDED_DOWN: any(_is_handed_down(p) for p in chosen),
     }
     return mark_of(name for name, is_so in (broken | seen).items() if is_so)
@@ -187,7 +187,7 @@ def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int
         DURABLE: not _remembers(reaction.local.disk, [*said, *says]),
         OWN_FIRST: reaction.local.incarnation == before.incarnation and _presumes(after, says),
         SILENT: reaction.alarmed,
-        CLASS_KEPT: any(_breaks_standing_promise(message, said) for message in says),
+        CLASS_KEPT: any(_breaks_class_promise(message, said) for message in says),
         COVERED: any(_is_not_promised(message, held) for message in says),
     }
     begins, attempt = reaction.begins is not None, before.volatile
@@ -255,18 +255,18 @@ def _remembers(disk: Disk, said: Collection[PaxosMessage]) -> bool:
     return _reaches(instance.promised, promised) and _reaches(held, accepted)
 
 
-def _breaks_standing_promise(message: PaxosMessage, said: Collection[PaxosMessage]) -> bool:
+def _breaks_class_promise(message: PaxosMessage, said: Collection[PaxosMessage]) -> bool:
     """R11: an acceptance in a standing ballot below one that the node has promised before."""
     return (
         isinstance(message, Accepted)
-        and message.ballot.is_standing
+        and message.ballot.is_of_home
         and any(isinstance(m, PromiseClass) and m.ballot > message.ballot for m in said)
     )
 
 
 def _is_not_promised(message: PaxosMessage, held: Class | None) -> bool:
     """Whether a standing proposal is accepted without the promise that it relies on."""
-    if not isinstance(message, Accepted) or not message.ballot.is_standing:
+    if not isinstance(message, Accepted) or not message.ballot.is_of_home:
         return False
     return held is None or held.ballot != message.ballot
 
@@ -274,14 +274,14 @@ def _is_not_promised(message: PaxosMessage, held: Class | None) -> bool:
 def _is_backed(ballot: Ballot, nodes: Sequence[Facts], prepare_size: int) -> bool:
     """R15: a quorum has promised the ballot, if it is a standing one."""
     pledged = sum(ballot in facts.pledged for facts in nodes)
-    return not ballot.is_standing or pledged >= prepare_size
+    return not ballot.is_of_home or pledged >= prepare_size
 
 
 def _is_handed_down(proposal: Proposal) -> bool:
     """Whether a home proposes what an earlier life of it has proposed in a standing ballot."""
     now, first = proposal.ballot.process, proposal.decree.ballot
     earlier = now.node == first.process.node and now.incarnation > first.process.incarnation
-    return earlier and first.is_standing
+    return earlier and first.is_of_home
 
 
 def _presumes(instance: Instance, says: Collection[PaxosMessage]) -> bool:

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 from ..model.checker import without_garbage_collection
-from .event_counts import FAULTS, Sightings
+from .event_counts import FAULTS, EventCounts
 from .plan import Plan
 from .storm import Storm
 
@@ -26,7 +26,7 @@ class Run:
         decrees, claims, requests: their numbers.
         hours: simulated time.
         spent_s: seconds of processor time.
-        sightings: the counts of what happened.
+        event_counts: the counts of what happened.
         story: the traceback of the failure.
     """
 
@@ -37,7 +37,7 @@ class Run:
     requests: int
     hours: float
     spent_s: float
-    sightings: Sightings
+    event_counts: EventCounts
     story: str = ""
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ def run_storm(storm: Storm) -> Run:
         clients.requests,
         world.now_ms / HOUR_MS,
         spent_s,
-        world.sightings,
+        world.event_counts,
         story,
     )
 
@@ -81,7 +81,7 @@ def run_seed(seed: int) -> Run:
         storm = Storm(Plan(seed))
     except Exception as error:  # noqa: BLE001 - a cluster that does not form is a finding too
         failure = str(error) or type(error).__name__
-        return Run(seed, failure, 0, 0, 0, 0, time.process_time() - began, Sightings())
+        return Run(seed, failure, 0, 0, 0, 0, time.process_time() - began, EventCounts())
     return run_storm(storm)
 
 
@@ -107,7 +107,7 @@ class Summary:
     hours: float = 0.0
     spent_s: float = 0.0
     failures: list[Run] = field(default_factory=list[Run])
-    sightings: Sightings = field(default_factory=Sightings)
+    event_counts: EventCounts = field(default_factory=EventCounts)
 
     def add(self, run: Run) -> None:
         """Add the result of one run."""
@@ -117,7 +117,7 @@ class Summary:
         self.requests += run.requests
         self.hours += run.hours
         self.spent_s += run.spent_s
-        self.sightings.update(run.sightings)
+        self.event_counts.update(run.event_counts)
         if run.failure:
             self.failures.append(run)
 
@@ -133,8 +133,8 @@ class Summary:
 
     def text(self) -> str:
         """Everything: the line, each kind of fault and event, and how to rerun what failed."""
-        counts = [f"{self.sightings[what]:9}  {what}" for what in sorted(self.sightings)]
-        faults = sum(self.sightings[what] for what in FAULTS)
+        counts = [f"{self.event_counts[what]:9}  {what}" for what in sorted(self.event_counts)]
+        faults = sum(self.event_counts[what] for what in FAULTS)
         again = [
             f"{run}\n    python -m tests.simulation --seed {run.seed}" for run in self.failures
         ]

@@ -7,21 +7,21 @@ were in the batch when it was sent last.
 from decreed.registry.paxos.messages import AcceptedMany, AcceptMany, Prepare
 from decreed.registry.types import Ballot, Key, NodeId
 
-from .event_counts import Sightings
+from .event_counts import EventCounts
 
 At = tuple[Ballot, int]
 """Identifies a batch: its ballot, and its number in that ballot."""
 
 
-class Flown:
+class BatchCheck:
     """All batches of a run.
 
     Args:
-        sightings: counts what happens.
+        event_counts: counts what happens.
     """
 
-    def __init__(self, sightings: Sightings) -> None:
-        self._sightings = sightings
+    def __init__(self, event_counts: EventCounts) -> None:
+        self._event_counts = event_counts
         self._entries: dict[At, tuple[Key, ...]] = {}
         self._told: set[tuple[NodeId, At]] = set()
         self._batches: dict[tuple[Key, Ballot], int] = {}
@@ -36,18 +36,18 @@ class Flown:
             number = self._batches.setdefault((key, message.ballot), message.number)
             assert number == message.number, f"R05: {key} is in two batches of {message.ballot}"
         if (to, at) in self._told:
-            self._sightings.saw("a batch was sent again")
+            self._event_counts.saw("a batch was sent again")
         self._told.add((to, at))
         self._entries[at] = keys
 
     def accepted(self, message: AcceptedMany) -> list[Key]:
         """The keys that a vote accepts; no key if the batch was sent to no other node."""
         if message.refused:
-            self._sightings.saw("a key of a batch was refused")
+            self._event_counts.saw("a key of a batch was refused")
         entries = self._entries.get((message.ballot, message.number), ())
         return [key for key in entries if key not in message.refused]
 
     def prepared(self, message: Prepare) -> None:
         """A node begins an attempt at one key alone."""
         if (message.key, Ballot.of_home(message.ballot.process)) in self._batches:
-            self._sightings.saw("a key left its batch")
+            self._event_counts.saw("a key left its batch")

@@ -13,7 +13,7 @@ from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import GetRequest
 
 from .clients import Clients
-from .invariants import WitnessedWorld
+from .invariants import CheckedWorld
 from .wanted import Mark
 
 OFTEN = 0.04
@@ -30,7 +30,7 @@ class Bursts:
         clients: sends the claims and records them.
     """
 
-    def __init__(self, world: WitnessedWorld, clients: Clients) -> None:
+    def __init__(self, world: CheckedWorld, clients: Clients) -> None:
         self._world = world
         self._clients = clients
         self._latest: dict[NodeId, list[Key]] = {}
@@ -53,7 +53,7 @@ class Bursts:
             case 0 | 1:
                 self._rival(chance.choice(up), chance, keys)
             case 2:
-                self._world.sightings.saw("a claim was given up before its batch left")
+                self._world.event_counts.saw("a claim was given up before its batch left")
                 self._clients.give_up(marks[-1])
             case _:
                 pass

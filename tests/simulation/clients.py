@@ -27,7 +27,7 @@ from decreed.registry.wire.requests import (
 from ..history import operations
 from ..history.recorder import Pending, Recorder
 from .examiner import Examiner
-from .invariants import WitnessedWorld
+from .invariants import CheckedWorld
 from .wanted import AnyClaim, Asked, Mark, Query, Wish
 
 KEYS = ["a", "b", "p/c"]
@@ -54,7 +54,7 @@ class Clients:
         lost: called with each request whose node died before it answered.
     """
 
-    def __init__(self, world: WitnessedWorld, chance: random.Random) -> None:
+    def __init__(self, world: CheckedWorld, chance: random.Random) -> None:
         self._world = world
         self._paging = chance
         self.examiner = Examiner(world)
@@ -95,7 +95,7 @@ class Clients:
         """Ask for a page; sometimes for the same one again and for others, so that lists queue."""
         self.send(node, request)
         if request.id % 3 == 0:
-            self._world.sightings.saw("a list was asked for twice at once")
+            self._world.event_counts.saw("a list was asked for twice at once")
             for limit in (3, 1, request.limit, request.limit):
                 self.send(node, replace(request, id=self._world.new_id(), limit=limit))
 
@@ -109,7 +109,7 @@ class Clients:
         node, number = mark
         del self.asked[mark]
         self._given_up.add(mark)
-        self._world.sightings.saw("a client gave up")
+        self._world.event_counts.saw("a client gave up")
         self._world.post(node, FromClient(1, (Cancel(number),)))
 
     def _key(self, chance: random.Random, tick: int) -> Key:
@@ -204,7 +204,7 @@ class Clients:
         up = self._world.up()
         if not up:
             return
-        self._world.sightings.saw("a list took several pages")
+        self._world.event_counts.saw("a list took several pages")
         node, number = self._paging.choice(up), self._world.new_id()
         request = asked.request
         page = ListRequest(number, request.timeout_ms, request.prefix, after, request.limit)

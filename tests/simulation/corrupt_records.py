@@ -4,7 +4,7 @@ The node must not answer Paxos messages about such a key, and must tell clients 
 damaged. It must never write the record again, which would forget its promises. A record may become
 legible again at any time, as when a disk fails to read it once. All are legible when the storm is over,
 and the nodes that could not read one start again. Nothing was lost, so all must end as in other storms,
-except that the node may miss a decree which was sent to it meanwhile (`WitnessedWorld.deaf`).
+except that the node may miss a decree which was sent to it meanwhile (`CheckedWorld.deaf`).
 
 Scratches have their own random source, so a seed runs as it would without them until the first one.
 Most seeds have none.
@@ -16,7 +16,7 @@ from decreed.registry.types import Key, NodeId
 from decreed.storage import layout
 from decreed.storage.memory import MemoryDisk
 
-from .invariants import WitnessedWorld
+from .invariants import CheckedWorld
 from .plan import Plan
 
 IN_FLIGHT = 0.6
@@ -28,7 +28,7 @@ LATEST = 12
 """Only this many of the last claimed keys are struck: nobody asks for older ones."""
 
 
-class Scratches:
+class CorruptRecords:
     """The damaged records of one run.
 
     Args:
@@ -36,9 +36,9 @@ class Scratches:
         plan: decides how many there are.
     """
 
-    def __init__(self, world: WitnessedWorld, plan: Plan) -> None:
+    def __init__(self, world: CheckedWorld, plan: Plan) -> None:
         self._world = world
-        self._often = plan.scratches
+        self._often = plan.corrupt_records
         self._disks: dict[NodeId, MemoryDisk] = {}
 
     def strike(self, chance: random.Random) -> None:
@@ -49,17 +49,17 @@ class Scratches:
             if self._may_strike(node) and chance.random() < MENDED:
                 disk.restore()
                 self._world.note(node, "mended", "")
-                self._world.sightings.saw("a record became legible again")
+                self._world.event_counts.saw("a record became legible again")
         nodes = [node for node in self._world.up() if self._may_strike(node)]
         proposing = [(node, key) for node in nodes for key in self._proposing(node)]
         if proposing and chance.random() < IN_FLIGHT:
-            self._scratch(*chance.choice(proposing))
-            self._world.sightings.saw("a home could not read a key of its batch")
+            self._corrupt(*chance.choice(proposing))
+            self._world.event_counts.saw("a home could not read a key of its batch")
         elif nodes and chance.random() < self._often:
             node = chance.choice(nodes)
             keys = self._keys(node)[-LATEST:]
             if keys:
-                self._scratch(node, chance.choice(keys))
+                self._corrupt(node, chance.choice(keys))
 
     def clear_up(self) -> None:
         """Make every record legible; the nodes that could not read one are killed, to start again."""
@@ -79,7 +79,9 @@ class Scratches:
 
     def _may_strike(self, node: NodeId) -> bool:
         """False during a write, which would mend what it writes on a real disk."""
-        return node not in self._world.impostors and self._world.machines[node].writing is None
+        return (
+            node not in self._world.rolled_back_disks and self._world.machines[node].writing is None
+        )
 
     def _proposing(self, node: NodeId) -> list[Key]:
         batches = self._world.replica(node).parts.coordinator.batches
@@ -91,10 +93,10 @@ class Scratches:
         wanted = dict.fromkeys(wish.claim.key for wish in self._world.wishes.values())
         return [key for key in wanted if self._lies(node, key)]
 
-    def _scratch(self, node: NodeId, key: Key) -> None:
+    def _corrupt(self, node: NodeId, key: Key) -> None:
         world = self._world
         world.note(node, "scratched", key)
-        world.sightings.saw("a record became unreadable")
-        world.scratched.setdefault(node, set()).add(key)
+        world.event_counts.saw("a record became unreadable")
+        world.corrupted.setdefault(node, set()).add(key)
         disk = self._disks[node] = world.machines[node].disk
         disk.lose(layout.instance_key(key))

@@ -19,7 +19,7 @@ from decreed.storage.memory import MemoryDisk
 from ..support.lookup import look_up
 from ..support.machine import Machine
 from .disks import Drive
-from .link_faults import WiredWorld
+from .link_faults import LinkedWorld
 from .plan import Plan
 
 FAILURES = {
@@ -43,7 +43,7 @@ class Point(Enum):
     BEFORE_READS = "died before its reads"
 
 
-class RoughWorld(WiredWorld):
+class CrashingWorld(LinkedWorld):
     """A cluster in which a step may end at any point.
 
     Args:
@@ -82,7 +82,7 @@ class RoughWorld(WiredWorld):
         """Stop a node for `ms`, as by SIGSTOP; its events queue."""
         machine = self.machines[node]
         self.note(node, "pauses", f"for {ms:.0f} ms")
-        self.sightings.saw("a node paused")
+        self.event_counts.saw("a node paused")
         machine.paused = True
         self.at(self.now_ms + ms, partial(self.resume, node, machine))
 
@@ -97,16 +97,16 @@ class RoughWorld(WiredWorld):
     def crash(self, node: NodeId, silent: bool = False) -> None:
         """Kill a node. A batch that it was writing is on the disk as a whole or not at all."""
         if self.machines[node].writing is not None:
-            self.sightings.saw("was killed while the disk was busy")
+            self.event_counts.saw("was killed while the disk was busy")
             self._tear(node)
         if silent:
-            self.sightings.saw("died without anybody noticing")
+            self.event_counts.saw("died without anybody noticing")
         super().crash(node, silent)
 
     def _kill(self, node: NodeId) -> None:
         self.note(node, "dies", "")
         if self.drive(node).crash():
-            self.sightings.saw("a sync failed and was on the disk all the same")
+            self.event_counts.saw("a sync failed and was on the disk all the same")
         self.machines[node] = Machine(self.drive(node).disk)
         self.died(node)
 
@@ -116,14 +116,14 @@ class RoughWorld(WiredWorld):
         there = self._luck.random() < 0.5
         if effects is not None and there:
             self._write(node, effects)
-        self.sightings.saw(f"died in a write that is {'' if there else 'not '}on the disk")
+        self.event_counts.saw(f"died in a write that is {'' if there else 'not '}on the disk")
 
     def _dies(self, node: NodeId, point: Point) -> bool:
         if self.doomed is not point or self._luck.random() > 0.3:
             return False
         self.doomed = None
         if point is not Point.AMID_WRITE:
-            self.sightings.saw(point.value)
+            self.event_counts.saw(point.value)
         self.note(node, "doom", point.value)
         return True
 
@@ -177,7 +177,7 @@ class RoughWorld(WiredWorld):
     def _note_stall(self, node: NodeId, ms: float) -> None:
         if self.drive(node).stalling:
             self.note(node, "stalls", f"for {ms:.0f} ms")
-            self.sightings.saw("a write stalled")
+            self.event_counts.saw("a write stalled")
 
     def _end_write(self, node: NodeId, machine: Machine) -> None:
         """The write ends, unless the node has died; a paused node learns of it later."""
@@ -204,7 +204,7 @@ class RoughWorld(WiredWorld):
         self.note(node, "fails", event.reason)
         for words, what in FAILURES.items():
             if words in event.reason:
-                self.sightings.saw(what)
+                self.event_counts.saw(what)
 
     def _speak_on(self, node: NodeId, effects: Effects) -> None:
         """Send the messages that had to wait for the disk."""

@@ -9,18 +9,18 @@ from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import WatchRequest
 
 from ..support.world import stored
-from .invariants import WitnessedWorld
+from .invariants import CheckedWorld
 from .watchers import Watcher
 
 EVERYTHING = 1_000_000
 
 
-def members(world: WitnessedWorld) -> list[NodeId]:
+def members(world: CheckedWorld) -> list[NodeId]:
     """The nodes that may take part: all except those whose directory was exchanged."""
-    return [node for node in world.config.nodes if node not in world.impostors]
+    return [node for node in world.config.nodes if node not in world.rolled_back_disks]
 
 
-def check_disks(world: WitnessedWorld) -> None:
+def check_disks(world: CheckedWorld) -> None:
     """R08: no disk holds another decree. No cursor is ahead of what is learned."""
     for node in members(world):
         storage = world.machines[node].storage
@@ -34,10 +34,10 @@ def check_disks(world: WitnessedWorld) -> None:
             world.agree(instance.learned)
         learned = {entry.key for entry in entries}
         assert len(learned) == len(entries), "the feed has each key once"
-        _check_cursors(world, node, learned | world.scratched.get(node, set()))
+        _check_cursors(world, node, learned | world.corrupted.get(node, set()))
 
 
-def _check_cursors(world: WitnessedWorld, node: NodeId, learned: set[Key]) -> None:
+def _check_cursors(world: CheckedWorld, node: NodeId, learned: set[Key]) -> None:
     """A batch that is being written counts as learned: it also holds the cursor."""
     if world.machines[node].writing is not None or world.replica(node).node.failed:
         return
@@ -50,7 +50,7 @@ def _check_cursors(world: WitnessedWorld, node: NodeId, learned: set[Key]) -> No
             assert {entry.key for entry in entries} <= learned
 
 
-def is_quiet(world: WitnessedWorld) -> bool:
+def is_quiet(world: CheckedWorld) -> bool:
     """Whether each node has learned everything, and has no work left."""
     return all(
         world.machines[node].replica is not None
@@ -61,7 +61,7 @@ def is_quiet(world: WitnessedWorld) -> bool:
     )
 
 
-def check_the_end(world: WitnessedWorld, watchers: Mapping[NodeId, Watcher]) -> None:
+def check_the_end(world: CheckedWorld, watchers: Mapping[NodeId, Watcher]) -> None:
     """R22 and the rest: each node has learned everything, and has no work left."""
     for node in members(world):
         replica = world.replica(node)
@@ -76,7 +76,7 @@ def check_the_end(world: WitnessedWorld, watchers: Mapping[NodeId, Watcher]) -> 
     _check_slots_and_ids(world)
 
 
-def _check_slots_and_ids(world: WitnessedWorld) -> None:
+def _check_slots_and_ids(world: CheckedWorld) -> None:
     slots: dict[str, list[int]] = {}
     for series, slot in map(series_and_slot, world.chosen):
         if slot is not None:
@@ -87,7 +87,7 @@ def _check_slots_and_ids(world: WitnessedWorld) -> None:
     assert len(set(ids)) == len(ids), "one claim in two places"
 
 
-def _check_nothing_was_skipped(world: WitnessedWorld, node: NodeId, watcher: Watcher) -> None:
+def _check_nothing_was_skipped(world: CheckedWorld, node: NodeId, watcher: Watcher) -> None:
     storage = world.machines[node].storage
     assert storage is not None
     if watcher.position is not None:
@@ -95,14 +95,14 @@ def _check_nothing_was_skipped(world: WitnessedWorld, node: NodeId, watcher: Wat
         # a watch that began in the part that a crash took has gone back to before its start
         first = min(watcher.start, len(entries) - len(watcher.seen))
         expected = [entry.key for entry in entries[first:]]
-        scratched = world.scratched.get(node, set())
+        corrupted = world.corrupted.get(node, set())
         seen = list(watcher.seen)
-        assert _without(scratched, seen) == _without(scratched, expected)
-        assert not out_of_place(watcher.seen, expected, scratched)
+        assert _without(corrupted, seen) == _without(corrupted, expected)
+        assert not out_of_place(watcher.seen, expected, corrupted)
 
 
 def out_of_place(
-    seen: Mapping[Key, int], expected: Iterable[Key], scratched: Collection[Key]
+    seen: Mapping[Key, int], expected: Iterable[Key], corrupted: Collection[Key]
 ) -> list[tuple[Key, Key]]:
     """The pairs of decrees that a watch was sent in the wrong order.
 
@@ -113,15 +113,15 @@ def out_of_place(
     Args:
         seen: what the watch was sent, in order, with the last incarnation that sent it.
         expected: the order of the feed.
-        scratched: the keys that could not be read at some time.
+        corrupted: the keys that could not be read at some time.
     """
-    if not scratched:
+    if not corrupted:
         return []  # the whole order was compared in this case
     places = {key: place for place, key in enumerate(expected)}
     return [
         (early, late)
         for early, late in combinations(seen, 2)
-        if places[early] > places[late] and not (early in scratched and seen[early] < seen[late])
+        if places[early] > places[late] and not (early in corrupted and seen[early] < seen[late])
     ]
 
 
@@ -129,20 +129,20 @@ def _without(some: Collection[Key], keys: Iterable[Key]) -> list[Key]:
     return [key for key in keys if key not in some]
 
 
-def left_over(world: WitnessedWorld, replica: Replica) -> dict[str, Collection[object]]:
+def left_over(world: CheckedWorld, replica: Replica) -> dict[str, Collection[object]]:
     """What a node still holds in memory for work that should be over.
 
     A node that stays out permanently is asked for its feed again and again, so that is not counted.
     """
     left: dict[str, Collection[object]] = dict(replica.pending_work())
-    left["pulling"] = [p for p in left.get("pulling", ()) if p not in world.impostors]
+    left["pulling"] = [p for p in left.get("pulling", ()) if p not in world.rolled_back_disks]
     for expected in ("requests", "parked watches"):  # a watch; see below
         left.pop(expected, None)
     left["deadlines"] = list(left.get("deadlines", ()))[2:]  # a watch has one
     return {kind: held for kind, held in left.items() if held}
 
 
-def _check_nothing_is_left(world: WitnessedWorld, replica: Replica) -> None:
+def _check_nothing_is_left(world: CheckedWorld, replica: Replica) -> None:
     """Only the one parked watch may still be there."""
     waiting = [type(live.request) for live in replica.parts.requests.all()]
     assert waiting in ([], [WatchRequest])

@@ -89,7 +89,7 @@ EVENTS = (
 """Every kind of event that the rules are about."""
 
 
-class Sightings(Counter[str]):
+class EventCounts(Counter[str]):
     """How often each fault and event happened."""
 
     def saw(self, what: str, count: int = 1) -> None:

@@ -26,7 +26,7 @@ from decreed.registry.wire.requests import (
     WaitRequest,
 )
 
-from .invariants import WitnessedWorld
+from .invariants import CheckedWorld
 from .wanted import Asked, Wish
 
 ALLOWED: set[type[DecreedError]] = {Unreachable, OutcomeUnknown, StorageFailed}
@@ -39,9 +39,9 @@ class Examiner:
         world: the witness.
     """
 
-    def __init__(self, world: WitnessedWorld) -> None:
+    def __init__(self, world: CheckedWorld) -> None:
         self._world = world
-        self._saw = world.sightings.saw
+        self._saw = world.event_counts.saw
 
     def check(self, node: NodeId, asked: Asked, answer: Answer) -> None:
         """Fail if `node` must not give this answer."""
@@ -104,9 +104,9 @@ class Examiner:
 
     def _check_failure(self, node: NodeId, asked: Asked, answer: Failed) -> None:
         error = ERRORS[answer.code]
-        allowed = ALLOWED | ({NotFormed} if node in self._world.impostors else set())
+        allowed = ALLOWED | ({NotFormed} if node in self._world.rolled_back_disks else set())
         if error is Damaged:
-            assert self._world.scratched, "every record is sound"
+            assert self._world.corrupted, "every record is sound"
             self._saw("a node said that its record is damaged")
             allowed = {*allowed, Damaged}
         if asked.wish is None:

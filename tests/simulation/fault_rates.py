@@ -14,10 +14,10 @@ from decreed.registry.types import NodeId
 
 from ..support.world import Action
 from .crash_faults import Point
-from .invariants import WitnessedWorld
+from .invariants import CheckedWorld
 from .network import between
 from .plan import Plan
-from .rolled_back_disks import Impostors
+from .rolled_back_disks import RolledBackDisks
 
 SHORTEST_PAUSE_MS = 50.0
 LONGEST_PAUSE_MS = 30_000.0
@@ -25,7 +25,7 @@ LONGEST_PAUSE_MS = 30_000.0
 Stroke = Callable[[random.Random], None]
 
 
-class Weather:
+class FaultRates:
     """The faults of one run.
 
     Args:
@@ -34,10 +34,10 @@ class Weather:
         often: the chance that something happens in a tick; drawn if None.
     """
 
-    def __init__(self, world: WitnessedWorld, plan: Plan, often: float | None = None) -> None:
+    def __init__(self, world: CheckedWorld, plan: Plan, often: float | None = None) -> None:
         self._world = world
         self._nodes = world.config.nodes
-        self.impostors = Impostors(world)
+        self.rolled_back_disks = RolledBackDisks(world)
         climate = plan.chance("climate")
         drawn = climate.choice([0.1, 0.2, 0.3, 0.5, 0.8])
         self._often = drawn if often is None else often
@@ -94,7 +94,7 @@ class Weather:
     def _kill(self, chance: random.Random) -> None:
         node = chance.choice(self._nodes)
         if node in self._world.up():
-            self._world.sightings.saw("was killed")
+            self._world.event_counts.saw("was killed")
             self._world.crash(node, silent=chance.random() < 0.4)
 
     def _pause(self, chance: random.Random) -> None:
@@ -106,30 +106,30 @@ class Weather:
     def _suspect(self, chance: random.Random) -> None:
         node, other = chance.sample(self._nodes, 2) if len(self._nodes) > 1 else ("", "")
         if node in self._world.up():
-            self._world.sightings.saw("a node was suspected for no reason")
+            self._world.event_counts.saw("a node was suspected for no reason")
             self._world.suspect((NodeId(node), NodeId(other)), chance.random() < 0.3)
 
     def _jump(self, chance: random.Random) -> None:
         self._world.clocks[chance.choice(self._nodes)].jump(chance)
-        self._world.sightings.saw("a wall clock jumped")
+        self._world.event_counts.saw("a wall clock jumped")
 
     def _wipe(self, chance: random.Random) -> None:
-        self.impostors.wipe(chance.choice(self._nodes))
+        self.rolled_back_disks.wipe(chance.choice(self._nodes))
 
     def _roll_back(self, chance: random.Random) -> None:
-        self.impostors.roll_back(chance.choice(self._nodes), chance)
+        self.rolled_back_disks.roll_back(chance.choice(self._nodes), chance)
 
     def _confuse(self, chance: random.Random) -> None:
-        sound = [node for node in self._nodes if node not in self._world.impostors]
+        sound = [node for node in self._nodes if node not in self._world.rolled_back_disks]
         if len(sound) > 1:
-            self.impostors.confuse(*chance.sample(sound, 2))
+            self.rolled_back_disks.confuse(*chance.sample(sound, 2))
 
     def _back_up(self, chance: random.Random) -> None:
-        self.impostors.back_up(chance.choice(self._nodes))
+        self.rolled_back_disks.back_up(chance.choice(self._nodes))
 
     def _start_often(self, chance: random.Random) -> None:
         """Start a node again and again, while the others are cut off, down or well."""
-        exchanged = sorted(self._world.impostors)
+        exchanged = sorted(self._world.rolled_back_disks)
         often = bool(exchanged) and chance.random() < 0.8
         node = chance.choice(exchanged if often else self._nodes)
         others = [other for other in self._nodes if other != node]
@@ -140,7 +140,7 @@ class Weather:
             for other in others:
                 if other in self._world.up():
                     self._world.crash(other, silent=chance.random() < 0.5)
-        self.impostors.start_often(node, chance.choice([1, 2, 3, 5, 20]))
+        self.rolled_back_disks.start_often(node, chance.choice([1, 2, 3, 5, 20]))
 
     # -- disks
 
@@ -165,19 +165,19 @@ class Weather:
         if len(self._nodes) > 1:
             sender, receiver = chance.sample(self._nodes, 2)
             self._world.network.cut([(sender, receiver)], chance.random() < 0.5)
-            self._world.sightings.saw("a pair was cut one way")
+            self._world.event_counts.saw("a pair was cut one way")
 
     def _cut_off(self, chance: random.Random) -> None:
         node = chance.choice(self._nodes)
         others = [other for other in self._nodes if other != node]
         self._world.network.cut(between([node], others), chance.random() < 0.5)
-        self._world.sightings.saw("a node was cut off")
+        self._world.event_counts.saw("a node was cut off")
 
     def _split(self, chance: random.Random) -> None:
         some = [node for node in self._nodes if chance.random() < 0.5]
         others = [node for node in self._nodes if node not in some]
         self._world.network.cut(between(some, others), chance.random() < 0.5)
-        self._world.sightings.saw("the cluster was split")
+        self._world.event_counts.saw("the cluster was split")
 
     def _flap(self, chance: random.Random) -> None:
         """Cut and mend a pair again and again for a while; sometimes break its link too."""
@@ -194,7 +194,7 @@ class Weather:
             world.at(now_ms, partial(world.mend, pairs))
             if chance.random() < 0.2:
                 world.at(now_ms, partial(self._unless_over, partial(world.reset, pairs[0])))
-        world.sightings.saw("a link flapped")
+        world.event_counts.saw("a link flapped")
 
     def _unless_over(self, action: Action) -> None:
         if not self._over:
@@ -216,12 +216,12 @@ class Weather:
     def _restart(self, chance: random.Random) -> None:
         """Start a node that is down, or give a refused node its own disk back."""
         world = self._world
-        refused = world.impostors and world.impostors <= world.refused.keys()
+        refused = world.rolled_back_disks and world.rolled_back_disks <= world.refused.keys()
         if refused and self._puts_back and chance.random() < 0.1:
-            self.impostors.put_back()
-        down = [n for n in self._nodes if n not in world.up() and n not in world.impostors]
-        if down and self.impostors.boot(chance.choice(down)):
-            world.sightings.saw("restarted")
+            self.rolled_back_disks.put_back()
+        down = [n for n in self._nodes if n not in world.up() and n not in world.rolled_back_disks]
+        if down and self.rolled_back_disks.boot(chance.choice(down)):
+            world.event_counts.saw("restarted")
 
     def _mend_cuts(self, chance: random.Random) -> None:
         self._world.mend()
@@ -234,8 +234,8 @@ class Weather:
             world.drive(node).mend()
             if machine.replica is not None and machine.replica.node.failed:
                 world.crash(node)
-                if node not in world.impostors:
-                    self.impostors.boot(node)
+                if node not in world.rolled_back_disks:
+                    self.rolled_back_disks.boot(node)
 
     def _calm(self, chance: random.Random) -> None:
         self._world.network.loss = 0.0
@@ -253,7 +253,7 @@ class Weather:
         for node in self._nodes:
             world.resume(node, world.machines[node])
             if node not in world.up() and node not in world.refused:
-                assert self.impostors.boot(node), f"{node} does not start on a sound disk"
+                assert self.rolled_back_disks.boot(node), f"{node} does not start on a sound disk"
         world.mend()
 
     def restart_failed(self) -> None:
@@ -261,16 +261,16 @@ class Weather:
         self._mend(random.Random(0))
         for node in self._nodes:
             if node not in self._world.up() and node not in self._world.refused:
-                assert self.impostors.boot(node), f"{node} does not start on a sound disk"
+                assert self.rolled_back_disks.boot(node), f"{node} does not start on a sound disk"
 
-    def clear_impostors(self) -> None:
+    def clear_rolled_back_disks(self) -> None:
         """Put the impostors' own disks back; all impostors have been refused."""
-        self.impostors.check_refused()
-        if self._puts_back and self._world.impostors:
-            nodes = sorted(self._world.impostors)
-            self.impostors.put_back()
+        self.rolled_back_disks.check_refused()
+        if self._puts_back and self._world.rolled_back_disks:
+            nodes = sorted(self._world.rolled_back_disks)
+            self.rolled_back_disks.put_back()
             for node in nodes:
-                assert self.impostors.boot(node), f"{node} does not start on its own disk"
+                assert self.rolled_back_disks.boot(node), f"{node} does not start on its own disk"
 
 
 def _between(chance: random.Random, least: float, most: float) -> float:

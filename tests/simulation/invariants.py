@@ -38,15 +38,15 @@ from decreed.registry.wire.peers import (
 from decreed.registry.wire.requests import ClaimNextRequest, ClaimRequest, Decreed, WatchPage
 from decreed.storage import layout
 
-from .batch_check import Flown
-from .crash_faults import RoughWorld
+from .batch_check import BatchCheck
+from .crash_faults import CrashingWorld
 from .ledger import Ledger
-from .plan import SCRATCHES, Plan
-from .promise_check import Pledges
+from .plan import CORRUPT_RECORDS, Plan
+from .promise_check import PromiseCheck
 from .wanted import Wish
 
 
-class WitnessedWorld(RoughWorld):
+class CheckedWorld(CrashingWorld):
     """A rough cluster that checks the rules of Paxos.
 
     Args:
@@ -55,8 +55,8 @@ class WitnessedWorld(RoughWorld):
 
     Attributes:
         wishes: what clients want, by claim id.
-        impostors: nodes whose directory is not their own latest one; they must never take part.
-        scratched: the keys whose record a node could not read at some time.
+        rolled_back_disks: nodes whose directory is not their own latest one; they must never take part.
+        corrupted: the keys whose record a node could not read at some time.
         chosen: each key's decree, from the moment when a quorum has it on disk.
         order: the keys in the order in which they were chosen.
         place: the place of each key in that order.
@@ -65,8 +65,8 @@ class WitnessedWorld(RoughWorld):
 
     def __init__(self, cluster: ClusterConfig, plan: Plan) -> None:
         self.wishes: dict[bytes, Wish] = {}
-        self.impostors: set[NodeId] = set()
-        self.scratched: dict[NodeId, set[Key]] = {}
+        self.rolled_back_disks: set[NodeId] = set()
+        self.corrupted: dict[NodeId, set[Key]] = {}
         self.chosen: dict[Key, Decree] = {}
         self.order: list[Key] = []
         self.place: dict[Key, int] = {}
@@ -76,25 +76,25 @@ class WitnessedWorld(RoughWorld):
         self._votes: dict[tuple[Key, Ballot], set[NodeId]] = {}
         self._ledgers: dict[NodeId, Ledger] = {}
         self._doubtful: dict[NodeId, set[Key]] = {}
-        self._pledges: Pledges | None = None
-        if plan.scratches == max(SCRATCHES):
+        self._promise_check: PromiseCheck | None = None
+        if plan.corrupt_records == max(CORRUPT_RECORDS):
             self.max_inline = 0  # so that a record can be struck that is in a batch
-        self._flown: Flown | None = None
+        self._batch_check: BatchCheck | None = None
         super().__init__(cluster, plan)
 
     @property
-    def flown(self) -> Flown:
+    def flown(self) -> BatchCheck:
         """The batches that were sent."""
-        if self._flown is None:
-            self._flown = Flown(self.sightings)
-        return self._flown
+        if self._batch_check is None:
+            self._batch_check = BatchCheck(self.event_counts)
+        return self._batch_check
 
     @property
-    def pledges(self) -> Pledges:
+    def promise_check(self) -> PromiseCheck:
         """The promises to homes."""
-        if self._pledges is None:
-            self._pledges = Pledges(self.config.quorums, self.sightings)
-        return self._pledges
+        if self._promise_check is None:
+            self._promise_check = PromiseCheck(self.config.quorums, self.event_counts)
+        return self._promise_check
 
     def agree(self, decree: Decree) -> None:
         """R08, R21: a decree that a node takes for chosen was chosen by a quorum."""
@@ -111,7 +111,7 @@ class WitnessedWorld(RoughWorld):
 
     def deaf(self, node: NodeId) -> set[Key]:
         """The keys that a node has not learned, since it could not read its record at that time."""
-        unread = self.scratched.get(node, set()) & self.chosen.keys()
+        unread = self.corrupted.get(node, set()) & self.chosen.keys()
         return {key for key in unread if self.held(node, key).learned is None}
 
     def boot(self, node: NodeId, cluster: ClusterConfig | None = None) -> None:
@@ -120,14 +120,14 @@ class WitnessedWorld(RoughWorld):
         replica = self.machines[node].replica
         if replica is not None:  # a storm has few keys; these shall be many spans and chunks
             replica.parts.scans.chunk_rows, replica.parts.lists.span_rows = 3, 2
-        at = (layout.instance_key(key) for key in self.scratched.get(node, ()))
+        at = (layout.instance_key(key) for key in self.corrupted.get(node, ()))
         if not all(map(self.machines[node].disk.legible, at)):
-            self.sightings.saw("a node started with a record that it could not read")
+            self.event_counts.saw("a node started with a record that it could not read")
 
     # -- writes
 
     def _write(self, node: NodeId, effects: Effects) -> bool:
-        if node in self.impostors:
+        if node in self.rolled_back_disks:
             return super()._write(node, effects)
         ledger = self._ledger(node)
         for record in effects.records:
@@ -151,7 +151,7 @@ class WitnessedWorld(RoughWorld):
         lost = self._doubtful.get(node, set())
         again = {key for r in records if isinstance(r, FeedRecord) for key in r.keys} & lost
         if again:
-            self.sightings.saw("a decree that a crash had taken was learned again", len(again))
+            self.event_counts.saw("a decree that a crash had taken was learned again", len(again))
             lost -= again
 
     def _kill(self, node: NodeId) -> None:
@@ -160,7 +160,7 @@ class WitnessedWorld(RoughWorld):
             self._doubtful.setdefault(node, set()).update(ledger.doubtful)
         super()._kill(node)
         voted = {key for (key, ballot), nodes in self._votes.items() if node in nodes}
-        self.pledges.died(node, voted, self.chosen)
+        self.promise_check.died(node, voted, self.chosen)
 
     def _ledger(self, node: NodeId) -> Ledger:
         """The ledger of this incarnation of a node."""
@@ -194,10 +194,10 @@ class WitnessedWorld(RoughWorld):
             self.order.append(key)
             self._choose_slot(key)
             self.chosen[key] = decree
-            self.pledges.count(ballot)
-            self.pledges.chosen(key, decree)
+            self.promise_check.count(ballot)
+            self.promise_check.chosen(key, decree)
             if decree.ballot != ballot:
-                self.sightings.saw("an adopted value was chosen")
+                self.event_counts.saw("an adopted value was chosen")
         assert self.chosen[key] == decree, f"R08: {key} chosen twice"
 
     def _choose_slot(self, key: Key) -> None:
@@ -215,13 +215,13 @@ class WitnessedWorld(RoughWorld):
     # -- messages
 
     def _transmit(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
-        if node not in self.impostors:
+        if node not in self.rolled_back_disks:
             self._witness(node, to, message)
         super()._transmit(node, to, message)
 
     def _hand_over(self, node: NodeId, item: Outgoing) -> None:
         if isinstance(item, UseLink) and self.links.numbered(item.link).open:
-            unsound = self.impostors & {node, item.node}
+            unsound = self.rolled_back_disks & {node, item.node}
             assert not unsound, f"{unsound} was let in with a directory that lost something"
         if isinstance(item, Reply) and isinstance(item.answer, WatchPage):
             self._check_watched(node, item.answer.position.index)
@@ -229,7 +229,7 @@ class WitnessedWorld(RoughWorld):
 
     def _carry_out(self, node: NodeId, effects: Effects) -> None:
         if any(isinstance(event, Finish) and event.token is None for event in effects.again):
-            self.sightings.saw("a key in doubt was finished by its holder")
+            self.event_counts.saw("a key in doubt was finished by its holder")
         super()._carry_out(node, effects)
 
     def _witness(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
@@ -255,9 +255,9 @@ class WitnessedWorld(RoughWorld):
             case FeedPage(_, _, next_start):
                 self._check_position(node, next_start)
             case Nack(_, _, None):
-                self.sightings.saw("a standing proposal was refused for want of a promise")
+                self.event_counts.saw("a standing proposal was refused for want of a promise")
             case Nack():
-                self.sightings.saw("a duel")
+                self.event_counts.saw("a duel")
             case _:
                 self._count_message(node, to, message)
 
@@ -265,7 +265,7 @@ class WitnessedWorld(RoughWorld):
         """Check a message about a batch as one message for each key."""
         match message:
             case AcceptMany(ballot, _, decrees):
-                assert ballot.is_standing, "a batch relies on class promises"
+                assert ballot.is_of_home, "a batch relies on class promises"
                 for decree in decrees:
                     self._shown(node, decree.key, ballot, decree)
                 self.flown.sent(to, message)
@@ -276,7 +276,7 @@ class WitnessedWorld(RoughWorld):
                 for key in keys:
                     self.agree(self._values[key, ballot])
                 if len(keys) > 1:
-                    self.sightings.saw("a batch of several keys was chosen")
+                    self.event_counts.saw("a batch of several keys was chosen")
 
     def post(self, node: NodeId, event: Event) -> None:
         """Give an event to a node, if it is up."""
@@ -285,46 +285,46 @@ class WitnessedWorld(RoughWorld):
         super().post(node, event)
 
     def _see_what_is_held(self, node: NodeId, message: CommitMany) -> None:
-        if self.machines[node].storage is None or node in self.impostors:
+        if self.machines[node].storage is None or node in self.rolled_back_disks:
             return
         instances = [self.held(node, key) for key in message.keys]
         open_yet = [instance for instance in instances if instance.learned is None]
         held = [chosen_in(instance, message.ballot) is not None for instance in open_yet]
         if any(held) and not all(held):
-            self.sightings.saw("a commit of a batch came to a node that holds only part of it")
+            self.event_counts.saw("a commit of a batch came to a node that holds only part of it")
 
     def _count_message(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
         match message:
             case QueryAnswer(_, True, None):
-                self.sightings.saw("a key in doubt was read")
+                self.event_counts.saw("a key in doubt was read")
             case ScanAnswer():
                 self._count_scan(message)
             case CancelScan():
-                self.sightings.saw("a scan was called off")
+                self.event_counts.saw("a scan was called off")
             case Fetch():
-                self.sightings.saw("a decree was fetched from a feed")
+                self.event_counts.saw("a decree was fetched from a feed")
             case ClaimRequest() | ClaimNextRequest() if node != to:
-                self.sightings.saw("a claim was passed on")
+                self.event_counts.saw("a claim was passed on")
             case _:
                 pass
 
     def _count_scan(self, answer: ScanAnswer) -> None:
         if answer.unlearned:
-            self.sightings.saw("a key in doubt was listed")
+            self.event_counts.saw("a key in doubt was listed")
         if answer.end is not None:
-            self.sightings.saw("a peer had more to tell than a page holds")
+            self.event_counts.saw("a peer had more to tell than a page holds")
         elif answer.learned:
-            self.sightings.saw("a peer sent spans that differed from the lister's")
+            self.event_counts.saw("a peer sent spans that differed from the lister's")
         elif not answer.unlearned:
-            self.sightings.saw("a peer held just what the lister holds")
+            self.event_counts.saw("a peer held just what the lister holds")
 
     def _shown(self, node: NodeId, key: Key, ballot: Ballot, decree: Decree) -> None:
         """R05, R15, R18: a proposal leaves."""
         assert ballot.process == self.replica(node).node.process, "R05"
         held = self._values.setdefault((key, ballot), decree)
         assert held == decree, f"R05: {ballot} carries two values: {held}, {decree}"
-        if ballot.is_standing:
-            self.pledges.proposed(key, ballot)
+        if ballot.is_of_home:
+            self.promise_check.proposed(key, ballot)
         self._proposed(key, decree)
 
     def _promised(self, node: NodeId, key: Key, ballot: Ballot, accepted: Proposal | None) -> None:
@@ -370,25 +370,25 @@ class WitnessedWorld(RoughWorld):
             if ballot < message.ballot and node in voters and home(key, nodes) == name
         }
         unknown = [key for key in accepted if self.held(node, key).learned is None]
-        self.pledges.told(node, message, self._ledger(node), unknown)
+        self.promise_check.told(node, message, self._ledger(node), unknown)
 
     def _check_position(self, node: NodeId, index: int) -> None:
         """A position that a node sends is durable; else it might mean something else later."""
-        durable = node in self.impostors or index <= self._ledger(node).feed_end
+        durable = node in self.rolled_back_disks or index <= self._ledger(node).feed_end
         assert durable, f"{node} tells of its feed to {index}, which is not on its disk"
 
     def _check_watched(self, node: NodeId, number: int) -> None:
         """A position that is ahead of what is durable says so, and by how much."""
         incarnation, rest = divmod(number, 1 << DURABLE_BITS + AHEAD_BITS)
-        if incarnation and node not in self.impostors:
+        if incarnation and node not in self.rolled_back_disks:
             assert incarnation == self.replica(node).node.identity.incarnation
-            self.sightings.saw("a watch was sent what was not durable yet")
+            self.event_counts.saw("a watch was sent what was not durable yet")
         self._check_position(node, rest >> AHEAD_BITS if incarnation else number)
 
     def _accepted(self, node: NodeId, key: Key, ballot: Ballot) -> None:
-        if ballot.is_standing:
+        if ballot.is_of_home:
             of_home = home(key, self.config.nodes)
-            self.pledges.accepted(node, ballot, of_home, self._ledger(node))
+            self.promise_check.accepted(node, ballot, of_home, self._ledger(node))
         held = self._held(node, key)
         if held.learned is None:
             assert held.accepted is not None and held.accepted.ballot >= ballot, "R14: not on disk"

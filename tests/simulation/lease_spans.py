@@ -21,7 +21,7 @@ from decreed.registry.locks.terms import (
 )
 from decreed.registry.types import Decree, Key
 
-from .invariants import WitnessedWorld
+from .invariants import CheckedWorld
 from .plan import Plan
 
 
@@ -62,7 +62,7 @@ class Spans:
             span.end_ms = min(span.end_ms, now_ms)
 
 
-class LockWorld(WitnessedWorld):
+class LockWorld(CheckedWorld):
     """A rough cluster in which terms are checked against the rules of locks as well.
 
     Attributes:

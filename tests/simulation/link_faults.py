@@ -20,7 +20,7 @@ from decreed.registry.wire.requests import Answer, ClaimNextRequest, ClaimReques
 
 from ..support.world import World, greeted
 from .clocks import Clock
-from .event_counts import Sightings
+from .event_counts import EventCounts
 from .links import Link, Links
 from .network import Arrive, Network, Pair
 from .plan import Plan
@@ -33,7 +33,7 @@ DIALLING_MS = 2_000.0
 STRAYS = 0.3
 
 
-class WiredWorld(World):
+class LinkedWorld(World):
     """A cluster with links.
 
     Args:
@@ -46,12 +46,12 @@ class WiredWorld(World):
         clocks: the clocks of each node.
         refused: why each node was refused by a peer that found its directory unsound.
         replied, died: called with answers to clients, and with nodes that die.
-        sightings: counts what happens.
+        event_counts: counts what happens.
         framed: all messages of a step to one node arrive together, as in one frame.
     """
 
     def __init__(self, cluster: ClusterConfig, plan: Plan) -> None:
-        self.sightings = Sightings()
+        self.event_counts = EventCounts()
         self.links = Links()
         self.network = Network(plan.chance("network"))
         chance = plan.chance("clocks")
@@ -110,7 +110,7 @@ class WiredWorld(World):
         """Break a link; both ends notice."""
         if self._hang_up(pair):
             self.note(pair[0], "reset", f"link to {pair[1]}")
-            self.sightings.saw("a link was reset")
+            self.event_counts.saw("a link was reset")
 
     def _hang_up(self, pair: Pair) -> bool:
         sender, receiver = pair
@@ -147,7 +147,7 @@ class WiredWorld(World):
         if self.links.current.get(link.pair) is link:
             past = self.replica(link.pair[0]).membership.past(incarnation)
             assert past is not None, f"{link.pair[0]} is asked for incarnation {incarnation}"
-            self.sightings.saw("a past life was shown")
+            self.event_counts.saw("a past life was shown")
             self._greet(link, past)
 
     def _carry(self, link: Link, pair: Pair, arrive: Arrive) -> None:
@@ -157,13 +157,13 @@ class WiredWorld(World):
 
     def _arrive(self, link: Link, pair: Pair, arrive: Arrive, strays: bool) -> None:
         if not link.open:
-            self.sightings.saw("a link was reset with messages on it")
+            self.event_counts.saw("a link was reset with messages on it")
             if not (strays and self._wires.random() < STRAYS):
                 return
         if self.network.passes(pair):
             arrive()
         elif self.network.hold(pair, partial(self._arrive, link, pair, arrive, strays)):
-            self.sightings.saw("a cut held messages back")
+            self.event_counts.saw("a cut held messages back")
 
     def mend(self, pairs: list[Pair] | None = None) -> None:
         """End cuts; messages that were held back arrive now."""
@@ -223,9 +223,9 @@ class WiredWorld(World):
 
     def _count(self, delays: list[float]) -> None:
         if not delays:
-            self.sightings.saw("messages were lost")
+            self.event_counts.saw("messages were lost")
         elif len(delays) > 1:
-            self.sightings.saw("messages came twice")
+            self.event_counts.saw("messages came twice")
 
     def _reject(self, node: NodeId, number: int, other: NodeId, refusal: Refusal) -> None:
         link = self.links.numbered(number)

@@ -19,7 +19,7 @@ from decreed.registry.wire.requests import (
 
 from ..support.world import config
 from .endings import check_disks, check_the_end
-from .fault_rates import Weather
+from .fault_rates import FaultRates
 from .plan import Plan
 from .storm import Storm
 from .wanted import Asked, Wish
@@ -58,8 +58,8 @@ class Load(Storm):
     def _cluster(self, chance: random.Random) -> ClusterConfig:
         return config(chance.choice([3, 3, 5, 7]))
 
-    def _climate(self) -> Weather:
-        return Weather(self.world, self.plan, OFTEN)
+    def _climate(self) -> FaultRates:
+        return FaultRates(self.world, self.plan, OFTEN)
 
     def run(self) -> None:
         """Run until enough claims were made; then check everything, as after a storm."""
@@ -67,7 +67,7 @@ class Load(Storm):
             self._ask()
         tick = 0
         while self.clients.claims < self._wanted:
-            self.weather.strike(self.plan.chance("misfortune", tick))
+            self.fault_rates.strike(self.plan.chance("misfortune", tick))
             self._pass(TICK_MS)
             tick += 1
         check_disks(self.world)

@@ -24,12 +24,12 @@ from ..support.proven import to_end, wish
 from ..support.world import config
 from .contenders import Contender, Mood, Stage
 from .endings import members
-from .fault_rates import Stroke, Weather
+from .fault_rates import FaultRates, Stroke
 from .lease_spans import LockWorld, Spans
 from .plan import Plan
 
 
-class LockWeather(Weather):
+class LockFaultRates(FaultRates):
     """Faults of every kind except exchanged directories, which other storms test."""
 
     def _kinds(self) -> list[tuple[Stroke, float]]:
@@ -69,7 +69,7 @@ class LockStorm:
             drift = 1 if self.mood is Mood.DRIFTING else drift
             clock.rate = 1 + drift * MAX_CLOCK_DRIFT
         often = 0.1 if self.mood is not Mood.MIXED else None
-        self.weather = LockWeather(self.world, plan, often)
+        self.fault_rates = LockFaultRates(self.world, plan, often)
         if self.mood is Mood.SLUGGISH:
             self.world.network.slow_ms = chance.choice([40.0, 100.0])
         self.spans = Spans()
@@ -85,7 +85,7 @@ class LockStorm:
         """Run with faults, then without."""
         for tick in range(self.plan.ticks):
             if tick not in self.plan.calm:
-                self.weather.strike(self.plan.chance("misfortune", tick))
+                self.fault_rates.strike(self.plan.chance("misfortune", tick))
             if tick not in self.plan.silent:
                 self._stir(self.plan.chance("requests", tick))
             self._pass(self._ticks.choice(TICK_MS) * self._pace)
@@ -154,7 +154,7 @@ class LockStorm:
 
     def _pass(self, ms: float) -> None:
         self.world.run(ms)
-        self.weather.impostors.check()
+        self.fault_rates.rolled_back_disks.check()
         for alarm in self.world.alarms:
             expected = alarm.startswith("writing failed") or "was refused by" in alarm
             assert expected, alarm
@@ -165,11 +165,11 @@ class LockStorm:
     def _heal(self) -> None:
         for contender in self.contenders:
             contender.die(noticed=True)  # an old request of it may still be on its way
-        self.weather.clear_up()
+        self.fault_rates.clear_up()
         self._pass(ROUND_MS)
         while any(machine.writing is not None for machine in self.world.machines.values()):
             self._pass(ROUND_MS)
-        self.weather.restart_failed()
+        self.fault_rates.restart_failed()
         for _ in range(8):
             self._pass(ROUND_MS)
 

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 TICKS = 120
-SCRATCHES = (0.0, 0.0, 0.0, 0.03, 0.1)
+CORRUPT_RECORDS = (0.0, 0.0, 0.0, 0.03, 0.1)
 """How often records become unreadable, in a tick."""
 
 
@@ -46,9 +46,9 @@ class Plan:
         return random.Random(f"{self.seed} {what} {tick}")
 
     @property
-    def scratches(self) -> float:
+    def corrupt_records(self) -> float:
         """How often records become unreadable; 0 in most runs."""
-        return 0.0 if self.sound else self.chance("scratches").choice(SCRATCHES)
+        return 0.0 if self.sound else self.chance("scratches").choice(CORRUPT_RECORDS)
 
     def text(self, why: str) -> str:
         """The plan as a file, with the reason why it is kept."""

@@ -6,21 +6,21 @@ from decreed.registry.paxos.messages import PromiseClass
 from decreed.registry.paxos.quorums import Quorums
 from decreed.registry.types import Ballot, Decree, Key, NodeId
 
-from .event_counts import Sightings
+from .event_counts import EventCounts
 from .ledger import Ledger
 
 
-class Pledges:
+class PromiseCheck:
     """All class promises of a run.
 
     Args:
         quorums: how many promises a home needs.
-        sightings: counts what happens.
+        event_counts: counts what happens.
     """
 
-    def __init__(self, quorums: Quorums, sightings: Sightings) -> None:
+    def __init__(self, quorums: Quorums, event_counts: EventCounts) -> None:
         self._quorums = quorums
-        self._sightings = sightings
+        self._event_counts = event_counts
         self._told: dict[Ballot, set[NodeId]] = {}
         self._highest: dict[tuple[NodeId, NodeId], Ballot] = {}
         self._proposed: dict[NodeId, dict[Key, Ballot]] = {}
@@ -47,7 +47,7 @@ class Pledges:
         self._told.setdefault(ballot, set()).add(node)
         self._highest[node, home] = max(self._highest.get((node, home), ballot), ballot)
         if node != home and ballot.process.incarnation > 1:
-            self._sightings.saw("a class promise was sent to a home that restarted")
+            self._event_counts.saw("a class promise was sent to a home that restarted")
 
     def accepted(self, node: NodeId, ballot: Ballot, home: NodeId, ledger: Ledger) -> None:
         """R11, R19: a node answers that it has accepted in a standing ballot."""
@@ -75,9 +75,9 @@ class Pledges:
         """A decree is chosen, or was chosen before its home died."""
         if (key, decree.ballot) in self._orphans:
             self._orphans.discard((key, decree.ballot))
-            self._sightings.saw("what a home proposed and never wrote was chosen")
+            self._event_counts.saw("what a home proposed and never wrote was chosen")
 
     def count(self, ballot: Ballot) -> None:
         """Count a decree that is chosen in this ballot."""
-        if ballot.is_standing:
-            self._sightings.saw("a decree was chosen in a standing ballot")
+        if ballot.is_of_home:
+            self._event_counts.saw("a decree was chosen in a standing ballot")

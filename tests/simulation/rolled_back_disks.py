@@ -12,19 +12,19 @@ from decreed.registry.errors import IdentityRefused, StorageFailed
 from decreed.registry.types import NodeId
 from decreed.storage.memory import MemoryDisk
 
-from .invariants import WitnessedWorld
+from .invariants import CheckedWorld
 
 BACKUPS = 6
 
 
-class Impostors:
+class RolledBackDisks:
     """The nodes whose directory was exchanged, and their own directories.
 
     Args:
         world: the cluster.
     """
 
-    def __init__(self, world: WitnessedWorld) -> None:
+    def __init__(self, world: CheckedWorld) -> None:
         self._world = world
         self._own: dict[NodeId, MemoryDisk] = {}
         self._awaited: dict[NodeId, str] = {}
@@ -55,14 +55,14 @@ class Impostors:
         """Start a node again and again, so quickly that the others meet only its last incarnation."""
         world = self._world
         world.refused.pop(node, None)
-        if node in world.impostors:
+        if node in world.rolled_back_disks:
             self._awaited[node] = "a directory that was started often"
         for _ in range(times):
             if node in world.up():
                 world.crash(node)
             if not self.boot(node):
                 return
-        world.sightings.saw("a node was started again and again")
+        world.event_counts.saw("a node was started again and again")
 
     def wipe(self, node: NodeId) -> None:
         """Start the node on an empty disk."""
@@ -86,7 +86,7 @@ class Impostors:
         try:
             world.boot(node)
         except IdentityRefused:
-            world.sightings.saw("another node's directory was refused")
+            world.event_counts.saw("another node's directory was refused")
         else:
             raise AssertionError(f"{node} started on the directory of {other}")
         world.insert(node, own)
@@ -98,29 +98,29 @@ class Impostors:
                 self._world.crash(node)
             self._world.insert(node, self._own.pop(node))
             self._world.drive(node).mend()
-            self._world.impostors.discard(node)
+            self._world.rolled_back_disks.discard(node)
             self._world.refused.pop(node, None)
-            self._world.sightings.saw("the right directory was put back")
+            self._world.event_counts.saw("the right directory was put back")
 
     def check(self) -> None:
         """Check that only impostors are refused; in the end all must be (`check_refused`)."""
         for node, reason in self._world.refused.items():
-            assert node in self._world.impostors, f"{node} was refused: {reason}"
+            assert node in self._world.rolled_back_disks, f"{node} was refused: {reason}"
             kind = self._awaited.pop(node, None)
             if kind is not None:
-                self._world.sightings.saw(f"{kind} was refused")
+                self._world.event_counts.saw(f"{kind} was refused")
 
     def check_refused(self) -> None:
         """Check, after a while without faults, that all impostors were refused."""
         self.check()
-        for node in self._world.impostors:
+        for node in self._world.rolled_back_disks:
             assert node in self._world.refused, f"{node} was not refused"
 
     def _spare(self) -> bool:
         """Whether the cluster can do without this node permanently; one node at a time."""
         quorums = self._world.config.quorums
         needed = max(quorums.prepare, quorums.accept)
-        return not self._world.impostors and needed < len(self._world.config.nodes)
+        return not self._world.rolled_back_disks and needed < len(self._world.config.nodes)
 
     def _exchange(self, node: NodeId, disk: MemoryDisk, kind: str) -> None:
         world = self._world
@@ -128,13 +128,13 @@ class Impostors:
             world.crash(node)
         self._own[node], self._awaited[node] = world.machines[node].disk, kind
         world.note(node, "impostor", kind)
-        world.impostors.add(node)
+        world.rolled_back_disks.add(node)
         world.insert(node, disk)
         self.boot(node)
 
     def _keep(self, node: NodeId, lacks: int, backup: MemoryDisk) -> None:
         """Keep a copy of a sound disk that lacks this incarnation and all later ones."""
-        if node not in self._world.impostors:
+        if node not in self._world.rolled_back_disks:
             self._backups.setdefault(node, []).append((lacks, backup))
             del self._backups[node][:-BACKUPS]
 

@@ -17,10 +17,10 @@ from ..history.judge import judge
 from ..support.world import config
 from .bursts import Bursts
 from .clients import Clients
-from .corrupt_records import Scratches
+from .corrupt_records import CorruptRecords
 from .endings import check_disks, check_the_end, is_quiet, members
-from .fault_rates import Weather
-from .invariants import WitnessedWorld
+from .fault_rates import FaultRates
+from .invariants import CheckedWorld
 from .plan import Plan
 from .wanted import Wish
 from .watchers import Watchers
@@ -54,12 +54,12 @@ class Storm:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.world = WitnessedWorld(self._cluster(plan.chance("cluster")), plan)
+        self.world = CheckedWorld(self._cluster(plan.chance("cluster")), plan)
         self.clients = Clients(self.world, plan.chance("paging"))
         self.bursts = Bursts(self.world, self.clients)
         self.watchers = Watchers(self.world, self.WATCHED)
-        self.weather = self._climate()
-        self.scratches = Scratches(self.world, plan)
+        self.fault_rates = self._climate()
+        self.corrupt_records = CorruptRecords(self.world, plan)
         self._ticks = plan.chance("ticks")
         self.world.replied = self._replied
         self.world.died = self._died
@@ -70,8 +70,8 @@ class Storm:
         size, prepare, accept = chance.choices([shape for _, shape in CLUSTERS], weights)[0]
         return config(size, prepare, accept)
 
-    def _climate(self) -> Weather:
-        return Weather(self.world, self.plan)
+    def _climate(self) -> FaultRates:
+        return FaultRates(self.world, self.plan)
 
     def run(self) -> None:
         """Run with faults, then without; then check everything."""
@@ -86,8 +86,8 @@ class Storm:
     def _tick(self, tick: int) -> None:
         length_ms = self._ticks.choice(TICK_MS)
         if tick not in self.plan.calm:
-            self.weather.strike(self.plan.chance("misfortune", tick))
-            self.scratches.strike(self.plan.chance("scratches", tick))
+            self.fault_rates.strike(self.plan.chance("misfortune", tick))
+            self.corrupt_records.strike(self.plan.chance("scratches", tick))
         if tick not in self.plan.silent:
             chance = self.plan.chance("requests", tick)
             for _ in range(chance.choice(REQUESTS)):
@@ -99,11 +99,11 @@ class Storm:
         self.watchers.watch()
         self.world.run(ms)
         self.clients.check_stuck()
-        self.weather.impostors.check()
+        self.fault_rates.rolled_back_disks.check()
         for alarm in self.world.alarms:
             expected = alarm.startswith("writing failed") or "was refused by" in alarm
             damaged = "is damaged" in alarm or alarm.endswith("its record is not sound")
-            assert expected or (damaged and self.world.scratched), alarm
+            assert expected or (damaged and self.world.corrupted), alarm
         self.world.alarms.clear()
 
     def _replied(self, node: NodeId, answer: Answer) -> None:
@@ -119,16 +119,16 @@ class Storm:
     def _heal(self) -> None:
         """End all faults: the cluster must become quiet, and must still decide."""
         self._crash_everybody(self.plan.chance("healing"))
-        self.scratches.clear_up()
-        self.weather.clear_up()
+        self.corrupt_records.clear_up()
+        self.fault_rates.clear_up()
         self._pass(ROUND_MS)
         while any(machine.writing is not None for machine in self.world.machines.values()):
             self._pass(ROUND_MS)
-        self.weather.restart_failed()
-        if self.world.impostors:
+        self.fault_rates.restart_failed()
+        if self.world.rolled_back_disks:
             for _ in range(12):
                 self._pass(ROUND_MS)
-        self.weather.clear_impostors()
+        self.fault_rates.clear_rolled_back_disks()
         self._become_quiet()
         for node in members(self.world):
             self._freeze_after(node)

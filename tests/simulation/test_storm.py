@@ -44,8 +44,8 @@ def test_everything_that_can_happen_has_happened_in_these_storms(summary: Summar
     """A storm in which nothing happens breaks no rule, so it proves nothing."""
     if summary.seeds < ENOUGH:
         pytest.skip("these are too few storms to see everything")
-    assert not summary.sightings.missing()
-    assert not summary.sightings.unknown()
+    assert not summary.event_counts.missing()
+    assert not summary.event_counts.unknown()
     assert summary.decrees > 5 * summary.seeds
     assert summary.claims > 30 * summary.seeds
 

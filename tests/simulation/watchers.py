@@ -7,7 +7,7 @@ from decreed.registry.replica.step.events import FromClient
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import Answer, Position, WatchPage, WatchRequest
 
-from .invariants import WitnessedWorld
+from .invariants import CheckedWorld
 from .wanted import Mark
 
 WATCH_MS = 300
@@ -39,7 +39,7 @@ class Watchers:
         page: how many decrees they take at a time.
     """
 
-    def __init__(self, world: WitnessedWorld, page: int) -> None:
+    def __init__(self, world: CheckedWorld, page: int) -> None:
         self._world = world
         self._page = page
         self.each = {node: Watcher() for node in world.config.nodes}
@@ -48,7 +48,7 @@ class Watchers:
         """Keep one watch open at each node, from where the last one ended."""
         for node, watcher in self.each.items():
             up = self._world.machines[node].replica is not None
-            if up and watcher.asked is None and node not in self._world.impostors:
+            if up and watcher.asked is None and node not in self._world.rolled_back_disks:
                 watcher.asked = self._world.new_id()
                 request = WatchRequest(watcher.asked, WATCH_MS, "", watcher.position, self._page)
                 self._world.post(node, FromClient(1, (request,)))
@@ -56,7 +56,7 @@ class Watchers:
     def caught_up(self) -> bool:
         """Whether every watcher of a sound node has seen all that its node learned."""
         world = self._world
-        sound = (node for node in self.each if node not in world.impostors)
+        sound = (node for node in self.each if node not in world.rolled_back_disks)
         return all(
             world.machines[node].replica is not None
             and _index(world, node, self.each[node]) in (None, world.replica(node).node.feed_end)
@@ -89,12 +89,12 @@ class Watchers:
             told_in = watcher.seen.pop(decree.key, 0)
             assert told_in < incarnation, "sent twice by one incarnation"
             if told_in:
-                self._world.sightings.saw("a watch was sent again what a crash had taken")
+                self._world.event_counts.saw("a watch was sent again what a crash had taken")
             watcher.seen[decree.key] = incarnation
-            self._world.sightings.saw("a watch saw a decree")
+            self._world.event_counts.saw("a watch saw a decree")
 
 
-def _index(world: WitnessedWorld, node: NodeId, watcher: Watcher) -> int | None:
+def _index(world: CheckedWorld, node: NodeId, watcher: Watcher) -> int | None:
     """Where the node would continue for a watcher; None if the watcher has not begun."""
     if watcher.position is None:
         return None

@@ -37,7 +37,7 @@ from .attempt import Attempt, Progress
 PATIENCE_MS = 50.0
 JOINING_MS = 1.0
 MAX_BYTES_PER_CHAR = 4
-STANDING_RESENDS = 1
+CLASS_PROMISE_RESENDS = 1
 """So often a proposal that relies on the standing promise is said again; then comes phase 1."""
 
 
@@ -176,7 +176,7 @@ class Batches:
         batch = self._batches.get(timer.number)
         if batch is None:
             return []
-        if batch.resends >= STANDING_RESENDS:
+        if batch.resends >= CLASS_PROMISE_RESENDS:
             return list(batch.entries)
         batch.resends += 1
         missing = [node for node in self._node.others if node not in batch.votes]

@@ -36,7 +36,7 @@ from ..step.pending import PendingRequest
 from ..step.step_builder import Pending, StepBuilder
 from .acceptor import LIGHT_BYTES, Acceptors
 from .attempt import Attempt, Candidate, Follower, Progress, Settle, Then
-from .batches import STANDING_RESENDS, Batches, BatchQueue
+from .batches import CLASS_PROMISE_RESENDS, Batches, BatchQueue
 from .home_promise import HomePromise
 
 MAX_RESEND_MS = 2_000
@@ -186,7 +186,7 @@ class Coordinator:
             self._wake(step, attempt, Resend, left_ms)
             return
         attempt.resends += 1
-        if attempt.state.ballot.is_standing and attempt.resends > STANDING_RESENDS:
+        if attempt.state.ballot.is_of_home and attempt.resends > CLASS_PROMISE_RESENDS:
             self._begin(step, attempt)  # those who are up may not have given the standing promise
         else:
             self._send(step, attempt, attempt.state)

@@ -117,11 +117,7 @@ class HomePromise:
     def on_prepare_class(self, step: StepBuilder, sender: NodeId, message: PrepareClass) -> None:
         """A home asks for our standing promise; it is told once it is durable (R13)."""
         ballot = message.ballot
-        if (
-            not ballot.is_standing
-            or ballot.process.node != sender
-            or message.digest != self._digest
-        ):
+        if not ballot.is_of_home or ballot.process.node != sender or message.digest != self._digest:
             step.alarm(f"node {sender} asks for a standing promise that is not its to ask for")
             return
         promise = self._acceptors.promise_class(step, message, self._node.feed_end)
