@@ -154,7 +154,7 @@ class ConnectionPlan(Struct, frozen=True):
         return Registry(self.begin(nursery), self.claimant)
 
     def begin(self, nursery: Nursery | None, known: Cache | None = None) -> RequestSender:
-        """The asker of a registry, in the event loop that runs now.
+        """The requester of a registry, in the event loop that runs now.
 
         Args:
             nursery: where the client's tasks run; None on asyncio.

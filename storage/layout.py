@@ -172,7 +172,7 @@ def describe(stored: bytes) -> str:
         case Table.FEED:
             return f"the feed from entry {feed_index(stored)} on"
         case Table.CLASSES:
-            return f"the standing promise to {name!r}"
+            return f"the class promise to {name!r}"
         case Table.PEERS:
             return f"the record of peer {name!r}"
         case Table.CURSORS:

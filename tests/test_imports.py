@@ -23,7 +23,17 @@ PARTS = ("cli", "client", "registry", "storage")
 
 # what a part may import of the other parts; its own modules it always may
 VOCABULARY = (
-    *("addresses", "clock", "config", "disk", "documents", "errors", "keys", "lineage", "locks"),
+    *(
+        "addresses",
+        "clock",
+        "config",
+        "disk",
+        "documents",
+        "errors",
+        "keys",
+        "history of incarnations",
+        "locks",
+    ),
     *("paxos.instance", "types", "version", "wire"),
 )
 MAY_IMPORT = {

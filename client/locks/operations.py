@@ -1,4 +1,4 @@
-"""The operations on locks, as errands."""
+"""The operations on locks, as operations."""
 
 from collections.abc import Callable
 from math import inf

@@ -1,4 +1,4 @@
-"""One errand under way: which node is tried next, when a second one is asked too, how it ends.
+"""One operation under way: which node is tried next, when a second one is asked too, how it ends.
 
 A state machine that is driven by `settle`: links put events into its inbox, `advance` handles the
 events and the timeouts. It never waits.
@@ -55,7 +55,7 @@ LOAD_SECONDS = 0.001
 # while such a node answers, a large request waits its turn, at most this long
 LONGEST_TURN_SECONDS = 20.0
 FIRST_LATE = 16
-# this long before its deadline an errand asks the next node, if the last one said nothing lately; if
+# this long before its deadline an operation asks the next node, if the last one said nothing lately; if
 # the whole time is short, its last two thirds are used
 LAST_CALL_SECONDS = 0.3
 LIGHT_BYTES = 4_096
@@ -71,14 +71,14 @@ _PERMANENT = (ProtocolError, IdentityRefused, Damaged, StorageFailed)
 
 
 class NodeReply(Struct, frozen=True):
-    """The answer that settled an errand, and the welcome of the node that gave it."""
+    """The answer that settled an operation, and the welcome of the node that gave it."""
 
     answer: Answer | ClientWelcome
     welcome: ClientWelcome
 
 
 class RequestAttempt:
-    """An errand being settled.
+    """An operation being settled.
 
     Args:
         operation: what to ask.

@@ -1,6 +1,6 @@
 """The operations that a client asks of a node: an `Operation` builds the request.
 
-`attempt` chooses the node and the time. One errand may be sent to several nodes, each time with
+`attempt` chooses the node and the time. One operation may be sent to several nodes, each time with
 another request id, but always with the same claim, so that repeating it is safe.
 """
 

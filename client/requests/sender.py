@@ -184,10 +184,10 @@ class RequestSender:
         self._met = True
 
     async def ask(self, operation: Operation, deadline: float) -> NodeReply:
-        """Settle one errand.
+        """Settle one operation.
 
         Raises:
-            DecreedError: the error that the errand ended with.
+            DecreedError: the error that the operation ended with.
         """
         await self.meet(deadline)
         return await self._one(operation, deadline)
@@ -325,7 +325,7 @@ class RequestSender:
     async def _each(
         self, operations: Sequence[Operation], deadline: float
     ) -> Sequence[NodeReply | DecreedError]:
-        """Settle errands independently; if no node could be met, all get that error."""
+        """Settle operations independently; if no node could be met, all get that error."""
         try:
             await self.meet(deadline)
         except DecreedError as error:

@@ -1,4 +1,4 @@
-"""Driving attempts: one task settles any number of errands at once, until a deadline."""
+"""Driving attempts: one task settles any number of operations at once, until a deadline."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ WINDOW = 1_024
 async def settle(
     pool: Pool, operations: Sequence[Operation], deadline: float
 ) -> list[NodeReply | DecreedError]:
-    """Settle all errands independently, and return their results in order.
+    """Settle all operations independently, and return their results in order.
 
     What is not settled at `deadline`, on the runtime's clock, ends with an error. At most `WINDOW` are
     in flight at a time. If the caller is cancelled, the nodes are sent cancels.
@@ -65,7 +65,7 @@ class _Driver:
             attempt.withdraw()
 
     def results(self) -> list[NodeReply | DecreedError]:
-        """The results of the errands, in order."""
+        """The results of the operations, in order."""
         return [_result(attempt) for attempt in self._attempts]
 
     def _wake(self, attempt: RequestAttempt) -> None:

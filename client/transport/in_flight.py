@@ -1,4 +1,4 @@
-"""A ticket: one request in flight on a link, and the events that its owner gets."""
+"""A request: one request in flight on a link, and the events that its owner gets."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Lost(Struct, frozen=True):
-    """The ticket gets no answer, because of `error`."""
+    """The request gets no answer, because of `error`."""
 
     error: DecreedError
 

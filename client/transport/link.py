@@ -1,16 +1,16 @@
 """One link: the connection to one endpoint, made when first needed and made again when it broke.
 
-Requests are submitted as tickets; submitting never waits. Requests that have gathered are sent
+Requests are submitted as requests in flight; submitting never waits. Requests that have gathered are sent
 together, and answers are delivered by id. No I/O is done here: `task_link` moves the bytes in an event
 loop, `socket_link` for a blocking caller.
 
 Invariants kept here:
 
-* Each ticket that is not withdrawn gets exactly one of these: an answer, the welcome, or `Lost`. Before
+* Each request that is not withdrawn gets exactly one of these: an answer, the welcome, or `Lost`. Before
   that it may get `Silent`.
-* `InFlightRequest.written_at` is set before the first byte goes to the socket. A ticket without it was
+* `InFlightRequest.written_at` is set before the first byte goes to the socket. A request without it was
   certainly never seen by a node.
-* Waiting tickets are told soon when the node falls silent (`Pulse`). While the connection is being
+* Waiting requests in flight are told soon when the node falls silent (`Pulse`). While the connection is being
   made, `stalls_at` tells when that takes too long.
 * At most ``max_in_flight`` requests, and `WINDOW_BYTES` of values, are unanswered at a time; the rest
   waits here. So a node that is busy with megabytes gets no more of them, and `Link.weight` tells how
@@ -223,7 +223,7 @@ class Link(ABC):
         self._heard()
 
     def _end(self, error: DecreedError) -> None:
-        """Deliver `Lost` to all tickets, and avoid this link for a while."""
+        """Deliver `Lost` to all requests in flight, and avoid this link for a while."""
         was_up, self._channel, self._pulse, self._dialled_at = self.up, None, None, None
         ours = isinstance(error, Closed) or not was_up
         (LOG.debug if ours else LOG.info)("left %s: %s", self.endpoint, error)
@@ -276,7 +276,7 @@ class Link(ABC):
         return data
 
     def _settle(self, id: int) -> InFlightRequest | None:
-        """Stop expecting an answer to the request `id`; returns its ticket, if it had one."""
+        """Stop expecting an answer to the request `id`; returns its request, if it had one."""
         in_flight = self._pending.pop(id, None)
         if in_flight is not None:
             self.weight -= in_flight.weight
@@ -290,7 +290,7 @@ class Link(ABC):
             self._heard()
         for answer in answers:
             in_flight = self._settle(answer.id)
-            # an answer to a withdrawn request, or to a ping, has no ticket
+            # an answer to a withdrawn request, or to a ping, has no request
             if in_flight is not None:
                 self._hand_out(in_flight, answer)
         self._decreed = self._decreed or any(isinstance(answer, Decreed) for answer in answers)
@@ -326,13 +326,13 @@ class Link(ABC):
         self.push()
 
     def fall_silent(self) -> None:
-        """Deliver `Silent` to all tickets."""
+        """Deliver `Silent` to all requests in flight."""
         silent = Silent(Unreachable("it says nothing"))
         for in_flight in self._in_flight():
             self._hand_out(in_flight, silent)
 
     def _in_flight(self) -> list[InFlightRequest]:
-        """All waiting tickets, written or not."""
+        """All waiting requests in flight, written or not."""
         return [
             *self._pending.values(),
             *(x for x in self._queue if isinstance(x, InFlightRequest)),

@@ -148,7 +148,7 @@ class SocketLink(Link):
                 self.close(error)
 
     def close(self, error: DecreedError) -> None:
-        """End the connection, or the attempt to make one; all tickets get `error`."""
+        """End the connection, or the attempt to make one; all requests in flight get `error`."""
         self._stop_looking()
         if self._dial is not None:
             self._dial.close()

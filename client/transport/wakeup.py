@@ -30,7 +30,7 @@ class Wakeup:
             self._event.set()
 
     async def wait(self) -> None:
-        """Return once the bell has been rung since the last return.
+        """Return once a wakeup has come since the last return.
 
         If it was rung already, this returns without a checkpoint. A loop over `wait` still suspends as
         soon as nobody rings.

@@ -5,7 +5,7 @@ caller must have the new instance on disk before the answer leaves (R13, R14); t
 make any other order impossible to write.
 
 An acceptor that has learned the decree answers with it, whatever was asked: no ballot can change
-it any more (R21), and the asker is done at once.
+it any more (R21), and the requester is done at once.
 """
 
 from msgspec.structs import replace
@@ -39,8 +39,8 @@ def on_accept(
     Args:
         instance: what is held for the key.
         message: what is proposed.
-        class_promise: the standing promise that was given to the key's home, None if there is none. A
-            proposal in a standing ballot relies on it, and is accepted in that very ballot alone.
+        class_promise: the class promise that was given to the key's home, None if there is none. A
+            proposal in a home ballot relies on it, and is accepted in that very ballot alone.
 
     Raises:
         Contradiction: if another value was accepted in this very ballot.
@@ -64,7 +64,7 @@ def accept_first(ballot: Ballot, decree: Decree) -> Instance:
     """R19 for a key of which nothing was promised, accepted or learned: there is nothing to refuse for.
 
     Args:
-        ballot: a standing ballot, and the very one that was promised for the key's class.
+        ballot: a home ballot, and the very one that was promised for the key's class.
         decree: what is proposed.
     """
     return Instance(promised=ballot, accepted=Proposal(ballot, decree))

@@ -38,7 +38,7 @@ class Class(Value, frozen=True):
     """What an acceptor has promised, durably, for all keys of one home (R13).
 
     Args:
-        ballot: the standing ballot; its process names the home. Nothing in a lower one is accepted.
+        ballot: the home ballot; its process names the home. Nothing in a lower one is accepted.
         digest: of what decided who is home to what when the promise was given.
     """
 

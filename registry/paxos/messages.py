@@ -13,7 +13,7 @@ from ..types import Ballot, Counter, Decree, KeyText, Proposal, Value
 from .instance import ClassDigest
 
 MAX_UNLEARNED = 4_096
-"""How many keys a promise for a class may name; with more half-done, none is given yet."""
+"""How many keys a promise for a class may name; with more in doubt, none is given yet."""
 MAX_BATCH = 512
 """How many proposals travel together at most."""
 
@@ -58,7 +58,7 @@ class Accepted(Value, frozen=True, tag=13):
 class Nack(Value, frozen=True, tag=14):
     """R10: the sender refuses `ballot`, because it has promised `promised`, which is higher.
 
-    None says that `ballot` relies on a standing promise which the sender has not given.
+    None says that `ballot` relies on a class promise which the sender has not given.
     """
 
     key: KeyText
@@ -77,10 +77,10 @@ class Commit(Value, frozen=True, tag=15):
 
 
 class PrepareClass(Value, frozen=True, tag=16):
-    """R09, once for all keys that the sender is home to: asks to promise its standing ballot.
+    """R09, once for all keys that the sender is home to: asks to promise its home ballot.
 
     Args:
-        ballot: the sender's standing ballot, which names its process.
+        ballot: the sender's home ballot, which names its process.
         digest: of what decides who is home to what; see `standing`.
     """
 
@@ -89,7 +89,7 @@ class PrepareClass(Value, frozen=True, tag=16):
 
 
 class PromiseClass(Value, frozen=True, tag=17):
-    """R11, R12 for all keys of a home: nothing in a standing ballot below `ballot` will be accepted.
+    """R11, R12 for all keys of a home: nothing in a home ballot below `ballot` will be accepted.
 
     Args:
         ballot: what was promised.
@@ -103,11 +103,11 @@ class PromiseClass(Value, frozen=True, tag=17):
 
 
 class AcceptMany(Value, frozen=True, tag=18):
-    """R18 for a flight: an `Accept` of each of these decrees in `ballot`, answered together.
+    """R18 for a batch: an `Accept` of each of these decrees in `ballot`, answered together.
 
     Args:
-        ballot: a standing ballot of the sender.
-        number: of the flight; no other of this ballot has it.
+        ballot: a home ballot of the sender.
+        number: of the batch; no other of this ballot has it.
         decrees: one for each key.
     """
 
@@ -117,7 +117,7 @@ class AcceptMany(Value, frozen=True, tag=18):
 
 
 class AcceptedMany(Value, frozen=True, tag=19):
-    """R19 for a flight: the sender has stored all proposals in it, except those that it `refused`."""
+    """R19 for a batch: the sender has stored all proposals in it, except those that it `refused`."""
 
     ballot: Ballot
     number: Counter
@@ -125,7 +125,7 @@ class AcceptedMany(Value, frozen=True, tag=19):
 
 
 class CommitMany(Value, frozen=True, tag=20):
-    """R20 for a flight: what was proposed in `ballot` for each of these keys is chosen.
+    """R20 for a batch: what was proposed in `ballot` for each of these keys is chosen.
 
     Who has accepted it knows the decree, since a ballot carries one value (R05); who has not learns
     it from a feed.

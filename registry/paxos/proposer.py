@@ -9,9 +9,9 @@ An attempt moves through values::
 
 `Prepared` is the only way to `Proposing`, and holds whatever the quorum had accepted; so a
 proposal without a prepare quorum (R15), or one that ignores an accepted value (R16), cannot be
-written. Besides `on_promise`, only a standing promise makes one (`standing.py`). After `Preempted` the
+written. Besides `on_promise`, only a class promise makes one (`standing.py`). After `Preempted` the
 caller may start again in a higher ballot, after a pause that comes from outside: without one, two
-proposers can outbid each other forever (R04).
+proposers can preempt each other forever (R04).
 
 The caller keeps one more rule, since it alone has the node's own acceptor at hand: prepare(b)
 leaves only in a step in which the node's own acceptor promises b, and accept(b, v) only in one in
@@ -80,7 +80,7 @@ class Preempted(Value, frozen=True):
 
 
 class NotPromised(Value, frozen=True):
-    """An acceptor has not given the standing promise that this attempt relies on; others may have."""
+    """An acceptor has not given the class promise that this attempt relies on; others may have."""
 
     key: Key
 
@@ -90,7 +90,7 @@ def start(key: Key, process: Process, above: Ballot | None) -> Preparing:
 
     Args:
         key: the key to propose for.
-        process: this life of this node.
+        process: this incarnation of this node.
         above: the highest ballot that the node's acceptor has promised, or that it has heard of.
     """
     return Preparing(key, above.above(process) if above else Ballot(1, process))
@@ -112,7 +112,7 @@ def on_promise(
 def propose(state: Prepared, own: Decree | None) -> Proposing | NothingToPropose:
     """R16: what the quorum's highest proposal says; R17: only if there is none, our own.
 
-    This is where a half-done proposal of a dead proposer is finished (R22).
+    This is where a in doubt proposal of a dead proposer is finished (R22).
     """
     decree = state.highest.decree if state.highest is not None else own
     if decree is None:

@@ -68,8 +68,8 @@ class Volatile(Value, frozen=True):
 
     Args:
         attempt: how far the attempt at it has come; None if there is none.
-        told: the standing promises that this life was told, and by whom.
-        batches: how many flights this life has made.
+        told: the class promises that this incarnation was told, and by whom.
+        batches: how many batches this incarnation has made.
     """
 
     attempt: Progress | None
@@ -112,7 +112,9 @@ class Replica:
     def start(self, moment: Moment) -> Effects:
         """The first step of a life: set the timers, and form at once if there are no others."""
         step = StepBuilder(moment, moment.now_ms, {})
-        self.parts.leases.started_ms = step.now_ms  # leases that an earlier life gave are forgotten
+        self.parts.leases.started_ms = (
+            step.now_ms
+        )  # leases that an earlier incarnation gave are forgotten
         self.membership.form_if_confirmed(step)
         self._on_sweep(step)
         self.catchup.on_timer(step)
@@ -157,7 +159,7 @@ class Replica:
             keys.update(self._needs_of(event))
         batch_queue = self._coordinator.batch_queue.waiting
         if batch_queue and any(map(_is_vote, events)):
-            # those who leave if a flight lands; once, however many votes there are
+            # those who leave if a batch lands; once, however many votes there are
             keys.update(batch_queue)
         return keys
 
@@ -316,7 +318,7 @@ class Replica:
                 assert_never(timer)
 
     def _on_sweep(self, step: StepBuilder) -> None:
-        """R22: finish what has been half-done for too long; and drop what nobody waits for."""
+        """R22: finish what has been in doubt for too long; and drop what nobody waits for."""
         parts = self.parts
         parts.finishing.sweep(step)
         parts.home_promise.sweep(step)

@@ -1,4 +1,4 @@
-"""Reads of durable state: in worker threads, a few at a time, and of each asker in turn.
+"""Reads of durable state: in worker threads, a few at a time, and of each requester in turn.
 
 What waits is what the replica has asked for, and no task: a client may cause thousands.
 """
@@ -32,7 +32,7 @@ class Readers:
         self._waiting = trio.Semaphore(0)
 
     def add(self, read: Read) -> None:
-        """Read this, once it is its asker's turn."""
+        """Read this, once it is its requester's turn."""
         self._line.add(_asker(read), read)
         self._waiting.release()
 

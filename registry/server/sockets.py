@@ -36,7 +36,7 @@ class WatchedSocket(Struct, eq=False):
 
 
 class Sockets:
-    """All watched sockets, and a bell that ends the wait without bytes on a socket."""
+    """All watched sockets, and a wakeup that ends the wait without bytes on a socket."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -73,7 +73,7 @@ class Sockets:
             raise watched.error
 
     async def wait(self) -> None:
-        """Wait until bytes have come on a socket, or the bell rings."""
+        """Wait until bytes have come on a socket, or a wakeup comes."""
         await trio.lowlevel.wait_readable(self._selector.fileno())
 
     def wake(self) -> None:

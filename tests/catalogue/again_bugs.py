@@ -75,7 +75,7 @@ AGAIN = (
         ),
     ),
     _bug(
-        "what is half-done is finished once",
+        "what is in doubt is finished once",
         _AGAIN_TESTS,
         (
             "registry.replica.consensus.acceptor",
@@ -157,7 +157,7 @@ STANDING = (
         ),
     ),
     _bug(
-        "any standing promise is counted",
+        "any class promise is counted",
         _STANDING_TESTS,
         (
             "registry.replica.consensus.home_promise",

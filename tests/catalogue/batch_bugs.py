@@ -1,4 +1,4 @@
-"""Mistakes on the fast path: in the standing promise, and in batches that rely on it.
+"""Mistakes on the fast path: in the class promise, and in batches that rely on it.
 
 The model checker meets them in clusters whose first node is home to the key; its batches have one key.
 What takes several keys, or a node that does several things in one step, is for storms and tests.
@@ -27,25 +27,25 @@ def _bug(
 
 PROMISING = (
     _bug(
-        "a standing promise is not written down",
+        "a class promise is not written down",
         "replica.consensus.acceptor",
         "            step.record(ClassRecord(held))\n",
         "",
     ),
     _bug(
-        "a standing promise is told before it is on disk",
+        "a class promise is told before it is on disk",
         "replica.consensus.home_promise",
         "step.after(Send(sender, promise))",
         "step.at_once(Send(sender, promise))",
     ),
     _bug(
-        "a standing promise hides what is half-done",
+        "a class promise hides what is in doubt",
         "replica.consensus.acceptor",
         "PromiseClass(held.ballot, tuple(unlearned), feed_end)",
         "PromiseClass(held.ballot, (), feed_end)",
     ),
     _bug(
-        "what standing promises report as half-done is not looked at",
+        "what class promises report as in doubt is not looked at",
         "paxos.standing",
         "isinstance(state, Asking) or key in state.unlearned or",
         "isinstance(state, Asking) or",
@@ -53,21 +53,21 @@ PROMISING = (
         None,  # a storm hardly ever wants another value for what only one acceptor has of a dead life
     ),
     _bug(
-        "a standing promise is relied on without a quorum",
+        "a class promise is relied on without a quorum",
         "paxos.standing",
         "if quorums.prepared(promises):",
         "if promises:",
     ),
     _bug(
-        "a later incarnation's standing promise is taken back for an earlier one",
+        "a later incarnation's class promise is taken back for an earlier one",
         "paxos.standing",
         "if held is not None and held.ballot > message.ballot:",
         "if False:",
         _RARE_STATES,
-        None,  # in a storm the question of an earlier life hardly ever outlives its answer
+        None,  # in a storm the question of an earlier incarnation hardly ever outlives its answer
     ),
     _bug(
-        "a standing proposal is accepted without the promise that it relies on",
+        "a proposal in a home ballot is accepted without the promise that it relies on",
         "paxos.acceptor",
         "if message.ballot != standing and message.ballot.is_of_home:",
         "if False:",
@@ -118,11 +118,11 @@ VOTING = (
         "if standing == ballot:",
     ),
     _bug(
-        "a new key of a batch is accepted on any standing promise to its home",
+        "a new key of a batch is accepted on any class promise to its home",
         "replica.consensus.acceptor",
         "if standing == ballot and step.instances[key] is EMPTY:",
         "if standing is not None and step.instances[key] is EMPTY:",
-        None,  # who has another promise is not asked to vote on a flight as a whole
+        None,  # who has another promise is not asked to vote on a batch as a whole
         None,
         _TESTS,
     ),
@@ -132,7 +132,7 @@ VOTING = (
         "return Instance(promised=ballot, accepted=",
         "return Instance(accepted=",
         _STATES,
-        None,  # below it are the ballots of earlier lives alone, which hardly ever come so late
+        None,  # below it are the ballots of earlier incarnations alone, which hardly ever come so late
         _TESTS,
     ),
     _bug(
@@ -172,8 +172,8 @@ COUNTING = (
         "replica.consensus.batches",
         "batch = self._batches.get(message.number)\n        quorums",
         "batch = next(iter(self._batches.values()), None)\n        quorums",
-        None,  # a home in the model flies once in each life
-        None,  # in a storm it takes two flights under way, of which one acceptor has met but one
+        None,  # a home in the model flies once in each incarnation
+        None,  # in a storm it takes two batches under way, of which one acceptor has met but one
         _TESTS,
     ),
     _bug(
@@ -182,7 +182,7 @@ COUNTING = (
         "if batch is None or batch.ballot != message.ballot or sender",
         "if batch is None or sender",
         _RARE_STATES,
-        None,  # in a storm such a vote comes late, and rarely meets a flight of the same number
+        None,  # in a storm such a vote comes late, and rarely meets a batch of the same number
         _TESTS,
     ),
     _bug(
@@ -195,7 +195,7 @@ COUNTING = (
 
 PROPOSING = (
     _bug(
-        "a key flies again in the ballot in which it has flown",
+        "a key flies again in the ballot in which it has been proposed in a batch",
         "paxos.standing",
         " or own != EMPTY:",
         ":",
@@ -235,7 +235,7 @@ LEARNING = (
         "accepted is not None and accepted.ballot == ballot else",
         "accepted is not None else",
         _RARE_STATES,
-        None,  # it takes two lives of a home that fly with one key, and an acceptor that missed one
+        None,  # it takes two incarnations of a home that fly with one key, and an acceptor that missed one
         _TESTS,
     ),
     _bug(

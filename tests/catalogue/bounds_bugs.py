@@ -73,8 +73,8 @@ WAITING = (
         "a client's lists wait in front of those of all who come later",
         _MANY,
         "registry.replica.step.in_turn",
-        "self._lines[asker] = line",
-        "self._lines[asker] = line\n            self._lines.move_to_end(asker, last=False)",
+        "self._lines[requester] = line",
+        "self._lines[requester] = line\n            self._lines.move_to_end(requester, last=False)",
     ),
     _bug(
         "who leaves a queue has all others looked at",

@@ -45,7 +45,7 @@ class Bug:
         changes: what makes it so.
         states: how many states the model checker may meet before it must have caught it; None if
             what is wrong is not in the model.
-        home_states: the same where a home has standing promises, and flies; None if what is wrong has
+        home_states: the same where a home has class promises, and flies; None if what is wrong has
             nothing to do with them.
         seeds: how many storms may pass before one must have caught it; None if no storm shows it.
         trials: how many trials may pass before the judge must have caught it; None if clients

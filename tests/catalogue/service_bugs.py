@@ -83,7 +83,7 @@ READING = (
         trials=20,
     ),
     _bug(
-        "a list leaves out what is half-done",
+        "a list leaves out what is in doubt",
         "requests.list_read",
         "self.unsettled = unlearned - self.decrees.keys()",
         "self.unsettled = set()",
@@ -97,14 +97,14 @@ READING = (
         400,
     ),
     _bug(
-        "the same is said of a span in which something is accepted that the asker does not know",
+        "the same is said of a span in which something is accepted that the requester does not know",
         "requests.spans",
         "if _is_settled(rows) and _digest(rows) == span.digest:",
         "if _digest(rows) == span.digest:",
         tests=_TESTS,
     ),
     _bug(
-        "the same is said of whatever is no more than the asker has",
+        "the same is said of whatever is no more than the requester has",
         "requests.spans",
         "_digest(rows) == span.digest:",
         "(_digest(rows) == span.digest or not rows or len(rows) == 2):",
@@ -188,7 +188,7 @@ READING = (
         tests=_TESTS,
     ),
     _bug(
-        "a watch that is two lives old is taken at its word",
+        "a watch that is two incarnations old is taken at its word",
         "feed.watch_positions",
         "    else:\n        index = durable\n",
         "    else:\n        index = min(durable + ahead, node.found_feed_end)\n",
@@ -257,7 +257,7 @@ KNOWING = (
         "for request in event.requests[:1]:",
     ),
     Bug(
-        "what is half-done is not found again at a start",
+        "what is in doubt is not found again at a start",
         (
             Change(
                 "storage.store",

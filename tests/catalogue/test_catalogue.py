@@ -21,7 +21,7 @@ CLASSIC = (
     "votes of different ballots counted together",
     "a node's vote counted twice",
     "what a vote on a batch refuses is counted all the same",
-    "a key flies again in the ballot in which it has flown",
+    "a key flies again in the ballot in which it has been proposed in a batch",
     "a ballot reused after restart",
     "a wiped node that votes again",
     "commit taken for a value that lost",

@@ -41,7 +41,7 @@ SAME_TESTS = (
 NEED_TASKS = {
     "test_a_burst_at_a_slow_node_is_not_sent_twice",
     "test_a_lock_whose_home_never_greets_is_acquired_at_another_node",
-    "test_a_node_is_pinged_although_waits_use_all_its_room_in_flight",
+    "test_a_node_is_pinged_although_waits_use_all_its_room_in_batch",
     "test_a_watch_leaves_a_silent_node_misses_nothing_and_repeats_nothing",
     "test_closing_does_not_wait_for_a_look_at_a_stranger",
     "test_every_call_with_a_deadline_ends_soon_if_nothing_listens",
@@ -50,7 +50,7 @@ NEED_TASKS = {
     "test_a_read_from_memory_is_no_checkpoint",
     "test_concurrent_first_calls_share_one_comparison_of_endpoints",
     "test_malformed_positions_are_refused",
-    "test_no_more_requests_are_in_flight_than_the_node_allows",
+    "test_no_more_requests_are_in_batch_than_the_node_allows",
     "test_watch_goes_on_from_a_position",
     "test_watch_lists_after_a_change_of_node_and_misses_nothing",
 }

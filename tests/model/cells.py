@@ -103,7 +103,7 @@ class Cells:
             self.facts.append(facts)
         return number
 
-    # -- which acceptors have answered an attempt, or given their standing promise
+    # -- which acceptors have answered an attempt, or given their class promise
 
     def _heard(self, local: Local) -> tuple[int, ...]:
         """For each of the nodes that are alike, a number for what was heard of it."""

@@ -36,7 +36,7 @@ TRAPS = (
         "2 proposers, 2 and 1 ballots", 3, (2, 1), out_of_reach=frozenset({RESTARTED}) | PLAIN
     ),
 )
-"""For mistakes that need no standing promise."""
+"""For mistakes that need no class promise."""
 
 CLASS_PROMISE_TRAPS = (
     Scenario(
@@ -128,7 +128,7 @@ def hunt(budget: int) -> Catch:
 
 
 def hunt_at_home(budget: int) -> Catch:
-    """Look for what is wrong where a home has standing promises, in at most `budget` states."""
+    """Look for what is wrong where a home has class promises, in at most `budget` states."""
     return _hunt(CLASS_PROMISE_TRAPS, ALWAYS, budget)
 
 

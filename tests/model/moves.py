@@ -7,7 +7,7 @@ at what a step was seen to do:
   say). It can wait until the node does something else, since what arrived stays in the network; so a
   move is any number of silent steps and then one that is not silent.
 * of two moves that send the same, one is dropped if silent steps lead from the other to it.
-* an *echo* changes nothing and sends promises, refusals, commits or questions for a standing promise.
+* an *echo* changes nothing and sends promises, refusals, commits or questions for a class promise.
   Having sent it takes nothing away from anybody, and more such messages hide no violation, so it is
   sent as soon as it can be.
 
@@ -332,7 +332,7 @@ class Moves:
 
 
 def _is_harmless(message: PaxosMessage) -> bool:
-    """Whether nobody is the worse for a message. To refuse all of a flight is no vote."""
+    """Whether nobody is the worse for a message. To refuse all of a batch is no vote."""
     return isinstance(message, _HARMLESS) or (
         isinstance(message, AcceptedMany) and bool(message.refused)
     )

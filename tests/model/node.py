@@ -11,10 +11,10 @@ One thing is not taken from a disk: which life this is. The model counts lives, 
 Of feeds the model knows as much as one key needs. A node's feed ends at 1 if it has learned the key,
 and at 0 otherwise; and a home has read every feed up to where it has learned what stands in it. A real
 home may have read less, and then counts fewer promises: that is a promise which has not arrived. And a
-home that holds anything for the key, or may begin no ballot any more, is told of no standing promise:
+home that holds anything for the key, or may begin no ballot any more, is told of no class promise:
 it has no use for one.
 
-Where proposals fly, a flight has the one key on board, and a home makes at most one in each life.
+Where proposals fly, a batch has the one key on board, and a home makes at most one in each incarnation.
 """
 
 from collections.abc import Mapping
@@ -70,10 +70,10 @@ class Volatile(Value, frozen=True):
     """An attempt under way.
 
     Args:
-        state: None while it pauses after having been outbid. Who has voted on a flight stands here too.
+        state: None while it pauses after having been preempted. Who has voted on a batch stands here too.
         heard: the highest ballot that a nack spoke of.
         wish: which of the node's claims it is for.
-        batch: the number of the flight that it travels in; 0 if it travels alone.
+        batch: the number of the batch that it travels in; 0 if it travels alone.
     """
 
     state: Preparing | Proposing | None
@@ -92,7 +92,7 @@ class Volatile(Value, frozen=True):
 
 
 class Disk(Value, frozen=True):
-    """What is on a node's disk: its instance of the key, and its standing promise to n1."""
+    """What is on a node's disk: its instance of the key, and its class promise to n1."""
 
     instance: Instance = EMPTY
     promised: Class | None = None
@@ -106,7 +106,7 @@ class Local(Value, frozen=True):
         incarnation: its incarnation.
         begun: the ballots that it has begun, in all its lives, in order; the model's own memory.
         volatile: what a crash takes; None if no attempt is under way.
-        told: the standing promises that this life was told, and by whom; a crash takes them too.
+        told: the class promises that this incarnation was told, and by whom; a crash takes them too.
         synced: what a crash may leave of the disk; None if that is all of it.
     """
 
@@ -160,7 +160,7 @@ class Nodes:
             that only finishes what others began.
         ballots: how many ballots each may begin.
         loses: whether a crash may take what was written without a sync.
-        flies: whether what relies on a standing promise travels as a flight.
+        flies: whether what relies on a class promise travels as a batch.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class Nodes:
         return Reaction(after, begins, at_once, _sent(effects.after), bool(effects.alarms))
 
     def _without_use(self, name: NodeId, before: Local, after: Local) -> Local:
-        """The same without standing promises that no step to come looks at."""
+        """The same without class promises that no step to come looks at."""
         if len(after.begun) >= self._ballots.get(name, 0):
             return replace(after, told=frozenset())
         return after if before.instance == EMPTY else replace(after, told=before.told)
@@ -257,7 +257,7 @@ class Nodes:
 
 
 def _flown(local: Local) -> int:
-    """How many flights this life has made."""
+    """How many batches this incarnation has made."""
     return sum(b.is_of_home and b.process.incarnation == local.incarnation for b in local.begun)
 
 
@@ -284,7 +284,7 @@ def _sent(outgoing: list[Outgoing]) -> Sent:
     """The messages of Paxos among what is to be sent.
 
     One to nobody is left out: a nack has no sender here (see `network`), and a home that is refused
-    for want of a standing promise asks that sender once more. It has asked everybody already.
+    for want of a class promise asks that sender once more. It has asked everybody already.
     """
     return tuple(
         (item.to, item.message)
@@ -296,7 +296,7 @@ def _sent(outgoing: list[Outgoing]) -> Sent:
 def _begun(local: Local, event: Event, at_once: Sent) -> Ballot | None:
     """The ballot that a step begins: by a prepare, or by an accept that needs none.
 
-    A message makes a node go on in its ballot, or leave a flight that refuses it and prepare.
+    A message makes a node go on in its ballot, or leave a batch that refuses it and prepare.
     """
     state = local.volatile.state if local.volatile is not None else None
     first = Prepare if isinstance(event, FromPeer) else Prepare | Accept | AcceptMany

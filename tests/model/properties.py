@@ -37,9 +37,9 @@ WHOLE_TRUTH = "a promise tells of the highest acceptance"
 DURABLE = "what was answered is on disk"
 OWN_FIRST = "prepare and accept leave only if the own acceptor agrees"
 SILENT = "nobody finds corruption or a bug"
-CLASS_KEPT = "a standing promise is kept: nothing in a lower standing ballot is accepted"
-COVERED = "a standing proposal is accepted only by who has promised its ballot"
-BACKED = "a standing proposal has a prepare quorum of standing promises behind it"
+CLASS_KEPT = "a class promise is kept: nothing in a lower home ballot is accepted"
+COVERED = "a proposal in a home ballot is accepted only by who has promised its ballot"
+BACKED = "a proposal in a home ballot has a prepare quorum of class promises behind it"
 
 ALWAYS = (
     AGREEMENT,
@@ -61,14 +61,14 @@ ALWAYS = (
 
 CHOSEN = "a value is chosen"
 LEARNED = "everybody learns the decree"
-DUEL = "a duel: somebody is outbid and goes higher"
+DUEL = "a duel: somebody is preempted and goes higher"
 ADOPTED = "an adopted value wins"
 FINISHED = "a value wins in the ballot of another node than its first proposer's"
 RESTARTED = "a restarted node begins a new ballot"
-STANDING = "a value is chosen in a standing ballot"
-HANDED_DOWN = "a restarted home freezes what an earlier life of it proposed in a standing ballot"
-FLOWN = "a flight is chosen"
-LEFT = "a key leaves its flight and begins a new ballot"
+STANDING = "a value is chosen in a home ballot"
+HANDED_DOWN = "a restarted home freezes what an earlier incarnation of it proposed in a home ballot"
+FLOWN = "a batch is chosen"
+LEFT = "a key leaves its batch and begins a new ballot"
 
 SOMETIMES = (
     CHOSEN,
@@ -97,7 +97,7 @@ class Facts(Value, frozen=True):
     Args:
         instance: what is on its disk.
         voted: the ballots in which it ever said that it accepted.
-        pledged: the standing ballots that it ever promised.
+        pledged: the home ballots that it ever promised.
         shown: the proposals that were ever sent to it.
         begun: the ballots that it has begun.
     """
@@ -200,7 +200,7 @@ def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int
 
 
 def _apart(messages: Iterable[PaxosMessage]) -> Iterator[PaxosMessage]:
-    """The same messages, with what is said of a flight said of its key; a refusal of it is no vote."""
+    """The same messages, with what is said of a batch said of its key; a refusal of it is no vote."""
     for message in messages:
         match message:
             case AcceptMany(ballot, _, decrees):
@@ -230,7 +230,7 @@ def _breaks_promise(message: PaxosMessage, said: Collection[PaxosMessage]) -> bo
 def _conceals(message: PaxosMessage, said: Collection[PaxosMessage]) -> bool:
     """R12: a promise that tells of less than the node has accepted.
 
-    A standing promise tells of it as half-done, or by a feed that the key stands in.
+    A class promise tells of it as in doubt, or by a feed that the key stands in.
     """
     if isinstance(message, PromiseClass):
         told_of = KEY in message.unlearned or message.feed_end > 0
@@ -256,7 +256,7 @@ def _remembers(disk: Disk, said: Collection[PaxosMessage]) -> bool:
 
 
 def _breaks_class_promise(message: PaxosMessage, said: Collection[PaxosMessage]) -> bool:
-    """R11: an acceptance in a standing ballot below one that the node has promised before."""
+    """R11: an acceptance in a home ballot below one that the node has promised before."""
     return (
         isinstance(message, Accepted)
         and message.ballot.is_of_home
@@ -265,7 +265,7 @@ def _breaks_class_promise(message: PaxosMessage, said: Collection[PaxosMessage])
 
 
 def _is_not_promised(message: PaxosMessage, held: Class | None) -> bool:
-    """Whether a standing proposal is accepted without the promise that it relies on."""
+    """Whether a proposal in a home ballot is accepted without the promise that it relies on."""
     if not isinstance(message, Accepted) or not message.ballot.is_of_home:
         return False
     return held is None or held.ballot != message.ballot
@@ -278,7 +278,7 @@ def _is_backed(ballot: Ballot, nodes: Sequence[Facts], prepare_size: int) -> boo
 
 
 def _is_handed_down(proposal: Proposal) -> bool:
-    """Whether a home proposes what an earlier life of it has proposed in a standing ballot."""
+    """Whether a home proposes what an earlier incarnation of it has proposed in a home ballot."""
     now, first = proposal.ballot.process, proposal.decree.ballot
     earlier = now.node == first.process.node and now.incarnation > first.process.incarnation
     return earlier and first.is_of_home

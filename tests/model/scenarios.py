@@ -21,14 +21,14 @@ class Scenario(Value, frozen=True):
         claims: for each proposer, whether it has a claim of its own, as all have by default; one
             that has none only finishes what others began.
         prepare, accept: the sizes of the quorums; 0 means a majority.
-        identity: whether the first node, which is home to the key, asks for standing promises. It
+        identity: whether the first node, which is home to the key, asks for class promises. It
             claims something else in each ballot then, so that no value hides that two were possible.
-        flies: whether what it proposes on the strength of them travels as a flight.
+        flies: whether what it proposes on the strength of them travels as a batch.
         crashes: how many crashes there may be in all.
         spared: whether only the first node crashes.
         loses: whether a crash may take what was written without a sync.
         gives_up: whether a proposer may drop an attempt at any moment and begin another; it
-            always may after a crash or after having been outbid.
+            always may after a crash or after having been preempted.
         out_of_reach: the sometimes-properties that nothing within these bounds can have.
         states, depth: how many states there are, and how far the farthest is; a test holds them.
     """

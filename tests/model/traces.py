@@ -73,14 +73,14 @@ def tell_message(message: PaxosMessage) -> str:
         case PrepareClass():
             return f"prepare-class({message.ballot})"
         case PromiseClass():
-            told = f"half-done {list(message.unlearned)}, feed to {message.feed_end}"
+            told = f"in doubt {list(message.unlearned)}, feed to {message.feed_end}"
             return f"promise-class({message.ballot}, {told})"
         case AcceptMany(ballot, number, decrees):
-            return f"accept-flight({ballot} #{number}, {', '.join(map(_decree, decrees))})"
+            return f"accept-batch({ballot} #{number}, {', '.join(map(_decree, decrees))})"
         case AcceptedMany(ballot, number, refused):
-            return f"{'refused' if refused else 'accepted'}-flight({ballot} #{number})"
+            return f"{'refused' if refused else 'accepted'}-batch({ballot} #{number})"
         case CommitMany(ballot):
-            return f"commit-flight({ballot})"
+            return f"commit-batch({ballot})"
 
 
 def tell_report(report: Report[tuple[int, ...]]) -> str:
@@ -106,7 +106,7 @@ def _cause(event: Event) -> str:
         case Fired(Retry()):
             return "tries again"
         case Fired(Sweep()):
-            return "asks for standing promises"
+            return "asks for class promises"
         case _:
             return "says it again"
 

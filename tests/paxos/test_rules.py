@@ -371,7 +371,7 @@ def test_R21_any_later_proposal_selects_the_same_value() -> None:
         assert world.freeze(node, "k", b"later").decree == first.decree
 
 
-def test_R22_what_a_dead_proposer_left_half_done_is_finished_by_another() -> None:
+def test_R22_what_a_dead_proposer_left_in_doubt_is_finished_by_another() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Accepted) or to == "n3"
     world.send("n1", ClaimRequest(world.new_id(), 5_000, True, claim("k", b"half", b"h")))

@@ -1,4 +1,4 @@
-"""The standing promise, rule by rule: phase 1 once, for all keys that a node is home to."""
+"""The class promise, rule by rule: phase 1 once, for all keys that a node is home to."""
 
 import pytest
 
@@ -39,19 +39,21 @@ def granted(*in_doubt: Key) -> GrantedClass:
     return state
 
 
-def test_R05_each_life_of_a_home_has_one_standing_ballot_above_those_of_its_earlier_lives() -> None:
+def test_R05_each_incarnation_of_a_home_has_one_home_ballot_above_those_of_its_earlier_incarnations() -> (
+    None
+):
     assert class_promise.ask(FIRST).ballot == Ballot.of_home(FIRST)
     assert class_promise.ask(FIRST).ballot < class_promise.ask(SECOND).ballot
 
 
-def test_R06_a_standing_ballot_lies_below_every_ballot_of_an_attempt_at_one_key() -> None:
+def test_R06_a_home_ballot_lies_below_every_ballot_of_an_attempt_at_one_key() -> None:
     last = Ballot.of_home(Process(NodeId("z"), 1_000_000))
     lowest = proposer.start(KEY, Process(NodeId("a"), 1), None).ballot
     assert last < lowest
     assert last < proposer.start(KEY, FIRST, last).ballot
 
 
-def test_R10_a_lower_standing_ballot_is_refused_once_a_higher_one_was_promised() -> None:
+def test_R10_a_lower_home_ballot_is_refused_once_a_higher_one_was_promised() -> None:
     held = class_promise.on_prepare_class(None, asks(SECOND))
     assert held == Class(Ballot.of_home(SECOND), DIGEST)
     assert class_promise.on_prepare_class(held, asks(FIRST)) is None
@@ -62,14 +64,16 @@ def test_R02_a_repeated_question_is_promised_again() -> None:
     assert class_promise.on_prepare_class(held, asks(FIRST)) == held
 
 
-def test_R11_behind_the_promise_of_a_later_life_nothing_of_an_earlier_one_is_accepted() -> None:
+def test_R11_behind_the_promise_of_a_later_incarnation_nothing_of_an_earlier_one_is_accepted() -> (
+    None
+):
     message = proposal(Ballot.of_home(FIRST))
     instance, answer = acceptor.on_accept(EMPTY, message, Ballot.of_home(SECOND))
     assert (instance, answer) == (EMPTY, Nack(KEY, message.ballot, Ballot.of_home(SECOND)))
 
 
 @pytest.mark.parametrize("promised", [None, Ballot.of_home(FIRST)], ids=["none", "an older one"])
-def test_R19_without_that_very_promise_a_standing_proposal_is_refused(
+def test_R19_without_that_very_promise_a_proposal_in_a_home_ballot_is_refused(
     promised: Ballot | None,
 ) -> None:
     message = proposal(Ballot.of_home(SECOND))
@@ -77,7 +81,7 @@ def test_R19_without_that_very_promise_a_standing_proposal_is_refused(
     assert (instance, answer) == (EMPTY, Nack(KEY, message.ballot, None))
 
 
-def test_R19_with_it_a_standing_proposal_is_accepted_and_stored() -> None:
+def test_R19_with_it_a_proposal_in_a_home_ballot_is_accepted_and_stored() -> None:
     message = proposal(Ballot.of_home(FIRST))
     instance, answer = acceptor.on_accept(EMPTY, message, message.ballot)
     assert answer == Accepted(KEY, message.ballot)
@@ -85,7 +89,7 @@ def test_R19_with_it_a_standing_proposal_is_accepted_and_stored() -> None:
     assert instance.accepted is not None and instance.accepted.decree == message.decree
 
 
-def test_R11_a_promise_for_the_key_alone_outranks_every_standing_ballot() -> None:
+def test_R11_a_promise_for_the_key_alone_outranks_every_home_ballot() -> None:
     higher = Ballot(1, Process(NodeId("n2"), 1))
     message = proposal(Ballot.of_home(FIRST))
     instance, answer = acceptor.on_accept(Instance(promised=higher), message, message.ballot)
@@ -93,7 +97,7 @@ def test_R11_a_promise_for_the_key_alone_outranks_every_standing_ballot() -> Non
     assert answer == Nack(KEY, message.ballot, higher)
 
 
-def test_a_standing_promise_hinders_no_attempt_at_one_key() -> None:
+def test_a_class_promise_hinders_no_attempt_at_one_key() -> None:
     ballot = Ballot(1, Process(NodeId("n3"), 1))
     _, promise = acceptor.on_prepare(EMPTY, Prepare(KEY, ballot))
     assert isinstance(promise, Promise)
@@ -101,7 +105,7 @@ def test_a_standing_promise_hinders_no_attempt_at_one_key() -> None:
     assert isinstance(accepted, Accepted)
 
 
-def test_R12_what_was_accepted_in_a_standing_ballot_is_reported_to_any_attempt() -> None:
+def test_R12_what_was_accepted_in_a_home_ballot_is_reported_to_any_attempt() -> None:
     message = proposal(Ballot.of_home(FIRST))
     instance, _ = acceptor.on_accept(EMPTY, message, message.ballot)
     _, promise = acceptor.on_prepare(instance, Prepare(KEY, Ballot(1, SECOND)))
@@ -109,7 +113,7 @@ def test_R12_what_was_accepted_in_a_standing_ballot_is_reported_to_any_attempt()
     assert promise.accepted.decree == message.decree
 
 
-def test_R05_one_standing_ballot_never_carries_two_values_for_a_key() -> None:
+def test_R05_one_home_ballot_never_carries_two_values_for_a_key() -> None:
     ballot = Ballot.of_home(FIRST)
     instance, _ = acceptor.on_accept(EMPTY, proposal(ballot, b"one"), ballot)
     with pytest.raises(Contradiction):
@@ -136,13 +140,13 @@ def test_R15_before_it_is_granted_all_of_phase_1_is_needed() -> None:
     assert class_promise.prepared(state, KEY, EMPTY) is None
 
 
-def test_R16_a_key_that_is_half_done_somewhere_needs_all_of_phase_1() -> None:
+def test_R16_a_key_that_is_in_doubt_somewhere_needs_all_of_phase_1() -> None:
     state = granted(KEY)
     assert class_promise.prepared(state, KEY, EMPTY) is None
     assert class_promise.prepared(state, Key("other"), EMPTY) is not None
 
 
-def test_R16_what_promises_behind_the_quorum_name_as_half_done_counts_too() -> None:
+def test_R16_what_promises_behind_the_quorum_name_as_in_doubt_counts_too() -> None:
     state = class_promise.on_promise(granted(), "n3", frozenset({KEY}), quorums(3))
     assert isinstance(state, GrantedClass)
     assert class_promise.prepared(state, KEY, EMPTY) is None

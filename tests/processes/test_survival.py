@@ -377,7 +377,7 @@ def test_a_node_that_was_down_has_everything_soon_after_it_is_back(tmp_path: Pat
         eventually("n3 has all decrees", caught_up)
 
 
-def test_sigterm_ends_a_node_with_0_and_answers_what_is_in_flight(tmp_path: Path) -> None:
+def test_sigterm_ends_a_node_with_0_and_answers_what_is_in_batch(tmp_path: Path) -> None:
     with running(tmp_path) as cluster, cluster.client() as registry:
         over = threading.Event()
         failures: list[BaseException] = []

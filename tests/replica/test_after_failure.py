@@ -37,7 +37,7 @@ def test_attempts_under_way_are_given_up() -> None:
     assert stored(world, "n2", KEY).accepted is None
 
 
-def test_new_claims_and_half_done_keys_begin_nothing() -> None:
+def test_new_claims_and_keys_in_doubt_begin_nothing() -> None:
     world = World()
     half = Decree.of(claim("half"), HIGH, 0)
     world.post(N1, FromPeer(N2, Accept(Key("half"), HIGH, half)))

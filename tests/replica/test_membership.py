@@ -43,7 +43,7 @@ def test_nobody_votes_until_every_member_has_recorded_everybody() -> None:
     assert len(formations) == 1 and None not in formations
 
 
-def test_nodes_that_form_say_so_and_ask_for_standing_promises_at_once() -> None:
+def test_nodes_that_form_say_so_and_ask_for_class_promises_at_once() -> None:
     world = World(up=["n1", "n2"])
     world.sent.clear()
     world.boot(N3)
@@ -189,7 +189,7 @@ def test_a_node_that_restarted_often_while_one_other_was_down_is_let_in_by_that_
     assert world.replica("n3").node.reachable == {N1, N2}
 
 
-def test_a_life_that_nobody_met_is_a_life_like_any_other() -> None:
+def test_an_incarnation_that_nobody_met_is_an_incarnation_like_any_other() -> None:
     """It died between its first write and its first word; the lives behind it are let in."""
     world = World()
     world.crash(N1)
@@ -199,14 +199,14 @@ def test_a_life_that_nobody_met_is_a_life_like_any_other() -> None:
     assert not world.rejected and world.freeze("n1", "k")
 
 
-def test_a_life_that_a_peer_did_not_get_to_disk_is_not_held_against_the_next() -> None:
+def test_an_incarnation_that_a_peer_did_not_get_to_disk_is_not_held_against_the_next() -> None:
     world = World()
     world.crash(N1)
     world.machines[N2].disk.fail_writes = 1
     world.boot(N1)
     world.run(100)
     world.crash(N1)
-    world.crash(N2)  # it remembers the life before
+    world.crash(N2)  # it remembers the incarnation before
     world.rejected.clear()
     world.boot(N2)
     world.boot(N1)
@@ -215,7 +215,7 @@ def test_a_life_that_a_peer_did_not_get_to_disk_is_not_held_against_the_next() -
     assert N1 in world.replica("n2").node.reachable
 
 
-def test_a_hello_that_shows_another_life_than_the_one_remembered_is_asked_again() -> None:
+def test_a_hello_that_shows_another_incarnation_than_the_one_remembered_is_asked_again() -> None:
     world = World()
     for _ in range(2):
         world.crash(N1)
@@ -234,7 +234,7 @@ def test_a_hello_that_shows_another_life_than_the_one_remembered_is_asked_again(
 # -- what is not promised: see "What cannot be noticed" in docs/architecture.md
 
 
-def test_a_roll_back_within_the_life_that_is_remembered_is_not_noticed() -> None:
+def test_a_roll_back_within_the_incarnation_that_is_remembered_is_not_noticed() -> None:
     world = World()
     world.run(1_000)
     old = copy_of(world.machines[N1].disk)  # taken while it ran
@@ -340,7 +340,7 @@ def test_a_node_of_another_cluster_is_a_stranger_whatever_else_it_says() -> None
 
 def test_a_node_of_another_formation_is_a_stranger() -> None:
     world = World()
-    shown = replace(world.replica("n2").membership.identity(), formation=b"another life....")
+    shown = replace(world.replica("n2").membership.identity(), formation=b"another incarnation....")
     world.post(N1, Greeted(4711, shown, 0, None))
     world.settle()
     assert any("is of formation" in reason for reason in reasons(world, N2))

@@ -48,7 +48,7 @@ def test_a_pause_counts_until_the_next_ballot() -> None:
     assert not world.replica(N1).counts(Retry(key, retry.serial - 1))
 
 
-def test_a_flight_is_said_again_only_while_votes_are_missing() -> None:
+def test_a_batch_is_said_again_only_while_votes_are_missing() -> None:
     world = World()
     unheard(world, AcceptMany)
     propose_batch(world, keys_of(world, 2))

@@ -38,7 +38,7 @@ async def is_not_read(client: RawClient) -> bool:
     return True
 
 
-async def test_a_client_with_too_many_bytes_in_flight_is_not_read_until_there_is_room() -> None:
+async def test_a_client_with_too_many_bytes_in_batch_is_not_read_until_there_is_room() -> None:
     async with without_quorum(max_in_flight_bytes=MIB) as cluster:
         client = await cluster.client("n1")
         await client.say(large(1), WaitRequest(2, 1_000, Key("k")), StatusRequest(3))

@@ -227,7 +227,7 @@ async def test_a_stranger_on_the_peer_port_is_refused(
         await still_serves(cluster, "after")
 
 
-async def test_a_stop_answers_what_is_in_flight_and_then_ends() -> None:
+async def test_a_stop_answers_what_is_in_batch_and_then_ends() -> None:
     async with live_cluster(await live_config(3)) as cluster:
         client = await cluster.client("n1")
         requests = [

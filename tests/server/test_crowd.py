@@ -109,7 +109,7 @@ def test_long_texts_count() -> None:
     assert crowd.refusals(holders) == {2: 5}, "each of its requests takes four times as much"
 
 
-def test_what_was_read_and_is_not_in_flight_yet_counts() -> None:
+def test_what_was_read_and_is_not_in_batch_yet_counts() -> None:
     crowd = Crowd(100 * REQUEST_BYTES)
     holders = held(crowd, 50, 40)
     crowd.leave_untaken(holders[2], 50)

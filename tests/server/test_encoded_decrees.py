@@ -43,7 +43,7 @@ def test_every_message_is_encoded_as_the_codec_does_it(message: Any) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 23, 24, 255, 256, 512])
-def test_a_flight_of_any_size_is_encoded_as_the_codec_does_it(count: int) -> None:
+def test_a_batch_of_any_size_is_encoded_as_the_codec_does_it(count: int) -> None:
     batch = AcceptMany(BALLOT, 1 << 40, tuple(decree(f"k{at}") for at in range(count)))
     assert encode_message(batch) == encode(batch)
 

@@ -88,7 +88,7 @@ async def test_a_connection_that_ends_itself_while_it_is_read_is_resumed_once(
         await sockets_are_silent(sockets)
 
 
-async def test_a_bell_that_rings_ends_one_wait_however_often_it_rang() -> None:
+async def test_a_wakeup_ends_one_wait_however_often_it_came() -> None:
     with Sockets() as sockets:
         for _ in range(100_000):
             sockets.wake()

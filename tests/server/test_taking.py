@@ -88,7 +88,7 @@ def test_nothing_is_taken_nor_posted_while_the_inbox_is_full_or_the_node_drains(
     assert full.posted == draining.posted == []
 
 
-def test_requests_in_flight_are_bounded_and_cancels_do_not_count() -> None:
+def test_requests_in_batch_are_bounded_and_cancels_do_not_count() -> None:
     desk = Desk()
     assert desk.takes(*map(get, range(IN_FLIGHT - 1)), Cancel(0), get(98), get(99)) == IN_FLIGHT + 1
     assert desk.takes(Cancel(1), get(99)) == 1

@@ -255,7 +255,9 @@ class CheckedWorld(CrashingWorld):
             case FeedPage(_, _, next_start):
                 self._check_position(node, next_start)
             case Nack(_, _, None):
-                self.event_counts.saw("a standing proposal was refused for want of a promise")
+                self.event_counts.saw(
+                    "a proposal in a home ballot was refused for want of a promise"
+                )
             case Nack():
                 self.event_counts.saw("a duel")
             case _:

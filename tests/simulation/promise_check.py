@@ -40,7 +40,7 @@ class PromiseCheck:
         ballot = message.ballot
         home = ballot.process.node
         held = ledger.classes.get(home)
-        assert held is not None and held >= ballot, "R13: a standing promise is not on disk"
+        assert held is not None and held >= ballot, "R13: a class promise is not on disk"
         assert message.feed_end <= ledger.feed_end, "R13: a position of the feed is not on disk"
         hidden = set(unknown).difference(message.unlearned)
         assert not hidden, f"R12: {node} does not tell {home} of {hidden}"
@@ -50,12 +50,12 @@ class PromiseCheck:
             self._event_counts.saw("a class promise was sent to a home that restarted")
 
     def accepted(self, node: NodeId, ballot: Ballot, home: NodeId, ledger: Ledger) -> None:
-        """R11, R19: a node answers that it has accepted in a standing ballot."""
+        """R11, R19: a node answers that it has accepted in a home ballot."""
         assert ballot.process.node == home, f"{ballot} for a key of {home}"
         held = ledger.classes.get(home)
-        assert held is not None and held >= ballot, "R19: accepted without the standing promise"
+        assert held is not None and held >= ballot, "R19: accepted without the class promise"
         highest = self._highest.get((node, home))
-        assert highest is None or highest <= ballot, "R11: a standing promise was broken"
+        assert highest is None or highest <= ballot, "R11: a class promise was broken"
 
     def proposed(self, key: Key, ballot: Ballot) -> None:
         """R15: a home has the promises of a quorum for what it proposes."""
@@ -80,4 +80,4 @@ class PromiseCheck:
     def count(self, ballot: Ballot) -> None:
         """Count a decree that is chosen in this ballot."""
         if ballot.is_of_home:
-            self._event_counts.saw("a decree was chosen in a standing ballot")
+            self._event_counts.saw("a decree was chosen in a home ballot")

@@ -53,7 +53,7 @@ def value(number: int) -> bytes:
 
 
 def live(path: Path, numbers: range) -> RocksStorage:
-    """Write the keys of one life, each synced, and leave the directory open."""
+    """Write the keys of one incarnation, each synced, and leave the directory open."""
     storage = open_directory(path, make_config(), NODE, log_bytes=LOG_BYTES)
     for number in numbers:
         storage.write([learned(key(number), value(number))])
@@ -74,7 +74,7 @@ class Starts:
     Args:
         place: where to put them.
         end: how the third life ended: ``killed``, or ``dropped``, which lets RocksDB close its files.
-        size: how many keys each life wrote.
+        size: how many keys each incarnation wrote.
     """
 
     def __init__(self, place: Path, end: str, size: int) -> None:
@@ -108,7 +108,7 @@ class Starts:
         return self.copy
 
 
-# with few keys the tables of all lives are still there, with many they were merged
+# with few keys the tables of all incarnations are still there, with many they were merged
 @pytest.fixture(scope="module", params=[("killed", 14), ("dropped", 40)])
 def incarnations(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

@@ -1,4 +1,4 @@
-"""Claims that fly together, and what is said about their flights."""
+"""Claims that fly together, and what is said about their batches."""
 
 from collections.abc import Sequence
 from itertools import count, islice
@@ -76,7 +76,7 @@ def step(world: World, node: NodeId, *events: Event) -> Effects:
 
 
 def under_way(world: World, node: str = N1) -> int:
-    return len(world.replica(node).pending_work().get("flights", ()))
+    return len(world.replica(node).pending_work().get("batches", ()))
 
 
 def unheard(world: World, *kinds: type) -> None:

@@ -286,7 +286,7 @@ class World:
                 assert_never(item)
 
     def _ask_past(self, node: NodeId, link: int, other: NodeId, recall: PeerRecall) -> None:
-        """The node that dialled shows the life that it is asked for; the other dials again."""
+        """The node that dialled shows the incarnation that it is asked for; the other dials again."""
         if link == _link(node, other):
             self.shake_hands(node, other)
         elif other in self.up():
@@ -300,7 +300,7 @@ class World:
         elif not self.lose(node, to, message):
             for delay_ms in self.delays(node, to, message):
                 if delay_ms > 0:
-                    # to a later life too, if there is one by then
+                    # to a later incarnation too, if there is one by then
                     self.at(self.now_ms + delay_ms, partial(self.post, to, event))
                 else:
                     self.post(to, event)

@@ -4,7 +4,7 @@ Messages of the node to itself pass here too. The terms of locks pass a guard fi
 them for a while (design 11); to refuse is always safe in Paxos. With each term that it accepts, the
 node starts a lease on it.
 
-It also gives standing promises, each for all keys of a home (`paxos/class_promise.py`).
+It also gives class promises, each for all keys of a home (`paxos/class_promise.py`).
 
 An acceptance whose outcome is not known is remembered in memory, oldest first, so that the node can
 finish it later (R22). The bytes of these tell how busy the cluster is: while megabytes are on their
@@ -52,7 +52,7 @@ class Acceptors:
 
     Args:
         nodes: all members, by whom every key has its home.
-        classes: the standing promises found at the start.
+        classes: the class promises found at the start.
         unlearned: keys found at the start with an acceptance of unknown outcome.
         leases: the node's own, on the terms of locks.
     """
@@ -79,7 +79,7 @@ class Acceptors:
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
-        return {"half-done": self._unlearned}
+        return {"in doubt": self._unlearned}
 
     @property
     def backlog_ms(self) -> float:
@@ -96,7 +96,7 @@ class Acceptors:
     def vote(
         self, step: StepBuilder, ballot: Ballot, decrees: Iterable[Decree]
     ) -> dict[Key, Answer | None]:
-        """R19 for each proposal of a flight, as if it had come alone.
+        """R19 for each proposal of a batch, as if it had come alone.
 
         Returns:
             What this node's acceptor says of each key that it does not accept. A term is passed over in
@@ -119,15 +119,15 @@ class Acceptors:
         return others
 
     def covers(self, ballot: Ballot) -> bool:
-        """Whether this very standing promise was given."""
+        """Whether this very class promise was given."""
         return self._promise_to(ballot.process.node) == ballot
 
     def promise_class(
         self, step: StepBuilder, message: PrepareClass, feed_end: int
     ) -> PromiseClass | None:
-        """Give a home its standing promise; None if that must not be, or there is too much to tell.
+        """Give a home its class promise; None if that must not be, or there is too much to tell.
 
-        What the promise tells is as of this step, in which it begins to bind (R12). What is half-done
+        What the promise tells is as of this step, in which it begins to bind (R12). What is in doubt
         is finished sooner or later (R22), so a home that is told nothing asks again.
         """
         node = message.ballot.process.node
@@ -146,7 +146,7 @@ class Acceptors:
             self._bytes -= self._unlearned.pop(decree.key, _NOTHING)[1]
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
-        """What was half-done there is of no interest any more, and cannot be finished here."""
+        """What was in doubt there is of no interest any more, and cannot be finished here."""
         for key in [key for key in self._unlearned if gone.covers(key)]:
             self._bytes -= self._unlearned.pop(key)[1]
 
@@ -187,7 +187,7 @@ class Acceptors:
         return answer
 
     def _promise_to(self, node: NodeId) -> Ballot | None:
-        """The standing promise that was given to a home."""
+        """The class promise that was given to a home."""
         held = self._classes.get(node)
         return held.ballot if held is not None else None
 

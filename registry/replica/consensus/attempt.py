@@ -23,7 +23,7 @@ class Progress(Value, frozen=True):
     Args:
         state: where the ballot stands, all votes counted; None while it pauses.
         heard: the highest ballot that a nack spoke of.
-        batch: the number of the flight that it travels in; 0 if it travels in none.
+        batch: the number of the batch that it travels in; 0 if it travels in none.
         resends, preemptions: how many so far.
     """
 
@@ -73,7 +73,7 @@ class Attempt(Struct, eq=False):
             what may be proposed as soon as all events of the step are handled.
         claims: the claims that joined, in order of arrival.
         followers: the reads that joined.
-        batch: the number under which a standing proposal left, with others or by itself; None
+        batch: the number under which a proposal in a home ballot left, with others or by itself; None
             if none is under way.
         heard: the highest ballot that a nack spoke of.
         said_ms: when the present state's message was sent last.
@@ -117,7 +117,7 @@ class Attempt(Struct, eq=False):
         return answered
 
     def progress(self, batch: int = 0, votes: Collection[NodeId] = ()) -> Progress:
-        """How far it has come, in the flight that it travels in and with the votes on that."""
+        """How far it has come, in the batch that it travels in and with the votes on that."""
         state = self.state
         assert not isinstance(state, Prepared), "what boards leaves in the same step"
         if isinstance(state, Proposing):

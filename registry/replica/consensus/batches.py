@@ -1,18 +1,18 @@
-"""Flights: proposals under the standing promise that travel, are voted on and are counted together.
+"""Batches: proposals under the class promise that travel, are voted on and are counted together.
 
 A claim alone is cheap; what costs is to do everything for it alone. So all that a home proposes in one
-step, in its standing ballot, leaves as one flight: one message to each acceptor, one vote of each, one
+step, in its home ballot, leaves as one batch: one message to each acceptor, one vote of each, one
 count, one timer, one commit. Each key stays an instance of its own: what an acceptor refuses leaves
-the flight, and goes on with both phases by itself.
+the batch, and goes on with both phases by itself.
 
 Invariants kept here:
 
-* every node in `votes` has durably accepted each decree that is aboard (R19, R20): who refused a key
+* every node in `votes` has durably accepted each decree in it (R19, R20): who refused a key
   has thereby taken it off, before the vote is counted.
-* nothing is aboard that the node's own acceptor has not accepted in the step in which it left (R05).
+* nothing is in it that the node's own acceptor has not accepted in the step in which it left (R05).
 
 Those who wait for a departure do so in `BatchQueue`. One departure at a time is under way: who comes
-meanwhile leaves with the next, so load makes flights larger, and not more of them. Nobody waits for
+meanwhile leaves with the next, so load makes batches larger, and not more of them. Nobody waits for
 another's missing votes for longer than `PATIENCE_MS`. And clients that are answered claim again, as a
 rule: when more have just landed than wait, those who wait are joined by them, or leave a moment later.
 """
@@ -38,7 +38,7 @@ PATIENCE_MS = 50.0
 JOINING_MS = 1.0
 MAX_BYTES_PER_CHAR = 4
 CLASS_PROMISE_RESENDS = 1
-"""So often a proposal that relies on the standing promise is said again; then comes phase 1."""
+"""So often a proposal that relies on the class promise is said again; then comes phase 1."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,8 +46,8 @@ class Batch:
     """What left together.
 
     Attributes:
-        number: of all flights of this life.
-        ballot: the standing ballot.
+        number: of all batches of this incarnation.
+        ballot: the home ballot.
         entries: what is still proposed, by key.
         votes: who has accepted all of it.
         resends: how often it was said again.
@@ -69,7 +69,7 @@ class Batch:
 
 
 class Batches:
-    """All flights of a node.
+    """All batches of a node.
 
     Args:
         node: who we are.
@@ -77,8 +77,8 @@ class Batches:
 
     Attributes:
         under_way: the numbers of what left and misses votes, single keys included.
-        made: how many there have been in this life, single keys included.
-        completed, completed_ms: how many the last flight that landed had aboard, and when that was.
+        made: how many there have been in this incarnation, single keys included.
+        completed, completed_ms: how many the last batch that completed had in it, and when that was.
     """
 
     def __init__(self, node: Node, acceptors: Acceptors) -> None:
@@ -92,11 +92,11 @@ class Batches:
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
-        return {"flights": self._batches}
+        return {"batches": self._batches}
 
     @property
     def numbers(self) -> Collection[int]:
-        """Those of the flights that are under way."""
+        """Those of the batches that are under way."""
         return self._batches
 
     def single(self) -> int:
@@ -106,17 +106,17 @@ class Batches:
         return self.made
 
     def entries(self, number: int) -> Iterable[Key]:
-        """The keys of a flight that is under way."""
+        """The keys of a batch that is under way."""
         batch = self._batches.get(number)
         return batch.entries if batch is not None else ()
 
     def progress(self, attempt: Attempt) -> Progress:
-        """How far an attempt has come, with the votes on the flight that it travels in, if any."""
+        """How far an attempt has come, with the votes on the batch that it travels in, if any."""
         batch = self._batches.get(attempt.batch or 0)
         return attempt.progress() if batch is None else attempt.progress(batch.number, batch.votes)
 
     def restore(self, progress: Progress) -> None:
-        """Put the flight under way that an attempt travels in, if any, with its one key on board."""
+        """Put the batch under way that an attempt travels in, if any, with its one key on board."""
         number, state = progress.batch, progress.state
         if number and isinstance(state, Proposing):
             votes = {NodeId(name) for name in state.votes}
@@ -125,10 +125,10 @@ class Batches:
             self._batches[number] = Batch(number, state.ballot, entries, votes, progress.resends)
 
     def send(self, step: StepBuilder, decrees: Sequence[Decree]) -> tuple[int, list[Key]]:
-        """Propose these in the standing ballot: to our own acceptor first, then to all others.
+        """Propose these in the home ballot: to our own acceptor first, then to all others.
 
         Returns:
-            The flight's number, and the keys that our own acceptor refused.
+            The batch's number, and the keys that our own acceptor refused.
         """
         ballot = Ballot.of_home(self._node.process)
         refused = self._acceptors.vote(step, ballot, decrees)
@@ -146,11 +146,11 @@ class Batches:
     def on_accepted(
         self, step: StepBuilder, sender: NodeId, message: AcceptedMany
     ) -> tuple[list[Key], Batch | None]:
-        """R20: a vote on all that is aboard except what it refuses; a quorum of them chooses it.
+        """R20: a vote on all in it except what it refuses; a quorum of them chooses it.
 
         Returns:
-            The keys that leave the flight, since the vote is not for them, whatever comes of it; and
-            the flight, if all that is left aboard is chosen.
+            The keys that leave the batch, since the vote is not for them, whatever comes of it; and
+            the batch, if all that is left in it is chosen.
         """
         batch = self._batches.get(message.number)
         quorums = self._node.config.quorums
@@ -185,7 +185,7 @@ class Batches:
         return []
 
     def leave(self, number: int, key: Key) -> None:
-        """The key is not proposed with this flight any more."""
+        """The key is not proposed with this batch any more."""
         batch = self._batches.get(number)
         if batch is not None:
             batch.entries.pop(key, None)
@@ -210,7 +210,7 @@ class Due(Struct, frozen=True):
     Attributes:
         unclaimed: nobody wants these to be proposed any more.
         alone: each is proposed by itself, and nobody waits for its votes.
-        together: each group is proposed as a flight.
+        together: each group is proposed as a batch.
     """
 
     unclaimed: Sequence[Attempt] = ()
@@ -222,7 +222,7 @@ NOTHING = Due()
 
 
 class BatchQueue:
-    """The attempts that are prepared by the standing promise and have not been proposed yet.
+    """The attempts that are prepared by the class promise and have not been proposed yet.
 
     Args:
         batches: what is under way.
@@ -285,7 +285,7 @@ class BatchQueue:
     def _take_all(self) -> Due:
         """Part all who wait.
 
-        Where nobody claims a key any more, a standing promise is no evidence that it is vacant: the
+        Where nobody claims a key any more, a class promise is no evidence that it is vacant: the
         reads that wait for it need both phases.
         """
         waiting, self.waiting = self.waiting, {}

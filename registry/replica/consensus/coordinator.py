@@ -55,7 +55,7 @@ class Coordinator:
         learn: makes chosen decrees known to the whole node.
 
     Attributes:
-        batches: what was proposed under the standing promise.
+        batches: what was proposed under the class promise.
         batch_queue: what is about to be.
         smallest_batch: fewer proposals than these travel each alone.
     """
@@ -97,13 +97,13 @@ class Coordinator:
         self._begin_if_new(step, attempt)
 
     def follow(self, step: StepBuilder, key: Key, pending: PendingRequest, then: Then) -> None:
-        """Finish what others left half-done, for a read that must know how it ends (R22)."""
+        """Finish what others left in doubt, for a read that must know how it ends (R22)."""
         attempt = self._open(key)
         attempt.followers.append(Follower(pending, then, attempt.ballots))
         self._begin_if_new(step, attempt)
 
     def finish(self, step: StepBuilder, key: Key) -> None:
-        """Finish what others left half-done, for nobody in particular (R22)."""
+        """Finish what others left in doubt, for nobody in particular (R22)."""
         self._begin_if_new(step, self._open(key))
 
     def on_promise(self, step: StepBuilder, sender: str, message: Promise) -> None:
@@ -130,7 +130,7 @@ class Coordinator:
                 self._learn(step, (decree,))
 
     def on_accepted_many(self, step: StepBuilder, sender: NodeId, message: AcceptedMany) -> None:
-        """Phase 2 of a flight goes on: what the vote refuses leaves it, and goes on alone."""
+        """Phase 2 of a batch goes on: what the vote refuses leaves it, and goes on alone."""
         refused, chosen = self.batches.on_accepted(step, sender, message)
         for key in refused:
             self._go_alone(step, key)
@@ -187,12 +187,12 @@ class Coordinator:
             return
         attempt.resends += 1
         if attempt.state.ballot.is_of_home and attempt.resends > CLASS_PROMISE_RESENDS:
-            self._begin(step, attempt)  # those who are up may not have given the standing promise
+            self._begin(step, attempt)  # those who are up may not have given the class promise
         else:
             self._send(step, attempt, attempt.state)
 
     def on_resend_flight(self, step: StepBuilder, timer: ResendBatch) -> None:
-        """Votes on a flight are missing, for the second time perhaps."""
+        """Votes on a batch are missing, for the second time perhaps."""
         for key in self.batches.on_resend(step, timer):
             self._go_alone(step, key)
 
@@ -275,7 +275,7 @@ class Coordinator:
             self._send(step, attempt, state)
 
     def _propose_together(self, step: StepBuilder, attempts: Sequence[Attempt]) -> None:
-        """R16 to R18 for a flight; what our own acceptor refuses goes nowhere. One is no company."""
+        """R16 to R18 for a batch; what our own acceptor refuses goes nowhere. One is no company."""
         if len(attempts) < self.smallest_batch:
             for attempt in attempts:
                 attempt.batch = self.batches.single()
@@ -311,13 +311,13 @@ class Coordinator:
             del self._attempts[attempt.key]
 
     def _go_alone(self, step: StepBuilder, key: Key) -> None:
-        """A flight left the key behind: begin again, with both phases (R15)."""
+        """A batch left the key behind: begin again, with both phases (R15)."""
         attempt = self._attempts.get(key)
         if attempt is not None and attempt.batch is not None:
             self._begin(step, attempt)
 
     def _leave(self, attempt: Attempt) -> None:
-        """The attempt is not boarding, nor part of its flight any more."""
+        """The attempt is not queued, nor part of its batch any more."""
         self.batch_queue.drop(attempt.key)
         if attempt.batch is not None:
             self.batches.leave(attempt.batch, attempt.key)

@@ -1,4 +1,4 @@
-"""The home's side of the standing promise: asking for it, and relying on it (design 5).
+"""The home's side of the class promise: asking for it, and relying on it (design 5).
 
 `paxos/class_promise.py` says why it is safe. What is added here is the world around it: who has been asked,
 which promises still wait for the feed that they name to be read, and which keys may rely on it.
@@ -20,7 +20,7 @@ from .acceptor import Acceptors
 
 
 class HomePromise:
-    """The standing promise to this life of a node, for all keys that it is home to.
+    """The class promise to this incarnation of a node, for all keys that it is home to.
 
     Args:
         node: who we are.
@@ -49,12 +49,12 @@ class HomePromise:
 
     @property
     def unlearned(self) -> frozenset[Key]:
-        """The keys that all of phase 1 is needed for, since an acceptor had them half-done."""
+        """The keys that all of phase 1 is needed for, since an acceptor had them in doubt."""
         return self._state.unlearned
 
     @property
     def told(self) -> Mapping[NodeId, PromiseClass]:
-        """The promises that this life was told, whether they count yet or not."""
+        """The promises that this incarnation was told, whether they count yet or not."""
         return self._told
 
     # -- as the home
@@ -84,7 +84,7 @@ class HomePromise:
                 )
 
     def prepared(self, step: StepBuilder, key: Key, own: Instance) -> Prepared | None:
-        """What the standing promise says of `key`; None if all of phase 1 is needed.
+        """What the class promise says of `key`; None if all of phase 1 is needed.
 
         Args:
             step: the step.
@@ -102,7 +102,7 @@ class HomePromise:
         return sender == self._node.name or self._cursor(sender) >= feed_end
 
     def _is_new(self, step: StepBuilder, term: Key) -> bool:
-        """Whether no earlier life of ours can have proposed a term, which others may have forgotten.
+        """Whether no earlier incarnation of ours can have proposed a term, which others may have forgotten.
 
         A term is proposed only by who has learned the one before. If this very life was the first to
         propose that one, then nobody has proposed its successor before.
@@ -115,10 +115,10 @@ class HomePromise:
     # -- as an acceptor
 
     def on_prepare_class(self, step: StepBuilder, sender: NodeId, message: PrepareClass) -> None:
-        """A home asks for our standing promise; it is told once it is durable (R13)."""
+        """A home asks for our class promise; it is told once it is durable (R13)."""
         ballot = message.ballot
         if not ballot.is_of_home or ballot.process.node != sender or message.digest != self._digest:
-            step.alarm(f"node {sender} asks for a standing promise that is not its to ask for")
+            step.alarm(f"node {sender} asks for a class promise that is not its to ask for")
             return
         promise = self._acceptors.promise_class(step, message, self._node.feed_end)
         if promise is not None:

@@ -42,7 +42,7 @@ class Voting:
     def on_flight(self, step: StepBuilder, sender: NodeId, message: AcceptMany) -> None:
         """Vote on each proposal by itself; what is accepted is answered together, behind the rest.
 
-        Without the standing promise nothing can be accepted, and to say so of one key is enough.
+        Without the class promise nothing can be accepted, and to say so of one key is enough.
         """
         if not self._node.voting or not self._acceptors.covers(message.ballot):
             for decree in message.decrees[:1]:

@@ -1,4 +1,4 @@
-"""The latest term of each lock that is known here: where a contest goes on from.
+"""The latest term of each lock that is known here: where a lock queue goes on from.
 
 What was learned lately is remembered, within a bound and only as a shortcut; the disk knows the rest.
 """
@@ -40,7 +40,7 @@ class LatestTerms:
         return self._decrees.get(lock)
 
     def needs(self, lock: str) -> Iterable[Key]:
-        """The instances with which a contest about `lock` can go on in the same step."""
+        """The instances with which a lock queue about `lock` can go on in the same step."""
         latest = self.of(lock)
         return (latest.key, lease_id(latest).next_key) if latest is not None else ()
 
@@ -58,10 +58,10 @@ class LatestTerms:
         """What is remembered of `lock` is of no use any more."""
         self._decrees.pop(lock, None)
 
-    # -- for a contest
+    # -- for a lock queue
 
     def find(self, step: StepBuilder, queue: LockQueue) -> None:
-        """Let the contest go on from the latest term that is learned here; later ones will show."""
+        """Let the lock queue go on from the latest term that is learned here; later ones will show."""
         if queue.searching is not None:
             return
         latest = self.of(queue.lock)
@@ -73,7 +73,7 @@ class LatestTerms:
         step.read(ReadLastSlot(token, lock_path(queue.lock)))
 
     def take(self, token: int) -> LockQueue | None:
-        """The contest that a search of the disk was for, now that the search is over."""
+        """The lock queue that a search of the disk was for, now that the search is over."""
         queue = self._searches.pop(token, None)
         if queue is None or queue.searching != token:
             return None
@@ -81,7 +81,7 @@ class LatestTerms:
         return queue
 
     def drop(self, queue: LockQueue) -> None:
-        """Nobody waits for the contest's search any more."""
+        """Nobody waits for the lock queue's search any more."""
         if queue.searching is not None:
             self._searches.pop(queue.searching, None)
 

@@ -1,7 +1,7 @@
 """Asking first: the questions to all nodes whether a term is live with them (design 11).
 
-One question a contest at a time, sent again until it is answered (R02). What the answers mean for those
-who wait is the contest's to decide.
+One question a lock queue at a time, sent again until it is answered (R02). What the answers mean for those
+who wait is the lock queue's to decide.
 
 In a queue that moves quickly the next term overtakes each question. What is answered then decides
 nothing any more, but it proves something: that a prepare quorum has spoken since those who wait
@@ -50,7 +50,7 @@ class LeaseQueries:
         return queue.ask if queue is not None else None
 
     def queue(self, answer: LeaseAnswer) -> LockQueue:
-        """The contest that a question was asked for."""
+        """The lock queue that a question was asked for."""
         return self._lock_queues[answer.id]
 
     def ask(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
@@ -62,7 +62,7 @@ class LeaseQueries:
         step.ask_again(ask.token, self._node.config.timing.resend_ms)
 
     def drop(self, queue: LockQueue) -> None:
-        """The question of a contest is of no interest any more, except for who has answered it."""
+        """The question of a lock queue is of no interest any more, except for who has answered it."""
         ask, queue.ask = queue.ask, None
         if ask is None:
             return

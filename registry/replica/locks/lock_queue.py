@@ -1,4 +1,4 @@
-"""A contest: those who wait for one lock at a node, and the question that is asked for them."""
+"""A lock queue: those who wait for one lock at a node, and the question that is asked for them."""
 
 from collections import OrderedDict
 

@@ -58,7 +58,7 @@ from .lock_queue import (
 
 
 class LockQueues:
-    """All contests of a node.
+    """All lock queues of a node.
 
     Args:
         node: who we are.
@@ -93,7 +93,7 @@ class LockQueues:
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
-        return {"contests": self._lock_queues, **self.asking.pending(), **self.latest.pending()}
+        return {"lock queues": self._lock_queues, **self.asking.pending(), **self.latest.pending()}
 
     def begin(
         self, step: StepBuilder, pending: PendingRequest, request: LockRequest | HolderRequest
@@ -104,7 +104,7 @@ class LockQueues:
             return
         queue = self._lock_queues.setdefault(request.lock, LockQueue(request.lock))
         queue.join(pending)
-        # one whose time ends before the contest looks again must be told as well how things stand
+        # one whose time ends before the lock queue looks again must be told as well how things stand
         short = request.timeout_ms <= 2 * MAX_PAUSE_MS
         if len(queue.waiters) == 1 or short or not queues(pending):
             self.joined[request.lock] = None
@@ -166,7 +166,7 @@ class LockQueues:
             self._look_behind(step, queue, decree)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
-        """Terms are forgotten: a contest about one of them goes on from the floor.
+        """Terms are forgotten: a lock queue about one of them goes on from the floor.
 
         The term at the floor is decided, so leases on earlier ones are of no use.
         """
@@ -361,7 +361,7 @@ class LockQueues:
     def _finish_next(self, step: StepBuilder, queue: LockQueue, ask: Ask) -> None:
         """The next term may be chosen already: find out, for the first who waits.
 
-        If it is, or if it is forgotten, the contest goes on from there by itself.
+        If it is, or if it is forgotten, the lock queue goes on from there by itself.
         """
         pending = queue.foremost()
 

@@ -1,4 +1,4 @@
-"""Listing a prefix: the union over a prepare quorum, with half-done keys finished (design 6).
+"""Listing a prefix: the union over a prepare quorum, with keys in doubt finished (design 6).
 
 A page holds every decree under the prefix whose claim was answered before the page was asked for: an
 accept quorum holds such a claim, and every prepare quorum has one of those. It is not a snapshot of
@@ -39,7 +39,7 @@ from .spans import SPAN_ROWS, answer_of, spans_of
 MAX_ASKING = 8
 """So many pages wait for this node's disk or for peers at a time."""
 MAX_BEGUN = 64
-"""So many are in the making, with those whose half-done keys are being finished."""
+"""So many are in the making, with those whose keys in doubt are being finished."""
 PATIENCE = 4
 """So many times the usual patience has who is asked for a page; and once more for each that waits."""
 MOST_DOUBLINGS = 3
@@ -53,7 +53,7 @@ class Lists:
     Args:
         node: who we are.
         requests: where answers go.
-        coordinator: finishes what is half-done.
+        coordinator: finishes what is in doubt.
         scans: reads this node's disk.
 
     Attributes:
@@ -237,7 +237,7 @@ class Lists:
             step.again(FromPeer(self._node.name, Commit(decree.key, decree)))
         self._drop(step, read, Disputed, dispute_message(one.key))
 
-    # -- what is half-done
+    # -- what is in doubt
 
     def finish(self, step: StepBuilder, event: Finish) -> None:
         """Finish one key of a list, now that its instance is loaded.

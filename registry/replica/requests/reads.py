@@ -53,7 +53,7 @@ class Reads:
     Args:
         node: who we are.
         requests: where answers go.
-        coordinator: finishes what is half-done.
+        coordinator: finishes what is in doubt.
         learn: makes decrees known to the whole node.
     """
 

@@ -1,7 +1,7 @@
-"""Finishing what is half-done (R22): a chosen value that nobody knows of does not stay unknown.
+"""Finishing what is in doubt (R22): a chosen value that nobody knows of does not stay unknown.
 
 A node that holds an acceptance whose outcome it has not learned for a while finishes that key itself;
-and a list has the half-done keys that it met finished before it answers (design 5, 6).
+and a list has the keys in doubt that it met finished before it answers (design 5, 6).
 """
 
 from ...disk import ForgottenInstance, Unserved
@@ -35,7 +35,7 @@ class Finishing:
         self._lists = lists
 
     def sweep(self, step: StepBuilder) -> None:
-        """Finish, in the next step, what has been half-done for too long."""
+        """Finish, in the next step, what has been in doubt for too long."""
         if not self._node.voting:
             return
         finish_ms = self._node.config.timing.finish_ms

@@ -1,10 +1,10 @@
 """The scans that this node makes for peers that list: what differs from what they have, and no more.
 
 A scan that waits is served once, however often it is asked for; not at all if its time is over or its
-asker has called it off.
+requester has called it off.
 
 Invariant (design 6): what is answered was read after the scan arrived, and tells of every key in its
-reach that this node has accepted or learned, unless the asker said that it has learned just the same
+reach that this node has accepted or learned, unless the requester said that it has learned just the same
 (`spans`). So a peer's answer is as good as its whole page.
 """
 
@@ -70,7 +70,7 @@ class ScanService:
         self._scans.add(step, self._disk_scan(sender, scan, served[scan.id]))
 
     def cancel(self, step: StepBuilder, sender: NodeId, cancel: CancelScan) -> None:
-        """The asker does not wait any more."""
+        """The requester does not wait any more."""
         self._served.get(sender, {}).pop(cancel.id, None)
 
     def prune(self, now_ms: float) -> None:

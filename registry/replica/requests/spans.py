@@ -20,7 +20,7 @@ from ...types import Decree, Key
 from ...wire.peers import DIGEST_BYTES, ScanAnswer, Span
 
 SPAN_ROWS = 32
-"""How many keys of the asker lie in a span: all of them are sent if one differs."""
+"""How many keys of the requester lie in a span: all of them are sent if one differs."""
 
 Row = tuple[Key, Instance]
 _encode = Encoder().encode
@@ -54,7 +54,7 @@ class Comparison:
     """Goes through this node's rows and keeps those that lie in spans that differ.
 
     Args:
-        spans: the asker's.
+        spans: the requester's.
         limit, max_bytes: it ends early once there is more to tell than this.
     """
 
@@ -104,7 +104,7 @@ class Comparison:
             self._rows, self._cut_at = [], row[0]
 
     def _end_span(self) -> None:
-        """Tell all rows of the span, unless the asker holds just the same."""
+        """Tell all rows of the span, unless the requester holds just the same."""
         span = self._spans.popleft()
         rows, self._rows = self._rows, []
         if _is_settled(rows) and _digest(rows) == span.digest:

@@ -61,7 +61,7 @@ class Reject(Value, frozen=True, tag=True):
 
 
 class AskPast(Value, frozen=True, tag=True):
-    """Ask the node on this link for a life of its directory, before it is judged.
+    """Ask the node on this link for an incarnation of its directory, before it is judged.
 
     On an incoming link the message is sent and the next hello awaited; an outgoing one is dialled
     again, since a hello asks by itself.

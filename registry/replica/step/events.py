@@ -74,7 +74,7 @@ class Greeted(Value, frozen=True, tag=True):
         link: the connection.
         identity: who it is.
         recall: which of our lives it remembers; 0 for none.
-        past: the life of its own that it was asked for; None if it was not asked yet.
+        past: the incarnation of its own that it was asked for; None if it was not asked yet.
     """
 
     link: Link
@@ -89,7 +89,7 @@ class Welcomed(Value, frozen=True, tag=True):
     Args:
         link: the connection.
         identity: who it is.
-        past: the life of its own that our hello asked for.
+        past: the incarnation of its own that our hello asked for.
     """
 
     link: Link
@@ -164,14 +164,14 @@ class Resend(Value, frozen=True, tag=True):
 
 
 class Retry(Value, frozen=True, tag=True):
-    """The attempt with this serial has paused long enough after being outbid."""
+    """The attempt with this serial has paused long enough after being preempted."""
 
     key: Key
     serial: int
 
 
 class ResendBatch(Value, frozen=True, tag=True):
-    """The flight of this number may have lost messages."""
+    """The batch of this number may have lost messages."""
 
     number: int
 
@@ -197,7 +197,7 @@ class PullFeeds(Value, frozen=True, tag=True):
 
 
 class Reconsider(Value, frozen=True, tag=True):
-    """The contest for `lock` with this serial has waited for long enough."""
+    """The lock queue for `lock` with this serial has waited for long enough."""
 
     lock: str
     serial: int
@@ -257,7 +257,7 @@ class FetchOn(Value, frozen=True, tag=True):
 
 
 class TryNextTerm(Value, frozen=True, tag=True):
-    """Go on with the contest for `lock`, in which term `term` is the latest that is known here."""
+    """Go on with the lock queue for `lock`, in which term `term` is the latest that is known here."""
 
     lock: str
     term: int

@@ -1,4 +1,4 @@
-"""Things that wait in line, of which each asker has one served before anybody has a second.
+"""Things that wait in line, of which each requester has one served before anybody has a second.
 
 So nobody waits behind all that another has asked for, however much that is.
 """
@@ -13,7 +13,7 @@ T = TypeVar("T", bound=Hashable)
 
 
 class InTurn(Generic[T]):
-    """A line for each asker; None stands for the node itself."""
+    """A line for each requester; None stands for the node itself."""
 
     def __init__(self) -> None:
         # ordered dicts, since the first of a plain one is dear to find once many before it have left
@@ -23,7 +23,7 @@ class InTurn(Generic[T]):
         return bool(self._lines)
 
     def add(self, requester: Origin | None, item: T) -> None:
-        """It waits behind all others of its asker."""
+        """It waits behind all others of its requester."""
         self._lines.setdefault(requester, OrderedDict())[item] = None
 
     def discard(self, requester: Origin | None, item: T) -> None:
@@ -35,7 +35,7 @@ class InTurn(Generic[T]):
                 del self._lines[requester]
 
     def take(self) -> T:
-        """The first of the asker whose turn it is; whoever else waits is before his next one."""
+        """The first of the requester whose turn it is; whoever else waits is before his next one."""
         requester, line = self._lines.popitem(last=False)
         item, _ = line.popitem(last=False)
         if line:

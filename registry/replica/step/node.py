@@ -16,19 +16,19 @@ from .tokens import Tokens
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One node in this life of it.
+    """One node in this incarnation of it.
 
     Attributes:
         config: the cluster.
         name: the node's name.
         identity: of the node's directory; the formation is filled in when the cluster forms.
-        history: all lives of the node's directory.
-        formed: whether every member has confirmed this node's disk id, now or in an earlier life.
+        history: all incarnations of the node's directory.
+        formed: whether every member has confirmed this node's disk id, now or in an earlier incarnation.
         voting: whether the node takes part in Paxos: it is formed, and its disk has not failed.
         failed: why the disk takes no writes any more; empty while it does.
         feed_end: the index of the next feed entry.
         nodes, others: all members, in order, and all but this one.
-        found_feed_end: where the feed ended when this life began.
+        found_feed_end: where the feed ended when this incarnation began.
         settled_feed_end: up to where the feed is durable; no more of it is told to a peer.
         reachable: peers that are not suspected and that say that they vote.
         wants_commits: somebody here waits to be told what others decide.

@@ -1,6 +1,6 @@
 """Requests that wait for an answer, and their deadlines.
 
-A request is live from its arrival until it is answered, has run out of time, or its asker has gone.
+A request is live from its arrival until it is answered, has run out of time, or its requester has gone.
 Each part that works for it holds the `PendingRequest` value and looks at `done`; none has to be told.
 
 A claim that runs out of time is *unreachable* only if no accept for its claim id ever left and none
@@ -123,7 +123,7 @@ class PendingRequests:
     """All live requests of a node, by who asked and by deadline.
 
     A careless client may repeat an id. Then the id is the later request's, and both are live until they
-    are over, or their asker is gone.
+    are over, or their requester is gone.
     """
 
     def __init__(self) -> None:
@@ -207,14 +207,14 @@ class PendingRequests:
         self.answer(step, pending, Failed(pending.request.id, error.code, message))
 
     def abandon(self, origin: Connection) -> list[PendingRequest]:
-        """The asker has gone; returns what it waited for."""
+        """The requester has gone; returns what it waited for."""
         incarnations = list(self._by_origin.get(origin, {}))
         for pending in incarnations:
             self._close(pending)
         return incarnations
 
     def cancel(self, step: StepBuilder, origin: Origin, cancel: Cancel) -> PendingRequest | None:
-        """The asker no longer wants one answer. It gets one all the same: each request has one.
+        """The requester no longer wants one answer. It gets one all the same: each request has one.
 
         Returns:
             The request, if it was not over.

@@ -32,7 +32,7 @@ def answer_when(released: anyio.Event) -> Any:
     return late
 
 
-async def test_no_more_bytes_are_in_flight_than_the_window_holds() -> None:
+async def test_no_more_bytes_are_in_batch_than_the_window_holds() -> None:
     async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
         take_megabytes(cluster)
         node, released = cluster.nodes[0], anyio.Event()

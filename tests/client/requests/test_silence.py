@@ -251,7 +251,7 @@ async def test_the_connection_to_a_node_that_is_silent_for_long_is_made_again(
             await during(wait, node, WaitRequest, node.halt)
 
 
-async def test_a_node_is_pinged_although_waits_use_all_its_room_in_flight() -> None:
+async def test_a_node_is_pinged_although_waits_use_all_its_room_in_batch() -> None:
     async with cluster_of(2) as cluster:
         for node in cluster.nodes:
             node.max_in_flight = 2

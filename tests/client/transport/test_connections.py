@@ -133,7 +133,7 @@ async def test_a_cancelled_call_cancels_its_request() -> None:
         assert await registry.get("other") is None
 
 
-async def test_no_more_requests_are_in_flight_than_the_node_allows() -> None:
+async def test_no_more_requests_are_in_batch_than_the_node_allows() -> None:
     async with cluster_of(1) as cluster:
         node = cluster.nodes[0]
         node.max_in_flight = 5

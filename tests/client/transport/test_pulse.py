@@ -171,7 +171,7 @@ async def test_the_extra_time_of_a_slow_node_is_bounded(
         assert 2 < patient.fell[before] - spoke_at <= longest + 0.01
 
 
-async def test_megabytes_in_flight_get_extra_time(
+async def test_megabytes_in_batch_get_extra_time(
     mock_clock: trio.testing.MockClock,
 ) -> None:
     async with a_patient(mock_clock) as patient:

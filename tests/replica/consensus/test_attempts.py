@@ -190,7 +190,7 @@ def test_R22_what_is_put_off_is_not_forgotten() -> None:
     assert acceptors.overdue(60.0, 9) == [Key("b"), Key("a")]
 
 
-def test_R22_each_half_done_key_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_R22_each_key_in_doubt_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "FINISH_AT_A_TIME", 1)
     world = World()
     for key in ("a", "b", "c"):

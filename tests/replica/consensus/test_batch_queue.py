@@ -1,4 +1,4 @@
-"""Who waits to be proposed under the standing promise, and when they leave."""
+"""Who waits to be proposed under the class promise, and when they leave."""
 
 from collections.abc import Iterator
 
@@ -39,12 +39,12 @@ from ...support.world import World, claim, stored
 
 
 def batches(world: World) -> list[tuple[int, int]]:
-    """The number and the size of each flight that was sent to the second node."""
+    """The number and the size of each batch that was sent to the second node."""
     sent = [m for m in said(world, AcceptMany, N1, N2) if isinstance(m, AcceptMany)]
     return [(message.number, len(message.decrees)) for message in sent]
 
 
-def test_who_comes_while_a_flight_is_under_way_leaves_with_the_next_one_when_it_lands() -> None:
+def test_who_comes_while_a_batch_is_under_way_leaves_with_the_next_one_when_it_completes() -> None:
     world = World()
     keys = keys_of(world, 7)
     unheard(world, AcceptMany)
@@ -89,7 +89,7 @@ def test_nobody_waits_for_the_missing_votes_of_others_for_longer_than_the_patien
     assert under_way(world) == 2
 
 
-def test_who_waits_is_joined_by_as_many_as_have_just_landed() -> None:
+def test_who_waits_is_joined_by_as_many_as_were_just_answered() -> None:
     world = World()
     keys = keys_of(world, 7)
     unheard(world, AcceptMany)
@@ -135,7 +135,7 @@ def test_a_timer_of_those_who_have_left_lets_nobody_leave_early() -> None:
 
 
 def test_whoever_was_patient_for_long_may_still_be_joined_and_leaves_in_time() -> None:
-    """The time of patience ends in the very moment in which the flight before lands."""
+    """The time of patience ends in the very moment in which the batch before lands."""
     world = World()
     keys = keys_of(world, 7)
     unheard(world, AcceptMany)
@@ -201,7 +201,7 @@ def test_a_read_that_joined_a_claim_which_was_cancelled_while_it_waited_asks_a_q
     world.settle()
     node, number = world.send(N1, asks(world, keys[2]))
     world.settle()
-    # another node has it chosen, which the standing promise of the home knows nothing of
+    # another node has it chosen, which the class promise of the home knows nothing of
     chosen = Decree.of(claim(keys[2], b"chosen"), identity(1, N3).above(identity(1, N3).process), 0)
     for voter in (N2, N3):
         world.post(voter, FromPeer(N3, Accept(keys[2], chosen.ballot, chosen)))
@@ -240,18 +240,18 @@ def test_many_votes_in_one_step_ask_once_for_who_boards() -> None:
     assert counted.times == 1
 
 
-@pytest.mark.parametrize("kind", ["a flight", "a lone key"])
+@pytest.mark.parametrize("kind", ["a batch", "a lone key"])
 def test_whoever_boards_is_loaded_for_any_vote_that_may_let_it_leave(kind: str) -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, Accept, AcceptMany)
-    first = keys[:2] if kind == "a flight" else keys[:1]
+    first = keys[:2] if kind == "a batch" else keys[:1]
     propose_batch(world, first)
     world.settle()
     propose_batch(world, keys[2:])
     world.settle()
     single = Accepted(keys[0], identity())
-    vote = AcceptedMany(identity(), 1, ()) if kind == "a flight" else single
+    vote = AcceptedMany(identity(), 1, ()) if kind == "a batch" else single
     assert world.replica(N1).needs([FromPeer(N2, vote)]) == {*first, *keys[2:]}
 
 

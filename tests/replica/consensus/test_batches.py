@@ -1,4 +1,4 @@
-"""Flights: what a home proposes in one step travels, is voted on and is learned together."""
+"""Batches: what a home proposes in one step travels, is voted on and is learned together."""
 
 import pytest
 
@@ -80,7 +80,7 @@ def test_what_a_home_proposes_in_one_step_takes_one_message_one_vote_and_one_com
     assert not under_way(world)
 
 
-def test_a_node_that_is_alone_flies_to_nobody_and_decides() -> None:
+def test_a_node_that_is_alone_proposes_to_nobody_and_decides() -> None:
     world = World(config(1))
     assert {d.ballot for d in settled(world, propose_batch(world, keys_of(world)))} == {identity()}
     assert not under_way(world)
@@ -102,7 +102,7 @@ def test_what_is_claimed_alone_or_is_large_travels_alone() -> None:
     ]
 
 
-def test_a_full_flight_fits_the_smallest_frame_that_a_cluster_may_allow() -> None:
+def test_a_full_batch_fits_the_smallest_frame_that_a_cluster_may_allow() -> None:
     world = World()
     world.sent.clear()
     for number, key in enumerate(keys_of(world, 2 * MAX_BATCH)):
@@ -116,7 +116,7 @@ def test_a_full_flight_fits_the_smallest_frame_that_a_cluster_may_allow() -> Non
     assert len(encode(batch)) + MAX_BATCH * MAX_KEY_BYTES < 4 * MIB
 
 
-def test_no_flight_is_larger_than_a_message_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_batch_is_larger_than_a_message_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flights_module, "MAX_BATCH", 2)
     world = World()
     world.sent.clear()
@@ -142,7 +142,7 @@ def test_a_claim_that_comes_while_its_key_flies_joins_it() -> None:
     assert {decree.value for decree in decrees(world, first)} == {b"first"}
 
 
-def test_two_flights_are_under_way_and_their_votes_come_in_any_order_and_again() -> None:
+def test_two_batches_are_under_way_and_their_votes_come_in_any_order_and_again() -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, AcceptMany)
@@ -165,7 +165,9 @@ def test_two_flights_are_under_way_and_their_votes_come_in_any_order_and_again()
 # -- counting
 
 
-def test_R20_a_vote_is_counted_once_for_each_member_and_only_for_its_own_flight_and_life() -> None:
+def test_R20_a_vote_is_counted_once_for_each_member_and_only_for_its_own_batch_and_incarnation() -> (
+    None
+):
     world = World(config(5))
     unheard(world, AcceptMany)
     marks = propose_batch(world, keys_of(world))
@@ -182,7 +184,7 @@ def test_R20_a_vote_is_counted_once_for_each_member_and_only_for_its_own_flight_
     assert len(decrees(world, marks)) == 3
 
 
-def test_R14_a_vote_on_a_flight_leaves_only_behind_the_records_of_all_that_is_aboard() -> None:
+def test_R14_a_vote_on_a_batch_leaves_only_behind_the_records_of_all_that_is_in_it() -> None:
     world = World()
     batch = proposal(keys_of(world))
     effects = step(world, N2, FromPeer(N1, batch))
@@ -200,7 +202,7 @@ def test_R14_a_vote_on_what_was_held_before_but_for_one_key_waits_for_that_one()
     assert len(effects.records) == 1
 
 
-def test_R02_a_flight_that_is_said_again_is_voted_on_again() -> None:
+def test_R02_a_batch_that_is_said_again_is_voted_on_again() -> None:
     world = World()
     batch = proposal(keys_of(world))
     world.sent.clear()
@@ -231,7 +233,7 @@ def test_a_vote_of_a_node_whose_disk_fails_never_leaves() -> None:
 # -- leaving
 
 
-def test_what_one_acceptor_refuses_is_decided_by_both_phases_while_the_rest_lands() -> None:
+def test_what_one_acceptor_refuses_is_decided_by_both_phases_while_the_rest_completes() -> None:
     world = World()
     keys = keys_of(world)
     without_n3(world)
@@ -262,7 +264,7 @@ def test_R13_a_refusal_leaves_only_behind_the_promise_that_it_speaks_of() -> Non
 
 
 @pytest.mark.parametrize("nacks", [True, False], ids=["with nacks", "without"])
-def test_if_all_of_a_flight_is_refused_all_are_decided_alone(nacks: bool) -> None:
+def test_if_all_of_a_batch_is_refused_all_are_decided_alone(nacks: bool) -> None:
     world = World()
     keys = keys_of(world)
     promised_to(world, N2, keys)
@@ -322,7 +324,7 @@ def test_a_nack_takes_its_key_off_and_the_rest_flies_on() -> None:
     assert len(decrees(world, marks)) == 3
 
 
-def test_what_an_acceptor_has_learned_is_told_and_the_rest_lands() -> None:
+def test_what_an_acceptor_has_learned_is_told_and_the_rest_completes() -> None:
     world = World()
     keys = keys_of(world)
     world.lose = lambda sender, to, message: to == N1
@@ -352,7 +354,7 @@ def test_what_is_learned_from_elsewhere_takes_its_key_off() -> None:
     assert decrees(world, marks)[0] == other
 
 
-def test_a_refusal_of_what_is_not_aboard_is_nothing_to_a_flight() -> None:
+def test_a_refusal_of_what_is_not_in_it_is_nothing_to_a_batch() -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, AcceptMany)

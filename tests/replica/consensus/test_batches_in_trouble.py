@@ -1,4 +1,4 @@
-"""Flights that are lost, refused, half-done or never wanted, and what is learned of them."""
+"""Batches that are lost, refused, in doubt or never wanted, and what is learned of them."""
 
 from collections.abc import Sequence
 
@@ -43,7 +43,7 @@ from ...support.world import World, config, stored
 # -- saying it again
 
 
-def test_R02_a_lost_flight_is_said_again_to_who_has_not_voted() -> None:
+def test_R02_a_lost_batch_is_said_again_to_who_has_not_voted() -> None:
     world = World(config(5))
     n4, n5 = NodeId("n4"), NodeId("n5")
     world.lose = lambda sender, to, m: isinstance(m, AcceptMany) and to != N2
@@ -56,7 +56,7 @@ def test_R02_a_lost_flight_is_said_again_to_who_has_not_voted() -> None:
     assert [len(said(world, AcceptMany, N1, node)) for node in (N2, N3, n4, n5)] == [1, 2, 2, 2]
 
 
-def test_a_flight_that_stays_unanswered_is_said_again_once_and_then_all_go_on_alone() -> None:
+def test_a_batch_that_stays_unanswered_is_said_again_once_and_then_all_go_on_alone() -> None:
     world = World()
     keys = keys_of(world)
     unheard(world, AcceptMany)
@@ -69,7 +69,7 @@ def test_a_flight_that_stays_unanswered_is_said_again_once_and_then_all_go_on_al
     assert not under_way(world)
 
 
-def test_R05_what_has_flown_is_proposed_alone_with_the_value_that_it_flew_with() -> None:
+def test_R05_what_was_in_a_batch_is_proposed_alone_with_the_same_value() -> None:
     world = World()
     keys = keys_of(world)
     unheard(world, AcceptMany, Prepare)
@@ -85,7 +85,7 @@ def test_R05_what_has_flown_is_proposed_alone_with_the_value_that_it_flew_with()
     assert {m.number for m in batches} == {1}, "it does not fly again"
 
 
-def test_a_flight_that_has_landed_is_not_said_again() -> None:
+def test_a_batch_that_has_completed_is_not_said_again() -> None:
     world = World()
     propose_batch(world, keys_of(world))
     world.settle()
@@ -118,7 +118,7 @@ def test_who_has_not_promised_does_not_vote_but_asks_once_for_all_and_votes_behi
     assert len(decrees(world, marks)) == 3
 
 
-def test_R11_a_flight_of_an_earlier_life_is_not_voted_on_behind_the_promise_to_a_later_one() -> (
+def test_R11_a_batch_of_an_earlier_incarnation_is_not_voted_on_behind_the_promise_to_a_later_one() -> (
     None
 ):
     world = World()
@@ -136,7 +136,7 @@ def test_R11_a_flight_of_an_earlier_life_is_not_voted_on_behind_the_promise_to_a
 # -- learning
 
 
-def test_R20_a_commit_of_a_flight_teaches_what_was_accepted_in_that_very_ballot_alone() -> None:
+def test_R20_a_commit_of_a_batch_teaches_what_was_accepted_in_that_very_ballot_alone() -> None:
     world = World()
     proposed_in_batch, other, unseen, known = keys_of(world, 4)
     take(world, N2, (N1, proposal([proposed_in_batch])))
@@ -151,7 +151,9 @@ def test_R20_a_commit_of_a_flight_teaches_what_was_accepted_in_that_very_ballot_
     assert stored(world, N2, known).learned == proposed(known, elsewhere)
 
 
-def test_a_commit_of_an_earlier_life_teaches_nothing_of_what_this_one_flew_with() -> None:
+def test_a_commit_of_an_earlier_incarnation_teaches_nothing_of_what_this_one_had_in_its_batches() -> (
+    None
+):
     world = World()
     keys = keys_of(world)
     world.crash(N1)
@@ -165,7 +167,7 @@ def test_a_commit_of_an_earlier_life_teaches_nothing_of_what_this_one_flew_with(
     assert all(stored(world, N2, key).learned is not None for key in keys)
 
 
-def test_who_missed_the_flight_learns_from_a_feed() -> None:
+def test_who_missed_the_batch_learns_from_a_feed() -> None:
     world = World()
     world.lose = lambda sender, to, message: to == N3 and isinstance(message, AcceptMany)
     keys = keys_of(world)
@@ -176,7 +178,7 @@ def test_who_missed_the_flight_learns_from_a_feed() -> None:
     assert [stored(world, N3, key).learned for key in keys] == proposed_in_batch
 
 
-def test_a_commit_that_comes_with_its_flight_in_one_step_is_learned_in_it() -> None:
+def test_a_commit_that_comes_with_its_batch_in_one_step_is_learned_in_it() -> None:
     world = World()
     keys = keys_of(world)
     take(world, N2, (N1, proposal(keys)), (N1, CommitMany(identity(), tuple(keys))))
@@ -188,7 +190,7 @@ def test_a_commit_that_comes_with_its_flight_in_one_step_is_learned_in_it() -> N
 # -- claims that end early
 
 
-def test_a_claim_that_is_cancelled_in_the_step_in_which_it_boards_is_never_proposed() -> None:
+def test_a_claim_that_is_cancelled_in_the_step_in_which_it_is_queued_is_never_proposed() -> None:
     world = World()
     keys = keys_of(world)
     world.sent.clear()
@@ -206,12 +208,12 @@ def test_a_claim_that_is_cancelled_in_the_step_in_which_it_boards_is_never_propo
 
 
 def test_a_read_that_joined_a_claim_that_never_flew_is_told_what_both_phases_found() -> None:
-    """The standing promise says that nothing was accepted when it was given, and no more than that."""
+    """The class promise says that nothing was accepted when it was given, and no more than that."""
     world = World()
     (key,) = keys_of(world, 1)
     ballot = Ballot(5, Process(N3, 1))
     world.lose = lambda sender, to, m: isinstance(m, QueryAnswer | Commit) or N3 in (sender, to)
-    take(world, N2, (N3, Accept(key, ballot, proposed(key, ballot, b"half-done"))))
+    take(world, N2, (N3, Accept(key, ballot, proposed(key, ballot, b"in doubt"))))
     mark = world.send(N1, GetRequest(world.new_id(), 5_000, key))
     world.settle()
     (answer,) = said(world, QueryAnswer, N2, N1)
@@ -221,10 +223,10 @@ def test_a_read_that_joined_a_claim_that_never_flew_is_told_what_both_phases_fou
     world.post(N1, FromClient(1, (Cancel(cancelled[1]),)))
     world.run(1_000)
     (found,) = world.answers[mark]
-    assert isinstance(found, Decreed) and found.decree.value == b"half-done"
+    assert isinstance(found, Decreed) and found.decree.value == b"in doubt"
 
 
-def test_what_is_learned_in_the_step_in_which_it_boards_does_not_fly() -> None:
+def test_what_is_learned_in_the_step_in_which_it_is_queued_is_in_no_batch() -> None:
     world = World()
     keys = keys_of(world)
     other = proposed(keys[0], Ballot(1, Process(N3, 1)), b"other")
@@ -240,7 +242,7 @@ def test_what_is_learned_in_the_step_in_which_it_boards_does_not_fly() -> None:
 # -- disks and lives
 
 
-def test_a_node_whose_disk_has_failed_votes_on_no_flight() -> None:
+def test_a_node_whose_disk_has_failed_votes_on_no_batch() -> None:
     world = World()
     world.machines[N2].disk.fail_writes = 1
     take(world, N2, (N1, proposal(keys_of(world))))
@@ -249,7 +251,7 @@ def test_a_node_whose_disk_has_failed_votes_on_no_flight() -> None:
     assert not (effects.records or effects.after or effects.at_once)
 
 
-def test_when_the_own_disk_fails_claims_in_flight_are_unknown_and_no_vote_counts() -> None:
+def test_when_the_own_disk_fails_claims_in_batch_are_unknown_and_no_vote_counts() -> None:
     world = World()
     keys = keys_of(world)
     world.lose = lambda sender, to, m: isinstance(m, AcceptedMany) and sender != to
@@ -282,7 +284,9 @@ def half_chosen(world: World, keys: Sequence[Key]) -> None:
     heard(world)
 
 
-def test_a_home_that_restarts_respects_what_an_earlier_life_of_it_flew_with() -> None:
+def test_a_home_that_restarts_respects_what_an_earlier_incarnation_of_it_had_in_its_batches() -> (
+    None
+):
     world = World()
     keys = keys_of(world, 5)
     half_chosen(world, keys[:3])
@@ -299,7 +303,9 @@ def test_a_home_that_restarts_respects_what_an_earlier_life_of_it_flew_with() ->
     assert [decree.key for decree in batch.decrees] == keys[3:]
 
 
-def test_a_vote_on_a_flight_of_an_earlier_life_is_not_counted_for_one_of_this_life() -> None:
+def test_a_vote_on_a_batch_of_an_earlier_incarnation_is_not_counted_for_one_of_this_incarnation() -> (
+    None
+):
     world = World()
     world.crash(N1)
     world.boot(N1)
@@ -312,7 +318,7 @@ def test_a_vote_on_a_flight_of_an_earlier_life_is_not_counted_for_one_of_this_li
     assert not any(world.answers[mark] for mark in marks)
 
 
-def test_a_home_that_dies_with_a_flight_half_done_leaves_it_to_the_others() -> None:
+def test_a_home_that_dies_with_a_batch_in_doubt_leaves_it_to_the_others() -> None:
     world = World()
     keys = keys_of(world)
     half_chosen(world, keys)

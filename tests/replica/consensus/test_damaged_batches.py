@@ -1,4 +1,4 @@
-"""Flights of a home that cannot read one of its own records any more."""
+"""Batches of a home that cannot read one of its own records any more."""
 
 from collections.abc import Collection
 
@@ -73,7 +73,7 @@ def test_R20_who_refused_a_damaged_key_is_not_counted_for_it(
     assert stored(world, N3, lost).learned is None, "two of five have accepted it"
 
 
-def test_a_damaged_key_leaves_a_flight_that_stays_unanswered(
+def test_a_damaged_key_leaves_a_batch_that_stays_unanswered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World()
@@ -104,7 +104,7 @@ def test_a_key_that_is_found_damaged_as_it_leaves_keeps_nobody_waiting(
 
 
 def test_R14_a_vote_is_remembered_though_its_row_could_not_be_looked_up_at_a_start() -> None:
-    """The votes of a flight have no rows of their own, and the disk failed to say so."""
+    """The votes of a batch have no rows of their own, and the disk failed to say so."""
     world = World()
     keys = keys_of(world, 2)
     world.lose = lambda sender, to, message: (

@@ -1,4 +1,4 @@
-"""The standing promise at work: who gives it, when it counts, and what relies on it."""
+"""The class promise at work: who gives it, when it counts, and what relies on it."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def identity(incarnation: int, node: NodeId = N1) -> Ballot:
 
 
 def told(world: World, by: str, to: str = N1) -> list[PromiseClass]:
-    """The standing promises that one node has told another."""
+    """The class promises that one node has told another."""
     said = [message for sender, receiver, message in world.sent if (sender, receiver) == (by, to)]
     return [message for message in said if isinstance(message, PromiseClass)]
 
@@ -105,7 +105,7 @@ def test_the_home_sends_before_its_own_write_and_counts_itself_behind_it() -> No
 # -- giving it
 
 
-def test_a_standing_promise_is_told_only_once_it_is_on_disk() -> None:
+def test_a_class_promise_is_told_only_once_it_is_on_disk() -> None:
     world = World()
     world.crash(N1)
     world.machines[N2].disk.fail_writes = 1_000
@@ -115,7 +115,7 @@ def test_a_standing_promise_is_told_only_once_it_is_on_disk() -> None:
     assert told(world, N3) and not told(world, N2)
 
 
-def test_a_node_that_restarts_keeps_the_standing_promise_that_it_gave() -> None:
+def test_a_node_that_restarts_keeps_the_class_promise_that_it_gave() -> None:
     world = World()
     restart(world, N1, 100)
     restart(world, N2, 100)
@@ -124,7 +124,7 @@ def test_a_node_that_restarts_keeps_the_standing_promise_that_it_gave() -> None:
     assert refusals(world, late, key, proposed(key, late)) == [Nack(key, late, identity(2))]
 
 
-def test_it_tells_of_what_is_half_done_in_the_class_of_that_home_and_of_its_feed() -> None:
+def test_it_tells_of_what_is_in_doubt_in_the_class_of_that_home_and_of_its_feed() -> None:
     world = World()
     world.freeze("n3", at_home(world, N3))
     in_doubt = [at_home(world, node, 1) for node in (N1, N2, N3)]
@@ -141,7 +141,7 @@ def test_it_tells_of_what_is_half_done_in_the_class_of_that_home_and_of_its_feed
     assert promise.feed_end == world.replica(N2).node.feed_end == 1
 
 
-def test_a_lower_standing_ballot_is_not_promised_behind_a_higher_one() -> None:
+def test_a_lower_home_ballot_is_not_promised_behind_a_higher_one() -> None:
     world = World()
     digest = world.config.class_digest()
     restart(world, N1, 100)
@@ -157,7 +157,7 @@ def test_a_lower_standing_ballot_is_not_promised_behind_a_higher_one() -> None:
 @pytest.mark.parametrize(
     ("ballot", "digest"),
     [(identity(9, N3), None), (identity(9), bytes(16)), (Ballot(1, Process(N1, 9)), None)],
-    ids=["another node's", "by other rules", "no standing ballot"],
+    ids=["another node's", "by other rules", "no home ballot"],
 )
 def test_nobody_is_promised_what_is_not_his_to_ask_for(
     ballot: Ballot, digest: bytes | None
@@ -168,7 +168,7 @@ def test_nobody_is_promised_what_is_not_his_to_ask_for(
     world.post(N2, FromPeer(N1, asks))
     world.settle()
     assert not told(world, N2)
-    assert world.alarms == ["node n1 asks for a standing promise that is not its to ask for"]
+    assert world.alarms == ["node n1 asks for a class promise that is not its to ask for"]
     world.alarms.clear()
 
 
@@ -244,7 +244,7 @@ def test_lost_questions_and_answers_are_said_again() -> None:
 
 
 def half_chosen(world: World, key: Key) -> Claim:
-    """n2 and n3 accept what n1 proposes in its standing ballot; n1 dies before its own write."""
+    """n2 and n3 accept what n1 proposes in its home ballot; n1 dies before its own write."""
     wanted = claim(key, b"first", b"first")
     world.machines[N1].disk.fail_writes = 1
     world.lose = lambda sender, to, message: isinstance(message, Accepted)
@@ -256,7 +256,7 @@ def half_chosen(world: World, key: Key) -> Claim:
     return wanted
 
 
-def test_what_an_earlier_life_proposed_and_lost_is_respected() -> None:
+def test_what_an_earlier_incarnation_proposed_and_lost_is_respected() -> None:
     world = World()
     key = at_home(world)
     first = half_chosen(world, key)
@@ -271,7 +271,7 @@ def test_what_an_earlier_life_proposed_and_lost_is_respected() -> None:
     assert {stored(world, node, key).learned for node in world.up()} == {answer.decree}
 
 
-def test_what_an_earlier_life_left_under_way_is_refused_behind_the_promise() -> None:
+def test_what_an_earlier_incarnation_left_under_way_is_refused_behind_the_promise() -> None:
     world = World()
     key = at_home(world)
     late = identity(1)
@@ -346,7 +346,9 @@ def test_if_too_few_accept_it_is_said_again_and_then_phase_1_begins() -> None:
     assert answer.decree.ballot == identity(2), "the proposal itself is the one that was made first"
 
 
-def test_what_a_home_proposed_is_not_proposed_again_with_another_value_in_that_life() -> None:
+def test_what_a_home_proposed_is_not_proposed_again_with_another_value_in_that_incarnation() -> (
+    None
+):
     world = World()
     key = at_home(world)
     world.lose = lambda sender, to, message: isinstance(message, Accept | Prepare)

@@ -1,4 +1,4 @@
-"""What was promised to an earlier life of a home, and comes late, counts for nothing in this one."""
+"""What was promised to an earlier incarnation of a home, and comes late, counts for nothing in this one."""
 
 from decreed.registry.paxos.messages import Accepted, PrepareClass, PromiseClass
 from decreed.registry.replica.step.events import FromPeer
@@ -13,8 +13,8 @@ def granted(world: World) -> bool:
     return world.replica("n1").parts.home_promise.granted
 
 
-def test_a_promise_to_an_earlier_life_that_comes_late_counts_for_nothing() -> None:
-    """The node that gave it may have accepted, since then, what the life between has proposed."""
+def test_a_promise_to_an_earlier_incarnation_that_comes_late_counts_for_nothing() -> None:
+    """The node that gave it may have accepted, since then, what the incarnation between has proposed."""
     world = World()
     world.crash(N1)
     world.lose = lambda sender, to, message: isinstance(message, PrepareClass | PromiseClass)
@@ -32,8 +32,8 @@ def test_a_promise_to_an_earlier_life_that_comes_late_counts_for_nothing() -> No
     assert granted(world), "with its own acceptor's, a quorum"
 
 
-def test_a_promise_to_an_earlier_life_hides_nothing_of_what_a_later_one_is_told() -> None:
-    """n2 promised to the first life, and has accepted a proposal of it since."""
+def test_a_promise_to_an_earlier_incarnation_hides_nothing_of_what_a_later_one_is_told() -> None:
+    """n2 promised to the first incarnation, and has accepted a proposal of it since."""
     world = World()
     key = keys_of(world, 1)[0]
     early = PromiseClass(identity(1), (), 0)
@@ -54,8 +54,8 @@ def test_a_promise_to_an_earlier_life_hides_nothing_of_what_a_later_one_is_told(
     assert key in world.replica(N1).parts.home_promise.unlearned
 
 
-def test_a_home_goes_by_the_first_promise_of_each_acceptor_to_this_life() -> None:
-    """The second is of a later time: what was half-done at the first may be told no more."""
+def test_a_home_goes_by_the_first_promise_of_each_acceptor_to_this_incarnation() -> None:
+    """The second is of a later time: what was in doubt at the first may be told no more."""
     world = World()
     key = keys_of(world, 1)[0]
     world.crash(N1)

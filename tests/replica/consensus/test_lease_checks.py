@@ -103,7 +103,7 @@ def test_a_claim_passed_on_is_answered_when_its_key_is_learned_here() -> None:
 # -- numbers are never used for two questions
 
 
-def test_a_late_answer_to_an_earlier_life_is_not_taken_for_this_one() -> None:
+def test_a_late_answer_to_an_earlier_incarnation_is_not_taken_for_this_one() -> None:
     world = World()
     held: list[tuple[NodeId, QueryAnswer]] = []
 
@@ -153,7 +153,7 @@ def test_a_node_that_may_not_vote_counts_for_nothing_in_reads_and_lists() -> Non
     assert isinstance(answer, Failed) and answer.code == NotFormed.code
 
 
-# -- nobody waits for what is known, and nothing stays half-done
+# -- nobody waits for what is known, and nothing stays in doubt
 
 
 def test_a_read_on_its_way_round_is_answered_when_the_key_is_learned_here() -> None:
@@ -187,7 +187,7 @@ def test_a_wait_whose_commit_came_before_the_last_answer_does_not_hang() -> None
 
 
 @pytest.mark.parametrize("delay_ms", [10.0, 90.0, 150.0, 400.0])
-def test_half_done_keys_are_finished_however_slow_the_links(delay_ms: float) -> None:
+def test_keys_in_doubt_are_finished_however_slow_the_links(delay_ms: float) -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Accepted | Commit) or to == "n3"
     world.send("n1", ClaimRequest(world.new_id(), 1_000, True, claim("k")))

@@ -73,7 +73,7 @@ def test_what_waits_for_the_disk_waits_for_a_sync_though_nothing_is_written_with
 
 
 def test_a_page_of_what_is_not_durable_yet_leaves_behind_a_sync() -> None:
-    world = alone(after="a decree of an earlier life, which is read from the disk")
+    world = alone(after="a decree of an earlier incarnation, which is read from the disk")
     node = world.replica("n1").node
     step(world, N1, commit("k"))
     asked = step(world, N1, FromPeer(N2, Pull(node.identity.disk_id, 0, 10)))

@@ -176,7 +176,9 @@ def test_an_answer_says_what_is_accepted_and_what_is_learned() -> None:
 def test_a_link_is_used_only_once_it_is_recorded_who_is_there() -> None:
     world = World()
     replica, identity = world.replica(N1), world.replica(N2).membership.identity()
-    shown = replace(identity, incarnation=identity.incarnation + 1, nonce=b"another life....")
+    shown = replace(
+        identity, incarnation=identity.incarnation + 1, nonce=b"another incarnation...."
+    )
     past = Incarnation(identity.incarnation, identity.nonce)
     effects = replica.step(world.moment(), [Welcomed(4711, shown, past)], {})
     assert effects.records and not effects.at_once

@@ -60,7 +60,7 @@ def test_many_cycles_leave_no_more_on_disk_and_in_memory_than_the_retention() ->
         kept = CYCLES - floor_after(CYCLES) + 1
         assert len(rows) <= 3 * kept + 1, "instances, feed, its index, and one floor"
         replica = world.replica(node)
-        assert not replica.pending_work().keys() & {"contests", "keep-alives", "attempts"}
+        assert not replica.pending_work().keys() & {"lock queues", "keep-alives", "attempts"}
         assert len(replica.parts.leases) <= 1, "how the last term ended"
         assert replica.unlearned == 0
 
@@ -96,7 +96,7 @@ def test_of_terms_that_are_fetched_together_none_is_learned_below_the_floor_that
 
 
 def probe(world: World, node: NodeId, term: int) -> set[type]:
-    """Ask a node everything about a term; returns the kinds of what it says to the asker."""
+    """Ask a node everything about a term; returns the kinds of what it says to the requester."""
     key, decree = term_key("l", term), stored(world, node, term_key("l", 40)).learned
     assert decree is not None
     mark = len(world.sent)

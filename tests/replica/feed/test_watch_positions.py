@@ -108,7 +108,7 @@ def test_what_a_crash_left_is_not_told_again(watched: Watched) -> None:
     assert watched.look() == ["e", "d"]
 
 
-def test_a_position_that_is_two_lives_old_is_believed_as_far_as_it_was_durable(
+def test_a_position_that_is_two_incarnations_old_is_believed_as_far_as_it_was_durable(
     watched: Watched,
 ) -> None:
     watched.learn("b", "c")
@@ -228,7 +228,7 @@ def test_what_fits_into_no_number_waits_for_the_disk(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("kind", ["watch", "wait"])
-def test_a_node_is_eager_while_somebody_waits_for_what_others_decide(kind: str) -> None:
+def test_a_node_wants_commits_while_somebody_waits_for_what_others_decide(kind: str) -> None:
     world = World()
     node = world.replica(N1).node
     assert not node.wants_commits

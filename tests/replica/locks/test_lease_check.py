@@ -173,5 +173,5 @@ def test_nothing_is_left_in_memory_when_nobody_waits_and_nobody_holds() -> None:
     world.run(5 * TTL_MS)
     for node in world.config.nodes:
         replica = world.replica(node)
-        assert not replica.pending_work().keys() & {"contests", "keep-alives"}
+        assert not replica.pending_work().keys() & {"lock queues", "keep-alives"}
         assert len(replica.parts.leases) <= 1, "how the last term ended"

@@ -45,7 +45,7 @@ def leaving(effects: Effects) -> list[PeerMessage]:
 
 
 def lock_queues(world: World, node: NodeId) -> int:
-    return len(world.replica(node).pending_work().get("contests", ()))
+    return len(world.replica(node).pending_work().get("lock queues", ()))
 
 
 def over(held: LeaseId) -> EndTerm:
@@ -161,7 +161,7 @@ def test_whoever_has_little_time_or_does_not_queue_is_told_at_once_who_has_it_no
     assert lock_and_term(answer.decree.key)[1] == 2
 
 
-def test_a_contest_ends_with_the_grant_to_the_last_who_waits() -> None:
+def test_a_lock_queue_ends_with_the_grant_to_the_last_who_waits() -> None:
     world = World()
     mark = want(world, N1, "a")
     world.settle()
@@ -206,8 +206,8 @@ def test_a_release_that_a_peer_tells_of_lets_the_next_term_be_proposed_in_the_sa
     assert proposes(leaving(step(world, N3, FromPeer(N1, over(held)))), 2)
 
 
-def test_while_the_disk_is_searched_for_the_latest_term_nobody_contends() -> None:
-    """It is learned meanwhile, and all is loaded that the contest needs; one question is enough."""
+def test_while_the_disk_is_searched_for_the_latest_term_nobody_tries_the_next_term() -> None:
+    """It is learned meanwhile, and all is loaded that the lock queue needs; one question is enough."""
     world = World()
     first = lock(world, N1, "a").decree
     world.crash(N3)

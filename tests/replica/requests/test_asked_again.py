@@ -150,7 +150,7 @@ def test_a_question_is_asked_again_until_it_is_answered(
 
 
 @pytest.mark.parametrize("kind", [AcceptMany, AcceptedMany])
-def test_a_flight_is_said_again_and_then_goes_on_alone(kind: type) -> None:
+def test_a_batch_is_said_again_and_then_goes_on_alone(kind: type) -> None:
     world = World()
     keys = keys_of(world, 2)
     world.lose = lambda sender, to, message: isinstance(message, kind)
@@ -170,7 +170,7 @@ def test_a_page_of_the_feed_that_is_lost_again_is_pulled_again(kind: type) -> No
 
 
 @pytest.mark.parametrize("kind", [PrepareClass, PromiseClass])
-def test_a_standing_promise_is_asked_for_again(kind: type) -> None:
+def test_a_class_promise_is_asked_for_again(kind: type) -> None:
     world = World()
     world.crash(N1)
     lose_first(world, kind, 2 * LOSSES)
@@ -179,20 +179,20 @@ def test_a_standing_promise_is_asked_for_again(kind: type) -> None:
     assert world.replica("n1").parts.home_promise.granted
 
 
-# -- finishing what is half-done
+# -- finishing what is in doubt
 
 
 def in_doubt_at(world: World, node: NodeId) -> Key:
     """A key for which one node has accepted a proposal whose proposer is no more."""
     ballot = Ballot(1, Process(N3, 1))
-    decree = Decree.of(claim("half-done"), ballot, 0)
+    decree = Decree.of(claim("in doubt"), ballot, 0)
     world.post(node, FromPeer(N3, Accept(decree.key, ballot, decree)))
     world.settle()
     return decree.key
 
 
 @pytest.mark.parametrize("kind", [Prepare, Promise, Accept, Accepted])
-def test_what_is_half_done_is_finished_again_until_it_is_done(kind: type) -> None:
+def test_what_is_in_doubt_is_finished_again_until_it_is_done(kind: type) -> None:
     """An attempt for nobody gives up; the next one begins with a sweep, and so does the third."""
     world = World()
     lose_first(world, kind, 3 * (UNWANTED_RESENDS + 1))
@@ -201,7 +201,7 @@ def test_what_is_half_done_is_finished_again_until_it_is_done(kind: type) -> Non
     assert stored(world, "n1", key).learned is not None
 
 
-# -- a contest goes on, however long it takes
+# -- a lock queue goes on, however long it takes
 
 
 def test_a_holder_that_lives_is_asked_about_again_and_again() -> None:

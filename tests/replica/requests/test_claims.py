@@ -42,7 +42,7 @@ def test_flexible_quorums_decide_with_fewer_acceptances() -> None:
     assert stored(world, "n1", "k").learned is not None
 
 
-def test_claims_in_flight_join_one_attempt_and_all_get_the_same_decree() -> None:
+def test_claims_in_batch_join_one_attempt_and_all_get_the_same_decree() -> None:
     world = World()
     marks = [
         world.send(

@@ -212,7 +212,7 @@ def test_who_asks_a_node_that_lags_for_the_holder_hears_of_the_latest() -> None:
     assert isinstance(held, HeldBy) and held.decree.key == term_key("l", 41)
 
 
-def test_a_read_of_what_was_half_done_says_forgotten() -> None:
+def test_a_read_of_what_was_in_doubt_says_forgotten() -> None:
     world = in_doubt()
     assert stored(world, "n3", term_key("l", 2)).accepted is not None
     mark = world.send("n3", GetRequest(world.new_id(), 1_000, term_key("l", 2)))
@@ -222,7 +222,7 @@ def test_a_read_of_what_was_half_done_says_forgotten() -> None:
 
 
 @pytest.mark.parametrize("node", ["n1", "n3"])
-def test_a_list_leaves_out_what_is_half_done_with_one_and_forgotten_by_another(node: str) -> None:
+def test_a_list_leaves_out_what_is_in_doubt_with_one_and_forgotten_by_another(node: str) -> None:
     world = in_doubt()
     world.crash(N2)
     mark = world.send(node, ListRequest(world.new_id(), 1_000, "$locks", "", 100))
@@ -252,7 +252,7 @@ def test_leases_on_forgotten_terms_are_forgotten() -> None:
     assert len(world.replica("n3").parts.leases) == 0
 
 
-def test_what_was_half_done_below_the_floor_is_finished_by_nobody() -> None:
+def test_what_was_in_doubt_below_the_floor_is_finished_by_nobody() -> None:
     world = forgetful()
     world.lose = cut_off(N3)
     cycles(world, 3)

@@ -268,7 +268,7 @@ def test_when_one_of_several_who_share_a_page_leaves_the_others_are_answered() -
     marks = [world.send(N2, request(world, 9)) for _ in range(3)]
     world.run(100)
     world.lose = lambda sender, to, message: isinstance(message, Accepted)
-    world.run(20 * RESEND_MS)  # the half-done key is met, and being finished
+    world.run(20 * RESEND_MS)  # the in doubt key is met, and being finished
     world.post(N2, FromClient(1, (Cancel(marks[0][1]),)))
     world.settle()
     world.lose = lambda *_: False

@@ -246,7 +246,7 @@ def test_a_claim_that_is_refused_is_told_to_be_over_only_if_it_is(proposed: bool
     else:
         world.crash(N2)
         world.crash(N3)
-    # its home has a standing promise, so that accepts leave at once; another node has to prepare
+    # its home has a class promise, so that accepts leave at once; another node has to prepare
     key = next(Key(f"k/{n}") for n in range(100) if _is_home(world, f"k/{n}") is proposed)
     said(world, 1_001, ClaimRequest(1, LONG_MS, True, claim(key)))
     world.run(30 if proposed else 500)

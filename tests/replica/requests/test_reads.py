@@ -140,9 +140,9 @@ def test_a_read_that_arrives_during_phase_one_does_not_count_older_promises() ->
 
 
 def test_a_read_that_joins_after_a_nack_does_not_count_older_promises_either() -> None:
-    """Another read keeps the attempt going, which is outbid; what n3 has accepted shows it to both."""
+    """Another read keeps the attempt going, which is preempted; what n3 has accepted shows it to both."""
     world, n1, n2, n3 = World(), NodeId("n1"), NodeId("n2"), NodeId("n3")
-    in_doubt = Decree.of(claim("k", b"half-done"), Ballot(1, Process(n2, 1)), 0)
+    in_doubt = Decree.of(claim("k", b"in doubt"), Ballot(1, Process(n2, 1)), 0)
     world.post(n3, FromPeer(n2, Accept(Key("k"), in_doubt.ballot, in_doubt)))
     held: list[Promise] = []
 
@@ -244,7 +244,7 @@ def test_a_list_holds_every_decree_answered_before_it_began_wherever_it_is_asked
         assert keys_under(world, node, "p") == expected
 
 
-def test_a_list_finishes_what_is_half_done() -> None:
+def test_a_list_finishes_what_is_in_doubt() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Accepted | Commit)
     world.send("n1", ClaimRequest(world.new_id(), 5_000, True, claim("p/k")))

@@ -94,7 +94,7 @@ def acquires(world: World, name: str, timeout_ms: int = LONG_MS) -> LockRequest:
 def in_doubt(world: World) -> Key:
     """A key for which n1 has accepted what a dead proposer proposed."""
     ballot = Ballot(1, Process(N3, 1))
-    decree = Decree.of(claim("half-done"), ballot, 0)
+    decree = Decree.of(claim("in doubt"), ballot, 0)
     world.post(N1, FromPeer(N3, Accept(decree.key, ballot, decree)))
     world.settle()
     return decree.key
@@ -135,7 +135,7 @@ def test_a_wait_goes_on_when_another_for_the_same_key_ends(leave: Leave) -> None
 
 
 @LEAVES
-def test_a_half_done_key_is_finished_for_whoever_is_left(leave: Leave) -> None:
+def test_a_key_in_doubt_is_finished_for_whoever_is_left(leave: Leave) -> None:
     world = World()
     key = in_doubt(world)
     unheard(world, Prepare, Promise)
