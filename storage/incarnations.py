@@ -52,4 +52,4 @@ def _page(data: ByteStore, stored: bytes) -> bytes:
 
 def _check(nonces: bytes, incarnations: int, where: str) -> None:
     if len(nonces) != incarnations * NONCE_BYTES:
-        raise Damaged(f"{where} has lost some of the lives that it has had; leave its node stopped")
+        raise Damaged(f"{where} has lost some of its incarnations; leave its node stopped")

@@ -11,7 +11,7 @@ Owns the first byte of every stored key, which names a table, and the rest of it
     p  peers       the node's name
     c  cursors     the node's name
     m  identity    nothing
-    l  lives       8 bytes, big-endian      pages of the nonces of all incarnations, in order
+    l  nonces      8 bytes, big-endian      pages of the nonces of all incarnations, in order
 
 It knows nothing of the values. The order of the bytes is the order of `decreed.registry.keys.sort_key`,
 and every stored key can be decoded.
@@ -180,4 +180,4 @@ def describe(stored: bytes) -> str:
         case Table.IDENTITY:
             return "the identity of the node"
         case Table.INCARNATIONS:
-            return f"page {int.from_bytes(stored[1:], 'big')} of the directory's lives"
+            return f"page {int.from_bytes(stored[1:], 'big')} of the directory's incarnations"

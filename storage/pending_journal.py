@@ -1,4 +1,5 @@
-"""`PendingJournal`: the keys that are accepted but not learned, so that a start finds them without a scan.
+"""`PendingJournal`: the keys that are accepted but not learned, so that a start finds them without
+a scan.
 
 Owns the pages on which these keys are noted. A page names all keys that one batch accepted, and is
 part of that batch; usually it holds their instances too (`held`). A page is free once all its keys are

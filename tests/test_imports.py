@@ -31,7 +31,7 @@ VOCABULARY = (
         "documents",
         "errors",
         "keys",
-        "history of incarnations",
+        "incarnations",
         "locks",
     ),
     *("paxos.instance", "types", "version", "wire"),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("bench", "cli", "client", "decreed", "examples", "registry", "storage", "tests")
-LONGEST_FILE = 400
+LONGEST_FILE = 440
 LONGEST_FUNCTION = 60
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
 
@@ -109,7 +109,6 @@ WORDS = {
 """Words that make a reader stop, and what to write instead. In identifiers they are no words."""
 
 STILL_THERE: dict[str, int] = {
-    "registry/paxos": 3,
     "registry/replica": 41,
     "tests/catalogue": 2,
     "tests/model": 4,
@@ -163,35 +162,6 @@ def test_the_text_has_no_word_of_the_list() -> None:
 TWINS = {"Lock", "Locked", "Registry", "Watching"}
 """The same thing for asynchronous and blocking callers, in `decreed.client` and its `sync`."""
 
-TWICE: dict[str, int] = {
-    "Asking": 2,
-    "Attempt": 2,
-    "Bench": 2,
-    "Claims": 3,
-    "Damaged": 2,
-    "Decreed": 2,
-    "Dial": 2,
-    "Ended": 2,
-    "Fault": 2,
-    "Forgotten": 2,
-    "GivingUp": 2,
-    "Granted": 2,
-    "Held": 2,
-    "Kind": 2,
-    "Incarnation": 2,
-    "Line": 2,
-    "Node": 3,
-    "Plan": 2,
-    "Reply": 2,
-    "Run": 2,
-    "Source": 2,
-    "PeerIdentity": 3,
-    "Table": 2,
-    "Verdict": 2,
-    "Watched": 2,
-}
-"""In how many modules a name is a class yet. This only shrinks: a name that is mended goes from it."""
-
 
 def test_a_name_of_a_class_means_one_thing() -> None:
     """Of what ships; tests and examples have words of their own."""
@@ -203,5 +173,4 @@ def test_a_name_of_a_class_means_one_thing() -> None:
     twice = {name: sorted(places) for name, places in modules.items() if len(places) > 1}
     homes = {place.split("/")[0] for name in TWINS for place in twice.pop(name)}
     assert homes == {"client"}
-    assert {name: at for name, at in twice.items() if len(at) > TWICE.get(name, 1)} == {}
-    assert TWICE.keys() - twice.keys() == set(), "they mean one thing now: take them from TWICE"
+    assert twice == {}

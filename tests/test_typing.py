@@ -23,7 +23,7 @@ from typing import Any, assert_type
 
 from decreed import connect as connect_from_above
 from decreed.client import (
-    Claimed, Decree, Holder, Json, Lock, NodeDown, PastTerm, Registry, Standing, StatusReport, Watched,
+    Claimed, Decree, Holder, Json, Lock, LockState, NodeDown, PastTerm, Registry, StatusReport, Watched,
     Watching, connect, errors, sync,
 )
 from decreed.client.fencing import Fence, token_of
@@ -44,7 +44,7 @@ async def asynchronous() -> None:
         assert_type(await anext(registry.watch("p")), Watched)
         assert_type(registry.cached("k"), Decree | None)
         assert_type(await registry.status(), list[StatusReport | NodeDown])
-        assert_type(await registry.standing("l"), Standing | None)
+        assert_type(await registry.lock_state("l"), LockState | None)
         assert_type(await registry.lock_history("l"), list[PastTerm])
         assert_type(registry.observe("l"), AsyncIterator[Holder])
         async with registry.lock("l", ttl=timedelta(seconds=1), wait=1) as lock:

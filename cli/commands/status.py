@@ -77,7 +77,7 @@ def _line(node: StatusReport | NodeDown) -> str:
     trouble = f"; {one_line(node.trouble, 500)}" if node.trouble else ""
     return (
         f"{name:<8} {state:<8} {decrees}, {node.unlearned} unlearned, "
-        f"life {node.incarnation}, up {node.uptime_ms / 1000:.0f} s, "
+        f"incarnation {node.incarnation}, up {node.uptime_ms / 1000:.0f} s, "
         f"version {one_line(node.version, 200)}{trouble}"
     )
 

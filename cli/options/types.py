@@ -2,7 +2,8 @@
 
 A command takes the ones that it needs as annotated parameters and joins them in a `Call`. Options for
 the cluster, the claimant, the timeout and the output have a variable; options about one request, and
-confirmations, have no variable. An error in a variable names the variable (`decreed.cli.options.usage`).
+confirmations, have no variable. An error in a variable names the variable
+(`decreed.cli.options.usage`).
 """
 
 import os

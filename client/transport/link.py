@@ -1,16 +1,18 @@
 """One link: the connection to one endpoint, made when first needed and made again when it broke.
 
-Requests are submitted as requests in flight; submitting never waits. Requests that have gathered are sent
-together, and answers are delivered by id. No I/O is done here: `task_link` moves the bytes in an event
-loop, `socket_link` for a blocking caller.
+Requests are submitted as requests in flight; submitting never waits. Requests that have gathered
+are sent together, and answers are delivered by id. No I/O is done here: `task_link` moves the
+bytes in an event loop, `socket_link` for a blocking caller.
 
 Invariants kept here:
 
-* Each request that is not withdrawn gets exactly one of these: an answer, the welcome, or `Lost`. Before
+* Each request that is not withdrawn gets exactly one of these: an answer, the welcome, or `Lost`.
+Before
   that it may get `Silent`.
 * `InFlightRequest.written_at` is set before the first byte goes to the socket. A request without it was
   certainly never seen by a node.
-* Waiting requests in flight are told soon when the node falls silent (`Pulse`). While the connection is being
+* Waiting requests in flight are told soon when the node falls silent (`Pulse`). While the
+connection is being
   made, `stalls_at` tells when that takes too long.
 * At most ``max_in_flight`` requests, and `WINDOW_BYTES` of values, are unanswered at a time; the rest
   waits here. So a node that is busy with megabytes gets no more of them, and `Link.weight` tells how

@@ -7,22 +7,23 @@ Why it is safe. A *home ballot* is (0, process), so it lies below every ballot o
 key, which begin in round 1. An acceptor that has taken part in such an attempt therefore refuses the
 home ballot for that key, and needs no telling (R10). What a proposal in a home ballot must not overrule
 are proposals in lower ballots (R16), and those are the home ballots of the home's own earlier
-lives, for nobody else may use round 0 for a key of the class. An acceptor that promises says what it
-has accepted in the class (R12), in two parts:
+incarnations, for nobody else may use round 0 for a key of the class. An acceptor that promises
+says what it has accepted in the class (R12), in two parts:
 
 * the keys whose outcome it does not know: the home runs all of phase 1 on them (`Granted.unlearned`);
 * its feed, in which all that it has learned stands: the promise counts only once the home has
   learned everything below the position that came with it (`on_promise` is called then).
 
 There is a second net: a proposer counts votes only behind its own durable acceptance, so a home finds
-whatever an earlier incarnation of it has seen chosen in its own instance, and asks in full (`prepared`).
-The reports alone are for what no life of it had seen the end of.
+whatever an earlier incarnation of it has seen chosen in its own instance, and asks in full
+(`prepared`). The reports alone are for what no life of it had seen the end of.
 
 What the acceptor has *forgotten* is in neither part. So for a key that may be forgotten, a term of a
 lock, the caller must know by other means that no earlier incarnation of the home can have proposed it.
 
-The promise is durable before it is told (R13), since a proposal of an earlier incarnation may still be under
-way. And it binds the acceptor to nothing above it: any node may run plain Paxos on any key, as ever.
+The promise is durable before it is told (R13), since a proposal of an earlier incarnation may
+still be under way. And it binds the acceptor to nothing above it: any node may run plain Paxos on
+any key, as ever.
 """
 
 from ..types import Ballot, Key, Process, Value
@@ -33,7 +34,8 @@ from .quorums import Quorums
 
 
 def on_prepare_class(held: Class | None, message: PrepareClass) -> Class | None:
-    """R10, R11: what the acceptor holds from now on; None if it refuses, for a later incarnation's sake.
+    """R10, R11: what the acceptor holds from now on; None if it refuses, for a later incarnation's
+    sake.
 
     A repeated question is promised again: the first answer may have been lost (R02).
     """

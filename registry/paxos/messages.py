@@ -81,7 +81,7 @@ class PrepareClass(Value, frozen=True, tag=16):
 
     Args:
         ballot: the sender's home ballot, which names its process.
-        digest: of what decides who is home to what; see `standing`.
+        digest: of what decides who is home to what; see `class_promise`.
     """
 
     ballot: Ballot

@@ -9,9 +9,9 @@ An attempt moves through values::
 
 `Prepared` is the only way to `Proposing`, and holds whatever the quorum had accepted; so a
 proposal without a prepare quorum (R15), or one that ignores an accepted value (R16), cannot be
-written. Besides `on_promise`, only a class promise makes one (`standing.py`). After `Preempted` the
-caller may start again in a higher ballot, after a pause that comes from outside: without one, two
-proposers can preempt each other forever (R04).
+written. Besides `on_promise`, only a class promise makes one (`class_promise.py`). After
+`Preempted` the caller may start again in a higher ballot, after a pause that comes from outside:
+without one, two proposers can preempt each other forever (R04).
 
 The caller keeps one more rule, since it alone has the node's own acceptor at hand: prepare(b)
 leaves only in a step in which the node's own acceptor promises b, and accept(b, v) only in one in

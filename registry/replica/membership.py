@@ -1,15 +1,15 @@
 """Who may take part: forming once, and refusing directories that have lost anything (design 8).
 
 A forgotten promise breaks Paxos (R13), so a disk that was wiped, copied or rolled back must never
-vote. Every node remembers each peer's disk id and the last incarnation of it that it met, by incarnation and
-nonce; what contradicts that memory is refused, by every node, whichever others are up. A later incarnation
-must show that the one remembered is in its own directory's past (`IncarnationHistory`): a count alone would let in
-an older copy that was opened often enough. A node with a fresh directory takes no part until every
-member has confirmed that it has durably recorded the node's disk id; until then nobody could tell it
-from a wiped one.
+vote. Every node remembers each peer's disk id and the last incarnation of it that it met, by
+incarnation and nonce; what contradicts that memory is refused, by every node, whichever others are
+up. A later incarnation must show that the one remembered is in its own directory's past
+(`IncarnationHistory`): a count alone would let in an older copy that was opened often enough. A
+node with a fresh directory takes no part until every member has confirmed that it has durably
+recorded the node's disk id; until then nobody could tell it from a wiped one.
 
-The formation id names this incarnation of the cluster. It is the hash of the cluster id and all disk ids,
-so that nodes which formed together agree on it without having to agree on anything else.
+The formation id names this incarnation of the cluster. It is the hash of the cluster id and all
+disk ids, so that nodes which formed together agree on it without having to agree on anything else.
 """
 
 import hashlib
@@ -144,7 +144,7 @@ class Membership:
         step.at_once(Reject(link, node, Refusal(error.code, message)))
 
     def _unproven(self, shown: PeerIdentity, past: Incarnation | None) -> PeerRecall | None:
-        """The question for the incarnation that we remember, unless the node shown is it or has shown it."""
+        """The question for the incarnation that we remember; None if that one is shown, or was."""
         known = self._peers.get(shown.node)
         if known is None or shown.nonce == known.nonce:
             return None
@@ -204,8 +204,8 @@ class Membership:
             return f"its directory is an older copy, or runs twice; {_WAY_OUT}"
         if past is not None and past.incarnation == known.incarnation and past.nonce != known.nonce:
             return (
-                f"its directory is an older copy that was opened again since, or runs twice: its incarnation"
-                f" {known.incarnation} is not the one that was met; {_WAY_OUT}"
+                f"its directory is an older copy that was opened again since, or runs twice: its"
+                f" incarnation {known.incarnation} is not the one that was met; {_WAY_OUT}"
             )
         cursor = self._cursors.get(shown.node)
         if cursor is not None and shown.feed_end < cursor.index:

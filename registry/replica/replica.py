@@ -1,8 +1,8 @@
 """One node's whole state machine: `needs`, then `step`.
 
 `Replica` only leads each event to the part that it is for (`parts`); the front door is a table of what
-clients may ask (`client_requests`) and one of what peers may say (`peers`). See `effects` for the contract with
-the world, and `docs/architecture.md` for a claim's way through the parts.
+clients may ask (`client_requests`) and one of what peers may say (`peers`). See `effects` for the
+contract with the world, and `docs/architecture.md` for a claim's way through the parts.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -112,9 +112,8 @@ class Replica:
     def start(self, moment: Moment) -> Effects:
         """The first step of a life: set the timers, and form at once if there are no others."""
         step = StepBuilder(moment, moment.now_ms, {})
-        self.parts.leases.started_ms = (
-            step.now_ms
-        )  # leases that an earlier incarnation gave are forgotten
+        # leases that an earlier incarnation gave are forgotten
+        self.parts.leases.started_ms = step.now_ms
         self.membership.form_if_confirmed(step)
         self._on_sweep(step)
         self.catchup.on_timer(step)

@@ -1,7 +1,7 @@
 """A node's log: events with facts, by the standard library's logging.
 
-`decreed.cli.shell.logs` decides where the lines go and how they look. Events that strangers can cause are
-logged by `strangers`, at a bounded rate and with their address.
+`decreed.cli.shell.logs` decides where the lines go and how they look. Events that strangers can
+cause are logged by `strangers`, at a bounded rate and with their address.
 """
 
 import logging

@@ -149,7 +149,8 @@ class Ping(Value, frozen=True, tag=37):
     Args:
         feed_end: where its feed ends.
         voting: whether it may vote.
-        wants_commits: whether requests wait there for decisions, so that commits should be sent immediately.
+        wants_commits: whether requests wait there for decisions, so that commits should be sent
+            immediately.
     """
 
     feed_end: Counter

@@ -46,21 +46,21 @@ PROMISING = (
     ),
     _bug(
         "what class promises report as in doubt is not looked at",
-        "paxos.standing",
-        "isinstance(state, Asking) or key in state.unlearned or",
-        "isinstance(state, Asking) or",
+        "paxos.class_promise",
+        "isinstance(state, AskingClass) or key in state.unlearned or",
+        "isinstance(state, AskingClass) or",
         _RARE_STATES,
         None,  # a storm hardly ever wants another value for what only one acceptor has of a dead life
     ),
     _bug(
         "a class promise is relied on without a quorum",
-        "paxos.standing",
+        "paxos.class_promise",
         "if quorums.prepared(promises):",
         "if promises:",
     ),
     _bug(
         "a later incarnation's class promise is taken back for an earlier one",
-        "paxos.standing",
+        "paxos.class_promise",
         "if held is not None and held.ballot > message.ballot:",
         "if False:",
         _RARE_STATES,
@@ -69,7 +69,7 @@ PROMISING = (
     _bug(
         "a proposal in a home ballot is accepted without the promise that it relies on",
         "paxos.acceptor",
-        "if message.ballot != standing and message.ballot.is_of_home:",
+        "if message.ballot != class_promise and message.ballot.is_of_home:",
         "if False:",
     ),
 )
@@ -105,8 +105,8 @@ VOTING = (
     _bug(
         "a new key of a batch is accepted though the ballot's home is not its home",
         "replica.consensus.acceptor",
-        "standing = promised if home(key, self._nodes) == home_name else None",
-        "standing = promised",
+        "home_ballot = promised if home(key, self._nodes) == home_name else None",
+        "home_ballot = promised",
         None,  # in the model and in storms a home flies with its own keys alone
         None,
         _TESTS,
@@ -114,14 +114,14 @@ VOTING = (
     _bug(
         "whatever flies is accepted as if nothing were held of it",
         "replica.consensus.acceptor",
-        "if standing == ballot and step.instances[key] is EMPTY:",
-        "if standing == ballot:",
+        "if home_ballot == ballot and step.instances[key] is EMPTY:",
+        "if home_ballot == ballot:",
     ),
     _bug(
         "a new key of a batch is accepted on any class promise to its home",
         "replica.consensus.acceptor",
-        "if standing == ballot and step.instances[key] is EMPTY:",
-        "if standing is not None and step.instances[key] is EMPTY:",
+        "if home_ballot == ballot and step.instances[key] is EMPTY:",
+        "if home_ballot is not None and step.instances[key] is EMPTY:",
         None,  # who has another promise is not asked to vote on a batch as a whole
         None,
         _TESTS,
@@ -196,7 +196,7 @@ COUNTING = (
 PROPOSING = (
     _bug(
         "a key flies again in the ballot in which it has been proposed in a batch",
-        "paxos.standing",
+        "paxos.class_promise",
         " or own != EMPTY:",
         ":",
         None,  # the model ends over a node that boards again in the step in which it has left
@@ -235,7 +235,8 @@ LEARNING = (
         "accepted is not None and accepted.ballot == ballot else",
         "accepted is not None else",
         _RARE_STATES,
-        None,  # it takes two incarnations of a home that fly with one key, and an acceptor that missed one
+        # it takes two incarnations of a home with one key in batches, and an acceptor that missed one
+        None,
         _TESTS,
     ),
     _bug(

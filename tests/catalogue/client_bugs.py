@@ -24,8 +24,8 @@ DEFINITE = (
         _DEFINITE_TESTS,
         (
             "client.requests.attempt",
-            "self._fault(request.link, news.error, request.written_at is not None, now)",
-            "self._fault(request.link, news.error, False, now)",
+            "self._fault(in_flight.link, news.error, in_flight.written_at is not None, now)",
+            "self._fault(in_flight.link, news.error, False, now)",
         ),
     ),
     _bug(
@@ -33,8 +33,8 @@ DEFINITE = (
         _DEFINITE_TESTS,
         (
             "client.requests.attempt",
-            "self._fault(request.link, error, not error.definite, now)",
-            "self._fault(request.link, error, False, now)",
+            "self._fault(in_flight.link, error, not error.definite, now)",
+            "self._fault(in_flight.link, error, False, now)",
         ),
     ),
     _bug(
@@ -42,8 +42,8 @@ DEFINITE = (
         _DEFINITE_TESTS,
         (
             "client.requests.attempt",
-            "            self._fault(request.link, error, True, now)\n",
-            "            self._fault(request.link, error, False, now)\n",
+            "            self._fault(in_flight.link, error, True, now)\n",
+            "            self._fault(in_flight.link, error, False, now)\n",
         ),
     ),
     _bug(

@@ -31,8 +31,8 @@ ACCEPTOR = (
     Bug(
         "accept below the promise",
         _acceptor(
-            f"{_REFUSED}if message.ballot != s",
-            f"{_REFUSED}if message.ballot != s".replace("> message.ballot", "is message"),
+            f"{_REFUSED}if message.ballot != c",
+            f"{_REFUSED}if message.ballot != c".replace("> message.ballot", "is message"),
         ),
         _STATES,
         _SEEDS,
@@ -50,8 +50,8 @@ ACCEPTOR = (
     Bug(
         "< for <=: the very ballot that was promised is refused",
         _acceptor(
-            f"{_REFUSED}if message.ballot != s",
-            f"{_REFUSED}if message.ballot != s".replace(">", ">="),
+            f"{_REFUSED}if message.ballot != c",
+            f"{_REFUSED}if message.ballot != c".replace(">", ">="),
         ),
         _STATES,
         _SEEDS,
@@ -59,8 +59,8 @@ ACCEPTOR = (
     Bug(
         "the rounds of ballots are compared, and not whose they are",
         _acceptor(
-            f"{_REFUSED}if message.ballot != s",
-            f"{_REFUSED}if message.ballot != s".replace(
+            f"{_REFUSED}if message.ballot != c",
+            f"{_REFUSED}if message.ballot != c".replace(
                 "> message.ballot", ".round > message.ballot.round"
             ),
         ),

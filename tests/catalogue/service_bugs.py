@@ -146,7 +146,7 @@ READING = (
     _bug(
         "who leaves a page takes it from all who share it",
         "requests.lists",
-        "        if read.lives:\n            return\n",
+        ("        if read.incarnations:\n            return\n"),
         "",
         None,  # it is late then, and not wrong
         tests=_TESTS,
@@ -272,8 +272,8 @@ KNOWING = (
         (
             Change(
                 "storage.store",
-                "Page(noted, tuple(held.values()))",
-                "Page((*noted, *held))",
+                "JournalPage(noted, tuple(held.values()))",
+                "JournalPage((*noted, *held))",
             ),
         ),
         seeds=_SEEDS,
@@ -283,7 +283,8 @@ KNOWING = (
         (
             Change(
                 "storage.store",
-                "            return Damaged(str(damaged(stored, self._data.where, str(error))))\n",
+                "            return DamagedInstance("
+                "str(damaged(stored, self._data.where, str(error))))\n",
                 "            return EMPTY\n",
             ),
         ),
@@ -294,7 +295,7 @@ KNOWING = (
         (
             Change(
                 "storage.inline",
-                "return found is held or isinstance(found, Damaged)",
+                "return found is held or isinstance(found, DamagedInstance)",
                 "return found is held",
             ),
         ),

@@ -70,7 +70,8 @@ class Volatile(Value, frozen=True):
     """An attempt under way.
 
     Args:
-        state: None while it pauses after having been preempted. Who has voted on a batch stands here too.
+        state: None while it pauses after having been preempted. Who has voted on a batch stands
+            here too.
         heard: the highest ballot that a nack spoke of.
         wish: which of the node's claims it is for.
         batch: the number of the batch that it travels in; 0 if it travels alone.

@@ -272,7 +272,7 @@ def _is_not_promised(message: PaxosMessage, held: Class | None) -> bool:
 
 
 def _is_backed(ballot: Ballot, nodes: Sequence[Facts], prepare_size: int) -> bool:
-    """R15: a quorum has promised the ballot, if it is a standing one."""
+    """R15: a quorum has promised the ballot, if it is the ballot of a home."""
     pledged = sum(ballot in facts.pledged for facts in nodes)
     return not ballot.is_of_home or pledged >= prepare_size
 

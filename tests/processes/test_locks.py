@@ -226,7 +226,7 @@ async def main():
         async with registry.lock("queue", ttl=600, wait=None):
             print("got", number, flush=True)
     async with connect(endpoints) as registry:
-        await registry.standing("queue")
+        await registry.lock_state("queue")
         async with anyio.create_task_group() as tasks:
             for number in range(count):
                 tasks.start_soon(wait, number)

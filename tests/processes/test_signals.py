@@ -126,7 +126,7 @@ def test_the_parent_of_any_other_process_sees_the_signal_that_ended_it(
 FIRST_STOP = """
 import os, signal, sys
 os.getpid = lambda: 1
-from decreed.cli import signals
+from decreed.cli.shell import signals
 signals.end_as_first_process()
 print([signal.getsignal(x) is signals._exit for x in signals.ENDING], flush=True)
 os.kill(os.getppid(), 0)

@@ -30,7 +30,7 @@ def test_a_claim_is_proposed_voted_on_learned_and_answered_on_its_way() -> None:
             "ClientRequests.open",
             "Claims.begin",
             "Coordinator.join",
-            "PeerIdentity.prepared",
+            "HomePromise.prepared",
         ),
         *("propose", "on_accept", "on_accepted", "learn", "Learner.learn", "Claims.settle"),
         *("PendingRequests.answer", "StepBuilder.finish"),

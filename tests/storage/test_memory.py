@@ -260,10 +260,10 @@ def test_R13_a_directory_that_lost_a_page_of_its_incarnations_is_damaged(
         opened(platter).close()
     lost = platter.copy()
     del lost.values[layout.incarnations_key(0)]
-    with pytest.raises(Damaged, match="lost some of the lives"):
+    with pytest.raises(Damaged, match="lost some of its incarnations"):
         opened(lost)
     platter.flip(layout.incarnations_key(0), 9)
-    with pytest.raises(Damaged, match="page 0 of the directory's lives"):
+    with pytest.raises(Damaged, match="page 0 of the directory's incarnations"):
         opened(platter)
     platter.lose(layout.incarnations_key(0))
     with pytest.raises(Damaged):

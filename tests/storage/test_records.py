@@ -58,7 +58,7 @@ def test_a_malformed_record_with_a_valid_checksum_is_damaged() -> None:
         (layout.peer_key("b"), "the record of peer 'b'"),
         (layout.cursor_key("b"), "the cursor into the feed of 'b'"),
         (layout.IDENTITY_KEY, "the identity of the node"),
-        (layout.incarnations_key(3), "page 3 of the directory's lives"),
+        (layout.incarnations_key(3), "page 3 of the directory's incarnations"),
     ],
 )
 def test_a_message_names_the_record_and_its_place(stored: bytes, words: str) -> None:

@@ -1,7 +1,8 @@
 """The home's side of the class promise: asking for it, and relying on it (design 5).
 
-`paxos/class_promise.py` says why it is safe. What is added here is the world around it: who has been asked,
-which promises still wait for the feed that they name to be read, and which keys may rely on it.
+`paxos/class_promise.py` says why it is safe. What is added here is the world around it: who has
+been asked, which promises still wait for the feed that they name to be read, and which keys may
+rely on it.
 """
 
 from collections.abc import Callable, Mapping
@@ -102,7 +103,8 @@ class HomePromise:
         return sender == self._node.name or self._cursor(sender) >= feed_end
 
     def _is_new(self, step: StepBuilder, term: Key) -> bool:
-        """Whether no earlier incarnation of ours can have proposed a term, which others may have forgotten.
+        """Whether no earlier incarnation of ours can have proposed a term, which others may have
+        forgotten.
 
         A term is proposed only by who has learned the one before. If this very life was the first to
         propose that one, then nobody has proposed its successor before.

@@ -6,7 +6,8 @@ then another one gets its index: who went on behind the old index would miss the
 * an index up to which the feed is durable is told as it is.
 * any other is told as *tentative*: how far the feed was durable then, how far ahead of that the watch
   was, and the incarnation of the node that said so.
-* the incarnation that said it takes it at its word. The next one knows how much of that incarnation's feed it has
+* the incarnation that said it takes it at its word. The next one knows how much of that
+incarnation's feed it has
   found, and goes back to there at most; a later one goes back to what was durable. What lies between
   is told again, at its new place.
 

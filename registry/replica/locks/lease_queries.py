@@ -1,7 +1,7 @@
 """Asking first: the questions to all nodes whether a term is live with them (design 11).
 
-One question a lock queue at a time, sent again until it is answered (R02). What the answers mean for those
-who wait is the lock queue's to decide.
+One question a lock queue at a time, sent again until it is answered (R02). What the answers mean
+for those who wait is the lock queue's to decide.
 
 In a queue that moves quickly the next term overtakes each question. What is answered then decides
 nothing any more, but it proves something: that a prepare quorum has spoken since those who wait

@@ -4,8 +4,8 @@ A scan that waits is served once, however often it is asked for; not at all if i
 requester has called it off.
 
 Invariant (design 6): what is answered was read after the scan arrived, and tells of every key in its
-reach that this node has accepted or learned, unless the requester said that it has learned just the same
-(`spans`). So a peer's answer is as good as its whole page.
+reach that this node has accepted or learned, unless the requester said that it has learned just
+the same (`spans`). So a peer's answer is as good as its whole page.
 """
 
 from msgspec import Struct

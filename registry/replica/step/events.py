@@ -73,7 +73,7 @@ class Greeted(Value, frozen=True, tag=True):
     Args:
         link: the connection.
         identity: who it is.
-        recall: which of our lives it remembers; 0 for none.
+        recall: which of our incarnations it remembers; 0 for none.
         past: the incarnation of its own that it was asked for; None if it was not asked yet.
     """
 

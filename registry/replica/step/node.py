@@ -23,7 +23,8 @@ class Node:
         name: the node's name.
         identity: of the node's directory; the formation is filled in when the cluster forms.
         history: all incarnations of the node's directory.
-        formed: whether every member has confirmed this node's disk id, now or in an earlier incarnation.
+        formed: whether every member has confirmed this node's disk id, now or in an earlier
+            incarnation.
         voting: whether the node takes part in Paxos: it is formed, and its disk has not failed.
         failed: why the disk takes no writes any more; empty while it does.
         feed_end: the index of the next feed entry.

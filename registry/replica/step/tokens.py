@@ -3,8 +3,8 @@
 An answer of the disk, and the time to ask peers again, go straight to the part that asked.
 
 Invariant: a token is never used twice in any life of a node. A late answer to a question of an earlier
-life must not be taken for one of this incarnation, or a read would count what was said before it arrived
-(design 6).
+life must not be taken for one of this incarnation, or a read would count what was said before it
+arrived (design 6).
 """
 
 from typing import Protocol
@@ -13,7 +13,7 @@ from .events import FeedDone, ResendRead, ScanDone, SlotDone
 from .step_builder import Pending, StepBuilder
 
 TOKEN_BITS = 36
-"""How many questions one incarnation may ask; the bits above it count lives."""
+"""How many questions one incarnation may ask; the bits above it count incarnations."""
 
 ReadDone = ScanDone | FeedDone | SlotDone
 

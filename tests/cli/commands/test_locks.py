@@ -41,7 +41,7 @@ class FakeLocks(FakeRegistry):
         return sorted(self.standings)
 
     async def lock_state(self, name: str, *, timeout: float | None = None) -> LockState | None:
-        self._called("standing", lock=name)
+        self._called("lock_state", lock=name)
         return self.standings.get(name)
 
     async def lock_history(self, name: str, *, timeout: float | None = None) -> Any:

@@ -120,7 +120,10 @@ def test_settings_are_read_in_the_same_way_without_typer(write: Write) -> None:
 
 
 def test_reading_contexts_loads_neither_typer_nor_an_event_loop_nor_toml() -> None:
-    code = "import sys; import decreed.cli.config.contexts as c; c.read_call({}, {}); print(*sys.modules)"
+    code = (
+        "import sys; from decreed.cli.config import contexts;"
+        "contexts.read_call({}, {}); print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"typer", "trio", "anyio", "tomllib", "tomlkit"}.isdisjoint(done.stdout.split())
 

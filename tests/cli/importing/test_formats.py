@@ -245,7 +245,8 @@ def test_aliases_cannot_nest_deeper_than_the_file_may() -> None:
 )
 def test_a_reader_is_loaded_only_for_its_format(form: str, text: str, wanted: set[str]) -> None:
     code = (
-        "import sys; from decreed.cli.importing import formats; import decreed.cli.commands.import_command;"
+        "import sys; from decreed.cli.importing import formats;"
+        "from decreed.cli.commands import import_command;"
         f"formats.read({form!r}, {text!r}); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

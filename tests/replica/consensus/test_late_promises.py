@@ -1,4 +1,4 @@
-"""What was promised to an earlier incarnation of a home, and comes late, counts for nothing in this one."""
+"""A promise to an earlier incarnation of a home that comes late counts for nothing in this one."""
 
 from decreed.registry.paxos.messages import Accepted, PrepareClass, PromiseClass
 from decreed.registry.replica.step.events import FromPeer
@@ -14,7 +14,7 @@ def granted(world: World) -> bool:
 
 
 def test_a_promise_to_an_earlier_incarnation_that_comes_late_counts_for_nothing() -> None:
-    """The node that gave it may have accepted, since then, what the incarnation between has proposed."""
+    """The node may have accepted since then what the incarnation between has proposed."""
     world = World()
     world.crash(N1)
     world.lose = lambda sender, to, message: isinstance(message, PrepareClass | PromiseClass)

@@ -185,7 +185,7 @@ def test_a_class_promise_is_asked_for_again(kind: type) -> None:
 def in_doubt_at(world: World, node: NodeId) -> Key:
     """A key for which one node has accepted a proposal whose proposer is no more."""
     ballot = Ballot(1, Process(N3, 1))
-    decree = Decree.of(claim("in doubt"), ballot, 0)
+    decree = Decree.of(claim("in-doubt"), ballot, 0)
     world.post(node, FromPeer(N3, Accept(decree.key, ballot, decree)))
     world.settle()
     return decree.key

@@ -156,7 +156,7 @@ def test_who_waits_for_a_lock_leaves_without_a_look_at_the_others(
         tidied.times += 1
         drop_finished(one)
 
-    monkeypatch.setattr(lock_queue.LockQueue, "tidy", counted_tidy)
+    monkeypatch.setattr(lock_queue.LockQueue, "drop_finished", counted_tidy)
     match way:
         case "cancel":
             said(world, 1_002, *(Cancel(request.id) for request in leaving))

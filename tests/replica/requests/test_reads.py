@@ -140,7 +140,7 @@ def test_a_read_that_arrives_during_phase_one_does_not_count_older_promises() ->
 
 
 def test_a_read_that_joins_after_a_nack_does_not_count_older_promises_either() -> None:
-    """Another read keeps the attempt going, which is preempted; what n3 has accepted shows it to both."""
+    """Another read keeps the preempted attempt going; what n3 has accepted shows it to both."""
     world, n1, n2, n3 = World(), NodeId("n1"), NodeId("n2"), NodeId("n3")
     in_doubt = Decree.of(claim("k", b"in doubt"), Ballot(1, Process(n2, 1)), 0)
     world.post(n3, FromPeer(n2, Accept(Key("k"), in_doubt.ballot, in_doubt)))

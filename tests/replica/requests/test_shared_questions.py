@@ -94,7 +94,7 @@ def acquires(world: World, name: str, timeout_ms: int = LONG_MS) -> LockRequest:
 def in_doubt(world: World) -> Key:
     """A key for which n1 has accepted what a dead proposer proposed."""
     ballot = Ballot(1, Process(N3, 1))
-    decree = Decree.of(claim("in doubt"), ballot, 0)
+    decree = Decree.of(claim("in-doubt"), ballot, 0)
     world.post(N1, FromPeer(N3, Accept(decree.key, ballot, decree)))
     world.settle()
     return decree.key

@@ -39,9 +39,7 @@ def granted(*in_doubt: Key) -> GrantedClass:
     return state
 
 
-def test_R05_each_incarnation_of_a_home_has_one_home_ballot_above_those_of_its_earlier_incarnations() -> (
-    None
-):
+def test_R05_each_incarnation_of_a_home_has_one_ballot_above_those_of_earlier_ones() -> None:
     assert class_promise.ask(FIRST).ballot == Ballot.of_home(FIRST)
     assert class_promise.ask(FIRST).ballot < class_promise.ask(SECOND).ballot
 
