@@ -13,7 +13,7 @@ _ANSWER = "            step.send_when_durable(message.key, Send(sender, answer))
 
 def _early(kind: str) -> tuple[Change, ...]:
     """An acceptor's answers of one kind leave at once; all others wait for the disk."""
-    chosen = f"(step.at_once if isinstance(answer, {kind}) else step.after)"
+    chosen = f"(step.at_once if type(answer).__name__ == '{kind}' else step.after)"
     return (
         Change(
             "registry.replica.consensus.messages",
