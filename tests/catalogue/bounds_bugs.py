@@ -56,6 +56,20 @@ WAITING = (
         "islice(self._by_origin.get(origin, {}), count)",
     ),
     _bug(
+        "a claim is routed again under a later request's id",
+        _MANY,
+        "registry.replica.requests.claims",
+        "if pending is None or pending.request != event.request:",
+        "if pending is None:",
+    ),
+    _bug(
+        "a search of one series answers a later request about another",
+        _MANY,
+        "registry.replica.requests.reads",
+        "if slot is None or series != pending.request.series:",
+        "if slot is None:",
+    ),
+    _bug(
         "a claim that may be chosen is refused as if it were not",
         _MANY,
         "registry.replica.step.pending",

@@ -12,7 +12,7 @@ from msgspec import Struct
 from ...disk import ForgottenInstance, Unserved
 from ...errors import Damaged as DamagedError
 from ...errors import Disputed
-from ...keys import slot_key
+from ...keys import series_and_slot, slot_key
 from ...types import Decree, Key, NodeId
 from ...wire.peers import Query, QueryAnswer
 from ...wire.requests import Decreed, GetRequest, LatestRequest, Undecided, WaitRequest
@@ -145,7 +145,9 @@ class Reads:
         pending = self._requests.find(event.origin, event.id)
         if pending is None or not isinstance(pending.request, LatestRequest):
             return
-        series, slot = pending.request.series, int(event.key.rpartition("@")[2])
+        series, slot = series_and_slot(event.key)
+        if slot is None or series != pending.request.series:  # the id may be another's by now
+            return
 
         def then(step: StepBuilder, found: Found) -> None:
             match found:

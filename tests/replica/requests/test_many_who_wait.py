@@ -5,22 +5,24 @@ from typing import Any
 import pytest
 
 from decreed.registry.errors import Busy, OutcomeUnknown
-from decreed.registry.keys import home
+from decreed.registry.keys import home, homes
 from decreed.registry.locks.terms import TermClaim
 from decreed.registry.paxos.messages import Accept, AcceptMany
 from decreed.registry.replica.feed import watches
 from decreed.registry.replica.locks import lock_queue
 from decreed.registry.replica.requests import lists
 from decreed.registry.replica.step.effects import Outgoing, Reply
-from decreed.registry.replica.step.events import ClientGone, Crowded, FromClient
+from decreed.registry.replica.step.events import ClientGone, Crowded, FromClient, Reachable
 from decreed.registry.replica.step.in_turn import InTurn
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import (
     Cancel,
     ClaimRequest,
+    Decreed,
     Failed,
     HeldBy,
     HolderRequest,
+    LatestRequest,
     ListPage,
     ListRequest,
     LockRequest,
@@ -35,6 +37,7 @@ from ...support.world import World, claim, config
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 MANY = 300
+KEY = Key("k")
 LONG_MS = 600_000
 
 
@@ -99,6 +102,38 @@ def test_requests_with_one_id_are_each_answered() -> None:
     assert lives(world) == 0
     replica = world.replica("n1")
     assert not replica.parts.requests._by_origin and not replica.parts.requests._by_id
+
+
+def test_a_claim_that_is_routed_again_is_not_taken_for_a_later_request_with_its_id() -> None:
+    world = Telling()
+    first, second, _ = homes(KEY, world.config.nodes)
+    asked = next(node for node in world.config.nodes if node not in (first, second))
+    world.lose = lambda sender, to, message: isinstance(message, ClaimRequest)
+    for later in (WaitRequest(1, 500, Key("w")), ClaimRequest(1, 500, False, claim("other"))):
+        mark = world.send(asked, ClaimRequest(1, 400, False, claim(KEY)))
+        world.run(1)
+        world.post(asked, FromClient(1, (later,)))
+        world.run(1)
+        for node in (first, second):
+            world.post(asked, Reachable(node, False))
+            world.run(1)
+        world.run(2_000)
+        answers = world.answers[mark]
+        assert len(answers) == 2, "each request has one answer"
+        assert not any(isinstance(a, Decreed) and a.decree.key == KEY for a in answers)
+        for node in (first, second):
+            world.post(asked, Reachable(node, True))
+
+
+def test_a_search_for_the_latest_slot_is_not_taken_for_a_later_one_with_its_id() -> None:
+    world = Telling(1)
+    for series in "ab":
+        world.freeze("n1", f"{series}@1")
+    said(world, 7, LatestRequest(1, 1_000, "a"), LatestRequest(1, 1_000, "b"))
+    world.run(2_000)
+    found, late = answered(world, 7)
+    assert isinstance(found, Decreed) and found.decree.key == "b@1"
+    assert isinstance(late, Failed), "the earlier one runs out of time"
 
 
 # -- work that does not grow with who waits
