@@ -155,7 +155,7 @@ class ClientRequests:
         """Requests have run out of time: say how things stand."""
         for pending in self._requests.expired(timer):
             self._expire(step, pending)
-            self._parts.lists.leave(step, pending)
+            self._leave(step, pending)
         self._requests.close_bucket(timer)
 
     def _on_cancel(self, step: StepBuilder, connection: Connection, cancel: Cancel) -> None:
@@ -164,7 +164,9 @@ class ClientRequests:
             self._leave(step, cancelled)
 
     def _leave(self, step: StepBuilder, pending: PendingRequest) -> None:
-        """Nobody waits for this any more."""
+        """Nobody waits for this any more, nor for what is read or asked for it."""
+        self._parts.reads.leave(step, pending)
+        self._parts.watches.leave(step, pending)
         self._parts.lists.leave(step, pending)
         self._parts.lock_queues.leave(step, pending)
 

@@ -9,6 +9,7 @@ def _bug(name: str, held_by: str, module: str, old: str, new: str) -> Bug:
 
 _CROWD = "server/test_crowd.py"
 _MANY = "replica/requests/test_many_who_wait.py"
+_CALLED_OFF = "replica/requests/test_called_off.py"
 _STRANGERS = "server/test_strangers.py"
 _INCOMING = "server/test_incoming.py"
 
@@ -56,6 +57,34 @@ WAITING = (
         "islice(self._by_origin.get(origin, {}), count)",
     ),
     _bug(
+        "reads of the disk stay when their request is over",
+        _CALLED_OFF,
+        "registry.replica.client_requests",
+        "        self._parts.reads.leave(step, pending)\n        self._parts.watches.leave(step, pending)\n",
+        "",
+    ),
+    _bug(
+        "a lock queue that nobody waits in is looked for on the disk",
+        _CALLED_OFF,
+        "registry.replica.locks.latest_terms",
+        "            self._node.tokens.call_off(step, queue.searching)\n",
+        "",
+    ),
+    _bug(
+        "a read that was called off keeps its place in line",
+        "server/test_reading.py",
+        "registry.server.reading",
+        "            self._line.discard(_asker(read), read)\n",
+        "            pass\n",
+    ),
+    _bug(
+        "nothing is ever called off",
+        "server/test_reading.py",
+        "registry.server.node_loop",
+        "            self._readers.call_off(token)\n",
+        "            pass\n",
+    ),
+    _bug(
         "a claim is routed again under a later request's id",
         _MANY,
         "registry.replica.requests.claims",
@@ -80,7 +109,7 @@ WAITING = (
         "of requests with one id, only the last is forgotten with its client",
         _MANY,
         "registry.replica.step.pending",
-        "        incarnations = list(self._by_origin.get(origin, {}))\n",
+        "        requests = list(self._by_origin.get(origin, {}))\n",
         "        incarnations = [one for (who, _), one in self._by_id.items() if who == origin]\n",
     ),
     _bug(

@@ -20,6 +20,7 @@ from decreed.registry.wire.requests import (
     ClaimRequest,
     Decreed,
     Failed,
+    GetRequest,
     HeldBy,
     HolderRequest,
     LatestRequest,
@@ -102,6 +103,24 @@ def test_requests_with_one_id_are_each_answered() -> None:
     assert lives(world) == 0
     replica = world.replica("n1")
     assert not replica.parts.requests._by_origin and not replica.parts.requests._by_id
+
+
+def test_a_request_is_found_by_its_id_when_an_earlier_one_with_that_id_is_over() -> None:
+    world = Telling(1)
+    said(world, 7, WaitRequest(1, LONG_MS, Key("a")), WaitRequest(1, LONG_MS, Key("b")))
+    world.run(10)
+    world.freeze("n1", "a")
+    said(world, 7, Cancel(1))
+    world.run(10)
+    assert [type(answer) for answer in answered(world, 7)] == [Decreed, Failed]
+
+
+def test_what_is_answered_is_kept_nowhere_until_its_time_would_have_run_out() -> None:
+    world = Telling(1)
+    said(world, 7, *(GetRequest(n, LONG_MS, Key(f"k/{n}")) for n in range(10)))
+    world.run(10)
+    assert len(answered(world, 7)) == 10
+    assert not any(world.replica("n1").parts.requests._buckets.values())
 
 
 def test_a_claim_that_is_routed_again_is_not_taken_for_a_later_request_with_its_id() -> None:
@@ -315,18 +334,3 @@ def test_a_claim_that_is_with_another_node_is_refused_as_unknown() -> None:
     world.run(30)
     [answer] = answered(world, 1_001)
     assert isinstance(answer, Failed) and answer.code == OutcomeUnknown.code
-
-
-def test_a_claim_that_another_node_works_at_is_not_said_to_be_over_when_it_is_refused() -> None:
-    world = Telling()
-    world.run(1_000)
-    key = next(Key(f"k/{n}") for n in range(100) if not _is_home(world, f"k/{n}"))
-    world.lose = lambda sender, to, message: to == N1
-    said(world, 1_001, ClaimRequest(1, LONG_MS, False, claim(key)))
-    world.settle()
-    world.post(N1, Crowded(1_001, 1))
-    world.settle()
-    [answer] = answered(world, 1_001)
-    assert isinstance(answer, Failed) and answer.code == OutcomeUnknown.code
-    world.lose = lambda *_: False
-    assert isinstance(world.ask("n2", WaitRequest(5, 500, key)), Decreed)
