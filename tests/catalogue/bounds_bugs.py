@@ -60,7 +60,10 @@ WAITING = (
         "reads of the disk stay when their request is over",
         _CALLED_OFF,
         "registry.replica.client_requests",
-        "        self._parts.reads.leave(step, pending)\n        self._parts.watches.leave(step, pending)\n",
+        (
+            "        self._parts.reads.leave(step, pending)\n"
+            "        self._parts.watches.leave(step, pending)\n"
+        ),
         "",
     ),
     _bug(
@@ -83,6 +86,45 @@ WAITING = (
         "registry.server.node_loop",
         "            self._readers.call_off(token)\n",
         "            pass\n",
+    ),
+    _bug(
+        "the end of one request takes the id of another",
+        _MANY,
+        "registry.replica.step.pending",
+        (
+            "        if self._by_id.get(place := (pending.origin, pending.request.id)) is pending:\n"
+            "            del self._by_id[place]\n"
+        ),
+        "        self._by_id.pop((pending.origin, pending.request.id), None)\n",
+    ),
+    _bug(
+        "what is answered is kept until its time would have run out",
+        _MANY,
+        "registry.replica.step.pending",
+        "            bucket.pop(pending, None)\n",
+        "            pass\n",
+    ),
+    _bug(
+        "a free lock is proposed when something else happens",
+        "replica/locks/test_lock_hand_over.py",
+        "registry.replica.replica",
+        (
+            "        if self.parts.lock_queues.joined:\n"
+            "            self.parts.lock_queues.end_turn(step)\n"
+            "        self._coordinator.propose_due(step)\n"
+        ),
+        (
+            "        self._coordinator.propose_due(step)\n"
+            "        if self.parts.lock_queues.joined:\n"
+            "            self.parts.lock_queues.end_turn(step)\n"
+        ),
+    ),
+    _bug(
+        "a peer's long fetch loads all that it names",
+        "replica/feed/test_catchup.py",
+        "registry.replica.peer_messages",
+        "lambda m: m.keys[:SERVE_KEYS]",
+        "lambda m: m.keys",
     ),
     _bug(
         "a claim is routed again under a later request's id",

@@ -117,10 +117,12 @@ def test_a_request_is_found_by_its_id_when_an_earlier_one_with_that_id_is_over()
 
 def test_what_is_answered_is_kept_nowhere_until_its_time_would_have_run_out() -> None:
     world = Telling(1)
-    said(world, 7, *(GetRequest(n, LONG_MS, Key(f"k/{n}")) for n in range(10)))
+    said(world, 7, *(GetRequest(n, 5_000, Key(f"k/{n}")) for n in range(10)))
     world.run(10)
     assert len(answered(world, 7)) == 10
     assert not any(world.replica("n1").parts.requests._buckets.values())
+    world.run(6_000)
+    assert not world.replica("n1").parts.requests._buckets
 
 
 def test_a_claim_that_is_routed_again_is_not_taken_for_a_later_request_with_its_id() -> None:
