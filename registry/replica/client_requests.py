@@ -155,7 +155,7 @@ class ClientRequests:
         """Requests have run out of time: say how things stand."""
         for pending in self._requests.expired(timer):
             self._expire(step, pending)
-            self._parts.lists.leave(step, pending)
+            self._leave(step, pending)
         self._requests.close_bucket(timer)
 
     def _on_cancel(self, step: StepBuilder, connection: Connection, cancel: Cancel) -> None:
@@ -164,7 +164,9 @@ class ClientRequests:
             self._leave(step, cancelled)
 
     def _leave(self, step: StepBuilder, pending: PendingRequest) -> None:
-        """Nobody waits for this any more."""
+        """Nobody waits for this any more, nor for what is read or asked for it."""
+        self._parts.reads.leave(step, pending)
+        self._parts.watches.leave(step, pending)
         self._parts.lists.leave(step, pending)
         self._parts.lock_queues.leave(step, pending)
 
@@ -202,11 +204,11 @@ class ClientRequests:
         self.add(WatchRequest, parts.watches.begin, _nothing)
         self.add(LockRequest, parts.locks.begin, lambda r: latest.needs(r.lock))
         self.add(HolderRequest, parts.lock_queues.begin, lambda r: latest.needs(r.lock))
-        self.add(KeepAliveRequest, parts.renewals.keep, _key_of_tenure)
+        self.add(KeepAliveRequest, parts.renewals.keep, _key_of_term)
         self.add(
             EndRequest,
             parts.renewals.end,
-            lambda r: (*_key_of_tenure(r), *latest.needs(r.lease_id.lock)),
+            lambda r: (*_key_of_term(r), *latest.needs(r.lease_id.lock)),
         )
         self.add(GiveUpRequest, parts.giving_up.begin, _nothing)
 
@@ -223,7 +225,7 @@ def _key_of_claim(request: ClaimRequest | ClaimNextRequest) -> Iterable[Key]:
     return with_slot_before(request.claim.key)
 
 
-def _key_of_tenure(request: KeepAliveRequest | EndRequest) -> Iterable[Key]:
+def _key_of_term(request: KeepAliveRequest | EndRequest) -> Iterable[Key]:
     return with_slot_before(request.lease_id.key)
 
 

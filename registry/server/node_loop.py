@@ -229,6 +229,8 @@ class NodeLoop:
             self._send(effects.after)
         for read in effects.reads:
             self._readers.add(read)
+        for token in effects.called_off:
+            self._readers.call_off(token)
         for timer in effects.timers:
             self._timers.set(now_ms, timer)
         for event in effects.again:

@@ -29,12 +29,24 @@ class Readers:
         self._storage = storage
         self._post = post
         self._line = InTurn[Read]()
-        self._waiting = trio.Semaphore(0)
+        self._by_token: dict[int, Read] = {}
+        self._idle = trio.lowlevel.ParkingLot()
+
+    def __len__(self) -> int:
+        """How many reads wait in line."""
+        return len(self._by_token)
 
     def add(self, read: Read) -> None:
         """Read this, once it is its requester's turn."""
         self._line.add(_asker(read), read)
-        self._waiting.release()
+        self._by_token[read.token] = read
+        self._idle.unpark()
+
+    def call_off(self, token: int) -> None:
+        """Nobody waits for this any more; one that is being read is read to its end."""
+        read = self._by_token.pop(token, None)
+        if read is not None:
+            self._line.discard(_asker(read), read)
 
     async def run(self) -> None:
         """Read, until cancelled."""
@@ -44,8 +56,10 @@ class Readers:
 
     async def _read_on(self) -> None:
         while True:
-            await self._waiting.acquire()
+            while not self._line:
+                await self._idle.park()
             read = self._line.take()
+            del self._by_token[read.token]
             try:
                 event = await trio.to_thread.run_sync(self._look_up, read)
             except Damaged as error:

@@ -85,6 +85,16 @@ def reads_in_line(address: str, hold: Callable[[], None]) -> None:
         hold()
 
 
+def reads_then_gone(address: str, hold: Callable[[], None]) -> None:
+    """100 clients, one after the other, ask for the latest slots of 4,096 series, and go."""
+    for number in range(100):
+        said = packed(LatestRequest(n, TIMEOUT_MS, f"s{number}/{n}") for n in range(IN_FLIGHT))
+        with raws(address, 1) as clients:
+            send_all(clients, lambda _, said=said: said)  # type: ignore[misc]
+            time.sleep(0.05)
+    hold()
+
+
 def lists_in_line(address: str, hold: Callable[[], None]) -> None:
     """20 clients list 4,096 paths each."""
     with raws(address, 20) as clients:
@@ -137,6 +147,7 @@ ATTACKS = (
     waits_on_many_connections,
     one_id,
     reads_in_line,
+    reads_then_gone,
     lists_in_line,
     watches_that_leave,
     queues_for_a_lock,

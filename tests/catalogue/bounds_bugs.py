@@ -9,6 +9,7 @@ def _bug(name: str, held_by: str, module: str, old: str, new: str) -> Bug:
 
 _CROWD = "server/test_crowd.py"
 _MANY = "replica/requests/test_many_who_wait.py"
+_CALLED_OFF = "replica/requests/test_called_off.py"
 _STRANGERS = "server/test_strangers.py"
 _INCOMING = "server/test_incoming.py"
 
@@ -56,6 +57,90 @@ WAITING = (
         "islice(self._by_origin.get(origin, {}), count)",
     ),
     _bug(
+        "reads of the disk stay when their request is over",
+        _CALLED_OFF,
+        "registry.replica.client_requests",
+        (
+            "        self._parts.reads.leave(step, pending)\n"
+            "        self._parts.watches.leave(step, pending)\n"
+        ),
+        "",
+    ),
+    _bug(
+        "a lock queue that nobody waits in is looked for on the disk",
+        _CALLED_OFF,
+        "registry.replica.locks.latest_terms",
+        "            self._node.tokens.call_off(step, queue.searching)\n",
+        "",
+    ),
+    _bug(
+        "a read that was called off keeps its place in line",
+        "server/test_reading.py",
+        "registry.server.reading",
+        "            self._line.discard(_asker(read), read)\n",
+        "            pass\n",
+    ),
+    _bug(
+        "nothing is ever called off",
+        "server/test_reading.py",
+        "registry.server.node_loop",
+        "            self._readers.call_off(token)\n",
+        "            pass\n",
+    ),
+    _bug(
+        "the end of one request takes the id of another",
+        _MANY,
+        "registry.replica.step.pending",
+        (
+            "        if self._by_id.get(place := (pending.origin, pending.request.id)) is pending:\n"
+            "            del self._by_id[place]\n"
+        ),
+        "        self._by_id.pop((pending.origin, pending.request.id), None)\n",
+    ),
+    _bug(
+        "what is answered is kept until its time would have run out",
+        _MANY,
+        "registry.replica.step.pending",
+        "            bucket.pop(pending, None)\n",
+        "            pass\n",
+    ),
+    _bug(
+        "a free lock is proposed when something else happens",
+        "replica/locks/test_lock_hand_over.py",
+        "registry.replica.replica",
+        (
+            "        if self.parts.lock_queues.joined:\n"
+            "            self.parts.lock_queues.end_turn(step)\n"
+            "        self._coordinator.propose_due(step)\n"
+        ),
+        (
+            "        self._coordinator.propose_due(step)\n"
+            "        if self.parts.lock_queues.joined:\n"
+            "            self.parts.lock_queues.end_turn(step)\n"
+        ),
+    ),
+    _bug(
+        "a peer's long fetch loads all that it names",
+        "replica/feed/test_catchup.py",
+        "registry.replica.peer_messages",
+        "lambda m: m.keys[:SERVE_KEYS]",
+        "lambda m: m.keys",
+    ),
+    _bug(
+        "a claim is routed again under a later request's id",
+        _MANY,
+        "registry.replica.requests.claims",
+        "if pending is None or pending.request != event.request:",
+        "if pending is None:",
+    ),
+    _bug(
+        "a search of one series answers a later request about another",
+        _MANY,
+        "registry.replica.requests.reads",
+        "if slot is None or series != pending.request.series:",
+        "if slot is None:",
+    ),
+    _bug(
         "a claim that may be chosen is refused as if it were not",
         _MANY,
         "registry.replica.step.pending",
@@ -66,7 +151,7 @@ WAITING = (
         "of requests with one id, only the last is forgotten with its client",
         _MANY,
         "registry.replica.step.pending",
-        "        incarnations = list(self._by_origin.get(origin, {}))\n",
+        "        requests = list(self._by_origin.get(origin, {}))\n",
         "        incarnations = [one for (who, _), one in self._by_id.items() if who == origin]\n",
     ),
     _bug(

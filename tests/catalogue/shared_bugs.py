@@ -15,9 +15,9 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        if not queue.waiters:\n            self._close(queue)\n        elif waited",
+            "        if not queue.waiters:\n            self._close(step, queue)\n        elif waited",
             "        if not queue.waiters or not waited:\n"
-            "            self._close(queue)\n"
+            "            self._close(step, queue)\n"
             "        elif waited",
         ),
     ),
@@ -56,7 +56,7 @@ SHARED = (
         (
             "registry.replica.requests.reads",
             "            if remaining:\n                self._waits[key] = remaining\n",
-            ("            if len(remaining) == len(incarnations):\n                pass\n"),
+            ("            if len(remaining) == len(waiting):\n                pass\n"),
         ),
     ),
     _bug(

@@ -4,11 +4,19 @@ from typing import get_args
 
 import pytest
 
+from decreed.registry.paxos.messages import (
+    Accepted,
+    AcceptedMany,
+    Nack,
+    PrepareClass,
+    Promise,
+    PromiseClass,
+)
 from decreed.registry.replica.client_requests import ClientRequests
 from decreed.registry.replica.parts import Parts
 from decreed.registry.replica.peer_messages import Peers
 from decreed.registry.version import VERSION
-from decreed.registry.wire.peers import PeerMessage
+from decreed.registry.wire.peers import PeerMessage, TermRefused
 from decreed.registry.wire.requests import Cancel, ClientPing, Request, StatusRequest
 from decreed.storage.memory import MemoryDisk, open_memory
 
@@ -38,6 +46,15 @@ def test_every_request_that_takes_time_has_one_opening_and_there_are_no_others(
 ) -> None:
     client_requests = ClientRequests(parts, VERSION)
     assert set(client_requests.openings) == set(get_args(Request)) - ANSWERED_AT_ONCE
+
+
+def test_a_node_that_may_not_vote_counts_no_answers_and_gives_no_class_promise(
+    peers: Peers,
+) -> None:
+    """A failed node has no attempts, and one that has not formed begins none: the table says it too."""
+    passed_over = {kind for kind, route in peers.routes.items() if route.for_voters}
+    answers = {Promise, Accepted, AcceptedMany, Nack, TermRefused}
+    assert passed_over == {*answers, PrepareClass, PromiseClass}
 
 
 def test_a_second_route_for_a_kind_is_a_mistake(peers: Peers) -> None:

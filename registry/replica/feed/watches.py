@@ -29,11 +29,15 @@ PAGE_BYTES = 1024 * 1024
 
 
 class Watch(Struct, eq=False):
-    """One request to watch: all entries below `index` have been looked at for it."""
+    """One request to watch: all entries below `index` have been looked at for it.
+
+    `token` is of the read under way for it.
+    """
 
     pending: PendingRequest
     request: WatchRequest
     index: int
+    token: int = 0
 
 
 class Watches:
@@ -111,6 +115,13 @@ class Watches:
         index = self._node.feed_end - len(step.learned) if watch is None else watch.index
         self._answer(step, pending, request, (), index)
 
+    def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
+        """A request is over: what is read for it is called off."""
+        watch = self._read_for.get(pending)
+        if watch is not None:
+            self._taken(watch.token)
+            self._node.tokens.call_off(step, watch.token)
+
     def prune(self) -> None:
         """Forget parked watches that nobody waits for any more."""
         for watches in list(self.parked.values()):
@@ -122,7 +133,7 @@ class Watches:
             self.parked.setdefault(watch.request.prefix, {})[watch] = None
             self._node.wants_commits = True
             return
-        token = self._node.tokens.read(self)
+        token = watch.token = self._node.tokens.read(self)
         self._reading[token] = self._read_for[watch.pending] = watch
         step.read(ReadFeed(token, watch.index, READ_ENTRIES, watch.pending.origin))
 

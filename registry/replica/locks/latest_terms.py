@@ -80,10 +80,11 @@ class LatestTerms:
         queue.searching = None
         return queue
 
-    def drop(self, queue: LockQueue) -> None:
+    def drop(self, step: StepBuilder, queue: LockQueue) -> None:
         """Nobody waits for the lock queue's search any more."""
         if queue.searching is not None:
             self._searches.pop(queue.searching, None)
+            self._node.tokens.call_off(step, queue.searching)
 
     def abandon(self) -> None:
         """The disk failed: no search is of use."""

@@ -135,7 +135,7 @@ class LockQueues:
         waited = queue.candidate is not None
         queue.leave(pending)
         if not queue.waiters:
-            self._close(queue)
+            self._close(step, queue)
         elif waited and queue.candidate is None:
             self.latest.find(step, queue)
 
@@ -209,7 +209,7 @@ class LockQueues:
         """A term begins: those who queue behind it need not know at once how long it may last."""
         queue.drop_finished()
         if not queue.waiters:
-            self._close(queue)
+            self._close(step, queue)
         elif self._leases.ending(lease_id(decree)) or not queue.patient(step.now_ms + PATIENT_MS):
             self.latest.find(step, queue)
         elif not step.now_ms < queue.looks_ms <= step.now_ms + FRESH_MS:
@@ -233,7 +233,7 @@ class LockQueues:
             return
         queue.drop_finished()
         if not queue.waiters:
-            self._close(queue)
+            self._close(step, queue)
             return
         following = step.instances[term_key(event.lock, event.term + 1)]
         if isinstance(following, ForgottenInstance):
@@ -254,7 +254,7 @@ class LockQueues:
         for pending in queue.read_only():
             self._look_for_the_first(step, queue, pending)
         if not queue.waiters:
-            self._close(queue)
+            self._close(step, queue)
 
     def _look_for_the_first(
         self, step: StepBuilder, queue: LockQueue, pending: PendingRequest
@@ -300,7 +300,7 @@ class LockQueues:
         ending = self._leases.ending(lease_id(before))
         first = queue.first()
         if not queue.waiters:
-            self._close(queue)
+            self._close(step, queue)
         elif first and not queue.read_only() and ending is not None and ending.how in AT_ONCE:
             self._propose_after(step, queue, first, before, ending)
         elif queue.ask is None or queue.ask.told:
@@ -386,7 +386,7 @@ class LockQueues:
         elif queue.waiters:
             self.latest.find(step, queue)
         else:
-            self._close(queue)
+            self._close(step, queue)
 
     def _on_held(self, step: StepBuilder, queue: LockQueue, ask: Ask) -> None:
         """A prepare quorum has not accepted the next term, and one of them has a lease on this."""
@@ -399,7 +399,7 @@ class LockQueues:
                 self.granting.tell_held(step, pending, ask.decree, queue, free_ms, ask.ending())
         queue.drop_finished()
         if not queue.waiters:
-            self._close(queue)
+            self._close(step, queue)
         elif queue.impatient():
             self.latest.find(step, queue)
         else:
@@ -414,10 +414,10 @@ class LockQueues:
     def _fail(self, step: StepBuilder, queue: LockQueue, message: str) -> None:
         for pending in queue.waiters:
             self._requests.fail(step, pending, DamagedError, message)
-        self._close(queue)
+        self._close(step, queue)
 
-    def _close(self, queue: LockQueue) -> None:
+    def _close(self, step: StepBuilder, queue: LockQueue) -> None:
         self.asking.drop(queue)
-        self.latest.drop(queue)
+        self.latest.drop(step, queue)
         if self._lock_queues.get(queue.lock) is queue:
             del self._lock_queues[queue.lock]

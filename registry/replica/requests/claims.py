@@ -74,7 +74,7 @@ class Claims:
     def go_on(self, step: StepBuilder, event: Coordinate) -> None:
         """Go on with a claim: route it again past a node, or coordinate it here, at some slot."""
         pending = self._requests.find(event.origin, event.request.id)
-        if pending is None:
+        if pending is None or pending.request != event.request:  # its id may be another's by now
             return
         if event.anew:
             self._route(step, pending, event.request)

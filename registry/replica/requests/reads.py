@@ -12,7 +12,7 @@ from msgspec import Struct
 from ...disk import ForgottenInstance, Unserved
 from ...errors import Damaged as DamagedError
 from ...errors import Disputed
-from ...keys import slot_key
+from ...keys import series_and_slot, slot_key
 from ...types import Decree, Key, NodeId
 from ...wire.peers import Query, QueryAnswer
 from ...wire.requests import Decreed, GetRequest, LatestRequest, Undecided, WaitRequest
@@ -71,6 +71,7 @@ class Reads:
         self._reads: dict[int, QuorumRead] = {}
         self._series: dict[int, PendingRequest] = {}
         self._reads_by_key: dict[Key, set[int]] = {}
+        self._token_of: dict[PendingRequest, int] = {}
         self._waits: dict[Key, list[PendingRequest]] = {}
         self.awaited = (self._reads_by_key, self._waits)
 
@@ -126,26 +127,29 @@ class Reads:
         """Find the last decided slot: from the last one learned here, slot by slot."""
         token = self._node.tokens.read(self)
         self._series[token] = pending
+        self._token_of[pending] = token
         step.read(ReadLastSlot(token, request.series, pending.origin))
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """The disk has said which slot of a series was learned last."""
         assert isinstance(done, SlotDone), "the last slot was asked for"
-        pending = self._series.pop(done.token)
+        pending = self._found(done.token)
         assert isinstance(pending.request, LatestRequest)
         key = slot_key(pending.request.series, max(done.slot, 1))
         step.again(ReadOn(pending.origin, pending.request.id, key, None))
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """The disk could not say it."""
-        self._requests.fail(step, self._series.pop(token), DamagedError, message)
+        self._requests.fail(step, self._found(token), DamagedError, message)
 
     def read_on(self, step: StepBuilder, event: ReadOn) -> None:
         """Read one slot of a series; the first undecided one ends the search (design 10)."""
         pending = self._requests.find(event.origin, event.id)
         if pending is None or not isinstance(pending.request, LatestRequest):
             return
-        series, slot = pending.request.series, int(event.key.rpartition("@")[2])
+        series, slot = series_and_slot(event.key)
+        if slot is None or series != pending.request.series:  # the id may be another's by now
+            return
 
         def then(step: StepBuilder, found: Found) -> None:
             match found:
@@ -226,10 +230,19 @@ class Reads:
         step.broadcast(missing, Query(timer.token, read.key))
         step.ask_again(timer.token, self._patience_ms)
 
+    def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
+        """A request is over: what was asked of the disk, or of peers, for it is called off."""
+        token = self._token_of.get(pending, 0)
+        if token in self._reads:
+            self._drop(token)
+        elif token in self._series:
+            self._found(token)
+            self._node.tokens.call_off(step, token)
+
     def prune(self) -> None:
         """Forget the waits that nobody waits for any more."""
-        for key, incarnations in list(self._waits.items()):
-            remaining = [pending for pending in incarnations if not pending.done]
+        for key, waiting in list(self._waits.items()):
+            remaining = [pending for pending in waiting if not pending.done]
             if remaining:
                 self._waits[key] = remaining
             else:
@@ -252,6 +265,7 @@ class Reads:
     def _ask(self, step: StepBuilder, read: QuorumRead) -> None:
         token = self._node.tokens.ask(self)
         self._reads[token] = read
+        self._token_of[read.pending] = token
         self._reads_by_key.setdefault(read.key, set()).add(token)
         step.broadcast(self._node.others, Query(token, read.key))
         step.ask_again(token, self._patience_ms)
@@ -266,11 +280,22 @@ class Reads:
     def _drop(self, token: int) -> QuorumRead:
         read = self._reads.pop(token)
         self._node.tokens.close(token)
+        self._forget(read.pending, token)
         tokens = self._reads_by_key[read.key]
         tokens.discard(token)
         if not tokens:
             del self._reads_by_key[read.key]
         return read
+
+    def _found(self, token: int) -> PendingRequest:
+        """The request that a search of the disk was for, now that the search is over."""
+        pending = self._series.pop(token)
+        self._forget(pending, token)
+        return pending
+
+    def _forget(self, pending: PendingRequest, token: int) -> None:
+        if self._token_of.get(pending) == token:
+            del self._token_of[pending]
 
     def _end(self, step: StepBuilder, decree: Decree) -> None:
         for token in list(self._reads_by_key.get(decree.key, ())):

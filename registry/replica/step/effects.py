@@ -7,7 +7,8 @@ The contract, which the server, the simulator and the tests keep alike:
    is written without a sync may be lost in a crash, but only together with all that came behind it.
 3. `after` leaves only when that batch is durable; `sync` is set whenever there is any. If the batch
    failed, nothing of it ever leaves, and the node is told with `WriteFailed`.
-4. `reads` look at durable state, after 2; their results come back as events.
+4. `reads` look at durable state, after 2; their results come back as events. Those that are
+   `called_off` need not be done; if one is, its result is passed over.
 5. `again` goes into the next step, with the instances that it needs.
 
 So an answer that is not yet on disk cannot be sent early: it has no other list to stand in.
@@ -122,6 +123,7 @@ class Effects(Struct):
     sync: bool = False
     after: list[Outgoing] = []
     reads: list[Read] = []
+    called_off: list[int] = []
     timers: list[SetTimer] = []
     again: list[Event] = []
     notices: list[str] = []

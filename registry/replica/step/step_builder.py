@@ -109,6 +109,10 @@ class StepBuilder(Struct, eq=False):
         """Look at durable state, after this step's records."""
         self._effects.reads.append(read)
 
+    def call_off(self, token: int) -> None:
+        """Nobody waits for this read any more: if it has not begun, it need not be done."""
+        self._effects.called_off.append(token)
+
     def timer(self, timer: Timer, delay_ms: float, spread_ms: float = 0.0) -> None:
         """Be woken by `timer`."""
         self._effects.timers.append(SetTimer(timer, delay_ms, spread_ms))

@@ -76,6 +76,11 @@ class Tokens:
         self._readers[token] = reader
         return token
 
+    def call_off(self, step: StepBuilder, token: int) -> None:
+        """Nobody waits for a read of the disk any more."""
+        if self._readers.pop(token, None) is not None:
+            step.call_off(token)
+
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """Answers are missing; if the question is not over, the part that asked it asks again."""
         requester = self._requesters.get(timer.token)

@@ -226,3 +226,9 @@ def test_nodes_in_step_read_nothing_of_their_feeds_from_the_disk() -> None:
     world.run(2_000)
     assert [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)] == [50, 50]
     assert not read
+
+
+def test_a_long_fetch_loads_no_more_instances_than_one_message_tells_of() -> None:
+    keys = tuple(Key(f"k/{number}") for number in range(2 * SERVE_KEYS))
+    needed = World().replica(N1).needs([FromPeer(N2, Fetch(keys))])
+    assert needed == set(keys[:SERVE_KEYS])

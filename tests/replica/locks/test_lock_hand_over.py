@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from decreed.registry.keys import homes
 from decreed.registry.locks.terms import LeaseId, Previous, lease_id, lock_and_term, term_key
 from decreed.registry.paxos.messages import Accept, Commit, Prepare
 from decreed.registry.replica.locks.lock_queue import FRESH_MS
@@ -223,3 +224,17 @@ def test_while_the_disk_is_searched_for_the_latest_term_nobody_tries_the_next_te
     world.settle()
     questions = {m.id for s, _, m in world.sent if s == N3 and isinstance(m, AskLease)}
     assert len(questions) == 1
+
+
+def test_a_free_lock_is_proposed_in_the_very_step_in_which_it_is_asked_for() -> None:
+    """The home promise covers the term, so its accept need not wait for what happens next."""
+    world = World()
+    home = homes(term_key("l", 1), world.config.nodes)[0]
+    world.run(2_000)
+    for name in "ab":
+        release(world, home, lease_id(lock(world, home, name).decree))
+    world.run(200)
+    asks = LockRequest(world.new_id(), 20_000, "l", True, wanted("c"))
+    effects = step(world, home, FromClient(1, (asks,)))
+    assert any(isinstance(message, Accept) for message in leaving(effects))
+    assert proposes(leaving(effects), 3)

@@ -10,7 +10,7 @@ from decreed.registry.replica.requests import lists
 from decreed.registry.replica.requests.scans import CHUNK_ROWS
 from decreed.registry.replica.requests.spans import spans_of
 from decreed.registry.replica.step.effects import Effects, Reply
-from decreed.registry.replica.step.events import ClientGone, FromClient, FromPeer, ScanDone
+from decreed.registry.replica.step.events import ClientGone, Crowded, FromClient, FromPeer, ScanDone
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.peers import CancelScan, FeedPage, PeerMessage, Scan, ScanAnswer
 from decreed.registry.wire.requests import (
@@ -236,7 +236,7 @@ def test_when_time_is_over_nothing_of_a_list_is_left() -> None:
     assert not left(world)
 
 
-@pytest.mark.parametrize("how", ["gone", "cancelled"])
+@pytest.mark.parametrize("how", ["gone", "cancelled", "refused"])
 def test_lists_go_with_who_asked_for_them(how: str) -> None:
     world = filled(2)
     world.lose = lambda sender, to, message: isinstance(message, ScanAnswer)
@@ -245,6 +245,8 @@ def test_lists_go_with_who_asked_for_them(how: str) -> None:
     world.sent.clear()
     if how == "gone":
         world.post(N1, ClientGone(1))
+    elif how == "refused":
+        world.post(N1, Crowded(1, len(marks)))
     else:
         world.post(N1, FromClient(1, tuple(Cancel(number) for _, number in marks)))
     world.settle()

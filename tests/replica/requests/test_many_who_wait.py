@@ -5,22 +5,25 @@ from typing import Any
 import pytest
 
 from decreed.registry.errors import Busy, OutcomeUnknown
-from decreed.registry.keys import home
+from decreed.registry.keys import home, homes
 from decreed.registry.locks.terms import TermClaim
 from decreed.registry.paxos.messages import Accept, AcceptMany
 from decreed.registry.replica.feed import watches
 from decreed.registry.replica.locks import lock_queue
 from decreed.registry.replica.requests import lists
 from decreed.registry.replica.step.effects import Outgoing, Reply
-from decreed.registry.replica.step.events import ClientGone, Crowded, FromClient
+from decreed.registry.replica.step.events import ClientGone, Crowded, FromClient, Reachable
 from decreed.registry.replica.step.in_turn import InTurn
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import (
     Cancel,
     ClaimRequest,
+    Decreed,
     Failed,
+    GetRequest,
     HeldBy,
     HolderRequest,
+    LatestRequest,
     ListPage,
     ListRequest,
     LockRequest,
@@ -35,6 +38,7 @@ from ...support.world import World, claim, config
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 MANY = 300
+KEY = Key("k")
 LONG_MS = 600_000
 
 
@@ -99,6 +103,58 @@ def test_requests_with_one_id_are_each_answered() -> None:
     assert lives(world) == 0
     replica = world.replica("n1")
     assert not replica.parts.requests._by_origin and not replica.parts.requests._by_id
+
+
+def test_a_request_is_found_by_its_id_when_an_earlier_one_with_that_id_is_over() -> None:
+    world = Telling(1)
+    said(world, 7, WaitRequest(1, LONG_MS, Key("a")), WaitRequest(1, LONG_MS, Key("b")))
+    world.run(10)
+    world.freeze("n1", "a")
+    said(world, 7, Cancel(1))
+    world.run(10)
+    assert [type(answer) for answer in answered(world, 7)] == [Decreed, Failed]
+
+
+def test_what_is_answered_is_kept_nowhere_until_its_time_would_have_run_out() -> None:
+    world = Telling(1)
+    said(world, 7, *(GetRequest(n, 5_000, Key(f"k/{n}")) for n in range(10)))
+    world.run(10)
+    assert len(answered(world, 7)) == 10
+    assert not any(world.replica("n1").parts.requests._buckets.values())
+    world.run(6_000)
+    assert not world.replica("n1").parts.requests._buckets
+
+
+def test_a_claim_that_is_routed_again_is_not_taken_for_a_later_request_with_its_id() -> None:
+    world = Telling()
+    first, second, _ = homes(KEY, world.config.nodes)
+    asked = next(node for node in world.config.nodes if node not in (first, second))
+    world.lose = lambda sender, to, message: isinstance(message, ClaimRequest)
+    for later in (WaitRequest(1, 500, Key("w")), ClaimRequest(1, 500, False, claim("other"))):
+        mark = world.send(asked, ClaimRequest(1, 400, False, claim(KEY)))
+        world.run(1)
+        world.post(asked, FromClient(1, (later,)))
+        world.run(1)
+        for node in (first, second):
+            world.post(asked, Reachable(node, False))
+            world.run(1)
+        world.run(2_000)
+        answers = world.answers[mark]
+        assert len(answers) == 2, "each request has one answer"
+        assert not any(isinstance(a, Decreed) and a.decree.key == KEY for a in answers)
+        for node in (first, second):
+            world.post(asked, Reachable(node, True))
+
+
+def test_a_search_for_the_latest_slot_is_not_taken_for_a_later_one_with_its_id() -> None:
+    world = Telling(1)
+    for series in "ab":
+        world.freeze("n1", f"{series}@1")
+    said(world, 7, LatestRequest(1, 1_000, "a"), LatestRequest(1, 1_000, "b"))
+    world.run(2_000)
+    found, late = answered(world, 7)
+    assert isinstance(found, Decreed) and found.decree.key == "b@1"
+    assert isinstance(late, Failed), "the earlier one runs out of time"
 
 
 # -- work that does not grow with who waits
@@ -177,7 +233,8 @@ def test_who_waits_for_a_lock_leaves_without_a_look_at_the_others(
     assert len(told) == (0 if way == "gone" else MANY)
     if way in ("time", "tries", "curious"):
         assert all(isinstance(answer, HeldBy) for answer in told)
-    assert len(world.replica("n1").parts.lock_queues._lock_queues["l"].waiters) in (MANY, 2 * MANY)
+    stayed = 2 * MANY if way in ("tries", "curious") else MANY
+    assert len(world.replica("n1").parts.lock_queues._lock_queues["l"].waiters) == stayed
 
 
 # -- whose turn it is

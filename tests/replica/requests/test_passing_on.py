@@ -166,3 +166,14 @@ def test_a_refusal_of_the_claim_itself_is_handed_on() -> None:
     world = World()
     answer = world.claim(order(world, FIRST)[2], claim("s@2"))
     assert code_of(answer) == SeriesGap.code
+
+
+def test_a_claim_that_another_node_works_at_is_unknown_when_the_disk_of_this_one_fails() -> None:
+    world = World()
+    asked = order(world, KEY)[2]
+    world.lose = everything
+    mark = world.send(asked, ClaimRequest(world.new_id(), 5_000, False, claim(KEY)))
+    world.settle()
+    failing(world, asked)
+    [answer] = world.answers[mark]
+    assert code_of(answer) == OutcomeUnknown.code
