@@ -4,8 +4,8 @@ An attempt moves through values::
 
     Preparing --(prepare quorum)--> Prepared --> Proposing --(accept quorum)--> Chosen
         |                              |              |
-        +----------- a higher ballot --+--------------+--> Outbid
-                                       +-- nothing to propose --> Vacant
+        +----------- a higher ballot --+--------------+--> Preempted
+                                       +-- nothing to propose --> NothingToPropose
 
 `Prepared` is the only way to `Proposing`, and holds whatever the quorum had accepted; so a
 proposal without a prepare quorum (R15), or one that ignores an accepted value (R16), cannot be

@@ -146,7 +146,7 @@ READING = (
     _bug(
         "who leaves a page takes it from all who share it",
         "requests.lists",
-        ("        if read.incarnations:\n            return\n"),
+        ("        if read.requests:\n            return\n"),
         "",
         None,  # it is late then, and not wrong
         tests=_TESTS,

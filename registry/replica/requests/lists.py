@@ -82,7 +82,7 @@ class Lists:
         """Wait in line, with all who ask the same."""
         question = question_of(request)
         read = self._waiting.setdefault(question, ListRead(question))
-        read.incarnations[pending] = None
+        read.requests[pending] = None
         self._of[pending] = read
         self._line.add(pending.origin, pending)
         self._begin_next(step)
@@ -93,8 +93,8 @@ class Lists:
         if read is None:
             return
         self._line.discard(pending.origin, pending)
-        del read.incarnations[pending]
-        if read.incarnations:
+        del read.requests[pending]
+        if read.requests:
             return
         if read.token:
             self._end(step, read)
@@ -115,7 +115,7 @@ class Lists:
 
     def _begin(self, step: StepBuilder, read: ListRead) -> None:
         del self._waiting[read.question]
-        for pending in read.incarnations:
+        for pending in read.requests:
             self._line.discard(pending.origin, pending)
         read.token = self._node.tokens.ask(self)
         self._reads[read.token] = read
@@ -251,7 +251,7 @@ class Lists:
         def then(step: StepBuilder, found: Found) -> None:
             self._settled(step, read.token, event.key, found)
 
-        for pending in list(read.incarnations):
+        for pending in list(read.requests):
             self._coordinator.follow(step, event.key, pending, then)
 
     def leave_out(self, step: StepBuilder, event: Finish) -> None:
@@ -283,9 +283,9 @@ class Lists:
     def _end_if_settled(self, step: StepBuilder, read: ListRead) -> None:
         if not read.unsettled:
             decrees, next_after = read.page()
-            incarnations = list(read.incarnations)
+            requests = list(read.requests)
             self._end(step, read)
-            for pending in incarnations:
+            for pending in requests:
                 self._requests.answer(
                     step, pending, ListPage(pending.request.id, decrees, next_after)
                 )
@@ -293,9 +293,9 @@ class Lists:
     def _drop(
         self, step: StepBuilder, read: ListRead, error: type[DecreedError], message: str
     ) -> None:
-        incarnations = list(read.incarnations)
+        requests = list(read.requests)
         self._end(step, read)
-        for pending in incarnations:
+        for pending in requests:
             self._requests.fail(step, pending, error, message)
 
     def _end(self, step: StepBuilder, read: ListRead) -> None:
@@ -304,7 +304,7 @@ class Lists:
             self._call_off(step, read)
         del self._reads[read.token]
         self._node.tokens.close(read.token)
-        for pending in read.incarnations:
+        for pending in read.requests:
             del self._of[pending]
         self._begin_next(step)
 

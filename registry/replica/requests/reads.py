@@ -228,8 +228,8 @@ class Reads:
 
     def prune(self) -> None:
         """Forget the waits that nobody waits for any more."""
-        for key, incarnations in list(self._waits.items()):
-            remaining = [pending for pending in incarnations if not pending.done]
+        for key, requests in list(self._waits.items()):
+            remaining = [pending for pending in requests if not pending.done]
             if remaining:
                 self._waits[key] = remaining
             else:

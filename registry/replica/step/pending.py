@@ -162,7 +162,7 @@ class PendingRequests:
 
     def all(self) -> list[PendingRequest]:
         """Every live request."""
-        return [pending for incarnations in self._by_origin.values() for pending in incarnations]
+        return [pending for requests in self._by_origin.values() for pending in requests]
 
     def newest(self, origin: Origin, count: int) -> list[PendingRequest]:
         """The last requests that somebody made and that are live; the latest first."""
@@ -208,10 +208,10 @@ class PendingRequests:
 
     def abandon(self, origin: Connection) -> list[PendingRequest]:
         """The requester has gone; returns what it waited for."""
-        incarnations = list(self._by_origin.get(origin, {}))
-        for pending in incarnations:
+        requests = list(self._by_origin.get(origin, {}))
+        for pending in requests:
             self._close(pending)
-        return incarnations
+        return requests
 
     def cancel(self, step: StepBuilder, origin: Origin, cancel: Cancel) -> PendingRequest | None:
         """The requester no longer wants one answer. It gets one all the same: each request has one.
@@ -241,9 +241,9 @@ class PendingRequests:
 
     def _close(self, pending: PendingRequest) -> None:
         pending.done = True
-        incarnations = self._by_origin[pending.origin]
-        del incarnations[pending]
-        if not incarnations:
+        requests = self._by_origin[pending.origin]
+        del requests[pending]
+        if not requests:
             del self._by_origin[pending.origin]
         if self._by_id.get(place := (pending.origin, pending.request.id)) is pending:
             del self._by_id[place]

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from decreed.client import NodeDown, Registry, connect
-from decreed.client.transport.framing import READ_ONLY_SECONDS
+from decreed.client.transport.framing import IDENTIFY_SECONDS
 from decreed.client.transport.strangers import complaint, recognise
 from decreed.registry.errors import Closed, DecreedError, ProtocolError, Unreachable
 
@@ -219,7 +219,7 @@ async def test_closing_does_not_wait_for_a_look_at_a_stranger() -> None:
     with speaking(lambda c: None)() as endpoint, anyio.fail_after(LIMIT_S):
         async with anyio.create_task_group() as tasks, connect(endpoint) as registry:
             tasks.start_soon(ends_closed, registry)
-            await anyio.sleep(READ_ONLY_SECONDS + 0.1)
+            await anyio.sleep(IDENTIFY_SECONDS + 0.1)
 
 
 async def ends_closed(registry: Registry) -> None:
