@@ -231,4 +231,7 @@ def test_greetings_are_recognised_by_their_first_bytes() -> None:
     assert recognise(b"-NOAUTH Authentication required.") == "a Redis server"
     assert recognise(b"AMQP\0\0\x09\x01") == "an AMQP broker"
     assert not recognise(b"")
+    assert complaint(b"SSH-2.0") == (
+        "an SSH server answers there, and no decreed node: check host and port"
+    )
     assert "no decreed node" in complaint(b"\xff" * 1_000) and len(complaint(b"\xff" * 1_000)) < 200
