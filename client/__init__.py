@@ -9,9 +9,10 @@ Begin with `connect`::
 * `connect` and `open_registry` make a client: for one block, or until it is closed.
 * `Registry` is that client. Everything that can be asked of a cluster is one of its methods.
 * `Claimed`, `Decree`, `Outcome` and, from a `Watching`, `Watched` are what its methods return; so are
-  `StatusReport` and `NodeDown`, about the nodes. `Json` is a value to claim.
+  `StatusReport`, with a `PeerStatus` for each peer, and `NodeDown`, about the nodes. `Json` is a value
+  to claim. The `Ballot` of a decree names the `Process` that proposed it.
 * `Locked` and `Lock` are a lock before it is held, and while it is held. `LockState`, `Holder` and
-  `PastTerm` say who holds it, and who did.
+  `PastTerm` say who holds it, and who did; an `Ending` says `How` a term ended.
 * `errors` has every error, and `errors.DecreedError` is the base of all.
 
 `decreed.client.sync` has the same calls for blocking code, and `decreed.client.fencing` refuses those
@@ -19,7 +20,7 @@ who held a lock once and hold it no longer. All other modules of this package ar
 their public names from here, since the modules change without notice.
 """
 
-# The parts, from the outside in: `cluster` is what callers see, its `registry` is about keys and its
+# The parts, from the outside in: `registry` is what callers see, of which `keys` is about keys and
 # `locking` about locks; `arguments` checks what they give; `sender` asks with a deadline and through
 # the `cache`, and knows which claims are in `doubts`; `settle` drives attempts, `attempt` decides which
 # node is tried when; `pool` knows the members, `link` is one connection with many requests in flight,
@@ -35,8 +36,9 @@ if __name__ == "client":
 TYPE_CHECKING = False  # type checkers know this name; importing `typing` would take time
 if TYPE_CHECKING:
     from ..registry import errors
-    from ..registry.types import Decree, Outcome
-    from ..registry.wire.status import StatusReport
+    from ..registry.locks.terms import Ending, How
+    from ..registry.types import Ballot, Decree, Outcome, Process
+    from ..registry.wire.status import PeerStatus, StatusReport
     from .connecting import connect, open_registry
     from .locks.holder import Holder, LockState, PastTerm
     from .locks.lock import Lock, Locked
@@ -61,21 +63,31 @@ __all__ = [  # noqa: RUF022
     "LockState",
     "Holder",
     "PastTerm",
+    "Ending",
+    "How",
     "StatusReport",
+    "PeerStatus",
     "NodeDown",
+    "Ballot",
+    "Process",
     "errors",
 ]
 
 _WHERE = {
+    "Ballot": "..registry.types",
     "Claimed": ".requests.results",
     "Decree": "..registry.types",
+    "Ending": "..registry.locks.terms",
     "Holder": ".locks.holder",
+    "How": "..registry.locks.terms",
     "Json": ".requests.claims",
     "Lock": ".locks.lock",
     "Locked": ".locks.lock",
     "NodeDown": ".requests.results",
     "Outcome": "..registry.types",
     "PastTerm": ".locks.holder",
+    "PeerStatus": "..registry.wire.status",
+    "Process": "..registry.types",
     "Registry": ".registry",
     "LockState": ".locks.holder",
     "StatusReport": "..registry.wire.status",

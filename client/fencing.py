@@ -45,7 +45,7 @@ class Fence:
 
     def __init__(self) -> None:
         self._highest: dict[str, int] = {}
-        self._check_open = threading.Lock()
+        self._mutex = threading.Lock()
 
     def check(self, resource: str, token: int) -> None:
         """Let a token pass, and remember it.
@@ -59,7 +59,7 @@ class Fence:
             BadRequest: if `token` is not a token.
         """
         resource, token = arguments.text("resource", resource), arguments.slot("token", token)
-        with self._check_open:
+        with self._mutex:
             highest = self._highest.get(resource, 0)
             if token < highest:
                 raise stale(resource, token, highest)

@@ -5,6 +5,7 @@ Reading and writing the file belongs to the CLI; this module turns a parsed docu
 """
 
 import hashlib
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -24,6 +25,8 @@ FRAME_ROOM_BYTES = 2 * MIB
 """A page of decrees holds about 1 MiB and one value more, and must fit a frame."""
 FRAMES_QUEUED = 4
 """How many of the largest frames must be able to wait for a slow peer."""
+
+_UNKNOWN = re.compile("Object contains unknown field `(.*)`", re.DOTALL)
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -211,4 +214,15 @@ def _check_members(members: dict[NodeId, str]) -> None:
 def _say(text: str) -> str:
     """msgspec's message, with the dotted name of the setting instead of its JSON path."""
     fault, at, path = text.partition(" - at `$")
-    return f"{path.strip('.`').replace('[...]', '')}: {fault}" if at else fault
+    setting = path.strip(".`").replace("[...]", "")
+    if unknown := _UNKNOWN.fullmatch(fault):
+        return _no_setting(setting, unknown[1])
+    return f"{setting}: {fault}" if at else fault
+
+
+def _no_setting(section: str, name: str) -> str:
+    """What to say of a name that no setting of a section has; the section "" is the whole file."""
+    sections = {field.name: field.type for field in msgspec.structs.fields(_Document)}
+    known = msgspec.structs.fields(sections[section] if section else _Document)
+    place = f"{section}.{name}" if section else name
+    return f"{place}: there is no such setting; there are {', '.join(each.name for each in known)}"

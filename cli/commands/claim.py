@@ -217,5 +217,5 @@ def _id_bytes(text: str) -> bytes:
     data = os.fsencode(text)
     if not 1 <= len(data) <= MAX_CLAIM_ID_BYTES:
         error = BadRequest(f"a claim id has 1 to {MAX_CLAIM_ID_BYTES} bytes, not {len(data)}")
-        raise CommandFailed(error, "--claim-id", "give a shorter one, or none")
+        raise CommandFailed(error, "--claim-id", "give one of such a length, or none")
     return data

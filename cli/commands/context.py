@@ -16,8 +16,8 @@ from ..config.contexts import (
 )
 from ..options import types as o
 from ..shell.deferred import typer
-from ..shell.failures import CommandFailed
-from ..shell.output import write_json, write_line
+from ..shell.failures import CommandFailed, error_line
+from ..shell.output import write_error, write_json, write_line
 from ..shell.shown import show as shown
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A context of the config file.")]
@@ -35,6 +35,8 @@ def list_contexts(context: o.ContextName = None, as_json: o.Json = False) -> int
     with o.about_config():
         file = read_config(os.environ)
         used = context or (file.current if file else "")
+    if file is None or not file.contexts:
+        _say_that_there_is_none(file)
     for name in file.contexts if file else ():
         document = _checked(file, name) if file else {}
         if as_json:
@@ -117,6 +119,12 @@ def _existing(file: ConfigFile | None) -> ConfigFile:
         path = config_path(os.environ) or "a config file"
         raise ConfigError(f"there is no config file: write [contexts.NAME] into {path}")
     return file
+
+
+def _say_that_there_is_none(file: ConfigFile | None) -> None:
+    """To standard error: an empty list is no failure, and a program that reads it must see none."""
+    path = file.path if file else config_path(os.environ) or "a config file"
+    write_error(error_line("context", "there is none yet", f"write [contexts.NAME] into {path}"))
 
 
 def _checked(file: ConfigFile, name: str) -> dict[str, Any]:

@@ -304,7 +304,8 @@ def once(
             failure.way_out = f"it may be won, and nobody runs CMD then: see 'decreed get {key}'"
         raise
     if winner:
-        write_error(error_line(key, f"it is {winner}'s to run"))
+        cause = f"{winner} has won it and runs the command; it was not run here"
+        write_error(error_line(key, cause, f"see 'decreed get {key} --json'"))
         return RunExit.HELD
     return _become(command)
 

@@ -43,22 +43,22 @@ LIMITS = {
     "max_in_flight": "Requests of one connection at a time; reading pauses there.",
     "max_in_flight_bytes": "Bytes of their values at a time; reading pauses there.",
     "max_all_in_flight_bytes": "The same for all clients together.",
-    "max_all_requests_bytes": "Memory of all that wait; the newest of those with most are refused.",
-    "max_client_queue_bytes": "Answers waiting for a slow client, which is dropped beyond it.",
-    "max_all_client_queue_bytes": "The same of all clients; those with most are dropped beyond it.",
-    "max_all_frame_bytes": "Large frames on their way in; more wait, and who is late is dropped.",
+    "max_all_requests_bytes": "Memory of all waiting requests; above it clients with most are refused.",
+    "max_client_queue_bytes": "Answers waiting for a slow client; above it the client is dropped.",
+    "max_all_client_queue_bytes": "The same for all clients; above it those with most are dropped.",
+    "max_all_frame_bytes": "Large frames on their way in; more wait, the largest late one is dropped.",
     "max_peer_queue_bytes": "Messages waiting for a slow peer; more are dropped, and sent again later.",
 }
 TIMING = {
-    "suspect_ms": "A peer silent for so long is passed over as a coordinator.",
-    "resend_ms": "Unanswered messages are sent again after this, then ever less often.",
+    "suspect_ms": "A peer silent for this long is passed over as a coordinator.",
+    "resend_ms": "Unanswered messages are sent again after this, then less and less often.",
     "backoff_ms": "The first pause after losing to a higher ballot; it doubles, at random.",
-    "finish_ms": "An acceptance without an outcome for so long is finished by its holder.",
+    "finish_ms": "After this long without an outcome, a node finishes what it accepted.",
     "pull_ms": "How often a peer is asked for what it has learned.",
-    "drain_ms": "How long a stopping node goes on answering what is in flight.",
+    "drain_ms": "How long a stopping node still answers requests in flight.",
 }
 LOCKS = {
-    "keep_terms": "The latest terms of each lock that are kept; older ones are forgotten in time.",
+    "keep_terms": "The latest terms of each lock that are kept at least; older ones are dropped.",
 }
 
 

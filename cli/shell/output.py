@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from .shown import escape_json, watchdog
+from .shown import escape_hidden, escape_json
 
 
 class OutputClosed(Exception):
@@ -43,7 +43,7 @@ def write_bytes(data: bytes) -> None:
 
 def write_line(text: str) -> None:
     """Write text and a newline to standard output; its newlines are kept, other controls escaped."""
-    write_text(watchdog(text, keep="\n\t"))
+    write_text(escape_hidden(text, keep="\n\t"))
 
 
 def write_text(text: str) -> None:
@@ -59,7 +59,7 @@ def write_json(document: Any) -> None:
 def write_error(text: str) -> None:
     """Write text and a newline to standard error; dropped if that is closed."""
     try:
-        sys.stderr.buffer.write(watchdog(text, keep="\n\t").encode() + b"\n")
+        sys.stderr.buffer.write(escape_hidden(text, keep="\n\t").encode() + b"\n")
         sys.stderr.buffer.flush()
     except OSError:
         pass

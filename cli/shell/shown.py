@@ -54,7 +54,7 @@ def show_piped(data: bytes) -> tuple[str, bool]:
     return shown, shown == text
 
 
-def watchdog(text: str, keep: str = "") -> str:
+def escape_hidden(text: str, keep: str = "") -> str:
     """A text for people, with all characters escaped that control a terminal or are invisible.
 
     A backslash is not escaped, so that the text may contain values that are shown already.
@@ -74,8 +74,8 @@ def escape_json(text: str) -> str:
 
 
 def one_line(text: str, most: int) -> str:
-    """A guarded text on one line, cut after `most` characters."""
-    line = watchdog(text[:most])
+    """Text with hidden characters escaped, on one line, cut after `most` characters."""
+    line = escape_hidden(text[:most])
     return f"{line}… ({len(text)} characters)" if len(text) > most else line
 
 

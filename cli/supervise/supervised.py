@@ -1,4 +1,4 @@
-"""Running a command under a lock: our side of the guard, and the signals that are passed on."""
+"""Running a command under a lock: our side of the watchdog, and the signals that are passed on."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from ...registry.errors import DecreedError
 from ..shell.signals import heeded
 from .watchdog import open_terminal, take_terminal_back
 
-GUARD = Path(__file__).with_name("watchdog.py")
+WATCHDOG = Path(__file__).with_name("watchdog.py")
 PASSED_ON = (
     signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
 )  # fmt: skip
@@ -79,7 +79,7 @@ class Relay:
 
 
 class Supervised:
-    """One command under a guard.
+    """One command under a watchdog.
 
     Args:
         lock: the command may run while it is held.
@@ -102,14 +102,14 @@ class Supervised:
         os.set_blocking(self._control, False)
         self._move_deadline()
         grace_ms = self._lock.holder.ttl * 1000 * (TERM_PART - KILL_PART)
-        watchdog = [sys.executable, "-I", "-S", str(GUARD), str(read_control), str(write_report)]
+        watchdog = [sys.executable, "-I", "-S", str(WATCHDOG), str(read_control), str(write_report)]
         form = "foreground" if self._foreground else "apart"
         try:
             process = await trio.lowlevel.open_process(
                 [*watchdog, str(grace_ms), form, *command],
                 env=dict(environment),
                 pass_fds=(read_control, write_report),
-                # signals of the terminal must not reach the guard, in both cases
+                # signals of the terminal must not reach the watchdog, in both cases
                 start_new_session=not self._foreground,
                 process_group=0 if self._foreground else None,
             )
@@ -123,7 +123,7 @@ class Supervised:
         return self._ended
 
     def send(self, order: str) -> None:
-        """Send an order to the guard; ignored if it has ended."""
+        """Send an order to the watchdog; ignored if it has ended."""
         with suppress(OSError):
             os.write(self._control, order.encode() + b"\n")
 
@@ -141,7 +141,7 @@ class Supervised:
                 await self._see_it_dead(process)
 
     async def _see_it_dead(self, process: trio.Process) -> None:
-        """Wait for the guard, which stays until the command has ended; if it died, kill the command."""
+        """Wait for the watchdog, which outlives the command; if it died first, kill the command."""
         with trio.move_on_after(self._lock.holder.ttl + DEAD_SECONDS):
             await process.wait()
         process.kill()
@@ -177,7 +177,7 @@ class Supervised:
                 case ["failed", code, trouble]:
                     self._ended.code, self._ended.trouble = int(code), trouble
                 case _:
-                    raise DecreedError(f"the guard said {line!r}")
+                    raise DecreedError(f"the watchdog said {line!r}")
 
     def _suspend(self) -> None:
         """Stop together with the command, as a job does; when the shell resumes us, resume the command.
@@ -194,8 +194,8 @@ class Supervised:
     def _await_terminal(self) -> None:
         """Stop with the command, which wants the terminal, until our job is in the foreground.
 
-        The system looks whether it is, and stops us, in one step: an ``fg`` that came since the guard
-        looked is not missed. Without a shell, or with SIGTTOU ignored, nobody is stopped.
+        The system looks whether it is, and stops us, in one step: an ``fg`` that came since the
+        watchdog looked is not missed. Without a shell, or with SIGTTOU ignored, nobody is stopped.
         """
         terminal = open_terminal()
         if terminal is not None:

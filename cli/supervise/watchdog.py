@@ -1,10 +1,10 @@
-"""The guard of a command that runs under a lock: a small process between us and the command.
+"""The watchdog of a command that runs under a lock: a small process between us and the command.
 
-    python guard.py CONTROL REPORT GRACE_MS apart|foreground COMMAND…
+    python watchdog.py CONTROL REPORT GRACE_MS apart|foreground COMMAND…
 
 The holder of the lock keeps moving a deadline, through the pipe CONTROL. When the deadline passes,
-because the holder was stopped, died or lost the lock, the guard ends the command and all processes that
-it has started: TERM first, KILL early enough that none of them outlives the validity of the lock.
+because the holder was stopped, died or lost the lock, the watchdog ends the command and all processes
+that it has started: TERM first, KILL early enough that none of them outlives the validity of the lock.
 
 It reads lines: ``until TERM_MS KILL_MS`` on the clock that also runs while the machine sleeps,
 ``signal N`` to pass on, ``stop``, ``resume``. It writes lines to REPORT: ``started GROUP``,
@@ -13,9 +13,9 @@ It reads lines: ``until TERM_MS KILL_MS`` on the clock that also runs while the 
 
 With ``foreground`` the command has the terminal while it runs, as a shell's job has: it is the group
 that the terminal sends its signals to, and may read. When it is suspended, as by Ctrl-Z, the terminal
-goes back to the group of the holder, who then stops too; the guard itself goes on, and so do the
+goes back to the group of the holder, who then stops too; the watchdog itself goes on, and so do the
 deadlines: a lock that is not kept meanwhile ends the command.
- It loads nothing but the standard library, so that it is there quickly.
+It loads nothing but the standard library, so that it is there quickly.
 """
 
 import ctypes
@@ -341,7 +341,7 @@ def _die_with_parent() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command line of the guard; returns the command's exit code."""
+    """Run a command line of the watchdog; returns the command's exit code."""
     control, report, grace_ms, form, *command = arguments
     for descriptor in (int(control), int(report)):
         os.set_inheritable(descriptor, False)

@@ -13,9 +13,9 @@ from .last_words import Tasks, Work
 from .runtime import Admit
 
 
-async def dial(endpoint: Endpoint, *, read_only: bool) -> Channel:
+async def dial(endpoint: Endpoint, *, identify: bool) -> Channel:
     """Open a channel to `endpoint`, as `open_channel` does."""
-    return await open_channel(endpoint, SOFTWARE, read_only=read_only)
+    return await open_channel(endpoint, SOFTWARE, identify=identify)
 
 
 class LoopRuntime:

@@ -17,9 +17,9 @@ from ...registry.wire.requests import Answer
 from .endpoints import Endpoint
 from .framing import (
     DIAL_SECONDS,
+    IDENTIFY_SECONDS,
     MAX_WELCOME_BYTES,
     READ_BYTES,
-    READ_ONLY_SECONDS,
     Framing,
     Greeting,
     cannot_connect,
@@ -106,13 +106,13 @@ class Channel(Framing):
         return self.answers_in(await _read(self._stream))
 
 
-async def open_channel(endpoint: Endpoint, software: str, *, read_only: bool = False) -> Channel:
+async def open_channel(endpoint: Endpoint, software: str, *, identify: bool = False) -> Channel:
     """Connect to `endpoint` and say hello.
 
     Args:
         endpoint: where.
         software: the client's name for the logs.
-        read_only: whether to find out what other service is there if no node greets us.
+        identify: whether to find out what other service is there if no node greets us.
 
     Raises:
         NothingListens: if nobody takes connections there.
@@ -124,7 +124,7 @@ async def open_channel(endpoint: Endpoint, software: str, *, read_only: bool = F
     with anyio.move_on_after(DIAL_SECONDS):
         stream = await _dial(endpoint)
         try:
-            look_at = endpoint if read_only else None
+            look_at = endpoint if identify else None
             return Channel(stream, await _greet(stream, software, look_at))
         except BaseException:
             await anyio.aclose_forcefully(stream)
@@ -154,7 +154,7 @@ async def _greet(stream: ByteStream, software: str, look_at: Endpoint | None) ->
     met: list[ClientWelcome | DecreedError] = []
 
     async def look_when_late() -> None:
-        await anyio.sleep(READ_ONLY_SECONDS)
+        await anyio.sleep(IDENTIFY_SECONDS)
         if look_at is not None and (name := await identify(look_at)):
             met.append(ProtocolError(is_there(name)))
             tasks.cancel_scope.cancel()

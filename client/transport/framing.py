@@ -35,7 +35,7 @@ LOG = Journal(__name__)
 SOFTWARE = "decreed-python"
 DIAL_SECONDS = 5.0
 # a peer that has not greeted for this long may be another service
-READ_ONLY_SECONDS = 0.5
+IDENTIFY_SECONDS = 0.5
 MAX_WELCOME_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
 # the head of a CBOR array, which goes before the messages of a frame

@@ -11,9 +11,9 @@ from ...registry.wire.requests import Answer
 from .endpoints import Endpoint
 from .framing import (
     DIAL_SECONDS,
+    IDENTIFY_SECONDS,
     MAX_WELCOME_BYTES,
     READ_BYTES,
-    READ_ONLY_SECONDS,
     SOFTWARE,
     Framing,
     Greeting,
@@ -179,7 +179,7 @@ class SocketLink(Link):
         self._connection = connection
         self._greeting = Greeting()
         if self.welcome is None:
-            self._look_at = self._now() + READ_ONLY_SECONDS
+            self._look_at = self._now() + IDENTIFY_SECONDS
         self._poller.watch(connection, EVENT_READ, self._turn)
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

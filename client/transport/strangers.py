@@ -28,6 +28,9 @@ _GREETINGS = (
 )
 
 
+WAY_OUT = "check host and port"
+
+
 def recognise(data: bytes) -> str:
     """The kind of server that begins with `data`; empty if it is not known here."""
     return next((name for start, name in _GREETINGS if data.startswith(start)), "")
@@ -37,12 +40,13 @@ def complaint(data: bytes) -> str:
     """The error text for a server that began with `data`, which is no greeting of a decreed node."""
     if name := recognise(data):
         return is_there(name)
-    return f"what answers there is no decreed node: it began with {data[:SHOWN_BYTES]!r}"
+    began = f"it began with {data[:SHOWN_BYTES]!r}"
+    return f"what answers there is no decreed node, {began}: {WAY_OUT}"
 
 
 def is_there(name: str) -> str:
     """The error text for an endpoint where a server of another kind was recognised."""
-    return f"{name} answers there, and no decreed node"
+    return f"{name} answers there, and no decreed node: {WAY_OUT}"
 
 
 def questions() -> dict[str, bytes]:

@@ -19,9 +19,9 @@ from .wakeup import Wakeup
 
 
 class TaskDial(Protocol):
-    """Opens a channel; with `read_only` it finds out what other service is there if no node is."""
+    """Opens a channel; with `identify` it finds out what other service is there if no node is."""
 
-    async def __call__(self, endpoint: Endpoint, /, *, read_only: bool) -> Channel: ...
+    async def __call__(self, endpoint: Endpoint, /, *, identify: bool) -> Channel: ...
 
 
 class TaskLink(Link):
@@ -58,7 +58,7 @@ class TaskLink(Link):
         error: DecreedError = Closed("the client was closed")
         try:
             # if no node has ever welcomed us here, another service may be at the port
-            channel = await self._dial(self.endpoint, read_only=self.welcome is None)
+            channel = await self._dial(self.endpoint, identify=self.welcome is None)
             try:
                 self._open(channel)
                 error = await self._serve(channel)

@@ -246,7 +246,8 @@ class Links:
                 return reception
             past = self._membership.past(reception.incarnation)
             if past is None:
-                raise ProtocolError(f"{peer} asks for life {reception.incarnation}: there was none")
+                asked = f"{peer} asks for incarnation {reception.incarnation}"
+                raise ProtocolError(f"{asked} of this node: there was none")
 
     async def _judge_welcome(self, peer: NodeId, welcome: PeerWelcome, loop: NodeLoop) -> Verdict:
         shown = welcome.identity

@@ -25,7 +25,7 @@ MAX_FEED_PAGE = 4_096
 MAX_FETCH = 1_024
 MAX_FETCHED = 128
 DIGEST_BYTES = 16
-"""The length of the digest of a decree, see `decreed.registry.replica.digests`."""
+"""The length of the digest of a decree, see `decreed.registry.replica.requests.spans`."""
 SpanDigest = Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
 
 
@@ -56,7 +56,7 @@ class Span(Value, frozen=True):
     Args:
         end: its last key; it begins after the span before. None: it goes to the end of the prefix.
         digest: of all decrees that are learned in it, in key order, see
-            `decreed.registry.replica.digests.span_digest`.
+            `decreed.registry.replica.requests.spans.span_digest`.
     """
 
     end: KeyText | None

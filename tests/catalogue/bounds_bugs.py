@@ -152,7 +152,7 @@ WAITING = (
         _MANY,
         "registry.replica.step.pending",
         "        requests = list(self._by_origin.get(origin, {}))\n",
-        "        incarnations = [one for (who, _), one in self._by_id.items() if who == origin]\n",
+        "        requests = [one for (who, _), one in self._by_id.items() if who == origin]\n",
     ),
     _bug(
         "a client's lists wait in front of those of all who come later",

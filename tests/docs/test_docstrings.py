@@ -5,8 +5,9 @@ import pydoc
 import re
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
+import msgspec
 import pytest
 
 import decreed.client
@@ -39,6 +40,14 @@ def callables() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 CALLABLES = dict(callables())
+
+
+def classes(hint: Any) -> Iterator[type]:
+    """All classes in a type."""
+    if inspect.isclass(hint) and not get_args(hint):
+        yield hint
+    for part in get_args(hint):
+        yield from classes(part)
 
 
 def section(text: str, heading: str) -> str:
@@ -75,6 +84,19 @@ def test_each_argument_and_what_is_returned_are_described(name: str) -> None:
 def test_what_is_public_has_a_docstring(module: ModuleType) -> None:
     assert inspect.getdoc(module)
     assert [name for name, found in named(module) if callable(found) and not found.__doc__] == []
+
+
+def test_the_types_of_what_public_values_hold_are_public() -> None:
+    public = {getattr(decreed.client, name) for name in decreed.client.__all__}
+    values = [each for each in public if inspect.isclass(each) and issubclass(each, msgspec.Struct)]
+    held = {
+        kind
+        for value in values
+        for hint in get_type_hints(value).values()
+        for kind in classes(hint)
+    }
+    errors = {kind for kind in held if issubclass(kind, BaseException)}  # these are in `errors`
+    assert {kind for kind in held - errors if kind.__module__.startswith(OWN)} - public == set()
 
 
 def test_help_begins_with_what_people_use_and_says_what_is_internal() -> None:

@@ -1,4 +1,4 @@
-"""Contests: who wants a lock, and how the first of them gets it (design 11).
+"""Lock queues: who wants a lock, and how the first of them gets it (design 11).
 
 The node that a client asks, by preference the lock's home, keeps its waiters in order of arrival. It
 proposes the next term for the first of them once the one before was released, or once a prepare

@@ -207,7 +207,9 @@ def test_each_error_has_its_exit_code(
 
 @pytest.mark.parametrize("claim_id", ["", "x" * 65])
 def test_a_claim_id_is_bounded(cli: Cli, registry: FakeRegistry, claim_id: str) -> None:
-    assert cli("claim", "k", "v", "--claim-id", claim_id).code == 2
+    refused = cli("claim", "k", "v", "--claim-id", claim_id)
+    assert refused.code == 2
+    assert "has 1 to 64 bytes" in refused.err and "give one of such a length" in refused.err
     assert registry.calls == []
 
 

@@ -149,7 +149,10 @@ def test_once_becomes_the_command_of_the_winner(
     assert became == [("sh", ["sh", "--fast"])]
     lost = cli("once", "taken", "--", "sh")
     assert (lost.code, len(became)) == (121, 1)
-    assert "bob@there" in lost.err
+    assert lost.err == (
+        "decreed: taken: bob@there has won it and runs the command; it was not run here;"
+        " see 'decreed get taken --json'\n"
+    )
 
 
 def test_errors_of_commands_that_run_another_have_codes_of_their_own(

@@ -222,7 +222,9 @@ def test_a_context_may_be_named_before_the_commands_about_contexts(cli: Cli, wri
 
 
 def test_contexts_are_listed_and_shown(cli: Cli, write: Write) -> None:
-    assert (cli("context", "list").code, cli("context", "list").out) == (0, b"")
+    none = cli("context", "list")
+    assert (none.code, none.out) == (0, b"")
+    assert "there is none yet; write [contexts.NAME] into" in none.err
     write(FILE + "tls = {}\n")
     listed = cli("context", "list").text.splitlines()
     assert listed[:2] == [

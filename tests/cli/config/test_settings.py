@@ -118,7 +118,9 @@ def test_every_setting_is_written_and_explained() -> None:
         ("accept = 0", "accept = 1", "line 16: quorums"),
         ('n1 = "127.0.0.1:7400"', 'n1 = "127.0.0.1"', "line 10: members.n1"),
         ('n1 = "127.0.0.1:7400"', "", "line 9: members"),
-        ("[limits]", "[limit]", "limit"),
+        ("[limits]", "[limit]", "limit: there is no such setting; there are cluster_id, "),
+        ("pull_ms", "pul_ms", "timing.pul_ms: there is no such setting; there are suspect_ms, "),
+        ("keep_terms =", "keep =", "locks.keep: there is no such setting; there are keep_terms"),
         ("[limits]", "[limits", "line 21"),
     ],
 )

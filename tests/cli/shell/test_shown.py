@@ -9,13 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from decreed.cli.shell.shown import (
+    escape_hidden,
     escape_json,
     one_line,
     show,
     show_lines,
     show_piped,
     unshown,
-    watchdog,
 )
 from decreed.registry.types import Outcome
 
@@ -74,7 +74,12 @@ def test_values_are_shown_by_the_convention(value: str, shown: str) -> None:
 @pytest.mark.parametrize("character", HIDDEN, ids=lambda each: f"U+{ord(each):04X}")
 def test_invisible_characters_are_escaped_everywhere(character: str) -> None:
     text = f"a{character}b"
-    for shown in (show(text), watchdog(text), one_line(text, 99), escape_json(json.dumps(text))):
+    for shown in (
+        show(text),
+        escape_hidden(text),
+        one_line(text, 99),
+        escape_json(json.dumps(text)),
+    ):
         assert "\\" in shown and character not in shown
     if unicodedata.category(character) != "Cs":
         assert character not in show_lines(text.encode())
@@ -82,7 +87,7 @@ def test_invisible_characters_are_escaped_everywhere(character: str) -> None:
 
 def test_no_character_that_moves_the_cursor_is_left() -> None:
     text = "".join(map(chr, range(sys.maxunicode + 1)))
-    for shown in (show(text, len(text)), watchdog(text), escape_json(json.dumps(text))):
+    for shown in (show(text, len(text)), escape_hidden(text), escape_json(json.dumps(text))):
         left = {unicodedata.category(each) for each in set(shown)}
         assert left.isdisjoint({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
     assert json.loads(escape_json(json.dumps(text, ensure_ascii=False))) == json.loads(

@@ -24,10 +24,10 @@ def test_a_fence_lets_tokens_grow_and_never_shrink() -> None:
 
 
 def test_a_fence_used_by_many_threads_lets_no_stale_token_pass_after_a_newer() -> None:
-    fence, seen, check_open = Fence(), list[int](), threading.Lock()
+    fence, seen, mutex = Fence(), list[int](), threading.Lock()
 
     def use(token: int) -> None:
-        with check_open:
+        with mutex:
             try:
                 fence.check("a", token)
                 seen.append(token)

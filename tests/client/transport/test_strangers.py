@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from decreed.client import NodeDown, Registry, connect
-from decreed.client.transport.framing import READ_ONLY_SECONDS
+from decreed.client.transport.framing import IDENTIFY_SECONDS
 from decreed.client.transport.strangers import complaint, recognise
 from decreed.registry.errors import Closed, DecreedError, ProtocolError, Unreachable
 
@@ -219,7 +219,7 @@ async def test_closing_does_not_wait_for_a_look_at_a_stranger() -> None:
     with speaking(lambda c: None)() as endpoint, anyio.fail_after(LIMIT_S):
         async with anyio.create_task_group() as tasks, connect(endpoint) as registry:
             tasks.start_soon(ends_closed, registry)
-            await anyio.sleep(READ_ONLY_SECONDS + 0.1)
+            await anyio.sleep(IDENTIFY_SECONDS + 0.1)
 
 
 async def ends_closed(registry: Registry) -> None:
@@ -231,4 +231,7 @@ def test_greetings_are_recognised_by_their_first_bytes() -> None:
     assert recognise(b"-NOAUTH Authentication required.") == "a Redis server"
     assert recognise(b"AMQP\0\0\x09\x01") == "an AMQP broker"
     assert not recognise(b"")
+    assert complaint(b"SSH-2.0") == (
+        "an SSH server answers there, and no decreed node: check host and port"
+    )
     assert "no decreed node" in complaint(b"\xff" * 1_000) and len(complaint(b"\xff" * 1_000)) < 200
