@@ -1,8 +1,8 @@
 """One node's whole state machine: `needs`, then `step`.
 
-`Replica` only leads each event to the part that it is for (`parts`); the front door is a table of what
-clients may ask (`client_requests`) and one of what peers may say (`peers`). See `effects` for the
-contract with the world, and `docs/architecture.md` for a claim's way through the parts.
+`Replica` only leads each event to the part that it is for (`parts`); the front door is a table of
+what clients may ask (`client_requests`) and one of what peers may say (`peers`). See `effects` for
+the contract with the world, and `docs/architecture.md` for a claim's way through the parts.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -302,7 +302,7 @@ class Replica:
             case SendBatch():
                 self._coordinator.batch_queue.on_timer(timer)
             case ResendBatch():
-                self._coordinator.on_resend_flight(step, timer)
+                self._coordinator.on_resend_batch(step, timer)
             case Retry():
                 self._coordinator.on_retry(step, timer)
             case ResendRead():

@@ -66,8 +66,8 @@ WAITING = (
         "of requests with one id, only the last is forgotten with its client",
         _MANY,
         "registry.replica.step.pending",
-        "        incarnations = list(self._by_origin.get(origin, {}))\n",
-        "        incarnations = [one for (who, _), one in self._by_id.items() if who == origin]\n",
+        "        requests = list(self._by_origin.get(origin, {}))\n",
+        "        requests = [one for (who, _), one in self._by_id.items() if who == origin]\n",
     ),
     _bug(
         "a client's lists wait in front of those of all who come later",

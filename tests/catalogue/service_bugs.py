@@ -146,7 +146,7 @@ READING = (
     _bug(
         "who leaves a page takes it from all who share it",
         "requests.lists",
-        ("        if read.incarnations:\n            return\n"),
+        ("        if read.requests:\n            return\n"),
         "",
         None,  # it is late then, and not wrong
         tests=_TESTS,
@@ -154,7 +154,7 @@ READING = (
     _bug(
         "a scan that is lost twice is never asked for again",
         "requests.lists",
-        "if node not in read.answers])\n        step.ask_again(read.token, self._patience_ms(read))",
+        "if node not in read.answers])\n        step.ask_again(read.token, self._timeout_ms(read))",
         "if node not in read.answers])",
         None,  # a request ends in time all the same
         tests=_TESTS,

@@ -1,7 +1,7 @@
 """Timers whose reason is gone need not fire: the node says which those are."""
 
 from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, Nack
-from decreed.registry.replica.consensus.batches import PATIENCE_MS
+from decreed.registry.replica.consensus.batches import MAX_QUEUED_MS
 from decreed.registry.replica.step.events import (
     Expire,
     Fired,
@@ -69,7 +69,7 @@ def test_nobody_need_be_patient_for_those_who_have_left() -> None:
     assert pending(world, SendBatch) == [True]
     take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     assert pending(world, SendBatch) == [False]
-    world.run(PATIENCE_MS)
+    world.run(MAX_QUEUED_MS)
 
 
 def test_a_deadline_always_counts_since_others_may_yet_share_it() -> None:

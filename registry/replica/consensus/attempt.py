@@ -73,10 +73,10 @@ class Attempt(Struct, eq=False):
             what may be proposed as soon as all events of the step are handled.
         claims: the claims that joined, in order of arrival.
         followers: the reads that joined.
-        batch: the number under which a proposal in a home ballot left, with others or by itself; None
-            if none is under way.
+        batch: the number under which a proposal in a home ballot left, with others or by itself;
+            None if none is under way.
         heard: the highest ballot that a nack spoke of.
-        said_ms: when the present state's message was sent last.
+        sent_ms: when the present state's message was sent last.
         ballots, resends, preemptions: how many so far; pauses grow with the latter two.
     """
 
@@ -87,7 +87,7 @@ class Attempt(Struct, eq=False):
     claims: list[Candidate] = []
     followers: list[Follower] = []
     heard: Ballot | None = None
-    said_ms: float = 0.0
+    sent_ms: float = 0.0
     ballots: int = 0
     resends: int = 0
     preemptions: int = 0

@@ -1,9 +1,9 @@
 """Batches: proposals under the class promise that travel, are voted on and are counted together.
 
-A claim alone is cheap; what costs is to do everything for it alone. So all that a home proposes in one
-step, in its home ballot, leaves as one batch: one message to each acceptor, one vote of each, one
-count, one timer, one commit. Each key stays an instance of its own: what an acceptor refuses leaves
-the batch, and goes on with both phases by itself.
+A claim alone is cheap; what costs is to do everything for it alone. So all that a home proposes in
+one step, in its home ballot, leaves as one batch: one message to each acceptor, one vote of each,
+one count, one timer, one commit. Each key stays an instance of its own: what an acceptor refuses
+leaves the batch, and goes on with both phases by itself.
 
 Invariants kept here:
 
@@ -11,10 +11,11 @@ Invariants kept here:
   has thereby taken it off, before the vote is counted.
 * nothing is in it that the node's own acceptor has not accepted in the step in which it left (R05).
 
-Those who wait for a departure do so in `BatchQueue`. One departure at a time is under way: who comes
-meanwhile leaves with the next, so load makes batches larger, and not more of them. Nobody waits for
-another's missing votes for longer than `PATIENCE_MS`. And clients that are answered claim again, as a
-rule: when more have just landed than wait, those who wait are joined by them, or leave a moment later.
+Those who wait for a departure do so in `BatchQueue`. One departure at a time is under way: who
+comes meanwhile leaves with the next, so load makes batches larger, and not more of them. Nobody
+waits for another's missing votes for longer than `MAX_QUEUED_MS`. And clients that are answered
+claim again, as a rule: when more have just landed than wait, those who wait are joined by them, or
+leave a moment later.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -34,7 +35,7 @@ from ..step.step_builder import Pending, StepBuilder
 from .acceptor import LIGHT_BYTES, Acceptors
 from .attempt import Attempt, Progress
 
-PATIENCE_MS = 50.0
+MAX_QUEUED_MS = 50.0
 JOINING_MS = 1.0
 MAX_BYTES_PER_CHAR = 4
 CLASS_PROMISE_RESENDS = 1
@@ -78,7 +79,8 @@ class Batches:
     Attributes:
         under_way: the numbers of what left and misses votes, single keys included.
         made: how many there have been in this incarnation, single keys included.
-        completed, completed_ms: how many the last batch that completed had in it, and when that was.
+        completed, completed_ms: how many the last batch that completed had in it, and when that
+            was.
     """
 
     def __init__(self, node: Node, acceptors: Acceptors) -> None:
@@ -267,16 +269,16 @@ class BatchQueue:
         since_ms = step.now_ms - self._batches.completed_ms
         joined = since_ms < JOINING_MS and len(self.waiting) < self._batches.completed
         if self._batches.under_way and not overdue:
-            self._wait_for_votes(step, PATIENCE_MS)
+            self._set_timer(step, MAX_QUEUED_MS)
         elif joined:
-            self._wait_for_votes(step, JOINING_MS)
+            self._set_timer(step, JOINING_MS)
         elif not self.waiting.keys() <= step.instances.keys():
             step.again(Fired(SendBatch(self._serial)))  # in the next step, with their instances
         else:
             return self._take_all()
         return NOTHING
 
-    def _wait_for_votes(self, step: StepBuilder, delay_ms: float) -> None:
+    def _set_timer(self, step: StepBuilder, delay_ms: float) -> None:
         if step.now_ms + delay_ms < self._due_ms:
             self._due_ms = step.now_ms + delay_ms
             self._serial += 1

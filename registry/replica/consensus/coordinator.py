@@ -152,7 +152,7 @@ class Coordinator:
             case Preparing() | Proposing():
                 pass
 
-    def on_held(self, step: StepBuilder, sender: NodeId, message: TermRefused) -> None:
+    def on_term_refused(self, step: StepBuilder, sender: NodeId, message: TermRefused) -> None:
         """An acceptor's guard refuses a term for now: the same accept is sent again in time."""
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Proposing):
@@ -191,7 +191,7 @@ class Coordinator:
         else:
             self._send(step, attempt, attempt.state)
 
-    def on_resend_flight(self, step: StepBuilder, timer: ResendBatch) -> None:
+    def on_resend_batch(self, step: StepBuilder, timer: ResendBatch) -> None:
         """Votes on a batch are missing, for the second time perhaps."""
         for key in self.batches.on_resend(step, timer):
             self._go_alone(step, key)
@@ -344,7 +344,7 @@ class Coordinator:
                 self._stall(step, attempt)
 
     def _set_resend(self, step: StepBuilder, attempt: Attempt, at_least_ms: int = 0) -> None:
-        attempt.said_ms = step.now_ms
+        attempt.sent_ms = step.now_ms
         delay_ms = self._node.config.timing.resend_ms << min(attempt.resends, 8)
         delay_ms = min(max(delay_ms, at_least_ms), MAX_RESEND_MS)
         self._wake(step, attempt, Resend, delay_ms, delay_ms / 4)
@@ -352,7 +352,7 @@ class Coordinator:
     def _due_ms(self, attempt: Attempt) -> float:
         """When to say it again: a large value may wait behind others, all else is soon there."""
         value = attempt.state.decree.value if isinstance(attempt.state, Proposing) else b""
-        return attempt.said_ms + (len(value) > LIGHT_BYTES) * self._acceptors.backlog_ms
+        return attempt.sent_ms + (len(value) > LIGHT_BYTES) * self._acceptors.backlog_ms
 
     def _wake(
         self, step: StepBuilder, attempt: Attempt, timer: type[Resend | Retry], *ms: float

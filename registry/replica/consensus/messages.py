@@ -39,7 +39,7 @@ class Voting:
         if answer is not None:
             step.send_when_durable(message.key, Send(sender, answer))
 
-    def on_flight(self, step: StepBuilder, sender: NodeId, message: AcceptMany) -> None:
+    def on_batch(self, step: StepBuilder, sender: NodeId, message: AcceptMany) -> None:
         """Vote on each proposal by itself; what is accepted is answered together, behind the rest.
 
         Without the class promise nothing can be accepted, and to say so of one key is enough.

@@ -1,9 +1,9 @@
 """Catching up: each node reads every peer's feed from where it left off (design 7).
 
-A page of a feed names keys and digests; what is not known here is fetched, and the cursor moves only
-when everything in the page is learned, in the same batch. So a node that was down, or that missed a
-commit, has every decree soon after; and two nodes that ever disagree find out. Nodes in step read and
-serve pages from memory, see `recent`.
+A page of a feed names keys and digests; what is not known here is fetched, and the cursor moves
+only when everything in the page is learned, in the same batch. So a node that was down, or that
+missed a commit, has every decree soon after; and two nodes that ever disagree find out. Nodes in
+step read and serve pages from memory, see `recent`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -36,7 +36,7 @@ PAGE_ENTRIES = 1_024
 SERVE_KEYS = MAX_FETCHED
 SERVE_BYTES = 64 * 1024
 """A message of decrees is full with so many bytes of values; a longer value travels alone."""
-PATIENCE_MS = 3_000
+PULL_TIMEOUT_MS = 3_000
 
 
 class Pulling(Struct, eq=False):
@@ -200,7 +200,7 @@ class CatchUp:
 
     def _pull_if_due(self, step: StepBuilder, peer: NodeId) -> None:
         pulling = self._pulling.get(peer)
-        if pulling is not None and step.now_ms - pulling.asked_ms > PATIENCE_MS:
+        if pulling is not None and step.now_ms - pulling.asked_ms > PULL_TIMEOUT_MS:
             self._forget(peer)
             pulling = None
         if pulling is None and self._ends.get(peer, 0) > self.cursor(peer):

@@ -14,7 +14,7 @@ from ..step.pending import PendingRequest
 MAX_PAUSE_MS = 2_000
 FRESH_MS = 100.0
 """So long nobody is asked about a term that has just begun: many are over sooner."""
-PATIENT_MS = 1_000.0
+SHORT_MS = 1_000.0
 """Requests with less time left than this are answered immediately."""
 
 AT_ONCE = (How.RELEASED, How.FORCED)
@@ -156,11 +156,11 @@ class LockQueue(Struct, eq=False):
         """Those who only want to know who has the lock."""
         return [pending for pending in self.waiters if not wants_it(pending)]
 
-    def impatient(self) -> list[PendingRequest]:
+    def expecting(self) -> list[PendingRequest]:
         """Those who want an answer even if the lock is held."""
         return [pending for pending in self.waiters if not queues(pending)]
 
-    def patient(self, until_ms: float) -> bool:
+    def can_wait(self, until_ms: float) -> bool:
         """Whether all are content to wait, and have time beyond `until_ms`."""
         return all(queues(pending) and pending.deadline_ms > until_ms for pending in self.waiters)
 

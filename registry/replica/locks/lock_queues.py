@@ -1,14 +1,14 @@
 """Contests: who wants a lock, and how the first of them gets it (design 11).
 
-The node that a client asks, by preference the lock's home, keeps its waiters in order of arrival. It
-proposes the next term for the first of them once the one before was released, or once a prepare
+The node that a client asks, by preference the lock's home, keeps its waiters in order of arrival.
+It proposes the next term for the first of them once the one before was released, or once a prepare
 quorum has said that no lease on that one runs there. So a waiter that gives up has left no
 half-accepted term behind, and a waiter whose connection has ended is passed over.
 
 Invariants kept here:
 
-* the next term is proposed only by a node that has learned the one before (design 10), the one at the
-  floor included, where older terms are forgotten;
+* the next term is proposed only by a node that has learned the one before (design 10), the one at
+  the floor included, where older terms are forgotten;
 * unless its holder released it (or it was forced), a term is followed only after a prepare quorum
   was asked, and said that it is not live there;
 * `HeldBy` is said only of what a prepare quorum answered after the request arrived, and only if no
@@ -49,7 +49,7 @@ from .lock_queue import (
     AT_ONCE,
     FRESH_MS,
     MAX_PAUSE_MS,
-    PATIENT_MS,
+    SHORT_MS,
     Ask,
     LockQueue,
     queues,
@@ -163,7 +163,7 @@ class LockQueues:
             queue.held_until_ms = step.now_ms + term_of(decree).ttl_ms
             queue.candidate = None
             self.asking.drop(queue)
-            self._look_behind(step, queue, decree)
+            self._on_term_begun(step, queue, decree)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Terms are forgotten: a lock queue about one of them goes on from the floor.
@@ -205,12 +205,12 @@ class LockQueues:
         if queue is not None and queue.serial == timer.serial and queue.candidate is None:
             self.latest.find(step, queue)
 
-    def _look_behind(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
+    def _on_term_begun(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
         """A term begins: those who queue behind it need not know at once how long it may last."""
         queue.drop_finished()
         if not queue.waiters:
             self._close(queue)
-        elif self._leases.ending(lease_id(decree)) or not queue.patient(step.now_ms + PATIENT_MS):
+        elif self._leases.ending(lease_id(decree)) or not queue.can_wait(step.now_ms + SHORT_MS):
             self.latest.find(step, queue)
         elif not step.now_ms < queue.looks_ms <= step.now_ms + FRESH_MS:
             self._pause(step, queue, FRESH_MS)
@@ -400,7 +400,7 @@ class LockQueues:
         queue.drop_finished()
         if not queue.waiters:
             self._close(queue)
-        elif queue.impatient():
+        elif queue.expecting():
             self.latest.find(step, queue)
         else:
             self._pause(step, queue, wait_ms)

@@ -4,9 +4,9 @@ The home of a key is preferred, so that claims of one key meet in one attempt an
 a preference alone: any node may coordinate any key at any time, and does so at once when the nodes
 before it in the key's order are suspected or refuse for a fault of their own (design 5).
 
-Slots of a series: slot N is proposed only by a node that has learned slot N-1, so there are no gaps;
-and `claim_next` proposes in slot m only after it has learned every slot from where its caller first
-tried and found its claim id in none, so that repeating it is safe (design 10).
+Slots of a series: slot N is proposed only by a node that has learned slot N-1, so there are no
+gaps; and `claim_next` proposes in slot m only after it has learned every slot from where its caller
+first tried and found its claim id in none, so that repeating it is safe (design 10).
 """
 
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ class Claims:
         pending = self._requests.find(event.origin, event.request.id)
         if pending is None:
             return
-        if event.anew:
+        if event.reroute:
             self._route(step, pending, event.request)
         else:
             self._coordinate(step, pending, event.request, event.key)
@@ -163,7 +163,7 @@ class Claims:
         if not pending.done:
             assert isinstance(pending.request, AnyClaim), "only claims are passed on"
             request = pending.request
-            step.again(Coordinate(pending.origin, request, request.claim.key, anew=True))
+            step.again(Coordinate(pending.origin, request, request.claim.key, reroute=True))
 
     def _route(self, step: StepBuilder, pending: PendingRequest, request: AnyClaim) -> None:
         """To the first node in the key's order that is up; here, if the key is learned here."""
@@ -236,7 +236,7 @@ class Claims:
     def _again(
         self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, key: Key
     ) -> None:
-        step.again(Coordinate(pending.origin, request, key, anew=False))
+        step.again(Coordinate(pending.origin, request, key, reroute=False))
 
     def _join(
         self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, key: Key

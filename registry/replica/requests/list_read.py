@@ -22,7 +22,7 @@ class ListRead(Struct, eq=False):
 
     Attributes:
         question: what they asked.
-        incarnations: their requests.
+        requests: their requests.
         token: ties answers to it; 0 until its reading begins.
         rows: what lies on this node's disk, with `size` bytes of it.
         spans: the digests of that, which peers are asked by; empty until they are.
@@ -36,7 +36,7 @@ class ListRead(Struct, eq=False):
     """
 
     question: Question
-    incarnations: dict[PendingRequest, None] = {}
+    requests: dict[PendingRequest, None] = {}
     token: int = 0
     rows: list[Row] = []
     size: int = 0
@@ -57,7 +57,7 @@ class ListRead(Struct, eq=False):
     @property
     def deadline_ms(self) -> float:
         """When the last of those who asked stops waiting."""
-        return max((pending.deadline_ms for pending in self.incarnations), default=0.0)
+        return max((pending.deadline_ms for pending in self.requests), default=0.0)
 
     def unanswered(self) -> list[NodeId]:
         """Who was asked and has not answered."""

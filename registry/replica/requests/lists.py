@@ -1,13 +1,13 @@
 """Listing a prefix: the union over a prepare quorum, with keys in doubt finished (design 6).
 
-A page holds every decree under the prefix whose claim was answered before the page was asked for: an
-accept quorum holds such a claim, and every prepare quorum has one of those. It is not a snapshot of
-one instant. Terms of locks that some of the nodes have forgotten may be missing from it.
+A page holds every decree under the prefix whose claim was answered before the page was asked for:
+an accept quorum holds such a claim, and every prepare quorum has one of those. It is not a snapshot
+of one instant. Terms of locks that some of the nodes have forgotten may be missing from it.
 
-This node's own disk is read first. Its peers are told digests of what lies there and send what differs
-(`spans`), so a page costs them little; as many are asked as a quorum needs, the others when those are
-late. Only a few pages are in the making at a time. All others wait in line, take no memory to speak of,
-and go when nobody waits for them any more.
+This node's own disk is read first. Its peers are told digests of what lies there and send what
+differs (`spans`), so a page costs them little; as many are asked as a quorum needs, the others when
+those are late. Only a few pages are in the making at a time. All others wait in line, take no
+memory to speak of, and go when nobody waits for them any more.
 
 Invariant: a request joins a page before the first look at the disk, and a page has a token of its
 own. So all that counts for a request was asked for, read and said after it arrived.
@@ -40,7 +40,7 @@ MAX_ASKING = 8
 """So many pages wait for this node's disk or for peers at a time."""
 MAX_BEGUN = 64
 """So many are in the making, with those whose keys in doubt are being finished."""
-PATIENCE = 4
+TIMEOUT_FACTOR = 4
 """So many times the usual patience has who is asked for a page; and once more for each that waits."""
 MOST_DOUBLINGS = 3
 LATE_MS = 10_000.0
@@ -82,7 +82,7 @@ class Lists:
         """Wait in line, with all who ask the same."""
         question = question_of(request)
         read = self._waiting.setdefault(question, ListRead(question))
-        read.incarnations[pending] = None
+        read.requests[pending] = None
         self._of[pending] = read
         self._line.add(pending.origin, pending)
         self._begin_next(step)
@@ -93,8 +93,8 @@ class Lists:
         if read is None:
             return
         self._line.discard(pending.origin, pending)
-        del read.incarnations[pending]
-        if read.incarnations:
+        del read.requests[pending]
+        if read.requests:
             return
         if read.token:
             self._end(step, read)
@@ -115,7 +115,7 @@ class Lists:
 
     def _begin(self, step: StepBuilder, read: ListRead) -> None:
         del self._waiting[read.question]
-        for pending in read.incarnations:
+        for pending in read.requests:
             self._line.discard(pending.origin, pending)
         read.token = self._node.tokens.ask(self)
         self._reads[read.token] = read
@@ -159,7 +159,7 @@ class Lists:
         self._ask_enough(step, read)
         self._merge_if_enough(step, read)
         if not read.merged:
-            step.ask_again(read.token, self._patience_ms(read))
+            step.ask_again(read.token, self._timeout_ms(read))
 
     def _ask_enough(self, step: StepBuilder, read: ListRead) -> None:
         """Ask as many as a quorum needs; all, if so many are not to be reached."""
@@ -193,7 +193,7 @@ class Lists:
         self._late.update(dict.fromkeys(read.unanswered(), step.now_ms + LATE_MS))
         read.tries += 1
         self._ask(step, read, [node for node in self._node.others if node not in read.answers])
-        step.ask_again(read.token, self._patience_ms(read))
+        step.ask_again(read.token, self._timeout_ms(read))
 
     def on_reachable(self, step: StepBuilder) -> None:
         """A node is there again, or is not: others may have to be asked."""
@@ -201,9 +201,9 @@ class Lists:
             if read.spans and not read.merged:
                 self._ask_enough(step, read)
 
-    def _patience_ms(self, read: ListRead) -> float:
+    def _timeout_ms(self, read: ListRead) -> float:
         """How long peers may take; the more waits there, the longer, and ever longer."""
-        usual_ms = self._node.config.timing.resend_ms * (PATIENCE + self._asking)
+        usual_ms = self._node.config.timing.resend_ms * (TIMEOUT_FACTOR + self._asking)
         return usual_ms * 2.0 ** min(read.tries, MOST_DOUBLINGS)
 
     # -- answers
@@ -251,7 +251,7 @@ class Lists:
         def then(step: StepBuilder, found: Found) -> None:
             self._settled(step, read.token, event.key, found)
 
-        for pending in list(read.incarnations):
+        for pending in list(read.requests):
             self._coordinator.follow(step, event.key, pending, then)
 
     def leave_out(self, step: StepBuilder, event: Finish) -> None:
@@ -283,9 +283,9 @@ class Lists:
     def _end_if_settled(self, step: StepBuilder, read: ListRead) -> None:
         if not read.unsettled:
             decrees, next_after = read.page()
-            incarnations = list(read.incarnations)
+            requests = list(read.requests)
             self._end(step, read)
-            for pending in incarnations:
+            for pending in requests:
                 self._requests.answer(
                     step, pending, ListPage(pending.request.id, decrees, next_after)
                 )
@@ -293,9 +293,9 @@ class Lists:
     def _drop(
         self, step: StepBuilder, read: ListRead, error: type[DecreedError], message: str
     ) -> None:
-        incarnations = list(read.incarnations)
+        requests = list(read.requests)
         self._end(step, read)
-        for pending in incarnations:
+        for pending in requests:
             self._requests.fail(step, pending, error, message)
 
     def _end(self, step: StepBuilder, read: ListRead) -> None:
@@ -304,7 +304,7 @@ class Lists:
             self._call_off(step, read)
         del self._reads[read.token]
         self._node.tokens.close(read.token)
-        for pending in read.incarnations:
+        for pending in read.requests:
             del self._of[pending]
         self._begin_next(step)
 

@@ -1,8 +1,8 @@
 """Reading one key: at once if it is learned, otherwise from a prepare quorum (design 6).
 
-Only *undecided* needs a quorum. A read counts only answers to queries that it sent itself, so all of
-them were given after it arrived; a key that somebody has accepted a proposal for is finished first.
-`Reads.read` is what gets, waits, series and lists of gaps are made of.
+Only *undecided* needs a quorum. A read counts only answers to queries that it sent itself, so all
+of them were given after it arrived; a key that somebody has accepted a proposal for is finished
+first. `Reads.read` is what gets, waits, series and lists of gaps are made of.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -80,9 +80,9 @@ class Reads:
         return len(self._reads)
 
     @property
-    def _patience_ms(self) -> float:
-        """When a question is asked again: with many under way each answer takes its time, and questions
-        that are asked again before that make all answers later still."""
+    def _resend_ms(self) -> float:
+        """When a question is asked again: with many under way each answer takes its time, and
+        questions that are asked again before that make all answers later still."""
         return self._node.config.timing.resend_ms * (1 + len(self._reads) / PROMPT_READS)
 
     @property
@@ -224,12 +224,12 @@ class Reads:
             return
         missing = (node for node in self._node.others if node not in read.answered)
         step.broadcast(missing, Query(timer.token, read.key))
-        step.ask_again(timer.token, self._patience_ms)
+        step.ask_again(timer.token, self._resend_ms)
 
     def prune(self) -> None:
         """Forget the waits that nobody waits for any more."""
-        for key, incarnations in list(self._waits.items()):
-            remaining = [pending for pending in incarnations if not pending.done]
+        for key, waits in list(self._waits.items()):
+            remaining = [pending for pending in waits if not pending.done]
             if remaining:
                 self._waits[key] = remaining
             else:
@@ -254,7 +254,7 @@ class Reads:
         self._reads[token] = read
         self._reads_by_key.setdefault(read.key, set()).add(token)
         step.broadcast(self._node.others, Query(token, read.key))
-        step.ask_again(token, self._patience_ms)
+        step.ask_again(token, self._resend_ms)
         self._count(step, token, read, self._node.name)
 
     def _count(self, step: StepBuilder, token: int, read: QuorumRead, sender: NodeId) -> None:

@@ -14,7 +14,7 @@ from decreed.registry.paxos.messages import (
     Prepare,
 )
 from decreed.registry.replica.consensus.attempt import Attempt
-from decreed.registry.replica.consensus.batches import JOINING_MS, PATIENCE_MS
+from decreed.registry.replica.consensus.batches import JOINING_MS, MAX_QUEUED_MS
 from decreed.registry.replica.step.events import FromClient, FromPeer
 from decreed.registry.types import Decree, Key
 from decreed.registry.wire.requests import Cancel, Failed, GetRequest
@@ -82,9 +82,9 @@ def test_nobody_waits_for_the_missing_votes_of_others_for_longer_than_the_patien
     propose_batch(world, keys[:2])
     world.settle()
     propose_batch(world, keys[2:])
-    world.run(PATIENCE_MS / 2)
+    world.run(MAX_QUEUED_MS / 2)
     assert len(batches(world)) == 1
-    world.run(PATIENCE_MS)
+    world.run(MAX_QUEUED_MS)
     assert batches(world) == [(1, 2), (2, 2)]
     assert under_way(world) == 2
 
@@ -125,12 +125,12 @@ def test_a_timer_of_those_who_have_left_lets_nobody_leave_early() -> None:
     propose_batch(world, keys[:2])
     world.settle()
     propose_batch(world, keys[2:4])
-    world.run(PATIENCE_MS / 2)
+    world.run(MAX_QUEUED_MS / 2)
     take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     propose_batch(world, keys[4:])
-    world.run(PATIENCE_MS * 3 / 4)
+    world.run(MAX_QUEUED_MS * 3 / 4)
     assert batches(world) == [(1, 2), (2, 2)], "the first timer has fired by now"
-    world.run(PATIENCE_MS / 2)
+    world.run(MAX_QUEUED_MS / 2)
     assert batches(world) == [(1, 2), (2, 2), (3, 2)]
 
 
@@ -142,7 +142,7 @@ def test_whoever_was_patient_for_long_may_still_be_joined_and_leaves_in_time() -
     propose_batch(world, keys[:3])
     world.settle()
     propose_batch(world, keys[3:5])
-    world.run(PATIENCE_MS - 0.1)
+    world.run(MAX_QUEUED_MS - 0.1)
     assert len(batches(world)) == 1
     world.post(N1, FromPeer(N2, AcceptedMany(identity(), 1, ())))
     world.run(JOINING_MS + 0.2)

@@ -16,7 +16,7 @@ from decreed.registry.paxos.messages import (
 )
 from decreed.registry.replica.consensus import batches as flights_module
 from decreed.registry.replica.consensus.acceptor import LIGHT_BYTES
-from decreed.registry.replica.consensus.batches import PATIENCE_MS
+from decreed.registry.replica.consensus.batches import MAX_QUEUED_MS
 from decreed.registry.replica.step.effects import Send
 from decreed.registry.replica.step.events import FromClient, FromPeer
 from decreed.registry.types import (
@@ -149,7 +149,7 @@ def test_two_batches_are_under_way_and_their_votes_come_in_any_order_and_again()
     first, second = propose_batch(world, keys[:2]), None
     world.settle()
     second = propose_batch(world, keys[2:])
-    world.run(2 * PATIENCE_MS)
+    world.run(2 * MAX_QUEUED_MS)
     assert under_way(world) == 2
     votes = [AcceptedMany(identity(), number, ()) for number in (1, 2)]
     for _ in range(2):
