@@ -109,7 +109,6 @@ WORDS = {
 """Words that make a reader stop, and what to write instead. In identifiers they are no words."""
 
 STILL_THERE: dict[str, int] = {
-    "registry/replica": 41,
     "tests/catalogue": 2,
     "tests/model": 4,
     "tests/replica": 6,
