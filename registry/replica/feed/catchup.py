@@ -109,7 +109,7 @@ class CatchUp:
 
     def needs(self, page: FeedPage) -> Iterable[Key]:
         """The keys of a page whose decrees are not known to be the same here."""
-        return [key for key, _ in self._recent.news(page.keys, page.digests)]
+        return [key for key, _ in self._recent.differing(page.keys, page.digests)]
 
     def on_page(self, step: StepBuilder, sender: NodeId, page: FeedPage) -> None:
         """Fetch the decrees of a page that are missing here."""
@@ -123,8 +123,8 @@ class CatchUp:
         ):
             return
         pulling.next_start, pulling.end = page.next_start, page.end
-        news = self._recent.news(page.keys, page.digests)
-        wanted = [key for key, digest in news if _is_wanted(step, key, digest)]
+        differing = self._recent.differing(page.keys, page.digests)
+        wanted = [key for key, digest in differing if _is_wanted(step, key, digest)]
         pulling.missing = set(wanted)
         self._fetch(step, sender, wanted)
         self._advance_if_complete(step, sender, pulling)

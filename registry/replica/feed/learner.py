@@ -75,12 +75,12 @@ class Recent:
 
     def page(self, start: int, end: int) -> tuple[tuple[Key, ...], bytes] | None:
         """The entries from `start` up to `end` as the columns of a page; None if some were dropped."""
-        first, behind = start - self._start, end - self._start
-        if not 0 <= first <= behind <= len(self._keys):
+        first, stop = start - self._start, end - self._start
+        if not 0 <= first <= stop <= len(self._keys):
             return None
-        return tuple(self._keys[first:behind]), b"".join(self._digests[first:behind])
+        return tuple(self._keys[first:stop]), b"".join(self._digests[first:stop])
 
-    def news(self, keys: Sequence[Key], digests: bytes) -> Sequence[tuple[Key, bytes]]:
+    def differing(self, keys: Sequence[Key], digests: bytes) -> Sequence[tuple[Key, bytes]]:
         """The entries of a page that are not known to be learned here with the same digest."""
         known = self._by_key.get
         if b"".join([known(key, b"") for key in keys]) == digests:

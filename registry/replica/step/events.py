@@ -50,7 +50,7 @@ class FromClient(Value, frozen=True, tag=True):
 
 
 class ClientGone(Value, frozen=True, tag=True):
-    """A client's connection ended; nobody waits for its answers."""
+    """A client's connection ended; its pending requests end too."""
 
     connection: Connection
 

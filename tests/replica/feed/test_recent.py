@@ -46,16 +46,16 @@ def test_there_is_no_page_of_what_is_not_remembered(part: tuple[int, int]) -> No
 
 def test_only_what_differs_or_is_unknown_is_news() -> None:
     recent = filled(0, 9)
-    assert list(recent.news(*columns(*range(9)))) == []
+    assert list(recent.differing(*columns(*range(9)))) == []
     keys, digests = columns(3, 4, 5)
     wrong = digests[:16] + digest(77) + digests[32:]
-    assert list(recent.news(keys, wrong)) == [(key(4), digest(77))]
-    assert list(recent.news(*columns(8, 9))) == [(key(9), digest(9))]
+    assert list(recent.differing(keys, wrong)) == [(key(4), digest(77))]
+    assert list(recent.differing(*columns(8, 9))) == [(key(9), digest(9))]
 
 
 def test_an_unknown_key_is_news_even_if_the_digests_behind_it_would_fit_without_it() -> None:
     keys, digests = columns(1, 2)
-    assert len(filled(0, 3).news((Key("x"), *keys), digest(7) + digests)) == 1
+    assert len(filled(0, 3).differing((Key("x"), *keys), digest(7) + digests)) == 1
 
 
 def test_the_memory_is_bounded_and_the_oldest_go_first() -> None:
@@ -64,7 +64,7 @@ def test_the_memory_is_bounded_and_the_oldest_go_first() -> None:
     assert recent.page(0, 1) is None
     assert recent.page(count - CAPACITY, count - CAPACITY + 1) == columns(count - CAPACITY)
     assert recent.page(count - 1, count) == columns(count - 1)
-    assert list(recent.news(*columns(0, count - 1))) == [(key(0), digest(0))]
+    assert list(recent.differing(*columns(0, count - 1))) == [(key(0), digest(0))]
 
 
 @pytest.mark.parametrize("digests", [b"", b"d" * 31, b"d" * 33, b"d" * 48])
