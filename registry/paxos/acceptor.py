@@ -1,11 +1,11 @@
-"""The acceptor: promises and accepts. R10 to R14 and R19.
+"""The acceptor: it promises and accepts. R10 to R14 and R19.
 
 Each handler takes the instance and a message, and returns the new instance and the answer. The
-caller must have the new instance on disk before the answer leaves (R13, R14); the node's `Effects`
-make any other order impossible to write.
+caller must make the new instance durable before the answer leaves (R13, R14). In a node, `Effects`
+allow no other order.
 
-An acceptor that has learned the decree answers with it, whatever was asked: no ballot can change
-it any more (R21), and the requester is done at once.
+An acceptor that has learned the decree answers every message with it. No ballot can change the
+decree any more (R21), and the sender is done at once.
 """
 
 from msgspec.structs import replace
@@ -33,17 +33,17 @@ def on_accept(
 ) -> tuple[Instance, Accepted | Nack | Commit]:
     """R19: accept, unless a higher ballot was promised.
 
-    To accept is also to promise: a proposer that skipped this acceptor in phase 1 must not find it
-    open to something lower afterwards.
+    Accepting is also promising: an acceptor that took no part in phase 1 must not accept anything lower
+    afterwards.
 
     Args:
-        instance: what is held for the key.
-        message: what is proposed.
-        class_promise: the class promise that was given to the key's home, None if there is none. A
-            proposal in a home ballot relies on it, and is accepted in that very ballot alone.
+        instance: the state of the key.
+        message: the proposal.
+        class_promise: the ballot of the class promise given to the key's home; None if there is none.
+            A proposal in a home ballot relies on it, and is accepted only in exactly that ballot.
 
     Raises:
-        Contradiction: if another value was accepted in this very ballot.
+        Contradiction: if another value was accepted in the same ballot.
     """
     if instance.learned is not None:
         return instance, Commit(message.key, instance.learned)
@@ -61,17 +61,17 @@ def on_accept(
 
 
 def accept_first(ballot: Ballot, decree: Decree) -> Instance:
-    """R19 for a key of which nothing was promised, accepted or learned: there is nothing to refuse for.
+    """R19 for a key without a promise, acceptance or decree, where there is no reason to refuse.
 
     Args:
-        ballot: a home ballot, and the very one that was promised for the key's class.
-        decree: what is proposed.
+        ballot: the home ballot that was promised for the key's class.
+        decree: the proposed decree.
     """
     return Instance(promised=ballot, accepted=Proposal(ballot, decree))
 
 
 def _check_one_value_per_ballot(held: Proposal | None, shown: Proposal) -> None:
-    """R05: ballots are unique, so one ballot never carries two values."""
+    """R05: ballots are unique, so one ballot never carries two values of a key."""
     if held is not None and held.ballot == shown.ballot and held.decree != shown.decree:
         raise Contradiction(
             f"ballot {shown.ballot} of key {shown.decree.key!r} was shown with two values:"

@@ -1,29 +1,32 @@
-"""The class promise, which makes the fast path: phase 1 once, for all keys of a home. R09 to R16.
+"""The class promise, which gives the fast path: phase 1 once, for all keys of a home. R09 to R16.
 
-After each start a home asks all acceptors to promise one ballot for its whole *class*, all keys that
-it is home to. With a prepare quorum of such promises, a new key needs phase 2 alone: one round trip.
+After each start a home asks all acceptors to promise one ballot for its whole *class*: all keys
+that it is home to. After a prepare quorum of such promises a new key needs phase 2 alone: one round
+trip.
 
 Why it is safe. A *home ballot* is (0, process), so it lies below every ballot of an attempt at one
-key, which begin in round 1. An acceptor that has taken part in such an attempt therefore refuses the
-home ballot for that key, and needs no telling (R10). What a proposal in a home ballot must not overrule
-are proposals in lower ballots (R16), and those are the home ballots of the home's own earlier
-incarnations, for nobody else may use round 0 for a key of the class. An acceptor that promises
-says what it has accepted in the class (R12), in two parts:
+key, which begin in round 1. An acceptor that took part in such an attempt therefore refuses the
+home ballot for that key, without having to report anything (R10). A proposal in a home ballot must
+not overrule proposals in lower ballots (R16). Those are the home ballots of earlier incarnations of
+the same home, since no other node may use round 0 for a key of the class. An acceptor that promises
+reports what it has accepted in the class (R12), in two parts:
 
-* the keys whose outcome it does not know: the home runs all of phase 1 on them (`Granted.unlearned`);
-* its feed, in which all that it has learned stands: the promise counts only once the home has
-  learned everything below the position that came with it (`on_promise` is called then).
+* the keys whose outcome it does not know: the home runs both phases on them (`GrantedClass.unlearned`);
+* its feed, which has everything that it has learned: the promise counts only after the home has learned
+  everything below the position that came with it (`on_promise` is called then).
 
-There is a second net: a proposer counts votes only behind its own durable acceptance, so a home finds
-whatever an earlier incarnation of it has seen chosen in its own instance, and asks in full
-(`prepared`). The reports alone are for what no life of it had seen the end of.
+The home's own instance is a second safeguard. A proposer counts votes only after its own durable
+acceptance. So whatever an earlier incarnation of the home has seen chosen is in the home's own
+instance, and such a key gets both phases (`prepared`). The reports matter only for proposals whose
+outcome no earlier incarnation has seen.
 
-What the acceptor has *forgotten* is in neither part. So for a key that may be forgotten, a term of a
-lock, the caller must know by other means that no earlier incarnation of the home can have proposed it.
+Neither part has what the acceptor has *forgotten*. So for a key that may be forgotten, a term of a
+lock, the caller must know by other means that no earlier incarnation of the home can have proposed
+it.
 
-The promise is durable before it is told (R13), since a proposal of an earlier incarnation may
-still be under way. And it binds the acceptor to nothing above it: any node may run plain Paxos on
-any key, as ever.
+The promise is durable before it is sent (R13), since a proposal of an earlier incarnation may still
+arrive. It does not bind the acceptor above that ballot: any node may run plain Paxos on any key at
+any time.
 """
 
 from ..types import Ballot, Key, Process, Value
@@ -34,8 +37,7 @@ from .quorums import Quorums
 
 
 def on_prepare_class(held: Class | None, message: PrepareClass) -> Class | None:
-    """R10, R11: what the acceptor holds from now on; None if it refuses, for a later incarnation's
-    sake.
+    """R10, R11: the class promise held from now on; None if a later incarnation has a higher one.
 
     A repeated question is promised again: the first answer may have been lost (R02).
     """
@@ -45,7 +47,7 @@ def on_prepare_class(held: Class | None, message: PrepareClass) -> Class | None:
 
 
 class AskingClass(Value, frozen=True):
-    """The home has asked; who has promised, and what they had in doubt."""
+    """The home has asked: which acceptors have promised, and which keys they had in doubt."""
 
     ballot: Ballot
     promises: Voters = frozenset()
@@ -68,9 +70,10 @@ def ask(process: Process) -> AskingClass:
 def on_promise(
     state: AskingClass | GrantedClass, sender: str, unlearned: frozenset[Key], quorums: Quorums
 ) -> AskingClass | GrantedClass:
-    """Count a promise of `state.ballot`, once all that the sender had learned is learned here.
+    """Count a promise of `state.ballot`, after everything that its sender had learned is learned here.
 
-    Promises behind the quorum add what their senders had in doubt: plain Paxos is always right.
+    Promises after the quorum still add the keys that their senders had in doubt: both phases are always
+    safe.
     """
     if sender not in quorums.members:
         return state
@@ -82,14 +85,14 @@ def on_promise(
 
 
 def prepared(state: AskingClass | GrantedClass, key: Key, own: Instance) -> Prepared | None:
-    """R15, R16: what the class promise says of `key`; None if all of phase 1 is needed.
+    """R15, R16: phase 1 for `key` by the class promises; None if the key needs both phases.
 
     Args:
-        state: how far the home has come.
+        state: the promises so far.
         key: a key of the class.
-        own: what the home itself holds for it. If that is not empty there may be a proposal to
-            respect; and the home itself may have used its home ballot for the key already,
-            which it must not do with another value (R05).
+        own: the home's own instance of it. If that is not empty, there may be a proposal to respect.
+            The home may also have used its home ballot for the key already, and must not use it with
+            another value (R05).
     """
     if isinstance(state, AskingClass) or key in state.unlearned or own != EMPTY:
         return None

@@ -1,8 +1,8 @@
-"""What one node holds, durably, for one key, and for all keys of one home.
+"""What one node holds durably for one key, and for all keys of one home.
 
-Rules R13 and R14 name what must survive a crash: the highest promise and the highest accepted
-proposal. Next to them stands what the node has learned to be chosen. "Nothing accepted yet" is one
-``None``; so is "nothing learned yet".
+R13 and R14 name what must survive a crash: the highest promise and the highest accepted proposal.
+Next to them is the decree, if the node has learned it. ``None`` stands for "nothing accepted yet",
+and for "nothing learned yet".
 """
 
 from typing import Annotated
@@ -21,8 +21,8 @@ class Instance(Value, frozen=True):
         promised: nothing below this is accepted (R11, R13).
         accepted: the highest proposal ever accepted (R14).
         learned: the decree, once the node knows that it was chosen (R20); final.
-        disputed: a second decree that somebody took for chosen. There is none unless a disk is
-            corrupt or a rule was broken; with it, nobody may be served from this instance.
+        disputed: a second decree that was reported as chosen, which means a corrupt disk or a
+            broken rule. With it, the instance must not be served.
     """
 
     promised: Ballot | None = None
@@ -38,8 +38,8 @@ class Class(Value, frozen=True):
     """What an acceptor has promised, durably, for all keys of one home (R13).
 
     Args:
-        ballot: the home ballot; its process names the home. Nothing in a lower one is accepted.
-        digest: of what decided who is home to what when the promise was given.
+        ballot: the home ballot; its process names the home. No proposal in a lower one is accepted.
+        digest: of the configuration that decided the home of each key when the promise was given.
     """
 
     ballot: Ballot

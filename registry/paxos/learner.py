@@ -1,4 +1,4 @@
-"""The learner: what is chosen becomes known, and stays. R08, R20, R21."""
+"""The learner: a chosen decree becomes known to a node, and stays. R08, R20, R21."""
 
 from msgspec.structs import replace
 
@@ -7,11 +7,11 @@ from .instance import Instance
 
 
 def learn(instance: Instance, decree: Decree) -> Instance:
-    """The instance of a node that was told that `decree` is chosen.
+    """The instance after `decree` was reported as chosen.
 
-    Promise and acceptance are dropped: whatever is asked from now on, the answer is the decree, so
-    they can never matter again. A second, different decree is not believed over the first; it is
-    kept as evidence, and `disputed` stops the key from being served.
+    Promise and acceptance are dropped: every question is answered with the decree from now on, so they
+    no longer matter. A second, different decree does not replace the first. It is kept as evidence in
+    `disputed`, and the key is not served any more.
     """
     if instance.learned is None:
         return Instance(learned=decree)
@@ -21,9 +21,9 @@ def learn(instance: Instance, decree: Decree) -> Instance:
 
 
 def chosen_in(instance: Instance, ballot: Ballot) -> Decree | None:
-    """What is chosen, if it is known that the proposal of `ballot` is; None if it is not held here.
+    """The decree accepted here in `ballot`, given that the proposal of `ballot` is chosen; else None.
 
-    A ballot carries one value (R05), so what was accepted in it here is what was chosen.
+    A ballot carries one value (R05), so the decree accepted in it here is the chosen one.
     """
     accepted = instance.accepted
     return accepted.decree if accepted is not None and accepted.ballot == ballot else None

@@ -1,8 +1,7 @@
-"""The six messages of Paxos (R02), each about one key; phase 1 for all keys of a home; and phase 2 and
-3 for many keys at once.
+"""The messages of Paxos (R02): six about one key, two for phase 1 of a class, three for batches.
 
-They may be lost, late, repeated and reordered; no handler relies on anything else. The answers name
-the ballot that they answer, so that a late one is never counted for another attempt.
+They may be lost, late, repeated or reordered, and no handler relies on anything else. Each answer
+names the ballot that it answers, so a late answer is never counted for another attempt.
 """
 
 from typing import Annotated
@@ -13,9 +12,9 @@ from ..types import Ballot, Counter, Decree, KeyText, Proposal, Value
 from .instance import ClassDigest
 
 MAX_UNLEARNED = 4_096
-"""How many keys a promise for a class may name; with more in doubt, none is given yet."""
+"""How many keys a class promise may report; with more in doubt, it is not given yet."""
 MAX_BATCH = 512
-"""How many proposals travel together at most."""
+"""The largest number of proposals in a batch."""
 
 
 class Prepare(Value, frozen=True, tag=10):
@@ -49,16 +48,16 @@ class Accept(Value, frozen=True, tag=12):
 
 
 class Accepted(Value, frozen=True, tag=13):
-    """R19: the sender has stored what was proposed in `ballot`."""
+    """R19: the sender has durably accepted the proposal of `ballot`."""
 
     key: KeyText
     ballot: Ballot
 
 
 class Nack(Value, frozen=True, tag=14):
-    """R10: the sender refuses `ballot`, because it has promised `promised`, which is higher.
+    """R10: the sender refuses `ballot`, because it has promised the higher ballot `promised`.
 
-    None says that `ballot` relies on a class promise which the sender has not given.
+    None means that `ballot` relies on a class promise which the sender has not given.
     """
 
     key: KeyText
@@ -67,7 +66,7 @@ class Nack(Value, frozen=True, tag=14):
 
 
 class Commit(Value, frozen=True, tag=15):
-    """R20: `decree` is chosen. Also the answer of an acceptor that has learned, to any question."""
+    """R20: `decree` is chosen. Also the answer to any message, of an acceptor that has learned it."""
 
     key: KeyText
     decree: Decree
@@ -77,11 +76,11 @@ class Commit(Value, frozen=True, tag=15):
 
 
 class PrepareClass(Value, frozen=True, tag=16):
-    """R09, once for all keys that the sender is home to: asks to promise its home ballot.
+    """R09 for all keys that the sender is home to: asks every acceptor to promise its home ballot.
 
     Args:
         ballot: the sender's home ballot, which names its process.
-        digest: of what decides who is home to what; see `class_promise`.
+        digest: of the configuration that decides the home of each key; see `class_promise`.
     """
 
     ballot: Ballot
@@ -89,12 +88,12 @@ class PrepareClass(Value, frozen=True, tag=16):
 
 
 class PromiseClass(Value, frozen=True, tag=17):
-    """R11, R12 for all keys of a home: nothing in a home ballot below `ballot` will be accepted.
+    """R11, R12 for all keys of a home: the sender accepts nothing in a home ballot below `ballot`.
 
     Args:
-        ballot: what was promised.
+        ballot: the promised ballot.
         unlearned: the keys of the home with an acceptance of unknown outcome at the sender.
-        feed_end: all keys that the sender has learned are in its feed below this.
+        feed_end: the sender's feed has all keys that it has learned, below this index.
     """
 
     ballot: Ballot
@@ -107,7 +106,7 @@ class AcceptMany(Value, frozen=True, tag=18):
 
     Args:
         ballot: a home ballot of the sender.
-        number: of the batch; no other of this ballot has it.
+        number: of the batch, unique in this ballot.
         decrees: one for each key.
     """
 
@@ -117,7 +116,7 @@ class AcceptMany(Value, frozen=True, tag=18):
 
 
 class AcceptedMany(Value, frozen=True, tag=19):
-    """R19 for a batch: the sender has stored all proposals in it, except those that it `refused`."""
+    """R19 for a batch: the sender has durably accepted all proposals except the `refused` ones."""
 
     ballot: Ballot
     number: Counter
@@ -125,10 +124,10 @@ class AcceptedMany(Value, frozen=True, tag=19):
 
 
 class CommitMany(Value, frozen=True, tag=20):
-    """R20 for a batch: what was proposed in `ballot` for each of these keys is chosen.
+    """R20 for a batch: the proposal of `ballot` for each of these keys is chosen.
 
-    Who has accepted it knows the decree, since a ballot carries one value (R05); who has not learns
-    it from a feed.
+    A node that accepted it knows the decree, since a ballot carries one value (R05). Other nodes learn
+    the decree from a feed.
     """
 
     ballot: Ballot
@@ -136,13 +135,13 @@ class CommitMany(Value, frozen=True, tag=20):
 
 
 def _check_key(key: str, decree: Decree) -> None:
-    """An instance only ever speaks of decrees for its own key (R08)."""
+    """A message about a key carries decrees of that key only (R08)."""
     if decree.key != key:
         raise ValueError(f"a message about key {key!a} carries a decree for {decree.key!a}")
 
 
 SingleMessage = Prepare | Promise | Accept | Accepted | Nack | Commit
-"""What is about one key."""
+"""Messages about one key."""
 BatchMessage = AcceptMany | AcceptedMany | CommitMany
-"""What is about many keys, each an instance of its own."""
+"""Messages about many keys, each an instance of its own."""
 PaxosMessage = SingleMessage | PrepareClass | PromiseClass | BatchMessage

@@ -3,20 +3,21 @@
 An attempt moves through values::
 
     Preparing --(prepare quorum)--> Prepared --> Proposing --(accept quorum)--> Chosen
-        |                              |              |
-        +----------- a higher ballot --+--------------+--> Preempted
-                                       +-- nothing to propose --> NothingToPropose
+        |                              |             |
+        |                              |             +--(a higher ballot)--> Preempted
+        |                              +--(no decree to propose)--> NothingToPropose
+        +--(a higher ballot)--> Preempted
 
-`Prepared` is the only way to `Proposing`, and holds whatever the quorum had accepted; so a
-proposal without a prepare quorum (R15), or one that ignores an accepted value (R16), cannot be
-written. Besides `on_promise`, only a class promise makes one (`class_promise.py`). After
-`Preempted` the caller may start again in a higher ballot, after a pause that comes from outside:
-without one, two proposers can preempt each other forever (R04).
+`Prepared` is the only way to `Proposing`, and it holds the highest proposal that the quorum had
+accepted. So a proposal without a prepare quorum (R15), or one that ignores an accepted value (R16),
+cannot be written. Besides `on_promise`, only a class promise makes a `Prepared`
+(`class_promise.py`). After `Preempted` the caller may start again in a higher ballot, after a pause
+that comes from outside: without pauses two proposers can preempt each other forever (R04).
 
-The caller keeps one more rule, since it alone has the node's own acceptor at hand: prepare(b)
-leaves only in a step in which the node's own acceptor promises b, and accept(b, v) only in one in
-which it accepts (b, v). Every new attempt starts above what the own acceptor has promised, so a
-process never uses a ballot twice (R05), nor two values in one.
+The caller keeps one more rule, since it has the node's own acceptor: prepare(b) leaves only in a
+step in which the own acceptor promises b, and accept(b, v) only in one in which it accepts (b, v).
+Every new attempt starts above what the own acceptor has promised, so a process never uses a ballot
+twice, nor two values in one ballot (R05).
 """
 
 from ..types import Ballot, Decree, Key, Process, Proposal, Value
@@ -27,7 +28,7 @@ Voters = frozenset[str]
 
 
 class Preparing(Value, frozen=True):
-    """Phase 1 is under way: who has promised, and the highest proposal that they reported."""
+    """Phase 1: which acceptors have promised, and the highest proposal that they reported."""
 
     key: Key
     ballot: Ballot
@@ -35,12 +36,12 @@ class Preparing(Value, frozen=True):
     highest: Proposal | None = None
 
     def message(self) -> Prepare:
-        """R09: what goes to every acceptor, again and again until they answer."""
+        """R09: the message to every acceptor, repeated until they answer."""
         return Prepare(self.key, self.ballot)
 
 
 class Prepared(Value, frozen=True):
-    """A prepare quorum has promised; `highest` binds what may be proposed (R16)."""
+    """A prepare quorum has promised; if there is a `highest`, its decree must be proposed (R16)."""
 
     key: Key
     ballot: Ballot
@@ -48,7 +49,7 @@ class Prepared(Value, frozen=True):
 
 
 class Proposing(Value, frozen=True):
-    """Phase 2 is under way: who has accepted."""
+    """Phase 2: which acceptors have accepted."""
 
     key: Key
     ballot: Ballot
@@ -56,7 +57,7 @@ class Proposing(Value, frozen=True):
     votes: Voters = frozenset()
 
     def message(self) -> Accept:
-        """R18: what goes to every acceptor, again and again until they answer."""
+        """R18: the message to every acceptor, repeated until they answer."""
         return Accept(self.key, self.ballot, self.decree)
 
 
@@ -67,20 +68,20 @@ class Chosen(Value, frozen=True):
 
 
 class NothingToPropose(Value, frozen=True):
-    """A prepare quorum had accepted nothing, and there was nothing to propose."""
+    """A prepare quorum had accepted nothing, and there was no own decree to propose."""
 
     key: Key
 
 
 class Preempted(Value, frozen=True):
-    """An acceptor has promised `promised`, so this attempt cannot win there; it is given up."""
+    """An acceptor has promised the higher ballot `promised`, so the attempt gives up its ballot."""
 
     key: Key
     promised: Ballot
 
 
 class NotPromised(Value, frozen=True):
-    """An acceptor has not given the class promise that this attempt relies on; others may have."""
+    """An acceptor lacks the class promise that this attempt relies on; others may have it."""
 
     key: Key
 
@@ -91,7 +92,7 @@ def start(key: Key, process: Process, above: Ballot | None) -> Preparing:
     Args:
         key: the key to propose for.
         process: this incarnation of this node.
-        above: the highest ballot that the node's acceptor has promised, or that it has heard of.
+        above: the highest ballot that the node's acceptor has promised or that a nack reported.
     """
     return Preparing(key, above.above(process) if above else Ballot(1, process))
 
@@ -99,7 +100,7 @@ def start(key: Key, process: Process, above: Ballot | None) -> Preparing:
 def on_promise(
     state: Preparing, sender: str, message: Promise, quorums: Quorums
 ) -> Preparing | Prepared:
-    """Count a promise for this very ballot, once per acceptor (R07, R15)."""
+    """Count a promise of exactly this ballot, once for each acceptor (R07, R15)."""
     if message.ballot != state.ballot or sender not in quorums.members:
         return state
     promises = state.promises | {sender}
@@ -110,9 +111,9 @@ def on_promise(
 
 
 def propose(state: Prepared, own: Decree | None) -> Proposing | NothingToPropose:
-    """R16: what the quorum's highest proposal says; R17: only if there is none, our own.
+    """R16: propose the decree of the quorum's highest proposal; R17: without one, our own.
 
-    This is where a in doubt proposal of a dead proposer is finished (R22).
+    So an unfinished proposal of a dead proposer gets finished (R22).
     """
     decree = state.highest.decree if state.highest is not None else own
     if decree is None:
@@ -123,7 +124,7 @@ def propose(state: Prepared, own: Decree | None) -> Proposing | NothingToPropose
 def on_accepted(
     state: Proposing, sender: str, message: Accepted, quorums: Quorums
 ) -> Proposing | Chosen:
-    """Count an acceptance of this very ballot, once per acceptor; a quorum chooses (R20)."""
+    """Count an acceptance of exactly this ballot, once for each acceptor; a quorum chooses (R20)."""
     if message.ballot != state.ballot or sender not in quorums.members:
         return state
     votes = state.votes | {sender}

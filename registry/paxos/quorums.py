@@ -1,9 +1,9 @@
-"""Quorums as a value of their own (R07): who the acceptors are, and how many are enough.
+"""Quorums (R07): the acceptors, and how many of them each phase needs.
 
-By default a quorum is a majority. Flexible quorums (Howard, Malkhi and Spiegelman, 2016) may trade
-the size of one phase for the other's, as long as every prepare quorum meets every accept quorum:
-``prepare + accept > members``. Two accept quorums need not meet, since each is preceded by a
-prepare quorum that meets the other.
+By default a quorum is a majority. Flexible quorums (Howard, Malkhi and Spiegelman, 2016) may make
+one phase's quorum smaller and the other's larger, as long as every prepare quorum meets every
+accept quorum: ``prepare + accept > members``. Two accept quorums need not meet, since each of them
+follows a prepare quorum that meets the other.
 """
 
 from collections.abc import Collection

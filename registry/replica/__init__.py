@@ -1,7 +1,14 @@
-"""One node's whole state machine, pure: events in, effects out.
+"""The state machine of one node, pure: events in, effects out (design 3).
 
-`Replica.step` takes everything that has arrived, the clock reading and the durable instances that it
-asked for with `Replica.needs`, and returns `Effects`, sorted by what each must wait for. Nothing in
-this package waits, reads a clock, draws a random number or touches a disk or a socket; the same code
-runs in production, in the simulator and in the model checker.
+`Replica.step` takes the events that have arrived, the clock reading and the durable instances that
+`Replica.needs` named. It returns `Effects`, sorted by what each must wait for. Production, the
+simulator and the model checker run this same code.
+
+The package owns the rooms and the front door: one table of client requests, one of peer messages,
+and the membership. The rooms stand in an order, and each imports only earlier ones: step, feed,
+consensus, requests, locks. The package must not wait, read a clock, draw a random number, or touch
+a disk or a socket.
+
+Rules kept here: R01, R13 and R14, as a promise or a vote leaves only after its record is durable;
+R05, as each incarnation of a node is a process of its own; the rest room by room.
 """

@@ -1,7 +1,7 @@
-"""What clients ask: led to the part that works at it, and ended when time runs out.
+"""Requests of clients: routed to the part that works on them, and ended when their time is over.
 
-A claim that another node passes on comes in here too. One table says for each kind of request which
-instances it needs, and who begins it.
+A claim that another node forwards comes in here too. One table has, for each kind of request, the
+instances that it needs and the function that begins it.
 """
 
 from collections.abc import Callable, Iterable
@@ -48,11 +48,11 @@ R = TypeVar("R", bound=Lasting)
 
 
 class Opening(Struct, frozen=True):
-    """What is done with one kind of request.
+    """How one kind of request begins.
 
     Attributes:
-        needs: the keys whose instances the step must be given.
-        begin: begins to work at it.
+        needs: gives the keys whose instances the step must have.
+        begin: begins the work on it.
     """
 
     needs: Callable[[Any], Iterable[Key]]
@@ -63,11 +63,11 @@ class ClientRequests:
     """Where requests begin and end.
 
     Args:
-        parts: those that work at them; nobody is served before the cluster has formed.
-        version: which decreed this is, for those who ask for the node's status.
+        parts: the parts of the node.
+        version: the version of decreed, for status reports.
 
-    Attributes:
-        openings: what is done with each kind of request that takes time.
+        Attributes:
+            openings: how each kind of request begins, except those that are answered immediately.
     """
 
     def __init__(self, parts: Parts, version: str) -> None:
@@ -87,7 +87,7 @@ class ClientRequests:
     def on_request(
         self, step: StepBuilder, connection: Connection, request: Request | Misnamed
     ) -> None:
-        """A client asks."""
+        """Handle a request of a client."""
         match request:
             case Misnamed():
                 refused = Failed(request.id, BadRequest.code, request.message)
@@ -105,7 +105,7 @@ class ClientRequests:
     def on_passed(
         self, step: StepBuilder, sender: NodeId, request: ClaimRequest | ClaimNextRequest
     ) -> None:
-        """A node passes on a claim that a client asked of it."""
+        """Handle a claim that another node has forwarded."""
         try:
             check_names(request)
         except BadRequest as error:
@@ -114,7 +114,7 @@ class ClientRequests:
             self.open(step, sender, request)
 
     def open(self, step: StepBuilder, origin: Origin, request: Lasting) -> None:
-        """Answer at the door what is decided here, and begin the rest."""
+        """Answer a request from a decree that is learned here, or begin the work on it."""
         decree = self._decided(step, request) if self._node.formed else None
         if decree is not None:
             step.at_once(address(origin, Decreed(request.id, decree)))
@@ -126,7 +126,7 @@ class ClientRequests:
             self._requests.fail(step, pending, *refusal(self._node))
 
     def _decided(self, step: StepBuilder, request: Lasting) -> Decree | None:
-        """The decree that answers a request for one key, if it is learned here: it is final (R08)."""
+        """The learned decree that answers a request for one key, which is final (R08); else None."""
         match request:
             case GetRequest():
                 instance = step.instances.get(request.key)
@@ -141,18 +141,18 @@ class ClientRequests:
     # -- ends
 
     def on_client_gone(self, step: StepBuilder, connection: Connection) -> None:
-        """A client's connection has ended: nobody waits for what it asked."""
+        """Drop the requests of a connection that has ended."""
         for pending in self._requests.abandon(connection):
             self._leave(step, pending)
 
     def on_crowded(self, step: StepBuilder, connection: Connection, count: int) -> None:
-        """Too many requests wait, and most of them on this connection: refuse its newest ones."""
+        """Refuse the newest requests of a connection that has too many pending."""
         for pending in self._requests.newest(connection, count):
             self._requests.refuse(step, pending)
             self._leave(step, pending)
 
     def on_expire(self, step: StepBuilder, timer: Expire) -> None:
-        """Requests have run out of time: say how things stand."""
+        """Answer the requests whose time is over."""
         for pending in self._requests.expired(timer):
             self._expire(step, pending)
             self._leave(step, pending)
@@ -164,7 +164,7 @@ class ClientRequests:
             self._leave(step, cancelled)
 
     def _leave(self, step: StepBuilder, pending: PendingRequest) -> None:
-        """Nobody waits for this any more, nor for what is read or asked for it."""
+        """Drop what is read, asked or queued for a request that is over."""
         self._parts.reads.leave(step, pending)
         self._parts.watches.leave(step, pending)
         self._parts.lists.leave(step, pending)
@@ -181,7 +181,7 @@ class ClientRequests:
             case _:
                 self._requests.fail(step, pending, *out_of_time(pending))
 
-    # -- what is done with each kind
+    # -- how each kind begins
 
     def add(
         self,
@@ -189,7 +189,7 @@ class ClientRequests:
         begin: Callable[[StepBuilder, PendingRequest, R], None],
         needs: Callable[[R], Iterable[Key]],
     ) -> None:
-        """Add a line to the table, with functions that take the kind of request that it is for."""
+        """Add a kind of request to the table, with functions that take that kind."""
         assert kind not in self.openings, f"{kind.__name__} has an opening"
         self.openings[kind] = Opening(needs, begin)
 
@@ -230,7 +230,7 @@ def _key_of_term(request: KeepAliveRequest | EndRequest) -> Iterable[Key]:
 
 
 def with_slot_before(key: Key) -> tuple[Key, ...]:
-    """`key`, and the slot before it if it is a slot of a series."""
+    """`key`, preceded by the previous slot if it is a slot of a series."""
     if "@" not in key:
         return (key,)
     before = slot_before(key)

@@ -1,15 +1,15 @@
-"""Who may take part: forming once, and refusing directories that have lost anything (design 8).
+"""Membership: forming once, and refusing directories that have lost something (design 8).
 
 A forgotten promise breaks Paxos (R13), so a disk that was wiped, copied or rolled back must never
-vote. Every node remembers each peer's disk id and the last incarnation of it that it met, by
-incarnation and nonce; what contradicts that memory is refused, by every node, whichever others are
-up. A later incarnation must show that the one remembered is in its own directory's past
-(`IncarnationHistory`): a count alone would let in an older copy that was opened often enough. A
-node with a fresh directory takes no part until every member has confirmed that it has durably
-recorded the node's disk id; until then nobody could tell it from a wiped one.
+vote. Every node remembers each peer's disk id and the last incarnation that it met, by number and
+nonce. It refuses a peer that contradicts that memory, whichever other nodes are up. A later
+incarnation must show that the remembered one is in the past of its own directory
+(`IncarnationHistory`): with a count alone, an older copy that was opened often enough would be
+admitted. A node with a fresh directory takes no part until every member has confirmed that it has
+durably recorded the node's disk id. Until then no peer could tell it from a wiped one.
 
-The formation id names this incarnation of the cluster. It is the hash of the cluster id and all
-disk ids, so that nodes which formed together agree on it without having to agree on anything else.
+The formation id names this formation of the cluster. It is the hash of the cluster id and all disk
+ids, so nodes that formed together compute the same id without a further agreement.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ class Membership:
     Args:
         node: who we are.
         peers: what was remembered of them.
-        cursors: how far their feeds have been pulled; shared with the catching up.
+        cursors: how far their feeds have been read; shared with `CatchUp`.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Membership:
         return self._peers.get(node)
 
     def disk_of(self, node: NodeId) -> bytes | None:
-        """The disk id that a peer is known by."""
+        """The disk id that is remembered of a peer."""
         known = self._peers.get(node)
         return known.disk_id if known is not None else None
 
     def identity(self) -> PeerIdentity:
-        """What this node says of itself. Its feed counts as far as it is durable."""
+        """This node's identity, with its feed as far as it is durable."""
         node, identity = self._node, self._node.identity
         return PeerIdentity(
             identity.cluster_id,
@@ -77,30 +77,30 @@ class Membership:
         )
 
     def hello(self, peer: NodeId, past: Incarnation | None = None) -> PeerHello:
-        """What this node says when it has dialled `peer`, which may have asked for a past life."""
+        """The greeting to a peer that this node has dialled, with an incarnation that it asked for."""
         known = self._peers.get(peer)
         recall = 0 if known is None else known.incarnation
         return PeerHello(MAGIC, VERSION, VERSION, self.identity(), recall, past)
 
     def past(self, incarnation: int) -> Incarnation | None:
-        """A life of this node's own directory, None if it has had none with this number."""
+        """An incarnation of this node's own directory; None if it had none with this number."""
         return self._node.history.incarnation(incarnation)
 
     def on_greeted(self, step: StepBuilder, event: Greeted) -> None:
-        """A node connected to us: record it, then welcome it; or refuse it."""
+        """Record and welcome a node that connected to us, or refuse it."""
         if self._admit(step, event):
             welcome = PeerWelcome(VERSION, self.identity(), self.past(event.recall))
             step.after(Welcome(event.link, event.identity.node, welcome))
 
     def on_welcomed(self, step: StepBuilder, event: Welcomed) -> None:
-        """A node that we connected to has recorded our disk id."""
+        """Use the link to a node that has recorded our disk id, unless it is refused."""
         if self._admit(step, event):
             self._confirmed.add(event.identity.node)
             step.after(UseLink(event.link, event.identity.node))
             self.form_if_confirmed(step)
 
     def form_if_confirmed(self, step: StepBuilder) -> None:
-        """Take part from now on, if every member has confirmed our disk id, and say so to all."""
+        """Take part from now on and tell all peers, if every member has confirmed our disk id."""
         node = self._node
         if node.formed or not self._confirmed.issuperset(node.others):
             return
@@ -114,9 +114,9 @@ class Membership:
         step.notice(f"the cluster has formed: formation {formation.hex()}")
 
     def _admit(self, step: StepBuilder, event: Greeted | Welcomed) -> bool:
-        """Record the node shown, if it may take part."""
+        """Record a node if it may take part, or refuse it; whether it may."""
         link, shown = event.link, event.identity
-        if self._node.failed:  # we could not record it, whichever node it is
+        if self._node.failed:  # no node can be recorded
             error_type, message = refusal(self._node)
             step.at_once(Reject(link, shown.node, Refusal(error_type.code, message)))
             return False
@@ -138,13 +138,13 @@ class Membership:
     def _refuse(
         self, step: StepBuilder, link: Link, node: NodeId, error: type[DecreedError], message: str
     ) -> None:
-        # a stranger may call itself anything, so it changes nothing about a member that is heard
+        # a stranger can use any name, so it must not change the state of a member that is reachable
         if node in self._node.others and node not in self._node.reachable:
             self.refused[node] = message
         step.at_once(Reject(link, node, Refusal(error.code, message)))
 
     def _unproven(self, shown: PeerIdentity, past: Incarnation | None) -> PeerRecall | None:
-        """The question for the incarnation that we remember; None if that one is shown, or was."""
+        """The question for the remembered incarnation; None if it is the one shown, or was proven."""
         known = self._peers.get(shown.node)
         if known is None or shown.nonce == known.nonce:
             return None
@@ -155,7 +155,7 @@ class Membership:
     def _fault(
         self, shown: PeerIdentity, past: Incarnation | None
     ) -> tuple[type[DecreedError], str] | None:
-        """Why the node shown may not take part; None if nothing speaks against it so far."""
+        """Why the node shown may not take part; None if there is no reason so far."""
         stranger = self._stranger(shown)
         if stranger:
             return Refused, stranger
@@ -163,8 +163,8 @@ class Membership:
         if not lost:
             return None
         if shown.formation and not self._node.formed:
-            # what we met may be the directory that was wiped, or ours may be: neither lets the other
-            # in, but only who has formed has a memory that may end a node that has formed as well
+            # either directory may be the wiped one, so neither node admits the other; but only a
+            # formed node's memory may end a node that has formed as well
             return Refused, (
                 f"{self._node.name} has not formed yet, and the {shown.node} that it met before is not"
                 f" this one: a directory of {shown.node} or of {self._node.name} was wiped or replaced;"
@@ -199,7 +199,9 @@ class Membership:
         if shown.incarnation < known.incarnation:
             return f"its directory is an older copy of itself; {_WAY_OUT}"
         if shown.nonce == known.nonce:
-            return ""  # the incarnation that we know; its feed only grows, whatever order we hear it in
+            return (
+                ""  # the remembered incarnation, whose feed only grows, in whatever order it is met
+            )
         if shown.incarnation == known.incarnation:
             return f"its directory is an older copy, or runs twice; {_WAY_OUT}"
         if past is not None and past.incarnation == known.incarnation and past.nonce != known.nonce:

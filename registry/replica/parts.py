@@ -1,7 +1,7 @@
-"""The parts of a node, and who works with whom.
+"""The parts of a node, and how they are connected.
 
-Each part is given those that it works with, in the order of the rooms. Two things go the other way, and
-are told in one place each: that a decree was learned (`Learner`), and that terms of a lock are
+Each part gets the parts that it calls, in the order of the rooms. Two events go against that order,
+each through one place: that a decree was learned (`Learner`), and that terms of a lock are
 forgotten (`Forgetting`).
 """
 

@@ -1,6 +1,6 @@
-"""What peers say: one route for each kind of message.
+"""Messages of peers: one route for each kind.
 
-A route names the instances that the message needs, and the part that handles it. To add a message, add
+A route has the instances that a message needs and the function that handles it. A new message needs
 its class, its schema, and one line here.
 """
 
@@ -58,12 +58,12 @@ Needs = Callable[[M], Iterable[Key]]
 
 
 class Route(Struct, frozen=True):
-    """What is done with one kind of message.
+    """How one kind of message is handled.
 
     Attributes:
-        needs: the keys whose instances the step must be given.
-        handle: what handles it.
-        for_voters: whether a node that may not vote passes over it.
+        needs: gives the keys whose instances the step must have.
+        handle: handles the message.
+        for_voters: whether a node that may not vote ignores it.
     """
 
     needs: Needs[Any]
@@ -75,8 +75,8 @@ class Peers:
     """The messages between nodes, those of this node to itself included.
 
     Args:
-        parts: those that handle them.
-        client_requests: takes the claims that are passed on.
+        parts: the parts of the node.
+        client_requests: takes the forwarded claims.
 
     Attributes:
         routes: the route of each kind of message.
@@ -95,7 +95,7 @@ class Peers:
         return self.routes[type(message)].needs(message)
 
     def on_message(self, step: StepBuilder, sender: NodeId, message: PeerMessage) -> None:
-        """A peer, or this node itself, has said something."""
+        """Handle a message of a peer, or of this node itself."""
         route = self.routes[type(message)]
         if self._node.voting or not route.for_voters:
             route.handle(step, sender, message)
@@ -108,19 +108,19 @@ class Peers:
         self.routes[kind] = Route(needs, handle, for_voters)
 
     def _add_paxos(self, parts: Parts) -> None:
-        """A node that may not vote counts no answers; but what it has learned it says to anybody."""
+        """A node that may not vote counts no answers, but it answers with decrees that it learned."""
         voting, coordinator, home_promise = parts.voting, parts.coordinator, parts.home_promise
         entries = coordinator.batches.entries
         self.add(Prepare, voting.on_proposal, _its_key)
         self.add(Accept, voting.on_proposal, _its_key)
-        self.add(AcceptMany, voting.on_flight, _keys_of_decrees)
+        self.add(AcceptMany, voting.on_batch, _keys_of_decrees)
         self.add(Promise, coordinator.on_promise, _its_key, for_voters=True)
         self.add(Accepted, coordinator.on_accepted, _its_key, for_voters=True)
         self.add(
             AcceptedMany, coordinator.on_accepted_many, lambda m: entries(m.number), for_voters=True
         )
         self.add(Nack, coordinator.on_nack, _its_key, for_voters=True)
-        self.add(TermRefused, coordinator.on_held, _nothing, for_voters=True)
+        self.add(TermRefused, coordinator.on_term_refused, _nothing, for_voters=True)
         self.add(Commit, parts.learner.on_commit, _its_key)
         self.add(CommitMany, parts.learner.on_commit_many, lambda m: m.keys)
         self.add(PrepareClass, home_promise.on_prepare_class, _nothing, for_voters=True)
@@ -181,4 +181,4 @@ def _next_term(message: AskLease | Renew) -> tuple[Key]:
 
 
 def _leave_to_the_server(step: StepBuilder, sender: NodeId, message: Refusal) -> None:
-    """The server ends the process over it, or the link."""
+    """Do nothing: the server ends the process or the link."""

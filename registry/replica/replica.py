@@ -1,8 +1,8 @@
-"""One node's whole state machine: `needs`, then `step`.
+"""The state machine of one node: `needs`, then `step`.
 
-`Replica` only leads each event to the part that it is for (`parts`); the front door is a table of what
-clients may ask (`client_requests`) and one of what peers may say (`peers`). See `effects` for the
-contract with the world, and `docs/architecture.md` for a claim's way through the parts.
+`Replica` routes each event to the part that handles it (`parts`). Client requests and peer messages
+have a table each (`client_requests`, `peer_messages`). `step.effects` has the contract with the
+world, and `docs/architecture.md` a claim's way through the parts.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -64,11 +64,11 @@ _VOTES = (Accepted, AcceptedMany)
 
 
 class Volatile(Value, frozen=True):
-    """What a crash takes of the work on one key.
+    """The volatile state of the work on one key: what a crash loses.
 
     Args:
-        attempt: how far the attempt at it has come; None if there is none.
-        told: the class promises that this incarnation was told, and by whom.
+        attempt: the state of the attempt at it; None if there is none.
+        told: the class promises that this incarnation has received, with their senders.
         batches: how many batches this incarnation has made.
     """
 
@@ -83,7 +83,7 @@ class Replica:
     Args:
         config: the cluster.
         recovered: what was found on the node's disk.
-        version: which decreed this is, for those who ask for the node's status.
+        version: the version of decreed, for status reports.
     """
 
     def __init__(self, config: ClusterConfig, recovered: Recovered, version: str = VERSION) -> None:
@@ -101,18 +101,18 @@ class Replica:
 
     @property
     def reads_under_way(self) -> int:
-        """How many questions about single keys wait for answers of peers."""
+        """How many questions about single keys are open."""
         return self.parts.reads.under_way
 
     @property
     def in_flight(self) -> int:
-        """How many requests wait for an answer that is on its way; waits and watches are not."""
+        """How many requests have an answer on its way; waits, watches and locks do not count."""
         return self.parts.requests.working
 
     def start(self, moment: Moment) -> Effects:
-        """The first step of a life: set the timers, and form at once if there are no others."""
+        """The first step of an incarnation: set the timers, and form at once if there are no others."""
         step = StepBuilder(moment, moment.now_ms, {})
-        # leases that an earlier incarnation gave are forgotten
+        # the leases of an earlier incarnation are lost
         self.parts.leases.started_ms = step.now_ms
         self.membership.form_if_confirmed(step)
         self._on_sweep(step)
@@ -122,7 +122,7 @@ class Replica:
     # -- what is in memory
 
     def pending_work(self) -> Pending:
-        """What is held in memory for work that is not over, by kind, where there is any."""
+        """What is held in memory for unfinished work, by kind; kinds without any are left out."""
         parts = self.parts
         working = (
             *(parts.requests, parts.node.tokens, parts.acceptors, parts.coordinator, parts.catchup),
@@ -133,13 +133,13 @@ class Replica:
         return {kind: what for kind, what in held if what}
 
     def volatile(self, key: Key) -> Volatile:
-        """What a crash would take of the work on `key`, as a value."""
+        """The volatile state of the work on `key`."""
         coordinator = self._coordinator
         told = tuple(sorted(self.parts.home_promise.told.items()))
         return Volatile(coordinator.progress(key), told, coordinator.batches.made)
 
     def restore(self, key: Key, volatile: Volatile) -> None:
-        """Put a node, which has just been started and asked the same, where another had come to."""
+        """Put a node that was just started, with the same requests, into another's volatile state."""
         coordinator, home_promise = self._coordinator, self.parts.home_promise
         coordinator.batches.made = volatile.batches
         if volatile.attempt is not None:
@@ -158,7 +158,7 @@ class Replica:
             keys.update(self._needs_of(event))
         batch_queue = self._coordinator.batch_queue.waiting
         if batch_queue and any(map(_is_vote, events)):
-            # those who leave if a batch lands; once, however many votes there are
+            # the queue may leave when a batch completes; once, however many votes there are
             keys.update(batch_queue)
         return keys
 
@@ -198,7 +198,7 @@ class Replica:
                 return ()
 
     def counts(self, timer: Timer) -> bool:
-        """Whether a timer may still have something to do; one that has not need never fire."""
+        """Whether a timer may still have an effect; one that has none need not fire."""
         match timer:
             case Resend() | Retry() | ResendBatch():
                 return bool(self._needs_of_timer(timer))
@@ -213,15 +213,15 @@ class Replica:
         events: Sequence[Event],
         instances: Mapping[Key, Instance | Unserved],
     ) -> Effects:
-        """Handle everything that has arrived.
+        """Handle all events that have arrived.
 
         Args:
             moment: the clock, read after the last event arrived.
-            events: what happened, in order of arrival.
+            events: the events, in order of arrival.
             instances: the durable instances of at least the keys that `needs` named.
 
         Returns:
-            What must happen, sorted by what it waits for; see `Effects`.
+            The effects, sorted by what they wait for; see `Effects`.
         """
         step = StepBuilder(moment, moment.now_ms, dict(instances))
         failed = bool(events) and isinstance(events[0], WriteFailed)
@@ -249,7 +249,7 @@ class Replica:
 
     def _handle(self, step: StepBuilder, event: Event) -> None:
         match event:
-            # the most frequent first, and by type alone: a pattern with positions fetches every field
+            # most frequent first, and by type alone: a pattern with positions reads every field
             case FromClient():
                 for request in event.requests:
                     self._client_requests.on_request(step, event.connection, request)
@@ -302,7 +302,7 @@ class Replica:
             case SendBatch():
                 self._coordinator.batch_queue.on_timer(timer)
             case ResendBatch():
-                self._coordinator.on_resend_flight(step, timer)
+                self._coordinator.on_resend_batch(step, timer)
             case Retry():
                 self._coordinator.on_retry(step, timer)
             case ResendRead():
@@ -317,7 +317,7 @@ class Replica:
                 assert_never(timer)
 
     def _on_sweep(self, step: StepBuilder) -> None:
-        """R22: finish what has been in doubt for too long; and drop what nobody waits for."""
+        """R22: finish keys that have been in doubt for too long, and drop work that is not awaited."""
         parts = self.parts
         parts.finishing.sweep(step)
         parts.home_promise.sweep(step)
@@ -347,12 +347,12 @@ class Replica:
         self.parts.lists.on_reachable(step)
 
     def _on_write_failed(self, step: StepBuilder, event: WriteFailed) -> None:
-        """Stop voting and proposing until restarted (design 4); serve what was learned."""
+        """Stop voting and proposing until a restart (design 4); continue to serve what is learned."""
         reason = event.reason
         if not self.node.failed:
             step.alarm(f"writing failed, so this node no longer votes or takes claims: {reason}")
         self.node.fail(reason)
-        # what the failed step appended is not there, and must be neither counted nor waited for
+        # the entries of the failed step do not exist, so they must be neither counted nor waited for
         self.node.feed_end = self.node.settled_feed_end
         self._unsynced = False
         error, message = refusal(self.node)

@@ -1,4 +1,4 @@
-"""What a node says when it is asked for its status."""
+"""The status report of a node."""
 
 from ..types import NodeId
 from ..wire.status import PeerStatus, StatusReport
@@ -7,7 +7,7 @@ from .step.node import refusal
 
 
 def status_report(parts: Parts, version: str, request_id: int, now_ms: float) -> StatusReport:
-    """A report on the node that consists of `parts`, at `now_ms` since it started."""
+    """The report on the node of these parts, `now_ms` after its start."""
     node = parts.node
     return StatusReport(
         request_id,

@@ -18,7 +18,7 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.requests.reads",
-            "        step.ask_again(timer.token, self._patience_ms)\n",
+            "        step.ask_again(timer.token, self._resend_ms)\n",
             "",
         ),
     ),
@@ -109,7 +109,7 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.feed.catchup",
-            "        if pulling is not None and step.now_ms - pulling.asked_ms > PATIENCE_MS:\n"
+            "        if pulling is not None and step.now_ms - pulling.asked_ms > PULL_TIMEOUT_MS:\n"
             "            self._forget(peer)\n"
             "            pulling = None\n",
             "",

@@ -161,8 +161,8 @@ COUNTING = (
             ),
             Change(
                 "registry.replica.consensus.coordinator",
-                'rather than something doubtful."""\n        self._leave(attempt)\n',
-                'rather than something doubtful."""\n',
+                'our own instance is damaged or disputed."""\n        self._leave(attempt)\n',
+                'our own instance is damaged or disputed."""\n',
             ),
         ),
         seeds=600,  # in the model every record can be read

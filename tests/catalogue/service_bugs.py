@@ -154,7 +154,7 @@ READING = (
     _bug(
         "a scan that is lost twice is never asked for again",
         "requests.lists",
-        "if node not in read.answers])\n        step.ask_again(read.token, self._patience_ms(read))",
+        "if node not in read.answers])\n        step.ask_again(read.token, self._timeout_ms(read))",
         "if node not in read.answers])",
         None,  # a request ends in time all the same
         tests=_TESTS,

@@ -56,7 +56,7 @@ SHARED = (
         (
             "registry.replica.requests.reads",
             "            if remaining:\n                self._waits[key] = remaining\n",
-            ("            if len(remaining) == len(waiting):\n                pass\n"),
+            ("            if len(remaining) == len(waits):\n                pass\n"),
         ),
     ),
     _bug(

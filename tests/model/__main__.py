@@ -1,7 +1,7 @@
 """``python -m tests.model [--full] [NAME…]``: explore the scenarios and print the figures.
 
-Each line is one scenario: its states, transitions and depth, and how fast it went. The exit code is 1
-if anything is broken or missing. Mistakes are tried by ``python -m tests.catalogue``.
+Each line is one scenario: its states, transitions and depth, and its speed. The exit code is 1 if
+anything is broken or missing. ``python -m tests.catalogue`` tries seeded mistakes.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from .traces import tell_report
 
 
 def main(arguments: list[str]) -> int:
-    """Explore, print, and tell whether all is well."""
+    """Explore and print; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios; all by default")
     parser.add_argument("--full", action="store_true", help="the larger bounds too")

@@ -1,4 +1,4 @@
-"""Cells: what one node holds together with its lane of the network, numbered.
+"""Cells: the state of one node together with its lane of the network, as numbers.
 
 States are tuples of these numbers, so that millions of them fit into memory and compare fast.
 """
@@ -17,19 +17,19 @@ from .properties import Facts, facts_of
 
 
 class Cells:
-    """Numbers cells, and remembers what is asked of them.
+    """Numbers cells, and caches what is computed for each of them.
 
     Args:
         lanes: the network.
         proposers: the nodes that propose.
-        alike: the nodes that are told apart by nothing but their names.
+        alike: the nodes that differ only in their names.
 
     Attributes:
-        held: of each cell, the number of what the node holds, and its lane.
-        heard: of each cell, what was heard of each of the nodes that are alike; see `canonical`.
-        judged_by: of each cell, the number of the facts that a state is judged by.
+        held: for each cell, the number of the node's state, and its lane.
+        heard: for each cell, what was heard of each of the nodes that are alike; see `canonical`.
+        judged_by: for each cell, the number of the facts that a state is judged by.
         answers: for each proposer, the answers to it in the lane of each cell.
-        locals, facts: what the numbers stand for.
+        locals, facts: the values behind the numbers.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Cells:
         return self.numbered(self.local_number(local), lane)
 
     def local_number(self, local: Local) -> int:
-        """The number of what a node holds."""
+        """The number of a node's state."""
         number = self._local_numbers.get(local)
         if number is None:
             number = self._local_numbers[local] = len(self.locals)
@@ -64,7 +64,7 @@ class Cells:
         return number
 
     def local(self, cell: int) -> Local:
-        """What the node holds."""
+        """The node's state."""
         return self.locals[self.held[cell][0]]
 
     def lane(self, cell: int) -> int:
@@ -72,7 +72,7 @@ class Cells:
         return self.held[cell][1]
 
     def growing(self, bits: int) -> dict[int, int]:
-        """For the cells so far, the same with these messages in the lane; see `grown`."""
+        """For each cell computed so far, the cell with these messages added; see `grown`."""
         return self._grown.setdefault(bits, {})
 
     def grown(self, cell: int, bits: int) -> int:
@@ -85,7 +85,7 @@ class Cells:
         return grown
 
     def numbered(self, local: int, lane: int) -> int:
-        """The number of a cell, given the number of what the node holds."""
+        """The number of a cell, given the number of the node's state."""
         number = self._numbers.get((local, lane))
         if number is None:
             number = self._numbers[local, lane] = len(self.held)

@@ -1,11 +1,11 @@
-"""Breadth-first search through every state of a model, with the shortest trace to what is wrong.
+"""Breadth-first search through every state of a model, with a shortest trace to a violation.
 
-Owns the search, its bounds and its figures; knows nothing of Paxos. A model names what must hold in
-every state and in every step (*always*), and what must be reached at least once (*sometimes*): a
-model in which nothing happens keeps every promise, and must fail all the same.
+This module owns the search, its bounds and its figures, and knows nothing of Paxos. A model names
+what must hold in every state and in every step (*always*), and what must be reached at least once
+(*sometimes*): a model in which nothing happens breaks no promise, and must still fail.
 
-What a state or a step says about the properties is one integer, a *mark*: bit i is set if the i-th
-of the always-properties is broken; the bits above them are set for each sometimes-property seen.
+The result for a state or a step is one integer, a *mark*. Bit i is set if the i-th always-property
+is broken; the bits above are set for the sometimes-properties that were seen.
 """
 
 import gc
@@ -32,7 +32,7 @@ class Model(Protocol[State]):
         ...
 
     def initial(self) -> State:
-        """Where everything begins."""
+        """The first state."""
         ...
 
     def successors(self, state: State, /) -> Iterable[tuple[State, int]]:
@@ -44,7 +44,7 @@ class Model(Protocol[State]):
         ...
 
     def retell(self, path: Sequence[State], /) -> list[str]:
-        """A path of canonical states, told as one line a step."""
+        """A path of canonical states, as one line for each step."""
         ...
 
 
@@ -53,12 +53,12 @@ class Report(Generic[State]):
     """What a search found.
 
     Attributes:
-        states, transitions, depth: how many were met, and how many steps the farthest is away.
+        states, transitions, depth: how many were met, and the distance of the farthest state.
         seconds: how long it took.
         complete: whether all states were met; a search ends early at its bound or a violation.
         broken: the always-properties that the last step of `trace` breaks.
         missing: the sometimes-properties that nothing met had.
-        trace: a shortest way to the violation, told step by step.
+        trace: a shortest path to the violation, one line for each step.
     """
 
     states: int = 0
@@ -72,18 +72,18 @@ class Report(Generic[State]):
 
     @property
     def holds(self) -> bool:
-        """Whether everything was met, nothing is broken and nothing is missing."""
+        """Whether the search is complete, nothing is broken and nothing is missing."""
         return self.complete and not self.broken and not self.missing
 
     @property
     def states_per_second(self) -> int:
-        """How fast the search was."""
+        """The speed of the search."""
         return int(self.states / max(self.seconds, 1e-9))
 
 
 @dataclass(slots=True)
 class Search(Generic[State]):
-    """One search, as far as it has come. `parents` remembers the first way to each state."""
+    """One search in progress. `parents` has the first path to each state."""
 
     model: Model[State]
     parents: dict[State, State | None]
@@ -97,7 +97,7 @@ class Search(Generic[State]):
         return (1 << len(self.model.always)) - 1
 
     def expand(self, frontier: list[State], limit: int) -> tuple[list[State], list[State], int]:
-        """The next level; or, if a step breaks something, the path to it and its mark."""
+        """The next level; or, if a step breaks a property, the path to it and its mark."""
         model, parents, wrong = self.model, self.parents, self.wrong
         level: list[State] = []
         for state in frontier:
@@ -115,7 +115,7 @@ class Search(Generic[State]):
         return level, [], 0
 
     def path(self, state: State) -> list[State]:
-        """The shortest way from the beginning to `state`."""
+        """A shortest path from the first state to `state`."""
         path: list[State] = []
         at: State | None = state
         while at is not None:
@@ -127,7 +127,7 @@ class Search(Generic[State]):
 def explore(model: Model[State], limit: int = 100_000_000) -> Report[State]:
     """Meet every state of `model`, nearest first, until one is wrong or `limit` are met."""
     began = time.perf_counter()
-    # all is let go of before garbage is looked for again: to look through it takes long
+    # release everything before garbage collection begins again: a pass over it takes long
     with without_garbage_collection():
         report = _explored(model, limit)
         del model
@@ -159,7 +159,7 @@ def _names(names: Sequence[str], mark: int) -> Iterator[str]:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Much is made and little of it is garbage: looking through it again and again is slow."""
+    """Pause garbage collection: the search keeps nearly all that it makes, so passes only cost time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,6 +1,6 @@
-"""Looking for a mistake: small clusters, one after the other, until one of them shows it.
+"""The search for a mistake: small clusters, one after the other, until one of them shows it.
 
-The mistake is in the code that ships, put there before it was imported; see `tests/catalogue`.
+The mistake is seeded in the shipped code before it is imported; see `tests/catalogue`.
 """
 
 from collections.abc import Iterable
@@ -40,20 +40,20 @@ TRAPS = (
 
 CLASS_PROMISE_TRAPS = (
     Scenario(
-        "a home that flies once and dies",
+        "a home that sends one batch and dies",
         3,
         (1,),
         identity=True,
-        flies=True,
+        batches=True,
         crashes=1,
         out_of_reach=frozenset({DUEL, ADOPTED, FINISHED, RESTARTED, HANDED_DOWN, LEFT}),
     ),
     Scenario(
-        "a home that flies and gives up",
+        "a home that sends batches and gives up",
         3,
         (2,),
         identity=True,
-        flies=True,
+        batches=True,
         gives_up=True,
         out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}),
     ),
@@ -66,55 +66,55 @@ CLASS_PROMISE_TRAPS = (
         out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}) | ALONE,
     ),
     Scenario(
-        "a home that flies and a proposer",
+        "a home that sends batches and a proposer",
         3,
         (1, 1),
         identity=True,
-        flies=True,
+        batches=True,
         out_of_reach=frozenset({DUEL, RESTARTED, HANDED_DOWN, LEFT}),
     ),
     Scenario(
-        "a home that flies and restarts, quorums 3 and 1",
+        "a home that sends batches and restarts, quorums 3 and 1",
         3,
         (2,),
         prepare=3,
         accept=1,
         identity=True,
-        flies=True,
+        batches=True,
         crashes=1,
         spared=True,
         out_of_reach=frozenset({DUEL, FINISHED}),
     ),
     Scenario(
-        "a home that flies and a proposer, quorums 3 and 1",
+        "a home that sends batches and a proposer, quorums 3 and 1",
         3,
         (2, 1),
         prepare=3,
         accept=1,
         identity=True,
-        flies=True,
+        batches=True,
         out_of_reach=frozenset({RESTARTED, HANDED_DOWN}),
     ),
     Scenario(
-        "a home that flies and restarts",
+        "a home that sends batches and restarts",
         3,
         (2,),
         identity=True,
-        flies=True,
+        batches=True,
         crashes=1,
         out_of_reach=frozenset({DUEL, FINISHED}),
     ),
 )
-"""For those that do."""
+"""For mistakes that need one."""
 
 
 class Catch(NamedTuple):
-    """What a hunt found.
+    """The result of a hunt.
 
     Attributes:
-        states: how many states were met, in the clusters before as well.
-        properties: what is broken, or never happens; none if nothing shows the mistake.
-        trace: the way there, step by step.
+        states: how many states were met, in earlier clusters too.
+        properties: what is broken or never happens; empty if nothing shows the mistake.
+        trace: the path to it, one line for each step.
     """
 
     states: int
@@ -123,17 +123,17 @@ class Catch(NamedTuple):
 
 
 def hunt(budget: int) -> Catch:
-    """Look for anything that is wrong, in at most `budget` states."""
+    """Look for any violation, in at most `budget` states."""
     return _hunt(TRAPS, ALWAYS, budget)
 
 
 def hunt_at_home(budget: int) -> Catch:
-    """Look for what is wrong where a home has class promises, in at most `budget` states."""
+    """Look for any violation with class promises, in at most `budget` states."""
     return _hunt(CLASS_PROMISE_TRAPS, ALWAYS, budget)
 
 
 def hunt_for_two_decrees(budget: int) -> Catch:
-    """Look for nothing but two decrees, in at most `budget` states: where a mistake leads to."""
+    """Look only for two decrees of one key, in at most `budget` states."""
     return _hunt((Scenario("two claims", 3, (1, 1)),), (AGREEMENT,), budget)
 
 

@@ -1,19 +1,19 @@
-"""What a node can do in a state, and what that sends and breaks; worked out once for each cell.
+"""What a node can do in a state, and what that sends and breaks; computed once for each cell.
 
-Three ways of saying the same with fewer states, none of which asks what a message means; each looks
-at what a step was seen to do:
+Three reductions give the same result with fewer states. None of them depends on the meaning of a
+message; each considers only the observed effects of a step:
 
-* a *silent* step changes nothing but what a crash would take, and sends nothing (counting a promise,
-  say). It can wait until the node does something else, since what arrived stays in the network; so a
-  move is any number of silent steps and then one that is not silent.
+* a *silent* step changes only volatile state and sends nothing (counting a promise, say). It can
+  wait until the node does something else, since what arrived stays in the network. So a move is any
+  number of silent steps and then one that is not silent.
 * of two moves that send the same, one is dropped if silent steps lead from the other to it.
 * an *echo* changes nothing and sends promises, refusals, commits or questions for a class promise.
-  Having sent it takes nothing away from anybody, and more such messages hide no violation, so it is
-  sent as soon as it can be.
+  Sending it prevents no other step, and more such messages hide no violation, so it is sent as soon
+  as possible.
 
-A crash is possible between sending *at once* and the sync: then what left at once has left, and the
-records, all that waits for them and everything volatile are lost, and what was written before without a
-sync is there or not.
+A crash is possible between sending *at once* and the sync. Then what left at once has left. The
+records, all that waits for them and everything volatile are lost. Earlier records without a sync
+may be lost or not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,12 +40,12 @@ from .properties import judge_step
 from .scenarios import Scenario
 
 Grows = tuple[tuple[int, int], ...]
-"""Places of other nodes, and the bits added to their lanes."""
+"""The places of other nodes, with the bits added to their lanes."""
 
 OPEN, RESENT, RETRIED, ASKED = -1, -2, -3, -4
 _TIMED = {RETRIED: RETRY, ASKED: ASK}
 _HARMLESS = Promise | PromiseClass | Nack | Commit | PrepareClass
-"""Events without a message. One with a message is its number and its sender's place, as one."""
+"""Events without a message. An event with a message is coded as its number and the sender's place."""
 
 
 class Move(NamedTuple):
@@ -53,10 +53,10 @@ class Move(NamedTuple):
 
     Attributes:
         cell: the node's cell afterwards.
-        grows: what it adds to the lanes of others.
+        grows: what it adds to the lanes of other nodes.
         crashes: 1 if the node crashes in it.
-        mark: what it breaks, and what it shows.
-        steps: what it consists of.
+        mark: the properties that it breaks or shows.
+        steps: its steps.
     """
 
     cell: int
@@ -67,13 +67,13 @@ class Move(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What an event does to a node in one state, whatever is in its lane.
+    """The effect of an event on a node in one state, whatever its lane holds.
 
     Attributes:
-        name, before, event: the node, what it held, and what happens to it.
-        reaction: what it does then.
-        local, lane, grows: the same in numbers: what it holds, and what it sends.
-        silent: whether it changes nothing but what a crash would take, and sends nothing.
+        name, before, event: the node, its state before, and the event.
+        reaction: what the node does.
+        local, lane, grows: the same as numbers: its new state, and what it sends.
+        silent: whether it changes only volatile state and sends nothing.
         idle: whether it does nothing at all.
         marks: for each set of answers that the node has given so far, the mark of the step.
     """
@@ -107,7 +107,11 @@ class Moves:
         )
         ballots = dict(zip(scenario.proposers, scenario.ballots, strict=True))
         self._nodes = Nodes(
-            scenario.config, scenario.wishes(), ballots, scenario.loses, scenario.flies
+            scenario.config,
+            scenario.claims_by_proposer(),
+            ballots,
+            scenario.loses,
+            scenario.batches,
         )
         self._lanes = lanes
         self._cells = cells
@@ -120,7 +124,7 @@ class Moves:
         self._timed_by: list[dict[int, tuple[int, ...]]] = [{} for _ in self._names]
 
     def of(self, place: int, cell: int, answers: Sequence[int]) -> list[Move]:
-        """What a node can do, given the answers to it that stand in the lane of each node."""
+        """The moves of a node, given the answers to it in the lane of each node."""
         local, lane = self._cells.held[cell]
         self._look(place, local, (lane & self._lanes.inbound, *answers))
         moves: dict[tuple[int, Grows, int, int], Move] = {}
@@ -136,11 +140,11 @@ class Moves:
         return kept
 
     def awake(self, place: int, cell: int) -> tuple[int, ...]:
-        """For each node, all answers but those that do nothing here, wherever silent steps lead."""
+        """For each node, the answers that have an effect here, in any state that silent steps reach."""
         return self._awake[place].get(self._cells.held[cell][0], self._all_awake)
 
     def _look(self, place: int, local: int, bits: Sequence[int]) -> None:
-        """Find out which messages do nothing, of all that ever stood before a node like this."""
+        """Find which of the messages met so far have no effect on a node in this state."""
         seen = self._seen[place].setdefault(local, [0] * self._radix)
         if all(new & ~old == 0 for new, old in zip(bits, seen, strict=False)):
             return
@@ -152,7 +156,7 @@ class Moves:
         self._awake[place][local] = tuple(~bits for bits in idle[1:])
 
     def echoes(self, place: int, cell: int) -> tuple[int, Grows]:
-        """What a node answers to what is in its lane, staying the same; its own lane first."""
+        """The answers of a node to its lane that leave its state unchanged; its own lane first."""
         local, lane = self._cells.held[cell]
         bits = dict.fromkeys(range(len(self._names)), 0)
         for effect in self._effects_on(place, local, lane, ()) if self._reduced else ():
@@ -164,7 +168,7 @@ class Moves:
         return own, tuple((other, more) for other, more in bits.items() if more)
 
     def _is_echo(self, effect: Effect, local: int, lane: int) -> bool:
-        """Whether a step changes nothing, and sends only what hides no violation."""
+        """Whether a step changes nothing, and sends only messages that hide no violation."""
         if effect.local != local:
             return False
         sent = (*effect.reaction.at_once, *effect.reaction.after)
@@ -177,7 +181,7 @@ class Moves:
         """The event with this number."""
         if event == OPEN:
             name = self._names[place]
-            return self._nodes.opening(name, self._nodes.wish(name, local))
+            return self._nodes.opening(name, self._nodes.next_claim(name, local))
         if event == RESENT and local.volatile is not None:
             return local.volatile.resend()
         if event < 0:
@@ -187,7 +191,7 @@ class Moves:
         return FromPeer(self._names[sender - 1] if sender else post.peer, post.message)
 
     def _timed(self, place: int, local: int) -> tuple[int, ...]:
-        """What happens to a proposer without any message."""
+        """The events of a proposer that need no message."""
         events = self._timed_by[place].get(local)
         if events is None:
             events = self._timed_by[place][local] = self._timed_events(place, local)
@@ -218,9 +222,9 @@ class Moves:
     def _effects_on(
         self, place: int, local: int, lane: int, answers: Sequence[int]
     ) -> list[Effect]:
-        """The effects of all events that can happen to a node and that do anything.
+        """The effects of all events of a node that have one.
 
-        Those are what needs no message, the messages in its own lane, and answers in any lane.
+        These are events without a message, the messages in its own lane, and answers in any lane.
         """
         effects = self._effects[place]
         found = [
@@ -237,7 +241,7 @@ class Moves:
         return [effect for effect in found if not effect.idle]
 
     def _effect(self, place: int, local: int, event: int, number: int) -> Effect:
-        """Work out an effect, and remember which messages have none."""
+        """Compute an effect, and remember which messages have none."""
         effect = self._effects[place][local, event] = self._work_out(place, local, event)
         if effect.idle and event >= 0:
             self._idle[place][local][event % self._radix] |= 1 << number
@@ -259,7 +263,7 @@ class Moves:
         return Effect(name, before, event, reaction, result, lane, grows, silent, idle, {})
 
     def _cuts(self, effect: Effect) -> Iterator[Effect]:
-        """The same with a crash before the sync: only what left at once has happened."""
+        """The same with a crash before the sync: only the messages that left at once remain."""
         reaction = effect.reaction
         lane, grows = self._sent(effect.name, reaction.at_once)
         for left in replace(effect.before, begun=reaction.local.begun).crashed():
@@ -277,7 +281,7 @@ class Moves:
         return own, tuple((self._places[other], more) for other, more in bits.items() if more)
 
     def _mark(self, effect: Effect, lane: int) -> int:
-        """What a step breaks and shows, after all that the node has said."""
+        """The mark of a step, given all that the node has answered before."""
         said = lane & ~self._lanes.inbound
         mark = effect.marks.get(said)
         if mark is None:
@@ -290,7 +294,7 @@ class Moves:
     def _silently(
         self, place: int, local: int, lane: int, answers: Sequence[int]
     ) -> dict[int, tuple[Effect, ...]]:
-        """Where silent steps lead, and which."""
+        """The states that silent steps reach, with the steps."""
         reached: dict[int, tuple[Effect, ...]] = {local: ()}
         waiting = [local] if self._reduced else []
         for at in waiting:
@@ -303,7 +307,7 @@ class Moves:
     def _caused(
         self, place: int, cell: int, effect: Effect, steps: tuple[Effect, ...]
     ) -> Iterator[Move]:
-        """The step that an event causes, whole or cut short by a crash."""
+        """The step that an event causes, complete or cut short by a crash."""
         yield self._move(cell, effect, 0, steps)
         reaction = effect.reaction
         crashes = self._places[effect.name] in self._fragile
@@ -317,7 +321,7 @@ class Moves:
         return Move(number, effect.grows, crashes, self._mark(effect, lane), (*steps, effect))
 
     def _without_detours(self, place: int, moves: list[Move], answers: Sequence[int]) -> list[Move]:
-        """Leave out each move to where silent steps lead from another that sends the same."""
+        """Drop each move whose result silent steps reach from another move that sends the same."""
         alike: dict[tuple[int, Grows, int, int], dict[int, Move]] = {}
         for move in moves:
             local, lane = self._cells.held[move.cell]
@@ -332,7 +336,7 @@ class Moves:
 
 
 def _is_harmless(message: PaxosMessage) -> bool:
-    """Whether nobody is the worse for a message. To refuse all of a batch is no vote."""
+    """Whether a message hides no violation. A refusal of a whole batch is no vote."""
     return isinstance(message, _HARMLESS) or (
         isinstance(message, AcceptedMany) and bool(message.refused)
     )

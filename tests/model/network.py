@@ -1,14 +1,14 @@
 """The network of the model: a set of messages that only grows.
 
-A message that was sent may arrive never, once or many times, at any later moment and in any order:
-so loss, delay, repetition and reordering need no steps of their own (R02).
+A message that was sent may arrive never, once or many times, at any later moment and in any order.
+So loss, delay, repetition and reordering need no steps of their own (R02).
 
-The set is kept in one *lane* a node, as an integer with a bit for each message: in a node's lane is
-what others sent to it, and the promises and acceptances that it gave. So a lane names no acceptor
-but through its place, and two acceptors that nothing else tells apart can change places.
+The set is kept as one *lane* for each node, an integer with a bit for each message. A node's lane
+has what others sent to it, and the promises and acceptances that it gave. So a lane names no
+acceptor except by its place, and two acceptors without another difference can change places.
 
-A nack or a commit is the same whoever sent it, since no answer to it depends on that; one bit stands
-for all.
+A nack or a commit is the same whichever node sent it, since no answer to it depends on that. One
+bit stands for all of them.
 """
 
 from decreed.registry.paxos.messages import (
@@ -32,8 +32,8 @@ class Post(Value, frozen=True):
 
     Args:
         inbound: whether it goes to the node; otherwise it is an answer of the node.
-        peer: the other side.
-        message: what is said.
+        peer: the other node.
+        message: the message.
     """
 
     inbound: bool
@@ -51,7 +51,7 @@ class Lanes:
         self._numbers: dict[Post, int] = {}
 
     def place(self, sender: NodeId, to: NodeId, message: PaxosMessage) -> tuple[NodeId, int]:
-        """Whose lane a message belongs to, and its bit there."""
+        """The node whose lane has a message, and its bit there."""
         match message:
             case Promise() | Accepted() | AcceptedMany() | PromiseClass():
                 return sender, self._bit(Post(False, to, message))

@@ -1,20 +1,22 @@
-"""One node of the model: the shipped `Replica`, taken as a pure function of what it holds.
+"""One node of the model: the shipped `Replica`, used as a pure function of its state.
 
-A node's state in the model is a value: what is on its disk for the one key, which life it is in, and
-what a crash would take. `react` puts a real replica into that state, lets one event happen to it,
-and reads off the new state and what the replica wants sent, sorted as the replica sorted it:
-*at once*, or *after* the records are durable. So the acceptor, the proposer, the learner and the
-contract between them and the disk are the code that ships; nothing is written a second time here.
+A node's state in the model is a value: its disk for the one key, the number of its incarnation, and
+its volatile state. `react` puts a real replica into that state, gives it one event, and reads the
+new state and the messages of the replica, sorted as the replica sorted them: *at once*, or *after*
+the records are durable. So the acceptor, the proposer, the learner and the contract between them
+and the disk are the shipped code; the model has no second version of them.
 
-One thing is not taken from a disk: which life this is. The model counts lives, as the directory does.
+One thing does not come from a disk: the number of the incarnation. The model counts it, as the
+directory does.
 
-Of feeds the model knows as much as one key needs. A node's feed ends at 1 if it has learned the key,
-and at 0 otherwise; and a home has read every feed up to where it has learned what stands in it. A real
-home may have read less, and then counts fewer promises: that is a promise which has not arrived. And a
-home that holds anything for the key, or may begin no ballot any more, is told of no class promise:
-it has no use for one.
+Of feeds the model knows as much as one key needs. A node's feed ends at 1 if it has learned the
+key, and at 0 otherwise. A home has read every feed as far as it has learned its entries. A real
+home may have read less, and then counts fewer promises; that equals a promise which has not
+arrived. A home that holds anything for the key, or may begin no more ballots, gets no class
+promise, since it has no use for one.
 
-Where proposals fly, a batch has the one key on board, and a home makes at most one in each incarnation.
+In scenarios with batches, a batch has the one key, and a home makes at most one batch in each
+incarnation.
 """
 
 from collections.abc import Mapping
@@ -63,51 +65,50 @@ FINISH = Finish(KEY, None)
 
 
 Sent = tuple[tuple[NodeId, PaxosMessage], ...]
-"""Messages of Paxos, each with its addressee."""
+"""Messages of Paxos, each with its receiver."""
 
 
 class Volatile(Value, frozen=True):
-    """An attempt under way.
+    """The volatile state of an attempt.
 
     Args:
-        state: None while it pauses after having been preempted. Who has voted on a batch stands
-            here too.
-        heard: the highest ballot that a nack spoke of.
-        wish: which of the node's claims it is for.
+        state: the state of the ballot, with the votes on a batch; None during a pause after a nack.
+        heard: the highest ballot reported by a nack.
+        claim_index: which of the node's claims it is for.
         batch: the number of the batch that it travels in; 0 if it travels alone.
     """
 
     state: Preparing | Proposing | None
     heard: Ballot | None
-    wish: int = 0
+    claim_index: int = 0
     batch: int = 0
 
     def progress(self) -> Progress:
-        """The attempt, in which all that may be said again has been said again."""
+        """The attempt, after all its repetitions."""
         preemptions = int(self.state is None)
         return Progress(self.state, self.heard, self.batch, CLASS_PROMISE_RESENDS, preemptions)
 
     def resend(self) -> Fired:
-        """What happens when it stays unanswered."""
+        """The timer that fires when it gets no answer."""
         return Fired(ResendBatch(self.batch)) if self.batch else RESEND
 
 
 class Disk(Value, frozen=True):
-    """What is on a node's disk: its instance of the key, and its class promise to n1."""
+    """The disk of a node: its instance of the key, and its class promise to n1."""
 
     instance: Instance = EMPTY
     promised: Class | None = None
 
 
 class Local(Value, frozen=True):
-    """All that a node holds.
+    """The whole state of a node.
 
     Args:
-        disk: what is on its disk, as a reader sees it.
+        disk: its disk, as a reader sees it.
         incarnation: its incarnation.
-        begun: the ballots that it has begun, in all its lives, in order; the model's own memory.
-        volatile: what a crash takes; None if no attempt is under way.
-        told: the class promises that this incarnation was told, and by whom; a crash takes them too.
+        begun: the ballots that it has begun, in all its incarnations, in order; kept by the model.
+        volatile: the attempt, which a crash loses; None if there is none.
+        told: the class promises that this incarnation has received, with their senders; also volatile.
         synced: what a crash may leave of the disk; None if that is all of it.
     """
 
@@ -120,29 +121,29 @@ class Local(Value, frozen=True):
 
     @property
     def instance(self) -> Instance:
-        """What the node holds for the key."""
+        """The node's instance of the key."""
         return self.disk.instance
 
     def restarted(self) -> "Local":
-        """After a crash that took nothing from the disk: everything else is new."""
+        """The state after a crash that took nothing from the disk: all else is new."""
         return Local(self.disk, self.incarnation + 1, self.begun)
 
     def crashed(self) -> "tuple[Local, ...]":
-        """What a crash may leave: the disk stays as it was, or loses what was not synced."""
+        """The states after a crash: the disk stays as it was, or loses what was not synced."""
         if self.synced is None:
             return (self.restarted(),)
         return (self.restarted(), replace(self, disk=self.synced).restarted())
 
 
 class Reaction(Value, frozen=True):
-    """What one event did.
+    """The effect of one event.
 
     Args:
         local: the node afterwards, its records durable.
-        begins: the ballot that it begins in this step, if it does.
-        at_once: what may leave before the records are durable.
-        after: what may not.
-        alarmed: whether the node says that it found corruption or a bug.
+        begins: the ballot that it begins in this step; None if it begins none.
+        at_once: the messages that may leave before the records are durable.
+        after: the messages that wait for them.
+        alarmed: whether the node raised an alarm.
     """
 
     local: Local
@@ -161,7 +162,7 @@ class Nodes:
             that only finishes what others began.
         ballots: how many ballots each may begin.
         loses: whether a crash may take what was written without a sync.
-        flies: whether what relies on a class promise travels as a batch.
+        batches: whether what relies on a class promise travels as a batch.
     """
 
     def __init__(
@@ -170,25 +171,29 @@ class Nodes:
         claims: Mapping[NodeId, tuple[Claim, ...]],
         ballots: Mapping[NodeId, int],
         loses: bool,
-        flies: bool,
+        batches: bool,
     ) -> None:
-        self._flies = flies
+        self._batches = batches
         self._ballots = ballots
         self._loses = loses
         self._config = config
         self._claims = claims
 
-    def wish(self, name: NodeId, local: Local) -> int:
-        """Which of its claims a node makes next: another one each time, as long as there are."""
+    def next_claim(self, name: NodeId, local: Local) -> int:
+        """The index of the claim that a node makes next: a new one each time, while there are any."""
         return min(len(local.begun), max(len(self._claims[name]) - 1, 0))
 
-    def opening(self, name: NodeId, wish: int) -> Event:
-        """What makes this node begin an attempt."""
+    def opening(self, name: NodeId, claim_index: int) -> Event:
+        """The event that makes this node begin an attempt."""
         claims = self._claims[name]
-        return FromClient(1, (ClaimRequest(1, 1_000, True, claims[wish]),)) if claims else FINISH
+        return (
+            FromClient(1, (ClaimRequest(1, 1_000, True, claims[claim_index]),))
+            if claims
+            else FINISH
+        )
 
     def react(self, name: NodeId, local: Local, event: Event) -> Reaction:
-        """What an event does to a node that holds this."""
+        """The effect of an event on a node in this state."""
         replica = self._revive(name, local)
         effects = replica.step(NOW, [event], {KEY: local.instance})
         at_once = _sent(effects.at_once)
@@ -203,26 +208,26 @@ class Nodes:
             _unsynced(effects, local, disk) if self._loses else None,
         )
         if len(after.begun) > max(len(local.begun), self._ballots.get(name, 0)):
-            return Reaction(local, None, (), (), False)  # out of bounds: what it takes is lost
+            return Reaction(local, None, (), (), False)  # out of bounds: the event is lost
         after = self._without_use(name, local, after)
         return Reaction(after, begins, at_once, _sent(effects.after), bool(effects.alarms))
 
     def _without_use(self, name: NodeId, before: Local, after: Local) -> Local:
-        """The same without class promises that no step to come looks at."""
+        """The same without class promises that no later step uses."""
         if len(after.begun) >= self._ballots.get(name, 0):
             return replace(after, told=frozenset())
         return after if before.instance == EMPTY else replace(after, told=before.told)
 
     def _revive(self, name: NodeId, local: Local) -> Replica:
-        """A replica that holds what `local` says."""
+        """A replica in the state `local`."""
         replica = Replica(self._config, self._recovered(name, local))
-        if self._flies:
+        if self._batches:
             replica.parts.coordinator.smallest_batch = 1
         if local.volatile is not None:
-            replica.step(NOW, [self.opening(name, local.volatile.wish)], {KEY: EMPTY})
+            replica.step(NOW, [self.opening(name, local.volatile.claim_index)], {KEY: EMPTY})
         progress = local.volatile.progress() if local.volatile is not None else None
         told = tuple(sorted(local.told))
-        replica.restore(KEY, Held(progress, told, _flown(local)))
+        replica.restore(KEY, Held(progress, told, _batches_made(local)))
         return replica
 
     def _recovered(self, name: NodeId, local: Local) -> Recovered:
@@ -253,17 +258,17 @@ class Nodes:
         if progress is None:
             return None
         held = before.volatile
-        wish = self.wish(name, before) if held is None else held.wish
-        return Volatile(progress.state, progress.heard, wish, progress.batch)
+        claim_index = self.next_claim(name, before) if held is None else held.claim_index
+        return Volatile(progress.state, progress.heard, claim_index, progress.batch)
 
 
-def _flown(local: Local) -> int:
+def _batches_made(local: Local) -> int:
     """How many batches this incarnation has made."""
     return sum(b.is_of_home and b.process.incarnation == local.incarnation for b in local.begun)
 
 
 def _stored(effects: Effects, disk: Disk) -> Disk:
-    """What the disk holds once the step's records are on it."""
+    """The disk after the step's records are written."""
     for record in effects.records:
         match record:
             case InstanceRecord(_, instance):
@@ -276,16 +281,16 @@ def _stored(effects: Effects, disk: Disk) -> Disk:
 
 
 def _unsynced(effects: Effects, before: Local, disk: Disk) -> Disk | None:
-    """What a crash behind the step may leave, if it is less than all."""
+    """What a crash after the step may leave of the disk; None if that is all of it."""
     durable = before.disk if before.synced is None else before.synced
     return None if effects.sync or durable == disk else durable
 
 
 def _sent(outgoing: list[Outgoing]) -> Sent:
-    """The messages of Paxos among what is to be sent.
+    """The Paxos messages among what is sent.
 
-    One to nobody is left out: a nack has no sender here (see `network`), and a home that is refused
-    for want of a class promise asks that sender once more. It has asked everybody already.
+    A message without a receiver is left out. A nack has no sender here (see `network`), and a home
+    that is refused for lack of a class promise asks that sender again. It has asked all nodes already.
     """
     return tuple(
         (item.to, item.message)
@@ -295,9 +300,9 @@ def _sent(outgoing: list[Outgoing]) -> Sent:
 
 
 def _begun(local: Local, event: Event, at_once: Sent) -> Ballot | None:
-    """The ballot that a step begins: by a prepare, or by an accept that needs none.
+    """The ballot that a step begins: by a prepare, or by an accept without one.
 
-    A message makes a node go on in its ballot, or leave a batch that refuses it and prepare.
+    After a message a node continues its ballot, or leaves a batch that refuses its key and prepares.
     """
     state = local.volatile.state if local.volatile is not None else None
     first = Prepare if isinstance(event, FromPeer) else Prepare | Accept | AcceptMany

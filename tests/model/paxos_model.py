@@ -1,16 +1,16 @@
-"""A cluster of shipped nodes as a model for the checker: states, steps, and which states are alike.
+"""A cluster of shipped nodes as a model for the checker: states, steps, and equivalent states.
 
-A state holds one *cell* a node, which is what the node holds and its lane of the network, and the
+A state has one *cell* for each node, which is the node's state and its lane of the network, and the
 number of crashes so far. In one step one node does one thing: it takes a message, begins an attempt
-or gives one up for another, says something again, or crashes and restarts.
+or drops one for another, repeats a message, or crashes and restarts.
 
 Why a step is one step, though a node sends some of its messages before its records are on disk: a
-message that has left need not arrive yet, so whatever others do between the sending and the sync
-they can also do behind it. What they cannot do is make the node crash in between, and that is a step
-of its own (see `moves`). A crash before anything left is a plain crash. A node that stays down for a
-while is one to which nothing is delivered.
+message that has left need not arrive yet. So whatever other nodes do between the sending and the
+sync they can also do after it. Only a crash of the node in between is different, and that is a step
+of its own (see `moves`). A crash before anything left is a plain crash. A node that stays down for
+a while is one that gets no messages.
 
-Acceptors that do not propose are alike: states that differ only in which of them is which are one.
+Acceptors that do not propose are alike: states that differ only in their names are one state.
 """
 
 from collections import Counter
@@ -28,15 +28,15 @@ from .scenarios import Scenario
 from .traces import tell, tell_crash
 
 State = tuple[int, ...]
-"""The number of each node's cell, then how many crashes there have been."""
+"""The number of each node's cell, then the number of crashes."""
 Growth = tuple[tuple[int, int, dict[int, int]], ...]
-"""`Grows`, each with what the cells become that have grown so far."""
+"""`Grows`, each with the grown cells computed so far."""
 _QUIET: tuple[int, Growth] = (0, ())
-"""What a node echoes that echoes nothing."""
+"""The echoes of a node that has none."""
 
 
 class Plan(NamedTuple):
-    """A move, made ready for being made in very many states.
+    """A move, prepared for use in very many states.
 
     Attributes:
         cell, growth, crashes, mark: as in `move`; the mark of what is judged.
@@ -51,12 +51,12 @@ class Plan(NamedTuple):
 
 
 class PaxosModel:
-    """The model of one scenario. Everything that is worked out is kept for the model's lifetime.
+    """The model of one scenario. Everything computed is kept for the lifetime of the model.
 
     Args:
         scenario: the cluster and the bounds.
-        reduced: whether to leave out steps that change nothing that counts; see `moves`.
-        judged: the always-properties that are looked at.
+        reduced: whether to leave out steps that the reductions of `moves` make unnecessary.
+        judged: the always-properties that are checked.
     """
 
     always = ALWAYS
@@ -70,7 +70,9 @@ class PaxosModel:
         self._proposers = len(scenario.proposers)
         self._crashes = scenario.crashes
         self._quorums = scenario.config.quorums
-        self._claims = [claim for claims in scenario.wishes().values() for claim in claims]
+        self._claims = [
+            claim for claims in scenario.claims_by_proposer().values() for claim in claims
+        ]
         self._lanes = Lanes()
         alike = scenario.names[self._proposers :]
         self._cells = Cells(self._lanes, scenario.proposers, alike)
@@ -82,7 +84,7 @@ class PaxosModel:
         self._names = scenario.names
 
     def initial(self) -> State:
-        """Nothing has happened, but for what is said of itself."""
+        """The state in which nothing has happened except the first echoes."""
         state = [*[self._cells.number(Local(), 0)] * self._size, 0]
         for place in range(self._size):
             self._echo(place, state)
@@ -109,13 +111,13 @@ class PaxosModel:
         return mark
 
     def on_disk(self, state: State) -> tuple[object, ...]:
-        """What the nodes' disks hold; for those that are alike, in no order."""
+        """The disks of the nodes; those of alike nodes in no order."""
         disks = [self._cells.local(cell).disk for cell in state[:-1]]
         first = self._proposers
         return (*disks[:first], frozenset(Counter(disks[first:]).items()))
 
     def canonical(self, state: State) -> State:
-        """The state that stands for all that differ in the names of acceptors that are alike."""
+        """The state that stands for all that differ only in the names of alike acceptors."""
         first = self._proposers
         if self._size - first < 2:
             return state
@@ -131,7 +133,7 @@ class PaxosModel:
         return (*proposers, *[keys[old][0] for old in order], state[-1])
 
     def retell(self, path: Sequence[State]) -> list[str]:
-        """A path of canonical states as one line a step, the nodes keeping their names."""
+        """A path of canonical states as one line for each step, in which nodes keep their names."""
         told: list[str] = []
         at = path[0]
         for wanted in path[1:]:
@@ -165,7 +167,7 @@ class PaxosModel:
         return tuple((other, bits, self._cells.growing(bits)) for other, bits in grows)
 
     def _after(self, place: int, state: State, plan: Plan) -> State | None:
-        """The state behind a move; None if it is out of bounds or changes nothing."""
+        """The state after a move; None if it is out of bounds or changes nothing."""
         cell, growth, crashes, _, _ = plan
         if crashes and state[-1] == self._crashes:
             return None
@@ -189,7 +191,7 @@ class PaxosModel:
         return tuple(after)
 
     def _echo(self, place: int, after: list[int]) -> None:
-        """Let a node whose cell has changed say what takes nothing away from anybody."""
+        """Add the echoes of a node whose cell has changed."""
         cell = after[place]
         own, growth = self._echoes[place].get(cell) or self._echoes_of(place, cell)
         if own:

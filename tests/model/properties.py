@@ -1,8 +1,8 @@
-"""What must always hold, and what must be seen sometimes; told from facts, not from the handlers.
+"""The properties that must always hold or sometimes occur, judged from facts rather than by handlers.
 
-Whether something is chosen is counted here anew, from the acceptances that were answered or are on
-disk, and never by asking the code under test. A *mark* is an integer with a bit for each property:
-see `checker`.
+Whether a value is chosen is counted here independently, from the acceptances that were answered or
+are on disk, and never by asking the code under test. A *mark* is an integer with a bit for each
+property: see `checker`.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -92,35 +92,35 @@ def mark_of(names: Iterable[str]) -> int:
 
 
 class Facts(Value, frozen=True):
-    """What one node adds to the judgement of a state.
+    """The facts of one node that a state is judged by.
 
     Args:
-        instance: what is on its disk.
-        voted: the ballots in which it ever said that it accepted.
-        pledged: the home ballots that it ever promised.
+        instance: its instance on disk.
+        voted: the ballots in which it ever answered that it accepted.
+        class_promised: the home ballots that it ever promised.
         shown: the proposals that were ever sent to it.
         begun: the ballots that it has begun.
     """
 
     instance: Instance
     voted: frozenset[Ballot]
-    pledged: frozenset[Ballot]
+    class_promised: frozenset[Ballot]
     shown: frozenset[Proposal]
     begun: tuple[Ballot, ...]
 
     def votes(self) -> frozenset[Ballot]:
-        """The ballots in which this node has accepted, as far as anybody or its disk can tell."""
+        """The ballots in which this node has accepted, by its answers or its disk."""
         accepted = self.instance.accepted
         return self.voted if accepted is None else self.voted | {accepted.ballot}
 
     def proposals(self) -> frozenset[Proposal]:
-        """The proposals that this node was shown or holds."""
+        """The proposals that this node received or holds."""
         accepted = self.instance.accepted
         return self.shown if accepted is None else self.shown | {accepted}
 
 
 def facts_of(local: Local, lane: Collection[Post]) -> Facts:
-    """What a node holds, was sent and has answered, as far as a state is judged by it."""
+    """The facts of a node with this state and these messages."""
     messages = list(_apart(post.message for post in lane))
     return Facts(
         Instance(None, local.instance.accepted, local.instance.learned, local.instance.disputed),
@@ -132,7 +132,7 @@ def facts_of(local: Local, lane: Collection[Post]) -> Facts:
 
 
 def chosen_by(nodes: Sequence[Facts], accept_size: int) -> list[Proposal]:
-    """Every proposal that so many acceptors have accepted in its ballot as an accept quorum has."""
+    """Every proposal that at least `accept_size` acceptors have accepted in its ballot."""
     proposals = frozenset[Proposal]().union(*(facts.proposals() for facts in nodes))
     votes = [facts.votes() for facts in nodes]
     return [p for p in proposals if sum(p.ballot in ballots for ballots in votes) >= accept_size]
@@ -168,12 +168,12 @@ def judge(nodes: Sequence[Facts], quorums: Quorums, claims: Collection[Claim]) -
 
 
 def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int:
-    """The mark of a step: of what a node does in it, given all that it ever answered before.
+    """The mark of a step of a node, given all that it ever answered before.
 
     Args:
         before: the node before the step.
-        lane: what it answered before the step; what was sent to it does not matter.
-        reaction: what it does, and what it holds behind that; it may have crashed.
+        lane: its answers before the step; messages to it do not matter.
+        reaction: what it does, and its state afterwards; it may have crashed.
     """
     after = reaction.local.instance
     held = reaction.local.disk.promised
@@ -200,7 +200,7 @@ def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int
 
 
 def _apart(messages: Iterable[PaxosMessage]) -> Iterator[PaxosMessage]:
-    """The same messages, with what is said of a batch said of its key; a refusal of it is no vote."""
+    """The messages, those on a batch as messages about its key; refusals are no votes."""
     for message in messages:
         match message:
             case AcceptMany(ballot, _, decrees):
@@ -212,7 +212,7 @@ def _apart(messages: Iterable[PaxosMessage]) -> Iterator[PaxosMessage]:
 
 
 def _claimed(decree: Decree, claims: Collection[Claim]) -> bool:
-    """Whether the decree is that of a claim, word for word."""
+    """Whether the decree is exactly that of a claim."""
     return any(decree == Decree.of(claim, decree.ballot, decree.time_ms) for claim in claims)
 
 
@@ -228,9 +228,9 @@ def _breaks_promise(message: PaxosMessage, said: Collection[PaxosMessage]) -> bo
 
 
 def _conceals(message: PaxosMessage, said: Collection[PaxosMessage]) -> bool:
-    """R12: a promise that tells of less than the node has accepted.
+    """R12: a promise that reports less than the node has accepted.
 
-    A class promise tells of it as in doubt, or by a feed that the key stands in.
+    A class promise reports it as in doubt, or by a feed that has the key.
     """
     if isinstance(message, PromiseClass):
         told_of = KEY in message.unlearned or message.feed_end > 0
@@ -273,19 +273,19 @@ def _is_not_promised(message: PaxosMessage, held: Class | None) -> bool:
 
 def _is_backed(ballot: Ballot, nodes: Sequence[Facts], prepare_size: int) -> bool:
     """R15: a quorum has promised the ballot, if it is the ballot of a home."""
-    pledged = sum(ballot in facts.pledged for facts in nodes)
-    return not ballot.is_of_home or pledged >= prepare_size
+    class_promised = sum(ballot in facts.class_promised for facts in nodes)
+    return not ballot.is_of_home or class_promised >= prepare_size
 
 
 def _is_handed_down(proposal: Proposal) -> bool:
-    """Whether a home proposes what an earlier incarnation of it has proposed in a home ballot."""
+    """Whether a home repeats a proposal that an earlier incarnation of it made in a home ballot."""
     now, first = proposal.ballot.process, proposal.decree.ballot
     earlier = now.node == first.process.node and now.incarnation > first.process.incarnation
     return earlier and first.is_of_home
 
 
 def _presumes(instance: Instance, says: Collection[PaxosMessage]) -> bool:
-    """Whether a proposal leaves that the node's own acceptor has not taken up in the same step."""
+    """Whether a proposal leaves that the node's own acceptor has not accepted in the same step."""
     accepted = None if instance.accepted is None else instance.accepted.ballot
     prepares = {m.ballot for m in says if isinstance(m, Prepare)}
     accepts = {m.ballot for m in says if isinstance(m, Accept)}

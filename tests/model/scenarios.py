@@ -1,4 +1,4 @@
-"""The clusters that are explored, with their bounds: small enough to finish, large enough to hurt."""
+"""The clusters that are explored, with their bounds: small enough to finish, large enough to matter."""
 
 from msgspec.structs import force_setattr
 
@@ -17,20 +17,20 @@ class Scenario(Value, frozen=True):
     Args:
         name: for tables and tests.
         nodes: how many nodes, each of them an acceptor; the first ones are proposers too.
-        ballots: for each proposer, how many ballots it may begin in all its lives.
-        claims: for each proposer, whether it has a claim of its own, as all have by default; one
-            that has none only finishes what others began.
+        ballots: for each proposer, how many ballots it may begin in all its incarnations.
+        claims: for each proposer, whether it has a claim of its own, as all have by default. A
+            proposer without one only finishes what others began.
         prepare, accept: the sizes of the quorums; 0 means a majority.
-        identity: whether the first node, which is home to the key, asks for class promises. It
-            claims something else in each ballot then, so that no value hides that two were possible.
-        flies: whether what it proposes on the strength of them travels as a batch.
+        identity: whether the first node, which is home to the key, asks for class promises. Then it
+            has another claim in each ballot, so that two chosen values cannot look the same.
+        batches: whether what it proposes under them travels as a batch.
         crashes: how many crashes there may be in all.
         spared: whether only the first node crashes.
         loses: whether a crash may take what was written without a sync.
-        gives_up: whether a proposer may drop an attempt at any moment and begin another; it
-            always may after a crash or after having been preempted.
-        out_of_reach: the sometimes-properties that nothing within these bounds can have.
-        states, depth: how many states there are, and how far the farthest is; a test holds them.
+        gives_up: whether a proposer may drop an attempt at any moment and begin another. It always
+            may after a crash or after a preemption.
+        out_of_reach: the sometimes-properties that cannot occur within these bounds.
+        states, depth: how many states there are, and the distance of the farthest; a test holds them.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Scenario(Value, frozen=True):
     prepare: int = 0
     accept: int = 0
     identity: bool = False
-    flies: bool = False
+    batches: bool = False
     crashes: int = 0
     spared: bool = False
     loses: bool = True
@@ -68,23 +68,23 @@ class Scenario(Value, frozen=True):
         force_setattr(quorums, "accept", self.accept or quorums.accept)
         return ClusterConfig(cluster.cluster_id, cluster.addresses, quorums)
 
-    def wishes(self) -> dict[NodeId, tuple[Claim, ...]]:
-        """What each proposer is asked to claim, one thing after the other."""
+    def claims_by_proposer(self) -> dict[NodeId, tuple[Claim, ...]]:
+        """The claims of each proposer, in order."""
         claims = self.claims or (True,) * len(self.ballots)
-        wishes: dict[NodeId, tuple[Claim, ...]] = {
+        claims_by: dict[NodeId, tuple[Claim, ...]] = {
             name: (claim(KEY, f"value of {name}".encode(), name.encode()),) if has_one else ()
             for name, has_one in zip(self.proposers, claims, strict=True)
         }
         if self.identity:
             home, several = self.names[0], range(self.ballots[0])
-            wishes[home] = tuple(claim(KEY, b"value %d" % n, b"claim %d" % n) for n in several)
-        return wishes
+            claims_by[home] = tuple(claim(KEY, b"value %d" % n, b"claim %d" % n) for n in several)
+        return claims_by
 
 
 ALONE = frozenset({FLOWN, LEFT})
-"""Out of reach where each key travels alone."""
+"""Out of reach in scenarios without batches."""
 PLAIN = frozenset({STANDING, HANDED_DOWN}) | ALONE
-"""Out of reach of a home that does not ask."""
+"""Out of reach in scenarios without class promises."""
 _UNRIVALLED = frozenset({DUEL, FINISHED}) | PLAIN
 _NEVER_DOWN = frozenset({RESTARTED}) | PLAIN
 
@@ -184,24 +184,24 @@ DEFAULT = (
         depth=18,
     ),
     Scenario(
-        "3 nodes, a home that flies and gives up, 2 ballots",
+        "3 nodes, a home that sends batches and gives up, 2 ballots",
         3,
         (2,),
         identity=True,
-        flies=True,
+        batches=True,
         gives_up=True,
         out_of_reach=frozenset({DUEL, FINISHED, RESTARTED, HANDED_DOWN}),
         states=18_435,
         depth=18,
     ),
     Scenario(
-        "3 nodes, quorums 3 and 1, a home that flies and restarts",
+        "3 nodes, quorums 3 and 1, a home that sends batches and restarts",
         3,
         (2,),
         prepare=3,
         accept=1,
         identity=True,
-        flies=True,
+        batches=True,
         crashes=1,
         spared=True,
         out_of_reach=frozenset({DUEL, FINISHED}),
@@ -209,19 +209,19 @@ DEFAULT = (
         depth=23,
     ),
     Scenario(
-        "3 nodes, quorums 3 and 1, a home that flies and 1 proposer",
+        "3 nodes, quorums 3 and 1, a home that sends batches and 1 proposer",
         3,
         (2, 1),
         prepare=3,
         accept=1,
         identity=True,
-        flies=True,
+        batches=True,
         out_of_reach=frozenset({RESTARTED, HANDED_DOWN}),
         states=132_019,
         depth=24,
     ),
 )
-"""What the tests explore, in less than a minute."""
+"""The scenarios of the tests, explored in less than a minute."""
 
 FULL = (
     Scenario(
@@ -293,21 +293,21 @@ FULL = (
         depth=23,
     ),
     Scenario(
-        "3 nodes, a home that flies and 1 proposer, 1 ballot each",
+        "3 nodes, a home that sends batches and 1 proposer, 1 ballot each",
         3,
         (1, 1),
         identity=True,
-        flies=True,
+        batches=True,
         out_of_reach=frozenset({DUEL, RESTARTED, HANDED_DOWN, LEFT}),
         states=102_543,
         depth=18,
     ),
     Scenario(
-        "3 nodes, a home that flies and 1 proposer, 2 ballots and 1",
+        "3 nodes, a home that sends batches and 1 proposer, 2 ballots and 1",
         3,
         (2, 1),
         identity=True,
-        flies=True,
+        batches=True,
         out_of_reach=frozenset({RESTARTED, HANDED_DOWN}),
         states=1_200_919,
         depth=24,
@@ -339,4 +339,4 @@ FULL = (
         out_of_reach=frozenset({RESTARTED, HANDED_DOWN}) | ALONE,
     ),
 )
-"""What takes longer, about eight minutes, and up to 2.5 GB of memory."""
+"""Larger scenarios, which take about eight minutes and up to 2.5 GB of memory."""

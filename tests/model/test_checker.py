@@ -10,7 +10,7 @@ Square = tuple[int, int]
 
 @dataclass(frozen=True)
 class Board:
-    """The token moves right or up; `trap` is wrong to be on, and so is the step `stumble`."""
+    """The token moves right or up; the square `trap` is a violation, and so is the step `stumble`."""
 
     side: int
     trap: Square | None = None
@@ -39,13 +39,13 @@ def test_every_state_is_met_once_and_every_step_taken() -> None:
     assert report.complete and not report.broken
 
 
-def test_what_is_never_seen_is_missing() -> None:
+def test_a_property_that_never_occurs_is_missing() -> None:
     report = explore(Board(3))
     assert report.missing == ["the moon"]
     assert not report.holds
 
 
-def test_a_wrong_state_is_found_by_the_shortest_way() -> None:
+def test_a_wrong_state_is_found_by_a_shortest_path() -> None:
     report = explore(Board(10, trap=(2, 1)))
     assert report.broken == ["no trap"]
     assert len(report.trace) == 3
@@ -53,19 +53,19 @@ def test_a_wrong_state_is_found_by_the_shortest_way() -> None:
     assert not report.complete and not report.holds
 
 
-def test_a_wrong_step_is_found_even_if_it_leads_to_where_we_have_been() -> None:
+def test_a_wrong_step_is_found_even_if_it_leads_to_a_known_state() -> None:
     report = explore(Board(10, stumble=((0, 1), (1, 1))))
     assert report.broken == ["no stumble"]
     assert report.trace == ["0,1", "1,1"]
 
 
-def test_a_wrong_beginning_is_told_without_a_step() -> None:
+def test_a_wrong_first_state_is_reported_without_a_step() -> None:
     report = explore(Board(10, trap=(0, 0)))
     assert report.broken == ["no trap"]
     assert report.trace == []
 
 
-def test_a_search_ends_at_its_bound_and_says_so() -> None:
+def test_a_search_that_ends_at_its_bound_is_incomplete() -> None:
     report = explore(Board(1_000), limit=50)
     assert 50 <= report.states < 60
     assert not report.complete and not report.holds

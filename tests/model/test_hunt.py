@@ -1,4 +1,4 @@
-"""Looking for mistakes where there are none; `tests/catalogue` looks for those that it seeds."""
+"""Hunts without a seeded mistake; `tests/catalogue` runs them with one."""
 
 from .hunt import hunt, hunt_for_two_decrees
 

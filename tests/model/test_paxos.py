@@ -1,7 +1,7 @@
-"""Every interleaving of small clusters, on the code that ships: safety holds in all of them.
+"""Every interleaving of small clusters, on the shipped code: safety holds in all of them.
 
-The number of states is asserted, so that a change to the core or to the model that makes the search
-smaller without anybody noticing is noticed. The bounds are those of `scenarios`.
+The number of states is asserted, so that a change to the core or to the model cannot make the
+search smaller unnoticed. The bounds are those of `scenarios`.
 """
 
 import pytest
@@ -14,7 +14,7 @@ from .traces import tell_report
 
 
 def checked(scenario: Scenario) -> Report[tuple[int, ...]]:
-    """Explore, insisting that nothing is broken and that all happens that can."""
+    """Explore a scenario, and assert that nothing is broken and every possible property occurs."""
     report = explore(PaxosModel(scenario))
     assert not report.broken, tell_report(report)
     assert report.complete
@@ -23,7 +23,7 @@ def checked(scenario: Scenario) -> Report[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("scenario", DEFAULT, ids=lambda scenario: scenario.name)
-def test_nothing_is_ever_broken_and_all_happens_that_can(scenario: Scenario) -> None:
+def test_nothing_is_ever_broken_and_every_possible_property_occurs(scenario: Scenario) -> None:
     report = checked(scenario)
     print(f"{report.states} states, depth {report.depth}, {report.states_per_second} a second")
     assert (report.states, report.depth) == (scenario.states, scenario.depth)
@@ -44,7 +44,7 @@ def test_quorums_that_need_not_meet_break_agreement(prepare: int, accept: int) -
     print(tell_report(report))
 
 
-def test_a_cluster_in_which_nobody_proposes_fails() -> None:
+def test_a_cluster_without_proposers_fails() -> None:
     report = explore(PaxosModel(Scenario("idle", 3, (0, 0))))
     assert report.states == 1
     assert not report.holds
@@ -52,7 +52,7 @@ def test_a_cluster_in_which_nobody_proposes_fails() -> None:
 
 
 class Recording(PaxosModel):
-    """Remembers what all nodes had on their disks at the same time, and what was seen."""
+    """Remembers the disks of all nodes in each state, and the properties that occurred."""
 
     def __init__(self, scenario: Scenario, reduced: bool) -> None:
         super().__init__(scenario, reduced)
@@ -82,7 +82,7 @@ def recorded(scenario: Scenario, reduced: bool) -> tuple[set[tuple[object, ...]]
     ],
     ids=lambda scenario: scenario.name,
 )
-def test_leaving_steps_out_loses_nothing_that_was_ever_on_disk(scenario: Scenario) -> None:
+def test_the_reductions_lose_no_state_of_the_disks(scenario: Scenario) -> None:
     disks, seen, states = recorded(scenario, reduced=True)
     all_disks, all_seen, all_states = recorded(scenario, reduced=False)
     assert disks == all_disks

@@ -1,4 +1,4 @@
-"""Steps and violations in words, for people."""
+"""Steps and violations as text."""
 
 from typing import Protocol
 
@@ -33,7 +33,7 @@ from .node import Reaction, Sent
 
 
 class Step(Protocol):
-    """What happened to a node, and what it did."""
+    """An event of a node, and its reaction."""
 
     @property
     def name(self) -> NodeId: ...
@@ -51,12 +51,12 @@ def tell(step: Step) -> str:
 
 
 def tell_crash(name: NodeId) -> str:
-    """A crash in one line; what it took had not been synced."""
+    """A crash in one line; only unsynced records are lost."""
     return f"{name} crashes before the sync, and restarts"
 
 
 def tell_message(message: PaxosMessage) -> str:
-    """A message with the words that matter."""
+    """A message with the fields that matter."""
     match message:
         case Prepare():
             return f"prepare({message.ballot})"
@@ -84,9 +84,9 @@ def tell_message(message: PaxosMessage) -> str:
 
 
 def tell_report(report: Report[tuple[int, ...]]) -> str:
-    """What a search found, with the shortest way to what is wrong.
+    """The result of a search, with a shortest path to a violation.
 
-    Nacks and commits with which a node answers and stays the same are told where they are taken.
+    Nacks and commits that a node answers without a change of state are shown where they are received.
     """
     lines = [f"broken: {name}" for name in report.broken]
     lines += [f"never seen: {name}" for name in report.missing]
@@ -112,7 +112,7 @@ def _cause(event: Event) -> str:
 
 
 def _sent(sent: Sent) -> str:
-    """Messages and their addressees, a broadcast once."""
+    """Messages and their receivers, a broadcast once."""
     told: dict[str, list[str]] = {}
     for to, message in sent:
         told.setdefault(tell_message(message), []).append(to)

@@ -62,7 +62,7 @@ def test_R02_a_repeated_question_is_promised_again() -> None:
     assert class_promise.on_prepare_class(held, asks(FIRST)) == held
 
 
-def test_R11_behind_the_promise_of_a_later_incarnation_nothing_of_an_earlier_one_is_accepted() -> (
+def test_R11_after_the_promise_to_a_later_incarnation_nothing_of_an_earlier_one_is_accepted() -> (
     None
 ):
     message = proposal(Ballot.of_home(FIRST))
@@ -71,7 +71,7 @@ def test_R11_behind_the_promise_of_a_later_incarnation_nothing_of_an_earlier_one
 
 
 @pytest.mark.parametrize("promised", [None, Ballot.of_home(FIRST)], ids=["none", "an older one"])
-def test_R19_without_that_very_promise_a_proposal_in_a_home_ballot_is_refused(
+def test_R19_without_exactly_that_promise_a_proposal_in_a_home_ballot_is_refused(
     promised: Ballot | None,
 ) -> None:
     message = proposal(Ballot.of_home(SECOND))
@@ -87,7 +87,7 @@ def test_R19_with_it_a_proposal_in_a_home_ballot_is_accepted_and_stored() -> Non
     assert instance.accepted is not None and instance.accepted.decree == message.decree
 
 
-def test_R11_a_promise_for_the_key_alone_outranks_every_home_ballot() -> None:
+def test_R11_a_promise_for_the_single_key_outranks_every_home_ballot() -> None:
     higher = Ballot(1, Process(NodeId("n2"), 1))
     message = proposal(Ballot.of_home(FIRST))
     instance, answer = acceptor.on_accept(Instance(promised=higher), message, message.ballot)
@@ -144,13 +144,13 @@ def test_R16_a_key_that_is_in_doubt_somewhere_needs_all_of_phase_1() -> None:
     assert class_promise.prepared(state, Key("other"), EMPTY) is not None
 
 
-def test_R16_what_promises_behind_the_quorum_name_as_in_doubt_counts_too() -> None:
+def test_R16_keys_that_promises_after_the_quorum_report_as_in_doubt_count_too() -> None:
     state = class_promise.on_promise(granted(), "n3", frozenset({KEY}), quorums(3))
     assert isinstance(state, GrantedClass)
     assert class_promise.prepared(state, KEY, EMPTY) is None
 
 
-def test_R17_any_other_key_of_which_nothing_is_held_needs_phase_2_alone() -> None:
+def test_R17_any_other_key_with_an_empty_instance_needs_phase_2_alone() -> None:
     state = granted()
     prepared = class_promise.prepared(state, KEY, EMPTY)
     assert prepared == Prepared(KEY, Ballot.of_home(FIRST), None)
@@ -167,11 +167,13 @@ def test_R17_any_other_key_of_which_nothing_is_held_needs_phase_2_alone() -> Non
     ],
     ids=["promised", "accepted", "learned"],
 )
-def test_R05_a_key_of_which_the_home_holds_anything_needs_all_of_phase_1(own: Instance) -> None:
+def test_R05_a_key_whose_instance_at_the_home_is_not_empty_needs_all_of_phase_1(
+    own: Instance,
+) -> None:
     assert class_promise.prepared(granted(), KEY, own) is None
 
 
-def test_R10_a_refusal_for_want_of_a_promise_is_no_higher_ballot() -> None:
+def test_R10_a_refusal_for_lack_of_a_promise_names_no_higher_ballot() -> None:
     message = proposal(Ballot.of_home(FIRST))
     state = Proposing(KEY, message.ballot, message.decree)
     assert proposer.on_nack(state, Nack(KEY, message.ballot, None)) == NotPromised(KEY)

@@ -1,4 +1,4 @@
-"""What an attempt counts and what it passes over, case by case."""
+"""What an attempt counts and what it ignores, case by case."""
 
 from collections.abc import Callable
 
@@ -52,7 +52,7 @@ def test_R20_votes_in_any_other_ballot_do_not_count(other: Ballot) -> None:
     assert proposer.on_accepted(state, N2, Accepted(KEY, other), THREE) == state
 
 
-def test_R07_a_stranger_is_neither_counted_nor_listened_to() -> None:
+def test_R07_a_message_of_a_stranger_does_not_count() -> None:
     told = Promise(KEY, ballot(5), Proposal(ballot(3), decree(b"strange")))
     preparing = Preparing(KEY, ballot(5))
     assert proposer.on_promise(preparing, "n9", told, THREE) == preparing
@@ -60,7 +60,7 @@ def test_R07_a_stranger_is_neither_counted_nor_listened_to() -> None:
     assert proposer.on_accepted(proposing, "n9", Accepted(KEY, ballot(5)), THREE) == proposing
 
 
-def test_R10_a_nack_that_speaks_of_nothing_higher_is_ignored() -> None:
+def test_R10_a_nack_with_no_higher_ballot_is_ignored() -> None:
     state = Preparing(KEY, ballot(5))
     for promised in (ballot(4), ballot(5)):
         assert proposer.on_nack(state, Nack(KEY, ballot(5), promised)) == state
@@ -99,7 +99,7 @@ def test_R07_each_phase_counts_by_its_own_size(prepare: int, accept: int) -> Non
     assert (promises, votes) == (prepare, accept)
 
 
-def test_R21_what_is_learned_is_kept_and_nothing_else_of_the_instance() -> None:
+def test_R21_a_learned_instance_keeps_only_the_decree() -> None:
     held = Instance(ballot(5), Proposal(ballot(5), decree(b"lost")))
     assert learner.learn(held, decree(b"won")) == Instance(learned=decree(b"won"))
 

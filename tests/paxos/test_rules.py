@@ -79,7 +79,7 @@ def test_R01_a_node_recovers_every_promise_and_acceptance_after_dying() -> None:
     assert before[2].accepted is not None
 
 
-def test_R01_nothing_is_said_before_it_is_on_disk() -> None:
+def test_R01_no_answer_leaves_before_its_record_is_on_disk() -> None:
     world = World()
     disk = world.machines[NodeId("n2")].disk
     disk.fail_writes = 1_000_000
@@ -104,7 +104,7 @@ def test_R02_lost_repeated_and_reordered_messages_change_nothing_but_time() -> N
 
     world.lose = lose_first
     decreed = world.freeze("n1", "k", b"x")
-    for sender, to, message in list(world.sent):  # everything once more, backwards
+    for sender, to, message in list(world.sent):  # every message again, in reverse order
         world.machines[to].inbox.insert(0, FromPeer(sender, message))
     world.run(5_000)
     assert {stored(world, node, "k").learned for node in world.up()} == {decreed.decree}
@@ -186,7 +186,7 @@ def test_R07_every_prepare_quorum_meets_every_accept_quorum(size: int) -> None:
                 assert not quorums.accepted(others)
 
 
-def test_R07_strangers_and_repeated_votes_count_for_nothing() -> None:
+def test_R07_strangers_and_repeated_votes_do_not_count() -> None:
     assert not THREE.prepared(["n1", "n1", "n9"])
     assert not THREE.accepted(["n1", "n8", "n9"])
     state = proposer.start(KEY, Process(NodeId("n1"), 1), None)
@@ -206,7 +206,7 @@ def test_R08_a_frozen_key_stays_frozen_and_other_keys_are_instances_of_their_own
     assert world.freeze("n1", "a@2", b"2").decree.value == b"2"
 
 
-def test_R08_a_second_decree_is_not_believed_but_kept_as_evidence() -> None:
+def test_R08_a_second_decree_does_not_replace_the_first_but_is_kept_as_evidence() -> None:
     instance = learner.learn(learner.learn(EMPTY, decree(b"first")), decree(b"second"))
     assert instance.learned == decree(b"first")
     assert instance.disputed == decree(b"second")
@@ -347,7 +347,7 @@ def test_R19_an_acceptor_accepts_unless_it_promised_higher_and_stores_number_and
     assert refused.accepted is None
 
 
-def test_R20_a_quorum_of_acceptances_of_one_ballot_chooses_and_everybody_is_told() -> None:
+def test_R20_a_quorum_of_acceptances_of_one_ballot_chooses_and_every_node_gets_the_commit() -> None:
     state = proposer.propose(prepared(None, None), decree())
     assert isinstance(state, Proposing)
     stale = proposer.on_accepted(state, "n3", Accepted(KEY, ballot(1)), THREE)
@@ -371,7 +371,7 @@ def test_R21_any_later_proposal_selects_the_same_value() -> None:
         assert world.freeze(node, "k", b"later").decree == first.decree
 
 
-def test_R22_what_a_dead_proposer_left_in_doubt_is_finished_by_another() -> None:
+def test_R22_a_key_that_a_dead_proposer_left_in_doubt_is_finished_by_another() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Accepted) or to == "n3"
     world.send("n1", ClaimRequest(world.new_id(), 5_000, True, claim("k", b"half", b"h")))

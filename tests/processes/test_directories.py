@@ -41,7 +41,7 @@ def last_line(cluster: Processes, node: str) -> str:
 
 
 @pytest.mark.parametrize("up", [("n2",), ("n3",), ("n2", "n3")])
-def test_a_wiped_directory_is_refused_whichever_peers_are_up(
+def test_a_wiped_directory_is_refused_by_each_single_peer(
     tmp_path: Path, up: tuple[str, ...]
 ) -> None:
     with running(tmp_path) as cluster:
@@ -141,7 +141,7 @@ def test_a_directory_copied_back_and_started_often_alone_is_refused(tmp_path: Pa
         assert "was opened again since" in last_line(cluster, "n1")
 
 
-def test_a_node_that_restarted_often_while_the_others_were_down_is_let_in(tmp_path: Path) -> None:
+def test_a_node_that_restarted_often_while_the_others_were_down_is_admitted(tmp_path: Path) -> None:
     with running(tmp_path) as cluster:
         cluster.kill(*cluster.nodes)
         for _ in range(5):

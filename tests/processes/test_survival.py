@@ -360,7 +360,7 @@ async def ends_of_waits(cluster: Processes) -> tuple[list[type[errors.DecreedErr
     return ended, slowest_s
 
 
-def test_a_node_that_was_down_has_everything_soon_after_it_is_back(tmp_path: Path) -> None:
+def test_a_node_that_was_down_soon_has_every_decree(tmp_path: Path) -> None:
     with running(tmp_path) as cluster:
         cluster.kill("n3")
         with cluster.client() as registry:

@@ -1,4 +1,4 @@
-"""A node whose disk failed: it proposes nothing, promises nothing, and tells what it has learned."""
+"""A node whose disk failed proposes and promises nothing, and still serves what it has learned."""
 
 from decreed.registry.paxos.messages import Accept, Accepted, Commit, Prepare, Promise
 from decreed.registry.replica.step.events import FromPeer, ReadFailed
@@ -14,7 +14,7 @@ HIGH = Ballot(50, Process(N2, 1))
 
 
 def failed(world: World) -> None:
-    """Make the disk of n1 fail, and let n1 notice; then forget what was said."""
+    """Make the disk of n1 fail, and let n1 notice; then clear the messages."""
     world.machines[N1].disk.fail_writes = 1_000_000
     world.claim(N1, claim("notice", claim_id=b"n"), timeout_ms=200, here=True)
     assert world.replica(N1).node.failed
@@ -25,7 +25,7 @@ def said(world: World, *kinds: type) -> list[object]:
     return [message for sender, _, message in world.sent if sender == N1 and type(message) in kinds]
 
 
-def test_attempts_under_way_are_given_up() -> None:
+def test_open_attempts_are_given_up() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Promise)
     world.send(N1, ClaimRequest(world.new_id(), 60_000, True, claim(KEY)))
@@ -37,7 +37,7 @@ def test_attempts_under_way_are_given_up() -> None:
     assert stored(world, "n2", KEY).accepted is None
 
 
-def test_new_claims_and_keys_in_doubt_begin_nothing() -> None:
+def test_new_claims_and_keys_in_doubt_begin_no_attempt() -> None:
     world = World()
     half = Decree.of(claim("half"), HIGH, 0)
     world.post(N1, FromPeer(N2, Accept(Key("half"), HIGH, half)))
@@ -52,7 +52,7 @@ def test_new_claims_and_keys_in_doubt_begin_nothing() -> None:
     assert not said(world, Prepare, Accept)
 
 
-def test_not_even_a_promise_that_is_on_disk_is_said_again() -> None:
+def test_a_promise_that_is_on_disk_is_not_repeated_either() -> None:
     world = World()
     world.post(N1, FromPeer(N2, Prepare(KEY, HIGH)))
     world.settle()
@@ -63,7 +63,7 @@ def test_not_even_a_promise_that_is_on_disk_is_said_again() -> None:
     assert not said(world, Promise, Accepted, QueryAnswer)
 
 
-def test_what_was_learned_is_told_to_whoever_proposes_or_asks() -> None:
+def test_a_learned_decree_is_sent_to_proposers_and_readers() -> None:
     world = World()
     decree = world.freeze("n1", KEY).decree
     failed(world)
@@ -73,7 +73,7 @@ def test_what_was_learned_is_told_to_whoever_proposes_or_asks() -> None:
     assert said(world, Commit, QueryAnswer) == [Commit(KEY, decree), QueryAnswer(7, False, decree)]
 
 
-def test_nothing_is_learned_that_could_not_be_kept() -> None:
+def test_a_decree_that_cannot_be_stored_is_not_learned() -> None:
     world = World()
     failed(world)
     replica, storage = world.replica(N1), world.machines[N1].storage
@@ -83,7 +83,7 @@ def test_nothing_is_learned_that_could_not_be_kept() -> None:
     assert not effects.records
 
 
-def test_a_read_that_fails_is_told_loudly() -> None:
+def test_a_failed_read_raises_an_alarm() -> None:
     world = World()
     world.post(N1, ReadFailed(4711, "a record is damaged"))
     world.settle()

@@ -10,7 +10,7 @@ MOST_FUNCTIONS = 80
 MOST_CHANGES_OF_ROOM = 45
 
 
-def test_a_claim_at_its_home_visits_few_files_and_functions_and_seldom_changes_room() -> None:
+def test_a_claim_at_its_home_visits_few_files_and_functions_and_rarely_changes_room() -> None:
     way = way_of_a_claim()
     assert len(way.files) <= MOST_FILES, way
     assert len(way.functions) <= MOST_FUNCTIONS, way
@@ -21,7 +21,7 @@ def test_every_claim_goes_the_same_way() -> None:
     assert way_of_a_claim() == way_of_a_claim()
 
 
-def test_a_claim_is_proposed_voted_on_learned_and_answered_on_its_way() -> None:
+def test_a_claim_is_proposed_voted_on_learned_and_answered() -> None:
     """The count is of something: a way that ended early would be short as well."""
     visited = {call.function for call in way_of_a_claim().functions}
     assert visited >= {

@@ -1,4 +1,4 @@
-"""Forming once, and refusing directories that have lost anything."""
+"""Forming once, and refusing directories that have lost something."""
 
 from copy import deepcopy
 
@@ -23,7 +23,7 @@ N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 
 
 def copy_of(disk: MemoryDisk) -> MemoryDisk:
-    """The disk as it is now; nobody has the copy open."""
+    """A copy of the disk as it is now, which no node has open."""
     holder, disk.holder = disk.holder, None
     twin = deepcopy(disk)
     disk.holder = holder
@@ -34,7 +34,7 @@ def reasons(world: World, node: NodeId) -> set[str]:
     return {message for refused, message in world.rejected if refused == node}
 
 
-def test_nobody_votes_until_every_member_has_recorded_everybody() -> None:
+def test_no_node_votes_until_every_member_has_recorded_every_other() -> None:
     world = World(up=["n1", "n2"])
     assert not world.replica("n1").node.formed
     world.boot(N3)
@@ -43,7 +43,7 @@ def test_nobody_votes_until_every_member_has_recorded_everybody() -> None:
     assert len(formations) == 1 and None not in formations
 
 
-def test_nodes_that_form_say_so_and_ask_for_class_promises_at_once() -> None:
+def test_nodes_that_form_send_pings_and_ask_for_class_promises_at_once() -> None:
     world = World(up=["n1", "n2"])
     world.sent.clear()
     world.boot(N3)
@@ -77,7 +77,7 @@ def test_a_formed_cluster_restarts_without_all_its_members() -> None:
 
 
 @pytest.mark.parametrize("other", [N2, N3])
-def test_a_wiped_directory_is_refused_whichever_peers_are_up(other: NodeId) -> None:
+def test_a_wiped_directory_is_refused_by_each_single_peer(other: NodeId) -> None:
     world = World()
     for node in (N1, N2, N3):
         world.crash(node)
@@ -105,7 +105,7 @@ def test_a_directory_put_back_after_a_restart_is_refused() -> None:
 
 
 def older_copy(world: World) -> MemoryDisk:
-    """A copy of n1's disk; since it was made, n1 has begun a life that both others have met."""
+    """A copy of n1's disk, made before n1 began an incarnation that both others have met."""
     world.crash(N1)
     old = copy_of(world.machines[N1].disk)
     world.boot(N1)
@@ -115,7 +115,7 @@ def older_copy(world: World) -> MemoryDisk:
 
 
 def start_alone(world: World, times: int) -> None:
-    """Start n1 again and again while nobody else is up."""
+    """Start n1 again and again while no other node is up."""
     for node in world.up():
         world.crash(node)
     for _ in range(times):
@@ -145,7 +145,7 @@ def test_an_older_copy_is_refused_however_often_it_was_started_alone(
 
 
 @pytest.mark.parametrize("who_dials", [(N1, N2), (N2, N1)])
-def test_an_older_copy_is_found_out_whoever_dials(
+def test_an_older_copy_is_refused_in_either_direction_of_dialling(
     who_dials: tuple[NodeId, NodeId], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World()
@@ -165,7 +165,7 @@ def test_an_older_copy_is_found_out_whoever_dials(
 
 
 @pytest.mark.parametrize("times", [1, 200, 600])
-def test_a_node_that_restarted_often_while_the_others_were_down_is_let_in(times: int) -> None:
+def test_a_node_that_restarted_often_while_the_others_were_down_is_admitted(times: int) -> None:
     world = World()
     start_alone(world, times)
     for node in (N2, N3, N1):
@@ -176,7 +176,7 @@ def test_a_node_that_restarted_often_while_the_others_were_down_is_let_in(times:
     assert world.freeze("n1", "k")
 
 
-def test_a_node_that_restarted_often_while_one_other_was_down_is_let_in_by_that_one() -> None:
+def test_a_node_that_restarted_often_while_one_other_was_down_is_admitted_by_that_one() -> None:
     world = World()
     world.crash(N3)
     for number in range(20):
@@ -189,8 +189,8 @@ def test_a_node_that_restarted_often_while_one_other_was_down_is_let_in_by_that_
     assert world.replica("n3").node.reachable == {N1, N2}
 
 
-def test_an_incarnation_that_nobody_met_is_an_incarnation_like_any_other() -> None:
-    """It died between its first write and its first word; the lives behind it are let in."""
+def test_an_incarnation_that_met_no_peer_counts_as_an_incarnation() -> None:
+    """It died between its first write and its first message; the incarnations after it are admitted."""
     world = World()
     world.crash(N1)
     open_memory(world.machines[N1].disk, world.config, N1, world.random.randbytes).close()
@@ -199,7 +199,7 @@ def test_an_incarnation_that_nobody_met_is_an_incarnation_like_any_other() -> No
     assert not world.rejected and world.freeze("n1", "k")
 
 
-def test_an_incarnation_that_a_peer_did_not_get_to_disk_is_not_held_against_the_next() -> None:
+def test_an_incarnation_that_a_peer_failed_to_record_does_not_exclude_the_next_one() -> None:
     world = World()
     world.crash(N1)
     world.machines[N2].disk.fail_writes = 1
@@ -291,7 +291,7 @@ def test_a_directory_rolled_back_while_it_ran_is_refused_by_its_feed() -> None:
     assert any("rolled back" in reason for reason in reasons(world, N1))
 
 
-def test_a_node_with_edited_quorums_does_not_get_in() -> None:
+def test_a_node_with_edited_quorums_is_refused() -> None:
     world = World(up=["n1", "n2"])
     world.boot(N3, config(3, prepare=3, accept=1))
     world.run(100)
@@ -306,7 +306,7 @@ def test_quorums_edited_after_forming_are_refused_at_start() -> None:
         world.boot(N1, config(3, prepare=3, accept=1))
 
 
-def test_a_refused_node_has_no_say_in_any_quorum() -> None:
+def test_a_refused_node_counts_in_no_quorum() -> None:
     world = World()
     world.crash(N2)
     world.crash(N3)
@@ -316,7 +316,7 @@ def test_a_refused_node_has_no_say_in_any_quorum() -> None:
     assert isinstance(world.claim("n1", claim("k"), timeout_ms=500, here=True), Failed)
 
 
-def test_a_node_that_has_met_everybody_forms_only_when_everybody_has_recorded_it() -> None:
+def test_a_node_that_has_met_all_members_forms_only_after_all_have_recorded_it() -> None:
     world = World(up=["n1"])
     own = world.replica("n1").membership.identity()
     second = replace(own, node=N2, disk_id=b"2" * 16, nonce=b"b" * 16)
@@ -330,7 +330,7 @@ def test_a_node_that_has_met_everybody_forms_only_when_everybody_has_recorded_it
     assert world.replica("n1").node.formed
 
 
-def test_a_node_of_another_cluster_is_a_stranger_whatever_else_it_says() -> None:
+def test_a_node_of_another_cluster_is_refused_whatever_else_it_shows() -> None:
     world = World()
     shown = replace(world.replica("n2").membership.identity(), cluster_id="another-cluster")
     world.post(N1, Greeted(4711, shown, 0, None))
@@ -338,7 +338,7 @@ def test_a_node_of_another_cluster_is_a_stranger_whatever_else_it_says() -> None
     assert any("is of cluster another-cluster" in reason for reason in reasons(world, N2))
 
 
-def test_a_node_of_another_formation_is_a_stranger() -> None:
+def test_a_node_of_another_formation_is_refused() -> None:
     world = World()
     shown = replace(world.replica("n2").membership.identity(), formation=b"another incarnation....")
     world.post(N1, Greeted(4711, shown, 0, None))
@@ -358,7 +358,7 @@ def test_a_refusal_is_over_when_the_node_is_sound_again() -> None:
     assert N2 not in membership.refused
 
 
-def test_the_formation_depends_on_whose_disk_is_which() -> None:
+def test_the_formation_depends_on_which_node_has_which_disk() -> None:
     one, other = b"1" * 16, b"2" * 16
     disks = {N1: one, N2: other, N3: one}
     assert formation_id(config(), disks) != formation_id(config(), {**disks, N1: other, N2: one})
@@ -372,7 +372,7 @@ def test_R07_the_digest_depends_on_the_members_and_on_both_sizes() -> None:
     assert len(digests) == len(others)
 
 
-def test_a_node_that_was_read_to_its_end_is_welcome_after_a_restart() -> None:
+def test_a_node_whose_feed_was_read_to_its_end_is_admitted_after_a_restart() -> None:
     world = World()
     world.freeze("n2", "k")
     world.run(2_000)
@@ -383,7 +383,7 @@ def test_a_node_that_was_read_to_its_end_is_welcome_after_a_restart() -> None:
     assert world.rejected == []
 
 
-def test_a_stranger_that_greets_as_a_member_that_is_heard_changes_nothing_about_it() -> None:
+def test_a_stranger_that_uses_the_name_of_a_reachable_member_changes_nothing_about_it() -> None:
     world = World()
     membership, sound = world.replica("n1").membership, world.replica("n2").membership.identity()
     known = membership.known(N2)

@@ -37,11 +37,11 @@ def peers(parts: Parts) -> Peers:
     return Peers(parts, ClientRequests(parts, VERSION))
 
 
-def test_every_message_between_nodes_has_one_route_and_there_are_no_others(peers: Peers) -> None:
+def test_every_message_between_nodes_has_one_route_and_no_other_kind_has_one(peers: Peers) -> None:
     assert set(peers.routes) == set(get_args(PeerMessage))
 
 
-def test_every_request_that_takes_time_has_one_opening_and_there_are_no_others(
+def test_every_request_that_takes_time_has_one_opening_and_no_other_kind_has_one(
     parts: Parts,
 ) -> None:
     client_requests = ClientRequests(parts, VERSION)
@@ -57,7 +57,7 @@ def test_a_node_that_may_not_vote_counts_no_answers_and_gives_no_class_promise(
     assert passed_over == {*answers, PrepareClass, PromiseClass}
 
 
-def test_a_second_route_for_a_kind_is_a_mistake(peers: Peers) -> None:
+def test_a_second_route_for_a_kind_is_refused(peers: Peers) -> None:
     kind, route = next(iter(peers.routes.items()))
     with pytest.raises(AssertionError, match=f"{kind.__name__} has a route"):
         peers.add(kind, route.handle, route.needs)

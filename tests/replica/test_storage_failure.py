@@ -1,4 +1,4 @@
-"""A disk that fails: the node stops voting, goes on serving, and never says what is not stored."""
+"""A disk that fails: the node stops voting, continues to serve, and reports nothing unstored."""
 
 from decreed.registry.errors import Damaged, OutcomeUnknown, StorageFailed
 from decreed.registry.paxos.messages import Accept, Accepted, Promise
@@ -26,7 +26,7 @@ def failing(world: World, node: NodeId) -> None:
     assert not world.replica(node).node.voting
 
 
-def test_the_node_goes_on_serving_what_it_has_learned() -> None:
+def test_the_node_continues_to_serve_what_it_has_learned() -> None:
     world = World()
     decreed = world.freeze("n1", "k")
     failing(world, N1)
@@ -52,14 +52,14 @@ def test_the_node_neither_votes_nor_proposes_until_restarted() -> None:
     assert world.replica("n1").node.voting
 
 
-def test_the_cluster_goes_on_without_it() -> None:
+def test_the_cluster_continues_without_it() -> None:
     world = World()
     failing(world, N1)
     for number in range(10):
         world.freeze(f"n{number % 2 + 2}", f"k{number}")
 
 
-def test_a_write_that_fails_in_the_middle_of_a_claim_leaves_it_unknown_not_lost_or_won() -> None:
+def test_a_write_that_fails_during_a_claim_makes_its_outcome_unknown() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Accept | Promise)
     mark = world.send("n1", ClaimRequest(world.new_id(), 5_000, True, claim("k")))
@@ -73,7 +73,7 @@ def test_a_write_that_fails_in_the_middle_of_a_claim_leaves_it_unknown_not_lost_
 
 
 def test_every_answer_waits_for_its_sync() -> None:
-    """With a disk that writes but never syncs, nothing of what was said can have relied on it."""
+    """With a disk that writes but never syncs, no message can have relied on a sync."""
     world = World()
     for machine in world.machines.values():
         machine.disk.fail_syncs = 1_000_000
@@ -120,7 +120,7 @@ def test_a_node_with_a_damaged_instance_does_not_vote_for_that_key() -> None:
     assert not [vote for vote in votes if vote.key == "k"]
 
 
-def test_what_a_failed_write_lost_is_not_waited_for() -> None:
+def test_feed_entries_that_a_failed_write_lost_are_not_waited_for() -> None:
     world = World()
     start = world.ask("n1", WatchRequest(world.new_id(), 1_000, "", None, 10))
     assert isinstance(start, WatchPage)
@@ -133,7 +133,7 @@ def test_what_a_failed_write_lost_is_not_waited_for() -> None:
     assert page.decrees == () and page.position == start.position
 
 
-def test_a_node_whose_disk_failed_records_nobody_so_it_welcomes_nobody() -> None:
+def test_a_node_whose_disk_failed_records_no_peer_and_welcomes_none() -> None:
     world = World()
     failing(world, N1)
     world.crash(N2)
@@ -143,7 +143,7 @@ def test_a_node_whose_disk_failed_records_nobody_so_it_welcomes_nobody() -> None
     assert any("restart" in message for node, message in world.rejected if node == N2)
 
 
-def test_nodes_that_all_refuse_do_not_pass_a_claim_round_for_ever() -> None:
+def test_nodes_that_all_refuse_a_claim_do_not_forward_it_forever() -> None:
     world = World()
     for node in world.config.nodes:
         failing(world, NodeId(node))

@@ -1,7 +1,7 @@
-"""Timers whose reason is gone need not fire: the node says which those are."""
+"""Timers without a reason need not fire; the node says which they are."""
 
 from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, Nack
-from decreed.registry.replica.consensus.batches import PATIENCE_MS
+from decreed.registry.replica.consensus.batches import MAX_QUEUED_MS
 from decreed.registry.replica.step.events import (
     Expire,
     Fired,
@@ -17,13 +17,13 @@ from ..support.world import World
 
 
 def pending(world: World, kind: type) -> list[bool]:
-    """Of the timers of one kind that the first node has set, in order, which still count."""
+    """Which of the first node's timers of one kind still count, in the order in which it set them."""
     events = [event for _, _, event in sorted(world.machines[N1].timers)]
     timers = [event.timer for event in events if isinstance(event, Fired)]
     return [world.replica(N1).counts(timer) for timer in timers if isinstance(timer, kind)]
 
 
-def test_an_attempt_is_said_again_only_while_it_goes_on() -> None:
+def test_the_resend_timer_of_an_attempt_counts_only_while_the_attempt_is_open() -> None:
     world = World()
     (key,) = keys_of(world, 1)
     unheard(world, Accept)
@@ -35,7 +35,7 @@ def test_an_attempt_is_said_again_only_while_it_goes_on() -> None:
     assert not any(pending(world, Resend))
 
 
-def test_a_pause_counts_until_the_next_ballot() -> None:
+def test_the_timer_of_a_pause_counts_until_the_next_ballot() -> None:
     world = World()
     (key,) = keys_of(world, 1)
     unheard(world, Accept)
@@ -48,7 +48,7 @@ def test_a_pause_counts_until_the_next_ballot() -> None:
     assert not world.replica(N1).counts(Retry(key, retry.serial - 1))
 
 
-def test_a_batch_is_said_again_only_while_votes_are_missing() -> None:
+def test_the_resend_timer_of_a_batch_counts_only_while_votes_are_missing() -> None:
     world = World()
     unheard(world, AcceptMany)
     propose_batch(world, keys_of(world, 2))
@@ -58,7 +58,7 @@ def test_a_batch_is_said_again_only_while_votes_are_missing() -> None:
     assert pending(world, ResendBatch) == [False]
 
 
-def test_nobody_need_be_patient_for_those_who_have_left() -> None:
+def test_the_timer_of_the_batch_queue_counts_only_until_the_queue_has_left() -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, AcceptMany)
@@ -69,10 +69,10 @@ def test_nobody_need_be_patient_for_those_who_have_left() -> None:
     assert pending(world, SendBatch) == [True]
     take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     assert pending(world, SendBatch) == [False]
-    world.run(PATIENCE_MS)
+    world.run(MAX_QUEUED_MS)
 
 
-def test_a_deadline_always_counts_since_others_may_yet_share_it() -> None:
+def test_a_deadline_always_counts_since_later_requests_may_share_it() -> None:
     world = World()
     mark = world.send(N1, asks(world, keys_of(world, 1)[0]))
     world.settle()

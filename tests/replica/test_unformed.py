@@ -1,4 +1,4 @@
-"""What a node met before it formed ends nobody who has formed."""
+"""What a node met before it formed ends no formed node."""
 
 from decreed.registry.errors import Refused
 from decreed.registry.replica.step.effects import Reject
@@ -14,8 +14,8 @@ def reasons(world: World, node: NodeId) -> set[str]:
     return {message for refused, message in world.rejected if refused == node}
 
 
-def test_a_wiped_directory_that_met_another_wiped_one_ends_no_sound_node() -> None:
-    """What a node remembers that has not formed is worth nothing against one that has."""
+def test_a_wiped_directory_that_met_another_wiped_one_ends_no_formed_node() -> None:
+    """The memory of a node that has not formed does not count against a formed node."""
     world = World()
     for node in (N1, N2, N3):
         world.crash(node)

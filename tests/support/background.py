@@ -1,4 +1,4 @@
-"""Real servers with in-memory disks, in a thread of their own: for tests under any event loop."""
+"""Real servers with in-memory disks, in a thread of their own, for tests under any event loop."""
 
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -45,7 +45,7 @@ class Servers:
         return homes(term_key(lock, 1), self.nodes)[0]
 
     def kill(self, *nodes: NodeId) -> None:
-        """Stop nodes at once, without ceremony."""
+        """Stop nodes at once, without a clean shutdown."""
 
         async def kill() -> None:
             for node in nodes:
@@ -65,7 +65,7 @@ class Servers:
         self._do(start)
 
     def end(self) -> None:
-        """Stop all of it."""
+        """Stop all nodes."""
 
         async def end() -> None:
             self.over.set()

@@ -1,4 +1,4 @@
-"""Claims that fly together, and what is said about their batches."""
+"""Claims that share a batch, and the messages about their batches."""
 
 from collections.abc import Sequence
 from itertools import count, islice
@@ -41,7 +41,7 @@ def propose_batch(world: World, keys: Sequence[Key], value: bytes = b"v") -> lis
 
 
 def decrees(world: World, marks: Sequence[Mark]) -> list[Decree]:
-    """What the claims were answered with."""
+    """The answers to the claims, which must be decrees."""
     answers = [answer for mark in marks for answer in world.answers[mark]]
     found = [answer.decree for answer in answers if isinstance(answer, Decreed)]
     assert len(found) == len(answers) == len(marks), answers
@@ -62,14 +62,14 @@ def proposal(keys: Sequence[Key], ballot: Ballot | None = None, number: int = 1)
 
 
 def take(world: World, node: NodeId, *messages: tuple[NodeId, PeerMessage]) -> None:
-    """Let messages come to a node in one step."""
+    """Deliver messages to a node in one step."""
     for sender, message in messages:
         world.post(node, FromPeer(sender, message))
     world.settle()
 
 
 def step(world: World, node: NodeId, *events: Event) -> Effects:
-    """What a node wants done in one step; none of it is done."""
+    """The effects of one step of a node, which are not carried out."""
     replica, storage = world.replica(node), world.machines[node].storage
     assert storage is not None
     return replica.step(world.moment(), events, storage.load(replica.needs(events)))
@@ -80,7 +80,7 @@ def under_way(world: World, node: str = N1) -> int:
 
 
 def unheard(world: World, *kinds: type) -> None:
-    """From now on messages of these kinds are lost."""
+    """Lose all messages of these kinds from now on."""
     world.lose = lambda sender, to, message: isinstance(message, kinds)
 
 
@@ -93,7 +93,7 @@ def without_n3(world: World) -> None:
 
 
 def promised_to(world: World, node: NodeId, keys: Sequence[Key], round_: int = 1) -> Ballot:
-    """Let a node promise a ballot of n3 for each of these keys alone."""
+    """Let a node promise a ballot of n3 for each of these keys separately."""
     ballot = Ballot(round_, Process(N3, 1))
     take(world, node, *((N3, Prepare(key, ballot)) for key in keys))
     return ballot

@@ -1,8 +1,8 @@
-"""The way of one claim through the core: which files, functions and rooms it visits at its home.
+"""The way of one claim through the core: the files, functions and rooms that it visits at its home.
 
-Three nodes in memory, a key that nobody has asked for, and a claim of it that is sent to its home. All
-that the home's `Replica.needs` and `Replica.step` call is counted until the claim is answered; the
-disk, the network and the test's own code are not. Comprehensions count as part of their function. The
+There are three nodes in memory, a new key, and a claim of it that is sent to its home. All that the
+home's `Replica.needs` and `Replica.step` call is counted until the claim is answered. The disk, the
+network and the test's own code do not count. Comprehensions count as part of their function. The
 numbers are the same on every machine and in every run. `python -m tests.support.calls` prints them,
 and with `--trace` every call in order.
 """
@@ -66,7 +66,7 @@ class Way:
 
     @property
     def changes_of_room(self) -> int:
-        """How often a call is in another room than the one before it."""
+        """How often a call is in another room than the previous call."""
         rooms = [room_of(call.file) for call in self.calls]
         return sum(one != other for one, other in itertools.pairwise(rooms))
 
@@ -83,7 +83,7 @@ class Recorder:
         self._inside = False
 
     def __call__(self, frame: FrameType, event: str, _: object) -> None:
-        """Python calls or leaves a function."""
+        """Note a call; the profiler calls this at each call and return."""
         code = frame.f_code
         if code in _CORE and event in ("call", "return"):
             self._inside = event == "call"
@@ -95,7 +95,7 @@ class Recorder:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Record what is called meanwhile."""
+        """Record the calls inside the block."""
         before = sys.getprofile()
         sys.setprofile(self)
         try:
@@ -118,7 +118,7 @@ class RecordedWorld(World):
 
 
 def way_of_a_claim() -> Way:
-    """What one claim of a new key calls at its home until it is answered."""
+    """The calls of one claim of a new key at its home, until it is answered."""
     world = RecordedWorld()
     world.freeze(HOME, _new_key(world))
     world.run(QUIET_MS)
@@ -131,7 +131,7 @@ def way_of_a_claim() -> Way:
 
 
 def _new_key(world: World) -> str:
-    """A key of the home that no cache knows."""
+    """A key of the home that is in no cache."""
     keys = (Key(f"way/{number}") for number in _numbers)
     return next(key for key in keys if homes(key, world.config.nodes)[0] == HOME)
 

@@ -1,9 +1,9 @@
-"""A program that fights for a lock, over and over, and writes down what it believes of it.
+"""A program that takes a lock again and again, and logs when it counts itself as the holder.
 
     python -m tests.support.contender ENDPOINTS LOCK TTL FOLDER
 
 Lines in FOLDER/log, on the clock that all processes of the machine share: ``valid TOKEN NOW_MS
-UNTIL_MS`` while it holds the lock, ``left TOKEN NOW_MS`` when it leaves it. It also counts in a
+UNTIL_MS`` while it holds the lock, ``left TOKEN NOW_MS`` when it releases it. It also counts in a
 database behind a fence, and tries to do so once more when it has lost the lock.
 """
 
@@ -51,7 +51,7 @@ def write_down(folder: Path, *words: object) -> None:
 
 
 def note_valid(folder: Path, lock: sync.Lock) -> None:
-    """Write down until when the lock is valid, if it is."""
+    """Log until when the lock is valid, if it is valid."""
     now = now_ms()
     remaining_ms = lock.remaining * 1000
     if remaining_ms:
@@ -59,7 +59,7 @@ def note_valid(folder: Path, lock: sync.Lock) -> None:
 
 
 def hold(registry: sync.Registry, name: str, ttl: float, folder: Path) -> None:
-    """Get the lock, work under it for a few turns, and leave it."""
+    """Get the lock, work under it for a few rounds, and release it."""
     token = 0
     try:
         with registry.lock(name, ttl=ttl, wait=60) as lock:
@@ -72,14 +72,14 @@ def hold(registry: sync.Registry, name: str, ttl: float, folder: Path) -> None:
             lock.ensure_held()
             write_down(folder, "left", token, now_ms())
     except errors.LockLost:
-        # a holder that does not know yet: the fence is there for it
+        # a holder that has not noticed yet: the fence is for this case
         with suppress(errors.StaleToken):
             count(folder, token)
         write_down(folder, "lost", token, now_ms())
 
 
 def main(endpoints: str, name: str, ttl: str, folder: str) -> None:
-    """Fight until killed."""
+    """Take the lock again and again until killed."""
     with sync.connect(endpoints) as registry:
         while True:
             with suppress(errors.LockHeld, errors.Unreachable, errors.OutcomeUnknown):

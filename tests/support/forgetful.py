@@ -1,4 +1,4 @@
-"""Clusters that keep few terms of the lock ``l``, and a node that missed most of them."""
+"""Clusters that keep few terms of the lock ``l``, and a node that missed most terms."""
 
 from collections.abc import Callable
 
@@ -52,17 +52,17 @@ class MortalWorld(World):
 
 
 def forgetful(size: int = 3) -> MortalWorld:
-    """A cluster that keeps as few terms as it may."""
+    """A cluster with the smallest number of kept terms."""
     return MortalWorld(replace(config(size), locks=LockTerms(KEEP)))
 
 
 def floor_after(terms: int) -> int:
-    """Where the floor is once so many terms are learned."""
+    """The floor after that many terms are learned."""
     return terms - terms % 16 - KEEP + 1
 
 
 def cycle(world: World, node: str = "n1") -> Decree:
-    """One holder gets the lock and gives it back."""
+    """Let a holder get the lock and release it."""
     name = str(world.new_id())
     wanted = wish(name, b"id of " + name.encode(), 1_000)
     granted = world.ask(node, LockRequest(world.new_id(), 20_000, "l", True, wanted))
@@ -77,7 +77,7 @@ def cycles(world: World, count: int, node: str = "n1") -> list[Decree]:
 
 
 def held_for(world: World, node: str, term: int) -> object:
-    """What the node's disk gives for a term."""
+    """The instance of a term on the node's disk."""
     storage, key = world.machines[NodeId(node)].storage, term_key("l", term)
     assert storage is not None
     return storage.load([key])[key]
@@ -88,7 +88,7 @@ def has_forgotten(world: World, node: str, term: int) -> bool:
 
 
 def votes(world: World, node: str, term: int) -> list[PeerMessage]:
-    """What the node has said of a term as its acceptor."""
+    """The node's answers about a term as an acceptor."""
     return [
         message
         for sender, _, message in world.sent
@@ -99,12 +99,12 @@ def votes(world: World, node: str, term: int) -> list[PeerMessage]:
 
 
 def cut_off(node: NodeId) -> Lose:
-    """No decree reaches the node but those that it reads one by one."""
+    """Lose all decrees to the node except those that it reads one by one."""
     return lambda _, to, message: to == node and isinstance(message, FeedPage | Commit | Fetched)
 
 
 def lagging(count: int) -> World:
-    """One node missed all terms but the first, and gets none but those that it asks for."""
+    """A cluster with a node that missed all terms except the first, and gets only what it asks for."""
     world = forgetful()
     cycle(world)
     world.run(1_000)
@@ -116,7 +116,7 @@ def lagging(count: int) -> World:
 
 
 def in_doubt() -> World:
-    """One node has accepted the second term and missed the rest, and hears of nothing unasked."""
+    """A cluster with a node that accepted the second term, missed the rest, and gets only answers."""
     world = forgetful()
     world.lose = cut_off(N3)
     cycles(world, 2)
@@ -127,7 +127,7 @@ def in_doubt() -> World:
 
 
 def tell_floor(world: World) -> None:
-    """One node tells the one that lags where its floor is."""
+    """Let a node send its floor to the one that lags."""
     storage = world.machines[N1].storage
     assert storage is not None
     held = storage.load([term_key("l", 1)])[term_key("l", 1)]

@@ -1,4 +1,4 @@
-"""Requests as a server hands them on: those that a client says in one go are one event."""
+"""Requests as a server passes them on: those of one frame of a client are one event."""
 
 from collections.abc import Iterable
 from itertools import groupby

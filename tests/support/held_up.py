@@ -1,8 +1,8 @@
-"""Tests with leases, which run by the clock of the machine: what a process that stood still can prove.
+"""Tests with leases on the machine's clock, and what they prove in a process that stood still.
 
-A lease ends at its time, whether its holder was allowed to run or not. A test that holds one, in a
-process that was stopped for a good part of it, fails for that reason alone. So it is tried again. One
-that fails while its process ran has failed.
+A lease ends at its time, whether its holder was allowed to run or not. A test that holds one may
+fail only because its process was stopped for a good part of the lease. Such a test is tried again.
+A test that fails while its process ran has failed.
 """
 
 import functools
@@ -19,12 +19,12 @@ import pytest
 
 LOOK_S = 0.05
 HELD_UP_S = 0.4
-"""A third of the shortest lease is about so long: then a keep-alive was late."""
+"""About a third of the shortest lease: after such a pause a keep-alive was late."""
 TRIES = 8
 
 
 class Watch:
-    """Finds out, in a thread of its own, for how long this process stood still at most."""
+    """Measures, in a thread of its own, the longest time for which this process stood still."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0
@@ -59,9 +59,9 @@ print(max(longest_s, time.monotonic() - before - 0.02))
 
 @contextmanager
 def watched_from_beside() -> Iterator[Callable[[], float]]:
-    """A process that is held up if our other children are; gives for how long it was at most.
+    """A process that is stopped when our other children are; gives its longest pause.
 
-    To be asked once.
+    It can be asked once.
     """
     with subprocess.Popen(
         [sys.executable, "-c", _LOOKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -73,7 +73,7 @@ def watched_from_beside() -> Iterator[Callable[[], float]]:
 
 
 def again_if_held_up(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """Try `test` again where it failed and the process stood still, each time with another `name`."""
+    """Try `test` again if it failed and the process stood still, each time with another `name`."""
 
     @functools.wraps(test)
     async def tried(name: str, **fixtures: Any) -> None:
@@ -90,7 +90,7 @@ def again_if_held_up(test: Callable[..., Awaitable[None]]) -> Callable[..., Awai
 
 
 def is_leased(item: pytest.Item) -> bool:
-    """Whether a test has the name of a lock of its own, and real servers in a thread."""
+    """Whether a test has a lock name of its own and real servers in a thread."""
     asynchronous = inspect.iscoroutinefunction(getattr(item, "obj", None))
     named = "name" in getattr(item, "fixturenames", ())
     return asynchronous and named and hasattr(getattr(item, "module", None), "servers")

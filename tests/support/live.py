@@ -21,17 +21,17 @@ from decreed.storage.memory import MemoryDisk, open_memory
 from .ports import hold, let_go
 
 PATIENCE_S = 120.0
-"""Far more than a cluster needs to form, on a machine with much else to do too."""
+"""Far more than a cluster needs to form, also on a busy machine."""
 
 
 async def live_config(size: int = 3, **sections: Any) -> ClusterConfig:
-    """A cluster on ports of this machine, which are held until `live_cluster` is over."""
+    """A configuration with ports of this machine, which are held until `live_cluster` ends."""
     members = {f"n{n + 1}": f"127.0.0.1:{port}" for n, port in enumerate(hold(size))}
     return parse_config({"cluster_id": "live-test", "members": members, **sections})
 
 
 class RawClient:
-    """Speaks the protocol by hand, so that tests can say what a client library never would."""
+    """Speaks the protocol by hand, so that tests can send what the client library never sends."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
@@ -60,7 +60,7 @@ class RawClient:
         return answer
 
     async def greet(self) -> ClientWelcome:
-        """Shake hands as a client."""
+        """Send a client's greeting, and return the welcome."""
         await self.say(ClientHello("decreed", VERSION, VERSION, "test"))
         welcome = await self.hear(Reception)
         assert isinstance(welcome, ClientWelcome), welcome
@@ -93,7 +93,7 @@ class Cluster:
         await self.nursery.start(self._run, node, disk)
 
     def kill(self, node: NodeId) -> None:
-        """Stop a node without ceremony; its disk keeps what was synced."""
+        """Stop a node without a clean shutdown; its disk keeps what was synced."""
         self.scopes[node].cancel()
 
     async def raw(self, node: str) -> RawClient:
@@ -109,7 +109,7 @@ class Cluster:
         return client
 
     async def report(self, node: str) -> StatusReport:
-        """What a node says of itself."""
+        """The status report of a node."""
         client = await self.client(node)
         async with client.stream:
             answer = await client.ask(StatusRequest(1))

@@ -1,4 +1,4 @@
-"""Asking for the lock ``l`` in a world, and giving it back."""
+"""Asking for the lock ``l`` in a world, and releasing it."""
 
 from decreed.registry.locks.terms import (
     Ending,
@@ -23,7 +23,7 @@ Mark = tuple[NodeId, int]
 
 
 def wanted(name: str, ttl_ms: int = TTL_MS) -> TermClaim:
-    """What somebody says of himself."""
+    """The claim of a holder with this name."""
     return wish(name, b"id of " + name.encode(), ttl_ms)
 
 
@@ -36,7 +36,7 @@ def want(
 
 
 def lock(world: World, node: str, name: str) -> Granted:
-    """Wait until the lock is had."""
+    """Get the lock, and wait until it is granted."""
     granted = world.ask(
         node, LockRequest(world.new_id(), 20_000, "l", True, wanted(name)), within_ms=20_000
     )
@@ -45,7 +45,7 @@ def lock(world: World, node: str, name: str) -> Granted:
 
 
 def keep(world: World, node: str, held: LeaseId) -> Answer:
-    """Say that the holder is alive."""
+    """Send the holder's keep-alive."""
     return world.ask(node, to_keep(world.new_id(), 1_000, held))
 
 

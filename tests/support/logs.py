@@ -1,4 +1,4 @@
-"""Where the records of RocksDB's logs lie, for tests that cut them."""
+"""The positions of the records in RocksDB's logs, for tests that cut them."""
 
 from pathlib import Path
 
@@ -32,6 +32,6 @@ def _where_fits(position: int) -> int:
 
 
 def cut(path: Path, records: int) -> None:
-    """Leave the first `records` records of a log alone."""
+    """Cut a log after its first `records` records."""
     data = path.read_bytes()
     path.write_bytes(data[: [*record_starts(path), len(data)][records]])

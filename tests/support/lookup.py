@@ -1,4 +1,4 @@
-"""What a step reads, looked up in a storage as the threads of the real server do."""
+"""The reads of a step, carried out on a storage as the threads of the real server do."""
 
 from decreed.registry.errors import Damaged
 from decreed.registry.replica.step.effects import Read, ReadFeed, ReadLastSlot, ReadScan
@@ -7,7 +7,7 @@ from decreed.storage.memory import MemoryStorage
 
 
 def look_up(storage: MemoryStorage, read: Read) -> Event:
-    """Carry out a read, or say why that cannot be."""
+    """Carry out a read; the result, or the failure."""
     try:
         return _found(storage, read)
     except Damaged as error:

@@ -1,4 +1,4 @@
-"""Loops of a node in which nothing happens by itself, on a mocked clock."""
+"""Node loops without events of their own, on a mocked clock."""
 
 import random
 
@@ -24,7 +24,7 @@ class SilentTimers(Timers):
 
 
 def mocked_ms() -> float:
-    """What the mocked clock shows."""
+    """The time of the mocked clock."""
     return trio.current_time() * 1000
 
 

@@ -1,4 +1,4 @@
-"""One machine of a world: a disk, and the node on it while it is up."""
+"""One machine of a world: a disk, and the node on it while that is up."""
 
 from dataclasses import dataclass, field
 
@@ -10,15 +10,15 @@ from decreed.storage.memory import MemoryDisk, MemoryStorage
 
 @dataclass(eq=False)
 class Machine:
-    """A node's disk, and its replica while it is up. A new life of the node is a new machine.
+    """A node's disk, and its replica while it is up. A new incarnation of the node is a new machine.
 
     Attributes:
-        disk: what outlives the node.
-        storage, replica: the node, None while it is down.
-        inbox: what has happened to it and was not handled yet.
-        timers: when they fire, in the time of the world.
-        writing: the step whose records are at the disk just now.
-        paused: it is stopped, as by SIGSTOP.
+        disk: survives the node.
+        storage, replica: the node; None while it is down.
+        inbox: the events that are not handled yet.
+        timers: the timers with their times, in the time of the world.
+        writing: the step whose records are being written.
+        paused: whether it is stopped, as by SIGSTOP.
         stepped_ms: when its last step was; timers run from there, however long the disk takes.
     """
 
@@ -32,7 +32,7 @@ class Machine:
     stepped_ms: float = 0.0
 
     def fire(self, event: Event) -> None:
-        """A timer is due. As in the real loop, one whose reason is gone is dropped."""
+        """Fire a timer that is due. As in the real loop, a timer without a reason is dropped."""
         replica = self.replica
         if not isinstance(event, Fired) or replica is None or replica.counts(event.timer):
             self.inbox.append(event)

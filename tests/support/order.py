@@ -1,9 +1,9 @@
-"""Which tests run first, and which may run apart from the rest of their file.
+"""The order of test files, and the files whose tests may run in different processes.
 
-Tests run in several processes, more than there are cores, since half of their time is waiting. What
-takes long begins first, so that no process is left alone with it at the end. A file stays together,
-for the sake of clusters that its tests share, unless it is named here. This changes how long a run
-takes, and nothing else.
+Tests run in more processes than there are cores, since half of their time is waiting. Long files
+begin first, so that no process is left alone with one at the end. The tests of a file stay
+together, because they may share clusters, unless the file is named here. This changes only how long
+a run takes.
 """
 
 FIRST = (
@@ -43,15 +43,15 @@ APART = frozenset(
         "processes/test_survival.py",
     }
 )
-"""Files whose tests share nothing, and of which one alone would take too long."""
+"""Files whose tests share nothing, and which take too long for one process."""
 
 
 def place(path: str) -> int:
-    """Where a test file, named by its path below `tests`, stands in the order of all."""
+    """The place of a test file in the order of all, by its path below `tests`."""
     return FIRST.index(path) if path in FIRST else len(FIRST)
 
 
 def unit(nodeid: str) -> str:
-    """What a test is kept together with, in one process: its file, or itself alone."""
+    """The unit that a test stays together with, in one process: its file, or the test itself."""
     file = nodeid.partition("::")[0]
     return nodeid if file.removeprefix("tests/") in APART else file

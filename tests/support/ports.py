@@ -1,7 +1,7 @@
-"""Ports that are ours until we let go of them, whether a server listens on them or not.
+"""Ports that are held until they are released, whether a server listens on them or not.
 
-So nobody else gets one before the server that it is for has bound it, nor while that server is down
-between a kill and its next start. See `decreed.cli.shell.ports` for how that is done.
+So no other program gets a port before the server that it is for has bound it, nor while that server
+is down between a kill and its next start. `decreed.cli.shell.ports` says how that is done.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,13 +10,13 @@ from contextlib import ExitStack, contextmanager
 from decreed.cli.shell.ports import HELD, LOCALHOST, bound
 
 FIRST, LAST = 20_000, 32_000
-"""Where rows are looked for: below the ports that the kernel gives to those who ask for any."""
+"""The range in which rows are searched: below the ports that the kernel assigns."""
 
 _held: dict[int, ExitStack] = {}
 
 
 def hold(count: int, *further_hosts: str) -> list[int]:
-    """Ports that nobody has, at this host and at `further_hosts`; they are ours from now on."""
+    """Free ports at this host and at `further_hosts`, held from now on."""
     ports: list[int] = []
     while len(ports) < count:
         ports += _taken((LOCALHOST, *further_hosts), 0)
@@ -24,7 +24,7 @@ def hold(count: int, *further_hosts: str) -> list[int]:
 
 
 def hold_row(count: int) -> int:
-    """The first of so many ports in a row."""
+    """The first of `count` consecutive ports, held from now on."""
     for first in range(FIRST, LAST, count):
         row = [
             taken for port in range(first, first + count) for taken in _taken((LOCALHOST,), port)
@@ -36,14 +36,14 @@ def hold_row(count: int) -> int:
 
 
 def let_go(ports: Iterable[int]) -> None:
-    """Give ports back; those that are not held are passed over."""
+    """Release ports; those that are not held are ignored."""
     for port in ports:
         _held.pop(port, ExitStack()).close()
 
 
 @contextmanager
 def held(count: int) -> Iterator[list[int]]:
-    """Ports that are ours for as long as the block runs."""
+    """Ports that are held while the block runs."""
     ports = hold(count)
     try:
         yield ports
@@ -52,7 +52,7 @@ def held(count: int) -> Iterator[list[int]]:
 
 
 def _taken(hosts: Iterable[str], port: int) -> list[int]:
-    """Take one port at all these hosts, any if it is 0; nothing if it is not free at one of them."""
+    """Take one port at all these hosts, any port if it is 0; empty if it is in use at one of them."""
     with ExitStack() as stack:
         try:
             for host in hosts:

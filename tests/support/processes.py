@@ -28,7 +28,7 @@ from decreed.registry.wire.status import StatusReport
 from .ports import hold, let_go
 
 PATIENCE_S = 180.0
-"""Far more than anything takes here, on a machine with much else to do too."""
+"""Far more than any command takes here, also on a busy machine."""
 STATUS_S = 10.0
 
 
@@ -48,7 +48,7 @@ def run(
 
 
 def eventually(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    """Poll until `condition` holds; a failure says `what` did not come about."""
+    """Poll until `condition` holds; `what` names it in the failure."""
     deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, f"within {patience_s:.0f} s: {what}"
@@ -60,7 +60,7 @@ class Processes:
     """The processes of one cluster.
 
     Attributes:
-        folder: holds ``cluster.toml``, a data directory and a log a node.
+        folder: has ``cluster.toml``, and a data directory and a log for each node.
         addresses: where each node listens.
         running: the processes that were started and not reaped.
     """
@@ -91,7 +91,7 @@ class Processes:
         return self.folder / node
 
     def log(self, node: str) -> str:
-        """Everything that a node has said."""
+        """The whole log of a node."""
         return (self.folder / f"{node}.log").read_text()
 
     def start(self, node: str, *options: str, config: Path | None = None) -> None:
@@ -125,15 +125,15 @@ class Processes:
         return self.running.pop(node).wait(PATIENCE_S)
 
     def alone(self, node: str) -> contextlib.AbstractContextManager[Registry]:
-        """A client that was told of one node only."""
+        """A client that knows the address of one node only."""
         return sync.connect(self.addresses[node], timeout=PATIENCE_S)
 
     def client(self) -> contextlib.AbstractContextManager[Registry]:
-        """A client that was told of all nodes."""
+        """A client that knows the addresses of all nodes."""
         return sync.connect(*self.addresses.values(), timeout=PATIENCE_S)
 
     def report(self, node: str) -> StatusReport | None:
-        """What a node says of itself; None if it does not answer."""
+        """The status report of a node; None if it does not answer."""
         return None if self._has_ended(node) else told_by(self.addresses[node])
 
     def await_voting(self, *nodes: str) -> None:
@@ -153,14 +153,14 @@ class Processes:
         return process is None or process.poll() is not None
 
     def end(self) -> None:
-        """Kill whatever still runs, a paused process too, and give the ports back."""
+        """Kill the processes that still run, paused ones too, and release the ports."""
         for node in list(self.running):
             self.kill(node)
         let_go(int(address.rpartition(":")[2]) for address in self.addresses.values())
 
 
 def told_by(address: str) -> StatusReport | None:
-    """What the node at an address says of itself, in the bare protocol: that is quickly asked."""
+    """The status report of the node at an address, read without the client library for speed."""
     host, _, port = address.rpartition(":")
     kinds: list[Any] = [Reception, Answer]
     cutter = FrameCutter(MIB)
@@ -184,7 +184,7 @@ def make(
     edit: Callable[[str], str] = lambda text: text,
     further_hosts: tuple[str, ...] = (),
 ) -> Processes:
-    """Write a configuration as ``decreed init`` does, edited if wanted; nothing runs yet.
+    """Write a configuration as ``decreed init`` does, edited if wanted, without starting a node.
 
     The ports are held until the cluster is ended, at further hosts too if there are any.
     """

@@ -1,4 +1,4 @@
-"""Claims of locks with secrets that tests can work out again, and the requests that show them."""
+"""Claims of locks with secrets that tests can derive again, and the requests that show them."""
 
 from hashlib import sha256
 
@@ -13,7 +13,7 @@ def secret_of(claim_id: bytes) -> bytes:
 
 
 def wish(holder: str, claim_id: bytes, ttl_ms: int, note: str = "", info: bytes = b"") -> TermClaim:
-    """What somebody who wants a lock says of himself."""
+    """The claim of a lock by `holder`, with the secret of its claim id."""
     return TermClaim(holder, claim_id, ttl_ms, hash_of(secret_of(claim_id)), note, info)
 
 
@@ -29,6 +29,6 @@ def to_end(id: int, timeout_ms: int, held: LeaseId, ending: Ending) -> EndReques
 
 
 def to_give_up(id: int, timeout_ms: int, lock: str, claim: TermClaim) -> GiveUpRequest:
-    """The claimer's give-up."""
+    """The client's give-up."""
     secret = secret_of(claim.claim_id)
     return GiveUpRequest(id, timeout_ms, lock, claim.claim_id, claim.ttl_ms, secret)

@@ -5,11 +5,11 @@ ROOMS = {
     "client": ("transport", "runtime", "caching", "requests", "locks", ""),
     "cli": ("shell", "config", "supervise", "options", "bench", "importing", "commands", ""),
 }
-"""For each part its rooms. A room imports itself and those before it; "" is the part's own folder."""
+"""The rooms of each part. A room imports itself and earlier ones; "" is the part's own folder."""
 
 
 def room(part: str, module: str) -> str | None:
-    """The room of `part` in which a module is; None if it is in another part."""
+    """The room of `part` that has a module; None if the module is in another part."""
     above, _, below = module.partition(f"decreed.{part}")
     if above or below[:1] not in ("", "."):
         return None
@@ -18,6 +18,6 @@ def room(part: str, module: str) -> str | None:
 
 
 def room_of(file: str) -> str:
-    """The room of a file, which is named as below ``registry``; other folders are rooms as well."""
+    """The room of a file, by its path below ``registry``; other folders there are rooms as well."""
     folder, _, _ = file.rpartition("/")
     return "front" if folder == "replica" else folder.removeprefix("replica/") or "words"

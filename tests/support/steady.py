@@ -1,13 +1,14 @@
-"""Time that passes while everybody waits, and stands still while the machine keeps them from working.
+"""A clock that runs while all participants wait, and stops while the machine keeps them from working.
 
-Tests of a client beside fake nodes are about the order of things in time: the node is silent, then the
-client asks another one, then its time is over. By a real clock the machine takes part in that. It stops
-the process for seconds, and every deadline is over before anybody could keep it.
+Tests of a client with fake nodes are about the order of events in time: the node is silent, then
+the client asks another one, then its time is over. On a real clock the machine takes part in that.
+It stops the process for seconds, and every deadline passes before it could be met.
 
-By this clock a deadline comes when all have waited for it. It counts the time in which the event loop,
-and each thread that takes part, waits for the next event. Of any other stretch it counts `STEP_S` at
-most, so that whoever turns in circles comes to an end too. Waiting is done in slices, and no slice
-counts for more than it was meant to last: a process that is stopped in one loses no more than that.
+On this clock a deadline comes when all participants have waited for it. The clock counts the time
+in which the event loop, and each thread that takes part, waits for the next event. Of any other
+stretch it counts at most `STEP_S`, so that a busy loop also comes to an end. Waiting is done in
+slices, and no slice counts for more than its planned length: a process that is stopped during one
+loses no more than that.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ STEP_S = 0.000_1
 
 
 class Steady:
-    """The time of those who take part: one event loop, and threads beside it."""
+    """The time of the participants: one event loop, and threads beside it."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
@@ -40,7 +41,7 @@ class Steady:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """In here a thread works, except where it says that it waits."""
+        """A thread works in this block, except inside `waiting`."""
         self._change(1, SLICE_S)
         try:
             yield
@@ -49,7 +50,7 @@ class Steady:
 
     @contextmanager
     def waiting(self, at_most_s: float = SLICE_S) -> Iterator[None]:
-        """In here somebody who works waits, for so long at most."""
+        """A working participant waits in this block, for at most that long."""
         self.begin_waiting()
         try:
             yield
@@ -57,15 +58,15 @@ class Steady:
             self.end_waiting(at_most_s)
 
     def begin_waiting(self) -> None:
-        """Somebody who works begins to wait."""
+        """A working participant begins to wait."""
         self._change(-1, STEP_S)
 
     def end_waiting(self, at_most_s: float) -> None:
-        """Somebody has waited, which was to last so long at most, and works again."""
+        """A participant works again, after a wait that was planned for at most that long."""
         self._change(1, max(at_most_s, STEP_S))
 
     def _change(self, by: int, at_most_s: float) -> None:
-        """One more works, or one less; what has passed counts, and little of it if anybody worked."""
+        """Change the number of workers; the time since the last change counts, little if any worked."""
         with self._turn:
             self._now_s += self._passed_s(STEP_S if self._working else at_most_s)
             self._seen_s = time.perf_counter()
@@ -76,21 +77,21 @@ class Steady:
 
 
 class SteadySelector(selectors.DefaultSelector):
-    """Waits in slices, and has what it waited counted."""
+    """Waits in slices, and counts the time that it waited."""
 
     def __init__(self, steady: Steady) -> None:
         super().__init__()
         self._steady = steady
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready, or nothing after a slice: whoever waits for longer asks again."""
+        """The ready files, or none after a slice; the loop calls again if it waits for longer."""
         slice_s = min(SLICE_S, max(0.0, inf if timeout is None else timeout))
         with self._steady.waiting(slice_s):
             return super().select(slice_s)
 
 
 class SteadyLoop(asyncio.SelectorEventLoop):
-    """An event loop of asyncio that goes by this time."""
+    """An asyncio event loop on this clock."""
 
     def __init__(self, steady: Steady) -> None:
         self._steady = steady
@@ -102,26 +103,26 @@ class SteadyLoop(asyncio.SelectorEventLoop):
 
 
 class SteadyClock(trio.abc.Clock, trio.abc.Instrument):
-    """The clock of a run of trio that goes by this time; an instrument of the same run."""
+    """The clock of a trio run, and an instrument of the same run."""
 
     def __init__(self, steady: Steady) -> None:
         self._steady = steady
 
     def start_clock(self) -> None:
-        """Nothing: it runs from the first moment."""
+        """Do nothing: the clock runs from the first moment."""
 
     def current_time(self) -> float:
         """The time of all deadlines."""
         return self._steady.now()
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
-        """A slice at most: trio asks again."""
+        """At most a slice: trio asks again."""
         return min(SLICE_S, max(0.0, deadline - self._steady.now()))
 
     def before_io_wait(self, timeout: float) -> None:
-        """It waits from now on."""
+        """Begin to wait."""
         self._steady.begin_waiting()
 
     def after_io_wait(self, timeout: float) -> None:
-        """It has waited."""
+        """End the wait."""
         self._steady.end_waiting(min(SLICE_S, timeout))

@@ -1,8 +1,8 @@
 """A whole cluster in one thread: replicas on in-memory disks, a network of queues, virtual time.
 
-Everything happens in a fixed order, so a test that passes once passes always. The network delivers
-everything at once unless told otherwise: `lose` and `delays` decide message by message. The storms of
-`tests.simulation` build a much rougher world on this one.
+Everything happens in a fixed order, so a test that passes once always passes. The network delivers
+at once by default; `lose` and `delays` decide for each message. The storms of `tests.simulation`
+build a world with many more faults on this one.
 """
 
 import heapq
@@ -52,10 +52,10 @@ from .machine import Machine
 CLUSTER_ID = "test-cluster"
 EPOCH_MS = 1_700_000_000_000
 Trace = Callable[[float, str, str, object], None]
-"""Is told of each event: when, on which node, what kind, and the event."""
+"""Called with each event: the time, the node, the kind, and the event."""
 Lose = Callable[[NodeId, NodeId, PeerMessage], bool]
 Delays = Callable[[NodeId, NodeId, PeerMessage], Sequence[float]]
-"""How long each copy of a message that is not lost is on its way; more than one repeats it."""
+"""The delays of the copies of a message that is not lost; several delays repeat it."""
 Action = Callable[[], None]
 
 
@@ -67,7 +67,7 @@ def config(size: int = 3, prepare: int = 0, accept: int = 0) -> ClusterConfig:
 
 
 def claim(key: str, value: bytes = b"v", claim_id: bytes = b"id") -> Claim:
-    """A claim with the words that tests do not care about filled in."""
+    """A claim with defaults for the fields that tests do not care about."""
     return Claim(Key(key), value, "text/plain", "tester", claim_id)
 
 
@@ -77,7 +77,7 @@ class World:
     Args:
         cluster: its configuration.
         up: which nodes to boot; all by default.
-        seed: for everything that is left to chance.
+        seed: of all random choices.
     """
 
     max_inline = MAX_INLINE
@@ -105,7 +105,7 @@ class World:
     # -- machines
 
     def boot(self, node: NodeId, cluster: ClusterConfig | None = None) -> None:
-        """Start a node on its disk, and let it shake hands with everybody who is up."""
+        """Start a node on its disk, and connect it with all nodes that are up."""
         self.note(node, "boots", "")
         machine = self.machines[node]
         machine.storage = open_memory(
@@ -137,14 +137,14 @@ class World:
         return replica
 
     def shake_hands(self, dialler: NodeId, other: NodeId, past: Incarnation | None = None) -> None:
-        """`dialler` connects to `other`, which judges it first and may ask for a past life."""
+        """`dialler` connects to `other`, which checks it and may ask for a past incarnation."""
         hello = self.replica(dialler).membership.hello(other, past)
         self.post(other, greeted(_link(dialler, other), hello))
 
     # -- the world
 
     def post(self, node: NodeId, event: Event) -> None:
-        """Let something happen to a node, if it is up."""
+        """Give an event to a node, if it is up."""
         if self.machines[node].replica is not None:
             self.machines[node].inbox.append(event)
 
@@ -164,7 +164,7 @@ class World:
         self.now_ms = end_ms
 
     def settle(self) -> None:
-        """Handle everything that has arrived, and what follows from it, in no time."""
+        """Handle everything that has arrived, and what follows from it, without any time passing."""
         for _ in range(100_000):
             rests = True
             for node, machine in self.machines.items():
@@ -176,11 +176,11 @@ class World:
         raise AssertionError("the cluster never comes to rest")
 
     def at(self, ms: float, action: Action) -> None:
-        """Do something at this time of the world; what is due at one time, in order of asking."""
+        """Do something at this time of the world; actions of one time run in the order of calls."""
         heapq.heappush(self._agenda, (ms, self.new_id(), action))
 
     def ask(self, node: str, request: Request, within_ms: float = 20_000) -> Answer:
-        """Ask a node something and run until it answers."""
+        """Send a node a request and run until it answers."""
         mark = self.send(node, request)
         deadline = self.now_ms + within_ms
         while not (answers := self.answers[mark]):
@@ -189,7 +189,7 @@ class World:
         return answers[0]
 
     def send(self, node: str, request: Request) -> tuple[NodeId, int]:
-        """Ask a node something; the answers appear in `answers` under what is returned."""
+        """Send a node a request; its answers appear in `answers` under the returned mark."""
         mark = (NodeId(node), request.id)
         self.answers[mark] = []
         self.post(NodeId(node), FromClient(1, (named(request),)))
@@ -202,18 +202,18 @@ class World:
         return self.ask(node, ClaimRequest(self.new_id(), timeout_ms, here, wanted))
 
     def freeze(self, node: str, key: str, value: bytes = b"v") -> Decreed:
-        """Claim a key with an id of its own, and insist that it was decreed."""
+        """Claim a key with an id of its own, and assert that it was decreed."""
         answer = self.claim(node, claim(key, value, f"{node}/{key}/{self.new_id()}".encode()))
         assert isinstance(answer, Decreed), answer
         return answer
 
     def note(self, node: str, kind: str, what: object) -> None:
-        """Tell the trace of this world, if there is one."""
+        """Add to the trace of this world, if there is one."""
         if self.trace is not None:
             self.trace(self.now_ms, node, kind, what)
 
     def new_id(self) -> int:
-        """A request id that was not used yet."""
+        """A new request id."""
         self._ids += 1
         return self._ids
 
@@ -232,7 +232,7 @@ class World:
         self._carry_out(node, machine.replica.step(self._moment_of(node), events, instances))
 
     def _carry_out(self, node: NodeId, effects: Effects) -> None:
-        """See `Effects` for the order; it is the contract."""
+        """Carry out effects in the order that the contract of `Effects` demands."""
         self.machines[node].stepped_ms = self.now_ms
         self.alarms += effects.alarms
         self._deliver(node, effects.at_once)
@@ -306,7 +306,7 @@ class World:
                     self.post(to, event)
 
     def _act(self) -> None:
-        """Do what is due."""
+        """Run the actions that are due."""
         while self._agenda and self._agenda[0][0] <= self.now_ms:
             heapq.heappop(self._agenda)[2]()
 
@@ -330,14 +330,14 @@ class World:
         self.machines[node] = Machine(disk)
 
     def _connect(self, node: NodeId) -> None:
-        """A node is up: it and the others dial each other."""
+        """Connect a node that is up and the others, in both directions."""
         for other in self.up():
             if other != node:
                 self.shake_hands(node, other)
                 self.shake_hands(other, node)
 
     def _disconnect(self, node: NodeId) -> None:
-        """A node is down: the others notice."""
+        """Tell the others that a node is down."""
         for other in self.up():
             self.post(other, Reachable(node, False))
 
@@ -351,16 +351,16 @@ class World:
         return Moment(self.now_ms, int(self.now_ms) + EPOCH_MS)
 
     def _moment_of(self, node: NodeId) -> Moment:
-        """What a node's own clocks show."""
+        """The readings of a node's own clocks."""
         return self.moment()
 
     def _passes_in(self, node: NodeId, ms: float) -> float:
-        """How much time passes in the world while this much passes on the node's own clock."""
+        """The time that passes in the world while `ms` pass on the node's own clock."""
         return ms
 
 
 def stored(world: World, node: str, key: str) -> Instance:
-    """What a node's disk holds for a key."""
+    """The instance of a key on a node's disk."""
     storage = world.machines[NodeId(node)].storage
     assert storage is not None, f"{node} is down"
     instance = storage.load([Key(key)])[Key(key)]
@@ -369,7 +369,7 @@ def stored(world: World, node: str, key: str) -> Instance:
 
 
 def greeted(link: int, hello: PeerHello) -> Greeted:
-    """What happens to a node that is dialled and told this."""
+    """The event of a node that is dialled with this greeting."""
     return Greeted(link, hello.identity, hello.recall, hello.past)
 
 

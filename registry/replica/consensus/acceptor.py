@@ -1,15 +1,14 @@
-"""The node as an acceptor: the pure handlers, applied to durable instances.
+"""The node as an acceptor: the pure handlers, applied to durable instances (R10 to R14, R19).
 
-Messages of the node to itself pass here too. The terms of locks pass a guard first, which may refuse
-them for a while (design 11); to refuse is always safe in Paxos. With each term that it accepts, the
-node starts a lease on it.
+Proposals of the node itself pass through here too. A proposal for a term of a lock must also pass
+the lease check, which may refuse it for a while (design 11). Refusing is always safe in Paxos. For
+each term that it accepts, the node starts a lease.
 
-It also gives class promises, each for all keys of a home (`paxos/class_promise.py`).
+The acceptor also gives class promises, each for all keys of a home (`paxos/class_promise.py`).
 
-An acceptance whose outcome is not known is remembered in memory, oldest first, so that the node can
-finish it later (R22). The bytes of these tell how busy the cluster is: while megabytes are on their
-way, an outcome takes longer, and to say things again or to bid higher too early makes it take longer
-still.
+It keeps the acceptances in doubt in memory, oldest first, so that the node can finish them later (R22).
+Their bytes show how busy the cluster is. While megabytes are on their way an outcome takes longer, and
+repeating messages or starting a higher ballot too early would delay it further.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,9 +38,9 @@ from ..step.step_builder import Pending, StepBuilder
 
 Answer = Promise | Accepted | Nack | Commit | TermRefused
 LIGHT_BYTES = 4_096
-"""A value up to this travels as fast as none."""
+"""A value of at most this many bytes does not slow its message down."""
 BYTES_PER_SECOND = 2 * 1024 * 1024
-"""What the slowest disk or network that we care for brings to an end."""
+"""The throughput of the slowest disk or network that timeouts allow for."""
 MAX_BACKLOG_MS = 30_000.0
 
 _NOTHING = (0.0, 0)
@@ -51,10 +50,10 @@ class Acceptors:
     """All instances of one node, from the acceptor's side.
 
     Args:
-        nodes: all members, by whom every key has its home.
+        nodes: all members, which decide the home of each key.
         classes: the class promises found at the start.
         unlearned: keys found at the start with an acceptance of unknown outcome.
-        leases: the node's own, on the terms of locks.
+        leases: the node's leases on terms of locks.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Acceptors:
         self._nodes = nodes
         self._classes = {held.ballot.process.node: held for held in classes}
         self._leases = leases
-        # since when the outcome is unknown, and how many bytes that is about
+        # by key: since when the outcome is unknown, and the size of the value
         self._unlearned: dict[Key, tuple[float, int]] = dict.fromkeys(unlearned, (0.0, 0))
         self._bytes = 0
         self.awaited = (self._unlearned,)
@@ -83,13 +82,13 @@ class Acceptors:
 
     @property
     def backlog_ms(self) -> float:
-        """How much longer than usual an outcome may well take, for the bytes that are under way."""
+        """How much longer than usual an outcome may take, for the bytes that are in doubt."""
         return min(self._bytes * 1000 / BYTES_PER_SECOND, MAX_BACKLOG_MS)
 
     def answer(self, step: StepBuilder, message: Prepare | Accept) -> Answer | None:
-        """What this node's acceptor says; None if it must keep silent about the key.
+        """The acceptor's answer; None if the key is not served.
 
-        The new instance is stored in `step`, so that the answer can only leave behind it.
+        The new instance is stored in `step`, so the answer leaves only after it is durable.
         """
         return self._vote_on(step, message, self._promise_to(home(message.key, self._nodes)))
 
@@ -99,8 +98,8 @@ class Acceptors:
         """R19 for each proposal of a batch, as if it had come alone.
 
         Returns:
-            What this node's acceptor says of each key that it does not accept. A term is passed over in
-            silence: its guard answers in its own words, so terms travel alone.
+            The answers for the keys that were not accepted, by key. A term of a lock gets no answer
+            (None): its lease check has a refusal of its own, so terms travel alone.
         """
         home_name = ballot.process.node
         promised = self._promise_to(home_name)
@@ -110,7 +109,7 @@ class Acceptors:
             answer = None
             if not is_term(key):
                 home_ballot = promised if home(key, self._nodes) == home_name else None
-                if home_ballot == ballot and step.instances[key] is EMPTY:  # as nearly always
+                if home_ballot == ballot and step.instances[key] is EMPTY:  # the usual case
                     self._store(step, key, acceptor.accept_first(ballot, decree))
                     continue
                 answer = self._vote_on(step, Accept(key, ballot, decree), home_ballot)
@@ -119,16 +118,17 @@ class Acceptors:
         return others
 
     def covers(self, ballot: Ballot) -> bool:
-        """Whether this very class promise was given."""
+        """Whether the acceptor has promised exactly this home ballot."""
         return self._promise_to(ballot.process.node) == ballot
 
     def promise_class(
         self, step: StepBuilder, message: PrepareClass, feed_end: int
     ) -> PromiseClass | None:
-        """Give a home its class promise; None if that must not be, or there is too much to tell.
+        """Give a home its class promise; None if it asks for too low a ballot or too much is in doubt.
 
-        What the promise tells is as of this step, in which it begins to bind (R12). What is in doubt
-        is finished sooner or later (R22), so a home that is told nothing asks again.
+        The report in the promise is as of this step, in which the promise begins to bind (R12). A home
+        that gets no answer asks again. By then the keys in doubt are fewer, since they get finished
+        (R22).
         """
         node = message.ballot.process.node
         held = class_promise.on_prepare_class(self._classes.get(node), message)
@@ -141,17 +141,17 @@ class Acceptors:
         return PromiseClass(held.ballot, tuple(unlearned), feed_end)
 
     def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
-        """The outcome of these keys is known."""
+        """These keys are no longer in doubt."""
         for decree in decrees:
             self._bytes -= self._unlearned.pop(decree.key, _NOTHING)[1]
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
-        """What was in doubt there is of no interest any more, and cannot be finished here."""
+        """Forgotten keys are no longer in doubt: they cannot be finished here."""
         for key in [key for key in self._unlearned if gone.covers(key)]:
             self._bytes -= self._unlearned.pop(key)[1]
 
     def overdue(self, before_ms: float, limit: int) -> list[Key]:
-        """Up to `limit` keys that have been waiting since before `before_ms`, oldest first."""
+        """Up to `limit` keys that have been in doubt since before `before_ms`, oldest first."""
         due: list[Key] = []
         for key, (since_ms, _) in self._unlearned.items():
             if since_ms > before_ms or len(due) == limit:
@@ -160,7 +160,7 @@ class Acceptors:
         return due
 
     def postpone(self, key: Key, now_ms: float) -> None:
-        """Give `key` back to the end of the queue: somebody is at work on it."""
+        """Move `key` to the end of the queue, since an attempt to finish it begins."""
         waiting = self._unlearned.pop(key, None)
         if waiting is not None:
             self._unlearned[key] = (now_ms, waiting[1])
@@ -187,14 +187,14 @@ class Acceptors:
         return answer
 
     def _promise_to(self, node: NodeId) -> Ballot | None:
-        """The class promise that was given to a home."""
+        """The ballot of the class promise given to a home; None if there is none."""
         held = self._classes.get(node)
         return held.ballot if held is not None else None
 
     def _lease_checked(
         self, step: StepBuilder, instance: Instance, message: Accept, home_ballot: Ballot | None
     ) -> tuple[Instance, Answer]:
-        """Accept a term only when no lease on the one before can run here; then start one."""
+        """Accept a term only if no lease on the previous term can run here, and start its lease."""
         term = term_of(message.decree)
         changed, answer = acceptor.on_accept(instance, message, home_ballot)
         if not isinstance(answer, Accepted):

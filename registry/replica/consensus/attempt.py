@@ -1,4 +1,4 @@
-"""What a coordinator keeps of one key: who waits for it, and where its ballot stands."""
+"""An attempt: a coordinator's work on one key, with the requests that wait for it and its ballot."""
 
 from collections.abc import Callable, Collection
 
@@ -12,18 +12,18 @@ from ..step.pending import PendingRequest
 from ..step.step_builder import StepBuilder
 
 Found = Decree | ForgottenInstance | None
-"""What a key is decided to be, that it is forgotten, or that it is undecided."""
+"""The outcome for a key: its decree, that it is forgotten, or None for undecided."""
 Then = Callable[[StepBuilder, Found], None]
 Settle = Callable[[StepBuilder, PendingRequest, Decree], None]
 
 
 class Progress(Value, frozen=True):
-    """How far an attempt has come: what a crash takes of it, as a value.
+    """The volatile state of an attempt, as a value.
 
     Args:
-        state: where the ballot stands, all votes counted; None while it pauses.
-        heard: the highest ballot that a nack spoke of.
-        batch: the number of the batch that it travels in; 0 if it travels in none.
+        state: the state of the ballot, with all votes; None during a pause.
+        heard: the highest ballot reported by a nack.
+        batch: the number of the batch that it travels in; 0 if there is none.
         resends, preemptions: how many so far.
     """
 
@@ -35,13 +35,13 @@ class Progress(Value, frozen=True):
 
 
 class Follower(Struct, eq=False):
-    """A read that wants to know how an attempt ends.
+    """A read that waits for the outcome of an attempt.
 
     Attributes:
         pending: the request behind it.
         then: called with the decree, with None for undecided, or if the key is forgotten.
-        joined: the attempt's count of ballots when the read joined. The promises of a ballot that
-            had begun by then may be older than the read, so its vacancy says nothing to it.
+        joined: the attempt's count of ballots when the read joined. The promises of a ballot that had
+            begun by then may be older than the read, so if it finds nothing, the read learns nothing.
     """
 
     pending: PendingRequest
@@ -54,7 +54,7 @@ class Candidate(Struct, eq=False):
 
     Attributes:
         pending: the request.
-        claim: what it would have the key frozen to.
+        claim: the claim to propose.
         settle: called with the request and the decree, which may be another claim's.
     """
 
@@ -68,16 +68,16 @@ class Attempt(Struct, eq=False):
 
     Attributes:
         key: the key.
-        serial: of the timer that counts now; earlier ones have been overtaken.
-        state: where the present ballot stands; None while pausing between ballots. `Prepared` is
-            what may be proposed as soon as all events of the step are handled.
+        serial: of the newest timer; earlier timers are ignored.
+        state: the state of the present ballot; None during a pause between ballots. A `Prepared`
+            attempt is proposed after all events of the step are handled.
         claims: the claims that joined, in order of arrival.
         followers: the reads that joined.
-        batch: the number under which a proposal in a home ballot left, with others or by itself; None
-            if none is under way.
-        heard: the highest ballot that a nack spoke of.
-        said_ms: when the present state's message was sent last.
-        ballots, resends, preemptions: how many so far; pauses grow with the latter two.
+        batch: the number under which a proposal in a home ballot left, with others or alone; None if
+            none is in flight.
+        heard: the highest ballot reported by a nack.
+        sent_ms: when the message of the present state was last sent.
+        ballots, resends, preemptions: how many so far; delays grow with the latter two.
     """
 
     key: Key
@@ -87,45 +87,48 @@ class Attempt(Struct, eq=False):
     claims: list[Candidate] = []
     followers: list[Follower] = []
     heard: Ballot | None = None
-    said_ms: float = 0.0
+    sent_ms: float = 0.0
     ballots: int = 0
     resends: int = 0
     preemptions: int = 0
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody waits for it; those who are done count until they are dropped."""
+        """Whether a request waits for it. Requests that are done count until `drop_finished`."""
         return bool(self.claims or self.followers)
 
     def drop_finished(self) -> None:
-        """Drop the claims and reads that are done: a claim that is done is never proposed."""
+        """Drop the claims and reads that are done, so that no claim is proposed after its end."""
         self.claims = [candidate for candidate in self.claims if not candidate.pending.done]
         if self.followers:
             self.followers = [f for f in self.followers if not f.pending.done]
 
     def note_proposed(self) -> None:
-        """From here on, a claim whose id is in the proposal may be chosen: say so if time ends."""
+        """Mark the claims with the proposal's id as indefinite: from now on they may be chosen."""
         if isinstance(self.state, Proposing):
             for candidate in self.claims:
                 if candidate.claim.claim_id == self.state.decree.claim_id:
                     candidate.pending.indefinite = True
 
     def take_answered(self) -> list[Follower]:
-        """Take out the reads that the present ballot began after: that it found nothing tells them."""
+        """Remove and return the reads that joined before the present ballot began.
+
+        Its promises are younger than these reads, so for them an empty result means undecided.
+        """
         answered = [f for f in self.followers if f.joined < self.ballots]
         self.followers = [f for f in self.followers if f.joined >= self.ballots]
         return answered
 
     def progress(self, batch: int = 0, votes: Collection[NodeId] = ()) -> Progress:
-        """How far it has come, in the batch that it travels in and with the votes on that."""
+        """Its volatile state, with the number of its batch and the votes on that."""
         state = self.state
-        assert not isinstance(state, Prepared), "what boards leaves in the same step"
+        assert not isinstance(state, Prepared), "what is prepared is proposed in the same step"
         if isinstance(state, Proposing):
             state = replace(state, votes=state.votes.union(votes))
         return Progress(state, self.heard, batch, self.resends, self.preemptions)
 
     def restore(self, progress: Progress) -> None:
-        """Come as far as another attempt."""
+        """Take over the volatile state of another attempt."""
         self.state, self.heard = progress.state, progress.heard
         self.resends, self.preemptions = progress.resends, progress.preemptions
         self.batch = progress.batch or None

@@ -1,20 +1,21 @@
-"""Batches: proposals under the class promise that travel, are voted on and are counted together.
+"""Batches: what a home proposes in one step under its home promise, as one message (design 5).
 
-A claim alone is cheap; what costs is to do everything for it alone. So all that a home proposes in one
-step, in its home ballot, leaves as one batch: one message to each acceptor, one vote of each, one
-count, one timer, one commit. Each key stays an instance of its own: what an acceptor refuses leaves
-the batch, and goes on with both phases by itself.
+Most of the cost of a claim is in its messages, its vote and its timer. So a batch has one accept
+message to each acceptor, one vote from each, one count, one timer and one commit for all of its
+keys. Each key stays an instance of its own: a key that an acceptor refuses leaves the batch and
+takes both phases.
 
 Invariants kept here:
 
-* every node in `votes` has durably accepted each decree in it (R19, R20): who refused a key
-  has thereby taken it off, before the vote is counted.
-* nothing is in it that the node's own acceptor has not accepted in the step in which it left (R05).
+* every node in `votes` has durably accepted each decree in the batch (R19, R20). The keys that a vote
+  refuses leave the batch before that vote is counted.
+* the batch holds only decrees that the node's own acceptor accepted in the step in which it left (R05).
 
-Those who wait for a departure do so in `BatchQueue`. One departure at a time is under way: who comes
-meanwhile leaves with the next, so load makes batches larger, and not more of them. Nobody waits for
-another's missing votes for longer than `PATIENCE_MS`. And clients that are answered claim again, as a
-rule: when more have just landed than wait, those who wait are joined by them, or leave a moment later.
+Attempts that are ready to be proposed wait in `BatchQueue`. One batch at a time is in flight, and
+claims that arrive meanwhile join the next one, so load makes batches larger rather than more
+frequent. The next batch waits for missing votes on the one before for at most `MAX_QUEUED_MS`.
+After a batch completes, the queue waits `JOINING_MS` if fewer claims wait than were just answered,
+since clients that were just answered usually claim again.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -34,23 +35,23 @@ from ..step.step_builder import Pending, StepBuilder
 from .acceptor import LIGHT_BYTES, Acceptors
 from .attempt import Attempt, Progress
 
-PATIENCE_MS = 50.0
+MAX_QUEUED_MS = 50.0
 JOINING_MS = 1.0
 MAX_BYTES_PER_CHAR = 4
 CLASS_PROMISE_RESENDS = 1
-"""So often a proposal that relies on the class promise is said again; then comes phase 1."""
+"""How often a proposal that relies on the class promise is repeated before phase 1 begins."""
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """What left together.
+    """One batch in flight.
 
     Attributes:
-        number: of all batches of this incarnation.
+        number: its number in this incarnation.
         ballot: the home ballot.
-        entries: what is still proposed, by key.
-        votes: who has accepted all of it.
-        resends: how often it was said again.
+        entries: the decrees that are still proposed in it, by key.
+        votes: the nodes that have accepted all of them.
+        resends: how often it was repeated.
     """
 
     number: int
@@ -64,7 +65,7 @@ class Batch:
         return AcceptMany(self.ballot, self.number, tuple(self.entries.values()))
 
     def commit(self) -> CommitMany:
-        """R20: what everybody is told when all of it is chosen."""
+        """R20: what goes to every node when all of it is chosen."""
         return CommitMany(self.ballot, tuple(self.entries))
 
 
@@ -76,9 +77,9 @@ class Batches:
         acceptors: the node's own acceptor, which votes like any other.
 
     Attributes:
-        under_way: the numbers of what left and misses votes, single keys included.
-        made: how many there have been in this incarnation, single keys included.
-        completed, completed_ms: how many the last batch that completed had in it, and when that was.
+        under_way: the numbers of the batches in flight, single keys included.
+        made: how many batches this incarnation has made, single keys included.
+        completed, completed_ms: the size of the last batch that completed, and when it did.
     """
 
     def __init__(self, node: Node, acceptors: Acceptors) -> None:
@@ -96,27 +97,27 @@ class Batches:
 
     @property
     def numbers(self) -> Collection[int]:
-        """Those of the batches that are under way."""
+        """The numbers of the batches in flight, without single keys."""
         return self._batches
 
     def single(self) -> int:
-        """A number for a key that travels by itself, in the plain messages, until it is left."""
+        """A number for a key that is proposed alone, in messages of its own, until `leave`."""
         self.made += 1
         self.under_way.add(self.made)
         return self.made
 
     def entries(self, number: int) -> Iterable[Key]:
-        """The keys of a batch that is under way."""
+        """The keys of a batch in flight."""
         batch = self._batches.get(number)
         return batch.entries if batch is not None else ()
 
     def progress(self, attempt: Attempt) -> Progress:
-        """How far an attempt has come, with the votes on the batch that it travels in, if any."""
+        """The volatile state of an attempt, with the votes on its batch if it travels in one."""
         batch = self._batches.get(attempt.batch or 0)
         return attempt.progress() if batch is None else attempt.progress(batch.number, batch.votes)
 
     def restore(self, progress: Progress) -> None:
-        """Put the batch under way that an attempt travels in, if any, with its one key on board."""
+        """Restore the batch that an attempt travels in, if any, with this one key in it."""
         number, state = progress.batch, progress.state
         if number and isinstance(state, Proposing):
             votes = {NodeId(name) for name in state.votes}
@@ -146,11 +147,11 @@ class Batches:
     def on_accepted(
         self, step: StepBuilder, sender: NodeId, message: AcceptedMany
     ) -> tuple[list[Key], Batch | None]:
-        """R20: a vote on all in it except what it refuses; a quorum of them chooses it.
+        """R20: count a vote for all keys of a batch except those that it refuses.
 
         Returns:
-            The keys that leave the batch, since the vote is not for them, whatever comes of it; and
-            the batch, if all that is left in it is chosen.
+            The refused keys, which leave the batch; and the batch itself, if a quorum has now accepted
+            all that is left in it.
         """
         batch = self._batches.get(message.number)
         quorums = self._node.config.quorums
@@ -168,10 +169,10 @@ class Batches:
         return refused, batch
 
     def on_resend(self, step: StepBuilder, timer: ResendBatch) -> list[Key]:
-        """Votes are missing: say it again, once (R02).
+        """Repeat a batch whose votes are missing, once (R02).
 
         Returns:
-            The keys on board, if that was done before: each must go on alone.
+            The keys of the batch if it was repeated before: each of them must continue alone.
         """
         batch = self._batches.get(timer.number)
         if batch is None:
@@ -185,7 +186,7 @@ class Batches:
         return []
 
     def leave(self, number: int, key: Key) -> None:
-        """The key is not proposed with this batch any more."""
+        """Take a key out of a batch."""
         batch = self._batches.get(number)
         if batch is not None:
             batch.entries.pop(key, None)
@@ -205,11 +206,11 @@ class Batches:
 
 
 class Due(Struct, frozen=True):
-    """The attempts that may leave now, to be handled in this order.
+    """The attempts that leave the queue now, to be handled in this order.
 
     Attributes:
-        unclaimed: nobody wants these to be proposed any more.
-        alone: each is proposed by itself, and nobody waits for its votes.
+        unclaimed: their claims are all done.
+        alone: each is proposed by itself; the queue does not wait for its votes.
         together: each group is proposed as a batch.
     """
 
@@ -222,13 +223,13 @@ NOTHING = Due()
 
 
 class BatchQueue:
-    """The attempts that are prepared by the class promise and have not been proposed yet.
+    """The attempts that the home promise has prepared and that are not proposed yet.
 
     Args:
-        batches: what is under way.
+        batches: the batches in flight.
 
     Attributes:
-        waiting: the attempts by key; a departure needs the instances of all of them.
+        waiting: the attempts by key. To propose them, a step needs the instances of all of them.
     """
 
     def __init__(self, batches: Batches) -> None:
@@ -239,11 +240,11 @@ class BatchQueue:
         self._due_ms = inf
 
     def add(self, attempt: Attempt) -> None:
-        """It may leave with the next departure."""
+        """Let the attempt join the next batch."""
         self.waiting[attempt.key] = attempt
 
     def drop(self, key: Key) -> None:
-        """The key is decided, or of no interest any more."""
+        """Remove a key, if it waits here."""
         self.waiting.pop(key, None)
 
     def clear(self) -> None:
@@ -251,42 +252,42 @@ class BatchQueue:
         self.waiting.clear()
 
     def counts(self, timer: SendBatch) -> bool:
-        """Whether nobody has left since the timer was set."""
+        """Whether this is the newest timer, and the queue was not emptied since it was set."""
         return timer.serial == self._serial
 
     def on_timer(self, timer: SendBatch) -> None:
-        """Somebody has waited for long enough, if the timer counts."""
+        """Let the queue leave in this step, if the timer counts."""
         if self.counts(timer):
             self._overdue, self._due_ms = True, inf
 
     def due(self, step: StepBuilder) -> Due:
-        """All events of the step are handled: take out those who may leave (R18)."""
+        """Take out the attempts to propose, after all events of the step are handled (R18)."""
         overdue, self._overdue = self._overdue, False
         if not self.waiting:
             return NOTHING
         since_ms = step.now_ms - self._batches.completed_ms
         joined = since_ms < JOINING_MS and len(self.waiting) < self._batches.completed
         if self._batches.under_way and not overdue:
-            self._wait_for_votes(step, PATIENCE_MS)
+            self._set_timer(step, MAX_QUEUED_MS)
         elif joined:
-            self._wait_for_votes(step, JOINING_MS)
+            self._set_timer(step, JOINING_MS)
         elif not self.waiting.keys() <= step.instances.keys():
             step.again(Fired(SendBatch(self._serial)))  # in the next step, with their instances
         else:
             return self._take_all()
         return NOTHING
 
-    def _wait_for_votes(self, step: StepBuilder, delay_ms: float) -> None:
+    def _set_timer(self, step: StepBuilder, delay_ms: float) -> None:
         if step.now_ms + delay_ms < self._due_ms:
             self._due_ms = step.now_ms + delay_ms
             self._serial += 1
             step.timer(SendBatch(self._serial), delay_ms)
 
     def _take_all(self) -> Due:
-        """Part all who wait.
+        """Empty the queue, sorted by how each attempt is to be proposed.
 
-        Where nobody claims a key any more, a class promise is no evidence that it is vacant: the
-        reads that wait for it need both phases.
+        An attempt without claims is not proposed. Its reads need both phases: the home promise is no
+        evidence that its key is undecided.
         """
         waiting, self.waiting = self.waiting, {}
         self._serial += 1
@@ -295,7 +296,7 @@ class BatchQueue:
         alone: list[Attempt] = []
         light: list[Attempt] = []
         for attempt in waiting.values():
-            assert isinstance(attempt.state, Prepared), "what boards is prepared, and stays so"
+            assert isinstance(attempt.state, Prepared), "what is queued is prepared, and stays so"
             attempt.drop_finished()
             if not attempt.claims:
                 unclaimed.append(attempt)
@@ -306,7 +307,7 @@ class BatchQueue:
 
 
 def _is_light(attempt: Attempt) -> bool:
-    """Whether it travels with others: a term may be held up for long, and megabytes are slow."""
+    """Whether it may join a batch: a term can be refused for long, and a large value is slow."""
     claim = attempt.claims[0].claim
     size = len(claim.value) + MAX_BYTES_PER_CHAR * len(claim.note)
     return size <= LIGHT_BYTES and not attempt.key.startswith(TERMS)

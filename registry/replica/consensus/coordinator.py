@@ -1,15 +1,15 @@
-"""The node as a coordinator: one attempt a key, which all claims of that key join (design 5).
+"""The node as a coordinator: one attempt for each key, which all claims of that key join (design 5).
 
-An attempt goes through ballots until the key is decided or nobody waits any more. Its messages are
-sent again until answered (R02); after a nack it pauses for a random, growing while and starts in a
-higher ballot (R04).
+An attempt goes through ballots until the key is decided or no request waits for it. Its messages
+are repeated until they are answered (R02). After a nack it pauses for a random time, longer after
+each nack, and begins a higher ballot (R04).
 
 Invariants kept here:
 
 * prepare(b) leaves only in a step in which this node's own acceptor promises b, and accept(b, v)
-  only in one in which it accepts (b, v). So the own instance, which is durable before the next
-  step, always shows the highest ballot used, and none is used twice (R05).
-* a claim that is done is never proposed, so "unreachable" stays true after it was said.
+  only in one in which it accepts (b, v). The own instance is durable before the next step, so it
+  always shows the highest ballot used, and no ballot is used twice (R05).
+* a claim that is done is never proposed, so an answer "unreachable" stays true.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +42,7 @@ from .home_promise import HomePromise
 MAX_RESEND_MS = 2_000
 MAX_BACKOFF_MS = 1_000
 UNWANTED_RESENDS = 5
-"""An attempt that nobody waits for, such as a finish, is given up after this many repetitions."""
+"""How often an attempt that no request waits for, such as a finish, is repeated before its end."""
 
 
 class Coordinator:
@@ -51,13 +51,13 @@ class Coordinator:
     Args:
         node: who we are.
         acceptors: the node's own acceptor, which votes like any other.
-        home_promise: spares phase 1 for a new key that this node is home to.
-        learn: makes chosen decrees known to the whole node.
+        home_promise: replaces phase 1 for new keys that this node is home to.
+        learn: records chosen decrees and notifies the other parts.
 
-    Attributes:
-        batches: what was proposed under the class promise.
-        batch_queue: what is about to be.
-        smallest_batch: fewer proposals than these travel each alone.
+        Attributes:
+            batches: the batches in flight.
+            batch_queue: the attempts that join the next one.
+            smallest_batch: fewer attempts than this are proposed one by one.
     """
 
     smallest_batch = 2
@@ -84,30 +84,30 @@ class Coordinator:
         return {"attempts": self._attempts, **self.batches.pending()}
 
     def needs(self, timer: Resend | Retry) -> Iterable[Key]:
-        """The instance that a timer needs: none if its attempt is over."""
+        """The key whose instance a timer needs; empty if the timer no longer counts."""
         return (timer.key,) if self._current(timer) else ()
 
     def join(
         self, step: StepBuilder, pending: PendingRequest, claim: Claim, settle: Settle
     ) -> None:
-        """Claim a key: join its attempt, or start one. The first claim in it is proposed."""
+        """Join the attempt at a claim's key, or start one. The first claim to join is proposed."""
         attempt = self._open(claim.key)
         attempt.claims.append(Candidate(pending, claim, settle))
         attempt.note_proposed()
         self._begin_if_new(step, attempt)
 
     def follow(self, step: StepBuilder, key: Key, pending: PendingRequest, then: Then) -> None:
-        """Finish what others left in doubt, for a read that must know how it ends (R22)."""
+        """Finish a key in doubt, for a read that waits for the outcome (R22)."""
         attempt = self._open(key)
         attempt.followers.append(Follower(pending, then, attempt.ballots))
         self._begin_if_new(step, attempt)
 
     def finish(self, step: StepBuilder, key: Key) -> None:
-        """Finish what others left in doubt, for nobody in particular (R22)."""
+        """Finish a key in doubt, though no request waits for it (R22)."""
         self._begin_if_new(step, self._open(key))
 
     def on_promise(self, step: StepBuilder, sender: str, message: Promise) -> None:
-        """Phase 1 goes on; with a quorum, phase 2 begins (R15 to R18)."""
+        """Count a promise; with a prepare quorum, begin phase 2 (R15 to R18)."""
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Preparing):
             return
@@ -117,7 +117,7 @@ class Coordinator:
             self._propose(step, attempt)
 
     def on_accepted(self, step: StepBuilder, sender: str, message: Accepted) -> None:
-        """Phase 2 goes on; with a quorum, the decree is chosen and published (R20)."""
+        """Count an acceptance; with an accept quorum, publish the chosen decree (R20)."""
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Proposing):
             return
@@ -130,7 +130,7 @@ class Coordinator:
                 self._learn(step, (decree,))
 
     def on_accepted_many(self, step: StepBuilder, sender: NodeId, message: AcceptedMany) -> None:
-        """Phase 2 of a batch goes on: what the vote refuses leaves it, and goes on alone."""
+        """Count a vote on a batch; the keys that it refuses leave the batch and continue alone."""
         refused, chosen = self.batches.on_accepted(step, sender, message)
         for key in refused:
             self._go_alone(step, key)
@@ -139,7 +139,7 @@ class Coordinator:
             self._learn(step, list(chosen.entries.values()))
 
     def on_nack(self, step: StepBuilder, sender: NodeId, message: Nack) -> None:
-        """Somebody promised a higher ballot: pause, and begin again above it (R04, R10)."""
+        """Pause, then begin again above the ballot that the acceptor has promised (R04, R10)."""
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Preparing | Proposing):
             return
@@ -152,8 +152,8 @@ class Coordinator:
             case Preparing() | Proposing():
                 pass
 
-    def on_held(self, step: StepBuilder, sender: NodeId, message: TermRefused) -> None:
-        """An acceptor's guard refuses a term for now: the same accept is sent again in time."""
+    def on_term_refused(self, step: StepBuilder, sender: NodeId, message: TermRefused) -> None:
+        """Repeat an accept that an acceptor's lease check refuses for now, when that time is over."""
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Proposing):
             return
@@ -161,12 +161,12 @@ class Coordinator:
             self._set_resend(step, attempt, message.remaining_ms)
 
     def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
-        """Keys are decided, here or elsewhere: everybody who waited gets the decree."""
+        """Keys are decided, here or elsewhere: give the decrees to the requests that wait for them."""
         for decree in decrees:
             self._end(step, decree.key, decree)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
-        """Give up what cannot be decided here; its claims stay as indefinite as they were."""
+        """End the attempts at forgotten keys; their claims stay as indefinite as they were."""
         for key in [key for key in self._attempts if gone.covers(key)]:
             attempt = self._attempts.pop(key)
             self._leave(attempt)
@@ -174,7 +174,7 @@ class Coordinator:
                 follower.then(step, gone)
 
     def on_resend(self, step: StepBuilder, timer: Resend) -> None:
-        """Answers are missing: say it again, unless nobody waits any more."""
+        """Repeat the message of an attempt, unless no request waits for it any more."""
         attempt = self._current(timer)
         if attempt is None or not isinstance(attempt.state, Preparing | Proposing):
             return
@@ -187,45 +187,45 @@ class Coordinator:
             return
         attempt.resends += 1
         if attempt.state.ballot.is_of_home and attempt.resends > CLASS_PROMISE_RESENDS:
-            self._begin(step, attempt)  # those who are up may not have given the class promise
+            self._begin(step, attempt)  # the acceptors that are up may lack the class promise
         else:
             self._send(step, attempt, attempt.state)
 
-    def on_resend_flight(self, step: StepBuilder, timer: ResendBatch) -> None:
-        """Votes on a batch are missing, for the second time perhaps."""
+    def on_resend_batch(self, step: StepBuilder, timer: ResendBatch) -> None:
+        """Repeat a batch; if that was done before, its keys continue alone."""
         for key in self.batches.on_resend(step, timer):
             self._go_alone(step, key)
 
     def on_reachable(self, step: StepBuilder, node: NodeId) -> None:
-        """A node may have missed what was asked while it could not be reached: ask it again (R02)."""
+        """Send the open prepares to a node that may have missed them while unreachable (R02)."""
         for attempt in self._attempts.values():
             if isinstance(attempt.state, Preparing):
                 step.at_once(Send(node, attempt.state.message()))
 
     def on_retry(self, step: StepBuilder, timer: Retry) -> None:
-        """The pause is over: begin again in a higher ballot."""
+        """Begin a higher ballot after a pause."""
         attempt = self._current(timer)
         if attempt is not None and attempt.state is None:
             self._begin_if_wanted(step, attempt)
 
     def abandon(self) -> None:
-        """Drop everything, since the disk failed; the requests themselves are failed elsewhere."""
+        """Drop everything, since the disk failed; `Replica` fails the requests."""
         self._attempts.clear()
         self.batches.clear()
         self.batch_queue.clear()
 
     def progress(self, key: Key) -> Progress | None:
-        """How far the attempt at `key` has come; None if there is none."""
+        """The volatile state of the attempt at `key`; None if there is none."""
         attempt = self._attempts.get(key)
         return self.batches.progress(attempt) if attempt is not None else None
 
     def restore(self, key: Key, progress: Progress) -> None:
-        """Put the attempt at `key`, which has been opened, where another one had come to."""
+        """Put an open attempt at `key` into the volatile state of another one."""
         self._attempts[key].restore(progress)
         self.batches.restore(progress)
 
     def propose_due(self, step: StepBuilder) -> None:
-        """All events of the step are handled: propose what may leave (R16 to R18)."""
+        """Propose what is due, after all events of the step are handled (R16 to R18)."""
         due = self.batch_queue.due(step)
         for attempt in due.unclaimed:
             self._begin_if_wanted(step, attempt)
@@ -247,7 +247,7 @@ class Coordinator:
             self._begin(step, attempt)
 
     def _begin(self, step: StepBuilder, attempt: Attempt) -> None:
-        """R09: a new ballot, above all that this acceptor promised and all that we heard of."""
+        """R09: begin a ballot above all that our acceptor promised and all that nacks reported."""
         instance = step.instances[attempt.key]
         if not isinstance(instance, Instance):
             self._stall(step, attempt)
@@ -266,7 +266,7 @@ class Coordinator:
         self._send(step, attempt, proposer.start(attempt.key, self._node.process, above))
 
     def _propose(self, step: StepBuilder, attempt: Attempt) -> None:
-        """R16 to R18, in the plain messages."""
+        """R16 to R18 for one key alone."""
         state = self._proposal(step, attempt)
         if isinstance(state, NothingToPropose):
             self._end_with_nothing_to_propose(step, attempt)
@@ -275,7 +275,10 @@ class Coordinator:
             self._send(step, attempt, state)
 
     def _propose_together(self, step: StepBuilder, attempts: Sequence[Attempt]) -> None:
-        """R16 to R18 for a batch; what our own acceptor refuses goes nowhere. One is no company."""
+        """R16 to R18 for a batch. Keys that our own acceptor refuses are not sent.
+
+        Fewer than `smallest_batch` attempts are proposed one by one: a batch of one only adds cost.
+        """
         if len(attempts) < self.smallest_batch:
             for attempt in attempts:
                 attempt.batch = self.batches.single()
@@ -284,7 +287,7 @@ class Coordinator:
         decrees: list[Decree] = []
         for attempt in attempts:
             state = self._proposal(step, attempt)
-            assert isinstance(state, Proposing), "what goes is claimed"
+            assert isinstance(state, Proposing), "an attempt in a batch has a claim"
             attempt.state = state
             decrees.append(state.decree)
         batch, refused = self.batches.send(step, decrees)
@@ -295,7 +298,7 @@ class Coordinator:
             self._go_alone(step, key)
 
     def _proposal(self, step: StepBuilder, attempt: Attempt) -> Proposing | NothingToPropose:
-        """R16, R17, with the first claim that is still wanted as our own value."""
+        """R16, R17, with the first claim that is still pending as our own value."""
         assert isinstance(attempt.state, Prepared), "a proposal needs a prepare quorum (R15)"
         attempt.drop_finished()
         claim = attempt.claims[0].claim if attempt.claims else None
@@ -303,7 +306,7 @@ class Coordinator:
         return proposer.propose(attempt.state, own)
 
     def _begin_if_wanted(self, step: StepBuilder, attempt: Attempt) -> None:
-        """Begin again for those who still wait; give up what nobody waits for."""
+        """Begin again if a request still waits for the attempt; drop it otherwise."""
         attempt.drop_finished()
         if attempt.wanted:
             self._begin(step, attempt)
@@ -311,20 +314,20 @@ class Coordinator:
             del self._attempts[attempt.key]
 
     def _go_alone(self, step: StepBuilder, key: Key) -> None:
-        """A batch left the key behind: begin again, with both phases (R15)."""
+        """Begin again with both phases, for a key that has left its batch (R15)."""
         attempt = self._attempts.get(key)
         if attempt is not None and attempt.batch is not None:
             self._begin(step, attempt)
 
     def _leave(self, attempt: Attempt) -> None:
-        """The attempt is not queued, nor part of its batch any more."""
+        """Take the attempt out of the queue and out of its batch."""
         self.batch_queue.drop(attempt.key)
         if attempt.batch is not None:
             self.batches.leave(attempt.batch, attempt.key)
             attempt.batch = None
 
     def _send(self, step: StepBuilder, attempt: Attempt, state: Preparing | Proposing) -> None:
-        """Say it to our own acceptor first; if that agrees, to all the others, at once."""
+        """Ask our own acceptor first; if it agrees, send to all other nodes at once (R05)."""
         message = state.message()
         attempt.state = state
         match answer := self._acceptors.answer(step, message):
@@ -344,26 +347,26 @@ class Coordinator:
                 self._stall(step, attempt)
 
     def _set_resend(self, step: StepBuilder, attempt: Attempt, at_least_ms: int = 0) -> None:
-        attempt.said_ms = step.now_ms
+        attempt.sent_ms = step.now_ms
         delay_ms = self._node.config.timing.resend_ms << min(attempt.resends, 8)
         delay_ms = min(max(delay_ms, at_least_ms), MAX_RESEND_MS)
         self._wake(step, attempt, Resend, delay_ms, delay_ms / 4)
 
     def _due_ms(self, attempt: Attempt) -> float:
-        """When to say it again: a large value may wait behind others, all else is soon there."""
+        """When to repeat its message: a large value may take as long as the backlog, others do not."""
         value = attempt.state.decree.value if isinstance(attempt.state, Proposing) else b""
-        return attempt.said_ms + (len(value) > LIGHT_BYTES) * self._acceptors.backlog_ms
+        return attempt.sent_ms + (len(value) > LIGHT_BYTES) * self._acceptors.backlog_ms
 
     def _wake(
         self, step: StepBuilder, attempt: Attempt, timer: type[Resend | Retry], *ms: float
     ) -> None:
-        """Set the attempt's timer, to a delay and a spread; those that were set before are stale."""
+        """Set the attempt's timer, with a delay and a spread; earlier timers no longer count."""
         self._serial += 1
         attempt.serial = self._serial
         step.timer(timer(attempt.key, attempt.serial), *ms)
 
     def _pause(self, step: StepBuilder, attempt: Attempt, promised: Ballot) -> None:
-        """R04: duels end because pauses grow and are randomised, outside."""
+        """R04: duels end because pauses grow and the timers outside randomise them."""
         self._leave(attempt)
         attempt.state = None
         attempt.heard = max(promised, attempt.heard or promised)
@@ -373,14 +376,14 @@ class Coordinator:
         self._wake(step, attempt, Retry, delay_ms / 2, delay_ms)
 
     def _wait(self, step: StepBuilder, attempt: Attempt, remaining_ms: int) -> None:
-        """Our own guard refuses the term, so the accept may go nowhere (see above): later."""
+        """Try later: our own lease check refuses the term, so the accept must not leave (R05)."""
         attempt.state = None
-        attempt.preemptions += 1  # those who join meanwhile wait as well
+        attempt.preemptions += 1  # so that requests which join during the pause wait as well
         delay_ms = min(remaining_ms + 1, MAX_RESEND_MS)
         self._wake(step, attempt, Retry, delay_ms, delay_ms / 8)
 
     def _stall(self, step: StepBuilder, attempt: Attempt) -> None:
-        """Our own instance is damaged or disputed: say nothing, rather than something doubtful."""
+        """Pause without sending: our own instance is damaged or disputed."""
         self._leave(attempt)
         attempt.state = None
         self._wake(step, attempt, Retry, MAX_BACKOFF_MS)
@@ -396,7 +399,7 @@ class Coordinator:
             follower.then(step, decree)
 
     def _end_with_nothing_to_propose(self, step: StepBuilder, attempt: Attempt) -> None:
-        """Tell the reads that this ballot began after; for later ones, begin another (design 6)."""
+        """Answer the reads that are older than this ballot; begin another for later ones (design 6)."""
         answered = attempt.take_answered()
         attempt.state = None
         if attempt.followers:

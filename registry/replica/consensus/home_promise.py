@@ -1,8 +1,10 @@
-"""The home's side of the class promise: asking for it, and relying on it (design 5).
+"""The home promise: the class promises that this node asks for as a home, and relies on (design 5).
 
-`paxos/class_promise.py` says why it is safe. What is added here is the world around it: who has
-been asked, which promises still wait for the feed that they name to be read, and which keys may
-rely on it.
+`paxos/class_promise.py` says why it is safe. This module keeps which acceptors have promised and which
+promises are not counted yet, and decides which keys may rely on the home promise.
+
+Invariants kept here: a promise counts only after this node has read the sender's feed to the length
+that the promise names (R12, R16); a class promise is sent only after it is durable (R13).
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +23,7 @@ from .acceptor import Acceptors
 
 
 class HomePromise:
-    """The class promise to this incarnation of a node, for all keys that it is home to.
+    """The class promises to this incarnation of a node, for all keys that it is home to.
 
     Args:
         node: who we are.
@@ -29,7 +31,7 @@ class HomePromise:
         cursor: up to where a peer's feed has been read.
 
     Attributes:
-        uncounted: the promises that wait for a feed to be read.
+        uncounted: the promises whose sender's feed is not read far enough yet.
     """
 
     def __init__(self, node: Node, acceptors: Acceptors, cursor: Callable[[NodeId], int]) -> None:
@@ -50,18 +52,18 @@ class HomePromise:
 
     @property
     def unlearned(self) -> frozenset[Key]:
-        """The keys that all of phase 1 is needed for, since an acceptor had them in doubt."""
+        """The keys that need both phases, since an acceptor reported them as in doubt."""
         return self._state.unlearned
 
     @property
     def told(self) -> Mapping[NodeId, PromiseClass]:
-        """The promises that this incarnation was told, whether they count yet or not."""
+        """All promises that this incarnation has received, counted or not."""
         return self._told
 
     # -- as the home
 
     def sweep(self, step: StepBuilder) -> None:
-        """Ask all who have not promised yet; a question or an answer may have been lost (R02)."""
+        """Ask all acceptors that have not promised yet: a message may have been lost (R02)."""
         self.ask(step, self._node.name, *self._node.others)
 
     def ask(self, step: StepBuilder, *nodes: NodeId) -> None:
@@ -71,7 +73,7 @@ class HomePromise:
                 step.at_once(Send(node, PrepareClass(self._state.ballot, self._digest)))
 
     def on_promise(self, step: StepBuilder, sender: NodeId, message: PromiseClass) -> None:
-        """An acceptor has promised; that counts once all that it has learned is learned here."""
+        """Keep a promise, to be counted once all that its sender has learned is learned here."""
         if message.ballot == self._state.ballot:
             self.uncounted[sender] = self._told.setdefault(sender, message)
 
@@ -85,7 +87,7 @@ class HomePromise:
                 )
 
     def prepared(self, step: StepBuilder, key: Key, own: Instance) -> Prepared | None:
-        """What the class promise says of `key`; None if all of phase 1 is needed.
+        """Phase 1 for `key` by the home promise; None if the key needs both phases.
 
         Args:
             step: the step.
@@ -103,11 +105,10 @@ class HomePromise:
         return sender == self._node.name or self._cursor(sender) >= feed_end
 
     def _is_new(self, step: StepBuilder, term: Key) -> bool:
-        """Whether no earlier incarnation of ours can have proposed a term, which others may have
-        forgotten.
+        """Whether no earlier incarnation of ours can have proposed a term that others have forgotten.
 
-        A term is proposed only by who has learned the one before. If this very life was the first to
-        propose that one, then nobody has proposed its successor before.
+        Only a node that has learned the previous term proposes a term. If this incarnation was the
+        first to propose the previous term, no earlier incarnation has proposed this one.
         """
         before = slot_before(term)
         instance = step.instances[before] if before and before in step.instances else None
@@ -117,7 +118,7 @@ class HomePromise:
     # -- as an acceptor
 
     def on_prepare_class(self, step: StepBuilder, sender: NodeId, message: PrepareClass) -> None:
-        """A home asks for our class promise; it is told once it is durable (R13)."""
+        """Answer a home with our class promise, after that is durable (R13)."""
         ballot = message.ballot
         if not ballot.is_of_home or ballot.process.node != sender or message.digest != self._digest:
             step.alarm(f"node {sender} asks for a class promise that is not its to ask for")

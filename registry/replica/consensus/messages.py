@@ -1,6 +1,6 @@
-"""The messages that propose, answered as an acceptor.
+"""An acceptor's answers to prepare and accept messages.
 
-A node that may not vote is no acceptor; but what it has learned it says to anybody.
+A node that may not vote is no acceptor. It answers only for keys that it has learned.
 """
 
 from ...disk import ForgottenInstance
@@ -15,7 +15,7 @@ from .acceptor import Acceptors
 
 
 class Voting:
-    """The answers of this node to those who propose, itself included.
+    """The answers of this node to proposers, itself included.
 
     Args:
         node: who we are, and whether we may vote.
@@ -27,7 +27,7 @@ class Voting:
         self._acceptors = acceptors
 
     def on_proposal(self, step: StepBuilder, sender: NodeId, message: Prepare | Accept) -> None:
-        """As an acceptor: vote if we may, and in any case say what we have learned."""
+        """Vote if this node may, and answer with the decree in any case if it is learned."""
         instance = step.instances[message.key]
         if isinstance(instance, ForgottenInstance):
             tell_forgotten(step, sender, message.key, instance)
@@ -39,10 +39,11 @@ class Voting:
         if answer is not None:
             step.send_when_durable(message.key, Send(sender, answer))
 
-    def on_flight(self, step: StepBuilder, sender: NodeId, message: AcceptMany) -> None:
-        """Vote on each proposal by itself; what is accepted is answered together, behind the rest.
+    def on_batch(self, step: StepBuilder, sender: NodeId, message: AcceptMany) -> None:
+        """Vote on each proposal separately, and answer all that is accepted in one message.
 
-        Without the class promise nothing can be accepted, and to say so of one key is enough.
+        Refusals of single keys are sent before it. Without the class promise nothing in the batch can
+        be accepted, so the answer for the first key speaks for all.
         """
         if not self._node.voting or not self._acceptors.covers(message.ballot):
             for decree in message.decrees[:1]:

@@ -1,9 +1,9 @@
 """Catching up: each node reads every peer's feed from where it left off (design 7).
 
-A page of a feed names keys and digests; what is not known here is fetched, and the cursor moves only
-when everything in the page is learned, in the same batch. So a node that was down, or that missed a
-commit, has every decree soon after; and two nodes that ever disagree find out. Nodes in step read and
-serve pages from memory, see `recent`.
+A page of a feed has keys and digests. The node fetches the decrees that it misses, and moves the
+cursor in the batch that makes the page complete. So a node that was down, or that missed a commit,
+soon has every decree, and two nodes that ever disagree notice it. Nodes in step read and serve
+pages from memory (`learner.Recent`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -32,22 +32,22 @@ from .learner import Recent, decree_digest
 from .truncation import tell_forgotten
 
 PAGE_ENTRIES = 1_024
-"""How many entries are read from the disk at a time; from memory a page may have more."""
+"""The largest page that is read from the disk; a page from memory may have more entries."""
 SERVE_KEYS = MAX_FETCHED
 SERVE_BYTES = 64 * 1024
-"""A message of decrees is full with so many bytes of values; a longer value travels alone."""
-PATIENCE_MS = 3_000
+"""The bytes of values that fill a message of decrees; a longer value travels alone."""
+PULL_TIMEOUT_MS = 3_000
 
 
 class Pulling(Struct, eq=False):
-    """One page of a peer's feed on its way.
+    """One page of a peer's feed, from the question until all of it is learned.
 
     Attributes:
         start: where the page begins.
-        asked_ms: when; a page that takes too long is asked for again.
-        next_start: where the cursor goes when all is learned; None until the page has come.
-        end: where the peer's feed ended when it came.
-        missing: keys in it that are not learned here yet.
+        asked_ms: when it was asked for; after `PULL_TIMEOUT_MS` it is asked for again.
+        next_start: where the cursor goes when all is learned; None until the page arrives.
+        end: where the peer's feed ended when it sent the page.
+        missing: keys in the page that are not learned here yet.
     """
 
     start: int
@@ -62,9 +62,9 @@ class CatchUp:
 
     Args:
         node: who we are.
-        cursors: how far each peer's feed was read; kept up to date here.
-        disk_of: the disk id that a peer is known by.
-        recent: what was learned lately.
+        cursors: how far each peer's feed was read; updated here.
+        disk_of: gives the disk id that is remembered of a peer.
+        recent: the latest entries of the feed.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class CatchUp:
     # -- reading a peer's feed
 
     def on_ping(self, step: StepBuilder, sender: NodeId, ping: Ping) -> None:
-        """A peer says how long its feed is."""
+        """Note the length of a peer's feed."""
         self._ends[sender] = ping.feed_end
 
     def on_timer(self, step: StepBuilder) -> None:
-        """Look whether a peer has something new, and whether a page got lost."""
+        """Ask peers for what is new in their feeds, and again for pages that did not arrive."""
         for peer in self._node.others:
             self._pull_if_due(step, peer)
         step.settle()
@@ -108,11 +108,11 @@ class CatchUp:
         step.timer(PullFeeds(), period_ms, period_ms / 4)
 
     def needs(self, page: FeedPage) -> Iterable[Key]:
-        """The instances that a page speaks of and that are not known to agree."""
-        return [key for key, _ in self._recent.news(page.keys, page.digests)]
+        """The keys of a page whose decrees are not known to be the same here."""
+        return [key for key, _ in self._recent.differing(page.keys, page.digests)]
 
     def on_page(self, step: StepBuilder, sender: NodeId, page: FeedPage) -> None:
-        """A page has come: fetch what is missing here."""
+        """Fetch the decrees of a page that are missing here."""
         pulling = self._pulling.get(sender)
         if pulling is None or pulling.next_start is not None or page.start != pulling.start:
             return  # late or repeated
@@ -123,24 +123,24 @@ class CatchUp:
         ):
             return
         pulling.next_start, pulling.end = page.next_start, page.end
-        news = self._recent.news(page.keys, page.digests)
-        wanted = [key for key, digest in news if _is_wanted(step, key, digest)]
+        differing = self._recent.differing(page.keys, page.digests)
+        wanted = [key for key, digest in differing if _is_wanted(step, key, digest)]
         pulling.missing = set(wanted)
         self._fetch(step, sender, wanted)
         self._advance_if_complete(step, sender, pulling)
 
     def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
-        """So many keys less to wait for; pages that waited for them alone are complete."""
+        """Complete the pages that waited for these keys only."""
         if self._fetching or any(pulling.missing for pulling in self._pulling.values()):
             for decree in decrees:
                 self._arrived(step, decree.key)
 
     def on_disputed(self, step: StepBuilder, key: Key) -> None:
-        """The key will never be learned the same way; the evidence is kept, so go on."""
+        """Stop waiting for a disputed key: the evidence is kept, and the page completes without it."""
         self._arrived(step, key)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
-        """What is forgotten will never be learned, so nothing waits for it."""
+        """Stop waiting for forgotten keys: they will not be learned."""
         missing = {key for pulling in self._pulling.values() for key in pulling.missing}
         for key in [key for key in missing if gone.covers(key)]:
             self._arrived(step, key)
@@ -148,7 +148,7 @@ class CatchUp:
     # -- serving this node's feed
 
     def serve(self, step: StepBuilder, sender: NodeId, pull: Pull) -> None:
-        """Give the page that a peer asks for: from memory as far as it is durable, or read it."""
+        """Send the page that a peer asks for: from memory as far as durable, or from the disk."""
         if pull.disk_id != self._node.identity.disk_id or pull.start > self._node.feed_end:
             return
         settled = self._node.settled_feed_end
@@ -163,7 +163,7 @@ class CatchUp:
             step.read(ReadFeed(token, pull.start, min(pull.limit, PAGE_ENTRIES)))
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
-        """The page has been read; it may be served once all of it is durable."""
+        """Send a page read from the disk, after all of it is durable."""
         assert isinstance(done, FeedDone), "the feed was asked for"
         sender, pull = self._serving.pop(done.token)
         done = servable(self._node, done)
@@ -176,15 +176,15 @@ class CatchUp:
         send(Send(sender, page))
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
-        """The feed could not be read; the peer will ask again."""
+        """Drop a page that could not be read; the peer asks again."""
         del self._serving[token]
 
     def on_fetch(self, step: StepBuilder, sender: NodeId, message: Fetch) -> None:
-        """A peer asks for decrees that it lacks."""
+        """Send a peer decrees that it lacks."""
         self.serve_fetch(step, sender, message.keys)
 
     def serve_fetch(self, step: StepBuilder, sender: NodeId, keys: tuple[Key, ...]) -> None:
-        """Send the decrees asked for, a few in each step, so that no step grows without bound."""
+        """Send decrees to a peer, a few in each step, so that a step stays short."""
         learned: list[Decree] = []
         for key in keys[:SERVE_KEYS]:
             instance = step.instances[key]
@@ -200,7 +200,7 @@ class CatchUp:
 
     def _pull_if_due(self, step: StepBuilder, peer: NodeId) -> None:
         pulling = self._pulling.get(peer)
-        if pulling is not None and step.now_ms - pulling.asked_ms > PATIENCE_MS:
+        if pulling is not None and step.now_ms - pulling.asked_ms > PULL_TIMEOUT_MS:
             self._forget(peer)
             pulling = None
         if pulling is None and self._ends.get(peer, 0) > self.cursor(peer):
@@ -226,7 +226,7 @@ class CatchUp:
             self._advance_if_complete(step, peer, pulling)
 
     def _advance_if_complete(self, step: StepBuilder, peer: NodeId, pulling: Pulling) -> None:
-        """Move the cursor, in this step's batch, and read on if there is more."""
+        """If the page is complete, move the cursor in this step's batch and ask for the next page."""
         disk_id = self._disk_of(peer)
         if pulling.missing or pulling.next_start is None or disk_id is None:
             return
@@ -248,9 +248,9 @@ def _value_bytes(decree: Decree) -> int:
 
 
 def _is_wanted(step: StepBuilder, key: Key, digest: bytes) -> bool:
-    """Whether an entry of a page tells of a decree that is not the one learned here."""
+    """Whether an entry of a page names a decree other than the one learned here."""
     if key not in step.instances:
-        return False  # it agreed when the step began, or it would have been loaded
+        return False  # it was the same when the step began, otherwise it would be loaded
     instance = step.instances[key]
     if isinstance(instance, Unserved) or instance.disputed is not None:
         return False

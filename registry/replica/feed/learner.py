@@ -1,12 +1,12 @@
 """Learning: the one place where a decree becomes known to a node (R20, R21).
 
-The decree is stored and appended to the feed, and then every part that waited for it is told. Two
-different decrees for one key mean a corrupt disk or a bug: the key is not served from then on, and
-the peers are shown what this node has, so that they notice too (design 7).
+The decree is stored and appended to the feed, then every part that waits for it is notified. Two
+different decrees for one key mean a corrupt disk or a bug. The key is not served from then on, and
+the node sends its own decree to all peers so that they notice too (design 7).
 
-The end of the feed is kept in memory as well, so that a peer's feed and our own cost no disk reads
-while in step (`Recent`). Its digests are part of what peers say to each other and of the stored feed;
-`docs/protocol.md` gives the rule.
+The end of the feed is also in memory (`Recent`), so that nodes in step compare and serve pages without
+reading their disks. The digests are part of the protocol and of the stored feed; `docs/protocol.md`
+specifies them.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ from ..step.step_builder import StepBuilder
 
 CAPACITY = 65_536
 _DROPPED = 1_024
-"""So many of the oldest go at once; one at a time would cost more than all else here."""
+"""How many of the oldest are dropped together: a list loses its head in time linear in its length."""
 
 _encode = Encoder().encode
 
@@ -36,24 +36,24 @@ class Listener(Protocol):
 
     @property
     def awaited(self) -> tuple[Collection[object], ...]:
-        """The tables of what it waits for; while all are empty, it is told nothing."""
+        """The tables of what it waits for. While all are empty, it is not called."""
         ...
 
     def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
-        """The keys of `decrees` are decided, and stored in `step`."""
+        """Act on decrees that are learned and stored in `step`."""
         ...
 
 
 class TermListener(Protocol):
-    """The part of the node that is told of every term of a lock, whether anybody waits or not."""
+    """The part of the node that is notified of every term of a lock."""
 
     def on_terms(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
-        """Terms are decided, and stored in `step`."""
+        """Act on terms that are learned and stored in `step`."""
         ...
 
 
 class Recent:
-    """The last keys of the feed and the digests of their decrees; the oldest go first.
+    """The last keys of the feed with the digests of their decrees; the oldest are dropped first.
 
     Args:
         start: where the feed ended when this node started.
@@ -66,7 +66,7 @@ class Recent:
         self._by_key: dict[Key, bytes] = {}
 
     def add(self, digests: Mapping[Key, bytes]) -> None:
-        """These keys were learned, with decrees of these digests; the feed has so many entries more."""
+        """Append the keys that were learned, each with the digest of its decree."""
         self._keys += digests.keys()
         self._digests += digests.values()
         self._by_key.update(digests)
@@ -74,17 +74,17 @@ class Recent:
             self._drop()
 
     def page(self, start: int, end: int) -> tuple[tuple[Key, ...], bytes] | None:
-        """The entries from `start` up to `end` in the columns of a page; None if some are gone."""
-        first, behind = start - self._start, end - self._start
-        if not 0 <= first <= behind <= len(self._keys):
+        """The entries from `start` up to `end` as the columns of a page; None if some were dropped."""
+        first, stop = start - self._start, end - self._start
+        if not 0 <= first <= stop <= len(self._keys):
             return None
-        return tuple(self._keys[first:behind]), b"".join(self._digests[first:behind])
+        return tuple(self._keys[first:stop]), b"".join(self._digests[first:stop])
 
-    def news(self, keys: Sequence[Key], digests: bytes) -> Sequence[tuple[Key, bytes]]:
-        """Those entries of a page that are not known to have been learned with just this digest."""
+    def differing(self, keys: Sequence[Key], digests: bytes) -> Sequence[tuple[Key, bytes]]:
+        """The entries of a page that are not known to be learned here with the same digest."""
         known = self._by_key.get
         if b"".join([known(key, b"") for key in keys]) == digests:
-            return ()  # in step, as nearly always: one look-up a key, and one comparison for all
+            return ()  # in step, the usual case: one look-up for each key, and one comparison
         each = [digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)]
         pairs = zip(keys, each, strict=True)
         return [(key, digest) for key, digest in pairs if known(key) != digest]
@@ -98,11 +98,11 @@ class Recent:
 
 
 class Learner:
-    """What the node has learned.
+    """Learns decrees for the whole node.
 
     Args:
         node: who we are, and where our feed ends.
-        recent: the digests of what was learned lately.
+        recent: the latest entries of the feed.
     """
 
     def __init__(self, node: Node, recent: Recent) -> None:
@@ -120,14 +120,17 @@ class Learner:
         new_term: Callable[[StepBuilder, Decree], None],
         disputed: Callable[[StepBuilder, Key], None],
     ) -> None:
-        """Name those who want to know, once they exist; `new_term` is told behind the others, once."""
+        """Register the parts to notify, after all of them exist.
+
+        `new_term` is called after the others, and once for each term.
+        """
         self._listeners += listeners
         self._of_terms = of_terms
         self._on_new_term = new_term
         self._on_disputed = disputed
 
     def learn(self, step: StepBuilder, decrees: Iterable[Decree]) -> None:
-        """`decrees` are known to be chosen."""
+        """Store decrees that are known to be chosen, append them to the feed and notify the parts."""
         known: list[Decree] = []
         fresh: list[Decree] = []
         for decree in decrees:
@@ -150,11 +153,14 @@ class Learner:
         self._spread(step, known + fresh, fresh)
 
     def on_commit(self, step: StepBuilder, sender: NodeId, message: Commit) -> None:
-        """R20: a peer has learned that a decree is chosen."""
+        """R20: learn a decree from a peer that knows that it is chosen."""
         self.learn(step, (message.decree,))
 
     def on_commit_many(self, step: StepBuilder, sender: NodeId, message: CommitMany) -> None:
-        """What was proposed in a ballot for these keys is chosen; what is not held here comes later."""
+        """R20 for a batch: learn the keys that this node accepted in that ballot.
+
+        The other keys are learned later from a feed.
+        """
         chosen: dict[Key, Decree] = {}
         for key in message.keys:
             instance = step.instances[key]
@@ -165,13 +171,13 @@ class Learner:
         self.learn(step, chosen.values())
 
     def on_fetched(self, step: StepBuilder, sender: NodeId, message: Fetched) -> None:
-        """A peer has learned these. Terms come one by one: each may make earlier ones forgotten."""
+        """Learn decrees fetched from a peer; terms one by one, as each may push out earlier ones."""
         self.learn(step, [decree for decree in message.decrees if not is_term(decree.key)])
         for term in [decree for decree in message.decrees if is_term(decree.key)]:
             self.learn(step, (term,))
 
     def _append(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
-        """Put what was not known before into the feed."""
+        """Append newly learned decrees to the feed."""
         digests = {decree.key: decree_digest(decree) for decree in decrees}
         assert len(digests) == len(decrees), "a key is learned once"
         step.learn(self._node.feed_end, decrees, digests)
@@ -206,7 +212,7 @@ class Learner:
 
 
 def dispute_message(key: Key) -> str:
-    """What to say of a key for which two decrees are known."""
+    """The error message for a key with two known decrees."""
     return (
         f"key {key!r}: two nodes know different decrees for it, which means a corrupt disk or a"
         " bug; it is not served until an operator has compared the nodes' data"

@@ -1,17 +1,17 @@
-"""Where a watch stands in a node's feed, as a number that stays right whatever a crash takes.
+"""The position of a watch in a node's feed, as a number that stays right after a crash (design 7).
 
-A decree is chosen, so it is told before its feed entry is durable. A crash may take that entry, and
-then another one gets its index: who went on behind the old index would miss the new entry. So:
+A watch gets a decree before its feed entry is durable, because the decree is chosen. A crash may
+take that entry, and then another one gets its index: a watch that continued after the old index
+would miss the new entry. So:
 
-* an index up to which the feed is durable is told as it is.
-* any other is told as *tentative*: how far the feed was durable then, how far ahead of that the watch
-  was, and the incarnation of the node that said so.
-* the incarnation that said it takes it at its word. The next one knows how much of that
-incarnation's feed it has
-  found, and goes back to there at most; a later one goes back to what was durable. What lies between
-  is told again, at its new place.
+* an index up to which the feed is durable is sent as it is.
+* any other index is sent as *tentative*: the durable end at that time, the distance of the watch
+  from it, and the node's incarnation.
+* the same incarnation reads a tentative position as the index itself. The next incarnation knows
+  how much of that feed it found on disk, and goes back to there at most. Later ones go back to the
+  durable end. The entries between are sent again, at their new place.
 
-What does not fit into such a number is told behind a sync.
+A position that does not fit into such a number waits until the entry is durable.
 """
 
 from ..step.node import Node
@@ -19,11 +19,11 @@ from ..step.node import Node
 AHEAD_BITS = 9
 DURABLE_BITS = 37
 INCARNATION_BITS = 17
-"""Together 63, as many as a counter on the wire has."""
+"""Together 63 bits, the size of a counter on the wire."""
 
 
 def number_of(node: Node, index: int) -> int | None:
-    """The number that tells `index` at once; None if it may be told only once it is durable."""
+    """The position for `index` that may be sent at once; None if it must be durable first."""
     durable, incarnation = node.settled_feed_end, node.identity.incarnation
     ahead = index - durable
     if ahead <= 0:
@@ -34,14 +34,14 @@ def number_of(node: Node, index: int) -> int | None:
 
 
 def index_of(node: Node, number: int) -> int | None:
-    """From where to go on behind `number`; None if this node's disk cannot have told it."""
+    """The index to continue from at position `number`; None if this node never sent it."""
     incarnation, rest = divmod(number, 1 << DURABLE_BITS + AHEAD_BITS)
     durable, ahead = divmod(rest, 1 << AHEAD_BITS)
     if incarnation == 0:
         index = number
     elif incarnation == node.identity.incarnation:
         index = durable + ahead
-        if node.failed:  # what it was ahead of will never be durable
+        if node.failed:  # the entries after the durable end will never be durable
             index = min(index, node.feed_end)
     elif incarnation == node.identity.incarnation - 1:
         index = min(durable + ahead, node.found_feed_end)

@@ -1,11 +1,11 @@
-"""Watching a prefix: what this node learns, in the order in which it learns it (design 7).
+"""Watching a prefix: what this node learns, in the order of learning (design 7).
 
-A watch asks for what came after a position in this node's feed. While there is something, it is read
-from the disk; when there is nothing, the watch is parked, and the next decree under its prefix
-answers it. So nothing is queued for a slow watcher, and a watcher that goes away costs nothing.
+A watch asks for what comes after a position in this node's feed. Entries that exist are read from
+the disk. Without any, the watch is parked, and the next decree under its prefix answers it. So no
+decrees are queued for a slow watcher, and a watcher that goes away costs nothing.
 
-A decree is told at once, before this node's record of it is durable: it is chosen. What a crash takes
-comes again (see `positions`).
+A decree is sent before this node's record of it is durable, because it is chosen. What a crash takes is
+sent again (see `watch_positions`).
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ PAGE_BYTES = 1024 * 1024
 
 
 class Watch(Struct, eq=False):
-    """One request to watch: all entries below `index` have been looked at for it.
+    """A request to watch; all entries below `index` are checked for it.
 
     `token` is of the read under way for it.
     """
@@ -48,7 +48,7 @@ class Watches:
         requests: where answers go.
 
     Attributes:
-        parked: the watches that wait for what is not learned yet, by prefix.
+        parked: the watches that wait for the next decree, by prefix.
     """
 
     def __init__(self, node: Node, requests: PendingRequests) -> None:
@@ -59,7 +59,7 @@ class Watches:
         self.parked: dict[str, dict[Watch, None]] = {}
 
     def needs(self, done: FeedDone) -> Iterable[Key]:
-        """The instances of the feed entries that a watch has read."""
+        """The keys under its prefix that a watch has read from the feed."""
         watch = self._reading.get(done.token)
         return _keys(watch, done.entries) if watch is not None else ()
 
@@ -69,7 +69,7 @@ class Watches:
         return {"watch reads": self._reading, "parked watches": parked}
 
     def begin(self, step: StepBuilder, pending: PendingRequest, request: WatchRequest) -> None:
-        """Say where the feed is, or go on from where the watcher was."""
+        """Answer with the end of the feed, or continue from the watcher's position."""
         since = request.since
         if since is None:
             self._answer(step, pending, request, (), self._node.feed_end)
@@ -81,7 +81,7 @@ class Watches:
             self._read_on(step, Watch(pending, request, index))
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
-        """Entries were read for a watch."""
+        """Answer a watch with the entries read for it, or read on if none match."""
         assert isinstance(done, FeedDone), "the feed was asked for"
         watch = self._taken(done.token)
         done = servable(self._node, done)
@@ -93,12 +93,12 @@ class Watches:
             self._read_on(step, watch)
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
-        """The feed could not be read: the watcher starts over, on another node perhaps."""
+        """Tell the watcher that its position is lost, since the feed could not be read."""
         watch = self._taken(token)
         self._answer(step, watch.pending, watch.request, (), self._node.feed_end, lost=True)
 
     def end_turn(self, step: StepBuilder) -> None:
-        """Answer the parked watches that this step's decrees concern."""
+        """Answer the parked watches with this step's decrees under their prefixes."""
         hits: dict[Watch, list[tuple[int, Decree]]] = {}
         for index, decree in step.learned:
             for prefix in prefixes(decree.key):
@@ -110,7 +110,7 @@ class Watches:
             self._answer_page(step, watch, found)
 
     def expire(self, step: StepBuilder, pending: PendingRequest, request: WatchRequest) -> None:
-        """Time is up: an empty page, from where the watcher goes on."""
+        """Answer with an empty page and the position to continue from, since the time is over."""
         watch = self._read_for.get(pending)
         index = self._node.feed_end - len(step.learned) if watch is None else watch.index
         self._answer(step, pending, request, (), index)
@@ -123,7 +123,7 @@ class Watches:
             self._node.tokens.call_off(step, watch.token)
 
     def prune(self) -> None:
-        """Forget parked watches that nobody waits for any more."""
+        """Drop the parked watches whose requests are done."""
         for watches in list(self.parked.values()):
             for watch in [w for w in watches if w.pending.done]:
                 self._unpark(watch)
@@ -138,7 +138,7 @@ class Watches:
         step.read(ReadFeed(token, watch.index, READ_ENTRIES, watch.pending.origin))
 
     def _taken(self, token: int) -> Watch:
-        """The watch that a reading was for, now that the reading is over."""
+        """Remove and return the watch that a finished read was for."""
         watch = self._reading.pop(token)
         del self._read_for[watch.pending]
         return watch
@@ -164,7 +164,7 @@ class Watches:
         index: int,
         lost: bool = False,
     ) -> None:
-        if self._node.failed:  # what it read before may never be durable
+        if self._node.failed:  # entries after the durable end will never be durable
             index = min(index, self._node.settled_feed_end)
         number = number_of(self._node, index)
         told = index if number is None else number
@@ -198,7 +198,7 @@ def _found(
 
 
 def _cut(found: list[tuple[int, Decree]], limit: int, end: int) -> tuple[tuple[Decree, ...], int]:
-    """As many decrees as fit a page, at least one, and the position behind the last of them."""
+    """The decrees that fit a page, at least one, and the index after the last of them."""
     room = PAGE_BYTES
     for count, (index, decree) in enumerate(found):
         if count == limit or (count and len(decree.value) > room):

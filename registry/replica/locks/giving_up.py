@@ -1,17 +1,18 @@
-"""Giving up: a claimer says that he wants no term of his claim any more (design 11).
+"""Giving up: a client declares that its claim for a lock wants no term any more (design 11).
 
-The node that is told passes it to all, and answers once a prepare quorum has taken it. A node that
-takes it answers those who wait for the claim here, takes no new ones, ends the claim's term if one is
-known here, and keeps no lease for the claim from then on, whatever it accepts or learns later. It
-goes on accepting what others propose: a proposal that may be chosen must stay choosable (R16), and a
-term that comes of it is over as soon as one of the quorum hears of it.
+The node that gets the give-up passes it to all nodes, and answers when a prepare quorum has taken
+it. A node that takes it fails the waiters of the claim and takes no new ones. It ends the claim's
+term if it knows one, and starts no lease for the claim from then on. It still accepts proposals for
+the claim, since a proposal that may be chosen must remain choosable (R16). A term chosen that way
+is over as soon as one node of the quorum learns of it.
 
 Invariants kept here:
 
-* only a secret opens: a give-up meets a claim of the same id and the same hash of the secret;
+* a give-up acts only on a claim with the same id and the same hash of the secret;
 * a broken connection is no give-up, and neither is a `Cancel`;
-* `GivenUp` is said only when a prepare quorum remembers it. Any accept quorum shares a node with it,
-  so whatever term the claim may yet win, a node that accepted it has no lease on it and says so.
+* `GivenUp` is answered only after a prepare quorum remembers the give-up. Any accept quorum shares
+  a node with it. So for any term that the claim may still win, a node that accepted it holds no
+  lease on it, and answers so.
 """
 
 from msgspec import Struct
@@ -34,12 +35,12 @@ GIVEN_UP = "the claim was given up by its claimer"
 
 
 class Passing(Struct, eq=False):
-    """One give-up on its way passing.
+    """One give-up on its way to all nodes.
 
     Attributes:
         pending: the request behind it.
-        message: what goes to every node.
-        taken: who has taken it.
+        message: the message to every node.
+        taken: the nodes that have taken it.
     """
 
     pending: PendingRequest
@@ -53,8 +54,8 @@ class GiveUpRequests:
     Args:
         node: who we are.
         requests: where answers go.
-        leases: the node's own, which remember what was given up.
-        lock_queues: those who wait.
+        leases: the node's leases, which also remember the give-ups.
+        lock_queues: the waiters of all locks.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class GiveUpRequests:
     # -- requests
 
     def begin(self, step: StepBuilder, pending: PendingRequest, request: GiveUpRequest) -> None:
-        """A claimer has shown his secret: tell all nodes, this one included."""
+        """Send a client's give-up to all nodes, this one included."""
         if not self._node.voting:
             self._requests.fail(step, pending, *refusal(self._node))
             return
@@ -89,7 +90,7 @@ class GiveUpRequests:
         step.ask_again(message.id, self._node.config.timing.resend_ms)
 
     def refuses(self, step: StepBuilder, pending: PendingRequest, request: LockRequest) -> bool:
-        """Whether the claim was given up, perhaps before it arrived; then it is answered here."""
+        """Fail a request whose claim was given up, perhaps before it arrived; True if it was."""
         claim = request.claim
         given_up = self._leases.given_up.has(claim.claim_id, claim.secret_hash)
         if given_up:
@@ -97,22 +98,22 @@ class GiveUpRequests:
         return given_up
 
     def prune(self) -> None:
-        """Forget what nobody waits for any more."""
+        """Drop the give-ups whose requests are done."""
         for token in [t for t, passing in self._passing.items() if passing.pending.done]:
             self._drop(token)
 
     def abandon(self) -> None:
-        """The disk failed. The replica fails the requests themselves."""
+        """Drop everything, since the disk failed; `Replica` fails the requests."""
         for token in list(self._passing):
             self._drop(token)
 
     def _drop(self, token: int) -> None:
-        """A give-up is over."""
+        """End a give-up."""
         del self._passing[token]
         self._node.tokens.close(token)
 
     def on_taken(self, step: StepBuilder, sender: NodeId, answer: GiveUpTaken) -> None:
-        """A node has taken it; with a prepare quorum, the claim can hold nothing any more."""
+        """Count a node that has taken it. After a prepare quorum the claim can hold no term."""
         passing = self._passing.get(answer.id)
         if passing is None:
             return
@@ -122,7 +123,7 @@ class GiveUpRequests:
             self._requests.answer(step, passing.pending, GivenUp(passing.pending.request.id))
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
-        """Tell those again who have not taken it (R02)."""
+        """Repeat the give-up to nodes that have not taken it (R02)."""
         passing = self._passing.get(timer.token)
         if passing is None:
             return
@@ -136,7 +137,7 @@ class GiveUpRequests:
     # -- as a node that takes it
 
     def on_give_up(self, step: StepBuilder, sender: NodeId, message: GiveUp) -> None:
-        """Take it, and say so if there is room to remember it."""
+        """Take a give-up, and confirm it if there is room to remember it."""
         if not self._node.voting:
             return
         taken = self._leases.give_up(
@@ -152,16 +153,16 @@ class GiveUpRequests:
             step.at_once(Send(sender, GiveUpTaken(message.id)))
 
     def on_learned(self, step: StepBuilder, decree: Decree) -> None:
-        """A term is decided: a given-up claim's is over, and those who missed the give-up are told."""
+        """End a term whose claim was given up, and tell the nodes that missed the give-up."""
         if self._leases.end_if_decreed_to_given_up(step.now_ms, decree):
             over = EndTerm(lease_id(decree), term_of(decree).ttl_ms, Ending(How.RELEASED))
             step.broadcast(self._node.others, over)
 
     def _pass_over(self, step: StepBuilder, message: GiveUp) -> None:
-        """Those who wait for the claim here leave the queue."""
+        """Fail the waiters of the claim, and remove them from the queue."""
         for pending in self._lock_queues.waiting(message.lock, message.claim_id):
             request = pending.request
-            assert isinstance(request, LockRequest), "who only asks makes no claim"
+            assert isinstance(request, LockRequest), "a request for the holder has no claim"
             if request.claim.secret_hash == message.secret_hash:
                 self._requests.fail(step, pending, BadRequest, GIVEN_UP)
                 self._lock_queues.leave(step, pending)

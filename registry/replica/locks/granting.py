@@ -1,4 +1,4 @@
-"""What those who want a lock are told: that it is theirs, or whose it is (design 11)."""
+"""The answers to requests in a lock queue: granted, or held by another claim (design 11)."""
 
 from math import ceil
 
@@ -12,10 +12,10 @@ from .lock_queue import LockQueue
 
 
 class Granting:
-    """The answers to waiters.
+    """Answers the waiters.
 
     Args:
-        node: whose quorums tell what a grant is worth.
+        node: its quorum sizes decide whether a grant begins a lease.
         requests: where answers go.
     """
 
@@ -24,14 +24,14 @@ class Granting:
         self._requests = requests
 
     def settle(self, step: StepBuilder, pending: PendingRequest, decree: Decree) -> None:
-        """The term that a waiter was proposed for is decided; if it is not his, he waits on."""
+        """Grant a decided term to a waiter if it is its own; otherwise the waiter remains queued."""
         if isinstance(pending.request, LockRequest) and _is_won(pending.request.claim, decree):
             quorums = self._node.config.quorums
             leased = 2 * quorums.accept > len(quorums.members)
             self._requests.answer(step, pending, Granted(pending.request.id, decree, leased))
 
     def grant(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
-        """A repeated request may find its claim decreed, by whatever way it got there."""
+        """Grant a term to the waiters that it belongs to: a repeated request may find it decided."""
         for pending in queue.waiters:
             self.settle(step, pending, decree)
 
@@ -44,14 +44,14 @@ class Granting:
         free_ms: float,
         ending: Ending | None = None,
     ) -> None:
-        """Somebody else has the lock, until `free_ms` at least."""
+        """Answer that another claim holds the lock, until `free_ms` at least."""
         remaining_ms = max(0, ceil(free_ms - step.now_ms))
         held = HeldBy(pending.request.id, decree, remaining_ms, ending, queue.queued)
         self._requests.answer(step, pending, held)
 
 
 def _is_won(claim: TermClaim, decree: Decree) -> bool:
-    """Whether a term is the claim's; its id alone, which all can read, is not enough."""
+    """Whether a term is the claim's. The id alone does not prove it, since all clients can read it."""
     if decree.claim_id != claim.claim_id:
         return False
     return term_of(decree).secret_hash == claim.secret_hash

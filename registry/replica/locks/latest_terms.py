@@ -1,6 +1,6 @@
-"""The latest term of each lock that is known here: where a lock queue goes on from.
+"""The latest term of each lock that is known here, from which a lock queue continues.
 
-What was learned lately is remembered, within a bound and only as a shortcut; the disk knows the rest.
+It is a bounded cache in memory; the disk has the rest.
 """
 
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ MAX_LOCKS = 4_096
 
 
 class LatestTerms:
-    """Decrees by lock; those that were not heard of for longest are forgotten first.
+    """The latest terms by lock, least recently learned evicted first.
 
     Args:
-        node: gives the disk's searches their numbers.
-        reader: is told what they come to.
+        node: gives searches of the disk their tokens.
+        reader: gets the results of the searches.
     """
 
     def __init__(self, node: Node, reader: ReadsDisk) -> None:
@@ -36,16 +36,16 @@ class LatestTerms:
         return {"searches": self._searches}
 
     def of(self, lock: str) -> Decree | None:
-        """The latest term of `lock`, None if that is not known here."""
+        """The latest term of `lock`; None if the cache has none."""
         return self._decrees.get(lock)
 
     def needs(self, lock: str) -> Iterable[Key]:
-        """The instances with which a lock queue about `lock` can go on in the same step."""
+        """The keys whose instances let the queue of `lock` continue in the same step."""
         latest = self.of(lock)
         return (latest.key, lease_id(latest).next_key) if latest is not None else ()
 
     def remember(self, decree: Decree) -> None:
-        """A term was learned, or read; an earlier one does not replace a later one."""
+        """Keep a term that was learned or read, unless a later one is known."""
         lock, term = lock_and_term(decree.key)
         known = self._decrees.pop(lock, None)
         if known is not None and lock_and_term(known.key)[1] > term:
@@ -55,13 +55,13 @@ class LatestTerms:
             del self._decrees[next(iter(self._decrees))]
 
     def forget(self, lock: str) -> None:
-        """What is remembered of `lock` is of no use any more."""
+        """Drop the term of `lock`."""
         self._decrees.pop(lock, None)
 
     # -- for a lock queue
 
     def find(self, step: StepBuilder, queue: LockQueue) -> None:
-        """Let the lock queue go on from the latest term that is learned here; later ones will show."""
+        """Continue a queue from the latest term learned here, after a search of the disk if needed."""
         if queue.searching is not None:
             return
         latest = self.of(queue.lock)
@@ -73,7 +73,7 @@ class LatestTerms:
         step.read(ReadLastSlot(token, lock_path(queue.lock)))
 
     def take(self, token: int) -> LockQueue | None:
-        """The lock queue that a search of the disk was for, now that the search is over."""
+        """Remove and return the queue that a finished search was for."""
         queue = self._searches.pop(token, None)
         if queue is None or queue.searching != token:
             return None
@@ -81,11 +81,11 @@ class LatestTerms:
         return queue
 
     def drop(self, step: StepBuilder, queue: LockQueue) -> None:
-        """Nobody waits for the lock queue's search any more."""
+        """Drop the search of a queue that closes."""
         if queue.searching is not None:
             self._searches.pop(queue.searching, None)
             self._node.tokens.call_off(step, queue.searching)
 
     def abandon(self) -> None:
-        """The disk failed: no search is of use."""
+        """Drop everything, since the disk failed."""
         self._searches.clear()

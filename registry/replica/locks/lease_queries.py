@@ -1,11 +1,11 @@
-"""Asking first: the questions to all nodes whether a term is live with them (design 11).
+"""Lease queries: the questions to all nodes whether a term is live there (design 11, *Asking first*).
 
-One question a lock queue at a time, sent again until it is answered (R02). What the answers mean
-for those who wait is the lock queue's to decide.
+A lock queue has one open question at a time, repeated until it is answered (R02). The queue decides
+what the answers mean.
 
-In a queue that moves quickly the next term overtakes each question. What is answered then decides
-nothing any more, but it proves something: that a prepare quorum has spoken since those who wait
-arrived. So overtaken questions are kept until it has, or nobody waits for that.
+In a queue that moves quickly, the next term overtakes each question. Its answers then no longer decide
+anything, but they prove that a prepare quorum has answered since the waiters arrived. So overtaken
+questions are kept until a quorum has answered or no waiter needs that.
 """
 
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ from ..step.step_builder import Pending, StepBuilder
 from .lock_queue import Ask, LockQueue
 
 MAX_OVERTAKEN = 1_024
-"""So many overtaken questions are kept; answers to those that are older prove nothing."""
+"""How many overtaken questions are kept; answers to older ones are ignored."""
 
 
 class LeaseQueries:
-    """All questions of a node that are under way.
+    """All open questions of a node.
 
     Args:
         node: who we are.
@@ -40,21 +40,21 @@ class LeaseQueries:
         return {"questions": self._lock_queues, "overtaken questions": self._overtaken}
 
     def needs(self, answer: LeaseAnswer) -> Iterable[Key]:
-        """The instances that an answer is about: the next term's, which it may report."""
+        """The next term, which an answer may report."""
         ask = self.asked(answer)
         return (lease_id(ask.decree).next_key,) if ask is not None else ()
 
     def asked(self, answer: LeaseAnswer) -> Ask | None:
-        """The question that an answer is to, unless it is of no interest any more."""
+        """The open question that an answer belongs to; None if it is closed."""
         queue = self._lock_queues.get(answer.id)
         return queue.ask if queue is not None else None
 
     def queue(self, answer: LeaseAnswer) -> LockQueue:
-        """The lock queue that a question was asked for."""
+        """The lock queue behind an open question."""
         return self._lock_queues[answer.id]
 
     def ask(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
-        """Ask all nodes, this one included, how they stand with the term of `decree`."""
+        """Ask all nodes, this one included, for their leases on the term of `decree`."""
         ask = queue.ask = Ask(self._node.tokens.ask(self), decree, list(queue.waiters))
         self._lock_queues[ask.token] = queue
         step.broadcast(self._node.others, ask.question())
@@ -62,7 +62,7 @@ class LeaseQueries:
         step.ask_again(ask.token, self._node.config.timing.resend_ms)
 
     def drop(self, queue: LockQueue) -> None:
-        """The question of a lock queue is of no interest any more, except for who has answered it."""
+        """Close the question of a queue; keep it as overtaken if its waiters still need a quorum."""
         ask, queue.ask = queue.ask, None
         if ask is None:
             return
@@ -74,7 +74,7 @@ class LeaseQueries:
                 del self._overtaken[next(iter(self._overtaken))]
 
     def on_late_answer(self, sender: NodeId, answer: LeaseAnswer) -> None:
-        """An overtaken question was answered: it counts as a sign of life, whatever it says."""
+        """Count an answer to an overtaken question; it proves only that the node answered."""
         ask = self._overtaken.get(answer.id)
         if ask is not None:
             ask.answers[sender] = answer
@@ -83,18 +83,18 @@ class LeaseQueries:
                 del self._overtaken[ask.token]
 
     def prune(self) -> None:
-        """Forget overtaken questions that nobody waits for any more."""
+        """Drop the overtaken questions whose requests are done."""
         self._overtaken = {token: ask for token, ask in self._overtaken.items() if ask.awaited}
 
     def abandon(self) -> None:
-        """Drop them all."""
+        """Drop everything, since the disk failed."""
         for token in self._lock_queues:
             self._node.tokens.close(token)
         self._lock_queues.clear()
         self._overtaken.clear()
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
-        """Ask those again who have not answered (R02)."""
+        """Repeat a question to nodes that have not answered (R02)."""
         queue = self._lock_queues.get(timer.token)
         if queue is not None and queue.ask is not None and not queue.ask.told:
             missing = [n for n in self._node.others if n not in queue.ask.answers]

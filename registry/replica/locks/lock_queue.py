@@ -1,4 +1,4 @@
-"""A lock queue: those who wait for one lock at a node, and the question that is asked for them."""
+"""A lock queue: the requests that wait for one lock at a node, and the open question for them."""
 
 from collections import OrderedDict
 
@@ -13,8 +13,8 @@ from ..step.pending import PendingRequest
 
 MAX_PAUSE_MS = 2_000
 FRESH_MS = 100.0
-"""So long nobody is asked about a term that has just begun: many are over sooner."""
-PATIENT_MS = 1_000.0
+"""How long a queue waits before it asks about a term that has just begun: many end sooner."""
+SHORT_MS = 1_000.0
 """Requests with less time left than this are answered immediately."""
 
 AT_ONCE = (How.RELEASED, How.FORCED)
@@ -22,15 +22,15 @@ AT_ONCE = (How.RELEASED, How.FORCED)
 
 
 class Ask(Struct, eq=False):
-    """One question to all: is this term live with you?
+    """One question to all nodes: is this term live there?
 
     Attributes:
-        token: names it.
-        decree: of the term.
+        token: its token.
+        decree: the decree of the term.
         serves: the requests that arrived before it was asked.
-        answers: who has said what.
-        told: a prepare quorum has answered, but one of them has a lease on it; a later answer may
-            still complete a quorum of those who have none.
+        answers: the answers, by node.
+        told: a prepare quorum has answered, but a node of it has a lease on the term. A later answer
+            may still complete a quorum without a lease.
     """
 
     token: int
@@ -41,64 +41,64 @@ class Ask(Struct, eq=False):
 
     @property
     def awaited(self) -> bool:
-        """Whether anybody whom it was asked for still waits."""
+        """Whether a request that it was asked for is still pending."""
         return any(not pending.done for pending in self.serves)
 
     def mark_undecided(self) -> None:
-        """A prepare quorum has told how things stand since these arrived."""
+        """Note for its requests that a prepare quorum has answered since they arrived."""
         for pending in self.serves:
             pending.undecided = True
 
     def question(self) -> AskLease:
-        """What goes to every node."""
+        """The message to every node."""
         term = term_of(self.decree)
         return AskLease(self.token, lease_id(self.decree), term.ttl_ms, term.secret_hash)
 
     def answered(self, quorums: Quorums) -> bool:
-        """Whether a prepare quorum has said how things stand."""
+        """Whether a prepare quorum has answered."""
         return quorums.prepared(self.answers.keys())
 
     def free(self, quorums: Quorums) -> bool:
-        """Whether a prepare quorum has said that it has no lease on the term."""
+        """Whether a prepare quorum has answered that it has no lease on the term."""
         return quorums.prepared([n for n, given in self.answers.items() if not given.remaining_ms])
 
     def released(self, quorums: Quorums) -> bool:
-        """Whether a prepare quorum has answered, and one of it knows of an end that needs no wait.
+        """Whether a prepare quorum has answered, and a node of it knows of an end without a wait.
 
-        The others may not have been told yet, and have leases; the proposal tells them.
+        Other nodes may still have leases, if they missed the release. The proposal tells them.
         """
         ending = self.ending()
         return self.answered(quorums) and ending is not None and ending.how in AT_ONCE
 
     def next_may_be_chosen(self) -> bool:
-        """Whether somebody has accepted something for the next term."""
+        """Whether a node has accepted a proposal for the next term."""
         return any(given.accepted for given in self.answers.values())
 
     def wait_ms(self, quorums: Quorums) -> int:
-        """When, at the earliest, a prepare quorum will have no lease on the term."""
+        """How long at least until a prepare quorum has no lease on the term."""
         return sorted(given.remaining_ms for given in self.answers.values())[quorums.prepare - 1]
 
     def ending(self) -> Ending | None:
-        """How the term ended, if anybody was told; a release counts most."""
+        """How the term ended, if a node knows; a release or a forced break counts first."""
         endings = [given.ending for given in self.answers.values() if given.ending is not None]
         return min(endings, key=lambda one: (one.how not in AT_ONCE, one.how), default=None)
 
 
 class LockQueue(Struct, eq=False):
-    """The work on one lock while anybody waits for it here.
+    """The work on one lock while requests wait for it here.
 
     Attributes:
         lock: its name.
         waiters: the requests, in order of arrival.
-        queued: how many of them wait until it is theirs.
-        by_claim: those who want it, by the ids of their claims.
-        ask: the question under way.
-        candidate: the waiter whose claim of the next term is proposed.
-        serial: of the timer that counts now.
-        searching: the number of the disk's search for the latest term.
-        floor_for: the waiter for whom the term at the floor is read from a quorum.
-        held_until_ms: when the latest term may be over, as a quorum said.
-        looks_ms: when the timer looks again.
+        queued: how many of them wait until the lock is free.
+        by_claim: the requests for the lock itself, by claim id.
+        ask: the open question about the latest term.
+        candidate: the waiter whose claim is proposed for the next term.
+        serial: of the newest timer.
+        searching: the token of the search for the latest term on disk.
+        floor_for: the waiter for which the term at the floor is read from a quorum.
+        held_until_ms: when the latest term may be over, by the last answer of a quorum.
+        looks_ms: when the newest timer fires.
     """
 
     lock: str
@@ -116,14 +116,14 @@ class LockQueue(Struct, eq=False):
     looks_ms: float = 0.0
 
     def join(self, pending: PendingRequest) -> None:
-        """Somebody waits, behind all others."""
+        """Add a request at the end."""
         self.waiters[pending] = None
         self.queued += queues(pending)
         if pending.claim_id is not None:
             self.by_claim.setdefault(pending.claim_id, {})[pending] = None
 
     def leave(self, pending: PendingRequest) -> None:
-        """Somebody waits no more. There may be thousands, and all may leave one by one."""
+        """Remove a request, in constant time: thousands may leave one by one."""
         if pending in self.waiters:
             del self.waiters[pending]
             self.queued -= queues(pending)
@@ -138,38 +138,38 @@ class LockQueue(Struct, eq=False):
                 del self.by_claim[pending.claim_id]
 
     def drop_finished(self) -> None:
-        """Pass over those who have gone."""
+        """Remove the requests that are done."""
         for pending in [pending for pending in self.waiters if pending.done]:
             self.leave(pending)
         if self.candidate is not None and self.candidate.done:
             self.candidate = None
 
     def foremost(self) -> PendingRequest:
-        """Who has waited for longest."""
+        """The request that arrived first, of whatever kind."""
         return next(iter(self.waiters))
 
     def first(self) -> PendingRequest | None:
-        """The waiter whose turn it is."""
+        """The first request for the lock itself; None if there is none."""
         return next((pending for pending in self.waiters if wants_it(pending)), None)
 
     def read_only(self) -> list[PendingRequest]:
-        """Those who only want to know who has the lock."""
+        """The requests that only ask who holds the lock."""
         return [pending for pending in self.waiters if not wants_it(pending)]
 
-    def impatient(self) -> list[PendingRequest]:
-        """Those who want an answer even if the lock is held."""
+    def expecting(self) -> list[PendingRequest]:
+        """The requests that expect an answer even if the lock is held."""
         return [pending for pending in self.waiters if not queues(pending)]
 
-    def patient(self, until_ms: float) -> bool:
-        """Whether all are content to wait, and have time beyond `until_ms`."""
+    def can_wait(self, until_ms: float) -> bool:
+        """Whether all requests wait until the lock is free, with a deadline after `until_ms`."""
         return all(queues(pending) and pending.deadline_ms > until_ms for pending in self.waiters)
 
 
 def wants_it(pending: PendingRequest) -> bool:
-    """Whether a request is for the lock itself."""
+    """Whether a request is for the lock itself, rather than a question about it."""
     return isinstance(pending.request, LockRequest)
 
 
 def queues(pending: PendingRequest) -> bool:
-    """Whether a request is content to wait until the lock is free."""
+    """Whether a request waits until the lock is free."""
     return isinstance(pending.request, LockRequest) and pending.request.queue

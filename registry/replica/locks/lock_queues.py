@@ -1,18 +1,18 @@
-"""Lock queues: who wants a lock, and how the first of them gets it (design 11).
+"""Lock queues: the waiters of each lock, and how the first of them gets the next term (design 11).
 
-The node that a client asks, by preference the lock's home, keeps its waiters in order of arrival. It
-proposes the next term for the first of them once the one before was released, or once a prepare
-quorum has said that no lease on that one runs there. So a waiter that gives up has left no
-half-accepted term behind, and a waiter whose connection has ended is passed over.
+The node that a client asks, usually the lock's home, keeps the waiters in order of arrival. It proposes
+the next term for the first waiter after the previous term was released, or after a prepare quorum has
+answered that no lease on it runs there. So a waiter that gives up leaves no half-accepted term, and a
+waiter whose connection has ended delays no other.
 
 Invariants kept here:
 
-* the next term is proposed only by a node that has learned the one before (design 10), the one at the
-  floor included, where older terms are forgotten;
-* unless its holder released it (or it was forced), a term is followed only after a prepare quorum
-  was asked, and said that it is not live there;
-* `HeldBy` is said only of what a prepare quorum answered after the request arrived, and only if no
-  accept was sent for it.
+* a term is proposed only by a node that has learned the previous one (design 10). Where older terms are
+  forgotten, that includes the term at the floor;
+* a term that was neither released nor forced is followed only after a prepare quorum has answered
+  that it is not live there;
+* `HeldBy` is answered only from what a prepare quorum answered after the request arrived, and only
+  if no accept was sent for the request.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ from .lock_queue import (
     AT_ONCE,
     FRESH_MS,
     MAX_PAUSE_MS,
-    PATIENT_MS,
+    SHORT_MS,
     Ask,
     LockQueue,
     queues,
@@ -64,9 +64,9 @@ class LockQueues:
         node: who we are.
         requests: where answers go.
         coordinator: runs Paxos.
-        reads: finds out whether there is a first term.
-        leases: the node's own.
-        learn: makes decrees known to the whole node.
+        reads: reads a term from a quorum.
+        leases: the node's leases.
+        learn: records decrees and notifies the other parts.
     """
 
     def __init__(
@@ -98,29 +98,29 @@ class LockQueues:
     def begin(
         self, step: StepBuilder, pending: PendingRequest, request: LockRequest | HolderRequest
     ) -> None:
-        """Somebody wants the lock, or wants to know who has it."""
+        """Queue a request for the lock, or a question who holds it."""
         if not self._node.voting:
             self._requests.fail(step, pending, *refusal(self._node))
             return
         queue = self._lock_queues.setdefault(request.lock, LockQueue(request.lock))
         queue.join(pending)
-        # one whose time ends before the lock queue looks again must be told as well how things stand
+        # a request that ends before the queue acts again must also get the state of the lock
         short = request.timeout_ms <= 2 * MAX_PAUSE_MS
         if len(queue.waiters) == 1 or short or not queues(pending):
             self.joined[request.lock] = None
 
     def end_turn(self, step: StepBuilder) -> None:
-        """Go on for those who came in this step; once a lock, since each look is at all who wait."""
+        """Act for the requests of this step; once for each lock, since that serves all its waiters."""
         joined, self.joined = self.joined, {}
         for queue in filter(None, map(self._lock_queues.get, joined)):
             self._go_on(step, queue)
 
     def expire(self, step: StepBuilder, pending: PendingRequest) -> None:
-        """A waiter's time is over: say who has the lock, if a quorum said so and it is so."""
+        """Answer who holds the lock, since a waiter's time is over and if a quorum has said so."""
         queue = self._lock_queues.get(pending.lock or "")
         decree = self.latest.of(pending.lock or "")
         if decree is None and queue is not None and queue.ask is not None:
-            decree = queue.ask.decree  # so many other locks were heard of since
+            decree = queue.ask.decree  # evicted from the cache by other locks
         if pending.undecided and not pending.indefinite and decree and queue:
             self.granting.tell_held(step, pending, decree, queue, queue.held_until_ms)
         else:
@@ -128,7 +128,7 @@ class LockQueues:
         self.leave(step, pending)
 
     def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
-        """Somebody is gone, who may have waited for a lock: whoever is next need not wait for him."""
+        """Remove a request; if its claim was being proposed, continue with the next waiter."""
         queue = self._lock_queues.get(pending.lock or "")
         if queue is None:
             return
@@ -140,12 +140,12 @@ class LockQueues:
             self.latest.find(step, queue)
 
     def waiting(self, lock: str, claim_id: bytes) -> list[PendingRequest]:
-        """Those who wait for a lock here with this claim."""
+        """The requests that wait for a lock here with this claim."""
         queue = self._lock_queues.get(lock)
         return list(queue.by_claim.get(claim_id, ())) if queue is not None else []
 
     def abandon(self) -> None:
-        """The disk failed. The replica fails the requests themselves."""
+        """Drop everything, since the disk failed; `Replica` fails the requests."""
         self._lock_queues.clear()
         self.asking.abandon()
         self.latest.abandon()
@@ -153,7 +153,7 @@ class LockQueues:
     # -- what happens
 
     def on_learned(self, step: StepBuilder, decree: Decree) -> None:
-        """A term is decided: it supersedes all earlier ones."""
+        """Grant a decided term to its waiter; it supersedes all earlier terms."""
         lock, term = lock_and_term(decree.key)
         self._leases.superseded(lock, term)
         self.latest.remember(decree)
@@ -163,12 +163,12 @@ class LockQueues:
             queue.held_until_ms = step.now_ms + term_of(decree).ttl_ms
             queue.candidate = None
             self.asking.drop(queue)
-            self._look_behind(step, queue, decree)
+            self._on_term_begun(step, queue, decree)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
-        """Terms are forgotten: a lock queue about one of them goes on from the floor.
+        """Continue a queue that stood at a forgotten term from the floor.
 
-        The term at the floor is decided, so leases on earlier ones are of no use.
+        The term at the floor is decided, so leases on earlier terms no longer matter.
         """
         lock = lock_of(gone.series)
         latest, queue = self.latest.of(lock), self._lock_queues.get(lock)
@@ -182,35 +182,35 @@ class LockQueues:
             self.latest.find(step, queue)
 
     def on_ended(self, step: StepBuilder, over: LeaseId) -> None:
-        """A term was released or broken: the next waiter may be proposed."""
+        """Continue with the next waiter, since a term was released or broken."""
         queue = self._lock_queues.get(over.lock)
         if queue is not None and queue.candidate is None:
             self.asking.drop(queue)
             self._go_on(step, queue)
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
-        """The disk has said which term was learned last."""
+        """Continue from the last learned term, which the disk has found."""
         assert isinstance(done, SlotDone), "the last slot was asked for"
         if (queue := self.latest.take(done.token)) is not None:
             step.again(TryNextTerm(queue.lock, done.slot))
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
-        """The disk could not say it."""
+        """Fail the waiters, since the disk could not be searched."""
         if (queue := self.latest.take(token)) is not None:
             self._fail(step, queue, message)
 
     def on_timer(self, step: StepBuilder, timer: Reconsider) -> None:
-        """A lease may have run out."""
+        """Act again, since a lease may have run out."""
         queue = self._lock_queues.get(timer.lock)
         if queue is not None and queue.serial == timer.serial and queue.candidate is None:
             self.latest.find(step, queue)
 
-    def _look_behind(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
-        """A term begins: those who queue behind it need not know at once how long it may last."""
+    def _on_term_begun(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
+        """After a term begins, ask about its lease at once only if a waiter cannot wait for that."""
         queue.drop_finished()
         if not queue.waiters:
             self._close(step, queue)
-        elif self._leases.ending(lease_id(decree)) or not queue.patient(step.now_ms + PATIENT_MS):
+        elif self._leases.ending(lease_id(decree)) or not queue.can_wait(step.now_ms + SHORT_MS):
             self.latest.find(step, queue)
         elif not step.now_ms < queue.looks_ms <= step.now_ms + FRESH_MS:
             self._pause(step, queue, FRESH_MS)
@@ -218,7 +218,7 @@ class LockQueues:
     # -- the next term
 
     def _go_on(self, step: StepBuilder, queue: LockQueue) -> None:
-        """Contend in this very step if what that needs is loaded."""
+        """Try the next term in this step if the instances are loaded, otherwise in the next one."""
         latest = self.latest.of(queue.lock)
         needed = self.latest.needs(queue.lock)
         if latest and queue.searching is None and all(key in step.instances for key in needed):
@@ -227,7 +227,7 @@ class LockQueues:
             self.latest.find(step, queue)
 
     def try_next_term(self, step: StepBuilder, event: TryNextTerm) -> None:
-        """Decide what to do for the first waiter; his instances are loaded."""
+        """Decide what to do for the first waiter; the instances are loaded."""
         queue = self._lock_queues.get(event.lock)
         if queue is None:
             return
@@ -270,7 +270,7 @@ class LockQueues:
         self._reads.read(step, term_key(queue.lock, 1), pending, then)
 
     def _try_above(self, step: StepBuilder, queue: LockQueue, key: Key) -> None:
-        """A term came before: it must be learned, which one at the floor may not be."""
+        """Try the term after `key`, which must be learned first; the term at a floor may not be."""
         before = step.instances[key]
         if isinstance(before, ForgottenInstance):
             self.latest.find(step, queue)
@@ -282,7 +282,7 @@ class LockQueues:
             self._try_after(step, queue, before.learned)
 
     def _learn_floor(self, step: StepBuilder, queue: LockQueue, key: Key) -> None:
-        """The term at the floor is decided: a quorum knows how, and `on_learned` goes on."""
+        """Read the term at the floor from a quorum; it is decided, and `on_learned` continues."""
         if queue.floor_for is None or queue.floor_for.done:
             queue.floor_for = queue.foremost()
 
@@ -293,7 +293,7 @@ class LockQueues:
         self._pause(step, queue, MAX_PAUSE_MS)
 
     def _try_after(self, step: StepBuilder, queue: LockQueue, before: Decree) -> None:
-        """A term came before: it must be over."""
+        """Propose the term after `before` if that is over; otherwise ask all nodes whether it is."""
         self.latest.remember(before)
         self.granting.grant(step, queue, before)
         queue.drop_finished()
@@ -336,7 +336,7 @@ class LockQueues:
     # -- asking first
 
     def on_answer(self, step: StepBuilder, sender: NodeId, answer: LeaseAnswer) -> None:
-        """A node has said how the term stands with it."""
+        """Count an answer about a lease, and act once a quorum of them decides."""
         ask = self.asking.asked(answer)
         if ask is None:
             self.asking.on_late_answer(sender, answer)
@@ -359,14 +359,14 @@ class LockQueues:
             self._on_held(step, queue, ask)
 
     def _finish_next(self, step: StepBuilder, queue: LockQueue, ask: Ask) -> None:
-        """The next term may be chosen already: find out, for the first who waits.
+        """Finish the next term, which may be chosen already, for the first waiter.
 
-        If it is, or if it is forgotten, the lock queue goes on from there by itself.
+        If it is chosen or forgotten, the queue continues from there by itself.
         """
         pending = queue.foremost()
 
         def then(step: StepBuilder, found: Found) -> None:
-            # a minority has accepted it, which decides nothing, and would say so again at once
+            # a minority has accepted it; asking again at once would get the same answer
             if found is None:
                 self._pause(step, queue, self._node.config.timing.resend_ms)
 
@@ -374,7 +374,7 @@ class LockQueues:
         self._pause(step, queue, MAX_PAUSE_MS)
 
     def _on_free(self, step: StepBuilder, queue: LockQueue, ask: Ask) -> None:
-        """The term is over: a prepare quorum has no lease on it, or has told of its release."""
+        """Propose the next term: a prepare quorum has no lease on this one, or knows of its release."""
         ending = ask.ending()
         for pending in ask.serves:
             if not wants_it(pending):
@@ -389,7 +389,7 @@ class LockQueues:
             self._close(step, queue)
 
     def _on_held(self, step: StepBuilder, queue: LockQueue, ask: Ask) -> None:
-        """A prepare quorum has not accepted the next term, and one of them has a lease on this."""
+        """Answer that the lock is held: of a prepare quorum, a node has a lease on the term."""
         wait_ms = ask.wait_ms(self._node.config.quorums)
         queue.held_until_ms = step.now_ms + wait_ms
         ask.mark_undecided()
@@ -400,7 +400,7 @@ class LockQueues:
         queue.drop_finished()
         if not queue.waiters:
             self._close(step, queue)
-        elif queue.impatient():
+        elif queue.expecting():
             self.latest.find(step, queue)
         else:
             self._pause(step, queue, wait_ms)

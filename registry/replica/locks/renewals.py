@@ -1,12 +1,13 @@
-"""Keeping leases, and ending them: what a holder says while it holds, and when it is done.
+"""Keep-alives and endings: how a holder keeps its term, and how a term is released or broken
+(design 11).
 
-A keep-alive is passed to all nodes and costs no write; all that arrive in one turn travel together. It
-is answered when a prepare quorum has restarted its leases since it was sent, which is what the
-holder's validity rests on. A node refuses once it has accepted or learned the next term.
+A keep-alive is passed to all nodes and writes nothing; those of one turn share their messages. It
+is answered when a prepare quorum has restarted its leases since it was sent, and the holder's
+validity rests on that. A node refuses it after it has accepted or learned the next term.
 
-A term is renewed or released only on the word of a node that has learned whose it is and was shown
-the holder's secret, so that nobody can end, or keep, a term that is not his own. An operator's break
-needs no secret. A term from before there were secrets is neither renewed nor released by anybody.
+A node renews or releases a term only after it has learned the term and checked the holder's secret.
+So no client can keep or end the term of another one. An operator's break needs no secret. A term
+without a hash, from before secrets existed, can be neither renewed nor released.
 """
 
 from collections.abc import Callable
@@ -35,13 +36,13 @@ OnEnded = Callable[[StepBuilder, LeaseId], None]
 
 
 class Renewal(Struct, eq=False):
-    """One keep-alive on its way round.
+    """One keep-alive on its way to all nodes.
 
     Attributes:
         pending: the request behind it.
-        message: what goes to every node.
-        kept: who has restarted its lease.
-        refused: who has not.
+        message: the message to every node.
+        kept: the nodes that have restarted their lease.
+        refused: the nodes that have refused.
     """
 
     pending: PendingRequest
@@ -56,9 +57,9 @@ class Renewals:
     Args:
         node: who we are.
         requests: where answers go.
-        reads: finds out whose a term is.
-        leases: the node's own.
-        on_ended: told of each term that is over.
+        reads: reads the decree of a term.
+        leases: the node's leases.
+        on_ended: called with each term that is over.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Renewals:
     # -- requests
 
     def keep(self, step: StepBuilder, pending: PendingRequest, request: KeepAliveRequest) -> None:
-        """A holder is alive."""
+        """Pass a keep-alive to all nodes if the term is the holder's."""
 
         def then(step: StepBuilder, found: Found) -> None:
             held = request.lease_id
@@ -98,7 +99,7 @@ class Renewals:
             self._reads.read(step, request.lease_id.key, pending, then)
 
     def end(self, step: StepBuilder, pending: PendingRequest, request: EndRequest) -> None:
-        """The holder is done, or an operator breaks the term."""
+        """Release a term for its holder, or break it for an operator."""
         if request.ending.how is How.EXPIRED:
             message = "a term expires by itself; release it or break it"
             self._requests.fail(step, pending, BadRequest, message)
@@ -127,30 +128,30 @@ class Renewals:
         self._reads.read(step, request.lease_id.key, pending, then)
 
     def prune(self) -> None:
-        """Forget the keep-alives that nobody waits for any more."""
+        """Drop the keep-alives whose requests are done."""
         for token in [t for t, renewal in self._renewals.items() if renewal.pending.done]:
             self._drop(token)
 
     def abandon(self) -> None:
-        """The disk failed. The replica fails the requests themselves."""
+        """Drop everything, since the disk failed; `Replica` fails the requests."""
         for token in list(self._renewals):
             self._drop(token)
 
     def _drop(self, token: int) -> None:
-        """A keep-alive is over."""
+        """End a keep-alive."""
         del self._renewals[token]
         self._node.tokens.close(token)
 
     # -- as the node that was asked
 
     def _ask(self, step: StepBuilder, pending: PendingRequest, message: Renew) -> None:
-        """Our own lease is renewed like any other, by a message to ourselves."""
+        """Send a keep-alive to all nodes, this one included."""
         self._renewals[message.id] = Renewal(pending, message)
         step.broadcast((*self._node.others, self._node.name), message)
         step.ask_again(message.id, self._node.config.timing.resend_ms)
 
     def on_renewed(self, step: StepBuilder, sender: NodeId, answer: Renewed) -> None:
-        """A prepare quorum keeps the term; without those who refuse, there must be one left."""
+        """Count an answer: kept after a prepare quorum, superseded once no such quorum is possible."""
         renewal = self._renewals.get(answer.id)
         if renewal is None:
             return
@@ -165,7 +166,7 @@ class Renewals:
             self._requests.answer(step, renewal.pending, Superseded(request_id))
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
-        """Ask those again who have not answered (R02)."""
+        """Repeat a keep-alive to nodes that have not answered (R02)."""
         renewal = self._renewals.get(timer.token)
         if renewal is None:
             return
@@ -178,7 +179,7 @@ class Renewals:
         step.ask_again(timer.token, self._node.config.timing.resend_ms)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
-        """Terms that are followed by one which is decided need not be kept any more."""
+        """Answer keep-alives of forgotten terms: a later term is decided."""
         for token, renewal in list(self._renewals.items()):
             held = renewal.message.lease_id
             if gone.covers(held.key):
@@ -188,7 +189,7 @@ class Renewals:
     # -- as a node that keeps leases
 
     def on_renew(self, step: StepBuilder, sender: NodeId, message: Renew) -> None:
-        """Restart the lease, unless the next term is under way here."""
+        """Restart a lease, unless the next term is accepted or learned here."""
         key, following = message.lease_id.next_key, step.instances[message.lease_id.next_key]
         if isinstance(following, ForgottenInstance):
             tell_forgotten(step, sender, key, following)
@@ -199,16 +200,16 @@ class Renewals:
             step.at_once(Send(sender, Renewed(message.id, kept)))
 
     def on_end(self, step: StepBuilder, sender: NodeId, message: EndTerm) -> None:
-        """The node that was asked to end a term says so."""
+        """End a term, as the node that was asked for it tells all others."""
         self._end(step, message)
 
     def _end(self, step: StepBuilder, message: EndTerm) -> None:
-        """A term is over: renew it no more, and let the next one follow."""
+        """Note the end of a term: it is not renewed, and the next one may follow."""
         self._leases.end(step.now_ms, message.lease_id, message.ttl_ms, message.ending)
         self._on_ended(step, message.lease_id)
 
     def tell(self, step: StepBuilder, sender: NodeId, message: AskLease) -> None:
-        """Answer a node that asks for the next term, once what is said here is durable."""
+        """Answer a question about a lease, after the state of the next term is durable here."""
         following = step.instances[message.lease_id.next_key]
         if isinstance(following, ForgottenInstance):
             tell_forgotten(step, sender, message.lease_id.next_key, following)
@@ -231,7 +232,7 @@ class Renewals:
 
 
 def _is_open(following: Instance | Unserved) -> bool:
-    """Whether nothing is accepted or learned for the term that follows one that is to be kept."""
+    """Whether the term that follows is neither accepted nor learned here."""
     if isinstance(following, Unserved):
         return False
     return following.accepted is None and following.learned is None

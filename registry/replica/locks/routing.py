@@ -1,4 +1,4 @@
-"""Locks at a node: what those who wait, those who hold and those who give up do together."""
+"""Events that concern several parts of this room, and the order in which the parts handle them."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ class Locks:
     """What a node does for locks, besides voting on their terms.
 
     Args:
-        lock_queues: those who wait.
-        renewals: those who hold.
-        giving_up: those who want it no more.
+        lock_queues: the waiters.
+        renewals: keep-alives and endings.
+        giving_up: give-ups.
     """
 
     def __init__(
@@ -29,31 +29,30 @@ class Locks:
         self._giving_up = giving_up
 
     def begin(self, step: StepBuilder, pending: PendingRequest, request: LockRequest) -> None:
-        """Somebody wants a lock, unless its claim was given up, perhaps before it arrived."""
+        """Queue a request for a lock, unless its claim was given up, perhaps before it arrived."""
         if not self._giving_up.refuses(step, pending, request):
             self._lock_queues.begin(step, pending, request)
 
     def on_terms(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
-        """Terms are decided."""
+        """Act on learned terms."""
         for decree in decrees:
-            self._giving_up.on_learned(
-                step, decree
-            )  # first: the next in line looks at how it ended
+            # first, since the queue checks how the term ended
+            self._giving_up.on_learned(step, decree)
             self._lock_queues.on_learned(step, decree)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
-        """Terms of a lock are forgotten."""
+        """Act on forgotten terms."""
         self._lock_queues.on_forgotten(step, gone)
         self._renewals.on_forgotten(step, gone)
 
     def prune(self) -> None:
-        """Forget what nobody waits for any more."""
+        """Drop what waits for requests that are done."""
         self._lock_queues.asking.prune()
         self._renewals.prune()
         self._giving_up.prune()
 
     def abandon(self) -> None:
-        """The disk failed. The replica fails the requests themselves."""
+        """Drop everything, since the disk failed; `Replica` fails the requests."""
         self._lock_queues.abandon()
         self._renewals.abandon()
         self._giving_up.abandon()

@@ -1,12 +1,12 @@
-"""Claims on their way to a coordinator: checked, passed on to the key's home, or begun here.
+"""Claims on their way to a coordinator: checked, forwarded to the key's home, or coordinated here.
 
-The home of a key is preferred, so that claims of one key meet in one attempt and do not duel. It is
-a preference alone: any node may coordinate any key at any time, and does so at once when the nodes
-before it in the key's order are suspected or refuse for a fault of their own (design 5).
+The home of a key is preferred, so that claims of one key meet in one attempt and do not duel. Any
+node may coordinate any key at any time (R04). It does so at once if the nodes before it in the
+key's order are suspected, or refuse for a fault of their own (design 5).
 
-Slots of a series: slot N is proposed only by a node that has learned slot N-1, so there are no gaps;
-and `claim_next` proposes in slot m only after it has learned every slot from where its caller first
-tried and found its claim id in none, so that repeating it is safe (design 10).
+Slots of a series: slot N is proposed only by a node that has learned slot N-1, so there are no
+gaps. `claim_next` proposes in slot m only after it has learned every slot from the one at which its
+caller first tried, and has found its claim id in none of them. So repeating it is safe (design 10).
 """
 
 from collections.abc import Sequence
@@ -32,18 +32,18 @@ from .reads import Reads
 
 AnyClaim = ClaimRequest | ClaimNextRequest
 
-# refusals for a fault of the node, not of the claim: the next node may well do it
+# refusals for a fault of the node rather than of the claim: the next node may accept it
 _ELSEWHERE = (NotFormed, StorageFailed, DamagedError)
 
 
 class Claims:
-    """All claims that are live at a node.
+    """All pending claims of a node.
 
     Args:
         node: who we are, and who is reachable.
         requests: where answers go.
         coordinator: runs Paxos.
-        reads: finds out whether the slot before is decided.
+        reads: reads the previous slot of a series.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Claims:
         return {"claims passed on": self._passed}
 
     def begin(self, step: StepBuilder, pending: PendingRequest, request: AnyClaim) -> None:
-        """A claim has arrived: answer it, pass it on, or coordinate it."""
+        """Refuse a claim whose value is too large; otherwise route it."""
         limit = self._node.config.limits.max_value_bytes
         size = len(request.claim.value)
         if size > limit:
@@ -72,17 +72,17 @@ class Claims:
             self._route(step, pending, request)
 
     def go_on(self, step: StepBuilder, event: Coordinate) -> None:
-        """Go on with a claim: route it again past a node, or coordinate it here, at some slot."""
+        """Continue a claim: route it past a node that refused it, or coordinate it here at a slot."""
         pending = self._requests.find(event.origin, event.request.id)
         if pending is None or pending.request != event.request:  # its id may be another's by now
             return
-        if event.anew:
+        if event.reroute:
             self._route(step, pending, event.request)
         else:
             self._coordinate(step, pending, event.request, event.key)
 
     def settle(self, step: StepBuilder, pending: PendingRequest, decree: Decree) -> None:
-        """The key that a claim joined is decided."""
+        """Answer a claim with the decree of its key, or try the next slot for a lost `claim_next`."""
         if pending.done:
             return
         if isinstance(pending.request, ClaimNextRequest) and decree.claim_id != pending.claim_id:
@@ -93,21 +93,21 @@ class Claims:
             self._requests.answer(step, pending, Decreed(pending.request.id, decree))
 
     def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
-        """Keys are decided: claims of them that were passed on need not wait for the answer."""
+        """Answer forwarded claims whose keys are learned here, before their home answers."""
         for decree in decrees:
             self._end_passed(step, decree)
 
-    # -- claims passed on
+    # -- forwarded claims
 
     def on_decreed(self, step: StepBuilder, sender: NodeId, answer: Decreed) -> None:
-        """The home has answered a claim that we passed on."""
+        """Answer a forwarded claim with the decree that its home sent."""
         pending = self._take(sender, answer.id)
         if pending is not None:
             decreed = Decreed(pending.request.id, answer.decree)
             self._requests.answer(step, pending, decreed)
 
     def on_failed(self, step: StepBuilder, sender: NodeId, answer: Failed) -> None:
-        """The home has refused a claim that we passed on: try the next node, or say so."""
+        """Try the next node after a refusal for a fault of the node; pass on any other refusal."""
         pending = self._take(sender, answer.id)
         if pending is None:
             return
@@ -119,7 +119,7 @@ class Claims:
             self._requests.fail(step, pending, error, answer.message)
 
     def on_unreachable(self, step: StepBuilder, peer: NodeId) -> None:
-        """A node is suspected: what it had is coordinated elsewhere, at once."""
+        """Route the claims that were forwarded to a suspected node again, at once."""
         for request_id, pending in list(self._passed.items()):
             if pending.passed_to == peer:
                 self._forget(request_id)
@@ -127,7 +127,7 @@ class Claims:
                 self._pass_over(step, pending, peer)
 
     def prune(self) -> None:
-        """Forget claims that were passed on and that nobody waits for any more."""
+        """Drop the forwarded claims whose requests are done."""
         for request_id in [i for i, pending in self._passed.items() if pending.done]:
             self._forget(request_id)
 
@@ -146,7 +146,7 @@ class Claims:
         return pending
 
     def _forget(self, token: int) -> None:
-        """The claim is with no other node any more."""
+        """Note that no other node works on the claim."""
         pending = self._passed.pop(token)
         pending.passed_to = None
         tokens = self._passed_by_key[_key_of(pending)]
@@ -155,18 +155,18 @@ class Claims:
             del self._passed_by_key[_key_of(pending)]
 
     def _pass_over(self, step: StepBuilder, pending: PendingRequest, peer: NodeId) -> None:
-        """Route again, past `peer`, once the claim's instances are loaded again.
+        """Route a claim past `peer` in the next step, when its instances are loaded.
 
-        Nobody is asked twice; in the end this node does it itself, or refuses.
+        No node is asked twice. In the end this node coordinates the claim itself, or refuses it.
         """
         pending.passed_over |= {peer}
         if not pending.done:
             assert isinstance(pending.request, AnyClaim), "only claims are passed on"
             request = pending.request
-            step.again(Coordinate(pending.origin, request, request.claim.key, anew=True))
+            step.again(Coordinate(pending.origin, request, request.claim.key, reroute=True))
 
     def _route(self, step: StepBuilder, pending: PendingRequest, request: AnyClaim) -> None:
-        """To the first node in the key's order that is up; here, if the key is learned here."""
+        """Forward to the first reachable node in the key's order, unless the key is learned here."""
         key = request.claim.key
         if request.here or home(key, self._node.nodes) == self._node.name:
             self._coordinate(step, pending, request, key)
@@ -197,7 +197,7 @@ class Claims:
     def _coordinate(
         self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, key: Key
     ) -> None:
-        """Answer from what is learned or broken; otherwise this node proposes, if it may."""
+        """Answer if the key is learned, disputed or unreadable here; otherwise propose, if allowed."""
         instance = step.instances[key]
         if not isinstance(instance, Instance):
             self._requests.fail(step, pending, instance.error, instance.message)
@@ -215,7 +215,7 @@ class Claims:
     def _check_slot(
         self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, key: Key
     ) -> None:
-        """Design 10: a slot is proposed only by a node that has learned the one before."""
+        """Design 10: a slot is proposed only by a node that has learned the previous one."""
         before = slot_before(key)
         instance = step.instances[before] if before is not None else None
         if before is None or (isinstance(instance, Instance) and instance.learned):
@@ -236,7 +236,7 @@ class Claims:
     def _again(
         self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, key: Key
     ) -> None:
-        step.again(Coordinate(pending.origin, request, key, anew=False))
+        step.again(Coordinate(pending.origin, request, key, reroute=False))
 
     def _join(
         self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, key: Key

@@ -1,4 +1,4 @@
-"""One page of a list in the making, and what the answers of a quorum come to. Pure."""
+"""One page of a list under construction, and the union of a quorum's answers. Pure."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,24 +14,24 @@ from .spans import Row, row_bytes
 PAGE_BYTES = 1024 * 1024
 
 Question = tuple[str, str, int]
-"""Prefix, behind which key, and how many decrees at most."""
+"""Prefix, the key after which the page begins, and the largest number of decrees."""
 
 
 class ListRead(Struct, eq=False):
-    """One page in the making, for all who asked for it before its reading began.
+    """One page under construction, for all requests that asked for it before its reading began.
 
     Attributes:
-        question: what they asked.
-        requests: their requests.
-        token: ties answers to it; 0 until its reading begins.
-        rows: what lies on this node's disk, with `size` bytes of it.
-        spans: the digests of that, which peers are asked by; empty until they are.
-        asked: who has been asked.
-        tries: how often.
-        answers: what each node has said, this one included.
-        decrees: the union of what is learned.
-        unsettled: keys that somebody accepted a proposal for, being finished.
-        horizon: no node's answer reaches behind this key; None if all are complete.
+        question: what they ask.
+        requests: the requests.
+        token: ties answers to the page; 0 until its reading begins.
+        rows: the rows of this node's disk, `size` bytes in all.
+        spans: the digests of these rows, which peers are asked with; empty until then.
+        asked: the nodes that have been asked.
+        tries: how often they were asked.
+        answers: the answers by node, this one's included.
+        decrees: the union of the learned decrees.
+        unsettled: keys with an accepted proposal, which are being finished.
+        horizon: the last key that every answer covers; None if all reach the end.
         merged: whether a quorum has answered.
     """
 
@@ -56,11 +56,11 @@ class ListRead(Struct, eq=False):
 
     @property
     def deadline_ms(self) -> float:
-        """When the last of those who asked stops waiting."""
+        """The latest deadline of its requests."""
         return max((pending.deadline_ms for pending in self.requests), default=0.0)
 
     def unanswered(self) -> list[NodeId]:
-        """Who was asked and has not answered."""
+        """The nodes that were asked and have not answered."""
         return sorted(self.asked - self.answers.keys())
 
     def add(self, rows: Iterable[Row]) -> bool:
@@ -73,7 +73,7 @@ class ListRead(Struct, eq=False):
         return True
 
     def merge(self) -> tuple[Decree, Decree] | None:
-        """Unite what the quorum has said.
+        """Unite the answers of the quorum.
 
         Returns:
             Two decrees of one key, if nodes disagree.
@@ -93,34 +93,34 @@ class ListRead(Struct, eq=False):
         return None
 
     def page(self) -> tuple[tuple[Decree, ...], str | None]:
-        """The decrees of the page, and behind which key the next one begins; None at the end."""
+        """The decrees of the page, and the key after which the next page begins; None at the end."""
         keys = sorted(self.decrees, key=sort_key)
         page = _cut([self.decrees[key] for key in keys], self.question[2])
         return page, page[-1].key if len(page) < len(keys) else self.horizon
 
     def moves_on(self, answer: ScanAnswer) -> bool:
-        """Whether an answer tells of anything behind the key that the page begins behind."""
+        """Whether an answer covers any key of the page: one that ends earlier brings nothing."""
         return answer.end is None or sort_key(answer.end) > sort_key(self.question[1])
 
 
 def question_of(request: ListRequest) -> Question:
-    """What a request asks."""
+    """The question of a request, which equal requests share."""
     return request.prefix, request.after, request.limit
 
 
 def horizon(answers: Iterable[ScanAnswer]) -> Key | None:
-    """The last key up to which every answer speaks; None if all reach the end."""
+    """The last key that every answer covers; None if all reach the end."""
     ends = [answer.end for answer in answers if answer.end is not None]
     return min(ends, key=sort_key, default=None)
 
 
 def within(key: Key, end: Key | None) -> bool:
-    """Whether `key` does not lie behind `end`."""
+    """Whether `key` is at most `end`."""
     return end is None or sort_key(key) <= sort_key(end)
 
 
 def _cut(decrees: Sequence[Decree], limit: int) -> tuple[Decree, ...]:
-    """As many decrees as a page holds: at least one, up to `limit` and about `PAGE_BYTES`."""
+    """The decrees that fit a page: at least one, up to `limit` and about `PAGE_BYTES`."""
     room = PAGE_BYTES
     for count, decree in enumerate(decrees[:limit]):
         if count and len(decree.value) > room:

@@ -1,16 +1,16 @@
 """Listing a prefix: the union over a prepare quorum, with keys in doubt finished (design 6).
 
-A page holds every decree under the prefix whose claim was answered before the page was asked for: an
-accept quorum holds such a claim, and every prepare quorum has one of those. It is not a snapshot of
-one instant. Terms of locks that some of the nodes have forgotten may be missing from it.
+A page has every decree under the prefix whose claim was answered before the page was asked for: an
+accept quorum holds it, and every prepare quorum shares a node with that. A page is not a snapshot
+of one instant. Terms of locks that some nodes have forgotten may be missing from it.
 
-This node's own disk is read first. Its peers are told digests of what lies there and send what differs
-(`spans`), so a page costs them little; as many are asked as a quorum needs, the others when those are
-late. Only a few pages are in the making at a time. All others wait in line, take no memory to speak of,
-and go when nobody waits for them any more.
+This node reads its own disk first. It sends its peers digests of what it found, and they answer
+with what differs (`spans`), so a page costs them little. It asks as many peers as a quorum needs,
+and the others if those are late. Only a few pages are under construction at a time. All other
+requests wait in a queue, where they take little memory, and leave it when they are done.
 
-Invariant: a request joins a page before the first look at the disk, and a page has a token of its
-own. So all that counts for a request was asked for, read and said after it arrived.
+Invariant: a request joins a page before the page's first read of the disk, and each page has a
+token of its own. So all answers that count for a request were asked for and given after it arrived.
 """
 
 from functools import partial
@@ -37,14 +37,14 @@ from .scans import DiskScan, Scans
 from .spans import SPAN_ROWS, answer_of, spans_of
 
 MAX_ASKING = 8
-"""So many pages wait for this node's disk or for peers at a time."""
+"""How many pages may wait for this node's disk or for peers at a time."""
 MAX_BEGUN = 64
-"""So many are in the making, with those whose keys in doubt are being finished."""
-PATIENCE = 4
-"""So many times the usual patience has who is asked for a page; and once more for each that waits."""
+"""How many pages may be under construction, including those that finish keys in doubt."""
+TIMEOUT_FACTOR = 4
+"""A page has this many times the usual timeout, and once more for each page that waits."""
 MOST_DOUBLINGS = 3
 LATE_MS = 10_000.0
-"""So long a peer that was late is asked after the others, unless it answers."""
+"""How long a late peer is asked only after the others, unless it answers."""
 
 
 class Lists:
@@ -57,7 +57,7 @@ class Lists:
         scans: reads this node's disk.
 
     Attributes:
-        span_rows: how many keys of this node lie in a span.
+        span_rows: how many keys of this node a span has.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Lists:
         return {"lists": self._reads, "lists in line": self._waiting, "who lists": self._of}
 
     def begin(self, step: StepBuilder, pending: PendingRequest, request: ListRequest) -> None:
-        """Wait in line, with all who ask the same."""
+        """Queue a request, together with all that ask the same."""
         question = question_of(request)
         read = self._waiting.setdefault(question, ListRead(question))
         read.requests[pending] = None
@@ -88,7 +88,7 @@ class Lists:
         self._begin_next(step)
 
     def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
-        """A request is over. What nobody else waits for is called off."""
+        """Remove a request, and cancel its page if no other request waits for it."""
         read = self._of.pop(pending, None)
         if read is None:
             return
@@ -102,14 +102,14 @@ class Lists:
             del self._waiting[read.question]
 
     def prune(self, step: StepBuilder) -> None:
-        """Call off what nobody waits for any more."""
+        """Remove the requests that are done."""
         for pending in [pending for pending in self._of if pending.done]:
             self.leave(step, pending)
 
     # -- asking
 
     def _begin_next(self, step: StepBuilder) -> None:
-        """Begin with the page of whoever's turn it is, as far as there is room."""
+        """Begin the next pages in the queue, as far as the limits allow."""
         while self._line and self._asking < MAX_ASKING and len(self._reads) < MAX_BEGUN:
             self._begin(step, self._of[self._line.take()])
 
@@ -133,7 +133,7 @@ class Lists:
         return read.token in self._reads
 
     def _on_chunk(self, read: ListRead, step: StepBuilder, page: ScanPage) -> bool:
-        """More of this node's disk; peers are asked when there is enough of it."""
+        """Add a chunk of this node's disk; ask peers when the page is full or the prefix is read."""
         complete = read.add(page.instances) and page.complete
         if not complete and not read.full:
             return True
@@ -143,7 +143,7 @@ class Lists:
         return False
 
     def _on_unreadable(self, read: ListRead, step: StepBuilder, message: str) -> None:
-        """The disk has a damaged record: other nodes may still make a quorum, without this one."""
+        """Ask the peers alone, since the disk has a damaged record, if they can make a quorum."""
         if len(self._node.others) < self._node.config.quorums.prepare:
             self._drop(step, read, DamagedError, message)
             return
@@ -159,10 +159,10 @@ class Lists:
         self._ask_enough(step, read)
         self._merge_if_enough(step, read)
         if not read.merged:
-            step.ask_again(read.token, self._patience_ms(read))
+            step.ask_again(read.token, self._timeout_ms(read))
 
     def _ask_enough(self, step: StepBuilder, read: ListRead) -> None:
-        """Ask as many as a quorum needs; all, if so many are not to be reached."""
+        """Ask as many peers as a quorum needs, or all if too few of them are reachable."""
         late = {node for node, until_ms in self._late.items() if step.now_ms < until_ms}
         sound = self._node.reachable - late
         expected = read.answers.keys() | (read.asked & sound)
@@ -174,7 +174,7 @@ class Lists:
         self._ask(step, read, chosen if len(chosen) == lacking else others)
 
     def _in_turn(self, read: ListRead) -> list[NodeId]:
-        """The other nodes, beginning with another one for each page."""
+        """The other nodes, in an order that begins at another node for each page."""
         others = list(self._node.others)
         first = read.token % max(1, len(others))
         return others[first:] + others[:first]
@@ -186,30 +186,30 @@ class Lists:
         read.asked.update(nodes)
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
-        """Ask again all who have not answered (R02); they are asked last for a while."""
+        """Ask again all nodes that have not answered (R02), and note the late ones."""
         read = self._reads.get(timer.token)
         if read is None or read.merged:
             return
         self._late.update(dict.fromkeys(read.unanswered(), step.now_ms + LATE_MS))
         read.tries += 1
         self._ask(step, read, [node for node in self._node.others if node not in read.answers])
-        step.ask_again(read.token, self._patience_ms(read))
+        step.ask_again(read.token, self._timeout_ms(read))
 
     def on_reachable(self, step: StepBuilder) -> None:
-        """A node is there again, or is not: others may have to be asked."""
+        """Ask further nodes if a change of reachability makes that necessary."""
         for read in self._reads.values():
             if read.spans and not read.merged:
                 self._ask_enough(step, read)
 
-    def _patience_ms(self, read: ListRead) -> float:
-        """How long peers may take; the more waits there, the longer, and ever longer."""
-        usual_ms = self._node.config.timing.resend_ms * (PATIENCE + self._asking)
+    def _timeout_ms(self, read: ListRead) -> float:
+        """How long peers may take: longer with more pages that ask, and doubled after each try."""
+        usual_ms = self._node.config.timing.resend_ms * (TIMEOUT_FACTOR + self._asking)
         return usual_ms * 2.0 ** min(read.tries, MOST_DOUBLINGS)
 
     # -- answers
 
     def on_answer(self, step: StepBuilder, sender: NodeId, answer: ScanAnswer) -> None:
-        """One more node has answered; with a prepare quorum, the page can be made."""
+        """Count an answer; with a prepare quorum, make the page."""
         self._late.pop(sender, None)
         read = self._reads.get(answer.id)
         if read is not None and not read.merged and read.moves_on(answer):
@@ -232,17 +232,17 @@ class Lists:
     def _on_disagreement(
         self, step: StepBuilder, read: ListRead, one: Decree, other: Decree
     ) -> None:
-        """Two nodes know different decrees: learn both, so that the key is disputed here too."""
+        """Learn both decrees of a disagreement, so that the key is disputed here too, and fail."""
         for decree in (one, other):
             step.again(FromPeer(self._node.name, Commit(decree.key, decree)))
         self._drop(step, read, Disputed, dispute_message(one.key))
 
-    # -- what is in doubt
+    # -- keys in doubt
 
     def finish(self, step: StepBuilder, event: Finish) -> None:
-        """Finish one key of a list, now that its instance is loaded.
+        """Finish one key of a page, whose instance is loaded.
 
-        It is for each who waits: one who leaves takes nothing from the others.
+        Each request of the page follows the attempt, so one that leaves takes nothing from the others.
         """
         read = self._reads.get(event.token or 0)
         if read is None:
@@ -255,17 +255,17 @@ class Lists:
             self._coordinator.follow(step, event.key, pending, then)
 
     def leave_out(self, step: StepBuilder, event: Finish) -> None:
-        """The key to be finished is forgotten here: the page goes without it."""
+        """Make the page without a key that is forgotten here."""
         self._settled(step, event.token or 0, event.key, None)
 
     def settle(self, step: StepBuilder, event: Finish, decree: Decree) -> None:
-        """The key to be finished turned out to be learned here."""
+        """Add the decree of a key that was learned here meanwhile."""
         self._settled(step, event.token or 0, event.key, decree)
 
     def give_up(
         self, step: StepBuilder, token: int, error: type[DecreedError], message: str
     ) -> None:
-        """A key of a list cannot be finished here: the list fails, rather than leave it out."""
+        """Fail the page, since one of its keys cannot be finished and must not be left out."""
         read = self._reads.get(token)
         if read is not None:
             self._drop(step, read, error, message)
@@ -299,7 +299,7 @@ class Lists:
             self._requests.fail(step, pending, error, message)
 
     def _end(self, step: StepBuilder, read: ListRead) -> None:
-        """Forget a page, and begin with another one."""
+        """Drop a page, and begin the next ones."""
         if not read.merged:
             self._call_off(step, read)
         del self._reads[read.token]
@@ -309,6 +309,6 @@ class Lists:
         self._begin_next(step)
 
     def _call_off(self, step: StepBuilder, read: ListRead) -> None:
-        """Tell those who were asked and have not answered that nobody waits for it."""
+        """Cancel the page at the nodes that were asked and have not answered."""
         for node in read.unanswered():
             step.at_once(Send(node, CancelScan(read.token)))

@@ -1,8 +1,8 @@
 """Reading one key: at once if it is learned, otherwise from a prepare quorum (design 6).
 
-Only *undecided* needs a quorum. A read counts only answers to queries that it sent itself, so all of
-them were given after it arrived; a key that somebody has accepted a proposal for is finished first.
-`Reads.read` is what gets, waits, series and lists of gaps are made of.
+Only *undecided* needs a quorum. A read counts only answers to queries that it sent itself, so all
+of them were given after it arrived. If a node holds an acceptance for the key, the key is finished
+first. Gets, waits, the latest slot of a series and the check for gaps all use `Reads.read`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,17 +28,17 @@ from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
 
 PROMPT_READS = 512
-"""With so many questions under way, their answers may take twice as long as that of one."""
+"""With this many open questions, an answer may take twice as long as with one."""
 
 
 class QuorumRead(Struct, eq=False):
-    """One read on its way round.
+    """One question to a quorum.
 
     Attributes:
         key: the key.
         pending: the request behind it.
         then: called with the decree, or with None for undecided.
-        answered: who has said that it holds nothing.
+        answered: the nodes that hold nothing for the key.
     """
 
     key: Key
@@ -53,8 +53,8 @@ class Reads:
     Args:
         node: who we are.
         requests: where answers go.
-        coordinator: finishes what is in doubt.
-        learn: makes decrees known to the whole node.
+        coordinator: finishes keys in doubt.
+        learn: records decrees and notifies the other parts.
     """
 
     def __init__(
@@ -77,22 +77,21 @@ class Reads:
 
     @property
     def under_way(self) -> int:
-        """How many questions wait for answers of peers."""
+        """How many questions to peers are open."""
         return len(self._reads)
 
     @property
-    def _patience_ms(self) -> float:
-        """When a question is asked again: with many under way each answer takes its time, and questions
-        that are asked again before that make all answers later still."""
+    def _resend_ms(self) -> float:
+        """When to repeat a question: later with many open ones, since early repeats add load."""
         return self._node.config.timing.resend_ms * (1 + len(self._reads) / PROMPT_READS)
 
     @property
     def awaits_decrees(self) -> bool:
-        """Whether anybody waits for a decree."""
+        """Whether a request waits for a decree."""
         return bool(self._waits)
 
     def needs(self, answer: QueryAnswer) -> Iterable[Key]:
-        """The instance that an answer may change."""
+        """The key that an answer is about."""
         read = self._reads.get(answer.id)
         return (read.key,) if read is not None else ()
 
@@ -103,7 +102,7 @@ class Reads:
     # -- requests
 
     def get(self, step: StepBuilder, pending: PendingRequest, request: GetRequest) -> None:
-        """Answer with the decree, or with undecided."""
+        """Answer with the decree or with undecided."""
 
         def then(step: StepBuilder, found: Found) -> None:
             self._answer(step, pending, found)
@@ -111,7 +110,7 @@ class Reads:
         self.read(step, request.key, pending, then)
 
     def wait(self, step: StepBuilder, pending: PendingRequest, request: WaitRequest) -> None:
-        """Answer with the decree as soon as there is one."""
+        """Answer with the decree as soon as the key is decided."""
 
         def then(step: StepBuilder, found: Found) -> None:
             if found is not None:
@@ -124,14 +123,14 @@ class Reads:
         self.read(step, request.key, pending, then)
 
     def latest(self, step: StepBuilder, pending: PendingRequest, request: LatestRequest) -> None:
-        """Find the last decided slot: from the last one learned here, slot by slot."""
+        """Find the last decided slot, slot by slot from the last one learned here."""
         token = self._node.tokens.read(self)
         self._series[token] = pending
         self._token_of[pending] = token
         step.read(ReadLastSlot(token, request.series, pending.origin))
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
-        """The disk has said which slot of a series was learned last."""
+        """Continue from the last learned slot, which the disk has found."""
         assert isinstance(done, SlotDone), "the last slot was asked for"
         pending = self._found(done.token)
         assert isinstance(pending.request, LatestRequest)
@@ -139,11 +138,11 @@ class Reads:
         step.again(ReadOn(pending.origin, pending.request.id, key, None))
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
-        """The disk could not say it."""
+        """Fail the request, since the disk could not be searched."""
         self._requests.fail(step, self._found(token), DamagedError, message)
 
     def read_on(self, step: StepBuilder, event: ReadOn) -> None:
-        """Read one slot of a series; the first undecided one ends the search (design 10)."""
+        """Read one slot of a series; the search ends at the first undecided slot (design 10)."""
         pending = self._requests.find(event.origin, event.id)
         if pending is None or not isinstance(pending.request, LatestRequest):
             return
@@ -167,9 +166,9 @@ class Reads:
     # -- one key
 
     def read(self, step: StepBuilder, key: Key, pending: PendingRequest, then: Then) -> None:
-        """Find out what `key` is decided to be, and call `then` with it, or with None.
+        """Read `key` and call `then` with its decree, with None for undecided, or if it is forgotten.
 
-        If the key is forgotten, `then` is told that.
+        If the key cannot be read, the request fails and `then` is not called.
         """
         instance = step.instances[key]
         if isinstance(instance, ForgottenInstance):
@@ -189,7 +188,7 @@ class Reads:
             self._ask(step, QuorumRead(key, pending, then))
 
     def on_answer(self, step: StepBuilder, sender: NodeId, answer: QueryAnswer) -> None:
-        """A peer has said what it holds."""
+        """Act on what a peer holds for the key of a question."""
         read = self._reads.get(answer.id)
         if read is None:
             return
@@ -205,12 +204,12 @@ class Reads:
             self._count(step, answer.id, read, sender)
 
     def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
-        """All who wait for these keys are answered, reads that ask a quorum included."""
+        """Answer the reads and waits of these keys."""
         for decree in decrees:
             self._end(step, decree)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
-        """Nobody will find out what those keys are decided to be."""
+        """End the reads and waits of forgotten keys."""
         for key in [key for key in self._reads_by_key if gone.covers(key)]:
             for token in list(self._reads_by_key.get(key, ())):
                 self._drop(token).then(step, gone)
@@ -219,7 +218,7 @@ class Reads:
                 self._answer(step, pending, gone)
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
-        """Ask those again who have not answered (R02)."""
+        """Repeat a question to peers that have not answered (R02)."""
         read = self._reads.get(timer.token)
         if read is None:
             return
@@ -228,7 +227,7 @@ class Reads:
             return
         missing = (node for node in self._node.others if node not in read.answered)
         step.broadcast(missing, Query(timer.token, read.key))
-        step.ask_again(timer.token, self._patience_ms)
+        step.ask_again(timer.token, self._resend_ms)
 
     def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
         """A request is over: what was asked of the disk, or of peers, for it is called off."""
@@ -240,16 +239,16 @@ class Reads:
             self._node.tokens.call_off(step, token)
 
     def prune(self) -> None:
-        """Forget the waits that nobody waits for any more."""
-        for key, waiting in list(self._waits.items()):
-            remaining = [pending for pending in waiting if not pending.done]
+        """Drop the waits whose requests are done."""
+        for key, waits in list(self._waits.items()):
+            remaining = [pending for pending in waits if not pending.done]
             if remaining:
                 self._waits[key] = remaining
             else:
                 del self._waits[key]
 
     def tell(self, step: StepBuilder, sender: NodeId, query: Query) -> None:
-        """Answer a peer's query with what this node holds, once that is durable."""
+        """Answer a peer's query with what this node holds, after that is durable."""
         instance = step.instances[query.key]
         if isinstance(instance, ForgottenInstance):
             tell_forgotten(step, sender, query.key, instance)
@@ -268,7 +267,7 @@ class Reads:
         self._token_of[read.pending] = token
         self._reads_by_key.setdefault(read.key, set()).add(token)
         step.broadcast(self._node.others, Query(token, read.key))
-        step.ask_again(token, self._patience_ms)
+        step.ask_again(token, self._resend_ms)
         self._count(step, token, read, self._node.name)
 
     def _count(self, step: StepBuilder, token: int, read: QuorumRead, sender: NodeId) -> None:
@@ -304,7 +303,7 @@ class Reads:
             self._answer(step, pending, decree)
 
     def _conclude(self, step: StepBuilder, read: QuorumRead) -> None:
-        """A prepare quorum holds nothing; but our own instance may have changed meanwhile."""
+        """End a read after a prepare quorum held nothing, unless our own instance has changed since."""
         instance = step.instances[read.key]
         if not isinstance(instance, Unserved) and instance.learned is None:
             read.then(step, None)

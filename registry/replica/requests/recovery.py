@@ -1,7 +1,7 @@
-"""Finishing what is in doubt (R22): a chosen value that nobody knows of does not stay unknown.
+"""Recovery (R22): finishing keys in doubt, so that a chosen value does not stay unknown.
 
-A node that holds an acceptance whose outcome it has not learned for a while finishes that key itself;
-and a list has the keys in doubt that it met finished before it answers (design 5, 6).
+A node that has held an acceptance without its outcome for some time finishes that key itself. A
+list has the keys in doubt that it met finished before it answers (design 5 and 6).
 """
 
 from ...disk import ForgottenInstance, Unserved
@@ -17,11 +17,11 @@ FINISH_AT_A_TIME = 256
 
 
 class Finishing:
-    """Sees to it that what was begun is ended.
+    """Finishes keys in doubt.
 
     Args:
         node: who we are.
-        acceptors: knows which acceptances have an unknown outcome.
+        acceptors: knows the keys in doubt.
         coordinator: runs Paxos.
         lists: may wait for the outcome.
     """
@@ -35,7 +35,7 @@ class Finishing:
         self._lists = lists
 
     def sweep(self, step: StepBuilder) -> None:
-        """Finish, in the next step, what has been in doubt for too long."""
+        """In the next step, finish the keys that have been in doubt for too long."""
         if not self._node.voting:
             return
         finish_ms = self._node.config.timing.finish_ms

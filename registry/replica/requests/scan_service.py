@@ -1,11 +1,11 @@
-"""The scans that this node makes for peers that list: what differs from what they have, and no more.
+"""Scans for peers that list: this node answers with the spans that differ from theirs (design 6).
 
-A scan that waits is served once, however often it is asked for; not at all if its time is over or its
-requester has called it off.
+A waiting scan is served once, however often the peer asks. It is not served if its deadline is over
+or the peer has cancelled it.
 
-Invariant (design 6): what is answered was read after the scan arrived, and tells of every key in its
-reach that this node has accepted or learned, unless the requester said that it has learned just
-the same (`spans`). So a peer's answer is as good as its whole page.
+Invariant (design 6): an answer was read after the scan arrived. It reports every key in its range
+that this node has accepted or learned, except spans in which the requester has learned exactly the
+same (`spans`). So a peer's answer is as good as its whole page.
 """
 
 from msgspec import Struct
@@ -21,15 +21,15 @@ from .scans import DiskScan, Scans
 from .spans import Comparison
 
 MAX_SERVED = 64
-"""So many scans of a peer may wait; it asks for far fewer at a time, and the oldest go first."""
+"""How many scans of a peer may wait, many more than it asks at a time; the oldest are dropped."""
 
 
 class Served(Struct, eq=False):
     """A scan that a peer waits for.
 
     Attributes:
-        deadline_ms: from when on it does not.
-        comparison: of what it holds with what is here.
+        deadline_ms: when the peer stops waiting.
+        comparison: of the peer's rows with this node's.
     """
 
     deadline_ms: float
@@ -51,7 +51,7 @@ class ScanService:
 
     @property
     def waiting(self) -> int:
-        """How many scans peers wait for."""
+        """How many scans are pending for peers."""
         return sum(map(len, self._served.values()))
 
     def pending(self) -> Pending:
@@ -59,7 +59,7 @@ class ScanService:
         return {"served scans": [scan for served in self._served.values() for scan in served]}
 
     def serve(self, step: StepBuilder, sender: NodeId, scan: Scan) -> None:
-        """Scan for a peer; a node that may not vote keeps silent."""
+        """Scan for a peer; a node that may not vote does not answer."""
         served = self._served.setdefault(sender, {})
         if not self._node.voting or scan.id in served:
             return
@@ -70,11 +70,11 @@ class ScanService:
         self._scans.add(step, self._disk_scan(sender, scan, served[scan.id]))
 
     def cancel(self, step: StepBuilder, sender: NodeId, cancel: CancelScan) -> None:
-        """The requester does not wait any more."""
+        """Drop a scan that its requester has cancelled."""
         self._served.get(sender, {}).pop(cancel.id, None)
 
     def prune(self, now_ms: float) -> None:
-        """Forget what nobody waits for any more."""
+        """Drop the scans whose deadline is over."""
         for served in self._served.values():
             for id in [id for id, one in served.items() if one.deadline_ms < now_ms]:
                 del served[id]
@@ -95,7 +95,7 @@ class ScanService:
             return False
 
         def give_up(step: StepBuilder, reason: str) -> None:
-            """Keep silent: other nodes may make a quorum."""
+            """Do not answer: other nodes may make a quorum."""
             del of_sender[scan.id]
 
         until = scan.spans[-1].end or ""

@@ -1,11 +1,11 @@
-"""Scans of this node's own disk, for its lists and for its peers': one at a time, a chunk a turn.
+"""Scans of this node's disk, for its own lists and for peers: one at a time, one chunk in a turn.
 
-All who want to read a stretch of the disk wait here in line, so that many lists cost what they cost
-one after the other, and claims go on between any two chunks. A scan that is not wanted any more when
-its turn comes, or between two chunks, costs nothing more.
+All scans wait in one queue, so that many lists cost no more than one after the other, and claims
+continue between two chunks. A scan that is no longer wanted when its turn comes, or between two
+chunks, is dropped.
 
-Invariant: a chunk is read after the scan was added. So what it shows was there when the question came,
-or came later.
+Invariant: a chunk is read after its scan was added. So what it shows was there when the question
+arrived, or came later.
 """
 
 from collections import deque
@@ -29,13 +29,13 @@ class DiskScan(Struct, eq=False):
 
     Attributes:
         prefix: where to read.
-        after: behind which key; moves on with every chunk.
-        until: up to which key; empty for the end of the prefix.
-        wanted: whether anybody still waits for it.
-        take: is given each chunk, none of whose keys is disputed; returns whether to go on. There is
-            nothing to go on with behind a complete one.
-        dispute: is called instead with the first disputed key, and it is over.
-        fail: is called with the reason if the disk cannot be read, and it is over.
+        after: the key after which to read; advances with each chunk.
+        until: the last key to read; empty for the end of the prefix.
+        wanted: whether the scan is still waited for.
+        take: called with each chunk without disputed keys; returns whether to continue. A complete
+            chunk is the last.
+        dispute: called with the first disputed key, which ends the scan.
+        fail: called with the reason if the disk cannot be read, which ends the scan.
     """
 
     prefix: str
@@ -48,13 +48,13 @@ class DiskScan(Struct, eq=False):
 
 
 class Scans:
-    """The line of scans.
+    """The queue of scans.
 
     Args:
         node: who we are.
 
     Attributes:
-        chunk_rows: how much is read in one turn.
+        chunk_rows: how many rows are read in one turn.
     """
 
     def __init__(self, node: Node) -> None:
@@ -65,7 +65,7 @@ class Scans:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is read, and nobody waits."""
+        """Whether no scan is being read and none waits."""
         return self._reading is None and not self._waiting
 
     def pending(self) -> Pending:
@@ -73,12 +73,12 @@ class Scans:
         return {"scan": () if self._reading is None else (self._reading,), "scans": self._waiting}
 
     def add(self, step: StepBuilder, scan: DiskScan) -> None:
-        """Read this behind all others."""
+        """Put a scan at the end of the queue."""
         self._waiting.append(scan)
         self._next(step)
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
-        """A chunk has been read."""
+        """Hand a chunk to its scan, and read the next one."""
         assert isinstance(done, ScanDone), "a scan was asked for"
         scan = self._taken(done.token)
         if scan is not None:
@@ -88,7 +88,7 @@ class Scans:
             self._next(step)
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
-        """The disk has a damaged record."""
+        """End a scan that met a damaged record."""
         scan = self._taken(token)
         if scan is not None:
             if scan.wanted(step):
@@ -109,7 +109,7 @@ class Scans:
         return scan.take(step, page) and not page.complete
 
     def _next(self, step: StepBuilder) -> None:
-        """Begin with the first who is still wanted, if nothing is read now."""
+        """Begin the first scan that is still wanted, unless one is being read."""
         while self._reading is None and self._waiting:
             scan = self._waiting.popleft()
             if scan.wanted(step):

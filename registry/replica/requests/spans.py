@@ -1,10 +1,10 @@
-"""Spans: what one node has learned of a stretch of keys, told by digests, and compared by another.
+"""Spans: stretches of keys whose decrees two nodes compare by digest. Pure: rows in, answers out.
 
-Pure: rows in, answers out. Why a span that is the same need not be sent: say node A asks, and B finds
-in the span (1) nothing that it has accepted and not learned, and (2) learned decrees whose digest is
-A's. Then what B would have sent is a list of decrees, all of which A has, and nothing else. So the
-union of A's page with it is A's page. Anything less is not the same: a key that B has merely accepted
-may be chosen, and is always reported, with its whole span.
+Why an equal span need not be sent: node A asks, and B finds in the span (1) no key that it has
+accepted and not learned, and (2) learned decrees whose digest is A's. Then B would have sent
+decrees that A has, and nothing else, so A's page united with that is A's page. Anything less does
+not count as equal: a key that B has accepted without learning it may be chosen. It is always
+reported, with its whole span.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ from ...types import Decree, Key
 from ...wire.peers import DIGEST_BYTES, ScanAnswer, Span
 
 SPAN_ROWS = 32
-"""How many keys of the requester lie in a span: all of them are sent if one differs."""
+"""How many keys of the requester a span has: all of them are sent if one differs."""
 
 Row = tuple[Key, Instance]
 _encode = Encoder().encode
@@ -29,7 +29,7 @@ _encode = Encoder().encode
 def spans_of(
     rows: Sequence[Row], *, complete: bool, span_rows: int = SPAN_ROWS
 ) -> tuple[Span, ...]:
-    """What is learned in these rows; the last span is open if nothing lies behind them."""
+    """The spans of these rows; the last one has no end if the rows reach the end of the prefix."""
     parts = [rows[at : at + span_rows] for at in range(0, len(rows), span_rows)] or [rows]
     spans = [Span(_end(part), _digest(part)) for part in parts]
     if complete:
@@ -38,7 +38,7 @@ def spans_of(
 
 
 def answer_of(id: int, rows: Sequence[Row], end: Key | None) -> ScanAnswer:
-    """The answer to a scan that tells these rows."""
+    """The answer to a scan that reports these rows up to `end`."""
     learned = [i.learned for _, i in rows if i.learned is not None]
     unlearned = [key for key, i in rows if i.learned is None]
     return ScanAnswer(id, tuple(learned), tuple(unlearned), end)
@@ -55,7 +55,7 @@ class Comparison:
 
     Args:
         spans: the requester's.
-        limit, max_bytes: it ends early once there is more to tell than this.
+        limit, max_bytes: it ends early when it has more rows or bytes to report than this.
     """
 
     def __init__(self, spans: Sequence[Span], limit: int, max_bytes: int) -> None:
@@ -68,11 +68,11 @@ class Comparison:
 
     @property
     def over(self) -> bool:
-        """Whether all that was asked about is compared, or there is enough to tell."""
+        """Whether all spans are compared, or the answer is full."""
         return not self._spans or self._cut_at is not None
 
     def take(self, page: ScanPage) -> None:
-        """Compare the rows that follow."""
+        """Compare the next rows."""
         for row in page.instances:
             self._end_before(row[0])
             if self.over:
@@ -82,11 +82,11 @@ class Comparison:
             self._end_span()
 
     def answer(self, id: int) -> ScanAnswer:
-        """What there is to tell."""
+        """The answer: all rows of the spans that differ."""
         return answer_of(id, self._told, self._cut_at)
 
     def _end_before(self, key: Key) -> None:
-        """End the spans that this key lies behind."""
+        """End the spans that lie before this key."""
         while not self.over:
             end = self._spans[0].end
             if end is None or sort_key(key) <= sort_key(end):
@@ -99,12 +99,12 @@ class Comparison:
         if row[0] == self._spans[0].end:
             self._end_span()
         elif len(self._told) + len(self._rows) > self._limit or self._bytes > self._max_bytes:
-            # of the span under way only this much is told, and nothing of what lies behind
+            # report the present span up to here, and nothing after it
             self._told += self._rows
             self._rows, self._cut_at = [], row[0]
 
     def _end_span(self) -> None:
-        """Tell all rows of the span, unless the requester holds just the same."""
+        """Report all rows of the span, unless the requester has learned exactly the same."""
         span = self._spans.popleft()
         rows, self._rows = self._rows, []
         if _is_settled(rows) and _digest(rows) == span.digest:
@@ -114,7 +114,7 @@ class Comparison:
 
 
 def _is_settled(rows: Sequence[Row]) -> bool:
-    """Whether all of it is learned."""
+    """Whether all keys of these rows are learned."""
     return all(instance.learned is not None for _, instance in rows)
 
 
@@ -127,8 +127,8 @@ def _end(rows: Sequence[Row]) -> Key | None:
 
 
 def span_digest(decrees: Iterable[Decree]) -> bytes:
-    """16 bytes of BLAKE2b over the MessagePack of decrees in key order, one behind the other.
+    """16 bytes of BLAKE2b over the MessagePack of decrees in key order, one after the other.
 
-    Each tells where it ends, and names its key, so lists of decrees that differ are different bytes.
+    MessagePack is self-delimiting and each decree has its key, so different lists give different bytes.
     """
     return blake2b(b"".join(map(_encode, decrees)), digest_size=DIGEST_BYTES).digest()

@@ -1,7 +1,7 @@
 """Checks of the names in requests, which come from outside.
 
-They are made once, where a frame becomes requests: what is in a `FromClient` has sound names, or is
-`Misnamed`. A claim that a peer passes on is checked when it is opened.
+They are made once, where a frame becomes requests: a request in a `FromClient` has valid names or is
+`Misnamed`. A claim that a peer forwards is checked when it is opened.
 """
 
 from typing import assert_never
@@ -32,7 +32,7 @@ from ..step.events import Misnamed
 
 
 def named(request: Request) -> Request | Misnamed:
-    """The request, or what stands for it if its key, series or prefix is none."""
+    """The request, or a `Misnamed` if its key, series or prefix is invalid."""
     try:
         check_names(request)
     except BadRequest as error:
@@ -41,10 +41,10 @@ def named(request: Request) -> Request | Misnamed:
 
 
 def check_names(request: Request) -> None:
-    """Refuse a request whose key, series or prefix is none.
+    """Refuse a request with an invalid key, series, prefix or lock name.
 
     Raises:
-        BadRequest: naming what is wrong.
+        BadRequest: with the name and the reason.
     """
     match request:
         case ClaimRequest():

@@ -1,17 +1,19 @@
-"""What a step asks of the world, sorted by what it must wait for.
+"""What a step wants done, sorted by what each effect must wait for.
 
-The contract, which the server, the simulator and the tests keep alike:
+The server, the simulator and the tests all keep this contract:
 
 1. `at_once` may leave at any time: it promises nothing that a crash could take back.
-2. `records` are written, all in one batch, and synced with all batches before if `sync` says so. What
-   is written without a sync may be lost in a crash, but only together with all that came behind it.
-3. `after` leaves only when that batch is durable; `sync` is set whenever there is any. If the batch
-   failed, nothing of it ever leaves, and the node is told with `WriteFailed`.
-4. `reads` look at durable state, after 2; their results come back as events. Those that are
-   `called_off` need not be done; if one is, its result is passed over.
+2. `records` are written in one batch. If `sync` is set, this batch and all earlier ones are synced.
+   A crash may lose what was written without a sync, but only together with everything written
+   later.
+3. `after` leaves only when that batch is durable; `sync` is set whenever `after` has an entry. If
+   the batch fails, nothing of `after` ever leaves, and the node gets a `WriteFailed` event.
+4. `reads` read durable state, after 2. Their results come back as events. A read that is
+   `called_off` need not be done; if it is, its result is ignored.
 5. `again` goes into the next step, with the instances that it needs.
 
-So an answer that is not yet on disk cannot be sent early: it has no other list to stand in.
+So an answer cannot leave before its record is on disk: `after` is the only list that it may be put
+in.
 """
 
 from msgspec import Struct
@@ -39,7 +41,7 @@ class Reply(Value, frozen=True, tag=True):
 
 
 class Welcome(Value, frozen=True, tag=True):
-    """Tell the node on this incoming link that it is recorded, and use the link."""
+    """Answer the node on this incoming link that it is recorded, and use the link."""
 
     link: Link
     node: NodeId
@@ -54,7 +56,7 @@ class UseLink(Value, frozen=True, tag=True):
 
 
 class Reject(Value, frozen=True, tag=True):
-    """Tell the node on this link why it may not take part, and close the link."""
+    """Send the node on this link the reason for its refusal, and close the link."""
 
     link: Link
     node: NodeId
@@ -62,10 +64,10 @@ class Reject(Value, frozen=True, tag=True):
 
 
 class AskPast(Value, frozen=True, tag=True):
-    """Ask the node on this link for an incarnation of its directory, before it is judged.
+    """Ask the node on this link for an earlier incarnation of its directory, before admitting it.
 
-    On an incoming link the message is sent and the next hello awaited; an outgoing one is dialled
-    again, since a hello asks by itself.
+    On an incoming link the message is sent, and the next hello must answer it. An outgoing link is
+    dialled again, since our hello carries the question.
     """
 
     link: Link
@@ -85,7 +87,7 @@ class SetTimer(Value, frozen=True):
 
 
 class ReadScan(Value, frozen=True, tag=True):
-    """Read instances under a prefix, none behind `until` if it is given; comes back as `ScanDone`."""
+    """Read instances under a prefix, up to `until` if it is given. The result is a `ScanDone`."""
 
     token: int
     prefix: str
@@ -96,7 +98,7 @@ class ReadScan(Value, frozen=True, tag=True):
 
 
 class ReadFeed(Value, frozen=True, tag=True):
-    """Read the node's own feed, for somebody; comes back as `FeedDone`."""
+    """Read the node's own feed, for a requester or for the node itself. The result is a `FeedDone`."""
 
     token: int
     start: int
@@ -105,7 +107,7 @@ class ReadFeed(Value, frozen=True, tag=True):
 
 
 class ReadLastSlot(Value, frozen=True, tag=True):
-    """Find the last learned slot of a series, for somebody; comes back as `SlotDone`."""
+    """Find the last learned slot of a series. The result is a `SlotDone`."""
 
     token: int
     series: str
@@ -116,7 +118,10 @@ Read = ReadScan | ReadFeed | ReadLastSlot
 
 
 class Effects(Struct):
-    """Everything that one step wants done. See the module for the order."""
+    """Everything that one step wants done; the module has the order.
+
+    `notices` and `alarms` are log lines for the operator.
+    """
 
     at_once: list[Outgoing] = []
     records: list[Record] = []
@@ -130,7 +135,7 @@ class Effects(Struct):
     alarms: list[str] = []
 
     def unanswered(self) -> tuple[tuple[Origin, int], ...]:
-        """Who waits for an answer in `after`: what `WriteFailed` must name if it never leaves."""
+        """The requests with an answer in `after`; `WriteFailed` names them if the batch fails."""
         waiting: list[tuple[Origin, int]] = []
         for item in self.after:
             match item:

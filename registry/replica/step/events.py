@@ -1,4 +1,4 @@
-"""What can happen to a node. Time comes with the step, never from inside."""
+"""What can happen to a node. The time comes with each step; the node reads no clock."""
 
 from ...disk import FeedEntry, ScanPage
 from ...types import Decree, Key, NodeId, Value
@@ -7,10 +7,10 @@ from ...wire.peers import PeerMessage
 from ...wire.requests import ClaimNextRequest, ClaimRequest, Request
 
 Connection = int
-"""A client's connection, numbered by the server; never used twice in a node's life."""
+"""The server's number for a client's connection; used once in an incarnation of the node."""
 
 Link = int
-"""A connection to or from a peer, numbered by the server; never used twice in a node's life."""
+"""The server's number for a connection to or from a peer; used once in an incarnation."""
 
 
 class Moment(Value, frozen=True):
@@ -33,16 +33,16 @@ class FromPeer(Value, frozen=True, tag=True):
 
 
 class Misnamed(Value, frozen=True, tag=True):
-    """Stands for a request whose key, series or prefix is none; `message` says why."""
+    """Replaces a request with an invalid key, series or prefix; `message` has the reason."""
 
     id: int
     message: str
 
 
 class FromClient(Value, frozen=True, tag=True):
-    """Requests came from a client: those of a frame, or as many of them as were taken.
+    """Requests came from a client: all of one frame, or the part of it that this turn takes.
 
-    Their names have been checked (`names.named`).
+    Their names are checked (`validation.named`).
     """
 
     connection: Connection
@@ -50,17 +50,17 @@ class FromClient(Value, frozen=True, tag=True):
 
 
 class ClientGone(Value, frozen=True, tag=True):
-    """A client's connection ended; nobody waits for its answers."""
+    """A client's connection ended; its pending requests end too."""
 
     connection: Connection
 
 
 class Crowded(Value, frozen=True, tag=True):
-    """Too many requests wait, and most of them on this connection: its newest are refused.
+    """Too many requests are pending, most of them on this connection: refuse its newest ones.
 
     Args:
-        connection: whose.
-        count: how many of them.
+        connection: the connection.
+        count: how many to refuse.
     """
 
     connection: Connection
@@ -68,13 +68,13 @@ class Crowded(Value, frozen=True, tag=True):
 
 
 class Greeted(Value, frozen=True, tag=True):
-    """A node connected to us and said who it is.
+    """A node connected to us and identified itself.
 
     Args:
         link: the connection.
-        identity: who it is.
-        recall: which of our incarnations it remembers; 0 for none.
-        past: the incarnation of its own that it was asked for; None if it was not asked yet.
+        identity: its identity.
+        recall: which of our incarnations it remembers; 0 if it remembers none.
+        past: the incarnation of its directory that we asked it for; None if we have not asked yet.
     """
 
     link: Link
@@ -84,12 +84,12 @@ class Greeted(Value, frozen=True, tag=True):
 
 
 class Welcomed(Value, frozen=True, tag=True):
-    """A node that we connected to said who it is, and that it has recorded our disk id.
+    """A node that we connected to has identified itself and recorded our disk id.
 
     Args:
         link: the connection.
-        identity: who it is.
-        past: the incarnation of its own that our hello asked for.
+        identity: its identity.
+        past: the incarnation of its directory that our hello asked for.
     """
 
     link: Link
@@ -98,7 +98,7 @@ class Welcomed(Value, frozen=True, tag=True):
 
 
 class Reachable(Value, frozen=True, tag=True):
-    """A peer became reachable, or is suspected. Suspicion may be wrong; that is safe."""
+    """A peer became reachable, or is suspected. A wrong suspicion is safe."""
 
     node: NodeId
     reachable: bool
@@ -107,11 +107,11 @@ class Reachable(Value, frozen=True, tag=True):
 class WriteFailed(Value, frozen=True, tag=True):
     """The records of the last step could not be made durable; nothing of its `after` left.
 
-    It is the first event of the next step, so that nothing is said on the strength of them.
+    It is the first event of the next step, so that no message relies on those records.
 
     Args:
-        reason: what the disk said.
-        lost: the answers that did not leave; their requests end as unknown.
+        reason: the disk's error.
+        lost: the requests with an answer that did not leave; their outcome is unknown.
     """
 
     reason: str
@@ -126,7 +126,7 @@ class ScanDone(Value, frozen=True, tag=True):
 
 
 class FeedDone(Value, frozen=True, tag=True):
-    """The result of a `ReadFeed` effect: entries, and the index behind the last."""
+    """The result of a `ReadFeed` effect: entries, and the index after the last one."""
 
     token: int
     entries: tuple[FeedEntry, ...]
@@ -147,43 +147,43 @@ class ReadFailed(Value, frozen=True, tag=True):
     message: str
 
 
-# -- timers that the node set for itself
+# -- timers of the node
 
 
 class Expire(Value, frozen=True, tag=True):
-    """Requests of deadline bucket `bucket` have run out of time."""
+    """The deadline of the requests in this bucket has passed."""
 
     bucket: int
 
 
 class Resend(Value, frozen=True, tag=True):
-    """The attempt with this serial may have lost messages."""
+    """Time to send the message of an attempt again, if this serial is its newest."""
 
     key: Key
     serial: int
 
 
 class Retry(Value, frozen=True, tag=True):
-    """The attempt with this serial has paused long enough after being preempted."""
+    """The pause of an attempt is over, if this serial is its newest."""
 
     key: Key
     serial: int
 
 
 class ResendBatch(Value, frozen=True, tag=True):
-    """The batch of this number may have lost messages."""
+    """Time to send the batch of this number again, if votes are missing."""
 
     number: int
 
 
 class SendBatch(Value, frozen=True, tag=True):
-    """Those who wait to be proposed have waited for long enough, if this timer counts."""
+    """Time to propose what waits in the batch queue, if this serial is its newest."""
 
     serial: int
 
 
 class ResendRead(Value, frozen=True, tag=True):
-    """The read or list with this token may have lost messages."""
+    """Time to ask the question with this token again, if answers are missing."""
 
     token: int
 
@@ -193,11 +193,11 @@ class Sweep(Value, frozen=True, tag=True):
 
 
 class PullFeeds(Value, frozen=True, tag=True):
-    """Look whether a peer's feed has grown."""
+    """Check whether a peer's feed has grown."""
 
 
 class Reconsider(Value, frozen=True, tag=True):
-    """The lock queue for `lock` with this serial has waited for long enough."""
+    """Time for the queue of `lock` to act again, if this serial is its newest."""
 
     lock: str
     serial: int
@@ -214,34 +214,35 @@ class Fired(Value, frozen=True, tag=True):
     timer: Timer
 
 
-# -- what a step left for the next one, since it needs instances that were not loaded
+# -- work left for the next step, since it needs instances that were not loaded
 
 
 class Finish(Value, frozen=True, tag=True):
-    """Finish the instance of `key`; list `token` wants to know, if there is one."""
+    """Finish the instance of `key`, for the list with `token` if there is one."""
 
     key: Key
     token: int | None
 
 
 class Coordinate(Value, frozen=True, tag=True):
-    """Go on with the claim that is live under `origin` and the request's id.
+    """Continue the claim that is pending for `origin` under the request's id.
 
     Args:
-        origin: who asked.
-        request: what was asked.
-        key: the key to coordinate here; a later slot than asked for, if the series has grown.
-        anew: route it once more instead, past the nodes that did not do it.
+        origin: the requester.
+        request: the claim.
+        key: the key to coordinate here; a later slot than the request names if the series has
+            grown.
+        reroute: send the claim to the next node instead, past those that refused it.
     """
 
     origin: "Origin"
     request: ClaimRequest | ClaimNextRequest
     key: Key
-    anew: bool
+    reroute: bool
 
 
 class ReadOn(Value, frozen=True, tag=True):
-    """Go on looking for the last slot of a series, at `key`, for the live request."""
+    """Continue the search for the last slot of a series at `key`, for a pending request."""
 
     origin: "Origin"
     id: int
@@ -250,21 +251,21 @@ class ReadOn(Value, frozen=True, tag=True):
 
 
 class FetchOn(Value, frozen=True, tag=True):
-    """Go on answering a peer's fetch."""
+    """Continue to answer a peer's fetch."""
 
     sender: NodeId
     keys: tuple[Key, ...]
 
 
 class TryNextTerm(Value, frozen=True, tag=True):
-    """Go on with the lock queue for `lock`, in which term `term` is the latest that is known here."""
+    """Continue with the queue of `lock`; `term` is the latest term known here, 0 if there is none."""
 
     lock: str
     term: int
 
 
 Origin = Connection | NodeId
-"""Who asked: a client's connection, or a node that passed a request on."""
+"""The requester: a client's connection, or a node that forwarded a claim."""
 
 ReadOrRest = (
     ScanDone
@@ -277,7 +278,7 @@ ReadOrRest = (
     | FetchOn
     | TryNextTerm
 )
-"""What the node asked of its disk, and what it left for itself."""
+"""Results of the node's disk reads, and work that it left for the next step."""
 
 Event = (
     FromPeer

@@ -1,6 +1,6 @@
-"""Things that wait in line, of which each requester has one served before anybody has a second.
+"""A round-robin queue: each requester has one item served before any requester has a second one.
 
-So nobody waits behind all that another has asked for, however much that is.
+So one requester's many items do not delay another requester's first one.
 """
 
 from collections import OrderedDict
@@ -13,21 +13,21 @@ T = TypeVar("T", bound=Hashable)
 
 
 class InTurn(Generic[T]):
-    """A line for each requester; None stands for the node itself."""
+    """One queue for each requester; None stands for the node itself."""
 
     def __init__(self) -> None:
-        # ordered dicts, since the first of a plain one is dear to find once many before it have left
+        # ordered dicts: finding the first item of a plain dict is slow after many have been removed
         self._lines: OrderedDict[Origin | None, OrderedDict[T, None]] = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self._lines)
 
     def add(self, requester: Origin | None, item: T) -> None:
-        """It waits behind all others of its requester."""
+        """Put an item at the end of its requester's queue."""
         self._lines.setdefault(requester, OrderedDict())[item] = None
 
     def discard(self, requester: Origin | None, item: T) -> None:
-        """It waits no more, if it did."""
+        """Remove an item, if it is there."""
         line = self._lines.get(requester)
         if line is not None:
             line.pop(item, None)
@@ -35,7 +35,7 @@ class InTurn(Generic[T]):
                 del self._lines[requester]
 
     def take(self) -> T:
-        """The first of the requester whose turn it is; whoever else waits is before his next one."""
+        """Remove and return the first item of the next requester, which then goes to the end."""
         requester, line = self._lines.popitem(last=False)
         item, _ = line.popitem(last=False)
         if line:

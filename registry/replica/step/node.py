@@ -1,4 +1,4 @@
-"""What all parts of a replica share: who the node is, whether it may vote, and what it may tell."""
+"""What all parts of a replica share: the node's identity, its right to vote, the end of its feed."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from .tokens import Tokens
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One node in this incarnation of it.
+    """One node in one incarnation.
 
     Attributes:
         config: the cluster.
@@ -26,14 +26,14 @@ class Node:
         formed: whether every member has confirmed this node's disk id, now or in an earlier
             incarnation.
         voting: whether the node takes part in Paxos: it is formed, and its disk has not failed.
-        failed: why the disk takes no writes any more; empty while it does.
+        failed: why the disk takes no writes any more; empty while it works.
         feed_end: the index of the next feed entry.
-        nodes, others: all members, in order, and all but this one.
+        nodes, others: all members, in order; all members except this node.
         found_feed_end: where the feed ended when this incarnation began.
-        settled_feed_end: up to where the feed is durable; no more of it is told to a peer.
-        reachable: peers that are not suspected and that say that they vote.
-        wants_commits: somebody here waits to be told what others decide.
-        tokens: the numbers of its questions, and who asked them.
+        settled_feed_end: the feed is durable up to here; peers are sent no more of it.
+        reachable: peers that are not suspected and that report that they vote.
+        wants_commits: a request here waits for decrees, so peers should send commits at once.
+        tokens: the numbers of the node's questions, and the part that asked each.
     """
 
     config: ClusterConfig
@@ -62,29 +62,29 @@ class Node:
 
     @property
     def process(self) -> Process:
-        """This life of the node; the second half of all its ballots (R05)."""
+        """The node in this incarnation: the second half of all its ballots (R05)."""
         return Process(self.identity.node, self.identity.incarnation)
 
     def form(self, formation: bytes) -> None:
-        """Every member has confirmed this node's disk id: it takes part from now on."""
+        """Take part from now on: every member has confirmed this node's disk id."""
         self.identity = replace(self.identity, formation=formation)
         self.formed, self.voting = True, not self.failed
 
     def fail(self, reason: str) -> None:
-        """A disk that may have lost anything must not vote; the first reason is the one that counts."""
+        """Stop voting, since the disk may have lost something (R13). The first reason is kept."""
         self.failed = self.failed or reason
         self.voting = False
 
     def ping(self) -> Ping:
-        """What peers are told of this node now and then."""
+        """What this node sends its peers at intervals."""
         return Ping(self.settled_feed_end, self.voting, self.wants_commits)
 
 
 def servable(node: Node, done: FeedDone) -> FeedDone:
-    """What may be told of a part of the feed that was read.
+    """The part of a feed page that may be sent.
 
-    Behind what is durable there may be entries that wait for a sync. A node whose disk has failed will
-    never see it, and whatever a restart leaves there, no position behind it may have been told before.
+    The entries after the durable end wait for a sync. If the disk has failed, that sync never comes
+    and a restart may find other entries there, so no position after the durable end may be sent.
     """
     if not node.failed or done.next_index <= node.settled_feed_end:
         return done
@@ -93,7 +93,7 @@ def servable(node: Node, done: FeedDone) -> FeedDone:
 
 
 def refusal(node: Node) -> tuple[type[DecreedError], str]:
-    """What a node that may not vote says when it is asked to do more than serve what it learned."""
+    """The error for requests that a node which may not vote cannot serve from what it learned."""
     if node.failed:
         return StorageFailed, (
             f"node {node.name} takes no part any more: {node.failed}; free or mend its disk, then"

@@ -1,10 +1,12 @@
 """Requests that wait for an answer, and their deadlines.
 
-A request is live from its arrival until it is answered, has run out of time, or its requester has gone.
-Each part that works for it holds the `PendingRequest` value and looks at `done`; none has to be told.
+A request is pending from its arrival until it is answered, its time is over, or its requester is
+gone. Each part that works on it holds the `PendingRequest` and checks `done`, so no part needs a
+notification.
 
-A claim that runs out of time is *unreachable* only if no accept for its claim id ever left and none
-will (it is done, so the coordinator never proposes it); otherwise its outcome is *unknown*.
+A claim whose time is over is *unreachable* only if no accept with its claim id ever left. None will
+leave later, since the coordinator never proposes a claim that is done. Otherwise the outcome is
+*unknown*.
 """
 
 from itertools import islice
@@ -49,9 +51,11 @@ from .step_builder import Pending, StepBuilder
 
 LONG_MS = 1_000
 COARSE_MS, FINE_MS = 32, 4
-"""Requests end together, so late by at most this; by the first, if they have `LONG_MS` of time or more.
+"""The width of a deadline bucket, for requests with at least `LONG_MS` of time and for shorter
+ones.
 
-A client gives a node less time than it has itself, by more than that, so the node speaks first."""
+A request may end that much late. A client gives the node less time than it has itself, by more than
+that, so the node answers before the client stops waiting."""
 
 CROWDED = (
     "too many requests wait at this node, and most of them on this connection: wait for fewer at a time"
@@ -76,18 +80,18 @@ Lasting = (
 
 
 class PendingRequest(Struct, eq=False):
-    """A request and how it stands.
+    """A request and its state.
 
     Attributes:
-        origin: who asked.
-        request: what was asked.
-        deadline_ms: when it runs out of time.
-        bucket: when it ends, with others.
-        passed_to: the node that works at it now, if it was passed on.
-        passed_over: nodes that refused it, or were suspected while they had it.
+        origin: the requester.
+        request: the request.
+        deadline_ms: when its time is over.
+        bucket: the deadline bucket that it ends with.
+        passed_to: the node that works on it now, if it was forwarded.
+        passed_over: nodes that refused it, or were suspected while they worked on it.
         indefinite: an accept for its claim may have left, here or elsewhere.
-        undecided: a quorum said so after the request arrived.
-        done: answered, expired or abandoned; nothing more may be done for it.
+        undecided: a quorum answered after the request arrived, and there was no decree.
+        done: answered, expired or abandoned; no part works on it any more.
     """
 
     origin: Origin
@@ -102,7 +106,7 @@ class PendingRequest(Struct, eq=False):
 
     @property
     def claim_id(self) -> bytes | None:
-        """The id of the claim in it, if it is one."""
+        """The claim id, if the request carries a claim."""
         match self.request:
             case ClaimRequest() | ClaimNextRequest() | LockRequest():
                 return self.request.claim.claim_id
@@ -111,7 +115,7 @@ class PendingRequest(Struct, eq=False):
 
     @property
     def lock(self) -> str | None:
-        """The lock that it waits for, or asks about, if it does."""
+        """The lock that the request is about, if it is about one."""
         match self.request:
             case LockRequest() | HolderRequest():
                 return self.request.lock
@@ -120,10 +124,10 @@ class PendingRequest(Struct, eq=False):
 
 
 class PendingRequests:
-    """All live requests of a node, by who asked and by deadline.
+    """All pending requests of a node, by requester and by deadline.
 
-    A careless client may repeat an id. Then the id is the later request's, and both are live until they
-    are over, or their requester is gone.
+    If a client repeats an id by mistake, the id names the later request, and both stay pending
+    until each is over or their connection ends.
     """
 
     def __init__(self) -> None:
@@ -133,9 +137,9 @@ class PendingRequests:
 
     @property
     def working(self) -> int:
-        """How many are being worked at; a wait, a watch or a lock may last forever."""
-        patient = (WaitRequest, WatchRequest, LockRequest)
-        return sum(not isinstance(pending.request, patient) for pending in self.all())
+        """How many have an answer on its way. Waits, watches and locks do not count: they may last."""
+        may_last = (WaitRequest, WatchRequest, LockRequest)
+        return sum(not isinstance(pending.request, may_last) for pending in self.all())
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
@@ -157,15 +161,15 @@ class PendingRequests:
         return pending
 
     def find(self, origin: Origin, request_id: int) -> PendingRequest | None:
-        """The live request under this id, if it still is."""
+        """The request with this id, if it is still pending."""
         return self._by_id.get((origin, request_id))
 
     def all(self) -> list[PendingRequest]:
-        """Every live request."""
+        """Every pending request."""
         return [pending for requests in self._by_origin.values() for pending in requests]
 
     def newest(self, origin: Origin, count: int) -> list[PendingRequest]:
-        """The last requests that somebody made and that are live; the latest first."""
+        """The last pending requests of a requester, the newest first."""
         return list(islice(reversed(self._by_origin.get(origin, {})), count))
 
     def answer(
@@ -173,10 +177,10 @@ class PendingRequests:
     ) -> None:
         """Answer, unless the request is done.
 
-        A decree is chosen once a quorum has it on disk, and stays so whatever this node forgets: its
-        answer waits for nothing. Nor does a page of a list, which says of all other keys only what each
-        node of a quorum had on disk when it read. Nor does a page of a watch, unless its position must
-        be durable.
+        A decree is chosen once a quorum has it on disk, whatever this node forgets later, so its
+        answer does not wait for this node's disk. A page of a list does not wait either: besides
+        decrees it reports only what a quorum had on disk when it read. A page of a watch waits only
+        if its position must be durable.
         """
         if pending.done:
             return
@@ -197,9 +201,9 @@ class PendingRequests:
     def fail(
         self, step: StepBuilder, pending: PendingRequest, error: type[DecreedError], message: str
     ) -> None:
-        """Answer with an error; behind an indefinite try of a claim, none may sound definite.
+        """Answer with an error. After an indefinite try of a claim, the error is indefinite too.
 
-        What is forgotten may be what an earlier try of the claim won.
+        A forgotten key makes a claim indefinite: an earlier try of it may have won there.
         """
         indefinite = pending.indefinite or issubclass(error, Forgotten)
         if pending.claim_id is not None and indefinite and error.definite:
@@ -207,17 +211,17 @@ class PendingRequests:
         self.answer(step, pending, Failed(pending.request.id, error.code, message))
 
     def abandon(self, origin: Connection) -> list[PendingRequest]:
-        """The requester has gone; returns what it waited for."""
+        """Close the requests of a requester that is gone, and return them."""
         requests = list(self._by_origin.get(origin, {}))
         for pending in requests:
             self._close(pending)
         return requests
 
     def cancel(self, step: StepBuilder, origin: Origin, cancel: Cancel) -> PendingRequest | None:
-        """The requester no longer wants one answer. It gets one all the same: each request has one.
+        """Answer a request that its requester cancels: each request gets exactly one answer.
 
         Returns:
-            The request, if it was not over.
+            The request, if it was still pending.
         """
         pending = self.find(origin, cancel.id)
         if pending is not None:
@@ -225,18 +229,18 @@ class PendingRequests:
         return pending
 
     def refuse(self, step: StepBuilder, pending: PendingRequest) -> None:
-        """There is no room for it. A claim of which an accept may have left ends as unknown."""
+        """Refuse a request for lack of room. A claim whose accept may have left ends as unknown."""
         if pending.indefinite or pending.passed_to is not None:
             self.fail(step, pending, OutcomeUnknown, f"the claim may yet be chosen; {CROWDED}")
         else:
             self.fail(step, pending, Busy, CROWDED)
 
     def expired(self, timer: Expire) -> list[PendingRequest]:
-        """The live requests whose time has run out."""
+        """The pending requests of the bucket whose time is over."""
         return list(self._buckets.get(timer.bucket, ()))
 
     def close_bucket(self, timer: Expire) -> None:
-        """Forget a bucket, all of whose requests have been answered."""
+        """Drop a bucket whose requests have all been answered."""
         self._buckets.pop(timer.bucket, None)
 
     def _close(self, pending: PendingRequest) -> None:
@@ -253,7 +257,7 @@ class PendingRequests:
 
 
 def address(origin: Origin, answer: Answer) -> Outgoing:
-    """The answer, addressed to the client or the node that asked."""
+    """The answer, addressed to the client or node that asked."""
     if isinstance(origin, int):
         return Reply(origin, answer)
     assert isinstance(answer, Decreed | Failed), "only claims are passed on between nodes"
@@ -261,7 +265,7 @@ def address(origin: Origin, answer: Answer) -> Outgoing:
 
 
 def out_of_time(pending: PendingRequest) -> tuple[type[DecreedError], str]:
-    """What to say of a claim or read that found no quorum in time."""
+    """The error for a claim or read that found no quorum in time."""
     if pending.indefinite or pending.passed_to is not None:
         return OutcomeUnknown, "no answer from a quorum in time; the claim may yet be chosen"
     if pending.claim_id is None:

@@ -1,9 +1,9 @@
-"""The workspace of one step: the instances loaded for it, and the effects that it collects.
+"""The state of one step: the instances loaded for it, and the effects that it collects.
 
-Keeps the one rule that everything else leans on: a message that says "I have it" about a key whose
-instance changed in this step goes to `after`, behind the step's records. What has not changed since
-it was loaded is durable already, or a decree, which is chosen whatever a crash takes; it may leave at
-once.
+It keeps the rule that all else relies on (R13, R14): a message that says "I hold this" about a key
+goes to `after` if the key's instance changed in this step, so that it leaves after the step's
+records are durable. An instance that has not changed since it was loaded is durable already, or
+holds a decree, which stays chosen whatever a crash takes. A message about it may leave at once.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -19,18 +19,18 @@ from .effects import Effects, Outgoing, Read, Send, SetTimer
 from .events import Event, Moment, ResendRead, Timer
 
 Pending = Mapping[str, Collection[object]]
-"""What a part holds in memory for work that is not over, by kind."""
+"""What a part holds in memory for unfinished work, by kind."""
 
 
 class StepBuilder(Struct, eq=False):
-    """One step in the making.
+    """One step under construction.
 
     Attributes:
         moment: the step's clock reading.
         now_ms: monotonic time of the step.
-        instances: those of all keys that the step's events need, with what it has done to them so far;
-            only `store` and `forget` change them.
-        learned: what the step has learned, each with its index in the feed.
+        instances: those of all keys that the step's events need, with the changes of this step so
+            far. Only `store` and `forget` change them.
+        learned: the decrees learned in this step, each with its index in the feed.
     """
 
     moment: Moment
@@ -42,14 +42,15 @@ class StepBuilder(Struct, eq=False):
     _effects: Effects = field(default_factory=Effects)
 
     def store(self, key: Key, instance: Instance) -> None:
-        """Replace the instance of `key`; all that is said of it from now on waits for the disk."""
+        """Replace the instance of `key`. From now on messages about it wait for the disk."""
         self.instances[key] = instance
         self._dirty[key] = instance
 
     def forget(self, gone: ForgottenInstance) -> None:
-        """Forget instances: with this step's batch for good, and for the rest of the step at once.
+        """Forget instances: on disk with this step's batch, for the rest of the step immediately.
 
-        The votes that this step has given on them are in no batch, so they do not leave (R13, R14).
+        Votes that this step has given on them are withdrawn, since no batch records them (R13,
+        R14).
         """
         after = self._effects.after
         after[:] = [item for item in after if not _is_vote(item, gone)]
@@ -61,12 +62,12 @@ class StepBuilder(Struct, eq=False):
                 self._forgotten.add(key)
 
     def record(self, record: Record) -> None:
-        """Write something else than an instance, and sync it."""
+        """Write a record other than an instance, and sync."""
         self._effects.records.append(record)
         self._effects.sync = True
 
     def note(self, record: Record) -> None:
-        """Write something that may be lost in a crash, if nothing that was written later survives."""
+        """Write a record without a sync: a crash may take it, with everything written later."""
         self._effects.records.append(record)
 
     def settle(self) -> None:
@@ -74,39 +75,39 @@ class StepBuilder(Struct, eq=False):
         self._effects.sync = True
 
     def learn(self, index: int, decrees: Iterable[Decree], digests: Mapping[Key, bytes]) -> None:
-        """Append learned decrees to the feed, from entry `index` on.
+        """Append learned decrees to the feed, from entry `index` on, without a sync.
 
-        No sync is waited for: they are chosen, whatever this node remembers. What a crash takes is
-        learned again, and no peer has been told of an entry that is not durable.
+        They are chosen whatever this node remembers. What a crash takes is learned again, and no
+        peer has been sent an entry that was not durable.
         """
         record = FeedRecord(index, tuple(digests), b"".join(digests.values()))
         self._effects.records.append(record)
         self.learned += enumerate(decrees, index)
 
     def send_when_durable(self, key: Key, outgoing: Outgoing) -> None:
-        """Send something that says what this node durably holds for `key`."""
+        """Send a message about what this node durably holds for `key`."""
         changed = key in self._dirty or key in self._forgotten
         (self._effects.after if changed else self._effects.at_once).append(outgoing)
 
     def send_when_all_durable(self, keys: Collection[Key], outgoing: Outgoing) -> None:
-        """Send something that says what this node durably holds for each of `keys`."""
+        """Send a message about what this node durably holds for each of `keys`."""
         changed = any(key in self._dirty or key in self._forgotten for key in keys)
         (self._effects.after if changed else self._effects.at_once).append(outgoing)
 
     def at_once(self, outgoing: Outgoing) -> None:
-        """Send something that no crash can make untrue."""
+        """Send a message that no crash can make untrue."""
         self._effects.at_once.append(outgoing)
 
     def after(self, outgoing: Outgoing) -> None:
-        """Send something when all of this step's records are durable."""
+        """Send a message after all of this step's records are durable."""
         self._effects.after.append(outgoing)
 
     def broadcast(self, nodes: Iterable[NodeId], message: PeerMessage) -> None:
-        """Send a message that promises nothing to several nodes, at once."""
+        """Send a message that no crash can make untrue to several nodes."""
         self._effects.at_once += [Send(node, message) for node in nodes]
 
     def read(self, read: Read) -> None:
-        """Look at durable state, after this step's records."""
+        """Read durable state, after this step's records are written."""
         self._effects.reads.append(read)
 
     def call_off(self, token: int) -> None:
@@ -114,11 +115,11 @@ class StepBuilder(Struct, eq=False):
         self._effects.called_off.append(token)
 
     def timer(self, timer: Timer, delay_ms: float, spread_ms: float = 0.0) -> None:
-        """Be woken by `timer`."""
+        """Fire `timer` after `delay_ms` and a random part of `spread_ms`."""
         self._effects.timers.append(SetTimer(timer, delay_ms, spread_ms))
 
     def ask_again(self, token: int, delay_ms: float) -> None:
-        """Be woken when question `token` to peers should have been answered by then (R02)."""
+        """Ask question `token` again after this delay, unless it is closed by then (R02)."""
         self.timer(ResendRead(token), delay_ms, delay_ms / 4)
 
     def again(self, event: Event) -> None:
@@ -126,15 +127,15 @@ class StepBuilder(Struct, eq=False):
         self._effects.again.append(event)
 
     def notice(self, text: str) -> None:
-        """Tell the operator."""
+        """Log a line for the operator."""
         self._effects.notices.append(text)
 
     def alarm(self, text: str) -> None:
-        """Tell the operator loudly: a disk is corrupt or a rule was broken."""
+        """Log an alarm for the operator: a disk is corrupt or a rule was broken."""
         self._effects.alarms.append(text)
 
     def finish(self) -> Effects:
-        """The step's effects; each instance that changed is one record, as it is now."""
+        """The step's effects. Each changed instance is one record with its last state."""
         changed = [InstanceRecord(key, instance) for key, instance in self._dirty.items()]
         self._effects.records[:0] = changed
         self._effects.sync = self._effects.sync or bool(self._effects.after)

@@ -1,10 +1,11 @@
-"""Tokens: the numbers of a node's questions to its peers and its disk, and who asked each.
+"""Tokens: the numbers of a node's questions to its peers and its disk, each with the part that
+asked.
 
-An answer of the disk, and the time to ask peers again, go straight to the part that asked.
+A result of the disk, and the timer to ask peers again, go straight to that part.
 
-Invariant: a token is never used twice in any life of a node. A late answer to a question of an earlier
-life must not be taken for one of this incarnation, or a read would count what was said before it
-arrived (design 6).
+Invariant: no token is used twice, in any incarnation of a node. A late answer to a question of an
+earlier incarnation must not count for this one, or a read would count an answer given before the
+read arrived (design 6).
 """
 
 from typing import Protocol
@@ -13,28 +14,28 @@ from .events import FeedDone, ResendRead, ScanDone, SlotDone
 from .step_builder import Pending, StepBuilder
 
 TOKEN_BITS = 36
-"""How many questions one incarnation may ask; the bits above it count incarnations."""
+"""The bits of a token that count questions; the bits above them hold the incarnation."""
 
 ReadDone = ScanDone | FeedDone | SlotDone
 
 
 class AsksPeers(Protocol):
-    """A part of the node that asks peers, again and again until they have answered (R02)."""
+    """A part of the node that asks peers, and asks again until they have answered (R02)."""
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
-        """Answers to one of its questions are missing."""
+        """Ask again the peers that have not answered one of its questions."""
         ...
 
 
 class ReadsDisk(Protocol):
-    """A part of the node that reads the disk. Each read ends in one of these two."""
+    """A part of the node that reads the disk. Each read ends in one of these two calls."""
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
-        """The disk has answered."""
+        """The read is complete."""
         ...
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
-        """The disk has a damaged record there."""
+        """The read met a damaged record."""
         ...
 
 
@@ -42,7 +43,7 @@ class Tokens:
     """The tokens of one incarnation of a node.
 
     Args:
-        incarnation: which life.
+        incarnation: the incarnation's number.
     """
 
     def __init__(self, incarnation: int) -> None:
@@ -56,7 +57,7 @@ class Tokens:
         return {"tokens": (*self._requesters, *self._readers)}
 
     def new(self) -> int:
-        """A token for what is answered by a message that names its kind, and is never asked again."""
+        """A token for a question that is asked once; the type of its answer tells where it goes."""
         self._last += 1
         return (self._incarnation << TOKEN_BITS) | self._last
 
@@ -67,11 +68,11 @@ class Tokens:
         return token
 
     def close(self, token: int) -> None:
-        """A question to peers is over: nobody asks it again."""
+        """End a question to peers; it is not asked again."""
         self._requesters.pop(token, None)
 
     def read(self, reader: ReadsDisk) -> int:
-        """A token for a read of the disk, which is over with its result."""
+        """A token for a read of the disk; it ends with the result."""
         token = self.new()
         self._readers[token] = reader
         return token
@@ -82,19 +83,19 @@ class Tokens:
             step.call_off(token)
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
-        """Answers are missing; if the question is not over, the part that asked it asks again."""
+        """If the question is still open, let the part that asked it ask again."""
         requester = self._requesters.get(timer.token)
         if requester is not None:
             requester.on_resend(step, timer)
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
-        """The disk has answered."""
+        """Give the result of a read to the part that asked for it."""
         reader = self._readers.pop(done.token, None)
         if reader is not None:
             reader.on_read(step, done)
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
-        """The disk has a damaged record."""
+        """Give the failure of a read to the part that asked for it."""
         reader = self._readers.pop(token, None)
         if reader is not None:
             reader.on_read_failed(step, token, message)

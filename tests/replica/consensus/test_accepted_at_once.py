@@ -1,4 +1,4 @@
-"""What a batch brings to blank keys is accepted at once: as if each had come alone (R19)."""
+"""A batch's proposals for keys with empty instances are accepted as if each had come alone (R19)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -56,7 +56,7 @@ def written(effects: Effects) -> dict[Key, Instance]:
 
 
 @pytest.mark.parametrize("state", STATES.values(), ids=STATES)
-def test_R19_a_key_of_a_batch_is_judged_as_if_it_had_come_alone(
+def test_R19_each_key_of_a_batch_is_judged_as_if_it_had_come_alone(
     state: Instance | Unserved,
 ) -> None:
     decree = proposed(FIRST, identity())
@@ -73,7 +73,9 @@ def test_R19_a_key_of_a_batch_is_judged_as_if_it_had_come_alone(
     assert in_flight.alarms == by_itself.alarms
 
 
-def test_blank_keys_are_accepted_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_with_empty_instances_are_accepted_without_the_full_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delattr(acceptor, "on_accept")
     step = step_of({FIRST: EMPTY, SECOND: EMPTY})
     batch = [proposed(key, identity()) for key in (FIRST, SECOND)]
@@ -81,7 +83,7 @@ def test_blank_keys_are_accepted_without_a_look_at_each(monkeypatch: pytest.Monk
     assert set(written(step.finish())) == {FIRST, SECOND}
 
 
-def test_R05_of_two_values_for_one_key_in_a_batch_the_second_is_refused_and_told_loudly() -> None:
+def test_R05_the_second_of_two_values_for_a_key_in_a_batch_is_refused_with_an_alarm() -> None:
     step = step_of({FIRST: EMPTY})
     one, two = (proposed(FIRST, identity(), value) for value in (b"one", b"two"))
     assert acceptors_of(identity()).vote(step, identity(), [one, two]) == {FIRST: None}
@@ -92,7 +94,7 @@ def test_R05_of_two_values_for_one_key_in_a_batch_the_second_is_refused_and_told
 @pytest.mark.parametrize(
     "promised", [(), (OLDER,), (identity(2),), (Ballot.of_home(Process(N2, 1)),)]
 )
-def test_R19_nothing_is_accepted_without_that_very_class_promise(
+def test_R19_a_home_ballot_is_accepted_only_with_exactly_that_class_promise(
     promised: Sequence[Ballot],
 ) -> None:
     step = step_of({FIRST: EMPTY})
@@ -101,15 +103,15 @@ def test_R19_nothing_is_accepted_without_that_very_class_promise(
     assert not written(step.finish())
 
 
-def test_R14_what_is_accepted_is_held_in_the_ballot_of_the_batch() -> None:
-    """Another node may have proposed the decree first: the ballot that was accepted counts."""
+def test_R14_an_acceptance_has_the_ballot_of_its_batch() -> None:
+    """The decree may have been proposed by another node first: the accepted ballot counts."""
     step = step_of({FIRST: EMPTY})
     adopted = proposed(FIRST, OLDER)
     acceptors_of(identity()).vote(step, identity(), [adopted])
     assert step.instances[FIRST] == Instance(identity(), Proposal(identity(), adopted))
 
 
-def test_the_bytes_of_a_batch_are_under_way_until_the_outcome_is_known() -> None:
+def test_the_bytes_of_a_batch_count_as_backlog_until_the_outcome_is_known() -> None:
     acceptors = acceptors_of(identity())
     batch = [proposed(key, identity(), bytes(BYTES_PER_SECOND)) for key in (FIRST, SECOND)]
     acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), identity(), batch)
@@ -121,7 +123,7 @@ def test_the_bytes_of_a_batch_are_under_way_until_the_outcome_is_known() -> None
     assert (acceptors.backlog_ms, acceptors.unlearned) == (0, 0)
 
 
-def test_R22_what_a_batch_brought_waits_since_then_behind_what_is_older() -> None:
+def test_R22_keys_of_a_batch_are_in_doubt_since_its_arrival_after_older_keys() -> None:
     acceptors = acceptors_of(identity(), unlearned=[THIRD])
     batch = [proposed(key, identity()) for key in (FIRST, SECOND)]
     acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), identity(), batch)

@@ -1,4 +1,4 @@
-"""A coordinator's attempts: pauses, timers, wishes that end, and instances that are not sound."""
+"""A coordinator's attempts: pauses, timers, requests that end, and damaged or disputed instances."""
 
 from collections.abc import Sequence
 
@@ -34,12 +34,12 @@ def nothing(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
 
 
 def said_by(world: World, node: NodeId) -> list[Prepare | Accept]:
-    """What a node proposed."""
+    """The prepares and accepts that a node sent."""
     return [m for s, _, m in world.sent if s == node and isinstance(m, Prepare | Accept)]
 
 
 def begun(world: World, claim_id: bytes = b"id", timeout_ms: int = 60_000) -> int:
-    """Let n1 begin an attempt in which nobody else answers; returns the request's id."""
+    """Let n1 begin an attempt that no other node answers; returns the request's id."""
     world.lose = everything
     request = ClaimRequest(world.new_id(), timeout_ms, True, claim(KEY, b"v", claim_id))
     world.send(N1, request)
@@ -54,7 +54,7 @@ def nacked(world: World, promised: Ballot) -> Sequence[SetTimer]:
 
 
 def serials(world: World) -> list[int]:
-    """Those of the timers that n1 has set for its attempt."""
+    """The serials of the timers that n1 has set for its attempt."""
     events = [event for _, _, event in world.machines[N1].timers]
     return [e.timer.serial for e in events if isinstance(e, Fired) and isinstance(e.timer, Resend)]
 
@@ -67,7 +67,7 @@ def timers_of(world: World, event: Event) -> Sequence[SetTimer]:
     return [timer for timer in effects.timers if isinstance(timer.timer, Retry)]
 
 
-def test_a_node_that_can_be_reached_is_asked_at_once_what_it_may_have_missed() -> None:
+def test_a_node_that_becomes_reachable_is_sent_the_open_prepares_at_once() -> None:
     world = World()
     world.replica(N1).node.reachable.clear()
     number = begun(world)
@@ -91,7 +91,7 @@ def test_R04_pauses_grow_from_nack_to_nack() -> None:
     assert pauses == sorted(set(pauses))
 
 
-def test_R04_who_joins_during_a_pause_waits_for_its_end() -> None:
+def test_R04_a_claim_that_joins_during_a_pause_waits_for_its_end() -> None:
     world = World()
     begun(world)
     nacked(world, ballot(100))
@@ -111,7 +111,7 @@ def test_R10_a_new_ballot_is_above_the_nack_and_above_the_own_promise() -> None:
     assert {message.ballot.round for message in said_by(world, N1)} == {51}
 
 
-def test_an_attempt_that_pauses_ends_with_the_last_who_wants_it() -> None:
+def test_a_pausing_attempt_ends_with_the_last_request_for_it() -> None:
     world = World()
     request = begun(world)
     nacked(world, ballot(9))
@@ -123,7 +123,7 @@ def test_an_attempt_that_pauses_ends_with_the_last_who_wants_it() -> None:
     assert "attempts" not in world.replica(N1).pending_work()
 
 
-def test_a_timer_that_was_overtaken_does_nothing() -> None:
+def test_a_stale_timer_does_nothing() -> None:
     world = World()
     begun(world)
     (old,) = serials(world)
@@ -136,7 +136,7 @@ def test_a_timer_that_was_overtaken_does_nothing() -> None:
         assert not said_by(world, N1)
 
 
-def test_an_attempt_whose_record_is_damaged_meanwhile_ends_with_its_claim() -> None:
+def test_an_attempt_whose_record_gets_damaged_ends_with_its_claim() -> None:
     world = World()
     begun(world, timeout_ms=2_500)
     nacked(world, ballot(9))
@@ -153,7 +153,7 @@ def test_a_decree_has_the_wall_clock_of_its_first_proposer() -> None:
     assert 0 <= world.moment().wall_ms - decreed.decree.time_ms < 1_000
 
 
-def test_R05_two_values_in_one_ballot_are_told_loudly_and_not_answered() -> None:
+def test_R05_two_values_in_one_ballot_raise_an_alarm_and_get_no_answer() -> None:
     world = World()
     one, two = (Decree.of(claim(KEY, v, v), ballot(5), 0) for v in (b"one", b"two"))
     world.post(N1, FromPeer(N2, Accept(KEY, ballot(5), one)))
@@ -167,7 +167,7 @@ def test_R05_two_values_in_one_ballot_are_told_loudly_and_not_answered() -> None
     assert accepted is not None and accepted.decree == one
 
 
-def test_of_a_disputed_key_an_acceptor_says_nothing() -> None:
+def test_an_acceptor_does_not_answer_for_a_disputed_key() -> None:
     world = World()
     world.freeze("n1", KEY)
     wrong = Decree.of(claim(KEY, b"wrong", b"w"), ballot(1), 0)
@@ -182,7 +182,7 @@ def test_of_a_disputed_key_an_acceptor_says_nothing() -> None:
     ]
 
 
-def test_R22_what_is_put_off_is_not_forgotten() -> None:
+def test_R22_a_postponed_key_is_still_finished() -> None:
     acceptors = Acceptors((), (), (Key("a"), Key("b")), Leases())
     acceptors.postpone(Key("a"), 50.0)
     assert acceptors.unlearned == 2
@@ -190,7 +190,7 @@ def test_R22_what_is_put_off_is_not_forgotten() -> None:
     assert acceptors.overdue(60.0, 9) == [Key("b"), Key("a")]
 
 
-def test_R22_each_key_in_doubt_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_R22_each_key_in_doubt_gets_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "FINISH_AT_A_TIME", 1)
     world = World()
     for key in ("a", "b", "c"):
@@ -203,7 +203,7 @@ def test_R22_each_key_in_doubt_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> 
     assert {message.key for message in said_by(world, N1)} == {"a", "b", "c"}
 
 
-def test_all_who_joined_are_answered() -> None:
+def test_all_requests_that_joined_are_answered() -> None:
     world = World()
     first, second = begun(world, b"one"), begun(world, b"two")
     world.lose = nothing

@@ -1,4 +1,4 @@
-"""Who waits to be proposed under the class promise, and when they leave."""
+"""The batch queue: which attempts wait in it, and when they leave."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ from decreed.registry.paxos.messages import (
     Prepare,
 )
 from decreed.registry.replica.consensus.attempt import Attempt
-from decreed.registry.replica.consensus.batches import JOINING_MS, PATIENCE_MS
+from decreed.registry.replica.consensus.batches import JOINING_MS, MAX_QUEUED_MS
 from decreed.registry.replica.step.events import FromClient, FromPeer
 from decreed.registry.types import Decree, Key
 from decreed.registry.wire.requests import Cancel, Failed, GetRequest
@@ -44,7 +44,7 @@ def batches(world: World) -> list[tuple[int, int]]:
     return [(message.number, len(message.decrees)) for message in sent]
 
 
-def test_who_comes_while_a_batch_is_under_way_leaves_with_the_next_one_when_it_completes() -> None:
+def test_claims_that_arrive_while_a_batch_is_in_flight_leave_with_the_next_one() -> None:
     world = World()
     keys = keys_of(world, 7)
     unheard(world, AcceptMany)
@@ -62,7 +62,7 @@ def test_who_comes_while_a_batch_is_under_way_leaves_with_the_next_one_when_it_c
     assert len(decrees(world, [*second, *third])) == 5
 
 
-def test_a_lone_key_that_is_under_way_is_waited_for_too() -> None:
+def test_a_key_that_travels_alone_also_delays_the_next_batch() -> None:
     world = World()
     keys = keys_of(world, 3)
     unheard(world, Accept, AcceptMany)
@@ -75,21 +75,21 @@ def test_a_lone_key_that_is_under_way_is_waited_for_too() -> None:
     assert [size for _, size in batches(world)] == [2]
 
 
-def test_nobody_waits_for_the_missing_votes_of_others_for_longer_than_the_patience() -> None:
+def test_no_claim_waits_longer_than_the_limit_for_the_votes_on_another_batch() -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, AcceptMany)
     propose_batch(world, keys[:2])
     world.settle()
     propose_batch(world, keys[2:])
-    world.run(PATIENCE_MS / 2)
+    world.run(MAX_QUEUED_MS / 2)
     assert len(batches(world)) == 1
-    world.run(PATIENCE_MS)
+    world.run(MAX_QUEUED_MS)
     assert batches(world) == [(1, 2), (2, 2)]
     assert under_way(world) == 2
 
 
-def test_who_waits_is_joined_by_as_many_as_were_just_answered() -> None:
+def test_waiting_claims_leave_once_as_many_wait_as_were_just_answered() -> None:
     world = World()
     keys = keys_of(world, 7)
     unheard(world, AcceptMany)
@@ -104,7 +104,7 @@ def test_who_waits_is_joined_by_as_many_as_were_just_answered() -> None:
     assert batches(world) == [(1, 3), (2, 4)]
 
 
-def test_whom_nobody_joins_leaves_a_moment_later() -> None:
+def test_a_waiting_claim_that_no_other_joins_leaves_after_the_joining_time() -> None:
     world = World()
     keys = keys_of(world, 5)
     unheard(world, AcceptMany)
@@ -118,31 +118,31 @@ def test_whom_nobody_joins_leaves_a_moment_later() -> None:
     assert batches(world) == [(1, 3), (2, 2)]
 
 
-def test_a_timer_of_those_who_have_left_lets_nobody_leave_early() -> None:
+def test_the_timer_of_an_earlier_batch_does_not_let_the_next_one_leave_early() -> None:
     world = World()
     keys = keys_of(world, 6)
     unheard(world, AcceptMany)
     propose_batch(world, keys[:2])
     world.settle()
     propose_batch(world, keys[2:4])
-    world.run(PATIENCE_MS / 2)
+    world.run(MAX_QUEUED_MS / 2)
     take(world, N1, (N2, AcceptedMany(identity(), 1, ())))
     propose_batch(world, keys[4:])
-    world.run(PATIENCE_MS * 3 / 4)
+    world.run(MAX_QUEUED_MS * 3 / 4)
     assert batches(world) == [(1, 2), (2, 2)], "the first timer has fired by now"
-    world.run(PATIENCE_MS / 2)
+    world.run(MAX_QUEUED_MS / 2)
     assert batches(world) == [(1, 2), (2, 2), (3, 2)]
 
 
-def test_whoever_was_patient_for_long_may_still_be_joined_and_leaves_in_time() -> None:
-    """The time of patience ends in the very moment in which the batch before lands."""
+def test_a_claim_that_waited_to_the_limit_can_still_be_joined_and_leaves_in_time() -> None:
+    """The time limit ends in the same moment in which the previous batch completes."""
     world = World()
     keys = keys_of(world, 7)
     unheard(world, AcceptMany)
     propose_batch(world, keys[:3])
     world.settle()
     propose_batch(world, keys[3:5])
-    world.run(PATIENCE_MS - 0.1)
+    world.run(MAX_QUEUED_MS - 0.1)
     assert len(batches(world)) == 1
     world.post(N1, FromPeer(N2, AcceptedMany(identity(), 1, ())))
     world.run(JOINING_MS + 0.2)
@@ -152,7 +152,7 @@ def test_whoever_was_patient_for_long_may_still_be_joined_and_leaves_in_time() -
     assert len(batches(world)) == 2, "one departure at a time, as before"
 
 
-def test_who_waits_is_answered_when_the_key_is_decided_elsewhere_and_is_not_proposed() -> None:
+def test_a_queued_claim_is_answered_when_its_key_is_decided_elsewhere_and_is_not_proposed() -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, AcceptMany)
@@ -171,10 +171,8 @@ def test_who_waits_is_answered_when_the_key_is_decided_elsewhere_and_is_not_prop
     assert [m.key for m in proposals if isinstance(m, Accept)] == [keys[3]]
 
 
-def test_what_was_promised_to_a_rival_meanwhile_is_refused_by_the_own_acceptor_and_goes_alone() -> (
-    None
-):
-    """The instance was empty when the claim came, and is not when it leaves."""
+def test_a_queued_key_that_was_promised_to_a_rival_is_not_sent_and_continues_alone() -> None:
+    """The instance was empty when the claim came, and is not empty when the queue leaves."""
     world = World()
     keys = keys_of(world, 5)
     unheard(world, AcceptMany)
@@ -201,7 +199,7 @@ def test_a_read_that_joined_a_claim_which_was_cancelled_while_it_waited_asks_a_q
     world.settle()
     node, number = world.send(N1, asks(world, keys[2]))
     world.settle()
-    # another node has it chosen, which the class promise of the home knows nothing of
+    # another node gets it chosen, which the class promise of the home does not show
     chosen = Decree.of(claim(keys[2], b"chosen"), identity(1, N3).above(identity(1, N3).process), 0)
     for voter in (N2, N3):
         world.post(voter, FromPeer(N3, Accept(keys[2], chosen.ballot, chosen)))
@@ -216,7 +214,7 @@ def test_a_read_that_joined_a_claim_which_was_cancelled_while_it_waited_asks_a_q
 
 
 class Counted(dict[Key, Attempt]):
-    """Counts how often it is gone through."""
+    """Counts how often it is iterated over."""
 
     times = 0
 
@@ -225,7 +223,7 @@ class Counted(dict[Key, Attempt]):
         return super().__iter__()
 
 
-def test_many_votes_in_one_step_ask_once_for_who_boards() -> None:
+def test_many_votes_in_one_step_ask_once_for_the_queued_keys() -> None:
     world = World()
     keys = keys_of(world, 100)
     unheard(world, AcceptMany)
@@ -241,7 +239,7 @@ def test_many_votes_in_one_step_ask_once_for_who_boards() -> None:
 
 
 @pytest.mark.parametrize("kind", ["a batch", "a lone key"])
-def test_whoever_boards_is_loaded_for_any_vote_that_may_let_it_leave(kind: str) -> None:
+def test_queued_keys_are_loaded_for_any_vote_that_may_let_them_leave(kind: str) -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, Accept, AcceptMany)
@@ -255,7 +253,7 @@ def test_whoever_boards_is_loaded_for_any_vote_that_may_let_it_leave(kind: str) 
     assert world.replica(N1).needs([FromPeer(N2, vote)]) == {*first, *keys[2:]}
 
 
-def test_a_key_whose_claim_is_given_up_on_board_is_not_heard_of_by_anybody() -> None:
+def test_a_queued_key_whose_claim_is_cancelled_is_sent_to_no_node() -> None:
     world = World()
     *proposing, given_up = keys_of(world, 3)
     unheard(world, AcceptMany)

@@ -16,7 +16,7 @@ from decreed.registry.paxos.messages import (
 )
 from decreed.registry.replica.consensus import batches as flights_module
 from decreed.registry.replica.consensus.acceptor import LIGHT_BYTES
-from decreed.registry.replica.consensus.batches import PATIENCE_MS
+from decreed.registry.replica.consensus.batches import MAX_QUEUED_MS
 from decreed.registry.replica.step.effects import Send
 from decreed.registry.replica.step.events import FromClient, FromPeer
 from decreed.registry.types import (
@@ -80,13 +80,13 @@ def test_what_a_home_proposes_in_one_step_takes_one_message_one_vote_and_one_com
     assert not under_way(world)
 
 
-def test_a_node_that_is_alone_proposes_to_nobody_and_decides() -> None:
+def test_a_cluster_of_one_node_decides_without_messages() -> None:
     world = World(config(1))
     assert {d.ballot for d in settled(world, propose_batch(world, keys_of(world)))} == {identity()}
     assert not under_way(world)
 
 
-def test_what_is_claimed_alone_or_is_large_travels_alone() -> None:
+def test_a_single_claim_and_a_large_value_travel_alone() -> None:
     world = World()
     small, other, large = keys_of(world)
     world.sent.clear()
@@ -126,7 +126,7 @@ def test_no_batch_is_larger_than_a_message_may_be(monkeypatch: pytest.MonkeyPatc
     assert len(said(world, Accept, N1, N2)) == 1, "what is left is no company"
 
 
-def test_a_claim_that_comes_while_its_key_flies_joins_it() -> None:
+def test_a_claim_for_a_key_that_is_in_a_batch_joins_its_attempt() -> None:
     world = World()
     keys = keys_of(world)
     unheard(world, AcceptedMany)
@@ -142,14 +142,14 @@ def test_a_claim_that_comes_while_its_key_flies_joins_it() -> None:
     assert {decree.value for decree in decrees(world, first)} == {b"first"}
 
 
-def test_two_batches_are_under_way_and_their_votes_come_in_any_order_and_again() -> None:
+def test_two_batches_are_in_flight_and_their_votes_come_in_any_order_and_repeated() -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, AcceptMany)
     first, second = propose_batch(world, keys[:2]), None
     world.settle()
     second = propose_batch(world, keys[2:])
-    world.run(2 * PATIENCE_MS)
+    world.run(2 * MAX_QUEUED_MS)
     assert under_way(world) == 2
     votes = [AcceptedMany(identity(), number, ()) for number in (1, 2)]
     for _ in range(2):
@@ -184,7 +184,7 @@ def test_R20_a_vote_is_counted_once_for_each_member_and_only_for_its_own_batch_a
     assert len(decrees(world, marks)) == 3
 
 
-def test_R14_a_vote_on_a_batch_leaves_only_behind_the_records_of_all_that_is_in_it() -> None:
+def test_R14_a_vote_on_a_batch_leaves_only_after_the_records_of_all_its_keys() -> None:
     world = World()
     batch = proposal(keys_of(world))
     effects = step(world, N2, FromPeer(N1, batch))
@@ -193,7 +193,7 @@ def test_R14_a_vote_on_a_batch_leaves_only_behind_the_records_of_all_that_is_in_
     assert len(effects.records) == 3 and effects.sync
 
 
-def test_R14_a_vote_on_what_was_held_before_but_for_one_key_waits_for_that_one() -> None:
+def test_R14_a_vote_on_keys_of_which_only_one_is_new_waits_for_that_one() -> None:
     world = World()
     keys = keys_of(world)
     take(world, N2, (N1, proposal(keys[:2])))
@@ -202,7 +202,7 @@ def test_R14_a_vote_on_what_was_held_before_but_for_one_key_waits_for_that_one()
     assert len(effects.records) == 1
 
 
-def test_R02_a_batch_that_is_said_again_is_voted_on_again() -> None:
+def test_R02_a_repeated_batch_is_voted_on_again() -> None:
     world = World()
     batch = proposal(keys_of(world))
     world.sent.clear()
@@ -211,7 +211,7 @@ def test_R02_a_batch_that_is_said_again_is_voted_on_again() -> None:
     assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(identity(), 1, ())] * 2
 
 
-def test_R18_a_home_sends_before_its_own_write_and_votes_behind_it() -> None:
+def test_R18_a_home_sends_before_its_own_write_and_votes_after_it() -> None:
     world = World()
     requests = [asks(world, key) for key in keys_of(world)]
     effects = step(world, N1, *(FromClient(1, (request,)) for request in requests))
@@ -233,7 +233,9 @@ def test_a_vote_of_a_node_whose_disk_fails_never_leaves() -> None:
 # -- leaving
 
 
-def test_what_one_acceptor_refuses_is_decided_by_both_phases_while_the_rest_completes() -> None:
+def test_a_key_that_one_acceptor_refuses_is_decided_by_both_phases_while_the_rest_completes() -> (
+    None
+):
     world = World()
     keys = keys_of(world)
     without_n3(world)
@@ -252,7 +254,7 @@ def test_what_one_acceptor_refuses_is_decided_by_both_phases_while_the_rest_comp
     assert not under_way(world)
 
 
-def test_R13_a_refusal_leaves_only_behind_the_promise_that_it_speaks_of() -> None:
+def test_R13_a_refusal_leaves_only_after_the_promise_that_it_names() -> None:
     world = World()
     keys = keys_of(world)
     higher = Ballot(1, Process(N3, 1))
@@ -264,7 +266,7 @@ def test_R13_a_refusal_leaves_only_behind_the_promise_that_it_speaks_of() -> Non
 
 
 @pytest.mark.parametrize("nacks", [True, False], ids=["with nacks", "without"])
-def test_if_all_of_a_batch_is_refused_all_are_decided_alone(nacks: bool) -> None:
+def test_if_all_keys_of_a_batch_are_refused_all_are_decided_alone(nacks: bool) -> None:
     world = World()
     keys = keys_of(world)
     promised_to(world, N2, keys)
@@ -297,7 +299,7 @@ def test_a_refusal_counts_before_the_vote_that_it_comes_with() -> None:
     assert len(replica.pending_work()["attempts"]) == 1
 
 
-def test_what_the_own_acceptor_has_promised_meanwhile_goes_nowhere_and_begins_anew() -> None:
+def test_a_key_that_the_own_acceptor_has_promised_since_is_not_sent_and_begins_again() -> None:
     world = World()
     keys = keys_of(world)
     higher = Ballot(1, Process(N3, 1))
@@ -310,7 +312,7 @@ def test_what_the_own_acceptor_has_promised_meanwhile_goes_nowhere_and_begins_an
     assert Send(N1, AcceptedMany(identity(), 1, ())) in effects.after
 
 
-def test_a_nack_takes_its_key_off_and_the_rest_flies_on() -> None:
+def test_a_nack_takes_its_key_out_of_the_batch_and_the_rest_continues() -> None:
     world = World()
     keys = keys_of(world)
     unheard(world, AcceptMany)
@@ -324,7 +326,7 @@ def test_a_nack_takes_its_key_off_and_the_rest_flies_on() -> None:
     assert len(decrees(world, marks)) == 3
 
 
-def test_what_an_acceptor_has_learned_is_told_and_the_rest_completes() -> None:
+def test_a_decree_that_an_acceptor_has_learned_is_sent_and_the_rest_completes() -> None:
     world = World()
     keys = keys_of(world)
     world.lose = lambda sender, to, message: to == N1
@@ -340,7 +342,7 @@ def test_what_an_acceptor_has_learned_is_told_and_the_rest_completes() -> None:
     assert {decree.ballot for decree in decrees(world, marks)[1:]} == {identity()}
 
 
-def test_what_is_learned_from_elsewhere_takes_its_key_off() -> None:
+def test_a_decree_learned_from_elsewhere_takes_its_key_out_of_the_batch() -> None:
     world = World()
     keys = keys_of(world)
     unheard(world, AcceptMany)
@@ -354,7 +356,7 @@ def test_what_is_learned_from_elsewhere_takes_its_key_off() -> None:
     assert decrees(world, marks)[0] == other
 
 
-def test_a_refusal_of_what_is_not_in_it_is_nothing_to_a_batch() -> None:
+def test_a_refusal_of_a_key_that_is_not_in_a_batch_does_not_change_it() -> None:
     world = World()
     keys = keys_of(world, 4)
     unheard(world, AcceptMany)

@@ -1,4 +1,4 @@
-"""Batches that are lost, refused, in doubt or never wanted, and what is learned of them."""
+"""Batches that are lost, refused, in doubt or cancelled, and what is learned of them."""
 
 from collections.abc import Sequence
 
@@ -40,10 +40,10 @@ from ...support.batches import (
 )
 from ...support.world import World, config, stored
 
-# -- saying it again
+# -- repetition
 
 
-def test_R02_a_lost_batch_is_said_again_to_who_has_not_voted() -> None:
+def test_R02_a_lost_batch_is_repeated_to_the_nodes_that_have_not_voted() -> None:
     world = World(config(5))
     n4, n5 = NodeId("n4"), NodeId("n5")
     world.lose = lambda sender, to, m: isinstance(m, AcceptMany) and to != N2
@@ -56,7 +56,7 @@ def test_R02_a_lost_batch_is_said_again_to_who_has_not_voted() -> None:
     assert [len(said(world, AcceptMany, N1, node)) for node in (N2, N3, n4, n5)] == [1, 2, 2, 2]
 
 
-def test_a_batch_that_stays_unanswered_is_said_again_once_and_then_all_go_on_alone() -> None:
+def test_a_batch_without_answers_is_repeated_once_and_then_its_keys_continue_alone() -> None:
     world = World()
     keys = keys_of(world)
     unheard(world, AcceptMany)
@@ -69,7 +69,7 @@ def test_a_batch_that_stays_unanswered_is_said_again_once_and_then_all_go_on_alo
     assert not under_way(world)
 
 
-def test_R05_what_was_in_a_batch_is_proposed_alone_with_the_same_value() -> None:
+def test_R05_a_key_that_was_in_a_batch_is_proposed_alone_with_the_same_value() -> None:
     world = World()
     keys = keys_of(world)
     unheard(world, AcceptMany, Prepare)
@@ -85,7 +85,7 @@ def test_R05_what_was_in_a_batch_is_proposed_alone_with_the_same_value() -> None
     assert {m.number for m in batches} == {1}, "it does not fly again"
 
 
-def test_a_batch_that_has_completed_is_not_said_again() -> None:
+def test_a_completed_batch_is_not_repeated() -> None:
     world = World()
     propose_batch(world, keys_of(world))
     world.settle()
@@ -95,10 +95,10 @@ def test_a_batch_that_has_completed_is_not_said_again() -> None:
     assert not [m for _, _, m in world.sent if isinstance(m, AcceptMany | Prepare)]
 
 
-# -- who has not promised
+# -- nodes that have not promised
 
 
-def test_who_has_not_promised_does_not_vote_but_asks_once_for_all_and_votes_behind_it() -> None:
+def test_a_node_without_the_class_promise_refuses_a_batch_and_votes_after_its_promise() -> None:
     world = World()
     world.crash(N1)
     world.lose = lambda sender, to, message: to == N3 and isinstance(message, PrepareClass)
@@ -118,7 +118,7 @@ def test_who_has_not_promised_does_not_vote_but_asks_once_for_all_and_votes_behi
     assert len(decrees(world, marks)) == 3
 
 
-def test_R11_a_batch_of_an_earlier_incarnation_is_not_voted_on_behind_the_promise_to_a_later_one() -> (
+def test_R11_a_batch_of_an_earlier_incarnation_is_not_voted_on_after_the_promise_to_a_later_one() -> (
     None
 ):
     world = World()
@@ -136,7 +136,7 @@ def test_R11_a_batch_of_an_earlier_incarnation_is_not_voted_on_behind_the_promis
 # -- learning
 
 
-def test_R20_a_commit_of_a_batch_teaches_what_was_accepted_in_that_very_ballot_alone() -> None:
+def test_R20_a_commit_of_a_batch_is_learned_only_for_keys_accepted_in_exactly_that_ballot() -> None:
     world = World()
     proposed_in_batch, other, unseen, known = keys_of(world, 4)
     take(world, N2, (N1, proposal([proposed_in_batch])))
@@ -151,9 +151,7 @@ def test_R20_a_commit_of_a_batch_teaches_what_was_accepted_in_that_very_ballot_a
     assert stored(world, N2, known).learned == proposed(known, elsewhere)
 
 
-def test_a_commit_of_an_earlier_incarnation_teaches_nothing_of_what_this_one_had_in_its_batches() -> (
-    None
-):
+def test_a_commit_of_an_earlier_incarnation_is_not_learned_for_the_batches_of_this_one() -> None:
     world = World()
     keys = keys_of(world)
     world.crash(N1)
@@ -167,7 +165,7 @@ def test_a_commit_of_an_earlier_incarnation_teaches_nothing_of_what_this_one_had
     assert all(stored(world, N2, key).learned is not None for key in keys)
 
 
-def test_who_missed_the_batch_learns_from_a_feed() -> None:
+def test_a_node_that_missed_the_batch_learns_from_a_feed() -> None:
     world = World()
     world.lose = lambda sender, to, message: to == N3 and isinstance(message, AcceptMany)
     keys = keys_of(world)
@@ -207,8 +205,10 @@ def test_a_claim_that_is_cancelled_in_the_step_in_which_it_is_queued_is_never_pr
     assert "attempts" not in world.replica(N1).pending_work()
 
 
-def test_a_read_that_joined_a_claim_that_never_flew_is_told_what_both_phases_found() -> None:
-    """The class promise says that nothing was accepted when it was given, and no more than that."""
+def test_a_read_that_joined_a_claim_that_was_never_proposed_gets_the_result_of_both_phases() -> (
+    None
+):
+    """The class promise shows only that nothing was accepted when it was given."""
     world = World()
     (key,) = keys_of(world, 1)
     ballot = Ballot(5, Process(N3, 1))
@@ -226,7 +226,7 @@ def test_a_read_that_joined_a_claim_that_never_flew_is_told_what_both_phases_fou
     assert isinstance(found, Decreed) and found.decree.value == b"in doubt"
 
 
-def test_what_is_learned_in_the_step_in_which_it_is_queued_is_in_no_batch() -> None:
+def test_a_key_that_is_learned_in_the_step_in_which_it_is_queued_is_in_no_batch() -> None:
     world = World()
     keys = keys_of(world)
     other = proposed(keys[0], Ballot(1, Process(N3, 1)), b"other")
@@ -239,7 +239,7 @@ def test_what_is_learned_in_the_step_in_which_it_is_queued_is_in_no_batch() -> N
     assert [decree.key for decree in batch.decrees] == keys[1:]
 
 
-# -- disks and lives
+# -- disks and incarnations
 
 
 def test_a_node_whose_disk_has_failed_votes_on_no_batch() -> None:
@@ -251,7 +251,7 @@ def test_a_node_whose_disk_has_failed_votes_on_no_batch() -> None:
     assert not (effects.records or effects.after or effects.at_once)
 
 
-def test_when_the_own_disk_fails_claims_in_batch_are_unknown_and_no_vote_counts() -> None:
+def test_when_the_own_disk_fails_claims_in_a_batch_are_unknown_and_no_vote_counts() -> None:
     world = World()
     keys = keys_of(world)
     world.lose = lambda sender, to, m: isinstance(m, AcceptedMany) and sender != to
@@ -318,7 +318,7 @@ def test_a_vote_on_a_batch_of_an_earlier_incarnation_is_not_counted_for_one_of_t
     assert not any(world.answers[mark] for mark in marks)
 
 
-def test_a_home_that_dies_with_a_batch_in_doubt_leaves_it_to_the_others() -> None:
+def test_a_batch_in_doubt_of_a_dead_home_is_finished_by_the_others() -> None:
     world = World()
     keys = keys_of(world)
     half_chosen(world, keys)
@@ -328,8 +328,8 @@ def test_a_home_that_dies_with_a_batch_in_doubt_leaves_it_to_the_others() -> Non
         assert [decree.value for decree in learned if decree] == [b"first"]
 
 
-def test_a_single_vote_still_counts_for_a_key_that_flies() -> None:
-    """One acceptance is one acceptance, however it is told (R20)."""
+def test_a_vote_on_a_single_key_counts_for_a_key_in_a_batch() -> None:
+    """An acceptance counts the same in either message (R20)."""
     world = World()
     keys = keys_of(world)
     unheard(world, AcceptMany)

@@ -1,4 +1,4 @@
-"""Batches of a home that cannot read one of its own records any more."""
+"""Batches of a home that can no longer read one of its own records."""
 
 from collections.abc import Collection
 
@@ -49,7 +49,7 @@ def damage(world: World, key: Key, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(storage, "load", damaged)
 
 
-def test_R20_who_refused_a_damaged_key_is_not_counted_for_it(
+def test_R20_a_node_that_refused_a_damaged_key_is_not_counted_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(config(5))
@@ -73,7 +73,7 @@ def test_R20_who_refused_a_damaged_key_is_not_counted_for_it(
     assert stored(world, N3, lost).learned is None, "two of five have accepted it"
 
 
-def test_a_damaged_key_leaves_a_batch_that_stays_unanswered(
+def test_a_damaged_key_leaves_a_batch_that_gets_no_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World()
@@ -86,7 +86,7 @@ def test_a_damaged_key_leaves_a_batch_that_stays_unanswered(
     assert not under_way(world)
 
 
-def test_a_key_that_is_found_damaged_as_it_leaves_keeps_nobody_waiting(
+def test_a_key_that_proves_damaged_when_the_queue_leaves_delays_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World()
@@ -94,17 +94,17 @@ def test_a_key_that_is_found_damaged_as_it_leaves_keeps_nobody_waiting(
     unheard(world, AcceptMany, Accept, Prepare)
     world.send(N1, asks(world, first, timeout_ms=300))
     world.settle()
-    boards = world.send(N1, asks(world, lost, timeout_ms=300))
+    damaged = world.send(N1, asks(world, lost, timeout_ms=300))
     world.settle()
     damage(world, lost, monkeypatch)
     world.run(30_000)
-    (answer,) = world.answers[boards]
+    (answer,) = world.answers[damaged]
     assert isinstance(answer, Failed) and answer.code == Unreachable.code
     assert not world.replica(N1).parts.coordinator.batches.under_way
 
 
-def test_R14_a_vote_is_remembered_though_its_row_could_not_be_looked_up_at_a_start() -> None:
-    """The votes of a batch have no rows of their own, and the disk failed to say so."""
+def test_R14_a_vote_is_remembered_though_its_row_could_not_be_read_at_a_start() -> None:
+    """The votes of a batch have no rows of their own, and the look-up of them failed."""
     world = World()
     keys = keys_of(world, 2)
     world.lose = lambda sender, to, message: (

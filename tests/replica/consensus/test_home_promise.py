@@ -1,4 +1,4 @@
-"""The class promise at work: who gives it, when it counts, and what relies on it."""
+"""The home promise: which nodes give a class promise, when it counts, and what relies on it."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def identity(incarnation: int, node: NodeId = N1) -> Ballot:
 
 
 def told(world: World, by: str, to: str = N1) -> list[PromiseClass]:
-    """The class promises that one node has told another."""
+    """The class promises that one node has sent another."""
     said = [message for sender, receiver, message in world.sent if (sender, receiver) == (by, to)]
     return [message for message in said if isinstance(message, PromiseClass)]
 
@@ -64,7 +64,7 @@ def proposed(key: Key, ballot: Ballot, value: bytes = b"v") -> Decree:
 
 
 def kinds(world: World) -> set[type]:
-    """Which messages of Paxos went between two nodes."""
+    """The kinds of Paxos messages that went between nodes."""
     paxos = Prepare, Accept, Accepted, Commit, Nack
     return {type(m) for sender, to, m in world.sent if sender != to and isinstance(m, paxos)}
 
@@ -91,7 +91,7 @@ def test_at_any_other_node_a_claim_goes_through_phase_1() -> None:
     assert answer.decree.ballot.round == 1
 
 
-def test_the_home_sends_before_its_own_write_and_counts_itself_behind_it() -> None:
+def test_the_home_sends_before_its_own_write_and_counts_its_own_vote_after_it() -> None:
     world = World()
     world.lose = lambda sender, to, message: sender != N1 and isinstance(message, Accepted)
     key = at_home(world)
@@ -105,7 +105,7 @@ def test_the_home_sends_before_its_own_write_and_counts_itself_behind_it() -> No
 # -- giving it
 
 
-def test_a_class_promise_is_told_only_once_it_is_on_disk() -> None:
+def test_a_class_promise_is_sent_only_after_it_is_on_disk() -> None:
     world = World()
     world.crash(N1)
     world.machines[N2].disk.fail_writes = 1_000
@@ -124,7 +124,7 @@ def test_a_node_that_restarts_keeps_the_class_promise_that_it_gave() -> None:
     assert refusals(world, late, key, proposed(key, late)) == [Nack(key, late, identity(2))]
 
 
-def test_it_tells_of_what_is_in_doubt_in_the_class_of_that_home_and_of_its_feed() -> None:
+def test_a_class_promise_reports_the_keys_in_doubt_of_that_home_and_the_end_of_the_feed() -> None:
     world = World()
     world.freeze("n3", at_home(world, N3))
     in_doubt = [at_home(world, node, 1) for node in (N1, N2, N3)]
@@ -141,7 +141,7 @@ def test_it_tells_of_what_is_in_doubt_in_the_class_of_that_home_and_of_its_feed(
     assert promise.feed_end == world.replica(N2).node.feed_end == 1
 
 
-def test_a_lower_home_ballot_is_not_promised_behind_a_higher_one() -> None:
+def test_a_lower_home_ballot_is_not_promised_after_a_higher_one() -> None:
     world = World()
     digest = world.config.class_digest()
     restart(world, N1, 100)
@@ -159,9 +159,7 @@ def test_a_lower_home_ballot_is_not_promised_behind_a_higher_one() -> None:
     [(identity(9, N3), None), (identity(9), bytes(16)), (Ballot(1, Process(N1, 9)), None)],
     ids=["another node's", "by other rules", "no home ballot"],
 )
-def test_nobody_is_promised_what_is_not_his_to_ask_for(
-    ballot: Ballot, digest: bytes | None
-) -> None:
+def test_a_class_promise_is_given_only_to_its_home(ballot: Ballot, digest: bytes | None) -> None:
     world = World()
     world.sent.clear()
     asks = PrepareClass(ballot, world.config.class_digest() if digest is None else digest)
@@ -172,7 +170,9 @@ def test_nobody_is_promised_what_is_not_his_to_ask_for(
     world.alarms.clear()
 
 
-def test_with_too_much_to_tell_none_is_given_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_too_many_keys_in_doubt_no_class_promise_is_given_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world = World()
     key, ballot = at_home(world), Ballot(3, Process(N3, 1))
     world.post(N2, FromPeer(N3, Accept(key, ballot, proposed(key, ballot))))
@@ -183,14 +183,14 @@ def test_with_too_much_to_tell_none_is_given_yet(monkeypatch: pytest.MonkeyPatch
     world.boot(N1)
     world.settle()
     assert not told(world, N2)
-    world.run(10_000)  # it was finished meanwhile, so there is nothing more to tell
+    world.run(10_000)  # it is finished meanwhile, so there is nothing left to report
     assert told(world, N2)
 
 
 # -- counting it
 
 
-def test_a_promise_counts_only_once_the_feed_is_read_as_far_as_it_says() -> None:
+def test_a_class_promise_counts_only_after_the_feed_is_read_to_the_end_that_it_names() -> None:
     world = World()
     world.crash(N1)
     world.freeze("n2", at_home(world))
@@ -207,7 +207,7 @@ def test_a_promise_counts_only_once_the_feed_is_read_as_far_as_it_says() -> None
     assert granted(world)
 
 
-def test_a_home_that_restarts_asks_anew_in_its_new_ballot() -> None:
+def test_a_home_that_restarts_asks_again_in_its_new_ballot() -> None:
     world = World()
     restart(world, N1, 1_000)
     assert {promise.ballot for promise in told(world, N2)} == {identity(1), identity(2)}
@@ -224,7 +224,7 @@ def test_without_a_quorum_of_promises_a_home_runs_plain_paxos() -> None:
     assert world.freeze("n1", at_home(world)).decree.ballot.round == 1
 
 
-def test_lost_questions_and_answers_are_said_again() -> None:
+def test_lost_questions_and_answers_are_repeated() -> None:
     world = World()
     seen: set[object] = set()
 
@@ -256,7 +256,7 @@ def half_chosen(world: World, key: Key) -> Claim:
     return wanted
 
 
-def test_what_an_earlier_incarnation_proposed_and_lost_is_respected() -> None:
+def test_a_proposal_that_an_earlier_incarnation_made_and_lost_is_respected() -> None:
     world = World()
     key = at_home(world)
     first = half_chosen(world, key)
@@ -271,7 +271,7 @@ def test_what_an_earlier_incarnation_proposed_and_lost_is_respected() -> None:
     assert {stored(world, node, key).learned for node in world.up()} == {answer.decree}
 
 
-def test_what_an_earlier_incarnation_left_under_way_is_refused_behind_the_promise() -> None:
+def test_a_late_proposal_of_an_earlier_incarnation_is_refused_after_the_promise() -> None:
     world = World()
     key = at_home(world)
     late = identity(1)
@@ -280,7 +280,7 @@ def test_what_an_earlier_incarnation_left_under_way_is_refused_behind_the_promis
     assert stored(world, N2, key).accepted is None
 
 
-def test_who_has_not_promised_refuses_and_is_asked() -> None:
+def test_a_node_that_has_not_promised_refuses_and_is_asked_for_its_promise() -> None:
     world = World()
     world.crash(N1)
     world.lose = lambda sender, to, message: to == N3 and isinstance(message, PrepareClass)
@@ -297,7 +297,7 @@ def test_who_has_not_promised_refuses_and_is_asked() -> None:
     assert any(isinstance(m, PrepareClass) for _, to, m in said if to == N3)
 
 
-def test_for_a_key_of_another_home_it_is_no_use() -> None:
+def test_the_home_promise_does_not_cover_a_key_of_another_home() -> None:
     world = World()
     key = at_home(world, N2)
     ballot = identity(1)
@@ -307,7 +307,7 @@ def test_for_a_key_of_another_home_it_is_no_use() -> None:
     assert stored(world, N2, key).accepted is None
 
 
-def test_a_higher_promise_for_the_key_alone_outranks_it() -> None:
+def test_a_higher_promise_for_the_single_key_outranks_the_home_promise() -> None:
     world = World()
     key, higher = at_home(world), Ballot(1, Process(N3, 1))
     world.post(N2, FromPeer(N3, Prepare(key, higher)))
@@ -324,7 +324,7 @@ def test_any_node_runs_plain_paxos_on_any_key_whatever_was_promised_to_its_home(
     assert answer.decree.ballot.process.node == N3
 
 
-def test_if_too_few_accept_it_is_said_again_and_then_phase_1_begins() -> None:
+def test_if_too_few_accept_the_proposal_is_repeated_and_then_phase_1_begins() -> None:
     world = World()
     world.crash(N3)
     world.crash(N1)
@@ -346,9 +346,7 @@ def test_if_too_few_accept_it_is_said_again_and_then_phase_1_begins() -> None:
     assert answer.decree.ballot == identity(2), "the proposal itself is the one that was made first"
 
 
-def test_what_a_home_proposed_is_not_proposed_again_with_another_value_in_that_incarnation() -> (
-    None
-):
+def test_a_home_proposes_a_key_with_one_value_only_in_one_incarnation() -> None:
     world = World()
     key = at_home(world)
     world.lose = lambda sender, to, message: isinstance(message, Accept | Prepare)
@@ -363,7 +361,7 @@ def test_what_a_home_proposed_is_not_proposed_again_with_another_value_in_that_i
     assert {m.decree.value for m in accepts if m.ballot == identity(1)} == {b"1"}
 
 
-def test_after_a_failed_write_nothing_is_promised_and_nothing_relied_on() -> None:
+def test_after_a_failed_write_no_class_promise_is_given_and_none_is_relied_on() -> None:
     world = World()
     key = at_home(world)
     world.machines[N1].disk.fail_writes = 1
@@ -385,13 +383,15 @@ def home_of_lock(world: World) -> NodeId:
 
 
 def next_term(world: World, node: NodeId, name: str) -> Decree:
-    """Get the lock and give it back."""
+    """Get the lock and release it."""
     decree = lock(world, node, name).decree
     assert isinstance(release(world, node, lease_id(decree), Ending(How.RELEASED)), Ended)
     return decree
 
 
-def test_a_term_relies_on_it_only_behind_one_that_this_very_life_was_the_first_to_propose() -> None:
+def test_a_term_relies_on_it_only_after_one_that_this_incarnation_was_the_first_to_propose() -> (
+    None
+):
     world = World()
     node = home_of_lock(world)
     rounds = [next_term(world, node, f"a{n}").ballot.round for n in range(3)]

@@ -1,4 +1,4 @@
-"""A promise to an earlier incarnation of a home that comes late counts for nothing in this one."""
+"""A late promise to an earlier incarnation of a home does not count in this one."""
 
 from decreed.registry.paxos.messages import Accepted, PrepareClass, PromiseClass
 from decreed.registry.replica.step.events import FromPeer
@@ -13,8 +13,8 @@ def granted(world: World) -> bool:
     return world.replica("n1").parts.home_promise.granted
 
 
-def test_a_promise_to_an_earlier_incarnation_that_comes_late_counts_for_nothing() -> None:
-    """The node may have accepted since then what the incarnation between has proposed."""
+def test_a_late_promise_to_an_earlier_incarnation_does_not_count() -> None:
+    """Since then the node may have accepted what an incarnation between has proposed."""
     world = World()
     world.crash(N1)
     world.lose = lambda sender, to, message: isinstance(message, PrepareClass | PromiseClass)
@@ -32,7 +32,7 @@ def test_a_promise_to_an_earlier_incarnation_that_comes_late_counts_for_nothing(
     assert granted(world), "with its own acceptor's, a quorum"
 
 
-def test_a_promise_to_an_earlier_incarnation_hides_nothing_of_what_a_later_one_is_told() -> None:
+def test_a_promise_to_an_earlier_incarnation_hides_nothing_from_a_later_one() -> None:
     """n2 promised to the first incarnation, and has accepted a proposal of it since."""
     world = World()
     key = keys_of(world, 1)[0]
@@ -55,7 +55,7 @@ def test_a_promise_to_an_earlier_incarnation_hides_nothing_of_what_a_later_one_i
 
 
 def test_a_home_goes_by_the_first_promise_of_each_acceptor_to_this_incarnation() -> None:
-    """The second is of a later time: what was in doubt at the first may be told no more."""
+    """The second promise is younger: it may no longer report what was in doubt at the first."""
     world = World()
     key = keys_of(world, 1)[0]
     world.crash(N1)

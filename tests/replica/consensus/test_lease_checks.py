@@ -1,4 +1,4 @@
-"""Guards that only bite in rare interleavings, each with the interleaving that needs it."""
+"""Checks that only matter in rare interleavings, each with the interleaving that needs it."""
 
 import pytest
 from msgspec.structs import replace
@@ -44,10 +44,10 @@ def key_at_home(node: str, world: World, series: bool = False) -> str:
     return next(name for name in names if homes(Key(name), world.config.nodes)[0] == node)
 
 
-# -- what is said of a claim stays true
+# -- an answer to a claim stays true
 
 
-def test_behind_an_indefinite_try_no_error_sounds_definite() -> None:
+def test_after_an_indefinite_try_no_error_is_definite() -> None:
     world = World()
     series = key_at_home("n1", world, series=True)
     world.freeze("n1", f"{series}@1")
@@ -90,7 +90,7 @@ def test_an_answer_from_a_node_that_was_not_asked_is_ignored() -> None:
     assert not world.answers[mark]
 
 
-def test_a_claim_passed_on_is_answered_when_its_key_is_learned_here() -> None:
+def test_a_forwarded_claim_is_answered_when_its_key_is_learned_here() -> None:
     world = World()
     key = key_at_home("n1", world)
     world.lose = lambda sender, to, message: isinstance(message, Decreed)
@@ -153,10 +153,10 @@ def test_a_node_that_may_not_vote_counts_for_nothing_in_reads_and_lists() -> Non
     assert isinstance(answer, Failed) and answer.code == NotFormed.code
 
 
-# -- nobody waits for what is known, and nothing stays in doubt
+# -- no request waits for what is known, and no key stays in doubt
 
 
-def test_a_read_on_its_way_round_is_answered_when_the_key_is_learned_here() -> None:
+def test_an_open_quorum_read_is_answered_when_the_key_is_learned_here() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, QueryAnswer)
     mark = world.send("n1", GetRequest(world.new_id(), 3_000, Key("k")))
@@ -187,7 +187,7 @@ def test_a_wait_whose_commit_came_before_the_last_answer_does_not_hang() -> None
 
 
 @pytest.mark.parametrize("delay_ms", [10.0, 90.0, 150.0, 400.0])
-def test_keys_in_doubt_are_finished_however_slow_the_links(delay_ms: float) -> None:
+def test_keys_in_doubt_are_finished_over_slow_links_too(delay_ms: float) -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Accepted | Commit) or to == "n3"
     world.send("n1", ClaimRequest(world.new_id(), 1_000, True, claim("k")))
@@ -199,7 +199,7 @@ def test_keys_in_doubt_are_finished_however_slow_the_links(delay_ms: float) -> N
     assert stored(world, "n2", "k").learned is not None
 
 
-def test_a_proposer_goes_above_what_a_nack_spoke_of_at_once() -> None:
+def test_the_next_ballot_is_above_the_one_that_a_nack_reported() -> None:
     world = World()
     high = Ballot(50, Process(N3, 1))
     for node in (N2, N3):
@@ -227,7 +227,7 @@ def test_the_pause_after_a_nack_is_random() -> None:
     assert not [t for t in world.machines[N1].timers if t[2] == Fired(pauses[0].timer)]
 
 
-def test_attempts_that_nobody_waits_for_are_forgotten() -> None:
+def test_attempts_that_no_request_waits_for_are_dropped() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Promise)
     for number in range(20):
@@ -237,7 +237,7 @@ def test_attempts_that_nobody_waits_for_are_forgotten() -> None:
     assert "attempts" not in world.replica("n1").pending_work()
 
 
-# -- who is welcome
+# -- which nodes are welcomed
 
 
 def test_a_node_is_welcomed_only_once_it_is_recorded() -> None:
@@ -251,7 +251,7 @@ def test_a_node_is_welcomed_only_once_it_is_recorded() -> None:
     assert any(isinstance(item, Welcome) for item in effects.after)
 
 
-def test_a_welcome_that_was_overtaken_by_a_page_of_the_feed_harms_nobody() -> None:
+def test_a_welcome_that_a_page_of_the_feed_has_overtaken_refuses_no_node() -> None:
     world = World()
     world.freeze("n1", "a")
     world.run(1_000)

@@ -1,4 +1,4 @@
-"""Many large values at once: what is on its way is not said again, nor bid over, too early."""
+"""Many large values at once: a proposal on its way is neither repeated nor preempted too early."""
 
 from decreed.registry.config import MIB
 from decreed.registry.keys import home
@@ -21,7 +21,7 @@ def slowly(sender: NodeId, to: NodeId, message: PeerMessage) -> tuple[float, ...
 
 
 def sent_while_slow(value: bytes) -> list[PeerMessage]:
-    """What leaves the nodes for each other while claims of `value` are decided slowly."""
+    """The messages between nodes while claims of `value` are decided slowly."""
     world = World()
     world.delays = slowly
     world.sent.clear()
@@ -34,7 +34,7 @@ def sent_while_slow(value: bytes) -> list[PeerMessage]:
     return [message for sender, to, message in world.sent if sender != to]
 
 
-def test_megabytes_on_their_way_are_said_once_and_finished_by_nobody_else() -> None:
+def test_large_values_on_their_way_are_sent_once_and_finished_by_no_other_node() -> None:
     sent = sent_while_slow(bytes(MIB))
     assert sum(isinstance(message, Accept) for message in sent) == 2 * CLAIMS
     keys = [Key(f"k{n}") for n in range(CLAIMS)]
@@ -42,19 +42,19 @@ def test_megabytes_on_their_way_are_said_once_and_finished_by_nobody_else() -> N
     assert sum(isinstance(message, Prepare) for message in sent) == 2 * len(elsewhere)
 
 
-def test_small_values_are_said_again_as_soon_as_ever() -> None:
+def test_small_values_are_repeated_as_soon_as_ever() -> None:
     sent = sent_while_slow(b"small")
     assert sum(isinstance(message, Accept) for message in sent) > 2 * 2 * CLAIMS
 
 
-def test_the_bytes_on_their_way_are_forgotten_with_the_outcome() -> None:
+def test_the_bytes_on_their_way_leave_the_backlog_with_the_outcome() -> None:
     world = World()
     for number in range(CLAIMS):
         world.freeze("n1", f"k{number}", bytes(MIB))
     assert [world.replica(node).parts.acceptors.backlog_ms for node in world.up()] == [0.0] * 3
 
 
-def test_the_bytes_of_what_was_put_off_are_forgotten_with_the_outcome_too() -> None:
+def test_the_bytes_of_a_postponed_key_leave_the_backlog_with_the_outcome() -> None:
     world = World()
     world.lose = lambda _, to, message: isinstance(message, Accepted | AcceptedMany | Commit)
     world.claim("n1", claim("k", bytes(MIB)), timeout_ms=8_000, here=True)
@@ -67,7 +67,7 @@ def test_the_bytes_of_what_was_put_off_are_forgotten_with_the_outcome_too() -> N
     assert acceptors.backlog_ms == 0
 
 
-def test_the_bytes_of_terms_are_forgotten_with_them() -> None:
+def test_the_bytes_of_forgotten_terms_leave_the_backlog() -> None:
     world = forgetful()
     world.lose = cut_off(N3)
     cycle(world)

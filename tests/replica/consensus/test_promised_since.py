@@ -1,4 +1,4 @@
-"""A chosen key of which a higher ballot was promised since: its acceptances still count."""
+"""A chosen key with a later promise in a higher ballot: its acceptances still count."""
 
 import pytest
 
@@ -14,7 +14,7 @@ N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 
 
 def chosen_then_promised() -> World:
-    """n1 and n2 have accepted a decree and then promised n3 more; n1 is out of reach."""
+    """n1 and n2 have accepted a decree, then promised n3 a higher ballot; n1 is unreachable."""
     world = World()
     decree = Decree.of(claim(KEY), Ballot(5, Process(N2, 1)), 0)
     for node in (N1, N2):

@@ -1,4 +1,4 @@
-"""What was written without a sync is made durable soon, by a step with nothing to write if need be."""
+"""Records written without a sync are soon made durable, if necessary by a step that writes nothing."""
 
 from decreed.registry.disk import CursorRecord
 from decreed.registry.paxos.messages import Commit
@@ -21,7 +21,7 @@ def commit(key: str) -> FromPeer:
 
 
 def alone(after: str = "") -> World:
-    """n1 hears of nobody, and has settled what it had."""
+    """n1 hears from no other node, and everything that it wrote is durable."""
     world = World()
     if after:
         world.freeze("n1", "earlier", after.encode())
@@ -54,7 +54,7 @@ def test_a_step_in_between_that_writes_nothing_leaves_it_to_be_settled() -> None
     assert looks(world).sync
 
 
-def test_a_feed_that_nobody_adds_to_is_durable_soon_and_told_so_far() -> None:
+def test_an_idle_feed_is_soon_durable_and_its_end_is_reported() -> None:
     world = alone()
     disk, node = world.machines[N1].disk, world.replica("n1").node
     world.post(N1, commit("k"))
@@ -65,14 +65,16 @@ def test_a_feed_that_nobody_adds_to_is_durable_soon_and_told_so_far() -> None:
     assert node.settled_feed_end == node.feed_end
 
 
-def test_what_waits_for_the_disk_waits_for_a_sync_though_nothing_is_written_with_it() -> None:
+def test_a_message_that_waits_for_the_disk_waits_for_a_sync_though_nothing_is_written_with_it() -> (
+    None
+):
     step = StepBuilder(Moment(0, 0), 0, {})
     step.after(Send(N2, Ping(0, True, False)))
     effects = step.finish()
     assert not effects.records and effects.sync
 
 
-def test_a_page_of_what_is_not_durable_yet_leaves_behind_a_sync() -> None:
+def test_a_page_with_entries_that_are_not_durable_yet_leaves_after_a_sync() -> None:
     world = alone(after="a decree of an earlier incarnation, which is read from the disk")
     node = world.replica("n1").node
     step(world, N1, commit("k"))

@@ -1,4 +1,4 @@
-"""What is told of a step's own changes waits for the disk, and feeds are served and read exactly."""
+"""Messages about a step's own changes wait for the disk, and feeds are served and read exactly."""
 
 from hashlib import blake2b
 
@@ -60,9 +60,7 @@ def nothing(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
     ],
     ids=["fetch", "query", "query of an acceptance", "accept"],
 )
-def test_what_changed_in_this_very_step_is_told_behind_its_record(
-    before: Event, question: Event
-) -> None:
+def test_a_change_of_this_step_is_reported_after_its_record(before: Event, question: Event) -> None:
     world = World()
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
@@ -74,7 +72,7 @@ def test_what_changed_in_this_very_step_is_told_behind_its_record(
     assert effects.after
 
 
-def test_a_decree_is_told_before_its_record_is_synced_for_it_is_chosen_anyhow() -> None:
+def test_a_decree_is_sent_before_its_record_is_synced_since_it_is_chosen() -> None:
     world = World()
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
@@ -84,7 +82,7 @@ def test_a_decree_is_told_before_its_record_is_synced_for_it_is_chosen_anyhow() 
     assert effects.records and not effects.sync
 
 
-def test_no_peer_is_told_of_a_feed_entry_that_is_not_durable() -> None:
+def test_no_peer_is_sent_a_feed_entry_that_is_not_durable() -> None:
     world = World()
     world.freeze("n1", "earlier")
     world.run(1_000)
@@ -108,7 +106,7 @@ def test_no_peer_is_told_of_a_feed_entry_that_is_not_durable() -> None:
     assert replica.membership.identity().feed_end == before + 1
 
 
-def test_a_feed_is_served_to_those_who_mean_this_disk_and_ask_for_what_is_there() -> None:
+def test_a_feed_is_served_only_for_this_disk_and_existing_positions() -> None:
     world = World()
     world.freeze("n1", KEY)
     world.run(1_000)
@@ -136,7 +134,7 @@ def test_a_page_from_elsewhere_in_the_feed_moves_no_cursor() -> None:
     assert catchup.cursor(N1) == before
 
 
-def test_a_list_does_without_the_own_disk_if_the_others_are_a_quorum() -> None:
+def test_a_list_needs_no_own_disk_if_the_others_are_a_quorum() -> None:
     world = World()
     world.freeze("n2", KEY)
     world.run(1_000)
@@ -161,7 +159,7 @@ def test_a_list_fails_if_the_own_disk_is_needed_and_cannot_be_read() -> None:
     assert isinstance(answer, Failed) and answer.code == Damaged.code
 
 
-def test_an_answer_says_what_is_accepted_and_what_is_learned() -> None:
+def test_an_answer_reports_what_is_accepted_and_what_is_learned() -> None:
     world = World()
     world.post(N1, ACCEPT)
     world.settle()
@@ -173,7 +171,7 @@ def test_an_answer_says_what_is_accepted_and_what_is_learned() -> None:
     assert said == [QueryAnswer(7, True, None), QueryAnswer(8, False, None)]
 
 
-def test_a_link_is_used_only_once_it_is_recorded_who_is_there() -> None:
+def test_a_link_is_used_only_after_its_peer_is_recorded() -> None:
     world = World()
     replica, identity = world.replica(N1), world.replica(N2).membership.identity()
     shown = replace(
@@ -185,7 +183,7 @@ def test_a_link_is_used_only_once_it_is_recorded_who_is_there() -> None:
     assert [item for item in effects.after if isinstance(item, UseLink)]
 
 
-def test_a_watch_hears_of_a_decree_before_its_record_is_synced_for_it_is_chosen_anyhow() -> None:
+def test_a_watch_gets_a_decree_before_its_record_is_synced_since_it_is_chosen() -> None:
     world = World()
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
@@ -199,7 +197,7 @@ def test_a_watch_hears_of_a_decree_before_its_record_is_synced_for_it_is_chosen_
     assert effects.records and not effects.sync
 
 
-def test_digests_tell_decrees_apart_by_every_field() -> None:
+def test_decrees_that_differ_in_any_field_have_different_digests() -> None:
     changes: list[dict[str, object]] = [
         {"value": b"w"},
         {"content_type": "text/html"},
@@ -213,7 +211,7 @@ def test_digests_tell_decrees_apart_by_every_field() -> None:
     assert len(digests | {decree_digest(DECREE)}) == len(changes) + 1
 
 
-def test_a_digest_is_what_the_protocol_says_it_is() -> None:
+def test_a_digest_is_the_one_that_the_protocol_specifies() -> None:
     texts = [DECREE.content_type, DECREE.claimant, DECREE.claim_id, DECREE.note]
     plain = msgspec.msgpack.encode(["k", DECREE.value, *texts, 0, [5, ["n2", 1]]])
     assert decree_digest(DECREE) == blake2b(plain, digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""What an acceptor makes of a batch: each key is judged by itself, new ones at a glance."""
+"""An acceptor's votes on a batch: each key is judged separately, with a short way for new ones."""
 
 from decreed.registry.keys import home
 from decreed.registry.locks.terms import term_key
@@ -21,7 +21,7 @@ from ...support.proven import wish
 from ...support.world import World, stored
 
 
-def test_R19_within_a_batch_each_key_is_judged_by_itself() -> None:
+def test_R19_within_a_batch_each_key_is_judged_separately() -> None:
     """One for another home, and one that is promised higher, are refused; the last is not."""
     world = World()
     (foreign,) = keys_of(world, 1, N2)
@@ -34,7 +34,7 @@ def test_R19_within_a_batch_each_key_is_judged_by_itself() -> None:
     assert [proposal is not None for proposal in accepted] == [False, False, True]
 
 
-def test_a_term_is_not_voted_on_in_a_batch_since_its_guard_has_its_own_answers() -> None:
+def test_a_term_is_not_voted_on_in_a_batch_since_its_lease_check_has_its_own_refusal() -> None:
     world = World()
     keys = (term_key(f"l{n}", 1) for n in range(100))
     key = next(key for key in keys if home(key, world.config.nodes) == N1)
@@ -48,14 +48,14 @@ def test_a_term_is_not_voted_on_in_a_batch_since_its_guard_has_its_own_answers()
     assert stored(world, N2, key).accepted is not None, "alone it is accepted"
 
 
-def test_a_node_that_may_not_vote_says_nothing_of_a_batch() -> None:
+def test_a_node_that_may_not_vote_does_not_answer_a_batch() -> None:
     world = World(up=["n1", "n2"])
     world.sent.clear()
     take(world, N2, (N1, proposal(keys_of(world))))
     assert not [m for s, _, m in world.sent if s == N2 and isinstance(m, AcceptedMany | Nack)]
 
 
-def test_R05_another_value_in_a_ballot_that_flew_is_refused_and_told_loudly() -> None:
+def test_R05_another_value_in_the_ballot_of_a_batch_is_refused_with_an_alarm() -> None:
     world = World()
     keys = keys_of(world)
     take(world, N2, (N1, proposal(keys)))

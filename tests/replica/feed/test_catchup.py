@@ -1,4 +1,4 @@
-"""Catching up: nobody misses a decree for long, and nodes that disagree find out."""
+"""Catching up: no node misses a decree for long, and nodes that disagree notice it."""
 
 from collections.abc import Mapping
 
@@ -26,7 +26,7 @@ def known(world: World, node: str) -> int:
 
 
 def fetched(world: World) -> list[list[str]]:
-    """The keys in each message that brought decrees which were asked for."""
+    """The keys of each message with fetched decrees."""
     messages = [message for _, _, message in world.sent if isinstance(message, Fetched)]
     return [[decree.key for decree in message.decrees] for message in messages]
 
@@ -41,14 +41,14 @@ def missed(values: Mapping[str, bytes]) -> World:
     return world
 
 
-def test_a_node_that_was_down_has_everything_soon_after_it_is_back() -> None:
+def test_a_node_that_was_down_soon_has_every_decree() -> None:
     world = missed({f"k{number}": b"v" for number in range(3_000)})
     world.run(3_000)
     assert known(world, "n3") == 3_000
     assert all(stored(world, "n3", f"k{number}").learned for number in range(0, 3_000, 100))
 
 
-def test_a_lost_commit_is_made_up_for() -> None:
+def test_a_decree_whose_commit_was_lost_is_learned_from_a_feed() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Commit)
     world.claim("n1", claim("k"), here=True)
@@ -79,7 +79,7 @@ def test_the_cursor_survives_a_restart_so_nothing_is_read_twice() -> None:
     assert [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)] == before == [10, 10]
 
 
-def test_the_cursor_never_moves_past_what_is_not_learned() -> None:
+def test_the_cursor_never_moves_past_an_entry_that_is_not_learned() -> None:
     world = missed({f"k{number}": bytes(SERVE_BYTES) for number in range(20)})
     world.lose = lambda sender, to, message: (
         isinstance(message, Fetched) and message.decrees[0].key == "k7"
@@ -90,14 +90,14 @@ def test_the_cursor_never_moves_past_what_is_not_learned() -> None:
     assert known(world, "n3") == 19
 
 
-def test_what_is_short_is_fetched_together_and_learned_in_one_step() -> None:
+def test_short_decrees_are_fetched_together_and_learned_in_one_step() -> None:
     world = missed({f"k{number}": b"v" for number in range(20)})
     world.run(5_000)
     assert fetched(world) == [[f"k{number}" for number in range(20)]]
     assert known(world, "n3") == 20
 
 
-def test_a_message_of_decrees_is_full_with_so_many_bytes_of_values() -> None:
+def test_a_message_of_decrees_has_at_most_the_limit_of_bytes_of_values() -> None:
     third = bytes(SERVE_BYTES // 3)
     sizes = {
         "a": third,
@@ -113,13 +113,13 @@ def test_a_message_of_decrees_is_full_with_so_many_bytes_of_values() -> None:
     assert known(world, "n3") == 6
 
 
-def test_no_step_serves_more_keys_than_it_may() -> None:
+def test_no_step_serves_more_keys_than_the_limit() -> None:
     world = missed({f"k{number}": b"v" for number in range(SERVE_KEYS + 1)})
     world.run(5_000)
     assert [len(keys) for keys in fetched(world)] == [SERVE_KEYS, 1]
 
 
-def test_one_decree_that_differs_does_not_keep_those_that_came_with_it_from_being_learned() -> None:
+def test_the_decrees_that_come_with_a_disputed_one_are_learned() -> None:
     world = World()
     right, other = (decree(key, b"right", b"r") for key in ("k", "other"))
     wrong = decree("k", b"wrong", b"w")
@@ -130,7 +130,7 @@ def test_one_decree_that_differs_does_not_keep_those_that_came_with_it_from_bein
     assert sum("different decrees" in alarm for alarm in world.alarms) == 1
 
 
-def test_two_nodes_that_disagree_stop_serving_the_key_loudly() -> None:
+def test_two_nodes_that_disagree_stop_serving_the_key_with_an_alarm() -> None:
     world = World()
     world.freeze("n1", "k", b"right")
     wrong = Decree.of(claim("k", b"wrong", b"w"), Ballot(1, Process(N3, 1)), 0)
@@ -173,7 +173,7 @@ def test_a_dispute_does_not_stop_the_feed() -> None:
     assert all(stored(world, node, "after").learned for node in world.up())
 
 
-def test_what_a_peer_that_died_was_asked_for_comes_from_another() -> None:
+def test_decrees_that_a_dead_peer_was_asked_for_come_from_another_peer() -> None:
     world = World()
     world.lose = lambda sender, to, message: (
         isinstance(message, Commit | Fetch)
@@ -192,8 +192,8 @@ def test_what_a_peer_that_died_was_asked_for_comes_from_another() -> None:
     assert stored(world, "n3", "k").learned is not None
 
 
-def test_a_page_is_complete_with_its_last_key_even_if_nobody_is_asked_for_it_any_more() -> None:
-    """It waits for what another peer was asked for, who was given up meanwhile."""
+def test_a_page_is_complete_with_its_last_key_even_if_the_peer_asked_for_it_was_given_up() -> None:
+    """It waits for a key that another peer was asked for, which was given up meanwhile."""
     world = World()
     lost: tuple[type, ...] = (Commit, Fetch)
     world.lose = lambda sender, to, message: (

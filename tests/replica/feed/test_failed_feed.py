@@ -1,4 +1,4 @@
-"""The feed of a node whose disk failed: it is served as far as it is durable, and no further."""
+"""The feed of a node whose disk failed is served only as far as it is durable."""
 
 from decreed.registry.paxos.messages import Commit
 from decreed.registry.replica.step.events import FromPeer
@@ -31,7 +31,7 @@ def failed_behind_an_entry_without_a_sync() -> World:
     return world
 
 
-def test_a_page_of_it_ends_where_it_is_durable() -> None:
+def test_a_page_of_it_ends_at_the_durable_end() -> None:
     world = failed_behind_an_entry_without_a_sync()
     disk_id = world.replica(N1).node.identity.disk_id
     world.post(N1, FromPeer(N2, Pull(disk_id, 0, 10)))
@@ -41,7 +41,7 @@ def test_a_page_of_it_ends_where_it_is_durable() -> None:
     assert page.keys == ("a",)
 
 
-def test_a_watch_is_told_of_no_position_behind_that() -> None:
+def test_a_watch_gets_no_position_after_the_durable_end() -> None:
     world = failed_behind_an_entry_without_a_sync()
     disk_id = world.replica(N1).node.identity.disk_id
     request = WatchRequest(world.new_id(), 300, "", Position(N1, disk_id, 0), 10)

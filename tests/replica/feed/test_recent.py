@@ -1,4 +1,4 @@
-"""The end of the feed in memory: what it serves is the feed, and what it calls known is known."""
+"""The end of the feed in memory: it serves the entries of the feed, and knows which are learned."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from decreed.registry.wire.codec import decode, encode
 from decreed.registry.wire.peers import FeedPage
 
 PORTION = 3
-"""So many keys are learned at once."""
+"""How many keys are learned at once."""
 DISK = b"a disk of sixteen"[:16]
 
 
@@ -33,38 +33,38 @@ def columns(*numbers: int) -> tuple[tuple[Key, ...], bytes]:
     return tuple(map(key, numbers)), b"".join(map(digest, numbers))
 
 
-def test_a_page_has_the_entries_of_the_feed_where_they_stand_in_it() -> None:
+def test_a_page_has_the_entries_of_the_feed_at_their_positions() -> None:
     recent = filled(100, 5)
     assert recent.page(101, 104) == columns(101, 102, 103)
     assert recent.page(105, 105) == ((), b"")
 
 
 @pytest.mark.parametrize("part", [(99, 102), (104, 106), (103, 102), (0, 0)])
-def test_there_is_no_page_of_what_is_not_remembered(part: tuple[int, int]) -> None:
+def test_there_is_no_page_of_entries_that_were_dropped(part: tuple[int, int]) -> None:
     assert filled(100, 5).page(*part) is None
 
 
-def test_only_what_differs_or_is_unknown_is_news() -> None:
+def test_only_different_or_unknown_entries_are_differing() -> None:
     recent = filled(0, 9)
-    assert list(recent.news(*columns(*range(9)))) == []
+    assert list(recent.differing(*columns(*range(9)))) == []
     keys, digests = columns(3, 4, 5)
     wrong = digests[:16] + digest(77) + digests[32:]
-    assert list(recent.news(keys, wrong)) == [(key(4), digest(77))]
-    assert list(recent.news(*columns(8, 9))) == [(key(9), digest(9))]
+    assert list(recent.differing(keys, wrong)) == [(key(4), digest(77))]
+    assert list(recent.differing(*columns(8, 9))) == [(key(9), digest(9))]
 
 
-def test_an_unknown_key_is_news_even_if_the_digests_behind_it_would_fit_without_it() -> None:
+def test_an_unknown_key_differs_even_if_the_digests_after_it_would_fit_without_it() -> None:
     keys, digests = columns(1, 2)
-    assert len(filled(0, 3).news((Key("x"), *keys), digest(7) + digests)) == 1
+    assert len(filled(0, 3).differing((Key("x"), *keys), digest(7) + digests)) == 1
 
 
-def test_the_memory_is_bounded_and_the_oldest_go_first() -> None:
+def test_the_memory_is_bounded_and_the_oldest_entries_are_dropped_first() -> None:
     count = CAPACITY * 2
     recent = filled(0, count)
     assert recent.page(0, 1) is None
     assert recent.page(count - CAPACITY, count - CAPACITY + 1) == columns(count - CAPACITY)
     assert recent.page(count - 1, count) == columns(count - 1)
-    assert list(recent.news(*columns(0, count - 1))) == [(key(0), digest(0))]
+    assert list(recent.differing(*columns(0, count - 1))) == [(key(0), digest(0))]
 
 
 @pytest.mark.parametrize("digests", [b"", b"d" * 31, b"d" * 33, b"d" * 48])

@@ -1,4 +1,4 @@
-"""Old terms are forgotten, and nobody votes on them again (design 11)."""
+"""Old terms are forgotten, and no node votes on them again (design 11)."""
 
 import os
 
@@ -24,10 +24,10 @@ CYCLES = int(os.environ.get("DECREED_TEST_CYCLES", "320"))
 HIGH = Ballot(1_000, Process(N3, 1_000))
 
 
-# -- what goes and what stays
+# -- which terms are kept
 
 
-def test_the_newest_terms_stay() -> None:
+def test_the_newest_terms_are_kept() -> None:
     world = forgetful()
     decrees = cycles(world, 40)
     world.run(1_000)
@@ -65,7 +65,7 @@ def test_many_cycles_leave_no_more_on_disk_and_in_memory_than_the_retention() ->
         assert replica.unlearned == 0
 
 
-def test_a_term_that_is_told_again_pushes_nothing_out_again() -> None:
+def test_a_term_that_is_learned_again_makes_no_term_forgotten_again() -> None:
     world = forgetful()
     cycles(world, 32)
     world.run(1_000)
@@ -76,9 +76,7 @@ def test_a_term_that_is_told_again_pushes_nothing_out_again() -> None:
     assert not said_again.records and not said_again.sync
 
 
-def test_of_terms_that_are_fetched_together_none_is_learned_below_the_floor_that_another_raises() -> (
-    None
-):
+def test_no_fetched_term_is_learned_below_the_floor_that_another_one_raises() -> None:
     old = forgetful()
     cycles(old, 32)
     latest = stored(old, N1, term_key("l", 32)).learned
@@ -92,11 +90,11 @@ def test_of_terms_that_are_fetched_together_none_is_learned_below_the_floor_that
     assert has_forgotten(world, N3, 8)
 
 
-# -- nobody votes on what is forgotten
+# -- no votes on forgotten terms
 
 
 def probe(world: World, node: NodeId, term: int) -> set[type]:
-    """Ask a node everything about a term; returns the kinds of what it says to the requester."""
+    """Ask a node every question about a term; returns the kinds of its answers."""
     key, decree = term_key("l", term), stored(world, node, term_key("l", 40)).learned
     assert decree is not None
     mark = len(world.sent)
@@ -133,7 +131,7 @@ def test_a_forgotten_term_is_never_voted_on_again() -> None:
     assert lock_and_term(cycle(world, "n2").key)[1] == 41
 
 
-def test_whatever_was_ever_said_may_come_again_and_nothing_changes() -> None:
+def test_any_repeated_message_changes_nothing() -> None:
     world = forgetful()
     cycles(world, 40)
     world.run(1_000)
@@ -156,7 +154,7 @@ def _only_instances(rows: dict[bytes, bytes]) -> dict[bytes, bytes]:
     return {key: value for key, value in rows.items() if key[:1] in b"iul"}
 
 
-def test_a_vote_that_is_forgotten_in_its_own_step_is_not_given() -> None:
+def test_a_vote_that_is_forgotten_in_its_own_step_does_not_leave() -> None:
     world = forgetful()
     cycle(world)
     replica, storage = world.replica("n3"), world.machines[N3].storage
@@ -169,7 +167,7 @@ def test_a_vote_that_is_forgotten_in_its_own_step_is_not_given() -> None:
     assert has_forgotten(world, "n3", 5)
 
 
-def test_a_floor_is_told_only_behind_the_batch_in_which_it_was_raised() -> None:
+def test_a_floor_is_sent_only_after_the_batch_that_raised_it() -> None:
     world = forgetful()
     cycle(world)
     replica, storage = world.replica("n3"), world.machines[N3].storage

@@ -1,4 +1,4 @@
-"""Forgetting in bad weather: no term is ever chosen twice, and the lock goes on (design 11)."""
+"""Truncation under random faults: no term is ever chosen twice, and the lock works on (design 11)."""
 
 import os
 import random
@@ -21,7 +21,7 @@ TICK_MS = 120
 
 
 class Ballots:
-    """What was chosen, by the votes that were seen to leave."""
+    """What was chosen, counted from the votes that left."""
 
     def __init__(self, world: World) -> None:
         self.chosen: dict[Key, Decree] = {}
@@ -31,7 +31,7 @@ class Ballots:
         self._votes: dict[tuple[Key, Ballot], set[NodeId]] = {}
 
     def count(self) -> None:
-        """Look at what was said since the last time."""
+        """Count the messages since the last call."""
         for sender, _, message in self._world.sent[self._seen :]:
             self._look(sender, message)
         self._seen = len(self._world.sent)
@@ -55,7 +55,7 @@ class Ballots:
 
 
 class Storm:
-    """One run: misfortune, and callers who take the lock, give it back, and read its past."""
+    """One run: faults, and clients that take the lock, release it, and read its old terms."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -65,7 +65,7 @@ class Storm:
         self.world.delays = lambda *_: self._delays()
 
     def tick(self) -> None:
-        """One piece of bad luck perhaps, some wishes, and a while."""
+        """Perhaps one fault, some requests, and some time."""
         if self.chance.random() < 0.5:
             self._misfortune()
         for _ in range(self.chance.randrange(1, 4)):
@@ -75,7 +75,7 @@ class Storm:
         self.ballots.count()
 
     def heal(self) -> None:
-        """Good weather again."""
+        """End all faults."""
         self.world.lose = lambda *_: False
         self.world.delays = lambda *_: (0.0,)
         for node in self.world.config.nodes:

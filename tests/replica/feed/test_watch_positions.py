@@ -1,4 +1,4 @@
-"""A watch is told before the disk has it; no crash makes it miss anything for that."""
+"""A watch gets decrees before they are durable, and still misses none after a crash."""
 
 from dataclasses import dataclass
 
@@ -33,26 +33,26 @@ def commit(key: str) -> FromPeer:
 
 @dataclass
 class Watched:
-    """n1 of a cluster, which hears of decrees from its peers alone, and somebody who watches it."""
+    """n1 of a cluster, which learns only from its peers, and a client that watches it."""
 
     world: World
     position: Position
 
     def learn(self, *keys: str) -> None:
-        """A peer says that these are decided; nothing of it is synced."""
+        """Let n1 learn keys from a peer, without a sync."""
         for key in keys:
             self.world.post(N1, commit(key))
             self.world.settle()
 
     def look(self) -> list[str]:
-        """What the watch is told next, at once; it goes on behind that."""
+        """The next keys for the watch, without a wait; it continues after them."""
         page = self.world.ask("n1", WatchRequest(self.world.new_id(), 20, "", self.position, 10))
         assert isinstance(page, WatchPage) and not page.lost
         self.position = page.position
         return [decree.key for decree in page.decrees]
 
     def crash(self, kept: int = 0) -> None:
-        """n1 dies, and its disk keeps that many of the unsynced batches."""
+        """Crash n1; its disk keeps that many of the unsynced batches."""
         self.world.machines[N1].disk.crash(kept)
         self.world.crash(N1)
         self.world.boot(N1)
@@ -73,7 +73,7 @@ def watched() -> Watched:
     return Watched(world, Position(N1, disk_id, 1))
 
 
-def test_a_watch_goes_on_behind_what_is_not_durable_yet_and_is_told_nothing_twice(
+def test_a_watch_continues_after_entries_that_are_not_durable_yet_and_gets_none_twice(
     watched: Watched,
 ) -> None:
     watched.learn("b")
@@ -92,7 +92,7 @@ def test_a_position_of_an_idle_watch_is_plain_once_all_is_durable(watched: Watch
     assert watched.position.index == watched.node.settled_feed_end == 2
 
 
-def test_what_a_crash_took_is_told_again_in_its_new_place(watched: Watched) -> None:
+def test_entries_that_a_crash_took_are_sent_again_at_their_new_place(watched: Watched) -> None:
     watched.learn("b", "c")
     assert watched.look() == ["b", "c"]
     watched.crash()
@@ -100,7 +100,7 @@ def test_what_a_crash_took_is_told_again_in_its_new_place(watched: Watched) -> N
     assert watched.look() == ["d", "c", "b"]
 
 
-def test_what_a_crash_left_is_not_told_again(watched: Watched) -> None:
+def test_entries_that_a_crash_left_are_not_sent_again(watched: Watched) -> None:
     watched.learn("b", "c", "d")
     assert watched.look() == ["b", "c", "d"]
     watched.crash(kept=2)
@@ -108,7 +108,7 @@ def test_what_a_crash_left_is_not_told_again(watched: Watched) -> None:
     assert watched.look() == ["e", "d"]
 
 
-def test_a_position_that_is_two_incarnations_old_is_believed_as_far_as_it_was_durable(
+def test_a_position_from_two_incarnations_ago_counts_as_far_as_it_was_durable(
     watched: Watched,
 ) -> None:
     watched.learn("b", "c")
@@ -120,7 +120,7 @@ def test_a_position_that_is_two_incarnations_old_is_believed_as_far_as_it_was_du
     assert watched.look() == ["d", "c", "b"]
 
 
-def test_a_watch_of_a_node_whose_disk_failed_goes_back_to_what_is_durable(
+def test_a_watch_of_a_node_whose_disk_failed_goes_back_to_the_durable_end(
     watched: Watched,
 ) -> None:
     watched.learn("b")
@@ -135,7 +135,7 @@ def test_a_watch_of_a_node_whose_disk_failed_goes_back_to_what_is_durable(
     assert watched.look() == ["c", "b"]
 
 
-def test_a_position_that_was_never_told_is_lost(watched: Watched) -> None:
+def test_a_position_that_was_never_sent_is_lost(watched: Watched) -> None:
     watched.learn("b")
     assert watched.look() == ["b"]
     number = watched.position.index
@@ -148,7 +148,7 @@ def test_a_position_that_was_never_told_is_lost(watched: Watched) -> None:
 
 
 def expiry(effects: Effects) -> Fired:
-    """The end of the time of what was asked in a step."""
+    """The timer at the deadline of a request that a step received."""
     (timer,) = [wanted.timer for wanted in effects.timers if isinstance(wanted.timer, Expire)]
     return Fired(timer)
 
@@ -159,7 +159,7 @@ def page_of(effects: Effects) -> WatchPage:
     return page
 
 
-def test_what_is_learned_in_the_step_in_which_a_watch_runs_out_is_told_next(
+def test_a_decree_learned_in_the_step_in_which_a_watch_runs_out_is_sent_next(
     watched: Watched,
 ) -> None:
     request = WatchRequest(watched.world.new_id(), 500, "", watched.position, 10)
@@ -168,7 +168,7 @@ def test_what_is_learned_in_the_step_in_which_a_watch_runs_out_is_told_next(
     assert (page.decrees, page.position.index) == ((), 1)
 
 
-def test_a_watch_that_runs_out_while_it_is_read_for_goes_on_from_where_it_was(
+def test_a_watch_that_runs_out_during_its_read_continues_from_its_position(
     watched: Watched,
 ) -> None:
     watched.learn("b")
@@ -180,10 +180,10 @@ def test_a_watch_that_runs_out_while_it_is_read_for_goes_on_from_where_it_was(
     assert watched.look() == ["b"]
 
 
-def test_a_node_whose_disk_failed_tells_no_position_behind_what_is_durable(
+def test_a_node_whose_disk_failed_sends_no_position_after_the_durable_end(
     watched: Watched,
 ) -> None:
-    """Whatever it has counted by then."""
+    """Wherever its feed ended by then."""
     watched.world.machines[N1].disk.fail_syncs = 1
     watched.learn("b")
     watched.world.run(2_000)
@@ -193,7 +193,7 @@ def test_a_node_whose_disk_failed_tells_no_position_behind_what_is_durable(
     assert page_of(step(watched.world, N1, FromClient(1, (request,)))).position.index == 1
 
 
-def test_no_number_is_told_that_runs_over(watched: Watched) -> None:
+def test_no_position_is_sent_that_overflows(watched: Watched) -> None:
     node, identity = watched.node, watched.node.identity
     node.settled_feed_end = (1 << DURABLE_BITS) - 1
     node.identity = replace(identity, incarnation=(1 << INCARNATION_BITS) - 1)
@@ -209,7 +209,7 @@ def test_no_number_is_told_that_runs_over(watched: Watched) -> None:
     assert number_of(node, node.feed_end) is None
 
 
-def test_what_fits_into_no_number_waits_for_the_disk(watched: Watched) -> None:
+def test_a_position_that_fits_no_number_waits_for_the_disk(watched: Watched) -> None:
     node = watched.node
     most = node.settled_feed_end + (1 << AHEAD_BITS) - 1
     assert number_of(node, most) is not None
@@ -228,7 +228,7 @@ def test_what_fits_into_no_number_waits_for_the_disk(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("kind", ["watch", "wait"])
-def test_a_node_wants_commits_while_somebody_waits_for_what_others_decide(kind: str) -> None:
+def test_a_node_wants_commits_while_a_request_waits_for_decrees(kind: str) -> None:
     world = World()
     node = world.replica(N1).node
     assert not node.wants_commits
@@ -241,11 +241,11 @@ def test_a_node_wants_commits_while_somebody_waits_for_what_others_decide(kind: 
     assert not node.wants_commits
 
 
-# -- who cannot be told what he missed is told so
+# -- lost positions
 
 
 def watch_at(watched: Watched, index: int, disk_id: bytes = b"") -> WatchPage:
-    """What n1 says to somebody who wants to go on behind a position of its own feed."""
+    """The answer of n1 to a watch that continues after a position of n1's feed."""
     since = Position(N1, disk_id or watched.position.disk_id, index)
     request = WatchRequest(watched.world.new_id(), 20, "", since, 10)
     page = watched.world.ask("n1", request)
@@ -254,10 +254,10 @@ def watch_at(watched: Watched, index: int, disk_id: bytes = b"") -> WatchPage:
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 100])
-def test_a_position_behind_the_end_of_the_feed_is_lost_at_the_very_node_that_has_the_feed(
+def test_a_position_after_the_end_of_the_feed_is_lost_at_the_node_of_that_feed_too(
     watched: Watched, ahead: int
 ) -> None:
-    """As of a copy of its directory, or of a time before a power cut that kept less."""
+    """As with a copy of its directory, or after a power cut that kept less."""
     page = watch_at(watched, 1 + ahead)
     assert page.lost
     assert (page.position.node, page.position.disk_id) == (N1, watched.position.disk_id)
@@ -269,7 +269,7 @@ def test_a_position_on_another_disk_of_the_same_node_is_lost(watched: Watched) -
     assert watch_at(watched, 1, bytes(16)).lost
 
 
-def test_a_feed_that_cannot_be_read_loses_the_watch_and_says_where_it_goes_on(
+def test_a_feed_that_cannot_be_read_loses_the_watch_and_gives_a_position_to_continue_from(
     watched: Watched,
 ) -> None:
     watched.learn("b")

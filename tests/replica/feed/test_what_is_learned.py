@@ -1,4 +1,4 @@
-"""A decree becomes known once: who is told of it, in which order, and what is never told."""
+"""A decree is learned once: which parts are notified, in which order, and what is never reported."""
 
 from decreed.registry.keys import homes
 from decreed.registry.locks.terms import Previous, lease_id, term_key
@@ -27,15 +27,15 @@ def everything(*_: object) -> bool:
 
 
 def term_of_nobody(number: int) -> Decree:
-    """A term of a long series of them."""
+    """One term of a long series."""
     previous = Previous(b"one before", TTL_MS, RELEASED) if number > 1 else None
     return Decree.of(wanted("somebody").claim(term_key("l", number), previous), BALLOT, 0)
 
 
-# -- what is disputed
+# -- disputed keys
 
 
-def test_what_is_disputed_is_no_news_to_those_who_watch() -> None:
+def test_a_disputed_decree_is_not_sent_to_watches() -> None:
     world = World()
     world.freeze(N1, "k", b"right")
     world.run(500)
@@ -52,7 +52,7 @@ def test_what_is_disputed_is_no_news_to_those_who_watch() -> None:
     assert isinstance(page, WatchPage) and not page.decrees
 
 
-def test_nobody_is_granted_a_term_that_is_disputed() -> None:
+def test_a_disputed_term_is_not_granted() -> None:
     world = World()
     held = lease_id(lock(world, N1, "a").decree)
     mark = want(world, N1, "b")
@@ -64,11 +64,11 @@ def test_nobody_is_granted_a_term_that_is_disputed() -> None:
     assert told(world, mark) is None
 
 
-# -- who is told
+# -- notifications
 
 
-def test_what_was_known_already_is_told_to_a_claim_that_still_waits() -> None:
-    """A claim of the next slot is passed on even if its caller's first try is known here."""
+def test_a_decree_that_was_known_already_answers_a_claim_that_still_waits() -> None:
+    """A claim of the next slot is forwarded even if its first slot is learned here."""
     world = World()
     first = Key("s@1")
     node = homes(first, world.config.nodes)[2]
@@ -83,7 +83,9 @@ def test_what_was_known_already_is_told_to_a_claim_that_still_waits() -> None:
     assert world.answers[mark] == [Decreed(request.id, decree)]
 
 
-def test_what_a_new_term_pushes_out_is_told_first_if_it_was_learned_with_it() -> None:
+def test_a_term_that_a_new_one_makes_forgotten_is_reported_first_if_both_are_learned_together() -> (
+    None
+):
     world = forgetful()
     world.lose = everything
     old, new = (term_of_nobody(number) for number in (9, 32))

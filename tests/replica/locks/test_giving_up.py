@@ -1,4 +1,4 @@
-"""Claims that are given up: they hold nothing any more, whatever was under way (design 11)."""
+"""Given-up claims hold no term from then on, at whatever point they were given up (design 11)."""
 
 import pytest
 
@@ -32,7 +32,7 @@ THIEF = bytes(32)
 
 
 def asks(world: World, node: str, name: str, timeout_ms: int = 20_000) -> Mark:
-    """Somebody asks for the lock with a long ttl."""
+    """Ask for the lock with a long ttl."""
     return world.send(node, LockRequest(world.new_id(), timeout_ms, "l", True, of(name)))
 
 
@@ -45,7 +45,7 @@ def gives_up(world: World, node: str, name: str) -> Mark:
 
 
 def granted_within(world: World, mark: Mark, ms: float) -> Granted:
-    """The lock is had within so many milliseconds of the world's time."""
+    """The grant, which must come within `ms` of the world's time."""
     until_ms = world.now_ms + ms
     while told(world, mark) is None and world.now_ms < until_ms:
         world.run(1)
@@ -55,7 +55,7 @@ def granted_within(world: World, mark: Mark, ms: float) -> Granted:
 
 
 def slowly(world: World) -> None:
-    """Every message takes a millisecond, so that there is something between any two of them."""
+    """Let every message take a millisecond, so that there is a moment between any two of them."""
     world.delays = lambda *_: (1.0,)
 
 
@@ -64,7 +64,9 @@ def slowly(world: World) -> None:
 
 @pytest.mark.parametrize("node", ["n1", "n2"])
 @pytest.mark.parametrize("at_ms", range(12))
-def test_given_up_at_any_point_of_an_acquire_the_lock_is_free(at_ms: int, node: str) -> None:
+def test_a_claim_given_up_at_any_point_of_an_acquire_leaves_the_lock_free(
+    at_ms: int, node: str
+) -> None:
     world = World()
     slowly(world)
     asks(world, "n1", "a")
@@ -75,7 +77,7 @@ def test_given_up_at_any_point_of_an_acquire_the_lock_is_free(at_ms: int, node: 
 
 @pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize("at_ms", range(-4, 12, 2))
-def test_given_up_at_any_point_of_a_hand_over_the_next_waiter_gets_it(
+def test_a_claim_given_up_at_any_point_of_a_hand_over_leaves_the_lock_to_the_next_waiter(
     at_ms: int, size: int
 ) -> None:
     world = World(config(size))
@@ -116,7 +118,7 @@ def test_a_broken_connection_is_no_give_up() -> None:
     assert isinstance(keep(world, "n2", lease_id(held.decree)), Kept), "it goes on by another node"
 
 
-def test_those_who_wait_for_it_leave_the_queue_wherever_they_wait() -> None:
+def test_the_waiters_of_a_given_up_claim_leave_the_queues_of_all_nodes() -> None:
     world = World()
     lock(world, "n1", "first")
     for node in world.config.nodes:
@@ -131,7 +133,7 @@ def test_those_who_wait_for_it_leave_the_queue_wherever_they_wait() -> None:
 # -- what a node remembers
 
 
-def test_a_give_up_that_arrives_before_its_acquire_meets_it() -> None:
+def test_a_give_up_that_arrives_before_its_acquire_still_counts() -> None:
     world = World()
     assert isinstance(world.answers[given_up(world, "a")][0], GivenUp)
     refused = world.ask("n2", LockRequest(world.new_id(), 1_000, "l", True, of("a")))
@@ -148,7 +150,7 @@ def given_up(world: World, name: str) -> Mark:
 def test_a_node_that_missed_the_give_up_grants_a_term_that_is_over_at_once() -> None:
     world = World()
     held = lock(world, "n1", "first")
-    asks(world, "n2", "a")  # the client moved on from here, and nobody has told this node
+    asks(world, "n2", "a")  # the client moved on from here, and this node missed the give-up
     world.run(20)
     missing(world, N2)
     assert isinstance(world.answers[given_up(world, "a")][0], GivenUp)
@@ -163,7 +165,7 @@ def test_a_node_that_missed_the_give_up_grants_a_term_that_is_over_at_once() -> 
 
 
 def missing(world: World, node: NodeId) -> None:
-    """A node is told of no give-up."""
+    """Lose all give-ups to a node."""
 
     def lose(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
         return to == node and isinstance(message, GiveUp)
@@ -171,7 +173,7 @@ def missing(world: World, node: NodeId) -> None:
     world.lose = lose
 
 
-def test_it_is_said_to_be_given_up_only_when_a_prepare_quorum_has_taken_it() -> None:
+def test_a_give_up_is_confirmed_only_after_a_prepare_quorum_has_taken_it() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, GiveUpTaken)
     mark = gives_up(world, "n1", "a")
@@ -187,7 +189,7 @@ def test_it_is_said_to_be_given_up_only_when_a_prepare_quorum_has_taken_it() -> 
     assert not any("give-ups" in world.replica(n).pending_work() for n in world.config.nodes)
 
 
-def test_it_is_remembered_for_one_ttl_and_no_longer() -> None:
+def test_a_give_up_is_remembered_for_one_ttl() -> None:
     world = World()
     given_up(world, "a")
     leases: list[Leases] = [world.replica(node).parts.leases for node in world.config.nodes]
@@ -197,7 +199,7 @@ def test_it_is_remembered_for_one_ttl_and_no_longer() -> None:
     assert [len(held.given_up) for held in leases] == [0, 0, 0]
 
 
-def test_one_too_many_ends_what_is_there_and_is_not_said_to_be_taken() -> None:
+def test_a_give_up_beyond_the_bound_ends_the_term_but_is_not_confirmed() -> None:
     world = World()
     lock_of_a = world.send("n1", LockRequest(world.new_id(), 1_000, "l", True, of("a")))
     world.run(20)
@@ -221,10 +223,10 @@ def test_the_term_of_a_given_up_claim_shows_as_over() -> None:
     assert isinstance(kept, Superseded)
 
 
-# -- only the claimer's own word
+# -- only with the claim's secret
 
 
-def test_a_give_up_with_another_secret_does_nothing_to_holder_or_waiter() -> None:
+def test_a_give_up_with_another_secret_changes_nothing_for_holder_or_waiter() -> None:
     world = World()
     held = lock(world, "n1", "a")
     mark = want(world, "n1", "b")
@@ -240,7 +242,7 @@ def test_a_give_up_with_another_secret_does_nothing_to_holder_or_waiter() -> Non
     assert term(lock(world, "n3", "c")) == 3
 
 
-def test_a_claim_id_with_another_secret_is_not_granted_the_term_that_all_can_read() -> None:
+def test_a_claim_with_a_copied_id_and_another_secret_is_not_granted_the_term() -> None:
     world = World()
     lock(world, "n1", "a")
     stolen = TermClaim("thief", wanted("a").claim_id, TTL_MS, bytes(32))

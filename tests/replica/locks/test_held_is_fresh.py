@@ -1,6 +1,6 @@
 """`HeldBy`, and so `LockHeld`, rest on answers to questions that were asked after the request.
 
-An answer to an older question may be from before somebody released, or got, the lock.
+An answer to an older question may be from before the lock was released or granted.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def questions(world: World) -> int:
 
 
 @pytest.mark.parametrize("asks", [who_has_it, tries])
-def test_what_was_asked_before_the_request_does_not_answer_it(asks: Ask) -> None:
+def test_a_question_asked_before_the_request_does_not_answer_it(asks: Ask) -> None:
     world = World()
     lock(world, "n1", "a")
     slow_answers(world)
@@ -65,8 +65,8 @@ def test_what_was_asked_before_the_request_does_not_answer_it(asks: Ask) -> None
 
 
 @pytest.mark.parametrize("asks", [who_has_it, tries])
-def test_what_was_answered_before_the_request_does_not_answer_it(asks: Ask) -> None:
-    """Somebody waits, and has been told how things stand: the next who asks has it asked again."""
+def test_an_answer_given_before_the_request_does_not_answer_it(asks: Ask) -> None:
+    """A waiter's question is answered; the next request needs a new question."""
     world = World()
     lock(world, "n1", "a")
     want(world, "n1", "b")
@@ -80,8 +80,8 @@ def test_what_was_answered_before_the_request_does_not_answer_it(asks: Ask) -> N
     assert isinstance(told(world, mark), HeldBy) and questions(world) == 1
 
 
-def test_nobody_is_told_of_a_holder_who_released_before_he_asked() -> None:
-    """An answer from before the release arrives behind it: it is not for who asked behind it."""
+def test_a_request_after_a_release_is_not_answered_with_the_released_holder() -> None:
+    """An answer from before the release arrives after it, and is not for a request from after it."""
     world = World()
     held = lease_id(lock(world, "n1", "a").decree)
     slow_answers(world)
@@ -96,8 +96,8 @@ def test_nobody_is_told_of_a_holder_who_released_before_he_asked() -> None:
     assert answer.ending is not None and answer.remaining_ms == 0, "it was over before he asked"
 
 
-def test_a_free_lock_is_told_to_those_alone_who_asked_before_the_question() -> None:
-    """The lease has run out: who asked since may have asked behind the next grant."""
+def test_a_free_lock_is_reported_only_to_requests_from_before_the_question() -> None:
+    """The lease has run out: a request since then may have come after the next grant."""
     world = World()
     lock(world, "n1", "a")
     world.run(2 * TTL_MS)
@@ -112,8 +112,8 @@ def test_a_free_lock_is_told_to_those_alone_who_asked_before_the_question() -> N
     assert isinstance(told(world, second), HeldBy) and questions(world) == 2
 
 
-def test_one_whose_time_ends_before_his_question_is_answered_is_told_of_nobody() -> None:
-    """Questions before his were answered, and his own was not."""
+def test_a_request_that_ends_before_its_question_is_answered_gets_no_holder() -> None:
+    """Earlier questions were answered, but its own was not."""
     world = World()
     lock(world, "n1", "a")
     want(world, "n1", "b")
@@ -125,7 +125,7 @@ def test_one_whose_time_ends_before_his_question_is_answered_is_told_of_nobody()
     assert isinstance(answer, Failed) and answer.code == Unreachable.code
 
 
-def test_an_answer_to_a_question_from_before_he_came_proves_nothing_to_him() -> None:
+def test_an_answer_to_a_question_from_before_a_request_proves_nothing_for_it() -> None:
     world = World()
     lock(world, "n1", "a")
     slow_answers(world)
@@ -160,8 +160,8 @@ def test_an_overtaken_question_proves_nothing_before_a_quorum_has_answered_it(
     assert isinstance(answer, Failed) and answer.code == Unreachable.code
 
 
-def test_held_is_not_said_to_one_whose_claim_may_be_chosen_yet() -> None:
-    """A quorum had told how things stand before; then he was proposed, and his time ends."""
+def test_held_is_not_answered_to_a_claim_that_may_still_be_chosen() -> None:
+    """A quorum has answered before; then the claim was proposed, and its time ends."""
     world = World()
     lock(world, "n1", "a")
     world.lose = lambda sender, to, message: isinstance(message, Accepted) and sender != to

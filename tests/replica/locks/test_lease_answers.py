@@ -1,8 +1,8 @@
-"""What the nodes' answers about a term amount to, where prepare and accept quorums differ (design 11).
+"""The result of the nodes' answers about a term, where prepare and accept quorums differ (design 11).
 
-A question is answered, a term free, kept or given up by prepare quorums alone: each meets every accept
-quorum, and so a node that has accepted the next term, or a keep-alive of this one. How long the term
-may last is what the quorum says, not what one node does.
+A question is answered, and a term is free, kept or given up, by prepare quorums alone: each of them
+meets every accept quorum, and so a node that has accepted the next term or this one. How long the
+term may last is what the quorum says, rather than one node.
 """
 
 from collections.abc import Callable
@@ -102,7 +102,9 @@ def test_a_term_lasts_until_a_prepare_quorum_has_no_lease_on_it(cluster: Cluster
 
 
 @pytest.mark.parametrize("order", list(permutations([None, BROKEN, FORCED, RELEASED])))
-def test_of_several_ends_the_holders_own_counts_most(order: tuple[Ending | None, ...]) -> None:
+def test_of_several_endings_the_release_by_the_holder_counts_first(
+    order: tuple[Ending | None, ...],
+) -> None:
     ask = asked()
     ask.answers = answers(*[said(9, ending) for ending in order])
     assert ask.ending() == RELEASED
@@ -112,22 +114,22 @@ def test_of_several_ends_the_holders_own_counts_most(order: tuple[Ending | None,
     assert ask.ending() == BROKEN and BROKEN.how not in AT_ONCE
 
 
-def test_one_node_that_has_accepted_the_next_term_is_enough_to_look() -> None:
+def test_one_node_that_has_accepted_the_next_term_is_enough_to_finish_it() -> None:
     ask = asked()
     ask.answers = answers(said(), said(accepted=True))
     assert ask.next_may_be_chosen()
 
 
-def test_a_question_is_awaited_while_one_of_those_is_left_for_whom_it_was_asked() -> None:
+def test_a_question_is_awaited_while_one_of_its_requests_is_pending() -> None:
     assert asked(requester(done=True), requester()).awaited
     assert not asked(requester(done=True), requester(done=True)).awaited
 
 
-# -- questions under way: so many nodes answer, and no more
+# -- open questions: exactly so many nodes answer
 
 
 def let_through(world: World, kind: type, nodes: int) -> None:
-    """Answers of this kind come from so many nodes alone, n1 itself among them."""
+    """Let answers of this kind come from `nodes` nodes only, n1 itself among them."""
     speaking = world.config.nodes[:nodes]
 
     def lose(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
@@ -214,11 +216,11 @@ def test_a_term_is_superseded_once_no_prepare_quorum_can_keep_it(cluster: Cluste
     assert isinstance(world.answers[mark][0], Superseded)
 
 
-# -- the remaining time that is told
+# -- the remaining time in answers
 
 
 def hear(world: World, node: str, remaining_ms: int) -> None:
-    """n1 is answered by a node that has a lease for so long."""
+    """Let a node answer n1 that its lease lasts for `remaining_ms`."""
     token = next(m.id for _, _, m in reversed(world.sent) if isinstance(m, AskLease))
     world.post(N1, FromPeer(NodeId(node), LeaseAnswer(token, remaining_ms, None, False, None)))
     world.settle()
@@ -226,10 +228,10 @@ def hear(world: World, node: str, remaining_ms: int) -> None:
 
 @pytest.mark.parametrize("begin", [asks, tries])
 @pytest.mark.parametrize(("n2_ms", "n3_ms"), [(900, 600), (600, 900)])
-def test_the_time_that_is_told_is_the_quorums_and_no_single_nodes(
+def test_the_remaining_time_in_an_answer_is_that_of_a_quorum(
     begin: Callable[[World, LeaseId], Mark], n2_ms: int, n3_ms: int
 ) -> None:
-    """The node that is asked has the shortest lease itself, and the last to answer another one."""
+    """The node that was asked has the shortest lease, and the last node to answer another one."""
     world = World(config(5))
     held = lease_id(lock(world, "n1", "a").decree)
     world.run(TTL_MS - 300)
@@ -243,7 +245,7 @@ def test_the_time_that_is_told_is_the_quorums_and_no_single_nodes(
     assert isinstance(answer, HeldBy) and answer.remaining_ms == 900
 
 
-def test_one_whose_time_ends_in_the_queue_is_told_the_time_that_is_left_by_then() -> None:
+def test_a_waiter_that_ends_in_the_queue_gets_the_time_that_is_left_by_then() -> None:
     world = World()
     held = lease_id(lock(world, "n1", "a").decree)
     world.run(400)

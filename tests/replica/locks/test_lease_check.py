@@ -1,4 +1,4 @@
-"""Locks: what guards the next term, how one is broken, and terms among other keys (design 11)."""
+"""Locks: the lease check before the next term, breaking, and terms among other keys (design 11)."""
 
 from decreed.registry.errors import BadRequest
 from decreed.registry.locks.terms import (
@@ -28,11 +28,11 @@ from ...support.lockers import TTL_MS, keep, lock, release, term, told, want, wa
 from ...support.proven import to_keep
 from ...support.world import World, claim, config
 
-# -- the guard
+# -- the lease check
 
 
 def test_no_node_accepts_a_term_while_it_holds_a_lease_on_the_one_before() -> None:
-    """Even if the proposer was told that it is free: the holder was heard in between."""
+    """Even if the proposer got the answer that it is free: a keep-alive came in between."""
     world = World()
     held = lease_id(lock(world, "n1", "a").decree)
     world.run(TTL_MS + 100)
@@ -67,7 +67,7 @@ def test_nodes_that_forgot_their_leases_refuse_for_as_long_as_one_could_run() ->
     assert TTL_MS - 20 <= world.now_ms - restarted_ms < 2 * TTL_MS
 
 
-def test_a_release_that_the_proposal_carries_counts_though_a_node_never_heard_it() -> None:
+def test_a_release_in_the_proposal_counts_at_a_node_that_missed_the_release() -> None:
     world = World()
     held = lease_id(lock(world, "n1", "a").decree)
     world.lose = lambda sender, to, message: isinstance(message, EndTerm) and sender != to
@@ -91,7 +91,7 @@ def test_a_lost_release_costs_a_ttl_and_no_more() -> None:
 # -- breaking
 
 
-def test_a_broken_term_is_renewed_no_more_and_the_next_says_who_and_why() -> None:
+def test_a_broken_term_is_not_renewed_and_the_next_one_records_who_broke_it_and_why() -> None:
     world = World()
     held = lease_id(lock(world, "n1", "a").decree)
     broken = Ending(How.BROKEN, "operator", "it hangs")
@@ -104,7 +104,7 @@ def test_a_broken_term_is_renewed_no_more_and_the_next_says_who_and_why() -> Non
     assert previous is not None and previous.ending == broken
 
 
-def test_the_next_term_says_who_broke_the_last_however_late_it_comes() -> None:
+def test_a_late_next_term_still_records_who_broke_the_last_one() -> None:
     world = World()
     held = lease_id(lock(world, "n1", "a").decree)
     broken = Ending(How.BROKEN, "operator", "it hangs")
@@ -125,7 +125,7 @@ def test_a_forced_break_does_not_wait() -> None:
     assert previous is not None and previous.ending == forced
 
 
-def test_nobody_says_that_a_term_has_expired() -> None:
+def test_a_client_cannot_end_a_term_as_expired() -> None:
     world = World()
     held = lease_id(lock(world, "n1", "a").decree)
     refused = release(world, "n1", held, Ending(How.EXPIRED))

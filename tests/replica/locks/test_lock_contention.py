@@ -1,4 +1,4 @@
-"""Contests when somebody has accepted the next term, but not enough of them."""
+"""Lock queues while the next term is accepted by too few nodes."""
 
 import pytest
 
@@ -18,10 +18,10 @@ TTL_MS = 1_000
 
 
 @pytest.mark.parametrize("node", ["n1", "n3"])
-def test_a_waiter_in_a_queue_that_moves_faster_than_any_answer_is_told_who_has_it(
+def test_a_waiter_in_a_queue_that_moves_faster_than_any_answer_learns_the_holder(
     node: str,
 ) -> None:
-    """Each question is overtaken by the next term: its answers prove a quorum all the same."""
+    """The next term overtakes each question, but its answers still prove that a quorum has answered."""
     world = World()
     world.delays = lambda sender, to, message: (30.0 if isinstance(message, LeaseAnswer) else 5.0,)
     queue = [(f"h{number}", want(world, "n1", f"h{number}")) for number in range(60)]
@@ -43,8 +43,8 @@ def test_a_waiter_in_a_queue_that_moves_faster_than_any_answer_is_told_who_has_i
     assert world.now_ms < 2_000, "the queue was to move quickly"
 
 
-def test_a_term_that_a_minority_accepted_in_vain_is_looked_at_in_measured_steps() -> None:
-    """One node accepted it, another holds a lease on the term before, and the third wants the lock."""
+def test_a_term_that_only_a_minority_accepted_is_checked_at_intervals() -> None:
+    """One node accepted it, another has a lease on the previous term, and the third has a waiter."""
     world = World()
     first = wish("a", b"a", TTL_MS)
     granted = world.ask("n1", LockRequest(world.new_id(), 5_000, "l", True, first))

@@ -1,4 +1,4 @@
-"""From one holder to the next: nobody asks too early how long a term may last, and nobody too late."""
+"""From one holder to the next: a queue asks about a term neither too early nor too late."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from ...support.world import World
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 SOON_MS = FRESH_MS * 17 / 16 + 2
-"""By then the question has left that waited until a term was no longer fresh."""
+"""By then the question has left that waited for the fresh time of a term."""
 
 
 def asked(world: World, node: NodeId) -> list[int]:
@@ -54,7 +54,7 @@ def over(held: LeaseId) -> EndTerm:
 
 
 def second(held: LeaseId, name: str = "b") -> Decree:
-    """The term behind the first, which somebody got elsewhere."""
+    """The term after the first, granted at another node."""
     claim = wanted(name).claim(held.next_key, Previous(held.claim_id, TTL_MS, RELEASED))
     return Decree.of(claim, Ballot(1, Process(N2, 1)), 0)
 
@@ -64,7 +64,7 @@ def held_here(world: World, node: NodeId = N1) -> LeaseId:
 
 
 def told_from_elsewhere() -> tuple[World, Commit, EndTerm]:
-    """One waits at n3, which hears of the second term, and of its end, only what it is shown."""
+    """A waiter at n3, which hears of the second term and of its end only by these messages."""
     world = World()
     held = held_here(world)
     want(world, N3, "c")
@@ -77,7 +77,7 @@ def told_from_elsewhere() -> tuple[World, Commit, EndTerm]:
 # -- no sooner and no later
 
 
-def test_nobody_asks_about_a_term_that_has_just_begun_until_it_is_no_longer_fresh() -> None:
+def test_a_queue_asks_about_a_new_term_only_after_the_fresh_time() -> None:
     world = World()
     held = held_here(world)
     marks = [want(world, N1, name) for name in "bc"]
@@ -92,7 +92,7 @@ def test_nobody_asks_about_a_term_that_has_just_begun_until_it_is_no_longer_fres
     assert set(asked(world, N1)) == {2}, "however far off the timer was that was set before"
 
 
-def test_it_is_asked_about_even_if_nobody_has_answered_about_the_one_before() -> None:
+def test_a_queue_asks_about_a_term_even_if_the_question_about_the_last_one_is_open() -> None:
     world = World()
     held = held_here(world)
     unheard(world, AskLease)
@@ -108,7 +108,7 @@ def test_it_is_asked_about_even_if_nobody_has_answered_about_the_one_before() ->
     assert set(asked(world, N1)) == {2}
 
 
-def test_quick_hand_overs_do_not_put_the_question_off_for_ever() -> None:
+def test_quick_hand_overs_do_not_postpone_the_question_forever() -> None:
     world = World()
     held = held_here(world)
     marks = [want(world, N1, f"w{number}") for number in range(12)]
@@ -123,7 +123,7 @@ def test_quick_hand_overs_do_not_put_the_question_off_for_ever() -> None:
     assert len(set(asked(world, N1))) >= 2
 
 
-def test_a_question_about_the_term_before_is_asked_no_more_and_no_answer_to_it_counts() -> None:
+def test_a_question_about_the_previous_term_is_not_repeated_and_its_answers_do_not_count() -> None:
     world = World()
     held = held_here(world)
     unheard(world, LeaseAnswer)
@@ -141,10 +141,10 @@ def test_a_question_about_the_term_before_is_asked_no_more_and_no_answer_to_it_c
 
 
 @pytest.mark.parametrize(("queue", "timeout_ms"), [(True, 300), (False, 5_000)])
-def test_whoever_has_little_time_or_does_not_queue_is_told_at_once_who_has_it_now(
+def test_a_request_with_little_time_or_that_does_not_queue_learns_the_holder_at_once(
     queue: bool, timeout_ms: int
 ) -> None:
-    """What it asked about the term before was never answered."""
+    """Its question about the previous term was never answered."""
     world = World()
     held = held_here(world)
     want(world, N1, "b")
@@ -162,7 +162,7 @@ def test_whoever_has_little_time_or_does_not_queue_is_told_at_once_who_has_it_no
     assert lock_and_term(answer.decree.key)[1] == 2
 
 
-def test_a_lock_queue_ends_with_the_grant_to_the_last_who_waits() -> None:
+def test_a_lock_queue_ends_with_the_grant_to_its_last_waiter() -> None:
     world = World()
     mark = want(world, N1, "a")
     world.settle()
@@ -173,7 +173,7 @@ def test_a_lock_queue_ends_with_the_grant_to_the_last_who_waits() -> None:
 # -- at once
 
 
-def test_a_term_that_was_over_before_it_was_heard_of_is_followed_at_once() -> None:
+def test_a_term_whose_end_is_known_before_its_decree_is_followed_at_once() -> None:
     world, commit, end = told_from_elsewhere()
     take(world, N3, (N1, end))
     assert not proposes([message for _, _, message in world.sent], 3)
@@ -199,7 +199,7 @@ def test_a_release_and_the_proposal_of_the_next_term_leave_together(node: NodeId
     assert proposes(messages, 2)
 
 
-def test_a_release_that_a_peer_tells_of_lets_the_next_term_be_proposed_in_the_same_step() -> None:
+def test_a_release_reported_by_a_peer_lets_the_next_term_be_proposed_in_the_same_step() -> None:
     world = World()
     held = held_here(world)
     want(world, N3, "b")
@@ -207,8 +207,8 @@ def test_a_release_that_a_peer_tells_of_lets_the_next_term_be_proposed_in_the_sa
     assert proposes(leaving(step(world, N3, FromPeer(N1, over(held)))), 2)
 
 
-def test_while_the_disk_is_searched_for_the_latest_term_nobody_tries_the_next_term() -> None:
-    """It is learned meanwhile, and all is loaded that the lock queue needs; one question is enough."""
+def test_no_next_term_is_tried_while_the_disk_is_searched_for_the_latest_one() -> None:
+    """The term is learned meanwhile, and all instances are loaded; one question is enough."""
     world = World()
     first = lock(world, N1, "a").decree
     world.crash(N3)

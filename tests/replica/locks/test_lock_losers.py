@@ -1,4 +1,4 @@
-"""Claims that lost a term, and what becomes of them late: they must not end the holder's lease."""
+"""Late messages of claims that lost a term must not end the holder's lease."""
 
 import pytest
 
@@ -23,14 +23,14 @@ def want(world: World, node: str, name: str, timeout_ms: int = 60_000) -> Mark:
 
 
 def test_an_old_acceptance_of_a_loser_does_not_end_the_lease_of_the_holder() -> None:
-    """n1 has accepted the loser, keeps the winner's term, and shows itself its old proposal again."""
+    """n1 has accepted the loser, has a lease for the winner, and gets its own old proposal again."""
     world = World()
     world.lose = lambda sender, to, message: sender == N1 and isinstance(message, Accept)
     want(world, "n1", "loser")
     world.run(1)
 
     def lose(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
-        """n1 hears nothing of term 1 but keep-alives, and n3 hears none of those."""
+        """n1 gets only the keep-alives of term 1, and n3 gets none of those."""
         if to == N3 and isinstance(message, Renew):
             return True
         second = isinstance(message, Prepare | Accept) and lock_and_term(message.key)[1] == 2
@@ -87,7 +87,7 @@ def test_links_that_break_and_mend_never_let_the_next_holder_in_early(at_ms: int
         assert told(world, waiting) is None, "two validities overlap"
 
 
-def test_the_second_in_the_queue_is_told_who_has_it_when_its_time_ends() -> None:
+def test_the_second_in_the_queue_learns_the_holder_when_its_time_ends() -> None:
     world = World()
     want(world, "n1", "holder")
     world.run(50)

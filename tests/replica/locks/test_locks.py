@@ -1,4 +1,4 @@
-"""Locks: who gets the next term, who keeps one, and when a term is over (design 11)."""
+"""Locks: granting the next term, keeping a term, and when a term is over (design 11)."""
 
 import pytest
 
@@ -34,7 +34,7 @@ from ...support.world import World, claim
 # -- one after the other
 
 
-def test_the_first_who_asks_gets_the_first_term() -> None:
+def test_the_first_request_gets_the_first_term() -> None:
     granted = lock(World(), "n1", "a")
     assert granted.decree.key == term_key("l", 1)
     assert granted.decree.claimant == "a"
@@ -42,7 +42,7 @@ def test_the_first_who_asks_gets_the_first_term() -> None:
     assert term_of(granted.decree).previous is None
 
 
-def test_after_a_release_the_next_term_follows_at_once_and_says_so() -> None:
+def test_after_a_release_the_next_term_follows_at_once_and_records_it() -> None:
     world = World()
     first = lock(world, "n1", "a")
     assert isinstance(release(world, "n1", lease_id(first.decree)), Ended)
@@ -78,7 +78,7 @@ def test_a_holder_that_is_alive_keeps_its_term_for_as_long_as_it_likes() -> None
     assert term(told(world, mark)) == 2
 
 
-def test_waiters_get_the_lock_in_the_order_in_which_they_came() -> None:
+def test_waiters_get_the_lock_in_order_of_arrival() -> None:
     world = World()
     held = lock(world, "n1", "a")
     marks = [want(world, "n1", f"w{number}") for number in range(5)]
@@ -107,7 +107,7 @@ def test_waiters_whose_connection_has_ended_are_passed_over_without_a_wait() -> 
     assert term(told(world, mark)) == 2
 
 
-def test_a_candidate_that_goes_away_leaves_the_way_free_for_the_next() -> None:
+def test_a_candidate_that_leaves_does_not_delay_the_next_waiter() -> None:
     world = World()
     held = lock(world, "n1", "a")
     world.lose = lambda sender, to, message: isinstance(message, Prepare)
@@ -122,10 +122,10 @@ def test_a_candidate_that_goes_away_leaves_the_way_free_for_the_next() -> None:
     assert term(told(world, mark)) == 2
 
 
-# -- what is said to those who do not wait
+# -- answers to requests that do not wait
 
 
-def test_one_who_does_not_wait_is_told_who_has_it_and_for_how_long() -> None:
+def test_a_request_that_does_not_wait_learns_the_holder_and_the_remaining_time() -> None:
     world = World()
     granted = lock(world, "n1", "a")
     world.run(400)
@@ -135,14 +135,14 @@ def test_one_who_does_not_wait_is_told_who_has_it_and_for_how_long() -> None:
     assert 500 <= answer.remaining_ms <= 610
 
 
-def test_one_who_does_not_wait_gets_a_lock_that_is_free() -> None:
+def test_a_request_that_does_not_wait_gets_a_free_lock() -> None:
     world = World()
     release(world, "n1", lease_id(lock(world, "n1", "a").decree))
     answer = world.ask("n3", LockRequest(world.new_id(), 1_000, "l", False, wanted("b")))
     assert term(answer) == 2
 
 
-def test_one_whose_time_ends_in_the_queue_is_told_who_has_it() -> None:
+def test_a_waiter_that_ends_in_the_queue_learns_the_holder() -> None:
     world = World()
     held = lock(world, "n1", "a")
     mark = want(world, "n1", "b", timeout_ms=300)
@@ -152,7 +152,7 @@ def test_one_whose_time_ends_in_the_queue_is_told_who_has_it() -> None:
     assert answer.decree == held.decree
 
 
-def test_a_waiter_is_told_who_has_it_though_many_other_locks_were_heard_of_since(
+def test_a_waiter_learns_the_holder_though_many_other_locks_were_used_since(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(latest_terms, "MAX_LOCKS", 1)
@@ -167,7 +167,7 @@ def test_a_waiter_is_told_who_has_it_though_many_other_locks_were_heard_of_since
     assert answer.decree == held.decree
 
 
-def test_held_is_never_said_without_a_quorum_nor_after_an_accept_was_sent() -> None:
+def test_held_is_never_answered_without_a_quorum_nor_after_an_accept_was_sent() -> None:
     world = World()
     lock(world, "n1", "a")
     world.lose = lambda *_: True
@@ -180,7 +180,7 @@ def test_held_is_never_said_without_a_quorum_nor_after_an_accept_was_sent() -> N
     assert isinstance(answer, Failed) and answer.code == OutcomeUnknown.code
 
 
-def test_whoever_asks_is_told_the_holder_and_whether_it_is_over() -> None:
+def test_a_question_is_answered_with_the_holder_and_whether_its_term_is_over() -> None:
     world = World()
     assert isinstance(world.ask("n1", HolderRequest(world.new_id(), 1_000, "l")), Undecided)
     granted = lock(world, "n1", "a")
@@ -221,7 +221,7 @@ def test_no_keep_alive_is_taken_once_the_next_term_is_decided() -> None:
         assert isinstance(keep(world, node, held), Superseded)
 
 
-def test_a_node_that_accepted_the_next_term_keeps_the_one_before_no_more() -> None:
+def test_a_node_that_accepted_the_next_term_refuses_keep_alives_for_the_previous_one() -> None:
     world = World()
     held = lease_id(lock(world, "n1", "a").decree)
     world.run(2 * TTL_MS)
@@ -231,7 +231,7 @@ def test_a_node_that_accepted_the_next_term_keeps_the_one_before_no_more() -> No
     assert isinstance(keep(world, "n1", held), Superseded), "all have accepted, nobody has learned"
 
 
-def test_nobody_keeps_or_ends_a_term_that_is_not_his_own() -> None:
+def test_no_client_keeps_or_ends_a_term_of_another() -> None:
     world = World()
     held = lease_id(lock(world, "n1", "a").decree)
     other = LeaseId("l", 1, b"another id")
@@ -243,7 +243,7 @@ def test_nobody_keeps_or_ends_a_term_that_is_not_his_own() -> None:
     assert isinstance(keep(world, "n1", held), Kept), "neither did any harm"
 
 
-def test_what_is_released_is_renewed_no_more() -> None:
+def test_a_released_term_is_not_renewed() -> None:
     world = World()
     held = lease_id(lock(world, "n1", "a").decree)
     release(world, "n1", held)

@@ -1,4 +1,4 @@
-"""A term is kept and released by those who show its secret, and by nobody else (S10)."""
+"""A term is kept and released only with its secret (S10)."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def is_refused(answer: Answer) -> bool:
 
 
 @pytest.mark.parametrize("node", ["n1", "n2"])
-def test_another_secret_neither_keeps_nor_releases(node: str) -> None:
+def test_another_secret_neither_keeps_nor_releases_a_term(node: str) -> None:
     world = World()
     held = lease_id(lock(world, "n1", "a").decree)
     assert is_refused(world.ask(node, KeepAliveRequest(world.new_id(), 500, held, OTHER)))
@@ -100,7 +100,7 @@ def test_a_term_without_a_hash_is_read_and_followed() -> None:
     assert isinstance(answer, Granted)
 
 
-def test_a_term_without_a_hash_is_opened_by_no_secret_and_broken_by_an_operator() -> None:
+def test_a_term_without_a_hash_accepts_no_secret_and_can_be_broken_by_an_operator() -> None:
     world = World()
     held = old_term(world)
     for secret in (OTHER, secret_of(held.claim_id)):

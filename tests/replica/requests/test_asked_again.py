@@ -1,7 +1,7 @@
-"""R02: what is lost is said again, and again if that is lost as well, whatever it is.
+"""R02: a lost message is repeated, and repeated again if the repetition is lost too, for every kind.
 
-Each question here, or the answer to it, is lost on every way until it has been said often enough that
-only a timer which is set again each time gets it through.
+Each question here, or its answer, is lost on every way so often that only a timer which is set
+again each time gets it through.
 """
 
 from collections import Counter
@@ -69,7 +69,7 @@ Mark = tuple[NodeId, int]
 
 
 def lose_first(world: World, kind: type, times: int = LOSSES) -> None:
-    """Of each kind, and on each way, so many messages are lost; then all arrive."""
+    """Lose that many messages of a kind on each way, then deliver all."""
     lost = Counter[tuple[NodeId, NodeId, type]]()
 
     def lose(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
@@ -99,7 +99,7 @@ def claims(world: World) -> Mark:
     return world.send(N1, asks(world, elsewhere(world), timeout_ms=LONG_MS))
 
 
-def flies(world: World) -> Mark:
+def proposes_batch(world: World) -> Mark:
     marks = propose_batch(world, keys_of(world, 2))
     return marks[0]
 
@@ -126,7 +126,7 @@ CASES: list[tuple[Callable[[World], Mark], type[Answer], tuple[type, type]]] = [
     (lists, ListPage, (Scan, ScanAnswer)),
     (claims, Decreed, (Prepare, Promise)),
     (claims, Decreed, (Accept, Accepted)),
-    (flies, Decreed, (AcceptMany, AcceptedMany)),
+    (proposes_batch, Decreed, (AcceptMany, AcceptedMany)),
     (asks_who_has_it, HeldBy, (AskLease, LeaseAnswer)),
     (keeps, Kept, (Renew, Renewed)),
     (gives_up, GivenUp, (GiveUp, GiveUpTaken)),
@@ -150,7 +150,7 @@ def test_a_question_is_asked_again_until_it_is_answered(
 
 
 @pytest.mark.parametrize("kind", [AcceptMany, AcceptedMany])
-def test_a_batch_is_said_again_and_then_goes_on_alone(kind: type) -> None:
+def test_a_batch_is_repeated_and_then_its_keys_continue_alone(kind: type) -> None:
     world = World()
     keys = keys_of(world, 2)
     world.lose = lambda sender, to, message: isinstance(message, kind)
@@ -160,7 +160,7 @@ def test_a_batch_is_said_again_and_then_goes_on_alone(kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", [Pull, FeedPage, Fetch, Fetched])
-def test_a_page_of_the_feed_that_is_lost_again_is_pulled_again(kind: type) -> None:
+def test_a_page_of_the_feed_that_is_lost_twice_is_asked_for_again(kind: type) -> None:
     world = World()
     world.lose = lambda sender, to, message: N3 in (sender, to)
     world.freeze("n1", "k")
@@ -179,11 +179,11 @@ def test_a_class_promise_is_asked_for_again(kind: type) -> None:
     assert world.replica("n1").parts.home_promise.granted
 
 
-# -- finishing what is in doubt
+# -- finishing keys in doubt
 
 
 def in_doubt_at(world: World, node: NodeId) -> Key:
-    """A key for which one node has accepted a proposal whose proposer is no more."""
+    """A key for which one node has accepted a proposal of a dead proposer."""
     ballot = Ballot(1, Process(N3, 1))
     decree = Decree.of(claim("in-doubt"), ballot, 0)
     world.post(node, FromPeer(N3, Accept(decree.key, ballot, decree)))
@@ -192,8 +192,8 @@ def in_doubt_at(world: World, node: NodeId) -> Key:
 
 
 @pytest.mark.parametrize("kind", [Prepare, Promise, Accept, Accepted])
-def test_what_is_in_doubt_is_finished_again_until_it_is_done(kind: type) -> None:
-    """An attempt for nobody gives up; the next one begins with a sweep, and so does the third."""
+def test_a_key_in_doubt_is_finished_again_until_it_is_decided(kind: type) -> None:
+    """An attempt without requests gives up; the next one begins with a sweep, and so does the third."""
     world = World()
     lose_first(world, kind, 3 * (UNWANTED_RESENDS + 1))
     key = in_doubt_at(world, N1)
@@ -201,11 +201,11 @@ def test_what_is_in_doubt_is_finished_again_until_it_is_done(kind: type) -> None
     assert stored(world, "n1", key).learned is not None
 
 
-# -- a lock queue goes on, however long it takes
+# -- a lock queue continues, however long it takes
 
 
-def test_a_holder_that_lives_is_asked_about_again_and_again() -> None:
-    """Each look of the one who waits is set by the one before."""
+def test_a_queue_asks_about_a_live_holder_again_and_again() -> None:
+    """Each check for the waiter sets the timer of the next one."""
     world = World()
     has_it = held(world)
     mark = want(world, "n2", "b", timeout_ms=LONG_MS)
@@ -218,8 +218,8 @@ def test_a_holder_that_lives_is_asked_about_again_and_again() -> None:
 
 
 @pytest.mark.parametrize("kind", [Prepare, Promise])
-def test_a_next_term_that_may_be_chosen_is_looked_at_again(kind: type) -> None:
-    """One node has accepted the next term, of which nobody hears anything more."""
+def test_a_next_term_that_may_be_chosen_is_checked_again(kind: type) -> None:
+    """One node has accepted the next term, and all messages about it are lost."""
     world = World()
     held(world)
     world.lose = lambda sender, to, message: isinstance(message, Accepted) and sender != to
@@ -254,7 +254,7 @@ def test_the_term_at_the_floor_is_read_again_until_it_is_known(kind: type) -> No
     assert answer.ending == RELEASED
 
 
-def test_the_term_at_the_floor_is_read_for_the_next_who_waits_if_the_first_has_gone() -> None:
+def test_the_term_at_the_floor_is_read_for_the_next_waiter_if_the_first_is_gone() -> None:
     world = lagging(40)
     tell_floor(world)
     world.lose = lambda sender, to, message: N3 in (sender, to)

@@ -1,4 +1,4 @@
-"""Claims: joining, the home, failing over, series, and what is said when time runs out."""
+"""Claims: joining, the home, failing over, series, and answers when the time is over."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_flexible_quorums_decide_with_fewer_acceptances() -> None:
     assert stored(world, "n1", "k").learned is not None
 
 
-def test_claims_in_batch_join_one_attempt_and_all_get_the_same_decree() -> None:
+def test_concurrent_claims_join_one_attempt_and_all_get_the_same_decree() -> None:
     world = World()
     marks = [
         world.send(
@@ -58,7 +58,7 @@ def test_claims_in_batch_join_one_attempt_and_all_get_the_same_decree() -> None:
     assert len({m.ballot for _, _, m in world.sent if isinstance(m, Prepare)}) == 1
 
 
-def test_a_claim_is_passed_on_to_the_keys_home() -> None:
+def test_a_claim_is_forwarded_to_the_home_of_its_key() -> None:
     world = World()
     for number in range(12):
         key = f"k{number}"
@@ -85,7 +85,7 @@ def test_when_the_home_is_suspected_the_next_node_coordinates_at_once() -> None:
     assert world.now_ms - began < 50
 
 
-def test_a_claim_that_the_home_took_along_is_coordinated_elsewhere_at_once() -> None:
+def test_a_claim_forwarded_to_a_home_that_dies_is_coordinated_elsewhere_at_once() -> None:
     world = World()
     home, _, third = homes(Key("k"), world.config.nodes)
     world.lose = lambda sender, to, message: to == home and isinstance(message, ClaimRequest)
@@ -97,7 +97,7 @@ def test_a_claim_that_the_home_took_along_is_coordinated_elsewhere_at_once() -> 
     assert isinstance(world.answers[mark][0], Decreed)
 
 
-def test_the_homes_refusal_for_its_own_fault_moves_the_claim_on() -> None:
+def test_a_refusal_for_a_fault_of_the_home_moves_the_claim_to_the_next_node() -> None:
     world = World()
     home, _, third = homes(Key("k"), world.config.nodes)
     world.machines[home].disk.fail_writes = 1_000_000
@@ -144,7 +144,7 @@ def test_a_claim_that_joined_another_ones_proposal_stays_definite() -> None:
     assert code_of(world.answers[second][0]) == Unreachable.code
 
 
-def test_a_claim_passed_on_whose_home_goes_silent_is_indefinite() -> None:
+def test_a_forwarded_claim_whose_home_falls_silent_is_indefinite() -> None:
     world = World()
     home, _, third = homes(Key("k"), world.config.nodes)
     world.lose = lambda sender, to, message: sender == home
@@ -153,7 +153,7 @@ def test_a_claim_passed_on_whose_home_goes_silent_is_indefinite() -> None:
     assert code_of(world.answers[mark][0]) == OutcomeUnknown.code
 
 
-def test_a_claimant_who_has_gone_is_not_proposed() -> None:
+def test_a_claim_whose_client_is_gone_is_not_proposed() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Promise)
     world.send("n1", ClaimRequest(world.new_id(), 60_000, True, claim("k")))
@@ -187,7 +187,7 @@ def test_a_bad_key_is_refused_and_harms_nothing(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["a b", "a@x", "a@0", "$locks/a@2", "$locks/a@x"])
-def test_a_bad_key_that_a_peer_passes_on_is_refused_and_harms_nothing(key: str) -> None:
+def test_a_bad_key_in_a_forwarded_claim_is_refused_and_harms_nothing(key: str) -> None:
     world = World()
     world.sent.clear()
     world.post(NodeId("n1"), FromPeer(NodeId("n2"), ClaimRequest(7, 1_000, True, claim(key))))
@@ -197,7 +197,7 @@ def test_a_bad_key_that_a_peer_passes_on_is_refused_and_harms_nothing(key: str) 
     world.freeze("n1", "good")
 
 
-def test_values_up_to_the_limit_are_taken_and_larger_ones_refused() -> None:
+def test_values_up_to_the_limit_are_accepted_and_larger_ones_refused() -> None:
     world = World()
     limit = world.config.limits.max_value_bytes
     assert isinstance(world.claim("n1", claim("at", b"x" * limit, b"1")), Decreed)
@@ -205,7 +205,7 @@ def test_values_up_to_the_limit_are_taken_and_larger_ones_refused() -> None:
         assert code_of(world.claim("n1", claim(key, b"x" * (limit + 1), b"2"))) == BadRequest.code
 
 
-def test_a_slot_is_refused_while_the_one_before_is_undecided() -> None:
+def test_a_slot_is_refused_while_the_previous_one_is_undecided() -> None:
     world = World()
     assert code_of(world.claim("n1", claim("s@2", claim_id=b"a"))) == SeriesGap.code
     world.freeze("n1", "s@1")
@@ -220,7 +220,7 @@ def test_claim_next_takes_the_next_free_slot() -> None:
         assert answer.decree.key == f"s@{number}"
 
 
-def test_claim_next_repeated_gives_the_slot_that_it_won_even_after_others() -> None:
+def test_a_repeated_claim_next_gives_the_slot_that_it_won_even_after_others() -> None:
     world = World()
     mine = next_request(world, "s", b"mine")
     first = world.ask("n1", mine)

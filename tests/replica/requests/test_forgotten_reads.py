@@ -1,4 +1,4 @@
-"""What clients and nodes that lag are told of forgotten terms, and where they go on (design 11)."""
+"""What clients and lagging nodes learn of forgotten terms, and where they continue (design 11)."""
 
 import pytest
 from msgspec.structs import replace
@@ -59,7 +59,7 @@ from ...support.world import World, claim, config, stored
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 
 
-# -- what is said to clients
+# -- answers to clients
 
 
 def test_a_read_below_the_floor_says_forgotten() -> None:
@@ -74,7 +74,7 @@ def test_a_read_below_the_floor_says_forgotten() -> None:
         assert isinstance(kept, Decreed) and kept.decree == decrees[24]
 
 
-def test_a_read_at_a_node_that_missed_it_all_says_forgotten_too() -> None:
+def test_a_read_at_a_node_that_missed_all_terms_says_forgotten_too() -> None:
     for request in (GetRequest, WaitRequest):
         world = lagging(40)
         mark = world.send("n3", request(world.new_id(), 1_000, term_key("l", 7)))
@@ -94,8 +94,10 @@ def test_keeping_or_ending_a_forgotten_term_is_refused() -> None:
         assert isinstance(ended, Failed) and ended.code == ForgottenError.code
 
 
-def test_a_holder_that_was_never_told_is_superseded_when_his_term_is_forgotten() -> None:
-    """Only a node that lagged takes his keep-alive at all."""
+def test_a_holder_that_never_heard_of_the_next_term_is_superseded_when_its_own_is_forgotten() -> (
+    None
+):
+    """Only a node that lagged handles its keep-alive at all."""
     world = forgetful()
     old = cycle(world, "n3")
     world.crash(N3)
@@ -113,7 +115,7 @@ def test_the_latest_term_is_found_from_the_floor() -> None:
     assert isinstance(answer, Decreed) and answer.decree.key == term_key("l", 41)
 
 
-def test_a_list_holds_what_is_kept_wherever_it_is_asked() -> None:
+def test_a_list_at_any_node_has_the_terms_that_are_kept() -> None:
     world = lagging(40)
     floor = floor_after(41)
     for node in ("n3", "n1"):
@@ -123,7 +125,7 @@ def test_a_list_holds_what_is_kept_wherever_it_is_asked() -> None:
         assert terms >= set(range(floor, 42))
 
 
-def test_a_watch_steps_over_what_is_forgotten() -> None:
+def test_a_watch_skips_forgotten_terms() -> None:
     world = forgetful()
     cycles(world, 40)
     disk_id = world.replica("n1").node.identity.disk_id
@@ -138,7 +140,7 @@ def test_a_watch_steps_over_what_is_forgotten() -> None:
     assert world.alarms == []
 
 
-def test_a_wait_ends_when_what_it_waits_for_is_forgotten() -> None:
+def test_a_wait_ends_when_its_key_is_forgotten() -> None:
     world = forgetful()
     mark = world.send("n3", WaitRequest(world.new_id(), 20_000, term_key("l", 5)))
     world.run(50)
@@ -149,7 +151,7 @@ def test_a_wait_ends_when_what_it_waits_for_is_forgotten() -> None:
     assert isinstance(answer, Failed) and answer.code == ForgottenError.code
 
 
-def test_a_claim_of_what_is_forgotten_may_have_been_won_so_its_refusal_is_indefinite() -> None:
+def test_the_refusal_of_a_claim_for_a_forgotten_term_is_indefinite_since_it_may_have_won() -> None:
     step, requests = StepBuilder(Moment(0.0, 0), 0.0, {}), PendingRequests()
     wanted = ClaimRequest(7, 1_000, True, claim("k"))
     requests.fail(step, requests.open(step, 1, wanted), ForgottenError, "gone")
@@ -179,7 +181,7 @@ def test_a_node_that_was_down_while_terms_were_forgotten_catches_up_and_can_lead
     assert world.alarms == [] and world.rejected == []
 
 
-def test_a_node_that_lags_takes_the_lock_from_where_it_is_and_not_from_where_it_was() -> None:
+def test_a_node_that_lags_proposes_the_term_after_the_latest_one() -> None:
     world = lagging(40)
     wanted = wish("late", b"late", 1_000)
     world.sent.clear()
@@ -191,8 +193,8 @@ def test_a_node_that_lags_takes_the_lock_from_where_it_is_and_not_from_where_it_
     assert not any(votes(world, node, 2) for node in (N1, N2))
 
 
-def test_a_proposer_of_a_forgotten_term_is_told_and_goes_on_from_the_floor() -> None:
-    """It was asked for the first term of a lock of which it had never heard."""
+def test_a_proposer_of_a_forgotten_term_gets_the_floor_and_continues_from_there() -> None:
+    """It was asked for the first term of a lock that it did not know."""
     world = forgetful()
     world.crash(N3)
     cycles(world, 40)
@@ -206,13 +208,13 @@ def test_a_proposer_of_a_forgotten_term_is_told_and_goes_on_from_the_floor() -> 
     assert any(s == N3 and isinstance(m, Prepare) for s, _, m in world.sent)
 
 
-def test_who_asks_a_node_that_lags_for_the_holder_hears_of_the_latest() -> None:
+def test_a_node_that_lags_answers_with_the_holder_of_the_latest_term() -> None:
     world = lagging(40)
     held = world.ask("n3", HolderRequest(world.new_id(), 3_000, "l"))
     assert isinstance(held, HeldBy) and held.decree.key == term_key("l", 41)
 
 
-def test_a_read_of_what_was_in_doubt_says_forgotten() -> None:
+def test_a_read_of_a_forgotten_key_that_was_in_doubt_says_forgotten() -> None:
     world = in_doubt()
     assert stored(world, "n3", term_key("l", 2)).accepted is not None
     mark = world.send("n3", GetRequest(world.new_id(), 1_000, term_key("l", 2)))
@@ -222,7 +224,9 @@ def test_a_read_of_what_was_in_doubt_says_forgotten() -> None:
 
 
 @pytest.mark.parametrize("node", ["n1", "n3"])
-def test_a_list_leaves_out_what_is_in_doubt_with_one_and_forgotten_by_another(node: str) -> None:
+def test_a_list_leaves_out_a_key_that_is_in_doubt_at_one_node_and_forgotten_at_another(
+    node: str,
+) -> None:
     world = in_doubt()
     world.crash(N2)
     mark = world.send(node, ListRequest(world.new_id(), 1_000, "$locks", "", 100))
@@ -232,7 +236,7 @@ def test_a_list_leaves_out_what_is_in_doubt_with_one_and_forgotten_by_another(no
     assert [decree.key for decree in page.decrees] == [term_key("l", t) for t in range(25, 43)]
 
 
-def test_a_page_of_the_feed_waits_for_nothing_that_is_forgotten() -> None:
+def test_a_page_of_the_feed_does_not_wait_for_forgotten_keys() -> None:
     world = lagging(40)
     world.lose = lambda _, to, message: to == N3 and isinstance(message, Commit | Fetched)
     world.run(500)
@@ -242,7 +246,7 @@ def test_a_page_of_the_feed_waits_for_nothing_that_is_forgotten() -> None:
     assert world.replica("n3").catchup.cursor(N1) >= 41
 
 
-def test_leases_on_forgotten_terms_are_forgotten() -> None:
+def test_leases_on_forgotten_terms_are_dropped() -> None:
     world = forgetful()
     cycle(world)
     world.lose = lambda sender, to, _: N3 in (sender, to)
@@ -252,7 +256,7 @@ def test_leases_on_forgotten_terms_are_forgotten() -> None:
     assert len(world.replica("n3").parts.leases) == 0
 
 
-def test_what_was_in_doubt_below_the_floor_is_finished_by_nobody() -> None:
+def test_a_key_in_doubt_below_the_floor_is_not_finished() -> None:
     world = forgetful()
     world.lose = cut_off(N3)
     cycles(world, 3)
@@ -270,7 +274,7 @@ def test_what_was_in_doubt_below_the_floor_is_finished_by_nobody() -> None:
     assert world.replica("n3").unlearned == 0
 
 
-def test_a_node_that_forgets_all_that_it_learned_is_not_taken_for_a_rolled_back_one() -> None:
+def test_a_node_that_forgets_all_its_decrees_is_not_refused_as_rolled_back() -> None:
     world = forgetful()
     cycles(world, 3)
     world.run(1_000)

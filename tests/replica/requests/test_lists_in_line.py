@@ -1,4 +1,4 @@
-"""Many lists at once: they wait in line, share pages, are called off, and leave nothing behind."""
+"""Many lists at once: they wait in a queue, share pages, get cancelled, and leave nothing in memory."""
 
 from itertools import pairwise
 
@@ -42,7 +42,7 @@ def request(world: World, limit: int = 10, timeout_ms: int = 5_000) -> ListReque
 
 
 def silence(world: World) -> None:
-    """No scan is answered."""
+    """Lose all scans."""
     world.lose = lambda sender, to, message: isinstance(message, ScanAnswer)
 
 
@@ -58,7 +58,7 @@ OF_LISTS = {"lists", "lists in line", "who lists", "scan", "scans", "served scan
 
 
 def left(world: World) -> dict[str, object]:
-    """What nodes still hold for lists."""
+    """What the nodes still hold in memory for lists."""
     found: dict[str, object] = {}
     for node in world.up():
         held = {k: v for k, v in world.replica(node).pending_work().items() if k in OF_LISTS}
@@ -81,7 +81,9 @@ def test_nodes_in_step_send_each_other_digests_and_no_decrees() -> None:
     assert [(one.learned, one.unlearned) for one in answers(world)] == [((), ())]
 
 
-def test_as_many_peers_are_asked_as_a_quorum_needs_and_another_one_for_each_page() -> None:
+def test_only_the_peers_that_a_quorum_needs_are_asked_and_they_alternate_from_page_to_page() -> (
+    None
+):
     world = filled(3, size=5)
     asked: set[NodeId] = set()
     for _ in range(8):
@@ -93,7 +95,9 @@ def test_as_many_peers_are_asked_as_a_quorum_needs_and_another_one_for_each_page
     assert asked == {"n2", "n3", "n4", "n5"}
 
 
-def test_who_has_not_answered_is_asked_again_with_all_others_and_called_off_in_the_end() -> None:
+def test_a_silent_peer_is_asked_again_with_all_others_and_its_scan_is_cancelled_in_the_end() -> (
+    None
+):
     world = filled(3)
     world.lose = lambda sender, to, message: isinstance(message, ScanAnswer) and sender == N2
     marks = [world.send(N1, request(world, limit)) for limit in (1, 2, 3, 4)]
@@ -128,7 +132,7 @@ def test_another_peer_is_asked_as_soon_as_one_is_suspected() -> None:
 # -- in line
 
 
-def test_lists_of_the_same_that_wait_share_one_page() -> None:
+def test_equal_lists_that_wait_share_one_page() -> None:
     world = filled(5)
     silence(world)
     first = [world.send(N1, request(world, limit)) for limit in range(10, 10 + lists.MAX_ASKING)]
@@ -142,8 +146,8 @@ def test_lists_of_the_same_that_wait_share_one_page() -> None:
     assert len({scan.id for scan in scans(world) if scan.limit == 5}) == 1
 
 
-def test_a_list_that_arrives_while_another_is_read_is_not_given_that_page() -> None:
-    """What is decided and answered in between is in the second list."""
+def test_a_list_that_arrives_during_the_reading_of_a_page_does_not_share_it() -> None:
+    """A decree that is answered in between must be in the second list."""
     world = filled(2)
     silence(world)
     world.send(N1, request(world))
@@ -156,7 +160,7 @@ def test_a_list_that_arrives_while_another_is_read_is_not_given_that_page() -> N
     assert "p/new" in keys_of(world, second)
 
 
-def test_an_answer_to_an_earlier_question_counts_for_nothing() -> None:
+def test_an_answer_to_an_earlier_question_does_not_count() -> None:
     world = filled(1)
     silence(world)
     world.send(N1, request(world))
@@ -171,7 +175,7 @@ def test_an_answer_to_an_earlier_question_counts_for_nothing() -> None:
     assert not world.answers[mark]
 
 
-def test_only_a_few_pages_are_in_the_making_at_a_time() -> None:
+def test_only_a_few_pages_are_under_construction_at_a_time() -> None:
     world = filled(2)
     silence(world)
     for limit in range(1, 100):
@@ -191,7 +195,7 @@ def test_each_of_many_lists_is_answered() -> None:
     assert not left(world)
 
 
-def test_claims_go_on_between_two_chunks_of_a_page() -> None:
+def test_claims_continue_between_two_chunks_of_a_page() -> None:
     world = filled(2 * CHUNK_ROWS + 5)
     marks = [world.send(N1, request(world, 1_000)) for _ in range(4)]
     claimed = world.send(N1, ClaimRequest(world.new_id(), 5_000, True, claim("another")))
@@ -206,7 +210,7 @@ def test_claims_go_on_between_two_chunks_of_a_page() -> None:
 
 
 def test_a_page_waits_for_no_disk_and_makes_none_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else each page would sync what claims have left unsynced, and hold them up."""
+    """Otherwise each page would sync what claims have left unsynced, and delay them."""
     world = filled(2)
     steps: list[Effects] = []
     carry_out = world._carry_out
@@ -222,10 +226,10 @@ def test_a_page_waits_for_no_disk_and_makes_none_sync(monkeypatch: pytest.Monkey
     assert not any(step.after or step.sync for step in steps)
 
 
-# -- called off
+# -- cancelled
 
 
-def test_when_time_is_over_nothing_of_a_list_is_left() -> None:
+def test_a_list_whose_time_is_over_leaves_nothing() -> None:
     world = filled(2)
     silence(world)
     marks = [world.send(N1, request(world, limit, 300)) for limit in range(1, 40)]
@@ -237,7 +241,7 @@ def test_when_time_is_over_nothing_of_a_list_is_left() -> None:
 
 
 @pytest.mark.parametrize("how", ["gone", "cancelled", "refused"])
-def test_lists_go_with_who_asked_for_them(how: str) -> None:
+def test_a_list_ends_with_its_request(how: str) -> None:
     world = filled(2)
     world.lose = lambda sender, to, message: isinstance(message, ScanAnswer)
     marks = [world.send(N1, request(world, limit)) for limit in range(1, 40)]
@@ -257,7 +261,7 @@ def test_lists_go_with_who_asked_for_them(how: str) -> None:
     assert not scans(world), "and what was begun is not asked for again"
 
 
-def test_when_one_of_several_who_share_a_page_leaves_the_others_are_answered() -> None:
+def test_when_one_of_the_requests_that_share_a_page_leaves_the_others_are_answered() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Accepted | Commit)
     world.send(N1, ClaimRequest(world.new_id(), 5_000, True, claim("p/k")))
@@ -270,7 +274,7 @@ def test_when_one_of_several_who_share_a_page_leaves_the_others_are_answered() -
     marks = [world.send(N2, request(world, 9)) for _ in range(3)]
     world.run(100)
     world.lose = lambda sender, to, message: isinstance(message, Accepted)
-    world.run(20 * RESEND_MS)  # the in doubt key is met, and being finished
+    world.run(20 * RESEND_MS)  # the key in doubt is found, and being finished
     world.post(N2, FromClient(1, (Cancel(marks[0][1]),)))
     world.settle()
     world.lose = lambda *_: False
@@ -279,7 +283,7 @@ def test_when_one_of_several_who_share_a_page_leaves_the_others_are_answered() -
     assert not left(world)
 
 
-def test_patience_grows_with_each_try() -> None:
+def test_the_timeout_grows_with_each_try() -> None:
     world = filled(1)
     silence(world)
     began_ms = world.now_ms
@@ -319,7 +323,7 @@ def test_a_scan_that_waits_is_not_served_twice() -> None:
     assert [answer.id for answer in answers(world)] == [1, 2, 2], "the answer may have got lost"
 
 
-def test_a_scan_that_is_called_off_is_not_served() -> None:
+def test_a_cancelled_scan_is_not_served() -> None:
     world = filled(3)
     post_together(world, scan_of(1), scan_of(2), scan_of(3), CancelScan(2), CancelScan(1))
     assert [answer.id for answer in answers(world)] == [3]
@@ -343,7 +347,7 @@ def test_a_scan_whose_time_is_over_is_not_served() -> None:
     assert not left(world)
 
 
-def test_a_peer_that_asks_for_more_than_it_ever_does_fills_no_memory() -> None:
+def test_a_peer_that_asks_for_too_many_scans_fills_no_memory() -> None:
     world = filled(1)
     post_together(world, *(scan_of(id) for id in range(1, 200)))
     assert len(answers(world)) <= 65
@@ -351,7 +355,7 @@ def test_a_peer_that_asks_for_more_than_it_ever_does_fills_no_memory() -> None:
     assert not left(world)
 
 
-def test_a_decree_that_the_lister_missed_is_sent_with_its_span_alone() -> None:
+def test_for_a_decree_that_the_requester_missed_only_its_span_is_sent() -> None:
     world = filled(100)
     world.lose = lambda sender, to, message: to == N1 and isinstance(message, Commit | FeedPage)
     missed = Key("p/k050x")

@@ -1,4 +1,4 @@
-"""Thousands who wait: each costs what one costs, whoever else waits, and none is left behind."""
+"""Thousands of requests wait: each costs the same however many wait, and each is answered."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def said(world: World, connection: int, *requests: Request) -> None:
 
 
 class Telling(World):
-    """A world that notes what each client of n1 is told, oldest first."""
+    """A world that notes the answers to each client of n1, oldest first."""
 
     def __init__(self, size: int = 3) -> None:
         self.told: dict[int, list[Any]] = {}
@@ -62,7 +62,7 @@ class Telling(World):
 
 
 def answered(world: Telling, connection: int) -> list[Any]:
-    """What a client of n1 was told."""
+    """The answers to a client of n1."""
     return world.told.get(connection, [])
 
 
@@ -78,29 +78,29 @@ class Count:
         self.times = 0
 
 
-def lives(world: World) -> int:
+def pending(world: World) -> int:
     return len(world.replica("n1").parts.requests.all())
 
 
 # -- ids that are repeated
 
 
-def test_requests_with_one_id_are_all_over_when_their_client_is_gone() -> None:
+def test_requests_with_the_same_id_all_end_with_their_connection() -> None:
     world = Telling(1)
     said(world, 7, *(WaitRequest(1, LONG_MS, Key(f"k/{n}")) for n in range(10)))
     world.run(10)
-    assert lives(world) == 10
+    assert pending(world) == 10
     world.post(N1, ClientGone(7))
     world.run(10)
-    assert lives(world) == 0
+    assert pending(world) == 0
     assert not world.replica("n1").parts.requests._by_id
 
 
-def test_requests_with_one_id_are_each_answered() -> None:
+def test_requests_with_the_same_id_are_each_answered() -> None:
     world = Telling(1)
     said(world, 7, *(WaitRequest(1, 1_000, Key(f"k/{n}")) for n in range(3)), Cancel(1))
     world.run(2_000)
-    assert lives(world) == 0
+    assert pending(world) == 0
     replica = world.replica("n1")
     assert not replica.parts.requests._by_origin and not replica.parts.requests._by_id
 
@@ -157,10 +157,10 @@ def test_a_search_for_the_latest_slot_is_not_taken_for_a_later_one_with_its_id()
     assert isinstance(late, Failed), "the earlier one runs out of time"
 
 
-# -- work that does not grow with who waits
+# -- work that does not grow with the number of waiters
 
 
-def test_a_parked_watch_leaves_without_a_look_at_the_others(
+def test_a_parked_watch_leaves_without_a_comparison_with_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compared = Count()
@@ -187,7 +187,7 @@ def test_a_parked_watch_leaves_without_a_look_at_the_others(
 
 
 @pytest.mark.parametrize("way", ["time", "cancel", "gone", "crowded", "tries", "curious"])
-def test_who_waits_for_a_lock_leaves_without_a_look_at_the_others(
+def test_a_waiter_leaves_a_lock_queue_without_a_check_of_the_others(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = Telling(1)
@@ -200,19 +200,19 @@ def test_who_waits_for_a_lock_leaves_without_a_look_at_the_others(
     looked = Count()
     queues = lock_queue.queues
 
-    def counted(live: Any) -> bool:
+    def counted(request: Any) -> bool:
         looked.times += 1
-        return queues(live)
+        return queues(request)
 
     monkeypatch.setattr(lock_queue, "queues", counted)
     tidied = Count()
     drop_finished = lock_queue.LockQueue.drop_finished
 
-    def counted_tidy(one: lock_queue.LockQueue) -> None:
+    def counted_drop(one: lock_queue.LockQueue) -> None:
         tidied.times += 1
         drop_finished(one)
 
-    monkeypatch.setattr(lock_queue.LockQueue, "drop_finished", counted_tidy)
+    monkeypatch.setattr(lock_queue.LockQueue, "drop_finished", counted_drop)
     match way:
         case "cancel":
             said(world, 1_002, *(Cancel(request.id) for request in leaving))
@@ -240,7 +240,7 @@ def test_who_waits_for_a_lock_leaves_without_a_look_at_the_others(
 # -- whose turn it is
 
 
-def test_each_asker_has_one_served_before_anybody_has_a_second() -> None:
+def test_each_requester_has_one_item_served_before_any_has_a_second() -> None:
     line = InTurn[str]()
     for item in ("a1", "a2", "a3"):
         line.add(1, item)
@@ -256,7 +256,7 @@ def test_each_asker_has_one_served_before_anybody_has_a_second() -> None:
     assert served == ["a1", "b1", "own", "a2", "a3"]
 
 
-def test_a_list_waits_for_one_page_of_each_other_client_and_not_for_all() -> None:
+def test_a_list_waits_for_one_page_of_each_other_client() -> None:
     world = Telling()
     world.freeze("n1", "p/k")
     world.run(1_000)
@@ -273,10 +273,10 @@ def test_a_list_waits_for_one_page_of_each_other_client_and_not_for_all() -> Non
     assert len(answered(world, 1_001)) == MANY
 
 
-# -- refused for want of room
+# -- refused for lack of room
 
 
-def test_who_is_refused_leaves_nothing_and_the_others_wait_on() -> None:
+def test_a_refused_request_leaves_nothing_and_the_others_still_wait() -> None:
     world = Telling()
     said(world, 1_001, *(WaitRequest(n, LONG_MS, Key(f"k/{n}")) for n in range(10)))
     said(world, 1_002, WaitRequest(1, LONG_MS, Key("k/1")))
@@ -286,15 +286,15 @@ def test_who_is_refused_leaves_nothing_and_the_others_wait_on() -> None:
     told = answered(world, 1_001)
     assert [answer.id for answer in told] == [9, 8, 7, 6]
     assert {answer.code for answer in told if isinstance(answer, Failed)} == {Busy.code}
-    assert lives(world) == 7
+    assert pending(world) == 7
     world.post(N1, Crowded(1_001, 100))
     world.post(N1, Crowded(999, 1))
     world.run(10)
-    assert lives(world) == 1 and not answered(world, 1_002)
+    assert pending(world) == 1 and not answered(world, 1_002)
 
 
 @pytest.mark.parametrize("proposed", [False, True])
-def test_a_claim_that_is_refused_is_told_to_be_over_only_if_it_is(proposed: bool) -> None:
+def test_a_refused_claim_ends_as_definite_only_if_no_accept_has_left(proposed: bool) -> None:
     world = Telling()
     world.run(1_000)
     accepts = (Accept, AcceptMany)
@@ -325,7 +325,7 @@ def _is_home(world: World, key: str) -> bool:
     return home(Key(key), world.config.nodes) == N1
 
 
-def test_a_claim_that_is_with_another_node_is_refused_as_unknown() -> None:
+def test_a_forwarded_claim_that_is_refused_ends_as_unknown() -> None:
     world = Telling()
     world.run(1_000)
     key = next(Key(f"k/{n}") for n in range(100) if not _is_home(world, f"k/{n}"))

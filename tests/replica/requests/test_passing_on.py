@@ -1,4 +1,4 @@
-"""Claims that other nodes work at: what is said of them, and what becomes of them."""
+"""Forwarded claims: their answers and errors, and what happens when their node fails."""
 
 from decreed.registry.errors import (
     Disputed,
@@ -50,7 +50,7 @@ def code_of(answer: Answer) -> int | None:
 
 
 def passed_next(world: World, timeout_ms: int = 1_000) -> tuple[NodeId, int]:
-    """The last in the order passes a claim of the next slot to the home; all else is lost."""
+    """The last in the order forwards a claim of the next slot to the home; all else is lost."""
     world.lose = everything
     request = ClaimNextRequest(world.new_id(), timeout_ms, False, claim(FIRST, b"v", b"mine"))
     mark = world.send(order(world, FIRST)[2], request)
@@ -58,7 +58,7 @@ def passed_next(world: World, timeout_ms: int = 1_000) -> tuple[NodeId, int]:
     return mark
 
 
-def test_a_home_with_a_damaged_record_is_passed_over() -> None:
+def test_a_claim_passes_over_a_home_with_a_damaged_record() -> None:
     world = World()
     home, _, last = order(world, KEY)
     world.post(home, FromPeer(last, Prepare(KEY, Ballot(1, Process(last, 1)))))
@@ -75,7 +75,7 @@ def test_when_all_others_have_refused_definitely_running_out_of_time_is_definite
     assert code_of(world.claim(last, claim(KEY), timeout_ms=500)) == Unreachable.code
 
 
-def test_an_indefinite_try_is_not_forgotten_over_a_definite_refusal() -> None:
+def test_a_definite_refusal_does_not_hide_an_earlier_indefinite_try() -> None:
     world = World()
     home, second, last = order(world, KEY)
     world.lose = everything
@@ -89,7 +89,7 @@ def test_an_indefinite_try_is_not_forgotten_over_a_definite_refusal() -> None:
     assert code_of(world.answers[mark][0]) == OutcomeUnknown.code
 
 
-def test_an_error_of_the_home_that_has_no_name_stays_indefinite() -> None:
+def test_an_error_of_the_home_with_an_unknown_code_is_indefinite() -> None:
     world = World()
     home, _, last = order(world, KEY)
     for code in (0, 999):
@@ -103,7 +103,7 @@ def test_an_error_of_the_home_that_has_no_name_stays_indefinite() -> None:
         assert isinstance(answer, Failed) and not error_from_wire(answer.code, "").definite
 
 
-def test_whoever_it_is_passed_to_has_no_more_time_than_its_caller() -> None:
+def test_a_forwarded_claim_has_no_more_time_than_its_client() -> None:
     world = World()
     home, _, last = order(world, KEY)
     world.lose = everything
@@ -118,7 +118,7 @@ def test_whoever_it_is_passed_to_has_no_more_time_than_its_caller() -> None:
     assert times[0] <= 1_000 and times[1] <= 600
 
 
-def test_a_claim_of_the_next_slot_is_answered_when_it_is_learned_here_that_it_won() -> None:
+def test_a_claim_of_the_next_slot_is_answered_when_its_win_is_learned_here() -> None:
     world = World()
     mark = passed_next(world)
     ballot = Ballot(1, Process(order(world, FIRST)[0], 1))
@@ -138,7 +138,7 @@ def test_a_claim_of_the_next_slot_stays_with_the_home_when_another_won_the_first
     assert code_of(world.answers[mark][0]) == OutcomeUnknown.code
 
 
-def test_a_slot_is_not_proposed_while_the_one_before_is_only_accepted() -> None:
+def test_a_slot_is_not_proposed_while_the_previous_one_is_only_accepted() -> None:
     world = World()
     node, rival = order(world, FIRST)[0], order(world, FIRST)[1]
     half = Decree.of(claim(FIRST, b"v", b"half"), Ballot(3, Process(rival, 1)), 0)
@@ -153,7 +153,7 @@ def test_a_slot_is_not_proposed_while_the_one_before_is_only_accepted() -> None:
     assert isinstance(answer, Decreed) and stored(world, node, FIRST).learned == half
 
 
-def test_a_claim_of_a_disputed_key_is_told_so() -> None:
+def test_a_claim_of_a_disputed_key_ends_with_that_error() -> None:
     world = World()
     world.freeze("n1", KEY)
     wrong = Decree.of(claim(KEY, b"wrong", b"w"), Ballot(1, Process(NodeId("n2"), 1)), 0)
@@ -162,7 +162,7 @@ def test_a_claim_of_a_disputed_key_is_told_so() -> None:
     assert code_of(world.claim("n1", claim(KEY))) == Disputed.code
 
 
-def test_a_refusal_of_the_claim_itself_is_handed_on() -> None:
+def test_a_refusal_of_the_claim_itself_is_passed_to_the_client() -> None:
     world = World()
     answer = world.claim(order(world, FIRST)[2], claim("s@2"))
     assert code_of(answer) == SeriesGap.code

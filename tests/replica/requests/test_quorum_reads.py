@@ -1,4 +1,4 @@
-"""What a quorum's answers mean when the nodes know different things."""
+"""What a quorum's answers mean when the nodes know different keys."""
 
 import pytest
 from msgspec.structs import replace
@@ -35,7 +35,7 @@ def nothing(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
 
 
 def without(missing: NodeId) -> Lose:
-    """Nobody reaches one node, and feeds do not make up for it."""
+    """Lose all messages to one node, and all feeds."""
 
     def lose(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
         return missing in (sender, to) or isinstance(message, FeedPage)
@@ -55,10 +55,10 @@ def pages(world: World, node: NodeId, limit: int) -> list[Key]:
     return keys
 
 
-def test_a_reader_looks_at_what_it_has_itself_accepted() -> None:
+def test_a_read_considers_the_acceptance_of_its_own_node() -> None:
     world = World()
     decree = Decree.of(claim(KEY), Ballot(5, Process(N2, 1)), 0)
-    for node in (N1, N2):  # a quorum, so it is chosen, and nobody knows
+    for node in (N1, N2):  # a quorum, so it is chosen, and no node has learned it
         world.post(node, FromPeer(N2, Accept(KEY, decree.ballot, decree)))
     world.lose = lambda sender, to, message: sender == N2
     world.settle()
@@ -77,7 +77,7 @@ def test_an_answer_about_another_key_is_ignored() -> None:
     assert not world.answers[mark]
 
 
-def test_of_a_disputed_key_nothing_is_told_to_a_reader() -> None:
+def test_a_disputed_key_is_not_reported_to_a_reader() -> None:
     world = World()
     world.freeze("n1", KEY)
     world.post(N1, FromPeer(N2, Commit(KEY, WRONG)))
@@ -90,7 +90,7 @@ def test_of_a_disputed_key_nothing_is_told_to_a_reader() -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5])
 @pytest.mark.parametrize("reader", [N1, N2, N3])
-def test_pages_join_to_the_whole_though_each_node_knows_something_else(
+def test_pages_join_to_the_whole_though_each_node_knows_other_keys(
     reader: NodeId, limit: int
 ) -> None:
     world = World()
@@ -122,7 +122,7 @@ def test_a_list_that_meets_two_decrees_for_a_key_says_so() -> None:
     assert any("different decrees" in alarm for alarm in world.alarms)
 
 
-def test_a_scan_that_says_nothing_and_breaks_off_counts_for_nothing() -> None:
+def test_a_scan_answer_that_covers_no_key_does_not_count() -> None:
     world = World()
     world.lose = everything
     mark = world.send(N1, ListRequest(world.new_id(), 500, "", "m", 10))
@@ -133,7 +133,7 @@ def test_a_scan_that_says_nothing_and_breaks_off_counts_for_nothing() -> None:
     assert not world.answers[mark]
 
 
-def test_whoever_disagrees_is_shown_what_is_known_here() -> None:
+def test_a_node_that_disagrees_is_sent_the_decree_known_here() -> None:
     world = World()
     world.lose = everything
     right = Decree.of(claim(KEY, b"right", b"r"), Ballot(1, Process(N1, 1)), 0)
@@ -152,10 +152,10 @@ def test_whoever_disagrees_is_shown_what_is_known_here() -> None:
     [[Key(f"{letter}") for letter in "abcdefghijkl"], [Key(f"s@{n}") for n in range(1, 13)]],
     ids=["plain", "slots"],
 )
-def test_a_page_ends_where_the_first_of_its_answers_ends(
+def test_a_page_ends_where_its_shortest_answer_ends(
     keys: list[Key], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One node knows all; the other only the last few, and so its answer reaches further."""
+    """One node knows all keys; the other knows only the last few, so its answer reaches further."""
     for part in (list_read, scan_service):
         monkeypatch.setattr(part, "PAGE_BYTES", 3_000)  # two or three records with such long notes
     world = World()

@@ -1,4 +1,4 @@
-"""Reads: decided from any node, undecided from a quorum alone, waits, series, lists, watches."""
+"""Reads: decrees from any node, undecided from a quorum only, waits, series, lists, watches."""
 
 import pytest
 
@@ -27,7 +27,7 @@ from decreed.registry.wire.requests import (
 from ...support.world import World, claim, config, stored
 
 
-def test_before_it_has_formed_a_node_answers_not_even_what_it_was_told() -> None:
+def test_a_node_that_has_not_formed_does_not_even_answer_with_a_learned_decree() -> None:
     world = World(up=["n1", "n2"])
     decree = Decree.of(claim("k"), Ballot(1, Process(NodeId("n2"), 1)), 0)
     world.post(NodeId("n1"), FromPeer(NodeId("n2"), Commit(Key("k"), decree)))
@@ -77,7 +77,7 @@ def test_a_learned_key_is_read_from_any_node_without_asking_anybody() -> None:
         world.run(200)
 
 
-def test_undecided_is_said_only_after_a_quorum_has_answered() -> None:
+def test_undecided_is_answered_only_after_a_quorum_has_answered() -> None:
     world = World()
     assert isinstance(get(world, "n1", "k"), Undecided)
     world.lose = lambda sender, to, message: isinstance(message, QueryAnswer)
@@ -100,7 +100,7 @@ def test_answers_to_lost_queries_are_asked_for_again() -> None:
     assert len(lost) == 2
 
 
-def test_a_read_finds_what_was_chosen_though_nobody_knows_it() -> None:
+def test_a_read_finds_a_chosen_value_that_no_node_has_learned() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Commit | FeedPage | Accepted)
     world.send("n1", ClaimRequest(world.new_id(), 5_000, True, claim("k", b"x")))
@@ -113,7 +113,7 @@ def test_a_read_finds_what_was_chosen_though_nobody_knows_it() -> None:
 
 
 def test_a_read_that_arrives_during_phase_one_does_not_count_older_promises() -> None:
-    """The promises of a ballot begun before the read say nothing about what was chosen since."""
+    """The promises of a ballot that began before the read do not show what was chosen since."""
     world = World()
     held: list[Promise] = []
 
@@ -140,7 +140,7 @@ def test_a_read_that_arrives_during_phase_one_does_not_count_older_promises() ->
 
 
 def test_a_read_that_joins_after_a_nack_does_not_count_older_promises_either() -> None:
-    """Another read keeps the preempted attempt going; what n3 has accepted shows it to both."""
+    """Another read keeps the preempted attempt open; the acceptance at n3 shows it to both."""
     world, n1, n2, n3 = World(), NodeId("n1"), NodeId("n2"), NodeId("n3")
     in_doubt = Decree.of(claim("k", b"in doubt"), Ballot(1, Process(n2, 1)), 0)
     world.post(n3, FromPeer(n2, Accept(Key("k"), in_doubt.ballot, in_doubt)))
@@ -181,7 +181,7 @@ def test_a_wait_is_answered_when_the_key_is_frozen_and_not_before() -> None:
     assert isinstance(answer, Decreed) and answer.decree == decreed.decree
 
 
-def test_a_wait_hears_of_it_though_the_commit_was_lost() -> None:
+def test_a_wait_is_answered_though_the_commit_was_lost() -> None:
     world = World()
     mark = world.send("n3", WaitRequest(world.new_id(), 60_000, Key("k")))
     world.run(100)
@@ -205,7 +205,7 @@ def test_a_wait_that_runs_out_says_undecided_only_if_a_quorum_said_so() -> None:
 
 
 @pytest.mark.parametrize("timeout_ms", [30, 270, 999, 1_000, 30_000])
-def test_time_that_is_over_is_over_however_many_end_together(timeout_ms: int) -> None:
+def test_requests_end_in_time_however_many_end_together(timeout_ms: int) -> None:
     world = World()
     marks = list[tuple[NodeId, int]]()
     for _ in range(9):
@@ -232,7 +232,7 @@ def test_latest_is_the_last_decided_slot_even_on_a_node_that_missed_it() -> None
     assert isinstance(world.ask("n1", LatestRequest(world.new_id(), 5_000, "none")), Undecided)
 
 
-def test_a_list_holds_every_decree_answered_before_it_began_wherever_it_is_asked() -> None:
+def test_a_list_at_any_node_has_every_decree_answered_before_it_began() -> None:
     world = World()
     world.lose = only_commits_and_feeds
     for number in range(20):
@@ -244,7 +244,7 @@ def test_a_list_holds_every_decree_answered_before_it_began_wherever_it_is_asked
         assert keys_under(world, node, "p") == expected
 
 
-def test_a_list_finishes_what_is_in_doubt() -> None:
+def test_a_list_finishes_keys_in_doubt() -> None:
     world = World()
     world.lose = lambda sender, to, message: isinstance(message, Accepted | Commit)
     world.send("n1", ClaimRequest(world.new_id(), 5_000, True, claim("p/k")))
@@ -291,7 +291,7 @@ def watch(
     return page
 
 
-def test_a_watch_goes_on_from_its_position_and_waits_for_more() -> None:
+def test_a_watch_continues_from_its_position_and_waits_for_more() -> None:
     world = World()
     start = watch(world, "n1", "p", None)
     assert start.decrees == ()
@@ -343,7 +343,7 @@ def test_a_position_of_another_disk_is_lost_not_guessed_at() -> None:
         assert page.lost and page.position == ours and page.decrees == ()
 
 
-def test_a_watch_that_hears_nothing_ends_with_an_empty_page() -> None:
+def test_a_watch_without_decrees_ends_with_an_empty_page() -> None:
     world = World()
     start = watch(world, "n1", "", None)
     page = watch(world, "n1", "", start.position, ms=200)

@@ -1,4 +1,4 @@
-"""The line of scans of one disk: who is not wanted any more when his turn comes costs no reading."""
+"""The queue of scans of one disk: a scan that is no longer wanted at its turn is not read."""
 
 from itertools import count
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ EMPTY = ScanPage((), complete=True)
 
 
 def scan(prefix: str, wanted: set[str]) -> DiskScan:
-    """A scan that is wanted as long as its prefix is among those."""
+    """A scan that is wanted as long as its prefix is in `wanted`."""
     return DiskScan(prefix, "", "", lambda _: prefix in wanted, lambda *_: False, _never, _never)
 
 
@@ -27,7 +27,7 @@ def read_in(turn: StepBuilder) -> list[str]:
     return [read.prefix for read in reads if isinstance(read, ReadScan)]
 
 
-def test_a_scan_that_is_called_off_in_line_is_never_read() -> None:
+def test_a_scan_that_is_cancelled_in_the_queue_is_never_read() -> None:
     numbers = count(1)
     node = SimpleNamespace(tokens=SimpleNamespace(read=lambda _: next(numbers)))
     scans = Scans(cast(Any, node))

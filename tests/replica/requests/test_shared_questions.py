@@ -1,4 +1,4 @@
-"""Several wait for one answer; one of them goes, and the others get theirs all the same."""
+"""Several requests wait for one answer; when one of them leaves, the others still get theirs."""
 
 from collections.abc import Callable
 
@@ -50,7 +50,7 @@ LEAVES = pytest.mark.parametrize("leave", [cancels, hangs_up])
 
 
 def send(world: World, connection: int, request: Request) -> Request:
-    """From a connection of its own, so that one may end without the other."""
+    """Send a request from a connection of its own, so that it can end separately."""
     world.post(N1, FromClient(connection, (request,)))
     world.settle()
     return request
@@ -69,7 +69,7 @@ def unheard(world: World, *kinds: type) -> None:
 
 
 def first_goes(world: World, leave: Leave, first: Request, pause_ms: float = 1_500) -> None:
-    """The first leaves; some time passes, with timers and sweeps; then everything is heard again."""
+    """The first leaves; some time passes, with timers and sweeps; then all messages arrive again."""
     leave(world, first)
     world.run(pause_ms)
     world.lose = lambda *_: False
@@ -92,7 +92,7 @@ def acquires(world: World, name: str, timeout_ms: int = LONG_MS) -> LockRequest:
 
 
 def in_doubt(world: World) -> Key:
-    """A key for which n1 has accepted what a dead proposer proposed."""
+    """A key for which n1 has accepted the proposal of a dead proposer."""
     ballot = Ballot(1, Process(N3, 1))
     decree = Decree.of(claim("in-doubt"), ballot, 0)
     world.post(N1, FromPeer(N3, Accept(decree.key, ballot, decree)))
@@ -104,7 +104,7 @@ def in_doubt(world: World) -> Key:
 
 
 @LEAVES
-def test_a_read_goes_on_when_another_of_the_same_key_ends(leave: Leave) -> None:
+def test_a_read_continues_when_another_of_the_same_key_ends(leave: Leave) -> None:
     world = World()
     unheard(world, QueryAnswer)
     first, second = send(world, FIRST, get(world)), send(world, SECOND, get(world))
@@ -114,7 +114,7 @@ def test_a_read_goes_on_when_another_of_the_same_key_ends(leave: Leave) -> None:
 
 
 @LEAVES
-def test_a_read_goes_on_though_the_answer_to_another_comes_too_late(leave: Leave) -> None:
+def test_a_read_continues_though_the_answer_to_another_comes_too_late(leave: Leave) -> None:
     world = World()
     world.delays = lambda sender, to, message: (50.0 if isinstance(message, QueryAnswer) else 0.0,)
     first, second = send(world, FIRST, get(world)), send(world, SECOND, get(world))
@@ -124,7 +124,7 @@ def test_a_read_goes_on_though_the_answer_to_another_comes_too_late(leave: Leave
 
 
 @LEAVES
-def test_a_wait_goes_on_when_another_for_the_same_key_ends(leave: Leave) -> None:
+def test_a_wait_continues_when_another_for_the_same_key_ends(leave: Leave) -> None:
     world = World()
     first = send(world, FIRST, WaitRequest(world.new_id(), LONG_MS, KEY))
     second = send(world, SECOND, WaitRequest(world.new_id(), LONG_MS, KEY))
@@ -135,7 +135,7 @@ def test_a_wait_goes_on_when_another_for_the_same_key_ends(leave: Leave) -> None
 
 
 @LEAVES
-def test_a_key_in_doubt_is_finished_for_whoever_is_left(leave: Leave) -> None:
+def test_a_key_in_doubt_is_finished_for_the_requests_that_are_left(leave: Leave) -> None:
     world = World()
     key = in_doubt(world)
     unheard(world, Prepare, Promise)
@@ -146,7 +146,7 @@ def test_a_key_in_doubt_is_finished_for_whoever_is_left(leave: Leave) -> None:
 
 
 @LEAVES
-def test_a_read_goes_on_when_the_claim_whose_attempt_it_joined_ends(leave: Leave) -> None:
+def test_a_read_continues_when_the_claim_whose_attempt_it_joined_ends(leave: Leave) -> None:
     world = World()
     key = in_doubt(world)
     unheard(world, Prepare, Promise)
@@ -158,7 +158,7 @@ def test_a_read_goes_on_when_the_claim_whose_attempt_it_joined_ends(leave: Leave
 
 
 @LEAVES
-def test_a_claim_goes_on_when_the_one_before_it_ends(leave: Leave) -> None:
+def test_a_claim_continues_when_the_one_before_it_ends(leave: Leave) -> None:
     world = World()
     key = next(k for n in range(99) if home(k := Key(f"e{n}"), world.config.nodes) != N1)
     unheard(world, Prepare, Promise)
@@ -171,7 +171,7 @@ def test_a_claim_goes_on_when_the_one_before_it_ends(leave: Leave) -> None:
 
 
 @LEAVES
-def test_a_list_goes_on_when_another_that_finishes_the_same_key_ends(leave: Leave) -> None:
+def test_a_list_continues_when_another_that_finishes_the_same_key_ends(leave: Leave) -> None:
     world = World()
     key = in_doubt(world)
     unheard(world, Prepare, Promise)
@@ -189,7 +189,7 @@ def test_a_list_goes_on_when_another_that_finishes_the_same_key_ends(leave: Leav
 
 @LEAVES
 @pytest.mark.parametrize("kind", [AskLease, LeaseAnswer])
-def test_a_question_about_a_term_goes_on_when_the_first_who_asked_it_ends(
+def test_a_question_about_a_term_continues_when_its_first_request_ends(
     leave: Leave, kind: type
 ) -> None:
     world = World()
@@ -203,10 +203,10 @@ def test_a_question_about_a_term_goes_on_when_the_first_who_asked_it_ends(
 
 
 @LEAVES
-def test_a_question_is_answered_though_another_for_whom_it_was_asked_ends_in_between(
+def test_a_question_is_answered_though_another_of_its_requests_ends_in_between(
     leave: Leave,
 ) -> None:
-    """Not asked once more: the very answers that are on their way count for who is left."""
+    """Without another question: the answers that are on their way count for the other request."""
     world = World()
     lock(world, "n2", "a")
     world.delays = lambda sender, to, message: (50.0 if isinstance(message, LeaseAnswer) else 0.0,)
@@ -223,7 +223,7 @@ def test_a_question_is_answered_though_another_for_whom_it_was_asked_ends_in_bet
 
 
 @LEAVES
-def test_the_queue_goes_on_when_one_who_was_about_to_get_the_lock_ends(leave: Leave) -> None:
+def test_the_queue_continues_when_the_candidate_for_the_next_term_ends(leave: Leave) -> None:
     world = World()
     held = lease_id(lock(world, "n2", "a").decree)
     first, second = (
@@ -241,10 +241,10 @@ def test_the_queue_goes_on_when_one_who_was_about_to_get_the_lock_ends(leave: Le
 
 
 @LEAVES
-def test_the_queue_goes_on_when_the_first_ends_while_a_term_that_may_be_chosen_is_looked_into(
+def test_the_queue_continues_when_the_first_ends_while_a_term_that_may_be_chosen_is_finished(
     leave: Leave,
 ) -> None:
-    """Of the next term n3 has accepted something; it is finished for the first, and n3 ends."""
+    """n3 has accepted the next term; it is being finished for the first waiter, and n3 crashes."""
     world = World()
     held = lease_id(lock(world, "n2", "a").decree)
     other = wish("x", b"x", TTL_MS)

@@ -1,4 +1,4 @@
-"""Spans: an answer that leaves out what is the same is as good as all that the peer holds."""
+"""Spans: an answer without the equal spans is as good as everything that the peer holds."""
 
 import pytest
 from hypothesis import given
@@ -41,7 +41,7 @@ def accepted(key: Key, value: bytes = b"v") -> Row:
 def compared(
     held: list[Row], asked: list[Row], complete: bool, limit: int, max_bytes: int, at_a_time: int
 ) -> ScanAnswer:
-    """What a peer that holds `held` answers to a lister whose own page is `asked`."""
+    """The answer of a peer that holds `held` to a requester whose own page is `asked`."""
     comparison = Comparison(spans_of(asked, complete=complete, span_rows=3), limit, max_bytes)
     there = [row for row in held if complete or within(row[0], asked[-1][0])]
     for start in range(0, len(there) + 1, at_a_time):
@@ -81,13 +81,13 @@ def test_the_union_with_an_answer_is_the_union_with_all_that_the_peer_holds(
 
 
 @given(st.lists(st.sampled_from([0, 1]), min_size=len(KEYS), max_size=len(KEYS)))
-def test_of_what_is_the_same_nothing_is_sent(kinds: list[int]) -> None:
+def test_equal_spans_are_not_sent(kinds: list[int]) -> None:
     rows = rows_of(kinds)
     assert compared(rows, rows, True, PLENTY, MUCH, 4) == ScanAnswer(1, (), (), None)
 
 
-def test_what_is_accepted_is_told_though_the_decrees_are_the_same() -> None:
-    """Its digest is the same: only what is learned counts for that."""
+def test_an_accepted_key_is_reported_though_the_decrees_are_the_same() -> None:
+    """Its digest is the same, since only learned decrees count for that."""
     rows = [learned(Key("k1")), learned(Key("k3"))]
     answer = compared([rows[0], accepted(Key("k2")), rows[1]], rows, True, PLENTY, MUCH, 9)
     assert answer.unlearned == ("k2",)
@@ -108,14 +108,14 @@ def test_another_decree_for_a_key_is_sent() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
-def test_an_answer_that_breaks_off_says_where(limit: int) -> None:
+def test_an_answer_that_ends_early_says_where(limit: int) -> None:
     held = [learned(key) for key in KEYS]
     answer = compared(held, [], True, limit, MUCH, 4)
     assert [one.key for one in answer.learned] == KEYS[: limit + 1]
     assert answer.end == KEYS[limit]
 
 
-def test_the_digest_of_a_span_tells_in_which_order_which_decrees_are_learned() -> None:
+def test_the_digest_of_a_span_depends_on_the_decrees_and_their_order() -> None:
     one, other = decree(Key("a")), decree(Key("b"))
     digests = {
         span_digest(found) for found in ([], [one], [other], [one, other], [other, one], [one, one])
