@@ -146,7 +146,7 @@ AGAIN = (
 )
 
 _STANDING_TESTS = "replica/consensus/test_late_promises.py"
-STANDING = (
+CLASS_PROMISES = (
     _bug(
         "a promise to an earlier incarnation is counted",
         _STANDING_TESTS,
@@ -230,4 +230,4 @@ LOST = (
     ),
 )
 
-BUGS = AGAIN + STANDING + FEED + LOST
+BUGS = AGAIN + CLASS_PROMISES + FEED + LOST

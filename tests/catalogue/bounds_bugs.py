@@ -164,7 +164,7 @@ SHARING = (
         "fair = most",
     ),
     _bug(
-        "a client without pending requests waits behind others",
+        "a client without pending requests waits after others",
         "server/test_inbox.py",
         "registry.server.inbox",
         "return self._asked_room.is_left or connection not in self._askers",

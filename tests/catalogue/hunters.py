@@ -106,7 +106,7 @@ def _by_its_tests(bug: Bug) -> Finding:
     """The one test file that must catch it."""
     from .written_out import first_failure
 
-    assert bug.held_by is not None, "somebody must hold it"
+    assert bug.held_by is not None, "a test must catch it"
     after, name = first_failure(TESTS_OF_A_FILE, [bug.held_by])
     return Finding(after, name)
 

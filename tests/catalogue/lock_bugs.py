@@ -28,7 +28,7 @@ def _bug(
     )
 
 
-GUARD = (
+LEASE_CHECK = (
     _bug("lease check left out", "replica.consensus.acceptor", "if refusal_ms > 0:", "if False:"),
     _bug(
         "lease check on the promise only",
@@ -278,4 +278,4 @@ GIVING_UP = (
         "",
     ),
 )
-BUGS = GUARD + ENDINGS + KEEPING + HOLDING + FORGETTING + GIVING_UP
+BUGS = LEASE_CHECK + ENDINGS + KEEPING + HOLDING + FORGETTING + GIVING_UP

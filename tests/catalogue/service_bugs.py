@@ -308,7 +308,7 @@ KNOWING = (
                 "storage.pending_journal", "self._emptied.append(page)", "self._free.append(page)"
             ),
         ),
-        tests=100,  # it takes a crash between two batches that nobody waits for
+        tests=100,  # it takes a crash between two batches of records without a waiter
     ),
     Bug(
         "a disk takes writes again after one that failed",

@@ -63,8 +63,8 @@ def answered(world: Telling, connection: int) -> list[Any]:
 
 
 def wants(number: int, timeout_ms: int = LONG_MS, *, queue: bool = True) -> LockRequest:
-    wish = TermClaim("somebody", b"%08d" % number, 60_000, bytes(32))
-    return LockRequest(number, timeout_ms, "l", queue, wish)
+    wanted = TermClaim("somebody", b"%08d" % number, 60_000, bytes(32))
+    return LockRequest(number, timeout_ms, "l", queue, wanted)
 
 
 class Count:
