@@ -108,11 +108,6 @@ WORDS = {
 }
 """Words that make a reader stop, and what to write instead. In identifiers they are no words."""
 
-STILL_THERE: dict[str, int] = {
-    "tests/catalogue": 2,
-}
-"""How many of them a folder may have yet. This only shrinks: a folder that has none goes from it."""
-
 
 def readable() -> dict[str, str]:
     """All that people read, by path. Words that stand on two lines are next to each other."""
@@ -121,12 +116,6 @@ def readable() -> dict[str, str]:
     texts |= {name: source.text for name, source in sources().items()}
     del texts["tests/test_style.py"]
     return {name: re.sub(r"[\s#>*\"']+", " ", text) for name, text in texts.items()}
-
-
-def folder_of(name: str) -> str:
-    """Where the words of a file are counted: its top-level folder, for large ones the folder in it."""
-    levels = 2 if name.startswith(("registry/", "tests/")) else 1
-    return "/".join(name.split("/")[:-1][:levels]) or name
 
 
 def words_in(text: str) -> list[str]:
@@ -145,13 +134,8 @@ def test_the_words_of_the_list_are_found_and_nothing_else() -> None:
 
 
 def test_the_text_has_no_word_of_the_list() -> None:
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for name, text in readable().items():
-        found[folder_of(name)] += [(name, word) for word in words_in(text)]
-    more = {at: all for at, all in found.items() if len(all) > STILL_THERE.get(at, 0)}
-    assert more == {}, f"instead: {WORDS}"
-    mended = [folder for folder in STILL_THERE if not found.get(folder)]
-    assert mended == [], "none is left there: take these folders from STILL_THERE"
+    found = {name: words for name, text in readable().items() if (words := words_in(text))}
+    assert found == {}, f"instead: {WORDS}"
 
 
 # ---- names of classes ----

@@ -1,8 +1,8 @@
 """Print who catches each seeded bug: ``python -m tests.catalogue [--trace] [WORD …]``.
 
-Each bug is hunted by everybody who must catch it, in a process for each. With words, only bugs whose
-names hold one of them are hunted; ``--trace`` tells how the model checker came to each. The exit code
-is 1 if a bug was not caught within a budget.
+Each bug is hunted by all hunters that must catch it, in a process for each. With words, only bugs
+with one of them in their names are hunted. ``--trace`` prints how the model checker came to each.
+The exit code is 1 if a bug was not caught within a budget.
 """
 
 import argparse
@@ -23,7 +23,7 @@ NAME, WHERE, BY, COUNT, BUDGET = 60, 30, 22, 8, 8
 
 
 def main(arguments: list[str]) -> int:
-    """Hunt all bugs, or those whose names hold one of the words given."""
+    """Hunt all bugs, or those with one of the given words in their names."""
     parser = argparse.ArgumentParser(prog="python -m tests.catalogue", description=__doc__)
     parser.add_argument("words", nargs="*", metavar="WORD", help="part of a bug's name")
     parser.add_argument("--trace", action="store_true", help="tell how each was come to")
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
 
 
 def hunters_of(bug: Bug) -> Iterator[str]:
-    """Who must catch a bug."""
+    """The hunters that must catch a bug."""
     return (by for by, hunter in HUNTERS.items() if hunter.budget(bug) is not None)
 
 
@@ -51,7 +51,7 @@ def hunt_apart(bug: Bug, by: str) -> Finding:
 
 
 def _hunt_here(name: str, by: str) -> int:
-    """In this process: seed the bug, hunt it, and print what was found for `hunt_apart`."""
+    """In this process, seed the bug, hunt it, and print the finding for `hunt_apart`."""
     bug = next(bug for bug in BUGS if bug.name == name)
     seed(bug)
     hunter = HUNTERS[by]

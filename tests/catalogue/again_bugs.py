@@ -1,6 +1,6 @@
-"""Mistakes in what is said again, or comes again, or comes too late.
+"""Mistakes with messages that are repeated, or that come again or too late.
 
-Storms hardly meet them: it takes losses one behind the other.
+Storms rarely meet them, since they need several losses in a row.
 """
 
 from .bug import Bug, Change
@@ -33,7 +33,7 @@ AGAIN = (
         ),
     ),
     _bug(
-        "a keep-alive is said again once",
+        "a keep-alive is repeated once",
         _AGAIN_TESTS,
         (
             "registry.replica.locks.renewals",
@@ -43,7 +43,7 @@ AGAIN = (
         ),
     ),
     _bug(
-        "a give-up is said again once",
+        "a give-up is repeated once",
         _AGAIN_TESTS,
         (
             "registry.replica.locks.giving_up",
@@ -53,7 +53,7 @@ AGAIN = (
         ),
     ),
     _bug(
-        "a proposal is said again once",
+        "a proposal is repeated once",
         _AGAIN_TESTS,
         (
             "registry.replica.consensus.coordinator",
@@ -65,7 +65,7 @@ AGAIN = (
         ),
     ),
     _bug(
-        "a batch is said again and then forgotten",
+        "a batch is repeated and then forgotten",
         _AGAIN_TESTS,
         (
             "registry.replica.consensus.batches",
@@ -75,7 +75,7 @@ AGAIN = (
         ),
     ),
     _bug(
-        "what is in doubt is finished once",
+        "a key in doubt is finished once",
         _AGAIN_TESTS,
         (
             "registry.replica.consensus.acceptor",
@@ -84,7 +84,7 @@ AGAIN = (
         ),
     ),
     _bug(
-        "what was put off is never due again",
+        "a postponed key is never due again",
         _AGAIN_TESTS,
         (
             "registry.replica.requests.recovery",
@@ -95,7 +95,7 @@ AGAIN = (
         ),
     ),
     _bug(
-        "nobody sweeps after a while",
+        "the sweeps end after a while",
         _AGAIN_TESTS,
         (
             "registry.replica.replica",
@@ -105,7 +105,7 @@ AGAIN = (
         ),
     ),
     _bug(
-        "a page of a feed that is lost is never pulled again",
+        "a page of a feed that is lost is never asked for again",
         _AGAIN_TESTS,
         (
             "registry.replica.feed.catchup",
@@ -116,7 +116,7 @@ AGAIN = (
         ),
     ),
     _bug(
-        "the term at the floor is read for nobody once its reader has gone",
+        "the term at the floor is not read again after its reader is gone",
         _AGAIN_TESTS,
         (
             "registry.replica.locks.lock_queues",
@@ -125,7 +125,7 @@ AGAIN = (
         ),
     ),
     _bug(
-        "a queue does not look again while the term at the floor is read",
+        "a queue sets no timer while the term at the floor is read",
         _AGAIN_TESTS,
         (
             "registry.replica.locks.lock_queues",
@@ -135,7 +135,7 @@ AGAIN = (
         ),
     ),
     _bug(
-        "a queue looks once whether a lease has run out",
+        "a queue checks once whether a lease has run out",
         _AGAIN_TESTS,
         (
             "registry.replica.locks.lock_queues",
@@ -146,7 +146,7 @@ AGAIN = (
 )
 
 _STANDING_TESTS = "replica/consensus/test_late_promises.py"
-STANDING = (
+CLASS_PROMISES = (
     _bug(
         "a promise to an earlier incarnation is counted",
         _STANDING_TESTS,
@@ -166,7 +166,7 @@ STANDING = (
         ),
     ),
     _bug(
-        "a second promise hides what the first told of",
+        "a second promise hides what the first reported",
         _STANDING_TESTS,
         (
             "registry.replica.consensus.home_promise",
@@ -192,7 +192,7 @@ FEED = (
 _LOST_TESTS = "replica/feed/test_watch_positions.py"
 LOST = (
     _bug(
-        "a position that was never told is not lost",
+        "a position that was never sent is not lost",
         _LOST_TESTS,
         (
             "registry.replica.feed.watches",
@@ -220,7 +220,7 @@ LOST = (
         ),
     ),
     _bug(
-        "a position behind the end is taken for the end",
+        "a position after the end is taken for the end",
         _LOST_TESTS,
         (
             "registry.replica.feed.watch_positions",
@@ -230,4 +230,4 @@ LOST = (
     ),
 )
 
-BUGS = AGAIN + STANDING + FEED + LOST
+BUGS = AGAIN + CLASS_PROMISES + FEED + LOST

@@ -1,7 +1,8 @@
 """Mistakes on the fast path: in the class promise, and in batches that rely on it.
 
-The model checker meets them in clusters whose first node is home to the key; its batches have one key.
-What takes several keys, or a node that does several things in one step, is for storms and tests.
+The model checker meets them in clusters whose first node is home to the key; its batches have one
+key. Mistakes that need several keys, or a node that does several things in one step, are for storms
+and tests.
 """
 
 from .bug import Bug, Change
@@ -33,7 +34,7 @@ PROMISING = (
         "",
     ),
     _bug(
-        "a class promise is told before it is on disk",
+        "a class promise is sent before it is on disk",
         "replica.consensus.home_promise",
         "step.after(Send(sender, promise))",
         "step.at_once(Send(sender, promise))",
@@ -45,12 +46,12 @@ PROMISING = (
         "PromiseClass(held.ballot, (), feed_end)",
     ),
     _bug(
-        "what class promises report as in doubt is not looked at",
+        "the keys that class promises report as in doubt are ignored",
         "paxos.class_promise",
         "isinstance(state, AskingClass) or key in state.unlearned or",
         "isinstance(state, AskingClass) or",
         _RARE_STATES,
-        None,  # a storm hardly ever wants another value for what only one acceptor has of a dead life
+        None,  # storms rarely claim another value for a key that one acceptor has of a dead incarnation
     ),
     _bug(
         "a class promise is relied on without a quorum",
@@ -59,12 +60,12 @@ PROMISING = (
         "if promises:",
     ),
     _bug(
-        "a later incarnation's class promise is taken back for an earlier one",
+        "a class promise to a later incarnation is replaced by one to an earlier one",
         "paxos.class_promise",
         "if held is not None and held.ballot > message.ballot:",
         "if False:",
         _RARE_STATES,
-        None,  # in a storm the question of an earlier incarnation hardly ever outlives its answer
+        None,  # in a storm the question of an earlier incarnation rarely arrives after its answer
     ),
     _bug(
         "a proposal in a home ballot is accepted without the promise that it relies on",
@@ -82,7 +83,7 @@ VOTING = (
         "step.at_once(Send(sender, vote))",
     ),
     _bug(
-        "a vote on a batch waits for its first key alone",
+        "a vote on a batch waits for its first key only",
         "replica.consensus.messages",
         "step.send_when_all_durable([decree.key for decree in message.decrees], Send(sender, vote))",
         "step.send_when_durable(message.decrees[0].key, Send(sender, vote))",
@@ -97,7 +98,7 @@ VOTING = (
         "step.at_once(Send(self._node.name, vote))",
     ),
     _bug(
-        "a vote does not say what of a batch it refuses",
+        "a vote does not name the keys of a batch that it refuses",
         "replica.consensus.messages",
         "AcceptedMany(message.ballot, message.number, tuple(others))",
         "AcceptedMany(message.ballot, message.number, ())",
@@ -107,12 +108,12 @@ VOTING = (
         "replica.consensus.acceptor",
         "home_ballot = promised if home(key, self._nodes) == home_name else None",
         "home_ballot = promised",
-        None,  # in the model and in storms a home flies with its own keys alone
+        None,  # in the model and in storms a home sends batches of its own keys only
         None,
         _TESTS,
     ),
     _bug(
-        "whatever flies is accepted as if nothing were held of it",
+        "a key of a batch is accepted as if its instance were empty",
         "replica.consensus.acceptor",
         "if home_ballot == ballot and step.instances[key] is EMPTY:",
         "if home_ballot == ballot:",
@@ -122,21 +123,21 @@ VOTING = (
         "replica.consensus.acceptor",
         "if home_ballot == ballot and step.instances[key] is EMPTY:",
         "if home_ballot is not None and step.instances[key] is EMPTY:",
-        None,  # who has another promise is not asked to vote on a batch as a whole
+        None,  # an acceptor with another promise does not vote on a batch as a whole
         None,
         _TESTS,
     ),
     _bug(
-        "what is accepted in a batch is not promised",
+        "a key accepted in a batch is not promised",
         "paxos.acceptor",
         "return Instance(promised=ballot, accepted=",
         "return Instance(accepted=",
         _STATES,
-        None,  # below it are the ballots of earlier incarnations alone, which hardly ever come so late
+        None,  # only ballots of earlier incarnations are below it, and they rarely come so late
         _TESTS,
     ),
     _bug(
-        "what is promised higher is refused and voted for within a batch",
+        "a key with a higher promise is refused and voted for within a batch",
         "replica.consensus.acceptor",
         "if not isinstance(answer, Accepted):\n                others",
         "if not isinstance(answer, Accepted | Nack):\n                others",
@@ -145,14 +146,14 @@ VOTING = (
 
 COUNTING = (
     _bug(
-        "what a vote on a batch refuses is counted all the same",
+        "the keys that a vote on a batch refuses are counted",
         "replica.consensus.batches",
         "refused = [key for key in message.refused if key in batch.entries]",
         "refused: list[Key] = []",
         _RARE_STATES,
     ),
     Bug(
-        "a refused key that the home cannot read stays entries",
+        "a refused key that the home cannot read stays in its batch",
         (
             Change(
                 "registry.replica.consensus.batches",
@@ -172,8 +173,8 @@ COUNTING = (
         "replica.consensus.batches",
         "batch = self._batches.get(message.number)\n        quorums",
         "batch = next(iter(self._batches.values()), None)\n        quorums",
-        None,  # a home in the model flies once in each incarnation
-        None,  # in a storm it takes two batches under way, of which one acceptor has met but one
+        None,  # a home in the model sends one batch in each incarnation
+        None,  # in a storm it takes two batches in flight, of which one acceptor has met only one
         _TESTS,
     ),
     _bug(
@@ -186,7 +187,7 @@ COUNTING = (
         _TESTS,
     ),
     _bug(
-        "a batch lands on one vote",
+        "a batch completes with one vote",
         "replica.consensus.batches",
         "if not batch.entries or not quorums.accepted(batch.votes):",
         "if not batch.entries:",
@@ -195,14 +196,14 @@ COUNTING = (
 
 PROPOSING = (
     _bug(
-        "a key flies again in the ballot in which it has been proposed in a batch",
+        "a key is proposed twice in the ballot of a batch",
         "paxos.class_promise",
         " or own != EMPTY:",
         ":",
-        None,  # the model ends over a node that boards again in the step in which it has left
+        None,  # the model ends over a node that queues again in the step in which it has left
     ),
     _bug(
-        "what the own acceptor refuses flies all the same",
+        "a key that the own acceptor refuses is sent in a batch",
         "replica.consensus.batches",
         "for decree in decrees if decree.key not in refused}",
         "for decree in decrees}",
@@ -211,7 +212,7 @@ PROPOSING = (
         _TESTS,
     ),
     Bug(
-        "a claim that was cancelled before it left flies all the same",
+        "a claim that was cancelled in the queue is sent in a batch",
         (
             Change(
                 "registry.replica.consensus.batches",
@@ -224,13 +225,13 @@ PROPOSING = (
                 "        claim =",
             ),
         ),
-        seeds=_SEEDS,  # nobody in the model gives a claim up
+        seeds=_SEEDS,  # no claim is cancelled in the model
     ),
 )
 
 LEARNING = (
     _bug(
-        "a commit of a batch is believed of what was accepted in another ballot",
+        "a commit of a batch is learned for a key accepted in another ballot",
         "paxos.learner",
         "accepted is not None and accepted.ballot == ballot else",
         "accepted is not None else",
@@ -240,7 +241,7 @@ LEARNING = (
         _TESTS,
     ),
     _bug(
-        "a commit of a batch is sent for what has left it",
+        "a commit of a batch is sent for keys that have left it",
         "replica.consensus.batches",
         "            batch.entries.pop(key, None)\n            if batch",
         "            if batch",

@@ -1,4 +1,4 @@
-"""Mistakes in what bounds the memory, the lists, the time and the log that clients can take."""
+"""Mistakes in the bounds of the memory, lists, time and log lines that clients can take."""
 
 from .bug import Bug, Change
 
@@ -15,28 +15,28 @@ _INCOMING = "server/test_incoming.py"
 
 WAITING = (
     _bug(
-        "requests that wait are not bounded in all",
+        "pending requests are not bounded for the whole node",
         _CROWD,
         "registry.server.serve",
         "        self.loop.crowded = self._clients.crowded\n",
         "",
     ),
     _bug(
-        "whoever comes last is refused, however little it has",
+        "the client of the newest request is refused, however few it has",
         _CROWD,
         "registry.server.crowd",
         "given = shares(wanted, self._max_bytes)",
         "given = {n: min(size, self._max_bytes // 2) for n, size in wanted.items()}",
     ),
     _bug(
-        "what a client that is gone had in batch counts forever",
+        "the requests of a client that is gone count forever",
         "server/test_taking.py",
         "registry.server.clients",
         "        self.crowd.go(self.held)\n",
         "",
     ),
     _bug(
-        "what is answered counts forever",
+        "answered requests count forever",
         _CROWD,
         "registry.server.clients",
         "self.crowd.take(self.held, -len(answers), -lighter)",
@@ -148,28 +148,28 @@ WAITING = (
         "        if pending.indefinite:\n            self.fail(step",
     ),
     _bug(
-        "of requests with one id, only the last is forgotten with its client",
+        "of requests with the same id, only the last ends with its client",
         _MANY,
         "registry.replica.step.pending",
         "        requests = list(self._by_origin.get(origin, {}))\n",
         "        requests = [one for (who, _), one in self._by_id.items() if who == origin]\n",
     ),
     _bug(
-        "a client's lists wait in front of those of all who come later",
+        "a client's lists wait before those of all later clients",
         _MANY,
         "registry.replica.step.in_turn",
         "self._lines[requester] = line",
         "self._lines[requester] = line\n            self._lines.move_to_end(requester, last=False)",
     ),
     _bug(
-        "who leaves a queue has all others looked at",
+        "a request that leaves a queue checks all others",
         _MANY,
         "registry.replica.locks.lock_queues",
         "        queue.leave(pending)\n        if not",
         "        queue.drop_finished()\n        if not",
     ),
     _bug(
-        "a queue goes on for each who joins",
+        "a queue acts for each request that joins",
         _MANY,
         "registry.replica.locks.lock_queues",
         "            self.joined[request.lock] = None\n",
@@ -186,42 +186,42 @@ WAITING = (
 
 SHARING = (
     _bug(
-        "the newest of the silent connections goes first",
+        "the newest of the silent connections is dropped first",
         _STRANGERS,
         "registry.server.serve",
         "next(iter(self._silent))",
         "next(reversed(self._silent))",
     ),
     _bug(
-        "answers that wait are not bounded in all",
+        "waiting answers are not bounded for the whole node",
         _STRANGERS,
         "registry.server.clients",
         "while self._backlog.is_over:",
         "while False:",
     ),
     _bug(
-        "the client with fewest answers is dropped",
+        "the client with the fewest answers is dropped",
         _STRANGERS,
         "registry.server.clients",
         "largest = max(self._clients.values(), key=_SIZE)",
         "largest = min(self._clients.values(), key=_SIZE)",
     ),
     _bug(
-        "a value that waits for several counts for each",
+        "a value that waits for several clients counts for each",
         "server/test_pieces.py",
         "registry.server.backlog",
         "self.held += len(item.data) if item.holders == 1 else 0",
         "self.held += len(item.data)",
     ),
     _bug(
-        "a stranger changes what is said of a member that is heard",
+        "a stranger changes the status of a reachable member",
         _STRANGERS,
         "registry.replica.membership",
         "if node in self._node.others and node not in self._node.reachable:",
         "if node in self._node.others:",
     ),
     _bug(
-        "a look whether somebody listens is a warning",
+        "a probe of the port logs a warning",
         _STRANGERS,
         "registry.server.connections",
         'raise NothingSaid("the connection was closed before a greeting came")',
@@ -242,14 +242,14 @@ SHARING = (
         "return True",
     ),
     _bug(
-        "a step is shared out as if each were alone",
+        "a step gives each client the share of a single client",
         "server/test_inbox.py",
         "registry.server.shares",
         "fair = max(1, most // (len(waiting) - rank))",
         "fair = most",
     ),
     _bug(
-        "a client of which nothing waits stands behind others",
+        "a client without pending requests waits after others",
         "server/test_inbox.py",
         "registry.server.inbox",
         "return self._asked_room.is_left or connection not in self._askers",
@@ -270,21 +270,21 @@ SHARING = (
         "if len(text) > self._max_chars:",
     ),
     _bug(
-        "what was lost of a log is not said",
+        "the count of lost log lines is not logged",
         "cli/shell/test_unblocking.py",
         "cli.shell.unblocking",
         "            if self._lost:\n",
         "            if False:\n",
     ),
     _bug(
-        "a scan that nobody wants any more is made",
+        "a scan that is no longer wanted is made",
         "replica/requests/test_scans.py",
         "registry.replica.requests.scans",
         "            scan = self._waiting.popleft()\n            if scan.wanted(step):",
         "            scan = self._waiting.popleft()\n            if True:",
     ),
     _bug(
-        "a span in which a key is accepted alone counts as the same",
+        "a span with a key that is only accepted counts as equal",
         "replica/requests/test_spans.py",
         "registry.replica.requests.spans",
         "if _is_settled(rows) and _digest(rows) == span.digest:",
@@ -294,7 +294,7 @@ SHARING = (
 
 DISK = (
     _bug(
-        "the log in use at the last edit is not missed",
+        "the log in use at the last edit is not noticed as missing",
         "storage/test_mutilated.py",
         "storage.continuity",
         "if not any(edits.log <= number < edits.next_file for number, _ in logs):",
@@ -315,7 +315,7 @@ DISK = (
         "if False:",
     ),
     _bug(
-        "a log that is gone is not missed by its number",
+        "a missing log is not noticed by its number",
         "storage/test_continuity.py",
         "storage.continuity",
         "    if newest < mark.log:\n",

@@ -1,4 +1,4 @@
-"""A seeded mistake: words of the code that ships, and the wrong words to put in their place.
+"""A seeded mistake: a piece of the shipped code, and the wrong code to put in its place.
 
 It imports nothing of the product, since a bug must be seeded before the product is imported.
 """
@@ -14,10 +14,10 @@ class Change:
     """One place of a mistake.
 
     Args:
-        module: where, below ``decreed``.
-        old: the right words; they stand there exactly once, so that a change which no longer
-            applies is noticed, and none is made by accident of spelling.
-        new: the wrong ones.
+        module: the module, below ``decreed``.
+        old: the right code. It occurs exactly once in the module, so that a change which no longer
+            applies is noticed.
+        new: the wrong code.
     """
 
     module: str
@@ -30,7 +30,7 @@ class Change:
         return ROOT / f"{self.module.replace('.', '/')}.py"
 
     def made(self, source: str) -> str:
-        """The source of the module with the wrong words in it."""
+        """The source of the module with the wrong code in it."""
         count = source.count(self.old)
         assert count == 1, f"{self.old!r} stands {count} times in {self.module}"
         return source.replace(self.old, self.new)
@@ -38,28 +38,25 @@ class Change:
 
 @dataclass(frozen=True)
 class Bug:
-    """One seeded mistake, and who must catch it how soon.
+    """One seeded mistake, with the budgets of the hunters that must catch it.
 
     Args:
-        name: what is wrong, in a few words.
-        changes: what makes it so.
-        states: how many states the model checker may meet before it must have caught it; None if
-            what is wrong is not in the model.
-        home_states: the same where a home has class promises, and flies; None if what is wrong has
-            nothing to do with them.
-        seeds: how many storms may pass before one must have caught it; None if no storm shows it.
-        trials: how many trials may pass before the judge must have caught it; None if clients
-            cannot see it, or hardly ever.
-        lock_storms: how many storms over locks may pass before one must have caught it; None if it
-            has nothing to do with locks.
-        give_up_storms: the same for storms over locks whose nodes are well and whose contenders are not
-            patient; None if it has nothing to do with giving up.
-        tests: how many of the tests in `tests/locks` and `tests/replica` may pass before one must
-            have caught it, for what storms hardly meet; None if others are enough.
-        held_by: the file below ``tests`` of which one test must fail, for what others hardly meet, or
-            what is no part of a replica; None if others are enough.
+        name: the mistake, in a few words.
+        changes: the changes that make it.
+        states: the budget of the model checker in states; None if the mistake is outside the model.
+        home_states: the same where a home has class promises and sends batches; None if the mistake
+            does not concern them.
+        seeds: the budget of storms; None if no storm shows it.
+        trials: the budget of the judge in trials; None if clients cannot see it, or rarely.
+        lock_storms: the budget of storms over locks; None if it does not concern locks.
+        give_up_storms: the budget of storms over locks whose nodes have no faults and whose
+            contenders give up; None if it does not concern giving up.
+        tests: the budget in tests of `tests/locks` and `tests/replica`, for mistakes that storms
+            rarely meet; None if other hunters are enough.
+        held_by: the file below ``tests`` with a test that must fail, for mistakes that other hunters
+            rarely meet or that are outside the replica; None if others are enough.
         disagrees: whether one ballot of each of two nodes is enough for two decrees, so that the
-            model checker must catch it even if it looks at agreement alone.
+            model checker must catch it even if it checks agreement alone.
     """
 
     name: str
@@ -76,5 +73,5 @@ class Bug:
 
     @property
     def where(self) -> str:
-        """The modules with the mistake in them."""
+        """The modules that it changes."""
         return ", ".join(dict.fromkeys(change.module for change in self.changes))

@@ -1,4 +1,4 @@
-"""Mistakes in the client: what is definite, what is cached, and where a watch stands."""
+"""Mistakes in the client: definite errors, the cache, and the position of a watch."""
 
 from .bug import Bug, Change
 
@@ -11,7 +11,7 @@ def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
 _DEFINITE_TESTS = "client/requests/test_definite.py"
 DEFINITE = (
     _bug(
-        "a claim that lies with a silent node is definitely refused",
+        "a claim at a silent node is definitely refused",
         _DEFINITE_TESTS,
         (
             "client.requests.attempt",
@@ -47,7 +47,7 @@ DEFINITE = (
         ),
     ),
     _bug(
-        "a definite refusal ends the doubt that was before it",
+        "a definite refusal ends an earlier doubt",
         _DEFINITE_TESTS,
         (
             "client.requests.attempt",
@@ -86,7 +86,7 @@ DEFINITE = (
         ),
     ),
     _bug(
-        "an error that nobody knows is definite",
+        "an unknown error is definite",
         _DEFINITE_TESTS,
         (
             "registry.errors",
@@ -95,7 +95,7 @@ DEFINITE = (
         ),
     ),
     _bug(
-        "nobody remembers that a term may be decreed",
+        "it is not remembered that a term may be decreed",
         _DEFINITE_TESTS,
         (
             "client.locks.acquiring",
@@ -104,7 +104,7 @@ DEFINITE = (
         ),
     ),
     _bug(
-        "held is said though a term may be decreed",
+        "held is answered though a term may be decreed",
         _DEFINITE_TESTS,
         (
             "client.locks.acquiring",
@@ -135,7 +135,7 @@ FORMATIONS = (
         ),
     ),
     _bug(
-        "what was read from disk meanwhile is of any formation",
+        "entries read from disk meanwhile count for any formation",
         _FORMATIONS_TESTS,
         (
             "client.caching.cache",
@@ -230,7 +230,7 @@ FORMATIONS = (
 _WATCHING_TESTS = "client/requests/test_watch_lists.py"
 WATCHING = (
     _bug(
-        "lost is heard from other nodes alone",
+        "lost is only taken from other nodes",
         _WATCHING_TESTS,
         (
             "client.requests.watching",
@@ -248,7 +248,7 @@ WATCHING = (
         ),
     ),
     _bug(
-        "positions amid a list are behind it",
+        "positions inside a list are after it",
         _WATCHING_TESTS,
         (
             "client.requests.watching",
@@ -257,7 +257,7 @@ WATCHING = (
         ),
     ),
     _bug(
-        "all of a page are at the position behind it",
+        "all decrees of a page have the position after it",
         _WATCHING_TESTS,
         (
             "client.requests.watching",
@@ -266,7 +266,7 @@ WATCHING = (
         ),
     ),
     _bug(
-        "a watch goes on from before its list",
+        "a watch continues from before its list",
         _WATCHING_TESTS,
         (
             "client.requests.watching",

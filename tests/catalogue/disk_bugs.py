@@ -1,6 +1,6 @@
-"""Mistakes in what is durable when, and in what the clock of a step shows.
+"""Mistakes in when records and files are durable, and in the clock of a step.
 
-No simulated disk has folders, and no crash of a process takes what was not synced.
+Simulated disks have no folders, and a crash of a process loses nothing that was written.
 """
 
 from .bug import Bug, Change
@@ -14,7 +14,7 @@ def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
 _SETTLING_TESTS = "replica/consensus/test_settled.py"
 SETTLING = (
     _bug(
-        "what was not synced is never settled",
+        "unsynced records are never settled",
         _SETTLING_TESTS,
         (
             "registry.replica.feed.catchup",
@@ -34,7 +34,7 @@ SETTLING = (
         ),
     ),
     _bug(
-        "what leaves behind the disk waits for no sync without records",
+        "a message after the disk waits for no sync if there are no records",
         _SETTLING_TESTS,
         (
             "registry.replica.step.step_builder",
@@ -88,7 +88,7 @@ TURNS = (
         ),
     ),
     _bug(
-        "the clock of a step is that of the one before",
+        "the clock of a step is that of the previous step",
         _TURNS_TESTS,
         (
             "registry.server.node_loop",

@@ -1,6 +1,6 @@
-"""Who looks for a bug that was seeded in this process: the model checker, storms, and the judge.
+"""The hunters of a bug that is seeded in this process: the model checker, storms, the judge, tests.
 
-Each hunter gets a budget and says whether it was enough. All of them run the code that ships, so
+Each hunter gets a budget and reports whether it was enough. All of them run the shipped code, so
 nothing of it may be imported before the bug is seeded.
 """
 
@@ -14,12 +14,12 @@ TESTS_OF_A_FILE = 1_000
 
 @dataclass(frozen=True)
 class Finding:
-    """What a hunter found.
+    """The finding of a hunter.
 
     Args:
         after: how many states, storms or trials it took; all of the budget if nothing was found.
-        seen: what was seen to be wrong; empty if nothing was.
-        trace: how it came to that, step by step, where the hunter can tell.
+        seen: the violation; empty if there was none.
+        trace: the path to it, one line for each step, if the hunter has one.
     """
 
     after: int
@@ -29,13 +29,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Hunter:
-    """Somebody who looks for bugs.
+    """A way to look for bugs.
 
     Args:
         name: for the table.
-        unit: what is counted.
-        budget: how many of them a bug may take; None if this bug is not for this hunter.
-        hunt: looks for a bug that is seeded, within its budget.
+        unit: of the budget.
+        budget: the budget for a bug; None if this hunter does not have to catch it.
+        hunt: looks for a seeded bug, within its budget.
     """
 
     name: str
@@ -95,7 +95,7 @@ def _by_judge(budget: int) -> Finding:
 
 
 def _by_tests(budget: int) -> Finding:
-    """Interleavings that somebody has written out, one a test."""
+    """The tests that write interleavings out, one in each test."""
     from .written_out import first_failure
 
     after, name = first_failure(budget)
@@ -103,10 +103,10 @@ def _by_tests(budget: int) -> Finding:
 
 
 def _by_its_tests(bug: Bug) -> Finding:
-    """The one file that must hold it."""
+    """The one test file that must catch it."""
     from .written_out import first_failure
 
-    assert bug.held_by is not None, "somebody must hold it"
+    assert bug.held_by is not None, "a test must catch it"
     after, name = first_failure(TESTS_OF_A_FILE, [bug.held_by])
     return Finding(after, name)
 
@@ -114,7 +114,7 @@ def _by_its_tests(bug: Bug) -> Finding:
 def _hunter(
     name: str, unit: str, budget: Callable[[Bug], int | None], hunt: Callable[[int], Finding]
 ) -> Hunter:
-    """One who looks for whatever is seeded, for as long as the bug's budget lasts."""
+    """A hunter that looks for any violation, within the budget of the bug."""
 
     def hunt_bug(bug: Bug) -> Finding:
         amount = budget(bug)
@@ -125,9 +125,9 @@ def _hunter(
 
 
 def _first(budget: int, run: Callable[[int], object]) -> Finding:
-    """The first run that goes wrong, whatever the bug makes go wrong in it.
+    """The first run that fails, in whatever way.
 
-    Words that are no working program are no bug: they are not caught, they end the hunt.
+    A change that makes the code invalid is no bug: it ends the hunt rather than count as caught.
     """
     for number in range(1, budget + 1):
         try:

@@ -1,12 +1,12 @@
-"""Mistakes in locks: leases, the guard, keep-alives, and what a holder makes of the answers.
+"""Mistakes in locks: leases, the lease check, keep-alives, and the validity at the holder.
 
-Storms over locks judge them on true time. None is in the model checker, which knows no time.
+Storms over locks judge them by true time. The model checker has no time, so it catches none of them.
 """
 
 from .bug import Bug, Change
 
 _TESTS = 1_000
-"""All that are written out: they run in the order of their files."""
+"""The budget of all written-out tests, which run in the order of their files."""
 
 
 def _bug(
@@ -28,10 +28,10 @@ def _bug(
     )
 
 
-GUARD = (
-    _bug("guard left out", "replica.consensus.acceptor", "if refusal_ms > 0:", "if False:"),
+LEASE_CHECK = (
+    _bug("lease check left out", "replica.consensus.acceptor", "if refusal_ms > 0:", "if False:"),
     _bug(
-        "guard on the promise only",
+        "lease check on the promise only",
         "replica.consensus.acceptor",
         "if refusal_ms > 0:",
         "if refusal_ms > 0 and instance.promised != message.ballot:",
@@ -43,7 +43,7 @@ GUARD = (
         "0.0)",
     ),
     _bug(
-        "lease forgotten at a restart that nobody noted",
+        "lease forgotten at a restart without the wait",
         "replica.replica",
         "self.parts.leases.started_ms = step.now_ms",
         "self.parts.leases.started_ms = -1e9",
@@ -91,7 +91,7 @@ ENDINGS = (
                 "                message",
                 "if found is None:\n                message",
             ),
-            Change(  # his secret is another
+            Change(  # the holder of that term has another secret
                 "registry.replica.locks.renewals",
                 "if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):",
                 "if False:",
@@ -100,7 +100,7 @@ ENDINGS = (
         lock_storms=400,
     ),
     _bug(
-        "what has expired is said to be released",
+        "an expired term is recorded as released",
         "replica.locks.lock_queues",
         "ending or Ending(How.EXPIRED)",
         "ending or Ending(How.RELEASED)",
@@ -152,7 +152,7 @@ HOLDING = (
         "locks.holding",
         "if self.until_ms is not None and not self.valid(now_ms):",
         "if False:",
-        None,  # what it allows, the guard and the asking nearly always prevent
+        None,  # the lease check and asking first nearly always prevent its effect
         tests=_TESTS,
     ),
     _bug(
@@ -166,7 +166,7 @@ HOLDING = (
 )
 FORGETTING = (
     Bug(
-        "token reused: what was forgotten is taken for empty",
+        "token reused: a forgotten term is taken for an empty one",
         (
             Change(
                 "storage.store",
@@ -187,7 +187,7 @@ GIVING_UP = (
         give_up_storms=50,
     ),
     Bug(
-        "what a claim was granted before it was given up goes on",
+        "a term granted before the give-up of its claim continues",
         (
             Change(
                 "registry.locks.leases",
@@ -209,7 +209,7 @@ GIVING_UP = (
         give_up_storms=50,
     ),
     _bug(
-        "anybody's give-up is taken for the claimer's",
+        "a give-up needs no secret",
         "locks.giveups",
         "return secret_hash in self._until_ms.get(claim_id, ())",
         "return claim_id in self._until_ms",
@@ -225,7 +225,7 @@ GIVING_UP = (
         "replica.locks.renewals",
         "            if not term.is_opened_by(request.secret):\n                self._requests",
         "            if False:\n                self._requests",
-        None,  # who keeps what is another's delays the next holder, and overlaps nobody
+        None,  # a stranger's keep-alive delays the next holder, without an overlap
         tests=_TESTS,
     ),
     _bug(
@@ -236,7 +236,7 @@ GIVING_UP = (
         "        self.end_if_given_up(now_ms, lease_id, ttl_ms, secret_hash)",
         "None:\n"
         "        self._put(Lease(lease_id, now_ms + ttl_ms, self.ending(lease_id), secret_hash))",
-        None,  # it is ended when it is learned, or asked about: nobody waits for long
+        None,  # the term is ended when it is learned or asked about, so no wait is long
         tests=_TESTS,
     ),
     _bug(
@@ -248,7 +248,7 @@ GIVING_UP = (
         tests=_TESTS,
     ),
     _bug(
-        "given up is said without a quorum",
+        "a give-up is confirmed without a quorum",
         "replica.locks.giving_up",
         "if self._node.config.quorums.prepared(passing.taken):",
         "if passing.taken:",
@@ -256,7 +256,7 @@ GIVING_UP = (
         tests=_TESTS,
     ),
     _bug(
-        "a claim that was given up is asked for once more",
+        "a claim that was given up is sent once more",
         "replica.locks.giving_up",
         "        given_up = self._leases.given_up.has(claim.claim_id, claim.secret_hash)\n",
         "        given_up = False\n",
@@ -264,11 +264,11 @@ GIVING_UP = (
         tests=_TESTS,
     ),
     _bug(
-        "those who wait for a given-up claim stay in the queue",
+        "the waiters of a given-up claim stay in the queue",
         "replica.locks.giving_up",
         "if request.claim.secret_hash == message.secret_hash:",
         "if False:",
-        None,  # a term comes of it that is over at once
+        None,  # it leads to a term that is over at once
         tests=_TESTS,
     ),
     _bug(
@@ -278,4 +278,4 @@ GIVING_UP = (
         "",
     ),
 )
-BUGS = GUARD + ENDINGS + KEEPING + HOLDING + FORGETTING + GIVING_UP
+BUGS = LEASE_CHECK + ENDINGS + KEEPING + HOLDING + FORGETTING + GIVING_UP

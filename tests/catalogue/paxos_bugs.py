@@ -1,7 +1,7 @@
 """Mistakes in `registry/paxos`: the acceptor, the proposer and the counting.
 
-They sit where nothing behind them makes them harmless. Each is tried on the model checker and on
-storms; what one of the two cannot show has a reason beside it.
+No later check makes them harmless. Each is tried on the model checker and on storms; if one of the
+two cannot show it, a comment says why.
 """
 
 from .bug import Bug, Change
@@ -48,7 +48,7 @@ ACCEPTOR = (
         _SEEDS,
     ),
     Bug(
-        "< for <=: the very ballot that was promised is refused",
+        "< for <=: exactly the promised ballot is refused",
         _acceptor(
             f"{_REFUSED}if message.ballot != c",
             f"{_REFUSED}if message.ballot != c".replace(">", ">="),
@@ -57,7 +57,7 @@ ACCEPTOR = (
         _SEEDS,
     ),
     Bug(
-        "the rounds of ballots are compared, and not whose they are",
+        "only the rounds of ballots are compared",
         _acceptor(
             f"{_REFUSED}if message.ballot != c",
             f"{_REFUSED}if message.ballot != c".replace(
@@ -71,7 +71,7 @@ ACCEPTOR = (
         "accepting does not promise",
         _acceptor("promised=message.ballot, accepted=proposal", "accepted=proposal"),
         _STATES,
-        # a storm hardly ever has three proposers at once, which it needs to do harm
+        # a storm rarely has three proposers at once, which the mistake needs to do harm
     ),
     Bug(
         "a promise is not stored",
@@ -106,7 +106,7 @@ ACCEPTOR = (
         disagrees=True,
     ),
     Bug(
-        "what is accepted is taken for chosen",
+        "an accepted value is taken for chosen",
         _acceptor(
             "accepted=proposal)\n    return accepted,",
             "learned=message.decree)\n    return accepted,",
@@ -135,7 +135,7 @@ PROPOSER = (
         1_500,
     ),
     Bug(
-        "only the last promise is looked at for what was accepted",
+        "only the last promise counts for what was accepted",
         _proposer("_higher(state.highest, message.accepted)", "message.accepted"),
         _STATES,
         _SEEDS,
@@ -150,7 +150,7 @@ PROPOSER = (
         "promises for another ballot count",
         _proposer(f"{_TOO_LOW}promises", f"{_TOO_LOW}promises".replace(_OTHER_BALLOT, "")),
         _STATES,
-        # in a storm such answers come late, and rarely meet the attempt behind them
+        # in a storm such answers come late, and rarely meet a later attempt
     ),
     Bug(
         "votes of different ballots counted together",

@@ -1,6 +1,6 @@
-"""Mistakes in what the nodes' answers about a term amount to, and in how terms end.
+"""Mistakes in the result of the nodes' answers about a term, and in how terms end.
 
-Most show where prepare and accept quorums differ, or where a node stands apart from its quorum.
+Most show where prepare and accept quorums differ, or where a node differs from its quorum.
 """
 
 from .bug import Bug, Change
@@ -14,7 +14,7 @@ def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
 _ANSWERS_TESTS = "replica/locks/test_lease_answers.py"
 ANSWERS = (
     _bug(
-        "a question for whom one has gone is awaited by nobody",
+        "a question that one request has left is not awaited",
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.lock_queue",
@@ -50,7 +50,7 @@ ANSWERS = (
         ),
     ),
     _bug(
-        "one node's refusal supersedes a term",
+        "the refusal of one node supersedes a term",
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.renewals",
@@ -86,7 +86,7 @@ ANSWERS = (
         ),
     ),
     _bug(
-        "undecided is said by an accept quorum",
+        "undecided is answered by an accept quorum",
         _ANSWERS_TESTS,
         (
             "registry.replica.requests.reads",
@@ -113,7 +113,7 @@ ANSWERS = (
         ),
     ),
     _bug(
-        "remaining time is what an accept quorum says",
+        "remaining time is that of an accept quorum",
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.lock_queue",
@@ -122,7 +122,7 @@ ANSWERS = (
         ),
     ),
     _bug(
-        "remaining time is what a majority says",
+        "remaining time is that of a majority",
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.lock_queue",
@@ -158,7 +158,7 @@ ANSWERS = (
         ),
     ),
     _bug(
-        "remaining time is told before it is a quorum's",
+        "remaining time is answered before it is that of a quorum",
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.lock_queues",
@@ -177,7 +177,7 @@ ANSWERS = (
         ),
     ),
     _bug(
-        "a term ended as the first who answered says",
+        "a term ended as the first answer says",
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.lock_queue",
@@ -190,7 +190,7 @@ ANSWERS = (
 _BROKEN_TESTS = "locks/test_broken.py"
 BROKEN = (
     _bug(
-        "an accept that comes again mends a broken term",
+        "a repeated accept revives a broken term",
         _BROKEN_TESTS,
         (
             "registry.locks.leases",
@@ -208,7 +208,7 @@ BROKEN = (
         ),
     ),
     _bug(
-        "a release behind a break is not heard",
+        "a release after a break is ignored",
         _BROKEN_TESTS,
         (
             "registry.locks.leases",

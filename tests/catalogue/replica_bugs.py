@@ -1,6 +1,6 @@
 """Mistakes in `registry/replica` about proposing, learning and the contract with the disk.
 
-Those in how reads, claims and feeds are served have a file of their own.
+`service_bugs` has the mistakes in how reads, claims and feeds are served.
 """
 
 from .bug import Bug, Change
@@ -52,7 +52,7 @@ DISK = (
         _SEEDS,
     ),
     Bug(
-        "mere promises are not written down",
+        "promises without an acceptance are not written",
         (
             Change(
                 "registry.replica.consensus.acceptor",
@@ -73,7 +73,7 @@ DISK = (
             ),
         ),
         _STATES,
-        # storms know a life by its ballots, so they do not notice
+        # storms identify an incarnation by its ballots, so they do not notice
     ),
 )
 
@@ -94,13 +94,13 @@ PROPOSING = (
             "max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)",
             "attempt.heard",
         ),
-        None,  # in the model ballots are few, and nacks speak of them too
+        None,  # in the model ballots are few, and nacks report them too
         _SEEDS,
     ),
     Bug(
         "a claim that is over is proposed",
         _coordinator("        attempt.drop_finished()\n        claim =", "        claim ="),
-        None,  # nobody in the model gives a claim up
+        None,  # no claim is cancelled in the model
         _SEEDS,
     ),
 )
@@ -145,7 +145,7 @@ LEARNING = (
         200,
     ),
     Bug(
-        "what is chosen is not told to the others",
+        "a chosen decree is not sent to the others",
         _coordinator(
             "                step.broadcast(self._node.others, Commit(message.key, decree))\n", ""
         ),
@@ -153,7 +153,7 @@ LEARNING = (
         # in a storm, feeds make up for it
     ),
     Bug(
-        "nobody finishes what a dead proposer left",
+        "no node finishes what a dead proposer left",
         (
             Change(
                 "registry.replica.requests.recovery",
@@ -165,7 +165,7 @@ LEARNING = (
         _SEEDS,
     ),
     Bug(
-        "what a failed write lost is counted",
+        "entries that a failed write lost are counted",
         (
             Change(
                 "registry.replica.replica",

@@ -1,4 +1,4 @@
-"""Seeding a bug: its modules are compiled from changed words when they are imported."""
+"""Seeding a bug: its modules are compiled from the changed source when they are imported."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from .bug import Bug, Change
 
 
 class _Seeded(SourceFileLoader):
-    """Compiles one module with a bug in it; nothing is written down."""
+    """Compiles one module with a bug in it, without writing a file."""
 
     changes: Sequence[Change]
 

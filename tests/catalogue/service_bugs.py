@@ -1,6 +1,6 @@
-"""Mistakes in what clients and peers are told: reads, lists, watches, claims, feeds, membership.
+"""Mistakes in answers to clients and peers: reads, lists, watches, claims, feeds, membership.
 
-None of it is in the model, so storms and the judge must catch them.
+The model has none of these, so storms and the judge must catch the mistakes.
 """
 
 from .bug import Bug, Change
@@ -31,14 +31,14 @@ READING = (
         trials=50,
     ),
     _bug(
-        "undecided is said in spite of an acceptance",
+        "undecided is answered in spite of an acceptance",
         "requests.reads",
         "        elif answer.accepted:",
         "        elif False:",
         trials=300,
     ),
     _bug(
-        "what is accepted is served as if it were chosen",
+        "an accepted value is served as if it were chosen",
         "requests.reads",
         "            self._coordinator.follow(step, key, pending, then)",
         "            then(step, instance.accepted.decree)",
@@ -61,7 +61,7 @@ READING = (
         tests=_TESTS,
     ),
     _bug(
-        "an acceptance is not reported once more is promised",
+        "an acceptance is not reported after a higher promise",
         "requests.reads",
         "accepted = instance.accepted is not None\n",
         "accepted = instance.accepted is not None and instance.promised == instance.accepted.ballot\n",
@@ -83,7 +83,7 @@ READING = (
         trials=20,
     ),
     _bug(
-        "a list leaves out what is in doubt",
+        "a list leaves out keys in doubt",
         "requests.list_read",
         "self.unsettled = unlearned - self.decrees.keys()",
         "self.unsettled = set()",
@@ -97,29 +97,29 @@ READING = (
         400,
     ),
     _bug(
-        "the same is said of a span in which something is accepted that the requester does not know",
+        "a span counts as equal though a key in it is accepted that the requester does not know",
         "requests.spans",
         "if _is_settled(rows) and _digest(rows) == span.digest:",
         "if _digest(rows) == span.digest:",
         tests=_TESTS,
     ),
     _bug(
-        "the same is said of whatever is no more than the requester has",
+        "a span counts as equal if it has no more than the requester has",
         "requests.spans",
         "_digest(rows) == span.digest:",
         "(_digest(rows) == span.digest or not rows or len(rows) == 2):",
         tests=_TESTS,
     ),
     _bug(
-        "an answer that breaks off is taken for all that was asked about",
+        "an answer that ends early is taken for a complete one",
         "requests.spans",
         "return answer_of(id, self._told, self._cut_at)",
         "return answer_of(id, self._told, None)",
-        None,  # the page is cut there as well, unless it is full by its bytes
+        None,  # the page is cut there as well, unless its bytes fill it
         tests=_TESTS,
     ),
     _bug(
-        "a page goes on behind what the peers were asked about",
+        "a page continues after the last key that the peers were asked about",
         "requests.lists",
         "end = None if complete else read.rows[-1][0]",
         "end = None",
@@ -140,15 +140,15 @@ READING = (
         "        read = self._waiting.setdefault(question, ListRead(question))",
         "        begun = (r for r in self._reads.values() if r.question == question)\n"
         "        read = next(begun, None) or self._waiting.setdefault(question, ListRead(question))",
-        None,  # one must be chosen in the middle of a page that two ask for
+        None,  # a key must be chosen in the middle of a page that two requests share
         tests=_TESTS,
     ),
     _bug(
-        "who leaves a page takes it from all who share it",
+        "a request that leaves a page ends it for all that share it",
         "requests.lists",
         ("        if read.requests:\n            return\n"),
         "",
-        None,  # it is late then, and not wrong
+        None,  # the answer is late, but right
         tests=_TESTS,
     ),
     _bug(
@@ -156,15 +156,15 @@ READING = (
         "requests.lists",
         "if node not in read.answers])\n        step.ask_again(read.token, self._timeout_ms(read))",
         "if node not in read.answers])",
-        None,  # a request ends in time all the same
+        None,  # the request still ends in time
         tests=_TESTS,
     ),
     _bug(
-        "a scan that nobody waits for is served all the same",
+        "a scan is served after its deadline",
         "requests.scan_service",
         "return current and step.now_ms <= served.deadline_ms",
         "return True",
-        None,  # it costs time, and nothing else
+        None,  # it costs only time
         tests=_TESTS,
     ),
     _bug(
@@ -174,13 +174,13 @@ READING = (
         "return tuple(d for _, d in found[:count]), end",
     ),
     _bug(
-        "a position that a crash may take is told to a watch as if it were durable",
+        "a position that a crash may take is sent to a watch as durable",
         "feed.watch_positions",
         "    if ahead <= 0:\n",
         "    if True:\n",
     ),
     _bug(
-        "a watch goes on behind what a crash has taken",
+        "a watch continues after entries that a crash has taken",
         "feed.watch_positions",
         "index = min(durable + ahead, node.found_feed_end)",
         "index = min(durable + ahead, node.feed_end)",
@@ -188,7 +188,7 @@ READING = (
         tests=_TESTS,
     ),
     _bug(
-        "a watch that is two incarnations old is taken at its word",
+        "a position from two incarnations ago is taken as it is",
         "feed.watch_positions",
         "    else:\n        index = durable\n",
         "    else:\n        index = min(durable + ahead, node.found_feed_end)\n",
@@ -216,14 +216,14 @@ CLAIMING = (
         "a slot is proposed over a gap", "requests.claims", "if before is None or (", "if True or ("
     ),
     _bug(
-        "what was passed on and lost is called definite",
+        "a claim that was forwarded and lost is called definite",
         "requests.claims",
         "                pending.indefinite = True\n",
         "                pending.indefinite = False\n",
         400,
     ),
     _bug(
-        "an error behind an indefinite try sounds definite",
+        "an error after an indefinite try is definite",
         "step.pending",
         "if pending.claim_id is not None and indefinite and error.definite:",
         "if False:",
@@ -233,7 +233,7 @@ CLAIMING = (
 
 KNOWING = (
     _bug(
-        "the cursor moves past what is missing",
+        "the cursor moves past missing keys",
         "feed.catchup",
         "if pulling.missing or pulling.next_start",
         "if pulling.next_start",
@@ -245,7 +245,7 @@ KNOWING = (
         "        if False and self._ends",
     ),
     _bug(
-        "of what was fetched together only the first is learned",
+        "of decrees that were fetched together only the first is learned",
         "feed.learner",
         "[decree for decree in message.decrees if not is_term(decree.key)]",
         "[decree for decree in message.decrees[:1] if not is_term(decree.key)]",
@@ -257,7 +257,7 @@ KNOWING = (
         "for request in event.requests[:1]:",
     ),
     Bug(
-        "what is in doubt is not found again at a start",
+        "keys in doubt are not found again at a start",
         (
             Change(
                 "storage.store",
@@ -268,7 +268,7 @@ KNOWING = (
         seeds=_SEEDS,
     ),
     Bug(
-        "what a page should hold is on no page",
+        "a row that belongs on a page is on no page",
         (
             Change(
                 "storage.store",
@@ -291,7 +291,7 @@ KNOWING = (
         seeds=_SEEDS,
     ),
     Bug(
-        "what cannot be looked up at a start is held no more",
+        "a row that cannot be read at a start is no longer held",
         (
             Change(
                 "storage.inline",
@@ -308,7 +308,7 @@ KNOWING = (
                 "storage.pending_journal", "self._emptied.append(page)", "self._free.append(page)"
             ),
         ),
-        tests=100,  # it takes a crash between two batches that nobody waits for
+        tests=100,  # it takes a crash between two batches of records without a waiter
     ),
     Bug(
         "a disk takes writes again after one that failed",
@@ -353,7 +353,7 @@ KNOWING = (
         100,
     ),
     _bug(
-        "a wiped node votes before anybody has judged it",
+        "a wiped node votes before any peer has checked it",
         "membership",
         "if node.formed or not self._confirmed.issuperset(node.others):",
         "if node.formed or not self._confirmed.union(self._peers).issuperset(node.others):",

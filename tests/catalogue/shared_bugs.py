@@ -1,4 +1,4 @@
-"""Mistakes in what several wait for, one of whom leaves, or came too late for."""
+"""Mistakes with answers that several requests share, one of which leaves or came too late."""
 
 from .bug import Bug, Change
 
@@ -11,7 +11,7 @@ def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
 _SHARED_TESTS = "replica/requests/test_shared_questions.py"
 SHARED = (
     _bug(
-        "a queue ends with the first who leaves it",
+        "a queue ends with the first request that leaves it",
         _SHARED_TESTS,
         (
             "registry.replica.locks.lock_queues",
@@ -22,7 +22,7 @@ SHARED = (
         ),
     ),
     _bug(
-        "an attempt ends with the first who leaves it",
+        "an attempt ends with the first request that leaves it",
         _SHARED_TESTS,
         (
             "registry.replica.consensus.attempt",
@@ -33,7 +33,7 @@ SHARED = (
         ),
     ),
     _bug(
-        "an attempt that reads alone wait for is wanted by nobody",
+        "an attempt that only reads wait for counts as unwanted",
         _SHARED_TESTS,
         (
             "registry.replica.consensus.attempt",
@@ -83,7 +83,7 @@ SHARED = (
         ),
     ),
     _bug(
-        "nobody follows a candidate that has gone",
+        "no waiter follows a candidate that is gone",
         _SHARED_TESTS,
         (
             "registry.replica.locks.lock_queues",
@@ -102,7 +102,7 @@ SHARED = (
         ),
     ),
     _bug(
-        "a question about a term is dropped with the first who leaves",
+        "a question about a term is dropped with the first request that leaves",
         _SHARED_TESTS,
         (
             "registry.replica.locks.lock_queue",
@@ -111,7 +111,7 @@ SHARED = (
         ),
     ),
     _bug(
-        "a queue waits forever for one who looked into the next term",
+        "a queue waits forever for a request that finished the next term",
         _SHARED_TESTS,
         (
             "registry.replica.locks.lock_queues",
@@ -125,7 +125,7 @@ SHARED = (
 _FRESH_TESTS = "replica/locks/test_held_is_fresh.py"
 FRESH = (
     _bug(
-        "held is said to those who came behind the question",
+        "held is answered to requests from after the question",
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
@@ -136,7 +136,7 @@ FRESH = (
         ),
     ),
     _bug(
-        "a question serves those who come behind it",
+        "a question serves requests from after it",
         _FRESH_TESTS,
         (
             "registry.replica.locks.lease_queries",
@@ -145,7 +145,7 @@ FRESH = (
         ),
     ),
     _bug(
-        "free is said to those who came behind the question",
+        "free is answered to requests from after the question",
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
@@ -154,7 +154,7 @@ FRESH = (
         ),
     ),
     _bug(
-        "a quorum is said to have answered those who came behind the question",
+        "a quorum counts as having answered requests from after the question",
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
@@ -165,7 +165,7 @@ FRESH = (
         ),
     ),
     _bug(
-        "what was told before answers who comes next",
+        "an earlier answer serves the next request",
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
@@ -174,7 +174,7 @@ FRESH = (
         ),
     ),
     _bug(
-        "held is said at the end though no quorum answered",
+        "held is answered at the end though no quorum answered",
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",
@@ -183,7 +183,7 @@ FRESH = (
         ),
     ),
     _bug(
-        "held is said at the end to one who was proposed",
+        "held is answered at the end to a claim that was proposed",
         _FRESH_TESTS,
         (
             "registry.replica.locks.lock_queues",

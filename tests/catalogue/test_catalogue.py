@@ -1,4 +1,4 @@
-"""The catalogue itself: its bugs apply, those that must be there are, and a few are hunted."""
+"""The catalogue itself: its bugs apply, the classic ones are there, and a few are hunted."""
 
 import ast
 
@@ -20,8 +20,8 @@ CLASSIC = (
     "quorum of half",
     "votes of different ballots counted together",
     "a node's vote counted twice",
-    "what a vote on a batch refuses is counted all the same",
-    "a key flies again in the ballot in which it has been proposed in a batch",
+    "the keys that a vote on a batch refuses are counted",
+    "a key is proposed twice in the ballot of a batch",
     "a ballot reused after restart",
     "a wiped node that votes again",
     "commit taken for a value that lost",
@@ -30,7 +30,7 @@ CLASSIC = (
     "answer cached before it was chosen",
     "claim id ignored on retry",
 )
-"""Mistakes that have been made elsewhere, and must not be missing here."""
+"""Mistakes known from other systems, which the catalogue must have."""
 
 QUICK = (
     ("accept below the promise", "model"),
@@ -40,7 +40,7 @@ QUICK = (
     ("an accept quorum's size for phase 1", "model"),
     ("a ballot reused after restart", "model"),
     ("a vote on a batch leaves before the sync", "home"),
-    ("a vote does not say what of a batch it refuses", "storms"),
+    ("a vote does not name the keys of a batch that it refuses", "storms"),
     ("read of undecided without a quorum", "storms"),
     ("a release needs no secret", "lock storms"),
     ("a give-up is taken and not remembered", "give-up storms"),
@@ -65,11 +65,11 @@ def test_each_bug_applies_and_is_still_a_program(bug: Bug) -> None:
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=NAMES)
-def test_somebody_must_catch_each_bug(bug: Bug) -> None:
+def test_each_bug_has_a_hunter(bug: Bug) -> None:
     assert list(hunters_of(bug))
 
 
-def test_each_bug_is_named_once() -> None:
+def test_each_bug_has_a_name_of_its_own() -> None:
     assert len(set(NAMES)) == len(NAMES)
 
 

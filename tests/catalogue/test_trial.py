@@ -1,4 +1,4 @@
-"""The trials: without a bug the judge has nothing against them, and things do happen in them."""
+"""The trials: without a bug the judge accepts them, and their faults do occur."""
 
 from ..history.operations import Kind, Result
 from .trial import Trial

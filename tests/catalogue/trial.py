@@ -1,7 +1,7 @@
-"""A trial: a small cluster with bad luck, of which nothing counts but what its clients are told.
+"""A trial: a small cluster with faults, judged only by the answers to its clients.
 
-Storms look into the nodes; here the judge of histories has nothing but calls and answers. In return
-more may happen: a node may lose its whole disk, and come back as if it were new.
+Storms look into the nodes; here the judge of histories has only calls and answers. In return more
+faults are allowed: a node may lose its whole disk, and come back as if it were new.
 """
 
 import random
@@ -33,7 +33,7 @@ class Trial:
     """One trial.
 
     Args:
-        number: decides everything that is left to chance.
+        number: the seed of all random choices.
     """
 
     def __init__(self, number: int) -> None:
@@ -46,7 +46,7 @@ class Trial:
         self._claims = 0
 
     def run(self) -> None:
-        """Run it, and insist that everybody was told what could be true."""
+        """Run it, and assert that all answers are consistent."""
         for tick in range(ROUNDS):
             self._misfortune()
             self._ask(tick)
@@ -57,10 +57,10 @@ class Trial:
 
     @property
     def history(self) -> list[Operation]:
-        """What the clients asked, and what they were told."""
+        """The calls of the clients and their answers."""
         return self._recorder.history
 
-    # -- bad luck
+    # -- faults
 
     def _lose(self, sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
         return bool({sender, to} & self._alone) or self._chance.random() < 0.05
@@ -90,7 +90,7 @@ class Trial:
             self._world.post(other, Reachable(node, True))
 
     def _heal(self) -> None:
-        """In the end everybody is up, and is asked for everything."""
+        """End all faults, read the keys and list them at every node."""
         self._alone.clear()
         for node in self._world.config.nodes:
             self._restart(node)
@@ -144,7 +144,7 @@ class Trial:
         self._send(node, request, self._recorder.list(node))
 
     def _words(self) -> tuple[bytes, bytes]:
-        """A value and an id that nobody used before."""
+        """A value and an id that were not used before."""
         self._claims += 1
         return b"value %d" % self._claims, b"claim %d" % self._claims
 

@@ -1,4 +1,4 @@
-"""Runs tests that write interleavings and crashes out, with whatever is seeded in this process."""
+"""Runs tests that write interleavings and crashes out, with the bug that is seeded in this process."""
 
 import contextlib
 import io
@@ -12,21 +12,21 @@ _PLACES = ("storage/test_pending_journal.py", "storage/test_inline.py", "locks",
 
 
 class _Counter:
-    """Counts the tests that ran, and notes the first that failed."""
+    """Counts the tests that ran, and notes the first failure."""
 
     def __init__(self) -> None:
         self.ran = 0
         self.failed = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Each phase of each test ends here."""
+        """Note the result of one phase of a test."""
         self.ran += report.when == "call"
         if report.failed and not self.failed:
             self.failed = report.nodeid
 
 
 def first_failure(budget: int, names: Sequence[str] = _PLACES) -> tuple[int, str]:
-    """How many tests ran until one failed, and which; an empty name if none did in the budget.
+    """How many tests ran until one failed, and its name; an empty name if none failed in the budget.
 
     Args:
         budget: how many may run.

@@ -26,20 +26,20 @@ from .network import Post
 from .node import KEY, Disk, Local, Reaction
 
 AGREEMENT = "agreement: two decrees are never chosen, nor learned"
-VALIDITY = "validity: what is chosen was claimed"
+VALIDITY = "validity: a chosen value was claimed"
 STABILITY = "stability: above a chosen ballot, only its decree is ever proposed"
 ONE_VALUE = "ballots are unique: one ballot carries one decree"
-BEGUN_ONCE = "ballots are unique: none is begun twice"
-LEARNED_IS_CHOSEN = "what is learned was chosen"
-LEARNED_IS_FINAL = "what is learned stays, undisputed"
+BEGUN_ONCE = "ballots are unique: no ballot is begun twice"
+LEARNED_IS_CHOSEN = "a learned decree was chosen"
+LEARNED_IS_FINAL = "a learned decree stays, undisputed"
 PROMISE_KEPT = "a promise is kept: nothing below it is accepted"
-WHOLE_TRUTH = "a promise tells of the highest acceptance"
+WHOLE_TRUTH = "a promise reports the highest acceptance"
 DURABLE = "what was answered is on disk"
 OWN_FIRST = "prepare and accept leave only if the own acceptor agrees"
-SILENT = "nobody finds corruption or a bug"
+SILENT = "no node finds corruption or a bug"
 CLASS_KEPT = "a class promise is kept: nothing in a lower home ballot is accepted"
-COVERED = "a proposal in a home ballot is accepted only by who has promised its ballot"
-BACKED = "a proposal in a home ballot has a prepare quorum of class promises behind it"
+COVERED = "a proposal in a home ballot is accepted only by nodes that have promised its ballot"
+BACKED = "a proposal in a home ballot has a prepare quorum of class promises"
 
 ALWAYS = (
     AGREEMENT,
@@ -60,14 +60,14 @@ ALWAYS = (
 )
 
 CHOSEN = "a value is chosen"
-LEARNED = "everybody learns the decree"
-DUEL = "a duel: somebody is preempted and goes higher"
+LEARNED = "every node learns the decree"
+DUEL = "a duel: a proposer is preempted and goes higher"
 ADOPTED = "an adopted value wins"
 FINISHED = "a value wins in the ballot of another node than its first proposer's"
 RESTARTED = "a restarted node begins a new ballot"
-STANDING = "a value is chosen in a home ballot"
+AT_HOME = "a value is chosen in a home ballot"
 HANDED_DOWN = "a restarted home freezes what an earlier incarnation of it proposed in a home ballot"
-FLOWN = "a batch is chosen"
+IN_BATCH = "a batch is chosen"
 LEFT = "a key leaves its batch and begins a new ballot"
 
 SOMETIMES = (
@@ -77,9 +77,9 @@ SOMETIMES = (
     ADOPTED,
     FINISHED,
     RESTARTED,
-    STANDING,
+    AT_HOME,
     HANDED_DOWN,
-    FLOWN,
+    IN_BATCH,
     LEFT,
 )
 
@@ -161,7 +161,7 @@ def judge(nodes: Sequence[Facts], quorums: Quorums, claims: Collection[Claim]) -
         ADOPTED: any(p.ballot != p.decree.ballot for p in chosen),
         FINISHED: any(p.ballot.process.node != p.decree.ballot.process.node for p in chosen),
         RESTARTED: any(len({b.process for b in facts.begun}) > 1 for facts in nodes),
-        STANDING: any(p.ballot.is_of_home for p in chosen),
+        AT_HOME: any(p.ballot.is_of_home for p in chosen),
         HANDED_DOWN: any(_is_handed_down(p) for p in chosen),
     }
     return mark_of(name for name, is_so in (broken | seen).items() if is_so)
@@ -193,7 +193,7 @@ def judge_step(before: Local, lane: Collection[Post], reaction: Reaction) -> int
     begins, attempt = reaction.begins is not None, before.volatile
     seen = {
         DUEL: begins and attempt is not None and attempt.state is None,
-        FLOWN: any(isinstance(message, CommitMany) for _, message in reaction.at_once),
+        IN_BATCH: any(isinstance(message, CommitMany) for _, message in reaction.at_once),
         LEFT: begins and attempt is not None and attempt.batch > 0,
     }
     return mark_of(name for name, is_so in (broken | seen).items() if is_so)

@@ -8,7 +8,7 @@ from decreed.registry.types import Claim, NodeId, Value
 
 from ..support.world import claim, config
 from .node import KEY
-from .properties import DUEL, FINISHED, FLOWN, HANDED_DOWN, LEFT, RESTARTED, STANDING
+from .properties import AT_HOME, DUEL, FINISHED, HANDED_DOWN, IN_BATCH, LEFT, RESTARTED
 
 
 class Scenario(Value, frozen=True):
@@ -81,9 +81,9 @@ class Scenario(Value, frozen=True):
         return claims_by
 
 
-ALONE = frozenset({FLOWN, LEFT})
+ALONE = frozenset({IN_BATCH, LEFT})
 """Out of reach in scenarios without batches."""
-PLAIN = frozenset({STANDING, HANDED_DOWN}) | ALONE
+PLAIN = frozenset({AT_HOME, HANDED_DOWN}) | ALONE
 """Out of reach in scenarios without class promises."""
 _UNRIVALLED = frozenset({DUEL, FINISHED}) | PLAIN
 _NEVER_DOWN = frozenset({RESTARTED}) | PLAIN

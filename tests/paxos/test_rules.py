@@ -126,8 +126,8 @@ def test_R04_any_node_can_coordinate_any_key_and_duels_end() -> None:
     world = World()
     wanted = [claim("k", node.encode(), node.encode()) for node in world.up()]
     marks = [
-        world.send(node, ClaimRequest(world.new_id(), 5_000, True, wish))
-        for node, wish in zip(world.up(), wanted, strict=True)
+        world.send(node, ClaimRequest(world.new_id(), 5_000, True, one))
+        for node, one in zip(world.up(), wanted, strict=True)
     ]
     world.run(5_000)
     answers = [world.answers[mark][0] for mark in marks]
@@ -379,7 +379,7 @@ def test_R22_a_key_that_a_dead_proposer_left_in_doubt_is_finished_by_another() -
     assert stored(world, "n2", "k").accepted is not None
     world.crash(NodeId("n1"))
     world.lose = lambda sender, to, message: False
-    world.run(5_000)  # nobody asks for the key: its holder finishes it by itself
+    world.run(5_000)  # no request for the key: the node that accepted it finishes it by itself
     assert [stored(world, node, "k").learned for node in ("n2", "n3")] == 2 * [
         stored(world, "n2", "k").learned
     ]

@@ -242,7 +242,7 @@ def test_a_roll_back_within_the_incarnation_that_is_remembered_is_not_noticed() 
     world.machines[N1].disk = old
     world.boot(N1)
     world.run(100)
-    assert not reasons(world, N1), "nothing was learned behind the copy, so no feed is shorter"
+    assert not reasons(world, N1), "nothing was learned after the copy, so no feed is shorter"
 
 
 def test_a_roll_back_is_not_noticed_by_a_node_that_never_met_what_was_lost() -> None:

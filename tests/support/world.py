@@ -60,7 +60,7 @@ Action = Callable[[], None]
 
 
 def config(size: int = 3, prepare: int = 0, accept: int = 0) -> ClusterConfig:
-    """A cluster of nodes n1, n2, … on ports that nobody listens on."""
+    """A cluster of nodes n1, n2, … on ports without a listener."""
     members = {f"n{n}": f"127.0.0.1:{7400 + n}" for n in range(1, size + 1)}
     quorums = {"prepare": prepare, "accept": accept}
     return parse_config({"cluster_id": CLUSTER_ID, "members": members, "quorums": quorums})

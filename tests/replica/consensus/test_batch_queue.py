@@ -238,7 +238,7 @@ def test_many_votes_in_one_step_ask_once_for_the_queued_keys() -> None:
     assert counted.times == 1
 
 
-@pytest.mark.parametrize("kind", ["a batch", "a lone key"])
+@pytest.mark.parametrize("kind", ["a batch", "a single key"])
 def test_queued_keys_are_loaded_for_any_vote_that_may_let_them_leave(kind: str) -> None:
     world = World()
     keys = keys_of(world, 4)

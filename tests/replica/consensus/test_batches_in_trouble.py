@@ -82,7 +82,7 @@ def test_R05_a_key_that_was_in_a_batch_is_proposed_alone_with_the_same_value() -
     world.run(2_000)
     assert {decree.value for decree in decrees(world, again)} == {b"first"}
     batches = [m for m in said(world, AcceptMany, N1, N2) if isinstance(m, AcceptMany)]
-    assert {m.number for m in batches} == {1}, "it does not fly again"
+    assert {m.number for m in batches} == {1}, "it is not sent again"
 
 
 def test_a_completed_batch_is_not_repeated() -> None:

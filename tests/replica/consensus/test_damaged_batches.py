@@ -121,6 +121,6 @@ def test_R14_a_vote_is_remembered_though_its_row_could_not_be_read_at_a_start() 
     disk.restore()
     world.lose = lambda *_: False
     world.run(300)
-    wish = claim(keys[0], b"second", b"other id")
-    answer = world.ask(N3, ClaimRequest(world.new_id(), 5_000, True, wish))
+    second = claim(keys[0], b"second", b"other id")
+    answer = world.ask(N3, ClaimRequest(world.new_id(), 5_000, True, second))
     assert isinstance(answer, Decreed) and answer.decree == first

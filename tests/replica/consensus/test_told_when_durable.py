@@ -98,8 +98,8 @@ def test_no_peer_is_sent_a_feed_entry_that_is_not_durable() -> None:
     assert replica.membership.identity().feed_end == before
     pull = FromPeer(N2, Pull(replica.node.identity.disk_id, 0, 10))
     (read,) = replica.step(world.moment(), [pull], {}).reads
-    entries, behind = storage.feed(0, 10)
-    page = replica.step(world.moment(), [FeedDone(read.token, tuple(entries), behind)], {})
+    entries, end = storage.feed(0, 10)
+    page = replica.step(world.moment(), [FeedDone(read.token, tuple(entries), end)], {})
     assert page.sync and [item for item in page.after if isinstance(item, Send)]
     storage.write(page.records, sync=page.sync)
     replica.step(world.moment(), [], {})

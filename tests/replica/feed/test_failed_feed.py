@@ -12,7 +12,7 @@ N1, N2 = NodeId("n1"), NodeId("n2")
 BALLOT = Ballot(5, Process(N2, 1))
 
 
-def failed_behind_an_entry_without_a_sync() -> World:
+def failed_after_an_entry_without_a_sync() -> World:
     """n1 has learned `a` durably and `b` not yet; then its disk fails."""
     world = World()
     world.freeze("n1", "a")
@@ -32,7 +32,7 @@ def failed_behind_an_entry_without_a_sync() -> World:
 
 
 def test_a_page_of_it_ends_at_the_durable_end() -> None:
-    world = failed_behind_an_entry_without_a_sync()
+    world = failed_after_an_entry_without_a_sync()
     disk_id = world.replica(N1).node.identity.disk_id
     world.post(N1, FromPeer(N2, Pull(disk_id, 0, 10)))
     world.settle()
@@ -42,7 +42,7 @@ def test_a_page_of_it_ends_at_the_durable_end() -> None:
 
 
 def test_a_watch_gets_no_position_after_the_durable_end() -> None:
-    world = failed_behind_an_entry_without_a_sync()
+    world = failed_after_an_entry_without_a_sync()
     disk_id = world.replica(N1).node.identity.disk_id
     request = WatchRequest(world.new_id(), 300, "", Position(N1, disk_id, 0), 10)
     page = world.ask("n1", request)

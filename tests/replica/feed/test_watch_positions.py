@@ -144,7 +144,7 @@ def test_a_position_that_was_never_sent_is_lost(watched: Watched) -> None:
     assert index_of(watched.node, 3) is None
     identity = watched.node.identity
     watched.node.identity = replace(identity, incarnation=identity.incarnation - 1)
-    assert index_of(watched.node, number) is None, "of a life that has not begun"
+    assert index_of(watched.node, number) is None, "of an incarnation that has not begun"
 
 
 def expiry(effects: Effects) -> Fired:
@@ -261,7 +261,7 @@ def test_a_position_after_the_end_of_the_feed_is_lost_at_the_node_of_that_feed_t
     page = watch_at(watched, 1 + ahead)
     assert page.lost
     assert (page.position.node, page.position.disk_id) == (N1, watched.position.disk_id)
-    assert page.position.index == 1, "from where it goes on, behind a list"
+    assert page.position.index == 1, "the position to continue from, after a list"
     assert not watch_at(watched, 1).lost
 
 

@@ -26,7 +26,7 @@ def everything(*_: object) -> bool:
     return True
 
 
-def term_of_nobody(number: int) -> Decree:
+def some_term(number: int) -> Decree:
     """One term of a long series."""
     previous = Previous(b"one before", TTL_MS, RELEASED) if number > 1 else None
     return Decree.of(wanted("somebody").claim(term_key("l", number), previous), BALLOT, 0)
@@ -88,7 +88,7 @@ def test_a_term_that_a_new_one_makes_forgotten_is_reported_first_if_both_are_lea
 ):
     world = forgetful()
     world.lose = everything
-    old, new = (term_of_nobody(number) for number in (9, 32))
+    old, new = (some_term(number) for number in (9, 32))
     take(world, N3, *((N2, Accept(one.key, BALLOT, one)) for one in (old, new)))
     request = GetRequest(world.new_id(), 5_000, old.key)
     mark = world.send(N3, request)

@@ -228,7 +228,7 @@ def test_a_node_that_accepted_the_next_term_refuses_keep_alives_for_the_previous
     world.lose = lambda sender, to, message: isinstance(message, Accepted) and sender != to
     want(world, "n2", "b", timeout_ms=300)
     world.run(100)
-    assert isinstance(keep(world, "n1", held), Superseded), "all have accepted, nobody has learned"
+    assert isinstance(keep(world, "n1", held), Superseded), "all have accepted, no node has learned"
 
 
 def test_no_client_keeps_or_ends_a_term_of_another() -> None:

@@ -214,7 +214,7 @@ def test_a_queue_asks_about_a_live_holder_again_and_again() -> None:
         world.run(400)
     assert told(world, mark) is None
     world.run(3 * TTL_MS + MAX_PAUSE_MS)
-    assert isinstance(told(world, mark), Granted), "nobody told it that the holder is no more"
+    assert isinstance(told(world, mark), Granted), "it was not told that the holder is dead"
 
 
 @pytest.mark.parametrize("kind", [Prepare, Promise])

@@ -67,8 +67,8 @@ def answered(world: Telling, connection: int) -> list[Any]:
 
 
 def wants(number: int, timeout_ms: int = LONG_MS, *, queue: bool = True) -> LockRequest:
-    wish = TermClaim("somebody", b"%08d" % number, 60_000, bytes(32))
-    return LockRequest(number, timeout_ms, "l", queue, wish)
+    wanted = TermClaim("somebody", b"%08d" % number, 60_000, bytes(32))
+    return LockRequest(number, timeout_ms, "l", queue, wanted)
 
 
 class Count:
@@ -186,7 +186,7 @@ def test_a_parked_watch_leaves_without_a_comparison_with_the_others(
     assert compared.times <= MANY
 
 
-@pytest.mark.parametrize("way", ["time", "cancel", "gone", "crowded", "tries", "curious"])
+@pytest.mark.parametrize("way", ["time", "cancel", "gone", "crowded", "tries", "reader"])
 def test_a_waiter_leaves_a_lock_queue_without_a_check_of_the_others(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,16 +222,16 @@ def test_a_waiter_leaves_a_lock_queue_without_a_check_of_the_others(
             world.post(N1, Crowded(1_002, MANY))
         case "tries":
             said(world, 1_003, *(wants(30_000 + n, queue=False) for n in range(MANY)))
-        case "curious":
+        case "reader":
             said(world, 1_003, *(HolderRequest(n, LONG_MS, "l") for n in range(MANY)))
         case _:
             pass
     world.run(3_000)
     assert tidied.times < MANY / 4
     assert looked.times < 20 * MANY
-    told = answered(world, 1_003 if way in ("tries", "curious") else 1_002)
+    told = answered(world, 1_003 if way in ("tries", "reader") else 1_002)
     assert len(told) == (0 if way == "gone" else MANY)
-    if way in ("time", "tries", "curious"):
+    if way in ("time", "tries", "reader"):
         assert all(isinstance(answer, HeldBy) for answer in told)
     stayed = 2 * MANY if way in ("tries", "curious") else MANY
     assert len(world.replica("n1").parts.lock_queues._lock_queues["l"].waiters) == stayed
