@@ -233,10 +233,12 @@ def test_a_node_wants_commits_while_somebody_waits_for_what_others_decide(kind: 
     node = world.replica(N1).node
     assert not node.wants_commits
     since = Position(N1, node.identity.disk_id, 0)
-    watch = WatchRequest(world.new_id(), 3_000, "", since, 10)
-    world.send("n1", watch if kind == "watch" else WaitRequest(world.new_id(), 3_000, Key("k")))
+    watch = WatchRequest(world.new_id(), 10_000, "", since, 10)
+    world.send("n1", watch if kind == "watch" else WaitRequest(world.new_id(), 10_000, Key("k")))
     world.settle()
     assert node.wants_commits
+    world.run(8_000)
+    assert node.wants_commits, "a sweep does not forget who still waits"
     world.run(10_000)
     assert not node.wants_commits
 
