@@ -1,6 +1,6 @@
 """The guard of a command that runs under a lock: a small process between us and the command.
 
-    python guard.py CONTROL REPORT GRACE_MS apart|foreground COMMAND…
+    python watchdog.py CONTROL REPORT GRACE_MS apart|foreground COMMAND…
 
 The holder of the lock keeps moving a deadline, through the pipe CONTROL. When the deadline passes,
 because the holder was stopped, died or lost the lock, the guard ends the command and all processes that
@@ -15,7 +15,7 @@ With ``foreground`` the command has the terminal while it runs, as a shell's job
 that the terminal sends its signals to, and may read. When it is suspended, as by Ctrl-Z, the terminal
 goes back to the group of the holder, who then stops too; the guard itself goes on, and so do the
 deadlines: a lock that is not kept meanwhile ends the command.
- It loads nothing but the standard library, so that it is there quickly.
+It loads nothing but the standard library, so that it is there quickly.
 """
 
 import ctypes

@@ -3,7 +3,7 @@
 A page of a feed names keys and digests; what is not known here is fetched, and the cursor moves only
 when everything in the page is learned, in the same batch. So a node that was down, or that missed a
 commit, has every decree soon after; and two nodes that ever disagree find out. Nodes in step read and
-serve pages from memory, see `recent`.
+serve pages from memory, see `learner`.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -5,7 +5,7 @@ from the disk; when there is nothing, the watch is parked, and the next decree u
 answers it. So nothing is queued for a slow watcher, and a watcher that goes away costs nothing.
 
 A decree is told at once, before this node's record of it is durable: it is chosen. What a crash takes
-comes again (see `positions`).
+comes again (see `watch_positions`).
 """
 
 from collections.abc import Iterable
