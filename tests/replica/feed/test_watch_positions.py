@@ -243,6 +243,17 @@ def test_a_node_wants_commits_while_somebody_waits_for_what_others_decide(kind: 
     assert not node.wants_commits
 
 
+def test_a_watch_that_was_answered_is_not_looked_at_again() -> None:
+    world = World()
+    since = Position(N1, world.replica(N1).node.identity.disk_id, 0)
+    mark = world.send("n1", WatchRequest(world.new_id(), 10_000, "", since, 10))
+    world.settle()
+    watches = world.replica(N1).parts.watches
+    assert watches.parked
+    world.freeze("n1", "k")
+    assert world.answers[mark] and not watches.parked
+
+
 # -- who cannot be told what he missed is told so
 
 
