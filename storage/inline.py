@@ -2,7 +2,7 @@
 
 A key is usually accepted in one batch and learned in one of the next. Writing two rows for it would be
 expensive. So the accepted instances of keys that were blank are stored together on the page that notes
-the batch's keys anyway (`notes`). An instance gets a row when it changes again.
+the batch's keys anyway (`pending_journal`). An instance gets a row when it changes again.
 
 Owns these instances in memory, since an instance on a page cannot be found by its key.
 

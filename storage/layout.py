@@ -3,7 +3,7 @@
 Owns the first byte of every stored key, which names a table, and the rest of it::
 
     i  instances   sort_key(key)            lists page in order, the slots of a series by number
-    n  notes       4 bytes, big-endian      pages of keys that were accepted, see `notes`
+    n  notes       4 bytes, big-endian      pages of keys that were accepted, see `pending_journal`
     f  feed        8 bytes, big-endian      runs of entries, each at its first, see `runs`
     t  terms       sort_key(key)            the position of a lock's term in the feed
     o  floors      the path of a series     the slot below which it is forgotten

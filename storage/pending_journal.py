@@ -2,10 +2,11 @@
 a scan.
 
 Owns the pages on which these keys are noted. A page names all keys that one batch accepted, and is
-part of that batch; usually it holds their instances too (`held`). A page is free once all its keys are
-learned or forgotten durably; then a later batch overwrites it. Pages are never deleted: a page may name
-keys that were learned long ago, so readers of pages check the instances. So the notes of a batch cost
-one row for any number of keys, and there are as many pages as batches were ever unsettled at once.
+part of that batch; usually it holds their instances too (`inline`). A page is free once all its keys
+are learned or forgotten durably; then a later batch overwrites it. Pages are never deleted: a page
+may name keys that were learned long ago, so readers of pages check the instances. So the notes of a
+batch cost one row for any number of keys, and there are as many pages as batches were ever unsettled
+at once.
 
 It must not know how pages are stored.
 

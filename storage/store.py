@@ -7,8 +7,8 @@ Invariants:
 
 * R13, R14: all records of one `write` are one batch of the byte store, durable together.
 * The note that a key is accepted but not learned is part of the batch that accepts it; no crash can
-  separate the two (R22: keys in doubt are found again at the start). See `notes`, and `held` for the
-  instances that have no rows.
+  separate the two (R22: keys in doubt are found again at the start). See `pending_journal`, and
+  `inline` for the instances that have no rows.
 * The cache equals what is stored; see `cache`.
 * No instance below the floor of a series is served, even if rows of it exist; see `floors`.
 * After a failed write or sync every later one fails; reads still work.

@@ -127,6 +127,20 @@ WAITING = (
         "lambda m: m.keys",
     ),
     _bug(
+        "who left a lock queue is counted among those who wait",
+        _MANY,
+        "registry.replica.locks.lock_queue",
+        "            self.queued -= queues(pending)\n",
+        "",
+    ),
+    _bug(
+        "the claim ids of those who left a lock queue are kept",
+        _MANY,
+        "registry.replica.locks.lock_queue",
+        "            self._forget_claim(pending)\n",
+        "",
+    ),
+    _bug(
         "a claim is routed again under a later request's id",
         _MANY,
         "registry.replica.requests.claims",

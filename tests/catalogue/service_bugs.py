@@ -144,6 +144,22 @@ READING = (
         tests=_TESTS,
     ),
     _bug(
+        "commits are held back from a node where somebody watches",
+        "replica",
+        "wants_commits = bool(parts.watches.parked) or parts.reads.awaits_decrees",
+        "wants_commits = parts.reads.awaits_decrees",
+        None,  # it is late then, and not wrong
+        tests=_TESTS,
+    ),
+    _bug(
+        "a claim that was passed on is said to be over when the disk fails",
+        "replica",
+        "unknown = pending.indefinite or pending.passed_to is not None",
+        "unknown = pending.indefinite",
+        None,  # it must be with another node when the disk of this one fails
+        tests=_TESTS,
+    ),
+    _bug(
         "a request that leaves a page ends it for all that share it",
         "requests.lists",
         ("        if read.requests:\n            return\n"),

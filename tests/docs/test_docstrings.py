@@ -1,9 +1,14 @@
-"""`help` of the public client: it begins with what people use, and describes each argument."""
+"""`help` of the public client: it begins with what people use, and describes each argument.
 
+And what docstrings of the product refer to, exists.
+"""
+
+import ast
 import inspect
 import pydoc
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
@@ -105,3 +110,54 @@ def test_help_begins_with_what_people_use_and_says_what_is_internal() -> None:
     assert re.findall(r"`([\w.]+)`", before)[0] == "connect" == decreed.client.__all__[0]
     assert [name for name in decreed.client.__all__ if f"`{name}`" not in before] == []
     assert "internal" in before
+
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(
+    path
+    for part in ("cli", "client", "registry", "storage")
+    for path in (ROOT / part).rglob("*.py")
+)
+NAMING = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def named_in_code() -> set[str]:
+    """The names of all modules, classes, functions and constants of the product."""
+    found = {path.stem for path in SOURCES}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, NAMING):
+                found.add(node.name)
+            elif isinstance(node, ast.Name) and node.id.isupper():
+                found.add(node.id)
+    return found
+
+
+def docstrings(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | NAMING):
+            yield ast.get_docstring(node) or ""
+
+
+def test_what_a_docstring_tells_to_see_exists() -> None:
+    known = named_in_code()
+    missing = [
+        (path.relative_to(ROOT).as_posix(), name)
+        for path in SOURCES
+        for text in docstrings(path)
+        for name in re.findall(r"\b[Ss]ee `([\w.]+)`", text)
+        if name.rpartition(".")[2] not in known
+    ]
+    assert missing == []
+
+
+def test_each_python_file_that_a_docstring_names_exists() -> None:
+    files = {path.name for path in ROOT.rglob("*.py") if ".venv" not in path.parts}
+    missing = [
+        (path.relative_to(ROOT).as_posix(), name)
+        for path in SOURCES
+        for text in docstrings(path)
+        for name in re.findall(r"\b(\w+\.py)\b", text)
+        if name not in files
+    ]
+    assert missing == []

@@ -233,12 +233,25 @@ def test_a_node_wants_commits_while_a_request_waits_for_decrees(kind: str) -> No
     node = world.replica(N1).node
     assert not node.wants_commits
     since = Position(N1, node.identity.disk_id, 0)
-    watch = WatchRequest(world.new_id(), 3_000, "", since, 10)
-    world.send("n1", watch if kind == "watch" else WaitRequest(world.new_id(), 3_000, Key("k")))
+    watch = WatchRequest(world.new_id(), 10_000, "", since, 10)
+    world.send("n1", watch if kind == "watch" else WaitRequest(world.new_id(), 10_000, Key("k")))
     world.settle()
     assert node.wants_commits
+    world.run(8_000)
+    assert node.wants_commits, "a sweep does not forget who still waits"
     world.run(10_000)
     assert not node.wants_commits
+
+
+def test_a_watch_that_was_answered_is_not_looked_at_again() -> None:
+    world = World()
+    since = Position(N1, world.replica(N1).node.identity.disk_id, 0)
+    mark = world.send("n1", WatchRequest(world.new_id(), 10_000, "", since, 10))
+    world.settle()
+    watches = world.replica(N1).parts.watches
+    assert watches.parked
+    world.freeze("n1", "k")
+    assert world.answers[mark] and not watches.parked
 
 
 # -- lost positions

@@ -237,6 +237,29 @@ def test_a_waiter_leaves_a_lock_queue_without_a_check_of_the_others(
     assert len(world.replica("n1").parts.lock_queues._lock_queues["l"].waiters) == stayed
 
 
+@pytest.mark.parametrize("way", ["cancel", "gone", "crowded", "time"])
+def test_who_left_a_lock_queue_is_counted_and_kept_no_more(way: str) -> None:
+    world = Telling(1)
+    world.ask("n1", wants(1))
+    said(world, 1_001, wants(2))
+    said(world, 1_002, *(wants(10 + n, 5_000) for n in range(3)))
+    world.run(100)
+    match way:
+        case "cancel":
+            said(world, 1_002, *(Cancel(10 + n) for n in range(3)))
+        case "gone":
+            world.post(N1, ClientGone(1_002))
+        case "crowded":
+            world.post(N1, Crowded(1_002, 3))
+        case _:
+            world.run(6_000)
+    world.run(10)
+    held = world.ask("n1", HolderRequest(99, 5_000, "l"))
+    assert isinstance(held, HeldBy) and held.waiters == 1
+    queue = world.replica("n1").parts.lock_queues._lock_queues["l"]
+    assert set(queue.by_claim) == {wants(2).claim.claim_id}
+
+
 # -- whose turn it is
 
 
