@@ -16,7 +16,7 @@ says what it has accepted in the class (R12), in two parts:
 
 There is a second net: a proposer counts votes only behind its own durable acceptance, so a home finds
 whatever an earlier incarnation of it has seen chosen in its own instance, and asks in full
-(`prepared`). The reports alone are for what no life of it had seen the end of.
+(`prepared`). The reports alone are for what no incarnation of it had seen the end of.
 
 What the acceptor has *forgotten* is in neither part. So for a key that may be forgotten, a term of a
 lock, the caller must know by other means that no earlier incarnation of the home can have proposed it.

@@ -202,11 +202,11 @@ class ClientRequests:
         self.add(WatchRequest, parts.watches.begin, _nothing)
         self.add(LockRequest, parts.locks.begin, lambda r: latest.needs(r.lock))
         self.add(HolderRequest, parts.lock_queues.begin, lambda r: latest.needs(r.lock))
-        self.add(KeepAliveRequest, parts.renewals.keep, _key_of_tenure)
+        self.add(KeepAliveRequest, parts.renewals.keep, _key_after_lease)
         self.add(
             EndRequest,
             parts.renewals.end,
-            lambda r: (*_key_of_tenure(r), *latest.needs(r.lease_id.lock)),
+            lambda r: (*_key_after_lease(r), *latest.needs(r.lease_id.lock)),
         )
         self.add(GiveUpRequest, parts.giving_up.begin, _nothing)
 
@@ -223,7 +223,7 @@ def _key_of_claim(request: ClaimRequest | ClaimNextRequest) -> Iterable[Key]:
     return with_slot_before(request.claim.key)
 
 
-def _key_of_tenure(request: KeepAliveRequest | EndRequest) -> Iterable[Key]:
+def _key_after_lease(request: KeepAliveRequest | EndRequest) -> Iterable[Key]:
     return with_slot_before(request.lease_id.key)
 
 

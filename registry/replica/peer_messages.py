@@ -113,14 +113,14 @@ class Peers:
         entries = coordinator.batches.entries
         self.add(Prepare, voting.on_proposal, _its_key)
         self.add(Accept, voting.on_proposal, _its_key)
-        self.add(AcceptMany, voting.on_flight, _keys_of_decrees)
+        self.add(AcceptMany, voting.on_accept_many, _keys_of_decrees)
         self.add(Promise, coordinator.on_promise, _its_key, for_voters=True)
         self.add(Accepted, coordinator.on_accepted, _its_key, for_voters=True)
         self.add(
             AcceptedMany, coordinator.on_accepted_many, lambda m: entries(m.number), for_voters=True
         )
         self.add(Nack, coordinator.on_nack, _its_key, for_voters=True)
-        self.add(TermRefused, coordinator.on_held, _nothing, for_voters=True)
+        self.add(TermRefused, coordinator.on_term_refused, _nothing, for_voters=True)
         self.add(Commit, parts.learner.on_commit, _its_key)
         self.add(CommitMany, parts.learner.on_commit_many, lambda m: m.keys)
         self.add(PrepareClass, home_promise.on_prepare_class, _nothing, for_voters=True)

@@ -1,8 +1,8 @@
 """One node's whole state machine: `needs`, then `step`.
 
 `Replica` only leads each event to the part that it is for (`parts`); the front door is a table of what
-clients may ask (`client_requests`) and one of what peers may say (`peers`). See `effects` for the
-contract with the world, and `docs/architecture.md` for a claim's way through the parts.
+clients may ask (`client_requests`) and one of what peers may say (`peer_messages`). See `effects` for
+the contract with the world, and `docs/architecture.md` for a claim's way through the parts.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

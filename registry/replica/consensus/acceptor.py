@@ -1,8 +1,8 @@
 """The node as an acceptor: the pure handlers, applied to durable instances.
 
-Messages of the node to itself pass here too. The terms of locks pass a guard first, which may refuse
-them for a while (design 11); to refuse is always safe in Paxos. With each term that it accepts, the
-node starts a lease on it.
+Messages of the node to itself pass here too. The terms of locks pass the lease check first, which may
+refuse them for a while (design 11); to refuse is always safe in Paxos. With each term that it
+accepts, the node starts a lease on it.
 
 It also gives class promises, each for all keys of a home (`paxos/class_promise.py`).
 

@@ -152,7 +152,7 @@ class Coordinator:
             case Preparing() | Proposing():
                 pass
 
-    def on_held(self, step: StepBuilder, sender: NodeId, message: TermRefused) -> None:
+    def on_term_refused(self, step: StepBuilder, sender: NodeId, message: TermRefused) -> None:
         """An acceptor's guard refuses a term for now: the same accept is sent again in time."""
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Proposing):

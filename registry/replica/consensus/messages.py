@@ -1,4 +1,4 @@
-"""The messages that propose, answered as an acceptor.
+"""Votes: the prepares and accepts of others, answered as an acceptor. A vote waits for the disk here.
 
 A node that may not vote is no acceptor; but what it has learned it says to anybody.
 """
@@ -39,7 +39,7 @@ class Voting:
         if answer is not None:
             step.send_when_durable(message.key, Send(sender, answer))
 
-    def on_flight(self, step: StepBuilder, sender: NodeId, message: AcceptMany) -> None:
+    def on_accept_many(self, step: StepBuilder, sender: NodeId, message: AcceptMany) -> None:
         """Vote on each proposal by itself; what is accepted is answered together, behind the rest.
 
         Without the class promise nothing can be accepted, and to say so of one key is enough.

@@ -2,9 +2,9 @@
 
 An answer of the disk, and the time to ask peers again, go straight to the part that asked.
 
-Invariant: a token is never used twice in any life of a node. A late answer to a question of an earlier
-life must not be taken for one of this incarnation, or a read would count what was said before it
-arrived (design 6).
+Invariant: a node never uses a token twice, in no incarnation. A late answer to a question of an earlier
+incarnation must not be taken for one of this, or a read would count what was said before it arrived
+(design 6).
 """
 
 from typing import Protocol
