@@ -10,7 +10,8 @@ are proposals in lower ballots (R16), and those are the home ballots of the home
 incarnations, for nobody else may use round 0 for a key of the class. An acceptor that promises
 says what it has accepted in the class (R12), in two parts:
 
-* the keys whose outcome it does not know: the home runs all of phase 1 on them (`Granted.unlearned`);
+* the keys whose outcome it does not know: the home runs all of phase 1 on them
+  (`GrantedClass.unlearned`);
 * its feed, in which all that it has learned stands: the promise counts only once the home has
   learned everything below the position that came with it (`on_promise` is called then).
 
