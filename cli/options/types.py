@@ -205,23 +205,26 @@ Claimant = Annotated[
         show_default=False,
     ),
 ]
+NAMES = "letters, digits, marks and _-.+=:,~(), with / between segments."
 KeyName = Annotated[
     str,
     typer.Argument(
-        metavar="KEY", help="The key, such as prod/db/region.", autocompletion=complete_key
+        metavar="KEY", help=f"The key, such as prod/db/region: {NAMES}", autocompletion=complete_key
     ),
 ]
 SeriesName = Annotated[
     str,
     typer.Argument(
-        metavar="SERIES", help="The series, such as prod/settings.", autocompletion=complete_series
+        metavar="SERIES",
+        help=f"The series, such as prod/settings: {NAMES}",
+        autocompletion=complete_series,
     ),
 ]
 Prefix = Annotated[
     str,
     typer.Argument(
         metavar="[PREFIX]",
-        help="A path; whole segments match.  [default: all]",
+        help=f"A path; whole segments match: {NAMES}  [default: all]",
         autocompletion=complete_prefix,
     ),
 ]

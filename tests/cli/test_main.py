@@ -27,6 +27,18 @@ def test_these_are_the_commands() -> None:
     assert sorted(entry.name for entry in table.COMMANDS) == COMMANDS
 
 
+@pytest.mark.parametrize(
+    "words", [("get",), ("claim",), ("wait",), ("list",), ("next",), ("latest",)]
+)
+def test_an_error_about_a_name_leads_to_help_that_says_what_is_allowed(
+    cli: Cli, words: tuple[str, ...]
+) -> None:
+    refused = cli(*words, "a b", *(["v"] if words[0] in ("claim", "next") else []))
+    assert refused.err.endswith(f"see 'decreed {words[0]} --help'\n")
+    text = "".join(cli(*words, "--help").text.split())
+    assert "letters,digits,marksand_-.+=:,~()" in text
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example_json_and_timeout(cli: Cli, command: str) -> None:
     result = cli(command, "--help")

@@ -1,8 +1,8 @@
 """Links between nodes, as the real server has them: one each way, dialled by the node that sends on it.
 
-This module owns the links, and when each node heard each other. It does nothing by itself: `wired`
-dials, delivers and checks. Both ends notice when a link breaks. A node is suspected no longer once it
-is heard again.
+This module owns the links, and when each node heard each other. It does nothing by itself:
+`link_faults` dials, delivers and checks. Both ends notice when a link breaks. A node is suspected no
+longer once it is heard again.
 """
 
 from dataclasses import dataclass
