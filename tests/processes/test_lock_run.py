@@ -324,7 +324,7 @@ def test_once_runs_once(cluster: Processes) -> None:
     ]
     assert [result.returncode for result in results] == [5, 121]
     assert [result.stdout for result in results] == [b"it runs\n", b""]
-    assert b"to run" in results[1].stderr
+    assert b"has won it and runs the command" in results[1].stderr
 
 
 # it says when it runs, on the clock of leases, so that nobody who looks at it can be late
