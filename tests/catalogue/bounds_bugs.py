@@ -141,6 +141,20 @@ WAITING = (
         "",
     ),
     _bug(
+        "claims that were passed on are kept when nobody waits for them",
+        "replica/requests/test_passing_on.py",
+        "registry.replica.requests.claims",
+        "for request_id in [i for i, pending in self._passed.items() if pending.done]:",
+        "for request_id in list[int]():",
+    ),
+    _bug(
+        "a wiped directory goes on trying at a node that has not formed",
+        "replica/test_unformed.py",
+        "registry.replica.membership",
+        "if shown.formation and not self._node.formed:",
+        "if not self._node.formed:",
+    ),
+    _bug(
         "a claim is routed again under a later request's id",
         _MANY,
         "registry.replica.requests.claims",

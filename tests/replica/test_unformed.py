@@ -40,3 +40,11 @@ def test_a_wiped_directory_that_met_another_wiped_one_ends_no_formed_node() -> N
     world.run(2_000)
     assert world.freeze("n1", "k")
     assert any("stays out" in reason for reason in reasons(world, N2)), "those who formed know"
+
+
+def test_a_wiped_directory_is_refused_by_a_node_that_met_it_though_neither_has_formed() -> None:
+    world = World(up=["n1", "n2"])
+    world.wipe(N2)
+    world.boot(N2)
+    world.run(100)
+    assert any("stays out" in reason for reason in reasons(world, N2))

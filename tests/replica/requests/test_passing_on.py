@@ -10,7 +10,7 @@ from decreed.registry.errors import (
 )
 from decreed.registry.keys import homes
 from decreed.registry.paxos.messages import Accept, Commit, Prepare
-from decreed.registry.replica.step.events import FromPeer, Reachable
+from decreed.registry.replica.step.events import ClientGone, FromPeer, Reachable
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import PeerMessage
 from decreed.registry.wire.requests import (
@@ -177,3 +177,16 @@ def test_a_claim_that_another_node_works_at_is_unknown_when_the_disk_of_this_one
     failing(world, asked)
     [answer] = world.answers[mark]
     assert code_of(answer) == OutcomeUnknown.code
+
+
+def test_a_claim_that_was_passed_on_and_that_nobody_waits_for_is_forgotten() -> None:
+    world = World()
+    asked = order(world, KEY)[2]
+    world.lose = everything
+    world.send(asked, ClaimRequest(world.new_id(), 5_000, False, claim(KEY)))
+    world.settle()
+    claims = world.replica(asked).parts.claims
+    assert claims._passed and claims._passed_by_key
+    world.post(asked, ClientGone(1))
+    world.run(10_000)
+    assert not claims._passed and not claims._passed_by_key
