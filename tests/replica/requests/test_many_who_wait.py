@@ -233,7 +233,7 @@ def test_a_waiter_leaves_a_lock_queue_without_a_check_of_the_others(
     assert len(told) == (0 if way == "gone" else MANY)
     if way in ("time", "tries", "reader"):
         assert all(isinstance(answer, HeldBy) for answer in told)
-    stayed = 2 * MANY if way in ("tries", "curious") else MANY
+    stayed = 2 * MANY if way in ("tries", "reader") else MANY
     assert len(world.replica("n1").parts.lock_queues._lock_queues["l"].waiters) == stayed
 
 
