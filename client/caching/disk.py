@@ -22,6 +22,7 @@ from typing import Any
 from ...registry.errors import ProtocolError
 from ...registry.types import Decree, Key
 from ...registry.wire import codec
+from ..runtime.forks import FORKS
 
 LOG = logging.getLogger(__name__)
 
@@ -101,7 +102,8 @@ class DecreeFile:
         """Close the file."""
         if self._connection is not None:
             try:
-                self._connection.close()
+                with FORKS.held_off:
+                    self._connection.close()
             except sqlite3.Error as error:
                 LOG.warning("closing the decree cache %s: %s", self.path, error)
             self._connection = None
@@ -126,7 +128,7 @@ class DecreeFile:
 
     def _run(self, query: str, parameters: Sequence[Any]) -> list[Any]:
         try:
-            with closing(self._open().execute(query, parameters)) as cursor:
+            with FORKS.held_off, closing(self._open().execute(query, parameters)) as cursor:
                 return cursor.fetchall()
         except sqlite3.Error as error:
             self._trouble(error)
@@ -134,7 +136,7 @@ class DecreeFile:
 
     def _run_many(self, query: str, rows: list[Any]) -> None:
         try:
-            with self._open() as connection:
+            with FORKS.held_off, self._open() as connection:
                 connection.executemany(query, rows)
         except sqlite3.Error as error:
             self._trouble(error)

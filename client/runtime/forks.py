@@ -4,9 +4,13 @@ A fork copies the memory of a process, but only one thread of it. Of its connect
 descriptors: a node takes what a child writes to one of them for the parent's bytes. So a child uses
 nothing that its parent opened. It gives all of it up right after the fork, and opens its own when it
 needs one.
+
+A thread that is in the middle of SQLite when its process forks leaves SQLite's own locks held in the
+child, with nobody to release them. So a fork waits until no thread is inside `FORKS.held_off`.
 """
 
 import os
+import threading
 from typing import Protocol
 from weakref import WeakSet
 
@@ -19,13 +23,21 @@ class Inherited(Protocol):
 
 
 class Forks:
-    """Counts the forks between the process that loaded this module and this process."""
+    """Counts the forks between the process that loaded this module and this process.
+
+    Attributes:
+        count: how many there were.
+        held_off: no fork happens while a thread holds this lock. Hold it for moments only.
+    """
 
     def __init__(self) -> None:
         self.count = 0
+        self.held_off = threading.RLock()
         self._shared: WeakSet[Inherited] = WeakSet()
         register = getattr(os, "register_at_fork", None)
         if register is not None:
+            release = self.held_off.release
+            register(before=self.held_off.acquire, after_in_parent=release, after_in_child=release)
             register(after_in_child=self._note)
 
     def share(self, thing: Inherited) -> None:

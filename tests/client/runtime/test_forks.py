@@ -9,11 +9,13 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
 import pytest
 
 from decreed.client import connect, sync
+from decreed.client.caching.disk import DecreeFile
 from decreed.registry.errors import Closed, LockHeld, LockLost
 from decreed.registry.wire.requests import GetRequest, WaitRequest
 
@@ -129,6 +131,29 @@ def test_a_child_has_the_disk_cache_by_a_connection_of_its_own(tmp_path: Path) -
     keys = {key for (key,) in database.execute("SELECT key FROM decrees")}
     database.close()
     assert keys == {"in/parent", "in/child", "in/parent/later"}
+
+
+def test_a_fork_waits_for_a_thread_that_is_inside_sqlite(tmp_path: Path) -> None:
+    """Otherwise SQLite's own locks stay held in the child, which then hangs when it uses its cache."""
+    inside, go_on, over = threading.Event(), threading.Event(), threading.Event()
+
+    def rows() -> Iterator[tuple[str, float]]:
+        inside.set()
+        assert go_on.wait(PATIENCE_S)
+        yield "n1:7400", 0.0
+
+    def write() -> None:
+        file._run_many("INSERT OR REPLACE INTO endpoints VALUES (?, ?)", cast(Any, rows()))
+        over.set()
+
+    file = DecreeFile(tmp_path / "cache.decrees", 10, 10_000)
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert inside.wait(PATIENCE_S)
+    threading.Timer(0.1, go_on.set).start()
+    assert said_in_a_fork(over.is_set) == "True"
+    writer.join()
+    file.close()
 
 
 def test_a_client_that_was_only_made_has_no_thread_before_the_fork() -> None:
