@@ -66,8 +66,8 @@ class ClientRequests:
         parts: the parts of the node.
         version: the version of decreed, for status reports.
 
-        Attributes:
-            openings: how each kind of request begins, except those that are answered immediately.
+    Attributes:
+        openings: how each kind of request begins, except those that are answered immediately.
     """
 
     def __init__(self, parts: Parts, version: str) -> None:
@@ -196,8 +196,8 @@ class ClientRequests:
     def _add_openings(self, parts: Parts) -> None:
         claims, reads, latest = parts.claims, parts.reads, parts.lock_queues.latest
         self.add(GetRequest, reads.get, _its_key)
-        self.add(ClaimRequest, claims.begin, _key_of_claim)
-        self.add(ClaimNextRequest, claims.begin, _key_of_claim)
+        self.add(ClaimRequest, claims.begin, keys_of_claim)
+        self.add(ClaimNextRequest, claims.begin, keys_of_claim)
         self.add(WaitRequest, reads.wait, _its_key)
         self.add(LatestRequest, reads.latest, _nothing)
         self.add(ListRequest, parts.lists.begin, _nothing)
@@ -221,7 +221,8 @@ def _its_key(request: GetRequest | WaitRequest) -> Iterable[Key]:
     return with_slot_before(request.key)
 
 
-def _key_of_claim(request: ClaimRequest | ClaimNextRequest) -> Iterable[Key]:
+def keys_of_claim(request: ClaimRequest | ClaimNextRequest) -> tuple[Key, ...]:
+    """The keys whose instances a claim needs."""
     return with_slot_before(request.claim.key)
 
 

@@ -47,7 +47,7 @@ from ..wire.peers import (
     TermRefused,
 )
 from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
-from .client_requests import ClientRequests, with_slot_before
+from .client_requests import ClientRequests, keys_of_claim
 from .feed.catchup import SERVE_KEYS
 from .parts import Parts
 from .step.step_builder import StepBuilder
@@ -130,8 +130,8 @@ class Peers:
         reads, claims = parts.reads, parts.claims
         self.add(Query, reads.tell, _its_key)
         self.add(QueryAnswer, reads.on_answer, reads.needs)
-        self.add(ClaimRequest, client_requests.on_passed, _keys_of_claim)
-        self.add(ClaimNextRequest, client_requests.on_passed, _keys_of_claim)
+        self.add(ClaimRequest, client_requests.on_passed, keys_of_claim)
+        self.add(ClaimNextRequest, client_requests.on_passed, keys_of_claim)
         self.add(Decreed, claims.on_decreed, _nothing)
         self.add(Failed, claims.on_failed, _nothing)
 
@@ -170,10 +170,6 @@ def _its_key(message: Prepare | Accept | Promise | Accepted | Nack | Commit | Qu
 
 def _keys_of_decrees(message: AcceptMany | Fetched) -> list[Key]:
     return [decree.key for decree in message.decrees]
-
-
-def _keys_of_claim(request: ClaimRequest | ClaimNextRequest) -> tuple[Key, ...]:
-    return with_slot_before(request.claim.key)
 
 
 def _next_term(message: AskLease | Renew) -> tuple[Key]:

@@ -38,7 +38,7 @@ class Readers:
 
     def add(self, read: Read) -> None:
         """Read this, once it is its requester's turn."""
-        self._line.add(_asker(read), read)
+        self._line.add(_requester(read), read)
         self._by_token[read.token] = read
         self._idle.unpark()
 
@@ -46,7 +46,7 @@ class Readers:
         """Nobody waits for this any more; one that is being read is read to its end."""
         read = self._by_token.pop(token, None)
         if read is not None:
-            self._line.discard(_asker(read), read)
+            self._line.discard(_requester(read), read)
 
     async def run(self) -> None:
         """Read, until cancelled."""
@@ -80,5 +80,5 @@ class Readers:
                 assert_never(read)
 
 
-def _asker(read: Read) -> Origin | None:
+def _requester(read: Read) -> Origin | None:
     return None if isinstance(read, ReadScan) else read.requester

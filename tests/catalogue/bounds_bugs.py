@@ -77,7 +77,7 @@ WAITING = (
         "a read that was called off keeps its place in line",
         "server/test_reading.py",
         "registry.server.reading",
-        "            self._line.discard(_asker(read), read)\n",
+        "            self._line.discard(_requester(read), read)\n",
         "            pass\n",
     ),
     _bug(

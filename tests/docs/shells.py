@@ -11,14 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-import tomllib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import IO
 
-from ..support.processes import eventually, told_by
 from .pages import Command
 
 FIRST_DOCUMENTED_PORT = 7400
@@ -28,7 +25,6 @@ LIMIT = 1_500.0
 MARK = "-- the command has ended with"
 
 _PORT = re.compile(r"(?<=127\.0\.0\.1:)74\d\d\b|(?<=127\.0\.0\.1\", )74\d\d\b")
-_SERVES = re.compile(r"decreed serve .*&$")
 # what bash prints about a killed process, at the time when it notices
 _KILLED = re.compile(r"^.*: line \d+: +\d+ Killed .*$")
 
@@ -44,12 +40,6 @@ def looks_like(shown: tuple[str, ...], output: list[str]) -> bool:
         return True
     pattern = re.escape("\n".join(shown)).replace(re.escape("..."), "(?:.|\n)*?")
     return re.fullmatch(pattern, "\n".join(output)) is not None
-
-
-def votes(address: str) -> bool:
-    """Whether the node at an address reports that it votes."""
-    report = told_by(address)
-    return report is not None and report.voting
 
 
 @contextmanager
@@ -83,7 +73,6 @@ class Shell:
             "LC_ALL": "C.UTF-8",
         }
         self._shell = self._start(["bash", "--noprofile", "--norc"], stdin=subprocess.PIPE)
-        self._started: list[str] = []
 
     def run(self, command: Command) -> tuple[int, list[str]]:
         """Run a command and return its exit code and what it printed."""
@@ -101,7 +90,6 @@ class Shell:
     def check(self, command: Command) -> int:
         """Run a command and compare what it prints with what the page shows."""
         shown = tuple(with_ports(line, self.first_port) for line in command.shown)
-        self._await_nodes(command.text)
         code, output = self.run(command)
         until = time.monotonic() + (PATIENCE if command.text == "decreed status" else 0)
         while not looks_like(shown, output) and time.monotonic() < until:
@@ -110,20 +98,6 @@ class Shell:
         printed = "\n".join(output)
         assert looks_like(shown, output), f"{command.block}: $ {command.text}\n{printed}"
         return code
-
-    def _await_nodes(self, text: str) -> None:
-        """Wait until the nodes that were started in the background vote.
-
-        A reader types more slowly than nodes start, but a busy machine may start them even more slowly.
-        """
-        if _SERVES.match(text):
-            self._started.append(text)
-            return
-        for words in (started.split() for started in self._started):
-            config, node = (words[words.index(name) + 1] for name in ("--config", "--node"))
-            members = tomllib.loads((self.folder / config).read_text("utf-8"))["members"]
-            eventually(f"{node} votes", partial(votes, members[node]))
-        self._started.clear()
 
     @contextmanager
     def beside(self, text: str) -> "Generator[subprocess.Popen[str]]":

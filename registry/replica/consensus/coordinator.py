@@ -54,10 +54,10 @@ class Coordinator:
         home_promise: replaces phase 1 for new keys that this node is home to.
         learn: records chosen decrees and notifies the other parts.
 
-        Attributes:
-            batches: the batches in flight.
-            batch_queue: the attempts that join the next one.
-            smallest_batch: fewer attempts than this are proposed one by one.
+    Attributes:
+        batches: the batches in flight.
+        batch_queue: the attempts that join the next one.
+        smallest_batch: fewer attempts than this are proposed one by one.
     """
 
     smallest_batch = 2

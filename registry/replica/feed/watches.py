@@ -29,15 +29,11 @@ PAGE_BYTES = 1024 * 1024
 
 
 class Watch(Struct, eq=False):
-    """A request to watch; all entries below `index` are checked for it.
-
-    `token` is of the read under way for it.
-    """
+    """A request to watch; all entries below `index` are checked for it."""
 
     pending: PendingRequest
     request: WatchRequest
     index: int
-    token: int = 0
 
 
 class Watches:
@@ -55,7 +51,7 @@ class Watches:
         self._node = node
         self._requests = requests
         self._reading: dict[int, Watch] = {}
-        self._read_for: dict[PendingRequest, Watch] = {}
+        self._token_of: dict[PendingRequest, int] = {}
         self.parked: dict[str, dict[Watch, None]] = {}
 
     def needs(self, done: FeedDone) -> Iterable[Key]:
@@ -111,16 +107,16 @@ class Watches:
 
     def expire(self, step: StepBuilder, pending: PendingRequest, request: WatchRequest) -> None:
         """Answer with an empty page and the position to continue from, since the time is over."""
-        watch = self._read_for.get(pending)
+        watch = self._reading.get(self._token_of.get(pending, 0))
         index = self._node.feed_end - len(step.learned) if watch is None else watch.index
         self._answer(step, pending, request, (), index)
 
     def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
         """A request is over: what is read for it is called off."""
-        watch = self._read_for.get(pending)
-        if watch is not None:
-            self._taken(watch.token)
-            self._node.tokens.call_off(step, watch.token)
+        token = self._token_of.get(pending)
+        if token is not None:
+            self._taken(token)
+            self._node.tokens.call_off(step, token)
 
     def prune(self) -> None:
         """Drop the parked watches whose requests are done."""
@@ -133,14 +129,14 @@ class Watches:
             self.parked.setdefault(watch.request.prefix, {})[watch] = None
             self._node.wants_commits = True
             return
-        token = watch.token = self._node.tokens.read(self)
-        self._reading[token] = self._read_for[watch.pending] = watch
+        token = self._token_of[watch.pending] = self._node.tokens.read(self)
+        self._reading[token] = watch
         step.read(ReadFeed(token, watch.index, READ_ENTRIES, watch.pending.origin))
 
     def _taken(self, token: int) -> Watch:
         """Remove and return the watch that a finished read was for."""
         watch = self._reading.pop(token)
-        del self._read_for[watch.pending]
+        del self._token_of[watch.pending]
         return watch
 
     def _unpark(self, watch: Watch) -> None:

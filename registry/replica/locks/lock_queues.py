@@ -125,7 +125,6 @@ class LockQueues:
             self.granting.tell_held(step, pending, decree, queue, queue.held_until_ms)
         else:
             self._requests.fail(step, pending, *out_of_time(pending))
-        self.leave(step, pending)
 
     def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
         """Remove a request; if its claim was being proposed, continue with the next waiter."""
