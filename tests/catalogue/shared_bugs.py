@@ -64,22 +64,10 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.requests.reads",
-            "        if read.pending.done:\n            self._drop(timer.token)\n            return\n",
-            "        if read.pending.done:\n"
-            "            for token in list(self._reads_by_key[read.key]):\n"
-            "                self._drop(token)\n"
-            "            return\n",
-        ),
-    ),
-    _bug(
-        "an answer for a read that is over ends all reads of its key",
-        _SHARED_TESTS,
-        (
-            "registry.replica.requests.reads",
-            "        if read.pending.done:\n            self._drop(answer.id)\n",
-            "        if read.pending.done:\n"
-            "            for token in list(self._reads_by_key[read.key]):\n"
-            "                self._drop(token)\n",
+            "        if token in self._reads:\n            self._drop(token)\n",
+            "        if token in self._reads:\n"
+            "            for other in list(self._reads_by_key[self._reads[token].key]):\n"
+            "                self._drop(other)\n",
         ),
     ),
     _bug(
