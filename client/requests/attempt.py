@@ -61,6 +61,9 @@ LAST_CALL_SECONDS = 0.3
 LIGHT_BYTES = 4_096
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
+# a claim that is in no doubt is not sent again so shortly before its deadline: an answer that is late would
+# put it in doubt
+ANSWER_SECONDS = 0.05
 
 # the same at every node and at any later time
 _OF_THE_REQUEST = (BadRequest, Disputed)
@@ -290,6 +293,9 @@ class RequestAttempt:
                 self._absent_at = now + self._operation.absent  # some node is there
             if now < self._absent_at:
                 self._wake_at = min(self._wake_at, self._absent_at)
+            sure = self._operation.claim and not self._doubtful
+            if sure and self._wake_at > self._deadline - ANSWER_SECONDS:
+                self._wake_at = self._deadline
 
     def _out_of_time(self) -> DecreedError:
         kinds = {type(error) for error in self._faults.values()}
