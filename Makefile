@@ -6,8 +6,9 @@ CHAOS_SECONDS ?= 3600
 CHAOS_SEED ?= 1
 SUITES ?=
 SITE ?= site
+FULL ?=
 
-.PHONY: help ci test lint types docs servers sim load fingerprints trace calls model catalogue chaos attacks bench
+.PHONY: help ci test lint types docs servers sim lock-storms load fingerprints trace calls model catalogue chaos attacks bench
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\): ## /\1\t/p' Makefile | expand -t 12
@@ -33,6 +34,9 @@ servers: ## with real servers of other projects
 sim: ## storms with the seeds SEED, in JOBS processes
 	$(PYTHON) -m tests.simulation --seed $(SEED) --jobs $(JOBS) --shrink
 
+lock-storms: ## storms about locks with the seeds SEED
+	DECREED_SEEDS=$(SEED) $(PYTHON) -m pytest -n 2 tests/simulation/test_lockstorm.py tests/simulation/test_giveups.py
+
 load: ## thousands of claims by many clients, and how fast they went
 	$(PYTHON) -m tests.simulation --load --seed 1-3
 
@@ -45,8 +49,8 @@ trace: ## every event of one storm
 calls: ## the files, functions and rooms that one claim goes through at its home
 	$(PYTHON) -m tests.support.calls
 
-model: ## the larger clusters of the model checker too
-	$(PYTHON) -m tests.model --full
+model: ## all interleavings of small clusters; with FULL=--full of larger ones too
+	$(PYTHON) -m tests.model $(FULL)
 
 catalogue: ## every seeded mistake, and who catches it
 	$(PYTHON) -m tests.catalogue

@@ -61,7 +61,7 @@ LAST_CALL_SECONDS = 0.3
 LIGHT_BYTES = 4_096
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
-# a claim in no doubt is not sent again so shortly before its deadline: a late answer would put it in doubt
+# a claim in no doubt is not sent again so near its deadline: a late answer would put it in doubt
 ANSWER_SECONDS = 0.05
 
 # the same at every node and at any later time

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from .checker import Report, explore
 from .paxos_model import PaxosModel
-from .scenarios import DEFAULT, FULL, Scenario
+from .scenarios import DEFAULT, FULL, MORE, Scenario
 from .traces import tell_report
 
 
@@ -18,10 +18,11 @@ def main(arguments: list[str]) -> int:
     """Explore and print; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios; all by default")
-    parser.add_argument("--full", action="store_true", help="the larger bounds too")
+    parser.add_argument("--full", action="store_true", help="the largest bounds too")
     options = parser.parse_args(arguments)
-    known = DEFAULT + FULL
-    chosen = DEFAULT + (FULL if options.full else ())
+    usual: tuple[Scenario, ...] = DEFAULT + MORE
+    known = usual + FULL
+    chosen = known if options.full else usual
     if options.names:
         chosen = tuple(s for s in known if s.name in options.names)
         if len(chosen) < len(set(options.names)):

@@ -23,8 +23,8 @@ from decreed.client.transport import pulse
 
 from ..support.processes import Processes, eventually, run, running
 
-CLAIMANTS = int(os.environ.get("DECREED_TEST_CLAIMANTS", "8"))
-KEYS = 200
+CLAIMANTS = int(os.environ.get("DECREED_TEST_CLAIMANTS", "5"))
+KEYS = int(os.environ.get("DECREED_TEST_KEYS", "100"))
 LIMIT_S = 600.0
 MOST_FAULTS = 12
 """The most faults of a test: otherwise a slow machine would only start nodes."""

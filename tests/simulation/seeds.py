@@ -11,7 +11,7 @@ from ..model.checker import without_garbage_collection
 from .lease_spans import LockWorld
 from .plan import Plan
 
-FEW = 50
+FEW = 25
 
 
 class Storm(Protocol):

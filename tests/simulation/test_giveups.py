@@ -8,7 +8,7 @@ import pytest
 from .giveups import GiveUpStorm
 from .seeds import Seeds
 
-SEEDS = Seeds("1-80", block=20)
+SEEDS = Seeds("1-40", block=20)
 SEEN = (
     "a contender gave up while asking",
     "a contender gave up while confirming",

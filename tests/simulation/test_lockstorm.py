@@ -8,7 +8,7 @@ import pytest
 from .lockstorm import LockStorm
 from .seeds import Seeds
 
-SEEDS = Seeds("1-60", block=10)
+SEEDS = Seeds("1-30", block=10)
 SEEN = (
     "granted",
     "the lock was held",

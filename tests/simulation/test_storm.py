@@ -18,7 +18,7 @@ from .plan import Plan, parse_plan
 from .shrink import shrink
 from .storm import Storm
 
-SEEDS = os.environ.get("DECREED_SEEDS", "1-300")
+SEEDS = os.environ.get("DECREED_SEEDS", "1-160")
 FIRST, LAST = (int(part) for part in SEEDS.split("-"))
 BLOCK = 10
 ENOUGH = 150
