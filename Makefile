@@ -8,7 +8,7 @@ SUITES ?=
 SITE ?= site
 FULL ?=
 
-.PHONY: help ci test lint types docs servers sim lock-storms load fingerprints trace calls model catalogue chaos attacks bench
+.PHONY: help ci test lint types docs servers sim locks load fingerprints trace calls model catalogue chaos attacks bench
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\): ## /\1\t/p' Makefile | expand -t 12
@@ -34,7 +34,7 @@ servers: ## with real servers of other projects
 sim: ## storms with the seeds SEED, in JOBS processes
 	$(PYTHON) -m tests.simulation --seed $(SEED) --jobs $(JOBS) --shrink
 
-lock-storms: ## storms about locks with the seeds SEED
+locks: ## storms about locks with the seeds SEED
 	DECREED_SEEDS=$(SEED) $(PYTHON) -m pytest -n 2 tests/simulation/test_lockstorm.py tests/simulation/test_giveups.py
 
 load: ## thousands of claims by many clients, and how fast they went
