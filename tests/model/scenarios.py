@@ -323,6 +323,8 @@ FULL = (
         identity=True,
         crashes=1,
         out_of_reach=frozenset({DUEL, FINISHED}) | ALONE,
+        states=1_222_207,
+        depth=23,
     ),
     Scenario(
         "3 nodes, quorums 1 and 3, a home that restarts",
@@ -334,6 +336,8 @@ FULL = (
         crashes=1,
         spared=True,
         out_of_reach=frozenset({DUEL, FINISHED}) | ALONE,
+        states=1_022_932,
+        depth=23,
     ),
     Scenario(
         "3 nodes, a home and 1 proposer, 2 ballots and 1",
@@ -341,6 +345,8 @@ FULL = (
         (2, 1),
         identity=True,
         out_of_reach=frozenset({RESTARTED, HANDED_DOWN}) | ALONE,
+        states=1_200_529,
+        depth=24,
     ),
 )
-"""Larger scenarios, which take about eight minutes and up to 2.5 GB of memory."""
+"""Larger scenarios, which take about ten minutes and up to 2.5 GB of memory."""
