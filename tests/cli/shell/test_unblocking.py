@@ -52,9 +52,14 @@ def test_a_write_that_fails_is_dropped_and_the_next_is_tried() -> None:
 
 
 def test_draining_is_bounded() -> None:
-    lines = Unblocking(Pipe().write)
+    pipe = Pipe()
+    lines = Unblocking(pipe.write)
     lines.write("x\n")
     lines.drain(0.01)
+    assert pipe.taken == []
+    pipe.reads.set()  # or the thread would fail much later, in another test
+    lines.drain(PATIENCE_S)
+    assert pipe.taken == [b"x\n"]
 
 
 PROGRAM = """
