@@ -12,12 +12,15 @@ Invariants:
   after the previous one is synced. A power cut may keep a later page of a log and lose an earlier one,
   both unsynced. Such a hole is mostly refused as damage, but may go unnoticed. So every write that
   safety needs is synced, and no space is reused on the strength of an unsynced write.
-* The high-water mark is noted at each start, before a log ends (a close ends one too), and once the
-  next has begun. It never exceeds what is synced. `continuity` compares with it at the next start.
+* The high-water mark is noted at each start, before a log ends, and once the next has begun. A close
+  ends one too, and so does the end of a process that closes nothing. It never exceeds what is synced.
+  `continuity` compares with it at the next start.
 * Every option is set in code. Options that rocksdict stores in the directory are ignored.
 * An iterator lives for one call: one that is left over would hold the directory's lock.
 """
 
+import os
+import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -74,6 +77,7 @@ class RocksBytes:
             self._db: rocksdict.Rdict | None = rocksdict.Rdict(
                 self._where, options, column_families={"default": options}
             )
+        self._end = weakref.finalize(self, _end, self._db, self._where, os.getpid())
         with _as_ours(self._not_written):
             self._note()
 
@@ -123,8 +127,7 @@ class RocksBytes:
 
     def _note(self) -> None:
         """Note the high-water mark; everything is synced, and nothing is written meanwhile."""
-        sequence = self._open().latest_sequence_number()
-        note(Path(self._where), HighWater(newest_log(Path(self._where)), sequence))
+        _note(self._open(), self._where)
 
     def ascending(self, within: Range, limit: int) -> list[Pair]:
         """The first `limit` pairs of a range."""
@@ -140,15 +143,8 @@ class RocksBytes:
         All promises are synced, so a database that failed earlier and cannot be flushed now loses none
         of them, and that error was reported. RocksDB may take a second to close.
         """
-        if self._db is None:
-            return
-        with suppress(Exception):
-            # closing begins a new log too
-            self.sync()
-            self._note()
-        db, self._db = self._db, None
-        with suppress(Exception):
-            db.close()
+        self._db = None
+        self._end()
 
     def _open(self) -> rocksdict.Rdict:
         if self._db is None:
@@ -174,6 +170,26 @@ class RocksBytes:
 
     def _not_written(self, reason: str) -> StorageFailed:
         return StorageFailed(f"a write to {self._where} failed: {reason}")
+
+
+def _note(db: rocksdict.Rdict, where: str) -> None:
+    note(Path(where), HighWater(newest_log(Path(where)), db.latest_sequence_number()))
+
+
+def _end(db: rocksdict.Rdict, where: str, owner: int) -> None:
+    """Close a database; also if nobody has closed it when it is dropped, or when the process exits.
+
+    RocksDB moves the rows of the log into a table then, and may delete the log. So they must be noted
+    first: otherwise a MANIFEST that loses the edit with the table would lose them unnoticed. A process
+    that was forked from the owner leaves the database alone.
+    """
+    if os.getpid() != owner:
+        return
+    with suppress(Exception):
+        db.flush_wal(sync=True)
+        _note(db, where)
+    with suppress(Exception):
+        db.close()
 
 
 class RocksStorage(RecordStore):

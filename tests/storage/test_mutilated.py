@@ -22,7 +22,7 @@ from decreed.registry.errors import DecreedError, Exit
 from decreed.registry.types import Key
 from decreed.storage.continuity import newest_log
 from decreed.storage.directory import MARKER, open_directory
-from decreed.storage.high_water import NAME
+from decreed.storage.high_water import NAME, noted
 from decreed.storage.rocks import RocksStorage
 
 from ..support.logs import record_starts
@@ -211,6 +211,18 @@ def test_R13_R14_the_directory_as_it_was_left_opens_with_every_key(
     assert judge(incarnations, Case("db/none", "gone", None), config) is None
     assert len([name for name in incarnations.files() if name.endswith(".sst")]) > 1
     assert {MARKER, f"db/{NAME}", "db/CURRENT"} < {*incarnations.files()}
+
+
+@pytest.mark.parametrize("end", ["storage.close()", "del storage", "sys.exit()"])
+def test_R13_R14_rows_are_noted_before_a_database_that_ends_moves_them_into_a_table(
+    tmp_path: Path, end: str
+) -> None:
+    """Then RocksDB may delete their log, and only the MANIFEST tells of the table."""
+    live(tmp_path / "data", range(1)).close()
+    before = noted(tmp_path / "data" / "db")
+    program = PROGRAM.replace("del storage", end)
+    subprocess.run([sys.executable, "-c", program, tmp_path / "data", "1", "4", "dropped"])
+    assert noted(tmp_path / "data" / "db").sequence > before.sequence + 3
 
 
 def test_R13_R14_no_lost_or_changed_file_silently_loses_a_key(
