@@ -1,6 +1,6 @@
 """Profiles of Hypothesis: by default the same examples at every run, on request many new ones.
 
-``HYPOTHESIS_PROFILE=search`` draws new examples, many times as many, and keeps those that fail.
+``HYPOTHESIS_PROFILE=more`` tries four times as many of them. ``HYPOTHESIS_PROFILE=search`` draws new examples, many times as many, and keeps those that fail.
 """
 
 import os
@@ -12,8 +12,13 @@ settings.register_profile(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=100,
+    max_examples=50,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile(
+    "more",
+    settings.get_profile("same"),
+    max_examples=200,
 )
 settings.register_profile(
     "search",

@@ -18,10 +18,10 @@ from .plan import Plan, parse_plan
 from .shrink import shrink
 from .storm import Storm
 
-SEEDS = os.environ.get("DECREED_SEEDS", "1-160")
+SEEDS = os.environ.get("DECREED_SEEDS", "1-100")
 FIRST, LAST = (int(part) for part in SEEDS.split("-"))
 BLOCK = 10
-ENOUGH = 150
+ENOUGH = 90
 ROOT = Path(__file__).parent.parent.parent
 SCENARIOS = ROOT / "tests" / "scenarios"
 
