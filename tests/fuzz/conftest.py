@@ -1,6 +1,7 @@
 """Profiles of Hypothesis: by default the same examples at every run, on request many new ones.
 
-``HYPOTHESIS_PROFILE=more`` tries four times as many of them. ``HYPOTHESIS_PROFILE=search`` draws new examples, many times as many, and keeps those that fail.
+``HYPOTHESIS_PROFILE=more`` tries four times as many of the same. ``HYPOTHESIS_PROFILE=search`` draws
+new examples, many times as many, and keeps those that fail.
 """
 
 import os

@@ -1,5 +1,6 @@
 """Blocking clients: opening, concurrent first use, and closing, explicitly or by garbage collection."""
 
+import asyncio
 import gc
 import os
 import signal
@@ -8,8 +9,9 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +99,27 @@ def test_a_client_may_be_closed_while_it_begins() -> None:
             # it came before the end or after it; in both cases it does not hang
             assert isinstance(asked.exception(20), Closed | None)
             assert client_threads() == 0
+
+
+def test_a_call_that_the_end_of_the_client_overtook_leaves_no_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop has taken the call, and ends before the call begins."""
+    with running_cluster(1) as cluster:
+        registry = sync.connect(*cluster.endpoints)
+        registry.get("k")
+
+        def overtaken(coroutine: object, loop: object) -> Future[Any]:
+            registry.close()
+            return Future()
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", overtaken)
+            with pytest.raises(Closed):
+                registry.get("l")
+            gc.collect()
+    assert [str(each.message) for each in caught] == []
 
 
 def lost_after(use: Callable[[sync.Registry], object], cluster: FakeCluster) -> list[str]:
