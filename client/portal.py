@@ -121,13 +121,15 @@ class Portal:
         except RuntimeError as error:
             if future is not None:
                 raise
-            coroutine.close()
             raise Closed(CLOSED) from error
         finally:
             if future is not None:
                 # cancels the work of an interrupted caller
                 future.cancel()
                 self._calls.discard(future)
+            if future is None or self._finished:
+                # a loop that has ended may have dropped it before it began
+                coroutine.close()
 
     def close(self, wait: bool = True) -> None:
         """End the client, and its thread. Does nothing in another process, or the second time.
