@@ -102,9 +102,12 @@ def slot_key(series: str, slot: int) -> Key:
 
 
 def series_and_slot(key: Key) -> tuple[str, int | None]:
-    """The path of `key` and its slot, or None if it is no slot of a series."""
-    path, at, slot = key.partition("@")
-    return path, int(slot) if at else None
+    """The path of `key` and its slot, or None if it is no slot of a series.
+
+    It is asked of what a peer has sent as well, which may be no key: then there is no slot.
+    """
+    path, _, slot = key.partition("@")
+    return path, int(slot) if slot.isdecimal() else None
 
 
 def slot_before(key: Key) -> Key | None:

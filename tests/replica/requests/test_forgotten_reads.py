@@ -16,11 +16,11 @@ from decreed.registry.locks.terms import (
 )
 from decreed.registry.paxos.messages import Commit, Prepare
 from decreed.registry.replica.step.effects import Reply
-from decreed.registry.replica.step.events import Moment
+from decreed.registry.replica.step.events import FromPeer, Moment
 from decreed.registry.replica.step.pending import PendingRequests
 from decreed.registry.replica.step.step_builder import StepBuilder
-from decreed.registry.types import NodeId
-from decreed.registry.wire.peers import FeedPage, Fetched
+from decreed.registry.types import Ballot, Key, NodeId, Process
+from decreed.registry.wire.peers import FeedPage, Fetch, Fetched, Query
 from decreed.registry.wire.requests import (
     ClaimRequest,
     Decreed,
@@ -191,6 +191,20 @@ def test_a_node_that_lags_proposes_the_term_after_the_latest_one() -> None:
     [answer] = world.answers[mark]
     assert isinstance(answer, Granted) and answer.decree.key == term_key("l", 42)
     assert not any(votes(world, node, 2) for node in (N1, N2))
+
+
+@pytest.mark.parametrize("name", ["a@x", "a@", "a@1x", "$locks/l@x", "@"])
+def test_a_peers_question_about_what_is_no_key_does_not_end_a_node_that_has_forgotten_terms(
+    name: str,
+) -> None:
+    world = forgetful()
+    cycles(world, 40)
+    ballot = Ballot(1, Process(N3, 1))
+    for message in (Query(1, Key(name)), Prepare(Key(name), ballot), Fetch((Key(name),))):
+        world.post(N1, FromPeer(N3, message))
+        world.run(50)
+    assert N1 in world.up()
+    assert isinstance(world.claim("n1", claim("k")), Decreed)
 
 
 def test_a_proposer_of_a_forgotten_term_gets_the_floor_and_continues_from_there() -> None:
