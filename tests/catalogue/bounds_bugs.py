@@ -323,7 +323,7 @@ SHARING = (
 DISK = (
     _bug(
         "the log in use at the last edit is not noticed as missing",
-        "storage/test_mutilated.py",
+        "storage/test_continuity.py",
         "storage.continuity",
         "if not any(edits.log <= number < edits.next_file for number, _ in logs):",
         "if False:",

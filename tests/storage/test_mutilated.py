@@ -73,7 +73,7 @@ class Starts:
 
     Args:
         place: where to put them.
-        end: how the third life ended: ``killed``, or ``dropped``, which lets RocksDB close its files.
+        end: how the third life ended: ``killed``, or ``dropped``: then it is closed at the end.
         size: how many keys each incarnation wrote.
     """
 
