@@ -111,12 +111,9 @@ def series_and_slot(key: Key) -> tuple[str, int | None]:
 
 
 def slot_before(key: Key) -> Key | None:
-    """The slot that must be learned before `key` may be proposed, or None.
-
-    It is asked of what a peer has sent as well, which may be no key: then there is none.
-    """
-    series, _, slot = key.partition("@")
-    return slot_key(series, int(slot) - 1) if slot.isdecimal() and int(slot) > 1 else None
+    """The slot that must be learned before `key` may be proposed, or None."""
+    series, slot = series_and_slot(key)
+    return slot_key(series, slot - 1) if slot is not None and slot > 1 else None
 
 
 def matches(prefix: str, key: Key) -> bool:

@@ -138,11 +138,7 @@ class RocksBytes:
         return self._pairs(within, limit, _backwards)
 
     def close(self) -> None:
-        """Close the database. Safe to call twice.
-
-        All promises are synced, so a database that failed earlier and cannot be flushed now loses none
-        of them, and that error was reported. RocksDB may take a second to close.
-        """
+        """Close the database. Safe to call twice. RocksDB may take a second."""
         self._db = None
         self._end()
 
@@ -182,6 +178,9 @@ def _end(db: rocksdict.Rdict, where: str, owner: int) -> None:
     RocksDB moves the rows of the log into a table then, and may delete the log. So they must be noted
     first: otherwise a MANIFEST that loses the edit with the table would lose them unnoticed. A process
     that was forked from the owner leaves the database alone.
+
+    All promises are synced, so a database that failed earlier and cannot be flushed now loses none of
+    them, and that error was reported. So no error is raised here.
     """
     if os.getpid() != owner:
         return

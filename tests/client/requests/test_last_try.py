@@ -1,16 +1,18 @@
 """The last try of a claim leaves time for its answer, so that a try alone puts no claim in doubt."""
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import cast
 
 import pytest
 
 from decreed.client.requests.attempt import ANSWER_SECONDS, RequestAttempt
 from decreed.client.requests.operations import Operation, to_claim, to_get
 from decreed.client.requests.pool import Pool
-from decreed.client.transport.in_flight import InFlightRequest
-from decreed.registry.errors import OutcomeUnknown, StorageFailed, Unreachable
+from decreed.client.transport.in_flight import Event, InFlightRequest
+from decreed.client.transport.link import Link
+from decreed.registry.errors import DecreedError, OutcomeUnknown, Unreachable
 from decreed.registry.types import Claim, Key
-from decreed.registry.wire.requests import Failed
+from decreed.registry.wire.requests import Failed, Request
 
 DEADLINE = 0.5
 ID = 1
@@ -24,7 +26,7 @@ class RefusingNode:
     late = weight = 0
     welcome = None
 
-    def __init__(self, error: type[Unreachable | OutcomeUnknown | StorageFailed]) -> None:
+    def __init__(self, error: type[DecreedError]) -> None:
         self.sent_at: list[float] = []
         self._error = error
 
@@ -37,9 +39,14 @@ class RefusingNode:
     def avoided(self, link: object) -> bool:
         return False
 
-    def submit(self, make: Any, deliver: Any, now: float) -> InFlightRequest:
+    def submit(
+        self,
+        make: Callable[[int], Request | None],
+        deliver: Callable[[InFlightRequest, Event], None],
+        now: float,
+    ) -> InFlightRequest:
         self.sent_at.append(now)
-        in_flight = InFlightRequest(cast(Any, self), ID, make(ID), deliver, now)
+        in_flight = InFlightRequest(cast(Link, self), ID, make(ID), deliver, now)
         in_flight.written_at = now
         deliver(in_flight, Failed(ID, self._error.code, "no"))
         return in_flight
@@ -74,7 +81,9 @@ def test_a_claim_that_all_refuse_is_not_sent_again_when_its_answer_may_be_late()
     [(a_claim(), OutcomeUnknown), (to_get(Key("k")), Unreachable)],
     ids=["a claim in doubt", "a read"],
 )
-def test_what_cannot_be_put_in_doubt_is_tried_to_the_end(operation: Operation, error: Any) -> None:
+def test_what_cannot_be_put_in_doubt_is_tried_to_the_end(
+    operation: Operation, error: type[DecreedError]
+) -> None:
     latest = 0.0
     for _ in range(200):
         node = RefusingNode(error)
