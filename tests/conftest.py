@@ -13,7 +13,7 @@ import pytest
 
 from decreed.cli.shell.logs import LOGGERS
 
-from .support import order
+from .support import bytecode, order
 
 TESTS = Path(__file__).parent
 YOUNG_OBJECTS = 10_000
@@ -49,6 +49,12 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long comes first."""
     items.sort(key=lambda item: order.place(item.path.relative_to(TESTS).as_posix()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """The first run translates the tests once, and not once in each process."""
+    bytecode.write_once(config, TESTS)
 
 
 @pytest.hookimpl(optionalhook=True)

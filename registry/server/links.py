@@ -72,6 +72,7 @@ class Peer(Struct, eq=False):
         liveness: notified when the peer is heard.
         wants_commits: the peers that want commits immediately.
         on_refusal: called when the peer refuses this node.
+        pinged: the latest ping on this link.
     """
 
     node: NodeId
@@ -79,6 +80,7 @@ class Peer(Struct, eq=False):
     liveness: Liveness
     wants_commits: set[NodeId]
     on_refusal: Callable[[NodeId, Refusal], None]
+    pinged: Ping | None = None
 
     def take(self, messages: Sequence[PeerMessage]) -> Sequence[PeerMessage]:
         """Take a frame of messages if the inbox has room; returns the rest."""
@@ -100,6 +102,9 @@ class Peer(Struct, eq=False):
             return
         if type(message) is Ping:
             self.liveness.says_voting(self.node, message.voting, self.loop)
+            if message == self.pinged:
+                return  # nothing new, and not worth a turn: an idle node hears little else
+            self.pinged = message
             (self.wants_commits.add if message.wants_commits else self.wants_commits.discard)(
                 self.node
             )
@@ -264,7 +269,7 @@ class Links:
                 self._outbound_links[peer] = OutboundLink(outbox, nursery.cancel_scope)
                 self._liveness.linked(peer, loop)
                 nursery.start_soon(outbox.write_to, connection.stream)
-                nursery.start_soon(self._ping, outbox)
+                self._ping(outbox, encode(self._node.ping()))
                 # the peer sends nothing on this link, so this ends when it closes the link
                 await connection.stream.receive_some(1)
                 nursery.cancel_scope.cancel()
@@ -273,12 +278,15 @@ class Links:
             self._liveness.unlinked(peer, loop)
             log.info("the link to a peer is gone", peer=peer)
 
-    async def _ping(self, outbox: Outbox) -> None:
-        """Send pings. While our own disk blocks the process, no ping is sent."""
-        while True:
-            outbox.put_once(encode(self._node.ping()))
-            outbox.flush()
-            await trio.sleep(self._config.timing.suspect_ms / 3000)
+    def ping(self) -> None:
+        """Send a ping on each link. While our own disk blocks the process, none is sent."""
+        ping = encode(self._node.ping())
+        for outbound_link in self._outbound_links.values():
+            self._ping(outbound_link.outbox, ping)
+
+    def _ping(self, outbox: Outbox, ping: bytes) -> None:
+        outbox.put_once(ping)
+        outbox.flush()
 
     # -- links that peers dialled
 

@@ -5,7 +5,7 @@ heard again. After this process was suspended for a while all peers look silent,
 our own clock jumped suspects no peer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import trio
 
@@ -13,7 +13,8 @@ from ..replica.step.events import Reachable
 from ..types import NodeId
 from .node_loop import NodeLoop
 
-ROUNDS = 4
+ROUNDS = 3
+"""How many rounds there are in a suspicion period, so that one late ping raises no suspicion."""
 
 
 class Liveness:
@@ -55,12 +56,20 @@ class Liveness:
         self._heard[peer] = float("-inf")
         self._say(peer, loop)
 
-    async def run(self, loop: NodeLoop) -> None:
-        """Check all peers, several times in each suspicion period."""
+    async def run(self, loop: NodeLoop, ping: Callable[[], None]) -> None:
+        """Ping all peers and check them, several times in each suspicion period.
+
+        One task does both, for all peers: an idle node does little else than wake up for this.
+
+        Args:
+            loop: notified of peers whose reachability has changed.
+            ping: pings all peers.
+        """
         period_s = self._suspect_s / ROUNDS
         last = trio.current_time()
         while True:
             await trio.sleep(period_s)
+            ping()
             now = trio.current_time()
             if now - last < self._suspect_s:
                 self.look(loop)

@@ -87,7 +87,7 @@ class Server:
         with self._sockets, self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.loop.run)
-                nursery.start_soon(self._liveness.run, self.loop)
+                nursery.start_soon(self._liveness.run, self.loop, self._links.ping)
                 nursery.start_soon(give_back, self._held_bytes)
                 for peer in node.others:
                     nursery.start_soon(self._links.dial, peer, self.loop)

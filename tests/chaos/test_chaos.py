@@ -40,7 +40,7 @@ def report(folder: Path) -> Report:
     draw = deck_after_deck if SECONDS else one_of_each
     settings = Settings(folder, partial(draw, SEED), SECONDS or LONGEST_S, seed=SEED)
     if not SECONDS:  # every kind of fault once needs no more load than shows what it does
-        settings = replace(settings, clients=24, rate=80.0)
+        settings = replace(settings, clients=16, rate=40.0)
     print(f"seed {SEED}")
     report = trio.run(run, settings)
     print(table(report.recoveries))

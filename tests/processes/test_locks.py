@@ -21,6 +21,7 @@ from decreed.registry.locks.terms import term_key
 from decreed.registry.types import NodeId
 
 from ..support.contender import prepare
+from ..support.forked import Forked
 from ..support.processes import PATIENCE_S, Processes, eventually, running
 
 ROOT = Path(__file__).parent.parent.parent
@@ -108,7 +109,7 @@ def contender(cluster: Processes, folder: Path) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-def stop_for(process: subprocess.Popen[bytes], seconds: float) -> None:
+def stop_for(process: Forked | subprocess.Popen[bytes], seconds: float) -> None:
     process.send_signal(signal.SIGSTOP)
     time.sleep(seconds)
     process.send_signal(signal.SIGCONT)

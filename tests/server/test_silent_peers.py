@@ -58,7 +58,7 @@ async def test_a_silent_peer_is_suspected_in_time(
         liveness.says_voting(PEER, True, loop)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(loop.run)
-            nursery.start_soon(liveness.run, loop)
+            nursery.start_soon(liveness.run, loop, lambda: None)
             for _ in range(10_000):
                 if loop.told_s is not None:
                     break

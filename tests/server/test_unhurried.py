@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from decreed.registry.paxos.messages import Accepted, CommitMany
-from decreed.registry.replica.step.events import FromClient
+from decreed.registry.replica.step.events import FromClient, FromPeer
 from decreed.registry.server import inbox
 from decreed.registry.server.links import Links, OutboundLink, Peer
 from decreed.registry.server.node_loop import NodeLoop
@@ -82,6 +82,21 @@ def test_a_commit_leaves_immediately_to_a_peer_that_wants_commits() -> None:
     peer.take([Ping(0, True, wants_commits=False)])
     wire.deliver(COMMIT)
     assert wire.links.flush()
+
+
+def test_a_ping_without_news_costs_the_node_no_turn() -> None:
+    """An idle node hears little else. What it says of the peer is heard each time."""
+    posted: list[object] = []
+    heard: list[NodeId] = []
+    loop = cast(Any, SimpleNamespace(post=lambda event, _: posted.append(event), has_room=True))
+    liveness = cast(Any, SimpleNamespace(heard=heard.append, says_voting=lambda *_: None))
+    peer = Peer(PEER, loop, liveness, set(), cast(Any, None))
+    news = [Ping(0, True, False), Ping(1, True, False), Ping(1, True, True), Ping(1, True, False)]
+    for ping in news:
+        peer.take([ping])
+        peer.take([ping])
+    assert posted == [FromPeer(PEER, ping) for ping in news]
+    assert len(heard) == 2 * len(news)
 
 
 def idle_loop(sockets: Sockets) -> NodeLoop:

@@ -25,6 +25,7 @@ from decreed.registry.wire.handshake import MAGIC, VERSION, ClientHello, Recepti
 from decreed.registry.wire.requests import Answer, StatusRequest
 from decreed.registry.wire.status import StatusReport
 
+from .forked import Forked
 from .ports import hold, let_go
 
 PATIENCE_S = 180.0
@@ -67,8 +68,8 @@ class Processes:
 
     folder: Path
     addresses: dict[str, str]
-    running: dict[str, subprocess.Popen[bytes]] = field(
-        default_factory=dict[str, subprocess.Popen[bytes]]
+    running: "dict[str, Forked | subprocess.Popen[bytes]]" = field(
+        default_factory=dict[str, "Forked | subprocess.Popen[bytes]"]
     )
 
     @property
@@ -96,13 +97,9 @@ class Processes:
 
     def start(self, node: str, *options: str, config: Path | None = None) -> None:
         """Start a node; do not wait for it."""
-        command = decreed(
-            "serve", "--config", config or self.config, "--node", node, "--data", self.data(node)
-        )
-        with (self.folder / f"{node}.log").open("ab") as log:
-            self.running[node] = subprocess.Popen(
-                [*command, *options], stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
+        words = ["serve", "--config", config or self.config, "--node", node]
+        words += ["--data", self.data(node), *options]
+        self.running[node] = Forked([*map(str, words)], self.folder / f"{node}.log")
 
     def signal(self, node: str, number: signal.Signals) -> None:
         """Send a signal to a node."""
