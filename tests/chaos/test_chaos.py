@@ -1,4 +1,4 @@
-"""A minute of chaos on real processes: every kind of fault once, judged.
+"""A minute of chaos on real processes: every kind of fault once, judged; `pytest -m chaos`.
 
 ``DECREED_CHAOS_SEED`` draws another schedule; ``DECREED_CHAOS_SECONDS`` makes it a long one.
 """
@@ -21,6 +21,8 @@ from .recovery import table
 from .run import Report, Settings, run
 from .schedule import deck_after_deck, one_of_each
 
+pytestmark = pytest.mark.chaos
+
 SEED = int(os.environ.get("DECREED_CHAOS_SEED", "1"))
 SECONDS = float(os.environ.get("DECREED_CHAOS_SECONDS", "0"))
 LONGEST_S = 300.0
@@ -40,7 +42,7 @@ def report(folder: Path) -> Report:
     draw = deck_after_deck if SECONDS else one_of_each
     settings = Settings(folder, partial(draw, SEED), SECONDS or LONGEST_S, seed=SEED)
     if not SECONDS:  # every kind of fault once needs no more load than shows what it does
-        settings = replace(settings, clients=16, rate=40.0)
+        settings = replace(settings, clients=24, rate=80.0)
     print(f"seed {SEED}")
     report = trio.run(run, settings)
     print(table(report.recoveries))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import trio
 
 from ..history.judge import judge
@@ -11,6 +12,8 @@ from ..history.operations import Operation
 from ..history.verdict import Rule, Verdict
 from .run import Settings, run
 from .schedule import Planned, wires_alone
+
+pytestmark = pytest.mark.chaos
 
 MISTAKE = "read of undecided without a quorum"
 LONGEST_S = 270.0
