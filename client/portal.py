@@ -121,14 +121,16 @@ class Portal:
         except RuntimeError as error:
             if future is not None:
                 raise
+            coroutine.close()
             raise Closed(CLOSED) from error
         finally:
             if future is not None:
                 # cancels the work of an interrupted caller
                 future.cancel()
                 self._calls.discard(future)
-            if future is None or self._finished:
-                # a loop that has ended may have dropped it before it began
+            if self._finished:
+                # a loop that has ended may have dropped it before it began; one that runs may have it,
+                # even if an interrupt came before we were told so
                 coroutine.close()
 
     def close(self, wait: bool = True) -> None:

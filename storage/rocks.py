@@ -19,6 +19,7 @@ Invariants:
 * An iterator lives for one call: one that is left over would hold the directory's lock.
 """
 
+import os
 import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -76,7 +77,7 @@ class RocksBytes:
             self._db: rocksdict.Rdict | None = rocksdict.Rdict(
                 self._where, options, column_families={"default": options}
             )
-        self._end = weakref.finalize(self, _end, self._db, self._where)
+        self._end = weakref.finalize(self, _end, self._db, self._where, os.getpid())
         with _as_ours(self._not_written):
             self._note()
 
@@ -171,15 +172,18 @@ def _note(db: rocksdict.Rdict, where: str) -> None:
     note(Path(where), HighWater(newest_log(Path(where)), db.latest_sequence_number()))
 
 
-def _end(db: rocksdict.Rdict, where: str) -> None:
+def _end(db: rocksdict.Rdict, where: str, owner: int) -> None:
     """Close a database; also if nobody has closed it when it is dropped, or when the process exits.
 
     RocksDB moves the rows of the log into a table then, and may delete the log. So they must be noted
     first: otherwise a MANIFEST that loses the edit with the table would lose them unnoticed.
+    A process that was forked from the owner knows an older state, and notes nothing.
 
     All promises are synced, so a database that failed earlier and cannot be flushed now loses none of
     them, and that error was reported. So no error is raised here.
     """
+    if os.getpid() != owner:
+        return
     with suppress(Exception):
         db.flush_wal(sync=True)
         _note(db, where)

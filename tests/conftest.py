@@ -28,14 +28,20 @@ if sys.dont_write_bytecode:
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
-# `nohup pytest`, and a script that runs it in the background, leave signals ignored; the programs that
-# start here would inherit that, and leave them ignored too, as they must
-for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
-    if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, signal.SIG_DFL)
-
 # collecting makes half a million objects, of which none is garbage until the very end
 gc.disable()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What nohup, or a script that runs this in the background, leaves ignored is not passed on.
+
+    The programs that the tests start would leave it ignored too, as they must. A signal that is caught
+    here has its usual effect on them.
+    """
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, lambda *_: None)
 
 
 def pytest_collection_finish() -> None:

@@ -96,6 +96,7 @@ class RequestAttempt:
         "_faults",
         "_in_flight",
         "_inbox",
+        "_last_try_at",
         "_operation",
         "_pool",
         "_rounds",
@@ -116,7 +117,7 @@ class RequestAttempt:
         self.result: NodeReply | DecreedError | None = None
         self._operation, self._pool, self._wake = operation, pool, wake
         self._deadline = deadline
-        self._absent_at = inf
+        self._absent_at = self._last_try_at = inf
         self._wake_at = -inf
         self._inbox: list[tuple[InFlightRequest, Event]] = []
         self._in_flight: list[InFlightRequest] = []
@@ -133,6 +134,8 @@ class RequestAttempt:
 
     def advance(self, now: float) -> None:
         """Handle the events, and the timeouts at the time `now`; `result` is set at the end."""
+        if self._last_try_at == inf:
+            self._last_try_at = self._deadline - min(ANSWER_SECONDS, (self._deadline - now) / 4)
         inbox, self._inbox = self._inbox, []
         for in_flight, news in inbox:
             if self.result is None:
@@ -199,7 +202,9 @@ class RequestAttempt:
                 return
         link = self._next_link()
         stalls_at = max((in_flight.link.stalls_at() for in_flight in self._in_flight), default=-inf)
-        if link is not None:
+        if link is not None and self._tries and self._is_too_late(now):
+            self._wake_at = self._deadline
+        elif link is not None:
             self._try(link, now)
         elif stalls_at > now:
             self._wake_at = stalls_at
@@ -292,9 +297,13 @@ class RequestAttempt:
                 self._absent_at = now + self._operation.absent  # some node is there
             if now < self._absent_at:
                 self._wake_at = min(self._wake_at, self._absent_at)
-            sure = self._operation.claim and not self._doubtful
-            if sure and self._wake_at > self._deadline - ANSWER_SECONDS:
+            if self._is_too_late(self._wake_at):
                 self._wake_at = self._deadline
+
+    def _is_too_late(self, at: float) -> bool:
+        """Whether a claim that is in no doubt must not be sent again at that time."""
+        sure = bool(self._operation.claim) and not self._doubtful
+        return sure and at > self._last_try_at
 
     def _out_of_time(self) -> DecreedError:
         kinds = {type(error) for error in self._faults.values()}

@@ -154,6 +154,11 @@ def is_term(key: Key) -> bool:
     return key.startswith(TERMS)
 
 
+def is_whole(key: Key) -> bool:
+    """Whether a key that begins like a term's has the number of a term; a peer may send any text."""
+    return series_and_slot(key)[1] is not None
+
+
 def parse_lock(text: str) -> str:
     """Check that `text` can name a lock, by the rules for names of series.
 

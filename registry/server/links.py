@@ -71,16 +71,16 @@ class Peer(Struct, eq=False):
         loop: where its messages go.
         liveness: notified when the peer is heard.
         wants_commits: the peers that want commits immediately.
+        pinged: the latest ping of each peer.
         on_refusal: called when the peer refuses this node.
-        pinged: the latest ping on this link.
     """
 
     node: NodeId
     loop: NodeLoop
     liveness: Liveness
     wants_commits: set[NodeId]
+    pinged: dict[NodeId, Ping]
     on_refusal: Callable[[NodeId, Refusal], None]
-    pinged: Ping | None = None
 
     def take(self, messages: Sequence[PeerMessage]) -> Sequence[PeerMessage]:
         """Take a frame of messages if the inbox has room; returns the rest."""
@@ -102,9 +102,9 @@ class Peer(Struct, eq=False):
             return
         if type(message) is Ping:
             self.liveness.says_voting(self.node, message.voting, self.loop)
-            if message == self.pinged:
+            if message == self.pinged.get(self.node):
                 return  # nothing new, and not worth a turn: an idle node hears little else
-            self.pinged = message
+            self.pinged[self.node] = message
             (self.wants_commits.add if message.wants_commits else self.wants_commits.discard)(
                 self.node
             )
@@ -140,6 +140,7 @@ class Links:
         self._sockets = sockets
         self._outbound_links: dict[NodeId, OutboundLink] = {}
         self._wants_commits: set[NodeId] = set()
+        self._pinged: dict[NodeId, Ping] = {}
         self._judged: dict[int, Judged] = {}
         self._incoming: dict[NodeId, trio.CancelScope] = {}
         self._dialled = {peer: trio.Event() for peer in node.others}
@@ -331,7 +332,9 @@ class Links:
             if older is not None:
                 older.cancel()
             self._incoming[node] = scope
-            taker = Peer(node, loop, self._liveness, self._wants_commits, self._take_refusal)
+            taker = Peer(
+                node, loop, self._liveness, self._wants_commits, self._pinged, self._take_refusal
+            )
             await connection.read(PeerMessage, taker, self._sockets)
         if self._incoming.get(node) is scope:
             del self._incoming[node]

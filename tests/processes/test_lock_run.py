@@ -208,16 +208,17 @@ def test_nothing_of_a_stubborn_command_outlives_the_validity(
     """It ignores TERM, it forks, and one of its children leaves the process group.
 
     A guard that the machine stops for longer than its margin is late: then it is tried again. It may be
-    stopped alone, so only a guard that is late each time is a fault.
+    stopped alone, so one that was late must be in time three times as often.
     """
-    late = 0
+    late = in_time = 0
     for number in range(20):
         with watched_from_beside() as held_up_s:
             running_on = outlives(cluster, tmp_path, f"{fate.name}-{number}", fate)
             late += bool(running_on) and held_up_s() < MARGIN_S
-        if not running_on or late == 3:
+            in_time += not running_on
+        if late == 3 or in_time > 3 * late:
             break
-    assert running_on == []
+    assert late < 3 and in_time > 3 * late
 
 
 def outlives(cluster: Processes, folder: Path, name: str, fate: signal.Signals) -> list[int]:

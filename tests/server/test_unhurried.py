@@ -74,7 +74,7 @@ def test_a_commit_leaves_immediately_to_a_peer_that_wants_commits() -> None:
     wire = Wire()
     nothing = cast(Any, SimpleNamespace(post=lambda *_: None, has_room=True))
     liveness = cast(Any, SimpleNamespace(heard=lambda _: None, says_voting=lambda *_: None))
-    peer = Peer(PEER, nothing, liveness, wire.links._wants_commits, cast(Any, None))
+    peer = Peer(PEER, nothing, liveness, wire.links._wants_commits, {}, cast(Any, None))
     peer.take([Ping(0, True, wants_commits=True)])
     wire.deliver(COMMIT)
     assert not wire.links.flush()
@@ -90,7 +90,7 @@ def test_a_ping_without_news_costs_the_node_no_turn() -> None:
     heard: list[NodeId] = []
     loop = cast(Any, SimpleNamespace(post=lambda event, _: posted.append(event), has_room=True))
     liveness = cast(Any, SimpleNamespace(heard=heard.append, says_voting=lambda *_: None))
-    peer = Peer(PEER, loop, liveness, set(), cast(Any, None))
+    peer = Peer(PEER, loop, liveness, set(), {}, cast(Any, None))
     news = [Ping(0, True, False), Ping(1, True, False), Ping(1, True, True), Ping(1, True, False)]
     for ping in news:
         peer.take([ping])

@@ -16,11 +16,12 @@ NOTE = "decreed/collected"
 
 def write_once(config: pytest.Config, tests: Path) -> None:
     """Translate all tests, unless that was done before or only some are wanted."""
-    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.cache is None:
+    cache = getattr(config, "cache", None)  # the plugin that makes it may be switched off
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS or cache is None:
         return
-    if not config.cache.get(NOTE, None):
+    if not cache.get(NOTE, None):
         _collect(sorted(map(str, tests.rglob("test_*.py"))))
-        config.cache.set(NOTE, True)
+        cache.set(NOTE, True)
 
 
 def _collect(files: list[str]) -> None:

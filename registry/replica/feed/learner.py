@@ -15,7 +15,7 @@ from typing import Protocol
 
 from msgspec.msgpack import Encoder
 
-from ...locks.terms import TERMS, is_term
+from ...locks.terms import TERMS, is_term, is_whole
 from ...paxos import learner
 from ...paxos.instance import Instance
 from ...paxos.messages import Commit, CommitMany
@@ -134,6 +134,9 @@ class Learner:
         known: list[Decree] = []
         fresh: list[Decree] = []
         for decree in decrees:
+            if is_term(decree.key) and not is_whole(decree.key):
+                step.alarm(f"a peer tells a decree for {decree.key!r}, which is no key: it lies")
+                continue
             instance = step.instances[decree.key]
             if not isinstance(instance, Instance) or (
                 self._node.failed and instance.learned is None

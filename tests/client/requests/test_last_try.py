@@ -19,25 +19,26 @@ ID = 1
 
 
 class RefusingNode:
-    """The only link of a pool. It notes when each request leaves, and its node refuses at once."""
+    """A link whose node refuses all requests, some time after each."""
 
-    endpoint = "n1:7400"
     up, silent, closed = True, False, False
     late = weight = 0
+    load, heard_at = 0.0, -1.0
     welcome = None
 
-    def __init__(self, error: type[DecreedError]) -> None:
-        self.sent_at: list[float] = []
-        self._error = error
+    def __init__(self, cluster: "RefusingCluster", name: str) -> None:
+        self.endpoint = f"{name}:7400"
+        self._cluster = cluster
 
-    def home(self, key: Key) -> "RefusingNode":
-        return self
+    def stalls_at(self) -> float:
+        return float("-inf")
 
-    def route(self, key: Key, prefer: object) -> list["RefusingNode"]:
-        return [self]
+    def avoid(self, seconds: float) -> None: ...
 
-    def avoided(self, link: object) -> bool:
-        return False
+    def passed_on(self) -> None: ...
+
+    def withdraw(self, in_flight: InFlightRequest) -> None:
+        self._cluster.withdraw(in_flight)
 
     def submit(
         self,
@@ -45,22 +46,72 @@ class RefusingNode:
         deliver: Callable[[InFlightRequest, Event], None],
         now: float,
     ) -> InFlightRequest:
-        self.sent_at.append(now)
         in_flight = InFlightRequest(cast(Link, self), ID, make(ID), deliver, now)
         in_flight.written_at = now
-        deliver(in_flight, Failed(ID, self._error.code, "no"))
+        self._cluster.take(in_flight, now)
         return in_flight
 
 
-def settled(operation: Operation, node: RefusingNode) -> object:
+class RefusingCluster:
+    """A pool of nodes that refuse. It notes when each request leaves.
+
+    Args:
+        size: how many nodes it has.
+        error: what they say.
+        after_s: how long after a request; None for the time that the request gives them, and a
+            moment more.
+    """
+
+    closed = False
+
+    def __init__(self, size: int, error: type[DecreedError], after_s: float | None) -> None:
+        self.sent_at: list[float] = []
+        self._nodes = [RefusingNode(self, f"n{number}") for number in range(size)]
+        self._error, self._after_s = error, after_s
+        self._answers: list[tuple[float, InFlightRequest]] = []
+
+    def home(self, key: Key) -> RefusingNode:
+        return self._nodes[0]
+
+    def route(self, key: Key, prefer: object) -> list[RefusingNode]:
+        return self._nodes
+
+    def avoided(self, link: object) -> bool:
+        return False
+
+    def take(self, in_flight: InFlightRequest, now: float) -> None:
+        self.sent_at.append(now)
+        asked = in_flight.request
+        given_s = getattr(asked, "timeout_ms", 0) / 1000 + 0.001
+        self._answers.append(
+            (now + (given_s if self._after_s is None else self._after_s), in_flight)
+        )
+
+    def withdraw(self, in_flight: InFlightRequest) -> None:
+        self._answers = [answer for answer in self._answers if answer[1] is not in_flight]
+
+    def answer_until(self, now: float) -> float:
+        """Give the next answer if it comes by `now`; returns what the time is then."""
+        due = min(self._answers, key=lambda answer: answer[0], default=None)
+        if due is None or due[0] > now:
+            return now
+        self._answers.remove(due)
+        at, in_flight = due
+        cast(RefusingNode, in_flight.link).heard_at = at
+        in_flight.deliver(in_flight, Failed(ID, self._error.code, "no"))
+        return at
+
+
+def settled(operation: Operation, cluster: RefusingCluster, deadline: float = DEADLINE) -> object:
     """Drive one operation to its end, by a clock of our own."""
     woken: list[object] = []
-    attempt = RequestAttempt(operation, cast(Pool, node), woken.append, DEADLINE)
+    attempt = RequestAttempt(operation, cast(Pool, cluster), woken.append, deadline)
     now = 0.0
     while attempt.result is None:
         woken.clear()
         attempt.advance(now)
-        now = now if woken else max(now, attempt.wake_at)
+        if attempt.result is None and not woken:
+            now = max(now, cluster.answer_until(attempt.wake_at))
     return attempt.result
 
 
@@ -68,12 +119,23 @@ def a_claim() -> Operation:
     return to_claim(Claim(Key("k"), b"v", "text/plain", "me", b"id"))
 
 
-def test_a_claim_that_all_refuse_is_not_sent_again_when_its_answer_may_be_late() -> None:
-    for _ in range(200):
-        node = RefusingNode(Unreachable)
-        assert isinstance(settled(a_claim(), node), Unreachable)
-        assert len(node.sent_at) > 1
-        assert node.sent_at[-1] <= DEADLINE - ANSWER_SECONDS
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("after_s", [0.0, 0.02, None], ids=["at once", "soon", "in the end"])
+def test_a_claim_that_all_refuse_is_not_sent_again_when_its_answer_may_be_late(
+    size: int, after_s: float | None
+) -> None:
+    for number in range(200):
+        deadline = DEADLINE * (1 + number % 4)
+        cluster = RefusingCluster(size, Unreachable, after_s)
+        assert isinstance(settled(a_claim(), cluster, deadline), Unreachable)
+        assert len(cluster.sent_at) > 1
+        assert cluster.sent_at[-1] <= deadline - ANSWER_SECONDS
+
+
+def test_a_claim_with_little_time_is_sent_to_another_node_all_the_same() -> None:
+    cluster = RefusingCluster(3, Unreachable, 0.001)
+    assert isinstance(settled(a_claim(), cluster, ANSWER_SECONDS / 2), Unreachable)
+    assert len(cluster.sent_at) >= 3
 
 
 @pytest.mark.parametrize(
@@ -86,7 +148,7 @@ def test_what_cannot_be_put_in_doubt_is_tried_to_the_end(
 ) -> None:
     latest = 0.0
     for _ in range(200):
-        node = RefusingNode(error)
-        settled(operation, node)
-        latest = max(latest, *node.sent_at)
+        cluster = RefusingCluster(1, error, 0.0)
+        settled(operation, cluster)
+        latest = max(latest, *cluster.sent_at)
     assert latest > DEADLINE - ANSWER_SECONDS

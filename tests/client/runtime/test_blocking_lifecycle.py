@@ -122,6 +122,34 @@ def test_a_call_that_the_end_of_the_client_overtook_leaves_no_warning(
     assert [str(each.message) for each in caught] == []
 
 
+def test_an_interrupt_just_after_the_loop_took_the_call_is_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop is running the call by then, and nobody else may close it."""
+    schedule = asyncio.run_coroutine_threadsafe
+    runs, may_end = threading.Event(), threading.Event()
+
+    async def work(_: object) -> None:
+        runs.set()
+        assert may_end.wait(60)
+
+    def interrupted(coroutine: Any, loop: asyncio.AbstractEventLoop) -> Future[Any]:
+        schedule(coroutine, loop)
+        assert runs.wait(60)
+        raise KeyboardInterrupt
+
+    with running_cluster(1) as cluster, sync.connect(*cluster.endpoints) as registry:
+        registry.get("k")
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+            try:
+                with pytest.raises(KeyboardInterrupt):
+                    registry._portal.run(work)
+            finally:
+                may_end.set()
+        assert registry.claim("l", "v").won
+
+
 def lost_after(use: Callable[[sync.Registry], object], cluster: FakeCluster) -> list[str]:
     """The warnings when the only reference to the registry is dropped after `use`."""
     with warnings.catch_warnings(record=True) as caught:

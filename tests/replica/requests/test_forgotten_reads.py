@@ -19,7 +19,7 @@ from decreed.registry.replica.step.effects import Reply
 from decreed.registry.replica.step.events import FromPeer, Moment
 from decreed.registry.replica.step.pending import PendingRequests
 from decreed.registry.replica.step.step_builder import StepBuilder
-from decreed.registry.types import Ballot, Key, NodeId, Process
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import FeedPage, Fetch, Fetched, Query
 from decreed.registry.wire.requests import (
     ClaimRequest,
@@ -335,3 +335,18 @@ def test_a_cluster_of_five_forgets_too() -> None:
     world.boot(NodeId("n5"))
     world.run(3_000)
     assert lock_and_term(cycle(world, "n5").key)[1] == 41
+
+
+@pytest.mark.parametrize("name", ["a@x", "$locks/l@x", "$locks/l@", "$locks/l", "$locks/"])
+@pytest.mark.parametrize("kind", [Commit, Fetched])
+def test_a_peers_decree_for_what_is_no_key_does_not_end_a_node(name: str, kind: type) -> None:
+    world = forgetful()
+    decree = Decree.of(claim(name), Ballot(1, Process(N3, 1)), 0)
+    told = Commit(decree.key, decree) if kind is Commit else Fetched((decree,))
+    world.post(N1, FromPeer(N3, told))
+    world.run(50)
+    assert N1 in world.up()
+    assert isinstance(world.claim("n1", claim("k")), Decreed)
+    assert cycle(world, "n1").key == term_key("l", 1)
+    if name.startswith("$"):
+        assert world.alarms and stored(world, "n1", Key(name)).learned is None
