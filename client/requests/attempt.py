@@ -297,13 +297,11 @@ class RequestAttempt:
                 self._absent_at = now + self._operation.absent  # some node is there
             if now < self._absent_at:
                 self._wake_at = min(self._wake_at, self._absent_at)
-            if self._is_too_late(self._wake_at):
-                self._wake_at = self._deadline
 
-    def _is_too_late(self, at: float) -> bool:
-        """Whether a claim that is in no doubt must not be sent again at that time."""
+    def _is_too_late(self, now: float) -> bool:
+        """Whether a claim that is in no doubt must not be sent again."""
         sure = bool(self._operation.claim) and not self._doubtful
-        return sure and at > self._last_try_at
+        return sure and now > self._last_try_at
 
     def _out_of_time(self) -> DecreedError:
         kinds = {type(error) for error in self._faults.values()}

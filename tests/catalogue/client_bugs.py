@@ -9,7 +9,17 @@ def _bug(name: str, held_by: str, *changes: tuple[str, str, str]) -> Bug:
 
 
 _DEFINITE_TESTS = "client/requests/test_definite.py"
+_LAST_TRY_TESTS = "client/requests/test_last_try.py"
 DEFINITE = (
+    _bug(
+        "a claim is sent again though its answer may be late",
+        _LAST_TRY_TESTS,
+        (
+            "client.requests.attempt",
+            "if link is not None and self._tries and self._is_too_late(now):",
+            "if False:",
+        ),
+    ),
     _bug(
         "a claim at a silent node is definitely refused",
         _DEFINITE_TESTS,
