@@ -134,7 +134,7 @@ class Learner:
         known: list[Decree] = []
         fresh: list[Decree] = []
         for decree in decrees:
-            if is_term(decree.key) and not is_whole(decree.key):
+            if decree.key.startswith(TERMS) and not is_whole(decree.key):
                 step.alarm(f"a peer tells a decree for {decree.key!r}, which is no key: it lies")
                 continue
             instance = step.instances[decree.key]
