@@ -332,6 +332,7 @@ class Links:
             if older is not None:
                 older.cancel()
             self._incoming[node] = scope
+            self._pinged.pop(node, None)  # the first ping of a link is news
             taker = Peer(
                 node, loop, self._liveness, self._wants_commits, self._pinged, self._take_refusal
             )
