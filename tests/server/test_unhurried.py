@@ -70,11 +70,16 @@ def test_a_commit_waits_a_bounded_time_for_another_message() -> None:
     assert not wire.links.flush()
 
 
+def noting_peer(posted: list[object], heard: list[NodeId], wants_commits: set[NodeId]) -> Peer:
+    """Takes the messages of the peer, and notes what it posts and when it hears the peer."""
+    loop = cast(Any, SimpleNamespace(post=lambda event, _: posted.append(event), has_room=True))
+    liveness = cast(Any, SimpleNamespace(heard=heard.append, says_voting=lambda *_: None))
+    return Peer(PEER, loop, liveness, wants_commits, {}, cast(Any, None))
+
+
 def test_a_commit_leaves_immediately_to_a_peer_that_wants_commits() -> None:
     wire = Wire()
-    nothing = cast(Any, SimpleNamespace(post=lambda *_: None, has_room=True))
-    liveness = cast(Any, SimpleNamespace(heard=lambda _: None, says_voting=lambda *_: None))
-    peer = Peer(PEER, nothing, liveness, wire.links._wants_commits, {}, cast(Any, None))
+    peer = noting_peer([], [], wire.links._wants_commits)
     peer.take([Ping(0, True, wants_commits=True)])
     wire.deliver(COMMIT)
     assert not wire.links.flush()
@@ -88,9 +93,7 @@ def test_a_ping_without_news_costs_the_node_no_turn() -> None:
     """An idle node hears little else. What it says of the peer is heard each time."""
     posted: list[object] = []
     heard: list[NodeId] = []
-    loop = cast(Any, SimpleNamespace(post=lambda event, _: posted.append(event), has_room=True))
-    liveness = cast(Any, SimpleNamespace(heard=heard.append, says_voting=lambda *_: None))
-    peer = Peer(PEER, loop, liveness, set(), {}, cast(Any, None))
+    peer = noting_peer(posted, heard, set())
     news = [Ping(0, True, False), Ping(1, True, False), Ping(1, True, True), Ping(1, True, False)]
     for ping in news:
         peer.take([ping])
