@@ -7,8 +7,10 @@ CHAOS_SEED ?= 1
 SUITES ?=
 SITE ?= site
 FULL ?=
+PINS ?= release/requirements.txt
+BOM ?= dist/bom.cdx.json
 
-.PHONY: help ci test lint types docs servers sim locks load fingerprints trace calls model catalogue chaos attacks bench
+.PHONY: help ci test lint types docs servers sim governed locks load fingerprints trace calls model catalogue chaos attacks bench pins bom
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\): ## /\1\t/p' Makefile | expand -t 12
@@ -33,6 +35,9 @@ servers: ## with real servers of other projects
 
 sim: ## storms with the seeds SEED, in JOBS processes
 	$(PYTHON) -m tests.simulation --seed $(SEED) --jobs $(JOBS) --shrink
+
+governed: ## storms with policies that change, with the seeds SEED, in JOBS processes
+	$(PYTHON) -m tests.simulation --governed --seed $(SEED) --jobs $(JOBS) --shrink
 
 locks: ## storms about locks with the seeds SEED
 	DECREED_SEEDS=$(SEED) $(PYTHON) -m pytest -n 2 tests/simulation/test_lockstorm.py tests/simulation/test_giveups.py
@@ -63,3 +68,9 @@ attacks: ## clients without manners, a node's memory, and a bystander
 
 bench: ## decreed next to its peers; see docs/performance.md
 	$(PYTHON) -m bench $(SUITES)
+
+pins: ## what a node needs, with the hash of each file, into PINS; needs the extra release
+	$(PYTHON) -m uv pip compile pyproject.toml --extra server --constraints constraints.txt --universal --generate-hashes --no-emit-package colorama --no-annotate --quiet --custom-compile-command 'make pins' --output-file $(PINS)
+
+bom: ## a bill of materials (CycloneDX) of these, into BOM; needs the extra release
+	mkdir -p $(dir $(BOM)) && $(PYTHON) -W ignore::UserWarning -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible --short-PURLs --output-file $(BOM) $(PINS)

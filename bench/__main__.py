@@ -15,20 +15,27 @@ from .bench import Bench, Settings, about_machine
 from .load import LoadGenerator
 from .report import markdown, rows, show, write_runs
 from .suites import (
+    abuse,
     catchup,
     claims,
     cold,
+    epochs,
     failover,
+    growing,
     growth,
     lists,
     locks,
+    members,
     memory,
     nodes,
     reads,
+    secured,
     sizes,
+    snapshot,
     soak,
 )
 from .suites.suite import Suite
+from .systems.build import BuildBefore
 from .systems.cluster import Cluster
 from .systems.decreed import DecreedSystem
 from .systems.etcd import Etcd
@@ -51,6 +58,12 @@ _MODULES = (
     nodes,
     growth,
     lists,
+    members,
+    growing,
+    snapshot,
+    epochs,
+    secured,
+    abuse,
     soak,
 )
 SUITES: dict[str, Suite] = {module.SUITE.name: module.SUITE for module in _MODULES}
@@ -76,6 +89,10 @@ Repeats = Annotated[int | None, typer.Option(min=1, help="Runs of each work on e
 Seconds = Annotated[float | None, typer.Option(min=0.1, help="Measured in each run.")]
 Keys = Annotated[int | None, typer.Option(min=1000, help="Keys for memory and growth.")]
 Minutes = Annotated[float, typer.Option(min=0.1, help="How long the soak is.")]
+Before = Annotated[
+    Path | None,
+    typer.Option(help="A checkout of the build that the suite 'epochs' compares with."),
+]
 Python = Annotated[Path, typer.Option(help="The interpreter that runs the nodes of decreed.")]
 
 
@@ -90,11 +107,13 @@ def main(
     keys: Keys = None,
     minutes: Minutes = 20.0,
     python: Python = PYTHON,
+    before: Before = None,
 ) -> None:
     """Measure decreed and its peers, side by side, on this machine."""
     signal.signal(signal.SIGTERM, _end)
     console = Console(width=None if sys.stdout.isatty() else 180)
     DecreedSystem.python = str(python.absolute())
+    BuildBefore.checkout = before.absolute() if before is not None else None
     chosen = [_known(name, SUITES, "suite") for name in suites or SUITES]
     systems = _systems((peers or (FEW if short else EVERYBODY)).split(","), console)
     _say_what_is_missing(console)

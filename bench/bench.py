@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .clients import Library
 from .load import Load, LoadGenerator, Outcome, outcome
@@ -18,6 +18,7 @@ from .systems.pysyncobj import PySyncObj
 
 PROTOCOL, LIBRARY = "protocol", "library"
 NODES = 3
+C = TypeVar("C", bound=Cluster)
 _SERIES = ("series", "series_ms", "started_ns", "gap_at_ns", "sizes")
 
 
@@ -69,7 +70,7 @@ class Bench:
     _kept: list[Cluster] = field(default_factory=list[Cluster])
     _on_close: ExitStack = field(default_factory=ExitStack)
 
-    def cluster(self, system: type[Cluster], size: int = NODES) -> Cluster:
+    def cluster(self, system: type[C], size: int = NODES) -> C:
         """A cluster of `system` that is not started yet."""
         folder = self.settings.scratch / f"{system.name}-{time.monotonic_ns()}"
         return system(folder, size)
@@ -130,6 +131,22 @@ class Bench:
             for work, load in library_works.items():
                 for cluster in clusters:
                     self.by_library(suite, work, cluster, load, repeat)
+
+    def open_ended(self, cluster: Cluster, load: Load) -> Callable[[], Outcome]:
+        """Start a load by the protocol; the returned function ends it, and returns its outcome.
+
+        Raises:
+            NotReady: if no load generator can drive the system.
+        """
+        if self.generator is None:
+            raise NotReady("there is no compiler for the load generator")
+        process = self.generator.begin(cluster, load)
+
+        def end() -> Outcome:
+            process.terminate()
+            return outcome(process, load)
+
+        return end
 
     def begin(self, cluster: Cluster, load: Load) -> Callable[[], Outcome]:
         """Start a load by the protocol; the returned function waits for its outcome.

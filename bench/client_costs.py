@@ -79,7 +79,7 @@ async def _talk(
 
 
 def _welcome(node: NodeId, addresses: dict[NodeId, str]) -> ClientWelcome:
-    members = tuple(Member(name, address) for name, address in addresses.items())
+    members = tuple(Member(name, address, 0) for name, address in addresses.items())
     limits = (1024 * 1024, MAX_BYTES, 4096)
     return ClientWelcome(VERSION, "pretended", FORMATION, node, members, *limits)
 

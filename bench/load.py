@@ -11,6 +11,7 @@ from typing import Any
 from .systems.cluster import Cluster, NotReady
 
 SOURCES = Path(__file__).parent / "generator"
+WITH_TLS = ("-DWITH_TLS", "-lssl", "-lcrypto")
 Outcome = dict[str, Any]
 """What a load reports: the names that ``bench/generator/account.c`` prints."""
 
@@ -62,10 +63,12 @@ class LoadGenerator:
 
     Args:
         program: the path of the executable.
+        has_tls: whether it speaks TLS, which takes the headers of OpenSSL.
     """
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, *, has_tls: bool = False) -> None:
         self._program = program
+        self.has_tls = has_tls
 
     @staticmethod
     def missing() -> str:
@@ -83,10 +86,13 @@ class LoadGenerator:
         program = folder / "generator"
         sources = sorted(str(path) for path in SOURCES.glob("*.c"))
         command = ["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(program), *sources]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run([*command, *WITH_TLS], capture_output=True, text=True)
+        has_tls = not done.returncode
+        if not has_tls:
+            done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise NotReady(f"the load generator does not compile: {done.stderr[-2000:]}")
-        return cls(program)
+        return cls(program, has_tls=has_tls)
 
     def begin(self, cluster: Cluster, load: Load) -> "subprocess.Popen[str]":
         """Start a load; `outcome` waits for it."""
@@ -150,6 +156,7 @@ def options(cluster: Cluster, load: Load) -> Sequence[str]:
         "rate": load.rate,
         "patience": load.patience,
         "series-ms": load.series_ms,
+        **cluster.tls_options(),
     }
     flags = [f"--{name}" for name in ("robust", "eager") if getattr(load, name)]
     return [word for name, value in values.items() for word in (f"--{name}", str(value))] + flags

@@ -50,6 +50,14 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(field) for field in fields[11:15]) / _TICKS
 
 
+def waited_seconds(pid: int) -> float:
+    """How long the main thread of a process could run and had no processor; 0 if that is not known."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
 def memory_mb(pid: int) -> float:
     """Resident memory in megabytes (10^6 bytes); 0 if there is no such process."""
     try:

@@ -23,8 +23,7 @@ from typing import NamedTuple
 from decreed.registry.config import ClusterConfig, parse_config
 from decreed.registry.disk import FeedRecord, InstanceRecord, Record
 from decreed.registry.paxos.instance import Instance
-from decreed.registry.types import Ballot, Decree, Key, NodeId, Process, Proposal
-from decreed.registry.wire.peers import DIGEST_BYTES
+from decreed.registry.types import DIGEST_BYTES, Ballot, Decree, Key, NodeId, Process, Proposal
 from decreed.storage.directory import open_directory
 from decreed.storage.rocks import RocksStorage
 

@@ -15,7 +15,7 @@ from .shell.signals import EARLY, end_as_first_process, keep_interrupts
 NEEDED = ("typer", "trio")
 """Packages that come with the extra ``cli`` and not with the library."""
 SERVING = ("serve", "dev")
-GLOBAL_VALUES = ("--endpoints", "--context", "--claimant", "--timeout")
+GLOBAL_VALUES = ("--endpoints", "--context", "--claimant", "--timeout", "--ca", "--cert", "--key")
 """Options with a value that may stand before the command."""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from importlib import import_module
 
+from .options.secured import secured
 from .summaries import SUMMARIES
 
 
@@ -41,7 +42,7 @@ class Entry:
         function: Callable[..., int] = getattr(
             import_module(f".commands.{module}", __package__), name
         )
-        return function
+        return secured(function)
 
 
 def first_sentence(function: Callable[..., object]) -> str:

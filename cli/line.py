@@ -25,6 +25,8 @@ from .shell.failures import CommandFailed
 SEPARATOR_HINT = "write -- before arguments that begin with a dash"
 _NUMBER = re.compile(r"-([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+SECOND_BEST = 0.8
+"""How alike another suggestion must be, beside the best one."""
 _ON = ("1", "true", "t", "yes", "y", "on")
 _OFF = ("0", "false", "f", "no", "n", "off")
 
@@ -115,11 +117,18 @@ def no_such_option(
 
 def meant(word: str, known: Iterable[str]) -> str:
     """A suggestion for a mistyped word, as a question; empty if no name is similar."""
-    from difflib import get_close_matches  # only for mistakes
+    from difflib import SequenceMatcher, get_close_matches  # only for mistakes
 
     # the dashes that all options begin with would make any two of them alike
     bare = {each.lstrip("-"): each for each in known}
-    close = [bare[each] for each in get_close_matches(word.lstrip("-"), bare, n=2)]
+    said = word.lstrip("-")
+    # two letters are in many a word
+    likely = [each for each in bare if len(each) > 2 or len(said) <= 3]
+    found = get_close_matches(said, likely, n=2)
+    ratios = [SequenceMatcher(None, each, said).ratio() for each in found]
+    # the second one only if it is about as close
+    pairs = zip(found, ratios, strict=True)
+    close = [bare[each] for each, ratio in pairs if ratio > ratios[0] * SECOND_BEST]
     return f". Did you mean {' or '.join(close)}?" if close else ""
 
 

@@ -75,11 +75,26 @@ COMMANDS = (
     ),
     Entry("status", "status:status", "decreed status", "decreed status --json --timeout 2s"),
     Entry(
+        "scrub",
+        "scrub:scrub",
+        "decreed scrub",
+        "decreed scrub --node n2 --bytes-per-second 50000000",
+        "decreed scrub --last --json",
+    ),
+    Entry(
         "bench",
         "bench:bench",
         "decreed bench --yes --duration 10s --outstanding 256",
         "decreed bench --only claims --value-bytes 1024 --json --yes",
         "decreed bench --disk /var/lib/decreed --disk-only",
+    ),
+    Entry(
+        "recover",
+        "recover:recover",
+        "decreed recover --from n1.data --config cluster.toml --dry-run",
+        "decreed recover --from n1.data --from n3.data --gone n2 --config cluster.toml"
+        " --data n1=new/n1.data --data n2=new/n2.data --data n3=new/n3.data",
+        "decreed recover --compare new/n1.data n2.data --json",
     ),
     Entry("version", "status:version", "decreed version", "decreed version --json"),
 )
@@ -119,7 +134,139 @@ CONTEXT_COMMANDS = (
     Entry("use", "context:use_context", "decreed context use prod"),
 )
 
-GROUPS = {"lock": LOCK_COMMANDS, "context": CONTEXT_COMMANDS}
+MEMBER_COMMANDS = (
+    Entry("list", "members:list_members", "decreed member list", "decreed member list --json"),
+    Entry(
+        "file",
+        "members:print_file",
+        "decreed member file > cluster.toml.new",
+        "decreed member file --config cluster.toml",
+    ),
+    Entry(
+        "replace",
+        "members_change:replace",
+        "decreed member replace n2 n4 --dry-run",
+        "decreed member replace n2 n4",
+        "decreed member replace n2",
+    ),
+    Entry("add", "members_change:add", "decreed member add n4 n5"),
+    Entry(
+        "remove",
+        "members_change:remove",
+        "decreed member remove n4 n5",
+        "decreed member remove n4 n5 --epoch 3 --json",
+    ),
+    Entry("promote", "members_change:promote", "decreed member promote n4 --for n2"),
+    Entry("quorums", "members_change:quorums", "decreed member quorums --prepare 1 --accept 3"),
+)
+
+SNAPSHOT_COMMANDS = (
+    Entry(
+        "save",
+        "snapshot:save",
+        "decreed snapshot save full.snapshot",
+        "nice -n 19 decreed snapshot save full.snapshot --resume",
+        "decreed snapshot save monday.snapshot --since full.snapshot",
+    ),
+    Entry(
+        "verify",
+        "snapshot:verify",
+        "decreed snapshot verify full.snapshot",
+        "decreed snapshot verify full.snapshot monday.snapshot",
+    ),
+    Entry(
+        "show",
+        "snapshot:show",
+        "decreed snapshot show full.snapshot --json",
+        "decreed snapshot show full.snapshot monday.snapshot --prefix prod",
+    ),
+    Entry(
+        "restore",
+        "snapshot_restore:restore",
+        "decreed snapshot restore full.snapshot --config cluster.toml --data n1.data",
+        "decreed snapshot restore full.snapshot monday.snapshot --config cluster.toml"
+        " --data n1=n1.data --data n2=n2.data --data n3=n3.data",
+    ),
+)
+
+CA_COMMANDS = (
+    Entry(
+        "init",
+        "ca:init",
+        "decreed ca init --config cluster.toml",
+        "decreed ca init --config cluster.toml --dir ca-2",
+    ),
+    Entry(
+        "node",
+        "ca:node",
+        "decreed ca node n1 --host n1.example.com --host 10.0.0.1",
+        "decreed ca node n1 --config cluster.toml --out for-n1",
+    ),
+    Entry("client", "ca:client", "decreed ca client alice", "decreed ca client ci --days 30"),
+    Entry(
+        "renew",
+        "ca:renew",
+        "decreed ca renew n1.crt alice.crt",
+        "decreed ca renew n1.crt --dir ca-2 --bundle ca/ca.crt",
+    ),
+    Entry(
+        "show",
+        "ca_show:show",
+        "decreed ca show ca/ca.crt n1.crt n1.key",
+        "decreed ca show n1.crt --bundle bundle.crt --json",
+    ),
+)
+
+AUTH_COMMANDS = (
+    Entry(
+        "create",
+        "auth:create",
+        "decreed auth create ci-2026-07 --role deploy --out ci.token",
+        "decreed auth create ci-2026-07 --role deploy --expires 90d > ci.token",
+    ),
+    Entry("list", "auth:list_tokens", "decreed auth list", "decreed auth list --json"),
+    Entry("revoke", "auth:revoke", "decreed auth revoke ci-2026-07"),
+)
+
+POLICY_COMMANDS = (
+    Entry(
+        "apply",
+        "policy_apply:apply",
+        "decreed policy apply policy.json --note 'ci may deploy'",
+        "decreed policy apply policy.json --dry-run",
+        "decreed policy apply policy.json --as-node n1 --config cluster.toml",
+    ),
+    Entry(
+        "show",
+        "policy:show_policy",
+        "decreed policy show",
+        "decreed policy show 3 > policy.json",
+    ),
+    Entry("history", "policy:history", "decreed policy history --limit 5"),
+    Entry(
+        "diff",
+        "policy:diff",
+        "decreed policy diff policy.json",
+        "decreed policy diff 3 5",
+    ),
+    Entry(
+        "test",
+        "policy:test_right",
+        "decreed policy test client/ci claim prod/app",
+        "decreed policy test client/ci claim prod/app --policy policy.json",
+    ),
+    Entry("example", "policy:example", "decreed policy example --admin alice > policy.json"),
+)
+
+GROUPS = {
+    "lock": LOCK_COMMANDS,
+    "member": MEMBER_COMMANDS,
+    "context": CONTEXT_COMMANDS,
+    "snapshot": SNAPSHOT_COMMANDS,
+    "ca": CA_COMMANDS,
+    "auth": AUTH_COMMANDS,
+    "policy": POLICY_COMMANDS,
+}
 """The commands in groups, by the word before their name."""
 
 

@@ -6,13 +6,17 @@ Begin with `connect`::
         claimed = await registry.claim("shop/currency", "EUR")
         print(claimed.won, claimed.decree.text)
 
-* `connect` and `open_registry` make a client: for one block, or until it is closed.
+* `connect` and `open_registry` make a client: for one block, or until it is closed. `Tls` secures it.
 * `Registry` is that client. Everything that can be asked of a cluster is one of its methods.
 * `Claimed`, `Decree`, `Outcome` and, from a `Watching`, `Watched` are what its methods return; so are
-  `StatusReport`, with a `PeerStatus` for each peer, and `NodeDown`, about the nodes. `Json` is a value
-  to claim. The `Ballot` of a decree names the `Process` that proposed it.
+  `StatusReport`, with a `PeerStatus` for each peer, a `QuotaUse` for each quota and a
+  `CertificateStatus` for each certificate (its `CertificatePart` says what it is to the node), and
+  `NodeDown`, about the nodes. `Json` is a value to claim. The `Ballot` of a decree names the `Process`
+  that proposed it.
 * `Locked` and `Lock` are a lock before it is held, and while it is held. `LockState`, `Holder` and
   `PastTerm` say who holds it, and who did; an `Ending` says `How` a term ended.
+* `PolicyClient` reads and applies policies: `Registry.policy`. A `PolicyVersion` is one of them, and a
+  `PolicyOutcome` how applying one ended.
 * `errors` has every error, and `errors.DecreedError` is the base of all.
 
 `decreed.client.sync` has the same calls for blocking code, and `decreed.client.fencing` refuses those
@@ -38,19 +42,28 @@ if TYPE_CHECKING:
     from ..registry import errors
     from ..registry.locks.terms import Ending, How
     from ..registry.types import Ballot, Decree, Outcome, Process
-    from ..registry.wire.status import PeerStatus, StatusReport
+    from ..registry.wire.status import (
+        CertificatePart,
+        CertificateStatus,
+        PeerStatus,
+        QuotaUse,
+        StatusReport,
+    )
     from .connecting import connect, open_registry
     from .locks.holder import Holder, LockState, PastTerm
     from .locks.lock import Lock, Locked
     from .registry import Registry
     from .requests.claims import Json
+    from .requests.policies import PolicyClient, PolicyOutcome, PolicyVersion
     from .requests.results import Claimed, NodeDown, Watched
     from .requests.watching import Watching
+    from .transport.securing import Tls
 
 # in the order in which they are met
 __all__ = [  # noqa: RUF022
     "connect",
     "open_registry",
+    "Tls",
     "Registry",
     "Claimed",
     "Decree",
@@ -65,8 +78,14 @@ __all__ = [  # noqa: RUF022
     "PastTerm",
     "Ending",
     "How",
+    "PolicyClient",
+    "PolicyVersion",
+    "PolicyOutcome",
     "StatusReport",
     "PeerStatus",
+    "QuotaUse",
+    "CertificateStatus",
+    "CertificatePart",
     "NodeDown",
     "Ballot",
     "Process",
@@ -75,6 +94,8 @@ __all__ = [  # noqa: RUF022
 
 _WHERE = {
     "Ballot": "..registry.types",
+    "CertificatePart": "..registry.wire.status",
+    "CertificateStatus": "..registry.wire.status",
     "Claimed": ".requests.results",
     "Decree": "..registry.types",
     "Ending": "..registry.locks.terms",
@@ -87,10 +108,15 @@ _WHERE = {
     "Outcome": "..registry.types",
     "PastTerm": ".locks.holder",
     "PeerStatus": "..registry.wire.status",
+    "PolicyClient": ".requests.policies",
+    "PolicyOutcome": ".requests.policies",
+    "PolicyVersion": ".requests.policies",
+    "QuotaUse": "..registry.wire.status",
     "Process": "..registry.types",
     "Registry": ".registry",
     "LockState": ".locks.holder",
     "StatusReport": "..registry.wire.status",
+    "Tls": ".transport.securing",
     "Watched": ".requests.results",
     "Watching": ".requests.watching",
     "connect": ".connecting",

@@ -23,7 +23,10 @@ from .requests.sender import RequestSender
 from .runtime.forks import this_process
 from .runtime.runtime import Admit
 from .transport.endpoints import Endpoint, parse_endpoints
+from .transport.link import Link
+from .transport.securing import ClientSecurity, Tls, security_of
 from .transport.socket_link import SocketLink
+from .transport.tokens import TokenSource
 from .transport.wakeup import Wakeup
 
 T = TypeVar("T")
@@ -39,6 +42,9 @@ def ask(
     *,
     timeout: float = 10.0,
     claimant: str | None = None,
+    prefer: arguments.Prefer = "home",
+    tls: Tls | None = None,
+    token: TokenSource | None = None,
 ) -> T:
     """Run `body` with the keys of a cluster, and return what it returns. Blocks.
 
@@ -47,13 +53,19 @@ def ask(
         body: awaits only the calls of `Keys`, except `Keys.watch`.
         timeout: seconds that a call may take unless it names its own timeout.
         claimant: the name that claims carry; ``user@host`` by default.
+        prefer: where to read from, as for `connect`; the nearest node is looked for first.
+        tls: how connections are secured; None for connections without TLS.
+        token: where the client's token comes from; None for none.
 
     Raises:
         ConfigError: if an endpoint is malformed, or none is given.
         DecreedError: as the calls do.
     """
-    with keys_of(endpoints, timeout=timeout, claimant=claimant) as keys:
-        return finish(body(keys))
+    name = checked_claimant(claimant)
+    with sender_of(endpoints, timeout=timeout, prefer=prefer, tls=tls, token=token) as sender:
+        if prefer == "nearest":
+            finish(sender.find_nearest(sender.deadline(None)))
+        return finish(body(Keys(sender, name)))
 
 
 @contextmanager
@@ -63,16 +75,41 @@ def keys_of(
     timeout: float = 10.0,
     claimant: str | None = None,
     cache_decrees: int = CACHE_DECREES,
+    tls: Tls | None = None,
+    token: TokenSource | None = None,
 ) -> Generator[Keys]:
     """The keys of a cluster, for coroutines that `finish` runs; arguments as for `connect`."""
+    name = checked_claimant(claimant)
+    settings = sender_of(
+        endpoints, timeout=timeout, cache_decrees=cache_decrees, tls=tls, token=token
+    )
+    with settings as sender:
+        yield Keys(sender, name)
+
+
+@contextmanager
+def sender_of(
+    endpoints: Iterable[str],
+    *,
+    timeout: float = 10.0,
+    cache_decrees: int = CACHE_DECREES,
+    prefer: arguments.Prefer = "home",
+    tls: Tls | None = None,
+    token: TokenSource | None = None,
+    stays: bool = False,
+) -> Generator[RequestSender]:
+    """Sends requests to a cluster, for coroutines that `finish` runs; arguments as for `connect`.
+
+    With `stays` no node is asked that the endpoints do not lead to.
+    """
     seeds = parse_endpoints(arguments.endpoints(tuple(endpoints)))
     seconds = arguments.seconds("timeout", timeout)
-    name = checked_claimant(claimant)
-    exchange = Exchange()
+    exchange = Exchange(security_of(tls, token))
     cache = Cache(Memory(cache_decrees, CACHE_BYTES), None, map(str, seeds))
-    pool = Pool(seeds, exchange, cache.adopt)
+    nearest = arguments.preference("prefer", prefer)
+    pool = Pool(seeds, exchange, cache.adopt, prefers_nearest=nearest, stays=stays)
     try:
-        yield Keys(RequestSender(pool, cache, seconds, exchange), name)
+        yield RequestSender(pool, cache, seconds, exchange)
     finally:
         pool.close()
 
@@ -89,9 +126,14 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Exchange:
-    """Moves the bytes of all links of one client while its caller waits; also the client's lifetime."""
+    """Moves the bytes of all links of one client while its caller waits; also the client's lifetime.
 
-    def __init__(self) -> None:
+    Args:
+        security: for TLS; None for connections without.
+    """
+
+    def __init__(self, security: ClientSecurity | None = None) -> None:
+        self._security = security
         self._selector = selectors.DefaultSelector()
         self._links: list[SocketLink] = []
         self._process = this_process()
@@ -126,6 +168,8 @@ class Exchange:
 
     async def listen(self, wakeup: Wakeup, until: float) -> None:
         """Move bytes until `wakeup` has been rung, or the time `until`. Never suspends."""
+        for link in self._links:
+            link.measure_again()
         while not wakeup.rung and (now := self.now()) < until:
             ends = [link.wake_at for link in self._links]
             self._poll(min(until, now + LONGEST_WAIT_SECONDS, *ends) - now)
@@ -135,9 +179,13 @@ class Exchange:
 
     def link(self, endpoint: Endpoint, admit: Admit) -> SocketLink:
         """A link whose bytes this moves."""
-        link = SocketLink(endpoint, admit, self.now, self)
+        link = SocketLink(endpoint, admit, self.now, self, self._security)
         self._links.append(link)
         return link
+
+    def drop(self, link: Link) -> None:
+        """Move no bytes of a link any more."""
+        self._links = [each for each in self._links if each is not link]
 
     def watch(self, connection: socket.socket, events: int, turn: Callable[[int], None]) -> None:
         """Call `turn` with the ones of `events` that `connection` is ready for; 0 stops watching it."""

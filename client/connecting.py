@@ -16,7 +16,7 @@ from .caching.cache import Cache
 from .caching.memory import Memory
 from .registry import Registry
 from .requests import arguments
-from .requests.arguments import Endpoints, Seconds
+from .requests.arguments import Endpoints, Prefer, Seconds
 from .requests.claims import checked_claimant
 from .requests.pool import Pool
 from .requests.sender import RequestSender
@@ -25,6 +25,8 @@ from .runtime.lifetime import Lifetime, Nursery, Work
 from .runtime.loop_runtime import LoopRuntime
 from .transport.endpoints import Endpoint, parse_endpoints
 from .transport.loops import in_asyncio
+from .transport.securing import ClientSecurity, Tls, security_of
+from .transport.tokens import Token, TokenSource, token_source
 
 if TYPE_CHECKING:
     from .caching.cache_directory import CacheDirectory
@@ -44,6 +46,9 @@ def connect(
     cache_decrees: int = 10_000,
     cache_bytes: int = 64 * MIB,
     cache_dir: str | os.PathLike[str] | None = None,
+    prefer: Prefer = "home",
+    tls: Tls | None = None,
+    token: Token | None = None,
 ) -> AbstractAsyncContextManager[Registry]:
     """A client of the cluster at `endpoints`, for use in ``async with``.
 
@@ -59,17 +64,28 @@ def connect(
         cache_bytes: how many bytes they take together at most, roughly.
         cache_dir: a directory to hold decrees on disk too, four times as many; several processes
             may share it. None for no disk cache.
+        prefer: where to read from. ``"home"`` asks the home of each key first, which answers soonest
+            for keys that are new. ``"nearest"`` asks the node that answers fastest, members and
+            observers alike, for frozen keys, waits and watches, and the nearest member for lists. Both
+            ask members, the home first, for all that needs a vote: claims, locks, and keys that the
+            nearest node does not know as frozen.
+        tls: how connections are secured, and what certificate is shown; None for no TLS.
+        token: who this client is, in place of a certificate: the text of a token, the ``pathlib.Path``
+            of a file with it, or a function that returns it. File and function are asked again for
+            each connection, so the token may be replaced while the client runs. It takes `tls`.
 
     Returns:
         What gives the `Registry` to its block, and closes it at the block's end.
 
     Raises:
-        ConfigError: if an endpoint is malformed, or none is given.
+        ConfigError: if an endpoint is malformed, or none is given, or a file of `tls` cannot be used,
+            or there is a token and no `tls`.
         BadRequest: if another argument is of the wrong type or out of bounds.
     """
-    return _Connection(
-        ConnectionPlan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir)
-    )
+    source = token_source(token)
+    del token  # a traceback that is made later must not have it
+    cache = (cache_decrees, cache_bytes, cache_dir)
+    return _Connection(ConnectionPlan.of(endpoints, timeout, claimant, *cache, prefer, tls, source))
 
 
 async def open_registry(
@@ -79,6 +95,9 @@ async def open_registry(
     cache_decrees: int = 10_000,
     cache_bytes: int = 64 * MIB,
     cache_dir: str | os.PathLike[str] | None = None,
+    prefer: Prefer = "home",
+    tls: Tls | None = None,
+    token: Token | None = None,
     nursery: Nursery | None = None,
 ) -> Registry:
     """An open client, to be ended with `Registry.aclose`, by any task and in any order.
@@ -86,7 +105,8 @@ async def open_registry(
     For where no ``async with`` fits: start and stop hooks, fixtures, notebooks.
 
     Args:
-        endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir: as for `connect`.
+        endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir, prefer, tls, token: as for
+            `connect`.
         nursery: where the client's tasks run. Trio needs one; it does not end before the client is
             closed. On asyncio the client has a task of its own if this is None.
 
@@ -97,7 +117,10 @@ async def open_registry(
         ConfigError: if an endpoint is malformed, or none is given.
         BadRequest: if trio runs and there is no nursery, or an argument is of the wrong type.
     """
-    plan = ConnectionPlan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir)
+    source = token_source(token)
+    del token  # a traceback that is made later must not have it
+    cache = (cache_decrees, cache_bytes, cache_dir)
+    plan = ConnectionPlan.of(endpoints, timeout, claimant, *cache, prefer, tls, source)
     if nursery is not None:
         arguments.function("nursery", getattr(nursery, "start_soon", nursery))
     return plan.open(nursery)
@@ -112,6 +135,8 @@ class ConnectionPlan(Struct, frozen=True):
         claimant: the name that claims carry.
         memory: the decrees in memory.
         cache_directory: those on disk, if any.
+        prefers_nearest: whether it reads from the node that answers fastest.
+        security: for TLS; None for connections without.
     """
 
     seeds: tuple[Endpoint, ...]
@@ -119,6 +144,8 @@ class ConnectionPlan(Struct, frozen=True):
     claimant: str
     memory: Memory
     cache_directory: "CacheDirectory | None"
+    prefers_nearest: bool = False
+    security: ClientSecurity | None = None
 
     @classmethod
     def of(
@@ -129,6 +156,9 @@ class ConnectionPlan(Struct, frozen=True):
         cache_decrees: int,
         cache_bytes: int,
         cache_dir: str | os.PathLike[str] | None,
+        prefer: Prefer = "home",
+        tls: Tls | None = None,
+        token: TokenSource | None = None,
     ) -> "ConnectionPlan":
         """The plan of a client, from what `connect` takes."""
         seeds = parse_endpoints(arguments.endpoints(endpoints))
@@ -147,7 +177,10 @@ class ConnectionPlan(Struct, frozen=True):
                 directory, *(max(1, bound * DISK_FACTOR) for bound in bounds)
             )
         name = checked_claimant(claimant)
-        return cls(tuple(seeds), seconds, name, Memory(*bounds), cache_directory)
+        nearest = arguments.preference("prefer", prefer)
+        security = security_of(tls, token)
+        memory = Memory(*bounds)
+        return cls(tuple(seeds), seconds, name, memory, cache_directory, nearest, security)
 
     def open(self, nursery: Nursery | None) -> Registry:
         """A client in the event loop that runs now; its tasks run in `nursery`, if it is given."""
@@ -164,7 +197,8 @@ class ConnectionPlan(Struct, frozen=True):
         cache = Cache(self.memory, self.cache_directory, map(str, self.seeds))
         if known is not None:
             cache.inherit(known)
-        pool = Pool(self.seeds, LoopRuntime(lifetime.spawn), cache.adopt)
+        runtime = LoopRuntime(lifetime.spawn, self.security)
+        pool = Pool(self.seeds, runtime, cache.adopt, prefers_nearest=self.prefers_nearest)
         sender = RequestSender(pool, cache, self.timeout, lifetime)
         lifetime.begin(pool.close, pool.tasks.spoken)
         if cache.on_disk:

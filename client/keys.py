@@ -271,7 +271,8 @@ class Keys(NotCopied):
         """All decrees under `prefix`, in key order, asked for page by page.
 
         It contains every decree whose claim was answered before the list began. It is not a
-        snapshot of one instant: decrees made meanwhile may or may not be in it.
+        snapshot of one instant: decrees made meanwhile may or may not be in it. Where the cluster
+        obeys a policy, what the caller may not read is left out.
 
         Args:
             prefix: whole path segments; empty for all keys.
@@ -292,7 +293,8 @@ class Keys(NotCopied):
         """The decrees under `prefix` as they are learned; never ends, also across failures of nodes.
 
         Each comes at least once: after a change of node some may come again, and some from before
-        the watch began; so may some when a `since` is older than a crash of its node.
+        the watch began; so may some when a `since` is older than a crash of its node. Where the cluster
+        obeys a policy, what the caller may not read is left out.
 
         Args:
             prefix: whole path segments; empty for all keys.

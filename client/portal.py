@@ -209,6 +209,37 @@ class Portal:
             await asyncio.wait(calls)
 
 
+class PortalView:
+    """A portal whose work is done in the name of somebody else.
+
+    Args:
+        portal: of the client, or a view of it.
+        identity: for whom.
+    """
+
+    def __init__(self, portal: "AnyPortal", identity: str) -> None:
+        self.portal, self._identity = portal, identity
+        self.owners: Owners = portal.owners
+        self._seen: tuple[aio.Registry, aio.Registry] | None = None
+
+    @property
+    def registry(self) -> aio.Registry:
+        """The asynchronous registry for this identity."""
+        return self._of(self.portal.registry)
+
+    def run(self, work: Callable[[aio.Registry], Awaitable[T]]) -> T:
+        """Run `work` in the event loop and wait for its end; see `Portal.run`."""
+        return self.portal.run(lambda registry: work(self._of(registry)))
+
+    def _of(self, registry: aio.Registry) -> aio.Registry:
+        if self._seen is None or self._seen[0] is not registry:
+            self._seen = registry, registry.acting_for(self._identity)
+        return self._seen[1]
+
+
+AnyPortal = Portal | PortalView
+
+
 def _stop(running: Future[_Running]) -> None:
     """Tell a running thread to end; one that did not start needs no end."""
     if running.exception() is None:

@@ -1,11 +1,15 @@
 """`Registry`: everything that a cluster offers, keys and locks; and how the client is closed."""
 
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from .keys import Keys
 from .locks.locking import Locking
+from .requests import arguments
 from .requests.sender import RequestSender
+
+if TYPE_CHECKING:
+    from .requests.policies import PolicyClient
 
 
 class Registry(Keys, Locking):
@@ -31,8 +35,36 @@ class Registry(Keys, Locking):
         Keys.__init__(self, sender, claimant)
         Locking.__init__(self, sender, claimant)
 
+    @property
+    def policy(self) -> "PolicyClient":
+        """Reads and applies the policies of the cluster, which say who may do what."""
+        from .requests.policies import PolicyClient
+
+        return PolicyClient(self._sender, self._claimant)
+
     def __repr__(self) -> str:
         return f"<decreed.client.Registry {self._sender}>"
+
+    def acting_for(self, identity: str) -> "Registry":
+        """The same cluster for somebody else, as a gateway asks it.
+
+        The policy must grant ``act-for`` to this client, and what is asked to both. What is claimed is
+        claimed by the one who is named: the decree has his identity, and the audit log both.
+
+        The view holds no decrees: what this client has read may be what the other one may not. So
+        each read asks a node.
+
+        Args:
+            identity: for whom, such as ``client/bob`` or ``token/ci``; never a node.
+
+        Returns:
+            A view of this client: it has the same calls, and ends with this client.
+
+        Raises:
+            BadRequest: if the text is no such identity.
+        """
+        sender = self._sender.acting_for(arguments.identity(identity))
+        return Registry(sender, self._claimant)
 
     async def aclose(self) -> None:
         """Close the client: calls that are under way end with `Closed`, or `OutcomeUnknown`.

@@ -23,11 +23,12 @@ import anyio
 from ..registry.errors import Closed, Unreachable
 from ..registry.types import Decree
 from . import registry as aio
+from .caching.memory import Memory
 from .connecting import MIB, ConnectionPlan
 from .locks.locking import DEFAULT_TTL, DEFAULT_WAIT, json_bytes
-from .portal import Portal
+from .portal import AnyPortal, Portal, PortalView
 from .requests import arguments
-from .requests.arguments import Endpoints, Seconds
+from .requests.arguments import Endpoints, Prefer, Seconds
 from .requests.listing import Listing
 from .requests.results import Watched
 from .requests.watching import Watching as AsyncWatching
@@ -35,10 +36,13 @@ from .runtime.copying import NotCopied
 from .runtime.forks import this_process
 from .runtime.runtime import CLOSED
 from .sync_lock import Lock, Locked, OnLost
+from .sync_policy import BlockingPolicies
+from .transport.securing import Tls
+from .transport.tokens import Token, token_source
 
 P = ParamSpec("P")
 T = TypeVar("T")
-__all__ = ["Lock", "Locked", "Registry", "Watching", "connect"]
+__all__ = ["BlockingPolicies", "Lock", "Locked", "Registry", "Watching", "connect"]
 
 
 def _blocking(
@@ -124,7 +128,12 @@ class Registry(NotCopied):
         self._portal.close()
 
     @property
-    def portal(self) -> Portal:
+    def policy(self) -> BlockingPolicies:
+        """The policies of the cluster, which say who may do what."""
+        return BlockingPolicies(self)
+
+    @property
+    def portal(self) -> AnyPortal:
         """What does the work in this process.
 
         Raises:
@@ -132,6 +141,20 @@ class Registry(NotCopied):
         """
         self._check_open()
         return self._move() if self._portal.is_foreign else self._portal
+
+    def acting_for(self, identity: str) -> "Registry":
+        """The same cluster for somebody else, as a gateway asks it.
+
+        Args:
+            identity: as for `decreed.client.Registry.acting_for`.
+
+        Returns:
+            A view of this client: it has the same calls, and ends with this client.
+
+        Raises:
+            BadRequest: if the text is no identity of a client or a token.
+        """
+        return _ActingRegistry(self, arguments.identity(identity))
 
     def _move(self) -> Portal:
         """A portal for this process, which was forked from the one that used the client last."""
@@ -278,6 +301,9 @@ def connect(
     cache_decrees: int = 10_000,
     cache_bytes: int = 64 * MIB,
     cache_dir: str | os.PathLike[str] | None = None,
+    prefer: Prefer = "home",
+    tls: Tls | None = None,
+    token: Token | None = None,
 ) -> Registry:
     """A blocking client of the cluster at `endpoints`, for use in ``with``, or until `close`.
 
@@ -285,19 +311,20 @@ def connect(
     be used after a fork.
 
     Args:
-        endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir: as for
+        endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir, prefer, tls, token: as for
             `decreed.client.connect`.
 
     Returns:
         The client. Nothing runs yet.
 
     Raises:
-        ConfigError: if an endpoint is malformed, or none is given.
+        ConfigError: if an endpoint is malformed, or none is given, or there is a token and no `tls`.
         BadRequest: if another argument is of the wrong type or out of bounds.
     """
-    return Registry(
-        ConnectionPlan.of(endpoints, timeout, claimant, cache_decrees, cache_bytes, cache_dir)
-    )
+    source = token_source(token)
+    del token  # a traceback that is made later must not have it
+    cache = (cache_decrees, cache_bytes, cache_dir)
+    return Registry(ConnectionPlan.of(endpoints, timeout, claimant, *cache, prefer, tls, source))
 
 
 # closed when the interpreter exits
@@ -308,6 +335,43 @@ _OPEN: "WeakSet[Registry]" = WeakSet()
 def _close_all() -> None:
     for registry in list(_OPEN):
         registry.close()
+
+
+class _ActingRegistry(Registry):
+    """A client's cluster as a gateway asks it for somebody else.
+
+    It has no decrees at hand, since what the gateway may read is not what this one may.
+
+    Args:
+        owner: the client.
+        identity: for whom.
+    """
+
+    def __init__(self, owner: Registry, identity: str) -> None:
+        self._owner, self._identity = owner, identity
+        self._memory = Memory(0, 0)
+        self._view: PortalView | None = None
+
+    @property
+    def portal(self) -> PortalView:
+        """That of the client, which asks for this identity; one for each process."""
+        portal = self._owner.portal
+        if self._view is None or self._view.portal is not portal:
+            self._view = PortalView(portal, self._identity)
+        return self._view
+
+    def close(self) -> None:
+        """Do nothing: it ends with the client that it is a view of."""
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Nothing to end."""
+
+    @property
+    def _closed(self) -> bool:  # type: ignore[override]
+        return self._owner._closed
+
+    def __repr__(self) -> str:
+        return f"{self._owner!r} for {self._identity}"
 
 
 class _Steps(NotCopied, Iterator[T]):
@@ -321,7 +385,7 @@ class _Steps(NotCopied, Iterator[T]):
 
     instead: ClassVar[str] = Listing.instead
 
-    def __init__(self, registry: Registry, portal: Portal, steps: AsyncIterator[T]) -> None:
+    def __init__(self, registry: Registry, portal: AnyPortal, steps: AsyncIterator[T]) -> None:
         self._registry = registry
         self._portal = portal
         self._steps = steps
@@ -344,7 +408,7 @@ class Watching(_Steps[Watched]):
 
     instead: ClassVar[str] = AsyncWatching.instead
 
-    def __init__(self, registry: Registry, portal: Portal, watching: AsyncWatching) -> None:
+    def __init__(self, registry: Registry, portal: AnyPortal, watching: AsyncWatching) -> None:
         super().__init__(registry, portal, watching)
         self._watching = watching
 

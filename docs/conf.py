@@ -31,15 +31,20 @@ ROOT = DOCS.parent
 
 NAVIGATION = {
     "Tutorial": ["tutorial"],
-    "How-to": ["how-to/examples", "import", "servers", "operations"],
+    "How-to": [
+        *("how-to/examples", "how-to/change-members", "how-to/secure-a-cluster"),
+        *("how-to/tls", "how-to/tokens", "how-to/own-pki", "import"),
+        *("servers",),
+        *("operations", "snapshots", "recovery"),
+    ],
     "Reference": [
         *("reference/client", "reference/locks", "reference/sync", "reference/values"),
         *("reference/errors", "reference/fencing", "reference/command-line"),
         *("settings", "protocol", "glossary", "changelog"),
     ],
     "Explanation": [
-        *("locks", "design", "architecture", "correctness", "performance", "laboratory"),
-        *("testing", "security", "contributing"),
+        *("locks", "design", "members", "architecture", "correctness", "performance", "laboratory"),
+        *("testing", "security", "policies", "reporting", "contributing"),
     ],
 }
 """The pages of each part. A page that is not named here comes last, under its own heading."""
@@ -49,7 +54,7 @@ COPIED = {
     "README.md": "index",
     "CONTRIBUTING.md": "contributing",
     "CHANGELOG.md": "changelog",
-    "SECURITY.md": "security",
+    "SECURITY.md": "reporting",
     "tests/README.md": "testing",
 }
 """Pages of the repository above this folder; here each has a stub that leads to it."""
@@ -68,8 +73,9 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:class", r"(collections|contextlib|datetime|os|pathlib|threading)\..*"),
     ("py:class", r"(decreed\.[a-z.]+\.)?[PT]"),
-    # a protocol, and texts with a type of their own
-    ("py:class", r"decreed\.[a-z.]+\.(Nursery|Key|NodeId)"),
+    # a protocol, texts with a type of their own, lengths of time, and a policy that was read already
+    ("py:class", r"decreed\.[a-z.]+\.(Nursery|Key|NodeId|Policy)"),
+    ("py:class", r"Seconds"),
 ]
 
 myst_heading_anchors = 4

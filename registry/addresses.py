@@ -1,6 +1,11 @@
-"""Addresses as ``host:port`` texts; a wrong one is refused with the form that was meant. No I/O."""
+"""Addresses as ``host:port`` texts; a wrong one is refused with the form that was meant. No I/O.
+
+An IPv6 address has one form here, the short one, so that equal addresses are equal texts.
+"""
 
 import re
+import socket
+from ipaddress import IPv6Address, ip_network
 
 from .errors import ConfigError
 
@@ -10,6 +15,9 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _HOST = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63})*\.?")
 _LONGEST_HOST = 253
 _LIST_MARKS = ";|"
+_MAPPED_V4 = 0xFFFF << 32
+"""``::ffff:0.0.0.0``: all IPv4 addresses, written as an IPv6 one."""
+_EVERYWHERE = "0.0.0.0:7400,[::]:7400"
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -53,6 +61,74 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def split_listen(text: str) -> tuple[tuple[str, int], ...]:
+    """The addresses to listen at: a list with commas, each once, wildcards included.
+
+    ``0.0.0.0`` is every IPv4 address of the machine, ``[::]`` every IPv6 one.
+
+    Raises:
+        ConfigError: if one of them is no address.
+    """
+    for part in text.split(","):
+        host, _, port = part.strip().rpartition(":")
+        if host in ("", "*") and port.isdigit():
+            ways = _EVERYWHERE.replace("7400", port)
+            raise _bad(part.strip(), f"for all addresses of this machine write {ways}")
+    return tuple(dict.fromkeys(split_addresses(text)))
+
+
+def advertised(address: str) -> str:
+    """The usual form of an address that others are told, so that they can connect to it.
+
+    Raises:
+        ConfigError: if it is no address, or one at which nobody else can reach a node.
+    """
+    host, port = split_address(address)
+    if is_wildcard(host):
+        raise _bad(
+            address,
+            f"others cannot connect to {host}, which means all addresses of a machine: write the"
+            " name or IP address by which they reach this one",
+        )
+    if "%" in host:
+        raise _bad(address, "a zone such as %eth0 means nothing on other machines: leave it out")
+    return join_address(host, port)
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether `host` stands for all addresses of a machine, in any spelling that systems take."""
+    if ":" in host:
+        import ipaddress
+
+        return int(ipaddress.IPv6Address(host)) in (0, _MAPPED_V4)
+    try:
+        return socket.inet_aton(host) == bytes(4)
+    except (OSError, UnicodeError):
+        return False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`, an IP address in numbers."""
+    import ipaddress
+
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def network_of(host: str) -> str:
+    """Whom an address stands for: of IPv6 its network, of which one machine may have every address.
+
+    Args:
+        host: an address without a port; around one of IPv6 there may be brackets.
+    """
+    try:
+        address = IPv6Address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return host
+    mapped = address.ipv4_mapped
+    return str(mapped) if mapped is not None else str(ip_network((address, 64), strict=False))
+
+
 def _check_bare(address: str, text: str) -> None:
     """Refuse a text with more than one address, or with parts that belong to a URL."""
     if not text:
@@ -84,6 +160,7 @@ def _split_v6(address: str, text: str) -> tuple[str, str]:
         )
     if not _is_v6(inside):
         raise _bad(address, f"{inside!a} is no IPv6 address: write host:port, or [::1]:7400")
+    inside = _short_v6(inside)
     if not (port.startswith(":") and port[1:]):
         raise _bad(address, f"it has no port: write [{inside}]:7400")
     return inside, port[1:]
@@ -101,13 +178,18 @@ def _bracketed(text: str) -> str:
 
 
 def _is_v6(text: str) -> bool:
-    import ipaddress  # slow to load, and few addresses need it
-
     try:
-        ipaddress.IPv6Address(text)
+        _short_v6(text)
     except ValueError:
         return False
     return True
+
+
+def _short_v6(text: str) -> str:
+    """The short form of an IPv6 address, as RFC 5952 has it; raises `ValueError` if it is none."""
+    import ipaddress  # slow to load, and few addresses need it
+
+    return str(ipaddress.IPv6Address(text))
 
 
 def _host_of(text: str) -> str:

@@ -6,18 +6,20 @@ Reading and writing the file belongs to the CLI; this module turns a parsed docu
 
 import hashlib
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from .addresses import split_address
+from .addresses import advertised, split_address
 from .errors import ConfigError
 from .keys import HOMES_VERSION
-from .paxos.quorums import Quorums
-from .types import NodeId, NodeText, Value
+from .paxos.epochs import Epoch
+from .paxos.quorums import Quorums, majority
+from .types import MAX_NODE_CHARS, NodeId, NodeText, Value
 from .wire.codec import encode
 from .wire.handshake import Address, ClusterId
+from .wire.policy import MAX_AGE_MS
 
 CLUSTER_SIZES = (1, 3, 5, 7)
 MIB = 1024 * 1024
@@ -27,6 +29,11 @@ FRAMES_QUEUED = 4
 """How many of the largest frames must be able to wait for a slow peer."""
 
 _UNKNOWN = re.compile("Object contains unknown field `(.*)`", re.DOTALL)
+
+
+MAX_GUESTS = 1_000
+"""The most nodes without a vote that a node may be set to take: with the voters of two epochs they fit
+into a report (`decreed.registry.wire.members.MAX_SEATS`)."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,6 +55,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_all_frame_bytes: large frames that are not read to the end, or not taken yet; further
             ones wait, and the largest that is late is dropped.
         max_peer_queue_bytes: messages waiting for a slow peer; further ones are dropped (R02).
+        max_guests: nodes without a vote that are linked to this one at a time; further ones are
+            refused, and join by other members.
     """
 
     max_value_bytes: Annotated[int, Meta(ge=1, le=16 * MIB)] = MIB
@@ -61,6 +70,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_all_client_queue_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 128 * MIB
     max_all_frame_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
     max_peer_queue_bytes: Annotated[int, Meta(ge=MIB, le=16_384 * MIB)] = 64 * MIB
+    max_guests: Annotated[int, Meta(ge=1, le=MAX_GUESTS)] = 200
 
 
 class QuorumSizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +112,64 @@ class LockTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_terms: Annotated[int, Meta(ge=8, le=100_000)] = 1_000
 
 
+class ScrubPace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[scrub]``: how each node checks all that lies on its disk.
+
+    Args:
+        every_hours: how often; 0: never by itself.
+        bytes_per_second: how fast it reads.
+    """
+
+    every_hours: Annotated[int, Meta(ge=0, le=87_600)] = 168
+    bytes_per_second: Annotated[int, Meta(ge=4_096, le=16_384 * MIB)] = MIB
+
+
+class PolicyTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[policy]``.
+
+    Args:
+        max_age_ms: for how long a node that no quorum answers goes on to begin claims and locks under
+            the policy that it knows, and so for how long ``decreed policy apply`` may have to wait.
+    """
+
+    max_age_ms: Annotated[int, Meta(ge=1_000, le=600_000)] = MAX_AGE_MS
+
+
+class AuditTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[audit]``: what a node writes into its audit log, if it is started with one.
+
+    Args:
+        claims: whether claims are told too.
+        required: whether a node stops when its log cannot be written, before anything untold is
+            answered. Otherwise that is an alarm.
+    """
+
+    claims: bool = False
+    required: bool = False
+
+
+class TlsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[tls]``: PEM files of a node, relative to the folder of ``cluster.toml``.
+
+    In a path ``{node}`` stands for the node's name.
+
+    Args:
+        certificate: the node's certificate; empty for no TLS.
+        key: its private key.
+        ca: the CAs that nodes and clients must have.
+        lowest_version: the lowest version of TLS.
+        client_certificates: whether clients must have a certificate.
+        accept_plain: whether connections without TLS are let in as well, while a cluster moves over.
+    """
+
+    certificate: str = ""
+    key: str = ""
+    ca: str = ""
+    lowest_version: Literal["1.2", "1.3"] = "1.3"
+    client_certificates: Literal["optional", "required"] = "optional"
+    accept_plain: bool = False
+
+
 class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cluster_id: ClusterId
     members: dict[NodeText, Address]
@@ -109,6 +177,11 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     timing: Timing = Timing()
     locks: LockTerms = LockTerms()
+    scrub: ScrubPace = ScrubPace()
+    audit: AuditTerms = AuditTerms()
+    tls: TlsSection = TlsSection()
+    insecure: bool = False
+    policy: PolicyTerms = PolicyTerms()
 
 
 class ClusterConfig(Value, frozen=True):
@@ -121,6 +194,11 @@ class ClusterConfig(Value, frozen=True):
         limits: the bounds of a node.
         timing: periods and pauses.
         locks: how many terms of a lock are kept.
+        scrub: how often and how fast a node checks its disk.
+        audit: what a node's audit log has, and what becomes of the node without it.
+        tls: the files for TLS.
+        insecure: whether nodes may listen beyond loopback without TLS (S01).
+        policy: for how long a policy is in force where no quorum answers.
     """
 
     cluster_id: ClusterId
@@ -129,6 +207,11 @@ class ClusterConfig(Value, frozen=True):
     limits: Limits = Limits()
     timing: Timing = Timing()
     locks: LockTerms = LockTerms()
+    scrub: ScrubPace = ScrubPace()
+    audit: AuditTerms = AuditTerms()
+    tls: TlsSection = TlsSection()
+    insecure: bool = False
+    policy: PolicyTerms = PolicyTerms()
 
     @property
     def nodes(self) -> tuple[NodeId, ...]:
@@ -151,9 +234,16 @@ class ClusterConfig(Value, frozen=True):
         facts = (list(self.nodes), self.quorums.prepare, self.quorums.accept)
         return hashlib.blake2b(encode(facts), digest_size=16).digest()
 
-    def class_digest(self) -> bytes:
-        """16 bytes that differ when a key may have another home, or a quorum another size."""
-        facts = (self.digest(), HOMES_VERSION)
+    def class_digest(self, epoch: Epoch | None = None) -> bytes:
+        """16 bytes that differ when a key may have another home, or a quorum another size.
+
+        Args:
+            epoch: whose voters they are; those of epoch 0 by default, with the digest that they had
+                before there were epochs.
+        """
+        # a later epoch says everything itself: whose file says what does not matter then (M19)
+        told = encode(epoch) if epoch is not None and epoch.number else self.digest()
+        facts = (told, HOMES_VERSION)
         return hashlib.blake2b(encode(facts), digest_size=16).digest()
 
 
@@ -179,20 +269,24 @@ def parse_config(document: dict[str, Any]) -> ClusterConfig:
         raise ConfigError(f"limits.max_peer_queue_bytes must be {least} at least, for such frames")
     return ClusterConfig(
         parsed.cluster_id,
-        tuple(sorted(parsed.members.items())),
+        tuple((node, advertised(at)) for node, at in sorted(parsed.members.items())),
         _quorums(parsed),
         limits,
         parsed.timing,
         parsed.locks,
+        parsed.scrub,
+        parsed.audit,
+        parsed.tls,
+        parsed.insecure,
+        parsed.policy,
     )
 
 
 def _quorums(parsed: _Document) -> Quorums:
     members = tuple(sorted(parsed.members))
-    majority = len(members) // 2 + 1
-    sizes = parsed.quorums
+    usual, sizes = majority(len(members)), parsed.quorums
     try:
-        return Quorums(members, sizes.prepare or majority, sizes.accept or majority)
+        return Quorums(members, sizes.prepare or usual, sizes.accept or usual)
     except ValueError as error:
         raise ConfigError(f"quorums: {error}") from error
 
@@ -201,14 +295,25 @@ def _check_members(members: dict[NodeId, str]) -> None:
     if len(members) not in CLUSTER_SIZES:
         raise ConfigError(f"members: a cluster has 1, 3, 5 or 7 of them, not {len(members)}")
     for node, address in members.items():
-        if not (node.isascii() and node.replace("-", "").replace("_", "").isalnum()):
-            raise ConfigError(f"members.{node}: a node's name is made of A-Z a-z 0-9 - _")
         try:
-            split_address(address)
+            check_node_name(node)
+            advertised(address)
         except ConfigError as error:
             raise ConfigError(f"members.{node}: {error}") from error
     if len({split_address(address) for address in members.values()}) < len(members):
         raise ConfigError("members: two of them have the same address")
+
+
+def check_node_name(node: str) -> None:
+    """Check that a node can have this name.
+
+    Raises:
+        ConfigError: if it cannot.
+    """
+    if not (node.isascii() and node.replace("-", "").replace("_", "").isalnum()):
+        raise ConfigError("a node's name is made of A-Z a-z 0-9 - _")
+    if len(node) > MAX_NODE_CHARS:
+        raise ConfigError(f"a node's name has {MAX_NODE_CHARS} characters at most")
 
 
 def _say(text: str) -> str:

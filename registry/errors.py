@@ -26,6 +26,8 @@ class Exit(IntEnum):
     REFUSED = 7
     HELD = 8
     LOCK_LOST = 9
+    DENIED = 10
+    OVER_QUOTA = 11
 
 
 class DecreedError(Exception):
@@ -110,9 +112,19 @@ class Disputed(Refused):
 
 
 class Busy(Refused):
-    """A bound was reached (connections, requests in flight): try again later."""
+    """A bound was reached (connections, requests in flight, keys a second): try again later.
+
+    Args:
+        message: which bound, and of whom.
+        wait_ms: when it is worth another try at that node; 0 if it did not say. The library waits
+            that long by itself, as far as its caller gives it time.
+    """
 
     code = 11
+
+    def __init__(self, message: str = "", wait_ms: int = 0) -> None:
+        super().__init__(message)
+        self.wait_ms = wait_ms
 
 
 class IdentityRefused(Refused):
@@ -218,6 +230,45 @@ class Forgotten(Refused):
     code = 22
 
 
+class NotMember(Unreachable):
+    """The node has no vote: it was removed, or never was a voter. Ask one of those that it names."""
+
+    code = 23
+
+
+class Denied(DecreedError):
+    """The policy does not grant this to the caller; the message names the right and the prefix.
+
+    It says nothing of what is stored: a key that is frozen, one that is not, and one that is damaged
+    are denied with the same words.
+    """
+
+    code = 24
+    definite = True
+    exit_code = Exit.DENIED
+
+
+class OverQuota(DecreedError):
+    """The caller has frozen as much below a prefix as its quota by the policy allows.
+
+    It concerns new keys alone: a claim that has won is answered as ever. The message names the quota,
+    what is used of it, and the way out.
+    """
+
+    code = 25
+    definite = True
+    exit_code = Exit.OVER_QUOTA
+
+
+class TokenRefused(Refused):
+    """The token is not accepted: it is wrong, has expired, or was revoked. Which of these is not told.
+
+    To come again with the same token does not help.
+    """
+
+    code = 26
+
+
 ERRORS: dict[int, type[DecreedError]] = {
     error.code: error
     for error in (
@@ -244,13 +295,23 @@ ERRORS: dict[int, type[DecreedError]] = {
         Reentrant,
         StaleToken,
         Forgotten,
+        NotMember,
+        Denied,
+        OverQuota,
+        TokenRefused,
     )
 }
 
 
-def error_from_wire(code: int, message: str) -> DecreedError:
-    """The exception that a node described; an unknown code is indefinite."""
-    return error_kind(code)(message)
+def error_from_wire(code: int, message: str, wait_ms: int = 0) -> DecreedError:
+    """The exception that a node described; an unknown code is indefinite.
+
+    Args:
+        code, message: as the node said.
+        wait_ms: how long it said to wait, if it is busy.
+    """
+    kind = error_kind(code)
+    return Busy(message, wait_ms) if kind is Busy else kind(message)
 
 
 def error_kind(code: int) -> type[DecreedError]:

@@ -7,8 +7,8 @@ nor ``..``. No character is invisible, or two keys could look alike. A key is at
 UTF-8 in Unicode's NFC form. Slots count from 1, in canonical decimal.
 
 No segment contains ``$``, so internal keys can never be claimed by name. The terms of locks are under
-``$locks``. They can be read, listed and watched there, and are under no other prefix, not even the
-empty one.
+``$locks``, and the voters of epoch k are the slot ``$members@k``. They can be read, listed and watched
+there, and are under no other prefix, not even the empty one.
 """
 
 import hashlib
@@ -26,8 +26,15 @@ HOMES_VERSION = 1
 """The version of the rule in `homes`. Class promises name it, since they depend on it."""
 LOCKS = "$locks"
 """The path above the terms of all locks."""
+MEMBERS = "$members"
+"""The series of the decrees that change members."""
+POLICY = "$policy"
+"""The series of the decrees that say who may do what."""
+RESERVED = "$"
+"""What internal keys begin with, and no others."""
 
 _ASCII_KEY = re.compile(r"[A-Za-z0-9_\-.+=:,~()]+(?:/[A-Za-z0-9_\-.+=:,~()]+)*")
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_\-+=:,~()/]{1,200}")
 _PUNCTUATION = frozenset("_-.+=:,~()")
 _SLOT = re.compile(r"[1-9][0-9]{0,15}")
 
@@ -48,17 +55,33 @@ def parse_key(text: str) -> Key:
 
 
 def parse_readable(text: str) -> Key:
-    """Check that `text` is a key that may be read: one to claim, or the term of a lock.
+    """Check that `text` is a key that may be read: one to claim, a term of a lock, the voters, or
+    a policy.
 
     Raises:
         BadRequest: naming what is wrong with it; definite.
     """
+    if text.startswith((f"{MEMBERS}@", f"{POLICY}@")):
+        parse_key(text.removeprefix(RESERVED))
+        return Key(text)
     inner = _within_locks(text)
     if inner is None:
         return parse_key(text)
     parse_key(inner)
     _check_length(text, "key")
     return Key(text)
+
+
+def check_readable(texts: Iterable[str]) -> None:
+    """Check that each of `texts` is a key that may be read; for many of them, most of them plain.
+
+    Raises:
+        BadRequest: as `parse_readable`.
+    """
+    for text in texts:
+        # a key without dots, slots and empty segments: nothing else can be wrong with it
+        if not _PLAIN_KEY.fullmatch(text) or "//" in text or "/" in (text[0], text[-1]):
+            parse_readable(text)
 
 
 def parse_prefix(text: str) -> str:
@@ -68,6 +91,8 @@ def parse_prefix(text: str) -> str:
         BadRequest: naming what is wrong with it; definite.
     """
     path = text.removesuffix("/")
+    if path in (MEMBERS, POLICY):
+        return path
     inner = _within_locks(path)
     if inner is not None:
         return f"{LOCKS}/{parse_prefix(inner)}" if inner else LOCKS
@@ -89,6 +114,8 @@ def parse_series(text: str, what: str = "series") -> str:
     Raises:
         BadRequest: naming what is wrong with it; definite.
     """
+    if text in (MEMBERS, POLICY):
+        return text
     inner = _within_locks(text)
     _check_path(text if inner is None else inner, what, text)
     # there must be room for the longest slot after it
@@ -116,6 +143,14 @@ def slot_before(key: Key) -> Key | None:
     return slot_key(series, slot - 1) if slot is not None and slot > 1 else None
 
 
+def with_slot_before(key: Key) -> tuple[Key, ...]:
+    """`key`, preceded by the previous slot if it is a slot of a series."""
+    if "@" not in key:
+        return (key,)
+    before = slot_before(key)
+    return (key,) if before is None else (before, key)
+
+
 def matches(prefix: str, key: Key) -> bool:
     """Whether `key` is under `prefix`, segment by segment; slots are under their series.
 
@@ -123,14 +158,14 @@ def matches(prefix: str, key: Key) -> bool:
     """
     path = key.partition("@")[0]
     if not prefix:
-        return not path.startswith(LOCKS)
+        return not path.startswith(RESERVED)
     return path == prefix or path.startswith(prefix + "/")
 
 
 def prefixes(key: Key) -> list[str]:
     """Every prefix that `key` is under, with the empty one if `key` can be claimed."""
     segments = key.partition("@")[0].split("/")
-    first = 1 if segments[0] == LOCKS else 0
+    first = 1 if segments[0].startswith(RESERVED) else 0
     return ["/".join(segments[:count]) for count in range(first, len(segments) + 1)]
 
 

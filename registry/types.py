@@ -8,6 +8,8 @@ Invariants kept here:
 
 * R05, R06: a `Ballot` is (round, process) and a `Process` is (node, incarnation); both are totally
   ordered, and no wall clock takes part.
+* M02: a ballot belongs to one epoch, the upper half of its round. So ballots are ordered by epoch
+  first, and a ballot of epoch 0 is the number that it was before there were epochs.
 * A `Decree` is what Paxos chooses. The ballot and the time in it are those of its first proposer;
   a node that finishes it later does not change them.
 """
@@ -16,9 +18,11 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
+from hashlib import blake2b
 from typing import Annotated, Any, NewType, Self, TypeVar, overload
 
 from msgspec import DecodeError, Meta, Struct
+from msgspec.msgpack import Encoder
 
 from .documents import Documented, bytes_field, read_as, shown, time_of, time_text
 
@@ -28,7 +32,11 @@ MAX_CLAIMANT_CHARS = 256
 MAX_CONTENT_TYPE_CHARS = 128
 MAX_CLAIM_ID_BYTES = 64
 MAX_NODE_CHARS = 63
+MAX_IDENTITY_CHARS = 192
 MAX_COUNTER = 2**63 - 1
+EPOCH_BITS = 32
+"""The bits of a round below its epoch: ``round = epoch * 2**32 + r``."""
+_WITHIN_EPOCH = 2**EPOCH_BITS - 1
 
 T = TypeVar("T")
 
@@ -70,8 +78,9 @@ class Ballot(Value, frozen=True, order=True):
     """A proposal number: unique, increasing, totally ordered (R05, R06).
 
     Args:
-        round: counts a proposer's attempts at one key, above every round it has heard of. Round 0 is
-            reserved for class promises, which are for all keys of a home (``paxos/class_promise.py``).
+        round: ``epoch * 2**32 + r``. r counts a proposer's attempts at one key, above every r it has
+            heard of in that epoch. r = 0 is reserved for class promises, which are for all keys of a
+            home (``paxos/class_promise.py``).
         process: the process that made it; breaks ties, so that no two processes ever make the same
             ballot.
     """
@@ -80,21 +89,33 @@ class Ballot(Value, frozen=True, order=True):
     process: Process
 
     @classmethod
-    def of_home(cls, process: Process) -> "Ballot":
-        """The one ballot of `process` that is below every ballot of an attempt at one key."""
-        return cls(0, process)
+    def of_home(cls, process: Process, epoch: int = 0) -> "Ballot":
+        """The one ballot of `process` in `epoch` below every ballot of an attempt at one key."""
+        return cls(epoch << EPOCH_BITS, process)
+
+    @classmethod
+    def first(cls, process: Process, epoch: int = 0) -> "Ballot":
+        """The lowest ballot of `process` for an attempt at one key in `epoch`."""
+        return cls((epoch << EPOCH_BITS) + 1, process)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose voters promise, accept and are counted in this ballot (M02)."""
+        return self.round >> EPOCH_BITS
 
     @property
     def is_of_home(self) -> bool:
         """Whether a proposal in it relies on class promises."""
-        return self.round == 0
+        return not self.round & _WITHIN_EPOCH
 
     def above(self, process: Process) -> "Ballot":
-        """The lowest ballot of `process` in the round after this one."""
+        """The lowest ballot of `process` in the round after this one, in the same epoch."""
+        assert self.round & _WITHIN_EPOCH != _WITHIN_EPOCH, "the next round is of the next epoch"
         return Ballot(self.round + 1, process)
 
     def __str__(self) -> str:
-        return f"{self.round}.{self.process.node}#{self.process.incarnation}"
+        epoch = f"{self.epoch}/" if self.epoch else ""
+        return f"{epoch}{self.round & _WITHIN_EPOCH}.{self.process.node}#{self.process.incarnation}"
 
 
 class Claim(Value, frozen=True):
@@ -134,6 +155,8 @@ class Decree(Value, Documented, frozen=True):
         note: free text from the claimant.
         time_ms: wall clock of the first proposer, in milliseconds since 1970 (information only).
         ballot: the ballot of the first proposer.
+        identity: of the claimant, as the node that took the claim had proven it (S09), such as
+            ``client/alice``; empty if it had not. The claimant cannot choose it, as it can `claimant`.
     """
 
     key: KeyText
@@ -144,6 +167,7 @@ class Decree(Value, Documented, frozen=True):
     note: Annotated[str, Meta(max_length=MAX_NOTE_CHARS)]
     time_ms: Annotated[int, Meta(ge=-MAX_COUNTER, le=MAX_COUNTER)]
     ballot: Ballot
+    identity: Annotated[str, Meta(max_length=MAX_IDENTITY_CHARS)] = ""
 
     @property
     def text(self) -> str:
@@ -214,8 +238,9 @@ class Decree(Value, Documented, frozen=True):
         """The decree as plain data, which can be written as JSON; ``decreed get --json`` prints it.
 
         Returns:
-            The texts ``key``, ``value``, ``content_type``, ``claimant``, ``claim_id``, ``note``,
-            ``time`` (ISO 8601, in UTC) and ``ballot``. If the value is not UTF-8, there is
+            The texts ``key``, ``value``, ``content_type``, ``claimant``, ``identity`` (empty if the
+            claimant was not authenticated), ``claim_id``, ``note``, ``time`` (ISO 8601, in UTC) and
+            ``ballot``. If the value is not UTF-8, there is
             ``value_base64`` instead of ``value``, and likewise for ``claim_id``. The slot of a series
             also has ``series`` and the number ``slot``.
         """
@@ -226,6 +251,7 @@ class Decree(Value, Documented, frozen=True):
             **bytes_field("value", self.value),
             "content_type": self.content_type,
             "claimant": self.claimant,
+            "identity": self.identity,
             **bytes_field("claim_id", self.claim_id),
             "note": self.note,
             "time": time_text(self.time_ms),
@@ -235,7 +261,7 @@ class Decree(Value, Documented, frozen=True):
     @classmethod
     def document_fields(cls) -> Mapping[str, Any]:
         """The fields in the document of every decree."""
-        names = ("key", "content_type", "claimant", "note", "time", "ballot")
+        names = ("key", "content_type", "claimant", "identity", "note", "time", "ballot")
         return {name: {"type": "str"} for name in names}
 
     def __repr__(self) -> str:
@@ -244,8 +270,8 @@ class Decree(Value, Documented, frozen=True):
         return f"<Decree of {shown(self.key)}: {_size(self)}, claimed by {claimant} at {when}>"
 
     @classmethod
-    def of(cls, claim: Claim, ballot: Ballot, time_ms: int) -> Self:
-        """The decree that `claim` would be, first proposed in `ballot` at `time_ms`."""
+    def of(cls, claim: Claim, ballot: Ballot, time_ms: int, identity: str = "") -> Self:
+        """The decree that `claim` of `identity` would be, first proposed in `ballot` at `time_ms`."""
         return cls(
             claim.key,
             claim.value,
@@ -255,6 +281,7 @@ class Decree(Value, Documented, frozen=True):
             claim.note,
             time_ms,
             ballot,
+            identity,
         )
 
 
@@ -288,11 +315,33 @@ def outcome(claim: Claim, decree: Decree) -> Outcome:
 
     Returns:
         `WON` if the decree has the claim's id and its value, content type, claimant and note;
-        `ID_REUSED` if it has the id and anything else differs; `SAME` if another claim froze the
-        same value and content type; `LOST` otherwise.
+        `ID_REUSED` if it has the id and anything else of these differs; `SAME` if another claim froze
+        the same value and content type; `LOST` otherwise. The identity is no part of it (S09): who
+        repeats a claim may have another certificate or token by then.
     """
     same_value = (decree.value, decree.content_type) == (claim.value, claim.content_type)
     if decree.claim_id == claim.claim_id:
         same_words = (decree.claimant, decree.note) == (claim.claimant, claim.note)
         return Outcome.WON if same_value and same_words else Outcome.ID_REUSED
     return Outcome.SAME if same_value else Outcome.LOST
+
+
+DIGEST_BYTES = 16
+"""The length of the digest of a decree."""
+
+_encode = Encoder().encode
+_WITHOUT_IDENTITY = b"\x98"
+"""The head of a MessagePack array of the eight fields before the identity."""
+
+
+def decree_digest(decree: Decree) -> bytes:
+    """16 bytes of BLAKE2b over the decree's MessagePack, which has one form for each decree.
+
+    Nodes compare with it what they have learned. It is part of the protocol and of the stored feed:
+    see `docs/protocol.md`. An identity that is empty is left out, so that decrees from before there
+    were identities keep their digests.
+    """
+    encoded = _encode(decree)
+    if not decree.identity:
+        encoded = _WITHOUT_IDENTITY + encoded[1:-1]
+    return blake2b(encoded, digest_size=DIGEST_BYTES).digest()

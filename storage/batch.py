@@ -4,7 +4,7 @@ Owns how each kind of record becomes rows. It must not know what is stored alrea
 a new floor are not its part.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -13,18 +13,26 @@ from msgspec.structs import replace
 from ..registry.disk import (
     ClassRecord,
     CursorRecord,
+    DirectoryIdentity,
+    EpochRecord,
     FeedRecord,
     ForgetRecord,
     FormationRecord,
-    Identity,
     InstanceRecord,
     PeerRecord,
+    PeerSeatRecord,
     Record,
+    WithheldRecord,
 )
+from ..registry.locks.restored import Restoration
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key
+from ..registry.unserved import Unserved
 from . import layout
 from .runs import rows_of
+from .withheld import may_be_withheld, withheld
+
+Load = Callable[[Collection[Key]], Mapping[Key, Instance | Unserved]]
 
 
 @dataclass
@@ -37,13 +45,17 @@ class WriteBatch:
         instances: the last instance of each key.
         rows: the values of all other stored keys; None deletes.
         floors: the records of floors.
+        restoration: how the formation that the node joins was restored.
+        withheld: the keys that are withheld from now on, if nothing is learned for them.
     """
 
-    identity: Identity
+    identity: DirectoryIdentity
     feed_end: int
     instances: dict[Key, Instance] = field(default_factory=dict[Key, Instance])
     rows: dict[bytes, object | None] = field(default_factory=dict[bytes, object | None])
     floors: list[ForgetRecord] = field(default_factory=list[ForgetRecord])
+    withheld: dict[Key, WithheldRecord] = field(default_factory=dict[Key, WithheldRecord])
+    restoration: Restoration | None = None
 
     def add(self, records: Iterable[Record]) -> None:
         """Add all records; called once. The last record for a place counts."""
@@ -63,11 +75,36 @@ class WriteBatch:
                     self.rows[layout.class_key(promised.ballot.process.node)] = promised
                 case PeerRecord():
                     self.rows[layout.peer_key(record.node)] = record
+                case EpochRecord():
+                    self.rows[layout.EPOCH_KEY] = record
+                case WithheldRecord():
+                    self.withheld[record.key] = record
+                case PeerSeatRecord():
+                    self.rows[layout.peer_seat_key(record.node)] = record
                 case FormationRecord():
                     self.identity = replace(self.identity, formation=record.formation)
                     self.rows[layout.IDENTITY_KEY] = self.identity
+                    self._restore(record.restoration)
                 case _:
                     assert_never(record)
         if entries:
-            self.rows.update(rows_of(entries))
+            floors = frozenset(floor.entry for floor in self.floors)
+            self.rows.update(rows_of(entries, floors))
             self.feed_end = max(self.feed_end, entries[-1].index + len(entries[-1].keys))
+
+    def _restore(self, restoration: Restoration | None) -> None:
+        if restoration is not None:
+            self.restoration = restoration
+            self.rows[layout.RESTORATION_KEY] = restoration
+
+    def withhold(self, load: Load) -> Collection[Key]:
+        """Add the rows of the keys that are withheld, and return these keys.
+
+        Called once, after `add`. A key with an instance in this batch is not withheld, nor one that is
+        learned or forgotten.
+        """
+        found = load([key for key in self.withheld if key not in self.instances])
+        kept = {key: one for key, one in found.items() if may_be_withheld(one)}
+        for key, one in kept.items():
+            self.rows[layout.instance_key(key)] = withheld(self.withheld[key], one)
+        return kept.keys()

@@ -60,6 +60,10 @@ class ByteStore(Protocol):
         """The first `limit` pairs of a range."""
         ...
 
+    def walk(self, within: Range, limit: int) -> list[Pair]:
+        """As `ascending`, to read everything once: what is kept in memory for others stays there."""
+        ...
+
     def descending(self, within: Range, limit: int) -> list[Pair]:
         """The last `limit` pairs of a range, the last one first."""
         ...

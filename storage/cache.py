@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from threading import Lock
 
-from ..registry.disk import Unserved
 from ..registry.paxos.instance import EMPTY, Instance
 from ..registry.types import Decree, Key
+from ..registry.unserved import Unserved
 
 CACHE_BYTES = 32 * 1024 * 1024
 
@@ -27,6 +27,9 @@ class InstanceCache:
 
     Args:
         capacity: how many bytes of memory it may take, approximately.
+
+    Attributes:
+        grows: whether instances are added; otherwise only those that are here are kept up to date.
     """
 
     def __init__(self, capacity: int = CACHE_BYTES) -> None:
@@ -37,6 +40,7 @@ class InstanceCache:
         self._long: dict[Key, int] = {}
         self._size = 0
         self._writes = 0
+        self.grows = True
 
     @property
     def size(self) -> int:
@@ -72,12 +76,15 @@ class InstanceCache:
             self._writes += 1
             for key in gone:
                 self._drop(key)
-            self._put({k: i for k, i in instances.items() if k not in gone} if gone else instances)
+            kept = instances if self.grows else instances.keys() & self._kept.keys()
+            if gone or kept is not instances:
+                instances = {k: i for k, i in instances.items() if k in kept and k not in gone}
+            self._put(instances)
 
     def keep(self, instances: Mapping[Key, Instance], writes: int) -> None:
         """Add instances that were read after `writes` batches; dropped if there were more since."""
         with self._lock:
-            if self._writes == writes:
+            if self._writes == writes and self.grows:
                 self._put(instances)
 
     def clear(self) -> None:
@@ -96,7 +103,7 @@ class InstanceCache:
                 continue
             # nearly all are short and counted by number: measuring one costs more than storing it
             decree = instance.learned or _proposed(instance)
-            if key in long or (decree is not None and _length(key, decree) > _SHORT_BYTES):
+            if (long and key in long) or (decree is not None and _is_long(key, decree)):
                 self._measure(key, instance)
         self._size += _SHORT_COST * (len(kept) - before)
         while self._size > self._capacity:
@@ -113,6 +120,11 @@ class InstanceCache:
     def _drop(self, key: Key) -> None:
         if self._kept.pop(key, None) is not None:
             self._size -= _SHORT_COST + self._long.pop(key, 0)
+
+
+def _is_long(key: Key, decree: Decree) -> bool:
+    texts = len(decree.note) + len(decree.claimant)
+    return len(key) + len(decree.value) + 4 * texts > _SHORT_BYTES
 
 
 def _length(key: Key, decree: Decree) -> int:

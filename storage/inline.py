@@ -15,12 +15,12 @@ Invariants:
   again once it got a row. So if both exist, the row counts, even if it cannot be read.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from operator import itemgetter
 
-from ..registry.disk import DamagedInstance
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key
+from ..registry.unserved import DamagedInstance
 from . import layout
 from .bytestore import Range
 from .pending_journal import JournalPage
@@ -43,6 +43,9 @@ class InlineInstances:
         self._limit = limit
         self._kept = {key: instance for page in pages for key, instance in page.each_inline()}
 
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
     def get(self, key: Key) -> Instance | None:
         """The instance of a key that has no row."""
         return self._kept.get(key)
@@ -60,9 +63,9 @@ class InlineInstances:
             return {}
         return {key: one for key, one in blank.items() if _is_light(key, one)}
 
-    def written(self, instances: Mapping[Key, Instance], held: Mapping[Key, Instance]) -> None:
-        """Update after a write: of `instances`, these are `held`, and all others have rows."""
-        for key in instances if self._kept else ():
+    def written(self, keys: Collection[Key], held: Mapping[Key, Instance]) -> None:
+        """Update after a write: of these `keys`, some are `held`, and all others have rows."""
+        for key in keys if self._kept else ():
             self._kept.pop(key, None)
         self._kept.update(held)
 

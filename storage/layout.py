@@ -11,12 +11,15 @@ Owns the first byte of every stored key, which names a table, and the rest of it
     p  peers       the node's name
     c  cursors     the node's name
     m  identity    nothing
+    e  epochs      nothing for the node's own seat, else the name of the peer that told its seat
+    r  restoration nothing                  how the formation was restored, if it was
     l  nonces      8 bytes, big-endian      pages of the nonces of all incarnations, in order
 
 It knows nothing of the values. The order of the bytes is the order of `decreed.registry.keys.sort_key`,
 and every stored key can be decoded.
 """
 
+from collections.abc import Iterable
 from enum import Enum
 
 from ..registry.keys import LOCKS, slot_key, sort_key
@@ -36,14 +39,19 @@ class Table(Enum):
     PEERS = b"p"
     CURSORS = b"c"
     IDENTITY = b"m"
+    EPOCHS = b"e"
     INCARNATIONS = b"l"
+    RESTORATION = b"r"
 
 
 _INSTANCES = Table.INSTANCES.value
 _FEED = Table.FEED.value
+_ZERO = b"\0"
 _TERMS = LOCKS + "/"
 _BEHIND_LOCKS = bytes([LOCKS.encode()[0] + 1])
 IDENTITY_KEY = Table.IDENTITY.value
+EPOCH_KEY = Table.EPOCHS.value
+RESTORATION_KEY = Table.RESTORATION.value
 
 
 def table_range(table: Table) -> Range:
@@ -123,6 +131,11 @@ def cursor_key(node: str) -> bytes:
     return Table.CURSORS.value + node.encode()
 
 
+def peer_seat_key(node: str) -> bytes:
+    """The stored key of the seat that a peer told."""
+    return Table.EPOCHS.value + node.encode()
+
+
 def incarnations_key(page: int) -> bytes:
     """The stored key of a page of the directory's incarnations."""
     return Table.INCARNATIONS.value + page.to_bytes(8, "big")
@@ -157,6 +170,34 @@ def scan_ranges(prefix: str, after: str, until: str = "") -> list[Range]:
     return [(start, end) for start, end in cut if start < end]
 
 
+def ranges_of_all(prefixes: Iterable[str], after: str, until: str = "") -> list[Range]:
+    """The `scan_ranges` of several prefixes, none below another, in the order of keys.
+
+    Those of two prefixes may alternate: ``p`` comes before ``p-x``, and ``p/…`` after it.
+    """
+    return sorted(each for prefix in prefixes for each in scan_ranges(prefix, after, until))
+
+
+def describe_place(stored: bytes) -> str:
+    """A place in a table, at a record or between two, in words for a message."""
+    table, name = Table(stored[:1]), stored[1:]
+    match table:
+        case Table.FEED:
+            return f"entry {int.from_bytes(name[:8].ljust(8, _ZERO), 'big')}"
+        case Table.PENDING_JOURNAL:
+            return f"page {int.from_bytes(name[:4].ljust(4, _ZERO), 'big')}"
+        case Table.INCARNATIONS:
+            return f"page {int.from_bytes(name[:8].ljust(8, _ZERO), 'big')}"
+        case _:
+            # places between keys have a zero byte, and no key
+            return ascii(name.partition(_ZERO)[0].decode(errors="replace")[:80])
+
+
+def describe_table(stored: bytes) -> str:
+    """The name of the table in which this place is."""
+    return Table(stored[:1]).name.lower().replace("_", " ")
+
+
 def describe(stored: bytes) -> str:
     """The record at `stored`, in words for a message."""
     table, name = Table(stored[:1]), stored[1:].decode(errors="replace")
@@ -179,5 +220,9 @@ def describe(stored: bytes) -> str:
             return f"the cursor into the feed of {name!r}"
         case Table.IDENTITY:
             return "the identity of the node"
+        case Table.EPOCHS:
+            return f"the seat of peer {name!r}" if name else "the seat of the node"
+        case Table.RESTORATION:
+            return "how the formation was restored"
         case Table.INCARNATIONS:
             return f"page {int.from_bytes(stored[1:], 'big')} of the directory's incarnations"

@@ -7,17 +7,20 @@ here.
 
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from hashlib import blake2b
 from math import inf
 from typing import TypeVar
 
 from ..registry.config import ClusterConfig
-from ..registry.disk import Identity, Unserved
+from ..registry.disk import DirectoryIdentity
 from ..registry.errors import IdentityRefused, StorageFailed
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key, NodeId
+from ..registry.unserved import Unserved
 from .bytestore import Pair, Range, Unreadable
 from .identity import RandomBytes, take
 from .inline import MAX_INLINE
+from .rows import Rows
 from .store import RecordStore
 
 Changes = Mapping[bytes, bytes | None]
@@ -136,6 +139,10 @@ class MemoryDisk:
         self._unreadable.add(key)
         self.damages += 1
 
+    def signing_key(self, known: bytes | None) -> bytes:
+        """The public key in the disk's identity, or one that stands in for a key and signs nothing."""
+        return known or blake2b(self.name.encode(), digest_size=32).digest()
+
     def has_durable(self, key: bytes) -> bool:
         """Whether `key` has a value that survives a crash."""
         return key in self._durable
@@ -175,12 +182,15 @@ class MemoryDisk:
         return (0 if value is None else len(key) + len(value)) - before
 
     def _apply(self, changes: Changes) -> None:
+        # a block that cannot be read lies under what was written since
+        self._unreadable.difference_update(changes)
         for key, value in changes.items():
             if value is not None and key not in self.values:
                 insort(self._keys, key)
             elif value is None and key in self.values:
                 del self._keys[bisect_left(self._keys, key)]
         _update(self.values, changes)
+        self._unreadable.difference_update(changes)  # a new write is in a sound block
 
 
 class MemoryBytes:
@@ -221,6 +231,10 @@ class MemoryBytes:
         """The first `limit` pairs of a range."""
         return self._pairs(self._held().keys_within(within)[:limit])
 
+    def walk(self, within: Range, limit: int) -> list[Pair]:
+        """As `ascending`."""
+        return self.ascending(within, limit)
+
     def descending(self, within: Range, limit: int) -> list[Pair]:
         """The last `limit` pairs of a range, the last one first."""
         return self._pairs(self._held().keys_within(within)[::-1][:limit])
@@ -245,19 +259,35 @@ class MemoryBytes:
         return [(key, value) for key, value in found if value is not None]
 
 
-class MemoryStorage(RecordStore):
-    """The node's `Storage` on a `MemoryDisk`; `open_memory` makes it.
-
-    Equal bytes at one place decode to the same value, so each is decoded once.
-    """
+class MemoryRows(Rows):
+    """Rows in memory. Equal bytes at one place decode to the same value, so each is decoded once."""
 
     _KEPT = 4_096
 
-    def __init__(self, data: MemoryBytes, identity: Identity, max_inline: int = MAX_INLINE) -> None:
+    def __init__(self, data: MemoryBytes) -> None:
+        super().__init__(data)
         self._known: dict[tuple[bytes, bytes], object] = {}
+
+    def unpack(self, stored: bytes, data: bytes, kind: type[T]) -> T:
+        """The value in a row."""
+        value = self._known.get((stored, data))
+        if not isinstance(value, kind):
+            value = super().unpack(stored, data, kind)
+            if len(self._known) >= self._KEPT:
+                self._known.clear()
+            self._known[stored, data] = value
+        return value
+
+
+class MemoryStorage(RecordStore):
+    """The node's `Storage` on a `MemoryDisk`; `open_memory` makes it."""
+
+    def __init__(
+        self, data: MemoryBytes, identity: DirectoryIdentity, max_inline: int = MAX_INLINE
+    ) -> None:
         self._disk = data.disk
         self._damages = self._disk.damages
-        super().__init__(data, identity, max_inline=max_inline)
+        super().__init__(data, identity, max_inline=max_inline, rows=MemoryRows(data))
 
     def load(
         self, keys: Collection[Key], max_bytes: float = inf
@@ -268,15 +298,6 @@ class MemoryStorage(RecordStore):
             self._cache.clear()
         return super().load(keys, max_bytes)
 
-    def _unpack(self, stored: bytes, data: bytes, kind: type[T]) -> T:
-        value = self._known.get((stored, data))
-        if not isinstance(value, kind):
-            value = super()._unpack(stored, data, kind)
-            if len(self._known) >= self._KEPT:
-                self._known.clear()
-            self._known[stored, data] = value
-        return value
-
 
 def open_memory(
     disk: MemoryDisk,
@@ -284,11 +305,21 @@ def open_memory(
     node: NodeId,
     random_bytes: RandomBytes,
     max_inline: int = MAX_INLINE,
+    *,
+    joins: bool = False,
 ) -> MemoryStorage:
-    """Open the node's disk, with the same checks and the same next incarnation as for a directory."""
+    """Open the node's disk, with the same checks and the same next incarnation as for a directory.
+
+    Args:
+        disk, config, node, random_bytes: as in `identity.take`.
+        max_inline: how many accepted instances are kept on pages of the journal.
+        joins: whether a disk that is empty joins a cluster that has formed.
+    """
     data = MemoryBytes(disk)
     try:
-        identity = take(data, config, node, random_bytes, fresh=not disk.values)
+        identity = take(
+            data, config, node, random_bytes, disk.signing_key, fresh=not disk.values, joins=joins
+        )
         return MemoryStorage(data, identity, max_inline)
     except Exception:
         data.close()

@@ -14,10 +14,11 @@ Invariant (R22): a key that is accepted and not learned is named on a page that 
 its instance is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key, KeyText, Value
+from ..registry.unserved import DamagedInstance, Unserved
 
 
 def unsettled(instance: Instance) -> bool:
@@ -69,8 +70,13 @@ class PendingJournal:
         self._emptied: list[int] = []
         self._pages = max(pages, default=-1) + 1
 
-    def changed(self, instances: Mapping[Key, Instance]) -> tuple[int, list[Key]] | None:
-        """The number of a page for a batch with these instances, and the keys to note on it."""
+    def changed(
+        self, instances: Mapping[Key, Instance], withheld: Collection[Key] = ()
+    ) -> tuple[int, list[Key]] | None:
+        """The number of a page for a batch with these instances, and the keys to note on it.
+
+        Keys that are `withheld` are noted as if they were accepted: whatever was, is not known (M18).
+        """
         fresh: list[Key] = []
         page_of = self._page_of
         for key, instance in instances.items():
@@ -79,6 +85,7 @@ class PendingJournal:
                     self._settle(key)
             elif key not in page_of:
                 fresh.append(key)
+        fresh += [key for key in withheld if key not in page_of]
         return (self._begin(fresh), fresh) if fresh else None
 
     def forgotten(self, keys: Iterable[Key]) -> None:
@@ -109,3 +116,8 @@ class PendingJournal:
             self._left[page] -= 1
             if not self._left[page]:
                 self._emptied.append(page)
+
+
+def is_unlearned(found: Instance | Unserved) -> bool:
+    """Whether the outcome of a noted key may still be unknown; a forgotten key counts as settled."""
+    return unsettled(found) if isinstance(found, Instance) else isinstance(found, DamagedInstance)

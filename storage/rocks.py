@@ -28,7 +28,7 @@ from pathlib import Path
 
 import rocksdict
 
-from ..registry.disk import Identity
+from ..registry.disk import DirectoryIdentity
 from ..registry.errors import Damaged, DecreedError, IdentityRefused, StorageFailed
 from .bytestore import Pair, Range, Unreadable
 from .continuity import newest_log
@@ -133,6 +133,10 @@ class RocksBytes:
         """The first `limit` pairs of a range."""
         return self._pairs(within, limit, _forwards)
 
+    def walk(self, within: Range, limit: int) -> list[Pair]:
+        """The first `limit` pairs of a range; the blocks that are read displace no others."""
+        return self._pairs(within, limit, _forwards, keep=False)
+
     def descending(self, within: Range, limit: int) -> list[Pair]:
         """The last `limit` pairs of a range, the last one first."""
         return self._pairs(within, limit, _backwards)
@@ -147,13 +151,15 @@ class RocksBytes:
             raise Unreadable(f"{self._where} is closed")
         return self._db
 
-    def _pairs(self, within: Range, limit: int, walk: Walk) -> list[Pair]:
+    def _pairs(self, within: Range, limit: int, walk: Walk, *, keep: bool = True) -> list[Pair]:
         """Up to `limit` pairs. The error holds no frame, since a frame would keep the iterator alive.
 
         Only the upper bound is set in RocksDB: rocksdict uses a lower bound as an upper one.
         """
         options = rocksdict.ReadOptions()
         options.set_iterate_upper_bound(within[1])
+        # the stubs of rocksdict leave out its argument
+        options.fill_cache(keep)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         with _as_ours(Unreadable):
             cursor = self._open().iter(options)
         try:
@@ -166,6 +172,55 @@ class RocksBytes:
 
     def _not_written(self, reason: str) -> StorageFailed:
         return StorageFailed(f"a write to {self._where} failed: {reason}")
+
+
+class RocksView(RocksBytes):
+    """A `ByteStore` of a database that is opened for reading only, after all writes were closed.
+
+    RocksDB writes its own log of events into the folder, so it must be a copy, or one of links.
+
+    Args:
+        path: the database's folder.
+
+    Raises:
+        Damaged: if RocksDB finds that something is missing or broken.
+        StorageFailed: if the disk fails, or access is denied.
+    """
+
+    def __init__(self, path: Path) -> None:  # pyright: ignore[reportMissingSuperCall]
+        self._where = str(path)
+        options = _options(LOG_BYTES)
+        with _as_ours(lambda reason: _not_opened(self._where, reason)):
+            self._db = rocksdict.Rdict(
+                self._where,
+                options,
+                column_families={"default": options},
+                access_type=rocksdict.AccessType.read_only(False),
+            )
+
+    def close(self) -> None:
+        """Close the database. Safe to call twice."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def write(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
+        """Never called: nothing is written.
+
+        Raises:
+            StorageFailed: always.
+        """
+        raise StorageFailed(f"{self._where} is open for reading only")
+
+
+def repair(path: Path) -> None:
+    """Make a database of whatever tables and records of logs in a folder can be read.
+
+    Raises:
+        Damaged: if nothing can.
+    """
+    with _as_ours(lambda reason: _not_opened(str(path), reason)):
+        rocksdict.Rdict.repair(str(path), _options(LOG_BYTES))
 
 
 def _note(db: rocksdict.Rdict, where: str) -> None:
@@ -200,7 +255,9 @@ class RocksStorage(RecordStore):
         release: unlocks the directory; called once, after the database is closed.
     """
 
-    def __init__(self, data: RocksBytes, identity: Identity, release: Callable[[], None]) -> None:
+    def __init__(
+        self, data: RocksBytes, identity: DirectoryIdentity, release: Callable[[], None]
+    ) -> None:
         super().__init__(data, identity)
         self._release = release
 

@@ -11,6 +11,7 @@ Invariants:
   `inline` for the instances that have no rows.
 * The cache equals what is stored; see `cache`.
 * No instance below the floor of a series is served, even if rows of it exist; see `floors`.
+* A key that is noted and has no row has lost it, and reads back as damaged; see `lost`.
 * After a failed write or sync every later one fails; reads still work.
 * A synced write makes everything before it durable, even if it holds no records itself.
 """
@@ -20,42 +21,45 @@ from contextlib import contextmanager
 from heapq import merge
 from math import inf
 from operator import itemgetter
-from typing import TypeVar
 
 from ..registry import errors
+from ..registry.checked import CheckedPage
 from ..registry.disk import (
     CursorRecord,
-    DamagedInstance,
+    DirectoryIdentity,
     FeedEntry,
-    Identity,
     PeerRecord,
     Record,
     Recovered,
     ScanPage,
-    Unserved,
     weight_of_learned,
 )
 from ..registry.keys import sort_key
+from ..registry.locks.restored import Restoration
 from ..registry.paxos.instance import EMPTY, Class, Instance
 from ..registry.types import Key
-from . import incarnations, layout
+from ..registry.unserved import DamagedInstance, Unserved, WithheldInstance
+from . import incarnations, layout, seat
 from .batch import WriteBatch
-from .bytestore import ByteStore, Pair, Range, Unreadable
+from .bytestore import ByteStore, Range, Unreadable
 from .cache import CACHE_BYTES, InstanceCache
 from .floors import Floor, Floors, TermRows
 from .inline import MAX_INLINE, InlineInstances
 from .layout import Table
-from .pending_journal import JournalPage, PendingJournal, unsettled
-from .records import damaged, pack_all, unpack
+from .lost import LostRecords
+from .pending_journal import JournalPage, PendingJournal, is_unlearned
+from .policies import newest_policies
+from .records import damaged, pack_all
+from .rows import Rows
 from .runs import FeedRun
+from .walk import check_page
+from .withheld import unserved
 
-_FIRST_CHUNK, _CHUNK = 16, 64
-_CHUNK_BYTES = 256 * 1024
-"""The bounds on rows that are fetched together: their number, and their bytes once that is known."""
+_FLOORS_AT_ONCE = 1_000
+KNOWN_RUNS = 64
+"""So many runs that the reader knows are looked at for a page of the feed."""
 READ_AT_ONCE = 32
 """How many instances are read from the disk together when there is a bound on their bytes."""
-
-T = TypeVar("T")
 
 
 class RecordStore:
@@ -66,6 +70,7 @@ class RecordStore:
         identity: with the new incarnation, already durable in `data`.
         cache_bytes: how much memory the recently used instances may take.
         max_inline: how many instances may be stored on pages of notes only.
+        rows: reads rows of `data`; by default `Rows` does.
 
     Raises:
         Damaged: if a record that a node needs at its start cannot be read.
@@ -74,22 +79,27 @@ class RecordStore:
     def __init__(
         self,
         data: ByteStore,
-        identity: Identity,
+        identity: DirectoryIdentity,
         cache_bytes: int = CACHE_BYTES,
         max_inline: int = MAX_INLINE,
+        rows: Rows | None = None,
     ) -> None:
         self._data = data
+        self._rows = rows or Rows(data)
         self._identity = identity
         self._failure: str | None = None
         self._unsynced = False
         self._cache = InstanceCache(cache_bytes)
-        self._floors = Floors(self._table(Table.FLOORS, Floor))
+        restored = next(self._rows.table(Table.RESTORATION, Restoration), None)
+        self._floors = Floors(self._rows.table(Table.FLOORS, Floor), restored)
+        self._lost = LostRecords(data)
         pages = dict(self._pages())
         self._held = InlineInstances(pages.values(), max_inline)
-        unlearned = self._unlearned(pages)
+        unlearned, withheld = self._unlearned(pages)
         self._notes = PendingJournal(pages, unlearned)
-        self._recovered = self._recover(unlearned)
-        self._feed_end = self._recovered.feed_end
+        self._feed_end = self._feed_end_found()
+        self._tell_floors()
+        self._recovered = self._recover(unlearned, withheld)
 
     def recovered(self) -> Recovered:
         """The state that was found when the store was opened."""
@@ -129,7 +139,18 @@ class RecordStore:
             found = self._data.get_many([layout.instance_key(key) for key in keys])
         except Unreadable:
             return {key: self._load_one(key) for key in keys}
+        if found.count(None) == len(found) and self._has_rows_alone:
+            return dict.fromkeys(keys, EMPTY)
         return {key: self._judge(key, data) for key, data in zip(keys, found, strict=True)}
+
+    @property
+    def _has_rows_alone(self) -> bool:
+        """Whether a key without a row has nothing: none is held on a page, lost or restored."""
+        return not self._held and not self._lost and self._floors.restoration is None
+
+    def keep_in_memory(self, keeps: bool) -> None:
+        """Whether what is read and written from now on stays in memory; see `Storage`."""
+        self._cache.grows = keeps
 
     def _instances(self, within: Range) -> Iterator[tuple[bytes, Instance, int]]:
         """All instances of a range in order: stored key, instance, approximate bytes.
@@ -137,9 +158,7 @@ class RecordStore:
         The held instances are read first: if one gets a row meanwhile, the row counts.
         """
         held = self._held.within(within)
-        rows = (
-            (at, self._unpack(at, data, Instance), len(data)) for at, data in self._each(within)
-        )
+        rows = ((at, self._instance(at, data), len(data)) for at, data in self._rows.each(within))
         last = None
         for found in merge(rows, held, key=itemgetter(0)):
             if found[0] != last:
@@ -155,16 +174,22 @@ class RecordStore:
         self._check_healthy()
         batch = WriteBatch(self._identity, self._feed_end)
         batch.add(records)
-        held = self._note(batch)
+        withheld = batch.withhold(self.load) if batch.withheld else ()
+        held = self._note(batch, withheld)
         floors, gone = self._forget(batch) if batch.floors else ([], set[Key]())
         self._notes.forgotten(gone)
         self._write(batch.rows, sync)
         if sync:
             self._notes.synced()
         self._identity, self._feed_end = batch.identity, batch.feed_end
+        with_rows = [*batch.instances, *withheld] if withheld else batch.instances
+        self._lost.written(with_rows)
         self._floors.remember(floors)
-        self._held.written(batch.instances, held)
-        self._cache.written(batch.instances, gone)
+        self._held.written(with_rows, held)
+        self._cache.written(batch.instances, gone.union(withheld) if withheld else gone)
+        if batch.restoration is not None:
+            self._floors.restore(batch.restoration)
+            self._cache.clear()  # it may say of a restored term that nothing is there
 
     def sync(self) -> None:
         """Make all writes so far durable.
@@ -180,13 +205,19 @@ class RecordStore:
             self._notes.synced()
 
     def scan(
-        self, prefix: str, after: str, limit: int, max_bytes: int, until: str = ""
+        self,
+        prefix: str,
+        after: str,
+        limit: int,
+        max_bytes: int,
+        until: str = "",
+        within: tuple[str, ...] = (),
     ) -> ScanPage:
         """Instances under `prefix` after `after`: at most `limit`, and no more after `max_bytes`."""
         instances: list[tuple[Key, Instance]] = []
         size = 0
-        for within in layout.scan_ranges(prefix, after, until):
-            for stored, instance, length in self._instances(within):
+        for stretch in layout.ranges_of_all(within or (prefix,), after, until):
+            for stored, instance, length in self._instances(stretch):
                 if instance.learned is None and instance.accepted is None:
                     continue
                 if len(instances) >= limit or (instances and size >= max_bytes):
@@ -195,25 +226,39 @@ class RecordStore:
                 size += length
         return ScanPage(tuple(instances), complete=True)
 
-    def feed(self, start: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
-        """Up to `limit` entries from `start` on, and the index after the last one returned."""
+    def feed(self, start: int, limit: int, known_below: int = 0) -> tuple[Sequence[FeedEntry], int]:
+        """Up to `limit` entries from `start` on, and the index where the next ones begin.
+
+        Runs that end below `known_below` are told only as far as their keys are reserved.
+        """
         entries: list[FeedEntry] = []
-        for stored, data in self._each(layout.feed_range(self._run_with(start))):
-            run, first = self._unpack(stored, data, FeedRun), layout.feed_index(stored)
-            found = run.entries(first, start, limit - len(entries))
+        known = 0
+        for stored, data in self._rows.each(layout.feed_range(self._run_with(start))):
+            run, first = self._rows.unpack(stored, data, FeedRun), layout.feed_index(stored)
+            room = limit - len(entries)
+            if first + len(run.keys) <= known_below:
+                found, start = run.reserved(first, start, room)
+                known += 1
+            else:
+                found = run.entries(first, start, room)
+                start = found[-1].index + 1 if found else start
             entries += found
-            start = found[-1].index + 1 if found else start
-            if len(entries) >= limit:
+            if len(entries) >= limit or known >= KNOWN_RUNS:
                 break
         return entries, start
+
+    def check(self, position: bytes, max_bytes: int) -> CheckedPage:
+        """Read everything from `position` on that lies in the store, and check it."""
+        page = check_page(self._data, self._rows, position, max_bytes)
+        return page if position else self._lost.told_on(page)
 
     def last_slot(self, series: str) -> int:
         """The highest slot that is learned here, or the floor; takes a seek and a few steps back."""
         floor = self._floors.of(series)
         start, end = layout.slots_range(series, floor)
-        while pairs := self._descending((start, end), 1):
+        while pairs := self._rows.descending((start, end), 1):
             stored, data = pairs[0]
-            if self._unpack(stored, data, Instance).learned is not None:
+            if self._instance(stored, data).learned is not None:
                 return int(layout.key_of(stored).rpartition("@")[2])
             end = stored
         return floor
@@ -223,57 +268,76 @@ class RecordStore:
         self._data.close()
 
     def _pages(self) -> Iterator[tuple[int, JournalPage]]:
-        for stored, data in self._each(layout.table_range(Table.PENDING_JOURNAL)):
-            yield layout.journal_page(stored), self._unpack(stored, data, JournalPage)
+        for stored, data in self._rows.each(layout.table_range(Table.PENDING_JOURNAL)):
+            yield layout.journal_page(stored), self._rows.unpack(stored, data, JournalPage)
 
-    def _unlearned(self, pages: Mapping[int, JournalPage]) -> tuple[Key, ...]:
-        """The keys on these pages whose outcome is not known, in order.
+    def _unlearned(
+        self, pages: Mapping[int, JournalPage]
+    ) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
+        """The keys on these pages whose outcome is not known, in order; and the withheld ones of them.
 
         A key that cannot be read is included: it was accepted, and its state is unknown.
         """
         noted = sorted({key for page in pages.values() for key in page.each_key()}, key=sort_key)
-        found = self.load(noted)
+        found = dict(self.load(noted))
         self._held.keep(found)
-        return tuple(key for key in noted if _is_unlearned(found[key]))
+        lost = self._lost.look_for(noted, found)
+        self._cache.written({}, lost.keys())
+        found.update(lost)
+        unlearned = tuple(key for key in noted if is_unlearned(found[key]))
+        return unlearned, tuple(k for k in unlearned if isinstance(found[k], WithheldInstance))
 
-    def _recover(self, unlearned: tuple[Key, ...]) -> Recovered:
-        pages = self._table(Table.INCARNATIONS, bytes)
+    def _recover(self, unlearned: tuple[Key, ...], withheld: tuple[Key, ...]) -> Recovered:
+        pages = self._rows.table(Table.INCARNATIONS, bytes)
+        epoch = seat.own_seat(self._rows)
         return Recovered(
             identity=self._identity,
             history=incarnations.joined(pages, self._identity.incarnation, self._data.where),
-            peers=tuple(self._table(Table.PEERS, PeerRecord)),
-            cursors=tuple(self._table(Table.CURSORS, CursorRecord)),
-            feed_end=self._feed_end_found(),
+            peers=tuple(self._rows.table(Table.PEERS, PeerRecord)),
+            cursors=tuple(self._rows.table(Table.CURSORS, CursorRecord)),
+            feed_end=self._feed_end,
             unlearned=unlearned,
-            classes=tuple(self._table(Table.CLASSES, Class)),
+            classes=tuple(self._rows.table(Table.CLASSES, Class)),
+            floors=self._floors.all(),
+            epoch=epoch,
+            members=seat.members(epoch, self.load),
+            seats=tuple(seat.peer_seats(self._rows)),
+            withheld=withheld,
+            restoration=self._floors.restoration,
+            disputed=seat.disputed(self._data, self.load),
+            policies=tuple(newest_policies(self._rows, self.load)),
         )
+
+    def _tell_floors(self) -> None:
+        """Append the entries of floors that an earlier build raised, some in each batch (M16)."""
+        untold = list(self._floors.untold(self._feed_end))
+        for start in range(0, len(untold), _FLOORS_AT_ONCE):
+            some = untold[start : start + _FLOORS_AT_ONCE]
+            self.write([record for records in some for record in records])
 
     def _run_with(self, index: int) -> int:
         """The first entry of the run with entry `index`, or of an earlier run, which does no harm."""
-        pairs = self._descending((layout.feed_key(0), layout.feed_key(index + 1)), 1)
+        pairs = self._rows.descending((layout.feed_key(0), layout.feed_key(index + 1)), 1)
         return layout.feed_index(pairs[0][0]) if pairs else index
 
     def _feed_end_found(self) -> int:
         """The end of the feed, from its last run."""
-        for stored, data in self._descending(layout.table_range(Table.FEED), 1):
-            return layout.feed_index(stored) + len(self._unpack(stored, data, FeedRun).keys)
+        for stored, data in self._rows.descending(layout.table_range(Table.FEED), 1):
+            return layout.feed_index(stored) + len(self._rows.unpack(stored, data, FeedRun).keys)
         return 0
 
-    def _table(self, table: Table, kind: type[T]) -> Iterator[T]:
-        for stored, data in self._each(layout.table_range(table)):
-            yield self._unpack(stored, data, kind)
-
-    def _note(self, batch: WriteBatch) -> Mapping[Key, Instance]:
+    def _note(self, batch: WriteBatch, withheld: Collection[Key]) -> Mapping[Key, Instance]:
         """Add the instances to the batch, and a page of the keys that it leaves unsettled.
 
         Returns:
             The instances on the page, which have no rows.
         """
         held: Mapping[Key, Instance] = {}
-        page = self._notes.changed(batch.instances)
+        page = self._notes.changed(batch.instances, withheld)
         if page is not None:
             number, keys = page
-            held = self._held.chosen({k: batch.instances[k] for k in self._cache.blank(keys)})
+            blank = [key for key in self._cache.blank(keys) if key not in withheld]
+            held = self._held.chosen({key: batch.instances[key] for key in blank})
             noted = tuple([key for key in keys if key not in held])
             batch.rows[layout.journal_key(number)] = JournalPage(noted, tuple(held.values()))
         for key, instance in batch.instances.items():
@@ -290,11 +354,12 @@ class RecordStore:
         Raises:
             StorageFailed: if the rows below a floor cannot be read.
         """
-        values, feed_end = batch.rows, batch.feed_end
+        values = batch.rows
         floors: list[Floor] = []
         try:
-            for record in self._floors.raised(batch.floors):
-                floor, rows = self._floors.rows(record, feed_end - 1, self._above(values))
+            for record, before in self._floors.raised(batch.floors):
+                assert layout.feed_key(record.entry) in values, "the batch tells the floor (M16)"
+                floor, rows = self._floors.rows(record, before, self._above(values))
                 values.update(rows)
                 floors.append(floor)
         except errors.Damaged as error:
@@ -307,7 +372,7 @@ class RecordStore:
         """A function that reads rows of terms as if `values` were written."""
 
         def rows(within: Range) -> Iterator[tuple[bytes, int | None]]:
-            for stored, data in self._each(within):
+            for stored, data in self._rows.each(within):
                 yield stored, self._position(stored, data)
             for stored, value in values.items():
                 if within[0] <= stored < within[1]:
@@ -317,7 +382,7 @@ class RecordStore:
 
     def _position(self, stored: bytes, data: bytes) -> int | None:
         is_position = stored.startswith(Table.TERMS.value)
-        return self._unpack(stored, data, int) if is_position else None
+        return self._rows.unpack(stored, data, int) if is_position else None
 
     def _write(self, values: Mapping[bytes, object | None], sync: bool) -> None:
         if values:
@@ -355,43 +420,21 @@ class RecordStore:
 
     def _judge(self, key: Key, data: bytes | None) -> Instance | Unserved:
         if data is None:
-            return self._held.get(key) or EMPTY
+            return self._held.get(key) or self._lost.get(key) or self._floors.restored(key)
+        stored = layout.instance_key(key)
         try:
-            return self._unpack(layout.instance_key(key), data, Instance)
+            return self._rows.unpack(stored, data, Instance)
         except errors.Damaged as error:
-            return DamagedInstance(str(error))
+            return unserved(stored, data, self._data.where, error)
 
-    def _unpack(self, stored: bytes, data: bytes, kind: type[T]) -> T:
-        return unpack(stored, data, kind, self._data.where)
+    def _instance(self, stored: bytes, data: bytes) -> Instance:
+        """The instance in a row.
 
-    def _each(self, within: Range) -> Iterator[Pair]:
-        """All pairs of a range in order, fetched a few at a time; fewer if they are long."""
-        start, end = within
-        count = _FIRST_CHUNK
-        while pairs := self._ascending((start, end), count):
-            yield from pairs
-            start = pairs[-1][0] + b"\0"
-            mean = sum(len(data) for _, data in pairs) // len(pairs)
-            count = max(1, min(_CHUNK, _CHUNK_BYTES // max(1, mean)))
-
-    def _ascending(self, within: Range, limit: int) -> list[Pair]:
+        Raises:
+            Damaged: if it cannot be read, or is withheld.
+        """
         try:
-            return self._data.ascending(within, limit)
-        except Unreadable as error:
-            raise self._lost(within, error) from error
-
-    def _descending(self, within: Range, limit: int) -> list[Pair]:
-        try:
-            return self._data.descending(within, limit)
-        except Unreadable as error:
-            raise self._lost(within, error) from error
-
-    def _lost(self, within: Range, error: Unreadable) -> errors.Damaged:
-        start = within[0].decode(errors="replace")
-        where = self._data.where
-        return errors.Damaged(f"a record from {start!r} on in {where} is damaged: {error}")
-
-
-def _is_unlearned(found: Instance | Unserved) -> bool:
-    """Whether the outcome of a noted key may still be unknown; a forgotten key counts as settled."""
-    return unsettled(found) if isinstance(found, Instance) else isinstance(found, DamagedInstance)
+            return self._rows.unpack(stored, data, Instance)
+        except errors.Damaged as error:
+            why = unserved(stored, data, self._data.where, error)
+            raise errors.Damaged(why.message) from error

@@ -98,6 +98,8 @@ def test_everything_that_is_installed_is_pinned_and_nothing_names_an_index() -> 
         *extras["bench"],
         *extras["docs"],
         *extras["servers-tests"],
+        *extras["ca"],
+        *extras["release"],
     ]:
         name = requirement.split(">")[0].split("=")[0].split("[")[0].lower()
         assert name in names or name == "decreed", f"{name} is not pinned"

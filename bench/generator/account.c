@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MAX_CELLS = 100000 };
@@ -15,22 +16,28 @@ static size_t cell_count;
 static u64 started, ended;
 static double server_before[MAX_PIDS], server_after[MAX_PIDS], client_before, client_after;
 
-// Seconds of CPU of a process and its reaped children, user and system together.
-static double cpu_of(int pid) {
+// Seconds of CPU of the reaped children of a process: a whole number of ticks.
+static double cpu_of_children(int pid) {
     char path[64], text[2048];
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     FILE *file = fopen(path, "r");
-    if (!file) return -1;
+    if (!file) return 0;
     size_t size = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     text[size] = 0;
     char *behind_name = strrchr(text, ')');
-    unsigned long user, system;
-    long child_user, child_system;
-    if (!behind_name || sscanf(behind_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld",
-                               &user, &system, &child_user, &child_system) != 4)
-        return -1;
-    return (user + system + child_user + child_system) / (double)sysconf(_SC_CLK_TCK);
+    long user, system;
+    if (!behind_name || sscanf(behind_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %ld %ld", &user, &system) != 2)
+        return 0;
+    return (user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+// Seconds of CPU of a process and its reaped children, user and system together; -1 if it is gone.
+static double cpu_of(int pid) {
+    clockid_t clock;
+    struct timespec used;
+    if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &used)) return -1;
+    return used.tv_sec + used.tv_nsec / 1e9 + cpu_of_children(pid);
 }
 
 static double own_cpu(void) {
@@ -129,10 +136,10 @@ static void print_cpu(void) {
     for (int i = 0; i < settings.pid_count; i++) {
         // a server that was killed meanwhile has no account any more
         double used = server_before[i] < 0 || server_after[i] < 0 ? 0 : server_after[i] - server_before[i];
-        printf("%s%.2f", i ? ", " : "", used);
+        printf("%s%.4f", i ? ", " : "", used);
         total += used;
     }
-    printf("], \"server_cpu_s\": %.3f, \"client_cpu_s\": %.3f", total, client_after - client_before);
+    printf("], \"server_cpu_s\": %.6f, \"client_cpu_s\": %.6f", total, client_after - client_before);
 }
 
 void print_account(void) {

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 typedef uint8_t u8;
 typedef uint32_t u32;
@@ -27,12 +28,13 @@ typedef enum {
 
 typedef enum { DONE, TAKEN, ABSENT, FAILED } Status;
 
-typedef enum { LINK_DOWN, LINK_DIALLING, LINK_GREETING, LINK_READY } LinkState;
+typedef enum { LINK_DOWN, LINK_DIALLING, LINK_SHAKING_HANDS, LINK_GREETING, LINK_READY } LinkState;
 
 typedef struct {
     int id, fd, endpoint;
     LinkState state;
     bool wants_write;
+    void *tls;          // NULL without TLS
     Buffer in, out;
     u64 retry_at;       // when a link that is down is dialled again
     u64 avoid_until;    // a node that was silent is passed over until then
@@ -89,6 +91,7 @@ typedef struct {
 
 typedef struct {
     const char *op, *prefix, *lock;
+    const char *ca, *cert, *key;  // of TLS; NULL without it
     char host[MAX_ENDPOINTS][64], node[MAX_ENDPOINTS][64];
     int port[MAX_ENDPOINTS], endpoints;
     int clients, outstanding, batch, value_size, pids[MAX_PIDS], pid_count;
@@ -127,6 +130,12 @@ void redial(u64 now);
 void poll_links(int timeout_ms);
 bool all_ready(void);
 int usable_link(int preferred);
+
+// tls.c
+void begin_tls(Link *);
+ssize_t shake_hands(Link *);
+ssize_t tls_send(Link *, const void *, size_t);
+ssize_t tls_receive(Link *, void *, size_t);
 
 // loop.c
 void issue(Op *);

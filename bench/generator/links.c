@@ -108,11 +108,19 @@ void redial(u64 now) {
     }
 }
 
+static ssize_t send_some(Link *link, const u8 *bytes, size_t size) {
+    return link->tls ? tls_send(link, bytes, size) : send(link->fd, bytes, size, MSG_NOSIGNAL);
+}
+
+static ssize_t receive_some(Link *link, u8 *bytes, size_t size) {
+    return link->tls ? tls_receive(link, bytes, size) : recv(link->fd, bytes, size, 0);
+}
+
 void flush(Link *link) {
     if (link->state < LINK_GREETING) return;
     if (protocol->seal) protocol->seal(link);
     while (link->out.sent < link->out.size) {
-        ssize_t sent = send(link->fd, link->out.data + link->out.sent, link->out.size - link->out.sent, MSG_NOSIGNAL);
+        ssize_t sent = send_some(link, link->out.data + link->out.sent, link->out.size - link->out.sent);
         if (sent < 0 && errno == EAGAIN) {
             if (!link->wants_write) watch_socket(link, EPOLL_CTL_MOD, true);
             return;
@@ -129,6 +137,15 @@ static void connected(Link *link) {
     socklen_t size = sizeof error;
     getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &size);
     if (error) { link_failed(link); return; }
+    link->state = LINK_SHAKING_HANDS;
+    if (settings.ca) begin_tls(link);
+}
+
+static void secure(Link *link) {
+    if (link->tls && shake_hands(link) <= 0) {
+        if (errno != EAGAIN) link_failed(link);
+        return;
+    }
     link->state = LINK_GREETING;
     protocol->greet(link);
 }
@@ -136,14 +153,14 @@ static void connected(Link *link) {
 static void readable(Link *link) {
     static u8 chunk[CHUNK];
     for (;;) {
-        ssize_t got = recv(link->fd, chunk, CHUNK, 0);
+        ssize_t got = receive_some(link, chunk, CHUNK);
         if (got < 0 && errno == EAGAIN) return;
         if (got <= 0) { link_failed(link); return; }
         put(&link->in, chunk, got);
         size_t used = protocol->take(link, link->in.data, link->in.size);
         if (link->state < LINK_GREETING) return;
         drop(&link->in, used);
-        if (got < CHUNK) return;
+        if (got < CHUNK && !link->tls) return;  // TLS gives one record at a time
     }
 }
 
@@ -156,6 +173,7 @@ void poll_links(int timeout_ms) {
             if (events[i].events & (EPOLLERR | EPOLLHUP)) link_failed(link);
             else if (events[i].events & EPOLLOUT) connected(link);
         }
+        if (link->state == LINK_SHAKING_HANDS) secure(link);
         if (link->state >= LINK_GREETING && events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) readable(link);
     }
     for (int i = 0; i < link_count; i++)

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+static volatile sig_atomic_t ended_early;
+
 enum { NOT_READY_S = 60 };
 static const u64 MS = 1000000, SECOND = 1000000000;
 
@@ -116,6 +118,9 @@ static void set(const char *name, const char *text) {
     else if (!strcmp(name, "--op")) settings.op = text;
     else if (!strcmp(name, "--prefix")) settings.prefix = text;
     else if (!strcmp(name, "--lock")) settings.lock = text;
+    else if (!strcmp(name, "--ca")) settings.ca = text;
+    else if (!strcmp(name, "--cert")) settings.cert = text;
+    else if (!strcmp(name, "--key")) settings.key = text;
     else if (!strcmp(name, "--clients")) settings.clients = atoi(text);
     else if (!strcmp(name, "--outstanding")) settings.outstanding = atoi(text);
     else if (!strcmp(name, "--batch")) settings.batch = atoi(text);
@@ -179,13 +184,20 @@ static void turn(u64 *begun, u64 start) {
     if (now - *begun >= (u64)(whole * 1e9)) finished = true;
 }
 
+// SIGTERM ends a load early; what was measured so far is printed.
+static void end_early(int number) {
+    (void)number;
+    ended_early = 1;
+}
+
 int main(int count, char **arguments) {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGTERM, end_early);
     read_settings(count, arguments);
     make_ops();
     u64 start = now_ns(), begun = 0;
     open_links();
-    while (!finished) turn(&begun, start);
+    while (!finished && !ended_early) turn(&begun, start);
     stopping = true;
     end_account();
     // events of a watch that are still under way

@@ -1,6 +1,7 @@
 """Memory and disk per node with many keys, and how long a restart with them takes."""
 
 import time
+from dataclasses import replace
 
 from ..bench import Bench
 from ..load import Load, Outcome
@@ -43,13 +44,14 @@ def _one(bench: Bench, cluster: Cluster) -> None:
         bench.record(NAME, f"{keys:,} keys", cluster, figures)
 
 
-def fill(bench: Bench, cluster: Cluster, keys: int) -> Outcome:
+def fill(bench: Bench, cluster: Cluster, keys: int, value_size: int = 64) -> Outcome:
     """Claim `keys` keys, or as many as fit into 15 minutes."""
     outstanding, batch = (8, 100) if cluster.name == "decreed" else (256, 1)
     seconds = 2.0 if bench.settings.short else FILL_S
     load = Load(
         outstanding=outstanding, batch=batch, count=keys, warm_up=0.0, seconds=seconds, clients=3
     )
+    load = replace(load, value_size=value_size)
     found = bench.load(cluster, load)
     return {
         "keys": found["done"],

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,8 +26,10 @@ class NotReady(Exception):
     """A server did not come up, or did not do what the benchmark needs."""
 
 
-def await_that(what: str, holds: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    """Poll until `holds`.
+def await_that(
+    what: str, holds: Callable[[], bool], patience_s: float = PATIENCE_S, pause_s: float = 0.02
+) -> None:
+    """Poll until `holds`, at intervals of `pause_s`.
 
     Raises:
         NotReady: if that takes more than `patience_s` seconds.
@@ -36,7 +38,7 @@ def await_that(what: str, holds: Callable[[], bool], patience_s: float = PATIENC
     while not holds():
         if time.monotonic() > deadline:
             raise NotReady(f"within {patience_s:.0f} s it did not come about that {what}")
-        time.sleep(0.02)
+        time.sleep(pause_s)
 
 
 def _end_with_parent() -> None:
@@ -100,6 +102,14 @@ class Cluster(ABC):
         """Release the ports."""
         self._held.close()
 
+    def environment(self) -> dict[str, str] | None:
+        """The environment of its processes; None for that of the benchmark."""
+        return None
+
+    def tls_options(self) -> Mapping[str, object]:
+        """What the load generator needs to connect by TLS: `ca`, `cert` and `key`; empty without."""
+        return {}
+
     def prefix(self) -> str:
         """An unused prefix for keys."""
         self._keys += 1
@@ -134,6 +144,7 @@ class Cluster(ABC):
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd=self.data(node),
+                env=self.environment(),
                 preexec_fn=_end_with_parent,
             )
 
@@ -165,6 +176,13 @@ class Cluster(ABC):
             self._running[node].kill()
         for node in nodes:
             self._running.pop(node).wait(PATIENCE_S)
+
+    def stop(self) -> None:
+        """SIGTERM all nodes, so that they end by themselves, and wait for it."""
+        for node in self._running.values():
+            node.terminate()
+        while self._running:
+            self._running.popitem()[1].wait(PATIENCE_S)
 
     def end(self) -> None:
         """Kill every running node, even a paused one."""

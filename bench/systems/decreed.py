@@ -5,10 +5,11 @@ import sys
 from collections.abc import Sequence
 from typing import ClassVar
 
-from decreed.client import errors, sync
+from decreed.client import Tls, errors, sync
 from decreed.registry.wire.status import StatusReport
 
 from .cluster import Cluster, NotReady
+from .prefilled import restore, write_snapshot
 
 _COMPILE = """
 import compileall, decreed, pathlib
@@ -23,12 +24,16 @@ class DecreedSystem(Cluster):
 
     Attributes:
         python: the interpreter whose installation of decreed is run.
+        keys: how many keys it has when it starts, by a restore.
+        value_size: the bytes of each of their values.
     """
 
     name = "decreed"
     protocol = "decreed"
     clients = 2  # each has a link to each node
     python: ClassVar[str] = sys.executable
+    keys = 0
+    value_size = 64
 
     @classmethod
     def missing(cls) -> str:
@@ -48,11 +53,29 @@ class DecreedSystem(Cluster):
 
     def prepare(self) -> None:
         """Write ``cluster.toml`` with the defaults of ``decreed init``."""
-        nodes = [f"--node=n{n + 1}=127.0.0.1:{port}" for n, port in enumerate(self.ports)]
+        nodes = [f"--node=n{n + 1}=127.0.0.1:{port}" for n, port in enumerate(self.member_ports())]
         command = [self.python, "-m", "decreed", "init", str(self.folder), *nodes]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder)
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=self.folder, env=self.environment()
+        )
         if done.returncode:
             raise NotReady(f"decreed init failed: {done.stderr}")
+        if self.keys:
+            self._fill()
+
+    def _fill(self) -> None:
+        snapshot = self.folder / "filled.snapshot"
+        write_snapshot(snapshot, self.keys, self.value_size)
+        members = range(len(self.member_ports()))
+        for node in members:
+            self.data(node).mkdir()
+        data = {f"n{node + 1}": self.data(node) / "data" for node in members}
+        restore([self.python, "-m", "decreed"], snapshot, self.folder, data)
+        snapshot.unlink()
+
+    def member_ports(self) -> tuple[int, ...]:
+        """The ports of the nodes that form the cluster."""
+        return self.ports
 
     def command(self, node: int) -> list[str]:
         """``decreed serve`` for one node."""
@@ -74,6 +97,11 @@ class DecreedSystem(Cluster):
         self._keys += 1
         return f"lock{self._keys}"
 
+    @property
+    def tls(self) -> Tls | None:
+        """How a client of the library is secured; None: it is not."""
+        return None
+
     def serving(self) -> bool:
         """Whether every running node votes and reaches every other."""
         nodes = [node for node in range(self.size) if self.is_running(node)]
@@ -88,7 +116,8 @@ class DecreedSystem(Cluster):
     def report(self, node: int) -> StatusReport | None:
         """A node's status report; None if it does not answer."""
         try:
-            with sync.connect(f"127.0.0.1:{self.ports[node]}", timeout=2.0) as registry:
+            address = f"127.0.0.1:{self.ports[node]}"
+            with sync.connect(address, timeout=2.0, tls=self.tls) as registry:
                 reports = registry.status(timeout=2.0)
         except errors.DecreedError:
             return None

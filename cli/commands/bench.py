@@ -159,7 +159,9 @@ class _Run:
         """Carry out the plan, until its end or an interrupt."""
         call = self.call
         async with (
-            connect(*call.endpoints, timeout=call.seconds, cache_decrees=0) as registry,
+            connect(
+                *call.endpoints, timeout=call.seconds, cache_decrees=0, **call.credentials()
+            ) as registry,
             trio.open_nursery() as nursery,
         ):
             bench = LoadTest(registry, self.plan)

@@ -15,6 +15,7 @@ from ..config.contexts import (
     settle_call,
 )
 from ..options import types as o
+from ..options.secured import GIVEN
 from ..shell.deferred import typer
 from ..shell.failures import CommandFailed, error_line
 from ..shell.output import write_error, write_json, write_line
@@ -52,6 +53,7 @@ def show_context(
     context: o.ContextName = None,
     timeout: o.Timeout = None,
     claimant: o.Claimant = None,
+    prefer: o.Prefer = None,
     as_json: o.Json = False,
 ) -> int:
     """Print where the context NAME leads, after options, variables and defaults are counted in."""
@@ -59,7 +61,7 @@ def show_context(
     with o.about_config():
         chosen = chosen_context(name, os.environ)
     nodes = endpoints.addresses if endpoints else None
-    settled = settle_call(nodes, timeout, chosen, os.environ)
+    settled = settle_call(nodes, timeout, chosen, os.environ, GIVEN.get())
     if claimant:
         settled = settled._replace(claimant=claimant)
     facts: dict[str, Any] = {
@@ -68,6 +70,9 @@ def show_context(
         "endpoints": list(settled.endpoints),
         "timeout": settled.timeout,
         "claimant": settled.claimant,
+        "prefer": prefer or chosen.prefer or "home",
+        "tls": settled.tls._asdict() if settled.tls.to_tls() else None,
+        "token": settled.token.file or settled.token.said_by if settled.token else None,
     }
     if as_json:
         write_json(facts)
@@ -76,6 +81,12 @@ def show_context(
     write_line(f"endpoints  {','.join(settled.endpoints)}")
     write_line(f"timeout    {settled.timeout:g}s")
     write_line(f"claimant   {shown(settled.claimant) if settled.claimant else 'user@host'}")
+    write_line(f"prefer     {facts['prefer']}")
+    for name, value in settled.tls._asdict().items():
+        if value is not None:
+            write_line(f"{name:<10} {shown(value)}")
+    if facts["token"]:
+        write_line(f"token      {shown(facts['token'])}")
     return Exit.DONE
 
 
@@ -137,6 +148,9 @@ def _checked(file: ConfigFile, name: str) -> dict[str, Any]:
         "endpoints": list(said.endpoints),
         "timeout": said.timeout,
         "claimant": said.claimant,
+        "prefer": said.prefer,
+        "tls": said.tls._asdict() if said.tls.to_tls() else None,
+        "token": said.token_file,
     }
 
 

@@ -16,12 +16,17 @@ from typing import Annotated
 import trio
 
 from ...client import NodeDown, Registry, StatusReport, connect
+from ...registry.cluster_secret import ClusterSecret
 from ...registry.config import ClusterConfig
 from ...registry.disk import Storage
 from ...registry.errors import DecreedError, Exit, Unreachable
+from ..config.cluster_secret import beside, load_secret
+from ..config.new_secret import keep_secret
 from ..config.settings import load_config, read_config
 from ..config.settings_text import config_text, with_addresses, write_file
 from ..options import types as o
+from ..options.node_start import NodeStart
+from ..shell.core_files import write_no_core_file
 from ..shell.deferred import typer
 from ..shell.documents import claim_line
 from ..shell.error_groups import run_async
@@ -30,7 +35,7 @@ from ..shell.logs import LogForm, LogLevel, set_up_logs
 from ..shell.output import write_json, write_line
 from ..shell.ports import LOCALHOST, held_ports
 from ..shell.shown import show
-from .serve import NodeStart, ServerParts, open_node, server_parts, stop_on_signal
+from .serve import Opened, ServerParts, open_node, server_parts, stop_on_signal
 
 NODES = ("n1", "n2", "n3")
 DEFAULT_DATA = Path(".decreed")
@@ -75,11 +80,13 @@ class DevCluster:
         folder: holds the config and the nodes' directories.
         config_path: the ``cluster.toml`` in it.
         config: what it says.
+        secret: what the nodes prove to each other.
     """
 
     folder: Path
     config_path: Path
     config: ClusterConfig
+    secret: ClusterSecret
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -89,7 +96,9 @@ class DevCluster:
     def starts(self) -> list[NodeStart]:
         """What each node is started with."""
         return [
-            NodeStart(self.config_path, self.config, node, self.folder / node)
+            NodeStart(
+                *(self.config_path, self.config, node, self.folder / node), secret=self.secret
+            )
             for node in self.config.nodes
         ]
 
@@ -142,11 +151,14 @@ def prepare(
         load_config(path)  # raises an error that names its faults
         text = with_addresses(read_config(path), _addresses(ports))
         write_file(path, text, replace=True)
-    return DevCluster(folder, path, load_config(path))
+    config, secret = load_config(path), beside(path)
+    keep_secret(secret)
+    return DevCluster(folder, path, config, load_secret(secret))
 
 
 async def run_cluster(cluster: DevCluster, body: Callable[[], Awaitable[None]]) -> None:
     """Run all nodes and, once they listen, `body`; its end or a signal stops them."""
+    write_no_core_file()
     parts = server_parts()
     stop = trio.Event()
     with ExitStack() as stack:
@@ -176,7 +188,7 @@ async def _serve(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     with about(f"node {start.node}", "if the port is taken, choose others with --port"):
-        await parts.serve(start, storage, stop, task_status.started)
+        await parts.serve(start, Opened(storage), stop, task_status.started)
 
 
 async def _run_body(body: Callable[[], Awaitable[None]], stop: trio.Event) -> None:

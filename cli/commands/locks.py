@@ -13,6 +13,7 @@ from ...registry.types import MAX_KEY_BYTES
 from ..options import types as o
 from ..options.connection import with_registry
 from ..shell.deferred import typer
+from ..shell.documents import proven_text
 from ..shell.failures import CommandFailed, about
 from ..shell.output import write_json, write_line
 from ..shell.shown import show as shown
@@ -200,7 +201,8 @@ def _lock(holder: Holder) -> str:
 
 def _who(holder: Holder) -> str:
     note = f", note: {shown(holder.note)}" if holder.note else ""
-    return f"{shown(holder.name)} since {time_text(holder.since_ms)} (term {holder.term}{note})"
+    who = f"{shown(holder.name)}{proven_text(holder.identity)}"
+    return f"{who} since {time_text(holder.since_ms)} (term {holder.term}{note})"
 
 
 def _document(lock_state: LockState) -> dict[str, Any]:
@@ -218,6 +220,7 @@ def _holder_document(holder: Holder) -> dict[str, Any]:
         "lock": holder.lock,
         "term": holder.term,
         "holder": holder.name,
+        "identity": holder.identity,
         "host": holder.host,
         "pid": holder.pid,
         "since": time_text(holder.since_ms),

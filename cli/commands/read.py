@@ -25,6 +25,7 @@ def get(
     raw: o.Raw = False,
     endpoints: o.EndpointsText = None,
     context: o.ContextName = None,
+    prefer: o.Prefer = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -32,7 +33,7 @@ def get(
 
     Exit code 4: nobody has frozen it; 5: no quorum could be asked, so it is not known.
     """
-    call = o.Call.of(endpoints, timeout, as_json, context)
+    call = o.Call.of(endpoints, timeout, as_json, context).reading(context, prefer)
 
     async def ask(registry: Keys) -> tuple[Decree | None, str]:
         decree = await registry.get(key, timeout=call.seconds)
@@ -53,6 +54,7 @@ def latest(
     raw: o.Raw = False,
     endpoints: o.EndpointsText = None,
     context: o.ContextName = None,
+    prefer: o.Prefer = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -60,7 +62,7 @@ def latest(
 
     Exit code 4: no slot is decided yet.
     """
-    call = o.Call.of(endpoints, timeout, as_json, context)
+    call = o.Call.of(endpoints, timeout, as_json, context).reading(context, prefer)
 
     async def ask(registry: Keys) -> tuple[Decree | None, bool]:
         decree = await registry.latest(series, timeout=call.seconds)
@@ -85,6 +87,7 @@ def list_keys(
     keys: KeysOnly = False,
     endpoints: o.EndpointsText = None,
     context: o.ContextName = None,
+    prefer: o.Prefer = None,
     timeout: o.Timeout = None,
     as_json: o.Json = False,
 ) -> int:
@@ -93,7 +96,7 @@ def list_keys(
     Every decree whose claim was answered before the list began is in it. It is no snapshot of one
     instant.
     """
-    call = o.Call.of(endpoints, timeout, as_json, context)
+    call = o.Call.of(endpoints, timeout, as_json, context).reading(context, prefer)
 
     async def ask(registry: Keys) -> None:
         async for decree in registry.list(prefix):

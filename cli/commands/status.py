@@ -1,21 +1,34 @@
 """``decreed status`` and ``decreed version``: the nodes' status, and the version of this program."""
 
 import platform
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ...client.keys import Keys
 from ...client.requests.results import NodeDown
-from ...registry.errors import Exit
+from ...registry.addresses import is_loopback, split_address
+from ...registry.errors import ConfigError, Exit
 from ...registry.version import FORMAT, VERSION, build
 from ...registry.wire import handshake
-from ...registry.wire.status import PeerStatus, StatusReport
+from ...registry.wire.members import MemberSeat, MembersReport, Role
+from ...registry.wire.status import CertificatePart, CertificateStatus, PeerStatus, StatusReport
 from ..options import types as o
-from ..options.connection import with_keys
+from ..options.connection import ask_members, with_keys
 from ..shell.failures import about
 from ..shell.output import write_json, write_line
 from ..shell.shown import counted, one_line
+
+if TYPE_CHECKING:
+    from ...client.requests.changing import MembersClient
+
+DAY_S = 86_400
+MAX_EXPIRING = 8
+EXPIRY_S = 30 * DAY_S
+FULL = 0.9
+"""From this part of a quota on, its use is shown."""
+"""A certificate that expires sooner is shown to people; JSON always has the time."""
 
 
 def status(
@@ -26,6 +39,8 @@ def status(
 ) -> int:
     """Print what each node says of itself.
 
+    Nodes that join are shown with how far they have come.
+
     Exit code 0: enough nodes vote to freeze keys; 5: too few do.
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
@@ -35,12 +50,36 @@ def status(
 
     with about("status"):
         nodes = with_keys(call, ask)
+        guests = _guests(call, nodes)
     if as_json:
-        write_json({"nodes": [_document(node) for node in nodes], "quorum": has_quorum(nodes)})
+        write_json(
+            {
+                "nodes": [_document(node) for node in nodes],
+                "guests": [_guest_document(seat) for seat in guests],
+                "quorum": has_quorum(nodes),
+                "warnings": warnings_of(nodes),
+            }
+        )
     else:
         for node in nodes:
             write_line(_line(node))
+        for seat in guests:
+            write_line(_guest_line(seat))
+        for text in warnings_of(nodes):
+            write_line(f"warning: {text}")
     return Exit.DONE if has_quorum(nodes) else Exit.UNREACHABLE
+
+
+def _guests(call: o.Call, nodes: list[StatusReport | NodeDown]) -> list[MemberSeat]:
+    """The nodes that want a vote and have none: members know them, and clients need not."""
+    reports = [node for node in nodes if isinstance(node, StatusReport)]
+    if not any(report.guests for report in reports):
+        return []
+
+    async def ask(cluster: "MembersClient") -> MembersReport:
+        return await cluster.report(cluster.deadline())
+
+    return list(ask_members(call, ask).of(Role.GUEST))
 
 
 def version(as_json: o.Json = False, timeout: o.NoTimeout = None) -> int:
@@ -73,13 +112,153 @@ def _line(node: StatusReport | NodeDown) -> str:
         at = "" if node.address in cause else f"{one_line(node.address, 200)}: "
         return f"{one_line(node.node or '?', 100):<8} down     {at}{cause}"
     name, decrees = one_line(node.node, 100), counted(node.decrees, "decree")
-    state = "voting" if node.voting else "silent"
+    state = _state(node)
+    if is_bare(node):
+        version = one_line(node.version, 200)
+        return f"{name:<8} {state:<8} version {version}; more takes the right 'read' on $status"
+    withheld = f", withholds {counted(node.withheld, 'key')}" if node.withheld else ""
     trouble = f"; {one_line(node.trouble, 500)}" if node.trouble else ""
+    if node.met_damage:
+        met = counted(node.met_damage, "read")
+        trouble += (
+            f"; {met} met damage since its start, first: {one_line(node.first_damage, 1_000)}"
+        )
+    if node.damage:
+        trouble += f"; its last scrub found: {one_line(node.damage, 1_000)}"
+    for peer in node.peers:
+        if peer.refused:
+            trouble += f"; of {one_line(peer.node, 100)}: {one_line(peer.refused, 500)}"
+    trouble += _security(node) + _full_quotas(node)
     return (
-        f"{name:<8} {state:<8} {decrees}, {node.unlearned} unlearned, "
+        f"{name:<8} {state:<8} {decrees}, {_lag(node)}{node.unlearned} unlearned{withheld}, "
         f"incarnation {node.incarnation}, up {node.uptime_ms / 1000:.0f} s, "
-        f"version {one_line(node.version, 200)}{trouble}"
+        f"version {one_line(node.version, 200)}{policy_words(node)}{trouble}"
     )
+
+
+def is_bare(node: StatusReport) -> bool:
+    """Whether a report says only what everybody may know."""
+    return not node.cluster_id
+
+
+def policy_words(node: StatusReport) -> str:
+    """Which policy a node obeys, if there is one, and whether anything begins there."""
+    said = f", policy {node.policy}" if node.newest_policy else ""
+    if node.policy_fault:
+        said += (
+            f" and not {node.newest_policy}, which it cannot read:"
+            f" {one_line(node.policy_fault, 500)}"
+        )
+    if node.voting and not node.policy_confirmed:
+        said += ", policy not confirmed"
+    return said
+
+
+def warnings_of(nodes: list[StatusReport | NodeDown]) -> list[str]:
+    """What is wrong between the nodes, or with all of them."""
+    told = [node for node in nodes if isinstance(node, StatusReport) and not is_bare(node)]
+    warnings: list[str] = []
+    obeyed = {number: _names(told, number) for number in sorted({node.policy for node in told})}
+    if len(obeyed) > 1:
+        each = "; ".join(f"{names} {number}" for number, names in obeyed.items())
+        warnings.append(f"the nodes obey different policies: {each}")
+    elif 0 in obeyed and any(is_exposed(node) for node in told):
+        warnings.append(
+            "there is no policy: every client that the nodes let in may do everything; see"
+            " 'decreed policy apply --help'"
+        )
+    return warnings
+
+
+def _names(nodes: list[StatusReport], policy: int) -> str:
+    return " ".join(one_line(node.node, 100) for node in nodes if node.policy == policy)
+
+
+def is_exposed(node: StatusReport) -> bool:
+    """Whether others than this machine's own users may reach a node: it has TLS, or an address."""
+    return node.tls_expires_ms is not None or not _is_near(node.address)
+
+
+def _is_near(address: str) -> bool:
+    try:
+        host = split_address(address)[0]
+        return host == "localhost" or is_loopback(host)
+    except (ConfigError, ValueError):  # a name may stand for any address
+        return False
+
+
+def _security(node: StatusReport) -> str:
+    """What an operator should mend: a fault of TLS, or an expiry within 30 days."""
+    said = f"; {one_line(node.tls_fault, 500)}" if node.tls_fault else ""
+    expiring = [each for each in node.certificates if _expires_soon(each.expires_ms)]
+    for each in expiring[:MAX_EXPIRING]:
+        whose = (
+            f"the CA {each.whose}"
+            if each.part is CertificatePart.CA
+            else f"the certificate of {each.whose}"
+        )
+        said += f"; {one_line(whose, 300)} {_in_days(each.expires_ms)}"
+    if len(expiring) > MAX_EXPIRING:
+        said += f"; and {len(expiring) - MAX_EXPIRING} more expire"
+    if not node.certificates and node.tls_expires_ms and _expires_soon(node.tls_expires_ms):
+        said += (
+            f"; a certificate {_in_days(node.tls_expires_ms)}"  # an earlier version tells no more
+        )
+    return said
+
+
+def _expires_soon(expires_ms: int) -> bool:
+    return expires_ms / 1000 - time.time() < EXPIRY_S
+
+
+def _in_days(expires_ms: int) -> str:
+    left_s = expires_ms / 1000 - time.time()
+    return f"expires in {left_s / DAY_S:.0f} days" if left_s > 0 else "has expired"
+
+
+def _full_quotas(node: StatusReport) -> str:
+    """The quotas of which nothing, or hardly anything, is left; `--json` shows all of them."""
+    said = ""
+    for use in node.quotas:
+        for used, most, what in (
+            (use.keys, use.max_keys, "keys"),
+            (use.bytes, use.max_bytes, "bytes"),
+        ):
+            if most is not None and used >= FULL * most:
+                who, place = one_line(use.of, 200), one_line(use.on, 600)
+                said += f"; {who} has {used:,} of {most:,} {what} on '{place}'"
+    return said
+
+
+def _state(node: StatusReport) -> str:
+    if node.observes:
+        return "observes"
+    return "voting" if node.voting else "silent"
+
+
+def _lag(node: StatusReport) -> str:
+    """How far behind a node is that has no vote now; a voter counts by what it votes for."""
+    if node.behind is None:
+        return "may be behind, " if node.observes else ""
+    return "" if node.voting else f"{node.behind:,} behind, "
+
+
+def _guest_line(seat: MemberSeat) -> str:
+    """A node that joins; members are asked about it."""
+    name, address = one_line(seat.node, 100), one_line(seat.address, 300)
+    lag = "" if seat.behind is None else f", {seat.behind:,} behind"
+    trouble = f"; {one_line(seat.trouble, 1_000)}" if seat.trouble else ""
+    return f"{name:<8} joins    {'up' if seat.up else 'down'}{lag}, at {address}{trouble}"
+
+
+def _guest_document(seat: MemberSeat) -> dict[str, Any]:
+    return {
+        "node": seat.node,
+        "address": seat.address,
+        "up": seat.up,
+        "behind": seat.behind,
+        "trouble": seat.trouble,
+    }
 
 
 def _document(node: StatusReport | NodeDown) -> dict[str, Any]:
@@ -87,7 +266,9 @@ def _document(node: StatusReport | NodeDown) -> dict[str, Any]:
         return {"node": node.node, "address": node.address, "up": False, "error": str(node.error)}
     return {
         "node": node.node,
+        "address": node.address,
         "up": True,
+        "restricted": is_bare(node),
         "voting": node.voting,
         "trouble": node.trouble,
         "cluster_id": node.cluster_id,
@@ -96,11 +277,32 @@ def _document(node: StatusReport | NodeDown) -> dict[str, Any]:
         "version": node.version,
         "decrees": node.decrees,
         "unlearned": node.unlearned,
+        "withheld": node.withheld,
         "prepare_quorum": node.prepare_quorum,
         "accept_quorum": node.accept_quorum,
         "uptime_ms": node.uptime_ms,
+        "scrubbed_ms": node.scrubbed_ms,
+        "damage": node.damage,
+        "epoch": node.epoch,
+        "observes": node.observes,
+        "behind": node.behind,
+        "met_damage": node.met_damage,
+        "first_damage": node.first_damage,
+        "tls_expires_ms": node.tls_expires_ms,
+        "tls_fault": node.tls_fault,
+        "certificates": [_certificate(each) for each in node.certificates],
+        "policy": node.policy,
+        "newest_policy": node.newest_policy,
+        "policy_confirmed": node.policy_confirmed,
+        "policy_fault": node.policy_fault,
+        "quotas": [msgspec.structs.asdict(use) for use in node.quotas],
         "peers": [_peer(peer) for peer in node.peers],
     }
+
+
+def _certificate(certificate: CertificateStatus) -> dict[str, Any]:
+    shown = msgspec.structs.asdict(certificate)
+    return shown | {"part": certificate.part.name.lower(), "marks": list(certificate.marks)}
 
 
 def _peer(peer: PeerStatus) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def wait(
     raw: o.Raw = False,
     endpoints: o.EndpointsText = None,
     context: o.ContextName = None,
+    prefer: o.Prefer = None,
     timeout: o.Patience = None,
     as_json: o.Json = False,
 ) -> int:
@@ -42,7 +43,7 @@ def wait(
 
     Exit code 4: the time ran out and nobody had frozen it.
     """
-    call = o.Call.of(endpoints, timeout, as_json, context)
+    call = o.Call.of(endpoints, timeout, as_json, context).reading(context, prefer)
 
     async def ask(registry: Registry) -> Decree:
         timeout = LONG_SECONDS if call.timeout is None else call.timeout
@@ -63,6 +64,7 @@ def watch(
     since: Since = None,
     endpoints: o.EndpointsText = None,
     context: o.ContextName = None,
+    prefer: o.Prefer = None,
     timeout: o.Patience = None,
     as_json: o.Json = False,
 ) -> int:
@@ -70,7 +72,7 @@ def watch(
 
     With --json each row carries the position from which --since goes on.
     """
-    call = o.Call.of(endpoints, timeout, as_json, context)
+    call = o.Call.of(endpoints, timeout, as_json, context).reading(context, prefer)
 
     thing = prefix or "watch"
 

@@ -6,6 +6,11 @@
     endpoints = ["10.0.0.1:7400", "10.0.0.2:7400"]
     timeout = "5s"
     claimant = "deploy"
+    prefer = "nearest"
+    ca = "prod-ca.pem"              # beside this file; with TLS
+    cert = "deploy.crt"
+    key = "deploy.key"
+    token_file = "deploy.token"     # in place of a certificate; a token itself has no place here
 
 It is ``DECREED_CONFIG``, or ``decreed/config.toml`` in ``XDG_CONFIG_HOME``, by default ``~/.config``.
 An option takes precedence over a variable, that over the context, and that over the default. These are
@@ -20,6 +25,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 from ...registry.addresses import join_address, split_addresses
 from ...registry.errors import BadRequest, ConfigError, DecreedError
 from ..shell.durations import seconds_of
+from .tls_paths import NO_TLS, TlsPaths, beside, of_variables
+from .token_place import TokenPlace, place_of_token
 
 T = TypeVar("T")
 
@@ -29,11 +36,22 @@ ENDPOINTS_VARIABLE = "DECREED_ENDPOINTS"
 TIMEOUT_VARIABLE = "DECREED_TIMEOUT"
 CLAIMANT_VARIABLE = "DECREED_CLAIMANT"
 JSON_VARIABLE = "DECREED_JSON"
+PREFER_VARIABLE = "DECREED_PREFER"
+PREFERENCES = ("home", "nearest")
 DEFAULT_ENDPOINTS = "127.0.0.1:7400,127.0.0.1:7401,127.0.0.1:7402"
 DEFAULT_TIMEOUT = 10.0
 
 _TOP_LEVEL = ("context", "contexts")
-_SETTINGS = ("endpoints", "timeout", "claimant")
+_TLS = ("ca", "cert", "key", "cluster")
+_SETTINGS = ("endpoints", "timeout", "claimant", "prefer", *_TLS, "token_file")
+_EXAMPLES = {
+    "claimant": '"name"',
+    "ca": '"ca.pem", a path',
+    "cert": '"name.crt", a path',
+    "key": '"name.key", a path',
+    "cluster": '"the cluster_id of cluster.toml"',
+    "token_file": '"name.token", a path',
+}
 _LARGEST_FILE = 1 << 20
 
 
@@ -45,12 +63,18 @@ class Context(NamedTuple):
         endpoints: the nodes to talk to.
         timeout: seconds that a call may take.
         claimant: who claims.
+        prefer: where to read from, one of `PREFERENCES`.
+        tls: the files of TLS.
+        token_file: the file of a token.
     """
 
     name: str = ""
     endpoints: tuple[str, ...] = ()
     timeout: float | None = None
     claimant: str | None = None
+    prefer: str | None = None
+    tls: TlsPaths = NO_TLS
+    token_file: str | None = None
 
 
 class ConfigFile(NamedTuple):
@@ -87,7 +111,10 @@ class ConfigFile(NamedTuple):
             name,
             self._endpoints(at, settings.get("endpoints")),
             self._timeout(at, settings.get("timeout")),
-            self._claimant(at, settings.get("claimant")),
+            self._text(at, settings, "claimant"),
+            self._prefer(at, settings.get("prefer")),
+            TlsPaths(*(self._text(at, settings, name) for name in _TLS)).beside(self.path),
+            beside(self.path, self._text(at, settings, "token_file")),
         )
 
     def wrong(self, setting: str, fault: str) -> ConfigError:
@@ -97,9 +124,6 @@ class ConfigFile(NamedTuple):
         return ConfigError(f"{_place(self.path, line_of(self.text, setting))}: {setting} {fault}")
 
     def _check_names(self, at: str, settings: Mapping[str, Any]) -> None:
-        if "tls" in settings:
-            fault = "is for certificates, which this version does not use: take it out"
-            raise self.wrong(f"{at}.tls", fault)
         for name in settings:
             if name not in _SETTINGS:
                 known = ", ".join(_SETTINGS)
@@ -127,9 +151,15 @@ class ConfigFile(NamedTuple):
         except DecreedError as error:
             raise self.wrong(f"{at}.timeout", f"is wrong: {error}") from error
 
-    def _claimant(self, at: str, value: object) -> str | None:
+    def _prefer(self, at: str, value: object) -> str | None:
+        if value not in (None, *PREFERENCES):
+            raise self.wrong(f"{at}.prefer", 'is "home" or "nearest"')
+        return None if value is None else str(value)
+
+    def _text(self, at: str, settings: Mapping[str, Any], name: str) -> str | None:
+        value = settings.get(name)
         if value is not None and not isinstance(value, str):
-            raise self.wrong(f"{at}.claimant", 'is a text: write "name"')
+            raise self.wrong(f"{at}.{name}", f"is a text: write {_EXAMPLES[name]}")
         return value
 
 
@@ -247,11 +277,15 @@ class CallSettings(NamedTuple):
         endpoints: the nodes to talk to.
         timeout: seconds.
         claimant: from the variable or the context; None for the client's default.
+        tls: the files of TLS, from options, variables or the context.
+        token: where the token is, if there is one.
     """
 
     endpoints: tuple[str, ...]
     timeout: float
     claimant: str | None
+    tls: TlsPaths = NO_TLS
+    token: TokenPlace | None = None
 
 
 def settle_call(
@@ -259,6 +293,7 @@ def settle_call(
     timeout: float | None,
     context: Context,
     environ: Mapping[str, str],
+    tls: TlsPaths | None = None,
 ) -> CallSettings:
     """The settings of a call, by precedence: options and variables, the context, the default."""
     usual = DEFAULT_TIMEOUT if context.timeout is None else context.timeout
@@ -266,6 +301,8 @@ def settle_call(
         endpoints or context.endpoints or parse_endpoints(DEFAULT_ENDPOINTS),
         usual if timeout is None else timeout,
         environ.get(CLAIMANT_VARIABLE) or context.claimant,
+        (tls or of_variables(environ)).or_else(context.tls),
+        place_of_token(environ, context.token_file),
     )
 
 
@@ -295,14 +332,19 @@ def check_one_place(
     Raises:
         ConfigError: if the variable names other nodes than the context.
     """
-    variable = environ.get(ENDPOINTS_VARIABLE)
-    if not (variable and endpoints and context.endpoints) or endpoints == context.endpoints:
+    if not (endpoints and context.endpoints) or endpoints == context.endpoints:
         return
-    if endpoints == parse_endpoints(variable):
+    if is_of_variable(endpoints, environ):
         raise ConfigError(
             f"--context {context.name} and {ENDPOINTS_VARIABLE} lead to different nodes: unset the"
             " variable, or leave out --context"
         )
+
+
+def is_of_variable(endpoints: tuple[str, ...] | None, environ: Mapping[str, str]) -> bool:
+    """Whether the nodes are those of the variable, so that no option has named others."""
+    variable = environ.get(ENDPOINTS_VARIABLE)
+    return bool(variable and endpoints) and endpoints == parse_endpoints(variable or "")
 
 
 def is_on(text: str | None) -> bool:

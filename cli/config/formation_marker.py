@@ -53,10 +53,10 @@ def check_not_formed_before(
     wanted = {"cluster_id": config.cluster_id, "node": node}
     if fresh and any(wanted.items() <= note.items() for note in notes):
         raise IdentityRefused(
-            f"{node} has formed before, as {marker_path(config_path)} says, but {data_dir} is "
-            "empty, and a node that forgot its promises must not vote: put the directory back, or "
-            "leave this node out; only if the directories of all members are gone, start every "
-            "node with --new-formation"
+            f"{node} has formed before, as {marker_path(config_path)} says, but {data_dir} is"
+            " empty, and a node that forgot its promises must not vote: put the directory back, or"
+            f" start it with --join HOST:PORT and run 'decreed member replace {node}'; only if the"
+            " directories of all members are gone, start every node with --new-formation"
         )
 
 

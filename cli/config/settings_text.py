@@ -3,6 +3,7 @@
 `decreed.registry.config` defines the settings and their values.
 """
 
+import json
 import os
 import tempfile
 import tomllib
@@ -12,8 +13,18 @@ from typing import Any
 
 import msgspec
 import tomlkit
+from tomlkit.items import Table
 
-from ...registry.config import Limits, LockTerms, Timing, parse_config
+from ...registry.config import (
+    AuditTerms,
+    Limits,
+    LockTerms,
+    PolicyTerms,
+    ScrubPace,
+    Timing,
+    TlsSection,
+    parse_config,
+)
 from ...registry.errors import BadRequest
 from ..shell.failures import CommandFailed, reading
 
@@ -24,13 +35,17 @@ HEAD = """\
 # Names the cluster; a node refuses a data directory or a peer of another one. Never change it.
 cluster_id = {cluster_id}
 
-# The members, each as name = "host:port": 1, 3, 5 or 7 of them. Addresses may change, together on
-# all nodes; the set of names may not.
+# Whether nodes may listen beyond their own machine without TLS: then anybody who reaches one reads and
+# freezes keys.
+insecure = {insecure}
+
+# The members with which the cluster forms, each as name = "host:port": 1, 3, 5 or 7 of them. Later
+# 'decreed member' changes them, and not this file. Addresses may change.
 [members]
 {members}
 
 # How many members a prepare and an accept quorum have. 0 is a majority. Their sum must be more than
-# the number of members, and all nodes must agree; a node that differs is refused.
+# the number of members. Later 'decreed member quorums' changes them.
 [quorums]
 prepare = {prepare}
 accept = {accept}
@@ -48,6 +63,7 @@ LIMITS = {
     "max_all_client_queue_bytes": "The same for all clients; above it those with most are dropped.",
     "max_all_frame_bytes": "Large frames on their way in; more wait, the largest late one is dropped.",
     "max_peer_queue_bytes": "Messages waiting for a slow peer; more are dropped, and sent again later.",
+    "max_guests": "Nodes without a vote that are linked at a time; more have to join by other members.",
 }
 TIMING = {
     "suspect_ms": "A peer silent for this long is passed over as a coordinator.",
@@ -60,10 +76,34 @@ TIMING = {
 LOCKS = {
     "keep_terms": "The latest terms of each lock that are kept at least; older ones are dropped.",
 }
+SCRUB = {
+    "every_hours": "How often a node reads all of it; 0: only when 'decreed scrub' asks.",
+    "bytes_per_second": "How fast it reads then.",
+}
+AUDIT = {
+    "claims": "Whether the audit log ('decreed serve --audit FILE') has claims too.",
+    "required": "Whether a node stops when its audit log cannot be written; otherwise it is an alarm.",
+}
+POLICY = {
+    "max_age_ms": "How long a node without a quorum begins claims under the policy that it knows.",
+}
+TLS = {
+    "certificate": "The node's own, with its URI; {node} in a path is its name. Empty: no TLS.",
+    "key": "Its private key, which nobody else may read.",
+    "ca": "The CAs of members and clients; several while one takes over from another.",
+    "lowest_version": "The lowest version of TLS: 1.3 or 1.2.",
+    "client_certificates": "Whether clients need one too: optional or required.",
+    "accept_plain": "While a cluster moves over to TLS: whether it lets in others without it too.",
+}
 
 
 def config_text(
-    cluster_id: str, members: Mapping[str, str], prepare: int = 0, accept: int = 0
+    cluster_id: str,
+    members: Mapping[str, str],
+    prepare: int = 0,
+    accept: int = 0,
+    *,
+    insecure: bool = False,
 ) -> str:
     """A ``cluster.toml`` with every setting in it, each explained, and checked.
 
@@ -75,13 +115,23 @@ def config_text(
         members="\n".join(f"{_key(node)} = {_quoted(at)}" for node, at in members.items()),
         prepare=prepare,
         accept=accept,
+        insecure="true" if insecure else "false",
     )
     limits = _section("limits", "The bounds of a node; sizes are in bytes.", Limits, LIMITS)
     timing = _section(
         "timing", "Periods in milliseconds. Speed depends on them, safety never.", Timing, TIMING
     )
     locks = _section("locks", "What is kept of the past of a lock.", LockTerms, LOCKS)
-    text = "\n".join([head, *limits, "", *timing, "", *locks, ""])
+    scrub = _section("scrub", "The check of all that lies on the disk.", ScrubPace, SCRUB)
+    audit = _section("audit", "What a node tells of who did what.", AuditTerms, AUDIT)
+    tls = _section(
+        "tls", "Certificates in PEM; paths begin at this file's folder.", TlsSection, TLS
+    )
+    policy = _section(
+        "policy", "How soon a new policy is in force everywhere.", PolicyTerms, POLICY
+    )
+    sections = (limits, timing, locks, scrub, audit, policy, tls)
+    text = "\n".join([head, *(line for section in sections for line in (*section, ""))])
     parse_config(tomllib.loads(text))
     return text
 
@@ -92,6 +142,49 @@ def with_addresses(text: str, members: Mapping[str, str]) -> str:
     for node, address in members.items():
         document["members"][node] = address
     return tomlkit.dumps(document)
+
+
+def with_members(
+    text: str, cluster_id: str, members: Mapping[str, str], prepare: int, accept: int
+) -> str:
+    """The text of a ``cluster.toml`` with other members and quorums; all else is unchanged.
+
+    Raises:
+        BadRequest: if it is the file of another cluster.
+        ConfigError: if the members or the quorums are wrong.
+    """
+    document: Any = tomlkit.parse(text)
+    if document["cluster_id"] != cluster_id:
+        raise BadRequest(f"it belongs to cluster {document['cluster_id']!r}, not to {cluster_id!r}")
+    for node in [*document["members"]]:
+        if node not in members:
+            del document["members"][node]
+    _make_room(document, members)
+    changed = with_addresses(tomlkit.dumps(document), members)
+    document = tomlkit.parse(changed)
+    quorums = document.setdefault("quorums", tomlkit.table())
+    quorums["prepare"], quorums["accept"] = prepare, accept
+    result: str = tomlkit.dumps(document)
+    parse_config(tomllib.loads(result))
+    return result
+
+
+def _make_room(document: Any, members: Mapping[str, str]) -> None:
+    """Put new members behind the last one, and not behind the comment of the next table."""
+    found = document["members"]
+    if not isinstance(found, Table):
+        return
+    body = found.value.body
+    end = 1 + max((place for place, (key, _) in enumerate(body) if key is not None), default=-1)
+    table = tomlkit.table()
+    for key, item in body[:end]:
+        table.append(key, item)
+    for node, address in members.items():
+        if node not in found:
+            table.append(node, address)
+    for key, item in body[end:]:
+        table.append(key, item)
+    document["members"] = table
 
 
 def write_file(path: Path, text: str, replace: bool, mode: int = 0o644) -> None:
@@ -132,7 +225,8 @@ def _section(
     yield f"[{name}]"
     for field in msgspec.structs.fields(settings):
         yield f"# {words[field.name]}"
-        yield f"{field.name} = {field.default}"
+        # numbers, switches and plain texts: as JSON has them
+        yield f"{field.name} = {json.dumps(field.default)}"
 
 
 def _quoted(text: str) -> str:

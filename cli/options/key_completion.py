@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...registry.errors import BadRequest, DecreedError
 from ...registry.keys import parse_prefix, parse_readable
 from ..config.contexts import read_call
+from ..config.token_place import credentials
 
 if TYPE_CHECKING:
     from ...client.keys import Keys
@@ -61,8 +62,9 @@ def _found(incomplete: str, shown: Callable[[str], str]) -> list[str]:
         return await _gathered(listed, incomplete, shown)
 
     try:
-        nodes = read_call({}, os.environ).endpoints
-        found: list[str] = connection.ask(nodes, ask, timeout=SECONDS)
+        call = read_call({}, os.environ)
+        shown_there = credentials(call.tls, call.token)
+        found: list[str] = connection.ask(call.endpoints, ask, timeout=SECONDS, **shown_there)
     except DecreedError:
         return []  # no errors at a prompt
     return found

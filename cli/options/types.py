@@ -9,7 +9,7 @@ confirmations, have no variable. An error in a variable names the variable
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
 from ...registry.errors import DecreedError
@@ -17,10 +17,14 @@ from ...registry.types import MAX_CLAIMANT_CHARS
 from ..config import contexts
 from ..config.contexts import DEFAULT_ENDPOINTS as DEFAULT_ENDPOINTS
 from ..config.contexts import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
+from ..config.tls_paths import NO_TLS, TlsPaths
+from ..config.token_place import TokenPlace, credentials
 from ..shell import durations
 from ..shell.deferred import Sources, typer
 from ..shell.failures import CommandFailed
+from .as_node import ASKED, way_to
 from .key_completion import complete_key, complete_prefix, complete_series
+from .secured import GIVEN
 
 T = TypeVar("T")
 
@@ -63,6 +67,17 @@ def at_most(chars: int, what: str) -> Callable[[str], str]:
     def parse_text(text: str) -> str:
         if len(text) > chars:
             raise typer.BadParameter(f"the {what} is longer than {chars} characters")
+        return text
+
+    return parse_text
+
+
+def one_of(texts: tuple[str, ...]) -> Callable[[str], str]:
+    """A parser of one of some texts."""
+
+    def parse_text(text: str) -> str:
+        if text not in texts:
+            raise typer.BadParameter(f"{text!r} is not {' or '.join(texts)}")
         return text
 
     return parse_text
@@ -205,6 +220,18 @@ Claimant = Annotated[
         show_default=False,
     ),
 ]
+Prefer = Annotated[
+    str | None,
+    typer.Option(
+        "--prefer",
+        parser=one_of(contexts.PREFERENCES),
+        envvar=contexts.PREFER_VARIABLE,
+        metavar="home|nearest",
+        help="Where to read from: the home of a key, or the node that answers fastest."
+        "  [default: the context's, or home]",
+        show_default=False,
+    ),
+]
 NAMES = "letters, digits, marks and _-.+=:,~(), with / between segments."
 KeyName = Annotated[
     str,
@@ -240,6 +267,10 @@ class Call:
         as_json: whether to print JSON.
         seconds: how long one call may take.
         claimant: from the variable or the context; None for the client's default.
+        prefer: where to read from; home for all commands that do not only read.
+        tls: the files of TLS.
+        token: where the token is, if there is one.
+        stays: whether no other node than the first is asked.
     """
 
     endpoints: tuple[str, ...]
@@ -247,6 +278,10 @@ class Call:
     as_json: bool
     seconds: float = DEFAULT_TIMEOUT
     claimant: str | None = None
+    prefer: str = "home"
+    tls: TlsPaths = NO_TLS
+    token: TokenPlace | None = None
+    stays: bool = False
 
     @classmethod
     def of(
@@ -266,5 +301,28 @@ class Call:
             nodes = endpoints.addresses if endpoints else None
             if context and context != os.environ.get(contexts.CONTEXT_VARIABLE):
                 contexts.check_one_place(nodes, chosen, os.environ)
-        settled = contexts.settle_call(nodes, timeout, chosen, os.environ)
-        return cls(settled.endpoints, timeout, as_json, settled.timeout, settled.claimant)
+        settled = contexts.settle_call(nodes, timeout, chosen, os.environ, GIVEN.get())
+        found = (timeout, as_json, settled.timeout, settled.claimant)
+        asked = ASKED.get()
+        if asked is None:
+            return cls(settled.endpoints, *found, tls=settled.tls, token=settled.token)
+        way = way_to(asked, GIVEN.get())
+        if contexts.is_of_variable(nodes, os.environ):
+            # the variable leads to all nodes, and the others would refuse this one, and tell of it
+            nodes = None
+        return cls(nodes or (way.endpoint,), *found, tls=way.tls, stays=True)
+
+    def credentials(self) -> dict[str, Any]:
+        """How connections are secured, and who we are, for the client library."""
+        return credentials(self.tls, self.token)
+
+    def reading(self, context: str | None, prefer: str | None) -> "Call":
+        """The same, of a command that only reads.
+
+        Args:
+            context: the name of the context that was given to `of`.
+            prefer: from the option or its variable; None without both.
+        """
+        with about_config():
+            said = prefer or contexts.chosen_context(context, os.environ).prefer
+        return replace(self, prefer=said or self.prefer)

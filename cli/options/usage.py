@@ -10,6 +10,8 @@ from ..shell.deferred import typer
 from ..shell.failures import CommandFailed
 
 WAY_OUT = "correct the variable, or unset it"
+EXTRA = "Got unexpected extra argument"
+"""How Typer begins to say that there are too many; it goes on with what they are."""
 SWITCH = "it is a switch: write 1 or 0"
 
 
@@ -21,12 +23,19 @@ def usage_failure(error: Any) -> CommandFailed:
     """
     parameter: Any = getattr(error, "param", None)
     if not isinstance(error, typer.BadParameter) or not _is_told(error, parameter):
-        return CommandFailed(BadRequest(error.format_message().rstrip(".")), "usage")
+        return CommandFailed(BadRequest(_without_arguments(error.format_message())), "usage")
     fault = SWITCH if getattr(parameter, "is_flag", False) else str(error.message)
     if _came_from_variable(error, parameter):
         return CommandFailed(BadRequest(fault), str(parameter.envvar), WAY_OUT)
     cause = BadRequest(f"Invalid value for '{parameter.opts[0]}': {fault}")
     return CommandFailed(cause, "usage")
+
+
+def _without_arguments(message: str) -> str:
+    """What Typer says, without arguments that are too many: one may be a part of a value."""
+    if message.startswith(EXTRA):
+        return "there are more arguments than it takes; put quotes around one that has blanks"
+    return message.rstrip(".")
 
 
 @contextmanager

@@ -16,4 +16,10 @@ def claim_line(outcome: Outcome, decree: Decree) -> str:
     if outcome is Outcome.WON:
         return line
     note = f", note: {show(decree.note)}" if decree.note else ""
-    return f"{line}  (claimed by {show(decree.claimant)}, {time_text(decree.time_ms)}{note})"
+    who = f"{show(decree.claimant)}{proven_text(decree.identity)}"
+    return f"{line}  (claimed by {who}, {time_text(decree.time_ms)}{note})"
+
+
+def proven_text(identity: str) -> str:
+    """Behind the name that somebody gave himself: who it was, if a node had proven it."""
+    return f" as {identity}" if identity else ""

@@ -18,16 +18,26 @@ def run_async(body: Callable[[], Awaitable[T]]) -> T:
 
     try:
         return trio.run(body)
-    except BaseExceptionGroup as group:
-        raise leading_error(group) from group
+    except (BaseExceptionGroup, trio.TrioInternalError) as error:
+        leading = leading_error(error)
+        if leading is error:
+            raise
+        raise leading from error
 
 
 def leading_error(error: BaseException) -> BaseException:
-    """The error of a group to report: an interrupt, otherwise an unexpected error, otherwise ours."""
+    """The error of a group to report: an interrupt, otherwise an unexpected error, otherwise ours.
+
+    A second interrupt may come while trio's own code handles the first. trio takes that for an error of
+    its own, which has the interrupt as its cause.
+    """
     return min(_leaves(error), key=_rank)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
+    cause = error.__cause__
+    if cause is not None and type(error).__name__ == "TrioInternalError":
+        return [error, *_leaves(cause)]
     group = error
     if isinstance(group, BaseExceptionGroup):
         inside = cast(BaseExceptionGroup[BaseException], group).exceptions

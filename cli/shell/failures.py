@@ -22,6 +22,8 @@ WAYS_OUT = {
     Exit.UNREACHABLE: "check --endpoints and the nodes, and ask again",
     Exit.UNKNOWN: "it may be chosen; ask again with the same --claim-id",
     Exit.HELD: "wait for it with --wait, or see 'decreed lock show NAME'",
+    Exit.DENIED: "ask an administrator of the cluster for this right",
+    Exit.OVER_QUOTA: "see what is used with 'decreed status'",
 }
 
 
@@ -43,6 +45,8 @@ class CommandFailed(Exception):
         self.thing = thing
         self.way_out = way_out or _way_out(error)
         self.facts = facts
+        self.names_itself = False
+        """Whether the text of the error begins with the thing."""
         self.exit_code: int = error.exit_code
         """What the process exits with."""
 
@@ -56,7 +60,8 @@ class CommandFailed(Exception):
         write_error(to_json(self._document()) if as_json else self._line())
 
     def _line(self) -> str:
-        return error_line(self.thing, str(self.error), self.way_out)
+        thing = "" if self.names_itself else self.thing
+        return error_line(thing, str(self.error), self.way_out)
 
     def _document(self) -> dict[str, Any]:
         fields = {
@@ -90,6 +95,17 @@ def about(thing: str, way_out: str = "", **facts: str | None) -> Generator[None]
         yield
     except DecreedError as error:
         raise CommandFailed(error, thing, way_out, **facts) from error
+
+
+@contextmanager
+def about_file(path: str, way_out: str = "") -> Generator[None]:
+    """As `about`, for a file that the text of an error may name itself, with what is beside it."""
+    try:
+        with about(path, way_out):
+            yield
+    except CommandFailed as failure:
+        failure.names_itself = failure.names_itself or str(failure.error).startswith(path)
+        raise
 
 
 @contextmanager

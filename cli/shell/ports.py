@@ -25,7 +25,7 @@ def bound(host: str = LOCALHOST, port: int = 0) -> socket.socket:
     Raises:
         OSError: if the port is in use.
     """
-    holder = socket.socket()
+    holder = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         holder.bind((host, port))
     except OSError:

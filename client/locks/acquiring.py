@@ -23,10 +23,12 @@ from ...registry.errors import (
     BadRequest,
     Closed,
     DecreedError,
+    Denied,
     Disputed,
     LockHeld,
     OutcomeUnknown,
     ProtocolError,
+    TokenRefused,
     Unreachable,
 )
 from ...registry.keys import homes
@@ -36,7 +38,6 @@ from ...registry.wire.requests import MAX_TIMEOUT_MS, Granted, HeldBy
 from ..requests.attempt import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, NodeReply
 from ..requests.results import shown_id
 from ..requests.sender import RequestSender
-from ..requests.settle import settle
 from ..transport.link import Link
 from .holder import held_error
 from .operations import home_key, to_find_holder, to_lock
@@ -55,7 +56,7 @@ OUTCOME_SECONDS = 0.25
 HOLDER_SECONDS = 0.5
 
 # every other node would answer the same
-_OF_THE_REQUEST = (BadRequest, Closed, Disputed)
+_OF_THE_REQUEST = (BadRequest, Closed, Denied, Disputed, TokenRefused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ class Acquiring:
         self._doubt: OutcomeUnknown | None = None
         self._doubted: Link | None = None
         self._held: HeldBy | None = None
+        # of a node that may not say who holds it
+        self._held_by_somebody: LockHeld | None = None
         self._last: DecreedError | None = None
         self._asked: dict[Link, None] = {}
         # the link that is being asked, and since when
@@ -157,7 +160,7 @@ class Acquiring:
         self._tries += 1
         operation = to_lock(self._lock, self._claim, False, self._doubted, OUTCOME_SECONDS)
         until = anyio.current_time() + OUTCOME_SECONDS
-        [result] = await settle(self._sender.pool, [operation], until)
+        [result] = await self._sender.settle([operation], until)
         match result:
             case NodeReply(answer=Granted(decree=decree)) if self._is_ours(decree):
                 return Grant(decree, None)
@@ -179,6 +182,11 @@ class Acquiring:
         self._last = result
         if isinstance(result, _OF_THE_REQUEST):
             raise result
+        if isinstance(result, LockHeld):
+            self._held_by_somebody = result
+            if self._is_over():
+                raise result
+            self._rounds = 0
         if isinstance(result, OutcomeUnknown):
             self._doubt, self._doubted = result, link
             if self._is_late():
@@ -214,7 +222,8 @@ class Acquiring:
 
         A busy queue or a short wait may leave no time for an answer about the holder.
         """
-        if not self._queue or self._held is not None or self._doubt is not None:
+        known = self._held or self._held_by_somebody or self._doubt
+        if not self._queue or known is not None:
             raise self._out_of_time()
         self._queue = False
         self._deadline = anyio.current_time() + LAST_WORD_SECONDS
@@ -226,6 +235,8 @@ class Acquiring:
         """
         if self._held is not None and self._doubt is None:
             return held_error(self._held)
+        if self._held_by_somebody is not None and self._doubt is None:
+            return self._held_by_somebody
         return Unreachable(f"no quorum answered in time ({self._last or 'nobody'})")
 
     def _is_over(self) -> bool:
@@ -242,7 +253,7 @@ class Acquiring:
         """The claim can hold nothing: say who has the lock, as far as that is known."""
         until = anyio.current_time() + HOLDER_SECONDS
         # the holder that was named before may have left the lock since
-        [result] = await settle(self._sender.pool, [to_find_holder(self._lock)], until)
+        [result] = await self._sender.settle([to_find_holder(self._lock)], until)
         if isinstance(result, NodeReply) and isinstance(result.answer, HeldBy):
             self._note(result.answer)
         if self._held is not None and not self._is_ours(self._held.decree):
@@ -282,7 +293,7 @@ class Acquiring:
 
     async def _ask_for(self, link: Link, seconds: float) -> NodeReply | DecreedError:
         operation = to_lock(self._lock, self._claim, self._queue, link, seconds)
-        [result] = await settle(self._sender.pool, [operation], self._deadline + LATE_SECONDS)
+        [result] = await self._sender.settle([operation], self._deadline + LATE_SECONDS)
         return result
 
     def _longest(self, link: Link) -> float:

@@ -24,7 +24,6 @@ from ...registry.locks.terms import TermClaim
 from ..requests.attempt import NodeReply
 from ..requests.operations import HEDGE_SECONDS
 from ..requests.sender import RequestSender
-from ..requests.settle import settle
 from ..transport.link import Link
 from .operations import to_give_up
 
@@ -98,7 +97,7 @@ class GivingUp:
     async def _settle(self, link: Link | None, until: float) -> None:
         """Send it to one node, or to one after another, until a quorum has accepted it."""
         operation = to_give_up(self._lock, self._claim, self._secret, link)
-        [result] = await settle(self._sender.pool, [operation], until)
+        [result] = await self._sender.settle([operation], until)
         if isinstance(result, NodeReply):
             self._taken = True
             self._told.set()

@@ -44,6 +44,7 @@ class Holder(Struct, frozen=True):
         note: free text of the holder.
         info: what the holder publishes.
         claim_id: the id of the claim that won the term.
+        identity: whose it is, as a node had proven it, such as ``client/alice``; empty if none had.
     """
 
     lock: str
@@ -56,6 +57,7 @@ class Holder(Struct, frozen=True):
     note: str
     info: bytes
     claim_id: bytes
+    identity: str = ""
 
     @property
     def lease_id(self) -> LeaseId:
@@ -124,6 +126,7 @@ def holder_of(decree: Decree) -> Holder:
         decree.note,
         term.info,
         lease_id(decree).claim_id,
+        decree.identity,
     )
 
 

@@ -26,7 +26,6 @@ from ...registry.locks.terms import TermClaim, lease_id, term_of
 from ...registry.wire.requests import Kept, Superseded
 from ..requests.attempt import NodeReply
 from ..requests.sender import RequestSender
-from ..requests.settle import settle
 from ..runtime.forks import this_process
 from ..runtime.runtime import CLOSED
 from .acquiring import Acquiring, Grant
@@ -203,15 +202,15 @@ class Hold:
             self._giving_up.begin(self._acquiring.asked)
 
     async def _say_released(self, holder: Holder) -> None:
-        pool, operation = self._sender.pool, to_release(holder.lease_id, self._secret)
+        sender, operation = self._sender, to_release(holder.lease_id, self._secret)
         seconds = min(RELEASE_SECONDS, self._claim.ttl_ms / 1000)
 
         async def say() -> None:
-            [result] = await settle(pool, [operation], anyio.current_time() + seconds)
+            [result] = await sender.settle([operation], anyio.current_time() + seconds)
             if isinstance(result, DecreedError):
                 LOG.debug("the release of %r was not confirmed: %s", self.lock, result)
 
-        said = pool.tasks.say(say)
+        said = sender.pool.tasks.say(say)
         with anyio.move_on_after(seconds, shield=True):
             await said.wait()
 
@@ -262,7 +261,7 @@ class Hold:
         deadline = min(ends_at, anyio.current_time() + self._period())
         sent_ms = now_ms()
         operation = to_keep(self._holding.lease_id, self._secret)
-        [result] = await settle(self._sender.pool, [operation], deadline)
+        [result] = await self._sender.settle([operation], deadline)
         match result:
             case NodeReply(answer=Kept()):
                 self._holding = self._holding.confirmed(sent_ms, now_ms())

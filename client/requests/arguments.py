@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from math import ceil
-from typing import TypeGuard, cast
+from typing import Literal, TypeGuard, cast, get_args
 
 from ...registry.errors import BadRequest
 from ...registry.keys import MAX_SLOT, parse_key, parse_prefix, parse_series
@@ -22,6 +22,7 @@ from ...registry.types import MAX_CLAIM_ID_BYTES, Key
 Seconds = float | timedelta
 """A length of time: seconds as a number, or a `datetime.timedelta`."""
 
+Prefer = Literal["home", "nearest"]
 Endpoints = str | Iterable[str]
 """Servers as ``host:port``: one, several separated by commas, or any number of such texts."""
 
@@ -143,6 +144,17 @@ def whole_number(name: str, value: object, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise wrong(name, f"a whole number from {least} to {most}", value)
     return int(value)
+
+
+def preference(name: str, value: object) -> bool:
+    """Whether the client reads from the nearest node.
+
+    Raises:
+        BadRequest: unless it is one of `Prefer`.
+    """
+    if value not in get_args(Prefer):
+        raise wrong(name, " or ".join(map(repr, get_args(Prefer))), value)
+    return value == "nearest"
 
 
 def slot(name: str, value: object) -> int:
@@ -293,3 +305,18 @@ def _shown(value: object) -> str:
         # Python refuses to format very long numbers
         return str(value) if value.bit_length() <= 64 else f"a number of {value.bit_length()} bits"
     return type(value).__name__
+
+
+def identity(value: object) -> str:
+    """The identity for whom a gateway acts: that of a client or a token.
+
+    Raises:
+        BadRequest: unless it is one.
+    """
+    # only gateways need it
+    from ...registry.policy.names import parse_identity
+
+    named = parse_identity(text("identity", value))
+    if named.kind in ("node", "anonymous"):
+        raise BadRequest(f"identity is that of a client or a token, not {str(named)!a}")
+    return str(named)

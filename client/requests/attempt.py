@@ -14,31 +14,41 @@ Rules kept here:
 * Shortly before the deadline a request asks the next node too, so that a node that was just stopped
   is not reported as a quorum that is down.
 * An error of the request is raised immediately; after an error of a node the next node is tried.
+* A node that is no voter is asked after all others for some time.
+* A node that says that it is busy, and for how long, is asked nothing for so long.
+* An answer that was on its way when the client left the formation of its node does not count.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 
 from msgspec import Struct
 
 from ...registry.errors import (
     BadRequest,
+    Busy,
     ClaimIdReused,
     Closed,
     Damaged,
     DecreedError,
+    Denied,
     Disputed,
     IdentityRefused,
+    LockHeld,
     NotFormed,
+    NotMember,
     OutcomeUnknown,
+    OverQuota,
     ProtocolError,
     StorageFailed,
+    TokenRefused,
     Unreachable,
     error_from_wire,
 )
+from ...registry.wire.gateways import ClientMessage
 from ...registry.wire.handshake import ClientWelcome
-from ...registry.wire.requests import MAX_TIMEOUT_MS, Answer, Decreed, Failed, Request
+from ...registry.wire.requests import MAX_TIMEOUT_MS, Answer, Decreed, Failed
 from ..transport.framing import NoSuchName, NothingListens
 from ..transport.in_flight import Event, InFlightRequest, Lost, Silent
 from ..transport.journal import Journal
@@ -48,6 +58,7 @@ from .pool import Pool
 
 LOG = Journal(__name__)
 SILENT_AVOID_SECONDS = 1.0
+NO_VOTER_AVOID_SECONDS = 10.0
 # extra time for a node that answers other requests, or already has many late answers: an overloaded
 # cluster must not get every request twice
 BUSY_EXTRA_SECONDS = 0.75
@@ -64,8 +75,17 @@ LONGEST_PAUSE_SECONDS = 1.0
 # a claim in no doubt is not sent again so near its deadline: a late answer would put it in doubt
 ANSWER_SECONDS = 0.05
 
-# the same at every node and at any later time
-_OF_THE_REQUEST = (BadRequest, Disputed)
+_MOVED = (
+    "if they have moved or were replaced, connect again, with the addresses that they have now, as"
+    " 'decreed member list' shows them"
+)
+
+_LEFT = "its node is of an earlier formation of the cluster, which the client has left"
+
+# the same at every node and at any later time, or so definite that no other one need be asked; a node
+# with an older policy than others may deny what they would not, and a caller that was granted something
+# just now can ask again
+_OF_THE_REQUEST = (BadRequest, Denied, Disputed, LockHeld, OverQuota, TokenRefused)
 # no node is there
 _ABSENT = (NothingListens, NoSuchName, ProtocolError)
 # time will not heal the node: worth no second round when all nodes say so
@@ -170,8 +190,10 @@ class RequestAttempt:
         welcome = in_flight.link.welcome
         if isinstance(news, Lost):
             self._fault(in_flight.link, news.error, in_flight.written_at is not None, now)
+        elif in_flight.link.retired and self._pool.has_left(welcome):
+            self._fault(in_flight.link, Unreachable(_LEFT), True, now)
         elif isinstance(news, Failed):
-            error = error_from_wire(news.code, news.message)
+            error = error_from_wire(news.code, news.message, news.wait_ms)
             self._fault(in_flight.link, error, not error.definite, now)
         elif welcome and self._fits(news):
             self.result = NodeReply(news, welcome)
@@ -188,6 +210,10 @@ class RequestAttempt:
     def _fault(self, link: Link, error: DecreedError, doubtful: bool, now: float) -> None:
         self._doubtful = self._doubtful or doubtful
         self._faults[link] = error
+        if isinstance(error, NotMember) and not self._pool.may_observe(link):
+            link.avoid(NO_VOTER_AVOID_SECONDS)
+        if isinstance(error, Busy) and error.wait_ms:
+            link.wait(error)
         if isinstance(error, _OF_THE_REQUEST):
             self._end(error)
         elif not any(in_flight.link.stalls_at() > now for in_flight in self._in_flight):
@@ -200,7 +226,7 @@ class RequestAttempt:
             if patience > now:
                 self._wake_at = patience
                 return
-        link = self._next_link()
+        link = self._next_link(now)
         stalls_at = max((in_flight.link.stalls_at() for in_flight in self._in_flight), default=-inf)
         if link is not None and self._tries and self._is_too_late(now):
             self._wake_at = self._deadline
@@ -214,7 +240,7 @@ class RequestAttempt:
     def _patience(self, in_flight: InFlightRequest, now: float) -> float:
         """Until when to wait for `in_flight` alone. Avoids its node from now on if it is silent."""
         link = in_flight.link
-        if link.silent:
+        if link.silent or link.retired:
             return now
         if in_flight.written_at is None and not link.up:
             connecting = in_flight.made_at + min(self._operation.hedge, CONNECT_SECONDS)
@@ -241,15 +267,27 @@ class RequestAttempt:
         """When to ask the next node at the latest, if the last one was asked at `since`."""
         return self._deadline - min(LAST_CALL_SECONDS, (self._deadline - since) * 2 / 3)
 
-    def _next_link(self) -> Link | None:
-        if self._operation.only:
-            links = [self._operation.only]
-        elif not self._tries and (home := self._pool.home(self._operation.key)):
-            return home
-        else:
-            links = self._pool.route(self._operation.key, self._operation.prefer)
-        asked = {in_flight.link for in_flight in self._in_flight}
-        return next((link for link in links if link not in self._tried | asked), None)
+    def _next_link(self, now: float) -> Link | None:
+        operation = self._operation
+        if not operation.only and not self._tries:
+            first = self._pool.first(operation.key, operation.anywhere)
+            if first is not None and not first.busy(now):
+                return first
+        asked = self._tried.union(in_flight.link for in_flight in self._in_flight)
+        for link in self._links():
+            if link not in asked:
+                busy = link.busy(now)
+                if busy is None:
+                    return link
+                self._faults.setdefault(link, busy)
+        return None
+
+    def _links(self) -> Sequence[Link]:
+        """The links to ask, in order."""
+        operation = self._operation
+        if operation.only:
+            return [operation.only]
+        return self._pool.route(operation.key, operation.prefer, anywhere=operation.anywhere)
 
     def _try(self, link: Link, now: float) -> None:
         self._tried.add(link)
@@ -263,7 +301,7 @@ class RequestAttempt:
             link.late = 1
             link.avoid(SILENT_AVOID_SECONDS)
 
-        def make(id: int) -> Request | None:
+        def make(id: int) -> ClientMessage | None:
             return self._operation.build(id, milliseconds, here)
 
         hedge = self._operation.hedge if link.up else min(self._operation.hedge, CONNECT_SECONDS)
@@ -290,7 +328,8 @@ class RequestAttempt:
         else:
             pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._rounds, 10))
             self._tried.clear()
-            self._wake_at = now + pause * random.uniform(0.5, 1.0)
+            free_at = min((link.free_at for link in self._links()), default=0.0)
+            self._wake_at = max(now + pause * random.uniform(0.5, 1.0), free_at)
             reasons = self._reasons() or "nobody answered"
             LOG.debug("asking all again soon, for all have failed: %s", reasons)
             if not all(isinstance(error, _ABSENT) for error in errors):
@@ -305,13 +344,24 @@ class RequestAttempt:
 
     def _out_of_time(self) -> DecreedError:
         kinds = {type(error) for error in self._faults.values()}
-        kind = NotFormed if kinds == {NotFormed} else Unreachable
+        alike = len(kinds) == 1 and kinds <= {NotFormed, NotMember}
+        busy = [error for error in self._faults.values() if isinstance(error, Busy)]
+        # each has said for how long; whether that is over by now does not matter
+        if kinds == {Busy} and all(error.wait_ms for error in busy):
+            return Busy(self._reasons())
+        [kind] = kinds if alike else [Unreachable]
         if self._operation.only:
             # of one node, which says nothing about the cluster
             return kind(self._reasons() or f"{self._operation.only.endpoint}: no answer")
         if kinds in ({NothingListens}, {NoSuchName}):
             return self._absent()
-        return kind(f"no answer in time ({self._reasons() or 'nobody answered'})")
+        reasons = self._reasons() or "nobody answered"
+        if self._pool.introduced and not self._pool.up and kind is Unreachable:
+            return kind(
+                f"none of the members that this client knows answers: {self._pool.names}"
+                f" ({reasons}); {_MOVED}"
+            )
+        return kind(f"no answer in time ({reasons})")
 
     def _reasons(self) -> str:
         said = {link.endpoint: str(error) for link, error in self._faults.items()}
@@ -325,6 +375,11 @@ class RequestAttempt:
         ends = [link.endpoint for link in self._faults]
         if kinds == {NothingListens}:
             places = " or ".join(map(str, ends))
+            if self._pool.introduced:
+                return Unreachable(
+                    f"nothing listens at {places}, and this client knows no other members than"
+                    f" {self._pool.names}: start the cluster's nodes; {_MOVED}"
+                )
             return Unreachable(
                 f"nothing listens at {places}: start the cluster's nodes, or one on this machine "
                 "with 'decreed dev'"

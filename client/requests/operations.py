@@ -9,21 +9,25 @@ from math import inf
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...registry.keys import series_and_slot, slot_key
 from ...registry.types import Claim, Decree, Key, NodeId
+from ...registry.wire.gateways import ActForRequest, ClientMessage
 from ...registry.wire.handshake import ClientWelcome
+from ...registry.wire.marks import MarkRequest, MarkTold
 from ...registry.wire.requests import (
     MAX_TIMEOUT_MS,
+    Cancel,
     ClaimNextRequest,
     ClaimRequest,
+    ClientPing,
     Decreed,
     GetRequest,
     LatestRequest,
     ListPage,
     ListRequest,
     Position,
-    Request,
     StatusRequest,
     Undecided,
     WaitRequest,
@@ -45,7 +49,7 @@ longer. A node that says nothing at all is given up sooner (`Pulse`)."""
 class Build(Protocol):
     """Builds the request from its id on the connection, the node's time limit, and ``here``."""
 
-    def __call__(self, id: int, timeout_ms: int, here: bool) -> Request | None: ...
+    def __call__(self, id: int, timeout_ms: int, here: bool) -> ClientMessage | None: ...
 
 
 class Operation(Struct, frozen=True):
@@ -60,6 +64,8 @@ class Operation(Struct, frozen=True):
         again: what to repeat when the outcome remains unknown.
         prefer: the node to ask first if there is no key.
         only: the only link to ask.
+        anywhere: whether a node without a vote may know the answer, so that the nearest one is asked
+            first if the client prefers that.
         rounds: how often all nodes are tried.
         hedge: seconds of silence after which the next node is asked too.
         longest: the most seconds that a node may work at it.
@@ -74,10 +80,22 @@ class Operation(Struct, frozen=True):
     again: Callable[[], str] = lambda: ""
     prefer: NodeId | None = None
     only: Link | None = None
+    anywhere: bool = False
     rounds: float = inf
     hedge: float = HEDGE_SECONDS
     longest: float = MAX_TIMEOUT_MS / 1000
     absent: float = inf
+
+
+def for_another(operation: Operation, named: str) -> Operation:
+    """The same operation in the name of somebody else (S08)."""
+
+    def build(id: int, timeout_ms: int, here: bool) -> ClientMessage | None:
+        request = operation.build(id, timeout_ms, here)
+        assert not isinstance(request, ActForRequest | Cancel | ClientPing), "these name nobody"
+        return None if request is None else ActForRequest(named, request)
+
+    return replace(operation, build=build)
 
 
 def to_meet(rounds: float = inf, only: Link | None = None, absent: float = inf) -> Operation:
@@ -123,6 +141,7 @@ def to_get(key: Key) -> Operation:
         (Decreed, Undecided),
         key=key,
         fits=_is_of(key),
+        anywhere=True,
     )
 
 
@@ -133,6 +152,7 @@ def to_wait(key: Key, longest: float) -> Operation:
         (Decreed, Undecided),
         key=key,
         fits=_is_of(key),
+        anywhere=True,
         hedge=longest + GRACE_SECONDS,
         longest=longest,
     )
@@ -148,10 +168,10 @@ def to_find_latest(series: str) -> Operation:
     )
 
 
-def to_list(prefix: str, after: str, limit: int) -> Operation:
-    """Read one page of decrees."""
+def to_list(prefix: str, after: str, limit: int, *, whole: bool = False) -> Operation:
+    """Read one page of decrees; with `whole`, only if the caller may read all that is listed."""
     return Operation(
-        lambda id, timeout_ms, here: ListRequest(id, timeout_ms, prefix, after, limit),
+        lambda id, timeout_ms, here: ListRequest(id, timeout_ms, prefix, after, limit, whole),
         (ListPage,),
         hedge=LIST_HEDGE_SECONDS,
     )
@@ -165,6 +185,7 @@ def to_watch(prefix: str, since: Position | None, limit: int, prefer: NodeId | N
         lambda id, timeout_ms, here: WatchRequest(id, timeout_ms, prefix, since, limit),
         (WatchPage,),
         prefer=prefer,
+        anywhere=True,
         hedge=max(HEDGE_SECONDS, waits + GRACE_SECONDS if waits else 0.0),
         longest=POLL_SECONDS,
     )
@@ -175,6 +196,11 @@ def to_report(link: Link) -> Operation:
     return Operation(
         lambda id, timeout_ms, here: StatusRequest(id), (StatusReport,), only=link, rounds=1
     )
+
+
+def to_mark(link: Link) -> Operation:
+    """Ask the node of `link`, and no other, where its feed ends."""
+    return Operation(lambda id, timeout_ms, here: MarkRequest(id), (MarkTold,), only=link, rounds=1)
 
 
 def _is_of(key: Key) -> Callable[[Decree], bool]:

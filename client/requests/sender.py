@@ -1,19 +1,25 @@
 """Sending requests with a deadline, through the cache: all calls of the registry use this."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import inf
+from typing import TypeVar
 
 from ...registry.documents import shown
 from ...registry.errors import Closed, ConfigError, DecreedError, ProtocolError, Unreachable
 from ...registry.types import Claim, Decree, Key, NodeId
+from ...registry.wire.marks import MarkTold
 from ...registry.wire.requests import Decreed, ListPage, Undecided, WatchPage
+from ...registry.wire.scrub import ScrubReport
 from ...registry.wire.status import StatusReport
 from ..caching.cache import Cache
+from ..caching.uncached import Uncached
 from ..runtime.forks import FORKS
-from ..runtime.runtime import CLOSED, FORKED, ClientScope
+from ..runtime.runtime import CLOSED, FORKED, Borrowed, ClientScope
 from ..transport.endpoints import Endpoint
 from ..transport.framing import check_value
+from ..transport.link import Link
+from ..transport.wakeup import Wakeup
 from . import arguments
 from .arguments import Seconds
 from .attempt import NodeReply
@@ -21,6 +27,7 @@ from .doubts import Doubts
 from .operations import (
     POLL_SECONDS,
     Operation,
+    for_another,
     to_claim,
     to_claim_next,
     to_find_latest,
@@ -41,6 +48,8 @@ MEET_SECONDS = 0.5
 ABSENT_SECONDS = 1.0
 # how long the first call waits for the other endpoints, to check that all belong to one cluster
 OTHERS_SECONDS = 0.2
+# how long the first and the last look for the nearest node take; each takes twice as long as before
+FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.02, 0.16
 SHOWN_SEEDS = 7
 # a wait with less time left than this when its node says "undecided" is over
 WAIT_SLACK_SECONDS = 0.1
@@ -48,6 +57,8 @@ WAIT_SLACK_SECONDS = 0.1
 SHORTEST_WAIT_SECONDS = 0.1
 # how long after the deadline of a wait its answer may still come: another node may have to give it
 LATE_SECONDS = 0.5
+
+R = TypeVar("R", StatusReport, ScrubReport, MarkTold)
 
 
 def seeds_text(seeds: Sequence[Endpoint]) -> str:
@@ -65,10 +76,14 @@ class RequestSender:
         cache: the decrees that are held.
         timeout: seconds that a call may take unless it names its own timeout.
         lifetime: of the client.
+        named: the identity that each request names, as a gateway does; empty for none.
     """
 
-    def __init__(self, pool: Pool, cache: Cache, timeout: float, lifetime: ClientScope) -> None:
-        self.lifetime = lifetime
+    def __init__(
+        self, pool: Pool, cache: Cache, timeout: float, lifetime: ClientScope, named: str = ""
+    ) -> None:
+        self.lifetime, self._named = lifetime, named
+        self._owner: RequestSender | None = None
         self.pool = pool
         self.cache = cache
         self._timeout = timeout
@@ -88,6 +103,22 @@ class RequestSender:
             f"the client of {seeds} was not closed: use `async with connect(…)`, or await "
             "Registry.aclose()"
         )
+
+    def acting_for(self, named: str) -> "RequestSender":
+        """One whose requests name an identity; it ends with this one, and holds no decrees."""
+        owner = self._owner or self
+        cache = Uncached(owner.cache)
+        view = RequestSender(owner.pool, cache, self._timeout, Borrowed(owner.lifetime), named)
+        view._owner = owner
+        return view
+
+    async def settle(
+        self, operations: Sequence[Operation], deadline: float
+    ) -> list[NodeReply | DecreedError]:
+        """Settle operations; see `settle.settle`. All requests of this client come through here."""
+        if self._named:
+            operations = [for_another(operation, self._named) for operation in operations]
+        return await settle(self.pool, operations, deadline)
 
     def check_open(self) -> None:
         """Check that the client may be used.
@@ -167,6 +198,21 @@ class RequestSender:
         if self.pool.mixed:
             raise ConfigError(self.pool.mixed)
 
+    async def find_nearest(self, deadline: float) -> None:
+        """Measure all nodes that may be the nearest, so that the first read goes there already.
+
+        For a client that ends after few requests. It waits for no node that is far or down.
+
+        Raises:
+            DecreedError: as `meet` does.
+        """
+        await self.meet(deadline)
+        began, step = self.pool.now(), FIRST_LOOK_SECONDS
+        while step <= LAST_LOOK_SECONDS and self.pool.look_for_nearest(began):
+            # each look is longer, since an answer counts only in the look in which it was asked for
+            await self.pool.runtime.listen(Wakeup(), min(deadline, self.pool.now() + step))
+            step *= 2
+
     async def _meet_all(self, deadline: float) -> None:
         """Wait for the first endpoint that answers, and a little for the others."""
         if self._met:
@@ -179,7 +225,7 @@ class RequestSender:
         # if little time is left, keep two thirds of it for the caller's own request
         soon = now + min(OTHERS_SECONDS, (deadline - now) / 3)
         links = [self.pool.link(seed) for seed in self.pool.seeds]
-        await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
+        await self.settle([to_meet(rounds=1, only=link) for link in links], soon)
         self.pool.compare()
         self._met = True
 
@@ -255,7 +301,7 @@ class RequestSender:
         if not missing:
             return {key: found[key] for key in keys}
         await self.meet(deadline)
-        replies = await settle(self.pool, [to_get(key) for key in missing], deadline)
+        replies = await self.settle([to_get(key) for key in missing], deadline)
         asked = {key: self._read(reply) for key, reply in zip(missing, replies, strict=True)}
         return {key: found[key] if key in found else asked[key] for key in keys}
 
@@ -295,15 +341,25 @@ class RequestSender:
 
     async def status(self, deadline: float) -> list[StatusReport | NodeDown]:
         """What each member says of itself."""
+        return await self.ask_each(to_report, StatusReport, deadline)
+
+    async def ask_each(
+        self,
+        operation: Callable[[Link], Operation],
+        kind: type[R],
+        deadline: float,
+        only: Collection[NodeId] = (),
+    ) -> list[R | NodeDown]:
+        """Ask each member, or `only` some, what it alone can answer."""
         await self.meet(deadline)
         soon = min(deadline, self.pool.now() + MEET_SECONDS)
         # find out which members the endpoints lead to: the members' own addresses may be unreachable
         links = [self.pool.link(seed) for seed in self.pool.seeds]
-        await settle(self.pool, [to_meet(rounds=1, only=link) for link in links], soon)
-        nodes = list(self.pool.addresses)
-        operations = [to_report(self.pool.link_to(node)) for node in nodes]
-        replies = await settle(self.pool, operations, deadline)
-        return [self._report(*pair) for pair in zip(nodes, replies, strict=True)]
+        await self.settle([to_meet(rounds=1, only=link) for link in links], soon)
+        nodes = [node for node in self.pool.all_addresses if not only or node in only]
+        operations = [operation(self.pool.link_to(node)) for node in nodes]
+        replies = await self.settle(operations, deadline)
+        return [self._report(kind, *pair) for pair in zip(nodes, replies, strict=True)]
 
     async def page(self, prefix: str, after: str, limit: int, deadline: float) -> ListPage:
         """One page of the decrees under a prefix; they are cached."""
@@ -330,10 +386,10 @@ class RequestSender:
             await self.meet(deadline)
         except DecreedError as error:
             return [error] * len(operations)
-        return await settle(self.pool, operations, deadline)
+        return await self.settle(operations, deadline)
 
     async def _one(self, operation: Operation, deadline: float) -> NodeReply:
-        [result] = await settle(self.pool, [operation], deadline)
+        [result] = await self.settle([operation], deadline)
         if isinstance(result, DecreedError):
             raise result
         return result
@@ -368,11 +424,15 @@ class RequestSender:
         except DecreedError as error:
             return error
 
-    def _report(self, node: NodeId, reply: NodeReply | DecreedError) -> StatusReport | NodeDown:
-        if isinstance(reply, NodeReply) and isinstance(reply.answer, StatusReport):
-            return reply.answer
+    def _report(self, kind: type[R], node: NodeId, reply: NodeReply | DecreedError) -> R | NodeDown:
+        address = str(self.pool.all_addresses[node])
+        if isinstance(reply, NodeReply) and isinstance(reply.answer, kind):
+            if reply.answer.node == node:
+                return reply.answer
+            # somebody else has its address, and must not be counted twice
+            reply = Unreachable(f"{reply.answer.node} answers at {address}, and not {node}")
         error = reply if isinstance(reply, DecreedError) else ProtocolError("no report")
-        return NodeDown(node, str(self.pool.addresses[node]), error)
+        return NodeDown(node, address, error)
 
     def _keep(self, reply: NodeReply, decrees: Sequence[Decree]) -> None:
         for decree in decrees:

@@ -28,7 +28,7 @@ LOG = logging.getLogger(__name__)
 PAGE_SIZE = 256
 REMEMBERED = 65_536
 # names of nodes are checked where a cluster is configured; compiled at its first use
-_POSITION = r"(?P<node>[A-Za-z0-9_-]{1,63}):(?P<disk>[0-9a-f]{32}):(?P<index>[0-9]{1,19})"
+_POSITION = r"(?P<node>[A-Za-z0-9_-]{1,63}):(?P<feed>[0-9a-f]{32}):(?P<index>[0-9]{1,19})"
 
 _Mark = tuple[bytes, int, Ballot]
 """Tells two decrees of one key apart; one key has two decrees only in two formations."""
@@ -36,7 +36,7 @@ _Mark = tuple[bytes, int, Ballot]
 
 def position_text(position: Position) -> str:
     """`position` as text, for callers to store."""
-    return f"{position.node}:{position.disk_id.hex()}:{position.index}"
+    return f"{position.node}:{position.feed.hex()}:{position.index}"
 
 
 def parse_position(text: str) -> Position:
@@ -48,7 +48,7 @@ def parse_position(text: str) -> Position:
     found = re.fullmatch(_POSITION, arguments.text("since", text))
     if found is None or int(found["index"]) > MAX_COUNTER:
         raise BadRequest(f"since is no position of a watch: {text[:100]!a}")
-    return Position(NodeId(found["node"]), bytes.fromhex(found["disk"]), int(found["index"]))
+    return Position(NodeId(found["node"]), bytes.fromhex(found["feed"]), int(found["index"]))
 
 
 class Watching(NotCopied, AsyncIterator[Watched]):
@@ -97,7 +97,8 @@ class Watching(NotCopied, AsyncIterator[Watched]):
 
     async def _poll(self) -> None:
         old = self._position
-        operation = to_watch(self._prefix, old, PAGE_SIZE, old.node if old else None)
+        place = self._sender.pool.place_of_watch(old.node) if old else None
+        operation = to_watch(self._prefix, old, PAGE_SIZE, place)
         page = await self._sender.news(operation)
         if old is None or not _changed(old, page):
             self._position = page.position
@@ -135,4 +136,4 @@ class Watching(NotCopied, AsyncIterator[Watched]):
 
 def _changed(old: Position, page: WatchPage) -> bool:
     new = page.position
-    return page.lost or (new.node, new.disk_id) != (old.node, old.disk_id)
+    return page.lost or (new.node, new.feed) != (old.node, old.feed)

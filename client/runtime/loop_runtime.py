@@ -4,18 +4,16 @@ from collections.abc import Callable
 
 import anyio
 
+from ...registry.dial_order import DialOrder
 from ..transport.channel import Channel, open_channel
 from ..transport.endpoints import Endpoint
 from ..transport.framing import SOFTWARE
+from ..transport.link import Link
+from ..transport.securing import ClientSecurity
 from ..transport.task_link import TaskLink
 from ..transport.wakeup import Wakeup
 from .last_words import Tasks, Work
 from .runtime import Admit
-
-
-async def dial(endpoint: Endpoint, *, identify: bool) -> Channel:
-    """Open a channel to `endpoint`, as `open_channel` does."""
-    return await open_channel(endpoint, SOFTWARE, identify=identify)
 
 
 class LoopRuntime:
@@ -23,10 +21,13 @@ class LoopRuntime:
 
     Args:
         spawn: starts a task in the client's task group.
+        security: for TLS; None for connections without.
     """
 
-    def __init__(self, spawn: Callable[[Work], None]) -> None:
-        self._tasks = Tasks(spawn)
+    def __init__(
+        self, spawn: Callable[[Work], None], security: ClientSecurity | None = None
+    ) -> None:
+        self._tasks, self._security = Tasks(spawn), security
 
     @property
     def tasks(self) -> Tasks:
@@ -48,7 +49,15 @@ class LoopRuntime:
 
     def link(self, endpoint: Endpoint, admit: Admit) -> TaskLink:
         """A link whose tasks run in the loop."""
-        return TaskLink(endpoint, dial, admit, self._tasks.spawn)
+        return TaskLink(endpoint, self._dial, admit, self._tasks.spawn)
+
+    async def _dial(self, endpoint: Endpoint, *, identify: bool, order: DialOrder) -> Channel:
+        return await open_channel(
+            endpoint, SOFTWARE, identify=identify, order=order, security=self._security
+        )
+
+    def drop(self, link: Link) -> None:
+        """Do nothing: a link that does not run has no task."""
 
     def close(self) -> None:
         """Stop all tasks."""

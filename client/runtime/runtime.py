@@ -50,6 +50,10 @@ class Runtime(Protocol):
         """The link to `endpoint`; nothing is sent yet."""
         ...
 
+    def drop(self, link: Link) -> None:
+        """A link is not used any more, and is not running."""
+        ...
+
     def close(self) -> None:
         """Stop everything."""
 
@@ -70,3 +74,29 @@ class ClientScope(Protocol):
 
     async def end(self) -> None:
         """End the client. Does nothing if it has ended."""
+
+
+class Borrowed:
+    """The lifetime of a client, for a view of it that does not end it.
+
+    Args:
+        lifetime: of the client.
+    """
+
+    def __init__(self, lifetime: ClientScope) -> None:
+        self._lifetime = lifetime
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this is another process than the client's."""
+        return self._lifetime.is_foreign
+
+    def check_open(self) -> None:
+        """Check that the client is used in its own event loop; raises `Closed` otherwise."""
+        self._lifetime.check_open()
+
+    def forget(self, what: str) -> None:
+        """Do nothing: the client is somebody else's."""
+
+    async def end(self) -> None:
+        """Do nothing: the client is somebody else's."""

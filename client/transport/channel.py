@@ -7,30 +7,37 @@ node refused us.
 
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
 
+from ...registry.dial_order import DialOrder
 from ...registry.errors import DecreedError, ProtocolError, Unreachable
 from ...registry.wire.handshake import ClientWelcome
 from ...registry.wire.requests import Answer
 from .endpoints import Endpoint
+from .first_exchange import FirstExchange
 from .framing import (
     DIAL_SECONDS,
     IDENTIFY_SECONDS,
     MAX_WELCOME_BYTES,
     READ_BYTES,
     Framing,
-    Greeting,
     cannot_connect,
-    hello,
     keep_alive,
     let_go,
     said,
     too_late,
 )
+from .securing import ClientSecurity
 from .strangers import is_there
+from .task_dial import connect_in_turn
 from .task_look import identify
+
+if TYPE_CHECKING:
+    from ...registry.tls.session import Session
 
 _BROKEN = (OSError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
@@ -41,23 +48,29 @@ class Channel(Framing):
     Args:
         stream: the bytes.
         welcome: the node's identity and its bounds.
+        session: the TLS of the connection, if it has any.
     """
 
-    def __init__(self, stream: ByteStream, welcome: ClientWelcome) -> None:
-        super().__init__(welcome)
+    def __init__(
+        self, stream: ByteStream, welcome: ClientWelcome, session: "Session | None" = None
+    ) -> None:
+        super().__init__(welcome, session)
         self._stream = stream
         # another handle of the same connection, to send without waiting
         self._socket = _handle(stream)
         self._rest = b""
-        self._sending = False
+        self._sending = self._is_over = False
 
     @property
     def idle(self) -> bool:
         """Whether everything was handed to the system."""
-        return not self._sending and not self._rest
+        return not (self._sending or self._rest or self._is_over)
 
     async def aclose(self) -> None:
         """Close the connection at once."""
+        if self.idle:
+            with suppress(OSError):
+                self._socket.send(self.last_bytes())
         self._socket.close()
         await anyio.aclose_forcefully(self._stream)
 
@@ -71,13 +84,15 @@ class Channel(Framing):
         Raises:
             Unreachable: if the connection broke; what was sent may have arrived.
         """
+        if self._is_over:
+            raise Unreachable("the connection is over")
         self._sending = True
         try:
             if self._rest:
                 await self._stream.send(self._rest)
                 self._rest = b""
             for data in self.frames_of(messages):
-                await self._stream.send(data)
+                await self._stream.send(self.seal(data))
         except _BROKEN as error:
             raise Unreachable(f"the connection broke: {said(error)}") from error
         finally:
@@ -89,14 +104,18 @@ class Channel(Framing):
         The next `send` sends the rest first. It also raises the error if the connection broke.
         """
         assert self.idle
-        data = b"".join(self.frames_of(messages))
+        try:
+            data = self.seal(b"".join(self.frames_of(messages)))
+        except Unreachable:
+            self._is_over = True  # TLS ends before the socket does
+            return
         try:
             self._rest = data[self._socket.send(data) :]
         except OSError:
             # full, or broken
             self._rest = data
 
-    async def receive(self) -> list[Answer]:
+    async def receive(self) -> list[Answer | ClientWelcome]:
         """Wait for more bytes; the answers that they complete, perhaps an empty list.
 
         Raises:
@@ -106,13 +125,22 @@ class Channel(Framing):
         return self.answers_in(await _read(self._stream))
 
 
-async def open_channel(endpoint: Endpoint, software: str, *, identify: bool = False) -> Channel:
+async def open_channel(
+    endpoint: Endpoint,
+    software: str,
+    *,
+    identify: bool = False,
+    order: DialOrder | None = None,
+    security: ClientSecurity | None = None,
+) -> Channel:
     """Connect to `endpoint` and say hello.
 
     Args:
         endpoint: where.
         software: the client's name for the logs.
         identify: whether to find out what other service is there if no node greets us.
+        order: remembers which addresses of the endpoint's name failed before.
+        security: for TLS; None for a connection without.
 
     Raises:
         NothingListens: if nobody takes connections there.
@@ -122,19 +150,21 @@ async def open_channel(endpoint: Endpoint, software: str, *, identify: bool = Fa
         DecreedError: as the node said, when it refused us.
     """
     with anyio.move_on_after(DIAL_SECONDS):
-        stream = await _dial(endpoint)
+        stream = await _dial(endpoint, order or DialOrder())
         try:
-            look_at = endpoint if identify else None
-            return Channel(stream, await _greet(stream, software, look_at))
+            # a question to a node that is slow with TLS would find a TLS server, which it is
+            look_at = endpoint if identify and security is None else None
+            opening = FirstExchange(endpoint.host, software, security)
+            return Channel(stream, await _greet(stream, opening, look_at), opening.session)
         except BaseException:
             await anyio.aclose_forcefully(stream)
             raise
     raise too_late()
 
 
-async def _dial(endpoint: Endpoint) -> ByteStream:
+async def _dial(endpoint: Endpoint, order: DialOrder) -> ByteStream:
     try:
-        stream = await anyio.connect_tcp(endpoint.host, endpoint.port)
+        stream = await connect_in_turn(endpoint, order)
     except (OSError, UnicodeError) as error:
         raise cannot_connect(endpoint.host, [error]) from error
     keep_alive(stream.extra(SocketAttribute.raw_socket))
@@ -149,7 +179,9 @@ def _handle(stream: ByteStream) -> socket.socket:
     return handle
 
 
-async def _greet(stream: ByteStream, software: str, look_at: Endpoint | None) -> ClientWelcome:
+async def _greet(
+    stream: ByteStream, opening: FirstExchange, look_at: Endpoint | None
+) -> ClientWelcome:
     """Shake hands; if no node greets us, find out what service it is."""
     met: list[ClientWelcome | DecreedError] = []
 
@@ -162,7 +194,7 @@ async def _greet(stream: ByteStream, software: str, look_at: Endpoint | None) ->
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(look_when_late)
         try:
-            met.append(await _shake_hands(stream, software))
+            met.append(await _shake_hands(stream, opening))
         except Unreachable as error:
             # perhaps it closed the connection because it did not understand us
             name = await identify(look_at) if look_at is not None else ""
@@ -175,12 +207,16 @@ async def _greet(stream: ByteStream, software: str, look_at: Endpoint | None) ->
     return met[0]
 
 
-async def _shake_hands(stream: ByteStream, software: str) -> ClientWelcome:
-    greeting = Greeting()
+async def _shake_hands(stream: ByteStream, opening: FirstExchange) -> ClientWelcome:
     try:
-        await stream.send(hello(software))
+        await stream.send(opening.begin())
         while True:
-            welcome = greeting.feed(await stream.receive(MAX_WELCOME_BYTES))
+            data = await stream.receive(MAX_WELCOME_BYTES)
+            try:
+                welcome = opening.feed(data)
+            finally:
+                if owed := opening.owed():  # also the alert that says why we leave
+                    await stream.send(owed)
             if welcome is not None:
                 return welcome
     except _BROKEN as error:

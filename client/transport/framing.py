@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ...registry.errors import (
     BadRequest,
@@ -19,23 +19,35 @@ from ...registry.errors import (
     error_from_wire,
 )
 from ...registry.wire import codec, frames
+from ...registry.wire.gateways import ActForRequest, ClientMessage
 from ...registry.wire.handshake import (
+    LOWEST_VERSION,
     MAGIC,
     VERSION,
     ClientHello,
     ClientWelcome,
     Reception,
     Refusal,
+    TokenHello,
 )
-from ...registry.wire.requests import Answer, ClaimNextRequest, ClaimRequest, Request
+from ...registry.wire.requests import (
+    Answer,
+    ClaimNextRequest,
+    ClaimRequest,
+)
 from .journal import Journal
 from .strangers import complaint
+
+if TYPE_CHECKING:
+    from ...registry.policy.tokens import AuthToken
+    from ...registry.tls.session import Session
 
 LOG = Journal(__name__)
 SOFTWARE = "decreed-python"
 DIAL_SECONDS = 5.0
-# a peer that has not greeted for this long may be another service
-IDENTIFY_SECONDS = 0.5
+# a peer that has not greeted for this long may be another service; a node that is merely slow or far is
+# asked two questions that it does not understand, and greets all the same
+IDENTIFY_SECONDS = 0.2
 MAX_WELCOME_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
 # the head of a CBOR array, which goes before the messages of a frame
@@ -63,10 +75,15 @@ class NoSuchName(Unreachable):
     """The name of an endpoint has no address. To callers it is `Unreachable`."""
 
 
-def hello(software: str) -> bytes:
+def hello(software: str, token: "AuthToken | None" = None) -> bytes:
     """A client's first frame; `software` is its name for the logs."""
-    message = codec.encode(ClientHello(MAGIC, VERSION, VERSION, software))
-    return b"".join(frames.pack([message]))
+    versions = (MAGIC, LOWEST_VERSION, VERSION)
+    message = (
+        ClientHello(*versions, software)
+        if token is None
+        else TokenHello(*versions, software, token.show().encode())
+    )
+    return b"".join(frames.pack([codec.encode(message)]))
 
 
 class Greeting:
@@ -99,8 +116,13 @@ class Greeting:
 def _welcome(reception: object) -> ClientWelcome:
     if isinstance(reception, Refusal):
         raise _refusal(reception)
-    if not isinstance(reception, ClientWelcome) or reception.version != VERSION:
-        raise ProtocolError(f"not a welcome in version {VERSION} of the protocol: {reception!r}")
+    if not isinstance(reception, ClientWelcome):
+        raise ProtocolError(f"not a welcome of a node: {reception!r}")
+    if not LOWEST_VERSION <= reception.version <= VERSION:
+        raise ProtocolError(
+            f"the node chose version {reception.version} of the protocol, and this client offered"
+            f" {LOWEST_VERSION} to {VERSION}: upgrade the older side"
+        )
     return reception
 
 
@@ -115,35 +137,59 @@ class Framing:
 
     Args:
         welcome: the node's identity and its bounds.
+        session: the TLS of the connection, if it has any.
     """
 
-    def __init__(self, welcome: ClientWelcome) -> None:
+    def __init__(self, welcome: ClientWelcome, session: "Session | None" = None) -> None:
         self.welcome = welcome
+        self._session = session
         self._cutter = frames.FrameCutter(welcome.max_frame_bytes)
 
-    def encode(self, request: Request) -> bytes:
+    def encode(self, request: ClientMessage) -> bytes:
         """The bytes of `request`.
 
         Raises:
             BadRequest: if it is larger than this node accepts; definite.
         """
-        if isinstance(request, ClaimRequest | ClaimNextRequest):
-            check_value(request.claim.value, self.welcome.max_value_bytes)
+        asked = request.request if isinstance(request, ActForRequest) else request
+        if isinstance(asked, ClaimRequest | ClaimNextRequest):
+            check_value(asked.claim.value, self.welcome.max_value_bytes)
         data = codec.encode(request)
         if len(data) + ARRAY_HEAD_BYTES > self.welcome.max_frame_bytes:
             raise BadRequest(f"a request of {len(data)} bytes does not fit into a frame")
         return data
 
-    def answers_in(self, data: bytes) -> list[Answer]:
-        """The answers that `data` completes.
+    def answers_in(self, data: bytes) -> list[Answer | ClientWelcome]:
+        """The answers that `data` completes, and the welcome if it came again.
 
         Raises:
             ProtocolError: if what arrived is not our protocol.
         """
-        answers: list[Answer] = []
+        if self._session is not None:
+            data = self._session.open(data)
+            if self._session.ended and not data:
+                raise Unreachable("the node closed the connection")
+        answers: list[Answer | ClientWelcome] = []
         for payload in self._cutter.feed(data):
-            answers += codec.decode_batch(payload, Answer)
+            answers += codec.decode_batch(payload, Answer | ClientWelcome)
         return answers
+
+    def seal(self, data: bytes) -> bytes:
+        """The bytes that go to the socket for `data`, which follow all that was sealed before.
+
+        Raises:
+            Unreachable: if the connection is over: one side has ended its TLS, or that has failed.
+        """
+        if self._session is None:
+            return data
+        try:
+            return self._session.seal(data)
+        except ProtocolError as error:
+            raise Unreachable(f"the connection is over: {error}") from error
+
+    def last_bytes(self) -> bytes:
+        """What is to be sent before the connection is closed."""
+        return b"" if self._session is None else self._session.close()
 
     def frames_of(self, messages: Iterable[bytes]) -> Iterator[bytes]:
         """Encoded messages in as few frames as the node's bounds allow."""
@@ -225,7 +271,10 @@ def _is(error: BaseException, numbers: Sequence[int]) -> bool:
 
 def too_late() -> DecreedError:
     """The error when no node welcomed us within `DIAL_SECONDS`."""
-    return Unreachable(f"no answer within {DIAL_SECONDS:g} seconds of connecting")
+    return Unreachable(
+        f"it took the connection and said nothing within {DIAL_SECONDS:g} seconds: a node that is"
+        " stopped or overloaded, or another kind of server"
+    )
 
 
 def said(error: BaseException) -> str:

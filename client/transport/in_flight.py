@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ...registry.errors import DecreedError
+from ...registry.wire.gateways import ActForRequest, ClientMessage
 from ...registry.wire.handshake import ClientWelcome
-from ...registry.wire.requests import Answer, ClaimNextRequest, ClaimRequest, Request
+from ...registry.wire.requests import (
+    Answer,
+    ClaimNextRequest,
+    ClaimRequest,
+)
 
 if TYPE_CHECKING:
     from .link import Link
@@ -46,7 +51,7 @@ class InFlightRequest:
         self,
         link: "Link",
         id: int,
-        request: Request | None,
+        request: ClientMessage | None,
         deliver: Callable[["InFlightRequest", Event], None],
         now: float,
     ) -> None:
@@ -60,6 +65,7 @@ class InFlightRequest:
         self.withdrawn = False
 
 
-def _weight(request: Request | None) -> int:
+def _weight(request: ClientMessage | None) -> int:
     """The bytes of the value that `request` carries, if it is a claim."""
-    return len(request.claim.value) if isinstance(request, AnyClaim) else 0
+    asked = request.request if isinstance(request, ActForRequest) else request
+    return len(asked.claim.value) if isinstance(asked, AnyClaim) else 0

@@ -27,9 +27,17 @@ from itertools import count
 from math import inf
 from typing import Protocol
 
-from ...registry.errors import BadRequest, Closed, DecreedError, Unreachable
+from ...registry.dial_order import DialOrder
+from ...registry.errors import BadRequest, Busy, Closed, DecreedError, Unreachable
+from ...registry.wire.gateways import ClientMessage
 from ...registry.wire.handshake import ClientWelcome
-from ...registry.wire.requests import Answer, Cancel, ClientPing, ClientPong, Decreed, Request
+from ...registry.wire.requests import (
+    Answer,
+    Cancel,
+    ClientPing,
+    ClientPong,
+    Decreed,
+)
 from .endpoints import Endpoint
 from .in_flight import Event, InFlightRequest, Lost, Silent
 from .journal import Journal
@@ -44,6 +52,8 @@ BYTES_PER_SECOND = 2 * 1024 * 1024
 """A node that is busy with megabytes of values handles at least this many bytes a second."""
 CONNECT_SECONDS = 0.25
 """How long connecting may take before other links are preferred."""
+SMOOTHING = 4
+"""A measured round trip counts for one of so many."""
 LATEST_CONNECT_SECONDS = 0.9
 """How long connecting may take before requests stop waiting for this link alone."""
 
@@ -58,7 +68,7 @@ class Outlet(Protocol):
         """Whether everything was handed to the system."""
         ...
 
-    def encode(self, request: Request) -> bytes:
+    def encode(self, request: ClientMessage) -> bytes:
         """The bytes of `request`; raises `BadRequest` if it is larger than this node accepts."""
         ...
 
@@ -90,12 +100,22 @@ class Link(ABC):
         # when the last answer to a request came; pongs do not count
         self.heard_at = 0.0
         self.avoid_until = 0.0
+        # why its node is not to be asked for a while, and until when
+        self._busy: tuple[Busy, float] | None = None
         # how many requests were also sent to other nodes since the last answer here
         self.late = 0
         # bytes of the values in the written, unanswered requests
         self.weight = 0
         self._admit, self._now = admit, now
+        self._order = DialOrder()
         self._dialled_at: float | None = None
+        # how long the node took to answer a ping, smoothed; infinite while that is not known
+        self.round_trip = inf
+        self.measured_at = -inf
+        self.is_measured = False
+        # whether nobody is to be asked here any more, since the node is no member
+        self.retired = False
+        self._measuring: tuple[int, float] | None = None
         self._channel: Outlet | None = None
         self._pulse: Pulse | None = None
         self._failures = 0
@@ -144,7 +164,7 @@ class Link(ABC):
 
     def submit(
         self,
-        make: Callable[[int], Request | None],
+        make: Callable[[int], ClientMessage | None],
         deliver: Callable[[InFlightRequest, Event], None],
         now: float,
     ) -> InFlightRequest:
@@ -194,9 +214,50 @@ class Link(ABC):
         if self._pulse is not None:
             self._pulse.stir()
 
+    def measure(self) -> None:
+        """Ask the node for a sign of life, to learn how long it takes."""
+        if self.up:
+            number, self.measured_at = next(self._ids), self._now()
+            self._measuring = number, self.measured_at
+            self._queue.appendleft(ClientPing(number))
+            self.push()
+
+    def measure_again(self) -> None:
+        """Do not count an answer that may have come long ago, since nobody read it."""
+        if self._measuring is not None:
+            self._measuring = None
+            if self.is_measured:
+                self.measure()
+
+    def retire(self) -> None:
+        """The node is no member any more: have others asked for what waits here, and close then."""
+        if not self.retired:
+            self.retired = True
+            gone = Silent(Unreachable("its node is no member any more"))
+            for in_flight in self._in_flight():
+                self._hand_out(in_flight, gone)
+            self.measure()  # its answer has the connection looked at, if nothing else comes
+
     def avoid(self, seconds: float) -> None:
         """Prefer other links for about `seconds`, or until this one delivers an answer."""
         self.avoid_until = self._now() + seconds * random.uniform(0.5, 1.0)
+
+    def wait(self, busy: Busy) -> None:
+        """Its node has said that it is busy, and for how long: ask it nothing until then."""
+        until = self._now() + busy.wait_ms / 1000
+        if until > self.free_at:
+            self._busy = busy, until
+
+    @property
+    def free_at(self) -> float:
+        """When its node may be asked again; 0 if it has not said that it is busy."""
+        return self._busy[1] if self._busy is not None else 0.0
+
+    def busy(self, now: float) -> Busy | None:
+        """Why its node is not to be asked now; None: it may be asked."""
+        if self._busy is not None and now >= self._busy[1]:
+            self._busy = None
+        return self._busy[0] if self._busy is not None else None
 
     def let_go(self) -> None:
         """In a forked process: give up the connection, which belongs to the parent."""
@@ -217,12 +278,15 @@ class Link(ABC):
 
     def _open(self, channel: Outlet) -> None:
         self._admit(self.endpoint, channel.welcome)
+        self._order.worked()
         self.welcome = channel.welcome
         self._pulse = Pulse(self, self._now)
         self._channel = channel
         self._decreed = False
         LOG.info("connected to %s: %s", self.endpoint, channel.welcome.node)
         self._heard()
+        if self.is_measured:
+            self.measure()
 
     def _end(self, error: DecreedError) -> None:
         """Deliver `Lost` to all requests in flight, and avoid this link for a while."""
@@ -230,6 +294,8 @@ class Link(ABC):
         ours = isinstance(error, Closed) or not was_up
         (LOG.debug if ours else LOG.info)("left %s: %s", self.endpoint, error)
         self.late = 0
+        self.round_trip, self._measuring, self.measured_at = inf, None, -inf
+        self.retired = False
         self._failures = 0 if was_up else self._failures + 1
         self.avoid(min(LONG_AVOID_SECONDS, SHORT_AVOID_SECONDS * 2 ** min(self._failures, 10)))
         all_in_flight = self._in_flight()
@@ -284,13 +350,22 @@ class Link(ABC):
             self.weight -= in_flight.weight
         return in_flight
 
-    def _take_in(self, answers: Sequence[Answer]) -> None:
-        """Deliver the answers that arrived; even bytes without a whole answer are a sign of life."""
+    def _take_in(self, arrived: Sequence[Answer | ClientWelcome]) -> None:
+        """Deliver the answers that arrived; even bytes without a whole answer are a sign of life.
+
+        Raises:
+            DecreedError: if a welcome came again, and is refused.
+        """
         assert self._pulse is not None
         self._pulse.heard()
+        answers = [each for each in arrived if not isinstance(each, ClientWelcome)]
+        if len(answers) < len(arrived):
+            self._welcome_again(arrived)
         if not all(isinstance(answer, ClientPong) for answer in answers):
             self._heard()
         for answer in answers:
+            if self._measuring is not None and answer.id == self._measuring[0]:
+                self._learn_round_trip(self._now() - self._measuring[1])
             in_flight = self._settle(answer.id)
             # an answer to a withdrawn request, or to a ping, has no request
             if in_flight is not None:
@@ -300,10 +375,23 @@ class Link(ABC):
             # there may be room now for requests that had to wait
             self._wake_writer()
 
+    def _learn_round_trip(self, seconds: float) -> None:
+        self._measuring = None
+        known = self.round_trip
+        self.round_trip = seconds if known == inf else known + (seconds - known) / SMOOTHING
+
+    def _welcome_again(self, arrived: Sequence[Answer | ClientWelcome]) -> None:
+        """Take the newest of the welcomes that a node sent, since it has learned of other addresses."""
+        assert self._channel is not None
+        welcome = next(each for each in reversed(arrived) if isinstance(each, ClientWelcome))
+        self._admit(self.endpoint, welcome)
+        self.welcome = self._channel.welcome = welcome
+        LOG.info("%s has told other addresses", self.endpoint)
+
     def _outdated(self, channel: Outlet) -> bool:
-        """Whether to reconnect for a new welcome: the cluster was formed since, the link is idle."""
+        """Whether to close an idle link: the cluster was formed since, or the node is no member."""
         unformed = self._decreed and channel.welcome.formation is None
-        return unformed and not self._pending and not self._queue
+        return (unformed or self.retired) and not self._pending and not self._queue
 
     def _heard(self) -> None:
         if self.late:

@@ -2,13 +2,16 @@
 
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
+from typing import TYPE_CHECKING
 
 from ...registry.errors import DecreedError, ProtocolError, Unreachable
 from ...registry.wire.handshake import ClientWelcome
 from ...registry.wire.requests import Answer
 from .endpoints import Endpoint
+from .first_exchange import FirstExchange
 from .framing import (
     DIAL_SECONDS,
     IDENTIFY_SECONDS,
@@ -16,18 +19,20 @@ from .framing import (
     READ_BYTES,
     SOFTWARE,
     Framing,
-    Greeting,
     cannot_connect,
-    hello,
     keep_alive,
     let_go,
     said,
     too_late,
 )
 from .link import Link
+from .securing import ClientSecurity
 from .socket_dial import Poller, SocketDial
 from .socket_look import Look
 from .strangers import is_there
+
+if TYPE_CHECKING:
+    from ...registry.tls.session import Session
 
 
 class SocketChannel(Framing):
@@ -36,17 +41,21 @@ class SocketChannel(Framing):
     Args:
         connection: the bytes; it does not block.
         welcome: the node's identity and its bounds.
+        session: the TLS of the connection, if it has any.
     """
 
-    def __init__(self, connection: socket.socket, welcome: ClientWelcome) -> None:
-        super().__init__(welcome)
+    def __init__(
+        self, connection: socket.socket, welcome: ClientWelcome, session: "Session | None" = None
+    ) -> None:
+        super().__init__(welcome, session)
         self._connection = connection
         self._rest = memoryview(b"")
+        self._is_over = False
 
     @property
     def idle(self) -> bool:
         """Whether everything was handed to the system."""
-        return not self._rest
+        return not (self._rest or self._is_over)
 
     def send_now(self, messages: Iterable[bytes]) -> None:
         """Send encoded messages while the channel is idle; what the system does not take is kept.
@@ -54,7 +63,11 @@ class SocketChannel(Framing):
         If the connection broke, `flush` raises the error.
         """
         assert self.idle
-        self._rest = memoryview(b"".join(self.frames_of(messages)))
+        try:
+            self._rest = memoryview(self.seal(b"".join(self.frames_of(messages))))
+        except Unreachable:
+            self._is_over = True  # TLS ends before the socket does
+            return
         try:
             self._rest = self._rest[self._connection.send(self._rest) :]
         except OSError:
@@ -66,6 +79,8 @@ class SocketChannel(Framing):
         Raises:
             Unreachable: if the connection broke; what was sent may have arrived.
         """
+        if self._is_over:
+            raise Unreachable("the connection is over")
         try:
             while self._rest:
                 self._rest = self._rest[self._connection.send(self._rest) :]
@@ -74,7 +89,7 @@ class SocketChannel(Framing):
         except OSError as error:
             raise Unreachable(f"the connection broke: {said(error)}") from error
 
-    def receive(self) -> list[Answer] | None:
+    def receive(self) -> list[Answer | ClientWelcome] | None:
         """The answers that the bytes that have arrived complete; None if nothing has arrived.
 
         Raises:
@@ -91,6 +106,12 @@ class SocketChannel(Framing):
             raise Unreachable("the node closed the connection")
         return self.answers_in(data)
 
+    def say_end(self) -> None:
+        """Say that the connection ends, if the system takes that without waiting."""
+        if self.idle:
+            with suppress(OSError):
+                self._connection.send(self.last_bytes())
+
     def let_go(self) -> None:
         """In a forked process: give up the connection, which still belongs to the parent."""
         let_go(self._connection)
@@ -102,6 +123,7 @@ class SocketLink(Link):
     Args:
         endpoint, admit, now: as for `Link`.
         poller: tells when there is something to do.
+        security: for TLS; None for a connection without.
     """
 
     def __init__(
@@ -110,13 +132,14 @@ class SocketLink(Link):
         admit: Callable[[Endpoint, ClientWelcome], None],
         now: Callable[[], float],
         poller: Poller,
+        security: ClientSecurity | None = None,
     ) -> None:
         super().__init__(endpoint, admit, now)
-        self._poller = poller
+        self._poller, self._security = poller, security
         self._dial: SocketDial | None = None
         self._connection: socket.socket | None = None
         self._socket_channel: SocketChannel | None = None
-        self._greeting = Greeting()
+        self._opening: FirstExchange | None = None
         # until there is a welcome: when to give up, when to find out what other service is there, and
         # the look that does so
         self._give_up_at = self._look_at = inf
@@ -130,17 +153,20 @@ class SocketLink(Link):
             self._give_up_at,
             self._look_at,
             self._look.over_at if self._look else inf,
+            self._dial.next_at if self._dial else inf,
             self._pulse.wake_at if self._pulse else inf,
         )
 
     def advance(self, now: float) -> None:
-        """Handle what is due: give up connecting, identify the service, ping, or find it silent."""
+        """Handle what is due: dial the next address or give up, identify the service, ping it."""
         if now >= self._give_up_at:
             self.close(too_late())
         elif now >= self._look_at:
             self._begin_look()
         elif self._look is not None:
             self._look.advance(now)
+        elif self._dial is not None:
+            self._dial.advance(now)
         elif self._pulse is not None:
             try:
                 self._pulse.advance(now)
@@ -154,6 +180,8 @@ class SocketLink(Link):
             self._dial.close()
         if self._connection is not None:
             self._poller.watch(self._connection, 0, self._turn)
+            if self._socket_channel is not None:
+                self._socket_channel.say_end()
             self._connection.close()
         self._dial = self._connection = self._socket_channel = None
         if self.running:
@@ -161,7 +189,14 @@ class SocketLink(Link):
 
     def _start(self) -> None:
         self._give_up_at = self._now() + DIAL_SECONDS
-        self._dial = SocketDial(self.endpoint, self._poller, self._connected, self._cannot_connect)
+        self._dial = SocketDial(
+            self.endpoint,
+            self._poller,
+            self._connected,
+            self._cannot_connect,
+            self._now,
+            self._order,
+        )
         self._dial.begin()
 
     def _wake_writer(self) -> None:
@@ -177,15 +212,20 @@ class SocketLink(Link):
     def _connected(self, connection: socket.socket) -> None:
         self._dial = None
         self._connection = connection
-        self._greeting = Greeting()
-        if self.welcome is None:
+        try:
+            self._opening = FirstExchange(self.endpoint.host, SOFTWARE, self._security)
+        except DecreedError as error:
+            self.close(error)
+            return
+        # a question to a node that is slow with TLS would find a TLS server, which it is
+        if self.welcome is None and self._security is None:
             self._look_at = self._now() + IDENTIFY_SECONDS
         self._poller.watch(connection, EVENT_READ, self._turn)
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             keep_alive(connection)
             # the first bytes always fit into the send buffer of a new connection
-            connection.sendall(hello(SOFTWARE))
+            connection.sendall(self._opening.begin())
         except OSError as error:
             self._hung_up(_broken_greeting(error))
 
@@ -200,7 +240,7 @@ class SocketLink(Link):
             self.close(error)
 
     def _greet(self) -> None:
-        assert self._connection is not None
+        assert self._connection is not None and self._opening is not None
         try:
             data = self._connection.recv(MAX_WELCOME_BYTES)
         except BlockingIOError:
@@ -211,13 +251,23 @@ class SocketLink(Link):
         if not data:
             self._hung_up(_broken_greeting(EOFError("the node closed it")))
             return
-        welcome = self._greeting.feed(data)
+        welcome = self._fed(self._opening, data)
         if welcome is not None:
             self._stop_looking()
-            channel = SocketChannel(self._connection, welcome)
+            channel = SocketChannel(self._connection, welcome, self._opening.session)
             self._open(channel)
             self._socket_channel = channel
             self._send(channel)
+
+    def _fed(self, opening: FirstExchange, data: bytes) -> ClientWelcome | None:
+        """The welcome, if these bytes complete it; what has to be sent is sent."""
+        assert self._connection is not None
+        try:
+            return opening.feed(data)
+        finally:
+            if owed := opening.owed():  # also the alert that says why we leave
+                with suppress(OSError):  # a few kB on a new connection; it shows when it is read
+                    self._connection.sendall(owed)
 
     def _move(self, channel: SocketChannel, events: int) -> None:
         if events & EVENT_READ:

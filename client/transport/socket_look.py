@@ -24,6 +24,7 @@ class Look:
     ) -> None:
         self.over_at = now + LOOK_SECONDS
         self._endpoint, self._poller, self._found = endpoint, poller, found
+        self._now = now
         self._questions = questions()
         self._answers: dict[str, bytes] = {}
         self._dials: list[SocketDial] = []
@@ -58,7 +59,14 @@ class Look:
             except OSError:
                 self._take(way, b"")
 
-        dial = SocketDial(self._endpoint, self._poller, say, lambda error: self._take(way, b""))
+        dial = SocketDial(
+            self._endpoint,
+            self._poller,
+            say,
+            lambda error: self._take(way, b""),
+            lambda: self._now,
+            pause=0.0,
+        )
         self._dials.append(dial)
         dial.begin()
 

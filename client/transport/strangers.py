@@ -13,12 +13,13 @@ LOOK_SECONDS = 0.5
 LOOK_BYTES = 1_024
 SHOWN_BYTES = 16
 
+_TLS = "a TLS server"
 _GREETINGS = (
     (b"HTTP/", "an HTTP server"),
     (b"<!DOCTYPE", "an HTTP server"),
     (b"<html", "an HTTP server"),
-    (b"\x15\x03", "a TLS server"),
-    (b"\x16\x03", "a TLS server"),
+    (b"\x15\x03", _TLS),
+    (b"\x16\x03", _TLS),
     (b"SSH-", "an SSH server"),
     (b"220", "a mail or FTP server"),
     (b"-ERR", "a Redis server"),
@@ -46,6 +47,9 @@ def complaint(data: bytes) -> str:
 
 def is_there(name: str) -> str:
     """The error text for an endpoint where a server of another kind was recognised."""
+    if name == _TLS:
+        way_out = f"if it is a decreed node, give its CA (--ca, or tls=…), else {WAY_OUT}"
+        return f"{name} answers there: {way_out}"
     return f"{name} answers there, and no decreed node: {WAY_OUT}"
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from ...registry.dial_order import DialOrder
 from ...registry.errors import Closed, DecreedError, Unreachable
 from ...registry.wire.handshake import ClientWelcome
 from .channel import Channel
@@ -21,7 +22,9 @@ from .wakeup import Wakeup
 class TaskDial(Protocol):
     """Opens a channel; with `identify` it finds out what other service is there if no node is."""
 
-    async def __call__(self, endpoint: Endpoint, /, *, identify: bool) -> Channel: ...
+    async def __call__(
+        self, endpoint: Endpoint, /, *, identify: bool, order: DialOrder
+    ) -> Channel: ...
 
 
 class TaskLink(Link):
@@ -58,7 +61,9 @@ class TaskLink(Link):
         error: DecreedError = Closed("the client was closed")
         try:
             # if no node has ever welcomed us here, another service may be at the port
-            channel = await self._dial(self.endpoint, identify=self.welcome is None)
+            channel = await self._dial(
+                self.endpoint, identify=self.welcome is None, order=self._order
+            )
             try:
                 self._open(channel)
                 error = await self._serve(channel)

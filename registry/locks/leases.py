@@ -31,6 +31,7 @@ from .terms import Ending, How, LeaseId, Previous, lease_id, lock_and_term, term
 MAX_ENDED = 10_000
 """For how many expired leases the node remembers how their term ended."""
 
+_BREAKS = frozenset({How.BROKEN, How.FORCED})
 _PASSES = frozenset({How.RELEASED, How.FORCED})
 _RELEASED = Ending(How.RELEASED)
 
@@ -149,6 +150,11 @@ class Leases:
         """How the term ended, if this node was told."""
         held = self._of(lease_id)
         return held.ending if held is not None else None
+
+    def broken(self) -> list[Lease]:
+        """The leases on terms that an operator has broken, as far as this node was told."""
+        ended = [lease for lease in self._all() if lease.ending is not None]
+        return [lease for lease in ended if lease.ending and lease.ending.how in _BREAKS]
 
     def remaining_ms(self, now_ms: float, lease_id: LeaseId, ttl_ms: float) -> float:
         """How long this node would still refuse the term after `lease_id`; 0 if it accepts it now."""

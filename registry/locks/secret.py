@@ -11,6 +11,7 @@ from typing import Annotated, Never
 from msgspec import Meta
 
 from ..types import Value
+from ..veiled import veiled
 
 SECRET_BYTES = 32
 SecretBytes = Annotated[bytes, Meta(min_length=SECRET_BYTES, max_length=SECRET_BYTES)]
@@ -51,6 +52,4 @@ class Secretive(Value, frozen=True):
     """A message whose ``repr`` leaves out its field ``secret``."""
 
     def __repr__(self) -> str:
-        names = (name for name in self.__struct_fields__ if name != "secret")
-        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
-        return f"{type(self).__name__}({shown}, secret=…)"
+        return veiled(self, "secret")

@@ -21,6 +21,7 @@ from ..types import (
     Key,
     Value,
 )
+from ..veiled import veiled
 from ..wire.codec import decode, encode
 from .secret import SecretHash, hash_of
 
@@ -62,6 +63,9 @@ class Ending(Value, frozen=True):
     how: How
     by: Annotated[str, Meta(max_length=MAX_CLAIMANT_CHARS)] = ""
     reason: Reason = ""
+
+    def __repr__(self) -> str:
+        return veiled(self, "reason")
 
 
 class LeaseId(Value, frozen=True):
@@ -119,6 +123,9 @@ class Term(Value, frozen=True):
     previous: Previous | None = None
     secret_hash: SecretHash | None = None
 
+    def __repr__(self) -> str:
+        return veiled(self, "info")
+
     def is_opened_by(self, secret: bytes | None) -> bool:
         """Whether this is the holder's secret."""
         return secret is not None and self.secret_hash == hash_of(secret)
@@ -142,6 +149,9 @@ class TermClaim(Value, frozen=True):
     secret_hash: SecretHash
     note: Reason = ""
     info: Annotated[bytes, Meta(max_length=MAX_INFO_BYTES)] = b""
+
+    def __repr__(self) -> str:
+        return veiled(self, "note", "info")
 
     def claim(self, key: Key, previous: Previous | None) -> Claim:
         """The claim of the term at `key`, which records how the previous term ended."""

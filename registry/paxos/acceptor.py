@@ -55,7 +55,7 @@ def on_accept(
         )
         return instance, Nack(message.key, message.ballot, higher)
     proposal = Proposal(message.ballot, message.decree)
-    _check_one_value_per_ballot(instance.accepted, proposal)
+    check_one_value_per_ballot(instance.accepted, proposal)
     accepted = replace(instance, promised=message.ballot, accepted=proposal)
     return accepted, Accepted(message.key, message.ballot)
 
@@ -70,7 +70,7 @@ def accept_first(ballot: Ballot, decree: Decree) -> Instance:
     return Instance(promised=ballot, accepted=Proposal(ballot, decree))
 
 
-def _check_one_value_per_ballot(held: Proposal | None, shown: Proposal) -> None:
+def check_one_value_per_ballot(held: Proposal | None, shown: Proposal) -> None:
     """R05: ballots are unique, so one ballot never carries two values of a key."""
     if held is not None and held.ballot == shown.ballot and held.decree != shown.decree:
         raise Contradiction(

@@ -4,12 +4,13 @@ After each start a home asks all acceptors to promise one ballot for its whole *
 that it is home to. After a prepare quorum of such promises a new key needs phase 2 alone: one round
 trip.
 
-Why it is safe. A *home ballot* is (0, process), so it lies below every ballot of an attempt at one
-key, which begin in round 1. An acceptor that took part in such an attempt therefore refuses the
-home ballot for that key, without having to report anything (R10). A proposal in a home ballot must
-not overrule proposals in lower ballots (R16). Those are the home ballots of earlier incarnations of
-the same home, since no other node may use round 0 for a key of the class. An acceptor that promises
-reports what it has accepted in the class (R12), in two parts:
+Why it is safe. A *home ballot* has round 0 of its epoch, so it lies below every ballot of an attempt
+at one key in that epoch, which begin in round 1. An acceptor that took part in such an attempt
+therefore refuses the home ballot for that key, without having to report anything (R10). A proposal
+in a home ballot must not overrule proposals in lower ballots (R16). Those are the home ballots of
+earlier incarnations of the same home, since no other node may use round 0 for a key of the class, and
+proposals of earlier epochs, which the acceptor adopted and reports like its own (M14). An acceptor
+that promises reports what it has accepted in the class (R12), in two parts:
 
 * the keys whose outcome it does not know: the home runs both phases on them (`GrantedClass.unlearned`);
 * its feed, which has everything that it has learned: the promise counts only after the home has learned
@@ -62,9 +63,9 @@ class GrantedClass(Value, frozen=True):
     unlearned: frozenset[Key]
 
 
-def ask(process: Process) -> AskingClass:
-    """Begin, in the only home ballot of this incarnation of the home (R05)."""
-    return AskingClass(Ballot.of_home(process))
+def ask(process: Process, epoch: int = 0) -> AskingClass:
+    """Begin, in the only home ballot of this incarnation of the home in `epoch` (R05, M14)."""
+    return AskingClass(Ballot.of_home(process, epoch))
 
 
 def on_promise(

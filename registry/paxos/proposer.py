@@ -86,15 +86,20 @@ class NotPromised(Value, frozen=True):
     key: Key
 
 
-def start(key: Key, process: Process, above: Ballot | None) -> Preparing:
-    """Begin an attempt in the lowest ballot of `process` that is higher than `above` (R05, R09).
+def start(key: Key, process: Process, above: Ballot | None, epoch: int = 0) -> Preparing:
+    """Begin an attempt in the lowest ballot of `process` in `epoch` that is above `above` (R05, R09).
 
     Args:
         key: the key to propose for.
         process: this incarnation of this node.
-        above: the highest ballot that the node's acceptor has promised or that a nack reported.
+        above: the highest ballot that the node's acceptor has promised or that a nack reported. It is
+            of no later epoch: a node promises nothing in an epoch that it does not know (M04).
+        epoch: the epoch in which the node votes (M02).
     """
-    return Preparing(key, above.above(process) if above else Ballot(1, process))
+    if above is None or above.epoch < epoch:
+        return Preparing(key, Ballot.first(process, epoch))
+    assert above.epoch == epoch, f"{above} is of a later epoch than {epoch}"
+    return Preparing(key, above.above(process))
 
 
 def on_promise(

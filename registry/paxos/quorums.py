@@ -11,6 +11,11 @@ from collections.abc import Collection
 from ..types import NodeText, Value
 
 
+def majority(size: int) -> int:
+    """How many of `size` acceptors are a majority."""
+    return size // 2 + 1
+
+
 class Quorums(Value, frozen=True):
     """The acceptors and the number of them that a phase needs.
 
@@ -43,7 +48,7 @@ class Quorums(Value, frozen=True):
     @classmethod
     def majority(cls, members: tuple[NodeText, ...]) -> "Quorums":
         """Majorities for both phases."""
-        size = len(members) // 2 + 1
+        size = majority(len(members))
         return cls(members, size, size)
 
     def prepared(self, voters: Collection[str]) -> bool:

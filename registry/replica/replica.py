@@ -9,37 +9,46 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import assert_never
 
 from ..config import ClusterConfig
-from ..disk import Recovered, Unserved
+from ..disk import Recovered
 from ..errors import OutcomeUnknown
+from ..keys import with_slot_before
 from ..locks.terms import term_key
 from ..paxos.instance import Instance
-from ..paxos.messages import Accepted, AcceptedMany, PromiseClass
-from ..types import Key, NodeId, Value
+from ..paxos.messages import Accepted, AcceptedMany
+from ..types import Key
+from ..unserved import Unserved
 from ..version import VERSION
 from ..wire.requests import Failed
-from .client_requests import ClientRequests, with_slot_before
-from .consensus.attempt import Progress
-from .feed.catchup import SERVE_KEYS
+from .client_requests import ClientRequests
+from .feed.serving import SERVE_KEYS
 from .parts import Parts
 from .peer_messages import Peers
+from .step.disk_reads import CheckDone, FeedDone, ReadFailed, ScanDone, SlotDone
 from .step.effects import Effects
 from .step.events import (
+    ChangeMembers,
     ClientGone,
+    Confirmed,
+    ConfirmPolicy,
     Coordinate,
     Crowded,
+    Dialled,
+    EpochChanged,
     Event,
     Expire,
-    FeedDone,
     FetchOn,
     Finish,
     Fired,
+    FollowFloor,
     FromClient,
     FromPeer,
     Greeted,
+    Left,
+    LinksSecured,
     Moment,
+    Named,
     PullFeeds,
     Reachable,
-    ReadFailed,
     ReadOn,
     ReadOrRest,
     Reconsider,
@@ -47,34 +56,24 @@ from .step.events import (
     ResendBatch,
     ResendRead,
     Retry,
-    ScanDone,
+    ScrubDue,
+    ScrubOn,
+    SeatRecorded,
+    Seeded,
     SendBatch,
-    SlotDone,
+    Shown,
     Sweep,
+    TakenOver,
     Timer,
     TryNextTerm,
+    UnmatchedDecrees,
     Welcomed,
     WriteFailed,
 )
 from .step.node import refusal
 from .step.pending import address
 from .step.step_builder import Pending, StepBuilder
-
-_VOTES = (Accepted, AcceptedMany)
-
-
-class Volatile(Value, frozen=True):
-    """The volatile state of the work on one key: what a crash loses.
-
-    Args:
-        attempt: the state of the attempt at it; None if there is none.
-        told: the class promises that this incarnation has received, with their senders.
-        batches: how many batches this incarnation has made.
-    """
-
-    attempt: Progress | None
-    told: tuple[tuple[NodeId, PromiseClass], ...] = ()
-    batches: int = 0
+from .volatile import Volatile
 
 
 class Replica:
@@ -84,10 +83,25 @@ class Replica:
         config: the cluster.
         recovered: what was found on the node's disk.
         version: the version of decreed, for status reports.
+        advertise: the address that others are told; None for that of the config.
+        observes: whether the node waits for no vote.
+        enforces: whether policies are obeyed; without it, everything is open.
+        secured: whether clients come by TLS.
     """
 
-    def __init__(self, config: ClusterConfig, recovered: Recovered, version: str = VERSION) -> None:
-        parts = self.parts = Parts(config, recovered)
+    def __init__(
+        self,
+        config: ClusterConfig,
+        recovered: Recovered,
+        version: str = VERSION,
+        advertise: str | None = None,
+        *,
+        observes: bool = False,
+        enforces: bool = False,
+        secured: bool = False,
+    ) -> None:
+        kinds = {"observes": observes, "enforces": enforces, "secured": secured}
+        parts = self.parts = Parts(config, recovered, advertise, **kinds)
         self.node, self.membership, self.catchup = parts.node, parts.membership, parts.catchup
         self._coordinator = parts.coordinator
         self._client_requests = ClientRequests(parts, version)
@@ -111,26 +125,23 @@ class Replica:
 
     def start(self, moment: Moment) -> Effects:
         """The first step of an incarnation: set the timers, and form at once if there are no others."""
-        step = StepBuilder(moment, moment.now_ms, {})
+        step = StepBuilder(moment, moment.now_ms, {}, self.node.feed_end)
         # the leases of an earlier incarnation are lost
         self.parts.leases.started_ms = step.now_ms
+        self.parts.seating.begin(step)
         self.membership.form_if_confirmed(step)
+        self.parts.taking_over.begin(step)
+        self.parts.seats.leave_earlier(step)
         self._on_sweep(step)
         self.catchup.on_timer(step)
+        self.parts.confirming.start(step)
+        if self.parts.confirming.asks:
+            self.parts.obey(step)
         return self._finish(step)
-
-    # -- what is in memory
 
     def pending_work(self) -> Pending:
         """What is held in memory for unfinished work, by kind; kinds without any are left out."""
-        parts = self.parts
-        working = (
-            *(parts.requests, parts.node.tokens, parts.acceptors, parts.coordinator, parts.catchup),
-            *(parts.watches, parts.reads, parts.claims, parts.lists, parts.scans),
-            *(parts.scan_service, parts.lock_queues, parts.renewals, parts.giving_up),
-        )
-        held = [item for part in working for item in part.pending().items()]
-        return {kind: what for kind, what in held if what}
+        return self.parts.pending()
 
     def volatile(self, key: Key) -> Volatile:
         """The volatile state of the work on `key`."""
@@ -165,9 +176,7 @@ class Replica:
     def _needs_of(self, event: Event) -> Iterable[Key]:
         match event:
             case FromClient():
-                return [
-                    key for asked in event.requests for key in self._client_requests.needs(asked)
-                ]
+                return self._client_requests.needs(event)
             case FromPeer():
                 return self._peers.needs(event.message)
             case Fired(timer):
@@ -176,13 +185,25 @@ class Replica:
                 return self.parts.watches.needs(event)
             case Coordinate(_, _, key):
                 return with_slot_before(key)
+            case Confirmed(_, request):
+                return self._client_requests.needs_of(request)
             case Finish(key) | ReadOn(_, _, key):
                 return (key,)
-            case FetchOn(_, keys):
+            case FetchOn(_, keys) | Named(keys):
                 return keys[:SERVE_KEYS]
+            case FollowFloor():
+                return self.parts.forgetting.needs(event)
             case TryNextTerm(lock, term):
                 known = (term_key(lock, term),) if term else ()
                 return (*known, term_key(lock, term + 1))
+            case EpochChanged():
+                return self.parts.reads.asked
+            case TakenOver(keys) | Shown(keys):
+                return keys
+            case Seeded() | UnmatchedDecrees():
+                return [decree.key for decree in event.decrees]
+            case ChangeMembers():
+                return (event.claim.key,)
             case _:
                 return ()
 
@@ -223,12 +244,19 @@ class Replica:
         Returns:
             The effects, sorted by what they wait for; see `Effects`.
         """
-        step = StepBuilder(moment, moment.now_ms, dict(instances))
-        failed = bool(events) and isinstance(events[0], WriteFailed)
-        if self._settling and not failed:
+        step = StepBuilder(moment, moment.now_ms, dict(instances), self.node.feed_end)
+        if self._settling and not (events and isinstance(events[0], WriteFailed)):
             self.node.settled_feed_end = self.node.feed_end
+        if self.parts.policies.policy is not None:
+            self.parts.policies.passes(moment.wall_ms)
+        if step.now_ms >= self.parts.confirming.lapses_ms:
+            self._client_requests.on_lapsed(step)
+        elif self.parts.policies.changed:
+            self._client_requests.end_denied(step)
         for event in events:
             self._handle(step, event)
+            if self.parts.policies.changed:
+                self._client_requests.end_denied(step)
         if self.parts.lock_queues.joined:
             self.parts.lock_queues.end_turn(step)
         self._coordinator.propose_due(step)
@@ -251,8 +279,7 @@ class Replica:
         match event:
             # most frequent first, and by type alone: a pattern with positions reads every field
             case FromClient():
-                for request in event.requests:
-                    self._client_requests.on_request(step, event.connection, request)
+                self._client_requests.on_requests(step, event)
             case FromPeer():
                 self._peers.on_message(step, event.sender, event.message)
             case ClientGone(connection):
@@ -262,9 +289,14 @@ class Replica:
             case Fired(timer):
                 self._on_timer(step, timer)
             case Greeted():
-                self.membership.on_greeted(step, event)
+                if self.membership.on_greeted(step, event):
+                    self.parts.seats.greet(step, event.identity.node)
             case Welcomed():
                 self._on_welcomed(step, event)
+            case Left():
+                self.membership.on_left(event)
+            case Dialled() | LinksSecured():
+                self.membership.on_links(event)
             case Reachable():
                 self._on_reachable(step, event)
             case WriteFailed():
@@ -275,23 +307,56 @@ class Replica:
     def _on_read_or_rest(self, step: StepBuilder, event: ReadOrRest) -> None:
         parts = self.parts
         match event:
-            case ScanDone() | FeedDone() | SlotDone():
+            case ScanDone() | FeedDone() | SlotDone() | CheckDone():
                 self.node.tokens.on_read(step, event)
             case ReadFailed(token, message):
-                step.alarm(message)
+                self.node.met_damage.note(step, message)
                 self.node.tokens.on_read_failed(step, token, message)
             case Finish():
                 parts.finishing.finish(step, event)
             case Coordinate():
                 parts.claims.go_on(step, event)
+            case Confirmed():
+                self._client_requests.go_on(step, event)
             case ReadOn():
                 parts.reads.read_on(step, event)
             case FetchOn(sender, keys):
-                self.catchup.serve_fetch(step, sender, keys)
+                parts.feed_service.serve_fetch(step, sender, keys)
+            case FollowFloor():
+                parts.forgetting.follow(step, event)
             case TryNextTerm():
                 parts.lock_queues.try_next_term(step, event)
+            case EpochChanged():
+                self._on_epoch_changed(step)
+            case TakenOver():
+                parts.taking_over.on_taken_over(step, event)
+            case Shown():
+                parts.releasing.on_shown(step, event)
+            case SeatRecorded():
+                parts.seats.on_recorded(step, event)
+            case ChangeMembers():
+                parts.claims.change_members(step, event)
+            case Seeded():
+                parts.seeding.on_page(step, event)
+            case ScrubDue():
+                parts.scrubbing.on_due(step, event)
+            case UnmatchedDecrees():
+                parts.scrubbing.on_compared(step, event)
+            case Named():
+                parts.scrubbing.mending.on_named(step, event)
             case _:
                 assert_never(event)
+
+    def _on_epoch_changed(self, step: StepBuilder) -> None:
+        """M10, M12: ask again what is open, in the epoch that is known now."""
+        parts = self.parts
+        if self.node.formed and not self.node.takes_part:
+            self._client_requests.on_left(step)
+        parts.home_promise.sweep(step)
+        parts.confirming.on_epoch(step)
+        parts.reads.on_epoch(step)
+        parts.lists.on_epoch(step)
+        parts.locks.on_epoch(step)
 
     def _on_timer(self, step: StepBuilder, timer: Timer) -> None:
         match timer:
@@ -311,36 +376,40 @@ class Replica:
                 self._on_sweep(step)
             case PullFeeds():
                 self.catchup.on_timer(step)
+            case ConfirmPolicy():
+                self.parts.confirming.on_timer(step)
             case Reconsider():
                 self.parts.lock_queues.on_timer(step, timer)
+            case ScrubOn():
+                self.parts.scrubbing.on_timer(step, timer)
             case _:
                 assert_never(timer)
 
     def _on_sweep(self, step: StepBuilder) -> None:
         """R22: finish keys that have been in doubt for too long, and drop work that is not awaited."""
-        parts = self.parts
-        parts.finishing.sweep(step)
-        parts.home_promise.sweep(step)
-        for part in (parts.reads, parts.watches, parts.claims, parts.locks):
-            part.prune()
-        parts.lists.prune(step)
-        parts.scan_service.prune(step.now_ms)
-        self.node.wants_commits = bool(parts.watches.parked) or parts.reads.awaits_decrees
-        parts.leases.prune(step.now_ms)
-        every_ms = self.node.config.timing.finish_ms / 2
-        step.timer(Sweep(), every_ms, every_ms)
+        self.parts.sweep(step)
+        self.node.wants_commits = self.parts.awaits_commits
+        half_ms = self.node.config.timing.finish_ms / 2
+        step.timer(Sweep(), half_ms, half_ms)
 
     def _on_welcomed(self, step: StepBuilder, event: Welcomed) -> None:
         formed = self.node.formed
-        self.membership.on_welcomed(step, event)
+        if self.membership.on_welcomed(step, event):
+            self.parts.seats.greet(step, event.identity.node)
         if self.node.formed and not formed:
             self.parts.home_promise.sweep(step)
+            self.parts.taking_over.begin(step)
+            self.parts.confirming.ask(step)
+            self.parts.confirming.answer(step)
 
     def _on_reachable(self, step: StepBuilder, event: Reachable) -> None:
         if event.reachable:
             self.node.reachable.add(event.node)
+            self.parts.seats.greet(step, event.node)  # at the greeting there was no link yet
             self.parts.home_promise.ask(step, self.node.name, event.node)
             self._coordinator.on_reachable(step, event.node)
+            self.parts.taking_over.on_reachable(step, event.node)
+            self.parts.confirming.ask(step)
         else:
             self.node.reachable.discard(event.node)
             self.parts.claims.on_unreachable(step, event.node)
@@ -367,4 +436,4 @@ class Replica:
 
 
 def _is_vote(event: Event) -> bool:
-    return isinstance(event, FromPeer) and type(event.message) in _VOTES
+    return isinstance(event, FromPeer) and isinstance(event.message, Accepted | AcceptedMany)

@@ -6,5 +6,6 @@ together; `node_loop` is the node's loop; `clients` and `links` are the two kind
 What clients can take of a node's memory is bounded at five places: `inbox` (events of a turn), `crowd`
 (requests that wait), `budget` (bytes of values in flight), `incoming` (large frames on their way in),
 and `outbox` with `backlog` (answers, for one client and for all). The figures are in
-`decreed.registry.config.Limits`.
+`decreed.registry.config.Limits`. `callers` has what one of them may have of it, and of the node's work;
+`handshakes` and `denials` bound what strangers and those without rights can cause.
 """

@@ -11,7 +11,7 @@ class Budget:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self._max_bytes = float(max_bytes)
         self._freed = trio.lowlevel.ParkingLot()
         self.held = 0
 
@@ -27,6 +27,11 @@ class Budget:
     def take(self, weight: int) -> None:
         """Hold `weight` bytes more."""
         self.held += weight
+
+    def resize(self, max_bytes: float) -> None:
+        """Hold so many bytes at most from now on; what is held stays."""
+        self._max_bytes = max_bytes
+        self._freed.unpark_all()
 
     def give_back(self, weight: int) -> None:
         """Hold `weight` bytes less."""

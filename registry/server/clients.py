@@ -1,175 +1,57 @@
 """Connections of clients: requests in, answers out, both bounded.
 
 Reading pauses while a client has too many requests or bytes of values in flight, while all clients
-together have too many bytes in flight, and while the node's inbox is full. A client that does not read
+together or all of its caller have too many bytes in flight, and while the node's inbox is full. What is
+over a limit of its caller is answered with `Busy` at once, and its connection is not read for the time
+that it says (`callers`). When all places are taken, one who has few of them gets one of him who has
+most. A client that does not read
 its answers is dropped when too many bytes wait for it. When too many wait for all clients together, the
 client with most of them is dropped first. So no behaviour of clients makes the node's memory grow
 without a bound.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import cast
 
 import trio
-from msgspec import Struct, field
 
+from ..audit import NOBODY, Speaker, came_as_node
 from ..config import ClusterConfig
-from ..replica.requests.validation import named
+from ..errors import Busy
+from ..identity import Identity
+from ..replica.member_addresses import AddressBook
 from ..replica.step.effects import Reply
-from ..replica.step.events import ClientGone, Crowded, FromClient
+from ..replica.step.events import ClientGone, Crowded
 from ..replica.step.node import Node
+from ..wire.codec import encode
 from ..wire.frames import TARGET_BYTES, portions
-from ..wire.handshake import VERSION, ClientHello, ClientWelcome, Member
-from ..wire.requests import Answer, Cancel, ClientPing, Request
+from ..wire.gateways import ClientMessage
+from ..wire.handshake import ClientHello, ClientWelcome
 from . import log
 from .backlog import Backlog
 from .budget import Budget
-from .connections import Connection, choose_version
-from .crowd import ClientShare, Crowd
+from .callers import Caller, Callers
+from .client import Client
+from .connections import Connection
+from .crowd import Crowd
 from .node_loop import NodeLoop
 from .outbox import Outbox
 from .pieces import Encoded, Pieces, encode_answer
 from .sockets import Sockets
-from .weights import size
+from .versions import choose_version
 
-LIGHT_BYTES = 4_096
-"""A request up to this never waits for others' bytes."""
-
-USUAL_BYTES = 256
-"""A request up to this counts by number alone."""
-
-UNBOUNDED = frozenset((Cancel, ClientPing))
-"""Never wait for room: a client sends them about requests that have used up all the room."""
+REMEMBERED = 1_024
+"""The clients that have gone which are remembered at most."""
 
 _TO = attrgetter("to")
 
 _SIZE = attrgetter("outbox.size")
+_PLACES = attrgetter("caller.connections")
 
 PORTION = 256
 """How many answers are queued together; larger portions would not be cheaper per answer."""
-
-
-class Client(Struct, eq=False):
-    """One connected client; it takes its requests (`Taker`).
-
-    Attributes:
-        number: the number of its connection at the replica.
-        name: its address, for the logs.
-        outbox: its answers.
-        scope: ends its connection.
-        budget: bounds the bytes of its requests in flight.
-        shared: bounds the bytes of all clients together.
-        max_in_flight: bounds the number of its requests in flight.
-        loop: where its requests go.
-        draining: is set when no more requests are taken.
-        answers: those of this turn, not encoded yet.
-        crowd: counts the requests of all clients.
-        weights: the bytes of its requests in flight, by id; a careless client repeats an id.
-        held: its requests in flight.
-        answered: where is waited for fewer in flight.
-    """
-
-    number: int
-    name: str
-    outbox: Outbox
-    scope: trio.CancelScope
-    budget: Budget
-    shared: Budget
-    max_in_flight: int
-    loop: NodeLoop
-    draining: trio.Event
-    crowd: Crowd
-    answers: list[Answer] = []
-    weights: dict[int, list[int]] = {}
-    held: ClientShare = field(default_factory=ClientShare)
-    answered: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
-
-    def take(self, requests: Sequence[Request]) -> Sequence[Request]:
-        """Take requests as far as there is room for them; returns the rest."""
-        count = total = 0
-        if not self.draining.is_set() and self.loop.has_room_for(self.number):
-            count, total = self._admit(requests)
-        if count:
-            self.loop.post(FromClient(self.number, tuple(map(named, requests[:count]))), total)
-        self.crowd.leave_untaken(self.held, len(requests) - count)
-        return requests[count:]
-
-    async def room(self, request: Request) -> None:
-        """Wait until `request` may be taken."""
-        if self.draining.is_set():
-            await trio.sleep_forever()
-        await self.loop.room(self.number)
-        if type(request) not in UNBOUNDED:
-            while self.held.requests >= self.max_in_flight:
-                await self.answered.park()
-            weight = size(request)
-            if weight > LIGHT_BYTES:
-                await self.budget.room(weight)
-                await self.shared.room(weight)
-
-    def take_answers(self) -> list[Answer]:
-        """Take the answers of this turn to send them; frees the room of their requests."""
-        answers, self.answers = self.answers, []
-        lighter = sum(self._lighten(answer.id) for answer in answers) if self.weights else 0
-        self.crowd.take(self.held, -len(answers), -lighter)
-        if self.answered:
-            self.answered.unpark_all()
-        return answers
-
-    def _admit(self, requests: Sequence[Request]) -> tuple[int, int]:
-        """Reserve room for as many requests as fit, in order.
-
-        Returns:
-            How many these are, and the bytes of their values and texts.
-        """
-        count = total = begun = further = 0
-        room = self.max_in_flight - self.held.requests
-        for request in requests:
-            weight = size(request)
-            if type(request) not in UNBOUNDED:
-                if begun >= room or (weight > LIGHT_BYTES and not self._hold(weight)):
-                    break
-                begun += 1
-                if weight > USUAL_BYTES:
-                    self.weights.setdefault(request.id, []).append(weight)
-                    further += _further(weight)
-            elif type(request) is ClientPing:
-                begun, room = begun + 1, room + 1
-            count += 1
-            total += weight
-        self.crowd.take(self.held, begun, further)
-        return count, total
-
-    def _hold(self, weight: int) -> bool:
-        """Hold the bytes of a large request, if there is room for them here and in all."""
-        if not (self.budget.has_room(weight) and self.shared.has_room(weight)):
-            return False
-        self.budget.take(weight)
-        self.shared.take(weight)
-        return True
-
-    def _lighten(self, request_id: int) -> int:
-        """Give back what a request took; returns what that is of all that counts in the crowd."""
-        weights = self.weights.pop(request_id, [])
-        if not weights:
-            return 0
-        weight = weights.pop()
-        if weights:
-            self.weights[request_id] = weights
-        if weight > LIGHT_BYTES:
-            self.budget.give_back(weight)
-            self.shared.give_back(weight)
-        return _further(weight)
-
-    def leave(self) -> None:
-        """It has gone: give back all that it held."""
-        self.outbox.close()
-        self.shared.give_back(self.budget.held)
-        self.budget.give_back(self.budget.held)
-        self.weights.clear()
-        self.crowd.go(self.held)
 
 
 class Clients:
@@ -178,18 +60,28 @@ class Clients:
     Args:
         config: members and bounds.
         node: this node.
+        addresses: where the members are.
         sockets: where requests are read.
+
+    Attributes:
+        is_gone: whether the token by which somebody is known is none any more; set by the server.
     """
 
-    def __init__(self, config: ClusterConfig, node: Node, sockets: Sockets) -> None:
+    def __init__(
+        self, config: ClusterConfig, node: Node, addresses: AddressBook, sockets: Sockets
+    ) -> None:
+        self.is_gone: Callable[[Identity], bool] = lambda _: False
         self._config = config
+        self._addresses = addresses
         self._sockets = sockets
         self._node = node
         self._clients: dict[int, Client] = {}
+        self._gone: dict[int, Speaker] = {}
         self._touched: set[Client] = set()
         self._count = self._arriving = 0
         self._crowd = Crowd(config.limits.max_all_requests_bytes)
         self._budget = Budget(config.limits.max_all_in_flight_bytes)
+        self.callers = Callers(config.limits)
         self._backlog = Backlog(config.limits.max_all_client_queue_bytes)
         self._draining = trio.Event()
 
@@ -197,6 +89,11 @@ class Clients:
     def count(self) -> int:
         """How many clients are connected."""
         return len(self._clients) + self._arriving
+
+    def speaker(self, connection: int) -> Speaker:
+        """Who is at a connection, or was until lately."""
+        client = self._clients.get(connection)
+        return client.speaker if client is not None else self._gone.get(connection, NOBODY)
 
     @property
     def held_bytes(self) -> int:
@@ -207,7 +104,8 @@ class Clients:
         """Whose requests are to be refused, since all together are too many."""
         if not self._crowd.is_over:
             return ()
-        refusals = self._crowd.refusals({n: one.held for n, one in self._clients.items()})
+        holders = {n: one.held for n, one in self._clients.items()}
+        refusals = self._crowd.refusals(holders, lambda n: self._clients[n].caller.number)
         if refusals:
             most = max(refusals, key=lambda number: refusals[number])
             event = "too many requests wait; the newest of the clients with most are refused"
@@ -247,37 +145,114 @@ class Clients:
         client.scope.cancel()
         self._clients.pop(client.number, None)
 
+    def leave(self, cut: Collection[Connection]) -> list[int]:
+        """Answer these connections no more; returns their numbers at the replica."""
+        left = [client for client in self._clients.values() if client.connection in cut]
+        for client in left:
+            client.outbox.close()
+            self._clients.pop(client.number, None)
+            self._remember(client)
+        return [client.number for client in left]
+
+    def end_without_tokens(self) -> None:
+        """End the connections whose tokens were revoked, or have expired."""
+        for client in list(self._clients.values()):
+            if self.is_gone(client.identity):
+                self._drop(
+                    client, "the token of a client is revoked or expired; its connection ends"
+                )
+
+    def welcome_again(self) -> None:
+        """Tell all clients that addresses have changed."""
+        for client in list(self._clients.values()):
+            self._tell(client)
+
+    def _tell(self, client: Client) -> None:
+        encoded = encode(self._welcome(client.version))
+        if client.outbox.put(encoded):
+            client.outbox.flush()
+        else:
+            self._drop(client, "a client does not read its answers; dropped")
+
     async def serve(self, connection: Connection, hello: ClientHello, loop: NodeLoop) -> None:
         """Welcome a client and serve it until it goes.
 
         Raises:
+            Busy: if it, or its caller, gets no place.
             Refused: if it supports no protocol version of ours.
             ProtocolError: if it sends a malformed request.
         """
-        choose_version(hello.lowest_version, hello.highest_version, VERSION)
-        self._arriving += 1  # they count from now on, however many greet at the same time
+        version = choose_version(hello.lowest_version, hello.highest_version)
+        caller = self.callers.enter(connection.identity, connection.host)
         try:
-            await connection.send(self._welcome())
+            self._make_place(caller)
+            await self._serve(connection, version, caller, loop)
+        finally:
+            self.callers.leave(caller)
+
+    def _make_place(self, caller: Caller) -> None:
+        """When all places are taken, take the newest of who has most, if that has more than this one.
+
+        So nobody locks out those that have fewer. The bound is for clients only, so that they never
+        lock out peers.
+
+        Raises:
+            Busy: if nobody has more.
+        """
+        limit = self._config.limits.max_connections
+        if self.count < limit:
+            return
+        most = max(self._clients.values(), key=_PLACES, default=None)
+        if most is None or most.caller.connections <= caller.connections:
+            message = f"{limit} connections are open, which is the limit; try again later"
+            raise Busy(message)
+        newest = next(one for one in reversed(self._clients.values()) if one.caller is most.caller)
+        event = "all places are taken; a client of whom has most of them is dropped for another's"
+        self._drop(newest, event)
+
+    async def _serve(
+        self, connection: Connection, version: int, caller: Caller, loop: NodeLoop
+    ) -> None:
+        self._arriving += 1  # they count from now on, however many greet at the same time
+        told = self._addresses.moves
+        try:
+            await connection.send(self._welcome(version))
         finally:
             self._arriving -= 1
         async with trio.open_nursery() as nursery:
-            client = self._welcomed(connection, nursery.cancel_scope, loop)
+            client = self._welcomed(connection, version, caller, nursery.cancel_scope, loop)
             try:
-                nursery.start_soon(client.outbox.write_to, connection.stream)
-                await connection.read(Request, client, self._sockets)
+                if client.identity.kind == "node":  # S24: an operator, on the machine of the node
+                    loop.audit([came_as_node(client.number, client.identity.name)])
+                if self.is_gone(client.identity):  # revoked while it was welcomed
+                    nursery.cancel_scope.cancel()
+                if told != self._addresses.moves:
+                    self._tell(client)
+                nursery.start_soon(client.outbox.write_to, connection)
+                await connection.read(ClientMessage, client, self._sockets)
                 nursery.cancel_scope.cancel()
             finally:
                 self._clients.pop(client.number, None)
+                self._remember(client)
                 client.leave()
-                loop.post(ClientGone(client.number))
+                loop.post(ClientGone(client.number), caller=caller.number)
 
-    def _welcomed(self, connection: Connection, scope: trio.CancelScope, loop: NodeLoop) -> Client:
+    def _welcomed(
+        self,
+        connection: Connection,
+        version: int,
+        caller: Caller,
+        scope: trio.CancelScope,
+        loop: NodeLoop,
+    ) -> Client:
         """Register a new client."""
         limits = self._config.limits
         self._count += 1
         client = self._clients[self._count] = Client(
             self._count,
             connection.peer_name,
+            connection.identity,
+            version,
             Outbox(limits.max_client_queue_bytes, connection.send_some, self._backlog),
             scope,
             Budget(limits.max_in_flight_bytes),
@@ -286,8 +261,18 @@ class Clients:
             loop,
             self._draining,
             self._crowd,
+            connection,
+            caller,
+            self.callers,
+            self._flush,
         )
         return client
+
+    def _remember(self, client: Client) -> None:
+        """Keep who a client was that has gone, for what is told of its requests."""
+        self._gone[client.number] = client.speaker
+        if len(self._gone) > REMEMBERED:
+            del self._gone[next(iter(self._gone))]
 
     def stop_reading(self) -> None:
         """Take no more requests."""
@@ -298,23 +283,21 @@ class Clients:
         for client in list(self._clients.values()):
             await client.outbox.drained()
 
-    def _welcome(self) -> ClientWelcome:
-        limits = self._config.limits
+    def _welcome(self, version: int) -> ClientWelcome:
+        limits, restoration = self._config.limits, self._node.restoration
         return ClientWelcome(
-            VERSION,
+            version,
             self._config.cluster_id,
             self._node.identity.formation,
             self._node.name,
-            tuple(Member(node, address) for node, address in self._config.addresses),
+            self._addresses.members,
             limits.max_value_bytes,
             limits.max_frame_bytes,
             limits.max_in_flight,
+            self._node.epoch.number,
+            self._addresses.observers,
+            restoration.time_ms if restoration is not None else 0,
         )
-
-
-def _further(weight: int) -> int:
-    """What a request takes in the crowd beyond the usual; one that is large counts elsewhere."""
-    return weight if USUAL_BYTES < weight <= LIGHT_BYTES else 0
 
 
 def _together(some: list[Encoded]) -> tuple[Encoded, int]:

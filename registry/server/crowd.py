@@ -1,9 +1,10 @@
-"""The memory of all requests that wait at a node: bounded, and each connection has its share of it.
+"""The memory of all requests that wait at a node: bounded, and each caller has its share of it.
 
 Every connection has a bound of its own on what it may have in flight. This one is of all together, so
 that many connections cannot take what none of them could alone. Nobody is read less for it, since what
-waits may wait for an hour: when there is too much, the newest requests of those connections are
-refused that have more than their share (`shares`). Who has few loses none.
+waits may wait for an hour: when there is too much, the newest requests of those callers are refused
+that have more than their share, on those of their connections that have most (`shares`). Who has few
+loses none.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from math import ceil
 
 from msgspec import Struct
 
-from .shares import shares
+from .shares import CallerOf, alone, fair
 
 REQUEST_BYTES = 1_024
 """About what a request takes until it is answered, its key and other small texts included."""
@@ -70,10 +71,12 @@ class Crowd:
         """Whether they take more than they may."""
         return self.held > self._max_bytes
 
-    def refusals(self, holders: Mapping[int, ClientShare]) -> dict[int, int]:
-        """How many of its newest requests each connection loses."""
+    def refusals(
+        self, holders: Mapping[int, ClientShare], caller_of: CallerOf = alone
+    ) -> dict[int, int]:
+        """How many of its newest requests each connection loses; `caller_of`: whose it is."""
         wanted = {number: held.all for number, held in holders.items() if held.all}
-        given = shares(wanted, self._max_bytes)
+        given = fair(wanted, self._max_bytes, caller_of)
         lost = {number: wanted[number] - given[number] for number in wanted}
         return {
             n: _worth(holders[n], size) for n, size in lost.items() if size and holders[n].requests

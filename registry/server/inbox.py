@@ -5,13 +5,20 @@ count messages: a turn takes a limited number, and splits an event that holds mo
 
 Messages from peers and from the node itself complete requests that were started. So they go first, and
 leave clients a part of the turn: if more requests were started than completed, each would wait for the
-answers to all others. When clients send more than is left, each connection has its share (`shares`).
-A client with nothing in the inbox may always put something in, so that no client waits for the others.
+answers to all others. When clients send more than is left, each caller has its share, over all its
+connections (`shares`). A client with nothing in the inbox may always put something in, so that no
+client waits for the others.
+
+Events of those who are behind have a line of their own and turns of their own (`Bulk`).
 """
+
+from collections.abc import Collection
 
 import trio
 
-from ..replica.step.events import ClientGone, Event, FromClient
+from ..replica.step.events import ClientGone, Event, FromClient, FromPeer
+from ..types import NodeId
+from .bulk import Bulk, is_bulk
 from .shares import messages, share
 
 MAX_TAKEN = 4_096
@@ -46,6 +53,10 @@ class Room:
         return self.count <= MAX_WAITING and self.size <= MAX_WAITING_BYTES
 
 
+def _is_of(event: Event, clients: Collection[int]) -> bool:
+    return isinstance(event, FromClient | ClientGone) and event.connection in clients
+
+
 class Inbox:
     """Events in order of arrival: those from clients, and all others."""
 
@@ -54,34 +65,65 @@ class Inbox:
         self._others: list[Event] = []
         self._asked_room = Room()
         self._others_room = Room()
+        self._bulk, self._bulk_room = Bulk(), Room()
+        self._took_bulk = False
+        self._is_first = False
         self._askers: set[int] = set()
+        self._callers: dict[int, int] = {}
+        self._leaving = 0
         self._crowd = trio.lowlevel.ParkingLot()
         self._most = MAX_TAKEN
         self._taken = 0
 
     def __bool__(self) -> bool:
-        return bool(self._asked or self._others)
+        return bool(self._asked or self._others or self._bulk)
 
-    def put(self, event: Event, weight: int = 0) -> None:
-        """Append an event. `weight`: the bytes of its values."""
+    def put(self, event: Event, weight: int = 0, caller: int | None = None) -> None:
+        """Append an event.
+
+        Args:
+            event: the event.
+            weight: the bytes of its values.
+            caller: whose connection it came on; by default, that connection is a caller of its own.
+        """
         if type(event) is FromClient:
             self._asked.append(event)
             self._askers.add(event.connection)
+            if caller is not None:
+                self._callers[event.connection] = caller
             self._asked_room.count += len(event.requests)
             self._asked_room.size += weight
         elif type(event) is ClientGone:
             self._asked.append(event)
             self._asked_room.count += 1
+            self._leaving += 1
+        elif is_bulk(event):
+            self._bulk.put(event)
+            self._bulk_room.count += 1
+            self._bulk_room.size += weight
         else:
             self._others.append(event)
             self._others_room.count += 1
             self._others_room.size += weight
 
     def put_first(self, *events: Event) -> None:
-        """Put events in front, in this order."""
+        """Put events in front, in this order; the next turn takes them, and no bulk."""
+        self._is_first = True
         asked = [event for event in events if isinstance(event, FromClient | ClientGone)]
+        self._leaving += sum(type(event) is ClientGone for event in asked)
         others = [event for event in events if not isinstance(event, FromClient | ClientGone)]
         self._leave(asked + self._asked, others + self._others)
+
+    def drop(self, clients: Collection[int], peers: Collection[NodeId]) -> None:
+        """Forget what these clients and peers have said, and that the clients have not gone yet."""
+        self._leave(
+            [each for each in self._asked if not _is_of(each, clients)],
+            [
+                each
+                for each in self._others
+                if type(each) is not FromPeer or each.sender not in peers
+            ],
+        )
 
     def take(self, most_asked: int = MAX_TAKEN) -> list[Event]:
         """Take the oldest events, as many as a turn takes, and wake those that wait for room.
@@ -89,6 +131,7 @@ class Inbox:
         Args:
             most_asked: the most messages from clients among them.
         """
+        self._is_first = False
         asked_count, others_count = self._asked_room.count, self._others_room.count
         most_asked = min(asked_count, most_asked)
         if most_asked == asked_count and asked_count + others_count <= self._most:
@@ -97,13 +140,59 @@ class Inbox:
             self._taken = asked_count + others_count
         else:
             taken = self._take_some(most_asked)
+        if self._leaving:
+            self._forget(taken)
         if self._crowd:
             self._crowd.unpark_all()
         return taken
 
+    def caller_of(self, connection: int) -> int:
+        """Whose a connection is; below 0 if it is a caller of its own."""
+        return self._callers.get(connection, -connection)
+
+    def _forget(self, taken: list[Event]) -> None:
+        """Nothing more comes from a connection that has ended."""
+        for event in taken:
+            if type(event) is ClientGone:
+                self._leaving -= 1
+                self._callers.pop(event.connection, None)
+
+    def take_bulk(self, now_ms: float, *, busy: bool, patient: bool) -> list[Event]:
+        """Take what those who are behind wait for, and wake those that wait for room.
+
+        Empty if it is the turn of others (`Bulk`).
+
+        Args:
+            now_ms: the time.
+            busy: whether the loop has anything to do that is not here.
+            patient: whether bulk may wait for others; it may at a node that votes.
+        """
+        self._took_bulk = False
+        if not self._bulk or self._is_first:
+            return []
+        if patient:
+            taken = self._bulk.take(now_ms, busy=busy or bool(self._asked or self._others))
+            self._took_bulk = bool(taken)
+            self._taken = 0
+        else:
+            taken = self._bulk.take_all()
+        self._bulk_room.count = len(self._bulk)
+        if not self._bulk:
+            self._bulk_room.size = 0
+        if taken and self._crowd:
+            self._crowd.unpark_all()
+        return taken
+
+    def turn_used(self, cpu_ms: float) -> None:
+        """Share the processor between bulk and others, by what the last turn used of it."""
+        if self._took_bulk:
+            self._bulk.used(cpu_ms)
+        elif self._bulk:
+            self._bulk.others_used(cpu_ms)
+
     def _take_some(self, most_asked: int) -> list[Event]:
         others = min(len(self._others), self._most - min(most_asked, self._most // ASKED_PART))
-        asked, rest = share(self._asked, min(most_asked, self._most - others))
+        asked, rest = share(self._asked, min(most_asked, self._most - others), self.caller_of)
         taken = self._others[:others] + asked
         self._taken = others + sum(map(messages, asked))
         self._leave(rest, self._others[others:])
@@ -121,7 +210,7 @@ class Inbox:
     @property
     def has_room(self) -> bool:
         """Whether more may be taken from a peer."""
-        return self._others_room.is_left
+        return self._others_room.is_left and self._bulk_room.is_left
 
     def has_room_for(self, connection: int) -> bool:
         """Whether more may be taken from a client."""

@@ -1,38 +1,50 @@
 """Links between nodes: each node dials every other and sends on the link that it dialled.
 
 So a pair of nodes has two links, one in each direction, and there is no tie to break. A link carries
-messages only after the replica has judged the identity of the peer (`Membership`). Messages to a peer
-without a link, or with a full queue, are dropped: Paxos may lose messages (R02), and a sender that
-needs an answer sends again. Forwarded claims are the exception: they arrive once, or the link breaks
-and the peer is suspected. A repetition could propose a claim that its caller was told is over.
+messages only after the peer is proven (`Greeter`) and the replica has judged its identity
+(`Membership`). Messages to a peer without a link, or with a full queue, are dropped: Paxos may lose
+messages (R02), and a sender that needs an answer sends again. Forwarded claims are the exception: they
+arrive once, or the link breaks and the peer is suspected. A repetition could propose a claim that its
+caller was told is over.
+
+The peers are the other voters, those of the epoch before while they are needed, and nodes without a
+vote that dialled us (`PeerSet`).
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 import trio
 from msgspec import Struct
 
 from ..config import ClusterConfig
-from ..errors import IdentityRefused, ProtocolError
+from ..errors import ProtocolError
 from ..paxos.messages import Commit, CommitMany
+from ..replica.member_addresses import AddressBook
 from ..replica.membership import Membership
 from ..replica.step.effects import AskPast, Reject, UseLink, Welcome
-from ..replica.step.events import FromPeer, Greeted, Welcomed
+from ..replica.step.events import Dialled, Greeted, Left, Welcomed
 from ..replica.step.node import Node
 from ..types import NodeId
 from ..wire.codec import encode
-from ..wire.handshake import VERSION, Incarnation, PeerHello, PeerRecall, PeerWelcome, Refusal
-from ..wire.peers import PeerMessage, Ping
-from ..wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
+from ..wire.handshake import DirectoryRefusal, PeerHello, PeerWelcome, Refusal
+from ..wire.peers import PassedClaim, PeerMessage, Ping
+from ..wire.requests import Decreed, Failed
 from . import log
-from .connections import BROKEN, Connection, choose_version, reasons
+from .complaints import Complaints
+from .connections import BROKEN, Connection, reasons
+from .dialling import PeerDial
+from .greeting import Greeter, PeerGreeting, PeerLine, greet
+from .guests import DialFaults, GuestQueues, OutboundLink, Undialled
 from .liveness import Liveness
 from .node_loop import NodeLoop
 from .outbox import Outbox
+from .peer import Peer
+from .peer_set import PeerSet
 from .sockets import Sockets
-from .weights import weight
+from .versions import check_version, choose_version
 
 CONNECT_SECONDS = 2.0
 REDIAL_SECONDS = (0.02, 1.0)
@@ -42,7 +54,7 @@ LEAST_SECONDS = 0.02
 DEFERRABLE = frozenset((Commit, CommitMany))
 """Commits are not urgent: they leave with the next urgent message to that peer, or after
 `DEFERRABLE_MS`. A peer that says in its pings that requests wait for commits gets them immediately."""
-SAID_ONCE = frozenset((ClaimRequest, ClaimNextRequest, Decreed, Failed))
+SAID_ONCE = frozenset((PassedClaim, Decreed, Failed))
 """Forwarded claims, and their answers."""
 
 Verdict = Welcome | UseLink | Reject | AskPast
@@ -55,62 +67,6 @@ class Judged(Struct, eq=False):
     verdict: Verdict | None = None
 
 
-class OutboundLink(Struct, eq=False):
-    """A link in use: its queue, whether a message in it is urgent, and the scope that ends the link."""
-
-    outbox: Outbox
-    scope: trio.CancelScope
-    urgent: bool = False
-
-
-class Peer(Struct, eq=False):
-    """Takes the messages of a peer on the link that it dialled (`Taker`).
-
-    Attributes:
-        node: the peer.
-        loop: where its messages go.
-        liveness: notified when the peer is heard.
-        wants_commits: the peers that want commits immediately.
-        pinged: the latest ping of each peer.
-        on_refusal: called when the peer refuses this node.
-    """
-
-    node: NodeId
-    loop: NodeLoop
-    liveness: Liveness
-    wants_commits: set[NodeId]
-    pinged: dict[NodeId, Ping]
-    on_refusal: Callable[[NodeId, Refusal], None]
-
-    def take(self, messages: Sequence[PeerMessage]) -> Sequence[PeerMessage]:
-        """Take a frame of messages if the inbox has room; returns the rest."""
-        if not self.loop.has_room:
-            return messages
-        self.liveness.heard(self.node)
-        for message in messages:
-            self._take_one(message)
-        return ()
-
-    async def room(self, message: PeerMessage) -> None:
-        """Wait until the inbox has room."""
-        await self.loop.room()
-
-    def _take_one(self, message: PeerMessage) -> None:
-        # types are compared: a failed isinstance costs more than one that succeeds
-        if type(message) is Refusal:
-            self.on_refusal(self.node, message)
-            return
-        if type(message) is Ping:
-            self.liveness.says_voting(self.node, message.voting, self.loop)
-            if message == self.pinged.get(self.node):
-                return  # nothing new, and not worth a turn: an idle node hears little else
-            self.pinged[self.node] = message
-            (self.wants_commits.add if message.wants_commits else self.wants_commits.discard)(
-                self.node
-            )
-        self.loop.post(FromPeer(self.node, message), weight(message))
-
-
 class Links:
     """All links of a node.
 
@@ -118,9 +74,12 @@ class Links:
         config: members and bounds.
         node: this node.
         membership: the identities of this node and its peers.
+        addresses: where the peers are, and what they are told of it.
         liveness: notified of the peers that are heard.
-        on_refused: called with the reason when a peer refuses this node's directory.
+        on_refused: called when a proven peer refuses this node's directory; returns whether that ends
+            the node.
         sockets: where messages are read.
+        greeter: proves this node and its peers to each other.
     """
 
     def __init__(
@@ -128,23 +87,31 @@ class Links:
         config: ClusterConfig,
         node: Node,
         membership: Membership,
+        addresses: AddressBook,
         liveness: Liveness,
-        on_refused: Callable[[str], None],
+        on_refused: Callable[[DirectoryRefusal], bool],
         sockets: Sockets,
+        greeter: Greeter,
     ) -> None:
         self._config = config
         self._node = node
         self._membership = membership
+        self._addresses = addresses
         self._liveness = liveness
         self._on_refused = on_refused
         self._sockets = sockets
+        self._greeter = greeter
         self._outbound_links: dict[NodeId, OutboundLink] = {}
         self._wants_commits: set[NodeId] = set()
         self._pinged: dict[NodeId, Ping] = {}
         self._judged: dict[int, Judged] = {}
         self._incoming: dict[NodeId, trio.CancelScope] = {}
-        self._dialled = {peer: trio.Event() for peer in node.others}
-        self._refusals: dict[NodeId, str] = {}
+        self._dialled: defaultdict[NodeId, trio.Event] = defaultdict(trio.Event)
+        self._ways: defaultdict[NodeId, PeerDial] = defaultdict(PeerDial)
+        self.peers = PeerSet(self._wanted, self.dial, liveness)
+        self._complaints = Complaints()
+        self._dial_faults, self._undialled = DialFaults(), Undialled()
+        self._guest_queues = GuestQueues(config.limits.max_peer_queue_bytes)
         self._count = 0
 
     def deliver(self, node: NodeId, message: PeerMessage, encoded: bytes) -> None:
@@ -177,6 +144,7 @@ class Links:
                 self._flush(outbound_link)
             else:
                 left = left or outbound_link.outbox.has_waiting
+        self._guest_queues.bound()
         return left
 
     def flush_all(self) -> None:
@@ -195,6 +163,36 @@ class Links:
             judged.verdict = verdict
             judged.event.set()
 
+    def look_for(self, moved: Iterable[NodeId]) -> None:
+        """Dial these peers at once if there is no link: they are said to be somewhere else."""
+        for node in moved:
+            self._dialled[node].set()
+
+    # -- which links there are
+
+    def _wanted(self) -> set[NodeId]:
+        """The peers of the replica, and the guests that are linked to us (M19)."""
+        return {*self._node.sources, *(self._node.guests & self._incoming.keys())}
+
+    async def join(self, seeds: Sequence[str], loop: NodeLoop) -> None:
+        """M19: dial these addresses whenever there is no link, for as long as a member is sought.
+
+        Who is there says its name, and is a peer from then on.
+        """
+        ways = [(PeerDial(), seed) for seed in seeds]
+        pause = REDIAL_SECONDS[0]
+        while True:
+            faults = dict[str, str]()
+            for way, seed in ways:
+                if not self._outbound_links:
+                    dialling = self._dial_at(None, way, [seed], loop)
+                    faults[seed] = await self._try(dialling, seed, loop)
+            if pause == REDIAL_SECONDS[0] and not self._node.formed:
+                why = "; ".join(f"{seed}: {fault}" for seed, fault in faults.items() if fault)
+                log.warning("no member has answered yet", tried=",".join(seeds), reason=why)
+            await trio.sleep(pause)
+            pause = min(2 * pause, REDIAL_SECONDS[1])
+
     # -- links that we dialled
 
     async def dial(self, peer: NodeId, loop: NodeLoop) -> None:
@@ -203,14 +201,37 @@ class Links:
         while True:
             began = trio.current_time()
             self._dialled[peer] = trio.Event()
-            try:
-                await self._dial_once(peer, loop)
-            except* (*BROKEN, ProtocolError, trio.TooSlowError) as errors:
-                log.debug("no link to a peer", peer=peer, reason=reasons(errors))
+            if peer not in self._outbound_links:  # a joiner may have met it at another address
+                fault = await self._try(self._dial_once(peer, loop), peer, loop)
+                if fault and peer in self._node.guests:
+                    tried = self._addresses.all_of(peer)
+                    self._dial_faults.failed(peer, tried, fault, loop)
             if trio.current_time() - began > CONNECT_SECONDS:
                 pause = REDIAL_SECONDS[0]
             await self._pause(peer, began, pause)
             pause = min(2 * pause, REDIAL_SECONDS[1])
+
+    async def _try(self, dialling: Awaitable[None], peer: str, loop: NodeLoop) -> str:
+        """Dial, and use the link until it breaks; returns why, if it did."""
+        fault = ""
+        try:
+            await dialling
+        except* trio.TooSlowError:
+            fault = f"no answer within {CONNECT_SECONDS:g} s"
+        except* BROKEN as errors:
+            fault = reasons(errors)
+        except* ProtocolError as errors:
+            fault = reasons(errors)
+            if self._greeter.distrusts(errors):
+                self._distrust(NodeId(peer), fault, loop)
+        if fault:
+            log.debug("no link to a peer", peer=peer, reason=fault)
+        return fault
+
+    def _distrust(self, peer: NodeId, fault: str, loop: NodeLoop) -> None:
+        """Say, once, why what is at a peer's address is not proven to be that peer."""
+        if self._complaints.say(peer, "a peer is not proven", fault):
+            loop.post(Dialled(peer, fault))
 
     async def _pause(self, peer: NodeId, began: float, pause: float) -> None:
         """Wait before `peer` is dialled again; less if it dials us meanwhile, which shows it is up."""
@@ -219,16 +240,30 @@ class Links:
         await trio.sleep_until(began + LEAST_SECONDS)
 
     async def _dial_once(self, peer: NodeId, loop: NodeLoop) -> None:
+        addresses = self._addresses.all_of(peer)
+        if addresses:  # else it has to dial us first, and to say where it is
+            await self._dial_at(peer, self._ways[peer], addresses, loop)
+
+    async def _dial_at(
+        self, peer: NodeId | None, way: PeerDial, addresses: Sequence[str], loop: NodeLoop
+    ) -> None:
+        """Dial a peer at these addresses; None for the node that is there, which says its name."""
         with trio.fail_after(CONNECT_SECONDS):
-            stream = await trio.open_tcp_stream(*self._config.address(peer))
-        async with stream:
-            connection = Connection(stream, self._config.limits.max_frame_bytes)
+            stream = await way.connect(addresses)
+        async with Connection(stream, self._config.limits.max_frame_bytes) as connection:
             with trio.fail_after(CONNECT_SECONDS):
-                reception = await self._greet(peer, connection)
-                if isinstance(reception, Refusal):
-                    self._take_refusal(peer, reception)
+                line = await self._greeter.dial(connection, peer)
+                if isinstance(line, Refusal):
+                    there = peer or NodeId(addresses[0])
+                    self._complaints.say(
+                        there, "a greeting was refused without a proof", line.message
+                    )
                     return
-                verdict = await self._judge_welcome(peer, reception, loop)
+                reception = await greet(line, self._membership, peer)
+                if not isinstance(reception, PeerWelcome):
+                    self._take_refusal(line.node, reception)
+                    return
+                verdict = await self._judge_welcome(line.node, reception, loop)
             match verdict:
                 case Reject():
                     _say_refused(connection, verdict)
@@ -236,95 +271,111 @@ class Links:
                 case AskPast():
                     pass  # a newer incarnation of the peer was met; the next hello asks for that one
                 case UseLink():
-                    await self._carry(peer, connection, loop)
+                    way.worked()
+                    await self._carry(verdict.node, connection, reception, loop)
                 case Welcome():
                     raise AssertionError("an outgoing link is never judged as an incoming one")
-
-    async def _greet(self, peer: NodeId, connection: Connection) -> PeerWelcome | Refusal:
-        """Send our identity, and prove each past incarnation that the peer asks for."""
-        past: Incarnation | None = None
-        while True:
-            await connection.send(self._membership.hello(peer, past))
-            reception: PeerWelcome | PeerRecall | Refusal = await connection.greeting(
-                PeerWelcome | PeerRecall | Refusal
-            )
-            if not isinstance(reception, PeerRecall):
-                return reception
-            past = self._membership.past(reception.incarnation)
-            if past is None:
-                asked = f"{peer} asks for incarnation {reception.incarnation}"
-                raise ProtocolError(f"{asked} of this node: there was none")
 
     async def _judge_welcome(self, peer: NodeId, welcome: PeerWelcome, loop: NodeLoop) -> Verdict:
         shown = welcome.identity
         if shown.node != peer:
-            raise ProtocolError(f"the address of {peer} is answered by {shown.node}")
-        return await self._await_verdict(loop, lambda link: Welcomed(link, shown, welcome.past))
+            raise ProtocolError(f"{peer} is proven, and its welcome says {shown.node}")
+        check_version(welcome.version)
+        facts = (shown, welcome.past, welcome.signing_key, welcome.restoration)
+        return await self._await_verdict(loop, lambda link: Welcomed(link, *facts))
 
-    async def _carry(self, peer: NodeId, connection: Connection, loop: NodeLoop) -> None:
+    async def _carry(
+        self, peer: NodeId, connection: Connection, welcome: PeerWelcome, loop: NodeLoop
+    ) -> None:
         """Send the queue to `peer` until the link breaks."""
-        outbox = Outbox(self._config.limits.max_peer_queue_bytes, connection.send_some)
-        log.info("linked to a peer", peer=peer)
+        if peer in self._outbound_links:
+            return
+        backlog = self._guest_queues.backlog if peer in self._node.guests else None
+        outbox = Outbox(self._config.limits.max_peer_queue_bytes, connection.send_some, backlog)
+        log.info("linked to a peer", peer=peer, address=connection.peer_name)
         try:
             async with trio.open_nursery() as nursery:
-                self._outbound_links[peer] = OutboundLink(outbox, nursery.cancel_scope)
+                link = OutboundLink(outbox, nursery.cancel_scope, welcome.identity.nonce)
+                self._outbound_links[peer] = link
+                if backlog is not None:
+                    self._guest_queues.begin(peer, link)
+                self._dial_faults.worked(peer, loop)
+                self._complaints.mended(peer)
                 self._liveness.linked(peer, loop)
-                nursery.start_soon(outbox.write_to, connection.stream)
-                self._ping(outbox, encode(self._node.ping()))
+                nursery.start_soon(outbox.write_to, connection)
+                self._ping(link, encode(self._node.ping()))
                 # the peer sends nothing on this link, so this ends when it closes the link
                 await connection.stream.receive_some(1)
                 nursery.cancel_scope.cancel()
         finally:
             self._outbound_links.pop(peer, None)
+            self._guest_queues.end(peer)
+            outbox.close()
             self._liveness.unlinked(peer, loop)
             log.info("the link to a peer is gone", peer=peer)
 
-    def ping(self) -> None:
+    def ping(self, loop: NodeLoop) -> None:
         """Send a ping on each link. While our own disk blocks the process, none is sent."""
+        self._look_for_links_to_us(loop)
         ping = encode(self._node.ping())
         for outbound_link in self._outbound_links.values():
-            self._ping(outbound_link.outbox, ping)
+            self._ping(outbound_link, ping)
 
-    def _ping(self, outbox: Outbox, ping: bytes) -> None:
+    def _look_for_links_to_us(self, loop: NodeLoop) -> None:
+        name, linked = self._node.name, self._outbound_links.keys()
+        fault = self._undialled.look(self._addresses.of(name), linked, self._incoming.keys())
+        if fault != self._node.undialled:
+            loop.post(Dialled(name, fault))
+
+    def _ping(self, outbound_link: OutboundLink, ping: bytes) -> None:
+        """Send a ping, and addresses if they have changed, first of all ours."""
+        outbox, told = outbound_link.outbox, self._addresses.version
+        if outbound_link.told != told and outbox.put_once(encode(self._addresses.message)):
+            outbound_link.told = told
         outbox.put_once(ping)
         outbox.flush()
 
     # -- links that peers dialled
 
-    async def serve(self, connection: Connection, hello: PeerHello, loop: NodeLoop) -> None:
-        """Judge the peer that connected, and take its messages until it goes.
+    async def serve(self, connection: Connection, greeting: PeerGreeting, loop: NodeLoop) -> None:
+        """Judge the proven peer that connected, and take its messages until it goes.
 
         Raises:
             Refused: if it supports no protocol version of ours.
             ProtocolError: if it sends a malformed message.
         """
-        choose_version(hello.lowest_version, hello.highest_version, VERSION)
+        line, hello = greeting.line, greeting.hello
+        version = choose_version(hello.lowest_version, hello.highest_version)
         try:
             with trio.fail_after(CONNECT_SECONDS):
-                verdict = await self._judge_hello(connection, hello, loop)
+                verdict = await self._judge_hello(line, hello, version, loop)
         except trio.TooSlowError:
             return
         match verdict:
             case Welcome(_, node, message):
                 self._dialled[node].set()
-                await connection.send(message)
-                await self._take(connection, node, loop)
+                self._leave_older(node, hello.identity.nonce)
+                try:
+                    await line.say(message)
+                    await self._take(connection, node, loop)
+                finally:
+                    loop.post(Left(verdict.link, node))
             case Reject(_, _, refusal):
                 _say_refused(connection, verdict)
-                await connection.send(refusal)
+                await line.say(refusal)
             case UseLink() | AskPast():
                 raise AssertionError("an incoming link is never judged as an outgoing one")
 
     async def _judge_hello(
-        self, connection: Connection, hello: PeerHello, loop: NodeLoop
+        self, line: PeerLine, hello: PeerHello, version: int, loop: NodeLoop
     ) -> Verdict:
         """The verdict on the peer, once it has proved the past incarnation that it is asked for."""
         while True:
-            verdict = await self._await_verdict(loop, partial(_greeted, hello))
+            verdict = await self._await_verdict(loop, partial(_greeted, hello, version))
             if not isinstance(verdict, AskPast):
                 return verdict
-            await connection.send(verdict.message)
-            hello = await connection.greeting(PeerHello)
+            await line.say(verdict.message)
+            hello = await line.hear_hello()
 
     async def _take(self, connection: Connection, node: NodeId, loop: NodeLoop) -> None:
         with trio.CancelScope() as scope:
@@ -333,13 +384,22 @@ class Links:
                 older.cancel()
             self._incoming[node] = scope
             self._pinged.pop(node, None)  # the first ping of a link is news
+            self.peers.regroup()
             taker = Peer(
                 node, loop, self._liveness, self._wants_commits, self._pinged, self._take_refusal
             )
             await connection.read(PeerMessage, taker, self._sockets)
         if self._incoming.get(node) is scope:
             del self._incoming[node]
+            self._dial_faults.forget(node)
             self._liveness.unheard(node, loop)
+            self.peers.regroup()
+
+    def _leave_older(self, node: NodeId, nonce: bytes) -> None:
+        """End our link to an earlier incarnation of a node: its machine may have vanished silently."""
+        outbound_link = self._outbound_links.get(node)
+        if outbound_link is not None and outbound_link.nonce != nonce:
+            outbound_link.scope.cancel()
 
     # -- both
 
@@ -349,24 +409,27 @@ class Links:
         self._count += 1
         link = self._count
         judged = self._judged[link] = Judged(trio.Event())
+        event = event_for(link)
         try:
-            loop.post(event_for(link))
+            loop.post(event)
             await judged.event.wait()
         finally:
             del self._judged[link]
+            if not judged.event.is_set() and isinstance(event, Greeted):
+                loop.post(Left(link, event.identity.node))  # nobody waits for the verdict any more
         assert judged.verdict is not None, "the event is set with the verdict"
         return judged.verdict
 
-    def _take_refusal(self, peer: NodeId, refusal: Refusal) -> None:
-        if refusal.code == IdentityRefused.code:
-            self._on_refused(refusal.message)
-        elif self._refusals.get(peer) != refusal.message:
-            self._refusals[peer] = refusal.message
-            log.error("a peer refuses this node", peer=peer, reason=refusal.message)
+    def _take_refusal(self, peer: NodeId, refusal: Refusal | DirectoryRefusal) -> None:
+        """S06: only what a proven peer remembers can end this node, if its own directory agrees."""
+        if not isinstance(refusal, DirectoryRefusal):
+            self._complaints.say(peer, "a peer refuses this node", refusal.message)
+        elif not self._on_refused(refusal):
+            self._complaints.say(peer, "a peer refuses a directory that is sound", refusal.message)
 
 
-def _greeted(hello: PeerHello, link: int) -> Greeted:
-    return Greeted(link, hello.identity, hello.recall, hello.past)
+def _greeted(hello: PeerHello, version: int, link: int) -> Greeted:
+    return Greeted(link, hello.identity, hello.recall, hello.past, version)
 
 
 def _say_refused(connection: Connection, verdict: Reject) -> None:

@@ -7,10 +7,13 @@ cause are logged by `strangers`, at a bounded rate and with their address.
 import logging
 import time
 
+from ..addresses import network_of
 from .rates import Rates
 
 LOGGER = logging.getLogger("decreed")
 RATES = Rates()
+UNPROVEN = Rates(burst=1, per_s=0.1)
+"""S84: a line for each address in ten seconds."""
 
 
 def debug(event: str, **facts: object) -> None:
@@ -42,9 +45,28 @@ def strangers(event: str, address: str, *, level: int = logging.WARNING, **facts
         level: the log level.
         facts: further facts.
     """
-    unsaid = RATES.ask(event, time.monotonic())
+    _say_rarely(level, event, address, facts, 0)
+
+
+def unproven(event: str, address: str, **facts: object) -> None:
+    """Log what became of a connection before it was known whose it is: S84, one line each 10 s.
+
+    Args:
+        event: what happened, as for `strangers`, whose rate counts too.
+        address: where it comes from, with its port; `unsaid` counts all others of that address.
+        facts: further facts.
+    """
+    unsaid = UNPROVEN.ask(network_of(address.rpartition(":")[0]), time.monotonic())
     if unsaid is not None:
-        more: dict[str, object] = {"unsaid": unsaid} if unsaid else {}
+        _say_rarely(logging.WARNING, event, address, facts, unsaid)
+
+
+def _say_rarely(
+    level: int, event: str, address: str, facts: dict[str, object], unsaid: int
+) -> None:
+    before = RATES.ask(event, time.monotonic())
+    if before is not None:
+        more: dict[str, object] = {"unsaid": before + unsaid} if before + unsaid else {}
         _say(level, event, {"address": address, **facts, **more})
 
 

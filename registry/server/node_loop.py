@@ -9,19 +9,29 @@ the synced write.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import trio
 
+from ..audit import AuditRecord
 from ..clock import now_ms
-from ..disk import FormationRecord, Storage, Unserved, weight_of_learned
+from ..disk import FormationRecord, Storage, weight_of_learned
 from ..errors import StorageFailed
 from ..paxos.instance import Instance
 from ..replica.replica import Replica
 from ..replica.step.effects import Effects, Outgoing, Send
-from ..replica.step.events import Event, Fired, FromPeer, Moment, WriteFailed
-from ..types import Key
+from ..replica.step.events import (
+    ClientGone,
+    Event,
+    Fired,
+    FromClient,
+    FromPeer,
+    Moment,
+    WriteFailed,
+)
+from ..types import Key, NodeId
+from ..unserved import Unserved
 from . import log
 from .inbox import Inbox
 from .reading import Readers
@@ -69,6 +79,7 @@ class NodeLoop:
 
     Attributes:
         crowded: says before each step whose requests are too many; nobody's, unless it is set.
+        audit: writes the records of a step to the audit log; nowhere, unless it is set.
     """
 
     def __init__(
@@ -96,19 +107,25 @@ class NodeLoop:
         self._chore: Callable[[], None] = _nothing
         self._chore_ms = math.inf
         self._alarm = trio.CancelScope()
-        self._readers = Readers(storage, self.post)
+        self._readers = Readers(storage, self.post, self._inbox.caller_of)
         self.crowded: Callable[[], Sequence[Event]] = tuple
+        self.audit: Callable[[Sequence[AuditRecord]], None] = _drop
         self._started_ms = clock_ms()
 
     def now_ms(self) -> float:
         """Milliseconds since the node started, including the time that the machine slept."""
         return self._clock_ms() - self._started_ms
 
-    def post(self, event: Event, weight: int = 0) -> None:
-        """Queue an event for the next turn. `weight`: the bytes of its values."""
-        self._inbox.put(event, weight)
+    def post(self, event: Event, weight: int = 0, caller: int | None = None) -> None:
+        """Queue an event for the next turn. `weight`: the bytes of its values; `caller`: its sender."""
+        self._inbox.put(event, weight, caller)
         if self._idle:
             self._sockets.wake()
+
+    def forget(self, clients: Collection[int], peers: Collection[NodeId]) -> None:
+        """S36: drop what these have said and no step has seen, and end what the clients asked for."""
+        self._inbox.drop(clients, peers)
+        self._inbox.put_first(*map(ClientGone, clients))
 
     def later(self, delay_ms: float, chore: Callable[[], None]) -> None:
         """Call `chore` after `delay_ms`; ignored while one is set, since there is only one kind."""
@@ -136,8 +153,9 @@ class NodeLoop:
             self._carry_out(self._replica.start(self._moment()))
             while True:
                 events = await self._gather()
-                began_ms = self.now_ms()
+                began_ms, began_s = self.now_ms(), time.thread_time()
                 self._turn(events)
+                self._inbox.turn_used((time.thread_time() - began_s) * 1e3)
                 if self._inbox.took_many:
                     self._inbox.turn_took(self.now_ms() - began_ms)
 
@@ -145,8 +163,13 @@ class NodeLoop:
         """Wait until there is something to do, and take it."""
         await self._let_others_run()
         self._sockets.read()
+        replica, patient = self._replica, self._replica.node.voting
+        bulk = self._inbox.take_bulk(self.now_ms(), busy=bool(self._own), patient=patient)
+        if bulk and patient:
+            return bulk
         own, self._own, self._own_ms = self._own, [], math.inf
-        return self._inbox.take(max(MIN_ASKED, MAX_READS - self._replica.reads_under_way)) + own
+        most_asked = max(MIN_ASKED, MAX_READS - replica.reads_under_way)
+        return self._inbox.take(most_asked) + own + bulk
 
     async def _let_others_run(self) -> None:
         """Sleep if idle. Under load, yield at most every `ALONE_MS`: a checkpoint is expensive."""
@@ -210,7 +233,8 @@ class NodeLoop:
     def _affordable(self, events: list[Event]) -> tuple[list[Event], list[Event]]:
         """Events for this turn, at least one, and events for the next ones. Timers do not wait."""
         timers = [event for event in events if type(event) is Fired]
-        others = one_by_one(event for event in events if type(event) is not Fired)
+        kept = [event for event in events if type(event) is not Fired]
+        others = one_by_one(kept, self._inbox.caller_of)
         size = 0
         for at, event in enumerate(others):
             if size > MAX_LOADED_BYTES:
@@ -224,6 +248,11 @@ class NodeLoop:
         # timers run from the step that set them: a slow disk must not put deadlines off
         now_ms = self.now_ms()
         self._say(effects)
+        for event in effects.again:
+            if type(event) is FromClient:
+                self.post(event)  # first, since a message may say whose requests are to be dropped
+        if effects.audit:
+            self.audit(effects.audit)
         self._send(effects.at_once)
         if self._write(effects):
             self._send(effects.after)
@@ -234,7 +263,8 @@ class NodeLoop:
         for timer in effects.timers:
             self._timers.set(now_ms, timer)
         for event in effects.again:
-            self.post(event)
+            if type(event) is not FromClient:
+                self.post(event)
 
     def _write(self, effects: Effects) -> bool:
         """Write the records, and sync them if needed; returns whether `after` may be sent.
@@ -288,3 +318,7 @@ class NodeLoop:
 
 def _nothing() -> None:
     """The chore when none is set."""
+
+
+def _drop(records: Sequence[AuditRecord]) -> None:
+    """The audit log when there is none."""

@@ -8,6 +8,7 @@ A message in pieces gets a frame of its own, and its bytes are not copied.
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import trio
 
@@ -15,6 +16,14 @@ from ..wire.codec import array_header
 from ..wire.frames import HEADER_BYTES, TARGET_BYTES, TARGET_MESSAGES, join
 from .backlog import Backlog
 from .pieces import Encoded, Pieces
+
+
+class Sink(Protocol):
+    """Where the bytes go: a connection, or a stream."""
+
+    async def send_all(self, data: bytes | memoryview, /) -> None:
+        """Pass all of the bytes to the system."""
+        ...
 
 
 class Outbox:
@@ -101,8 +110,8 @@ class Outbox:
                 return
             self._end()
 
-    async def write_to(self, stream: trio.abc.SendStream) -> None:
-        """Write what `flush` left, until cancelled or the stream breaks."""
+    async def write_to(self, sink: Sink) -> None:
+        """Write what `flush` left, until cancelled or the connection breaks."""
         while True:
             await self._arrived.wait()
             self._arrived = trio.Event()
@@ -110,7 +119,7 @@ class Outbox:
                 if not self._writing:
                     self._begin()
                 while self._rest:
-                    await stream.send_all(self._rest.popleft())
+                    await sink.send_all(self._rest.popleft())
                 self._end()
 
     def _send_rest(self) -> bool:

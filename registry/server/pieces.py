@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from ..types import Decree, Key, Value
+from ..veiled import veiled
 from ..wire.codec import array_header, encode
 from ..wire.decrees import encode_decree, encode_message
 from ..wire.requests import Answer, Decreed, ListPage, WatchPage
@@ -33,12 +34,18 @@ class Shared(Struct, eq=False, weakref=True):
     data: bytes
     holders: int = 0
 
+    def __repr__(self) -> str:
+        return veiled(self, "data")
+
 
 class Pieces(Struct, eq=False):
     """An encoded answer in pieces; its `len` is that of all its bytes."""
 
     items: tuple[bytes | Shared, ...]
     size: int
+
+    def __repr__(self) -> str:
+        return veiled(self, "items")
 
     def __len__(self) -> int:
         return self.size

@@ -23,9 +23,15 @@ class Said(Struct):
 
 
 class Rates:
-    """Allows `BURST` of each event at once, and `PER_S` a second in the long run."""
+    """Allows a number of each event at once, and a number a second in the long run.
 
-    def __init__(self) -> None:
+    Args:
+        burst: how many at once.
+        per_s: how many a second.
+    """
+
+    def __init__(self, burst: int = BURST, per_s: float = PER_S) -> None:
+        self._burst, self._per_s = burst, per_s
         self._said: dict[str, Said] = {}
 
     def ask(self, thing: str, now_s: float) -> int | None:
@@ -36,8 +42,8 @@ class Rates:
         """
         if thing not in self._said and len(self._said) >= MOST_THINGS:
             del self._said[next(iter(self._said))]
-        said = self._said.setdefault(thing, Said(BURST, now_s))
-        said.left = min(BURST, said.left + (now_s - said.at_s) * PER_S)
+        said = self._said.setdefault(thing, Said(self._burst, now_s))
+        said.left = min(self._burst, said.left + (now_s - said.at_s) * self._per_s)
         said.at_s = now_s
         if said.left < 1:
             said.unsaid += 1

@@ -10,9 +10,11 @@ import trio
 
 from ..disk import Storage
 from ..errors import Damaged
-from ..replica.step.effects import Read, ReadFeed, ReadLastSlot, ReadScan
-from ..replica.step.events import Event, FeedDone, Origin, ReadFailed, ScanDone, SlotDone
+from ..replica.step.disk_reads import CheckDone, FeedDone, ReadFailed, ScanDone, SlotDone
+from ..replica.step.effects import Read, ReadChecked, ReadFeed, ReadLastSlot, ReadScan
+from ..replica.step.events import Event, Origin
 from ..replica.step.in_turn import InTurn
+from .shares import CallerOf, alone
 
 READERS = 2
 
@@ -23,13 +25,18 @@ class Readers:
     Args:
         storage: what they read.
         post: is told what they found.
+        caller_of: whose a client's connection is: callers are served in turn.
     """
 
-    def __init__(self, storage: Storage, post: Callable[[Event], None]) -> None:
+    def __init__(
+        self, storage: Storage, post: Callable[[Event], None], caller_of: CallerOf = alone
+    ) -> None:
         self._storage = storage
+        self._caller_of = caller_of
         self._post = post
         self._line = InTurn[Read]()
         self._by_token: dict[int, Read] = {}
+        self._requesters: dict[int, Origin | None] = {}
         self._idle = trio.lowlevel.ParkingLot()
 
     def __len__(self) -> int:
@@ -38,7 +45,7 @@ class Readers:
 
     def add(self, read: Read) -> None:
         """Read this, once it is its requester's turn."""
-        self._line.add(_requester(read), read)
+        self._line.add(self._requester(read), read)
         self._by_token[read.token] = read
         self._idle.unpark()
 
@@ -46,7 +53,7 @@ class Readers:
         """Nobody waits for this any more; one that is being read is read to its end."""
         read = self._by_token.pop(token, None)
         if read is not None:
-            self._line.discard(_requester(read), read)
+            self._line.discard(self._requesters.pop(token), read)
 
     async def run(self) -> None:
         """Read, until cancelled."""
@@ -59,7 +66,7 @@ class Readers:
             while not self._line:
                 await self._idle.park()
             read = self._line.take()
-            del self._by_token[read.token]
+            del self._by_token[read.token], self._requesters[read.token]
             try:
                 event = await trio.to_thread.run_sync(self._look_up, read)
             except Damaged as error:
@@ -69,16 +76,22 @@ class Readers:
     def _look_up(self, read: Read) -> Event:
         """In a worker thread: read durable state."""
         match read:
-            case ReadScan(token, prefix, after, limit, max_bytes, until):
-                return ScanDone(token, self._storage.scan(prefix, after, limit, max_bytes, until))
-            case ReadFeed(token, start, limit):
-                entries, next_index = self._storage.feed(start, limit)
+            case ReadScan(token, prefix, after, limit, max_bytes, until, within):
+                where = (prefix, after, limit, max_bytes, until, within)
+                return ScanDone(token, self._storage.scan(*where))
+            case ReadFeed(token, start, limit, _, known_below):
+                entries, next_index = self._storage.feed(start, limit, known_below)
                 return FeedDone(token, tuple(entries), next_index)
             case ReadLastSlot(token, series):
                 return SlotDone(token, self._storage.last_slot(series))
+            case ReadChecked(token, position, max_bytes):
+                return CheckDone(token, self._storage.check(position, max_bytes))
             case _:
                 assert_never(read)
 
-
-def _requester(read: Read) -> Origin | None:
-    return None if isinstance(read, ReadScan) else read.requester
+    def _requester(self, read: Read) -> Origin | None:
+        """For whom it is: a caller, another node, or None for the node itself."""
+        asks = None if isinstance(read, ReadScan | ReadChecked) else read.requester
+        requester = self._caller_of(asks) if isinstance(asks, int) else asks
+        self._requesters[read.token] = requester
+        return requester

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..paxos.messages import Accept, AcceptMany, Commit, Promise
-from ..wire.peers import Fetched, PeerMessage, QueryAnswer, ScanAnswer
+from ..wire.gateways import ActForRequest, ClientMessage
+from ..wire.members import ChangeRequest
+from ..wire.peers import Fetched, PassedClaim, PeerMessage, QueryAnswer, ScanAnswer, StatePage
 from ..wire.requests import (
     Answer,
     ClaimNextRequest,
@@ -23,7 +25,8 @@ from ..wire.requests import (
     ListPage,
     ListRequest,
     LockRequest,
-    Request,
+    PolicyApplied,
+    PolicyRequest,
     WaitRequest,
     WatchPage,
     WatchRequest,
@@ -33,7 +36,7 @@ LIST_BYTES = 768
 """A page in the making takes so much more than other requests."""
 
 
-def size(request: Request) -> int:
+def size(request: ClientMessage) -> int:
     """About the bytes of all values and texts in a request."""
     measure = _SIZES.get(type(request))
     return measure(request) if measure is not None else 0
@@ -47,6 +50,10 @@ def weight(message: PeerMessage | Answer) -> int:
 
 def _of_claim(message: ClaimRequest | ClaimNextRequest) -> int:
     return len(message.claim.value)
+
+
+def _of_passed(message: PassedClaim) -> int:
+    return _of_claim(message.request)
 
 
 def _of_whole_claim(request: ClaimRequest | ClaimNextRequest) -> int:
@@ -78,11 +85,29 @@ def _of_holder(request: HolderRequest | GiveUpRequest) -> int:
     return len(request.lock)
 
 
+def _of_change(request: ChangeRequest) -> int:
+    texts = sum(len(voter.node) + len(voter.address) for voter in request.voters)
+    return texts + len(request.claimant) + len(request.note)
+
+
+def _of_policy(request: PolicyRequest) -> int:
+    return len(request.document) + len(request.claimant) + len(request.note)
+
+
+def _of_named(request: ActForRequest) -> int:
+    return size(request.request) + len(request.identity)
+
+
+def _values_of_named(request: ActForRequest) -> int:
+    weigh = _WEIGHTS.get(type(request.request))
+    return weigh(request.request) if weigh is not None else 0
+
+
 def _of_tenure(request: KeepAliveRequest | EndRequest) -> int:
     return len(request.lease_id.lock)
 
 
-def _of_decree(message: Accept | Commit | Decreed) -> int:
+def _of_decree(message: Accept | Commit | Decreed | PolicyApplied) -> int:
     return len(message.decree.value)
 
 
@@ -102,6 +127,10 @@ def _of_many(message: AcceptMany | Fetched | ListPage | WatchPage) -> int:
     return sum(len(decree.value) for decree in message.decrees)
 
 
+def _of_state(message: StatePage) -> int:
+    return sum(len(proposal.decree.value) for proposal in message.proposals)
+
+
 # looked up by type: it is done for every message, and most of them carry nothing
 _SIZES: dict[type[object], Callable[[Any], int]] = {
     ClaimRequest: _of_whole_claim,
@@ -116,10 +145,15 @@ _SIZES: dict[type[object], Callable[[Any], int]] = {
     GiveUpRequest: _of_holder,
     KeepAliveRequest: _of_tenure,
     EndRequest: _of_tenure,
+    ChangeRequest: _of_change,
+    PolicyRequest: _of_policy,
+    ActForRequest: _of_named,
 }
 _WEIGHTS: dict[type[object], Callable[[Any], int]] = {
     ClaimRequest: _of_claim,
     ClaimNextRequest: _of_claim,
+    ActForRequest: _values_of_named,
+    PassedClaim: _of_passed,
     Accept: _of_decree,
     Commit: _of_decree,
     AcceptMany: _of_many,
@@ -128,6 +162,8 @@ _WEIGHTS: dict[type[object], Callable[[Any], int]] = {
     Promise: _of_promise,
     QueryAnswer: _of_query,
     ScanAnswer: _of_scan,
+    StatePage: _of_state,
     ListPage: _of_many,
     WatchPage: _of_many,
+    PolicyApplied: _of_decree,
 }

@@ -1,7 +1,8 @@
 """Messages in CBOR; a decree is encoded once for all the messages that carry it.
 
 A decree is sent to every acceptor, then to the claimer and to readers, always as the same bytes.
-Encoding it costs more than the rest of such a message, so recently encoded decrees are cached. The
+Encoding it costs more than the rest of such a message, so recently encoded decrees are cached. Those
+that a peer fetches are usually old, and many: they are not cached, and push out none that is. The
 result equals that of `codec.encode`, byte for byte: equal values have fields of equal types, since all
 of them come from our own decoders or our own code.
 """
@@ -15,7 +16,6 @@ from msgspec.structs import astuple
 from ..paxos.messages import AcceptMany
 from ..types import Ballot, Decree, Value
 from .codec import array_header, encode
-from .peers import Fetched
 from .requests import Decreed
 
 KEPT = 16_384
@@ -32,8 +32,6 @@ def encode_message(message: Value) -> bytes:
         case AcceptMany():
             head = _ACCEPT_MANY + _ballot(message.ballot) + dumps(message.number)
             return head + _each(message.decrees)
-        case Fetched():
-            return _FETCHED + _each(message.decrees)
         case _:
             return encode(message)
 
@@ -52,15 +50,25 @@ def encode_decree(decree: Decree) -> bytes:
 @lru_cache(maxsize=KEPT)
 def kept(decree: Decree) -> bytes:
     """The CBOR of a decree, from the cache if it is there."""
-    *plain, _ = fields = astuple(decree)
+    return _encode_once(decree)
+
+
+def _encode_once(decree: Decree) -> bytes:
+    *plain, _, identity = fields = astuple(decree)
     begun = dumps(plain)[len(array_header(len(plain))) :]
     # the ballot is cached by itself: encoding a nested array is the expensive part
-    return array_header(len(fields)) + begun + _ballot(decree.ballot)
+    return array_header(len(fields)) + begun + _ballot(decree.ballot) + _text(identity)
 
 
 @lru_cache(maxsize=16)
 def _ballot(ballot: Ballot) -> bytes:
     return encode(ballot)
+
+
+@lru_cache(maxsize=1_024)
+def _text(identity: str) -> bytes:
+    """Few identities claim most keys."""
+    return dumps(identity)
 
 
 def _start(kind: type[Value]) -> bytes:
@@ -70,4 +78,3 @@ def _start(kind: type[Value]) -> bytes:
 
 _DECREED = _start(Decreed)
 _ACCEPT_MANY = _start(AcceptMany)
-_FETCHED = _start(Fetched)

@@ -9,16 +9,32 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from ..keys import MAX_SLOT
 from ..locks.secret import SecretBytes, Secretive
 from ..locks.terms import MAX_LOCK_BYTES, Ending, LeaseId, TermClaim, TtlMs
-from ..types import Claim, ClaimIdBytes, Counter, Decree, KeyText, NodeText, Value
-from .handshake import IdBytes, Text
+from ..policy.document import MAX_POLICY_BYTES
+from ..types import (
+    MAX_CLAIMANT_CHARS,
+    MAX_NOTE_CHARS,
+    Claim,
+    ClaimIdBytes,
+    Counter,
+    Decree,
+    KeyText,
+    NodeText,
+    Value,
+)
+from .bounds import MAX_TIMEOUT_MS as MAX_TIMEOUT_MS
+from .bounds import TimeoutMs
+from .handshake import Text
+from .marks import MarkRequest, MarkTold
+from .members import ChangePlan, ChangeRequest, MembersReport, MembersRequest
+from .positions import Position as Position
+from .scrub import ScrubReport, ScrubRequest
 from .status import StatusReport
 
-MAX_TIMEOUT_MS = 3_600_000
 MAX_PAGE = 1_000
 
-TimeoutMs = Annotated[int, Meta(ge=1, le=MAX_TIMEOUT_MS)]
 PageSize = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
 PathText = Annotated[str, Meta(max_length=512)]
 
@@ -89,6 +105,7 @@ class ListRequest(Value, frozen=True, tag=55):
         prefix: a path, or empty for all keys.
         after: only keys after this one; empty to begin.
         limit: the most decrees in the page.
+        whole: for a snapshot: refuse, rather than leave out what the caller may not read.
     """
 
     id: Counter
@@ -96,14 +113,7 @@ class ListRequest(Value, frozen=True, tag=55):
     prefix: PathText
     after: Annotated[str, Meta(max_length=512)]
     limit: PageSize
-
-
-class Position(Value, frozen=True):
-    """A place in the feed on disk `disk_id` of `node`. Only the node knows what `index` means."""
-
-    node: NodeText
-    disk_id: IdBytes
-    index: Counter
+    whole: bool = False
 
 
 class WatchRequest(Value, frozen=True, tag=56):
@@ -229,6 +239,34 @@ class GiveUpRequest(Secretive, frozen=True, tag=64):
     secret: SecretBytes
 
 
+class PolicyRequest(Value, frozen=True, tag=68):
+    """Have policy `base` followed by this one, and wait until it is in force (S16).
+
+    Answer: `PolicyApplied`; `Decreed`, with another's policy that follows `base`; or `Failed`. A
+    repetition takes the same claim id, and goes on waiting at the same node.
+
+    Args:
+        id: the request's id.
+        timeout_ms: how long to wait.
+        base: the number of the policy that the proposer saw; 0: there was none.
+        document: the policy; what is decided is its canonical form.
+        claimant: who wants it.
+        claim_id: names this wish.
+        note: free text, kept in the decree.
+    """
+
+    id: Counter
+    timeout_ms: TimeoutMs
+    base: Annotated[int, Meta(ge=0, le=MAX_SLOT - 1)]
+    document: Annotated[bytes, Meta(max_length=MAX_POLICY_BYTES)]
+    claimant: Annotated[str, Meta(max_length=MAX_CLAIMANT_CHARS)]
+    claim_id: ClaimIdBytes
+    note: Annotated[str, Meta(max_length=MAX_NOTE_CHARS)]
+
+    def __repr__(self) -> str:
+        return f"<PolicyRequest on {self.base}: {len(self.document)} bytes>"
+
+
 class Decreed(Value, frozen=True, tag=70):
     """The key is frozen to this decree."""
 
@@ -243,11 +281,12 @@ class Undecided(Value, frozen=True, tag=71):
 
 
 class Failed(Value, frozen=True, tag=72):
-    """The request failed; `code` is one of `decreed.registry.errors.ERRORS`."""
+    """The request failed, with a code of `ERRORS`; if busy, worth another try after `wait_ms`."""
 
     id: Counter
     code: Counter
     message: Text
+    wait_ms: Counter = 0
 
 
 class ListPage(Value, frozen=True, tag=73):
@@ -262,7 +301,7 @@ class WatchPage(Value, frozen=True, tag=74):
     """Decrees in the order in which the node learned them, and the position after them.
 
     `lost` says that the position asked for is not in this node's feed, since it belongs to another
-    node or disk: list first, then go on from `position`.
+    node or feed: list first, then go on from `position`.
     """
 
     id: Counter
@@ -335,7 +374,23 @@ class GivenUp(Value, frozen=True, tag=85):
     id: Counter
 
 
-Request = (
+class PolicyApplied(Value, frozen=True, tag=89):
+    """The policy is decided.
+
+    Args:
+        id: the request's id.
+        decree: of the policy.
+        in_force: whether nobody begins a claim or a lock under an older one any more.
+        missing: the voters that are not known to know it.
+    """
+
+    id: Counter
+    decree: Decree
+    in_force: bool
+    missing: tuple[NodeText, ...]
+
+
+Nameable = (
     ClaimRequest
     | ClaimNextRequest
     | GetRequest
@@ -344,14 +399,19 @@ Request = (
     | ListRequest
     | WatchRequest
     | StatusRequest
-    | Cancel
-    | ClientPing
     | LockRequest
     | KeepAliveRequest
     | EndRequest
     | HolderRequest
     | GiveUpRequest
+    | ChangeRequest
+    | MembersRequest
+    | ScrubRequest
+    | PolicyRequest
+    | MarkRequest
 )
+"""The requests that somebody may have sent for another (`gateways`): they are judged by rights."""
+Request = Nameable | Cancel | ClientPing
 Answer = (
     Decreed
     | Undecided
@@ -366,4 +426,9 @@ Answer = (
     | Superseded
     | Ended
     | GivenUp
+    | ChangePlan
+    | MembersReport
+    | ScrubReport
+    | PolicyApplied
+    | MarkTold
 )

@@ -27,9 +27,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.locks.lease_queries",
-            "            step.broadcast(missing, queue.ask.question())\n"
+            "            step.broadcast(missing, self._node.asking(queue.ask.question()))\n"
             "            step.ask_again(queue.ask.token, self._node.config.timing.resend_ms)\n",
-            "            step.broadcast(missing, queue.ask.question())\n",
+            "            step.broadcast(missing, self._node.asking(queue.ask.question()))\n",
         ),
     ),
     _bug(
@@ -37,9 +37,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.locks.renewals",
-            "        step.broadcast(missing, renewal.message)\n"
+            "        step.broadcast(missing, self._node.asking(renewal.message))\n"
             "        step.ask_again(timer.token, self._node.config.timing.resend_ms)\n",
-            "        step.broadcast(missing, renewal.message)\n",
+            "        step.broadcast(missing, self._node.asking(renewal.message))\n",
         ),
     ),
     _bug(
@@ -99,9 +99,8 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.replica",
-            "        step.timer(Sweep(), every_ms, every_ms)\n",
-            "        if step.now_ms < 1_500:\n"
-            "            step.timer(Sweep(), every_ms, every_ms)\n",
+            "        step.timer(Sweep(), half_ms, half_ms)\n",
+            "        if step.now_ms < 1_500:\n            step.timer(Sweep(), half_ms, half_ms)\n",
         ),
     ),
     _bug(
@@ -110,6 +109,7 @@ AGAIN = (
         (
             "registry.replica.feed.catchup",
             "        if pulling is not None and step.now_ms - pulling.asked_ms > PULL_TIMEOUT_MS:\n"
+            "            self._lacking.on_late(peer)\n"
             "            self._forget(peer)\n"
             "            pulling = None\n",
             "",
@@ -139,8 +139,9 @@ AGAIN = (
         _AGAIN_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        else:\n            self._pause(step, queue, wait_ms)\n",
-            "        elif not queue.serial:\n            self._pause(step, queue, wait_ms)\n",
+            "            self._pause(step, queue, wait_ms)\n\n    def _pause",
+            "            if not queue.serial:\n"
+            "                self._pause(step, queue, wait_ms)\n\n    def _pause",
         ),
     ),
 )
@@ -152,8 +153,8 @@ CLASS_PROMISES = (
         _STANDING_TESTS,
         (
             "registry.replica.consensus.home_promise",
-            "        if message.ballot == self._state.ballot:\n            self.uncounted",
-            "        if message.ballot.process.node == self._node.name:\n            self.uncounted",
+            "        if message.ballot == self._state.ballot:\n            told = self",
+            "        if message.ballot.process.node == self._node.name:\n            told = self",
         ),
     ),
     _bug(
@@ -161,8 +162,8 @@ CLASS_PROMISES = (
         _STANDING_TESTS,
         (
             "registry.replica.consensus.home_promise",
-            "        if message.ballot == self._state.ballot:\n            self.uncounted",
-            "        if True:\n            self.uncounted",
+            "        if message.ballot == self._state.ballot:\n            told = self",
+            "        if True:\n            told = self",
         ),
     ),
     _bug(
@@ -183,7 +184,7 @@ FEED = (
         _FEED_TESTS,
         (
             "registry.replica.consensus.home_promise",
-            "return sender == self._node.name or self._cursor(sender) >= feed_end",
+            "return sender == self._node.name or self._feeds.has_read_since_base(sender, feed_end)",
             "return True",
         ),
     ),
@@ -215,7 +216,7 @@ LOST = (
         _LOST_TESTS,
         (
             "registry.replica.feed.watches",
-            "return (since.node, since.disk_id) == (self._node.name, self._node.identity.disk_id)",
+            "return (since.node, since.feed) == (self._node.name, feed_of(self._node.identity))",
             "return since.node == self._node.name",
         ),
     ),

@@ -106,7 +106,7 @@ VOTING = (
     _bug(
         "a new key of a batch is accepted though the ballot's home is not its home",
         "replica.consensus.acceptor",
-        "home_ballot = promised if home(key, self._nodes) == home_name else None",
+        "home_ballot = promised if home(key, self._node.nodes) == home_name else None",
         "home_ballot = promised",
         None,  # in the model and in storms a home sends batches of its own keys only
         None,
@@ -221,8 +221,8 @@ PROPOSING = (
             ),
             Change(
                 "registry.replica.consensus.coordinator",
-                "        attempt.drop_finished()\n        claim =",
-                "        claim =",
+                "        attempt.drop_finished()\n        first, ballot =",
+                "        first, ballot =",
             ),
         ),
         seeds=_SEEDS,  # no claim is cancelled in the model

@@ -48,9 +48,13 @@ class Bug:
             does not concern them.
         seeds: the budget of storms; None if no storm shows it.
         trials: the budget of the judge in trials; None if clients cannot see it, or rarely.
+        changing_storms: the budget of storms in which members change; None if it does not concern them,
+            or they meet it rarely.
         lock_storms: the budget of storms over locks; None if it does not concern locks.
         give_up_storms: the budget of storms over locks whose nodes have no faults and whose
             contenders give up; None if it does not concern giving up.
+        governed_storms: the budget of storms in which nodes obey policies; None if it does not concern
+            policies, or if they meet it rarely.
         tests: the budget in tests of `tests/locks` and `tests/replica`, for mistakes that storms
             rarely meet; None if other hunters are enough.
         held_by: the file below ``tests`` with a test that must fail, for mistakes that other hunters
@@ -64,9 +68,11 @@ class Bug:
     states: int | None = None
     home_states: int | None = field(default=None, kw_only=True)
     seeds: int | None = None
+    changing_storms: int | None = field(default=None, kw_only=True)
     trials: int | None = None
     lock_storms: int | None = None
     give_up_storms: int | None = None
+    governed_storms: int | None = field(default=None, kw_only=True)
     tests: int | None = None
     held_by: str | None = None
     disagrees: bool = False

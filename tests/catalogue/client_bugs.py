@@ -244,8 +244,8 @@ WATCHING = (
         _WATCHING_TESTS,
         (
             "client.requests.watching",
-            "return page.lost or (new.node, new.disk_id) != (old.node, old.disk_id)",
-            "return (new.node, new.disk_id) != (old.node, old.disk_id)",
+            "return page.lost or (new.node, new.feed) != (old.node, old.feed)",
+            "return (new.node, new.feed) != (old.node, old.feed)",
         ),
     ),
     _bug(

@@ -257,9 +257,9 @@ NAMES = (
         "the marker is written without a sync",
         _NAMES_TESTS,
         (
-            "storage.directory",
-            '    replace_text(path / MARKER, f"decreed data directory, format {FORMAT}, {state}\\n")\n',
-            '    (path / MARKER).write_text(f"decreed data directory, format {FORMAT}, {state}\\n")\n',
+            "storage.marker",
+            'replace_text(path / MARKER, f"decreed data directory, format {FORMAT}, {state',
+            '(path / MARKER).write_text(f"decreed data directory, format {FORMAT}, {state',
         ),
     ),
     _bug(
@@ -267,7 +267,7 @@ NAMES = (
         _NAMES_TESTS,
         (
             "storage.directory",
-            '    _mark(path, "making")\n',
+            "    mark(path, DirectoryState.MAKING)\n",
             "",
         ),
     ),

@@ -74,6 +74,16 @@ def _by_storms(budget: int) -> Finding:
     return _first(budget, lambda number: Storm(Plan(number)).run())
 
 
+def _by_changing_storms(budget: int) -> Finding:
+    from ..simulation.changing_storm import ChangingStorm
+    from ..simulation.plan import MOODS, Plan
+
+    moods = len(MOODS)
+    return _first(
+        budget, lambda number: ChangingStorm(Plan(number, mood=MOODS[number % moods])).run()
+    )
+
+
 def _by_lock_storms(budget: int) -> Finding:
     from ..simulation.lockstorm import LockStorm
     from ..simulation.plan import Plan
@@ -86,6 +96,13 @@ def _by_give_up_storms(budget: int) -> Finding:
     from ..simulation.plan import Plan
 
     return _first(budget, lambda number: GiveUpStorm(Plan(number)).run())
+
+
+def _by_governed_storms(budget: int) -> Finding:
+    from ..simulation.plan import Plan
+    from ..simulation.storms import storm_of
+
+    return _first(budget, lambda number: storm_of(Plan.drawn(number, governed=True)).run())
 
 
 def _by_judge(budget: int) -> Finding:
@@ -150,9 +167,15 @@ HUNTERS = {
         _by_agreement,
     ),
     "storms": _hunter("simulator", "seeds", lambda bug: bug.seeds, _by_storms),
+    "changing storms": _hunter(
+        "storms of changes", "seeds", lambda bug: bug.changing_storms, _by_changing_storms
+    ),
     "lock storms": _hunter("lock storms", "seeds", lambda bug: bug.lock_storms, _by_lock_storms),
     "give-up storms": _hunter(
         "give-up storms", "seeds", lambda bug: bug.give_up_storms, _by_give_up_storms
+    ),
+    "governed storms": _hunter(
+        "governed storms", "seeds", lambda bug: bug.governed_storms, _by_governed_storms
     ),
     "tests": _hunter("written out", "tests", lambda bug: bug.tests, _by_tests),
     "file": Hunter(

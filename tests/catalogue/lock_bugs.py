@@ -87,13 +87,13 @@ ENDINGS = (
         (
             Change(
                 "registry.replica.locks.renewals",
-                "if found is None or found.claim_id != request.lease_id.claim_id:\n"
+                "if not isinstance(found, Decree) or found.claim_id != held.claim_id:\n"
                 "                message",
-                "if found is None:\n                message",
+                "if not isinstance(found, Decree):\n                message",
             ),
             Change(  # the holder of that term has another secret
                 "registry.replica.locks.renewals",
-                "if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):",
+                "if releases and not _is_opened(found, held, request.secret):",
                 "if False:",
             ),
         ),
@@ -158,8 +158,8 @@ HOLDING = (
     _bug(
         "a claim confirms itself though too few had accepted",
         "replica.locks.granting",
-        "leased = 2 * quorums.accept > len(quorums.members)",
-        "leased = True",
+        "is_counted and 2 * quorums.accept > len(quorums.members)",
+        "is_counted",
         None,  # the same
         tests=_TESTS,
     ),
@@ -217,14 +217,14 @@ GIVING_UP = (
     _bug(
         "a release needs no secret",
         "replica.locks.renewals",
-        "if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):",
+        "if releases and not _is_opened(found, held, request.secret):",
         "if False:",
     ),
     _bug(
         "a keep-alive needs no secret",
         "replica.locks.renewals",
-        "            if not term.is_opened_by(request.secret):\n                self._requests",
-        "            if False:\n                self._requests",
+        "if not isinstance(found, Decree) or not _is_opened(found, held, request.secret):",
+        "if not isinstance(found, Decree) or found.claim_id != held.claim_id:",
         None,  # a stranger's keep-alive delays the next holder, without an overlap
         tests=_TESTS,
     ),
@@ -250,7 +250,7 @@ GIVING_UP = (
     _bug(
         "a give-up is confirmed without a quorum",
         "replica.locks.giving_up",
-        "if self._node.config.quorums.prepared(passing.taken):",
+        "if self._node.quorums.prepared(passing.taken):",
         "if passing.taken:",
         None,
         tests=_TESTS,

@@ -142,7 +142,7 @@ PROPOSER = (
     ),
     Bug(
         "a new attempt begins in the old ballot",
-        _proposer("above.above(process) if above else Ballot(1, process)", "Ballot(1, process)"),
+        _proposer("above.above(process))", "Ballot.first(process, epoch))"),
         _STATES,
         _SEEDS,
     ),

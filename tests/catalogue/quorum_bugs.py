@@ -45,8 +45,8 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.renewals",
-            "elif not quorums.prepared(set(self._node.config.nodes) - renewal.refused):",
-            "elif not quorums.accepted(set(self._node.config.nodes) - renewal.refused):",
+            "elif not quorums.prepared(set(self._node.nodes) - renewal.refused):",
+            "elif not quorums.accepted(set(self._node.nodes) - renewal.refused):",
         ),
     ),
     _bug(
@@ -54,7 +54,7 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.renewals",
-            "elif not quorums.prepared(set(self._node.config.nodes) - renewal.refused):",
+            "elif not quorums.prepared(set(self._node.nodes) - renewal.refused):",
             "elif renewal.refused:",
         ),
     ),
@@ -81,8 +81,8 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.giving_up",
-            "if self._node.config.quorums.prepared(passing.taken):",
-            "if self._node.config.quorums.accepted(passing.taken):",
+            "if self._node.quorums.prepared(passing.taken):",
+            "if self._node.quorums.accepted(passing.taken):",
         ),
     ),
     _bug(
@@ -90,8 +90,8 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.requests.reads",
-            "if self._node.config.quorums.prepared(read.answered):",
-            "if self._node.config.quorums.accepted(read.answered):",
+            "if self._node.quorums.prepared(read.answered):",
+            "if self._node.quorums.accepted(read.answered):",
         ),
     ),
     _bug(
@@ -99,8 +99,8 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.requests.lists",
-            "if not self._node.config.quorums.prepared(read.answers.keys()):",
-            "if not self._node.config.quorums.accepted(read.answers.keys()):",
+            "if not self._node.quorums.prepared(self._voters(read, read.answers.keys())):",
+            "if not self._node.quorums.accepted(self._voters(read, read.answers.keys())):",
         ),
     ),
     _bug(
@@ -108,8 +108,8 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.granting",
-            "leased = 2 * quorums.accept > len(quorums.members)",
-            "leased = 2 * quorums.prepare > len(quorums.members)",
+            "is_counted and 2 * quorums.accept > len(quorums.members)",
+            "is_counted and 2 * quorums.prepare > len(quorums.members)",
         ),
     ),
     _bug(
@@ -153,7 +153,7 @@ ANSWERS = (
         _ANSWERS_TESTS,
         (
             "registry.replica.locks.lock_queues",
-            "        wait_ms = ask.wait_ms(self._node.config.quorums)\n",
+            "        wait_ms = ask.wait_ms(self._node.quorums)\n",
             "        wait_ms = self._leases.remaining_ms(step.now_ms, lease_id(ask.decree), 0)\n",
         ),
     ),

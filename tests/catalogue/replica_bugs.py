@@ -99,7 +99,9 @@ PROPOSING = (
     ),
     Bug(
         "a claim that is over is proposed",
-        _coordinator("        attempt.drop_finished()\n        claim =", "        claim ="),
+        _coordinator(
+            "        attempt.drop_finished()\n        first, ballot =", "        first, ballot ="
+        ),
         None,  # no claim is cancelled in the model
         _SEEDS,
     ),

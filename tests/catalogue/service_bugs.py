@@ -6,7 +6,7 @@ The model has none of these, so storms and the judge must catch the mistakes.
 from .bug import Bug, Change
 
 _SEEDS = 100
-_TESTS = 1_000
+_TESTS = 2_000
 
 
 def _bug(
@@ -26,7 +26,7 @@ READING = (
     _bug(
         "read of undecided without a quorum",
         "requests.reads",
-        "if self._node.config.quorums.prepared(read.answered):",
+        "if self._node.quorums.prepared(read.answered):",
         "if read.answered:",
         trials=50,
     ),
@@ -40,8 +40,8 @@ READING = (
     _bug(
         "an accepted value is served as if it were chosen",
         "requests.reads",
-        "            self._coordinator.follow(step, key, pending, then)",
-        "            then(step, instance.accepted.decree)",
+        "            self._follow(step, key, pending, then)\n        else:\n",
+        "            then(step, instance.accepted.decree)\n        else:\n",
         trials=300,
     ),
     _bug(
@@ -78,7 +78,7 @@ READING = (
     _bug(
         "list from one node",
         "requests.lists",
-        "if not self._node.config.quorums.prepared(read.answers.keys()):",
+        "if not self._node.quorums.prepared(self._voters(read, read.answers.keys())):",
         "if not read.answers:",
         trials=20,
     ),
@@ -145,9 +145,9 @@ READING = (
     ),
     _bug(
         "commits are held back from a node where somebody watches",
-        "replica",
-        "wants_commits = bool(parts.watches.parked) or parts.reads.awaits_decrees",
-        "wants_commits = parts.reads.awaits_decrees",
+        "parts",
+        "return bool(self.watches.parked) or self.reads.awaits_decrees",
+        "return self.reads.awaits_decrees",
         None,  # it is late then, and not wrong
         tests=_TESTS,
     ),
@@ -251,24 +251,24 @@ KNOWING = (
     _bug(
         "the cursor moves past missing keys",
         "feed.catchup",
-        "if pulling.missing or pulling.next_start",
-        "if pulling.next_start",
+        "if pulling.missing or pulling.floors",
+        "if pulling.floors",
     ),
     _bug(
         "feeds are not read",
         "feed.catchup",
-        "        if pulling is None and self._ends",
-        "        if False and self._ends",
+        "        if pulling is None and has_more:",
+        "        if False and has_more:",
     ),
     _bug(
         "of decrees that were fetched together only the first is learned",
         "feed.learner",
-        "[decree for decree in message.decrees if not is_term(decree.key)]",
-        "[decree for decree in message.decrees[:1] if not is_term(decree.key)]",
+        "self.learn_told(step, message.decrees)",
+        "self.learn_told(step, message.decrees[:1])",
     ),
     _bug(
         "of the requests of a frame only the first is handled",
-        "replica",
+        "client_requests",
         "for request in event.requests:",
         "for request in event.requests[:1]:",
     ),
@@ -301,7 +301,7 @@ KNOWING = (
                 "storage.store",
                 "            return DamagedInstance("
                 "str(damaged(stored, self._data.where, str(error))))\n",
-                "            return EMPTY\n",
+                "            return Instance()\n",
             ),
         ),
         seeds=_SEEDS,
@@ -337,8 +337,8 @@ KNOWING = (
             ),
             Change(
                 "registry.replica.step.node",
-                "self.failed or reason\n        self.voting = False",
-                '""',
+                "            self.failed, self.remedy = reason, remedy or self.remedy\n",
+                "            pass\n",
             ),
         ),
         seeds=_SEEDS,
@@ -352,16 +352,10 @@ KNOWING = (
         "a wiped node that votes again",
         (
             Change(
-                "registry.replica.membership",
+                "registry.replica.peer_memory",
                 'known = self._peers.get(shown.node)\n        if known is None:\n            return ""',
                 "known = self._peers.get(shown.node)\n"
                 '        if known is None or shown.disk_id != known.disk_id:\n            return ""',
-            ),
-            Change(
-                "registry.replica.membership",
-                "if known is None or shown.nonce == known.nonce:\n            return None",
-                "if not known or known.nonce == shown.nonce or shown.disk_id != known.disk_id:\n"
-                "            return None",
             ),
         ),
         None,
@@ -371,23 +365,23 @@ KNOWING = (
     _bug(
         "a wiped node votes before any peer has checked it",
         "membership",
-        "if node.formed or not self._confirmed.issuperset(node.others):",
-        "if node.formed or not self._confirmed.union(self._peers).issuperset(node.others):",
+        "not self._confirmed.issuperset(node.others)",
+        "not self._confirmed.union(self._memory._peers).issuperset(node.others)",
         None,
         100,
     ),
     _bug(
         "a past incarnation counts as shown whatever its nonce",
-        "membership",
+        "peer_memory",
         "past.nonce != known.nonce",
         "past is shown",
         300,
     ),
     _bug(
         "a later incarnation need not show its past",
-        "membership",
-        "if known is None or shown.nonce == known.nonce:",
-        "if known is None or shown.incarnation >= known.incarnation:",
+        "peer_memory",
+        "if known is None or shown.nonce == known.nonce or",
+        "if known is None or shown.incarnation >= known.incarnation or",
         300,
     ),
 )

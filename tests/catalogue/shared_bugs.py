@@ -128,8 +128,8 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.locks.lease_queries",
-            "Ask(self._node.tokens.ask(self), decree, list(queue.waiters))",
-            "Ask(self._node.tokens.ask(self), decree, queue.waiters)",
+            "Ask(self._node.tokens.ask(self), decree, list(queue.waiters), epoch)",
+            "Ask(self._node.tokens.ask(self), decree, queue.waiters, epoch)",
         ),
     ),
     _bug(
@@ -184,7 +184,7 @@ FRESH = (
         _FRESH_TESTS,
         (
             "registry.replica.locks.lease_queries",
-            "            if ask.answered(self._node.config.quorums):\n"
+            "            if ask.answered(self._node.quorums):\n"
             "                ask.mark_undecided()",
             "            if ask.answers:\n                ask.mark_undecided()",
         ),

@@ -44,6 +44,7 @@ QUICK = (
     ("read of undecided without a quorum", "storms"),
     ("a release needs no secret", "lock storms"),
     ("a give-up is taken and not remembered", "give-up storms"),
+    ("what waits is never judged again", "governed storms"),
     ("a wiped node that votes again", "judge"),
     ("a read is asked for again once", "file"),
     ("names are never synced", "file"),

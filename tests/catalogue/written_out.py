@@ -8,7 +8,14 @@ import pytest
 
 from .bug import ROOT
 
-_PLACES = ("storage/test_pending_journal.py", "storage/test_inline.py", "locks", "replica")
+_REPLICA = ROOT / "tests/replica"
+_PLACES = (
+    *("storage/test_pending_journal.py", "storage/test_inline.py", "locks"),
+    *("replica/consensus", "replica/requests", "replica/locks", "replica/feed"),
+    *(f"replica/{path.name}" for path in sorted(_REPLICA.glob("test_*.py"))),
+    "replica/members",
+)
+"""Places in which most mistakes are seen come first."""
 
 
 class _Counter:

@@ -18,7 +18,7 @@ import trio
 from decreed.registry.errors import ProtocolError
 from decreed.registry.wire.codec import decode_batch
 from decreed.registry.wire.frames import FrameCutter
-from decreed.registry.wire.handshake import Greeting, PeerHello
+from decreed.registry.wire.handshake import Greeting, PeerOpening
 
 from .network import CLIENTS, Network, Wire
 
@@ -95,7 +95,7 @@ async def _greeting(stream: trio.SocketStream) -> tuple[bytes, str]:
         read += data
         for payload in cutter.feed(bytes(data)):
             (hello,) = decode_batch(payload, Greeting)
-            return read, hello.identity.node if isinstance(hello, PeerHello) else CLIENTS
+            return read, hello.node if isinstance(hello, PeerOpening) else CLIENTS
     raise Stranger
 
 

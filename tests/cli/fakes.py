@@ -4,8 +4,15 @@ import io
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+)
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +66,57 @@ class FakeWatching:
 
 
 @dataclass
+class FakeMembers:
+    """The members of a cluster, on a clock of its own: each pause takes a second.
+
+    Args:
+        reports: what the next questions about members find; the last one stays.
+        answers: what the next questions about a change find: how it is judged, or its decree.
+        following: what followed an epoch.
+        proposed: the changes that were proposed.
+        in_doubt: whether a change that was proposed may be decided.
+        seconds: how long a command may take.
+    """
+
+    reports: Anything = field(default_factory=Anything)
+    answers: Anything = field(default_factory=Anything)
+    following: Anything = field(default_factory=Anything)
+    proposed: Anything = field(default_factory=Anything)
+    in_doubt: bool = False
+    seconds: float = 0.0
+    clock: float = 0.0
+
+    def now(self) -> float:
+        return self.clock
+
+    def deadline(self) -> float:
+        return self.clock + self.seconds
+
+    async def report(self, deadline: float) -> Any:
+        return _found(self.reports.pop(0) if len(self.reports) > 1 else self.reports[0])
+
+    async def change_after(self, epoch: int, deadline: float) -> Any:
+        return self.following.pop(0) if self.following else None
+
+    async def judge(self, change: Any, deadline: float) -> Any:
+        return _found(self.answers.pop(0))
+
+    async def propose(self, change: Any, deadline: float) -> Any:
+        self.proposed.append(change)
+        answer = self.answers.pop(0)
+        return _found(answer(change) if callable(answer) else answer)
+
+    async def pause(self, deadline: float) -> None:
+        self.clock += 1.0
+
+
+def _found(answer: Any) -> Any:
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+@dataclass
 class FakeRegistry:
     """The methods of the client, without a cluster.
 
@@ -69,6 +127,7 @@ class FakeRegistry:
         calls: the name and arguments of each call.
         nodes: what `status` returns.
         limit: the largest value that is taken, in bytes.
+        members: the members of the cluster.
     """
 
     decrees: dict[str, Decree] = field(default_factory=dict[str, Decree])
@@ -79,6 +138,7 @@ class FakeRegistry:
     seen: Seen = field(default_factory=Seen)
     connections: Anything = field(default_factory=Anything)
     limit: int = 2**20
+    members: FakeMembers = field(default_factory=FakeMembers)
 
     def freeze(self, key: str, value: bytes | str) -> None:
         """Freeze a key on behalf of somebody else."""
@@ -168,6 +228,13 @@ class FakeRegistry:
         failure = self.failures.pop(0) if self.failures else None
         if failure is not None:
             raise failure
+
+    @contextmanager
+    def members_of(self, call: Any) -> Generator[FakeMembers]:
+        """Stands in for `decreed.cli.options.connection.members_of`."""
+        self.connections.append({"endpoints": call.endpoints, "timeout": call.seconds})
+        self.members.seconds = call.seconds
+        yield self.members
 
     def ask(
         self,

@@ -204,7 +204,7 @@ def test_every_line_that_is_parsed_here_means_the_same_to_typer(words: list[str]
 def plausible_text(parameter: Parameter) -> str:
     """A text that gives an option some value."""
     least = parameter.setting("min")
-    by_name = {"--endpoints": "h:1", "--format": "json"}
+    by_name = {"--endpoints": "h:1", "--format": "json", "--prefer": "nearest"}
     texts: dict[Any, str] = {int: str(5 if least is None else least), Path: ".", bool: "1"}
     if isinstance(parameter.kind, type) and issubclass(parameter.kind, Enum):
         return str(next(iter(parameter.kind)).value)

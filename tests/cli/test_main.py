@@ -1,6 +1,7 @@
 """The command line as a whole: usage errors, endings, endpoints, times, help and completion."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +14,15 @@ from decreed.cli.main import run
 from decreed.cli.options import types
 from decreed.registry.errors import ERRORS, Exit, Unreachable
 
+from ..storage.leftovers import leave
 from .fakes import Cli, FakeRegistry
 
 COMMANDS = [
     "bench", "claim", "dev", "elect", "get", "import", "init", "latest", "leader", "list", "next",
-    "once", "serve", "status", "version", "wait", "watch",
+    "once", "recover", "scrub", "serve", "status", "version", "wait", "watch",
 ]  # fmt: skip
 SERVE = "serve --config cluster.toml --node n1 --data d"
-ASKING_NOBODY = ("init", "version")
+ASKING_NOBODY = ("init", "recover", "version")
 
 
 def test_these_are_the_commands() -> None:
@@ -51,8 +53,12 @@ def test_every_command_has_help_with_an_example_json_and_timeout(cli: Cli, comma
 
 @pytest.mark.parametrize("command", ASKING_NOBODY)
 def test_every_command_accepts_a_timeout(cli: Cli, tmp_path: Path, command: str) -> None:
-    words = ("init", str(tmp_path), "--node", "n1=h:1") if command == "init" else (command,)
-    assert cli(*words, "--timeout", "1s").code == 0
+    old, other = (str(leave(tmp_path / node)) for node in "ab")
+    needs = {
+        "init": (str(tmp_path / "new"), "--node", "n1=h:1"),
+        "recover": ("--compare", old, other),
+    }
+    assert cli(command, *needs.get(command, ()), "--timeout", "1s").code == 0
 
 
 @pytest.mark.parametrize("command", ["break", "history", "list", "run", "show"])
@@ -67,6 +73,12 @@ def test_the_bare_command_shows_help_and_is_bad_usage(cli: Cli) -> None:
     result = cli()
     assert result.code == 2
     assert "Exit codes: 0 done" in result.text
+
+
+def test_the_help_has_every_exit_code(cli: Cli) -> None:
+    said = " ".join(cli("--help").text.split()).partition("Exit codes: ")[2].partition(". ")[0]
+    codes = [int(number) for number in re.findall(r"(?:^|, )(\d+) ", said)]
+    assert codes == [code.value for code in Exit]
 
 
 @pytest.mark.parametrize(

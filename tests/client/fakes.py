@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 from anyio.abc import SocketAttribute, SocketStream, TaskGroup
 from anyio.from_thread import start_blocking_portal
+from msgspec import structs
 
 from decreed.registry.keys import homes, matches, sort_key
 from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Process
@@ -76,6 +77,11 @@ class FakeCluster:
     decrees: dict[str, Decree] = field(default_factory=dict)
     formation: bytes | None = FORMATION
     advertised: dict[str, str] = field(default_factory=dict)
+    incarnation: int = 0
+    epoch: int = 0
+    restored_ms: int = 0
+    voters: tuple["FakeNode", ...] = ()
+    observers: list["FakeNode"] = field(default_factory=list)
     changed: anyio.Event = field(default_factory=anyio.Event)
 
     @property
@@ -106,8 +112,11 @@ class FakeCluster:
             await node.hang_up()
 
     def members(self) -> tuple[Member, ...]:
-        addresses = {node.name: node.address for node in self.nodes} | self.advertised
-        return tuple(Member(NodeId(name), address) for name, address in addresses.items())
+        voters = self.voters or self.nodes
+        addresses = {node.name: node.address for node in voters} | self.advertised
+        return tuple(
+            Member(NodeId(name), address, self.incarnation) for name, address in addresses.items()
+        )
 
 
 class FakeNode:
@@ -121,6 +130,7 @@ class FakeNode:
         self.frames: list[list[Any]] = []
         self.connections = 0
         self.pings = 0
+        self.pong_s = 0.0
         self.script: Script | None = None
         self.refusal: Refusal | None = None
         self.welcome_bytes: bytes | None = None
@@ -157,13 +167,13 @@ class FakeNode:
         """How many connections the client has not closed."""
         return len(self._streams)
 
-    async def start(self, tasks: TaskGroup) -> None:
+    async def start(self, tasks: TaskGroup, host: str = "127.0.0.1") -> None:
         """Listen, on the same port as before if there was one."""
         port = int(self.address.rpartition(":")[2] or 0)
         listener = await anyio.create_tcp_listener(
-            local_host="127.0.0.1", local_port=port, reuse_port=False
+            local_host=host, local_port=port, reuse_port=False
         )
-        self.address = f"127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+        self.address = f"{host}:{listener.extra(SocketAttribute.local_port)}"
         scope = self._scope = anyio.CancelScope()
 
         async def serve() -> None:
@@ -186,6 +196,13 @@ class FakeNode:
         for stream in list(self._streams):
             await anyio.aclose_forcefully(stream)
         await anyio.wait_all_tasks_blocked()
+
+    async def welcome_again(self, **changes: Any) -> None:
+        """Send the welcome, as it is now and with these changes, on all connections."""
+        welcome = structs.replace(self._welcome(), **changes)
+        for stream in list(self._streams):
+            async with self._sending:
+                await stream.send(b"".join(frames.pack([codec.encode(welcome)])))
 
     async def _serve(self, stream: SocketStream) -> None:
         self._streams.add(stream)
@@ -216,7 +233,10 @@ class FakeNode:
     def _reception(self) -> bytes:
         if self.welcome_bytes is not None:
             return self.welcome_bytes
-        welcome = ClientWelcome(
+        return b"".join(frames.pack([codec.encode(self.refusal or self._welcome())]))
+
+    def _welcome(self) -> ClientWelcome:
+        return ClientWelcome(
             VERSION,
             "test-cluster",
             self.cluster.formation,
@@ -225,14 +245,16 @@ class FakeNode:
             self.max_value_bytes,
             self.max_frame_bytes,
             self.max_in_flight,
+            self.cluster.epoch,
+            tuple(Member(node.name, node.address, 0) for node in self.cluster.observers),
+            self.cluster.restored_ms,
         )
-        return b"".join(frames.pack([codec.encode(self.refusal or welcome)]))
 
     async def _take(self, batch: Sequence[Any], stream: SocketStream, tasks: TaskGroup) -> None:
         pings = [request for request in batch if isinstance(request, ClientPing)]
         self.pings += len(pings)
         for ping in pings:
-            tasks.start_soon(self._reply, stream, ping, ClientPong(ping.id))
+            tasks.start_soon(self._reply, stream, ping, self._pong(ping))
         batch = [request for request in batch if not isinstance(request, ClientPing)]
         if not batch:
             return
@@ -244,6 +266,10 @@ class FakeNode:
             if not isinstance(request, Cancel):
                 answer = self.script(self, request) if self.script else AsUsual
                 tasks.start_soon(self._reply, stream, request, answer)
+
+    async def _pong(self, ping: ClientPing) -> ClientPong:
+        await anyio.sleep(self.pong_s)
+        return ClientPong(ping.id)
 
     async def _reply(self, stream: SocketStream, request: Any, answer: Any) -> None:
         if isinstance(answer, Awaitable):
@@ -287,9 +313,8 @@ class FakeNode:
             case WatchRequest():
                 return await self._watch(request)
             case StatusRequest(id=id):
-                return StatusReport(
-                    id, self.name, "test-cluster", FORMATION, 1, "0", True, "", 0, 0, 2, 2, 1, ()
-                )
+                who = (self.name, self.address, "test-cluster", FORMATION, 1)
+                return StatusReport(id, *who, "0", True, "", 0, 0, 2, 2, 1, ())
             case _:
                 return Failed(request.id, 1, "no such request")
 
@@ -326,7 +351,7 @@ class FakeNode:
         here = self.position()
         if request.since is None:
             return WatchPage(request.id, (), here, False)
-        if (request.since.node, request.since.disk_id) != (here.node, here.disk_id):
+        if (request.since.node, request.since.feed) != (here.node, here.feed):
             return WatchPage(request.id, (), here, True)
         with anyio.move_on_after(request.timeout_ms / 1000):
             while len(self.cluster.decrees) <= request.since.index:

@@ -21,6 +21,7 @@ import pytest
 from decreed.client import blocking
 from decreed.client.blocking import Exchange, ask, finish, keys_of
 from decreed.client.keys import Keys
+from decreed.client.transport.securing import ClientSecurity
 from decreed.registry.errors import BadRequest, ConfigError, DecreedError, Unreachable
 from decreed.registry.types import Decree
 from decreed.registry.wire import codec, frames
@@ -126,8 +127,8 @@ def without_a_loop(monkeypatch: pytest.MonkeyPatch, steady: Steady) -> None:
         monkeypatch.setattr(module, "connect", connect)
 
     class Beside(Exchange):
-        def __init__(self) -> None:
-            super().__init__()
+        def __init__(self, security: ClientSecurity | None = None) -> None:
+            super().__init__(security)
             self._selector.close()
             self._selector = SteadySelector(steady)
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+HOW_TO = ROOT / "docs" / "how-to"
+PAGES = (
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    HOW_TO / "change-members.md",
+    HOW_TO / "secure-a-cluster.md",
+    HOW_TO / "tls.md",
+    HOW_TO / "tokens.md",
+)
 
 _FILE = re.compile(r"# \w+\.py")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

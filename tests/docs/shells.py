@@ -44,8 +44,11 @@ def looks_like(shown: tuple[str, ...], output: list[str]) -> bool:
 
 @contextmanager
 def stopped_by(seconds: float, process: "subprocess.Popen[str]") -> Generator[None]:
-    """Kill `process`, whose output is being read, after `seconds`."""
-    timer = threading.Timer(seconds, process.kill)
+    """Kill `process`, whose output is being read, after `seconds`.
+
+    What it has started is killed too: it would keep the output open, which then never ends.
+    """
+    timer = threading.Timer(seconds, _kill_all, [process])
     timer.start()
     try:
         yield
@@ -120,11 +123,11 @@ class Shell:
         assert self._shell.stdin is not None
         with suppress(BrokenPipeError, EOFError):
             self.type("kill $(jobs -p) 2> jobs; wait")
-        self._shell.stdin.close()
+        with suppress(BrokenPipeError):
+            self._shell.stdin.close()
         self._shell.wait(PATIENCE)
         # the jobs that are left, if the shell was killed before it could stop them
-        with suppress(ProcessLookupError):
-            os.killpg(self._shell.pid, signal.SIGKILL)
+        _kill_all(self._shell)
         lines_of(self._shell).close()
 
     def _output(self) -> tuple[int, list[str]]:
@@ -150,6 +153,11 @@ class Shell:
             start_new_session=True,
             preexec_fn=_hear_interrupts,
         )
+
+
+def _kill_all(process: "subprocess.Popen[str]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _hear_interrupts() -> None:

@@ -10,10 +10,22 @@ import pytest
 
 from decreed.registry.errors import ProtocolError
 from decreed.registry.keys import homes
+from decreed.registry.locks.restored import Restoration
 from decreed.registry.locks.terms import Ending, How, LeaseId, Previous, Term, TermClaim
 from decreed.registry.paxos import messages as paxos
 from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Process, Proposal
-from decreed.registry.wire import handshake, peers, requests, status
+from decreed.registry.wire import (
+    gateways,
+    handshake,
+    leases,
+    marks,
+    peers,
+    policy,
+    requests,
+    scrub,
+    status,
+)
+from decreed.registry.wire import members as wire_members
 from decreed.registry.wire.codec import decode_batch, encode
 from decreed.registry.wire.frames import FrameCutter, pack
 from decreed.registry.wire.handshake import VERSION
@@ -33,20 +45,40 @@ BROKEN = Ending(How.BROKEN, "op", "it hung")
 SECRET = bytes(range(32))
 WISH = TermClaim("ann@host", b"id", 1_000, SECRET, "note", b"info")
 PLACE = requests.Position(NODES[0], ID, 9)
+VOTER = wire_members.Voter(NODES[0], ID, "n1:7400")
+VOTING = wire_members.MemberSeat(
+    NODES[0], wire_members.Role.VOTER, ID, "a:1", True, True, 1, 1, 9, 3
+)
+DOWN = wire_members.MemberSeat(
+    NODES[1], wire_members.Role.EARLIER, None, "", False, False, None, None, None
+)
 PEER = status.PeerStatus(NODES[1], "127.0.0.1:7401", True, "", 1, 2)
+SCRUBBED = (NODES[0], False, 1, 10, 12, 4_096, 7)
 
 EXAMPLES: list[Any] = [
     handshake.Refusal(7, "no"),
     handshake.ClientHello("decreed", VERSION, VERSION, "x"),
+    handshake.TokenHello("decreed", VERSION, VERSION, "x", b"decreed-token-ci-abc"),
     handshake.ClientWelcome(
-        1, "cluster", ID, NODES[0], (handshake.Member(NODES[0], "127.0.0.1:7400"),), 1, 2, 3
+        1, "cluster", ID, NODES[0], (handshake.Member(NODES[0], "127.0.0.1:7400", 1),), 1, 2, 3
+    ),
+    handshake.ClientWelcome(
+        *(1, "cluster", ID, NODES[0], (), 1, 2, 3, 4),
+        (handshake.Member(NODES[1], "127.0.0.1:7401", 1),),
     ),
     handshake.ClientWelcome(1, "cluster", None, NODES[0], (), 1, 2, 3),
     handshake.PeerHello("decreed", VERSION, VERSION, STANDING, 0, None),
     handshake.PeerHello("decreed", VERSION, VERSION, STANDING, 3, handshake.Incarnation(2, ID)),
-    handshake.PeerWelcome(1, STANDING, None),
-    handshake.PeerWelcome(1, STANDING, handshake.Incarnation(3, ID)),
+    handshake.PeerWelcome(2, STANDING, None, bytes(32)),
+    handshake.PeerWelcome(2, STANDING, handshake.Incarnation(3, ID), bytes(32)),
+    handshake.PeerWelcome(2, STANDING, None, bytes(32), Restoration(ID, 1, 100, ID, ID)),
     handshake.PeerRecall(2),
+    handshake.PeerOpening("decreed", VERSION, VERSION, "cluster", NODES[0], NODES[1], SECRET),
+    handshake.PeerOpening("decreed", VERSION, VERSION, "cluster", NODES[0], None, SECRET),
+    handshake.PeerOpened(NODES[0], SECRET, SECRET),
+    handshake.Sealed(b"\x82\x05\x02", SECRET),
+    handshake.DirectoryRefusal("no", handshake.Evidence(ID, 0, 3, ID, 9, SECRET)),
+    handshake.DirectoryRefusal("no", handshake.Evidence(ID, 2, 0, ID, 0, None, 2, 1, 7)),
     requests.ClaimRequest(1, 10, False, CLAIM),
     requests.ClaimNextRequest(1, 10, True, CLAIM),
     requests.GetRequest(1, 3_600_000, CLAIM.key),
@@ -56,6 +88,9 @@ EXAMPLES: list[Any] = [
     requests.WatchRequest(1, 10, "prod", None, 1),
     requests.WatchRequest(1, 10, "prod", PLACE, 1),
     requests.StatusRequest(1),
+    marks.MarkRequest(1),
+    marks.MarkTold(1, NODES[0], marks.FeedMark(NODES[0], ID, 2, 9)),
+    marks.MarkTold(1, NODES[0], None),
     requests.Cancel(1),
     requests.ClientPing(1),
     requests.ClientPong(1),
@@ -66,7 +101,10 @@ EXAMPLES: list[Any] = [
     requests.ListPage(1, (), "prod/a"),
     requests.WatchPage(1, (DECREE,), PLACE, False),
     status.StatusReport(
-        1, NODES[0], "cluster", ID, 1, "0.1.0", True, "", 2, 0, 2, 2, 5, (PEER,)
+        1, NODES[0], "127.0.0.1:7400", "cluster", ID, 1, "0.1.0", True, "", 2, 0, 2, 2, 5, (PEER,)
+    ),
+    status.StatusReport(
+        1, NODES[0], "n1:1", "c", None, 1, "0.1.0", False, "x", 2, 0, 2, 2, 5, (), 9, "b"
     ),
     paxos.Prepare(CLAIM.key, BALLOT),
     paxos.Promise(CLAIM.key, BALLOT, None),
@@ -85,20 +123,41 @@ EXAMPLES: list[Any] = [
     peers.QueryAnswer(1, False, DECREE),
     peers.QueryAnswer(1, True, None),
     peers.Scan(1, 1_000, "", "", 1, (peers.Span(CLAIM.key, ID), peers.Span(None, ID))),
+    peers.Scan(1, 1_000, "", "", 1, (peers.Span(None, ID),), ("a/b", "c")),
     peers.ScanAnswer(1, (DECREE,), (CLAIM.key,), None),
     peers.ScanAnswer(1, (), (), CLAIM.key),
     peers.CancelScan(1),
-    peers.Pull(ID, 0, 4_096),
+    peers.Pull(ID, 0, 4_096, decrees=True),
+    peers.Pull(ID, 9, 4_096, known_below=77),
     peers.FeedPage(ID, 0, 1, 1, (CLAIM.key,), ID),
+    peers.FeedUnread(ID, 0, "damaged"),
     peers.Fetch((CLAIM.key,)),
+    peers.PassedClaim(requests.ClaimRequest(1, 10, True, CLAIM), "client/alice"),
+    peers.PassedClaim(requests.ClaimRequest(1, 10, True, CLAIM), "client/bob", 1, "client/gw"),
     peers.Fetched((DECREE,)),
+    peers.Fetched((), (CLAIM.key,)),
     peers.Ping(1, True, False),
+    policy.AskPolicy(1, 0, 2),
+    policy.PolicyTold(1, 0, 2, 10_000),
+    peers.MemberAddresses((handshake.Member(NODES[0], "[::1]:7400", 3),)),
     requests.LockRequest(1, 10, "jobs", True, WISH),
     requests.KeepAliveRequest(1, 10, LEASE_ID, SECRET),
     requests.EndRequest(1, 10, LEASE_ID, BROKEN, None),
     requests.EndRequest(1, 10, LEASE_ID, BROKEN, SECRET),
     requests.GiveUpRequest(1, 10, "jobs", b"id", 1_000, SECRET),
     requests.HolderRequest(1, 10, "jobs"),
+    wire_members.ChangeRequest(1, 10, 0, (VOTER,), 1, 1, "ann", b"id", "why", True),
+    wire_members.MembersRequest(1, 10),
+    requests.PolicyRequest(1, 10, 0, b"{}", "ann", b"id", "why"),
+    gateways.ActForRequest("client/bob", requests.GetRequest(1, 10, CLAIM.key)),
+    requests.PolicyApplied(1, DECREE, False, (NODES[0],)),
+    wire_members.ChangePlan(1, 3, (wire_members.Finding(wire_members.FindingKind.WAITS, "n4"),)),
+    wire_members.ChangePlan(1, 3, ()),
+    scrub.ScrubRequest(1, True, 0),
+    scrub.ScrubReport(1, *SCRUBBED, None, (NODES[1],), (), 2, 1, (CLAIM.key,), 1, (CLAIM.key,), ("x",)),
+    scrub.ScrubReport(1, *SCRUBBED, 9, (), (NODES[1],), 0, 0, (), 0, (), ()),
+    wire_members.MembersReport(1, NODES[0], "c", ID, 1, 2, 2, 2, (NODES[0],), (VOTING, DOWN)),
+    wire_members.MembersReport(1, NODES[0], "c", None, 0, 1, 1, 0, (), (VOTING,)),
     requests.Granted(1, DECREE, True),
     requests.HeldBy(1, DECREE, 7, None, 2),
     requests.HeldBy(1, DECREE, 7, BROKEN, 2),
@@ -107,23 +166,36 @@ EXAMPLES: list[Any] = [
     requests.Ended(1),
     requests.GivenUp(1),
     peers.TermRefused(CLAIM.key, BALLOT, 7),
-    peers.AskLease(1, LEASE_ID, 1_000, None),
-    peers.AskLease(1, LEASE_ID, 1_000, SECRET),
-    peers.LeaseAnswer(1, 7, None, False, None),
-    peers.LeaseAnswer(1, 7, BROKEN, True, DECREE),
-    peers.Renew(1, LEASE_ID, 1_000, SECRET),
-    peers.GiveUp(1, "jobs", b"id", 1_000, SECRET),
-    peers.GiveUpTaken(1),
-    peers.Renewed(1, True),
-    peers.EndTerm(LEASE_ID, 1_000, BROKEN),
-    peers.ForgottenTerms("jobs", 9),
+    leases.AskLease(1, LEASE_ID, 1_000, None),
+    leases.AskLease(1, LEASE_ID, 1_000, SECRET),
+    leases.LeaseAnswer(1, 7, None, False, None),
+    leases.LeaseAnswer(1, 7, BROKEN, True, DECREE),
+    leases.Renew(1, LEASE_ID, 1_000, SECRET),
+    leases.GiveUp(1, "jobs", b"id", 1_000, SECRET),
+    leases.GiveUpTaken(1),
+    peers.AskState(1, 2, None),
+    peers.AskState(1, 2, CLAIM.key),
+    peers.StatePage(1, 2, None, 3, False, (Proposal(BALLOT, DECREE),), (Key("b"),), Key("b"), 9),
+    peers.StatePage(1, 2, Key("b"), 3, True, (), (), None, 9),
+    peers.SeatTold(ID, 3, 2, None, 0),
+    peers.SeatTold(ID, 3, 2, 2, 9, 1),
+    peers.AskStanding(1, 9),
+    peers.Standing(1, VERSION, ID, "n1:7400", 2, 2, True, 9),
+    peers.Standing(1, VERSION, ID, "", 2, None, False, 9, 3),
+    peers.AskedIn(2, peers.Query(1, CLAIM.key)),
+    peers.AskedIn(2, leases.Renew(1, LEASE_ID, 1_000, None)),
+    leases.Renewed(1, True),
+    leases.EndTerm(LEASE_ID, 1_000, BROKEN),
+    leases.ForgottenTerms("jobs", 9),
 ]  # fmt: skip
 UNIONS: dict[str, Any] = {
     "request": requests.Request,
+    "gateway-message": gateways.ActForRequest,
     "answer": requests.Answer,
     "peer-message": peers.PeerMessage,
-    "client-greeting": handshake.ClientHello,
-    "peer-greeting": handshake.PeerHello,
+    "client-greeting": handshake.ClientHello | handshake.TokenHello,
+    "peer-greeting": handshake.PeerOpening | handshake.PeerHello,
+    "peer-reception": handshake.PeerReception,
     "reception": handshake.Reception,
 }
 
@@ -231,7 +303,7 @@ def test_the_tags_on_the_page_are_those_of_the_messages() -> None:
             numbers = [int(number) for number in row[0].split(", ")]
             listed |= dict(zip(quoted(row[1]), numbers, strict=True))
     greetings = {
-        name: int(tag) for name, tag in re.findall(r"`([a-z-]+)`\s\((?:tag )?(\d)\)", text)
+        name: int(tag) for name, tag in re.findall(r"`([a-z-]+)`\s\((?:tag )?(\d+)\)", text)
     }
     assert listed | greetings == tags
 

@@ -1,6 +1,7 @@
 """The tables of the pages agree with the code: errors, settings, limits, commands, names."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -65,15 +66,19 @@ def test_the_errors_on_the_wire_are_those_of_the_table() -> None:
 
 def test_every_setting_is_documented_with_its_default() -> None:
     listed = {quoted(name)[0]: default for name, default, _ in rows(OPERATIONS, "setting")}
-    expected = {"cluster_id": "made by `init`", "members": "required"}
+    expected = {"cluster_id": "made by `init`", "members": "required", "insecure": "false"}
     for section, kind in (
         ("quorums", config.QuorumSizes),
         ("limits", config.Limits),
         ("timing", config.Timing),
         ("locks", config.LockTerms),
+        ("scrub", config.ScrubPace),
+        ("audit", config.AuditTerms),
+        ("policy", config.PolicyTerms),
+        ("tls", config.TlsSection),
     ):
         for field in msgspec.structs.fields(kind):
-            expected[f"{section}.{field.name}"] = str(field.default)
+            expected[f"{section}.{field.name}"] = json.dumps(field.default)
     assert listed == expected
 
 

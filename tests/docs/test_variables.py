@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 from decreed.cli.config import contexts
+from decreed.cli.config.token_place import FILE_VARIABLE, TOKEN_VARIABLE
 from decreed.cli.declared import Parameter, parameters_of
 from decreed.cli.table import COMMANDS, GROUPS
 
@@ -14,17 +15,29 @@ ENTRIES = {"": COMMANDS} | {f"{name} ": entries for name, entries in GROUPS.item
 WITHOUT = {
     "names or describes one request": {
         "--claim-id", "--document", "--first-slot", "--literal", "--note", "--reason", "--rename",
-        "--since",
+        "--since", "--epoch", "--for", "--as-node", "--base",
+        "--host",
     },
-    "confirms": {"--force", "--new-formation", "--yes"},
+    "confirms": {
+        "--again", "--force", "--give-up", "--gone", "--new-formation", "--read-only", "--yes",
+    },
     "says what is to be done": {
         "--demo", "--disk-only", "--dry-run", "--exclude", "--exclusive", "--foreground", "--hidden",
-        "--keep-going", "--keys", "--only", "--outstanding", "--root", "--skip-bad-names",
-        "--value-bytes", "--watch", "--whole",
+        "--compare", "--keep-going", "--keys", "--only", "--outstanding", "--root", "--skip-bad-names",
+        "--resume", "--value-bytes", "--watch", "--whole", "--prepare", "--accept", "--bundle",
+        "--days", "--out", "--same-key", "--limit", "--policy", "--admin", "--role", "--expires",
     },
-    "describes a new cluster": {"--accept-quorum", "--prepare-quorum"},
+    "describes a new cluster": {
+        "--accept-quorum", "--insecure", "--least-ttl", "--other-cluster", "--prepare-quorum",
+    },
 }  # fmt: skip
-WITHOUT_IN_INIT = {"--node"}
+WITHOUT_IN = {
+    "init": {"--node"},
+    "recover": {"--data", "--from", "--uncertain"},
+    "scrub": {"--node", "--bytes-per-second", "--last"},
+    "snapshot show": {"--prefix"},
+    "snapshot restore": {"--data"},
+}
 
 
 def options() -> list[tuple[str, Parameter]]:
@@ -48,7 +61,7 @@ def variable_of(option: Parameter) -> str | None:
 def test_every_option_has_a_variable_or_a_reason_to_have_none() -> None:
     exempt = set[str]().union(*WITHOUT.values())
     for command, option in options():
-        none = exempt | (WITHOUT_IN_INIT if command == "init" else set())
+        none = exempt | WITHOUT_IN.get(command, set())
         names = option.options
         assert (variable_of(option) is None) == (names[0] in none), (command, names)
 
@@ -72,5 +85,6 @@ def test_the_table_lists_the_variables_and_their_commands() -> None:
         (variable, option): every if commands == "all" else set(quoted(commands))
         for variable, option, commands, _ in rows(PAGE, "variable")
     }
-    shown.pop((f"`{contexts.CONFIG_VARIABLE}`", "none"))
+    for variable in (contexts.CONFIG_VARIABLE, TOKEN_VARIABLE, FILE_VARIABLE):
+        shown.pop((f"`{variable}`", "none"))
     assert shown == {row: set(commands) for row, commands in found.items()}

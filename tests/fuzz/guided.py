@@ -19,7 +19,19 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).parent / "corpus"
 MISSING = "the guided run needs atheris: pip install atheris (the property tests run without it)"
-NAMES = ("frames", "wire", "record", "key", "config", "options", "settings_file")
+NAMES = (
+    "frames",
+    "wire",
+    "record",
+    "key",
+    "config",
+    "options",
+    "settings_file",
+    "snapshot",
+    "policy",
+    "token",
+    "named",
+)
 
 
 def main(arguments: Sequence[str]) -> int:

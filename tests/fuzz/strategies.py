@@ -12,15 +12,17 @@ from msgspec import inspect
 from msgspec.structs import replace
 
 from decreed.registry.paxos.instance import Instance
-from decreed.registry.types import Decree, Proposal
-from decreed.registry.wire.handshake import Greeting, Reception
-from decreed.registry.wire.peers import DIGEST_BYTES, PeerMessage
-from decreed.registry.wire.requests import Answer, Request
+from decreed.registry.types import DIGEST_BYTES, Decree, Proposal
+from decreed.registry.wire.gateways import ClientMessage
+from decreed.registry.wire.handshake import Greeting, PeerReception, Reception
+from decreed.registry.wire.peers import PeerMessage
+from decreed.registry.wire.requests import Answer
 
 UNIONS: dict[str, Any] = {
     "greeting": Greeting,
     "reception": Reception,
-    "request": Request,
+    "peer reception": PeerReception,
+    "request": ClientMessage,
     "answer": Answer,
     "peer": PeerMessage,
 }

@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 
 from decreed.registry.disk import (
     CursorRecord,
+    DirectoryIdentity,
+    EpochRecord,
     FeedRecord,
     ForgetRecord,
-    Identity,
     InstanceRecord,
     PeerRecord,
+    WithheldRecord,
 )
 from decreed.registry.errors import Damaged, Refused
 from decreed.registry.keys import parse_key, sort_key
@@ -23,7 +25,18 @@ from . import targets
 from .strategies import instances, values_of
 from .texts import keys, paths
 
-KINDS = (Instance, Identity, InstanceRecord, FeedRecord, PeerRecord, CursorRecord, ForgetRecord)
+KINDS = (
+    *(
+        Instance,
+        DirectoryIdentity,
+        InstanceRecord,
+        FeedRecord,
+        PeerRecord,
+        CursorRecord,
+        ForgetRecord,
+    ),
+    *(EpochRecord, WithheldRecord),
+)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

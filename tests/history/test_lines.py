@@ -158,5 +158,7 @@ def test_answers_from_the_wire_end_operations() -> None:
     assert [each.key for each in listed.operation.decrees] == ["a", "b"]
     with pytest.raises(TypeError):
         begun().answered(
-            StatusReport(1, D1.ballot.process.node, "", None, 1, "", True, "", 0, 0, 2, 2, 0, ())
+            StatusReport(
+                1, D1.ballot.process.node, "", "", None, 1, "", True, "", 0, 0, 2, 2, 0, ()
+            )
         )

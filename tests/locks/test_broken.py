@@ -9,7 +9,7 @@ from decreed.registry.locks.terms import Ending, How, LeaseId, lease_id
 from decreed.registry.paxos.messages import Accept
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import NodeId
-from decreed.registry.wire.peers import EndTerm, Renew
+from decreed.registry.wire.leases import EndTerm, Renew
 from decreed.registry.wire.requests import HeldBy, HolderRequest, Superseded
 
 from ..support.lockers import TTL_MS, keep, lock, release

@@ -24,7 +24,13 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from decreed.registry.config import ClusterConfig
-from decreed.registry.disk import ClassRecord, CursorRecord, Identity, InstanceRecord, Recovered
+from decreed.registry.disk import (
+    ClassRecord,
+    CursorRecord,
+    DirectoryIdentity,
+    InstanceRecord,
+    Recovered,
+)
 from decreed.registry.incarnations import IncarnationHistory
 from decreed.registry.paxos.instance import EMPTY, Class, Instance
 from decreed.registry.paxos.messages import (
@@ -38,7 +44,6 @@ from decreed.registry.paxos.proposer import Preparing, Proposing
 from decreed.registry.replica.consensus.attempt import Progress
 from decreed.registry.replica.consensus.batches import CLASS_PROMISE_RESENDS
 from decreed.registry.replica.replica import Replica
-from decreed.registry.replica.replica import Volatile as Held
 from decreed.registry.replica.step.effects import Effects, Outgoing, Send
 from decreed.registry.replica.step.events import (
     Event,
@@ -52,6 +57,7 @@ from decreed.registry.replica.step.events import (
     Retry,
     Sweep,
 )
+from decreed.registry.replica.volatile import Volatile as Held
 from decreed.registry.types import Ballot, Claim, Key, NodeId, Value
 from decreed.registry.wire.requests import ClaimRequest
 
@@ -231,7 +237,7 @@ class Nodes:
         return replica
 
     def _recovered(self, name: NodeId, local: Local) -> Recovered:
-        identity = Identity(
+        identity = DirectoryIdentity(
             self._config.cluster_id,
             name,
             b"digest",

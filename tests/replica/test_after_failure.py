@@ -1,7 +1,8 @@
 """A node whose disk failed proposes and promises nothing, and still serves what it has learned."""
 
 from decreed.registry.paxos.messages import Accept, Accepted, Commit, Prepare, Promise
-from decreed.registry.replica.step.events import FromPeer, ReadFailed
+from decreed.registry.replica.step.disk_reads import ReadFailed
+from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import Query, QueryAnswer
 from decreed.registry.wire.requests import ClaimRequest, Failed, GetRequest

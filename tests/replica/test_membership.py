@@ -6,9 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from decreed.registry.config import parse_config
-from decreed.registry.errors import IdentityRefused
 from decreed.registry.paxos.messages import PrepareClass
-from decreed.registry.replica.membership import formation_id
+from decreed.registry.replica.formations import formation_id
 from decreed.registry.replica.step.effects import AskPast
 from decreed.registry.replica.step.events import Greeted, Reachable, Welcomed
 from decreed.registry.types import NodeId
@@ -17,7 +16,7 @@ from decreed.registry.wire.peers import Ping
 from decreed.registry.wire.requests import Failed
 from decreed.storage.memory import MemoryDisk, open_memory
 
-from ..support.world import World, claim, config
+from ..support.world import CLUSTER_ID, World, claim, config
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 
@@ -61,8 +60,10 @@ def test_one_node_forms_by_itself() -> None:
 
 def test_the_formation_depends_on_every_disk() -> None:
     disks = {N1: b"1" * 16, N2: b"2" * 16, N3: b"3" * 16}
-    assert formation_id(config(), disks) == formation_id(config(), dict(reversed(disks.items())))
-    assert formation_id(config(), disks) != formation_id(config(), {**disks, N3: b"4" * 16})
+    assert formation_id(CLUSTER_ID, disks) == formation_id(
+        CLUSTER_ID, dict(reversed(disks.items()))
+    )
+    assert formation_id(CLUSTER_ID, disks) != formation_id(CLUSTER_ID, {**disks, N3: b"4" * 16})
 
 
 def test_a_formed_cluster_restarts_without_all_its_members() -> None:
@@ -299,11 +300,18 @@ def test_a_node_with_edited_quorums_is_refused() -> None:
     assert not world.replica("n1").node.formed
 
 
-def test_quorums_edited_after_forming_are_refused_at_start() -> None:
+def test_M19_quorums_edited_after_forming_do_not_count() -> None:
+    """R07: they are agreed. The directory has those that it formed with; only a decree changes them."""
     world = World()
+    before = world.replica("n1").node.quorums
     world.crash(N1)
-    with pytest.raises(IdentityRefused, match="quorum"):
-        world.boot(N1, config(3, prepare=3, accept=1))
+    world.boot(N1, config(3, prepare=3, accept=1))
+    world.run(500)
+    assert world.replica("n1").node.quorums == before
+    assert world.replica("n1").node.voting
+    for other in (N2, N3):
+        world.crash(other)
+    assert isinstance(world.claim("n1", claim("k"), timeout_ms=500, here=True), Failed)
 
 
 def test_a_refused_node_counts_in_no_quorum() -> None:
@@ -322,10 +330,10 @@ def test_a_node_that_has_met_all_members_forms_only_after_all_have_recorded_it()
     second = replace(own, node=N2, disk_id=b"2" * 16, nonce=b"b" * 16)
     third = replace(own, node=N3, disk_id=b"3" * 16, nonce=b"c" * 16)
     world.post(N1, Greeted(1, third, 0, None))
-    world.post(N1, Welcomed(2, second, None))
+    world.post(N1, Welcomed(2, second, None, b"2" * 32))
     world.settle()
     assert not world.replica("n1").node.formed
-    world.post(N1, Welcomed(3, third, None))
+    world.post(N1, Welcomed(3, third, None, b"3" * 32))
     world.settle()
     assert world.replica("n1").node.formed
 
@@ -358,10 +366,40 @@ def test_a_refusal_is_over_when_the_node_is_sound_again() -> None:
     assert N2 not in membership.refused
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"cluster_id": "another-cluster"}, {"formation": b"another formation"[:16]}],
+)
+def test_a_stranger_with_the_name_of_a_member_that_is_down_is_not_shown_as_that_member(
+    changes: dict[str, object],
+) -> None:
+    world = World()
+    membership, sound = world.replica("n1").membership, world.replica("n2").membership.identity()
+    world.post(N1, Reachable(N2, False))
+    world.post(N1, Greeted(4711, replace(sound, **changes), 0, None))
+    world.settle()
+    assert reasons(world, N2), "it is refused"
+    assert membership.refused == {}
+
+
+def test_of_another_directory_with_a_member_s_name_it_is_told_that_it_only_calls_itself_so() -> (
+    None
+):
+    """It may be the member's own, wiped, or a stranger's: nobody can tell."""
+    world = World()
+    membership, sound = world.replica("n1").membership, world.replica("n2").membership.identity()
+    world.post(N1, Reachable(N2, False))
+    world.post(N1, Greeted(4711, replace(sound, disk_id=b"another disk...."), 0, None))
+    world.settle()
+    assert membership.refused[N2].startswith("a node that calls itself n2 was refused: ")
+
+
 def test_the_formation_depends_on_which_node_has_which_disk() -> None:
     one, other = b"1" * 16, b"2" * 16
     disks = {N1: one, N2: other, N3: one}
-    assert formation_id(config(), disks) != formation_id(config(), {**disks, N1: other, N2: one})
+    assert formation_id(CLUSTER_ID, disks) != formation_id(
+        CLUSTER_ID, {**disks, N1: other, N2: one}
+    )
 
 
 def test_R07_the_digest_depends_on_the_members_and_on_both_sizes() -> None:

@@ -16,13 +16,15 @@ from decreed.registry.replica.client_requests import ClientRequests
 from decreed.registry.replica.parts import Parts
 from decreed.registry.replica.peer_messages import Peers
 from decreed.registry.version import VERSION
+from decreed.registry.wire.marks import MarkRequest
 from decreed.registry.wire.peers import PeerMessage, TermRefused
 from decreed.registry.wire.requests import Cancel, ClientPing, Request, StatusRequest
+from decreed.registry.wire.scrub import ScrubRequest
 from decreed.storage.memory import MemoryDisk, open_memory
 
 from ..support.world import config
 
-ANSWERED_AT_ONCE = {Cancel, ClientPing, StatusRequest}
+ANSWERED_AT_ONCE = {Cancel, ClientPing, StatusRequest, ScrubRequest, MarkRequest}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from decreed.registry.errors import Refused
 from decreed.registry.replica.step.effects import Reject
 from decreed.registry.replica.step.events import Greeted, Moment
 from decreed.registry.types import NodeId
+from decreed.registry.wire.handshake import Refusal
 
 from ..support.world import World
 
@@ -33,7 +34,8 @@ def test_a_wiped_directory_that_met_another_wiped_one_ends_no_formed_node() -> N
     assert "n2 has not formed yet" in reason and "stays out" not in reason
     hello = Greeted(99, world.replica("n1").membership.identity(), 0, None)
     [rejected] = world.replica("n2").step(Moment(2_000, 0), [hello], {}).at_once
-    assert isinstance(rejected, Reject) and rejected.refusal.code == Refused.code
+    assert isinstance(rejected, Reject) and isinstance(rejected.refusal, Refusal)
+    assert rejected.refusal.code == Refused.code
     assert not world.replica("n2").node.formed
     assert N1 not in world.replica("n2").node.reachable
     world.boot(N3)

@@ -102,6 +102,13 @@ def test_who_has_more_than_the_share_loses_the_rest_and_nobody_else_anything(
     assert not crowd.is_over
 
 
+def test_a_caller_has_one_share_on_all_its_connections() -> None:
+    crowd = Crowd(100 * REQUEST_BYTES)
+    holders = held(crowd, 20, 20, 20, 50)
+    lost = crowd.refusals(holders, lambda number: 1 if number <= 3 else 2)
+    assert lost == {1: 4, 2: 4, 3: 4}, "the other has half, and keeps it"
+
+
 def test_long_texts_count() -> None:
     crowd = Crowd(100 * REQUEST_BYTES)
     holders = held(crowd, 40, 20)
@@ -213,7 +220,7 @@ async def test_whatever_waits_counts(kind: str) -> None:
 
 
 def _start(page: WatchPage) -> Position:
-    return Position(page.position.node, page.position.disk_id, 0)
+    return Position(page.position.node, page.position.feed, 0)
 
 
 @pytest.mark.trio

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from decreed.registry.errors import ProtocolError
+from decreed.registry.identity import ANONYMOUS
 from decreed.registry.server.connections import FRAME_SECONDS, Connection
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.types import Key
@@ -66,6 +67,7 @@ async def greeted() -> AsyncIterator[tuple[trio.SocketStream, Connection, Socket
             for frame in pack([encode(ClientHello("decreed", VERSION, VERSION))]):
                 await ours.send_all(frame)
             await connection.greeting(ClientHello)
+            connection.greeted_as(ANONYMOUS)
             yield ours, connection, sockets
             nursery.cancel_scope.cancel()
 

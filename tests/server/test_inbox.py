@@ -9,10 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from decreed.registry.replica.step.events import ClientGone, Event, FromClient, WriteFailed
+from decreed.registry.replica.step.events import (
+    ClientGone,
+    Event,
+    FromClient,
+    FromPeer,
+    WriteFailed,
+)
 from decreed.registry.server import inbox as module
 from decreed.registry.server.inbox import TURN_MS, Inbox, fitting
 from decreed.registry.server.shares import one_by_one, share, shares
+from decreed.registry.types import NodeId
+from decreed.registry.wire.peers import Ping
 from decreed.registry.wire.requests import Cancel
 
 MOST = 10
@@ -44,6 +52,18 @@ def messages(events: list[Event]) -> list[object]:
         for event in events
         for request in (event.requests if isinstance(event, FromClient) else (None,))
     ]
+
+
+def test_s36_what_those_have_said_who_are_cut_off_is_dropped_and_their_requests_end_first() -> None:
+    inbox, n2, n3 = Inbox(), NodeId("n2"), NodeId("n3")
+    heard = {node: FromPeer(node, Ping(0, True, False)) for node in (n2, n3)}
+    events: list[Event] = [asked(1, 2), asked(1, 3, connection=2), ClientGone(1), FAILED]
+    for event in (*heard.values(), *events):
+        inbox.put(event)
+    inbox.drop([1], [n2])
+    inbox.put_first(ClientGone(1))
+    assert inbox.take() == [heard[n3], FAILED, ClientGone(1), asked(1, 3, connection=2)]
+    assert not inbox and inbox.has_room and inbox.has_room_for(1)
 
 
 @given(st.lists(st.integers(0, 3 * MOST), max_size=12))
@@ -121,6 +141,39 @@ def test_a_turn_takes_an_equal_share_from_each_connection() -> None:
     inbox.put(asked(1, 100, 3))
     taken = connections(inbox.take())
     assert [taken.count(connection) for connection in (1, 2, 3)] == [4, 3, 3]
+
+
+def test_a_hundred_connections_of_one_caller_get_no_more_than_one_of_another() -> None:
+    inbox = Inbox()
+    for connection in range(1, 101):
+        inbox.put(asked(0, 10, connection), caller=1)
+    inbox.put(asked(0, 10, 101), caller=2)
+    inbox.put(asked(0, 10, 102), caller=3)
+    taken = connections(inbox.take())
+    assert len(taken) == MOST
+    assert taken.count(101) >= 3 and taken.count(102) >= 3
+    assert len(set(taken) - {101, 102}) == MOST - taken.count(101) - taken.count(102), (
+        "the rest goes round among its connections"
+    )
+
+
+def test_who_leaves_and_comes_again_is_the_same_caller_until_all_is_taken() -> None:
+    inbox = Inbox()
+    for connection in range(1, 101):
+        inbox.put(asked(0, 3, connection), caller=1)
+        inbox.put(ClientGone(connection), caller=1)
+    inbox.put(asked(0, 10, 101), caller=2)
+    assert connections(inbox.take()).count(101) == MOST // 2
+    while inbox:
+        inbox.take()
+    assert inbox.caller_of(1) == -1, "nothing is kept of a connection that has ended"
+    assert inbox.caller_of(101) == 2
+
+
+def test_what_is_too_much_to_load_is_put_back_by_caller() -> None:
+    events = [asked(0, 2, connection) for connection in range(1, 5)]
+    split = one_by_one([*events, asked(0, 2, 9)], lambda number: 1 if number < 5 else 2)
+    assert [event.connection for event in split if isinstance(event, FromClient)][:2] == [1, 9]
 
 
 def test_a_client_with_nothing_in_a_full_inbox_has_room() -> None:

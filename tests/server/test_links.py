@@ -33,6 +33,7 @@ class Loop:
 
 class Node:
     others = (PEER,)
+    guests = frozenset[NodeId]()
 
 
 class Dropping(Links):
@@ -40,7 +41,7 @@ class Dropping(Links):
 
     def __init__(self) -> None:
         nothing: Any = None
-        super().__init__(nothing, cast(Any, Node()), nothing, nothing, nothing, nothing)
+        super().__init__(Mock(), cast(Any, Node()), *[nothing] * 6)
         self.dialled: list[float] = []
 
     async def _dial_once(self, peer: NodeId, loop: NodeLoop) -> None:
@@ -54,7 +55,7 @@ class Failing(Links):
 
     def __init__(self) -> None:
         nothing: Any = Mock()
-        super().__init__(nothing, cast(Any, Node()), nothing, nothing, nothing, nothing)
+        super().__init__(nothing, cast(Any, Node()), *[nothing] * 6)
         self.dialled: list[float] = []
 
     async def _dial_once(self, peer: NodeId, loop: NodeLoop) -> None:
@@ -70,13 +71,14 @@ async def test_a_peer_that_dials_us_is_dialled_at_once(
 ) -> None:
     monkeypatch.setattr(links, "REDIAL_SECONDS", (3_600.0, 3_600.0))
     failing = Failing()
-    hello: Any = Mock(lowest_version=VERSION, highest_version=VERSION)
+    hello = Mock(lowest_version=VERSION, highest_version=VERSION)
+    greeting: Any = Mock(line=AsyncMock(), hello=hello)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(failing.dial, PEER, cast(Any, Loop()))
         await trio.sleep(100)
         assert len(failing.dialled) == 1
         greeted = trio.current_time()
-        await failing.serve(cast(Any, AsyncMock()), hello, cast(Any, failing))
+        await failing.serve(cast(Any, AsyncMock()), greeting, cast(Any, failing))
         await trio.sleep(100)
         assert failing.dialled[1:] == [greeted]
         nursery.cancel_scope.cancel()

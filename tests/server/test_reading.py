@@ -10,8 +10,9 @@ import trio.testing
 
 from decreed.registry.disk import Storage
 from decreed.registry.replica.replica import Replica
+from decreed.registry.replica.step.disk_reads import SlotDone
 from decreed.registry.replica.step.effects import ReadLastSlot
-from decreed.registry.replica.step.events import ClientGone, Event, FromClient, SlotDone
+from decreed.registry.replica.step.events import ClientGone, Event, FromClient
 from decreed.registry.server.node_loop import NodeLoop
 from decreed.registry.server.reading import READERS, Readers
 from decreed.registry.server.sockets import Sockets
@@ -77,7 +78,14 @@ class SlowStorage(MemoryStorage):
 
     def __init__(self) -> None:
         data = MemoryBytes(MemoryDisk())
-        identity = take(data, config(1), NodeId("n1"), random.Random(1).randbytes, fresh=True)
+        identity = take(
+            data,
+            config(1),
+            NodeId("n1"),
+            random.Random(1).randbytes,
+            data.disk.signing_key,
+            fresh=True,
+        )
         super().__init__(data, identity)
         self.slow = Slow()
 

@@ -10,7 +10,7 @@ from decreed.registry.config import MIB
 from decreed.registry.server import log
 from decreed.registry.server.rates import BURST, Rates
 from decreed.registry.types import Key, NodeId
-from decreed.registry.wire.handshake import VERSION, PeerHello, PeerIdentity, Reception, Refusal
+from decreed.registry.wire.handshake import DirectoryRefusal, PeerIdentity
 from decreed.registry.wire.requests import (
     ClaimRequest,
     Decreed,
@@ -23,15 +23,18 @@ from decreed.registry.wire.requests import (
 from decreed.registry.wire.status import StatusReport
 from decreed.storage.cache import InstanceCache
 
+from ..support.greeted import hello_as, opening
 from ..support.live import PATIENCE_S, Cluster, RawClient, live_cluster, live_config
 from ..support.world import claim
 
 pytestmark = pytest.mark.trio
+SOMEBODY = PeerIdentity("live-test", b"x" * 16, NodeId("n2"), b"d" * 16, 9, b"n" * 16, 0, None)
 
 
 @pytest.fixture(autouse=True)
 def fresh_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "RATES", Rates())
+    monkeypatch.setattr(log, "UNPROVEN", Rates(burst=1, per_s=0.1))
 
 
 def said(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, object]]:
@@ -140,13 +143,15 @@ async def test_gets_of_more_megabytes_than_a_turn_loads_are_all_answered(
     assert all(answer.decree.value[0] == answer.id for answer in answers)
 
 
-async def test_silent_connections_are_ended_first_when_there_are_too_many(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize("says", ["nothing", "an opening"])
+async def test_silent_connections_are_ended_first_when_there_are_too_many(says: str) -> None:
     async with live_cluster(await live_config(3, limits={"max_connections": 8})) as cluster:
         cluster.kill(NodeId("n3"))
         cluster.kill(NodeId("n2"))
         silent = [await cluster.raw("n1") for _ in range(40)]
+        for stranger in silent[:39] if says == "an opening" else ():
+            with suppress(trio.BrokenResourceError):
+                await stranger.say(opening(SOMEBODY, "n1"))
         await cluster.start(NodeId("n2"))
         client = await cluster.client("n1")
         with trio.fail_after(PATIENCE_S):
@@ -177,12 +182,18 @@ async def test_lines_that_strangers_cause_are_few_and_have_an_address(
             await stranger.stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
             assert await stranger.ended()
             await stranger.stream.aclose()
+        before = len(said(caplog, "a connection was ended"))
+        greeted = [await cluster.client("n1") for _ in range(2 * BURST)]
+        for client in greeted:
+            await client.stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+            assert await client.ended()
     lines = said(caplog, "a connection was ended")
-    assert BURST <= len(lines) < 4 * BURST
+    assert 1 <= before < BURST, "S84: one each ten seconds of those that have not greeted"
+    assert 1 <= len(lines) - before < 2 * BURST
     assert all(str(facts["address"]).startswith("127.0.0.1:") for facts in lines)
 
 
-async def test_a_stranger_that_greets_as_a_peer_changes_nothing_that_status_says_of_it(
+async def test_another_directory_that_greets_as_a_peer_changes_nothing_that_status_says_of_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with live_cluster(await live_config(3)) as cluster:
@@ -191,9 +202,8 @@ async def test_a_stranger_that_greets_as_a_peer_changes_nothing_that_status_says
             "live-test", cluster.config.digest(), NodeId("n2"), b"d" * 16, 9, b"n" * 16, 0, None
         )
         stranger = await cluster.raw("n1")
-        await stranger.say(PeerHello("decreed", VERSION, VERSION, identity, 0, None))
-        refusal = await stranger.hear(Reception)
-        assert isinstance(refusal, Refusal) and "stays out" in refusal.message
+        refusal = await hello_as(stranger, identity)
+        assert isinstance(refusal, DirectoryRefusal) and "stays out" in refusal.message
         after = (await cluster.report("n1")).peers
         assert [(p.node, p.refused, p.reachable) for p in after] == [
             (p.node, p.refused, p.reachable) for p in before

@@ -7,16 +7,17 @@ import pytest
 import trio
 import trio.testing
 
-from decreed.registry.disk import Record, Unserved
+from decreed.registry.disk import Record
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.paxos.messages import Commit
 from decreed.registry.replica.replica import Replica
 from decreed.registry.replica.step.effects import Effects, Outgoing, Send, SetTimer
-from decreed.registry.replica.step.events import Event, FromClient, FromPeer, Moment
+from decreed.registry.replica.step.events import ClientGone, Event, FromClient, FromPeer, Moment
 from decreed.registry.server.node_loop import MAX_READS, MIN_ASKED, OWN_PATIENCE_MS, NodeLoop
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.server.timers import Timers
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
+from decreed.registry.unserved import Unserved
 from decreed.registry.wire.peers import Ping
 from decreed.registry.wire.requests import StatusRequest
 from decreed.storage.identity import take
@@ -33,7 +34,14 @@ class StalledStorage(MemoryStorage):
 
     def __init__(self, disk: MemoryDisk, clock: trio.testing.MockClock) -> None:
         data = MemoryBytes(disk)
-        identity = take(data, config(1), NodeId("n1"), random.Random(1).randbytes, fresh=True)
+        identity = take(
+            data,
+            config(1),
+            NodeId("n1"),
+            random.Random(1).randbytes,
+            data.disk.signing_key,
+            fresh=True,
+        )
         super().__init__(data, identity)
         self._clock = clock
 
@@ -57,7 +65,9 @@ class NotedTimers(Timers):
 def fresh_storage() -> MemoryStorage:
     """The disk of a cluster of one."""
     data = MemoryBytes(MemoryDisk())
-    identity = take(data, config(1), NodeId("n1"), random.Random(1).randbytes, fresh=True)
+    identity = take(
+        data, config(1), NodeId("n1"), random.Random(1).randbytes, data.disk.signing_key, fresh=True
+    )
     return MemoryStorage(data, identity)
 
 
@@ -160,6 +170,46 @@ class SpeakingLoop(NodeLoop):
             nursery.cancel_scope.cancel()
         (asked_ms, _), *others = self.turns
         return [(heard_ms - asked_ms, events) for heard_ms, events in others]
+
+
+@pytest.mark.trio
+async def test_s36_what_those_have_said_who_are_cut_off_comes_to_no_turn(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    with Sockets() as sockets:
+        loop = SpeakingLoop(3, sockets)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(loop.run)
+            await trio.sleep(1)
+            loop.turns.clear()
+            for event in (ASKED, OTHER, FromPeer(NodeId("n2"), Ping(0, True, False))):
+                loop.post(event)
+            loop.forget([1], [NodeId("n2")])
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+        events = [event for _, events in loop.turns for event in events]
+    assert events[:2] == [ClientGone(1), OTHER] and ASKED not in events
+    assert not any(isinstance(each, FromPeer) and each.sender == "n2" for each in events)
+
+
+@pytest.mark.trio
+async def test_s36_what_the_step_that_cuts_somebody_off_has_put_off_comes_to_no_turn_either(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A request for which nothing was loaded waits for the next step."""
+    with Sockets() as sockets:
+        loop = SpeakingLoop(3, sockets)
+        loop._deliver = lambda _: loop.forget([1], [])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(loop.run)
+            await trio.sleep(1)
+            loop.turns.clear()
+            gone = Send(NodeId("n2"), Ping(0, True, False))
+            loop._carry_out(Effects(at_once=[gone], again=[ASKED, OTHER]))
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+        events = [event for _, events in loop.turns for event in events]
+    assert events[:2] == [ClientGone(1), OTHER] and ASKED not in events
 
 
 ASKED = FromClient(1, (StatusRequest(1),))

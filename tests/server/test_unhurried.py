@@ -11,9 +11,11 @@ import trio.testing
 from decreed.registry.paxos.messages import Accepted, CommitMany
 from decreed.registry.replica.step.events import FromClient, FromPeer
 from decreed.registry.server import inbox
-from decreed.registry.server.links import Links, OutboundLink, Peer
+from decreed.registry.server.guests import OutboundLink
+from decreed.registry.server.links import Links
 from decreed.registry.server.node_loop import NodeLoop
 from decreed.registry.server.outbox import Outbox
+from decreed.registry.server.peer import Peer
 from decreed.registry.server.sockets import Sockets
 from decreed.registry.types import Ballot, Key, NodeId, Process
 from decreed.registry.wire.codec import encode
@@ -36,9 +38,9 @@ class Wire:
         self.sent: list[bytes] = []
         nothing = cast(Any, None)
         node = cast(Any, SimpleNamespace(others=(PEER,)))
-        self.links = Links(config(3), node, nothing, nothing, nothing, nothing)
+        self.links = Links(config(3), node, *[nothing] * 6)
         self.links._outbound_links[PEER] = OutboundLink(
-            Outbox(1_000_000, self._send), trio.CancelScope()
+            Outbox(1_000_000, self._send), trio.CancelScope(), bytes(16)
         )
 
     def _send(self, data: bytes | memoryview) -> int:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from .batch import Summary, run_seeds, run_storm
@@ -10,7 +11,7 @@ from .fingerprints import fingerprints
 from .load import Load
 from .plan import Plan, parse_plan
 from .shrink import shrink
-from .storm import Storm
+from .storms import storm_of
 from .trace import print_event
 
 FEW = 40
@@ -22,6 +23,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     first, _, last = arguments.seed.partition("-")
     seeds = range(int(first), int(last or first) + 1)
+    drawn = partial(Plan.drawn, governed=arguments.governed)
     if arguments.fingerprints:
         for storm, seed, text in fingerprints(seeds):
             print(storm, seed, text, flush=True)
@@ -31,9 +33,9 @@ def main() -> int:
     elif arguments.load:
         failed = [plan for plan in map(Plan, seeds) if not _load(plan)]
     elif arguments.trace or len(seeds) <= FEW:
-        failed = _each([Plan(seed) for seed in seeds], arguments.trace)
+        failed = _each([drawn(seed) for seed in seeds], arguments.trace)
     else:
-        failed = _many(seeds, arguments.jobs)
+        failed = [drawn(seed) for seed in _many(seeds, arguments.jobs, arguments.governed)]
     for plan in failed if arguments.shrink else []:
         _shrink(plan, arguments.keep)
     return 1 if failed else 0
@@ -45,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=1, help="how many processes  [1]")
     parser.add_argument("--scenario", type=Path, help="a plan in a text file, instead of seeds")
     parser.add_argument("--load", action="store_true", help="thousands of claims in fair weather")
+    parser.add_argument("--governed", action="store_true", help="nodes obey policies, which change")
     parser.add_argument("--trace", action="store_true", help="print every event")
     parser.add_argument(
         "--fingerprints", action="store_true", help="a hash of each run, to compare two builds"
@@ -60,7 +63,7 @@ def _each(plans: list[Plan], trace: bool) -> list[Plan]:
 
 
 def _run(plan: Plan, trace: bool) -> bool:
-    storm = Storm(plan)
+    storm = storm_of(plan)
     if trace:
         storm.world.trace = print_event
     run = run_storm(storm)
@@ -70,10 +73,10 @@ def _run(plan: Plan, trace: bool) -> bool:
     return not run.failure
 
 
-def _many(seeds: range, jobs: int) -> list[Plan]:
-    """Run many seeds, with a line of progress at times; returns the plans that failed."""
+def _many(seeds: range, jobs: int, governed: bool) -> list[int]:
+    """Run many seeds, with a line of progress at times; returns those that failed."""
     summary, told_s = Summary(), time.monotonic()
-    for run in run_seeds(seeds, jobs):
+    for run in run_seeds(seeds, jobs, governed):
         summary.add(run)
         if run.failure:
             print(run, flush=True)
@@ -81,7 +84,7 @@ def _many(seeds: range, jobs: int) -> list[Plan]:
             told_s = time.monotonic()
             print(summary.line(), flush=True)
     print(summary.text())
-    return [Plan(run.seed) for run in summary.failures]
+    return [run.seed for run in summary.failures]
 
 
 def _load(plan: Plan) -> bool:
@@ -111,7 +114,7 @@ def _fails(plan: Plan) -> bool:
 
 def _reason(plan: Plan) -> str:
     try:
-        Storm(plan).run()
+        storm_of(plan).run()
     except Exception as error:  # noqa: BLE001 - any error is a failure of the run
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     return ""

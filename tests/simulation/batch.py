@@ -6,11 +6,14 @@ import traceback
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..model.checker import without_garbage_collection
 from .event_counts import FAULTS, EventCounts
+from .lease_spans import LockWorld
 from .plan import Plan
 from .storm import Storm
+from .storms import storm_of
 
 HOUR_MS = 3_600_000
 CHUNK = 10
@@ -61,6 +64,9 @@ def run_storm(storm: Storm) -> Run:
         story = "".join(traceback.format_exception(error))
     spent_s = max(time.process_time() - began, 1e-9)
     world, clients = storm.world, storm.clients
+    event_counts = EventCounts(world.event_counts)
+    if isinstance(world, LockWorld):
+        event_counts.update(world.seen)
     return Run(
         storm.plan.seed,
         failure,
@@ -69,30 +75,31 @@ def run_storm(storm: Storm) -> Run:
         clients.requests,
         world.now_ms / HOUR_MS,
         spent_s,
-        world.event_counts,
+        event_counts,
         story,
     )
 
 
-def run_seed(seed: int) -> Run:
-    """The storm of one seed."""
+def run_seed(seed: int, governed: bool = False) -> Run:
+    """The storm of one seed, in which nodes may obey policies."""
     began = time.process_time()
     try:
-        storm = Storm(Plan(seed))
+        storm = storm_of(Plan.drawn(seed, governed=governed))
     except Exception as error:  # noqa: BLE001 - a cluster that does not form is a finding too
         failure = str(error) or type(error).__name__
         return Run(seed, failure, 0, 0, 0, 0, time.process_time() - began, EventCounts())
     return run_storm(storm)
 
 
-def run_seeds(seeds: Iterable[int], jobs: int) -> Iterator[Run]:
+def run_seeds(seeds: Iterable[int], jobs: int, governed: bool = False) -> Iterator[Run]:
     """The storms of many seeds, in order, on `jobs` processes."""
+    run = partial(run_seed, governed=governed)
     if jobs == 1:
-        yield from map(run_seed, seeds)
+        yield from map(run, seeds)
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
-        yield from pool.map(run_seed, seeds, chunksize=CHUNK)
+        yield from pool.map(run, seeds, chunksize=CHUNK)
 
 
 @dataclass

@@ -37,7 +37,8 @@ class Bursts:
 
     def ask(self, chance: random.Random, tick: int) -> None:
         """Send a burst in some of the ticks, to any node that is up."""
-        up = self._world.up()
+        voters = self._world.epoch_check.last.nodes
+        up = [node for node in self._world.up() if node in voters]
         if not up or chance.random() > OFTEN:
             return
         node = chance.choice(up)
@@ -61,7 +62,7 @@ class Bursts:
     def _keys(self, node: NodeId, tick: int, number: int) -> list[Key]:
         """Keys of this home that nobody has claimed yet."""
         keys = (Key(f"burst/{tick}/{n}") for n in count())
-        nodes = self._world.config.nodes
+        nodes = self._world.epoch_check.last.nodes
         return list(islice((key for key in keys if home(key, nodes) == node), number))
 
     def _claim(self, node: NodeId, key: Key, timeout_ms: int) -> Mark:

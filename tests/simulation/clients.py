@@ -110,7 +110,7 @@ class Clients:
         del self.asked[mark]
         self._given_up.add(mark)
         self._world.event_counts.saw("a client gave up")
-        self._world.post(node, FromClient(1, (Cancel(number),)))
+        self._post(node, Cancel(number))
 
     def _key(self, chance: random.Random, tick: int) -> Key:
         """One of a few keys, which change every few ticks, or a slot near the end of a series."""
@@ -161,6 +161,9 @@ class Clients:
         self.requests += 1
         known = len(self._world.order)
         self.asked[node, request.id] = Asked(request, self._begun(request), known, wish)
+        self._post(node, request)
+
+    def _post(self, node: NodeId, request: Query | AnyClaim | Cancel) -> None:
         self._world.post(node, FromClient(1, (request,)))
 
     def _begun(self, request: Query | AnyClaim) -> Pending | None:
@@ -210,7 +213,7 @@ class Clients:
         page = ListRequest(number, request.timeout_ms, request.prefix, after, request.limit)
         known = len(self._world.order)
         self.asked[node, number] = Asked(page, asked.pending, known)
-        self._world.post(node, FromClient(1, (page,)))
+        self._post(node, page)
 
     def lose(self, node: NodeId) -> None:
         """A node has died: its requests get no answer, and their outcome stays unknown."""

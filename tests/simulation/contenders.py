@@ -25,6 +25,7 @@ from decreed.registry.replica.step.events import ClientGone, FromClient
 from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import (
     Answer,
+    Ended,
     EndRequest,
     GivenUp,
     GiveUpRequest,
@@ -108,6 +109,7 @@ class Contender:
         self._asked: dict[NodeId, None] = {}
         self._given_up_ms = 0.0
         self._said_given_up: set[int] = set()
+        self._thefts: set[int] = set()
         world.wanted[self.claim.claim_id] = (lock, self.claim)
 
     # -- its clock, its pauses, its connection
@@ -155,13 +157,13 @@ class Contender:
         self._connection += 1_000
 
     def _hang_up(self) -> None:
-        for node in self._world.config.nodes:
+        for node in self._world.machines:
             self._world.post(node, ClientGone(self._connection))
 
     def _send(self, request: Sent, to: NodeId | None = None) -> None:
         """Send a request to a node that is up; it may be lost or late."""
         self._sent[request.id] = self._now_ms()
-        node = to or self._chance.choice(self._world.config.nodes)
+        node = to or self._chance.choice(tuple(self._world.machines))
         if isinstance(request, LockRequest):
             self._asked[node] = None
         if self._is_lost():
@@ -226,8 +228,13 @@ class Contender:
         self._send(GiveUpRequest(id, 500, lock, victim, claim.ttl_ms, secret))
         terms = [lease_id(d) for d in self._world.chosen.values() if d.claim_id == victim]
         for held in terms[:1]:
-            self._send(EndRequest(self._world.new_id(), 500, held, RELEASED, secret))
-            self._send(KeepAliveRequest(self._world.new_id(), 500, held, secret))
+            thefts = (
+                EndRequest(self._world.new_id(), 500, held, RELEASED, secret),
+                KeepAliveRequest(self._world.new_id(), 500, held, secret),
+            )
+            for theft in thefts:
+                self._thefts.add(theft.id)
+                self._send(theft)
 
     def give_up(self) -> None:
         """Give the claim up, and tell every node that was asked."""
@@ -258,6 +265,9 @@ class Contender:
         self._later(self._chance.choice([30, 100, 600]), self._say_it_again)
 
     def _take(self, answer: Answer) -> None:
+        if answer.id in self._thefts:  # S10: it tells a thief nothing, and nothing of his own claim
+            assert not isinstance(answer, Kept | Ended), f"a thief was told {answer}"
+            return
         sent_ms = self._sent.get(answer.id)
         if self.stage is Stage.GIVING_UP:
             if isinstance(answer, GivenUp) and answer.id in self._said_given_up:

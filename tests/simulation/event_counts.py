@@ -42,6 +42,10 @@ FAULTS = (
     "a node was started again and again",
     "another node's directory was refused",
     "the right directory was put back",
+    "a voter slept through several changes",
+    "one node alone could be reached",
+    "a disk died",
+    "all nodes died between a seal and readiness",
 )
 """Every kind of fault."""
 
@@ -85,6 +89,9 @@ EVENTS = (
     "a key left its batch",
     "a commit of a batch came to a node that holds only part of it",
     "a claim was given up before its batch left",
+    "the members changed",
+    "a change was refused beforehand",
+    "a change was proposed that nobody had judged",
 )
 """Every kind of event that the rules are about."""
 

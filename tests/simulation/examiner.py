@@ -5,6 +5,7 @@ from decreed.registry.errors import (
     Damaged,
     DecreedError,
     NotFormed,
+    NotMember,
     OutcomeUnknown,
     SeriesGap,
     StorageFailed,
@@ -105,6 +106,7 @@ class Examiner:
     def _check_failure(self, node: NodeId, asked: Asked, answer: Failed) -> None:
         error = ERRORS[answer.code]
         allowed = ALLOWED | ({NotFormed} if node in self._world.rolled_back_disks else set())
+        allowed |= self._world.may_answer
         if error is Damaged:
             assert self._world.corrupted, "every record is sound"
             self._saw("a node said that its record is damaged")
@@ -132,6 +134,7 @@ class Examiner:
         words = {
             Unreachable: "a claim was unreachable",
             NotFormed: "a claim was unreachable",
+            NotMember: "a claim was unreachable",
             OutcomeUnknown: "an outcome was unknown",
             SeriesGap: "a slot was refused for a gap",
             StorageFailed: "a node refused for its disk",

@@ -32,11 +32,14 @@ class FaultRates:
         world: the cluster.
         plan: decides the rates.
         often: the chance that something happens in a tick; drawn if None.
+
+    Attributes:
+        asleep: the nodes that stay down for now.
     """
 
     def __init__(self, world: CheckedWorld, plan: Plan, often: float | None = None) -> None:
         self._world = world
-        self._nodes = world.config.nodes
+        self._nodes = tuple(world.machines)
         self.rolled_back_disks = RolledBackDisks(world)
         climate = plan.chance("climate")
         drawn = climate.choice([0.1, 0.2, 0.3, 0.5, 0.8])
@@ -49,6 +52,7 @@ class FaultRates:
         self._relief_weights = [climate.choice([1, 2, 4]) for _ in self._relief]
         self._relief_weights[0] *= 3
         self._puts_back = climate.random() < 0.6
+        self.asleep: set[NodeId] = set()
         self._over = False
         world.network.roughen()
         for node in self._nodes:
@@ -219,7 +223,8 @@ class FaultRates:
         refused = world.rolled_back_disks and world.rolled_back_disks <= world.refused.keys()
         if refused and self._puts_back and chance.random() < 0.1:
             self.rolled_back_disks.put_back()
-        down = [n for n in self._nodes if n not in world.up() and n not in world.rolled_back_disks]
+        stays = world.rolled_back_disks | self.asleep
+        down = [n for n in self._nodes if n not in world.up() and n not in stays]
         if down and self.rolled_back_disks.boot(chance.choice(down)):
             world.event_counts.saw("restarted")
 
@@ -271,6 +276,14 @@ class FaultRates:
             self.rolled_back_disks.put_back()
             for node in nodes:
                 assert self.rolled_back_disks.boot(node), f"{node} does not start on its own disk"
+
+
+class FaultsOfSoundDisks(FaultRates):
+    """Faults of every kind except exchanged directories, which other storms test."""
+
+    def _kinds(self) -> list[tuple[Stroke, float]]:
+        exchanges = {self._wipe, self._roll_back, self._confuse}
+        return [(stroke, weight) for stroke, weight in super()._kinds() if stroke not in exchanges]
 
 
 def _between(chance: random.Random, least: float, most: float) -> float:

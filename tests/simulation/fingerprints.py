@@ -14,6 +14,7 @@ from msgspec import Struct
 from .lockstorm import LockStorm
 from .plan import Plan
 from .storm import Storm
+from .storms import storm_of
 
 DIGITS = 16
 
@@ -34,7 +35,8 @@ def fingerprint(storm: Storm | LockStorm) -> str:
 def fingerprints(seeds: Iterable[int]) -> Iterable[tuple[str, int, str]]:
     """For each seed the name of the storm, the seed and the fingerprint."""
     for seed in seeds:
-        yield "storm", seed, fingerprint(Storm(Plan(seed)))
+        yield "storm", seed, fingerprint(storm_of(Plan.drawn(seed)))
+        yield "governed", seed, fingerprint(storm_of(Plan.drawn(seed, governed=True)))
         yield "locks", seed, fingerprint(LockStorm(Plan(seed)))
 
 

@@ -6,8 +6,9 @@ from functools import partial
 
 from decreed.registry.config import ClusterConfig
 from decreed.registry.disk import FeedRecord, InstanceRecord, Record
+from decreed.registry.errors import DecreedError
 from decreed.registry.keys import home, series_and_slot, slot_before, slot_key
-from decreed.registry.paxos.instance import EMPTY, Instance
+from decreed.registry.paxos.instance import Instance
 from decreed.registry.paxos.learner import chosen_in
 from decreed.registry.paxos.messages import (
     Accept,
@@ -26,27 +27,31 @@ from decreed.registry.replica.feed.watch_positions import AHEAD_BITS, DURABLE_BI
 from decreed.registry.replica.step.effects import Effects, Outgoing, Reply, UseLink
 from decreed.registry.replica.step.events import Event, Finish, FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Proposal
+from decreed.registry.wire.leases import LeaseAnswer, Renewed
 from decreed.registry.wire.peers import (
     CancelScan,
     FeedPage,
     Fetch,
     Fetched,
+    PassedClaim,
     PeerMessage,
     QueryAnswer,
     ScanAnswer,
+    StatePage,
 )
-from decreed.registry.wire.requests import ClaimNextRequest, ClaimRequest, Decreed, WatchPage
+from decreed.registry.wire.requests import Decreed, WatchPage
 from decreed.storage import layout
 
 from .batch_check import BatchCheck
-from .crash_faults import CrashingWorld
+from .epoch_check import EpochCheck
 from .ledger import Ledger
 from .plan import CORRUPT_RECORDS, Plan
 from .promise_check import PromiseCheck
+from .seen_disks import SeenWorld
 from .wanted import Wish
 
 
-class CheckedWorld(CrashingWorld):
+class CheckedWorld(SeenWorld):
     """A rough cluster that checks the rules of Paxos.
 
     Args:
@@ -56,21 +61,23 @@ class CheckedWorld(CrashingWorld):
     Attributes:
         wishes: what clients want, by claim id.
         rolled_back_disks: nodes whose directory is not their own latest one; they must never take part.
-        corrupted: the keys whose record a node could not read at some time.
-        chosen: each key's decree, from the moment when a quorum has it on disk.
+        scrubs: whether nodes may repair such records.
+        repairs: how many they have repaired.
         order: the keys in the order in which they were chosen.
         place: the place of each key in that order.
         proposed: the ids of all claims that were ever proposed.
+        may_answer: further errors that a node may answer in this run.
     """
 
     def __init__(self, cluster: ClusterConfig, plan: Plan) -> None:
         self.wishes: dict[bytes, Wish] = {}
         self.rolled_back_disks: set[NodeId] = set()
-        self.corrupted: dict[NodeId, set[Key]] = {}
-        self.chosen: dict[Key, Decree] = {}
+        self.scrubs = False
+        self.repairs = 0
         self.order: list[Key] = []
         self.place: dict[Key, int] = {}
         self.proposed: set[bytes] = set()
+        self.may_answer: set[type[DecreedError]] = set()
         self._slots: dict[str, list[int]] = {}
         self._values: dict[tuple[Key, Ballot], Decree] = {}
         self._votes: dict[tuple[Key, Ballot], set[NodeId]] = {}
@@ -80,6 +87,8 @@ class CheckedWorld(CrashingWorld):
         if plan.corrupt_records == max(CORRUPT_RECORDS):
             self.max_inline = 0  # so that a record can be struck that is in a batch
         self._batch_check: BatchCheck | None = None
+        self.epoch_check = EpochCheck(cluster)
+        self._earlier_disk: dict[NodeId, set[tuple[Key, Ballot]]] = {}
         super().__init__(cluster, plan)
 
     @property
@@ -93,26 +102,12 @@ class CheckedWorld(CrashingWorld):
     def promise_check(self) -> PromiseCheck:
         """The promises to homes."""
         if self._promise_check is None:
-            self._promise_check = PromiseCheck(self.config.quorums, self.event_counts)
+            self._promise_check = PromiseCheck(self.epoch_check.quorums, self.event_counts)
         return self._promise_check
 
     def agree(self, decree: Decree) -> None:
         """R08, R21: a decree that a node takes for chosen was chosen by a quorum."""
         assert self.chosen.get(decree.key) == decree, f"{decree} was never chosen"
-
-    def held(self, node: NodeId, key: Key) -> Instance:
-        """The instance on a node's disk, even if the node itself cannot read it."""
-        machine, at = self.machines[node], layout.instance_key(key)
-        assert machine.storage is not None, f"{node} is down"
-        data = machine.disk.values.get(at)
-        if data is None:
-            return machine.storage._held.get(key) or EMPTY
-        return machine.storage._unpack(at, data, Instance)
-
-    def deaf(self, node: NodeId) -> set[Key]:
-        """The keys that a node has not learned, since it could not read its record at that time."""
-        unread = self.corrupted.get(node, set()) & self.chosen.keys()
-        return {key for key in unread if self.held(node, key).learned is None}
 
     def boot(self, node: NodeId, cluster: ClusterConfig | None = None) -> None:
         """Start a node on its disk, even if some records cannot be read."""
@@ -133,7 +128,9 @@ class CheckedWorld(CrashingWorld):
         for record in effects.records:
             if isinstance(record, InstanceRecord):
                 legible = self.machines[node].disk.legible(layout.instance_key(record.key))
-                assert legible, f"{node} writes over a record that it cannot read: {record.key}"
+                assert legible or self._is_repair(record), (
+                    f"{node} writes over a record that it cannot read: {record.key}"
+                )
                 if not effects.sync:
                     self._held(node, record.key)  # as it is before the write, which may be lost
         written = super()._write(node, effects)
@@ -143,9 +140,19 @@ class CheckedWorld(CrashingWorld):
             assert ledger.unsynced or not self.machines[node].disk.unsynced, "a sync was left out"
         return written
 
+    def _is_repair(self, record: InstanceRecord) -> bool:
+        """A scrub alone may replace what cannot be read, by the decree alone, once that is chosen."""
+        decree = self.chosen.get(record.key)
+        right = self.scrubs and decree is not None and record.instance == Instance(learned=decree)
+        self.repairs += right
+        return right
+
     def _note_durable(self, node: NodeId, record: Record) -> None:
-        if isinstance(record, InstanceRecord) and record.instance.accepted is not None:
-            self._vote(node, record.key, record.instance.accepted)
+        if not isinstance(record, InstanceRecord) or record.instance.accepted is None:
+            return
+        accepted = record.instance.accepted
+        if not self.epoch_check.is_adopted(node, record.key, accepted.ballot):
+            self._vote(node, record.key, accepted)
 
     def _see_learned_again(self, node: NodeId, records: Iterable[Record]) -> None:
         lost = self._doubtful.get(node, set())
@@ -185,7 +192,8 @@ class CheckedWorld(CrashingWorld):
         assert decree == proposal.decree, f"R05: {proposal.ballot} carries two values"
         votes = self._votes.setdefault(at, set())
         votes.add(node)
-        if self.config.quorums.accepted(votes):
+        self.epoch_check.may_choose(key, proposal.ballot)
+        if self.epoch_check.quorums(proposal.ballot).accepted(votes):
             self._choose(key, proposal.ballot, decree)
 
     def _choose(self, key: Key, ballot: Ballot, decree: Decree) -> None:
@@ -194,6 +202,7 @@ class CheckedWorld(CrashingWorld):
             self.order.append(key)
             self._choose_slot(key)
             self.chosen[key] = decree
+            self.epoch_check.chosen(decree)
             self.promise_check.count(ballot)
             self.promise_check.chosen(key, decree)
             if decree.ballot != ballot:
@@ -214,8 +223,15 @@ class CheckedWorld(CrashingWorld):
 
     # -- messages
 
+    def _step(self, node: NodeId) -> None:
+        replica = self.machines[node].replica
+        if replica is not None:
+            self.epoch_check.begin_step(replica.node)
+        super()._step(node)
+
     def _transmit(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
         if node not in self.rolled_back_disks:
+            self._check_seat(node, message)
             self._witness(node, to, message)
         super()._transmit(node, to, message)
 
@@ -263,6 +279,17 @@ class CheckedWorld(CrashingWorld):
             case _:
                 self._count_message(node, to, message)
 
+    def _check_seat(self, node: NodeId, message: PeerMessage) -> None:
+        """M04, M05, M12: what only a voter of an epoch may say leaves no other node."""
+        sits = self.replica(node).node
+        match message:
+            case Promise() | Accepted() | AcceptedMany() | PromiseClass():
+                self.epoch_check.votes(sits, message.ballot.epoch)
+            case QueryAnswer(_, _, None) | LeaseAnswer(learned=None) | Renewed():
+                self.epoch_check.answers(sits)
+            case _:
+                pass
+
     def _witness_batch(self, node: NodeId, to: NodeId, message: BatchMessage) -> None:
         """Check a message about a batch as one message for each key."""
         match message:
@@ -282,6 +309,10 @@ class CheckedWorld(CrashingWorld):
 
     def post(self, node: NodeId, event: Event) -> None:
         """Give an event to a node, if it is up."""
+        if isinstance(event, FromPeer) and isinstance(event.message, StatePage):
+            replica = self.machines[node].replica
+            if replica is not None and replica.node.seat.ready != event.message.epoch:
+                self.epoch_check.shows(node, event.message)
         if isinstance(event, FromPeer) and isinstance(event.message, CommitMany):
             self._see_what_is_held(node, event.message)
         super().post(node, event)
@@ -305,7 +336,7 @@ class CheckedWorld(CrashingWorld):
                 self.event_counts.saw("a scan was called off")
             case Fetch():
                 self.event_counts.saw("a decree was fetched from a feed")
-            case ClaimRequest() | ClaimNextRequest() if node != to:
+            case PassedClaim() if node != to:
                 self.event_counts.saw("a claim was passed on")
             case _:
                 pass
@@ -365,13 +396,20 @@ class CheckedWorld(CrashingWorld):
 
     def _tell_class(self, node: NodeId, message: PromiseClass) -> None:
         """R12, R13, for all keys of a home."""
-        name, nodes = message.ballot.process.node, self.config.nodes
+        name, nodes = message.ballot.process.node, self.epoch_check.nodes(message.ballot)
+        earlier = self._earlier_disk.get(node, set())
         accepted = {
             key
             for (key, ballot), voters in self._votes.items()
             if ballot < message.ballot and node in voters and home(key, nodes) == name
+            if (key, ballot) not in earlier
         }
-        unknown = [key for key in accepted if self.held(node, key).learned is None]
+        accepted.update(
+            key
+            for key in self.epoch_check.adopted(node, message.ballot)
+            if home(key, nodes) == name
+        )
+        unknown = [key for key in accepted if self.is_unknown(node, key)]
         self.promise_check.told(node, message, self._ledger(node), unknown)
 
     def _check_position(self, node: NodeId, index: int) -> None:
@@ -389,7 +427,7 @@ class CheckedWorld(CrashingWorld):
 
     def _accepted(self, node: NodeId, key: Key, ballot: Ballot) -> None:
         if ballot.is_of_home:
-            of_home = home(key, self.config.nodes)
+            of_home = home(key, self.epoch_check.nodes(ballot))
             self.promise_check.accepted(node, ballot, of_home, self._ledger(node))
         held = self._held(node, key)
         if held.learned is None:

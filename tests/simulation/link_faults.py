@@ -5,20 +5,20 @@ both ends notice. A claim that is passed on arrives once or not at all. Any othe
 twice, and sometimes one that was lost with its link still arrives.
 """
 
+import random
 from collections.abc import Callable
 from functools import partial
 from itertools import permutations
 
 from decreed.registry.config import ClusterConfig
-from decreed.registry.errors import IdentityRefused
 from decreed.registry.replica.step.effects import Outgoing, Reject, Reply, UseLink, Welcome
-from decreed.registry.replica.step.events import FromPeer, Moment, Reachable, Welcomed
+from decreed.registry.replica.step.events import FromPeer, Greeted, Moment, Reachable, Welcomed
 from decreed.registry.types import NodeId
-from decreed.registry.wire.handshake import Incarnation, PeerRecall, Refusal
-from decreed.registry.wire.peers import PeerMessage, Ping
-from decreed.registry.wire.requests import Answer, ClaimNextRequest, ClaimRequest
+from decreed.registry.wire.handshake import DirectoryRefusal, Incarnation, PeerRecall, Refusal
+from decreed.registry.wire.peers import PassedClaim, PeerMessage, Ping
+from decreed.registry.wire.requests import Answer
 
-from ..support.world import World, greeted
+from ..support.world import World, greeted, welcomed
 from .clocks import Clock
 from .event_counts import EventCounts
 from .links import Link, Links
@@ -55,7 +55,7 @@ class LinkedWorld(World):
         self.links = Links()
         self.network = Network(plan.chance("network"))
         chance = plan.chance("clocks")
-        self.clocks = {node: Clock.drawn(chance) for node in cluster.nodes}
+        self.clocks = {node: self.clock(chance) for node in cluster.nodes}
         self.refused: dict[NodeId, str] = {}
         self.replied: Replied = lambda *_: None
         self.died: Died = lambda _: None
@@ -66,11 +66,15 @@ class LinkedWorld(World):
         self._suspect_ms = float(cluster.timing.suspect_ms)
         super().__init__(cluster, seed=plan.seed)
 
+    def clock(self, chance: random.Random) -> Clock:
+        """The clocks of a machine."""
+        return Clock.drawn(chance)
+
     # -- starts and deaths
 
     def boot(self, node: NodeId, cluster: ClusterConfig | None = None) -> None:
         """Start a node on its disk, and let it and the others dial each other."""
-        for other in self.config.nodes:
+        for other in self.machines:
             self._hang_up((other, node))  # a node that did not notice its death does so now
         self.clocks[node].started_ms = self.now_ms
         super().boot(node, cluster)
@@ -87,16 +91,16 @@ class LinkedWorld(World):
         """
         self._kill(node)
         self.links.forget(node)
-        for other in self.config.nodes:
+        for other in self.machines:
             self.links.let_go((node, other))
         if not silent:
             self._disconnect(node)
 
     def _connect(self, node: NodeId) -> None:
         for other in self.up():
-            if other != node:
-                self._dial((node, other))
-                self._dial((other, node))
+            for pair in ((node, other), (other, node)):
+                if other != node and self._wants(pair):
+                    self._dial(pair)
 
     def _disconnect(self, node: NodeId) -> None:
         for other in self.up():
@@ -128,7 +132,11 @@ class LinkedWorld(World):
     def _greet(self, link: Link, past: Incarnation | None = None) -> None:
         dialler, other = link.pair
         hello = self.replica(dialler).membership.hello(other, past)
-        self._carry(link, link.pair, partial(self.post, other, greeted(link.number, hello)))
+        self._carry(link, link.pair, partial(self._hear, link, greeted(link.number, hello)))
+
+    def _hear(self, link: Link, hello: Greeted) -> None:
+        if not link.left:
+            self.post(link.pair[1], hello)
 
     def _ask_past(self, node: NodeId, link: int, other: NodeId, recall: PeerRecall) -> None:
         asked = self.links.numbered(link)
@@ -176,7 +184,7 @@ class LinkedWorld(World):
         match item:
             case Welcome(number, other, message):
                 link = self.links.numbered(number)
-                event = Welcomed(number, message.identity, message.past)
+                event = welcomed(number, message)
                 self._carry(link, (node, other), partial(self._answer_dial, link, event))
             case UseLink(number, _):
                 link = self.links.numbered(number)
@@ -196,7 +204,7 @@ class LinkedWorld(World):
         link = self.links.usable((node, to))
         if link is None:
             return
-        once = isinstance(message, ClaimRequest | ClaimNextRequest)
+        once = isinstance(message, PassedClaim)
         delays = self.network.delays(not once)
         self._count(delays)
         if self.framed and delays:
@@ -227,14 +235,17 @@ class LinkedWorld(World):
         elif len(delays) > 1:
             self.event_counts.saw("messages came twice")
 
-    def _reject(self, node: NodeId, number: int, other: NodeId, refusal: Refusal) -> None:
+    def _reject(
+        self, node: NodeId, number: int, other: NodeId, refusal: Refusal | DirectoryRefusal
+    ) -> None:
         link = self.links.numbered(number)
         if self.links.current.get(link.pair) is not link:
             return  # it was the link of an earlier incarnation
         self._hang_up(link.pair)
         if self.network.passes((node, other)) and self.machines[other].replica is not None:
             self.rejected.append((other, refusal.message))
-            if refusal.code == IdentityRefused.code:
+            borne_out = self.replica(other).parts.bears_out
+            if isinstance(refusal, DirectoryRefusal) and borne_out(refusal.evidence):
                 self.at(self.now_ms, partial(self._exit, other, refusal.message))
 
     def _exit(self, node: NodeId, reason: str) -> None:
@@ -250,7 +261,7 @@ class LinkedWorld(World):
         self.at(self.now_ms + self._suspect_ms / 2, self._look)
         for pair in permutations(self.up(), 2):
             self._ping_on(pair)
-        for pair in permutations(self.config.nodes, 2):
+        for pair in permutations(self.machines, 2):
             machine = self.machines[pair[0]]
             if machine.replica is not None and not machine.paused:
                 self._say_news(pair)
@@ -261,7 +272,9 @@ class LinkedWorld(World):
         if not self._pings(sender):
             return
         link = self.links.current.get(pair)
-        if link is None:
+        if not self._wants(pair):
+            self._hang_up(pair)
+        elif link is None:
             if self.now_ms >= self.links.redial_ms.get(pair, 0.0):
                 self._dial(pair)
         elif not link.used:
@@ -273,6 +286,10 @@ class LinkedWorld(World):
             if link.pinged != (node.settled_feed_end, node.voting):
                 link.pinged = (node.settled_feed_end, node.voting)
                 self.post(receiver, FromPeer(sender, Ping(*link.pinged, wants_commits=False)))
+
+    def _wants(self, pair: Pair) -> bool:
+        """Whether the first of the pair keeps a link to the second; all do while no members change."""
+        return True
 
     def _pings(self, node: NodeId) -> bool:
         """Whether a node is awake enough to send pings."""
@@ -290,6 +307,10 @@ class LinkedWorld(World):
         self.post(pair[0], Reachable(pair[1], reachable))
 
     # -- clocks
+
+    def moment_of(self, node: NodeId) -> Moment:
+        """What the clocks of a node show."""
+        return self._moment_of(node)
 
     def _moment_of(self, node: NodeId) -> Moment:
         return self.clocks[node].moment(self.now_ms)

@@ -22,6 +22,7 @@ class Link:
         since_ms: when it was dialled.
         used: both ends have checked each other.
         open: it was not reset.
+        left: the one that was dialled has noticed its end; a server takes no hello from it any more.
         pinged: the content of the last ping on it.
     """
 
@@ -30,6 +31,7 @@ class Link:
     since_ms: float
     used: bool = False
     open: bool = True
+    left: bool = False
     pinged: tuple[int, bool] | None = None
 
 

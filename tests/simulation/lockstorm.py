@@ -6,10 +6,11 @@ be left in memory once the leases have run out.
 """
 
 import random
+from collections.abc import Collection
 
 from decreed.registry.config import ClusterConfig
 from decreed.registry.locks.holding import MAX_CLOCK_DRIFT
-from decreed.registry.locks.terms import Ending, How, lease_id
+from decreed.registry.locks.terms import Ending, How, is_term, lease_id
 from decreed.registry.replica.step.events import FromClient
 from decreed.registry.types import NodeId
 from decreed.registry.wire.requests import (
@@ -23,19 +24,10 @@ from decreed.registry.wire.requests import (
 from ..support.proven import to_end, wish
 from ..support.world import config
 from .contenders import Contender, Mood, Stage
-from .endings import members
-from .fault_rates import FaultRates, Stroke
+from .endings import gone, members
+from .fault_rates import FaultsOfSoundDisks
 from .lease_spans import LockWorld, Spans
 from .plan import Plan
-
-
-class LockFaultRates(FaultRates):
-    """Faults of every kind except exchanged directories, which other storms test."""
-
-    def _kinds(self) -> list[tuple[Stroke, float]]:
-        exchanges = {self._wipe, self._roll_back, self._confuse}
-        return [(stroke, weight) for stroke, weight in super()._kinds() if stroke not in exchanges]
-
 
 SHAPES = (
     *((1, 0, 0), (3, 0, 0), (3, 0, 0), (5, 0, 0)),
@@ -61,7 +53,7 @@ class LockStorm:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.world = LockWorld(self._cluster(plan.chance("cluster")), plan)
+        self.world = self._world(plan)
         chance = plan.chance("mood")
         self.mood = chance.choice([Mood.MIXED, Mood.MIXED, Mood.SLUGGISH, Mood.DRIFTING])
         for clock in self.world.clocks.values():
@@ -69,7 +61,7 @@ class LockStorm:
             drift = 1 if self.mood is Mood.DRIFTING else drift
             clock.rate = 1 + drift * MAX_CLOCK_DRIFT
         often = 0.1 if self.mood is not Mood.MIXED else None
-        self.fault_rates = LockFaultRates(self.world, plan, often)
+        self.fault_rates = FaultsOfSoundDisks(self.world, plan, often)
         if self.mood is Mood.SLUGGISH:
             self.world.network.slow_ms = chance.choice([40.0, 100.0])
         self.spans = Spans()
@@ -78,6 +70,9 @@ class LockStorm:
         self._pace = 10 if self.mood is Mood.DRIFTING else 1
         self.world.replied = self._replied
 
+    def _world(self, plan: Plan) -> LockWorld:
+        return LockWorld(self._cluster(plan.chance("cluster")), plan)
+
     def _cluster(self, chance: random.Random) -> ClusterConfig:
         return config(*chance.choice(SHAPES))
 
@@ -85,6 +80,7 @@ class LockStorm:
         """Run with faults, then without."""
         for tick in range(self.plan.ticks):
             if tick not in self.plan.calm:
+                self._change_members(tick)
                 self.fault_rates.strike(self.plan.chance("misfortune", tick))
             if tick not in self.plan.silent:
                 self._stir(self.plan.chance("requests", tick))
@@ -92,6 +88,9 @@ class LockStorm:
         self._heal()
         self._check_everybody_gets_the_locks()
         self._check_nothing_is_left()
+
+    def _change_members(self, tick: int) -> None:
+        """Nothing: the members of this storm stay."""
 
     # -- contenders
 
@@ -138,7 +137,7 @@ class LockStorm:
 
     def _break(self, chance: random.Random) -> None:
         """An operator breaks the latest term."""
-        latest = [decree for key, decree in self.world.chosen.items() if key.startswith("$")]
+        latest = [decree for key, decree in self.world.chosen.items() if is_term(key)]
         up = self.world.up()
         if latest and up:
             over = lease_id(latest[-1])
@@ -170,8 +169,12 @@ class LockStorm:
         while any(machine.writing is not None for machine in self.world.machines.values()):
             self._pass(ROUND_MS)
         self.fault_rates.restart_failed()
+        self._settle_members()
         for _ in range(8):
             self._pass(ROUND_MS)
+
+    def _settle_members(self) -> None:
+        """Nothing: see `_change_members`."""
 
     def _check_everybody_gets_the_locks(self) -> None:
         """A client gets the lock within a bound after its expiry; then all nodes name it as holder."""
@@ -196,11 +199,14 @@ class LockStorm:
         for node in members(self.world):
             replica = self.world.replica(node)
             leases = replica.parts.leases
-            left = {
+            left: dict[str, Collection[object] | int] = {
                 **replica.pending_work(),
                 "remembered give-ups": len(leases.given_up),
                 "leases": leases.running,
             }
             expected = {"deadlines"}  # those of requests that were answered before them
+            out = gone(self.world)
+            pulling = replica.pending_work().get("pulling", ())
+            left["pulling"] = [peer for peer in pulling if peer not in out]
             left = {name: held for name, held in left.items() if held and name not in expected}
             assert not left, f"left at {node}: {left}"

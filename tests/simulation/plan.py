@@ -9,9 +9,12 @@ a change in the others, and a failing run can be shrunk. A plan is a text file::
     calm 3 9-12
     silent 0-40
     sound
+    governed
+    mood sleepers
 
 *Calm* ticks have no faults; *silent* ticks have no requests. In a *sound* run no record becomes
-unreadable.
+unreadable. In a *governed* run the nodes obey policies, which change (`governed_storm.py`). If there is
+a *mood*, the members change, in that manner (`moods.py`).
 """
 
 import random
@@ -21,6 +24,20 @@ from dataclasses import dataclass, field
 TICKS = 120
 CORRUPT_RECORDS = (0.0, 0.0, 0.0, 0.03, 0.1)
 """How often records become unreadable, in a tick."""
+CHANGING = 5
+"""In each seed that this number divides the members change."""
+MOODS = (
+    "changing",
+    "full replacement",
+    "sleepers",
+    "one source left",
+    "dead disk",
+    "flexible",
+    "restarts between seal and ready",
+    "damaged keys",
+    "lagging joiner",
+)
+"""How members change in a run; `moods.py` says what each means."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,8 @@ class Plan:
         calm: ticks without faults.
         silent: ticks without requests.
         sound: no record ever becomes unreadable.
+        mood: how the members change; empty if they stay.
+        governed: the nodes obey policies, which change too.
     """
 
     seed: int
@@ -40,6 +59,15 @@ class Plan:
     calm: frozenset[int] = field(default_factory=frozenset[int])
     silent: frozenset[int] = field(default_factory=frozenset[int])
     sound: bool = False
+    mood: str = ""
+    governed: bool = False
+
+    @classmethod
+    def drawn(cls, seed: int, *, governed: bool = False) -> "Plan":
+        """The plan of a seed: in each `CHANGING`-th the members change, in one mood after the other."""
+        number, rest = divmod(seed, CHANGING)
+        mood = "" if rest else MOODS[number % len(MOODS)]
+        return cls(seed, mood=mood, governed=governed)
 
     def chance(self, what: str, tick: int = 0) -> random.Random:
         """The random source for one purpose in one tick."""
@@ -58,6 +86,8 @@ class Plan:
             if ticks:
                 lines.append(" ".join([name, *_ranges(ticks)]))
         lines += ["sound"] if self.sound else []
+        lines += ["governed"] if self.governed else []
+        lines += [f"mood {self.mood}"] if self.mood else []
         return "\n".join(lines) + "\n"
 
 
@@ -70,7 +100,7 @@ def parse_plan(text: str) -> Plan:
     facts: dict[str, list[str]] = {}
     for line in text.splitlines():
         name, *words = line.split("#")[0].split() or [""]
-        if name not in ("", "seed", "ticks", "calm", "silent", "sound"):
+        if name not in ("", "seed", "ticks", "calm", "silent", "sound", "governed", "mood"):
             raise ValueError(f"no part of a plan: {line!r}")
         facts[name] = words
     return Plan(
@@ -79,6 +109,8 @@ def parse_plan(text: str) -> Plan:
         frozenset(_numbers(facts.get("calm", []))),
         frozenset(_numbers(facts.get("silent", []))),
         "sound" in facts,
+        " ".join(facts.get("mood", [])),
+        "governed" in facts,
     )
 
 

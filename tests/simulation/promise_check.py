@@ -1,6 +1,6 @@
 """Checks class promises against the proposals that rely on them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from decreed.registry.paxos.messages import PromiseClass
 from decreed.registry.paxos.quorums import Quorums
@@ -9,16 +9,18 @@ from decreed.registry.types import Ballot, Decree, Key, NodeId
 from .event_counts import EventCounts
 from .ledger import Ledger
 
+QuorumsOf = Callable[[Ballot], Quorums]
+
 
 class PromiseCheck:
     """All class promises of a run.
 
     Args:
-        quorums: how many promises a home needs.
+        quorums: gives how many promises a home needs for a ballot.
         event_counts: counts what happens.
     """
 
-    def __init__(self, quorums: Quorums, event_counts: EventCounts) -> None:
+    def __init__(self, quorums: QuorumsOf, event_counts: EventCounts) -> None:
         self._quorums = quorums
         self._event_counts = event_counts
         self._told: dict[Ballot, set[NodeId]] = {}
@@ -60,8 +62,15 @@ class PromiseCheck:
     def proposed(self, key: Key, ballot: Ballot) -> None:
         """R15: a home has the promises of a quorum for what it proposes."""
         backers = self._told.get(ballot, set())
-        assert self._quorums.prepared(backers), f"R15: {ballot} was promised by {backers} alone"
+        assert self._quorums(ballot).prepared(backers), (
+            f"R15: {ballot} was promised by {backers} alone"
+        )
         self._proposed.setdefault(ballot.process.node, {})[key] = ballot
+
+    def replaced(self, node: NodeId) -> None:
+        """Another disk is in the machine of a node: it is not bound by what the one before promised."""
+        for pair in [pair for pair in self._highest if pair[0] == node]:
+            del self._highest[pair]
 
     def died(self, node: NodeId, voted: set[Key], chosen: dict[Key, Decree]) -> None:
         """A home has died: proposals that it has not written itself may still be chosen."""

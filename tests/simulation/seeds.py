@@ -17,7 +17,10 @@ FEW = 25
 class Storm(Protocol):
     """One run over locks."""
 
-    world: LockWorld
+    @property
+    def world(self) -> LockWorld:
+        """Its cluster."""
+        ...
 
     def run(self) -> None:
         """Run it and check it."""
@@ -44,7 +47,7 @@ class Seeds:
     def run(self, first: int, make: Callable[[Plan], Storm]) -> None:
         """Run a block."""
         for seed in range(first, min(first + self.block, self.last + 1)):
-            storm = make(Plan(seed))
+            storm = make(Plan.drawn(seed))
             try:
                 with without_garbage_collection():
                     storm.run()

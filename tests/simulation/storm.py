@@ -54,8 +54,8 @@ class Storm:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.world = CheckedWorld(self._cluster(plan.chance("cluster")), plan)
-        self.clients = Clients(self.world, plan.chance("paging"))
+        self.world = self._world(plan)
+        self.clients = self._clients(plan.chance("paging"))
         self.bursts = Bursts(self.world, self.clients)
         self.watchers = Watchers(self.world, self.WATCHED)
         self.fault_rates = self._climate()
@@ -64,11 +64,17 @@ class Storm:
         self.world.replied = self._replied
         self.world.died = self._died
 
+    def _world(self, plan: Plan) -> CheckedWorld:
+        return CheckedWorld(self._cluster(plan.chance("cluster")), plan)
+
     def _cluster(self, chance: random.Random) -> ClusterConfig:
         """A cluster of any size, mostly of three nodes."""
         weights = [weight for weight, _ in CLUSTERS]
         size, prepare, accept = chance.choices([shape for _, shape in CLUSTERS], weights)[0]
         return config(size, prepare, accept)
+
+    def _clients(self, chance: random.Random) -> Clients:
+        return Clients(self.world, chance)
 
     def _climate(self) -> FaultRates:
         return FaultRates(self.world, self.plan)
@@ -101,10 +107,13 @@ class Storm:
         self.clients.check_stuck()
         self.fault_rates.rolled_back_disks.check()
         for alarm in self.world.alarms:
-            expected = alarm.startswith("writing failed") or "was refused by" in alarm
-            damaged = "is damaged" in alarm or alarm.endswith("its record is not sound")
-            assert expected or (damaged and self.world.corrupted), alarm
+            assert self._is_expected(alarm), alarm
         self.world.alarms.clear()
+
+    def _is_expected(self, alarm: str) -> bool:
+        damaged = "is damaged" in alarm or alarm.endswith("its record is not sound")
+        expected = alarm.startswith("writing failed") or "was refused by" in alarm
+        return expected or (damaged and bool(self.world.corrupted))
 
     def _replied(self, node: NodeId, answer: Answer) -> None:
         if not self.watchers.take((node, answer.id), answer):
@@ -129,12 +138,16 @@ class Storm:
             for _ in range(12):
                 self._pass(ROUND_MS)
         self.fault_rates.clear_rolled_back_disks()
+        self._settle_members()
         self._become_quiet()
         for node in members(self.world):
             self._freeze_after(node)
         self._become_quiet()
         assert not self.clients.asked, "everything asked has ended"
         check_disks(self.world)
+
+    def _settle_members(self) -> None:
+        """Nothing: the members of this storm stay."""
 
     def _crash_everybody(self, chance: random.Random) -> None:
         if chance.random() < 0.5:

@@ -5,7 +5,7 @@
 
 import pytest
 
-from .lockstorm import LockStorm
+from .changing_locks import lock_storm_of
 from .seeds import Seeds
 
 SEEDS = Seeds("1-30", block=10)
@@ -31,12 +31,13 @@ SEEN = (
     "a contender's links broke while giving up",
     "a quorum took a give-up",
     "a thief showed a secret of his own",
+    "the members changed",
 )
 
 
 @pytest.mark.parametrize("first", SEEDS.blocks)
 def test_whatever_happens_two_holders_never_overlap(first: int) -> None:
-    SEEDS.run(first, LockStorm)
+    SEEDS.run(first, lock_storm_of)
 
 
 def test_everything_that_matters_to_locks_has_happened() -> None:

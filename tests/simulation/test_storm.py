@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from .batch import Summary, run_seed
+from .changing_storm import ChangingStorm
 from .fingerprints import fingerprint
 from .load import Load
 from .plan import Plan, parse_plan
 from .shrink import shrink
 from .storm import Storm
+from .storms import storm_of
 
 SEEDS = os.environ.get("DECREED_SEEDS", "1-100")
 FIRST, LAST = (int(part) for part in SEEDS.split("-"))
@@ -50,6 +52,13 @@ def test_everything_that_can_happen_has_happened_in_these_storms(summary: Summar
     assert summary.claims > 30 * summary.seeds
 
 
+def test_nodes_that_join_in_a_storm_learn_from_a_snapshot_saved_in_it() -> None:
+    storm = storm_of(Plan.drawn(20))
+    assert isinstance(storm, ChangingStorm) and storm.seeded is not None
+    storm.run()
+    assert storm.seeded.learned > 1
+
+
 def test_thousands_of_claims_of_many_clients_are_decided_and_judged() -> None:
     load = Load(Plan(3), clients=64, claims=400)
     load.run()
@@ -59,7 +68,7 @@ def test_thousands_of_claims_of_many_clients_are_decided_and_judged() -> None:
 
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS.glob("*.txt")), ids=lambda path: path.stem)
 def test_a_scenario_that_failed_once_passes(scenario: Path) -> None:
-    Storm(parse_plan(scenario.read_text())).run()
+    storm_of(parse_plan(scenario.read_text())).run()
 
 
 def test_a_seed_gives_the_same_trace_in_each_process() -> None:
@@ -80,8 +89,8 @@ def test_a_seed_gives_the_same_trace_in_each_process() -> None:
 
 
 def test_a_plan_is_read_back_as_it_was_written() -> None:
-    for sound in (False, True):
-        plan = Plan(17, 45, frozenset({3, 9, 10, 11}), frozenset(range(40)), sound)
+    for sound, mood in ((False, ""), (True, "one source left")):
+        plan = Plan(17, 45, frozenset({3, 9, 10, 11}), frozenset(range(40)), sound, mood, sound)
         assert parse_plan(plan.text("a reason")) == plan
     with pytest.raises(ValueError, match="no part of a plan"):
         parse_plan("sead 17")

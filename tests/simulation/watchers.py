@@ -42,7 +42,7 @@ class Watchers:
     def __init__(self, world: CheckedWorld, page: int) -> None:
         self._world = world
         self._page = page
-        self.each = {node: Watcher() for node in world.config.nodes}
+        self.each = {node: Watcher() for node in world.machines}
 
     def watch(self) -> None:
         """Keep one watch open at each node, from where the last one ended."""
@@ -51,7 +51,7 @@ class Watchers:
             if up and watcher.asked is None and node not in self._world.rolled_back_disks:
                 watcher.asked = self._world.new_id()
                 request = WatchRequest(watcher.asked, WATCH_MS, "", watcher.position, self._page)
-                self._world.post(node, FromClient(1, (request,)))
+                self._world.post(node, FromClient(1, (request,), self._world.speaker))
 
     def caught_up(self) -> bool:
         """Whether every watcher of a sound node has seen all that its node learned."""
@@ -66,6 +66,10 @@ class Watchers:
     def lose(self, node: NodeId) -> None:
         """The node has died."""
         self.each[node].asked = None
+
+    def begin_again(self, node: NodeId) -> None:
+        """Another disk is in the machine of a node: positions of the one before mean nothing there."""
+        self.each[node] = Watcher()
 
     def take(self, mark: Mark, answer: Answer) -> bool:
         """Take an answer; returns whether it was for a watcher."""
@@ -87,7 +91,8 @@ class Watchers:
         for decree in page.decrees:
             self._world.agree(decree)
             told_in = watcher.seen.pop(decree.key, 0)
-            assert told_in < incarnation, "sent twice by one incarnation"
+            again = decree.key in self._world.corrupted.get(node, ())
+            assert told_in < incarnation or again, "sent twice by one incarnation"
             if told_in:
                 self._world.event_counts.saw("a watch was sent again what a crash had taken")
             watcher.seen[decree.key] = incarnation

@@ -1,9 +1,10 @@
 """Records for the tests of storage."""
 
-from decreed.registry.disk import FeedRecord, InstanceRecord
-from decreed.registry.keys import parse_key
+from decreed.registry.disk import FeedRecord, ForgetRecord, InstanceRecord, Record
+from decreed.registry.keys import parse_key, slot_key
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process, Proposal
+from decreed.registry.wire.peers import FLOOR_DIGEST
 
 BALLOT = Ballot(3, Process(NodeId("a"), 1))
 
@@ -32,3 +33,9 @@ def learned(key: str, value: bytes = b"value") -> InstanceRecord:
 def feed_record(index: int, key: str) -> FeedRecord:
     """An entry of the feed."""
     return FeedRecord(index, (Key(key),), index.to_bytes(16, "big"))
+
+
+def forget(series: str, floor: int, entry: int) -> list[Record]:
+    """A floor, and the entry of the feed that tells it."""
+    last = slot_key(series, floor - 1)
+    return [FeedRecord(entry, (last,), FLOOR_DIGEST), ForgetRecord(series, floor, entry)]

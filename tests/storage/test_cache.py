@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from decreed.registry.disk import DamagedInstance, ForgetRecord, ForgottenInstance
 from decreed.registry.errors import StorageFailed
 from decreed.registry.paxos.instance import EMPTY, Instance
 from decreed.registry.types import Key
+from decreed.registry.unserved import DamagedInstance, ForgottenInstance
 from decreed.storage import layout
 from decreed.storage.cache import InstanceCache
 from decreed.storage.identity import take
@@ -16,7 +16,7 @@ from decreed.storage.memory import MemoryBytes, MemoryDisk, open_memory
 from decreed.storage.store import RecordStore
 
 from .conftest import NODE, make_config
-from .samples import accepted, feed_record, learned, promised
+from .samples import accepted, feed_record, forget, learned, promised
 
 A, B, C, K = Key("a"), Key("b"), Key("c"), Key("k")
 ONE = learned("k", b"x" * 10_000).instance
@@ -46,7 +46,8 @@ def data(disk: MemoryDisk) -> Counted:
 
 @pytest.fixture
 def storage(data: Counted) -> RecordStore:
-    identity = take(data, make_config(), NODE, lambda count: b"m" * count, fresh=True)
+    key = data.disk.signing_key
+    identity = take(data, make_config(), NODE, lambda count: b"m" * count, key, fresh=True)
     return RecordStore(data, identity)
 
 
@@ -88,7 +89,7 @@ def test_a_forgotten_instance_leaves_the_cache(storage: RecordStore) -> None:
     record = learned("k")
     storage.write([type(record)(key, record.instance)])
     assert storage._cache.size > kept
-    storage.write([ForgetRecord("$locks/l", 9)])
+    storage.write(forget("$locks/l", 9, 1))
     assert storage._cache.size == kept
     assert isinstance(storage.load([key])[key], ForgottenInstance)
 
@@ -159,3 +160,15 @@ def test_an_instance_read_before_a_batch_was_written_is_not_cached() -> None:
     cache.keep({K: Instance()}, before)
     cache.keep({A: EMPTY}, before)
     assert cache.find([K, A]) == {K: ONE}
+
+
+def test_a_cache_that_does_not_grow_keeps_what_it_has_up_to_date() -> None:
+    cache = InstanceCache()
+    old, new = learned("a", b"old").instance, learned("a", b"new").instance
+    cache.written({Key("a"): old})
+    cache.grows = False
+    cache.written({Key("a"): new, Key("b"): learned("b", b"v").instance})
+    cache.keep({Key("c"): learned("c", b"v").instance}, cache.writes)
+    assert cache.find([Key("a"), Key("b"), Key("c")]) == {Key("a"): new}
+    cache.written({}, [Key("a")])
+    assert cache.find([Key("a")]) == {}

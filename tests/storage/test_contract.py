@@ -13,8 +13,11 @@ from decreed.registry.disk import (
 )
 from decreed.registry.errors import IdentityRefused
 from decreed.registry.keys import matches, sort_key
+from decreed.registry.locks.restored import Restoration
+from decreed.registry.locks.terms import lock_path, term_key
 from decreed.registry.paxos.instance import EMPTY, Instance
 from decreed.registry.types import Key, NodeId
+from decreed.registry.unserved import ForgottenInstance
 from decreed.registry.wire.handshake import Incarnation
 from decreed.storage.store import READ_AT_ONCE
 
@@ -124,6 +127,26 @@ def test_forming_keeps_the_incarnation(disk: Disk) -> None:
     assert recovered.history.incarnation(2) == Incarnation(2, nonce)
 
 
+def test_M19_a_formation_is_joined_with_how_it_was_restored(disk: Disk) -> None:
+    restoration = Restoration(bytes(16), 1_790_000_000_000, 1_000, bytes(16), bytes(16))
+    last = restoration.floor
+    keys = [term_key("l", slot) for slot in (1, last, last + 1)]
+
+    def check(storage: Storage) -> None:
+        found = storage.load(keys)
+        assert isinstance(found[keys[0]], ForgottenInstance) and found[keys[2]] == EMPTY
+        assert found[keys[1]] == Instance(learned=restoration.unknown_term("l"))
+        assert storage.last_slot(lock_path("l")) == last
+
+    storage = disk.open()
+    assert storage.load(keys) == dict.fromkeys(keys, EMPTY)  # now its cache says so
+    storage.write([FormationRecord(b"f" * 16, restoration)])
+    check(storage)
+    storage = disk.open()
+    check(storage)
+    assert storage.recovered().restoration == restoration
+
+
 @pytest.mark.parametrize("times", [1, 2, 5])
 def test_every_incarnation_is_recorded_with_its_nonce(disk: Disk, times: int) -> None:
     incarnations: list[Incarnation] = []
@@ -169,6 +192,26 @@ def test_a_scan_begins_after_a_key_whether_it_exists_or_not(disk: Disk, after: s
     found = [key for key, _ in storage.scan("p", after, 1000, MANY).instances]
     behind = [key for key in KEYS if matches("p", Key(key)) and sort_key(key) > sort_key(after)]
     assert found == sorted(behind, key=sort_key)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 1000])
+@pytest.mark.parametrize("within", [("p-x", "p/a", "q"), ("p", "p-x"), ("none",), ("p/a", "p/é")])
+def test_s64_a_scan_reads_what_is_under_some_prefixes_in_key_order(
+    disk: Disk, within: tuple[str, ...], limit: int
+) -> None:
+    storage = disk.open()
+    storage.write([learned(key) for key in KEYS])
+    wanted = [key for key in KEYS if any(matches(each, Key(key)) for each in within)]
+    for after, until in (("", ""), ("p-x", "p@1"), ("p/a", ""), ("", "p/a")):
+        found: list[str] = []
+        page = storage.scan("", after, limit, MANY, until, within)
+        while not page.complete:
+            found += [key for key, _ in page.instances]
+            page = storage.scan("", found[-1], limit, MANY, until, within)
+        found += [key for key, _ in page.instances]
+        inside = [key for key in wanted if sort_key(key) > sort_key(after)]
+        inside = [key for key in inside if not until or sort_key(key) <= sort_key(until)]
+        assert found == sorted(inside, key=sort_key)
 
 
 def test_a_mere_promise_is_in_no_scan_and_leaves_the_page_complete(disk: Disk) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from decreed.registry.config import ClusterConfig
+from decreed.registry.disk import EpochRecord
 from decreed.registry.errors import Damaged, DecreedError, IdentityRefused, StorageFailed
 from decreed.registry.paxos.instance import EMPTY
 from decreed.registry.types import Key, NodeId
-from decreed.storage.directory import MARKER, open_directory
+from decreed.storage.directory import open_directory
+from decreed.storage.marker import MARKER
 
 from .conftest import NODE, make_config
 from .samples import learned
@@ -60,6 +62,42 @@ def test_R07_a_directory_of_somebody_else_is_refused_and_its_count_stays(
     storage = open_directory(tmp_path, config, NODE)
     assert storage.recovered().identity.incarnation == 2
     storage.close()
+
+
+def test_M19_a_directory_that_is_made_to_join_says_so_permanently_and_needs_no_file(
+    tmp_path: Path,
+) -> None:
+    others = make_config(members="bcd")
+    storage = open_directory(tmp_path / "x", others, NODE, joins=True)
+    assert storage.recovered().identity.joins
+    storage.close()
+    for file in (others, make_config(), make_config(members="bcd", prepare=3)):
+        storage = open_directory(tmp_path / "x", file, NODE)
+        assert storage.recovered().identity.joins
+        storage.close()
+
+
+def test_M19_a_members_directory_never_joins(tmp_path: Path, config: ClusterConfig) -> None:
+    make(tmp_path, config)
+    with pytest.raises(IdentityRefused, match="start it without --join"):
+        open_directory(tmp_path, config, NODE, joins=True)
+    storage = open_directory(tmp_path, config, NODE)
+    assert not storage.recovered().identity.joins
+    storage.close()
+
+
+def test_M19_a_directory_that_knows_a_later_epoch_starts_with_any_file_of_its_cluster(
+    tmp_path: Path, config: ClusterConfig
+) -> None:
+    storage = open_directory(tmp_path, config, NODE)
+    storage.write([EpochRecord(1, 0, 0)])
+    storage.close()
+    for file in (make_config(members="bcd"), make_config(prepare=3)):
+        storage = open_directory(tmp_path, file, NODE)
+        assert storage.recovered().identity.digest == config.digest()
+        storage.close()
+    with pytest.raises(IdentityRefused, match="belongs to cluster 'c1'"):
+        open_directory(tmp_path, make_config("c2"), NODE)
 
 
 def test_a_strangers_directory_is_refused_and_not_written_to(

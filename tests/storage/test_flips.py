@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from decreed.registry.config import ClusterConfig
-from decreed.registry.disk import DamagedInstance as DamagedValue
-from decreed.registry.disk import InstanceRecord, Record
-from decreed.registry.errors import DecreedError
+from decreed.registry.disk import EpochRecord, InstanceRecord, Record, WithheldRecord
+from decreed.registry.errors import Damaged, DecreedError
 from decreed.registry.paxos.instance import EMPTY
 from decreed.registry.types import Key
+from decreed.registry.unserved import DamagedInstance as DamagedValue
 from decreed.storage.directory import open_directory
 from decreed.storage.rocks import RocksStorage
 
 from .conftest import NODE
+from .leftovers import leave, tables
 from .samples import accepted, feed_record, learned, promised
 
 KEYS = [Key(f"k/{number}") for number in range(6)]
@@ -25,6 +26,8 @@ RECORDS: list[Record] = [
     accepted("k/1"),
     *(learned(key) for key in KEYS[2:]),
     *(feed_record(index, key) for index, key in enumerate(KEYS[2:])),
+    EpochRecord(3, 2, 1),
+    WithheldRecord(Key("w"), 3),
 ]
 RIGHT = {record.key: record.instance for record in RECORDS if isinstance(record, InstanceRecord)}
 
@@ -146,7 +149,9 @@ def right_feed(storage: RocksStorage) -> bool:
 
 def right_start(storage: RocksStorage) -> bool:
     recovered = storage.recovered()
-    assert recovered.unlearned == ("k/1",)
+    assert (recovered.unlearned, recovered.epoch) == (("k/1", "w"), EpochRecord(3, 2, 1))
+    withheld = storage.load([Key("w")])[Key("w")]
+    assert isinstance(withheld, DamagedValue), "it is never taken for a blank key"
     assert (recovered.feed_end, recovered.identity.incarnation > 1) == (4, True)
     return True
 
@@ -231,3 +236,13 @@ def test_a_log_with_preallocated_space_at_its_end_opens_with_all_records(
     storage = bench.damaged(log, lambda data: data + b"\0" * size)
     assert storage.load(KEYS) == RIGHT
     storage.close()
+
+
+@pytest.mark.parametrize("at", [20, 9_000])
+def test_a_table_that_keeps_a_node_from_starting_names_the_way_out(tmp_path: Path, at: int) -> None:
+    path = leave(tmp_path / "a", FILLER, starts=2)
+    table = tables(path)[0]
+    table.write_bytes(flip(at, 0xFF)(table.read_bytes()))
+    with pytest.raises(Damaged, match=" on in ") as caught:
+        leave(path)
+    assert str(caught.value).count("Move this directory away") == 1

@@ -1,4 +1,4 @@
-"""A directory of an earlier format is read, and is of the present one from then on."""
+"""A directory of an earlier format or build is read, and is of the present one from then on."""
 
 import shutil
 from pathlib import Path
@@ -6,18 +6,26 @@ from pathlib import Path
 import pytest
 
 from decreed.registry.config import ClusterConfig
+from decreed.registry.disk import ForgetRecord, PeerRecord
 from decreed.registry.errors import Damaged
 from decreed.registry.paxos.instance import Instance
-from decreed.registry.types import Key
+from decreed.registry.types import Key, NodeId
+from decreed.registry.unserved import ForgottenInstance
 from decreed.registry.version import FORMAT
-from decreed.storage.directory import MARKER, open_directory
+from decreed.registry.wire.peers import FLOOR_DIGEST
+from decreed.storage.directory import open_directory
 from decreed.storage.high_water import NAME
+from decreed.storage.marker import MARKER
 
 from .conftest import NODE
 from .samples import accepted, learned
 
 FORMAT_5 = Path(__file__).with_name("format-5")
 """By the last version with that format: a key in a table, one in the log, one only accepted."""
+
+FORMAT_6 = Path(__file__).with_name("format-6")
+"""By the last build whose feed told no floors: one lock keeps terms, the other one none."""
+UNTOLD = ("$locks/a/l", "$locks/left")
 
 RIGHT: dict[Key, Instance] = {
     record.key: record.instance
@@ -54,3 +62,40 @@ def test_a_directory_of_format_5_needs_its_mark_once_it_was_read(
     (data / "db" / NAME).unlink()
     with pytest.raises(Damaged, match=f"{NAME} is missing"):
         open_directory(data, config, NODE)
+
+
+def test_a_directory_of_format_6_that_told_no_floors_is_read(
+    tmp_path: Path, config: ClusterConfig
+) -> None:
+    data = shutil.copytree(FORMAT_6, tmp_path / "data")
+    for incarnation in (3, 4):
+        storage = open_directory(data, config, NODE)
+        assert storage.load([*RIGHT]) == RIGHT
+        recovered = storage.recovered()
+        assert recovered.unlearned == ("half/done",)
+        assert recovered.identity.incarnation == incarnation
+        assert recovered.peers == (PeerRecord(NodeId("b"), b"d" * 16, 7, b"n" * 16),)
+        for last in ("$locks/a/l@10", "$locks/left@99"):
+            assert isinstance(storage.load([Key(last)])[Key(last)], ForgottenInstance)
+        storage.close()
+
+
+def test_M16_floors_that_an_earlier_build_raised_are_told_at_the_first_opening(
+    tmp_path: Path, config: ClusterConfig
+) -> None:
+    data = shutil.copytree(FORMAT_6, tmp_path / "data")
+    for _ in range(2):
+        storage = open_directory(data, config, NODE)
+        recovered = storage.recovered()
+        told = {Key("$locks/a/l@10"), Key("$locks/left@99")}
+        entries, end = storage.feed(31, 10)
+        assert {entry.key for entry in entries} == told
+        assert {entry.digest for entry in entries} == {FLOOR_DIGEST}
+        assert end == recovered.feed_end == 33
+        assert storage.feed(30, 1)[0][0].index > 30, "what stayed as the newest entry is deleted"
+        floors = {floor.series: floor for floor in recovered.floors}
+        assert floors.keys() == {*UNTOLD}
+        for entry in entries:
+            series, _, last = entry.key.partition("@")
+            assert floors[series] == ForgetRecord(series, int(last) + 1, entry.index)
+        storage.close()

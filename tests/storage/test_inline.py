@@ -182,7 +182,7 @@ def test_an_instance_that_gets_a_row_during_a_scan_is_returned_once(
     storage: MemoryStorage, disk: MemoryDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(storage, accepted("a"), accepted("b"), accepted("c"))
-    each = storage._each
+    each = storage._rows.each
 
     def meanwhile(within: tuple[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
         write(storage, learned("a"))
@@ -190,7 +190,7 @@ def test_an_instance_that_gets_a_row_during_a_scan_is_returned_once(
         write(storage, learned("b"))
         yield from rows
 
-    monkeypatch.setattr(storage, "_each", meanwhile)
+    monkeypatch.setattr(storage._rows, "each", meanwhile)
     shown = storage.scan("", "", 9, 10_000).instances
     assert shown == (
         ("a", learned("a").instance),

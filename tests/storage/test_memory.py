@@ -5,11 +5,11 @@ import os
 import pytest
 
 from decreed.registry.config import ClusterConfig
-from decreed.registry.disk import DamagedInstance as DamagedValue
 from decreed.registry.disk import Record
 from decreed.registry.errors import Damaged, IdentityRefused, StorageFailed
 from decreed.registry.paxos.instance import EMPTY
 from decreed.registry.types import Key
+from decreed.registry.unserved import DamagedInstance as DamagedValue
 from decreed.registry.wire.handshake import Incarnation
 from decreed.storage import layout
 from decreed.storage.incarnations import NONCES_A_PAGE

@@ -15,6 +15,7 @@ from decreed.registry.config import ClusterConfig
 from decreed.storage import directory, durable, high_water
 from decreed.storage.directory import open_directory
 from decreed.storage.high_water import HighWater
+from decreed.storage.marker import MARKER
 from decreed.storage.rocks import RocksBytes
 
 from .conftest import NODE
@@ -105,9 +106,9 @@ def test_a_directory_that_was_made_is_found_after_a_power_cut(
     open_directory(data, config, NODE).close()
     for made in (data.parent.parent, data.parent, data):
         assert power_cut.leaves(made), made.name
-    for name in (directory.MARKER, directory.DATABASE):
+    for name in (MARKER, directory.DATABASE):
         assert power_cut.leaves(data / name), name
-    assert "ready" in (data / directory.MARKER).read_text()
+    assert "ready" in (data / MARKER).read_text()
     assert power_cut.leaves(data / directory.DATABASE / high_water.NAME)
 
 
@@ -145,7 +146,7 @@ def test_a_directory_is_marked_before_anything_is_in_it(
 
     class Noting(RocksBytes):
         def __init__(self, path: Path, *, create: bool, log_bytes: int) -> None:
-            marker = data / directory.MARKER
+            marker = data / MARKER
             marked.append("making" in marker.read_text() and power_cut.leaves(marker))
             super().__init__(path, create=create, log_bytes=log_bytes)
 

@@ -2,7 +2,7 @@
 
 import random
 
-from decreed.registry.disk import ForgetRecord, InstanceRecord, Record
+from decreed.registry.disk import InstanceRecord, Record
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.types import Key
 from decreed.storage import layout
@@ -11,7 +11,7 @@ from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
 from decreed.storage.pending_journal import JournalPage, PendingJournal
 
 from .conftest import NODE, make_config
-from .samples import accepted, learned, promised
+from .samples import accepted, forget, learned, promised
 
 OPEN = accepted("k").instance
 DONE = learned("k").instance
@@ -81,7 +81,7 @@ def test_forgotten_terms_with_unknown_outcomes_leave_no_page() -> None:
     for number in range(1, 50):
         term = InstanceRecord(Key(f"$locks/l@{number}"), OPEN)
         storage.write([term])
-        storage.write([ForgetRecord("$locks/l", number + 1)])
+        storage.write(forget("$locks/l", number + 1, number))
     assert len(pages_on(disk)) == 1
 
 

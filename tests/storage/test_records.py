@@ -58,6 +58,7 @@ def test_a_malformed_record_with_a_valid_checksum_is_damaged() -> None:
         (layout.peer_key("b"), "the record of peer 'b'"),
         (layout.cursor_key("b"), "the cursor into the feed of 'b'"),
         (layout.IDENTITY_KEY, "the identity of the node"),
+        (layout.EPOCH_KEY, "the seat of the node"),
         (layout.incarnations_key(3), "page 3 of the directory's incarnations"),
     ],
 )

@@ -5,15 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from decreed.registry.disk import FeedEntry, FeedRecord, ForgetRecord, Record
+from decreed.registry.disk import FeedEntry, FeedRecord, Record
 from decreed.registry.types import Key
+from decreed.registry.wire.peers import FLOOR_DIGEST
 from decreed.storage import layout
 from decreed.storage.layout import Table
 from decreed.storage.memory import MemoryDisk, MemoryStorage, open_memory
 from decreed.storage.runs import MAX_RUN
 
 from .conftest import NODE, make_config
-from .samples import feed_record
+from .samples import feed_record, forget
 
 SERIES = "$locks/l"
 
@@ -45,6 +46,13 @@ def test_a_term_of_a_lock_has_a_row_of_its_own_since_it_may_be_deleted() -> None
     assert rows(disk) == [0, 2, 3, 4]
 
 
+def test_an_entry_that_tells_a_floor_has_a_row_of_its_own_and_no_position() -> None:
+    disk = MemoryDisk()
+    opened(disk).write([*batch("a"), *forget(SERIES, 5, 1), *batch("b", "c", start=2)])
+    assert rows(disk) == [0, 1, 2]
+    assert not any(key[:1] == Table.TERMS.value for key in disk.values)
+
+
 def test_a_run_is_bounded() -> None:
     disk = MemoryDisk()
     opened(disk).write(batch(*(f"k{number}" for number in range(2 * MAX_RUN + 1))))
@@ -74,11 +82,13 @@ class Model:
         records: list[Record] = [*self._portions(self._chance.choice((1, 3, 40, 300)))]
         if self._chance.random() < 0.3 and self._term > self._floor:
             self._floor = self._chance.randint(self._floor + 1, self._term)
-            records.append(ForgetRecord(SERIES, self._floor))
+            records += forget(SERIES, self._floor, self._end)
+            gone = {Key(f"{SERIES}@{number}") for number in range(self._floor)}
+            self.entries = [entry for entry in self.entries if entry.key not in gone]
+            last = Key(f"{SERIES}@{self._floor - 1}")
+            self.entries.append(FeedEntry(self._end, last, FLOOR_DIGEST))
+            self._end += 1
         self.storage.write(records)
-        gone = {Key(f"{SERIES}@{number}") for number in range(self._floor)}
-        newest = self._end - 1
-        self.entries = [e for e in self.entries if e.key not in gone or e.index == newest]
 
     def reopen(self) -> None:
         self.storage.close()
@@ -90,6 +100,26 @@ class Model:
         expected = [entry for entry in self.entries if entry.index >= start][:limit]
         following = expected[-1].index + 1 if expected else start
         assert self.storage.feed(start, limit) == (expected, following)
+
+    def check_known(self) -> None:
+        """What is told above a mark, and of reserved keys below it, is as without one."""
+        start, limit = self._chance.randint(0, self._end + 1), self._chance.choice((1, 7, 500))
+        mark = self._chance.randint(0, self._end)
+        told, at = list[FeedEntry](), start
+        for _ in range(10_000):
+            some, following = self.storage.feed(at, limit, mark)
+            assert len(some) <= limit and following >= at
+            assert all(at <= entry.index < following for entry in some)
+            told += some
+            if following == at:
+                break
+            at = following
+        assert at >= self._end or at == start
+        needed = [
+            e for e in self.entries if e.index >= start and (e.index >= mark or e.key[0] == "$")
+        ]
+        assert [entry for entry in told if entry in set(needed)] == needed
+        assert set(told) <= set(self.entries), "what is told besides is true"
 
     def _portions(self, count: int) -> Iterator[FeedRecord]:
         """`count` entries, several in a record."""
@@ -117,4 +147,5 @@ def test_a_feed_in_any_runs_is_read_from_any_entry(seed: int) -> None:
         model.grow()
         for _ in range(20):
             model.check()
+            model.check_known()
         model.reopen()

@@ -11,7 +11,7 @@ import argparse
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from decreed.registry.replica.replica import Replica
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import ClaimRequest, Decreed
 
+from .governed import GovernedWorld
 from .rooms import room_of
 from .world import World, claim
 
@@ -94,7 +95,7 @@ class Recorder:
                 self.calls.append(Call(path.relative_to(REGISTRY).as_posix(), name))
 
     @contextmanager
-    def recording(self) -> Iterator[None]:
+    def recording(self) -> Generator[None]:
         """Record the calls inside the block."""
         before = sys.getprofile()
         sys.setprofile(self)
@@ -117,9 +118,13 @@ class RecordedWorld(World):
                 super()._step(node)
 
 
-def way_of_a_claim() -> Way:
+class GovernedRecordedWorld(RecordedWorld, GovernedWorld):
+    """The same of a cluster that obeys policies; at first there is none."""
+
+
+def way_of_a_claim(world: RecordedWorld | None = None) -> Way:
     """The calls of one claim of a new key at its home, until it is answered."""
-    world = RecordedWorld()
+    world = world or RecordedWorld()
     world.freeze(HOME, _new_key(world))
     world.run(QUIET_MS)
     world.answers.clear()

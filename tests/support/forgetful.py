@@ -5,7 +5,6 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from decreed.registry.config import LockTerms
-from decreed.registry.disk import ForgottenInstance
 from decreed.registry.locks.terms import (
     Ending,
     How,
@@ -16,7 +15,9 @@ from decreed.registry.paxos.messages import Accepted, Commit, Nack, Promise
 from decreed.registry.replica.step.effects import Effects
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import Decree, NodeId
-from decreed.registry.wire.peers import FeedPage, Fetched, ForgottenTerms, PeerMessage
+from decreed.registry.unserved import ForgottenInstance
+from decreed.registry.wire.leases import ForgottenTerms
+from decreed.registry.wire.peers import FeedPage, Fetched, PeerMessage
 from decreed.registry.wire.requests import (
     Ended,
     Granted,
@@ -61,11 +62,11 @@ def floor_after(terms: int) -> int:
     return terms - terms % 16 - KEEP + 1
 
 
-def cycle(world: World, node: str = "n1") -> Decree:
-    """Let a holder get the lock and release it."""
+def cycle(world: World, node: str = "n1", lock: str = "l") -> Decree:
+    """Let a holder get a lock and release it."""
     name = str(world.new_id())
     wanted = wish(name, b"id of " + name.encode(), 1_000)
-    granted = world.ask(node, LockRequest(world.new_id(), 20_000, "l", True, wanted))
+    granted = world.ask(node, LockRequest(world.new_id(), 20_000, lock, True, wanted))
     assert isinstance(granted, Granted), granted
     over = to_end(world.new_id(), 1_000, lease_id(granted.decree), Ending(How.RELEASED))
     assert isinstance(world.ask(node, over), Ended)

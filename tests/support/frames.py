@@ -15,7 +15,7 @@ def in_frames(events: Iterable[Event]) -> list[Event]:
         else:
             frames = [event for event in together if isinstance(event, FromClient)]
             requests = tuple(request for frame in frames for request in frame.requests)
-            framed.append(FromClient(connection, requests))
+            framed.append(FromClient(connection, requests, frames[0].identity))
     return framed
 
 

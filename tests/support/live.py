@@ -1,15 +1,19 @@
 """A cluster of real servers in one trio program, on loopback, with in-memory disks; a raw client."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import trio
 
+from decreed.registry.cluster_secret import parse_secret, secret_text
 from decreed.registry.config import ClusterConfig, parse_config
+from decreed.registry.server.credentials import Credentials
 from decreed.registry.server.serve import serve_node
+from decreed.registry.server.start import ServerStart
 from decreed.registry.types import NodeId
 from decreed.registry.wire.codec import decode_batch, encode
 from decreed.registry.wire.frames import FrameCutter, pack
@@ -20,6 +24,8 @@ from decreed.storage.memory import MemoryDisk, open_memory
 
 from .ports import hold, let_go
 
+SECRET = parse_secret(secret_text(bytes(range(32))).encode())
+"""What the nodes of these clusters prove to each other."""
 PATIENCE_S = 120.0
 """Far more than a cluster needs to form, also on a busy machine."""
 
@@ -54,10 +60,11 @@ class RawClient:
         return self._received.pop(0)
 
     async def ask(self, request: Request) -> Answer:
-        """Send a request and wait for an answer."""
+        """Send a request and wait for an answer; a welcome that comes again meanwhile is dropped."""
         await self.say(request)
-        answer: Answer = await self.hear()
-        return answer
+        while isinstance(answer := await self.hear(Answer | ClientWelcome), ClientWelcome):
+            pass
+        return cast(Answer, answer)
 
     async def greet(self) -> ClientWelcome:
         """Send a client's greeting, and return the welcome."""
@@ -85,7 +92,10 @@ class Cluster:
     disks: dict[NodeId, MemoryDisk] = field(default_factory=dict)
     scopes: dict[NodeId, trio.CancelScope] = field(default_factory=dict)
     stops: dict[NodeId, trio.Event] = field(default_factory=dict)
+    ended: dict[NodeId, trio.Event] = field(default_factory=dict)
     streams: list[trio.SocketStream] = field(default_factory=list)
+    credentials: dict[NodeId, Credentials] = field(default_factory=dict)
+    dials: ssl.SSLContext | None = None
 
     async def start(self, node: NodeId) -> None:
         """Start a node on its disk and wait until it listens."""
@@ -96,11 +106,25 @@ class Cluster:
         """Stop a node without a clean shutdown; its disk keeps what was synced."""
         self.scopes[node].cancel()
 
+    async def restart(self, node: NodeId) -> None:
+        """Stop a node as its operator does, and start it, with what there is for it now."""
+        self.stops[node].set()
+        await self.ended[node].wait()
+        await self.start(node)
+
     async def raw(self, node: str) -> RawClient:
-        """A raw connection to a node."""
+        """A raw connection to a node; with TLS if its own connections have it."""
+        stream = await self.plain(node)
+        if self.dials is None:
+            return RawClient(stream)
+        secured = trio.SSLStream(stream, self.dials, https_compatible=False)
+        return RawClient(cast(trio.SocketStream, secured))
+
+    async def plain(self, node: str) -> trio.SocketStream:
+        """A connection to a node, without a byte."""
         stream = await trio.open_tcp_stream(*self.config.address(NodeId(node)))
         self.streams.append(stream)
-        return RawClient(stream)
+        return stream
 
     async def client(self, node: str) -> RawClient:
         """A connection to a node that has been greeted."""
@@ -126,31 +150,55 @@ class Cluster:
         report = await self.report(node)
         return report.voting and others <= {p.node for p in report.peers if p.reachable}
 
+    def _proves(self, node: NodeId) -> bool:
+        """Whether a node has the secret: without TLS, and while it meets others without."""
+        return node not in self.credentials or self.config.tls.accept_plain
+
     async def _run(
         self, node: NodeId, disk: MemoryDisk, *, task_status: trio.TaskStatus[None]
     ) -> None:
         disk.holder = None
         stop = self.stops[node] = trio.Event()
+        ended = self.ended[node] = trio.Event()
         with trio.CancelScope() as scope:
             self.scopes[node] = scope
             storage = open_memory(disk, self.config, node, os.urandom)
-            await serve_node(self.config, storage, stop, started=task_status.started)
+            how = ServerStart(
+                secret=SECRET if self._proves(node) else None,
+                credentials=self.credentials.get(node),
+            )
+            await serve_node(self.config, storage, stop, how, started=task_status.started)
+        ended.set()
 
 
 @asynccontextmanager
-async def live_cluster(config: ClusterConfig) -> AsyncIterator[Cluster]:
-    """A cluster that votes, for as long as the block runs."""
+async def live_cluster(
+    config: ClusterConfig,
+    credentials: Mapping[NodeId, Credentials] | None = None,
+    dials: ssl.SSLContext | None = None,
+) -> AsyncIterator[Cluster]:
+    """A cluster that votes, for as long as the block runs.
+
+    Args:
+        config: its members.
+        credentials: of the nodes, for TLS.
+        dials: with what `Cluster.raw` shakes hands then.
+    """
     try:
-        async with _started(config) as cluster:
+        async with _started(config, credentials or {}, dials) as cluster:
             yield cluster
     finally:
         let_go(config.address(node)[1] for node in config.nodes)
 
 
 @asynccontextmanager
-async def _started(config: ClusterConfig) -> AsyncIterator[Cluster]:
+async def _started(
+    config: ClusterConfig,
+    credentials: Mapping[NodeId, Credentials],
+    dials: ssl.SSLContext | None,
+) -> AsyncIterator[Cluster]:
     async with trio.open_nursery() as nursery:
-        cluster = Cluster(config, nursery)
+        cluster = Cluster(config, nursery, credentials=dict(credentials), dials=dials)
         for node in config.nodes:
             await cluster.start(node)
         with trio.fail_after(PATIENCE_S):
@@ -158,6 +206,8 @@ async def _started(config: ClusterConfig) -> AsyncIterator[Cluster]:
         try:
             yield cluster
         finally:
-            for stream in cluster.streams:
-                await trio.aclose_forcefully(stream)
+            # all of them, also if a node has failed and everything is cancelled
+            with trio.CancelScope(shield=True):
+                for stream in cluster.streams:
+                    await trio.aclose_forcefully(stream)
             nursery.cancel_scope.cancel()

@@ -1,8 +1,21 @@
 """The reads of a step, carried out on a storage as the threads of the real server do."""
 
 from decreed.registry.errors import Damaged
-from decreed.registry.replica.step.effects import Read, ReadFeed, ReadLastSlot, ReadScan
-from decreed.registry.replica.step.events import Event, FeedDone, ReadFailed, ScanDone, SlotDone
+from decreed.registry.replica.step.disk_reads import (
+    CheckDone,
+    FeedDone,
+    ReadFailed,
+    ScanDone,
+    SlotDone,
+)
+from decreed.registry.replica.step.effects import (
+    Read,
+    ReadChecked,
+    ReadFeed,
+    ReadLastSlot,
+    ReadScan,
+)
+from decreed.registry.replica.step.events import Event
 from decreed.storage.memory import MemoryStorage
 
 
@@ -16,10 +29,13 @@ def look_up(storage: MemoryStorage, read: Read) -> Event:
 
 def _found(storage: MemoryStorage, read: Read) -> Event:
     match read:
-        case ReadScan(token, prefix, after, limit, max_bytes, until):
-            return ScanDone(token, storage.scan(prefix, after, limit, max_bytes, until))
-        case ReadFeed(token, start, limit):
-            entries, next_index = storage.feed(start, limit)
+        case ReadScan(token, prefix, after, limit, max_bytes, until, within):
+            where = (prefix, after, limit, max_bytes, until, within)
+            return ScanDone(token, storage.scan(*where))
+        case ReadFeed(token, start, limit, _, known_below):
+            entries, next_index = storage.feed(start, limit, known_below)
             return FeedDone(token, tuple(entries), next_index)
         case ReadLastSlot(token, series):
             return SlotDone(token, storage.last_slot(series))
+        case ReadChecked(token, position, max_bytes):
+            return CheckDone(token, storage.check(position, max_bytes))

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from decreed.cli.config.cluster_secret import beside
+from decreed.cli.config.new_secret import keep_secret
 from decreed.cli.config.settings_text import config_text
 from decreed.client import sync
 from decreed.client.sync import Registry
@@ -154,6 +156,14 @@ class Processes:
         for node in list(self.running):
             self.kill(node)
         let_go(int(address.rpartition(":")[2]) for address in self.addresses.values())
+        self._check_secret()
+
+    def _check_secret(self) -> None:
+        """S05: no log has the secret of the cluster."""
+        secret = beside(self.config)
+        text = secret.read_text().strip() if secret.exists() else ""
+        for log in self.folder.glob("*.log") if text else ():
+            assert text not in log.read_text(errors="replace"), log
 
 
 def told_by(address: str) -> StatusReport | None:
@@ -190,6 +200,7 @@ def make(
     cluster = Processes(folder, addresses)
     folder.mkdir(parents=True, exist_ok=True)
     cluster.config.write_text(edit(config_text(secrets.token_hex(16), addresses)))
+    keep_secret(beside(cluster.config))
     return cluster
 
 

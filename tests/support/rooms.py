@@ -1,9 +1,22 @@
 """The rooms of the product: folders with one purpose each, in an order that imports follow."""
 
 ROOMS = {
-    "registry.replica": ("step", "feed", "consensus", "requests", "locks", ""),
+    "registry.replica": (
+        "step",
+        "feed",
+        "members",
+        "policy",
+        "consensus",
+        "requests",
+        "scrub",
+        "locks",
+        "",
+    ),
     "client": ("transport", "runtime", "caching", "requests", "locks", ""),
-    "cli": ("shell", "config", "supervise", "options", "bench", "importing", "commands", ""),
+    "cli": (
+        *("shell", "config", "supervise", "options", "bench", "importing", "snapshots"),
+        *("certificates", "changing", "policies", "commands", ""),
+    ),
 }
 """The rooms of each part. A room imports itself and earlier ones; "" is the part's own folder."""
 

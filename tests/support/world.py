@@ -8,19 +8,26 @@ build a world with many more faults on this one.
 import heapq
 import math
 import random
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
+from decreed.registry.audit import AuditRecord
 from decreed.registry.config import ClusterConfig, parse_config
+from decreed.registry.disk import Recovered
 from decreed.registry.errors import StorageFailed
+from decreed.registry.identity import ANONYMOUS, Identity
 from decreed.registry.paxos.instance import Instance
+from decreed.registry.replica.feed.watch_positions import feed_of
 from decreed.registry.replica.replica import Replica
 from decreed.registry.replica.requests.validation import named
 from decreed.registry.replica.step.effects import (
+    Announce,
     AskPast,
     Effects,
     Outgoing,
+    PolicyObeyed,
     Reject,
     Reply,
     Send,
@@ -33,15 +40,16 @@ from decreed.registry.replica.step.events import (
     FromClient,
     FromPeer,
     Greeted,
+    Left,
     Moment,
     Reachable,
     Welcomed,
     WriteFailed,
 )
 from decreed.registry.types import Claim, Key, NodeId
-from decreed.registry.wire.handshake import Incarnation, PeerHello, PeerRecall
+from decreed.registry.wire.handshake import Incarnation, PeerHello, PeerRecall, PeerWelcome
 from decreed.registry.wire.peers import PeerMessage, Ping
-from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Request
+from decreed.registry.wire.requests import Answer, ClaimRequest, Decreed, Position, Request
 from decreed.storage.inline import MAX_INLINE
 from decreed.storage.memory import MemoryDisk, open_memory
 
@@ -59,11 +67,12 @@ Delays = Callable[[NodeId, NodeId, PeerMessage], Sequence[float]]
 Action = Callable[[], None]
 
 
-def config(size: int = 3, prepare: int = 0, accept: int = 0) -> ClusterConfig:
+def config(size: int = 3, prepare: int = 0, accept: int = 0, **sections: Any) -> ClusterConfig:
     """A cluster of nodes n1, n2, … on ports without a listener."""
     members = {f"n{n}": f"127.0.0.1:{7400 + n}" for n in range(1, size + 1)}
     quorums = {"prepare": prepare, "accept": accept}
-    return parse_config({"cluster_id": CLUSTER_ID, "members": members, "quorums": quorums})
+    agreed = {"cluster_id": CLUSTER_ID, "members": members, "quorums": quorums}
+    return parse_config(agreed | sections)
 
 
 def claim(key: str, value: bytes = b"v", claim_id: bytes = b"id") -> Claim:
@@ -78,9 +87,16 @@ class World:
         cluster: its configuration.
         up: which nodes to boot; all by default.
         seed: of all random choices.
+
+    Attributes:
+        enforces: whether the nodes obey policies.
+        speaker: whose requests `send` sends.
     """
 
     max_inline = MAX_INLINE
+    enforces = False
+    secured = True
+    speaker: Identity = ANONYMOUS
 
     def __init__(
         self, cluster: ClusterConfig | None = None, up: list[str] | None = None, seed: int = 1
@@ -89,8 +105,10 @@ class World:
         self.now_ms = 0.0
         self.random = random.Random(seed)
         self.machines = {node: Machine(MemoryDisk(node)) for node in self.config.nodes}
+        self.joiners: set[NodeId] = set()
         self.answers: dict[tuple[NodeId, int], list[Answer]] = {}
         self.alarms: list[str] = []
+        self.audited: dict[NodeId, list[AuditRecord]] = defaultdict(list)
         self.rejected: list[tuple[NodeId, str]] = []
         self.sent: list[tuple[NodeId, NodeId, PeerMessage]] = []
         self.lose: Lose = lambda *_: False
@@ -109,12 +127,22 @@ class World:
         self.note(node, "boots", "")
         machine = self.machines[node]
         machine.storage = open_memory(
-            machine.disk, cluster or self.config, node, self.random.randbytes, self.max_inline
+            machine.disk,
+            cluster or self.config,
+            node,
+            self.random.randbytes,
+            self.max_inline,
+            joins=node in self.joiners or node not in self.config.nodes,
         )
-        machine.replica = Replica(cluster or self.config, machine.storage.recovered())
+        found = machine.storage.recovered()
+        machine.replica = self._replica(node, cluster or self.config, found)
         self._carry_out(node, machine.replica.start(self._moment_of(node)))
         if self.machines[node] is machine:  # it may have died in its first step
             self._connect(node)
+
+    def _replica(self, node: NodeId, cluster: ClusterConfig, found: Recovered) -> Replica:
+        """The replica of an incarnation of a node."""
+        return Replica(cluster, found, enforces=self.enforces, secured=self.secured)
 
     def crash(self, node: NodeId) -> None:
         """Kill a node; its disk keeps what was synced."""
@@ -192,7 +220,7 @@ class World:
         """Send a node a request; its answers appear in `answers` under the returned mark."""
         mark = (NodeId(node), request.id)
         self.answers[mark] = []
-        self.post(NodeId(node), FromClient(1, (named(request),)))
+        self.post(NodeId(node), FromClient(1, (named(request),), self.speaker))
         return mark
 
     def claim(
@@ -206,6 +234,10 @@ class World:
         answer = self.claim(node, claim(key, value, f"{node}/{key}/{self.new_id()}".encode()))
         assert isinstance(answer, Decreed), answer
         return answer
+
+    def at_entry(self, node: str, index: int) -> Position:
+        """The position of a watch at this entry of a node's feed."""
+        return Position(NodeId(node), feed_of(self.replica(node).node.identity), index)
 
     def note(self, node: str, kind: str, what: object) -> None:
         """Add to the trace of this world, if there is one."""
@@ -235,6 +267,7 @@ class World:
         """Carry out effects in the order that the contract of `Effects` demands."""
         self.machines[node].stepped_ms = self.now_ms
         self.alarms += effects.alarms
+        self.audited[node] += effects.audit
         self._deliver(node, effects.at_once)
         if self._write(node, effects):
             self._deliver(node, effects.after)
@@ -274,12 +307,16 @@ class World:
             case Reply(_, answer):
                 self.answers.setdefault((node, answer.id), []).append(answer)
             case Welcome(link, other, message):
-                self.post(other, Welcomed(link, message.identity, message.past))
+                self.post(other, welcomed(link, message))
             case UseLink(_, other):
                 self.post(node, Reachable(other, True))
                 self.post(other, Reachable(node, True))
             case Reject(_, other, refusal):
                 self.rejected.append((other, refusal.message))
+            case Announce():
+                pass  # the world reaches nodes by name
+            case PolicyObeyed():
+                pass  # it has no connections that could be cut
             case AskPast(link, other, recall):
                 self._ask_past(node, link, other, recall)
             case _:
@@ -340,6 +377,7 @@ class World:
         """Tell the others that a node is down."""
         for other in self.up():
             self.post(other, Reachable(node, False))
+            self.post(other, Left(_link(node, other), node))
 
     def _ping(self, node: NodeId, replica: Replica) -> None:
         ping = Ping(replica.node.feed_end, replica.node.voting, False)
@@ -371,6 +409,12 @@ def stored(world: World, node: str, key: str) -> Instance:
 def greeted(link: int, hello: PeerHello) -> Greeted:
     """The event of a node that is dialled with this greeting."""
     return Greeted(link, hello.identity, hello.recall, hello.past)
+
+
+def welcomed(link: int, message: PeerWelcome) -> Welcomed:
+    """The event of a node that has dialled and gets this welcome."""
+    facts = (message.identity, message.past, message.signing_key, message.restoration)
+    return Welcomed(link, *facts)
 
 
 def _link(one: NodeId, other: NodeId) -> int:

@@ -12,14 +12,18 @@ repeating messages or starting a higher ballot too early would delay it further.
 """
 
 from collections.abc import Iterable, Sequence
+from heapq import nsmallest
 from math import ceil
+from typing import Protocol
 
-from ...disk import ClassRecord, ForgottenInstance
+from ...disk import ClassRecord
 from ...errors import ProtocolError
-from ...keys import home
+from ...keys import RESERVED, home, sort_key
 from ...locks.leases import Leases
 from ...locks.terms import TERMS, is_term, lease_id, term_of
+from ...members import epoch_of
 from ...paxos import acceptor, class_promise
+from ...paxos.epochs import adopt
 from ...paxos.instance import EMPTY, Class, Contradiction, Instance
 from ...paxos.messages import (
     MAX_UNLEARNED,
@@ -32,7 +36,8 @@ from ...paxos.messages import (
     Promise,
     PromiseClass,
 )
-from ...types import Ballot, Decree, Key, NodeId
+from ...types import EPOCH_BITS, Ballot, Decree, Key, NodeId, Proposal
+from ...unserved import DamagedInstance, ForgottenInstance, WithheldInstance
 from ...wire.peers import TermRefused
 from ..step.step_builder import Pending, StepBuilder
 
@@ -46,11 +51,25 @@ MAX_BACKLOG_MS = 30_000.0
 _NOTHING = (0.0, 0)
 
 
+class Votes(Protocol):
+    """What an acceptor asks its node (M04)."""
+
+    @property
+    def nodes(self) -> tuple[NodeId, ...]:
+        """The voters of the epoch, in order."""
+        ...
+
+    @property
+    def vote_epoch(self) -> int:
+        """The epoch in which the node votes; -1 if there is none."""
+        ...
+
+
 class Acceptors:
     """All instances of one node, from the acceptor's side.
 
     Args:
-        nodes: all members, which decide the home of each key.
+        node: who votes, which decides the home of each key too, and whether this node does.
         classes: the class promises found at the start.
         unlearned: keys found at the start with an acceptance of unknown outcome.
         leases: the node's leases on terms of locks.
@@ -58,18 +77,22 @@ class Acceptors:
 
     def __init__(
         self,
-        nodes: tuple[NodeId, ...],
+        node: Votes,
         classes: Iterable[Class],
         unlearned: tuple[Key, ...],
         leases: Leases,
     ) -> None:
-        self._nodes = nodes
+        self._node = node
         self._classes = {held.ballot.process.node: held for held in classes}
         self._leases = leases
         # by key: since when the outcome is unknown, and the size of the value
         self._unlearned: dict[Key, tuple[float, int]] = dict.fromkeys(unlearned, (0.0, 0))
         self._bytes = 0
         self.awaited = (self._unlearned,)
+
+    def is_in_doubt(self, key: Key) -> bool:
+        """Whether something is accepted here for a key whose outcome is unknown."""
+        return key in self._unlearned
 
     @property
     def unlearned(self) -> int:
@@ -90,7 +113,10 @@ class Acceptors:
 
         The new instance is stored in `step`, so the answer leaves only after it is durable.
         """
-        return self._vote_on(step, message, self._promise_to(home(message.key, self._nodes)))
+        promised = None
+        if message.key[0] != RESERVED or is_term(message.key):  # members take both phases (M03)
+            promised = self._promise_to(home(message.key, self._node.nodes))
+        return self._vote_on(step, message, promised)
 
     def vote(
         self, step: StepBuilder, ballot: Ballot, decrees: Iterable[Decree]
@@ -99,16 +125,19 @@ class Acceptors:
 
         Returns:
             The answers for the keys that were not accepted, by key. A term of a lock gets no answer
-            (None): its lease check has a refusal of its own, so terms travel alone.
+            (None): its lease check has a refusal of its own, so terms travel alone. So do changes of
+            members (M03). In an epoch in which the node does not vote, no key gets an answer (M04).
         """
         home_name = ballot.process.node
+        if ballot.round >> EPOCH_BITS != self._node.vote_epoch:
+            return {decree.key: None for decree in decrees}
         promised = self._promise_to(home_name)
         others: dict[Key, Answer | None] = {}
         for decree in decrees:
             key = decree.key
             answer = None
-            if not is_term(key):
-                home_ballot = promised if home(key, self._nodes) == home_name else None
+            if key[0] != RESERVED:
+                home_ballot = promised if home(key, self._node.nodes) == home_name else None
                 if home_ballot == ballot and step.instances[key] is EMPTY:  # the usual case
                     self._store(step, key, acceptor.accept_first(ballot, decree))
                     continue
@@ -119,6 +148,8 @@ class Acceptors:
 
     def covers(self, ballot: Ballot) -> bool:
         """Whether the acceptor has promised exactly this home ballot."""
+        if ballot.round >> EPOCH_BITS != self._node.vote_epoch:
+            return False
         return self._promise_to(ballot.process.node) == ballot
 
     def promise_class(
@@ -132,13 +163,106 @@ class Acceptors:
         """
         node = message.ballot.process.node
         held = class_promise.on_prepare_class(self._classes.get(node), message)
-        unlearned = [key for key in self._unlearned if home(key, self._nodes) == node]
+        unlearned = [key for key in self._unlearned if home(key, self._node.nodes) == node]
         if held is None or len(unlearned) > MAX_UNLEARNED:
             return None
         if held != self._classes.get(node):
             self._classes[node] = held
             step.record(ClassRecord(held))
         return PromiseClass(held.ballot, tuple(unlearned), feed_end)
+
+    def unlearned_after(self, after: Key | None, limit: int) -> list[Key]:
+        """The first keys in doubt after `after`, in key order; from the beginning if it is None."""
+        first = sort_key(after) if after is not None else b""
+        behind = [key for key in self._unlearned if sort_key(key) > first]
+        return nsmallest(limit, behind, key=sort_key)
+
+    def adopt(self, step: StepBuilder, proposal: Proposal) -> bool:
+        """M07: hold what an earlier epoch may have chosen. It is no vote, and starts no lease.
+
+        What is forgotten or disputed here stays so: the node is silent about it.
+
+        Returns:
+            False if it cannot be held, since the record of the key is damaged here (M18).
+        """
+        key = proposal.decree.key
+        instance = step.instances[key]
+        if not isinstance(instance, Instance) or instance.disputed is not None:
+            return not isinstance(instance, DamagedInstance)
+        try:
+            adopted = adopt(instance, proposal)
+        except Contradiction as fault:
+            step.alarm(str(fault))
+            return True
+        if adopted != instance:
+            self._store(step, key, adopted)
+        return True
+
+    def withhold(
+        self,
+        step: StepBuilder,
+        key: Key,
+        epoch: int,
+        digest: bytes = b"",
+        *,
+        in_feed: bool = False,
+    ) -> bool:
+        """M18: be silent about a key from now on; it counts as in doubt.
+
+        Args:
+            step: in which its instance is loaded.
+            key: the key.
+            epoch: the epoch that this node knows.
+            digest: of its decree, if a feed says that it is decided.
+            in_feed: whether that is the node's own feed.
+
+        Returns:
+            False if it is decided or forgotten here, or disputed: that needs no other silence.
+        """
+        found = step.instances[key]
+        if isinstance(found, ForgottenInstance):
+            return False
+        if isinstance(found, Instance) and found.learned is not None:
+            return False
+        before = found if isinstance(found, WithheldInstance) else None
+        if before is None or (digest and not before.digest):
+            held = before.held if before is not None else found
+            own = held if isinstance(held, Instance) else None
+            since = before.epoch if before is not None else epoch
+            what = f"key {key!r}"
+            silence = WithheldInstance.since(since, what, own, digest, in_feed=in_feed)
+            step.withhold(key, silence)
+        self._unlearned.setdefault(key, (step.now_ms, 0))
+        return True
+
+    def release(self, step: StepBuilder, key: Key, shown: Proposal | None) -> bool:
+        """M18: end the silence about a key, since enough sound pages have shown it.
+
+        The silence has kept this node from voting on it in the present epoch, so it stands where it
+        would have stood if the pages had come before it was ready.
+
+        Args:
+            step: in which the withheld instance is loaded.
+            key: the key.
+            shown: the proposal with the highest ballot that was shown; None if there was none.
+
+        Returns:
+            False if the pages contradict what this node held itself.
+        """
+        found = step.instances[key]
+        assert isinstance(found, WithheldInstance), "only what is withheld is released"
+        # a vote of an earlier epoch that cannot be read counts for nothing: others have shown enough.
+        # The blank instance is a new one, since `EMPTY` stands for no row, and there is one
+        held = found.held or Instance()
+        try:
+            instance = held if shown is None else adopt(held, shown)
+        except Contradiction as fault:
+            step.alarm(str(fault))
+            return False
+        self._bytes -= self._unlearned.pop(key, _NOTHING)[1]
+        self._store(step, key, instance)
+        step.settle()  # this node is ready, so the next vote may rely on what it holds (R14)
+        return True
 
     def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """These keys are no longer in doubt."""
@@ -171,6 +295,11 @@ class Acceptors:
         instance = step.instances[message.key]
         if not isinstance(instance, Instance) or instance.disputed is not None:
             return None
+        epoch = message.ballot.round >> EPOCH_BITS
+        if epoch != self._node.vote_epoch and instance.learned is None:
+            return None  # M04: it is not the epoch in which this node votes
+        if message.key[0] == RESERVED and epoch_of(message.key) not in (None, epoch + 1):
+            return None  # M03: the voters of an epoch choose those of the next one alone
         try:
             match message:
                 case Accept() if message.key.startswith(TERMS):

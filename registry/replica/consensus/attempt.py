@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ...disk import ForgottenInstance
+from ...members import epoch_of, is_same_change
 from ...paxos.proposer import Prepared, Preparing, Proposing
 from ...types import Ballot, Claim, Decree, Key, NodeId, Value
+from ...unserved import ForgottenInstance
 from ..step.pending import PendingRequest
 from ..step.step_builder import StepBuilder
 
@@ -15,6 +16,10 @@ Found = Decree | ForgottenInstance | None
 """The outcome for a key: its decree, that it is forgotten, or None for undecided."""
 Then = Callable[[StepBuilder, Found], None]
 Settle = Callable[[StepBuilder, PendingRequest, Decree], None]
+Judge = Callable[[StepBuilder, PendingRequest, Claim], None]
+
+PATIENT_PREEMPTIONS = 6
+"""How often an attempt pauses for somebody else's change of members before its claims end."""
 
 
 class Progress(Value, frozen=True):
@@ -56,11 +61,16 @@ class Candidate(Struct, eq=False):
         pending: the request.
         claim: the claim to propose.
         settle: called with the request and the decree, which may be another claim's.
+        refuse: called with the request and another's change of members that is half done (M03).
+        judge: called with the request and the claim before it may be proposed for the first time; ends
+            the request if it may not be.
     """
 
     pending: PendingRequest
     claim: Claim
     settle: Settle
+    refuse: Settle | None = None
+    judge: Judge | None = None
 
 
 class Attempt(Struct, eq=False):
@@ -103,12 +113,40 @@ class Attempt(Struct, eq=False):
         if self.followers:
             self.followers = [f for f in self.followers if not f.pending.done]
 
+    def judge(self, step: StepBuilder) -> None:
+        """End the claims that may not be proposed now, if a claim and nothing else is to be proposed.
+
+        One that was proposed before goes on: it may be chosen already.
+        """
+        if not isinstance(self.state, Prepared) or self.state.highest is not None:
+            return
+        for each in self.claims:
+            if each.judge is not None and not each.pending.done and not each.pending.indefinite:
+                each.judge(step, each.pending, each.claim)
+
     def note_proposed(self) -> None:
         """Mark the claims with the proposal's id as indefinite: from now on they may be chosen."""
         if isinstance(self.state, Proposing):
             for candidate in self.claims:
                 if candidate.claim.claim_id == self.state.decree.claim_id:
                     candidate.pending.indefinite = True
+
+    def other_change(self) -> Decree | None:
+        """M03: the half-done change of members that its ballot has met; None if a claim wants that."""
+        if not isinstance(self.state, Prepared) or self.state.highest is None:
+            return None
+        if epoch_of(self.key) is None:
+            return None
+        self.drop_finished()
+        decree = self.state.highest.decree
+        wanted = any(is_same_change(each.claim.value, decree.value) for each in self.claims)
+        return None if wanted else decree
+
+    def leave_to_others(self, step: StepBuilder, other: Decree) -> None:
+        """M03: end its claims, since a half-done change of somebody else is not finished for them."""
+        for candidate in self.claims:
+            if candidate.refuse is not None:
+                candidate.refuse(step, candidate.pending, other)
 
     def take_answered(self) -> list[Follower]:
         """Remove and return the reads that joined before the present ballot began.

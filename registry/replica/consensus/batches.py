@@ -131,7 +131,7 @@ class Batches:
         Returns:
             The batch's number, and the keys that our own acceptor refused.
         """
-        ballot = Ballot.of_home(self._node.process)
+        ballot = Ballot.of_home(self._node.process, self._node.epoch.number)
         refused = self._acceptors.vote(step, ballot, decrees)
         entries = {decree.key: decree for decree in decrees if decree.key not in refused}
         self.made += 1
@@ -154,7 +154,7 @@ class Batches:
             all that is left in it.
         """
         batch = self._batches.get(message.number)
-        quorums = self._node.config.quorums
+        quorums = self._node.quorums
         if batch is None or batch.ballot != message.ballot or sender not in quorums.members:
             return [], None
         refused = [key for key in message.refused if key in batch.entries]
@@ -230,11 +230,13 @@ class BatchQueue:
 
     Attributes:
         waiting: the attempts by key. To propose them, a step needs the instances of all of them.
+        judging: while there is something in it, claims are judged before they are proposed.
     """
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
         self.waiting: dict[Key, Attempt] = {}
+        self.judging: Collection[object] = ()
         self._overdue = False
         self._serial = 0
         self._due_ms = inf
@@ -274,7 +276,7 @@ class BatchQueue:
         elif not self.waiting.keys() <= step.instances.keys():
             step.again(Fired(SendBatch(self._serial)))  # in the next step, with their instances
         else:
-            return self._take_all()
+            return self._take_all(step)
         return NOTHING
 
     def _set_timer(self, step: StepBuilder, delay_ms: float) -> None:
@@ -283,7 +285,7 @@ class BatchQueue:
             self._serial += 1
             step.timer(SendBatch(self._serial), delay_ms)
 
-    def _take_all(self) -> Due:
+    def _take_all(self, step: StepBuilder) -> Due:
         """Empty the queue, sorted by how each attempt is to be proposed.
 
         An attempt without claims is not proposed. Its reads need both phases: the home promise is no
@@ -297,6 +299,8 @@ class BatchQueue:
         light: list[Attempt] = []
         for attempt in waiting.values():
             assert isinstance(attempt.state, Prepared), "what is queued is prepared, and stays so"
+            if self.judging:
+                attempt.judge(step)
             attempt.drop_finished()
             if not attempt.claims:
                 unclaimed.append(attempt)

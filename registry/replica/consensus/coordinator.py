@@ -14,7 +14,7 @@ Invariants kept here:
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ...disk import ForgottenInstance
+from ...keys import RESERVED
 from ...paxos import proposer
 from ...paxos.instance import Instance
 from ...paxos.messages import Accepted, AcceptedMany, Commit, Nack, Promise
@@ -27,7 +27,8 @@ from ...paxos.proposer import (
     Preparing,
     Proposing,
 )
-from ...types import Ballot, Claim, Decree, Key, NodeId
+from ...types import Ballot, Decree, Key, NodeId
+from ...unserved import ForgottenInstance
 from ...wire.peers import TermRefused
 from ..step.effects import Send
 from ..step.events import Resend, ResendBatch, Retry
@@ -35,7 +36,7 @@ from ..step.node import Node
 from ..step.pending import PendingRequest
 from ..step.step_builder import Pending, StepBuilder
 from .acceptor import LIGHT_BYTES, Acceptors
-from .attempt import Attempt, Candidate, Follower, Progress, Settle, Then
+from .attempt import PATIENT_PREEMPTIONS, Attempt, Candidate, Follower, Progress, Then
 from .batches import CLASS_PROMISE_RESENDS, Batches, BatchQueue
 from .home_promise import HomePromise
 
@@ -87,12 +88,10 @@ class Coordinator:
         """The key whose instance a timer needs; empty if the timer no longer counts."""
         return (timer.key,) if self._current(timer) else ()
 
-    def join(
-        self, step: StepBuilder, pending: PendingRequest, claim: Claim, settle: Settle
-    ) -> None:
+    def join(self, step: StepBuilder, candidate: Candidate) -> None:
         """Join the attempt at a claim's key, or start one. The first claim to join is proposed."""
-        attempt = self._open(claim.key)
-        attempt.claims.append(Candidate(pending, claim, settle))
+        attempt = self._open(candidate.claim.key)
+        attempt.claims.append(candidate)
         attempt.note_proposed()
         self._begin_if_new(step, attempt)
 
@@ -111,7 +110,7 @@ class Coordinator:
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Preparing):
             return
-        quorums = self._node.config.quorums
+        quorums = self._node.quorums
         attempt.state = proposer.on_promise(attempt.state, sender, message, quorums)
         if isinstance(attempt.state, Prepared):
             self._propose(step, attempt)
@@ -121,11 +120,12 @@ class Coordinator:
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Proposing):
             return
-        state = proposer.on_accepted(attempt.state, sender, message, self._node.config.quorums)
+        state = proposer.on_accepted(attempt.state, sender, message, self._node.quorums)
         match state:
             case Proposing():
                 attempt.state = state
             case Chosen(decree):
+                step.counted.add(message.key)
                 step.broadcast(self._node.others, Commit(message.key, decree))
                 self._learn(step, (decree,))
 
@@ -202,6 +202,18 @@ class Coordinator:
             if isinstance(attempt.state, Preparing):
                 step.at_once(Send(node, attempt.state.message()))
 
+    def on_epoch(self, step: StepBuilder) -> None:
+        """M10, M11: drop every ballot of an earlier epoch, and begin again in the one that is known.
+
+        A vote that arrives later counts for nothing here. What it has chosen is found by taking over.
+        Until the node is ready its own acceptor is silent, so each attempt pauses.
+        """
+        for attempt in self._attempts.values():
+            self._leave(attempt)
+            attempt.state = None
+            attempt.heard = None
+            self._wake(step, attempt, Retry, 0.0 if self._node.voting else MAX_BACKOFF_MS)
+
     def on_retry(self, step: StepBuilder, timer: Retry) -> None:
         """Begin a higher ballot after a pause."""
         attempt = self._current(timer)
@@ -263,16 +275,21 @@ class Coordinator:
                 self.batch_queue.add(attempt)
                 return
         above = max((b for b in (instance.promised, attempt.heard) if b is not None), default=None)
-        self._send(step, attempt, proposer.start(attempt.key, self._node.process, above))
+        epoch = self._node.epoch.number
+        self._send(step, attempt, proposer.start(attempt.key, self._node.process, above, epoch))
 
     def _propose(self, step: StepBuilder, attempt: Attempt) -> None:
         """R16 to R18 for one key alone."""
+        if attempt.key[0] == RESERVED and (other := attempt.other_change()):
+            self._leave_to_others(step, attempt, other)
+            return
+        if self.batch_queue.judging:
+            attempt.judge(step)
         state = self._proposal(step, attempt)
         if isinstance(state, NothingToPropose):
-            self._end_with_nothing_to_propose(step, attempt)
-        else:
-            attempt.resends = 0
-            self._send(step, attempt, state)
+            return self._end_with_nothing_to_propose(step, attempt)
+        attempt.resends = 0
+        return self._send(step, attempt, state)
 
     def _propose_together(self, step: StepBuilder, attempts: Sequence[Attempt]) -> None:
         """R16 to R18 for a batch. Keys that our own acceptor refuses are not sent.
@@ -301,8 +318,9 @@ class Coordinator:
         """R16, R17, with the first claim that is still pending as our own value."""
         assert isinstance(attempt.state, Prepared), "a proposal needs a prepare quorum (R15)"
         attempt.drop_finished()
-        claim = attempt.claims[0].claim if attempt.claims else None
-        own = Decree.of(claim, attempt.state.ballot, step.moment.wall_ms) if claim else None
+        first, ballot = next(iter(attempt.claims), None), attempt.state.ballot
+        who = first.pending.identity.recorded if first else ""
+        own = Decree.of(first.claim, ballot, step.moment.wall_ms, who) if first else None
         return proposer.propose(attempt.state, own)
 
     def _begin_if_wanted(self, step: StepBuilder, attempt: Attempt) -> None:
@@ -374,6 +392,14 @@ class Coordinator:
         delay_ms = min(backoff_ms, MAX_BACKOFF_MS)
         attempt.preemptions += 1
         self._wake(step, attempt, Retry, delay_ms / 2, delay_ms)
+
+    def _leave_to_others(self, step: StepBuilder, attempt: Attempt, other: Decree) -> None:
+        """M03: who proposed the other change may be about to finish it; nobody does it for him."""
+        if attempt.claims and attempt.preemptions < PATIENT_PREEMPTIONS:
+            self._pause(step, attempt, other.ballot)
+        else:
+            del self._attempts[attempt.key]
+            attempt.leave_to_others(step, other)
 
     def _wait(self, step: StepBuilder, attempt: Attempt, remaining_ms: int) -> None:
         """Try later: our own lease check refuses the term, so the accept must not leave (R05)."""

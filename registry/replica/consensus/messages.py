@@ -3,15 +3,20 @@
 A node that may not vote is no acceptor. It answers only for keys that it has learned.
 """
 
-from ...disk import ForgottenInstance
+from collections.abc import Callable
+
 from ...paxos.instance import Instance
 from ...paxos.messages import Accept, AcceptedMany, AcceptMany, Prepare
-from ...types import NodeId
+from ...types import EPOCH_BITS, NodeId
+from ...unserved import ForgottenInstance
 from ..feed.truncation import tell_forgotten
 from ..step.effects import Send
 from ..step.node import Node
 from ..step.step_builder import StepBuilder
 from .acceptor import Acceptors
+
+OtherEpoch = Callable[[StepBuilder, NodeId, int], None]
+"""Called with who asks, and in which epoch, if it is not the one that this node knows."""
 
 
 class Voting:
@@ -20,11 +25,13 @@ class Voting:
     Args:
         node: who we are, and whether we may vote.
         acceptors: decides what to answer.
+        other_epoch: answers who asks in another epoch than ours.
     """
 
-    def __init__(self, node: Node, acceptors: Acceptors) -> None:
+    def __init__(self, node: Node, acceptors: Acceptors, other_epoch: OtherEpoch) -> None:
         self._node = node
         self._acceptors = acceptors
+        self._other_epoch = other_epoch
 
     def on_proposal(self, step: StepBuilder, sender: NodeId, message: Prepare | Accept) -> None:
         """Vote if this node may, and answer with the decree in any case if it is learned."""
@@ -33,6 +40,9 @@ class Voting:
             tell_forgotten(step, sender, message.key, instance)
             return
         may_say = isinstance(instance, Instance) and instance.learned is not None
+        if message.ballot.round >> EPOCH_BITS != self._node.epoch.number and not may_say:
+            self._other_epoch(step, sender, message.ballot.epoch)
+            return
         if not self._node.voting and not may_say:
             return
         answer = self._acceptors.answer(step, message)

@@ -10,25 +10,27 @@ specifies them.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from hashlib import blake2b
 from typing import Protocol
 
-from msgspec.msgpack import Encoder
-
+from ...audit import members_learned
+from ...keys import RESERVED
 from ...locks.terms import TERMS, is_term, is_whole
+from ...members import epoch_of
 from ...paxos import learner
-from ...paxos.instance import Instance
+from ...paxos.instance import EMPTY, Instance
 from ...paxos.messages import Commit, CommitMany
-from ...types import Decree, Key, NodeId
-from ...wire.peers import DIGEST_BYTES, Fetched
+from ...policy.series import number_of
+from ...types import DIGEST_BYTES, Decree, Key, NodeId, decree_digest
+from ...unserved import DamagedInstance, Unserved, WithheldInstance
+from ...wire.peers import Fetched
 from ..step.node import Node
 from ..step.step_builder import StepBuilder
 
 CAPACITY = 65_536
+CONFIRMED = 8_192
+"""Of so many entries, and up to twice as many, it is remembered that they were found learned."""
 _DROPPED = 1_024
 """How many of the oldest are dropped together: a list loses its head in time linear in its length."""
-
-_encode = Encoder().encode
 
 
 class Listener(Protocol):
@@ -52,6 +54,19 @@ class TermListener(Protocol):
         ...
 
 
+class CountsUse(Protocol):
+    """The part of the node that counts what each identity has frozen."""
+
+    @property
+    def counts(self) -> Collection[object]:
+        """What it counts. While there is nothing, it is not called."""
+        ...
+
+    def on_new(self, decrees: Sequence[Decree]) -> None:
+        """Count decrees that are learned for the first time."""
+        ...
+
+
 class Recent:
     """The last keys of the feed with the digests of their decrees; the oldest are dropped first.
 
@@ -64,6 +79,8 @@ class Recent:
         self._keys: list[Key] = []
         self._digests: list[bytes] = []
         self._by_key: dict[Key, bytes] = {}
+        self._confirmed: dict[Key, bytes] = {}
+        self._confirmed_before: dict[Key, bytes] = {}
 
     def add(self, digests: Mapping[Key, bytes]) -> None:
         """Append the keys that were learned, each with the digest of its decree."""
@@ -80,6 +97,10 @@ class Recent:
             return None
         return tuple(self._keys[first:stop]), b"".join(self._digests[first:stop])
 
+    def digest(self, key: Key) -> bytes | None:
+        """The digest of a key that was learned or told lately; None if it is not known here."""
+        return self._by_key.get(key)
+
     def differing(self, keys: Sequence[Key], digests: bytes) -> Sequence[tuple[Key, bytes]]:
         """The entries of a page that are not known to be learned here with the same digest."""
         known = self._by_key.get
@@ -87,7 +108,21 @@ class Recent:
             return ()  # in step, the usual case: one look-up for each key, and one comparison
         each = [digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)]
         pairs = zip(keys, each, strict=True)
-        return [(key, digest) for key, digest in pairs if known(key) != digest]
+        unknown = [(key, digest) for key, digest in pairs if known(key) != digest]
+        return self._unconfirmed(unknown) if self._confirmed or self._confirmed_before else unknown
+
+    def _unconfirmed(self, pairs: Sequence[tuple[Key, bytes]]) -> Sequence[tuple[Key, bytes]]:
+        now, before = self._confirmed.get, self._confirmed_before.get
+        return [(key, d) for key, d in pairs if now(key) != d and before(key) != d]
+
+    def confirm(self, digests: Mapping[Key, bytes]) -> None:
+        """Remember that these keys were found learned with these digests.
+
+        They were learned before what is in memory. Other feeds tell them soon.
+        """
+        self._confirmed.update(digests)
+        if len(self._confirmed) >= CONFIRMED:
+            self._confirmed_before, self._confirmed = self._confirmed, {}
 
     def _drop(self) -> None:
         for key in self._keys[:_DROPPED]:
@@ -112,6 +147,10 @@ class Learner:
         self._of_terms: TermListener | None = None
         self._on_new_term: Callable[[StepBuilder, Decree], None] | None = None
         self._on_disputed: Callable[[StepBuilder, Key], None] | None = None
+        self._of_members: Callable[[StepBuilder, Decree], None] | None = None
+        self._of_policies: Callable[[StepBuilder, Decree], None] | None = None
+        self._mend: Callable[[StepBuilder, Decree], Instance | None] | None = None
+        self._quotas: CountsUse | None = None
 
     def tell(
         self,
@@ -119,15 +158,25 @@ class Learner:
         of_terms: TermListener,
         new_term: Callable[[StepBuilder, Decree], None],
         disputed: Callable[[StepBuilder, Key], None],
+        of_members: Callable[[StepBuilder, Decree], None],
+        of_policies: Callable[[StepBuilder, Decree], None],
+        mend: Callable[[StepBuilder, Decree], Instance | None],
+        quotas: CountsUse,
     ) -> None:
         """Register the parts to notify, after all of them exist.
 
-        `new_term` is called after the others, and once for each term.
+        `new_term` is called after the others, and once for each term. `of_members` is called with each
+        decree that changes members, after the requests that wait for it are answered, and `of_policies`
+        with each policy. `mend` says what a damaged record is once a decree is told for its key; None:
+        it stays damaged. `quotas` hear of what is learned for the first time.
         """
         self._listeners += listeners
         self._of_terms = of_terms
         self._on_new_term = new_term
+        self._of_members, self._of_policies = of_members, of_policies
         self._on_disputed = disputed
+        self._mend = mend
+        self._quotas = quotas
 
     def learn(self, step: StepBuilder, decrees: Iterable[Decree]) -> None:
         """Store decrees that are known to be chosen, append them to the feed and notify the parts."""
@@ -138,6 +187,8 @@ class Learner:
                 step.alarm(f"a peer tells a decree for {decree.key!r}, which is no key: it lies")
                 continue
             instance = step.instances[decree.key]
+            if not isinstance(instance, Instance):
+                instance = self._readable(step, decree, instance)
             if not isinstance(instance, Instance) or (
                 self._node.failed and instance.learned is None
             ):
@@ -154,6 +205,31 @@ class Learner:
         if fresh:
             self._append(step, fresh)
         self._spread(step, known + fresh, fresh)
+
+    def _readable(self, step: StepBuilder, decree: Decree, found: Unserved) -> Instance | Unserved:
+        """What a key has that could not be served, now that its decree is told."""
+        if isinstance(found, WithheldInstance):
+            return self._told(step, decree, found)
+        if isinstance(found, DamagedInstance) and self._mend is not None:
+            return self._mend(step, decree) or found
+        return found
+
+    def _told(
+        self, step: StepBuilder, decree: Decree, found: WithheldInstance
+    ) -> Instance | Unserved:
+        """M18: the decree ends the silence, if it is the one that a feed has told."""
+        if found.digest and found.digest != decree_digest(decree):
+            step.alarm(
+                f"key {decree.key!r}: a peer knows another decree for it than a feed has told, which"
+                " means a corrupt disk or a bug; this node stays silent about it"
+            )
+            return found
+        if not found.in_feed or self._node.failed:
+            return EMPTY
+        restored = Instance(learned=decree)  # it was learned before, so it is no new entry
+        step.store(decree.key, restored)
+        step.settle()
+        return restored
 
     def on_commit(self, step: StepBuilder, sender: NodeId, message: Commit) -> None:
         """R20: learn a decree from a peer that knows that it is chosen."""
@@ -174,9 +250,16 @@ class Learner:
         self.learn(step, chosen.values())
 
     def on_fetched(self, step: StepBuilder, sender: NodeId, message: Fetched) -> None:
-        """Learn decrees fetched from a peer; terms one by one, as each may push out earlier ones."""
-        self.learn(step, [decree for decree in message.decrees if not is_term(decree.key)])
-        for term in [decree for decree in message.decrees if is_term(decree.key)]:
+        """Learn decrees fetched from a peer."""
+        self.learn_told(step, message.decrees)
+
+    def learn_told(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
+        """Learn decrees of many keys; terms one by one, as each may push out earlier ones."""
+        terms = [one for one in decrees if one.key[0] == RESERVED and is_term(one.key)]
+        if terms:
+            decrees = [decree for decree in decrees if not is_term(decree.key)]
+        self.learn(step, decrees)
+        for term in terms:
             self.learn(step, (term,))
 
     def _append(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
@@ -186,6 +269,8 @@ class Learner:
         step.learn(self._node.feed_end, decrees, digests)
         self._node.feed_end += len(digests)
         self._recent.add(digests)
+        if self._quotas is not None and self._quotas.counts:
+            self._quotas.on_new(decrees)
 
     def _spread(
         self, step: StepBuilder, decrees: Sequence[Decree], fresh: Sequence[Decree]
@@ -193,9 +278,23 @@ class Learner:
         for listener in self._listeners if decrees else ():
             if any(listener.awaited):
                 listener.on_learned(step, decrees)
-        terms = [decree for decree in decrees if decree.key.startswith(TERMS)]
+        reserved = [decree for decree in decrees if decree.key[0] == RESERVED]
+        if reserved:
+            self._spread_reserved(step, reserved, fresh)
+
+    def _spread_reserved(
+        self, step: StepBuilder, reserved: Sequence[Decree], fresh: Sequence[Decree]
+    ) -> None:
+        """Terms of locks have a listener of their own; so have changes of members, and policies."""
+        terms = [decree for decree in reserved if decree.key.startswith(TERMS)]
         if terms:
             self._spread_terms(step, terms, [decree for decree in fresh if is_term(decree.key)])
+        for decree in reserved:
+            if epoch_of(decree.key) is not None and self._of_members is not None:
+                step.audit(members_learned(decree))
+                self._of_members(step, decree)
+            if number_of(decree.key) is not None and self._of_policies is not None:
+                self._of_policies(step, decree)
 
     def _spread_terms(
         self, step: StepBuilder, terms: Sequence[Decree], fresh: Sequence[Decree]
@@ -220,8 +319,3 @@ def dispute_message(key: Key) -> str:
         f"key {key!r}: two nodes know different decrees for it, which means a corrupt disk or a"
         " bug; it is not served until an operator has compared the nodes' data"
     )
-
-
-def decree_digest(decree: Decree) -> bytes:
-    """16 bytes of BLAKE2b over the decree's MessagePack, which has one form for each decree."""
-    return blake2b(_encode(decree), digest_size=DIGEST_BYTES).digest()

@@ -11,15 +11,32 @@ would miss the new entry. So:
   how much of that feed it found on disk, and goes back to there at most. Later ones go back to the
   durable end. The entries between are sent again, at their new place.
 
+A position names the feed by a hash of the disk's id (S20): the id leaves a node only to peers. The hash
+is keyed with the formation, so it cannot be compared with those of another formation of the disk.
+
 A position that does not fit into such a number waits until the entry is durable.
 """
 
+from functools import lru_cache
+from hashlib import blake2b
+
+from ...disk import DirectoryIdentity
 from ..step.node import Node
 
 AHEAD_BITS = 9
 DURABLE_BITS = 37
 INCARNATION_BITS = 17
 """Together 63 bits, the size of a counter on the wire."""
+
+
+def feed_of(identity: DirectoryIdentity) -> bytes:
+    """S20: what positions call the feed of a directory: 16 bytes that tell nothing of the disk's id."""
+    return _hashed(identity.disk_id, identity.formation or b"")
+
+
+@lru_cache(maxsize=8)
+def _hashed(disk_id: bytes, formation: bytes) -> bytes:
+    return blake2b(disk_id, digest_size=16, key=formation, person=b"decreed-feed").digest()
 
 
 def number_of(node: Node, index: int) -> int | None:

@@ -4,6 +4,10 @@ A watch asks for what comes after a position in this node's feed. Entries that e
 the disk. Without any, the watch is parked, and the next decree under its prefix answers it. So no
 decrees are queued for a slow watcher, and a watcher that goes away costs nothing.
 
+A caller that may not read all of the prefix is parked under the prefixes below it that it may read, so
+what is hidden wakes nothing and fills no page (S63). Each decree is judged when it is told, by the
+policy of that step (S18). Positions count all entries.
+
 A decree is sent before this node's record of it is durable, because it is chosen. What a crash takes is
 sent again (see `watch_positions`).
 """
@@ -12,28 +16,53 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from ...disk import FeedEntry, ForgottenInstance, Unserved
+from ...disk import FeedEntry
 from ...keys import matches, prefixes
+from ...paxos.instance import Instance
 from ...types import Decree, Key
+from ...unserved import ForgottenInstance, Unserved
+from ...wire.peers import FLOOR_DIGEST
 from ...wire.requests import Position, WatchPage, WatchRequest
+from ..step.disk_reads import FeedDone
 from ..step.effects import ReadFeed
-from ..step.events import FeedDone
 from ..step.node import Node, servable
 from ..step.pending import PendingRequest, PendingRequests
+from ..step.read_rights import ReadRights, Within, is_within
 from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
-from .watch_positions import index_of, number_of
+from .serving import OnLost
+from .watch_positions import feed_of, index_of, number_of
 
 READ_ENTRIES = 128
 PAGE_BYTES = 1024 * 1024
+MAX_PARKED = 64
+"""Under so many prefixes a watch is parked at most; beyond that, under the one that it asks for."""
 
 
 class Watch(Struct, eq=False):
-    """A request to watch; all entries below `index` are checked for it."""
+    """A request to watch; all entries below `index` are checked for it, by the policy of that time.
+
+    Attributes:
+        within: what of the prefix its caller may read.
+        parked: the prefixes that it is parked under.
+    """
 
     pending: PendingRequest
     request: WatchRequest
     index: int
+    within: Within = None
+    parked: tuple[str, ...] = ()
+
+    def shows(self, key: Key) -> bool:
+        """Whether it is about a key, and its caller may read it."""
+        return matches(self.request.prefix, key) and is_within(self.within, key)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The prefixes to park it under."""
+        if self.within is None or len(self.within) > MAX_PARKED:
+            return (self.request.prefix,)
+        return self.within
 
 
 class Watches:
@@ -42,20 +71,27 @@ class Watches:
     Args:
         node: who we are, and where its feed ends.
         requests: where answers go.
+        read_rights: what each caller may read.
 
     Attributes:
         parked: the watches that wait for the next decree, by prefix.
     """
 
-    def __init__(self, node: Node, requests: PendingRequests) -> None:
+    def __init__(self, node: Node, requests: PendingRequests, read_rights: ReadRights) -> None:
         self._node = node
         self._requests = requests
+        self._read_rights = read_rights
         self._reading: dict[int, Watch] = {}
         self._token_of: dict[PendingRequest, int] = {}
+        self._on_lost: OnLost | None = None
         self.parked: dict[str, dict[Watch, None]] = {}
 
+    def tell(self, on_lost: OnLost) -> None:
+        """Register what withholds a key whose record is gone, after it exists."""
+        self._on_lost = on_lost
+
     def needs(self, done: FeedDone) -> Iterable[Key]:
-        """The keys under its prefix that a watch has read from the feed."""
+        """The keys that a watch has read from the feed, and that its caller may read."""
         watch = self._reading.get(done.token)
         return _keys(watch, done.entries) if watch is not None else ()
 
@@ -74,14 +110,22 @@ class Watches:
         if index is None:
             self._answer(step, pending, request, (), self._node.feed_end, lost=True)
         else:
-            self._read_on(step, Watch(pending, request, index))
+            within = self._read_rights.within(step, pending, request.prefix)
+            self._read_on(step, Watch(pending, request, index, within))
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """Answer a watch with the entries read for it, or read on if none match."""
         assert isinstance(done, FeedDone), "the feed was asked for"
         watch = self._taken(done.token)
         done = servable(self._node, done)
-        found = _found(step, watch, done.entries)
+        if self._lacks(step, watch, done):
+            self._read_on(step, watch)
+            return
+        watch.within = self._read_rights.within(step, watch.pending, watch.request.prefix)
+        found = _found(self._node, step, watch, done.entries)
+        if self._on_lost is not None and not self._node.failed:
+            for entry in _lost(step, watch, done.entries):
+                self._on_lost(step, entry.key, entry.digest)
         watch.index = max(watch.index, done.next_index)
         if found:
             self._answer_page(step, watch, found)
@@ -99,16 +143,37 @@ class Watches:
         for index, decree in step.learned:
             for prefix in prefixes(decree.key):
                 for watch in self.parked.get(prefix, ()):
-                    hits.setdefault(watch, []).append((index, decree))
+                    if self._may_tell(step, watch, decree.key):
+                        hits.setdefault(watch, []).append((index, decree))
         for watch, found in hits.items():
             self._unpark(watch)
             watch.index = self._node.feed_end
             self._answer_page(step, watch, found)
 
+    def _lacks(self, step: StepBuilder, watch: Watch, done: FeedDone) -> bool:
+        """Whether a policy of this step shows the watch more than what was loaded for it."""
+        if self._read_rights.rights() is None or watch.pending.done:
+            return False
+        return not all(key in step.instances for key in _keys(watch, done.entries))
+
+    def _may_tell(self, step: StepBuilder, watch: Watch, key: Key) -> bool:
+        within = self._read_rights.within(step, watch.pending, watch.request.prefix)
+        return within is None or is_within(within, key)
+
+    def on_policy(self, step: StepBuilder) -> None:
+        """S18: what every watch shows from now on."""
+        for watch in self._reading.values():
+            watch.within = self._read_rights.within(step, watch.pending, watch.request.prefix)
+        parked = dict.fromkeys(watch for watches in self.parked.values() for watch in watches)
+        for watch in parked:
+            self._unpark(watch)
+            watch.within = self._read_rights.within(step, watch.pending, watch.request.prefix)
+            self._park(watch)
+
     def expire(self, step: StepBuilder, pending: PendingRequest, request: WatchRequest) -> None:
         """Answer with an empty page and the position to continue from, since the time is over."""
         watch = self._reading.get(self._token_of.get(pending, 0))
-        index = self._node.feed_end - len(step.learned) if watch is None else watch.index
+        index = step.feed_start if watch is None else watch.index
         self._answer(step, pending, request, (), index)
 
     def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
@@ -126,7 +191,7 @@ class Watches:
 
     def _read_on(self, step: StepBuilder, watch: Watch) -> None:
         if watch.index >= self._node.feed_end:
-            self.parked.setdefault(watch.request.prefix, {})[watch] = None
+            self._park(watch)
             self._node.wants_commits = True
             return
         token = self._token_of[watch.pending] = self._node.tokens.read(self)
@@ -139,11 +204,18 @@ class Watches:
         del self._token_of[watch.pending]
         return watch
 
+    def _park(self, watch: Watch) -> None:
+        watch.parked = watch.places
+        for prefix in watch.parked:
+            self.parked.setdefault(prefix, {})[watch] = None
+
     def _unpark(self, watch: Watch) -> None:
-        watches = self.parked[watch.request.prefix]
-        del watches[watch]
-        if not watches:
-            del self.parked[watch.request.prefix]
+        for prefix in watch.parked:
+            watches = self.parked[prefix]
+            del watches[watch]
+            if not watches:
+                del self.parked[prefix]
+        watch.parked = ()
 
     def _answer_page(
         self, step: StepBuilder, watch: Watch, found: list[tuple[int, Decree]]
@@ -164,33 +236,43 @@ class Watches:
             index = min(index, self._node.settled_feed_end)
         number = number_of(self._node, index)
         told = index if number is None else number
-        position = Position(self._node.name, self._node.identity.disk_id, told)
+        position = Position(self._node.name, feed_of(self._node.identity), told)
         page = WatchPage(request.id, decrees, position, lost)
         self._requests.answer(step, pending, page, durable=number is None)
 
     def _is_ours(self, since: Position) -> bool:
-        return (since.node, since.disk_id) == (self._node.name, self._node.identity.disk_id)
+        return (since.node, since.feed) == (self._node.name, feed_of(self._node.identity))
 
 
 def _keys(watch: Watch, entries: Iterable[FeedEntry]) -> list[Key]:
-    return [entry.key for entry in entries if matches(watch.request.prefix, entry.key)]
+    return [entry.key for entry in entries if watch.shows(entry.key)]
 
 
 def _found(
-    step: StepBuilder, watch: Watch, entries: Iterable[FeedEntry]
+    node: Node, step: StepBuilder, watch: Watch, entries: Iterable[FeedEntry]
 ) -> list[tuple[int, Decree]]:
     found: list[tuple[int, Decree]] = []
     for entry in entries:
-        if not matches(watch.request.prefix, entry.key):
+        if not watch.shows(entry.key):
             continue
         instance = step.instances[entry.key]
         if isinstance(instance, ForgottenInstance):
             continue
         if isinstance(instance, Unserved) or instance.disputed is not None:
-            step.alarm(f"key {entry.key!r} was left out of a watch: its record is not sound")
+            text = f"key {entry.key!r} was left out of a watch: its record is not sound"
+            node.met_damage.note(step, text)
         elif instance.learned is not None:
             found.append((entry.index, instance.learned))
     return found
+
+
+def _lost(step: StepBuilder, watch: Watch, entries: Iterable[FeedEntry]) -> Iterable[FeedEntry]:
+    """The entries whose decrees are not here, though both were written in one batch."""
+    for entry in entries:
+        if entry.digest != FLOOR_DIGEST and watch.shows(entry.key):
+            instance = step.instances[entry.key]
+            if isinstance(instance, Instance) and instance.learned is None:
+                yield entry
 
 
 def _cut(found: list[tuple[int, Decree]], limit: int, end: int) -> tuple[tuple[Decree, ...], int]:

@@ -16,13 +16,14 @@ Invariants kept here:
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...errors import BadRequest
 from ...locks.leases import Leases
 from ...locks.secret import hash_of
 from ...locks.terms import Ending, How, lease_id, term_of
 from ...types import Decree, NodeId
-from ...wire.peers import EndTerm, GiveUp, GiveUpTaken
+from ...wire.leases import EndTerm, GiveUp, GiveUpTaken
 from ...wire.requests import GivenUp, GiveUpRequest, LockRequest
 from ..step.effects import Send
 from ..step.events import ResendRead
@@ -75,7 +76,7 @@ class GiveUpRequests:
 
     def begin(self, step: StepBuilder, pending: PendingRequest, request: GiveUpRequest) -> None:
         """Send a client's give-up to all nodes, this one included."""
-        if not self._node.voting:
+        if not self._node.takes_part:
             self._requests.fail(step, pending, *refusal(self._node))
             return
         message = GiveUp(
@@ -85,6 +86,18 @@ class GiveUpRequests:
             request.ttl_ms,
             hash_of(request.secret),
         )
+        self._ask(step, pending, message)
+
+    def on_epoch(self, step: StepBuilder) -> None:
+        """M12: send all give-ups again: they are remembered by a quorum of one epoch."""
+        for token, passing in list(self._passing.items()):
+            self._drop(token)
+            if not passing.pending.done:
+                message = replace(passing.message, id=self._node.tokens.ask(self))
+                self._ask(step, passing.pending, message)
+
+    def _ask(self, step: StepBuilder, pending: PendingRequest, message: GiveUp) -> None:
+        """Send a give-up to all nodes, this one included."""
         self._passing[message.id] = Passing(pending, message)
         step.broadcast((*self._node.others, self._node.name), message)
         step.ask_again(message.id, self._node.config.timing.resend_ms)
@@ -118,7 +131,7 @@ class GiveUpRequests:
         if passing is None:
             return
         passing.taken.add(sender)
-        if self._node.config.quorums.prepared(passing.taken):
+        if self._node.quorums.prepared(passing.taken):
             self._drop(answer.id)
             self._requests.answer(step, passing.pending, GivenUp(passing.pending.request.id))
 
@@ -130,7 +143,7 @@ class GiveUpRequests:
         if passing.pending.done:
             self._drop(timer.token)
             return
-        missing = [node for node in self._node.config.nodes if node not in passing.taken]
+        missing = [node for node in self._node.nodes if node not in passing.taken]
         step.broadcast(missing, passing.message)
         step.ask_again(timer.token, self._node.config.timing.resend_ms)
 

@@ -26,14 +26,26 @@ class Granting:
     def settle(self, step: StepBuilder, pending: PendingRequest, decree: Decree) -> None:
         """Grant a decided term to a waiter if it is its own; otherwise the waiter remains queued."""
         if isinstance(pending.request, LockRequest) and _is_won(pending.request.claim, decree):
-            quorums = self._node.config.quorums
-            leased = 2 * quorums.accept > len(quorums.members)
+            leased = self._is_leased(step, decree)
             self._requests.answer(step, pending, Granted(pending.request.id, decree, leased))
 
     def grant(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
         """Grant a term to the waiters that it belongs to: a repeated request may find it decided."""
         for pending in queue.waiters:
             self.settle(step, pending, decree)
+
+    def _is_leased(self, step: StepBuilder, decree: Decree) -> bool:
+        """M15: whether every accept quorum has a node that accepted the term and started a lease.
+
+        Only what was counted here is known to have been chosen by a quorum of this epoch: one of the
+        next epoch, of which this node has not heard, may be smaller. And only what was first proposed
+        in this epoch was not chosen before: in an earlier epoch with smaller quorums the next term may
+        have been chosen too, by nodes without a lease, so that two holders would be valid.
+        """
+        quorums = self._node.quorums
+        is_of_epoch = decree.ballot.epoch == self._node.epoch.number
+        is_counted = is_of_epoch and decree.key in step.counted
+        return is_counted and 2 * quorums.accept > len(quorums.members)
 
     def tell_held(
         self,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from ...locks.terms import lease_id
 from ...types import Decree, Key, NodeId
-from ...wire.peers import LeaseAnswer
+from ...wire.leases import LeaseAnswer
 from ..step.effects import Send
 from ..step.events import ResendRead
 from ..step.node import Node
@@ -55,10 +55,11 @@ class LeaseQueries:
 
     def ask(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
         """Ask all nodes, this one included, for their leases on the term of `decree`."""
-        ask = queue.ask = Ask(self._node.tokens.ask(self), decree, list(queue.waiters))
+        epoch = self._node.epoch.number
+        ask = queue.ask = Ask(self._node.tokens.ask(self), decree, list(queue.waiters), epoch)
         self._lock_queues[ask.token] = queue
-        step.broadcast(self._node.others, ask.question())
-        step.at_once(Send(self._node.name, ask.question()))
+        step.broadcast(self._node.others, self._node.asking(ask.question()))
+        step.at_once(Send(self._node.name, self._node.asking(ask.question())))
         step.ask_again(ask.token, self._node.config.timing.resend_ms)
 
     def drop(self, queue: LockQueue) -> None:
@@ -68,17 +69,26 @@ class LeaseQueries:
             return
         del self._lock_queues[ask.token]
         self._node.tokens.close(ask.token)
-        if not ask.told and not ask.answered(self._node.config.quorums) and ask.awaited:
+        if not ask.told and not ask.answered(self._node.quorums) and ask.awaited:
             self._overtaken[ask.token] = ask
             if len(self._overtaken) > MAX_OVERTAKEN:
                 del self._overtaken[next(iter(self._overtaken))]
+
+    def on_epoch(self, step: StepBuilder) -> None:
+        """M12: ask all open questions again: an answer counts for one epoch only."""
+        for queue in list(self._lock_queues.values()):
+            if queue.ask is not None:
+                decree = queue.ask.decree
+                self.drop(queue)
+                self.ask(step, queue, decree)
+        self._overtaken.clear()
 
     def on_late_answer(self, sender: NodeId, answer: LeaseAnswer) -> None:
         """Count an answer to an overtaken question; it proves only that the node answered."""
         ask = self._overtaken.get(answer.id)
         if ask is not None:
             ask.answers[sender] = answer
-            if ask.answered(self._node.config.quorums):
+            if ask.answered(self._node.quorums):
                 ask.mark_undecided()
                 del self._overtaken[ask.token]
 
@@ -98,5 +108,5 @@ class LeaseQueries:
         queue = self._lock_queues.get(timer.token)
         if queue is not None and queue.ask is not None and not queue.ask.told:
             missing = [n for n in self._node.others if n not in queue.ask.answers]
-            step.broadcast(missing, queue.ask.question())
+            step.broadcast(missing, self._node.asking(queue.ask.question()))
             step.ask_again(queue.ask.token, self._node.config.timing.resend_ms)

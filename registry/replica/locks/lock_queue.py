@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from ...locks.terms import Ending, How, lease_id, term_of
 from ...paxos.quorums import Quorums
 from ...types import Decree, NodeId
-from ...wire.peers import AskLease, LeaseAnswer
+from ...wire.leases import AskLease, LeaseAnswer
 from ...wire.requests import LockRequest
 from ..step.pending import PendingRequest
 
@@ -28,6 +28,7 @@ class Ask(Struct, eq=False):
         token: its token.
         decree: the decree of the term.
         serves: the requests that arrived before it was asked.
+        epoch: the epoch in which it is asked: all who answer vote in that one (M12).
         answers: the answers, by node.
         told: a prepare quorum has answered, but a node of it has a lease on the term. A later answer
             may still complete a quorum without a lease.
@@ -36,6 +37,7 @@ class Ask(Struct, eq=False):
     token: int
     decree: Decree
     serves: list[PendingRequest]
+    epoch: int = 0
     answers: dict[NodeId, LeaseAnswer] = {}
     told: bool = False
 
@@ -156,9 +158,9 @@ class LockQueue(Struct, eq=False):
         """The requests that only ask who holds the lock."""
         return [pending for pending in self.waiters if not wants_it(pending)]
 
-    def expecting(self) -> list[PendingRequest]:
+    def expecting(self) -> set[PendingRequest]:
         """The requests that expect an answer even if the lock is held."""
-        return [pending for pending in self.waiters if not queues(pending)]
+        return {pending for pending in self.waiters if not queues(pending)}
 
     def can_wait(self, until_ms: float) -> bool:
         """Whether all requests wait until the lock is free, with a deadline after `until_ms`."""

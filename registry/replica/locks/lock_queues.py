@@ -17,7 +17,6 @@ Invariants kept here:
 
 from collections.abc import Callable, Sequence
 
-from ...disk import ForgottenInstance, Unserved
 from ...errors import Damaged as DamagedError
 from ...locks.leases import Leases
 from ...locks.terms import (
@@ -32,12 +31,14 @@ from ...locks.terms import (
     term_of,
 )
 from ...types import Decree, Key, NodeId
-from ...wire.peers import LeaseAnswer
+from ...unserved import ForgottenInstance, Unserved
+from ...wire.leases import LeaseAnswer
 from ...wire.requests import HolderRequest, LockRequest, Undecided
-from ..consensus.attempt import Found
+from ..consensus.attempt import Candidate, Found
 from ..consensus.coordinator import Coordinator
 from ..requests.reads import Reads
-from ..step.events import Reconsider, SlotDone, TryNextTerm
+from ..step.disk_reads import SlotDone
+from ..step.events import Reconsider, TryNextTerm
 from ..step.node import Node, refusal
 from ..step.pending import PendingRequest, PendingRequests, out_of_time
 from ..step.step_builder import Pending, StepBuilder
@@ -99,7 +100,7 @@ class LockQueues:
         self, step: StepBuilder, pending: PendingRequest, request: LockRequest | HolderRequest
     ) -> None:
         """Queue a request for the lock, or a question who holds it."""
-        if not self._node.voting:
+        if not self._node.takes_part:
             self._requests.fail(step, pending, *refusal(self._node))
             return
         queue = self._lock_queues.setdefault(request.lock, LockQueue(request.lock))
@@ -330,7 +331,7 @@ class LockQueues:
             assert isinstance(first.request, LockRequest)
             queue.candidate = first
             claim = first.request.claim.claim(key, previous)
-            self._coordinator.join(step, first, claim, self.granting.settle)
+            self._coordinator.join(step, Candidate(first, claim, self.granting.settle))
 
     # -- asking first
 
@@ -340,13 +341,15 @@ class LockQueues:
         if ask is None:
             self.asking.on_late_answer(sender, answer)
             return
+        if ask.epoch != self._node.epoch.number:
+            return  # it is asked again in the epoch that is known now (M12)
         queue = self.asking.queue(answer)
         if answer.learned is not None:
             if answer.learned.key == lease_id(ask.decree).next_key:
                 self._learn(step, (answer.learned,))  # which ends this question
             return
         ask.answers[sender] = answer
-        quorums = self._node.config.quorums
+        quorums = self._node.quorums
         if ask.next_may_be_chosen():
             self.asking.drop(queue)
             self._finish_next(step, queue, ask)
@@ -389,7 +392,7 @@ class LockQueues:
 
     def _on_held(self, step: StepBuilder, queue: LockQueue, ask: Ask) -> None:
         """Answer that the lock is held: of a prepare quorum, a node has a lease on the term."""
-        wait_ms = ask.wait_ms(self._node.config.quorums)
+        wait_ms = ask.wait_ms(self._node.quorums)
         queue.held_until_ms = step.now_ms + wait_ms
         ask.mark_undecided()
         for pending in ask.serves:
@@ -399,9 +402,10 @@ class LockQueues:
         queue.drop_finished()
         if not queue.waiters:
             self._close(step, queue)
-        elif queue.expecting():
+        elif not queue.expecting().issubset(ask.serves):
             self.latest.find(step, queue)
         else:
+            # one that was served and is indefinite waits too, as its term may yet be the next
             self._pause(step, queue, wait_ms)
 
     def _pause(self, step: StepBuilder, queue: LockQueue, wait_ms: float) -> None:

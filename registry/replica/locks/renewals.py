@@ -5,23 +5,30 @@ A keep-alive is passed to all nodes and writes nothing; those of one turn share 
 is answered when a prepare quorum has restarted its leases since it was sent, and the holder's
 validity rests on that. A node refuses it after it has accepted or learned the next term.
 
+A break is in memory alone. So it is told again to those who vote from now on, when members change,
+and to a voter that has restarted since (M10): otherwise the holder could go on with the keep-alives of
+those who never heard of it.
+
 A node renews or releases a term only after it has learned the term and checked the holder's secret.
 So no client can keep or end the term of another one. An operator's break needs no secret. A term
 without a hash, from before secrets existed, can be neither renewed nor released.
+
+S10: who does not have the secret gets one and the same answer, whether there is such a term or not.
 """
 
 from collections.abc import Callable
 from math import ceil
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ...disk import ForgottenInstance, Unserved
 from ...errors import BadRequest
 from ...locks.leases import Leases
-from ...locks.terms import How, LeaseId, term_of
+from ...locks.terms import MAX_TTL_MS, MIN_TTL_MS, How, LeaseId, term_of
 from ...paxos.instance import Instance
 from ...types import Decree, NodeId
-from ...wire.peers import AskLease, EndTerm, LeaseAnswer, Renew, Renewed
+from ...unserved import ForgottenInstance, Unserved
+from ...wire.leases import AskLease, EndTerm, LeaseAnswer, Renew, Renewed
 from ...wire.requests import Ended, EndRequest, KeepAliveRequest, Kept, Superseded
 from ..consensus.attempt import Found
 from ..feed.truncation import tell_forgotten
@@ -43,10 +50,12 @@ class Renewal(Struct, eq=False):
         message: the message to every node.
         kept: the nodes that have restarted their lease.
         refused: the nodes that have refused.
+        epoch: the epoch in which it is asked: all who answer vote in that one (M12).
     """
 
     pending: PendingRequest
     message: Renew
+    epoch: int
     kept: set[NodeId] = set()
     refused: set[NodeId] = set()
 
@@ -83,17 +92,14 @@ class Renewals:
 
         def then(step: StepBuilder, found: Found) -> None:
             held = request.lease_id
-            if not isinstance(found, Decree) or found.claim_id != held.claim_id:
+            if not isinstance(found, Decree) or not _is_opened(found, held, request.secret):
                 self._requests.answer(step, pending, Superseded(request.id))
                 return
             term = term_of(found)
-            if not term.is_opened_by(request.secret):
-                self._requests.fail(step, pending, BadRequest, _not_his_secret(held))
-                return
             token = self._node.tokens.ask(self)
             self._ask(step, pending, Renew(token, held, term.ttl_ms, term.secret_hash))
 
-        if not self._node.voting:
+        if not self._node.takes_part:
             self._requests.fail(step, pending, *refusal(self._node))
         else:
             self._reads.read(step, request.lease_id.key, pending, then)
@@ -105,22 +111,21 @@ class Renewals:
             self._requests.fail(step, pending, BadRequest, message)
             return
 
+        releases = request.ending.how is How.RELEASED
+
         def then(step: StepBuilder, found: Found) -> None:
-            if isinstance(found, ForgottenInstance):
+            held = request.lease_id
+            if isinstance(found, ForgottenInstance) and not releases:
                 self._requests.fail(step, pending, found.error, found.message)
                 return
-            if found is None or found.claim_id != request.lease_id.claim_id:
-                message = (
-                    f"term {request.lease_id.term} of {request.lease_id.lock!r} is not this claim's"
-                )
+            if not isinstance(found, Decree) or found.claim_id != held.claim_id:
+                message = _not_the_holder(held) if releases else _not_this_claim(held)
                 self._requests.fail(step, pending, BadRequest, message)
                 return
-            term = term_of(found)
-            if request.ending.how is How.RELEASED and not term.is_opened_by(request.secret):
-                message = _not_his_secret(request.lease_id)
-                self._requests.fail(step, pending, BadRequest, message)
+            if releases and not _is_opened(found, held, request.secret):
+                self._requests.fail(step, pending, BadRequest, _not_the_holder(held))
                 return
-            over = EndTerm(request.lease_id, term.ttl_ms, request.ending)
+            over = EndTerm(held, term_of(found).ttl_ms, request.ending)
             step.broadcast(self._node.others, over)
             self._requests.answer(step, pending, Ended(request.id))
             self._end(step, over)  # at once: the next in line waits for it
@@ -146,22 +151,22 @@ class Renewals:
 
     def _ask(self, step: StepBuilder, pending: PendingRequest, message: Renew) -> None:
         """Send a keep-alive to all nodes, this one included."""
-        self._renewals[message.id] = Renewal(pending, message)
-        step.broadcast((*self._node.others, self._node.name), message)
+        self._renewals[message.id] = Renewal(pending, message, self._node.epoch.number)
+        step.broadcast((*self._node.others, self._node.name), self._node.asking(message))
         step.ask_again(message.id, self._node.config.timing.resend_ms)
 
     def on_renewed(self, step: StepBuilder, sender: NodeId, answer: Renewed) -> None:
         """Count an answer: kept after a prepare quorum, superseded once no such quorum is possible."""
         renewal = self._renewals.get(answer.id)
-        if renewal is None:
+        if renewal is None or renewal.epoch != self._node.epoch.number:
             return
         (renewal.kept if answer.kept else renewal.refused).add(sender)
-        quorums = self._node.config.quorums
+        quorums = self._node.quorums
         request_id = renewal.pending.request.id
         if quorums.prepared(renewal.kept):
             self._drop(answer.id)
             self._requests.answer(step, renewal.pending, Kept(request_id))
-        elif not quorums.prepared(set(self._node.config.nodes) - renewal.refused):
+        elif not quorums.prepared(set(self._node.nodes) - renewal.refused):
             self._drop(answer.id)
             self._requests.answer(step, renewal.pending, Superseded(request_id))
 
@@ -174,9 +179,17 @@ class Renewals:
             self._drop(timer.token)
             return
         answered = renewal.kept | renewal.refused
-        missing = [node for node in self._node.config.nodes if node not in answered]
-        step.broadcast(missing, renewal.message)
+        missing = [node for node in self._node.nodes if node not in answered]
+        step.broadcast(missing, self._node.asking(renewal.message))
         step.ask_again(timer.token, self._node.config.timing.resend_ms)
+
+    def on_epoch(self, step: StepBuilder) -> None:
+        """M12: send all keep-alives again: they are kept by a quorum of one epoch."""
+        for token, renewal in list(self._renewals.items()):
+            self._drop(token)
+            if not renewal.pending.done:
+                message = replace(renewal.message, id=self._node.tokens.ask(self))
+                self._ask(step, renewal.pending, message)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Answer keep-alives of forgotten terms: a later term is decided."""
@@ -198,6 +211,13 @@ class Renewals:
                 step.now_ms, message.lease_id, message.ttl_ms, message.secret_hash
             )
             step.at_once(Send(sender, Renewed(message.id, kept)))
+
+    def tell_broken(self, step: StepBuilder, *nodes: NodeId) -> None:
+        """M10: tell these nodes which terms an operator has broken, as far as this node knows."""
+        for lease in self._leases.broken():
+            assert lease.ending is not None, "it is broken"
+            left_ms = min(max(MIN_TTL_MS, ceil(lease.until_ms - step.now_ms)), MAX_TTL_MS)
+            step.broadcast(nodes, EndTerm(lease.lease_id, left_ms, lease.ending))
 
     def on_end(self, step: StepBuilder, sender: NodeId, message: EndTerm) -> None:
         """End a term, as the node that was asked for it tells all others."""
@@ -238,5 +258,15 @@ def _is_open(following: Instance | Unserved) -> bool:
     return following.accepted is None and following.learned is None
 
 
-def _not_his_secret(held: LeaseId) -> str:
-    return f"the secret is not that of the holder of term {held.term} of {held.lock!r}"
+def _is_opened(found: Decree, held: LeaseId, secret: bytes | None) -> bool:
+    """Whether a decree is of this term, and the secret that of its holder."""
+    return found.claim_id == held.claim_id and term_of(found).is_opened_by(secret)
+
+
+def _not_the_holder(held: LeaseId) -> str:
+    """S10: the same, whether there is such a term or not."""
+    return f"the secret is not that of a holder of term {held.term} of {held.lock!r} with this claim id"
+
+
+def _not_this_claim(held: LeaseId) -> str:
+    return f"term {held.term} of {held.lock!r} is not this claim's"

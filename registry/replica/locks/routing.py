@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ...disk import ForgottenInstance
 from ...types import Decree
+from ...unserved import ForgottenInstance
 from ...wire.requests import LockRequest
 from ..step.pending import PendingRequest
 from ..step.step_builder import StepBuilder
@@ -44,6 +44,12 @@ class Locks:
         """Act on forgotten terms."""
         self._lock_queues.on_forgotten(step, gone)
         self._renewals.on_forgotten(step, gone)
+
+    def on_epoch(self, step: StepBuilder) -> None:
+        """Ask all open questions again: an answer counts for one epoch only (M12)."""
+        self._lock_queues.asking.on_epoch(step)
+        self._renewals.on_epoch(step)
+        self._giving_up.on_epoch(step)
 
     def prune(self) -> None:
         """Drop what waits for requests that are done."""

@@ -13,18 +13,35 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from ...disk import ForgottenInstance
-from ...errors import BadRequest, Disputed, NotFormed, SeriesGap, StorageFailed, error_kind
+from ...errors import (
+    BadRequest,
+    Disputed,
+    NotFormed,
+    NotMember,
+    OutcomeUnknown,
+    OverQuota,
+    SeriesGap,
+    StorageFailed,
+    Unreachable,
+    error_kind,
+)
 from ...errors import Damaged as DamagedError
 from ...keys import home, homes, series_and_slot, slot_before, slot_key
+from ...members import epoch_of
 from ...paxos.instance import Instance
-from ...types import Decree, Key, NodeId
+from ...types import Claim, Decree, Key, NodeId
+from ...unserved import ForgottenInstance
+from ...wire.members import ChangePlan
+from ...wire.peers import PassedClaim
 from ...wire.requests import ClaimNextRequest, ClaimRequest, Decreed, Failed
-from ..consensus.attempt import Found
+from ..consensus.attempt import Candidate, Found
 from ..consensus.coordinator import Coordinator
 from ..feed.learner import dispute_message
+from ..members.preflight import under_way
+from ..policy.confirming import Confirming
+from ..policy.quotas import Quotas
 from ..step.effects import Send
-from ..step.events import Coordinate
+from ..step.events import ChangeMembers, Coordinate
 from ..step.node import Node, refusal
 from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
@@ -33,7 +50,7 @@ from .reads import Reads
 AnyClaim = ClaimRequest | ClaimNextRequest
 
 # refusals for a fault of the node rather than of the claim: the next node may accept it
-_ELSEWHERE = (NotFormed, StorageFailed, DamagedError)
+_ELSEWHERE = (NotFormed, NotMember, StorageFailed, DamagedError)
 
 
 class Claims:
@@ -44,11 +61,21 @@ class Claims:
         requests: where answers go.
         coordinator: runs Paxos.
         reads: reads the previous slot of a series.
+        policies: which one is obeyed here.
+        quotas: how much each identity may freeze.
     """
 
     def __init__(
-        self, node: Node, requests: PendingRequests, coordinator: Coordinator, reads: Reads
+        self,
+        node: Node,
+        requests: PendingRequests,
+        coordinator: Coordinator,
+        reads: Reads,
+        confirming: Confirming,
+        quotas: Quotas,
     ) -> None:
+        self._policies, self._confirming = confirming.policies, confirming
+        self._quotas = quotas
         self._node = node
         self._requests = requests
         self._coordinator = coordinator
@@ -70,6 +97,35 @@ class Claims:
             self._requests.fail(step, pending, BadRequest, message)
         else:
             self._route(step, pending, request)
+
+    def change_members(self, step: StepBuilder, event: ChangeMembers) -> None:
+        """M03: propose the voters of the next epoch here; no other node can do it for us."""
+        pending = self._requests.find(event.origin, event.id)
+        if pending is None or pending.claim_id != event.claim.claim_id:
+            return  # its time is over, or its id is another's by now
+        key = event.claim.key
+        instance = step.instances[key]
+        if isinstance(instance, Instance) and instance.learned is not None:
+            self.settle(step, pending, instance.learned)
+        elif epoch_of(key) != self._node.epoch.number + 1:
+            message = f"epoch {self._node.epoch.number} is followed by another change than {key!r}"
+            self._requests.fail(step, pending, BadRequest, message)
+        elif not self._node.takes_part:
+            self._requests.fail(step, pending, *refusal(self._node))
+        elif self._confirming.refuses(step.now_ms):
+            self._requests.fail(step, pending, Unreachable, self._confirming.unconfirmed)
+        else:
+            refuse = self._leave_to_others
+            self._coordinator.join(step, Candidate(pending, event.claim, self.settle, refuse))
+
+    def _leave_to_others(self, step: StepBuilder, pending: PendingRequest, other: Decree) -> None:
+        """M03: say that somebody else's change is half done; our own may be chosen if it ever left."""
+        finding = under_way(other)
+        if pending.indefinite:
+            self._requests.fail(step, pending, OutcomeUnknown, finding.text)
+        else:
+            plan = ChangePlan(pending.request.id, self._node.epoch.number, (finding,))
+            self._requests.answer(step, pending, plan)
 
     def go_on(self, step: StepBuilder, event: Coordinate) -> None:
         """Continue a claim: route it past a node that refused it, or coordinate it here at a slot."""
@@ -174,9 +230,11 @@ class Claims:
         instance = step.instances[key]
         open_here = isinstance(instance, Instance) and instance.learned is None
         candidates = (self._node.reachable - pending.passed_over) | {self._node.name}
-        first = next(n for n in homes(key, self._node.nodes) if n in candidates)
+        in_order = (node for node in homes(key, self._node.nodes) if node in candidates)
+        first = next(in_order, self._node.name)  # no voter may be in reach of a node that is none
         to_pass = open_here or not isinstance(request, ClaimRequest)
-        if to_pass and first != self._node.name:
+        over = self._quotas.over(pending.identity, request.claim) if self._quotas.named else ""
+        if to_pass and first != self._node.name and not over:
             self._pass_on(step, pending, request, first)
         else:
             self._coordinate(step, pending, request, key)
@@ -190,7 +248,11 @@ class Claims:
         self._passed[token] = pending
         self._passed_by_key.setdefault(request.claim.key, set()).add(token)
         pending.passed_to = node
-        step.at_once(Send(node, passed))
+        # S08: as this node has proven them
+        identity, gateway = pending.identity.recorded, pending.identity.through
+        named_by = "" if gateway is None else str(gateway)
+        message = PassedClaim(passed, identity, self._policies.obeyed, named_by)
+        step.at_once(Send(node, message))
 
     # -- claims coordinated here
 
@@ -205,7 +267,7 @@ class Claims:
             self._requests.fail(step, pending, Disputed, dispute_message(key))
         elif instance.learned is not None:
             self.settle(step, pending, instance.learned)
-        elif not self._node.voting:
+        elif not self._node.takes_part:
             self._requests.fail(step, pending, *refusal(self._node))
         elif "@" in key:
             self._check_slot(step, pending, request, key)
@@ -242,7 +304,34 @@ class Claims:
         self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, key: Key
     ) -> None:
         claim = request.claim if request.claim.key == key else replace(request.claim, key=key)
-        self._coordinator.join(step, pending, claim, self.settle)
+        over = self._quotas.over(pending.identity, claim) if self._quotas.named else ""
+        if over:
+            self._refuse_if_new(step, pending, key, over)
+        else:
+            judge = self._judge
+            self._coordinator.join(step, Candidate(pending, claim, self.settle, judge=judge))
+
+    def _refuse_if_new(
+        self, step: StepBuilder, pending: PendingRequest, key: Key, over: str
+    ) -> None:
+        """A quota is for keys that are undecided: if this one is decided, the claim is answered."""
+
+        def then(step: StepBuilder, found: Found) -> None:
+            match found:
+                case None:
+                    self._requests.fail(step, pending, OverQuota, over)
+                case ForgottenInstance():
+                    self._requests.fail(step, pending, found.error, found.message)
+                case Decree():
+                    self.settle(step, pending, found)
+
+        self._reads.read(step, key, pending, then)
+
+    def _judge(self, step: StepBuilder, pending: PendingRequest, claim: Claim) -> None:
+        """What was learned since a claim began may have used up its quota."""
+        over = self._quotas.over(pending.identity, claim)
+        if over:
+            self._requests.fail(step, pending, OverQuota, over)
 
 
 def _key_of(pending: PendingRequest) -> Key:

@@ -1,6 +1,7 @@
 """One page of a list under construction, and the union of a quorum's answers. Pure."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -9,12 +10,27 @@ from ...types import Decree, Key, NodeId
 from ...wire.peers import ScanAnswer, Span
 from ...wire.requests import ListRequest
 from ..step.pending import PendingRequest
+from ..step.read_rights import Within
 from .spans import Row, row_bytes
+from .windows import Window
 
 PAGE_BYTES = 1024 * 1024
 
-Question = tuple[str, str, int]
-"""Prefix, the key after which the page begins, and the largest number of decrees."""
+
+class Question(NamedTuple):
+    """What a page is asked for.
+
+    Args:
+        prefix: what is listed.
+        after: the key after which the page begins.
+        limit: the largest number of decrees.
+        within: what of the prefix its callers may read.
+    """
+
+    prefix: str
+    after: str
+    limit: int
+    within: Within = None
 
 
 class ListRead(Struct, eq=False):
@@ -23,7 +39,10 @@ class ListRead(Struct, eq=False):
     Attributes:
         question: what they ask.
         requests: the requests.
+        window: the stretch of keys that is read: of all answers alike.
         token: ties answers to the page; 0 until its reading begins.
+        epoch: the epoch in which it is asked: all who answer vote in that one (M12).
+        counts_own: whether this node votes in that epoch itself.
         rows: the rows of this node's disk, `size` bytes in all.
         spans: the digests of these rows, which peers are asked with; empty until then.
         asked: the nodes that have been asked.
@@ -37,7 +56,10 @@ class ListRead(Struct, eq=False):
 
     question: Question
     requests: dict[PendingRequest, None] = {}
+    window: Window = Window("")
     token: int = 0
+    epoch: int = 0
+    counts_own: bool = False
     rows: list[Row] = []
     size: int = 0
     spans: tuple[Span, ...] = ()
@@ -52,7 +74,7 @@ class ListRead(Struct, eq=False):
     @property
     def full(self) -> bool:
         """Whether this node's own rows are enough for a page."""
-        return len(self.rows) >= self.question[2] or self.size >= PAGE_BYTES
+        return len(self.rows) >= self.question.limit or self.size >= PAGE_BYTES
 
     @property
     def deadline_ms(self) -> float:
@@ -83,29 +105,36 @@ class ListRead(Struct, eq=False):
         unlearned: set[Key] = set()
         for answer in self.answers.values():
             unlearned.update(key for key in answer.unlearned if within(key, self.horizon))
-            for decree in answer.learned:
-                if not within(decree.key, self.horizon):
-                    continue
+            for decree in _up_to(self.horizon, answer):
                 known = self.decrees.setdefault(decree.key, decree)
-                if known != decree:
+                if known is not decree and known != decree:
                     return known, decree
         self.unsettled = unlearned - self.decrees.keys()
         return None
 
     def page(self) -> tuple[tuple[Decree, ...], str | None]:
-        """The decrees of the page, and the key after which the next page begins; None at the end."""
+        """The decrees of the page, and the key after which the next page begins; None at the end.
+
+        That key is one that the caller may read (S64): of a decree, or accepted at some node.
+        """
         keys = sorted(self.decrees, key=sort_key)
-        page = _cut([self.decrees[key] for key in keys], self.question[2])
-        return page, page[-1].key if len(page) < len(keys) else self.horizon
+        page = _cut([self.decrees[key] for key in keys], self.question.limit)
+        goes_on = len(page) < len(keys) or self.ends_early
+        return page, page[-1].key if goes_on and page else self.horizon
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether all of the window is answered, and more can be read after it."""
+        return self.horizon is None and self.window.until is not None
 
     def moves_on(self, answer: ScanAnswer) -> bool:
         """Whether an answer covers any key of the page: one that ends earlier brings nothing."""
-        return answer.end is None or sort_key(answer.end) > sort_key(self.question[1])
+        return answer.end is None or sort_key(answer.end) > sort_key(self.question.after)
 
 
-def question_of(request: ListRequest) -> Question:
-    """The question of a request, which equal requests share."""
-    return request.prefix, request.after, request.limit
+def question_of(request: ListRequest, reads: Within) -> Question:
+    """The question of a request, which equal requests of callers with equal rights share."""
+    return Question(request.prefix, request.after, request.limit, reads)
 
 
 def horizon(answers: Iterable[ScanAnswer]) -> Key | None:
@@ -117,6 +146,14 @@ def horizon(answers: Iterable[ScanAnswer]) -> Key | None:
 def within(key: Key, end: Key | None) -> bool:
     """Whether `key` is at most `end`."""
     return end is None or sort_key(key) <= sort_key(end)
+
+
+def _up_to(horizon: Key | None, answer: ScanAnswer) -> Iterable[Decree]:
+    """The learned decrees of an answer that lie before the horizon."""
+    if horizon is None:
+        return answer.learned
+    place = sort_key(horizon)
+    return [decree for decree in answer.learned if sort_key(decree.key) <= place]
 
 
 def _cut(decrees: Sequence[Decree], limit: int) -> tuple[Decree, ...]:

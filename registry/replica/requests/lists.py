@@ -9,10 +9,17 @@ with what differs (`spans`), so a page costs them little. It asks as many peers 
 and the others if those are late. Only a few pages are under construction at a time. All other
 requests wait in a queue, where they take little memory, and leave it when they are done.
 
-Invariant: a request joins a page before the page's first read of the disk, and each page has a
-token of its own. So all answers that count for a request were asked for and given after it arrived.
+A caller that may not read all of the prefix gets pages of what it may read (S64). Nothing else is read,
+here or at peers, so what is hidden counts for no page and ends none.
+
+Invariants kept here:
+
+* a request joins a page before the page's first read of the disk, and each page has a token of its
+  own. So all answers that count for a request were asked for and given after it arrived;
+* S18: a page is begun again if its callers may read something else by a policy learned meanwhile.
 """
 
+from collections.abc import Collection, Hashable
 from functools import partial
 
 from ...disk import ScanPage
@@ -29,12 +36,14 @@ from ..feed.learner import dispute_message
 from ..step.effects import Send
 from ..step.events import Finish, FromPeer, ResendRead
 from ..step.in_turn import InTurn
-from ..step.node import Node
+from ..step.node import Node, refusal
 from ..step.pending import PendingRequest, PendingRequests
+from ..step.read_rights import ReadRights
 from ..step.step_builder import Pending, StepBuilder
 from .list_read import ListRead, Question, question_of
 from .scans import DiskScan, Scans
 from .spans import SPAN_ROWS, answer_of, spans_of
+from .windows import window
 
 MAX_ASKING = 8
 """How many pages may wait for this node's disk or for peers at a time."""
@@ -55,19 +64,26 @@ class Lists:
         requests: where answers go.
         coordinator: finishes what is in doubt.
         scans: reads this node's disk.
+        read_rights: what each caller may read.
 
     Attributes:
         span_rows: how many keys of this node a span has.
     """
 
     def __init__(
-        self, node: Node, requests: PendingRequests, coordinator: Coordinator, scans: Scans
+        self,
+        node: Node,
+        requests: PendingRequests,
+        coordinator: Coordinator,
+        scans: Scans,
+        read_rights: ReadRights,
     ) -> None:
         self.span_rows = SPAN_ROWS
         self._node = node
         self._requests = requests
         self._coordinator = coordinator
         self._scans = scans
+        self._read_rights = read_rights
         self._waiting: dict[Question, ListRead] = {}
         self._line = InTurn[PendingRequest]()
         self._reads: dict[int, ListRead] = {}
@@ -80,19 +96,38 @@ class Lists:
 
     def begin(self, step: StepBuilder, pending: PendingRequest, request: ListRequest) -> None:
         """Queue a request, together with all that ask the same."""
-        question = question_of(request)
+        if not self._node.may_count:
+            self._requests.fail(step, pending, *refusal(self._node))
+            return
+        question = question_of(request, self._read_rights.within(step, pending, request.prefix))
+        if question.within is not None and window(question.after, question.within) is None:
+            self._requests.answer(step, pending, ListPage(request.id, (), None))
+            return
+        self._join(pending, question)
+        self._begin_next(step)
+
+    def _join(self, pending: PendingRequest, question: Question) -> None:
         read = self._waiting.setdefault(question, ListRead(question))
         read.requests[pending] = None
         self._of[pending] = read
-        self._line.add(pending.origin, pending)
-        self._begin_next(step)
+        self._line.add(_caller(pending), pending)
+
+    def on_policy(self, step: StepBuilder) -> None:
+        """S18: begin the pages again whose callers may read something else now."""
+        for pending, read in list(self._of.items()):
+            request = pending.request
+            if not isinstance(request, ListRequest) or pending.done:
+                continue
+            if self._read_rights.within(step, pending, request.prefix) != read.question.within:
+                self.leave(step, pending)
+                self.begin(step, pending, request)
 
     def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
         """Remove a request, and cancel its page if no other request waits for it."""
         read = self._of.pop(pending, None)
         if read is None:
             return
-        self._line.discard(pending.origin, pending)
+        self._line.discard(_caller(pending), pending)
         del read.requests[pending]
         if read.requests:
             return
@@ -116,13 +151,18 @@ class Lists:
     def _begin(self, step: StepBuilder, read: ListRead) -> None:
         del self._waiting[read.question]
         for pending in read.requests:
-            self._line.discard(pending.origin, pending)
+            self._line.discard(_caller(pending), pending)
         read.token = self._node.tokens.ask(self)
+        read.epoch = self._node.epoch.number
+        read.counts_own = self._node.vote_epoch == read.epoch
         self._reads[read.token] = read
-        prefix, after, _ = read.question
+        found = window(read.question.after, read.question.within)
+        assert found is not None, "there is something to read"
+        read.window = found
         take, fail = partial(self._on_chunk, read), partial(self._on_unreadable, read)
-        dispute = partial(self._on_disputed, read)
-        scan = DiskScan(prefix, after, "", partial(self._is_wanted, read), take, dispute, fail)
+        wanted, dispute = partial(self._is_wanted, read), partial(self._on_disputed, read)
+        place = (read.question.prefix, found.after, found.until or "")
+        scan = DiskScan(*place, wanted, take, dispute, fail, found.within)
         self._scans.add(step, scan)
 
     @property
@@ -144,7 +184,7 @@ class Lists:
 
     def _on_unreadable(self, read: ListRead, step: StepBuilder, message: str) -> None:
         """Ask the peers alone, since the disk has a damaged record, if they can make a quorum."""
-        if len(self._node.others) < self._node.config.quorums.prepare:
+        if len(self._node.others) < self._node.quorums.prepare:
             self._drop(step, read, DamagedError, message)
             return
         read.rows = []
@@ -154,7 +194,8 @@ class Lists:
         self._drop(step, read, Disputed, dispute_message(Key(key)))
 
     def _ask_first(self, step: StepBuilder, read: ListRead, *, complete: bool) -> None:
-        read.spans = spans_of(read.rows, complete=complete, span_rows=self.span_rows)
+        sizes = (self.span_rows, read.window.until)
+        read.spans = spans_of(read.rows, *sizes, complete=complete)
         read.rows = []
         self._ask_enough(step, read)
         self._merge_if_enough(step, read)
@@ -166,7 +207,7 @@ class Lists:
         late = {node for node, until_ms in self._late.items() if step.now_ms < until_ms}
         sound = self._node.reachable - late
         expected = read.answers.keys() | (read.asked & sound)
-        lacking = self._node.config.quorums.prepare - len(expected)
+        lacking = self._node.quorums.prepare - len(self._voters(read, expected))
         if lacking <= 0:
             return
         others = [node for node in self._in_turn(read) if node not in expected]
@@ -180,9 +221,11 @@ class Lists:
         return others[first:] + others[:first]
 
     def _ask(self, step: StepBuilder, read: ListRead, nodes: list[NodeId]) -> None:
-        prefix, after, limit = read.question
+        question, asked = read.question, read.window
         left_ms = min(max(1, int(read.deadline_ms - step.now_ms)), MAX_TIMEOUT_MS)
-        step.broadcast(nodes, Scan(read.token, left_ms, prefix, after, limit, read.spans))
+        place = (question.prefix, asked.after, question.limit)
+        scan = Scan(read.token, left_ms, *place, read.spans, asked.within)
+        step.broadcast(nodes, self._node.asking(scan))
         read.asked.update(nodes)
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
@@ -194,6 +237,15 @@ class Lists:
         read.tries += 1
         self._ask(step, read, [node for node in self._node.others if node not in read.answers])
         step.ask_again(read.token, self._timeout_ms(read))
+
+    def on_epoch(self, step: StepBuilder) -> None:
+        """M12: begin all pages again for which not enough nodes have answered."""
+        for read in [read for read in self._reads.values() if not read.merged]:
+            requests = list(read.requests)
+            self._end(step, read)
+            for pending in requests:
+                if isinstance(pending.request, ListRequest) and not pending.done:
+                    self.begin(step, pending, pending.request)
 
     def on_reachable(self, step: StepBuilder) -> None:
         """Ask further nodes if a change of reachability makes that necessary."""
@@ -217,7 +269,9 @@ class Lists:
             self._merge_if_enough(step, read)
 
     def _merge_if_enough(self, step: StepBuilder, read: ListRead) -> None:
-        if not self._node.config.quorums.prepared(read.answers.keys()):
+        if read.epoch != self._node.epoch.number:
+            return  # the page is begun again in the epoch that is known now (M12)
+        if not self._node.quorums.prepared(self._voters(read, read.answers.keys())):
             return
         self._call_off(step, read)
         contradiction = read.merge()
@@ -228,6 +282,18 @@ class Lists:
             step.again(Finish(key, read.token))
         self._end_if_settled(step, read)
         self._begin_next(step)
+
+    def _voters(self, read: ListRead, answered: Collection[NodeId]) -> set[NodeId]:
+        """M12: those of these nodes that make a quorum for a page.
+
+        This node always adds what it knows, since voters leave out what it has learned as well. It is
+        one of the quorum only if it voted when the page began: one that has sealed, and is not ready,
+        may lack what was decided. So may one whose disk failed after a change of members: what it has
+        taken over may not be on the disk.
+        """
+        voters = set(self._node.nodes).intersection(answered)
+        is_sound = not self._node.failed or not read.epoch
+        return voters if read.counts_own and is_sound else voters - {self._node.name}
 
     def _on_disagreement(
         self, step: StepBuilder, read: ListRead, one: Decree, other: Decree
@@ -281,14 +347,25 @@ class Lists:
     # -- ends
 
     def _end_if_settled(self, step: StepBuilder, read: ListRead) -> None:
-        if not read.unsettled:
-            decrees, next_after = read.page()
-            requests = list(read.requests)
-            self._end(step, read)
-            for pending in requests:
-                self._requests.answer(
-                    step, pending, ListPage(pending.request.id, decrees, next_after)
-                )
+        if read.unsettled:
+            return
+        decrees, next_after = read.page()
+        requests = list(read.requests)
+        self._end(step, read)
+        if read.ends_early and not decrees:
+            self._go_on(step, read, requests)
+            return
+        for pending in requests:
+            self._requests.answer(step, pending, ListPage(pending.request.id, decrees, next_after))
+
+    def _go_on(self, step: StepBuilder, read: ListRead, requests: list[PendingRequest]) -> None:
+        """Read the next window, since there is nothing in this one that a next page could follow."""
+        assert read.window.until is not None, "more can be read"
+        question = read.question._replace(after=read.window.until)
+        for pending in requests:
+            if not pending.done:
+                self._join(pending, question)
+        self._begin_next(step)
 
     def _drop(
         self, step: StepBuilder, read: ListRead, error: type[DecreedError], message: str
@@ -312,3 +389,8 @@ class Lists:
         """Cancel the page at the nodes that were asked and have not answered."""
         for node in read.unanswered():
             step.at_once(Send(node, CancelScan(read.token)))
+
+
+def _caller(pending: PendingRequest) -> Hashable:
+    """Who has a turn: an identity over all its connections; the anonymous have one for each."""
+    return pending.identity if pending.identity.name else pending.origin

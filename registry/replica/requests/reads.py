@@ -9,19 +9,21 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
-from ...disk import ForgottenInstance, Unserved
 from ...errors import Damaged as DamagedError
-from ...errors import Disputed
+from ...errors import Disputed, Unreachable
 from ...keys import series_and_slot, slot_key
+from ...members import epoch_of
 from ...types import Decree, Key, NodeId
+from ...unserved import ForgottenInstance, Unserved
 from ...wire.peers import Query, QueryAnswer
 from ...wire.requests import Decreed, GetRequest, LatestRequest, Undecided, WaitRequest
 from ..consensus.attempt import Found, Then
 from ..consensus.coordinator import Coordinator
 from ..feed.learner import dispute_message
 from ..feed.truncation import tell_forgotten
+from ..step.disk_reads import SlotDone
 from ..step.effects import ReadLastSlot, Send
-from ..step.events import ReadOn, ResendRead, SlotDone
+from ..step.events import ReadOn, ResendRead
 from ..step.node import Node, refusal
 from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
@@ -38,12 +40,14 @@ class QuorumRead(Struct, eq=False):
         key: the key.
         pending: the request behind it.
         then: called with the decree, or with None for undecided.
+        epoch: the epoch in which it is asked: all who answer vote in that one (M12).
         answered: the nodes that hold nothing for the key.
     """
 
     key: Key
     pending: PendingRequest
     then: Then
+    epoch: int
     answered: set[NodeId] = set()
 
 
@@ -179,13 +183,13 @@ class Reads:
             self._requests.fail(step, pending, Disputed, dispute_message(key))
         elif instance.learned is not None:
             then(step, instance.learned)
-        elif not self._node.voting:
+        elif not self._node.takes_part:
             error, message = refusal(self._node)
             self._requests.fail(step, pending, error, message)
         elif instance.accepted is not None:
-            self._coordinator.follow(step, key, pending, then)
+            self._follow(step, key, pending, then)
         else:
-            self._ask(step, QuorumRead(key, pending, then))
+            self._ask(step, QuorumRead(key, pending, then, self._node.epoch.number))
 
     def on_answer(self, step: StepBuilder, sender: NodeId, answer: QueryAnswer) -> None:
         """Act on what a peer holds for the key of a question."""
@@ -194,6 +198,8 @@ class Reads:
             return
         if read.pending.done:
             self._drop(answer.id)
+        elif read.epoch != self._node.epoch.number:
+            return  # it is asked again in the epoch that is known now
         elif answer.learned is not None:
             if answer.learned.key == read.key:
                 self._learn(step, (answer.learned,))  # which ends this read too
@@ -226,8 +232,20 @@ class Reads:
             self._drop(timer.token)
             return
         missing = (node for node in self._node.others if node not in read.answered)
-        step.broadcast(missing, Query(timer.token, read.key))
+        step.broadcast(missing, self._node.asking(Query(timer.token, read.key)))
         step.ask_again(timer.token, self._resend_ms)
+
+    @property
+    def asked(self) -> Iterable[Key]:
+        """The keys of all open questions."""
+        return self._reads_by_key
+
+    def on_epoch(self, step: StepBuilder) -> None:
+        """M12: ask all open questions again: an answer counts for one epoch only."""
+        for token in list(self._reads):
+            read = self._drop(token)
+            if not read.pending.done:
+                self.read(step, read.key, read.pending, read.then)
 
     def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
         """A request is over: what was asked of the disk, or of peers, for it is called off."""
@@ -266,13 +284,14 @@ class Reads:
         self._reads[token] = read
         self._token_of[read.pending] = token
         self._reads_by_key.setdefault(read.key, set()).add(token)
-        step.broadcast(self._node.others, Query(token, read.key))
+        step.broadcast(self._node.others, self._node.asking(Query(token, read.key)))
         step.ask_again(token, self._resend_ms)
-        self._count(step, token, read, self._node.name)
+        if self._node.voting:
+            self._count(step, token, read, self._node.name)
 
     def _count(self, step: StepBuilder, token: int, read: QuorumRead, sender: NodeId) -> None:
         read.answered.add(sender)
-        if self._node.config.quorums.prepared(read.answered):
+        if self._node.quorums.prepared(read.answered):
             self._drop(token)
             self._conclude(step, read)
 
@@ -315,7 +334,14 @@ class Reads:
         if isinstance(instance, Unserved) or instance.learned is not None:
             self.read(step, read.key, read.pending, read.then)
         else:
-            self._coordinator.follow(step, read.key, read.pending, read.then)
+            self._follow(step, read.key, read.pending, read.then)
+
+    def _follow(self, step: StepBuilder, key: Key, pending: PendingRequest, then: Then) -> None:
+        """Finish a key in doubt, unless it changes members: no read may bring that about (M03)."""
+        if epoch_of(key) is None:
+            self._coordinator.follow(step, key, pending, then)
+        else:
+            self._requests.fail(step, pending, Unreachable, being_decided(key))
 
     def _answer(self, step: StepBuilder, pending: PendingRequest, found: Found) -> None:
         request_id = pending.request.id
@@ -326,3 +352,8 @@ class Reads:
                 self._requests.fail(step, pending, found.error, found.message)
             case Decree():
                 self._requests.answer(step, pending, Decreed(request_id, found))
+
+
+def being_decided(key: Key) -> str:
+    """The error message for a change of members that is half done, and that nobody finishes (M03)."""
+    return f"{key!r} is being decided; ask again later"

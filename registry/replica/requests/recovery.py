@@ -4,14 +4,17 @@ A node that has held an acceptance without its outcome for some time finishes th
 list has the keys in doubt that it met finished before it answers (design 5 and 6).
 """
 
-from ...disk import ForgottenInstance, Unserved
+from ...errors import Unreachable
+from ...members import epoch_of
 from ...paxos.instance import Instance
+from ...unserved import ForgottenInstance, Unserved
 from ..consensus.acceptor import Acceptors
 from ..consensus.coordinator import Coordinator
 from ..step.events import Finish
 from ..step.node import Node, refusal
 from ..step.step_builder import StepBuilder
 from .lists import Lists
+from .reads import being_decided
 
 FINISH_AT_A_TIME = 256
 
@@ -50,6 +53,8 @@ class Finishing:
             self._finish_for_list(step, event, event.token)
             return
         instance = step.instances[event.key]
+        if epoch_of(event.key) is not None:
+            return  # a change of members is finished by who asked for it, or not at all (M03)
         if self._node.voting and isinstance(instance, Instance) and instance.learned is None:
             self._coordinator.finish(step, event.key)
 
@@ -61,7 +66,9 @@ class Finishing:
             self._lists.give_up(step, token, instance.error, instance.message)
         elif instance.learned is not None:
             self._lists.settle(step, event, instance.learned)
-        elif self._node.voting:
+        elif epoch_of(event.key) is not None:  # nor does a list finish it (M03)
+            self._lists.give_up(step, token, Unreachable, being_decided(event.key))
+        elif self._node.takes_part:
             self._lists.finish(step, event)
         else:
             self._lists.give_up(step, token, *refusal(self._node))

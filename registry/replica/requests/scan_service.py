@@ -6,6 +6,9 @@ or the peer has cancelled it.
 Invariant (design 6): an answer was read after the scan arrived. It reports every key in its range
 that this node has accepted or learned, except spans in which the requester has learned exactly the
 same (`spans`). So a peer's answer is as good as its whole page.
+
+Invariant (S64): what the requester's caller may not read is neither read nor reported, and counts for
+no limit, so an answer never ends at a key that the caller may not read.
 """
 
 from msgspec import Struct
@@ -99,4 +102,5 @@ class ScanService:
             del of_sender[scan.id]
 
         until = scan.spans[-1].end or ""
-        return DiskScan(scan.prefix, scan.after, until, wanted, take, give_up, give_up)
+        place = (scan.prefix, scan.after, until)
+        return DiskScan(*place, wanted, take, give_up, give_up, scan.within)

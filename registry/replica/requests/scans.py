@@ -14,13 +14,13 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from ...disk import ScanPage
+from ..step.disk_reads import ScanDone
 from ..step.effects import ReadScan
-from ..step.events import ScanDone
 from ..step.node import Node
 from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
 
-CHUNK_ROWS = 128
+CHUNK_ROWS = 256
 CHUNK_BYTES = 256 * 1024
 
 
@@ -31,6 +31,7 @@ class DiskScan(Struct, eq=False):
         prefix: where to read.
         after: the key after which to read; advances with each chunk.
         until: the last key to read; empty for the end of the prefix.
+        within: only what is under these prefixes is read; empty: all of it.
         wanted: whether the scan is still waited for.
         take: called with each chunk without disputed keys; returns whether to continue. A complete
             chunk is the last.
@@ -45,6 +46,7 @@ class DiskScan(Struct, eq=False):
     take: Callable[[StepBuilder, ScanPage], bool]
     dispute: Callable[[StepBuilder, str], None]
     fail: Callable[[StepBuilder, str], None]
+    within: tuple[str, ...] = ()
 
 
 class Scans:
@@ -118,6 +120,5 @@ class Scans:
     def _read(self, step: StepBuilder, scan: DiskScan) -> None:
         token = self._node.tokens.read(self)
         self._reading = (token, scan)
-        step.read(
-            ReadScan(token, scan.prefix, scan.after, self.chunk_rows, CHUNK_BYTES, scan.until)
-        )
+        where = (scan.prefix, scan.after, self.chunk_rows, CHUNK_BYTES, scan.until, scan.within)
+        step.read(ReadScan(token, *where))

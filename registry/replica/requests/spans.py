@@ -16,8 +16,8 @@ from msgspec.msgpack import Encoder
 from ...disk import ScanPage
 from ...keys import sort_key
 from ...paxos.instance import Instance
-from ...types import Decree, Key
-from ...wire.peers import DIGEST_BYTES, ScanAnswer, Span
+from ...types import DIGEST_BYTES, Decree, Key
+from ...wire.peers import ScanAnswer, Span
 
 SPAN_ROWS = 32
 """How many keys of the requester a span has: all of them are sent if one differs."""
@@ -27,13 +27,16 @@ _encode = Encoder().encode
 
 
 def spans_of(
-    rows: Sequence[Row], *, complete: bool, span_rows: int = SPAN_ROWS
+    rows: Sequence[Row], span_rows: int = SPAN_ROWS, until: Key | None = None, *, complete: bool
 ) -> tuple[Span, ...]:
-    """The spans of these rows; the last one has no end if the rows reach the end of the prefix."""
+    """The spans of these rows; the last one ends at `until` if the rows are complete.
+
+    Without `until` it has no end: it goes to the end of the prefix.
+    """
     parts = [rows[at : at + span_rows] for at in range(0, len(rows), span_rows)] or [rows]
     spans = [Span(_end(part), _digest(part)) for part in parts]
     if complete:
-        spans[-1] = Span(None, spans[-1].digest)
+        spans[-1] = Span(until, spans[-1].digest)
     return tuple(spans)
 
 
@@ -60,11 +63,17 @@ class Comparison:
 
     def __init__(self, spans: Sequence[Span], limit: int, max_bytes: int) -> None:
         self._spans = deque(spans)
+        self._place = self._end_place()
         self._limit, self._max_bytes = limit, max_bytes
         self._told: list[Row] = []
         self._rows: list[Row] = []
-        self._bytes = 0
+        self._bytes = self._told_bytes = 0
         self._cut_at: Key | None = None
+
+    def _end_place(self) -> bytes | None:
+        """Where the present span ends, in the order of keys; None if that is the end of the prefix."""
+        end = self._spans[0].end if self._spans else None
+        return None if end is None else sort_key(end)
 
     @property
     def over(self) -> bool:
@@ -88,8 +97,7 @@ class Comparison:
     def _end_before(self, key: Key) -> None:
         """End the spans that lie before this key."""
         while not self.over:
-            end = self._spans[0].end
-            if end is None or sort_key(key) <= sort_key(end):
+            if self._place is None or sort_key(key) <= self._place:
                 return
             self._end_span()
 
@@ -106,11 +114,13 @@ class Comparison:
     def _end_span(self) -> None:
         """Report all rows of the span, unless the requester has learned exactly the same."""
         span = self._spans.popleft()
+        self._place = self._end_place()
         rows, self._rows = self._rows, []
         if _is_settled(rows) and _digest(rows) == span.digest:
-            self._bytes -= sum(map(row_bytes, rows))
+            self._bytes = self._told_bytes
         else:
             self._told += rows
+            self._told_bytes = self._bytes
 
 
 def _is_settled(rows: Sequence[Row]) -> bool:

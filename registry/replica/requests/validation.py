@@ -10,6 +10,8 @@ from ...errors import BadRequest
 from ...keys import parse_key, parse_prefix, parse_readable, parse_series, slot_key
 from ...locks.terms import parse_lock
 from ...types import Key
+from ...wire.marks import MarkRequest
+from ...wire.members import ChangeRequest, MembersRequest
 from ...wire.requests import (
     Cancel,
     ClaimNextRequest,
@@ -23,11 +25,13 @@ from ...wire.requests import (
     LatestRequest,
     ListRequest,
     LockRequest,
+    PolicyRequest,
     Request,
     StatusRequest,
     WaitRequest,
     WatchRequest,
 )
+from ...wire.scrub import ScrubRequest
 from ..step.events import Misnamed
 
 
@@ -62,7 +66,9 @@ def check_names(request: Request) -> None:
             parse_lock(request.lock)
         case KeepAliveRequest() | EndRequest():
             parse_lock(request.lease_id.lock)
-        case StatusRequest() | Cancel() | ClientPing():
+        case StatusRequest() | Cancel() | ClientPing() | ScrubRequest() | MarkRequest():
+            pass
+        case MembersRequest() | ChangeRequest() | PolicyRequest():
             pass
         case _:
             assert_never(request)

@@ -10,7 +10,8 @@ The server, the simulator and the tests all keep this contract:
    the batch fails, nothing of `after` ever leaves, and the node gets a `WriteFailed` event.
 4. `reads` read durable state, after 2. Their results come back as events. A read that is
    `called_off` need not be done; if it is, its result is ignored.
-5. `again` goes into the next step, with the instances that it needs.
+5. `audit` is written to the audit log before anything else leaves: no answer without its line (S22).
+6. `again` goes into the next step, with the instances that it needs.
 
 So an answer cannot leave before its record is on disk: `after` is the only list that it may be put
 in.
@@ -18,9 +19,11 @@ in.
 
 from msgspec import Struct
 
+from ...audit import AuditRecord
 from ...disk import Record
+from ...policy.document import Policy
 from ...types import NodeId, Value
-from ...wire.handshake import PeerRecall, PeerWelcome, Refusal
+from ...wire.handshake import DirectoryRefusal, PeerRecall, PeerWelcome, Refusal
 from ...wire.peers import PeerMessage
 from ...wire.requests import Answer, Decreed, Failed
 from .events import Connection, Event, Link, Origin, Timer
@@ -60,7 +63,7 @@ class Reject(Value, frozen=True, tag=True):
 
     link: Link
     node: NodeId
-    refusal: Refusal
+    refusal: Refusal | DirectoryRefusal
 
 
 class AskPast(Value, frozen=True, tag=True):
@@ -75,7 +78,31 @@ class AskPast(Value, frozen=True, tag=True):
     message: PeerRecall
 
 
-Outgoing = Send | Reply | Welcome | UseLink | Reject | AskPast
+class Announce(Value, frozen=True, tag=True):
+    """The members or their addresses have changed: keep links to those that are needed now.
+
+    Args:
+        moved: these have told other addresses, and are dialled there at once.
+    """
+
+    moved: tuple[NodeId, ...]
+
+
+class PolicyObeyed(Value, frozen=True, tag=True):
+    """This node obeys another policy from this step on: what the server keeps of it is to change too.
+
+    The policy that a node knows when it starts is told by no effect: it is `Policies.enforced`.
+
+    Args:
+        number: of the policy.
+        policy: what it says.
+    """
+
+    number: int
+    policy: Policy
+
+
+Outgoing = Send | Reply | Welcome | UseLink | Reject | AskPast | Announce | PolicyObeyed
 
 
 class SetTimer(Value, frozen=True):
@@ -87,7 +114,10 @@ class SetTimer(Value, frozen=True):
 
 
 class ReadScan(Value, frozen=True, tag=True):
-    """Read instances under a prefix, up to `until` if it is given. The result is a `ScanDone`."""
+    """Read instances under a prefix, up to `until` if it is given. The result is a `ScanDone`.
+
+    If `within` is given, only what is under one of these prefixes is read; each is below `prefix`.
+    """
 
     token: int
     prefix: str
@@ -95,15 +125,20 @@ class ReadScan(Value, frozen=True, tag=True):
     limit: int
     max_bytes: int
     until: str = ""
+    within: tuple[str, ...] = ()
 
 
 class ReadFeed(Value, frozen=True, tag=True):
-    """Read the node's own feed, for a requester or for the node itself. The result is a `FeedDone`."""
+    """Read the node's own feed, for a requester or for the node itself. The result is a `FeedDone`.
+
+    Of the entries below `known_below`, those of reserved keys are enough.
+    """
 
     token: int
     start: int
     limit: int
     requester: Origin | None = None
+    known_below: int = 0
 
 
 class ReadLastSlot(Value, frozen=True, tag=True):
@@ -114,7 +149,15 @@ class ReadLastSlot(Value, frozen=True, tag=True):
     requester: Origin | None = None
 
 
-Read = ReadScan | ReadFeed | ReadLastSlot
+class ReadChecked(Value, frozen=True, tag=True):
+    """Check what lies on the disk from `position` on. The result is a `CheckDone`."""
+
+    token: int
+    position: bytes
+    max_bytes: int
+
+
+Read = ReadScan | ReadFeed | ReadLastSlot | ReadChecked
 
 
 class Effects(Struct):
@@ -133,6 +176,7 @@ class Effects(Struct):
     again: list[Event] = []
     notices: list[str] = []
     alarms: list[str] = []
+    audit: list[AuditRecord] = []
 
     def unanswered(self) -> tuple[tuple[Origin, int], ...]:
         """The requests with an answer in `after`; `WriteFailed` names them if the batch fails."""

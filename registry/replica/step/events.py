@@ -1,10 +1,14 @@
 """What can happen to a node. The time comes with each step; the node reads no clock."""
 
-from ...disk import FeedEntry, ScanPage
-from ...types import Decree, Key, NodeId, Value
-from ...wire.handshake import Incarnation, PeerIdentity
+from ...identity import ANONYMOUS, Identity
+from ...locks.restored import Restoration
+from ...types import Claim, Decree, Key, NodeId, Value
+from ...wire.handshake import VERSION, Incarnation, PeerIdentity
+from ...wire.marks import FeedMark
 from ...wire.peers import PeerMessage
 from ...wire.requests import ClaimNextRequest, ClaimRequest, Request
+from ...wire.status import CertificateStatus
+from .disk_reads import CheckDone, FeedDone, ReadFailed, ScanDone, SlotDone
 
 Connection = int
 """The server's number for a client's connection; used once in an incarnation of the node."""
@@ -42,11 +46,12 @@ class Misnamed(Value, frozen=True, tag=True):
 class FromClient(Value, frozen=True, tag=True):
     """Requests came from a client: all of one frame, or the part of it that this turn takes.
 
-    Their names are checked (`validation.named`).
+    Their names are checked (`validation.named`). The identity is that of the connection (S07).
     """
 
     connection: Connection
     requests: tuple[Request | Misnamed, ...]
+    identity: Identity = ANONYMOUS
 
 
 class ClientGone(Value, frozen=True, tag=True):
@@ -75,12 +80,14 @@ class Greeted(Value, frozen=True, tag=True):
         identity: its identity.
         recall: which of our incarnations it remembers; 0 if it remembers none.
         past: the incarnation of its directory that we asked it for; None if we have not asked yet.
+        version: the protocol version that both sides speak.
     """
 
     link: Link
     identity: PeerIdentity
     recall: int
     past: Incarnation | None
+    version: int = VERSION
 
 
 class Welcomed(Value, frozen=True, tag=True):
@@ -90,11 +97,48 @@ class Welcomed(Value, frozen=True, tag=True):
         link: the connection.
         identity: its identity.
         past: the incarnation of its directory that our hello asked for.
+        signing_key: the public key of its directory.
+        restoration: how it says that its formation was restored; None if it was not.
     """
 
     link: Link
     identity: PeerIdentity
     past: Incarnation | None
+    signing_key: bytes
+    restoration: Restoration | None = None
+
+
+class Dialled(Value, frozen=True, tag=True):
+    """A node was dialled, and the outcome is news; of a voter only that it is not proven there.
+
+    Args:
+        node: the node; this one itself, if nobody dials it though it is linked to others.
+        fault: why it was not reached; empty if it was.
+    """
+
+    node: NodeId
+    fault: str
+
+
+class LinksSecured(Value, frozen=True, tag=True):
+    """How this node's connections are secured is news; for operators alone.
+
+    Args:
+        expires_ms: when the first of its certificate and CAs expires, since 1970; None without TLS.
+        fault: what is wrong with that; empty if nothing is.
+        certificates: its own, of its CAs, and of those that are connected.
+    """
+
+    expires_ms: int | None = None
+    fault: str = ""
+    certificates: tuple[CertificateStatus, ...] = ()
+
+
+class Left(Value, frozen=True, tag=True):
+    """The connection on which a node greeted us has ended; it may have made another one."""
+
+    link: Link
+    node: NodeId
 
 
 class Reachable(Value, frozen=True, tag=True):
@@ -116,35 +160,6 @@ class WriteFailed(Value, frozen=True, tag=True):
 
     reason: str
     lost: tuple[tuple["Origin", int], ...]
-
-
-class ScanDone(Value, frozen=True, tag=True):
-    """The result of a `ReadScan` effect."""
-
-    token: int
-    page: ScanPage
-
-
-class FeedDone(Value, frozen=True, tag=True):
-    """The result of a `ReadFeed` effect: entries, and the index after the last one."""
-
-    token: int
-    entries: tuple[FeedEntry, ...]
-    next_index: int
-
-
-class SlotDone(Value, frozen=True, tag=True):
-    """The result of a `ReadLastSlot` effect."""
-
-    token: int
-    slot: int
-
-
-class ReadFailed(Value, frozen=True, tag=True):
-    """A read effect met a damaged record."""
-
-    token: int
-    message: str
 
 
 # -- timers of the node
@@ -196,6 +211,10 @@ class PullFeeds(Value, frozen=True, tag=True):
     """Check whether a peer's feed has grown."""
 
 
+class ConfirmPolicy(Value, frozen=True, tag=True):
+    """S14: ask the voters again whether one of them knows a newer policy."""
+
+
 class Reconsider(Value, frozen=True, tag=True):
     """Time for the queue of `lock` to act again, if this serial is its newest."""
 
@@ -203,8 +222,24 @@ class Reconsider(Value, frozen=True, tag=True):
     serial: int
 
 
+class ScrubOn(Value, frozen=True, tag=True):
+    """Time for the next page of a scrub, if this serial is its newest."""
+
+    serial: int
+
+
 Timer = (
-    Expire | Resend | Retry | ResendBatch | SendBatch | ResendRead | Sweep | PullFeeds | Reconsider
+    Expire
+    | Resend
+    | Retry
+    | ResendBatch
+    | SendBatch
+    | ResendRead
+    | Sweep
+    | PullFeeds
+    | ConfirmPolicy
+    | Reconsider
+    | ScrubOn
 )
 
 
@@ -241,6 +276,13 @@ class Coordinate(Value, frozen=True, tag=True):
     reroute: bool
 
 
+class Confirmed(Value, frozen=True, tag=True):
+    """The policy is confirmed: open a request that has waited for that (S15)."""
+
+    origin: "Origin"
+    request: Request
+
+
 class ReadOn(Value, frozen=True, tag=True):
     """Continue the search for the last slot of a series at `key`, for a pending request."""
 
@@ -251,10 +293,22 @@ class ReadOn(Value, frozen=True, tag=True):
 
 
 class FetchOn(Value, frozen=True, tag=True):
-    """Continue to answer a peer's fetch."""
+    """Continue to send decrees to a peer."""
 
     sender: NodeId
     keys: tuple[Key, ...]
+
+
+class FollowFloor(Value, frozen=True, tag=True):
+    """Continue to follow a floor that a peer's feed tells (M16).
+
+    Args:
+        last: the last term below the floor.
+        unchecked: the terms from this one on and below the floor are learned here.
+    """
+
+    last: Key
+    unchecked: int
 
 
 class TryNextTerm(Value, frozen=True, tag=True):
@@ -264,6 +318,79 @@ class TryNextTerm(Value, frozen=True, tag=True):
     term: int
 
 
+class EpochChanged(Value, frozen=True, tag=True):
+    """This node has sealed or has become ready: what waits for voters asks again (M10, M12)."""
+
+
+class TakenOver(Value, frozen=True, tag=True):
+    """Enough was shown to be ready for an epoch, but nothing sound for these keys (M18)."""
+
+    keys: tuple[Key, ...]
+
+
+class Shown(Value, frozen=True, tag=True):
+    """Pages may have shown soundly by now what was accepted for these withheld keys (M18)."""
+
+    keys: tuple[Key, ...]
+
+
+class SeatRecorded(Value, frozen=True, tag=True):
+    """A peer's readiness for an epoch is durable here, so its votes in that epoch count (M22).
+
+    Args:
+        node: the peer.
+        incarnation: of the peer, in which it told that.
+        ready: the epoch; -1 if it is ready for none.
+    """
+
+    node: NodeId
+    incarnation: int
+    ready: int
+
+
+class ChangeMembers(Value, frozen=True, tag=True):
+    """Propose a change of members for a request that was judged; the claim is a ``$members@k``'s."""
+
+    origin: "Origin"
+    id: int
+    claim: Claim
+
+
+class Seeded(Value, frozen=True, tag=True):
+    """Some decrees of a seed: a snapshot from which a node that joins learns.
+
+    Args:
+        formation: the formation that it was taken from.
+        decrees: the decrees; they are chosen in that formation.
+        is_last: whether there are no more.
+        count: with the last of them, how many decrees the seed has.
+        marks: with the last of them, how far the feeds of voters are in it.
+    """
+
+    formation: bytes
+    decrees: tuple[Decree, ...]
+    is_last: bool
+    count: int = 0
+    marks: tuple[FeedMark, ...] = ()
+
+
+class ScrubDue(Value, frozen=True, tag=True):
+    """Time to scrub the disk."""
+
+
+class UnmatchedDecrees(Value, frozen=True, tag=True):
+    """A peer has learned these decrees, and this node's disk has shown no such decrees to a scrub."""
+
+    sender: NodeId
+    decrees: tuple[Decree, ...]
+
+
+class Named(Value, frozen=True, tag=True):
+    """The node's whole feed was read for these keys, which a scrub has not found learned here."""
+
+    keys: tuple[Key, ...]
+
+
 Origin = Connection | NodeId
 """The requester: a client's connection, or a node that forwarded a claim."""
 
@@ -271,12 +398,24 @@ ReadOrRest = (
     ScanDone
     | FeedDone
     | SlotDone
+    | CheckDone
     | ReadFailed
     | Finish
     | Coordinate
+    | Confirmed
     | ReadOn
     | FetchOn
+    | FollowFloor
     | TryNextTerm
+    | EpochChanged
+    | TakenOver
+    | Shown
+    | SeatRecorded
+    | ChangeMembers
+    | Seeded
+    | ScrubDue
+    | UnmatchedDecrees
+    | Named
 )
 """Results of the node's disk reads, and work that it left for the next step."""
 
@@ -287,6 +426,9 @@ Event = (
     | Crowded
     | Greeted
     | Welcomed
+    | Left
+    | Dialled
+    | LinksSecured
     | Reachable
     | WriteFailed
     | Fired

@@ -7,26 +7,24 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from .events import Origin
-
 T = TypeVar("T", bound=Hashable)
 
 
 class InTurn(Generic[T]):
-    """One queue for each requester; None stands for the node itself."""
+    """One queue for each requester: a client, a node, an address; None stands for the node itself."""
 
     def __init__(self) -> None:
         # ordered dicts: finding the first item of a plain dict is slow after many have been removed
-        self._lines: OrderedDict[Origin | None, OrderedDict[T, None]] = OrderedDict()
+        self._lines: OrderedDict[Hashable, OrderedDict[T, None]] = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self._lines)
 
-    def add(self, requester: Origin | None, item: T) -> None:
+    def add(self, requester: Hashable, item: T) -> None:
         """Put an item at the end of its requester's queue."""
         self._lines.setdefault(requester, OrderedDict())[item] = None
 
-    def discard(self, requester: Origin | None, item: T) -> None:
+    def discard(self, requester: Hashable, item: T) -> None:
         """Remove an item, if it is there."""
         line = self._lines.get(requester)
         if line is not None:

@@ -9,13 +9,29 @@ leave later, since the coordinator never proposes a claim that is done. Otherwis
 *unknown*.
 """
 
+from collections.abc import Callable
 from itertools import islice
 from typing import assert_never
 
 from msgspec import Struct
 
-from ...errors import Busy, DecreedError, Forgotten, OutcomeUnknown, Unreachable
-from ...types import NodeId
+from ...audit import Asked, denial, is_told, told_kinds, told_of
+from ...config import AuditTerms
+from ...errors import (
+    Busy,
+    DecreedError,
+    Denied,
+    Forgotten,
+    LockHeld,
+    OutcomeUnknown,
+    Unreachable,
+)
+from ...identity import ANONYMOUS, Identity
+from ...policy.document import Right
+from ...policy.needs import need_of
+from ...types import Claim, Decree, NodeId, Outcome, outcome
+from ...wire.marks import MarkTold
+from ...wire.members import ChangePlan, ChangeRequest, MembersReport, MembersRequest
 from ...wire.requests import (
     Answer,
     Cancel,
@@ -38,12 +54,16 @@ from ...wire.requests import (
     ListPage,
     ListRequest,
     LockRequest,
+    PolicyApplied,
+    PolicyRequest,
+    Request,
     Superseded,
     Undecided,
     WaitRequest,
     WatchPage,
     WatchRequest,
 )
+from ...wire.scrub import ScrubReport
 from ...wire.status import StatusReport
 from .effects import Outgoing, Reply, Send
 from .events import Connection, Expire, Origin
@@ -56,6 +76,8 @@ ones.
 
 A request may end that much late. A client gives the node less time than it has itself, by more than
 that, so the node answers before the client stops waiting."""
+
+USUAL_AUDIT = AuditTerms()
 
 CROWDED = (
     "too many requests wait at this node, and most of them on this connection: wait for fewer at a time"
@@ -76,6 +98,9 @@ Lasting = (
     | EndRequest
     | HolderRequest
     | GiveUpRequest
+    | ChangeRequest
+    | MembersRequest
+    | PolicyRequest
 )
 
 
@@ -91,7 +116,9 @@ class PendingRequest(Struct, eq=False):
         passed_over: nodes that refused it, or were suspected while they worked on it.
         indefinite: an accept for its claim may have left, here or elsewhere.
         undecided: a quorum answered after the request arrived, and there was no decree.
+        hides: its answer may not tell what somebody else has frozen or holds.
         done: answered, expired or abandoned; no part works on it any more.
+        identity: whose request it is.
     """
 
     origin: Origin
@@ -102,7 +129,9 @@ class PendingRequest(Struct, eq=False):
     passed_over: frozenset[NodeId] = frozenset()
     indefinite: bool = False
     undecided: bool = False
+    hides: bool = False
     done: bool = False
+    identity: Identity = ANONYMOUS
 
     @property
     def claim_id(self) -> bytes | None:
@@ -110,6 +139,8 @@ class PendingRequest(Struct, eq=False):
         match self.request:
             case ClaimRequest() | ClaimNextRequest() | LockRequest():
                 return self.request.claim.claim_id
+            case ChangeRequest() | PolicyRequest():
+                return self.request.claim_id
             case _:
                 return None
 
@@ -128,9 +159,18 @@ class PendingRequests:
 
     If a client repeats an id by mistake, the id names the later request, and both stay pending
     until each is over or their connection ends.
+
+    Args:
+        audit: what the audit log is told.
+
+    Attributes:
+        told: the kinds of requests of which the audit log is told.
+        obeyed: gives the number of the policy that is obeyed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, audit: AuditTerms = USUAL_AUDIT) -> None:
+        self.told = told_kinds(audit.claims)
+        self.obeyed: Callable[[], int] = lambda: 0
         self._by_origin: dict[Origin, dict[PendingRequest, None]] = {}
         self._by_id: dict[tuple[Origin, int], PendingRequest] = {}
         self._buckets: dict[int, dict[PendingRequest, None]] = {}
@@ -145,12 +185,14 @@ class PendingRequests:
         """What is not over; see `Replica.pending_work`."""
         return {"requests": self.all(), "deadlines": self._buckets}
 
-    def open(self, step: StepBuilder, origin: Origin, request: Lasting) -> PendingRequest:
+    def open(
+        self, step: StepBuilder, origin: Origin, request: Lasting, identity: Identity = ANONYMOUS
+    ) -> PendingRequest:
         """A request has arrived; its time starts to run."""
         deadline_ms = step.now_ms + request.timeout_ms
         step_ms = COARSE_MS if request.timeout_ms >= LONG_MS else FINE_MS
         end_ms = (int(deadline_ms) // step_ms + 1) * step_ms
-        pending = PendingRequest(origin, request, deadline_ms, end_ms)
+        pending = PendingRequest(origin, request, deadline_ms, end_ms, identity=identity)
         self._by_origin.setdefault(origin, {})[pending] = None
         self._by_id[origin, request.id] = pending
         bucket = self._buckets.get(end_ms)
@@ -185,18 +227,52 @@ class PendingRequests:
         if pending.done:
             return
         self._close(pending)
-        outgoing = address(pending.origin, answer)
-        match answer:
+        if type(pending.request) in self.told:
+            self.tell(step, pending.origin, pending.request, answer, pending.identity)
+        shown = hidden(pending.request, answer, pending.identity) if pending.hides else answer
+        if type(shown) is Failed and shown.code == Denied.code:
+            asked = (pending.origin, pending.request, pending.identity)
+            self.tell_denial(step, *asked, reads=shown is not answer)
+        outgoing = address(pending.origin, shown)
+        match shown:
             case Decreed() | Granted() | HeldBy() | Failed() | Undecided() | StatusReport():
                 step.at_once(outgoing)
-            case Kept() | Superseded() | Ended() | GivenUp() | ClientPong():
+            case Kept() | Superseded() | Ended() | GivenUp() | ClientPong() | MarkTold():
                 step.at_once(outgoing)
-            case ListPage():
+            case ListPage() | ChangePlan() | MembersReport() | ScrubReport() | PolicyApplied():
                 step.at_once(outgoing)
             case WatchPage():
                 (step.after if durable else step.at_once)(outgoing)
             case _:
-                assert_never(answer)
+                assert_never(shown)
+
+    def answer_at_once(
+        self,
+        step: StepBuilder,
+        origin: Origin,
+        request: Lasting,
+        decree: Decree,
+        identity: Identity,
+        *,
+        hides: bool,
+    ) -> None:
+        """Answer a request that was not opened, from a decree that is learned here.
+
+        Args:
+            step: the step in which it is answered.
+            origin: whose request it is.
+            request: what it asks for.
+            decree: of its key.
+            identity: whose request it is.
+            hides: whether that one may not read the key.
+        """
+        answer = Decreed(request.id, decree)
+        if type(request) in self.told:
+            self.tell(step, origin, request, answer, identity)
+        shown = hidden(request, answer, identity) if hides else answer
+        if type(shown) is Failed and shown.code == Denied.code:
+            self.tell_denial(step, origin, request, identity, reads=True)
+        step.at_once(address(origin, shown))
 
     def fail(
         self, step: StepBuilder, pending: PendingRequest, error: type[DecreedError], message: str
@@ -210,11 +286,52 @@ class PendingRequests:
             error, message = OutcomeUnknown, f"an earlier try may yet succeed; then: {message}"
         self.answer(step, pending, Failed(pending.request.id, error.code, message))
 
-    def abandon(self, origin: Connection) -> list[PendingRequest]:
+    def tell(
+        self,
+        step: StepBuilder,
+        origin: Origin,
+        request: Lasting,
+        answer: Answer | None,
+        identity: Identity,
+    ) -> None:
+        """Tell the audit log how a request of a client ended, if it is one of which that is told.
+
+        A claim that was passed on is told by the node whose client made it.
+        """
+        if isinstance(origin, int) and isinstance(request, Asked) and is_told(request):
+            step.audit(told_of(request, answer, origin, identity.acting_for))
+
+    def tell_denial(
+        self,
+        step: StepBuilder,
+        origin: Origin,
+        request: Request,
+        identity: Identity,
+        *,
+        reads: bool = False,
+    ) -> None:
+        """Tell the audit log that a client lacks a right (S22).
+
+        Args:
+            step: the step in which it is answered.
+            origin: whose request it is; one that was passed on is told by the node that has its client.
+            request: what it asked for.
+            identity: for whom.
+            reads: whether it is only what the answer would tell that it may not read.
+        """
+        need = need_of(request)
+        if need is not None and isinstance(origin, int):
+            right, path = (Right.READ, need.shows) if reads else (need.right, need.name)
+            asked = (origin, right.value, path, self.obeyed(), identity.acting_for)
+            step.audit(denial(*asked))
+
+    def abandon(self, step: StepBuilder, origin: Connection) -> list[PendingRequest]:
         """Close the requests of a requester that is gone, and return them."""
         requests = list(self._by_origin.get(origin, {}))
         for pending in requests:
             self._close(pending)
+            if type(pending.request) in self.told:
+                self.tell(step, origin, pending.request, None, pending.identity)
         return requests
 
     def cancel(self, step: StepBuilder, origin: Origin, cancel: Cancel) -> PendingRequest | None:
@@ -254,6 +371,35 @@ class PendingRequests:
         bucket = self._buckets.get(pending.bucket)
         if bucket is not None:
             bucket.pop(pending, None)
+
+
+def hidden(request: Request, answer: Answer, caller: Identity) -> Answer:
+    """An answer without what its caller may not read: another's decree, another's hold of a lock."""
+    match request, answer:
+        case ((ClaimRequest() | ClaimNextRequest()), Decreed()):
+            return _hidden_decree(request.claim, answer, caller)
+        case LockRequest(), HeldBy():
+            message = "somebody else holds the lock; to see who takes the right 'read'"
+            return Failed(answer.id, LockHeld.code, message)
+        case _:
+            return answer
+
+
+def _hidden_decree(claim: Claim, answer: Decreed, caller: Identity) -> Answer:
+    """S09: a claim's own decree is told to who made it; a claim id is known to all who have read one.
+
+    It may be the caller's own try under another identity, such as a token before, so then the outcome
+    is not known. Callers without a name cannot prove to be the same one: they must know all the words.
+    """
+    decree = answer.decree
+    if decree.claim_id != claim.claim_id:
+        message = "another claim came first; what it froze takes the right 'read'"
+        return Failed(answer.id, Denied.code, message)
+    is_own = decree.identity == caller.recorded
+    if is_own and (decree.identity or outcome(claim, decree) is Outcome.WON):
+        return answer
+    message = "a claim with this id came first, of somebody else: to see it takes the right 'read'"
+    return Failed(answer.id, OutcomeUnknown.code, message)
 
 
 def address(origin: Origin, answer: Answer) -> Outgoing:

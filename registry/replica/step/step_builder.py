@@ -10,11 +10,13 @@ from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import Struct, field
 
-from ...disk import FeedRecord, ForgetRecord, ForgottenInstance, InstanceRecord, Record, Unserved
+from ...audit import AuditRecord
+from ...disk import FeedRecord, ForgetRecord, InstanceRecord, Record, WithheldRecord
 from ...paxos.instance import Instance
 from ...paxos.messages import Accepted, Promise
 from ...types import Decree, Key, NodeId
-from ...wire.peers import PeerMessage
+from ...unserved import ForgottenInstance, Unserved, WithheldInstance
+from ...wire.peers import FLOOR_DIGEST, PeerMessage
 from .effects import Effects, Outgoing, Read, Send, SetTimer
 from .events import Event, Moment, ResendRead, Timer
 
@@ -30,13 +32,18 @@ class StepBuilder(Struct, eq=False):
         now_ms: monotonic time of the step.
         instances: those of all keys that the step's events need, with the changes of this step so
             far. Only `store` and `forget` change them.
+        feed_start: where the node's feed ended when the step began. The step appends decrees and
+            floors.
         learned: the decrees learned in this step, each with its index in the feed.
+        counted: the keys for which this node itself counted an accept quorum in this step.
     """
 
     moment: Moment
     now_ms: float
     instances: dict[Key, Instance | Unserved]
+    feed_start: int = 0
     learned: list[tuple[int, Decree]] = []
+    counted: set[Key] = set()
     _dirty: dict[Key, Instance] = {}
     _forgotten: set[Key] = set()
     _effects: Effects = field(default_factory=Effects)
@@ -46,20 +53,31 @@ class StepBuilder(Struct, eq=False):
         self.instances[key] = instance
         self._dirty[key] = instance
 
-    def forget(self, gone: ForgottenInstance) -> None:
+    def forget(self, gone: ForgottenInstance, entry: int) -> None:
         """Forget instances: on disk with this step's batch, for the rest of the step immediately.
 
-        Votes that this step has given on them are withdrawn, since no batch records them (R13,
-        R14).
+        Entry `entry` of the feed tells the floor, in the same batch (M16). Votes that this step has
+        given on the instances are withdrawn, since no batch records them (R13, R14).
         """
         after = self._effects.after
         after[:] = [item for item in after if not _is_vote(item, gone)]
-        self.record(ForgetRecord(gone.series, gone.floor))
+        self.note(FeedRecord(entry, (gone.last,), FLOOR_DIGEST))
+        self.record(ForgetRecord(gone.series, gone.floor, entry))
         for key, instance in list(self.instances.items()):
             if gone.covers(key) and not isinstance(instance, ForgottenInstance):
                 self.instances[key] = gone
                 self._dirty.pop(key, None)
                 self._forgotten.add(key)
+
+    def withhold(self, key: Key, withheld: WithheldInstance) -> None:
+        """Be silent about `key`: on disk with this step's batch, for the rest of the step immediately.
+
+        What this step has adopted for it is not written, since it would end the silence (M18).
+        """
+        self.instances[key] = withheld
+        self._dirty.pop(key, None)
+        self._forgotten.add(key)
+        self.record(WithheldRecord(key, withheld.epoch, withheld.digest, withheld.in_feed))
 
     def record(self, record: Record) -> None:
         """Write a record other than an instance, and sync."""
@@ -129,6 +147,10 @@ class StepBuilder(Struct, eq=False):
     def notice(self, text: str) -> None:
         """Log a line for the operator."""
         self._effects.notices.append(text)
+
+    def audit(self, record: AuditRecord) -> None:
+        """Tell the audit log, before anything of this step is answered."""
+        self._effects.audit.append(record)
 
     def alarm(self, text: str) -> None:
         """Log an alarm for the operator: a disk is corrupt or a rule was broken."""

@@ -10,13 +10,14 @@ read arrived (design 6).
 
 from typing import Protocol
 
-from .events import FeedDone, ResendRead, ScanDone, SlotDone
+from .disk_reads import CheckDone, FeedDone, ScanDone, SlotDone
+from .events import ResendRead
 from .step_builder import Pending, StepBuilder
 
 TOKEN_BITS = 36
 """The bits of a token that count questions; the bits above them hold the incarnation."""
 
-ReadDone = ScanDone | FeedDone | SlotDone
+ReadDone = ScanDone | FeedDone | SlotDone | CheckDone
 
 
 class AsksPeers(Protocol):
@@ -50,11 +51,11 @@ class Tokens:
         self._incarnation = incarnation
         self._last = 0
         self._requesters: dict[int, AsksPeers] = {}
-        self._readers: dict[int, ReadsDisk] = {}
+        self._read_rights: dict[int, ReadsDisk] = {}
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
-        return {"tokens": (*self._requesters, *self._readers)}
+        return {"tokens": (*self._requesters, *self._read_rights)}
 
     def new(self) -> int:
         """A token for a question that is asked once; the type of its answer tells where it goes."""
@@ -74,12 +75,12 @@ class Tokens:
     def read(self, reader: ReadsDisk) -> int:
         """A token for a read of the disk; it ends with the result."""
         token = self.new()
-        self._readers[token] = reader
+        self._read_rights[token] = reader
         return token
 
     def call_off(self, step: StepBuilder, token: int) -> None:
         """Nobody waits for a read of the disk any more."""
-        if self._readers.pop(token, None) is not None:
+        if self._read_rights.pop(token, None) is not None:
             step.call_off(token)
 
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
@@ -90,12 +91,12 @@ class Tokens:
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """Give the result of a read to the part that asked for it."""
-        reader = self._readers.pop(done.token, None)
+        reader = self._read_rights.pop(done.token, None)
         if reader is not None:
             reader.on_read(step, done)
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """Give the failure of a read to the part that asked for it."""
-        reader = self._readers.pop(token, None)
+        reader = self._read_rights.pop(token, None)
         if reader is not None:
             reader.on_read_failed(step, token, message)

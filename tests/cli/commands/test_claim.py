@@ -129,6 +129,7 @@ def test_a_claim_as_json(cli: Cli, registry: FakeRegistry) -> None:
             "value": "winner",
             "content_type": "text/plain; charset=utf-8",
             "claimant": "bob@there",
+            "identity": "",
             "claim_id": "other",
             "note": "",
             "time": "2026-01-01T00:00:00.000+00:00",
@@ -243,3 +244,44 @@ def test_empty_input_is_refused_as_a_value(
         assert (refused.code, registry.calls) == (2, [])
         assert source in refused.err and "it is empty, so nothing was frozen" in refused.err
         assert "to freeze an empty value write ''" in refused.err
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["claim", "k", "my", SECRET],
+        ["claim", "no key", SECRET],
+        ["claim", "k", SECRET, "--bogus"],
+        ["claim", "k", SECRET, "--timeout", "never"],
+        ["claim", "k", SECRET, "--content-type", "x" * 1_000],
+        ["next", "s", "my", SECRET],
+        ["next", "s@1", SECRET],
+    ],
+)
+def test_no_error_of_a_claim_tells_its_value(
+    cli: Cli, registry: FakeRegistry, words: list[str]
+) -> None:
+    for more in ([], ["--json"]):
+        done = cli(*words, *more)
+        assert done.code != 0 and SECRET not in done.text + done.err, done.err
+
+
+@pytest.mark.parametrize("stdin", [True, False])
+def test_a_failure_and_its_traceback_tell_no_value(
+    cli: Cli,
+    registry: FakeRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    stdin: bool,
+) -> None:
+    (tmp_path / "value").write_text(SECRET)
+    value = "-" if stdin else f"@{tmp_path / 'value'}"
+    monkeypatch.setenv("DECREED_DEBUG", "1")
+    for error in (RuntimeError("broken"), Unreachable("nobody"), OutcomeUnknown("late")):
+        registry.failures = [error]
+        done = cli("claim", "k", value, "--note", SECRET, stdin=SECRET.encode())
+        assert done.code != 0 and SECRET not in done.text + done.err, done.err
+        assert ("Traceback" in done.err) is isinstance(error, RuntimeError)

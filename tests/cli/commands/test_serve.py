@@ -1,86 +1,28 @@
-"""``serve`` and ``dev``: their arguments, what is checked first, and the parts they are given."""
+"""``serve``: its arguments, what is checked first, and the parts it is given."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import trio
+import trio.testing
 
-from decreed.cli.commands import dev, serve
-from decreed.cli.commands.serve import ServerParts
 from decreed.cli.config.formation_marker import marker_path, write_marker
+from decreed.cli.config.settings import load_config
 from decreed.cli.config.settings_text import config_text
-from decreed.cli.shell.failures import CommandFailed
-from decreed.client.requests.results import NodeDown
-from decreed.registry.config import ClusterConfig
-from decreed.registry.errors import StorageFailed, Unreachable
+from decreed.cli.shell.hangup import renew_on_hangup
+from decreed.registry.errors import StorageFailed
+from decreed.registry.server.audit_log import AuditLog
 from decreed.registry.types import NodeId
 
-from ..fakes import Cli, FakeRegistry
-
-
-class Parts:
-    """Stands in for the extra ``server``: nodes that do nothing until they are stopped."""
-
-    def __init__(self) -> None:
-        self.opened: list[tuple[Path, str]] = []
-        self.closed = 0
-        self.served: list[str | None] = []
-        self.formation: bytes | None = None
-        self.fault: Exception | None = None
-
-    def open_directory(self, path: Path, config: ClusterConfig, node: NodeId) -> "Parts":
-        self.opened.append((path, node))
-        return self
-
-    def close(self) -> None:
-        self.closed += 1
-
-    def recovered(self) -> Any:
-        return SimpleNamespace(identity=SimpleNamespace(formation=self.formation))
-
-    async def serve_node(
-        self,
-        config: ClusterConfig,
-        storage: Any,
-        stop: trio.Event,
-        *,
-        listen_on: str | None,
-        on_formed: Callable[[bytes], None],
-        started: Callable[[], None],
-    ) -> None:
-        self.served.append(listen_on)
-        if self.fault:
-            raise self.fault
-        started()
-        on_formed(b"f" * 16)
-        await stop.wait()
-
-
-@pytest.fixture
-def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
-    fake = Parts()
-    # these nodes never vote
-    monkeypatch.setattr(dev, "FORMING_SECONDS", 0.05)
-    for module in (serve, dev):
-        monkeypatch.setattr(
-            module,
-            "server_parts",
-            lambda: ServerParts(cast(Any, fake.open_directory), fake.serve_node),
-        )
-    return fake
-
-
-@pytest.fixture
-def config_path(tmp_path: Path) -> Path:
-    path = tmp_path / "cluster.toml"
-    path.write_text(config_text("c", {"n1": "127.0.0.1:7400"}))
-    return path
+from ...support.certificates import Authority
+from ..fakes import Cli
+from ..server_parts import Parts
 
 
 def test_serve_runs_a_node(cli: Cli, parts: Parts, config_path: Path) -> None:
@@ -88,8 +30,38 @@ def test_serve_runs_a_node(cli: Cli, parts: Parts, config_path: Path) -> None:
     arguments = ("--config", str(config_path), "--node", "n1", "--data", str(data))
     result = cli("serve", *arguments, "--timeout", "20ms", "--listen", "0.0.0.0:9", "--json")
     assert result.code == 0
-    assert (parts.opened, parts.served) == ([(data, "n1")], ["0.0.0.0:9"])
+    assert (parts.opened, parts.served) == ([(data, "n1")], [(("0.0.0.0:9",), None)])
     assert result.json["listen"] == "0.0.0.0:9"
+    assert result.json["advertise"] == "127.0.0.1:7400"
+
+
+def test_what_a_node_listens_on_and_what_it_tells_are_two_things(
+    cli: Cli, parts: Parts, config_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("--config", str(config_path), "--node", "n1", "--data", "d", "--timeout", "20ms")
+    monkeypatch.setenv("DECREED_LISTEN", "0.0.0.0:7400,[0:0::]:7400")
+    monkeypatch.setenv("DECREED_ADVERTISE", " [2001:DB8::1]:7400")
+    result = cli("serve", *arguments, "--json")
+    assert parts.served == [(("0.0.0.0:7400", "[::]:7400"), "[2001:db8::1]:7400")]
+    assert result.json["listen"] == "0.0.0.0:7400,[::]:7400"
+    assert result.json["advertise"] == "[2001:db8::1]:7400"
+
+
+def test_a_wrong_variable_is_named(
+    cli: Cli, parts: Parts, config_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DECREED_ADVERTISE", "0.0.0.0:7400")
+    result = cli("serve", "--config", str(config_path), "--node", "n1", "--data", "d")
+    assert result.code == 2
+    assert result.err.startswith("decreed: DECREED_ADVERTISE: --advertise: '0.0.0.0:7400' is no")
+
+
+def test_a_member_of_the_file_has_no_wildcard_address(
+    cli: Cli, parts: Parts, tmp_path: Path
+) -> None:
+    result = cli("init", str(tmp_path / "new"), "--node", "n1=0.0.0.0:7400")
+    assert result.code == 2
+    assert "others cannot connect to 0.0.0.0, which means all addresses" in result.err
 
 
 def test_a_node_that_fails_ends_the_process_with_its_code(
@@ -107,6 +79,16 @@ def test_a_node_that_fails_ends_the_process_with_its_code(
     [
         (["--node", "n9"], "--node"),
         (["--listen", "nowhere"], "--listen"),
+        (["--listen", "*:7400"], "--listen"),
+        (["--advertise", "0.0.0.0:7400"], "--advertise"),
+        (["--advertise", "[::]:7400"], "--advertise"),
+        (["--advertise", "n1.example:0"], "--advertise"),
+        (["--advertise", "tcp://n1.example:7400"], "--advertise"),
+        (["--advertise", "a:1, b:1"], "--advertise"),
+        (["--advertise", " "], "--advertise"),
+        (["--join", "nowhere"], "--join"),
+        (["--join", "n1.example:1", "--new-formation"], "--join"),
+        (["--join", "n1.example:1", "--node", "n 9"], "--node"),
         (["--log", "x"], "usage"),
     ],
 )
@@ -117,6 +99,92 @@ def test_bad_arguments_exit_with_2(
     result = cli("serve", *arguments)
     assert (result.code, parts.opened) == (2, [])
     assert result.err.startswith(f"decreed: {thing}: ")
+
+
+def test_a_node_that_joins_need_not_be_in_the_file(
+    cli: Cli, parts: Parts, config_path: Path
+) -> None:
+    data = config_path.parent / "d"
+    arguments = ["--config", str(config_path), "--node", "n4", "--data", str(data)]
+    arguments += ["--listen", "127.0.0.1:7404", "--timeout", "20ms"]
+    result = cli("serve", *arguments, "--join", " n1.example:1, n2.example:2", "--json")
+    assert result.code == 0 and result.json["advertise"] == "127.0.0.1:7404"
+    assert parts.joined == ["n4"] and parts.start.join_at == ("n1.example:1", "n2.example:2")
+    assert cli("serve", *arguments).code == 2, "an empty directory does not know where it belongs"
+    (data / "db").mkdir(parents=True)
+    assert cli("serve", *arguments).code == 0, "one that is in use knows it"
+    assert parts.joined == ["n4"]
+
+
+def test_an_observer_joins_at_first_and_says_so_at_each_start(
+    cli: Cli, parts: Parts, config_path: Path
+) -> None:
+    data = config_path.parent / "d"
+    arguments = ["--config", str(config_path), "--node", "o1", "--data", str(data), "--observe"]
+    arguments += ["--listen", "127.0.0.1:7404", "--timeout", "20ms"]
+    refused = cli("serve", *arguments)
+    assert refused.code == 2
+    assert cli("serve", *arguments, "--join", "n1.example:1").code == 0 and parts.start.observes
+    (data / "db").mkdir(parents=True)
+    assert cli("serve", *arguments[:-5], *arguments[-4:]).code == 0 and not parts.start.observes
+    assert cli("serve", *arguments).code == 0 and parts.start.observes
+    again = ["--config", str(config_path), "--node", "n1", "--data", str(config_path.parent / "e")]
+    refused = cli("serve", *again, "--observe")
+    assert refused.code == 2 and "name a member that is up, with --join" in refused.err
+
+
+def test_a_node_that_joins_may_be_given_a_snapshot_and_its_increments(
+    cli: Cli, parts: Parts, config_path: Path
+) -> None:
+    arguments = ("--config", str(config_path), "--node", "n4", "--data", "d", "--timeout", "20ms")
+    joins = (*arguments, "--join", "n1.example:1", "--listen", "n4.example:1")
+    files = ("--seed", "full.snapshot", "--seed", "monday.snapshot")
+    assert cli("serve", *joins, *files).code == 0
+    assert cast(Any, parts.start.seed) == (Path("full.snapshot"), Path("monday.snapshot"))
+    assert cli("serve", *joins).code == 0 and parts.start.seed is None
+
+
+def test_a_seed_is_for_a_node_that_joins_and_is_checked_before_a_directory_is_made(
+    cli: Cli, parts: Parts, config_path: Path
+) -> None:
+    arguments = ("--config", str(config_path), "--node", "n1", "--data", "d")
+    refused = cli("serve", *arguments, "--seed", "full.snapshot")
+    assert refused.code == 2 and "name a member that is up, with --join" in refused.err
+    joins = (*arguments, "--join", "n1.example:1")
+    damaged = cli("serve", *joins, "--seed", "cut.snapshot")
+    assert damaged.code == 7 and "cut.snapshot" in damaged.err and "join without" in damaged.err
+    assert damaged.err.count("cut.snapshot") == 1
+    gone = cli("serve", *joins, "--seed", "full.snapshot", "--seed", "gone.snapshot")
+    assert gone.code == 2 and gone.err.startswith("decreed: gone.snapshot: No such file")
+    assert parts.opened == []
+
+
+def test_a_seed_is_left_alone_once_the_node_has_read_from_a_member(
+    cli: Cli, parts: Parts, config_path: Path
+) -> None:
+    data = config_path.parent / "d"
+    data.mkdir()
+    (data / "decreed.txt").write_text("")
+    arguments = ("--config", str(config_path), "--node", "n4", "--data", str(data))
+    joins = (*arguments, "--join", "n1.example:1", "--listen", "n4.example:1", "--timeout", "20ms")
+    parts.read = (0, 0)
+    assert cli("serve", *joins, "--seed", "gone.snapshot").code == 2
+    assert parts.closed == 1
+    assert cli("serve", *joins, "--seed", "full.snapshot").code == 0
+    assert parts.start.seed == cast(Any, (Path("full.snapshot"),))
+    parts.read = (0, 7)
+    assert cli("serve", *joins, "--seed", "gone.snapshot").code == 0
+    assert parts.start.seed is None
+
+
+def test_a_name_that_has_formed_before_may_join_with_an_empty_directory(
+    cli: Cli, parts: Parts, config_path: Path
+) -> None:
+    write_marker(config_path, "c", NodeId("n1"), bytes(16))
+    data = str(config_path.parent / "d")
+    arguments = ("--config", str(config_path), "--node", "n1", "--data", data, "--timeout", "20ms")
+    assert cli("serve", *arguments).code == 7
+    assert cli("serve", *arguments, "--join", "n2.example:2").code == 0
 
 
 def test_a_node_that_forms_is_remembered(cli: Cli, parts: Parts, config_path: Path) -> None:
@@ -149,81 +217,6 @@ def test_a_missing_extra_is_named(config_path: Path) -> None:
     assert "pip install 'decreed[server]'" in done.stderr
 
 
-@pytest.mark.usefixtures("registry")
-def test_dev_makes_a_cluster_and_finds_it_again(cli: Cli, parts: Parts, tmp_path: Path) -> None:
-    folder = tmp_path / "dev"
-    arguments = ("dev", "--data", str(folder), "--timeout", "20ms")
-    result = cli(*arguments, "--port", "7500")
-    assert result.code == 0
-    assert "export DECREED_ENDPOINTS=127.0.0.1:7500,127.0.0.1:7501,127.0.0.1:7502" in result.text
-    assert [path for path, _ in parts.opened] == [folder / "n1", folder / "n2", folder / "n3"]
-    assert parts.closed == 3
-    first = (folder / "cluster.toml").read_text()
-    assert cli(*arguments, "--json").json["endpoints"][0] == "127.0.0.1:7500"
-    assert (folder / "cluster.toml").read_text() == first
-    cli(*arguments, "--port", "7600")
-    assert (folder / "cluster.toml").read_text() == first.replace("127.0.0.1:75", "127.0.0.1:76")
-
-
-def test_dev_moves_a_cluster_whose_file_was_edited_by_hand(tmp_path: Path) -> None:
-    path = dev.prepare(tmp_path, 7500).config_path
-    path.write_text(path.read_text(), encoding="utf-8-sig")
-    assert dev.prepare(tmp_path, 7600).endpoints[0] == "127.0.0.1:7600"
-    path.write_text("members = [")
-    with pytest.raises(CommandFailed, match="not TOML") as caught:
-        dev.prepare(tmp_path, 7700)
-    assert (caught.value.thing, path.read_text()) == (str(path), "members = [")
-
-
-@pytest.mark.usefixtures("registry")
-def test_dev_on_the_usual_ports_needs_no_endpoints(
-    cli: Cli, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = cli("dev", "--timeout", "20ms")
-    assert "DECREED_ENDPOINTS" not in result.text
-    assert (tmp_path / ".decreed" / "cluster.toml").exists()
-
-
-def test_dev_waits_only_for_a_while_until_the_nodes_vote(
-    cli: Cli, parts: Parts, registry: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dev, "FORMING_SECONDS", 0.05)
-    registry.nodes = [NodeDown(NodeId("n1"), "127.0.0.1:7400", Unreachable("silent"))]
-    result = cli("dev", "--data", str(tmp_path), "--timeout", "20ms")
-    assert result.code == 0 and result.text.startswith("three nodes run at")
-    assert registry.calls
-
-
-def test_dev_refuses_ports_that_do_not_exist(cli: Cli, parts: Parts) -> None:
-    assert cli("dev", "--port", "65534").code == 2
-    assert cli("dev", "--port", "0").code == 2
-
-
-def test_a_node_of_dev_that_fails_stops_all(cli: Cli, parts: Parts, tmp_path: Path) -> None:
-    parts.fault = StorageFailed("disk full")
-    result = cli("dev", "--data", str(tmp_path))
-    assert (result.code, parts.closed) == (7, 3)
-    assert "disk full" in result.err
-
-
-def test_the_demo_freezes_a_key_and_reads_it_back(
-    cli: Cli, parts: Parts, registry: FakeRegistry
-) -> None:
-    result = cli("dev", "--demo")
-    assert result.code == 0
-    assert "won   demo/greeting = hello, forever" in result.text
-    assert "lost  demo/greeting = hello, forever" in result.text
-    assert result.text.endswith("hello, forever\n")
-    assert parts.closed == 3
-    assert not parts.opened[0][0].parent.exists()
-
-
-def test_the_demo_as_json(cli: Cli, parts: Parts, registry: FakeRegistry) -> None:
-    won, lost, read = cli("dev", "--demo", "--json").rows
-    assert (won["outcome"], lost["outcome"], read["value"]) == ("won", "lost", "hello, forever")
-
-
 OPEN_FILES = """
 import resource, sys
 from decreed.cli.commands.serve import allow_open_files
@@ -253,3 +246,82 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_goes() -> None:
 def test_too_few_open_files_are_refused_with_the_way_out() -> None:
     failure, _ = open_files(256, 512, 1_024)
     assert failure.startswith("CommandFailed 7 raise 'ulimit -Hn'")
+
+
+async def renewed(count: int, renewals: list[Callable[[], None]]) -> None:
+    """Send this process SIGHUP, and wait until it was heeded each time."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(renew_on_hangup, renewals)
+        for _ in range(count):
+            signal.raise_signal(signal.SIGHUP)
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.trio
+async def test_sighup_opens_the_audit_log_again(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path, "n1")
+    log.open()
+    before = signal.getsignal(signal.SIGHUP)
+    path.rename(tmp_path / "audit.1")
+    await renewed(1, [log.open])
+    assert path.exists() and signal.getsignal(signal.SIGHUP) == before
+    log.close()
+
+
+def test_a_log_that_is_required_must_be_named(
+    cli: Cli, parts: Parts, config_path: Path, tmp_path: Path
+) -> None:
+    config_path.write_text(config_path.read_text().replace("required = false", "required = true"))
+    arguments = ("--config", str(config_path), "--node", "n1", "--data", "d", "--timeout", "20ms")
+    done = cli("serve", *arguments)
+    assert done.code == 2 and not parts.opened
+    assert "audit.required is set, and no file is named; name a file for the audit log" in done.err
+    audit = tmp_path / "audit.jsonl"
+    assert cli("serve", *arguments, "--audit", str(audit)).code == 0
+    assert audit.exists()
+    missing = str(tmp_path / "missing" / "audit")
+    opened = len(parts.opened)
+    done = cli("serve", *arguments, "--audit", missing, "--new-formation")
+    assert done.code == 7 and f"the audit log {missing} cannot be written" in done.err
+    assert len(parts.opened) == opened
+
+
+def test_a_node_takes_its_certificate_from_options_or_from_its_config(
+    cli: Cli, parts: Parts, config_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = config_path.parent
+    files = Authority(folder).node("n1", cluster="c", name="n1")
+    place = ("--config", str(config_path), "--node", "n1", "--data", "d")
+    arguments = (*place, "--timeout", "20ms", "--new-formation")
+    assert cli("serve", *arguments).code == 0 and parts.start.credentials is None
+    options = ("--ca", str(files.ca), "--cert", str(files.certificate), "--key", str(files.key))
+    assert cli("serve", *arguments, *options).code == 0
+    assert parts.start.credentials is not None and not parts.start.credentials.fault
+    section = '[tls]\ncertificate = "{node}.crt"\nkey = "{node}.key"\nca = "ca.pem"\n'
+    text = config_text("c", {"n1": "127.0.0.1:7400"})
+    config_path.write_text(text[: text.index("[tls]")] + section)
+    assert cli("serve", *arguments).code == 0 and parts.start.credentials is not None
+    monkeypatch.setenv("DECREED_NODE_KEY", str(folder / "none.key"))
+    wrong = cli("serve", *arguments)
+    assert wrong.code == 2 and "none.key: No such file or directory" in wrong.err
+
+
+def test_a_node_with_half_of_its_tls_says_what_is_missing(
+    cli: Cli, parts: Parts, config_path: Path
+) -> None:
+    arguments = ("--config", str(config_path), "--node", "n1", "--data", "d")
+    result = cli("serve", *arguments, "--cert", "n1.crt", "--key", "n1.key")
+    assert result.code == 2 and "--ca is missing" in result.err
+    assert parts.opened == []
+
+
+def test_init_writes_that_a_cluster_is_insecure_only_if_it_is_asked_to(
+    cli: Cli, tmp_path: Path
+) -> None:
+    for insecure in (False, True):
+        folder = tmp_path / str(insecure)
+        options = ["--insecure"] if insecure else []
+        assert cli("init", str(folder), "--node", "n1=10.0.0.1:7400", *options).code == 0
+        assert load_config(folder / "cluster.toml").insecure == insecure

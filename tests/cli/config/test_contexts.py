@@ -111,7 +111,7 @@ def test_settings_are_read_in_the_same_way_without_typer(write: Write) -> None:
     write(FILE)
     environ = {"XDG_CONFIG_HOME": os.environ["XDG_CONFIG_HOME"], "DECREED_TIMEOUT": "7s"}
     call = read_call({"--context": "prod"}, environ)
-    assert call == (("10.0.0.1:7400", "[fd00::2]:7400"), 7.0, "deploy")
+    assert call[:3] == (("10.0.0.1:7400", "[fd00::2]:7400"), 7.0, "deploy")
     assert read_call({"--timeout": "1h30m", "--endpoints": "h:1"}, environ)[:2] == (("h:1",), 5400)
     with pytest.raises(DecreedError, match=r"^DECREED_TIMEOUT: 'x' is no time"):
         read_call({}, environ | {"DECREED_TIMEOUT": "x"})
@@ -166,11 +166,13 @@ def test_a_byte_order_mark_and_crlf_are_ignored() -> None:
         ("[contexts.a]\ntimeout = true", "f, line 2: contexts.a.timeout is a time"),
         ("[contexts.a]\n\ntimeout = '5min'", "f, line 3: contexts.a.timeout is wrong: .*'m'"),
         ("[contexts.a]\nclaimant = 1", "f, line 2: contexts.a.claimant is a text"),
+        ("[contexts.a]\nprefer = 1", 'f, line 2: contexts.a.prefer is "home" or "nearest"'),
         (
             "[contexts.a]\nendpoint = 'h:1'",
             "f, line 2: contexts.a.endpoint is no setting; .*endpoints",
         ),
-        ("[contexts.a.tls]\nca = 'x'", "f, line 1: contexts.a.tls is for certificates"),
+        ("[contexts.a.tls]\nca = 'x'", "f, line 1: contexts.a.tls is no setting; the settings are"),
+        ("[contexts.a]\nca = 1", "f, line 2: contexts.a.ca is a text"),
         ("[contexts.b]", "there is no context 'a'; there are: b"),
     ],
 )
@@ -215,7 +217,7 @@ def test_a_context_may_be_named_before_the_commands_about_contexts(cli: Cli, wri
     assert used == [False, False, True]
     before = ("--endpoints", "h:1", "--timeout", "5s", "--claimant", "me", "--context", "prod")
     shown = cli(*before, "context", "show").text.splitlines()
-    assert [line.split()[1] for line in shown] == ["prod", "h:1", "5s", "me"]
+    assert [line.split()[1] for line in shown] == ["prod", "h:1", "5s", "me", "home"]
     refused = cli("--context", "dev", "context", "show", "prod")
     assert refused.code == 2 and "--context names 'dev', and NAME is 'prod'" in refused.err
     assert cli("--context", "none", "context", "show").code == 2
@@ -251,3 +253,43 @@ def test_context_use_leaves_the_rest_of_the_file_as_it_is(
     monkeypatch.setenv("DECREED_CONTEXT", "dev")
     result = cli("context", "use", "prod")
     assert result.code == 2 and "DECREED_CONTEXT: it says 'dev'" in result.err
+
+
+@pytest.mark.parametrize(
+    ("context", "variable", "option", "preferred"),
+    [
+        ("", "", "", None),
+        ('prefer = "nearest"', "", "", "nearest"),
+        ('prefer = "home"', "nearest", "", "nearest"),
+        ('prefer = "nearest"', "nearest", "home", None),
+        ("", "home", "nearest", "nearest"),
+    ],
+)
+def test_where_to_read_from_comes_from_option_variable_or_context(
+    cli: Cli,
+    registry: FakeRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    context: str,
+    variable: str,
+    option: str,
+    preferred: str | None,
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'context = "a"\n[contexts.a]\n{context}\n')
+    monkeypatch.setenv("DECREED_CONFIG", str(file))
+    monkeypatch.setenv("DECREED_PREFER", variable)
+    registry.freeze("k", "v")
+    told = ("--prefer", option) if option else ()
+    for command in (("get", "k"), ("list",), ("wait", "k")):
+        assert cli(*command, *told).code == 0
+    assert [last.get("prefer") for last in registry.connections] == [preferred] * 3
+    assert cli("context", "show", *told, "--json").json["prefer"] == (preferred or "home")
+    cli("claim", "other", "v")
+    assert "prefer" not in registry.connections[-1]
+
+
+def test_another_place_to_read_from_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "'far' is not home or nearest" in cli("get", "k", "--prefer", "far").err
+    monkeypatch.setenv("DECREED_PREFER", "far")
+    assert "DECREED_PREFER" in cli("get", "k").err

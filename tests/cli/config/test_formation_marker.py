@@ -11,6 +11,7 @@ from decreed.cli.config.formation_marker import (
     marker_path,
     write_marker,
 )
+from decreed.cli.config.new_secret import keep_secret
 from decreed.cli.config.settings import load_config
 from decreed.cli.config.settings_text import config_text
 from decreed.registry.config import ClusterConfig
@@ -26,6 +27,7 @@ N1, N2 = NodeId("n1"), NodeId("n2")
 def path(tmp_path: Path) -> Path:
     members = {f"n{number}": f"127.0.0.1:{number}" for number in (1, 2, 3)}
     (tmp_path / "cluster.toml").write_text(config_text("c", members))
+    keep_secret(tmp_path / "cluster.secret")
     return tmp_path / "cluster.toml"
 
 

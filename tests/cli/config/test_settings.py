@@ -29,7 +29,8 @@ def test_init_writes_a_config_that_can_be_read(cli: Cli, tmp_path: Path) -> None
     assert config.address(config.nodes[2]) == ("::1", 7402)
     assert (config.quorums.prepare, config.quorums.accept) == (2, 2)
     assert (config.limits, config.timing) == (Limits(), Timing())
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["cluster.toml"]
+    made = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert made == ["cluster.secret", "cluster.toml"]
 
 
 def test_a_byte_order_mark_before_a_config_is_ignored(cli: Cli, tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_init_does_not_write_over_a_config(cli: Cli, tmp_path: Path) -> None:
     assert "--force" in result.err
     assert cli("init", str(tmp_path), *THREE, "--force").code == 0
     assert (tmp_path / "cluster.toml").read_bytes() != before
-    assert [path.name for path in tmp_path.iterdir()] == ["cluster.toml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cluster.secret", "cluster.toml"]
 
 
 @pytest.mark.parametrize(
@@ -112,16 +113,16 @@ def test_every_setting_is_written_and_explained() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("max_frame_bytes = 8388608", "max_frame_bytes = 7", "line 25: limits.max_frame_bytes"),
+        ("max_frame_bytes = 8388608", "max_frame_bytes = 7", "line 29: limits.max_frame_bytes"),
         ("keep_terms = 1000", "keep_terms = 7", "locks.keep_terms"),
-        ("accept = 0", 'accept = "x"', "line 18: quorums.accept"),
-        ("accept = 0", "accept = 1", "line 16: quorums"),
-        ('n1 = "127.0.0.1:7400"', 'n1 = "127.0.0.1"', "line 10: members.n1"),
-        ('n1 = "127.0.0.1:7400"', "", "line 9: members"),
+        ("accept = 0", 'accept = "x"', "line 22: quorums.accept"),
+        ("accept = 0", "accept = 1", "line 20: quorums"),
+        ('n1 = "127.0.0.1:7400"', 'n1 = "127.0.0.1"', "line 14: members.n1"),
+        ('n1 = "127.0.0.1:7400"', "", "line 13: members"),
         ("[limits]", "[limit]", "limit: there is no such setting; there are cluster_id, "),
         ("pull_ms", "pul_ms", "timing.pul_ms: there is no such setting; there are suspect_ms, "),
         ("keep_terms =", "keep =", "locks.keep: there is no such setting; there are keep_terms"),
-        ("[limits]", "[limits", "line 21"),
+        ("[limits]", "[limits", "line 25"),
     ],
 )
 def test_a_mistake_is_named_with_its_line_and_key(

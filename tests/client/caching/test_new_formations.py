@@ -13,11 +13,12 @@ import pytest
 from decreed.client import connect
 from decreed.client.caching.cache_directory import CacheDirectory
 from decreed.client.caching.disk import DecreeFile
+from decreed.client.requests.attempt import NodeReply
 from decreed.client.requests.watching import Watching
 from decreed.registry.errors import Unreachable
 from decreed.registry.locks.terms import TermClaim, term_key
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
-from decreed.registry.wire.requests import ClaimRequest, Decreed, GetRequest
+from decreed.registry.wire.requests import ClaimRequest, Decreed, GetRequest, Undecided
 
 from ...support.proven import wish
 from ..fakes import (
@@ -26,7 +27,6 @@ from ..fakes import (
     AsUsual,
     FakeCluster,
     FakeNode,
-    Silence,
     cluster_of,
     decree_of,
 )
@@ -95,7 +95,7 @@ async def test_a_claim_is_not_answered_from_a_decree_of_an_earlier_formation() -
         assert (await registry.claim("k", b"new")).won
 
 
-async def test_an_answer_of_the_earlier_formation_that_comes_late_is_not_kept() -> None:
+async def test_an_answer_of_the_earlier_formation_that_comes_late_does_not_count() -> None:
     async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
         await registry.status()
         slow, quick = cluster.nodes
@@ -111,8 +111,15 @@ async def test_an_answer_of_the_earlier_formation_that_comes_late_is_not_kept() 
         slow.script = lambda node, request: (
             answers_late(request) if isinstance(request, GetRequest) else AsUsual
         )
+
+        async def answers_undecided(request: GetRequest) -> Any:
+            await released.wait()
+            return Undecided(request.id)
+
         quick.script = lambda node, request: (
-            Silence if isinstance(request, GetRequest) and request.key == key else AsUsual
+            answers_undecided(request)
+            if isinstance(request, GetRequest) and request.key == key
+            else AsUsual
         )
         found = list[Decree | None]()
 
@@ -125,8 +132,55 @@ async def test_an_answer_of_the_earlier_formation_that_comes_late_is_not_kept() 
             await cluster.form_again(NEW, quick)
             assert await registry.get(other) is None
             released.set()
-        assert found == [old], "it was true when it was said"
+        assert found == [None], "the new formation was asked"
         assert registry.cached(key) is None
+
+
+async def test_what_was_answered_before_the_next_formation_is_not_kept_for_that_one() -> None:
+    """A call for two keys waits for the second, and the first was answered in time."""
+    async with cluster_of(2) as cluster, connect(*cluster.endpoints) as registry:
+        await registry.status()
+        first, second = cluster.nodes
+        (key, behind), (other, *_) = keys_of(cluster, first), keys_of(cluster, second)
+        cluster.decide(decree_of(key))
+
+        async def never(_: GetRequest) -> Any:
+            await anyio.sleep_forever()
+
+        second.script = lambda node, request: (
+            never(request) if isinstance(request, GetRequest) else AsUsual
+        )
+        found = list[dict[str, Decree | None]]()
+
+        async def get() -> None:
+            found.append(await registry.get_many([key, other], timeout=LIMIT_S))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(get)
+            await first.until(lambda node: node.asked(GetRequest))
+            await second.until(lambda node: node.asked(GetRequest))
+            assert await registry.get(behind) is None, "answers of a node come in order"
+            second.script = lambda node, request: AsUsual
+            await cluster.form_again(NEW)
+        assert [each[other] for each in found] == [None]
+        assert registry.cached(key) is None
+
+
+async def test_a_decree_is_cached_only_for_the_formation_of_the_node_that_told_it() -> None:
+    """Whatever else drops late answers: the cache holds decrees of one formation alone."""
+    async with cluster_of(1) as cluster, connect(*cluster.endpoints) as registry:
+        await registry.latest("s")
+        sender = registry._sender
+        earlier = sender.pool.welcome
+        assert earlier is not None
+        await cluster.form_again(NEW)
+        await registry.latest("s")
+        sender.decree(NodeReply(Decreed(1, decree_of("told")), earlier))
+        assert registry.cached("told") is None
+        sender.cache.put(FORMATION, decree_of("put"))
+        assert registry.cached("put") is None
+        sender.cache.put(NEW, decree_of("of today"))
+        assert registry.cached("of today") is not None
 
 
 # -- on disk

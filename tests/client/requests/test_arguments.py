@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 from decreed import client
-from decreed.client import Holder, Json, Registry, connect, fencing, open_registry, sync
+from decreed.client import Holder, Json, Registry, Tls, connect, fencing, open_registry, sync
 from decreed.registry.errors import BadRequest
 from decreed.registry.types import MAX_COUNTER
 from decreed.registry.wire.requests import LockRequest
@@ -62,11 +62,20 @@ RIGHT: dict[str, Any] = {
     "endpoints": NOBODY,
 }
 
+ANY: Any = Tls
+NO_SOURCE = (7, True, b"x", 1.0, ["x"], object(), "", "x", "a.token", "decreed-token-ci-x")
+"""What is no source of a token."""
+WRONG_TLS = (
+    *(ANY(ca=7), ANY(ca="a\0"), ANY(cert=True), ANY(key=b"k")),
+    *(ANY(cluster=7), ANY(lowest_version="1.1"), ANY(lowest_version=1.3)),
+)
+
 # values that a parameter refuses
 WRONG: dict[str, tuple[Any, ...]] = {
     "key": NO_PATH_OF_A_KEY,
     "keys": (None, 7, "abc", b"abc", bytearray(b"abc"), [7], ["a", b"b"], ["a//b"], [LONE], [[]]),
     "after": NO_TEXT,
+    "identity": (*NO_TEXT, "bob", "user/bob", "client/", "client/a/b", "node/n1", "anonymous"),
     "prefix": (*NO_TEXT, "a//b", "/", "a@1", "$x"),
     "series": (*NO_PATH_OF_A_KEY, "a@1"),
     "name": (*NO_PATH_OF_A_KEY, "a@1", "$locks/a"),
@@ -90,6 +99,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "info": (None, 7, "text", True, ["list"], bytearray(b"x"), object(), b"x" * 16_385),
     "work": (None, 7, "text"),
     "nursery": (7, "text", object()),
+    "tls": (True, 7, "ca.pem", object(), *WRONG_TLS),
     "on_lost": (7, "text", True),
     "force": (None, 0, 1, "yes"),
     "holder": (None, "me", 7, HOLDER.lease_id,
@@ -115,6 +125,10 @@ WRONG_AT: dict[tuple[str, str], tuple[Any, ...]] = {
     ("begin", "timeout"): (None, *NO_TIME),
     ("connect", "timeout"): (None, *NO_TIME),
     ("fence_sql", "token"): NO_TEXT,
+    ("connect", "token"): NO_SOURCE,
+    ("open_registry", "token"): NO_SOURCE,
+    ("connect", "prefer"): (None, 7, "", "home ", "furthest", b"home"),
+    ("open_registry", "prefer"): (None, 7, "", "home ", "furthest", b"home"),
 }
 # parameters whose errors name the malformed thing instead
 NOUNS = {"keys": ("keys", "is no key"), "endpoints": ("endpoint",)}

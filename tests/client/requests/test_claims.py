@@ -10,6 +10,7 @@ from decreed.registry.errors import (
     Damaged,
     Disputed,
     NotFormed,
+    NotMember,
     OutcomeUnknown,
     SeriesGap,
     StorageFailed,
@@ -111,7 +112,9 @@ async def test_the_next_node_coordinates_when_the_home_is_down() -> None:
         assert not third.requests
 
 
-@pytest.mark.parametrize("error", [NotFormed, StorageFailed, Unreachable, Damaged, OutcomeUnknown])
+@pytest.mark.parametrize(
+    "error", [NotFormed, NotMember, StorageFailed, Unreachable, Damaged, OutcomeUnknown]
+)
 async def test_after_an_error_of_one_node_the_next_is_tried(error: type[Unreachable]) -> None:
     def fail(node: FakeNode, request: ClaimRequest) -> Failed:
         return Failed(request.id, error.code, "no")
@@ -209,12 +212,22 @@ async def test_after_garbage_from_one_node_the_next_is_tried() -> None:
         assert (await registry.claim(KEY, "v")).won
 
 
-async def test_not_formed_is_raised_when_all_nodes_say_so() -> None:
+@pytest.mark.parametrize("error", [NotFormed, NotMember])
+async def test_what_all_nodes_say_of_themselves_is_raised(error: type[Unreachable]) -> None:
     async with cluster_of(3) as cluster, connect(*cluster.endpoints) as registry:
         for node in cluster.nodes:
-            node.script = lambda node, request: Failed(request.id, NotFormed.code, "not yet")
-        with pytest.raises(NotFormed):
+            node.script = lambda node, request: Failed(request.id, error.code, "no vote")
+        with pytest.raises(error, match="no vote"):
             await registry.claim(KEY, "v", timeout=1)
+
+
+async def test_M13_a_node_that_is_no_voter_is_asked_after_all_others_from_then_on() -> None:
+    async with cluster_of(3) as cluster, connect(*cluster.endpoints, cache_decrees=0) as registry:
+        home, second, _ = cluster.order(KEY)
+        home.script = lambda node, request: Failed(request.id, NotMember.code, "no voter")
+        for _ in range(3):
+            assert (await registry.claim(KEY, "v", claim_id="one")).won
+        assert (len(home.asked(ClaimRequest)), len(second.asked(ClaimRequest))) == (1, 3)
 
 
 async def test_the_node_is_given_a_little_less_time_than_the_caller_waits() -> None:

@@ -139,6 +139,7 @@ def test_a_decree_is_the_document_that_is_described() -> None:
         "content_type": TEXT,
         "claimant": "ann@host",
         "claim_id": "other",
+        "identity": "",
         "note": "why",
         "time": "2023-11-14T22:13:20.123+00:00",
         "ballot": "1.n1#1",

@@ -17,6 +17,7 @@ from decreed.registry.errors import (
     Disputed,
     LockHeld,
     NotFormed,
+    NotMember,
     OutcomeUnknown,
     StorageFailed,
     Unreachable,
@@ -69,7 +70,10 @@ def says(error: type[DecreedError]) -> Trouble:
     return lambda request: Failed(request.id, error.code, "no")
 
 
-SHUT = {error.__name__: says(error) for error in (NotFormed, StorageFailed, Damaged, Unreachable)}
+SHUT = {
+    error.__name__: says(error)
+    for error in (NotFormed, NotMember, StorageFailed, Damaged, Unreachable)
+}
 """Troubles after which the claim certainly was not chosen."""
 
 

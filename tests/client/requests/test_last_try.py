@@ -21,10 +21,11 @@ ID = 1
 class RefusingNode:
     """A link whose node refuses all requests, some time after each."""
 
-    up, silent, closed = True, False, False
+    up, silent, closed, retired = True, False, False, False
     late = weight = 0
     load, heard_at = 0.0, -1.0
     welcome = None
+    free_at = 0.0
 
     def __init__(self, cluster: "RefusingCluster", name: str) -> None:
         self.endpoint = f"{name}:7400"
@@ -32,6 +33,8 @@ class RefusingNode:
 
     def stalls_at(self) -> float:
         return float("-inf")
+
+    def busy(self, now: float) -> None: ...
 
     def avoid(self, seconds: float) -> None: ...
 
@@ -62,7 +65,7 @@ class RefusingCluster:
             moment more.
     """
 
-    closed = False
+    closed, introduced, up = False, True, True
 
     def __init__(self, size: int, error: type[DecreedError], after_s: float | None) -> None:
         self.sent_at: list[float] = []
@@ -70,10 +73,12 @@ class RefusingCluster:
         self._error, self._after_s = error, after_s
         self._answers: list[tuple[float, InFlightRequest]] = []
 
-    def home(self, key: Key) -> RefusingNode:
+    def first(self, key: Key | None, anywhere: bool) -> RefusingNode:
         return self._nodes[0]
 
-    def route(self, key: Key, prefer: object) -> list[RefusingNode]:
+    def route(
+        self, key: Key | None, prefer: object = None, *, anywhere: bool = False
+    ) -> list[RefusingNode]:
         return self._nodes
 
     def avoided(self, link: object) -> bool:

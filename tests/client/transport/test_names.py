@@ -3,18 +3,21 @@
 import errno
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from threading import Thread
 from typing import Any
 
 import anyio
 import pytest
 
 from decreed.client import connect
+from decreed.client.blocking import finish, keys_of
 from decreed.client.requests.sender import ABSENT_SECONDS
 from decreed.client.transport.framing import NoSuchName, NothingListens, cannot_connect
 from decreed.registry.errors import DecreedError, Unreachable
 
-from ..fakes import LIMIT_S, cluster_of, decree_of
+from ..fakes import LIMIT_S, cluster_of, decree_of, running_cluster
 
 pytestmark = pytest.mark.anyio
 # far beyond the limit of each test
@@ -112,6 +115,78 @@ async def test_nothing_listens_at_any_of_the_addresses_of_a_name(names: Names) -
     names["both.example"] = lambda: ["127.0.0.1", "127.0.0.2"]
     error = await failure_of("both.example:1")
     assert "nothing listens at both.example:1: start" in str(error)
+
+
+@contextmanager
+def hanging_up(host: str, port: int) -> Iterator[None]:
+    """A service of somebody else: it closes each connection."""
+    with socket.create_server((host, port)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(LIMIT_S)
+
+
+@contextmanager
+def taking_nobody(host: str, port: int) -> Iterator[None]:
+    """An address that answers nothing, not even that nobody is there."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server((host, port), backlog=0))
+        for _ in range(3):  # its queue is full then, and the system drops what comes
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield
+
+
+@contextmanager
+def nothing(host: str, port: int) -> Iterator[None]:
+    """Nobody is there."""
+    yield
+
+
+Fault = Callable[[str, int], AbstractContextManager[None]]
+
+
+@pytest.mark.parametrize("fault", [hanging_up, taking_nobody, nothing])
+async def test_the_next_address_of_a_name_is_tried(names: Names, fault: Fault) -> None:
+    async with cluster_of(1) as cluster:
+        port = int(cluster.endpoints[0].rpartition(":")[2])
+        names["node.example"] = lambda: ["127.0.0.2", "127.0.0.1"]
+        with fault("127.0.0.2", port):
+            async with connect(f"node.example:{port}") as registry:
+                assert await registry.get("k", timeout=LIMIT_S) is None
+
+
+@pytest.mark.parametrize("fault", [hanging_up, taking_nobody, nothing])
+def test_a_blocking_client_tries_it_too(names: Names, fault: Fault) -> None:
+    with running_cluster(1) as cluster:
+        port = int(cluster.endpoints[0].rpartition(":")[2])
+        names["node.example"] = lambda: ["127.0.0.2", "127.0.0.1"]
+        with fault("127.0.0.2", port), keys_of([f"node.example:{port}"], timeout=LIMIT_S) as keys:
+            assert finish(keys.get("k")) is None
+
+
+async def test_a_name_whose_address_changes_is_found_while_the_client_runs(names: Names) -> None:
+    async with cluster_of(1) as cluster, anyio.create_task_group() as tasks:
+        node, stands_for = cluster.nodes[0], ["127.0.0.1"]
+        port = cluster.endpoints[0].rpartition(":")[2]
+        names["node.example"] = lambda: stands_for
+        cluster.advertised = {"n1": f"node.example:{port}"}
+        async with connect(f"node.example:{port}") as registry:
+            assert await registry.get("k") is None
+            await node.stop()
+            stands_for[:] = ["127.0.0.2"]
+            await node.start(tasks, "127.0.0.2")
+            assert await registry.get("k", timeout=LIMIT_S) is None
+        tasks.cancel_scope.cancel()
 
 
 REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from decreed.registry.disk import DamagedInstance, ForgottenInstance, InstanceRecord, Unserved
+from decreed.registry.disk import InstanceRecord
 from decreed.registry.locks.leases import Leases
 from decreed.registry.paxos import acceptor
 from decreed.registry.paxos.instance import EMPTY, Class, Instance
@@ -14,8 +14,10 @@ from decreed.registry.replica.step.effects import Effects
 from decreed.registry.replica.step.events import Moment
 from decreed.registry.replica.step.step_builder import StepBuilder
 from decreed.registry.types import Ballot, Key, Process, Proposal
+from decreed.registry.unserved import DamagedInstance, ForgottenInstance, Unserved
 
 from ...support.batches import N1, N2, N3, identity, keys_of, proposed
+from ...support.seated import Seated
 from ...support.world import World
 
 NODES = (N1, N2, N3)
@@ -44,7 +46,7 @@ STATES: Mapping[str, Instance | Unserved] = {
 
 def acceptors_of(*promised: Ballot, unlearned: Sequence[Key] = ()) -> Acceptors:
     classes = [Class(ballot, bytes(16)) for ballot in promised]
-    return Acceptors(NODES, classes, tuple(unlearned), Leases())
+    return Acceptors(Seated(NODES), classes, tuple(unlearned), Leases())
 
 
 def step_of(instances: Mapping[Key, Instance | Unserved], now_ms: float = NOW_MS) -> StepBuilder:

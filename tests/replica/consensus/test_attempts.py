@@ -15,6 +15,7 @@ from decreed.registry.wire.peers import PeerMessage
 from decreed.registry.wire.requests import Cancel, ClaimRequest, Decreed
 from decreed.storage.layout import instance_key
 
+from ...support.seated import Seated
 from ...support.world import World, claim, stored
 
 KEY = Key("k")
@@ -183,7 +184,7 @@ def test_an_acceptor_does_not_answer_for_a_disputed_key() -> None:
 
 
 def test_R22_a_postponed_key_is_still_finished() -> None:
-    acceptors = Acceptors((), (), (Key("a"), Key("b")), Leases())
+    acceptors = Acceptors(Seated(()), (), (Key("a"), Key("b")), Leases())
     acceptors.postpone(Key("a"), 50.0)
     assert acceptors.unlearned == 2
     assert acceptors.overdue(10.0, 9) == [Key("b")]

@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 import pytest
 
-from decreed.registry.disk import DamagedInstance
 from decreed.registry.errors import Unreachable
 from decreed.registry.paxos.messages import (
     Accept,
@@ -15,6 +14,7 @@ from decreed.registry.paxos.messages import (
     Prepare,
 )
 from decreed.registry.types import Key
+from decreed.registry.unserved import DamagedInstance
 from decreed.registry.wire.peers import Fetch, Pull
 from decreed.registry.wire.requests import ClaimRequest, Decreed, Failed
 from decreed.storage import layout

@@ -17,7 +17,7 @@ from decreed.registry.replica.step.events import (
     Welcomed,
 )
 from decreed.registry.types import Ballot, Key, NodeId, Process
-from decreed.registry.wire.peers import FeedPage, Query, QueryAnswer, Scan, ScanAnswer
+from decreed.registry.wire.peers import FeedPage, PassedClaim, Query, QueryAnswer, Scan, ScanAnswer
 from decreed.registry.wire.requests import (
     ClaimRequest,
     Decreed,
@@ -81,10 +81,10 @@ def test_a_claim_that_joins_its_own_proposal_may_be_chosen() -> None:
 def test_an_answer_from_a_node_that_was_not_asked_is_ignored() -> None:
     world = World()
     home = key_at_home("n1", world)
-    world.lose = lambda sender, to, message: isinstance(message, ClaimRequest)
+    world.lose = lambda sender, to, message: isinstance(message, PassedClaim)
     mark = world.send("n3", ClaimRequest(world.new_id(), 500, False, claim(home)))
     world.settle()
-    passed = next(m for _, _, m in world.sent if isinstance(m, ClaimRequest))
+    passed = next(m.request for _, _, m in world.sent if isinstance(m, PassedClaim))
     world.post(N3, FromPeer(N2, Failed(passed.id, SeriesGap.code, "not yours to say")))
     world.settle()
     assert not world.answers[mark]
@@ -258,7 +258,9 @@ def test_a_welcome_that_a_page_of_the_feed_has_overtaken_refuses_no_node() -> No
     old = world.replica("n1").membership.identity()
     world.freeze("n1", "b")
     world.run(1_000)
-    world.post(N3, Welcomed(4711, old, None))
+    key = world.replica("n1").node.identity.signing_key
+    assert key is not None
+    world.post(N3, Welcomed(4711, old, None, key))
     world.settle()
     assert world.rejected == []
 

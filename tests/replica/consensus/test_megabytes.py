@@ -5,7 +5,8 @@ from decreed.registry.keys import home
 from decreed.registry.paxos.messages import Accept, Accepted, AcceptedMany, Commit, Prepare
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import Key, NodeId
-from decreed.registry.wire.peers import ForgottenTerms, PeerMessage
+from decreed.registry.wire.leases import ForgottenTerms
+from decreed.registry.wire.peers import PeerMessage
 from decreed.registry.wire.requests import ClaimRequest, Decreed
 
 from ...support.forgetful import cut_off, cycle, forgetful, has_forgotten

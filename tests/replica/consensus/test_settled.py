@@ -2,8 +2,9 @@
 
 from decreed.registry.disk import CursorRecord
 from decreed.registry.paxos.messages import Commit
+from decreed.registry.replica.step.disk_reads import FeedDone
 from decreed.registry.replica.step.effects import Effects, Send
-from decreed.registry.replica.step.events import FeedDone, Fired, FromPeer, Moment, PullFeeds
+from decreed.registry.replica.step.events import Fired, FromPeer, Moment, PullFeeds
 from decreed.registry.replica.step.step_builder import StepBuilder
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.peers import FeedPage, Ping, Pull

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from decreed.registry.errors import Damaged
 from decreed.registry.paxos.messages import Accept, Commit
-from decreed.registry.replica.feed.learner import decree_digest
+from decreed.registry.replica.step.disk_reads import FeedDone
 from decreed.registry.replica.step.effects import Reply, Send, UseLink
-from decreed.registry.replica.step.events import Event, FeedDone, FromClient, FromPeer, Welcomed
-from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
+from decreed.registry.replica.step.events import Event, FromClient, FromPeer, Welcomed
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Process, decree_digest
 from decreed.registry.wire.handshake import Incarnation
 from decreed.registry.wire.peers import (
     FeedPage,
@@ -27,7 +27,6 @@ from decreed.registry.wire.requests import (
     GetRequest,
     ListPage,
     ListRequest,
-    Position,
     WatchPage,
     WatchRequest,
 )
@@ -178,7 +177,9 @@ def test_a_link_is_used_only_after_its_peer_is_recorded() -> None:
         identity, incarnation=identity.incarnation + 1, nonce=b"another incarnation...."
     )
     past = Incarnation(identity.incarnation, identity.nonce)
-    effects = replica.step(world.moment(), [Welcomed(4711, shown, past)], {})
+    key = world.replica(N2).node.identity.signing_key
+    assert key is not None
+    effects = replica.step(world.moment(), [Welcomed(4711, shown, past, key)], {})
     assert effects.records and not effects.at_once
     assert [item for item in effects.after if isinstance(item, UseLink)]
 
@@ -188,7 +189,7 @@ def test_a_watch_gets_a_decree_before_its_record_is_synced_since_it_is_chosen() 
     replica, storage = world.replica(N1), world.machines[N1].storage
     assert storage is not None
     identity = replica.node.identity
-    since = Position(identity.node, identity.disk_id, 0)
+    since = world.at_entry(identity.node, 0)
     world.send(N1, WatchRequest(world.new_id(), 5_000, "", since, 10))
     world.settle()
     effects = replica.step(world.moment(), [LEARN], storage.load(replica.needs([LEARN])))

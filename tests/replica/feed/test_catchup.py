@@ -1,20 +1,27 @@
 """Catching up: no node misses a decree for long, and nodes that disagree notice it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from decreed.registry.errors import Disputed
 from decreed.registry.paxos.messages import Commit
-from decreed.registry.replica.feed.catchup import SERVE_BYTES, SERVE_KEYS
+from decreed.registry.replica.feed import catchup
+from decreed.registry.replica.feed.lacking import LIGHT_BYTES
+from decreed.registry.replica.feed.pages import PULL_TIMEOUT_MS
+from decreed.registry.replica.feed.serving import SERVE_BYTES, SERVE_KEYS
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
-from decreed.registry.wire.peers import FeedPage, Fetch, Fetched, Ping
+from decreed.registry.wire.peers import FeedPage, Fetch, Fetched, Ping, Pull
 from decreed.registry.wire.requests import Decreed, Failed, GetRequest
+from decreed.storage.layout import instance_key
+from decreed.storage.memory import MemoryDisk
 
+from ...support.changing import ChangingWorld
+from ...support.machine import Machine
 from ...support.world import World, claim, stored
 
-N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
+N1, N2, N3, N4 = (NodeId(f"n{number}") for number in range(1, 5))
 
 
 def decree(key: str, value: bytes, claim_id: bytes) -> Decree:
@@ -232,3 +239,183 @@ def test_a_long_fetch_loads_no_more_instances_than_one_message_tells_of() -> Non
     keys = tuple(Key(f"k/{number}") for number in range(2 * SERVE_KEYS))
     needed = World().replica(N1).needs([FromPeer(N2, Fetch(keys))])
     assert needed == set(keys[:SERVE_KEYS])
+
+
+def pulls(world: World) -> list[tuple[NodeId, int]]:
+    """The pages that n3 has asked for: of whom, and where they begin."""
+    return [(to, m.start) for node, to, m in world.sent if node == N3 and isinstance(m, Pull)]
+
+
+def test_a_node_that_is_far_behind_reads_one_feed_first_and_the_others_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catchup, "MAX_FEED_PAGE", 4)
+    monkeypatch.setattr(catchup, "VOTER_PAGE", 4)
+    world = missed({f"k{number}": b"v" for number in range(40)})
+    world.run(3_000)
+    assert [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)] == [40, 40]
+    asked: dict[NodeId, int] = {}
+    for peer, start in pulls(world):
+        leading = [at for other, at in asked.items() if other != peer and at < start + 4]
+        assert start >= 36 or all(at < start for at in leading), pulls(world)
+        asked[peer] = start
+    assert asked.keys() == {N1, N2}
+
+
+def test_a_voter_reads_a_long_feed_in_small_pages_as_its_votes_wait_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catchup, "MAX_FEED_PAGE", 8)
+    monkeypatch.setattr(catchup, "VOTER_PAGE", 2)
+    world = missed({f"k{number}": b"v" for number in range(40)})
+    world.run(3_000)
+    asked = [m for node, _, m in world.sent if node == N3 and isinstance(m, Pull)]
+    assert {pull.limit for pull in asked if pull.start < 32} == {2}
+    assert world.replica("n3").catchup.cursor(N1) == 40
+
+
+def test_a_node_without_a_vote_reads_it_in_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catchup, "MAX_FEED_PAGE", 8)
+    monkeypatch.setattr(catchup, "VOTER_PAGE", 2)
+    world = ChangingWorld()
+    for number in range(40):
+        world.freeze("n1", f"k{number}")
+    world.machines[N4] = Machine(MemoryDisk(N4))
+    world.boot(N4)
+    world.run(3_000)
+    assert world.replica(N4).catchup.cursor(N1) == 40
+    assert {m.limit for node, _, m in world.sent if node == N4 and isinstance(m, Pull)} == {8}
+
+
+def test_no_feed_follows_one_whose_pages_are_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catchup, "MAX_FEED_PAGE", 4)
+    monkeypatch.setattr(catchup, "VOTER_PAGE", 4)
+    world = missed({f"k{number}": b"v" for number in range(40)})
+    world.lose = lambda sender, to, message: sender == N1 and isinstance(message, FeedPage)
+    world.run(PULL_TIMEOUT_MS + 1_000)
+    assert pulls(world)[0] == (N1, 0), "the one whose pages are lost is read first"
+    assert known(world, "n3") == 40
+    assert world.replica("n3").catchup.cursor(N2) == 40
+
+
+def asked_pages(world: World, *, with_decrees: bool) -> list[Pull]:
+    asked = [message for _, _, message in world.sent if isinstance(message, Pull)]
+    return [pull for pull in asked if pull.decrees == with_decrees]
+
+
+def test_a_node_far_behind_is_sent_the_decrees_with_the_pages_and_fetches_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catchup, "MAX_FEED_PAGE", 16)
+    monkeypatch.setattr(catchup, "VOTER_PAGE", 16)
+    world = missed({f"k{number}": b"v" for number in range(320)})
+    world.sent.clear()
+    world.run(3_000)
+    assert known(world, "n3") == 320
+    asked = [message for _, _, message in world.sent if isinstance(message, Fetch)]
+    assert sum(len(message.keys) for message in asked) <= 4 * 16
+    assert len(asked_pages(world, with_decrees=True)) >= 320 // 16 - 4
+    assert sum(map(len, fetched(world))) <= 320 + 4 * 16, "few decrees are sent twice"
+    for pull in asked_pages(world, with_decrees=True):
+        assert pull.start < 320
+
+
+def test_large_values_are_fetched_rather_than_sent_with_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catchup, "MAX_FEED_PAGE", 8)
+    monkeypatch.setattr(catchup, "VOTER_PAGE", 8)
+    large = bytes(LIGHT_BYTES + 1)
+    world = missed({f"k{number}": large for number in range(64)})
+    world.run(3_000)
+    assert known(world, "n3") == 64
+    assert len(asked_pages(world, with_decrees=True)) <= 2, "at first it does not know them"
+
+
+def test_a_node_that_has_most_of_a_feed_asks_for_no_decrees_with_its_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catchup, "MAX_FEED_PAGE", 16)
+    monkeypatch.setattr(catchup, "VOTER_PAGE", 16)
+    world = missed({f"k{number}": b"v" for number in range(320)})
+    decrees = [stored(world, "n1", f"k{number}").learned for number in range(320)]
+    for one in decrees:
+        assert one is not None
+        world.post(N3, FromPeer(N1, Commit(one.key, one)))
+    world.run(1)
+    world.sent.clear()
+    world.run(3_000)
+    assert not asked_pages(world, with_decrees=True) and not fetched(world)
+    assert [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)] == [320, 320]
+
+
+def test_decrees_that_do_not_come_with_a_page_are_fetched_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catchup, "MAX_FEED_PAGE", 16)
+    monkeypatch.setattr(catchup, "VOTER_PAGE", 16)
+    world = missed({f"k{number}": b"v" for number in range(160)})
+    fetching: set[NodeId] = set()
+
+    def is_lost(sender: str, to: str, message: object) -> bool:
+        """Peers that do not know how to send decrees with a page."""
+        if isinstance(message, Fetch):
+            fetching.add(NodeId(to))
+        if isinstance(message, Fetched) and NodeId(sender) in fetching:
+            fetching.discard(NodeId(sender))
+            return False
+        return isinstance(message, Fetched)
+
+    world.lose = is_lost
+    world.run(60_000)
+    assert known(world, "n3") == 160
+
+
+def test_a_page_that_was_asked_for_early_moves_no_cursor_before_the_one_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catchup, "MAX_FEED_PAGE", 16)
+    monkeypatch.setattr(catchup, "VOTER_PAGE", 16)
+    world = missed({f"k{number}": b"v" for number in range(160)})
+    world.lose = lambda sender, to, message: (
+        isinstance(message, Fetched) and any(d.key == "k20" for d in message.decrees)
+    )
+    world.run(2_500)
+    for peer in (N1, N2):
+        assert world.replica("n3").catchup.cursor(peer) <= 20
+    world.lose = lambda sender, to, message: False
+    world.run(20_000)
+    assert [world.replica("n3").catchup.cursor(peer) for peer in (N1, N2)] == [160, 160]
+
+
+def arrives_later(kind: type) -> Callable[[object], bool]:
+    """Messages of a kind; of decrees those that tell any."""
+    return lambda message: isinstance(message, kind) and bool(getattr(message, "decrees", True))
+
+
+@pytest.mark.parametrize("kind", [FeedPage, Fetched])
+def test_what_cannot_be_told_with_a_page_is_named_again_if_it_was_named_before_the_page_was_read(
+    kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page may wait for a turn longer than what is said behind it (`server.bulk`).
+
+    One that was asked for early waits for the decrees of the page before.
+    """
+    monkeypatch.setattr(catchup, "MAX_FEED_PAGE", 16)
+    is_late = arrives_later(kind)
+    world = ChangingWorld()
+    keys = [Key(f"k{number:03}") for number in range(160)]
+    for key in keys:
+        world.freeze("n1", key)
+    world.run(2_000)
+    damaged = keys[24::16]
+    for node in (N1, N2, N3):
+        for key in damaged:
+            world.machines[node].disk.flip(instance_key(key), 9)
+    world.delays = lambda _, to, message: (5.0 if to == N4 and is_late(message) else 0.0,)
+    world.machines[N4] = Machine(MemoryDisk(N4))
+    world.boot(N4)
+    world.run(PULL_TIMEOUT_MS - 500)
+    assert known(world, N4) == len(keys) - len(damaged)
+    assert sorted(world.replica(N4).parts.withholding.keys) == damaged
+    assert [world.replica(N4).catchup.cursor(peer) for peer in (N1, N2, N3)] == [160] * 3

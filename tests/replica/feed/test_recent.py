@@ -3,7 +3,7 @@
 import pytest
 
 from decreed.registry.errors import ProtocolError
-from decreed.registry.replica.feed.learner import CAPACITY, Recent
+from decreed.registry.replica.feed.learner import CAPACITY, CONFIRMED, Recent
 from decreed.registry.types import Key
 from decreed.registry.wire.codec import decode, encode
 from decreed.registry.wire.peers import FeedPage
@@ -73,3 +73,17 @@ def test_a_page_with_too_few_or_too_many_digests_is_refused(digests: bytes) -> N
     assert decode(encode([*plain, b"d" * 32]), FeedPage).keys == ("k1", "k2")
     with pytest.raises(ProtocolError):
         decode(encode([*plain, digests]), FeedPage)
+
+
+def test_what_was_found_learned_earlier_is_known_to_be_the_same_for_a_while() -> None:
+    recent = filled(0, 5)
+    recent.confirm({key(100): digest(100)})
+    assert recent.differing(*columns(1, 100, 101)) == [(key(101), digest(101))]
+    other = (key(100),), digest(7)
+    assert recent.differing(*other) == [(key(100), digest(7))], "another decree is not the same"
+    for first in range(200, 200 + 3 * CONFIRMED, 100):
+        recent.confirm({key(number): digest(number) for number in range(first, first + 100)})
+    assert recent.differing(*columns(100)) == [(key(100), digest(100))], "it is not kept forever"
+    last = 200 + 3 * CONFIRMED - 100
+    assert not recent.differing(*columns(last))
+    assert recent.page(0, 5) == columns(0, 1, 2, 3, 4), "the feed has no such entries"

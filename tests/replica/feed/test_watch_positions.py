@@ -13,8 +13,9 @@ from decreed.registry.replica.feed.watch_positions import (
     index_of,
     number_of,
 )
+from decreed.registry.replica.step.disk_reads import ReadFailed
 from decreed.registry.replica.step.effects import Effects, Reply
-from decreed.registry.replica.step.events import Expire, Fired, FromClient, FromPeer, ReadFailed
+from decreed.registry.replica.step.events import Expire, Fired, FromClient, FromPeer
 from decreed.registry.replica.step.node import Node
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.requests import Position, WaitRequest, WatchPage, WatchRequest
@@ -69,8 +70,7 @@ def watched() -> Watched:
     world.run(1_000)
     world.lose = lambda sender, to, message: N1 in (sender, to)
     assert world.replica(N1).node.settled_feed_end == 1
-    disk_id = world.replica(N1).node.identity.disk_id
-    return Watched(world, Position(N1, disk_id, 1))
+    return Watched(world, world.at_entry(N1, 1))
 
 
 def test_a_watch_continues_after_entries_that_are_not_durable_yet_and_gets_none_twice(
@@ -232,7 +232,7 @@ def test_a_node_wants_commits_while_a_request_waits_for_decrees(kind: str) -> No
     world = World()
     node = world.replica(N1).node
     assert not node.wants_commits
-    since = Position(N1, node.identity.disk_id, 0)
+    since = world.at_entry(N1, 0)
     watch = WatchRequest(world.new_id(), 10_000, "", since, 10)
     world.send("n1", watch if kind == "watch" else WaitRequest(world.new_id(), 10_000, Key("k")))
     world.settle()
@@ -245,7 +245,7 @@ def test_a_node_wants_commits_while_a_request_waits_for_decrees(kind: str) -> No
 
 def test_a_watch_that_was_answered_is_not_looked_at_again() -> None:
     world = World()
-    since = Position(N1, world.replica(N1).node.identity.disk_id, 0)
+    since = world.at_entry(N1, 0)
     mark = world.send("n1", WatchRequest(world.new_id(), 10_000, "", since, 10))
     world.settle()
     watches = world.replica(N1).parts.watches
@@ -257,9 +257,9 @@ def test_a_watch_that_was_answered_is_not_looked_at_again() -> None:
 # -- lost positions
 
 
-def watch_at(watched: Watched, index: int, disk_id: bytes = b"") -> WatchPage:
+def watch_at(watched: Watched, index: int, feed: bytes = b"") -> WatchPage:
     """The answer of n1 to a watch that continues after a position of n1's feed."""
-    since = Position(N1, disk_id or watched.position.disk_id, index)
+    since = Position(N1, feed or watched.position.feed, index)
     request = WatchRequest(watched.world.new_id(), 20, "", since, 10)
     page = watched.world.ask("n1", request)
     assert isinstance(page, WatchPage)
@@ -273,7 +273,7 @@ def test_a_position_after_the_end_of_the_feed_is_lost_at_the_node_of_that_feed_t
     """As with a copy of its directory, or after a power cut that kept less."""
     page = watch_at(watched, 1 + ahead)
     assert page.lost
-    assert (page.position.node, page.position.disk_id) == (N1, watched.position.disk_id)
+    assert (page.position.node, page.position.feed) == (N1, watched.position.feed)
     assert page.position.index == 1, "the position to continue from, after a list"
     assert not watch_at(watched, 1).lost
 

@@ -9,7 +9,6 @@ from decreed.registry.wire.requests import (
     ClaimNextRequest,
     Decreed,
     GetRequest,
-    Position,
     WatchPage,
     WatchRequest,
 )
@@ -40,7 +39,7 @@ def test_a_disputed_decree_is_not_sent_to_watches() -> None:
     world.freeze(N1, "k", b"right")
     world.run(500)
     node = world.replica(N1).node
-    here = Position(N1, node.identity.disk_id, node.feed_end)
+    here = world.at_entry(N1, node.feed_end)
     mark = world.send(N1, WatchRequest(world.new_id(), 1_000, "", here, 10))
     world.settle()
     wrong = Decree.of(claim("k", b"wrong", b"w"), BALLOT, 0)

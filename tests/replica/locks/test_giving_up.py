@@ -7,7 +7,8 @@ from decreed.registry.locks.leases import Leases
 from decreed.registry.locks.terms import Ending, How, TermClaim, lease_id, term_of
 from decreed.registry.replica.step.events import ClientGone
 from decreed.registry.types import NodeId
-from decreed.registry.wire.peers import GiveUp, GiveUpTaken, PeerMessage
+from decreed.registry.wire.leases import GiveUp, GiveUpTaken
+from decreed.registry.wire.peers import PeerMessage
 from decreed.registry.wire.requests import (
     Failed,
     GivenUp,

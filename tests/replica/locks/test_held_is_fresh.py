@@ -11,7 +11,7 @@ from decreed.registry.errors import OutcomeUnknown, Unreachable
 from decreed.registry.locks.terms import lease_id
 from decreed.registry.paxos.messages import Accepted
 from decreed.registry.types import NodeId
-from decreed.registry.wire.peers import AskLease, LeaseAnswer
+from decreed.registry.wire.leases import AskLease, LeaseAnswer
 from decreed.registry.wire.requests import (
     Failed,
     HeldBy,
@@ -169,3 +169,20 @@ def test_held_is_not_answered_to_a_claim_that_may_still_be_chosen() -> None:
     world.run(4 * TTL_MS)
     answer = told(world, mark)
     assert isinstance(answer, Failed) and answer.code == OutcomeUnknown.code
+
+
+def test_a_try_in_doubt_does_not_have_the_holder_asked_for_without_a_pause() -> None:
+    """Its claim may be the next term, so it cannot be told that the lock is held; nor is it asked again
+    before the lease may be over."""
+    world = World()
+    lock(world, "n1", "a")
+    slow_answers(world)
+    mark = world.send("n1", tries(world))
+    world.run(SLOW_MS / 2)
+    [pending] = world.replica(N1).parts.requests.all()
+    pending.indefinite = True
+    world.delays = lambda *_: (0.0,)
+    world.sent.clear()
+    world.run(SLOW_MS)
+    assert told(world, mark) is None
+    assert questions(world) <= 2

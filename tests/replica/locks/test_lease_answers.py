@@ -16,16 +16,8 @@ from decreed.registry.replica.locks.lock_queue import AT_ONCE, Ask
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.replica.step.pending import PendingRequest
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
-from decreed.registry.wire.peers import (
-    AskLease,
-    GiveUpTaken,
-    LeaseAnswer,
-    PeerMessage,
-    QueryAnswer,
-    Renew,
-    Renewed,
-    ScanAnswer,
-)
+from decreed.registry.wire.leases import AskLease, GiveUpTaken, LeaseAnswer, Renew, Renewed
+from decreed.registry.wire.peers import PeerMessage, QueryAnswer, ScanAnswer
 from decreed.registry.wire.requests import (
     Failed,
     GetRequest,

@@ -10,7 +10,7 @@ from decreed.registry.locks.terms import (
 )
 from decreed.registry.paxos.messages import Prepare
 from decreed.registry.types import Decree, NodeId
-from decreed.registry.wire.peers import EndTerm
+from decreed.registry.wire.leases import EndTerm
 from decreed.registry.wire.requests import (
     Decreed,
     Ended,

@@ -6,7 +6,7 @@ from decreed.registry.locks.terms import Ending, How, LeaseId, Previous, lease_i
 from decreed.registry.paxos.messages import Accept, Prepare
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import Ballot, Decree, NodeId, Process
-from decreed.registry.wire.peers import LeaseAnswer, Renew
+from decreed.registry.wire.leases import LeaseAnswer, Renew
 from decreed.registry.wire.requests import Granted, HeldBy, HolderRequest, LockRequest
 
 from ...support.lockers import RELEASED, told, want, wanted

@@ -11,7 +11,8 @@ from decreed.registry.replica.locks.lock_queue import FRESH_MS
 from decreed.registry.replica.step.effects import Effects, Send
 from decreed.registry.replica.step.events import FromClient, FromPeer
 from decreed.registry.types import Ballot, Decree, NodeId, Process
-from decreed.registry.wire.peers import AskLease, EndTerm, LeaseAnswer, PeerMessage, Renew
+from decreed.registry.wire.leases import AskLease, EndTerm, LeaseAnswer, Renew
+from decreed.registry.wire.peers import PeerMessage
 from decreed.registry.wire.requests import HeldBy, LockRequest
 
 from ...support.batches import heard, step, take, unheard

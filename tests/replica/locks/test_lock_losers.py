@@ -6,7 +6,8 @@ from decreed.registry.locks.holding import validity_ms
 from decreed.registry.locks.terms import lease_id, lock_and_term
 from decreed.registry.paxos.messages import Accept, Commit, Prepare
 from decreed.registry.types import NodeId
-from decreed.registry.wire.peers import AskLease, LeaseAnswer, PeerMessage, Renew, Renewed
+from decreed.registry.wire.leases import AskLease, LeaseAnswer, Renew, Renewed
+from decreed.registry.wire.peers import PeerMessage
 from decreed.registry.wire.requests import Granted, HeldBy, Kept, LockRequest
 
 from ...support.lockers import Mark, told

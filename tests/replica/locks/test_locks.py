@@ -14,7 +14,7 @@ from decreed.registry.paxos.messages import Accepted, Prepare
 from decreed.registry.replica.locks import latest_terms
 from decreed.registry.replica.step.events import ClientGone, FromClient
 from decreed.registry.types import NodeId
-from decreed.registry.wire.peers import Renewed
+from decreed.registry.wire.leases import Renewed
 from decreed.registry.wire.requests import (
     Ended,
     Failed,

@@ -1,6 +1,7 @@
 """A term is kept and released only with its secret (S10)."""
 
 import pytest
+from msgspec.structs import replace
 
 from decreed.registry.errors import BadRequest
 from decreed.registry.locks.terms import (
@@ -27,6 +28,7 @@ from decreed.registry.wire.requests import (
     KeepAliveRequest,
     Kept,
     LockRequest,
+    Superseded,
 )
 
 from ...support.lockers import RELEASED, keep, lock, release, wanted
@@ -46,13 +48,29 @@ def is_refused(answer: Answer) -> bool:
 def test_another_secret_neither_keeps_nor_releases_a_term(node: str) -> None:
     world = World()
     held = lease_id(lock(world, "n1", "a").decree)
-    assert is_refused(world.ask(node, KeepAliveRequest(world.new_id(), 500, held, OTHER)))
+    kept = world.ask(node, KeepAliveRequest(world.new_id(), 500, held, OTHER))
+    assert isinstance(kept, Superseded)
     for secret in (OTHER, None):
         assert is_refused(world.ask(node, EndRequest(world.new_id(), 500, held, RELEASED, secret)))
     identity = world.ask(node, HolderRequest(world.new_id(), 500, "l"))
     assert isinstance(identity, HeldBy) and identity.remaining_ms > 0
     assert isinstance(keep(world, node, held), Kept)
     assert isinstance(release(world, node, held), Ended)
+
+
+def test_s10_a_wrong_secret_gets_the_same_answer_as_a_term_that_nobody_knows() -> None:
+    world = World()
+    held = lease_id(lock(world, "n1", "a").decree)
+    for unknown in (replace(held, claim_id=b"none"), replace(held, term=7)):
+        for node in ("n1", "n2"):
+            wrong = world.ask(node, KeepAliveRequest(1, 500, held, OTHER))
+            assert world.ask(node, KeepAliveRequest(1, 500, unknown, OTHER)) == wrong
+            wrong = world.ask(node, EndRequest(2, 500, held, RELEASED, OTHER))
+            answer = world.ask(node, EndRequest(2, 500, unknown, RELEASED, OTHER))
+            assert isinstance(wrong, Failed) and isinstance(answer, Failed)
+            term = f"term {unknown.term} of"
+            assert answer == replace(wrong, message=wrong.message.replace("term 1 of", term))
+    assert isinstance(keep(world, "n1", held), Kept)
 
 
 @pytest.mark.parametrize("how", [How.BROKEN, How.FORCED])
@@ -104,6 +122,7 @@ def test_a_term_without_a_hash_accepts_no_secret_and_can_be_broken_by_an_operato
     world = World()
     held = old_term(world)
     for secret in (OTHER, secret_of(held.claim_id)):
-        assert is_refused(world.ask("n1", KeepAliveRequest(world.new_id(), 500, held, secret)))
+        kept = world.ask("n1", KeepAliveRequest(world.new_id(), 500, held, secret))
+        assert isinstance(kept, Superseded)
         assert is_refused(world.ask("n1", EndRequest(world.new_id(), 500, held, RELEASED, secret)))
     assert isinstance(world.ask("n1", EndRequest(world.new_id(), 500, held, BROKEN, None)), Ended)

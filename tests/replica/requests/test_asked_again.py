@@ -25,20 +25,15 @@ from decreed.registry.replica.consensus.coordinator import UNWANTED_RESENDS
 from decreed.registry.replica.locks.lock_queue import MAX_PAUSE_MS
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
+from decreed.registry.wire.leases import AskLease, GiveUp, GiveUpTaken, LeaseAnswer, Renew, Renewed
 from decreed.registry.wire.peers import (
-    AskLease,
     FeedPage,
     Fetch,
     Fetched,
-    GiveUp,
-    GiveUpTaken,
-    LeaseAnswer,
     PeerMessage,
     Pull,
     Query,
     QueryAnswer,
-    Renew,
-    Renewed,
     Scan,
     ScanAnswer,
 )

@@ -8,16 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from decreed.registry.locks.terms import TermClaim
+from decreed.registry.replica.step.disk_reads import FeedDone, ScanDone, SlotDone
 from decreed.registry.replica.step.effects import Effects
-from decreed.registry.replica.step.events import (
-    ClientGone,
-    Crowded,
-    Event,
-    FeedDone,
-    FromClient,
-    ScanDone,
-    SlotDone,
-)
+from decreed.registry.replica.step.events import ClientGone, Crowded, Event, FromClient
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.requests import (
     Cancel,

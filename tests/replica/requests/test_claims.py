@@ -13,6 +13,7 @@ from decreed.registry.keys import homes
 from decreed.registry.paxos.messages import Accept, Accepted, Prepare, Promise
 from decreed.registry.replica.step.events import ClientGone, FromPeer, Reachable
 from decreed.registry.types import Key, NodeId
+from decreed.registry.wire.peers import PassedClaim
 from decreed.registry.wire.requests import Cancel, ClaimNextRequest, ClaimRequest, Decreed, Failed
 
 from ...support.world import World, claim, config, stored
@@ -88,7 +89,7 @@ def test_when_the_home_is_suspected_the_next_node_coordinates_at_once() -> None:
 def test_a_claim_forwarded_to_a_home_that_dies_is_coordinated_elsewhere_at_once() -> None:
     world = World()
     home, _, third = homes(Key("k"), world.config.nodes)
-    world.lose = lambda sender, to, message: to == home and isinstance(message, ClaimRequest)
+    world.lose = lambda sender, to, message: to == home and isinstance(message, PassedClaim)
     mark = world.send(third, ClaimRequest(world.new_id(), 5_000, False, claim("k")))
     world.settle()
     assert not world.answers[mark]
@@ -190,7 +191,9 @@ def test_a_bad_key_is_refused_and_harms_nothing(key: str) -> None:
 def test_a_bad_key_in_a_forwarded_claim_is_refused_and_harms_nothing(key: str) -> None:
     world = World()
     world.sent.clear()
-    world.post(NodeId("n1"), FromPeer(NodeId("n2"), ClaimRequest(7, 1_000, True, claim(key))))
+    world.post(
+        NodeId("n1"), FromPeer(NodeId("n2"), PassedClaim(ClaimRequest(7, 1_000, True, claim(key))))
+    )
     world.settle()
     failed = [message for _, _, message in world.sent if isinstance(message, Failed)]
     assert [(answer.id, answer.code) for answer in failed] == [(7, BadRequest.code)]

@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from decreed.registry.config import LockTerms
+from decreed.registry.errors import BadRequest, OutcomeUnknown
 from decreed.registry.errors import Forgotten as ForgottenError
-from decreed.registry.errors import OutcomeUnknown
 from decreed.registry.locks.terms import (
     Ending,
     How,
@@ -33,7 +33,6 @@ from decreed.registry.wire.requests import (
     ListPage,
     ListRequest,
     LockRequest,
-    Position,
     Superseded,
     WaitRequest,
     WatchPage,
@@ -91,7 +90,7 @@ def test_keeping_or_ending_a_forgotten_term_is_refused() -> None:
         kept = world.ask(node, to_keep(world.new_id(), 1_000, held))
         assert isinstance(kept, Superseded)
         ended = world.ask(node, to_end(world.new_id(), 1_000, held, Ending(How.RELEASED)))
-        assert isinstance(ended, Failed) and ended.code == ForgottenError.code
+        assert isinstance(ended, Failed) and ended.code == BadRequest.code
 
 
 def test_a_holder_that_never_heard_of_the_next_term_is_superseded_when_its_own_is_forgotten() -> (
@@ -128,10 +127,9 @@ def test_a_list_at_any_node_has_the_terms_that_are_kept() -> None:
 def test_a_watch_skips_forgotten_terms() -> None:
     world = forgetful()
     cycles(world, 40)
-    disk_id = world.replica("n1").node.identity.disk_id
     terms: list[int] = []
-    since = Position(N1, disk_id, 0)
-    while since.index < 40:
+    since = world.at_entry(N1, 0)
+    while since.index < world.replica("n1").node.feed_end:
         page = world.ask("n1", WatchRequest(world.new_id(), 1_000, "$locks", since, 5))
         assert isinstance(page, WatchPage) and not page.lost
         terms += [lock_and_term(decree.key)[1] for decree in page.decrees]
@@ -298,11 +296,11 @@ def test_a_node_that_forgets_all_its_decrees_is_not_refused_as_rolled_back() -> 
     world.lose = cut_off(N3)
     tell_floor(world)
     assert has_forgotten(world, "n3", 3), "the newest term that it had learned"
-    since = Position(N3, world.replica("n3").node.identity.disk_id, 0)
+    since = world.at_entry(N3, 0)
     page = world.ask("n3", WatchRequest(world.new_id(), 200, "$locks", since, 5))
     assert isinstance(page, WatchPage) and page.decrees == () and not page.lost
     assert world.alarms == []
-    assert world.replica("n3").node.feed_end == 3
+    assert world.replica("n3").node.feed_end == 4, "three decrees and the floor"
     world.crash(N3)
     world.lose = lambda *_: False
     world.boot(N3)

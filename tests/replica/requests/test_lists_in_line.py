@@ -9,8 +9,9 @@ from decreed.registry.paxos.messages import Accepted, Commit
 from decreed.registry.replica.requests import lists
 from decreed.registry.replica.requests.scans import CHUNK_ROWS
 from decreed.registry.replica.requests.spans import spans_of
+from decreed.registry.replica.step.disk_reads import ScanDone
 from decreed.registry.replica.step.effects import Effects, Reply
-from decreed.registry.replica.step.events import ClientGone, Crowded, FromClient, FromPeer, ScanDone
+from decreed.registry.replica.step.events import ClientGone, Crowded, FromClient, FromPeer
 from decreed.registry.types import Key, NodeId
 from decreed.registry.wire.peers import CancelScan, FeedPage, PeerMessage, Scan, ScanAnswer
 from decreed.registry.wire.requests import (

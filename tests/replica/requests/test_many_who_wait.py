@@ -15,6 +15,7 @@ from decreed.registry.replica.step.effects import Outgoing, Reply
 from decreed.registry.replica.step.events import ClientGone, Crowded, FromClient, Reachable
 from decreed.registry.replica.step.in_turn import InTurn
 from decreed.registry.types import Key, NodeId
+from decreed.registry.wire.peers import PassedClaim
 from decreed.registry.wire.requests import (
     Cancel,
     ClaimRequest,
@@ -129,7 +130,7 @@ def test_a_claim_that_is_routed_again_is_not_taken_for_a_later_request_with_its_
     world = Telling()
     first, second, _ = homes(KEY, world.config.nodes)
     asked = next(node for node in world.config.nodes if node not in (first, second))
-    world.lose = lambda sender, to, message: isinstance(message, ClaimRequest)
+    world.lose = lambda sender, to, message: isinstance(message, PassedClaim)
     for later in (WaitRequest(1, 500, Key("w")), ClaimRequest(1, 500, False, claim("other"))):
         mark = world.send(asked, ClaimRequest(1, 400, False, claim(KEY)))
         world.run(1)

@@ -12,7 +12,7 @@ from decreed.registry.keys import homes
 from decreed.registry.paxos.messages import Accept, Commit, Prepare
 from decreed.registry.replica.step.events import ClientGone, FromPeer, Reachable
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
-from decreed.registry.wire.peers import PeerMessage
+from decreed.registry.wire.peers import PassedClaim, PeerMessage
 from decreed.registry.wire.requests import (
     Answer,
     ClaimNextRequest,
@@ -83,7 +83,7 @@ def test_a_definite_refusal_does_not_hide_an_earlier_indefinite_try() -> None:
     world.settle()
     world.post(last, Reachable(home, False))
     world.settle()
-    passed = [m for _, to, m in world.sent if to == second and isinstance(m, ClaimRequest)]
+    passed = [m.request for _, to, m in world.sent if to == second and isinstance(m, PassedClaim)]
     world.post(last, FromPeer(second, Failed(passed[-1].id, StorageFailed.code, "full")))
     world.run(2_000)
     assert code_of(world.answers[mark][0]) == OutcomeUnknown.code
@@ -96,7 +96,7 @@ def test_an_error_of_the_home_with_an_unknown_code_is_indefinite() -> None:
         world.lose = everything
         mark = world.send(last, ClaimRequest(world.new_id(), 1_000, False, claim(KEY)))
         world.settle()
-        passed = [m for _, to, m in world.sent if to == home and isinstance(m, ClaimRequest)]
+        passed = [m.request for _, to, m in world.sent if to == home and isinstance(m, PassedClaim)]
         world.post(last, FromPeer(home, Failed(passed[-1].id, code, "what is this?")))
         world.settle()
         [answer] = world.answers[mark]
@@ -112,7 +112,9 @@ def test_a_forwarded_claim_has_no_more_time_than_its_client() -> None:
     world.post(last, Reachable(home, False))
     world.settle()
     times = [
-        message.timeout_ms for _, _, message in world.sent if isinstance(message, ClaimRequest)
+        message.request.timeout_ms
+        for _, _, message in world.sent
+        if isinstance(message, PassedClaim)
     ]
     assert len(times) == 2
     assert times[0] <= 1_000 and times[1] <= 600

@@ -335,9 +335,9 @@ def test_a_position_of_another_disk_is_lost_not_guessed_at() -> None:
     world.freeze("n1", "k")
     ours = watch(world, "n1", "", None).position
     for wrong in (
-        Position(NodeId("n2"), ours.disk_id, 0),
+        Position(NodeId("n2"), ours.feed, 0),
         Position(ours.node, b"x" * 16, 0),
-        Position(ours.node, ours.disk_id, ours.index + 1),
+        Position(ours.node, ours.feed, ours.index + 1),
     ):
         page = watch(world, "n1", "", wrong)
         assert page.lost and page.position == ours and page.decrees == ()

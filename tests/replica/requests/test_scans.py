@@ -6,8 +6,9 @@ from typing import Any, cast
 
 from decreed.registry.disk import ScanPage
 from decreed.registry.replica.requests.scans import DiskScan, Scans
+from decreed.registry.replica.step.disk_reads import ScanDone
 from decreed.registry.replica.step.effects import ReadScan
-from decreed.registry.replica.step.events import Moment, ScanDone
+from decreed.registry.replica.step.events import Moment
 from decreed.registry.replica.step.step_builder import StepBuilder
 
 EMPTY = ScanPage((), complete=True)

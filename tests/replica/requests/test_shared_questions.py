@@ -9,7 +9,8 @@ from decreed.registry.locks.terms import Ending, How, Previous, lease_id
 from decreed.registry.paxos.messages import Accept, Prepare, Promise
 from decreed.registry.replica.step.events import ClientGone, FromClient, FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
-from decreed.registry.wire.peers import AskLease, LeaseAnswer, PeerMessage, QueryAnswer
+from decreed.registry.wire.leases import AskLease, LeaseAnswer
+from decreed.registry.wire.peers import PeerMessage, QueryAnswer
 from decreed.registry.wire.requests import (
     Answer,
     Cancel,

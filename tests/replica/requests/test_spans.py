@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from decreed.registry.disk import ScanPage
 from decreed.registry.keys import sort_key
 from decreed.registry.paxos.instance import Instance
-from decreed.registry.replica.requests.list_read import ListRead, within
+from decreed.registry.replica.requests.list_read import ListRead, Question, within
 from decreed.registry.replica.requests.spans import (
     Comparison,
     Row,
@@ -70,9 +70,9 @@ def test_the_union_with_an_answer_is_the_union_with_all_that_the_peer_holds(
     complete = len(asked) == len(all_mine) or not asked
     answer = compared(held, asked, complete, limit, max_bytes, at_a_time)
     own = answer_of(1, asked, None if complete else asked[-1][0])
-    read = ListRead(("", "", limit), answers={NodeId("a"): own, NodeId("b"): answer})
+    read = ListRead(Question("", "", limit), answers={NodeId("a"): own, NodeId("b"): answer})
     assert read.merge() is None
-    whole = ListRead(("", "", limit))
+    whole = ListRead(Question("", "", limit))
     whole.answers = {NodeId("a"): own, NodeId("b"): answer_of(1, held, read.horizon)}
     assert whole.merge() is None
     assert (read.decrees, read.unsettled) == (whole.decrees, whole.unsettled)
