@@ -19,6 +19,7 @@ A decree that is seen for the first time is a first proposal: it names the ballo
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -295,12 +296,19 @@ def _told(request: Request, answer: Answer) -> list[Need]:
             return [*first, ("read", request.lock)]
         case StatusReport():  # one that has learned nothing says what keeps it from that
             return first if answer.decrees and (answer.peers or answer.address) else []
-        case Failed():
-            return first if issubclass(ERRORS[answer.code], _TELLING) else []
+        case Failed() if not issubclass(ERRORS[answer.code], _TELLING):
+            return []
+        case Failed() if isinstance(request, ListRequest | WatchRequest):
+            return [to_look(request.prefix), *_named(answer.message)]
         case PolicyApplied():  # it is his own, and was decided when he had the right
             return []
         case _:
             return first
+
+
+def _named(message: str) -> list[Need]:
+    """What it takes to be told the keys, and the places between keys, that a message quotes."""
+    return [to_read(quoted.rstrip("/")) for quoted in re.findall("'([^']*)'", message)]
 
 
 def _claim_id(request: Request) -> bytes | None:
