@@ -181,9 +181,12 @@ def left_over(world: CheckedWorld, replica: Replica) -> dict[str, Collection[obj
     """What a node still holds in memory for work that should be over.
 
     A node that stays out permanently is asked for its feed again and again, so that is not counted.
+    While a voter is gone, the last change does not complete. So those before it are asked too, gone or
+    not.
     """
     left: dict[str, Collection[object]] = dict(replica.pending_work())
     out = gone(world) | world.rolled_back_disks
+    out |= {p for p in world.machines if out and replica.membership.disk_of(p) in world.dead}
     if world.stuck():
         left = _without_stuck(left, replica, world.dead)
     left["pulling"] = [p for p in left.get("pulling", ()) if p not in out]
