@@ -10,6 +10,7 @@ then it is linked to others, and none of them is linked to it.
 """
 
 from collections.abc import Collection
+from math import inf
 
 import trio
 from msgspec import Struct
@@ -34,14 +35,15 @@ class OutboundLink(Struct, eq=False):
         outbox: its queue.
         scope: ends the link.
         nonce: of the peer's incarnation at its other end.
-        urgent: whether a message in the queue is urgent.
+        patience_ms: how long the queue may wait for something urgent; 0 if it has that, infinite if it
+            is empty.
         told: the version of the addresses that the peer has been told.
     """
 
     outbox: Outbox
     scope: trio.CancelScope
     nonce: bytes
-    urgent: bool = False
+    patience_ms: float = inf
     told: int = -1
 
 

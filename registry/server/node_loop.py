@@ -128,9 +128,15 @@ class NodeLoop:
         self._inbox.put_first(*map(ClientGone, clients))
 
     def later(self, delay_ms: float, chore: Callable[[], None]) -> None:
-        """Call `chore` after `delay_ms`; ignored while one is set, since there is only one kind."""
-        if self._chore_ms == math.inf:
-            self._chore, self._chore_ms = chore, self.now_ms() + delay_ms
+        """Call `chore` after `delay_ms`, or when it was to be called already, if that is sooner.
+
+        There is only one kind. An infinite delay says that nothing is left to do.
+        """
+        due_ms = self.now_ms() + delay_ms
+        self._chore, self._chore_ms = (
+            chore,
+            min(self._chore_ms, due_ms) if due_ms < math.inf else due_ms,
+        )
 
     @property
     def has_room(self) -> bool:

@@ -22,6 +22,7 @@ from . import (
     proof_bugs,
     quorum_bugs,
     recovery_bugs,
+    release_bugs,
     replica_bugs,
     scrub_bugs,
     seat_bugs,
@@ -35,7 +36,7 @@ from . import (
 )
 
 _OF_NODES = paxos_bugs.BUGS + batch_bugs.BUGS + replica_bugs.BUGS + service_bugs.BUGS
-_OF_LOCKS = lock_bugs.BUGS + quorum_bugs.BUGS
+_OF_LOCKS = lock_bugs.BUGS + quorum_bugs.BUGS + release_bugs.BUGS
 _OF_MEMBERS = (
     *(members_bugs.BUGS + handover_bugs.BUGS + operator_bugs.BUGS),
     *(interleaving_bugs.BUGS + counting_bugs.BUGS + recovery_bugs.BUGS),
