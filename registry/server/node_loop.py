@@ -20,7 +20,7 @@ from ..disk import FormationRecord, Storage, weight_of_learned
 from ..errors import StorageFailed
 from ..paxos.instance import Instance
 from ..replica.replica import Replica
-from ..replica.step.effects import Effects, Outgoing, Send
+from ..replica.step.effects import DEFERRED_MS, Effects, Outgoing, Send
 from ..replica.step.events import (
     ClientGone,
     Event,
@@ -106,6 +106,7 @@ class NodeLoop:
         self._others_ran_ms = -math.inf
         self._chore: Callable[[], None] = _nothing
         self._chore_ms = math.inf
+        self._deferred_ms = math.inf
         self._alarm = trio.CancelScope()
         self._readers = Readers(storage, self.post, self._inbox.caller_of)
         self.crowded: Callable[[], Sequence[Event]] = tuple
@@ -183,7 +184,7 @@ class NodeLoop:
 
     async def _rest(self) -> None:
         """Wait for bytes in the sockets, for a `post`, or for the next timer."""
-        due_ms = min(self._timers.next_ms, self._chore_ms, self._own_ms)
+        due_ms = min(self._timers.next_ms, self._chore_ms, self._own_ms, self._deferred_ms)
         due_s = trio.current_time() + (due_ms - self.now_ms()) / 1000
         if not abs(due_s - self._alarm.deadline) < TOLERANCE_S:
             self._alarm.deadline = due_s
@@ -207,6 +208,8 @@ class NodeLoop:
         if now_ms >= self._chore_ms:
             self._chore_ms = math.inf
             self._chore()
+        if now_ms >= self._deferred_ms:
+            self._write_deferred()
         events += map(Fired, self._timers.due(now_ms))
         if not events:
             return
@@ -280,10 +283,22 @@ class NodeLoop:
         except StorageFailed as error:
             self._inbox.put_first(WriteFailed(str(error), effects.unanswered()))
             return False
+        if effects.sync:
+            self._deferred_ms = math.inf
+        elif self._deferred_ms == math.inf:
+            self._deferred_ms = self.now_ms() + DEFERRED_MS
         for record in effects.records:
             if isinstance(record, FormationRecord):
                 self._on_formed(record.formation)
         return True
+
+    def _write_deferred(self) -> None:
+        """Write what has waited for a synced batch for long enough; none has come meanwhile."""
+        self._deferred_ms = math.inf
+        try:
+            self._storage.write_deferred()
+        except StorageFailed as error:
+            self._inbox.put_first(WriteFailed(str(error), ()))
 
     def _send(self, outgoing: list[Outgoing]) -> None:
         """Send messages: those of the node to itself become events, others go to the connections."""
