@@ -4,6 +4,7 @@
 raises the error that ended it, so that the process can report it.
 """
 
+import math
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -54,9 +55,6 @@ from .start import PLAIN, ServerStart
 from .timers import Timers
 from .tokens import token_check
 from .trimming import give_back
-
-DEFERRABLE_MS = 1.0
-"""How long a message that is not urgent waits for an urgent one to the same peer."""
 
 
 class Server:
@@ -280,8 +278,9 @@ class Server:
                 self._links.judge(item)
         # clients first: users see only their latency
         self._clients.flush()
-        if self._links.flush():
-            self.loop.later(DEFERRABLE_MS, self._links.flush_all)
+        left_ms = self._links.flush()
+        if left_ms < math.inf:
+            self.loop.later(left_ms, self._links.flush_all)
 
     def _tell(self, audit: AuditLog, records: Sequence[AuditRecord]) -> None:
         """Write records to the audit log, with who is at the connections that they name.

@@ -18,6 +18,7 @@ from . import (
     members_bugs,
     observing_bugs,
     operator_bugs,
+    patience_bugs,
     paxos_bugs,
     policy_bugs,
     proof_bugs,
@@ -52,7 +53,7 @@ _OF_SECURITY = (
     *(policy_bugs.BUGS + confirming_bugs.BUGS + admission_bugs.BUGS + shown_bugs.BUGS),
     *(token_bugs.BUGS + limit_bugs.BUGS),
 )
-_OF_WAITING = again_bugs.BUGS + shared_bugs.BUGS + bounds_bugs.BUGS
+_OF_WAITING = again_bugs.BUGS + shared_bugs.BUGS + bounds_bugs.BUGS + patience_bugs.BUGS
 
 BUGS = (
     *(_OF_NODES + _OF_LOCKS + _OF_MEMBERS + _OF_WAITING + _ON_DISK),
