@@ -35,15 +35,14 @@ class OutboundLink(Struct, eq=False):
         outbox: its queue.
         scope: ends the link.
         nonce: of the peer's incarnation at its other end.
-        patience_ms: how long the queue may wait for something urgent; 0 if it has that, infinite if it
-            is empty.
+        wait_ms: how long the most urgent message that was queued may wait; infinite if none was.
         told: the version of the addresses that the peer has been told.
     """
 
     outbox: Outbox
     scope: trio.CancelScope
     nonce: bytes
-    patience_ms: float = inf
+    wait_ms: float = inf
     told: int = -1
 
 

@@ -35,13 +35,13 @@ from ..wire.requests import Decreed, Failed
 from . import log
 from .complaints import Complaints
 from .connections import BROKEN, Connection, reasons
+from .deferrable import wait_ms_of
 from .dialling import PeerDial
 from .greeting import Greeter, PeerGreeting, PeerLine, greet
 from .guests import DialFaults, GuestQueues, OutboundLink, Undialled
 from .liveness import Liveness
 from .node_loop import NodeLoop
 from .outbox import Outbox
-from .patience import patience_ms
 from .peer import Peer
 from .peer_set import PeerSet
 from .sockets import Sockets
@@ -121,8 +121,8 @@ class Links:
         outbound_link = self._outbound_links.get(node)
         if outbound_link is None:
             return
-        waits_ms = 0.0 if node in self._wants_commits else patience_ms(message)
-        outbound_link.patience_ms = min(outbound_link.patience_ms, waits_ms)
+        wait_ms = 0.0 if node in self._wants_commits else wait_ms_of(message)
+        outbound_link.wait_ms = min(outbound_link.wait_ms, wait_ms)
         if type(message) in SAID_ONCE:
             if not outbound_link.outbox.put(encoded):
                 log.warning("the queue to a peer is full; the link is made again", peer=node)
@@ -131,17 +131,17 @@ class Links:
             log.debug("the queue to a peer is full; a message is dropped", peer=node)
 
     def flush(self) -> float:
-        """Send what this turn has queued; returns how soon `flush_all` must follow, in ms.
+        """Send what this turn has queued; returns when `flush_all` is to send what was left, in ms.
 
         Messages that are not urgent are left for the next urgent one: alone they would cost the peer a
-        turn. If nothing is left, that is infinite.
+        turn. If nothing was left, the time is infinite.
         """
         left_ms = inf
         for outbound_link in self._outbound_links.values():
-            if outbound_link.patience_ms:
-                left_ms = min(left_ms, outbound_link.patience_ms)
-            else:
+            if not outbound_link.wait_ms:
                 self._flush(outbound_link)
+            else:
+                left_ms = min(left_ms, outbound_link.wait_ms)
         self._guest_queues.bound()
         return left_ms
 
@@ -152,7 +152,7 @@ class Links:
 
     def _flush(self, outbound_link: OutboundLink) -> None:
         outbound_link.outbox.flush()
-        outbound_link.patience_ms = inf
+        outbound_link.wait_ms = inf
 
     def judge(self, verdict: Verdict) -> None:
         """Pass on the replica's verdict about the peer of a link."""

@@ -100,9 +100,9 @@ BUGS = (
     ),
     _bug(
         "the commit of a term leaves alone",
-        "server.patience",
-        "return TERM_MS if message.key.startswith(TERMS) else COMMIT_MS",
-        "return COMMIT_MS / 4",
+        "server.deferrable",
+        "        return DEFERRABLE_MS[CommitMany]\n",
+        "        return DEFERRABLE_MS[Commit] / 4\n",
         held_by=_COSTS,
     ),
     _bug(
