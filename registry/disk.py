@@ -291,9 +291,9 @@ def weight_of_learned(instances: Iterable[Instance | Unserved]) -> int:
 class Storage(Protocol):
     """A node's disk. Calls block. One thread loads and writes; other threads scan and read.
 
-    A batch is durable once it is synced. When the machine loses power, a suffix of the batches since
-    the last sync may be lost, in whole batches. Nothing is lost when only the process is killed.
-    Every read sees every batch, synced or not.
+    A batch is durable once it is synced. When the machine loses power, or the process is killed, a
+    suffix of the batches since the last sync may be lost, in whole batches. Every read sees every
+    batch, synced or not.
 
     All reading methods except `load` and `check` raise `decreed.registry.errors.Damaged` if they read a
     damaged record; `load` reports it for each key instead.
@@ -326,12 +326,20 @@ class Storage(Protocol):
         Args:
             records: what to write; an empty batch is a batch too.
             sync: whether the batch is durable when this returns, with everything written before it.
-                Otherwise it becomes durable with the next synced write, or the next `sync`.
+                Otherwise it waits in memory for the next synced write, or for `write_deferred`.
 
         Raises:
             StorageFailed: if the disk is full or the write failed. Every later write and sync
                 raises it too. A synced batch that failed is never read in this incarnation; after
                 a crash it may be there.
+        """
+        ...
+
+    def write_deferred(self) -> None:
+        """Give the system what waits for a synced write, without a sync: a kill takes it no more.
+
+        Raises:
+            StorageFailed: if this write, or an earlier write or sync, failed. All later ones raise it.
         """
         ...
 

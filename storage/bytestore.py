@@ -40,11 +40,19 @@ class ByteStore(Protocol):
 
         Args:
             changes: what to put and to delete.
-            sync: whether they are durable on return, with all earlier writes. If not, a power cut may
+            sync: whether they are durable on return, with all earlier writes. If not, a crash may
                 lose them, and with them all later writes.
 
         Raises:
             StorageFailed: if the write failed. Changes that were to be synced are then not visible.
+        """
+        ...
+
+    def write_deferred(self) -> None:
+        """Give the system what this store still keeps to itself of the writes without a sync, if any.
+
+        Raises:
+            StorageFailed: if the write failed.
         """
         ...
 

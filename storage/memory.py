@@ -17,7 +17,8 @@ from ..registry.errors import IdentityRefused, StorageFailed
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key, NodeId
 from ..registry.unserved import Unserved
-from .bytestore import Pair, Range, Unreadable
+from .bytestore import ByteStore, Pair, Range, Unreadable
+from .deferred import DeferredWrites
 from .identity import RandomBytes, take
 from .inline import MAX_INLINE
 from .rows import Rows
@@ -223,6 +224,9 @@ class MemoryBytes:
         """One batch."""
         self._writable().write(changes, sync=sync)
 
+    def write_deferred(self) -> None:
+        """Do nothing: every write is on the disk at once."""
+
     def sync(self) -> None:
         """Make everything written durable."""
         self._writable().sync()
@@ -264,7 +268,7 @@ class MemoryRows(Rows):
 
     _KEPT = 4_096
 
-    def __init__(self, data: MemoryBytes) -> None:
+    def __init__(self, data: ByteStore) -> None:
         super().__init__(data)
         self._known: dict[tuple[bytes, bytes], object] = {}
 
@@ -280,14 +284,27 @@ class MemoryRows(Rows):
 
 
 class MemoryStorage(RecordStore):
-    """The node's `Storage` on a `MemoryDisk`; `open_memory` makes it."""
+    """The node's `Storage` on a `MemoryDisk`; `open_memory` makes it.
+
+    Args:
+        data: the bytes on the disk.
+        identity, max_inline: as in `RecordStore`.
+        defers: whether writes without a sync wait in memory, as they do above RocksDB; otherwise the
+            disk has them at once, and a crash may keep any number of them.
+    """
 
     def __init__(
-        self, data: MemoryBytes, identity: DirectoryIdentity, max_inline: int = MAX_INLINE
+        self,
+        data: MemoryBytes,
+        identity: DirectoryIdentity,
+        max_inline: int = MAX_INLINE,
+        *,
+        defers: bool = False,
     ) -> None:
         self._disk = data.disk
         self._damages = self._disk.damages
-        super().__init__(data, identity, max_inline=max_inline, rows=MemoryRows(data))
+        store: ByteStore = DeferredWrites(data) if defers else data
+        super().__init__(store, identity, max_inline=max_inline, rows=MemoryRows(store))
 
     def load(
         self, keys: Collection[Key], max_bytes: float = inf
@@ -307,6 +324,7 @@ def open_memory(
     max_inline: int = MAX_INLINE,
     *,
     joins: bool = False,
+    defers: bool = False,
 ) -> MemoryStorage:
     """Open the node's disk, with the same checks and the same next incarnation as for a directory.
 
@@ -314,13 +332,14 @@ def open_memory(
         disk, config, node, random_bytes: as in `identity.take`.
         max_inline: how many accepted instances are kept on pages of the journal.
         joins: whether a disk that is empty joins a cluster that has formed.
+        defers: whether writes without a sync wait in memory; see `MemoryStorage`.
     """
     data = MemoryBytes(disk)
     try:
         identity = take(
             data, config, node, random_bytes, disk.signing_key, fresh=not disk.values, joins=joins
         )
-        return MemoryStorage(data, identity, max_inline)
+        return MemoryStorage(data, identity, max_inline, defers=defers)
     except Exception:
         data.close()
         raise

@@ -32,6 +32,7 @@ from ..registry.disk import DirectoryIdentity
 from ..registry.errors import Damaged, DecreedError, IdentityRefused, StorageFailed
 from .bytestore import Pair, Range, Unreadable
 from .continuity import newest_log
+from .deferred import DeferredWrites
 from .high_water import HighWater, note
 from .identity import STAYS_OUT
 from .store import RecordStore
@@ -110,6 +111,9 @@ class RocksBytes:
         self._in_log += batch.size_in_bytes() + batch.len() * _ROW_BYTES
         with _as_ours(self._not_written):
             self._open().write(batch, self._synced if sync else self._unsynced)
+
+    def write_deferred(self) -> None:
+        """Do nothing: every write is given to RocksDB at once."""
 
     def sync(self) -> None:
         """Sync the write-ahead log."""
@@ -258,7 +262,7 @@ class RocksStorage(RecordStore):
     def __init__(
         self, data: RocksBytes, identity: DirectoryIdentity, release: Callable[[], None]
     ) -> None:
-        super().__init__(data, identity)
+        super().__init__(DeferredWrites(data), identity)
         self._release = release
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ Invariants:
 * A key that is noted and has no row has lost it, and reads back as damaged; see `lost`.
 * After a failed write or sync every later one fails; reads still work.
 * A synced write makes everything before it durable, even if it holds no records itself.
+  What asks for no sync may wait for it in memory (`deferred`).
 """
 
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
@@ -166,11 +167,7 @@ class RecordStore:
             last = found[0]
 
     def write(self, records: Sequence[Record], *, sync: bool = True) -> None:
-        """Write all records in one batch; see `decreed.registry.disk.Storage.write`.
-
-        Raises:
-            StorageFailed: if this write failed, or an earlier write or sync.
-        """
+        """Write all records in one batch; see `decreed.registry.disk.Storage.write`."""
         self._check_healthy()
         batch = WriteBatch(self._identity, self._feed_end)
         batch.add(records)
@@ -192,17 +189,19 @@ class RecordStore:
             self._cache.clear()  # it may say of a restored term that nothing is there
 
     def sync(self) -> None:
-        """Make all writes so far durable.
-
-        Raises:
-            StorageFailed: if this sync failed, or an earlier write or sync.
-        """
+        """Make all writes so far durable; see `decreed.registry.disk.Storage.sync`."""
         self._check_healthy()
         if self._unsynced:
             with self._noting_failure():
                 self._data.sync()
             self._unsynced = False
             self._notes.synced()
+
+    def write_deferred(self) -> None:
+        """Write what waits for a synced write; see `decreed.registry.disk.Storage`."""
+        self._check_healthy()
+        with self._noting_failure():
+            self._data.write_deferred()
 
     def scan(
         self,

@@ -112,6 +112,17 @@ class Leases:
             secret_hash = held.secret_hash if held is not None else None
             self._put(Lease(lease_id, until_ms, ending, secret_hash))
 
+    def end_if_released(self, now_ms: float, key: Key, previous: Previous | None) -> None:
+        """Note what a proposal for the term at `key` says, if it is that the previous one was released.
+
+        The node that first proposed it had that from the holder, or from a node that had. So a node may
+        be told of a release in this way alone.
+        """
+        if previous is not None and previous.ending.how is How.RELEASED:
+            lock, term = lock_and_term(key)
+            before = LeaseId(lock, term - 1, previous.claim_id)
+            self.end(now_ms, before, previous.ttl_ms, previous.ending)
+
     def give_up(
         self, now_ms: float, lock: str, claim_id: bytes, ttl_ms: float, secret_hash: bytes
     ) -> bool:

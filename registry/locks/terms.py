@@ -6,6 +6,7 @@ supersedes the previous one, and its decree records how that one ended.
 """
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -33,6 +34,9 @@ MAX_TTL_MS = 3_600_000
 MAX_INFO_BYTES = 16_384
 MAX_LOCK_BYTES = 480
 """Short enough that the key of the last possible term is a valid key."""
+
+_KNOWN_NAMES, _KNOWN_TERMS = 4_096, 256
+"""How many keys and values of terms are remembered in parts: a hand-over asks for each many times."""
 
 TtlMs = Annotated[int, Meta(ge=MIN_TTL_MS, le=MAX_TTL_MS)]
 Holder = Annotated[str, Meta(min_length=1, max_length=MAX_CLAIMANT_CHARS)]
@@ -105,6 +109,10 @@ class Previous(Value, frozen=True):
     claim_id: ClaimIdBytes
     ttl_ms: TtlMs
     ending: Ending
+
+    def is_released_by(self, claim_id: bytes) -> bool:
+        """Whether it says that the holder with this claim id released the term."""
+        return self.ending.how is How.RELEASED and self.claim_id == claim_id
 
 
 class Term(Value, frozen=True):
@@ -196,11 +204,13 @@ def lock_of(path: str) -> str:
     return path.removeprefix(LOCKS + "/")
 
 
+@lru_cache(_KNOWN_NAMES)
 def term_key(lock: str, term: int) -> Key:
     """The key of term `term` of `lock`."""
     return slot_key(lock_path(lock), term)
 
 
+@lru_cache(_KNOWN_NAMES)
 def lock_and_term(key: Key) -> tuple[str, int]:
     """The lock and the term number in the key of a term."""
     path, term = series_and_slot(key)
@@ -221,4 +231,9 @@ def term_of(decree: Decree) -> Term:
     """
     if decree.content_type != CONTENT_TYPE:
         raise ProtocolError(f"the decree of {decree.key!r} is no term of a lock")
-    return decode(decree.value, Term)
+    return _term_in(decree.value)
+
+
+@lru_cache(_KNOWN_TERMS)
+def _term_in(value: bytes) -> Term:
+    return decode(value, Term)

@@ -123,7 +123,7 @@ class Parts:
         self.finishing = Finishing(node, acceptors, coordinator, self.lists)
         lock_queues = LockQueues(node, requests, coordinator, reads, leases, learner.learn)
         self.lock_queues = lock_queues
-        self.renewals = Renewals(node, requests, reads, leases, lock_queues.on_ended)
+        self.renewals = Renewals(node, requests, reads, leases, lock_queues)
         self.giving_up = GiveUpRequests(node, requests, leases, lock_queues)
         self.scrubbing = Scrubbing(node, learner.learn, withholding)
         self.locks = Locks(lock_queues, self.renewals, self.giving_up)
@@ -206,6 +206,14 @@ class Parts:
     def _on_feed_read(self, step: StepBuilder, peer: NodeId, gap_end: int | None) -> None:
         self.taking_over.on_read(step, peer, gap_end)
         self.releasing.on_read(step, peer, gap_end)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have an answer on its way; waits, watches and locks do not count.
+
+        A release counts until the other nodes are told of it.
+        """
+        return self.requests.working + len(self.renewals.untold)
 
     @property
     def awaits_commits(self) -> bool:

@@ -120,8 +120,8 @@ class Replica:
 
     @property
     def in_flight(self) -> int:
-        """How many requests have an answer on its way; waits, watches and locks do not count."""
-        return self.parts.requests.working
+        """How much must be done before the node may stop; see `Parts.in_flight`."""
+        return self.parts.in_flight
 
     def start(self, moment: Moment) -> Effects:
         """The first step of an incarnation: set the timers, and form at once if there are no others."""
@@ -226,7 +226,7 @@ class Replica:
             case SendBatch():
                 return self._coordinator.batch_queue.counts(timer)
             case _:
-                return True
+                return type(timer) is not ResendRead or self.node.tokens.counts(timer)
 
     def step(
         self,

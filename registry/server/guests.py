@@ -10,6 +10,7 @@ then it is linked to others, and none of them is linked to it.
 """
 
 from collections.abc import Collection
+from math import inf
 
 import trio
 from msgspec import Struct
@@ -34,14 +35,14 @@ class OutboundLink(Struct, eq=False):
         outbox: its queue.
         scope: ends the link.
         nonce: of the peer's incarnation at its other end.
-        urgent: whether a message in the queue is urgent.
+        wait_ms: how long the most urgent message that was queued may wait; infinite if none was.
         told: the version of the addresses that the peer has been told.
     """
 
     outbox: Outbox
     scope: trio.CancelScope
     nonce: bytes
-    urgent: bool = False
+    wait_ms: float = inf
     told: int = -1
 
 

@@ -10,6 +10,8 @@ connections (`shares`). A client with nothing in the inbox may always put someth
 client waits for the others.
 
 Events of those who are behind have a line of their own and turns of their own (`Bulk`).
+
+Events for which nobody waits are *patient*: they call for no turn of their own, and go with the next.
 """
 
 from collections.abc import Collection
@@ -67,7 +69,7 @@ class Inbox:
         self._others_room = Room()
         self._bulk, self._bulk_room = Bulk(), Room()
         self._took_bulk = False
-        self._is_first = False
+        self._is_first = self._calls = False
         self._askers: set[int] = set()
         self._callers: dict[int, int] = {}
         self._leaving = 0
@@ -76,10 +78,21 @@ class Inbox:
         self._taken = 0
 
     def __bool__(self) -> bool:
-        return bool(self._asked or self._others or self._bulk)
+        """Whether anything calls for a turn."""
+        return self._calls or bool(self._bulk)
+
+    def put_patient(self, event: Event, weight: int) -> None:
+        """Append an event of a peer that goes with the next turn.
+
+        One that fills the inbox calls for a turn, since its sender waits for room.
+        """
+        self._others.append(event)
+        self._others_room.count += 1
+        self._others_room.size += weight
+        self._calls = self._calls or not self._others_room.is_left
 
     def put(self, event: Event, weight: int = 0, caller: int | None = None) -> None:
-        """Append an event.
+        """Append an event that calls for a turn.
 
         Args:
             event: the event.
@@ -101,10 +114,12 @@ class Inbox:
             self._bulk.put(event)
             self._bulk_room.count += 1
             self._bulk_room.size += weight
+            return
         else:
             self._others.append(event)
             self._others_room.count += 1
             self._others_room.size += weight
+        self._calls = True
 
     def put_first(self, *events: Event) -> None:
         """Put events in front, in this order; the next turn takes them, and no bulk."""
@@ -224,6 +239,7 @@ class Inbox:
     def _leave(self, asked: list[Event], others: list[Event]) -> None:
         """Set what waits now. Bytes are counted as waiting until nothing waits, which is safe."""
         self._asked, self._others = asked, others
+        self._calls = bool(asked or others)
         self._askers = {event.connection for event in asked if type(event) is FromClient}
         self._asked_room.count = sum(map(messages, asked))
         self._others_room.count = len(others)

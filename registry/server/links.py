@@ -15,13 +15,13 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from math import inf
 
 import trio
 from msgspec import Struct
 
 from ..config import ClusterConfig
 from ..errors import ProtocolError
-from ..paxos.messages import Commit, CommitMany
 from ..replica.member_addresses import AddressBook
 from ..replica.membership import Membership
 from ..replica.step.effects import AskPast, Reject, UseLink, Welcome
@@ -35,6 +35,7 @@ from ..wire.requests import Decreed, Failed
 from . import log
 from .complaints import Complaints
 from .connections import BROKEN, Connection, reasons
+from .deferrable import wait_ms_of
 from .dialling import PeerDial
 from .greeting import Greeter, PeerGreeting, PeerLine, greet
 from .guests import DialFaults, GuestQueues, OutboundLink, Undialled
@@ -51,9 +52,6 @@ REDIAL_SECONDS = (0.02, 1.0)
 LEAST_SECONDS = 0.02
 """The least time between two dials, for nodes that repeatedly drop each other's links."""
 
-DEFERRABLE = frozenset((Commit, CommitMany))
-"""Commits are not urgent: they leave with the next urgent message to that peer, or after
-`DEFERRABLE_MS`. A peer that says in its pings that requests wait for commits gets them immediately."""
 SAID_ONCE = frozenset((PassedClaim, Decreed, Failed))
 """Forwarded claims, and their answers."""
 
@@ -123,8 +121,8 @@ class Links:
         outbound_link = self._outbound_links.get(node)
         if outbound_link is None:
             return
-        urgent = type(message) not in DEFERRABLE or node in self._wants_commits
-        outbound_link.urgent = outbound_link.urgent or urgent
+        wait_ms = 0.0 if node in self._wants_commits else wait_ms_of(message)
+        outbound_link.wait_ms = min(outbound_link.wait_ms, wait_ms)
         if type(message) in SAID_ONCE:
             if not outbound_link.outbox.put(encoded):
                 log.warning("the queue to a peer is full; the link is made again", peer=node)
@@ -132,20 +130,20 @@ class Links:
         elif not outbound_link.outbox.put_once(encoded):
             log.debug("the queue to a peer is full; a message is dropped", peer=node)
 
-    def flush(self) -> bool:
-        """Send what this turn has queued; returns whether anything was left for `flush_all`.
+    def flush(self) -> float:
+        """Send what this turn has queued; returns when `flush_all` is to send what was left, in ms.
 
         Messages that are not urgent are left for the next urgent one: alone they would cost the peer a
-        turn.
+        turn. If nothing was left, the time is infinite.
         """
-        left = False
+        left_ms = inf
         for outbound_link in self._outbound_links.values():
-            if outbound_link.urgent:
+            if not outbound_link.wait_ms:
                 self._flush(outbound_link)
             else:
-                left = left or outbound_link.outbox.has_waiting
+                left_ms = min(left_ms, outbound_link.wait_ms)
         self._guest_queues.bound()
-        return left
+        return left_ms
 
     def flush_all(self) -> None:
         """Send what is left."""
@@ -154,7 +152,7 @@ class Links:
 
     def _flush(self, outbound_link: OutboundLink) -> None:
         outbound_link.outbox.flush()
-        outbound_link.urgent = False
+        outbound_link.wait_ms = inf
 
     def judge(self, verdict: Verdict) -> None:
         """Pass on the replica's verdict about the peer of a link."""

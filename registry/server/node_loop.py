@@ -19,8 +19,9 @@ from ..clock import now_ms
 from ..disk import FormationRecord, Storage, weight_of_learned
 from ..errors import StorageFailed
 from ..paxos.instance import Instance
+from ..replica.patience import patience_ms
 from ..replica.replica import Replica
-from ..replica.step.effects import Effects, Outgoing, Send
+from ..replica.step.effects import DEFERRED_MS, Effects, Outgoing, Send
 from ..replica.step.events import (
     ClientGone,
     Event,
@@ -32,6 +33,7 @@ from ..replica.step.events import (
 )
 from ..types import Key, NodeId
 from ..unserved import Unserved
+from ..wire.peers import PeerMessage
 from . import log
 from .inbox import Inbox
 from .reading import Readers
@@ -101,11 +103,12 @@ class NodeLoop:
         self._sockets = sockets
         self._inbox = Inbox()
         self._own: list[Event] = []
-        self._own_ms = math.inf
+        self._own_ms = self._patient_ms = math.inf
         self._idle = False
         self._others_ran_ms = -math.inf
         self._chore: Callable[[], None] = _nothing
         self._chore_ms = math.inf
+        self._deferred_ms = math.inf
         self._alarm = trio.CancelScope()
         self._readers = Readers(storage, self.post, self._inbox.caller_of)
         self.crowded: Callable[[], Sequence[Event]] = tuple
@@ -122,15 +125,30 @@ class NodeLoop:
         if self._idle:
             self._sockets.wake()
 
+    def post_of(self, sender: NodeId, message: PeerMessage, weight: int) -> None:
+        """Queue a message of a peer: if nobody waits for it, for the next turn that others cause."""
+        wait_ms = patience_ms(self._replica.parts, message)
+        if not wait_ms:
+            self.post(FromPeer(sender, message), weight)
+            return
+        self._inbox.put_patient(FromPeer(sender, message), weight)
+        self._patient_ms = min(self._patient_ms, self.now_ms() + wait_ms)
+        if self._idle:
+            self._sockets.wake()
+
     def forget(self, clients: Collection[int], peers: Collection[NodeId]) -> None:
         """S36: drop what these have said and no step has seen, and end what the clients asked for."""
         self._inbox.drop(clients, peers)
         self._inbox.put_first(*map(ClientGone, clients))
 
     def later(self, delay_ms: float, chore: Callable[[], None]) -> None:
-        """Call `chore` after `delay_ms`; ignored while one is set, since there is only one kind."""
-        if self._chore_ms == math.inf:
-            self._chore, self._chore_ms = chore, self.now_ms() + delay_ms
+        """Call `chore` after `delay_ms`, unless it is to be called before: there is only one kind.
+
+        After an infinite delay it is not called, and what was to be called before is not either.
+        """
+        due_ms = self.now_ms() + delay_ms
+        if due_ms < self._chore_ms or due_ms == math.inf:
+            self._chore, self._chore_ms = chore, due_ms
 
     @property
     def has_room(self) -> bool:
@@ -163,11 +181,14 @@ class NodeLoop:
         """Wait until there is something to do, and take it."""
         await self._let_others_run()
         self._sockets.read()
+        if not self._inbox and self.now_ms() < min(self._own_ms, self._patient_ms):
+            return []  # nothing calls for a turn, but perhaps a timer or a chore
         replica, patient = self._replica, self._replica.node.voting
         bulk = self._inbox.take_bulk(self.now_ms(), busy=bool(self._own), patient=patient)
         if bulk and patient:
             return bulk
-        own, self._own, self._own_ms = self._own, [], math.inf
+        own, self._own = self._own, []
+        self._own_ms = self._patient_ms = math.inf
         most_asked = max(MIN_ASKED, MAX_READS - replica.reads_under_way)
         return self._inbox.take(most_asked) + own + bulk
 
@@ -183,7 +204,10 @@ class NodeLoop:
 
     async def _rest(self) -> None:
         """Wait for bytes in the sockets, for a `post`, or for the next timer."""
-        due_ms = min(self._timers.next_ms, self._chore_ms, self._own_ms)
+        due_ms = min(
+            self._timers.next_ms,
+            *(self._chore_ms, self._own_ms, self._patient_ms, self._deferred_ms),
+        )
         due_s = trio.current_time() + (due_ms - self.now_ms()) / 1000
         if not abs(due_s - self._alarm.deadline) < TOLERANCE_S:
             self._alarm.deadline = due_s
@@ -207,6 +231,8 @@ class NodeLoop:
         if now_ms >= self._chore_ms:
             self._chore_ms = math.inf
             self._chore()
+        if now_ms >= self._deferred_ms:
+            self._write_deferred()
         events += map(Fired, self._timers.due(now_ms))
         if not events:
             return
@@ -280,10 +306,22 @@ class NodeLoop:
         except StorageFailed as error:
             self._inbox.put_first(WriteFailed(str(error), effects.unanswered()))
             return False
+        if effects.sync:
+            self._deferred_ms = math.inf
+        elif self._deferred_ms == math.inf:
+            self._deferred_ms = self.now_ms() + DEFERRED_MS
         for record in effects.records:
             if isinstance(record, FormationRecord):
                 self._on_formed(record.formation)
         return True
+
+    def _write_deferred(self) -> None:
+        """Write what has waited for a synced batch for long enough; none has come meanwhile."""
+        self._deferred_ms = math.inf
+        try:
+            self._storage.write_deferred()
+        except StorageFailed as error:
+            self._inbox.put_first(WriteFailed(str(error), ()))
 
     def _send(self, outgoing: list[Outgoing]) -> None:
         """Send messages: those of the node to itself become events, others go to the connections."""

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from ..replica.step.events import FromPeer
 from ..types import NodeId
 from ..wire.handshake import DirectoryRefusal, Refusal
 from ..wire.peers import PeerMessage, Ping
@@ -58,4 +57,4 @@ class Peer(Struct, eq=False):
             (self.wants_commits.add if message.wants_commits else self.wants_commits.discard)(
                 self.node
             )
-        self.loop.post(FromPeer(self.node, message), weight(message))
+        self.loop.post_of(self.node, message, weight(message))

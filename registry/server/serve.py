@@ -55,9 +55,6 @@ from .timers import Timers
 from .tokens import token_check
 from .trimming import give_back
 
-DEFERRABLE_MS = 1.0
-"""How long a message that is not urgent waits for an urgent one to the same peer."""
-
 
 class Server:
     """A node's server.
@@ -280,8 +277,7 @@ class Server:
                 self._links.judge(item)
         # clients first: users see only their latency
         self._clients.flush()
-        if self._links.flush():
-            self.loop.later(DEFERRABLE_MS, self._links.flush_all)
+        self.loop.later(self._links.flush(), self._links.flush_all)
 
     def _tell(self, audit: AuditLog, records: Sequence[AuditRecord]) -> None:
         """Write records to the audit log, with who is at the connections that they name.

@@ -1,6 +1,6 @@
 """Mistakes in when records and files are durable, and in the clock of a step.
 
-Simulated disks have no folders, and a crash of a process loses nothing that was written.
+Simulated disks have no folders. `deferred_bugs` has the mistakes in what waits for a synced batch.
 """
 
 from .bug import Bug, Change

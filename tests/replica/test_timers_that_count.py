@@ -8,9 +8,12 @@ from decreed.registry.replica.step.events import (
     FromPeer,
     Resend,
     ResendBatch,
+    ResendRead,
     Retry,
     SendBatch,
 )
+from decreed.registry.wire.peers import Query
+from decreed.registry.wire.requests import GetRequest
 
 from ..support.batches import N1, N2, asks, identity, keys_of, propose_batch, step, take, unheard
 from ..support.world import World
@@ -77,3 +80,15 @@ def test_a_deadline_always_counts_since_later_requests_may_share_it() -> None:
     mark = world.send(N1, asks(world, keys_of(world, 1)[0]))
     world.settle()
     assert world.answers[mark] and pending(world, Expire) == [True]
+
+
+def test_the_timer_of_a_question_counts_only_while_that_is_open() -> None:
+    world = World()
+    unheard(world, Query)
+    mark = world.send(N1, GetRequest(world.new_id(), 5_000, "k"))
+    world.settle()
+    assert pending(world, ResendRead) == [True]
+    world.lose = lambda *_: False
+    world.run(1_000)
+    assert world.answers[mark]
+    assert not any(pending(world, ResendRead))

@@ -1,6 +1,7 @@
 """Messages that are not urgent leave with urgent ones; and other small duties of the loop."""
 
 import socket
+from math import inf
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,22 +9,24 @@ import pytest
 import trio
 import trio.testing
 
-from decreed.registry.paxos.messages import Accepted, CommitMany
+from decreed.registry.locks.terms import term_key
+from decreed.registry.paxos.messages import Accepted, Commit, CommitMany
 from decreed.registry.replica.step.events import FromClient, FromPeer
 from decreed.registry.server import inbox
+from decreed.registry.server.deferrable import DEFERRABLE_MS
 from decreed.registry.server.guests import OutboundLink
 from decreed.registry.server.links import Links
 from decreed.registry.server.node_loop import NodeLoop
 from decreed.registry.server.outbox import Outbox
 from decreed.registry.server.peer import Peer
 from decreed.registry.server.sockets import Sockets
-from decreed.registry.types import Ballot, Key, NodeId, Process
+from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.codec import encode
 from decreed.registry.wire.peers import Ping
 from decreed.registry.wire.requests import StatusRequest
 
 from ..support.loops import SilentTimers, mocked_ms, parts
-from ..support.world import config
+from ..support.world import claim, config
 
 PEER = NodeId("n2")
 BALLOT = Ballot(0, Process(NodeId("n1"), 1))
@@ -47,17 +50,17 @@ class Wire:
         self.sent.append(bytes(data))
         return len(data)
 
-    def deliver(self, message: CommitMany | Accepted) -> None:
+    def deliver(self, message: Commit | CommitMany | Accepted) -> None:
         self.links.deliver(PEER, message, encode(message))
 
 
 def test_a_commit_leaves_with_the_next_urgent_message() -> None:
     wire = Wire()
     wire.deliver(COMMIT)
-    assert wire.links.flush(), "something is left"
+    assert wire.links.flush() == DEFERRABLE_MS[CommitMany], "it is left"
     assert not wire.sent
     wire.deliver(ACCEPTED)
-    assert not wire.links.flush()
+    assert wire.links.flush() == inf
     (frame,) = wire.sent
     assert encode(COMMIT) in frame
     assert encode(ACCEPTED) in frame
@@ -66,15 +69,19 @@ def test_a_commit_leaves_with_the_next_urgent_message() -> None:
 def test_a_commit_waits_a_bounded_time_for_another_message() -> None:
     wire = Wire()
     wire.deliver(COMMIT)
-    assert wire.links.flush()
+    assert wire.links.flush() < inf
     wire.links.flush_all()
     assert encode(COMMIT) in wire.sent[0]
-    assert not wire.links.flush()
+    assert wire.links.flush() == inf
 
 
 def noting_peer(posted: list[object], heard: list[NodeId], wants_commits: set[NodeId]) -> Peer:
     """Takes the messages of the peer, and notes what it posts and when it hears the peer."""
-    loop = cast(Any, SimpleNamespace(post=lambda event, _: posted.append(event), has_room=True))
+
+    def post_of(*said: Any) -> None:
+        posted.append(FromPeer(*said[:2]))
+
+    loop = cast(Any, SimpleNamespace(post_of=post_of, has_room=True))
     liveness = cast(Any, SimpleNamespace(heard=heard.append, says_voting=lambda *_: None))
     return Peer(PEER, loop, liveness, wants_commits, {}, cast(Any, None))
 
@@ -84,11 +91,27 @@ def test_a_commit_leaves_immediately_to_a_peer_that_wants_commits() -> None:
     peer = noting_peer([], [], wire.links._wants_commits)
     peer.take([Ping(0, True, wants_commits=True)])
     wire.deliver(COMMIT)
-    assert not wire.links.flush()
+    assert wire.links.flush() == inf
     assert encode(COMMIT) in wire.sent[0]
     peer.take([Ping(0, True, wants_commits=False)])
     wire.deliver(COMMIT)
-    assert wire.links.flush()
+    assert wire.links.flush() < inf
+
+
+def test_the_shortest_patience_counts() -> None:
+    """A reader may ask another node for a single key; a batch is followed by the next one."""
+    wire = Wire()
+    wire.deliver(Commit(Key("c"), Decree.of(claim("c"), BALLOT, 0)))
+    wire.deliver(COMMIT)
+    assert wire.links.flush() == DEFERRABLE_MS[Commit] < DEFERRABLE_MS[CommitMany]
+
+
+def test_the_commit_of_a_term_waits_longer_than_that_of_another_key() -> None:
+    """The accept of the next term takes it along, once the lock is released."""
+    wire = Wire()
+    term = Decree(term_key("l", 3), b"v", "text/plain", "a", b"id", "", 0, BALLOT)
+    wire.deliver(Commit(term.key, term))
+    assert wire.links.flush() == DEFERRABLE_MS[CommitMany] > DEFERRABLE_MS[Commit]
 
 
 def test_a_ping_without_news_costs_the_node_no_turn() -> None:
@@ -124,12 +147,34 @@ async def test_a_chore_is_done_in_its_time_though_nothing_happens(
             await trio.sleep(1)
             began = trio.current_time()
             loop.later(2.0, done.set)
-            loop.later(1.0, lambda: pytest.fail("there is one chore at a time"))
+            loop.later(3.0, lambda: pytest.fail("there is one chore at a time"))
             loop.post(FromClient(1, (StatusRequest(1),)))
             with trio.fail_after(60):
                 await done.wait()
             nursery.cancel_scope.cancel()
     assert 0.002 <= trio.current_time() - began < 0.01
+
+
+@pytest.mark.trio
+async def test_a_chore_is_called_off_when_nothing_is_left_to_do(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """What waited has left with something urgent; what waits next has its whole time again."""
+    done = trio.Event()
+    with Sockets() as sockets:
+        loop = idle_loop(sockets)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(loop.run)
+            began = trio.current_time()
+            loop.later(2.0, lambda: pytest.fail("it was called off"))
+            loop.later(inf, done.set)
+            await trio.sleep(1)
+            assert not done.is_set()
+            loop.later(5.0, done.set)
+            loop.post(FromClient(1, (StatusRequest(1),)))
+            await done.wait()
+            nursery.cancel_scope.cancel()
+    assert trio.current_time() - began >= 1.005
 
 
 @pytest.mark.trio

@@ -75,13 +75,13 @@ class CorruptRecords:
             return True
         # an instance on a journal page has no row, and to see that the row is read as well
         held = machine.storage is not None and machine.storage._held.get(key) is not None
-        return held and not machine.disk.unsynced
+        return held and not machine.unsynced
 
     def _may_strike(self, node: NodeId) -> bool:
-        """False during a write, which would mend what it writes on a real disk."""
-        return (
-            node not in self._world.rolled_back_disks and self._world.machines[node].writing is None
-        )
+        """False during and before a write, which would mend what it writes on a real disk."""
+        machine = self._world.machines[node]
+        writes = machine.writing is not None or machine.waiting
+        return node not in self._world.rolled_back_disks and not writes
 
     def _proposing(self, node: NodeId) -> list[Key]:
         batches = self._world.replica(node).parts.coordinator.batches

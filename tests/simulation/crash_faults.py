@@ -11,7 +11,8 @@ from enum import Enum
 from functools import partial
 
 from decreed.registry.config import ClusterConfig
-from decreed.registry.replica.step.effects import Effects, Outgoing, Read, ReadFeed
+from decreed.registry.errors import StorageFailed
+from decreed.registry.replica.step.effects import DEFERRED_MS, Effects, Outgoing, Read, ReadFeed
 from decreed.registry.replica.step.events import WriteFailed
 from decreed.registry.types import NodeId
 from decreed.storage.memory import MemoryDisk
@@ -53,6 +54,8 @@ class CrashingWorld(LinkedWorld):
     Attributes:
         drives: the drive of each node.
         doomed: the next step that gets to this point may end there; None if no node is to die.
+        defers: whether batches without a sync wait for the next one with it, as in a real node. A crash
+            takes all of them then; otherwise it may take any number of the last.
     """
 
     def __init__(self, cluster: ClusterConfig, plan: Plan) -> None:
@@ -60,6 +63,7 @@ class CrashingWorld(LinkedWorld):
         self.doomed: Point | None = None
         self.drives: dict[NodeId, Drive] = {}
         self.late_reads = LATE_READS
+        self.defers = plan.chance("defers").random() < 0.5
         self._writing_since_ms: dict[NodeId, float] = {}
         super().__init__(cluster, plan)
 
@@ -105,6 +109,8 @@ class CrashingWorld(LinkedWorld):
 
     def _kill(self, node: NodeId) -> None:
         self.note(node, "dies", "")
+        if self.machines[node].waiting:
+            self.event_counts.saw("died with rows that waited for a synced batch")
         if self.drive(node).crash():
             self.event_counts.saw("a sync failed and was on the disk all the same")
         self.machines[node] = Machine(self.drive(node).disk)
@@ -197,6 +203,34 @@ class CrashingWorld(LinkedWorld):
             self._speak_on(node, effects)
         else:
             self._finish(node, effects)
+
+    def _write(self, node: NodeId, effects: Effects) -> bool:
+        written = super()._write(node, effects)
+        machine = self.machines[node]
+        if not machine.waiting:
+            machine.deferred_ms = math.inf
+        elif machine.deferred_ms == math.inf:
+            self._defer(node, machine)
+        return written
+
+    def _defer(self, node: NodeId, machine: Machine) -> None:
+        machine.deferred_ms = self.now_ms + DEFERRED_MS
+        self.at(machine.deferred_ms, partial(self._write_deferred, node, machine))
+
+    def _write_deferred(self, node: NodeId, machine: Machine) -> None:
+        """Write what no synced batch has taken; a node that is busy or paused does it later."""
+        if self.machines[node] is not machine or self.now_ms != machine.deferred_ms:
+            return
+        if machine.writing is not None or machine.paused:
+            self._defer(node, machine)
+            return
+        assert machine.storage is not None, "its rows wait"
+        machine.deferred_ms = math.inf
+        try:
+            machine.storage.write_deferred()
+        except StorageFailed as error:
+            machine.inbox.insert(0, WriteFailed(str(error), ()))
+            self._note_failure(node, machine)
 
     def _note_failure(self, node: NodeId, machine: Machine) -> None:
         event = machine.inbox[0]

@@ -11,6 +11,7 @@ FAULTS = (
     "died after a write",
     "died with some of what waited for the write left",
     "died before its reads",
+    "died with rows that waited for a synced batch",
     "was killed",
     "was killed while the disk was busy",
     "died without anybody noticing",

@@ -137,7 +137,7 @@ class CheckedWorld(SeenWorld):
         if written:
             self._see_learned_again(node, effects.records)
             ledger.write(effects.records, effects.sync, partial(self._note_durable, node))
-            assert ledger.unsynced or not self.machines[node].disk.unsynced, "a sync was left out"
+            assert ledger.unsynced or not self.machines[node].unsynced, "a sync was left out"
         return written
 
     def _is_repair(self, record: InstanceRecord) -> bool:

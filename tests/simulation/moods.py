@@ -304,7 +304,7 @@ class Operators:
 
     def _is_ready(self, node: NodeId, number: int) -> bool:
         machine = self._world.machines[node]
-        if machine.replica is None or machine.writing is not None or machine.disk.unsynced:
+        if machine.replica is None or machine.writing is not None or machine.unsynced:
             return False
         return machine.replica.node.seat.ready == number
 

@@ -33,10 +33,11 @@ class SeenWorld(CrashingWorld):
         super().__init__(cluster, plan)
 
     def held(self, node: NodeId, key: Key) -> Instance:
-        """The instance on a node's disk, even if the node itself cannot read it."""
+        """The instance on a node's disk or on its way there, even if the node itself cannot read it."""
         machine, at = self.machines[node], layout.instance_key(key)
         assert machine.storage is not None, f"{node} is down"
-        data = machine.disk.values.get(at)
+        waiting = machine.waiting
+        data = waiting[at] if at in waiting else machine.disk.values.get(at)
         if data is None:
             return machine.storage._held.get(key) or EMPTY
         try:

@@ -56,12 +56,13 @@ def config() -> ClusterConfig:
     return make_config()
 
 
-@pytest.fixture(params=["memory", "rocks"])
+@pytest.fixture(params=["memory", "deferring memory", "rocks"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path, config: ClusterConfig) -> Iterator[Disk]:
     if request.param == "rocks":
         made = Disk(lambda: open_directory(tmp_path / "data", config, NODE))
     else:
         memory = MemoryDisk()
-        made = Disk(lambda: open_memory(memory, config, NODE, os.urandom))
+        defers = request.param == "deferring memory"
+        made = Disk(lambda: open_memory(memory, config, NODE, os.urandom, defers=defers))
     yield made
     made.close()

@@ -53,6 +53,9 @@ class Blocks:
     def write(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
         raise AssertionError("not used")
 
+    def write_deferred(self) -> None:
+        raise AssertionError("not used")
+
     def sync(self) -> None:
         raise AssertionError("not used")
 

@@ -10,12 +10,16 @@ import pytest
 
 from decreed.registry.config import ClusterConfig
 from decreed.registry.errors import StorageFailed
+from decreed.registry.paxos.instance import EMPTY
+from decreed.registry.types import Key
 from decreed.storage.continuity import check_directory
+from decreed.storage.deferred import DeferredWrites
 from decreed.storage.directory import open_directory
+from decreed.storage.layout import instance_key
 from decreed.storage.rocks import RocksBytes, RocksStorage
 
 from .conftest import NODE
-from .samples import learned
+from .samples import accepted, learned
 
 
 class Overheard:
@@ -87,6 +91,22 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+KILLED_WHILE_WAITING = """
+import os, signal, sys
+from pathlib import Path
+from decreed.storage.directory import open_directory
+from tests.storage.conftest import NODE, make_config
+from tests.storage.samples import accepted, learned
+storage = open_directory(Path(sys.argv[1]), make_config(), NODE)
+storage.write([learned("rode")], sync=False)
+storage.write([accepted("synced")])
+storage.write([learned("given")], sync=False)
+storage.write_deferred()
+storage.write([learned("waits")], sync=False)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def killed(path: Path, writes: int) -> None:
     """A database into which a process wrote without a sync until it was killed."""
     done = subprocess.run([sys.executable, "-c", KILLED, path, str(writes)])
@@ -94,7 +114,9 @@ def killed(path: Path, writes: int) -> None:
 
 
 @pytest.mark.parametrize("writes", [1, 5, 500])
-def test_a_killed_process_loses_nothing_and_its_logs_are_short(tmp_path: Path, writes: int) -> None:
+def test_a_kill_takes_nothing_that_rocksdb_has_and_its_logs_are_short(
+    tmp_path: Path, writes: int
+) -> None:
     path = tmp_path / "db"
     killed(path, writes)
     assert sum(log.stat().st_size for log in path.glob("*.log")) < 60_000
@@ -146,11 +168,43 @@ def test_R13_R14_a_sync_without_records_makes_durable_what_was_written_before(
     heard = overheard(rocks_of(storage))
     storage.write([learned("k")], sync=False)
     storage.write([], sync=True)
-    assert heard.synced == [False, True]
+    assert heard.synced == [True]
     storage.write([learned("l")], sync=False)
     storage.write([learned("m")], sync=False)
     storage.sync()
-    assert heard.synced[2:] == [False, False, True]
+    assert heard.synced == [True, True]
+    storage.write([learned("n")], sync=False)
+    storage.write_deferred()
+    storage.sync()
+    assert heard.synced[2:] == [False, True]
+    storage.close()
+
+
+def test_R13_R14_what_asks_for_no_sync_rides_with_the_next_batch_that_does(
+    tmp_path: Path, config: ClusterConfig
+) -> None:
+    storage = open_directory(tmp_path / "data", config, NODE)
+    heard = overheard(rocks_of(storage))
+    storage.write([learned("k")], sync=False)
+    storage.write([learned("l")], sync=False)
+    assert heard.synced == [], "neither is a write of its own"
+    storage.write([accepted("m")])
+    assert heard.synced == [True]
+    assert rocks_of(storage).get_many([instance_key(Key(name)) for name in "kl"]).count(None) == 0
+    storage.close()
+
+
+def test_R13_R14_a_kill_takes_what_waits_and_nothing_that_was_synced(
+    tmp_path: Path, config: ClusterConfig
+) -> None:
+    """What a kill may take is what a power cut may take: what was written without a sync."""
+    done = subprocess.run([sys.executable, "-c", KILLED_WHILE_WAITING, tmp_path / "data"])
+    assert done.returncode == -signal.SIGKILL
+    storage = open_directory(tmp_path / "data", config, NODE)
+    assert storage.load([Key("rode")])[Key("rode")] == learned("rode").instance
+    assert storage.load([Key("synced")])[Key("synced")] == accepted("synced").instance
+    assert storage.load([Key("given")])[Key("given")] == learned("given").instance
+    assert storage.load([Key("waits")])[Key("waits")] == EMPTY
     storage.close()
 
 
@@ -167,5 +221,6 @@ def test_what_is_durable_already_is_not_synced_again(tmp_path: Path, config: Clu
 
 def rocks_of(storage: RocksStorage) -> RocksBytes:
     data = storage._data
-    assert isinstance(data, RocksBytes)
-    return data
+    assert isinstance(data, DeferredWrites)
+    assert isinstance(data.below, RocksBytes)
+    return data.below

@@ -94,6 +94,7 @@ class World:
     """
 
     max_inline = MAX_INLINE
+    defers = False
     enforces = False
     secured = True
     speaker: Identity = ANONYMOUS
@@ -133,6 +134,7 @@ class World:
             self.random.randbytes,
             self.max_inline,
             joins=node in self.joiners or node not in self.config.nodes,
+            defers=self.defers,
         )
         found = machine.storage.recovered()
         machine.replica = self._replica(node, cluster or self.config, found)

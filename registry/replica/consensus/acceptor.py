@@ -323,8 +323,13 @@ class Acceptors:
     def _lease_checked(
         self, step: StepBuilder, instance: Instance, message: Accept, home_ballot: Ballot | None
     ) -> tuple[Instance, Answer]:
-        """Accept a term only if no lease on the previous term can run here, and start its lease."""
+        """Accept a term only if no lease on the previous term can run here, and start its lease.
+
+        Whatever the vote, the proposal may say that the previous term was released, as `EndTerm` does.
+        """
         term = term_of(message.decree)
+        if instance.learned is None:
+            self._leases.end_if_released(step.now_ms, message.key, term.previous)
         changed, answer = acceptor.on_accept(instance, message, home_ballot)
         if not isinstance(answer, Accepted):
             return changed, answer

@@ -31,7 +31,7 @@ class Granting:
 
     def grant(self, step: StepBuilder, queue: LockQueue, decree: Decree) -> None:
         """Grant a term to the waiters that it belongs to: a repeated request may find it decided."""
-        for pending in queue.waiters:
+        for pending in queue.by_claim.get(decree.claim_id, ()):
             self.settle(step, pending, decree)
 
     def _is_leased(self, step: StepBuilder, decree: Decree) -> bool:

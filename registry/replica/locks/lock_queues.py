@@ -144,6 +144,11 @@ class LockQueues:
         queue = self._lock_queues.get(lock)
         return list(queue.by_claim.get(claim_id, ())) if queue is not None else []
 
+    def tries(self, lock: str) -> bool:
+        """Whether the next term of a lock is being proposed here."""
+        queue = self._lock_queues.get(lock)
+        return queue is not None and queue.candidate is not None
+
     def abandon(self) -> None:
         """Drop everything, since the disk failed; `Replica` fails the requests."""
         self._lock_queues.clear()

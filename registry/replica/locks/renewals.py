@@ -16,7 +16,6 @@ without a hash, from before secrets existed, can be neither renewed nor released
 S10: who does not have the secret gets one and the same answer, whether there is such a term or not.
 """
 
-from collections.abc import Callable
 from math import ceil
 
 from msgspec import Struct
@@ -38,8 +37,8 @@ from ..step.events import ResendRead
 from ..step.node import Node, refusal
 from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
-
-OnEnded = Callable[[StepBuilder, LeaseId], None]
+from .lock_queues import LockQueues
+from .untold import UntoldReleases
 
 
 class Renewal(Struct, eq=False):
@@ -68,22 +67,31 @@ class Renewals:
         requests: where answers go.
         reads: reads the decree of a term.
         leases: the node's leases.
-        on_ended: called with each term that is over.
+        lock_queues: the waiters, for whom a term that is over makes room.
+
+    Attributes:
+        untold: the releases that the other nodes have not been told of yet.
     """
 
     def __init__(
-        self, node: Node, requests: PendingRequests, reads: Reads, leases: Leases, on_ended: OnEnded
+        self,
+        node: Node,
+        requests: PendingRequests,
+        reads: Reads,
+        leases: Leases,
+        lock_queues: LockQueues,
     ) -> None:
         self._node = node
         self._requests = requests
         self._reads = reads
         self._leases = leases
-        self._on_ended = on_ended
+        self._lock_queues = lock_queues
         self._renewals: dict[int, Renewal] = {}
+        self.untold = UntoldReleases(node, lock_queues.tries)
 
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
-        return {"keep-alives": self._renewals}
+        return {"keep-alives": self._renewals, **self.untold.pending()}
 
     # -- requests
 
@@ -126,7 +134,10 @@ class Renewals:
                 self._requests.fail(step, pending, BadRequest, _not_the_holder(held))
                 return
             over = EndTerm(held, term_of(found).ttl_ms, request.ending)
-            step.broadcast(self._node.others, over)
+            if releases:
+                self.untold.add(step, over)
+            else:
+                step.broadcast(self._node.others, over)
             self._requests.answer(step, pending, Ended(request.id))
             self._end(step, over)  # at once: the next in line waits for it
 
@@ -226,7 +237,7 @@ class Renewals:
     def _end(self, step: StepBuilder, message: EndTerm) -> None:
         """Note the end of a term: it is not renewed, and the next one may follow."""
         self._leases.end(step.now_ms, message.lease_id, message.ttl_ms, message.ending)
-        self._on_ended(step, message.lease_id)
+        self._lock_queues.on_ended(step, message.lease_id)
 
     def tell(self, step: StepBuilder, sender: NodeId, message: AskLease) -> None:
         """Answer a question about a lease, after the state of the next term is durable here."""

@@ -39,6 +39,7 @@ class Locks:
             # first, since the queue checks how the term ended
             self._giving_up.on_learned(step, decree)
             self._lock_queues.on_learned(step, decree)
+            self._renewals.untold.on_learned(decree)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Act on forgotten terms."""

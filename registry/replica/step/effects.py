@@ -4,8 +4,10 @@ The server, the simulator and the tests all keep this contract:
 
 1. `at_once` may leave at any time: it promises nothing that a crash could take back.
 2. `records` are written in one batch. If `sync` is set, this batch and all earlier ones are synced.
-   A crash may lose what was written without a sync, but only together with everything written
-   later.
+   Otherwise it rides with the next synced batch, at most `DEFERRED_MS` later, and every read of the
+   node sees it from now on. A crash, of the machine or of the process alone, may lose what was written
+   without a sync, but only together with everything written later: rows of learned decrees, entries
+   of the feed and cursors are lost so, and learned again; nothing that was promised is.
 3. `after` leaves only when that batch is durable; `sync` is set whenever `after` has an entry. If
    the batch fails, nothing of `after` ever leaves, and the node gets a `WriteFailed` event.
 4. `reads` read durable state, after 2. Their results come back as events. A read that is
@@ -27,6 +29,9 @@ from ...wire.handshake import DirectoryRefusal, PeerRecall, PeerWelcome, Refusal
 from ...wire.peers import PeerMessage
 from ...wire.requests import Answer, Decreed, Failed
 from .events import Connection, Event, Link, Origin, Timer
+
+DEFERRED_MS = 20.0
+"""For how long a batch without a sync may wait for the next synced one."""
 
 
 class Send(Value, frozen=True, tag=True):

@@ -83,6 +83,10 @@ class Tokens:
         if self._read_rights.pop(token, None) is not None:
             step.call_off(token)
 
+    def counts(self, timer: ResendRead) -> bool:
+        """Whether the question of this timer is still open."""
+        return timer.token in self._requesters
+
     def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
         """If the question is still open, let the part that asked it ask again."""
         requester = self._requesters.get(timer.token)
