@@ -136,7 +136,7 @@ class Coordinator:
             self._go_alone(step, key)
         if chosen is not None:
             step.broadcast(self._node.others, chosen.commit())
-            self._learn(step, list(chosen.entries.values()))
+            self._learn(step, chosen.decrees)
 
     def on_nack(self, step: StepBuilder, sender: NodeId, message: Nack) -> None:
         """Pause, then begin again above the ballot that the acceptor has promised (R04, R10)."""
