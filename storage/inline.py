@@ -64,9 +64,9 @@ class InlineInstances:
         """Whether all of an accepted batch may be held: each is small, and no term of a lock."""
         if len(self._kept) + len(decrees) > self._limit:
             return False
-        return not [
-            each for each in decrees if len(each.value) > MAX_VALUE_BYTES or each.key[0] == RESERVED
-        ]
+        if max(map(len, decrees.bodies)) > MAX_VALUE_BYTES:
+            return False
+        return not [each for each in decrees if each.key[0] == RESERVED]
 
     def chosen(self, blank: Mapping[Key, Instance]) -> dict[Key, Instance]:
         """The ones of these accepted instances without rows that get no row, but are held."""

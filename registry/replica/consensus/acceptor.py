@@ -119,8 +119,17 @@ class Acceptors:
             promised = self._promise_to(home(message.key, self._node.nodes))
         return self._vote_on(step, message, promised)
 
-    def vote(self, step: StepBuilder, ballot: Ballot, decrees: Decrees) -> dict[Key, Answer | None]:
+    def vote(
+        self, step: StepBuilder, ballot: Ballot, decrees: Decrees, *, own: bool = False
+    ) -> dict[Key, Answer | None]:
         """R19 for each proposal of a batch, as if it had come alone.
+
+        Args:
+            step: in which the instances of the keys are loaded.
+            ballot: the home ballot.
+            decrees: one for each key.
+            own: whether this node proposes it. Then its home promise has prepared each key, so it has
+                checked that the node is home to all of them (`HomePromise.prepared`).
 
         Returns:
             The answers for the keys that were not accepted, by key. A term of a lock gets no answer
@@ -130,11 +139,13 @@ class Acceptors:
         if ballot.round >> EPOCH_BITS != self._node.vote_epoch:
             return {decree.key: None for decree in decrees}
         promised = self._promise_to(ballot.process.node)
-        if promised == ballot and self._accept_whole(step, ballot, decrees):
+        if promised == ballot and self._accept_whole(step, ballot, decrees, own=own):
             return {}
         return self._vote_on_each(step, ballot, decrees, promised)
 
-    def _accept_whole(self, step: StepBuilder, ballot: Ballot, decrees: Decrees) -> bool:
+    def _accept_whole(
+        self, step: StepBuilder, ballot: Ballot, decrees: Decrees, *, own: bool
+    ) -> bool:
         """R19 for a batch in the ballot that was promised to its home; False if any key is not blank.
 
         Blank means that nothing was promised, accepted or learned: there is no reason to refuse, and no
@@ -143,7 +154,7 @@ class Acceptors:
         found, keys = step.instances, decrees.keys
         if not keys or [key for key in keys if found[key] is not EMPTY or key[0] == RESERVED]:
             return False
-        if not is_home_to_all(ballot.process.node, keys, self._node.nodes):
+        if not own and not is_home_to_all(ballot.process.node, keys, self._node.nodes):
             return False
         accepted = acceptor.accept_first(ballot, decrees)
         if len(accepted) < len(keys):

@@ -142,7 +142,7 @@ class Batches:
         """
         decrees = Decrees.of(proposed)
         ballot = Ballot.of_home(self._node.process, self._node.epoch.number)
-        refused = self._acceptors.vote(step, ballot, decrees)
+        refused = self._acceptors.vote(step, ballot, decrees, own=True)
         entries = {decree.key: decree for decree in decrees if decree.key not in refused}
         self.made += 1
         if entries:

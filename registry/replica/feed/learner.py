@@ -260,7 +260,7 @@ class Learner:
         The other keys are learned later from a feed.
         """
         found = [step.instances[key] for key in dict.fromkeys(message.keys)]
-        held = [instance for instance in found if isinstance(instance, Instance)]
+        held = [instance for instance in found if type(instance) is Instance]
         self.learn(step, Decrees(learner.all_chosen_in(held, message.ballot)))
 
     def on_fetched(self, step: StepBuilder, sender: NodeId, message: Fetched) -> None:
