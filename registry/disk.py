@@ -11,8 +11,9 @@ from typing import Protocol
 from .checked import CheckedPage
 from .incarnations import IncarnationHistory
 from .locks.restored import Restoration
+from .paxos.decrees import Decrees
 from .paxos.instance import Class, Instance
-from .types import Counter, Decree, Key, KeyText, NodeText, Value
+from .types import Ballot, Counter, Decree, Key, KeyText, NodeText, Value
 from .unserved import Unserved
 from .wire.handshake import NO_MEMBERS, Address, ClusterId, Digest, IdBytes, PublicKey
 from .wire.requests import PathText
@@ -215,8 +216,36 @@ class WithheldRecord(Value, frozen=True, tag=10):
     in_feed: bool = False
 
 
+class AcceptedBatch(Value, frozen=True, tag=11):
+    """R14 for a batch of keys of which nothing was known: all of them accepted this, in one ballot.
+
+    Args:
+        ballot: the home ballot.
+        decrees: one for each key.
+        instances: the same, as the instance of each key.
+    """
+
+    ballot: Ballot
+    decrees: Decrees
+    instances: Mapping[Key, Instance]
+
+
+class LearnedBatch(Value, frozen=True, tag=12):
+    """R20 for a batch: the decrees of keys that had none; a `FeedRecord` has their entries.
+
+    Args:
+        decrees: one for each key.
+        instances: the same, as the instance of each key.
+    """
+
+    decrees: Decrees
+    instances: Mapping[Key, Instance]
+
+
 Record = (
     InstanceRecord
+    | AcceptedBatch
+    | LearnedBatch
     | FeedRecord
     | PeerRecord
     | CursorRecord

@@ -191,6 +191,27 @@ def home(key: Key, nodes: tuple[NodeId, ...]) -> NodeId:
     return _ranked(key, nodes)[0]
 
 
+def is_home_to_all(node: NodeId, keys: Iterable[Key], nodes: tuple[NodeId, ...]) -> bool:
+    """Whether `node` is home to each of `keys`, as `home` would say; for many new keys."""
+    begun = dict(_begun(nodes))
+    if node not in begun:
+        return False
+    own = begun.pop(node)
+    rest = list(begun.items())
+    for key in keys:
+        data = (key.partition("@")[0] if "@" in key else key).encode()
+        score = own.copy()
+        score.update(data)
+        best = score.digest()
+        for name, started in rest:
+            other = started.copy()
+            other.update(data)
+            theirs = other.digest()
+            if theirs >= best and (theirs, name) > (best, node):
+                return False
+    return True
+
+
 def _ranked(key: Key, nodes: tuple[NodeId, ...]) -> list[NodeId]:
     data = key.partition("@")[0].encode()
     scores: list[tuple[bytes, NodeId]] = []

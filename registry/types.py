@@ -15,7 +15,7 @@ Invariants kept here:
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import Enum
 from hashlib import blake2b
@@ -329,7 +329,8 @@ def outcome(claim: Claim, decree: Decree) -> Outcome:
 DIGEST_BYTES = 16
 """The length of the digest of a decree."""
 
-_encode = Encoder().encode
+body_of: "Callable[[Decree], bytes]" = Encoder().encode
+"""The MessagePack of a decree, its *body*: the one form in which it is stored and hashed."""
 _WITHOUT_IDENTITY = b"\x98"
 """The head of a MessagePack array of the eight fields before the identity."""
 
@@ -341,7 +342,14 @@ def decree_digest(decree: Decree) -> bytes:
     see `docs/protocol.md`. An identity that is empty is left out, so that decrees from before there
     were identities keep their digests.
     """
-    encoded = _encode(decree)
-    if not decree.identity:
-        encoded = _WITHOUT_IDENTITY + encoded[1:-1]
-    return blake2b(encoded, digest_size=DIGEST_BYTES).digest()
+    return digests_of((decree,), (body_of(decree),))[decree.key]
+
+
+def digests_of(decrees: Iterable[Decree], bodies: Iterable[bytes]) -> dict[Key, bytes]:
+    """The digest of each decree, by key, from the MessagePack of each."""
+    return {
+        decree.key: blake2b(
+            body if decree.identity else _WITHOUT_IDENTITY + body[1:-1], digest_size=DIGEST_BYTES
+        ).digest()
+        for decree, body in zip(decrees, bodies, strict=True)
+    }

@@ -11,6 +11,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from ..registry.disk import (
+    AcceptedBatch,
     ClassRecord,
     CursorRecord,
     DirectoryIdentity,
@@ -19,6 +20,7 @@ from ..registry.disk import (
     ForgetRecord,
     FormationRecord,
     InstanceRecord,
+    LearnedBatch,
     PeerRecord,
     PeerSeatRecord,
     Record,
@@ -45,6 +47,7 @@ class WriteBatch:
         instances: the last instance of each key.
         rows: the values of all other stored keys; None deletes.
         floors: the records of floors.
+        accepted, learned: the batches of keys that are written as wholes.
         restoration: how the formation that the node joins was restored.
         withheld: the keys that are withheld from now on, if nothing is learned for them.
     """
@@ -55,6 +58,8 @@ class WriteBatch:
     rows: dict[bytes, object | None] = field(default_factory=dict[bytes, object | None])
     floors: list[ForgetRecord] = field(default_factory=list[ForgetRecord])
     withheld: dict[Key, WithheldRecord] = field(default_factory=dict[Key, WithheldRecord])
+    accepted: list[AcceptedBatch] = field(default_factory=list[AcceptedBatch])
+    learned: list[LearnedBatch] = field(default_factory=list[LearnedBatch])
     restoration: Restoration | None = None
 
     def add(self, records: Iterable[Record]) -> None:
@@ -65,6 +70,10 @@ class WriteBatch:
             match record:
                 case InstanceRecord():
                     self.instances[record.key] = record.instance
+                case AcceptedBatch():
+                    self.accepted.append(record)
+                case LearnedBatch():
+                    self.learned.append(record)
                 case FeedRecord():
                     entries.append(record)
                 case ForgetRecord():

@@ -81,6 +81,20 @@ class InstanceCache:
                 instances = {k: i for k, i in instances.items() if k in kept and k not in gone}
             self._put(instances)
 
+    def written_whole(self, instances: Mapping[Key, Instance], longest: int) -> None:
+        """Update the cache after a batch was written whole, with the longest stored form in it.
+
+        The keys are not in the cache with anything long: they were blank, or held in a batch.
+        """
+        if longest > _SHORT_BYTES or not self.grows or self._long:
+            self.written(instances)
+            return
+        with self._lock:
+            self._writes += 1
+            before = len(self._kept)
+            self._kept.update(instances)
+            self._grow(len(self._kept) - before)
+
     def keep(self, instances: Mapping[Key, Instance], writes: int) -> None:
         """Add instances that were read after `writes` batches; dropped if there were more since."""
         with self._lock:
@@ -105,9 +119,13 @@ class InstanceCache:
             decree = instance.learned or _proposed(instance)
             if (long and key in long) or (decree is not None and _is_long(key, decree)):
                 self._measure(key, instance)
-        self._size += _SHORT_COST * (len(kept) - before)
+        self._grow(len(kept) - before)
+
+    def _grow(self, count: int) -> None:
+        """Count so many new instances, and evict the oldest ones over the capacity."""
+        self._size += _SHORT_COST * count
         while self._size > self._capacity:
-            self._drop(next(iter(kept)))
+            self._drop(next(iter(self._kept)))
 
     def _measure(self, key: Key, instance: Instance) -> None:
         """Count the extra memory of a long instance over a short one; replaces an earlier count."""

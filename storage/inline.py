@@ -18,6 +18,8 @@ Invariants:
 from collections.abc import Collection, Iterable, Mapping
 from operator import itemgetter
 
+from ..registry.keys import RESERVED
+from ..registry.paxos.decrees import Decrees
 from ..registry.paxos.instance import Instance
 from ..registry.types import Key
 from ..registry.unserved import DamagedInstance
@@ -43,12 +45,13 @@ class InlineInstances:
         self._limit = limit
         self._kept = {key: instance for page in pages for key, instance in page.each_inline()}
 
-    def __bool__(self) -> bool:
-        return bool(self._kept)
-
     def get(self, key: Key) -> Instance | None:
         """The instance of a key that has no row."""
         return self._kept.get(key)
+
+    def has_none(self, keys: Iterable[Key]) -> bool:
+        """Whether none of `keys` is held."""
+        return self._kept.keys().isdisjoint(keys)
 
     def keep(self, found: Mapping[Key, object]) -> None:
         """Drop the instances whose keys were `found` to have a row, or to be forgotten.
@@ -56,6 +59,14 @@ class InlineInstances:
         A key that could not be read stays: if it has no row, its instance is stored only on a page.
         """
         self._kept = {k: one for k, one in self._kept.items() if _may_lack_row(one, found[k])}
+
+    def has_room_for(self, decrees: Decrees) -> bool:
+        """Whether all of an accepted batch may be held: each is small, and no term of a lock."""
+        if len(self._kept) + len(decrees) > self._limit:
+            return False
+        if max(map(len, decrees.bodies)) > MAX_VALUE_BYTES:
+            return False
+        return not [each for each in decrees if each.key[0] == RESERVED]
 
     def chosen(self, blank: Mapping[Key, Instance]) -> dict[Key, Instance]:
         """The ones of these accepted instances without rows that get no row, but are held."""
@@ -65,9 +76,11 @@ class InlineInstances:
 
     def written(self, keys: Collection[Key], held: Mapping[Key, Instance]) -> None:
         """Update after a write: of these `keys`, some are `held`, and all others have rows."""
-        for key in keys if self._kept else ():
-            self._kept.pop(key, None)
-        self._kept.update(held)
+        kept = self._kept
+        for key in keys if kept else ():
+            if key in kept:
+                del kept[key]
+        kept.update(held)
 
     def within(self, within: Range) -> list[tuple[bytes, Instance, int]]:
         """The held instances of a range of rows, in order: stored key, instance, approximate bytes."""

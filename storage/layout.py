@@ -19,7 +19,7 @@ It knows nothing of the values. The order of the bytes is the order of `decreed.
 and every stored key can be decoded.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from ..registry.keys import LOCKS, slot_key, sort_key
@@ -63,6 +63,11 @@ def instance_key(key: str) -> bytes:
     """The stored key of the instance of `key`."""
     # called several times a claim: most keys are not slots, and reading the value of an enum is slow
     return _INSTANCES + (sort_key(key) if "@" in key else key.encode())
+
+
+def instance_keys(keys: Sequence[str]) -> list[bytes]:
+    """The stored keys of the instances of `keys`, in their order."""
+    return [b"i" + (sort_key(key) if "@" in key else key.encode()) for key in keys]
 
 
 def journal_key(page: int) -> bytes:

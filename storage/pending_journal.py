@@ -16,8 +16,12 @@ its instance is.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from msgspec import Raw
+
+from ..registry.disk import AcceptedBatch
+from ..registry.paxos.acceptor import accept_first
 from ..registry.paxos.instance import Instance
-from ..registry.types import Key, KeyText, Value
+from ..registry.types import Ballot, Decree, Key, KeyText, Value
 from ..registry.unserved import DamagedInstance, Unserved
 
 
@@ -26,22 +30,38 @@ def unsettled(instance: Instance) -> bool:
     return instance.accepted is not None and instance.learned is None
 
 
+class BatchOnPage(Value, frozen=True):
+    """What was accepted together, in one ballot, by keys that had nothing before."""
+
+    ballot: Ballot
+    decrees: tuple[Decree, ...]
+
+    @classmethod
+    def of(cls, batch: AcceptedBatch) -> "BatchOnPage":
+        """The bytes of its decrees go on the page as they came."""
+        return cls(batch.ballot, Raw(batch.decrees.packed))  # pyright: ignore
+
+
 class JournalPage(Value, frozen=True):
     """The keys that one batch accepted; the outcome of some of them may be known since.
 
     Args:
         keys: the keys whose instances have rows of their own.
-        held: the instances of the other keys.
+        held: the instances of other keys.
+        batches: what was accepted together, without rows.
     """
 
     keys: tuple[KeyText, ...]
     held: tuple[Instance, ...] = ()
+    batches: tuple[BatchOnPage, ...] = ()
 
     def each_inline(self) -> Iterator[tuple[Key, Instance]]:
         """The instances that it holds, by key."""
         for instance in self.held:
             assert instance.accepted is not None, "what is held is accepted"
             yield instance.accepted.decree.key, instance
+        for batch in self.batches:
+            yield from accept_first(batch.ballot, batch.decrees).items()
 
     def each_key(self) -> Iterator[Key]:
         """All keys on it."""
@@ -86,7 +106,11 @@ class PendingJournal:
             elif key not in page_of:
                 fresh.append(key)
         fresh += [key for key in withheld if key not in page_of]
-        return (self._begin(fresh), fresh) if fresh else None
+        return (self.begin(fresh), fresh) if fresh else None
+
+    def has_none(self, keys: Iterable[Key]) -> bool:
+        """Whether none of `keys` is noted."""
+        return self._page_of.keys().isdisjoint(keys)
 
     def forgotten(self, keys: Iterable[Key]) -> None:
         """Settle keys that are forgotten."""
@@ -101,7 +125,15 @@ class PendingJournal:
         self._free += self._emptied
         self._emptied.clear()
 
-    def _begin(self, keys: Sequence[Key]) -> int:
+    def settle_all(self, keys: Iterable[Key]) -> None:
+        """Settle those of `keys` that are noted: usually all that is on a page, so a page at a time."""
+        page_of = self._page_of
+        settled = [page_of.pop(key) for key in keys if key in page_of]
+        for page in set(settled):
+            self._count_off(page, settled.count(page))
+
+    def begin(self, keys: Sequence[Key]) -> int:
+        """A free page, on which these keys are noted from now on; none of them was noted before."""
         if not self._free:
             self._free.append(self._pages)
             self._pages += 1
@@ -113,9 +145,12 @@ class PendingJournal:
     def _settle(self, key: Key) -> None:
         page = self._page_of.pop(key, None)
         if page is not None:
-            self._left[page] -= 1
-            if not self._left[page]:
-                self._emptied.append(page)
+            self._count_off(page, 1)
+
+    def _count_off(self, page: int, settled: int) -> None:
+        self._left[page] -= settled
+        if not self._left[page]:
+            self._emptied.append(page)
 
 
 def is_unlearned(found: Instance | Unserved) -> bool:

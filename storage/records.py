@@ -11,13 +11,14 @@ is read back as it was written (R13, R14), or an error is raised.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import DecodeError
 from msgspec.msgpack import Decoder, Encoder
 
 from ..registry.errors import Damaged, Refused
+from ..registry.paxos.instance import Instance
 from .checksum import extend
 from .layout import describe
 
@@ -27,6 +28,11 @@ _HEAD = 5
 _PLACE = struct.Struct(">BI")
 _DECODERS: dict[type[object], Decoder[Any]] = {}
 _encode = Encoder().encode
+_LEARNED_HEAD, _LEARNED_TAIL = (
+    _encode(Instance()).split(b"\xc0\xc0\xc0\xc0")[0] + b"\xc0\xc0",
+    b"\xc0",
+)
+"""What is before and after the learned decree in the MessagePack of an instance without the rest."""
 
 T = TypeVar("T")
 
@@ -48,6 +54,21 @@ def seal(stored: bytes, version: int, payload: bytes) -> bytes:
     """A payload after its version and its checksum."""
     place = _PLACE.pack(version, len(stored))
     return _PLACE.pack(version, extend(0, place + stored + payload)) + payload
+
+
+def sealed_learned(stored: Sequence[bytes], bodies: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The rows of instances that have learned a decree and nothing else, from the decrees' bodies.
+
+    Args:
+        stored: the stored key of each.
+        bodies: the MessagePack of each decree. The rest of such an instance is the same for all.
+    """
+    places = {length: _PLACE.pack(VERSION, length) for length in set(map(len, stored))}
+    rows: dict[bytes, bytes] = {}
+    for at, body in zip(stored, bodies, strict=True):
+        payload = _LEARNED_HEAD + body + _LEARNED_TAIL
+        rows[at] = _PLACE.pack(VERSION, extend(0, places[len(at)] + at + payload)) + payload
+    return rows
 
 
 def unpack(stored: bytes, data: bytes, kind: type[T], where: str) -> T:

@@ -86,6 +86,9 @@ def _joined(records: Iterable[FeedRecord]) -> Iterator[tuple[int, list[Key], byt
 def _cut(keys: Sequence[Key]) -> Iterator[tuple[int, int]]:
     """The beginnings and ends of runs among these keys: a term is alone, and no run is too long."""
     start = 0
+    if not [key for key in keys if key[0] == RESERVED]:  # the usual case: no terms
+        yield from [(at, min(at + MAX_RUN, len(keys))) for at in range(0, len(keys), MAX_RUN)]
+        return
     for at, key in enumerate(keys):
         is_term = layout.is_term(key)
         if start < at and (is_term or at - start == MAX_RUN):

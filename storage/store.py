@@ -54,6 +54,7 @@ from .records import damaged, pack_all
 from .rows import Rows
 from .runs import FeedRun
 from .walk import check_page
+from .whole_batches import WholeBatches
 from .withheld import unserved
 
 _FLOORS_AT_ONCE = 1_000
@@ -98,6 +99,7 @@ class RecordStore:
         self._held = InlineInstances(pages.values(), max_inline)
         unlearned, withheld = self._unlearned(pages)
         self._notes = PendingJournal(pages, unlearned)
+        self._wholes = WholeBatches(self._cache, self._held, self._notes, self._lost)
         self._feed_end = self._feed_end_found()
         self._tell_floors()
         self._recovered = self._recover(unlearned, withheld)
@@ -137,17 +139,17 @@ class RecordStore:
 
     def _read_some(self, keys: Sequence[Key]) -> dict[Key, Instance | Unserved]:
         try:
-            found = self._data.get_many([layout.instance_key(key) for key in keys])
+            found = self._data.get_many(layout.instance_keys(keys))
         except Unreadable:
             return {key: self._load_one(key) for key in keys}
-        if found.count(None) == len(found) and self._has_rows_alone:
+        if found.count(None) == len(found) and self._has_rows_alone(keys):
             return dict.fromkeys(keys, EMPTY)
         return {key: self._judge(key, data) for key, data in zip(keys, found, strict=True)}
 
-    @property
-    def _has_rows_alone(self) -> bool:
-        """Whether a key without a row has nothing: none is held on a page, lost or restored."""
-        return not self._held and not self._lost and self._floors.restoration is None
+    def _has_rows_alone(self, keys: Sequence[Key]) -> bool:
+        """Whether without a row these have nothing: none is held on a page, lost or restored."""
+        others = self._lost or self._floors.restoration is not None
+        return not others and self._held.has_none(keys)
 
     def keep_in_memory(self, keeps: bool) -> None:
         """Whether what is read and written from now on stays in memory; see `Storage`."""
@@ -172,10 +174,12 @@ class RecordStore:
         batch = WriteBatch(self._identity, self._feed_end)
         batch.add(records)
         withheld = batch.withhold(self.load) if batch.withheld else ()
+        whole = self._wholes.hold(batch)
         held = self._note(batch, withheld)
         floors, gone = self._forget(batch) if batch.floors else ([], set[Key]())
         self._notes.forgotten(gone)
-        self._write(batch.rows, sync)
+        sealed = self._wholes.learned_rows(batch)
+        self._write({**sealed, **pack_all(batch.rows)}, sync)
         if sync:
             self._notes.synced()
         self._identity, self._feed_end = batch.identity, batch.feed_end
@@ -184,6 +188,7 @@ class RecordStore:
         self._floors.remember(floors)
         self._held.written(with_rows, held)
         self._cache.written(batch.instances, gone.union(withheld) if withheld else gone)
+        self._wholes.written(*whole, *batch.learned)
         if batch.restoration is not None:
             self._floors.restore(batch.restoration)
             self._cache.clear()  # it may say of a restored term that nothing is there
@@ -383,9 +388,8 @@ class RecordStore:
         is_position = stored.startswith(Table.TERMS.value)
         return self._rows.unpack(stored, data, int) if is_position else None
 
-    def _write(self, values: Mapping[bytes, object | None], sync: bool) -> None:
-        if values:
-            changes = pack_all(values)
+    def _write(self, changes: Mapping[bytes, bytes | None], sync: bool) -> None:
+        if changes:
             with self._noting_failure():
                 self._data.write(changes, sync=sync)
             self._unsynced = not sync
@@ -393,11 +397,7 @@ class RecordStore:
             self.sync()
 
     def _check_healthy(self) -> None:
-        """Check that no write or sync has failed.
-
-        Raises:
-            StorageFailed: if one has failed.
-        """
+        """Raise `StorageFailed` if a write or a sync has failed."""
         if self._failure is not None:
             raise errors.StorageFailed(self._failure)
 

@@ -55,7 +55,14 @@ MAY_IMPORT = {
     "registry": (),
     # a recovery says whose votes are enough, so it knows epochs and quorums
     "storage": tuple(
-        f"decreed.registry.{name}" for name in (*VOCABULARY, "paxos.epochs", "paxos.quorums")
+        f"decreed.registry.{name}"
+        for name in (
+            *VOCABULARY,
+            "paxos.acceptor",
+            "paxos.decrees",
+            "paxos.epochs",
+            "paxos.quorums",
+        )
     ),
     "client": tuple(f"decreed.registry.{name}" for name in VOCABULARY),
     "cli": ("decreed",),

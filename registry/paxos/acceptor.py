@@ -8,9 +8,11 @@ An acceptor that has learned the decree answers every message with it. No ballot
 decree any more (R21), and the sender is done at once.
 """
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
-from ..types import Ballot, Decree, Proposal
+from ..types import Ballot, Decree, Key, Proposal
 from .instance import Contradiction, Instance
 from .messages import Accept, Accepted, Commit, Nack, Prepare, Promise
 
@@ -60,14 +62,14 @@ def on_accept(
     return accepted, Accepted(message.key, message.ballot)
 
 
-def accept_first(ballot: Ballot, decree: Decree) -> Instance:
-    """R19 for a key without a promise, acceptance or decree, where there is no reason to refuse.
+def accept_first(ballot: Ballot, decrees: Iterable[Decree]) -> dict[Key, Instance]:
+    """R19 for keys without a promise, acceptance or decree, where there is no reason to refuse.
 
     Args:
-        ballot: the home ballot that was promised for the key's class.
-        decree: the proposed decree.
+        ballot: the home ballot that was promised for the class of these keys.
+        decrees: the proposed decrees.
     """
-    return Instance(promised=ballot, accepted=Proposal(ballot, decree))
+    return {each.key: Instance(ballot, Proposal(ballot, each)) for each in decrees}
 
 
 def check_one_value_per_ballot(held: Proposal | None, shown: Proposal) -> None:

@@ -1,8 +1,10 @@
 """The learner: a chosen decree becomes known to a node, and stays. R08, R20, R21."""
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
-from ..types import Ballot, Decree
+from ..types import Ballot, Decree, Key
 from .instance import Instance
 
 
@@ -20,10 +22,15 @@ def learn(instance: Instance, decree: Decree) -> Instance:
     return replace(instance, disputed=decree)
 
 
-def chosen_in(instance: Instance, ballot: Ballot) -> Decree | None:
-    """The decree accepted here in `ballot`, given that the proposal of `ballot` is chosen; else None.
+def learn_first(decrees: Iterable[Decree]) -> dict[Key, Instance]:
+    """The instances of keys that had no decree, after these were reported as chosen."""
+    return {decree.key: Instance(None, None, decree) for decree in decrees}
 
-    A ballot carries one value (R05), so the decree accepted in it here is the chosen one.
+
+def all_chosen_in(instances: Iterable[Instance], ballot: Ballot) -> list[Decree]:
+    """The decrees accepted here in `ballot`, given that what was proposed in it is chosen.
+
+    A ballot carries one value of a key (R05), so the decree accepted in it here is the chosen one.
     """
-    accepted = instance.accepted
-    return accepted.decree if accepted is not None and accepted.ballot == ballot else None
+    accepted = [instance.accepted for instance in instances]
+    return [each.decree for each in accepted if each is not None and each.ballot == ballot]

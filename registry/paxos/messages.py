@@ -9,12 +9,11 @@ from typing import Annotated
 from msgspec import Meta
 
 from ..types import Ballot, Counter, Decree, KeyText, Proposal, Value
+from .decrees import MAX_BATCH, Decrees
 from .instance import ClassDigest
 
 MAX_UNLEARNED = 4_096
 """How many keys a class promise may report; with more in doubt, it is not given yet."""
-MAX_BATCH = 512
-"""The largest number of proposals in a batch."""
 
 
 class Prepare(Value, frozen=True, tag=10):
@@ -107,12 +106,12 @@ class AcceptMany(Value, frozen=True, tag=18):
     Args:
         ballot: a home ballot of the sender.
         number: of the batch, unique in this ballot.
-        decrees: one for each key.
+        decrees: one for each key. On the wire they are the bytes of `Decrees.packed`.
     """
 
     ballot: Ballot
     number: Counter
-    decrees: Annotated[tuple[Decree, ...], Meta(max_length=MAX_BATCH)]
+    decrees: Decrees
 
 
 class AcceptedMany(Value, frozen=True, tag=19):

@@ -4,12 +4,13 @@ A route has the instances that a message needs and the function that handles it.
 its class, its schema, and one line here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from ..keys import with_slot_before
+from ..paxos.decrees import Decrees
 from ..paxos.messages import (
     Accept,
     Accepted,
@@ -258,8 +259,8 @@ def _its_key(message: Prepare | Accept | Promise | Accepted | Nack | Commit | Qu
     return (message.key,)
 
 
-def _keys_of_decrees(message: AcceptMany) -> list[Key]:
-    return [decree.key for decree in message.decrees]
+def _keys_of_decrees(message: AcceptMany) -> Sequence[Key]:
+    return Decrees.of(message.decrees).keys
 
 
 def _keys_of_fetched(message: Fetched) -> list[Key]:

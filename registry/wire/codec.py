@@ -15,6 +15,8 @@ import msgspec
 from msgspec import defstruct
 
 from ..errors import ProtocolError
+from ..paxos.decrees import Decrees
+from ..paxos.messages import AcceptMany
 
 MAX_DEPTH = 12
 MAX_MESSAGES = 16_384
@@ -38,6 +40,9 @@ _NO_TAGS: dict[int, Any] = dict.fromkeys(_KNOWN_TAGS, _no_tag)
 
 def encode(value: object) -> bytes:
     """The CBOR of a value or of a sequence of values."""
+    if type(value) is AcceptMany:
+        packed = Decrees.of(value.decrees).packed
+        value = (AcceptMany.__struct_config__.tag, value.ballot, value.number, packed)
     return cbor2.dumps(msgspec.to_builtins(value, builtin_types=(bytes,)))
 
 
@@ -97,9 +102,16 @@ def _loads(data: bytes) -> object:
     return value
 
 
+def _read(kind: type[T], plain: object) -> T:
+    """The one kind of field with a form of its own: a batch of decrees travels as it is stored."""
+    if kind is Decrees and isinstance(plain, bytes):
+        return Decrees.read(plain)  # pyright: ignore
+    raise ValueError(f"a {type(plain).__name__} is no {kind.__name__}")
+
+
 def _convert(plain: object, kind: type[T]) -> T:
     try:
         # text is not bytes: without this, msgspec would decode it as base64
-        return msgspec.convert(plain, kind, builtin_types=(bytes,))
+        return msgspec.convert(plain, kind, builtin_types=(bytes,), dec_hook=_read)
     except msgspec.ValidationError as error:
         raise ProtocolError(f"not a message of ours: {error}") from error

@@ -7,12 +7,12 @@ result equals that of `codec.encode`, byte for byte: equal values have fields of
 of them come from our own decoders or our own code.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 from cbor2 import dumps
 from msgspec.structs import astuple
 
+from ..paxos.decrees import Decrees
 from ..paxos.messages import AcceptMany
 from ..types import Ballot, Decree, Value
 from .codec import array_header, encode
@@ -31,13 +31,9 @@ def encode_message(message: Value) -> bytes:
             return _DECREED + dumps(message.id) + encode_decree(message.decree)
         case AcceptMany():
             head = _ACCEPT_MANY + _ballot(message.ballot) + dumps(message.number)
-            return head + _each(message.decrees)
+            return head + dumps(Decrees.of(message.decrees).packed)
         case _:
             return encode(message)
-
-
-def _each(decrees: Sequence[Decree]) -> bytes:
-    return array_header(len(decrees)) + b"".join(map(encode_decree, decrees))
 
 
 def encode_decree(decree: Decree) -> bytes:

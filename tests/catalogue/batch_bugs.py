@@ -79,13 +79,13 @@ VOTING = (
     _bug(
         "a vote on a batch leaves before the sync",
         "replica.consensus.messages",
-        "step.send_when_all_durable([decree.key for decree in message.decrees], Send(sender, vote))",
+        "step.send_when_all_durable(decrees.keys, Send(sender, vote))",
         "step.at_once(Send(sender, vote))",
     ),
     _bug(
         "a vote on a batch waits for its first key only",
         "replica.consensus.messages",
-        "step.send_when_all_durable([decree.key for decree in message.decrees], Send(sender, vote))",
+        "step.send_when_all_durable(decrees.keys, Send(sender, vote))",
         "step.send_when_durable(message.decrees[0].key, Send(sender, vote))",
         None,  # it takes two keys, of which the first was accepted before
         None,
@@ -106,8 +106,8 @@ VOTING = (
     _bug(
         "a new key of a batch is accepted though the ballot's home is not its home",
         "replica.consensus.acceptor",
-        "home_ballot = promised if home(key, self._node.nodes) == home_name else None",
-        "home_ballot = promised",
+        "if not own and not is_home_to_all(ballot.process.node, keys, self._node.nodes):",
+        "if False:",
         None,  # in the model and in storms a home sends batches of its own keys only
         None,
         _TESTS,
@@ -115,14 +115,14 @@ VOTING = (
     _bug(
         "a key of a batch is accepted as if its instance were empty",
         "replica.consensus.acceptor",
-        "if home_ballot == ballot and step.instances[key] is EMPTY:",
-        "if home_ballot == ballot:",
+        "if found[key] is not EMPTY or key[0]",
+        "if key[0]",
     ),
     _bug(
         "a new key of a batch is accepted on any class promise to its home",
         "replica.consensus.acceptor",
-        "if home_ballot == ballot and step.instances[key] is EMPTY:",
-        "if home_ballot is not None and step.instances[key] is EMPTY:",
+        "if promised == ballot and self._accept_whole(",
+        "if promised is not None and self._accept_whole(",
         None,  # an acceptor with another promise does not vote on a batch as a whole
         None,
         _TESTS,
@@ -130,8 +130,8 @@ VOTING = (
     _bug(
         "a key accepted in a batch is not promised",
         "paxos.acceptor",
-        "return Instance(promised=ballot, accepted=",
-        "return Instance(accepted=",
+        "Instance(ballot, Proposal(ballot, each))",
+        "Instance(None, Proposal(ballot, each))",
         _STATES,
         None,  # only ballots of earlier incarnations are below it, and they rarely come so late
         _TESTS,
@@ -233,8 +233,8 @@ LEARNING = (
     _bug(
         "a commit of a batch is learned for a key accepted in another ballot",
         "paxos.learner",
-        "accepted is not None and accepted.ballot == ballot else",
-        "accepted is not None else",
+        "if each is not None and each.ballot == ballot]",
+        "if each is not None]",
         _RARE_STATES,
         # it takes two incarnations of a home with one key in batches, and an acceptor that missed one
         None,

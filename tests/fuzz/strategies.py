@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import inspect
 from msgspec.structs import replace
 
+from decreed.registry.paxos.decrees import Decrees
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.types import DIGEST_BYTES, Decree, Proposal
 from decreed.registry.wire.gateways import ClientMessage
@@ -94,6 +95,8 @@ def _values(info: inspect.Type) -> st.SearchStrategy[Any]:
             return st.tuples(*map(_values, items))
         case inspect.UnionType(types=types):
             return st.one_of([_values(each) for each in types])
+        case inspect.CustomType(cls=cls) if cls is Decrees:
+            return st.lists(_structs(Decree), max_size=MOST).map(Decrees)
         case inspect.StructType(cls=cls):
             return _structs(cls)
     raise TypeError(f"no strategy for {info!r}: add one here")

@@ -61,6 +61,8 @@ from decreed.registry.replica.volatile import Volatile as Held
 from decreed.registry.types import Ballot, Claim, Key, NodeId, Value
 from decreed.registry.wire.requests import ClaimRequest
 
+from ..support.unfolded import unfolded
+
 KEY = Key("c")
 """A key that n1 is home to in clusters of every size."""
 NOW = Moment(0.0, 0)
@@ -275,7 +277,7 @@ def _batches_made(local: Local) -> int:
 
 def _stored(effects: Effects, disk: Disk) -> Disk:
     """The disk after the step's records are written."""
-    for record in effects.records:
+    for record in unfolded(effects.records):
         match record:
             case InstanceRecord(_, instance):
                 disk = replace(disk, instance=instance)

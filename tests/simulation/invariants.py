@@ -9,7 +9,6 @@ from decreed.registry.disk import FeedRecord, InstanceRecord, Record
 from decreed.registry.errors import DecreedError
 from decreed.registry.keys import home, series_and_slot, slot_before, slot_key
 from decreed.registry.paxos.instance import Instance
-from decreed.registry.paxos.learner import chosen_in
 from decreed.registry.paxos.messages import (
     Accept,
     Accepted,
@@ -42,6 +41,7 @@ from decreed.registry.wire.peers import (
 from decreed.registry.wire.requests import Decreed, WatchPage
 from decreed.storage import layout
 
+from ..support.unfolded import unfolded
 from .batch_check import BatchCheck
 from .epoch_check import EpochCheck
 from .ledger import Ledger
@@ -125,7 +125,7 @@ class CheckedWorld(SeenWorld):
         if node in self.rolled_back_disks:
             return super()._write(node, effects)
         ledger = self._ledger(node)
-        for record in effects.records:
+        for record in (records := list(unfolded(effects.records))):
             if isinstance(record, InstanceRecord):
                 legible = self.machines[node].disk.legible(layout.instance_key(record.key))
                 assert legible or self._is_repair(record), (
@@ -135,8 +135,8 @@ class CheckedWorld(SeenWorld):
                     self._held(node, record.key)  # as it is before the write, which may be lost
         written = super()._write(node, effects)
         if written:
-            self._see_learned_again(node, effects.records)
-            ledger.write(effects.records, effects.sync, partial(self._note_durable, node))
+            self._see_learned_again(node, records)
+            ledger.write(records, effects.sync, partial(self._note_durable, node))
             assert ledger.unsynced or not self.machines[node].unsynced, "a sync was left out"
         return written
 
@@ -320,9 +320,9 @@ class CheckedWorld(SeenWorld):
     def _see_what_is_held(self, node: NodeId, message: CommitMany) -> None:
         if self.machines[node].storage is None or node in self.rolled_back_disks:
             return
-        instances = [self.held(node, key) for key in message.keys]
-        open_yet = [instance for instance in instances if instance.learned is None]
-        held = [chosen_in(instance, message.ballot) is not None for instance in open_yet]
+        found = [self.held(node, key) for key in message.keys]
+        each = [instance.accepted for instance in found if instance.learned is None]
+        held = [one is not None and one.ballot == message.ballot for one in each]
         if any(held) and not all(held):
             self.event_counts.saw("a commit of a batch came to a node that holds only part of it")
 

@@ -62,6 +62,7 @@ from decreed.registry.wire.requests import (
 )
 from decreed.registry.wire.status import StatusReport
 
+from ..support.unfolded import unfolded
 from .confirmation_check import ConfirmationCheck
 from .policy_rules import Need, Rules, need_of, to_look, to_propose, to_read
 
@@ -323,7 +324,7 @@ def _claim_id(request: Request) -> bytes | None:
 
 def _decrees(effects: Effects, *, learned: bool) -> Iterable[Decree]:
     """The decrees that a step learned; or all that it writes and proposes."""
-    for record in effects.records:
+    for record in unfolded(effects.records):
         if isinstance(record, InstanceRecord):
             instance = record.instance
             if instance.learned is not None:

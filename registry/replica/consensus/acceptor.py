@@ -16,13 +16,14 @@ from heapq import nsmallest
 from math import ceil
 from typing import Protocol
 
-from ...disk import ClassRecord
+from ...disk import AcceptedBatch, ClassRecord
 from ...errors import ProtocolError
-from ...keys import RESERVED, home, sort_key
+from ...keys import RESERVED, home, is_home_to_all, sort_key
 from ...locks.leases import Leases
 from ...locks.terms import TERMS, is_term, lease_id, term_of
 from ...members import epoch_of
 from ...paxos import acceptor, class_promise
+from ...paxos.decrees import Decrees
 from ...paxos.epochs import adopt
 from ...paxos.instance import EMPTY, Class, Contradiction, Instance
 from ...paxos.messages import (
@@ -119,29 +120,61 @@ class Acceptors:
         return self._vote_on(step, message, promised)
 
     def vote(
-        self, step: StepBuilder, ballot: Ballot, decrees: Iterable[Decree]
+        self, step: StepBuilder, ballot: Ballot, decrees: Decrees, *, own: bool = False
     ) -> dict[Key, Answer | None]:
         """R19 for each proposal of a batch, as if it had come alone.
+
+        Args:
+            step: in which the instances of the keys are loaded.
+            ballot: the home ballot.
+            decrees: one for each key.
+            own: whether this node proposes it. Then its home promise has prepared each key, so it has
+                checked that the node is home to all of them (`HomePromise.prepared`).
 
         Returns:
             The answers for the keys that were not accepted, by key. A term of a lock gets no answer
             (None): its lease check has a refusal of its own, so terms travel alone. So do changes of
             members (M03). In an epoch in which the node does not vote, no key gets an answer (M04).
         """
-        home_name = ballot.process.node
         if ballot.round >> EPOCH_BITS != self._node.vote_epoch:
             return {decree.key: None for decree in decrees}
-        promised = self._promise_to(home_name)
+        promised = self._promise_to(ballot.process.node)
+        if promised == ballot and self._accept_whole(step, ballot, decrees, own=own):
+            return {}
+        return self._vote_on_each(step, ballot, decrees, promised)
+
+    def _accept_whole(
+        self, step: StepBuilder, ballot: Ballot, decrees: Decrees, *, own: bool
+    ) -> bool:
+        """R19 for a batch in the ballot that was promised to its home; False if any key is not blank.
+
+        Blank means that nothing was promised, accepted or learned: there is no reason to refuse, and no
+        other value that this ballot could have (R05). A key that comes twice would be one.
+        """
+        found, keys = step.instances, decrees.keys
+        if not keys or [key for key in keys if found[key] is not EMPTY or key[0] == RESERVED]:
+            return False
+        if not own and not is_home_to_all(ballot.process.node, keys, self._node.nodes):
+            return False
+        accepted = acceptor.accept_first(ballot, decrees)
+        if len(accepted) < len(keys):
+            return False
+        step.store_batch(AcceptedBatch(ballot, decrees, accepted))
+        size = sum([len(decree.value) for decree in decrees]) // len(keys)
+        self._unlearned.update(dict.fromkeys(keys, (step.now_ms, size)))
+        self._bytes += size * len(keys)
+        return True
+
+    def _vote_on_each(
+        self, step: StepBuilder, ballot: Ballot, decrees: Decrees, promised: Ballot | None
+    ) -> dict[Key, Answer | None]:
         others: dict[Key, Answer | None] = {}
         for decree in decrees:
-            key = decree.key
-            answer = None
+            key, answer = decree.key, None
             if key[0] != RESERVED:
-                home_ballot = promised if home(key, self._node.nodes) == home_name else None
-                if home_ballot == ballot and step.instances[key] is EMPTY:  # the usual case
-                    self._store(step, key, acceptor.accept_first(ballot, decree))
-                    continue
-                answer = self._vote_on(step, Accept(key, ballot, decree), home_ballot)
+                is_home = home(key, self._node.nodes) == ballot.process.node
+                accept = Accept(key, ballot, decree)
+                answer = self._vote_on(step, accept, promised if is_home else None)
             if not isinstance(answer, Accepted):
                 others[key] = answer
         return others
@@ -266,8 +299,8 @@ class Acceptors:
 
     def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """These keys are no longer in doubt."""
-        for decree in decrees:
-            self._bytes -= self._unlearned.pop(decree.key, _NOTHING)[1]
+        pop = self._unlearned.pop
+        self._bytes -= sum([pop(decree.key, _NOTHING)[1] for decree in decrees])
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """Forgotten keys are no longer in doubt: they cannot be finished here."""

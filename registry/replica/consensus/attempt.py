@@ -109,7 +109,10 @@ class Attempt(Struct, eq=False):
 
     def drop_finished(self) -> None:
         """Drop the claims and reads that are done, so that no claim is proposed after its end."""
-        self.claims = [candidate for candidate in self.claims if not candidate.pending.done]
+        for candidate in self.claims:
+            if candidate.pending.done:  # rare: looking costs less than a new list
+                self.claims = [each for each in self.claims if not each.pending.done]
+                break
         if self.followers:
             self.followers = [f for f in self.followers if not f.pending.done]
 

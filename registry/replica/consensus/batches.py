@@ -25,7 +25,8 @@ from math import inf
 from msgspec import Struct
 
 from ...locks.terms import TERMS
-from ...paxos.messages import MAX_BATCH, AcceptedMany, AcceptMany, CommitMany
+from ...paxos.decrees import MAX_BATCH, Decrees
+from ...paxos.messages import AcceptedMany, AcceptMany, CommitMany
 from ...paxos.proposer import Prepared, Proposing
 from ...types import Ballot, Decree, Key, NodeId
 from ..step.effects import Send
@@ -59,10 +60,18 @@ class Batch:
     entries: dict[Key, Decree]
     votes: set[NodeId] = field(default_factory=set[NodeId])
     resends: int = 0
+    _made: Decrees = field(default_factory=Decrees)
+
+    @property
+    def decrees(self) -> Decrees:
+        """The entries as one batch; made again only if some have left."""
+        if len(self._made) != len(self.entries):
+            self._made = Decrees(self.entries.values())
+        return self._made
 
     def message(self) -> AcceptMany:
         """R18: what goes to every acceptor."""
-        return AcceptMany(self.ballot, self.number, tuple(self.entries.values()))
+        return AcceptMany(self.ballot, self.number, self.decrees)
 
     def commit(self) -> CommitMany:
         """R20: what goes to every node when all of it is chosen."""
@@ -125,19 +134,20 @@ class Batches:
             self.under_way.add(number)
             self._batches[number] = Batch(number, state.ballot, entries, votes, progress.resends)
 
-    def send(self, step: StepBuilder, decrees: Sequence[Decree]) -> tuple[int, list[Key]]:
+    def send(self, step: StepBuilder, proposed: Sequence[Decree]) -> tuple[int, list[Key]]:
         """Propose these in the home ballot: to our own acceptor first, then to all others.
 
         Returns:
             The batch's number, and the keys that our own acceptor refused.
         """
+        decrees = Decrees.of(proposed)
         ballot = Ballot.of_home(self._node.process, self._node.epoch.number)
-        refused = self._acceptors.vote(step, ballot, decrees)
+        refused = self._acceptors.vote(step, ballot, decrees, own=True)
         entries = {decree.key: decree for decree in decrees if decree.key not in refused}
         self.made += 1
         if entries:
             self.under_way.add(self.made)
-            batch = self._batches[self.made] = Batch(self.made, ballot, entries)
+            batch = self._batches[self.made] = Batch(self.made, ballot, entries, _made=decrees)
             vote = AcceptedMany(ballot, batch.number, ())
             step.send_when_all_durable(entries, Send(self._node.name, vote))
             step.broadcast(self._node.others, batch.message())

@@ -92,7 +92,8 @@ class Coordinator:
         """Join the attempt at a claim's key, or start one. The first claim to join is proposed."""
         attempt = self._open(candidate.claim.key)
         attempt.claims.append(candidate)
-        attempt.note_proposed()
+        if attempt.state is not None:
+            attempt.note_proposed()
         self._begin_if_new(step, attempt)
 
     def follow(self, step: StepBuilder, key: Key, pending: PendingRequest, then: Then) -> None:
@@ -110,8 +111,7 @@ class Coordinator:
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Preparing):
             return
-        quorums = self._node.quorums
-        attempt.state = proposer.on_promise(attempt.state, sender, message, quorums)
+        attempt.state = proposer.on_promise(attempt.state, sender, message, self._node.quorums)
         if isinstance(attempt.state, Prepared):
             self._propose(step, attempt)
 
@@ -120,8 +120,7 @@ class Coordinator:
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Proposing):
             return
-        state = proposer.on_accepted(attempt.state, sender, message, self._node.quorums)
-        match state:
+        match state := proposer.on_accepted(attempt.state, sender, message, self._node.quorums):
             case Proposing():
                 attempt.state = state
             case Chosen(decree):
@@ -136,7 +135,7 @@ class Coordinator:
             self._go_alone(step, key)
         if chosen is not None:
             step.broadcast(self._node.others, chosen.commit())
-            self._learn(step, list(chosen.entries.values()))
+            self._learn(step, chosen.decrees)
 
     def on_nack(self, step: StepBuilder, sender: NodeId, message: Nack) -> None:
         """Pause, then begin again above the ballot that the acceptor has promised (R04, R10)."""
@@ -339,10 +338,11 @@ class Coordinator:
 
     def _leave(self, attempt: Attempt) -> None:
         """Take the attempt out of the queue and out of its batch."""
-        self.batch_queue.drop(attempt.key)
-        if attempt.batch is not None:
+        if attempt.key in self.batch_queue.waiting:
+            self.batch_queue.drop(attempt.key)
+        if attempt.batch in self.batches.under_way:
             self.batches.leave(attempt.batch, attempt.key)
-            attempt.batch = None
+        attempt.batch = None
 
     def _send(self, step: StepBuilder, attempt: Attempt, state: Preparing | Proposing) -> None:
         """Ask our own acceptor first; if it agrees, send to all other nodes at once (R05)."""

@@ -5,6 +5,7 @@ A node that may not vote is no acceptor. It answers only for keys that it has le
 
 from collections.abc import Callable
 
+from ...paxos.decrees import Decrees
 from ...paxos.instance import Instance
 from ...paxos.messages import Accept, AcceptedMany, AcceptMany, Prepare
 from ...types import EPOCH_BITS, NodeId
@@ -59,9 +60,10 @@ class Voting:
             for decree in message.decrees[:1]:
                 self.on_proposal(step, sender, Accept(decree.key, message.ballot, decree))
             return
-        others = self._acceptors.vote(step, message.ballot, message.decrees)
+        decrees = Decrees.of(message.decrees)
+        others = self._acceptors.vote(step, message.ballot, decrees)
         for key, answer in others.items():
             if answer is not None:
                 step.send_when_durable(key, Send(sender, answer))
         vote = AcceptedMany(message.ballot, message.number, tuple(others))
-        step.send_when_all_durable([decree.key for decree in message.decrees], Send(sender, vote))
+        step.send_when_all_durable(decrees.keys, Send(sender, vote))

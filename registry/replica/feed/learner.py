@@ -13,14 +13,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ...audit import members_learned
+from ...disk import LearnedBatch
 from ...keys import RESERVED
 from ...locks.terms import TERMS, is_term, is_whole
 from ...members import epoch_of
 from ...paxos import learner
+from ...paxos.decrees import Decrees
 from ...paxos.instance import EMPTY, Instance
 from ...paxos.messages import Commit, CommitMany
 from ...policy.series import number_of
-from ...types import DIGEST_BYTES, Decree, Key, NodeId, decree_digest
+from ...types import DIGEST_BYTES, Decree, Key, NodeId, body_of, decree_digest, digests_of
 from ...unserved import DamagedInstance, Unserved, WithheldInstance
 from ...wire.peers import Fetched
 from ..step.node import Node
@@ -180,6 +182,8 @@ class Learner:
 
     def learn(self, step: StepBuilder, decrees: Iterable[Decree]) -> None:
         """Store decrees that are known to be chosen, append them to the feed and notify the parts."""
+        if isinstance(decrees, Decrees) and self._learn_whole(step, decrees):
+            return
         known: list[Decree] = []
         fresh: list[Decree] = []
         for decree in decrees:
@@ -205,6 +209,21 @@ class Learner:
         if fresh:
             self._append(step, fresh)
         self._spread(step, known + fresh, fresh)
+
+    def _learn_whole(self, step: StepBuilder, decrees: Decrees) -> bool:
+        """R20 for a batch of keys that have no decree here; False if any needs a look of its own."""
+        found, keys = step.instances, decrees.keys
+        if not keys or self._node.failed or not all_open([found[key] for key in keys]):
+            return False
+        if [key for key in keys if key[0] == RESERVED]:
+            return False
+        learned = learner.learn_first(decrees)
+        if len(learned) < len(keys):
+            return False
+        step.store_batch(LearnedBatch(decrees, learned))
+        self._append(step, decrees)
+        self._spread(step, decrees, decrees)
+        return True
 
     def _readable(self, step: StepBuilder, decree: Decree, found: Unserved) -> Instance | Unserved:
         """What a key has that could not be served, now that its decree is told."""
@@ -240,14 +259,9 @@ class Learner:
 
         The other keys are learned later from a feed.
         """
-        chosen: dict[Key, Decree] = {}
-        for key in message.keys:
-            instance = step.instances[key]
-            if isinstance(instance, Instance):
-                decree = learner.chosen_in(instance, message.ballot)
-                if decree is not None:
-                    chosen[key] = decree
-        self.learn(step, chosen.values())
+        found = [step.instances[key] for key in dict.fromkeys(message.keys)]
+        held = [instance for instance in found if type(instance) is Instance]
+        self.learn(step, Decrees(learner.all_chosen_in(held, message.ballot)))
 
     def on_fetched(self, step: StepBuilder, sender: NodeId, message: Fetched) -> None:
         """Learn decrees fetched from a peer."""
@@ -264,7 +278,10 @@ class Learner:
 
     def _append(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """Append newly learned decrees to the feed."""
-        digests = {decree.key: decree_digest(decree) for decree in decrees}
+        if isinstance(decrees, Decrees):
+            digests = decrees.digests
+        else:
+            digests = digests_of(decrees, map(body_of, decrees))
         assert len(digests) == len(decrees), "a key is learned once"
         step.learn(self._node.feed_end, decrees, digests)
         self._node.feed_end += len(digests)
@@ -311,6 +328,11 @@ class Learner:
         step.broadcast(self._node.others, Commit(key, instance.learned))
         if self._on_disputed is not None:
             self._on_disputed(step, key)
+
+
+def all_open(found: Iterable[Instance | Unserved]) -> bool:
+    """Whether each of these can be served, and none has a decree."""
+    return not [each for each in found if type(each) is not Instance or each.learned is not None]
 
 
 def dispute_message(key: Key) -> str:

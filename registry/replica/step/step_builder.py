@@ -11,7 +11,15 @@ from collections.abc import Collection, Iterable, Mapping
 from msgspec import Struct, field
 
 from ...audit import AuditRecord
-from ...disk import FeedRecord, ForgetRecord, InstanceRecord, Record, WithheldRecord
+from ...disk import (
+    AcceptedBatch,
+    FeedRecord,
+    ForgetRecord,
+    InstanceRecord,
+    LearnedBatch,
+    Record,
+    WithheldRecord,
+)
 from ...paxos.instance import Instance
 from ...paxos.messages import Accepted, Promise
 from ...types import Decree, Key, NodeId
@@ -45,6 +53,7 @@ class StepBuilder(Struct, eq=False):
     learned: list[tuple[int, Decree]] = []
     counted: set[Key] = set()
     _dirty: dict[Key, Instance] = {}
+    _batches: list[AcceptedBatch | LearnedBatch] = []
     _forgotten: set[Key] = set()
     _effects: Effects = field(default_factory=Effects)
 
@@ -52,6 +61,12 @@ class StepBuilder(Struct, eq=False):
         """Replace the instance of `key`. From now on messages about it wait for the disk."""
         self.instances[key] = instance
         self._dirty[key] = instance
+
+    def store_batch(self, batch: AcceptedBatch | LearnedBatch) -> None:
+        """Replace the instances of many keys, as `store` does for one."""
+        self.instances.update(batch.instances)
+        self._dirty.update(batch.instances)
+        self._batches.append(batch)
 
     def forget(self, gone: ForgottenInstance, entry: int) -> None:
         """Forget instances: on disk with this step's batch, for the rest of the step immediately.
@@ -109,7 +124,7 @@ class StepBuilder(Struct, eq=False):
 
     def send_when_all_durable(self, keys: Collection[Key], outgoing: Outgoing) -> None:
         """Send a message about what this node durably holds for each of `keys`."""
-        changed = any(key in self._dirty or key in self._forgotten for key in keys)
+        changed = not (self._dirty.keys().isdisjoint(keys) and self._forgotten.isdisjoint(keys))
         (self._effects.after if changed else self._effects.at_once).append(outgoing)
 
     def at_once(self, outgoing: Outgoing) -> None:
@@ -157,11 +172,23 @@ class StepBuilder(Struct, eq=False):
         self._effects.alarms.append(text)
 
     def finish(self) -> Effects:
-        """The step's effects. Each changed instance is one record with its last state."""
+        """The step's effects. Each changed instance is in one record, with its last state."""
+        records = self._effects.records
+        together = self._take_whole() if self._batches else []
         changed = [InstanceRecord(key, instance) for key, instance in self._dirty.items()]
-        self._effects.records[:0] = changed
+        records[:0] = [*together, *changed]
         self._effects.sync = self._effects.sync or bool(self._effects.after)
         return self._effects
+
+    def _take_whole(self) -> list[Record]:
+        """The batches none of whose keys has changed again in this step; the others are single keys."""
+        whole: list[Record] = []
+        for batch in self._batches:
+            if batch.instances.items() <= self._dirty.items():
+                whole.append(batch)
+                for key in batch.instances:
+                    del self._dirty[key]
+        return whole
 
 
 def _is_vote(item: Outgoing, gone: ForgottenInstance) -> bool:

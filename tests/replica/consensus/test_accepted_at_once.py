@@ -7,6 +7,7 @@ import pytest
 from decreed.registry.disk import InstanceRecord
 from decreed.registry.locks.leases import Leases
 from decreed.registry.paxos import acceptor
+from decreed.registry.paxos.decrees import Decrees
 from decreed.registry.paxos.instance import EMPTY, Class, Instance
 from decreed.registry.paxos.messages import Accept, Accepted, Nack
 from decreed.registry.replica.consensus.acceptor import BYTES_PER_SECOND, Acceptors
@@ -18,6 +19,7 @@ from decreed.registry.unserved import DamagedInstance, ForgottenInstance, Unserv
 
 from ...support.batches import N1, N2, N3, identity, keys_of, proposed
 from ...support.seated import Seated
+from ...support.unfolded import unfolded
 from ...support.world import World
 
 NODES = (N1, N2, N3)
@@ -54,7 +56,8 @@ def step_of(instances: Mapping[Key, Instance | Unserved], now_ms: float = NOW_MS
 
 
 def written(effects: Effects) -> dict[Key, Instance]:
-    return {r.key: r.instance for r in effects.records if isinstance(r, InstanceRecord)}
+    each = unfolded(effects.records)
+    return {r.key: r.instance for r in each if isinstance(r, InstanceRecord)}
 
 
 @pytest.mark.parametrize("state", STATES.values(), ids=STATES)
@@ -65,7 +68,7 @@ def test_R19_each_key_of_a_batch_is_judged_as_if_it_had_come_alone(
     alone, together = acceptors_of(identity()), acceptors_of(identity())
     slow, fast = step_of({FIRST: state}), step_of({FIRST: state, SECOND: EMPTY})
     answer = alone.answer(slow, Accept(FIRST, identity(), decree))
-    others = together.vote(fast, identity(), [decree, proposed(SECOND, identity())])
+    others = together.vote(fast, identity(), Decrees([decree, proposed(SECOND, identity())]))
     assert others == ({} if isinstance(answer, Accepted) else {FIRST: answer})
     assert fast.instances[FIRST] == slow.instances[FIRST]
     by_itself, in_flight = slow.finish(), fast.finish()
@@ -80,7 +83,7 @@ def test_keys_with_empty_instances_are_accepted_without_the_full_check(
 ) -> None:
     monkeypatch.delattr(acceptor, "on_accept")
     step = step_of({FIRST: EMPTY, SECOND: EMPTY})
-    batch = [proposed(key, identity()) for key in (FIRST, SECOND)]
+    batch = Decrees([proposed(key, identity()) for key in (FIRST, SECOND)])
     assert acceptors_of(identity()).vote(step, identity(), batch) == {}
     assert set(written(step.finish())) == {FIRST, SECOND}
 
@@ -88,7 +91,7 @@ def test_keys_with_empty_instances_are_accepted_without_the_full_check(
 def test_R05_the_second_of_two_values_for_a_key_in_a_batch_is_refused_with_an_alarm() -> None:
     step = step_of({FIRST: EMPTY})
     one, two = (proposed(FIRST, identity(), value) for value in (b"one", b"two"))
-    assert acceptors_of(identity()).vote(step, identity(), [one, two]) == {FIRST: None}
+    assert acceptors_of(identity()).vote(step, identity(), Decrees([one, two])) == {FIRST: None}
     assert step.instances[FIRST] == Instance(identity(), Proposal(identity(), one))
     assert "two values" in step.finish().alarms[0]
 
@@ -100,7 +103,7 @@ def test_R19_a_home_ballot_is_accepted_only_with_exactly_that_class_promise(
     promised: Sequence[Ballot],
 ) -> None:
     step = step_of({FIRST: EMPTY})
-    others = acceptors_of(*promised).vote(step, identity(), [proposed(FIRST, identity())])
+    others = acceptors_of(*promised).vote(step, identity(), Decrees([proposed(FIRST, identity())]))
     assert isinstance(others[FIRST], Nack)
     assert not written(step.finish())
 
@@ -109,13 +112,13 @@ def test_R14_an_acceptance_has_the_ballot_of_its_batch() -> None:
     """The decree may have been proposed by another node first: the accepted ballot counts."""
     step = step_of({FIRST: EMPTY})
     adopted = proposed(FIRST, OLDER)
-    acceptors_of(identity()).vote(step, identity(), [adopted])
+    acceptors_of(identity()).vote(step, identity(), Decrees([adopted]))
     assert step.instances[FIRST] == Instance(identity(), Proposal(identity(), adopted))
 
 
 def test_the_bytes_of_a_batch_count_as_backlog_until_the_outcome_is_known() -> None:
     acceptors = acceptors_of(identity())
-    batch = [proposed(key, identity(), bytes(BYTES_PER_SECOND)) for key in (FIRST, SECOND)]
+    batch = Decrees([proposed(key, identity(), bytes(BYTES_PER_SECOND)) for key in (FIRST, SECOND)])
     acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), identity(), batch)
     assert acceptors.backlog_ms == 2_000
     again = step_of({d.key: Instance(identity(), Proposal(identity(), d)) for d in batch})
@@ -127,7 +130,7 @@ def test_the_bytes_of_a_batch_count_as_backlog_until_the_outcome_is_known() -> N
 
 def test_R22_keys_of_a_batch_are_in_doubt_since_its_arrival_after_older_keys() -> None:
     acceptors = acceptors_of(identity(), unlearned=[THIRD])
-    batch = [proposed(key, identity()) for key in (FIRST, SECOND)]
+    batch = Decrees([proposed(key, identity()) for key in (FIRST, SECOND)])
     acceptors.vote(step_of({FIRST: EMPTY, SECOND: EMPTY}), identity(), batch)
     assert acceptors.overdue(NOW_MS - 1, 9) == [THIRD]
     assert acceptors.overdue(NOW_MS, 9) == [THIRD, FIRST, SECOND]
