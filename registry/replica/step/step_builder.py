@@ -109,12 +109,16 @@ class StepBuilder(Struct, eq=False):
 
     def send_when_all_durable(self, keys: Collection[Key], outgoing: Outgoing) -> None:
         """Send a message about what this node durably holds for each of `keys`."""
-        changed = any(key in self._dirty or key in self._forgotten for key in keys)
+        changed = not (self._dirty.keys().isdisjoint(keys) and self._forgotten.isdisjoint(keys))
         (self._effects.after if changed else self._effects.at_once).append(outgoing)
 
     def at_once(self, outgoing: Outgoing) -> None:
         """Send a message that no crash can make untrue."""
         self._effects.at_once.append(outgoing)
+
+    def all_at_once(self, outgoing: Iterable[Outgoing]) -> None:
+        """Send messages that no crash can make untrue."""
+        self._effects.at_once += outgoing
 
     def after(self, outgoing: Outgoing) -> None:
         """Send a message after all of this step's records are durable."""
