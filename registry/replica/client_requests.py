@@ -111,12 +111,14 @@ class ClientRequests:
 
     def on_requests(self, step: StepBuilder, event: FromClient) -> None:
         """Handle the requests of a client."""
-        connection = event.connection
+        connection, requests = event.connection, event.requests
         judges = self.admission is not None and not self.admission.is_open(step)
         if not judges and event.identity.through is not None:
             self._deny_acting(step, event)
             return
-        for request in event.requests:
+        if not judges and self._node.formed and requests and type(requests[0]) is GetRequest:
+            requests = self._parts.reads.take(step, event)  # all that begin with one
+        for request in requests:
             if self._rejudged is step and self._lacks(step, request):
                 step.again(FromClient(connection, (request,), event.identity))
                 continue
@@ -267,7 +269,7 @@ class ClientRequests:
         self._rejudged = step
         renewed = self._obeyed != self._parts.policies.obeyed
         self._obeyed = self._parts.policies.obeyed
-        for pending in self._requests.all():
+        for pending in self._requests.every(step):
             refused = self.admission.ended(step, pending, renewed=renewed)
             if refused is None:
                 whose = (pending.origin, pending.identity)
@@ -338,7 +340,7 @@ class ClientRequests:
 
     def on_crowded(self, step: StepBuilder, connection: Connection, count: int) -> None:
         """Refuse the newest requests of a connection that has too many pending."""
-        for pending in self._requests.newest(connection, count):
+        for pending in self._requests.newest(step, connection, count):
             self._requests.refuse(step, pending)
             self._leave(step, pending)
 
@@ -348,7 +350,7 @@ class ClientRequests:
         Lists ask the voters, watches read the feed of this node, and other nodes work on the claims
         that were passed on to them: these go on.
         """
-        for pending in self._requests.all():
+        for pending in self._requests.every(step):
             goes_on = isinstance(pending.request, ListRequest | WatchRequest | MembersRequest)
             goes_on = goes_on or self._parts.applying.is_waiting(pending)
             if not goes_on and pending.passed_to is None:

@@ -114,7 +114,7 @@ class Parts:
         home_promise = self.home_promise = HomePromise(*promised)
         coordinator = self.coordinator = Coordinator(node, acceptors, home_promise, learner.learn)
         self.voting = Voting(node, acceptors, seating.answer)
-        reads = self.reads = Reads(node, requests, coordinator, learner.learn)
+        reads = self.reads = Reads(node, requests, coordinator)
         self.claims = Claims(node, requests, coordinator, reads, self.confirming, self.quotas)
         self.applying = Applying(node, requests, self.confirming, coordinator, secured=secured)
         scans = self.scans = Scans(node)
@@ -213,7 +213,7 @@ class Parts:
 
         A release counts until the other nodes are told of it.
         """
-        return self.requests.working + len(self.renewals.untold)
+        return self.requests.working + self.reads.groups.rows + len(self.renewals.untold)
 
     @property
     def awaits_commits(self) -> bool:

@@ -203,8 +203,8 @@ class Peers:
 
     def _add_reads_and_claims(self, parts: Parts, client_requests: ClientRequests) -> None:
         reads, claims = parts.reads, parts.claims
-        self.add(Query, reads.tell, _its_key)
-        self.add(QueryAnswer, reads.on_answer, reads.needs, is_answer=True)
+        self.add(Query, reads.tell, lambda m: m.keys)
+        self.add(QueryAnswer, reads.groups.on_answer, reads.groups.needs, is_answer=True)
         self.add(
             PassedClaim,
             client_requests.on_passed,
@@ -255,7 +255,7 @@ def _nothing(_: PeerMessage) -> Iterable[Key]:
     return ()
 
 
-def _its_key(message: Prepare | Accept | Promise | Accepted | Nack | Commit | Query) -> tuple[Key]:
+def _its_key(message: Prepare | Accept | Promise | Accepted | Nack | Commit) -> tuple[Key]:
     return (message.key,)
 
 

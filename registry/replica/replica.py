@@ -103,7 +103,7 @@ class Replica:
         kinds = {"observes": observes, "enforces": enforces, "secured": secured}
         parts = self.parts = Parts(config, recovered, advertise, **kinds)
         self.node, self.membership, self.catchup = parts.node, parts.membership, parts.catchup
-        self._coordinator = parts.coordinator
+        self._coordinator, self._groups = parts.coordinator, parts.reads.groups
         self._client_requests = ClientRequests(parts, version)
         self._peers = Peers(parts, self._client_requests)
         self._settling = self._unsynced = False
@@ -115,8 +115,8 @@ class Replica:
 
     @property
     def reads_under_way(self) -> int:
-        """How many questions about single keys are open."""
-        return self.parts.reads.under_way
+        """How many reads of single keys wait for a quorum."""
+        return self._groups.under_way
 
     @property
     def in_flight(self) -> int:
@@ -145,9 +145,8 @@ class Replica:
 
     def volatile(self, key: Key) -> Volatile:
         """The volatile state of the work on `key`."""
-        coordinator = self._coordinator
         told = tuple(sorted(self.parts.home_promise.told.items()))
-        return Volatile(coordinator.progress(key), told, coordinator.batches.made)
+        return Volatile(self._coordinator.progress(key), told, self._coordinator.batches.made)
 
     def restore(self, key: Key, volatile: Volatile) -> None:
         """Put a node that was just started, with the same requests, into another's volatile state."""
@@ -197,7 +196,7 @@ class Replica:
                 known = (term_key(lock, term),) if term else ()
                 return (*known, term_key(lock, term + 1))
             case EpochChanged():
-                return self.parts.reads.asked
+                return self._groups.asked
             case TakenOver(keys) | Shown(keys):
                 return keys
             case Seeded() | UnmatchedDecrees():
@@ -264,6 +263,8 @@ class Replica:
             self.parts.home_promise.count(step)
         if step.learned and self.parts.watches.parked:
             self.parts.watches.end_turn(step)
+        if self._groups.gathering is not None:
+            self._groups.end_turn(step)
         return self._finish(step)
 
     def _finish(self, step: StepBuilder) -> Effects:
@@ -429,7 +430,7 @@ class Replica:
             step.at_once(address(origin, Failed(request_id, OutcomeUnknown.code, message)))
         self._coordinator.abandon()
         self.parts.locks.abandon()
-        for pending in self.parts.requests.all():
+        for pending in self.parts.requests.every(step):
             unknown = pending.indefinite or pending.passed_to is not None
             self.parts.requests.fail(step, pending, OutcomeUnknown if unknown else error, message)
         self.parts.lists.prune(step)

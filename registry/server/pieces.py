@@ -17,7 +17,7 @@ from ..types import Decree, Key, Value
 from ..veiled import veiled
 from ..wire.codec import array_header, encode
 from ..wire.decrees import encode_decree, encode_message
-from ..wire.requests import Answer, Decreed, ListPage, WatchPage
+from ..wire.requests import Answer, Decreed, ListPage, Undecided, WatchPage
 
 LARGE_BYTES = 128 * 1024
 """A value of this size is a piece of its own: sending it separately is cheaper than copying it."""
@@ -65,6 +65,8 @@ def encode_answer(answer: Answer) -> Encoded:
     """The CBOR of an answer to a client, in pieces if it carries a large value."""
     # called for every claim, so types are compared before any function is called
     if type(answer) is Decreed and len(answer.decree.value) < LARGE_BYTES:
+        return encode_message(answer)
+    if type(answer) is Undecided:
         return encode_message(answer)
     match answer:
         case Decreed(_, decree):

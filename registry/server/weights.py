@@ -10,7 +10,7 @@ from typing import Any
 from ..paxos.messages import Accept, AcceptMany, Commit, Promise
 from ..wire.gateways import ActForRequest, ClientMessage
 from ..wire.members import ChangeRequest
-from ..wire.peers import Fetched, PassedClaim, PeerMessage, QueryAnswer, ScanAnswer, StatePage
+from ..wire.peers import Fetched, PassedClaim, PeerMessage, ScanAnswer, StatePage
 from ..wire.requests import (
     Answer,
     ClaimNextRequest,
@@ -115,10 +115,6 @@ def _of_promise(message: Promise) -> int:
     return len(message.accepted.decree.value) if message.accepted else 0
 
 
-def _of_query(message: QueryAnswer) -> int:
-    return len(message.learned.value) if message.learned else 0
-
-
 def _of_scan(message: ScanAnswer) -> int:
     return sum(len(decree.value) for decree in message.learned)
 
@@ -160,7 +156,6 @@ _WEIGHTS: dict[type[object], Callable[[Any], int]] = {
     Decreed: _of_decree,
     Fetched: _of_many,
     Promise: _of_promise,
-    QueryAnswer: _of_query,
     ScanAnswer: _of_scan,
     StatePage: _of_state,
     ListPage: _of_many,

@@ -16,7 +16,7 @@ from ..paxos.decrees import Decrees
 from ..paxos.messages import AcceptMany
 from ..types import Ballot, Decree, Value
 from .codec import array_header, encode
-from .requests import Decreed
+from .requests import Decreed, Undecided
 
 KEPT = 16_384
 """How many encoded decrees are cached: usually some 13 MiB, at most three times that."""
@@ -27,6 +27,8 @@ SHORT_BYTES = 512
 def encode_message(message: Value) -> bytes:
     """The CBOR of a message to a peer or a client."""
     match message:
+        case Undecided():
+            return _UNDECIDED + dumps(message.id)
         case Decreed():
             return _DECREED + dumps(message.id) + encode_decree(message.decree)
         case AcceptMany():
@@ -73,4 +75,5 @@ def _start(kind: type[Value]) -> bytes:
 
 
 _DECREED = _start(Decreed)
+_UNDECIDED = _start(Undecided)
 _ACCEPT_MANY = _start(AcceptMany)

@@ -44,6 +44,8 @@ MAX_FETCH = 1_024
 MAX_FETCHED = 128
 MAX_MEMBERS = 64
 MAX_STATE = 128
+MAX_QUERIED = 128
+"""How many keys a query may name: a peer that has learned them loads all of their values at once."""
 FLOOR_DIGEST = bytes(DIGEST_BYTES)
 """The digest in a feed entry that tells a floor: its key is the last term that is forgotten (M16)."""
 MAX_WITHIN = 1_024
@@ -115,24 +117,31 @@ class SeatTold(Value, frozen=True, tag=25):
 
 
 class Query(Value, frozen=True, tag=30):
-    """R22 for readers: asks what the receiver holds for `key`. `id` ties the answer to one read."""
+    """R22 for readers: asks what the receiver holds for each of `keys`, for all reads of one step.
 
-    id: Counter
-    key: KeyText
-
-
-class QueryAnswer(Value, frozen=True, tag=31):
-    """The sender's state for the key asked about, after the query arrived.
-
-    Args:
-        id: the query's id.
-        accepted: whether it has accepted something and does not know whether that was chosen.
-        learned: the decree, if it has learned it.
+    `id` ties the answers to these reads. A question that is asked again may name fewer keys.
     """
 
     id: Counter
-    accepted: bool
-    learned: Decree | None
+    keys: Annotated[tuple[KeyText, ...], Meta(min_length=1, max_length=MAX_QUERIED)]
+
+
+class QueryAnswer(Value, frozen=True, tag=31):
+    """What the sender held for the keys asked about, after the query arrived; only voters send it.
+
+    For a key that neither of the two names, it has accepted nothing and learned nothing. What it has
+    learned comes before the answer, as a `Commit` of each key.
+
+    Args:
+        id: the query's id.
+        accepted: it has accepted something for these, and does not know whether that was chosen.
+        left_out: the answer says nothing about these: they are learned, disputed, forgotten,
+            unreadable, or withheld (M18).
+    """
+
+    id: Counter
+    accepted: Annotated[tuple[KeyText, ...], Meta(max_length=MAX_QUERIED)] = ()
+    left_out: Annotated[tuple[KeyText, ...], Meta(max_length=MAX_QUERIED)] = ()
 
 
 class Span(Value, frozen=True):

@@ -59,7 +59,7 @@ def test_a_promise_that_is_on_disk_is_not_repeated_either() -> None:
     world.settle()
     failed(world)
     world.post(N1, FromPeer(N2, Prepare(KEY, HIGH)))
-    world.post(N1, FromPeer(N2, Query(7, KEY)))
+    world.post(N1, FromPeer(N2, Query(7, (KEY,))))
     world.settle()
     assert not said(world, Promise, Accepted, QueryAnswer)
 
@@ -69,9 +69,9 @@ def test_a_learned_decree_is_sent_to_proposers_and_readers() -> None:
     decree = world.freeze("n1", KEY).decree
     failed(world)
     world.post(N1, FromPeer(N2, Prepare(KEY, HIGH)))
-    world.post(N1, FromPeer(N2, Query(7, KEY)))
+    world.post(N1, FromPeer(N2, Query(7, (KEY,))))
     world.settle()
-    assert said(world, Commit, QueryAnswer) == [Commit(KEY, decree), QueryAnswer(7, False, decree)]
+    assert said(world, Commit, QueryAnswer) == [Commit(KEY, decree)] * 2
 
 
 def test_a_decree_that_cannot_be_stored_is_not_learned() -> None:

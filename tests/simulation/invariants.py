@@ -285,7 +285,7 @@ class CheckedWorld(SeenWorld):
         match message:
             case Promise() | Accepted() | AcceptedMany() | PromiseClass():
                 self.epoch_check.votes(sits, message.ballot.epoch)
-            case QueryAnswer(_, _, None) | LeaseAnswer(learned=None) | Renewed():
+            case QueryAnswer() | LeaseAnswer(learned=None) | Renewed():
                 self.epoch_check.answers(sits)
             case _:
                 pass
@@ -328,7 +328,7 @@ class CheckedWorld(SeenWorld):
 
     def _count_message(self, node: NodeId, to: NodeId, message: PeerMessage) -> None:
         match message:
-            case QueryAnswer(_, True, None):
+            case QueryAnswer(_, accepted) if accepted:
                 self.event_counts.saw("a key in doubt was read")
             case ScanAnswer():
                 self._count_scan(message)

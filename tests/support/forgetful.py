@@ -14,10 +14,10 @@ from decreed.registry.locks.terms import (
 from decreed.registry.paxos.messages import Accepted, Commit, Nack, Promise
 from decreed.registry.replica.step.effects import Effects
 from decreed.registry.replica.step.events import FromPeer
-from decreed.registry.types import Decree, NodeId
+from decreed.registry.types import Decree, Key, NodeId
 from decreed.registry.unserved import ForgottenInstance
 from decreed.registry.wire.leases import ForgottenTerms
-from decreed.registry.wire.peers import FeedPage, Fetched, PeerMessage
+from decreed.registry.wire.peers import FeedPage, Fetched, PeerMessage, Query
 from decreed.registry.wire.requests import (
     Ended,
     Granted,
@@ -100,8 +100,16 @@ def votes(world: World, node: str, term: int) -> list[PeerMessage]:
 
 
 def cut_off(node: NodeId) -> Lose:
-    """Lose all decrees to the node except those that it reads one by one."""
-    return lambda _, to, message: to == node and isinstance(message, FeedPage | Commit | Fetched)
+    """Lose all decrees to the node except those that it asks for by a query."""
+    asked: set[Key] = set()
+
+    def lose(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
+        if sender == node and isinstance(message, Query):
+            asked.update(message.keys)
+        told = isinstance(message, Commit) and message.key in asked
+        return to == node and isinstance(message, FeedPage | Commit | Fetched) and not told
+
+    return lose
 
 
 def lagging(count: int) -> World:

@@ -1,54 +1,42 @@
-"""Reading one key: at once if it is learned, otherwise from a prepare quorum (design 6).
+"""Reading keys: at once if they are learned, otherwise from a prepare quorum (design 6).
 
-Only *undecided* needs a quorum. A read counts only answers to queries that it sent itself, so all
-of them were given after it arrived. If a node holds an acceptance for the key, the key is finished
-first. Gets, waits, the latest slot of a series and the check for gaps all use `Reads.read`.
+Only *undecided* needs a quorum. All reads of one step that need one are one group, which asks each peer
+once, after they arrived (`read_groups`). If a node holds an acceptance for a key, the key leaves its
+group and is finished first. Gets, waits, the latest slot of a series and the check for gaps all use
+`Reads.read`; gets of a frame in which nothing is unusual are answered, or asked about, all together.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-
-from msgspec import Struct
+from collections.abc import Sequence
 
 from ...errors import Damaged as DamagedError
 from ...errors import Disputed, Unreachable
 from ...keys import series_and_slot, slot_key
 from ...members import epoch_of
+from ...paxos.instance import EMPTY, Instance
+from ...paxos.messages import Commit
 from ...types import Decree, Key, NodeId
 from ...unserved import ForgottenInstance, Unserved
-from ...wire.peers import Query, QueryAnswer
-from ...wire.requests import Decreed, GetRequest, LatestRequest, Undecided, WaitRequest
+from ...wire.peers import MAX_QUERIED, Query, QueryAnswer
+from ...wire.requests import (
+    Decreed,
+    GetRequest,
+    LatestRequest,
+    Request,
+    Undecided,
+    WaitRequest,
+)
 from ..consensus.attempt import Found, Then
 from ..consensus.coordinator import Coordinator
 from ..feed.learner import dispute_message
 from ..feed.truncation import tell_forgotten
 from ..step.disk_reads import SlotDone
-from ..step.effects import ReadLastSlot, Send
-from ..step.events import ReadOn, ResendRead
+from ..step.effects import Outgoing, ReadLastSlot, Reply, Send
+from ..step.events import FromClient, Misnamed, ReadOn
 from ..step.node import Node, refusal
-from ..step.pending import PendingRequest, PendingRequests
+from ..step.pending import LONG_MS, PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
-
-PROMPT_READS = 512
-"""With this many open questions, an answer may take twice as long as with one."""
-
-
-class QuorumRead(Struct, eq=False):
-    """One question to a quorum.
-
-    Attributes:
-        key: the key.
-        pending: the request behind it.
-        then: called with the decree, or with None for undecided.
-        epoch: the epoch in which it is asked: all who answer vote in that one (M12).
-        answered: the nodes that hold nothing for the key.
-    """
-
-    key: Key
-    pending: PendingRequest
-    then: Then
-    epoch: int
-    answered: set[NodeId] = set()
+from .read_groups import QuorumRead, ReadGroups
 
 
 class Reads:
@@ -58,7 +46,6 @@ class Reads:
         node: who we are.
         requests: where answers go.
         coordinator: finishes keys in doubt.
-        learn: records decrees and notifies the other parts.
     """
 
     def __init__(
@@ -66,44 +53,55 @@ class Reads:
         node: Node,
         requests: PendingRequests,
         coordinator: Coordinator,
-        learn: Callable[[StepBuilder, Sequence[Decree]], None],
     ) -> None:
         self._node = node
         self._requests = requests
         self._coordinator = coordinator
-        self._learn = learn
-        self._reads: dict[int, QuorumRead] = {}
         self._series: dict[int, PendingRequest] = {}
-        self._reads_by_key: dict[Key, set[int]] = {}
         self._token_of: dict[PendingRequest, int] = {}
         self._waits: dict[Key, list[PendingRequest]] = {}
-        self.awaited = (self._reads_by_key, self._waits)
-
-    @property
-    def under_way(self) -> int:
-        """How many questions to peers are open."""
-        return len(self._reads)
-
-    @property
-    def _resend_ms(self) -> float:
-        """When to repeat a question: later with many open ones, since early repeats add load."""
-        return self._node.config.timing.resend_ms * (1 + len(self._reads) / PROMPT_READS)
+        self.groups = ReadGroups(node, requests, self._answer, self._end)
+        self.awaited = (self.groups.open, self._waits)
+        requests.unfold = self.groups.unfold
 
     @property
     def awaits_decrees(self) -> bool:
         """Whether a request waits for a decree."""
         return bool(self._waits)
 
-    def needs(self, answer: QueryAnswer) -> Iterable[Key]:
-        """The key that an answer is about."""
-        read = self._reads.get(answer.id)
-        return (read.key,) if read is not None else ()
-
     def pending(self) -> Pending:
         """What is not over; see `Replica.pending_work`."""
-        return {"reads": self._reads, "series": self._series, "waits": self._waits}
+        return {"reads": self.groups.open, "series": self._series, "waits": self._waits}
 
     # -- requests
+
+    def take(self, step: StepBuilder, event: FromClient) -> Sequence[Request | Misnamed]:
+        """Answer the gets of a frame that are decided, and ask about those that nobody has begun.
+
+        Returns:
+            The requests that are more than that.
+        """
+        decided: list[Outgoing] = []
+        undecided: list[GetRequest] = []
+        others: list[Request | Misnamed] = []
+        asks, instances, connection = self._node.takes_part, step.instances, event.connection
+        for request in event.requests:
+            if type(request) is not GetRequest:
+                others.append(request)
+                continue
+            instance = instances.get(request.key)
+            if type(instance) is not Instance or instance.disputed is not None:
+                others.append(request)
+            elif instance.learned is not None:
+                decided.append(Reply(connection, Decreed(request.id, instance.learned)))
+            elif asks and instance.accepted is None and request.timeout_ms >= LONG_MS:
+                undecided.append(request)
+            else:
+                others.append(request)
+        step.all_at_once(decided)
+        for start in range(0, len(undecided), MAX_QUERIED):
+            self.groups.add_gets(step, event, undecided[start : start + MAX_QUERIED])
+        return others
 
     def get(self, step: StepBuilder, pending: PendingRequest, request: GetRequest) -> None:
         """Answer with the decree or with undecided."""
@@ -189,70 +187,33 @@ class Reads:
         elif instance.accepted is not None:
             self._follow(step, key, pending, then)
         else:
-            self._ask(step, QuorumRead(key, pending, then, self._node.epoch.number))
-
-    def on_answer(self, step: StepBuilder, sender: NodeId, answer: QueryAnswer) -> None:
-        """Act on what a peer holds for the key of a question."""
-        read = self._reads.get(answer.id)
-        if read is None:
-            return
-        if read.pending.done:
-            self._drop(answer.id)
-        elif read.epoch != self._node.epoch.number:
-            return  # it is asked again in the epoch that is known now
-        elif answer.learned is not None:
-            if answer.learned.key == read.key:
-                self._learn(step, (answer.learned,))  # which ends this read too
-        elif answer.accepted:
-            self._drop(answer.id)
-            self._finish(step, read)
-        else:
-            self._count(step, answer.id, read, sender)
+            self.groups.add(step, QuorumRead(key, pending, then))
 
     def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """Answer the reads and waits of these keys."""
+        self.groups.on_learned(step, decrees)
         for decree in decrees:
-            self._end(step, decree)
+            for pending in self._waits.pop(decree.key, ()):
+                self._answer(step, pending, decree)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """End the reads and waits of forgotten keys."""
-        for key in [key for key in self._reads_by_key if gone.covers(key)]:
-            for token in list(self._reads_by_key.get(key, ())):
-                self._drop(token).then(step, gone)
+        self.groups.on_forgotten(step, gone)
         for key in [key for key in self._waits if gone.covers(key)]:
             for pending in self._waits.pop(key):
                 self._answer(step, pending, gone)
 
-    def on_resend(self, step: StepBuilder, timer: ResendRead) -> None:
-        """Repeat a question to peers that have not answered (R02)."""
-        read = self._reads.get(timer.token)
-        if read is None:
-            return
-        if read.pending.done:
-            self._drop(timer.token)
-            return
-        missing = (node for node in self._node.others if node not in read.answered)
-        step.broadcast(missing, self._node.asking(Query(timer.token, read.key)))
-        step.ask_again(timer.token, self._resend_ms)
-
-    @property
-    def asked(self) -> Iterable[Key]:
-        """The keys of all open questions."""
-        return self._reads_by_key
-
     def on_epoch(self, step: StepBuilder) -> None:
         """M12: ask all open questions again: an answer counts for one epoch only."""
-        for token in list(self._reads):
-            read = self._drop(token)
+        for read in self.groups.take_asked(step):
             if not read.pending.done:
                 self.read(step, read.key, read.pending, read.then)
 
     def leave(self, step: StepBuilder, pending: PendingRequest) -> None:
         """A request is over: what was asked of the disk, or of peers, for it is called off."""
+        self.groups.drop(pending)
         token = self._token_of.get(pending, 0)
-        if token in self._reads:
-            self._drop(token)
-        elif token in self._series:
+        if token in self._series:
             self._found(token)
             self._node.tokens.call_off(step, token)
 
@@ -265,45 +226,34 @@ class Reads:
             else:
                 del self._waits[key]
 
+    # -- what a peer asks
+
     def tell(self, step: StepBuilder, sender: NodeId, query: Query) -> None:
-        """Answer a peer's query with what this node holds, after that is durable."""
-        instance = step.instances[query.key]
+        """Answer a peer's query with what this node holds now, after that is durable.
+
+        A node without a vote tells only what it has learned.
+        """
+        accepted: list[Key] = []
+        left_out: list[Key] = []
+        for key in query.keys:
+            instance = step.instances[key]
+            if isinstance(instance, Unserved) or instance.disputed or instance.learned:
+                left_out.append(key)
+                self._tell_apart(step, sender, key, instance)
+            elif instance.accepted is not None:
+                accepted.append(key)
+        if self._node.voting and len(left_out) < len(query.keys):
+            answer = QueryAnswer(query.id, tuple(accepted), tuple(left_out))
+            step.send_when_all_durable(query.keys, Send(sender, answer))
+
+    def _tell_apart(
+        self, step: StepBuilder, sender: NodeId, key: Key, instance: Instance | Unserved
+    ) -> None:
         if isinstance(instance, ForgottenInstance):
-            tell_forgotten(step, sender, query.key, instance)
-            return
-        if isinstance(instance, Unserved) or instance.disputed is not None:
-            return
-        if instance.learned is None and not self._node.voting:
-            return
-        accepted = instance.accepted is not None
-        answer = QueryAnswer(query.id, accepted, instance.learned)
-        step.send_when_durable(query.key, Send(sender, answer))
-
-    def _ask(self, step: StepBuilder, read: QuorumRead) -> None:
-        token = self._node.tokens.ask(self)
-        self._reads[token] = read
-        self._token_of[read.pending] = token
-        self._reads_by_key.setdefault(read.key, set()).add(token)
-        step.broadcast(self._node.others, self._node.asking(Query(token, read.key)))
-        step.ask_again(token, self._resend_ms)
-        if self._node.voting:
-            self._count(step, token, read, self._node.name)
-
-    def _count(self, step: StepBuilder, token: int, read: QuorumRead, sender: NodeId) -> None:
-        read.answered.add(sender)
-        if self._node.quorums.prepared(read.answered):
-            self._drop(token)
-            self._conclude(step, read)
-
-    def _drop(self, token: int) -> QuorumRead:
-        read = self._reads.pop(token)
-        self._node.tokens.close(token)
-        self._forget(read.pending, token)
-        tokens = self._reads_by_key[read.key]
-        tokens.discard(token)
-        if not tokens:
-            del self._reads_by_key[read.key]
-        return read
+            tell_forgotten(step, sender, key, instance)
+        elif isinstance(instance, Instance) and instance.disputed is None:
+            assert instance.learned is not None, "it is told apart since it is learned"
+            step.send_when_durable(key, Send(sender, Commit(key, instance.learned)))
 
     def _found(self, token: int) -> PendingRequest:
         """The request that a search of the disk was for, now that the search is over."""
@@ -315,26 +265,19 @@ class Reads:
         if self._token_of.get(pending) == token:
             del self._token_of[pending]
 
-    def _end(self, step: StepBuilder, decree: Decree) -> None:
-        for token in list(self._reads_by_key.get(decree.key, ())):
-            self._drop(token).then(step, decree)
-        for pending in self._waits.pop(decree.key, ()):
-            self._answer(step, pending, decree)
+    def _end(self, step: StepBuilder, read: QuorumRead, *, in_doubt: bool) -> None:
+        """End a read by what a prepare quorum, or one node, held, unless our own instance says more.
 
-    def _conclude(self, step: StepBuilder, read: QuorumRead) -> None:
-        """End a read after a prepare quorum held nothing, unless our own instance has changed since."""
-        instance = step.instances[read.key]
-        if not isinstance(instance, Unserved) and instance.learned is None:
-            read.then(step, None)
-        else:
-            self.read(step, read.key, read.pending, read.then)
-
-    def _finish(self, step: StepBuilder, read: QuorumRead) -> None:
-        instance = step.instances[read.key]
+        A get that was a row until this step has no instance here. It needs none: had the key been
+        learned, the read would be over.
+        """
+        instance = step.instances.get(read.key, EMPTY)
         if isinstance(instance, Unserved) or instance.learned is not None:
             self.read(step, read.key, read.pending, read.then)
-        else:
+        elif in_doubt:
             self._follow(step, read.key, read.pending, read.then)
+        else:
+            read.then(step, None)
 
     def _follow(self, step: StepBuilder, key: Key, pending: PendingRequest, then: Then) -> None:
         """Finish a key in doubt, unless it changes members: no read may bring that about (M03)."""

@@ -166,11 +166,13 @@ class PendingRequests:
     Attributes:
         told: the kinds of requests of which the audit log is told.
         obeyed: gives the number of the policy that is obeyed.
+        unfold: makes pending requests of all gets that are rows of a group (`read_groups`).
     """
 
     def __init__(self, audit: AuditTerms = USUAL_AUDIT) -> None:
         self.told = told_kinds(audit.claims)
         self.obeyed: Callable[[], int] = lambda: 0
+        self.unfold: Callable[[StepBuilder], None] = lambda _: None
         self._by_origin: dict[Origin, dict[PendingRequest, None]] = {}
         self._by_id: dict[tuple[Origin, int], PendingRequest] = {}
         self._buckets: dict[int, dict[PendingRequest, None]] = {}
@@ -186,10 +188,15 @@ class PendingRequests:
         return {"requests": self.all(), "deadlines": self._buckets}
 
     def open(
-        self, step: StepBuilder, origin: Origin, request: Lasting, identity: Identity = ANONYMOUS
+        self,
+        step: StepBuilder,
+        origin: Origin,
+        request: Lasting,
+        identity: Identity = ANONYMOUS,
+        arrived_ms: float | None = None,
     ) -> PendingRequest:
-        """A request has arrived; its time starts to run."""
-        deadline_ms = step.now_ms + request.timeout_ms
+        """A request has arrived, in this step or when it is said; its time runs from then on."""
+        deadline_ms = (step.now_ms if arrived_ms is None else arrived_ms) + request.timeout_ms
         step_ms = COARSE_MS if request.timeout_ms >= LONG_MS else FINE_MS
         end_ms = (int(deadline_ms) // step_ms + 1) * step_ms
         pending = PendingRequest(origin, request, deadline_ms, end_ms, identity=identity)
@@ -198,7 +205,7 @@ class PendingRequests:
         bucket = self._buckets.get(end_ms)
         if bucket is None:
             bucket = self._buckets[end_ms] = {}
-            step.timer(Expire(end_ms), end_ms - step.now_ms)
+            step.timer(Expire(end_ms), max(0.0, end_ms - step.now_ms))
         bucket[pending] = None
         return pending
 
@@ -206,12 +213,18 @@ class PendingRequests:
         """The request with this id, if it is still pending."""
         return self._by_id.get((origin, request_id))
 
+    def every(self, step: StepBuilder) -> list[PendingRequest]:
+        """Every pending request, with the gets that were rows of a group until now."""
+        self.unfold(step)
+        return self.all()
+
     def all(self) -> list[PendingRequest]:
         """Every pending request."""
         return [pending for requests in self._by_origin.values() for pending in requests]
 
-    def newest(self, origin: Origin, count: int) -> list[PendingRequest]:
+    def newest(self, step: StepBuilder, origin: Origin, count: int) -> list[PendingRequest]:
         """The last pending requests of a requester, the newest first."""
+        self.unfold(step)
         return list(islice(reversed(self._by_origin.get(origin, {})), count))
 
     def answer(
@@ -327,6 +340,7 @@ class PendingRequests:
 
     def abandon(self, step: StepBuilder, origin: Connection) -> list[PendingRequest]:
         """Close the requests of a requester that is gone, and return them."""
+        self.unfold(step)
         requests = list(self._by_origin.get(origin, {}))
         for pending in requests:
             self._close(pending)
@@ -340,6 +354,7 @@ class PendingRequests:
         Returns:
             The request, if it was still pending.
         """
+        self.unfold(step)
         pending = self.find(origin, cancel.id)
         if pending is not None:
             self.fail(step, pending, *out_of_time(pending))

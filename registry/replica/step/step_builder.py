@@ -131,6 +131,10 @@ class StepBuilder(Struct, eq=False):
         """Send a message that no crash can make untrue."""
         self._effects.at_once.append(outgoing)
 
+    def all_at_once(self, outgoing: Iterable[Outgoing]) -> None:
+        """Send messages that no crash can make untrue."""
+        self._effects.at_once += outgoing
+
     def after(self, outgoing: Outgoing) -> None:
         """Send a message after all of this step's records are durable."""
         self._effects.after.append(outgoing)

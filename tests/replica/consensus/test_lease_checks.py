@@ -145,7 +145,7 @@ def test_undecided_needs_a_prepare_quorum_not_an_accept_quorum() -> None:
 def test_a_node_that_may_not_vote_counts_for_nothing_in_reads_and_lists() -> None:
     world = World(up=["n1", "n2"])
     world.sent.clear()
-    world.post(N2, FromPeer(N1, Query(1, Key("k"))))
+    world.post(N2, FromPeer(N1, Query(1, (Key("k"),))))
     world.post(N2, FromPeer(N1, Scan(1, 1_000, "", "", 10, spans_of([], complete=True))))
     world.settle()
     assert not [m for _, _, m in world.sent if isinstance(m, QueryAnswer | ScanAnswer)]

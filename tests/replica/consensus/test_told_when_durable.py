@@ -53,8 +53,8 @@ def nothing(sender: NodeId, to: NodeId, message: PeerMessage) -> bool:
     ("before", "question"),
     [
         (LEARN, FromPeer(N2, Fetch((KEY,)))),
-        (LEARN, FromPeer(N2, Query(7, KEY))),
-        (ACCEPT, FromPeer(N2, Query(7, KEY))),
+        (LEARN, FromPeer(N2, Query(7, (KEY,)))),
+        (ACCEPT, FromPeer(N2, Query(7, (KEY,)))),
         (LEARN, ACCEPT),
     ],
     ids=["fetch", "query", "query of an acceptance", "accept"],
@@ -163,11 +163,11 @@ def test_an_answer_reports_what_is_accepted_and_what_is_learned() -> None:
     world.post(N1, ACCEPT)
     world.settle()
     world.sent.clear()
-    world.post(N1, FromPeer(N2, Query(7, KEY)))
-    world.post(N1, FromPeer(N2, Query(8, Key("another"))))
+    world.post(N1, FromPeer(N2, Query(7, (KEY,))))
+    world.post(N1, FromPeer(N2, Query(8, (Key("another"),))))
     world.settle()
     said = [m for _, _, m in world.sent if isinstance(m, QueryAnswer)]
-    assert said == [QueryAnswer(7, True, None), QueryAnswer(8, False, None)]
+    assert said == [QueryAnswer(7, accepted=(KEY,)), QueryAnswer(8)]
 
 
 def test_a_link_is_used_only_after_its_peer_is_recorded() -> None:

@@ -103,7 +103,7 @@ def probe(world: World, node: NodeId, term: int) -> set[type]:
     for message in (
         Prepare(key, HIGH),
         Accept(key, HIGH, replace(decree, key=key)),
-        Query(7, key),
+        Query(7, (key,)),
         Fetch((key,)),
         AskLease(7, held, 1_000, None),
         Renew(7, held, 1_000, None),

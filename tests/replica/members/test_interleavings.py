@@ -260,11 +260,11 @@ def test_M22_answers_of_a_directory_that_was_refused_do_not_count() -> None:
     world.lose = lambda _, __, message: isinstance(message, AskedIn | QueryAnswer)
     mark = world.send(N1, GetRequest(world.new_id(), 5_000, Key("open")))
     world.run(10)
-    [token] = world.replica(N1).parts.reads._reads
-    world.post(N1, FromPeer(N4, QueryAnswer(token, False, None)))
+    [token] = world.replica(N1).parts.reads.groups.open
+    world.post(N1, FromPeer(N4, QueryAnswer(token)))
     world.settle()
     assert world.answers[mark] == []
-    world.post(N1, FromPeer(N2, QueryAnswer(token, False, None)))
+    world.post(N1, FromPeer(N2, QueryAnswer(token)))
     world.settle()
     assert len(world.answers[mark]) == 1
 

@@ -158,8 +158,8 @@ def test_M20_the_answers_of_an_empty_directory_under_a_voters_name_do_not_count(
     world.lose = lambda _, __, message: isinstance(message, Query | QueryAnswer)
     mark = world.send(N1, GetRequest(world.new_id(), 5_000, claim("open").key))
     world.run(100)
-    [token] = world.replica(N1).parts.reads._reads
-    from_guest = QueryAnswer(token, False, None)
+    [token] = world.replica(N1).parts.reads.groups.open
+    from_guest = QueryAnswer(token)
     step = world.builder()
     world.replica(N1)._peers.on_message(step, N3, from_guest)
     world.settle()

@@ -311,16 +311,16 @@ def test_M12_answers_of_two_epochs_are_never_counted_together() -> None:
     change = MembersChange(epoch, world.replica(N1).node.epoch, ("a:1",) * 3)
     decree = Decree.of(claim_of(change, "operator", b"id"), Ballot.first(STRANGER), 0)
     world.post(N1, FromPeer(N3, Commit(decree.key, decree)))
-    world.post(N1, FromPeer(N2, QueryAnswer(token, False, None)))
+    world.post(N1, FromPeer(N2, QueryAnswer(token)))
     world.settle()
     assert world.answers[mark] == []
 
 
 def test_M12_a_question_without_an_epoch_is_of_epoch_0() -> None:
     world = changed()
-    asked = said(step(world, N1, FromPeer(N2, Query(1, KEY))))
+    asked = said(step(world, N1, FromPeer(N2, Query(1, (KEY,)))))
     assert of_kind(asked, QueryAnswer) == [] and len(of_kind(asked, Commit)) == 1
-    asked = said(step(world, N1, FromPeer(N2, AskedIn(1, Query(1, KEY)))))
+    asked = said(step(world, N1, FromPeer(N2, AskedIn(1, Query(1, (KEY,))))))
     assert len(of_kind(asked, QueryAnswer)) == 1
 
 

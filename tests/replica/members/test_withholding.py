@@ -81,7 +81,7 @@ def test_M18_nobody_says_that_nothing_is_there() -> None:
         answer = world.ask(node, GetRequest(world.new_id(), 1_000, KEY))
         assert isinstance(answer, Failed) and answer.code == Damaged.code
         assert node == N1 or "withheld since epoch 1" in answer.message
-        asked = FromPeer(N2, AskedIn(1, Query(1, KEY)))
+        asked = FromPeer(N2, AskedIn(1, Query(1, (KEY,))))
         ballot = Ballot.first(STRANGER, 1)
         accept = FromPeer(N2, Accept(KEY, ballot, decree_of("k", ballot, b"other")))
         effects = step(world, node, asked, prepared(N2, KEY, ballot), accept)

@@ -198,7 +198,7 @@ def test_a_peers_question_about_what_is_no_key_does_not_end_a_node_that_has_forg
     world = forgetful()
     cycles(world, 40)
     ballot = Ballot(1, Process(N3, 1))
-    for message in (Query(1, Key(name)), Prepare(Key(name), ballot), Fetch((Key(name),))):
+    for message in (Query(1, (Key(name),)), Prepare(Key(name), ballot), Fetch((Key(name),))):
         world.post(N1, FromPeer(N3, message))
         world.run(50)
     assert N1 in world.up()

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from decreed.registry.errors import Disputed
 from decreed.registry.keys import sort_key
-from decreed.registry.paxos.messages import Accept, Commit
+from decreed.registry.paxos.messages import Accept, Commit, Prepare
 from decreed.registry.replica.requests import list_read, scan_service
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
@@ -66,15 +66,16 @@ def test_a_read_considers_the_acceptance_of_its_own_node() -> None:
     assert not isinstance(answer, Undecided)
 
 
-def test_an_answer_about_another_key_is_ignored() -> None:
+def test_what_an_answer_says_of_a_key_that_was_not_asked_about_is_ignored() -> None:
     world = World()
     world.lose = everything
     mark = world.send(N1, GetRequest(world.new_id(), 500, Key("another")))
     world.settle()
     query = next(message for _, _, message in world.sent if isinstance(message, Query))
-    world.post(N1, FromPeer(N2, QueryAnswer(query.id, False, WRONG)))
+    world.post(N1, FromPeer(N2, QueryAnswer(query.id, (WRONG.key,), (Key("a third"),))))
     world.settle()
-    assert not world.answers[mark]
+    assert [type(answer) for answer in world.answers[mark]] == [Undecided]
+    assert not [m for _, _, m in world.sent if isinstance(m, Prepare)]
 
 
 def test_a_disputed_key_is_not_reported_to_a_reader() -> None:
@@ -83,7 +84,7 @@ def test_a_disputed_key_is_not_reported_to_a_reader() -> None:
     world.post(N1, FromPeer(N2, Commit(KEY, WRONG)))
     world.settle()
     world.sent.clear()
-    world.post(N1, FromPeer(N2, Query(7, KEY)))
+    world.post(N1, FromPeer(N2, Query(7, (KEY,))))
     world.settle()
     assert not [m for _, _, m in world.sent if isinstance(m, QueryAnswer)]
 

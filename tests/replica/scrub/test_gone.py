@@ -40,7 +40,7 @@ def answers(world: World, key: Key = KEY) -> list[PeerMessage]:
     ballot = Ballot(99, Process(N3, 9))
     decree = Decree.of(claim(key, b"another"), ballot, 0)
     sent = len(world.sent)
-    for message in (Query(1, key), Prepare(key, ballot), Accept(key, ballot, decree)):
+    for message in (Query(1, (key,)), Prepare(key, ballot), Accept(key, ballot, decree)):
         world.post(N1, FromPeer(N3, message))
     world.settle()
     told = [message for sender, _, message in world.sent[sent:] if sender == N1]
