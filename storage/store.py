@@ -159,9 +159,6 @@ class RecordStore:
         """
         held = self._held.within(within)
         rows = ((at, self._instance(at, data), len(data)) for at, data in self._rows.each(within))
-        if not held:
-            yield from rows
-            return
         last = None
         for found in merge(rows, held, key=itemgetter(0)):
             if found[0] != last:

@@ -131,7 +131,7 @@ class SnapshotWriter:
             packed: the same, packed already.
 
         Raises:
-            Damaged: if they are not in order: whoever reads the file would refuse it.
+            Damaged: if they are not in order: a reader would refuse the file.
         """
         if decrees:
             self.last = check_order(decrees, self.last)
