@@ -11,10 +11,9 @@ import trio
 from msgspec.structs import replace
 
 from ...client.connecting import ConnectionPlan
-from ...client.requests.exporting import Exporting
+from ...client.requests.exporting import ExportedPage, Exporting
 from ...client.requests.sender import RequestSender
 from ...registry.errors import BadRequest
-from ...registry.types import Decree
 from ...registry.version import described
 from ...registry.wire.handshake import ClientWelcome
 from ...storage.snapshot.blocks import ID_BYTES
@@ -27,7 +26,6 @@ from ..options.types import Call
 PAGES_AHEAD = 4
 """How many pages may wait to be written while the next one is asked for."""
 
-Page = tuple[Decree, ...]
 Show = Callable[[Contents], None]
 
 
@@ -127,11 +125,12 @@ async def _copy(
 ) -> Saved:
     """Write all pages; while one is written, the next is on its way."""
     known = KnownDecrees(chain.decrees() if chain else (), writer.last)
-    send, receive = trio.open_memory_channel[Page](PAGES_AHEAD)
+    send, receive = trio.open_memory_channel[ExportedPage](PAGES_AHEAD)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_fetch, source, send)
         async for page in receive:
-            writer.add(known.lacking(page))
+            lacking = known.lacking(page.decrees)
+            writer.add(lacking, page.body if len(lacking) == len(page.decrees) else None)
             show(writer.contents)
     known.finish()
     marks = confirmed(writer.head.marks, await source.marks())
@@ -139,7 +138,7 @@ async def _copy(
     return Saved(writer.head, writer.contents, writer.size)
 
 
-async def _fetch(source: Exporting, send: "trio.MemorySendChannel[Page]") -> None:
+async def _fetch(source: Exporting, send: "trio.MemorySendChannel[ExportedPage]") -> None:
     async with send:
         async for page in source:
             await send.send(page)

@@ -16,6 +16,7 @@ from ...registry.types import Claim, Decree, Key, NodeId
 from ...registry.wire.gateways import ActForRequest, ClientMessage
 from ...registry.wire.handshake import ClientWelcome
 from ...registry.wire.marks import MarkRequest, MarkTold
+from ...registry.wire.packed import PackedPage
 from ...registry.wire.requests import (
     MAX_TIMEOUT_MS,
     Cancel,
@@ -172,7 +173,7 @@ def to_list(prefix: str, after: str, limit: int, *, whole: bool = False) -> Oper
     """Read one page of decrees; with `whole`, only if the caller may read all that is listed."""
     return Operation(
         lambda id, timeout_ms, here: ListRequest(id, timeout_ms, prefix, after, limit, whole),
-        (ListPage,),
+        (PackedPage if whole else ListPage,),
         hedge=LIST_HEDGE_SECONDS,
     )
 

@@ -17,6 +17,7 @@ from ..types import Decree, Key, Value
 from ..veiled import veiled
 from ..wire.codec import array_header, encode
 from ..wire.decrees import encode_decree, encode_message
+from ..wire.packed import PackedPage
 from ..wire.requests import Answer, Decreed, ListPage, Undecided, WatchPage
 
 LARGE_BYTES = 128 * 1024
@@ -73,6 +74,9 @@ def encode_answer(answer: Answer) -> Encoded:
             return _message(answer, [encode(answer.id), *_pieces_of(decree)])
         case ListPage(_, decrees, after) if any(map(_is_large, decrees)):
             return _message(answer, [encode(answer.id), *_pieces_of_all(decrees), encode(after)])
+        case PackedPage(_, body, after) if len(body) >= LARGE_BYTES:
+            fields = [encode(answer.id) + _bytes_header(len(body)), Shared(body), encode(after)]
+            return _message(answer, fields)
         case WatchPage(_, decrees, position, lost) if any(map(_is_large, decrees)):
             last = encode(position) + encode(lost)
             return _message(answer, [encode(answer.id), *_pieces_of_all(decrees), last])

@@ -10,6 +10,7 @@ from typing import Any
 from ..paxos.messages import Accept, AcceptMany, Commit, Promise
 from ..wire.gateways import ActForRequest, ClientMessage
 from ..wire.members import ChangeRequest
+from ..wire.packed import PackedPage
 from ..wire.peers import Fetched, PassedClaim, PeerMessage, ScanAnswer, StatePage
 from ..wire.requests import (
     Answer,
@@ -123,6 +124,10 @@ def _of_many(message: AcceptMany | Fetched | ListPage | WatchPage) -> int:
     return sum(len(decree.value) for decree in message.decrees)
 
 
+def _of_packed(message: PackedPage) -> int:
+    return len(message.body)
+
+
 def _of_state(message: StatePage) -> int:
     return sum(len(proposal.decree.value) for proposal in message.proposals)
 
@@ -159,6 +164,7 @@ _WEIGHTS: dict[type[object], Callable[[Any], int]] = {
     ScanAnswer: _of_scan,
     StatePage: _of_state,
     ListPage: _of_many,
+    PackedPage: _of_packed,
     WatchPage: _of_many,
     PolicyApplied: _of_decree,
 }

@@ -29,6 +29,7 @@ from .bounds import TimeoutMs
 from .handshake import Text
 from .marks import MarkRequest, MarkTold
 from .members import ChangePlan, ChangeRequest, MembersReport, MembersRequest
+from .packed import PackedPage
 from .positions import Position as Position
 from .scrub import ScrubReport, ScrubRequest
 from .status import StatusReport
@@ -97,7 +98,9 @@ class LatestRequest(Value, frozen=True, tag=54):
 
 
 class ListRequest(Value, frozen=True, tag=55):
-    """Read the decrees under a prefix, in key order. Answer: `ListPage` or `Failed`.
+    """Read the decrees under a prefix, in key order.
+
+    Answer: `ListPage`, or `PackedPage` if it is whole; or `Failed`.
 
     Args:
         id: the request's id.
@@ -417,6 +420,7 @@ Answer = (
     | Undecided
     | Failed
     | ListPage
+    | PackedPage
     | WatchPage
     | StatusReport
     | ClientPong

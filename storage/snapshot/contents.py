@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import lt
 
-from msgspec import DecodeError
-from msgspec.msgpack import Decoder, Encoder
 from msgspec.structs import replace
 
 from ...registry.errors import BadRequest, Damaged, ProtocolError
@@ -19,9 +17,7 @@ from ...registry.types import Counter, Decree, Value
 from ...registry.wire.codec import decode
 from ...registry.wire.handshake import ClusterId, IdBytes, Member, Text
 from ...registry.wire.marks import FeedMark
-
-_pack = Encoder().encode
-_unpack = Decoder(tuple[Decree, ...]).decode
+from ...registry.wire.packed import unpack_decrees
 
 
 class SnapshotBase(Value, frozen=True):
@@ -125,11 +121,6 @@ def confirmed(before: Sequence[FeedMark], after: Sequence[FeedMark]) -> tuple[Fe
     return tuple(before) if is_sound else ()
 
 
-def encode_decrees(decrees: Sequence[Decree]) -> bytes:
-    """The payload of a block of decrees."""
-    return _pack(tuple(decrees))
-
-
 def decode_decrees(payload: bytes, *, packed: bool) -> tuple[Decree, ...]:
     """The decrees in the payload of a block.
 
@@ -141,12 +132,12 @@ def decode_decrees(payload: bytes, *, packed: bool) -> tuple[Decree, ...]:
         Damaged: if they are none, or have keys that cannot be.
     """
     try:
-        decrees = _unpack(payload) if packed else decode(payload, tuple[Decree, ...])
+        decrees = unpack_decrees(payload) if packed else decode(payload, tuple[Decree, ...])
         check_readable([decree.key for decree in decrees])
         for decree in decrees:
             if decree.key[0] == RESERVED and is_term(decree.key):
                 term_of(decree)
-    except (ProtocolError, BadRequest, DecodeError, UnicodeError) as error:
+    except (ProtocolError, BadRequest) as error:
         raise Damaged(f"it makes no sense: {error}") from error
     return decrees
 

@@ -32,6 +32,8 @@ class KnownDecrees:
             Damaged: if the chain has a key that the cluster has lost.
             Disputed: if it has another decree for a key.
         """
+        if self._next is None:
+            return tuple(page)
         return tuple([decree for decree in page if not self._has(decree)])
 
     def finish(self) -> None:

@@ -15,10 +15,11 @@ from ...registry.errors import BadRequest, Damaged, Refused
 from ...registry.types import Decree
 from ...registry.wire.codec import encode
 from ...registry.wire.marks import FeedMark
+from ...registry.wire.packed import pack_decrees
 from ..checksum import checksum, extend
 from ..durable import sync_names
 from .blocks import FIRST_LINE, Block, BlockFile, Kind, packed
-from .contents import Contents, SnapshotEnd, SnapshotHead, encode_decrees
+from .contents import Contents, SnapshotEnd, SnapshotHead, check_order
 from .reader import SnapshotReader
 
 PARTIAL = ".partial"
@@ -122,12 +123,20 @@ class SnapshotWriter:
         """The bytes of the file so far."""
         return self._at
 
-    def add(self, decrees: tuple[Decree, ...]) -> None:
-        """Append decrees, which come in order of key, as one block."""
+    def add(self, decrees: tuple[Decree, ...], packed: bytes | None = None) -> None:
+        """Append decrees as one block.
+
+        Args:
+            decrees: in order of key, behind all that were added before.
+            packed: the same, packed already.
+
+        Raises:
+            Damaged: if they are not in order: a reader would refuse the file.
+        """
         if decrees:
-            self._add(Kind.PACKED, encode_decrees(decrees))
+            self.last = check_order(decrees, self.last)
+            self._add(Kind.PACKED, packed or pack_decrees(decrees))
             self.contents = self.contents.plus(decrees)
-            self.last = decrees[-1].key
 
     def end(
         self, ended_ms: int, base_whole: int | None, marks: tuple[FeedMark, ...] = ()

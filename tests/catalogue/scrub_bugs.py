@@ -8,6 +8,7 @@ _MENDING = "registry.replica.scrub.mending"
 _COMPARING = "registry.replica.scrub.comparing"
 _SCRUBBING = "registry.replica.scrub.scrubbing"
 _WALK = "storage.walk"
+_UNREADABLE_TESTS = "replica/scrub/test_unreadable_feed.py"
 _GONE_TESTS = "replica/scrub/test_gone.py"
 _LEARNER = "registry.replica.feed.learner"
 _SERVING = "registry.replica.feed.serving"
@@ -38,6 +39,21 @@ REPAIRING = (
         _MENDING,
         "            del self._suspects[key]\n",
         "            pass\n",
+        _UNREADABLE_TESTS,
+    ),
+    _bug(
+        "a scrub does not remember that it has passed over a part of the feed",
+        _MENDING,
+        "            self._has_gap = True\n            start += self._stride",
+        "            start += self._stride",
+        _UNREADABLE_TESTS,
+    ),
+    _bug(
+        "a scrub reads no feed behind a part that it cannot read",
+        _MENDING,
+        "if start < self._tally.feed_end:",
+        "if start < 0:",
+        _UNREADABLE_TESTS,
     ),
     _bug(
         "a decree replaces a damaged record before the feed was read",

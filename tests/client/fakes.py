@@ -14,6 +14,7 @@ from decreed.registry.keys import homes, matches, sort_key
 from decreed.registry.types import Ballot, Claim, Decree, Key, NodeId, Process
 from decreed.registry.wire import codec, frames
 from decreed.registry.wire.handshake import VERSION, ClientWelcome, Greeting, Member, Refusal
+from decreed.registry.wire.packed import PackedPage, pack_decrees
 from decreed.registry.wire.requests import (
     Cancel,
     ClaimNextRequest,
@@ -338,14 +339,17 @@ class FakeNode:
             return Decreed(request.id, self.cluster.decrees[request.key])
         return Undecided(request.id)
 
-    def _list(self, request: ListRequest) -> ListPage:
+    def _list(self, request: ListRequest) -> ListPage | PackedPage:
         found = sorted(
             (d for d in self.cluster.decrees.values() if matches(request.prefix, d.key)),
             key=lambda decree: sort_key(decree.key),
         )
         rest = [d for d in found if sort_key(d.key) > sort_key(request.after)]
         page = tuple(rest[: request.limit])
-        return ListPage(request.id, page, page[-1].key if len(rest) > len(page) else None)
+        next_after = page[-1].key if len(rest) > len(page) else None
+        if request.whole:
+            return PackedPage(request.id, pack_decrees(page), next_after)
+        return ListPage(request.id, page, next_after)
 
     async def _watch(self, request: WatchRequest) -> WatchPage:
         here = self.position()

@@ -19,6 +19,7 @@ from decreed.registry.wire import (
     handshake,
     leases,
     marks,
+    packed,
     peers,
     policy,
     requests,
@@ -99,6 +100,7 @@ EXAMPLES: list[Any] = [
     requests.Failed(1, 6, "time"),
     requests.ListPage(1, (DECREE, DECREE), None),
     requests.ListPage(1, (), "prod/a"),
+    packed.PackedPage(1, packed.pack_decrees((DECREE,)), "prod/a"),
     requests.WatchPage(1, (DECREE,), PLACE, False),
     status.StatusReport(
         1, NODES[0], "127.0.0.1:7400", "cluster", ID, 1, "0.1.0", True, "", 2, 0, 2, 2, 5, (PEER,)

@@ -25,10 +25,11 @@ from decreed.registry.policy.parsing import parse as parse_policy
 from decreed.registry.policy.tokens import digest_of, parse_token
 from decreed.registry.wire.codec import decode_batch, encode
 from decreed.registry.wire.frames import HEADER_BYTES, FrameCutter, frame
+from decreed.registry.wire.packed import pack_decrees
 from decreed.storage.layout import instance_key, key_of
 from decreed.storage.records import VERSION, pack, seal, unpack
 from decreed.storage.snapshot.blocks import FIRST_LINE, Block, Kind, packed
-from decreed.storage.snapshot.contents import SnapshotHead, decode_decrees, encode_decrees
+from decreed.storage.snapshot.contents import SnapshotHead, decode_decrees
 from decreed.storage.snapshot.reader import SnapshotReader
 
 from .strategies import UNIONS
@@ -128,7 +129,7 @@ def snapshot(data: bytes) -> None:
     ):
         with contextlib.suppress(BadRequest, Damaged, Refused):
             for page in SnapshotReader(BytesIO(file)).pages():
-                assert decode_decrees(encode_decrees(page), packed=True) == page
+                assert decode_decrees(pack_decrees(page), packed=True) == page
 
 
 def token(data: bytes) -> None:

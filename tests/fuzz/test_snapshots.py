@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from decreed.registry.errors import BadRequest, Damaged, Refused
 from decreed.registry.types import Decree
 from decreed.registry.wire.codec import encode
+from decreed.registry.wire.packed import pack_decrees
 from decreed.storage.checksum import checksum
 from decreed.storage.snapshot.blocks import FIRST_LINE, Block, Kind, packed
-from decreed.storage.snapshot.contents import Contents, SnapshotEnd, SnapshotHead, encode_decrees
+from decreed.storage.snapshot.contents import Contents, SnapshotEnd, SnapshotHead
 from decreed.storage.snapshot.reader import SnapshotReader
 
 from . import targets
@@ -26,7 +27,7 @@ def snapshot_of(pages: list[list[Decree]]) -> bytes:
     contents = Contents()
     for number, page in enumerate(pages, 1):
         contents = contents.plus(page)
-        data += packed(Block(number, Kind.PACKED, encode_decrees(page)), HEAD.id)
+        data += packed(Block(number, Kind.PACKED, pack_decrees(page)), HEAD.id)
     end = SnapshotEnd(contents, 2, checksum(data), None)
     return data + packed(Block(len(pages) + 1, Kind.END, encode(end)), HEAD.id)
 

@@ -11,6 +11,7 @@ from decreed.registry.server.pieces import LARGE_BYTES, Encoded, Pieces, Shared,
 from decreed.registry.types import Ballot, Decree, Key, NodeId, Process
 from decreed.registry.wire.codec import encode
 from decreed.registry.wire.frames import FrameCutter
+from decreed.registry.wire.packed import PackedPage
 from decreed.registry.wire.requests import Answer, Decreed, ListPage, Position, WatchPage
 
 BALLOT = Ballot(3, Process(NodeId("n1"), 2))
@@ -28,6 +29,8 @@ ANSWERS: list[Answer] = [
     Decreed(2, decree("largest", 1 << 20)),
     ListPage(3, (SMALL, LARGE, SMALL, SMALL, decree("l", LARGE_BYTES + 1)), "after"),
     WatchPage(4, (LARGE,), POSITION, True),
+    PackedPage(5, bytes(LARGE_BYTES), None),
+    PackedPage(6, bytes(70_000 + LARGE_BYTES), "after"),
 ]
 
 
@@ -48,7 +51,9 @@ def test_pieces_joined_are_what_the_codec_gives(answer: Answer) -> None:
     assert len(encoded) == len(encode(answer))
 
 
-@pytest.mark.parametrize("answer", [Decreed(1, SMALL), ListPage(1, (SMALL,), None)])
+@pytest.mark.parametrize(
+    "answer", [Decreed(1, SMALL), ListPage(1, (SMALL,), None), PackedPage(1, b"x", None)]
+)
 def test_small_answers_are_one_string(answer: Answer) -> None:
     assert encode_answer(answer) == encode(answer)
 

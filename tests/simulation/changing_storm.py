@@ -132,6 +132,7 @@ def small_pages(plan: Plan) -> Iterator[None]:
     kept = SMALL_MEMORY if are_seeded(plan) else learner.CAPACITY
     with ExitStack() as patched:
         patched.enter_context(patch.object(catchup, "MAX_FEED_PAGE", size))
+        patched.enter_context(patch.object(catchup, "VOTER_PAGE", min(size, catchup.VOTER_PAGE)))
         patched.enter_context(patch.object(taking_over, "MAX_STATE", min(size, MAX_STATE)))
         patched.enter_context(patch.object(learner, "CAPACITY", kept))
         patched.enter_context(patch.object(learner, "_DROPPED", min(kept, learner._DROPPED)))

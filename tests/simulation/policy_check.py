@@ -40,6 +40,7 @@ from decreed.registry.paxos.epochs import Epoch
 from decreed.registry.paxos.messages import Accept, AcceptMany
 from decreed.registry.replica.step.effects import Effects, Reply, Send
 from decreed.registry.types import Ballot, Decree, Key, NodeId
+from decreed.registry.wire.packed import PackedPage
 from decreed.registry.wire.requests import (
     Answer,
     ClaimNextRequest,
@@ -285,7 +286,7 @@ def _told(request: Request, answer: Answer) -> list[Need]:
     need = need_of(request)
     first = [need] if need is not None else []
     match answer:
-        case ListPage() | WatchPage():
+        case ListPage() | PackedPage() | WatchPage():
             assert isinstance(request, ListRequest | WatchRequest)
             return [to_look(request.prefix), *(to_read(decree.key) for decree in answer.decrees)]
         case Decreed(_, decree) if isinstance(request, ClaimRequest | ClaimNextRequest):

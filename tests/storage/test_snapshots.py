@@ -8,9 +8,11 @@ import pytest
 from decreed.registry.errors import BadRequest, Damaged, DecreedError, Refused
 from decreed.registry.types import Decree
 from decreed.registry.wire.codec import encode
+from decreed.registry.wire.packed import pack_decrees
 from decreed.storage.checksum import checksum
 from decreed.storage.snapshot.blocks import FIRST_LINE, HEAD_BYTES, Block, BlockFile, Kind, packed
-from decreed.storage.snapshot.contents import Contents, SnapshotEnd, encode_decrees
+from decreed.storage.snapshot.chain import SnapshotChain
+from decreed.storage.snapshot.contents import Contents, SnapshotEnd
 from decreed.storage.snapshot.reader import SnapshotReader
 from decreed.storage.snapshot.writer import SnapshotWriter, partial_path
 
@@ -141,8 +143,8 @@ def end_of(contents: Contents, whole: int) -> bytes:
 @pytest.mark.parametrize(
     ("blocks", "said"),
     [
-        ([(Kind.PACKED, encode_decrees([decree("b"), decree("a")]))], "the key 'a' stands behind"),
-        ([(Kind.PACKED, encode_decrees([decree("a"), decree("a")]))], "the key 'a' stands behind"),
+        ([(Kind.PACKED, pack_decrees([decree("b"), decree("a")]))], "the key 'a' stands behind"),
+        ([(Kind.PACKED, pack_decrees([decree("a"), decree("a")]))], "the key 'a' stands behind"),
         ([(Kind.DECREES, b"\xff")], "block 1: it makes no sense"),
         ([(Kind.PACKED, b"\xff")], "block 1: it makes no sense"),
         ([(Kind.PACKED, b"\x91\x01")], "block 1: it makes no sense"),
@@ -188,7 +190,7 @@ def test_a_key_that_cannot_be_is_found(path: Path) -> None:
     from msgspec.structs import replace
 
     first = blocks_of(path)[0]
-    block = Block(1, Kind.PACKED, encode_decrees([replace(decree("a"), key="a//b")]))
+    block = Block(1, Kind.PACKED, pack_decrees([replace(decree("a"), key="a//b")]))
     assert "'a//b'" in refusal_of_any(put(path, first, packed(block, ID)))
 
 
@@ -270,3 +272,15 @@ def test_a_save_that_is_damaged_goes_on_before_the_damage(tmp_path: Path) -> Non
     put(partial_path(new), *blocks)
     with SnapshotWriter.resume(new) as writer:
         assert writer.contents == Contents().plus(PAGES[0])
+
+
+def test_what_stands_behind_a_later_key_is_never_written(tmp_path: Path) -> None:
+    with SnapshotWriter.begin(tmp_path / "full", head()) as writer:
+        writer.add((decree("b"),))
+        for late in (decree("a"), decree("b")):
+            with pytest.raises(Damaged):
+                writer.add((late,))
+        writer.add((decree("c"),), pack_decrees((decree("c"),)))
+        writer.end(1, None)
+    with SnapshotChain([tmp_path / "full"]) as chain:
+        assert [each.key for each in chain.decrees()] == ["b", "c"]

@@ -85,13 +85,17 @@ class ListRead(Struct, eq=False):
         """The nodes that were asked and have not answered."""
         return sorted(self.asked - self.answers.keys())
 
-    def add(self, rows: Iterable[Row]) -> bool:
+    def add(self, rows: Sequence[Row]) -> bool:
         """Take rows of this node while there is room; returns whether all were taken."""
-        for row in rows:
-            if self.full:
+        limit, size = self.question.limit - len(self.rows), self.size
+        for taken, row in enumerate(rows):
+            if taken >= limit or size >= PAGE_BYTES:
+                self.rows += rows[:taken]
+                self.size = size
                 return False
-            self.rows.append(row)
-            self.size += row_bytes(row)
+            size += row_bytes(row)
+        self.rows += rows
+        self.size = size
         return True
 
     def merge(self) -> tuple[Decree, Decree] | None:

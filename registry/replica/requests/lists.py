@@ -28,6 +28,7 @@ from ...errors import DecreedError, Disputed
 from ...keys import sort_key
 from ...paxos.messages import Commit
 from ...types import Decree, Key, NodeId
+from ...wire.packed import PackedPage, pack_decrees
 from ...wire.peers import CancelScan, Scan, ScanAnswer
 from ...wire.requests import MAX_TIMEOUT_MS, ListPage, ListRequest
 from ..consensus.attempt import Found
@@ -355,8 +356,12 @@ class Lists:
         if read.ends_early and not decrees:
             self._go_on(step, read, requests)
             return
+        packed = pack_decrees(decrees) if any(map(_is_whole, requests)) else b""
         for pending in requests:
-            self._requests.answer(step, pending, ListPage(pending.request.id, decrees, next_after))
+            id = pending.request.id
+            whole = PackedPage(id, packed, next_after)
+            page = whole if _is_whole(pending) else ListPage(id, decrees, next_after)
+            self._requests.answer(step, pending, page)
 
     def _go_on(self, step: StepBuilder, read: ListRead, requests: list[PendingRequest]) -> None:
         """Read the next window, since there is nothing in this one that a next page could follow."""
@@ -389,6 +394,10 @@ class Lists:
         """Cancel the page at the nodes that were asked and have not answered."""
         for node in read.unanswered():
             step.at_once(Send(node, CancelScan(read.token)))
+
+
+def _is_whole(pending: PendingRequest) -> bool:
+    return isinstance(pending.request, ListRequest) and pending.request.whole
 
 
 def _caller(pending: PendingRequest) -> Hashable:

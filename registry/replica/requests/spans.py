@@ -7,6 +7,7 @@ not count as equal: a key that B has accepted without learning it may be chosen.
 reported, with its whole span.
 """
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -53,6 +54,11 @@ def row_bytes(row: Row) -> int:
     return 128 + len(row[0]) + (len(decree.value) + len(decree.note) if decree else 0)
 
 
+def place_of(row: Row) -> bytes:
+    """Where a row stands in the order of keys."""
+    return sort_key(row[0])
+
+
 class Comparison:
     """Goes through this node's rows and keeps those that lie in spans that differ.
 
@@ -81,12 +87,16 @@ class Comparison:
         return not self._spans or self._cut_at is not None
 
     def take(self, page: ScanPage) -> None:
-        """Compare the next rows."""
-        for row in page.instances:
-            self._end_before(row[0])
-            if self.over:
-                return
-            self._add(row)
+        """Compare the next rows: those of one span after the other."""
+        rows, at = page.instances, 0
+        while at < len(rows) and not self.over:
+            stop = len(rows)
+            if self._place is not None:
+                stop = bisect_right(rows, self._place, at, key=place_of)
+            is_open = self._add(rows[at:stop])
+            at = stop
+            if is_open and at < len(rows):
+                self._end_span()  # the next row lies behind it
         while page.complete and not self.over:
             self._end_span()
 
@@ -94,22 +104,20 @@ class Comparison:
         """The answer: all rows of the spans that differ."""
         return answer_of(id, self._told, self._cut_at)
 
-    def _end_before(self, key: Key) -> None:
-        """End the spans that lie before this key."""
-        while not self.over:
-            if self._place is None or sort_key(key) <= self._place:
-                return
-            self._end_span()
-
-    def _add(self, row: Row) -> None:
-        self._rows.append(row)
-        self._bytes += row_bytes(row)
-        if row[0] == self._spans[0].end:
-            self._end_span()
-        elif len(self._told) + len(self._rows) > self._limit or self._bytes > self._max_bytes:
-            # report the present span up to here, and nothing after it
-            self._told += self._rows
-            self._rows, self._cut_at = [], row[0]
+    def _add(self, rows: Sequence[Row]) -> bool:
+        """Add the next rows of the present span; returns whether more of it may come."""
+        for row in rows:
+            self._rows.append(row)
+            self._bytes += row_bytes(row)
+            if row[0] == self._spans[0].end:
+                self._end_span()
+                return False
+            if len(self._told) + len(self._rows) > self._limit or self._bytes > self._max_bytes:
+                # report the present span up to here, and nothing after it
+                self._told += self._rows
+                self._rows, self._cut_at = [], row[0]
+                return False
+        return True
 
     def _end_span(self) -> None:
         """Report all rows of the span, unless the requester has learned exactly the same."""
@@ -125,11 +133,11 @@ class Comparison:
 
 def _is_settled(rows: Sequence[Row]) -> bool:
     """Whether all keys of these rows are learned."""
-    return all(instance.learned is not None for _, instance in rows)
+    return all([instance.learned is not None for _, instance in rows])
 
 
 def _digest(rows: Sequence[Row]) -> bytes:
-    return span_digest(i.learned for _, i in rows if i.learned is not None)
+    return span_digest([i.learned for _, i in rows if i.learned is not None])
 
 
 def _end(rows: Sequence[Row]) -> Key | None:

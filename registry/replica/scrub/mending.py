@@ -16,8 +16,8 @@ Invariants kept here:
   out (M18): until the decree comes, the node is silent about the key, also after a restart. Before that
   step it answers as if it had never heard of the key. So it does with a vote that is gone, and that
   nothing names (`docs/recovery.md` says what that can cost).
-* Nothing is repaired before the whole feed was read. If a part of it cannot be read, only the keys that
-  the rest names are repaired.
+* Nothing is repaired before the whole feed was read. A part of it that cannot be read is passed over,
+  and only the keys that the rest names are repaired.
 * Of the keys that are withheld, those that the whole feed does not name were never learned here: that
   lets pages of others release them (`members.releasing`).
 * A key that a peer has learned and the walk has not shown here is only behind, unless the feed named it
@@ -43,6 +43,12 @@ from .tally import ScrubTally
 
 PATIENCE_MS = 1_000
 """So long a node is waited for, as long as decrees come from it, before the next one is asked."""
+
+
+FINER = 4
+"""A page of the feed that cannot be read is read again in parts: the first one is so much smaller."""
+MAX_STRIDE = 256
+"""The most entries that are passed over together, once the first of them cannot be read."""
 
 
 class Silence(Protocol):
@@ -77,6 +83,7 @@ class Mending:
         self._silence = silence
         self._tally = ScrubTally(0, 0, 0.0)
         self._reading = 0
+        self._limit, self._stride, self._has_gap = PAGE_ENTRIES, 1, False
         self._token = 0
         self._names: dict[Key, FeedEntry] = {}
         self._suspects: dict[Key, None] = {}
@@ -95,6 +102,7 @@ class Mending:
         """Repair what a scrub has found; `over` is called at the end."""
         self._tally = tally
         self._names.clear()
+        self._limit, self._stride, self._has_gap = PAGE_ENTRIES, 1, False
         self._suspects.update(dict.fromkeys(tally.damaged))
         self._suspects.update(tally.missing)
         tally.withheld.update(self._silence.keys)
@@ -106,11 +114,12 @@ class Mending:
 
     def _read(self, step: StepBuilder, start: int) -> None:
         self._reading = start
-        step.read(ReadFeed(self._node.tokens.read(self), start, PAGE_ENTRIES))
+        step.read(ReadFeed(self._node.tokens.read(self), start, self._limit))
 
     def on_read(self, step: StepBuilder, done: ReadDone) -> None:
         """Look for the suspects in a page of this node's own feed."""
         assert isinstance(done, FeedDone), "the feed was asked for"
+        self._limit, self._stride = min(PAGE_ENTRIES, self._limit * FINER), 1
         for entry in done.entries:
             if entry.key in self._suspects and entry.digest != FLOOR_DIGEST:
                 self._names.setdefault(entry.key, entry)
@@ -120,14 +129,26 @@ class Mending:
             self._judge(step)
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
-        """A part of the feed cannot be read: what it does not name may be named there."""
-        for key in [key for key in self._suspects if key not in self._names]:
-            del self._suspects[key]
-        self._judge(step)
+        """A part of the feed cannot be read: come as near to it as can be, and go on behind it."""
+        start = self._reading
+        if self._limit > 1:
+            self._limit //= FINER
+        else:
+            self._has_gap = True
+            start += self._stride
+            self._stride = min(MAX_STRIDE, self._stride * 2)
+        if start < self._tally.feed_end:
+            self._read(step, start)
+        else:
+            self._has_gap = True
+            self._judge(step)
 
     def _judge(self, step: StepBuilder) -> None:
         """The feed is read: look at what is damaged, and at what the disk should have shown."""
         damaged, began = self._tally.damaged, self._tally.feed_end
+        if self._has_gap:  # what the rest does not name may be named there
+            for key in [key for key in self._suspects if key not in self._names]:
+                del self._suspects[key]
         self._silence.on_unnamed([key for key in self._suspects if key not in self._names])
         looked_at = [key for key in self._suspects if key in damaged or self._was_named(key, began)]
         self._suspects.clear()

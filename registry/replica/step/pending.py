@@ -32,6 +32,7 @@ from ...policy.needs import need_of
 from ...types import Claim, Decree, NodeId, Outcome, outcome
 from ...wire.marks import MarkTold
 from ...wire.members import ChangePlan, ChangeRequest, MembersReport, MembersRequest
+from ...wire.packed import PackedPage
 from ...wire.requests import (
     Answer,
     Cancel,
@@ -252,7 +253,9 @@ class PendingRequests:
                 step.at_once(outgoing)
             case Kept() | Superseded() | Ended() | GivenUp() | ClientPong() | MarkTold():
                 step.at_once(outgoing)
-            case ListPage() | ChangePlan() | MembersReport() | ScrubReport() | PolicyApplied():
+            case ListPage() | PackedPage() | ChangePlan() | MembersReport():
+                step.at_once(outgoing)
+            case ScrubReport() | PolicyApplied():
                 step.at_once(outgoing)
             case WatchPage():
                 (step.after if durable else step.at_once)(outgoing)

@@ -9,10 +9,13 @@ import pytest
 from decreed.cli.options.types import Call
 from decreed.cli.snapshots import saving
 from decreed.cli.snapshots.saving import SavePlan
-from decreed.registry.types import Decree, NodeId
+from decreed.client.requests.exporting import ExportedPage
+from decreed.registry.types import NodeId
 from decreed.registry.wire.handshake import ClientWelcome
 from decreed.registry.wire.marks import FeedMark
+from decreed.registry.wire.packed import pack_decrees
 from decreed.storage.snapshot.chain import SnapshotChain
+from decreed.storage.snapshot.reader import SnapshotReader
 
 from ...storage.samples import decree
 
@@ -23,6 +26,7 @@ MARKS = (FeedMark(NodeId("n1"), b"d" * 16, 3, 77), FeedMark(NodeId("n2"), b"e" *
 class Source:
     """A cluster of two pages. The marks that it tells are taken from `told`, in turn."""
 
+    pages: tuple[str, ...] = ("a", "b")
     asked: list[str]
     told: list[tuple[FeedMark, ...]]
 
@@ -36,11 +40,12 @@ class Source:
         self.asked.append("marks")
         return self.told.pop(0)
 
-    async def __aiter__(self) -> AsyncIterator[tuple[Decree, ...]]:
-        for key in ("a", "b"):
-            if key > self._after:
-                self.asked.append(key)
-                yield (decree(key),)
+    async def __aiter__(self) -> AsyncIterator[ExportedPage]:
+        for keys in self.pages:
+            if keys > self._after:
+                self.asked.append(keys)
+                decrees = tuple(map(decree, keys))
+                yield ExportedPage(decrees, pack_decrees(decrees))
                 if self.told == []:
                     raise RuntimeError("interrupted")
 
@@ -52,14 +57,16 @@ def source(monkeypatch: pytest.MonkeyPatch) -> type[Source]:
     return Source
 
 
-async def saved(path: Path, *, resume: bool = False) -> tuple[FeedMark, ...]:
+async def saved(
+    path: Path, *, resume: bool = False, since: SnapshotChain | None = None
+) -> tuple[FeedMark, ...]:
     """Save, and return the marks in the end of the file."""
     plan = SavePlan(Call.of(None, 1.0, False), path, 1.0, resume, ())
     with ExitStack() as files:
-        await saving._save_from(object(), plan, None, files, lambda _: None)  # type: ignore[arg-type]
-    with SnapshotChain([path]) as chain:
-        chain.check_blocks()
-        [reader] = chain.readers
+        await saving._save_from(object(), plan, since, files, lambda _: None)  # type: ignore[arg-type]
+    with path.open("rb") as file:
+        reader = SnapshotReader(file)
+        reader.check_blocks()
         assert reader.end is not None
         return reader.end.marks
 
@@ -92,3 +99,22 @@ async def test_a_save_that_goes_on_keeps_the_marks_from_its_beginning(
     source.told = [MARKS, ()]
     assert await saved(tmp_path / "full", resume=True) == MARKS
     assert source.asked == ["marks", "a", "b", "marks"], "what was saved is not asked for again"
+
+
+@pytest.mark.trio
+async def test_an_increment_has_the_part_of_a_page_that_it_lacks(
+    tmp_path: Path, source: type[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, more = tmp_path / "full", tmp_path / "more"
+    monkeypatch.setattr(Source, "pages", ("b",))
+    source.told = [(), (), (), (), ()]
+    await saved(full)
+    monkeypatch.setattr(Source, "pages", ("abc", "d"))
+    with SnapshotChain([full]) as chain:
+        await saved(more, since=chain)
+    with SnapshotChain([full, more]) as chain:
+        assert [each.key for each in chain.decrees()] == ["a", "b", "c", "d"]
+    with more.open("rb") as file:
+        assert [[each.key for each in page] for page in SnapshotReader(file).pages()] == [
+            *(["a", "c"], ["d"]),
+        ]

@@ -19,7 +19,7 @@ async def test_each_page_of_an_export_is_asked_for_as_a_whole_one() -> None:
         with anyio.fail_after(LIMIT_S):
             pages = [page async for page in Exporting(registry._sender)]  # pyright: ignore[reportPrivateUsage]
             listed = [decree async for decree in registry.list("p")]
-        assert [decree.key for page in pages for decree in page] == ["p/1"]
+        assert [decree.key for page in pages for decree in page.decrees] == ["p/1"]
         assert [decree.key for decree in listed] == ["p/1"]
         asked = cluster.nodes[0].asked(ListRequest)
         assert [(each.prefix, each.whole) for each in asked] == [

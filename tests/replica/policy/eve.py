@@ -6,6 +6,7 @@ from typing import Any
 from decreed.registry.identity import Identity
 from decreed.registry.locks.terms import TermClaim
 from decreed.registry.types import Key
+from decreed.registry.wire.packed import PackedPage
 from decreed.registry.wire.requests import (
     Answer,
     ClaimNextRequest,
@@ -95,7 +96,7 @@ class EveWorld(GovernedWorld):
         return pages
 
 
-def keys(*pages: ListPage | WatchPage) -> list[str]:
+def keys(*pages: ListPage | PackedPage | WatchPage) -> list[str]:
     """The keys on these pages."""
     return [decree.key for page in pages for decree in page.decrees]
 

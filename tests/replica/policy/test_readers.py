@@ -15,6 +15,7 @@ from decreed.registry.replica.step.disk_reads import FeedDone
 from decreed.registry.replica.step.effects import ReadFeed, Reply
 from decreed.registry.replica.step.events import FromClient, FromPeer
 from decreed.registry.types import Ballot, Decree, Process
+from decreed.registry.wire.packed import PackedPage
 from decreed.registry.wire.peers import Scan, ScanAnswer
 from decreed.registry.wire.requests import Failed, ListPage, WatchPage
 
@@ -167,13 +168,13 @@ def test_a_page_of_a_snapshot_takes_admin_and_everything_that_it_has() -> None:
     for prefix in ("", "open"):
         assert code(world.eve(lists(world, prefix, whole=True))) == Denied.code
     page = world.ask_as(ALICE, N1, lists(world, "", whole=True))
-    assert isinstance(page, ListPage) and keys(page) == ["hidden/a", "open/a"]
+    assert isinstance(page, PackedPage) and keys(page) == ["hidden/a", "open/a"]
     partial = document({"on": "open", "may": ["read"]}, {"on": "", "may": ["admin"]})
     world.decide(N1, 2, partial)
     denied = world.eve(lists(world, "", whole=True))
     assert isinstance(denied, Failed) and denied.code == Denied.code
     assert denied.message == "'read' is not granted to client/eve by policy 2"
-    assert isinstance(world.eve(lists(world, "open", whole=True)), ListPage)
+    assert isinstance(world.eve(lists(world, "open", whole=True)), PackedPage)
 
 
 # -- a policy that is learned while a page is made

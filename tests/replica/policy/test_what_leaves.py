@@ -47,6 +47,7 @@ from decreed.registry.wire import requests as wire
 from decreed.registry.wire.codec import encode as encode_wire
 from decreed.registry.wire.marks import MarkRequest, MarkTold
 from decreed.registry.wire.members import ChangePlan, MembersReport, MembersRequest
+from decreed.registry.wire.packed import PackedPage
 from decreed.registry.wire.policy import PolicyTold
 from decreed.registry.wire.requests import (
     Answer,
@@ -388,6 +389,7 @@ def test_peers_are_no_clients() -> None:
 CARRIES: dict[type[Any], str] = {
     Decreed: "test_lost_claim",
     ListPage: "test_list",
+    PackedPage: "test_list",
     WatchPage: "test_watch_that_is_parked",
     Granted: "test_lock_of_another_with_the_same_claim_id",
     HeldBy: "test_lock_that_is_held",

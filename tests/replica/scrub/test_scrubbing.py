@@ -14,7 +14,7 @@ from decreed.registry.unserved import DamagedInstance
 from decreed.registry.wire.peers import Fetch, Fetched, PeerMessage, Scan, ScanAnswer
 from decreed.registry.wire.requests import Decreed, Failed, GetRequest, StatusRequest
 from decreed.registry.wire.status import StatusReport
-from decreed.storage.layout import feed_key, instance_key
+from decreed.storage.layout import instance_key
 
 from ...support.scrubbed import FAST, damage, lose, scrub, scrub_report, world_with
 from ...support.world import World, claim, stored
@@ -195,16 +195,6 @@ def test_a_record_that_is_gone_is_an_alarm_and_comes_back() -> None:
     assert (report.harmed, report.repaired) == (1, 1)
     assert stored(world, "n1", "b") == right
     assert any("'b'" in alarm and "gone" in alarm for alarm in world.alarms)
-
-
-def test_nothing_is_repaired_that_an_unreadable_part_of_the_feed_may_name() -> None:
-    world = world_with("a")
-    world.machines[N1].disk.lose(feed_key(0))
-    damage(world, "n1", "a")
-    report = scrub(world, "n1")
-    assert (report.harmed, report.repaired) == (1, 0)
-    assert report.faults
-    assert isinstance(held(world, "n1", "a"), DamagedInstance)
 
 
 def test_a_voter_that_is_down_is_named_and_the_scrub_ends() -> None:
