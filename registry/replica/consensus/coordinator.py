@@ -37,7 +37,7 @@ from ..step.pending import PendingRequest
 from ..step.step_builder import Pending, StepBuilder
 from .acceptor import LIGHT_BYTES, Acceptors
 from .attempt import PATIENT_PREEMPTIONS, Attempt, Candidate, Follower, Progress, Then
-from .batches import CLASS_PROMISE_RESENDS, Batches, BatchQueue
+from .batches import CLASS_PROMISE_RESENDS, Batches, BatchQueue, commit_of
 from .home_promise import HomePromise
 
 MAX_RESEND_MS = 2_000
@@ -126,7 +126,7 @@ class Coordinator:
                 attempt.state = state
             case Chosen(decree):
                 step.counted.add(message.key)
-                step.broadcast(self._node.others, Commit(message.key, decree))
+                step.broadcast(self._node.others, commit_of(attempt.state.ballot, decree))
                 self._learn(step, (decree,))
 
     def on_accepted_many(self, step: StepBuilder, sender: NodeId, message: AcceptedMany) -> None:
