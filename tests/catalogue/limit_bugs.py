@@ -24,16 +24,16 @@ _LIMITS = (
     _bug(
         "a large value is sent again with its commit",
         _COMMITS,
-        "replica.consensus.batches",
-        "    if len(decree.value) > LIGHT_BYTES:\n        return CommitMany",
-        "    if not decree.value:\n        return CommitMany",
+        "replica.consensus.coordinator",
+        "large = len(decree.value) > LIGHT_BYTES",
+        "large = False",
     ),
     _bug(
         "the commit of a large value names the ballot of its decree",
         _COMMITS,
-        "replica.consensus.batches",
-        "return CommitMany(ballot, (decree.key,))",
-        "return CommitMany(decree.ballot, (decree.key,))",
+        "replica.consensus.coordinator",
+        "CommitMany(attempt.state.ballot, (decree.key,))",
+        "CommitMany(decree.ballot, (decree.key,))",
     ),
     _bug(
         "a limit counts for each connection by itself",

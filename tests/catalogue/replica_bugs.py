@@ -125,7 +125,7 @@ LEARNING = (
         "another value is published than the one that was chosen",
         _coordinator(
             "                step.broadcast("
-            "self._node.others, commit_of(attempt.state.ballot, decree))\n",
+            "self._node.others, told or Commit(message.key, decree))\n",
             "                if attempt.claims:\n"
             "                    own = attempt.claims[-1].claim\n"
             "                    decree = Decree.of(own, decree.ballot, decree.time_ms)\n"
@@ -151,7 +151,7 @@ LEARNING = (
         "a chosen decree is not sent to the others",
         _coordinator(
             "                step.broadcast("
-            "self._node.others, commit_of(attempt.state.ballot, decree))\n",
+            "self._node.others, told or Commit(message.key, decree))\n",
             "",
         ),
         _STATES,

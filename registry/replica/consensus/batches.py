@@ -25,7 +25,7 @@ from math import inf
 from msgspec import Struct
 
 from ...locks.terms import TERMS
-from ...paxos.messages import MAX_BATCH, AcceptedMany, AcceptMany, Commit, CommitMany
+from ...paxos.messages import MAX_BATCH, AcceptedMany, AcceptMany, CommitMany
 from ...paxos.proposer import Prepared, Proposing
 from ...types import Ballot, Decree, Key, NodeId
 from ..step.effects import Send
@@ -67,17 +67,6 @@ class Batch:
     def commit(self) -> CommitMany:
         """R20: what goes to every node when all of it is chosen."""
         return CommitMany(self.ballot, tuple(self.entries))
-
-
-def commit_of(ballot: Ballot, decree: Decree) -> Commit | CommitMany:
-    """R20: what goes to every node when one key's decree is chosen in `ballot`.
-
-    A large value is not sent again: who has accepted it in that ballot has it, as with a batch, and
-    whoever has not learns it from a feed.
-    """
-    if len(decree.value) > LIGHT_BYTES:
-        return CommitMany(ballot, (decree.key,))
-    return Commit(decree.key, decree)
 
 
 class Batches:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ...keys import RESERVED
 from ...paxos import proposer
 from ...paxos.instance import Instance
-from ...paxos.messages import Accepted, AcceptedMany, Commit, Nack, Promise
+from ...paxos.messages import Accepted, AcceptedMany, Commit, CommitMany, Nack, Promise
 from ...paxos.proposer import (
     Chosen,
     NothingToPropose,
@@ -37,7 +37,7 @@ from ..step.pending import PendingRequest
 from ..step.step_builder import Pending, StepBuilder
 from .acceptor import LIGHT_BYTES, Acceptors
 from .attempt import PATIENT_PREEMPTIONS, Attempt, Candidate, Follower, Progress, Then
-from .batches import CLASS_PROMISE_RESENDS, Batches, BatchQueue, commit_of
+from .batches import CLASS_PROMISE_RESENDS, Batches, BatchQueue
 from .home_promise import HomePromise
 
 MAX_RESEND_MS = 2_000
@@ -120,13 +120,14 @@ class Coordinator:
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Proposing):
             return
-        state = proposer.on_accepted(attempt.state, sender, message, self._node.quorums)
-        match state:
+        match state := proposer.on_accepted(attempt.state, sender, message, self._node.quorums):
             case Proposing():
                 attempt.state = state
             case Chosen(decree):
                 step.counted.add(message.key)
-                step.broadcast(self._node.others, commit_of(attempt.state.ballot, decree))
+                large = len(decree.value) > LIGHT_BYTES  # who has accepted it here needs no copy
+                told = CommitMany(attempt.state.ballot, (decree.key,)) if large else None
+                step.broadcast(self._node.others, told or Commit(message.key, decree))
                 self._learn(step, (decree,))
 
     def on_accepted_many(self, step: StepBuilder, sender: NodeId, message: AcceptedMany) -> None:
@@ -143,8 +144,7 @@ class Coordinator:
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Preparing | Proposing):
             return
-        state = proposer.on_nack(attempt.state, message)
-        match state:
+        match state := proposer.on_nack(attempt.state, message):
             case Preempted():
                 self._pause(step, attempt, state.promised)
             case NotPromised():

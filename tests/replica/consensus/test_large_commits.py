@@ -2,8 +2,8 @@
 
 from decreed.registry.paxos.messages import Accept, Commit, CommitMany
 from decreed.registry.replica.consensus.acceptor import LIGHT_BYTES
-from decreed.registry.replica.consensus.batches import commit_of
-from decreed.registry.types import Ballot, Key, NodeId, Process
+from decreed.registry.replica.step.events import FromPeer
+from decreed.registry.types import Ballot, Process
 from decreed.registry.wire.requests import Decreed
 
 from ...support.batches import N1, N2, N3, keys_of, proposed, said
@@ -38,7 +38,14 @@ def test_a_node_that_has_not_accepted_it_learns_it_from_a_feed() -> None:
 
 
 def test_the_commit_names_the_ballot_that_was_counted_not_that_of_the_decree() -> None:
-    adopted = proposed(Key("k"), Ballot(3, Process(NodeId("n1"), 1)), LARGE)
-    assert commit_of(BALLOT, adopted) == CommitMany(BALLOT, (Key("k"),))
-    small = proposed(Key("k"), BALLOT)
-    assert commit_of(BALLOT, small) == Commit(Key("k"), small)
+    """What another had proposed before is adopted, and accepted in the ballot of who finishes it."""
+    world = World()
+    (key,) = keys_of(world, 1)
+    world.post(N1, FromPeer(N2, Accept(key, BALLOT, proposed(key, BALLOT, LARGE))))
+    world.settle()
+    answer = world.claim(N1, claim(key, b"mine"))
+    assert isinstance(answer, Decreed) and answer.decree.value == LARGE
+    (accept,) = {m.ballot for m in said(world, Accept, N1, N2) if isinstance(m, Accept)}
+    (commit,) = (m for m in said(world, CommitMany, N1, N2) if isinstance(m, CommitMany))
+    assert commit.ballot == accept
+    assert stored(world, N2, key).learned == answer.decree
