@@ -22,6 +22,13 @@ _LIMITS = (
         "REST = 3.0\n",
     ),
     _bug(
+        "counting for quotas takes no rest",
+        _QUOTAS,
+        "replica.policy.quotas",
+        "max(MIN_PAUSE_MS, step.now_ms - self._asked_ms)",
+        "MIN_PAUSE_MS",
+    ),
+    _bug(
         "a large value is sent again with its commit",
         _COMMITS,
         "replica.consensus.coordinator",

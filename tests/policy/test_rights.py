@@ -138,7 +138,7 @@ def test_s64_grants_below_a_prefix_stand_in_the_order_of_keys() -> None:
     rights = Rights(read(changed(roles=roles, members=members)))
     assert rights.readable(BOB, "", 0) == Readable(("p", "p-x", "p0", "q"))
     assert rights.readable(BOB, "q", 0) == Readable()
-    assert rights.readable(BOB, "$locks", 0) == Readable(("$locks/a",))
+    assert rights.readable(BOB, "$locks", 0) == Readable(Prefixes(("$locks/a",)))
     assert rights.readable(BOB, "other", 0) == Denial(Right.READ, "other")
 
 
