@@ -93,6 +93,10 @@ Before = Annotated[
     Path | None,
     typer.Option(help="A checkout of the build that the suite 'epochs' compares with."),
 ]
+Attackers = Annotated[
+    str | None,
+    typer.Option(help="The attackers of the suite 'abuse', with commas; all by default."),
+]
 Python = Annotated[Path, typer.Option(help="The interpreter that runs the nodes of decreed.")]
 
 
@@ -108,6 +112,7 @@ def main(
     minutes: Minutes = 20.0,
     python: Python = PYTHON,
     before: Before = None,
+    attackers: Attackers = None,
 ) -> None:
     """Measure decreed and its peers, side by side, on this machine."""
     signal.signal(signal.SIGTERM, _end)
@@ -129,6 +134,7 @@ def main(
         minutes=minutes,
         out=out.absolute(),
         scratch=out.absolute() / "scratch",
+        attackers=tuple(attackers.split(",")) if attackers else (),
     )
     failures = _measure(chosen, settings, systems, console)
     raise typer.Exit(1 if failures else 0)

@@ -34,6 +34,7 @@ class Settings:
         minutes: how long the soak is.
         out: where tables, JSON and plots go.
         scratch: where clusters keep their data; on a real disk.
+        attackers: those of the suite about abuse; all if there are none.
     """
 
     short: bool
@@ -43,6 +44,7 @@ class Settings:
     minutes: float
     out: Path
     scratch: Path
+    attackers: tuple[str, ...] = ()
 
     @property
     def warm_up(self) -> float:

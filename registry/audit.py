@@ -267,9 +267,13 @@ def certificate_refused(name: str, policy: int | None = None) -> AuditRecord:
     return AuditRecord(AuditEvent.CERTIFICATE, AuditOutcome.DENIED, name, policy=policy)
 
 
-def token_refused() -> AuditRecord:
-    """A connection was refused, since its token is not accepted; nobody is told why (S33)."""
-    return AuditRecord(AuditEvent.TOKEN, AuditOutcome.DENIED)
+def token_refused(policy: int | None = None) -> AuditRecord:
+    """A connection was refused or cut, since its token is not accepted; nobody is told why (S33).
+
+    Args:
+        policy: the number of the policy that has cut a connection which was let in before.
+    """
+    return AuditRecord(AuditEvent.TOKEN, AuditOutcome.DENIED, policy=policy)
 
 
 def came_as_node(connection: int, node: str) -> AuditRecord:

@@ -52,8 +52,7 @@ def pack_all(values: Mapping[bytes, object | None]) -> dict[bytes, bytes | None]
 
 def seal(stored: bytes, version: int, payload: bytes) -> bytes:
     """A payload after its version and its checksum."""
-    place = _PLACE.pack(version, len(stored))
-    return _PLACE.pack(version, extend(0, place + stored + payload)) + payload
+    return _head(stored, version, payload) + payload
 
 
 def sealed_learned(stored: Sequence[bytes], bodies: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -79,7 +78,7 @@ def unpack(stored: bytes, data: bytes, kind: type[T], where: str) -> T:
         Refused: if a newer version of decreed wrote it.
     """
     version, payload = data[0] if data else VERSION, data[_HEAD:]
-    if seal(stored, version, payload) != data:
+    if _head(stored, version, payload) != data[:_HEAD]:
         raise damaged(stored, where, "its checksum does not match")
     if version != VERSION:
         age = "newer" if version > VERSION else "older"
@@ -92,6 +91,12 @@ def unpack(stored: bytes, data: bytes, kind: type[T], where: str) -> T:
     except (DecodeError, UnicodeError) as error:
         raise damaged(stored, where, f"it makes no sense: {error}") from error
     return value
+
+
+def _head(stored: bytes, version: int, payload: bytes) -> bytes:
+    """Version and checksum; the payload, which may be a megabyte, is not copied for it."""
+    place = _PLACE.pack(version, len(stored)) + stored
+    return _PLACE.pack(version, extend(extend(0, place), payload))
 
 
 def damaged(stored: bytes, where: str, reason: str) -> Damaged:

@@ -33,12 +33,26 @@ QUIET = Column("quiet_p99_ms", "quiet p99 ms")
 def run(bench: Bench) -> None:
     """A victim's claims at a steady rate: alone, then beside each attacker, alone again before each."""
     _check_source()
+    kinds = _kinds(bench)
     cluster = bench.cluster(DecreedSystem)
     with bench.attempt("a victim beside attackers"), running([cluster]):
         bench.warm_up(cluster)
         for repeat in range(bench.settings.repeats):
-            for kind in list(KINDS)[: 1 if bench.settings.short else None]:
+            for kind in kinds:
                 _one(bench, cluster, kind, repeat)
+
+
+def _kinds(bench: Bench) -> list[str]:
+    """The attackers that are asked for; all by default, of which a look takes the first.
+
+    Raises:
+        NotReady: if there is none of such a name.
+    """
+    asked = bench.settings.attackers
+    unknown = [kind for kind in asked if kind not in KINDS]
+    if unknown:
+        raise NotReady(f"there is no attacker {unknown[0]}; there are {', '.join(KINDS)}")
+    return list(asked) or list(KINDS)[: 1 if bench.settings.short else None]
 
 
 def _check_source() -> None:

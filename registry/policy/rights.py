@@ -11,8 +11,8 @@ Invariants kept here:
   policy has a `Rights` of its own. Who is refused, and whether a token has expired, is asked each time.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, Self
 
 from msgspec import Struct
 
@@ -51,17 +51,33 @@ class Denial(Struct, frozen=True):
     prefix: str
 
 
+class Prefixes(tuple[str, ...]):
+    """Prefixes in the order of keys, none of them below another; a key is looked up among them."""
+
+    _each: frozenset[str]
+
+    def __new__(cls, found: Iterable[str] = ()) -> Self:
+        """The prefixes, in their order."""
+        each = tuple(found)
+        made = super().__new__(cls, each)
+        made._each = frozenset(each)
+        return made
+
+    def cover(self, key: Key) -> bool:
+        """Whether one of them covers a key, which costs the same however many there are."""
+        return not self._each.isdisjoint(prefixes(key))
+
+
 class Readable(Struct, frozen=True):
     """Something below a prefix may be read.
 
     Args:
-        within: what of it: None for all of it; otherwise prefixes below it, in the order of keys, none
-            of them below another.
+        within: what of it: None for all of it; otherwise prefixes below it.
         when_cut_off: as in `Allowed`. A list goes through all of it, so the strictest grant counts of
             those above the prefix and those below it.
     """
 
-    within: tuple[str, ...] | None = None
+    within: Prefixes | None = None
     when_cut_off: CutOff = CutOff.SERVE
 
 
@@ -187,7 +203,7 @@ class Rights:
             return _denial(Right.READ, prefix)
         refuses = any(granted[each] is CutOff.REFUSE for each in (*covering, *below))
         highest = [each for each in below if not any(map(granted.__contains__, _above(each)))]
-        within = None if covering else tuple(sorted(highest, key=sort_key))
+        within = None if covering else Prefixes(sorted(highest, key=sort_key))
         return Readable(within, CutOff.REFUSE if refuses else CutOff.SERVE)
 
     def _is_out(self, identity: Identity, now_ms: int) -> bool:

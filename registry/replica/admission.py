@@ -17,7 +17,8 @@ Invariants kept here:
   is first proposed without either. What was proposed is finished like anything else, and its requester
   is told that the outcome is unknown;
 * S19: an answer depends on the policy and the request alone, not on what is stored;
-* S60: what is denied has nothing loaded for it (`denies`).
+* S60: what is denied has nothing loaded for it (`denies`). What is found then holds in the step too,
+  as long as the request, the identity and the policy are the same ones: nothing else is in it.
 """
 
 from msgspec import Struct
@@ -27,7 +28,7 @@ from ..identity import Identity
 from ..paxos.epochs import Epoch
 from ..policy.document import CutOff, Right
 from ..policy.needs import Need, need_of
-from ..policy.rights import Allowed, Denial, Readable, Verdict
+from ..policy.rights import Allowed, Denial, Readable, Rights
 from ..types import NodeId
 from ..wire.members import ChangeRequest
 from ..wire.peers import PassedClaim
@@ -54,6 +55,28 @@ class NotAdmitted(Struct, frozen=True):
     waits: bool = False
 
 
+class Foreseen(Struct, frozen=True):
+    """What was found of a request before its records were loaded.
+
+    It holds in the step too for the same request, identity and policy, since no time is in it.
+
+    Args:
+        request: the request.
+        identity: whose it is; no token's, since tokens expire.
+        rights: those that were asked.
+        need: what it takes.
+        verdict: what they say.
+    """
+
+    request: Request
+    identity: Identity
+    rights: Rights
+    need: Need
+    verdict: Allowed | Readable | Denial
+
+
+MAX_FORESEEN = 4_096
+"""Of so many requests it is remembered; more are asked about again."""
 NOBODY_MAY = "'act-for' is granted to nobody: this cluster obeys no policy"
 """What a gateway is told by a node that asks no policy (S08)."""
 
@@ -69,6 +92,7 @@ class Admission:
         self._policies, self._confirming = parts.policies, parts.confirming
         self._node = parts.node
         self._asked: tuple[Request | None, Need | None] = None, None
+        self._judged: dict[int, Foreseen] = {}
         self._moment: Moment | None = None
         self._epoch: Epoch | None = None
         self._confirmed = False
@@ -102,10 +126,20 @@ class Admission:
         confirmed = self._is_confirmed(step)
         if confirmed and self._policies.rights is None and identity.through is None:
             return None  # S13: everything is open
-        need = self._need_of(request)
-        if need is None:
-            return None
-        verdict = self._judge(identity, need, step.moment.wall_ms)
+        judged = self._judged.pop(id(request), None) if self._judged else None
+        if (
+            judged is not None
+            and judged.request is request
+            and judged.identity is identity
+            and judged.rights is self._policies.rights
+        ):
+            need, verdict = judged.need, judged.verdict
+            self._asked = request, need
+        else:
+            need = self._need_of(request)
+            if need is None:
+                return None
+            verdict = self._judge(identity, need, step.moment.wall_ms)
         if isinstance(verdict, Denial):
             return NotAdmitted(Denied, self._denied(identity, verdict))
         if confirmed or (isinstance(request, StatusRequest) and not self._node.feed_end):
@@ -137,7 +171,15 @@ class Admission:
         the same policy is let through.
         """
         need = need_of(request)
-        return need is not None and isinstance(self._judge(identity, need, 0), Denial)
+        if need is None:
+            return False
+        verdict = self._judge(identity, need, 0)
+        rights = self._policies.rights
+        if rights is not None and identity.through is None and identity.kind != "token":
+            if len(self._judged) >= MAX_FORESEEN:
+                self._judged.clear()
+            self._judged[id(request)] = Foreseen(request, identity, rights, need, verdict)
+        return isinstance(verdict, Denial)
 
     def not_denied(self, event: FromClient) -> list[Request]:
         """Of the requests of a client, those for which something is to be loaded."""
@@ -150,7 +192,8 @@ class Admission:
     def _judge(self, identity: Identity, need: Need, now_ms: int) -> Allowed | Readable | Denial:
         if need.below:
             return self._policies.readable(identity, need.name, now_ms)
-        verdict = self._policies.may(identity, need.right, need.name, now_ms)
+        may = (self._policies.rights or self._policies).may
+        verdict = may(identity, need.right, need.name, now_ms)
         if isinstance(verdict, Denial) or need.reads is None:
             return verdict
         return self._all_of(identity, need.reads, now_ms)
@@ -225,12 +268,14 @@ class Admission:
         self, step: StepBuilder, origin: Origin, identity: Identity, request: Request
     ) -> bool:
         """Whether the caller may not read what the answer could tell besides; a node may read all."""
-        if self._policies.rights is None or isinstance(origin, str):
+        rights = self._policies.rights
+        if rights is None or isinstance(origin, str):
             return False
         need = self._need_of(request)
         if need is None or not need.shows:
             return False
-        return isinstance(self._may_read(step, identity, need), Denial)
+        verdict = rights.may(identity, Right.READ, need.shows, step.moment.wall_ms)
+        return isinstance(verdict, Denial)
 
     def may_be_told(self, step: StepBuilder, identity: Identity, request: Request) -> bool:
         """Whether the caller may read now what its claim would find, also while it may not begin.
@@ -240,8 +285,5 @@ class Admission:
         need = need_of(request)
         if need is None or not need.shows or self._confirming.is_new:
             return False
-        verdict = self._may_read(step, identity, need)
+        verdict = self._policies.may(identity, Right.READ, need.shows, step.moment.wall_ms)
         return isinstance(verdict, Allowed) and verdict.when_cut_off is CutOff.SERVE
-
-    def _may_read(self, step: StepBuilder, identity: Identity, need: Need) -> Verdict:
-        return self._policies.may(identity, Right.READ, need.shows, step.moment.wall_ms)

@@ -47,7 +47,7 @@ from .parts import Parts
 from .requests.validation import check_names
 from .status import administers, bare_report, mark_told, status_report, uses_for
 from .step.effects import Reply, Send
-from .step.events import Confirmed, Connection, Expire, FromClient, Misnamed, Origin
+from .step.events import ClientGone, Confirmed, Connection, Expire, FromClient, Misnamed, Origin
 from .step.node import refusal
 from .step.pending import Lasting, PendingRequest, out_of_time
 from .step.step_builder import StepBuilder
@@ -119,7 +119,7 @@ class ClientRequests:
         if not judges and self._node.formed and requests and type(requests[0]) is GetRequest:
             requests = self._parts.reads.take(step, event)  # all that begin with one
         for request in requests:
-            if self._rejudged is step and self._lacks(step, request):
+            if self._rejudged is step and self._waits_for_the_next(step, request):
                 step.again(FromClient(connection, (request,), event.identity))
                 continue
             if judges and self._is_turned_away(step, event, request):
@@ -134,8 +134,7 @@ class ClientRequests:
                     about = (self._parts, self._version, request.id, step.now_ms, uses)
                     step.at_once(Reply(connection, status_report(*about, clients=clients)))
                 case ScrubRequest():
-                    answer = self._parts.scrubbing.on_request(step, request)
-                    step.at_once(Reply(connection, answer))
+                    step.at_once(Reply(connection, self._parts.scrubbing.on_request(step, request)))
                 case MarkRequest():
                     step.at_once(Reply(connection, mark_told(self._parts, request.id)))
                 case ClientPing():
@@ -145,9 +144,10 @@ class ClientRequests:
                 case _:
                     self.open(step, connection, request, event.identity)
 
-    def _lacks(self, step: StepBuilder, request: Request | Misnamed) -> bool:
-        """Whether a policy of this step lets a request begin for which nothing was loaded."""
-        return not all(key in step.instances for key in self.needs_of(request))
+    def _waits_for_the_next(self, step: StepBuilder, request: Request | Misnamed) -> bool:
+        """Whether it is for a step in which refused clients are gone (S36), or more is loaded."""
+        certificates = self._parts.policies.refuses_certificates
+        return certificates or not all(key in step.instances for key in self.needs_of(request))
 
     def on_passed(self, step: StepBuilder, sender: NodeId, message: PassedClaim) -> None:
         """Handle a claim that another node has forwarded, with the identity that it vouches for."""
@@ -335,6 +335,8 @@ class ClientRequests:
 
     def on_client_gone(self, step: StepBuilder, connection: Connection) -> None:
         """Drop the requests of a connection that has ended."""
+        if self._rejudged is step:  # what it has asked for may wait for the next step
+            step.again(ClientGone(connection))
         for pending in self._requests.abandon(step, connection):
             self._leave(step, pending)
 

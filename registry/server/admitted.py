@@ -4,11 +4,11 @@ Invariants kept here:
 
 * who is refused by the policy that this node obeys is not let in, as a client or a peer, on connections
   that come and on those that it makes, by identity or by certificate;
-* a connection of somebody who is refused ends in the step in which the policy is learned: nothing that
-  has come on it is taken any more, and nothing more is sent on it.
+* a connection of somebody who is refused, or whose token the policy has no more, ends in the step in
+  which the policy is learned: nothing that has come on it is taken any more, and nothing is sent on it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import trio
@@ -32,11 +32,15 @@ class RefusedByPolicy(Denied):
 class Admitted:
     """The connections that are let in, each until it ends.
 
+    Args:
+        is_gone: whether the token by which somebody is known is none any more.
+
     Attributes:
         peers_came: is set when a peer is let in, for those who tell of certificates.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_gone: Callable[[Identity], bool] = lambda _: False) -> None:
+        self._is_gone = is_gone
         self.peers_came = trio.Event()
         self._refusals = NOBODY
         self._open: dict[Connection, CertificatePart] = {}
@@ -63,18 +67,28 @@ class Admitted:
             self.peers_came.set()
 
     def obey(self, policy: Policy, number: int) -> list[Connection]:
-        """Refuse whom this policy refuses, and cut their connections; returns those."""
+        """Refuse whom this policy refuses, and cut the connections of those who may stay no longer.
+
+        Returns:
+            These connections.
+        """
         self._refusals = Refusals(policy.refused, number)
         cut: list[Connection] = []
         for connection in self._open:
-            reason = self._refusals.reason(
-                (connection.identity, connection.certified), connection.marks
-            )
+            reason = self._why_cut(connection)
             if reason:
                 log.warning("a connection is cut", address=connection.peer_name, reason=reason)
                 connection.cut()
                 cut.append(connection)
         return cut
+
+    def _why_cut(self, connection: Connection) -> str:
+        """Why a connection ends; empty if it goes on."""
+        whose = connection.identity, connection.certified
+        reason = self._refusals.reason(whose, connection.marks)
+        if not reason and self._is_gone(connection.identity):
+            return f"{connection.identity} is known by a token that is revoked or has expired"
+        return reason
 
     def refused(self, identity: Identity, marks: Sequence[str]) -> str:
         """Why somebody with this certificate would not be let in; empty if he would."""

@@ -10,7 +10,7 @@ client with most of them is dropped first. So no behaviour of clients makes the 
 without a bound.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import cast
@@ -20,7 +20,6 @@ import trio
 from ..audit import NOBODY, Speaker, came_as_node
 from ..config import ClusterConfig
 from ..errors import Busy
-from ..identity import Identity
 from ..replica.member_addresses import AddressBook
 from ..replica.step.effects import Reply
 from ..replica.step.events import ClientGone, Crowded
@@ -62,15 +61,11 @@ class Clients:
         node: this node.
         addresses: where the members are.
         sockets: where requests are read.
-
-    Attributes:
-        is_gone: whether the token by which somebody is known is none any more; set by the server.
     """
 
     def __init__(
         self, config: ClusterConfig, node: Node, addresses: AddressBook, sockets: Sockets
     ) -> None:
-        self.is_gone: Callable[[Identity], bool] = lambda _: False
         self._config = config
         self._addresses = addresses
         self._sockets = sockets
@@ -154,14 +149,6 @@ class Clients:
             self._remember(client)
         return [client.number for client in left]
 
-    def end_without_tokens(self) -> None:
-        """End the connections whose tokens were revoked, or have expired."""
-        for client in list(self._clients.values()):
-            if self.is_gone(client.identity):
-                self._drop(
-                    client, "the token of a client is revoked or expired; its connection ends"
-                )
-
     def welcome_again(self) -> None:
         """Tell all clients that addresses have changed."""
         for client in list(self._clients.values()):
@@ -224,8 +211,6 @@ class Clients:
             try:
                 if client.identity.kind == "node":  # S24: an operator, on the machine of the node
                     loop.audit([came_as_node(client.number, client.identity.name)])
-                if self.is_gone(client.identity):  # revoked while it was welcomed
-                    nursery.cancel_scope.cancel()
                 if told != self._addresses.moves:
                     self._tell(client)
                 nursery.start_soon(client.outbox.write_to, connection)

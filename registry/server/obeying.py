@@ -4,12 +4,13 @@ It hears of a policy in the step in which the replica obeys it. What that step, 
 queued has not left yet, so nothing more leaves for those who are refused from then on.
 """
 
-from ..audit import Speaker, certificate_refused
+from ..audit import AuditRecord, Speaker, certificate_refused, token_refused
 from ..policy.document import Policy
 from ..replica.policy.policies import Policies
 from ..types import NodeId
 from .audit_log import AuditLog
 from .clients import Clients
+from .connections import Connection
 from .node_loop import NodeLoop
 from .securing import Securing
 
@@ -38,13 +39,18 @@ class Obeying:
     def obey(self, policy: Policy, number: int) -> None:
         """Keep to a policy from now on."""
         self._clients.callers.obey(policy.limits)
-        self._clients.end_without_tokens()
         cut = self._securing.admitted.obey(policy, number)
         if not cut:
             return
         if self._audit is not None:
-            names = [str(each.certified or each.identity) for each in cut]
             speakers = [Speaker(str(each.identity), each.peer_name) for each in cut]
-            self._audit.write([certificate_refused(name, number) for name in names], speakers)
+            self._audit.write([_refused(each, number) for each in cut], speakers)
         peers = {NodeId(each.identity.name) for each in cut if each.identity.kind == "node"}
         self._loop.forget(self._clients.leave(set(cut)), peers)
+
+
+def _refused(cut: Connection, policy: int) -> AuditRecord:
+    """What is told of a connection that a policy has cut."""
+    if cut.identity.digest:
+        return token_refused(policy)
+    return certificate_refused(str(cut.certified or cut.identity), policy)

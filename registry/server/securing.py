@@ -70,7 +70,7 @@ class Securing:
         self._tokens = tokens or TokenCheck(cluster_id, lambda: None, lambda: True)
         self.credentials = credentials
         self.accepts_plain = accepts_plain and credentials is not None
-        self.admitted = Admitted()
+        self.admitted = Admitted(self._tokens.is_gone)
         self._handshakes = Handshakes()
         self._plain_at: set[str] = set()
 

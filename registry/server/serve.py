@@ -96,7 +96,6 @@ class Server:
         )
         self._liveness = Liveness(node.others, config.timing.suspect_ms)
         self._clients = Clients(config, node, self._replica.parts.addresses, self._sockets)
-        self._clients.is_gone = self._tokens.is_gone
         self.loop.crowded = self._clients.crowded
         self._audit, self._denials = start.audit, Denials()
         if start.audit is not None:

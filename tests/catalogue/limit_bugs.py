@@ -3,6 +3,7 @@
 from .bug import Bug, Change
 
 _CALLERS, _TAKING, _INBOX = (f"server/test_{name}.py" for name in ("callers", "taking", "inbox"))
+_COMMITS = "replica/consensus/test_large_commits.py"
 _QUOTAS = "replica/policy/test_quotas.py"
 _DENIALS, _RATES = "server/test_denials.py", "server/test_rates.py"
 _HANDSHAKES = "tls/test_connections.py"
@@ -13,6 +14,34 @@ def _bug(name: str, held_by: str, module: str, old: str, new: str) -> Bug:
 
 
 _LIMITS = (
+    _bug(
+        "large values rest too little for three nodes that work for one caller",
+        _CALLERS,
+        "server.callers",
+        "REST = 16.0\n",
+        "REST = 3.0\n",
+    ),
+    _bug(
+        "counting for quotas takes no rest",
+        _QUOTAS,
+        "replica.policy.quotas",
+        "max(MIN_PAUSE_MS, step.now_ms - self._asked_ms)",
+        "MIN_PAUSE_MS",
+    ),
+    _bug(
+        "a large value is sent again with its commit",
+        _COMMITS,
+        "replica.consensus.coordinator",
+        "large = len(decree.value) > LIGHT_BYTES",
+        "large = False",
+    ),
+    _bug(
+        "the commit of a large value names the ballot of its decree",
+        _COMMITS,
+        "replica.consensus.coordinator",
+        "CommitMany(attempt.state.ballot, (decree.key,))",
+        "CommitMany(decree.ballot, (decree.key,))",
+    ),
     _bug(
         "a limit counts for each connection by itself",
         _CALLERS,

@@ -4,6 +4,8 @@ from .bug import Bug
 from .governed import FEW, MANY, governed
 
 _ADMITTED = "replica/policy/test_admission.py"
+_BY_MARKS = "replica/policy/test_refused_certificates.py"
+_FORESEEN = "replica/policy/test_foreseen.py"
 _RIGHTS = "policy/test_rights.py"
 _NEEDS = "policy/test_needs.py"
 _OBEYED = "replica/policy/test_policies.py"
@@ -19,6 +21,41 @@ def _no_right(name: str, row: str, old: str, storms: int, held_by: str | None = 
 
 
 _GRANTED = (
+    governed(
+        "a request behind a policy that refuses its certificate is judged by its name",
+        _BY_MARKS,
+        "replica.client_requests",
+        "        return certificates or not all(",
+        "        return not all(",
+    ),
+    governed(
+        "a client that has gone leaves behind what waits for the next step",
+        _BY_MARKS,
+        "replica.client_requests",
+        "            step.again(ClientGone(connection))\n",
+        "            pass\n",
+    ),
+    governed(
+        "what was found before a step holds in it under another policy too",
+        _FORESEEN,
+        "replica.admission",
+        "            and judged.rights is self._policies.rights\n",
+        "",
+    ),
+    governed(
+        "what was found before a step holds in it for another identity too",
+        _FORESEEN,
+        "replica.admission",
+        "            and judged.identity is identity\n",
+        "",
+    ),
+    governed(
+        "what was found of a token before a step holds in it",
+        _FORESEEN,
+        "replica.admission",
+        ' and identity.through is None and identity.kind != "token":',
+        ":",
+    ),
     governed(
         "a prefix of a grant is compared as text",
         _RIGHTS,

@@ -124,7 +124,8 @@ LEARNING = (
     Bug(
         "another value is published than the one that was chosen",
         _coordinator(
-            "                step.broadcast(self._node.others, Commit(message.key, decree))\n",
+            "                step.broadcast("
+            "self._node.others, told or Commit(message.key, decree))\n",
             "                if attempt.claims:\n"
             "                    own = attempt.claims[-1].claim\n"
             "                    decree = Decree.of(own, decree.ballot, decree.time_ms)\n"
@@ -149,7 +150,9 @@ LEARNING = (
     Bug(
         "a chosen decree is not sent to the others",
         _coordinator(
-            "                step.broadcast(self._node.others, Commit(message.key, decree))\n", ""
+            "                step.broadcast("
+            "self._node.others, told or Commit(message.key, decree))\n",
+            "",
         ),
         _STATES,
         # in a storm, feeds make up for it

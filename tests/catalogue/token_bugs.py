@@ -62,9 +62,9 @@ _OF_TOKENS = (
     _bug(
         "a connection outlives its token",
         _SHOWN,
-        "registry.server.obeying",
-        "        self._clients.end_without_tokens()\n",
-        "",
+        "registry.server.admitted",
+        "if not reason and self._is_gone(connection.identity):",
+        "if False:",
     ),
     _bug(
         "an old token has the rights of another one with its name",

@@ -1,6 +1,7 @@
 """What a policy allows: S07, S08, S12, S13 and S19, against a model that reads the document naively."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +10,16 @@ from hypothesis import strategies as st
 
 from decreed.registry.identity import ANONYMOUS, Identity
 from decreed.registry.policy.document import CutOff, Right
-from decreed.registry.policy.rights import CLUSTER, Allowed, Denial, Readable, Rights, Verdict
+from decreed.registry.policy.rights import (
+    CLUSTER,
+    Allowed,
+    Denial,
+    Prefixes,
+    Readable,
+    Rights,
+    Verdict,
+)
+from decreed.registry.types import Key
 
 from .samples import (
     ALICE,
@@ -128,7 +138,7 @@ def test_s64_grants_below_a_prefix_stand_in_the_order_of_keys() -> None:
     rights = Rights(read(changed(roles=roles, members=members)))
     assert rights.readable(BOB, "", 0) == Readable(("p", "p-x", "p0", "q"))
     assert rights.readable(BOB, "q", 0) == Readable()
-    assert rights.readable(BOB, "$locks", 0) == Readable(("$locks/a",))
+    assert rights.readable(BOB, "$locks", 0) == Readable(Prefixes(("$locks/a",)))
     assert rights.readable(BOB, "other", 0) == Denial(Right.READ, "other")
 
 
@@ -290,3 +300,26 @@ def test_s07_a_later_token_of_the_same_name_gives_the_earlier_one_nothing() -> N
         shown = Identity("token", "ci", digest=digest)
         verdict = rights.may(shown, Right.CLAIM, "prod/app/x", BEFORE_MS)
         assert isinstance(verdict, Allowed) == allowed
+
+
+class Untouched(Prefixes):
+    """Prefixes that may be looked up, and not gone through."""
+
+    def __contains__(self, _: object) -> bool:
+        raise AssertionError("they are gone through one by one")
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("they are gone through one by one")
+
+
+@given(st.sets(PATHS | st.just("")), KEYS)
+def test_s12_a_key_is_looked_up_among_prefixes_by_its_segments(found: set[str], key: str) -> None:
+    path = key.partition("@")[0]
+    covered = any(path == each or path.startswith(each + "/") for each in found if each)
+    covered = covered or ("" in found and not path.startswith("$"))
+    assert Prefixes(sorted(found)).cover(Key(key)) == covered
+
+
+def test_prefixes_are_not_gone_through_for_each_key() -> None:
+    many = Untouched([f"r{number}" for number in range(10_000)])
+    assert many.cover(Key("r77/a/b@3")) and not many.cover(Key("r/a"))

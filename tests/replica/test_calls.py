@@ -55,9 +55,9 @@ def test_names_are_not_checked_again_within_the_core() -> None:
 
 MOST_WITHOUT_A_POLICY = 9
 """More calls than where none is obeyed; five of them are the one look at the confirmation in a turn."""
-MOST_WITH_A_POLICY = 34
-"""Its right to claim is asked twice: before its records are loaded (S60), and in its step. The right to
-read what a lost claim finds is asked once."""
+MOST_WITH_A_POLICY = 24
+"""Its right to claim is asked once, before its records are loaded (S60), and that holds in its step; so
+is the right to read what a lost claim finds."""
 ROLES = 100
 
 

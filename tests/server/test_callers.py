@@ -369,6 +369,13 @@ def test_large_values_rest_in_proportion_to_what_they_took() -> None:
     assert door.callers.has_room(alice, MIB), "a hundredth of that was as soon over"
 
 
+def test_two_nodes_rarely_work_at_once_for_the_large_values_of_one_caller() -> None:
+    at_work, nodes = 1 / (1 + REST), 3
+    alone = nodes * at_work * (1 - at_work) ** (nodes - 1)
+    idle = (1 - at_work) ** nodes
+    assert 1 - alone - idle < 0.01, "beyond the 99th percentile of who is there too"
+
+
 @pytest.mark.trio
 async def test_a_wait_for_ones_turn_ends_with_an_answer_and_by_itself(
     autojump_clock: trio.testing.MockClock,

@@ -57,7 +57,7 @@ async def test_a_message_that_a_full_queue_to_a_peer_drops_is_sent_again(
         with trio.fail_after(PATIENCE_S):
             assert isinstance(await client.ask(large(1)), Decreed)
             await has_learned(cluster, "n2", 1)
-    assert len(dropped) >= 2, "the accept and the commit"
+    assert dropped, "the accept; the commit does not have the value"
 
 
 async def test_a_node_catches_up_with_more_megabytes_than_a_queue_holds() -> None:

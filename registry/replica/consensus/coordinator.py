@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ...keys import RESERVED
 from ...paxos import proposer
 from ...paxos.instance import Instance
-from ...paxos.messages import Accepted, AcceptedMany, Commit, Nack, Promise
+from ...paxos.messages import Accepted, AcceptedMany, Commit, CommitMany, Nack, Promise
 from ...paxos.proposer import (
     Chosen,
     NothingToPropose,
@@ -125,7 +125,9 @@ class Coordinator:
                 attempt.state = state
             case Chosen(decree):
                 step.counted.add(message.key)
-                step.broadcast(self._node.others, Commit(message.key, decree))
+                large = len(decree.value) > LIGHT_BYTES  # who has accepted it here needs no copy
+                told = CommitMany(attempt.state.ballot, (decree.key,)) if large else None
+                step.broadcast(self._node.others, told or Commit(message.key, decree))
                 self._learn(step, (decree,))
 
     def on_accepted_many(self, step: StepBuilder, sender: NodeId, message: AcceptedMany) -> None:
@@ -142,8 +144,7 @@ class Coordinator:
         attempt = self._attempts.get(message.key)
         if attempt is None or not isinstance(attempt.state, Preparing | Proposing):
             return
-        state = proposer.on_nack(attempt.state, message)
-        match state:
+        match state := proposer.on_nack(attempt.state, message):
             case Preempted():
                 self._pause(step, attempt, state.promised)
             case NotPromised():

@@ -70,6 +70,14 @@ class Policies:
         return self.policy if self._enforces else None
 
     @property
+    def refuses_certificates(self) -> bool:
+        """S36: whether it refuses some by their marks, which connections have and requests have not.
+
+        So what clients ask for behind such a policy in its step waits until their connections are cut.
+        """
+        return self.policy is not None and any(":" in each for each in self.policy.refused)
+
+    @property
     def fault(self) -> str:
         """Why the newest policy is not obeyed; empty if it is."""
         return self._unreadable

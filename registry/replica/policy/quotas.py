@@ -6,8 +6,8 @@ record no name. Terms of locks do not count: nobody can have a quota on what beg
 are forgotten again.
 
 Nothing of this is on the disk. A prefix is counted when a policy names it, and at each start: the node
-reads what it has below the prefix, some hundred keys at a time with pauses, and adds what it learns
-meanwhile. So a node with quotas on prefixes of a million keys counts for about a minute after a start.
+reads what it has below the prefix, a thousand keys at a time with pauses, and adds what it learns
+meanwhile. With quotas on prefixes of a million keys that goes on for about ten seconds.
 
 Invariants kept here:
 
@@ -39,10 +39,12 @@ from ..step.node import Node
 from ..step.step_builder import StepBuilder
 from ..step.tokens import ReadDone
 
-PAGE_KEYS = 256
+PAGE_KEYS = 1_024
+"""Each page costs a turn and a thread some of their time, so a page of a few keys is slow."""
 PAGE_BYTES = 1 << 20
-PAUSE_MS = 10
-"""Between two pages, so that counting takes a part of the node alone."""
+MIN_PAUSE_MS = 1.0
+"""Between two pages. The pause is as long as the last page took, so that counting takes half of an idle
+node's time, and less of a busy one's, where pages take longer."""
 DAMAGED_PAUSE_MS = 60_000
 """Before what could not be read is read again; a scrub may have mended it."""
 
@@ -123,6 +125,7 @@ class Quotas:
         self._to_read: deque[str] = deque()
         self._reads: str | None = None
         self._pausing: int | None = None
+        self._asked_ms = 0.0
         self._policy = 0
 
     def obey(self, step: StepBuilder, quotas: Sequence[Quota], policy: int) -> None:
@@ -184,6 +187,7 @@ class Quotas:
         if self._to_read:
             count = self.counts[self._to_read[0]]
             self._reads, count.is_read = count.prefix, True
+            self._asked_ms = step.now_ms
             token = self._node.tokens.read(self)
             step.read(ReadScan(token, count.prefix, count.after, PAGE_KEYS, PAGE_BYTES))
 
@@ -198,7 +202,7 @@ class Quotas:
         count = self._take()
         if count is not None:
             count.read(done.page.instances, complete=done.page.complete)
-        self._pause(step, PAUSE_MS)
+        self._pause(step, max(MIN_PAUSE_MS, step.now_ms - self._asked_ms))
 
     def on_read_failed(self, step: StepBuilder, token: int, message: str) -> None:
         """Read the others first, and this prefix again later; until then its count is too low."""

@@ -6,15 +6,16 @@ between the two. Without a policy it says at once that all may be read.
 
 from collections.abc import Callable
 
-from ...keys import prefixes
 from ...policy.needs import FOR_ADMINISTRATORS
-from ...policy.rights import Readable, Rights
+from ...policy.rights import Prefixes, Readable, Rights
 from ...types import Key
 from .pending import PendingRequest
 from .step_builder import StepBuilder
 
-Within = tuple[str, ...] | None
+Within = Prefixes | None
 """What may be read of a prefix: None for all of it, otherwise these prefixes below it, perhaps none."""
+
+_NOTHING = Prefixes()
 
 
 class ReadRights:
@@ -36,9 +37,9 @@ class ReadRights:
         if rights is None or prefix in FOR_ADMINISTRATORS:
             return None
         found = rights.readable(pending.identity, prefix, step.moment.wall_ms)
-        return found.within if isinstance(found, Readable) else ()
+        return found.within if isinstance(found, Readable) else _NOTHING
 
 
 def is_within(within: Within, key: Key) -> bool:
     """Whether a key that is under a prefix may be read."""
-    return within is None or any(map(within.__contains__, prefixes(key)))
+    return within is None or within.cover(key)

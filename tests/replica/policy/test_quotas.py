@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from decreed.registry.disk import ScanPage
 from decreed.registry.errors import OverQuota, error_kind
 from decreed.registry.identity import ANONYMOUS, Identity
 from decreed.registry.keys import home, sort_key
@@ -14,6 +15,7 @@ from decreed.registry.paxos.instance import Instance
 from decreed.registry.paxos.messages import Commit
 from decreed.registry.replica.policy import quotas as module
 from decreed.registry.replica.policy.quotas import PrefixCount
+from decreed.registry.replica.step.disk_reads import ScanDone
 from decreed.registry.replica.step.events import FromPeer
 from decreed.registry.types import Ballot, Claim, Decree, Key, Process
 from decreed.registry.wire.requests import (
@@ -252,6 +254,18 @@ def test_a_restart_counts_again_in_pages(monkeypatch: pytest.MonkeyPatch) -> Non
     [use] = world.replica(N1).parts.quotas.uses(BOB)
     assert use == QuotaUse("app", "client/bob", 9, 9, 9, None, False)
     assert is_over(freeze(world, BOB, "app/more", node=N1))
+
+
+def test_the_pause_after_a_page_is_as_long_as_the_page_took() -> None:
+    world = world_with()
+    quotas, step = world.replica(N1).parts.quotas, world.builder()
+    quotas.obey(step, read(with_quotas({"on": "app", "of": "client/bob", "keys": 9})).quotas, 2)
+    (asked,) = step.finish().reads
+    world.run(40)
+    later = world.builder()
+    quotas.on_read(later, ScanDone(asked.token, ScanPage((), complete=False)))
+    (timer,) = later.finish().timers
+    assert timer.delay_ms == later.now_ms - step.now_ms >= 40
 
 
 def test_one_page_is_read_at_a_time_of_the_empty_prefix_too() -> None:
