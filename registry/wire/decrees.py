@@ -13,7 +13,7 @@ from functools import lru_cache
 from cbor2 import dumps
 from msgspec.structs import astuple
 
-from ..paxos.messages import AcceptMany
+from ..paxos.messages import Accepted, AcceptMany, Commit
 from ..types import Ballot, Decree, Value
 from .codec import array_header, encode
 from .requests import Decreed
@@ -32,6 +32,10 @@ def encode_message(message: Value) -> bytes:
         case AcceptMany():
             head = _ACCEPT_MANY + _ballot(message.ballot) + dumps(message.number)
             return head + _each(message.decrees)
+        case Accepted():
+            return _ACCEPTED + dumps(message.key) + _ballot(message.ballot)
+        case Commit():
+            return _COMMIT + dumps(message.key) + encode_decree(message.decree)
         case _:
             return encode(message)
 
@@ -78,3 +82,5 @@ def _start(kind: type[Value]) -> bytes:
 
 _DECREED = _start(Decreed)
 _ACCEPT_MANY = _start(AcceptMany)
+_ACCEPTED = _start(Accepted)
+_COMMIT = _start(Commit)
