@@ -19,7 +19,7 @@ from ..errors import ProtocolError
 from ..identity import ANONYMOUS, Identity
 from ..tls.session import Session
 from ..tls.subject import Certificate
-from ..wire.codec import decode_batch, encode
+from ..wire.codec import BatchDecoder, decode_batch, encode
 from ..wire.frames import FrameCutter, pack
 from .incoming import LARGE_FRAME_BYTES, Frame, Incoming
 from .secured import Secured
@@ -89,6 +89,7 @@ class Connection:
         self._scope = trio.CancelScope()
         self._asked_at = inf
         self._cutter = FrameCutter(GREETING_BYTES)
+        self._decoder = BatchDecoder()
         self._max_frame_bytes = max_frame_bytes
         self._waiting: deque[bytes] = deque()
         self._rest: Sequence[Any] = ()
@@ -372,7 +373,7 @@ class Connection:
         if self._rest:
             self._rest = taker.take(self._rest)
         while self._waiting and not self._rest:
-            self._rest = taker.take(decode_batch(self._waiting.popleft(), kind))
+            self._rest = taker.take(self._decoder.decode(self._waiting.popleft(), kind))
         return bool(self._rest)
 
     async def _receive(self) -> bytes:

@@ -7,7 +7,7 @@ from ..locks.terms import TERMS
 from ..paxos.messages import Commit, CommitMany
 from ..wire.peers import PeerMessage
 
-DEFERRABLE_MS = {Commit: 1.0, CommitMany: 10.0}
+DEFERRABLE_MS: dict[type[PeerMessage], float] = {Commit: 1.0, CommitMany: 10.0}
 """Commits are not urgent: they leave with the next urgent message to that peer, or after so long; a
 batch is followed by another."""
 

@@ -79,7 +79,7 @@ class Inbox:
 
     def __bool__(self) -> bool:
         """Whether anything calls for a turn."""
-        return self._calls or bool(self._bulk)
+        return self._calls or self._bulk_room.count > 0
 
     def put_patient(self, event: Event, weight: int) -> None:
         """Append an event of a peer that goes with the next turn.
@@ -183,7 +183,7 @@ class Inbox:
             patient: whether bulk may wait for others; it may at a node that votes.
         """
         self._took_bulk = False
-        if not self._bulk or self._is_first:
+        if not self._bulk_room.count or self._is_first:
             return []
         if patient:
             taken = self._bulk.take(now_ms, busy=busy or bool(self._asked or self._others))
@@ -197,6 +197,11 @@ class Inbox:
         if taken and self._crowd:
             self._crowd.unpark_all()
         return taken
+
+    @property
+    def has_bulk(self) -> bool:
+        """Whether anything waits for others, or the last turn was for it."""
+        return self._took_bulk or self._bulk_room.count > 0
 
     def turn_used(self, cpu_ms: float) -> None:
         """Share the processor between bulk and others, by what the last turn used of it."""

@@ -171,26 +171,38 @@ class NodeLoop:
             self._carry_out(self._replica.start(self._moment()))
             while True:
                 events = await self._gather()
-                began_ms, began_s = self.now_ms(), time.thread_time()
-                self._turn(events)
-                self._inbox.turn_used((time.thread_time() - began_s) * 1e3)
-                if self._inbox.took_many:
-                    self._inbox.turn_took(self.now_ms() - began_ms)
+                if events and (self._inbox.took_many or self._inbox.has_bulk):
+                    self._measured_turn(events)
+                else:
+                    self._turn(events)
+
+    def _measured_turn(self, events: list[Event]) -> None:
+        """A turn whose time or processor time counts for the next ones."""
+        began_ms, began_s = self.now_ms(), time.thread_time()
+        self._turn(events)
+        self._inbox.turn_used((time.thread_time() - began_s) * 1e3)
+        if self._inbox.took_many:
+            self._inbox.turn_took(self.now_ms() - began_ms)
 
     async def _gather(self) -> list[Event]:
         """Wait until there is something to do, and take it."""
         await self._let_others_run()
         self._sockets.read()
-        if not self._inbox and self.now_ms() < min(self._own_ms, self._patient_ms):
+        if not self._inbox and not self._is_due(min(self._own_ms, self._patient_ms)):
             return []  # nothing calls for a turn, but perhaps a timer or a chore
-        replica, patient = self._replica, self._replica.node.voting
-        bulk = self._inbox.take_bulk(self.now_ms(), busy=bool(self._own), patient=patient)
-        if bulk and patient:
-            return bulk
+        bulk: list[Event] = []
+        if self._inbox.has_bulk:
+            patient = self._replica.node.voting
+            bulk = self._inbox.take_bulk(self.now_ms(), busy=bool(self._own), patient=patient)
+            if bulk and patient:
+                return bulk
         own, self._own = self._own, []
         self._own_ms = self._patient_ms = math.inf
-        most_asked = max(MIN_ASKED, MAX_READS - replica.reads_under_way)
+        most_asked = max(MIN_ASKED, MAX_READS - self._replica.reads_under_way)
         return self._inbox.take(most_asked) + own + bulk
+
+    def _is_due(self, due_ms: float) -> bool:
+        return due_ms < math.inf and self.now_ms() >= due_ms
 
     async def _let_others_run(self) -> None:
         """Sleep if idle. Under load, yield at most every `ALONE_MS`: a checkpoint is expensive."""
@@ -272,15 +284,17 @@ class NodeLoop:
     def _carry_out(self, effects: Effects) -> None:
         """See `Effects` for the order; it is the contract."""
         # timers run from the step that set them: a slow disk must not put deadlines off
-        now_ms = self.now_ms()
-        self._say(effects)
+        now_ms = self.now_ms() if effects.timers else 0.0
+        if effects.notices or effects.alarms:
+            self._say(effects)
         for event in effects.again:
             if type(event) is FromClient:
                 self.post(event)  # first, since a message may say whose requests are to be dropped
         if effects.audit:
             self.audit(effects.audit)
-        self._send(effects.at_once)
-        if self._write(effects):
+        if effects.at_once:
+            self._send(effects.at_once)
+        if self._write(effects) and effects.after:
             self._send(effects.after)
         for read in effects.reads:
             self._readers.add(read)

@@ -72,8 +72,30 @@ def decode_batch(data: bytes, kind: Any) -> Sequence[Any]:
     Raises:
         ProtocolError: if the payload is not a list of such messages.
     """
-    messages: Sequence[Any] = _convert([_loads(data)], _batch_of(kind)).messages
-    return messages
+    return BatchDecoder().decode(data, kind)
+
+
+class BatchDecoder:
+    """Decodes the frames of one connection: making a decoder takes as long as a short frame.
+
+    A frame with a fault ends its connection. So nothing that it leaves behind meets another frame.
+    """
+
+    def __init__(self) -> None:
+        self._cbor: cbor2.CBORDecoder | None = None
+
+    def decode(self, data: bytes, kind: Any) -> Sequence[Any]:
+        """As `decode_batch`."""
+        cbor, stream = self._cbor, BytesIO(data)
+        if cbor is None:
+            cbor = _decoder(stream)
+        else:
+            cbor.fp = stream
+        self._cbor = None  # unless all goes well
+        plain = _loaded(cbor, stream, data)
+        self._cbor = cbor
+        messages: Sequence[Any] = _convert([plain], _batch_of(kind)).messages
+        return messages
 
 
 @lru_cache
@@ -85,7 +107,11 @@ def _batch_of(kind: Any) -> Any:
 
 def _loads(data: bytes) -> object:
     stream = BytesIO(data)
-    decoder = cbor2.CBORDecoder(
+    return _loaded(_decoder(stream), stream, data)
+
+
+def _decoder(stream: BytesIO) -> cbor2.CBORDecoder:
+    return cbor2.CBORDecoder(
         stream,
         max_depth=MAX_DEPTH,
         allow_indefinite=False,
@@ -93,6 +119,9 @@ def _loads(data: bytes) -> object:
         tag_hook=_no_tag,
         semantic_decoders=_NO_TAGS,
     )
+
+
+def _loaded(decoder: cbor2.CBORDecoder, stream: BytesIO, data: bytes) -> object:
     try:
         value: object = decoder.decode()
     except (cbor2.CBORError, UnicodeError) as error:

@@ -13,7 +13,7 @@ from cbor2 import dumps
 from msgspec.structs import astuple
 
 from ..paxos.decrees import Decrees
-from ..paxos.messages import AcceptMany
+from ..paxos.messages import Accepted, AcceptMany, Commit
 from ..types import Ballot, Decree, Value
 from .codec import array_header, encode
 from .requests import Decreed, Undecided
@@ -34,6 +34,10 @@ def encode_message(message: Value) -> bytes:
         case AcceptMany():
             head = _ACCEPT_MANY + _ballot(message.ballot) + dumps(message.number)
             return head + dumps(Decrees.of(message.decrees).packed)
+        case Accepted():
+            return _ACCEPTED + dumps(message.key) + _ballot(message.ballot)
+        case Commit():
+            return _COMMIT + dumps(message.key) + encode_decree(message.decree)
         case _:
             return encode(message)
 
@@ -77,3 +81,5 @@ def _start(kind: type[Value]) -> bytes:
 _DECREED = _start(Decreed)
 _UNDECIDED = _start(Undecided)
 _ACCEPT_MANY = _start(AcceptMany)
+_ACCEPTED = _start(Accepted)
+_COMMIT = _start(Commit)

@@ -65,6 +65,8 @@ class FrameCutter:
             ProtocolError: if a length is over the limit.
         """
         if not self._buffer:
+            if len(data) > HEADER_BYTES and self._end(data, 0) == len(data):
+                return [data[HEADER_BYTES:]]  # one frame and no more, as most often
             return self._cut(data)
         self._buffer += data
         if self._end(self._buffer, 0) > len(self._buffer):

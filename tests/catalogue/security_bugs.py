@@ -18,8 +18,8 @@ TOLD = (
         _AUDIT,
         "registry.server.node_loop",
         "        if effects.audit:\n            self.audit(effects.audit)\n"
-        "        self._send(effects.at_once)\n",
-        "        self._send(effects.at_once)\n"
+        "        if effects.at_once:\n            self._send(effects.at_once)\n",
+        "        if effects.at_once:\n            self._send(effects.at_once)\n"
         "        if effects.audit:\n            self.audit(effects.audit)\n",
     ),
     _bug(
