@@ -4,24 +4,24 @@ The processor time of a claim comes from the first conditions alone, in each rou
 formula predicts before anything is seen there.
 """
 
-import json
 import os
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 from typing import NamedTuple
 
 from decreed.cli.bench.formula import Conditions, claims_per_s, cpu_s
 from decreed.cli.bench.processor import usable_cores
 
+from ..bare_disk import BareDisk
 from ..bench import Bench
 from ..load import Load, Outcome
 from ..measure import busy_seconds, cpu_seconds
 from ..plots import prediction
 from ..report import P50_MS, P99_MS, PER_S, SERVER_CPU, Column
 from ..results import lines
-from ..systems.cluster import NotReady, running
+from ..systems.cluster import running
 from ..systems.conditions import ConditionedSystem, build_shim
 from .in_turn import WARM_UP_S, rotated
 from .suite import Suite
@@ -29,6 +29,8 @@ from .suite import Suite
 NAME = "formula"
 OUTSTANDING = (1, 16, 64, 256)
 WITHIN = 0.3
+EVERY_S = 0.02
+"""How often a bare sync is made beside a load."""
 PREDICTED = Column("predicted_per_s", "predicted")
 FIT = Column("fit", "seen ÷ predicted")
 SYNC = Column("sync_ms", "sync ms")
@@ -53,9 +55,16 @@ class Machine(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """One load under one of the conditions, and how many cores other work used meanwhile."""
+    """One load under one of the conditions.
+
+    Args:
+        outcome: what it did.
+        sync_ms: how long a sync took meanwhile: the median of bare ones beside it, and the delay.
+        others: how many cores other work used meanwhile.
+    """
 
     outcome: Outcome
+    sync_ms: float
     others: float
 
 
@@ -76,12 +85,11 @@ def run(bench: Bench) -> None:
         with running([*clusters.values()]):
             for cluster in clusters.values():
                 bench.warm_up(cluster)
-            syncs = {machine: sync_ms(cluster) for machine, cluster in clusters.items()}
             for repeat in range(bench.settings.repeats):
                 for outstanding in OUTSTANDING:
                     load = replace(bench.timed(Load(outstanding=outstanding)), warm_up=WARM_UP_S)
                     seen = _round(bench, clusters, load, repeat)
-                    for machine, figures in compared(seen, syncs, load).items():
+                    for machine, figures in compared(seen, load).items():
                         work = f"claim, {outstanding} outstanding, {machine}"
                         bench.record(NAME, work, clusters[machine], figures, repeat=repeat)
         bench.say(verdict(bench))
@@ -94,21 +102,6 @@ def _cluster(bench: Bench, machine: Machine) -> ConditionedSystem:
     return ConditionedSystem(folder, cores=cores, delay_ms=machine.delay_ms, shim=shim)
 
 
-def sync_ms(cluster: ConditionedSystem) -> float:
-    """How long a sync takes on the cluster's disk, as ``decreed bench`` measures it: the median.
-
-    Raises:
-        NotReady: if it cannot be measured.
-    """
-    command = [cluster.python, "-m", "decreed", "bench", "--disk", ".", "--disk-only", "--json"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=cluster.folder, env=cluster.environment()
-    )
-    if done.returncode:
-        raise NotReady(f"the disk was not measured: {done.stderr[-500:]}")
-    return float(json.loads(done.stdout)["disk"]["p50_ms"])
-
-
 def _round(
     bench: Bench, clusters: Mapping[Machine, ConditionedSystem], load: Load, repeat: int
 ) -> dict[Machine, Seen]:
@@ -116,9 +109,14 @@ def _round(
     for machine in rotated([*clusters], repeat):
         cluster = clusters[machine]
         began, before, own = time.monotonic(), busy_seconds(), _cpu_of(cluster)
-        outcome = bench.load(cluster, load)
+        disk = BareDisk(cluster.folder, EVERY_S)
+        try:
+            outcome = bench.load(cluster, load)
+        finally:
+            bare_ms = [sync.ms for sync in disk.end()]
         others = busy_seconds() - before - (_cpu_of(cluster) - own) - outcome["client_cpu_s"]
-        seen[machine] = Seen(outcome, max(0.0, others) / (time.monotonic() - began))
+        share = max(0.0, others) / (time.monotonic() - began)
+        seen[machine] = Seen(outcome, median(bare_ms) + machine.delay_ms, share)
     return seen
 
 
@@ -126,22 +124,18 @@ def _cpu_of(cluster: ConditionedSystem) -> float:
     return sum(map(cpu_seconds, cluster.pids))
 
 
-def compared(
-    seen: Mapping[Machine, Seen], syncs: Mapping[Machine, float], load: Load, nodes: int = 3
-) -> dict[Machine, Outcome]:
+def compared(seen: Mapping[Machine, Seen], load: Load, nodes: int = 3) -> dict[Machine, Outcome]:
     """What was seen in one round, with what the formula says.
 
     Args:
         seen: under each of the conditions.
-        syncs: how long a sync takes there, in milliseconds.
         load: what was asked.
         nodes: of each cluster.
     """
     base = machines()[0]
     cpu_us = seen[base].outcome["server_cpu_us"]
     found: dict[Machine, Outcome] = {}
-    for machine, (outcome, others) in seen.items():
-        sync = syncs[machine]
+    for machine, (outcome, sync, others) in seen.items():
         at = Conditions(nodes, machine.cores, sync, cpu_us, load.outstanding)
         took_s = load.outstanding / outcome["per_s"]
         busy_s = cpu_s(replace(at, cpu_us=outcome["server_cpu_us"]))

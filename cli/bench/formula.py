@@ -20,7 +20,7 @@ from math import exp, log
 
 MORE_SYNCS = 0.85
 """By how much k grows with each further home at work; measured with syncs that were delayed."""
-CLAIMS_PER_CORE = 16
+CLAIMS_PER_CORE = 32
 """How many claims in flight keep one more core at work."""
 REFERENCE_CPU_US: Mapping[int, float] = {1: 1_900, 16: 370, 64: 160, 256: 105}
 """Processor time of a claim by the number in flight, on the machine of docs/performance.md."""

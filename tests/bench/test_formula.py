@@ -32,14 +32,13 @@ def test_the_first_conditions_give_the_processor_time_and_the_others_are_predict
 ) -> None:
     monkeypatch.setattr(formula, "machines", lambda: [TWO, ONE, SLOW])
     seen = {
-        TWO: Seen(outcome(10_000, 150), 0.1),
-        ONE: Seen(outcome(5_000, 180), 0.2),
-        SLOW: Seen(outcome(2_000, 200), 0.3),
+        TWO: Seen(outcome(10_000, 150), 0.2, 0.1),
+        ONE: Seen(outcome(5_000, 180), 0.3, 0.2),
+        SLOW: Seen(outcome(2_000, 200), 8.0, 0.3),
     }
-    syncs = {TWO: 0.2, ONE: 0.2, SLOW: 8.0}
-    found = compared(seen, syncs, Load(outstanding=64))
+    found = compared(seen, Load(outstanding=64))
     for machine, figures in found.items():
-        predicted = claims_per_s(Conditions(3, machine.cores, syncs[machine], 150, 64))
+        predicted = claims_per_s(Conditions(3, machine.cores, seen[machine].sync_ms, 150, 64))
         assert figures["predicted_per_s"] == predicted
         assert figures["fit"] == seen[machine].outcome["per_s"] / predicted
     # 64 of 2,000 a second take 32 ms, of which two cores work 6.4 ms: 3.2 syncs of 8 ms are left
