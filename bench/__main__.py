@@ -19,8 +19,10 @@ from .suites import (
     catchup,
     claims,
     cold,
+    crosscheck,
     epochs,
     failover,
+    formula,
     growing,
     growth,
     lists,
@@ -33,9 +35,9 @@ from .suites import (
     sizes,
     snapshot,
     soak,
+    speed,
 )
 from .suites.suite import Suite
-from .systems.build import BuildBefore
 from .systems.cluster import Cluster
 from .systems.decreed import DecreedSystem
 from .systems.etcd import Etcd
@@ -62,6 +64,9 @@ _MODULES = (
     growing,
     snapshot,
     epochs,
+    speed,
+    formula,
+    crosscheck,
     secured,
     abuse,
     soak,
@@ -89,9 +94,15 @@ Repeats = Annotated[int | None, typer.Option(min=1, help="Runs of each work on e
 Seconds = Annotated[float | None, typer.Option(min=0.1, help="Measured in each run.")]
 Keys = Annotated[int | None, typer.Option(min=1000, help="Keys for memory and growth.")]
 Minutes = Annotated[float, typer.Option(min=0.1, help="How long the soak is.")]
+Rate = Annotated[
+    float, typer.Option(min=0.0, help="Claims a second of the soak; half of the peak.")
+]
+Kills = Annotated[int, typer.Option(min=0, help="How many nodes are killed during the soak.")]
 Before = Annotated[
-    Path | None,
-    typer.Option(help="A checkout of the build that the suite 'epochs' compares with."),
+    list[Path] | None,
+    typer.Option(
+        help="A checkout of another build, for the suites 'speed' (which takes several) and 'epochs'."
+    ),
 ]
 Attackers = Annotated[
     str | None,
@@ -113,12 +124,13 @@ def main(
     python: Python = PYTHON,
     before: Before = None,
     attackers: Attackers = None,
+    rate: Rate = 0.0,
+    kills: Kills = 0,
 ) -> None:
     """Measure decreed and its peers, side by side, on this machine."""
     signal.signal(signal.SIGTERM, _end)
     console = Console(width=None if sys.stdout.isatty() else 180)
     DecreedSystem.python = str(python.absolute())
-    BuildBefore.checkout = before.absolute() if before is not None else None
     chosen = [_known(name, SUITES, "suite") for name in suites or SUITES]
     systems = _systems((peers or (FEW if short else EVERYBODY)).split(","), console)
     _say_what_is_missing(console)
@@ -135,6 +147,9 @@ def main(
         out=out.absolute(),
         scratch=out.absolute() / "scratch",
         attackers=tuple(attackers.split(",")) if attackers else (),
+        rate=rate,
+        kills=kills,
+        before=tuple(path.absolute() for path in before or ()),
     )
     failures = _measure(chosen, settings, systems, console)
     raise typer.Exit(1 if failures else 0)

@@ -32,6 +32,9 @@ class Settings:
         seconds: measured in each run.
         keys: how many keys the suites about memory and growth write.
         minutes: how long the soak is.
+        rate: claims a second of the soak; 0 for half of the peak.
+        kills: how many nodes are killed during the soak, one after the other.
+        before: checkouts of other builds of decreed to compare with.
         out: where tables, JSON and plots go.
         scratch: where clusters keep their data; on a real disk.
         attackers: those of the suite about abuse; all if there are none.
@@ -45,6 +48,9 @@ class Settings:
     out: Path
     scratch: Path
     attackers: tuple[str, ...] = ()
+    rate: float = 0.0
+    kills: int = 0
+    before: tuple[Path, ...] = ()
 
     @property
     def warm_up(self) -> float:
@@ -188,7 +194,7 @@ class Bench:
         """Whether a load generator can do `load` on this system."""
         if isinstance(cluster, PySyncObj):
             return load.op in ("claim", "lock") and load.batch == 1
-        return self.generator is not None and (load.batch == 1 or cluster.name == OURS)
+        return self.generator is not None and (load.batch == 1 or cluster.protocol == OURS)
 
     @contextmanager
     def attempt(self, what: str) -> Generator[None]:

@@ -21,7 +21,8 @@ class Load:
     """The operations of a load.
 
     Args:
-        op: claim, read, stale-read, sync-read, contend, watch or lock; list, only by the library.
+        op: claim, read, stale-read, sync-read, contend, watch or lock; put, only of etcd; list, only
+            by the library.
         outstanding: operations under way at a time.
         clients: how many clients they are divided among; 0 for the default of the system.
         batch: keys in one operation.
@@ -37,6 +38,8 @@ class Load:
         eager: whether to begin before all nodes can be reached; implies `robust`.
         series_ms: length of the cells of a series over time; 0 for no series.
         nodes: the nodes to use; empty for all.
+        home: the node of decreed that is to be the home of all keys; empty if they are spread.
+        key_size: bytes of a key that is put, at least.
     """
 
     op: str = "claim"
@@ -56,6 +59,8 @@ class Load:
     eager: bool = False
     series_ms: float = 0.0
     nodes: tuple[int, ...] = ()
+    home: str = ""
+    key_size: int = 0
 
 
 class LoadGenerator:
@@ -156,7 +161,11 @@ def options(cluster: Cluster, load: Load) -> Sequence[str]:
         "rate": load.rate,
         "patience": load.patience,
         "series-ms": load.series_ms,
+        "key-size": load.key_size,
         **cluster.tls_options(),
+        **cluster.wire_options(),
     }
+    if load.home:
+        values["home"] = load.home
     flags = [f"--{name}" for name in ("robust", "eager") if getattr(load, name)]
     return [word for name, value in values.items() for word in (f"--{name}", str(value))] + flags

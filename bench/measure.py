@@ -58,6 +58,13 @@ def waited_seconds(pid: int) -> float:
         return 0.0
 
 
+def busy_seconds() -> float:
+    """The processor time of everything on this machine, all cores together, and what a host stole."""
+    first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+    user, nice, system, _, _, irq, softirq, steal = map(int, first.split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / _TICKS
+
+
 def memory_mb(pid: int) -> float:
     """Resident memory in megabytes (10^6 bytes); 0 if there is no such process."""
     try:

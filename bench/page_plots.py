@@ -5,7 +5,7 @@ and changes only when the table does. Colours follow the reader's choice of a li
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,10 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 FOLDER = ROOT / "docs" / "plots"
-SYSTEMS = ("decreed", "ZooKeeper", "etcd")
+SYSTEMS: Mapping[str, str] = {"decreed": "decreed", "ZooKeeper": "zookeeper", "etcd": "etcd"}
+"""The columns of most tables, and the style of their bars."""
+FORMULA: Mapping[str, str] = {"seen": "decreed", "predicted": "etcd"}
+"""Those of the table of the formula."""
 
 WIDTH = 640
 BAR, GAP, GROUP_GAP = 20, 4, 16
@@ -45,12 +48,14 @@ class Plot(NamedTuple):
         title: above it, with the unit.
         unit: what follows each figure.
         rows: rows of the table, each with the label of its bars.
+        columns: of the table, with the style of their bars.
     """
 
     name: str
     title: str
     unit: str
     rows: Sequence[tuple[str, str]]
+    columns: Mapping[str, str] = SYSTEMS
 
 
 PLOTS = (
@@ -79,11 +84,24 @@ PLOTS = (
             ("read of a decided key, 64 in flight, Python clients", "Python clients"),
         ],
     ),
+    Plot(
+        "formula",
+        "Claims a second, 64 in flight, seen and predicted",
+        "/s",
+        [
+            ("2 cores, 64 in flight", "2 cores"),
+            ("1 core, 64 in flight", "1 core"),
+            ("2 cores, syncs 2 ms longer, 64 in flight", "2 cores, slow disk"),
+            ("1 core, syncs 2 ms longer, 64 in flight", "1 core, slow disk"),
+            ("2 cores, syncs 8 ms longer, 64 in flight", "2 cores, slower disk"),
+        ],
+        FORMULA,
+    ),
 )
 
 
 def figures(row: str) -> list[str]:
-    """The figures of a row of the page's table, in the order of `SYSTEMS`; empty where it has none."""
+    """The figures of a row of the page's table, in their order; empty where it has none."""
     for line in PAGE.read_text(encoding="utf-8").splitlines():
         name, *cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         if name == row:
@@ -99,32 +117,34 @@ def number(figure: str) -> float:
 def drawn(plot: Plot) -> str:
     """The picture as SVG."""
     groups = [(label, figures(row)) for row, label in plot.rows]
-    largest = max(number(figure) for _, found in groups for figure in found if figure)
+    shown = [figure for _, found in groups for figure in found[: len(plot.columns)] if figure]
+    largest = max(map(number, shown))
     body: list[str] = []
     y = TOP
     for label, found in groups:
-        bars = [(system, figure) for system, figure in zip(SYSTEMS, found, strict=True) if figure]
+        cells = zip(plot.columns.values(), found[: len(plot.columns)], strict=True)
+        bars = [(kind, figure) for kind, figure in cells if figure]
         middle = y + len(bars) * (BAR + GAP) // 2 + 2
         body.append(
             f'  <text x="{LEFT - 12}" y="{middle}" text-anchor="end">{escape(label)}</text>'
         )
-        for system, figure in bars:
+        for kind, figure in bars:
             width = max(2, round((WIDTH - LEFT - RIGHT) * number(figure) / largest))
-            body += _bar(system, figure + plot.unit, y, width)
+            body += _bar(kind, figure + plot.unit, y, width)
             y += BAR + GAP
         y += GROUP_GAP
-    return "\n".join([*_head(plot.title, y - GROUP_GAP + BOTTOM), *body, "</svg>", ""])
+    return "\n".join([*_head(plot, y - GROUP_GAP + BOTTOM), *body, "</svg>", ""])
 
 
-def _bar(system: str, figure: str, y: int, width: int) -> list[str]:
-    kind = system.lower()
+def _bar(kind: str, figure: str, y: int, width: int) -> list[str]:
     return [
         f'  <rect class="{kind}" x="{LEFT}" y="{y}" width="{width}" height="{BAR}" rx="2"/>',
         f'  <text x="{LEFT + width + 6}" y="{y + 15}">{figure}</text>',
     ]
 
 
-def _head(title: str, height: int) -> list[str]:
+def _head(plot: Plot, height: int) -> list[str]:
+    title = plot.title
     size = f'viewBox="0 0 {WIDTH} {height}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title">',
@@ -133,15 +153,15 @@ def _head(title: str, height: int) -> list[str]:
         f'  <rect class="paper" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>',
         f'  <text class="title" x="16" y="26">{escape(title)}</text>',
     ]
-    for place, system in enumerate(SYSTEMS):
-        lines += _legend(system, LEFT + LEGEND * place, height)
+    for place, (column, kind) in enumerate(plot.columns.items()):
+        lines += _legend(column, kind, LEFT + LEGEND * place, height)
     return lines
 
 
-def _legend(system: str, x: int, height: int) -> list[str]:
+def _legend(column: str, kind: str, x: int, height: int) -> list[str]:
     return [
-        f'  <rect class="{system.lower()}" x="{x}" y="{height - 24}" width="10" height="10"/>',
-        f'  <text x="{x + 14}" y="{height - 15}">{system}</text>',
+        f'  <rect class="{kind}" x="{x}" y="{height - 24}" width="10" height="10"/>',
+        f'  <text x="{x + 14}" y="{height - 15}">{column}</text>',
     ]
 
 

@@ -181,6 +181,26 @@ def growth(runs: Sequence[Run], path: Path) -> None:
     draw(path, paint, "Cost of a claim against keys", "keys there", "server CPU, us per claim")
 
 
+def prediction(runs: Sequence[Run], path: Path) -> None:
+    """Claims a second as predicted and as seen; the band is 30 % to either side."""
+
+    def paint(axes: Any) -> None:
+        places: dict[str, list[tuple[float, float]]] = {}
+        for line in lines(runs):
+            predicted, seen = line.median("predicted_per_s"), line.median("per_s")
+            if predicted is not None and seen is not None:
+                machine = line.work.split(", ", 2)[2]
+                places.setdefault(machine, []).append((predicted, seen))
+        ends = [edge(x for found in places.values() for x, _ in found) for edge in (min, max)]
+        axes.plot(ends, ends, color="black", lw=0.8)
+        axes.fill_between(ends, [0.7 * x for x in ends], [1.3 * x for x in ends], alpha=0.15)
+        for machine, found in places.items():
+            axes.plot(*zip(*found, strict=True), "o", label=machine)
+        axes.set(xscale="log", yscale="log")
+
+    draw(path, paint, "Claims a second", "predicted", "seen")
+
+
 def soak(runs: Sequence[Run], path: Path) -> None:
     """Latency and memory over the time of a soak."""
 

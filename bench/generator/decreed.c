@@ -17,6 +17,8 @@ static const u8 SECRET_HASH[32] = {
     0x66, 0x68, 0x7a, 0xad, 0xf8, 0x62, 0xbd, 0x77, 0x6c, 0x8f, 0xc1, 0x8b, 0x8e, 0x9f, 0x8e, 0x20,
     0x08, 0x97, 0x14, 0x85, 0x6e, 0xe2, 0x33, 0xb3, 0x90, 0x2a, 0x59, 0x1d, 0x0d, 0x5f, 0x29, 0x25,
 };
+// Version 1 of the protocol had no secrets of locks.
+static bool has_secrets(void) { return settings.wire > 1; }
 static Buffer position;  // of the watch, as the last page gave it
 
 // ---- CBOR ----
@@ -148,31 +150,31 @@ static void send_lock(Link *link, Op *op) {
     put_int(out, TIMEOUT_MS);
     put_text(out, settings.lock, strlen(settings.lock));
     put8(out, 0xf5);
-    put_array(out, 6);
+    put_array(out, has_secrets() ? 6 : 5);
     put_text(out, CLAIMANT, sizeof CLAIMANT - 1);
     put_bytes(out, id, 16);
     put_int(out, TTL_MS);
-    put_bytes(out, SECRET_HASH, sizeof SECRET_HASH);
+    if (has_secrets()) put_bytes(out, SECRET_HASH, sizeof SECRET_HASH);
     put_text(out, "", 0);
     put_bytes(out, "", 0);
 }
 
 static void send_keep_alive(Link *link, Op *op) {
-    Buffer *out = begin_message(link, op->id, 5, KEEP_ALIVE_REQUEST);
+    Buffer *out = begin_message(link, op->id, has_secrets() ? 5 : 4, KEEP_ALIVE_REQUEST);
     put_int(out, TIMEOUT_MS);
     put_tenure(out, op);
-    put_bytes(out, SECRET, sizeof SECRET);
+    if (has_secrets()) put_bytes(out, SECRET, sizeof SECRET);
 }
 
 static void send_release(Link *link, Op *op) {
-    Buffer *out = begin_message(link, op->id, 6, END_REQUEST);
+    Buffer *out = begin_message(link, op->id, has_secrets() ? 6 : 5, END_REQUEST);
     put_int(out, TIMEOUT_MS);
     put_tenure(out, op);
     put_array(out, 3);
     put_int(out, 1);
     put_text(out, CLAIMANT, sizeof CLAIMANT - 1);
     put_text(out, "", 0);
-    put_bytes(out, SECRET, sizeof SECRET);
+    if (has_secrets()) put_bytes(out, SECRET, sizeof SECRET);
 }
 
 // ---- to whom ----
@@ -212,9 +214,21 @@ static Link *route(const Op *op, const char *path, size_t size, bool *here) {
     return NULL;
 }
 
+// The name of a key; if all keys have one home, with an end by which it has that home.
+static int name_at_home(char *name, u64 key) {
+    int nodes[MAX_ENDPOINTS], size = key_name(name, key), bare = size;
+    for (u32 end = 0; settings.home; end++) {
+        order(name, size, nodes);
+        if (!strcmp(settings.node[nodes[0]], settings.home)) break;
+        if (end > 9999) die("%s is the home of no key", settings.home);
+        size = bare + sprintf(name + bare, "-%u", end);
+    }
+    return size;
+}
+
 static bool send_keyed(Op *op, u64 key, int place) {
     char name[MAX_PATH];
-    int size = key_name(name, key);
+    int size = name_at_home(name, key);
     bool here;
     Link *link = route(op, name, size, &here);
     if (!link) return false;
@@ -350,7 +364,8 @@ static size_t take(Link *link, const u8 *bytes, size_t size) {
 }
 
 static void greet(Link *link) {
-    static const char HELLO[] = "\x85\x01\x67" "decreed\x02\x02\x64load";
+    char HELLO[] = "\x85\x01\x67" "decreed\x02\x02\x64load";
+    HELLO[10] = HELLO[11] = settings.wire;
     put32(&link->out, sizeof HELLO);
     put8(&link->out, 0x81);
     put(&link->out, HELLO, sizeof HELLO - 1);

@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 enum { DATA, HEADERS, RESET = 3, SETTINGS, PING = 6, GOAWAY, WINDOW_UPDATE, INITIAL_WINDOW_SIZE = 4 };
-enum { END_STREAM = 1, END_HEADERS = 4, MAX_DATA = 16384, FIRST_WINDOW = 65535, TTL_S = 600 };
+enum { END_STREAM = 1, END_HEADERS = 4, MAX_DATA = 16384, FIRST_WINDOW = 65535, TTL_S = 600, MAX_KEY = 512 };
 static const long OUR_WINDOW = 0x7fff0000;
-typedef enum { TXN, RANGE, GRANT, LOCK, UNLOCK, WATCH_STREAM } Method;
+typedef enum { TXN, RANGE, PUT_KEY, GRANT, LOCK, UNLOCK, WATCH_STREAM } Method;
 static const char *const PATHS[] = {
-    "/etcdserverpb.KV/Txn", "/etcdserverpb.KV/Range", "/etcdserverpb.Lease/LeaseGrant",
-    "/v3lockpb.Lock/Lock", "/v3lockpb.Lock/Unlock", "/etcdserverpb.Watch/Watch",
+    "/etcdserverpb.KV/Txn", "/etcdserverpb.KV/Range", "/etcdserverpb.KV/Put",
+    "/etcdserverpb.Lease/LeaseGrant", "/v3lockpb.Lock/Lock", "/v3lockpb.Lock/Unlock", "/etcdserverpb.Watch/Watch",
 };
 
 // ---- protocol buffers ----
@@ -78,6 +78,16 @@ static void put_txn(Buffer *out, const char *key) {
     field_message(out, 3, &inner);
 }
 
+// Put a key whatever it was, as `etcdctl check perf` does; the key is filled up to its size.
+static void put_key(Buffer *out, const char *key) {
+    char padded[MAX_KEY];
+    size_t size = strlen(key), whole = settings.key_size < MAX_KEY ? settings.key_size : MAX_KEY;
+    memset(padded, '.', sizeof padded);
+    memcpy(padded, key, size);
+    field_bytes(out, 1, padded, size > whole ? size : whole);
+    field_bytes(out, 2, value, settings.value_size);
+}
+
 static void put_watch(Buffer *out) {
     static Buffer inner;
     char end[MAX_PATH];
@@ -96,6 +106,7 @@ static Method put_request(Buffer *out, const Op *op) {
     key_name(key, op->key);
     switch (op->kind) {
     case CLAIM: put_txn(out, key); return TXN;
+    case PUT: put_key(out, key); return PUT_KEY;
     case LOCK_SESSION: field_number(out, 1, TTL_S); field_number(out, 2, lease_of(op)); return GRANT;
     case LOCK_ASK: field_text(out, 1, settings.lock); field_number(out, 2, lease_of(op)); return LOCK;
     case LOCK_RELEASE: field_text(out, 1, op->path); return UNLOCK;

@@ -21,7 +21,7 @@ enum { MAX_ENDPOINTS = 16, MAX_PIDS = 16, MAX_SLOTS = 1 << 16, MAX_REPLY = 2048,
 typedef struct { u8 *data; size_t size, capacity, sent; } Buffer;
 
 typedef enum {
-    CLAIM, READ, STALE_READ, WATCH,
+    CLAIM, READ, STALE_READ, WATCH, PUT,
     // the steps of a lock cycle; which of them a protocol takes is its own affair
     LOCK_FOLDER, LOCK_SESSION, LOCK_ASK, LOCK_LOOK, LOCK_AWAIT, LOCK_KEEP, LOCK_RELEASE,
 } Kind;
@@ -92,9 +92,10 @@ typedef struct {
 typedef struct {
     const char *op, *prefix, *lock;
     const char *ca, *cert, *key;  // of TLS; NULL without it
+    const char *home;             // decreed: the node that is the home of all keys; NULL: keys are spread
     char host[MAX_ENDPOINTS][64], node[MAX_ENDPOINTS][64];
     int port[MAX_ENDPOINTS], endpoints;
-    int clients, outstanding, batch, value_size, pids[MAX_PIDS], pid_count;
+    int clients, outstanding, batch, value_size, key_size, wire, pids[MAX_PIDS], pid_count;
     double seconds, warm_up, patience, rate, series_ms;
     u64 count, keyspace, key_base;
     bool robust, eager, sync_first;

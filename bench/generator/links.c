@@ -96,8 +96,9 @@ void link_failed(Link *link) {
     account.redials++;
     // where keys have homes, each client has links to all nodes and keeps them
     if (!protocol->routes) link->endpoint = (link->endpoint + 1) % settings.endpoints;
+    // an operation that rests is not sent yet: its time has not come
     for (int i = 0; was_ready && i < op_count; i++)
-        if (ops[i].busy && !ops[i].waiting && ops[i].link == link->id) lose(&ops[i]);
+        if (ops[i].busy && !ops[i].waiting && !ops[i].resting && ops[i].link == link->id) lose(&ops[i]);
 }
 
 void redial(u64 now) {

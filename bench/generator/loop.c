@@ -14,7 +14,7 @@ static const u64 MS = 1000000, SECOND = 1000000000;
 
 Settings settings = {
     .op = "claim", .prefix = "/b-", .lock = "/lock", .clients = 1, .outstanding = 1, .batch = 1,
-    .value_size = 64, .seconds = 8, .warm_up = 2, .patience = 0.5, .keyspace = 1,
+    .value_size = 64, .seconds = 8, .warm_up = 2, .patience = 0.5, .keyspace = 1, .wire = 2,
 };
 const Protocol *protocol;
 const Work *work;
@@ -124,6 +124,9 @@ static void set(const char *name, const char *text) {
     else if (!strcmp(name, "--clients")) settings.clients = atoi(text);
     else if (!strcmp(name, "--outstanding")) settings.outstanding = atoi(text);
     else if (!strcmp(name, "--batch")) settings.batch = atoi(text);
+    else if (!strcmp(name, "--home")) settings.home = text;
+    else if (!strcmp(name, "--wire")) settings.wire = atoi(text);
+    else if (!strcmp(name, "--key-size")) settings.key_size = atoi(text);
     else if (!strcmp(name, "--value-size")) settings.value_size = atoi(text);
     else if (!strcmp(name, "--seconds")) settings.seconds = atof(text);
     else if (!strcmp(name, "--warm-up")) settings.warm_up = atof(text);

@@ -26,6 +26,7 @@ static void rest(Op *op, u64 now, u64 ms) {
 
 static Kind load_kind(void) {
     if (!strcmp(settings.op, "claim")) return CLAIM;
+    if (!strcmp(settings.op, "put")) return PUT;
     if (!strcmp(settings.op, "stale-read")) return STALE_READ;
     if (!strcmp(settings.op, "read") || settings.sync_first) return READ;
     die("no such work: %s", settings.op);
@@ -48,7 +49,7 @@ static void load_next(Op *op) {
     u64 key;
     op->busy = false;
     if (stopping) return;
-    if (kind == CLAIM) {
+    if (kind == CLAIM || kind == PUT) {
         if (settings.count && next_key >= settings.key_base + settings.count) return;
         key = next_key;
         next_key += settings.batch;

@@ -3,7 +3,7 @@
 from ..bench import Bench
 from ..load import Load
 from ..report import P50_MS, PER_S, SERVER_CPU, Column
-from ..systems.build import BuildBefore, Counting, CountingBefore
+from ..systems.build import Counting, counting_build, other_build
 from ..systems.cluster import Cluster, NotReady, running
 from ..systems.decreed import DecreedSystem
 from .suite import Suite
@@ -16,10 +16,11 @@ CALLS = Column("calls", "calls a claim")
 
 def run(bench: Bench) -> None:
     """Both builds are up and get the same loads in turn; then both count their calls."""
-    if BuildBefore.checkout is None:
+    if not bench.settings.before:
         bench.say("epochs: skipped, since --before names no build to compare with")
         return
-    clusters = bench.cluster(DecreedSystem), bench.cluster(BuildBefore)
+    before = other_build(bench.settings.before[0])
+    clusters = bench.cluster(DecreedSystem), bench.cluster(before)
     with bench.attempt("claims beside the build before"), running(clusters):
         for cluster in clusters:
             bench.warm_up(cluster)
@@ -28,7 +29,7 @@ def run(bench: Bench) -> None:
                 _pair(bench, clusters, outstanding, repeat)
     for repeat in range(bench.settings.repeats if bench.settings.short else 2):
         for outstanding in OUTSTANDING:
-            for system in (Counting, CountingBefore):
+            for system in (Counting, counting_build(before)):
                 with bench.attempt(f"calls of {system.name}"):
                     _count(bench, system, outstanding, repeat)
 
@@ -69,7 +70,7 @@ def _calls(bench: Bench, system: type[Counting], outstanding: int, claims: int) 
         if done != claims:
             raise NotReady(f"{done:,} of {claims:,} claims were made")
         cluster.stop()
-        return cluster.calls()
+        return sum(cluster.calls())
 
 
 SUITE = Suite(NAME, "Beside the build before", (SERVER_CPU, PAIRS, CALLS, PER_S, P50_MS), run)

@@ -22,6 +22,7 @@ from ..systems.secured import (
     TlsSystem,
 )
 from .epochs import CALLS, calls_of_a_claim
+from .in_turn import WARM_UP_S, one_round
 from .suite import Suite
 
 NAME = "secured"
@@ -32,8 +33,6 @@ COUNTING: Sequence[type[Counting]] = (
     CountingSecured,
 )
 COUNTED = (64, 256)
-WARM_UP_S = 0.3
-"""Short: the rounds are to follow each other closely, so that a busy minute affects all of them."""
 PAIRS = Column("pair_ratio", "CPU ÷ plain, in pairs")
 CONNECT = Column("connect_ms", "node CPU ms a connection")
 HANDSHAKE = Column("handshake_ms", "more than plain, ms")
@@ -74,12 +73,9 @@ def _round(
     bench: Bench, clusters: Sequence[PlainSystem], work: str, load: Load, repeat: int
 ) -> None:
     """One load on each; each goes first in its turn, and plain goes next to a different one."""
-    first = repeat % len(clusters)
-    order = [*clusters[first:], *clusters[:first]]
-    found = {cluster.name: bench.load(cluster, load) for cluster in order}
-    plain_us = found[PlainSystem.name]["server_cpu_us"]
-    for cluster in clusters:
-        outcome = found[cluster.name]
+    found = one_round(bench, [(cluster, load) for cluster in clusters], repeat)
+    plain_us = found[0][1]["server_cpu_us"]
+    for cluster, outcome in found:
         outcome["pair_ratio"] = outcome["server_cpu_us"] / plain_us
         bench.record(NAME, work, cluster, outcome, repeat=repeat)
 

@@ -110,6 +110,10 @@ class Cluster(ABC):
         """What the load generator needs to connect by TLS: `ca`, `cert` and `key`; empty without."""
         return {}
 
+    def wire_options(self) -> Mapping[str, object]:
+        """What the load generator needs to speak an older version of the protocol; empty by default."""
+        return {}
+
     def prefix(self) -> str:
         """An unused prefix for keys."""
         self._keys += 1

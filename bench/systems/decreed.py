@@ -47,7 +47,13 @@ class DecreedSystem(Cluster):
         Raises:
             NotReady: if they do not compile.
         """
-        done = subprocess.run([cls.python, "-c", _COMPILE], capture_output=True, text=True)
+        cls.compile_with(None)
+
+    @classmethod
+    def compile_with(cls, environment: dict[str, str] | None) -> None:
+        """The same in an environment, by which the modules are found."""
+        command = [cls.python, "-c", _COMPILE]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if done.returncode:
             raise NotReady(f"decreed does not compile: {done.stderr}")
 

@@ -9,6 +9,8 @@ from ...registry.errors import DecreedError
 # the number of classes for each doubling, from 1 us on: latencies are known to about 2 %
 CLASSES_PER_DOUBLING = 32
 PERCENTILES = (50, 90, 99)
+CLAIMS = "claims"
+"""The name of the work that the formula is about."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ import trio
 
 from ...client import Claimed, Registry
 from ...registry.errors import DecreedError
-from .figures import Figures
+from .figures import CLAIMS, Figures
 
 READ_KEYS = 1_000
 READ_BATCH = 100
@@ -84,7 +84,7 @@ class LoadTest:
         for kind in self._plan.kinds:
             match kind:
                 case LoadKind.CLAIMS:
-                    await self._work(Figures("claims"), self._claim)
+                    await self._work(Figures(CLAIMS), self._claim)
                 case LoadKind.READS:
                     await self._read()
                 case LoadKind.LOCKS:

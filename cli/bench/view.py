@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..shell.shown import one_line
 from .disk import MEANINGS, DiskReport, DiskVerdict
+from .expectation import Expectation
 from .figures import PERCENTILES, Figures
 
 if TYPE_CHECKING:
@@ -56,8 +57,26 @@ def _bounds(median: float | None) -> Iterator[str]:
         )
 
 
+def expectation_lines(found: Expectation) -> list[str]:
+    """What the formula says beside what was seen."""
+    at = found.at
+    who = "share this machine's" if found.shared else "have, if they are like this machine,"
+    cores = "1 core" if at.cores == 1 else f"{at.cores} cores"
+    return [
+        f"claims a second: {found.seen_per_s:,.0f} seen, {found.predicted_per_s:,.0f} by the formula: "
+        f"{at.nodes} nodes {who} {cores}; a sync takes {at.sync_ms:.2f} ms; a claim takes "
+        f"{at.cpu_us:,.0f} us of processor time there and {at.client_us:,.0f} us in this client; "
+        f"{at.outstanding} in flight"
+    ]
+
+
 def document(
-    prefix: str, figures: Sequence[Figures], frozen: int, disk: DiskReport | None, cut: bool
+    prefix: str,
+    figures: Sequence[Figures],
+    frozen: int,
+    disk: DiskReport | None,
+    cut: bool,
+    expectation: Expectation | None = None,
 ) -> dict[str, Any]:
     """All results as JSON."""
     return {
@@ -66,6 +85,7 @@ def document(
         "interrupted": cut,
         "work": [_work_document(each) for each in figures],
         "disk": None if disk is None else _disk_document(disk),
+        "formula": None if expectation is None else _expectation_document(expectation),
     }
 
 
@@ -124,6 +144,20 @@ def _disk_document(report: DiskReport) -> dict[str, Any]:
         "verdict": report.verdict.value,
         "syncs": report.syncs.count,
         **_latency_fields(report.syncs.percentile, report.syncs.longest),
+    }
+
+
+def _expectation_document(found: Expectation) -> dict[str, Any]:
+    at = found.at
+    return {
+        "claims_per_second": round(found.predicted_per_s, 1),
+        "seen_per_second": round(found.seen_per_s, 1),
+        "nodes": at.nodes,
+        "cores": at.cores,
+        "sync_ms": round(at.sync_ms, 3),
+        "cpu_us": round(at.cpu_us, 1),
+        "client_us": round(at.client_us, 1),
+        "outstanding": at.outstanding,
     }
 
 

@@ -16,9 +16,17 @@ from ...registry.config import MIB
 from ...registry.errors import BadRequest, Exit
 from ...registry.keys import parse_prefix
 from ..bench.disk import DiskReport, measure_disk
-from ..bench.figures import Figures
+from ..bench.expectation import Expectation, Here, expected
+from ..bench.figures import CLAIMS, Figures
 from ..bench.loads import LoadKind, LoadPlan, LoadTest
-from ..bench.view import disk_lines, document, live_table, remarks, table_lines
+from ..bench.view import (
+    disk_lines,
+    document,
+    expectation_lines,
+    live_table,
+    remarks,
+    table_lines,
+)
 from ..options import types as o
 from ..shell.deferred import typer
 from ..shell.error_groups import run_async
@@ -93,6 +101,8 @@ def bench(
 
     The keys that it claims stay forever, under PREFIX and a random name; it asks before. Errors
     are counted, and the exit code is the highest of theirs. Ctrl-C gives the figures so far.
+
+    With --disk it says what claims are to be expected of such disks, processors and nodes, too.
     """
     call = o.Call.of(endpoints, timeout, as_json, context)
     report = _measure(disk, disk_only)
@@ -109,10 +119,10 @@ def bench(
     seconds = DEFAULT_SECONDS if duration is None else duration
     plan = LoadPlan(path, seconds, outstanding, value_bytes, call.seconds, kinds)
     _confirm(plan, yes)
-    run = _Run(call, plan)
+    run = _Run(call, plan, report)
     with about("bench"):
         run_async(run.go)
-    return _tell(run, report)
+    return _tell(run)
 
 
 def _measure(disk: Path | None, disk_only: bool) -> DiskReport | None:
@@ -147,13 +157,15 @@ class _Run:
     Args:
         call: how to reach the cluster.
         plan: the works.
+        disk: what was measured of this machine's disk, if it was to be.
     """
 
-    def __init__(self, call: o.Call, plan: LoadPlan) -> None:
-        self.call, self.plan = call, plan
+    def __init__(self, call: o.Call, plan: LoadPlan, disk: DiskReport | None) -> None:
+        self.call, self.plan, self.disk = call, plan, disk
         self.cut = False
         self.figures: list[Figures] = []
         self.frozen = 0
+        self.addresses: list[str] = []
 
     async def go(self) -> None:
         """Carry out the plan, until its end or an interrupt."""
@@ -164,6 +176,8 @@ class _Run:
             ) as registry,
             trio.open_nursery() as nursery,
         ):
+            if self.disk is not None:
+                self.addresses = [member.address for member in await registry.status()]
             bench = LoadTest(registry, self.plan)
             self.figures = bench.figures
             nursery.start_soon(self._heed_interrupts, nursery.cancel_scope)
@@ -189,18 +203,29 @@ class _Run:
                 await trio.sleep(REFRESH_SECONDS)
 
 
-def _tell(run: _Run, report: DiskReport | None) -> int:
+def _tell(run: _Run) -> int:
     """Print the results; returns the exit code."""
     prefix, figures = run.plan.prefix, run.figures
+    expectation = _expected(run)
     if run.call.as_json:
-        write_json(document(prefix, figures, run.frozen, report, run.cut))
+        write_json(document(prefix, figures, run.frozen, run.disk, run.cut, expectation))
     else:
         _write_lines(table_lines(figures))
         _write_lines([*remarks(figures)])
+        if expectation is not None:
+            _write_lines(expectation_lines(expectation))
         write_line(f"at least {run.frozen} keys under {prefix} are frozen now, permanently")
     if run.cut:
         return INTERRUPTED
     return max((each.exit_code for each in figures), default=Exit.DONE)
+
+
+def _expected(run: _Run) -> Expectation | None:
+    """What the formula says of the claims, if the disk was measured and claims were made."""
+    claims = next((each for each in run.figures if each.name == CLAIMS), None)
+    if run.disk is None or claims is None:
+        return None
+    return expected(claims, run.disk, run.addresses, Here.measured(), run.plan.outstanding)
 
 
 def _write_lines(lines: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import pytest
 
-from bench.systems.build import BuildBefore, Counting
+from bench.systems.build import Counting
 from bench.systems.decreed import DecreedSystem
 from bench.systems.joinable import JoinableSystem
 
@@ -47,13 +47,6 @@ def test_a_spare_node_may_be_given_a_seed(tmp_path: Path, kept: Kept) -> None:
     cluster.seed = tmp_path / "full.snapshot"
     assert cluster.command(3)[-2:] == ["--seed", str(cluster.seed)]
     assert "--seed" not in cluster.command(0)
-
-
-def test_the_build_before_is_that_of_its_checkout(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: Kept
-) -> None:
-    monkeypatch.setattr(BuildBefore, "checkout", tmp_path)
-    assert kept(BuildBefore(tmp_path)).environment()["PYTHONPATH"] == str(tmp_path)
 
 
 def test_a_node_that_counts_calls_is_the_same_under_a_profiler(tmp_path: Path, kept: Kept) -> None:

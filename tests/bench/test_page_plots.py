@@ -15,7 +15,7 @@ def test_a_plot_is_as_the_table_says(plot: Plot) -> None:
 
 @pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.name)
 def test_each_figure_of_the_rows_has_a_bar_as_long_as_it_is_large(plot: Plot) -> None:
-    values = [number(f) for row, _ in plot.rows for f in figures(row) if f]
+    values = [number(f) for row, _ in plot.rows for f in figures(row)[: len(plot.columns)] if f]
     widths = [int(w) for w in re.findall(r'width="(\d+)" height="20"', drawn(plot))]
     assert len(widths) == len(values)
     scale = max(widths) / max(values)
