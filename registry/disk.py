@@ -5,13 +5,15 @@ which makes them durable in one batch, immediately or with the next sync. `decre
 implementations; no module of `registry` imports them.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from .checked import CheckedPage
+from .counting import CacheCounts
 from .incarnations import IncarnationHistory
 from .locks.restored import Restoration
 from .paxos.instance import Class, Instance
+from .space import DiskSpace
 from .types import Counter, Decree, Key, KeyText, NodeText, Value
 from .unserved import Unserved
 from .wire.handshake import NO_MEMBERS, Address, ClusterId, Digest, IdBytes, PublicKey
@@ -301,6 +303,16 @@ class Storage(Protocol):
 
     def recovered(self) -> Recovered:
         """What was recovered when the directory was opened."""
+        ...
+
+    @property
+    def cached(self) -> CacheCounts:
+        """How often `load` found keys in memory."""
+        ...
+
+    @property
+    def space(self) -> Callable[[], DiskSpace | None]:
+        """Measures what the directory takes and what is free; None without a disk. It blocks."""
         ...
 
     def load(

@@ -16,6 +16,7 @@ import trio
 
 from ..audit import AuditRecord
 from ..clock import now_ms
+from ..counting import Histogram
 from ..disk import FormationRecord, Storage, weight_of_learned
 from ..errors import StorageFailed
 from ..paxos.instance import Instance
@@ -80,6 +81,7 @@ class NodeLoop:
     Attributes:
         crowded: says before each step whose requests are too many; nobody's, unless it is set.
         audit: writes the records of a step to the audit log; nowhere, unless it is set.
+        turns_ms, syncs_ms: how long turns took, and synced writes, in milliseconds.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class NodeLoop:
         self._readers = Readers(storage, self.post, self._inbox.caller_of)
         self.crowded: Callable[[], Sequence[Event]] = tuple
         self.audit: Callable[[Sequence[AuditRecord]], None] = _drop
+        self.turns_ms, self.syncs_ms = Histogram(), Histogram()
         self._started_ms = clock_ms()
 
     def now_ms(self) -> float:
@@ -156,8 +159,10 @@ class NodeLoop:
                 began_ms, began_s = self.now_ms(), time.thread_time()
                 self._turn(events)
                 self._inbox.turn_used((time.thread_time() - began_s) * 1e3)
+                took_ms = self.now_ms() - began_ms
+                self.turns_ms.note(took_ms)
                 if self._inbox.took_many:
-                    self._inbox.turn_took(self.now_ms() - began_ms)
+                    self._inbox.turn_took(took_ms)
 
     async def _gather(self) -> list[Event]:
         """Wait until there is something to do, and take it."""
@@ -275,8 +280,11 @@ class NodeLoop:
         """
         if not effects.records and not effects.sync:
             return True
+        began_ms = self.now_ms()
         try:
             self._storage.write(effects.records, sync=effects.sync)
+            if effects.sync:
+                self.syncs_ms.note(self.now_ms() - began_ms)
         except StorageFailed as error:
             self._inbox.put_first(WriteFailed(str(error), effects.unanswered()))
             return False

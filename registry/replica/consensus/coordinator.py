@@ -389,8 +389,8 @@ class Coordinator:
         attempt.state = None
         attempt.heard = max(promised, attempt.heard or promised)
         backoff_ms = self._node.config.timing.backoff_ms << min(attempt.preemptions, 10)
-        delay_ms = min(backoff_ms, MAX_BACKOFF_MS)
-        attempt.preemptions += 1
+        delay_ms, attempt.preemptions = min(backoff_ms, MAX_BACKOFF_MS), attempt.preemptions + 1
+        self._node.counts.preemptions += 1
         self._wake(step, attempt, Retry, delay_ms / 2, delay_ms)
 
     def _leave_to_others(self, step: StepBuilder, attempt: Attempt, other: Decree) -> None:

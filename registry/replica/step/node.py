@@ -14,6 +14,7 @@ from ...paxos.epochs import Epoch, Seat
 from ...paxos.quorums import Quorums
 from ...types import NodeId, Process
 from ...wire.peers import AskedIn, Ping, Question
+from .counts import Counts
 from .disk_reads import FeedDone
 from .epochs import Epochs
 from .events import LinksSecured
@@ -60,6 +61,7 @@ class Node:
         met_damage: what reads of its disk have met; for operators alone.
         undialled: what is wrong if nobody has a link to this node, in words; for operators alone.
         secured: how this node's connections are secured.
+        counts: what it counts of its own work, for its metrics alone.
         quorums: the voters, and how many of them each phase needs.
         found_feed_end: where the feed ended when this incarnation began.
         settled_feed_end: the feed is durable up to here; peers are sent no more of it.
@@ -80,6 +82,7 @@ class Node:
     undialled: str = field(default="", init=False)
     met_damage: MetDamage = field(default_factory=MetDamage, init=False)
     secured: LinksSecured = field(default=LinksSecured(), init=False)
+    counts: Counts = field(default_factory=Counts, init=False)
     failed: str = field(default="", init=False)
     remedy: str = field(default="free or mend its disk, then restart it", init=False)
     reachable: set[NodeId] = field(default_factory=set[NodeId])
