@@ -241,6 +241,7 @@ class Parts:
         self.confirming.answer(step)
 
     def _on_disputed(self, step: StepBuilder, key: Key) -> None:
+        self.node.disputed.add(key)
         self.catchup.on_disputed(step, key)
         if epoch_of(key) is not None:
             self.seating.on_disputed(step, key)

@@ -78,6 +78,12 @@ class Inbox:
     def __bool__(self) -> bool:
         return bool(self._asked or self._others or self._bulk)
 
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many messages wait in each line."""
+        rooms = (self._asked_room, self._others_room, self._bulk_room)
+        return dict(zip(("clients", "peers", "bulk"), [room.count for room in rooms], strict=True))
+
     def put(self, event: Event, weight: int = 0, caller: int | None = None) -> None:
         """Append an event.
 

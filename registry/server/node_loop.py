@@ -136,6 +136,11 @@ class NodeLoop:
             self._chore, self._chore_ms = chore, self.now_ms() + delay_ms
 
     @property
+    def waiting(self) -> dict[str, int]:
+        """How many messages wait for a turn, by line; for metrics."""
+        return self._inbox.waiting
+
+    @property
     def has_room(self) -> bool:
         """Whether the inbox is short enough to take more from a peer."""
         return self._inbox.has_room

@@ -261,7 +261,7 @@ class Coordinator:
     def _begin(self, step: StepBuilder, attempt: Attempt) -> None:
         """R09: begin a ballot above all that our acceptor promised and all that nacks reported."""
         instance = step.instances[attempt.key]
-        if not isinstance(instance, Instance):
+        if not isinstance(instance, Instance) or self._node.is_full:
             self._stall(step, attempt)
             return
         self._leave(attempt)
@@ -409,7 +409,7 @@ class Coordinator:
         self._wake(step, attempt, Retry, delay_ms, delay_ms / 8)
 
     def _stall(self, step: StepBuilder, attempt: Attempt) -> None:
-        """Pause without sending: our own instance is damaged or disputed."""
+        """Pause without sending: our own instance is damaged or disputed, or our disk is full."""
         self._leave(attempt)
         attempt.state = None
         self._wake(step, attempt, Retry, MAX_BACKOFF_MS)
