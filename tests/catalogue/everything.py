@@ -9,6 +9,7 @@ from . import (
     confirming_bugs,
     counting_bugs,
     disk_bugs,
+    disk_room_bugs,
     floor_bugs,
     handover_bugs,
     interleaving_bugs,
@@ -41,7 +42,10 @@ _OF_MEMBERS = (
     *(interleaving_bugs.BUGS + counting_bugs.BUGS + recovery_bugs.BUGS),
     *observing_bugs.BUGS,
 )
-_ON_DISK = disk_bugs.BUGS + floor_bugs.BUGS + seat_bugs.BUGS + snapshot_bugs.BUGS
+_ON_DISK = (
+    *(disk_bugs.BUGS + floor_bugs.BUGS + seat_bugs.BUGS + snapshot_bugs.BUGS),
+    *disk_room_bugs.BUGS,
+)
 _OF_SCRUBS = scrub_bugs.BUGS
 _OF_SECURITY = (
     *(proof_bugs.BUGS + security_bugs.BUGS + tls_bugs.BUGS),

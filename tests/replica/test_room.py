@@ -7,9 +7,10 @@ from decreed.registry.replica.alarms import alarms_of
 from decreed.registry.replica.step.disk_reads import DiskMeasured
 from decreed.registry.space import CLEARS, DiskSpace, RoomLeft, room
 from decreed.registry.types import Key, NodeId
-from decreed.registry.wire.requests import Decreed, Failed, GetRequest, LockRequest
+from decreed.registry.wire.requests import Decreed, Failed, GetRequest, Granted, LockRequest
 from decreed.registry.wire.status import AlarmKind
 
+from ..support.proven import wish
 from ..support.world import World, claim
 
 N1, N2 = NodeId("n1"), NodeId("n2")
@@ -70,10 +71,12 @@ def test_a_claim_that_no_other_node_can_coordinate_says_the_way_out() -> None:
 
 def test_below_the_soft_mark_no_lock_is_begun() -> None:
     world = World()
+    term = wish("a", b"id of a", 5_000)
     measure(world, N1, LOW)
-    made = world.replica("n1").parts.lock_queues
-    assert made.pending()["lock queues"] == {}
-    assert LockRequest is not None
+    answer = world.ask("n1", LockRequest(world.new_id(), 1_000, "l", True, term))
+    assert isinstance(answer, Failed) and answer.code == NotFormed.code
+    answer = world.ask("n2", LockRequest(world.new_id(), 1_000, "l", True, term))
+    assert isinstance(answer, Granted)
 
 
 def test_below_the_hard_mark_a_node_votes_for_nothing() -> None:

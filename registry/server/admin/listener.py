@@ -213,7 +213,9 @@ class AdminListener:
         try:
             return found(self._sources, who)
         except Exception as error:  # noqa: BLE001 -- a fault in what is told must not end the node
-            log.error("the admin listener failed", path=str(request.target), reason=repr(error))
+            log.failed(
+                "the admin listener failed", error, path=request.target.decode("ascii", "replace")
+            )
             return HttpAnswer(500, b"this answer failed; the log of the node says why\n")
 
     def _who(self, request: h11.Request, shown: Identity | DecreedError) -> Identity:
